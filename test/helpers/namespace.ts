@@ -1,0 +1,163 @@
+import { spawnSync } from 'node:child_process'
+import type { ChildProcessWithoutNullStreams } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { scrubbedEnvironment } from './scrubbed.ts'
+import { killGroup, run, start } from './subprocess.ts'
+import type { Finished, RunOptions } from './subprocess.ts'
+import { readTree } from './tree.ts'
+import type { Tree } from './tree.ts'
+
+/**
+ * A private copy of this machine: the same programs and the same loopback, but every directory
+ * that a trust store lives in is an overlay, and HOME is empty. What is written inside is seen
+ * only inside, and gone after `close`.
+ */
+export interface Namespace {
+  /** The empty home directory, also that of the user in /etc/passwd; it exists only inside. */
+  readonly home: string
+  /** Runs a program inside, in the scrubbed environment plus `env`; see `run` of subprocess.ts. */
+  run(program: string, args: readonly string[], options?: RunOptions): Promise<Finished>
+  /** As `run`, but throws, with what the program said, where it does not exit with 0. */
+  must(program: string, args: readonly string[], options?: RunOptions): Promise<Finished>
+  /** Starts a program inside that goes on running: end it with `killGroup`, or with `close`. */
+  spawn(
+    program: string,
+    args: readonly string[],
+    options?: Pick<RunOptions, 'env'>,
+  ): ChildProcessWithoutNullStreams
+  /** Lists a file or a directory with all below; an absent path is an empty tree. */
+  readTree(path: string): Promise<Tree>
+  /** Reads a text file; `null` where there is none. */
+  readFile(path: string): Promise<string | null>
+  /** Writes a text file, mode 0644, and makes its directory. */
+  writeFile(path: string, text: string): Promise<void>
+  /** Adds a line to /etc/hosts, for the many clients that resolve no name by themselves. */
+  addHost(name: string, address: string): Promise<void>
+  /** Ends every process inside, and with the last one all the mounts. */
+  close(): Promise<void>
+}
+
+// Where the tools of the trust stores write; the Java hook of Debian goes through dpkg's triggers.
+const overlaid = ['/etc', '/usr/local/share', '/usr/share', '/usr/lib/jvm', '/var/lib', '/var/log']
+
+// The process ID is read from the host's /proc, before the namespace gets its own: that is the
+// number which nsenter needs. A container mounts hosts and resolv.conf over /etc, and an overlay
+// does not see through mounts, so their text is carried over; a link is left as it is, because
+// writing through it would reach the host. The last line waits for the end of standard input: if
+// the test run dies, so does the namespace.
+const openingScript = `
+set -eu
+read -r pid rest < /proc/self/stat
+scratch=$1; shift
+mount -t proc proc /proc
+mount -t tmpfs -o mode=0755 tmpfs "$scratch"
+mkdir -p "$scratch/home" "$scratch/tmp" "$scratch/kept"
+for name in hosts resolv.conf hostname; do
+  if mountpoint -q "/etc/$name"; then cat "/etc/$name" > "$scratch/kept/$name"; fi
+done
+number=0
+for directory; do
+  [ -d "$directory" ] || continue
+  number=$((number + 1))
+  layer="$scratch/layer/$number"
+  mkdir -p "$layer/upper" "$layer/work"
+  mount -t overlay overlay \
+    -o "lowerdir=$directory,upperdir=$layer/upper,workdir=$layer/work" "$directory"
+done
+for file in "$scratch"/kept/*; do
+  if [ -f "$file" ]; then cat "$file" > "/etc/\${file##*/}"; fi
+done
+awk -F: -v OFS=: -v home="$scratch/home" '$3 == 0 { $6 = home } 1' /etc/passwd > "$scratch/passwd"
+cat "$scratch/passwd" > /etc/passwd
+echo "$pid"
+read -r rest || true
+`
+
+function openingArguments(scratch: string): string[] {
+  const flags = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child']
+  return [...flags, 'sh', '-c', openingScript, 'sh', scratch, ...overlaid]
+}
+
+/**
+ * Why this machine cannot open a namespace, in words for the title of a skipped test; `null`
+ * where it can. Opens one and closes it to find out.
+ */
+export function namespaceUnavailable(): string | null {
+  if (process.platform !== 'linux') return 'mount namespaces exist only on Linux'
+  if (process.getuid?.() !== 0) return 'only root may overlay /etc in a mount namespace'
+  const scratch = mkdtempSync(join(tmpdir(), 'rootling-e2e-'))
+  try {
+    const env = scrubbedEnvironment(scratch)
+    const trial = spawnSync('unshare', openingArguments(scratch), { env, encoding: 'utf8' })
+    if (trial.error) return `unshare could not be started: ${trial.error.message}`
+    return trial.status === 0 ? null : `no private mounts here: ${trial.stderr.trim()}`
+  } finally {
+    rmdirSync(scratch)
+  }
+}
+
+/** Opens a namespace; throws where `namespaceUnavailable` gives a reason. Close it when done. */
+export async function openNamespace(): Promise<Namespace> {
+  const scratch = mkdtempSync(join(tmpdir(), 'rootling-e2e-'))
+  const keeper = start('unshare', openingArguments(scratch), scrubbedEnvironment(scratch))
+  const pid = await firstLine(keeper)
+  const home = join(scratch, 'home')
+  const environment = (extra: RunOptions['env'] = {}) =>
+    scrubbedEnvironment(home, { TMPDIR: join(scratch, 'tmp'), ...extra })
+  const inside = (program: string, args: readonly string[]) => [
+    ...['--target', pid, '--mount', '--pid', '--', program],
+    ...args,
+  ]
+
+  const namespace: Namespace = {
+    home,
+    run: (program, args, { env, ...options } = {}) =>
+      run('nsenter', inside(program, args), environment(env), options),
+    async must(program, args, options) {
+      const finished = await namespace.run(program, args, options)
+      if (finished.exitCode === 0) return finished
+      const said = `${finished.stdout}${finished.stderr}`
+      throw new Error(`${program} ${args.join(' ')} exited with ${finished.exitCode}: ${said}`)
+    },
+    spawn: (program, args, { env } = {}) =>
+      start('nsenter', inside(program, args), environment(env)),
+    readTree: (path) => readTree(namespace.run, path),
+    async readFile(path) {
+      const script = 'if [ -e "$1" ]; then cat "$1"; else exit 44; fi'
+      const { exitCode, stdout, stderr } = await namespace.run('sh', ['-c', script, 'sh', path])
+      if (exitCode === 44) return null
+      if (exitCode !== 0) throw new Error(`could not read ${path}: ${stderr}`)
+      return stdout
+    },
+    async writeFile(path, text) {
+      const script = 'mkdir -p "$(dirname "$1")" && cat > "$1" && chmod 0644 "$1"'
+      await namespace.must('sh', ['-c', script, 'sh', path], { input: text })
+    },
+    async addHost(name, address) {
+      const script = 'echo "$2 $1" >> /etc/hosts'
+      await namespace.must('sh', ['-c', script, 'sh', name, address])
+    },
+    async close() {
+      const closed = once(keeper, 'close')
+      keeper.stdin.end()
+      await closed
+      rmdirSync(scratch)
+    },
+  }
+  return namespace
+}
+
+/** The process ID that the opening script prints once every mount stands. */
+async function firstLine(keeper: ChildProcessWithoutNullStreams): Promise<string> {
+  let stderr = ''
+  keeper.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const failed = once(keeper, 'close').then(() => null)
+  const printed = once(keeper.stdout.setEncoding('utf8'), 'data').then(([text]) => String(text))
+  const line = await Promise.race([printed, failed])
+  if (line !== null) return line.trim()
+  killGroup(keeper)
+  throw new Error(`the namespace could not be opened: ${stderr.trim()}`)
+}

@@ -1,0 +1,22 @@
+import { dirname } from 'node:path'
+
+const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/**
+ * The environment of a client whose trust is being judged: built from nothing, so that no
+ * SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, CURL_CA_BUNDLE, JAVA_TOOL_OPTIONS, proxy or XDG variable of
+ * whoever runs the tests can make it green, or red, for the wrong reason. Node's own directory
+ * comes last in PATH, after the system's tools. `extra` is added as it stands.
+ */
+export function scrubbedEnvironment(
+  home: string,
+  extra: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  return {
+    PATH: `${systemPath}:${dirname(process.execPath)}`,
+    HOME: home,
+    LANG: 'C.UTF-8',
+    TERM: 'dumb',
+    ...extra,
+  }
+}
