@@ -1,0 +1,148 @@
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
+import { RootlingError } from './errors.ts'
+import type { StateDirectory } from './paths.ts'
+import {
+  damaged,
+  readScope,
+  readScopeKey,
+  rootPath,
+  scopeNames,
+  scopePath,
+} from './storage/authority-store.ts'
+import type { Signer } from './x509/certificate.ts'
+import type { Identifier } from './x509/identifier.ts'
+import { signatureAlgorithmOf } from './x509/keys.ts'
+import { permits, type NameConstraints } from './x509/name-constraints.ts'
+
+/** A root and its intermediate, with what they may sign. */
+export interface Scope {
+  readonly name: string
+  readonly created: string
+  /** What `ca permit` was given beyond the local names. */
+  readonly permitted: readonly string[]
+  /** `null`: may sign any name. */
+  readonly constraints: NameConstraints | null
+  readonly root: X509Certificate
+  readonly intermediate: X509Certificate
+  /** The root's file, for programs that are told a CA by path. */
+  readonly rootPath: string
+  readonly issuerName: Buffer
+  readonly issuerKeyIdentifier: Buffer
+}
+
+/** Every scope, `local` first; none: nothing was created yet. */
+export async function readScopes(state: StateDirectory): Promise<Scope[]> {
+  return Promise.all((await scopeNames(state)).map((name) => openScope(state, name)))
+}
+
+/** One scope, checked as far as its public half goes. */
+export async function openScope(state: StateDirectory, name: string): Promise<Scope> {
+  const { scope, root, intermediate } = await readScope(state, name)
+  return {
+    ...scope,
+    root: parseStored(root, `${scopePath(state, name)}/root.pem`, name),
+    intermediate: parseStored(intermediate, `${scopePath(state, name)}/intermediate.pem`, name),
+    rootPath: rootPath(state, name),
+    issuerName: Buffer.from(scope.issuerName, 'base64'),
+    issuerKeyIdentifier: Buffer.from(scope.issuerKeyIdentifier, 'hex'),
+  }
+}
+
+function parseStored(pem: string, path: string, name: string): X509Certificate {
+  try {
+    return new X509Certificate(pem)
+  } catch (error) {
+    throw damaged(path, name, error)
+  }
+}
+
+/** SHA-256 of a certificate's DER, lower-case hex. */
+export function fingerprintOf(certificate: X509Certificate): string {
+  return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
+}
+
+/**
+ * The narrowest scope that covers every identifier. Throws `no-authority`, or `not-permitted`
+ * with the command that permits what is missing.
+ */
+export function scopeFor(scopes: readonly Scope[], identifiers: readonly Identifier[]): Scope {
+  if (scopes.length === 0)
+    throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
+      hint: 'rootling install',
+    })
+  const covering = scopes.filter(({ constraints }) =>
+    identifiers.every((identifier) => constraints === null || permits(constraints, identifier)),
+  )
+  const [narrowest] = covering.toSorted((a, b) => width(a) - width(b))
+  if (narrowest !== undefined) return narrowest
+  throw notPermitted(scopes, identifiers)
+}
+
+function width({ constraints }: Scope): number {
+  return constraints === null ? Infinity : constraints.dns.length + constraints.ip.length
+}
+
+function notPermitted(scopes: readonly Scope[], identifiers: readonly Identifier[]): RootlingError {
+  const uncovered = (scope: Scope): Identifier[] =>
+    identifiers.filter(
+      (identifier) => scope.constraints !== null && !permits(scope.constraints, identifier),
+    )
+  // The scope that comes nearest; what `local` lacks is what a new scope has to permit.
+  const outside = scopes.map(uncovered).toSorted((a, b) => a.length - b.length)[0] ?? []
+  const names = outside.map(({ value }) => value).join(', ')
+  const local = scopes.find(({ name }) => name === 'local') ?? scopes[0]
+  const missing = local === undefined ? outside : uncovered(local)
+  const toPermit = [...new Set(missing.map(permitArgument))]
+  if (toPermit.includes(null))
+    return new RootlingError(
+      'not-permitted',
+      `No constrained authority can sign ${names}: it names no host.`,
+      { hint: 'rootling ca permit --unconstrained' },
+    )
+  const [is, it] = outside.length === 1 ? ['is', 'it'] : ['are', 'them']
+  return new RootlingError(
+    'not-permitted',
+    `${names} ${is} outside the names that this authority may sign; browsers would refuse ${it}.`,
+    { hint: `rootling ca permit ${toPermit.join(' ')}` },
+  )
+}
+
+/** What `ca permit` needs for an identifier: its domain or address; `null`: nothing permits it. */
+function permitArgument(identifier: Identifier): string | null {
+  switch (identifier.type) {
+    case 'dns':
+      return identifier.value.replace(/^\*\./, '')
+    case 'ip':
+      return identifier.value
+    case 'email':
+      return identifier.value.slice(identifier.value.lastIndexOf('@') + 1)
+    case 'uri':
+      return new URL(identifier.value).hostname || null
+  }
+}
+
+/**
+ * A scope's signer. Throws `issuer-expired`, `loose-key`, or `corrupt-state` when the key is not
+ * the intermediate's.
+ */
+export async function openSigner(state: StateDirectory, scope: Scope, now: Date): Promise<Signer> {
+  const end = scope.intermediate.validTo
+  if (new Date(end) <= now)
+    throw new RootlingError('issuer-expired', `The scope ${scope.name} ended on ${end}.`, {
+      hint: `rootling ca forget ${scope.name}; rootling install`,
+    })
+  const path = `${scopePath(state, scope.name)}/intermediate-key.pem`
+  const key = parseKey(await readScopeKey(state, scope.name), path, scope.name)
+  const algorithm = signatureAlgorithmOf(key)
+  if (algorithm === null || !scope.intermediate.checkPrivateKey(key))
+    throw damaged(path, scope.name)
+  return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, algorithm, key }
+}
+
+function parseKey(pem: string, path: string, name: string): KeyObject {
+  try {
+    return createPrivateKey(pem)
+  } catch (error) {
+    throw damaged(path, name, error)
+  }
+}

@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { StateDirectory } from './paths.ts'
+import { sweepScopes } from './storage/authority-store.ts'
+import { readRecord, recordIssued, type CertificateRecord } from './storage/certificate-store.ts'
+import {
+  hasCode,
+  makePrivateDirectory,
+  readPrivateText,
+  stageFile,
+  sweepLeftovers,
+  unwritable,
+  writeFileAtomic,
+  type StagedFile,
+} from './storage/files.ts'
+import { withLock } from './storage/lock.ts'
+
+/** Files that only make sense together, such as a certificate and its key. */
+export interface OutputFile {
+  readonly path: string
+  readonly mode: number
+  readonly data: string
+}
+
+interface Pending {
+  readonly record: CertificateRecord
+  readonly files: readonly (OutputFile & { readonly before: string | null })[]
+}
+
+const directoryOf = (state: StateDirectory): string => join(state.path, 'pending')
+
+/** Under the lock, after finishing or undoing what an interrupted command left. */
+export async function exclusively<T>(state: StateDirectory, work: () => Promise<T>): Promise<T> {
+  return withLock(state, async () => {
+    await sweepScopes(state)
+    for (const name of await unfinished(state)) await settle(state, join(directoryOf(state), name))
+    return work()
+  })
+}
+
+/** What every command does first: nothing, unless an earlier one was interrupted. */
+export async function settleInterrupted(state: StateDirectory): Promise<void> {
+  if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined)
+}
+
+async function unfinished(state: StateDirectory): Promise<string[]> {
+  try {
+    return await readdir(directoryOf(state))
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return []
+    throw unwritable(directoryOf(state), error)
+  }
+}
+
+/**
+ * Records a certificate and writes its files as a unit. Two files cannot be replaced in one
+ * step, so all that is to be written stands in one pending file first; whoever takes the lock
+ * next finishes it when the certificate was recorded, and drops it when it was not.
+ * Only for whoever holds the lock.
+ */
+export async function recordAndWrite(
+  state: StateDirectory,
+  record: CertificateRecord,
+  files: readonly OutputFile[],
+): Promise<void> {
+  if (files.length === 0) return recordIssued(state, record)
+  const path = join(directoryOf(state), `${record.serialNumber}.json`)
+  const withBefore = await Promise.all(
+    files.map(async (file) => ({ ...file, before: await hashOf(file.path) })),
+  )
+  await makePrivateDirectory(directoryOf(state), state.owner)
+  const pending: Pending = { record, files: withBefore }
+  await writeFileAtomic(path, { data: JSON.stringify(pending), mode: 0o600 }, state.owner)
+  const staged: StagedFile[] = []
+  try {
+    for (const file of files) staged.push(await stageFile(file.path, file, state.owner))
+    await recordIssued(state, record)
+  } catch (error) {
+    for (const file of staged) await file.discard()
+    await rm(path, { force: true })
+    throw error
+  }
+  // Should a rename fail, the pending file stays, and the next command finishes the pair.
+  for (const file of staged) await file.commit()
+  await rm(path, { force: true })
+}
+
+async function settle(state: StateDirectory, path: string): Promise<void> {
+  const pending = parsePending(await readPrivateText(path, state.owner))
+  if (pending !== null) {
+    const { serialNumber } = pending.record
+    const record = await readRecord(state)
+    const recorded = record.some((entry) => entry.serialNumber === serialNumber)
+    for (const file of pending.files) {
+      await sweepLeftovers(dirname(file.path), basename(file.path))
+      if (recorded) await finish(state, file)
+    }
+  }
+  await rm(path, { force: true })
+}
+
+async function finish(state: StateDirectory, file: Pending['files'][number]): Promise<void> {
+  const current = await hashOf(file.path)
+  // Somebody has put something else there since: it is not ours to overwrite any more.
+  if (current !== file.before || current === digest(file.data)) return
+  // A directory that is gone, or a disk that is still full, must not stop the next command.
+  await writeFileAtomic(file.path, file, state.owner).catch(() => undefined)
+}
+
+function parsePending(text: string | null): Pending | null {
+  try {
+    return text === null ? null : (JSON.parse(text) as Pending)
+  } catch {
+    return null
+  }
+}
+
+function digest(data: string | Buffer): string {
+  return createHash('sha256').update(data).digest('hex')
+}
+
+async function hashOf(path: string): Promise<string | null> {
+  try {
+    return digest(await readFile(path))
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null
+    throw unwritable(path, error)
+  }
+}

@@ -1,0 +1,150 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../paths.ts'
+import type { NameConstraints } from '../x509/name-constraints.ts'
+import {
+  createDirectoryAtomic,
+  hasCode,
+  makePrivateDirectory,
+  readPrivateText,
+  readText,
+  removeDirectoryAtomic,
+  shellWord,
+  sweepLeftovers,
+  type FileContents,
+} from './files.ts'
+
+/** A scope as it stands on disk: one directory, made and renamed as a whole. */
+export interface StoredScope {
+  readonly name: string
+  /** ISO 8601, UTC. */
+  readonly created: string
+  /** What `ca permit` was given beyond the local names. */
+  readonly permitted: readonly string[]
+  /** `null`: may sign any name. */
+  readonly constraints: NameConstraints | null
+  /** The issuer's subject (base64 of its DER) and subjectKeyIdentifier (hex): signing parses no DER. */
+  readonly issuerName: string
+  readonly issuerKeyIdentifier: string
+}
+
+export interface ScopeFiles {
+  readonly scope: StoredScope
+  /** PEM. */
+  readonly root: string
+  readonly intermediate: string
+  /** The root's only CRL, DER: empty, and good until the root's end. */
+  readonly rootCrl: Buffer
+  /** PKCS #8 PEM. */
+  readonly intermediateKey: string
+}
+
+const scopesOf = (state: StateDirectory): string => join(state.path, 'scopes')
+export const scopePath = (state: StateDirectory, name: string): string =>
+  join(scopesOf(state), name)
+export const rootPath = (state: StateDirectory, name: string): string =>
+  join(scopePath(state, name), 'root.pem')
+
+/** Letters, digits and hyphens: the name is a directory's. */
+export function isScopeName(name: string): boolean {
+  return /^[a-z0-9](?:[a-z0-9-]{0,62})$/.test(name)
+}
+
+/** Writes a scope as a unit; `false`: one of that name exists. Only for whoever holds the lock. */
+export async function createScope(state: StateDirectory, files: ScopeFiles): Promise<boolean> {
+  await makePrivateDirectory(scopesOf(state), state.owner)
+  const contents: Record<string, FileContents> = {
+    'scope.json': { data: `${JSON.stringify(files.scope, null, 2)}\n`, mode: 0o644 },
+    'root.pem': { data: files.root, mode: 0o644 },
+    'root.crl': { data: files.rootCrl, mode: 0o644 },
+    'intermediate.pem': { data: files.intermediate, mode: 0o644 },
+    'intermediate-key.pem': { data: files.intermediateKey, mode: 0o600 },
+  }
+  return createDirectoryAtomic(scopePath(state, files.scope.name), contents, state.owner)
+}
+
+/** Only for whoever holds the lock; absent is success. */
+export async function deleteScope(state: StateDirectory, name: string): Promise<void> {
+  await removeDirectoryAtomic(scopePath(state, name))
+}
+
+/** Names of the scopes, the oldest authority's `local` first; none: no authority yet. */
+export async function scopeNames(state: StateDirectory): Promise<string[]> {
+  try {
+    const names = (await readdir(scopesOf(state))).filter(isScopeName)
+    return names.toSorted(
+      (a, b) => Number(b === 'local') - Number(a === 'local') || (a < b ? -1 : 1),
+    )
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return []
+    throw new RootlingError('file-unreadable', `${scopesOf(state)} cannot be read.`, {
+      cause: error,
+    })
+  }
+}
+
+/** A scope's public half; throws `corrupt-state` when a file is missing or damaged. */
+export async function readScope(
+  state: StateDirectory,
+  name: string,
+): Promise<Omit<ScopeFiles, 'intermediateKey' | 'rootCrl'>> {
+  const directory = scopePath(state, name)
+  const read = async (file: string): Promise<string> =>
+    (await readText(join(directory, file), 1024 * 1024)) ?? missing(directory, file, name)
+  const [json, root, intermediate] = await Promise.all(
+    ['scope.json', 'root.pem', 'intermediate.pem'].map(read),
+  )
+  const scope = parseScope(json ?? '')
+  if (scope === null || scope.name !== name) throw damaged(join(directory, 'scope.json'), name)
+  return { scope, root: root ?? '', intermediate: intermediate ?? '' }
+}
+
+/** The signing key, PEM. Throws `loose-key` when others can read it. */
+export async function readScopeKey(state: StateDirectory, name: string): Promise<string> {
+  const directory = scopePath(state, name)
+  const key = await readPrivateText(join(directory, 'intermediate-key.pem'), state.owner)
+  return key ?? missing(directory, 'intermediate-key.pem', name)
+}
+
+/** Whether anything to sweep or finish could be here; cheap enough for every command. */
+export async function sweepScopes(state: StateDirectory): Promise<void> {
+  await sweepLeftovers(scopesOf(state))
+  await sweepLeftovers(state.path)
+}
+
+function parseScope(json: string): StoredScope | null {
+  try {
+    const value = JSON.parse(json) as Partial<StoredScope>
+    const texts = [value.name, value.created, value.issuerName, value.issuerKeyIdentifier]
+    const sound =
+      texts.every((text) => typeof text === 'string') &&
+      isTexts(value.permitted) &&
+      (value.constraints === null ||
+        (isTexts(value.constraints?.dns) && isTexts(value.constraints.ip)))
+    return sound ? (value as StoredScope) : null
+  } catch {
+    return null
+  }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((entry) => typeof entry === 'string')
+}
+
+function missing(directory: string, file: string, name: string): never {
+  throw new RootlingError('corrupt-state', `${join(directory, file)} is missing.`, {
+    hint: remedy(name),
+  })
+}
+
+/** A `corrupt-state` error for a scope's file. */
+export function damaged(path: string, name: string, cause?: unknown): RootlingError {
+  const sentence = `${path} is damaged.`
+  return new RootlingError('corrupt-state', sentence, { hint: remedy(name), cause })
+}
+
+function remedy(name: string): string {
+  const again = name === 'local' ? 'rootling install' : 'rootling ca permit'
+  return `Restore it from a backup, or start anew: rootling ca forget ${shellWord(name)}; ${again}`
+}

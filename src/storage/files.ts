@@ -1,0 +1,271 @@
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { chown, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { RootlingError } from '../errors.ts'
+import type { Owner } from '../paths.ts'
+
+/** Unfinished work of a writer that may have died: swept by the next one that holds the lock. */
+const temporaryMark = '.rootling-tmp-'
+
+export interface FileContents {
+  readonly data: string | Uint8Array
+  readonly mode: number
+}
+
+/** A file that is complete and synced under a temporary name beside its target. */
+export interface StagedFile {
+  /** Renames it over the target and syncs the directory. */
+  commit(): Promise<void>
+  discard(): Promise<void>
+}
+
+/**
+ * Replaces one file as a whole: made beside it under a temporary name (`wx`, so that nothing
+ * planted is followed), synced, renamed, and the directory synced. Throws `state-unwritable`.
+ * write-file-atomic does not sync the directory and opens its temporary file without `wx`.
+ */
+export async function writeFileAtomic(
+  path: string,
+  contents: FileContents,
+  owner: Owner | null = null,
+): Promise<void> {
+  const staged = await stageFile(path, contents, owner)
+  await staged.commit()
+}
+
+/** The first half of `writeFileAtomic`: whatever a full disk refuses, it refuses here. */
+export async function stageFile(
+  path: string,
+  contents: FileContents,
+  owner: Owner | null = null,
+): Promise<StagedFile> {
+  const temporary = temporaryName(path)
+  const discard = (): Promise<void> => rm(temporary, { force: true }).catch(() => undefined)
+  const guarded = async (step: () => Promise<void>): Promise<void> => {
+    try {
+      await step()
+    } catch (error) {
+      await discard()
+      throw unwritable(path, error)
+    }
+  }
+  await guarded(() => writeNew(temporary, contents, owner))
+  const commit = async (): Promise<void> => {
+    await rename(temporary, path)
+    await syncDirectory(dirname(path))
+  }
+  return { commit: () => guarded(commit), discard }
+}
+
+/**
+ * Makes a directory of files as one unit: complete under a temporary name, then renamed.
+ * `false`: something of that name is there already, and nothing was changed.
+ */
+export async function createDirectoryAtomic(
+  path: string,
+  files: Readonly<Record<string, FileContents>>,
+  owner: Owner | null = null,
+): Promise<boolean> {
+  if (await exists(path)) return false
+  const temporary = temporaryName(path)
+  try {
+    await mkdir(temporary, { mode: 0o700 })
+    if (owner !== null) await chown(temporary, owner.uid, owner.gid)
+    for (const [name, contents] of Object.entries(files))
+      await writeNew(join(temporary, name), contents, owner)
+    await syncDirectory(temporary)
+    await rename(temporary, path)
+    await syncDirectory(dirname(path))
+    return true
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined)
+    if (hasCode(error, 'ENOTEMPTY', 'EEXIST')) return false
+    throw unwritable(path, error)
+  }
+}
+
+/** Takes a directory away in one step, then deletes it; absent is success. */
+export async function removeDirectoryAtomic(path: string): Promise<void> {
+  const temporary = temporaryName(path)
+  try {
+    await rename(path, temporary)
+    await syncDirectory(dirname(path))
+    await rm(temporary, { recursive: true, force: true })
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw unwritable(path, error)
+  }
+}
+
+/** Creates a directory and its parents for the owner alone (0700). */
+export async function makePrivateDirectory(path: string, owner: Owner | null): Promise<void> {
+  try {
+    const first = await mkdir(path, { recursive: true, mode: 0o700 })
+    if (first === undefined || owner === null) return
+    for (let made = path; made.length >= first.length; made = dirname(made))
+      await chown(made, owner.uid, owner.gid)
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+}
+
+/** Deletes what dead writers left in a directory, or of one file in it. Only under the lock. */
+export async function sweepLeftovers(directory: string, file = ''): Promise<void> {
+  const names = await readdir(directory).catch(() => [])
+  for (const name of names)
+    if (name.startsWith(`.${file}`) && name.includes(temporaryMark))
+      await rm(join(directory, name), { recursive: true, force: true }).catch(() => undefined)
+}
+
+/** A new file that nobody else can have opened; synced. */
+async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
+  const handle = await open(path, 'wx', contents.mode)
+  try {
+    await handle.writeFile(contents.data)
+    // The umask may have taken bits away that certificates need, such as 0644's.
+    await handle.chmod(contents.mode)
+    if (owner !== null) await handle.chown(owner.uid, owner.gid)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+export async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const handle = await open(path, constants.O_RDONLY)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** A whole file as text, through no symbolic link; `null`: absent. At most `limit` octets. */
+export async function readText(path: string, limit = 16 * 1024 * 1024): Promise<string | null> {
+  const handle = await openNoFollow(path)
+  if (handle === null) return null
+  try {
+    return await readBounded(path, handle, limit)
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * A private key's file as text; `null`: absent. Throws `loose-key` when others can read it or
+ * another user owns it, with the command that mends it: it is never mended silently.
+ */
+export async function readPrivateText(path: string, owner: Owner | null): Promise<string | null> {
+  const handle = await openNoFollow(path)
+  if (handle === null) return null
+  try {
+    await refuseLoose(path, handle, owner)
+    return await readBounded(path, handle, 1024 * 1024)
+  } finally {
+    await handle.close()
+  }
+}
+
+async function refuseLoose(path: string, handle: FileHandle, owner: Owner | null): Promise<void> {
+  if (process.platform === 'win32') return
+  const { mode, uid } = await handle.stat()
+  const mine = process.geteuid?.()
+  if (uid !== mine && uid !== owner?.uid)
+    throw new RootlingError('loose-key', `The private key ${path} belongs to another user.`, {
+      hint: `sudo chown ${owner?.uid ?? mine} ${shellWord(path)}`,
+    })
+  if ((mode & 0o077) !== 0) {
+    const octal = (mode & 0o777).toString(8).padStart(4, '0')
+    throw new RootlingError(
+      'loose-key',
+      `Others can read the private key ${path} (mode ${octal}).`,
+      {
+        hint: `chmod 600 ${shellWord(path)}`,
+      },
+    )
+  }
+}
+
+async function openNoFollow(path: string): Promise<FileHandle | null> {
+  try {
+    // O_NONBLOCK: a planted FIFO must not hang us.
+    const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+    return await open(path, flags)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return null
+    const what = hasCode(error, 'ELOOP') ? 'is a symbolic link' : 'cannot be read'
+    throw new RootlingError('file-unreadable', `${path} ${what}${because(error)}.`, {
+      cause: error,
+    })
+  }
+}
+
+async function readBounded(path: string, handle: FileHandle, limit: number): Promise<string> {
+  const info = await handle.stat()
+  if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a regular file.`)
+  if (info.size > limit)
+    throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`)
+  try {
+    return await handle.readFile('utf8')
+  } catch (error) {
+    throw new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
+      cause: error,
+    })
+  }
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: unknown) => {
+      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
+      throw unwritable(path, error)
+    },
+  )
+}
+
+const reasons: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
+  ENOSPC: ['the disk is full', 'Free some space and run the command again'],
+  EDQUOT: ['your disk quota is used up', 'Free some space and run the command again'],
+  EROFS: ['the file system is read-only', 'Set ROOTLING_HOME or --out-dir to a writable directory'],
+  EACCES: ['permission is denied', 'Check who owns the directory: ls -ld'],
+  EPERM: ['the operation is not permitted', 'Check who owns the directory: ls -ld'],
+  EISDIR: ['it is a directory', 'Name a file'],
+  ENOTDIR: ['a parent is not a directory', 'Check the path'],
+  ENOENT: ['its directory does not exist', 'Create the directory first'],
+  EIO: ['the disk answered with an error', 'Check the disk'],
+}
+
+/** Turns a file system error into a `state-unwritable` sentence; RootlingErrors pass through. */
+export function unwritable(path: string, error: unknown): RootlingError {
+  if (error instanceof RootlingError) return error
+  const code = errorCode(error)
+  const [, hint] = reasons[code] ?? []
+  const sentence = `${path} could not be written${because(error)}.`
+  return new RootlingError('state-unwritable', sentence, { hint, cause: error })
+}
+
+function because(error: unknown): string {
+  const code = errorCode(error)
+  return `: ${reasons[code]?.[0] ?? code}`
+}
+
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return codes.includes(errorCode(error))
+}
+
+function errorCode(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : 'unknown error'
+}
+
+function temporaryName(path: string): string {
+  const unique = `${process.pid}-${randomBytes(6).toString('hex')}`
+  return join(dirname(path), `.${basename(path)}${temporaryMark}${unique}`)
+}
+
+/** A word as a shell would need it, for hints that people paste. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+}

@@ -1,0 +1,77 @@
+/** DER encoding (X.690): each function returns the complete encoding of one value. */
+
+/** One tag, one definite length, the contents of `parts` in order. */
+export function tlv(tag: number, ...parts: Uint8Array[]): Buffer {
+  let length = 0
+  for (const part of parts) length += part.length
+  const head = length < 0x80 ? 2 : length < 0x100 ? 3 : length < 0x10000 ? 4 : 5
+  if (length > 0xffffff) throw new RangeError('a DER value of more than 16 MiB')
+  const out = Buffer.allocUnsafe(head + length)
+  out[0] = tag
+  if (head === 2) out[1] = length
+  else {
+    out[1] = 0x80 + head - 2
+    out.writeUIntBE(length, 2, head - 2)
+  }
+  let offset = head
+  for (const part of parts) {
+    out.set(part, offset)
+    offset += part.length
+  }
+  return out
+}
+
+export const sequence = (...parts: Uint8Array[]): Buffer => tlv(0x30, ...parts)
+export const set = (...parts: Uint8Array[]): Buffer => tlv(0x31, ...parts)
+export const octetString = (bytes: Uint8Array): Buffer => tlv(0x04, bytes)
+export const utf8String = (text: string): Buffer => tlv(0x0c, Buffer.from(text, 'utf8'))
+export const boolean = (value: boolean): Buffer => tlv(0x01, Buffer.of(value ? 0xff : 0))
+/** A whole number of unused bits is 0 for everything that is not a named bit list. */
+export const bitString = (bytes: Uint8Array, unusedBits = 0): Buffer =>
+  tlv(0x03, Buffer.of(unusedBits), bytes)
+/** `[n] EXPLICIT`: constructed, wraps whole encodings. */
+export const explicit = (n: number, ...parts: Uint8Array[]): Buffer => tlv(0xa0 + n, ...parts)
+/** `[n] IMPLICIT` of a primitive type: takes contents, not an encoding. */
+export const implicit = (n: number, contents: Uint8Array): Buffer => tlv(0x80 + n, contents)
+
+/** An unsigned integer, from a number or big-endian octets; made minimal and positive. */
+export function integer(value: number | Uint8Array): Buffer {
+  let bytes: Uint8Array
+  if (typeof value === 'number') {
+    const hex = value.toString(16)
+    bytes = Buffer.from(hex.length % 2 ? `0${hex}` : hex, 'hex')
+  } else bytes = value
+  let start = 0
+  while (start < bytes.length - 1 && bytes[start] === 0) start++
+  bytes = bytes.subarray(start)
+  return ((bytes[0] ?? 0) & 0x80) === 0 ? tlv(0x02, bytes) : tlv(0x02, Buffer.of(0), bytes)
+}
+
+/** An object identifier in dotted form. */
+export function objectIdentifier(dotted: string): Buffer {
+  const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number)
+  const out: number[] = []
+  for (const arc of [first * 40 + second, ...rest]) {
+    const base128 = [arc % 128]
+    for (let left = Math.floor(arc / 128); left > 0; left = Math.floor(left / 128))
+      base128.unshift((left % 128) + 128)
+    out.push(...base128)
+  }
+  return tlv(0x06, Buffer.from(out))
+}
+
+/** UTCTime before 2050, GeneralizedTime from then on (RFC 5280 §4.1.2.5); whole seconds. */
+export function time(date: Date): Buffer {
+  const text = `${date.toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`
+  return date.getUTCFullYear() < 2050
+    ? tlv(0x17, Buffer.from(text.slice(2), 'latin1'))
+    : tlv(0x18, Buffer.from(text, 'latin1'))
+}
+
+/** A BIT STRING of named bits without trailing zeros (X.690 §11.2.2): bit 0 is the leftmost. */
+export function namedBits(bits: readonly number[]): Buffer {
+  const highest = Math.max(...bits)
+  const bytes = Buffer.alloc(Math.floor(highest / 8) + 1)
+  for (const bit of bits) bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7))
+  return bitString(bytes, 7 - (highest & 7))
+}

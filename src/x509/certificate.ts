@@ -1,0 +1,65 @@
+import { randomBytes, type KeyObject } from 'node:crypto'
+import { bitString, explicit, integer, sequence, set, time, utf8String } from './asn1.ts'
+import { signDer, type SignatureAlgorithm } from './keys.ts'
+import { oids } from './oids.ts'
+
+/** What signs: a certificate's name and key identifier, with the private key. */
+export interface Signer {
+  /** The issuer's subject, as DER. */
+  readonly name: Buffer
+  /** The issuer's subjectKeyIdentifier. */
+  readonly keyIdentifier: Buffer
+  readonly algorithm: SignatureAlgorithm
+  readonly key: KeyObject
+}
+
+export interface CertificateFields {
+  readonly serialNumber: Buffer
+  /** DER. */
+  readonly subject: Buffer
+  readonly notBefore: Date
+  readonly notAfter: Date
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Buffer
+  /** Complete extensions, DER, in the order in which they are to stand. */
+  readonly extensions: readonly Buffer[]
+}
+
+const version3 = explicit(0, integer(2))
+
+/** A signed certificate (RFC 5280 §4.1), DER. */
+export function signCertificate(fields: CertificateFields, signer: Signer): Buffer {
+  const tbs = sequence(
+    version3,
+    integer(fields.serialNumber),
+    signer.algorithm.identifier,
+    signer.name,
+    sequence(time(fields.notBefore), time(fields.notAfter)),
+    fields.subject,
+    fields.spki,
+    explicit(3, sequence(...fields.extensions)),
+  )
+  return signed(tbs, signer)
+}
+
+/** SIGNED{}: the to-be-signed part, the algorithm, the signature. */
+export function signed(tbs: Buffer, signer: Signer): Buffer {
+  const signature = signDer(tbs, signer.algorithm, signer.key)
+  return sequence(tbs, signer.algorithm.identifier, bitString(signature))
+}
+
+/** 16 random octets, positive and without a leading zero (RFC 5280 §4.1.2.2 allows 20). */
+export function randomSerialNumber(): Buffer {
+  const bytes = randomBytes(16)
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40
+  return bytes
+}
+
+/** A distinguished name of an organization and, but for leaves, a common name. */
+export function distinguishedName(organization: string, commonName: string | null): Buffer {
+  const attribute = (type: Buffer, text: string) => set(sequence(type, utf8String(text)))
+  return sequence(
+    attribute(oids.organizationName, organization),
+    ...(commonName === null ? [] : [attribute(oids.commonName, commonName)]),
+  )
+}

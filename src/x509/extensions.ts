@@ -1,0 +1,49 @@
+import { boolean, implicit, integer, namedBits, octetString, sequence } from './asn1.ts'
+import type { Identifier } from './identifier.ts'
+import { ipBytes } from './ip.ts'
+import { encodeNameConstraints, type NameConstraints } from './name-constraints.ts'
+import { oids } from './oids.ts'
+
+const extension = (oid: Buffer, critical: boolean, value: Buffer): Buffer =>
+  critical ? sequence(oid, boolean(true), octetString(value)) : sequence(oid, octetString(value))
+
+/** keyUsage bits (RFC 5280 §4.2.1.3). */
+export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, cRLSign: 6 }
+
+/** A general name (RFC 5280 §4.2.1.6): IA5String for all but addresses. */
+export function generalName(identifier: Identifier): Buffer {
+  switch (identifier.type) {
+    case 'email':
+      return implicit(1, Buffer.from(identifier.value, 'latin1'))
+    case 'dns':
+      return implicit(2, Buffer.from(identifier.value, 'latin1'))
+    case 'uri':
+      return implicit(6, Buffer.from(identifier.value, 'latin1'))
+    case 'ip':
+      return implicit(7, ipBytes(identifier.value))
+  }
+}
+
+/** `pathLength: null` and `ca: false` give the empty sequence (DER: no default values). */
+export const basicConstraints = (ca: boolean, pathLength: number | null): Buffer =>
+  extension(
+    oids.basicConstraints,
+    true,
+    ca
+      ? sequence(boolean(true), ...(pathLength === null ? [] : [integer(pathLength)]))
+      : sequence(),
+  )
+export const keyUsage = (bits: readonly number[]): Buffer =>
+  extension(oids.keyUsage, true, namedBits(bits))
+export const extKeyUsage = (purposes: readonly Buffer[]): Buffer =>
+  extension(oids.extKeyUsage, false, sequence(...purposes))
+export const subjectKeyIdentifier = (id: Buffer): Buffer =>
+  extension(oids.subjectKeyIdentifier, false, octetString(id))
+export const authorityKeyIdentifier = (id: Buffer): Buffer =>
+  extension(oids.authorityKeyIdentifier, false, sequence(implicit(0, id)))
+export const nameConstraints = (constraints: NameConstraints): Buffer =>
+  extension(oids.nameConstraints, true, encodeNameConstraints(constraints))
+export const subjectAltName = (identifiers: readonly Identifier[], critical = false): Buffer =>
+  extension(oids.subjectAltName, critical, sequence(...identifiers.map(generalName)))
+export const crlNumber = (value: number | Uint8Array): Buffer =>
+  extension(oids.crlNumber, false, integer(value))

@@ -1,0 +1,153 @@
+import { isIP } from 'node:net'
+import { domainToASCII } from 'node:url'
+import { RootlingError } from '../errors.ts'
+import { ipBytes, ipText } from './ip.ts'
+
+/** What the user typed, understood: it becomes one GeneralName. */
+export type Identifier =
+  | { readonly type: 'dns'; readonly value: string }
+  | { readonly type: 'ip'; readonly value: string }
+  | { readonly type: 'email'; readonly value: string }
+  | { readonly type: 'uri'; readonly value: string }
+
+/** Schemes of a URL pasted where its host was meant; others (spiffe:, …) are URI identifiers. */
+const hostSchemes = new Set(['http', 'https', 'ws', 'wss', 'ftp', 'tcp', 'tls', 'ssl'])
+
+/**
+ * Understands a host, wildcard, IP address, e-mail address or URI; DNS names come back as
+ * lower-case A-labels. Throws `bad-name` with what is wrong and what was probably meant.
+ */
+export function parseIdentifier(text: string): Identifier {
+  const input = text.trim()
+  if (input === '') throw bad(text, 'is empty', 'Name a host or address, such as localhost')
+  if (input.length > 1024) throw bad(`${input.slice(0, 40)}…`, 'is longer than any name can be')
+  // oxlint-disable-next-line no-control-regex -- the point is to find control characters
+  if (/[\u0000-\u0020\u007f]/.test(input))
+    throw bad(JSON.stringify(input), 'contains a space or a control character')
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(input)?.[1]?.toLowerCase()
+  if (scheme === 'mailto') throw bad(input, 'is a link, not an address', meant(input.slice(7)))
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(input) || scheme === 'urn')
+    return parseUri(input, scheme ?? '')
+  if (isIP(input) !== 0) return parseIp(input)
+  if (input.includes('@')) return parseEmail(input)
+  return { type: 'dns', value: parseDns(input) }
+}
+
+function parseUri(input: string, scheme: string): Identifier {
+  let url: URL
+  try {
+    url = new URL(input)
+  } catch {
+    throw bad(input, 'is not a valid URI')
+  }
+  if (hostSchemes.has(scheme)) {
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    throw bad(input, 'is a URL; a certificate names only its host', meant(host))
+  }
+  if (!/^[\x21-\x7e]+$/.test(input)) throw bad(input, 'holds characters that a URI cannot')
+  return { type: 'uri', value: input }
+}
+
+function parseIp(input: string): Identifier {
+  if (input.includes('%'))
+    throw bad(input, 'has a zone, which no certificate carries', meant(input.split('%')[0] ?? ''))
+  return { type: 'ip', value: ipText(ipBytes(input)) }
+}
+
+function parseEmail(input: string): Identifier {
+  const at = input.lastIndexOf('@')
+  const local = input.slice(0, at)
+  const host = input.slice(at + 1)
+  if (!/^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+$/.test(local) || /^\.|\.\.|\.$/.test(local))
+    throw bad(input, 'is not an e-mail address that a certificate can carry')
+  if (host === '' || host.includes('*') || isIP(host) !== 0)
+    throw bad(input, 'has no host name after the @')
+  return { type: 'email', value: `${local}@${parseDns(host, input)}` }
+}
+
+/** A host name or wildcard as lower-case A-labels; `whole` is what the sentence quotes. */
+function parseDns(input: string, whole = input): string {
+  explainShape(input, whole)
+  const name = input.replace(/\.$/, '')
+  const wildcard = name.startsWith('*.')
+  const ascii = toAscii(wildcard ? name.slice(2) : name, whole)
+  const labels = ascii.split('.')
+  for (const label of labels) explainLabel(label, whole)
+  const result = wildcard ? `*.${ascii}` : ascii
+  if (result.length > 253) throw bad(whole, `is ${result.length} characters long; 253 is the limit`)
+  if (/^\d+$/.test(labels.at(-1) ?? ''))
+    throw bad(whole, 'looks like an IP address but is not a valid one')
+  return result
+}
+
+function explainShape(input: string, whole: string): void {
+  const bracketed = /^\[(.*?)\](?::\d+)?$/.exec(input)?.[1]
+  if (bracketed !== undefined) throw bad(whole, 'has brackets around the address', meant(bracketed))
+  if (/\/\d{1,3}$/.test(input) && isIP(input.replace(/\/\d+$/, '')) !== 0)
+    throw bad(whole, 'is a range; a certificate names single addresses', meant(input.split('/')[0]))
+  const port = /^(.*[^:]):(\d+)$/.exec(input)
+  if (port) throw bad(whole, 'has a port; a certificate is for every port', meant(port[1]))
+  if (/[:]/.test(input)) throw bad(whole, 'is not a valid IPv6 address or name')
+  if (/[/\\?#]/.test(input))
+    throw bad(
+      whole,
+      'has a path; a certificate names only the host',
+      meant(input.split(/[/\\?#]/)[0]),
+    )
+  if (input.startsWith('.'))
+    throw bad(whole, 'starts with a dot', meant(input.replace(/^\.+/, '*.')))
+  if (/\.\./.test(input))
+    throw bad(whole, 'has two dots in a row', meant(input.replace(/\.{2,}/g, '.')))
+  explainWildcard(input, whole)
+}
+
+function explainWildcard(input: string, whole: string): void {
+  const rest = input.startsWith('*.') ? input.slice(2) : input
+  if (input === '*' || input === '*.')
+    throw bad(whole, 'would be every name; a wildcard needs a domain', '*.dev.localhost')
+  if (!rest.includes('*')) return
+  const bare = input
+    .split('.')
+    .map((label) => label.replaceAll('*', ''))
+    .filter((label) => label !== '')
+    .join('.')
+  throw bad(whole, 'has a * elsewhere than alone as the first label', meant(`*.${bare}`))
+}
+
+function toAscii(name: string, whole: string): string {
+  // domainToASCII would also percent-decode and fold an IPv4 shorthand: plain ASCII needs neither.
+  if (/^[\x21-\x7e]*$/.test(name)) return name.toLowerCase()
+  const ascii = domainToASCII(name)
+  if (ascii === '') throw bad(whole, 'is not a valid international domain name')
+  return ascii
+}
+
+function explainLabel(label: string, whole: string): void {
+  if (label === '') throw bad(whole, 'has an empty label')
+  if (label.length > 63)
+    throw bad(whole, `has a label of ${label.length} characters; 63 is the limit`)
+  if (!/^[a-z0-9_-]+$/.test(label)) {
+    const wrong = /[^a-z0-9_-]/.exec(label)?.[0]
+    throw bad(whole, `contains ${JSON.stringify(wrong)}, which no host name has`)
+  }
+  if (label.startsWith('-') || label.endsWith('-'))
+    throw bad(whole, `has a label that starts or ends with a hyphen (${label})`)
+}
+
+function meant(name: string | undefined): string | undefined {
+  return name === undefined || name === '' ? undefined : name
+}
+
+function bad(name: string, fault: string, suggestion?: string): RootlingError {
+  const shown = name === '' ? '""' : name
+  const hint =
+    suggestion === undefined || suggestion.includes(' ')
+      ? suggestion
+      : `Did you mean ${suggestion}?`
+  return new RootlingError('bad-name', `The name ${shown} ${fault}.`, { hint })
+}
+
+/** Whether browsers refuse it: a wildcard needs two labels below it. */
+export function isBareWildcard(identifier: Identifier): boolean {
+  return identifier.type === 'dns' && /^\*\.(?:[^.]+|home\.arpa)$/.test(identifier.value)
+}

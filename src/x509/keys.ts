@@ -1,0 +1,97 @@
+import { createHash, generateKeyPair, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import { promisify } from 'node:util'
+import { sequence, tlv } from './asn1.ts'
+import { oids } from './oids.ts'
+
+/** A fresh key pair as DER: making KeyObjects is what costs on Node 20. */
+export interface KeyPairDer {
+  /** SubjectPublicKeyInfo. */
+  readonly spki: Buffer
+  /** PKCS #8 PrivateKeyInfo, not encrypted. */
+  readonly pkcs8: Buffer
+}
+
+export const keyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072', 'rsa4096', 'ed25519'] as const
+export type KeyType = (typeof keyTypes)[number]
+
+const publicKeyEncoding = { type: 'spki', format: 'der' } as const
+const privateKeyEncoding = { type: 'pkcs8', format: 'der' } as const
+
+/** A new key pair. RSA is made off the main thread; the others take microseconds. */
+export async function generateKeys(type: KeyType): Promise<KeyPairDer> {
+  switch (type) {
+    case 'p256':
+    case 'p384':
+      return generateEc(type === 'p256' ? 'P-256' : 'P-384')
+    case 'ed25519': {
+      const pair = generateKeyPairSync('ed25519', { publicKeyEncoding, privateKeyEncoding })
+      return { spki: pair.publicKey, pkcs8: pair.privateKey }
+    }
+    case 'rsa2048':
+    case 'rsa3072':
+    case 'rsa4096': {
+      const modulusLength = Number(type.slice(3))
+      const options = { modulusLength, publicKeyEncoding, privateKeyEncoding }
+      const pair = await promisify(generateKeyPair)('rsa', options)
+      return { spki: pair.publicKey, pkcs8: pair.privateKey }
+    }
+  }
+}
+
+function generateEc(namedCurve: string): KeyPairDer {
+  const options = { namedCurve, publicKeyEncoding, privateKeyEncoding }
+  const pair = generateKeyPairSync('ec', options)
+  return { spki: pair.publicKey, pkcs8: pair.privateKey }
+}
+
+/** How a private key signs: its AlgorithmIdentifier and the digest to name (`null`: none). */
+export interface SignatureAlgorithm {
+  readonly identifier: Buffer
+  readonly digest: string | null
+}
+
+const asn1Null = tlv(0x05)
+const signatureAlgorithms = {
+  p256: { identifier: sequence(oids.ecdsaWithSha256), digest: 'sha256' },
+  p384: { identifier: sequence(oids.ecdsaWithSha384), digest: 'sha384' },
+  rsa: { identifier: sequence(oids.sha256WithRsaEncryption, asn1Null), digest: 'sha256' },
+  ed25519: { identifier: sequence(oids.ed25519), digest: null },
+} as const satisfies Record<string, SignatureAlgorithm>
+
+/** The row for a private key; `null`: a key that this library does not sign with. */
+export function signatureAlgorithmOf(key: KeyObject): SignatureAlgorithm | null {
+  if (key.asymmetricKeyType === 'rsa') return signatureAlgorithms.rsa
+  if (key.asymmetricKeyType === 'ed25519') return signatureAlgorithms.ed25519
+  switch (key.asymmetricKeyDetails?.namedCurve) {
+    case 'prime256v1':
+      return signatureAlgorithms.p256
+    case 'secp384r1':
+      return signatureAlgorithms.p384
+    default:
+      return null
+  }
+}
+
+export function signDer(tbs: Buffer, algorithm: SignatureAlgorithm, key: KeyObject): Buffer {
+  return sign(algorithm.digest, tbs, key)
+}
+
+/** RFC 7093 §2 method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
+export function keyIdentifier(spki: Buffer): Buffer {
+  return createHash('sha256').update(publicKeyBits(spki)).digest().subarray(0, 20)
+}
+
+/** The BIT STRING's contents in a SubjectPublicKeyInfo made by node:crypto. */
+function publicKeyBits(spki: Buffer): Buffer {
+  const [, bodyStart] = header(spki, 0)
+  const [algorithmLength, algorithmStart] = header(spki, bodyStart)
+  const [bitsLength, bitsStart] = header(spki, algorithmStart + algorithmLength)
+  return spki.subarray(bitsStart + 1, bitsStart + bitsLength)
+}
+
+function header(der: Buffer, offset: number): [length: number, start: number] {
+  const first = der.readUInt8(offset + 1)
+  if (first < 0x80) return [first, offset + 2]
+  const octets = first & 0x7f
+  return [der.readUIntBE(offset + 2, octets), offset + 2 + octets]
+}

@@ -1,0 +1,91 @@
+import { explicit, implicit, sequence } from './asn1.ts'
+import type { Identifier } from './identifier.ts'
+import { inRange, ipBytes, maskOf, parseIpRange } from './ip.ts'
+
+/**
+ * What a scope may sign (RFC 5280 §4.2.1.10). E-mail and URI hosts are held to `dns`,
+ * since a type without a constraint would be free.
+ */
+export interface NameConstraints {
+  /** Each means the name and all below it. */
+  readonly dns: readonly string[]
+  /** Ranges in CIDR form; none: no address at all. */
+  readonly ip: readonly string[]
+}
+
+/** Names and addresses that mean nothing outside a machine or a private network. */
+export const localConstraints: NameConstraints = {
+  dns: [
+    'localhost', // RFC 6761
+    'test', // RFC 6761
+    'local', // RFC 6762
+    'internal', // reserved by ICANN in 2024
+    'home.arpa', // RFC 8375
+    'lan',
+    'localdomain',
+    'example', // RFC 6761
+    'invalid', // RFC 6761
+  ],
+  ip: [
+    '127.0.0.0/8',
+    '10.0.0.0/8',
+    '172.16.0.0/12',
+    '192.168.0.0/16',
+    '169.254.0.0/16',
+    '::1/128',
+    'fe80::/10',
+    'fc00::/7',
+  ],
+}
+
+/** Whether a certificate for this identifier would hold under the constraints. */
+export function permits(constraints: NameConstraints, identifier: Identifier): boolean {
+  switch (identifier.type) {
+    case 'dns':
+      return underAny(identifier.value.replace(/^\*\./, ''), constraints.dns)
+    case 'email':
+      return underAny(
+        identifier.value.slice(identifier.value.lastIndexOf('@') + 1),
+        constraints.dns,
+      )
+    case 'uri': {
+      // A URI without a host name fails any URI constraint (RFC 5280 §4.2.1.10).
+      const host = new URL(identifier.value).hostname.toLowerCase()
+      return host !== '' && underAny(host, constraints.dns)
+    }
+    case 'ip': {
+      const address = ipBytes(identifier.value)
+      return constraints.ip.some((range) => {
+        const parsed = parseIpRange(range)
+        return parsed !== null && inRange(address, parsed)
+      })
+    }
+  }
+}
+
+function underAny(name: string, bases: readonly string[]): boolean {
+  return bases.some((base) => name === base || name.endsWith(`.${base}`))
+}
+
+/** The NameConstraints value: permitted subtrees only, but where no address is permitted. */
+export function encodeNameConstraints(constraints: NameConstraints): Buffer {
+  const permitted: Buffer[] = []
+  const subtree = (tag: number, base: Uint8Array) => sequence(implicit(tag, base))
+  for (const name of constraints.dns) permitted.push(subtree(2, Buffer.from(name)))
+  for (const range of constraints.ip) permitted.push(subtree(7, rangeOctets(range)))
+  // For mailboxes and URIs a host alone means only that host; with a dot, all below it.
+  for (const tag of [1, 6])
+    for (const name of constraints.dns)
+      permitted.push(subtree(tag, Buffer.from(name)), subtree(tag, Buffer.from(`.${name}`)))
+  const excluded = constraints.ip.length > 0 ? [] : ['0.0.0.0/0', '::/0'].map(rangeOctets)
+  return sequence(
+    explicit(0, ...permitted),
+    ...(excluded.length > 0 ? [explicit(1, ...excluded.map((octets) => subtree(7, octets)))] : []),
+  )
+}
+
+function rangeOctets(text: string): Buffer {
+  const range = parseIpRange(text)
+  if (range === null) throw new RangeError(`not an address range: ${text}`)
+  return Buffer.concat([range.address, maskOf(range.address.length, range.prefix)])
+}

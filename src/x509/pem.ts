@@ -1,0 +1,35 @@
+/** RFC 7468 textual encoding: 64 columns, a final newline. */
+export function encodePem(label: string, der: Uint8Array): string {
+  const base64 = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64')
+  const lines = base64.match(/.{1,64}/g) ?? []
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
+}
+
+export interface PemBlock {
+  readonly label: string
+  readonly der: Buffer
+  /** The block as it stands in the text, with a final newline. */
+  readonly text: string
+}
+
+/** Every block of a text in order; text around the blocks is passed over. Linear in its length. */
+export function pemBlocks(text: string): PemBlock[] {
+  const blocks: PemBlock[] = []
+  let at = 0
+  for (;;) {
+    const begin = text.indexOf('-----BEGIN ', at)
+    if (begin < 0) return blocks
+    const labelEnd = text.indexOf('-----', begin + 11)
+    if (labelEnd < 0) return blocks
+    const label = text.slice(begin + 11, labelEnd)
+    const closing = `-----END ${label}-----`
+    const end = label.includes('\n') ? -1 : text.indexOf(closing, labelEnd)
+    if (end < 0) {
+      at = labelEnd
+      continue
+    }
+    const der = Buffer.from(text.slice(labelEnd + 5, end), 'base64')
+    blocks.push({ label, der, text: `${text.slice(begin, end)}${closing}\n` })
+    at = end + closing.length
+  }
+}

@@ -1,0 +1,124 @@
+import {
+  randomSerialNumber,
+  signCertificate,
+  distinguishedName,
+  type Signer,
+} from './certificate.ts'
+import * as extension from './extensions.ts'
+import type { Identifier } from './identifier.ts'
+import { keyIdentifier } from './keys.ts'
+import type { NameConstraints } from './name-constraints.ts'
+import { oids } from './oids.ts'
+
+const hour = 3_600_000
+export const day = 24 * hour
+/** Apple refuses more, for roots that a user added too. */
+export const maximumDays = 825
+export const defaultDays = 397
+
+const { keyUsageBits: bit } = extension
+const rootOrganization = 'Rootling development CA'
+const leafOrganization = 'Rootling development certificate'
+
+export interface Validity {
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+/** Ten years from now, begun a day ago. */
+export function authorityValidity(now: Date): Validity {
+  return {
+    notBefore: wholeSeconds(now.getTime() - day),
+    notAfter: wholeSeconds(now.getTime() + 3650 * day),
+  }
+}
+
+/** `days` long to the second, begun an hour ago for clock skew, never past the issuer's end. */
+export function leafValidity(now: Date, days: number, issuerNotAfter: Date): Validity {
+  const notBefore = wholeSeconds(now.getTime() - hour)
+  // Both ends belong to the validity (RFC 5280 §4.1.2.5): hence one second less.
+  const end = notBefore.getTime() + days * day - 1000
+  return { notBefore, notAfter: new Date(Math.min(end, issuerNotAfter.getTime())) }
+}
+
+function wholeSeconds(milliseconds: number): Date {
+  return new Date(Math.floor(milliseconds / 1000) * 1000)
+}
+
+/** Subjects by key, so that no two authorities look alike in a trust store's list. */
+export const rootName = (keyHash: string): Buffer =>
+  distinguishedName(rootOrganization, `Rootling root ${keyHash.slice(0, 8)}`)
+export const intermediateName = (keyHash: string): Buffer =>
+  distinguishedName(rootOrganization, `Rootling issuing ${keyHash.slice(0, 8)}`)
+
+export interface AuthorityFields extends Validity {
+  readonly name: Buffer
+  readonly spki: Buffer
+  /** `null`: may sign any name. */
+  readonly constraints: NameConstraints | null
+}
+
+/** The self-signed root: one intermediate below it, and the constraints. */
+export function signRoot(fields: AuthorityFields, signer: Signer): Buffer {
+  return signAuthority(fields, signer, 1, [])
+}
+
+/** The issuing intermediate: no CA below it, the same constraints (Java reads only these). */
+export function signIntermediate(fields: AuthorityFields, signer: Signer): Buffer {
+  const purposes = [oids.serverAuth, oids.clientAuth, oids.emailProtection]
+  return signAuthority(fields, signer, 0, [
+    extension.extKeyUsage(purposes),
+    extension.authorityKeyIdentifier(signer.keyIdentifier),
+  ])
+}
+
+function signAuthority(
+  fields: AuthorityFields,
+  signer: Signer,
+  pathLength: number,
+  more: Buffer[],
+): Buffer {
+  const extensions = [
+    extension.basicConstraints(true, pathLength),
+    extension.keyUsage([bit.keyCertSign, bit.cRLSign]),
+    extension.subjectKeyIdentifier(keyIdentifier(fields.spki)),
+    ...more,
+    ...(fields.constraints === null ? [] : [extension.nameConstraints(fields.constraints)]),
+  ]
+  const { name: subject, spki, notBefore, notAfter } = fields
+  const serialNumber = randomSerialNumber()
+  return signCertificate({ serialNumber, subject, spki, notBefore, notAfter, extensions }, signer)
+}
+
+export interface LeafFields extends Validity {
+  readonly serialNumber: Buffer
+  readonly spki: Buffer
+  readonly rsa: boolean
+  readonly identifiers: readonly Identifier[]
+}
+
+/**
+ * A server's leaf. No common name: OpenSSL and GnuTLS hold one against the constraints.
+ * Mailboxes add emailProtection, as mkcert does; without any host it is for mail alone.
+ */
+export function signServerLeaf(fields: LeafFields, signer: Signer): Buffer {
+  const mail = fields.identifiers.some(({ type }) => type === 'email')
+  const hosts = fields.identifiers.some(({ type }) => type !== 'email')
+  const purposes = [...(hosts ? [oids.serverAuth] : []), ...(mail ? [oids.emailProtection] : [])]
+  const usage = fields.rsa ? [bit.digitalSignature, bit.keyEncipherment] : [bit.digitalSignature]
+  return signCertificate(
+    {
+      ...fields,
+      subject: distinguishedName(leafOrganization, null),
+      extensions: [
+        extension.basicConstraints(false, null),
+        extension.keyUsage(usage),
+        extension.extKeyUsage(purposes),
+        extension.subjectKeyIdentifier(keyIdentifier(fields.spki)),
+        extension.authorityKeyIdentifier(signer.keyIdentifier),
+        extension.subjectAltName(fields.identifiers),
+      ],
+    },
+    signer,
+  )
+}
