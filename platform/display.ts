@@ -1,0 +1,20 @@
+/**
+ * A command as a person would type it into a shell, for display only: nothing here is ever run
+ * through one. Input is shown as `< file` where a file with these contents is known, else in full.
+ */
+export function displayCommand(
+  command: readonly string[],
+  input?: string,
+  knownFiles: ReadonlyMap<string, string> = new Map(),
+): string {
+  const line = command.map(quote).join(' ')
+  if (input === undefined) return line
+  const file = knownFiles.get(input)
+  if (file !== undefined) return `${line} < ${quote(file)}`
+  return `${line} <<'EOF'\n${input.endsWith('\n') ? input : `${input}\n`}EOF`
+}
+
+/** One word of a POSIX shell, in quotes only where it needs them. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
+}

@@ -1,0 +1,185 @@
+import { constants } from 'node:fs'
+import { access, readdir, readFile, readlink, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { RootlingError } from '../src/errors.ts'
+import { expectSuccess } from './command.ts'
+import type { LinuxFamily } from './linux-families.ts'
+import { directoryLessFamily, linuxFamilies } from './linux-families.ts'
+import type { Machine } from './machine.ts'
+import { missingTool } from './packages.ts'
+import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from './pem.ts'
+import { createP11KitStore } from './p11-kit.ts'
+import { anchorPrefix, type TrustAnchor, type TrustStore, type Unavailable } from './trust-store.ts'
+
+/** The system store of this machine, by the first row of the table that fits. */
+export async function findSystemStore(machine: Machine): Promise<TrustStore> {
+  if (await exists('/etc/NIXOS')) return createUnwritableStore(nixOs)
+  for (const family of linuxFamilies) {
+    if (await exists(family.directory)) return createSystemStore(machine, family)
+  }
+  const debianLike = linuxFamilies.find((family) => family.name === directoryLessFamily)
+  if (debianLike && (await machine.find('update-ca-certificates', { forRoot: true })) !== null) {
+    return createSystemStore(machine, debianLike)
+  }
+  const trust = await machine.find('trust', { forRoot: true })
+  if (trust !== null) return createP11KitStore(machine, trust)
+  return createUnwritableStore(
+    await missingTool(
+      machine,
+      'update-ca-certificates',
+      'This system keeps no roots in a place that Rootling knows.',
+    ),
+  )
+}
+
+const nixOs: Unavailable = {
+  available: false,
+  code: 'unsupported',
+  reason: 'NixOS builds its system store from its configuration.',
+  hint: 'add security.pki.certificateFiles = [ ./rootling.pem ]; and rebuild, with the file of rootling root',
+}
+
+/** The system store of a family: one PEM file a root in its directory, and a refresh. */
+export function createSystemStore(machine: Machine, family: LinuxFamily): TrustStore {
+  const fileOf = (anchor: TrustAnchor) =>
+    path.join(family.directory, anchor.name + family.extension)
+
+  async function refresh(command: readonly [string, ...string[]]) {
+    const [name, ...args] = command
+    const program = await machine.find(name, { forRoot: true })
+    if (program === null) throw new RootlingError('tool-missing', `${name} is not there.`)
+    // Two runs at once would write the bundle twice over. flock(1) locks a directory, so nothing stays behind.
+    const flock = await machine.find('flock', { forRoot: true })
+    const [first, ...rest] =
+      flock === null ? [program, ...args] : [flock, family.directory, program, ...args]
+    const result = await machine.change(first, rest, { as: 'root' })
+    expectSuccess(name, result)
+  }
+
+  /** The links in OpenSSL's directory that lead, or once led, to the file of this anchor. */
+  async function linksTo(anchor: TrustAnchor): Promise<string[]> {
+    if (family.hashLinks === null) return []
+    const links = []
+    for (const name of await readdir(family.hashLinks).catch(() => [])) {
+      const target = await readlink(path.join(family.hashLinks, name)).catch(() => null)
+      if (target === fileOf(anchor) || target === `${anchor.name}.pem`) links.push(name)
+    }
+    return links
+  }
+
+  /** Whether the programs that look a root up by its hash find this one. */
+  async function isHashed(anchor: TrustAnchor): Promise<boolean> {
+    if (family.hashLinks === null) return true
+    for (const name of await readdir(family.hashLinks).catch(() => [])) {
+      if (!/^[0-9a-f]{8}\.\d+$/.test(name)) continue
+      const text = await readText(path.join(family.hashLinks, name))
+      if (text !== null && holdsCertificate(text, anchor.der)) return true
+    }
+    return false
+  }
+
+  async function isBundled(anchor: TrustAnchor): Promise<boolean> {
+    if (family.bundle === null) return true
+    const text = await readText(family.bundle)
+    return text !== null && holdsCertificate(text, anchor.der)
+  }
+
+  const store: TrustStore = {
+    id: `system:${family.directory}`,
+    kind: 'system',
+    title: `System store (${family.directory})`,
+
+    async availability() {
+      const [tool] = family.refresh
+      if ((await machine.find(tool, { forRoot: true })) === null) {
+        if (tool === 'certctl') return unsupported('certctl is not on this machine.')
+        return missingTool(machine, tool, `${tool}, which writes the system store, is not there.`)
+      }
+      const readOnly = await access(family.directory, constants.W_OK).then(
+        () => false,
+        (error: NodeJS.ErrnoException) => error.code === 'EROFS',
+      )
+      return readOnly
+        ? unsupported(
+            `${family.directory} is on a read-only file system.`,
+            'add the file of rootling root to the configuration that the system is built from',
+          )
+        : { available: true }
+    },
+
+    async list() {
+      const anchors: TrustAnchor[] = []
+      for (const name of await readdir(family.directory).catch(() => [])) {
+        if (!name.startsWith(anchorPrefix) || !name.endsWith(family.extension)) continue
+        const text = (await readText(path.join(family.directory, name))) ?? ''
+        anchors.push(...certificatesIn(text).map(createAnchor))
+      }
+      return distinctAnchors(anchors)
+    },
+
+    has: async (anchor) => (await isBundled(anchor)) && (await isHashed(anchor)),
+
+    async install(anchor) {
+      if (await store.has(anchor)) return
+      await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
+      await refresh(family.refresh)
+    },
+
+    async uninstall(anchor) {
+      const file = fileOf(anchor)
+      const wasThere = await exists(file)
+      const links = await linksTo(anchor)
+      if (!wasThere && links.length === 0) return
+      await machine.removeFile(file, 'root')
+      await tellHooks(machine, family, anchor)
+      await refresh(family.refreshAfterRemoval ?? family.refresh)
+    },
+  }
+  return store
+}
+
+/**
+ * Says to the hooks of update-ca-certificates that a root is gone. `--fresh` never does, so that
+ * Java's keystore would keep it.
+ */
+async function tellHooks(machine: Machine, family: LinuxFamily, anchor: TrustAnchor) {
+  if (family.hooks === undefined || family.hashLinks === null) return
+  const input = `-${path.join(family.hashLinks, anchor.name)}.pem\n`
+  for (const name of await readdir(family.hooks).catch(() => [])) {
+    // The names that run-parts(8) accepts.
+    if (!/^[A-Za-z0-9_-]+$/.test(name)) continue
+    const hook = await machine.find(path.join(family.hooks, name), { forRoot: true })
+    // A hook that fails (apt may hold its lock) is no failure of this store; Java's looks for itself.
+    if (hook !== null) await machine.change(hook, [], { as: 'root', input })
+  }
+}
+
+function createUnwritableStore(unavailable: Unavailable): TrustStore {
+  return {
+    id: 'system:none',
+    kind: 'system',
+    title: 'System store',
+    availability: async () => unavailable,
+    list: async () => [],
+    has: async () => false,
+    async install() {
+      throw new RootlingError('store-failed', unavailable.reason, { hint: unavailable.hint })
+    },
+    async uninstall() {},
+  }
+}
+
+function unsupported(reason: string, hint?: string): Unavailable {
+  return { available: false, code: 'unsupported', reason, ...(hint === undefined ? {} : { hint }) }
+}
+
+async function readText(file: string): Promise<string | null> {
+  return readFile(file, 'latin1').catch(() => null)
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto'
+import { anchorPrefix, type TrustAnchor } from './trust-store.ts'
+
+const block = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+?)-----END /g
+
+/** The DER of every certificate in a PEM text, in order; text around the blocks is passed over. */
+export function certificatesIn(text: string): Buffer[] {
+  return Array.from(text.matchAll(block), (match) => Buffer.from(match[1] ?? '', 'base64'))
+}
+
+/** Whether a PEM text holds this very certificate. */
+export function holdsCertificate(text: string, der: Buffer): boolean {
+  return certificatesIn(text).some((each) => each.equals(der))
+}
+
+/** One PEM block in the text encoding of RFC 7468: 64 columns, a final newline. */
+export function certificatePem(der: Buffer): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
+  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
+}
+
+/** The anchor of a root: named by its fingerprint, so that a name is never two certificates. */
+export function createAnchor(der: Buffer): TrustAnchor {
+  const fingerprint = createHash('sha256').update(der).digest('hex')
+  return {
+    name: anchorPrefix + fingerprint.slice(0, 8),
+    pem: certificatePem(der),
+    der,
+    fingerprint,
+  }
+}
+
+/** Each certificate once. */
+export function distinctAnchors(anchors: readonly TrustAnchor[]): TrustAnchor[] {
+  return [...new Map(anchors.map((anchor) => [anchor.fingerprint, anchor])).values()]
+}

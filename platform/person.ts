@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import { run } from './command.ts'
+import { findProgram } from './programs.ts'
+
+/** Who the work is for: the caller, or with sudo the person who typed it. */
+export interface Person {
+  readonly name: string
+  readonly uid: number
+  readonly gid: number
+  readonly home: string
+  /** The process is root on this person's behalf. */
+  readonly viaSudo: boolean
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The person behind this process. SUDO_* counts only for root: anyone else could set it to anything. */
+export async function findPerson(env: Environment): Promise<Person> {
+  const self = userInfo()
+  const sudoUid = env['SUDO_UID'] ?? ''
+  if (self.uid === 0 && /^[1-9]\d{0,9}$/.test(sudoUid)) {
+    const entry = await findUser(sudoUid, env)
+    if (entry !== null) return { ...entry, viaSudo: true }
+  }
+  return {
+    name: self.username,
+    uid: self.uid,
+    gid: self.gid,
+    home: env['HOME'] || self.homedir,
+    viaSudo: false,
+  }
+}
+
+async function findUser(uid: string, env: Environment) {
+  const local = await readFile('/etc/passwd', 'utf8').catch(() => '')
+  const found = parsePasswd(local, uid)
+  if (found !== null) return found
+  // Users of a directory service are in no file.
+  const getent = await findProgram('getent', env, true)
+  if (getent === null) return null
+  return parsePasswd((await run(getent, ['passwd', uid], { env })).stdout, uid)
+}
+
+/** The entry of a user in the format of passwd(5); `null`: none. */
+export function parsePasswd(text: string, uid: string): Omit<Person, 'viaSudo'> | null {
+  for (const line of text.split('\n')) {
+    const [name, , lineUid, gid, , home] = line.split(':')
+    if (lineUid !== uid || !name || !gid || !home?.startsWith('/')) continue
+    return { name, uid: Number(uid), gid: Number(gid), home }
+  }
+  return null
+}

@@ -1,0 +1,67 @@
+import { constants } from 'node:fs'
+import { access, realpath, stat } from 'node:fs/promises'
+import path from 'node:path'
+
+/** Where the system's own programs are; an ordinary user's PATH often lacks the `sbin` ones. */
+export const systemDirectories = [
+  '/usr/local/sbin',
+  '/usr/local/bin',
+  '/usr/sbin',
+  '/usr/bin',
+  '/sbin',
+  '/bin',
+]
+
+/**
+ * The absolute path of a program, `null` when it is not there. With `trustedOnly` PATH does not
+ * count, and neither does a program that others than root could have put there or changed.
+ */
+export async function findProgram(
+  program: string,
+  env: Readonly<Record<string, string | undefined>>,
+  trustedOnly: boolean,
+): Promise<string | null> {
+  const candidates = path.isAbsolute(program)
+    ? [program]
+    : directories(env, trustedOnly).map((directory) => path.join(directory, program))
+  for (const candidate of candidates) {
+    if (!(await isProgram(candidate))) continue
+    if (!trustedOnly || (await isTrustedProgram(candidate))) return candidate
+  }
+  return null
+}
+
+function directories(env: Readonly<Record<string, string | undefined>>, trustedOnly: boolean) {
+  if (trustedOnly) return systemDirectories
+  const own = (env['PATH'] ?? '').split(path.delimiter).filter((each) => path.isAbsolute(each))
+  return [...new Set([...own, ...systemDirectories])]
+}
+
+async function isProgram(file: string): Promise<boolean> {
+  try {
+    await access(file, constants.X_OK)
+    return (await stat(file)).isFile()
+  } catch {
+    return false
+  }
+}
+
+/** Whether only root could have written this program: the file behind every link, and all above it. */
+export async function isTrustedProgram(program: string): Promise<boolean> {
+  try {
+    for (const start of new Set([await realpath(program), path.dirname(program)])) {
+      let current = await realpath(start)
+      for (;;) {
+        const { uid, mode } = await stat(current)
+        // In a sticky directory such as /tmp nobody can replace what root owns.
+        const sticky = (mode & 0o1000) !== 0 && current !== start
+        if (uid !== 0 || ((mode & 0o022) !== 0 && !sticky)) return false
+        if (current === path.dirname(current)) break
+        current = path.dirname(current)
+      }
+    }
+    return true
+  } catch {
+    return false
+  }
+}
