@@ -1,0 +1,75 @@
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+import { killGroup } from '../helpers/subprocess.ts'
+import { notInstalled, unexpected } from './client.ts'
+import type { Client } from './client.ts'
+
+const flags = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--disable-dev-shm-usage',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--remote-debugging-port=0',
+]
+
+/** Chromium, headless; its certificate database belongs to the home directory, not the profile. */
+export const chromiumClient: Client = {
+  name: 'chromium',
+  unavailable: () => notInstalled('chromium'),
+  async open(namespace) {
+    // A profile for each start: one that was killed greets the next start with its lock.
+    const profile = join(namespace.home, '.config', `chromium-${Date.now()}`)
+    const program = namespace.spawn('chromium', [...flags, `--user-data-dir=${profile}`])
+    try {
+      const browser = await chromium.connectOverCDP(await endpoint(program.stderr), {
+        timeout: 30_000,
+      })
+      const context = browser.contexts()[0] ?? (await browser.newContext())
+      return {
+        async fetch(url) {
+          const page = await context.newPage()
+          try {
+            await page.goto(url, { timeout: 30_000 })
+            return { trusted: true, body: await page.locator('body').innerText() }
+          } catch (error) {
+            const said = String(error)
+            const refusal = /net::ERR_CERT_\w+/.exec(said)
+            if (!refusal) throw unexpected('chromium', url, said)
+            return { trusted: false, reason: refusal[0] }
+          } finally {
+            await page.close()
+          }
+        },
+        async close() {
+          await browser.close()
+          killGroup(program)
+        },
+      }
+    } catch (error) {
+      killGroup(program)
+      throw error
+    }
+  },
+}
+
+/** The address that Chromium prints once it listens; the stream must be read on, or it blocks. */
+function endpoint(stderr: NodeJS.ReadableStream): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let said = ''
+    const fail = () => reject(new Error(`chromium did not start: ${said.slice(-2000)}`))
+    const timer = setTimeout(fail, 30_000)
+    stderr.on('end', fail)
+    stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+      const found = /DevTools listening on (ws:\S+)/.exec(said)
+      if (!found?.[1]) return
+      clearTimeout(timer)
+      resolve(found[1])
+    })
+  })
+}

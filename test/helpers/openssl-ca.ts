@@ -1,0 +1,51 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { scrubbedEnvironment } from './scrubbed.ts'
+import { run } from './subprocess.ts'
+
+/** A CA that OpenSSL made, in a temporary directory: a stranger to the code under test. */
+export interface OpensslCa {
+  /** The root, PEM. */
+  readonly root: string
+  /** Issues a certificate for DNS names and IP addresses; all PEM, `cert` without the root. */
+  issue(hosts: readonly string[]): Promise<{ readonly key: string; readonly cert: string }>
+  /** Deletes the directory with the keys. */
+  remove(): void
+}
+
+/** Makes a CA with P-256 keys, valid for two days. */
+export async function createOpensslCa(commonName: string): Promise<OpensslCa> {
+  const directory = mkdtempSync(join(tmpdir(), 'rootling-openssl-'))
+  const read = (name: string) => readFileSync(join(directory, name), 'utf8')
+  const openssl = async (...args: string[]) => {
+    // `env --chdir` keeps every file name in the arguments relative.
+    const command = [`--chdir=${directory}`, 'openssl', ...args]
+    const { exitCode, stderr } = await run('env', command, scrubbedEnvironment(directory))
+    if (exitCode !== 0) throw new Error(`openssl ${args.join(' ')} failed: ${stderr}`)
+  }
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
+  const extension = (text: string) => ['-addext', text]
+  await openssl(
+    ...['req', '-x509', ...newKey, '-keyout', 'root.key', '-out', 'root.crt'],
+    ...['-subj', `/CN=${commonName}/O=Rootling tests`],
+    ...extension('keyUsage=critical,keyCertSign,cRLSign'),
+  )
+  return {
+    root: read('root.crt'),
+    async issue(hosts) {
+      const names = hosts.map((host) => `${isIP(host) ? 'IP' : 'DNS'}:${host}`).join(',')
+      await openssl(
+        ...['req', '-x509', ...newKey, '-keyout', 'leaf.key', '-out', 'leaf.crt'],
+        ...['-CA', 'root.crt', '-CAkey', 'root.key', '-subj', '/O=Rootling tests leaf'],
+        ...extension(`subjectAltName=${names}`),
+        ...extension('basicConstraints=critical,CA:FALSE'),
+        ...extension('keyUsage=critical,digitalSignature'),
+        ...extension('extendedKeyUsage=serverAuth'),
+      )
+      return { key: read('leaf.key'), cert: read('leaf.crt') }
+    },
+    remove: () => rmSync(directory, { recursive: true }),
+  }
+}
