@@ -84,6 +84,9 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     return text !== null && holdsCertificate(text, anchor.der)
   }
 
+  /** Whether the bundle still holds a root whose file somebody took away without a refresh. */
+  const isStale = async (anchor: TrustAnchor) => family.bundle !== null && (await isBundled(anchor))
+
   const store: TrustStore = {
     id: `system:${family.directory}`,
     kind: 'system',
@@ -129,7 +132,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
       const file = fileOf(anchor)
       const wasThere = await exists(file)
       const links = await linksTo(anchor)
-      if (!wasThere && links.length === 0) return
+      if (!wasThere && links.length === 0 && !(await isStale(anchor))) return
       await machine.removeFile(file, 'root')
       await tellHooks(machine, family, anchor)
       await refresh(family.refreshAfterRemoval ?? family.refresh)

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expectSuccess } from './command.ts'
@@ -13,6 +13,8 @@ import type { TrustAnchor, TrustStore } from './trust-store.ts'
 export function createP11KitStore(machine: Machine, trust: string): TrustStore {
   async function withDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
     const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
+    // Queries run as the person, and this directory would be root's.
+    if (machine.person.viaSudo) await chown(directory, machine.person.uid, machine.person.gid)
     try {
       return await work(directory)
     } finally {
