@@ -36,7 +36,7 @@ const nixOs: Unavailable = {
   available: false,
   code: 'unsupported',
   reason: 'NixOS builds its system store from its configuration.',
-  hint: 'add security.pki.certificateFiles = [ ./rootling.pem ]; and rebuild, with the file of rootling root',
+  hint: 'put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
 }
 
 /** The system store of a family: one PEM file a root in its directory, and a refresh. */
@@ -105,7 +105,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
       return readOnly
         ? unsupported(
             `${family.directory} is on a read-only file system.`,
-            'add the file of rootling root to the configuration that the system is built from',
+            'add the root to the configuration that the system is built from',
           )
         : { available: true }
     },

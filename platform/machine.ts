@@ -132,7 +132,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
         })
         return
       }
-      await machine.change(await toolOf('rmdir'), [directory], { as })
+      await machine.change(await toolOf('rmdir'), ['--ignore-fail-on-non-empty', directory], { as })
     },
   }
   return machine

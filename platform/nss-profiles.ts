@@ -161,7 +161,8 @@ function xdg(machine: Machine, variable: string, fallback: string): string {
 }
 
 async function readBounded(file: string): Promise<string> {
-  const handle = await open(file, 'r').catch(() => null)
+  // Opening a named pipe would wait for its writer for ever.
+  const handle = (await isFile(file)) ? await open(file, 'r').catch(() => null) : null
   if (handle === null) return ''
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(limits.bytes), 0, limits.bytes, 0)

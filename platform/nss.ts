@@ -169,6 +169,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
         if (holder === undefined) break
         await remove(holder.nickname)
         if (machine.dryRun) return
+        if (holder.certificates.length === 1) continue
         const left = (await withCertificates(await entries())).flatMap((each) => each.certificates)
         const lost = holder.certificates.find(
           (der) => !der.equals(anchor.der) && !left.some((other) => other.equals(der)),
@@ -221,7 +222,7 @@ function refusal(database: NssDatabase, anchor: TrustAnchor, user: string, resul
   const { directory, scheme, title } = database
   if (result.stderr.includes('SEC_ERROR_BAD_PASSWORD')) {
     return new RootlingError('store-failed', `${title} is locked by a primary password.`, {
-      hint: `rootling root > root.pem && certutil -A -d ${scheme}:${directory} -t C,, -n ${anchor.name} -i root.pem`,
+      hint: `put the root into a file, then: certutil -A -d ${scheme}:${directory} -t C,, -n ${anchor.name} -i FILE`,
     })
   }
   if (result.stderr.includes('SEC_ERROR_READ_ONLY')) {

@@ -1,0 +1,114 @@
+import { stat } from 'node:fs/promises'
+import { RootlingError } from '../src/errors.ts'
+import { expectSuccess } from './command.ts'
+import type { Actor, Machine } from './machine.ts'
+import { certificatesIn, createAnchor, distinctAnchors } from './pem.ts'
+import { anchorPrefix, type TrustAnchor, type TrustStore } from './trust-store.ts'
+
+/** The trusted roots of one or more Java installations: a `cacerts` file. */
+export interface JavaKeystore {
+  /** The file behind every link. */
+  readonly file: string
+  /** The keytool of that Java; `null`: there is none that may be run. */
+  readonly keytool: string | null
+  /** What a person calls it. */
+  readonly title: string
+}
+
+interface Entry {
+  readonly alias: string
+  readonly der: Buffer
+}
+
+/** Not a secret: every Java ships its cacerts with this password. */
+const storePassword = 'changeit'
+
+/** Trust in one Java keystore, through keytool. */
+export function createJavaStore(machine: Machine, keystore: JavaKeystore): TrustStore {
+  const { file } = keystore
+  const target = ['-keystore', file, '-storepass', storePassword, '-J-Duser.language=en']
+  let last: { signature: string; entries: Entry[] } | null = null
+
+  function keytool(): string {
+    if (keystore.keytool !== null) return keystore.keytool
+    throw new RootlingError('tool-missing', noKeytool(file))
+  }
+
+  /** Reads the whole keystore; the answer holds for as long as the file is the same. */
+  async function entries(): Promise<Entry[]> {
+    const signature = await signatureOf(file)
+    if (last?.signature !== signature) {
+      const listed = await machine.query(keytool(), ['-list', '-rfc', ...target])
+      last = { signature, entries: parseKeystore(expectSuccess('keytool', listed).stdout) }
+    }
+    return last.entries
+  }
+
+  async function change(args: readonly string[], input?: string) {
+    const as = await ownerOf(file, machine)
+    const options = input === undefined ? { as } : { as, input }
+    const result = await machine.change(keytool(), [...args, ...target], options)
+    last = null
+    expectSuccess('keytool', result)
+  }
+
+  const aliasesOf = async (anchor: TrustAnchor) =>
+    (await entries()).filter(({ der }) => der.equals(anchor.der)).map(({ alias }) => alias)
+
+  const store: TrustStore = {
+    id: `java:${file}`,
+    kind: 'java',
+    title: keystore.title,
+
+    async availability() {
+      if (keystore.keytool !== null) return { available: true }
+      const hint = 'run it as the user who owns that Java'
+      return { available: false, code: 'unsupported', reason: noKeytool(file), hint }
+    },
+
+    async list() {
+      const ours = (await entries()).filter(({ alias }) => isOurs(alias))
+      return distinctAnchors(ours.map(({ der }) => createAnchor(der)))
+    },
+
+    has: async (anchor) => (await aliasesOf(anchor)).length > 0,
+
+    async install(anchor) {
+      if (await store.has(anchor)) return
+      await change(['-importcert', '-noprompt', '-alias', anchor.name], anchor.pem)
+    },
+
+    async uninstall(anchor) {
+      for (const alias of await aliasesOf(anchor)) await change(['-delete', '-alias', alias])
+    },
+  }
+  return store
+}
+
+/** Ours by name, or as the hook of Debian's ca-certificates names what the system store holds. */
+function isOurs(alias: string): boolean {
+  return alias.replace(/^debian:/, '').startsWith(anchorPrefix)
+}
+
+/** The trusted certificates in the answer of `keytool -list -rfc`; keys with their chains are none. */
+export function parseKeystore(text: string): Entry[] {
+  return text.split(/^Alias name: /m).flatMap((part) => {
+    const alias = /^(.*)\r?$/m.exec(part)?.[1]?.trim() ?? ''
+    const [der] = certificatesIn(part)
+    const isTrusted = /^Entry type: trustedCertEntry\r?$/m.test(part)
+    return der !== undefined && alias !== '' && isTrusted ? [{ alias, der }] : []
+  })
+}
+
+async function ownerOf(file: string, machine: Machine): Promise<Actor> {
+  return (await stat(file)).uid === machine.person.uid ? 'person' : 'root'
+}
+
+async function signatureOf(file: string): Promise<string> {
+  const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
+  return [ino, size, mtimeNs, ctimeNs].join(' ')
+}
+
+function noKeytool(file: string) {
+  return `No keytool that only root can change goes with ${file}, so root does not run it.`
+}

@@ -1,0 +1,192 @@
+import { distinctAnchors } from '../platform/pem.ts'
+import type { StoreKind, TrustAnchor, TrustStore, Unavailable } from '../platform/trust-store.ts'
+import { RootlingError } from './errors.ts'
+
+/** What became of one anchor in one store. */
+export type Outcome =
+  | 'installed'
+  | 'already-installed'
+  | 'removed'
+  | 'was-absent'
+  | 'trusted'
+  | 'not-trusted'
+  | 'would-install' // a dry run
+  | 'would-remove' // a dry run
+  | 'skipped' // nothing of the kind is on this machine
+  | 'failed'
+
+export interface StoreOutcome {
+  readonly store: { readonly id: string; readonly kind: StoreKind; readonly title: string }
+  /** The anchor's name; `null` when the store as a whole was skipped or failed. */
+  readonly anchor: string | null
+  readonly outcome: Outcome
+  /** One sentence, with `skipped` and `failed`. */
+  readonly reason?: string
+  /** What to type next. */
+  readonly hint?: string
+  /** The program that is missing, and the command that installs it. */
+  readonly tool?: NonNullable<Unavailable['tool']>
+}
+
+export interface TrustOptions {
+  /** Called as soon as an outcome is known. */
+  onOutcome?: (outcome: StoreOutcome) => void
+  /** The machine only records what it would do, so no store is asked again. */
+  dryRun?: boolean
+}
+
+type Settled = Pick<StoreOutcome, 'outcome' | 'reason' | 'hint' | 'tool'>
+type Work = (store: TrustStore, anchor: TrustAnchor) => Promise<Settled>
+
+/** Installs every anchor in every store, and asks each store afterwards whether it trusts it. */
+export function installAnchors(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+  options: TrustOptions = {},
+): Promise<StoreOutcome[]> {
+  return forEachStore(stores, anchors, options, 'failed', async (store, anchor) => {
+    if (await store.has(anchor)) return { outcome: 'already-installed' }
+    await store.install(anchor)
+    if (options.dryRun) return { outcome: 'would-install' }
+    if (await store.has(anchor)) return { outcome: 'installed' }
+    return { outcome: 'failed', reason: `${store.title} took the root and does not trust it.` }
+  })
+}
+
+/** Removes every anchor from every store, and asks each store afterwards whether it is gone. */
+export function uninstallAnchors(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+  options: TrustOptions = {},
+): Promise<StoreOutcome[]> {
+  return forEachStore(stores, anchors, options, 'skipped', async (store, anchor) => {
+    const wasThere = await isThere(store, anchor)
+    // Also where it seems absent: a store can hold leftovers that it does not trust.
+    await store.uninstall(anchor)
+    if (!wasThere) return { outcome: 'was-absent' }
+    if (options.dryRun) return { outcome: 'would-remove' }
+    if (!(await isThere(store, anchor))) return { outcome: 'removed' }
+    return {
+      outcome: 'failed',
+      reason: `${store.title} still trusts the root.`,
+      hint: 'look for a second copy of it that was added by hand',
+    }
+  })
+}
+
+/** Asks every store afresh; changes nothing. */
+export function trustStatus(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+  options: Pick<TrustOptions, 'onOutcome'> = {},
+): Promise<StoreOutcome[]> {
+  return forEachStore(stores, anchors, options, 'failed', async (store, anchor) => ({
+    outcome: (await store.has(anchor)) ? 'trusted' : 'not-trusted',
+  }))
+}
+
+/** Whether everything that was asked for came true: what the exit code says. */
+export function allWell(outcomes: readonly StoreOutcome[]): boolean {
+  return outcomes.every(({ outcome }) => outcome !== 'failed' && outcome !== 'not-trusted')
+}
+
+/**
+ * The anchors of Rootling's that the stores hold, by the name prefix: what is left to remove when
+ * the state directory is gone. A store that cannot be read is passed over.
+ */
+export async function findInstalledAnchors(stores: readonly TrustStore[]): Promise<TrustAnchor[]> {
+  const lists = await Promise.all(
+    stores.map(async (store) => {
+      try {
+        return (await store.availability()).available ? await store.list() : []
+      } catch {
+        return []
+      }
+    }),
+  )
+  return distinctAnchors(lists.flat())
+}
+
+/**
+ * The kinds that share nothing run at the same time. Java waits for the system store: Debian's
+ * update-ca-certificates writes the keystore too.
+ */
+async function forEachStore(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+  options: TrustOptions,
+  whenUnsupported: 'failed' | 'skipped',
+  work: Work,
+): Promise<StoreOutcome[]> {
+  const outcomes = new Map<TrustStore, StoreOutcome[]>()
+  const inOrder = async (kind: StoreKind) => {
+    for (const store of stores.filter((each) => each.kind === kind)) {
+      outcomes.set(store, await inStore(store, anchors, options, whenUnsupported, work))
+    }
+  }
+  await Promise.all([inOrder('system').then(() => inOrder('java')), inOrder('nss')])
+  return stores.flatMap((store) => outcomes.get(store) ?? [])
+}
+
+async function inStore(
+  store: TrustStore,
+  anchors: readonly TrustAnchor[],
+  options: TrustOptions,
+  whenUnsupported: 'failed' | 'skipped',
+  work: Work,
+): Promise<StoreOutcome[]> {
+  const outcomes: StoreOutcome[] = []
+  const { id, kind, title } = store
+  const settle = (anchor: string | null, settled: Settled) => {
+    const outcome = { store: { id, kind, title }, anchor, ...settled }
+    outcomes.push(outcome)
+    options.onOutcome?.(outcome)
+  }
+
+  const answer = await attempt(async () => {
+    const availability = await store.availability()
+    return availability.available ? null : unavailable(availability, whenUnsupported)
+  })
+  if (answer !== null) settle(null, answer)
+  else {
+    for (const anchor of anchors) {
+      settle(anchor.name, await attempt(() => work(store, anchor)))
+    }
+  }
+  return outcomes
+}
+
+/** A store that throws is an outcome like any other. */
+async function attempt<T extends Settled | null>(work: () => Promise<T>): Promise<T | Settled> {
+  try {
+    return await work()
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    const hint = error instanceof RootlingError ? error.hint : undefined
+    return { outcome: 'failed', reason, ...(hint === undefined ? {} : { hint }) }
+  }
+}
+
+function unavailable(
+  { code, reason, hint, tool }: Unavailable,
+  whenUnsupported: 'failed' | 'skipped',
+): Settled {
+  const details = {
+    reason,
+    ...(hint === undefined ? {} : { hint }),
+    ...(tool === undefined ? {} : { tool }),
+  }
+  switch (code) {
+    case 'absent':
+      return { outcome: 'skipped', ...details }
+    case 'missing-tool':
+      return { outcome: 'failed', ...details }
+    case 'unsupported':
+      return { outcome: whenUnsupported, ...details }
+  }
+}
+
+async function isThere(store: TrustStore, anchor: TrustAnchor): Promise<boolean> {
+  if (await store.has(anchor)) return true
+  return (await store.list()).some(({ fingerprint }) => fingerprint === anchor.fingerprint)
+}
