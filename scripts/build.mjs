@@ -1,0 +1,34 @@
+// Builds dist: the library file by file (tsc), and the command line as bundles that load only
+// what a command needs (rolldown). CommonJS, since it starts faster than ESM.
+import { execFileSync } from 'node:child_process'
+import { chmodSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { rolldown } from 'rolldown'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const require = createRequire(import.meta.url)
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+rmSync(join(root, 'dist'), { recursive: true, force: true })
+const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc')
+execFileSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit', cwd: root })
+
+const bundle = await rolldown({
+  input: { rootling: join(root, 'src/cli/rootling.ts') },
+  platform: 'node',
+  // A native addon finds its prebuilt binary beside its own files.
+  external: ['fs-native-extensions'],
+  transform: { define: { VERSION: JSON.stringify(version) }, target: 'node20' },
+})
+await bundle.write({
+  dir: join(root, 'dist/cli'),
+  format: 'cjs',
+  entryFileNames: '[name].cjs',
+  chunkFileNames: 'chunks/[name].cjs',
+  banner: (chunk) => (chunk.isEntry ? '#!/usr/bin/env node' : ''),
+  sourcemap: true,
+})
+await bundle.close()
+chmodSync(join(root, 'dist/cli/rootling.cjs'), 0o755)

@@ -1,0 +1,15 @@
+import type { Owner } from '../paths.ts'
+
+/**
+ * With sudo the work is for the person who typed it: their home becomes ours before anything
+ * reads it, and what is written will be theirs. `null`: this process's own user.
+ */
+export async function adoptCaller(): Promise<Owner | null> {
+  if (process.geteuid?.() !== 0 || process.env['SUDO_UID'] === undefined) return null
+  const { findPerson } = await import('../../platform/person.ts')
+  const { uid, gid, home, viaSudo } = await findPerson(process.env)
+  if (!viaSudo) return null
+  process.env['HOME'] = home
+  for (const name of ['XDG_DATA_HOME', 'XDG_CONFIG_HOME']) delete process.env[name]
+  return { uid, gid }
+}

@@ -1,0 +1,58 @@
+import type { Context } from './context.ts'
+
+/** An option as plain data: from it come the fast parser, yargs' help and completion. */
+export interface OptionSpec {
+  readonly type: 'string' | 'boolean' | 'number'
+  readonly describe: string
+  /** What the value is called in help. */
+  readonly placeholder?: string
+  readonly choices?: readonly string[]
+  /** May be given several times. */
+  readonly array?: boolean
+  readonly alias?: string
+}
+
+export interface CommandSpec {
+  /** One or two words, as typed. */
+  readonly name: string
+  readonly summary: string
+  /** As shown in the usage line, such as `NAME…`; absent: the command takes no arguments. */
+  readonly positionals?: string
+  readonly options: Readonly<Record<string, OptionSpec>>
+  readonly examples?: readonly string[]
+}
+
+type Single<O extends OptionSpec> = O['type'] extends 'boolean'
+  ? boolean
+  : O['type'] extends 'number'
+    ? number
+    : O['choices'] extends readonly (infer C)[]
+      ? C
+      : string
+type ValueOf<O extends OptionSpec> = O extends { array: true } ? Single<O>[] : Single<O>
+
+export const globalOptions = {
+  json: { type: 'boolean', describe: 'Print the result as JSON on stdout' },
+  quiet: { type: 'boolean', describe: 'Print no notes, only results and errors', alias: 'q' },
+} as const satisfies CommandSpec['options']
+
+/** The options of a command as its body sees them; absent ones are `undefined`. */
+export type ArgumentsOf<S extends CommandSpec> = {
+  readonly [K in keyof S['options']]?: ValueOf<S['options'][K]> | undefined
+} & { readonly positionals: readonly string[] }
+
+/** What is documented in the README: 0 means that everything asked for is so. */
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  someStoresFailed: 3,
+  notTrusted: 4,
+  cancelled: 5,
+} as const
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
+
+export type CommandBody<S extends CommandSpec> = (
+  args: ArgumentsOf<S>,
+  context: Context,
+) => Promise<ExitCode>

@@ -1,0 +1,3 @@
+export async function caForget(): Promise<never> {
+  throw new Error('todo')
+}

@@ -1,0 +1,3 @@
+export async function caList(): Promise<never> {
+  throw new Error('todo')
+}

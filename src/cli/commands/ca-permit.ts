@@ -1,0 +1,3 @@
+export async function caPermit(): Promise<never> {
+  throw new Error('todo')
+}

@@ -1,0 +1,3 @@
+export async function getCommand(): Promise<never> {
+  throw new Error('todo')
+}

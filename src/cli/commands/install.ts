@@ -1,0 +1,3 @@
+export async function install(): Promise<never> {
+  throw new Error('todo')
+}

@@ -1,0 +1,3 @@
+export async function serve(): Promise<never> {
+  throw new Error('todo')
+}

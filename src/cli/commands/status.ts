@@ -1,0 +1,3 @@
+export async function status(): Promise<never> {
+  throw new Error('todo')
+}

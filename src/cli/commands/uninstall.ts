@@ -1,0 +1,3 @@
+export async function uninstall(): Promise<never> {
+  throw new Error('todo')
+}

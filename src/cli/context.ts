@@ -1,0 +1,13 @@
+import type { StateDirectory } from '../paths.ts'
+import type { Output } from './output.ts'
+
+/** The world as a command sees it. */
+export interface Context {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  readonly state: StateDirectory
+  readonly output: Output
+  /** Whether questions may be asked: both ends are a terminal and --json is off. */
+  readonly interactive: boolean
+  readonly now: () => Date
+}

@@ -1,0 +1,41 @@
+import { fingerprintOf, type Scope } from '../authority.ts'
+import type { CertificateRecord } from '../storage/certificate-store.ts'
+import type { Identifier } from '../x509/identifier.ts'
+
+/** A recorded certificate in `--json`: the shape is documented in docs/json.md. */
+export function describeRecord(record: CertificateRecord): Record<string, unknown> {
+  return { ...record, names: record.identifiers.map(({ value }) => value) }
+}
+
+/** A scope in `--json`. */
+export function describeScope(scope: Scope): Record<string, unknown> {
+  return {
+    name: scope.name,
+    permitted: scope.permitted,
+    constraints: scope.constraints,
+    fingerprint: fingerprintOf(scope.root),
+    subject: commonName(scope),
+    notAfter: new Date(scope.root.validTo).toISOString(),
+    rootPath: scope.rootPath,
+  }
+}
+
+/** As trust stores list the root. */
+export function commonName({ root }: Scope): string {
+  return /^CN=(.*)$/m.exec(root.subject)?.[1] ?? root.subject
+}
+
+/** What a scope may sign, in words. */
+export function describeConstraints({ constraints, permitted }: Scope): string {
+  if (constraints === null) return 'any name (unconstrained)'
+  return permitted.length === 0 ? 'local names' : `local names, ${permitted.join(', ')}`
+}
+
+export function describeIdentifiers(identifiers: readonly Identifier[]): string {
+  return identifiers.map(({ value }) => value).join(', ')
+}
+
+/** The day alone, UTC. */
+export function shortDate(iso: string): string {
+  return iso.slice(0, 10)
+}

@@ -1,0 +1,103 @@
+import { RootlingError, type ErrorCode } from '../errors.ts'
+import { stateDirectory } from '../paths.ts'
+import { settleInterrupted } from '../pending.ts'
+import { adoptCaller } from './caller.ts'
+import {
+  exitCodes,
+  type ArgumentsOf,
+  type CommandBody,
+  type CommandSpec,
+  type ExitCode,
+} from './command.ts'
+import { createOutput, type Output } from './output.ts'
+import { parseLine, type Parsed } from './parse.ts'
+import { commands } from './table.ts'
+
+/** Runs one command line; the only place that decides the process's exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  process.exitCode = await run(argv)
+}
+
+async function run(argv: readonly string[]): Promise<ExitCode> {
+  if (argv[0] === '--version' || argv[0] === '-V') {
+    process.stdout.write(`${VERSION}\n`)
+    return exitCodes.ok
+  }
+  const { row, rest } = findCommand(argv)
+  const output = createOutput({
+    json: argv.includes('--json'),
+    quiet: argv.includes('--quiet') || argv.includes('-q'),
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+  })
+  try {
+    const parsed = row === undefined ? null : parseLine(row.spec, rest)
+    if (row === undefined || parsed === null) {
+      const { explain } = await import('./yargs.ts')
+      const fromYargs = await explain(argv)
+      if (fromYargs === null) return exitCodes.ok
+      return await execute(fromYargs.row, fromYargs.parsed, output)
+    }
+    return await execute(row, parsed, output)
+  } catch (error) {
+    return reportFailure(error, output)
+  }
+}
+
+type Row = (typeof commands)[number]
+
+/** One or two words name a command; anything else that is no option is a host to issue for. */
+function findCommand(argv: readonly string[]): { row: Row | undefined; rest: readonly string[] } {
+  const [first = '', second = ''] = argv
+  const two = commands.find(({ spec }) => spec.name === `${first} ${second}`)
+  if (two !== undefined) return { row: two, rest: argv.slice(2) }
+  const one = commands.find(({ spec }) => spec.name === first)
+  if (one !== undefined) return { row: one, rest: argv.slice(1) }
+  if (!looksLikeName(first)) return { row: undefined, rest: argv }
+  return { row: commands.find(({ spec }) => spec.name === 'issue'), rest: argv }
+}
+
+/** As mkcert takes names without a command. A bare word may be a command mistyped: yargs decides. */
+function looksLikeName(word: string): boolean {
+  return word === 'localhost' || /[.:@*]/.test(word)
+}
+
+async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCode> {
+  const body = (await row.load()) as CommandBody<CommandSpec>
+  const owner = await adoptCaller()
+  const state = stateDirectory(process.env, owner)
+  await settleInterrupted(state)
+  return body(parsed as ArgumentsOf<CommandSpec>, {
+    env: process.env,
+    cwd: process.cwd(),
+    state,
+    output,
+    interactive: process.stdin.isTTY && process.stderr.isTTY && !output.json,
+    now: () => new Date(),
+  })
+}
+
+const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
+  usage: exitCodes.usage,
+  'bad-name': exitCodes.usage,
+  'store-failed': exitCodes.someStoresFailed,
+  'not-trusted': exitCodes.notTrusted,
+  cancelled: exitCodes.cancelled,
+}
+
+function reportFailure(error: unknown, output: Output): ExitCode {
+  if (error instanceof RootlingError) {
+    output.fail(error)
+    if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
+    return exitCodeOf[error.code] ?? exitCodes.failed
+  }
+  const sentence = `Something unexpected happened: ${error instanceof Error ? error.message : String(error)}.`
+  output.fail(
+    new RootlingError('internal', sentence, {
+      hint: 'This is a defect: please report it with the output of ROOTLING_DEBUG=1',
+    }),
+  )
+  if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
+  return exitCodes.failed
+}

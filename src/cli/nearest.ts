@@ -1,0 +1,26 @@
+/** The candidate within two edits of a word, the closest first; `null`: none. */
+export function nearest(word: string, candidates: readonly string[]): string | null {
+  const [best] = [...new Set(candidates)]
+    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
+    .filter(({ candidate, distance }) => distance <= Math.min(2, candidate.length - 2))
+    .toSorted((a, b) => a.distance - b.distance)
+  return best?.candidate ?? null
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...b].entries())
+      next.push(
+        Math.min(
+          (next[j] ?? 0) + 1,
+          (row[j + 1] ?? 0) + 1,
+          (row[j] ?? 0) + Number(letter !== other),
+        ),
+      )
+    row = next
+  }
+  return row.at(-1) ?? 0
+}

@@ -1,0 +1,95 @@
+import type { RootlingError } from '../errors.ts'
+
+/** Where results and notes go. Results on stdout, everything else on stderr. */
+export interface Output {
+  readonly json: boolean
+  /** The command's result: `text` for people, `value` with --json. Once per command. */
+  result(text: string, value: Readonly<Record<string, unknown>>): void
+  /** Progress and side remarks; nothing with --quiet or --json. */
+  note(text: string): void
+  /** Something to mind; with --json it stands in `warnings`. Not silenced by --quiet. */
+  warn(text: string): void
+  /** The failure that ends the command. */
+  fail(error: RootlingError): void
+  readonly style: Style
+}
+
+export interface Style {
+  bold(text: string): string
+  green(text: string): string
+  yellow(text: string): string
+  red(text: string): string
+  dim(text: string): string
+}
+
+export interface OutputOptions {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly stdout: NodeJS.WriteStream
+  readonly stderr: NodeJS.WriteStream
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+export function createOutput({ json, quiet, stdout, stderr, env }: OutputOptions): Output {
+  const warnings: string[] = []
+  const style = createStyle(useColor(stdout, env))
+  const errorStyle = createStyle(useColor(stderr, env))
+  const print = (value: object): void => void stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+  return {
+    json,
+    style,
+    result(text, value) {
+      if (json) print({ ok: true, ...value, warnings })
+      else if (text !== '') stdout.write(`${text}\n`)
+    },
+    note(text) {
+      if (!quiet && !json) stderr.write(`${text}\n`)
+    },
+    warn(text) {
+      warnings.push(text)
+      if (!json) stderr.write(`${errorStyle.yellow('Warning:')} ${text}\n`)
+    },
+    fail({ code, message, hint = null }) {
+      if (json) print({ ok: false, error: { code, message, hint }, warnings })
+      stderr.write(`${errorStyle.red('Error:')} ${message}\n`)
+      if (hint !== null) stderr.write(`  ${errorStyle.dim('→')} ${hint}\n`)
+    },
+  }
+}
+
+/** Colours only on a terminal, and never with NO_COLOR (https://no-color.org). */
+function useColor(stream: NodeJS.WriteStream, env: OutputOptions['env']): boolean {
+  return stream.isTTY && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb'
+}
+
+function createStyle(color: boolean): Style {
+  const wrap = (open: number, close: number) => (text: string) =>
+    color ? `\u001B[${open}m${text}\u001B[${close}m` : text
+  return {
+    bold: wrap(1, 22),
+    dim: wrap(2, 22),
+    red: wrap(31, 39),
+    green: wrap(32, 39),
+    yellow: wrap(33, 39),
+  }
+}
+
+/** Columns padded to their widest cell, two spaces apart. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const row of rows)
+    row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, visibleLength(cell))))
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - visibleLength(cell)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+function visibleLength(text: string): number {
+  // oxlint-disable-next-line no-control-regex -- colour codes take no column
+  return text.replace(/\u001B\[\d+m/g, '').length
+}

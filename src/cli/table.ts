@@ -1,0 +1,168 @@
+import type { CommandBody, CommandSpec } from './command.ts'
+
+const keyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072', 'rsa4096', 'ed25519'] as const
+
+const storeOptions = {
+  stores: {
+    type: 'string',
+    placeholder: 'LIST',
+    describe: 'Only these kinds of stores: system,nss,java',
+  },
+  'dry-run': { type: 'boolean', describe: 'Print what would be done, change nothing' },
+  yes: { type: 'boolean', describe: 'Ask nothing, agree to everything', alias: 'y' },
+  'no-sudo': { type: 'boolean', describe: 'Never become root; leave what needs it undone' },
+} as const satisfies CommandSpec['options']
+
+const permitOptions = {
+  unconstrained: { type: 'boolean', describe: 'A scope that may sign any name, as mkcert’s root' },
+  force: { type: 'boolean', describe: 'Permit a whole top-level domain too' },
+} as const satisfies CommandSpec['options']
+
+export const installSpec = {
+  name: 'install',
+  summary: 'Create the local CA when there is none, and trust it everywhere',
+  options: {
+    permit: {
+      type: 'string',
+      array: true,
+      placeholder: 'NAME',
+      describe: 'Also permit this domain (with all below it) or CIDR range',
+    },
+    name: {
+      type: 'string',
+      placeholder: 'SCOPE',
+      describe: 'Name of the scope that --permit adds',
+    },
+    ...permitOptions,
+    ...storeOptions,
+  },
+  examples: ['rootling install', 'rootling install --yes --json', 'rootling install --dry-run'],
+} as const satisfies CommandSpec
+
+export const uninstallSpec = {
+  name: 'uninstall',
+  summary: 'Take the local CA out of every trust store',
+  options: {
+    'delete-ca': { type: 'boolean', describe: 'Delete the CA, its keys and its record too' },
+    all: { type: 'boolean', describe: 'Also roots of other Rootling authorities found here' },
+    ...storeOptions,
+  },
+  examples: ['rootling uninstall', 'rootling uninstall --delete-ca --yes'],
+} as const satisfies CommandSpec
+
+export const statusSpec = {
+  name: 'status',
+  summary: 'Ask every trust store afresh whether it trusts the local CA',
+  options: { stores: storeOptions.stores },
+  examples: ['rootling status', 'rootling status --json'],
+} as const satisfies CommandSpec
+
+export const issueSpec = {
+  name: 'issue',
+  summary: 'Issue a certificate for hosts, wildcards, addresses, e-mails, URIs',
+  positionals: 'NAME…',
+  options: {
+    'key-type': { type: 'string', choices: keyTypes, describe: 'Kind of key; default p256' },
+    days: { type: 'number', placeholder: 'N', describe: 'Days of validity, 1 to 825; default 397' },
+    'cert-file': { type: 'string', placeholder: 'F', describe: 'Where the certificate goes' },
+    'key-file': { type: 'string', placeholder: 'F', describe: 'Where the private key goes' },
+    'out-dir': { type: 'string', placeholder: 'DIR', describe: 'Directory for both files' },
+    stdout: { type: 'boolean', describe: 'Print certificate, intermediate and key; write nothing' },
+    force: { type: 'boolean', describe: 'Replace files that are not ours' },
+  },
+  examples: [
+    'rootling issue localhost 127.0.0.1 ::1',
+    "rootling issue shop.test '*.shop.test' --out-dir certs",
+    'rootling issue localhost --cert-file tls.crt --key-file tls.key',
+  ],
+} as const satisfies CommandSpec
+
+export const listSpec = {
+  name: 'list',
+  summary: 'Show the certificates that were issued',
+  options: { all: { type: 'boolean', describe: 'Replaced and expired ones too' } },
+} as const satisfies CommandSpec
+
+export const caListSpec = {
+  name: 'ca list',
+  summary: 'Show the scopes: what each may sign, its end, where it is trusted',
+  options: {},
+} as const satisfies CommandSpec
+
+export const caPermitSpec = {
+  name: 'ca permit',
+  summary: 'Add a scope for further names, and trust its root too',
+  positionals: 'NAME…',
+  options: {
+    name: { type: 'string', placeholder: 'SCOPE', describe: 'Name of the scope' },
+    ...permitOptions,
+    ...storeOptions,
+  },
+  examples: [
+    'rootling ca permit dev.example.com --name work',
+    'rootling ca permit 100.64.0.0/10',
+    'rootling ca permit --unconstrained',
+  ],
+} as const satisfies CommandSpec
+
+export const caForgetSpec = {
+  name: 'ca forget',
+  summary: 'Take a scope out of every trust store and delete it',
+  positionals: 'SCOPE',
+  options: storeOptions,
+} as const satisfies CommandSpec
+
+export const serveSpec = {
+  name: 'serve',
+  summary: 'Serve a page or a directory over HTTPS',
+  positionals: '[NAME…]',
+  options: {
+    host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
+    port: { type: 'number', placeholder: 'N', describe: 'Port; default 8443', alias: 'p' },
+    cert: {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Certificate file; default: one is issued',
+    },
+    key: { type: 'string', placeholder: 'F', describe: 'Its private key' },
+    dir: { type: 'string', placeholder: 'DIR', describe: 'Serve the files below this directory' },
+    'tls-min': { type: 'string', choices: ['1.2', '1.3'], describe: 'Default 1.3' },
+  },
+  examples: ['rootling serve', 'rootling serve app.localhost --dir public --port 9443'],
+} as const satisfies CommandSpec
+
+export const getSpec = {
+  name: 'get',
+  summary: 'Fetch a URL, trusting the local CA, and explain a refusal',
+  positionals: 'URL',
+  options: {
+    cacert: { type: 'string', placeholder: 'F', describe: 'Trust only the roots in this file' },
+    'client-cert': { type: 'string', placeholder: 'F', describe: 'Certificate to show the server' },
+    'client-key': { type: 'string', placeholder: 'F', describe: 'Its private key' },
+    compare: { type: 'boolean', describe: 'Also show what a client without our root sees' },
+    verbose: { type: 'boolean', describe: 'Print how the connection was secured', alias: 'v' },
+  },
+  examples: [
+    'rootling get https://localhost:8443',
+    'rootling get --compare https://localhost:8443',
+  ],
+} as const satisfies CommandSpec
+
+interface TableRow {
+  readonly spec: CommandSpec
+  readonly load: () => Promise<CommandBody<never>>
+}
+
+/** Every command, in the order of `--help`; a body is loaded only when it runs. */
+export const commands: readonly TableRow[] = [
+  { spec: installSpec, load: async () => (await import('./commands/install.ts')).install },
+  { spec: issueSpec, load: async () => (await import('./commands/issue.ts')).issueCommand },
+  { spec: statusSpec, load: async () => (await import('./commands/status.ts')).status },
+  { spec: listSpec, load: async () => (await import('./commands/list.ts')).list },
+  { spec: serveSpec, load: async () => (await import('./commands/serve.ts')).serve },
+  { spec: getSpec, load: async () => (await import('./commands/get.ts')).getCommand },
+  { spec: uninstallSpec, load: async () => (await import('./commands/uninstall.ts')).uninstall },
+  { spec: caListSpec, load: async () => (await import('./commands/ca-list.ts')).caList },
+  { spec: caPermitSpec, load: async () => (await import('./commands/ca-permit.ts')).caPermit },
+  { spec: caForgetSpec, load: async () => (await import('./commands/ca-forget.ts')).caForget },
+]
