@@ -47,9 +47,7 @@ export function javaClients(): Client[] {
   const homes = existsSync(jvms) ? readdirSync(jvms).map((name) => join(jvms, name)) : []
   const real = new Set(homes.filter(hasJava).map((home) => realpathSync(home)))
   if (real.size === 0) return [{ ...javaClient('java', jvms), unavailable: async () => noJava }]
-  return [...real]
-    .toSorted()
-    .map((home) => javaClient(`java (${home.slice(jvms.length + 1)})`, home))
+  return [...real].map((home) => javaClient(`java (${home.slice(jvms.length + 1)})`, home))
 }
 
 const noJava = `no Java under ${jvms}`

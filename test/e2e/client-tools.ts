@@ -65,12 +65,13 @@ const tools: readonly Tool[] = [
   {
     name: 'openssl s_client',
     program: 'openssl',
-    args: (url) => [
-      ...['s_client', '-quiet', '-verify_return_error', '-connect', url.host],
-      ...(isAddress(url)
-        ? ['-noservername', '-verify_ip', hostOf(url)]
-        : ['-servername', hostOf(url), '-verify_hostname', hostOf(url)]),
-    ],
+    args: (url) => {
+      const connect = ['s_client', '-quiet', '-verify_return_error', '-connect', url.host]
+      const host = hostOf(url)
+      return isAddress(url)
+        ? [...connect, '-noservername', '-verify_ip', host]
+        : [...connect, '-servername', host, '-verify_hostname', host]
+    },
     judge: ({ stdout, stderr }) =>
       /^HTTP\/1\.1 200 /m.test(stdout) ? true : /verify error:num=/.test(stderr) ? false : null,
     speaksOnlyTls: true,
@@ -78,11 +79,11 @@ const tools: readonly Tool[] = [
   {
     name: 'gnutls-cli',
     program: 'gnutls-cli',
-    args: (url) => ['--logfile=/dev/stderr', '--port', url.port || '443', hostOf(url)],
+    args: (url) => ['--port', url.port || '443', hostOf(url)],
     judge: ({ stdout, stderr }) =>
       /^HTTP\/1\.1 200 /m.test(stdout)
         ? true
-        : /The certificate is NOT trusted/.test(stderr)
+        : /The certificate is NOT trusted/.test(stdout + stderr)
           ? false
           : null,
     speaksOnlyTls: true,
@@ -130,10 +131,13 @@ async function fetchOnce(tool: Tool, namespace: Namespace, url: URL): Promise<Ve
   const trusted = tool.judge(finished)
   if (trusted === null) throw unexpected(tool.name, url.href, `${stdout}\n${stderr}`)
   if (!trusted) return { trusted, reason: stderr.trim() || stdout.trim() }
-  return {
-    trusted,
-    body: tool.speaksOnlyTls ? stdout.slice(stdout.indexOf('\r\n\r\n') + 4) : stdout,
-  }
+  return { trusted, body: tool.speaksOnlyTls ? bodyOf(stdout) : stdout }
+}
+
+/** The body of an HTTP answer between the messages of the program that only spoke TLS. */
+function bodyOf(output: string): string {
+  const body = output.slice(output.indexOf('\r\n\r\n', output.search(/^HTTP/m)) + 4)
+  return body.replace(/- Peer has closed the GnuTLS connection\s*$/, '')
 }
 
 /** The host without the brackets that a URL puts around an IPv6 address. */

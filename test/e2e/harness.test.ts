@@ -6,6 +6,7 @@ import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
 import type { Namespace } from '../helpers/namespace.ts'
 import { createOpensslCa } from '../helpers/openssl-ca.ts'
 import type { OpensslCa } from '../helpers/openssl-ca.ts'
+import { findRoot } from '../helpers/store-contents.ts'
 import type { Tree } from '../helpers/tree.ts'
 import { everyClient, visit } from './clients.ts'
 import { distrustByHand, trustByHand } from './manual-trust.ts'
@@ -19,6 +20,8 @@ const named = 'app.rootling.test'
 const misnamed = 'other.rootling.test'
 const hosts = ['localhost', '127.0.0.1', ...(hasIpv6Loopback() ? ['[::1]'] : []), named]
 const body = 'hello from the test server'
+const ran = (name: string) =>
+  rows.some(({ client, unavailable }) => client.name.startsWith(name) && unavailable === null)
 const perClient = { timeout: 60_000 }
 
 describe.skipIf(noNamespace !== null)(
@@ -65,7 +68,7 @@ describe.skipIf(noNamespace !== null)(
       expect(stdout).not.toMatch(/CERT|_CA_|CAINFO|BUNDLE|JAVA|NODE|proxy|XDG/i)
     })
 
-    test.skipIf(hasIpv6Loopback())('visits [::1] [skipped: this machine has no ::1]', () => {})
+    if (!hasIpv6Loopback()) test.skip('visits [::1] [skipped: this machine has no ::1]', () => {})
 
     describe('before the root is trusted', () => {
       for (const { client, unavailable, title } of rows.filter(({ client }) => !client.bornLater)) {
@@ -112,6 +115,15 @@ describe.skipIf(noNamespace !== null)(
       }
     })
 
+    test('finds the root in every kind of store while it is trusted', async () => {
+      const places = (await findRoot(namespace, ca.root)).join('\n')
+      expect(places).toMatch(/^\/etc\/ssl\/certs\/ca-certificates\.crt$/m)
+      if (ran('chromium')) expect(places).toMatch(/^nss:.*pki\/nssdb$/m)
+      if (ran('firefox (new profile)')) expect(places).toMatch(/^nss:.*\.new$/m)
+      if (ran('java')) expect(places).toMatch(/^java:/m)
+      expect(await findRoot(namespace, stranger.root)).toEqual([])
+    })
+
     describe('when the root is no longer trusted', () => {
       beforeAll(() => distrustByHand(namespace, 'Harness root - Rootling tests'), 60_000)
 
@@ -121,6 +133,10 @@ describe.skipIf(noNamespace !== null)(
           expect(verdicts.map(({ trusted }) => trusted)).toEqual(hosts.map(() => false))
         })
       }
+    })
+
+    test('finds the root in no store any more', async () => {
+      expect(await findRoot(namespace, ca.root)).toEqual([])
     })
 
     test('left the stores of the machine as they were', async () => {

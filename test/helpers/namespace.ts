@@ -18,7 +18,10 @@ import type { Tree } from './tree.ts'
 export interface Namespace {
   /** The empty home directory, also that of the user in /etc/passwd; it exists only inside. */
   readonly home: string
-  /** Runs a program inside, in the scrubbed environment plus `env`; see `run` of subprocess.ts. */
+  /**
+   * Runs a program inside, in the scrubbed environment plus `env`; see `run` of subprocess.ts. It
+   * starts in `/`, and its standard streams are sockets, so that it cannot open /dev/stdin.
+   */
   run(program: string, args: readonly string[], options?: RunOptions): Promise<Finished>
   /** As `run`, but throws, with what the program said, where it does not exit with 0. */
   must(program: string, args: readonly string[], options?: RunOptions): Promise<Finished>
@@ -107,10 +110,8 @@ export async function openNamespace(): Promise<Namespace> {
   const home = join(scratch, 'home')
   const environment = (extra: RunOptions['env'] = {}) =>
     scrubbedEnvironment(home, { TMPDIR: join(scratch, 'tmp'), ...extra })
-  const inside = (program: string, args: readonly string[]) => [
-    ...['--target', pid, '--mount', '--pid', '--', program],
-    ...args,
-  ]
+  const entry = ['--target', pid, '--mount', '--pid', '--']
+  const inside = (program: string, args: readonly string[]) => [...entry, program, ...args]
 
   const namespace: Namespace = {
     home,
@@ -124,7 +125,7 @@ export async function openNamespace(): Promise<Namespace> {
     },
     spawn: (program, args, { env } = {}) =>
       start('nsenter', inside(program, args), environment(env)),
-    readTree: (path) => readTree(namespace.run, path),
+    readTree: (path) => readTree((program, args) => namespace.run(program, args), path),
     async readFile(path) {
       const script = 'if [ -e "$1" ]; then cat "$1"; else exit 44; fi'
       const { exitCode, stdout, stderr } = await namespace.run('sh', ['-c', script, 'sh', path])
