@@ -1,0 +1,72 @@
+import type { TLSSocket } from 'node:tls'
+import { GROUPS, type Request } from './https.ts'
+import { oneLine, validityOf } from './key-pair.ts'
+
+/** How one request's connection was secured: what the demo page shows and its JSON holds. */
+export interface ConnectionFacts {
+  /** `TLSv1.3`. */
+  protocol: string
+  /** The name in RFC 8446 or RFC 5289, such as `TLS_AES_128_GCM_SHA256`. */
+  cipher: string
+  /** `h2`, or `http/1.1`; `null` when the client did not negotiate one. */
+  alpn: string | null
+  /** `HTTP/2` or `HTTP/1.1`. */
+  http: string
+  /** `null` where Node does not tell: it names the group to clients only. */
+  group: string | null
+  groupsOffered: readonly string[]
+  serverName: string | null
+  resumed: boolean
+  certificate: {
+    subject: string
+    subjectAltName: string[]
+    issuer: string
+    serialNumber: string
+    notBefore: string
+    notAfter: string
+    /** SHA-256 of the DER, lower-case hex. */
+    fingerprint: string
+  } | null
+  /** The subject of the client's certificate, when it was asked for and sent one that holds. */
+  client: string | null
+}
+
+/** Reads the facts from the request's socket; the certificate is the one that this connection got. */
+export function connectionFacts(request: Request): ConnectionFacts {
+  const socket = request.socket as TLSSocket
+  const cipher = socket.getCipher()
+  const group = socket.getEphemeralKeyInfo() as { name?: string } | null
+  return {
+    protocol: socket.getProtocol() ?? '',
+    cipher: cipher.standardName ?? cipher.name,
+    alpn: socket.alpnProtocol === false ? null : socket.alpnProtocol,
+    http: request.httpVersionMajor === 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`,
+    group: group?.name ?? null,
+    groupsOffered: GROUPS,
+    serverName: (socket as { servername?: string | false }).servername || null,
+    resumed: socket.isSessionReused(),
+    certificate: certificateFacts(socket),
+    client: socket.authorized ? (socket.getPeerX509Certificate()?.subject ?? null) : null,
+  }
+}
+
+function certificateFacts(socket: TLSSocket): ConnectionFacts['certificate'] {
+  const certificate = socket.getX509Certificate()
+  if (certificate === undefined) return null
+  const { notBefore, notAfter } = validityOf(certificate)
+  return {
+    subject: oneLine(certificate.subject ?? ''),
+    subjectAltName: splitAltNames(certificate.subjectAltName),
+    issuer: oneLine(certificate.issuer ?? ''),
+    serialNumber: certificate.serialNumber.toLowerCase(),
+    notBefore: notBefore.toISOString(),
+    notAfter: notAfter.toISOString(),
+    fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+  }
+}
+
+/** `DNS:a.test, IP Address:127.0.0.1` → `['a.test', '127.0.0.1']`; a quoted name is JSON (Node since 16.13.2). */
+export function splitAltNames(subjectAltName: string | undefined): string[] {
+  const parts = subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
+  return parts.map((part) => part.trim().replace(/^(?:DNS|IP Address):/, ''))
+}

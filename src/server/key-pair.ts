@@ -1,0 +1,209 @@
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
+import { RootlingError } from '../errors.ts'
+
+/** What a server presents: PEM chain (leaf first), PEM key, and the chain parsed. */
+export interface KeyPair {
+  readonly cert: string
+  readonly key: string
+  readonly leaf: X509Certificate
+  /** Leaf first, as the file had it. */
+  readonly chain: readonly X509Certificate[]
+  /** What clients may stumble over although the pair is sound. */
+  readonly warnings: readonly KeyPairWarning[]
+}
+
+export interface KeyPairWarning {
+  readonly code: 'intermediate-missing' | 'unrelated-certificate' | 'not-for-servers'
+  readonly sentence: string
+  readonly hint: string
+}
+
+export interface KeyPairOrigin {
+  /** Where the certificate came from, for sentences. */
+  certificateFile?: string | undefined
+  keyFile?: string | undefined
+  /** PEM roots that clients are known to have; without them a missing intermediate cannot be told. */
+  roots?: readonly string[] | undefined
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
+const PRIVATE_KEY =
+  /-----BEGIN ((?:[A-Z0-9]+ )?PRIVATE KEY)-----[\s\S]+?-----END (?:[A-Z0-9]+ )?PRIVATE KEY-----/
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+
+/**
+ * Checks a PEM certificate chain and its PEM key before a server takes them. Throws `bad-certificate` (none in the
+ * file, not yet valid, expired, too weak) or `bad-key` (none in the file, encrypted, another certificate's).
+ */
+export function loadKeyPair(
+  certPem: string,
+  keyPem: string,
+  now: Date,
+  origin: KeyPairOrigin = {},
+): KeyPair {
+  const certificateFile = origin.certificateFile ?? 'The certificate'
+  const keyFile = origin.keyFile ?? 'The key'
+  const chain = parseChain(certPem, certificateFile)
+  const leaf = chain[0] as X509Certificate
+  const key = parseKey(keyPem, keyFile)
+  checkValidity(leaf, now, certificateFile)
+  checkMatch(chain, key, certificateFile, keyFile)
+  const cert = chain.map((certificate) => certificate.toString()).join('')
+  const pem = key.export({ type: 'pkcs8', format: 'pem' }).toString()
+  checkUsable(cert, pem, certificateFile)
+  const warnings = warningsOf(chain, origin.roots, certificateFile)
+  return { cert, key: pem, leaf, chain, warnings }
+}
+
+/** The bounds of a certificate's validity as dates. */
+export function validityOf(certificate: X509Certificate): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(certificate.validFrom), notAfter: new Date(certificate.validTo) }
+}
+
+/** `2031-01-31 12:00 UTC`, for sentences. */
+export function formatDate(date: Date): string {
+  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+}
+
+function parseChain(pem: string, file: string): X509Certificate[] {
+  const blocks = pem.match(CERTIFICATE)
+  if (blocks === null) {
+    throw new RootlingError('bad-certificate', `${file} holds no PEM certificate.`, {
+      hint: PRIVATE_KEY.test(pem)
+        ? 'it holds a key: were --cert and --key swapped?'
+        : 'a PEM certificate starts with -----BEGIN CERTIFICATE-----',
+    })
+  }
+  return blocks.map((block, index) => {
+    try {
+      return new X509Certificate(block)
+    } catch (cause) {
+      const sentence = `${file}: certificate ${index + 1} of ${blocks.length} cannot be read.`
+      throw new RootlingError('bad-certificate', sentence, { cause })
+    }
+  })
+}
+
+function parseKey(pem: string, file: string): KeyObject {
+  const block = PRIVATE_KEY.exec(pem)
+  if (block === null) {
+    throw new RootlingError('bad-key', `${file} holds no PEM private key.`, {
+      hint: pem.includes('BEGIN CERTIFICATE')
+        ? 'it holds a certificate: were --cert and --key swapped?'
+        : 'a PEM key starts with -----BEGIN PRIVATE KEY-----',
+    })
+  }
+  if (block[1] === 'ENCRYPTED PRIVATE KEY' || block[0].includes('Proc-Type: 4,ENCRYPTED')) {
+    throw new RootlingError('bad-key', `${file} is encrypted, and a server needs it plain.`, {
+      hint: `openssl pkey -in ${file} -out plain-key.pem`,
+    })
+  }
+  try {
+    return createPrivateKey(block[0])
+  } catch (cause) {
+    throw new RootlingError('bad-key', `${file} holds a private key that cannot be read.`, {
+      cause,
+    })
+  }
+}
+
+function checkValidity(leaf: X509Certificate, now: Date, file: string): void {
+  const { notBefore, notAfter } = validityOf(leaf)
+  const hint = 'rootling issue makes a new one'
+  if (now > notAfter) {
+    const sentence = `${file} expired on ${formatDate(notAfter)}.`
+    throw new RootlingError('bad-certificate', sentence, { hint })
+  }
+  if (now < notBefore) {
+    const sentence = `${file} is not valid before ${formatDate(notBefore)}.`
+    throw new RootlingError('bad-certificate', sentence, { hint: "check this machine's clock" })
+  }
+}
+
+function checkMatch(
+  chain: readonly X509Certificate[],
+  key: KeyObject,
+  certificateFile: string,
+  keyFile: string,
+): void {
+  if (chain[0]?.checkPrivateKey(key)) return
+  const elsewhere = chain.findIndex((certificate) => certificate.checkPrivateKey(key))
+  throw new RootlingError(
+    'bad-key',
+    elsewhere === -1
+      ? `${keyFile} is not the key of ${certificateFile}.`
+      : `${keyFile} is the key of certificate ${elsewhere + 1} in ${certificateFile}, not of its first.`,
+    {
+      hint:
+        elsewhere === -1
+          ? 'a certificate works only with the key that it was issued for'
+          : 'put the server certificate first, then its issuers',
+    },
+  )
+}
+
+/** OpenSSL has the last word: keys too small, signatures too weak. */
+function checkUsable(cert: string, key: string, file: string): void {
+  try {
+    createSecureContext({ cert, key })
+  } catch (cause) {
+    const reason = (cause as { reason?: string }).reason ?? (cause as Error).message
+    throw new RootlingError('bad-certificate', `${file} is refused by OpenSSL: ${reason}.`, {
+      cause,
+    })
+  }
+}
+
+function warningsOf(
+  chain: readonly X509Certificate[],
+  roots: readonly string[] | undefined,
+  file: string,
+): KeyPairWarning[] {
+  const warnings: KeyPairWarning[] = []
+  const leaf = chain[0] as X509Certificate
+  for (const [index, issuer] of chain.entries()) {
+    const subject = chain[index - 1]
+    if (subject === undefined || isIssuedBy(subject, issuer)) continue
+    warnings.push({
+      code: 'unrelated-certificate',
+      sentence: `${file}: certificate ${index + 1} did not issue the one before it.`,
+      hint: 'the order is: server certificate, its issuer, the issuer of that',
+    })
+  }
+  const last = chain.findLast((certificate, index) => {
+    const before = chain[index - 1]
+    return before === undefined || isIssuedBy(before, certificate)
+  }) as X509Certificate
+  if (roots !== undefined && !isIssuedBy(last, last) && !issuedByAny(last, roots)) {
+    warnings.push({
+      code: 'intermediate-missing',
+      sentence: `${file} ends at “${oneLine(last.subject)}”; its issuer “${oneLine(last.issuer)}” is neither in the file nor a known root, so clients may refuse it.`,
+      hint: 'append the certificate of the issuer to the file',
+    })
+  }
+  const usages = leaf.keyUsage as readonly string[] | undefined
+  if (usages !== undefined && usages.length > 0 && !usages.includes(SERVER_AUTH)) {
+    warnings.push({
+      code: 'not-for-servers',
+      sentence: `${file} is not for servers (its extKeyUsage lacks serverAuth).`,
+      hint: 'rootling issue makes one for servers',
+    })
+  }
+  return warnings
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+}
+
+function issuedByAny(certificate: X509Certificate, roots: readonly string[]): boolean {
+  return roots
+    .flatMap((pem) => pem.match(CERTIFICATE) ?? [])
+    .some((pem) => isIssuedBy(certificate, new X509Certificate(pem)))
+}
+
+/** Node writes one attribute a line: `CN=a\nO=b`. */
+export function oneLine(name: string): string {
+  return name.split('\n').join(', ')
+}

@@ -1,0 +1,25 @@
+/** How long and how much a client may take. Times in milliseconds, sizes in bytes. */
+export interface ServerLimits {
+  /** From the TCP connection to the end of the TLS handshake. */
+  handshakeMilliseconds: number
+  /** For the head of an HTTP/1 request, or the preface of an HTTP/2 connection. */
+  headersMilliseconds: number
+  /** For a whole request with its body. */
+  requestMilliseconds: number
+  /** For a connection without a request, and for a client that stopped reading its response. */
+  idleMilliseconds: number
+  headerBytes: number
+  connections: number
+  /** Requests at a time in one HTTP/2 connection. */
+  streams: number
+}
+
+export const DEFAULT_LIMITS: Readonly<ServerLimits> = {
+  handshakeMilliseconds: 5_000,
+  headersMilliseconds: 5_000,
+  requestMilliseconds: 10_000,
+  idleMilliseconds: 60_000,
+  headerBytes: 16 * 1024,
+  connections: 512,
+  streams: 100,
+}

@@ -1,0 +1,52 @@
+import { once } from 'node:events'
+import { isIPv6, type AddressInfo, type Server } from 'node:net'
+import { RootlingError } from '../errors.ts'
+
+/** Listens, or throws `port-in-use` or `listen-failed` with what to type next. */
+export async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  const listening = once(server, 'listening')
+  server.listen({ host, port, exclusive: true })
+  try {
+    await listening
+  } catch (cause) {
+    throw listenError(cause as NodeJS.ErrnoException, host, port)
+  }
+  return server.address() as AddressInfo
+}
+
+/** `127.0.0.1:8443`, `[::1]:8443`. */
+export function hostPort(host: string, port: number): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+function listenError(cause: NodeJS.ErrnoException, host: string, port: number): RootlingError {
+  const where = hostPort(host, port)
+  switch (cause.code) {
+    case 'EADDRINUSE':
+      return new RootlingError('port-in-use', `Another program already listens on ${where}.`, {
+        hint: `--port ${port < 65_535 ? port + 1 : 8443}`,
+        cause,
+      })
+    case 'EACCES':
+      return new RootlingError(
+        'listen-failed',
+        `This user may not listen on ${where}${port < 1024 ? ': ports below 1024 are reserved' : ''}.`,
+        { hint: '--port 8443', cause },
+      )
+    case 'EADDRNOTAVAIL':
+      return new RootlingError('listen-failed', `This machine has no address ${host}.`, {
+        hint: '--host 127.0.0.1',
+        cause,
+      })
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new RootlingError('listen-failed', `The name ${host} has no address.`, {
+        hint: '--host 127.0.0.1',
+        cause,
+      })
+    default:
+      return new RootlingError('listen-failed', `Cannot listen on ${where}: ${cause.message}.`, {
+        cause,
+      })
+  }
+}

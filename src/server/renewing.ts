@@ -1,0 +1,83 @@
+import { validityOf, type KeyPair } from './key-pair.ts'
+
+export interface RenewingPairOptions {
+  /** Makes a new certificate and key. */
+  issue: () => Promise<KeyPair>
+  now: () => Date
+  /** Called with each pair after the first: the place for `server.replaceCertificate`. */
+  onRenewed?: ((pair: KeyPair) => void) | undefined
+  onFailed?: ((error: unknown, nextAttempt: Date) => void) | undefined
+  /** How often the wall clock is read, at most 60,000 ms, which is the default. */
+  checkMilliseconds?: number | undefined
+}
+
+export interface RenewingPair {
+  current(): KeyPair
+  /** Renews when it is due; what the timer does. Never rejects. */
+  check(): Promise<void>
+  stop(): void
+}
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+/**
+ * Issues a pair and renews it at two thirds of its lifetime. The timer is short and compares wall clocks, because a
+ * long `setTimeout` stands still while a laptop sleeps. Failures are retried after 1, 2, 4, … minutes, at most an hour;
+ * the old pair serves on. Rejects when the first pair cannot be issued.
+ */
+export async function renewingPair(options: RenewingPairOptions): Promise<RenewingPair> {
+  let pair = await options.issue()
+  let retry: { at: number; failures: number } | null = null
+  let running: Promise<void> | null = null
+  let stopped = false
+
+  async function renew(): Promise<void> {
+    const failures: number = (retry?.failures ?? 0) + 1
+    const at = options.now().getTime() + Math.min(MINUTE * 2 ** (failures - 1), HOUR)
+    try {
+      const renewed = await options.issue()
+      if (stopped) return
+      pair = renewed
+      // An issuer near its own end gives certificates that are due at once; they must not be asked for every minute.
+      retry = isDueForRenewal(pair, options.now()) ? { at, failures } : null
+      options.onRenewed?.(pair)
+    } catch (error) {
+      retry = { at, failures }
+      options.onFailed?.(error, new Date(at))
+    }
+  }
+
+  async function check(): Promise<void> {
+    if (running !== null) return running
+    const now = options.now()
+    if (stopped || !isDueForRenewal(pair, now)) return undefined
+    // A retry further off than an hour means that the clock was set back.
+    if (retry !== null && retry.at > now.getTime() && retry.at <= now.getTime() + HOUR) {
+      return undefined
+    }
+    running = renew().finally(() => {
+      running = null
+    })
+    return running
+  }
+
+  const period = Math.min(options.checkMilliseconds ?? MINUTE, MINUTE)
+  const timer = setInterval(() => void check(), period)
+  timer.unref()
+  return {
+    current: () => pair,
+    check,
+    stop: () => {
+      stopped = true
+      clearInterval(timer)
+    },
+  }
+}
+
+/** Whether two thirds of a certificate's lifetime have passed. */
+export function isDueForRenewal(pair: Pick<KeyPair, 'leaf'>, now: Date): boolean {
+  const { notBefore, notAfter } = validityOf(pair.leaf)
+  const lifetime = notAfter.getTime() - notBefore.getTime()
+  return now.getTime() >= notBefore.getTime() + (lifetime * 2) / 3
+}

@@ -1,0 +1,68 @@
+import type { TLSSocket } from 'node:tls'
+import type { Request, Response } from './https.ts'
+
+/** One answered request, for programs. */
+export interface LogEntry {
+  time: Date
+  remoteAddress: string
+  method: string
+  path: string
+  /** `null`: the connection ended before an answer. */
+  status: number | null
+  /** `HTTP/1.1` or `HTTP/2`. */
+  protocol: string
+  /** `TLSv1.3`. */
+  tlsVersion: string
+  milliseconds: number
+}
+
+/** Calls `log` once when the response has ended or its connection broke. */
+export function logRequest(
+  request: Request,
+  response: Response,
+  now: () => Date,
+  log: (entry: LogEntry) => void,
+): void {
+  const time = now()
+  const started = performance.now()
+  // Read now: a closed socket has forgotten its peer.
+  const socket = request.socket as TLSSocket
+  const entry = {
+    time,
+    remoteAddress: (socket.remoteAddress ?? '').replace(/^::ffff:/, ''),
+    method: request.method ?? '',
+    path: request.url ?? '',
+    protocol: request.httpVersionMajor === 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`,
+    tlsVersion: socket.getProtocol() ?? '',
+  }
+  let status: number | null = null
+  response.once('finish', () => (status = response.statusCode))
+  response.once('close', () => {
+    const milliseconds = Math.round(performance.now() - started)
+    log({
+      ...entry,
+      status: status ?? (response.headersSent ? response.statusCode : null),
+      milliseconds,
+    })
+  })
+}
+
+/** One line for a terminal; what a client chose is cut short and cannot move the cursor. */
+export function formatLogLine(entry: LogEntry): string {
+  return [
+    entry.time.toISOString(),
+    printable(entry.remoteAddress),
+    printable(entry.method),
+    printable(entry.path),
+    entry.status ?? 'aborted',
+    entry.protocol,
+    entry.tlsVersion,
+    `${entry.milliseconds} ms`,
+  ].join(' ')
+}
+
+/** Without C0 and C1 controls, line separators and bidirectional overrides. */
+function printable(text: string): string {
+  const stripped = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
+  return stripped.length > 300 ? `${stripped.slice(0, 300)}…` : stripped
+}
