@@ -4,8 +4,8 @@ import { RootlingError } from './errors.ts'
 import type { StateDirectory } from './paths.ts'
 import { exclusively } from './pending.ts'
 import { createScope, deleteScope, isScopeName, scopeNames } from './storage/authority-store.ts'
-import { shellWord } from './storage/files.ts'
-import { markAsCache } from './storage/lock.ts'
+import { removeDirectoryAtomic, shellWord } from './storage/files.ts'
+import { markAsCache, withLock } from './storage/lock.ts'
 import { parseIdentifier } from './x509/identifier.ts'
 import { ipRangeText, parseIpRange } from './x509/ip.ts'
 import { localConstraints, type NameConstraints } from './x509/name-constraints.ts'
@@ -92,6 +92,11 @@ async function addScope(
 /** Deletes a scope from the state directory; its root must have left the trust stores before. */
 export async function forgetScope(state: StateDirectory, name: string): Promise<void> {
   await exclusively(state, () => deleteScope(state, name))
+}
+
+/** Deletes everything: keys, scopes, record. The roots must have left the trust stores before. */
+export async function deleteAuthority(state: StateDirectory): Promise<void> {
+  await withLock(state, () => removeDirectoryAtomic(state.path))
 }
 
 /** A domain as lower-case A-labels, or a range in CIDR form. */

@@ -9,25 +9,39 @@ import { makePrivateDirectory, shellWord, unwritable, writeFileAtomic } from './
 
 const requireNative = createRequire(import.meta.url)
 
+export interface LockOptions {
+  /** The lock's file in the state directory; one name is one lock. */
+  readonly name?: string
+  readonly waitMilliseconds?: number
+}
+
 /**
- * Runs `work` while this process alone holds the state directory's kernel lock, which ends with
- * its holder however it dies. Creates the directory. Throws `locked` after `waitMilliseconds`.
- * The lock file is never unlinked: two processes would then hold two locks.
+ * Runs `work` while this process alone holds a kernel lock in the state directory, which ends
+ * with its holder however it dies. Creates the directory. Throws `locked` after the wait.
  */
 export async function withLock<T>(
   state: StateDirectory,
   work: () => Promise<T>,
-  waitMilliseconds = 30_000,
+  { name = 'lock', waitMilliseconds = 30_000 }: LockOptions = {},
 ): Promise<T> {
-  await prepare(state)
-  const path = join(state.path, 'lock')
-  const handle = await openLock(path, state)
-  try {
-    await acquire(handle, path, waitMilliseconds)
-    return await work()
-  } finally {
-    await handle.close()
+  const deadline = performance.now() + waitMilliseconds
+  for (;;) {
+    await prepare(state)
+    const path = join(state.path, name)
+    const handle = await openLock(path, state)
+    try {
+      await acquire(handle, path, deadline, waitMilliseconds)
+      // `uninstall --delete-ca` takes the whole directory away: a lock on that file locks nothing.
+      if (await isStill(handle, path)) return await work()
+    } finally {
+      await handle.close()
+    }
   }
+}
+
+async function isStill(handle: FileHandle, path: string): Promise<boolean> {
+  const [held, there] = await Promise.all([handle.stat(), stat(path).catch(() => null)])
+  return there !== null && held.ino === there.ino && held.dev === there.dev
 }
 
 async function prepare(state: StateDirectory): Promise<void> {
@@ -56,9 +70,13 @@ async function openLock(path: string, state: StateDirectory): Promise<FileHandle
   }
 }
 
-async function acquire(handle: FileHandle, path: string, waitMilliseconds: number): Promise<void> {
+async function acquire(
+  handle: FileHandle,
+  path: string,
+  deadline: number,
+  waitMilliseconds: number,
+): Promise<void> {
   const { tryLock } = requireNative('fs-native-extensions') as { tryLock(fd: number): boolean }
-  const deadline = performance.now() + waitMilliseconds
   for (let pause = 2; !tryLock(handle.fd); pause = Math.min(pause * 2, 50)) {
     if (performance.now() > deadline) {
       const seconds = Math.round(waitMilliseconds / 1000)

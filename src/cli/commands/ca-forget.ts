@@ -1,3 +1,58 @@
-export async function caForget(): Promise<never> {
-  throw new Error('todo')
+import { openScope, type Scope } from '../../authority.ts'
+import { RootlingError } from '../../errors.ts'
+import { forgetScope } from '../../scopes.ts'
+import { scopeNames } from '../../storage/authority-store.ts'
+import { confirm } from '../ask.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { nearest } from '../nearest.ts'
+import { outcomeTable, anchorOf, changeExitCode, openStores } from '../trusting.ts'
+import type { caForgetSpec } from '../table.ts'
+import { removeAnchors } from './uninstall.ts'
+
+/** `rootling ca forget SCOPE`: its root leaves the stores first, then its files are deleted. */
+export async function caForget(
+  args: ArgumentsOf<typeof caForgetSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { state, output, interactive } = context
+  const [name = ''] = args.positionals
+  const names = await scopeNames(state)
+  if (!names.includes(name)) {
+    const guess = nearest(name, names)
+    throw new RootlingError('no-scope', `There is no scope named ${name}.`, {
+      hint: guess === null ? 'rootling ca list' : `Did you mean ${guess}?`,
+    })
+  }
+  const ask = interactive && args.yes !== true && args['dry-run'] !== true
+  if (ask && !(await confirm(`This will delete the scope ${name} and its key. Go on?`)))
+    throw new RootlingError('cancelled', 'Cancelled; nothing was changed.')
+  const scope = await openIfSound(name, context)
+  const found = await openStores(args, context, scope === null ? [] : [scope])
+  const anchors = scope === null ? [] : [anchorOf(scope)]
+  const outcomes = await removeAnchors(anchors, found, args, context)
+  if (outcomes === null) return exitCodes.ok
+  const code = changeExitCode(outcomes)
+  const deleted = code === exitCodes.ok
+  if (deleted) await forgetScope(state, name)
+  output.note(
+    deleted
+      ? `Deleted the scope ${name}; the certificates that it signed are trusted no more.`
+      : `The scope ${name} was kept, since a store still holds its root.`,
+  )
+  output.result(outcomeTable(outcomes, output), { deleted, scope: name, stores: outcomes })
+  return code
+}
+
+/** `null`: its files are damaged, so its root cannot be recognized in the stores. */
+async function openIfSound(name: string, { state, output }: Context): Promise<Scope | null> {
+  try {
+    return await openScope(state, name)
+  } catch (error) {
+    if (!(error instanceof RootlingError) || error.code !== 'corrupt-state') throw error
+    output.warn(
+      `${error.message} Its root may still be in the trust stores; to remove roots that no scope explains: rootling uninstall --all`,
+    )
+    return null
+  }
 }

@@ -1,3 +1,55 @@
-export async function caList(): Promise<never> {
-  throw new Error('todo')
+import { fingerprintOf, readScopes } from '../../authority.ts'
+import { trustStatus, type StoreOutcome } from '../../trust.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
+import type { caListSpec } from '../table.ts'
+import { anchorOf, openStores } from '../trusting.ts'
+
+/** `rootling ca list`: each scope, what it may sign, and which stores trust it at this moment. */
+export async function caList(
+  _args: ArgumentsOf<typeof caListSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { state, output } = context
+  const scopes = await readScopes(state)
+  const { stores } = await openStores({}, context, scopes)
+  const outcomes = await trustStatus(stores, scopes.map(anchorOf))
+  const rows = scopes.map((scope) => ({ scope, trust: trustOf(anchorOf(scope).name, outcomes) }))
+  if (scopes.length === 0)
+    output.note('There is no certificate authority yet. Create it: rootling install')
+  const text = rows
+    .map(({ scope, trust }) =>
+      [
+        output.style.bold(scope.name),
+        `  root         ${commonName(scope)}`,
+        `  may sign     ${describeConstraints(scope)}`,
+        `  fingerprint  ${fingerprintOf(scope.root)}`,
+        `  until        ${shortDate(new Date(scope.root.validTo).toISOString())}`,
+        `  trusted by   ${trust.trustedBy.join(', ') || 'no store'}`,
+        ...(trust.notTrustedBy.length > 0
+          ? [`  NOT by       ${trust.notTrustedBy.join(', ')}`]
+          : []),
+      ].join('\n'),
+    )
+    .join('\n\n')
+  output.result(text, {
+    scopes: rows.map(({ scope, trust }) => ({ ...describeScope(scope), ...trust })),
+  })
+  return exitCodes.ok
+}
+
+function trustOf(
+  anchor: string,
+  outcomes: readonly StoreOutcome[],
+): { trustedBy: string[]; notTrustedBy: string[] } {
+  const titles = (wanted: (outcome: StoreOutcome) => boolean): string[] =>
+    outcomes.filter(wanted).map(({ store }) => store.title)
+  return {
+    trustedBy: titles((each) => each.anchor === anchor && each.outcome === 'trusted'),
+    notTrustedBy: titles(
+      (each) =>
+        (each.anchor === anchor && each.outcome === 'not-trusted') || each.outcome === 'failed',
+    ),
+  }
 }

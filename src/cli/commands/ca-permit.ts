@@ -1,3 +1,25 @@
-export async function caPermit(): Promise<never> {
-  throw new Error('todo')
+import { readScopes } from '../../authority.ts'
+import { ensureAuthority, permitScope } from '../../scopes.ts'
+import type { ArgumentsOf, ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import type { caPermitSpec } from '../table.ts'
+import { anchorOf, openStores } from '../trusting.ts'
+import { announceScope, placeholderAnchor, plan, trustScopes } from './install.ts'
+
+/** `rootling ca permit NAME…`: adds a scope and trusts its root; the others stay as they are. */
+export async function caPermit(
+  args: ArgumentsOf<typeof caPermitSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { state, now } = context
+  const { positionals: permit, name, unconstrained = false, force = false } = args
+  if (args['dry-run'] === true) {
+    const anchors = (await readScopes(state)).map(anchorOf)
+    const added = await placeholderAnchor(now())
+    return plan([...anchors, added], await openStores(args, context, []), context)
+  }
+  await ensureAuthority(state, now())
+  const { scope, created } = await permitScope(state, { permit, name, unconstrained, force }, now())
+  announceScope(scope, created, context)
+  return trustScopes([scope], args, context, { created })
 }

@@ -1,3 +1,135 @@
-export async function install(): Promise<never> {
-  throw new Error('todo')
+import { createAnchor } from '../../../platform/pem.ts'
+import { anchorPrefix, type TrustAnchor } from '../../../platform/trust-store.ts'
+import { readScopes, type Scope } from '../../authority.ts'
+import { makeScope } from '../../ceremony.ts'
+import { RootlingError } from '../../errors.ts'
+import { ensureAuthority, permitScope } from '../../scopes.ts'
+import { withLock } from '../../storage/lock.ts'
+import { installAnchors, type StoreOutcome } from '../../trust.ts'
+import { localConstraints } from '../../x509/name-constraints.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { commonName, describeConstraints, describeScope } from '../describe.ts'
+import type { installSpec } from '../table.ts'
+import {
+  anchorOf,
+  changeExitCode,
+  installMissingTools,
+  openStores,
+  outcomeTable,
+  printPlan,
+  type StoreArguments,
+  type Stores,
+} from '../trusting.ts'
+
+/** `rootling install`: creates the authority when there is none, and trusts every scope's root. */
+export async function install(
+  args: ArgumentsOf<typeof installSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const permit = args.permit ?? []
+  const widened = permit.length > 0 || args.unconstrained === true
+  if (!widened && (args.name ?? args.force) !== undefined)
+    throw new RootlingError('usage', '--name and --force go with --permit.', {
+      hint: 'rootling install --permit dev.example.com --name work',
+    })
+  if (args['dry-run'] === true) return planInstall(args, context)
+  const { state, output, now } = context
+  const { created, scope } = await ensureAuthority(state, now())
+  if (created)
+    output.note(`Created the certificate authority ${commonName(scope)} in ${state.path}.`)
+  if (widened) {
+    const { name, unconstrained = false, force = false } = args
+    const permitted = await permitScope(state, { permit, name, unconstrained, force }, now())
+    announceScope(permitted.scope, permitted.created, context)
+  }
+  return trustScopes(await readScopes(state), args, context, { created })
+}
+
+/** Says what a new scope may sign, with a plain warning when that is everything. */
+export function announceScope(scope: Scope, created: boolean, { output }: Context): void {
+  const verb = created ? 'Added' : 'Already there:'
+  output.note(`${verb} the scope ${scope.name}, which may sign ${describeConstraints(scope)}.`)
+  if (scope.constraints === null)
+    output.warn(
+      'Whoever steals the key of an unconstrained scope can impersonate any site, your bank included, to this machine.',
+    )
+}
+
+/** Puts the roots of scopes into every store, and reports. */
+export async function trustScopes(
+  scopes: readonly Scope[],
+  args: StoreArguments,
+  context: Context,
+  extra: Readonly<Record<string, unknown>>,
+): Promise<ExitCode> {
+  const { output } = context
+  const found = await openStores(args, context, scopes)
+  const outcomes = await withLock(
+    context.state,
+    async () => {
+      const stores = (await installMissingTools(found, args, context))
+        ? await openStores(args, context, scopes)
+        : found
+      return installAnchors(stores.stores, scopes.map(anchorOf))
+    },
+    { name: 'stores.lock', waitMilliseconds: 300_000 },
+  )
+  output.result(outcomeTable(outcomes, output), {
+    ...extra,
+    scopes: scopes.map(describeScope),
+    stores: outcomes,
+  })
+  return summarize(outcomes, context)
+}
+
+function summarize(outcomes: readonly StoreOutcome[], { output }: Context): ExitCode {
+  const good = outcomes.filter(
+    ({ outcome }) => outcome === 'installed' || outcome === 'already-installed',
+  )
+  const failed = outcomes.filter(({ outcome }) => outcome === 'failed')
+  if (failed.length > 0)
+    output.note(
+      `${failed.length} of ${good.length + failed.length} stores failed; the others trust the CA.`,
+    )
+  else if (good.length === 0) {
+    output.note('There is no trust store to install the CA in, so nothing trusts it.')
+    return exitCodes.notTrusted
+  }
+  if (outcomes.some(({ store, outcome }) => store.kind === 'nss' && outcome === 'installed'))
+    output.note('A browser that is open may need a restart to trust hosts that it refused before.')
+  return changeExitCode(outcomes)
+}
+
+async function planInstall(
+  args: ArgumentsOf<typeof installSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const scopes = await readScopes(context.state)
+  const anchors = scopes.map(anchorOf)
+  const wanted = Number(scopes.length === 0) + Number((args.permit ?? []).length > 0)
+  for (let i = 0; i < wanted; i++) anchors.push(await placeholderAnchor(context.now()))
+  if (wanted > 0)
+    context.output.note(`A root would be made first; ${anchorPrefix}XXXXXXXX stands for its name.`)
+  return plan(anchors, await openStores(args, context, scopes), context)
+}
+
+/** A dry run of installing anchors. */
+export async function plan(
+  anchors: readonly TrustAnchor[],
+  stores: Stores,
+  context: Context,
+): Promise<ExitCode> {
+  await installMissingTools(stores, { yes: true }, context)
+  const outcomes = await installAnchors(stores.stores, anchors, { dryRun: true })
+  printPlan(stores.machine, context.output, outcomes)
+  return changeExitCode(outcomes)
+}
+
+/** Stands for a root that a dry run does not make. */
+export async function placeholderAnchor(now: Date): Promise<TrustAnchor> {
+  const constraints = localConstraints
+  const { root } = await makeScope({ name: 'local', permitted: [], constraints }, now)
+  const der = Buffer.from(root.replace(/-----.*-----/g, ''), 'base64')
+  return { ...createAnchor(der), name: `${anchorPrefix}XXXXXXXX` }
 }

@@ -1,3 +1,93 @@
-export async function uninstall(): Promise<never> {
-  throw new Error('todo')
+import type { TrustAnchor } from '../../../platform/trust-store.ts'
+import { readScopes } from '../../authority.ts'
+import { RootlingError } from '../../errors.ts'
+import { deleteAuthority } from '../../scopes.ts'
+import { exists } from '../../storage/files.ts'
+import { withLock } from '../../storage/lock.ts'
+import { findInstalledAnchors, uninstallAnchors, type StoreOutcome } from '../../trust.ts'
+import { confirm } from '../ask.ts'
+import type { ArgumentsOf, ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import type { uninstallSpec } from '../table.ts'
+import {
+  anchorOf,
+  changeExitCode,
+  installMissingTools,
+  openStores,
+  outcomeTable,
+  printPlan,
+  type StoreArguments,
+  type Stores,
+} from '../trusting.ts'
+
+/**
+ * `rootling uninstall`: takes our roots out of every store. Without a state directory it goes by
+ * the name that our roots have in the stores.
+ */
+export async function uninstall(
+  args: ArgumentsOf<typeof uninstallSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { state, output, interactive } = context
+  const scopes = await readScopes(state)
+  const found = await openStores(args, context, scopes)
+  const ours = scopes.map(anchorOf)
+  const others = (await findInstalledAnchors(found.stores)).filter(
+    ({ fingerprint }) => !ours.some((anchor) => anchor.fingerprint === fingerprint),
+  )
+  const takeOthers = args.all === true || scopes.length === 0
+  const anchors = takeOthers ? [...ours, ...others] : ours
+  if (!takeOthers && others.length > 0)
+    output.note(
+      `Left alone, of other authorities: ${others.map(({ name }) => name).join(', ')}. To remove them too: rootling uninstall --all`,
+    )
+  if (anchors.length === 0) output.note('No root of Rootling is in the trust stores.')
+  const deleting = args['delete-ca'] === true && (await exists(state.path))
+  const ask = interactive && args.yes !== true && args['dry-run'] !== true
+  if (ask && (deleting || (takeOthers && others.length > 0))) await askFirst(anchors, deleting)
+  const outcomes = await removeAnchors(anchors, found, args, context)
+  if (outcomes === null) return changeExitCode([])
+  const code = changeExitCode(outcomes)
+  const deleted = deleting && code === 0
+  if (deleted) await deleteAuthority(state)
+  if (deleted) output.note(`Deleted the certificate authority and its record in ${state.path}.`)
+  else if (deleting)
+    output.note('The certificate authority was kept, since a store still holds its root.')
+  output.result(outcomeTable(outcomes, output), { deleted, stores: outcomes })
+  return code
+}
+
+async function askFirst(anchors: readonly TrustAnchor[], deleting: boolean): Promise<void> {
+  const names = anchors.map(({ name }) => name).join(', ')
+  const what = [
+    names === '' ? '' : `remove ${names} from the trust stores`,
+    deleting ? 'delete the CA and its keys' : '',
+  ]
+  const question = `This will ${what.filter(Boolean).join(' and ')}. Go on?`
+  if (!(await confirm(question)))
+    throw new RootlingError('cancelled', 'Cancelled; nothing was changed.')
+}
+
+/** Takes anchors out of every store; `null`: a dry run, whose plan was printed. */
+export async function removeAnchors(
+  anchors: readonly TrustAnchor[],
+  found: Stores,
+  args: StoreArguments,
+  context: Context,
+): Promise<StoreOutcome[] | null> {
+  if (found.machine.dryRun) {
+    const outcomes = await uninstallAnchors(found.stores, anchors, { dryRun: true })
+    printPlan(found.machine, context.output, outcomes)
+    return null
+  }
+  if (anchors.length === 0) return []
+  const remove = async (): Promise<StoreOutcome[]> => {
+    const { stores } = (await installMissingTools(found, args, context))
+      ? await openStores(args, context, [])
+      : found
+    return uninstallAnchors(stores, anchors)
+  }
+  // Without a state directory there is nothing to lock, and none is made for it.
+  if (!(await exists(context.state.path))) return remove()
+  return withLock(context.state, remove, { name: 'stores.lock', waitMilliseconds: 300_000 })
 }
