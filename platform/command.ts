@@ -1,3 +1,6 @@
+import { chmod, mkdtemp, open, rm, writeFile, type FileHandle } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
 
 /** Milliseconds a program may take: to answer, to change something, with a dialog open, to download. */
@@ -41,6 +44,20 @@ export async function run(
   args: readonly string[],
   options: RunOptions,
 ): Promise<CommandResult> {
+  const input = options.input === undefined ? null : await openAsFile(options.input)
+  try {
+    return await runWithInput(program, args, options, input)
+  } finally {
+    await input?.close()
+  }
+}
+
+async function runWithInput(
+  program: string,
+  args: readonly string[],
+  options: RunOptions,
+  input: FileHandle | null,
+): Promise<CommandResult> {
   const { execa } = await import('execa')
   const timeLimit = options.timeLimit ?? timeLimits.query
   const child = execa(program, args, {
@@ -50,7 +67,7 @@ export async function run(
     reject: false,
     maxBuffer: outputLimit,
     stripFinalNewline: false,
-    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    stdin: input === null ? 'ignore' : input.fd,
     ...(options.uid === undefined ? {} : { uid: options.uid }),
     ...(options.gid === undefined ? {} : { gid: options.gid }),
   })
@@ -66,7 +83,8 @@ export async function run(
   if (result === 'late') {
     child.kill('SIGTERM')
     child.unref()
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
+    child.stdout.destroy()
+    child.stderr.destroy()
     throw new RootlingError(
       'tool-timeout',
       `${program} gave no answer in ${timeLimit / 1000} seconds and was stopped.`,
@@ -109,3 +127,19 @@ function childEnvironment(env: Readonly<Record<string, string | undefined>>): No
 
 /** A JVM obeys these and says so on its output, where only keytool's answer should be. */
 const jvmOptions = ['JAVA_TOOL_OPTIONS', '_JAVA_OPTIONS', 'JDK_JAVA_OPTIONS']
+
+/**
+ * Contents as an open file without a name, readable for every user. Node's pipes are sockets, and
+ * a socket cannot be opened as /dev/stdin, which `install` does.
+ */
+async function openAsFile(contents: string): Promise<FileHandle> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
+  try {
+    const file = path.join(directory, 'input')
+    await writeFile(file, contents, { mode: 0o644 })
+    await chmod(file, 0o644)
+    return await open(file, 'r')
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}

@@ -32,7 +32,7 @@ interface Holder extends Entry {
   readonly certificates: readonly Buffer[]
 }
 
-/** In a database that Rootling made: the topmost directory it made for it. */
+/** Beside a database that Rootling made: names the topmost directory that it made for it, if any. */
 const markerName = 'rootling-created'
 
 /** Trust in one NSS database, through certutil. */
@@ -109,15 +109,15 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
 
   /** Takes a database away again that Rootling made and nobody has put anything into. */
   async function removeOwnDatabase() {
-    const top = (await readFile(marker, 'utf8').catch(() => '')).trim()
-    if (top === '') return
+    const top = (await readFile(marker, 'utf8').catch(() => null))?.trim()
+    if (top === undefined) return
     const hasKeys = /^<\s*\d+>/m.test((await query('-K', ...unattended)).stdout)
     const isEmpty = (await entries()).length === 0 && !hasKeys
     await machine.removeFile(marker, as)
     if (!isEmpty) return
     for (const name of databaseFiles) await machine.removeFile(path.join(directory, name), as)
     let current = directory
-    while (current === top || current.startsWith(`${top}/`)) {
+    while (top !== '' && (current === top || current.startsWith(`${top}/`))) {
       await machine.removeEmptyDirectory(current, as)
       current = path.dirname(current)
     }
@@ -234,7 +234,9 @@ function refusal(database: NssDatabase, anchor: TrustAnchor, user: string, resul
   return new RootlingError('tool-failed', `certutil did not write ${title}: ${said.slice(0, 300)}`)
 }
 
+/** The topmost directory that is not there yet; empty when all are. */
 async function firstMissing(directory: string): Promise<string> {
+  if (await exists(directory)) return ''
   let missing = directory
   while (!(await exists(path.dirname(missing)))) missing = path.dirname(missing)
   return missing

@@ -1,0 +1,324 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { appendFileSync, chownSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createFirefoxPoliciesStore } from '../../platform/firefox-policies.ts'
+import { findTrustStores } from '../../platform/index.ts'
+import { findJavaKeystores } from '../../platform/java-installations.ts'
+import { createJavaStore } from '../../platform/java-keystore.ts'
+import { findSystemStore } from '../../platform/linux-anchors.ts'
+import { createMachine, type Machine } from '../../platform/machine.ts'
+import { findNssDatabases } from '../../platform/nss-profiles.ts'
+import { createNssStore } from '../../platform/nss.ts'
+import { certificatesIn } from '../../platform/pem.ts'
+import type { TrustStore } from '../../platform/trust-store.ts'
+import { allWell, findInstalledAnchors, installAnchors } from '../../src/trust.ts'
+import { trustStatus, uninstallAnchors } from '../../src/trust.ts'
+import { RootlingError } from '../../src/errors.ts'
+import { makeMachine, makeRoot, parentOf, sh, snapshot, succeeds } from './world.ts'
+
+/** What runs on the private copy of the machine, by name; each throws where the machine disagrees. */
+export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
+  'system store': () =>
+    lifecycle({
+      store: async () => findSystemStore((await makeMachine()).machine),
+      trees: ['/usr/local/share/ca-certificates', '/etc/ssl/certs'],
+      proof: (leaf) => succeeds('openssl', ['verify', '-CApath', '/etc/ssl/certs', leaf]),
+    }),
+
+  'Chromium database that the browser would make at its first page': async () => {
+    const { machine, home } = await makeMachine()
+    await lifecycle({ store: () => nssStore(machine, '.local/share/pki/nssdb'), trees: [home] })
+  },
+
+  'Chromium database in an empty ~/.pki/nssdb': async () => {
+    const { machine, home } = await makeMachine()
+    mkdirSync(path.join(home, '.pki/nssdb'), { recursive: true })
+    await lifecycle({ store: () => nssStore(machine, '.pki/nssdb'), trees: [home] })
+  },
+
+  'Firefox profile that profiles.ini names': async () => {
+    const { machine, home } = await makeMachine()
+    const profile = makeFirefoxProfile(home)
+    await lifecycle({ store: () => nssStore(machine, profile), trees: [home] })
+  },
+
+  'shared NSS database in /etc/pki': async () => {
+    const { machine } = await makeMachine()
+    makeDatabase('/etc/pki/nssdb')
+    await lifecycle({ store: () => nssStore(machine, '/etc/pki/nssdb'), trees: ['/etc/pki'] })
+  },
+
+  'Firefox policies where none are': async () => {
+    const { machine } = await makeMachine()
+    await lifecycle({ store: async () => createFirefoxPoliciesStore(machine), trees: ['/etc'] })
+    assert.equal(existsSync('/etc/firefox'), false)
+  },
+
+  'Firefox policies beside others': async () => {
+    const { machine } = await makeMachine()
+    const file = parentOf('/etc/firefox/policies/policies.json')
+    const before = '{\n\t"policies": {\n\t\t"DisableTelemetry": true\n\t}\n}\n'
+    writeFileSync(file, before)
+    await lifecycle({ store: async () => createFirefoxPoliciesStore(machine), trees: ['/etc'] })
+    assert.equal(readFileSync(file, 'utf8'), before)
+  },
+
+  "Java's keystore, shared by the distribution": async () => {
+    const { machine } = await makeMachine()
+    await lifecycle({ store: () => javaStore(machine), trees: ['/etc/ssl/certs/java'] })
+  },
+
+  'keystore of a Java of its own': async () => {
+    const home = makeJava()
+    const { machine } = await makeMachine({ JAVA_HOME: home })
+    const store = () => javaStore(machine, path.join(home, 'lib/security/cacerts'))
+    await lifecycle({ store, trees: [home] })
+  },
+
+  'all stores of the machine at once': async () => {
+    const { machine, home } = await makeMachine()
+    makeFirefoxProfile(home)
+    const { anchor } = makeRoot()
+    const stores = await findTrustStores(machine)
+    assert.equal(allWell(await trustStatus(stores, [anchor])), false)
+    const installed = await installAnchors(stores, [anchor])
+    assert.deepEqual(summary(installed), ['already-installed', 'installed'])
+    assert.equal(allWell(await trustStatus(await findTrustStores(machine), [anchor])), true)
+    assert.deepEqual(await findInstalledAnchors(stores), [anchor])
+    assert.deepEqual(summary(await uninstallAnchors(stores, [anchor])), ['removed', 'was-absent'])
+    assert.deepEqual(await findInstalledAnchors(stores), [])
+    assert.equal(keystoreListing().includes(anchor.name), false)
+  },
+
+  'keystore that the hook cannot write while apt works': async () => {
+    const { machine } = await makeMachine()
+    const { anchor } = makeRoot()
+    const stores = [await findSystemStore(machine), await javaStore(machine)]
+    const release = await holdDpkgLock()
+    const installed = await installAnchors(stores, [anchor])
+    assert.deepEqual(summary(installed), ['installed'])
+    assert.equal(keystoreListing().includes(anchor.name), true)
+    const removed = await uninstallAnchors(stores, [anchor])
+    assert.deepEqual(summary(removed), ['removed'])
+    assert.equal(keystoreListing().includes(anchor.name), false)
+    release()
+  },
+
+  'dangling links of a root whose file is gone': async () => {
+    const { machine } = await makeMachine()
+    const { anchor } = makeRoot()
+    const store = await findSystemStore(machine)
+    const before = snapshot(['/etc/ssl/certs'])
+    await store.install(anchor)
+    sh('rm', [`/usr/local/share/ca-certificates/${anchor.name}.crt`])
+    await store.uninstall(anchor)
+    assert.equal(await store.has(anchor), false)
+    assert.deepEqual(snapshot(['/etc/ssl/certs']), before)
+  },
+
+  'two installations at once': async () => {
+    const { machine } = await makeMachine()
+    const store = await findSystemStore(machine)
+    const roots = [makeRoot().anchor, makeRoot().anchor, makeRoot().anchor]
+    const bundle = () => certificatesIn(readFileSync('/etc/ssl/certs/ca-certificates.crt', 'utf8'))
+    const before = bundle().length
+    await Promise.all(roots.map((root) => store.install(root)))
+    assert.equal(bundle().length, before + roots.length)
+    for (const root of roots) assert.equal(await store.has(root), true)
+    for (const root of roots) await store.uninstall(root)
+    assert.equal(bundle().length, before)
+  },
+
+  'database behind a primary password': async () => {
+    const { machine, home } = await makeMachine()
+    const directory = makeDatabase(path.join(home, '.pki/nssdb'), 'secret')
+    const { anchor } = makeRoot()
+    const store = await nssStore(machine, directory)
+    await assert.rejects(store.install(anchor), (error) => {
+      assert(error instanceof RootlingError)
+      assert.equal(error.code, 'store-failed')
+      assert.match(error.message, /is locked by a primary password\.$/)
+      return true
+    })
+    assert.equal(listing(directory).includes(anchor.name), false)
+    const [outcome] = await installAnchors([store], [anchor])
+    assert.equal(outcome?.outcome, 'failed')
+  },
+
+  'copy that the policy left in a profile': async () => {
+    const { machine, home } = await makeMachine()
+    const directory = makeDatabase(path.join(home, '.pki/nssdb'))
+    const { anchor } = makeRoot()
+    const args = ['-A', '-a', '-d', `sql:${directory}`, '-t', ',,', '-n']
+    sh('certutil', [...args, 'A root for tests - Rootling test'], anchor.pem)
+    const store = await nssStore(machine, directory)
+    await store.uninstall(anchor)
+    assert.equal(listing(directory).includes('A root for tests'), false)
+  },
+
+  'another root of the same subject stays': async () => {
+    const { machine, home } = await makeMachine()
+    const directory = makeDatabase(path.join(home, '.pki/nssdb'))
+    const [first, second] = [makeRoot().anchor, makeRoot().anchor]
+    const store = await nssStore(machine, directory)
+    const args = ['-A', '-a', '-d', `sql:${directory}`, '-t', 'C,,', '-n']
+    sh('certutil', [...args, 'A root for tests - 1'], first.pem)
+    sh('certutil', [...args, 'A root for tests - 2'], second.pem)
+    await store.uninstall(second)
+    assert.equal(await store.has(second), false)
+    assert.equal(await store.has(first), true)
+    await store.uninstall(first)
+    assert.equal(await store.has(first), false)
+  },
+
+  'work of root for the person who typed sudo': async () => {
+    const home = mkdtempSync(path.join(tmpdir(), 'ada-'))
+    chmodSync(home, 0o700)
+    chownSync(home, 4242, 4343)
+    appendFileSync('/etc/passwd', `ada:x:4242:4343::${home}:/bin/sh\n`)
+    const env = { PATH: '/usr/bin:/bin', HOME: '/root', SUDO_UID: '4242', SUDO_GID: '4343' }
+    const machine = await createMachine({ env: { ...env, SUDO_USER: 'ada' } })
+    assert.deepEqual(machine.person, { name: 'ada', uid: 4242, gid: 4343, home, viaSudo: true })
+    const { anchor } = makeRoot()
+    const before = snapshot([home])
+    const store = await nssStore(machine, '.local/share/pki/nssdb')
+    await store.install(anchor)
+    assert.equal(await store.has(anchor), true)
+    const database = path.join(home, '.local/share/pki/nssdb/cert9.db')
+    for (const file of [database, path.dirname(database), path.join(home, '.local')]) {
+      const { uid, gid } = statSync(file)
+      assert.deepEqual([file, uid, gid], [file, 4242, 4343])
+    }
+    await store.uninstall(anchor)
+    assert.deepEqual(snapshot([home]), before)
+  },
+
+  'dry run changes nothing and prints what it would type': async () => {
+    const { home } = await makeMachine()
+    const env = { PATH: '/usr/bin:/bin', HOME: home }
+    const { anchor } = makeRoot()
+    const trees = ['/etc', '/usr/local/share', home]
+    const before = snapshot(trees)
+    const knownFiles = new Map([[anchor.pem, '/home/ada/the root.pem']])
+    const machine = await createMachine({ env, dryRun: true, knownFiles })
+    const stores = await findTrustStores(machine)
+    const outcomes = await installAnchors(stores, [anchor], { dryRun: true })
+    assert.deepEqual(summary(outcomes), ['would-install'])
+    assert.deepEqual(snapshot(trees), before)
+    const file = `/usr/local/share/ca-certificates/${anchor.name}.crt`
+    const typed = `install -D -m 0644 /dev/stdin ${file} < '/home/ada/the root.pem'`
+    assert(machine.planned.some((command) => command.endsWith(typed)))
+    assert(machine.planned.some((command) => command.includes('update-ca-certificates')))
+  },
+}
+
+interface Lifecycle {
+  store: () => Promise<TrustStore>
+  /** Where nothing of ours may stay. */
+  trees: readonly string[]
+  /** Whether a client of the store accepts this leaf. */
+  proof?: (leaf: string) => boolean
+}
+
+/** absent → install → listed → install again → uninstall → absent: what every adapter does. */
+async function lifecycle({ store: find, trees, proof }: Lifecycle) {
+  const { anchor, leaf } = makeRoot()
+  const other = makeRoot('/CN=another root').anchor
+  const before = snapshot(trees)
+  const store = await find()
+  assert.deepEqual(await store.availability(), { available: true })
+  assert.equal(await store.has(anchor), false, 'absent before')
+  assert.deepEqual(await store.list(), [])
+  if (proof) assert.equal(proof(leaf), false, 'refused before')
+
+  await store.install(anchor)
+  assert.equal(await store.has(anchor), true, 'trusted')
+  assert.equal(await (await find()).has(anchor), true, 'trusted when asked afresh')
+  assert.equal(await store.has(other), false, 'another root is not')
+  assert.deepEqual(await store.list(), [anchor])
+  if (proof) assert.equal(proof(leaf), true, 'accepted by a client')
+
+  await store.install(anchor)
+  assert.deepEqual(await store.list(), [anchor], 'installed once')
+
+  await store.uninstall(anchor)
+  assert.equal(await store.has(anchor), false, 'absent after')
+  assert.deepEqual(await store.list(), [])
+  if (proof) assert.equal(proof(leaf), false, 'refused after')
+  assert.deepEqual(snapshot(trees), before, 'nothing stays')
+  await store.uninstall(anchor)
+}
+
+/** The store of the one database whose directory ends so. */
+async function nssStore(machine: Machine, directory: string): Promise<TrustStore> {
+  const databases = await findNssDatabases(machine)
+  const database = databases.find((each) => each.directory.endsWith(directory))
+  assert(database, `no database in ${directory}`)
+  return createNssStore(machine, database)
+}
+
+async function javaStore(machine: Machine, file = '/etc/ssl/certs/java/cacerts') {
+  const keystore = (await findJavaKeystores(machine)).find((each) => each.file === file)
+  assert(keystore, `no keystore ${file}`)
+  return createJavaStore(machine, keystore)
+}
+
+function makeDatabase(directory: string, password?: string): string {
+  mkdirSync(directory, { recursive: true })
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'password-')), 'password')
+  writeFileSync(file, `${password ?? ''}\n`)
+  const unlock = password === undefined ? ['--empty-password'] : ['-f', file]
+  sh('certutil', ['-N', '-d', `sql:${directory}`, ...unlock])
+  return directory
+}
+
+/** A profile outside the directory of profiles.ini, as a person may keep it. */
+function makeFirefoxProfile(home: string): string {
+  const profile = makeDatabase(path.join(home, 'profiles/work'))
+  const ini = parentOf(path.join(home, '.config/mozilla/firefox/profiles.ini'))
+  writeFileSync(ini, `[Profile0]\nName=work\nIsRelative=0\nPath=${profile}\n`)
+  return profile
+}
+
+/** A Java whose keystore is its own file. */
+function makeJava(): string {
+  const home = mkdtempSync(path.join(tmpdir(), 'java-'))
+  chmodSync(home, 0o755)
+  copyFileSync('/etc/ssl/certs/java/cacerts', parentOf(path.join(home, 'lib/security/cacerts')))
+  symlinkSync('/usr/bin/keytool', parentOf(path.join(home, 'bin/keytool')))
+  return home
+}
+
+function listing(directory: string): string {
+  return sh('certutil', ['-L', '-d', `sql:${directory}`])
+}
+
+function keystoreListing(): string {
+  return sh('keytool', ['-list', '-cacerts', '-storepass', 'changeit'])
+}
+
+/** Holds the lock of dpkg as apt does, until the returned function is called. */
+async function holdDpkgLock(): Promise<() => void> {
+  const script = [
+    'import fcntl, sys, time',
+    'files = [open("/var/lib/dpkg/" + name, "a") for name in ("lock-frontend", "lock")]',
+    'for file in files: fcntl.lockf(file, fcntl.LOCK_EX)',
+    'print("held", flush=True)',
+    'sys.stdin.read()',
+  ].join('\n')
+  const child = spawn('python3', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] })
+  await new Promise((resolve) => child.stdout.once('data', resolve))
+  return () => child.kill()
+}
+
+/** The distinct outcomes, sorted; stores that were skipped do not count. */
+function summary(outcomes: readonly { outcome: string; reason?: string }[]): string[] {
+  const failures = outcomes.filter(({ outcome }) => outcome === 'failed')
+  assert.deepEqual(failures, [])
+  return [...new Set(outcomes.map(({ outcome }) => outcome))]
+    .filter((outcome) => outcome !== 'skipped')
+    .toSorted()
+}
