@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { scrubbedEnvironment } from './scrubbed.ts'
@@ -106,6 +106,7 @@ export function namespaceUnavailable(): string | null {
 export async function openNamespace(): Promise<Namespace> {
   const scratch = mkdtempSync(join(tmpdir(), 'rootling-e2e-'))
   const keeper = start('unshare', openingArguments(scratch), scrubbedEnvironment(scratch))
+  const closed = once(keeper, 'close')
   const pid = await firstLine(keeper)
   const home = join(scratch, 'home')
   const environment = (extra: RunOptions['env'] = {}) =>
@@ -142,10 +143,9 @@ export async function openNamespace(): Promise<Namespace> {
       await namespace.must('sh', ['-c', script, 'sh', name, address])
     },
     async close() {
-      const closed = once(keeper, 'close')
       keeper.stdin.end()
       await closed
-      rmdirSync(scratch)
+      if (existsSync(scratch)) rmdirSync(scratch)
     },
   }
   return namespace
