@@ -11,7 +11,7 @@ export type Verdict =
   | { readonly trusted: false; readonly reason: string }
 
 /** A started client. It may remember what it has verified: after a change of trust, open anew. */
-export interface Session {
+interface Session {
   fetch(url: string): Promise<Verdict>
   close(): Promise<void>
 }

@@ -5,7 +5,6 @@ import { toolClients } from './client-tools.ts'
 import type { Client } from './client.ts'
 
 export { visit } from './client.ts'
-export type { Client, Session, Verdict } from './client.ts'
 
 /** A client with the answer of `unavailable`, asked before the tests are collected. */
 export interface ClientRow {

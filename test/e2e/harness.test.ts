@@ -19,6 +19,7 @@ const rows = noNamespace === null ? await everyClient() : []
 const named = 'app.rootling.test'
 const misnamed = 'other.rootling.test'
 const hosts = ['localhost', '127.0.0.1', ...(hasIpv6Loopback() ? ['[::1]'] : []), named]
+const urls = (port: number) => hosts.map((host) => `https://${host}:${port}/`)
 const body = 'hello from the test server'
 const ran = (name: string) =>
   rows.some(({ client, unavailable }) => client.name.startsWith(name) && unavailable === null)
@@ -54,8 +55,6 @@ describe.skipIf(noNamespace !== null)(
       stranger?.remove()
     })
 
-    const urls = (port: number) => hosts.map((host) => `https://${host}:${port}/`)
-
     test('writes inside that the machine does not see', async () => {
       await namespace.writeFile('/etc/ssl/rootling-harness/a.txt', 'inside')
       expect(await namespace.readFile('/etc/ssl/rootling-harness/a.txt')).toBe('inside')
@@ -68,7 +67,10 @@ describe.skipIf(noNamespace !== null)(
       expect(stdout).not.toMatch(/CERT|_CA_|CAINFO|BUNDLE|JAVA|NODE|proxy|XDG/i)
     })
 
-    if (!hasIpv6Loopback()) test.skip('visits [::1] [skipped: this machine has no ::1]', () => {})
+    const noIpv6 = hasIpv6Loopback() ? '' : ' [skipped: this machine has no ::1]'
+    test.skipIf(noIpv6 !== '')(`visits [::1] like the other hosts${noIpv6}`, () => {
+      expect(hosts).toContain('[::1]')
+    })
 
     describe('before the root is trusted', () => {
       for (const { client, unavailable, title } of rows.filter(({ client }) => !client.bornLater)) {
@@ -108,8 +110,10 @@ describe.skipIf(noNamespace !== null)(
               ...strange.map(() => false),
               false,
             ])
-            if (client.name === 'git') return
-            for (const verdict of verdicts) if (verdict.trusted) expect(verdict.body).toBe(body)
+            // git finds no repository, so it has nothing to print.
+            const expected = client.name === 'git' ? '' : body
+            const bodies = verdicts.flatMap((verdict) => (verdict.trusted ? [verdict.body] : []))
+            expect(bodies).toEqual(hosts.map(() => expected))
           },
         )
       }
@@ -117,10 +121,13 @@ describe.skipIf(noNamespace !== null)(
 
     test('finds the root in every kind of store while it is trusted', async () => {
       const places = (await findRoot(namespace, ca.root)).join('\n')
-      expect(places).toMatch(/^\/etc\/ssl\/certs\/ca-certificates\.crt$/m)
-      if (ran('chromium')) expect(places).toMatch(/^nss:.*pki\/nssdb$/m)
-      if (ran('firefox (new profile)')) expect(places).toMatch(/^nss:.*\.new$/m)
-      if (ran('java')) expect(places).toMatch(/^java:/m)
+      const kinds = [
+        /^\/etc\/ssl\/certs\/ca-certificates\.crt$/m,
+        ...(ran('chromium') ? [/^nss:.*pki\/nssdb$/m] : []),
+        ...(ran('firefox (new profile)') ? [/^nss:.*\.old$/m, /^nss:.*\.new$/m] : []),
+        ...(ran('java') ? [/^java:/m] : []),
+      ]
+      for (const kind of kinds) expect(places).toMatch(kind)
       expect(await findRoot(namespace, stranger.root)).toEqual([])
     })
 
