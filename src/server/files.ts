@@ -1,5 +1,5 @@
 import { realpath, stat } from 'node:fs/promises'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { join, relative, sep } from 'node:path'
 import type { Request, Response } from './https.ts'
 
@@ -13,7 +13,7 @@ export async function sendFile(
   response: Response,
   directory: string,
 ): Promise<boolean> {
-  const [path = '', query] = splitOnce(request.url ?? '')
+  const [path, query] = splitOnce(request.url ?? '')
   const segments = pathSegments(path)
   if (segments === null) return false
   const root = await realpath(directory)
@@ -88,7 +88,7 @@ async function stream(
   const name = relative(root, path).split(sep).map(encodeURIComponent).join('/')
   response.setHeader('X-Content-Type-Options', 'nosniff')
   // send is written for node:http; node:http2's compatibility classes have all that it uses.
-  const file = send(request as IncomingMessage, `/${name}`, {
+  const file = send(request, `/${name}`, {
     root,
     index: false,
     dotfiles: 'deny',

@@ -21,7 +21,7 @@ export function hostPort(host: string, port: number): string {
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): RootlingError {
   const where = hostPort(host, port)
-  switch (cause.code) {
+  switch (cause.code ?? '') {
     case 'EADDRINUSE':
       return new RootlingError('port-in-use', `Another program already listens on ${where}.`, {
         hint: `--port ${port < 65_535 ? port + 1 : 8443}`,

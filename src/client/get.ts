@@ -1,0 +1,142 @@
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { Agent, request as httpsRequest } from 'node:https'
+import { checkServerIdentity, createSecureContext, type TLSSocket } from 'node:tls'
+import { RootlingError } from '../errors.ts'
+import { explainFailure } from './explain.ts'
+import { describePeer, type TlsFacts } from './peer.ts'
+import { parseTarget, resolveLocally, type Target } from './target.ts'
+
+export interface GetOptions {
+  /** PEM roots to trust, and no others. */
+  ca: readonly string[]
+  /** PEM; sent when the server asks for one. */
+  clientCertificate?: { cert: string; key: string } | undefined
+  /** For the whole exchange; 10,000 by default. */
+  timeoutMilliseconds?: number | undefined
+  /** The rest is cut off and `truncated` set; 10 MiB by default. */
+  maxBodyBytes?: number | undefined
+  now?: (() => Date) | undefined
+}
+
+export interface GetResponse {
+  status: number
+  statusText: string
+  /** `1.1`. */
+  httpVersion: string
+  headers: IncomingHttpHeaders
+  body: Buffer
+  truncated: boolean
+  remoteAddress: string
+  tls: TlsFacts
+}
+
+/**
+ * One GET that trusts exactly the given roots, whatever NODE_TLS_REJECT_UNAUTHORIZED, NODE_EXTRA_CA_CERTS or a proxy
+ * variable say. Redirects are returned, not followed. Throws `usage`, `bad-certificate` or `bad-key` (of the
+ * arguments), `not-trusted` with the check that failed, or `connect-failed`.
+ */
+export async function get(url: string, options: GetOptions): Promise<GetResponse> {
+  const target = parseTarget(url)
+  checkCredentials(options)
+  try {
+    return await exchange(target, options)
+  } catch (error) {
+    if (error instanceof RootlingError) throw error
+    throw await explainFailure(error as NodeJS.ErrnoException, target, {
+      sentCertificate: options.clientCertificate !== undefined,
+      now: options.now?.() ?? new Date(),
+    })
+  }
+}
+
+function checkCredentials(options: GetOptions): void {
+  try {
+    createSecureContext({ ca: [...options.ca] })
+  } catch (cause) {
+    throw new RootlingError('bad-certificate', 'A root to trust is not a PEM certificate.', {
+      hint: '--cacert takes a PEM file',
+      cause,
+    })
+  }
+  if (options.clientCertificate === undefined) return
+  try {
+    createSecureContext(options.clientCertificate)
+  } catch (cause) {
+    const sentence = 'The client certificate and its key cannot be read, or do not match.'
+    throw new RootlingError('bad-key', sentence, { cause })
+  }
+}
+
+async function exchange(target: Target, options: GetOptions): Promise<GetResponse> {
+  const agent = new Agent({ keepAlive: false, maxCachedSessions: 0 })
+  const request = httpsRequest({
+    ...options.clientCertificate,
+    agent,
+    host: target.host,
+    port: target.port,
+    path: `${target.url.pathname}${target.url.search}`,
+    headers: { Host: target.url.host, Accept: '*/*', 'User-Agent': 'rootling' },
+    ca: [...options.ca],
+    rejectUnauthorized: true,
+    checkServerIdentity,
+    servername: target.servername,
+    minVersion: 'TLSv1.2',
+    lookup: resolveLocally,
+  })
+  const milliseconds = options.timeoutMilliseconds ?? 10_000
+  let timedOut = false
+  const timer = setTimeout(() => {
+    timedOut = true
+    request.destroy(new Error('timeout'))
+  }, milliseconds)
+  try {
+    request.end()
+    const response = await answered(request)
+    const socket = response.socket as TLSSocket
+    const tls = describePeer(socket)
+    const remoteAddress = socket.remoteAddress ?? ''
+    const body = await readBody(response, options.maxBodyBytes ?? 10 * 1024 * 1024)
+    return {
+      status: response.statusCode ?? 0,
+      statusText: response.statusMessage ?? '',
+      httpVersion: response.httpVersion,
+      headers: response.headers,
+      ...body,
+      remoteAddress,
+      tls,
+    }
+  } catch (error) {
+    if (!timedOut) throw error
+    const sentence = `${target.url.host} did not answer within ${milliseconds / 1000} s.`
+    throw new RootlingError('connect-failed', sentence, { cause: error })
+  } finally {
+    clearTimeout(timer)
+    request.destroy()
+    agent.destroy()
+  }
+}
+
+function answered(request: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.once('response', resolve)
+    request.on('error', (error) => {
+      // Only on a secured connection can a silent hang-up be the server's verdict on the client.
+      const secured = (request.socket as TLSSocket | null)?.authorized === true
+      reject(Object.assign(error, { secured }))
+    })
+  })
+}
+
+async function readBody(
+  response: IncomingMessage,
+  limit: number,
+): Promise<{ body: Buffer; truncated: boolean }> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > limit) break
+  }
+  return { body: Buffer.concat(chunks).subarray(0, limit), truncated: size > limit }
+}

@@ -1,0 +1,83 @@
+import type { X509Certificate } from 'node:crypto'
+import { connect, type TLSSocket } from 'node:tls'
+import { resolveLocally, type Target } from './target.ts'
+
+/** What was agreed on, and the server's certificate. */
+export interface TlsFacts {
+  /** `TLSv1.3`. */
+  protocol: string
+  cipher: string
+  /** The key exchange, such as `X25519` or `P-256`; `null` when there is none of its own (a resumed session). */
+  group: string | null
+  subjectAltName: string[]
+  issuer: string
+  notBefore: Date
+  notAfter: Date
+  /** SHA-256 of the DER, lower-case hex. */
+  fingerprint: string
+  authorized: boolean
+}
+
+const GROUP_NAMES: Record<string, string> = { prime256v1: 'P-256', secp384r1: 'P-384' }
+
+/** Reads the facts from a secured socket. */
+export function describePeer(socket: TLSSocket): TlsFacts {
+  const certificate = socket.getPeerX509Certificate()
+  const cipher = socket.getCipher()
+  const key = socket.getEphemeralKeyInfo() as { name?: string } | null
+  return {
+    protocol: socket.getProtocol() ?? '',
+    cipher: cipher.standardName ?? cipher.name,
+    group: key?.name === undefined ? null : (GROUP_NAMES[key.name] ?? key.name),
+    subjectAltName: altNames(certificate),
+    issuer: (certificate?.issuer ?? '').split('\n').join(', '),
+    notBefore: new Date(certificate?.validFrom ?? Number.NaN),
+    notAfter: new Date(certificate?.validTo ?? Number.NaN),
+    fingerprint: (certificate?.fingerprint256 ?? '').replaceAll(':', '').toLowerCase(),
+    authorized: socket.authorized,
+  }
+}
+
+/** The names and addresses of a certificate, without their type. */
+export function altNames(certificate: X509Certificate | undefined): string[] {
+  // A name with a comma is in quotes, as JSON (Node since 16.13.2).
+  const parts = certificate?.subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
+  return parts.map((part) => part.trim().replace(/^(?:DNS|IP Address):/, ''))
+}
+
+/**
+ * Looks at a server's certificates without trusting them, to explain a refusal: nothing is sent over this connection.
+ * The chain has the leaf first; `null` when the handshake fails or takes too long.
+ */
+export function lookAtPeer(
+  { host, port, servername }: Target,
+  timeoutMilliseconds: number,
+): Promise<X509Certificate[] | null> {
+  return new Promise((resolve) => {
+    const socket = connect({
+      host,
+      port,
+      servername,
+      lookup: resolveLocally,
+      rejectUnauthorized: false,
+    })
+    const finish = (chain: X509Certificate[] | null): void => {
+      socket.destroy()
+      resolve(chain)
+    }
+    socket.setTimeout(timeoutMilliseconds, () => finish(null))
+    socket.once('error', () => finish(null))
+    socket.once('secureConnect', () => finish(sentChain(socket)))
+  })
+}
+
+/** Follows the issuers among the certificates that came; a self-signed one is its own issuer. */
+function sentChain(socket: TLSSocket): X509Certificate[] {
+  const chain: X509Certificate[] = []
+  let next = socket.getPeerX509Certificate()
+  while (next !== undefined && next.fingerprint256 !== chain.at(-1)?.fingerprint256) {
+    chain.push(next)
+    next = next.issuerCertificate
+  }
+  return chain
+}

@@ -1,0 +1,49 @@
+import { lookup } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import { RootlingError } from '../errors.ts'
+
+/** Where a request goes, resolved from its URL. */
+export interface Target {
+  url: URL
+  /** Without the brackets of IPv6. */
+  host: string
+  port: number
+  /** For SNI; empty for literal addresses (RFC 6066 §3). */
+  servername: string
+}
+
+/** Throws `usage` for what is no https URL. */
+export function parseTarget(text: string): Target {
+  if (!URL.canParse(text)) {
+    throw new RootlingError('usage', `“${text}” is not a URL.`, {
+      hint: 'rootling get https://localhost:8443/',
+    })
+  }
+  const url = new URL(text)
+  if (url.protocol !== 'https:') {
+    const hint = url.protocol === 'http:' ? `rootling get https${text.slice(4)}` : undefined
+    throw new RootlingError('usage', `Only https URLs can be fetched, not ${url.protocol}`, {
+      hint,
+    })
+  }
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const port = url.port === '' ? 443 : Number(url.port)
+  return { url, host, port, servername: isIP(host) > 0 ? '' : host.replace(/\.$/, '') }
+}
+
+/** `localhost` and all below it are loopback without asking DNS (RFC 6761 §6.3). */
+export const resolveLocally: LookupFunction = (hostname, options, callback) => {
+  const name = hostname.toLowerCase().replace(/\.$/, '')
+  if (name !== 'localhost' && !name.endsWith('.localhost')) {
+    lookup(hostname, options, callback)
+  } else if (options.all === true) {
+    callback(null, [
+      { address: '127.0.0.1', family: 4 },
+      { address: '::1', family: 6 },
+    ])
+  } else if (options.family === 6) {
+    callback(null, '::1', 6)
+  } else {
+    callback(null, '127.0.0.1', 4)
+  }
+}
