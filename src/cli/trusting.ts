@@ -10,6 +10,7 @@ import {
 } from '../../platform/trust-store.ts'
 import type { Scope } from '../authority.ts'
 import { RootlingError } from '../errors.ts'
+import { rootPath } from '../storage/authority-store.ts'
 import type { StoreOutcome } from '../trust.ts'
 import { confirm } from './ask.ts'
 import { exitCodes, type ExitCode } from './command.ts'
@@ -29,11 +30,12 @@ export interface Stores {
   readonly stores: readonly TrustStore[]
 }
 
-/** The stores of this machine that `--stores` selects. */
+/** The stores of this machine that `--stores` selects; `planned` are roots of a dry run alone. */
 export async function openStores(
   args: StoreArguments,
   context: Context,
   scopes: readonly Scope[],
+  planned: readonly TrustAnchor[] = [],
 ): Promise<Stores> {
   const { output } = context
   const kinds = parseKinds(args.stores)
@@ -42,7 +44,10 @@ export async function openStores(
     dryRun: args['dry-run'] === true,
     sudo: args['no-sudo'] === true ? 'forbidden' : 'allowed',
     interactive: context.interactive && args.yes !== true,
-    knownFiles: new Map(scopes.map(({ root, rootPath }) => [root.toString(), rootPath])),
+    knownFiles: new Map([
+      ...scopes.map(({ root, rootPath: path }) => [root.toString(), path] as const),
+      ...planned.map(({ pem }) => [pem, rootPath(context.state, 'NEW')] as const),
+    ]),
     onPrompt: (sentence) => output.note(`To write to this machine's trust stores, ${sentence}`),
   })
   const stores = await findTrustStores(machine)

@@ -150,9 +150,13 @@ function check(
     if (values[name] === undefined) continue
     const value = convert(option, values[name])
     if (value === null)
-      throw new RootlingError('usage', `--${name} ${String(values[name])} is not a whole number.`, {
-        hint: help(spec),
-      })
+      throw new RootlingError(
+        'usage',
+        `--${name} ${JSON.stringify(values[name]).replaceAll('"', '')} is not a whole number.`,
+        {
+          hint: help(spec),
+        },
+      )
     parsed[name] = value
   }
   return parsed

@@ -76,8 +76,8 @@ async function acquire(
   deadline: number,
   waitMilliseconds: number,
 ): Promise<void> {
-  const { tryLock } = requireNative('fs-native-extensions') as { tryLock(fd: number): boolean }
-  for (let pause = 2; !tryLock(handle.fd); pause = Math.min(pause * 2, 50)) {
+  const native = requireNative('fs-native-extensions') as { tryLock(fd: number): boolean }
+  for (let pause = 2; !native.tryLock(handle.fd); pause = Math.min(pause * 2, 50)) {
     if (performance.now() > deadline) {
       const seconds = Math.round(waitMilliseconds / 1000)
       throw new RootlingError('locked', `Another rootling has held ${path} for ${seconds} s.`, {

@@ -3,8 +3,7 @@ import { ensureAuthority, permitScope } from '../../scopes.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { caPermitSpec } from '../table.ts'
-import { anchorOf, openStores } from '../trusting.ts'
-import { announceScope, placeholderAnchor, plan, trustScopes } from './install.ts'
+import { announceScope, plan, trustScopes } from './install.ts'
 
 /** `rootling ca permit NAME…`: adds a scope and trusts its root; the others stay as they are. */
 export async function caPermit(
@@ -14,9 +13,8 @@ export async function caPermit(
   const { state, now } = context
   const { positionals: permit, name, unconstrained = false, force = false } = args
   if (args['dry-run'] === true) {
-    const anchors = (await readScopes(state)).map(anchorOf)
-    const added = await placeholderAnchor(now())
-    return plan([...anchors, added], await openStores(args, context, []), context)
+    const scopes = await readScopes(state)
+    return plan(scopes, scopes.length === 0 ? 2 : 1, args, context)
   }
   await ensureAuthority(state, now())
   const { scope, created } = await permitScope(state, { permit, name, unconstrained, force }, now())

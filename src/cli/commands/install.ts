@@ -19,7 +19,6 @@ import {
   outcomeTable,
   printPlan,
   type StoreArguments,
-  type Stores,
 } from '../trusting.ts'
 
 /** `rootling install`: creates the authority when there is none, and trusts every scope's root. */
@@ -106,28 +105,33 @@ async function planInstall(
   context: Context,
 ): Promise<ExitCode> {
   const scopes = await readScopes(context.state)
-  const anchors = scopes.map(anchorOf)
-  const wanted = Number(scopes.length === 0) + Number((args.permit ?? []).length > 0)
-  for (let i = 0; i < wanted; i++) anchors.push(await placeholderAnchor(context.now()))
-  if (wanted > 0)
-    context.output.note(`A root would be made first; ${anchorPrefix}XXXXXXXX stands for its name.`)
-  return plan(anchors, await openStores(args, context, scopes), context)
+  const widened = (args.permit ?? []).length > 0 || args.unconstrained === true
+  return plan(scopes, Number(scopes.length === 0) + Number(widened), args, context)
 }
 
-/** A dry run of installing anchors. */
+/** A dry run of installing the roots of scopes, and of others that it would have made first. */
 export async function plan(
-  anchors: readonly TrustAnchor[],
-  stores: Stores,
+  scopes: readonly Scope[],
+  added: number,
+  args: StoreArguments,
   context: Context,
 ): Promise<ExitCode> {
-  await installMissingTools(stores, { yes: true }, context)
-  const outcomes = await installAnchors(stores.stores, anchors, { dryRun: true })
-  printPlan(stores.machine, context.output, outcomes)
+  const placeholders: TrustAnchor[] = []
+  for (let i = 0; i < added; i++) placeholders.push(await placeholderAnchor(context.now()))
+  if (added > 0)
+    context.output.note(
+      `A new scope would be made first; NEW and ${anchorPrefix}XXXXXXXX stand for its names.`,
+    )
+  const found = await openStores(args, context, scopes, placeholders)
+  await installMissingTools(found, { yes: true }, context)
+  const anchors = [...scopes.map(anchorOf), ...placeholders]
+  const outcomes = await installAnchors(found.stores, anchors, { dryRun: true })
+  printPlan(found.machine, context.output, outcomes)
   return changeExitCode(outcomes)
 }
 
 /** Stands for a root that a dry run does not make. */
-export async function placeholderAnchor(now: Date): Promise<TrustAnchor> {
+async function placeholderAnchor(now: Date): Promise<TrustAnchor> {
   const constraints = localConstraints
   const { root } = await makeScope({ name: 'local', permitted: [], constraints }, now)
   const der = Buffer.from(root.replace(/-----.*-----/g, ''), 'base64')
