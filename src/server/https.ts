@@ -91,6 +91,12 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     })
     if (options.onRequest !== undefined) logRequest(request, response, now, options.onRequest)
     if (closing !== null) announceClose(response)
+    // A client may send before it has read our SETTINGS, and node:http2 holds it to them only from then on.
+    if (headerSize(request) > limits.headerBytes) {
+      response.statusCode = 431
+      response.end()
+      return
+    }
     void answer(options, request, response)
   }
 
@@ -165,7 +171,10 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     }
   })
   front.on('tlsClientError', (error, socket) => {
-    if (!isHangUp(error)) options.onConnectionError?.(error, socket.remoteAddress ?? '')
+    const address = socket.remoteAddress ?? ''
+    // node:tls leaves the socket open, even after its handshake timeout.
+    socket.destroy()
+    if (!isHangUp(error)) options.onConnectionError?.(error, address)
   })
   let address
   try {
@@ -215,6 +224,12 @@ async function answer(
     response.setHeader('Content-Type', 'text/plain; charset=utf-8')
     response.end('Internal server error.\n')
   }
+}
+
+/** As RFC 9113 §6.5.2 counts for HTTP/2; node:http has counted HTTP/1 itself. */
+function headerSize(request: Request): number {
+  if (request.httpVersionMajor === 1) return 0
+  return request.rawHeaders.reduce((sum, text) => sum + text.length + 16, 0)
 }
 
 function announceClose(response: Response): void {
