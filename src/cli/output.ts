@@ -9,6 +9,8 @@ export interface Output {
   note(text: string): void
   /** Something to mind; with --json it stands in `warnings`. Not silenced by --quiet. */
   warn(text: string): void
+  /** A line of a running server's log, on stderr; nothing with --quiet. */
+  log(text: string): void
   /** The failure that ends the command. */
   fail(error: RootlingError): void
   readonly style: Style
@@ -48,6 +50,9 @@ export function createOutput({ json, quiet, stdout, stderr, env }: OutputOptions
     warn(text) {
       warnings.push(text)
       if (!json) stderr.write(`${errorStyle.yellow('Warning:')} ${text}\n`)
+    },
+    log(text) {
+      if (!quiet) stderr.write(`${text}\n`)
     },
     fail({ code, message, hint = null }) {
       if (json) print({ ok: false, error: { code, message, hint }, warnings })

@@ -1,3 +1,112 @@
-export async function getCommand(): Promise<never> {
-  throw new Error('todo')
+import { resolve } from 'node:path'
+import { readScopes } from '../../authority.ts'
+import { compare, type Outcome } from '../../client/compare.ts'
+import { get, type GetOptions, type GetResponse } from '../../client/get.ts'
+import { RootlingError } from '../../errors.ts'
+import { pemBlocks } from '../../x509/pem.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { readInput } from '../read-input.ts'
+import type { getSpec } from '../table.ts'
+
+/** `rootling get URL`: one request that trusts our roots, or those of --cacert, and no others. */
+export async function getCommand(
+  args: ArgumentsOf<typeof getSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { output } = context
+  const [url = ''] = args.positionals
+  const options = await readOptions(args, context)
+  if (args.compare === true) return compareBoth(url, options, context)
+  const response = await get(url, options)
+  if (args.verbose === true) for (const line of describeTls(response)) output.note(line)
+  const body = response.body.toString('utf8')
+  output.result(`${statusLine(response)}\n\n${body.trimEnd()}`, {
+    url,
+    ...describe(response),
+    body,
+  })
+  if (response.truncated) output.warn('The body was longer and was cut off.')
+  return exitCodes.ok
+}
+
+async function readOptions(
+  args: ArgumentsOf<typeof getSpec>,
+  { state, cwd, now }: Context,
+): Promise<GetOptions> {
+  const { cacert, 'client-cert': cert, 'client-key': key } = args
+  if ((cert === undefined) !== (key === undefined))
+    throw new RootlingError('usage', '--client-cert and --client-key go together.', {
+      hint: 'rootling get URL --client-cert alice-client.pem --client-key alice-client-key.pem',
+    })
+  const ca =
+    cacert === undefined
+      ? (await readScopes(state)).map(({ root }) => root.toString())
+      : await readRoots(resolve(cwd, cacert))
+  if (cert === undefined || key === undefined) return { ca, now }
+  const [certPem, keyPem] = await Promise.all(
+    [cert, key].map((path) => readInput(resolve(cwd, path))),
+  )
+  return { ca, now, clientCertificate: { cert: certPem ?? '', key: keyPem ?? '' } }
+}
+
+async function readRoots(path: string): Promise<string[]> {
+  const blocks = pemBlocks(await readInput(path)).filter(({ label }) => label === 'CERTIFICATE')
+  if (blocks.length === 0)
+    throw new RootlingError('bad-certificate', `${path} holds no certificate in PEM form.`, {
+      hint: 'openssl x509 -in FILE -inform DER -out root.pem',
+    })
+  return blocks.map(({ text }) => text)
+}
+
+async function compareBoth(
+  url: string,
+  options: GetOptions,
+  { output }: Context,
+): Promise<ExitCode> {
+  const { trusting, untrusting } = await compare(url, options)
+  const text = [
+    output.style.bold('A client that trusts this CA'),
+    ...explain(trusting),
+    '',
+    output.style.bold('A client that does not'),
+    ...explain(untrusting),
+  ].join('\n')
+  output.result(text, { url, trusting: summary(trusting), untrusting: summary(untrusting) })
+  return trusting.ok ? exitCodes.ok : exitCodes.notTrusted
+}
+
+function explain(outcome: Outcome): string[] {
+  if (outcome.ok)
+    return [statusLine(outcome.response), ...describeTls(outcome.response)].map(
+      (line) => `  ${line}`,
+    )
+  const { message, hint } = outcome.error
+  return [`  refused: ${message}`, ...(hint === undefined ? [] : [`  → ${hint}`])]
+}
+
+function summary(outcome: Outcome): Record<string, unknown> {
+  if (outcome.ok) return { ok: true, ...describe(outcome.response) }
+  const { code, message, hint = null } = outcome.error
+  return { ok: false, error: { code, message, hint } }
+}
+
+function describe(response: GetResponse): Record<string, unknown> {
+  const { status, statusText, httpVersion, headers, truncated, remoteAddress, tls } = response
+  return { status, statusText, httpVersion, headers, truncated, remoteAddress, tls }
+}
+
+function statusLine({ httpVersion, status, statusText }: GetResponse): string {
+  return `HTTP/${httpVersion} ${status} ${statusText}`.trimEnd()
+}
+
+function describeTls({ remoteAddress, tls }: GetResponse): string[] {
+  return [
+    `connected to  ${remoteAddress}`,
+    `secured by    ${[tls.protocol, tls.cipher, tls.group].filter(Boolean).join(', ')}`,
+    `certificate   ${tls.subjectAltName.join(', ')}`,
+    `issued by     ${tls.issuer}`,
+    `valid         ${tls.notBefore.toISOString()} to ${tls.notAfter.toISOString()}`,
+    `fingerprint   ${tls.fingerprint}`,
+  ]
 }

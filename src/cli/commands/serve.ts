@@ -1,3 +1,157 @@
-export async function serve(): Promise<never> {
-  throw new Error('todo')
+import { once } from 'node:events'
+import { stat } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+import { readScopes } from '../../authority.ts'
+import { keptCertificate } from '../../certificate-for.ts'
+import { RootlingError } from '../../errors.ts'
+import { createDemoHandler } from '../../server/demo.ts'
+import { createHttpsServer, type HttpsServer } from '../../server/https.ts'
+import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
+import { renewingPair, type RenewingPair } from '../../server/renewing.ts'
+import { formatLogLine } from '../../server/request-log.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { readInput } from '../read-input.ts'
+import type { serveSpec } from '../table.ts'
+
+/** `rootling serve`: runs until SIGINT or SIGTERM, then lets requests in flight finish. */
+export async function serve(
+  args: ArgumentsOf<typeof serveSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { output, now } = context
+  const host = checkHost(args.host ?? '127.0.0.1')
+  const port = checkPort(args.port ?? 8443)
+  const directory = await checkDirectory(args.dir, context)
+  let server: HttpsServer | null = null
+  const source = await openSource(args, host, context, (pair) => server?.replaceCertificate(pair))
+  const pair = source.current()
+  for (const { sentence, hint } of pair.warnings) output.warn(`${sentence} ${hint}`)
+  server = await createHttpsServer({
+    pair,
+    host,
+    port,
+    minVersion: args['tls-min'] === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
+    handler: createDemoHandler({ directory }),
+    now,
+    onRequest: (entry) => output.log(formatLogLine(entry)),
+    onConnectionError: (error, address) => output.log(`${address} refused: ${oneLine(error)}`),
+    onHandlerError: (error) => output.log(`error: ${oneLine(error)}`),
+  })
+  const names = namesOf(pair)
+  const urls = names.map((name) => urlOf(name, server?.port ?? port))
+  output.result(urls.join('\n'), { urls, host, port: server.port, names, pid: process.pid })
+  output.note(
+    `Serving ${directory ?? 'a page that tells how the connection was secured'}. Stop it with Ctrl-C.`,
+  )
+  if (!isLoopback(host)) output.warn(`Listening on ${host}: other machines can connect too.`)
+  await stopSignal()
+  output.note('Stopping; requests in flight may finish.')
+  source.stop()
+  await server.close({ drainMilliseconds: 5_000 })
+  return exitCodes.ok
+}
+
+type Source = Pick<RenewingPair, 'current' | 'stop'>
+
+async function openSource(
+  args: ArgumentsOf<typeof serveSpec>,
+  host: string,
+  context: Context,
+  onRenewed: (pair: KeyPair) => void,
+): Promise<Source> {
+  const { state, output, now } = context
+  const roots = (await readScopes(state)).map(({ root }) => root.toString())
+  if (args.cert !== undefined || args.key !== undefined) {
+    const pair = await loadGiven(args, context, roots)
+    return { current: () => pair, stop: () => undefined }
+  }
+  const defaults = ['localhost', '127.0.0.1', '::1']
+  const own = isIP(host) !== 0 && !/^(?:0\.0\.0\.0|::)$/.test(host) ? [host] : []
+  const names = args.positionals.length > 0 ? args.positionals : [...new Set([...defaults, ...own])]
+  return renewingPair({
+    issue: async () => {
+      const { cert, key } = await keptCertificate(state, names, {}, now())
+      return loadKeyPair(cert, key, now(), { roots })
+    },
+    now,
+    onRenewed: (pair) => {
+      output.log('The certificate was renewed.')
+      onRenewed(pair)
+    },
+    onFailed: (error, next) =>
+      output.log(
+        `The certificate could not be renewed, next try ${next.toISOString()}: ${oneLine(error)}`,
+      ),
+  })
+}
+
+async function loadGiven(
+  { cert, key, positionals }: ArgumentsOf<typeof serveSpec>,
+  { cwd, now }: Context,
+  roots: readonly string[],
+): Promise<KeyPair> {
+  if (cert === undefined || key === undefined)
+    throw new RootlingError('usage', '--cert and --key go together.', {
+      hint: 'rootling serve --cert localhost.pem --key localhost-key.pem',
+    })
+  if (positionals.length > 0)
+    throw new RootlingError('usage', 'With --cert the names are the certificate’s own.', {
+      hint: 'Leave out the names, or --cert and --key',
+    })
+  const certificateFile = resolve(cwd, cert)
+  const keyFile = resolve(cwd, key)
+  const [certPem, keyPem] = await Promise.all([readInput(certificateFile), readInput(keyFile)])
+  return loadKeyPair(certPem, keyPem, now(), { certificateFile, keyFile, roots })
+}
+
+function checkHost(host: string): string {
+  const bare = host.replace(/^\[(.*)\]$/, '$1')
+  if (isIP(bare) !== 0 || bare === 'localhost') return bare
+  throw new RootlingError('usage', `--host ${host} is not an IP address.`, {
+    hint: '--host 127.0.0.1, or 0.0.0.0 for every network this machine is in',
+  })
+}
+
+function checkPort(port: number): number {
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
+  throw new RootlingError('usage', `--port ${port} is not between 0 and 65535.`, {
+    hint: '--port 8443, or 0 for a free one',
+  })
+}
+
+async function checkDirectory(
+  dir: string | undefined,
+  { cwd }: Context,
+): Promise<string | undefined> {
+  if (dir === undefined) return undefined
+  const path = resolve(cwd, dir)
+  const info = await stat(path).catch(() => null)
+  if (info?.isDirectory() === true) return path
+  throw new RootlingError('usage', `--dir ${dir} is not a directory.`, { hint: 'Name a directory' })
+}
+
+function namesOf({ leaf }: KeyPair): string[] {
+  const names = (leaf.subjectAltName ?? '').split(', ')
+  return names.flatMap((name) => /^(?:DNS|IP Address):(.*)$/.exec(name)?.[1] ?? [])
+}
+
+function urlOf(name: string, port: number): string {
+  const host = name.includes(':') ? `[${name}]` : name.replace(/^\*/, 'any')
+  return new URL(`https://${host}:${port}`).href
+}
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || host.startsWith('127.')
+
+function oneLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return text.split('\n')[0] ?? ''
+}
+
+/** The first SIGINT or SIGTERM; the second ends the process at once, as is the default. */
+async function stopSignal(): Promise<void> {
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+  for (const signal of ['SIGINT', 'SIGTERM']) process.removeAllListeners(signal)
 }

@@ -1,0 +1,141 @@
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { join } from 'node:path'
+import { readScopes, scopeFor, type Scope } from './authority.ts'
+import { RootlingError } from './errors.ts'
+import { issue } from './issue.ts'
+import { stateDirectory, type StateDirectory } from './paths.ts'
+import { settleInterrupted } from './pending.ts'
+import { ensureAuthority } from './scopes.ts'
+import { makePrivateDirectory, readPrivateText, readText } from './storage/files.ts'
+import { parseIdentifier, type Identifier } from './x509/identifier.ts'
+import type { KeyType } from './x509/keys.ts'
+
+export interface CertificateForOptions {
+  /** Default `p256`. */
+  readonly keyType?: KeyType
+  /** 1 to 825; default 397. */
+  readonly days?: number
+  /** The state directory; default as the command line's. */
+  readonly home?: string
+  readonly now?: () => Date
+}
+
+/** Spreads into `https.createServer`: `cert` and `key` are what it takes. */
+export interface Certificate {
+  /** PEM: the leaf, then the intermediate. */
+  readonly cert: string
+  /** PKCS #8 PEM. */
+  readonly key: string
+  /** PEM of the root, for clients that are told a CA. */
+  readonly ca: string
+  readonly caPath: string
+  readonly certPath: string
+  readonly keyPath: string
+  readonly notBefore: Date
+  readonly notAfter: Date
+  /** Lower-case hex. */
+  readonly serialNumber: string
+  /** SHA-256 of the DER, lower-case hex. */
+  readonly fingerprint: string
+}
+
+/**
+ * A certificate for these names, kept in the state directory: the same one while less than two
+ * thirds of its life have passed, then a new one. Creates the authority when there is none, which
+ * `rootling install` then makes trusted. Never prompts. Throws `bad-name`, `not-permitted`, ….
+ */
+export async function certificateFor(
+  names: readonly string[],
+  options: CertificateForOptions = {},
+): Promise<Certificate> {
+  const { home } = options
+  const state = home === undefined ? stateDirectory() : { path: home, owner: null }
+  const now = (options.now ?? (() => new Date()))()
+  await settleInterrupted(state)
+  await ensureAuthority(state, now)
+  return keptCertificate(state, names, options, now)
+}
+
+/** The same, for whoever has the state directory and wants no authority created. */
+export async function keptCertificate(
+  state: StateDirectory,
+  names: readonly string[],
+  { keyType = 'p256', days }: Pick<CertificateForOptions, 'keyType' | 'days'>,
+  now: Date,
+): Promise<Certificate> {
+  const identifiers = names.map(parseIdentifier)
+  const scope = scopeFor(await readScopes(state), identifiers)
+  const directory = join(state.path, 'kept', digestOf(identifiers, keyType, days))
+  const certPath = join(directory, 'cert.pem')
+  const keyPath = join(directory, 'key.pem')
+  const kept = await readKept(state, certPath, keyPath, scope, now)
+  if (kept !== null) return kept
+  await makePrivateDirectory(directory, state.owner)
+  const files = { certPath, keyPath }
+  const { chain, key } = await issue(state, { names, keyType, days, files, force: true }, now)
+  return describe(chain, key, certPath, keyPath, scope)
+}
+
+/** `null`: none, or none that is still good; a damaged one is replaced. */
+async function readKept(
+  state: StateDirectory,
+  certPath: string,
+  keyPath: string,
+  scope: Scope,
+  now: Date,
+): Promise<Certificate | null> {
+  const chain = await readText(certPath)
+  const key = await readPrivateText(keyPath, state.owner)
+  if (chain === null || key === null) return null
+  try {
+    const leaf = new X509Certificate(chain)
+    const good =
+      leaf.checkPrivateKey(createPrivateKey(key)) &&
+      leaf.verify(scope.intermediate.publicKey) &&
+      !isDue(leaf, now)
+    return good ? describe(chain, key, certPath, keyPath, scope) : null
+  } catch (error) {
+    if (error instanceof RootlingError) throw error
+    return null
+  }
+}
+
+/** Two thirds of the lifetime have passed, or it has not begun. */
+function isDue({ validFrom, validTo }: X509Certificate, now: Date): boolean {
+  const begin = Date.parse(validFrom)
+  const end = Date.parse(validTo)
+  return now.getTime() < begin || now.getTime() >= begin + ((end - begin) * 2) / 3
+}
+
+function describe(
+  cert: string,
+  key: string,
+  certPath: string,
+  keyPath: string,
+  scope: Scope,
+): Certificate {
+  const leaf = new X509Certificate(cert)
+  return {
+    cert,
+    key,
+    ca: scope.root.toString(),
+    caPath: scope.rootPath,
+    certPath,
+    keyPath,
+    notBefore: new Date(leaf.validFrom),
+    notAfter: new Date(leaf.validTo),
+    serialNumber: leaf.serialNumber.toLowerCase(),
+    fingerprint: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
+  }
+}
+
+/** Where a kept certificate lies: the same names in any order share one. */
+function digestOf(
+  identifiers: readonly Identifier[],
+  keyType: KeyType,
+  days: number | undefined,
+): string {
+  const names = identifiers.map(({ type, value }) => `${type}:${value}`).toSorted()
+  const text = JSON.stringify([[...new Set(names)], keyType, days ?? null])
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}

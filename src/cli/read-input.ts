@@ -1,0 +1,23 @@
+import { readFile, stat } from 'node:fs/promises'
+import { RootlingError } from '../errors.ts'
+
+const limit = 1024 * 1024
+
+/** A file that the user named, as text of 1 MiB at most. Throws `file-unreadable`. */
+export async function readInput(path: string): Promise<string> {
+  try {
+    const info = await stat(path)
+    if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a file.`)
+    if (info.size > limit)
+      throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`)
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof RootlingError) throw error
+    const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    const sentence = absent ? `There is no file ${path}.` : `${path} cannot be read.`
+    throw new RootlingError('file-unreadable', sentence, {
+      hint: absent ? 'Check the path' : 'Check its permissions: ls -l',
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,5 @@
+export { certificateFor } from './certificate-for.ts'
+export type { Certificate, CertificateForOptions } from './certificate-for.ts'
+export { RootlingError } from './errors.ts'
+export type { ErrorCode } from './errors.ts'
+export type { KeyType } from './x509/keys.ts'
