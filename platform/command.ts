@@ -67,7 +67,8 @@ async function runWithInput(
     reject: false,
     maxBuffer: outputLimit,
     stripFinalNewline: false,
-    stdin: input === null ? 'ignore' : input.fd,
+    // execa takes a file descriptor here; only its types do not.
+    stdin: (input?.fd ?? 'ignore') as 'ignore',
     ...(options.uid === undefined ? {} : { uid: options.uid }),
     ...(options.gid === undefined ? {} : { gid: options.gid }),
   })
@@ -91,7 +92,7 @@ async function runWithInput(
       { hint: 'close dialogs and other programs that hold the same store, then try again' },
     )
   }
-  if (result.exitCode !== undefined) {
+  if (result.exitCode !== undefined && !result.isMaxBuffer) {
     return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr }
   }
   if (result.code === 'ENOENT') {

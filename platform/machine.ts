@@ -64,7 +64,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   const env = options.env ?? process.env
   const person = await findPerson(env)
   const isRoot = process.getuid?.() === 0
-  const interactive = options.interactive ?? process.stdin.isTTY === true
+  const interactive = options.interactive ?? process.stdin.isTTY
   const planned: string[] = []
   const knownFiles = options.knownFiles ?? new Map<string, string>()
   const sudo = createSudo()

@@ -80,7 +80,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
       (entry) => isTrusted(entry) || names.some((name) => entry.nickname.includes(name)),
     )
     const holders = (await withCertificates(likely)).filter((holder) => holds(holder, anchor))
-    return holders.sort((a, b) => rank(a) - rank(b))
+    return holders.toSorted((a, b) => rank(a) - rank(b))
 
     function rank({ nickname }: Entry) {
       if (nickname === anchor.name) return 0
@@ -116,10 +116,8 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     await machine.removeFile(marker, as)
     if (!isEmpty) return
     for (const name of databaseFiles) await machine.removeFile(path.join(directory, name), as)
-    let current = directory
-    while (top !== '' && (current === top || current.startsWith(`${top}/`))) {
-      await machine.removeEmptyDirectory(current, as)
-      current = path.dirname(current)
+    for (const made of upTo(top, directory)) {
+      await machine.removeEmptyDirectory(made, as)
     }
   }
 
@@ -232,6 +230,13 @@ function refusal(database: NssDatabase, anchor: TrustAnchor, user: string, resul
   }
   const said = result.stderr.trim().split('\n').at(-1) ?? ''
   return new RootlingError('tool-failed', `certutil did not write ${title}: ${said.slice(0, 300)}`)
+}
+
+/** A directory and those above it, up to `top`; none when it is not below `top`. */
+function upTo(top: string, directory: string): string[] {
+  if (top === '' || !`${directory}/`.startsWith(`${top}/`)) return []
+  if (directory === top) return [top]
+  return [directory, ...upTo(top, path.dirname(directory))]
 }
 
 /** The topmost directory that is not there yet; empty when all are. */

@@ -9,8 +9,13 @@ import { scenarios } from './scenarios.ts'
 import { cleanEnv, snapshot } from './world.ts'
 
 const needed = [
-  ...['/usr/sbin/update-ca-certificates', '/usr/bin/certutil', '/usr/bin/keytool'],
-  ...['/usr/bin/firefox', '/usr/bin/chromium', '/usr/bin/openssl', '/usr/bin/python3'],
+  '/usr/sbin/update-ca-certificates',
+  '/usr/bin/certutil',
+  '/usr/bin/keytool',
+  '/usr/bin/firefox',
+  '/usr/bin/chromium',
+  '/usr/bin/openssl',
+  '/usr/bin/python3',
 ]
 
 /** Why this machine cannot run the lifecycle; `null`: it can. */
@@ -73,7 +78,6 @@ describe.skipIf(reason !== null)(`lifecycle of every store${reason ? ` (${reason
     await promisify(execFile)('unshare', ['-m', 'sh', '-c', script, 'sh', base, ...command], {
       env: { ...cleanEnv, TMPDIR: path.join(memory, 'tmp') },
     })
-    if (process.env['DEBUG']) console.log(readFileSync(path.join(base, 'results'), 'utf8'))
     results = JSON.parse(readFileSync(path.join(base, 'results'), 'utf8'))
   }, 180_000)
 
