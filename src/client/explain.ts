@@ -4,7 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { altNames, lookAtPeer } from './peer.ts'
 import { resolveLocally, type Target } from './target.ts'
 
-type NodeError = NodeJS.ErrnoException & { secured?: boolean; reason?: string }
+type NodeError = NodeJS.ErrnoException & { secured?: boolean }
 
 export interface Circumstances {
   /** Whether the client had a certificate to send. */
@@ -52,10 +52,7 @@ async function explainCertificate(
     case 'CERT_NOT_YET_VALID':
       return refuse(validitySentence(code, chain, circumstances.now), issue)
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-      return refuse(
-        `Self-signed: the certificate of ${host} is signed by itself, not by a root that this client trusts`,
-        `${issue}, or --cacert with that certificate`,
-      )
+      return refuse(selfSignedSentence(host), `${issue}, or --cacert with that certificate`)
     case 'SELF_SIGNED_CERT_IN_CHAIN':
       return refuse(
         `Unknown issuer: the chain of ${host} ends at “${issuerName(chain.at(-1))}”, which is not a root that this client trusts`,
@@ -66,12 +63,8 @@ async function explainCertificate(
     case 'UNABLE_TO_GET_ISSUER_CERT':
       return refuse(unknownIssuerSentence(host, chain), unknownIssuerHint(chain))
     case 'INVALID_CA':
-      return refuse(
-        `Not a CA: a certificate in the chain of ${host} signed another without being allowed to`,
-        issue,
-      )
     case 'INVALID_PURPOSE':
-      return refuse(`Wrong purpose: the certificate of ${host} is not for servers`, issue)
+      return refuse(purposeSentence(host, chain), issue)
     case 'CERT_REVOKED':
       return refuse(`Revoked: the issuer has revoked the certificate of ${host}`, issue)
     default:
@@ -111,6 +104,20 @@ function validitySentence(code: string, chain: readonly X509Certificate[], now: 
     : `Not yet valid: ${whose} is valid from ${minutes(culprit.validFrom)}, later than this machine's clock`
 }
 
+function selfSignedSentence(host: string): string {
+  return `Self-signed: the certificate of ${host} is signed by itself, not by a root that this client trusts`
+}
+
+/** OpenSSL says “unsuitable purpose” of leaves, of issuers that are no CA, and of a CA that serves itself. */
+function purposeSentence(host: string, chain: readonly X509Certificate[]): string {
+  const [leaf, ...issuers] = chain
+  if (issuers.some((issuer) => !issuer.ca)) {
+    return `Not a CA: a certificate in the chain of ${host} signed another without being allowed to`
+  }
+  if (leaf !== undefined && leaf.issuer === leaf.subject) return selfSignedSentence(host)
+  return `Wrong purpose: the certificate of ${host} is not for servers`
+}
+
 /** One certificate alone may be a forgotten intermediate; of several, the last one names a stranger. */
 function unknownIssuerSentence(host: string, chain: readonly X509Certificate[]): string {
   const last = chain.at(-1)
@@ -134,17 +141,18 @@ function explainAlert(
 ): RootlingError | null {
   const { host } = target.url
   const code = error.code ?? ''
+  const reason = openSslReason(error)
   const sent = circumstances.sentCertificate
   const refused = (sentence: string): RootlingError =>
     new RootlingError('not-trusted', sentence, {
       hint: `rootling issue --client NAME, then --client-cert F --client-key F`,
       cause: error,
     })
-  if (code.endsWith('ALERT_CERTIFICATE_REQUIRED')) {
+  if (reason.endsWith('ALERT_CERTIFICATE_REQUIRED')) {
     return refused(`Client certificate required: ${host} wants one and got none.`)
   }
   const alert = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_\w+|UNSUPPORTED_CERTIFICATE)$/.exec(
-    code,
+    reason,
   )
   if (alert !== null) {
     const why = alert[1]?.toLowerCase().replaceAll('_', ' ')
@@ -188,7 +196,10 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
     default:
       break
   }
-  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|BAD_PROTOCOL_VERSION|HTTP_REQUEST/.test(code)) {
+  const reason = openSslReason(error)
+  if (
+    /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|BAD_PROTOCOL_VERSION|HTTP_REQUEST/.test(reason)
+  ) {
     return (await speaksPlainHttp(host, port))
       ? fail(
           `${where} spoke plain HTTP, not TLS.`,
@@ -196,13 +207,13 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
         )
       : fail(`${where} does not speak TLS.`)
   }
-  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(code)) {
+  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(reason)) {
     return fail(`${where} and this client have no TLS version in common (1.2 or 1.3 here).`)
   }
-  if (code.endsWith('NO_APPLICATION_PROTOCOL')) {
+  if (reason.endsWith('NO_APPLICATION_PROTOCOL')) {
     return fail(`${where} does not offer HTTP/1.1.`)
   }
-  if (code.endsWith('ALERT_HANDSHAKE_FAILURE')) {
+  if (reason.endsWith('ALERT_HANDSHAKE_FAILURE')) {
     return fail(
       `${where} refused the handshake: no cipher or group in common, or it wants a client certificate.`,
       'curl -v, or --client-cert F --client-key F',
@@ -210,7 +221,19 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
   }
   if (code.startsWith('HPE_')) return fail(`${where} answered with something that is not HTTP.`)
   if (code === 'ECONNRESET') return fail(`${where} closed the connection before it was secured.`)
-  return fail(`Cannot get ${url.href}: ${error.reason ?? error.message}.`)
+  return fail(
+    `Cannot get ${url.href}: ${reason === '' ? error.message : reason.toLowerCase().replaceAll('_', ' ')}.`,
+  )
+}
+
+/**
+ * `WRONG_VERSION_NUMBER`, from `ERR_SSL_WRONG_VERSION_NUMBER`; or from the message of `EPROTO`, which is what Node
+ * makes of any failure before the handshake has ended.
+ */
+function openSslReason(error: NodeError): string {
+  if (error.code?.startsWith('ERR_SSL_')) return error.code.slice('ERR_SSL_'.length)
+  const reason = /:SSL routines:[^:]*:([^:]+):/.exec(error.message)?.[1] ?? ''
+  return reason.toUpperCase().replaceAll(' ', '_')
 }
 
 /** Asks once without TLS; the reply of an HTTP server to that cannot be mistaken. */

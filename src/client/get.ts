@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import { checkServerIdentity, createSecureContext, type TLSSocket } from 'node:tls'
@@ -51,7 +52,8 @@ export async function get(url: string, options: GetOptions): Promise<GetResponse
 
 function checkCredentials(options: GetOptions): void {
   try {
-    createSecureContext({ ca: [...options.ca] })
+    // node:tls skips what is no certificate without a word.
+    options.ca.forEach((pem) => new X509Certificate(pem))
   } catch (cause) {
     throw new RootlingError('bad-certificate', 'A root to trust is not a PEM certificate.', {
       hint: '--cacert takes a PEM file',
@@ -68,7 +70,11 @@ function checkCredentials(options: GetOptions): void {
 }
 
 async function exchange(target: Target, options: GetOptions): Promise<GetResponse> {
-  const agent = new Agent({ keepAlive: false, maxCachedSessions: 0 })
+  const agent = new Agent({
+    keepAlive: false,
+    maxCachedSessions: 0,
+    ALPNProtocols: ['http/1.1'],
+  })
   const request = httpsRequest({
     ...options.clientCertificate,
     agent,

@@ -131,5 +131,5 @@ export class OpensslAuthority {
 }
 
 function stamp(date: Date): string {
-  return `${date.toISOString().replace(/[-:T]|\.\d+/g, '')}`
+  return date.toISOString().replace(/[-:T]|\.\d+/g, '')
 }

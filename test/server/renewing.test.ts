@@ -16,9 +16,9 @@ function pairFrom(notBefore: number, lifetime = LIFETIME): KeyPair {
 
 async function harness(options: Partial<RenewingPairOptions> = {}) {
   const clock = { now: Date.parse('2030-01-01T00:00:00Z') }
-  const issue = vi.fn(async () => pairFrom(clock.now))
-  const onRenewed = vi.fn()
-  const onFailed = vi.fn()
+  const issue = vi.fn<() => Promise<KeyPair>>(async () => pairFrom(clock.now))
+  const onRenewed = vi.fn<(pair: KeyPair) => void>()
+  const onFailed = vi.fn<(error: unknown, nextAttempt: Date) => void>()
   const now = () => new Date(clock.now)
   const renewing = await renewingPair({ issue, now, onRenewed, onFailed, ...options })
   onTestFinished(() => renewing.stop())
@@ -47,7 +47,7 @@ test('serves the old pair while issuing fails, waits longer each time, and recov
   for (let attempt = 0; attempt < 8; attempt += 1) {
     await renewing.check()
     await renewing.check()
-    const next = onFailed.mock.lastCall?.[1] as Date
+    const next = onFailed.mock.lastCall?.[1] ?? new Date(0)
     delays.push((next.getTime() - clock.now) / MINUTE)
     clock.now = next.getTime()
   }
