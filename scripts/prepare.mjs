@@ -1,0 +1,36 @@
+// What `npm start` and `npm test` need on a fresh clone: npm's dependencies and a build.
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+export const cli = join(root, 'dist/cli/rootling.cjs')
+
+/** Our own environment, without what makes Node slow to start or clients trust by accident. */
+export function scrubbedEnvironment() {
+  const trust =
+    /^(?:SSL_CERT_(?:FILE|DIR)|NODE_EXTRA_CA_CERTS|NODE_OPTIONS|\w*_CA_BUNDLE|GIT_SSL_CAINFO|PIP_CERT|JAVA_TOOL_OPTIONS)$/
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !trust.test(name)))
+}
+
+export function prepare() {
+  // The environment as it is: npm may need its certificates to reach the registry.
+  const npm = (...args) => execFileSync('npm', args, { cwd: root, stdio: 'inherit' })
+  const installed = join(root, 'node_modules/.package-lock.json')
+  if (!existsSync(installed) || mtime(installed) < mtime(join(root, 'package-lock.json')))
+    npm('ci', '--no-audit', '--no-fund')
+  if (!existsSync(cli) || mtime(cli) < newestSource()) npm('run', '--silent', 'build')
+}
+
+function newestSource() {
+  const files = ['src', 'platform'].flatMap((directory) =>
+    readdirSync(join(root, directory), { recursive: true }).map((file) =>
+      join(root, directory, String(file)),
+    ),
+  )
+  const others = ['package.json', 'tsconfig.json', 'scripts/build.mjs']
+  return Math.max(...files.map(mtime), ...others.map((file) => mtime(join(root, file))))
+}
+
+const mtime = (file) => statSync(file).mtimeMs
