@@ -73,7 +73,7 @@ async function explainCertificate(
   if (/permitted subtree|excluded subtree/.test(error.message)) {
     return refuse(
       `Name constraint violated: a CA in the chain may not issue for ${altNames(leaf).join(', ') || host} (${error.message})`,
-      'rootling issue shows which names a scope permits',
+      'rootling ca list',
     )
   }
   return refuse(`The certificate of ${host} is refused: ${error.message}`, issue)
@@ -145,7 +145,7 @@ function explainAlert(
   const sent = circumstances.sentCertificate
   const refused = (sentence: string): RootlingError =>
     new RootlingError('not-trusted', sentence, {
-      hint: `rootling issue --client NAME, then --client-cert F --client-key F`,
+      hint: '--client-cert F --client-key F, with a certificate that the server trusts',
       cause: error,
     })
   if (reason.endsWith('ALERT_CERTIFICATE_REQUIRED')) {
