@@ -15,6 +15,6 @@ export function displayCommand(
 }
 
 /** One word of a POSIX shell, in quotes only where it needs them. */
-export function quote(word: string): string {
+function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
 }

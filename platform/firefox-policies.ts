@@ -7,7 +7,7 @@ import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from 
 import { anchorPrefix, type TrustAnchor, type TrustStore } from './trust-store.ts'
 
 /** Where Firefox on Linux reads its policies; the directories beside it are not read. */
-export const policiesDirectory = '/etc/firefox/policies'
+const policiesDirectory = '/etc/firefox/policies'
 
 /** A policies file is a page or two; more is something else. */
 const sizeLimit = 1_000_000

@@ -139,8 +139,11 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
 
     async list() {
       const ours = (await entries()).filter(({ nickname }) => nickname.startsWith(anchorPrefix))
-      const certificates = (await withCertificates(ours)).flatMap((holder) => holder.certificates)
-      return distinctAnchors(certificates.map(createAnchor))
+      const anchors = (await withCertificates(ours)).flatMap(({ nickname, certificates }) =>
+        // Another root of the same subject answers too, and is not ours to list.
+        certificates.map(createAnchor).filter(({ name }) => name === nickname),
+      )
+      return distinctAnchors(anchors)
     },
 
     async has(anchor) {

@@ -3,7 +3,7 @@ import { access, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 
 /** Where the system's own programs are; an ordinary user's PATH often lacks the `sbin` ones. */
-export const systemDirectories = [
+const systemDirectories = [
   '/usr/local/sbin',
   '/usr/local/bin',
   '/usr/sbin',

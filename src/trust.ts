@@ -36,7 +36,16 @@ export interface TrustOptions {
 }
 
 type Settled = Pick<StoreOutcome, 'outcome' | 'reason' | 'hint' | 'tool'>
-type Work = (store: TrustStore, anchor: TrustAnchor) => Promise<Settled>
+
+interface Operation {
+  /** What a store is asked before any store is changed. */
+  ask: (store: TrustStore, anchor: TrustAnchor) => Promise<boolean>
+  /** The work on one store, given that answer. */
+  act: (store: TrustStore, anchor: TrustAnchor, wasThere: boolean) => Promise<Settled>
+  whenUnsupported: 'failed' | 'skipped'
+}
+
+const has: Operation['ask'] = (store, anchor) => store.has(anchor)
 
 /** Installs every anchor in every store, and asks each store afterwards whether it trusts it. */
 export function installAnchors(
@@ -44,13 +53,14 @@ export function installAnchors(
   anchors: readonly TrustAnchor[],
   options: TrustOptions = {},
 ): Promise<StoreOutcome[]> {
-  return forEachStore(stores, anchors, options, 'failed', async (store, anchor) => {
-    if (await store.has(anchor)) return { outcome: 'already-installed' }
+  const act: Operation['act'] = async (store, anchor, wasThere) => {
+    if (wasThere) return { outcome: 'already-installed' }
     await store.install(anchor)
     if (options.dryRun) return { outcome: 'would-install' }
     if (await store.has(anchor)) return { outcome: 'installed' }
     return { outcome: 'failed', reason: `${store.title} took the root and does not trust it.` }
-  })
+  }
+  return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
 }
 
 /** Removes every anchor from every store, and asks each store afterwards whether it is gone. */
@@ -59,8 +69,7 @@ export function uninstallAnchors(
   anchors: readonly TrustAnchor[],
   options: TrustOptions = {},
 ): Promise<StoreOutcome[]> {
-  return forEachStore(stores, anchors, options, 'skipped', async (store, anchor) => {
-    const wasThere = await isThere(store, anchor)
+  const act: Operation['act'] = async (store, anchor, wasThere) => {
     // Also where it seems absent: a store can hold leftovers that it does not trust.
     await store.uninstall(anchor)
     if (!wasThere) return { outcome: 'was-absent' }
@@ -71,7 +80,8 @@ export function uninstallAnchors(
       reason: `${store.title} still trusts the root.`,
       hint: 'look for a second copy of it that was added by hand',
     }
-  })
+  }
+  return forEachStore(stores, anchors, options, { ask: isThere, act, whenUnsupported: 'skipped' })
 }
 
 /** Asks every store afresh; changes nothing. */
@@ -80,9 +90,10 @@ export function trustStatus(
   anchors: readonly TrustAnchor[],
   options: Pick<TrustOptions, 'onOutcome'> = {},
 ): Promise<StoreOutcome[]> {
-  return forEachStore(stores, anchors, options, 'failed', async (store, anchor) => ({
-    outcome: (await store.has(anchor)) ? 'trusted' : 'not-trusted',
-  }))
+  const act: Operation['act'] = async (_store, _anchor, isTrusted) => ({
+    outcome: isTrusted ? 'trusted' : 'not-trusted',
+  })
+  return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
 }
 
 /** Whether everything that was asked for came true: what the exit code says. */
@@ -108,56 +119,72 @@ export async function findInstalledAnchors(stores: readonly TrustStore[]): Promi
 }
 
 /**
- * The kinds that share nothing run at the same time. Java waits for the system store: Debian's
- * update-ca-certificates writes the keystore too.
+ * First every store is asked, then changed: Debian's update-ca-certificates writes Java's keystore
+ * too, and what it did there is still our doing. For the same reason Java waits for the system
+ * store; the browsers wait for nobody, except in a dry run, where the commands are to be read.
  */
 async function forEachStore(
   stores: readonly TrustStore[],
   anchors: readonly TrustAnchor[],
   options: TrustOptions,
-  whenUnsupported: 'failed' | 'skipped',
-  work: Work,
+  operation: Operation,
 ): Promise<StoreOutcome[]> {
+  const ready = await Promise.all(
+    stores.map(async (store) => ({
+      store,
+      answers: await attempt(() => askStore(store, anchors, operation)),
+    })),
+  )
   const outcomes = new Map<TrustStore, StoreOutcome[]>()
   const inOrder = async (kind: StoreKind) => {
-    for (const store of stores.filter((each) => each.kind === kind)) {
-      outcomes.set(store, await inStore(store, anchors, options, whenUnsupported, work))
+    for (const { store, answers } of ready.filter((each) => each.store.kind === kind)) {
+      outcomes.set(store, await actOnStore(store, anchors, answers, options, operation))
     }
   }
-  await Promise.all([inOrder('system').then(() => inOrder('java')), inOrder('nss')])
+  const first = inOrder('system').then(() => inOrder('java'))
+  if (options.dryRun) await first
+  await Promise.all([first, inOrder('nss')])
   return stores.flatMap((store) => outcomes.get(store) ?? [])
 }
 
-async function inStore(
+/** One answer for each anchor, or the one outcome of a store that is not available. */
+async function askStore(
   store: TrustStore,
   anchors: readonly TrustAnchor[],
+  { ask, whenUnsupported }: Operation,
+): Promise<boolean[] | Settled> {
+  const availability = await store.availability()
+  if (!availability.available) return unavailable(availability, whenUnsupported)
+  const answers: boolean[] = []
+  for (const anchor of anchors) answers.push(await ask(store, anchor))
+  return answers
+}
+
+async function actOnStore(
+  store: TrustStore,
+  anchors: readonly TrustAnchor[],
+  answers: boolean[] | Settled,
   options: TrustOptions,
-  whenUnsupported: 'failed' | 'skipped',
-  work: Work,
+  operation: Operation,
 ): Promise<StoreOutcome[]> {
-  const outcomes: StoreOutcome[] = []
   const { id, kind, title } = store
   const settle = (anchor: string | null, settled: Settled) => {
     const outcome = { store: { id, kind, title }, anchor, ...settled }
-    outcomes.push(outcome)
     options.onOutcome?.(outcome)
+    return outcome
   }
-
-  const answer = await attempt(async () => {
-    const availability = await store.availability()
-    return availability.available ? null : unavailable(availability, whenUnsupported)
-  })
-  if (answer !== null) settle(null, answer)
-  else {
-    for (const anchor of anchors) {
-      settle(anchor.name, await attempt(() => work(store, anchor)))
-    }
+  if (!Array.isArray(answers)) return [settle(null, answers)]
+  const outcomes: StoreOutcome[] = []
+  for (const [index, anchor] of anchors.entries()) {
+    const wasThere = answers[index] ?? false
+    const settled = await attempt(() => operation.act(store, anchor, wasThere))
+    outcomes.push(settle(anchor.name, settled))
   }
   return outcomes
 }
 
 /** A store that throws is an outcome like any other. */
-async function attempt<T extends Settled | null>(work: () => Promise<T>): Promise<T | Settled> {
+async function attempt<T>(work: () => Promise<T>): Promise<T | Settled> {
   try {
     return await work()
   } catch (error) {

@@ -9,9 +9,9 @@ import {
   uninstallAnchors,
   type StoreOutcome,
 } from '../src/trust.ts'
-import { makeRoot } from './platform/world.ts'
+import { makeAnchor } from './platform/world.ts'
 
-const { anchor } = makeRoot()
+const anchor = makeAnchor()
 
 /** A store in memory, with whatever a test wants to be different. */
 function createStore(id: string, changes: Partial<TrustStore> = {}): TrustStore {
@@ -98,7 +98,7 @@ it.each([
 ] as const)('reports a store that is %s once', async (code, whenInstalling, whenRemoving) => {
   const unavailable = { available: false, code, reason: 'So it is.', hint: 'do this' } as const
   const store = createStore('a', { availability: async () => unavailable })
-  const both = [anchor, makeRoot().anchor]
+  const both = [anchor, makeAnchor()]
   expect(shown(await installAnchors([store], both))).toEqual([`a: ${whenInstalling}`])
   const outcomes = await uninstallAnchors([store], both)
   expect(shown(outcomes)).toEqual([`a: ${whenRemoving}`])

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { parseKeystore } from '../../platform/java-keystore.ts'
-import { makeRoot } from './world.ts'
+import { makeAnchor } from './world.ts'
 
-const { anchor } = makeRoot()
+const anchor = makeAnchor()
 
 function entry(alias: string, type: string): string {
   return `Alias name: ${alias}\nCreation date: Nov 25, 2026\nEntry type: ${type}\n\n${anchor.pem}\n*****\n\n`

@@ -5,9 +5,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createSystemStore } from '../../platform/linux-anchors.ts'
 import { linuxFamilies } from '../../platform/linux-families.ts'
 import { createFakeMachine } from './fake-machine.ts'
-import { makeRoot } from './world.ts'
+import { makeAnchor } from './world.ts'
 
-const { anchor } = makeRoot()
+const anchor = makeAnchor()
 
 const expected: Record<string, { file: string; install: string; uninstall?: string }> = {
   'Fedora, RHEL': { file: '.pem', install: 'update-ca-trust extract' },

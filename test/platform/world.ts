@@ -25,18 +25,26 @@ export function succeeds(program: string, args: readonly string[]): boolean {
   }
 }
 
+const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+const ca = ['-addext', 'basicConstraints=critical,CA:true']
+
+/** A root made by OpenSSL, whose key nobody keeps. */
+export function makeAnchor(): TrustAnchor {
+  const subject = ['-subj', '/O=Rootling test/CN=A root for tests', '-days', '9']
+  const pem = sh('openssl', ['req', '-x509', ...key, '-keyout', '/dev/null', ...subject, ...ca])
+  return createAnchor(new X509Certificate(pem).raw)
+}
+
 export interface TestRoot {
   readonly anchor: TrustAnchor
   /** A file with a leaf that the root issued. */
   readonly leaf: string
 }
 
-/** A root made by OpenSSL, of the given subject, and a leaf below it. */
+/** A root made by OpenSSL, of the given subject, and a leaf below it: files that stay. */
 export function makeRoot(subject = '/O=Rootling test/CN=A root for tests'): TestRoot {
   const directory = mkdtempSync(path.join(tmpdir(), 'root-'))
   const at = (name: string) => path.join(directory, name)
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-  const ca = ['-addext', 'basicConstraints=critical,CA:true']
   const x509 = ['req', '-x509', ...key, '-days', '9']
   sh('openssl', [...x509, '-keyout', at('ca.key'), '-out', at('ca.pem'), '-subj', subject, ...ca])
   const issuer = ['-CA', at('ca.pem'), '-CAkey', at('ca.key')]
