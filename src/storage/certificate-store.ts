@@ -7,6 +7,9 @@ import type { Identifier } from '../x509/identifier.ts'
 import type { KeyType } from '../x509/keys.ts'
 import { readText, shellWord, unwritable } from './files.ts'
 
+/** Whom the certificate speaks for; RFC 5280's extKeyUsage serverAuth or clientAuth. */
+export type Purpose = 'server' | 'client'
+
 /** One issued certificate, as recorded before its files were written. */
 export interface CertificateRecord {
   /** Lower-case hex, 32 digits. */
@@ -18,30 +21,76 @@ export interface CertificateRecord {
   readonly notBefore: string
   readonly notAfter: string
   readonly keyType: KeyType
-  readonly purpose: 'server'
+  readonly purpose: Purpose
   /** SHA-256 of the certificate's DER, hex. */
   readonly fingerprint: string
   /** Absolute; `null`: printed, not written. */
   readonly certPath: string | null
   readonly keyPath: string | null
+  /** Run by a shell after each renewal. */
+  readonly onRenew?: string
 }
 
-type Event = { readonly event: 'issued' } & CertificateRecord
+/** RFC 5280 §5.3.1, those that an end-entity certificate of a private CA can have. */
+export const revocationReasons = [
+  'unspecified',
+  'keyCompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'certificateHold',
+  'privilegeWithdrawn',
+] as const
+export type RevocationReason = (typeof revocationReasons)[number]
+
+export interface Revocation {
+  readonly serialNumber: string
+  readonly reason: RevocationReason
+  /** ISO 8601, UTC. */
+  readonly revokedAt: string
+}
+
+/** All that was issued, oldest first, and what of it stands revoked. */
+export interface Inventory {
+  readonly certificates: readonly CertificateRecord[]
+  /** By serial number; a hold that was released is not in it. */
+  readonly revocations: ReadonlyMap<string, Revocation>
+}
+
+type Event =
+  | ({ readonly event: 'issued' } & CertificateRecord)
+  | ({ readonly event: 'revoked' } & Revocation)
+  | { readonly event: 'released'; readonly serialNumber: string; readonly releasedAt: string }
 
 /** Octets; a certificate of the most and longest names that `issue` takes stays far below. */
 const longestLine = 256 * 1024
 
 const fileOf = (state: StateDirectory): string => join(state.path, 'certificates.jsonl')
 
-/**
- * Adds an issued certificate to the record: one synced line at the end of a file, so that the
- * cost does not grow with the record. Only for whoever holds the lock.
- */
+/** Only for whoever holds the lock. */
 export async function recordIssued(
   state: StateDirectory,
   record: CertificateRecord,
 ): Promise<void> {
-  const event: Event = { event: 'issued', ...record }
+  await append(state, { event: 'issued', ...record })
+}
+
+/** Only for whoever holds the lock. */
+export async function recordRevoked(state: StateDirectory, revocation: Revocation): Promise<void> {
+  await append(state, { event: 'revoked', ...revocation })
+}
+
+/** Ends a hold. Only for whoever holds the lock. */
+export async function recordReleased(
+  state: StateDirectory,
+  serialNumber: string,
+  now: Date,
+): Promise<void> {
+  await append(state, { event: 'released', serialNumber, releasedAt: now.toISOString() })
+}
+
+/** One synced line at the end of a file, so that the cost does not grow with the record. */
+async function append(state: StateDirectory, event: Event): Promise<void> {
   const path = fileOf(state)
   try {
     const flags =
@@ -83,22 +132,38 @@ async function dropTornLine(handle: FileHandle): Promise<number> {
   return end
 }
 
+/** What was issued, oldest first; see `readInventory`. */
+export async function readRecord(state: StateDirectory): Promise<readonly CertificateRecord[]> {
+  return (await readInventory(state)).certificates
+}
+
 /**
- * The whole record, oldest first. An unfinished last line was never acknowledged and is passed
- * over; any other line that cannot be read throws `corrupt-state`, and nothing is changed.
+ * The whole record. An unfinished last line was never acknowledged and is passed over; any other
+ * line that cannot be read throws `corrupt-state`, and nothing is changed.
  */
-export async function readRecord(state: StateDirectory): Promise<CertificateRecord[]> {
+export async function readInventory(state: StateDirectory): Promise<Inventory> {
   const path = fileOf(state)
   const text = (await readText(path, 512 * 1024 * 1024)) ?? ''
   const lines = text.split('\n')
   lines.pop()
-  return lines.map((line, i) => parseLine(line, path, i + 1))
+  const certificates: CertificateRecord[] = []
+  const revocations = new Map<string, Revocation>()
+  for (const [i, line] of lines.entries()) {
+    const event = parseLine(line, path, i + 1)
+    if (event.event === 'released') revocations.delete(event.serialNumber)
+    else {
+      const { event: kind, ...rest } = event
+      if (kind === 'issued') certificates.push(rest as CertificateRecord)
+      else revocations.set(event.serialNumber, rest as Revocation)
+    }
+  }
+  return { certificates, revocations }
 }
 
-function parseLine(line: string, path: string, number: number): CertificateRecord {
+function parseLine(line: string, path: string, number: number): Event {
   try {
-    const { event, ...record } = JSON.parse(line) as Event
-    if (event === 'issued' && isRecord(record)) return record
+    const event = JSON.parse(line) as Event
+    if (isSound(event)) return event
   } catch {
     // Falls through to the sentence below, which says more than the parser's.
   }
@@ -107,12 +172,23 @@ function parseLine(line: string, path: string, number: number): CertificateRecor
   })
 }
 
-function isRecord(value: Partial<CertificateRecord>): value is CertificateRecord {
-  return (
-    /^[0-9a-f]{2,40}$/.test(value.serialNumber ?? '') &&
-    typeof value.scope === 'string' &&
-    Array.isArray(value.identifiers) &&
-    !Number.isNaN(Date.parse(value.notBefore ?? '')) &&
-    !Number.isNaN(Date.parse(value.notAfter ?? ''))
-  )
+function isSound(event: Partial<Event>): boolean {
+  if (!/^[0-9a-f]{2,40}$/.test(event.serialNumber ?? '')) return false
+  switch (event.event) {
+    case 'issued':
+      return (
+        typeof event.scope === 'string' &&
+        Array.isArray(event.identifiers) &&
+        isDate(event.notBefore) &&
+        isDate(event.notAfter)
+      )
+    case 'revoked':
+      return isDate(event.revokedAt) && revocationReasons.some((reason) => reason === event.reason)
+    case 'released':
+      return true
+    case undefined:
+      return false
+  }
 }
+
+const isDate = (text: string | undefined): boolean => !Number.isNaN(Date.parse(text ?? ''))
