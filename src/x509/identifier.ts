@@ -75,7 +75,8 @@ function parseDns(input: string, whole = input): string {
   for (const label of labels) explainLabel(label, whole)
   const result = wildcard ? `*.${ascii}` : ascii
   if (result.length > 253) throw bad(whole, `is ${result.length} characters long; 253 is the limit`)
-  if (/^\d+$/.test(labels.at(-1) ?? ''))
+  // As in a browser's address bar, where a last label in hexadecimal makes an IPv4 address too.
+  if (/^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? ''))
     throw bad(whole, 'looks like an IP address but is not a valid one')
   return result
 }
@@ -85,7 +86,7 @@ function explainShape(input: string, whole: string): void {
   if (bracketed !== undefined) throw bad(whole, 'has brackets around the address', meant(bracketed))
   if (/\/\d{1,3}$/.test(input) && isIP(input.replace(/\/\d+$/, '')) !== 0)
     throw bad(whole, 'is a range; a certificate names single addresses', meant(input.split('/')[0]))
-  const port = /^(.*[^:]):(\d+)$/.exec(input)
+  const port = /^([^:]+):(\d*)$/.exec(input)
   if (port) throw bad(whole, 'has a port; a certificate is for every port', meant(port[1]))
   if (/[:]/.test(input)) throw bad(whole, 'is not a valid IPv6 address or name')
   if (/[/\\?#]/.test(input))
@@ -116,10 +117,11 @@ function explainWildcard(input: string, whole: string): void {
 
 function toAscii(name: string, whole: string): string {
   // domainToASCII would also percent-decode and fold an IPv4 shorthand: plain ASCII needs neither.
-  if (/^[\x21-\x7e]*$/.test(name)) return name.toLowerCase()
+  const plain = /^[\x21-\x7e]*$/.test(name)
+  if (plain && !/(?:^|\.)xn--/i.test(name)) return name.toLowerCase()
   const ascii = domainToASCII(name)
   if (ascii === '') throw bad(whole, 'is not a valid international domain name')
-  return ascii
+  return plain ? name.toLowerCase() : ascii
 }
 
 function explainLabel(label: string, whole: string): void {
@@ -134,8 +136,15 @@ function explainLabel(label: string, whole: string): void {
     throw bad(whole, `has a label that starts or ends with a hyphen (${label})`)
 }
 
+/** The suggestion, but only where it would be understood. */
 function meant(name: string | undefined): string | undefined {
-  return name === undefined || name === '' ? undefined : name
+  if (name === undefined || name === '') return undefined
+  try {
+    parseIdentifier(name)
+    return name
+  } catch {
+    return undefined
+  }
 }
 
 function bad(name: string, fault: string, suggestion?: string): RootlingError {
