@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import type { Identifier } from '../x509/identifier.ts'
-import type { KeyType } from '../x509/keys.ts'
 import { readText, shellWord, unwritable } from './files.ts'
 
 /** Whom the certificate speaks for; RFC 5280's extKeyUsage serverAuth or clientAuth. */
@@ -20,15 +19,24 @@ export interface CertificateRecord {
   /** ISO 8601, UTC. */
   readonly notBefore: string
   readonly notAfter: string
-  readonly keyType: KeyType
+  /** A KeyType, or what a request's key was. */
+  readonly keyType: string
   readonly purpose: Purpose
   /** SHA-256 of the certificate's DER, hex. */
   readonly fingerprint: string
   /** Absolute; `null`: printed, not written. */
   readonly certPath: string | null
   readonly keyPath: string | null
+  /** Further files of the certificate, which renewal writes anew. */
+  readonly extra?: readonly ExtraFile[]
   /** Run by a shell after each renewal. */
   readonly onRenew?: string
+}
+
+/** `chain`: the issuers; `der`: the leaf; `full`: chain and key; `pkcs12`: needs its password anew. */
+export interface ExtraFile {
+  readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
+  readonly path: string
 }
 
 /** RFC 5280 §5.3.1, those that an end-entity certificate of a private CA can have. */
@@ -186,7 +194,7 @@ function isSound(event: Partial<Event>): boolean {
       return isDate(event.revokedAt) && revocationReasons.some((reason) => reason === event.reason)
     case 'released':
       return true
-    case undefined:
+    default:
       return false
   }
 }
