@@ -150,6 +150,7 @@ async function database(
     title: `${browser} (${shown})`,
     as,
     create,
+    firefox: browser === 'Firefox',
   }
 }
 

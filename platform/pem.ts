@@ -14,7 +14,7 @@ export function holdsCertificate(text: string, der: Buffer): boolean {
 }
 
 /** One PEM block in the text encoding of RFC 7468: 64 columns, a final newline. */
-export function certificatePem(der: Buffer): string {
+function certificatePem(der: Buffer): string {
   const lines = der.toString('base64').match(/.{1,64}/g) ?? []
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
 }

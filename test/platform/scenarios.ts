@@ -150,13 +150,18 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
 
   'copy that the policy left in a profile': async () => {
     const { machine, home } = await makeMachine()
-    const directory = makeDatabase(path.join(home, '.pki/nssdb'))
+    const chromium = makeDatabase(path.join(home, '.pki/nssdb'))
+    const firefox = makeFirefoxProfile(home)
     const { anchor } = makeRoot()
-    const args = ['-A', '-a', '-d', `sql:${directory}`, '-t', ',,', '-n']
-    sh('certutil', [...args, 'A root for tests - Rootling test'], anchor.pem)
-    const store = await nssStore(machine, directory)
-    await store.uninstall(anchor)
-    assert.equal(listing(directory).includes('A root for tests'), false)
+    for (const directory of [chromium, firefox]) {
+      const args = ['-A', '-a', '-d', `sql:${directory}`, '-t', ',,', '-n']
+      sh('certutil', [...args, 'A root for tests - Rootling test'], anchor.pem)
+      const store = await nssStore(machine, directory)
+      assert.equal(await store.has(anchor), directory === firefox)
+      await store.uninstall(anchor)
+      assert.equal(await store.has(anchor), false)
+      assert.equal(listing(directory).includes('A root for tests'), false)
+    }
   },
 
   'another root of the same subject stays': async () => {
