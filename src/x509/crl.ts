@@ -1,6 +1,6 @@
 import { explicit, integer, sequence, time } from './asn1.ts'
 import { signed, type Signer } from './certificate.ts'
-import { authorityKeyIdentifier, crlNumber } from './extensions.ts'
+import { authorityKeyIdentifier, crlNumber, reasonCode, type ReasonName } from './extensions.ts'
 
 export interface CrlFields {
   readonly thisUpdate: Date
@@ -9,18 +9,46 @@ export interface CrlFields {
   readonly crlNumber: number
 }
 
-/** A signed v2 CertificateList (RFC 5280 §5.1) without entries, DER. */
-export function signEmptyCrl(fields: CrlFields, signer: Signer): Buffer {
+/** One line of a CRL (RFC 5280 §5.1.2.6). */
+export interface RevokedCertificate {
+  /** Big-endian octets. */
+  readonly serialNumber: Buffer
+  readonly revocationDate: Date
+  readonly reason: ReasonName
+}
+
+/** A signed v2 CertificateList (RFC 5280 §5.1), DER. */
+export function signCrl(
+  fields: CrlFields,
+  revoked: readonly RevokedCertificate[],
+  signer: Signer,
+): Buffer {
   const tbs = sequence(
     integer(1),
     signer.algorithm.identifier,
     signer.name,
     time(fields.thisUpdate),
     time(fields.nextUpdate),
+    // Absent when nobody is revoked: an empty list is not allowed.
+    ...(revoked.length === 0 ? [] : [sequence(...revoked.map(entry))]),
     explicit(
       0,
       sequence(authorityKeyIdentifier(signer.keyIdentifier), crlNumber(fields.crlNumber)),
     ),
   )
   return signed(tbs, signer)
+}
+
+/** A CRL without entries, as a root leaves behind when its key is dropped. */
+export function signEmptyCrl(fields: CrlFields, signer: Signer): Buffer {
+  return signCrl(fields, [], signer)
+}
+
+/** `unspecified` is told by leaving the reason out (RFC 5280 §5.3.1). */
+function entry({ serialNumber, revocationDate, reason }: RevokedCertificate): Buffer {
+  return sequence(
+    integer(serialNumber),
+    time(revocationDate),
+    ...(reason === 'unspecified' ? [] : [sequence(reasonCode(reason))]),
+  )
 }

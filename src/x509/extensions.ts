@@ -1,4 +1,13 @@
-import { boolean, implicit, integer, namedBits, octetString, sequence } from './asn1.ts'
+import {
+  boolean,
+  explicit,
+  implicit,
+  integer,
+  namedBits,
+  octetString,
+  sequence,
+  tlv,
+} from './asn1.ts'
 import type { Identifier } from './identifier.ts'
 import { ipBytes } from './ip.ts'
 import { encodeNameConstraints, type NameConstraints } from './name-constraints.ts'
@@ -47,3 +56,34 @@ export const subjectAltName = (identifiers: readonly Identifier[], critical = fa
   extension(oids.subjectAltName, critical, sequence(...identifiers.map(generalName)))
 export const crlNumber = (value: number | Uint8Array): Buffer =>
   extension(oids.crlNumber, false, integer(value))
+
+/** CRLReason numbers (RFC 5280 §5.3.1); 7 is not used, and `unspecified` is never written. */
+export const reasonCodes = {
+  unspecified: 0,
+  keyCompromise: 1,
+  affiliationChanged: 3,
+  superseded: 4,
+  cessationOfOperation: 5,
+  certificateHold: 6,
+  privilegeWithdrawn: 9,
+} as const
+export type ReasonName = keyof typeof reasonCodes
+export const enumerated = (value: number): Buffer => tlv(0x0a, Buffer.of(value))
+export const reasonCode = (reason: ReasonName): Buffer =>
+  extension(oids.reasonCode, false, enumerated(reasonCodes[reason]))
+
+/** Where a certificate's status can be asked, both over plain HTTP (RFC 5280 §8). */
+export interface RevocationUrls {
+  readonly ocsp?: string | undefined
+  readonly crl?: string | undefined
+}
+const uri = (url: string): Buffer => implicit(6, Buffer.from(url, 'latin1'))
+export const authorityInfoAccess = (ocspUrl: string): Buffer =>
+  extension(oids.authorityInfoAccess, false, sequence(sequence(oids.ocsp, uri(ocspUrl))))
+/** One point with a fullName (RFC 5280 §4.2.1.13). */
+export const cRLDistributionPoints = (url: string): Buffer =>
+  extension(
+    oids.cRLDistributionPoints,
+    false,
+    sequence(sequence(explicit(0, explicit(0, uri(url))))),
+  )

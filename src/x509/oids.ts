@@ -19,4 +19,10 @@ export const oids = {
   ecdsaWithSha384: objectIdentifier('1.2.840.10045.4.3.3'),
   sha256WithRsaEncryption: objectIdentifier('1.2.840.113549.1.1.11'),
   ed25519: objectIdentifier('1.3.101.112'),
+  reasonCode: objectIdentifier('2.5.29.21'),
+  cRLDistributionPoints: objectIdentifier('2.5.29.31'),
+  authorityInfoAccess: objectIdentifier('1.3.6.1.5.5.7.1.1'),
+  ocsp: objectIdentifier('1.3.6.1.5.5.7.48.1'),
+  ocspBasic: objectIdentifier('1.3.6.1.5.5.7.48.1.1'),
+  ocspNonce: objectIdentifier('1.3.6.1.5.5.7.48.1.2'),
 } as const
