@@ -28,6 +28,8 @@ export interface Scope {
   readonly rootPath: string
   readonly issuerName: Buffer
   readonly issuerKeyIdentifier: Buffer
+  /** The root signs leaves itself, as one that was imported does; then it stands for the intermediate. */
+  readonly direct: boolean
 }
 
 /** Every scope, `local` first; none: nothing was created yet. */
@@ -39,6 +41,7 @@ export async function readScopes(state: StateDirectory): Promise<Scope[]> {
 export async function openScope(state: StateDirectory, name: string): Promise<Scope> {
   const { scope, root, intermediate } = await readScope(state, name)
   return {
+    direct: root === intermediate,
     ...scope,
     root: parseStored(root, `${scopePath(state, name)}/root.pem`, name),
     intermediate: parseStored(intermediate, `${scopePath(state, name)}/intermediate.pem`, name),

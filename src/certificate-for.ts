@@ -73,7 +73,7 @@ export async function keptCertificate(
   await makePrivateDirectory(directory, state.owner)
   const files = { certPath, keyPath }
   const { chain, key } = await issue(state, { names, keyType, days, files, force: true }, now)
-  return describe(chain, key, certPath, keyPath, scope)
+  return describe(chain, key ?? '', certPath, keyPath, scope)
 }
 
 /** `null`: none, or none that is still good; a damaged one is replaced. */

@@ -1,45 +1,54 @@
-import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { createHash, createPrivateKey } from 'node:crypto'
 import { openSigner, readScopes, scopeFor, type Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
-import { refuseForeign } from './output-files.ts'
+import { signLeaf, type Leaf } from './leaf.ts'
+import { checkDays, namesWarnings, parseNames } from './names.ts'
+import {
+  fileBase,
+  refuseForeign,
+  resolvePaths,
+  type OutputPaths,
+  type ResolvedPaths,
+} from './output-files.ts'
 import type { StateDirectory } from './paths.ts'
 import { exclusively, recordAndWrite, type OutputFile } from './pending.ts'
-import type { CertificateRecord } from './storage/certificate-store.ts'
-import { hasCode, unwritable } from './storage/files.ts'
-import { isBareWildcard, parseIdentifier, type Identifier } from './x509/identifier.ts'
-import { randomSerialNumber, type Signer } from './x509/certificate.ts'
-import { generateKeys, type KeyType } from './x509/keys.ts'
-import { encodePem } from './x509/pem.ts'
-import { day, defaultDays, leafValidity, maximumDays, signServerLeaf } from './x509/profiles.ts'
+import type { CertificateRecord, ExtraFile, Purpose } from './storage/certificate-store.ts'
+import { randomSerialNumber } from './x509/certificate.ts'
+import type { Identifier } from './x509/identifier.ts'
+import { generateKeys, signatureAlgorithmOf, type KeyPairDer, type KeyType } from './x509/keys.ts'
+import { encodePem, pemBlocks } from './x509/pem.ts'
+import { leafValidity, signSelfSigned } from './x509/profiles.ts'
 
 export interface IssueRequest {
   /** Hosts, wildcards, addresses, mailboxes, URIs, as typed. */
   readonly names: readonly string[]
+  /** Default `server`. */
+  readonly purpose?: Purpose | undefined
   /** Default `p256`. */
   readonly keyType?: KeyType | undefined
   /** 1 to 825; default 397. */
   readonly days?: number | undefined
   /** Where to write; `null`: nowhere, the caller takes the PEM. Default: named after `names`. */
-  readonly files?: OutputPaths | null
+  readonly files?: OutputPaths | null | undefined
   /** Replaces files that are not ours, and signs mixtures that Firefox refuses. */
   readonly force?: boolean | undefined
-}
-
-export interface OutputPaths {
-  readonly outDir?: string | undefined
-  readonly certPath?: string | undefined
-  readonly keyPath?: string | undefined
+  /** A certification request, PEM or DER: its key, and its names where none are given. */
+  readonly csr?: Buffer | undefined
+  /** Signed by its own key, trusted by nobody. */
+  readonly selfSigned?: boolean | undefined
+  /** Encrypts the key's file. */
+  readonly keyPassphrase?: string | undefined
+  readonly pkcs12?: { readonly password: string; readonly legacy: boolean } | undefined
+  /** Run by a shell after each renewal. */
+  readonly onRenew?: string | undefined
 }
 
 export interface Issued {
   readonly record: CertificateRecord
-  readonly scope: Scope
   /** PEM: the leaf, then the intermediate. */
   readonly chain: string
-  /** PKCS #8 PEM. */
-  readonly key: string
+  /** PKCS #8 PEM; `null`: the key is whose request it was. */
+  readonly key: string | null
   /** Sentences for the person, such as what browsers refuse. */
   readonly warnings: readonly string[]
 }
@@ -53,150 +62,167 @@ export async function issue(
   request: IssueRequest,
   now: Date,
 ): Promise<Issued> {
-  const identifiers = parseNames(request.names)
-  const days = checkDays(request.days)
-  const warnings = namesWarnings(identifiers, request.force === true)
   const scopes = await readScopes(state)
-  const scope = scopeFor(scopes, identifiers)
-  const signer = await openSigner(state, scope, now)
-  const keyType = request.keyType ?? 'p256'
-  const leaf = await signLeaf({ identifiers, keyType, days, scope, signer, now })
-  if (leaf.shortened) warnings.push(`It ends with its issuer, on ${leaf.notAfter.toISOString()}.`)
+  const subject = await subjectOf(request)
+  const { identifiers, keyType, keys } = subject
+  const purpose = request.purpose ?? 'server'
+  const warnings = purpose === 'server' ? namesWarnings(identifiers, request.force === true) : []
+  const days = checkDays(request.days)
+  const leaf =
+    request.selfSigned === true
+      ? signSelf(subject, days, now)
+      : await signByScope(state, { ...subject, purpose, days }, scopes, now)
+  if (leaf.shortened) warnings.push(`It ends with its issuer, on ${leaf.facts.notAfter}.`)
   if (keyType === 'ed25519') warnings.push('Chromium and Firefox refuse Ed25519 certificates.')
-  const paths = request.files === null ? null : await resolvePaths(identifiers, request.files ?? {})
+  const key = keys === null ? null : encodePem('PRIVATE KEY', keys.pkcs8)
+  const base = fileBase(identifiers, purpose)
+  const paths =
+    request.files === null ? null : await resolvePaths(base, request.files ?? {}, keys !== null)
   const record: CertificateRecord = {
-    serialNumber: leaf.serialNumber.toString('hex'),
-    scope: scope.name,
-    identifiers,
-    notBefore: leaf.notBefore.toISOString(),
-    notAfter: leaf.notAfter.toISOString(),
-    keyType,
-    purpose: 'server',
-    fingerprint: createHash('sha256').update(leaf.der).digest('hex'),
+    ...leaf.facts,
     certPath: paths?.certPath ?? null,
     keyPath: paths?.keyPath ?? null,
+    ...(paths !== null && paths.extra.length > 0 ? { extra: paths.extra } : {}),
+    ...(request.onRenew === undefined ? {} : { onRenew: request.onRenew }),
   }
-  const chain = encodePem('CERTIFICATE', leaf.der) + scope.intermediate.toString()
-  const key = encodePem('PRIVATE KEY', leaf.pkcs8)
+  const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   await exclusively(state, async () => {
     if (paths !== null && request.force !== true) await refuseForeign(paths, scopes)
-    await recordAndWrite(state, record, paths === null ? [] : outputFiles(paths, chain, key))
+    await recordAndWrite(state, record, files)
   })
-  return { record, scope, chain, key, warnings }
+  return { record, chain: leaf.chain, key, warnings }
 }
 
-function parseNames(names: readonly string[]): Identifier[] {
-  if (names.length === 0)
-    throw new RootlingError('usage', 'Name at least one host or address.', {
-      hint: 'rootling issue localhost 127.0.0.1 ::1',
-    })
-  if (names.length > 250)
-    throw new RootlingError('usage', `${names.length} names are too many for one certificate.`, {
-      hint: 'Issue several certificates, of 250 names at most',
-    })
-  const seen = new Map<string, Identifier>()
-  for (const identifier of names.map(parseIdentifier))
-    seen.set(`${identifier.type}:${identifier.value}`, identifier)
-  return [...seen.values()]
-}
-
-function checkDays(days: number | undefined): number {
-  if (days === undefined) return defaultDays
-  if (Number.isInteger(days) && days >= 1 && days <= maximumDays) return days
-  const why = days > maximumDays ? `; Apple refuses more than ${maximumDays}` : ''
-  throw new RootlingError('usage', `--days ${days} is not between 1 and ${maximumDays}${why}.`, {
-    hint: `--days ${defaultDays}`,
-  })
-}
-
-/** Firefox and Deno reject the whole certificate for a bare wildcard: hence not among others. */
-function namesWarnings(identifiers: readonly Identifier[], force: boolean): string[] {
-  const bare = identifiers.find(isBareWildcard)
-  if (bare === undefined) return underscoreWarnings(identifiers)
-  const better = bare.value.replace('*.', '*.dev.')
-  if (identifiers.length > 1 && !force)
-    throw new RootlingError(
-      'bad-name',
-      `Firefox refuses every name of a certificate that holds ${bare.value}, a wildcard directly under a top-level name.`,
-      { hint: `Use ${better} instead, issue ${bare.value} alone, or add --force` },
-    )
-  return [
-    `Browsers refuse ${bare.value}, a wildcard directly under a top-level name; use ${better}.`,
-    ...underscoreWarnings(identifiers),
-  ]
-}
-
-function underscoreWarnings(identifiers: readonly Identifier[]): string[] {
-  return identifiers
-    .filter(({ type, value }) => type === 'dns' && value.includes('_'))
-    .map(({ value }) => `Java refuses ${value}: no host name has an underscore.`)
-}
-
-interface LeafRequest {
+interface Subject {
   readonly identifiers: readonly Identifier[]
-  readonly keyType: KeyType
-  readonly days: number
-  readonly scope: Scope
-  readonly signer: Signer
-  readonly now: Date
+  readonly keyType: string
+  readonly spki: Buffer
+  /** `null`: a certification request's. */
+  readonly keys: KeyPairDer | null
 }
 
-async function signLeaf({ identifiers, keyType, days, scope, signer, now }: LeafRequest) {
-  const { spki, pkcs8 } = await generateKeys(keyType)
-  const serialNumber = randomSerialNumber()
-  const validity = leafValidity(now, days, new Date(scope.intermediate.validTo))
-  const rsa = keyType.startsWith('rsa')
-  const der = signServerLeaf({ serialNumber, spki, rsa, identifiers, ...validity }, signer)
-  const shortened = +validity.notAfter - +validity.notBefore < days * day - 1000
-  return { der, pkcs8, serialNumber, shortened, ...validity }
-}
-
-/** mkcert's names: `NAME+N.pem` and `NAME+N-key.pem`, N the number of further names. */
-export function fileNames(identifiers: readonly Identifier[]): { cert: string; key: string } {
-  const first = (identifiers[0]?.value ?? '').replaceAll(':', '_').replaceAll('*', '_wildcard')
-  const more = identifiers.length > 1 ? `+${identifiers.length - 1}` : ''
-  const base = `${first.replaceAll('/', '_')}${more}`
-  return { cert: `${base}.pem`, key: `${base}-key.pem` }
-}
-
-async function resolvePaths(
-  identifiers: readonly Identifier[],
-  { outDir = '.', certPath, keyPath }: OutputPaths,
-): Promise<{ certPath: string; keyPath: string }> {
-  const names = fileNames(identifiers)
-  const paths = {
-    certPath: certPath === undefined ? resolve(outDir, names.cert) : resolve(certPath),
-    keyPath: keyPath === undefined ? resolve(outDir, names.key) : resolve(keyPath),
+async function subjectOf({ names, csr, keyType = 'p256' }: IssueRequest): Promise<Subject> {
+  if (csr === undefined) {
+    const identifiers = parseNames(names)
+    const keys = await generateKeys(keyType)
+    return { identifiers, keyType, spki: keys.spki, keys }
   }
-  for (const path of new Set(Object.values(paths))) await refuseDirectory(path)
-  return paths
+  const { readRequest } = await import('./x509/request.ts')
+  const read = readRequest(csr)
+  const identifiers = names.length > 0 ? parseNames(names) : read.names
+  if (identifiers.length === 0)
+    throw new RootlingError('usage', 'The request holds no names.', {
+      hint: 'Add them: rootling issue --csr FILE localhost',
+    })
+  return { identifiers, keyType: read.keyType, spki: read.spki, keys: null }
 }
 
-async function refuseDirectory(path: string): Promise<void> {
-  const parent = await stat(dirname(path)).catch((error: unknown) => {
-    if (!hasCode(error, 'ENOENT')) throw unwritable(path, error)
-    throw new RootlingError('state-unwritable', `The directory ${dirname(path)} does not exist.`, {
-      hint: `mkdir -p ${dirname(path)}`,
-    })
-  })
-  if (!parent.isDirectory())
-    throw new RootlingError('state-unwritable', `${dirname(path)} is not a directory.`)
-  const target = await stat(path).catch(() => null)
-  if (target?.isDirectory() === true)
-    throw new RootlingError('state-unwritable', `${path} is a directory.`, {
-      hint: 'Name a file, or use --out-dir',
-    })
+async function signByScope(
+  state: StateDirectory,
+  request: Parameters<typeof signLeaf>[0],
+  scopes: readonly Scope[],
+  now: Date,
+): Promise<Leaf> {
+  const scope = scopeFor(scopes, request.identifiers)
+  return signLeaf(request, scope, await openSigner(state, scope, now), now)
 }
+
+function signSelf({ identifiers, keyType, spki, keys }: Subject, days: number, now: Date): Leaf {
+  if (keys === null)
+    throw new RootlingError('usage', 'A request cannot be self-signed: its key is not here.', {
+      hint: 'Leave out --self-signed',
+    })
+  const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
+  const algorithm = signatureAlgorithmOf(key)
+  if (algorithm === null) throw new TypeError('every KeyType has a signature algorithm')
+  const serialNumber = randomSerialNumber()
+  const validity = leafValidity(now, days, new Date(8.64e15))
+  const fields = { serialNumber, spki, rsa: keyType.startsWith('rsa'), identifiers, ...validity }
+  const der = signSelfSigned(fields, { algorithm, key })
+  return {
+    der,
+    issuers: '',
+    chain: encodePem('CERTIFICATE', der),
+    shortened: false,
+    facts: {
+      serialNumber: serialNumber.toString('hex'),
+      scope: selfSignedScope,
+      identifiers,
+      notBefore: validity.notBefore.toISOString(),
+      notAfter: validity.notAfter.toISOString(),
+      keyType,
+      purpose: 'server',
+      fingerprint: createHash('sha256').update(der).digest('hex'),
+    },
+  }
+}
+
+/** Stands in the record where a scope's name would; no scope can be named so. */
+export const selfSignedScope = '(self-signed)'
 
 /** The key first: a new key beside no certificate is harmless. One path takes both. */
-function outputFiles(
-  { certPath, keyPath }: { certPath: string; keyPath: string },
-  chain: string,
+async function outputFiles(
+  { certPath, keyPath, extra }: ResolvedPaths,
+  leaf: Leaf,
+  keys: KeyPairDer | null,
+  request: IssueRequest,
+  friendlyName: string,
+): Promise<OutputFile[]> {
+  const plain = keys === null ? '' : encodePem('PRIVATE KEY', keys.pkcs8)
+  const key = keys === null ? '' : await keyFileText(keys, plain, request.keyPassphrase)
+  const files: OutputFile[] = []
+  if (certPath === keyPath) files.push({ path: certPath, mode: 0o600, data: leaf.chain + key })
+  else {
+    if (keyPath !== null) files.push({ path: keyPath, mode: 0o600, data: key })
+    files.push({ path: certPath, mode: 0o644, data: leaf.chain })
+  }
+  for (const { format, path } of extra) {
+    if (format === 'pkcs12')
+      files.push({ path, mode: 0o600, data: await pkcs12Of(leaf, keys, request, friendlyName) })
+    else files.push(extraFile({ format, path }, leaf, key))
+  }
+  return files
+}
+
+/** A further file that can be made without a password. */
+export function extraFile(
+  { format, path }: ExtraFile,
+  leaf: Pick<Leaf, 'chain' | 'issuers' | 'der'>,
   key: string,
-): OutputFile[] {
-  if (certPath === keyPath) return [{ path: certPath, mode: 0o600, data: chain + key }]
-  return [
-    { path: keyPath, mode: 0o600, data: key },
-    { path: certPath, mode: 0o644, data: chain },
-  ]
+): OutputFile {
+  switch (format) {
+    case 'chain':
+      return { path, mode: 0o644, data: leaf.issuers }
+    case 'der':
+      return { path, mode: 0o644, data: leaf.der }
+    case 'full':
+      return { path, mode: 0o600, data: leaf.chain + key }
+    case 'pkcs12':
+      throw new TypeError('a PKCS #12 file needs its password')
+  }
+}
+
+async function keyFileText(
+  keys: KeyPairDer,
+  plain: string,
+  passphrase: string | undefined,
+): Promise<string> {
+  if (passphrase === undefined) return plain
+  const { encryptPkcs8 } = await import('./x509/encrypted-key.ts')
+  return encryptPkcs8(keys.pkcs8, passphrase)
+}
+
+async function pkcs12Of(
+  { der, issuers }: Leaf,
+  keys: KeyPairDer | null,
+  { pkcs12 }: IssueRequest,
+  friendlyName: string,
+): Promise<Buffer> {
+  if (keys === null || pkcs12 === undefined)
+    throw new RootlingError('usage', 'A PKCS #12 file holds a key, and the key is not here.', {
+      hint: 'Leave out --pkcs12 with --csr',
+    })
+  const { makePkcs12 } = await import('./x509/pkcs12.ts')
+  const chain = [der, ...pemBlocks(issuers).map((block) => block.der)]
+  return makePkcs12({ chain, pkcs8: keys.pkcs8, friendlyName, ...pkcs12 })
 }

@@ -1,20 +1,95 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import type { Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
-import { readText } from './storage/files.ts'
+import type { ExtraFile, Purpose } from './storage/certificate-store.ts'
+import { hasCode, readText, shellWord, unwritable } from './storage/files.ts'
+import type { Identifier } from './x509/identifier.ts'
+
+export interface OutputPaths {
+  /** Default: the current directory; created when absent. */
+  readonly outDir?: string | undefined
+  readonly certPath?: string | undefined
+  readonly keyPath?: string | undefined
+  /** Further formats, each `true` for its usual name or a path. */
+  readonly extra?: Readonly<Partial<Record<ExtraFile['format'], string | true>>> | undefined
+}
+
+export interface ResolvedPaths {
+  readonly certPath: string
+  /** `null`: the key is somebody else's, as with a certification request. */
+  readonly keyPath: string | null
+  readonly extra: readonly ExtraFile[]
+}
+
+/** mkcert's names: `NAME+N.pem` and `NAME+N-key.pem`, N the number of further names. */
+export function fileBase(identifiers: readonly Identifier[], purpose: Purpose): string {
+  const first = (identifiers[0]?.value ?? '').replaceAll(':', '_').replaceAll('*', '_wildcard')
+  const more = identifiers.length > 1 ? `+${identifiers.length - 1}` : ''
+  return `${first.replaceAll('/', '_')}${more}${purpose === 'client' ? '-client' : ''}`
+}
+
+const suffixes: Record<ExtraFile['format'], string> = {
+  chain: '-chain.pem',
+  der: '.der',
+  full: '-full.pem',
+  pkcs12: '.p12',
+}
+
+/** Absolute paths, of files in directories that exist. Throws `state-unwritable`. */
+export async function resolvePaths(
+  base: string,
+  { outDir = '.', certPath, keyPath, extra = {} }: OutputPaths,
+  withKey: boolean,
+): Promise<ResolvedPaths> {
+  const named = (name: string, path: string | undefined): string =>
+    path === undefined ? resolve(outDir, name) : resolve(path)
+  const formats = Object.keys(extra) as ExtraFile['format'][]
+  const paths = {
+    certPath: named(`${base}.pem`, certPath),
+    keyPath: withKey ? named(`${base}-key.pem`, keyPath) : null,
+    extra: formats.map((format) => {
+      const path = extra[format]
+      return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
+    }),
+  }
+  await mkdir(outDir, { recursive: true }).catch((error: unknown) => {
+    throw unwritable(resolve(outDir), error)
+  })
+  const all = [paths.certPath, paths.keyPath, ...paths.extra.map(({ path }) => path)]
+  for (const path of all) if (path !== null) await refuseUnwritable(path)
+  return paths
+}
+
+async function refuseUnwritable(path: string): Promise<void> {
+  const parent = await stat(dirname(path)).catch((error: unknown) => {
+    if (!hasCode(error, 'ENOENT')) throw unwritable(path, error)
+    throw new RootlingError('state-unwritable', `The directory ${dirname(path)} does not exist.`, {
+      hint: `mkdir -p ${shellWord(dirname(path))}`,
+    })
+  })
+  if (!parent.isDirectory())
+    throw new RootlingError('state-unwritable', `${dirname(path)} is not a directory.`)
+  const target = await stat(path).catch(() => null)
+  if (target?.isDirectory() === true)
+    throw new RootlingError('state-unwritable', `${path} is a directory.`, {
+      hint: 'Name a file, or use --out-dir',
+    })
+}
 
 /**
- * Refuses to replace what is not ours: a certificate that no scope signed, or a key that does
- * not belong to the certificate beside it. Throws `not-ours`.
+ * Refuses to replace what is not ours: a certificate that no scope signed and no record names, or
+ * a key that does not belong to the certificate beside it. Throws `not-ours`.
  */
 export async function refuseForeign(
-  { certPath, keyPath }: { certPath: string; keyPath: string },
+  { certPath, keyPath }: Pick<ResolvedPaths, 'certPath' | 'keyPath'>,
   scopes: readonly Scope[],
 ): Promise<void> {
   const cert = await readText(certPath)
-  const key = certPath === keyPath ? cert : await readText(keyPath)
+  const key = keyPath === null ? null : certPath === keyPath ? cert : await readText(keyPath)
   const existing = cert === null ? null : ownCertificate(cert, certPath, scopes)
-  if (key === null) return
+  if (key === null || keyPath === null) return
   if (existing === null || !matches(existing, key))
     throw notOurs(keyPath, 'holds a key that is not of the certificate beside it')
 }
@@ -26,7 +101,9 @@ function ownCertificate(pem: string, path: string, scopes: readonly Scope[]): X5
   } catch {
     throw notOurs(path, 'is not a certificate')
   }
-  if (!isIssuedBy(scopes, certificate)) throw notOurs(path, 'is a certificate of another CA')
+  const selfSigned = certificate.subject.includes('Rootling self-signed certificate')
+  if (!selfSigned && !isIssuedBy(scopes, certificate))
+    throw notOurs(path, 'is a certificate of another CA')
   return certificate
 }
 
@@ -39,6 +116,8 @@ export function isIssuedBy(scopes: readonly Scope[], certificate: X509Certificat
 }
 
 function matches(certificate: X509Certificate, pem: string): boolean {
+  // An encrypted key cannot be looked into; beside a certificate of ours it is taken for ours.
+  if (pem.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----')) return true
   try {
     return certificate.checkPrivateKey(createPrivateKey(pem))
   } catch {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { StateDirectory } from './paths.ts'
+import type { Owner, StateDirectory } from './paths.ts'
 import { sweepScopes } from './storage/authority-store.ts'
 import { readRecord, recordIssued, type CertificateRecord } from './storage/certificate-store.ts'
 import {
@@ -20,12 +20,20 @@ import { withLock } from './storage/lock.ts'
 export interface OutputFile {
   readonly path: string
   readonly mode: number
-  readonly data: string
+  readonly data: string | Buffer
+  /** Default: the state directory's owner. */
+  readonly owner?: Owner | null
+}
+
+/** `before`: the hash of what stood there; `data` in base64, since it may be DER. */
+interface PendingFile extends Omit<OutputFile, 'data'> {
+  readonly base64: string
+  readonly before: string | null
 }
 
 interface Pending {
   readonly record: CertificateRecord
-  readonly files: readonly (OutputFile & { readonly before: string | null })[]
+  readonly files: readonly PendingFile[]
 }
 
 const directoryOf = (state: StateDirectory): string => join(state.path, 'pending')
@@ -67,14 +75,19 @@ export async function recordAndWrite(
   if (files.length === 0) return recordIssued(state, record)
   const path = join(directoryOf(state), `${record.serialNumber}.json`)
   const withBefore = await Promise.all(
-    files.map(async (file) => ({ ...file, before: await hashOf(file.path) })),
+    files.map(async ({ data, ...file }) => ({
+      ...file,
+      base64: Buffer.from(data).toString('base64'),
+      before: await hashOf(file.path),
+    })),
   )
   await makePrivateDirectory(directoryOf(state), state.owner)
   const pending: Pending = { record, files: withBefore }
   await writeFileAtomic(path, { data: JSON.stringify(pending), mode: 0o600 }, state.owner)
   const staged: StagedFile[] = []
   try {
-    for (const file of files) staged.push(await stageFile(file.path, file, state.owner))
+    for (const file of files)
+      staged.push(await stageFile(file.path, file, file.owner ?? state.owner))
     await recordIssued(state, record)
   } catch (error) {
     for (const file of staged) await file.discard()
@@ -100,12 +113,13 @@ async function settle(state: StateDirectory, path: string): Promise<void> {
   await rm(path, { force: true })
 }
 
-async function finish(state: StateDirectory, file: Pending['files'][number]): Promise<void> {
+async function finish(state: StateDirectory, pending: PendingFile): Promise<void> {
+  const file = { ...pending, data: Buffer.from(pending.base64, 'base64') }
   const current = await hashOf(file.path)
   // Somebody has put something else there since: it is not ours to overwrite any more.
   if (current !== file.before || current === digest(file.data)) return
   // A directory that is gone, or a disk that is still full, must not stop the next command.
-  await writeFileAtomic(file.path, file, state.owner).catch(() => undefined)
+  await writeFileAtomic(file.path, file, file.owner ?? state.owner).catch(() => undefined)
 }
 
 function parsePending(text: string | null): Pending | null {

@@ -5,12 +5,17 @@ const limit = 1024 * 1024
 
 /** A file that the user named, as text of 1 MiB at most. Throws `file-unreadable`. */
 export async function readInput(path: string): Promise<string> {
+  return (await readInputBytes(path)).toString('utf8')
+}
+
+/** The same, as it is. */
+export async function readInputBytes(path: string): Promise<Buffer> {
   try {
     const info = await stat(path)
     if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a file.`)
     if (info.size > limit)
       throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`)
-    return await readFile(path, 'utf8')
+    return await readFile(path)
   } catch (error) {
     if (error instanceof RootlingError) throw error
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'

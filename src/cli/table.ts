@@ -18,6 +18,15 @@ const permitOptions = {
   force: { type: 'boolean', describe: 'Permit a whole top-level domain too' },
 } as const satisfies CommandSpec['options']
 
+const passwordOptions = {
+  password: {
+    type: 'string',
+    placeholder: 'P',
+    describe: 'For --pkcs12 (default: a random one) and --encrypt-key; others may see it',
+  },
+  'password-file': { type: 'string', placeholder: 'F', describe: 'Its first line is the password' },
+} as const satisfies CommandSpec['options']
+
 export const installSpec = {
   name: 'install',
   summary: 'Create the local CA when there is none, and trust it everywhere',
@@ -68,6 +77,22 @@ export const issueSpec = {
     'key-file': { type: 'string', placeholder: 'F', describe: 'Where the private key goes' },
     'out-dir': { type: 'string', placeholder: 'DIR', describe: 'Directory for both files' },
     stdout: { type: 'boolean', describe: 'Print certificate, intermediate and key; write nothing' },
+    client: { type: 'boolean', describe: 'For a client that shows it to servers (mTLS)' },
+    csr: {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Sign the key of this certification request',
+    },
+    'self-signed': { type: 'boolean', describe: 'Sign it by its own key: trusted by nobody' },
+    pkcs12: { type: 'boolean', describe: 'Also a NAME.p12 for browsers and Java' },
+    'p12-file': { type: 'string', placeholder: 'F', describe: 'Where the .p12 goes' },
+    'legacy-pkcs12': { type: 'boolean', describe: 'A .p12 that old systems can read' },
+    der: { type: 'boolean', describe: 'Also the certificate alone in DER, NAME.der' },
+    'chain-file': { type: 'string', placeholder: 'F', describe: 'Also the intermediate alone' },
+    full: { type: 'boolean', describe: 'Also NAME-full.pem, certificate and key in one (HAProxy)' },
+    'encrypt-key': { type: 'boolean', describe: 'Encrypt the key file with a passphrase' },
+    ...passwordOptions,
+    'on-renew': { type: 'string', placeholder: 'COMMAND', describe: 'Run it after each renewal' },
     force: { type: 'boolean', describe: 'Replace files that are not ours' },
   },
   examples: [
@@ -80,7 +105,35 @@ export const issueSpec = {
 export const listSpec = {
   name: 'list',
   summary: 'Show the certificates that were issued',
-  options: { all: { type: 'boolean', describe: 'Replaced and expired ones too' } },
+  options: {
+    all: { type: 'boolean', describe: 'Replaced and expired ones too' },
+    due: { type: 'boolean', describe: 'Only those that are due for renewal' },
+    expired: { type: 'boolean', describe: 'Only those that have expired' },
+  },
+} as const satisfies CommandSpec
+
+export const renewSpec = {
+  name: 'renew',
+  summary: 'Re-issue certificates in place, keeping their keys',
+  positionals: '[NAME…]',
+  options: {
+    all: { type: 'boolean', describe: 'Every certificate on record' },
+    due: { type: 'boolean', describe: 'Those past two thirds of their life' },
+    rekey: { type: 'boolean', describe: 'Make a new key too' },
+  },
+  examples: ['rootling renew --due', 'rootling renew localhost', 'rootling renew --all --rekey'],
+} as const satisfies CommandSpec
+
+export const requestSpec = {
+  name: 'request',
+  summary: 'Make a key and a certification request (CSR) for another CA',
+  positionals: 'NAME…',
+  options: {
+    'key-type': { type: 'string', choices: keyTypes, describe: 'Kind of key; default p256' },
+    'csr-file': { type: 'string', placeholder: 'F', describe: 'Where the request goes; NAME.csr' },
+    'key-file': { type: 'string', placeholder: 'F', describe: 'Where the private key goes' },
+    force: { type: 'boolean', describe: 'Replace files that are there' },
+  },
 } as const satisfies CommandSpec
 
 export const caListSpec = {
@@ -159,6 +212,8 @@ export const commands: readonly TableRow[] = [
   { spec: issueSpec, load: async () => (await import('./commands/issue.ts')).issueCommand },
   { spec: statusSpec, load: async () => (await import('./commands/status.ts')).status },
   { spec: listSpec, load: async () => (await import('./commands/list.ts')).list },
+  { spec: renewSpec, load: async () => (await import('./commands/renew.ts')).renewCommand },
+  { spec: requestSpec, load: async () => (await import('./commands/request.ts')).request },
   { spec: serveSpec, load: async () => (await import('./commands/serve.ts')).serve },
   { spec: getSpec, load: async () => (await import('./commands/get.ts')).getCommand },
   { spec: uninstallSpec, load: async () => (await import('./commands/uninstall.ts')).uninstall },

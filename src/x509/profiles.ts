@@ -105,11 +105,40 @@ export function signServerLeaf(fields: LeafFields, signer: Signer): Buffer {
   const mail = fields.identifiers.some(({ type }) => type === 'email')
   const hosts = fields.identifiers.some(({ type }) => type !== 'email')
   const purposes = [...(hosts ? [oids.serverAuth] : []), ...(mail ? [oids.emailProtection] : [])]
+  return signLeaf(fields, distinguishedName(leafOrganization, null), purposes, signer)
+}
+
+/** A client's leaf: clientAuth alone, its common name a label without dots, for people to read. */
+export function signClientLeaf(fields: LeafFields, signer: Signer): Buffer {
+  const first = fields.identifiers[0]
+  const local = first?.type === 'email' ? first.value.slice(0, first.value.lastIndexOf('@')) : null
+  const label = local ?? (first?.type === 'dns' ? first.value : null)
+  const commonName = label === null ? null : label.replace(/^\*\./, '').replaceAll('.', '-')
+  const subject = distinguishedName(leafOrganization, commonName?.slice(0, 64) ?? null)
+  return signLeaf(fields, subject, [oids.clientAuth], signer)
+}
+
+/** Its own issuer: trusted by nobody who was not told so, and says so in its name. */
+export function signSelfSigned(
+  fields: LeafFields,
+  signer: Pick<Signer, 'algorithm' | 'key'>,
+): Buffer {
+  const name = distinguishedName('Rootling self-signed certificate (untrusted)', null)
+  const self = { ...signer, name, keyIdentifier: keyIdentifier(fields.spki) }
+  return signLeaf(fields, name, [oids.serverAuth], self)
+}
+
+function signLeaf(
+  fields: LeafFields,
+  subject: Buffer,
+  purposes: readonly Buffer[],
+  signer: Signer,
+): Buffer {
   const usage = fields.rsa ? [bit.digitalSignature, bit.keyEncipherment] : [bit.digitalSignature]
   return signCertificate(
     {
       ...fields,
-      subject: distinguishedName(leafOrganization, null),
+      subject,
       extensions: [
         extension.basicConstraints(false, null),
         extension.keyUsage(usage),

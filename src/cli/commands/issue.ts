@@ -1,57 +1,138 @@
 import { resolve } from 'node:path'
-import { issue } from '../../issue.ts'
+import { issue, type IssueRequest } from '../../issue.ts'
 import { RootlingError } from '../../errors.ts'
+import type { OutputPaths } from '../../output-files.ts'
+import type { CertificateRecord } from '../../storage/certificate-store.ts'
+import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
+import { readInput, readInputBytes } from '../read-input.ts'
 import type { issueSpec } from '../table.ts'
 
+type Arguments = ArgumentsOf<typeof issueSpec>
+
 /** `rootling issue NAME…`, also `rootling NAME…`. */
-export async function issueCommand(
-  args: ArgumentsOf<typeof issueSpec>,
-  { cwd, state, output, now }: Context,
-): Promise<ExitCode> {
-  const paths = {
-    outDir: resolve(cwd, args['out-dir'] ?? '.'),
-    certPath: optionalPath(cwd, args['cert-file']),
-    keyPath: optionalPath(cwd, args['key-file']),
+export async function issueCommand(args: Arguments, context: Context): Promise<ExitCode> {
+  const { state, output, now, cwd } = context
+  refuseContradictions(args)
+  const password = await readPassword(args, context)
+  const request: IssueRequest = {
+    names: args.positionals,
+    purpose: args.client === true ? 'client' : 'server',
+    keyType: args['key-type'],
+    days: args.days,
+    files: args.stdout === true ? null : outputPaths(args, cwd),
+    force: args.force,
+    csr: args.csr === undefined ? undefined : await readInputBytes(resolve(cwd, args.csr)),
+    selfSigned: args['self-signed'],
+    keyPassphrase: args['encrypt-key'] === true ? password : undefined,
+    pkcs12: wantsPkcs12(args)
+      ? { password: password ?? '', legacy: args['legacy-pkcs12'] === true }
+      : undefined,
+    onRenew: args['on-renew'],
   }
-  if (
-    args.stdout === true &&
-    (args['cert-file'] ?? args['key-file'] ?? args['out-dir']) !== undefined
-  )
-    throw new RootlingError('usage', '--stdout writes no files, so it takes no file names.', {
-      hint: 'Leave out --stdout, or --cert-file, --key-file and --out-dir',
-    })
-  const issued = await issue(
-    state,
-    {
-      names: args.positionals,
-      keyType: args['key-type'],
-      days: args.days,
-      files: args.stdout === true ? null : paths,
-      force: args.force,
-    },
-    now(),
-  )
-  for (const warning of issued.warnings) output.warn(warning)
-  const { record } = issued
+  const { record, chain, key, warnings } = await issue(state, request, now())
+  for (const warning of warnings) output.warn(warning)
+  if (args['self-signed'] === true)
+    output.warn('A self-signed certificate is trusted by nobody who was not told so.')
+  const certificate = describeRecord(record)
   if (args.stdout === true) {
-    const certificate = { ...describeRecord(record), cert: issued.chain, key: issued.key }
-    output.result((issued.chain + issued.key).trimEnd(), { certificate })
+    output.result((chain + (key ?? '')).trimEnd(), {
+      certificate: { ...certificate, cert: chain, key },
+    })
     return exitCodes.ok
   }
-  const files =
-    record.certPath === record.keyPath
-      ? `Certificate and key: ${record.certPath}`
-      : `Certificate: ${record.certPath}\nKey:         ${record.keyPath}`
   output.note(
     `Issued for ${describeIdentifiers(record.identifiers)}, good until ${shortDate(record.notAfter)}.`,
   )
-  output.result(files, { certificate: describeRecord(record) })
+  const made =
+    wantsPkcs12(args) && args.password === undefined && args['password-file'] === undefined
+  const secret = made ? { password } : {}
+  output.result(describeFiles(record, made ? password : undefined), { certificate, ...secret })
   return exitCodes.ok
 }
 
-function optionalPath(cwd: string, path: string | undefined): string | undefined {
-  return path === undefined ? undefined : resolve(cwd, path)
+function refuseContradictions(args: Arguments): void {
+  const files = ['cert-file', 'key-file', 'out-dir', 'p12-file', 'chain-file'] as const
+  const formats = ['pkcs12', 'der', 'full', 'encrypt-key'] as const
+  const named = [...files, ...formats].find((name) => args[name] !== undefined)
+  if (args.stdout === true && named !== undefined)
+    throw new RootlingError(
+      'usage',
+      `--stdout writes no files, so it does not go with --${named}.`,
+      {
+        hint: `Leave out --stdout or --${named}`,
+      },
+    )
+  const withoutKey = ['key-file', 'key-type', 'pkcs12', 'full', 'encrypt-key', 'p12-file'] as const
+  const keyed = withoutKey.find((name) => args[name] !== undefined)
+  if (args.csr !== undefined && keyed !== undefined)
+    throw new RootlingError(
+      'usage',
+      `With --csr the key is not here, so --${keyed} means nothing.`,
+      {
+        hint: `Leave out --${keyed}`,
+      },
+    )
+  if (args.client === true && args['self-signed'] === true)
+    throw new RootlingError('usage', 'No server trusts a self-signed client certificate.', {
+      hint: 'Leave out --self-signed',
+    })
+}
+
+const wantsPkcs12 = (args: Arguments): boolean =>
+  args.pkcs12 === true || args['p12-file'] !== undefined || args['legacy-pkcs12'] === true
+
+function outputPaths(args: Arguments, cwd: string): OutputPaths {
+  const at = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : resolve(cwd, path)
+  return {
+    outDir: resolve(cwd, args['out-dir'] ?? '.'),
+    certPath: at(args['cert-file']),
+    keyPath: at(args['key-file']),
+    extra: {
+      ...(args['chain-file'] === undefined ? {} : { chain: resolve(cwd, args['chain-file']) }),
+      ...(args.der === true ? { der: true as const } : {}),
+      ...(args.full === true ? { full: true as const } : {}),
+      ...(wantsPkcs12(args) ? { pkcs12: at(args['p12-file']) ?? (true as const) } : {}),
+    },
+  }
+}
+
+/** From its file, the option, the terminal; for PKCS #12 alone a random one is made. */
+async function readPassword(
+  args: Arguments,
+  { cwd, interactive }: Context,
+): Promise<string | undefined> {
+  if (!wantsPkcs12(args) && args['encrypt-key'] !== true) return undefined
+  if (args['password-file'] !== undefined) {
+    const [line = ''] = (await readInput(resolve(cwd, args['password-file']))).split(/\r?\n/)
+    if (line !== '') return line
+    throw new RootlingError('usage', `${args['password-file']} is empty.`, {
+      hint: 'Its first line is the password',
+    })
+  }
+  if (args.password !== undefined) return args.password
+  if (args['encrypt-key'] !== true) return (await import('../../x509/pkcs12.ts')).randomPassword()
+  if (interactive) return askSecret('Passphrase for the key: ')
+  throw new RootlingError('usage', '--encrypt-key needs a passphrase, and nobody can be asked.', {
+    hint: '--password-file FILE',
+  })
+}
+
+function describeFiles(record: CertificateRecord, password: string | undefined): string {
+  const { certPath, keyPath, extra = [] } = record
+  const titles = { chain: 'Chain', der: 'DER', full: 'Full', pkcs12: 'PKCS #12' } as const
+  const rows: [string, string][] =
+    certPath === keyPath
+      ? [['Certificate and key', certPath ?? '']]
+      : [
+          ['Certificate', certPath ?? ''],
+          ...(keyPath === null ? [] : [['Key', keyPath] as [string, string]]),
+        ]
+  for (const { format, path } of extra) rows.push([titles[format], path])
+  if (password !== undefined) rows.push(['Password', password])
+  const width = Math.max(...rows.map(([title]) => title.length)) + 2
+  return rows.map(([title, value]) => `${`${title}:`.padEnd(width)}${value}`).join('\n')
 }

@@ -1,5 +1,5 @@
-import { readRecord, type CertificateRecord } from '../../storage/certificate-store.ts'
-import { exists } from '../../storage/files.ts'
+import { standings, type Standing } from '../../standing.ts'
+import { readInventory, type CertificateRecord } from '../../storage/certificate-store.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
@@ -8,16 +8,14 @@ import type { listSpec } from '../table.ts'
 
 const day = 86_400_000
 
-type Standing = 'current' | 'replaced' | 'expired' | 'missing'
-
 /** `rootling list`: what was issued, the newest first. */
 export async function list(
   args: ArgumentsOf<typeof listSpec>,
   { state, output, now }: Context,
 ): Promise<ExitCode> {
   const at = now()
-  const rows = await standings(await readRecord(state), at)
-  const shown = args.all === true ? rows : rows.filter(({ standing }) => isOfUse(standing))
+  const rows = await standings(await readInventory(state), at)
+  const shown = rows.filter(({ standing }) => isAskedFor(standing, args))
   const certificates = shown.map(({ record, standing }) => ({
     ...describeRecord(record),
     standing,
@@ -25,48 +23,43 @@ export async function list(
   }))
   if (shown.length === 0) {
     output.result('', { certificates })
-    output.note('No certificates. Issue one: rootling issue localhost')
+    output.note(
+      rows.length === 0
+        ? 'No certificates. Issue one: rootling issue localhost'
+        : 'No such certificates. All of them: rootling list --all',
+    )
     return exitCodes.ok
   }
   const lines = shown.map(({ record, standing }) => [
     describeIdentifiers(record.identifiers),
     shortDate(record.notAfter),
-    standing === 'current' ? `${daysLeft(record, at)} days left` : standing,
+    standing === 'current' ? `${daysLeft(record, at)} days left` : words[standing],
+    record.purpose,
     record.keyType,
     record.certPath ?? '(printed)',
   ])
-  const header = ['NAMES', 'UNTIL', 'STANDING', 'KEY', 'FILE'].map((title) =>
-    output.style.bold(title),
-  )
+  const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'FILE']
+  const header = titles.map((title) => output.style.bold(title))
   output.result(table([header, ...lines]), { certificates })
   return exitCodes.ok
 }
 
-const isOfUse = (standing: Standing): boolean => standing === 'current' || standing === 'missing'
-
-/** Derived, never stored: a later certificate at the same path replaces an earlier one. */
-async function standings(
-  record: readonly CertificateRecord[],
-  now: Date,
-): Promise<{ record: CertificateRecord; standing: Standing }[]> {
-  const taken = new Set<string>()
-  const rows: { record: CertificateRecord; standing: Standing }[] = []
-  for (const entry of record.toReversed()) {
-    const replaced = entry.certPath !== null && taken.has(entry.certPath)
-    if (entry.certPath !== null) taken.add(entry.certPath)
-    rows.push({ record: entry, standing: await standingOf(entry, replaced, now) })
-  }
-  return rows
+const words: Record<Standing, string> = {
+  current: 'current',
+  due: 'due for renewal',
+  replaced: 'replaced',
+  expired: 'expired',
+  revoked: 'revoked',
+  missing: 'file is missing',
 }
 
-async function standingOf(
-  { certPath, notAfter }: CertificateRecord,
-  replaced: boolean,
-  now: Date,
-): Promise<Standing> {
-  if (replaced) return 'replaced'
-  if (new Date(notAfter) <= now) return 'expired'
-  return certPath === null || (await exists(certPath)) ? 'current' : 'missing'
+function isAskedFor(standing: Standing, args: ArgumentsOf<typeof listSpec>): boolean {
+  if (args.all === true) return true
+  if (args.due === true || args.expired === true)
+    return (
+      (args.due === true && standing === 'due') || (args.expired === true && standing === 'expired')
+    )
+  return standing !== 'replaced' && standing !== 'expired'
 }
 
 function daysLeft({ notAfter }: CertificateRecord, now: Date): number {

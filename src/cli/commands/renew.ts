@@ -1,0 +1,74 @@
+import { RootlingError } from '../../errors.ts'
+import { renew, type Renewal, type Selection } from '../../renew.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
+import { table } from '../output.ts'
+import type { renewSpec } from '../table.ts'
+
+/** `rootling renew`: new certificates in the files of the old ones. Exit 1 when one failed. */
+export async function renewCommand(
+  args: ArgumentsOf<typeof renewSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { state, output, now } = context
+  const renewals = await renew(state, selectionOf(args), { rekey: args.rekey }, now())
+  reportRenewals(renewals, context)
+  const hooksWell = await runHooks(renewals, context)
+  const failed = renewals.some(({ outcome }) => outcome === 'failed')
+  if (renewals.length === 0) output.note('No certificate is due for renewal.')
+  return failed || !hooksWell ? exitCodes.failed : exitCodes.ok
+}
+
+function selectionOf({ positionals, all, due }: ArgumentsOf<typeof renewSpec>): Selection {
+  const ways = [positionals.length > 0, all === true, due === true].filter(Boolean).length
+  if (ways !== 1)
+    throw new RootlingError(
+      'usage',
+      'Say which certificates: names, --all or --due, one of them.',
+      {
+        hint: 'rootling renew --due',
+      },
+    )
+  if (positionals.length > 0) return { which: 'named', names: positionals }
+  return { which: all === true ? 'all' : 'due' }
+}
+
+/** A line a certificate, and what was left behind. */
+export function reportRenewals(renewals: readonly Renewal[], { output }: Context): void {
+  const rows = renewals.map(({ previous, outcome, record, reason, hint }) => [
+    outcome === 'renewed' ? output.style.green('✓') : output.style.red('✗'),
+    describeIdentifiers(previous.identifiers),
+    outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
+    outcome === 'renewed' ? (previous.certPath ?? '') : (hint ?? ''),
+  ])
+  for (const { record } of renewals)
+    for (const { format, path } of record?.extra ?? [])
+      if (format === 'pkcs12')
+        output.warn(`${path} still holds the old certificate, since its password is not kept.`)
+  output.result(table(rows), {
+    renewals: renewals.map(({ previous, record, ...rest }) => ({
+      ...rest,
+      previous: describeRecord(previous),
+      ...(record === undefined ? {} : { certificate: describeRecord(record) }),
+    })),
+  })
+}
+
+/** Runs each renewed certificate's own command, as the person wrote it for a shell. */
+export async function runHooks(
+  renewals: readonly Renewal[],
+  { output, env }: Context,
+): Promise<boolean> {
+  const commands = new Set(renewals.flatMap(({ record }) => record?.onRenew ?? []))
+  let well = true
+  for (const command of commands) {
+    const { run, timeLimits } = await import('../../../platform/command.ts')
+    const options = { env, timeLimit: timeLimits.change }
+    const { exitCode, stderr } = await run('/bin/sh', ['-c', command], options)
+    if (exitCode === 0) output.note(`Ran: ${command}`)
+    else output.warn(`${command} failed with exit code ${exitCode}. ${stderr.trim().slice(0, 500)}`)
+    well &&= exitCode === 0
+  }
+  return well
+}

@@ -1,0 +1,37 @@
+import { createPrivateKey } from 'node:crypto'
+import { resolve } from 'node:path'
+import { RootlingError } from '../../errors.ts'
+import { parseNames } from '../../names.ts'
+import { fileBase } from '../../output-files.ts'
+import { exists, shellWord, writeFileAtomic } from '../../storage/files.ts'
+import { generateKeys } from '../../x509/keys.ts'
+import { encodePem } from '../../x509/pem.ts'
+import { makeRequest } from '../../x509/request.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import type { requestSpec } from '../table.ts'
+
+/** `rootling request NAME…`: a key and a CSR, for a CA that is not this one. */
+export async function request(
+  args: ArgumentsOf<typeof requestSpec>,
+  { cwd, state, output }: Context,
+): Promise<ExitCode> {
+  const identifiers = parseNames(args.positionals)
+  const base = fileBase(identifiers, 'server')
+  const csrPath = resolve(cwd, args['csr-file'] ?? `${base}.csr`)
+  const keyPath = resolve(cwd, args['key-file'] ?? `${base}-key.pem`)
+  for (const path of [csrPath, keyPath])
+    if (args.force !== true && (await exists(path)))
+      throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {
+        hint: 'Write elsewhere with --csr-file and --key-file, or replace it with --force',
+      })
+  const keys = await generateKeys(args['key-type'] ?? 'p256')
+  const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
+  const csr = encodePem('CERTIFICATE REQUEST', makeRequest({ identifiers, keys, key }))
+  const data = encodePem('PRIVATE KEY', keys.pkcs8)
+  await writeFileAtomic(keyPath, { data, mode: 0o600 }, state.owner)
+  await writeFileAtomic(csrPath, { data: csr, mode: 0o644 }, state.owner)
+  output.note(`To sign it here: rootling issue --csr ${shellWord(csrPath)}`)
+  output.result(`Request:  ${csrPath}\nKey:      ${keyPath}`, { csrPath, keyPath })
+  return exitCodes.ok
+}

@@ -1,0 +1,195 @@
+import { X509Certificate } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import { openSigner, readScopes, scopeFor, type Scope } from './authority.ts'
+import { RootlingError } from './errors.ts'
+import { extraFile, selfSignedScope } from './issue.ts'
+import { signLeaf } from './leaf.ts'
+import { exclusively, recordAndWrite, type OutputFile } from './pending.ts'
+import type { StateDirectory } from './paths.ts'
+import { currentCertificates, isDue } from './standing.ts'
+import { readInventory, type CertificateRecord } from './storage/certificate-store.ts'
+import { readPrivateText, readText } from './storage/files.ts'
+import { generateKeys, keyTypes, type KeyType } from './x509/keys.ts'
+import { encodePem, pemBlocks } from './x509/pem.ts'
+import { day } from './x509/profiles.ts'
+
+/** What became of one certificate. */
+export interface Renewal {
+  readonly previous: CertificateRecord
+  readonly outcome: 'renewed' | 'skipped' | 'failed'
+  /** The new one, with `renewed`. */
+  readonly record?: CertificateRecord
+  /** One sentence, with `skipped` and `failed`, and a hint where there is one. */
+  readonly reason?: string
+  readonly hint?: string
+}
+
+/** Which certificates: named by host, serial number or file, all, or those that are due. */
+export type Selection =
+  | { readonly which: 'all' | 'due' }
+  | { readonly which: 'named'; readonly names: readonly string[] }
+
+export interface RenewOptions {
+  /** A new key too; by default only the certificate's file changes, by one rename. */
+  readonly rekey?: boolean | undefined
+  /** Whether a certificate takes part; default: all that are selected. */
+  readonly only?: (record: CertificateRecord) => boolean
+}
+
+/**
+ * Re-issues tracked files in place, each with the lifetime that it had. One that fails does not
+ * stop the others. Throws `usage` when a name selects nothing.
+ */
+export async function renew(
+  state: StateDirectory,
+  selection: Selection,
+  options: RenewOptions,
+  now: Date,
+): Promise<Renewal[]> {
+  const inventory = await readInventory(state)
+  const tracked = currentCertificates(inventory.certificates).filter(
+    ({ certPath, scope }) => certPath !== null && scope !== selfSignedScope,
+  )
+  const selected = select(tracked, selection, now).filter(options.only ?? (() => true))
+  const scopes = await readScopes(state)
+  const renewals: Renewal[] = []
+  for (const previous of selected) {
+    if (inventory.revocations.has(previous.serialNumber))
+      renewals.push({
+        previous,
+        outcome: 'skipped',
+        reason: 'It was revoked.',
+        hint: `rootling issue ${previous.identifiers.map(({ value }) => value).join(' ')}`,
+      })
+    else renewals.push(await renewOne(state, previous, scopes, options, now))
+  }
+  return renewals
+}
+
+function select(
+  tracked: readonly CertificateRecord[],
+  selection: Selection,
+  now: Date,
+): CertificateRecord[] {
+  switch (selection.which) {
+    case 'all':
+      return [...tracked]
+    case 'due':
+      return tracked.filter((record) => isDue(record, now))
+    case 'named':
+      return [...new Set(selection.names.flatMap((name) => named(tracked, name)))]
+  }
+}
+
+function named(tracked: readonly CertificateRecord[], name: string): CertificateRecord[] {
+  const lower = name.toLowerCase().replaceAll(':', '')
+  const found = tracked.filter(
+    ({ identifiers, serialNumber, certPath }) =>
+      serialNumber === lower ||
+      certPath === name ||
+      identifiers.some(({ value }) => value === name.toLowerCase()),
+  )
+  if (found.length > 0) return found
+  throw new RootlingError('usage', `No certificate on record is for ${name}.`, {
+    hint: 'rootling list',
+  })
+}
+
+async function renewOne(
+  state: StateDirectory,
+  previous: CertificateRecord,
+  scopes: readonly Scope[],
+  options: RenewOptions,
+  now: Date,
+): Promise<Renewal> {
+  try {
+    return await reissue(state, previous, scopes, options, now)
+  } catch (error) {
+    if (!(error instanceof RootlingError)) throw error
+    const { message: reason, hint } = error
+    return { previous, outcome: 'failed', reason, ...(hint === undefined ? {} : { hint }) }
+  }
+}
+
+async function reissue(
+  state: StateDirectory,
+  previous: CertificateRecord,
+  scopes: readonly Scope[],
+  { rekey = false }: RenewOptions,
+  now: Date,
+): Promise<Renewal> {
+  const { identifiers, purpose, keyType, certPath, keyPath } = previous
+  if (certPath === null) return { previous, outcome: 'skipped', reason: 'It has no file.' }
+  const scope = scopeFor(scopes, identifiers)
+  const signer = await openSigner(state, scope, now)
+  return exclusively(state, async () => {
+    const standing = await standingFile(certPath, previous)
+    if ('reason' in standing) return { previous, outcome: 'skipped', ...standing }
+    const keys = rekey ? await newKeys(previous) : null
+    const spki = keys?.spki ?? standing.spki
+    const days = Math.round((Date.parse(previous.notAfter) - Date.parse(previous.notBefore)) / day)
+    const leaf = signLeaf({ identifiers, purpose, spki, keyType, days }, scope, signer, now)
+    const oldKey = await keyText(state, previous, keys === null)
+    const key = keys === null ? oldKey : encodePem('PRIVATE KEY', keys.pkcs8)
+    const files: OutputFile[] = []
+    if (keys !== null && keyPath !== null && keyPath !== certPath)
+      files.push({ path: keyPath, data: key, ...(await ownerOf(keyPath, 0o600)) })
+    const data = certPath === keyPath ? leaf.chain + key : leaf.chain
+    files.push({ path: certPath, data, ...(await ownerOf(certPath, 0o644)) })
+    for (const extra of previous.extra ?? [])
+      if (extra.format !== 'pkcs12') files.push(await keepOwner(extraFile(extra, leaf, key)))
+    const { serialNumber: _old, ...rest } = previous
+    const record: CertificateRecord = { ...rest, ...leaf.facts }
+    await recordAndWrite(state, record, files)
+    return { previous, record, outcome: 'renewed' }
+  })
+}
+
+/** The certificate in the file, when it is the one on record. */
+async function standingFile(
+  path: string,
+  { serialNumber }: CertificateRecord,
+): Promise<{ spki: Buffer } | { reason: string; hint?: string }> {
+  const text = await readText(path)
+  if (text === null) return { reason: `${path} is gone.`, hint: 'rootling issue makes it anew' }
+  try {
+    const certificate = new X509Certificate(text)
+    if (certificate.serialNumber.toLowerCase().padStart(32, '0') === serialNumber)
+      return { spki: certificate.publicKey.export({ type: 'spki', format: 'der' }) }
+  } catch {
+    // No certificate at all: the same sentence.
+  }
+  return { reason: `${path} was changed by something else since.`, hint: 'rootling issue --force' }
+}
+
+async function newKeys({ keyType, keyPath }: CertificateRecord): ReturnType<typeof generateKeys> {
+  const type = keyTypes.find((known): known is KeyType => known === keyType)
+  if (type !== undefined && keyPath !== null) return generateKeys(type)
+  throw new RootlingError('usage', 'A certificate of a request keeps the key of its request.', {
+    hint: 'Leave out --rekey',
+  })
+}
+
+/** The key's PEM where a file holds it beside the certificate; an empty text where none does. */
+async function keyText(
+  state: StateDirectory,
+  { certPath, keyPath, extra = [] }: CertificateRecord,
+  keep: boolean,
+): Promise<string> {
+  const needed = certPath === keyPath || extra.some(({ format }) => format === 'full')
+  if (!keep || !needed || keyPath === null) return ''
+  const blocks = pemBlocks((await readPrivateText(keyPath, state.owner)) ?? '')
+  return blocks.find(({ label }) => label.endsWith('PRIVATE KEY'))?.text ?? ''
+}
+
+async function keepOwner(file: OutputFile): Promise<OutputFile> {
+  return { ...file, ...(await ownerOf(file.path, file.mode)) }
+}
+
+/** The owner and mode that a file has; where there is none, `mode`. */
+async function ownerOf(path: string, mode: number): Promise<Pick<OutputFile, 'mode' | 'owner'>> {
+  const info = await stat(path).catch(() => null)
+  if (info === null) return { mode }
+  const { uid, gid } = info
+  return { mode: info.mode & 0o777, ...(process.geteuid?.() === 0 ? { owner: { uid, gid } } : {}) }
+}

@@ -1,0 +1,39 @@
+import type { CertificateRecord, Inventory } from './storage/certificate-store.ts'
+import { exists } from './storage/files.ts'
+
+/** How a certificate on record stands; derived, never stored. */
+export type Standing = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
+
+/** The newest certificate of each file, and those without one, oldest first. */
+export function currentCertificates(record: readonly CertificateRecord[]): CertificateRecord[] {
+  const newest = new Map<string, CertificateRecord>()
+  for (const entry of record) if (entry.certPath !== null) newest.set(entry.certPath, entry)
+  return record.filter((entry) => entry.certPath === null || newest.get(entry.certPath) === entry)
+}
+
+/** Two thirds of the lifetime have passed. */
+export function isDue({ notBefore, notAfter }: CertificateRecord, now: Date): boolean {
+  const begin = Date.parse(notBefore)
+  return now.getTime() >= begin + ((Date.parse(notAfter) - begin) * 2) / 3
+}
+
+/** Every certificate with its standing, the newest first. */
+export async function standings(
+  { certificates, revocations }: Inventory,
+  now: Date,
+): Promise<{ record: CertificateRecord; standing: Standing }[]> {
+  const current = new Set(currentCertificates(certificates))
+  return Promise.all(
+    certificates.toReversed().map(async (record) => {
+      if (!current.has(record)) return { record, standing: 'replaced' as const }
+      if (revocations.has(record.serialNumber)) return { record, standing: 'revoked' as const }
+      return { record, standing: await standingOf(record, now) }
+    }),
+  )
+}
+
+async function standingOf(record: CertificateRecord, now: Date): Promise<Standing> {
+  if (new Date(record.notAfter) <= now) return 'expired'
+  if (record.certPath !== null && !(await exists(record.certPath))) return 'missing'
+  return isDue(record, now) ? 'due' : 'current'
+}
