@@ -8,6 +8,8 @@ import {
   rootPath,
   scopeNames,
   scopePath,
+  scopesAside,
+  type Aside,
 } from './storage/authority-store.ts'
 import type { Signer } from './x509/certificate.ts'
 import type { Identifier } from './x509/identifier.ts'
@@ -37,15 +39,33 @@ export async function readScopes(state: StateDirectory): Promise<Scope[]> {
   return Promise.all((await scopeNames(state)).map((name) => openScope(state, name)))
 }
 
+/** The scopes that an unfinished rotation keeps aside; damaged ones are left out. */
+export async function readScopesAside(state: StateDirectory): Promise<Scope[]> {
+  const scopes: Scope[] = []
+  for (const { name, aside } of await scopesAside(state))
+    scopes.push(
+      ...(await openScope(state, name, aside).then(
+        (scope) => [scope],
+        () => [],
+      )),
+    )
+  return scopes
+}
+
 /** One scope, checked as far as its public half goes. */
-export async function openScope(state: StateDirectory, name: string): Promise<Scope> {
-  const { scope, root, intermediate } = await readScope(state, name)
+export async function openScope(
+  state: StateDirectory,
+  name: string,
+  aside: Aside | '' = '',
+): Promise<Scope> {
+  const { scope, root, intermediate } = await readScope(state, name, aside)
+  const directory = scopePath(state, name + aside)
   return {
     direct: root === intermediate,
     ...scope,
-    root: parseStored(root, `${scopePath(state, name)}/root.pem`, name),
-    intermediate: parseStored(intermediate, `${scopePath(state, name)}/intermediate.pem`, name),
-    rootPath: rootPath(state, name),
+    root: parseStored(root, `${directory}/root.pem`, name),
+    intermediate: parseStored(intermediate, `${directory}/intermediate.pem`, name),
+    rootPath: rootPath(state, name + aside),
     issuerName: Buffer.from(scope.issuerName, 'base64'),
     issuerKeyIdentifier: Buffer.from(scope.issuerKeyIdentifier, 'hex'),
   }
@@ -132,7 +152,7 @@ export async function openSigner(state: StateDirectory, scope: Scope, now: Date)
   const end = scope.intermediate.validTo
   if (new Date(end) <= now)
     throw new RootlingError('issuer-expired', `The scope ${scope.name} ended on ${end}.`, {
-      hint: `rootling ca forget ${scope.name}; rootling install`,
+      hint: `rootling ca rotate ${scope.name}`,
     })
   const path = `${scopePath(state, scope.name)}/intermediate-key.pem`
   const key = parseKey(await readScopeKey(state, scope.name), path, scope.name)
@@ -148,4 +168,13 @@ function parseKey(pem: string, path: string, name: string): KeyObject {
   } catch (error) {
     throw damaged(path, name, error)
   }
+}
+
+/** A sentence for the person when a scope ends within 90 days; `null`: it does not. */
+export function expiryWarning({ name, intermediate, root }: Scope, now: Date): string | null {
+  const end = Math.min(Date.parse(root.validTo), Date.parse(intermediate.validTo))
+  const days = Math.floor((end - now.getTime()) / 86_400_000)
+  if (days >= 90) return null
+  const when = days < 0 ? 'has ended' : `ends in ${days} days`
+  return `The scope ${name} ${when}. To replace it without a gap: rootling ca rotate ${name}`
 }

@@ -18,6 +18,8 @@ export interface ScopePlan {
   readonly permitted: readonly string[]
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
+  /** The authority's name, for people who tell roots apart; absent: the default one's. */
+  readonly authority?: string | undefined
 }
 
 /**
@@ -26,11 +28,11 @@ export interface ScopePlan {
  */
 export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles> {
   const validity = authorityValidity(now)
-  const { constraints } = plan
+  const { name, permitted, constraints } = plan
   const rootKeys = await generateKeys('p256')
   const keys = await generateKeys('p256')
-  const root = signerOf(rootKeys, rootName(hashOf(rootKeys)))
-  const issuerName = intermediateName(hashOf(keys))
+  const root = signerOf(rootKeys, rootName(hashOf(rootKeys), plan.authority))
+  const issuerName = intermediateName(hashOf(keys), plan.authority)
   const rootFields = { name: root.name, spki: rootKeys.spki, constraints, ...validity }
   const issuerFields = { name: issuerName, spki: keys.spki, constraints, ...validity }
   const rootDer = signRoot(rootFields, root)
@@ -42,7 +44,9 @@ export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles>
   rootKeys.pkcs8.fill(0)
   return {
     scope: {
-      ...plan,
+      name,
+      permitted,
+      constraints,
       created: now.toISOString(),
       issuerName: issuerName.toString('base64'),
       issuerKeyIdentifier: keyIdentifier(keys.spki).toString('hex'),

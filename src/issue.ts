@@ -1,5 +1,12 @@
 import { createHash, createPrivateKey } from 'node:crypto'
-import { openSigner, readScopes, scopeFor, type Scope } from './authority.ts'
+import {
+  expiryWarning,
+  openSigner,
+  readScopes,
+  readScopesAside,
+  scopeFor,
+  type Scope,
+} from './authority.ts'
 import { RootlingError } from './errors.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
 import { checkDays, namesWarnings, parseNames } from './names.ts'
@@ -72,6 +79,9 @@ export async function issue(
     request.selfSigned === true
       ? signSelf(subject, days, now)
       : await signByScope(state, { ...subject, purpose, days }, scopes, now)
+  const scope = scopes.find(({ name }) => name === leaf.facts.scope)
+  const ending = scope === undefined ? null : expiryWarning(scope, now)
+  if (ending !== null) warnings.push(ending)
   if (leaf.shortened) warnings.push(`It ends with its issuer, on ${leaf.facts.notAfter}.`)
   if (keyType === 'ed25519') warnings.push('Chromium and Firefox refuse Ed25519 certificates.')
   const key = keys === null ? null : encodePem('PRIVATE KEY', keys.pkcs8)
@@ -87,7 +97,8 @@ export async function issue(
   }
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   await exclusively(state, async () => {
-    if (paths !== null && request.force !== true) await refuseForeign(paths, scopes)
+    if (paths !== null && request.force !== true)
+      await refuseForeign(paths, [...scopes, ...(await readScopesAside(state))])
     await recordAndWrite(state, record, files)
   })
   return { record, chain: leaf.chain, key, warnings }

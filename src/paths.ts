@@ -1,5 +1,5 @@
 import envPaths from 'env-paths'
-import { isAbsolute, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { RootlingError } from './errors.ts'
 
 /** Where the authority, the record and the lock live, and who is to own what is written there. */
@@ -7,6 +7,8 @@ export interface StateDirectory {
   readonly path: string
   /** With sudo the person who typed it; `null`: files keep this process's owner. */
   readonly owner: Owner | null
+  /** The authority's own name, where it is not the default one; it stands in its roots' names. */
+  readonly authority?: string
 }
 
 export interface Owner {
@@ -14,17 +16,29 @@ export interface Owner {
   readonly gid: number
 }
 
-/** env-paths' data directory for this user; `ROOTLING_HOME` overrides it. */
+/**
+ * env-paths' data directory for this user; `ROOTLING_HOME` overrides it. Named authorities lie
+ * beside the default one, each whole in a directory of its own.
+ */
 export function stateDirectory(
   env: Readonly<Record<string, string | undefined>> = process.env,
   owner: Owner | null = null,
+  authority?: string,
 ): StateDirectory {
-  const override = env['ROOTLING_HOME']
-  if (override === undefined || override === '')
-    return { path: envPaths('rootling', { suffix: '' }).data, owner }
-  if (!isAbsolute(override))
-    throw new RootlingError('usage', `ROOTLING_HOME must be an absolute path, not ${override}.`, {
-      hint: `export ROOTLING_HOME=${resolve(override)}`,
+  const path = baseDirectory(env)
+  if (authority === undefined) return { path, owner }
+  if (!/^[a-z0-9][a-z0-9-]{0,30}$/.test(authority))
+    throw new RootlingError('usage', `--ca ${authority} cannot be the name of an authority.`, {
+      hint: 'Use lower-case letters, digits and hyphens: --ca work',
     })
-  return { path: override, owner }
+  return { path: join(path, 'authorities', authority), owner, authority }
+}
+
+function baseDirectory(env: Readonly<Record<string, string | undefined>>): string {
+  const override = env['ROOTLING_HOME']
+  if (override === undefined || override === '') return envPaths('rootling', { suffix: '' }).data
+  if (isAbsolute(override)) return override
+  throw new RootlingError('usage', `ROOTLING_HOME must be an absolute path, not ${override}.`, {
+    hint: `export ROOTLING_HOME=${resolve(override)}`,
+  })
 }

@@ -33,7 +33,7 @@ export interface RenewOptions {
   /** A new key too; by default only the certificate's file changes, by one rename. */
   readonly rekey?: boolean | undefined
   /** Whether a certificate takes part; default: all that are selected. */
-  readonly only?: (record: CertificateRecord) => boolean
+  readonly only?: (record: CertificateRecord) => Promise<boolean>
 }
 
 /**
@@ -50,10 +50,10 @@ export async function renew(
   const tracked = currentCertificates(inventory.certificates).filter(
     ({ certPath, scope }) => certPath !== null && scope !== selfSignedScope,
   )
-  const selected = select(tracked, selection, now).filter(options.only ?? (() => true))
   const scopes = await readScopes(state)
   const renewals: Renewal[] = []
-  for (const previous of selected) {
+  for (const previous of select(tracked, selection, now)) {
+    if (options.only !== undefined && !(await options.only(previous))) continue
     if (inventory.revocations.has(previous.serialNumber))
       renewals.push({
         previous,

@@ -83,7 +83,8 @@ async function addScope(
   now: Date,
 ): Promise<Scope> {
   await markAsCache(state)
-  if (await createScope(state, await makeScope(plan, now))) return openScope(state, plan.name)
+  if (await createScope(state, await makeScope({ ...plan, authority: state.authority }, now)))
+    return openScope(state, plan.name)
   throw new RootlingError('scope-exists', `A scope named ${plan.name} permits something else.`, {
     hint: `Choose another name with --name, or: rootling ca forget ${shellWord(plan.name)}`,
   })

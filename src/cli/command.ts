@@ -33,6 +33,11 @@ type ValueOf<O extends OptionSpec> = O extends { array: true } ? Single<O>[] : S
 
 export const globalOptions = {
   json: { type: 'boolean', describe: 'Print the result as JSON on stdout' },
+  ca: {
+    type: 'string',
+    placeholder: 'NAME',
+    describe: 'Another authority, kept apart by its name',
+  },
   quiet: { type: 'boolean', describe: 'Print no notes, only results and errors', alias: 'q' },
 } as const satisfies CommandSpec['options']
 

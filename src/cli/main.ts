@@ -66,7 +66,8 @@ function looksLikeName(word: string): boolean {
 async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCode> {
   const body = (await row.load()) as CommandBody<CommandSpec>
   const owner = await adoptCaller()
-  const state = stateDirectory(process.env, owner)
+  const authority = typeof parsed['ca'] === 'string' ? parsed['ca'] : undefined
+  const state = stateDirectory(process.env, owner, authority)
   await settleInterrupted(state)
   return body(parsed as ArgumentsOf<CommandSpec>, {
     env: process.env,

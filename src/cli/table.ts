@@ -165,6 +165,77 @@ export const caForgetSpec = {
   options: storeOptions,
 } as const satisfies CommandSpec
 
+export const caRotateSpec = {
+  name: 'ca rotate',
+  summary: 'Replace a scope’s root and intermediate without a gap',
+  positionals: '[SCOPE]',
+  options: storeOptions,
+  examples: ['rootling ca rotate', 'rootling ca rotate work'],
+} as const satisfies CommandSpec
+
+export const caImportSpec = {
+  name: 'ca import',
+  summary: 'Adopt an existing CA, such as mkcert’s, with its key',
+  options: {
+    cert: { type: 'string', placeholder: 'F', describe: 'Its certificate; default: mkcert’s' },
+    key: { type: 'string', placeholder: 'F', describe: 'Its private key; default: mkcert’s' },
+    name: { type: 'string', placeholder: 'SCOPE', describe: 'Name of the scope' },
+    'password-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line is the key’s passphrase',
+    },
+  },
+  examples: ['rootling ca import', 'rootling ca import --cert rootCA.pem --key rootCA-key.pem'],
+} as const satisfies CommandSpec
+
+export const caExportSpec = {
+  name: 'ca export',
+  summary: 'Write a root for others: phones, containers, Java',
+  positionals: '[SCOPE]',
+  options: {
+    format: {
+      type: 'string',
+      choices: ['pem', 'der', 'pkcs12', 'jks'] as const,
+      describe: 'Default pem; pkcs12 and jks are Java trust stores, password changeit',
+    },
+    out: {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'File to write; PEM goes to stdout without',
+    },
+  },
+  examples: ['rootling ca export > root.pem', 'rootling ca export --format jks --out trust.jks'],
+} as const satisfies CommandSpec
+
+export const caPathSpec = {
+  name: 'ca path',
+  summary: 'Print where a root’s PEM file is',
+  positionals: '[SCOPE]',
+  options: {},
+} as const satisfies CommandSpec
+
+export const caDeleteSpec = {
+  name: 'ca delete',
+  summary: 'Uninstall everything and delete the CA, its keys and record',
+  options: storeOptions,
+} as const satisfies CommandSpec
+
+export const trustSpec = {
+  name: 'trust',
+  summary: 'Trust a teammate’s public root, checked by its fingerprint',
+  positionals: 'FILE|URL',
+  options: {
+    fingerprint: {
+      type: 'string',
+      placeholder: 'SHA256',
+      describe: 'What the root must be; needed where nobody can be asked',
+    },
+    ...storeOptions,
+  },
+  examples: ['rootling trust ada-root.pem --fingerprint 84595e78…'],
+} as const satisfies CommandSpec
+
 export const serveSpec = {
   name: 'serve',
   summary: 'Serve a page or a directory over HTTPS',
@@ -219,5 +290,11 @@ export const commands: readonly TableRow[] = [
   { spec: uninstallSpec, load: async () => (await import('./commands/uninstall.ts')).uninstall },
   { spec: caListSpec, load: async () => (await import('./commands/ca-list.ts')).caList },
   { spec: caPermitSpec, load: async () => (await import('./commands/ca-permit.ts')).caPermit },
+  { spec: trustSpec, load: async () => (await import('./commands/trust.ts')).trust },
+  { spec: caRotateSpec, load: async () => (await import('./commands/ca-rotate.ts')).caRotate },
+  { spec: caImportSpec, load: async () => (await import('./commands/ca-import.ts')).caImport },
+  { spec: caExportSpec, load: async () => (await import('./commands/ca-export.ts')).caExport },
+  { spec: caPathSpec, load: async () => (await import('./commands/ca-export.ts')).caPath },
+  { spec: caDeleteSpec, load: async () => (await import('./commands/uninstall.ts')).caDelete },
   { spec: caForgetSpec, load: async () => (await import('./commands/ca-forget.ts')).caForget },
 ]

@@ -1,10 +1,11 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import {
   createDirectoryAtomic,
+  exists,
   hasCode,
   makePrivateDirectory,
   readPrivateText,
@@ -12,6 +13,8 @@ import {
   removeDirectoryAtomic,
   shellWord,
   sweepLeftovers,
+  syncDirectory,
+  unwritable,
   type FileContents,
 } from './files.ts'
 
@@ -34,8 +37,8 @@ export interface ScopeFiles {
   /** PEM. */
   readonly root: string
   readonly intermediate: string
-  /** The root's only CRL, DER: empty, and good until the root's end. */
-  readonly rootCrl: Buffer
+  /** The root's only CRL, DER: empty, and good until the root's end; `null`: none was made. */
+  readonly rootCrl: Buffer | null
   /** PKCS #8 PEM. */
   readonly intermediateKey: string
 }
@@ -46,22 +49,33 @@ export const scopePath = (state: StateDirectory, name: string): string =>
 export const rootPath = (state: StateDirectory, name: string): string =>
   join(scopePath(state, name), 'root.pem')
 
+/** What a rotation keeps beside a scope: the one that comes, the one that goes. */
+export type Aside = '.next' | '.old'
+export const asides: readonly Aside[] = ['.next', '.old']
+
 /** Letters, digits and hyphens: the name is a directory's. */
 export function isScopeName(name: string): boolean {
   return /^[a-z0-9](?:[a-z0-9-]{0,62})$/.test(name)
 }
 
-/** Writes a scope as a unit; `false`: one of that name exists. Only for whoever holds the lock. */
-export async function createScope(state: StateDirectory, files: ScopeFiles): Promise<boolean> {
+/**
+ * Writes a scope as a unit; `false`: one of that name exists. Only for whoever holds the lock.
+ * `directory` is its own name, or where a rotation keeps it aside.
+ */
+export async function createScope(
+  state: StateDirectory,
+  files: ScopeFiles,
+  directory = files.scope.name,
+): Promise<boolean> {
   await makePrivateDirectory(scopesOf(state), state.owner)
   const contents: Record<string, FileContents> = {
     'scope.json': { data: `${JSON.stringify(files.scope, null, 2)}\n`, mode: 0o644 },
     'root.pem': { data: files.root, mode: 0o644 },
-    'root.crl': { data: files.rootCrl, mode: 0o644 },
+    ...(files.rootCrl === null ? {} : { 'root.crl': { data: files.rootCrl, mode: 0o644 } }),
     'intermediate.pem': { data: files.intermediate, mode: 0o644 },
     'intermediate-key.pem': { data: files.intermediateKey, mode: 0o600 },
   }
-  return createDirectoryAtomic(scopePath(state, files.scope.name), contents, state.owner)
+  return createDirectoryAtomic(scopePath(state, directory), contents, state.owner)
 }
 
 /** Only for whoever holds the lock; absent is success. */
@@ -88,8 +102,9 @@ export async function scopeNames(state: StateDirectory): Promise<string[]> {
 export async function readScope(
   state: StateDirectory,
   name: string,
+  aside: Aside | '' = '',
 ): Promise<Omit<ScopeFiles, 'intermediateKey' | 'rootCrl'>> {
-  const directory = scopePath(state, name)
+  const directory = scopePath(state, name + aside)
   const read = async (file: string): Promise<string> =>
     (await readText(join(directory, file), 1024 * 1024)) ?? missing(directory, file, name)
   const [json, root, intermediate] = await Promise.all(
@@ -107,10 +122,48 @@ export async function readScopeKey(state: StateDirectory, name: string): Promise
   return key ?? missing(directory, 'intermediate-key.pem', name)
 }
 
-/** Whether anything to sweep or finish could be here; cheap enough for every command. */
+/** Deletes what dead writers left, and finishes a switch of scopes. Only under the lock. */
 export async function sweepScopes(state: StateDirectory): Promise<void> {
   await sweepLeftovers(scopesOf(state))
   await sweepLeftovers(state.path)
+  for (const entry of await readdir(scopesOf(state)).catch(() => []))
+    if (entry.endsWith('.old')) await finishSwitch(state, entry.slice(0, -'.old'.length))
+}
+
+/** The scopes that a rotation keeps aside: name and which. */
+export async function scopesAside(
+  state: StateDirectory,
+): Promise<{ name: string; aside: Aside }[]> {
+  const entries = await readdir(scopesOf(state)).catch(() => [])
+  return entries.flatMap((entry) =>
+    asides
+      .filter((aside) => entry.endsWith(aside))
+      .map((aside) => ({ name: entry.slice(0, -aside.length), aside })),
+  )
+}
+
+/** Puts the scope that a rotation made in the old one's place. Only under the lock. */
+export async function switchScope(state: StateDirectory, name: string): Promise<void> {
+  const path = scopePath(state, name)
+  try {
+    await rename(path, `${path}.old`)
+    await syncDirectory(scopesOf(state))
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+  await finishSwitch(state, name)
+}
+
+/** Two renames make a switch; a kill between them leaves the second to the next command. */
+async function finishSwitch(state: StateDirectory, name: string): Promise<void> {
+  const path = scopePath(state, name)
+  if ((await exists(path)) || !(await exists(`${path}.next`))) return
+  try {
+    await rename(`${path}.next`, path)
+    await syncDirectory(scopesOf(state))
+  } catch (error) {
+    throw unwritable(path, error)
+  }
 }
 
 function parseScope(json: string): StoredScope | null {

@@ -46,10 +46,15 @@ function wholeSeconds(milliseconds: number): Date {
 }
 
 /** Subjects by key, so that no two authorities look alike in a trust store's list. */
-export const rootName = (keyHash: string): Buffer =>
-  distinguishedName(rootOrganization, `Rootling root ${keyHash.slice(0, 8)}`)
-export const intermediateName = (keyHash: string): Buffer =>
-  distinguishedName(rootOrganization, `Rootling issuing ${keyHash.slice(0, 8)}`)
+export const rootName = (keyHash: string, authority?: string): Buffer =>
+  authorityName('root', keyHash, authority)
+export const intermediateName = (keyHash: string, authority?: string): Buffer =>
+  authorityName('issuing', keyHash, authority)
+
+function authorityName(role: string, keyHash: string, authority: string | undefined): Buffer {
+  const words = ['Rootling', role, authority, keyHash.slice(0, 8)]
+  return distinguishedName(rootOrganization, words.filter(Boolean).join(' '))
+}
 
 export interface AuthorityFields extends Validity {
   readonly name: Buffer

@@ -1,5 +1,5 @@
 import type { TrustAnchor } from '../../../platform/trust-store.ts'
-import { readScopes } from '../../authority.ts'
+import { readScopes, readScopesAside } from '../../authority.ts'
 import { RootlingError } from '../../errors.ts'
 import { deleteAuthority } from '../../scopes.ts'
 import { exists } from '../../storage/files.ts'
@@ -8,7 +8,7 @@ import { findInstalledAnchors, uninstallAnchors, type StoreOutcome } from '../..
 import { confirm } from '../ask.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import type { uninstallSpec } from '../table.ts'
+import type { caDeleteSpec, uninstallSpec } from '../table.ts'
 import {
   anchorOf,
   changeExitCode,
@@ -29,7 +29,7 @@ export async function uninstall(
   context: Context,
 ): Promise<ExitCode> {
   const { state, output, interactive } = context
-  const scopes = await readScopes(state)
+  const scopes = [...(await readScopes(state)), ...(await readScopesAside(state))]
   const found = await openStores(args, context, scopes)
   const ours = scopes.map(anchorOf)
   const others = (await findInstalledAnchors(found.stores)).filter(
@@ -55,6 +55,14 @@ export async function uninstall(
     output.note('The certificate authority was kept, since a store still holds its root.')
   output.result(outcomeTable(outcomes, output), { deleted, stores: outcomes })
   return code
+}
+
+/** `rootling ca delete`: another name for `uninstall --delete-ca`. */
+export async function caDelete(
+  args: ArgumentsOf<typeof caDeleteSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  return uninstall({ ...args, 'delete-ca': true }, context)
 }
 
 async function askFirst(anchors: readonly TrustAnchor[], deleting: boolean): Promise<void> {

@@ -1,0 +1,113 @@
+import { X509Certificate } from 'node:crypto'
+import { fingerprintOf, openScope } from './authority.ts'
+import { RootlingError } from './errors.ts'
+import type { StateDirectory } from './paths.ts'
+import { exclusively } from './pending.ts'
+import type { Created } from './scopes.ts'
+import { createScope, isScopeName, scopeNames } from './storage/authority-store.ts'
+import { markAsCache } from './storage/lock.ts'
+import {
+  nameConstraintsOf,
+  readCertificateParts,
+  subjectKeyIdentifierOf,
+} from './x509/certificate-reader.ts'
+import { keyIdentifier, signatureAlgorithmOf } from './x509/keys.ts'
+import { encodePem } from './x509/pem.ts'
+import { readPrivateKey } from './x509/private-key.ts'
+
+export interface AdoptRequest {
+  /** PEM or DER, and what to call it in sentences. */
+  readonly certificate: Buffer
+  readonly certificateFile: string
+  /** PEM: PKCS #8, SEC1 or PKCS #1. */
+  readonly key: string
+  readonly keyFile: string
+  readonly passphrase?: string | undefined
+  /** Default: `local` where there is no such scope yet, else `imported`. */
+  readonly name?: string | undefined
+}
+
+/**
+ * Takes an existing root and its key as a scope that signs leaves directly, so that what trusts it
+ * goes on trusting. Throws `bad-certificate`, `bad-key`, `scope-exists`.
+ */
+export async function adoptRoot(
+  state: StateDirectory,
+  request: AdoptRequest,
+  now: Date,
+): Promise<Created> {
+  const root = readRoot(request.certificate, request.certificateFile, now)
+  const key = readPrivateKey(request.key, request.passphrase)
+  if (!root.checkPrivateKey(key))
+    throw new RootlingError(
+      'bad-key',
+      `${request.keyFile} is not the key of ${request.certificateFile}.`,
+      {
+        hint: 'Name the two files that belong together',
+      },
+    )
+  if (signatureAlgorithmOf(key) === null)
+    throw new RootlingError('bad-key', `${request.keyFile} is of a kind that cannot sign here.`, {
+      hint: 'RSA, P-256, P-384 and Ed25519 keys can',
+    })
+  return exclusively(state, async () => {
+    const names = await scopeNames(state)
+    const name = request.name ?? (names.includes('local') ? 'imported' : 'local')
+    if (!isScopeName(name))
+      throw new RootlingError('usage', `${name} cannot be the name of a scope.`, {
+        hint: 'Use lower-case letters, digits and hyphens: --name imported',
+      })
+    for (const existing of names) {
+      const scope = await openScope(state, existing)
+      if (fingerprintOf(scope.root) === fingerprintOf(root)) return { scope, created: false }
+    }
+    const parts = readCertificateParts(root.raw)
+    const spki = root.publicKey.export({ type: 'spki', format: 'der' })
+    const pem = root.toString()
+    await markAsCache(state)
+    const made = await createScope(state, {
+      scope: {
+        name,
+        created: now.toISOString(),
+        permitted: [],
+        constraints: nameConstraintsOf(parts),
+        issuerName: parts.subject.toString('base64'),
+        issuerKeyIdentifier: (subjectKeyIdentifierOf(parts) ?? keyIdentifier(spki)).toString('hex'),
+      },
+      root: pem,
+      intermediate: pem,
+      rootCrl: null,
+      intermediateKey: encodePem('PRIVATE KEY', key.export({ type: 'pkcs8', format: 'der' })),
+    })
+    if (made) return { scope: await openScope(state, name), created: true }
+    throw new RootlingError('scope-exists', `There is a scope named ${name} already.`, {
+      hint: 'Choose another name: --name imported',
+    })
+  })
+}
+
+/** A certificate that can be a trust anchor: a CA that signed itself and has not ended. */
+export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificate {
+  const refuse = (fault: string, hint: string): RootlingError =>
+    new RootlingError('bad-certificate', `${file} ${fault}.`, { hint })
+  let root: X509Certificate
+  try {
+    root = new X509Certificate(bytes)
+  } catch {
+    throw refuse('holds no certificate', 'Name a root certificate in PEM or DER form')
+  }
+  if (!root.ca)
+    throw refuse(
+      'is not a CA’s certificate',
+      'Name the root, such as rootCA.pem, not a server’s certificate',
+    )
+  if (!root.checkIssued(root) || !root.verify(root.publicKey))
+    throw refuse('was signed by another CA, so it is no root', 'Name the root above it')
+  if (new Date(root.validTo) <= now) throw refuse(`ended on ${root.validTo}`, 'Ask for a newer one')
+  return root
+}
+
+/** Whether the key's file is encrypted, so that somebody must be asked. */
+export function isEncrypted(pem: string): boolean {
+  return /-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED/.test(pem)
+}

@@ -1,0 +1,99 @@
+import { resolve } from 'node:path'
+import { createMachine } from '../../../platform/machine.ts'
+import { expectSuccess, timeLimits } from '../../../platform/command.ts'
+import { openScope, type Scope } from '../../authority.ts'
+import { RootlingError } from '../../errors.ts'
+import { scopeNames } from '../../storage/authority-store.ts'
+import { exists, writeFileAtomic } from '../../storage/files.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { describeScope } from '../describe.ts'
+import { nearest } from '../nearest.ts'
+import type { caExportSpec, caPathSpec } from '../table.ts'
+
+/** What Java's own trust stores have; it guards nothing, since roots are public. */
+const javaPassword = 'changeit'
+
+/** `rootling ca export`: a public root, in the form that others want. */
+export async function caExport(
+  args: ArgumentsOf<typeof caExportSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { cwd, state, output } = context
+  const scope = await chosenScope(args.positionals, context)
+  const format = args.format ?? 'pem'
+  const pem = scope.root.toString()
+  if (args.out === undefined) {
+    if (format !== 'pem')
+      throw new RootlingError('usage', `--format ${format} is not for a terminal.`, {
+        hint: `rootling ca export --format ${format} --out FILE`,
+      })
+    output.result(pem.trimEnd(), { scope: describeScope(scope), pem })
+    return exitCodes.ok
+  }
+  const path = resolve(cwd, args.out)
+  if (format === 'jks') await exportJks(scope, path, context)
+  else {
+    const data =
+      format === 'pem' ? pem : format === 'der' ? scope.root.raw : await javaTrustStore(scope)
+    await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
+  }
+  output.result(path, { scope: describeScope(scope), path, format })
+  return exitCodes.ok
+}
+
+/** `rootling ca path`: for scripts that are to name the root's file. */
+export async function caPath(
+  args: ArgumentsOf<typeof caPathSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const scope = await chosenScope(args.positionals, context)
+  context.output.result(scope.rootPath, { path: scope.rootPath, scope: describeScope(scope) })
+  return exitCodes.ok
+}
+
+/** The scope that is named, `local` where none is. */
+async function chosenScope(
+  [name = 'local', ...more]: readonly string[],
+  { state }: Context,
+): Promise<Scope> {
+  if (more.length > 0)
+    throw new RootlingError('usage', 'Name one scope.', { hint: 'rootling ca list' })
+  const names = await scopeNames(state)
+  if (names.length === 0)
+    throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
+      hint: 'rootling install',
+    })
+  if (names.includes(name)) return openScope(state, name)
+  const guess = nearest(name, names)
+  throw new RootlingError('no-scope', `There is no scope named ${name}.`, {
+    hint: guess === null ? 'rootling ca list' : `Did you mean ${guess}?`,
+  })
+}
+
+async function javaTrustStore(scope: Scope): Promise<Buffer> {
+  const { makeTrustStore } = await import('../../x509/pkcs12.ts')
+  return makeTrustStore({ roots: [scope.root.raw], password: javaPassword })
+}
+
+/** JKS is Java's own format: its keytool writes it. */
+async function exportJks(scope: Scope, path: string, { env }: Context): Promise<void> {
+  if (await exists(path))
+    throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {
+      hint: 'Name another file',
+    })
+  const machine = await createMachine({ env })
+  const keytool = await machine.find('keytool')
+  if (keytool === null)
+    throw new RootlingError('tool-missing', 'keytool is not on this machine; it comes with Java.', {
+      hint: 'rootling ca export --format pkcs12, which Java 8 and later read too',
+    })
+  const store = ['-keystore', path, '-storetype', 'JKS', '-storepass', javaPassword]
+  const args = ['-importcert', '-noprompt', '-alias', `rootling-${scope.name}`, ...store]
+  const options = {
+    as: 'person',
+    input: scope.root.toString(),
+    timeLimit: timeLimits.change,
+  } as const
+  expectSuccess('keytool', await machine.change(keytool, args, options))
+}
