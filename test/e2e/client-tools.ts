@@ -28,12 +28,14 @@ except urllib.error.URLError as error:
 
 const nodeFetch = `
 const { get } = require('node:https')
-const refused = /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_)/
+// Node has no code of its own for a name constraint, only the sentence of OpenSSL.
+const refused =
+  /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_|UNSPECIFIED \\w+ subtree violation)/
 get(process.argv[1], { timeout: 20_000 }, (response) => response.pipe(process.stdout)).on(
   'error',
   (error) => {
     console.error(error.code, error.message)
-    process.exitCode = refused.test(error.code) ? 60 : 1
+    process.exitCode = refused.test(error.code + ' ' + error.message) ? 60 : 1
   },
 )
 `

@@ -1,0 +1,71 @@
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** The project's directory, absolute. */
+export const project = join(import.meta.dirname, '../..')
+
+/** The built command, as the package ships it; `ensureBuilt` makes it. */
+export const command = join(project, 'dist/cli/rootling.cjs')
+
+/**
+ * Builds `dist` when it is older than the sources. Test files run in several processes: the one
+ * that makes the lock directory builds, the others wait for it.
+ */
+export function ensureBuilt(): void {
+  const lock = join(project, 'node_modules/.rootling-building')
+  const deadline = Date.now() + 120_000
+  while (isStale()) {
+    if (!takeLock(lock)) {
+      // A test run that was killed leaves its lock behind.
+      if (Date.now() > deadline) rmSync(lock, { recursive: true, force: true })
+      sleep(100)
+      continue
+    }
+    try {
+      if (isStale()) build()
+    } finally {
+      rmSync(lock, { recursive: true, force: true })
+    }
+    return
+  }
+}
+
+function build(): void {
+  const script = join(project, 'scripts/build.mjs')
+  const built = spawnSync(process.execPath, [script], { cwd: project, encoding: 'utf8' })
+  if (built.status !== 0) throw new Error(`the build failed: ${built.stdout}${built.stderr}`)
+}
+
+function isStale(): boolean {
+  const built = modified(command)
+  return built === null || sources().some((file) => (modified(file) ?? 0) > built)
+}
+
+function sources(): string[] {
+  const below = ['src', 'platform'].flatMap((directory) =>
+    readdirSync(join(project, directory), { recursive: true }).map((file) =>
+      join(project, directory, String(file)),
+    ),
+  )
+  const others = ['package.json', 'tsconfig.json', 'scripts/build.mjs']
+  return [...below, ...others.map((file) => join(project, file))]
+}
+
+/** Milliseconds; `null`: no such file. */
+function modified(file: string): number | null {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null
+}
+
+function takeLock(lock: string): boolean {
+  try {
+    mkdirSync(lock)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
+}
