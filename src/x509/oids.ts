@@ -25,4 +25,5 @@ export const oids = {
   ocsp: objectIdentifier('1.3.6.1.5.5.7.48.1'),
   ocspBasic: objectIdentifier('1.3.6.1.5.5.7.48.1.1'),
   ocspNonce: objectIdentifier('1.3.6.1.5.5.7.48.1.2'),
+  extensionRequest: objectIdentifier('1.2.840.113549.1.9.14'),
 } as const

@@ -1,0 +1,82 @@
+import { createPublicKey, ECDH, type KeyObject } from 'node:crypto'
+import { RootlingError } from '../errors.ts'
+import { expectBits, expectSequence, isUniversal, readDer, unexpected } from './asn1-reader.ts'
+import { bitString, sequence } from './asn1.ts'
+
+/** A public key that a certificate may hold. */
+export interface PublicKey {
+  /** SubjectPublicKeyInfo, DER; the point of an elliptic curve in its uncompressed form. */
+  readonly spki: Buffer
+  readonly publicKey: KeyObject
+  /** `p256`, `p384`, `p521`, `ed25519`, or `rsa` with its bits, such as `rsa2048`. */
+  readonly keyType: string
+}
+
+/** By node:crypto's name of the curve: ours, and the name that ECDH knows. */
+const curves: Readonly<Record<string, string>> = {
+  prime256v1: 'p256',
+  secp384r1: 'p384',
+  secp521r1: 'p521',
+}
+
+const hint = 'openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem'
+
+/**
+ * Understands a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7). `what` begins the error's sentence, such
+ * as "The request's key". Throws `bad-der` for what is no key, and `bad-key` for RSA below 2048 bits
+ * or with a strange exponent, and for a type or curve that certificates here do not have.
+ */
+export function readPublicKey(spki: Buffer, what: string): PublicKey {
+  const [algorithm, bits] = expectSequence(readDer(spki, what), what)
+  const [, parameters] = expectSequence(algorithm, what)
+  const point = expectBits(bits, what)
+  const publicKey = load(spki, what)
+  const type = publicKey.asymmetricKeyType ?? 'unknown'
+  if (type === 'ed25519') return { spki, publicKey, keyType: type }
+  if (type === 'rsa') return { spki, publicKey, keyType: rsaType(publicKey, what) }
+  if (type !== 'ec') throw refused(what, `is of the type ${type}`)
+  const curve = publicKey.asymmetricKeyDetails?.namedCurve ?? ''
+  const keyType = curves[curve]
+  // Explicit parameters may describe a known curve, and few clients understand them.
+  if (!isUniversal(parameters, 6) || keyType === undefined)
+    throw refused(what, curve === '' ? 'has a curve of its own' : `is on the curve ${curve}`)
+  if (point[0] === 4) return { spki, publicKey, keyType }
+  // RFC 5480 §2.2: a compressed point is optional to support; the point at infinity is no key.
+  if (algorithm === undefined || (point[0] !== 2 && point[0] !== 3))
+    throw unexpected(what, 'a point')
+  const whole = ECDH.convertKey(point, curve, undefined, undefined, 'uncompressed') as Buffer
+  return readPublicKey(sequence(algorithm.der, bitString(whole)), what)
+}
+
+function load(spki: Buffer, what: string): KeyObject {
+  let key: KeyObject
+  try {
+    key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+  } catch (cause) {
+    const sentence = `${what} is of an unknown type or is damaged.`
+    throw new RootlingError('bad-key', sentence, { hint, cause })
+  }
+  // OpenSSL reads more than DER; what is signed into a certificate must be DER.
+  if (!key.export({ format: 'der', type: 'spki' }).equals(spki))
+    throw unexpected(what, 'a public key in DER')
+  return key
+}
+
+function rsaType(key: KeyObject, what: string): string {
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
+  if (modulusLength < 2048)
+    throw refused(what, `is RSA with ${modulusLength} bits; 2048 are the least`)
+  if (modulusLength > 16_384)
+    throw refused(what, `is RSA with ${modulusLength} bits; 16384 are the most`)
+  if (publicExponent < 65_537n || publicExponent % 2n === 0n || publicExponent >= 2n ** 64n)
+    throw refused(what, `is RSA with the exponent ${shortened(publicExponent)}; 65537 is usual`)
+  return `rsa${modulusLength}`
+}
+
+const shortened = (value: bigint): string =>
+  value < 2n ** 64n ? value.toString() : 'of more than 64 bits'
+
+function refused(what: string, fault: string): RootlingError {
+  const sentence = `${what} ${fault}. Use P-256, P-384, P-521, Ed25519 or RSA from 2048 bits.`
+  return new RootlingError('bad-key', sentence, { hint })
+}
