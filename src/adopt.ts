@@ -37,7 +37,7 @@ export async function adoptRoot(
   now: Date,
 ): Promise<Created> {
   const root = readRoot(request.certificate, request.certificateFile, now)
-  const key = readPrivateKey(request.key, request.passphrase)
+  const { privateKey: key } = readPrivateKey(request.key, request.passphrase, request.keyFile)
   if (!root.checkPrivateKey(key))
     throw new RootlingError(
       'bad-key',

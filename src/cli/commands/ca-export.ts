@@ -73,7 +73,10 @@ async function chosenScope(
 
 async function javaTrustStore(scope: Scope): Promise<Buffer> {
   const { makeTrustStore } = await import('../../x509/pkcs12.ts')
-  return makeTrustStore({ roots: [scope.root.raw], password: javaPassword })
+  return makeTrustStore({
+    roots: [{ der: scope.root.raw, friendlyName: `rootling-${scope.name}` }],
+    password: javaPassword,
+  })
 }
 
 /** JKS is Java's own format: its keytool writes it. */
