@@ -39,6 +39,10 @@ export interface Machine {
   writeFile(file: string, contents: string, as: Actor): Promise<void>
   /** Absent is success. */
   removeFile(file: string, as: Actor): Promise<void>
+  /** Says to the person that a dialog or a password prompt is about to open; not in a dry run. */
+  announce(sentence: string): void
+  /** The lasting file that holds these contents; `null`: none is known. */
+  knownFile(contents: string): string | null
   /** Absent or not empty is success. */
   removeEmptyDirectory(directory: string, as: Actor): Promise<void>
 }
@@ -53,7 +57,7 @@ export interface MachineOptions {
   interactive?: boolean
   /** Called with each command that changes the machine, before it runs, as a person would type it. */
   onCommand?: (command: string) => void
-  /** Called once before sudo may ask for the password. */
+  /** Called before a dialog of the system opens, and once before sudo may ask for the password. */
   onPrompt?: (sentence: string) => void
   /** Contents to path: a dry run shows `< path` for a program that reads these contents. */
   knownFiles?: ReadonlyMap<string, string>
@@ -64,6 +68,8 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   const env = options.env ?? process.env
   const person = await findPerson(env)
   const isRoot = process.getuid?.() === 0
+  // Windows has no sudo: who may not do it is told so by the program itself.
+  const actsAsRoot = isRoot || process.getuid === undefined
   const interactive = options.interactive ?? process.stdin.isTTY
   const planned: string[] = []
   const knownFiles = options.knownFiles ?? new Map<string, string>()
@@ -85,7 +91,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     query: (program, args, query) => run(program, args, { ...query, ...asPerson }),
 
     async change(program, args, { as, ...command }) {
-      const prefix = as === 'root' ? (isRoot ? [] : ['sudo']) : personPrefix()
+      const prefix = as === 'root' ? (actsAsRoot ? [] : ['sudo']) : personPrefix()
       const shown = displayCommand([...prefix, program, ...args], command.input, knownFiles)
       if (machine.dryRun) {
         planned.push(shown)
@@ -94,12 +100,12 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       options.onCommand?.(shown)
       const limited = { timeLimit: timeLimits.change, ...command }
       if (as === 'person') return run(program, args, { ...limited, ...asPerson })
-      if (isRoot) return run(program, args, { ...limited, env: { ...env } })
+      if (actsAsRoot) return run(program, args, { ...limited, env: { ...env } })
       return sudo(program, args, limited)
     },
 
     async writeFile(file, contents, as) {
-      const mayWrite = as === 'root' ? isRoot : !person.viaSudo
+      const mayWrite = as === 'root' ? actsAsRoot : !person.viaSudo
       if (machine.dryRun || !mayWrite) {
         const install = await toolOf('install')
         const args = ['-D', '-m', '0644', '/dev/stdin', file]
@@ -114,7 +120,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
 
     async removeFile(file, as) {
       if (!(await exists(file))) return
-      const mayWrite = as === 'root' ? isRoot : !person.viaSudo
+      const mayWrite = as === 'root' ? actsAsRoot : !person.viaSudo
       if (!machine.dryRun && mayWrite) {
         options.onCommand?.(displayCommand(['rm', '-f', file]))
         await rm(file, { force: true })
@@ -123,9 +129,15 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       expectSuccess('rm', await machine.change(await toolOf('rm'), ['-f', file], { as }))
     },
 
+    announce(sentence) {
+      if (!machine.dryRun) options.onPrompt?.(sentence)
+    },
+
+    knownFile: (contents) => knownFiles.get(contents) ?? null,
+
     async removeEmptyDirectory(directory, as) {
       if (!(await exists(directory))) return
-      const mayWrite = as === 'root' ? isRoot : !person.viaSudo
+      const mayWrite = as === 'root' ? actsAsRoot : !person.viaSudo
       if (!machine.dryRun && mayWrite) {
         await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
           if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error

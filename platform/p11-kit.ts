@@ -1,6 +1,6 @@
-import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { withAnchorFile, withDirectory } from './anchor-file.ts'
 import { expectSuccess } from './command.ts'
 import type { Machine } from './machine.ts'
 import { certificatesIn } from './pem.ts'
@@ -11,21 +11,8 @@ import type { TrustAnchor, TrustStore } from './trust-store.ts'
  * names, so `list` finds nothing: ours are found by their certificates only.
  */
 export function createP11KitStore(machine: Machine, trust: string): TrustStore {
-  async function withDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
-    const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
-    // Queries run as the person, and this directory would be root's.
-    if (machine.person.viaSudo) await chown(directory, machine.person.uid, machine.person.gid)
-    try {
-      return await work(directory)
-    } finally {
-      await rm(directory, { recursive: true, force: true })
-    }
-  }
-
   async function change(verb: '--store' | '--remove', anchor: TrustAnchor) {
-    await withDirectory(async (directory) => {
-      const file = path.join(directory, `${anchor.name}.pem`)
-      await writeFile(file, anchor.pem)
+    await withAnchorFile(machine, anchor, async (file) => {
       const result = await machine.change(trust, ['anchor', verb, file], { as: 'root' })
       expectSuccess('trust', result)
     })
@@ -39,7 +26,7 @@ export function createP11KitStore(machine: Machine, trust: string): TrustStore {
     list: async () => [],
 
     has: (anchor) =>
-      withDirectory(async (directory) => {
+      withDirectory(machine, async (directory) => {
         const file = path.join(directory, 'roots.pem')
         const filters = ['--filter=ca-anchors', '--purpose=server-auth', '--overwrite']
         const args = ['extract', '--format=pem-bundle', ...filters, file]

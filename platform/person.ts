@@ -38,14 +38,21 @@ async function findUser(uid: string, env: Environment) {
   if (found !== null) return found
   // Users of a directory service are in no file.
   const getent = await findProgram('getent', env, true)
-  if (getent === null) return null
-  return parsePasswd((await run(getent, ['passwd', uid], { env })).stdout, uid)
+  if (getent !== null) return parsePasswd((await run(getent, ['passwd', uid], { env })).stdout, uid)
+  // macOS keeps its users in a directory service and has no getent; its id(1) knows them.
+  if (process.platform !== 'darwin') return null
+  return parsePasswd((await run('/usr/bin/id', ['-P', uid], { env })).stdout, uid)
 }
 
-/** The entry of a user in the format of passwd(5); `null`: none. */
+/**
+ * The entry of a user in the format of passwd(5), or of master.passwd(5), which has three fields
+ * more before the home directory; `null`: none.
+ */
 export function parsePasswd(text: string, uid: string): Omit<Person, 'viaSudo'> | null {
   for (const line of text.split('\n')) {
-    const [name, , lineUid, gid, , home] = line.split(':')
+    const fields = line.split(':')
+    const [name, , lineUid, gid] = fields
+    const home = fields.at(-2)
     if (lineUid !== uid || !name || !gid || !home?.startsWith('/')) continue
     return { name, uid: Number(uid), gid: Number(gid), home }
   }

@@ -21,9 +21,11 @@ export async function findProgram(
   env: Readonly<Record<string, string | undefined>>,
   trustedOnly: boolean,
 ): Promise<string | null> {
-  const candidates = path.isAbsolute(program)
+  const places = path.isAbsolute(program)
     ? [program]
     : directories(env, trustedOnly).map((directory) => path.join(directory, program))
+  const candidates =
+    process.platform === 'win32' ? places.flatMap((each) => [each, `${each}.exe`]) : places
   for (const candidate of candidates) {
     if (!(await isProgram(candidate))) continue
     if (!trustedOnly || (await isTrustedProgram(candidate))) return candidate
@@ -32,7 +34,7 @@ export async function findProgram(
 }
 
 function directories(env: Readonly<Record<string, string | undefined>>, trustedOnly: boolean) {
-  if (trustedOnly) return systemDirectories
+  if (trustedOnly && process.platform !== 'win32') return systemDirectories
   const own = (env['PATH'] ?? '').split(path.delimiter).filter((each) => path.isAbsolute(each))
   return [...new Set([...own, ...systemDirectories])]
 }
@@ -48,6 +50,8 @@ async function isProgram(file: string): Promise<boolean> {
 
 /** Whether only root could have written this program: the file behind every link, and all above it. */
 export async function isTrustedProgram(program: string): Promise<boolean> {
+  // Windows has no owners that Node could tell apart, and nothing is run as somebody else there.
+  if (process.getuid === undefined) return true
   try {
     for (const start of new Set([await realpath(program), path.dirname(program)])) {
       let current = await realpath(start)

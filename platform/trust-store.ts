@@ -15,6 +15,9 @@ export const anchorPrefix = 'rootling-'
 export type StoreKind = 'system' | 'nss' | 'java'
 export const storeKinds: readonly StoreKind[] = ['system', 'nss', 'java']
 
+/** `user`: for the person alone; `system`: for everybody on the machine. Linux has the second only. */
+export type StoreScope = 'user' | 'system'
+
 export interface Available {
   readonly available: true
 }

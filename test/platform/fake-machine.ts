@@ -45,6 +45,8 @@ export function createFakeMachine(options: FakeOptions = {}): Machine & { comman
       await writeFile(file, contents)
     },
     removeFile: (file) => rm(file, { force: true }),
+    announce: () => {},
+    knownFile: () => null,
     removeEmptyDirectory: (directory) => rmdir(directory).catch(() => undefined),
   }
 }

@@ -1,0 +1,38 @@
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Machine } from './machine.ts'
+import type { TrustAnchor } from './trust-store.ts'
+
+/** A temporary directory that the person can read and write; it is gone when `work` ends. */
+export async function withDirectory<T>(
+  machine: Machine,
+  work: (directory: string) => Promise<T>,
+): Promise<T> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
+  try {
+    // Queries run as the person, and this directory would be root's.
+    if (machine.person.viaSudo) await chown(directory, machine.person.uid, machine.person.gid)
+    return await work(directory)
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+/**
+ * The path of a file that holds an anchor, PEM, for as long as `work` runs. In a dry run it is the
+ * lasting file with these contents, where one is known: a person may type the command later.
+ */
+export async function withAnchorFile<T>(
+  machine: Machine,
+  anchor: TrustAnchor,
+  work: (file: string) => Promise<T>,
+): Promise<T> {
+  const lasting = machine.dryRun ? machine.knownFile(anchor.pem) : null
+  if (lasting !== null) return work(lasting)
+  return withDirectory(machine, async (directory) => {
+    const file = path.join(directory, `${anchor.name}.pem`)
+    await writeFile(file, anchor.pem, { mode: 0o644 })
+    return work(file)
+  })
+}
