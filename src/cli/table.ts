@@ -272,6 +272,54 @@ export const getSpec = {
   ],
 } as const satisfies CommandSpec
 
+export const revokeSpec = {
+  name: 'revoke',
+  summary: 'Revoke a certificate, or release one from hold',
+  positionals: 'SERIAL|FILE',
+  options: {
+    reason: {
+      type: 'string',
+      choices: [
+        'unspecified',
+        'keyCompromise',
+        'affiliationChanged',
+        'superseded',
+        'cessationOfOperation',
+        'certificateHold',
+        'privilegeWithdrawn',
+      ],
+      describe: 'Why (RFC 5280); a certificateHold can be released',
+    },
+    release: { type: 'boolean', describe: 'End a certificateHold' },
+  },
+  examples: [
+    'rootling revoke localhost.pem --reason keyCompromise',
+    'rootling revoke 4a0f… --release',
+  ],
+} as const satisfies CommandSpec
+
+export const crlSpec = {
+  name: 'crl',
+  summary: 'Print the list of revoked certificates (CRL), signed anew',
+  options: {
+    scope: { type: 'string', placeholder: 'NAME', describe: 'Of this scope; default local' },
+    root: { type: 'boolean', describe: 'The root’s own list instead, which is empty for good' },
+    out: { type: 'string', placeholder: 'F', describe: 'Write it to this file' },
+    der: { type: 'boolean', describe: 'DER instead of PEM; with --out' },
+  },
+  examples: ['rootling crl --out local-crl.pem', 'rootling crl --der --out local.crl'],
+} as const satisfies CommandSpec
+
+export const ocspSpec = {
+  name: 'ocsp',
+  summary: 'Answer clients that ask whether a certificate is revoked',
+  options: {
+    host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
+    port: { type: 'number', placeholder: 'N', describe: 'Port; default 14680', alias: 'p' },
+  },
+  examples: ['rootling ocsp', 'rootling issue localhost --revocation-url http://127.0.0.1:14680'],
+} as const satisfies CommandSpec
+
 interface TableRow {
   readonly spec: CommandSpec
   readonly load: () => Promise<CommandBody<never>>
@@ -285,6 +333,9 @@ export const commands: readonly TableRow[] = [
   { spec: listSpec, load: async () => (await import('./commands/list.ts')).list },
   { spec: renewSpec, load: async () => (await import('./commands/renew.ts')).renewCommand },
   { spec: requestSpec, load: async () => (await import('./commands/request.ts')).request },
+  { spec: revokeSpec, load: async () => (await import('./commands/revoke.ts')).revokeCommand },
+  { spec: crlSpec, load: async () => (await import('./commands/crl.ts')).crl },
+  { spec: ocspSpec, load: async () => (await import('./commands/ocsp.ts')).ocsp },
   { spec: serveSpec, load: async () => (await import('./commands/serve.ts')).serve },
   { spec: getSpec, load: async () => (await import('./commands/get.ts')).getCommand },
   { spec: uninstallSpec, load: async () => (await import('./commands/uninstall.ts')).uninstall },

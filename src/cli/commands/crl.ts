@@ -1,0 +1,32 @@
+import { resolve } from 'node:path'
+import { RootlingError } from '../../errors.ts'
+import { makeCrl, readRootCrl } from '../../revocation.ts'
+import { writeFileAtomic } from '../../storage/files.ts'
+import { encodePem } from '../../x509/pem.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import type { crlSpec } from '../table.ts'
+
+/** `rootling crl`: a scope's list of revoked certificates, made anew; or its root's, as it is. */
+export async function crl(
+  args: ArgumentsOf<typeof crlSpec>,
+  { state, cwd, output, now }: Context,
+): Promise<ExitCode> {
+  const scope = args.scope ?? 'local'
+  const path = args.out === undefined ? null : resolve(cwd, args.out)
+  if (args.der === true && path === null)
+    throw new RootlingError('usage', '--der is for a file, not for a terminal.', {
+      hint: `rootling crl --der --out ${scope}.crl`,
+    })
+  const root = args.root === true
+  const der = root ? await readRootCrl(state, scope) : await makeCrl(state, scope, now())
+  const pem = encodePem('X509 CRL', der)
+  if (path === null) {
+    output.result(pem.trimEnd(), { scope, root, path, crl: pem })
+    return exitCodes.ok
+  }
+  const data = args.der === true ? der : pem
+  await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
+  output.result(path, { scope, root, path, crl: pem })
+  return exitCodes.ok
+}

@@ -1,0 +1,40 @@
+import { resolve } from 'node:path'
+import { RootlingError } from '../../errors.ts'
+import { release, revoke, serialNumberIn, type Revoked } from '../../revocation.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { describeIdentifiers, describeRecord } from '../describe.ts'
+import { readInputBytes } from '../read-input.ts'
+import type { revokeSpec } from '../table.ts'
+
+/** `rootling revoke SERIAL|FILE`: revokes a certificate of ours, or with --release ends a hold. */
+export async function revokeCommand(
+  args: ArgumentsOf<typeof revokeSpec>,
+  { state, cwd, output, now }: Context,
+): Promise<ExitCode> {
+  const [word = ''] = args.positionals
+  if (args.release === true && args.reason !== undefined)
+    throw new RootlingError('usage', '--release takes no --reason: it ends a certificateHold.', {
+      hint: `rootling revoke ${word} --release`,
+    })
+  const target = serialNumberIn(word) ?? (await readInputBytes(resolve(cwd, word)))
+  const revoked =
+    args.release === true
+      ? await release(state, { target, now: now() })
+      : await revoke(state, { target, reason: args.reason, now: now() })
+  const { record, revocation, changed } = revoked
+  output.result(describe(revoked), { certificate: describeRecord(record), revocation, changed })
+  if (changed)
+    output.note(
+      'A client learns of it from a new list (rootling crl) or a responder (rootling ocsp).',
+    )
+  return exitCodes.ok
+}
+
+function describe({ record, revocation, changed }: Revoked): string {
+  const which = `${describeIdentifiers(record.identifiers)} (${record.serialNumber})`
+  if (revocation === null)
+    return changed ? `Released ${which}.` : `${which} is not revoked; nothing to release.`
+  if (changed) return `Revoked ${which}: ${revocation.reason}.`
+  return `${which} was revoked already, on ${revocation.revokedAt}: ${revocation.reason}.`
+}
