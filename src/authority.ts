@@ -12,9 +12,9 @@ import {
   type Aside,
 } from './storage/authority-store.ts'
 import type { Signer } from './x509/certificate.ts'
-import type { Identifier } from './x509/identifier.ts'
+import { parseIdentifier, type Identifier } from './x509/identifier.ts'
 import { signatureAlgorithmOf } from './x509/keys.ts'
-import { permits, type NameConstraints } from './x509/name-constraints.ts'
+import { localConstraints, permits, type NameConstraints } from './x509/name-constraints.ts'
 
 /** A root and its intermediate, with what they may sign. */
 export interface Scope {
@@ -110,11 +110,10 @@ function notPermitted(scopes: readonly Scope[], identifiers: readonly Identifier
     identifiers.filter(
       (identifier) => scope.constraints !== null && !permits(scope.constraints, identifier),
     )
-  // The scope that comes nearest; what `local` lacks is what a new scope has to permit.
+  // The scope that comes nearest; a new scope has to permit what the local names lack.
   const outside = scopes.map(uncovered).toSorted((a, b) => a.length - b.length)[0] ?? []
   const names = outside.map(({ value }) => value).join(', ')
-  const local = scopes.find(({ name }) => name === 'local') ?? scopes[0]
-  const missing = local === undefined ? outside : uncovered(local)
+  const missing = identifiers.filter((identifier) => !permits(localConstraints, identifier))
   const toPermit = [...new Set(missing.map(permitArgument))]
   if (toPermit.includes(null))
     return new RootlingError(
@@ -122,11 +121,13 @@ function notPermitted(scopes: readonly Scope[], identifiers: readonly Identifier
       `No constrained authority can sign ${names}: it names no host.`,
       { hint: 'rootling ca permit --unconstrained' },
     )
+  // A whole top-level domain, such as a bare host name, is permitted only when insisted upon.
+  const insist = toPermit.some((name) => /^[^.:]+$/.test(name ?? '')) ? ' --force' : ''
   const [is, it] = outside.length === 1 ? ['is', 'it'] : ['are', 'them']
   return new RootlingError(
     'not-permitted',
     `${names} ${is} outside the names that this authority may sign; browsers would refuse ${it}.`,
-    { hint: `rootling ca permit ${toPermit.join(' ')}` },
+    { hint: `rootling ca permit ${toPermit.join(' ')}${insist}` },
   )
 }
 
@@ -140,7 +141,17 @@ function permitArgument(identifier: Identifier): string | null {
     case 'email':
       return identifier.value.slice(identifier.value.lastIndexOf('@') + 1)
     case 'uri':
-      return new URL(identifier.value).hostname || null
+      return hostOf(identifier.value)
+  }
+}
+
+/** A URI's host when it is a name; constraints know no addresses there. */
+function hostOf(uri: string): string | null {
+  try {
+    const host = parseIdentifier(new URL(uri).hostname)
+    return host.type === 'dns' && !host.value.startsWith('*.') ? host.value : null
+  } catch {
+    return null
   }
 }
 

@@ -42,7 +42,7 @@ export interface PermitRequest {
 /**
  * Adds a scope beside the others, which stay as they are: a wider certificate for an old subject
  * and key would be chosen or not by its place in a bundle. A scope that permits just this already
- * is returned as it is; throws `scope-exists` when the name means something else.
+ * is returned as it is; throws `scope-exists` when `name` was given and means something else.
  */
 export async function permitScope(
   state: StateDirectory,
@@ -73,7 +73,8 @@ export async function permitScope(
         sameNames(scope.permitted, permitted),
     )
     if (same !== undefined) return { scope: same, created: false }
-    return { scope: await addScope(state, { name, permitted, constraints }, now), created: true }
+    const plan = { name: request.name ?? (await freeName(state, name)), permitted, constraints }
+    return { scope: await addScope(state, plan, now), created: true }
   })
 }
 
@@ -136,6 +137,14 @@ function scopeNameFor(permitted: readonly string[]): string {
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '')
     .slice(0, 63)
+}
+
+/** A name that nobody chose must stand in nobody's way: `a.b c.d` and `a.b` are both `a-b`. */
+async function freeName(state: StateDirectory, name: string): Promise<string> {
+  const taken = await scopeNames(state)
+  let free = name
+  for (let n = 2; taken.includes(free); n++) free = `${name.slice(0, 58)}-${n}`
+  return free
 }
 
 function sameNames(a: readonly string[], b: readonly string[]): boolean {
