@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Scope } from './authority.ts'
@@ -27,8 +27,15 @@ export interface ResolvedPaths {
 export function fileBase(identifiers: readonly Identifier[], purpose: Purpose): string {
   const first = (identifiers[0]?.value ?? '').replaceAll(':', '_').replaceAll('*', '_wildcard')
   const more = identifiers.length > 1 ? `+${identifiers.length - 1}` : ''
-  return `${first.replaceAll('/', '_')}${more}${purpose === 'client' ? '-client' : ''}`
+  const last = `${more}${purpose === 'client' ? '-client' : ''}`
+  const base = first.replaceAll('/', '_')
+  if (base.length <= longestBase) return base + last
+  const hash = createHash('sha256').update(base).digest('hex').slice(0, 8)
+  return `${base.slice(0, longestBase - 9)}-${hash}${last}`
 }
+
+/** File systems take 255 octets; a temporary name needs 35 of them, the suffixes 22. */
+const longestBase = 190
 
 const suffixes: Record<ExtraFile['format'], string> = {
   chain: '-chain.pem',
@@ -74,6 +81,11 @@ async function refuseUnwritable(path: string): Promise<void> {
   const target = await stat(path).catch(() => null)
   if (target?.isDirectory() === true)
     throw new RootlingError('state-unwritable', `${path} is a directory.`, {
+      hint: 'Name a file, or use --out-dir',
+    })
+  // A rename would put a file in the place of /dev/stdout, and reading a FIFO would never end.
+  if (target !== null && !target.isFile())
+    throw new RootlingError('state-unwritable', `${path} is not a regular file.`, {
       hint: 'Name a file, or use --out-dir',
     })
 }
