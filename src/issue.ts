@@ -48,6 +48,8 @@ export interface IssueRequest {
   readonly pkcs12?: { readonly password: string; readonly legacy: boolean } | undefined
   /** Run by a shell after each renewal. */
   readonly onRenew?: string | undefined
+  /** Where a responder (`rootling ocsp`) is, for the certificate to name its OCSP and CRL. */
+  readonly revocationUrl?: string | undefined
 }
 
 export interface Issued {
@@ -78,7 +80,12 @@ export async function issue(
   const leaf =
     request.selfSigned === true
       ? signSelf(subject, days, now)
-      : await signByScope(state, { ...subject, purpose, days }, scopes, now)
+      : await signByScope(
+          state,
+          { ...subject, purpose, days, revocationUrl: request.revocationUrl },
+          scopes,
+          now,
+        )
   const scope = scopes.find(({ name }) => name === leaf.facts.scope)
   const ending = scope === undefined ? null : expiryWarning(scope, now)
   if (ending !== null) warnings.push(ending)

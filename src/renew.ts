@@ -118,7 +118,7 @@ async function reissue(
   { rekey = false }: RenewOptions,
   now: Date,
 ): Promise<Renewal> {
-  const { identifiers, purpose, keyType, certPath, keyPath } = previous
+  const { identifiers, purpose, keyType, certPath, keyPath, revocationUrl } = previous
   if (certPath === null) return { previous, outcome: 'skipped', reason: 'It has no file.' }
   const scope = scopeFor(scopes, identifiers)
   const signer = await openSigner(state, scope, now)
@@ -128,7 +128,12 @@ async function reissue(
     const keys = rekey ? await newKeys(previous) : null
     const spki = keys?.spki ?? standing.spki
     const days = Math.round((Date.parse(previous.notAfter) - Date.parse(previous.notBefore)) / day)
-    const leaf = signLeaf({ identifiers, purpose, spki, keyType, days }, scope, signer, now)
+    const leaf = signLeaf(
+      { identifiers, purpose, spki, keyType, days, revocationUrl },
+      scope,
+      signer,
+      now,
+    )
     const oldKey = await keyText(state, previous, keys === null)
     const key = keys === null ? oldKey : encodePem('PRIVATE KEY', keys.pkcs8)
     const files: OutputFile[] = []

@@ -206,16 +206,3 @@ async function existingScope(state: StateDirectory, name: string): Promise<Scope
     hint: `The scopes are: ${names.join(', ')}`,
   })
 }
-
-/**
- * Where a scope's certificates say that their status can be asked, below a responder's URL.
- * Throws `usage` for anything but plain HTTP: to check a status over TLS, one would need a status.
- */
-export function revocationUrls(base: string, scopeName: string): { ocsp: string; crl: string } {
-  if (!URL.canParse(base) || new URL(base).protocol !== 'http:' || !/^[\x21-\x7e]+$/.test(base))
-    throw new RootlingError('usage', `${base} is not an http:// URL.`, {
-      hint: '--revocation-url http://localhost:14680',
-    })
-  const url = base.replace(/\/+$/, '')
-  return { ocsp: `${url}/ocsp`, crl: `${url}/${scopeName}.crl` }
-}

@@ -92,6 +92,11 @@ export const issueSpec = {
     full: { type: 'boolean', describe: 'Also NAME-full.pem, certificate and key in one (HAProxy)' },
     'encrypt-key': { type: 'boolean', describe: 'Encrypt the key file with a passphrase' },
     ...passwordOptions,
+    'revocation-url': {
+      type: 'string',
+      placeholder: 'URL',
+      describe: 'Name this responder (rootling ocsp) in the certificate',
+    },
     'on-renew': { type: 'string', placeholder: 'COMMAND', describe: 'Run it after each renewal' },
     force: { type: 'boolean', describe: 'Replace files that are not ours' },
   },

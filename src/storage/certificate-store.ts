@@ -31,6 +31,8 @@ export interface CertificateRecord {
   readonly extra?: readonly ExtraFile[]
   /** Run by a shell after each renewal. */
   readonly onRenew?: string
+  /** Where the certificate says that its revocation can be asked. */
+  readonly revocationUrl?: string
 }
 
 /** `chain`: the issuers; `der`: the leaf; `full`: chain and key; `pkcs12`: needs its password anew. */

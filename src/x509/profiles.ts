@@ -100,6 +100,8 @@ export interface LeafFields extends Validity {
   readonly spki: Buffer
   readonly rsa: boolean
   readonly identifiers: readonly Identifier[]
+  /** Default: none, since a responder that is not running makes some clients refuse. */
+  readonly revocationUrls?: extension.RevocationUrls | undefined
 }
 
 /**
@@ -139,6 +141,7 @@ function signLeaf(
   purposes: readonly Buffer[],
   signer: Signer,
 ): Buffer {
+  const { ocsp, crl } = fields.revocationUrls ?? {}
   const usage = fields.rsa ? [bit.digitalSignature, bit.keyEncipherment] : [bit.digitalSignature]
   return signCertificate(
     {
@@ -151,6 +154,8 @@ function signLeaf(
         extension.subjectKeyIdentifier(keyIdentifier(fields.spki)),
         extension.authorityKeyIdentifier(signer.keyIdentifier),
         extension.subjectAltName(fields.identifiers),
+        ...(ocsp === undefined ? [] : [extension.authorityInfoAccess(ocsp)]),
+        ...(crl === undefined ? [] : [extension.cRLDistributionPoints(crl)]),
       ],
     },
     signer,

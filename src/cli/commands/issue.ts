@@ -31,6 +31,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
       ? { password: password ?? '', legacy: args['legacy-pkcs12'] === true }
       : undefined,
     onRenew: args['on-renew'],
+    revocationUrl: args['revocation-url'],
   }
   const { record, chain, key, warnings } = await issue(state, request, now())
   for (const warning of warnings) output.warn(warning)
@@ -75,6 +76,10 @@ function refuseContradictions(args: Arguments): void {
         hint: `Leave out --${keyed}`,
       },
     )
+  if (args['self-signed'] === true && args['revocation-url'] !== undefined)
+    throw new RootlingError('usage', 'A self-signed certificate has no issuer to revoke it.', {
+      hint: 'Leave out --revocation-url',
+    })
   if (args.client === true && args['self-signed'] === true)
     throw new RootlingError('usage', 'No server trusts a self-signed client certificate.', {
       hint: 'Leave out --self-signed',
