@@ -16,7 +16,10 @@ const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'ts
 execFileSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit', cwd: root })
 
 const bundle = await rolldown({
-  input: { rootling: join(root, 'src/cli/rootling.ts') },
+  input: {
+    rootling: join(root, 'src/cli/rootling.ts'),
+    'rootling-mkcert': join(root, 'src/cli/mkcert/rootling-mkcert.ts'),
+  },
   platform: 'node',
   // A native addon finds its prebuilt binary beside its own files.
   external: ['fs-native-extensions'],
@@ -31,4 +34,5 @@ await bundle.write({
   sourcemap: true,
 })
 await bundle.close()
-chmodSync(join(root, 'dist/cli/rootling.cjs'), 0o755)
+for (const name of ['rootling', 'rootling-mkcert'])
+  chmodSync(join(root, `dist/cli/${name}.cjs`), 0o755)

@@ -17,6 +17,7 @@ const packages = {
   git: '/usr/bin/git',
   'gnutls-bin': '/usr/bin/certtool',
   'libnss3-tools': '/usr/bin/certutil',
+  mkcert: '/usr/bin/mkcert',
   openssl: '/usr/bin/openssl',
   'p11-kit': '/usr/bin/trust',
   python3: '/usr/bin/python3',

@@ -1,0 +1,92 @@
+import { join } from 'node:path'
+import { createAnchor } from '../../../platform/pem.ts'
+import type { TrustAnchor } from '../../../platform/trust-store.ts'
+import { adoptRoot, readRoot } from '../../adopt.ts'
+import { readScopes, readScopesAside, type Scope } from '../../authority.ts'
+import { RootlingError } from '../../errors.ts'
+import { ensureAuthority } from '../../scopes.ts'
+import { exists } from '../../storage/files.ts'
+import type { Context } from '../context.ts'
+import { readInput, readInputBytes } from '../read-input.ts'
+import { anchorOf } from '../trusting.ts'
+import { mkcertKeyPath, rootCopyPath, updateRootCopy } from './root-copy.ts'
+
+/** What `$CAROOT` holds. */
+export interface LocalCa {
+  /** None: the root alone is here, without its key. */
+  readonly scopes: readonly Scope[]
+  /** The roots to trust. */
+  readonly anchors: readonly TrustAnchor[]
+}
+
+/**
+ * The CA in the state directory. Where there is none, mkcert's own is adopted when its root and
+ * key stand there, its root alone is taken as something to trust, and else a CA is made.
+ */
+export async function openLocalCa(context: Context): Promise<LocalCa> {
+  const { state, output, now } = context
+  if ((await readScopes(state)).length === 0 && (await exists(rootCopyPath(state)))) {
+    if (await exists(mkcertKeyPath(state))) await adoptMkcert(context)
+    // Asked again: another process may have made a CA, and its copy of the root, just now.
+    else if ((await readScopes(state)).length === 0)
+      return { scopes: [], ...(await rootAlone(context)) }
+  }
+  if ((await readScopes(state)).length === 0) {
+    const { created } = await ensureAuthority(state, now())
+    if (created) output.note('Created a new local CA 💥')
+    if (created) await mentionMkcert(context)
+  }
+  const scopes = await readScopes(state)
+  const stale = await updateRootCopy(state, scopes)
+  if (stale !== null) output.warn(stale)
+  return { scopes, anchors: scopes.map(anchorOf) }
+}
+
+/** The same without making or adopting anything: what there is to take out of the stores. */
+export async function findLocalCa(context: Context): Promise<LocalCa> {
+  const { state } = context
+  const scopes = [...(await readScopes(state)), ...(await readScopesAside(state))]
+  if (scopes.length === 0 && (await exists(rootCopyPath(state))))
+    return { scopes, ...(await rootAlone(context)) }
+  return { scopes, anchors: scopes.map(anchorOf) }
+}
+
+async function rootAlone({ state, now }: Context): Promise<Pick<LocalCa, 'anchors'>> {
+  const path = rootCopyPath(state)
+  const root = readRoot(await readInputBytes(path), path, now())
+  return { anchors: [createAnchor(root.raw)] }
+}
+
+async function adoptMkcert({ state, output, now }: Context): Promise<void> {
+  const certificateFile = rootCopyPath(state)
+  const keyFile = mkcertKeyPath(state)
+  const certificate = await readInputBytes(certificateFile)
+  const key = await readInput(keyFile)
+  const request = { certificate, certificateFile, key, keyFile }
+  const { scope, created } = await adoptRoot(state, request, now())
+  if (created && scope.constraints === null)
+    output.warn(
+      `This CA of mkcert may sign any name: whoever steals its key can impersonate any site to you. To replace it without a gap: ROOTLING_HOME=${state.path} rootling ca rotate`,
+    )
+}
+
+/** A CA of mkcert's that is not used, since it is elsewhere: said once, when ours is made. */
+async function mentionMkcert({ env, state, output }: Context): Promise<void> {
+  const home = env['HOME'] ?? ''
+  const data = env['XDG_DATA_HOME'] || join(home, '.local/share')
+  const directory = join(data, 'mkcert')
+  if (directory === state.path || !(await exists(join(directory, 'rootCA-key.pem')))) return
+  output.note(
+    `The CA of mkcert in ${directory} was left alone. To go on with that one: CAROOT=${directory}`,
+  )
+}
+
+/** Throws where there is no key to sign with. */
+export function refuseKeyless({ scopes }: LocalCa, { state }: Context): void {
+  if (scopes.length > 0) return
+  throw new RootlingError(
+    'no-authority',
+    `${mkcertKeyPath(state)} is not there: with the root alone nothing can be signed.`,
+    { hint: `-install trusts it; to make a new CA, remove ${rootCopyPath(state)}` },
+  )
+}

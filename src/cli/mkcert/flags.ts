@@ -1,0 +1,73 @@
+/** mkcert's flags, by what they take. */
+const kinds = {
+  install: 'boolean',
+  uninstall: 'boolean',
+  CAROOT: 'boolean',
+  client: 'boolean',
+  ecdsa: 'boolean',
+  pkcs12: 'boolean',
+  help: 'boolean',
+  h: 'boolean',
+  version: 'boolean',
+  'cert-file': 'string',
+  'key-file': 'string',
+  'p12-file': 'string',
+  csr: 'string',
+} as const
+
+type Kinds = typeof kinds
+export type FlagName = keyof Kinds
+
+/** Absent: not given. The last one counts, as in Go. */
+export type Flags = {
+  readonly [N in FlagName]?: Kinds[N] extends 'boolean' ? boolean : string
+}
+
+export interface ParsedLine {
+  readonly flags: Flags
+  readonly names: readonly string[]
+}
+
+/** A line that Go's flag package refuses, in its words: status 2. */
+export class FlagError extends Error {}
+
+/**
+ * Reads a line as Go's flag package does: one hyphen or two, `-flag=value` or `-flag value`, a
+ * boolean's value only behind `=`, and `--` ends the flags. Unlike there, flags may also follow
+ * names: mkcert takes those for hosts. Throws `FlagError`.
+ */
+export function parseFlags(argv: readonly string[]): ParsedLine {
+  const flags: Record<string, string | boolean> = {}
+  const names: string[] = []
+  const words = argv.values()
+  for (const word of words) {
+    if (word === '--') return { flags, names: [...names, ...words] }
+    if (!word.startsWith('-') || word === '-') {
+      names.push(word)
+      continue
+    }
+    const [, name = '', value] = /^--?([^=]*)(?:=(.*))?$/s.exec(word) ?? []
+    if (name === '' || name.startsWith('-')) throw new FlagError(`bad flag syntax: ${word}`)
+    if (!isFlag(name)) throw new FlagError(`flag provided but not defined: -${name}`)
+    flags[name] =
+      kinds[name] === 'boolean' ? booleanOf(name, value) : (value ?? nextWord(name, words))
+  }
+  return { flags, names }
+}
+
+function isFlag(name: string): name is FlagName {
+  return Object.hasOwn(kinds, name)
+}
+
+function nextWord(name: string, words: IterableIterator<string>): string {
+  const next = words.next()
+  if (next.done === true) throw new FlagError(`flag needs an argument: -${name}`)
+  return next.value
+}
+
+/** What Go's strconv.ParseBool takes. */
+function booleanOf(name: string, value: string | undefined): boolean {
+  if (value === undefined || /^(?:1|t|T|true|TRUE|True)$/.test(value)) return true
+  if (/^(?:0|f|F|false|FALSE|False)$/.test(value)) return false
+  throw new FlagError(`invalid boolean value "${value}" for -${name}: parse error`)
+}

@@ -1,0 +1,123 @@
+import { resolve } from 'node:path'
+import { RootlingError } from '../../errors.ts'
+import { issue, type Issued, type IssueRequest } from '../../issue.ts'
+import { hasCode, unwritable, writeFileAtomic } from '../../storage/files.ts'
+import { parseIdentifier } from '../../x509/identifier.ts'
+import { pemBlocks } from '../../x509/pem.ts'
+import { day, maximumDays } from '../../x509/profiles.ts'
+import type { Context } from '../context.ts'
+import { readInputBytes } from '../read-input.ts'
+import type { Flags } from './flags.ts'
+
+const password = 'changeit'
+
+/** Issues for the names or the request of a line, writes mkcert's files and says where they are. */
+export async function issueFiles(
+  flags: Flags,
+  names: readonly string[],
+  context: Context,
+): Promise<void> {
+  const { state, cwd, now, output } = context
+  for (const name of names) refuseNoName(name)
+  const csr = flags.csr === undefined ? undefined : await readInputBytes(resolve(cwd, flags.csr))
+  const base = csr === undefined ? defaultBase(names, flags) : await requestBase(csr)
+  const paths = {
+    cert: flags['cert-file'] ?? `./${base}.pem`,
+    key: flags['key-file'] ?? `./${base}-key.pem`,
+    p12: flags['p12-file'] ?? `./${base}.p12`,
+  }
+  const pkcs12 = flags.pkcs12 === true
+  const request: IssueRequest = {
+    names,
+    purpose: flags.client === true ? 'client' : 'server',
+    keyType: flags.ecdsa === true ? 'p256' : 'rsa2048',
+    days: daysUntil(now()),
+    files: pkcs12 ? null : { certPath: resolve(cwd, paths.cert), keyPath: resolve(cwd, paths.key) },
+    // mkcert replaces what is there, whatever it is, and scripts count on it.
+    force: true,
+    csr,
+  }
+  const issued = await issue(state, request, now())
+  if (pkcs12) await writePkcs12(issued, resolve(cwd, paths.p12), base, context)
+  describe(issued, context)
+  if (pkcs12) {
+    output.note(`The PKCS#12 bundle is at "${paths.p12}" ✅\n`)
+    output.note(`Its password is "${password}", as everybody knows; only you can read the file.\n`)
+  } else if (csr !== undefined) output.note(`The certificate is at "${paths.cert}" ✅\n`)
+  else if (paths.cert === paths.key)
+    output.note(`The certificate and key are at "${paths.cert}" ✅\n`)
+  else output.note(`The certificate is at "${paths.cert}" and the key at "${paths.key}" ✅\n`)
+  output.note(`It will expire on ${longDate(new Date(issued.record.notAfter))} 🗓\n`)
+}
+
+function refuseNoName(name: string): void {
+  try {
+    parseIdentifier(name)
+  } catch (error) {
+    if (!(error instanceof RootlingError)) throw error
+    const sentence = `"${name}" is not a valid hostname, IP, URL or email: ${error.message}`
+    throw new RootlingError('bad-name', sentence, { hint: error.hint, cause: error })
+  }
+}
+
+function describe({ record, warnings }: Issued, { output }: Context): void {
+  const values = record.identifiers.map(({ value }) => value)
+  output.note('\nCreated a new certificate valid for the following names 📜')
+  for (const value of values) output.note(` - "${value}"`)
+  output.note('')
+  const wildcard = values.find((value) => value.startsWith('*.'))
+  if (wildcard !== undefined)
+    output.note(
+      `Reminder: X.509 wildcards only go one level deep, so this won't match a.b.${wildcard.slice(2)} ℹ️\n`,
+    )
+  for (const warning of warnings) output.warn(warning)
+}
+
+/** mkcert's rule: the first name as typed, and how many more were typed. */
+export function defaultBase(names: readonly string[], { client }: Flags): string {
+  const [first = ''] = names
+  // oxlint-disable-next-line no-control-regex -- what is ASCII is meant
+  const shown = /^[\x00-\x7F]*$/.test(first) ? first : parseIdentifier(first).value
+  const safe = shown.replaceAll(':', '_').replaceAll('*', '_wildcard').replaceAll('/', '_')
+  const more = names.length > 1 ? `+${names.length - 1}` : ''
+  return `${safe}${more}${client === true ? '-client' : ''}`
+}
+
+async function requestBase(csr: Buffer): Promise<string> {
+  const { readRequest } = await import('../../x509/request.ts')
+  const { names } = readRequest(csr)
+  return defaultBase(
+    names.map(({ value }) => value),
+    {},
+  )
+}
+
+/** Two years and three months, which stays within what Apple accepts. */
+function daysUntil(now: Date): number {
+  const end = new Date(now)
+  end.setUTCMonth(end.getUTCMonth() + 27)
+  return Math.min(Math.floor((end.getTime() - now.getTime()) / day), maximumDays)
+}
+
+async function writePkcs12(
+  { chain, key }: Issued,
+  path: string,
+  friendlyName: string,
+  { state }: Context,
+): Promise<void> {
+  const { makePkcs12 } = await import('../../x509/pkcs12.ts')
+  const [pkcs8] = pemBlocks(key ?? '')
+  if (pkcs8 === undefined) throw new TypeError('a certificate without a request has a key')
+  const certificates = pemBlocks(chain).map(({ der }) => der)
+  // The old form, since the old applications that mkcert means read no other.
+  const fields = { chain: certificates, pkcs8: pkcs8.der, friendlyName, password, legacy: true }
+  const data = await makePkcs12(fields)
+  await writeFileAtomic(path, { data, mode: 0o600 }, state.owner).catch((error: unknown) => {
+    throw hasCode(error) ? unwritable(path, error) : error
+  })
+}
+
+function longDate(date: Date): string {
+  const month = date.toLocaleString('en-GB', { month: 'long', timeZone: 'UTC' })
+  return `${date.getUTCDate()} ${month} ${date.getUTCFullYear()}`
+}

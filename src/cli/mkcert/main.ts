@@ -1,0 +1,119 @@
+import { resolve } from 'node:path'
+import { RootlingError } from '../../errors.ts'
+import { stateDirectory, type StateDirectory } from '../../paths.ts'
+import { settleInterrupted } from '../../pending.ts'
+import { shellWord } from '../../storage/files.ts'
+import { adoptCaller } from '../caller.ts'
+import type { Context } from '../context.ts'
+import { createOutput } from '../output.ts'
+import { findLocalCa, openLocalCa, refuseKeyless } from './authority.ts'
+import { FlagError, parseFlags, type Flags, type ParsedLine } from './flags.ts'
+import { issueFiles } from './issue.ts'
+import { installInStores, noteUntrusted, selectedKinds, uninstallFromStores } from './stores.ts'
+import { usage } from './usage.ts'
+
+/** The mkcert whose behaviour this follows. */
+const standsFor = '1.4.4'
+
+/** Runs one line of mkcert's; the only place that decides this program's exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  process.exitCode = await run(argv)
+}
+
+/** 0: all that was asked for is so, 1: it is not, 2: the line was not understood. */
+async function run(argv: readonly string[]): Promise<0 | 1 | 2> {
+  let line: ParsedLine
+  try {
+    line = parseFlags(argv)
+  } catch (error) {
+    if (!(error instanceof FlagError)) throw error
+    process.stderr.write(`${error.message}\n${usage}`)
+    return 2
+  }
+  const { flags, names } = line
+  if (flags.help === true || flags.h === true) return print(usage)
+  if (flags.version === true) return print(`${standsFor} (Rootling ${VERSION})\n`)
+  try {
+    return (await work(flags, names)) ? 0 : 1
+  } catch (error) {
+    explain(error)
+    return 1
+  }
+}
+
+function print(text: string): 0 {
+  process.stdout.write(text)
+  return 0
+}
+
+async function work(flags: Flags, names: readonly string[]): Promise<boolean> {
+  refuseContradictions(flags, names)
+  const state = await findState()
+  if (flags.CAROOT === true) return print(`${state.path}\n`) === 0
+  const { install = false, uninstall = false, csr } = flags
+  const issuing = names.length > 0 || csr !== undefined
+  if (!install && !uninstall && !issuing) return print(usage) === 0
+  const context = createContext(state)
+  selectedKinds(context.env)
+  await settleInterrupted(state)
+  if (uninstall) return uninstallFromStores(await findLocalCa(context), context)
+  const ca = await openLocalCa(context)
+  if (issuing) refuseKeyless(ca, context)
+  const trusted = install ? await installInStores(ca, context) : true
+  if (!install) await noteUntrusted(ca, context)
+  if (issuing) await issueFiles(flags, names, context)
+  return trusted
+}
+
+function refuseContradictions(flags: Flags, names: readonly string[]): void {
+  const { install = false, uninstall = false, CAROOT = false, csr } = flags
+  const refuse = (sentence: string): never => {
+    throw new RootlingError('usage', sentence)
+  }
+  if (CAROOT && (install || uninstall))
+    refuse("you can't set -[un]install and -CAROOT at the same time")
+  if (install && uninstall) refuse("you can't set -install and -uninstall at the same time")
+  if (uninstall && names.length > 0) refuse('-uninstall takes no names')
+  if (csr === undefined) return
+  if (flags.pkcs12 === true || flags.ecdsa === true || flags.client === true)
+    refuse('can only combine -csr with -install and -cert-file')
+  if (flags['key-file'] !== undefined || flags['p12-file'] !== undefined)
+    refuse('can only combine -csr with -install and -cert-file')
+  if (names.length > 0) refuse("can't specify extra arguments when using -csr")
+}
+
+/** `$CAROOT`, else where rootling itself keeps its CA. */
+async function findState(): Promise<StateDirectory> {
+  const owner = await adoptCaller()
+  const directory = process.env['CAROOT'] ?? ''
+  return directory === '' ? stateDirectory(process.env, owner) : { path: resolve(directory), owner }
+}
+
+function createContext(state: StateDirectory): Context {
+  const { stdout, stderr, env } = process
+  return {
+    env,
+    cwd: process.cwd(),
+    state,
+    output: createOutput({ json: false, quiet: false, stdout, stderr, env }),
+    interactive: process.stdin.isTTY && stderr.isTTY,
+    now: () => new Date(),
+  }
+}
+
+function explain(error: unknown): void {
+  const known = error instanceof RootlingError
+  const sentence = error instanceof Error ? error.message : String(error)
+  process.stderr.write(
+    `ERROR: ${known ? sentence : `Something unexpected happened: ${sentence}.`}\n`,
+  )
+  if (known && error.hint !== undefined) process.stderr.write(`  → ${forThisCa(error.hint)}\n`)
+  if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
+}
+
+/** A command of rootling's own finds a CA in `$CAROOT` by ROOTLING_HOME. */
+function forThisCa(hint: string): string {
+  const directory = process.env['CAROOT'] ?? ''
+  if (directory === '' || !hint.startsWith('rootling ')) return hint
+  return `ROOTLING_HOME=${shellWord(resolve(directory))} ${hint}`
+}

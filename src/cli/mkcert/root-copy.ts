@@ -1,0 +1,37 @@
+import { X509Certificate } from 'node:crypto'
+import { join } from 'node:path'
+import type { Scope } from '../../authority.ts'
+import type { StateDirectory } from '../../paths.ts'
+import { exists, readText, writeFileAtomic } from '../../storage/files.ts'
+
+/** Where mkcert, and tools that use it, look for the root and its key. */
+export const rootCopyPath = ({ path }: StateDirectory): string => join(path, 'rootCA.pem')
+export const mkcertKeyPath = ({ path }: StateDirectory): string => join(path, 'rootCA-key.pem')
+
+/**
+ * Keeps `rootCA.pem` the roots of every scope, `local` first, for tools that read it. Where
+ * mkcert's own key stands beside it, the file is mkcert's and stays; returns a sentence for the
+ * person when what it holds signs nothing any more, else `null`.
+ */
+export async function updateRootCopy(
+  state: StateDirectory,
+  scopes: readonly Scope[],
+): Promise<string | null> {
+  const path = rootCopyPath(state)
+  const current = await readText(path)
+  if (current !== null && (await exists(mkcertKeyPath(state)))) {
+    if (scopes.some(({ root }) => sameCertificate(root, current))) return null
+    return `${path} is of a CA that signs nothing here any more; delete it and rootCA-key.pem, and the next run writes the new root there.`
+  }
+  const data = scopes.map(({ root }) => root.toString()).join('')
+  if (current !== data) await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
+  return null
+}
+
+function sameCertificate(root: X509Certificate, pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.equals(root.raw)
+  } catch {
+    return false
+  }
+}

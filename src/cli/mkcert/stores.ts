@@ -1,0 +1,133 @@
+import { storeKinds, type StoreKind } from '../../../platform/trust-store.ts'
+import { RootlingError } from '../../errors.ts'
+import { exists } from '../../storage/files.ts'
+import { withLock } from '../../storage/lock.ts'
+import {
+  findInstalledAnchors,
+  installAnchors,
+  trustStatus,
+  uninstallAnchors,
+  type StoreOutcome,
+} from '../../trust.ts'
+import type { Context } from '../context.ts'
+import { openStores } from '../trusting.ts'
+import type { LocalCa } from './authority.ts'
+
+/** What mkcert calls each kind of store: scripts look for these words. */
+const titles: Record<StoreKind, string> = {
+  system: 'the system trust store',
+  nss: 'the Firefox and/or Chrome/Chromium trust store',
+  java: "Java's trust store",
+}
+const installed: Record<StoreKind, string> = {
+  system: '! ⚡️',
+  nss: ' (requires browser restart)! 🦊',
+  java: '! ☕️',
+}
+
+/** `$TRUST_STORES`; unset: every kind, `none`: no store. Throws `usage` for other words. */
+export function selectedKinds(env: Context['env']): readonly StoreKind[] {
+  const list = env['TRUST_STORES'] ?? ''
+  if (list === '') return storeKinds
+  const words = list.split(',').map((word) => word.trim())
+  const known = new Set<string>([...storeKinds, 'none'])
+  const unknown = words.find((word) => !known.has(word))
+  if (unknown !== undefined)
+    throw new RootlingError(
+      'usage',
+      `TRUST_STORES names "${unknown}", which is no kind of store.`,
+      {
+        hint: `TRUST_STORES=${storeKinds.join(',')}, or none`,
+      },
+    )
+  return storeKinds.filter((kind) => words.includes(kind))
+}
+
+/** Trusts the roots in every selected store; `false`: not everywhere, and why was said. */
+export async function installInStores(ca: LocalCa, context: Context): Promise<boolean> {
+  const kinds = selectedKinds(context.env)
+  if (kinds.length === 0) return true
+  const outcomes = await withStores(kinds, ca, context, installAnchors)
+  for (const kind of kinds) {
+    const of = outcomes.filter(({ store }) => store.kind === kind)
+    if (of.some(({ outcome }) => outcome === 'failed')) continue
+    if (of.some(({ outcome }) => outcome === 'installed'))
+      context.output.note(`The local CA is now installed in ${titles[kind]}${installed[kind]}`)
+    else if (of.some(({ outcome }) => outcome === 'already-installed'))
+      context.output.note(`The local CA is already installed in ${titles[kind]}! 👍`)
+  }
+  if (outcomes.every(({ outcome }) => outcome === 'skipped'))
+    throw new RootlingError('not-trusted', 'There is no trust store to install the local CA in.')
+  return reportFailures(outcomes, context)
+}
+
+/** Takes the roots out of every selected store; `false`: one still trusts, and which was said. */
+export async function uninstallFromStores(ca: LocalCa, context: Context): Promise<boolean> {
+  const kinds = selectedKinds(context.env)
+  if (kinds.length === 0) return true
+  if (ca.anchors.length === 0) {
+    await mentionOthers(kinds, context)
+    return true
+  }
+  const outcomes = await withStores(kinds, ca, context, uninstallAnchors)
+  const well = reportFailures(outcomes, context)
+  if (well && kinds.includes('system'))
+    context.output.note('The local CA is now uninstalled from the system trust store(s)! 👋')
+  else if (well)
+    for (const kind of kinds)
+      context.output.note(`The local CA is now uninstalled from ${titles[kind]}(s)! 👋`)
+  return well
+}
+
+/** Says which kinds of stores do not trust the CA, before a certificate of it is made. */
+export async function noteUntrusted(ca: LocalCa, context: Context): Promise<void> {
+  const { env, output } = context
+  // Asking Java takes half a second, and only who names one is waiting for its answer.
+  const named = (env['JAVA_HOME'] ?? '') !== '' || (env['TRUST_STORES'] ?? '') !== ''
+  const kinds = selectedKinds(env).filter((kind) => kind !== 'java' || named)
+  if (kinds.length === 0) return
+  const { stores } = await openStores({ stores: kinds.join(',') }, context, ca.scopes)
+  const outcomes = await trustStatus(stores, ca.anchors)
+  const lacking = kinds.filter((kind) =>
+    outcomes.some(
+      ({ store, outcome }) =>
+        store.kind === kind && (outcome === 'not-trusted' || outcome === 'failed'),
+    ),
+  )
+  for (const kind of lacking) output.note(`Note: the local CA is not installed in ${titles[kind]}.`)
+  if (lacking.length > 0)
+    output.note('Run "rootling-mkcert -install" for certificates to be trusted automatically ⚠️')
+}
+
+async function withStores(
+  kinds: readonly StoreKind[],
+  { scopes, anchors }: LocalCa,
+  context: Context,
+  operation: typeof installAnchors,
+): Promise<StoreOutcome[]> {
+  const { stores } = await openStores({ stores: kinds.join(',') }, context, scopes)
+  const work = () => operation(stores, anchors)
+  return withLock(context.state, work, { name: 'stores.lock', waitMilliseconds: 300_000 })
+}
+
+function reportFailures(outcomes: readonly StoreOutcome[], { output }: Context): boolean {
+  const failed = outcomes.filter(({ outcome }) => outcome === 'failed')
+  for (const { store, reason = 'failed', hint } of failed) {
+    output.note(`ERROR: ${store.title}: ${reason}`)
+    if (hint !== undefined) output.note(`  → ${hint}`)
+  }
+  return failed.length === 0
+}
+
+/** A CA whose directory is gone may still be trusted, but whose roots are those? */
+async function mentionOthers(kinds: readonly StoreKind[], context: Context): Promise<void> {
+  const { state, output } = context
+  const why = (await exists(state.path)) ? 'holds no CA' : 'does not exist'
+  output.note(`${state.path} ${why}, so there is nothing to uninstall.`)
+  const { stores } = await openStores({ stores: kinds.join(',') }, context, [])
+  const others = await findInstalledAnchors(stores)
+  if (others.length > 0)
+    output.note(
+      `Trusted here, of other authorities: ${others.map(({ name }) => name).join(', ')}. To remove them: rootling uninstall --all`,
+    )
+}
