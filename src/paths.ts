@@ -1,5 +1,6 @@
 import envPaths from 'env-paths'
-import { isAbsolute, join, resolve } from 'node:path'
+import { homedir } from 'node:os'
+import { isAbsolute, join, relative, resolve } from 'node:path'
 import { RootlingError } from './errors.ts'
 
 /** Where the authority, the record and the lock live, and who is to own what is written there. */
@@ -36,9 +37,18 @@ export function stateDirectory(
 
 function baseDirectory(env: Readonly<Record<string, string | undefined>>): string {
   const override = env['ROOTLING_HOME']
-  if (override === undefined || override === '') return envPaths('rootling', { suffix: '' }).data
+  if (override === undefined || override === '') return dataDirectory()
   if (isAbsolute(override)) return override
   throw new RootlingError('usage', `ROOTLING_HOME must be an absolute path, not ${override}.`, {
     hint: `export ROOTLING_HOME=${resolve(override)}`,
   })
+}
+
+const homeWhenLoaded = homedir()
+
+/** env-paths looks the home directory up once, when it is loaded; sudo's caller is found later. */
+function dataDirectory(): string {
+  const { data } = envPaths('rootling', { suffix: '' })
+  const below = relative(homeWhenLoaded, data)
+  return below.startsWith('..') || isAbsolute(below) ? data : join(homedir(), below)
 }
