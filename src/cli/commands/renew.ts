@@ -55,20 +55,17 @@ export function reportRenewals(renewals: readonly Renewal[], { output }: Context
   })
 }
 
-/** Runs each renewed certificate's own command, as the person wrote it for a shell. */
+/** Runs each renewed certificate's own command, and says how it went. */
 export async function runHooks(
   renewals: readonly Renewal[],
   { output, env }: Context,
 ): Promise<boolean> {
-  const commands = new Set(renewals.flatMap(({ record }) => record?.onRenew ?? []))
-  let well = true
-  for (const command of commands) {
-    const { run, timeLimits } = await import('../../../platform/command.ts')
-    const options = { env, timeLimit: timeLimits.change }
-    const { exitCode, stderr } = await run('/bin/sh', ['-c', command], options)
+  const renewed = renewals.flatMap(({ record }) => record ?? [])
+  if (renewed.every(({ onRenew }) => onRenew === undefined)) return true
+  const { runRenewHooks } = await import('../../on-renew.ts')
+  const outcomes = await runRenewHooks(renewed, env)
+  for (const { command, exitCode, stderr } of outcomes)
     if (exitCode === 0) output.note(`Ran: ${command}`)
-    else output.warn(`${command} failed with exit code ${exitCode}. ${stderr.trim().slice(0, 500)}`)
-    well &&= exitCode === 0
-  }
-  return well
+    else output.warn(`${command} failed with exit code ${exitCode}. ${stderr}`)
+  return outcomes.every(({ exitCode }) => exitCode === 0)
 }
