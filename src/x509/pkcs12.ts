@@ -54,7 +54,10 @@ export interface Pkcs12Fields {
   readonly chain: readonly Buffer[]
   /** The private key, PKCS #8 DER. */
   readonly pkcs8: Buffer
-  /** Not empty: implementations encode an empty one in two ways. */
+  /**
+   * Not empty: implementations encode an empty one in two ways. Characters beyond ASCII are
+   * understood by OpenSSL and NSS, but not by Java, which takes no such password for any file.
+   */
   readonly password: string
   /** What lists show: a browser's certificate manager, keytool's alias. */
   readonly friendlyName: string
@@ -86,8 +89,15 @@ export interface TrustStoreFields {
   readonly password: string
 }
 
-/** A PKCS #12 file without keys, whose certificates Java trusts (`trustedCertEntry`). */
+/**
+ * A PKCS #12 file without keys, whose certificates Java trusts (`trustedCertEntry`). Throws `usage`
+ * for a password that is empty or not ASCII.
+ */
 export async function makeTrustStore({ roots, password }: TrustStoreFields): Promise<Buffer> {
+  if (!/^[\x20-\x7e]*$/.test(password))
+    throw new RootlingError('usage', 'Java takes only ASCII passwords.', {
+      hint: 'Choose one of letters and digits',
+    })
   const bags = roots.map(({ der, friendlyName }) =>
     certificateBag(der, [
       attribute(friendlyNameOid, bmpString(friendlyName)),
