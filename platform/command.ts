@@ -141,6 +141,9 @@ async function openAsFile(contents: string): Promise<FileHandle> {
     await chmod(file, 0o644)
     return await open(file, 'r')
   } finally {
-    await rm(directory, { recursive: true, force: true })
+    await rm(directory, { recursive: true, force: true }).catch((error: unknown) => {
+      // Windows may keep the directory of a file that is open; a public root stays in it.
+      if (process.platform !== 'win32') throw error
+    })
   }
 }

@@ -1,33 +1,56 @@
+import { findFirefoxWithoutSystemRoots, firefoxDirectory } from './firefox-enterprise-roots.ts'
 import { createFirefoxPoliciesStore } from './firefox-policies.ts'
 import { findJavaKeystores } from './java-installations.ts'
 import { createJavaStore } from './java-keystore.ts'
 import { findSystemStore } from './linux-anchors.ts'
 import type { Machine } from './machine.ts'
+import { createMacosKeychainStore } from './macos-keychain.ts'
 import { createNssStore } from './nss.ts'
 import { findNssDatabases } from './nss-profiles.ts'
-import type { StoreKind, TrustStore } from './trust-store.ts'
+import type { StoreKind, StoreScope, TrustStore } from './trust-store.ts'
+import { createWindowsRootStore, nativeWindows } from './windows-root.ts'
+import { findWindowsAround } from './wsl.ts'
+
+export interface FindOptions {
+  /** Whose trust is changed, on macOS and Windows; the platform's own choice when left out. */
+  readonly scope?: StoreScope | undefined
+}
 
 /** Every trust store on this machine, the absent kinds included: each says so in its availability. */
 export async function findTrustStores(
   machine: Machine,
   system: NodeJS.Platform = process.platform,
+  { scope }: FindOptions = {},
 ): Promise<TrustStore[]> {
   switch (system) {
     case 'linux':
-      return findLinuxStores(machine)
+      return findLinuxStores(machine, scope)
+    case 'darwin':
+      return [
+        createMacosKeychainStore(machine, scope),
+        ...(await findFirefoxWithoutSystemRoots(firefoxDirectory(machine, system))),
+        ...(await findJavaStores(machine)),
+      ]
+    case 'win32':
+      return [
+        createWindowsRootStore(machine, nativeWindows(machine), scope),
+        ...(await findFirefoxWithoutSystemRoots(firefoxDirectory(machine, system))),
+        ...(await findJavaStores(machine)),
+      ]
     default:
       return [createAbsentStore('system', 'System store', `Rootling does not know ${system} yet.`)]
   }
 }
 
-async function findLinuxStores(machine: Machine): Promise<TrustStore[]> {
-  const [system, databases, keystores] = await Promise.all([
+async function findLinuxStores(machine: Machine, scope?: StoreScope): Promise<TrustStore[]> {
+  const [system, windows, databases, java] = await Promise.all([
     findSystemStore(machine),
+    findWindowsAround(machine),
     findNssDatabases(machine),
-    findJavaKeystores(machine),
+    findJavaStores(machine),
   ])
+  const around = windows === null ? [] : [createWindowsRootStore(machine, windows, scope)]
   const nss = databases.map((database) => createNssStore(machine, database))
-  const java = keystores.map((keystore) => createJavaStore(machine, keystore))
   if (nss.length === 0) {
     nss.push(
       createAbsentStore(
@@ -37,10 +60,15 @@ async function findLinuxStores(machine: Machine): Promise<TrustStore[]> {
       ),
     )
   }
-  if (java.length === 0) {
-    java.push(createAbsentStore('java', 'Java', 'No Java is on this machine.'))
+  return [system, ...around, createFirefoxPoliciesStore(machine), ...nss, ...java]
+}
+
+async function findJavaStores(machine: Machine): Promise<TrustStore[]> {
+  const keystores = await findJavaKeystores(machine)
+  if (keystores.length === 0) {
+    return [createAbsentStore('java', 'Java', 'No Java is on this machine.')]
   }
-  return [system, createFirefoxPoliciesStore(machine), ...nss, ...java]
+  return keystores.map((keystore) => createJavaStore(machine, keystore))
 }
 
 /** Stands for a kind of store that this machine has none of. */

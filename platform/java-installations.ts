@@ -4,8 +4,18 @@ import type { JavaKeystore } from './java-keystore.ts'
 import type { Machine } from './machine.ts'
 
 /** Directories with one Java installation in each subdirectory. */
-const systemCollections = ['/usr/lib/jvm', '/usr/java', '/opt/java']
-const personalCollections = ['.sdkman/candidates/java', '.jdks']
+const systemCollections = [
+  '/usr/lib/jvm',
+  '/usr/java',
+  '/opt/java',
+  '/Library/Java/JavaVirtualMachines',
+  'C:/Program Files/Java',
+  'C:/Program Files/Eclipse Adoptium',
+  'C:/Program Files/Microsoft',
+  'C:/Program Files/Amazon Corretto',
+  'C:/Program Files/Zulu',
+]
+const personalCollections = ['.sdkman/candidates/java', '.jdks', 'Library/Java/JavaVirtualMachines']
 
 /** The keystore in a modern Java, and in a JDK 8 with its JRE inside. */
 const keystorePaths = ['lib/security/cacerts', 'jre/lib/security/cacerts']
@@ -46,9 +56,12 @@ async function findHomes(machine: Machine): Promise<string[]> {
     ...systemCollections,
     ...personalCollections.map((each) => path.join(machine.person.home, each)),
   ]
-  for (const collection of collections) {
+  // A path of Windows is a relative one elsewhere, below whatever directory this process is in.
+  for (const collection of collections.filter((each) => path.isAbsolute(each))) {
     const names = await readdir(collection).catch(() => [])
-    homes.push(...names.map((name) => path.join(collection, name)))
+    // On macOS the home of a Java is inside its bundle.
+    const inner = ['', 'Contents/Home']
+    homes.push(...names.flatMap((name) => inner.map((each) => path.join(collection, name, each))))
   }
   return homes
 }

@@ -161,7 +161,8 @@ function xdg(machine: Machine, variable: string, fallback: string): string {
   return counts ? value : path.join(machine.person.home, fallback)
 }
 
-async function readBounded(file: string): Promise<string> {
+/** The first million bytes of a file as text; empty when it is none. */
+export async function readBounded(file: string): Promise<string> {
   // Opening a named pipe would wait for its writer for ever.
   const handle = (await isFile(file)) ? await open(file, 'r').catch(() => null) : null
   if (handle === null) return ''
