@@ -100,12 +100,26 @@ export async function removeDirectoryAtomic(path: string): Promise<void> {
 /** Creates a directory and its parents for the owner alone (0700). */
 export async function makePrivateDirectory(path: string, owner: Owner | null): Promise<void> {
   try {
-    const first = await mkdir(path, { recursive: true, mode: 0o700 })
+    const first = await makeMissing(path)
     if (first === undefined || owner === null) return
     for (let made = path; made.length >= first.length; made = dirname(made))
       await chown(made, owner.uid, owner.gid)
   } catch (error) {
     throw unwritable(path, error)
+  }
+}
+
+/** The first directory that it made. Node's own recursion calls a read-only disk ENOENT. */
+async function makeMissing(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+    return path
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return undefined
+    if (!hasCode(error, 'ENOENT') || dirname(path) === path) throw error
+    const first = await makeMissing(dirname(path))
+    const last = await makeMissing(path)
+    return first ?? last
   }
 }
 
