@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { RootlingError } from '../errors.ts'
+import { pemBlocks } from '../x509/pem.ts'
 
 const limit = 1024 * 1024
 
@@ -25,4 +26,14 @@ export async function readInputBytes(path: string): Promise<Buffer> {
       cause: error,
     })
   }
+}
+
+/** The certificates of a PEM file, each as PEM. Throws `bad-certificate` when there are none. */
+export async function readCertificates(path: string): Promise<string[]> {
+  const blocks = pemBlocks(await readInput(path)).filter(({ label }) => label === 'CERTIFICATE')
+  if (blocks.length === 0)
+    throw new RootlingError('bad-certificate', `${path} holds no certificate in PEM form.`, {
+      hint: 'openssl x509 -in FILE -inform DER -out root.pem',
+    })
+  return blocks.map(({ text }) => text)
 }

@@ -256,6 +256,13 @@ export const serveSpec = {
     key: { type: 'string', placeholder: 'F', describe: 'Its private key' },
     dir: { type: 'string', placeholder: 'DIR', describe: 'Serve the files below this directory' },
     'tls-min': { type: 'string', choices: ['1.2', '1.3'], describe: 'Default 1.3' },
+    mtls: { type: 'boolean', describe: 'Answer only clients that show a certificate of ours' },
+    'mtls-optional': { type: 'boolean', describe: 'The same, but those without one too' },
+    'client-ca': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'With --mtls: the CAs of the clients, instead of ours',
+    },
   },
   examples: ['rootling serve', 'rootling serve app.localhost --dir public --port 9443'],
 } as const satisfies CommandSpec

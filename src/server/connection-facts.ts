@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { GROUPS, type Request } from './https.ts'
 import { oneLine, validityOf } from './key-pair.ts'
@@ -17,18 +18,20 @@ export interface ConnectionFacts {
   groupsOffered: readonly string[]
   serverName: string | null
   resumed: boolean
-  certificate: {
-    subject: string
-    subjectAltName: string[]
-    issuer: string
-    serialNumber: string
-    notBefore: string
-    notAfter: string
-    /** SHA-256 of the DER, lower-case hex. */
-    fingerprint: string
-  } | null
-  /** The subject of the client's certificate, when it was asked for and sent one that holds. */
-  client: string | null
+  certificate: CertificateFacts | null
+  /** The client's, when it was asked for one and sent one that holds. */
+  client: CertificateFacts | null
+}
+
+export interface CertificateFacts {
+  subject: string
+  subjectAltName: string[]
+  issuer: string
+  serialNumber: string
+  notBefore: string
+  notAfter: string
+  /** SHA-256 of the DER, lower-case hex. */
+  fingerprint: string
 }
 
 /** Reads the facts from the request's socket; the certificate is the one that this connection got. */
@@ -45,13 +48,12 @@ export function connectionFacts(request: Request): ConnectionFacts {
     groupsOffered: GROUPS,
     serverName: (socket as { servername?: string | false }).servername || null,
     resumed: socket.isSessionReused(),
-    certificate: certificateFacts(socket),
-    client: socket.authorized ? (socket.getPeerX509Certificate()?.subject ?? null) : null,
+    certificate: certificateFacts(socket.getX509Certificate()),
+    client: socket.authorized ? certificateFacts(socket.getPeerX509Certificate()) : null,
   }
 }
 
-function certificateFacts(socket: TLSSocket): ConnectionFacts['certificate'] {
-  const certificate = socket.getX509Certificate()
+function certificateFacts(certificate: X509Certificate | undefined): CertificateFacts | null {
   if (certificate === undefined) return null
   const { notBefore, notAfter } = validityOf(certificate)
   return {
@@ -68,5 +70,5 @@ function certificateFacts(socket: TLSSocket): ConnectionFacts['certificate'] {
 /** `DNS:a.test, IP Address:127.0.0.1` → `['a.test', '127.0.0.1']`; a quoted name is JSON (Node since 16.13.2). */
 export function splitAltNames(subjectAltName: string | undefined): string[] {
   const parts = subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
-  return parts.map((part) => part.trim().replace(/^(?:DNS|IP Address):/, ''))
+  return parts.map((part) => part.trim().replace(/^(?:DNS|IP Address|email|URI):/, ''))
 }

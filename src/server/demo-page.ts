@@ -26,7 +26,7 @@ export const STYLE_SOURCE = `'sha256-${createHash('sha256').update(STYLE).digest
 
 /** The demo page: one document, nothing loaded from anywhere, everything from outside escaped. */
 export function demoPage(facts: ConnectionFacts): string {
-  const { certificate } = facts
+  const { certificate, client } = facts
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -43,8 +43,19 @@ ${section('Connection', [
   ['HTTP', facts.alpn === null ? facts.http : `${facts.http} (ALPN ${facts.alpn})`],
   ['Server name', facts.serverName ?? 'none sent'],
   ['Session', facts.resumed ? 'resumed' : 'new'],
-  ...(facts.client === null ? [] : [['Client certificate', facts.client] as Row]),
 ])}
+${
+  client === null
+    ? ''
+    : section('Client certificate', [
+        ['Names', client.subjectAltName.join(', ') || 'none'],
+        ['Subject', client.subject],
+        ['Issued by', client.issuer],
+        ['Not after', client.notAfter],
+        ['Serial number', code(client.serialNumber)],
+        ['SHA-256 fingerprint', code(client.fingerprint)],
+      ])
+}
 ${
   certificate === null
     ? ''

@@ -8,10 +8,12 @@ import {
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTls, type TLSSocket, type TlsOptions } from 'node:tls'
+import { RootlingError } from '../errors.ts'
 import { guardHttp2Session } from './http2-guard.ts'
 import type { KeyPair } from './key-pair.ts'
 import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
 import { hostPort, listen } from './listen.ts'
+import type { ClientGate, ClientRefusal } from './mutual-tls.ts'
 import { logRequest, type LogEntry } from './request-log.ts'
 
 export type Request = IncomingMessage | Http2ServerRequest
@@ -36,8 +38,10 @@ export interface HttpsServerOptions {
   onHandlerError?: ((error: unknown) => void) | undefined
   /** HTTP/1.1 `Upgrade`, as WebSockets need it; without it the request is answered as any other. */
   onUpgrade?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
-  /** Client certificates and certificates by name. */
-  tls?: Pick<TlsOptions, 'ca' | 'requestCert' | 'rejectUnauthorized' | 'SNICallback'> | undefined
+  /** Asks clients for certificates, and answers only those that it lets in. */
+  clients?: ClientGate | undefined
+  /** Certificates by name. */
+  tls?: Pick<TlsOptions, 'SNICallback'> | undefined
 }
 
 export interface HttpsServer {
@@ -97,7 +101,11 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
       response.end()
       return
     }
-    void answer(options, request, response)
+    void answer(options, request, response, refuseClient)
+  }
+
+  const refuseClient = ({ sentence }: ClientRefusal, address: string): void => {
+    options.onConnectionError?.(new RootlingError('not-trusted', sentence), address)
   }
 
   const http1 = createHttp1(
@@ -146,6 +154,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
 
   const secureOptions = (pair: Pick<KeyPair, 'cert' | 'key'>): TlsOptions => ({
     ...options.tls,
+    ...options.clients?.tls,
     cert: pair.cert,
     key: pair.key,
     minVersion: options.minVersion ?? 'TLSv1.3',
@@ -161,14 +170,19 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   })
   front.maxConnections = limits.connections
   front.on('connection', (socket) => track(sockets, socket))
-  front.on('secureConnection', (socket) => {
-    track(sockets, socket)
+  options.clients?.attach(front)
+  const handOver = (socket: TLSSocket): void => {
     if (socket.alpnProtocol === 'h2') {
       http2.emit('connection', socket)
     } else {
       track(http1Sockets, socket)
       http1.emit('connection', socket)
     }
+  }
+  front.on('secureConnection', (socket) => {
+    track(sockets, socket)
+    if (options.clients === undefined) handOver(socket)
+    else void admit(options.clients, socket, handOver, refuseClient)
   })
   front.on('tlsClientError', (error, socket) => {
     const address = socket.remoteAddress ?? ''
@@ -207,12 +221,43 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   }
 }
 
+/** Nothing is read from a client before the gate has let it in. */
+async function admit(
+  clients: ClientGate,
+  socket: TLSSocket,
+  handOver: (socket: TLSSocket) => void,
+  onRefused: (refusal: ClientRefusal, address: string) => void,
+): Promise<void> {
+  const address = socket.remoteAddress ?? ''
+  // Between node:tls and node:http nobody listens, and the error of a client that goes away would end the process.
+  const ignore = (): void => {}
+  socket.on('error', ignore)
+  const refusal = await clients.admit(socket)
+  if (refusal !== null) {
+    onRefused(refusal, address)
+    return
+  }
+  if (socket.destroyed) return
+  handOver(socket)
+  socket.off('error', ignore)
+}
+
 async function answer(
   options: HttpsServerOptions,
   request: Request,
   response: Response,
+  onRefused: (refusal: ClientRefusal, address: string) => void,
 ): Promise<void> {
   try {
+    const socket = request.socket as TLSSocket
+    const refusal = (await options.clients?.recheck(socket)) ?? null
+    if (refusal !== null) {
+      onRefused(refusal, socket.remoteAddress ?? '')
+      // The socket of an HTTP/2 request stands for its stream alone.
+      if ('stream' in request) request.stream.session?.destroy()
+      else socket.destroy()
+      return
+    }
     await options.handler(request, response)
   } catch (error) {
     options.onHandlerError?.(error)

@@ -162,7 +162,7 @@ describe('the demo page', () => {
       groupsOffered: [],
       serverName: evil,
       resumed: false,
-      client: evil,
+      client: certificate,
       certificate,
     })
     expect(page).not.toContain('<script')

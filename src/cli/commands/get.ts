@@ -3,10 +3,9 @@ import { readScopes } from '../../authority.ts'
 import { compare, type Outcome } from '../../client/compare.ts'
 import { get, type GetOptions, type GetResponse } from '../../client/get.ts'
 import { RootlingError } from '../../errors.ts'
-import { pemBlocks } from '../../x509/pem.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { readInput } from '../read-input.ts'
+import { readCertificates, readInput } from '../read-input.ts'
 import type { getSpec } from '../table.ts'
 
 /** `rootling get URL`: one request that trusts our roots, or those of --cacert, and no others. */
@@ -42,21 +41,12 @@ async function readOptions(
   const ca =
     cacert === undefined
       ? (await readScopes(state)).map(({ root }) => root.toString())
-      : await readRoots(resolve(cwd, cacert))
+      : await readCertificates(resolve(cwd, cacert))
   if (cert === undefined || key === undefined) return { ca, now }
   const [certPem, keyPem] = await Promise.all(
     [cert, key].map((path) => readInput(resolve(cwd, path))),
   )
   return { ca, now, clientCertificate: { cert: certPem ?? '', key: keyPem ?? '' } }
-}
-
-async function readRoots(path: string): Promise<string[]> {
-  const blocks = pemBlocks(await readInput(path)).filter(({ label }) => label === 'CERTIFICATE')
-  if (blocks.length === 0)
-    throw new RootlingError('bad-certificate', `${path} holds no certificate in PEM form.`, {
-      hint: 'openssl x509 -in FILE -inform DER -out root.pem',
-    })
-  return blocks.map(({ text }) => text)
 }
 
 async function compareBoth(

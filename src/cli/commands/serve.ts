@@ -8,11 +8,12 @@ import { RootlingError } from '../../errors.ts'
 import { createDemoHandler } from '../../server/demo.ts'
 import { createHttpsServer, type HttpsServer } from '../../server/https.ts'
 import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
+import type { ClientGate } from '../../server/mutual-tls.ts'
 import { renewingPair, type RenewingPair } from '../../server/renewing.ts'
 import { formatLogLine } from '../../server/request-log.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { readInput } from '../read-input.ts'
+import { readCertificates, readInput } from '../read-input.ts'
 import type { serveSpec } from '../table.ts'
 
 /** `rootling serve`: runs until SIGINT or SIGTERM, then lets requests in flight finish. */
@@ -24,6 +25,7 @@ export async function serve(
   const host = checkHost(args.host ?? '127.0.0.1')
   const port = checkPort(args.port ?? 8443)
   const directory = await checkDirectory(args.dir, context)
+  const clients = await openClientGate(args, context)
   let server: HttpsServer | null = null
   const source = await openSource(args, host, context, (pair) => server?.replaceCertificate(pair))
   const pair = source.current()
@@ -34,23 +36,60 @@ export async function serve(
     port,
     minVersion: args['tls-min'] === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
     handler: createDemoHandler({ directory }),
+    clients,
     now,
     onRequest: (entry) => output.log(formatLogLine(entry)),
     onConnectionError: (error, address) => output.log(`${address} refused: ${oneLine(error)}`),
     onHandlerError: (error) => output.log(`error: ${oneLine(error)}`),
   })
   const names = namesOf(pair)
+  const mtls = clients === undefined ? null : args['mtls-optional'] ? 'optional' : 'required'
   const urls = names.map((name) => urlOf(name, server?.port ?? port))
-  output.result(urls.join('\n'), { urls, host, port: server.port, names, pid: process.pid })
+  output.result(urls.join('\n'), { urls, host, port: server.port, names, mtls, pid: process.pid })
   output.note(
     `Serving ${directory ?? 'a page that tells how the connection was secured'}. Stop it with Ctrl-C.`,
   )
+  if (mtls !== null) output.note(mtlsNote(mtls, args['client-ca']))
   if (!isLoopback(host)) output.warn(`Listening on ${host}: other machines can connect too.`)
   await stopSignal()
   output.note('Stopping; requests in flight may finish.')
   source.stop()
   await server.close({ drainMilliseconds: 5_000 })
   return exitCodes.ok
+}
+
+/** `undefined`: clients are not asked for certificates. */
+async function openClientGate(
+  args: ArgumentsOf<typeof serveSpec>,
+  { state, cwd, now }: Context,
+): Promise<ClientGate | undefined> {
+  const { 'client-ca': clientCa, 'mtls-optional': optional } = args
+  if (args.mtls !== true && optional !== true) {
+    if (clientCa === undefined) return undefined
+    throw new RootlingError('usage', '--client-ca means nothing without --mtls.', {
+      hint: `rootling serve --mtls --client-ca ${clientCa}`,
+    })
+  }
+  const { createClientGate, recordedRevocations } = await import('../../server/mutual-tls.ts')
+  const scopes = await readScopes(state)
+  const ca =
+    clientCa === undefined
+      ? scopes.map(({ root }) => root.toString())
+      : await readCertificates(resolve(cwd, clientCa))
+  return createClientGate({
+    ca,
+    intermediates: scopes.map(({ intermediate }) => intermediate.subject),
+    optional,
+    revocationOf: recordedRevocations(state),
+    now,
+  })
+}
+
+function mtlsNote(mtls: 'optional' | 'required', clientCa: string | undefined): string {
+  const verb = mtls === 'optional' ? 'may' : 'must'
+  return clientCa === undefined
+    ? `Clients ${verb} show a certificate of this CA: rootling issue --client alice@example.test`
+    : `Clients ${verb} show a certificate of a CA in ${clientCa}.`
 }
 
 type Source = Pick<RenewingPair, 'current' | 'stop'>

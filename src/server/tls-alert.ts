@@ -1,0 +1,115 @@
+import { createCipheriv, createHmac, type CipherGCMTypes } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { Server, TLSSocket } from 'node:tls'
+
+/** RFC 8446 §6.2: the alerts that are about a client's certificate. */
+export const alerts = {
+  badCertificate: 42,
+  unsupportedCertificate: 43,
+  certificateRevoked: 44,
+  certificateExpired: 45,
+  certificateUnknown: 46,
+  unknownCa: 48,
+  internalError: 80,
+  certificateRequired: 116,
+} as const
+export type Alert = keyof typeof alerts
+
+export interface AlertSender {
+  /**
+   * Ends a connection with a fatal alert. Only straight after the handshake, before anything was written. Without TLS
+   * 1.3 the connection just ends.
+   */
+  refuse(socket: TLSSocket, alert: Alert): Promise<void>
+}
+
+interface Suite {
+  hash: string
+  cipher: CipherGCMTypes
+  keyLength: number
+}
+
+/** RFC 8446 §B.4; OpenSSL offers no others by itself. */
+const suites: Readonly<Record<string, Suite>> = {
+  TLS_AES_128_GCM_SHA256: { hash: 'sha256', cipher: 'aes-128-gcm', keyLength: 16 },
+  TLS_AES_256_GCM_SHA384: { hash: 'sha384', cipher: 'aes-256-gcm', keyLength: 32 },
+  // node:crypto takes it as it takes GCM; only its types do not.
+  TLS_CHACHA20_POLY1305_SHA256: {
+    hash: 'sha256',
+    cipher: 'chacha20-poly1305' as CipherGCMTypes,
+    keyLength: 32,
+  },
+}
+
+/** OpenSSL ends a handshake with two session tickets, whether they are any use or not. */
+const recordsSent = 2
+
+const lingerMilliseconds = 1_000
+
+/**
+ * Lets a server say why it refuses a client. Node takes no verdict during the handshake, and afterwards it can only hang
+ * up (https://github.com/nodejs/node/issues/15531): so the record with the alert is made here, with the connection's own
+ * key, and nothing is written after it. Should a later OpenSSL count differently, clients read `bad_record_mac` instead:
+ * still a refusal, only without its reason.
+ */
+export function createAlertSender(server: Server): AlertSender {
+  const secrets = new WeakMap<TLSSocket, Buffer>()
+  const carriers = new Map<string, Socket>()
+  server.on('keylog', (line, socket) => {
+    const secret = /^SERVER_TRAFFIC_SECRET_0 \S+ (\S+)/.exec(line.toString('latin1'))?.[1]
+    if (secret !== undefined) secrets.set(socket, Buffer.from(secret, 'hex'))
+  })
+  server.on('connection', (carrier: Socket) => {
+    const peer = peerOf(carrier)
+    carriers.set(peer, carrier)
+    carrier.once('close', () => carriers.delete(peer))
+  })
+  return {
+    async refuse(socket, alert) {
+      // The tickets leave the process in the same turn as the event of the handshake's end.
+      await new Promise((resolve) => setImmediate(resolve))
+      const secret = secrets.get(socket)
+      const suite = suites[socket.getCipher()?.standardName ?? '']
+      const carrier = carriers.get(peerOf(socket))
+      if (secret === undefined || suite === undefined || carrier === undefined) {
+        socket.end()
+        lingerUntilRead(socket)
+        return
+      }
+      carrier.end(alertRecord(secret, suite, alerts[alert]))
+      lingerUntilRead(socket)
+    },
+  }
+}
+
+const peerOf = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort}`
+
+/** Closing with unread input resets the connection, and the reset may overtake the alert. */
+function lingerUntilRead(socket: TLSSocket): void {
+  const end = (): void => void socket.destroy()
+  const timer = setTimeout(end, lingerMilliseconds)
+  socket.once('end', end)
+  socket.once('close', () => clearTimeout(timer))
+  socket.resume()
+}
+
+/** RFC 8446 §5.2: the alert and its type, encrypted as the server's third application record. */
+function alertRecord(secret: Buffer, suite: Suite, description: number): Buffer {
+  const fatal = 2
+  const alertType = 21
+  const plain = Buffer.from([fatal, description, alertType])
+  const header = Buffer.from([23, 3, 3, 0, plain.length + 16])
+  const nonce = expandLabel(suite.hash, secret, 'iv', 12)
+  nonce[11] = (nonce[11] ?? 0) ^ recordsSent
+  const key = expandLabel(suite.hash, secret, 'key', suite.keyLength)
+  const cipher = createCipheriv(suite.cipher, key, nonce, { authTagLength: 16 })
+  cipher.setAAD(header, { plaintextLength: plain.length })
+  return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+}
+
+/** HKDF-Expand-Label of RFC 8446 §7.1 with an empty context, for no more than one block. */
+function expandLabel(hash: string, secret: Buffer, label: string, length: number): Buffer {
+  const name = Buffer.from(`tls13 ${label}`)
+  const info = Buffer.concat([Buffer.from([0, length, name.length]), name, Buffer.from([0, 1])])
+  return createHmac(hash, secret).update(info).digest().subarray(0, length)
+}
