@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { asn1 as forge } from 'node-forge'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { RootlingError } from '../../src/errors.ts'
 import {
   derLimits,
@@ -20,6 +20,7 @@ import {
 import * as der from '../../src/x509/asn1.ts'
 
 const numRuns = Number(process.env['ROOTLING_FUZZ_RUNS'] ?? 5000)
+vi.setConfig({ testTimeout: 30_000 + numRuns * 5 })
 const what = 'The request'
 const read = (bytes: Uint8Array) => readDer(Buffer.from(bytes), what)
 const hex = (text: string) => read(Buffer.from(text.replaceAll(' ', ''), 'hex'))

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { RootlingError } from '../../src/errors.ts'
 import { integer, objectIdentifier, octetString, sequence } from '../../src/x509/asn1.ts'
 import { generateKeys } from '../../src/x509/keys.ts'
@@ -9,6 +9,7 @@ import { readPrivateKey } from '../../src/x509/private-key.ts'
 import { workshop } from './strangers.ts'
 
 const numRuns = Number(process.env['ROOTLING_FUZZ_RUNS'] ?? 2000)
+vi.setConfig({ testTimeout: 30_000 + numRuns * 5 })
 const passphrase = 's3cret wörd'
 
 /** How openssl genpkey is asked for it, and what we call it. */
