@@ -14,7 +14,7 @@ export interface DerValue {
 }
 
 const tagClasses = ['universal', 'application', 'context', 'private'] as const
-export type TagClass = (typeof tagClasses)[number]
+type TagClass = (typeof tagClasses)[number]
 
 export interface DerLimits {
   readonly bytes: number

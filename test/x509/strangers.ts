@@ -20,7 +20,7 @@ export interface Workshop {
 
 type Environment = Readonly<Record<string, string>>
 
-export interface Outcome {
+interface Outcome {
   readonly exitCode: number
   /** Standard output, then standard error. */
   readonly text: string
