@@ -18,6 +18,7 @@ const packages = {
   'gnutls-bin': '/usr/bin/certtool',
   'libnss3-tools': '/usr/bin/certutil',
   mkcert: '/usr/bin/mkcert',
+  'nginx-light': '/usr/sbin/nginx',
   openssl: '/usr/bin/openssl',
   'p11-kit': '/usr/bin/trust',
   python3: '/usr/bin/python3',
