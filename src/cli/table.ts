@@ -332,6 +332,14 @@ export const ocspSpec = {
   examples: ['rootling ocsp', 'rootling issue localhost --revocation-url http://127.0.0.1:14680'],
 } as const satisfies CommandSpec
 
+export const showSpec = {
+  name: 'show',
+  summary: 'Explain any certificate, and what would refuse it',
+  positionals: 'FILE|SERIAL|HOST:PORT',
+  options: {},
+  examples: ['rootling show localhost.pem', 'rootling show localhost:8443'],
+} as const satisfies CommandSpec
+
 interface TableRow {
   readonly spec: CommandSpec
   readonly load: () => Promise<CommandBody<never>>
@@ -345,6 +353,7 @@ export const commands: readonly TableRow[] = [
   { spec: listSpec, load: async () => (await import('./commands/list.ts')).list },
   { spec: renewSpec, load: async () => (await import('./commands/renew.ts')).renewCommand },
   { spec: requestSpec, load: async () => (await import('./commands/request.ts')).request },
+  { spec: showSpec, load: async () => (await import('./commands/show.ts')).showCommand },
   { spec: revokeSpec, load: async () => (await import('./commands/revoke.ts')).revokeCommand },
   { spec: crlSpec, load: async () => (await import('./commands/crl.ts')).crl },
   { spec: ocspSpec, load: async () => (await import('./commands/ocsp.ts')).ocsp },

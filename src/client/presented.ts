@@ -1,0 +1,60 @@
+import type { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { connect, type TLSSocket } from 'node:tls'
+import { RootlingError } from '../errors.ts'
+import { resolveLocally } from './target.ts'
+
+const timeoutMilliseconds = 10_000
+
+/**
+ * The certificates that a server shows, leaf first, however old its TLS and weak its keys: to look
+ * at them, not to trust them. No data is sent. Throws `connect-failed`.
+ */
+export function presentedBy(host: string, port: number): Promise<X509Certificate[]> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host,
+      port,
+      servername: isIP(host) > 0 ? '' : host,
+      lookup: resolveLocally,
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1',
+      ciphers: 'DEFAULT:@SECLEVEL=0',
+    })
+    const finish = (error: Error | null): void => {
+      const chain = chainOf(socket)
+      socket.destroy()
+      // A server that wants a client's certificate may hang up after it has shown its own.
+      if (chain.length > 0) resolve(chain)
+      else reject(failure(host, port, error))
+    }
+    socket.setTimeout(timeoutMilliseconds, () => finish(null))
+    socket.once('error', finish)
+    socket.once('close', () => finish(null))
+    socket.once('secureConnect', () => finish(null))
+  })
+}
+
+function chainOf(socket: TLSSocket): X509Certificate[] {
+  const chain: X509Certificate[] = []
+  let next = socket.getPeerX509Certificate()
+  while (next !== undefined && next.fingerprint256 !== chain.at(-1)?.fingerprint256) {
+    chain.push(next)
+    next = next.issuerCertificate
+  }
+  return chain
+}
+
+function failure(host: string, port: number, cause: Error | null): RootlingError {
+  const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  const code = cause !== null && 'code' in cause ? String(cause.code) : ''
+  const [sentence, hint] =
+    code === 'ECONNREFUSED'
+      ? [`Nothing listens on ${where}.`, 'Start the server, or check the port']
+      : code === 'ENOTFOUND' || code === 'EAI_AGAIN'
+        ? [`The name ${host} has no address.`, 'Check the name']
+        : cause === null
+          ? [`${where} showed no certificate within ${timeoutMilliseconds / 1000} s.`, undefined]
+          : [`${where} showed no certificate: it does not seem to speak TLS.`, 'Check the port']
+  return new RootlingError('connect-failed', sentence ?? '', { hint, cause })
+}
