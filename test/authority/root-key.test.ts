@@ -39,6 +39,7 @@ test('the one private key in the state directory is the intermediate’s', async
 
 const strace =
   (await hasTool('strace')) && (await runTool('strace', ['-o', '/dev/null', 'true'])).exitCode === 0
+const skipped = strace ? '' : ' (skipped: strace cannot be used here)'
 
 /** The octets that strace printed with -xx, every buffer of a call in order. */
 function octets(call: string): Buffer {
@@ -60,7 +61,7 @@ function privateKeysIn(bytes: Buffer): string[] {
 }
 
 test.skipIf(!strace)(
-  'the root’s private key reaches no file and no socket (skipped where strace cannot be used)',
+  `the root’s private key reaches no file and no socket${skipped}`,
   { timeout: 60_000 },
   async () => {
     const { root, state } = await workplace()

@@ -5,7 +5,7 @@ import java.util.*;
 
 /**
  * Judges chains with Java's CertPathValidator. Each line of standard input is tab-separated:
- * root file, intermediate file, leaf file, GeneralName tag (1 mail, 2 DNS, 6 URI, 7 address), name (empty: any).
+ * root file, file of intermediates, leaf file, GeneralName tag (1 mail, 2 DNS, 6 URI, 7 address), name (empty: any).
  * Prints a line for each: "accepted" or "refused: " and the reason.
  */
 public class Verify {
@@ -38,7 +38,8 @@ public class Verify {
         target.addSubjectAlternativeName(Integer.parseInt(field[3]), field[4]);
       }
       parameters.setTargetCertConstraints(target);
-      List<X509Certificate> chain = Arrays.asList(read(field[2]), read(field[1]));
+      List<X509Certificate> chain = new ArrayList<>(Arrays.asList(read(field[2])));
+      chain.addAll(readAll(field[1]));
       CertPath path = CertificateFactory.getInstance("X.509").generateCertPath(chain);
       CertPathValidator.getInstance("PKIX").validate(path, parameters);
     } catch (java.security.GeneralSecurityException | IOException e) {
@@ -47,8 +48,16 @@ public class Verify {
   }
 
   static X509Certificate read(String file) throws CertificateException, IOException {
+    return readAll(file).get(0);
+  }
+
+  static List<X509Certificate> readAll(String file) throws CertificateException, IOException {
+    List<X509Certificate> all = new ArrayList<>();
     try (InputStream in = Files.newInputStream(Paths.get(file))) {
-      return (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in);
+      for (Certificate one : CertificateFactory.getInstance("X.509").generateCertificates(in)) {
+        all.add((X509Certificate) one);
+      }
     }
+    return all;
   }
 }

@@ -2,6 +2,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { X509Certificate } from 'node:crypto'
 import type { Identifier } from '../../src/x509/identifier.ts'
+import { pemBlocks } from '../../src/x509/pem.ts'
 import type { Presented } from './kinds.ts'
 import { hasTool, runTool } from './strangers.ts'
 
@@ -93,14 +94,21 @@ function nss(name: string, flags: readonly string[]): Verifier {
   return {
     name,
     exempt: ({ keyType }) => (keyType === 'ed25519' ? 'NSS takes no Ed25519 keys' : null),
-    verdicts: oneByOne(async ({ identifier: { type } }, files) => {
+    verdicts: oneByOne(async ({ intermediate, identifier: { type } }, files) => {
       const database = `sql:${join(files.root, '..')}`
       const made = await runTool('certutil', ['-N', '-d', database, '--empty-password'])
       const trust = ['-A', '-d', database, '-n', 'root', '-t', 'CT,C,', '-i', files.root]
       const added = await runTool('certutil', trust)
       if (made.exitCode !== 0 || added.exitCode !== 0) throw new Error(made.stderr + added.stderr)
       const usage = type === 'email' ? '4' : '1'
-      const args = ['-d', database, ...flags, '-u', usage, '-a', files.leaf, files.intermediate]
+      // It reads one certificate from each file.
+      const issuers = pemBlocks(intermediate).map(async ({ text }, i) => {
+        const file = `${files.intermediate}.${i}`
+        await writeFile(file, text)
+        return file
+      })
+      const chain = [files.leaf, ...(await Promise.all(issuers))]
+      const args = ['-d', database, ...flags, '-u', usage, '-a', ...chain]
       const { exitCode, stdout, stderr } = await runTool('vfychain', args)
       return exitCode === 0 ? null : stdout + stderr
     }),

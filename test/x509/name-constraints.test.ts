@@ -72,6 +72,7 @@ const beyondWork = [
 ]
 
 const openssl = await hasTool('openssl')
+const skipped = openssl ? '' : ' (skipped: openssl is not installed)'
 
 async function verdicts(constraints: NameConstraints, identifiers: readonly Identifier[]) {
   const now = new Date()
@@ -115,7 +116,7 @@ test.skipIf(!openssl).each<[string, NameConstraints]>([
   ['the local constraints', localConstraints],
   ['constraints with a domain and ranges of one’s own', work],
   ['constraints that allow no address', withoutAddresses],
-])('OpenSSL accepts under %s just what they permit (skipped without openssl)', async (...row) => {
+])(`OpenSSL accepts under %s just what they permit${skipped}`, async (...row) => {
   const [, constraints] = row
   const reasons = await verdicts(constraints, all)
   const accepted = all.filter((_, i) => reasons[i] === null)
