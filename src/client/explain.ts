@@ -133,7 +133,18 @@ function unknownIssuerHint(chain: readonly X509Certificate[]): string {
     : 'let the server send its whole chain, or --cacert with the root'
 }
 
-/** The server refused us: TLS alerts (RFC 8446 §6.2), and servers that only hang up. */
+/** What a server says of a client's certificate with its alert (RFC 8446 §6.2). */
+const verdicts: Readonly<Record<string, string>> = {
+  UNKNOWN_CA: 'does not know the CA that issued it, or got it without its intermediate',
+  CERTIFICATE_EXPIRED: 'says that it is out of its dates',
+  CERTIFICATE_REVOKED: 'says that it was revoked',
+  UNSUPPORTED_CERTIFICATE: 'says that it is not for clients',
+  BAD_CERTIFICATE: 'does not accept it (bad certificate)',
+  CERTIFICATE_UNKNOWN: 'does not accept it (certificate unknown)',
+  ACCESS_DENIED: 'knows it and does not let it in (access denied)',
+}
+
+/** The server refused us: with an alert, or by only hanging up. */
 function explainAlert(
   error: NodeError,
   target: Target,
@@ -145,21 +156,21 @@ function explainAlert(
   const sent = circumstances.sentCertificate
   const refused = (sentence: string): RootlingError =>
     new RootlingError('not-trusted', sentence, {
-      hint: '--client-cert F --client-key F, with a certificate that the server trusts',
+      hint: sent
+        ? 'rootling issue --client NAME makes a new one; the log of the server says more'
+        : '--client-cert F --client-key F; rootling issue --client NAME makes them',
       cause: error,
     })
   if (reason.endsWith('ALERT_CERTIFICATE_REQUIRED')) {
     return refused(`Client certificate required: ${host} wants one and got none.`)
   }
-  const alert = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_\w+|UNSUPPORTED_CERTIFICATE)$/.exec(
-    reason,
-  )
-  if (alert !== null) {
-    const why = alert[1]?.toLowerCase().replaceAll('_', ' ')
+  const alert = /ALERT_(\w+)$/.exec(reason)?.[1] ?? ''
+  const verdict = verdicts[alert]
+  if (verdict !== undefined) {
     return refused(
       sent
-        ? `Client certificate refused: ${host} does not accept it (${why}).`
-        : `Client certificate required: ${host} refused the handshake (${why}).`,
+        ? `Client certificate refused: ${host} ${verdict}.`
+        : `Client certificate required: ${host} refused the handshake (${alert.toLowerCase().replaceAll('_', ' ')}).`,
     )
   }
   const hungUp = code === 'ECONNRESET' || code === 'EPIPE'

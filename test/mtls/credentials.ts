@@ -12,8 +12,15 @@ export interface Credentials {
   /** `openssl x509 -serial` of the one that the tests revoke, as node:crypto writes it. */
   serialOf(kind: ClientKind): string
   /** The files' paths, for programs. */
-  readonly files: Readonly<Record<ClientKind, { cert: string; key: string; pkcs12: string }>>
+  readonly files: Readonly<Record<ClientKind, ClientFiles>>
   readonly rootFile: string
+}
+
+export interface ClientFiles {
+  readonly cert: string
+  readonly key: string
+  /** Opened by `pkcs12Password`. */
+  readonly pkcs12: string
 }
 
 export const clientKinds = [
