@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
 import { withAnchorFile } from './anchor-file.ts'
@@ -22,6 +21,9 @@ interface Domain {
   readonly right: string
 }
 
+/** The last byte of errSecNoSuchKeychain, -25294. */
+const noSuchKeychain = 50
+
 /** Trust for servers only: `-r` without `-p` would cover code signing too. Node reads `basic`. */
 const policies = ['-r', 'trustRoot', '-p', 'ssl', '-p', 'basic']
 
@@ -36,12 +38,15 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
   const change = (domain: Domain, args: readonly string[]) =>
     machine.change(security, args, { as: domain.as, timeLimit: timeLimits.dialog })
 
-  async function certificates({ keychain }: Domain): Promise<Buffer[]> {
-    if (!(await exists(keychain))) return []
+  /** `null`: there is no such keychain. */
+  async function read({ keychain }: Domain): Promise<Buffer[] | null> {
     // Without -a only the first one is printed, and none at all would be exit code 44.
     const result = await machine.query(security, ['find-certificate', '-a', '-Z', '-p', keychain])
+    if (result.exitCode === noSuchKeychain) return null
     return certificatesIn(expectSuccess('security', result).stdout)
   }
+
+  const certificates = async (domain: Domain) => (await read(domain)) ?? []
 
   const isIn = async (domain: Domain, anchor: TrustAnchor) =>
     (await certificates(domain)).some((der) => der.equals(anchor.der))
@@ -56,13 +61,11 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
     return true
   }
 
-  async function removeFrom(domain: Domain, anchor: TrustAnchor, file: string) {
+  /** The answer of `security` when it did not take the trust away. */
+  async function distrust(domain: Domain, file: string): Promise<CommandResult | null> {
     machine.announce(promptOf(domain, 'take the root out of'))
-    const untrusted = await change(domain, ['remove-trusted-cert', ...domain.flags, file])
-    // A certificate that was added by hand and never trusted has no settings to remove.
-    const hadNone = untrusted.exitCode === 1 && !machine.dryRun && !(await isTrusted(anchor))
-    if (untrusted.exitCode !== 0 && !hadNone) throw await refusal(domain, untrusted)
-    await deleteFrom(domain, anchor)
+    const result = await change(domain, ['remove-trusted-cert', ...domain.flags, file])
+    return result.exitCode === 0 ? null : result
   }
 
   /** remove-trusted-cert leaves the certificate itself behind. */
@@ -104,7 +107,7 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
         const reason = `${security} is not on this machine.`
         return { available: false, code: 'unsupported', reason }
       }
-      if (await exists(target.keychain)) return { available: true }
+      if ((await read(target)) !== null) return { available: true }
       return {
         available: false,
         code: 'unsupported',
@@ -129,21 +132,34 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
       await withAnchorFile(machine, anchor, async (file) => {
         machine.announce(promptOf(target, 'add the root to'))
         const where = [...target.flags, ...policies, '-k', target.keychain]
-        const result = await change(target, ['add-trusted-cert', ...where, file])
-        if (result.exitCode === 0) return
-        // The certificate goes into the keychain first; what failed after it was the permission.
-        if (!(await isIn(target, anchor))) throw keychainRefused(target, result)
-        const error = await refusal(target, result)
-        if (!wasThere) await deleteFrom(target, anchor)
+        const error = await change(target, ['add-trusted-cert', ...where, file]).then(
+          async (result) => {
+            if (result.exitCode === 0) return null
+            // The certificate goes in first; what failed after it was the permission.
+            if (await isIn(target, anchor)) return refusal(target, result)
+            return keychainRefused(target, result)
+          },
+          (error: unknown) => error,
+        )
+        if (error === null) return
+        if (!wasThere && (await isIn(target, anchor))) await deleteFrom(target, anchor)
         throw error
       })
     },
 
     async uninstall(anchor) {
-      for (const domain of [domains.user, domains.system]) {
-        if (!(await isIn(domain, anchor))) continue
-        await withAnchorFile(machine, anchor, (file) => removeFrom(domain, anchor, file))
+      const holders: Domain[] = []
+      for (const domain of Object.values(domains)) {
+        if (await isIn(domain, anchor)) holders.push(domain)
       }
+      await withAnchorFile(machine, anchor, async (file) => {
+        for (const domain of holders) {
+          const result = await distrust(domain, file)
+          // One that was added by hand and never trusted here has no settings to take away.
+          if (result !== null && (await isTrusted(anchor))) throw await refusal(domain, result)
+        }
+      })
+      for (const domain of holders) await deleteFrom(domain, anchor)
     },
   }
   return store
@@ -178,11 +194,4 @@ function keychainRefused({ keychain }: Domain, result: CommandResult): RootlingE
   return new RootlingError('store-failed', `${keychain} did not take the root: ${said}`, {
     hint: `security unlock-keychain ${keychain}`,
   })
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  )
 }

@@ -15,6 +15,7 @@ export interface WindowsSide {
   /** Path of Windows' certutil.exe, which is not NSS's program of that name. */
   readonly certutil: string
   readonly whoami: string
+  isThere(): Promise<boolean>
   /** A file's path as a program of Windows understands it. */
   toWindowsPath(file: string): Promise<string>
 }
@@ -31,12 +32,14 @@ const elevatedLevels = /S-1-16-(?:12288|16384)\b/
 const locations = { user: ['-user'], system: [] } as const
 
 /** The programs of the Windows that this process runs on. */
-export function nativeWindows({ env }: Machine): WindowsSide {
-  const root = env['SystemRoot'] ?? env['SYSTEMROOT'] ?? String.raw`C:\Windows`
+export function nativeWindows(machine: Machine): WindowsSide {
+  const root = machine.env['SystemRoot'] ?? machine.env['SYSTEMROOT'] ?? String.raw`C:\Windows`
+  const certutil = path.win32.join(root, 'System32', 'certutil.exe')
   return {
     title: 'Windows root store',
-    certutil: path.win32.join(root, 'System32', 'certutil.exe'),
+    certutil,
     whoami: path.win32.join(root, 'System32', 'whoami.exe'),
+    isThere: async () => (await machine.find(certutil)) !== null,
     toWindowsPath: async (file) => file,
   }
 }
@@ -97,9 +100,7 @@ export function createWindowsRootStore(
     title: side.title,
 
     async availability() {
-      if ((await machine.find(side.certutil)) === null) {
-        return unsupported(`${side.certutil} is not there.`)
-      }
+      if (!(await side.isThere())) return unsupported(`${side.certutil} is not there.`)
       if ((await target()) === 'system' && !(await elevated())) {
         const { message, hint } = needsElevation()
         return unsupported(message, hint)

@@ -31,6 +31,8 @@ export async function findWindowsAround(
     title: 'Windows root store (around WSL)',
     certutil,
     whoami,
+    // Found above: where root runs, no program on a drive of Windows passes for root's own.
+    isThere: async () => true,
     async toWindowsPath(file) {
       // wslpath refuses a file that is not there yet; its directory is.
       const slash = file.lastIndexOf('/')

@@ -17,6 +17,7 @@ import type { TrustStore } from '../../platform/trust-store.ts'
 import { allWell, findInstalledAnchors, installAnchors } from '../../src/trust.ts'
 import { trustStatus, uninstallAnchors } from '../../src/trust.ts'
 import { RootlingError } from '../../src/errors.ts'
+import { lifecycle } from './lifecycle-steps.ts'
 import { makeMachine, makeRoot, parentOf, sh, snapshot, succeeds } from './world.ts'
 
 /** What runs on the private copy of the machine, by name; each throws where the machine disagrees. */
@@ -218,43 +219,6 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
     assert(machine.planned.some((command) => command.endsWith(typed)))
     assert(machine.planned.some((command) => command.includes('update-ca-certificates')))
   },
-}
-
-interface Lifecycle {
-  store: () => Promise<TrustStore>
-  /** Where nothing of ours may stay. */
-  trees: readonly string[]
-  /** Whether a client of the store accepts this leaf. */
-  proof?: (leaf: string) => boolean
-}
-
-/** absent → install → listed → install again → uninstall → absent: what every adapter does. */
-async function lifecycle({ store: find, trees, proof }: Lifecycle) {
-  const { anchor, leaf } = makeRoot()
-  const other = makeRoot('/CN=another root').anchor
-  const before = snapshot(trees)
-  const store = await find()
-  assert.deepEqual(await store.availability(), { available: true })
-  assert.equal(await store.has(anchor), false, 'absent before')
-  assert.deepEqual(await store.list(), [])
-  if (proof) assert.equal(proof(leaf), false, 'refused before')
-
-  await store.install(anchor)
-  assert.equal(await store.has(anchor), true, 'trusted')
-  assert.equal(await (await find()).has(anchor), true, 'trusted when asked afresh')
-  assert.equal(await store.has(other), false, 'another root is not')
-  assert.deepEqual(await store.list(), [anchor])
-  if (proof) assert.equal(proof(leaf), true, 'accepted by a client')
-
-  await store.install(anchor)
-  assert.deepEqual(await store.list(), [anchor], 'installed once')
-
-  await store.uninstall(anchor)
-  assert.equal(await store.has(anchor), false, 'absent after')
-  assert.deepEqual(await store.list(), [])
-  if (proof) assert.equal(proof(leaf), false, 'refused after')
-  assert.deepEqual(snapshot(trees), before, 'nothing stays')
-  await store.uninstall(anchor)
 }
 
 /** The store of the one database whose directory ends so. */
