@@ -16,7 +16,7 @@ const longestText = 0x4_0000
 /**
  * Reads the one private key in a PEM text: PKCS #8 (RFC 5958), SEC1 (RFC 5915) or PKCS #1, plain
  * or encrypted; certificates beside it are passed over. `what` begins the error's sentence. Throws
- * `bad-key`; `usage` where it is encrypted and there is no passphrase.
+ * `bad-key` or `bad-der`, and `usage` where it is encrypted and there is no passphrase.
  */
 export function readPrivateKey(pem: string, passphrase?: string, what = 'The key'): PrivateKey {
   const block = onlyKey(pem, what)
