@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'listen-failed'
   | 'connect-failed'
   | 'not-trusted' // a certificate that a client refuses
+  | 'unsupported' // nothing that this system lets a program do
   | 'internal'
 
 export interface RootlingErrorOptions {

@@ -340,6 +340,27 @@ export const showSpec = {
   examples: ['rootling show localhost.pem', 'rootling show localhost:8443'],
 } as const satisfies CommandSpec
 
+export const installClientSpec = {
+  name: 'install-client',
+  summary: 'Give the browsers here a client certificate, from its .p12 file',
+  positionals: 'FILE',
+  options: {
+    'password-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line is the password',
+    },
+    name: { type: 'string', placeholder: 'NICK', describe: 'What browsers call it' },
+    remove: { type: 'boolean', describe: 'Take it out again; FILE may be the .pem too' },
+    'dry-run': storeOptions['dry-run'],
+  },
+  examples: [
+    'rootling issue --client alice@example.test --pkcs12',
+    'rootling install-client alice@example.test-client.p12',
+    'rootling install-client --remove alice@example.test-client.pem',
+  ],
+} as const satisfies CommandSpec
+
 interface TableRow {
   readonly spec: CommandSpec
   readonly load: () => Promise<CommandBody<never>>
@@ -359,6 +380,10 @@ export const commands: readonly TableRow[] = [
   { spec: ocspSpec, load: async () => (await import('./commands/ocsp.ts')).ocsp },
   { spec: serveSpec, load: async () => (await import('./commands/serve.ts')).serve },
   { spec: getSpec, load: async () => (await import('./commands/get.ts')).getCommand },
+  {
+    spec: installClientSpec,
+    load: async () => (await import('./commands/install-client.ts')).installClient,
+  },
   { spec: uninstallSpec, load: async () => (await import('./commands/uninstall.ts')).uninstall },
   { spec: caListSpec, load: async () => (await import('./commands/ca-list.ts')).caList },
   { spec: caPermitSpec, load: async () => (await import('./commands/ca-permit.ts')).caPermit },
