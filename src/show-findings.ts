@@ -1,15 +1,16 @@
 import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import { isBareWildcard, type Identifier } from './x509/identifier.ts'
 import { inRange, ipBytes, parseIpRange } from './x509/ip.ts'
 import type { CertificateFacts, Constraints, Name } from './x509/inspect.ts'
 import { day, maximumDays } from './x509/profiles.ts'
-import type { RevocationReason } from './storage/certificate-store.ts'
+import type { Revocation } from './storage/certificate-store.ts'
 
 /** Something about a certificate that some client refuses; `describeFinding` puts it in words. */
 export type ShowFinding =
   | { readonly code: 'expired'; readonly notAfter: Date }
   | { readonly code: 'not-yet-valid'; readonly notBefore: Date }
-  | { readonly code: 'revoked'; readonly reason: RevocationReason; readonly revokedAt: string }
+  | ({ readonly code: 'revoked' } & Revocation)
   | { readonly code: 'no-names' }
   | { readonly code: 'common-name-only'; readonly commonName: string }
   | { readonly code: 'host-not-covered'; readonly host: string }
@@ -43,7 +44,7 @@ export interface Surroundings {
   /** The authorities above it that are known, nearest first. */
   readonly issuers: readonly CertificateFacts[]
   readonly missing: 'intermediate' | 'issuer' | null
-  readonly revocation: { readonly reason: RevocationReason; readonly revokedAt: string } | null
+  readonly revocation: Revocation | null
 }
 
 /** Everything that some client would refuse about one certificate, the gravest first. */
@@ -100,7 +101,8 @@ function nameFindings(facts: CertificateFacts, around: Surroundings): ShowFindin
 
 function covers({ der }: CertificateFacts, host: string): boolean {
   const certificate = new X509Certificate(der)
-  return certificate.checkIP(host) !== undefined || certificate.checkHost(host) !== undefined
+  const match = isIP(host) > 0 ? certificate.checkIP(host) : certificate.checkHost(host)
+  return match !== undefined
 }
 
 function constraintFindings(

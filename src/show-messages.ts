@@ -26,7 +26,9 @@ export function describeFinding(finding: ShowFinding): FindingText {
       return text(
         'clients that check',
         `It was revoked on ${dayOf(new Date(finding.revokedAt))} (${finding.reason}).`,
-        finding.reason === 'certificateHold' ? 'rootling revoke SERIAL --release' : anew,
+        finding.reason === 'certificateHold'
+          ? `rootling revoke ${finding.serialNumber} --release`
+          : anew,
       )
     case 'expired':
       return text(
@@ -143,7 +145,7 @@ export function describeFinding(finding: ShowFinding): FindingText {
         'every client of a server',
         `It is for ${finding.purposes.join(', ')} and not for servers (serverAuth).`,
         finding.purposes.includes('clientAuth')
-          ? 'Well for a client; for a server: rootling issue NAME'
+          ? 'Right for a client; for a server: rootling issue NAME'
           : anew,
       )
     case 'no-ext-key-usage':

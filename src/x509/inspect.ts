@@ -122,10 +122,10 @@ export function inspectCertificate(der: Buffer): CertificateFacts {
     notAfter,
     key: keyFacts(certificate),
     signatureAlgorithm: signatureNames[algorithmOid] ?? algorithmOid,
-    selfSigned: isIssuedBy(certificate, certificate),
+    selfSigned:
+      sameDer(fields[first + 2], fields[first + 4]) && isSignedBy(certificate, certificate),
     names: altNames === null ? null : expectSequence(altNames, what).map(readName),
-    ca: certificate.ca,
-    pathLength: basic === null ? null : readPathLength(basic),
+    ...readBasicConstraints(basic),
     keyUsage: readKeyUsage(extension(parts, '2.5.29.15')),
     extKeyUsage: readExtKeyUsage(extension(parts, '2.5.29.37')),
     hasAuthorityKeyIdentifier: parts.extensions.has('2.5.29.35'),
@@ -151,12 +151,20 @@ function open(der: Buffer): X509Certificate {
 
 /** Whether names and signature say so. */
 export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && isSignedBy(certificate, issuer)
+}
+
+/** Without `checkIssued`, which denies that a leaf without keyCertSign can have signed itself. */
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
-    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+    return certificate.verify(issuer.publicKey)
   } catch {
     return false
   }
 }
+
+const sameDer = (a: DerValue | undefined, b: DerValue | undefined): boolean =>
+  a !== undefined && b !== undefined && a.der.equals(b.der)
 
 function extension({ extensions }: CertificateParts, oid: string): DerValue | null {
   const found = extensions.get(oid)
@@ -303,10 +311,12 @@ function addressText(octets: Buffer): string {
   return `${ipText(octets.subarray(0, half))}/${prefix}`
 }
 
-function readPathLength(value: DerValue): number | null {
-  const members = [...expectSequence(value, what)]
-  if (isUniversal(members[0], 1)) expectBoolean(members.shift(), what)
-  return members[0] === undefined ? null : Number(expectInteger(members[0], what))
+/** Not X509Certificate's `ca`, which looks at keyUsage too, as Firefox does not. */
+function readBasicConstraints(value: DerValue | null): { ca: boolean; pathLength: number | null } {
+  const members = value === null ? [] : [...expectSequence(value, what)]
+  const ca = isUniversal(members[0], 1) && expectBoolean(members.shift(), what)
+  const pathLength = members[0] === undefined ? null : Number(expectInteger(members[0], what))
+  return { ca, pathLength }
 }
 
 const keyUsageNames = [
