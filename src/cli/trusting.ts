@@ -54,7 +54,8 @@ export async function openStores(
   return { machine, stores: stores.filter(({ kind }) => kinds.includes(kind)) }
 }
 
-function parseKinds(list: string | undefined): readonly StoreKind[] {
+/** The kinds that `--stores` names; throws `usage`, so ask before anything is changed. */
+export function parseKinds(list: string | undefined): readonly StoreKind[] {
   if (list === undefined) return storeKinds
   const words = list.split(',').map((word) => word.trim())
   for (const word of words)

@@ -3,6 +3,7 @@ import { ensureAuthority, permitScope } from '../../scopes.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { caPermitSpec } from '../table.ts'
+import { parseKinds } from '../trusting.ts'
 import { announceScope, plan, trustScopes } from './install.ts'
 
 /** `rootling ca permit NAME…`: adds a scope and trusts its root; the others stay as they are. */
@@ -11,6 +12,7 @@ export async function caPermit(
   context: Context,
 ): Promise<ExitCode> {
   const { state, now } = context
+  parseKinds(args.stores)
   const { positionals: permit, name, unconstrained = false, force = false } = args
   if (args['dry-run'] === true) {
     const scopes = await readScopes(state)

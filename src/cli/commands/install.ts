@@ -17,6 +17,7 @@ import {
   installMissingTools,
   openStores,
   outcomeTable,
+  parseKinds,
   printPlan,
   type StoreArguments,
 } from '../trusting.ts'
@@ -32,6 +33,7 @@ export async function install(
     throw new RootlingError('usage', '--name and --force go with --permit.', {
       hint: 'rootling install --permit dev.example.com --name work',
     })
+  parseKinds(args.stores)
   if (args['dry-run'] === true) return planInstall(args, context)
   const { state, output, now } = context
   const { created, scope } = await ensureAuthority(state, now())
