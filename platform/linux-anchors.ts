@@ -44,10 +44,19 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
   const fileOf = (anchor: TrustAnchor) =>
     path.join(family.directory, anchor.name + family.extension)
 
+  /** The first of the family's commands that is on this machine; `null`: none. */
+  async function findRefresh(command: readonly [string, ...string[]]) {
+    for (const [name, ...args] of [command, family.refreshOtherwise ?? command]) {
+      const program = await machine.find(name, { forRoot: true })
+      if (program !== null) return { name, program, args }
+    }
+    return null
+  }
+
   async function refresh(command: readonly [string, ...string[]]) {
-    const [name, ...args] = command
-    const program = await machine.find(name, { forRoot: true })
-    if (program === null) throw new RootlingError('tool-missing', `${name} is not there.`)
+    const found = await findRefresh(command)
+    if (found === null) throw new RootlingError('tool-missing', `${command[0]} is not there.`)
+    const { name, program, args } = found
     // Two runs at once would write the bundle twice over. flock(1) locks a directory, so nothing stays behind.
     const flock = await machine.find('flock', { forRoot: true })
     const [first, ...rest] =
@@ -94,7 +103,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
 
     async availability() {
       const [tool] = family.refresh
-      if ((await machine.find(tool, { forRoot: true })) === null) {
+      if ((await findRefresh(family.refresh)) === null) {
         if (tool === 'certctl') return unsupported('certctl is not on this machine.')
         return missingTool(machine, tool, `${tool}, which writes the system store, is not there.`)
       }
@@ -105,7 +114,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
       return readOnly
         ? unsupported(
             `${family.directory} is on a read-only file system.`,
-            'add the root to the configuration that the system is built from',
+            `put the root into ${family.directory} of the image that the system is built from, and run ${family.refresh.join(' ')} there`,
           )
         : { available: true }
     },

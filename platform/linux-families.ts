@@ -8,6 +8,8 @@ export interface LinuxFamily {
   readonly extension: '.crt' | '.pem'
   /** The command that makes the system read the directory. */
   readonly refresh: readonly [Tool | 'certctl', ...string[]]
+  /** What does the same where the first command is not there. */
+  readonly refreshOtherwise?: readonly ['trust', 'extract-compat']
   /** The same after a removal, where it differs. */
   readonly refreshAfterRemoval?: readonly [Tool | 'certctl', ...string[]]
   /** What programs read, written by the refresh: a root that is not in it is not trusted. */
@@ -46,6 +48,7 @@ export const linuxFamilies: readonly LinuxFamily[] = [
     directory: '/etc/ca-certificates/trust-source/anchors',
     extension: '.crt',
     refresh: ['update-ca-trust'],
+    refreshOtherwise: ['trust', 'extract-compat'],
     bundle: '/etc/ca-certificates/extracted/tls-ca-bundle.pem',
     hashLinks: null,
   },

@@ -16,6 +16,7 @@ const needed = [
   '/usr/bin/chromium',
   '/usr/bin/openssl',
   '/usr/bin/python3',
+  '/usr/bin/trust',
 ]
 
 /** Why this machine cannot run the lifecycle; `null`: it can. */

@@ -18,10 +18,13 @@ import { allWell, findInstalledAnchors, installAnchors } from '../../src/trust.t
 import { trustStatus, uninstallAnchors } from '../../src/trust.ts'
 import { RootlingError } from '../../src/errors.ts'
 import { lifecycle } from './lifecycle-steps.ts'
+import { otherSystems } from './scenarios-other.ts'
 import { makeMachine, makeRoot, parentOf, sh, snapshot, succeeds } from './world.ts'
 
 /** What runs on the private copy of the machine, by name; each throws where the machine disagrees. */
 export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
+  ...otherSystems,
+
   'system store': () =>
     lifecycle({
       store: async () => findSystemStore((await makeMachine()).machine),
