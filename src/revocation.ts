@@ -22,7 +22,7 @@ import { certificatesIn } from './x509/inspect.ts'
 import { day } from './x509/profiles.ts'
 
 /** A serial number as `serialNumberIn` gives it, or the contents of a certificate file. */
-export type RevocationTarget = string | Buffer
+type RevocationTarget = string | Buffer
 
 export interface RevokeRequest {
   readonly target: RevocationTarget
@@ -121,7 +121,7 @@ function findCertificate(
 }
 
 /** From thisUpdate to nextUpdate, in milliseconds. */
-export const crlLifetime = 7 * day
+const crlLifetime = 7 * day
 
 /**
  * A scope's CRL (RFC 5280 §5), DER, with a number above that of every one before. Throws

@@ -14,7 +14,7 @@ export interface RevocationHandlerOptions {
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
-export type RevocationHandler = (request: IncomingMessage, response: ServerResponse) => void
+type RevocationHandler = (request: IncomingMessage, response: ServerResponse) => void
 
 interface Reply {
   readonly status: number

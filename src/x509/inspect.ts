@@ -1,22 +1,24 @@
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import {
-  expectBoolean,
-  expectExplicit,
-  expectInteger,
-  expectNamedBits,
   expectOid,
   expectSequence,
-  expectSet,
-  expectText,
   isContext,
-  isUniversal,
   readDer,
   unexpected,
   type DerValue,
 } from './asn1-reader.ts'
 import { readCertificateParts, type CertificateParts } from './certificate-reader.ts'
-import { ipText } from './ip.ts'
+import {
+  readAccess,
+  readBasicConstraints,
+  readConstraints,
+  readExtKeyUsage,
+  readKeyUsage,
+  readPoints,
+  type Constraints,
+} from './foreign-extensions.ts'
+import { attributes, nameText, readName, text, type Name } from './foreign-names.ts'
 import { pemBlocks } from './pem.ts'
 
 /** Anybody's certificate, understood. Texts hold no control characters. */
@@ -52,22 +54,11 @@ export interface CertificateFacts {
   readonly unknownCritical: readonly string[]
 }
 
-export interface KeyFacts {
+interface KeyFacts {
   /** `P-256`, `RSA 2048`, `Ed25519`, … */
   readonly name: string
   /** `null`: this runtime cannot read the key. */
   readonly rsaBits: number | null
-}
-
-/** A general name (RFC 5280 §4.2.1.6) for people; in constraints, addresses are ranges. */
-export interface Name {
-  readonly type: 'dns' | 'ip' | 'email' | 'uri' | 'directory' | 'other'
-  readonly value: string
-}
-
-export interface Constraints {
-  readonly permitted: readonly Name[]
-  readonly excluded: readonly Name[]
 }
 
 const what = 'The certificate'
@@ -239,144 +230,4 @@ function readTime({ tag, contents }: DerValue): Date {
   const time = new Date(`${year}-${month}-${date}T${hour}:${minute}:${second}Z`)
   if (Number.isNaN(time.getTime())) throw unexpected(what, 'a time')
   return time
-}
-
-const attributeNames: Readonly<Record<string, string>> = {
-  '2.5.4.3': 'CN',
-  '2.5.4.5': 'serialNumber',
-  '2.5.4.6': 'C',
-  '2.5.4.7': 'L',
-  '2.5.4.8': 'ST',
-  '2.5.4.10': 'O',
-  '2.5.4.11': 'OU',
-  '1.2.840.113549.1.9.1': 'emailAddress',
-  '0.9.2342.19200300.100.1.25': 'DC',
-}
-
-function attributes(name: DerValue | undefined): [type: string, value: string][] {
-  return expectSequence(name, what)
-    .flatMap((rdn) => expectSet(rdn, what))
-    .map((attribute) => {
-      const [type, value] = expectSequence(attribute, what)
-      const oid = expectOid(type, what)
-      return [attributeNames[oid] ?? oid, attributeText(value)]
-    })
-}
-
-function attributeText(value: DerValue | undefined): string {
-  try {
-    return text(expectText(value, what))
-  } catch {
-    return `#${value?.der.toString('hex') ?? ''}`
-  }
-}
-
-function nameText(name: DerValue | undefined): string {
-  return attributes(name)
-    .map(([type, value]) => `${type}=${value}`)
-    .join(', ')
-}
-
-/** What a stranger chose must not move the cursor or turn the line around. */
-function text(foreign: string): string {
-  return foreign.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\uFFFD')
-}
-
-function readName(value: DerValue): Name {
-  const characters = text(value.contents.toString('latin1'))
-  switch (value.tag) {
-    case 1:
-      return { type: 'email', value: characters }
-    case 2:
-      return { type: 'dns', value: characters }
-    case 4:
-      return { type: 'directory', value: nameText(value.children[0]) }
-    case 6:
-      return { type: 'uri', value: characters }
-    case 7:
-      return { type: 'ip', value: addressText(value.contents) }
-    default:
-      return { type: 'other', value: `[${value.tag}]` }
-  }
-}
-
-/** One address, or in constraints an address and its mask. */
-function addressText(octets: Buffer): string {
-  if (octets.length === 4 || octets.length === 16) return ipText(octets)
-  if (octets.length !== 8 && octets.length !== 32) return `#${octets.toString('hex')}`
-  const half = octets.length / 2
-  const mask = [...octets.subarray(half)].map((byte) => byte.toString(2).padStart(8, '0')).join('')
-  if (!/^1*0*$/.test(mask)) return `#${octets.toString('hex')}`
-  const prefix = mask.indexOf('0') < 0 ? mask.length : mask.indexOf('0')
-  return `${ipText(octets.subarray(0, half))}/${prefix}`
-}
-
-/** Not X509Certificate's `ca`, which looks at keyUsage too, as Firefox does not. */
-function readBasicConstraints(value: DerValue | null): { ca: boolean; pathLength: number | null } {
-  const members = value === null ? [] : [...expectSequence(value, what)]
-  const ca = isUniversal(members[0], 1) && expectBoolean(members.shift(), what)
-  const pathLength = members[0] === undefined ? null : Number(expectInteger(members[0], what))
-  return { ca, pathLength }
-}
-
-const keyUsageNames = [
-  'digitalSignature',
-  'nonRepudiation',
-  'keyEncipherment',
-  'dataEncipherment',
-  'keyAgreement',
-  'keyCertSign',
-  'cRLSign',
-  'encipherOnly',
-  'decipherOnly',
-]
-
-function readKeyUsage(value: DerValue | null): string[] | null {
-  if (value === null) return null
-  return expectNamedBits(value, what).map((bit) => keyUsageNames[bit] ?? `bit ${bit}`)
-}
-
-const purposes: Readonly<Record<string, string>> = {
-  '2.5.29.37.0': 'anyExtendedKeyUsage',
-  '1.3.6.1.5.5.7.3.1': 'serverAuth',
-  '1.3.6.1.5.5.7.3.2': 'clientAuth',
-  '1.3.6.1.5.5.7.3.3': 'codeSigning',
-  '1.3.6.1.5.5.7.3.4': 'emailProtection',
-  '1.3.6.1.5.5.7.3.8': 'timeStamping',
-  '1.3.6.1.5.5.7.3.9': 'OCSPSigning',
-}
-
-function readExtKeyUsage(value: DerValue | null): string[] | null {
-  if (value === null) return null
-  return expectSequence(value, what)
-    .map((oid) => expectOid(oid, what))
-    .map((oid) => purposes[oid] ?? oid)
-}
-
-function readConstraints(value: DerValue): Constraints {
-  const trees = expectSequence(value, what)
-  const bases = (n: number): Name[] =>
-    (trees.find((tree) => isContext(tree, n))?.children ?? [])
-      .flatMap((tree) => expectSequence(tree, what).slice(0, 1))
-      .map(readName)
-  return { permitted: bases(0), excluded: bases(1) }
-}
-
-function readAccess(value: DerValue | null): string[] {
-  if (value === null) return []
-  return expectSequence(value, what).flatMap((description) => {
-    const [method, location] = expectSequence(description, what)
-    const ocsp = expectOid(method, what) === '1.3.6.1.5.5.7.48.1'
-    return ocsp && isContext(location, 6) ? [readName(location).value] : []
-  })
-}
-
-function readPoints(value: DerValue | null): string[] {
-  if (value === null) return []
-  return expectSequence(value, what)
-    .flatMap((point) => expectSequence(point, what).slice(0, 1))
-    .filter((name) => isContext(name, 0))
-    .flatMap((name) => expectExplicit(name, 0, what).children)
-    .filter((name) => isContext(name, 6))
-    .map((name) => readName(name).value)
 }

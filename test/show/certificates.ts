@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runTool } from '../interop/strangers.ts'
 
-export interface Made {
+interface Made {
   readonly cert: string
   readonly key: string
 }
@@ -27,7 +27,7 @@ export interface Workshop {
   remove(): Promise<void>
 }
 
-export const ecKey = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256']
+const ecKey = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256']
 /** What no client has anything against. */
 export const goodExtensions = [
   'basicConstraints=critical,CA:FALSE',

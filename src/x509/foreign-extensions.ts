@@ -1,0 +1,101 @@
+import {
+  expectBoolean,
+  expectExplicit,
+  expectInteger,
+  expectNamedBits,
+  expectOid,
+  expectSequence,
+  isContext,
+  isUniversal,
+  type DerValue,
+} from './asn1-reader.ts'
+import { readName, type Name } from './foreign-names.ts'
+
+/*
+ * Extensions of anybody's certificate, by their section in RFC 5280. Each throws `bad-der`.
+ */
+
+export interface Constraints {
+  readonly permitted: readonly Name[]
+  readonly excluded: readonly Name[]
+}
+
+const what = 'The certificate'
+
+/** §4.2.1.9. Not X509Certificate's `ca`, which looks at keyUsage too, as Firefox does not. */
+export function readBasicConstraints(value: DerValue | null): {
+  ca: boolean
+  pathLength: number | null
+} {
+  const members = value === null ? [] : [...expectSequence(value, what)]
+  const ca = isUniversal(members[0], 1) && expectBoolean(members.shift(), what)
+  const pathLength = members[0] === undefined ? null : Number(expectInteger(members[0], what))
+  return { ca, pathLength }
+}
+
+const keyUsageNames = [
+  'digitalSignature',
+  'nonRepudiation',
+  'keyEncipherment',
+  'dataEncipherment',
+  'keyAgreement',
+  'keyCertSign',
+  'cRLSign',
+  'encipherOnly',
+  'decipherOnly',
+]
+
+/** §4.2.1.3; `null`: absent. */
+export function readKeyUsage(value: DerValue | null): string[] | null {
+  if (value === null) return null
+  return expectNamedBits(value, what).map((bit) => keyUsageNames[bit] ?? `bit ${bit}`)
+}
+
+const purposes: Readonly<Record<string, string>> = {
+  '2.5.29.37.0': 'anyExtendedKeyUsage',
+  '1.3.6.1.5.5.7.3.1': 'serverAuth',
+  '1.3.6.1.5.5.7.3.2': 'clientAuth',
+  '1.3.6.1.5.5.7.3.3': 'codeSigning',
+  '1.3.6.1.5.5.7.3.4': 'emailProtection',
+  '1.3.6.1.5.5.7.3.8': 'timeStamping',
+  '1.3.6.1.5.5.7.3.9': 'OCSPSigning',
+}
+
+/** §4.2.1.12, by name or as a dotted identifier; `null`: absent. */
+export function readExtKeyUsage(value: DerValue | null): string[] | null {
+  if (value === null) return null
+  return expectSequence(value, what)
+    .map((oid) => expectOid(oid, what))
+    .map((oid) => purposes[oid] ?? oid)
+}
+
+/** §4.2.1.10. */
+export function readConstraints(value: DerValue): Constraints {
+  const trees = expectSequence(value, what)
+  const bases = (n: number): Name[] =>
+    (trees.find((tree) => isContext(tree, n))?.children ?? [])
+      .flatMap((tree) => expectSequence(tree, what).slice(0, 1))
+      .map(readName)
+  return { permitted: bases(0), excluded: bases(1) }
+}
+
+/** The OCSP responders of an authorityInfoAccess, §4.2.2.1. */
+export function readAccess(value: DerValue | null): string[] {
+  if (value === null) return []
+  return expectSequence(value, what).flatMap((description) => {
+    const [method, location] = expectSequence(description, what)
+    const ocsp = expectOid(method, what) === '1.3.6.1.5.5.7.48.1'
+    return ocsp && isContext(location, 6) ? [readName(location).value] : []
+  })
+}
+
+/** The URLs of cRLDistributionPoints, §4.2.1.13. */
+export function readPoints(value: DerValue | null): string[] {
+  if (value === null) return []
+  return expectSequence(value, what)
+    .flatMap((point) => expectSequence(point, what).slice(0, 1))
+    .filter((name) => isContext(name, 0))
+    .flatMap((name) => expectExplicit(name, 0, what).children)
+    .filter((name) => isContext(name, 6))
+    .map((name) => readName(name).value)
+}
