@@ -1,0 +1,138 @@
+import { RootlingError } from '../errors.ts'
+import { parseIdentifier } from '../x509/identifier.ts'
+import { newId, type Answer, type Context, type Signed, type SignedByAccount } from './context.ts'
+import { readBinding } from './external-account.ts'
+import { checkUrl, keyReference, parseJws, verifyJws } from './jws.ts'
+import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
+import { flag, list, text } from './payload.ts'
+import { AcmeProblem, malformed, unauthorized } from './problems.ts'
+import type { Account } from './resources.ts'
+
+/** RFC 8555 §7.3: creates the account of a key, or finds it. Further members are passed over. */
+export async function newAccount(
+  context: Context,
+  { payload }: Signed,
+  key: AccountKey,
+): Promise<Answer> {
+  if (payload === null) throw malformed('A new account needs a payload: {} is enough.')
+  const { store, options } = context
+  const thumbprint = await thumbprintOf(key.jwk)
+  const existing = store.accountByThumbprint(thumbprint)
+  if (existing !== undefined) {
+    if (existing.status !== 'valid') throw unauthorized('The account of this key is deactivated.')
+    return answerWith(context, existing, 200)
+  }
+  if (flag(payload, 'onlyReturnExisting') === true)
+    throw new AcmeProblem('accountDoesNotExist', 'There is no account with this key.')
+  const contact = readContact(payload) ?? []
+  const termsOfServiceAgreed = flag(payload, 'termsOfServiceAgreed') ?? false
+  if (options.termsOfService !== undefined && !termsOfServiceAgreed)
+    throw malformed(`A new account has to agree to the terms at ${options.termsOfService}.`)
+  const externalAccountBinding = await readBinding(context, payload, key)
+  // While the binding was verified, another request may have made the account.
+  const made = store.accountByThumbprint(thumbprint)
+  if (made !== undefined) return answerWith(context, made, 200)
+  const account: Account = {
+    id: newId(),
+    status: 'valid',
+    jwk: key.jwk,
+    thumbprint,
+    contact,
+    termsOfServiceAgreed,
+    createdAt: context.now().getTime(),
+    ...(externalAccountBinding === null ? {} : { externalAccountBinding }),
+  }
+  store.put('account', account)
+  return answerWith(context, account, 201)
+}
+
+/** RFC 8555 §7.3.2 and §7.3.6: contacts, or the end of the account. */
+export function updateAccount(context: Context, id: string, request: SignedByAccount): Answer {
+  const { payload, account } = request
+  if (account.id !== id) throw unauthorized('This is the account of another key.')
+  if (payload === null) return answerWith(context, account, 200)
+  const contact = readContact(payload)
+  const status = text(payload, 'status')
+  if (status !== undefined && status !== 'deactivated' && status !== 'valid')
+    throw malformed('The status of an account can only become "deactivated".')
+  const changed: Account = {
+    ...account,
+    ...(contact === undefined ? {} : { contact }),
+    ...(status === 'deactivated' ? { status } : {}),
+  }
+  context.store.put('account', changed)
+  return answerWith(context, changed, 200)
+}
+
+/** RFC 8555 §7.3.5: a request by the old key that holds one by the new key. */
+export async function keyChange(context: Context, request: SignedByAccount): Promise<Answer> {
+  const { store, urls } = context
+  const { payload, account } = request
+  if (payload === null) throw malformed('The payload is not a JWS by the new key.')
+  const inner = parseJws(JSON.stringify(payload))
+  const reference = keyReference(inner)
+  if (!('jwk' in reference)) throw malformed('The inner JWS has no jwk.')
+  checkUrl(inner, urls.keyChange)
+  if ('nonce' in inner.header) throw malformed('The inner JWS has a nonce, which it must not.')
+  const change = await verifyJws(inner, reference.jwk)
+  if (change === null || text(change, 'account') !== urls.account(account.id))
+    throw malformed('The inner JWS does not name the account that the outer one is signed for.')
+  const [oldKey, newKey] = await Promise.all([
+    thumbprintOf(readJwk(change['oldKey']).jwk),
+    thumbprintOf(reference.jwk.jwk),
+  ])
+  const current = store.get('account', account.id) ?? account
+  if (oldKey !== current.thumbprint) throw malformed('The oldKey is not the key of the account.')
+  const holder = store.accountByThumbprint(newKey)
+  if (holder !== undefined)
+    throw malformed('The new key is in use by an account already.', {
+      status: 409,
+      headers: { Location: urls.account(holder.id) },
+    })
+  const changed: Account = { ...current, jwk: reference.jwk.jwk, thumbprint: newKey }
+  store.put('account', changed)
+  return answerWith(context, changed, 200)
+}
+
+function answerWith({ urls }: Context, account: Account, status: number): Answer {
+  const { contact, termsOfServiceAgreed, externalAccountBinding, jwk } = account
+  return {
+    status,
+    headers: { Location: urls.account(account.id) },
+    body: {
+      status: account.status,
+      ...(contact.length === 0 ? {} : { contact }),
+      ...(termsOfServiceAgreed ? { termsOfServiceAgreed } : {}),
+      ...(externalAccountBinding === undefined ? {} : { externalAccountBinding }),
+      orders: urls.orders(account.id),
+      key: jwk,
+    },
+  }
+}
+
+/** RFC 8555 §7.3: mailboxes alone, each one address without header fields. */
+function readContact(payload: Readonly<Record<string, unknown>>): string[] | undefined {
+  const contacts = list(payload, 'contact')
+  if (contacts === undefined) return undefined
+  if (contacts.length > 10) throw malformed('More than ten contacts are too many.')
+  return contacts.map((contact) => {
+    if (typeof contact !== 'string') throw malformed('A contact is not a string.')
+    const shown = JSON.stringify(contact.slice(0, 100))
+    if (!/^[a-z][a-z0-9+.-]*:/i.test(contact) || contact.length > 320)
+      throw new AcmeProblem('invalidContact', `The contact ${shown} is no URL.`)
+    if (!/^mailto:/i.test(contact))
+      throw new AcmeProblem('unsupportedContact', `The contact ${shown} is not a mailto: URL.`)
+    if (isMailbox(contact.slice('mailto:'.length))) return contact
+    throw new AcmeProblem('invalidContact', `The contact ${shown} is not one e-mail address.`)
+  })
+}
+
+function isMailbox(address: string): boolean {
+  if (/[?,%\s]/.test(address)) return false
+  try {
+    return parseIdentifier(address).type === 'email'
+  } catch (error) {
+    if (error instanceof RootlingError) return false
+    throw error
+  }
+}

@@ -1,0 +1,150 @@
+import type { X509Certificate } from 'node:crypto'
+import { openSigner, readScopes, scopeFor, type Scope } from '../authority.ts'
+import { RootlingError } from '../errors.ts'
+import { signLeaf } from '../leaf.ts'
+import { namesWarnings } from '../names.ts'
+import type { StateDirectory } from '../paths.ts'
+import { exclusively, recordAndWrite } from '../pending.ts'
+import { revoke } from '../revocation.ts'
+import { readInventory, type RevocationReason } from '../storage/certificate-store.ts'
+import type { Signer } from '../x509/certificate.ts'
+import type { Identifier } from '../x509/identifier.ts'
+
+export interface AcmeIssueRequest {
+  readonly identifiers: readonly Identifier[]
+  /** SubjectPublicKeyInfo, DER, and its type, as `readRequest` gives them. */
+  readonly spki: Buffer
+  readonly keyType: string
+  /** Where no dates are given. */
+  readonly days: number
+  /** Exactly these, to the second. */
+  readonly dates: Dates | null
+  /**
+   * Called with the signed certificate before it is recorded: should the process die between the
+   * two, `isRecorded` tells whether the certificate exists for anybody.
+   */
+  readonly onSigned: (certificate: SignedCertificate) => Promise<void>
+}
+
+export interface Dates {
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+export interface SignedCertificate {
+  /** Lower-case hex. */
+  readonly serialNumber: string
+  readonly notBefore: Date
+  readonly notAfter: Date
+  /** PEM. */
+  readonly leaf: string
+  readonly issuers: string
+  /** Of the issuer, hex. */
+  readonly issuerKeyIdentifier: string
+}
+
+/** What the ACME server asks of the certificate authority. */
+export interface AcmeAuthority {
+  /** Throws what issuing would throw: `not-permitted`, `bad-name`, `usage` (dates), `no-authority`. */
+  check(identifiers: readonly Identifier[], dates: Dates | null): Promise<void>
+  /** Resolves when the certificate is recorded. */
+  issue(request: AcmeIssueRequest): Promise<SignedCertificate>
+  isRecorded(serialNumber: string): Promise<boolean>
+  /** `false`: was revoked before. Throws `usage` for a certificate that is not ours. */
+  revoke(certificate: Buffer, reason: RevocationReason): Promise<boolean>
+  isRevoked(serialNumber: string): Promise<boolean>
+  /** The certificates that sign today, by key identifier in hex. */
+  issuers(): Promise<ReadonlyMap<string, X509Certificate>>
+}
+
+export interface AcmeAuthorityOptions {
+  readonly state: StateDirectory
+  readonly now: () => Date
+  /** As `issue` takes it: certificates then name their OCSP and CRL. */
+  readonly revocationUrl?: string | undefined
+}
+
+/** Scopes and keys are read anew after so many milliseconds: orders come in bursts. */
+const rereadAfter = 1_000
+
+/** The authority of a state directory. */
+export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthority {
+  const { state, now, revocationUrl } = options
+  const scopes = cached(() => readScopes(state))
+  const signers = new Map<string, () => Promise<Signer>>()
+  const signerOf = (scope: Scope): Promise<Signer> => {
+    const id = scope.issuerKeyIdentifier.toString('hex')
+    const signer = signers.get(id) ?? cached(() => openSigner(state, scope, now()))
+    signers.set(id, signer)
+    return signer()
+  }
+
+  return {
+    async check(identifiers, dates) {
+      namesWarnings(identifiers, false)
+      const scope = scopeFor(await scopes(), identifiers)
+      const end = new Date(scope.intermediate.validTo)
+      if (dates !== null && dates.notAfter > end)
+        throw new RootlingError('usage', `The issuer ends before that, on ${end.toISOString()}.`)
+    },
+    async issue({ identifiers, spki, keyType, days, dates, onSigned }) {
+      const scope = scopeFor(await scopes(), identifiers)
+      const signer = await signerOf(scope)
+      const request = { identifiers, purpose: 'server' as const, spki, keyType, revocationUrl }
+      const validity = dates === null ? { days, at: now() } : lasting(dates)
+      const { facts, chain, issuers } = signLeaf(
+        { ...request, days: validity.days },
+        scope,
+        signer,
+        validity.at,
+      )
+      const certificate: SignedCertificate = {
+        serialNumber: facts.serialNumber,
+        notBefore: new Date(facts.notBefore),
+        notAfter: new Date(facts.notAfter),
+        leaf: chain.slice(0, chain.length - issuers.length),
+        issuers,
+        issuerKeyIdentifier: scope.issuerKeyIdentifier.toString('hex'),
+      }
+      await onSigned(certificate)
+      const record = { ...facts, certPath: null, keyPath: null }
+      await exclusively(state, () => recordAndWrite(state, record, []))
+      return certificate
+    },
+    async isRecorded(serialNumber) {
+      const { certificates } = await readInventory(state)
+      return certificates.some((one) => one.serialNumber === serialNumber)
+    },
+    async revoke(target, reason) {
+      return (await revoke(state, { target, reason, now: now() })).changed
+    },
+    isRevoked: async (serialNumber) => (await readInventory(state)).revocations.has(serialNumber),
+    issuers: async () =>
+      new Map(
+        (await scopes()).map((scope) => [
+          scope.issuerKeyIdentifier.toString('hex'),
+          scope.intermediate,
+        ]),
+      ),
+  }
+}
+
+/** `signLeaf` counts days from an hour before now, and leaves the last second out. */
+function lasting({ notBefore, notAfter }: Dates): { days: number; at: Date } {
+  const milliseconds = notAfter.getTime() - notBefore.getTime() + 1_000
+  // Half a millisecond, so that a rounding error does not take a second off.
+  return { days: (milliseconds + 0.5) / 86_400_000, at: new Date(notBefore.getTime() + 3_600_000) }
+}
+
+function cached<T>(read: () => Promise<T>): () => Promise<T> {
+  let value: Promise<T> | null = null
+  let until = 0
+  return () => {
+    if (value === null || performance.now() > until) {
+      until = performance.now() + rereadAfter
+      value = read()
+      value.catch(() => (value = null))
+    }
+    return value
+  }
+}

@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Answer, Context, SignedByAccount } from './context.ts'
+import { text } from './payload.ts'
+import { asProblem, malformed, notFound, unauthorized } from './problems.ts'
+import { rfc3339 } from './orders.ts'
+import {
+  authorizationStatus,
+  challengeStatus,
+  type Account,
+  type Authorization,
+  type Challenge,
+} from './resources.ts'
+
+/** A valid authorization is good for this long after it was proven. */
+const validFor = 30 * 86_400_000
+
+/** RFC 8555 §7.5 and §7.5.2: shows an authorization, or ends it. */
+export function getAuthorization(context: Context, id: string, request: SignedByAccount): Answer {
+  const authorization = ownAuthorization(context, id, request)
+  if (request.payload !== null) {
+    if (text(request.payload, 'status') !== 'deactivated')
+      throw malformed('The status of an authorization can only become "deactivated".')
+    const status = authorizationStatus(authorization, context.now().getTime())
+    if (status !== 'pending' && status !== 'valid' && status !== 'deactivated')
+      throw malformed(`The authorization is ${status}, and cannot be deactivated.`)
+    context.store.put('authorization', { ...authorization, deactivated: true })
+  }
+  const current = context.store.get('authorization', id) ?? authorization
+  const processing = current.challenges.some((one) => challengeStatus(one) === 'processing')
+  return {
+    status: 200,
+    body: authorizationBody(context, current),
+    ...(processing ? { headers: { 'Retry-After': '1' } } : {}),
+  }
+}
+
+/**
+ * RFC 8555 §7.5.1: asks for validation, and answers when it is done, or after a moment with
+ * Retry-After: clients that are told "pending" sleep for seconds.
+ */
+export async function respondToChallenge(
+  context: Context,
+  authorizationId: string,
+  id: string,
+  request: SignedByAccount,
+): Promise<Answer> {
+  const { urls, options, now } = context
+  const authorization = ownAuthorization(context, authorizationId, request)
+  const challenge = authorization.challenges.find((one) => one.id === id)
+  if (challenge === undefined) throw notFound('There is no such challenge.')
+  if (request.payload !== null) {
+    const status = authorizationStatus(authorization, now().getTime())
+    if (status === 'pending') {
+      const validating = startValidation(context, authorization, id, request.account)
+      const enough = new AbortController()
+      const waited = sleep(options.answerMilliseconds, undefined, { signal: enough.signal })
+      await Promise.race([validating, waited.catch(() => undefined)])
+      enough.abort()
+    } else if (challengeStatus(challenge) === 'pending')
+      throw malformed(`The authorization is ${status} already.`)
+  }
+  const current = findChallenge(context, authorizationId, id) ?? challenge
+  const up = `<${urls.authorization(authorizationId)}>;rel="up"`
+  const processing = challengeStatus(current) === 'processing'
+  return {
+    status: 200,
+    headers: { Link: up, ...(processing ? { 'Retry-After': '1' } : {}) },
+    body: challengeBody(context, authorizationId, current),
+  }
+}
+
+/** Validations that a killed server had begun are begun anew: their clients still poll. */
+export function resumeValidations(context: Context): void {
+  const { store, now } = context
+  for (const authorization of store.all('authorization')) {
+    const account = store.get('account', authorization.accountId)
+    if (account === undefined) continue
+    if (authorizationStatus(authorization, now().getTime()) !== 'pending') continue
+    for (const challenge of authorization.challenges)
+      if (challengeStatus(challenge) === 'processing')
+        void startValidation(context, authorization, challenge.id, account)
+  }
+}
+
+/** Validates once, however often it is asked for. Never throws: the outcome is in the store. */
+function startValidation(
+  context: Context,
+  authorization: Authorization,
+  id: string,
+  { thumbprint }: Account,
+): Promise<void> {
+  const { validator, now } = context
+  const challenge = authorization.challenges.find((one) => one.id === id)
+  if (challenge === undefined) return Promise.resolve()
+  if (challenge.requested === undefined)
+    update(context, authorization.id, id, { requested: now().getTime() })
+  const { identifier } = authorization
+  return validator.validate(id, { challenge, identifier, thumbprint }).then(
+    () => update(context, authorization.id, id, { validated: now().getTime() }),
+    (error: unknown) => {
+      if (validator.closed) return
+      const document = { ...asProblem(error).document, identifier }
+      update(context, authorization.id, id, { error: document })
+    },
+  )
+}
+
+function update(
+  { store, now }: Context,
+  authorizationId: string,
+  id: string,
+  change: Partial<Challenge>,
+): void {
+  const authorization = store.get('authorization', authorizationId)
+  const challenge = authorization?.challenges.find((one) => one.id === id)
+  if (authorization === undefined || challenge === undefined) return
+  if (challenge.validated !== undefined || challenge.error !== undefined) return
+  store.put('authorization', {
+    ...authorization,
+    ...(change.validated === undefined ? {} : { expires: now().getTime() + validFor }),
+    challenges: authorization.challenges.map((one) =>
+      one.id === id ? { ...one, ...change } : one,
+    ),
+  })
+}
+
+function findChallenge({ store }: Context, authorizationId: string, id: string) {
+  return store.get('authorization', authorizationId)?.challenges.find((one) => one.id === id)
+}
+
+function ownAuthorization(
+  { store }: Context,
+  id: string,
+  { account }: SignedByAccount,
+): Authorization {
+  const authorization = store.get('authorization', id)
+  if (authorization === undefined) throw notFound('There is no such authorization.')
+  if (authorization.accountId === account.id) return authorization
+  throw unauthorized('This is the authorization of another account.')
+}
+
+function authorizationBody(context: Context, authorization: Authorization): object {
+  const { identifier, expires, wildcard, challenges, id } = authorization
+  const status = authorizationStatus(authorization, context.now().getTime())
+  // What is decided shows only the challenge that decided it (RFC 8555 §7.1.4).
+  const decisive = challenges.filter(({ validated, error }) =>
+    status === 'valid' ? validated !== undefined : error !== undefined,
+  )
+  const shown = decisive.length > 0 && status !== 'pending' ? decisive : challenges
+  return {
+    status,
+    expires: rfc3339(expires),
+    identifier,
+    ...(wildcard ? { wildcard } : {}),
+    challenges: shown.map((challenge) => challengeBody(context, id, challenge)),
+  }
+}
+
+function challengeBody({ urls }: Context, authorizationId: string, challenge: Challenge): object {
+  const { id, type, token, validated, error } = challenge
+  return {
+    type,
+    url: urls.challenge(authorizationId, id),
+    status: challengeStatus(challenge),
+    token,
+    ...(validated === undefined ? {} : { validated: rfc3339(validated) }),
+    ...(error === undefined ? {} : { error }),
+  }
+}

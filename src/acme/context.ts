@@ -1,0 +1,40 @@
+import { randomBytes } from 'node:crypto'
+import type { AcmeAuthority } from './authority.ts'
+import type { AcmeProfile, ResolvedOptions } from './options.ts'
+import type { Account } from './resources.ts'
+import type { Store } from './store.ts'
+import type { Urls } from './urls.ts'
+import type { Validator } from './validation/validator.ts'
+
+/** What every handler works with. */
+export interface Context {
+  readonly store: Store
+  readonly urls: Urls
+  readonly now: () => Date
+  readonly authority: AcmeAuthority
+  readonly options: ResolvedOptions
+  readonly profiles: ReadonlyMap<string, AcmeProfile>
+  readonly validator: Validator
+  /** Orders whose certificates are being issued at this moment. */
+  readonly issuing: Set<string>
+}
+
+/** A verified request. */
+export interface Signed {
+  /** `null`: POST-as-GET. */
+  readonly payload: Readonly<Record<string, unknown>> | null
+}
+export interface SignedByAccount extends Signed {
+  readonly account: Account
+}
+
+export interface Answer {
+  readonly status: number
+  /** An object is sent as JSON; absent: no body. */
+  readonly body?: object | string | Buffer
+  readonly contentType?: string
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
+}
+
+/** An unguessable name for a resource. */
+export const newId = (): string => randomBytes(15).toString('base64url')

@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto'
+import { newId, type Context } from './context.ts'
+import { checkUrl, parseJws } from './jws.ts'
+import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
+import { isObject } from './payload.ts'
+import { AcmeProblem, malformed, unauthorized } from './problems.ts'
+import type { EabKey } from './resources.ts'
+
+/** What an operator gives to whoever may open accounts: clients ask for both. */
+export interface CreatedEabKey {
+  readonly kid: string
+  /** base64url, for HS256. */
+  readonly hmacKey: string
+}
+
+/** Makes a key of external account binding; it may bind several accounts. */
+export async function createEabKey({ store, now }: Context): Promise<CreatedEabKey> {
+  const made: EabKey = {
+    id: newId(),
+    key: randomBytes(32).toString('base64url'),
+    createdAt: now().getTime(),
+  }
+  store.put('eabKey', made)
+  await store.saved()
+  return { kid: made.id, hmacKey: made.key }
+}
+
+/**
+ * The binding of a new account (RFC 8555 §7.3.4), verified, as the client sent it; `null`: none.
+ * Throws externalAccountRequired, malformed or unauthorized.
+ */
+export async function readBinding(
+  { store, urls, options }: Context,
+  payload: Readonly<Record<string, unknown>>,
+  key: AccountKey,
+): Promise<object | null> {
+  const binding = payload['externalAccountBinding']
+  if (binding === undefined) {
+    if (!options.eabRequired) return null
+    throw new AcmeProblem(
+      'externalAccountRequired',
+      'A new account has to be bound to a key of this authority. To make one: rootling acme eab create',
+    )
+  }
+  if (!isObject(binding)) throw malformed('The externalAccountBinding is not a JWS.')
+  const jws = parseJws(JSON.stringify(binding))
+  const { alg, kid, nonce, jwk } = jws.header
+  if (alg !== 'HS256')
+    throw new AcmeProblem('badSignatureAlgorithm', 'The externalAccountBinding has to use HS256.', {
+      algorithms: ['HS256'],
+    })
+  if (typeof kid !== 'string' || jwk !== undefined)
+    throw malformed('The externalAccountBinding names no key identifier (kid).')
+  if (nonce !== undefined) throw malformed('The externalAccountBinding has a nonce.')
+  checkUrl(jws, urls.newAccount)
+  const known = store.get('eabKey', kid)
+  if (known === undefined) throw unauthorized('The externalAccountBinding names an unknown key.')
+  const { flattenedVerify } = await import('jose')
+  let bound: unknown
+  try {
+    const secret = Buffer.from(known.key, 'base64url')
+    const verified = await flattenedVerify(jws.flattened, secret, { algorithms: ['HS256'] })
+    bound = JSON.parse(Buffer.from(verified.payload).toString())
+  } catch {
+    throw unauthorized('The externalAccountBinding was not made with the key that it names.')
+  }
+  const [inside, outside] = await Promise.all([
+    thumbprintOf(readJwk(bound).jwk),
+    thumbprintOf(key.jwk),
+  ])
+  if (inside !== outside) throw malformed('The externalAccountBinding binds another key.')
+  return binding
+}

@@ -1,0 +1,170 @@
+import { RootlingError } from '../errors.ts'
+import * as read from '../x509/asn1-reader.ts'
+import { readRequest, type Request } from '../x509/request.ts'
+import type { SignedCertificate } from './authority.ts'
+import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
+import { readJwk } from './keys.ts'
+import { answerWith, datesOf, ownOrder, statusOf } from './orders.ts'
+import { octets } from './payload.ts'
+import { AcmeProblem, asProblem, explain, malformed } from './problems.ts'
+import { certificateFor } from './renewal-info.ts'
+import type { AcmeIdentifier, Order, StoredCertificate } from './resources.ts'
+
+/** RFC 8555 §7.4: issues the certificate of an order that is ready, before it answers. */
+export async function finalizeOrder(
+  context: Context,
+  id: string,
+  request: SignedByAccount,
+): Promise<Answer> {
+  const { store, issuing } = context
+  const order = ownOrder(context, id, request)
+  if (request.payload === null) throw malformed('To finalize, send a payload with a csr.')
+  const status = statusOf(context, order)
+  if (status !== 'ready')
+    throw new AcmeProblem('orderNotReady', `The order is ${status}${because(status)}.`)
+  const csr = readCsr(octets(request.payload, 'csr'), order.identifiers)
+  if (csr.publicKey.equals(readJwk(request.account.jwk).publicKey))
+    throw badCsr("The request's key is the account's; a certificate needs a key of its own.")
+  issuing.add(id)
+  try {
+    const certificate = await issue(context, order, csr)
+    store.put('order', { ...order, certificateId: certificate.id })
+    markReplaced(context, order)
+  } catch (error) {
+    const problem = refusalOf(error)
+    if (problem === null) throw error
+    store.put('order', { ...order, error: problem.document })
+    throw problem
+  } finally {
+    issuing.delete(id)
+  }
+  return answerWith(context, store.get('order', id) ?? order, 200)
+}
+
+function because(status: string): string {
+  switch (status) {
+    case 'pending':
+      return ': its authorizations are not all valid yet'
+    case 'valid':
+      return ': its certificate was issued already'
+    case 'processing':
+      return ': its certificate is being issued'
+    default:
+      return ''
+  }
+}
+
+/** Signed, noted here, recorded by the authority, and only then handed out. */
+async function issue(
+  { store, authority, profiles, now }: Context,
+  order: Order,
+  csr: Request,
+): Promise<StoredCertificate> {
+  let stored: StoredCertificate | null = null
+  const onSigned = async (signed: SignedCertificate): Promise<void> => {
+    const { notBefore, notAfter, ...rest } = signed
+    stored = {
+      ...rest,
+      id: newId(),
+      accountId: order.accountId,
+      orderId: order.id,
+      identifiers: order.identifiers,
+      notBefore: notBefore.getTime(),
+      notAfter: notAfter.getTime(),
+    }
+    store.put('certificate', stored)
+    await store.saved()
+  }
+  const { spki, keyType } = csr
+  const dates = datesOf(order, { profiles }, now().getTime())
+  const days = profiles.get(order.profile)?.days ?? 90
+  const { identifiers } = order
+  try {
+    await authority.issue({ identifiers, spki, keyType, days, dates, onSigned })
+  } catch (error) {
+    await forget(stored)
+    throw error
+  }
+  if (stored === null) throw new TypeError('the authority did not show what it signed')
+  return stored
+
+  async function forget(certificate: StoredCertificate | null): Promise<void> {
+    if (certificate === null) return
+    const recorded = await authority.isRecorded(certificate.serialNumber).catch(() => true)
+    if (!recorded) store.delete('certificate', certificate.id)
+  }
+}
+
+/**
+ * What a killed server left between signing and answering: a certificate that is on record belongs
+ * to its order, and one that is not never existed.
+ */
+export async function settleOrders({ store, authority }: Context): Promise<void> {
+  for (const certificate of store.all('certificate')) {
+    const order = store.get('order', certificate.orderId)
+    if (order === undefined || order.certificateId !== undefined) continue
+    if (await authority.isRecorded(certificate.serialNumber))
+      store.put('order', { ...order, certificateId: certificate.id })
+    else store.delete('certificate', certificate.id)
+  }
+}
+
+function markReplaced({ store }: Context, { replaces, id }: Order): void {
+  const replaced = replaces === undefined ? null : certificateFor(store, replaces)
+  if (replaced !== null && replaced !== undefined)
+    store.put('certificate', { ...replaced, replacedBy: id })
+}
+
+/** Faults of the order itself, found late, such as a scope that was forgotten; `null`: others. */
+function refusalOf(error: unknown): AcmeProblem | null {
+  if (!(error instanceof RootlingError)) return null
+  if (error.code !== 'not-permitted' && error.code !== 'bad-name') return null
+  return new AcmeProblem('rejectedIdentifier', explain(error), { cause: error })
+}
+
+/** A CSR that asks for exactly the order's identifiers (RFC 8555 §7.4). Throws badCSR. */
+function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
+  let request: Request
+  let commonNames: string[]
+  try {
+    // Only DER is asked for: PEM would have been understood too.
+    commonNames = commonNamesIn(der)
+    request = readRequest(der)
+  } catch (error) {
+    if (error instanceof RootlingError) throw badCsr(explain(error), error)
+    throw asProblem(error)
+  }
+  const asked = new Set(request.names.map(({ type, value }) => `${type}:${value}`))
+  const ordered = new Set(identifiers.map(({ type, value }) => `${type}:${value}`))
+  const values = new Set(identifiers.map(({ value }) => value))
+  const beyond = [
+    ...[...asked].filter((name) => !ordered.has(name)).map((name) => name.replace(/^[a-z]+:/, '')),
+    ...commonNames.filter((name) => !values.has(name.toLowerCase())),
+  ]
+  if (beyond.length > 0)
+    throw badCsr(
+      `The request asks for ${beyond.join(', ').slice(0, 300)}, which the order does not.`,
+    )
+  const missing = identifiers.filter(({ type, value }) => !asked.has(`${type}:${value}`))
+  if (missing.length > 0)
+    throw badCsr(`The request leaves out ${missing.map(({ value }) => value).join(', ')}.`)
+  return request
+}
+
+/** Also where there is a subjectAltName, which `readRequest` then prefers. */
+function commonNamesIn(der: Buffer): string[] {
+  const what = 'The request'
+  const [info] = read.expectSequence(read.readDer(der, what, { bytes: 0x2_0000 }), what)
+  const [, subject] = read.expectSequence(info, what)
+  const attributes = read
+    .expectSequence(subject, what)
+    .flatMap((relative) => read.expectSet(relative, what))
+    .map((attribute) => read.expectSequence(attribute, what))
+  return attributes
+    .filter(([type]) => read.expectOid(type, what) === '2.5.4.3')
+    .map(([, value]) => read.expectText(value, what))
+}
+
+function badCsr(detail: string, cause?: unknown): AcmeProblem {
+  return new AcmeProblem('badCSR', detail, { cause })
+}

@@ -1,0 +1,121 @@
+import { constants } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../paths.ts'
+import {
+  makePrivateDirectory,
+  readText,
+  shellWord,
+  sweepLeftovers,
+  unwritable,
+  writeFileAtomic,
+} from '../storage/files.ts'
+
+/**
+ * A file of lines, only appended to. Lines that come while others are written go together in the
+ * next write. They are not synced: what a client was told survives the death of this process,
+ * which is what happens, and not the loss of power, after which a client starts again anyway.
+ */
+export interface Journal {
+  /** Takes a line; `saved` says when it stands. */
+  add(line: string): void
+  /** Resolves when all lines taken so far stand. Throws `state-unwritable`; they are kept. */
+  saved(): Promise<void>
+  /** Lines in the file. */
+  readonly length: number
+  close(): Promise<void>
+}
+
+export interface JournalOptions {
+  readonly path: string
+  readonly state: StateDirectory
+  /** What must stand in the file to know all that is known now: it replaces a file grown long. */
+  readonly snapshot: () => string[]
+  /** Lines beyond which a snapshot is worthwhile. */
+  readonly longest: () => number
+}
+
+/** The whole lines of a journal; an unfinished last one was never acknowledged. */
+export async function readJournal(path: string): Promise<string[]> {
+  const lines = ((await readText(path, 1024 * 1024 * 1024)) ?? '').split('\n')
+  lines.pop()
+  return lines
+}
+
+/** A `corrupt-state` error for a line that is not what it should be; numbers begin at 1. */
+export function damagedLine(path: string, number: number, cause?: unknown): RootlingError {
+  return new RootlingError('corrupt-state', `Line ${number} of ${path} is damaged.`, {
+    hint: `Restore it from a backup, or delete that line: sed -i ${number}d ${shellWord(path)}`,
+    cause,
+  })
+}
+
+/** Opens a journal for writing, beginning with a snapshot. Throws `state-unwritable`. */
+export async function openJournal(options: JournalOptions): Promise<Journal> {
+  const { path, state, snapshot, longest } = options
+  await makePrivateDirectory(dirname(path), state.owner)
+  await sweepLeftovers(dirname(path))
+  let queue: string[] = []
+  let working: Promise<void> | null = null
+  let { handle, size, length } = await rewrite(path, state, snapshot())
+
+  const writeAll = async (): Promise<void> => {
+    while (queue.length > 0) {
+      const lines = queue
+      queue = []
+      try {
+        if (length + lines.length > longest()) {
+          // The snapshot holds what these lines say, and what has come since they were taken.
+          const old = handle
+          ;({ handle, size, length } = await rewrite(path, state, snapshot()))
+          await old.close()
+        } else {
+          const data = Buffer.from(`${lines.join('\n')}\n`)
+          await append(handle, data, size)
+          size += data.length
+          length += lines.length
+        }
+      } catch (error) {
+        queue = [...lines, ...queue]
+        throw unwritable(path, error)
+      }
+    }
+  }
+  const saved = async (): Promise<void> => {
+    while (queue.length > 0 || working !== null) {
+      working ??= writeAll().finally(() => (working = null))
+      await working
+    }
+  }
+  return {
+    add: (line) => void queue.push(line),
+    saved,
+    get length() {
+      return length
+    },
+    async close() {
+      await saved()
+      await handle.close()
+    },
+  }
+}
+
+/** At a place of its own choice: half a line that a full disk took is written over. */
+async function append(handle: FileHandle, data: Buffer, size: number): Promise<void> {
+  for (let done = 0; done < data.length;) {
+    const { bytesWritten } = await handle.write(data, done, data.length - done, size + done)
+    done += bytesWritten
+  }
+}
+
+async function rewrite(
+  path: string,
+  state: StateDirectory,
+  lines: readonly string[],
+): Promise<{ handle: FileHandle; size: number; length: number }> {
+  const data = Buffer.from(lines.map((line) => `${line}\n`).join(''))
+  await writeFileAtomic(path, { data, mode: 0o600 }, state.owner)
+  const handle = await open(path, constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0))
+  return { handle, size: data.length, length: lines.length }
+}

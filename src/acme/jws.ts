@@ -1,0 +1,86 @@
+import type { FlattenedJWSInput } from 'jose'
+import { checkAlgorithm, readJwk, type AccountKey } from './keys.ts'
+import { AcmeProblem, malformed, unauthorized } from './problems.ts'
+
+/** A JWS in the flattened serialization (RFC 7515 §7.2.2), not verified yet. */
+export interface Jws {
+  readonly header: Readonly<Record<string, unknown>>
+  readonly flattened: FlattenedJWSInput
+}
+
+/** Reads a request's body (RFC 8555 §6.2). Throws malformed for any other serialization. */
+export function parseJws(text: string): Jws {
+  const body = parseObject(text, 'The body')
+  for (const name of ['header', 'signatures'])
+    if (name in body) throw malformed(`The JWS has the member ${name}, which ACME forbids.`)
+  const { protected: head, payload, signature } = body
+  if (!isBase64url(head) || head === '') throw malformed('The JWS has no protected header.')
+  if (!isBase64url(payload)) throw malformed('The JWS has no payload in base64url.')
+  if (!isBase64url(signature)) throw malformed('The JWS has no signature in base64url.')
+  const header = parseObject(Buffer.from(head, 'base64url').toString(), 'The protected header')
+  return { header, flattened: { protected: head, payload, signature } }
+}
+
+/** Without padding, white space or characters of the other alphabet (RFC 8555 §6.1). */
+function isBase64url(value: unknown): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]*$/.test(value)
+}
+
+export function parseObject(text: string, what: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw malformed(`${what} is not JSON.`, { cause: error })
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>
+  throw malformed(`${what} is not a JSON object.`)
+}
+
+/** The signature's key: in the header (jwk), or of the account that it names (kid). */
+export type KeyReference = { readonly jwk: AccountKey } | { readonly kid: string }
+
+/** Throws malformed unless the header has exactly one of jwk and kid (RFC 8555 §6.2). */
+export function keyReference({ header }: Jws): KeyReference {
+  const { jwk, kid } = header
+  if (jwk !== undefined && kid !== undefined)
+    throw malformed('The JWS has both jwk and kid; use one of them.')
+  if (jwk !== undefined) return { jwk: readJwk(jwk) }
+  if (typeof kid === 'string') return { kid }
+  throw malformed('The JWS has neither jwk nor kid; use one of them.')
+}
+
+/** Throws unauthorized unless the header's url is the request's (RFC 8555 §6.4). */
+export function checkUrl({ header: { url } }: Jws, expected: string): void {
+  if (typeof url !== 'string') throw malformed('The JWS names no url.')
+  if (url === expected) return
+  throw unauthorized(`The JWS was signed for ${url.slice(0, 200)}, and sent to ${expected}.`)
+}
+
+/** The nonce as it stands in the header. Throws badNonce without one (RFC 8555 §6.5.2). */
+export function nonceOf({ header: { nonce } }: Jws): string {
+  if (nonce === undefined) throw new AcmeProblem('badNonce', 'The JWS has no nonce.')
+  if (isBase64url(nonce) && nonce !== '') return nonce
+  throw malformed('The nonce of the JWS is not in base64url.')
+}
+
+/**
+ * Verifies the signature and gives the payload; `null`: empty, as POST-as-GET has it. Throws
+ * badSignatureAlgorithm, with those that are supported, or malformed.
+ */
+export async function verifyJws(
+  { header, flattened }: Jws,
+  key: AccountKey,
+): Promise<Record<string, unknown> | null> {
+  checkAlgorithm(header['alg'], key)
+  const { flattenedVerify } = await import('jose')
+  let payload: Uint8Array
+  try {
+    const algorithms = [String(header['alg'])]
+    ;({ payload } = await flattenedVerify(flattened, key.publicKey, { algorithms }))
+  } catch (error) {
+    throw malformed('The signature of the JWS does not match its key.', { cause: error })
+  }
+  return payload.length === 0 ? null : parseObject(Buffer.from(payload).toString(), 'The payload')
+}

@@ -1,0 +1,58 @@
+/** How an ACME server behaves beyond what RFC 8555 says. */
+export interface AcmeOptions {
+  /** Where http-01 asks; default 80. */
+  readonly http01Port?: number | undefined
+  /** Where tls-alpn-01 asks; default 443. */
+  readonly tlsAlpn01Port?: number | undefined
+  /** `IP` or `IP:port`: dns-01 is offered when this is given, and names are looked up there too. */
+  readonly dnsResolver?: string | undefined
+  /** Validates at addresses that are not this machine's. */
+  readonly allowRemote?: boolean | undefined
+  /** New accounts need an external account binding (RFC 8555 §7.3.4). */
+  readonly eabRequired?: boolean | undefined
+  /** Terms that new accounts have to agree to. */
+  readonly termsOfService?: string | undefined
+  /** By name; `default` is for orders that name none. */
+  readonly profiles?: Readonly<Record<string, AcmeProfile>> | undefined
+  /** Of one validation, in milliseconds; default 10,000. */
+  readonly validationMilliseconds?: number | undefined
+  /** How long the answer to a challenge waits for its validation; default 2,000. */
+  readonly answerMilliseconds?: number | undefined
+}
+
+export interface AcmeProfile {
+  readonly days: number
+  readonly description: string
+}
+
+export interface ResolvedOptions extends AcmeOptions {
+  readonly http01Port: number
+  readonly tlsAlpn01Port: number
+  readonly allowRemote: boolean
+  readonly eabRequired: boolean
+  readonly validationMilliseconds: number
+  readonly answerMilliseconds: number
+}
+
+const defaults = {
+  http01Port: 80,
+  tlsAlpn01Port: 443,
+  allowRemote: false,
+  eabRequired: false,
+  validationMilliseconds: 10_000,
+  answerMilliseconds: 2_000,
+}
+
+/** `certbot renew` renews at a third of the lifetime: shorter ones are for those who ask. */
+const defaultProfiles: Readonly<Record<string, AcmeProfile>> = {
+  default: { days: 90, description: 'A server certificate for 90 days' },
+  short: { days: 7, description: 'A server certificate for 7 days' },
+}
+
+export function resolveOptions(options: AcmeOptions): ResolvedOptions {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  return { ...defaults, ...(Object.fromEntries(given) as Partial<ResolvedOptions>) }
+}
+
+export const resolveProfiles = ({ profiles }: AcmeOptions): ReadonlyMap<string, AcmeProfile> =>
+  new Map(Object.entries(profiles ?? defaultProfiles))

@@ -1,0 +1,206 @@
+import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
+import type { Dates } from './authority.ts'
+import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
+import { list, text, time } from './payload.ts'
+import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
+import { replacedCertificate } from './renewal-info.ts'
+import {
+  orderStatus,
+  type AcmeIdentifier,
+  type Authorization,
+  type Challenge,
+  type ChallengeType,
+  type Order,
+  type OrderStatus,
+} from './resources.ts'
+
+const day = 86_400_000
+/** An order waits this long for its authorizations. */
+const orderLifetime = 7 * day
+/** What may be asked for, whatever the profile. */
+const longestDays = 397
+
+/** RFC 8555 §7.4, with profiles (draft-ietf-acme-profiles) and `replaces` (RFC 9773 §5). */
+export async function newOrder(
+  context: Context,
+  { payload, account }: SignedByAccount,
+): Promise<Answer> {
+  if (payload === null) throw malformed('A new order needs a payload.')
+  const { store, now } = context
+  const identifiers = readIdentifiers(list(payload, 'identifiers'))
+  const profile = readProfile(context, text(payload, 'profile'))
+  const [notBefore, notAfter] = [time(payload, 'notBefore'), time(payload, 'notAfter')]
+  const replaces = text(payload, 'replaces')
+  const asked = {
+    ...(notBefore === undefined ? {} : { notBefore }),
+    ...(notAfter === undefined ? {} : { notAfter }),
+    ...(replaces === undefined ? {} : { replaces }),
+  }
+  const createdAt = now().getTime()
+  const dates = datesOf({ ...asked, profile }, context, createdAt)
+  if (dates !== null) checkDates(dates, createdAt)
+  checkWildcards(context, identifiers)
+  await checkPermitted(context.authority, identifiers, dates)
+  if (replaces !== undefined) replacedCertificate(context, replaces, account, identifiers)
+
+  const expires = createdAt + orderLifetime
+  const authorizations = identifiers.map((identifier) =>
+    newAuthorization(context, account.id, identifier, expires),
+  )
+  const order: Order = {
+    id: newId(),
+    accountId: account.id,
+    identifiers,
+    authorizationIds: authorizations.map(({ id }) => id),
+    createdAt,
+    expires,
+    profile,
+    ...asked,
+  }
+  for (const authorization of authorizations) store.put('authorization', authorization)
+  store.put('order', order)
+  return answerWith(context, order, 201)
+}
+
+/** An order of the account that asks. */
+export function ownOrder({ store }: Context, id: string, { account }: SignedByAccount): Order {
+  const order = store.get('order', id)
+  if (order === undefined) throw notFound('There is no such order.')
+  if (order.accountId !== account.id) throw unauthorized('This is the order of another account.')
+  return order
+}
+
+export function statusOf({ store, issuing, now }: Context, order: Order): OrderStatus {
+  if (issuing.has(order.id)) return 'processing'
+  const authorizations = order.authorizationIds.flatMap(
+    (id) => store.get('authorization', id) ?? [],
+  )
+  return orderStatus(order, authorizations, now().getTime())
+}
+
+export function answerWith(context: Context, order: Order, status: number): Answer {
+  const { urls } = context
+  const derived = statusOf(context, order)
+  const { notBefore, notAfter, replaces, error, certificateId } = order
+  return {
+    status,
+    headers: {
+      Location: urls.order(order.id),
+      ...(derived === 'processing' ? { 'Retry-After': '1' } : {}),
+    },
+    body: {
+      status: derived,
+      expires: rfc3339(order.expires),
+      identifiers: order.identifiers,
+      profile: order.profile,
+      ...(notBefore === undefined ? {} : { notBefore: rfc3339(notBefore) }),
+      ...(notAfter === undefined ? {} : { notAfter: rfc3339(notAfter) }),
+      ...(replaces === undefined ? {} : { replaces }),
+      ...(error === undefined ? {} : { error }),
+      authorizations: order.authorizationIds.map(urls.authorization),
+      finalize: urls.finalize(order.id),
+      ...(certificateId === undefined ? {} : { certificate: urls.certificate(certificateId) }),
+    },
+  }
+}
+
+/** To the second: fractions would make some clients stumble. */
+export const rfc3339 = (milliseconds: number): string =>
+  new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
+
+const pageLength = 500
+
+/** RFC 8555 §7.1.2.1: an account's orders but for the invalid ones, in pages. */
+export function listOrders(
+  context: Context,
+  accountId: string,
+  after: string | undefined,
+  { account }: SignedByAccount,
+): Answer {
+  if (account.id !== accountId) throw unauthorized('These are the orders of another account.')
+  const { store, urls } = context
+  const orders = store.ordersOf(accountId).filter((order) => statusOf(context, order) !== 'invalid')
+  const start = after === undefined ? 0 : orders.findIndex(({ id }) => id === after) + 1
+  const page = orders.slice(start, start + pageLength)
+  const last = page.at(-1)
+  const more = last !== undefined && start + pageLength < orders.length
+  return {
+    status: 200,
+    body: { orders: page.map(({ id }) => urls.order(id)) },
+    ...(more ? { headers: { Link: `<${urls.orders(accountId, last.id)}>;rel="next"` } } : {}),
+  }
+}
+
+function readProfile({ profiles }: Context, name: string | undefined): string {
+  if (name === undefined) return 'default'
+  if (profiles.has(name)) return name
+  throw new AcmeProblem(
+    'invalidProfile',
+    `There is no profile ${name.slice(0, 60)}; the profiles are ${[...profiles.keys()].join(', ')}.`,
+  )
+}
+
+/** The exact validity that an order asks for; `null`: it leaves both ends open. */
+export function datesOf(
+  { notBefore, notAfter, profile }: Pick<Order, 'notBefore' | 'notAfter' | 'profile'>,
+  { profiles }: Pick<Context, 'profiles'>,
+  now: number,
+): Dates | null {
+  if (notBefore === undefined && notAfter === undefined) return null
+  const second = (milliseconds: number): number => Math.floor(milliseconds / 1000) * 1000
+  // An hour back, for clocks that are behind.
+  const start = second(notBefore ?? now - 3_600_000)
+  const end = second(notAfter ?? start + (profiles.get(profile)?.days ?? 90) * day - 1000)
+  return { notBefore: new Date(start), notAfter: new Date(end) }
+}
+
+/** RFC 8555 §7.4: what cannot be fulfilled as it stands is refused. */
+function checkDates({ notBefore, notAfter }: Dates, now: number): void {
+  if (notAfter.getTime() <= notBefore.getTime()) throw malformed('notAfter is not after notBefore.')
+  if (notAfter.getTime() <= now) throw malformed('notAfter is in the past.')
+  if (notBefore.getTime() < now - day) throw malformed('notBefore is more than a day in the past.')
+  if (notBefore.getTime() > now + longestDays * day)
+    throw malformed('notBefore is more than a year away.')
+  if (notAfter.getTime() - notBefore.getTime() >= longestDays * day)
+    throw malformed(`A certificate is valid for ${longestDays} days at most.`)
+}
+
+/** Only dns-01 proves a wildcard, and it needs a resolver. */
+function checkWildcards({ options }: Context, identifiers: readonly AcmeIdentifier[]): void {
+  if (options.dnsResolver !== undefined) return
+  throwFaults(
+    identifiers
+      .filter(({ value }) => value.startsWith('*.'))
+      .map((identifier) => ({
+        type: 'rejectedIdentifier',
+        detail: `A wildcard such as ${identifier.value} is proven by dns-01 alone, and this server was given no resolver to ask: start it with --dns-resolver.`,
+        identifier,
+      })),
+  )
+}
+
+function newAuthorization(
+  { options }: Context,
+  accountId: string,
+  { type, value }: AcmeIdentifier,
+  expires: number,
+): Authorization {
+  const wildcard = value.startsWith('*.')
+  const offered: ChallengeType[] = wildcard ? [] : ['http-01', 'tls-alpn-01']
+  // An address has no TXT record (RFC 8738 §7).
+  if (type === 'dns' && options.dnsResolver !== undefined) offered.push('dns-01')
+  return {
+    id: newId(),
+    accountId,
+    identifier: { type, value: wildcard ? value.slice(2) : value },
+    wildcard,
+    expires,
+    deactivated: false,
+    challenges: offered.map(newChallenge),
+  }
+}
+
+/** One token each (RFC 8555 §8.3): at least 128 bits. */
+function newChallenge(type: ChallengeType): Challenge {
+  return { id: newId(), type, token: newId() + newId() }
+}

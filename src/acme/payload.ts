@@ -1,0 +1,49 @@
+import { malformed } from './problems.ts'
+
+type Payload = Readonly<Record<string, unknown>>
+
+/** The readers of payloads: each gives `undefined` for an absent member, and throws malformed. */
+export function text(payload: Payload, name: string): string | undefined {
+  return typed(payload, name, 'a string', (value): value is string => typeof value === 'string')
+}
+
+export function flag(payload: Payload, name: string): boolean | undefined {
+  return typed(payload, name, 'true or false', (value) => typeof value === 'boolean')
+}
+
+export function list(payload: Payload, name: string): readonly unknown[] | undefined {
+  return typed(payload, name, 'an array', (value) => Array.isArray(value))
+}
+
+/** RFC 3339, in milliseconds since 1970. */
+export function time(payload: Payload, name: string): number | undefined {
+  const value = text(payload, name)
+  if (value === undefined) return undefined
+  const shape = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
+  const milliseconds = shape.test(value) ? Date.parse(value) : Number.NaN
+  if (Number.isNaN(milliseconds))
+    throw malformed(`${name} is not a time as RFC 3339 has it, such as 2030-01-31T12:00:00Z.`)
+  return milliseconds
+}
+
+/** DER in base64url without padding; throws malformed when it is absent too. */
+export function octets(payload: Payload, name: string): Buffer {
+  const value = text(payload, name) ?? ''
+  if (!/^[A-Za-z0-9_-]+$/.test(value)) throw malformed(`${name} is not in base64url.`)
+  return Buffer.from(value, 'base64url')
+}
+
+export const isObject = (value: unknown): value is Payload =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function typed<T>(
+  payload: Payload,
+  name: string,
+  wanted: string,
+  is: (value: unknown) => value is T,
+): T | undefined {
+  const value = payload[name]
+  if (value === undefined) return undefined
+  if (is(value)) return value
+  throw malformed(`${name} is not ${wanted}.`)
+}

@@ -1,0 +1,102 @@
+import { RootlingError } from '../errors.ts'
+import type { AcmeIdentifier } from './resources.ts'
+
+const namespace = 'urn:ietf:params:acme:error:'
+
+/** RFC 8555 §6.7, RFC 9773 §7.4 and draft-ietf-acme-profiles, each with its usual status. */
+const statuses = {
+  accountDoesNotExist: 400,
+  alreadyReplaced: 409,
+  alreadyRevoked: 400,
+  badCSR: 400,
+  badNonce: 400,
+  badPublicKey: 400,
+  badRevocationReason: 400,
+  badSignatureAlgorithm: 400,
+  connection: 400,
+  dns: 400,
+  externalAccountRequired: 403,
+  incorrectResponse: 403,
+  invalidContact: 400,
+  invalidProfile: 400,
+  malformed: 400,
+  orderNotReady: 403,
+  rejectedIdentifier: 400,
+  serverInternal: 500,
+  tls: 400,
+  unauthorized: 403,
+  unsupportedContact: 400,
+  unsupportedIdentifier: 400,
+} as const
+export type ProblemType = keyof typeof statuses
+
+/** A problem document (RFC 7807) as it is sent and stored. */
+export interface ProblemDocument {
+  readonly type: string
+  readonly detail: string
+  readonly status: number
+  readonly identifier?: AcmeIdentifier
+  readonly subproblems?: readonly Omit<ProblemDocument, 'status'>[]
+  /** Those that are supported, with badSignatureAlgorithm (RFC 8555 §6.2). */
+  readonly algorithms?: readonly string[]
+}
+
+export interface ProblemOptions {
+  /** Where the type's usual one does not fit. */
+  readonly status?: number
+  readonly subproblems?: readonly Subproblem[]
+  readonly algorithms?: readonly string[]
+  readonly headers?: Readonly<Record<string, string>>
+  readonly cause?: unknown
+}
+
+/** What is wrong with one identifier of several (RFC 8555 §6.7.1). */
+export interface Subproblem {
+  readonly type: ProblemType
+  readonly detail: string
+  readonly identifier: AcmeIdentifier
+}
+
+/** Thrown wherever a request or a validation fails; the client gets its document. */
+export class AcmeProblem extends Error {
+  readonly document: ProblemDocument
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(type: ProblemType, detail: string, options: ProblemOptions = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'AcmeProblem'
+    this.headers = options.headers ?? {}
+    const { subproblems = [], algorithms } = options
+    this.document = {
+      type: namespace + type,
+      detail,
+      status: options.status ?? statuses[type],
+      ...(subproblems.length === 0
+        ? {}
+        : { subproblems: subproblems.map((one) => ({ ...one, type: namespace + one.type })) }),
+      ...(algorithms === undefined ? {} : { algorithms }),
+    }
+  }
+}
+
+/** A sentence, and the hint behind it: an ACME client prints nothing else. */
+export function explain(error: RootlingError): string {
+  return error.hint === undefined ? error.message : `${error.message} ${asSentence(error.hint)}`
+}
+
+function asSentence(hint: string): string {
+  return /^(?:rootling|openssl) /.test(hint) ? `To mend it: ${hint}` : hint
+}
+
+/** The problem for whatever was thrown: what is not the client's mistake is `serverInternal`. */
+export function asProblem(error: unknown): AcmeProblem {
+  if (error instanceof AcmeProblem) return error
+  const detail =
+    error instanceof RootlingError ? explain(error) : 'Something went wrong inside the server.'
+  return new AcmeProblem('serverInternal', detail, { cause: error })
+}
+
+export const malformed = (detail: string, options?: ProblemOptions): AcmeProblem =>
+  new AcmeProblem('malformed', detail, options)
+export const unauthorized = (detail: string): AcmeProblem => new AcmeProblem('unauthorized', detail)
+export const notFound = (detail: string): AcmeProblem => malformed(detail, { status: 404 })

@@ -1,0 +1,79 @@
+import type { Answer, Context } from './context.ts'
+import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
+import type { Account, AcmeIdentifier, StoredCertificate } from './resources.ts'
+import type { Store } from './store.ts'
+
+/**
+ * The certificate of a certID (RFC 9773 §4.1): its issuer's key identifier and its serial number.
+ * `null`: the text is no certID; `undefined`: of no certificate that ACME issued here.
+ */
+export function certificateFor(store: Store, certId: string): StoredCertificate | null | undefined {
+  const match = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/.exec(certId)
+  if (match === null) return null
+  const [issuer, serialNumber] = match.slice(1).map((part) => {
+    const octets = Buffer.from(part, 'base64url')
+    return octets.toString('base64url') === part ? octets.toString('hex') : ''
+  })
+  if (issuer === '' || serialNumber === '') return null
+  const certificate = store.certificateBySerialNumber(serialNumber ?? '')
+  if (certificate === undefined) return undefined
+  // Signed by a process that may yet die before it is recorded.
+  if (store.get('order', certificate.orderId)?.certificateId !== certificate.id) return undefined
+  return certificate.issuerKeyIdentifier === issuer ? certificate : undefined
+}
+
+/** How often clients are to ask again, in seconds. */
+const askAgain = 6 * 3600
+
+/**
+ * RFC 9773 §4.2: when to renew. At once what was revoked, and what an issuer signed that a rotation
+ * has replaced.
+ */
+export async function renewalInfo(
+  { store, authority, now }: Context,
+  certId: string,
+): Promise<Answer> {
+  const certificate = certificateFor(store, certId)
+  if (certificate === null) throw malformed('This is not the ID of a certificate (RFC 9773).')
+  if (certificate === undefined) throw notFound('No certificate with this ID was issued here.')
+  const { notBefore, notAfter, serialNumber, issuerKeyIdentifier } = certificate
+  const [revoked, issuers] = await Promise.all([
+    authority.isRevoked(serialNumber),
+    authority.issuers(),
+  ])
+  const lifetime = notAfter - notBefore
+  const atOnce = revoked || !issuers.has(issuerKeyIdentifier)
+  const start = atOnce
+    ? Math.min(now().getTime() - 60_000, notAfter)
+    : notBefore + (lifetime * 2) / 3
+  const end = atOnce ? start + 30_000 : start + lifetime / 12
+  return {
+    status: 200,
+    headers: { 'Retry-After': String(askAgain) },
+    body: { suggestedWindow: { start: iso(start), end: iso(end) } },
+  }
+}
+
+const iso = (milliseconds: number): string =>
+  new Date(Math.floor(milliseconds / 1000) * 1000).toISOString().replace('.000Z', 'Z')
+
+/** What `replaces` of a new order must hold (RFC 9773 §5). Throws malformed or alreadyReplaced. */
+export function replacedCertificate(
+  { store }: Context,
+  certId: string,
+  account: Account,
+  identifiers: readonly AcmeIdentifier[],
+): void {
+  const certificate = certificateFor(store, certId)
+  if (certificate === null) throw malformed('replaces is not the ID of a certificate (RFC 9773).')
+  if (certificate === undefined)
+    throw malformed('replaces names a certificate that was not issued here.')
+  if (certificate.accountId !== account.id)
+    throw unauthorized('replaces names the certificate of another account.')
+  const shared = certificate.identifiers.some(({ type, value }) =>
+    identifiers.some((one) => one.type === type && one.value === value),
+  )
+  if (!shared) throw malformed('The order shares no identifier with the certificate it replaces.')
+  if (certificate.replacedBy !== undefined)
+    throw new AcmeProblem('alreadyReplaced', 'The certificate has been replaced before.')
+}

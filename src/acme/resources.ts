@@ -1,0 +1,128 @@
+import type { JWK } from 'jose'
+import type { ProblemDocument } from './problems.ts'
+
+/** RFC 8555 §9.7.7 and RFC 8738: what an ACME client can ask for. */
+export interface AcmeIdentifier {
+  readonly type: 'dns' | 'ip'
+  /** Lower-case A-labels, with `*.` in an order's wildcard; or an address as RFC 5952 has it. */
+  readonly value: string
+}
+
+/** Times are milliseconds since 1970. Resources are replaced as a whole, never changed in place. */
+export interface Account {
+  readonly id: string
+  readonly status: 'valid' | 'deactivated'
+  readonly jwk: JWK
+  /** RFC 7638, SHA-256, base64url. */
+  readonly thumbprint: string
+  readonly contact: readonly string[]
+  readonly termsOfServiceAgreed: boolean
+  readonly createdAt: number
+  /** As the client sent it (RFC 8555 §7.3.4). */
+  readonly externalAccountBinding?: object
+}
+
+export interface Order {
+  readonly id: string
+  readonly accountId: string
+  readonly identifiers: readonly AcmeIdentifier[]
+  readonly authorizationIds: readonly string[]
+  readonly createdAt: number
+  readonly expires: number
+  readonly profile: string
+  /** As the client asked. */
+  readonly notBefore?: number
+  readonly notAfter?: number
+  /** The certID of RFC 9773 §4.1. */
+  readonly replaces?: string
+  readonly error?: ProblemDocument
+  readonly certificateId?: string
+}
+
+export interface Authorization {
+  readonly id: string
+  readonly accountId: string
+  /** Without the `*.` of a wildcard. */
+  readonly identifier: AcmeIdentifier
+  readonly wildcard: boolean
+  readonly expires: number
+  readonly deactivated: boolean
+  readonly challenges: readonly Challenge[]
+}
+
+export type ChallengeType = 'http-01' | 'tls-alpn-01' | 'dns-01'
+
+export interface Challenge {
+  readonly id: string
+  readonly type: ChallengeType
+  readonly token: string
+  /** When the client asked for validation: from then on the challenge is being processed. */
+  readonly requested?: number
+  readonly validated?: number
+  readonly error?: ProblemDocument
+}
+
+export interface StoredCertificate {
+  readonly id: string
+  readonly accountId: string
+  readonly orderId: string
+  readonly identifiers: readonly AcmeIdentifier[]
+  /** Lower-case hex. */
+  readonly serialNumber: string
+  /** Of the issuer, hex: the first half of a certID. */
+  readonly issuerKeyIdentifier: string
+  readonly notBefore: number
+  readonly notAfter: number
+  /** PEM: the leaf. */
+  readonly leaf: string
+  /** PEM: what stands between leaf and root. */
+  readonly issuers: string
+  /** The order that has replaced it (RFC 9773 §5). */
+  readonly replacedBy?: string
+}
+
+/** A key of external account binding, which an operator gave to somebody. */
+export interface EabKey {
+  readonly id: string
+  /** base64url, 32 octets. */
+  readonly key: string
+  readonly createdAt: number
+}
+
+/** RFC 8555 §7.1.6, derived from what has happened. */
+export function challengeStatus(
+  challenge: Challenge,
+): 'pending' | 'processing' | 'valid' | 'invalid' {
+  if (challenge.validated !== undefined) return 'valid'
+  if (challenge.error !== undefined) return 'invalid'
+  return challenge.requested === undefined ? 'pending' : 'processing'
+}
+
+/** One valid challenge makes it valid, and one that failed makes it invalid for good. */
+export function authorizationStatus(
+  { deactivated, challenges, expires }: Authorization,
+  now: number,
+): 'pending' | 'valid' | 'invalid' | 'deactivated' | 'expired' {
+  if (deactivated) return 'deactivated'
+  const statuses = new Set(challenges.map(challengeStatus))
+  if (statuses.has('invalid') && !statuses.has('valid')) return 'invalid'
+  if (expires <= now) return 'expired'
+  return statuses.has('valid') ? 'valid' : 'pending'
+}
+
+export type OrderStatus = 'pending' | 'ready' | 'processing' | 'valid' | 'invalid'
+
+/** `processing` is known only to whoever issues at this moment: see `finalizeOrder`. */
+export function orderStatus(
+  order: Order,
+  authorizations: readonly Authorization[],
+  now: number,
+): Exclude<OrderStatus, 'processing'> {
+  if (order.certificateId !== undefined) return 'valid'
+  if (order.error !== undefined || order.expires <= now) return 'invalid'
+  const statuses = authorizations.map((one) => authorizationStatus(one, now))
+  if (statuses.every((status) => status === 'valid')) return 'ready'
+  return statuses.every((status) => status === 'valid' || status === 'pending')
+    ? 'pending'
+    : 'invalid'
+}

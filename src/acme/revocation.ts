@@ -1,0 +1,96 @@
+import { X509Certificate } from 'node:crypto'
+import { RootlingError } from '../errors.ts'
+import type { RevocationReason } from '../storage/certificate-store.ts'
+import { readDer } from '../x509/asn1-reader.ts'
+import type { Answer, Context, Signed } from './context.ts'
+import type { AccountKey } from './keys.ts'
+import { octets } from './payload.ts'
+import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
+import { authorizationStatus, type Account, type StoredCertificate } from './resources.ts'
+
+/** By number (RFC 5280 §5.3.1). A hold is left out: ACME has no request that would end it. */
+const reasons: ReadonlyMap<unknown, RevocationReason> = new Map([
+  [0, 'unspecified'],
+  [1, 'keyCompromise'],
+  [3, 'affiliationChanged'],
+  [4, 'superseded'],
+  [5, 'cessationOfOperation'],
+  [9, 'privilegeWithdrawn'],
+])
+
+/**
+ * RFC 8555 §7.6: revokes at the request of the account that ordered, of one that holds
+ * authorizations for all names, or of the certificate's own key.
+ */
+export async function revokeCertificate(
+  context: Context,
+  { payload }: Signed,
+  signer: { readonly account: Account } | { readonly jwk: AccountKey },
+): Promise<Answer> {
+  if (payload === null) throw malformed('The payload names no certificate.')
+  const der = octets(payload, 'certificate')
+  const certificate = parse(der)
+  const code = payload['reason']
+  const reason = code === undefined ? 'unspecified' : reasons.get(code)
+  const ours = context.store.certificateBySerialNumber(certificate.serialNumber.toLowerCase())
+  const stored =
+    ours !== undefined && new X509Certificate(ours.leaf).raw.equals(der) ? ours : undefined
+  if ('jwk' in signer) {
+    if (!certificate.publicKey.equals(signer.jwk.publicKey))
+      throw unauthorized(
+        'The request is signed by a key that is neither an account nor the key of the certificate.',
+      )
+  } else if (stored === undefined)
+    throw notFound('This certificate was not issued by ACME here; its own key may revoke it.')
+  else if (!mayRevoke(context, signer.account, stored))
+    throw unauthorized(
+      'This account neither ordered the certificate nor is authorized for all of its names.',
+    )
+  if (reason === undefined)
+    throw new AcmeProblem(
+      'badRevocationReason',
+      `The reason has to be one of ${[...reasons.keys()].join(', ')}.`,
+    )
+  if (!(await revoke(context, der, reason)))
+    throw new AcmeProblem('alreadyRevoked', 'The certificate was revoked before.')
+  return { status: 200 }
+}
+
+function parse(der: Buffer): X509Certificate {
+  try {
+    readDer(der, 'The certificate', { bytes: 0x1_0000 })
+    return new X509Certificate(der)
+  } catch (error) {
+    throw malformed('The certificate is not one in DER.', { cause: error })
+  }
+}
+
+function mayRevoke(
+  { store, now }: Context,
+  account: Account,
+  { accountId, identifiers }: StoredCertificate,
+): boolean {
+  if (accountId === account.id) return true
+  const valid = new Set<string>()
+  for (const authorization of store.all('authorization')) {
+    if (authorization.accountId !== account.id) continue
+    if (authorizationStatus(authorization, now().getTime()) !== 'valid') continue
+    const { identifier, wildcard } = authorization
+    valid.add(`${identifier.type}:${wildcard ? '*.' : ''}${identifier.value}`)
+  }
+  return identifiers.every(({ type, value }) => valid.has(`${type}:${value}`))
+}
+
+async function revoke(
+  { authority }: Context,
+  der: Buffer,
+  reason: RevocationReason,
+): Promise<boolean> {
+  try {
+    return await authority.revoke(der, reason)
+  } catch (error) {
+    if (error instanceof RootlingError && error.code === 'usage')
+      throw notFound('This certificate was not issued here.')
+    throw error
+  }
+}

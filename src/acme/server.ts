@@ -1,0 +1,207 @@
+import { hostOf, isOurHost } from '../server/host-check.ts'
+import type { Handler, Request, Response } from '../server/https.ts'
+import type { StateDirectory } from '../paths.ts'
+import { createAcmeAuthority, type AcmeAuthority } from './authority.ts'
+import { resumeValidations } from './authorizations.ts'
+import type { Answer, Context, Signed } from './context.ts'
+import { createEabKey, type CreatedEabKey } from './external-account.ts'
+import { settleOrders } from './finalize.ts'
+import { checkContentType, readBody, send } from './http.ts'
+import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from './jws.ts'
+import { checkAlgorithm, readJwk, type AccountKey } from './keys.ts'
+import { openNonces, type Nonces } from './nonces.ts'
+import { resolveOptions, resolveProfiles, type AcmeOptions } from './options.ts'
+import { AcmeProblem, asProblem, malformed, notFound, unauthorized } from './problems.ts'
+import type { Account } from './resources.ts'
+import { routes, type Route } from './routes.ts'
+import { openStore } from './store.ts'
+import { createUrls } from './urls.ts'
+import { createValidator } from './validation/validator.ts'
+
+export interface AcmeServerOptions {
+  readonly state: StateDirectory
+  /** Such as `https://localhost:14600/acme`; the directory is below it. */
+  readonly baseUrl: string
+  readonly now: () => Date
+  /** A responder's, for certificates to name their OCSP and CRL. */
+  readonly revocationUrl?: string | undefined
+  /** Default: the authority of the state directory. */
+  readonly authority?: AcmeAuthority | undefined
+  readonly options?: AcmeOptions | undefined
+  /** What went wrong inside, for the log; the client got serverInternal. */
+  readonly onError?: ((error: unknown) => void) | undefined
+}
+
+export interface AcmeServer {
+  /** Answers what is below the base's path, and 404 for all else. */
+  readonly handler: Handler
+  /** A key of external account binding (RFC 8555 §7.3.4). */
+  createEabKey(): Promise<CreatedEabKey>
+  /** Gives up validations, and resolves when all that was acknowledged is written. */
+  close(): Promise<void>
+}
+
+/**
+ * An ACME server (RFC 8555) over a state directory, to be mounted on HTTPS. Its own state is in
+ * `acme/` there, and survives the process however it ends; only one process may open it at a
+ * time. Throws `corrupt-state`, `state-unwritable`.
+ */
+export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeServer> {
+  const { state, now, revocationUrl } = server
+  const options = resolveOptions(server.options ?? {})
+  const base = new URL(server.baseUrl)
+  const [store, nonces] = await Promise.all([openStore(state, now), openNonces(state)])
+  const context: Context = {
+    store,
+    urls: createUrls(base.href.replace(/\/$/, '')),
+    now,
+    authority: server.authority ?? createAcmeAuthority({ state, now, revocationUrl }),
+    options,
+    profiles: resolveProfiles(options),
+    validator: createValidator(options),
+    issuing: new Set(),
+  }
+  await settleOrders(context)
+  resumeValidations(context)
+  const keys = new WeakMap<Account, AccountKey>()
+  const door = { context, nonces, base, keys }
+  return {
+    async handler(request, response) {
+      const answer = await answerTo(door, request).catch((error: unknown) => {
+        const problem = asProblem(error)
+        if (problem.document.status >= 500) server.onError?.(problem.cause ?? error)
+        return problemAnswer(problem)
+      })
+      await respond(door, request, response, answer)
+    },
+    createEabKey: () => createEabKey(context),
+    async close() {
+      context.validator.close()
+      await Promise.all([store.close(), nonces.close()])
+    },
+  }
+}
+
+interface Door {
+  readonly context: Context
+  readonly nonces: Nonces
+  readonly base: URL
+  /** Each account's key, understood once; a changed account is another object. */
+  readonly keys: WeakMap<Account, AccountKey>
+}
+
+async function answerTo(door: Door, request: Request): Promise<Answer> {
+  const { context, base } = door
+  if (hostOf(request) !== base.hostname.replace(/^\[|\]$/g, '') && !isOurHost(request))
+    throw malformed('This server is not for the host that the request names.', { status: 421 })
+  const { route, ids } = findRoute(base, request.url ?? '')
+  const { method } = request
+  if (method === 'POST') {
+    if (route.byAccount === undefined && route.byKey === undefined) throw notAllowed(route)
+    return answerPost(door, request, route, ids)
+  }
+  if ((method !== 'GET' && method !== 'HEAD') || route.get === undefined) throw notAllowed(route)
+  const answer = await route.get(context, ids)
+  // RFC 8555 §7.2: 200 for HEAD, 204 for GET.
+  return answer.status === 204 && method === 'HEAD' ? { ...answer, status: 200 } : answer
+}
+
+function findRoute(base: URL, url: string): { route: Route; ids: readonly string[] } {
+  const prefix = base.pathname.replace(/\/$/, '')
+  const [kind = '', ...ids] = url.startsWith(`${prefix}/`)
+    ? url.slice(prefix.length + 1).split('/')
+    : []
+  const route = routes.get(kind)
+  const sound = ids.every((id) => /^[A-Za-z0-9_.-]{1,200}$/.test(id))
+  if (route === undefined || !route.ids.includes(ids.length) || !sound)
+    throw notFound('There is nothing at this URL.')
+  return { route, ids }
+}
+
+function notAllowed({ get, byAccount, byKey }: Route): AcmeProblem {
+  const signed = byAccount !== undefined || byKey !== undefined
+  const methods = [...(get === undefined ? [] : ['GET', 'HEAD']), ...(signed ? ['POST'] : [])]
+  const detail = `Use ${methods.join(' or ')} here${signed && get === undefined ? '; to read, POST with an empty payload (RFC 8555 section 6.3)' : ''}.`
+  return malformed(detail, { status: 405, headers: { Allow: methods.join(', ') } })
+}
+
+/** RFC 8555 §6.2 to §6.5: every check comes before the nonce is used up. */
+async function answerPost(
+  door: Door,
+  request: Request,
+  route: Route,
+  ids: readonly string[],
+): Promise<Answer> {
+  const { context, nonces, base } = door
+  checkContentType(request)
+  const jws = parseJws(await readBody(request))
+  checkAlgorithm(jws.header['alg'], null)
+  const reference = keyReference(jws)
+  checkUrl(jws, base.origin + (request.url ?? ''))
+  const nonce = nonceOf(jws)
+  const account = 'kid' in reference ? findAccount(context, reference.kid) : null
+  const key = 'jwk' in reference ? reference.jwk : accountKey(door, account as Account)
+  const payload = await verifyJws(jws, key)
+  if (!nonces.use(nonce))
+    throw new AcmeProblem('badNonce', 'The nonce is not one of this server, or was used before.')
+  const signed: Signed = { payload }
+  if (account === null) {
+    if (route.byKey !== undefined) return route.byKey(context, signed, key)
+    throw malformed('Sign this request for an account: with kid, not with jwk.')
+  }
+  // Verifying took a moment, in which the account may have ended or changed its key.
+  const current = findAccount(context, String(jws.header['kid']))
+  if (current.thumbprint !== account.thumbprint)
+    throw unauthorized('The key of the account has changed.')
+  if (route.byAccount !== undefined)
+    return route.byAccount(context, { ...signed, account: current }, ids)
+  throw malformed('Sign this request with the key itself: with jwk, not with kid.')
+}
+
+function findAccount({ store, urls }: Context, kid: string): Account {
+  const account = store.get('account', urls.accountId(kid) ?? '')
+  if (account === undefined)
+    throw new AcmeProblem('accountDoesNotExist', `There is no account ${kid.slice(0, 200)} here.`)
+  if (account.status === 'valid') return account
+  throw unauthorized('The account is deactivated.')
+}
+
+function accountKey({ keys }: Door, account: Account): AccountKey {
+  const key = keys.get(account) ?? readJwk(account.jwk)
+  keys.set(account, key)
+  return key
+}
+
+function problemAnswer({ document, headers }: AcmeProblem): Answer {
+  return {
+    status: document.status,
+    contentType: 'application/problem+json',
+    headers,
+    body: document,
+  }
+}
+
+/** Nothing is told before it is written: whoever asks again after a kill -9 hears the same. */
+async function respond(
+  { context, nonces }: Door,
+  request: Request,
+  response: Response,
+  answer: Answer,
+): Promise<void> {
+  const { urls, store } = context
+  let told = answer
+  try {
+    await Promise.all([store.saved(), nonces.saved()])
+  } catch (error) {
+    told = problemAnswer(asProblem(error))
+  }
+  const link = told.headers?.['Link']
+  const index = `<${urls.directory}>;rel="index"`
+  const isDirectory = context.urls.directory.endsWith(request.url ?? '') && told.status === 200
+  const headers = {
+    ...told.headers,
+    ...(isDirectory ? {} : { Link: link === undefined ? index : [index, link].flat() }),
+    'Replay-Nonce': nonces.make(),
+  }
+  send(request, response, { ...told, headers })
+}

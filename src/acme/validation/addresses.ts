@@ -1,0 +1,100 @@
+import { lookup, Resolver } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { inRange, ipBytes, ipText, parseIpRange } from '../../x509/ip.ts'
+import type { ResolvedOptions } from '../options.ts'
+import { AcmeProblem } from '../problems.ts'
+
+/** Where a name is, as far as the validator may go there. */
+export interface Addresses {
+  /** The addresses to try, in order. Throws `dns` for none, `connection` for none that is allowed. */
+  of(host: string): Promise<string[]>
+}
+
+const loopback = ['127.0.0.0/8', '::1/128'].flatMap((text) => parseIpRange(text) ?? [])
+
+/**
+ * Only this machine's own addresses, unless remote ones are allowed: a server that fetches what
+ * it is told to must not be a way into other networks.
+ */
+export function createAddresses({ allowRemote, dnsResolver }: ResolvedOptions): Addresses {
+  return {
+    async of(host) {
+      const found = (await addressesOf(host, dnsResolver)).map((one) => ipText(ipBytes(one)))
+      const allowed = allowRemote ? found : found.filter(isThisMachine)
+      if (allowed.length > 0) return [...new Set(allowed)]
+      throw new AcmeProblem(
+        'connection',
+        `${host} is at ${found.join(', ')}, which is not this machine. To validate there, start the server with --allow-remote.`,
+      )
+    },
+  }
+}
+
+async function addressesOf(host: string, resolver: string | undefined): Promise<string[]> {
+  if (isIP(host) !== 0) return [host]
+  // RFC 6761 §6.3: whatever resolvers say, or do not.
+  if (/^(?:.+\.)?localhost$/.test(host)) return ['127.0.0.1', '::1']
+  if (resolver !== undefined) {
+    const asked = createResolver(resolver)
+    const answers = await Promise.allSettled([asked.resolve4(host), asked.resolve6(host)])
+    const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+    if (found.length > 0) return found
+  }
+  try {
+    return (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
+    throw new AcmeProblem('dns', `${host} has no address (${code}).`, { cause: error })
+  }
+}
+
+/** `IP` or `IP:port`, `[IPv6]:port`. One try, so that the client waits seconds and not a minute. */
+export function createResolver(address: string): Resolver {
+  const resolver = new Resolver({ timeout: 2_000, tries: 2 })
+  resolver.setServers([address])
+  return resolver
+}
+
+/** Read anew each time: networks come and go. */
+function isThisMachine(address: string): boolean {
+  const octets = ipBytes(address)
+  if (loopback.some((range) => inRange(octets, range))) return true
+  const own = Object.values(networkInterfaces()).flatMap((rows) => rows ?? [])
+  return own.some((row) => ipBytes(row.address.replace(/%.*$/, '')).equals(octets))
+}
+
+/** Tries each address; what the first one said counts when all fail. */
+export async function tryEach(
+  addresses: readonly string[],
+  attempt: (address: string) => Promise<void>,
+): Promise<void> {
+  const errors: unknown[] = []
+  for (const address of addresses) {
+    try {
+      await attempt(address)
+      return
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  const refused = (error: unknown): boolean =>
+    error instanceof AcmeProblem && error.document.type.endsWith(':connection')
+  throw errors.find((error) => !refused(error)) ?? errors[0]
+}
+
+/** The problem for a connection that failed. */
+export function connectionProblem(where: string, error: unknown): AcmeProblem {
+  if (error instanceof AcmeProblem) return error
+  const { code = '', message } = error as NodeJS.ErrnoException
+  const why =
+    code === 'ECONNREFUSED'
+      ? 'nothing listens there'
+      : code === 'ABORT_ERR'
+        ? 'no answer in time'
+        : message
+  const tls = /SSL|TLS|EPROTO/.test(code)
+  return new AcmeProblem(tls ? 'tls' : 'connection', `Connecting to ${where} failed: ${why}.`, {
+    cause: error,
+  })
+}

@@ -1,0 +1,124 @@
+import { request as requestHttp, type IncomingMessage } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { isIP, isIPv6 } from 'node:net'
+import { hostPort } from '../../server/listen.ts'
+import { parseIdentifier } from '../../x509/identifier.ts'
+import { AcmeProblem } from '../problems.ts'
+import { connectionProblem, tryEach } from './addresses.ts'
+import type { Attempt } from './validator.ts'
+
+const mostRedirects = 5
+/** A key authorization takes about 90 octets. */
+const mostOctets = 1024
+
+/** RFC 8555 §8.3, and RFC 8738 §4 for addresses. Throws an AcmeProblem. */
+export async function validateHttp01(attempt: Attempt): Promise<void> {
+  const { identifier, token, options } = attempt
+  const host = isIPv6(identifier.value) ? `[${identifier.value}]` : identifier.value
+  let url = new URL(`http://${host}/.well-known/acme-challenge/${token}`)
+  if (options.http01Port !== 80) url.port = String(options.http01Port)
+  for (let redirects = 0; redirects <= mostRedirects; redirects++) {
+    const next = await fetchOnce(url, attempt)
+    if (next === null) return
+    url = next
+  }
+  throw incorrect(`${identifier.value} redirects more than ${mostRedirects} times.`)
+}
+
+/** `null`: the key authorization was there; else where the answer redirects to. */
+async function fetchOnce(url: URL, attempt: Attempt): Promise<URL | null> {
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
+  let next: URL | null = null
+  await tryEach(await attempt.addresses.of(host), async (address) => {
+    const where = `${url.href} (${hostPort(address, port)})`
+    let response: IncomingMessage
+    try {
+      response = await get(url, address, port, attempt.signal)
+    } catch (error) {
+      throw connectionProblem(where, error)
+    }
+    try {
+      const status = response.statusCode ?? 0
+      const { location } = response.headers
+      if ([301, 302, 303, 307, 308].includes(status) && location !== undefined) {
+        next = redirectTarget(location, url, attempt)
+        return
+      }
+      if (status !== 200) throw incorrect(`${where} answered with the status ${status}, not 200.`)
+      const body = await readBody(response, where)
+      if (body.trimEnd() !== attempt.keyAuthorization)
+        throw incorrect(
+          `${where} answered ${JSON.stringify(body.slice(0, 80))}, not the key authorization.`,
+        )
+    } finally {
+      response.destroy()
+    }
+  })
+  return next
+}
+
+function get(
+  url: URL,
+  address: string,
+  port: number,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const name = url.hostname.replace(/^\[|\]$/g, '')
+    const options = {
+      host: address,
+      port,
+      path: url.pathname + url.search,
+      agent: false,
+      signal,
+      maxHeaderSize: 16_384,
+      headers: { Host: url.host, 'User-Agent': 'rootling-acme', Connection: 'close' },
+    }
+    // Over HTTPS any certificate will do (RFC 8555 §8.3): there may be none yet.
+    const request =
+      url.protocol === 'https:'
+        ? requestHttps({
+            ...options,
+            rejectUnauthorized: false,
+            ...(isIP(name) === 0 ? { servername: name } : {}),
+          })
+        : requestHttp(options)
+    request.once('response', resolve).once('error', reject).end()
+  })
+}
+
+async function readBody(response: IncomingMessage, where: string): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length > mostOctets) throw incorrect(`${where} answered more than ${mostOctets} octets.`)
+    }
+  } catch (error) {
+    throw connectionProblem(where, error)
+  }
+  return Buffer.concat(chunks).toString()
+}
+
+/** Only where an HTTP server for validation would be; the address is held to the policy again. */
+function redirectTarget(location: string, from: URL, { options }: Attempt): URL {
+  const url = URL.canParse(location, from.href) ? new URL(location, from.href) : null
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '')
+    throw incorrect(`${from.href} redirects to ${JSON.stringify(location.slice(0, 200))}.`)
+  const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
+  if (![80, 443, options.http01Port, options.tlsAlpn01Port].includes(port))
+    throw incorrect(`${from.href} redirects to the port ${port}, which is none of a web server's.`)
+  try {
+    parseIdentifier(url.hostname.replace(/^\[|\]$/g, ''))
+  } catch (error) {
+    throw incorrect(`${from.href} redirects to a host that is none.`, error)
+  }
+  return url
+}
+
+function incorrect(detail: string, cause?: unknown): AcmeProblem {
+  return new AcmeProblem('incorrectResponse', detail, { cause })
+}

@@ -1,0 +1,83 @@
+import { RootlingError } from '../../errors.ts'
+import type { ResolvedOptions } from '../options.ts'
+import { AcmeProblem } from '../problems.ts'
+import type { AcmeIdentifier, Challenge } from '../resources.ts'
+import { createAddresses, type Addresses } from './addresses.ts'
+import { validateDns01 } from './dns-01.ts'
+import { validateHttp01 } from './http-01.ts'
+import { validateTlsAlpn01 } from './tls-alpn-01.ts'
+
+export interface Validation {
+  readonly challenge: Pick<Challenge, 'type' | 'token'>
+  readonly identifier: AcmeIdentifier
+  /** Of the account's key. */
+  readonly thumbprint: string
+}
+
+/** A validation with all it takes to carry it out. */
+export interface Attempt {
+  readonly identifier: AcmeIdentifier
+  readonly token: string
+  /** RFC 8555 §8.1: the token and the thumbprint. */
+  readonly keyAuthorization: string
+  readonly addresses: Addresses
+  readonly options: ResolvedOptions
+  /** Fires when the time is up. */
+  readonly signal: AbortSignal
+}
+
+export interface Validator {
+  /** Resolves when the challenge is met; throws an AcmeProblem. One attempt for each ID at a time. */
+  validate(id: string, validation: Validation): Promise<void>
+  readonly closed: boolean
+  /** Gives up what is going on. */
+  close(): void
+}
+
+export function createValidator(options: ResolvedOptions): Validator {
+  const addresses = createAddresses(options)
+  const running = new Map<string, Promise<void>>()
+  const closing = new AbortController()
+
+  const attempt = async ({ challenge, identifier, thumbprint }: Validation): Promise<void> => {
+    const late = AbortSignal.timeout(options.validationMilliseconds)
+    const signal = AbortSignal.any([late, closing.signal])
+    const { type, token } = challenge
+    const keyAuthorization = `${token}.${thumbprint}`
+    const work = { identifier, token, keyAuthorization, addresses, options, signal }
+    const gaveUp = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(tooLate(type, identifier)), { once: true })
+    })
+    gaveUp.catch(() => undefined)
+    try {
+      await Promise.race([gaveUp, methods[type](work)])
+    } catch (error) {
+      if (error instanceof AcmeProblem) throw error
+      if (error instanceof RootlingError) throw new AcmeProblem('connection', error.message)
+      throw error
+    }
+  }
+  return {
+    validate(id, validation) {
+      const known = running.get(id)
+      if (known !== undefined) return known
+      const started = attempt(validation).finally(() => running.delete(id))
+      running.set(id, started)
+      return started
+    },
+    get closed() {
+      return closing.signal.aborted
+    },
+    close: () => closing.abort(),
+  }
+}
+
+const methods = {
+  'http-01': validateHttp01,
+  'tls-alpn-01': validateTlsAlpn01,
+  'dns-01': validateDns01,
+}
+
+function tooLate(type: string, { value }: AcmeIdentifier): AcmeProblem {
+  return new AcmeProblem('connection', `The validation of ${value} by ${type} took too long.`)
+}

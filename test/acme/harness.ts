@@ -1,0 +1,78 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createAcmeServer, type AcmeServer, type AcmeServerOptions } from '../../src/acme/server.ts'
+import { issue } from '../../src/issue.ts'
+import type { StateDirectory } from '../../src/paths.ts'
+import { ensureAuthority } from '../../src/scopes.ts'
+import { createHttpsServer, type Handler } from '../../src/server/https.ts'
+
+/** An ACME server on a port of its own, with a certificate of the same authority. */
+export interface Acme {
+  readonly state: StateDirectory
+  /** `https://localhost:PORT/acme/directory`. */
+  readonly directory: string
+  readonly port: number
+  /** The root: PEM, and its file. */
+  readonly root: string
+  readonly rootPath: string
+  readonly server: AcmeServer
+  /** What the server reported as its own fault. */
+  readonly errors: readonly unknown[]
+  close(): Promise<void>
+}
+
+export type AcmeSetup = Partial<
+  Pick<AcmeServerOptions, 'options' | 'now' | 'authority' | 'revocationUrl'>
+> & {
+  /** Default: a new one, deleted by `close`. */
+  readonly state?: StateDirectory
+  readonly port?: number
+}
+
+export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
+  const now = setup.now ?? (() => new Date())
+  const state = setup.state ?? (await temporaryState())
+  const { scope } = await ensureAuthority(state, now())
+  const { chain, key } = await issue(
+    state,
+    { names: ['localhost', '127.0.0.1', '::1'], files: null },
+    now(),
+  )
+  const errors: unknown[] = []
+  let handler: Handler = () => undefined
+  const https = await createHttpsServer({
+    pair: { cert: chain, key: key ?? '' },
+    port: setup.port ?? 0,
+    handler: (request, response) => handler(request, response),
+    onHandlerError: (error) => errors.push(error),
+  })
+  const server = await createAcmeServer({
+    state,
+    now,
+    baseUrl: `https://localhost:${https.port}/acme`,
+    options: { http01Port: 1, tlsAlpn01Port: 1, ...setup.options },
+    authority: setup.authority,
+    revocationUrl: setup.revocationUrl,
+    onError: (error) => errors.push(error),
+  })
+  ;({ handler } = server)
+  return {
+    state,
+    directory: `https://localhost:${https.port}/acme/directory`,
+    port: https.port,
+    root: await readFile(scope.rootPath, 'utf8'),
+    rootPath: scope.rootPath,
+    server,
+    errors,
+    async close() {
+      await https.close({ drainMilliseconds: 100 })
+      await server.close()
+      if (setup.state === undefined) await rm(state.path, { recursive: true, force: true })
+    },
+  }
+}
+
+export async function temporaryState(): Promise<StateDirectory> {
+  return { path: await mkdtemp(join(tmpdir(), 'rootling-acme-')), owner: null }
+}
