@@ -65,6 +65,18 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     expectSuccess(name, result)
   }
 
+  /** Where mkcert put this root, if it is mkcert's and was adopted: it would stay trusted by that. */
+  async function mkcertFilesOf(anchor: TrustAnchor): Promise<string[]> {
+    const files = []
+    for (const name of await readdir(family.directory).catch(() => [])) {
+      if (!/^mkcert_development_CA_\d+\.(?:crt|pem)$/.test(name)) continue
+      const file = path.join(family.directory, name)
+      const found = certificatesIn((await readText(file)) ?? '')
+      if (found.length === 1 && found[0]?.equals(anchor.der) === true) files.push(file)
+    }
+    return files
+  }
+
   /** The links in OpenSSL's directory that lead, or once led, to the file of this anchor. */
   async function linksTo(anchor: TrustAnchor): Promise<string[]> {
     if (family.hashLinks === null) return []
@@ -138,12 +150,14 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     },
 
     async uninstall(anchor) {
-      const file = fileOf(anchor)
-      const wasThere = await exists(file)
+      const files = [fileOf(anchor), ...(await mkcertFilesOf(anchor))]
+      const wereThere = await Promise.all(files.map(exists))
       const links = await linksTo(anchor)
-      if (!wasThere && links.length === 0 && !(await isStale(anchor))) return
-      await machine.removeFile(file, 'root')
-      await tellHooks(machine, family, anchor)
+      if (!wereThere.includes(true) && links.length === 0 && !(await isStale(anchor))) return
+      for (const file of files) {
+        await machine.removeFile(file, 'root')
+        await tellHooks(machine, family, path.basename(file, family.extension))
+      }
       await refresh(family.refreshAfterRemoval ?? family.refresh)
     },
   }
@@ -154,9 +168,9 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
  * Says to the hooks of update-ca-certificates that a root is gone. `--fresh` never does, so that
  * Java's keystore would keep it.
  */
-async function tellHooks(machine: Machine, family: LinuxFamily, anchor: TrustAnchor) {
+async function tellHooks(machine: Machine, family: LinuxFamily, name: string) {
   if (family.hooks === undefined || family.hashLinks === null) return
-  const input = `-${path.join(family.hashLinks, anchor.name)}.pem\n`
+  const input = `-${path.join(family.hashLinks, name)}.pem\n`
   for (const name of await readdir(family.hooks).catch(() => [])) {
     // The names that run-parts(8) accepts.
     if (!/^[A-Za-z0-9_-]+$/.test(name)) continue
