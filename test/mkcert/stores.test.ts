@@ -152,6 +152,26 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
     })
   }, 240_000)
 
+  it('goes on with the CA of mkcert’s that stands in $CAROOT, warns once, and removes it whole', async () => {
+    const { namespace, line, caroot, root, trusted } = await open(built.mkcert)
+    const env = { CAROOT: caroot }
+    await makeNssDatabase(namespace, `${namespace.home}/.pki/nssdb`)
+    await namespace.must(realMkcert, ['-install'], { env })
+    const before = await root()
+    const warning = 'may sign any name'
+    const first = await line(['-install', 'shop.test', 'www.example.com'])
+    expect(first.exitCode).toBe(0)
+    for (const sentence of [system.already, browsers.now, java.already, warning])
+      expect(first.stderr).toContain(sentence)
+    expect(first.stderr).not.toContain('Created a new local CA')
+    const file = `${namespace.home}/shop.test+1.pem`
+    await namespace.must('openssl', ['verify', '-CAfile', `${caroot}/rootCA.pem`, file])
+    expect((await line(['shop.test'])).stderr).not.toContain(warning)
+    expect(await root()).toBe(before)
+    expect((await line(['-uninstall'])).exitCode).toBe(0)
+    expect(await trusted()).toEqual([])
+  }, 120_000)
+
   it('makes no CA only to uninstall it, as mkcert does', async () => {
     const { namespace, line, caroot } = await open(built.mkcert)
     const { exitCode, stderr } = await line(['-uninstall'])

@@ -35,10 +35,11 @@ describe.skipIf(reason !== null)(`vite-plugin-mkcert${reason ? ` (${reason})` : 
   })
   afterAll(() => built.remove())
 
-  it.for([
+  const starts: readonly { title: string; before: readonly string[] }[] = [
     { title: 'where there is no CA yet', before: [] },
     { title: 'where ours is, which it copies', before: ['-install'] },
-  ])(
+  ]
+  it.for(starts)(
     'starts a server that curl trusts, $title',
     async ({ before }) => {
       const namespace = await openNamespace()
