@@ -28,7 +28,9 @@ export async function ocsp(
     onError: (error) =>
       output.log(`error: ${error instanceof Error ? error.message : String(error)}`),
   })
-  const base = `http://${hostPort(host, server.port)}`
+  // Nobody can connect to the address that means every address.
+  const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host
+  const base = `http://${hostPort(reachable, server.port)}`
   const urls = {
     ocsp: `${base}/ocsp`,
     crls: scopes.map(({ name }) => revocationUrls(base, name).crl),
