@@ -7,7 +7,9 @@ export function displayCommand(
   input?: string,
   knownFiles: ReadonlyMap<string, string> = new Map(),
 ): string {
-  const line = command.map(quote).join(' ')
+  // A path with a drive is a program of Windows, whose shells quote otherwise.
+  const isWindows = /^[A-Za-z]:\\/.test(command[0] ?? '')
+  const line = command.map(isWindows ? quoteForWindows : quote).join(' ')
   if (input === undefined) return line
   const file = knownFiles.get(input)
   if (file !== undefined) return `${line} < ${quote(file)}`
@@ -17,4 +19,8 @@ export function displayCommand(
 /** One word of a POSIX shell, in quotes only where it needs them. */
 function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
+}
+
+function quoteForWindows(word: string): string {
+  return /^[^\s"&|<>^%]+$/.test(word) ? word : `"${word}"`
 }

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { findFirefoxWithoutSystemRoots } from '../../platform/firefox-enterprise-roots.ts'
 import { firefoxDirectory } from '../../platform/firefox-enterprise-roots.ts'
+import { findJavaKeystores } from '../../platform/java-installations.ts'
 import { findNssDatabases } from '../../platform/nss-profiles.ts'
 import { createFakeMachine } from './fake-machine.ts'
 import { parentOf } from './world.ts'
@@ -85,4 +86,13 @@ it('knows where Firefox keeps its profiles on macOS and Windows', () => {
   const machine = createFakeMachine({ home: '/Users/ada', env: { APPDATA: '/roaming' } })
   expect(firefoxDirectory(machine, 'darwin')).toBe('/Users/ada/Library/Application Support/Firefox')
   expect(firefoxDirectory(machine, 'win32')).toBe('/roaming/Mozilla/Firefox')
+})
+
+it('finds the Java inside a bundle of macOS', async () => {
+  const home = makeHome()
+  const inner = 'Library/Java/JavaVirtualMachines/temurin.jdk/Contents/Home/lib/security/cacerts'
+  const file = parentOf(path.join(home, inner))
+  writeFileSync(file, '')
+  const keystores = await findJavaKeystores(createFakeMachine({ home }))
+  expect(keystores.map((keystore) => keystore.file)).toContain(file)
 })

@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { findTrustStores } from '../../platform/index.ts'
 import { createMachine } from '../../platform/machine.ts'
 import { lifecycle } from './lifecycle-steps.ts'
@@ -19,6 +19,6 @@ describe.skipIf(!mayWrite)(`the real system store of ${process.platform}`, () =>
       if (system === undefined) throw new Error('no system store was found')
       return system
     }
-    await lifecycle({ store, trees: [], subject })
+    await expect(lifecycle({ store, trees: [], subject })).resolves.toBeUndefined()
   })
 })

@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { parsePasswd } from '../../platform/person.ts'
 import { createMacosKeychainStore } from '../../platform/macos-keychain.ts'
 import { findTrustStores } from '../../platform/index.ts'
 import { createMac, loginKeychain, systemKeychain } from '../simulators/machine.ts'
@@ -161,4 +162,9 @@ it('plans with the lasting file in a dry run, and changes nothing', async () => 
   expect(machine.planned).toEqual([
     `root security add-trusted-cert -d -r trustRoot -p ssl -p basic -k ${systemKeychain} /Users/ada/root.pem`,
   ])
+})
+
+it('knows the person behind sudo from what id -P prints', () => {
+  const line = 'ada:********:501:20::0:0:Ada Lovelace:/Users/ada:/bin/zsh\n'
+  expect(parsePasswd(line, '501')).toEqual({ name: 'ada', uid: 501, gid: 20, home: '/Users/ada' })
 })

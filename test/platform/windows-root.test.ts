@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { displayCommand } from '../../platform/display.ts'
 import { createWindowsRootStore, nativeWindows, ownHashes } from '../../platform/windows-root.ts'
 import type { StoreScope } from '../../platform/trust-store.ts'
 import { createWindows, type SimulatedOptions } from '../simulators/machine.ts'
@@ -87,6 +88,14 @@ describe('a dialog', () => {
       message: 'Windows asked whether to trust the root and got no answer.',
     })
   })
+})
+
+it('is shown in a dry run as the shells of Windows read it', () => {
+  const program = String.raw`C:\Windows\System32\certutil.exe`
+  const file = String.raw`C:\Users\Ada L\root.pem`
+  expect(displayCommand([program, '-user', '-addstore', 'Root', file])).toBe(
+    `${program} -user -addstore Root "${file}"`,
+  )
 })
 
 it('looks into both stores, and says who may take the root out of the machine', async () => {

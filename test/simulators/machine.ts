@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { run, timeLimits, type CommandOptions } from '../../platform/command.ts'
 import type { Machine } from '../../platform/machine.ts'
-import type { StoreScope } from '../../platform/trust-store.ts'
 import { parentOf } from '../platform/world.ts'
 
 export interface SimulatedMachine extends Machine {
@@ -135,9 +134,6 @@ export function createWindows(
   machine.setState('windows', state)
   return machine
 }
-
-/** Every choice of scope: none is the platform's own. */
-export const scopes: readonly (StoreScope | undefined)[] = ['user', 'system', undefined]
 
 /** Makes a directory below the machine's own. */
 export function makeDirectory(machine: SimulatedMachine, directory: string): string {
