@@ -41,6 +41,7 @@ describe.skipIf(reason !== null)(`vite-plugin-mkcert${reason ? ` (${reason})` : 
   ]
   it.for(starts)(
     'starts a server that curl trusts, $title',
+    { timeout: 120_000 },
     async ({ before }) => {
       const namespace = await openNamespace()
       onTestFinished(() => namespace.close())
@@ -83,6 +84,5 @@ describe.skipIf(reason !== null)(`vite-plugin-mkcert${reason ? ` (${reason})` : 
       await namespace.must(built.mkcert, ['-uninstall'], { env: { CAROOT: savePath } })
       expect((await curl('localhost')).exitCode, 'once its root is gone').toBe(sslFailure)
     },
-    120_000,
   )
 })
