@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TrustStore } from '../../platform/trust-store.ts'
-import { makeRoot, snapshot } from './world.ts'
+import { makeRoot, snapshot, type TestRoot } from './world.ts'
 
 export interface Lifecycle {
   store: () => Promise<TrustStore>
@@ -10,6 +10,8 @@ export interface Lifecycle {
   proof?: (leaf: string) => boolean
   /** The subject of the root, where the store knows ours by it. */
   subject?: string
+  /** The root, and one that is never installed; OpenSSL makes them when left out. */
+  roots?: readonly [TestRoot, TestRoot]
   /** Whether the store can tell which roots are ours; all but p11-kit's can. */
   lists?: boolean
 }
@@ -17,8 +19,8 @@ export interface Lifecycle {
 /** absent → install → listed → install again → uninstall → absent: what every adapter does. */
 export async function lifecycle(options: Lifecycle) {
   const { store: find, trees, proof, subject, lists = true } = options
-  const { anchor, leaf } = makeRoot(subject)
-  const other = makeRoot('/CN=another root').anchor
+  const roots = options.roots ?? [makeRoot(subject), makeRoot('/CN=another root')]
+  const [{ anchor, leaf }, { anchor: other }] = roots
   const before = snapshot(trees)
   const store = await find()
   assert.deepEqual(await store.availability(), { available: true })
