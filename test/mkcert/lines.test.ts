@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
@@ -89,6 +89,22 @@ describe.skipIf(reason !== null)(`a line of mkcert’s${reason ? ` (${reason})` 
     expect(stderr).toContain(`ROOTLING_HOME=${ours.caroot} rootling ca permit dev.example.com`)
   })
 
+  it('closes a directory that others can write to before a CA is made there, not after', async () => {
+    const side = createSide(built.mkcert)
+    try {
+      mkdirSync(side.caroot)
+      chmodSync(side.caroot, 0o775)
+      const first = await side.run(['shop.test'], side.directory())
+      expect([first.exitCode, first.stderr]).toEqual([0, expect.stringContaining('only you can')])
+      expect(statSync(side.caroot).mode & 0o777).toBe(0o755)
+      chmodSync(side.caroot, 0o775)
+      const second = await side.run(['shop.test'], side.directory())
+      expect([second.exitCode, second.stderr]).toEqual([1, expect.stringContaining('chmod 700')])
+    } finally {
+      side.remove()
+    }
+  })
+
   it('replaces what stands at the output paths, as mkcert does', async () => {
     for (const side of [theirs, ours]) {
       const cwd = side.directory()
@@ -111,11 +127,10 @@ describe.skipIf(reason !== null)(`a line of mkcert’s${reason ? ` (${reason})` 
     expect(statSync(join(caroot, 'rootCA.pem')).mode & 0o777).toBe(0o644)
     const cwd = ours.directory()
     await ours.run(['check.test'], cwd)
+    await theirs.run(['-cert-file', 'theirs.pem', '-key-file', 'theirs.key', 'check.test'], cwd)
+    expect(readFileSync(join(cwd, 'theirs.pem'), 'utf8').match(/BEGIN CERT/g)).toHaveLength(1)
     const chain = readFileSync(join(cwd, 'check.test.pem'), 'utf8')
-    expect(
-      chain.match(/BEGIN CERTIFICATE/g),
-      'leaf and intermediate; mkcert writes one',
-    ).toHaveLength(2)
+    expect(chain.match(/BEGIN CERTIFICATE/g), 'leaf and intermediate').toHaveLength(2)
     const verify = ['verify', '-CAfile', join(caroot, 'rootCA.pem'), '-untrusted', 'check.test.pem']
     const args = [`--chdir=${cwd}`, 'openssl', ...verify, '-verify_hostname']
     const openssl = (host: string) =>
@@ -136,6 +151,7 @@ describe.skipIf(reason !== null)(`a line of mkcert’s${reason ? ` (${reason})` 
             '-in',
             join(cwd, 'p.test.p12'),
             '-legacy',
+            '-info',
             '-nodes',
             '-passin',
             `pass:${password}`,
@@ -144,6 +160,7 @@ describe.skipIf(reason !== null)(`a line of mkcert’s${reason ? ` (${reason})` 
         )
       const { exitCode, stdout } = await open('changeit')
       expect([exitCode, stdout]).toEqual([0, expect.stringContaining('PRIVATE KEY')])
+      expect((await open('changeit')).stderr, 'the old encryption').toContain('TripleDES')
       expect((await open('changed')).exitCode).not.toBe(0)
     }
   })

@@ -1,19 +1,20 @@
-import { dirname, join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
 import { killGroup, waitFor } from '../helpers/subprocess.ts'
 import { buildCommands, type Built } from './built.ts'
 
 const reason = namespaceUnavailable()
-const modules = join(dirname(fileURLToPath(import.meta.url)), '../../node_modules')
-const moduleUrl = (path: string): string => pathToFileURL(join(modules, path)).href
+const require = createRequire(import.meta.url)
+const plugin = pathToFileURL(require.resolve('vite-plugin-mkcert').replace('.cjs', '.mjs')).href
+const vite = pathToFileURL(require.resolve('vite')).href
 
 /** A Vite server with the plugin, on addresses that do not depend on this machine's networks. */
 const script = `
 import os from 'node:os'
-import { createServer } from '${moduleUrl('vite/dist/node/index.js')}'
-import mkcert from '${moduleUrl('vite-plugin-mkcert/dist/index.mjs')}'
+import { createServer } from '${vite}'
+import mkcert from '${plugin}'
 const [root, mkcertPath, savePath] = process.argv.slice(2)
 os.networkInterfaces = () => ({ lan: [{ family: 'IPv4', address: '192.168.7.9' }] })
 const source = { getSourceInfo() { throw new Error('a download was tried') } }
@@ -52,12 +53,12 @@ describe.skipIf(reason !== null)(`vite-plugin-mkcert${reason ? ` (${reason})` : 
       if (before.length > 0) await namespace.must(built.mkcert, before)
 
       const args = [`${root}/serve.mjs`, root, built.mkcert, savePath]
-      const vite = namespace.spawn(process.execPath, args)
-      onTestFinished(() => killGroup(vite))
+      const server = namespace.spawn(process.execPath, args)
+      onTestFinished(() => killGroup(server))
       let said = ''
-      for (const stream of [vite.stdout, vite.stderr])
+      for (const stream of [server.stdout, server.stderr])
         stream.setEncoding('utf8').on('data', (text: string) => (said += text))
-      vite.once('close', () => (said += '\nended'))
+      server.once('close', () => (said += '\nended'))
       const port = await waitFor('Vite', () => {
         if (said.includes('\nended')) throw new Error(said)
         return /listening on (\d+)/.exec(said)?.[1] ?? null

@@ -1,3 +1,4 @@
+import { chmod, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAnchor } from '../../../platform/pem.ts'
 import type { TrustAnchor } from '../../../platform/trust-store.ts'
@@ -32,6 +33,7 @@ export async function openLocalCa(context: Context): Promise<LocalCa> {
       return { scopes: [], ...(await rootAlone(context)) }
   }
   if ((await readScopes(state)).length === 0) {
+    await closeToOthers(context)
     const { created } = await ensureAuthority(state, now())
     if (created) output.note('Created a new local CA 💥')
     if (created) await mentionMkcert(context)
@@ -68,6 +70,17 @@ async function adoptMkcert({ state, output, now }: Context): Promise<void> {
     output.warn(
       `This CA of mkcert may sign any name: whoever steals its key can impersonate any site to you. To replace it without a gap: ROOTLING_HOME=${state.path} rootling ca rotate`,
     )
+}
+
+/**
+ * Tools make `$CAROOT` before they call mkcert, some with a umask that lets the group write. Only
+ * for a directory in which nothing is trusted yet: what others may have put there is not.
+ */
+async function closeToOthers({ state, output }: Context): Promise<void> {
+  const info = await stat(state.path).catch(() => null)
+  if (info === null || info.uid !== process.geteuid?.() || (info.mode & 0o022) === 0) return
+  await chmod(state.path, info.mode & 0o755)
+  output.note(`Others could write to ${state.path}, where the CA is kept; now only you can.`)
 }
 
 /** A CA of mkcert's that is not used, since it is elsewhere: said once, when ours is made. */

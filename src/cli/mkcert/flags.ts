@@ -16,7 +16,7 @@ const kinds = {
 } as const
 
 type Kinds = typeof kinds
-export type FlagName = keyof Kinds
+type FlagName = keyof Kinds
 
 /** Absent: not given. The last one counts, as in Go. */
 export type Flags = {

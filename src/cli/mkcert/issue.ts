@@ -74,7 +74,7 @@ function describe({ record, warnings }: Issued, { output }: Context): void {
 }
 
 /** mkcert's rule: the first name as typed, and how many more were typed. */
-export function defaultBase(names: readonly string[], { client }: Flags): string {
+function defaultBase(names: readonly string[], { client }: Flags): string {
   const [first = ''] = names
   // oxlint-disable-next-line no-control-regex -- what is ASCII is meant
   const shown = /^[\x00-\x7F]*$/.test(first) ? first : parseIdentifier(first).value
