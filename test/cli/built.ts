@@ -13,6 +13,23 @@ export const command = join(project, 'dist/cli/rootling.cjs')
  * that makes the lock directory builds, the others wait for it.
  */
 export function ensureBuilt(): void {
+  outcome ??= attempt()
+  if (outcome instanceof Error) throw outcome
+}
+
+/** Asked once a process: a build that failed is not tried again by every test. */
+let outcome: Error | 'built' | undefined
+
+function attempt(): Error | 'built' {
+  try {
+    buildIfStale()
+    return 'built'
+  } catch (error) {
+    return error as Error
+  }
+}
+
+function buildIfStale(): void {
   const lock = join(project, 'node_modules/.rootling-building')
   const deadline = Date.now() + 120_000
   while (isStale()) {

@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openHome } from './home.ts'
 
-// Every refusal is one sentence and a hint on stderr, nothing on stdout, and an exit code.
+// Every refusal is one sentence and a hint on stderr, nothing on stdout, and an exit code; and
+// nothing was made on the way.
 
 // A hint of `null`: nobody can tell what was meant.
 const refusals: readonly (readonly [string[], number, string, string | null])[] = [
@@ -42,7 +45,7 @@ const refusals: readonly (readonly [string[], number, string, string | null])[] 
 ]
 
 test.for(refusals)('rootling %j exits with %i and a hint', async ([args, code, words, hint]) => {
-  const { rootling } = openHome()
+  const { rootling, directory } = openHome()
   const { exitCode, stdout, stderr } = await rootling(args)
   expect(stderr).toContain(words)
   const [sentence, ...hints] = stderr.split('\n  → ')
@@ -51,6 +54,7 @@ test.for(refusals)('rootling %j exits with %i and a hint', async ([args, code, w
   expect(stderr).not.toMatch(/^\s+at |node:internal|file:\/\//m)
   expect(stdout).toBe('')
   expect(exitCode).toBe(code)
+  expect(existsSync(join(directory, 'state'))).toBe(false)
 })
 
 const some = [...refusals.slice(0, 4), ...refusals.filter(([, code]) => code === 1)]
