@@ -147,6 +147,11 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
       if (await store.has(anchor)) return
       await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
       await refresh(family.refresh)
+      // Debian's program, killed halfway, leaves its link: then it takes the root for added, and
+      // makes no link by the hash until it begins afresh.
+      const half = (await isBundled(anchor)) && !(await isHashed(anchor))
+      if (half && family.refreshAfterRemoval !== undefined)
+        await refresh(family.refreshAfterRemoval)
     },
 
     async uninstall(anchor) {
