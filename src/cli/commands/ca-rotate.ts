@@ -1,5 +1,6 @@
 import { RootlingError } from '../../errors.ts'
 import { beginRotation, finishRotation, renewRotated, switchRotation } from '../../rotate.ts'
+import { withLock } from '../../storage/lock.ts'
 import { installAnchors, type StoreOutcome } from '../../trust.ts'
 import { describeRecord } from '../describe.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -7,7 +8,7 @@ import type { Context } from '../context.ts'
 import { commonName, describeScope } from '../describe.ts'
 import type { caRotateSpec } from '../table.ts'
 import { anchorOf, changeExitCode, openStores, outcomeTable } from '../trusting.ts'
-import { runHooks } from './renew.ts'
+import { runHooks, warnOfPkcs12 } from './renew.ts'
 import { removeAnchors } from './uninstall.ts'
 
 /**
@@ -32,12 +33,16 @@ export async function caRotate(
   const { old, next } = rotation
   output.note(`Replacing ${commonName(old)} by ${commonName(next)}.`)
   const found = await openStores(args, context, [next])
-  const installed = await installAnchors(found.stores, [anchorOf(next)])
+  const installed = await withLock(state, () => installAnchors(found.stores, [anchorOf(next)]), {
+    name: 'stores.lock',
+    waitMilliseconds: 300_000,
+  })
   if (changeExitCode(installed) !== exitCodes.ok)
     return stop('The new root is not trusted everywhere yet', installed, context)
   if (!rotation.switched) rotation = await switchRotation(state, rotation)
   const renewals = await renewRotated(state, rotation, now())
   const failed = renewals.filter(({ outcome }) => outcome !== 'renewed')
+  warnOfPkcs12(renewals, output)
   const hooksWell = await runHooks(renewals, context)
   for (const { previous, reason, hint } of failed)
     output.warn(`${previous.certPath} was not renewed: ${reason} ${hint ?? ''}`.trim())

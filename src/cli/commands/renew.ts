@@ -3,7 +3,7 @@ import { renew, type Renewal, type Selection } from '../../renew.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
-import { table } from '../output.ts'
+import { table, type Output } from '../output.ts'
 import type { renewSpec } from '../table.ts'
 
 /** `rootling renew`: new certificates in the files of the old ones. Exit 1 when one failed. */
@@ -42,10 +42,7 @@ export function reportRenewals(renewals: readonly Renewal[], { output }: Context
     outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
     outcome === 'renewed' ? (previous.certPath ?? '') : (hint ?? ''),
   ])
-  for (const { record } of renewals)
-    for (const { format, path } of record?.extra ?? [])
-      if (format === 'pkcs12')
-        output.warn(`${path} still holds the old certificate, since its password is not kept.`)
+  warnOfPkcs12(renewals, output)
   output.result(table(rows), {
     renewals: renewals.map(({ previous, record, ...rest }) => ({
       ...rest,
@@ -53,6 +50,14 @@ export function reportRenewals(renewals: readonly Renewal[], { output }: Context
       ...(record === undefined ? {} : { certificate: describeRecord(record) }),
     })),
   })
+}
+
+/** Names the files that only their password could renew. */
+export function warnOfPkcs12(renewals: readonly Renewal[], output: Output): void {
+  for (const { record } of renewals)
+    for (const { format, path } of record?.extra ?? [])
+      if (format === 'pkcs12')
+        output.warn(`${path} still holds the old certificate, since its password is not kept.`)
 }
 
 /** Runs each renewed certificate's own command, and says how it went. */

@@ -39,8 +39,10 @@ export async function trust(
   const anchor = createAnchor(root.raw)
   const found = await openStores(args, context, [])
   const install = async () => {
-    await installMissingTools(found, args, context)
-    return installAnchors(found.stores, [anchor], { dryRun: found.machine.dryRun })
+    const { stores } = (await installMissingTools(found, args, context))
+      ? await openStores(args, context, [])
+      : found
+    return installAnchors(stores, [anchor], { dryRun: found.machine.dryRun })
   }
   if (found.machine.dryRun) {
     const planned = await install()
@@ -52,7 +54,7 @@ export async function trust(
     waitMilliseconds: 300_000,
   })
   output.result(outcomeTable(outcomes, output), { fingerprint, constraints, stores: outcomes })
-  output.note('To take it out again: rootling uninstall --all')
+  output.note('To take it out again, and your own roots with it: rootling uninstall --all')
   return changeExitCode(outcomes)
 }
 
