@@ -9,11 +9,15 @@ const mostOctets = 128 * 1024
 export async function readBody(request: Request): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length
-    // What is too long is read to its end, though not kept: a client that writes hears no answer.
-    if (length <= mostOctets) chunks.push(chunk)
-    else if (length > 16 * mostOctets) break
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      length += chunk.length
+      // What is too long is read on, though not kept: a client that still writes hears no answer.
+      if (length <= mostOctets) chunks.push(chunk)
+      else if (length > 16 * mostOctets) break
+    }
+  } catch (error) {
+    throw malformed('The body broke off.', { cause: error })
   }
   if (length > mostOctets)
     throw malformed(`The body is longer than ${mostOctets} octets.`, { status: 413 })

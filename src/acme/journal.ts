@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import {
@@ -55,7 +55,7 @@ export function damagedLine(path: string, number: number, cause?: unknown): Root
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { path, state, snapshot, longest } = options
   await makePrivateDirectory(dirname(path), state.owner)
-  await sweepLeftovers(dirname(path))
+  await sweepLeftovers(dirname(path), basename(path))
   let queue: string[] = []
   let working: Promise<void> | null = null
   let { handle, size, length } = await rewrite(path, state, snapshot())

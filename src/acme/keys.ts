@@ -5,13 +5,13 @@ import { readPublicKey } from '../x509/public-key.ts'
 import { AcmeProblem, explain, malformed } from './problems.ts'
 
 /** The signature algorithms of requests, each with the keys that it is for (RFC 7518, RFC 8037). */
-const algorithms: Readonly<Record<string, RegExp>> = {
-  ES256: /^p256$/,
-  ES384: /^p384$/,
-  RS256: /^rsa/,
-  EdDSA: /^ed25519$/,
-}
-export const supportedAlgorithms = Object.keys(algorithms)
+const algorithms: ReadonlyMap<string, RegExp> = new Map([
+  ['ES256', /^p256$/],
+  ['ES384', /^p384$/],
+  ['RS256', /^rsa/],
+  ['EdDSA', /^ed25519$/],
+])
+const supportedAlgorithms = [...algorithms.keys()]
 
 /** A public key in the form that a JWS header has it, understood. */
 export interface AccountKey {
@@ -29,7 +29,7 @@ export function readJwk(value: unknown): AccountKey {
   const key = value as Record<string, unknown>
   if ('d' in key || 'k' in key)
     throw new AcmeProblem('badPublicKey', 'The key (jwk) is not a public one.')
-  const members = publicMembers[typeof key['kty'] === 'string' ? key['kty'] : '']
+  const members = publicMembers.get(key['kty'])
   if (members === undefined)
     throw new AcmeProblem('badPublicKey', `The key's type (kty) is none of EC, RSA and OKP.`)
   const jwk = Object.fromEntries(members.map((name) => [name, key[name]])) as unknown as JWK
@@ -45,16 +45,16 @@ export function readJwk(value: unknown): AccountKey {
 }
 
 /** RFC 7638 §3.2: the members that make the key, which are all that is kept of it. */
-const publicMembers: Readonly<Record<string, readonly string[]>> = {
-  EC: ['crv', 'kty', 'x', 'y'],
-  RSA: ['e', 'kty', 'n'],
-  OKP: ['crv', 'kty', 'x'],
-}
+const publicMembers: ReadonlyMap<unknown, readonly string[]> = new Map([
+  ['EC', ['crv', 'kty', 'x', 'y']],
+  ['RSA', ['e', 'kty', 'n']],
+  ['OKP', ['crv', 'kty', 'x']],
+])
 
 /** Throws for algorithms that are not supported, with those that are, and for another key's. */
 export function checkAlgorithm(name: unknown, key: AccountKey | null): void {
   if (typeof name !== 'string') throw malformed('The JWS names no algorithm (alg).')
-  const keyType = Object.hasOwn(algorithms, name) ? algorithms[name] : undefined
+  const keyType = algorithms.get(name)
   if (keyType === undefined)
     throw new AcmeProblem(
       'badSignatureAlgorithm',
@@ -65,7 +65,7 @@ export function checkAlgorithm(name: unknown, key: AccountKey | null): void {
     throw new AcmeProblem(
       'badSignatureAlgorithm',
       `The algorithm ${name} is not for a key of the type ${key.keyType}.`,
-      { algorithms: supportedAlgorithms.filter((one) => algorithms[one]?.test(key.keyType)) },
+      { algorithms: supportedAlgorithms.filter((one) => algorithms.get(one)?.test(key.keyType)) },
     )
 }
 

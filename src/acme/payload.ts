@@ -22,14 +22,16 @@ export function time(payload: Payload, name: string): number | undefined {
   const shape = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
   const milliseconds = shape.test(value) ? Date.parse(value) : Number.NaN
   if (Number.isNaN(milliseconds))
-    throw malformed(`${name} is not a time as RFC 3339 has it, such as 2030-01-31T12:00:00Z.`)
+    throw malformed(
+      `The member ${name} is not a time as RFC 3339 has it, such as 2030-01-31T12:00:00Z.`,
+    )
   return milliseconds
 }
 
 /** DER in base64url without padding; throws malformed when it is absent too. */
 export function octets(payload: Payload, name: string): Buffer {
   const value = text(payload, name) ?? ''
-  if (!/^[A-Za-z0-9_-]+$/.test(value)) throw malformed(`${name} is not in base64url.`)
+  if (!/^[A-Za-z0-9_-]+$/.test(value)) throw malformed(`The member ${name} is not in base64url.`)
   return Buffer.from(value, 'base64url')
 }
 
@@ -45,5 +47,5 @@ function typed<T>(
   const value = payload[name]
   if (value === undefined) return undefined
   if (is(value)) return value
-  throw malformed(`${name} is not ${wanted}.`)
+  throw malformed(`The member ${name} is not ${wanted}.`)
 }

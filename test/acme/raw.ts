@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
@@ -81,7 +81,12 @@ export class RawClient {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<RawAnswer> {
     const length = body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(body)) }
-    const sent = request(url, { method, agent: this.agent, headers: { ...length, ...headers } })
+    const sent = request(url, {
+      method,
+      agent: this.agent,
+      servername: 'localhost',
+      headers: { ...length, ...headers },
+    })
     sent.end(body)
     const [response] = (await once(sent, 'response')) as [IncomingMessage]
     let text = ''
@@ -139,6 +144,7 @@ export class RawClient {
     const kept = Object.entries(changed).filter(([, value]) => value !== undefined)
     const declared = Object.fromEntries(kept) as { alg: string }
     // What jose would not sign is signed as what the key can, and the header replaced.
+    if (key.alg === 'RS256') return signRsa(data, declared, key)
     const jws = await new FlattenedSign(Buffer.from(data))
       .setProtectedHeader({ ...declared, alg: key.alg })
       .sign(key.privateKey)
@@ -164,4 +170,12 @@ export function csrFor(names: readonly string[], key: RawKey = createKey()): str
   const identifiers = names.map(identifierOf) as Identifier[]
   const spki = key.publicKey.export({ format: 'der', type: 'spki' })
   return makeRequest({ identifiers, keys: { spki }, key: key.privateKey }).toString('base64url')
+}
+
+/** Without jose, which signs by no key as weak as some that are to be refused. */
+function signRsa(data: string, header: object, { privateKey }: RawKey) {
+  const encode = (text: string) => Buffer.from(text).toString('base64url')
+  const [head, payload] = [encode(JSON.stringify(header)), encode(data)]
+  const signature = sign('sha256', Buffer.from(`${head}.${payload}`), privateKey)
+  return { protected: head, payload, signature: signature.toString('base64url') }
 }

@@ -1,0 +1,274 @@
+import { calculateJwkThumbprint, FlattenedSign } from 'jose'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startAcme, type Acme } from './harness.ts'
+import { expectProblem } from './problem.ts'
+import { createKey, RawClient, type RawKey } from './raw.ts'
+
+let acme: Acme
+const clients: RawClient[] = []
+beforeAll(async () => {
+  acme = await startAcme()
+})
+afterAll(async () => {
+  for (const client of clients) client.close()
+  await acme.close()
+  expect(acme.errors).toEqual([])
+})
+
+async function open(account: object | null = {}, at = acme, key?: RawKey): Promise<RawClient> {
+  const client = await new RawClient(at.directory, at.root, key).start(account)
+  clients.push(client)
+  return client
+}
+
+describe('new accounts', () => {
+  it('are created with 201, and found again with 200', async () => {
+    const client = await open(null)
+    const payload = { contact: ['mailto:me@example.com'], termsOfServiceAgreed: true }
+    const made = await client.postWithKey(client.to('newAccount'), payload)
+    expect(made.status).toBe(201)
+    expect(made.body).toMatchObject({ status: 'valid', ...payload })
+    expect(made.body.orders).toMatch(/\/orders\//)
+    for (const again of [{}, { onlyReturnExisting: true, contact: ['mailto:x@example.com'] }]) {
+      const found = await client.postWithKey(client.to('newAccount'), again)
+      expect([found.status, found.headers['location']]).toEqual([200, made.headers['location']])
+      expect(found.body.contact).toEqual(payload.contact)
+    }
+  })
+
+  it('are not created when only an existing one is asked for', async () => {
+    const client = await open(null)
+    // certbot sends further members with it.
+    const payload = { onlyReturnExisting: true, termsOfServiceAgreed: true, other: [1] }
+    const answer = await client.postWithKey(client.to('newAccount'), payload)
+    expectProblem(answer, 'accountDoesNotExist', 400)
+  })
+
+  it('made by one key at the same time are one', async () => {
+    const client = await open(null)
+    const answers = await Promise.all(
+      [1, 2, 3, 4].map(() => client.postWithKey(client.to('newAccount'), {})),
+    )
+    expect(new Set(answers.map(({ headers }) => headers['location'])).size).toBe(1)
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 200, 200, 201])
+  })
+
+  it.each([
+    ['unsupportedContact', 'tel:+12025551212'],
+    ['unsupportedContact', 'https://example.com'],
+    ['invalidContact', 'me@example.com'],
+    ['invalidContact', 'mailto:'],
+    ['invalidContact', 'mailto:me'],
+    ['invalidContact', 'mailto:me@'],
+    ['invalidContact', 'mailto:@example.com'],
+    ['invalidContact', 'mailto:a@example.com,b@example.com'],
+    ['invalidContact', 'mailto:a@example.com?subject=x'],
+    ['invalidContact', 'mailto:a b@example.com'],
+    ['invalidContact', `mailto:${'a'.repeat(400)}@example.com`],
+    ['invalidContact', ''],
+    ['malformed', 7],
+    ['malformed', null],
+  ])('are refused as %s with the contact %j', async (type, contact) => {
+    const client = await open(null)
+    const answer = await client.postWithKey(client.to('newAccount'), { contact: [contact] })
+    expectProblem(answer, type, 400)
+  })
+
+  it.each([
+    { contact: 'mailto:a@example.com' },
+    { contact: Array.from({ length: 11 }, () => 'mailto:a@example.com') },
+    { termsOfServiceAgreed: 'yes' },
+    { onlyReturnExisting: 1 },
+  ])('are malformed with %j', async (payload) => {
+    const client = await open(null)
+    const answer = await client.postWithKey(client.to('newAccount'), payload)
+    expectProblem(answer, 'malformed', 400)
+    expectProblem(await client.postWithKey(client.to('newAccount'), null), 'malformed', 400)
+  })
+
+  it('have to agree to terms where there are some', async () => {
+    const terms = 'https://localhost/terms'
+    const other = await startAcme({ options: { termsOfService: terms } })
+    const client = await open(null, other)
+    expect(client.directory.meta.termsOfService).toBe(terms)
+    expectProblem(await client.postWithKey(client.to('newAccount'), {}), 'malformed', 400)
+    const agreed = { termsOfServiceAgreed: true }
+    expect((await client.postWithKey(client.to('newAccount'), agreed)).status).toBe(201)
+    await other.close()
+  })
+})
+
+describe('accounts', () => {
+  it('are shown and changed by their own key alone', async () => {
+    const client = await open()
+    const stranger = await open()
+    const contact = ['mailto:new@example.com']
+    expect((await client.post(client.kid, { contact })).body.contact).toEqual(contact)
+    expect((await client.post(client.kid, null)).body.contact).toEqual(contact)
+    expect((await client.post(client.kid, { contact: [] })).body.contact).toBeUndefined()
+    for (const payload of [null, { contact }, { status: 'deactivated' }])
+      expectProblem(await stranger.post(client.kid, payload), 'unauthorized', 403)
+    expect((await client.post(client.kid, null)).body.status).toBe('valid')
+    expectProblem(await client.post(client.kid, { contact: ['x'] }), 'invalidContact', 400)
+    expectProblem(await client.post(client.kid, { status: 'revoked' }), 'malformed', 400)
+  })
+
+  it('that are deactivated can do nothing any more, nor come back', async () => {
+    const client = await open()
+    const { body } = await client.order(['a.localhost'])
+    const ended = await client.post(client.kid, { status: 'deactivated' })
+    expect([ended.status, ended.body.status]).toEqual([200, 'deactivated'])
+    expectProblem(await client.order(['a.localhost']), 'unauthorized', 403)
+    expectProblem(await client.post(client.kid, null), 'unauthorized', 403)
+    expectProblem(await client.post(body.authorizations[0], null), 'unauthorized', 403)
+    expectProblem(await client.postWithKey(client.to('newAccount'), {}), 'unauthorized', 403)
+  })
+
+  it('list their orders, and nobody else does', async () => {
+    const client = await open()
+    const { body } = await client.post(client.kid, null)
+    expect((await client.post(body.orders, null)).body).toEqual({ orders: [] })
+    const made = [await client.order(['a.localhost']), await client.order(['b.localhost'])]
+    const listed = await client.post(body.orders, null)
+    expect(listed.body.orders).toEqual(made.map(({ headers }) => headers['location']))
+    const stranger = await open()
+    expectProblem(await stranger.post(body.orders, null), 'unauthorized', 403)
+    expectProblem(
+      await stranger.post(made[0]?.headers['location'] ?? '', null),
+      'unauthorized',
+      403,
+    )
+    expectProblem(await stranger.post(made[0]?.body.authorizations[0], null), 'unauthorized', 403)
+    expectProblem(await stranger.post(made[0]?.body.finalize, { csr: 'AA' }), 'unauthorized', 403)
+  })
+})
+
+describe('a change of key', () => {
+  async function change(client: RawClient, to: RawKey, deviation: Deviation = {}) {
+    const url = client.to('keyChange')
+    const payload = { account: client.kid, oldKey: client.key.jwk, ...deviation.payload }
+    const inner = await new FlattenedSign(Buffer.from(JSON.stringify(payload)))
+      .setProtectedHeader({ alg: to.alg, jwk: to.jwk, url, ...deviation.header } as { alg: string })
+      .sign((deviation.by ?? to).privateKey)
+    return client.post(url, inner)
+  }
+
+  it('lets the new key in and shuts the old one out', async () => {
+    const client = await open()
+    const next = createKey()
+    expect((await change(client, next)).status).toBe(200)
+    expectProblem(await client.order(['a.localhost']), 'malformed', 400)
+    expect((await client.post(client.kid, null, { key: next })).status).toBe(200)
+    const found = await client.postWithKey(client.to('newAccount'), {}, { key: next })
+    expect([found.status, found.headers['location']]).toEqual([200, client.kid])
+    const again = await client.postWithKey(client.to('newAccount'), {})
+    expect(again.status).toBe(201)
+  })
+
+  it('to a key in use is refused with 409 and the account that has it', async () => {
+    const [client, other] = [await open(), await open()]
+    const answer = await change(client, other.key)
+    expectProblem(answer, 'malformed', 409)
+    expect(answer.headers['location']).toBe(other.kid)
+    expect((await change(client, client.key)).status).toBe(409)
+    expect((await client.post(client.kid, null)).status).toBe(200)
+  })
+
+  it.each<[string, Deviation]>([
+    ['another account', { payload: { account: 'https://localhost/acme/account/x' } }],
+    ['another old key', { payload: { oldKey: createKey().jwk } }],
+    ['no old key', { payload: { oldKey: null } }],
+    ['a nonce', { header: { nonce: 'AAAA' } }],
+    ['a kid', { header: { kid: 'x' } }],
+    ['no jwk', { header: { jwk: undefined } }],
+    ['the signature of another key', { by: createKey() }],
+  ])('with %s in the inner JWS is malformed', async (_, deviation) => {
+    const client = await open()
+    expectProblem(await change(client, createKey(), deviation), 'malformed', 400)
+  })
+
+  it('for another URL, with a weak key or without an inner JWS is refused', async () => {
+    const client = await open()
+    const elsewhere = { header: { url: client.to('newOrder') } }
+    expectProblem(await change(client, createKey(), elsewhere), 'unauthorized', 403)
+    const weak = createKey('RS256', 1024)
+    const answer = await change(client, { ...createKey(), jwk: weak.jwk }, {})
+    expectProblem(answer, 'badPublicKey', 400)
+    expectProblem(await client.post(client.to('keyChange'), {}), 'malformed', 400)
+    expectProblem(await client.post(client.to('keyChange'), null), 'malformed', 400)
+  })
+})
+
+interface Deviation {
+  readonly payload?: object
+  readonly header?: object
+  readonly by?: RawKey
+}
+
+describe('external account binding', () => {
+  let bound: Acme
+  beforeAll(async () => {
+    bound = await startAcme({ options: { eabRequired: true } })
+  })
+  afterAll(() => bound.close())
+
+  async function bind(client: RawClient, kid: string, hmacKey: string, change: object = {}) {
+    const url = client.to('newAccount')
+    const header = { alg: 'HS256', kid, url, ...change }
+    const binding = await new FlattenedSign(Buffer.from(JSON.stringify(client.key.jwk)))
+      .setProtectedHeader(header)
+      .sign(Buffer.from(hmacKey, 'base64url'))
+    return client.postWithKey(url, { externalAccountBinding: binding })
+  }
+
+  it('is demanded and told of in the directory', async () => {
+    const client = await open(null, bound)
+    expect(client.directory.meta.externalAccountRequired).toBe(true)
+    const answer = await client.postWithKey(client.to('newAccount'), {})
+    expectProblem(answer, 'externalAccountRequired', 403)
+    expect(answer.body.detail).toContain('rootling acme eab create')
+  })
+
+  it('opens an account by a key that the operator gave', async () => {
+    const { kid, hmacKey } = await bound.server.createEabKey()
+    const client = await open(null, bound)
+    const answer = await bind(client, kid, hmacKey)
+    expect(answer.status).toBe(201)
+    expect(answer.body.externalAccountBinding).toHaveProperty('signature')
+    client.kid = answer.headers['location'] ?? ''
+    expect((await client.order(['a.localhost'])).status).toBe(201)
+    expect((await client.postWithKey(client.to('newAccount'), {})).status).toBe(200)
+  })
+
+  it('is refused when it is not what it should be', async () => {
+    const { kid, hmacKey } = await bound.server.createEabKey()
+    const client = await open(null, bound)
+    const wrong = Buffer.alloc(32).toString('base64url')
+    expectProblem(await bind(client, kid, wrong), 'unauthorized', 403)
+    expectProblem(await bind(client, 'unknown', hmacKey), 'unauthorized', 403)
+    const elsewhere = { url: 'https://localhost/acme/new-account' }
+    expectProblem(await bind(client, kid, hmacKey, elsewhere), 'unauthorized', 403)
+    expectProblem(await bind(client, kid, hmacKey, { nonce: 'AAAA' }), 'malformed', 400)
+    expectProblem(
+      await bind(client, kid, hmacKey.repeat(2), { alg: 'HS512' }),
+      'badSignatureAlgorithm',
+      400,
+    )
+    const stranger = await open(null, bound)
+    const forOther = await new FlattenedSign(Buffer.from(JSON.stringify(stranger.key.jwk)))
+      .setProtectedHeader({ alg: 'HS256', kid, url: client.to('newAccount') })
+      .sign(Buffer.from(hmacKey, 'base64url'))
+    for (const externalAccountBinding of [forOther, {}, 'text', null])
+      expectProblem(
+        await client.postWithKey(client.to('newAccount'), { externalAccountBinding }),
+        'malformed',
+        400,
+      )
+  })
+})
+
+it('names the key of an account as RFC 7638 has it', async () => {
+  const client = await open()
+  const { body } = await client.post(client.kid, null)
+  expect(await calculateJwkThumbprint(body.key)).toBe(await calculateJwkThumbprint(client.key.jwk))
+})
