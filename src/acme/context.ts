@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { AcmeAuthority } from './authority.ts'
+import type { AccountKey } from './keys.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account } from './resources.ts'
 import type { Store } from './store.ts'
@@ -26,6 +27,7 @@ export interface Signed {
 }
 export interface SignedByAccount extends Signed {
   readonly account: Account
+  readonly key: AccountKey
 }
 
 export interface Answer {

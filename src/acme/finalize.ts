@@ -3,7 +3,6 @@ import * as read from '../x509/asn1-reader.ts'
 import { readRequest, type Request } from '../x509/request.ts'
 import type { SignedCertificate } from './authority.ts'
 import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
-import { readJwk } from './keys.ts'
 import { answerWith, datesOf, ownOrder, statusOf } from './orders.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, asProblem, explain, malformed } from './problems.ts'
@@ -23,7 +22,7 @@ export async function finalizeOrder(
   if (status !== 'ready')
     throw new AcmeProblem('orderNotReady', `The order is ${status}${because(status)}.`)
   const csr = readCsr(octets(request.payload, 'csr'), order.identifiers)
-  if (csr.publicKey.equals(readJwk(request.account.jwk).publicKey))
+  if (csr.publicKey.equals(request.key.publicKey))
     throw badCsr("The request's key is the account's; a certificate needs a key of its own.")
   issuing.add(id)
   try {

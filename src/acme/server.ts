@@ -154,7 +154,7 @@ async function answerPost(
   if (current.thumbprint !== account.thumbprint)
     throw unauthorized('The key of the account has changed.')
   if (route.byAccount !== undefined)
-    return route.byAccount(context, { ...signed, account: current }, ids)
+    return route.byAccount(context, { ...signed, account: current, key }, ids)
   throw malformed('Sign this request with the key itself: with jwk, not with kid.')
 }
 

@@ -19,6 +19,7 @@ export interface Acme {
   readonly server: AcmeServer
   /** What the server reported as its own fault. */
   readonly errors: readonly unknown[]
+  /** Throws where the server had any. */
   close(): Promise<void>
 }
 
@@ -69,6 +70,7 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
       await https.close({ drainMilliseconds: 100 })
       await server.close()
       if (setup.state === undefined) await rm(state.path, { recursive: true, force: true })
+      if (errors.length > 0) throw new Error('the server had errors of its own', { cause: errors })
     },
   }
 }
