@@ -138,8 +138,9 @@ export function createNssClientStore(
       if (nickname === undefined || machine.dryRun) return
       const made = await holderOf(identity.fingerprint)
       if (made === undefined || made.nickname === nickname) return
-      const args = ['--rename', '-n', made.nickname, '--new-name', nickname]
-      expectSuccess('certutil', await change('certutil', args))
+      const args = ['--rename', '-n', made.nickname, '--new-n', nickname, ...target]
+      const renamed = await machine.change(await find(machine, 'certutil'), args, { as })
+      expectSuccess('certutil', renamed)
     },
 
     async remove(identity) {

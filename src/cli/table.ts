@@ -361,6 +361,52 @@ export const installClientSpec = {
   ],
 } as const satisfies CommandSpec
 
+export const daemonStartSpec = {
+  name: 'daemon start',
+  summary: 'Start the daemon: renewal, ACME, revocation',
+  options: {
+    'acme-port': { type: 'number', placeholder: 'N', describe: 'Default 14600; 0: no ACME' },
+    'revocation-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Default 14680; 0: no CRL and OCSP',
+    },
+    'http01-port': { type: 'number', placeholder: 'N', describe: 'Where http-01 asks; default 80' },
+    'tls-alpn01-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Where tls-alpn-01 asks; default 443',
+    },
+    'dns-resolver': { type: 'string', placeholder: 'IP', describe: 'For dns-01, as IP or IP:PORT' },
+    'allow-remote': { type: 'boolean', describe: 'Look for challenges on other machines too' },
+    'eab-required': { type: 'boolean', describe: 'Accounts need a key of rootling acme eab' },
+  },
+  examples: ['rootling daemon start', 'rootling daemon start --http01-port 5002'],
+} as const satisfies CommandSpec
+
+export const daemonStatusSpec = {
+  name: 'daemon status',
+  summary: 'Show what the daemon does and since when; exit 1 when it does not run',
+  options: {},
+} as const satisfies CommandSpec
+
+export const daemonLogsSpec = {
+  name: 'daemon logs',
+  summary: 'Show the end of the daemon’s log',
+  options: {
+    follow: { type: 'boolean', describe: 'Go on as lines come', alias: 'f' },
+    lines: { type: 'number', placeholder: 'N', describe: 'How many; default 50', alias: 'n' },
+  },
+} as const satisfies CommandSpec
+
+export const acmeEabSpec = {
+  name: 'acme eab',
+  summary: 'Make a key with which an ACME client may register (EAB)',
+  positionals: 'create',
+  options: {},
+  examples: ['rootling acme eab create'],
+} as const satisfies CommandSpec
+
 interface TableRow {
   readonly spec: CommandSpec
   readonly load: () => Promise<CommandBody<never>>
@@ -394,4 +440,32 @@ export const commands: readonly TableRow[] = [
   { spec: caPathSpec, load: async () => (await import('./commands/ca-export.ts')).caPath },
   { spec: caDeleteSpec, load: async () => (await import('./commands/uninstall.ts')).caDelete },
   { spec: caForgetSpec, load: async () => (await import('./commands/ca-forget.ts')).caForget },
+  { spec: daemonStartSpec, load: async () => (await import('./commands/daemon.ts')).daemonStart },
+  {
+    spec: { ...daemonStatusSpec, name: 'daemon stop', summary: 'Stop the daemon' },
+    load: async () => (await import('./commands/daemon.ts')).daemonStop,
+  },
+  {
+    spec: {
+      ...daemonStartSpec,
+      name: 'daemon restart',
+      summary: 'Stop and start it, also for new settings',
+    },
+    load: async () => (await import('./commands/daemon.ts')).daemonRestart,
+  },
+  { spec: daemonStatusSpec, load: async () => (await import('./commands/daemon.ts')).daemonStatus },
+  { spec: daemonLogsSpec, load: async () => (await import('./commands/daemon.ts')).daemonLogs },
+  {
+    spec: { ...daemonStartSpec, name: 'daemon run', summary: 'Run it in the foreground' },
+    load: async () => (await import('./commands/daemon.ts')).daemonRun,
+  },
+  {
+    spec: { ...daemonStatusSpec, name: 'daemon install', summary: 'Start it at each login' },
+    load: async () => (await import('./commands/daemon-install.ts')).daemonInstall,
+  },
+  {
+    spec: { ...daemonStatusSpec, name: 'daemon uninstall', summary: 'Start it at login no more' },
+    load: async () => (await import('./commands/daemon-install.ts')).daemonUninstall,
+  },
+  { spec: acmeEabSpec, load: async () => (await import('./commands/acme-eab.ts')).acmeEab },
 ]

@@ -23,8 +23,18 @@ export async function explain(
   return { row, parsed: check(row.spec, values, argv) }
 }
 
+/** First words that take a second one. */
+const groups = {
+  ca: 'Look after the CA: list, permit, rotate, …',
+  daemon: 'Look after the daemon: start, stop, status, …',
+  acme: 'Look after the ACME server',
+} as const
+const groupOf = (name: string): keyof typeof groups | null =>
+  (Object.keys(groups) as (keyof typeof groups)[]).find((group) => name.startsWith(`${group} `)) ??
+  null
+
 function refuseUnknownCommand([first = '', second = '']: readonly string[]): void {
-  const group = first === 'ca' ? 'ca ' : ''
+  const group = first in groups ? `${first} ` : ''
   const word = group === '' ? first : second
   if (word === '' || word.startsWith('-')) return
   const names = commands
@@ -88,12 +98,15 @@ function build(onCommand: (row: Row, values: Record<string, unknown>) => void): 
       (values) => onCommand(row, values),
     )
   }
-  for (const row of commands) if (!row.spec.name.startsWith('ca ')) add(parser, row, row.spec.name)
-  parser.command('ca', 'Look after the CA: list, permit, forget', (group) => {
-    for (const row of commands)
-      if (row.spec.name.startsWith('ca ')) add(group, row, row.spec.name.slice(3))
-    return group.demandCommand(1, 'rootling ca needs a command').usage('rootling ca COMMAND')
-  })
+  for (const row of commands) if (groupOf(row.spec.name) === null) add(parser, row, row.spec.name)
+  for (const [name, summary] of Object.entries(groups))
+    parser.command(name, summary, (group) => {
+      for (const row of commands)
+        if (groupOf(row.spec.name) === name) add(group, row, row.spec.name.slice(name.length + 1))
+      return group
+        .demandCommand(1, `rootling ${name} needs a command`)
+        .usage(`rootling ${name} COMMAND`)
+    })
   return parser
 }
 

@@ -75,7 +75,8 @@ type Event =
 /** Octets; a certificate of the most and longest names that `issue` takes stays far below. */
 const longestLine = 256 * 1024
 
-const fileOf = (state: StateDirectory): string => join(state.path, 'certificates.jsonl')
+/** Where the record is; whoever watches it for changes must not read its lines. */
+export const recordPath = (state: StateDirectory): string => join(state.path, 'certificates.jsonl')
 
 /** Only for whoever holds the lock. */
 export async function recordIssued(
@@ -101,7 +102,7 @@ export async function recordReleased(
 
 /** One synced line at the end of a file, so that the cost does not grow with the record. */
 async function append(state: StateDirectory, event: Event): Promise<void> {
-  const path = fileOf(state)
+  const path = recordPath(state)
   try {
     const flags =
       constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | (constants.O_NOFOLLOW ?? 0)
@@ -152,7 +153,7 @@ export async function readRecord(state: StateDirectory): Promise<readonly Certif
  * line that cannot be read throws `corrupt-state`, and nothing is changed.
  */
 export async function readInventory(state: StateDirectory): Promise<Inventory> {
-  const path = fileOf(state)
+  const path = recordPath(state)
   const text = (await readText(path, 512 * 1024 * 1024)) ?? ''
   const lines = text.split('\n')
   lines.pop()

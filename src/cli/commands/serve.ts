@@ -71,13 +71,12 @@ async function openClientGate(
     })
   }
   const { createClientGate, recordedRevocations } = await import('../../server/mutual-tls.ts')
-  const scopes = await readScopes(state)
-  const ca =
-    clientCa === undefined
-      ? scopes.map(({ root }) => root.toString())
-      : await readCertificates(resolve(cwd, clientCa))
+  const scopes = clientCa === undefined ? await readScopes(state) : []
   return createClientGate({
-    ca,
+    ca:
+      clientCa === undefined
+        ? scopes.map(({ root }) => root.toString())
+        : await readCertificates(resolve(cwd, clientCa)),
     intermediates: scopes.map(({ intermediate }) => intermediate.subject),
     optional,
     revocationOf: recordedRevocations(state),

@@ -1,0 +1,23 @@
+import { askDaemon } from '../../daemon/control-client.ts'
+import { RootlingError } from '../../errors.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import type { acmeEabSpec } from '../table.ts'
+
+/** `rootling acme eab create`: a key that one ACME client registers with. */
+export async function acmeEab(
+  args: ArgumentsOf<typeof acmeEabSpec>,
+  { state, output }: Context,
+): Promise<ExitCode> {
+  if (args.positionals.join(' ') !== 'create')
+    throw new RootlingError('usage', 'rootling acme eab knows one word: create.', {
+      hint: 'rootling acme eab create',
+    })
+  const key = await askDaemon<{ kid: string; hmacKey: string }>(state, 'create-eab-key')
+  if (key === null)
+    throw new RootlingError('connect-failed', 'The daemon does not run.', {
+      hint: 'rootling daemon start',
+    })
+  output.result(`kid       ${key.kid}\nhmac key  ${key.hmacKey}`, { ...key })
+  return exitCodes.ok
+}

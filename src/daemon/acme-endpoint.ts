@@ -1,0 +1,64 @@
+import { createAcmeAuthority } from '../acme/authority.ts'
+import { createAcmeServer } from '../acme/server.ts'
+import { keptCertificate } from '../certificate-for.ts'
+import { createHttpsServer, type HttpsServer } from '../server/https.ts'
+import { loadKeyPair } from '../server/key-pair.ts'
+import { renewingPair } from '../server/renewing.ts'
+import type { EndpointOptions } from './endpoints.ts'
+
+/** ACME on loopback, over a certificate of our own that renews itself. */
+export async function startAcmeEndpoint(
+  { state, settings, now, log }: EndpointOptions,
+  revocationUrl: string | undefined,
+): Promise<{
+  what: string
+  url: string
+  createEabKey(): Promise<unknown>
+  close(): Promise<void>
+}> {
+  const names = ['localhost', '127.0.0.1', '::1']
+  let server: HttpsServer | null = null
+  const source = await renewingPair({
+    issue: async () => {
+      const { cert, key } = await keptCertificate(state, names, { days: 90 }, now())
+      return loadKeyPair(cert, key, now())
+    },
+    now,
+    onRenewed: (pair) => server?.replaceCertificate(pair),
+    onFailed: (error) => log(`ACME's own certificate: ${String(error)}`),
+  })
+  const { dnsResolver, http01Port, tlsAlpn01Port, allowRemote, eabRequired } = settings
+  const acme = await createAcmeServer({
+    state,
+    baseUrl: `https://localhost:${settings.acmePort}/acme`,
+    now,
+    authority: createAcmeAuthority({ state, now, revocationUrl }),
+    onError: (error) => log(`ACME: ${String(error)}`),
+    options: {
+      http01Port,
+      tlsAlpn01Port,
+      allowRemote,
+      eabRequired,
+      dnsResolver: dnsResolver ?? undefined,
+    },
+  })
+  server = await createHttpsServer({
+    pair: source.current(),
+    port: settings.acmePort,
+    handler: acme.handler,
+    // Clients of older systems speak only 1.2.
+    minVersion: 'TLSv1.2',
+    now,
+    onHandlerError: (error) => log(`ACME: ${String(error)}`),
+  })
+  return {
+    what: 'ACME',
+    url: `https://localhost:${server.port}/acme/directory`,
+    createEabKey: () => acme.createEabKey(),
+    close: async () => {
+      source.stop()
+      await server?.close()
+      await acme.close()
+    },
+  }
+}

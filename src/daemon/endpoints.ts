@@ -1,0 +1,69 @@
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../paths.ts'
+import { createRevocationServer } from '../server/revocation.ts'
+import type { DaemonSettings } from './settings.ts'
+
+/** What the daemon listens on beside its control socket; loopback only. */
+export interface Endpoints {
+  readonly listening: readonly { readonly what: string; readonly url: string }[]
+  /** An external account binding's key. Throws `usage` when ACME is off. */
+  createEabKey(): Promise<unknown>
+  close(): Promise<void>
+}
+
+export interface EndpointOptions {
+  readonly state: StateDirectory
+  readonly settings: DaemonSettings
+  readonly now: () => Date
+  readonly log: (line: string) => void
+}
+
+interface Endpoint {
+  readonly what: string
+  readonly url: string
+  close(): Promise<void>
+}
+
+/** Starts what the settings ask for; when one cannot listen, none is left behind. */
+export async function startEndpoints(options: EndpointOptions): Promise<Endpoints> {
+  const started: Endpoint[] = []
+  const close = async (): Promise<void> => {
+    for (const endpoint of started) await endpoint.close()
+  }
+  try {
+    const { acmePort, revocationPort } = options.settings
+    const revocation = revocationPort === 0 ? null : await startRevocation(options)
+    if (revocation !== null) started.push(revocation)
+    const acme = acmePort === 0 ? null : await startAcme(options, revocation?.url)
+    if (acme !== null) started.push(acme)
+    return {
+      listening: started.map(({ what, url }) => ({ what, url })),
+      createEabKey: async () => {
+        if (acme !== null) return acme.createEabKey()
+        throw new RootlingError('usage', 'The daemon serves no ACME.', {
+          hint: 'rootling daemon restart --acme-port 14600',
+        })
+      },
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function startRevocation({ state, settings, now, log }: EndpointOptions): Promise<Endpoint> {
+  const host = '127.0.0.1'
+  const onError = (error: unknown): void => log(`revocation: ${String(error)}`)
+  const port = settings.revocationPort
+  const server = await createRevocationServer({ state, now, host, port, onError })
+  return { what: 'revocation', url: `http://localhost:${server.port}`, close: () => server.close() }
+}
+
+async function startAcme(
+  options: EndpointOptions,
+  revocationUrl: string | undefined,
+): Promise<Endpoint & { createEabKey(): Promise<unknown> }> {
+  const { startAcmeEndpoint } = await import('./acme-endpoint.ts')
+  return startAcmeEndpoint(options, revocationUrl)
+}

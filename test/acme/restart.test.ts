@@ -1,0 +1,202 @@
+import { appendFile, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { createAcmeAuthority } from '../../src/acme/authority.ts'
+import { openNonces } from '../../src/acme/nonces.ts'
+import { readInventory } from '../../src/storage/certificate-store.ts'
+import type { StateDirectory } from '../../src/paths.ts'
+import { startAcme, temporaryState, type Acme, type AcmeSetup } from './harness.ts'
+import { expectProblem } from './problem.ts'
+import { createKey, csrFor, RawClient } from './raw.ts'
+import { authorize, keyAuthorization, obtain, startResponder, type Responder } from './responder.ts'
+
+let state: StateDirectory
+let responder: Responder
+beforeEach(async () => {
+  state = await temporaryState()
+  responder = await startResponder()
+})
+afterEach(async () => {
+  await responder.close()
+  await rm(state.path, { recursive: true, force: true })
+})
+
+async function start(setup: AcmeSetup = {}): Promise<Acme> {
+  return startAcme({ state, ...setup, options: { http01Port: responder.port, ...setup.options } })
+}
+
+describe('after a restart', () => {
+  it('accounts, orders, certificates and changed keys are as they were', async () => {
+    const first = await start()
+    const client = await new RawClient(first.directory, first.root).start()
+    const { order, certificate, chain } = await obtain(client, ['a.localhost'], responder)
+    const pending = await client.order(['b.localhost'])
+    await client.post(pending.body.authorizations[0], { status: 'deactivated' })
+    const ended = await new RawClient(first.directory, first.root).start()
+    await ended.post(ended.kid, { status: 'deactivated' })
+    const used = await client.nonce()
+    expect((await client.post(order, null, { header: { nonce: used } })).status).toBe(200)
+    const unused = await client.nonce()
+    const keyBefore = await first.server.createEabKey()
+    await first.close()
+
+    const second = await start({ port: first.port, options: { eabRequired: true } })
+    client.agent.destroy()
+    onTestFinished(second.close)
+    expectProblem(await client.post(order, null, { header: { nonce: used } }), 'badNonce', 400)
+    const answer = await client.post(order, null, { header: { nonce: unused } })
+    expect([answer.status, answer.body.status]).toEqual([200, 'valid'])
+    expect((await client.post(certificate, null)).text).toBe(chain)
+    const location = pending.headers['location'] ?? ''
+    expect((await client.post(location, null)).body.status).toBe('invalid')
+    expectProblem(await ended.post(ended.kid, null), 'unauthorized', 403)
+    expect((await client.order(['c.localhost'])).status).toBe(201)
+    expect(keyBefore.kid).toMatch(/^[\w-]+$/)
+    client.close()
+    ended.close()
+  })
+
+  it('a validation that was going on is begun anew', async () => {
+    const first = await start({ options: { http01Port: 1, answerMilliseconds: 1 } })
+    const client = await new RawClient(first.directory, first.root).start()
+    const made = await client.order(['r.localhost'])
+    const { body } = await client.post(made.body.authorizations[0], null)
+    const { token, url, type } = body.challenges[0]
+    expect(type).toBe('http-01')
+    responder.answers.set(token, await keyAuthorization(client, token))
+    await client.post(url, {})
+    await first.close()
+    // As a kill in the middle leaves it: asked for, and without an outcome.
+    const path = join(state.path, 'acme', 'journal')
+    const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line.includes(token))
+    const asked = lines.find((line) => line.includes('"requested"')) ?? ''
+    expect(asked).not.toBe('')
+    const [kind, authorization] = JSON.parse(asked)
+    const challenges = authorization.challenges.map(
+      ({ error: _error, ...one }: object & { error?: unknown }) => one,
+    )
+    await appendFile(path, `${JSON.stringify([kind, { ...authorization, challenges }])}\n`)
+
+    const second = await start({ port: first.port })
+    client.agent.destroy()
+    onTestFinished(second.close)
+    const status = async () => (await client.post(made.body.authorizations[0], null)).body.status
+    await expect.poll(status, { timeout: 3_000 }).toBe('valid')
+    client.close()
+  })
+
+  it('the unfinished last line of a journal is passed over, and any other is named', async () => {
+    const first = await start()
+    const client = await new RawClient(first.directory, first.root).start()
+    await first.close()
+    const path = join(state.path, 'acme', 'journal')
+    await appendFile(path, '["account",{"id":"half')
+    const second = await start({ port: first.port })
+    client.agent.destroy()
+    expect((await client.post(client.kid, null)).status).toBe(200)
+    await second.close()
+    client.close()
+    await appendFile(path, 'damaged\n')
+    await expect(start()).rejects.toMatchObject({
+      code: 'corrupt-state',
+      message: expect.stringMatching(/^Line \d+ of .* is damaged\.$/),
+    })
+  })
+})
+
+describe('a certificate that was signed', () => {
+  /** Dies, as far as the order can tell, before or after the certificate stands in the record. */
+  async function die(when: 'before' | 'after') {
+    const real = createAcmeAuthority({ state, now: () => new Date() })
+    const dying = {
+      ...real,
+      async issue(request: Parameters<typeof real.issue>[0]): Promise<never> {
+        const stop = new Error('killed')
+        await real.issue({
+          ...request,
+          async onSigned(certificate) {
+            await request.onSigned(certificate)
+            if (when === 'before') throw stop
+          },
+        })
+        throw stop
+      },
+      isRecorded: () => Promise.reject(new Error('killed')),
+    }
+    const first = await start({ authority: dying })
+    const client = await new RawClient(first.directory, first.root).start()
+    const made = await client.order(['k.localhost'])
+    await authorize(client, made, responder)
+    const csr = csrFor(['k.localhost'])
+    expectProblem(await client.post(made.body.finalize, { csr }), 'serverInternal', 500)
+    await expect(first.close()).rejects.toThrow('errors of its own')
+    const second = await start({ port: first.port })
+    client.agent.destroy()
+    onTestFinished(async () => {
+      client.close()
+      await second.close()
+    })
+    const location = made.headers['location'] ?? ''
+    return { client, finalize: made.body.finalize as string, csr, location }
+  }
+  const recorded = async () =>
+    (await readInventory(state)).certificates.filter((one) =>
+      one.identifiers.some(({ value }) => value === 'k.localhost'),
+    )
+
+  it('and not recorded never existed: the order is ready, and gives another one', async () => {
+    const { client, finalize, csr, location } = await die('before')
+    expect(await recorded()).toEqual([])
+    expect((await client.post(location, null)).body.status).toBe('ready')
+    expect((await client.post(finalize, { csr })).body.status).toBe('valid')
+    expect(await recorded()).toHaveLength(1)
+  })
+
+  it('and recorded belongs to its order', async () => {
+    const { client, location } = await die('after')
+    expect(await recorded()).toHaveLength(1)
+    const { body } = await client.post(location, null)
+    expect(body.status).toBe('valid')
+    expect((await client.post(body.certificate, null)).text).toContain('BEGIN CERTIFICATE')
+  })
+})
+
+describe('nonces', () => {
+  it('stay good over many restarts, once each', async () => {
+    const made: string[] = []
+    for (let i = 0; i < 5; i++) {
+      const nonces = await openNonces(state)
+      made.push(nonces.make(), nonces.make())
+      await nonces.close()
+    }
+    const nonces = await openNonces(state)
+    for (const nonce of made.slice(0, 6)) expect(nonces.use(nonce)).toBe(true)
+    await nonces.close()
+    const again = await openNonces(state)
+    expect(made.map((nonce) => again.use(nonce))).toEqual([
+      ...Array.from({ length: 6 }, () => false),
+      ...Array.from({ length: 4 }, () => true),
+    ])
+    await again.close()
+  })
+
+  it('of another authority are refused', async () => {
+    const other = await temporaryState()
+    onTestFinished(() => rm(other.path, { recursive: true, force: true }))
+    const [ours, theirs] = [await openNonces(state), await openNonces(other)]
+    expect(ours.use(theirs.make())).toBe(false)
+    await Promise.all([ours.close(), theirs.close()])
+  })
+})
+
+it('keeps its files for the owner alone', async () => {
+  const acme = await start()
+  const client = await new RawClient(acme.directory, acme.root, createKey('EdDSA')).start()
+  client.close()
+  await acme.close()
+  const { stat } = await import('node:fs/promises')
+  const modes = await Promise.all(
+    ['acme', 'acme/journal', 'acme/nonces'].map((name) => stat(join(state.path, name))),
+  )
+  expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toEqual(['700', '600', '600'])
+})
