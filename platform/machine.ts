@@ -7,8 +7,6 @@ import { displayCommand } from './display.ts'
 import { findPerson, type Person } from './person.ts'
 import { findProgram, isTrustedProgram } from './programs.ts'
 
-export type { Person } from './person.ts'
-
 /** Who does it: root (through sudo where needed) or the person, also when the process is root for them. */
 export type Actor = 'root' | 'person'
 

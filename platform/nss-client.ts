@@ -242,7 +242,7 @@ export async function identityIn(
 }
 
 /** The SHA-256 of each certificate that `pk12util -l` tells of, with and without a private key. */
-export function parsePkcs12Listing(text: string): { keyed: string[]; others: string[] } {
+function parsePkcs12Listing(text: string): { keyed: string[]; others: string[] } {
   const found: { keyed: string[]; others: string[] } = { keyed: [], others: [] }
   for (const block of text.split(/^(?=Certificate(?:\(has private key\))?:$)/m)) {
     const octets = /Fingerprint \(SHA-256\):\s+([0-9A-F:\s]+?)\n\s*Fingerprint/.exec(block)?.[1]

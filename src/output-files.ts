@@ -120,7 +120,7 @@ function ownCertificate(pem: string, path: string, scopes: readonly Scope[]): X5
 }
 
 /** Whether one of the scopes signed it. */
-export function isIssuedBy(scopes: readonly Scope[], certificate: X509Certificate): boolean {
+function isIssuedBy(scopes: readonly Scope[], certificate: X509Certificate): boolean {
   return scopes.some(
     ({ intermediate }) =>
       certificate.checkIssued(intermediate) && certificate.verify(intermediate.publicKey),

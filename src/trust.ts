@@ -3,7 +3,7 @@ import type { StoreKind, TrustAnchor, TrustStore, Unavailable } from '../platfor
 import { RootlingError } from './errors.ts'
 
 /** What became of one anchor in one store. */
-export type Outcome =
+type Outcome =
   | 'installed'
   | 'already-installed'
   | 'removed'

@@ -10,7 +10,7 @@ import { readInventory, type RevocationReason } from '../storage/certificate-sto
 import type { Signer } from '../x509/certificate.ts'
 import type { Identifier } from '../x509/identifier.ts'
 
-export interface AcmeIssueRequest {
+interface AcmeIssueRequest {
   readonly identifiers: readonly Identifier[]
   /** SubjectPublicKeyInfo, DER, and its type, as `readRequest` gives them. */
   readonly spki: Buffer

@@ -26,7 +26,7 @@ function isBase64url(value: unknown): value is string {
   return typeof value === 'string' && /^[A-Za-z0-9_-]*$/.test(value)
 }
 
-export function parseObject(text: string, what: string): Record<string, unknown> {
+function parseObject(text: string, what: string): Record<string, unknown> {
   let value: unknown
   try {
     value = JSON.parse(text)

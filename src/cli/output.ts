@@ -16,7 +16,7 @@ export interface Output {
   readonly style: Style
 }
 
-export interface Style {
+interface Style {
   bold(text: string): string
   green(text: string): string
   yellow(text: string): string

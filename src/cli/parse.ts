@@ -40,7 +40,7 @@ export function convert(spec: OptionSpec | undefined, value: unknown): unknown {
 }
 
 /** Whole decimal numbers only: `0x10`, `1e3` and `` are typing errors here. */
-export function isNumber(text: string): boolean {
+function isNumber(text: string): boolean {
   return /^-?\d{1,9}$/.test(text)
 }
 

@@ -40,7 +40,7 @@ const hour = 60 * minute
 const fileOf = (state: StateDirectory): string => join(state.path, 'renewal.json')
 
 /** What could not be renewed when the daemon last tried; a damaged file counts as none. */
-export async function readFailures(state: StateDirectory): Promise<RenewalFailure[]> {
+async function readFailures(state: StateDirectory): Promise<RenewalFailure[]> {
   try {
     const value: unknown = JSON.parse((await readText(fileOf(state), 16 * 1024 * 1024)) ?? '[]')
     return Array.isArray(value) ? (value as RenewalFailure[]) : []

@@ -17,7 +17,7 @@ export interface DaemonSettings {
   readonly eabRequired: boolean
 }
 
-export const defaultSettings: DaemonSettings = {
+const defaultSettings: DaemonSettings = {
   acmePort: 14_600,
   revocationPort: 14_680,
   http01Port: 80,

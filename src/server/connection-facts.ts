@@ -23,7 +23,7 @@ export interface ConnectionFacts {
   client: CertificateFacts | null
 }
 
-export interface CertificateFacts {
+interface CertificateFacts {
   subject: string
   subjectAltName: string[]
   issuer: string
@@ -68,7 +68,7 @@ function certificateFacts(certificate: X509Certificate | undefined): Certificate
 }
 
 /** `DNS:a.test, IP Address:127.0.0.1` → `['a.test', '127.0.0.1']`; a quoted name is JSON (Node since 16.13.2). */
-export function splitAltNames(subjectAltName: string | undefined): string[] {
+function splitAltNames(subjectAltName: string | undefined): string[] {
   const parts = subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
   return parts.map((part) => part.trim().replace(/^(?:DNS|IP Address|email|URI):/, ''))
 }

@@ -13,7 +13,7 @@ export interface KeyPair {
   readonly warnings: readonly KeyPairWarning[]
 }
 
-export interface KeyPairWarning {
+interface KeyPairWarning {
   readonly code: 'intermediate-missing' | 'unrelated-certificate' | 'not-for-servers'
   readonly sentence: string
   readonly hint: string

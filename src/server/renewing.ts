@@ -76,7 +76,7 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
 }
 
 /** Whether two thirds of a certificate's lifetime have passed. */
-export function isDueForRenewal(pair: Pick<KeyPair, 'leaf'>, now: Date): boolean {
+function isDueForRenewal(pair: Pick<KeyPair, 'leaf'>, now: Date): boolean {
   const { notBefore, notAfter } = validityOf(pair.leaf)
   const lifetime = notAfter.getTime() - notBefore.getTime()
   return now.getTime() >= notBefore.getTime() + (lifetime * 2) / 3

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 
 /** RFC 8446 §6.2: the alerts that are about a client's certificate. */
-export const alerts = {
+const alerts = {
   badCertificate: 42,
   unsupportedCertificate: 43,
   certificateRevoked: 44,

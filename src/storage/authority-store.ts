@@ -19,7 +19,7 @@ import {
 } from './files.ts'
 
 /** A scope as it stands on disk: one directory, made and renamed as a whole. */
-export interface StoredScope {
+interface StoredScope {
   readonly name: string
   /** ISO 8601, UTC. */
   readonly created: string
@@ -51,7 +51,7 @@ export const rootPath = (state: StateDirectory, name: string): string =>
 
 /** What a rotation keeps beside a scope: the one that comes, the one that goes. */
 export type Aside = '.next' | '.old'
-export const asides: readonly Aside[] = ['.next', '.old']
+const asides: readonly Aside[] = ['.next', '.old']
 
 /** Letters, digits and hyphens: the name is a directory's. */
 export function isScopeName(name: string): boolean {

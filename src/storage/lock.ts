@@ -50,7 +50,7 @@ async function prepare(state: StateDirectory): Promise<void> {
 }
 
 /** Throws `loose-key` when others can write where the keys are, since they could swap them. */
-export async function refuseSharedDirectory(path: string): Promise<void> {
+async function refuseSharedDirectory(path: string): Promise<void> {
   if (process.platform === 'win32') return
   const { mode } = await stat(path)
   if ((mode & 0o022) !== 0)

@@ -20,7 +20,7 @@ const extension = (oid: Buffer, critical: boolean, value: Buffer): Buffer =>
 export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, cRLSign: 6 }
 
 /** A general name (RFC 5280 §4.2.1.6): IA5String for all but addresses. */
-export function generalName(identifier: Identifier): Buffer {
+function generalName(identifier: Identifier): Buffer {
   switch (identifier.type) {
     case 'email':
       return implicit(1, Buffer.from(identifier.value, 'latin1'))

@@ -161,7 +161,7 @@ export class RawClient {
   }
 }
 
-export function identifierOf(value: string): { type: string; value: string } {
+function identifierOf(value: string): { type: string; value: string } {
   return { type: /^[\d.]+$|:/.test(value) ? 'ip' : 'dns', value }
 }
 

@@ -21,13 +21,13 @@ export interface Home {
   readonly issueExpired: () => Promise<{ readonly certPath: string; readonly keyPath: string }>
 }
 
-export interface Said {
+interface Said {
   readonly exitCode: number | null
   readonly value: Record<string, unknown>
   readonly stderr: string
 }
 
-export interface Server {
+interface Server {
   readonly program: ChildProcessWithoutNullStreams
   readonly url: string
   /** What was printed on stderr so far. */

@@ -7,7 +7,7 @@ import type { Finished, RunOptions } from '../helpers/subprocess.ts'
 import type { Tree } from '../helpers/tree.ts'
 
 /** What became of one root in one store, as `--json` prints it. */
-export interface StoreRow {
+interface StoreRow {
   readonly store: { readonly id: string; readonly kind: string; readonly title: string }
   readonly anchor: string | null
   readonly outcome: string
@@ -16,7 +16,7 @@ export interface StoreRow {
   readonly tool?: { readonly program: string; readonly install: readonly string[] | null }
 }
 
-export interface ScopeRow {
+interface ScopeRow {
   readonly name: string
   readonly subject: string
   readonly fingerprint: string

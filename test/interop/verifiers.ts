@@ -47,7 +47,7 @@ function oneByOne(judge: Judge): Verifier['verdicts'] {
 
 const none = (): null => null
 
-export const openssl: Verifier = {
+const openssl: Verifier = {
   name: 'openssl verify -x509_strict',
   exempt: none,
   verdicts: oneByOne(async ({ identifier: { type }, asked }, files) => {
@@ -72,7 +72,7 @@ export const openssl: Verifier = {
   }),
 }
 
-export const gnutls: Verifier = {
+const gnutls: Verifier = {
   name: 'certtool --verify of GnuTLS',
   exempt: ({ identifier }, expected) =>
     expected === 'refused' && identifier.type === 'uri'
@@ -143,7 +143,7 @@ function java(program: string): Verifier {
 }
 
 /** Node's parser knows no chains: signatures, dates and names are all that it can be asked. */
-export const nodeX509: Verifier = {
+const nodeX509: Verifier = {
   name: 'X509Certificate of Node',
   exempt: (presented, expected) =>
     expected === 'refused' && presented.title.startsWith('stolen')

@@ -23,7 +23,7 @@ export interface ClientFiles {
   readonly pkcs12: string
 }
 
-export const clientKinds = [
+const clientKinds = [
   'good',
   'revoked',
   'withoutUsage',

@@ -33,7 +33,7 @@ export async function validateTlsAlpn01(attempt: Attempt): Promise<void> {
 }
 
 /** An address is asked for by its name in the reverse tree: SNI carries no addresses. */
-export function serverName(host: string): string {
+function serverName(host: string): string {
   if (isIP(host) === 0) return host
   const octets = ipBytes(host)
   if (isIPv4(host)) return `${[...octets].toReversed().join('.')}.in-addr.arpa`

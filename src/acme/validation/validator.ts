@@ -7,7 +7,7 @@ import { validateDns01 } from './dns-01.ts'
 import { validateHttp01 } from './http-01.ts'
 import { validateTlsAlpn01 } from './tls-alpn-01.ts'
 
-export interface Validation {
+interface Validation {
   readonly challenge: Pick<Challenge, 'type' | 'token'>
   readonly identifier: AcmeIdentifier
   /** Of the account's key. */
