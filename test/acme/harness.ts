@@ -41,11 +41,12 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
     now(),
   )
   const errors: unknown[] = []
-  let handler: Handler = () => undefined
+  let open: (handler: Handler) => void = () => undefined
+  const opened = new Promise<Handler>((resolve) => (open = resolve))
   const https = await createHttpsServer({
     pair: { cert: chain, key: key ?? '' },
     port: setup.port ?? 0,
-    handler: (request, response) => handler(request, response),
+    handler: async (request, response) => (await opened)(request, response),
     onHandlerError: (error) => errors.push(error),
   })
   const server = await createAcmeServer({
@@ -57,7 +58,7 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
     revocationUrl: setup.revocationUrl,
     onError: (error) => errors.push(error),
   })
-  ;({ handler } = server)
+  open(server.handler)
   return {
     state,
     directory: `https://localhost:${https.port}/acme/directory`,

@@ -1,4 +1,4 @@
-import { appendFile, readFile, rm } from 'node:fs/promises'
+import { appendFile, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/authority.ts'
@@ -42,7 +42,7 @@ describe('after a restart', () => {
 
     const second = await start({ port: first.port, options: { eabRequired: true } })
     client.agent.destroy()
-    onTestFinished(second.close)
+    onTestFinished(() => second.close())
     expectProblem(await client.post(order, null, { header: { nonce: used } }), 'badNonce', 400)
     const answer = await client.post(order, null, { header: { nonce: unused } })
     expect([answer.status, answer.body.status]).toEqual([200, 'valid'])
@@ -79,7 +79,7 @@ describe('after a restart', () => {
 
     const second = await start({ port: first.port })
     client.agent.destroy()
-    onTestFinished(second.close)
+    onTestFinished(() => second.close())
     const status = async () => (await client.post(made.body.authorizations[0], null)).body.status
     await expect.poll(status, { timeout: 3_000 }).toBe('valid')
     client.close()
@@ -194,7 +194,6 @@ it('keeps its files for the owner alone', async () => {
   const client = await new RawClient(acme.directory, acme.root, createKey('EdDSA')).start()
   client.close()
   await acme.close()
-  const { stat } = await import('node:fs/promises')
   const modes = await Promise.all(
     ['acme', 'acme/journal', 'acme/nonces'].map((name) => stat(join(state.path, name))),
   )
