@@ -44,11 +44,12 @@ export interface AcmeServer {
 /**
  * An ACME server (RFC 8555) over a state directory, to be mounted on HTTPS. Its own state is in
  * `acme/` there, and survives the process however it ends; only one process may open it at a
- * time. Throws `corrupt-state`, `state-unwritable`.
+ * time. Throws `corrupt-state`, `state-unwritable`, and `usage` for options.
  */
 export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeServer> {
   const { state, now, revocationUrl } = server
   const options = resolveOptions(server.options ?? {})
+  const validator = createValidator(options)
   const base = new URL(server.baseUrl)
   const [store, nonces] = await Promise.all([openStore(state, now), openNonces(state)])
   const context: Context = {
@@ -58,7 +59,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
     authority: server.authority ?? createAcmeAuthority({ state, now, revocationUrl }),
     options,
     profiles: resolveProfiles(options),
-    validator: createValidator(options),
+    validator,
     issuing: new Set(),
   }
   await settleOrders(context)

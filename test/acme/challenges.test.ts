@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resolveOptions } from '../../src/acme/options.ts'
 import { createAddresses } from '../../src/acme/validation/addresses.ts'
+import { createValidator } from '../../src/acme/validation/validator.ts'
 import { startAlpnServer, type AlpnServer, type AlpnShows } from './alpn-server.ts'
 import { startDnsServer, type DnsServer } from './dns-server.ts'
 import { startAcme, type Acme } from './harness.ts'
@@ -303,6 +304,13 @@ describe('dns-01', () => {
     const csr = { csr: csrFor(['*.wild.localhost']) }
     const finalized = await client.post(challenge.order.body.finalize, csr)
     expect(finalized.body.status).toBe('valid')
+  })
+
+  it('needs a resolver that is one, and says so at the start', () => {
+    for (const dnsResolver of ['localhost', '127.0.0.1:x', ''])
+      expect(() => createValidator(resolveOptions({ dnsResolver }))).toThrow(
+        expect.objectContaining({ code: 'usage' }),
+      )
   })
 
   it('refuses another record, and none', async () => {

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startAcme, type Acme } from './harness.ts'
@@ -279,6 +281,24 @@ describe('methods and paths', () => {
     expectProblem(rebound, 'malformed', 421)
     const address = { Host: `127.0.0.1:${acme.port}` }
     expect((await client.send('GET', acme.directory, undefined, address)).status).toBe(200)
+  })
+
+  it('are the same over HTTP/2', async () => {
+    const session = connectHttp2(`https://localhost:${acme.port}`, { ca: acme.root })
+    const ask = async (method: string, path: string, body?: string) => {
+      const type = 'application/jose+json'
+      const stream = session.request({ ':method': method, ':path': path, 'content-type': type })
+      stream.end(body)
+      const [headers] = (await once(stream, 'response')) as [Record<string, unknown>]
+      stream.resume()
+      return headers
+    }
+    expect((await ask('HEAD', '/acme/new-nonce'))[':status']).toBe(200)
+    const { 'replay-nonce': nonce } = await ask('GET', '/acme/new-nonce')
+    const jws = await client.sign(order, { url: newOrder(), nonce, kid: client.kid })
+    const answer = await ask('POST', '/acme/new-order', JSON.stringify(jws))
+    expect([answer[':status'], answer['link']]).toEqual([201, `<${acme.directory}>;rel="index"`])
+    session.close()
   })
 
   it('survive whatever else comes in over the connection', async () => {

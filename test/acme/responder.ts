@@ -13,7 +13,8 @@ export interface Responder {
   close(): Promise<void>
 }
 
-export async function startResponder(listener?: RequestListener): Promise<Responder> {
+/** `listener` answers in its place; 0 takes a free port. */
+export async function startResponder(listener?: RequestListener, port = 0): Promise<Responder> {
   const answers = new Map<string, string>()
   const server: Server = createServer((request, response) => {
     if (listener !== undefined) {
@@ -24,7 +25,7 @@ export async function startResponder(listener?: RequestListener): Promise<Respon
     response.statusCode = answers.has(token) ? 200 : 404
     response.end(answers.get(token))
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,

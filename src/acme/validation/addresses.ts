@@ -1,6 +1,7 @@
 import { lookup, Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { RootlingError } from '../../errors.ts'
 import { inRange, ipBytes, ipText, parseIpRange } from '../../x509/ip.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { AcmeProblem } from '../problems.ts'
@@ -49,10 +50,20 @@ async function addressesOf(host: string, resolver: string | undefined): Promise<
   }
 }
 
-/** `IP` or `IP:port`, `[IPv6]:port`. One try, so that the client waits seconds and not a minute. */
+/**
+ * `IP` or `IP:port`, `[IPv6]:port`. Few tries, so that the client waits seconds and not a minute.
+ * Throws `usage` for anything else.
+ */
 export function createResolver(address: string): Resolver {
   const resolver = new Resolver({ timeout: 2_000, tries: 2 })
-  resolver.setServers([address])
+  try {
+    resolver.setServers([address])
+  } catch (cause) {
+    throw new RootlingError('usage', `${address} is not the address of a resolver.`, {
+      hint: '--dns-resolver 127.0.0.1:53',
+      cause,
+    })
+  }
   return resolver
 }
 

@@ -2,7 +2,7 @@ import { RootlingError } from '../../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { AcmeProblem } from '../problems.ts'
 import type { AcmeIdentifier, Challenge } from '../resources.ts'
-import { createAddresses, type Addresses } from './addresses.ts'
+import { createAddresses, createResolver, type Addresses } from './addresses.ts'
 import { validateDns01 } from './dns-01.ts'
 import { validateHttp01 } from './http-01.ts'
 import { validateTlsAlpn01 } from './tls-alpn-01.ts'
@@ -34,7 +34,10 @@ export interface Validator {
   close(): void
 }
 
+/** Throws `usage` for a resolver that is none. */
 export function createValidator(options: ResolvedOptions): Validator {
+  // Said at the start, and not to the first client that needs it.
+  if (options.dnsResolver !== undefined) createResolver(options.dnsResolver)
   const addresses = createAddresses(options)
   const running = new Map<string, Promise<void>>()
   const closing = new AbortController()
