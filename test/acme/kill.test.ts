@@ -81,11 +81,14 @@ it(
       for (let n = 0; until.killing; n++)
         await obtainStubbornly(client, `k${i}-${n}.localhost`, told)
     })
-    for (let i = 0; i < kills; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 400))
-      await server.killAndRestart()
+    try {
+      for (let i = 0; i < kills; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 400))
+        await server.killAndRestart()
+      }
+    } finally {
+      until.killing = false
     }
-    until.killing = false
     await Promise.all(working)
     await server.killAndRestart()
 

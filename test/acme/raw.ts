@@ -85,6 +85,8 @@ export class RawClient {
       method,
       agent: this.agent,
       servername: 'localhost',
+      // A server that was killed at the wrong moment must not hold up the tests.
+      signal: AbortSignal.timeout(15_000),
       headers: { ...length, ...headers },
     })
     sent.end(body)

@@ -18,6 +18,8 @@ process.stdout.write(`ready ${acme.port}\n`)
 setInterval(() => {
   if (acme.errors.length > 0) process.stderr.write(`${acme.errors.map(String).join('\n')}\n`)
 }, 500)
+// Whoever started it has died.
+process.stdin.resume().once('end', () => process.exit(1))
 process.once('SIGTERM', () => {
   const { rss } = process.memoryUsage()
   process.stdout.write(`rss ${Math.round(rss / 1024 / 1024)} MiB\n`)
