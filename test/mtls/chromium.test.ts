@@ -21,10 +21,8 @@ describe.skipIf(obstacle !== null)(`Chromium${skipNote}`, { timeout: 90_000 }, (
     await rootling.must(['install', '--yes', '--stores', 'nss'])
     passwordFile = join(namespace.home, 'password.txt')
     await namespace.writeFile(passwordFile, 'correct horse\n')
-    await rootling.must([
-      ...['issue', '--client', 'alice@example.test', '--out-dir', namespace.home],
-      ...['--pkcs12', '--password-file', passwordFile],
-    ])
+    const files = ['--out-dir', namespace.home, '--pkcs12', '--password-file', passwordFile]
+    await rootling.must(['issue', '--client', 'alice@example.test', ...files])
     serving = await serveIn(namespace, ['--mtls'])
     // In the place of the person who would choose from the list.
     const choice = JSON.stringify({ pattern: serving.url.replace(/\/$/, ''), filter: {} })

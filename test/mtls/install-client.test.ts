@@ -35,10 +35,12 @@ describe.skipIf(obstacle !== null)(`rootling install-client${skipNote}`, () => {
   }
 
   const issue = (...args: string[]) =>
-    rootling.must([
-      ...['issue', '--client', '--pkcs12', '--password-file', passwordFile],
-      ...['--out-dir', namespace.home, ...args],
-    ])
+    rootling.must(
+      ['issue', '--client', '--pkcs12', '--password-file', passwordFile].concat(
+        ['--out-dir', namespace.home],
+        args,
+      ),
+    )
 
   const install = (path: string, ...args: string[]) =>
     rootling.json(['install-client', file(path), '--password-file', passwordFile, ...args])
@@ -93,7 +95,7 @@ describe.skipIf(obstacle !== null)(`rootling install-client${skipNote}`, () => {
     const left = await contents(chromium)
     expect(left).toContain('Bob at work u,u,u')
     expect(left).toHaveLength(both.length - 1)
-    expect(await keys(chromium)).toMatch(/Bob at work/)
+    expect((await keys(chromium)).match(/^<\s*\d+>/gm)).toHaveLength(1)
   })
 
   test('keeps the renewed certificate of the same key when the old one goes', async () => {
@@ -146,7 +148,10 @@ exec /usr/bin/pk12util "$@"`
   test('says what is wrong: the password, the file, a database that is locked', async () => {
     await namespace.writeFile(file('wrong.txt'), 'battery staple\n')
     const wrong = await rootling.json([
-      ...['install-client', file(`${name}.p12`), '--password-file', file('wrong.txt')],
+      'install-client',
+      file(`${name}.p12`),
+      '--password-file',
+      file('wrong.txt'),
     ])
     expect(wrong.exitCode).toBe(1)
     expect(wrong.answer.error).toMatchObject({ code: 'bad-key' })
@@ -159,10 +164,7 @@ exec /usr/bin/pk12util "$@"`
     expect(await contents(chromium)).toEqual([])
 
     await namespace.writeFile(file('primary.txt'), 'a primary password\n')
-    const locked = await makeDatabase(
-      '.mozilla/firefox/locked.default',
-      ...['-f', file('primary.txt')],
-    )
+    const locked = await makeDatabase('.mozilla/firefox/locked.default', '-f', file('primary.txt'))
     const { exitCode, answer } = await install(`${name}.p12`)
     expect(exitCode).toBe(3)
     expect(answer.stores).toContainEqual(
