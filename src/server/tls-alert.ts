@@ -76,7 +76,8 @@ export function createAlertSender(server: Server): AlertSender {
         lingerUntilRead(socket)
         return
       }
-      carrier.end(alertRecord(secret, suite, alerts[alert]))
+      // Not `end`: Chromium drops a connection that has ended before it reads the alert on it.
+      carrier.write(alertRecord(secret, suite, alerts[alert]))
       lingerUntilRead(socket)
     },
   }
