@@ -49,6 +49,26 @@ export async function permitScope(
   request: PermitRequest,
   now: Date,
 ): Promise<Created> {
+  const { name, permitted, constraints } = checkPermit(request)
+  return exclusively(state, async () => {
+    const same = (await readScopes(state)).find(
+      (scope) =>
+        (request.name === undefined || scope.name === name) &&
+        (constraints === null) === (scope.constraints === null) &&
+        sameNames(scope.permitted, permitted),
+    )
+    if (same !== undefined) return { scope: same, created: false }
+    const plan = { name: request.name ?? (await freeName(state, name)), permitted, constraints }
+    return { scope: await addScope(state, plan, now), created: true }
+  })
+}
+
+/** What a request would add, checked before anything is created. Throws `usage` or `bad-name`. */
+export function checkPermit(request: PermitRequest): {
+  name: string
+  permitted: string[]
+  constraints: NameConstraints | null
+} {
   const permitted = [...new Set(request.permit.map((text) => parsePermit(text, request.force)))]
   const unconstrained = request.unconstrained === true
   if (unconstrained && permitted.length > 0)
@@ -65,17 +85,7 @@ export async function permitScope(
     throw new RootlingError('usage', `${name} cannot be the name of a new scope.`, {
       hint: 'Use lower-case letters, digits and hyphens: --name work',
     })
-  return exclusively(state, async () => {
-    const same = (await readScopes(state)).find(
-      (scope) =>
-        (request.name === undefined || scope.name === name) &&
-        (constraints === null) === (scope.constraints === null) &&
-        sameNames(scope.permitted, permitted),
-    )
-    if (same !== undefined) return { scope: same, created: false }
-    const plan = { name: request.name ?? (await freeName(state, name)), permitted, constraints }
-    return { scope: await addScope(state, plan, now), created: true }
-  })
+  return { name, permitted, constraints }
 }
 
 async function addScope(

@@ -8,6 +8,11 @@ const storeOptions = {
     placeholder: 'LIST',
     describe: 'Only these kinds of stores: system,nss,java',
   },
+  scope: {
+    type: 'string',
+    choices: ['user', 'system'] as const,
+    describe: 'macOS and Windows: for you alone, or for every user',
+  },
   'dry-run': { type: 'boolean', describe: 'Print what would be done, change nothing' },
   yes: { type: 'boolean', describe: 'Ask nothing, agree to everything', alias: 'y' },
   'no-sudo': { type: 'boolean', describe: 'Never become root; leave what needs it undone' },

@@ -20,6 +20,7 @@ import { table, type Output } from './output.ts'
 /** The options that every command which changes trust stores takes. */
 export interface StoreArguments {
   readonly stores?: string | undefined
+  readonly scope?: 'user' | 'system' | undefined
   readonly 'dry-run'?: boolean | undefined
   readonly yes?: boolean | undefined
   readonly 'no-sudo'?: boolean | undefined
@@ -50,7 +51,9 @@ export async function openStores(
     ]),
     onPrompt: (sentence) => output.note(`To write to this machine's trust stores, ${sentence}`),
   })
-  const stores = await findTrustStores(machine)
+  const { scope } = args
+  const options = scope === undefined ? {} : { scope }
+  const stores = await findTrustStores(machine, process.platform, options)
   return { machine, stores: stores.filter(({ kind }) => kinds.includes(kind)) }
 }
 

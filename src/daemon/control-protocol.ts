@@ -5,7 +5,7 @@ import { RootlingError, type ErrorCode } from '../errors.ts'
 /** Raised when a message changes its meaning; both sides refuse another version. */
 export const protocolVersion = 1
 /** Octets of one line; a status with many failures stays far below. */
-const longestLine = 64 * 1024
+export const longestLine = 64 * 1024
 
 const methods = ['status', 'renew', 'stop', 'create-eab-key'] as const
 export type Method = (typeof methods)[number]

@@ -1,5 +1,5 @@
 import { readScopes } from '../../authority.ts'
-import { ensureAuthority, permitScope } from '../../scopes.ts'
+import { checkPermit, ensureAuthority, permitScope } from '../../scopes.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { caPermitSpec } from '../table.ts'
@@ -14,12 +14,14 @@ export async function caPermit(
   const { state, now } = context
   parseKinds(args.stores)
   const { positionals: permit, name, unconstrained = false, force = false } = args
+  const request = { permit, name, unconstrained, force }
+  checkPermit(request)
   if (args['dry-run'] === true) {
     const scopes = await readScopes(state)
     return plan(scopes, scopes.length === 0 ? 2 : 1, args, context)
   }
   await ensureAuthority(state, now())
-  const { scope, created } = await permitScope(state, { permit, name, unconstrained, force }, now())
+  const { scope, created } = await permitScope(state, request, now())
   announceScope(scope, created, context)
   return trustScopes([scope], args, context, { created })
 }

@@ -7,6 +7,7 @@ import { RootlingError } from '../../errors.ts'
 import { exists, shellWord, unwritable, writeFileAtomic } from '../../storage/files.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { lean } from './daemon.ts'
 import type { daemonStatusSpec } from '../table.ts'
 
 /** `rootling daemon install`: at each login, by the system's own service manager. */
@@ -51,7 +52,7 @@ function serviceOf({ env, state }: Context): Service {
   const named = state.authority === undefined ? [] : ['--ca', state.authority]
   const command = {
     program: process.execPath,
-    args: [process.argv[1] ?? '', 'daemon', 'run', '--quiet', ...named],
+    args: [...lean, process.argv[1] ?? '', 'daemon', 'run', '--quiet', ...named],
     home: env['ROOTLING_HOME'],
   }
   switch (process.platform) {

@@ -3,7 +3,7 @@ import { anchorPrefix, type TrustAnchor } from '../../../platform/trust-store.ts
 import { readScopes, type Scope } from '../../authority.ts'
 import { makeScope } from '../../ceremony.ts'
 import { RootlingError } from '../../errors.ts'
-import { ensureAuthority, permitScope } from '../../scopes.ts'
+import { checkPermit, ensureAuthority, permitScope } from '../../scopes.ts'
 import { withLock } from '../../storage/lock.ts'
 import { installAnchors, type StoreOutcome } from '../../trust.ts'
 import { localConstraints } from '../../x509/name-constraints.ts'
@@ -36,12 +36,14 @@ export async function install(
   parseKinds(args.stores)
   if (args['dry-run'] === true) return planInstall(args, context)
   const { state, output, now } = context
+  const { name, unconstrained = false, force = false } = args
+  const request = { permit, name, unconstrained, force }
+  if (widened) checkPermit(request)
   const { created, scope } = await ensureAuthority(state, now())
   if (created)
     output.note(`Created the certificate authority ${commonName(scope)} in ${state.path}.`)
   if (widened) {
-    const { name, unconstrained = false, force = false } = args
-    const permitted = await permitScope(state, { permit, name, unconstrained, force }, now())
+    const permitted = await permitScope(state, request, now())
     announceScope(permitted.scope, permitted.created, context)
   }
   return trustScopes(await readScopes(state), args, context, { created })
