@@ -6,6 +6,7 @@ import { issue } from './issue.ts'
 import { stateDirectory, type StateDirectory } from './paths.ts'
 import { settleInterrupted } from './pending.ts'
 import { ensureAuthority } from './scopes.ts'
+import { withLock } from './storage/lock.ts'
 import { makePrivateDirectory, readPrivateText, readText } from './storage/files.ts'
 import { parseIdentifier, type Identifier } from './x509/identifier.ts'
 import type { KeyType } from './x509/keys.ts'
@@ -68,12 +69,22 @@ export async function keptCertificate(
   const directory = join(state.path, 'kept', digestOf(identifiers, keyType, days))
   const certPath = join(directory, 'cert.pem')
   const keyPath = join(directory, 'key.pem')
-  const kept = await readKept(state, certPath, keyPath, scope, now)
+  const readAgain = () => readKept(state, certPath, keyPath, scope, now)
+  const kept = await readAgain()
   if (kept !== null) return kept
-  await makePrivateDirectory(directory, state.owner)
-  const files = { certPath, keyPath }
-  const { chain, key } = await issue(state, { names, keyType, days, files, force: true }, now)
-  return describe(chain, key ?? '', certPath, keyPath, scope)
+  // A lock of its own, since issuing takes the other: of two that ask at once, one issues.
+  return withLock(
+    state,
+    async () => {
+      const made = await readAgain()
+      if (made !== null) return made
+      await makePrivateDirectory(directory, state.owner)
+      const files = { certPath, keyPath }
+      const { chain, key } = await issue(state, { names, keyType, days, files, force: true }, now)
+      return describe(chain, key ?? '', certPath, keyPath, scope)
+    },
+    { name: 'kept.lock' },
+  )
 }
 
 /** `null`: none, or none that is still good; a damaged one is replaced. */
