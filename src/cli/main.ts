@@ -68,6 +68,7 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
   const owner = await adoptCaller()
   const authority = typeof parsed['ca'] === 'string' ? parsed['ca'] : undefined
   const state = stateDirectory(process.env, owner, authority)
+  if (process.platform === 'win32') await makeStateOnWindows(state.path)
   await settleInterrupted(state)
   return body(parsed as ArgumentsOf<CommandSpec>, {
     env: process.env,
@@ -77,6 +78,16 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
     interactive: process.stdin.isTTY && process.stderr.isTTY && !output.json,
     now: () => new Date(),
   })
+}
+
+/** Modes mean nothing there: what is made in the directory inherits its access list. */
+async function makeStateOnWindows(path: string): Promise<void> {
+  const [{ mkdir }, { restrictToUser }] = await Promise.all([
+    import('node:fs/promises'),
+    import('../../platform/windows-acl.ts'),
+  ])
+  if ((await mkdir(path, { recursive: true })) !== undefined)
+    await restrictToUser(path, 'directory')
 }
 
 const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {

@@ -225,6 +225,13 @@ export const caPathSpec = {
   options: {},
 } as const satisfies CommandSpec
 
+export const caShowSpec = {
+  name: 'ca show',
+  summary: 'Explain a scope’s root in plain words',
+  positionals: '[SCOPE]',
+  options: {},
+} as const satisfies CommandSpec
+
 export const caDeleteSpec = {
   name: 'ca delete',
   summary: 'Uninstall everything and delete the CA, its keys and record',
@@ -443,6 +450,7 @@ export const commands: readonly TableRow[] = [
   { spec: caImportSpec, load: async () => (await import('./commands/ca-import.ts')).caImport },
   { spec: caExportSpec, load: async () => (await import('./commands/ca-export.ts')).caExport },
   { spec: caPathSpec, load: async () => (await import('./commands/ca-export.ts')).caPath },
+  { spec: caShowSpec, load: async () => (await import('./commands/ca-export.ts')).caShow },
   { spec: caDeleteSpec, load: async () => (await import('./commands/uninstall.ts')).caDelete },
   { spec: caForgetSpec, load: async () => (await import('./commands/ca-forget.ts')).caForget },
   { spec: daemonStartSpec, load: async () => (await import('./commands/daemon.ts')).daemonStart },

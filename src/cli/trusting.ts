@@ -8,7 +8,7 @@ import {
   type TrustAnchor,
   type TrustStore,
 } from '../../platform/trust-store.ts'
-import type { Scope } from '../authority.ts'
+import { expiryWarning, type Scope } from '../authority.ts'
 import { RootlingError } from '../errors.ts'
 import { rootPath } from '../storage/authority-store.ts'
 import type { StoreOutcome } from '../trust.ts'
@@ -38,7 +38,11 @@ export async function openStores(
   scopes: readonly Scope[],
   planned: readonly TrustAnchor[] = [],
 ): Promise<Stores> {
-  const { output } = context
+  const { output, now } = context
+  for (const scope of scopes) {
+    const warning = expiryWarning(scope, now())
+    if (warning !== null) output.warn(warning)
+  }
   const kinds = parseKinds(args.stores)
   const machine = await createMachine({
     env: context.env,

@@ -9,7 +9,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeScope } from '../describe.ts'
 import { nearest } from '../nearest.ts'
-import type { caExportSpec, caPathSpec } from '../table.ts'
+import type { caExportSpec, caPathSpec, caShowSpec } from '../table.ts'
 
 /** What Java's own trust stores have; it guards nothing, since roots are public. */
 const javaPassword = 'changeit'
@@ -50,6 +50,16 @@ export async function caPath(
   const scope = await chosenScope(args.positionals, context)
   context.output.result(scope.rootPath, { path: scope.rootPath, scope: describeScope(scope) })
   return exitCodes.ok
+}
+
+/** `rootling ca show`: what `rootling show` says of the root. */
+export async function caShow(
+  args: ArgumentsOf<typeof caShowSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const scope = await chosenScope(args.positionals, context)
+  const { showCommand } = await import('./show.ts')
+  return showCommand({ positionals: [scope.rootPath] }, context)
 }
 
 /** The scope that is named, `local` where none is. */

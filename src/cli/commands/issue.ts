@@ -34,6 +34,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     revocationUrl: args['revocation-url'],
   }
   const { record, chain, key, warnings } = await issue(state, request, now())
+  if (process.platform === 'win32') await restrictOnWindows(record)
   for (const warning of warnings) output.warn(warning)
   if (args['self-signed'] === true)
     output.warn('A self-signed certificate is trusted by nobody who was not told so.')
@@ -52,6 +53,18 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   const secret = made ? { password } : {}
   output.result(describeFiles(record, made ? password : undefined), { certificate, ...secret })
   return exitCodes.ok
+}
+
+/** Modes mean nothing there; until this, a key has the access that its directory gives. */
+async function restrictOnWindows({
+  certPath,
+  keyPath,
+  extra = [],
+}: CertificateRecord): Promise<void> {
+  const { restrictToUser } = await import('../../../platform/windows-acl.ts')
+  const secret = extra.filter(({ format }) => format === 'full' || format === 'pkcs12')
+  const paths = [keyPath ?? certPath, ...secret.map(({ path }) => path)]
+  for (const path of paths) if (path !== null) await restrictToUser(path)
 }
 
 function refuseContradictions(args: Arguments): void {
