@@ -1,4 +1,3 @@
-import { createHash, createPrivateKey } from 'node:crypto'
 import {
   expiryWarning,
   openSigner,
@@ -8,7 +7,7 @@ import {
   type Scope,
 } from './authority.ts'
 import { RootlingError } from './errors.ts'
-import { signLeaf, type Leaf } from './leaf.ts'
+import { signLeaf, signLeafByItself, type Leaf } from './leaf.ts'
 import { checkDays, namesWarnings, parseNames } from './names.ts'
 import {
   fileBase,
@@ -20,11 +19,9 @@ import {
 import type { StateDirectory } from './paths.ts'
 import { exclusively, recordAndWrite, type OutputFile } from './pending.ts'
 import type { CertificateRecord, ExtraFile, Purpose } from './storage/certificate-store.ts'
-import { randomSerialNumber } from './x509/certificate.ts'
 import type { Identifier } from './x509/identifier.ts'
-import { generateKeys, signatureAlgorithmOf, type KeyPairDer, type KeyType } from './x509/keys.ts'
+import { generateKeys, type KeyPairDer, type KeyType } from './x509/keys.ts'
 import { encodePem, pemBlocks } from './x509/pem.ts'
-import { leafValidity, signSelfSigned } from './x509/profiles.ts'
 
 export interface IssueRequest {
   /** Hosts, wildcards, addresses, mailboxes, URIs, as typed. */
@@ -76,13 +73,13 @@ export async function issue(
   const { identifiers, keyType, keys } = subject
   const purpose = request.purpose ?? 'server'
   const warnings = purpose === 'server' ? namesWarnings(identifiers, request.force === true) : []
-  const days = checkDays(request.days)
+  const lifetime = checkDays(request.days)
   const leaf =
     request.selfSigned === true
-      ? signSelf(subject, days, now)
+      ? signByItself(subject, lifetime, now)
       : await signByScope(
           state,
-          { ...subject, purpose, days, revocationUrl: request.revocationUrl },
+          { ...subject, purpose, lifetime, revocationUrl: request.revocationUrl },
           scopes,
           now,
         )
@@ -145,38 +142,12 @@ async function signByScope(
   return signLeaf(request, scope, await openSigner(state, scope, now), now)
 }
 
-function signSelf({ identifiers, keyType, spki, keys }: Subject, days: number, now: Date): Leaf {
-  if (keys === null)
-    throw new RootlingError('usage', 'A request cannot be self-signed: its key is not here.', {
-      hint: 'Leave out --self-signed',
-    })
-  const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw new TypeError('every KeyType has a signature algorithm')
-  const serialNumber = randomSerialNumber()
-  const validity = leafValidity(now, days, new Date(8.64e15))
-  const fields = { serialNumber, spki, rsa: keyType.startsWith('rsa'), identifiers, ...validity }
-  const der = signSelfSigned(fields, { algorithm, key })
-  return {
-    der,
-    issuers: '',
-    chain: encodePem('CERTIFICATE', der),
-    shortened: false,
-    facts: {
-      serialNumber: serialNumber.toString('hex'),
-      scope: selfSignedScope,
-      identifiers,
-      notBefore: validity.notBefore.toISOString(),
-      notAfter: validity.notAfter.toISOString(),
-      keyType,
-      purpose: 'server',
-      fingerprint: createHash('sha256').update(der).digest('hex'),
-    },
-  }
+function signByItself({ identifiers, keyType, keys }: Subject, lifetime: number, now: Date): Leaf {
+  if (keys !== null) return signLeafByItself({ identifiers, keyType, lifetime }, keys, now)
+  throw new RootlingError('usage', 'A request cannot be self-signed: its key is not here.', {
+    hint: 'Leave out --self-signed',
+  })
 }
-
-/** Stands in the record where a scope's name would; no scope can be named so. */
-export const selfSignedScope = '(self-signed)'
 
 /** The key first: a new key beside no certificate is harmless. One path takes both. */
 async function outputFiles(

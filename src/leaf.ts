@@ -1,11 +1,20 @@
-import { createHash } from 'node:crypto'
+import { createHash, createPrivateKey } from 'node:crypto'
 import type { Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
 import type { CertificateRecord, Purpose } from './storage/certificate-store.ts'
 import { randomSerialNumber, type Signer } from './x509/certificate.ts'
 import type { Identifier } from './x509/identifier.ts'
+import { signatureAlgorithmOf, type KeyPairDer } from './x509/keys.ts'
 import { encodePem } from './x509/pem.ts'
-import { day, leafValidity, signClientLeaf, signServerLeaf } from './x509/profiles.ts'
+import {
+  day,
+  leafValidity,
+  signClientLeaf,
+  signSelfSigned,
+  signServerLeaf,
+  type LeafFields,
+  type Validity,
+} from './x509/profiles.ts'
 
 export interface LeafRequest {
   readonly identifiers: readonly Identifier[]
@@ -14,7 +23,8 @@ export interface LeafRequest {
   readonly spki: Buffer
   /** A KeyType, or what a request's key is; RSA keys may also encipher. */
   readonly keyType: string
-  readonly days: number
+  /** Days from an hour ago, or exactly these dates; never past the issuer's end. */
+  readonly lifetime: number | Validity
   /** A responder's, such as `http://localhost:14680`; default: the certificate names none. */
   readonly revocationUrl?: string | undefined
 }
@@ -33,28 +43,75 @@ export interface Leaf {
 
 /** Signs one leaf; writes nothing. */
 export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now: Date): Leaf {
-  const { identifiers, purpose, spki, keyType, days, revocationUrl } = request
+  const { revocationUrl } = request
   const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
+  const sign = request.purpose === 'client' ? signClientLeaf : signServerLeaf
+  const validity = validityOf(request.lifetime, new Date(scope.intermediate.validTo), now)
+  return makeLeaf(request, validity, {
+    scope: scope.name,
+    issuers: scope.direct ? '' : scope.intermediate.toString(),
+    sign: (fields) => sign({ ...fields, revocationUrls: urls }, signer),
+  })
+}
+
+/** Stands in the record where a scope's name would; no scope can be named so. */
+export const selfSignedScope = '(self-signed)'
+
+/** A leaf that its own key signs: trusted by nobody who was not told so. */
+export function signLeafByItself(
+  request: Pick<LeafRequest, 'identifiers' | 'keyType'> & { readonly lifetime: number },
+  keys: KeyPairDer,
+  now: Date,
+): Leaf {
+  const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
+  const algorithm = signatureAlgorithmOf(key)
+  if (algorithm === null) throw new TypeError('every KeyType has a signature algorithm')
+  const validity = validityOf(request.lifetime, new Date(8.64e15), now)
+  return makeLeaf({ ...request, purpose: 'server', spki: keys.spki }, validity, {
+    scope: selfSignedScope,
+    issuers: '',
+    sign: (fields) => signSelfSigned(fields, { algorithm, key }),
+  })
+}
+
+function validityOf(
+  lifetime: LeafRequest['lifetime'],
+  issuerNotAfter: Date,
+  now: Date,
+): Validity & { readonly shortened: boolean } {
+  if (typeof lifetime === 'number') {
+    const { notBefore, notAfter } = leafValidity(now, lifetime, issuerNotAfter)
+    return { notBefore, notAfter, shortened: +notAfter - +notBefore < lifetime * day - 1000 }
+  }
+  const shortened = lifetime.notAfter > issuerNotAfter
+  return { ...lifetime, notAfter: shortened ? issuerNotAfter : lifetime.notAfter, shortened }
+}
+
+interface By {
+  readonly scope: string
+  readonly issuers: string
+  readonly sign: (fields: LeafFields) => Buffer
+}
+
+function makeLeaf(
+  { identifiers, purpose, spki, keyType, revocationUrl }: Omit<LeafRequest, 'lifetime'>,
+  { notBefore, notAfter, shortened }: ReturnType<typeof validityOf>,
+  { scope, issuers, sign }: By,
+): Leaf {
   const serialNumber = randomSerialNumber()
-  const validity = leafValidity(now, days, new Date(scope.intermediate.validTo))
   const rsa = keyType.startsWith('rsa')
-  const sign = purpose === 'client' ? signClientLeaf : signServerLeaf
-  const der = sign(
-    { serialNumber, spki, rsa, identifiers, revocationUrls: urls, ...validity },
-    signer,
-  )
-  const issuers = scope.direct ? '' : scope.intermediate.toString()
+  const der = sign({ serialNumber, spki, rsa, identifiers, notBefore, notAfter })
   return {
     der,
     issuers,
     chain: encodePem('CERTIFICATE', der) + issuers,
-    shortened: +validity.notAfter - +validity.notBefore < days * day - 1000,
+    shortened,
     facts: {
       serialNumber: serialNumber.toString('hex'),
-      scope: scope.name,
+      scope,
       identifiers,
-      notBefore: validity.notBefore.toISOString(),
-      notAfter: validity.notAfter.toISOString(),
+      notBefore: notBefore.toISOString(),
+      notAfter: notAfter.toISOString(),
       keyType,
       purpose,
       fingerprint: createHash('sha256').update(der).digest('hex'),

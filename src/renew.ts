@@ -2,8 +2,8 @@ import { X509Certificate } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { openSigner, readScopes, scopeFor, type Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
-import { extraFile, selfSignedScope } from './issue.ts'
-import { signLeaf } from './leaf.ts'
+import { extraFile } from './issue.ts'
+import { selfSignedScope, signLeaf } from './leaf.ts'
 import { exclusively, recordAndWrite, type OutputFile } from './pending.ts'
 import type { StateDirectory } from './paths.ts'
 import { currentCertificates, isDue } from './standing.ts'
@@ -127,9 +127,11 @@ async function reissue(
     if ('reason' in standing) return { previous, outcome: 'skipped', ...standing }
     const keys = rekey ? await newKeys(previous) : null
     const spki = keys?.spki ?? standing.spki
-    const days = Math.round((Date.parse(previous.notAfter) - Date.parse(previous.notBefore)) / day)
+    const lifetime = Math.round(
+      (Date.parse(previous.notAfter) - Date.parse(previous.notBefore)) / day,
+    )
     const leaf = signLeaf(
-      { identifiers, purpose, spki, keyType, days, revocationUrl },
+      { identifiers, purpose, spki, keyType, lifetime, revocationUrl },
       scope,
       signer,
       now,

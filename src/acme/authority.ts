@@ -9,6 +9,7 @@ import { revoke } from '../revocation.ts'
 import { readInventory, type RevocationReason } from '../storage/certificate-store.ts'
 import type { Signer } from '../x509/certificate.ts'
 import type { Identifier } from '../x509/identifier.ts'
+import type { Validity } from '../x509/profiles.ts'
 
 interface AcmeIssueRequest {
   readonly identifiers: readonly Identifier[]
@@ -18,17 +19,12 @@ interface AcmeIssueRequest {
   /** Where no dates are given. */
   readonly days: number
   /** Exactly these, to the second. */
-  readonly dates: Dates | null
+  readonly dates: Validity | null
   /**
    * Called with the signed certificate before it is recorded: should the process die between the
    * two, `isRecorded` tells whether the certificate exists for anybody.
    */
   readonly onSigned: (certificate: SignedCertificate) => Promise<void>
-}
-
-export interface Dates {
-  readonly notBefore: Date
-  readonly notAfter: Date
 }
 
 export interface SignedCertificate {
@@ -46,7 +42,7 @@ export interface SignedCertificate {
 /** What the ACME server asks of the certificate authority. */
 export interface AcmeAuthority {
   /** Throws what issuing would throw: `not-permitted`, `bad-name`, `usage` (dates), `no-authority`. */
-  check(identifiers: readonly Identifier[], dates: Dates | null): Promise<void>
+  check(identifiers: readonly Identifier[], dates: Validity | null): Promise<void>
   /** Resolves when the certificate is recorded. */
   issue(request: AcmeIssueRequest): Promise<SignedCertificate>
   isRecorded(serialNumber: string): Promise<boolean>
@@ -91,13 +87,8 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
       const scope = scopeFor(await scopes(), identifiers)
       const signer = await signerOf(scope)
       const request = { identifiers, purpose: 'server' as const, spki, keyType, revocationUrl }
-      const validity = dates === null ? { days, at: now() } : lasting(dates)
-      const { facts, chain, issuers } = signLeaf(
-        { ...request, days: validity.days },
-        scope,
-        signer,
-        validity.at,
-      )
+      const lifetime = dates ?? days
+      const { facts, chain, issuers } = signLeaf({ ...request, lifetime }, scope, signer, now())
       const certificate: SignedCertificate = {
         serialNumber: facts.serialNumber,
         notBefore: new Date(facts.notBefore),
@@ -127,13 +118,6 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
         ]),
       ),
   }
-}
-
-/** `signLeaf` counts days from an hour before now, and leaves the last second out. */
-function lasting({ notBefore, notAfter }: Dates): { days: number; at: Date } {
-  const milliseconds = notAfter.getTime() - notBefore.getTime() + 1_000
-  // Half a millisecond, so that a rounding error does not take a second off.
-  return { days: (milliseconds + 0.5) / 86_400_000, at: new Date(notBefore.getTime() + 3_600_000) }
 }
 
 function cached<T>(read: () => Promise<T>): () => Promise<T> {

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net'
 import { RootlingError } from '../errors.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
-import type { AcmeAuthority, Dates } from './authority.ts'
+import type { Validity } from '../x509/profiles.ts'
+import type { AcmeAuthority } from './authority.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, explain, malformed, type Subproblem } from './problems.ts'
 import type { AcmeIdentifier } from './resources.ts'
@@ -77,7 +78,7 @@ function shown({ type, value }: { type: string; value: string }): AcmeIdentifier
 export async function checkPermitted(
   authority: AcmeAuthority,
   identifiers: readonly AcmeIdentifier[],
-  dates: Dates | null,
+  dates: Validity | null,
 ): Promise<void> {
   const faults: Subproblem[] = []
   for (const identifier of identifiers) {

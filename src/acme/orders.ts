@@ -1,5 +1,5 @@
 import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
-import type { Dates } from './authority.ts'
+import type { Validity } from '../x509/profiles.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
 import { list, text, time } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
@@ -145,7 +145,7 @@ export function datesOf(
   { notBefore, notAfter, profile }: Pick<Order, 'notBefore' | 'notAfter' | 'profile'>,
   { profiles }: Pick<Context, 'profiles'>,
   now: number,
-): Dates | null {
+): Validity | null {
   if (notBefore === undefined && notAfter === undefined) return null
   const second = (milliseconds: number): number => Math.floor(milliseconds / 1000) * 1000
   // An hour back, for clocks that are behind.
@@ -155,7 +155,7 @@ export function datesOf(
 }
 
 /** RFC 8555 §7.4: what cannot be fulfilled as it stands is refused. */
-function checkDates({ notBefore, notAfter }: Dates, now: number): void {
+function checkDates({ notBefore, notAfter }: Validity, now: number): void {
   if (notAfter.getTime() <= notBefore.getTime()) throw malformed('notAfter is not after notBefore.')
   if (notAfter.getTime() <= now) throw malformed('notAfter is in the past.')
   if (notBefore.getTime() < now - day) throw malformed('notBefore is more than a day in the past.')
