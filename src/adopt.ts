@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { fingerprintOf, openScope } from './authority.ts'
+import { openScope } from './authority.ts'
 import { RootlingError } from './errors.ts'
 import type { StateDirectory } from './paths.ts'
 import { exclusively } from './pending.ts'
@@ -12,6 +12,7 @@ import {
   subjectKeyIdentifierOf,
 } from './x509/certificate-reader.ts'
 import { keyIdentifier, signatureAlgorithmOf } from './x509/keys.ts'
+import { fingerprintOf } from './x509/parsed-certificate.ts'
 import { encodePem } from './x509/pem.ts'
 import { readPrivateKey } from './x509/private-key.ts'
 

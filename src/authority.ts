@@ -79,11 +79,6 @@ function parseStored(pem: string, path: string, name: string): X509Certificate {
   }
 }
 
-/** SHA-256 of a certificate's DER, lower-case hex. */
-export function fingerprintOf(certificate: X509Certificate): string {
-  return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
-}
-
 /**
  * The narrowest scope that covers every identifier. Throws `no-authority`, or `not-permitted`
  * with the command that permits what is missing.

@@ -10,6 +10,8 @@ import { withLock } from './storage/lock.ts'
 import { makePrivateDirectory, readPrivateText, readText } from './storage/files.ts'
 import { parseIdentifier, type Identifier } from './x509/identifier.ts'
 import type { KeyType } from './x509/keys.ts'
+import { fingerprintOf, validityOf } from './x509/parsed-certificate.ts'
+import { renewalTime } from './x509/profiles.ts'
 
 export interface CertificateForOptions {
   /** Default `p256`. */
@@ -112,10 +114,9 @@ async function readKept(
 }
 
 /** Two thirds of the lifetime have passed, or it has not begun. */
-function isDue({ validFrom, validTo }: X509Certificate, now: Date): boolean {
-  const begin = Date.parse(validFrom)
-  const end = Date.parse(validTo)
-  return now.getTime() < begin || now.getTime() >= begin + ((end - begin) * 2) / 3
+function isDue(leaf: X509Certificate, now: Date): boolean {
+  const validity = validityOf(leaf)
+  return now < validity.notBefore || now.getTime() >= renewalTime(validity)
 }
 
 function describe(
@@ -133,10 +134,9 @@ function describe(
     caPath: scope.rootPath,
     certPath,
     keyPath,
-    notBefore: new Date(leaf.validFrom),
-    notAfter: new Date(leaf.validTo),
+    ...validityOf(leaf),
     serialNumber: leaf.serialNumber.toLowerCase(),
-    fingerprint: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
+    fingerprint: fingerprintOf(leaf),
   }
 }
 

@@ -6,6 +6,7 @@ import { RootlingError } from './errors.ts'
 import type { ExtraFile, Purpose } from './storage/certificate-store.ts'
 import { hasCode, readText, shellWord, unwritable } from './storage/files.ts'
 import type { Identifier } from './x509/identifier.ts'
+import { isIssuedBy } from './x509/parsed-certificate.ts'
 
 export interface OutputPaths {
   /** Default: the current directory; created when absent. */
@@ -114,17 +115,9 @@ function ownCertificate(pem: string, path: string, scopes: readonly Scope[]): X5
     throw notOurs(path, 'is not a certificate')
   }
   const selfSigned = certificate.subject.includes('Rootling self-signed certificate')
-  if (!selfSigned && !isIssuedBy(scopes, certificate))
-    throw notOurs(path, 'is a certificate of another CA')
+  const ours = scopes.some(({ intermediate }) => isIssuedBy(certificate, intermediate))
+  if (!selfSigned && !ours) throw notOurs(path, 'is a certificate of another CA')
   return certificate
-}
-
-/** Whether one of the scopes signed it. */
-function isIssuedBy(scopes: readonly Scope[], certificate: X509Certificate): boolean {
-  return scopes.some(
-    ({ intermediate }) =>
-      certificate.checkIssued(intermediate) && certificate.verify(intermediate.publicKey),
-  )
 }
 
 function matches(certificate: X509Certificate, pem: string): boolean {

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fingerprintOf, openScope, openSigner, type Scope } from './authority.ts'
+import { openScope, openSigner, type Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
 import { selfSignedScope } from './leaf.ts'
 import type { StateDirectory } from './paths.ts'
@@ -19,6 +19,7 @@ import {
 import { readText, shellWord, writeFileAtomic } from './storage/files.ts'
 import { signCrl, type RevokedCertificate } from './x509/crl.ts'
 import { certificatesIn } from './x509/inspect.ts'
+import { fingerprintOf } from './x509/parsed-certificate.ts'
 import { day } from './x509/profiles.ts'
 
 /** A serial number as `serialNumberIn` gives it, or the contents of a certificate file. */

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { rootCertificates } from 'node:tls'
-import { fingerprintOf, readScopes, type Scope } from './authority.ts'
+import { readScopes, type Scope } from './authority.ts'
 import { presentedBy } from './client/presented.ts'
 import { RootlingError } from './errors.ts'
 import type { StateDirectory } from './paths.ts'
@@ -14,12 +14,8 @@ import {
   type Revocation,
 } from './storage/certificate-store.ts'
 import { readText } from './storage/files.ts'
-import {
-  certificatesIn,
-  inspectCertificate,
-  isIssuedBy,
-  type CertificateFacts,
-} from './x509/inspect.ts'
+import { certificatesIn, inspectCertificate, type CertificateFacts } from './x509/inspect.ts'
+import { fingerprintOf, isIssuedBy } from './x509/parsed-certificate.ts'
 
 /** What to look at; `contents` are a file's, PEM or DER. */
 export type ShowTarget =

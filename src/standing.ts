@@ -1,5 +1,6 @@
 import type { CertificateRecord, Inventory } from './storage/certificate-store.ts'
 import { exists } from './storage/files.ts'
+import { renewalTime } from './x509/profiles.ts'
 
 /** How a certificate on record stands; derived, never stored. */
 export type Standing = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
@@ -11,10 +12,14 @@ export function currentCertificates(record: readonly CertificateRecord[]): Certi
   return record.filter((entry) => entry.certPath === null || newest.get(entry.certPath) === entry)
 }
 
-/** Two thirds of the lifetime have passed. */
-export function isDue({ notBefore, notAfter }: CertificateRecord, now: Date): boolean {
-  const begin = Date.parse(notBefore)
-  return now.getTime() >= begin + ((Date.parse(notAfter) - begin) * 2) / 3
+/** Whether it is to be renewed. */
+export function isDue(record: CertificateRecord, now: Date): boolean {
+  return now.getTime() >= dueTime(record)
+}
+
+/** When it is to be renewed, in milliseconds. */
+export function dueTime({ notBefore, notAfter }: CertificateRecord): number {
+  return renewalTime({ notBefore: new Date(notBefore), notAfter: new Date(notAfter) })
 }
 
 /** Every certificate with its standing, the newest first. */

@@ -1,3 +1,4 @@
+import { renewalTime } from '../x509/profiles.ts'
 import type { Answer, Context } from './context.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import type { Account, AcmeIdentifier, StoredCertificate } from './resources.ts'
@@ -45,7 +46,7 @@ export async function renewalInfo(
   const atOnce = revoked || !issuers.has(issuerKeyIdentifier)
   const start = atOnce
     ? Math.min(now().getTime() - 60_000, notAfter)
-    : notBefore + (lifetime * 2) / 3
+    : renewalTime({ notBefore: new Date(notBefore), notAfter: new Date(notAfter) })
   const end = atOnce ? start + 30_000 : start + lifetime / 12
   return {
     status: 200,

@@ -1,6 +1,7 @@
-import { fingerprintOf, type Scope } from '../authority.ts'
+import type { Scope } from '../authority.ts'
 import type { CertificateRecord } from '../storage/certificate-store.ts'
 import type { Identifier } from '../x509/identifier.ts'
+import { fingerprintOf } from '../x509/parsed-certificate.ts'
 
 /** A recorded certificate in `--json`: the shape is documented in docs/json.md. */
 export function describeRecord(record: CertificateRecord): Record<string, unknown> {

@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { connect, type TLSSocket } from 'node:tls'
+import { altNameParts, fingerprintOf } from '../x509/parsed-certificate.ts'
 import { resolveLocally, type Target } from './target.ts'
 
 /** What was agreed on, and the server's certificate. */
@@ -33,16 +34,15 @@ export function describePeer(socket: TLSSocket): TlsFacts {
     issuer: (certificate?.issuer ?? '').split('\n').join(', '),
     notBefore: new Date(certificate?.validFrom ?? Number.NaN),
     notAfter: new Date(certificate?.validTo ?? Number.NaN),
-    fingerprint: (certificate?.fingerprint256 ?? '').replaceAll(':', '').toLowerCase(),
+    fingerprint: certificate === undefined ? '' : fingerprintOf(certificate),
     authorized: socket.authorized,
   }
 }
 
 /** The names and addresses of a certificate, without their type. */
 export function altNames(certificate: X509Certificate | undefined): string[] {
-  // A name with a comma is in quotes, as JSON (Node since 16.13.2).
-  const parts = certificate?.subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
-  return parts.map((part) => part.trim().replace(/^(?:DNS|IP Address):/, ''))
+  const parts = certificate === undefined ? [] : altNameParts(certificate)
+  return parts.map((part) => part.replace(/^(?:DNS|IP Address):/, ''))
 }
 
 /**
@@ -72,7 +72,7 @@ export function lookAtPeer(
 }
 
 /** Follows the issuers among the certificates that came; a self-signed one is its own issuer. */
-function sentChain(socket: TLSSocket): X509Certificate[] {
+export function sentChain(socket: TLSSocket): X509Certificate[] {
   const chain: X509Certificate[] = []
   let next = socket.getPeerX509Certificate()
   while (next !== undefined && next.fingerprint256 !== chain.at(-1)?.fingerprint256) {

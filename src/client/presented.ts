@@ -1,7 +1,8 @@
 import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { connect, type TLSSocket } from 'node:tls'
+import { connect } from 'node:tls'
 import { RootlingError } from '../errors.ts'
+import { sentChain } from './peer.ts'
 import { resolveLocally } from './target.ts'
 
 const timeoutMilliseconds = 10_000
@@ -22,7 +23,7 @@ export function presentedBy(host: string, port: number): Promise<X509Certificate
       ciphers: 'DEFAULT:@SECLEVEL=0',
     })
     const finish = (error: Error | null): void => {
-      const chain = chainOf(socket)
+      const chain = sentChain(socket)
       socket.destroy()
       // A server that wants a client's certificate may hang up after it has shown its own.
       if (chain.length > 0) resolve(chain)
@@ -33,16 +34,6 @@ export function presentedBy(host: string, port: number): Promise<X509Certificate
     socket.once('close', () => finish(null))
     socket.once('secureConnect', () => finish(null))
   })
-}
-
-function chainOf(socket: TLSSocket): X509Certificate[] {
-  const chain: X509Certificate[] = []
-  let next = socket.getPeerX509Certificate()
-  while (next !== undefined && next.fingerprint256 !== chain.at(-1)?.fingerprint256) {
-    chain.push(next)
-    next = next.issuerCertificate
-  }
-  return chain
 }
 
 function failure(host: string, port: number, cause: Error | null): RootlingError {

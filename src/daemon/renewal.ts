@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { runRenewHooks } from '../on-renew.ts'
 import type { StateDirectory } from '../paths.ts'
 import { renew, type Renewal } from '../renew.ts'
-import { currentCertificates } from '../standing.ts'
+import { currentCertificates, dueTime } from '../standing.ts'
 import { readRecord, recordPath, type CertificateRecord } from '../storage/certificate-store.ts'
 import { readText, writeFileAtomic } from '../storage/files.ts'
 
@@ -141,11 +141,9 @@ function nextOf(
 ): string | null {
   const times = tracked
     .filter(({ certPath }) => certPath !== null)
-    .map(({ serialNumber, notBefore, notAfter }) => {
-      const retry = failures.get(serialNumber)?.nextAttempt
-      if (retry !== undefined) return Date.parse(retry)
-      const begin = Date.parse(notBefore)
-      return begin + ((Date.parse(notAfter) - begin) * 2) / 3
+    .map((record) => {
+      const retry = failures.get(record.serialNumber)?.nextAttempt
+      return retry === undefined ? dueTime(record) : Date.parse(retry)
     })
   return times.length === 0 ? null : new Date(Math.min(...times)).toISOString()
 }

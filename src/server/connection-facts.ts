@@ -1,7 +1,8 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { GROUPS, type Request } from './https.ts'
-import { oneLine, validityOf } from './key-pair.ts'
+import { altNameParts, fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
+import { oneLine } from './key-pair.ts'
 
 /** How one request's connection was secured: what the demo page shows and its JSON holds. */
 export interface ConnectionFacts {
@@ -58,17 +59,14 @@ function certificateFacts(certificate: X509Certificate | undefined): Certificate
   const { notBefore, notAfter } = validityOf(certificate)
   return {
     subject: oneLine(certificate.subject ?? ''),
-    subjectAltName: splitAltNames(certificate.subjectAltName),
+    subjectAltName: altNameParts(certificate).map(bareName),
     issuer: oneLine(certificate.issuer ?? ''),
     serialNumber: certificate.serialNumber.toLowerCase(),
     notBefore: notBefore.toISOString(),
     notAfter: notAfter.toISOString(),
-    fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    fingerprint: fingerprintOf(certificate),
   }
 }
 
-/** `DNS:a.test, IP Address:127.0.0.1` → `['a.test', '127.0.0.1']`; a quoted name is JSON (Node since 16.13.2). */
-function splitAltNames(subjectAltName: string | undefined): string[] {
-  const parts = subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
-  return parts.map((part) => part.trim().replace(/^(?:DNS|IP Address|email|URI):/, ''))
-}
+/** `DNS:a.test` → `a.test`. */
+const bareName = (part: string): string => part.replace(/^(?:DNS|IP Address|email|URI):/, '')

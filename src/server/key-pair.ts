@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { RootlingError } from '../errors.ts'
+import { isIssuedBy, validityOf } from '../x509/parsed-certificate.ts'
 
 /** What a server presents: PEM chain (leaf first), PEM key, and the chain parsed. */
 export interface KeyPair {
@@ -54,11 +55,6 @@ export function loadKeyPair(
   checkUsable(cert, pem, certificateFile)
   const warnings = warningsOf(chain, origin.roots, certificateFile)
   return { cert, key: pem, leaf, chain, warnings }
-}
-
-/** The bounds of a certificate's validity as dates. */
-export function validityOf(certificate: X509Certificate): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(certificate.validFrom), notAfter: new Date(certificate.validTo) }
 }
 
 /** `2031-01-31 12:00 UTC`, for sentences. */
@@ -191,10 +187,6 @@ function warningsOf(
     })
   }
   return warnings
-}
-
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 }
 
 function issuedByAny(certificate: X509Certificate, roots: readonly string[]): boolean {

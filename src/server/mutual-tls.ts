@@ -5,7 +5,8 @@ import type { Server, TLSSocket, TlsOptions } from 'node:tls'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import { readInventory, type Revocation } from '../storage/certificate-store.ts'
-import { formatDate, oneLine, validityOf } from './key-pair.ts'
+import { validityOf } from '../x509/parsed-certificate.ts'
+import { formatDate, oneLine } from './key-pair.ts'
 import { createAlertSender, type Alert, type AlertSender } from './tls-alert.ts'
 
 /** Why a client is not let in: the sentence for the log, the alert for the client. */

@@ -1,4 +1,6 @@
-import { validityOf, type KeyPair } from './key-pair.ts'
+import { validityOf } from '../x509/parsed-certificate.ts'
+import { renewalTime } from '../x509/profiles.ts'
+import type { KeyPair } from './key-pair.ts'
 
 export interface RenewingPairOptions {
   /** Makes a new certificate and key. */
@@ -77,7 +79,5 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
 
 /** Whether two thirds of a certificate's lifetime have passed. */
 function isDueForRenewal(pair: Pick<KeyPair, 'leaf'>, now: Date): boolean {
-  const { notBefore, notAfter } = validityOf(pair.leaf)
-  const lifetime = notAfter.getTime() - notBefore.getTime()
-  return now.getTime() >= notBefore.getTime() + (lifetime * 2) / 3
+  return now.getTime() >= renewalTime(validityOf(pair.leaf))
 }

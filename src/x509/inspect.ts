@@ -19,6 +19,7 @@ import {
   type Constraints,
 } from './foreign-extensions.ts'
 import { attributes, nameText, readName, text, type Name } from './foreign-names.ts'
+import { isSignedBy } from './parsed-certificate.ts'
 import { pemBlocks } from './pem.ts'
 
 /** Anybody's certificate, understood. Texts hold no control characters. */
@@ -137,20 +138,6 @@ function open(der: Buffer): X509Certificate {
       hint: 'openssl x509 -in FILE -noout -text',
       cause,
     })
-  }
-}
-
-/** Whether names and signature say so. */
-export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && isSignedBy(certificate, issuer)
-}
-
-/** Without `checkIssued`, which denies that a leaf without keyCertSign can have signed itself. */
-function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  try {
-    return certificate.verify(issuer.publicKey)
-  } catch {
-    return false
   }
 }
 

@@ -41,6 +41,12 @@ export function leafValidity(now: Date, days: number, issuerNotAfter: Date): Val
   return { notBefore, notAfter: new Date(Math.min(end, issuerNotAfter.getTime())) }
 }
 
+/** Two thirds of the lifetime have passed: when a certificate is to be renewed; milliseconds. */
+export function renewalTime({ notBefore, notAfter }: Validity): number {
+  const begin = notBefore.getTime()
+  return begin + ((notAfter.getTime() - begin) * 2) / 3
+}
+
 function wholeSeconds(milliseconds: number): Date {
   return new Date(Math.floor(milliseconds / 1000) * 1000)
 }

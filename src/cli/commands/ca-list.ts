@@ -1,5 +1,6 @@
-import { fingerprintOf, readScopes } from '../../authority.ts'
+import { readScopes } from '../../authority.ts'
 import { trustStatus, type StoreOutcome } from '../../trust.ts'
+import { fingerprintOf } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'

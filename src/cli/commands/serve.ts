@@ -11,6 +11,7 @@ import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
 import type { ClientGate } from '../../server/mutual-tls.ts'
 import { renewingPair, type RenewingPair } from '../../server/renewing.ts'
 import { formatLogLine } from '../../server/request-log.ts'
+import { altNameParts } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readCertificates, readInput } from '../read-input.ts'
@@ -171,8 +172,7 @@ async function checkDirectory(
 }
 
 function namesOf({ leaf }: KeyPair): string[] {
-  const names = (leaf.subjectAltName ?? '').split(', ')
-  return names.flatMap((name) => /^(?:DNS|IP Address):(.*)$/.exec(name)?.[1] ?? [])
+  return altNameParts(leaf).flatMap((name) => /^(?:DNS|IP Address):(.*)$/.exec(name)?.[1] ?? [])
 }
 
 function urlOf(name: string, port: number): string {

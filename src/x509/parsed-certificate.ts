@@ -1,0 +1,35 @@
+import type { X509Certificate } from 'node:crypto'
+import type { Validity } from './profiles.ts'
+
+/*
+ * What node:crypto tells of a certificate, in the forms that the rest of the code wants.
+ */
+
+/** SHA-256 of the DER, lower-case hex. */
+export function fingerprintOf(certificate: X509Certificate): string {
+  return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
+}
+
+export function validityOf(certificate: X509Certificate): Validity {
+  return { notBefore: new Date(certificate.validFrom), notAfter: new Date(certificate.validTo) }
+}
+
+/** `['DNS:a.test', 'IP Address:127.0.0.1']`: a name with a comma is in quotes, as JSON. */
+export function altNameParts({ subjectAltName }: X509Certificate): string[] {
+  const parts = subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
+  return parts.map((part) => part.trim())
+}
+
+/** Whether names and signature say so. */
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && isSignedBy(certificate, issuer)
+}
+
+/** Without `checkIssued`, which denies that a leaf without keyCertSign can have signed itself. */
+export function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  try {
+    return certificate.verify(issuer.publicKey)
+  } catch {
+    return false
+  }
+}
