@@ -72,7 +72,7 @@ export async function adoptRoot(
         created: now.toISOString(),
         permitted: [],
         constraints: nameConstraintsOf(parts),
-        issuerName: parts.subject.toString('base64'),
+        issuerName: parts.subject.der.toString('base64'),
         issuerKeyIdentifier: (subjectKeyIdentifierOf(parts) ?? keyIdentifier(spki)).toString('hex'),
       },
       root: pem,

@@ -1,11 +1,10 @@
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runRenewHooks } from '../on-renew.ts'
 import type { StateDirectory } from '../paths.ts'
 import { renew, type Renewal } from '../renew.ts'
 import { currentCertificates, dueTime } from '../standing.ts'
 import { readRecord, recordPath, type CertificateRecord } from '../storage/certificate-store.ts'
-import { readText, writeFileAtomic } from '../storage/files.ts'
+import { readText, stampOf, writeFileAtomic } from '../storage/files.ts'
 
 /** A certificate that could not be renewed. */
 export interface RenewalFailure {
@@ -70,12 +69,12 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
   }
 
   async function renewDue(): Promise<void> {
-    const version = await versionOf(recordPath(state))
+    const version = await stampOf(recordPath(state))
     const waiting = nextDue === null || Date.parse(nextDue) > now().getTime()
     if (version === seen && waiting) return
     const renewals = await renew(state, { which: 'due' }, { only: mayTry }, now())
     await settle(renewals)
-    seen = await versionOf(recordPath(state))
+    seen = await stampOf(recordPath(state))
     nextDue = nextOf(currentCertificates(await readRecord(state)), failures)
   }
 
@@ -127,12 +126,6 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
       clearInterval(timer)
     },
   }
-}
-
-/** Changes whenever the record does; an empty text: there is none. */
-async function versionOf(path: string): Promise<string> {
-  const info = await stat(path).catch(() => null)
-  return info === null ? '' : `${info.mtimeMs} ${info.size} ${info.ino}`
 }
 
 function nextOf(

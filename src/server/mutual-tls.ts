@@ -1,10 +1,9 @@
 import { constants, type X509Certificate } from 'node:crypto'
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Server, TLSSocket, TlsOptions } from 'node:tls'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
-import { readInventory, type Revocation } from '../storage/certificate-store.ts'
+import { readInventory, recordPath, type Revocation } from '../storage/certificate-store.ts'
+import { stampOf } from '../storage/files.ts'
 import { validityOf } from '../x509/parsed-certificate.ts'
 import { formatDate, oneLine } from './key-pair.ts'
 import { createAlertSender, type Alert, type AlertSender } from './tls-alert.ts'
@@ -190,7 +189,7 @@ function printable(text: string): string {
 export function recordedRevocations(state: StateDirectory): RevocationLookup {
   let known: { stamp: string; revocations: Promise<ReadonlyMap<string, Revocation>> } | null = null
   return async (serialNumber) => {
-    const stamp = await stampOf(join(state.path, 'certificates.jsonl'))
+    const stamp = await stampOf(recordPath(state))
     if (known?.stamp !== stamp) known = { stamp, revocations: readRevocations(state) }
     return (await known.revocations).get(bare(serialNumber)) ?? null
   }
@@ -199,17 +198,6 @@ export function recordedRevocations(state: StateDirectory): RevocationLookup {
 async function readRevocations(state: StateDirectory): Promise<ReadonlyMap<string, Revocation>> {
   const { revocations } = await readInventory(state)
   return new Map([...revocations].map(([serial, revocation]) => [bare(serial), revocation]))
-}
-
-/** The record only grows, so its size alone would do, were it not for a restored backup. */
-async function stampOf(path: string): Promise<string> {
-  try {
-    const { ino, size, mtimeNs } = await stat(path, { bigint: true })
-    return `${ino} ${size} ${mtimeNs}`
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'absent'
-    throw error
-  }
 }
 
 /** OpenSSL writes a serial number in capitals and without leading zeros. */

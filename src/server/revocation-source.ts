@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openSigner, readScopes, type Scope } from '../authority.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import { makeCrl } from '../revocation.ts'
-import { readInventory, type Inventory } from '../storage/certificate-store.ts'
+import { readInventory, recordPath, type Inventory } from '../storage/certificate-store.ts'
+import { stampOf } from '../storage/files.ts'
 import type { Signer } from '../x509/certificate.ts'
 import {
   isIssuedBy,
@@ -50,7 +50,7 @@ export function createRevocationSource(state: StateDirectory, now: () => Date): 
   let latest: Snapshot | null = null
   const current = async (): Promise<Snapshot> => {
     // Looked at before it is read: a change in between is seen by the next request.
-    const stamp = await stampOf(state)
+    const stamp = await stateStamp(state)
     if (latest?.stamp !== stamp) latest = await read(state, stamp, now())
     return latest
   }
@@ -121,11 +121,8 @@ async function read(state: StateDirectory, stamp: string, now: Date): Promise<Sn
   return { stamp, authorities, inventory, issued, crls: new Map() }
 }
 
-/** The record's size and time, and the scopes' directory's, which changes with every scope. */
-async function stampOf(state: StateDirectory): Promise<string> {
-  const stamps = ['certificates.jsonl', 'scopes'].map(async (name) => {
-    const info = await stat(join(state.path, name), { bigint: true }).catch(() => null)
-    return info === null ? 'absent' : `${info.ino} ${info.size} ${info.mtimeNs}`
-  })
+/** Of the record, and of the scopes' directory, which changes with every scope. */
+async function stateStamp(state: StateDirectory): Promise<string> {
+  const stamps = [recordPath(state), join(state.path, 'scopes')].map(stampOf)
   return (await Promise.all(stamps)).join(', ')
 }

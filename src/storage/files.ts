@@ -239,6 +239,20 @@ export async function exists(path: string): Promise<boolean> {
   )
 }
 
+/**
+ * Changes whenever a file or the list of a directory does, a backup put in its place included;
+ * `absent`: there is none. Throws what `stat` throws.
+ */
+export async function stampOf(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeNs } = await stat(path, { bigint: true })
+    return `${ino} ${size} ${mtimeNs}`
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return 'absent'
+    throw error
+  }
+}
+
 const reasons: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
   ENOSPC: ['the disk is full', 'Free some space and run the command again'],
   EDQUOT: ['your disk quota is used up', 'Free some space and run the command again'],

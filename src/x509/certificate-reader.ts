@@ -5,15 +5,19 @@ import {
   expectSequence,
   isContext,
   readDer,
+  unexpected,
   type DerValue,
 } from './asn1-reader.ts'
-import { ipText } from './ip.ts'
+import { readConstraints } from './foreign-extensions.ts'
 import type { NameConstraints } from './name-constraints.ts'
 
-/** What node:crypto's X509Certificate does not tell. */
+/** What node:crypto's X509Certificate does not tell; the values are as they stand. */
 export interface CertificateParts {
-  /** The subject's DER, as it stands. */
-  readonly subject: Buffer
+  readonly issuer: DerValue | undefined
+  readonly validity: DerValue | undefined
+  readonly subject: DerValue
+  /** The AlgorithmIdentifier beside the signature. */
+  readonly signatureAlgorithm: DerValue | undefined
   /** By dotted object identifier: the DER inside the octet string. */
   readonly extensions: ReadonlyMap<string, { readonly critical: boolean; readonly value: Buffer }>
 }
@@ -22,15 +26,16 @@ const what = 'The certificate'
 
 /** Takes a certificate apart (RFC 5280 §4.1). Throws `bad-der`. */
 export function readCertificateParts(der: Buffer): CertificateParts {
-  const [tbs] = expectSequence(readDer(der, what), what)
+  const [tbs, signatureAlgorithm] = expectSequence(readDer(der, what), what)
   const fields = expectSequence(tbs, what)
   // The version stands first, as [0], in all but version 1.
-  const first = isContext(fields[0], 0) ? 1 : 0
-  const subject = fields[first + 4]
+  const [issuer, validity, subject] = fields.slice(isContext(fields[0], 0) ? 3 : 2)
+  if (subject === undefined) throw unexpected(what, 'a sequence')
   expectSequence(subject, what)
   const tagged = fields.find((field) => isContext(field, 3))
   const list = tagged === undefined ? [] : expectSequence(expectExplicit(tagged, 3, what), what)
-  return { subject: subject?.der ?? Buffer.alloc(0), extensions: new Map(list.map(readExtension)) }
+  const extensions = new Map(list.map(readExtension))
+  return { issuer, validity, subject, signatureAlgorithm, extensions }
 }
 
 function readExtension(value: DerValue): [string, { critical: boolean; value: Buffer }] {
@@ -39,32 +44,27 @@ function readExtension(value: DerValue): [string, { critical: boolean; value: Bu
   return [expectOid(members[0], what), { critical, value: expectOctets(members.at(-1), what) }]
 }
 
+/** What an extension holds; `null`: the certificate does not have it. */
+export function extensionOf({ extensions }: CertificateParts, oid: string): DerValue | null {
+  const found = extensions.get(oid)
+  return found === undefined ? null : readDer(found.value, what)
+}
+
 /** The subjectKeyIdentifier; `null`: the certificate has none. */
-export function subjectKeyIdentifierOf({ extensions }: CertificateParts): Buffer | null {
-  const extension = extensions.get('2.5.29.14')
-  return extension === undefined ? null : expectOctets(readDer(extension.value, what), what)
+export function subjectKeyIdentifierOf(parts: CertificateParts): Buffer | null {
+  const value = extensionOf(parts, '2.5.29.14')
+  return value === null ? null : expectOctets(value, what)
 }
 
 /**
  * The permitted names and ranges; `null`: the certificate may sign any name. Mailboxes and URIs
  * are left out, and so are exclusions: what is excluded can only make it narrower.
  */
-export function nameConstraintsOf({ extensions }: CertificateParts): NameConstraints | null {
-  const extension = extensions.get('2.5.29.30')
-  if (extension === undefined) return null
-  const trees = expectSequence(readDer(extension.value, what), what)
-  const permitted = trees.find((tree) => isContext(tree, 0))?.children ?? []
-  const bases = permitted.map((tree) => expectSequence(tree, what)[0])
-  const dns = bases
-    .filter((base) => isContext(base, 2))
-    .map((base) => base.contents.toString('latin1'))
-  const ip = bases.filter((base) => isContext(base, 7)).map((base) => rangeText(base.contents))
-  return { dns, ip }
-}
-
-function rangeText(octets: Buffer): string {
-  const half = octets.length / 2
-  const bits = [...octets.subarray(half)].map((byte) => byte.toString(2).padStart(8, '0')).join('')
-  const prefix = bits.indexOf('0') < 0 ? bits.length : bits.indexOf('0')
-  return `${ipText(octets.subarray(0, half))}/${prefix}`
+export function nameConstraintsOf(parts: CertificateParts): NameConstraints | null {
+  const value = extensionOf(parts, '2.5.29.30')
+  if (value === null) return null
+  const { permitted } = readConstraints(value)
+  const ofType = (wanted: string): string[] =>
+    permitted.flatMap(({ type, value: name }) => (type === wanted ? [name] : []))
+  return { dns: ofType('dns'), ip: ofType('ip') }
 }

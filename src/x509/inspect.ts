@@ -1,14 +1,7 @@
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
-import {
-  expectOid,
-  expectSequence,
-  isContext,
-  readDer,
-  unexpected,
-  type DerValue,
-} from './asn1-reader.ts'
-import { readCertificateParts, type CertificateParts } from './certificate-reader.ts'
+import { expectOid, expectSequence, unexpected, type DerValue } from './asn1-reader.ts'
+import { extensionOf, readCertificateParts } from './certificate-reader.ts'
 import {
   readAccess,
   readBasicConstraints,
@@ -91,39 +84,34 @@ export function certificatesIn(contents: Buffer, name: string): Buffer[] {
 /** Takes a certificate apart. Throws `bad-certificate` or `bad-der` for what is none. */
 export function inspectCertificate(der: Buffer): CertificateFacts {
   const certificate = open(der)
-  const [tbs, algorithm] = expectSequence(readDer(der, what), what)
-  const fields = expectSequence(tbs, what)
-  const first = isContext(fields[0], 0) ? 1 : 0
   const parts = readCertificateParts(der)
-  const { notBefore, notAfter } = readValidity(fields[first + 3])
-  const algorithmOid = expectOid(expectSequence(algorithm, what)[0], what)
-  const altNames = extension(parts, '2.5.29.17')
-  const basic = extension(parts, '2.5.29.19')
-  const constraints = extension(parts, '2.5.29.30')
+  const { subject, issuer, signatureAlgorithm } = parts
+  const { notBefore, notAfter } = readValidity(parts.validity)
+  const algorithmOid = expectOid(expectSequence(signatureAlgorithm, what)[0], what)
+  const altNames = extensionOf(parts, '2.5.29.17')
+  const basic = extensionOf(parts, '2.5.29.19')
+  const constraints = extensionOf(parts, '2.5.29.30')
   const serial = certificate.serialNumber.toLowerCase()
   return {
     der,
     fingerprint: createHash('sha256').update(der).digest('hex'),
     serialNumber: serial.length % 2 === 0 ? serial : `0${serial}`,
-    subject: nameText(fields[first + 4]),
-    issuer: nameText(fields[first + 2]),
-    commonNames: attributes(fields[first + 4]).flatMap(([type, value]) =>
-      type === 'CN' ? [value] : [],
-    ),
+    subject: nameText(subject),
+    issuer: nameText(issuer),
+    commonNames: attributes(subject).flatMap(([type, value]) => (type === 'CN' ? [value] : [])),
     notBefore,
     notAfter,
     key: keyFacts(certificate),
     signatureAlgorithm: signatureNames[algorithmOid] ?? algorithmOid,
-    selfSigned:
-      sameDer(fields[first + 2], fields[first + 4]) && isSignedBy(certificate, certificate),
+    selfSigned: issuer?.der.equals(subject.der) === true && isSignedBy(certificate, certificate),
     names: altNames === null ? null : expectSequence(altNames, what).map(readName),
     ...readBasicConstraints(basic),
-    keyUsage: readKeyUsage(extension(parts, '2.5.29.15')),
-    extKeyUsage: readExtKeyUsage(extension(parts, '2.5.29.37')),
+    keyUsage: readKeyUsage(extensionOf(parts, '2.5.29.15')),
+    extKeyUsage: readExtKeyUsage(extensionOf(parts, '2.5.29.37')),
     hasAuthorityKeyIdentifier: parts.extensions.has('2.5.29.35'),
     nameConstraints: constraints === null ? null : readConstraints(constraints),
-    ocspUrls: readAccess(extension(parts, '1.3.6.1.5.5.7.1.1')),
-    crlUrls: readPoints(extension(parts, '2.5.29.31')),
+    ocspUrls: readAccess(extensionOf(parts, '1.3.6.1.5.5.7.1.1')),
+    crlUrls: readPoints(extensionOf(parts, '2.5.29.31')),
     unknownCritical: [...parts.extensions].flatMap(([oid, { critical }]) =>
       critical && !knownExtensions.has(oid) ? [oid] : [],
     ),
@@ -139,14 +127,6 @@ function open(der: Buffer): X509Certificate {
       cause,
     })
   }
-}
-
-const sameDer = (a: DerValue | undefined, b: DerValue | undefined): boolean =>
-  a !== undefined && b !== undefined && a.der.equals(b.der)
-
-function extension({ extensions }: CertificateParts, oid: string): DerValue | null {
-  const found = extensions.get(oid)
-  return found === undefined ? null : readDer(found.value, what)
 }
 
 /** What this library or node:crypto understands: RFC 5280 §4.2. */
