@@ -14,6 +14,7 @@ import {
 import type { Signer } from './x509/certificate.ts'
 import { parseIdentifier, type Identifier } from './x509/identifier.ts'
 import { signatureAlgorithmOf } from './x509/keys.ts'
+import { day } from './x509/profiles.ts'
 import { localConstraints, permits, type NameConstraints } from './x509/name-constraints.ts'
 
 /** A root and its intermediate, with what they may sign. */
@@ -179,7 +180,7 @@ function parseKey(pem: string, path: string, name: string): KeyObject {
 /** A sentence for the person when a scope ends within 90 days; `null`: it does not. */
 export function expiryWarning({ name, intermediate, root }: Scope, now: Date): string | null {
   const end = Math.min(Date.parse(root.validTo), Date.parse(intermediate.validTo))
-  const days = Math.floor((end - now.getTime()) / 86_400_000)
+  const days = Math.floor((end - now.getTime()) / day)
   if (days >= 90) return null
   const when = days < 0 ? 'has ended' : `ends in ${days} days`
   return `The scope ${name} ${when}. To replace it without a gap: rootling ca rotate ${name}`

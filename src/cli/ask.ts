@@ -1,22 +1,17 @@
-import { createInterface } from 'node:readline/promises'
+import { createInterface, type Interface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { RootlingError } from '../errors.ts'
 
 /** Asks a yes-or-no question on the terminal; Enter means no. Throws `cancelled` on Ctrl-C. */
 export async function confirm(question: string): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const cancelled = new Promise<never>((_resolve, reject) => {
-    const stop = (): void =>
-      reject(new RootlingError('cancelled', 'Cancelled; nothing was changed.'))
-    terminal.once('SIGINT', stop).once('close', stop)
-  })
-  try {
-    const answer = await Promise.race([terminal.question(`${question} [y/N] `), cancelled])
-    return /^y(?:es)?$/i.test(answer.trim())
-  } finally {
-    cancelled.catch(() => undefined)
-    terminal.close()
-  }
+  const answer = await ask(terminal, `${question} [y/N] `)
+  return /^y(?:es)?$/i.test(answer.trim())
+}
+
+/** The same, for what must not go on without a yes. Throws `cancelled`. */
+export async function insist(question: string): Promise<void> {
+  if (!(await confirm(question))) throw cancelled()
 }
 
 /** Asks for a secret, which is not shown. Throws `cancelled` on Ctrl-C or an empty answer. */
@@ -24,18 +19,27 @@ export async function askSecret(prompt: string): Promise<string> {
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
   const terminal = createInterface({ input: process.stdin, output: silent, terminal: true })
   process.stderr.write(prompt)
-  const cancelled = new Promise<never>((_resolve, reject) => {
-    const stop = (): void =>
-      reject(new RootlingError('cancelled', 'Cancelled; nothing was changed.'))
-    terminal.once('SIGINT', stop).once('close', stop)
-  })
   try {
-    const secret = await Promise.race([terminal.question(''), cancelled])
+    const secret = await ask(terminal, '')
     if (secret !== '') return secret
     throw new RootlingError('cancelled', 'No passphrase was given; nothing was changed.')
   } finally {
-    cancelled.catch(() => undefined)
-    terminal.close()
     process.stderr.write('\n')
   }
 }
+
+async function ask(terminal: Interface, question: string): Promise<string> {
+  const stopped = new Promise<never>((_resolve, reject) => {
+    const stop = (): void => reject(cancelled())
+    terminal.once('SIGINT', stop).once('close', stop)
+  })
+  try {
+    return await Promise.race([terminal.question(question), stopped])
+  } finally {
+    stopped.catch(() => undefined)
+    terminal.close()
+  }
+}
+
+const cancelled = (): RootlingError =>
+  new RootlingError('cancelled', 'Cancelled; nothing was changed.')

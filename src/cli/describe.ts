@@ -1,6 +1,7 @@
 import type { Scope } from '../authority.ts'
 import type { CertificateRecord } from '../storage/certificate-store.ts'
 import type { Identifier } from '../x509/identifier.ts'
+import { day } from '../x509/profiles.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 
 /** A recorded certificate in `--json`: the shape is documented in docs/json.md. */
@@ -34,6 +35,11 @@ export function describeConstraints({ constraints, permitted }: Scope): string {
 
 export function describeIdentifiers(identifiers: readonly Identifier[]): string {
   return identifiers.map(({ value }) => value).join(', ')
+}
+
+/** Whole days from now; negative when it is over. */
+export function daysLeft(notAfter: Date, now: Date): number {
+  return Math.floor((notAfter.getTime() - now.getTime()) / day)
 }
 
 /** The day alone, UTC. */

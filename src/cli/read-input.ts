@@ -9,7 +9,12 @@ export async function readInput(path: string): Promise<string> {
   return (await readInputBytes(path)).toString('utf8')
 }
 
-/** The same, as it is. */
+/** The first line of a file that holds a password; empty when that is. */
+export async function readFirstLine(path: string): Promise<string> {
+  return (await readInput(path)).split(/\r?\n/)[0] ?? ''
+}
+
+/** The contents, as they are. */
 export async function readInputBytes(path: string): Promise<Buffer> {
   try {
     const info = await stat(path)

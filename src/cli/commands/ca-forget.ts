@@ -2,7 +2,7 @@ import { openScope, type Scope } from '../../authority.ts'
 import { RootlingError } from '../../errors.ts'
 import { forgetScope } from '../../scopes.ts'
 import { scopeNames } from '../../storage/authority-store.ts'
-import { confirm } from '../ask.ts'
+import { insist } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { nearest } from '../nearest.ts'
@@ -25,8 +25,7 @@ export async function caForget(
     })
   }
   const ask = interactive && args.yes !== true && args['dry-run'] !== true
-  if (ask && !(await confirm(`This will delete the scope ${name} and its key. Go on?`)))
-    throw new RootlingError('cancelled', 'Cancelled; nothing was changed.')
+  if (ask) await insist(`This will delete the scope ${name} and its key. Go on?`)
   const scope = await openIfSound(name, context)
   const found = await openStores(args, context, scope === null ? [] : [scope])
   const anchors = scope === null ? [] : [anchorOf(scope)]

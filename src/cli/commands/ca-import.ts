@@ -6,7 +6,7 @@ import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope } from '../describe.ts'
-import { readInput, readInputBytes } from '../read-input.ts'
+import { readFirstLine, readInput, readInputBytes } from '../read-input.ts'
 import type { caImportSpec } from '../table.ts'
 
 /** `rootling ca import`: an already trusted root goes on working, and signs directly. */
@@ -78,7 +78,7 @@ async function readPassphrase(
   { interactive }: Context,
 ): Promise<string> {
   const file = args['password-file']
-  if (file !== undefined) return (await readInput(resolve(cwd, file))).split(/\r?\n/)[0] ?? ''
+  if (file !== undefined) return readFirstLine(resolve(cwd, file))
   if (interactive) return askSecret('Passphrase of the key: ')
   throw new RootlingError(
     'usage',

@@ -9,6 +9,7 @@ import { RootlingError } from '../../errors.ts'
 import { scopeNames } from '../../storage/authority-store.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { parsePort } from '../listening.ts'
 import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../table.ts'
 
 type StartArguments = ArgumentsOf<typeof daemonStartSpec>
@@ -121,13 +122,8 @@ function refuseSudo({ state }: Context): void {
 
 async function settingsOf(args: StartArguments, { state }: Context): Promise<DaemonSettings> {
   const kept = await readSettings(state)
-  const port = (value: number | undefined, otherwise: number, name: string): number => {
-    if (value === undefined) return otherwise
-    if (value >= 0 && value <= 65_535) return value
-    throw new RootlingError('usage', `--${name} ${value} is not between 0 and 65535.`, {
-      hint: '0 turns it off',
-    })
-  }
+  const port = (value: number | undefined, otherwise: number, name: string): number =>
+    value === undefined ? otherwise : parsePort(value, '0 turns it off', name)
   return {
     acmePort: port(args['acme-port'], kept.acmePort, 'acme-port'),
     revocationPort: port(args['revocation-port'], kept.revocationPort, 'revocation-port'),

@@ -15,7 +15,7 @@ import type { StoreOutcome } from '../../trust.ts'
 import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { readInput, readInputBytes } from '../read-input.ts'
+import { readFirstLine, readInputBytes } from '../read-input.ts'
 import type { installClientSpec } from '../table.ts'
 import { changeExitCode, outcomeTable, printPlan } from '../trusting.ts'
 
@@ -85,8 +85,7 @@ async function readPassword(
   word: string,
   { cwd, interactive }: Context,
 ): Promise<string> {
-  if (args['password-file'] !== undefined)
-    return (await readInput(resolve(cwd, args['password-file']))).split(/\r?\n/)[0] ?? ''
+  if (args['password-file'] !== undefined) return readFirstLine(resolve(cwd, args['password-file']))
   if (interactive) return askSecret(`Password of ${word}: `)
   throw new RootlingError('usage', `${word} needs its password, and nobody can be asked.`, {
     hint: '--password-file FILE',

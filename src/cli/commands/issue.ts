@@ -7,7 +7,7 @@ import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
-import { readInput, readInputBytes } from '../read-input.ts'
+import { readFirstLine, readInputBytes } from '../read-input.ts'
 import type { issueSpec } from '../table.ts'
 
 type Arguments = ArgumentsOf<typeof issueSpec>
@@ -125,7 +125,7 @@ async function readPassword(
 ): Promise<string | undefined> {
   if (!wantsPkcs12(args) && args['encrypt-key'] !== true) return undefined
   if (args['password-file'] !== undefined) {
-    const [line = ''] = (await readInput(resolve(cwd, args['password-file']))).split(/\r?\n/)
+    const line = await readFirstLine(resolve(cwd, args['password-file']))
     if (line !== '') return line
     throw new RootlingError('usage', `${args['password-file']} is empty.`, {
       hint: 'Its first line is the password',

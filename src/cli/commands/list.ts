@@ -1,12 +1,10 @@
 import { standings, type Standing } from '../../standing.ts'
-import { readInventory, type CertificateRecord } from '../../storage/certificate-store.ts'
+import { readInventory } from '../../storage/certificate-store.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
+import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
 import { table } from '../output.ts'
 import type { listSpec } from '../table.ts'
-
-const day = 86_400_000
 
 /** `rootling list`: what was issued, the newest first. */
 export async function list(
@@ -19,7 +17,7 @@ export async function list(
   const certificates = shown.map(({ record, standing }) => ({
     ...describeRecord(record),
     standing,
-    daysLeft: daysLeft(record, at),
+    daysLeft: daysLeft(new Date(record.notAfter), at),
   }))
   if (shown.length === 0) {
     output.result('', { certificates })
@@ -33,7 +31,9 @@ export async function list(
   const lines = shown.map(({ record, standing }) => [
     describeIdentifiers(record.identifiers),
     shortDate(record.notAfter),
-    standing === 'current' ? `${daysLeft(record, at)} days left` : words[standing],
+    standing === 'current'
+      ? `${daysLeft(new Date(record.notAfter), at)} days left`
+      : words[standing],
     record.purpose,
     record.keyType,
     record.certPath ?? '(printed)',
@@ -60,8 +60,4 @@ function isAskedFor(standing: Standing, args: ArgumentsOf<typeof listSpec>): boo
       (args.due === true && standing === 'due') || (args.expired === true && standing === 'expired')
     )
   return standing !== 'replaced' && standing !== 'expired'
-}
-
-function daysLeft({ notAfter }: CertificateRecord, now: Date): number {
-  return Math.floor((Date.parse(notAfter) - now.getTime()) / day)
 }

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
@@ -14,6 +13,7 @@ import { formatLogLine } from '../../server/request-log.ts'
 import { altNameParts } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
 import { readCertificates, readInput } from '../read-input.ts'
 import type { serveSpec } from '../table.ts'
 
@@ -23,8 +23,11 @@ export async function serve(
   context: Context,
 ): Promise<ExitCode> {
   const { output, now } = context
-  const host = checkHost(args.host ?? '127.0.0.1')
-  const port = checkPort(args.port ?? 8443)
+  const host = parseHost(
+    args.host ?? '127.0.0.1',
+    '--host 127.0.0.1, or 0.0.0.0 for every network this machine is in',
+  )
+  const port = parsePort(args.port ?? 8443, '--port 8443, or 0 for a free one')
   const directory = await checkDirectory(args.dir, context)
   const clients = await openClientGate(args, context)
   let server: HttpsServer | null = null
@@ -51,7 +54,8 @@ export async function serve(
     `Serving ${directory ?? 'a page that tells how the connection was secured'}. Stop it with Ctrl-C.`,
   )
   if (mtls !== null) output.note(mtlsNote(mtls, args['client-ca']))
-  if (!isLoopback(host)) output.warn(`Listening on ${host}: other machines can connect too.`)
+  const exposed = exposure(host)
+  if (exposed !== null) output.warn(exposed)
   await stopSignal()
   output.note('Stopping; requests in flight may finish.')
   source.stop()
@@ -145,21 +149,6 @@ async function loadGiven(
   return loadKeyPair(certPem, keyPem, now(), { certificateFile, keyFile, roots })
 }
 
-function checkHost(host: string): string {
-  const bare = host.replace(/^\[(.*)\]$/, '$1')
-  if (isIP(bare) !== 0 || bare === 'localhost') return bare
-  throw new RootlingError('usage', `--host ${host} is not an IP address.`, {
-    hint: '--host 127.0.0.1, or 0.0.0.0 for every network this machine is in',
-  })
-}
-
-function checkPort(port: number): number {
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
-  throw new RootlingError('usage', `--port ${port} is not between 0 and 65535.`, {
-    hint: '--port 8443, or 0 for a free one',
-  })
-}
-
 async function checkDirectory(
   dir: string | undefined,
   { cwd }: Context,
@@ -180,16 +169,7 @@ function urlOf(name: string, port: number): string {
   return new URL(`https://${host}:${port}`).href
 }
 
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || host.startsWith('127.')
-
 function oneLine(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
   return text.split('\n')[0] ?? ''
-}
-
-/** The first SIGINT or SIGTERM; the second ends the process at once, as is the default. */
-async function stopSignal(): Promise<void> {
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
-  for (const signal of ['SIGINT', 'SIGTERM']) process.removeAllListeners(signal)
 }

@@ -4,10 +4,9 @@ import { show, showTargetOf, type Shown, type ShownCertificate } from '../../sho
 import type { Constraints } from '../../x509/foreign-extensions.ts'
 import type { Name } from '../../x509/foreign-names.ts'
 import type { CertificateFacts } from '../../x509/inspect.ts'
-import { day } from '../../x509/profiles.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
+import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
 import { table, type Output } from '../output.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { showSpec } from '../table.ts'
@@ -34,9 +33,6 @@ export async function showCommand(
   return exitCodes.ok
 }
 
-const daysLeft = ({ notAfter }: CertificateFacts, now: Date): number =>
-  Math.floor((notAfter.getTime() - now.getTime()) / day)
-
 function inJson(shown: ShownCertificate, now: Date): Record<string, unknown> {
   const { facts, record, findings, ...rest } = shown
   const { der: _der, key, ...said } = facts
@@ -44,7 +40,7 @@ function inJson(shown: ShownCertificate, now: Date): Record<string, unknown> {
     ...rest,
     ...said,
     key: key.name,
-    daysLeft: daysLeft(facts, now),
+    daysLeft: daysLeft(facts.notAfter, now),
     issuedHere: record !== null,
     findings: findings.map((finding) => ({ code: finding.code, ...describeFinding(finding) })),
   }
@@ -129,7 +125,7 @@ const chainTexts = {
 function lifeLeft(facts: CertificateFacts, now: Date): string {
   if (facts.notBefore > now) return 'not yet begun'
   if (facts.notAfter < now) return 'over'
-  const days = daysLeft(facts, now)
+  const days = daysLeft(facts.notAfter, now)
   return days === 1 ? '1 day left' : `${days} days left`
 }
 

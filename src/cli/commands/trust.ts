@@ -7,7 +7,7 @@ import { withLock } from '../../storage/lock.ts'
 import { installAnchors } from '../../trust.ts'
 import { nameConstraintsOf, readCertificateParts } from '../../x509/certificate-reader.ts'
 import { fingerprintOf } from '../../x509/parsed-certificate.ts'
-import { confirm } from '../ask.ts'
+import { insist } from '../ask.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readInputBytes } from '../read-input.ts'
@@ -91,9 +91,8 @@ async function checkFingerprint(
       throw new RootlingError('usage', 'Without a terminal the fingerprint must be given.', {
         hint: `--fingerprint ${actual}, if that is what your teammate says it is`,
       })
-    if (await confirm(`Its fingerprint is ${actual}.\nIs that what your teammate says it is?`))
-      return
-    throw new RootlingError('cancelled', 'Cancelled; nothing was changed.')
+    await insist(`Its fingerprint is ${actual}.\nIs that what your teammate says it is?`)
+    return
   }
   const wanted = fingerprint.replace(/[:\s]/g, '').toLowerCase()
   if (!/^[0-9a-f]{64}$/.test(wanted))

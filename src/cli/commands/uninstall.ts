@@ -1,11 +1,10 @@
 import type { TrustAnchor } from '../../../platform/trust-store.ts'
 import { readScopes, readScopesAside } from '../../authority.ts'
-import { RootlingError } from '../../errors.ts'
 import { deleteAuthority } from '../../scopes.ts'
 import { exists } from '../../storage/files.ts'
 import { withLock } from '../../storage/lock.ts'
 import { findInstalledAnchors, uninstallAnchors, type StoreOutcome } from '../../trust.ts'
-import { confirm } from '../ask.ts'
+import { insist } from '../ask.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { caDeleteSpec, uninstallSpec } from '../table.ts'
@@ -72,8 +71,7 @@ async function askFirst(anchors: readonly TrustAnchor[], deleting: boolean): Pro
     deleting ? 'delete the CA and its keys' : '',
   ]
   const question = `This will ${what.filter(Boolean).join(' and ')}. Go on?`
-  if (!(await confirm(question)))
-    throw new RootlingError('cancelled', 'Cancelled; nothing was changed.')
+  await insist(question)
 }
 
 /** Takes anchors out of every store; `null`: a dry run, whose plan was printed. */
