@@ -40,6 +40,35 @@ export async function readScopes(state: StateDirectory): Promise<Scope[]> {
   return Promise.all((await scopeNames(state)).map((name) => openScope(state, name)))
 }
 
+/** The same, for who cannot do without one. Throws `no-authority`. */
+export async function requireScopes(state: StateDirectory): Promise<Scope[]> {
+  const scopes = await readScopes(state)
+  if (scopes.length === 0) throw noAuthority()
+  return scopes
+}
+
+const noAuthority = (): RootlingError =>
+  new RootlingError('no-authority', 'There is no certificate authority yet.', {
+    hint: 'rootling install',
+  })
+
+/** A scope by its name. Throws `no-authority` or `no-scope`; `hint` is given the names there are. */
+export async function requireScope(
+  state: StateDirectory,
+  name: string,
+  hint: (names: readonly string[]) => string,
+): Promise<Scope> {
+  const names = await scopeNames(state)
+  if (names.length === 0) throw noAuthority()
+  if (names.includes(name)) return openScope(state, name)
+  throw noScope(name, hint(names))
+}
+
+/** A `no-scope` error. */
+export function noScope(name: string, hint: string): RootlingError {
+  return new RootlingError('no-scope', `There is no scope named ${name}.`, { hint })
+}
+
 /** The scopes that an unfinished rotation keeps aside; damaged ones are left out. */
 export async function readScopesAside(state: StateDirectory): Promise<Scope[]> {
   const scopes: Scope[] = []
@@ -85,10 +114,7 @@ function parseStored(pem: string, path: string, name: string): X509Certificate {
  * with the command that permits what is missing.
  */
 export function scopeFor(scopes: readonly Scope[], identifiers: readonly Identifier[]): Scope {
-  if (scopes.length === 0)
-    throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
-      hint: 'rootling install',
-    })
+  if (scopes.length === 0) throw noAuthority()
   const covering = scopes.filter(({ constraints }) =>
     identifiers.every((identifier) => constraints === null || permits(constraints, identifier)),
   )

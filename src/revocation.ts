@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openScope, openSigner, type Scope } from './authority.ts'
+import { openSigner, requireScope, type Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
 import { selfSignedScope } from './leaf.ts'
 import type { StateDirectory } from './paths.ts'
 import { exclusively } from './pending.ts'
-import { scopeNames, scopePath } from './storage/authority-store.ts'
+import { scopePath } from './storage/authority-store.ts'
 import {
   readInventory,
   recordReleased,
@@ -196,14 +196,5 @@ export async function readRootCrl(state: StateDirectory, scopeName: string): Pro
   }
 }
 
-async function existingScope(state: StateDirectory, name: string): Promise<Scope> {
-  const names = await scopeNames(state)
-  if (names.includes(name)) return openScope(state, name)
-  if (names.length === 0)
-    throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
-      hint: 'rootling install',
-    })
-  throw new RootlingError('no-scope', `There is no scope named ${name}.`, {
-    hint: `The scopes are: ${names.join(', ')}`,
-  })
-}
+const existingScope = (state: StateDirectory, name: string): Promise<Scope> =>
+  requireScope(state, name, (names) => `The scopes are: ${names.join(', ')}`)

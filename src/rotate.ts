@@ -1,7 +1,6 @@
 import { X509Certificate } from 'node:crypto'
-import { openScope, type Scope } from './authority.ts'
+import { noScope, openScope, type Scope } from './authority.ts'
 import { makeScope } from './ceremony.ts'
-import { RootlingError } from './errors.ts'
 import type { StateDirectory } from './paths.ts'
 import { exclusively } from './pending.ts'
 import { renew, type Renewal } from './renew.ts'
@@ -37,10 +36,7 @@ export async function beginRotation(
   now: Date,
 ): Promise<Rotation> {
   return exclusively(state, async () => {
-    if (!(await scopeNames(state)).includes(name))
-      throw new RootlingError('no-scope', `There is no scope named ${name}.`, {
-        hint: 'rootling ca list',
-      })
+    if (!(await scopeNames(state)).includes(name)) throw noScope(name, 'rootling ca list')
     const aside = (await scopesAside(state)).filter((entry) => entry.name === name)
     const has = (which: string): boolean => aside.some((entry) => entry.aside === which)
     if (has('.old'))

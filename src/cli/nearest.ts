@@ -7,6 +7,12 @@ export function nearest(word: string, candidates: readonly string[]): string | n
   return best?.candidate ?? null
 }
 
+/** The hint for a scope that is not there. */
+export function meantScope(name: string, names: readonly string[]): string {
+  const guess = nearest(name, names)
+  return guess === null ? 'rootling ca list' : `Did you mean ${guess}?`
+}
+
 /** Levenshtein's distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readScopes } from '../authority.ts'
+import { requireScopes } from '../authority.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import { withLock } from '../storage/lock.ts'
@@ -40,10 +40,7 @@ export interface DaemonOptions {
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { state } = options
-  if ((await readScopes(state)).length === 0)
-    throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
-      hint: 'rootling install',
-    })
+  await requireScopes(state)
   try {
     const lock = { name: 'daemon.lock', waitMilliseconds: 0 }
     await withLock(state, () => runLocked(options), lock)

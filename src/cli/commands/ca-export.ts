@@ -1,14 +1,13 @@
 import { resolve } from 'node:path'
 import { createMachine } from '../../../platform/machine.ts'
 import { expectSuccess, timeLimits } from '../../../platform/command.ts'
-import { openScope, type Scope } from '../../authority.ts'
+import { requireScope, type Scope } from '../../authority.ts'
 import { RootlingError } from '../../errors.ts'
-import { scopeNames } from '../../storage/authority-store.ts'
 import { exists, writeFileAtomic } from '../../storage/files.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeScope } from '../describe.ts'
-import { nearest } from '../nearest.ts'
+import { meantScope } from '../nearest.ts'
 import type { caExportSpec, caPathSpec, caShowSpec } from '../table.ts'
 
 /** What Java's own trust stores have; it guards nothing, since roots are public. */
@@ -69,16 +68,7 @@ async function chosenScope(
 ): Promise<Scope> {
   if (more.length > 0)
     throw new RootlingError('usage', 'Name one scope.', { hint: 'rootling ca list' })
-  const names = await scopeNames(state)
-  if (names.length === 0)
-    throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
-      hint: 'rootling install',
-    })
-  if (names.includes(name)) return openScope(state, name)
-  const guess = nearest(name, names)
-  throw new RootlingError('no-scope', `There is no scope named ${name}.`, {
-    hint: guess === null ? 'rootling ca list' : `Did you mean ${guess}?`,
-  })
+  return requireScope(state, name, (names) => meantScope(name, names))
 }
 
 async function javaTrustStore(scope: Scope): Promise<Buffer> {

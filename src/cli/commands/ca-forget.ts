@@ -1,11 +1,11 @@
-import { openScope, type Scope } from '../../authority.ts'
+import { noScope, openScope, type Scope } from '../../authority.ts'
 import { RootlingError } from '../../errors.ts'
 import { forgetScope } from '../../scopes.ts'
 import { scopeNames } from '../../storage/authority-store.ts'
 import { insist } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { nearest } from '../nearest.ts'
+import { meantScope } from '../nearest.ts'
 import { outcomeTable, anchorOf, changeExitCode, openStores } from '../trusting.ts'
 import type { caForgetSpec } from '../table.ts'
 import { removeAnchors } from './uninstall.ts'
@@ -18,12 +18,7 @@ export async function caForget(
   const { state, output, interactive } = context
   const [name = ''] = args.positionals
   const names = await scopeNames(state)
-  if (!names.includes(name)) {
-    const guess = nearest(name, names)
-    throw new RootlingError('no-scope', `There is no scope named ${name}.`, {
-      hint: guess === null ? 'rootling ca list' : `Did you mean ${guess}?`,
-    })
-  }
+  if (!names.includes(name)) throw noScope(name, meantScope(name, names))
   const ask = interactive && args.yes !== true && args['dry-run'] !== true
   if (ask) await insist(`This will delete the scope ${name} and its key. Go on?`)
   const scope = await openIfSound(name, context)

@@ -1,9 +1,8 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createMachine } from '../../../platform/machine.ts'
-import { readScopes } from '../../authority.ts'
+import { requireScopes } from '../../authority.ts'
 import { launchdService, systemdService, windowsTask, type Service } from '../../daemon/services.ts'
-import { RootlingError } from '../../errors.ts'
 import { exists, shellWord, unwritable, writeFileAtomic } from '../../storage/files.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -16,10 +15,7 @@ export async function daemonInstall(
   context: Context,
 ): Promise<ExitCode> {
   const { output, state } = context
-  if ((await readScopes(state)).length === 0)
-    throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
-      hint: 'rootling install',
-    })
+  await requireScopes(state)
   const service = serviceOf(context)
   await mkdir(dirname(service.path), { recursive: true }).catch((error: unknown) => {
     throw unwritable(service.path, error)

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { requireScopes } from '../../authority.ts'
 import { askDaemon } from '../../daemon/control-client.ts'
 import { runDaemon, type DaemonStatus } from '../../daemon/daemon.ts'
 import { lastLines, logPath, openLogFile } from '../../daemon/log-file.ts'
 import { readSettings, writeSettings, type DaemonSettings } from '../../daemon/settings.ts'
 import { RootlingError } from '../../errors.ts'
-import { scopeNames } from '../../storage/authority-store.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { parsePort } from '../listening.ts'
@@ -41,7 +41,7 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
 export async function daemonStart(args: StartArguments, context: Context): Promise<ExitCode> {
   const { state, output } = context
   refuseSudo(context)
-  await requireAuthority(context)
+  await requireScopes(state)
   const running = await askDaemon<DaemonStatus>(state, 'status')
   if (running !== null) {
     output.note('The daemon runs already. New settings need: rootling daemon restart')
@@ -103,13 +103,6 @@ export async function daemonLogs(
     last = recent.at(-1) ?? last
   }
   return exitCodes.ok
-}
-
-async function requireAuthority({ state }: Context): Promise<void> {
-  if ((await scopeNames(state)).length > 0) return
-  throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
-    hint: 'rootling install',
-  })
 }
 
 /** A daemon of root's would write root's files into the caller's state. */

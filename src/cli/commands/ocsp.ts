@@ -1,5 +1,4 @@
-import { readScopes } from '../../authority.ts'
-import { RootlingError } from '../../errors.ts'
+import { requireScopes } from '../../authority.ts'
 import { hostPort } from '../../server/listen.ts'
 import { createRevocationServer } from '../../server/revocation.ts'
 import { revocationUrls } from '../../leaf.ts'
@@ -14,11 +13,7 @@ export async function ocsp(
   { state, output, now }: Context,
 ): Promise<ExitCode> {
   const host = parseHost(args.host ?? '127.0.0.1', '--host 127.0.0.1')
-  const scopes = await readScopes(state)
-  if (scopes.length === 0)
-    throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
-      hint: 'rootling install',
-    })
+  const scopes = await requireScopes(state)
   const server = await createRevocationServer({
     state,
     now,

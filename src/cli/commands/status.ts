@@ -1,5 +1,4 @@
-import { readScopes } from '../../authority.ts'
-import { RootlingError } from '../../errors.ts'
+import { requireScopes } from '../../authority.ts'
 import { allWell, trustStatus } from '../../trust.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -13,11 +12,7 @@ export async function status(
   context: Context,
 ): Promise<ExitCode> {
   const { state, output } = context
-  const scopes = await readScopes(state)
-  if (scopes.length === 0)
-    throw new RootlingError('no-authority', 'There is no certificate authority yet.', {
-      hint: 'rootling install',
-    })
+  const scopes = await requireScopes(state)
   const { stores } = await openStores(args, context, scopes)
   const outcomes = await trustStatus(stores, scopes.map(anchorOf))
   const described = scopes.map(describeScope)
