@@ -1,6 +1,7 @@
 import { RootlingError } from '../errors.ts'
 import * as read from '../x509/asn1-reader.ts'
 import { readRequest, type Request } from '../x509/request.ts'
+import { commonNames } from '../x509/requested-names.ts'
 import type { SignedCertificate } from './authority.ts'
 import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
 import { answerWith, datesOf, ownOrder, statusOf } from './orders.ts'
@@ -155,13 +156,7 @@ function commonNamesIn(der: Buffer): string[] {
   const what = 'The request'
   const [info] = read.expectSequence(read.readDer(der, what, { bytes: 0x2_0000 }), what)
   const [, subject] = read.expectSequence(info, what)
-  const attributes = read
-    .expectSequence(subject, what)
-    .flatMap((relative) => read.expectSet(relative, what))
-    .map((attribute) => read.expectSequence(attribute, what))
-  return attributes
-    .filter(([type]) => read.expectOid(type, what) === '2.5.4.3')
-    .map(([, value]) => read.expectText(value, what))
+  return commonNames(subject)
 }
 
 function badCsr(detail: string, cause?: unknown): AcmeProblem {

@@ -1,3 +1,4 @@
+import { revocationReasons } from '../storage/certificate-store.ts'
 import type { CommandBody, CommandSpec } from './command.ts'
 
 const keyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072', 'rsa4096', 'ed25519'] as const
@@ -303,15 +304,7 @@ export const revokeSpec = {
   options: {
     reason: {
       type: 'string',
-      choices: [
-        'unspecified',
-        'keyCompromise',
-        'affiliationChanged',
-        'superseded',
-        'cessationOfOperation',
-        'certificateHold',
-        'privilegeWithdrawn',
-      ],
+      choices: revocationReasons,
       describe: 'Why (RFC 5280); a certificateHold can be released',
     },
     release: { type: 'boolean', describe: 'End a certificateHold' },

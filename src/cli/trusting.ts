@@ -11,6 +11,7 @@ import {
 import { expiryWarning, type Scope } from '../authority.ts'
 import { RootlingError } from '../errors.ts'
 import { rootPath } from '../storage/authority-store.ts'
+import { withLock } from '../storage/lock.ts'
 import type { StoreOutcome } from '../trust.ts'
 import { confirm } from './ask.ts'
 import { exitCodes, type ExitCode } from './command.ts'
@@ -29,6 +30,8 @@ export interface StoreArguments {
 export interface Stores {
   readonly machine: Machine
   readonly stores: readonly TrustStore[]
+  /** Finds them anew, as after a tool was installed. */
+  readonly again: () => Promise<readonly TrustStore[]>
 }
 
 /** The stores of this machine that `--stores` selects; `planned` are roots of a dry run alone. */
@@ -56,9 +59,21 @@ export async function openStores(
     onPrompt: (sentence) => output.note(`To write to this machine's trust stores, ${sentence}`),
   })
   const { scope } = args
-  const options = scope === undefined ? {} : { scope }
-  const stores = await findTrustStores(machine, process.platform, options)
-  return { machine, stores: stores.filter(({ kind }) => kinds.includes(kind)) }
+  const again = async (): Promise<readonly TrustStore[]> => {
+    const stores = await findTrustStores(machine, process.platform, { scope })
+    return stores.filter(({ kind }) => kinds.includes(kind))
+  }
+  return { machine, stores: await again(), again }
+}
+
+/** Whether the person is to be asked before something is deleted. */
+export function mayAsk(args: StoreArguments, { interactive }: Context): boolean {
+  return interactive && args.yes !== true && args['dry-run'] !== true
+}
+
+/** While no other rootling changes trust stores, which takes minutes where dialogs open. */
+export function withStoresLock<T>({ state }: Context, work: () => Promise<T>): Promise<T> {
+  return withLock(state, work, { name: 'stores.lock', waitMilliseconds: 300_000 })
 }
 
 /** The kinds that `--stores` names; throws `usage`, so ask before anything is changed. */
@@ -79,15 +94,15 @@ export function anchorOf({ root }: Scope): TrustAnchor {
 }
 
 /**
- * Installs what a store lacks to be written, such as certutil: with `--yes`, or when the person
- * agrees. What is not installed comes out as that store's failure, with the command in its hint.
- * Returns whether something was installed, so that the stores are to be found anew.
+ * The stores, after installing what they lack to be written, such as certutil: with `--yes`, or
+ * when the person agrees. What is not installed comes out as that store's failure, with the
+ * command in its hint.
  */
-export async function installMissingTools(
-  { machine, stores }: Stores,
+export async function equipStores(
+  { machine, stores, again }: Stores,
   args: StoreArguments,
   { output, interactive }: Context,
-): Promise<boolean> {
+): Promise<readonly TrustStore[]> {
   const missing = new Map<string, string>()
   for (const store of stores) {
     const answer = await store.availability()
@@ -110,7 +125,7 @@ export async function installMissingTools(
       output.warn(`${program} could not be installed: ${error.message}`)
     }
   }
-  return installed && !machine.dryRun
+  return installed && !machine.dryRun ? again() : stores
 }
 
 const words: Record<StoreOutcome['outcome'], string> = {

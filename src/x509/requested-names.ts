@@ -18,7 +18,7 @@ export function requestedNames(
   subject: DerValue | undefined,
   attributes: DerValue | undefined,
 ): Identifier[] {
-  const common = commonNames(subject)
+  const common = commonHosts(subject)
   const names = extensionsOf(attributes)
     .map(readExtension)
     .find((found) => found !== null)
@@ -26,17 +26,22 @@ export function requestedNames(
   return [...unique.values()]
 }
 
+/** The common names of a request's subject, as they stand. */
+export function commonNames(subject: DerValue | undefined): string[] {
+  return read
+    .expectSequence(subject, what)
+    .flatMap((relative) => read.expectSet(relative, what))
+    .map((attribute) => read.expectSequence(attribute, what))
+    .filter(([type]) => read.expectOid(type, what) === commonName)
+    .map(([, value]) => read.expectText(value, what))
+}
+
 /** The common names that are a host's; others, such as "My server", are for people. */
-function commonNames(subject: DerValue | undefined): Identifier[] {
-  const names: Identifier[] = []
-  for (const relative of read.expectSequence(subject, what))
-    for (const attribute of read.expectSet(relative, what)) {
-      const [type, value] = read.expectSequence(attribute, what)
-      if (read.expectOid(type, what) !== commonName) continue
-      const name = understood(read.expectText(value, what))
-      if (name?.type === 'dns' || name?.type === 'ip') names.push(name)
-    }
-  return names
+function commonHosts(subject: DerValue | undefined): Identifier[] {
+  return commonNames(subject)
+    .map(understood)
+    .filter((name) => name !== null)
+    .filter(({ type }) => type === 'dns' || type === 'ip')
 }
 
 function understood(text: string): Identifier | null {

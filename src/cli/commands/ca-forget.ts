@@ -6,7 +6,7 @@ import { insist } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { meantScope } from '../nearest.ts'
-import { outcomeTable, anchorOf, changeExitCode, openStores } from '../trusting.ts'
+import { anchorOf, changeExitCode, mayAsk, openStores, outcomeTable } from '../trusting.ts'
 import type { caForgetSpec } from '../table.ts'
 import { removeAnchors } from './uninstall.ts'
 
@@ -15,11 +15,11 @@ export async function caForget(
   args: ArgumentsOf<typeof caForgetSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const { state, output, interactive } = context
+  const { state, output } = context
   const [name = ''] = args.positionals
   const names = await scopeNames(state)
   if (!names.includes(name)) throw noScope(name, meantScope(name, names))
-  const ask = interactive && args.yes !== true && args['dry-run'] !== true
+  const ask = mayAsk(args, context)
   if (ask) await insist(`This will delete the scope ${name} and its key. Go on?`)
   const scope = await openIfSound(name, context)
   const found = await openStores(args, context, scope === null ? [] : [scope])

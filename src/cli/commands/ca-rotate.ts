@@ -1,12 +1,11 @@
 import { RootlingError } from '../../errors.ts'
 import { beginRotation, finishRotation, renewRotated, switchRotation } from '../../rotate.ts'
-import { withLock } from '../../storage/lock.ts'
 import { installAnchors, type StoreOutcome } from '../../trust.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeRecord, describeScope } from '../describe.ts'
 import type { caRotateSpec } from '../table.ts'
-import { anchorOf, changeExitCode, openStores, outcomeTable } from '../trusting.ts'
+import { anchorOf, changeExitCode, openStores, outcomeTable, withStoresLock } from '../trusting.ts'
 import { runHooks, warnOfPkcs12 } from './renew.ts'
 import { removeAnchors } from './uninstall.ts'
 
@@ -32,10 +31,9 @@ export async function caRotate(
   const { old, next } = rotation
   output.note(`Replacing ${commonName(old)} by ${commonName(next)}.`)
   const found = await openStores(args, context, [next])
-  const installed = await withLock(state, () => installAnchors(found.stores, [anchorOf(next)]), {
-    name: 'stores.lock',
-    waitMilliseconds: 300_000,
-  })
+  const installed = await withStoresLock(context, () =>
+    installAnchors(found.stores, [anchorOf(next)]),
+  )
   if (changeExitCode(installed) !== exitCodes.ok)
     return stop('The new root is not trusted everywhere yet', installed, context)
   if (!rotation.switched) rotation = await switchRotation(state, rotation)

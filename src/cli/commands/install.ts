@@ -4,7 +4,6 @@ import { readScopes, type Scope } from '../../authority.ts'
 import { makeScope } from '../../ceremony.ts'
 import { RootlingError } from '../../errors.ts'
 import { checkPermit, ensureAuthority, permitScope } from '../../scopes.ts'
-import { withLock } from '../../storage/lock.ts'
 import { installAnchors, type StoreOutcome } from '../../trust.ts'
 import { localConstraints } from '../../x509/name-constraints.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -14,11 +13,12 @@ import type { installSpec } from '../table.ts'
 import {
   anchorOf,
   changeExitCode,
-  installMissingTools,
+  equipStores,
   openStores,
   outcomeTable,
   parseKinds,
   printPlan,
+  withStoresLock,
   type StoreArguments,
 } from '../trusting.ts'
 
@@ -68,15 +68,8 @@ export async function trustScopes(
 ): Promise<ExitCode> {
   const { output } = context
   const found = await openStores(args, context, scopes)
-  const outcomes = await withLock(
-    context.state,
-    async () => {
-      const stores = (await installMissingTools(found, args, context))
-        ? await openStores(args, context, scopes)
-        : found
-      return installAnchors(stores.stores, scopes.map(anchorOf))
-    },
-    { name: 'stores.lock', waitMilliseconds: 300_000 },
+  const outcomes = await withStoresLock(context, async () =>
+    installAnchors(await equipStores(found, args, context), scopes.map(anchorOf)),
   )
   output.result(outcomeTable(outcomes, output), {
     ...extra,
@@ -127,9 +120,9 @@ export async function plan(
       `A new scope would be made first; NEW and ${anchorPrefix}XXXXXXXX stand for its names.`,
     )
   const found = await openStores(args, context, scopes, placeholders)
-  await installMissingTools(found, { yes: true }, context)
+  const stores = await equipStores(found, { yes: true }, context)
   const anchors = [...scopes.map(anchorOf), ...placeholders]
-  const outcomes = await installAnchors(found.stores, anchors, { dryRun: true })
+  const outcomes = await installAnchors(stores, anchors, { dryRun: true })
   printPlan(found.machine, context.output, outcomes)
   return changeExitCode(outcomes)
 }

@@ -3,7 +3,6 @@ import { createAnchor } from '../../../platform/pem.ts'
 import { readRoot } from '../../adopt.ts'
 import { get } from '../../client/get.ts'
 import { RootlingError } from '../../errors.ts'
-import { withLock } from '../../storage/lock.ts'
 import { installAnchors } from '../../trust.ts'
 import { nameConstraintsOf, readCertificateParts } from '../../x509/certificate-reader.ts'
 import { fingerprintOf } from '../../x509/parsed-certificate.ts'
@@ -14,10 +13,11 @@ import { readInputBytes } from '../read-input.ts'
 import type { trustSpec } from '../table.ts'
 import {
   changeExitCode,
-  installMissingTools,
+  equipStores,
   openStores,
   outcomeTable,
   printPlan,
+  withStoresLock,
 } from '../trusting.ts'
 
 /** `rootling trust FILE|URL`: a teammate's public root, taken only when it is the one meant. */
@@ -25,7 +25,7 @@ export async function trust(
   args: ArgumentsOf<typeof trustSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const { state, output, now } = context
+  const { output, now } = context
   const [source = ''] = args.positionals
   const root = readRoot(await load(source, args, context), source, now())
   const fingerprint = fingerprintOf(root)
@@ -38,21 +38,15 @@ export async function trust(
   await checkFingerprint(fingerprint, args, context)
   const anchor = createAnchor(root.raw)
   const found = await openStores(args, context, [])
-  const install = async () => {
-    const { stores } = (await installMissingTools(found, args, context))
-      ? await openStores(args, context, [])
-      : found
-    return installAnchors(stores, [anchor], { dryRun: found.machine.dryRun })
-  }
-  if (found.machine.dryRun) {
+  const { dryRun } = found.machine
+  const install = async () =>
+    installAnchors(await equipStores(found, args, context), [anchor], { dryRun })
+  if (dryRun) {
     const planned = await install()
     printPlan(found.machine, output, planned)
     return changeExitCode(planned)
   }
-  const outcomes = await withLock(state, install, {
-    name: 'stores.lock',
-    waitMilliseconds: 300_000,
-  })
+  const outcomes = await withStoresLock(context, install)
   output.result(outcomeTable(outcomes, output), { fingerprint, constraints, stores: outcomes })
   output.note('To take it out again, and your own roots with it: rootling uninstall --all')
   return changeExitCode(outcomes)

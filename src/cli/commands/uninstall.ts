@@ -2,7 +2,6 @@ import type { TrustAnchor } from '../../../platform/trust-store.ts'
 import { readScopes, readScopesAside } from '../../authority.ts'
 import { deleteAuthority } from '../../scopes.ts'
 import { exists } from '../../storage/files.ts'
-import { withLock } from '../../storage/lock.ts'
 import { findInstalledAnchors, uninstallAnchors, type StoreOutcome } from '../../trust.ts'
 import { insist } from '../ask.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
@@ -11,10 +10,12 @@ import type { caDeleteSpec, uninstallSpec } from '../table.ts'
 import {
   anchorOf,
   changeExitCode,
-  installMissingTools,
+  equipStores,
+  mayAsk,
   openStores,
   outcomeTable,
   printPlan,
+  withStoresLock,
   type StoreArguments,
   type Stores,
 } from '../trusting.ts'
@@ -27,7 +28,7 @@ export async function uninstall(
   args: ArgumentsOf<typeof uninstallSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const { state, output, interactive } = context
+  const { state, output } = context
   const scopes = [...(await readScopes(state)), ...(await readScopesAside(state))]
   const found = await openStores(args, context, scopes)
   const ours = scopes.map(anchorOf)
@@ -42,7 +43,7 @@ export async function uninstall(
     )
   if (anchors.length === 0) output.note('No root of Rootling is in the trust stores.')
   const deleting = args['delete-ca'] === true && (await exists(state.path))
-  const ask = interactive && args.yes !== true && args['dry-run'] !== true
+  const ask = mayAsk(args, context)
   if (ask && (deleting || (takeOthers && others.length > 0))) await askFirst(anchors, deleting)
   const outcomes = await removeAnchors(anchors, found, args, context)
   if (outcomes === null) return changeExitCode([])
@@ -87,13 +88,9 @@ export async function removeAnchors(
     return null
   }
   if (anchors.length === 0) return []
-  const remove = async (): Promise<StoreOutcome[]> => {
-    const { stores } = (await installMissingTools(found, args, context))
-      ? await openStores(args, context, [])
-      : found
-    return uninstallAnchors(stores, anchors)
-  }
+  const remove = async (): Promise<StoreOutcome[]> =>
+    uninstallAnchors(await equipStores(found, args, context), anchors)
   // Without a state directory there is nothing to lock, and none is made for it.
   if (!(await exists(context.state.path))) return remove()
-  return withLock(context.state, remove, { name: 'stores.lock', waitMilliseconds: 300_000 })
+  return withStoresLock(context, remove)
 }

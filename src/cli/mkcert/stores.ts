@@ -1,7 +1,6 @@
 import { storeKinds, type StoreKind } from '../../../platform/trust-store.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../storage/files.ts'
-import { withLock } from '../../storage/lock.ts'
 import {
   findInstalledAnchors,
   installAnchors,
@@ -10,7 +9,7 @@ import {
   type StoreOutcome,
 } from '../../trust.ts'
 import type { Context } from '../context.ts'
-import { openStores } from '../trusting.ts'
+import { openStores, withStoresLock } from '../trusting.ts'
 import type { LocalCa } from './authority.ts'
 
 /** What mkcert calls each kind of store: scripts look for these words. */
@@ -106,8 +105,7 @@ async function withStores(
   operation: typeof installAnchors,
 ): Promise<StoreOutcome[]> {
   const { stores } = await openStores({ stores: kinds.join(',') }, context, scopes)
-  const work = () => operation(stores, anchors)
-  return withLock(context.state, work, { name: 'stores.lock', waitMilliseconds: 300_000 })
+  return withStoresLock(context, () => operation(stores, anchors))
 }
 
 function reportFailures(outcomes: readonly StoreOutcome[], { output }: Context): boolean {
