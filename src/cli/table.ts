@@ -268,6 +268,10 @@ export const serveSpec = {
     },
     key: { type: 'string', placeholder: 'F', describe: 'Its private key' },
     dir: { type: 'string', placeholder: 'DIR', describe: 'Serve the files below this directory' },
+    'on-demand': {
+      type: 'boolean',
+      describe: 'Issue for every other name too, when a client first asks for it',
+    },
     'tls-min': { type: 'string', choices: ['1.2', '1.3'], describe: 'Default 1.3' },
     mtls: { type: 'boolean', describe: 'Answer only clients that show a certificate of ours' },
     'mtls-optional': { type: 'boolean', describe: 'The same, but those without one too' },

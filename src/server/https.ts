@@ -7,8 +7,14 @@ import {
 } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { createServer as createTls, type TLSSocket, type TlsOptions } from 'node:tls'
+import {
+  createSecureContext,
+  createServer as createTls,
+  type TLSSocket,
+  type TlsOptions,
+} from 'node:tls'
 import { RootlingError } from '../errors.ts'
+import type { Contexts } from './contexts.ts'
 import { guardHttp2Session } from './http2-guard.ts'
 import type { KeyPair } from './key-pair.ts'
 import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
@@ -40,8 +46,8 @@ export interface HttpsServerOptions {
   onUpgrade?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
   /** Asks clients for certificates, and answers only those that it lets in. */
   clients?: ClientGate | undefined
-  /** Certificates by name. */
-  tls?: Pick<TlsOptions, 'SNICallback'> | undefined
+  /** Certificates by name; names that it has none for, and clients that name none, get `pair`. */
+  contexts?: Contexts | undefined
 }
 
 export interface HttpsServer {
@@ -153,7 +159,6 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   })
 
   const secureOptions = (pair: Pick<KeyPair, 'cert' | 'key'>): TlsOptions => ({
-    ...options.tls,
     ...options.clients?.tls,
     cert: pair.cert,
     key: pair.key,
@@ -164,6 +169,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   })
   const front = createTls({
     ...secureOptions(options.pair),
+    SNICallback: options.contexts?.select((pair) => createSecureContext(secureOptions(pair))),
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: limits.handshakeMilliseconds,
     noDelay: true,

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { startHttpsServer } from '../helpers/https-server.ts'
 import { createOpensslCa } from '../helpers/openssl-ca.ts'
-import { waitFor } from '../helpers/subprocess.ts'
+import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
+import { run, waitFor } from '../helpers/subprocess.ts'
 import { openHome } from './home.ts'
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -120,4 +121,25 @@ test('get trusts our roots alone, and says which check failed', async () => {
   const compared = await rootling(['get', '--compare', strangeUrl])
   expect(compared.exitCode).toBe(4)
   expect(compared.stdout.match(/refused: /g)).toHaveLength(2)
+})
+
+test('serve --on-demand answers curl under any local name, and under no other', async () => {
+  const { serve, rootling, createAuthority, directory } = openHome()
+  const ca = await createAuthority()
+  const { url, log } = await serve(['--on-demand'])
+  const { port } = new URL(url)
+  const curl = (host: string) =>
+    run(
+      'curl',
+      ['-sS', '--cacert', ca, '--connect-to', `::127.0.0.1:${port}`, `https://${host}/`],
+      scrubbedEnvironment(directory),
+    )
+  expect(await curl('shop.app.localhost')).toMatchObject({ exitCode: 0 })
+  expect(await curl('bank.com')).toMatchObject({ exitCode: 60 })
+  await waitFor('the refusal in the log', () =>
+    log().includes('no certificate for bank.com: bank.com is outside') ? true : null,
+  )
+  const { stdout } = await rootling(['list', '--json'])
+  expect(stdout).toContain('shop.app.localhost')
+  expect(stdout).not.toContain('bank.com')
 })

@@ -4,6 +4,8 @@ import { resolve } from 'node:path'
 import { readScopes } from '../../authority.ts'
 import { keptCertificate } from '../../certificate-for.ts'
 import { RootlingError } from '../../errors.ts'
+import { issue } from '../../issue.ts'
+import type { Contexts } from '../../server/contexts.ts'
 import { createDemoHandler } from '../../server/demo.ts'
 import { createHttpsServer, type HttpsServer } from '../../server/https.ts'
 import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
@@ -41,6 +43,7 @@ export async function serve(
     minVersion: args['tls-min'] === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
     handler: createDemoHandler({ directory }),
     clients,
+    contexts: args['on-demand'] === true ? await openContexts(pair, context) : undefined,
     now,
     onRequest: (entry) => output.log(formatLogLine(entry)),
     onConnectionError: (error, address) => output.log(`${address} refused: ${oneLine(error)}`),
@@ -86,6 +89,20 @@ async function openClientGate(
     optional,
     revocationOf: recordedRevocations(state),
     now,
+  })
+}
+
+async function openContexts({ leaf }: KeyPair, { state, output, now }: Context): Promise<Contexts> {
+  const { createContexts } = await import('../../server/contexts.ts')
+  return createContexts({
+    issue: async (name) => {
+      const { chain, key, record } = await issue(state, { names: [name], files: null }, now())
+      const [notBefore, notAfter] = [new Date(record.notBefore), new Date(record.notAfter)]
+      return { cert: chain, key: key ?? '', notBefore, notAfter }
+    },
+    covers: (name) => leaf.checkHost(name) !== undefined,
+    now,
+    onRefused: (name, error) => output.log(`no certificate for ${name}: ${oneLine(error)}`),
   })
 }
 

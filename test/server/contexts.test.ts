@@ -1,0 +1,161 @@
+import { connect } from 'node:tls'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { issue } from '../../src/issue.ts'
+import { ensureAuthority } from '../../src/scopes.ts'
+import { createContexts, type ContextsOptions } from '../../src/server/contexts.ts'
+import { createHttpsServer } from '../../src/server/https.ts'
+import { createClientGate } from '../../src/server/mutual-tls.ts'
+import { readScopes } from '../../src/authority.ts'
+import { readRecord } from '../../src/storage/certificate-store.ts'
+
+const hour = 3_600_000
+
+/** A server for `localhost` that issues for what else it is asked for, over a clock that the test moves. */
+async function start(options: Partial<ContextsOptions> & { clients?: boolean } = {}) {
+  const path = await mkdtemp(join(tmpdir(), 'rootling-contexts-'))
+  onTestFinished(() => rm(path, { recursive: true, force: true }))
+  const state = { path, owner: null }
+  await ensureAuthority(state, new Date())
+  const [scope] = await readScopes(state)
+  const root = scope?.root.toString() ?? ''
+  const world = { now: new Date(), full: false }
+  const issueFor = async (name: string) => {
+    if (world.full) throw new Error('the disk is full')
+    const request = { names: [name], days: 1, files: null }
+    const { chain, key, record } = await issue(state, request, world.now)
+    const [notBefore, notAfter] = [new Date(record.notBefore), new Date(record.notAfter)]
+    return { cert: chain, key: key ?? '', notBefore, notAfter }
+  }
+  const refused: string[] = []
+  const server = await createHttpsServer({
+    pair: await issueFor('localhost'),
+    port: 0,
+    handler: (_request, response) => void response.end('hello\n'),
+    contexts: createContexts({
+      issue: issueFor,
+      covers: (name) => name === 'localhost',
+      now: () => world.now,
+      onRefused: (name, error) => void refused.push(`${name}: ${(error as Error).message}`),
+      ...options,
+    }),
+    clients: options.clients === true ? createClientGate({ ca: [root] }) : undefined,
+  })
+  onTestFinished(() => server.close({ drainMilliseconds: 0 }))
+
+  /** The names and the serial number that a client is shown who asks for `servername`. */
+  function shown(servername: string, checked = true) {
+    return new Promise<{ names: string; serialNumber: string }>((resolve, reject) => {
+      const socket = connect({
+        port: server.port,
+        host: '127.0.0.1',
+        servername,
+        ca: root,
+        rejectUnauthorized: checked,
+      })
+      socket.once('error', reject)
+      socket.once('secureConnect', () => {
+        const certificate = socket.getPeerX509Certificate()
+        socket.destroy()
+        const { subjectAltName: names = '', serialNumber = '' } = certificate ?? {}
+        resolve({ names, serialNumber })
+      })
+    })
+  }
+  return { state, world, refused, shown, root, server }
+}
+
+test('a name gets its certificate when it is first asked for, and keeps it', async () => {
+  const { shown, state } = await start()
+  const first = await shown('app.localhost')
+  expect(first.names).toBe('DNS:app.localhost')
+  expect(await shown('APP.localhost')).toEqual(first)
+  expect((await shown('shop.test')).names).toBe('DNS:shop.test')
+  const names = (await readRecord(state)).map(({ identifiers }) => identifiers[0]?.value)
+  expect(names).toEqual(['localhost', 'app.localhost', 'shop.test'])
+})
+
+test('what the server’s own certificate speaks for is not issued again', async () => {
+  const { shown, state } = await start()
+  expect((await shown('localhost')).names).toBe('DNS:localhost')
+  expect(await readRecord(state)).toHaveLength(1)
+})
+
+test('a name outside the constraints is refused by the client, and told of', async () => {
+  const { shown, refused, state } = await start()
+  await expect(shown('bank.com')).rejects.toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+  expect((await shown('bank.com', false)).names).toBe('DNS:localhost')
+  expect(refused[0]).toBe(
+    'bank.com: bank.com is outside the names that this authority may sign; browsers would refuse it.',
+  )
+  expect(await readRecord(state)).toHaveLength(1)
+})
+
+test('what is no host name is neither issued for nor repeated', async () => {
+  const { shown, refused, state } = await start()
+  for (const name of ['*.app.test', 'a\nb.test', 'x'.repeat(200)])
+    expect((await shown(name, false)).names).toBe('DNS:localhost')
+  expect([refused, await readRecord(state)]).toEqual([[], [expect.anything()]])
+})
+
+test('64 clients that ask for 64 new names at once are all answered', async () => {
+  const { shown, state } = await start()
+  const names = Array.from({ length: 64 }, (_, i) => `n${i}.localhost`)
+  const answers = await Promise.all(names.map((name) => shown(name)))
+  expect(answers.map((answer) => answer.names)).toEqual(names.map((name) => `DNS:${name}`))
+  expect(await readRecord(state)).toHaveLength(65)
+})
+
+test('64 clients that ask for one new name at once share one certificate', async () => {
+  const { shown, state } = await start()
+  const answers = await Promise.all(Array.from({ length: 64 }, () => shown('app.test')))
+  expect(new Set(answers.map(({ serialNumber }) => serialNumber)).size).toBe(1)
+  expect(await readRecord(state)).toHaveLength(2)
+})
+
+test('a certificate is renewed at the first handshake after two thirds of its life', async () => {
+  const { shown, world } = await start()
+  const first = await shown('app.test', false)
+  world.now = new Date(world.now.getTime() + 14 * hour)
+  expect(await shown('app.test', false)).toEqual(first)
+  world.now = new Date(world.now.getTime() + 3 * hour)
+  expect((await shown('app.test', false)).serialNumber).not.toBe(first.serialNumber)
+})
+
+test('one that cannot be renewed serves until its end', async () => {
+  const { shown, world, refused } = await start()
+  const { serialNumber } = await shown('app.test', false)
+  world.full = true
+  world.now = new Date(world.now.getTime() + 20 * hour)
+  expect((await shown('app.test', false)).serialNumber).toBe(serialNumber)
+  world.now = new Date(world.now.getTime() + 20 * hour)
+  expect((await shown('app.test', false)).names).toBe('DNS:localhost')
+  expect(refused).toEqual(['app.test: the disk is full'])
+})
+
+test('the names that are kept, and the new ones in an hour, are bounded', async () => {
+  const { shown, state, world, refused } = await start({ most: 2, mostAnHour: 4 })
+  for (const name of ['a.test', 'b.test', 'a.test', 'c.test', 'a.test']) await shown(name)
+  expect(await readRecord(state)).toHaveLength(4)
+  await shown('b.test')
+  expect(await readRecord(state)).toHaveLength(5)
+  await expect(shown('d.test')).rejects.toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+  expect(refused).toEqual(['d.test: 4 new names were asked for in an hour.'])
+  world.now = new Date(world.now.getTime() + 2 * hour)
+  expect((await shown('d.test', false)).names).toBe('DNS:d.test')
+})
+
+test('under every name clients must show a certificate, with --mtls', async () => {
+  const { server, root } = await start({ clients: true })
+  for (const servername of ['localhost', 'app.test']) {
+    const ended = new Promise<string>((resolve) => {
+      const socket = connect({ port: server.port, host: '127.0.0.1', servername, ca: root })
+      socket.once('error', (error) => resolve(error.message))
+      socket.once('close', () => resolve('closed'))
+      socket.resume()
+    })
+    expect(await ended).toContain('certificate required')
+  }
+})
