@@ -11,7 +11,9 @@ import {
   readCertificateParts,
   subjectKeyIdentifierOf,
 } from './x509/certificate-reader.ts'
+import { parseIpRange } from './x509/ip.ts'
 import { keyIdentifier, signatureAlgorithmOf } from './x509/keys.ts'
+import type { NameConstraints } from './x509/name-constraints.ts'
 import { fingerprintOf } from './x509/parsed-certificate.ts'
 import { encodePem } from './x509/pem.ts'
 import { readPrivateKey } from './x509/private-key.ts'
@@ -51,6 +53,14 @@ export async function adoptRoot(
     throw new RootlingError('bad-key', `${request.keyFile} is of a kind that cannot sign here.`, {
       hint: 'RSA, P-256, P-384 and Ed25519 keys can',
     })
+  const parts = readCertificateParts(root.raw)
+  const constraints = nameConstraintsOf(parts)
+  if (constraints !== null && !canKeep(constraints))
+    throw new RootlingError(
+      'bad-certificate',
+      `${request.certificateFile} has name constraints that cannot be kept here.`,
+      { hint: 'rootling install makes a CA of your own beside it' },
+    )
   return exclusively(state, async () => {
     const names = await scopeNames(state)
     const name = request.name ?? (names.includes('local') ? 'imported' : 'local')
@@ -62,7 +72,6 @@ export async function adoptRoot(
       const scope = await openScope(state, existing)
       if (fingerprintOf(scope.root) === fingerprintOf(root)) return { scope, created: false }
     }
-    const parts = readCertificateParts(root.raw)
     const spki = root.publicKey.export({ type: 'spki', format: 'der' })
     const pem = root.toString()
     await markAsCache(state)
@@ -71,7 +80,7 @@ export async function adoptRoot(
         name,
         created: now.toISOString(),
         permitted: [],
-        constraints: nameConstraintsOf(parts),
+        constraints,
         issuerName: parts.subject.der.toString('base64'),
         issuerKeyIdentifier: (subjectKeyIdentifierOf(parts) ?? keyIdentifier(spki)).toString('hex'),
       },
@@ -85,6 +94,11 @@ export async function adoptRoot(
       hint: 'Choose another name: --name imported',
     })
   })
+}
+
+/** Whether they permit something, in ranges that a rotated root can repeat. */
+function canKeep({ dns, ip }: NameConstraints): boolean {
+  return dns.length + ip.length > 0 && ip.every((range) => parseIpRange(range) !== null)
 }
 
 /** A certificate that can be a trust anchor: a CA that signed itself and has not ended. */

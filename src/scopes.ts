@@ -111,6 +111,9 @@ export async function deleteAuthority(state: StateDirectory): Promise<void> {
   await withLock(state, () => removeDirectoryAtomic(state.path))
 }
 
+/** As wide as the widest blocks of the private ranges (RFC 1918) and of a registry (IANA's /12). */
+const widestPrefix = { ipv4: 8, ipv6: 12 } as const
+
 /** A domain as lower-case A-labels, or a range in CIDR form. */
 function parsePermit(text: string, force = false): string {
   const input = text.trim()
@@ -119,6 +122,10 @@ function parsePermit(text: string, force = false): string {
     if (range.prefix === 0)
       throw new RootlingError('usage', `${input} is every address there is.`, {
         hint: 'rootling ca permit --unconstrained',
+      })
+    if (range.prefix < widestPrefix[range.address.length === 4 ? 'ipv4' : 'ipv6'] && !force)
+      throw new RootlingError('usage', `${input} holds a large part of all addresses.`, {
+        hint: 'Permit the range that is yours, such as 203.0.113.0/24; or add --force',
       })
     return ipRangeText(range)
   }

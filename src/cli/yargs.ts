@@ -16,7 +16,7 @@ export async function explain(
 ): Promise<{ row: Row; parsed: Parsed } | null> {
   refuseUnknownCommand(argv)
   let found: { row: Row; values: Record<string, unknown> } | null = null
-  const parser = build((row, values) => (found = { row, values }))
+  const parser = build(hintFor(argv), (row, values) => (found = { row, values }))
   await parser.parseAsync(argv.length === 0 ? ['--help'] : [...argv])
   if (found === null) return null
   const { row, values } = found as { row: Row; values: Record<string, unknown> }
@@ -58,7 +58,7 @@ function refuseUnknownCommand([first = '', second = '']: readonly string[]): voi
   })
 }
 
-function build(onCommand: (row: Row, values: Record<string, unknown>) => void): Argv {
+function build(hint: string, onCommand: (row: Row, values: Record<string, unknown>) => void): Argv {
   const parser = yargs()
     .scriptName('rootling')
     .usage(intro)
@@ -86,9 +86,7 @@ function build(onCommand: (row: Row, values: Record<string, unknown>) => void): 
     .showHelpOnFail(false)
     .fail((message, error) => {
       if (error instanceof RootlingError) throw error
-      throw new RootlingError('usage', sentence(message ?? error.message), {
-        hint: 'rootling --help',
-      })
+      throw new RootlingError('usage', sentence(message ?? error.message), { hint })
     })
   const add = (target: Argv, row: Row, name: string): void => {
     target.command(
@@ -173,6 +171,13 @@ function check(
     parsed[name] = value
   }
   return parsed
+}
+
+/** The help of the command that a faulty line begins with. */
+function hintFor(argv: readonly string[]): string {
+  const [first = '', second = ''] = argv
+  const row = commands.find(({ spec }) => [first, `${first} ${second}`].includes(spec.name))
+  return row === undefined ? 'rootling --help' : help(row.spec)
 }
 
 const help = (spec: CommandSpec): string => `rootling ${spec.name} --help`

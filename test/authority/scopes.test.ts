@@ -87,6 +87,8 @@ describe('too much is refused', () => {
     [['*.dev'], 'dev is a whole top-level domain.'],
     [['0.0.0.0/0'], '0.0.0.0/0 is every address there is.'],
     [['::/0'], '::/0 is every address there is.'],
+    [['128.0.0.0/1'], '128.0.0.0/1 holds a large part of all addresses.'],
+    [['10.1.0.0/16', '8000::/1'], '8000::/1 holds a large part of all addresses.'],
     [['me@example.com'], 'me@example.com is no domain and no address range.'],
     [[], 'Name the domains or address ranges to permit.'],
   ])('%j', async (permit, message) => {
@@ -94,6 +96,14 @@ describe('too much is refused', () => {
     const refused = permitScope(state, { permit }, now)
     await expect(refused).rejects.toMatchObject({ code: 'usage', message })
     expect(await names(state)).toEqual(['local'])
+  })
+
+  test('but what somebody insists on, short of every address', async () => {
+    const state = await withAuthority()
+    const { scope } = await permitScope(state, { permit: ['com', '128.0.0.0/1'], force: true }, now)
+    expect(scope.permitted).toEqual(['com', '128.0.0.0/1'])
+    const all = permitScope(state, { permit: ['0.0.0.0/0'], force: true }, now)
+    await expect(all).rejects.toMatchObject({ code: 'usage' })
   })
 
   test('names for a scope that may sign any name', async () => {

@@ -76,6 +76,23 @@ describe('rootling ca import', () => {
     },
   )
 
+  it.each([
+    ['permitted;IP:10.0.0.0/255.0.255.0', false],
+    ['excluded;DNS:bank.com', false],
+    ['permitted;IP:10.0.0.0/255.0.0.0', true],
+    ['permitted;DNS:test', true],
+  ])('takes only name constraints that a rotated root can repeat: %s', async (value, taken) => {
+    const place = openPlace()
+    await makeRoot(place, 'old', 'ec', `nameConstraints=critical,${value}`)
+    const { exitCode, stderr } = await rootling(place, [
+      ...['ca', 'import', '--cert', 'old.pem', '--key', 'old.key', '--name', 'old'],
+    ])
+    expect([exitCode, stderr]).toEqual([
+      taken ? 0 : 1,
+      expect.stringContaining(taken ? '' : 'name constraints that cannot be kept here'),
+    ])
+  })
+
   it('finds the CA of the real mkcert where mkcert keeps it, or in $CAROOT', async (test) => {
     const missing = mkcertMissing()
     if (missing !== null) return test.skip(missing)

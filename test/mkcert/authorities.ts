@@ -46,17 +46,19 @@ export function openPlace(): Place {
 
 export type Algorithm = 'ec' | 'rsa'
 
-/** Writes NAME.pem, a root, and NAME.key, its key as PKCS #8, by OpenSSL. */
+/** Writes NAME.pem, a root, and NAME.key, its key as PKCS #8, by OpenSSL; `extension`: one more. */
 export async function makeRoot(
   place: Place,
   name: string,
   algorithm: Algorithm = 'ec',
+  extension?: string,
 ): Promise<void> {
   const key = algorithm === 'ec' ? 'ec -pkeyopt ec_paramgen_curve:P-256' : 'rsa:2048'
   await place.openssl(`
     req -x509 -newkey ${key} -nodes -days 30 -subj /CN=${name} -keyout ${name}.key
     -out ${name}.pem -addext basicConstraints=critical,CA:TRUE
-    -addext keyUsage=critical,keyCertSign,cRLSign`)
+    -addext keyUsage=critical,keyCertSign,cRLSign
+    ${extension === undefined ? '' : `-addext ${extension}`}`)
 }
 
 /** Writes NAME.pem and NAME.key, signed by a root of `makeRoot`; `ca`: an intermediate. */
