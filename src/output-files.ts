@@ -1,10 +1,10 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import { mkdir, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
 import type { ExtraFile, Purpose } from './storage/certificate-store.ts'
 import { hasCode, readText, shellWord, unwritable } from './storage/files.ts'
+import { mkdir, stat } from './storage/page-cache.ts'
 import type { Identifier } from './x509/identifier.ts'
 import { isIssuedBy } from './x509/parsed-certificate.ts'
 

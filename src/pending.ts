@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Owner, StateDirectory } from './paths.ts'
 import { sweepScopes } from './storage/authority-store.ts'
@@ -14,6 +14,7 @@ import {
   writeFileAtomic,
   type StagedFile,
 } from './storage/files.ts'
+import { readdir, rm, unlink } from './storage/page-cache.ts'
 import { withLock } from './storage/lock.ts'
 
 /** Files that only make sense together, such as a certificate and its key. */
@@ -96,7 +97,7 @@ export async function recordAndWrite(
   }
   // Should a rename fail, the pending file stays, and the next command finishes the pair.
   for (const file of staged) await file.commit()
-  await rm(path, { force: true })
+  await unlink(path)
 }
 
 async function settle(state: StateDirectory, path: string): Promise<void> {
@@ -136,7 +137,7 @@ function digest(data: string | Buffer): string {
 
 async function hashOf(path: string): Promise<string | null> {
   try {
-    return digest(await readFile(path))
+    return digest(readFileSync(path))
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null
     throw unwritable(path, error)

@@ -19,10 +19,6 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function run(argv: readonly string[]): Promise<ExitCode> {
-  if (argv[0] === '--version' || argv[0] === '-V') {
-    process.stdout.write(`${VERSION}\n`)
-    return exitCodes.ok
-  }
   const { row, rest } = findCommand(argv)
   const output = createOutput({
     json: argv.includes('--json'),
@@ -75,7 +71,10 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
     cwd: process.cwd(),
     state,
     output,
-    interactive: process.stdin.isTTY && process.stderr.isTTY && !output.json,
+    // Only looked at when needed: opening standard input takes a millisecond.
+    get interactive() {
+      return process.stdin.isTTY && process.stderr.isTTY && !output.json
+    },
     now: () => new Date(),
   })
 }

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFileSync, statSync } from 'node:fs'
 import { RootlingError } from '../errors.ts'
 import { pemBlocks } from '../x509/pem.ts'
 
@@ -17,11 +17,11 @@ export async function readFirstLine(path: string): Promise<string> {
 /** The contents, as they are. */
 export async function readInputBytes(path: string): Promise<Buffer> {
   try {
-    const info = await stat(path)
+    const info = statSync(path)
     if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a file.`)
     if (info.size > limit)
       throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`)
-    return await readFile(path)
+    return readFileSync(path)
   } catch (error) {
     if (error instanceof RootlingError) throw error
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'

@@ -1,4 +1,3 @@
-import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
@@ -17,6 +16,7 @@ import {
   unwritable,
   type FileContents,
 } from './files.ts'
+import { readdir, rename } from './page-cache.ts'
 
 /** A scope as it stands on disk: one directory, made and renamed as a whole. */
 interface StoredScope {

@@ -1,10 +1,19 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { readText, shellWord, unwritable } from './files.ts'
+import { sync } from './page-cache.ts'
 
 /** Whom the certificate speaks for; RFC 5280's extKeyUsage serverAuth or clientAuth. */
 export type Purpose = 'server' | 'client'
@@ -106,13 +115,13 @@ async function append(state: StateDirectory, event: Event): Promise<void> {
   try {
     const flags =
       constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | (constants.O_NOFOLLOW ?? 0)
-    const handle = await open(path, flags, 0o600)
+    const file = openSync(path, flags, 0o600)
     try {
-      if (state.owner !== null) await handle.chown(state.owner.uid, state.owner.gid)
-      const end = await dropTornLine(handle)
-      await appendOrUndo(handle, `${JSON.stringify(event)}\n`, end)
+      if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
+      const end = dropTornLine(file)
+      await appendOrUndo(file, `${JSON.stringify(event)}\n`, end)
     } finally {
-      await handle.close()
+      closeSync(file)
     }
   } catch (error) {
     throw unwritable(path, error)
@@ -120,26 +129,30 @@ async function append(state: StateDirectory, event: Event): Promise<void> {
 }
 
 /** A full disk may take half a line: it is taken back, so that the record stays whole. */
-async function appendOrUndo(handle: FileHandle, line: string, end: number): Promise<void> {
+async function appendOrUndo(file: number, line: string, end: number): Promise<void> {
   try {
-    await handle.writeFile(line)
-    await handle.sync()
+    writeFileSync(file, line)
+    await sync(file)
   } catch (error) {
-    await handle.truncate(end).catch(() => undefined)
+    try {
+      ftruncateSync(file, end)
+    } catch {
+      // The next writer drops the torn line.
+    }
     throw error
   }
 }
 
 /** Cuts off an unfinished last line, left by a writer that died; returns the file's length. */
-async function dropTornLine(handle: FileHandle): Promise<number> {
-  const { size } = await handle.stat()
+function dropTornLine(file: number): number {
+  const { size } = fstatSync(file)
   const window = Buffer.alloc(Math.min(size, longestLine))
-  await handle.read(window, 0, window.length, size - window.length)
+  readSync(file, window, 0, window.length, size - window.length)
   const newline = window.lastIndexOf(0x0a)
   if (newline < 0 && size > window.length)
     throw new RootlingError('corrupt-state', 'The record of certificates has no lines.')
   const end = size - window.length + newline + 1
-  if (end < size) await handle.truncate(end)
+  if (end < size) ftruncateSync(file, end)
   return end
 }
 

@@ -1,9 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { chown, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { Owner } from '../paths.ts'
+import { chown, mkdir, readdir, rename, rm, stat, sync } from './page-cache.ts'
 
 /** Unfinished work of a writer that may have died: swept by the next one that holds the lock. */
 const temporaryMark = '.rootling-tmp-'
@@ -133,36 +143,36 @@ export async function sweepLeftovers(directory: string, file = ''): Promise<void
 
 /** A new file that nobody else can have opened; synced. */
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
-  const handle = await open(path, 'wx', contents.mode)
+  const file = openSync(path, 'wx', contents.mode)
   try {
-    await handle.writeFile(contents.data)
+    writeFileSync(file, contents.data)
     // The umask may have taken bits away that certificates need, such as 0644's.
-    await handle.chmod(contents.mode)
-    if (owner !== null) await handle.chown(owner.uid, owner.gid)
-    await handle.sync()
+    fchmodSync(file, contents.mode)
+    if (owner !== null) fchownSync(file, owner.uid, owner.gid)
+    await sync(file)
   } finally {
-    await handle.close()
+    closeSync(file)
   }
 }
 
 export async function syncDirectory(path: string): Promise<void> {
   if (process.platform === 'win32') return
-  const handle = await open(path, constants.O_RDONLY)
+  const directory = openSync(path, constants.O_RDONLY)
   try {
-    await handle.sync()
+    await sync(directory)
   } finally {
-    await handle.close()
+    closeSync(directory)
   }
 }
 
 /** A whole file as text, through no symbolic link; `null`: absent. At most `limit` octets. */
 export async function readText(path: string, limit = 16 * 1024 * 1024): Promise<string | null> {
-  const handle = await openNoFollow(path)
-  if (handle === null) return null
+  const file = openNoFollow(path)
+  if (file === null) return null
   try {
-    return await readBounded(path, handle, limit)
+    return readBounded(path, file, limit)
   } finally {
-    await handle.close()
+    closeSync(file)
   }
 }
 
@@ -171,19 +181,19 @@ export async function readText(path: string, limit = 16 * 1024 * 1024): Promise<
  * another user owns it, with the command that mends it: it is never mended silently.
  */
 export async function readPrivateText(path: string, owner: Owner | null): Promise<string | null> {
-  const handle = await openNoFollow(path)
-  if (handle === null) return null
+  const file = openNoFollow(path)
+  if (file === null) return null
   try {
-    await refuseLoose(path, handle, owner)
-    return await readBounded(path, handle, 1024 * 1024)
+    refuseLoose(path, file, owner)
+    return readBounded(path, file, 1024 * 1024)
   } finally {
-    await handle.close()
+    closeSync(file)
   }
 }
 
-async function refuseLoose(path: string, handle: FileHandle, owner: Owner | null): Promise<void> {
+function refuseLoose(path: string, file: number, owner: Owner | null): void {
   if (process.platform === 'win32') return
-  const { mode, uid } = await handle.stat()
+  const { mode, uid } = fstatSync(file)
   const mine = process.geteuid?.()
   if (uid !== mine && uid !== owner?.uid)
     throw new RootlingError('loose-key', `The private key ${path} belongs to another user.`, {
@@ -201,11 +211,12 @@ async function refuseLoose(path: string, handle: FileHandle, owner: Owner | null
   }
 }
 
-async function openNoFollow(path: string): Promise<FileHandle | null> {
+/** A descriptor; `null`: absent. */
+function openNoFollow(path: string): number | null {
   try {
     // O_NONBLOCK: a planted FIFO must not hang us.
     const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
-    return await open(path, flags)
+    return openSync(path, flags)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return null
     const what = hasCode(error, 'ELOOP') ? 'is a symbolic link' : 'cannot be read'
@@ -215,13 +226,13 @@ async function openNoFollow(path: string): Promise<FileHandle | null> {
   }
 }
 
-async function readBounded(path: string, handle: FileHandle, limit: number): Promise<string> {
-  const info = await handle.stat()
+function readBounded(path: string, file: number, limit: number): string {
+  const info = fstatSync(file)
   if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a regular file.`)
   if (info.size > limit)
     throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`)
   try {
-    return await handle.readFile('utf8')
+    return readFileSync(file, 'utf8')
   } catch (error) {
     throw new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
       cause: error,
@@ -245,7 +256,7 @@ export async function exists(path: string): Promise<boolean> {
  */
 export async function stampOf(path: string): Promise<string> {
   try {
-    const { ino, size, mtimeNs } = await stat(path, { bigint: true })
+    const { ino, size, mtimeNs } = statSync(path, { bigint: true })
     return `${ino} ${size} ${mtimeNs}`
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return 'absent'

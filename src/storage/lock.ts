@@ -1,11 +1,10 @@
-import { constants } from 'node:fs'
-import { open, stat, type FileHandle } from 'node:fs/promises'
+import { closeSync, constants, fchownSync, fstatSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
-import { makePrivateDirectory, shellWord, unwritable, writeFileAtomic } from './files.ts'
+import { hasCode, makePrivateDirectory, shellWord, unwritable, writeFileAtomic } from './files.ts'
+import { stat } from './page-cache.ts'
 
 const requireNative = createRequire(import.meta.url)
 
@@ -24,23 +23,24 @@ export async function withLock<T>(
   work: () => Promise<T>,
   { name = 'lock', waitMilliseconds = 30_000 }: LockOptions = {},
 ): Promise<T> {
-  const deadline = performance.now() + waitMilliseconds
+  const deadline = monotonic() + waitMilliseconds
   for (;;) {
     await prepare(state)
     const path = join(state.path, name)
-    const handle = await openLock(path, state)
+    const file = openLock(path, state)
     try {
-      await acquire(handle, path, deadline, waitMilliseconds)
+      await acquire(file, path, deadline, waitMilliseconds)
       // `uninstall --delete-ca` takes the whole directory away: a lock on that file locks nothing.
-      if (await isStill(handle, path)) return await work()
+      if (await isStill(file, path)) return await work()
     } finally {
-      await handle.close()
+      closeSync(file)
     }
   }
 }
 
-async function isStill(handle: FileHandle, path: string): Promise<boolean> {
-  const [held, there] = await Promise.all([handle.stat(), stat(path).catch(() => null)])
+async function isStill(file: number, path: string): Promise<boolean> {
+  const held = fstatSync(file)
+  const there = await stat(path).catch(() => null)
   return there !== null && held.ino === there.ino && held.dev === there.dev
 }
 
@@ -59,32 +59,63 @@ async function refuseSharedDirectory(path: string): Promise<void> {
     })
 }
 
-async function openLock(path: string, state: StateDirectory): Promise<FileHandle> {
+function openLock(path: string, state: StateDirectory): number {
   try {
     const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
-    const handle = await open(path, flags, 0o600)
-    if (state.owner !== null) await handle.chown(state.owner.uid, state.owner.gid)
-    return handle
+    const file = openSync(path, flags, 0o600)
+    if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
+    return file
   } catch (error) {
     throw unwritable(path, error)
   }
 }
 
 async function acquire(
-  handle: FileHandle,
+  file: number,
   path: string,
   deadline: number,
   waitMilliseconds: number,
 ): Promise<void> {
-  const native = requireNative('fs-native-extensions') as { tryLock(fd: number): boolean }
-  for (let pause = 2; !native.tryLock(handle.fd); pause = Math.min(pause * 2, 50)) {
-    if (performance.now() > deadline) {
+  for (let pause = 2; !tryLock(file); pause = Math.min(pause * 2, 50)) {
+    if (monotonic() > deadline) {
       const seconds = Math.round(waitMilliseconds / 1000)
       throw new RootlingError('locked', `Another rootling has held ${path} for ${seconds} s.`, {
         hint: 'Wait for it, or end it; the lock ends with its process',
       })
     }
-    await sleep(pause)
+    await new Promise((resolve) => setTimeout(resolve, pause))
+  }
+}
+
+/** Milliseconds. `performance` would load a module first, a millisecond of every command. */
+const monotonic = (): number => Number(process.hrtime.bigint() / 1_000_000n)
+
+/** Whether this process has the lock now. */
+function tryLock(fd: number): boolean {
+  native ??= loadNative()
+  try {
+    native.tryLock(fd, 0, 0, true)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'EAGAIN')) return false
+    throw error
+  }
+}
+
+interface NativeLock {
+  /** Throws EAGAIN where another process has it. Length 0: to the end of the file. */
+  tryLock(fd: number, offset: number, length: number, exclusive: boolean): void
+}
+let native: NativeLock | undefined
+
+/** The package's prebuilt binary by its path: its own search for it takes 6 ms of every command. */
+function loadNative(): NativeLock {
+  const { platform, arch } = process
+  const prebuilt = `fs-native-extensions/prebuilds/${platform}-${arch}/fs-native-extensions.node`
+  try {
+    return requireNative(prebuilt) as NativeLock
+  } catch {
+    return requireNative('fs-native-extensions/binding') as NativeLock
   }
 }
 

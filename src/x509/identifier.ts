@@ -1,7 +1,6 @@
-import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
 import { RootlingError } from '../errors.ts'
-import { ipBytes, ipText } from './ip.ts'
+import { ipBytes, ipText, isIP } from './ip.ts'
 
 /** What the user typed, understood: it becomes one GeneralName. */
 export type Identifier =

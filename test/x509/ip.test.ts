@@ -1,7 +1,16 @@
 import * as fc from 'fast-check'
-import { BlockList, isIP, SocketAddress } from 'node:net'
+import * as net from 'node:net'
+import { BlockList, SocketAddress } from 'node:net'
 import { expect, test } from 'vitest'
-import { inRange, ipBytes, ipRangeText, ipText, maskOf, parseIpRange } from '../../src/x509/ip.ts'
+import {
+  inRange,
+  ipBytes,
+  ipRangeText,
+  ipText,
+  isIP,
+  maskOf,
+  parseIpRange,
+} from '../../src/x509/ip.ts'
 
 const octets = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 /** Addresses with runs of zeros, which random octets hardly ever have. */
@@ -11,6 +20,25 @@ const sparse = fc
 const anyV6 = fc.oneof(octets(16), sparse)
 
 const viaUrl = (text: string) => new URL(`http://[${text}]/`).hostname.slice(1, -1)
+
+test('what is an address, and of which family, is as node:net says', () => {
+  const characters = fc.constantFrom(...'0123456789abcdefF:::::....%g'.split(''))
+  const group = fc.oneof(fc.integer({ max: 70_000, min: 0 }).map(String), fc.constantFrom('', '0'))
+  const text = fc.oneof(
+    fc.array(characters, { maxLength: 20 }).map((parts) => parts.join('')),
+    fc.array(group, { minLength: 2, maxLength: 9 }).map((parts) => parts.join(':')),
+    fc.array(group, { minLength: 3, maxLength: 5 }).map((parts) => parts.join('.')),
+    fc.tuple(fc.ipV6(), fc.ipV4()).map(([v6, v4]) => v6.replace(/[^:]*$/, v4)),
+    fc.tuple(fc.ipV6(), fc.constantFrom('%eth0', '%', '%1', '%a_b')).map((parts) => parts.join('')),
+    fc.oneof(fc.ipV4(), fc.ipV6()),
+  )
+  fc.assert(
+    fc.property(text, (given) => {
+      expect([given, isIP(given)]).toEqual([given, net.isIP(given)])
+    }),
+    { numRuns: 20_000 },
+  )
+})
 
 test('IPv4 octets come back from their text', () => {
   fc.assert(

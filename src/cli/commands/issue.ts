@@ -3,7 +3,6 @@ import { issue, type IssueRequest } from '../../issue.ts'
 import { RootlingError } from '../../errors.ts'
 import type { OutputPaths } from '../../output-files.ts'
 import type { CertificateRecord } from '../../storage/certificate-store.ts'
-import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
@@ -119,13 +118,10 @@ function outputPaths(args: Arguments, cwd: string): OutputPaths {
 }
 
 /** From its file, the option, the terminal; for PKCS #12 alone a random one is made. */
-async function readPassword(
-  args: Arguments,
-  { cwd, interactive }: Context,
-): Promise<string | undefined> {
+async function readPassword(args: Arguments, context: Context): Promise<string | undefined> {
   if (!wantsPkcs12(args) && args['encrypt-key'] !== true) return undefined
   if (args['password-file'] !== undefined) {
-    const line = await readFirstLine(resolve(cwd, args['password-file']))
+    const line = await readFirstLine(resolve(context.cwd, args['password-file']))
     if (line !== '') return line
     throw new RootlingError('usage', `${args['password-file']} is empty.`, {
       hint: 'Its first line is the password',
@@ -133,7 +129,7 @@ async function readPassword(
   }
   if (args.password !== undefined) return args.password
   if (args['encrypt-key'] !== true) return (await import('../../x509/pkcs12.ts')).randomPassword()
-  if (interactive) return askSecret('Passphrase for the key: ')
+  if (context.interactive) return (await import('../ask.ts')).askSecret('Passphrase for the key: ')
   throw new RootlingError('usage', '--encrypt-key needs a passphrase, and nobody can be asked.', {
     hint: '--password-file FILE',
   })

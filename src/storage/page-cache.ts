@@ -1,0 +1,36 @@
+import {
+  chownSync,
+  fsync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  type MakeDirectoryOptions,
+  type RmOptions,
+  type Stats,
+} from 'node:fs'
+import { promisify } from 'node:util'
+
+/*
+ * What the page cache answers is asked synchronously: a way through the thread pool costs a
+ * command three times as much, and there are about ninety in each. What waits for the disk itself
+ * is not. Each throws, that is rejects, what node:fs throws.
+ */
+
+export const stat = async (path: string): Promise<Stats> => statSync(path)
+export const readdir = async (path: string): Promise<string[]> => readdirSync(path)
+export const rename = async (from: string, to: string): Promise<void> => renameSync(from, to)
+export const rm = async (path: string, options: RmOptions): Promise<void> => rmSync(path, options)
+export const unlink = async (path: string): Promise<void> => unlinkSync(path)
+export const chown = async (path: string, uid: number, gid: number): Promise<void> =>
+  chownSync(path, uid, gid)
+/** With `recursive`, the first directory that it made. */
+export const mkdir = async (
+  path: string,
+  options: MakeDirectoryOptions,
+): Promise<string | undefined> => mkdirSync(path, options)
+
+/** Waits until a file is on the disk; takes its descriptor. */
+export const sync = promisify(fsync)
