@@ -48,7 +48,7 @@ export async function renew(
 ): Promise<Renewal[]> {
   const inventory = await readInventory(state)
   const tracked = currentCertificates(inventory.certificates).filter(
-    ({ certPath, scope }) => certPath !== null && scope !== selfSignedScope,
+    ({ certPath }) => certPath !== null,
   )
   const scopes = await readScopes(state)
   const renewals: Renewal[] = []
@@ -73,13 +73,16 @@ function select(
 ): CertificateRecord[] {
   switch (selection.which) {
     case 'all':
-      return [...tracked]
+      return issuedHere(tracked)
     case 'due':
-      return tracked.filter((record) => isDue(record, now))
+      return issuedHere(tracked).filter((record) => isDue(record, now))
     case 'named':
       return [...new Set(selection.names.flatMap((name) => named(tracked, name)))]
   }
 }
+
+const issuedHere = (tracked: readonly CertificateRecord[]): CertificateRecord[] =>
+  tracked.filter(({ scope }) => scope !== selfSignedScope)
 
 function named(tracked: readonly CertificateRecord[], name: string): CertificateRecord[] {
   const lower = name.toLowerCase().replaceAll(':', '')
@@ -120,12 +123,19 @@ async function reissue(
 ): Promise<Renewal> {
   const { identifiers, purpose, keyType, certPath, keyPath, revocationUrl } = previous
   if (certPath === null) return { previous, outcome: 'skipped', reason: 'It has no file.' }
+  if (previous.scope === selfSignedScope)
+    return {
+      previous,
+      outcome: 'skipped',
+      reason: 'It is self-signed.',
+      hint: 'rootling issue --self-signed makes it anew',
+    }
   const scope = scopeFor(scopes, identifiers)
   const signer = await openSigner(state, scope, now)
   return exclusively(state, async () => {
     const standing = await standingFile(certPath, previous)
     if ('reason' in standing) return { previous, outcome: 'skipped', ...standing }
-    const keys = rekey ? await newKeys(previous) : null
+    const keys = rekey ? await newKeys(state, previous) : null
     const spki = keys?.spki ?? standing.spki
     const lifetime = Math.round(
       (Date.parse(previous.notAfter) - Date.parse(previous.notBefore)) / day,
@@ -169,12 +179,20 @@ async function standingFile(
   return { reason: `${path} was changed by something else since.`, hint: 'rootling issue --force' }
 }
 
-async function newKeys({ keyType, keyPath }: CertificateRecord): ReturnType<typeof generateKeys> {
+async function newKeys(
+  state: StateDirectory,
+  { keyType, keyPath }: CertificateRecord,
+): ReturnType<typeof generateKeys> {
   const type = keyTypes.find((known): known is KeyType => known === keyType)
-  if (type !== undefined && keyPath !== null) return generateKeys(type)
-  throw new RootlingError('usage', 'A certificate of a request keeps the key of its request.', {
-    hint: 'Leave out --rekey',
-  })
+  if (type === undefined || keyPath === null)
+    throw new RootlingError('usage', 'A certificate of a request keeps the key of its request.', {
+      hint: 'Leave out --rekey',
+    })
+  if ((await readPrivateText(keyPath, state.owner))?.includes('ENCRYPTED') === true)
+    throw new RootlingError('usage', 'Its key is encrypted, and its passphrase is not kept.', {
+      hint: 'Leave out --rekey, or issue it anew: rootling issue --encrypt-key',
+    })
+  return generateKeys(type)
 }
 
 /** The key's PEM where a file holds it beside the certificate; an empty text where none does. */

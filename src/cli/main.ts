@@ -26,6 +26,7 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,
+    authority: valueAfter('--ca', argv),
   })
   try {
     const parsed = row === undefined ? null : parseLine(row.spec, rest)
@@ -39,6 +40,11 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   } catch (error) {
     return reportFailure(error, output)
   }
+}
+
+function valueAfter(option: string, argv: readonly string[]): string | undefined {
+  const joined = argv.find((word) => word.startsWith(`${option}=`))
+  return joined?.slice(option.length + 1) ?? argv[argv.indexOf(option) + 1 || argv.length]
 }
 
 type Row = (typeof commands)[number]

@@ -30,13 +30,18 @@ export interface OutputOptions {
   readonly stdout: NodeJS.WriteStream
   readonly stderr: NodeJS.WriteStream
   readonly env: Readonly<Record<string, string | undefined>>
+  /** What `--ca` named: a command that is suggested must name it too. */
+  readonly authority?: string | undefined
 }
 
-export function createOutput({ json, quiet, stdout, stderr, env }: OutputOptions): Output {
+export function createOutput(options: OutputOptions): Output {
+  const { json, quiet, stdout, stderr, env, authority } = options
   const warnings: string[] = []
   const style = createStyle(useColor(stdout, env))
   const errorStyle = createStyle(useColor(stderr, env))
   const print = (value: object): void => void stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+  const inAuthority = (text: string): string =>
+    authority === undefined ? text : text.replace(/(?:^|: )rootling [^;]+$/, `$& --ca ${authority}`)
   return {
     json,
     style,
@@ -45,16 +50,17 @@ export function createOutput({ json, quiet, stdout, stderr, env }: OutputOptions
       else if (text !== '') stdout.write(`${text}\n`)
     },
     note(text) {
-      if (!quiet && !json) stderr.write(`${text}\n`)
+      if (!quiet && !json) stderr.write(`${inAuthority(text)}\n`)
     },
     warn(text) {
-      warnings.push(text)
-      if (!json) stderr.write(`${errorStyle.yellow('Warning:')} ${text}\n`)
+      warnings.push(inAuthority(text))
+      if (!json) stderr.write(`${errorStyle.yellow('Warning:')} ${inAuthority(text)}\n`)
     },
     log(text) {
       if (!quiet) stderr.write(`${text}\n`)
     },
-    fail({ code, message, hint = null }) {
+    fail({ code, message, hint: plain = null }) {
+      const hint = plain === null ? null : inAuthority(plain)
       if (json) print({ ok: false, error: { code, message, hint }, warnings })
       stderr.write(`${errorStyle.red('Error:')} ${message}\n`)
       if (hint !== null) stderr.write(`  ${errorStyle.dim('→')} ${hint}\n`)

@@ -215,6 +215,7 @@ export const caExportSpec = {
       placeholder: 'F',
       describe: 'File to write; PEM goes to stdout without',
     },
+    force: { type: 'boolean', describe: 'Replace a file that is there' },
   },
   examples: ['rootling ca export > root.pem', 'rootling ca export --format jks --out trust.jks'],
 } as const satisfies CommandSpec

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { createMachine } from '../../../platform/machine.ts'
 import { expectSuccess, timeLimits } from '../../../platform/command.ts'
@@ -31,6 +32,10 @@ export async function caExport(
     return exitCodes.ok
   }
   const path = resolve(cwd, args.out)
+  if (args.force !== true && (await exists(path)))
+    throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {
+      hint: 'Name another file, or add --force',
+    })
   if (format === 'jks') await exportJks(scope, path, context)
   else {
     const data =
@@ -81,16 +86,14 @@ async function javaTrustStore(scope: Scope): Promise<Buffer> {
 
 /** JKS is Java's own format: its keytool writes it. */
 async function exportJks(scope: Scope, path: string, { env }: Context): Promise<void> {
-  if (await exists(path))
-    throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {
-      hint: 'Name another file',
-    })
   const machine = await createMachine({ env })
   const keytool = await machine.find('keytool')
   if (keytool === null)
     throw new RootlingError('tool-missing', 'keytool is not on this machine; it comes with Java.', {
       hint: 'rootling ca export --format pkcs12, which Java 8 and later read too',
     })
+  // keytool would add to a store that is there, and so keep what it holds.
+  await rm(path, { force: true })
   const store = ['-keystore', path, '-storetype', 'JKS', '-storepass', javaPassword]
   const args = ['-importcert', '-noprompt', '-alias', `rootling-${scope.name}`, ...store]
   const options = {

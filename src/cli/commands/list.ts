@@ -1,3 +1,4 @@
+import { selfSignedScope } from '../../leaf.ts'
 import { standings, type Standing } from '../../standing.ts'
 import { readInventory } from '../../storage/certificate-store.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -34,7 +35,7 @@ export async function list(
     standing === 'current'
       ? `${daysLeft(new Date(record.notAfter), at)} days left`
       : words[standing],
-    record.purpose,
+    record.scope === selfSignedScope ? `${record.purpose}, self-signed` : record.purpose,
     record.keyType,
     record.certPath ?? '(printed)',
   ])

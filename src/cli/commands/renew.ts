@@ -6,7 +6,10 @@ import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
 import { table, type Output } from '../output.ts'
 import type { renewSpec } from '../table.ts'
 
-/** `rootling renew`: new certificates in the files of the old ones. Exit 1 when one failed. */
+/**
+ * `rootling renew`: new certificates in the files of the old ones. Exit 1 when one failed, and
+ * when one that was named was not renewed for another reason.
+ */
 export async function renewCommand(
   args: ArgumentsOf<typeof renewSpec>,
   context: Context,
@@ -15,7 +18,10 @@ export async function renewCommand(
   const renewals = await renew(state, selectionOf(args), { rekey: args.rekey }, now())
   reportRenewals(renewals, context)
   const hooksWell = await runHooks(renewals, context)
-  const failed = renewals.some(({ outcome }) => outcome === 'failed')
+  const named = args.positionals.length > 0
+  const failed = renewals.some(
+    ({ outcome }) => outcome === 'failed' || (named && outcome === 'skipped'),
+  )
   if (renewals.length === 0) output.note('No certificate is due for renewal.')
   return failed || !hooksWell ? exitCodes.failed : exitCodes.ok
 }
