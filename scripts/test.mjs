@@ -17,6 +17,7 @@ const packages = {
   'firefox-esr': '/usr/bin/firefox-esr',
   git: '/usr/bin/git',
   'gnutls-bin': '/usr/bin/certtool',
+  'golang-go': '/usr/bin/go',
   lego: '/usr/bin/lego',
   'libnss3-tools': '/usr/bin/certutil',
   mkcert: '/usr/bin/mkcert',

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { X509Certificate } from 'node:crypto'
 import type { Identifier } from '../../src/x509/identifier.ts'
 import { pemBlocks } from '../../src/x509/pem.ts'
+import { buildGo } from '../helpers/go-program.ts'
 import type { Presented } from './kinds.ts'
+import type { Finished } from '../helpers/subprocess.ts'
 import { hasTool, runTool } from './strangers.ts'
 
 /** Somebody else's program that judges chains. */
@@ -134,12 +136,31 @@ function java(program: string): Verifier {
       }
       const source = join(import.meta.dirname, 'Verify.java')
       const args = ['-Xshare:auto', '-XX:TieredStopAtLevel=1', source]
-      const { exitCode, stdout, stderr } = await runTool(program, args, `${rows.join('\n')}\n`)
-      if (exitCode !== 0) throw new Error(stderr)
-      const lines = stdout.trim().split('\n')
-      return chains.map((_, i) => (lines[i] === 'accepted' ? null : (lines[i] ?? 'no answer')))
+      return inLines(chains, await runTool(program, args, `${rows.join('\n')}\n`))
     },
   }
+}
+
+/** crypto/x509, as every program written in Go has it; one process for all chains. */
+const go: Verifier = {
+  name: 'crypto/x509 of Go',
+  exempt: none,
+  async verdicts(directory, chains) {
+    const program = await buildGo(join(import.meta.dirname, 'verify.go'), directory)
+    const rows: string[] = []
+    for (const [i, chain] of chains.entries()) {
+      const { root, intermediate, leaf } = await writeChain(directory, String(i), chain)
+      rows.push([root, intermediate, leaf, chain.identifier.type, chain.asked].join('\t'))
+    }
+    return inLines(chains, await runTool(program, [], `${rows.join('\n')}\n`))
+  },
+}
+
+/** What a program says of each chain: `accepted`, or the reason against it. */
+function inLines(chains: readonly Presented[], { exitCode, stdout, stderr }: Finished) {
+  if (exitCode !== 0) throw new Error(stderr)
+  const lines = stdout.trim().split('\n')
+  return chains.map((_, i) => (lines[i] === 'accepted' ? null : (lines[i] ?? 'no answer')))
 }
 
 /** Node's parser knows no chains: signatures, dates and names are all that it can be asked. */
@@ -186,6 +207,7 @@ export async function findVerifiers(): Promise<{ found: Verifier[]; missing: str
     nss('vfychain of NSS', []),
     nss('vfychain -pp of NSS, by libpkix', ['-pp']),
   )
+  add(await hasTool('go'), 'go of golang-go', go)
   const jdks = await javaPrograms()
   add(jdks.length > 0, 'a JDK', ...jdks.map(java))
   return { found, missing }
