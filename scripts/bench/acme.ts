@@ -1,0 +1,68 @@
+import { startResponder } from '../../test/acme/responder.ts'
+import { median, type Benchmark, type Row } from './benchmark.ts'
+import { openAccounts, orderMany, type Load } from './orders.ts'
+import { startCaddyAcme, startDaemon, startPebble, type AcmeServer } from './servers.ts'
+import { openWorld } from './world.ts'
+
+const settings = [
+  { name: 'one at a time', accounts: 1, atOnce: 1 },
+  { name: '8 at once, 64 accounts', accounts: 64, atOnce: 8 },
+  { name: '8 at once, one account', accounts: 1, atOnce: 8 },
+] as const
+
+/** ACME orders a second beside pebble and Caddy, with the same client and the same http-01. */
+export const acme: Benchmark = {
+  name: 'acme',
+  async run({ quick }) {
+    const world = await openWorld()
+    // Caddy asks on port 80 alone; only root has it, in a network namespace of its own.
+    const http01 = process.getuid?.() === 0 ? 80 : 0
+    const responder = await startResponder(undefined, http01)
+    const servers = new Map<string, AcmeServer>()
+    try {
+      servers.set('ours', await startDaemon(world, responder.port))
+      servers.set('pebble', await startPebble(world, responder.port))
+      if (http01 === 80) servers.set('Caddy', await startCaddyAcme(world))
+      const rows: Row[] = []
+      for (const { name, accounts, atOnce } of settings) {
+        const loads = new Map<string, Load[]>()
+        for (let round = 0; round < (quick ? 1 : 5); round++)
+          for (const [title, server] of servers) {
+            const clients = await openAccounts(server, quick ? Math.min(accounts, 8) : accounts)
+            const count = quick ? 16 : 128
+            const load = await orderMany(clients, count, atOnce, responder)
+            for (const client of clients) client.close()
+            loads.set(title, [...(loads.get(title) ?? []), load])
+          }
+        const rate = (title: string): number =>
+          median((loads.get(title) ?? []).map(({ perSecond }) => perSecond))
+        const failed = (title: string): number =>
+          (loads.get(title) ?? []).reduce((sum, load) => sum + load.failed, 0)
+        for (const title of servers.keys())
+          if (title !== 'ours')
+            rows.push({
+              name: `ACME orders, ${name}`,
+              unit: '/s',
+              ours: rate('ours'),
+              peer: { name: describe(title, failed(title)), value: rate(title) },
+              bar: { at: 'least', value: 1 },
+            })
+        rows.push({
+          name: `ACME orders that failed, ${name}`,
+          unit: '',
+          ours: failed('ours'),
+          peer: null,
+          bar: { at: 'most', value: 0 },
+        })
+      }
+      return rows
+    } finally {
+      for (const server of servers.values()) await server.stop()
+      await responder.close()
+      await world.remove()
+    }
+  },
+}
+
+const describe = (title: string, failed: number): string =>
+  failed === 0 ? title : `${title} (${failed} failed)`

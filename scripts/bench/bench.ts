@@ -1,0 +1,65 @@
+import { parseArgs } from 'node:util'
+import { acme } from './acme.ts'
+import { isWithin, ratioOf, type Row } from './benchmark.ts'
+import { handshake } from './handshake.ts'
+import { install } from './install.ts'
+import { issuing } from './issuing.ts'
+import { memory } from './memory.ts'
+import { packageSize } from './package.ts'
+import { record } from './record.ts'
+import { startUp } from './start-up.ts'
+
+// What `run.mjs` bundles and starts.
+const benchmarks = [startUp, issuing, record, acme, handshake, install, memory, packageSize]
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+  },
+})
+const chosen = benchmarks.filter(({ name }) => name.includes(values.only))
+if (chosen.length === 0)
+  throw new Error(`no benchmark is named so: ${benchmarks.map(({ name }) => name).join(', ')}`)
+
+const rows: Row[] = []
+for (const benchmark of chosen) {
+  const begun = performance.now()
+  rows.push(...(await benchmark.run({ quick: values.quick })))
+  process.stderr.write(`${benchmark.name}: ${((performance.now() - begun) / 1000).toFixed(0)} s\n`)
+}
+if (values.json) {
+  const judged = rows.map((row) => ({ ...row, ratio: ratioOf(row), ok: isWithin(row) }))
+  process.stdout.write(`${JSON.stringify({ rows: judged }, null, 2)}\n`)
+} else process.stdout.write(table(rows))
+if (values.check && rows.some((row) => isWithin(row) === false)) process.exitCode = 1
+
+/** In Markdown, so that it can be quoted as it stands. */
+function table(lines: readonly Row[]): string {
+  const cells = [['what', 'ours', 'peer', 'ratio', 'bar', '']]
+  for (const row of lines) {
+    const { name, ours, peer, unit, bar } = row
+    const ratio = ratioOf(row)
+    const ok = isWithin(row)
+    cells.push([
+      name,
+      `${figure(ours)} ${unit}`.trim(),
+      peer === null ? '' : `${figure(peer.value)} ${unit} ${peer.name}`,
+      ratio === null ? '' : ratio.toFixed(2),
+      bar === null ? '' : `${bar.at === 'most' ? '≤' : '≥'} ${bar.value}`,
+      ok === null ? '' : ok ? 'ok' : 'over',
+    ])
+  }
+  const widths = cells[0]?.map((_, i) => Math.max(...cells.map((row) => row[i]?.length ?? 0))) ?? []
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |\n`
+  const [head = [], ...body] = cells
+  return [head, widths.map((width) => '-'.repeat(width)), ...body].map(line).join('')
+}
+
+/** Three significant digits. */
+function figure(value: number): string {
+  return value >= 100 ? Math.round(value).toLocaleString('en') : String(+value.toPrecision(3))
+}

@@ -1,0 +1,47 @@
+/** One group of measurements; its name is what `--only` is held against. */
+export interface Benchmark {
+  readonly name: string
+  /** `quick`: fewer rounds, for a first look and for the test that the harness works. */
+  run(options: { readonly quick: boolean }): Promise<Row[]>
+}
+
+/** One line of the table. */
+export interface Row {
+  readonly name: string
+  readonly unit: 'ms' | '/s' | 'MiB' | 'KiB' | ''
+  /** A median. */
+  readonly ours: number
+  /** `null`: nobody to compare with; the bar is on our own figure. */
+  readonly peer: { readonly name: string; readonly value: number } | null
+  readonly bar: Bar | null
+}
+
+/** What the ratio to the peer, or our figure where there is no peer, may be. */
+interface Bar {
+  readonly at: 'most' | 'least'
+  readonly value: number
+}
+
+/** Ours by the peer's; `null`: no peer. */
+export function ratioOf({ ours, peer }: Row): number | null {
+  return peer === null ? null : ours / peer.value
+}
+
+/** `null`: there is no bar. */
+export function isWithin(row: Row): boolean | null {
+  if (row.bar === null) return null
+  const figure = ratioOf(row) ?? row.ours
+  return row.bar.at === 'most' ? figure <= row.bar.value : figure >= row.bar.value
+}
+
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5)
+}
+
+/** By the nearest rank. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
+  if (value === undefined) throw new RangeError('nothing was measured')
+  return value
+}

@@ -1,0 +1,65 @@
+import { once } from 'node:events'
+import { connect } from 'node:tls'
+import { median, quantile, type Benchmark } from './benchmark.ts'
+import { startCaddyOnDemand, startServeOnDemand, type Server } from './servers.ts'
+import { openWorld } from './world.ts'
+
+/** The first handshake for a name that is new to the server, beside Caddy's on_demand. */
+export const handshake: Benchmark = {
+  name: 'handshake',
+  async run({ quick }) {
+    const world = await openWorld()
+    const servers: Server[] = []
+    try {
+      const ours = await startServeOnDemand(world)
+      servers.push(ours)
+      const caddy = await startCaddyOnDemand(world)
+      servers.push(caddy)
+      const times = { ours: [] as number[], caddy: [] as number[] }
+      for (let i = 0; i < (quick ? 10 : 200); i++) {
+        times.ours.push(await shake(ours, `one${i}.localhost`))
+        times.caddy.push(await shake(caddy, `one${i}.localhost`))
+      }
+      const row = (name: string, of: (values: readonly number[]) => number) => ({
+        name: `first handshake for a name, ${name}`,
+        unit: 'ms' as const,
+        ours: of(times.ours),
+        peer: { name: 'Caddy', value: of(times.caddy) },
+        bar: { at: 'most', value: 1 } as const,
+      })
+      return [
+        row('median', median),
+        row('95th percentile', (values) => quantile(values, 0.95)),
+        await together(ours, 8),
+        await together(ours, quick ? 16 : 64),
+      ]
+    } finally {
+      for (const server of servers) await server.stop()
+      await world.remove()
+    }
+  },
+}
+
+/** From the connection to a handshake whose certificate holds for the name; milliseconds. */
+async function shake({ port, root }: Server, servername: string): Promise<number> {
+  const begun = performance.now()
+  const socket = connect({ port, host: '127.0.0.1', servername, ca: root })
+  try {
+    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(20_000) })
+    return performance.now() - begun
+  } finally {
+    socket.destroy()
+  }
+}
+
+async function together(server: Server, count: number) {
+  const names = Array.from({ length: count }, (_, i) => `all${i}of${count}.localhost`)
+  const shaken = await Promise.allSettled(names.map((name) => shake(server, name)))
+  return {
+    name: `first handshakes that failed, ${count} new names at once`,
+    unit: '' as const,
+    ours: shaken.filter(({ status }) => status === 'rejected').length,
+    peer: null,
+    bar: { at: 'most', value: 0 } as const,
+  }
+}

@@ -1,0 +1,68 @@
+import { csrFor, RawClient, type RawAnswer } from '../../test/acme/raw.ts'
+import { keyAuthorization, type Responder } from '../../test/acme/responder.ts'
+import type { AcmeServer } from './servers.ts'
+
+/** Orders that came through, how long they took together, and the others. */
+export interface Load {
+  readonly perSecond: number
+  readonly failed: number
+}
+
+/** Accounts at a server. */
+export async function openAccounts(server: AcmeServer, count: number): Promise<RawClient[]> {
+  const clients: RawClient[] = []
+  for (let i = 0; i < count; i++)
+    clients.push(await new RawClient(server.directory, server.root).start())
+  return clients
+}
+
+const csr = csrFor(['localhost'])
+
+/** So many orders for localhost, some at once, each from order to certificate over http-01. */
+export async function orderMany(
+  clients: readonly RawClient[],
+  count: number,
+  atOnce: number,
+  responder: Responder,
+): Promise<Load> {
+  let next = 0
+  let failed = 0
+  const work = async (): Promise<void> => {
+    while (next < count) {
+      const client = clients[next++ % clients.length]
+      if (client === undefined) throw new RangeError('no client')
+      await obtain(client, responder).catch(() => failed++)
+    }
+  }
+  const begun = performance.now()
+  await Promise.all(Array.from({ length: atOnce }, work))
+  return { perSecond: (count - failed) / ((performance.now() - begun) / 1000), failed }
+}
+
+async function obtain(client: RawClient, responder: Responder): Promise<void> {
+  const order = await client.order(['localhost'])
+  if (order.status !== 201) throw new Error(order.text)
+  for (const url of order.body.authorizations) {
+    const { body } = await client.post(url, null)
+    const challenge = body.challenges.find(({ type }: { type: string }) => type === 'http-01')
+    responder.answers.set(challenge.token, await keyAuthorization(client, challenge.token))
+    await settled(client, url, await client.post(challenge.url, {}))
+    responder.answers.delete(challenge.token)
+  }
+  const url = order.headers['location'] ?? ''
+  const done = await settled(client, url, await client.post(order.body.finalize, { csr }))
+  const { text } = await client.post(done.body.certificate, null)
+  if (!text.includes('BEGIN CERTIFICATE')) throw new Error(text)
+}
+
+/** Asks again, at once and then each 5 ms, until it is valid. */
+async function settled(client: RawClient, url: string, first: RawAnswer): Promise<RawAnswer> {
+  let answer = first
+  for (let attempt = 0; answer.body.status !== 'valid'; attempt++) {
+    if (answer.status >= 400 || answer.body.status === 'invalid' || attempt > 400)
+      throw new Error(answer.text)
+    if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    answer = await client.post(url, null)
+  }
+  return answer
+}

@@ -1,0 +1,45 @@
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Benchmark } from './benchmark.ts'
+
+/** How much `npm install rootling` brings: packages, and what they take on the disk. */
+export const packageSize: Benchmark = {
+  name: 'package',
+  async run() {
+    const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+      packages: Record<string, { dev?: boolean }>
+    }
+    const brought = Object.entries(lock.packages).filter(
+      ([path, { dev }]) => path !== '' && dev !== true,
+    )
+    const own = JSON.parse(
+      execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
+    ) as [{ unpackedSize: number }]
+    const theirs = brought.reduce((sum, [path]) => sum + sizeOf(path), 0)
+    return [
+      { name: 'packages that it brings', unit: '', ours: brought.length, peer: null, bar: null },
+      {
+        name: 'installed size, with them',
+        unit: 'KiB',
+        ours: (own[0].unpackedSize + theirs) / 1024,
+        peer: null,
+        bar: null,
+      },
+    ]
+  },
+}
+
+/** Octets in a package's files, without the packages inside it, which the lock file lists too. */
+function sizeOf(path: string): number {
+  let sum = 0
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.name === 'node_modules') continue
+    const inner = join(path, entry.name)
+    sum += entry.isDirectory() ? sizeOf(inner) : statSync(inner).size
+  }
+  return sum
+}

@@ -1,0 +1,48 @@
+import { join } from 'node:path'
+import { run, type Finished } from '../../test/helpers/subprocess.ts'
+import { median } from './benchmark.ts'
+
+/** A program to be measured from its start to its end, with all its children. */
+export interface Command {
+  readonly argv: readonly string[]
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  /** Directories that are made anew before each run. */
+  readonly empty?: readonly string[]
+}
+
+/** Medians, in milliseconds. */
+export interface Cost {
+  readonly cpu: number
+  readonly wall: number
+}
+
+/** Runs a program with an input; default: outside of any namespace. */
+type Runner = (program: string, args: readonly string[], input: string) => Promise<Finished>
+
+const runHere: Runner = (program, args, input) => run(program, args, {}, { input, timeout })
+export const timeout = 600_000
+const script = join(process.cwd(), 'scripts/bench/rusage.py')
+
+/**
+ * Runs all commands in turn, so many rounds, and gives each one's medians. Throws when one fails:
+ * a command that does nothing is fast.
+ */
+export async function measureProcesses<Name extends string>(
+  commands: Readonly<Record<Name, Command>>,
+  rounds: number,
+  runner: Runner = runHere,
+): Promise<Record<Name, Cost>> {
+  const input = JSON.stringify({ commands, rounds })
+  const { exitCode, stdout, stderr } = await runner('/usr/bin/python3', [script], input)
+  if (exitCode !== 0) throw new Error(`rusage.py: ${stderr}`)
+  const samples = JSON.parse(stdout) as Record<Name, [cpu: number, wall: number, code: number][]>
+  const costs = (Object.entries(samples) as [Name, [number, number, number][]][]).map(
+    ([name, runs]) => {
+      const failed = runs.find(([, , code]) => code !== 0)
+      if (failed !== undefined) throw new Error(`${name} exited with ${failed[2]}`)
+      return [name, { cpu: median(runs.map(([cpu]) => cpu)), wall: median(runs.map(([, t]) => t)) }]
+    },
+  )
+  return Object.fromEntries(costs) as Record<Name, Cost>
+}

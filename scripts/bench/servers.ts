@@ -1,0 +1,156 @@
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { killGroup, start, waitFor } from '../../test/helpers/subprocess.ts'
+import { lean } from '../../src/cli/commands/daemon.ts'
+import { rootling, type World } from './world.ts'
+
+/** A server of ours or of a peer's, in a process of its own. */
+export interface Server {
+  readonly pid: number
+  readonly port: number
+  /** PEM of the root that its certificates go back to. */
+  readonly root: string
+  stop(): Promise<void>
+}
+
+export interface AcmeServer extends Server {
+  readonly directory: string
+}
+
+/** Ours, with the flags that `daemon start` gives it. */
+export async function startDaemon(world: World, http01: number): Promise<AcmeServer> {
+  const port = await freePort()
+  const [node, script] = rootling
+  const ports = ['--acme-port', `${port}`, '--revocation-port', '0', '--http01-port', `${http01}`]
+  const server = await launch(node, [...lean, script, 'daemon', 'run', ...ports], world, port)
+  return { ...server, directory: `https://localhost:${port}/acme/directory` }
+}
+
+/** pebble with its waits and its deliberate refusals off; it validates as the others do. */
+export async function startPebble(world: World, http01: number): Promise<AcmeServer> {
+  const port = await freePort()
+  const { certificate } = await world.rootling(['issue', 'localhost', '--out-dir', world.directory])
+  const { certPath, keyPath } = certificate as { certPath: string; keyPath: string }
+  const config = join(world.directory, 'pebble.json')
+  const pebble = {
+    listenAddress: `127.0.0.1:${port}`,
+    managementListenAddress: `127.0.0.1:${await freePort()}`,
+    certificate: certPath,
+    privateKey: keyPath,
+    httpPort: http01,
+    tlsPort: await freePort(),
+  }
+  await writeFile(config, JSON.stringify({ pebble }))
+  const env = { PEBBLE_VA_NOSLEEP: '1', PEBBLE_WFE_NONCEREJECT: '0', PEBBLE_AUTHZREUSE: '0' }
+  const withEnv = { ...world, env: { ...world.env, ...env } }
+  const server = await launch('/usr/bin/pebble', ['-config', config], withEnv, port)
+  return { ...server, directory: `https://localhost:${port}/dir` }
+}
+
+/** Caddy's ACME server, which asks for challenges on port 80 alone. */
+export async function startCaddyAcme(world: World): Promise<AcmeServer> {
+  const port = await freePort()
+  const site = `https://localhost:${port} {\n tls internal\n acme_server\n}`
+  const server = await startCaddy(world, port, site, 'localhost')
+  return { ...server, directory: `https://localhost:${port}/acme/local/directory` }
+}
+
+/** Caddy, which issues for each name at its first handshake. */
+export async function startCaddyOnDemand(world: World): Promise<Server> {
+  const port = await freePort()
+  const site = `https://:${port} {\n tls internal {\n  on_demand\n }\n respond ok\n}`
+  return startCaddy(world, port, site, null)
+}
+
+async function startCaddy(
+  world: World,
+  port: number,
+  site: string,
+  name: string | null,
+): Promise<Server> {
+  const storage = join(world.directory, 'caddy')
+  const options = `{\n admin off\n skip_install_trust\n http_port ${await freePort()}\n https_port ${port}\n auto_https disable_redirects\n storage file_system ${storage}\n}`
+  const file = join(world.directory, 'Caddyfile')
+  await writeFile(file, `${options}\n${site}\n`)
+  const args = ['run', '--config', file, '--adapter', 'caddyfile']
+  const server = await launch('/usr/bin/caddy', args, world, port)
+  const root = await waitFor('the root of Caddy', () =>
+    readFile(join(storage, 'pki/authorities/local/root.crt'), 'utf8').catch(() => null),
+  )
+  // Its own certificate is made after it listens.
+  const made = join(storage, `certificates/local/${name}/${name}.key`)
+  if (name !== null)
+    await waitFor('the certificate of Caddy', () => readFile(made).catch(() => null))
+  return { ...server, root }
+}
+
+/** Ours, which issues for each name at its first handshake. */
+export async function startServeOnDemand(world: World): Promise<Server> {
+  const port = await freePort()
+  const [node, script] = rootling
+  return launch(node, [script, 'serve', '--on-demand', '--port', `${port}`], world, port)
+}
+
+async function launch(
+  program: string,
+  args: readonly string[],
+  { env, state }: World,
+  port: number,
+): Promise<Server> {
+  const child = start(program, args, env)
+  let said = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (text: Buffer) => (said = (said + text.toString()).slice(-2_000)))
+  await waitFor(`${program} ${args.join(' ')}`, async () => {
+    if (child.exitCode !== null) throw new Error(`${program} ended: ${said}`)
+    return (await isOpen(port)) ? true : null
+  })
+  return {
+    pid: child.pid ?? 0,
+    port,
+    root: await readFile(join(state, 'scopes/local/root.pem'), 'utf8'),
+    async stop() {
+      const closed = once(child, 'close')
+      child.kill('SIGTERM')
+      const timer = setTimeout(() => killGroup(child), 10_000)
+      await closed
+      clearTimeout(timer)
+    },
+  }
+}
+
+async function isOpen(port: number): Promise<boolean> {
+  const { connect } = await import('node:net')
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+/** What a process holds in memory, MiB. */
+export async function residentMiB(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+}
+
+/** CPU time that a process has taken, seconds, to a hundredth. */
+export async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
