@@ -1,6 +1,7 @@
-import { stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { RootlingError } from '../src/errors.ts'
 import { expectSuccess } from './command.ts'
+import { readJks, type JksEntry as Entry } from './jks.ts'
 import type { Actor, Machine } from './machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from './pem.ts'
 import { anchorPrefix, type TrustAnchor, type TrustStore } from './trust-store.ts'
@@ -15,15 +16,12 @@ export interface JavaKeystore {
   readonly title: string
 }
 
-interface Entry {
-  readonly alias: string
-  readonly der: Buffer
-}
-
 /** Not a secret: every Java ships its cacerts with this password. */
 const storePassword = 'changeit'
+/** Octets; Debian's has a hundred and forty roots in 160 KiB. */
+const largestKeystore = 16 * 1024 * 1024
 
-/** Trust in one Java keystore, through keytool. */
+/** Trust in one Java keystore, through keytool; where its file is in Java's own format, it is read without. */
 export function createJavaStore(machine: Machine, keystore: JavaKeystore): TrustStore {
   const { file } = keystore
   const target = ['-keystore', file, '-storepass', storePassword, '-J-Duser.language=en']
@@ -37,11 +35,14 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
   /** Reads the whole keystore; the answer holds for as long as the file is the same. */
   async function entries(): Promise<Entry[]> {
     const signature = await signatureOf(file)
-    if (last?.signature !== signature) {
-      const listed = await machine.query(keytool(), ['-list', '-rfc', ...target])
-      last = { signature, entries: parseKeystore(expectSuccess('keytool', listed).stdout) }
-    }
+    if (last?.signature !== signature)
+      last = { signature, entries: (await readOurselves(file)) ?? (await askKeytool()) }
     return last.entries
+  }
+
+  async function askKeytool(): Promise<Entry[]> {
+    const listed = await machine.query(keytool(), ['-list', '-rfc', ...target])
+    return parseKeystore(expectSuccess('keytool', listed).stdout)
   }
 
   async function change(args: readonly string[], input?: string) {
@@ -83,6 +84,14 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
     },
   }
   return store
+}
+
+/** To start a Java takes half a second. `null`: only keytool can read it, or say what is wrong. */
+async function readOurselves(file: string): Promise<Entry[] | null> {
+  const { size } = await stat(file)
+  if (size > largestKeystore) return null
+  const bytes = await readFile(file).catch(() => null)
+  return bytes === null ? null : readJks(bytes, storePassword)
 }
 
 /** Ours by name, or as the hook of Debian's ca-certificates names what the system store holds. */
