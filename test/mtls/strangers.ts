@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { buildGo } from '../helpers/go-program.ts'
 import { run } from '../helpers/subprocess.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { pkcs12Password, type ClientFiles } from './credentials.ts'
@@ -45,6 +46,7 @@ export const strangers: readonly Stranger[] = [
       return judge(ran.stdout + ran.stderr)
     },
   },
+  goHttp(),
   script('Python ssl', 'python3', '-c', (port, root, client) => {
     const own = client === null ? '' : `context.load_cert_chain(${quote(client.cert, client.key)})`
     return `
@@ -73,6 +75,22 @@ function curl(name: string, version: string): Stranger {
       const args = ['-sS', version, '--cacert', root, ...own, '-H', `Accept: ${json}`]
       const url = `https://localhost:${port}/`
       const ran = await run('curl', [...args, url], scrubbedEnvironment(home))
+      return judge(ran.stdout + ran.stderr)
+    },
+  }
+}
+
+/** Built by the first question, in the home of the tests. */
+function goHttp(): Stranger {
+  let program: Promise<string> | null = null
+  return {
+    name: 'Go net/http',
+    unavailable: absent('go'),
+    async ask({ port, root, home }, client) {
+      program ??= buildGo(join(import.meta.dirname, 'mutual.go'), home)
+      const own = client === null ? [] : [client.cert, client.key]
+      const args = [`https://localhost:${port}/`, root, ...own]
+      const ran = await run(await program, args, scrubbedEnvironment(home))
       return judge(ran.stdout + ran.stderr)
     },
   }
