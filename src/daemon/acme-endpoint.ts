@@ -4,6 +4,7 @@ import { keptCertificate } from '../certificate-for.ts'
 import { createHttpsServer, type HttpsServer } from '../server/https.ts'
 import { loadKeyPair } from '../server/key-pair.ts'
 import { renewingPair } from '../server/renewing.ts'
+import { stampOfScopes } from '../storage/authority-store.ts'
 import type { EndpointOptions } from './endpoints.ts'
 
 /** ACME on loopback, over a certificate of our own that renews itself. */
@@ -23,6 +24,8 @@ export async function startAcmeEndpoint(
       const { cert, key } = await keptCertificate(state, names, { days: 90 }, now())
       return loadKeyPair(cert, key, now())
     },
+    issuersStamp: () => stampOfScopes(state),
+    checkMilliseconds: 1_000,
     now,
     onRenewed: (pair) => server?.replaceCertificate(pair),
     onFailed: (error) => log(`ACME's own certificate: ${String(error)}`),

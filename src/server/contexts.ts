@@ -25,6 +25,8 @@ export interface ContextsOptions {
 export interface Contexts {
   /** For `node:tls`; `make` builds a context with all that the server asks of its connections. */
   select(make: (pair: Pair) => SecureContext): NonNullable<TlsOptions['SNICallback']>
+  /** Keeps none of those that were made: the issuer has changed, or what the server asks of its connections. */
+  forget(): void
 }
 
 interface Kept extends Validity {
@@ -86,6 +88,7 @@ export function createContexts(options: ContextsOptions): Contexts {
   }
 
   return {
+    forget: () => kept.clear(),
     select: (make) =>
       callbackify(async (servername: string) => {
         const name = hostOf(servername)

@@ -19,7 +19,7 @@ import { guardHttp2Session } from './http2-guard.ts'
 import type { KeyPair } from './key-pair.ts'
 import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
 import { hostPort, listen } from './listen.ts'
-import type { ClientGate, ClientRefusal } from './mutual-tls.ts'
+import type { ClientAuthorities, ClientGate, ClientRefusal } from './mutual-tls.ts'
 import { logRequest, type LogEntry } from './request-log.ts'
 
 export type Request = IncomingMessage | Http2ServerRequest
@@ -57,6 +57,8 @@ export interface HttpsServer {
   readonly url: string
   /** New connections get this certificate; open ones keep theirs. */
   replaceCertificate(pair: Pick<KeyPair, 'cert' | 'key'>): void
+  /** Whose certificates let clients in from now on, where `clients` asks for them. */
+  replaceClientAuthorities(authorities: ClientAuthorities): void
   /** Accepts no more, lets requests in flight finish (GOAWAY on HTTP/2), then destroys what is left. */
   close(options?: { drainMilliseconds?: number }): Promise<void>
 }
@@ -167,8 +169,9 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     ecdhCurve: GROUPS.join(':'),
     honorCipherOrder: true,
   })
+  let { pair } = options
   const front = createTls({
-    ...secureOptions(options.pair),
+    ...secureOptions(pair),
     SNICallback: options.contexts?.select((pair) => createSecureContext(secureOptions(pair))),
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: limits.handshakeMilliseconds,
@@ -204,6 +207,11 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     throw error
   }
 
+  function renewContexts(): void {
+    front.setSecureContext(secureOptions(pair))
+    options.contexts?.forget()
+  }
+
   async function drain(milliseconds: number): Promise<void> {
     const closed = new Promise<void>((resolve) => front.close(() => resolve()))
     http1.close()
@@ -222,7 +230,14 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     host: address.address,
     port: address.port,
     url: `https://${hostPort(address.address, address.port)}/`,
-    replaceCertificate: (pair) => front.setSecureContext(secureOptions(pair)),
+    replaceCertificate(next) {
+      pair = next
+      renewContexts()
+    },
+    replaceClientAuthorities(authorities) {
+      options.clients?.trust(authorities)
+      renewContexts()
+    },
     close: ({ drainMilliseconds = 5_000 } = {}) => (closing ??= drain(drainMilliseconds)),
   }
 }

@@ -17,11 +17,15 @@ export interface ClientRefusal {
 /** The revocation of a serial number (hex); `null`: none. Throws when that cannot be told. */
 export type RevocationLookup = (serialNumber: string) => Promise<Revocation | null>
 
-export interface ClientGateOptions {
-  /** PEM roots whose certificates let a client in; never the public ones. */
+/** Whose certificates let a client in. */
+export interface ClientAuthorities {
+  /** PEM roots; never the public ones. */
   readonly ca: readonly string[]
-  /** Subjects of intermediates below them, to tell a forgotten one from a foreign CA. */
+  /** Subjects of intermediates below them, to tell one that a client left out from a foreign CA. */
   readonly intermediates?: readonly string[] | undefined
+}
+
+export interface ClientGateOptions extends ClientAuthorities {
   /** Lets clients without a certificate in too; one that does not hold is refused all the same. */
   readonly optional?: boolean | undefined
   readonly revocationOf?: RevocationLookup | undefined
@@ -30,7 +34,10 @@ export interface ClientGateOptions {
 
 /** Decides for a TLS server which clients may talk to it (mTLS). */
 export interface ClientGate {
+  /** As of the latest `trust`. */
   readonly tls: Pick<TlsOptions, 'ca' | 'requestCert' | 'rejectUnauthorized' | 'secureOptions'>
+  /** Other authorities from now on, for new contexts of `tls`; with none left every certificate is refused. */
+  trust(authorities: ClientAuthorities): void
   /** Before the server listens: what is needed to send alerts later. */
   attach(server: Server): void
   /** Straight after the handshake; `null`: let in. Else the connection is ending with an alert already. */
@@ -48,6 +55,8 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
       hint: 'rootling install, or --client-ca F',
     })
   let sender: AlertSender | null = null
+  let trusted: ClientAuthorities = options
+  const forgotten = new Set<string>()
 
   async function judge(socket: TLSSocket): Promise<ClientRefusal | null> {
     const certificate = socket.getPeerX509Certificate()
@@ -55,10 +64,14 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
       return options.optional === true
         ? null
         : { alert: 'certificateRequired', sentence: 'the client sent no certificate.' }
+    if (trusted.ca.length === 0)
+      return { alert: 'unknownCa', sentence: 'there is no CA left whose clients could be let in.' }
     if (!socket.authorized) {
       const code = String(socket.authorizationError)
-      return explainVerification(code, certificate, options.intermediates ?? [])
+      return explainVerification(code, certificate, trusted.intermediates ?? [])
     }
+    // Of a connection that is older than the latest `trust`.
+    if (forgotten.has(certificate.issuer ?? '')) return fromAnotherCa(certificate)
     return judgeCertificate(certificate, options)
   }
 
@@ -73,13 +86,20 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
   }
 
   return {
-    tls: {
-      ca: [...options.ca],
-      requestCert: true,
-      // With `true` Node hangs up without an alert and without a reason; `admit` lets nobody pass who is not authorized.
-      rejectUnauthorized: false,
-      // A resumed session would bring the verdict of an earlier day; without tickets there is none.
-      secureOptions: constants.SSL_OP_NO_TICKET,
+    get tls() {
+      return {
+        ca: [...trusted.ca],
+        requestCert: true,
+        // With `true` Node hangs up without an alert and without a reason; `admit` lets nobody pass who is not authorized.
+        rejectUnauthorized: false,
+        // A resumed session would bring the verdict of an earlier day; without tickets there is none.
+        secureOptions: constants.SSL_OP_NO_TICKET,
+      }
+    },
+    trust(authorities) {
+      for (const subject of trusted.intermediates ?? []) forgotten.add(subject)
+      for (const subject of authorities.intermediates ?? []) forgotten.delete(subject)
+      trusted = authorities
     },
     attach: (server) => void (sender = createAlertSender(server)),
     async admit(socket) {
@@ -123,7 +143,6 @@ function explainVerification(
   intermediates: readonly string[],
 ): ClientRefusal {
   const name = nameOf(certificate)
-  const issuer = printable(oneLine(certificate.issuer ?? ''))
   switch (code) {
     case 'CERT_HAS_EXPIRED':
       return expired(certificate)
@@ -137,11 +156,10 @@ function explainVerification(
     case 'UNABLE_TO_GET_ISSUER_CERT':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+      if (!intermediates.includes(certificate.issuer ?? '')) return fromAnotherCa(certificate)
       return {
         alert: 'unknownCa',
-        sentence: intermediates.includes(certificate.issuer ?? '')
-          ? `the certificate of ${name} came without the intermediate that issued it, “${issuer}”.`
-          : `the certificate of ${name} comes from another CA, “${issuer}”.`,
+        sentence: `the certificate of ${name} came without the intermediate that issued it, “${issuerOf(certificate)}”.`,
       }
     default:
       return {
@@ -149,6 +167,11 @@ function explainVerification(
         sentence: `the certificate of ${name} does not hold (${code}).`,
       }
   }
+}
+
+function fromAnotherCa(certificate: X509Certificate): ClientRefusal {
+  const sentence = `the certificate of ${nameOf(certificate)} comes from another CA, “${issuerOf(certificate)}”.`
+  return { alert: 'unknownCa', sentence }
 }
 
 function expired(certificate: X509Certificate): ClientRefusal {
@@ -176,6 +199,8 @@ function nameOf({ subjectAltName, subject }: X509Certificate): string {
   const names = subjectAltName?.replaceAll(/\b(?:email|URI|DNS|IP Address):/g, '')
   return printable(names ?? oneLine(subject ?? ''))
 }
+
+const issuerOf = ({ issuer }: X509Certificate): string => printable(oneLine(issuer ?? ''))
 
 function printable(text: string): string {
   const stripped = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')

@@ -6,6 +6,8 @@ export interface RenewingPairOptions {
   /** Makes a new certificate and key. */
   issue: () => Promise<KeyPair>
   now: () => Date
+  /** Changes with the issuers: then `issue` is asked again, which may give the same certificate. */
+  issuersStamp?: (() => Promise<string>) | undefined
   /** Called with each pair after the first: the place for `server.replaceCertificate`. */
   onRenewed?: ((pair: KeyPair) => void) | undefined
   onFailed?: ((error: unknown, nextAttempt: Date) => void) | undefined
@@ -15,7 +17,7 @@ export interface RenewingPairOptions {
 
 export interface RenewingPair {
   current(): KeyPair
-  /** Renews when it is due; what the timer does. Never rejects. */
+  /** Renews when it is due or the issuers have changed; what the timer does. Never rejects. */
   check(): Promise<void>
   stop(): void
 }
@@ -24,41 +26,52 @@ const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 
 /**
- * Issues a pair and renews it at two thirds of its lifetime. The timer is short and compares wall clocks, because a
+ * Issues a pair and renews it at two thirds of its lifetime, or when its issuer was replaced. The timer is short and compares wall clocks, because a
  * long `setTimeout` stands still while a laptop sleeps. Failures are retried after 1, 2, 4, … minutes, at most an hour;
  * the old pair serves on. Rejects when the first pair cannot be issued.
  */
 export async function renewingPair(options: RenewingPairOptions): Promise<RenewingPair> {
+  const stampNow = async (): Promise<string> =>
+    (await options.issuersStamp?.().catch(() => 'unreadable')) ?? ''
+  let stamp = await stampNow()
   let pair = await options.issue()
-  let retry: { at: number; failures: number } | null = null
+  let retry: { at: number; failures: number; stamp: string } | null = null
   let running: Promise<void> | null = null
   let stopped = false
 
-  async function renew(): Promise<void> {
+  async function renew(isDue: boolean, latest: string): Promise<void> {
     const failures: number = (retry?.failures ?? 0) + 1
     const at = options.now().getTime() + Math.min(MINUTE * 2 ** (failures - 1), HOUR)
+    const again = { at, failures, stamp: latest }
     try {
       const renewed = await options.issue()
       if (stopped) return
-      pair = renewed
+      stamp = latest
       // An issuer near its own end gives certificates that are due at once; they must not be asked for every minute.
-      retry = isDueForRenewal(pair, options.now()) ? { at, failures } : null
+      retry = isDueForRenewal(renewed, options.now()) ? again : null
+      if (!isDue && renewed.cert === pair.cert) return
+      pair = renewed
       options.onRenewed?.(pair)
     } catch (error) {
-      retry = { at, failures }
+      retry = again
       options.onFailed?.(error, new Date(at))
     }
   }
 
+  async function renewIfNeeded(): Promise<void> {
+    const now = options.now()
+    const latest = await stampNow()
+    const isDue = isDueForRenewal(pair, now)
+    if (!isDue && latest === stamp) return
+    // A retry further off than an hour means that the clock was set back.
+    const waits = retry !== null && retry.at > now.getTime() && retry.at <= now.getTime() + HOUR
+    if (!waits || retry?.stamp !== latest) await renew(isDue, latest)
+  }
+
   async function check(): Promise<void> {
     if (running !== null) return running
-    const now = options.now()
-    if (stopped || !isDueForRenewal(pair, now)) return undefined
-    // A retry further off than an hour means that the clock was set back.
-    if (retry !== null && retry.at > now.getTime() && retry.at <= now.getTime() + HOUR) {
-      return undefined
-    }
-    running = renew().finally(() => {
+    if (stopped) return undefined
+    running = renewIfNeeded().finally(() => {
       running = null
     })
     return running

@@ -1,8 +1,8 @@
-import { join } from 'node:path'
 import { openSigner, readScopes, type Scope } from '../authority.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import { makeCrl } from '../revocation.ts'
+import { stampOfScopes } from '../storage/authority-store.ts'
 import { readInventory, recordPath, type Inventory } from '../storage/certificate-store.ts'
 import { stampOf } from '../storage/files.ts'
 import type { Signer } from '../x509/certificate.ts'
@@ -123,6 +123,5 @@ async function read(state: StateDirectory, stamp: string, now: Date): Promise<Sn
 
 /** Of the record, and of the scopes' directory, which changes with every scope. */
 async function stateStamp(state: StateDirectory): Promise<string> {
-  const stamps = [recordPath(state), join(state.path, 'scopes')].map(stampOf)
-  return (await Promise.all(stamps)).join(', ')
+  return `${await stampOf(recordPath(state))}, ${await stampOfScopes(state)}`
 }

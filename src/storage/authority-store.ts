@@ -15,6 +15,7 @@ import {
   syncDirectory,
   unwritable,
   type FileContents,
+  stampOf,
 } from './files.ts'
 import { readdir, rename } from './page-cache.ts'
 
@@ -44,6 +45,10 @@ export interface ScopeFiles {
 }
 
 const scopesOf = (state: StateDirectory): string => join(state.path, 'scopes')
+
+/** Another one whenever a scope has come, gone, or been rotated. */
+export const stampOfScopes = (state: StateDirectory): Promise<string> => stampOf(scopesOf(state))
+
 export const scopePath = (state: StateDirectory, name: string): string =>
   join(scopesOf(state), name)
 export const rootPath = (state: StateDirectory, name: string): string =>

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAuthority, rootlingIn, type Rootling } from '../e2e/rootling.ts'
 import { namespaceUnavailable, openNamespace, type Namespace } from '../helpers/namespace.ts'
+import { waitFor } from '../helpers/subprocess.ts'
 import { makeCredentials } from './credentials.ts'
 import { serveIn, type Serving } from './world.ts'
 
@@ -111,6 +112,52 @@ describe.skipIf(obstacle !== null)(`rootling serve --mtls${skipNote}`, () => {
     expect(await get(theirs, 'alice@example.test-client')).toMatchObject({ exitCode: 4 })
     expect(theirs.log()).toContain('alice@example.test comes from another CA')
   })
+
+  test('follows a rotated CA, and the file of --client-ca, while it stands', async () => {
+    const serving = await serve('--mtls')
+    const before = await get(serving, 'bob@example.test-client')
+    expect(before).toMatchObject({ exitCode: 0 })
+    const old = file('old')
+    await namespace.must('cp', [`${file('bob@example.test-client')}.pem`, `${old}.pem`])
+    await namespace.must('cp', [`${file('bob@example.test-client')}-key.pem`, `${old}-key.pem`])
+    const stranger = makeCredentials()
+    onTestFinished(() => stranger.authority.remove())
+    await namespace.writeFile(file('stranger.pem'), stranger.clients.good.cert)
+    await namespace.writeFile(file('stranger-key.pem'), stranger.clients.good.key)
+    const ca = file('clients-ca.pem')
+    await namespace.must('cp', [await rootPath(), ca])
+    const named = await serve('--mtls', '--client-ca', ca)
+    expect(await get(named, 'stranger')).toMatchObject({ exitCode: 4 })
+
+    await rootling.must(['ca', 'rotate', '--yes', '--stores', 'nss'])
+    // Both ends have new certificates now, and `get` trusts only the new root.
+    const bob = await waitFor('the server to let the new CA’s client in', async () => {
+      const answer = await get(serving, 'bob@example.test-client')
+      return answer.exitCode === 0 ? answer : null
+    })
+    expect(bob.stdout).toContain('bob@example.test')
+    // The old CA counts until the rotation has taken it away, and the server has seen that.
+    const refused = await waitFor('the old CA’s client to be refused', async () => {
+      const answer = await get(serving, 'old')
+      return answer.exitCode === 4 ? answer : null
+    })
+    for (const { stdout, stderr } of [refused, await get(serving, 'stranger')]) {
+      expect(stdout).toBe('')
+      expect(stderr).toContain('does not know the CA that issued it')
+    }
+
+    await namespace.must('sh', ['-c', `cat ${await rootPath()} >> ${ca}`])
+    await waitFor('the named CAs to be read anew', () =>
+      named.log().includes('The CAs of clients were read anew') ? true : null,
+    )
+    expect(await get(named, 'bob@example.test-client')).toMatchObject({ exitCode: 0 })
+    expect(await get(named, 'stranger')).toMatchObject({ exitCode: 4 })
+    await namespace.writeFile(ca, 'nothing of the kind\n')
+    await waitFor('what is unreadable to be logged', () =>
+      named.log().includes('The CAs of clients stay as they were') ? true : null,
+    )
+    expect(await get(named, 'bob@example.test-client')).toMatchObject({ exitCode: 0 })
+  }, 120_000)
 
   test('refuses a directory’s files as it refuses the page', async () => {
     await namespace.writeFile(file('site/secret.txt'), 'the secret\n')

@@ -5,7 +5,11 @@ import type { Readable } from 'node:stream'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createDemoHandler } from '../../src/server/demo.ts'
-import { createHttpsServer, type HttpsServerOptions } from '../../src/server/https.ts'
+import {
+  createHttpsServer,
+  type HttpsServer,
+  type HttpsServerOptions,
+} from '../../src/server/https.ts'
 import { createClientGate, type ClientGateOptions } from '../../src/server/mutual-tls.ts'
 import type { Revocation } from '../../src/storage/certificate-store.ts'
 import type { Issued } from '../server/openssl-authority.ts'
@@ -19,6 +23,7 @@ afterAll(() => given.authority.remove())
 
 interface Started {
   port: number
+  server: HttpsServer
   log: string[]
   served: string[]
   revoked: Set<string>
@@ -46,7 +51,7 @@ async function start(
     ...options,
   })
   onTestFinished(() => server.close({ drainMilliseconds: 0 }))
-  return { port: server.port, log, served, revoked }
+  return { port: server.port, server, log, served, revoked }
 }
 
 /** One JSON request: the body, or the code of what broke. */
@@ -212,6 +217,36 @@ describe('a client that is refused', () => {
     const began = Date.now()
     await ended(socket)
     expect(Date.now() - began).toBeLessThan(3_000)
+  })
+})
+
+describe('authorities that change while the server stands', () => {
+  test('let in the clients of the new ones, and those of the old no more', async () => {
+    const { port, server, log } = await start()
+    const open = await secure(port, given.clients.good)
+    const { selfSigned } = given.clients
+    const other = { ca: [selfSigned.cert], intermediates: [] }
+    expect(await fetch(port, selfSigned)).toBe('ALERT_UNKNOWN_CA')
+    server.replaceClientAuthorities(other)
+    expect(await fetch(port, selfSigned)).toContain('CN=self-signed')
+    expect(await fetch(port, given.clients.good)).toBe('ALERT_UNKNOWN_CA')
+    open.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    expect(await ended(open)).toBe('')
+    expect(log.slice(1)).toEqual([
+      'the certificate of alice@example.test comes from another CA, “CN=intermediate”.',
+      'the certificate of alice@example.test comes from another CA, “CN=intermediate”.',
+    ])
+    server.replaceClientAuthorities({ ca: [given.root], intermediates: ['CN=intermediate'] })
+    expect(await fetch(port, given.clients.good)).toContain('CN=good')
+  })
+
+  test('let nobody in when none is left', async () => {
+    const { port, server, log } = await start()
+    server.replaceClientAuthorities({ ca: [] })
+    for (const client of [given.clients.good, given.clients.foreign])
+      expect(await fetch(port, client)).toBe('ALERT_UNKNOWN_CA')
+    expect(new Set(log)).toEqual(new Set(['there is no CA left whose clients could be let in.']))
+    expect(await fetch(port, null)).toBe('ALERT_CERTIFICATE_REQUIRED')
   })
 })
 

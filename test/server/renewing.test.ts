@@ -97,3 +97,29 @@ test('rejects when the first pair cannot be issued', async () => {
   }
   await expect(renewingPair({ issue, now: () => new Date() })).rejects.toThrow('no authority')
 })
+
+test('asks anew when the issuers have changed, and keeps what is still the same', async () => {
+  let stamp = 'one'
+  const { issue, onRenewed, onFailed, renewing, clock } = await harness({
+    issuersStamp: async () => stamp,
+  })
+  const first = renewing.current()
+  await renewing.check()
+  expect(issue).toHaveBeenCalledTimes(1)
+  stamp = 'two'
+  await renewing.check()
+  await renewing.check()
+  expect(issue).toHaveBeenCalledTimes(2)
+  expect([renewing.current(), onRenewed.mock.calls]).toEqual([first, []])
+
+  stamp = 'three'
+  issue.mockRejectedValueOnce(new Error('no issuer'))
+  await renewing.check()
+  expect(onFailed).toHaveBeenCalledTimes(1)
+  // A change is no failure's retry: it does not wait for its minute.
+  stamp = 'four'
+  issue.mockResolvedValueOnce({ ...pairFrom(clock.now), cert: 'of another issuer' })
+  await renewing.check()
+  expect(onRenewed).toHaveBeenCalledExactlyOnceWith(renewing.current())
+  expect(renewing.current().cert).toBe('of another issuer')
+})

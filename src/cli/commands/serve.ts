@@ -9,9 +9,11 @@ import type { Contexts } from '../../server/contexts.ts'
 import { createDemoHandler } from '../../server/demo.ts'
 import { createHttpsServer, type HttpsServer } from '../../server/https.ts'
 import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
-import type { ClientGate } from '../../server/mutual-tls.ts'
+import type { ClientAuthorities, ClientGate } from '../../server/mutual-tls.ts'
 import { renewingPair, type RenewingPair } from '../../server/renewing.ts'
 import { formatLogLine } from '../../server/request-log.ts'
+import { stampOfScopes } from '../../storage/authority-store.ts'
+import { stampOf } from '../../storage/files.ts'
 import { altNameParts } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -31,8 +33,11 @@ export async function serve(
   )
   const port = parsePort(args.port ?? 8443, '--port 8443, or 0 for a free one')
   const directory = await checkDirectory(args.dir, context)
-  const clients = await openClientGate(args, context)
   let server: HttpsServer | null = null
+  const gate = await openClientGate(args, context, (authorities) =>
+    server?.replaceClientAuthorities(authorities),
+  )
+  const clients = gate?.clients
   const source = await openSource(args, host, context, (pair) => server?.replaceCertificate(pair))
   const pair = source.current()
   for (const { sentence, hint } of pair.warnings) output.warn(`${sentence} ${hint}`)
@@ -62,6 +67,7 @@ export async function serve(
   await stopSignal()
   output.note('Stopping; requests in flight may finish.')
   source.stop()
+  gate?.stop()
   await server.close({ drainMilliseconds: 5_000 })
   return exitCodes.ok
 }
@@ -69,8 +75,9 @@ export async function serve(
 /** `undefined`: clients are not asked for certificates. */
 async function openClientGate(
   args: ArgumentsOf<typeof serveSpec>,
-  { state, cwd, now }: Context,
-): Promise<ClientGate | undefined> {
+  { state, cwd, now, output }: Context,
+  onChanged: (authorities: ClientAuthorities) => void,
+): Promise<{ clients: ClientGate; stop(): void } | undefined> {
   const { 'client-ca': clientCa, 'mtls-optional': optional } = args
   if (args.mtls !== true && optional !== true) {
     if (clientCa === undefined) return undefined
@@ -79,17 +86,21 @@ async function openClientGate(
     })
   }
   const { createClientGate, recordedRevocations } = await import('../../server/mutual-tls.ts')
-  const scopes = clientCa === undefined ? await readScopes(state) : []
-  return createClientGate({
-    ca:
-      clientCa === undefined
-        ? scopes.map(({ root }) => root.toString())
-        : await readCertificates(resolve(cwd, clientCa)),
-    intermediates: scopes.map(({ intermediate }) => intermediate.subject),
-    optional,
-    revocationOf: recordedRevocations(state),
-    now,
+  const { ownAuthorities, watchAuthorities } = await import('../../server/client-authorities.ts')
+  const path = clientCa === undefined ? null : resolve(cwd, clientCa)
+  const source =
+    path === null
+      ? ownAuthorities(state)
+      : { stamp: () => stampOf(path), read: async () => ({ ca: await readCertificates(path) }) }
+  const { initial, stop } = await watchAuthorities(source, {
+    onChanged: (authorities) => {
+      onChanged(authorities)
+      output.log(`The CAs of clients were read anew: ${authorities.ca.length} now.`)
+    },
+    onFailed: (error) => output.log(`The CAs of clients stay as they were: ${oneLine(error)}`),
   })
+  const revocationOf = recordedRevocations(state)
+  return { clients: createClientGate({ ...initial, optional, revocationOf, now }), stop }
 }
 
 async function openContexts({ leaf }: KeyPair, { state, output, now }: Context): Promise<Contexts> {
@@ -122,9 +133,9 @@ async function openSource(
   onRenewed: (pair: KeyPair) => void,
 ): Promise<Source> {
   const { state, output, now } = context
-  const roots = (await readScopes(state)).map(({ root }) => root.toString())
+  const roots = async () => (await readScopes(state)).map(({ root }) => root.toString())
   if (args.cert !== undefined || args.key !== undefined) {
-    const pair = await loadGiven(args, context, roots)
+    const pair = await loadGiven(args, context, await roots())
     return { current: () => pair, stop: () => undefined }
   }
   const defaults = ['localhost', '127.0.0.1', '::1']
@@ -133,8 +144,10 @@ async function openSource(
   return renewingPair({
     issue: async () => {
       const { cert, key } = await keptCertificate(state, names, {}, now())
-      return loadKeyPair(cert, key, now(), { roots })
+      return loadKeyPair(cert, key, now(), { roots: await roots() })
     },
+    issuersStamp: () => stampOfScopes(state),
+    checkMilliseconds: 1_000,
     now,
     onRenewed: (pair) => {
       output.log('The certificate was renewed.')
