@@ -19,6 +19,8 @@ export interface CommandOptions {
   timeLimit?: number
   /** What the program reads on its standard input; nothing when left out. */
   input?: string
+  /** The same for what nobody may see: through a pipe, on no disk, and shown in no dry run. */
+  secret?: string
 }
 
 export interface CommandResult {
@@ -68,7 +70,9 @@ async function runWithInput(
     maxBuffer: outputLimit,
     stripFinalNewline: false,
     // execa takes a file descriptor here; only its types do not.
-    stdin: (input?.fd ?? 'ignore') as 'ignore',
+    ...(options.secret === undefined
+      ? { stdin: (input?.fd ?? 'ignore') as 'ignore' }
+      : { input: options.secret }),
     ...(options.uid === undefined ? {} : { uid: options.uid }),
     ...(options.gid === undefined ? {} : { gid: options.gid }),
   })

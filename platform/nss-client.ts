@@ -1,20 +1,19 @@
-import { createHash } from 'node:crypto'
 import { chmod, chown, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
+import {
+  identityOf,
+  sha256,
+  type ClientCertificateStore,
+  type ClientIdentity,
+  type HeldIdentity,
+} from './client-store.ts'
 import { expectSuccess, type CommandResult } from './command.ts'
 import type { Machine } from './machine.ts'
 import { parseListing, type NssDatabase } from './nss.ts'
 import { missingTool } from './packages.ts'
 import { certificatesIn, createAnchor } from './pem.ts'
-import type { Available, Unavailable } from './trust-store.ts'
-
-/** A certificate that a person shows to servers, by its SHA-256 (lower-case hex), and those that came with it. */
-export interface ClientIdentity {
-  readonly fingerprint: string
-  readonly issuers: readonly string[]
-}
 
 /** A PKCS #12 file and its password where only the person can read them. */
 export interface PrivatePkcs12 {
@@ -22,18 +21,6 @@ export interface PrivatePkcs12 {
   readonly passwordFile: string
   /** What the person called the file, for a dry run. */
   readonly shown: string
-}
-
-/** A place where browsers look for certificates of the person. */
-export interface ClientCertificateStore {
-  readonly id: string
-  readonly title: string
-  availability(): Promise<Available | Unavailable>
-  has(identity: ClientIdentity): Promise<boolean>
-  /** Idempotent. A nickname is what browsers call it; without one it has the file's own. */
-  install(pkcs12: PrivatePkcs12, identity: ClientIdentity, nickname?: string): Promise<void>
-  /** Takes out this certificate, its key, and issuers that came with it; absent is success. */
-  remove(identity: ClientIdentity): Promise<void>
 }
 
 interface Entry {
@@ -47,7 +34,7 @@ interface Entry {
 export function createNssClientStore(
   machine: Machine,
   database: NssDatabase,
-): ClientCertificateStore {
+): ClientCertificateStore<ClientIdentity, PrivatePkcs12> {
   const { directory, scheme, as, title } = database
   const target = ['-d', `${scheme}:${directory}`]
   // Without it both would ask for a primary password on the terminal.
@@ -106,8 +93,9 @@ export function createNssClientStore(
     }
   }
 
-  const store: ClientCertificateStore = {
+  const store: ClientCertificateStore<ClientIdentity, PrivatePkcs12> = {
     id: `nss:${directory}`,
+    kind: 'nss',
     title,
 
     async availability() {
@@ -169,8 +157,6 @@ async function find(machine: Machine, tool: Tool): Promise<string> {
 
 /** `u` in the flags: the database has the private key. */
 const hasKey = ({ flags }: Entry): boolean => flags.includes('u')
-
-const sha256 = (der: Buffer): string => createHash('sha256').update(der).digest('hex')
 
 /** The password of the file was right before, so that one that is wrong now is the database's. */
 function refusal({ title, directory }: NssDatabase, user: string, result: CommandResult) {
@@ -255,7 +241,7 @@ function parsePkcs12Listing(text: string): { keyed: string[]; others: string[] }
 }
 
 /** The identity of a PEM file: its first certificate, and those after it; `null`: there is none. */
-export function identityOfPem(text: string): ClientIdentity | null {
-  const [fingerprint, ...issuers] = certificatesIn(text).map(sha256)
-  return fingerprint === undefined ? null : { fingerprint, issuers }
+export function identityOfPem(text: string): HeldIdentity | null {
+  const [own, ...others] = certificatesIn(text)
+  return own === undefined ? null : identityOf([own, ...others])
 }

@@ -24,6 +24,20 @@ describe('running a program', () => {
     expect((await run('/bin/sh', ['-c', 'exit 3'], { env })).exitCode).toBe(3)
   })
 
+  it('gives a secret through a pipe, and shows it to nobody', async () => {
+    const seen: string[] = []
+    const machine = await createMachine({ env, onCommand: (command) => seen.push(command) })
+    const options = { as: 'person', secret: 'trustno1\n' } as const
+    const script = 'cat; readlink /proc/self/fd/0'
+    const { stdout } = await machine.change('/bin/sh', ['-c', script], options)
+    expect(stdout).toMatch(/^trustno1\n(?:pipe|socket):/)
+    expect(await machine.change('/bin/true', [], options)).toMatchObject({ exitCode: 0 })
+    const dry = await createMachine({ env, dryRun: true })
+    await dry.change('/bin/cat', [], options)
+    expect([...seen, ...dry.planned].join('\n')).not.toContain('trustno1')
+    expect(dry.planned).toEqual(['/bin/cat'])
+  })
+
   it('keeps what would disturb the answer out of the environment', async () => {
     const noise = { NODE_EXTRA_CA_CERTS: '/x', LANGUAGE: 'de', JAVA_TOOL_OPTIONS: '-x', KEPT: '1' }
     const { stdout } = await run('/usr/bin/env', [], { env: { ...env, ...noise } })

@@ -129,6 +129,7 @@ export function createWindows(
     'C:\\Windows\\System32\\certutil.exe': 'windows-certutil.mjs',
     'C:\\Windows\\System32\\whoami.exe': 'windows-whoami.mjs',
     'C:\\Windows\\System32\\icacls.exe': 'windows-icacls.mjs',
+    'C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe': 'windows-powershell.mjs',
   }
   const machine = createSimulatedMachine({ programs, wideExitCodes: true, ...options })
   machine.setState('windows', state)

@@ -2,9 +2,11 @@
 // Simulates security(1) of macOS. Sources: Apple's Security project, SecurityTool, files
 // trusted_cert_add.c (getopt string, usage is exit code 2, the certificate goes into the keychain
 // before the trust settings, a duplicate is no error), verify_cert.c, keychain_find.c,
-// keychain_delete.c; an OSStatus that is returned as it is ends as its last byte (-25300 is 44).
+// keychain_delete.c, keychain_import.c, identity_find.c, security.c (split_line, and that -i ends with
+// the code of its last line); delete-identity as security(1) of March 2017 has it; an OSStatus that is
+// returned as it is ends as its last byte (-25300 is 44).
 import { X509Certificate } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import {
   certificatesOf,
   fail,
@@ -12,6 +14,7 @@ import {
   hang,
   hash,
   isRoot,
+  openPkcs12,
   readState,
   writeState,
 } from './support.mjs'
@@ -23,6 +26,10 @@ const state = readState('macos', {
   /** SHA-1 to the policies that a domain trusts it for. */
   user: {},
   admin: {},
+  /** Keychain path to those of its certificates that have their key there. */
+  identities: {},
+  /** Before macOS 15 the modern form of PKCS #12 is not understood. */
+  legacyOnly: false,
   locked: [],
   /** What launchctl calls the session: only Aqua can show a dialog. */
   session: 'Aqua',
@@ -42,6 +49,8 @@ const sentences = {
     absent: 'The specified item could not be found in the keychain.',
     noKeychain: 'The specified keychain could not be found.',
     readOnly: 'Write permissions error.',
+    exists: 'The specified item already exists in the keychain.',
+    verify: 'MAC verification failed during PKCS12 import (wrong password?)',
   },
   de: {
     denied: 'Die Autorisierung wurde verweigert, da keine Benutzerinteraktion möglich war.',
@@ -50,6 +59,8 @@ const sentences = {
     absent: 'Das angegebene Objekt konnte nicht im Schlüsselbund gefunden werden.',
     noKeychain: 'Der angegebene Schlüsselbund wurde nicht gefunden.',
     readOnly: 'Fehler bei den Schreibrechten.',
+    exists: 'Das angegebene Objekt ist bereits im Schlüsselbund vorhanden.',
+    verify: 'MAC-Überprüfung fehlgeschlagen während des PKCS12-Imports (falsches Passwort?)',
   },
 }
 const say = sentences[state.language]
@@ -70,8 +81,19 @@ const commands = {
   'verify-cert': verifyCert,
   'find-certificate': findCertificate,
   'delete-certificate': deleteCertificate,
+  import: importItems,
+  'find-identity': findIdentity,
+  'delete-identity': deleteIdentity,
 }
-const [command, ...args] = process.argv.slice(2)
+let [command, ...args] = process.argv.slice(2)
+if (command === '-i' && args.length === 0) {
+  // One line is all that anybody here types.
+  const lines = readFileSync(0, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+  if (lines.length !== 1 || lines[0].length >= 4096) fail(70, 'not one line')
+  ;[command, ...args] = splitLine(lines[0])
+}
 const run = commands[command] ?? (() => fail(1, `security: unknown command "${command}"`))
 await run()
 writeState('macos', state)
@@ -175,6 +197,78 @@ function deleteCertificate() {
     return
   }
   fail(1, `Unable to delete certificate matching "${wanted}"`)
+}
+
+async function importItems() {
+  const [file, ...rest] = args
+  if (file === undefined || file.startsWith('-')) usage()
+  const { options, operands } = getopt(rest, 'k:t:f:P:wxa:hAT:') ?? usage()
+  const given = (flag) => options.findLast(([name]) => name === flag)?.[1]
+  if (operands.length > 0 || given('f') !== 'pkcs12') usage()
+  const keychain = given('k') ?? usage()
+  const held = state.keychains[keychain]
+  if (held === undefined) fail(50, `security: SecKeychainOpen: ${say.noKeychain}`)
+  if (!existsSync(file))
+    fail(1, `security: Error reading infile ${file}: No such file or directory`)
+  const name = 'security: SecKeychainItemImport'
+  const passphrase = given('P')
+  // CFStringCreateWithCString of ASCII gives nothing for anything else, and the dialog opens.
+  if (passphrase === undefined || /[^ -~]/.test(passphrase)) {
+    if (state.session !== 'Aqua') fail(1, `${name}: ${say.locked}`)
+    await hang()
+  }
+  const found = openPkcs12(file, passphrase)
+  if (found === null || (state.legacyOnly && found.modern)) fail(1, `${name}: ${say.verify}`)
+  if (state.locked.includes(keychain)) fail(1, `${name}: ${say.locked}`)
+  const [own, ...others] = found.certificates.map((each) => each.raw.toString('base64'))
+  const identities = (state.identities[keychain] ??= [])
+  if (identities.includes(own)) fail(1, `${name}: ${say.exists}`)
+  identities.push(own)
+  for (const each of [own, ...others]) if (!held.includes(each)) held.push(each)
+  console.log('1 identity imported.')
+  if (others.length > 0)
+    console.log(`${others.length} certificate${others.length > 1 ? 's' : ''} imported.`)
+}
+
+function findIdentity() {
+  const { options, operands } = parse('hp:s:v')
+  if (options.length > 0) usage()
+  const found = operands.flatMap((keychain) => state.identities[keychain] ?? [])
+  console.log('\nPolicy: X.509 Basic\n  Matching identities')
+  for (const [index, base64] of found.entries()) {
+    const certificate = new X509Certificate(Buffer.from(base64, 'base64'))
+    const name = /CN=(.*)/.exec(certificate.subject)?.[1]
+    const thumbprint = hash('sha1', certificate.raw).toUpperCase()
+    console.log(`  ${index + 1}) ${thumbprint} "${name}" (CSSMERR_TP_NOT_TRUSTED)`)
+  }
+  console.log(`     ${found.length} identities found\n`)
+  console.log('  Valid identities only\n     0 valid identities found')
+}
+
+function deleteIdentity() {
+  const { options, operands } = parse('hc:Z:t')
+  const wanted = options.find(([flag]) => flag === 'Z')?.[1] ?? usage()
+  for (const keychain of operands) {
+    const isWanted = (base64) =>
+      hash('sha1', Buffer.from(base64, 'base64')).toUpperCase() === wanted
+    const identities = state.identities[keychain] ?? []
+    if (!identities.some(isWanted)) continue
+    state.identities[keychain] = identities.filter((each) => !isWanted(each))
+    state.keychains[keychain] = state.keychains[keychain].filter((each) => !isWanted(each))
+    return
+  }
+  fail(1, `Unable to delete identity matching "${wanted}"`)
+}
+
+/** security.c: quotes of both kinds, and a backslash takes the next character as it is. */
+function splitLine(line) {
+  const words = []
+  const word = /\s*(?:(["'])((?:\\.|(?!\1)[^\\])*)\1|((?:\\.|[^\s\\"'])(?:\\.|[^\s\\])*))/sy
+  for (;;) {
+    const match = word.exec(line)
+    if (match === null) return words
+    words.push((match[2] ?? match[3]).replaceAll(/\\(.)/gs, '$1'))
+  }
 }
 
 function readCertificate(file) {

@@ -33,10 +33,21 @@ describe('security refuses', () => {
     ['no hash to delete', `delete-certificate ${loginKeychain}`, 2],
     ['a certificate to delete that is not there', `delete-certificate -Z AB ${loginKeychain}`, 1],
     ['an absent value', 'verify-cert -c', 2],
+    ['a flag before the file to import', `import -k ${loginKeychain} FILE`, 2],
+    ['an import without a keychain', 'import FILE -f pkcs12 -P x', 2],
+    ['what is no PKCS #12', `import FILE -k ${loginKeychain} -f pkcs12 -P x`, 1],
+    ['an identity to delete that is not there', `delete-identity -Z AB ${loginKeychain}`, 1],
   ])('%s', async (_, line, code) => {
     const { machine, fill } = withRoot(createMac())
     const { exitCode } = await machine.query('/usr/bin/security', fill(line))
     expect(exitCode).toBe(code)
+  })
+
+  it('a line of its interactive mode whose quotes do not match', async () => {
+    const { machine } = withRoot(createMac())
+    const secret = `import "/nowhere -k ${loginKeychain} -f pkcs12 -P x\n`
+    const { exitCode } = await machine.query('/usr/bin/security', ['-i'], { secret })
+    expect(exitCode).not.toBe(0)
   })
 
   it('the admin domain to everybody but root', async () => {
@@ -88,5 +99,20 @@ describe('the smaller ones refuse', () => {
     const { machine, fill } = withRoot(createSimulatedMachine({ programs, wideExitCodes: true }))
     const { exitCode } = await machine.query('tool', fill(line))
     expect(exitCode).toBe(code)
+  })
+})
+
+describe('PowerShell refuses', () => {
+  const powershell = 'C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe'
+  it.each([
+    ['a profile of the person', ['-Command', "'present'"]],
+    [
+      'a statement that nobody here writes',
+      ['-NoProfile', '-NonInteractive', '-Command', 'exit 0'],
+    ],
+    ['a double quote', ['-NoProfile', '-NonInteractive', '-Command', '"present"']],
+  ])('%s', async (_, args) => {
+    const { machine } = withRoot(createWindows())
+    expect((await machine.query(powershell, args)).exitCode).toBe(1)
   })
 })

@@ -1,5 +1,6 @@
 // What the simulators share: a state on disk, exit codes, certificates. A simulator answers as the
 // named source says the real tool answers; where no source is named, the answer is nowhere relied on.
+import { spawnSync } from 'node:child_process'
 import { createHash, X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -45,6 +46,16 @@ export function certificatesOf(file) {
   } catch {
     return []
   }
+}
+
+/** What OpenSSL finds in a PKCS #12 file, the key's own certificate first; `null`: the password is wrong. */
+export function openPkcs12(file, password) {
+  const args = ['pkcs12', '-in', file, '-info', '-passin', 'env:PASSWORD', '-nodes']
+  const env = { ...process.env, PASSWORD: password }
+  const { status, stdout, stderr } = spawnSync('openssl', args, { env, encoding: 'utf8' })
+  if (status !== 0 || !stdout.includes('PRIVATE KEY')) return null
+  const certificates = stdout.match(block).map((each) => new X509Certificate(each))
+  return { certificates, modern: stderr.includes('PBES2') }
 }
 
 export const hash = (algorithm, der) => createHash(algorithm).update(der).digest('hex')

@@ -1,13 +1,15 @@
 import { resolve } from 'node:path'
+import type {
+  ClientCertificateStore,
+  ClientIdentity,
+  HeldIdentity,
+} from '../../../platform/client-store.ts'
 import { createMachine, type Machine } from '../../../platform/machine.ts'
 import {
   createNssClientStore,
   identityIn,
   identityOfPem,
   withPrivatePkcs12,
-  type ClientCertificateStore,
-  type ClientIdentity,
-  type PrivatePkcs12,
 } from '../../../platform/nss-client.ts'
 import { findNssDatabases } from '../../../platform/nss-profiles.ts'
 import { RootlingError } from '../../errors.ts'
@@ -21,55 +23,65 @@ import { changeExitCode, outcomeTable, printPlan } from '../trusting.ts'
 
 type Arguments = ArgumentsOf<typeof installClientSpec>
 
-/** `rootling install-client FILE.p12`: into the databases of the person's browsers, or out of them. */
+/** `rootling install-client FILE.p12`: where the person's browsers look for it, or out of there again. */
 export async function installClient(args: Arguments, context: Context): Promise<ExitCode> {
-  refuseSystem(process.platform, args)
   const { output, cwd } = context
   const [word = ''] = args.positionals
-  const contents = await readInputBytes(resolve(cwd, word))
+  const file = resolve(cwd, word)
+  const contents = await readInputBytes(file)
   const machine = await createMachine({
     env: context.env,
     dryRun: args['dry-run'] === true,
     interactive: context.interactive,
   })
-  const stores = await findStores(machine)
+  const system = await findSystemStore(machine, args)
   const pem = identityOfPem(contents.toString('latin1'))
   if (pem !== null) {
     if (args.remove !== true)
       throw new RootlingError('usage', `${word} is a PEM file, and browsers take PKCS #12.`, {
         hint: `openssl pkcs12 -export -in ${word} -inkey KEY.pem -out client.p12, or rootling issue --pkcs12`,
       })
-    return report(pem, await forEach(stores, remover(pem, machine)), machine, output)
+    const outcomes =
+      system === null
+        ? await forEach(await findNssStores(machine), remover(pem, machine))
+        : await forEach([system], remover(pem, machine))
+    return report(pem, outcomes, machine, output)
   }
   const password = await readPassword(args, word, context)
+  if (system !== null) {
+    const { readPkcs12Identity } = await import('../../../platform/pkcs12-identity.ts')
+    const identity = await readPkcs12Identity(contents, password, word)
+    const act = actOf(args, identity, { file, password, shown: word }, machine)
+    return report(identity, await forEach([system], act), machine, output)
+  }
+  const stores = await findNssStores(machine)
   return withPrivatePkcs12(machine, { contents, password, shown: word }, async (pkcs12) => {
     const identity = await identityIn(machine, pkcs12)
-    const act =
-      args.remove === true
-        ? remover(identity, machine)
-        : installer(identity, pkcs12, args.name, machine)
+    const act = actOf(args, identity, pkcs12, machine)
     return report(identity, await forEach(stores, act), machine, output)
   })
 }
 
-/** macOS and Windows keep client certificates where only their own programs write, and those take the password as an argument. */
-function refuseSystem(system: NodeJS.Platform, { positionals: [file = 'FILE.p12'] }: Arguments) {
-  const hints: Partial<Record<NodeJS.Platform, string>> = {
-    darwin: `open ${file}, and the keychain asks for the password`,
-    win32: `certutil -user -importpfx ${file}, which asks for the password`,
+/** macOS and Windows have a store of their own, which all browsers there read; `null`: this is neither. */
+async function findSystemStore(
+  machine: Machine,
+  { name }: Arguments,
+): Promise<ClientCertificateStore<HeldIdentity> | null> {
+  if (process.platform === 'win32') {
+    const { createWindowsClientStore } = await import('../../../platform/windows-client.ts')
+    return createWindowsClientStore(machine)
   }
-  if (system === 'linux') return
-  throw new RootlingError(
-    'unsupported',
-    `Rootling does not import client certificates on ${system}.`,
-    {
-      hint: hints[system] ?? 'import the file in the settings of the browser',
-    },
-  )
+  if (process.platform !== 'darwin') return null
+  if (name !== undefined)
+    throw new RootlingError('usage', 'macOS calls a certificate by its subject, not by --name.', {
+      hint: 'leave out --name',
+    })
+  const { createMacosClientStore } = await import('../../../platform/macos-client.ts')
+  return createMacosClientStore(machine)
 }
 
 /** Those of the person; a database of the system is no place for anybody's key. */
-async function findStores(machine: Machine): Promise<ClientCertificateStore[]> {
+async function findNssStores(machine: Machine) {
   const databases = (await findNssDatabases(machine)).filter(({ as }) => as === 'person')
   if (databases.length > 0)
     return databases.map((database) => createNssClientStore(machine, database))
@@ -93,44 +105,53 @@ async function readPassword(
 }
 
 type Settled = Pick<StoreOutcome, 'outcome' | 'reason' | 'hint'>
-type Act = (store: ClientCertificateStore) => Promise<Settled>
+type Act<I extends ClientIdentity, F> = (store: ClientCertificateStore<I, F>) => Promise<Settled>
 
-function installer(
-  identity: ClientIdentity,
-  pkcs12: PrivatePkcs12,
+function actOf<I extends ClientIdentity, F>(
+  { remove, name }: Arguments,
+  identity: I,
+  pkcs12: F,
+  machine: Machine,
+): Act<I, F> {
+  return remove === true ? remover(identity, machine) : installer(identity, pkcs12, name, machine)
+}
+
+function installer<I extends ClientIdentity, F>(
+  identity: I,
+  pkcs12: F,
   name: string | undefined,
   { dryRun }: Machine,
-): Act {
+): Act<I, F> {
   return async (store) => {
     const wasThere = await store.has(identity)
     await store.install(pkcs12, identity, name)
     if (wasThere) return { outcome: 'already-installed' }
     if (dryRun) return { outcome: 'would-install' }
     if (await store.has(identity)) return { outcome: 'installed' }
-    return { outcome: 'failed', reason: 'pk12util reported success, but it is not there.' }
+    return { outcome: 'failed', reason: `${store.title} reported success, but it is not there.` }
   }
 }
 
-function remover(identity: ClientIdentity, { dryRun }: Machine): Act {
-  return async (store) => {
+function remover<I extends ClientIdentity>(identity: I, { dryRun }: Machine) {
+  return async <F>(store: ClientCertificateStore<I, F>): Promise<Settled> => {
     if (!(await store.has(identity))) return { outcome: 'was-absent' }
     await store.remove(identity)
     if (dryRun) return { outcome: 'would-remove' }
     if (!(await store.has(identity))) return { outcome: 'removed' }
-    return { outcome: 'failed', reason: 'certutil reported success, but it is still there.' }
+    return { outcome: 'failed', reason: `${store.title} reported success, but it is still there.` }
   }
 }
 
 /** Every store is tried, and what became of each is in the result. */
-async function forEach(
-  stores: readonly ClientCertificateStore[],
-  act: Act,
+async function forEach<I extends ClientIdentity, F>(
+  stores: readonly ClientCertificateStore<I, F>[],
+  act: Act<I, F>,
 ): Promise<StoreOutcome[]> {
   const outcomes: StoreOutcome[] = []
   for (const store of stores) {
-    const { id, title } = store
+    const { id, kind, title } = store
     outcomes.push({
-      store: { id, kind: 'nss', title },
+      store: { id, kind, title },
       anchor: null,
       ...(await settle(store, act)),
     })
@@ -138,7 +159,10 @@ async function forEach(
   return outcomes
 }
 
-async function settle(store: ClientCertificateStore, act: Act): Promise<Settled> {
+async function settle<I extends ClientIdentity, F>(
+  store: ClientCertificateStore<I, F>,
+  act: Act<I, F>,
+): Promise<Settled> {
   try {
     const answer = await store.availability()
     if (answer.available) return await act(store)

@@ -1,0 +1,76 @@
+import { once } from 'node:events'
+import { Duplex } from 'node:stream'
+import { connect, createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
+import { RootlingError } from '../src/errors.ts'
+import { identityOf, type HeldIdentity } from './client-store.ts'
+
+/**
+ * Whose certificate a PKCS #12 file holds. OpenSSL reads it, inside Node, and tells what it read where it tells anybody:
+ * in a handshake, here over no network. Throws `bad-key`: a wrong password, or no PKCS #12 with a key.
+ */
+export async function readPkcs12Identity(
+  contents: Buffer,
+  password: string,
+  shown: string,
+): Promise<HeldIdentity> {
+  return identityOf(await chainShownBy(openPkcs12(contents, password, shown)))
+}
+
+function openPkcs12(contents: Buffer, password: string, shown: string): SecureContext {
+  try {
+    return createSecureContext({ pfx: contents, passphrase: password })
+  } catch (error) {
+    const said = error instanceof Error ? error.message : ''
+    if (said.includes('mac verify failure'))
+      throw new RootlingError('bad-key', `The password does not open ${shown}.`, {
+        hint: '--password-file FILE, whose first line is the password that rootling issue printed',
+        cause: error,
+      })
+    const sentence = said.includes('private key')
+      ? `${shown} holds no certificate with its key.`
+      : `${shown} is no PKCS #12 file that OpenSSL can read.`
+    throw new RootlingError('bad-key', sentence, {
+      hint: 'rootling issue --client alice@example.test --pkcs12',
+      cause: error,
+    })
+  }
+}
+
+async function chainShownBy(secureContext: SecureContext): Promise<[Buffer, ...Buffer[]]> {
+  const [here, there] = wire()
+  const server = new TLSSocket(here, { isServer: true, secureContext })
+  server.on('error', () => {})
+  const client = connect({ socket: there, rejectUnauthorized: false })
+  try {
+    await once(client, 'secureConnect', { signal: AbortSignal.timeout(10_000) })
+    const own = client.getPeerX509Certificate()
+    if (own === undefined) throw new RootlingError('bad-key', 'The file holds no certificate.')
+    const chain: [Buffer, ...Buffer[]] = [own.raw]
+    for (let issuer = own.issuerCertificate; issuer; issuer = issuer.issuerCertificate)
+      chain.push(issuer.raw)
+    return chain
+  } finally {
+    client.destroy()
+    server.destroy()
+  }
+}
+
+/** Two ends of a connection: what is written to one is read from the other. */
+function wire(): [Duplex, Duplex] {
+  const ends: Duplex[] = []
+  const end = (other: 0 | 1) =>
+    new Duplex({
+      read: () => {},
+      write: (chunk, _encoding, done) => {
+        ends[other]?.push(chunk)
+        done()
+      },
+      final: (done) => {
+        ends[other]?.push(null)
+        done()
+      },
+    })
+  const pair: [Duplex, Duplex] = [end(1), end(0)]
+  ends.push(...pair)
+  return pair
+}

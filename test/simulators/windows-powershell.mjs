@@ -1,0 +1,95 @@
+#!/usr/bin/env node
+// Simulates powershell.exe of Windows as far as rootling's own scripts go: a statement that is none of
+// them is an error. Sources: Microsoft's about_PowerShell_exe (-Command, and exit code 1 for an error
+// that ends it), .NET's X509Certificate2Collection.Import and X509Store, about_Quoting_Rules, and the
+// certificate provider's Remove-Item -DeleteKey; a wrong password is CryptographicException.
+import { X509Certificate } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { fail, hash, openPkcs12, readState, writeState } from './support.mjs'
+
+const state = readState('windows', {
+  /** Certificates of the user with their keys, base64, each with its friendly name. */
+  my: [],
+  ca: [],
+  /** Before Windows 10 1709 the modern form of PKCS #12 is not understood. */
+  legacyOnly: false,
+})
+
+const [profile, interactive, command, script, ...rest] = process.argv.slice(2)
+if (profile !== '-NoProfile' || interactive !== '-NonInteractive' || command !== '-Command')
+  fail(1, 'PowerShell asks for what nobody can answer here.')
+// A double quote would have to survive the command line of Windows.
+if (rest.length > 0 || script.includes('"')) fail(1, 'ParserError: UnexpectedToken')
+
+const literal = String.raw`'((?:[^'‘’‚‛]|['‘’‚‛]{2})*)'`
+const store = (variable, name, flags) =>
+  `\\${variable} = \\[Security\\.Cryptography\\.X509Certificates\\.X509Store\\]::new\\(${name}, 'CurrentUser'\\); \\${variable}\\.Open\\('${flags}'\\)`
+const start = String.raw`^\$ErrorActionPreference = 'Stop'; `
+const scripts = [
+  [
+    `${start}${store('$my', `'My'`, 'ReadOnly')}; ${String.raw`foreach \(\$one in \$my\.Certificates\) \{ if \(\$one\.HasPrivateKey -and \$one\.Thumbprint -eq '([0-9A-F]{40})'\) \{ 'present' \} \}`}$`,
+    (thumbprint) => {
+      if (state.my.some((each) => thumbprintOf(each.der) === thumbprint)) console.log('present')
+    },
+  ],
+  [
+    `${start}${String.raw`\$bytes = \[Convert\]::FromBase64String\(\[Console\]::In\.ReadLine\(\)\); \$all = \[Security\.Cryptography\.X509Certificates\.X509Certificate2Collection\]::new\(\); \$all\.Import\(`}${literal}${String.raw`, \[Text\.Encoding\]::UTF8\.GetString\(\$bytes\), 'UserKeySet, PersistKeySet'\); foreach \(\$one in \$all\) \{ if \(\$one\.HasPrivateKey\) \{ \$name = 'My'(?:; \$one\.FriendlyName = `}${literal}${String.raw`)? \} elseif \(\$one\.Subject -ne \$one\.Issuer\) \{ \$name = 'CA' \} else \{ continue \}; `}${store('$store', String.raw`\$name`, 'ReadWrite')}${String.raw`; \$store\.Add\(\$one\) \}`}$`,
+    importAll,
+  ],
+  [
+    `${start}${String.raw`\$env:PSModulePath = \$PSHOME \+ '\\Modules'; Remove-Item -LiteralPath 'Cert:\\CurrentUser\\My\\([0-9A-F]{40})' -DeleteKey; `}${store('$my', `'My'`, 'ReadOnly')}; ${store('$ca', `'CA'`, 'ReadWrite')}; ${String.raw`foreach \(\$one in \$ca\.Certificates\) \{ if \(@\(((?:'[0-9A-F]{40}'(?:, )?)*)\) -contains \$one\.Thumbprint -and @\(\$my\.Certificates \| Where-Object Issuer -eq \$one\.Subject\)\.Count -eq 0\) \{ \$ca\.Remove\(\$one\) \} \}`}$`,
+    remove,
+  ],
+]
+const known = scripts.flatMap(([pattern, run]) => {
+  const match = new RegExp(pattern).exec(script)
+  return match === null ? [] : [() => run(...match.slice(1))]
+})
+if (known.length !== 1) fail(1, 'ParserError: a statement that is not known here')
+known[0]()
+writeState('windows', state)
+
+function importAll(path, friendlyName) {
+  const file = textOf(path)
+  const password = Buffer.from(readFileSync(0, 'utf8').split('\r\n')[0], 'base64').toString('utf8')
+  const found = existsSync(file) ? openPkcs12(file, password) : null
+  if (found === null || (state.legacyOnly && found.modern))
+    fail(
+      1,
+      'Exception calling "Import" with "3" argument(s): "The specified network password is not correct.',
+    )
+  const [own, ...others] = found.certificates
+  const der = own.raw.toString('base64')
+  if (!state.my.some((each) => each.der === der))
+    state.my.push({ der, friendlyName: friendlyName === undefined ? '' : textOf(friendlyName) })
+  for (const { raw, subject, issuer } of others) {
+    const base64 = raw.toString('base64')
+    if (subject !== issuer && !state.ca.includes(base64)) state.ca.push(base64)
+  }
+}
+
+function remove(thumbprint, list) {
+  const left = state.my.filter((each) => thumbprintOf(each.der) !== thumbprint)
+  if (left.length === state.my.length)
+    fail(
+      1,
+      `Remove-Item : Cannot find path 'Cert:\\CurrentUser\\My\\${thumbprint}' because it does not exist.`,
+    )
+  state.my = left
+  const issuers = new Set(left.map(({ der }) => read(der).issuer))
+  state.ca = state.ca.filter(
+    (base64) => !list.includes(thumbprintOf(base64)) || issuers.has(read(base64).subject),
+  )
+}
+
+function read(base64) {
+  return new X509Certificate(Buffer.from(base64, 'base64'))
+}
+
+function thumbprintOf(base64) {
+  return hash('sha1', Buffer.from(base64, 'base64')).toUpperCase()
+}
+
+function textOf(quoted) {
+  return quoted.replaceAll(/(['‘’‚‛])['‘’‚‛]/g, '$1')
+}
