@@ -32,7 +32,8 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
     const parsed = row === undefined ? null : parseLine(row.spec, rest)
     if (row === undefined || parsed === null) {
       const { explain } = await import('./yargs.ts')
-      const fromYargs = await explain(argv)
+      const named = row === undefined || rest !== argv
+      const fromYargs = await explain(named ? argv : [row.spec.name, ...argv])
       if (fromYargs === null) return exitCodes.ok
       return await execute(fromYargs.row, fromYargs.parsed, output)
     }

@@ -3,7 +3,7 @@ import { RootlingError } from '../errors.ts'
 import { globalOptions, type CommandSpec, type OptionSpec } from './command.ts'
 import { convert, repeated, takesPositionals, type Parsed } from './parse.ts'
 import { nearest } from './nearest.ts'
-import { commands } from './table.ts'
+import { commands, issueSpec } from './table.ts'
 
 type Row = (typeof commands)[number]
 
@@ -16,7 +16,7 @@ export async function explain(
 ): Promise<{ row: Row; parsed: Parsed } | null> {
   refuseUnknownCommand(argv)
   let found: { row: Row; values: Record<string, unknown> } | null = null
-  const parser = build(hintFor(argv), (row, values) => (found = { row, values }))
+  const parser = build(specOf(argv), (row, values) => (found = { row, values }))
   await parser.parseAsync(argv.length === 0 ? ['--help'] : [...argv])
   if (found === null) return null
   const { row, values } = found as { row: Row; values: Record<string, unknown> }
@@ -58,7 +58,12 @@ function refuseUnknownCommand([first = '', second = '']: readonly string[]): voi
   })
 }
 
-function build(hint: string, onCommand: (row: Row, values: Record<string, unknown>) => void): Argv {
+function build(
+  spec: CommandSpec | null,
+  onCommand: (row: Row, values: Record<string, unknown>) => void,
+): Argv {
+  const hint = spec === null ? 'rootling --help' : help(spec)
+
   const parser = yargs()
     .scriptName('rootling')
     .usage(intro)
@@ -86,7 +91,9 @@ function build(hint: string, onCommand: (row: Row, values: Record<string, unknow
     .showHelpOnFail(false)
     .fail((message, error) => {
       if (error instanceof RootlingError) throw error
-      throw new RootlingError('usage', sentence(message ?? error.message), { hint })
+      throw new RootlingError('usage', sentence(message ?? error.message, spec ?? issueSpec), {
+        hint,
+      })
     })
   const add = (target: Argv, row: Row, name: string): void => {
     target.command(
@@ -173,17 +180,16 @@ function check(
   return parsed
 }
 
-/** The help of the command that a faulty line begins with. */
-function hintFor(argv: readonly string[]): string {
-  const [first = '', second = ''] = argv
+/** The command that a line begins with; `null`: names alone, or none. */
+function specOf([first = '', second = '']: readonly string[]): CommandSpec | null {
   const row = commands.find(({ spec }) => [first, `${first} ${second}`].includes(spec.name))
-  return row === undefined ? 'rootling --help' : help(row.spec)
+  return row?.spec ?? null
 }
 
 const help = (spec: CommandSpec): string => `rootling ${spec.name} --help`
 
 /** yargs' message as a sentence of ours, with the option that was probably meant. */
-function sentence(message: string): string {
+function sentence(message: string, { options }: CommandSpec): string {
   const invalid = /^Invalid values:\s+Argument: (\S+), Given: (.*), Choices: (.*)$/s.exec(message)
   if (invalid !== null) {
     const choices = invalid[3]?.trim().replaceAll('"', '')
@@ -194,8 +200,7 @@ function sentence(message: string): string {
   const unknown = /^Unknown arguments?: (.*)$/.exec(message)?.[1]?.split(', ')[0]
   if (unknown === undefined)
     return /[.?]$/.test(message) ? message : `${message.split('\n').join(' ')}.`
-  const all = commands.flatMap(({ spec }) => Object.keys(spec.options))
-  const guess = nearest(unknown, [...all, ...Object.keys(globalOptions)])
+  const guess = nearest(unknown, [...Object.keys(options), ...Object.keys(globalOptions)])
   const dashed = unknown.length === 1 ? `-${unknown}` : `--${unknown}`
   return `There is no option ${dashed}.${guess === null ? '' : ` Did you mean --${guess}?`}`
 }

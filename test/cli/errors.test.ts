@@ -13,6 +13,8 @@ const refusals: readonly (readonly [string[], number, string, string | null])[] 
   [['zebra'], 2, 'There is no command rootling zebra.', 'rootling issue zebra'],
   [['issue', 'a.test', '--dayz', '3'], 2, 'no option --dayz. Did you mean --days?', '--help'],
   [['list', '--nonsense'], 2, 'There is no option --nonsense.', '--help'],
+  [['request', 'a.test', '--out-dir', 'x'], 2, 'There is no option --out-dir.\n', '--help'],
+  [['a.test', '--outdir', 'x'], 2, 'no option --outdir. Did you mean --out-dir?', '--help'],
   [['issue', 'localhost', '--days'], 2, '--days needs a value.', '--help'],
   [['issue', 'localhost', '--days', 'ten'], 2, '--days ten is not a whole number.', '--help'],
   [['issue', 'localhost', '--days', '900'], 2, '900 is not between 1 and 825', '--days 397'],
