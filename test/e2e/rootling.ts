@@ -32,6 +32,7 @@ export interface Answer {
   readonly home?: string
   readonly scopes?: readonly ScopeRow[]
   readonly stores?: readonly StoreRow[]
+  readonly certificates?: readonly { readonly names: readonly string[] }[]
   readonly warnings: readonly string[]
 }
 
