@@ -103,7 +103,11 @@ export const issueSpec = {
       placeholder: 'URL',
       describe: 'Name this responder (rootling ocsp) in the certificate',
     },
-    'on-renew': { type: 'string', placeholder: 'COMMAND', describe: 'Run it after each renewal' },
+    'on-renew': {
+      type: 'string',
+      placeholder: 'COMMAND',
+      describe: 'Run it in / after each renewal',
+    },
     force: { type: 'boolean', describe: 'Replace files that are not ours' },
   },
   examples: [

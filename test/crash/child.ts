@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { issue } from '../../src/issue.ts'
 import { exclusively, settleInterrupted } from '../../src/pending.ts'
+import { renew } from '../../src/renew.ts'
 import { ensureAuthority, permitScope } from '../../src/scopes.ts'
 
 // One process that creates, permits, issues or settles, to be killed or to race others.
@@ -30,6 +31,10 @@ for (let i = 0; i < Number(values.count); i++) {
       process.stdout.write(`issued ${record.serialNumber}\n`)
       break
     }
+    case 'renew':
+    case 'rekey':
+      await renew(state, { which: 'all' }, { rekey: command === 'rekey' }, now)
+      break
     case 'settle':
       await settleInterrupted(state)
       // A creation that died leaves nothing pending: any command that writes sweeps after it.

@@ -6,8 +6,8 @@ import { violations } from './invariants.ts'
 import { bundleChild, runChild, startChild, workplace, type Bundle } from './processes.ts'
 
 /** Kills in all; ROOTLING_KILLS=1000 is the long form. */
-const kills = Number(process.env['ROOTLING_KILLS'] ?? 42)
-const each = Math.ceil(kills / 3)
+const kills = Number(process.env['ROOTLING_KILLS'] ?? 70)
+const each = Math.ceil(kills / 5)
 let bundle: Bundle
 
 beforeAll(async () => {
@@ -73,3 +73,19 @@ test(`issuing survives ${each} kills: pairs match and are in the record`, option
   expect(killed).toBe(each)
   await rm(root, { recursive: true })
 })
+
+test.each(['renew', 'rekey'])(
+  `%s survives ${each} kills: files match and are in the record`,
+  options,
+  async (verb) => {
+    const { root, state, out } = await workplace()
+    await runChild(bundle, ['issue', 'localhost', '--state', state, '--out', out])
+    await runChild(bundle, ['issue', 'shop.test', '127.0.0.1', '--state', state, '--out', out])
+    for (let i = 0; i < each; i++) {
+      expect(await killAtRandom([verb, '--count', '1000', '--state', state], 120)).toBe(true)
+      await runChild(bundle, ['settle', '--state', state])
+      expect(await violations(state, out)).toEqual([])
+    }
+    await rm(root, { recursive: true })
+  },
+)
