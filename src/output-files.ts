@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import type { Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
 import type { ExtraFile, Purpose } from './storage/certificate-store.ts'
-import { hasCode, readText, shellWord, unwritable } from './storage/files.ts'
+import { exists, hasCode, readText, shellWord, unwritable } from './storage/files.ts'
 import { mkdir, stat } from './storage/page-cache.ts'
 import type { Identifier } from './x509/identifier.ts'
 import { isIssuedBy } from './x509/parsed-certificate.ts'
@@ -134,4 +134,12 @@ function notOurs(path: string, what: string): RootlingError {
   return new RootlingError('not-ours', `${path} ${what}, so it was left as it is.`, {
     hint: 'Write elsewhere with --cert-file and --key-file, or replace it with --force',
   })
+}
+
+/** For what is neither on record nor kept by us: throws `not-ours` where something is there already. */
+export async function refuseExisting(path: string, hint: string): Promise<void> {
+  if (await exists(path))
+    throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {
+      hint,
+    })
 }

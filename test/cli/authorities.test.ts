@@ -1,25 +1,22 @@
 import { X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { notInstalled } from '../e2e/client.ts'
 import { createAuthority, rootlingIn } from '../e2e/rootling.ts'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
-import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
-import { run } from '../helpers/subprocess.ts'
 import { openHome } from './home.ts'
 
 const noKeytool = await notInstalled('keytool')
 
 test('ca path names a file that curl takes, and ca show explains it', async () => {
-  const { rootling, json, createAuthority: create, serve, directory } = openHome()
+  const { rootling, json, run, createAuthority: create, serve } = openHome()
   await create()
   const { stdout } = await rootling(['ca', 'path'])
   const path = stdout.trim()
   expect(new X509Certificate(readFileSync(path)).subject).toMatch(/CN=Rootling root [0-9a-f]{8}/)
   const { url } = await serve()
-  const curl = (...args: string[]) =>
-    run('curl', ['-sS', '-o', '/dev/null', ...args, url], scrubbedEnvironment(directory))
+  const curl = (...args: string[]) => run('curl', ['-sS', '-o', '/dev/null', ...args, url])
   expect(await curl('--cacert', path)).toMatchObject({ exitCode: 0 })
   expect(await curl()).toMatchObject({ exitCode: 60 })
   expect((await rootling(['ca', 'show'])).stdout).toMatch(
@@ -39,7 +36,7 @@ test('ca path names a file that curl takes, and ca show explains it', async () =
 })
 
 test('ca export writes a root in every form, and replaces a file only when told to', async () => {
-  const { rootling, createAuthority: create, directory } = openHome()
+  const { rootling, run, createAuthority: create, directory } = openHome()
   const pem = readFileSync(await create(), 'utf8')
   const root = new X509Certificate(pem)
   expect((await rootling(['ca', 'export'])).stdout.trim()).toBe(pem.trim())
@@ -59,12 +56,9 @@ test('ca export writes a root in every form, and replaces a file only when told 
   }
   for (const format of ['pem', 'der'])
     expect(new X509Certificate(readFileSync(at(`root.${format}`))).raw).toEqual(root.raw)
-  const env = scrubbedEnvironment(directory)
-  const shown = await run(
-    'openssl',
-    ['pkcs12', '-in', at('root.pkcs12'), '-passin', 'pass:changeit', '-nokeys'],
-    env,
-  )
+  const shown = await run('openssl', [
+    ...['pkcs12', '-in', 'root.pkcs12', '-passin', 'pass:changeit', '-nokeys'],
+  ])
   expect(shown.stdout).toContain(pem.trim())
   const binary = await rootling(['ca', 'export', '--format', 'der'])
   expect([binary.exitCode, binary.stdout]).toEqual([2, ''])
@@ -73,18 +67,35 @@ test('ca export writes a root in every form, and replaces a file only when told 
 test.skipIf(noKeytool !== null)(
   `keytool reads the trust stores of ca export${noKeytool === null ? '' : ` [skipped: ${noKeytool}]`}`,
   async () => {
-    const { rootling, createAuthority: create, directory } = openHome()
+    const { rootling, run, createAuthority: create } = openHome()
     const root = new X509Certificate(readFileSync(await create()))
     for (const format of ['jks', 'pkcs12']) {
       const args = ['ca', 'export', '--format', format, '--out', 'trust']
       expect(await rootling([...args, '--force'])).toMatchObject({ exitCode: 0 })
-      const store = ['-keystore', join(directory, 'trust'), '-storepass', 'changeit']
-      const listed = await run('keytool', ['-list', ...store], scrubbedEnvironment(directory))
+      const store = ['-keystore', 'trust', '-storepass', 'changeit']
+      const listed = await run('keytool', ['-list', ...store])
       expect(listed.stdout).toContain('Your keystore contains 1 entry')
       expect(listed.stdout).toContain('trustedCertEntry')
       expect(listed.stdout).toContain(root.fingerprint256)
       expect((await rootling(args)).exitCode).toBe(1)
     }
+  },
+)
+
+test.skipIf(noKeytool !== null)(
+  `a keytool that fails leaves the file that was there${noKeytool === null ? '' : ` [skipped: ${noKeytool}]`}`,
+  async () => {
+    const { rootling, createAuthority: create, directory } = openHome()
+    await create()
+    // There is room for this name, and none for the temporary one beside it.
+    const name = 'x'.repeat(250)
+    writeFileSync(join(directory, name), 'mine')
+    const before = readdirSync(directory)
+    const args = ['ca', 'export', '--format', 'jks', '--out', name, '--force']
+    const failed = await rootling(args)
+    expect([failed.exitCode, failed.stderr]).toEqual([1, expect.stringContaining('keytool')])
+    expect(readFileSync(join(directory, name), 'utf8')).toBe('mine')
+    expect(readdirSync(directory)).toEqual(before)
   },
 )
 

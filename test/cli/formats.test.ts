@@ -2,8 +2,6 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { X509Certificate } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
-import { run } from '../helpers/subprocess.ts'
 import { openHome, type Home } from './home.ts'
 
 /** A home with an authority, and openssl in it. */
@@ -11,21 +9,16 @@ async function openWithAuthority() {
   const home = openHome()
   await home.createAuthority()
   const path = (name: string): string => join(home.directory, name)
-  const tool = (program: string, line: string) =>
-    run(
-      'env',
-      [`--chdir=${home.directory}`, program, ...line.trim().split(/\s+/)],
-      scrubbedEnvironment(home.directory),
-    )
+  const tryOpenssl = (line: string) => home.run('openssl', line.trim().split(/\s+/))
   const openssl = async (line: string): Promise<string> => {
-    const { exitCode, stdout, stderr } = await tool('openssl', line)
+    const { exitCode, stdout, stderr } = await tryOpenssl(line)
     if (exitCode !== 0) throw new Error(`openssl ${line}: ${stderr}`)
     return stdout + stderr
   }
   return {
     ...home,
     path,
-    tool,
+    tryOpenssl,
     openssl,
     read: (name: string) => readFileSync(path(name), 'utf8'),
     mode: (name: string) => statSync(path(name)).mode & 0o777,
@@ -53,7 +46,7 @@ test('--der, --chain-file and --full write what OpenSSL reads, and only keys are
 })
 
 test('--encrypt-key leaves no file with a plain key, and its passphrase opens it', async () => {
-  const { rootling, openssl, tool, read, path } = await openWithAuthority()
+  const { rootling, openssl, tryOpenssl, read, path } = await openWithAuthority()
   writeFileSync(path('passphrase'), 'correct horse\nsecond line\n', { mode: 0o600 })
   const args = ['issue', 'shop.test', '--full', '--encrypt-key', '--password-file', 'passphrase']
   const { exitCode, stdout, stderr } = await rootling(args)
@@ -63,7 +56,7 @@ test('--encrypt-key leaves no file with a plain key, and its passphrase opens it
     expect(read(file)).toContain('BEGIN ENCRYPTED PRIVATE KEY')
     expect(read(file)).not.toContain('BEGIN PRIVATE KEY')
     await openssl(`pkey -in ${file} -passin file:passphrase -noout`)
-    expect((await tool('openssl', `pkey -in ${file} -passin pass:wrong -noout`)).exitCode).toBe(1)
+    expect((await tryOpenssl(`pkey -in ${file} -passin pass:wrong -noout`)).exitCode).toBe(1)
   }
   const rekeyed = await rootling(['renew', 'shop.test', '--rekey'])
   expect([rekeyed.exitCode, rekeyed.stdout]).toEqual([
@@ -82,13 +75,13 @@ test('nobody is asked for a passphrase without a terminal', async () => {
 })
 
 test('--self-signed is called untrusted wherever it is met', async () => {
-  const { rootling, json, openssl, tool } = await openWithAuthority()
+  const { rootling, json, openssl, tryOpenssl } = await openWithAuthority()
   const { exitCode, stderr } = await rootling(['issue', 'self.test', '--self-signed'])
   expect([exitCode, stderr]).toEqual([0, expect.stringContaining('trusted by nobody')])
   expect(await openssl('x509 -in self.test.pem -noout -subject')).toContain('(untrusted)')
   await openssl('verify -CAfile self.test.pem self.test.pem')
   const root = await rootling(['ca', 'path'])
-  expect((await tool('openssl', `verify -CAfile ${root.stdout} self.test.pem`)).exitCode).toBe(2)
+  expect((await tryOpenssl(`verify -CAfile ${root.stdout} self.test.pem`)).exitCode).toBe(2)
   expect((await rootling(['list'])).stdout).toContain('server, self-signed')
   expect((await rootling(['show', 'self.test.pem'])).stdout).toContain('Refused by every client')
   const { value } = await json(['issue', 'self.test', '--self-signed'])

@@ -12,6 +12,8 @@ import { command, ensureBuilt, project } from './built.ts'
 export interface Home {
   readonly directory: string
   readonly rootling: (args: readonly string[], options?: RunOptions) => Promise<Finished>
+  /** Another program, in this home. */
+  readonly run: (program: string, args: readonly string[]) => Promise<Finished>
   readonly json: (args: readonly string[]) => Promise<Said>
   /** Starts `rootling serve` on a free port and waits until it listens. */
   readonly serve: (args?: readonly string[]) => Promise<Server>
@@ -47,11 +49,14 @@ export function openHome(): Home {
     command,
     ...args,
   ]
+  const runInside: Home['run'] = (program, args) =>
+    run('env', [`--chdir=${directory}`, program, ...args], environment())
   const rootling: Home['rootling'] = (args, { env, ...options } = {}) =>
     run('env', inside(args), environment(env), options)
   return {
     directory,
     rootling,
+    run: runInside,
     async json(args) {
       const { exitCode, stdout, stderr } = await rootling([...args, '--json'])
       return { exitCode, value: JSON.parse(stdout) as Record<string, unknown>, stderr }

@@ -6,8 +6,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { startHttpsServer } from '../helpers/https-server.ts'
 import { createOpensslCa } from '../helpers/openssl-ca.ts'
-import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
-import { run, waitFor } from '../helpers/subprocess.ts'
+import { waitFor } from '../helpers/subprocess.ts'
 import { openHome } from './home.ts'
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -124,16 +123,15 @@ test('get trusts our roots alone, and says which check failed', async () => {
 })
 
 test('serve --on-demand answers curl under any local name, and under no other', async () => {
-  const { serve, rootling, createAuthority, directory } = openHome()
+  const { serve, rootling, run, createAuthority } = openHome()
   const ca = await createAuthority()
   const { url, log } = await serve(['--on-demand'])
   const { port } = new URL(url)
   const curl = (host: string) =>
-    run(
-      'curl',
-      ['-sS', '--cacert', ca, '--connect-to', `::127.0.0.1:${port}`, `https://${host}/`],
-      scrubbedEnvironment(directory),
-    )
+    run('curl', [
+      ...['-sS', '--cacert', ca, '--connect-to', `::127.0.0.1:${port}`],
+      `https://${host}/`,
+    ])
   expect(await curl('shop.app.localhost')).toMatchObject({ exitCode: 0 })
   expect(await curl('bank.com')).toMatchObject({ exitCode: 60 })
   await waitFor('the refusal in the log', () =>

@@ -1,10 +1,12 @@
-import { rm } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { createMachine } from '../../../platform/machine.ts'
 import { expectSuccess, timeLimits } from '../../../platform/command.ts'
 import { requireScope, type Scope } from '../../authority.ts'
 import { RootlingError } from '../../errors.ts'
-import { exists, writeFileAtomic } from '../../storage/files.ts'
+import { refuseExisting } from '../../output-files.ts'
+import { writeFileAtomic } from '../../storage/files.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeScope } from '../describe.ts'
@@ -32,10 +34,7 @@ export async function caExport(
     return exitCodes.ok
   }
   const path = resolve(cwd, args.out)
-  if (args.force !== true && (await exists(path)))
-    throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {
-      hint: 'Name another file, or add --force',
-    })
+  if (args.force !== true) await refuseExisting(path, 'Name another file, or add --force')
   if (format === 'jks') await exportJks(scope, path, context)
   else {
     const data =
@@ -92,14 +91,19 @@ async function exportJks(scope: Scope, path: string, { env }: Context): Promise<
     throw new RootlingError('tool-missing', 'keytool is not on this machine; it comes with Java.', {
       hint: 'rootling ca export --format pkcs12, which Java 8 and later read too',
     })
-  // keytool would add to a store that is there, and so keep what it holds.
-  await rm(path, { force: true })
-  const store = ['-keystore', path, '-storetype', 'JKS', '-storepass', javaPassword]
+  // keytool would add to a store that is there; and should it fail, the old one stays.
+  const made = `${path}.${randomBytes(6).toString('hex')}`
+  const store = ['-keystore', made, '-storetype', 'JKS', '-storepass', javaPassword]
   const args = ['-importcert', '-noprompt', '-alias', `rootling-${scope.name}`, ...store]
   const options = {
     as: 'person',
     input: scope.root.toString(),
     timeLimit: timeLimits.change,
   } as const
-  expectSuccess('keytool', await machine.change(keytool, args, options))
+  try {
+    expectSuccess('keytool', await machine.change(keytool, args, options))
+    await rename(made, path)
+  } finally {
+    await rm(made, { force: true }).catch(() => undefined)
+  }
 }

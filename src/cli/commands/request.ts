@@ -1,9 +1,8 @@
 import { createPrivateKey } from 'node:crypto'
 import { resolve } from 'node:path'
-import { RootlingError } from '../../errors.ts'
 import { parseNames } from '../../names.ts'
-import { fileBase } from '../../output-files.ts'
-import { exists, shellWord, writeFileAtomic } from '../../storage/files.ts'
+import { fileBase, refuseExisting } from '../../output-files.ts'
+import { shellWord, writeFileAtomic } from '../../storage/files.ts'
 import { generateKeys } from '../../x509/keys.ts'
 import { encodePem } from '../../x509/pem.ts'
 import { makeRequest } from '../../x509/request.ts'
@@ -21,10 +20,11 @@ export async function request(
   const csrPath = resolve(cwd, args['csr-file'] ?? `${base}.csr`)
   const keyPath = resolve(cwd, args['key-file'] ?? `${base}-key.pem`)
   for (const path of [csrPath, keyPath])
-    if (args.force !== true && (await exists(path)))
-      throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {
-        hint: 'Write elsewhere with --csr-file and --key-file, or replace it with --force',
-      })
+    if (args.force !== true)
+      await refuseExisting(
+        path,
+        'Write elsewhere with --csr-file and --key-file, or replace it with --force',
+      )
   const keys = await generateKeys(args['key-type'] ?? 'p256')
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
   const csr = encodePem('CERTIFICATE REQUEST', makeRequest({ identifiers, keys, key }))
