@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { fingerprintOf } from './pem.ts'
 import type { Available, Unavailable } from './trust-store.ts'
 
 /** A certificate that a person shows to servers, by its SHA-256 (lower-case hex), and those that came with it. */
@@ -39,10 +40,8 @@ export interface ClientCertificateStore<
 /** What certificates are held under: the first is the person's own. */
 export function identityOf(certificates: readonly [Buffer, ...Buffer[]]): HeldIdentity {
   const [own, ...others] = certificates
-  return { fingerprint: sha256(own), issuers: others.map(sha256), certificates }
+  return { fingerprint: fingerprintOf(own), issuers: others.map(fingerprintOf), certificates }
 }
-
-export const sha256 = (der: Buffer): string => createHash('sha256').update(der).digest('hex')
 
 /** Upper-case, as macOS and Windows write what they find certificates by. */
 export const sha1 = (der: Buffer): string =>

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Machine } from './machine.ts'
 import { parseProfiles, readBounded } from './nss-profiles.ts'
-import type { TrustStore } from './trust-store.ts'
+import { unsupported, type TrustStore } from './trust-store.ts'
 
 /** Where Firefox keeps profiles.ini on the systems whose own store it reads. */
 export function firefoxDirectory({ env, person }: Machine, system: 'darwin' | 'win32'): string {
@@ -48,12 +48,11 @@ function createUnwritableProfile(profile: string): TrustStore {
     id: `firefox-profile:${profile}`,
     kind: 'nss',
     title: `Firefox (${path.basename(profile)})`,
-    availability: async () => ({
-      available: false,
-      code: 'unsupported',
-      reason: 'This profile was told not to trust what the system trusts.',
-      hint: 'open about:config in it and set security.enterprise_roots.enabled to true',
-    }),
+    availability: async () =>
+      unsupported(
+        'This profile was told not to trust what the system trusts.',
+        'open about:config in it and set security.enterprise_roots.enabled to true',
+      ),
     list: async () => [],
     has: async () => false,
     install: async () => {},

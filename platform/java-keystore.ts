@@ -4,7 +4,7 @@ import { expectSuccess } from './command.ts'
 import { readJks, type JksEntry as Entry } from './jks.ts'
 import type { Actor, Machine } from './machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from './pem.ts'
-import { anchorPrefix, type TrustAnchor, type TrustStore } from './trust-store.ts'
+import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from './trust-store.ts'
 
 /** The trusted roots of one or more Java installations: a `cacerts` file. */
 export interface JavaKeystore {
@@ -64,7 +64,7 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
     async availability() {
       if (keystore.keytool !== null) return { available: true }
       const hint = 'run it as the user who owns that Java'
-      return { available: false, code: 'unsupported', reason: noKeytool(file), hint }
+      return unsupported(noKeytool(file), hint)
     },
 
     async list() {

@@ -9,7 +9,13 @@ import type { Machine } from './machine.ts'
 import { missingTool } from './packages.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from './pem.ts'
 import { createP11KitStore } from './p11-kit.ts'
-import { anchorPrefix, type TrustAnchor, type TrustStore, type Unavailable } from './trust-store.ts'
+import {
+  anchorPrefix,
+  unsupported,
+  type TrustAnchor,
+  type TrustStore,
+  type Unavailable,
+} from './trust-store.ts'
 
 /** The system store of this machine, by the first row of the table that fits. */
 export async function findSystemStore(machine: Machine): Promise<TrustStore> {
@@ -32,12 +38,10 @@ export async function findSystemStore(machine: Machine): Promise<TrustStore> {
   )
 }
 
-const nixOs: Unavailable = {
-  available: false,
-  code: 'unsupported',
-  reason: 'NixOS builds its system store from its configuration.',
-  hint: 'put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
-}
+const nixOs = unsupported(
+  'NixOS builds its system store from its configuration.',
+  'put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
+)
 
 /** The system store of a family: one PEM file a root in its directory, and a refresh. */
 export function createSystemStore(machine: Machine, family: LinuxFamily): TrustStore {
@@ -198,10 +202,6 @@ function createUnwritableStore(unavailable: Unavailable): TrustStore {
     },
     async uninstall() {},
   }
-}
-
-function unsupported(reason: string, hint?: string): Unavailable {
-  return { available: false, code: 'unsupported', reason, ...(hint === undefined ? {} : { hint }) }
 }
 
 async function readText(file: string): Promise<string | null> {

@@ -4,12 +4,9 @@ import { RootlingError } from '../src/errors.ts'
 import { sha1, type ClientCertificateStore, type HeldIdentity } from './client-store.ts'
 import { expectSuccess, timeLimits } from './command.ts'
 import type { Machine } from './machine.ts'
+import { noSuchKeychain, security } from './macos-keychain.ts'
 import { certificatesIn } from './pem.ts'
-
-const security = '/usr/bin/security'
-
-/** The last byte of errSecNoSuchKeychain, -25294. */
-const noSuchKeychain = 50
+import { unsupported } from './trust-store.ts'
 
 /** MAX_LINE_LEN of SecurityTool's security.c, less its end. */
 const longestLine = 4095
@@ -100,8 +97,4 @@ function lineOf(words: readonly string[]): string {
       hint: 'move it to a directory with a short name',
     })
   return `${line}\n`
-}
-
-function unsupported(reason: string, hint?: string) {
-  return { available: false, code: 'unsupported', reason, ...(hint ? { hint } : {}) } as const
 }

@@ -5,9 +5,9 @@ import { expectSuccess, timeLimits, type CommandResult } from './command.ts'
 import type { Machine } from './machine.ts'
 import { isOwnSubject } from './own-subject.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from './pem.ts'
-import type { StoreScope, TrustAnchor, TrustStore } from './trust-store.ts'
+import { unsupported, type StoreScope, type TrustAnchor, type TrustStore } from './trust-store.ts'
 
-const security = '/usr/bin/security'
+export const security = '/usr/bin/security'
 const launchctl = '/bin/launchctl'
 
 /** One of the two places where trust can be set: the person's and the administrator's. */
@@ -22,7 +22,7 @@ interface Domain {
 }
 
 /** The last byte of errSecNoSuchKeychain, -25294. */
-const noSuchKeychain = 50
+export const noSuchKeychain = 50
 
 /** Trust for servers only: `-r` without `-p` would cover code signing too. Node reads `basic`. */
 const policies = ['-r', 'trustRoot', '-p', 'ssl', '-p', 'basic']
@@ -103,17 +103,13 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
     title: scope === 'user' ? 'macOS login keychain' : 'macOS System keychain',
 
     async availability() {
-      if ((await machine.find(security)) === null) {
-        const reason = `${security} is not on this machine.`
-        return { available: false, code: 'unsupported', reason }
-      }
+      if ((await machine.find(security)) === null)
+        return unsupported(`${security} is not on this machine.`)
       if ((await read(target)) !== null) return { available: true }
-      return {
-        available: false,
-        code: 'unsupported',
-        reason: `There is no keychain ${target.keychain}.`,
-        hint: 'log in at the desktop once, or use --scope system',
-      }
+      return unsupported(
+        `There is no keychain ${target.keychain}.`,
+        'log in at the desktop once, or use --scope system',
+      )
     },
 
     async list() {

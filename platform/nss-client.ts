@@ -4,7 +4,6 @@ import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
 import {
   identityOf,
-  sha256,
   type ClientCertificateStore,
   type ClientIdentity,
   type HeldIdentity,
@@ -13,7 +12,7 @@ import { expectSuccess, type CommandResult } from './command.ts'
 import type { Machine } from './machine.ts'
 import { parseListing, type NssDatabase } from './nss.ts'
 import { missingTool } from './packages.ts'
-import { certificatesIn, createAnchor } from './pem.ts'
+import { certificatesIn, createAnchor, fingerprintOf } from './pem.ts'
 
 /** A PKCS #12 file and its password where only the person can read them. */
 export interface PrivatePkcs12 {
@@ -60,7 +59,8 @@ export function createNssClientStore(
 
   async function holderOf(fingerprint: string): Promise<Entry | undefined> {
     return (await entries()).find(
-      (entry) => hasKey(entry) && entry.certificates.some((der) => sha256(der) === fingerprint),
+      (entry) =>
+        hasKey(entry) && entry.certificates.some((der) => fingerprintOf(der) === fingerprint),
     )
   }
 
@@ -73,11 +73,13 @@ export function createNssClientStore(
     for (const _ of certificates) {
       expectSuccess('certutil', await change('certutil', ['-D', '-n', nickname]))
       const left = (await entries()).flatMap((entry) => entry.certificates)
-      if (!left.some((der) => sha256(der) === fingerprint)) break
+      if (!left.some((der) => fingerprintOf(der) === fingerprint)) break
     }
-    const left = new Set((await entries()).flatMap(({ certificates }) => certificates.map(sha256)))
+    const left = new Set(
+      (await entries()).flatMap(({ certificates }) => certificates.map(fingerprintOf)),
+    )
     for (const der of certificates) {
-      if (sha256(der) === fingerprint || left.has(sha256(der))) continue
+      if (fingerprintOf(der) === fingerprint || left.has(fingerprintOf(der))) continue
       const args = ['-A', '-a', '-t', ',,', '-n', nickname]
       expectSuccess('certutil', await change('certutil', args, createAnchor(der).pem))
     }
@@ -87,7 +89,7 @@ export function createNssClientStore(
   async function removeIssuers(issuers: readonly string[]) {
     if ((await entries()).some(hasKey)) return
     for (const { nickname, flags, certificates } of await entries()) {
-      const came = certificates.every((der) => issuers.includes(sha256(der)))
+      const came = certificates.every((der) => issuers.includes(fingerprintOf(der)))
       if (flags !== ',,' || certificates.length !== 1 || !came) continue
       expectSuccess('certutil', await change('certutil', ['-D', '-n', nickname]))
     }

@@ -19,9 +19,12 @@ function certificatePem(der: Buffer): string {
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
 }
 
+/** SHA-256 of the DER, lower-case hex. */
+export const fingerprintOf = (der: Buffer): string => createHash('sha256').update(der).digest('hex')
+
 /** The anchor of a root: named by its fingerprint, so that a name is never two certificates. */
 export function createAnchor(der: Buffer): TrustAnchor {
-  const fingerprint = createHash('sha256').update(der).digest('hex')
+  const fingerprint = fingerprintOf(der)
   return {
     name: anchorPrefix + fingerprint.slice(0, 8),
     pem: certificatePem(der),

@@ -38,6 +38,11 @@ export interface Unavailable {
   readonly tool?: { readonly program: string; readonly install: readonly string[] | null }
 }
 
+/** An `unsupported` store. */
+export function unsupported(reason: string, hint?: string): Unavailable {
+  return { available: false, code: 'unsupported', reason, ...(hint === undefined ? {} : { hint }) }
+}
+
 /**
  * A place where anchors live. `install` and `uninstall` are idempotent and throw a RootlingError
  * (`store-failed`, `tool-failed`, `tool-timeout`, `cancelled`) when the store refused.

@@ -3,6 +3,7 @@ import { RootlingError } from '../src/errors.ts'
 import { sha1, type ClientCertificateStore, type HeldIdentity } from './client-store.ts'
 import { expectSuccess } from './command.ts'
 import type { Machine } from './machine.ts'
+import { unsupported } from './trust-store.ts'
 
 const x509 = 'Security.Cryptography.X509Certificates'
 
@@ -27,8 +28,7 @@ export function createWindowsClientStore(machine: Machine): ClientCertificateSto
 
     async availability() {
       if ((await machine.find(powershell)) !== null) return { available: true }
-      const reason = `${powershell} is not there.`
-      return { available: false, code: 'unsupported', reason }
+      return unsupported(`${powershell} is not there.`)
     },
 
     async has({ certificates: [own] }) {
