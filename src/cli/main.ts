@@ -11,7 +11,7 @@ import {
 } from './command.ts'
 import { createOutput, type Output } from './output.ts'
 import { parseLine, type Parsed } from './parse.ts'
-import { commands } from './table.ts'
+import { commandOf, type commands } from './table.ts'
 
 /** Runs one command line; the only place that decides the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -52,13 +52,9 @@ type Row = (typeof commands)[number]
 
 /** One or two words name a command; anything else that is no option is a host to issue for. */
 function findCommand(argv: readonly string[]): { row: Row | undefined; rest: readonly string[] } {
-  const [first = '', second = ''] = argv
-  const two = commands.find(({ spec }) => spec.name === `${first} ${second}`)
-  if (two !== undefined) return { row: two, rest: argv.slice(2) }
-  const one = commands.find(({ spec }) => spec.name === first)
-  if (one !== undefined) return { row: one, rest: argv.slice(1) }
-  if (!looksLikeName(first)) return { row: undefined, rest: argv }
-  return { row: commands.find(({ spec }) => spec.name === 'issue'), rest: argv }
+  const row = commandOf(argv)
+  if (row !== undefined) return { row, rest: argv.slice(row.spec.name.split(' ').length) }
+  return { row: looksLikeName(argv[0] ?? '') ? commandOf(['issue']) : undefined, rest: argv }
 }
 
 /** As mkcert takes names without a command. A bare word may be a command mistyped: yargs decides. */

@@ -484,3 +484,10 @@ export const commands: readonly TableRow[] = [
   },
   { spec: acmeEabSpec, load: async () => (await import('./commands/acme-eab.ts')).acmeEab },
 ]
+
+/** The command that a line begins with, of two words or one; `undefined`: none. */
+export function commandOf([first = '', second = '']: readonly string[]): TableRow | undefined {
+  const named = (name: string): TableRow | undefined =>
+    commands.find(({ spec }) => spec.name === name)
+  return named(`${first} ${second}`) ?? named(first)
+}

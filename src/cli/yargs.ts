@@ -3,7 +3,7 @@ import { RootlingError } from '../errors.ts'
 import { globalOptions, type CommandSpec, type OptionSpec } from './command.ts'
 import { convert, repeated, takesPositionals, type Parsed } from './parse.ts'
 import { nearest } from './nearest.ts'
-import { commands, issueSpec } from './table.ts'
+import { commandOf, commands, issueSpec } from './table.ts'
 
 type Row = (typeof commands)[number]
 
@@ -16,7 +16,7 @@ export async function explain(
 ): Promise<{ row: Row; parsed: Parsed } | null> {
   refuseUnknownCommand(argv)
   let found: { row: Row; values: Record<string, unknown> } | null = null
-  const parser = build(specOf(argv), (row, values) => (found = { row, values }))
+  const parser = build(commandOf(argv)?.spec ?? null, (row, values) => (found = { row, values }))
   await parser.parseAsync(argv.length === 0 ? ['--help'] : [...argv])
   if (found === null) return null
   const { row, values } = found as { row: Row; values: Record<string, unknown> }
@@ -62,8 +62,6 @@ function build(
   spec: CommandSpec | null,
   onCommand: (row: Row, values: Record<string, unknown>) => void,
 ): Argv {
-  const hint = spec === null ? 'rootling --help' : help(spec)
-
   const parser = yargs()
     .scriptName('rootling')
     .usage(intro)
@@ -92,7 +90,7 @@ function build(
     .fail((message, error) => {
       if (error instanceof RootlingError) throw error
       throw new RootlingError('usage', sentence(message ?? error.message, spec ?? issueSpec), {
-        hint,
+        hint: spec === null ? 'rootling --help' : help(spec),
       })
     })
   const add = (target: Argv, row: Row, name: string): void => {
@@ -178,12 +176,6 @@ function check(
     parsed[name] = value
   }
   return parsed
-}
-
-/** The command that a line begins with; `null`: names alone, or none. */
-function specOf([first = '', second = '']: readonly string[]): CommandSpec | null {
-  const row = commands.find(({ spec }) => [first, `${first} ${second}`].includes(spec.name))
-  return row?.spec ?? null
 }
 
 const help = (spec: CommandSpec): string => `rootling ${spec.name} --help`

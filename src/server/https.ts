@@ -172,7 +172,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   let { pair } = options
   const front = createTls({
     ...secureOptions(pair),
-    SNICallback: options.contexts?.select((pair) => createSecureContext(secureOptions(pair))),
+    SNICallback: options.contexts?.select((named) => createSecureContext(secureOptions(named))),
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: limits.handshakeMilliseconds,
     noDelay: true,

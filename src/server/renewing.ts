@@ -26,9 +26,9 @@ const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 
 /**
- * Issues a pair and renews it at two thirds of its lifetime, or when its issuer was replaced. The timer is short and compares wall clocks, because a
- * long `setTimeout` stands still while a laptop sleeps. Failures are retried after 1, 2, 4, … minutes, at most an hour;
- * the old pair serves on. Rejects when the first pair cannot be issued.
+ * Issues a pair and renews it at two thirds of its lifetime, or when its issuer was replaced. The timer is short and
+ * compares wall clocks, because a long `setTimeout` stands still while a laptop sleeps. Failures are retried after 1, 2,
+ * 4, … minutes, at most an hour; the old pair serves on. Rejects when the first pair cannot be issued.
  */
 export async function renewingPair(options: RenewingPairOptions): Promise<RenewingPair> {
   const stampNow = async (): Promise<string> =>

@@ -12,10 +12,10 @@ import {
   removeDirectoryAtomic,
   shellWord,
   sweepLeftovers,
+  stampOf,
   syncDirectory,
   unwritable,
   type FileContents,
-  stampOf,
 } from './files.ts'
 import { readdir, rename } from './page-cache.ts'
 
