@@ -2,10 +2,11 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
-/** Debian's packages by a file that each brings. */
-export const packagesOfTests = {
+/** A file that each package brings. */
+const files = {
   'ca-certificates': '/usr/sbin/update-ca-certificates',
   'ca-certificates-java': '/etc/ca-certificates/update.d/jks-keystore',
+  caddy: '/usr/bin/caddy',
   certbot: '/usr/bin/certbot',
   chromium: '/usr/bin/chromium',
   curl: '/usr/bin/curl',
@@ -14,35 +15,36 @@ export const packagesOfTests = {
   git: '/usr/bin/git',
   'gnutls-bin': '/usr/bin/certtool',
   'golang-go': '/usr/bin/go',
+  iproute2: '/usr/sbin/ip',
   lego: '/usr/bin/lego',
   'libnss3-tools': '/usr/bin/certutil',
   mkcert: '/usr/bin/mkcert',
   'nginx-light': '/usr/sbin/nginx',
   openssl: '/usr/bin/openssl',
   'p11-kit': '/usr/bin/trust',
+  pebble: '/usr/bin/pebble',
   python3: '/usr/bin/python3',
   strace: '/usr/bin/strace',
   sudo: '/usr/bin/sudo',
   wget: '/usr/bin/wget',
 }
 
-/** The same for the benchmarks. */
-export const packagesOfBenchmarks = {
-  'ca-certificates': '/usr/sbin/update-ca-certificates',
-  'ca-certificates-java': '/etc/ca-certificates/update.d/jks-keystore',
-  caddy: '/usr/bin/caddy',
-  'default-jdk-headless': '/usr/bin/javac',
-  iproute2: '/usr/sbin/ip',
-  'libnss3-tools': '/usr/bin/certutil',
-  mkcert: '/usr/bin/mkcert',
-  openssl: '/usr/bin/openssl',
-  pebble: '/usr/bin/pebble',
-  python3: '/usr/bin/python3',
-}
+const peers = ['caddy', 'iproute2', 'pebble']
+export const packagesOfTests = Object.keys(files).filter((name) => !peers.includes(name))
+export const packagesOfBenchmarks = [
+  ...peers,
+  'ca-certificates',
+  'ca-certificates-java',
+  'default-jdk-headless',
+  'libnss3-tools',
+  'mkcert',
+  'openssl',
+  'python3',
+]
 
-/** Installs what is missing of a table; says so where it cannot. */
+/** Installs what is missing; says so where it cannot. */
 export function installPackages(packages) {
-  const missing = Object.keys(packages).filter((name) => !existsSync(packages[name]))
+  const missing = packages.filter((name) => !existsSync(files[name]))
   if (missing.length === 0) return
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
   const mayInstall =

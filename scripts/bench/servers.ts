@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
-import { killGroup, start, waitFor } from '../../test/helpers/subprocess.ts'
 import { lean } from '../../src/cli/commands/daemon.ts'
+import { freePort } from '../../test/helpers/free-port.ts'
+import { killGroup, start, waitFor } from '../../test/helpers/subprocess.ts'
 import { rootling, type World } from './world.ts'
 
 /** A server of ours or of a peer's, in a process of its own. */
@@ -121,8 +122,7 @@ async function launch(
   }
 }
 
-async function isOpen(port: number): Promise<boolean> {
-  const { connect } = await import('node:net')
+function isOpen(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => {
       socket.destroy()
@@ -130,16 +130,6 @@ async function isOpen(port: number): Promise<boolean> {
     })
     socket.once('error', () => resolve(false))
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 /** What a process holds in memory, MiB. */

@@ -2,13 +2,12 @@ import * as acmeClient from 'acme-client'
 import { X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { Agent } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { readInventory } from '../../src/storage/certificate-store.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 import { startDnsServer, type DnsServer } from './dns-server.ts'
@@ -36,15 +35,6 @@ afterAll(async () => {
   dns.close()
   await rm(directory, { recursive: true, force: true })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 /** What a client left on disk is on record, and how it stands there. */
 async function standing(pem: string) {

@@ -1,11 +1,10 @@
-import { createServer as createTcpServer, type AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { issue } from '../../src/issue.ts'
 import { renew } from '../../src/renew.ts'
 import { inspectCertificate, certificatesIn } from '../../src/x509/inspect.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { killGroup, start, waitFor } from '../helpers/subprocess.ts'
 import { hasTool, runTool } from '../interop/strangers.ts'
@@ -89,10 +88,7 @@ test.skipIf(!java)(
 
 /** nginx on a free loopback port, with a directory of its own, until the test ends. */
 async function startNginx(world: World): Promise<number> {
-  const probe = createTcpServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
+  const port = await freePort()
   await mkdir(world.path('nginx'))
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
   await writeFile(
