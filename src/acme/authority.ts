@@ -1,13 +1,12 @@
 import type { X509Certificate } from 'node:crypto'
-import { openSigner, readScopes, scopeFor, type Scope } from '../authority.ts'
+import { scopeFor, type Scope } from '../authority.ts'
 import { RootlingError } from '../errors.ts'
-import { signLeaf } from '../leaf.ts'
+import type { Leaf } from '../leaf.ts'
 import { namesWarnings } from '../names.ts'
+import { openAuthority } from '../open-authority.ts'
 import type { StateDirectory } from '../paths.ts'
-import { exclusively, recordAndWrite } from '../pending.ts'
 import { revoke } from '../revocation.ts'
 import { readInventory, type RevocationReason } from '../storage/certificate-store.ts'
-import type { Signer } from '../x509/certificate.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import type { Validity } from '../x509/profiles.ts'
 
@@ -22,7 +21,8 @@ interface AcmeIssueRequest {
   readonly dates: Validity | null
   /**
    * Called with the signed certificate before it is recorded: should the process die between the
-   * two, `isRecorded` tells whether the certificate exists for anybody.
+   * two, `isRecorded` tells whether the certificate exists for anybody. Called again, with another
+   * certificate, where the scopes have changed meanwhile.
    */
   readonly onSigned: (certificate: SignedCertificate) => Promise<void>
 }
@@ -44,7 +44,7 @@ export interface AcmeAuthority {
   /** Throws what issuing would throw: `not-permitted`, `bad-name`, `usage` (dates), `no-authority`. */
   check(identifiers: readonly Identifier[], dates: Validity | null): Promise<void>
   /** Resolves when the certificate is recorded. */
-  issue(request: AcmeIssueRequest): Promise<SignedCertificate>
+  issue(request: AcmeIssueRequest): Promise<void>
   isRecorded(serialNumber: string): Promise<boolean>
   /** `false`: was revoked before. Throws `usage` for a certificate that is not ours. */
   revoke(certificate: Buffer, reason: RevocationReason): Promise<boolean>
@@ -60,47 +60,26 @@ export interface AcmeAuthorityOptions {
   readonly revocationUrl?: string | undefined
 }
 
-/** Scopes and keys are read anew after so many milliseconds: orders come in bursts. */
-const rereadAfter = 1_000
-
 /** The authority of a state directory. */
 export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthority {
   const { state, now, revocationUrl } = options
-  const scopes = cached(() => readScopes(state))
-  const signers = new Map<string, () => Promise<Signer>>()
-  const signerOf = (scope: Scope): Promise<Signer> => {
-    const id = scope.issuerKeyIdentifier.toString('hex')
-    const signer = signers.get(id) ?? cached(() => openSigner(state, scope, now()))
-    signers.set(id, signer)
-    return signer()
-  }
+  const authority = openAuthority(state, now)
 
   return {
     async check(identifiers, dates) {
       namesWarnings(identifiers, false)
-      const scope = scopeFor(await scopes(), identifiers)
+      const scope = scopeFor(await authority.scopes(), identifiers)
       const end = new Date(scope.intermediate.validTo)
       if (dates !== null && dates.notAfter > end)
         throw new RootlingError('usage', `The issuer ends before that, on ${end.toISOString()}.`)
     },
     async issue({ identifiers, spki, keyType, days, dates, onSigned }) {
-      const scope = scopeFor(await scopes(), identifiers)
-      const signer = await signerOf(scope)
-      const request = { identifiers, purpose: 'server' as const, spki, keyType, revocationUrl }
+      const purpose = 'server' as const
       const lifetime = dates ?? days
-      const { facts, chain, issuers } = signLeaf({ ...request, lifetime }, scope, signer, now())
-      const certificate: SignedCertificate = {
-        serialNumber: facts.serialNumber,
-        notBefore: new Date(facts.notBefore),
-        notAfter: new Date(facts.notAfter),
-        leaf: chain.slice(0, chain.length - issuers.length),
-        issuers,
-        issuerKeyIdentifier: scope.issuerKeyIdentifier.toString('hex'),
-      }
-      await onSigned(certificate)
-      const record = { ...facts, certPath: null, keyPath: null }
-      await exclusively(state, () => recordAndWrite(state, record, []))
-      return certificate
+      await authority.sign(
+        { identifiers, purpose, spki, keyType, lifetime, revocationUrl },
+        { onSigned: (leaf, scope) => onSigned(certificateOf(leaf, scope)) },
+      )
     },
     async isRecorded(serialNumber) {
       const { certificates } = await readInventory(state)
@@ -112,7 +91,7 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
     isRevoked: async (serialNumber) => (await readInventory(state)).revocations.has(serialNumber),
     issuers: async () =>
       new Map(
-        (await scopes()).map((scope) => [
+        (await authority.scopes()).map((scope) => [
           scope.issuerKeyIdentifier.toString('hex'),
           scope.intermediate,
         ]),
@@ -120,15 +99,13 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
   }
 }
 
-function cached<T>(read: () => Promise<T>): () => Promise<T> {
-  let value: Promise<T> | null = null
-  let until = 0
-  return () => {
-    if (value === null || performance.now() > until) {
-      until = performance.now() + rereadAfter
-      value = read()
-      value.catch(() => (value = null))
-    }
-    return value
+function certificateOf({ facts, chain, issuers }: Leaf, scope: Scope): SignedCertificate {
+  return {
+    serialNumber: facts.serialNumber,
+    notBefore: new Date(facts.notBefore),
+    notAfter: new Date(facts.notAfter),
+    leaf: chain.slice(0, chain.length - issuers.length),
+    issuers,
+    issuerKeyIdentifier: scope.issuerKeyIdentifier.toString('hex'),
   }
 }

@@ -61,11 +61,12 @@ async function issue(
   csr: Request,
 ): Promise<StoredCertificate> {
   let stored: StoredCertificate | null = null
+  const id = newId()
   const onSigned = async (signed: SignedCertificate): Promise<void> => {
     const { notBefore, notAfter, ...rest } = signed
     stored = {
       ...rest,
-      id: newId(),
+      id,
       accountId: order.accountId,
       orderId: order.id,
       identifiers: order.identifiers,

@@ -87,12 +87,16 @@ const longestLine = 256 * 1024
 /** Where the record is; whoever watches it for changes must not read its lines. */
 export const recordPath = (state: StateDirectory): string => join(state.path, 'certificates.jsonl')
 
-/** Only for whoever holds the lock. */
+/**
+ * Only for whoever holds the lock. Not `durable`: on record after the process is killed, but
+ * perhaps not after a power cut; for a certificate whose key is in that process alone.
+ */
 export async function recordIssued(
   state: StateDirectory,
   record: CertificateRecord,
+  { durable = true }: { readonly durable?: boolean } = {},
 ): Promise<void> {
-  await append(state, { event: 'issued', ...record })
+  await append(state, { event: 'issued', ...record }, durable)
 }
 
 /** Only for whoever holds the lock. */
@@ -109,8 +113,8 @@ export async function recordReleased(
   await append(state, { event: 'released', serialNumber, releasedAt: now.toISOString() })
 }
 
-/** One synced line at the end of a file, so that the cost does not grow with the record. */
-async function append(state: StateDirectory, event: Event): Promise<void> {
+/** One line at the end of a file, so that the cost does not grow with the record. */
+async function append(state: StateDirectory, event: Event, durable = true): Promise<void> {
   const path = recordPath(state)
   try {
     const flags =
@@ -119,7 +123,7 @@ async function append(state: StateDirectory, event: Event): Promise<void> {
     try {
       if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
       const end = dropTornLine(file)
-      await appendOrUndo(file, `${JSON.stringify(event)}\n`, end)
+      await appendOrUndo(file, `${JSON.stringify(event)}\n`, { end, durable })
     } finally {
       closeSync(file)
     }
@@ -129,10 +133,14 @@ async function append(state: StateDirectory, event: Event): Promise<void> {
 }
 
 /** A full disk may take half a line: it is taken back, so that the record stays whole. */
-async function appendOrUndo(file: number, line: string, end: number): Promise<void> {
+async function appendOrUndo(
+  file: number,
+  line: string,
+  { end, durable }: { readonly end: number; readonly durable: boolean },
+): Promise<void> {
   try {
     writeFileSync(file, line)
-    await sync(file)
+    if (durable) await sync(file)
   } catch (error) {
     try {
       ftruncateSync(file, end)
@@ -146,6 +154,8 @@ async function appendOrUndo(file: number, line: string, end: number): Promise<vo
 /** Cuts off an unfinished last line, left by a writer that died; returns the file's length. */
 function dropTornLine(file: number): number {
   const { size } = fstatSync(file)
+  const last = Buffer.alloc(1)
+  if (size === 0 || (readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 0x0a)) return size
   const window = Buffer.alloc(Math.min(size, longestLine))
   readSync(file, window, 0, window.length, size - window.length)
   const newline = window.lastIndexOf(0x0a)

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { issue } from '../../src/issue.ts'
+import { onDemandIssuer } from '../../src/on-demand.ts'
 import { ensureAuthority } from '../../src/scopes.ts'
 import { createContexts, type ContextsOptions } from '../../src/server/contexts.ts'
 import { createHttpsServer } from '../../src/server/https.ts'
@@ -22,12 +22,10 @@ async function start(options: Partial<ContextsOptions> & { clients?: boolean } =
   const [scope] = await readScopes(state)
   const root = scope?.root.toString() ?? ''
   const world = { now: new Date(), full: false }
+  const issueNamed = onDemandIssuer(state, () => world.now, 1)
   const issueFor = async (name: string) => {
     if (world.full) throw new Error('the disk is full')
-    const request = { names: [name], days: 1, files: null }
-    const { chain, key, record } = await issue(state, request, world.now)
-    const [notBefore, notAfter] = [new Date(record.notBefore), new Date(record.notAfter)]
-    return { cert: chain, key: key ?? '', notBefore, notAfter }
+    return issueNamed(name)
   }
   const refused: string[] = []
   const server = await createHttpsServer({

@@ -4,7 +4,6 @@ import { resolve } from 'node:path'
 import { readScopes } from '../../authority.ts'
 import { keptCertificate } from '../../certificate-for.ts'
 import { RootlingError } from '../../errors.ts'
-import { issue } from '../../issue.ts'
 import type { Contexts } from '../../server/contexts.ts'
 import { createDemoHandler } from '../../server/demo.ts'
 import { createHttpsServer, type HttpsServer } from '../../server/https.ts'
@@ -105,12 +104,9 @@ async function openClientGate(
 
 async function openContexts({ leaf }: KeyPair, { state, output, now }: Context): Promise<Contexts> {
   const { createContexts } = await import('../../server/contexts.ts')
+  const { onDemandIssuer } = await import('../../on-demand.ts')
   return createContexts({
-    issue: async (name) => {
-      const { chain, key, record } = await issue(state, { names: [name], files: null }, now())
-      const [notBefore, notAfter] = [new Date(record.notBefore), new Date(record.notAfter)]
-      return { cert: chain, key: key ?? '', notBefore, notAfter }
-    },
+    issue: onDemandIssuer(state, now),
     covers: (name) => leaf.checkHost(name) !== undefined,
     now,
     onRefused: (name, error) => output.log(`no certificate for ${name}: ${oneLine(error)}`),
