@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { issue } from '../../src/issue.ts'
 import { beginRotation, switchRotation } from '../../src/rotate.ts'
 import { readInventory } from '../../src/storage/certificate-store.ts'
+import { certIdOf } from './cert-id.ts'
 import { startAcme, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient, type RawKey } from './raw.ts'
@@ -131,14 +132,6 @@ describe('revocation', () => {
 })
 
 describe('renewal information', () => {
-  /** RFC 9773 §4.1. */
-  function certIdOf(leaf: X509Certificate): string {
-    const { raw } = leaf
-    // authorityKeyIdentifier: SEQUENCE { [0] 20 octets }.
-    const at = raw.indexOf(Buffer.from('30168014', 'hex'))
-    const issuer = raw.subarray(at + 4, at + 24).toString('base64url')
-    return `${issuer}.${Buffer.from(leaf.serialNumber, 'hex').toString('base64url')}`
-  }
   const info = (leaf: X509Certificate) =>
     client.send('GET', `${client.to('renewalInfo')}/${certIdOf(leaf)}`)
 
