@@ -1,3 +1,5 @@
+import type { X509Certificate } from 'node:crypto'
+import { encodePem } from '../x509/pem.ts'
 import type { Answer, Context, SignedByAccount } from './context.ts'
 import { notFound, unauthorized } from './problems.ts'
 
@@ -23,8 +25,23 @@ export function getCertificate(
 }
 
 /** The certificate that signs, DER: public, and asked for without a signature. */
-export async function getIssuer({ authority }: Context, keyIdentifier: string): Promise<Answer> {
+export async function getIssuer(context: Context, keyIdentifier: string): Promise<Answer> {
+  const { raw } = await findIssuer(context, keyIdentifier)
+  return { status: 200, contentType: 'application/pkix-cert', body: raw }
+}
+
+/** The same for POST-as-GET, as PEM: Caddy follows the link "up" so, and takes nothing else. */
+export async function postIssuer(context: Context, keyIdentifier: string): Promise<Answer> {
+  const issuer = await findIssuer(context, keyIdentifier)
+  return {
+    status: 200,
+    contentType: 'application/pem-certificate-chain',
+    body: encodePem('CERTIFICATE', issuer.raw),
+  }
+}
+
+async function findIssuer({ authority }: Context, keyIdentifier: string): Promise<X509Certificate> {
   const issuer = (await authority.issuers()).get(keyIdentifier)
-  if (issuer === undefined) throw notFound('There is no such issuer.')
-  return { status: 200, contentType: 'application/pkix-cert', body: issuer.raw }
+  if (issuer !== undefined) return issuer
+  throw notFound('There is no such issuer.')
 }

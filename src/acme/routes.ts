@@ -1,6 +1,6 @@
 import * as accounts from './accounts.ts'
 import { getAuthorization, respondToChallenge } from './authorizations.ts'
-import { getCertificate, getIssuer } from './certificates.ts'
+import { getCertificate, getIssuer, postIssuer } from './certificates.ts'
 import type { Answer, Context, Signed, SignedByAccount } from './context.ts'
 import { finalizeOrder } from './finalize.ts'
 import type { AccountKey } from './keys.ts'
@@ -90,7 +90,14 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
       byAccount: (context, one, ids) => plain(one, getCertificate(context, first(ids), one)),
     },
   ],
-  ['issuer', { ids: [1], get: (context, ids) => getIssuer(context, first(ids)) }],
+  [
+    'issuer',
+    {
+      ids: [1],
+      get: (context, ids) => getIssuer(context, first(ids)),
+      byAccount: async (context, one, ids) => plain(one, await postIssuer(context, first(ids))),
+    },
+  ],
   ['renewal-info', { ids: [1], get: (context, ids) => renewalInfo(context, first(ids)) }],
   [
     'revoke-cert',

@@ -58,7 +58,11 @@ describe('orders', () => {
     const up = /<([^>]+)>;rel="up"/.exec(downloaded.headers['link'] ?? '')?.[1]
     const issuer = await client.send('GET', up ?? '')
     expect([issuer.status, issuer.headers['content-type']]).toEqual([200, 'application/pkix-cert'])
+    const posted = await client.post(up ?? '', null)
+    expect(posted.headers['content-type']).toBe('application/pem-certificate-chain')
+    expect(downloaded.text.endsWith(posted.text)).toBe(true)
     expectProblem(await client.post(finalized.body.certificate, {}), 'malformed', 400)
+    expectProblem(await client.post(up ?? '', {}), 'malformed', 400)
     const stranger = await new RawClient(acme.directory, acme.root).start()
     expectProblem(await stranger.post(finalized.body.certificate, null), 'unauthorized', 403)
     stranger.close()
