@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, open, rm, writeFile, type FileHandle } from 'node:fs/promises'
+import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
@@ -140,10 +140,13 @@ const jvmOptions = ['JAVA_TOOL_OPTIONS', '_JAVA_OPTIONS', 'JDK_JAVA_OPTIONS']
 async function openAsFile(contents: string): Promise<FileHandle> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
   try {
-    const file = path.join(directory, 'input')
-    await writeFile(file, contents, { mode: 0o644 })
-    await chmod(file, 0o644)
-    return await open(file, 'r')
+    // One descriptor throughout: where TMPDIR is somebody else's, another file may have the name.
+    const file = await open(path.join(directory, 'input'), 'wx+', 0o644)
+    await file.chmod(0o644)
+    const bytes = Buffer.from(contents)
+    for (let at = 0; at < bytes.length;)
+      at += (await file.write(bytes, at, bytes.length - at, at)).bytesWritten
+    return file
   } finally {
     await rm(directory, { recursive: true, force: true }).catch((error: unknown) => {
       // Windows may keep the directory of a file that is open; a public root stays in it.

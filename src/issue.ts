@@ -91,7 +91,9 @@ export async function issue(
   const key = keys === null ? null : encodePem('PRIVATE KEY', keys.pkcs8)
   const base = fileBase(identifiers, purpose)
   const paths =
-    request.files === null ? null : await resolvePaths(base, request.files ?? {}, keys !== null)
+    request.files === null
+      ? null
+      : await resolvePaths(base, request.files ?? {}, keys !== null, state.owner)
   const record: CertificateRecord = {
     ...leaf.facts,
     certPath: paths?.certPath ?? null,

@@ -2,9 +2,10 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
 import type { Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
+import type { Owner } from './paths.ts'
 import type { ExtraFile, Purpose } from './storage/certificate-store.ts'
 import { exists, hasCode, readText, shellWord, unwritable } from './storage/files.ts'
-import { mkdir, stat } from './storage/page-cache.ts'
+import { chown, mkdir, stat } from './storage/page-cache.ts'
 import type { Identifier } from './x509/identifier.ts'
 import { isIssuedBy } from './x509/parsed-certificate.ts'
 
@@ -45,11 +46,12 @@ const suffixes: Record<ExtraFile['format'], string> = {
   pkcs12: '.p12',
 }
 
-/** Absolute paths, of files in directories that exist. Throws `state-unwritable`. */
+/** Absolute paths, of files in directories that exist; `owner` of those made. Throws `state-unwritable`. */
 export async function resolvePaths(
   base: string,
   { outDir = '.', certPath, keyPath, extra = {} }: OutputPaths,
   withKey: boolean,
+  owner: Owner | null,
 ): Promise<ResolvedPaths> {
   const named = (name: string, path: string | undefined): string =>
     path === undefined ? resolve(outDir, name) : resolve(path)
@@ -62,12 +64,22 @@ export async function resolvePaths(
       return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
     }),
   }
-  await mkdir(outDir, { recursive: true }).catch((error: unknown) => {
-    throw unwritable(resolve(outDir), error)
-  })
+  await makeDirectory(resolve(outDir), owner)
   const all = [paths.certPath, paths.keyPath, ...paths.extra.map(({ path }) => path)]
   for (const path of all) if (path !== null) await refuseUnwritable(path)
   return paths
+}
+
+/** Nobody else may swap files in it, whatever the umask lets through. */
+async function makeDirectory(path: string, owner: Owner | null): Promise<void> {
+  try {
+    const first = await mkdir(path, { recursive: true, mode: 0o755 })
+    if (first === undefined || owner === null) return
+    for (let made = path; made.length >= first.length; made = dirname(made))
+      await chown(made, owner.uid, owner.gid)
+  } catch (error) {
+    throw unwritable(path, error)
+  }
 }
 
 async function refuseUnwritable(path: string): Promise<void> {

@@ -48,7 +48,13 @@ const homeWhenLoaded = homedir()
 
 /** env-paths looks the home directory up once, when it is loaded; sudo's caller is found later. */
 function dataDirectory(): string {
+  // The XDG specification has relative paths ignored: keys would lie wherever the command is run.
+  if (!isAbsolute(process.env['XDG_DATA_HOME'] ?? '/')) delete process.env['XDG_DATA_HOME']
   const { data } = envPaths('rootling', { suffix: '' })
   const below = relative(homeWhenLoaded, data)
-  return below.startsWith('..') || isAbsolute(below) ? data : join(homedir(), below)
+  const path = below.startsWith('..') || isAbsolute(below) ? data : join(homedir(), below)
+  if (isAbsolute(path)) return path
+  throw new RootlingError('usage', `HOME must be an absolute path, not ${homedir()}.`, {
+    hint: 'Set HOME, or ROOTLING_HOME, to an absolute path',
+  })
 }

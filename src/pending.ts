@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Owner, StateDirectory } from './paths.ts'
 import { sweepScopes } from './storage/authority-store.ts'
@@ -16,6 +16,7 @@ import {
 } from './storage/files.ts'
 import { readdir, rm, unlink } from './storage/page-cache.ts'
 import { withLock } from './storage/lock.ts'
+import { refuseSharedDirectory } from './storage/shared-directory.ts'
 
 /** Files that only make sense together, such as a certificate and its key. */
 export interface OutputFile {
@@ -48,8 +49,9 @@ export async function exclusively<T>(state: StateDirectory, work: () => Promise<
   })
 }
 
-/** What every command does first: nothing, unless an earlier one was interrupted. */
+/** What every command does first: nothing, unless an earlier one was interrupted. Throws `loose-key`. */
 export async function settleInterrupted(state: StateDirectory): Promise<void> {
+  await refuseSharedDirectory(state)
   if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined)
 }
 
@@ -135,11 +137,16 @@ function digest(data: string | Buffer): string {
   return createHash('sha256').update(data).digest('hex')
 }
 
+/** `null`: nothing is there. Of what is no regular file, only that; a FIFO would be waited for. */
 async function hashOf(path: string): Promise<string | null> {
+  let file: number | undefined
   try {
-    return digest(readFileSync(path))
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    return fstatSync(file).isFile() ? digest(readFileSync(file)) : 'not a regular file'
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null
     throw unwritable(path, error)
+  } finally {
+    if (file !== undefined) closeSync(file)
   }
 }

@@ -10,6 +10,7 @@ import { currentCertificates, isDue } from './standing.ts'
 import { readInventory, type CertificateRecord } from './storage/certificate-store.ts'
 import { readPrivateText, readText } from './storage/files.ts'
 import { generateKeys, keyTypes, type KeyType } from './x509/keys.ts'
+import { fingerprintOf } from './x509/parsed-certificate.ts'
 import { encodePem, pemBlocks } from './x509/pem.ts'
 import { day } from './x509/profiles.ts'
 
@@ -146,7 +147,7 @@ async function reissue(
       signer,
       now,
     )
-    const oldKey = await keyText(state, previous, keys === null)
+    const oldKey = await keyText(state, previous)
     const key = keys === null ? oldKey : encodePem('PRIVATE KEY', keys.pkcs8)
     const files: OutputFile[] = []
     if (keys !== null && keyPath !== null && keyPath !== certPath)
@@ -154,7 +155,10 @@ async function reissue(
     const data = certPath === keyPath ? leaf.chain + key : leaf.chain
     files.push({ path: certPath, data, ...(await ownerOf(certPath, 0o644)) })
     for (const extra of previous.extra ?? [])
-      if (extra.format !== 'pkcs12') files.push(await keepOwner(extraFile(extra, leaf, key)))
+      if (extra.format !== 'pkcs12')
+        files.push(
+          await keepOwner(extraFile(extra, leaf, key), extra.format === 'full' ? oldKey : ''),
+        )
     const { serialNumber: _old, ...rest } = previous
     const record: CertificateRecord = { ...rest, ...leaf.facts }
     await recordAndWrite(state, record, files)
@@ -165,13 +169,14 @@ async function reissue(
 /** The certificate in the file, when it is the one on record. */
 async function standingFile(
   path: string,
-  { serialNumber }: CertificateRecord,
+  { fingerprint }: CertificateRecord,
 ): Promise<{ spki: Buffer } | { reason: string; hint?: string }> {
   const text = await readText(path)
   if (text === null) return { reason: `${path} is gone.`, hint: 'rootling issue makes it anew' }
   try {
     const certificate = new X509Certificate(text)
-    if (certificate.serialNumber.toLowerCase().padStart(32, '0') === serialNumber)
+    // Its key is what the new one is for: a number alone anybody could have copied.
+    if (fingerprintOf(certificate) === fingerprint)
       return { spki: certificate.publicKey.export({ type: 'spki', format: 'der' }) }
   } catch {
     // No certificate at all: the same sentence.
@@ -199,16 +204,17 @@ async function newKeys(
 async function keyText(
   state: StateDirectory,
   { certPath, keyPath, extra = [] }: CertificateRecord,
-  keep: boolean,
 ): Promise<string> {
   const needed = certPath === keyPath || extra.some(({ format }) => format === 'full')
-  if (!keep || !needed || keyPath === null) return ''
+  if (!needed || keyPath === null) return ''
   const blocks = pemBlocks((await readPrivateText(keyPath, state.owner)) ?? '')
   return blocks.find(({ label }) => label.endsWith('PRIVATE KEY'))?.text ?? ''
 }
 
-async function keepOwner(file: OutputFile): Promise<OutputFile> {
-  return { ...file, ...(await ownerOf(file.path, file.mode)) }
+/** A file that does not hold `secret` is not the one that we wrote, and its owner gets no key. */
+async function keepOwner(file: OutputFile, secret: string): Promise<OutputFile> {
+  const ours = secret === '' || (await readText(file.path).catch(() => null))?.includes(secret)
+  return ours === true ? { ...file, ...(await ownerOf(file.path, file.mode)) } : file
 }
 
 /** The owner and mode that a file has; where there is none, `mode`. */

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { RootlingError } from '../errors.ts'
 import { pemBlocks } from '../x509/pem.ts'
 
@@ -17,11 +17,13 @@ export async function readFirstLine(path: string): Promise<string> {
 /** The contents, as they are. */
 export async function readInputBytes(path: string): Promise<Buffer> {
   try {
-    const info = statSync(path)
-    if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a file.`)
-    if (info.size > limit)
-      throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`)
-    return readFileSync(path)
+    // Looked at once it is open: what has the name may change, and a FIFO would be waited for.
+    const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    try {
+      return readBounded(path, file)
+    } finally {
+      closeSync(file)
+    }
   } catch (error) {
     if (error instanceof RootlingError) throw error
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
@@ -31,6 +33,14 @@ export async function readInputBytes(path: string): Promise<Buffer> {
       cause: error,
     })
   }
+}
+
+function readBounded(path: string, file: number): Buffer {
+  const info = fstatSync(file)
+  if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a file.`)
+  if (info.size > limit)
+    throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`)
+  return readFileSync(file)
 }
 
 /** The certificates of a PEM file, each as PEM. Throws `bad-certificate` when there are none. */

@@ -95,7 +95,11 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
     }
     if (renewals.length === 0) return
     const renewed = renewals.flatMap(({ record }) => record ?? [])
-    for (const { command, exitCode, stderr } of await runRenewHooks(renewed, options.env))
+    for (const { command, exitCode, stderr } of await runRenewHooks(
+      renewed,
+      options.env,
+      state.owner,
+    ))
       log(
         exitCode === 0
           ? `ran ${command}`

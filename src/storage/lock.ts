@@ -3,8 +3,9 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
-import { hasCode, makePrivateDirectory, shellWord, unwritable, writeFileAtomic } from './files.ts'
+import { hasCode, makePrivateDirectory, unwritable, writeFileAtomic } from './files.ts'
 import { stat } from './page-cache.ts'
+import { refuseSharedDirectory } from './shared-directory.ts'
 
 const requireNative = createRequire(import.meta.url)
 
@@ -46,17 +47,7 @@ async function isStill(file: number, path: string): Promise<boolean> {
 
 async function prepare(state: StateDirectory): Promise<void> {
   await makePrivateDirectory(state.path, state.owner)
-  await refuseSharedDirectory(state.path)
-}
-
-/** Throws `loose-key` when others can write where the keys are, since they could swap them. */
-async function refuseSharedDirectory(path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const { mode } = await stat(path)
-  if ((mode & 0o022) !== 0)
-    throw new RootlingError('loose-key', `Others can write to the state directory ${path}.`, {
-      hint: `chmod 700 ${shellWord(path)}`,
-    })
+  await refuseSharedDirectory(state)
 }
 
 function openLock(path: string, state: StateDirectory): number {

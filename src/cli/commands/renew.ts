@@ -69,12 +69,12 @@ export function warnOfPkcs12(renewals: readonly Renewal[], output: Output): void
 /** Runs each renewed certificate's own command, and says how it went. */
 export async function runHooks(
   renewals: readonly Renewal[],
-  { output, env }: Context,
+  { output, env, state }: Context,
 ): Promise<boolean> {
   const renewed = renewals.flatMap(({ record }) => record ?? [])
   if (renewed.every(({ onRenew }) => onRenew === undefined)) return true
   const { runRenewHooks } = await import('../../on-renew.ts')
-  const outcomes = await runRenewHooks(renewed, env)
+  const outcomes = await runRenewHooks(renewed, env, state.owner)
   for (const { command, exitCode, stderr } of outcomes)
     if (exitCode === 0) output.note(`Ran: ${command}`)
     else output.warn(`${command} failed with exit code ${exitCode}. ${stderr}`)
