@@ -5,6 +5,7 @@ import type { Owner, StateDirectory } from './paths.ts'
 import { sweepScopes } from './storage/authority-store.ts'
 import { readRecord, recordIssued, type CertificateRecord } from './storage/certificate-store.ts'
 import {
+  exists,
   hasCode,
   makePrivateDirectory,
   readPrivateText,
@@ -51,7 +52,8 @@ export async function exclusively<T>(state: StateDirectory, work: () => Promise<
 
 /** What every command does first: nothing, unless an earlier one was interrupted. Throws `loose-key`. */
 export async function settleInterrupted(state: StateDirectory): Promise<void> {
-  await refuseSharedDirectory(state)
+  // Of an empty directory that others may write to, an mkcert line makes a private one first.
+  if (await exists(join(state.path, 'scopes'))) await refuseSharedDirectory(state)
   if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined)
 }
 
