@@ -29,6 +29,7 @@ try {
   )
   check(strangers.length === 0, `files that do not belong: ${strangers.join(', ')}`)
   check(!files.some((path) => /test/i.test(path)), 'test files are in the package')
+  check(!files.some((path) => /compiled/.test(path)), 'code compiled for one machine is in it')
   const tarball = join(folder, packed.filename)
 
   run(bin('publint'), ['run', tarball, '--strict'], { stdio: 'inherit' })

@@ -7,7 +7,7 @@ import { selfSignedScope, signLeaf } from './leaf.ts'
 import { exclusively, recordAndWrite, type OutputFile } from './pending.ts'
 import type { StateDirectory } from './paths.ts'
 import { currentCertificates, isDue } from './standing.ts'
-import { readInventory, type CertificateRecord } from './storage/certificate-store.ts'
+import { readCurrentInventory, type CertificateRecord } from './storage/certificate-store.ts'
 import { readPrivateText, readText } from './storage/files.ts'
 import { generateKeys, keyTypes, type KeyType } from './x509/keys.ts'
 import { fingerprintOf } from './x509/parsed-certificate.ts'
@@ -47,7 +47,7 @@ export async function renew(
   options: RenewOptions,
   now: Date,
 ): Promise<Renewal[]> {
-  const inventory = await readInventory(state)
+  const inventory = await readCurrentInventory(state)
   const tracked = currentCertificates(inventory.certificates).filter(
     ({ certPath }) => certPath !== null,
   )

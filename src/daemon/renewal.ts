@@ -3,7 +3,11 @@ import { runRenewHooks } from '../on-renew.ts'
 import type { StateDirectory } from '../paths.ts'
 import { renew, type Renewal } from '../renew.ts'
 import { currentCertificates, dueTime } from '../standing.ts'
-import { readRecord, recordPath, type CertificateRecord } from '../storage/certificate-store.ts'
+import {
+  readCurrentInventory,
+  recordPath,
+  type CertificateRecord,
+} from '../storage/certificate-store.ts'
 import { readText, stampOf, writeFileAtomic } from '../storage/files.ts'
 
 /** A certificate that could not be renewed. */
@@ -75,7 +79,8 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
     const renewals = await renew(state, { which: 'due' }, { only: mayTry }, now())
     await settle(renewals)
     seen = await stampOf(recordPath(state))
-    nextDue = nextOf(currentCertificates(await readRecord(state)), failures)
+    const { certificates } = await readCurrentInventory(state)
+    nextDue = nextOf(currentCertificates(certificates), failures)
   }
 
   async function settle(renewals: readonly Renewal[]): Promise<void> {

@@ -176,13 +176,49 @@ export async function readRecord(state: StateDirectory): Promise<readonly Certif
  * line that cannot be read throws `corrupt-state`, and nothing is changed.
  */
 export async function readInventory(state: StateDirectory): Promise<Inventory> {
-  const path = recordPath(state)
-  const text = (await readText(path, 512 * 1024 * 1024)) ?? ''
+  return parseLines(await readLines(state), recordPath(state))
+}
+
+/**
+ * The record without the certificates whose files a later one has taken. Most lines of an old
+ * record are theirs, and are told by the path in them: what else they say is not looked at.
+ */
+export async function readCurrentInventory(state: StateDirectory): Promise<Inventory> {
+  const lines = await readLines(state)
+  const taken = new Set<string>()
+  const current: (string | null)[] = lines
+  for (let i = lines.length - 1; i >= 0; i--) {
+    const line = lines[i] ?? ''
+    const path = line.startsWith('{"event":"issued",') ? certPathIn(line) : null
+    if (path === null) continue
+    if (taken.has(path)) current[i] = null
+    taken.add(path)
+  }
+  return parseLines(current, recordPath(state))
+}
+
+/** Its member in the JSON, where quotes in texts are escaped: no text can look like it. */
+function certPathIn(line: string): string | null {
+  const start = line.indexOf('"certPath":"')
+  if (start < 0) return null
+  let end = line.indexOf('"', start + '"certPath":"'.length)
+  while (line[end - 1] === '\\') end = line.indexOf('"', end + 1)
+  return end < 0 ? null : line.slice(start, end)
+}
+
+async function readLines(state: StateDirectory): Promise<string[]> {
+  const text = (await readText(recordPath(state), 512 * 1024 * 1024)) ?? ''
   const lines = text.split('\n')
   lines.pop()
+  return lines
+}
+
+/** `null`: a line that is not wanted; it counts all the same. */
+function parseLines(lines: readonly (string | null)[], path: string): Inventory {
   const certificates: CertificateRecord[] = []
   const revocations = new Map<string, Revocation>()
   for (const [i, line] of lines.entries()) {
+    if (line === null) continue
     const event = parseLine(line, path, i + 1)
     if (event.event === 'released') revocations.delete(event.serialNumber)
     else {

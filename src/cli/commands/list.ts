@@ -1,6 +1,6 @@
 import { selfSignedScope } from '../../leaf.ts'
 import { standings, type Standing } from '../../standing.ts'
-import { readInventory } from '../../storage/certificate-store.ts'
+import { readCurrentInventory, readInventory } from '../../storage/certificate-store.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
@@ -13,7 +13,8 @@ export async function list(
   { state, output, now }: Context,
 ): Promise<ExitCode> {
   const at = now()
-  const rows = await standings(await readInventory(state), at)
+  const read = args.all === true ? readInventory : readCurrentInventory
+  const rows = await standings(await read(state), at)
   const shown = rows.filter(({ standing }) => isAskedFor(standing, args))
   const certificates = shown.map(({ record, standing }) => ({
     ...describeRecord(record),

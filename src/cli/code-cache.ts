@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto'
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import Module, { createRequire } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { constants, Script } from 'node:vm'
+
+/**
+ * Keeps V8's compiled code of the bundles beside them, where whoever could spoil it could spoil
+ * the bundles themselves; only their owner writes or reads it. Saves a seventh of a command's
+ * time. Where it cannot be kept, everything is compiled as ever.
+ */
+export function keepCompiledCode(bundles: string): void {
+  const mine = process.geteuid?.() ?? null
+  if (mine !== null && statSync(bundles).uid !== mine) return
+  const directory = join(bundles, 'compiled')
+  // From Node 22.1 on.
+  if ('enableCompileCache' in Module)
+    (Module.enableCompileCache as (path: string) => void)(directory)
+  else hookCompilation(bundles, directory, mine)
+}
+
+interface Compiled {
+  readonly path: string
+  readonly source: string
+  readonly script: Script
+}
+
+type Compile = (this: Module, source: string, filename: string) => unknown
+
+/** As Node's own `Module.prototype._compile` does it on Node 20, which takes no cached code. */
+function hookCompilation(bundles: string, directory: string, owner: number | null): void {
+  const fresh: Compiled[] = []
+  const prototype = Module.prototype as unknown as { _compile: Compile }
+  const compileAsEver = prototype._compile
+  prototype._compile = function (source, filename) {
+    if (dirname(filename) !== bundles) return compileAsEver.call(this, source, filename)
+    const path = join(directory, `${basename(filename)}-${process.version}-${process.arch}`)
+    const cachedData = readCompiled(path, source, owner)
+    const script = new Script(Module.wrap(source), {
+      filename,
+      ...(cachedData === null ? {} : { cachedData }),
+      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+    })
+    if (cachedData === null || script.cachedDataRejected === true)
+      fresh.push({ path, source, script })
+    const run = script.runInThisContext() as (...args: unknown[]) => unknown
+    return run.call(this.exports, this.exports, createRequire(filename), this, filename, bundles)
+  }
+  // At the end, when the functions that the command needed have been compiled too.
+  process.on('exit', () => {
+    try {
+      if (fresh.length > 0) mkdirSync(directory, { recursive: true, mode: 0o755 })
+      for (const compiled of fresh) writeCompiled(compiled)
+    } catch {
+      // A read-only installation; a full disk. The next command compiles anew.
+    }
+  })
+}
+
+/** V8 compares no more than the length of the source and trusts the code; so both are hashed. */
+function digest(source: string, code: Buffer): Buffer {
+  return createHash('sha256').update(source).update(code).digest()
+}
+
+const digestBytes = 32
+
+/** `null`: none that is whole, of this source and of its owner. */
+function readCompiled(path: string, source: string, owner: number | null): Buffer | null {
+  try {
+    const file = openSync(path, 'r')
+    try {
+      if (owner !== null && fstatSync(file).uid !== owner) return null
+      const bytes = readFileSync(file)
+      const code = bytes.subarray(digestBytes)
+      return digest(source, code).equals(bytes.subarray(0, digestBytes)) ? code : null
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    return null
+  }
+}
+
+function writeCompiled({ path, source, script }: Compiled): void {
+  const code = script.createCachedData()
+  const temporary = `${path}.${process.pid}`
+  writeFileSync(temporary, Buffer.concat([digest(source, code), code]), { mode: 0o644, flag: 'wx' })
+  renameSync(temporary, path)
+}
