@@ -1,14 +1,17 @@
 import { connect, type Socket } from 'node:net'
-import { RootlingError } from '../errors.ts'
+import { RootlingError, type RootlingErrorOptions } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import {
   isProof,
+  longestAnswer,
   newNonce,
   proof,
   protocolVersion,
   readLines,
+  resultOf,
   sendLine,
   stringMember,
+  versionMismatch,
   type ControlResponse,
   type Method,
 } from './control-protocol.ts'
@@ -41,56 +44,82 @@ async function open(address: string): Promise<Socket | null> {
     socket.once('connect', () => resolve(socket))
     socket.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') return resolve(null)
-      return reject(failed(`The daemon cannot be reached: ${error.code}.`, error))
+      return reject(failed(`The daemon cannot be reached: ${error.code}.`, { cause: error }))
     })
   })
 }
 
 function converse(
   socket: Socket,
-  { token }: RunFile,
+  { token, pid }: RunFile,
   method: Method,
   timeoutMilliseconds: number,
 ): Promise<unknown> {
   const nonce = newNonce()
   let expected: string | null = null
   let proven = false
+  const next = (line: string): unknown => {
+    if (expected === null) {
+      const hello = parseHello(line)
+      const mismatch = versionMismatch(hello.version, protocolVersion, method)
+      if (mismatch !== null) throw mismatch
+      expected = proof(token, 'server', nonce, hello.challenge)
+      sendLine(socket, { nonce, proof: proof(token, 'client', hello.challenge, nonce) })
+    } else if (!proven) {
+      if (!isProof(stringMember(line, 'proof'), expected)) throw stranger()
+      proven = true
+      sendLine(socket, { version: protocolVersion, id: 1, method })
+    } else return resultOf(parseResponse(line))
+    return unfinished
+  }
   return new Promise((resolve, reject) => {
-    socket.setTimeout(timeoutMilliseconds, () => socket.destroy())
-    socket.on('error', (error) => reject(failed('The daemon broke the connection off.', error)))
-    socket.once('close', () => reject(failed('The daemon closed the connection.')))
-    readLines(socket, (line) => {
-      if (expected === null) {
-        const challenge = stringMember(line, 'challenge') ?? ''
-        expected = proof(token, 'server', nonce, challenge)
-        sendLine(socket, { nonce, proof: proof(token, 'client', challenge, nonce) })
-      } else if (!proven) {
-        if (!isProof(stringMember(line, 'proof'), expected))
-          return reject(failed('What answers is not the daemon of this state directory.'))
-        proven = true
-        sendLine(socket, { version: protocolVersion, id: 1, method })
-      } else settle(line, resolve, reject)
-      return undefined
+    socket.setTimeout(timeoutMilliseconds, () => {
+      const seconds = timeoutMilliseconds / 1000
+      const hint = `Is it stopped or stuck? kill -9 ${pid}`
+      reject(failed(`The daemon (pid ${pid}) gave no answer in ${seconds} s.`, { hint }))
     })
+    socket.on('error', (cause) => reject(failed('The daemon broke the connection off.', { cause })))
+    socket.once('close', () => reject(failed('The daemon closed the connection.')))
+    const onLine = (line: string): void => {
+      try {
+        const result = next(line)
+        if (result !== unfinished) resolve(result)
+      } catch (error) {
+        reject(error)
+      }
+    }
+    readLines(socket, onLine, longestAnswer)
   })
 }
 
-function settle(
-  line: string,
-  resolve: (result: unknown) => void,
-  reject: (error: RootlingError) => void,
-): void {
-  let response: ControlResponse
-  try {
-    response = JSON.parse(line) as ControlResponse
-  } catch (error) {
-    return reject(failed('The daemon’s answer makes no sense.', error))
-  }
-  if (response.ok) return resolve(response.result)
-  const { code, message, hint } = response.error
-  return reject(new RootlingError(code, message, { hint: hint ?? undefined }))
+const unfinished = Symbol('unfinished')
+
+function parseHello(line: string): { version: number; challenge: string } {
+  const { version, challenge } = parseObject(line)
+  if (typeof version !== 'number' || typeof challenge !== 'string') throw stranger()
+  return { version, challenge }
 }
 
-function failed(sentence: string, cause?: unknown): RootlingError {
-  return new RootlingError('connect-failed', sentence, { hint: 'rootling daemon restart', cause })
+function parseResponse(line: string): ControlResponse {
+  const response = parseObject(line)
+  if (typeof response['ok'] === 'boolean') return response as unknown as ControlResponse
+  throw failed('The daemon’s answer makes no sense.')
+}
+
+function parseObject(line: string): Record<string, unknown> {
+  try {
+    return (JSON.parse(line) as Record<string, unknown> | null) ?? {}
+  } catch {
+    return {}
+  }
+}
+
+const stranger = (): RootlingError =>
+  failed('What answers is not the daemon of this state directory.')
+
+function failed(sentence: string, options: RootlingErrorOptions = {}): RootlingError {
+  return new RootlingError('connect-failed', sentence, {
+    hint: 'rootling daemon restart',
+    ...options,
+  })
 }

@@ -2,10 +2,15 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { RootlingError, type ErrorCode } from '../errors.ts'
 
-/** Raised when a message changes its meaning; both sides refuse another version. */
+/**
+ * Raised when a message changes its meaning. Both sides refuse another version, but `stop` and what
+ * comes before a request stay as they are: any release can end the daemon of any other.
+ */
 export const protocolVersion = 1
-/** Octets of one line; a status with many failures stays far below. */
+/** Characters of one line that the daemon reads. */
 export const longestLine = 64 * 1024
+/** Of one that it writes: a status names every certificate that could not be renewed. */
+export const longestAnswer = 16 * 1024 * 1024
 
 const methods = ['status', 'renew', 'stop', 'create-eab-key'] as const
 export type Method = (typeof methods)[number]
@@ -14,7 +19,8 @@ export type Method = (typeof methods)[number]
 export interface ControlRequest {
   readonly version: number
   readonly id: number
-  readonly method: Method
+  /** A `Method` where the version is ours. */
+  readonly method: string
 }
 
 export type ControlResponse =
@@ -30,18 +36,34 @@ export type ControlResponse =
       }
     }
 
-/** A request line, or `null` for anything that is none. */
+/** A request line of any version, or `null` for anything that is none. */
 export function parseRequest(line: string): ControlRequest | null {
   try {
     const value = JSON.parse(line) as Partial<ControlRequest> | null
     const sound =
-      value?.version === protocolVersion &&
-      Number.isSafeInteger(value.id) &&
-      methods.some((method) => method === value.method)
+      Number.isSafeInteger(value?.version) &&
+      Number.isSafeInteger(value?.id) &&
+      typeof value?.method === 'string'
     return sound ? (value as ControlRequest) : null
   } catch {
     return null
   }
+}
+
+/** `null`: a method that this version does not have. */
+export function methodOf({ method }: ControlRequest): Method | null {
+  return methods.find((each) => each === method) ?? null
+}
+
+/** Why these two cannot talk; `null`: they can. */
+export function versionMismatch(
+  daemon: number,
+  command: number,
+  method: string,
+): RootlingError | null {
+  if (daemon === command || method === 'stop') return null
+  const sentence = `The daemon is of another release: it speaks version ${daemon} of the control protocol, this command version ${command}.`
+  return new RootlingError('connect-failed', sentence, { hint: 'rootling daemon restart' })
 }
 
 /** Sends one message. */
@@ -50,10 +72,14 @@ export function sendLine(socket: Socket, message: object): void {
 }
 
 /**
- * Calls back with each line. One that is longer than `longestLine` ends the connection, so that
- * nobody can make either side hold more than that.
+ * Calls back with each line. One that is longer than `limit` ends the connection, so that nobody
+ * can make either side hold more than that.
  */
-export function readLines(socket: Socket, onLine: (line: string) => void): void {
+export function readLines(
+  socket: Socket,
+  onLine: (line: string) => void,
+  limit = longestLine,
+): void {
   let pending = ''
   socket.setEncoding('utf8')
   socket.on('data', (chunk: string) => {
@@ -61,11 +87,11 @@ export function readLines(socket: Socket, onLine: (line: string) => void): void 
     for (let end = pending.indexOf('\n'); end >= 0; end = pending.indexOf('\n')) {
       const line = pending.slice(0, end)
       pending = pending.slice(end + 1)
-      if (line.length > longestLine) return socket.destroy()
+      if (line.length > limit) return socket.destroy()
       onLine(line)
       if (socket.destroyed) return socket
     }
-    return pending.length > longestLine ? socket.destroy() : socket
+    return pending.length > limit ? socket.destroy() : socket
   })
 }
 
@@ -94,6 +120,13 @@ export function stringMember(line: string, name: string): string | null {
   } catch {
     return null
   }
+}
+
+/** The result of a response. Throws the error that it tells of. */
+export function resultOf(response: ControlResponse): unknown {
+  if (response.ok) return response.result
+  const { code, message, hint } = response.error
+  throw new RootlingError(code, message, { hint: hint ?? undefined })
 }
 
 export function errorResponse(id: number, error: unknown): ControlResponse {

@@ -1,9 +1,12 @@
-import { chmod, rm } from 'node:fs/promises'
+import { chmod, lstat, rm, rmdir } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
-import { unwritable } from '../storage/files.ts'
+import { dirname } from 'node:path'
+import { RootlingError } from '../errors.ts'
+import { shellWord, unwritable } from '../storage/files.ts'
 import {
   errorResponse,
   isProof,
+  methodOf,
   newNonce,
   parseRequest,
   proof,
@@ -11,6 +14,8 @@ import {
   readLines,
   sendLine,
   stringMember,
+  versionMismatch,
+  type ControlResponse,
   type Method,
 } from './control-protocol.ts'
 
@@ -19,6 +24,8 @@ export interface ControlServerOptions {
   readonly token: string
   /** Answers a request of somebody who has proven to be the owner. */
   readonly handle: (method: Method) => Promise<unknown>
+  /** How long a connection may take to prove that; ten seconds. */
+  readonly proofMilliseconds?: number
 }
 
 export interface ControlServer {
@@ -26,12 +33,11 @@ export interface ControlServer {
 }
 
 const mostConnections = 32
-/** For the proof, and between two requests. */
 const idleMilliseconds = 30_000
 
 /**
  * Listens for its owner's commands. Only for whoever holds the daemon's lock: a socket that is
- * there belongs to a daemon that died, and is taken away.
+ * there belongs to a daemon that died, and is taken away. Throws `not-ours` for anything else.
  */
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
   const { address } = options
@@ -44,18 +50,33 @@ export async function startControlServer(options: ControlServerOptions): Promise
     serve(socket, options)
   })
   server.maxConnections = mostConnections
-  const isFile = process.platform !== 'win32'
-  if (isFile) await rm(address, { force: true })
+  if (process.platform !== 'win32') await removeStale(address)
   await listenPrivately(server, address)
-  if (isFile) await chmod(address, 0o600)
+  if (process.platform !== 'win32') await chmod(address, 0o600)
+  server.on('error', () => undefined)
   return {
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve))
       for (const socket of sockets) socket.destroySoon()
+      const late = setTimeout(() => {
+        for (const socket of sockets) socket.destroy()
+      }, 1_000)
       await closed
-      if (isFile) await rm(address, { force: true })
+      clearTimeout(late)
+      // Node has taken the socket away; its directory was made for it alone.
+      if (process.platform !== 'win32') await rmdir(dirname(address)).catch(() => undefined)
     },
   }
+}
+
+async function removeStale(address: string): Promise<void> {
+  const info = await lstat(address).catch(() => null)
+  if (info === null) return
+  if (!info.isSocket() || info.uid !== process.geteuid?.())
+    throw new RootlingError('not-ours', `${address} is not a socket of ours.`, {
+      hint: `mv ${shellWord(address)} ${shellWord(`${address}.old`)}`,
+    })
+  await rm(address)
 }
 
 /** The socket's mode follows the umask, and is to be right from its first moment. */
@@ -73,16 +94,22 @@ async function listenPrivately(server: Server, address: string): Promise<void> {
   }
 }
 
-function serve(socket: Socket, { token, handle }: ControlServerOptions): void {
+/** A proof, a request and its answer: then the connection ends, so that nobody queues up more. */
+function serve(socket: Socket, options: ControlServerOptions): void {
+  const { token, handle, proofMilliseconds = 10_000 } = options
   const challenge = newNonce()
-  let proven = false
+  const deadline = setTimeout(() => socket.destroy(), proofMilliseconds)
+  socket.once('close', () => clearTimeout(deadline))
+  let lines = 0
   sendLine(socket, { version: protocolVersion, challenge })
   readLines(socket, (line) => {
-    if (proven) return void answer(socket, line, handle)
+    lines += 1
+    if (lines > 2) return void socket.destroy()
+    if (lines === 2) return void answer(socket, line, handle)
     const nonce = stringMember(line, 'nonce') ?? ''
     const expected = proof(token, 'client', challenge, nonce)
     if (!isProof(stringMember(line, 'proof'), expected)) return void socket.destroy()
-    proven = true
+    clearTimeout(deadline)
     return sendLine(socket, { proof: proof(token, 'server', nonce, challenge) })
   })
 }
@@ -93,14 +120,22 @@ async function answer(
   handle: ControlServerOptions['handle'],
 ): Promise<void> {
   const request = parseRequest(line)
-  if (request === null) {
-    socket.destroy()
-    return
+  if (request === null) return void socket.destroy()
+  const { id, version } = request
+  const end = (response: ControlResponse): void => {
+    socket.setTimeout(idleMilliseconds)
+    sendLine(socket, response)
+    socket.end()
   }
-  const { id, method } = request
+  const mismatch = versionMismatch(protocolVersion, version, request.method)
+  if (mismatch !== null) return end(errorResponse(id, mismatch))
+  const method = methodOf(request)
+  if (method === null) return void socket.destroy()
+  // A renewal may take longer than a connection may be idle.
+  socket.setTimeout(0)
   try {
-    sendLine(socket, { version: protocolVersion, id, ok: true, result: await handle(method) })
+    return end({ version: protocolVersion, id, ok: true, result: await handle(method) })
   } catch (error) {
-    sendLine(socket, errorResponse(id, error))
+    return end(errorResponse(id, error))
   }
 }

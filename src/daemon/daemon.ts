@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { requireScopes } from '../authority.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
@@ -34,15 +36,17 @@ export interface DaemonOptions {
   readonly stopSignal: Promise<unknown>
 }
 
+const lockName = 'daemon.lock'
+
 /**
  * Runs the daemon until it is told to stop. One for each state directory: throws `locked` when
- * another runs, `no-authority`, `port-in-use`.
+ * another runs, `no-authority` (also when the state directory is deleted meanwhile), `port-in-use`.
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { state } = options
   await requireScopes(state)
   try {
-    const lock = { name: 'daemon.lock', waitMilliseconds: 0 }
+    const lock = { name: lockName, waitMilliseconds: 0 }
     await withLock(state, () => runLocked(options), lock)
   } catch (error) {
     if (!(error instanceof RootlingError) || error.code !== 'locked') throw error
@@ -61,46 +65,82 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 async function runLocked(options: DaemonOptions): Promise<void> {
   const { state, log, now } = options
   const since = now().toISOString()
-  const endpoints = await startEndpoints(options)
-  const renewal = await startRenewal(options)
-  const token = randomBytes(32).toString('hex')
-  const address = await socketPath(state, randomBytes(16).toString('hex'))
+  const cleanUp: (() => unknown)[] = []
   let stop = (): void => undefined
   const stopping = new Promise<void>((resolve) => (stop = resolve))
-  const status = (): DaemonStatus => ({
-    pid: process.pid,
-    since,
-    listening: endpoints.listening,
-    nextRenewal: renewal.nextDue(),
-    failures: renewal.failures(),
-    memoryBytes: process.memoryUsage.rss(),
-  })
-  const handle = async (method: Method): Promise<unknown> => {
-    switch (method) {
-      case 'status':
-        return status()
-      case 'renew':
-        await renewal.check()
-        return status()
-      case 'stop':
-        stop()
-        return status()
-      case 'create-eab-key':
-        return endpoints.createEabKey()
-    }
-  }
-  const control = await startControlServer({ address, token, handle })
   try {
-    await writeRunFile(state, { address, token, pid: process.pid, since })
-    log(`started, pid ${process.pid}: ${endpoints.listening.map(({ url }) => url).join(', ')}`)
+    const endpoints = await startEndpoints(options)
+    cleanUp.unshift(() => endpoints.close())
+    const renewal = await startRenewal(options)
+    cleanUp.unshift(() => renewal.stop())
+    const status = (): DaemonStatus => ({
+      pid: process.pid,
+      since,
+      listening: endpoints.listening,
+      nextRenewal: renewal.nextDue(),
+      failures: renewal.failures(),
+      memoryBytes: process.memoryUsage.rss(),
+    })
+    const handle = async (method: Method): Promise<unknown> => {
+      switch (method) {
+        case 'status':
+          return status()
+        case 'renew':
+          await renewal.check()
+          return status()
+        case 'stop':
+          stop()
+          return status()
+        case 'create-eab-key':
+          return endpoints.createEabKey()
+      }
+    }
+    const token = randomBytes(32).toString('hex')
+    const address = await socketPath(state, randomBytes(16).toString('hex'))
+    const control = await startControlServer({ address, token, handle })
+    cleanUp.unshift(() => control.close())
+    const run = { address, token, pid: process.pid, since }
+    await writeRunFile(state, run)
+    cleanUp.unshift(() => removeRunFile(state, run))
+    const gone = watchForDeletion(state)
+    cleanUp.unshift(gone.stop)
+    const urls = endpoints.listening.map(({ url }) => url)
+    log(`started, pid ${process.pid}: ${['renewal', ...urls].join(', ')}`)
     options.onReady?.(status())
     void renewal.check()
-    await Promise.race([options.stopSignal, stopping])
+    await Promise.race([options.stopSignal, stopping, gone.happened])
     log('stopping')
   } finally {
-    renewal.stop()
-    await control.close()
-    await endpoints.close()
-    await removeRunFile(state)
+    for (const step of cleanUp)
+      try {
+        await step()
+      } catch (error) {
+        log(`stopping: ${error instanceof Error ? error.message : String(error)}`)
+      }
   }
+}
+
+const deletionCheckMilliseconds = 1_000
+
+/** Rejects `happened` when the state directory is taken away, or made anew, beneath the daemon. */
+function watchForDeletion(state: StateDirectory): { happened: Promise<never>; stop: () => void } {
+  const inode = (): number | undefined =>
+    statSync(join(state.path, lockName), { throwIfNoEntry: false })?.ino
+  const ours = inode()
+  let timer: NodeJS.Timeout | undefined
+  const happened = new Promise<never>((_resolve, reject) => {
+    const sentence = `The state directory ${state.path} was deleted while the daemon ran.`
+    timer = setInterval(() => {
+      if (inode() !== ours)
+        reject(new RootlingError('no-authority', sentence, { hint: 'rootling install' }))
+    }, deletionCheckMilliseconds)
+  })
+  // When it is stopped first nobody waits for this any more.
+  happened.catch(() => undefined)
+  return { happened, stop: () => clearInterval(timer) }
+}
+
+/** Waits until no daemon holds the state directory any more. Throws `locked` after the wait. */
+export async function whenStopped(state: StateDirectory, waitMilliseconds: number): Promise<void> {
+  await withLock(state, async () => undefined, { name: lockName, waitMilliseconds })
 }

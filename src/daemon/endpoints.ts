@@ -32,9 +32,11 @@ export async function startEndpoints(options: EndpointOptions): Promise<Endpoint
   }
   try {
     const { acmePort, revocationPort } = options.settings
-    const revocation = revocationPort === 0 ? null : await startRevocation(options)
+    const revocation =
+      revocationPort === 0 ? null : await onPort('revocation-port', startRevocation(options))
     if (revocation !== null) started.push(revocation)
-    const acme = acmePort === 0 ? null : await startAcme(options, revocation?.url)
+    const acme =
+      acmePort === 0 ? null : await onPort('acme-port', startAcme(options, revocation?.url))
     if (acme !== null) started.push(acme)
     return {
       listening: started.map(({ what, url }) => ({ what, url })),
@@ -49,6 +51,17 @@ export async function startEndpoints(options: EndpointOptions): Promise<Endpoint
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** A port that cannot be had: the hint names the daemon's own option for it. */
+async function onPort<T>(option: string, starting: Promise<T>): Promise<T> {
+  try {
+    return await starting
+  } catch (error) {
+    if (!(error instanceof RootlingError)) throw error
+    const hint = error.hint?.replace(/^--port/, `rootling daemon start --${option}`)
+    throw new RootlingError(error.code, error.message, { hint, cause: error })
   }
 }
 

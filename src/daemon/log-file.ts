@@ -1,44 +1,111 @@
-import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs'
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { StateDirectory } from '../paths.ts'
-import { readText } from '../storage/files.ts'
+import { hasCode, readText } from '../storage/files.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
 
 /** When the file is this large it becomes `daemon.log.1`, in the place of the one before. */
 const largestLog = 1024 * 1024
+/** Characters of one entry: what a renewal's command prints may be long. */
+const longestEntry = 8 * 1024
 
-export interface LogFile {
-  /** One line with the time; what others chose cannot make it two, or move a cursor. */
-  write(line: string): void
-  close(): void
-}
-
-/** The daemon's log, 0600. Written at once, so that a crash loses nothing that was said. */
-export function openLogFile(state: StateDirectory, now: () => Date, limit = largestLog): LogFile {
+/**
+ * Writes the daemon's log, 0600: each entry one line with the time, at once, so that a crash loses
+ * nothing that was said. What others chose cannot make it two lines, or move a cursor.
+ */
+export function createLog(
+  state: StateDirectory,
+  now: () => Date,
+  limit = largestLog,
+): (line: string) => void {
   const path = logPath(state)
-  let file = openSync(path, 'a', 0o600)
-  let size = fstatSync(file).size
-  return {
-    write(line) {
-      // oxlint-disable-next-line no-control-regex -- the point is to keep control characters out
-      const text = `${now().toISOString()} ${line.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')}\n`
-      if (size > limit) {
-        closeSync(file)
-        renameSync(path, `${path}.1`)
-        file = openSync(path, 'a', 0o600)
-        size = 0
-      }
-      size += writeSync(file, text)
-    },
-    close: () => closeSync(file),
+  return (line) => {
+    // oxlint-disable-next-line no-control-regex -- the point is to keep control characters out
+    const text = line.slice(0, longestEntry).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+    try {
+      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+      if (size > limit) renameSync(path, `${path}.1`)
+      appendFileSync(path, `${now().toISOString()} ${text}\n`, { mode: 0o600 })
+    } catch {
+      // A full disk or a deleted directory is no reason to end what the log tells of.
+    }
   }
 }
 
-/** The last lines, the oldest first. */
-export async function lastLines(state: StateDirectory, count: number): Promise<string[]> {
-  const limit = 2 * largestLog
-  const older = (await readText(`${logPath(state)}.1`, limit)) ?? ''
-  const newer = (await readText(logPath(state), limit)) ?? ''
-  return (older + newer).split('\n').slice(0, -1).slice(-count)
+/** Reads the log as it grows, over rotations and truncations. */
+export interface LogTail {
+  /** The whole lines since the last call; at the first call, all that are there. */
+  read(): string[]
+  close(): void
+}
+
+export function openTail(path: string): LogTail {
+  let file: number | null = null
+  let offset = 0
+  let pending = Buffer.alloc(0)
+
+  function drain(): string[] {
+    if (file === null) return []
+    if (fstatSync(file).size < offset) [offset, pending] = [0, Buffer.alloc(0)]
+    const chunk = Buffer.alloc(64 * 1024)
+    for (let read = 1; read > 0; offset += read) {
+      read = readSync(file, chunk, 0, chunk.length, offset)
+      pending = Buffer.concat([pending, chunk.subarray(0, read)])
+    }
+    const end = pending.lastIndexOf('\n') + 1
+    const lines = pending.toString('utf8', 0, end).split('\n').slice(0, -1)
+    pending = pending.subarray(end)
+    return lines
+  }
+
+  function close(): void {
+    if (file !== null) closeSync(file)
+    file = null
+  }
+
+  return {
+    read() {
+      const lines = drain()
+      if (isStill(file, path)) return lines
+      // The old file first, to which something may have been added before it was renamed.
+      lines.push(...drain())
+      close()
+      ;[file, offset, pending] = [openForReading(path), 0, Buffer.alloc(0)]
+      return [...lines, ...drain()]
+    },
+    close,
+  }
+}
+
+function isStill(file: number | null, path: string): boolean {
+  const there = statSync(path, { throwIfNoEntry: false })
+  if (file === null || there === undefined) return there === undefined
+  const held = fstatSync(file)
+  return held.ino === there.ino && held.dev === there.dev
+}
+
+/** `null`: absent. */
+function openForReading(path: string): number | null {
+  try {
+    return openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return null
+    throw error
+  }
+}
+
+/** The lines of the file before the last rotation, the oldest first. */
+export async function olderLines(state: StateDirectory): Promise<string[]> {
+  const text = await readText(`${logPath(state)}.1`, 2 * largestLog)
+  return (text ?? '').split('\n').slice(0, -1)
 }

@@ -60,7 +60,8 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
   const { state, now, log } = options
   const failures = new Map<string, RenewalFailure>()
   for (const failure of await readFailures(state)) failures.set(failure.serialNumber, failure)
-  let nextDue: string | null = null
+  // Known from the start: a daemon that has just started tells it too.
+  let nextDue = nextOf(currentCertificates(await readRecord(state)), failures)
   let seen = ''
   let running: Promise<void> | null = null
   let stopped = false

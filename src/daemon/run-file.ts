@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto'
-import { lstat, mkdir, rm } from 'node:fs/promises'
+import { lstat, rm } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
-import { makePrivateDirectory, readPrivateText, writeFileAtomic } from '../storage/files.ts'
+import {
+  makePrivateDirectory,
+  readPrivateText,
+  shellWord,
+  writeFileAtomic,
+} from '../storage/files.ts'
 
 /** Where a running daemon is to be reached; the file is readable by its owner alone. */
 export interface RunFile {
@@ -38,38 +43,42 @@ export async function writeRunFile(state: StateDirectory, run: RunFile): Promise
   await writeFileAtomic(fileOf(state), { data: JSON.stringify(run), mode: 0o600 }, state.owner)
 }
 
-export async function removeRunFile(state: StateDirectory): Promise<void> {
-  await rm(fileOf(state), { force: true })
+/** Removes this daemon's file; that of another, in a directory made anew, is left alone. */
+export async function removeRunFile(state: StateDirectory, { token }: RunFile): Promise<void> {
+  const run = await readRunFile(state)
+  if (run?.token === token) await rm(fileOf(state), { force: true })
 }
 
-/** Octets of a socket's path without its final zero (sockaddr_un): Node cuts longer ones silently. */
-const longestPath = 107
+/**
+ * Octets of a socket's path without its final zero (sockaddr_un of Linux, and of macOS and the
+ * BSDs): Node cuts longer ones silently.
+ */
+const longestPath = process.platform === 'linux' ? 107 : 103
 
-/** A path for the control socket in a directory that only its owner can enter. */
+/** A path for the control socket in a directory that only its owner can enter, made here. */
 export async function socketPath(state: StateDirectory, nonce: string): Promise<string> {
   if (process.platform === 'win32') return `\\\\.\\pipe\\rootling-${nonce}`
   const own = join(state.path, 'run', 'control.sock')
-  if (Buffer.byteLength(own) <= longestPath) {
-    await makePrivateDirectory(dirname(own), state.owner)
-    return own
-  }
+  const path = Buffer.byteLength(own) <= longestPath ? own : shortPath(state)
+  if (Buffer.byteLength(path) > longestPath)
+    throw new RootlingError('state-unwritable', `${path} is too long for a socket.`, {
+      hint: 'Set ROOTLING_HOME to a shorter path',
+    })
+  await makePrivateDirectory(dirname(path), state.owner)
+  await refuseOpenDirectory(dirname(path))
+  return path
+}
+
+function shortPath(state: StateDirectory): string {
   const hash = createHash('sha256').update(state.path).digest('hex').slice(0, 12)
-  const { uid } = userInfo()
-  const directory = join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), `rootling-${uid}-${hash}`)
-  await mkdir(directory, { mode: 0o700 }).catch(() => undefined)
-  // In a directory that all can write to, somebody else may have made it first.
+  const directory = `rootling-${userInfo().uid}-${hash}`
+  return join(process.env['XDG_RUNTIME_DIR'] || tmpdir(), directory, 'control.sock')
+}
+
+/** Where all can write somebody else may have made it first; anywhere it may have been opened. */
+async function refuseOpenDirectory(directory: string): Promise<void> {
   const info = await lstat(directory)
-  if (!info.isDirectory() || info.uid !== uid || (info.mode & 0o077) !== 0)
-    throw new RootlingError(
-      'loose-key',
-      `${directory} belongs to another user or is open to others.`,
-      {
-        hint: 'Delete it, or set ROOTLING_HOME to a shorter path',
-      },
-    )
-  const path = join(directory, 'control.sock')
-  if (Buffer.byteLength(path) <= longestPath) return path
-  throw new RootlingError('state-unwritable', `${path} is too long for a socket.`, {
-    hint: 'Set ROOTLING_HOME to a shorter path',
-  })
+  if (info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o077) === 0) return
+  const sentence = `${directory} is not a directory that you alone can enter.`
+  throw new RootlingError('loose-key', sentence, { hint: `rm -rf ${shellWord(directory)}` })
 }

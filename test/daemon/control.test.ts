@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { assert, json, oneof, property, string } from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { askDaemon } from '../../src/daemon/control-client.ts'
-import { longestLine, parseRequest } from '../../src/daemon/control-protocol.ts'
+import { longestLine, methodOf, parseRequest } from '../../src/daemon/control-protocol.ts'
 import { runDaemon, type DaemonStatus } from '../../src/daemon/daemon.ts'
 import { readRunFile, writeRunFile } from '../../src/daemon/run-file.ts'
 import { readSettings } from '../../src/daemon/settings.ts'
@@ -100,10 +100,13 @@ test('a line without an end is cut off', async () => {
   expect(await closed).toBe('closed')
 })
 
-test('anything but a request of this version is none', () => {
-  expect(parseRequest('{"version":1,"id":7,"method":"status"}')).toMatchObject({ id: 7 })
-  expect(parseRequest('{"version":2,"id":7,"method":"status"}')).toBeNull()
-  expect(parseRequest('{"version":1,"id":7,"method":"sign"}')).toBeNull()
+test('anything but a request is none, and no method but ours is one', () => {
+  const request = parseRequest('{"version":1,"id":7,"method":"status"}')
+  expect(request).toMatchObject({ id: 7 })
+  expect(request && methodOf(request)).toBe('status')
+  expect(methodOf({ version: 1, id: 7, method: 'sign' })).toBeNull()
+  expect(methodOf({ version: 1, id: 7, method: 'toString' })).toBeNull()
+  expect(parseRequest('{"version":1,"method":"status"}')).toBeNull()
   assert(
     property(oneof(string(), json()), (line) => parseRequest(line) === null),
     { numRuns: 5000 },

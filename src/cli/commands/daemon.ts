@@ -3,8 +3,14 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { requireScopes } from '../../authority.ts'
 import { askDaemon } from '../../daemon/control-client.ts'
-import { runDaemon, type DaemonStatus } from '../../daemon/daemon.ts'
-import { lastLines, logPath, openLogFile } from '../../daemon/log-file.ts'
+import {
+  errorResponse,
+  protocolVersion,
+  resultOf,
+  type ControlResponse,
+} from '../../daemon/control-protocol.ts'
+import { runDaemon, whenStopped, type DaemonStatus } from '../../daemon/daemon.ts'
+import { createLog, logPath, olderLines, openTail, type LogTail } from '../../daemon/log-file.ts'
 import { readSettings, writeSettings, type DaemonSettings } from '../../daemon/settings.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -18,23 +24,40 @@ type StartArguments = ArgumentsOf<typeof daemonStartSpec>
 export async function daemonRun(args: StartArguments, context: Context): Promise<ExitCode> {
   const { state, output, now, env } = context
   refuseSudo(context)
-  const settings = await settingsOf(args, context)
-  const logFile = openLogFile(state, now)
+  // Whoever reads along may go away; the daemon stays.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+  const stopSignal = Promise.race(stopSignals.map((signal) => once(process, signal)))
+  const write = createLog(state, now)
   const log = (line: string): void => {
-    logFile.write(line)
+    write(line)
     output.log(`${now().toISOString()} ${line}`)
   }
-  const stopSignal = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
-  const onReady = (status: DaemonStatus): void => output.result(describe(status), { ...status })
+  const onReady = (status: DaemonStatus): void => {
+    tellParent({ version: protocolVersion, id: 0, ok: true, result: status })
+    output.result(describe(status), { ...status })
+  }
   try {
+    const settings = await settingsOf(args, context)
     await runDaemon({ state, settings, now, env, log, stopSignal, onReady })
   } catch (error) {
-    log(`ended: ${error instanceof Error ? error.message : String(error)}`)
+    tellParent(errorResponse(0, error))
+    // The log is the running daemon's, and nothing ended there.
+    const isOther = error instanceof RootlingError && error.code === 'locked'
+    if (!isOther) write(`ended: ${error instanceof Error ? error.message : String(error)}`)
     throw error
-  } finally {
-    logFile.close()
   }
   return exitCodes.ok
+}
+
+/** Also when the terminal is closed. A second one ends the process at once, as is the default. */
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** `rootling daemon start` waits for this, once; without such a parent nothing happens. */
+function tellParent(response: ControlResponse): void {
+  const done = (): void => {
+    if (process.connected) process.disconnect()
+  }
+  if (process.connected) process.send?.(response, undefined, undefined, done)
 }
 
 /** `rootling daemon start`: in the background; waits until it answers. Running already is success. */
@@ -43,15 +66,16 @@ export async function daemonStart(args: StartArguments, context: Context): Promi
   refuseSudo(context)
   await requireScopes(state)
   const running = await askDaemon<DaemonStatus>(state, 'status')
-  if (running !== null) {
-    output.note('The daemon runs already. New settings need: rootling daemon restart')
-    output.result(describe(running), { started: false, ...running })
-    return exitCodes.ok
-  }
-  await writeSettings(state, await settingsOf(args, context))
-  const status = await launch(context)
-  output.note('The daemon was started. To start it at each login: rootling daemon install')
-  output.result(describe(status), { started: true, ...status })
+  const { started, status } =
+    running === null
+      ? await startWith(await settingsOf(args, context), context)
+      : { started: false, status: running }
+  output.note(
+    started
+      ? 'The daemon was started. To start it at each login: rootling daemon install'
+      : 'The daemon runs already. New settings need: rootling daemon restart',
+  )
+  output.result(describe(status), { started, ...status })
   return exitCodes.ok
 }
 
@@ -60,14 +84,17 @@ export async function daemonStop(
   _args: ArgumentsOf<typeof daemonStatusSpec>,
   { state, output }: Context,
 ): Promise<ExitCode> {
-  const stopped = await stop(state)
+  const stopped = await stopDaemon(state)
   output.note(stopped ? 'The daemon was stopped.' : 'The daemon does not run.')
   output.result('', { stopped })
   return exitCodes.ok
 }
 
 export async function daemonRestart(args: StartArguments, context: Context): Promise<ExitCode> {
-  await stop(context.state)
+  refuseSudo(context)
+  // What is wrong with the line is said while the daemon still runs.
+  await settingsOf(args, context)
+  await stopDaemon(context.state)
   return daemonStart(args, context)
 }
 
@@ -91,18 +118,34 @@ export async function daemonLogs(
   args: ArgumentsOf<typeof daemonLogsSpec>,
   { state, output }: Context,
 ): Promise<ExitCode> {
-  const lines = await lastLines(state, args.lines ?? 50)
-  output.result(lines.join('\n'), { path: logPath(state), lines })
-  if (args.follow !== true) return exitCodes.ok
-  let last = lines.at(-1)
-  const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]).then(() => true)
-  while (!(await Promise.race([stopped, sleep(500, false)]))) {
-    const recent = await lastLines(state, 1000)
-    const fresh = recent.slice(last === undefined ? 0 : recent.lastIndexOf(last) + 1)
-    for (const line of fresh) process.stdout.write(`${line}\n`)
-    last = recent.at(-1) ?? last
-  }
+  const { follow = false, lines: count = 50 } = args
+  if (!Number.isInteger(count) || count < 0)
+    throw new RootlingError('usage', `--lines ${count} is not a number of lines.`, {
+      hint: 'rootling daemon logs --lines 100',
+    })
+  if (follow && output.json)
+    throw new RootlingError('usage', '--follow prints lines as they come, which is no JSON.', {
+      hint: 'Leave one of the two out',
+    })
+  const path = logPath(state)
+  const tail = openTail(path)
+  const all = [...(await olderLines(state)), ...tail.read()]
+  const lines = all.slice(Math.max(0, all.length - count))
+  if (all.length === 0) output.note(`There is nothing in the log ${path} yet.`)
+  output.result(lines.join('\n'), { path, lines })
+  if (follow) await followLog(tail)
+  tail.close()
   return exitCodes.ok
+}
+
+/** Until a signal comes, or nobody reads any more. */
+async function followLog(tail: LogTail): Promise<void> {
+  const ended = Promise.race([
+    ...stopSignals.map((signal) => once(process, signal)),
+    new Promise((resolve) => process.stdout.on('error', resolve)),
+  ]).then(() => true)
+  while (!(await Promise.race([ended, sleep(250, false)])))
+    for (const line of tail.read()) process.stdout.write(`${line}\n`)
 }
 
 /** A daemon of root's would write root's files into the caller's state. */
@@ -131,47 +174,88 @@ async function settingsOf(args: StartArguments, { state }: Context): Promise<Dae
 /** A daemon waits more than it works: a third less memory for a tenth of its speed. */
 export const lean = ['--optimize-for-size', '--max-semi-space-size=1']
 
-/** Starts this very program in the background. Throws with the log's end when it does not come up. */
-async function launch({ state, env }: Context): Promise<DaemonStatus> {
+const patienceMilliseconds = 60_000
+
+/** Starts it with these settings, and keeps them when it comes up. */
+async function startWith(
+  settings: DaemonSettings,
+  context: Context,
+): Promise<{ started: boolean; status: DaemonStatus }> {
+  const { state } = context
+  const before = await readSettings(state)
+  await writeSettings(state, settings)
+  try {
+    return await startOnce(context)
+  } catch (error) {
+    await writeSettings(state, before)
+    throw error
+  }
+}
+
+/** Of two starts at once one starts it; a daemon that is still ending is waited for. */
+async function startOnce(context: Context): Promise<{ started: boolean; status: DaemonStatus }> {
+  for (const deadline = Date.now() + patienceMilliseconds; ; await sleep(100)) {
+    try {
+      return { started: true, status: await launchDaemon(context) }
+    } catch (error) {
+      const isOther = error instanceof RootlingError && error.code === 'locked'
+      if (!isOther || Date.now() > deadline) throw error
+    }
+    const status = await askDaemon<DaemonStatus>(context.state, 'status').catch(() => null)
+    if (status !== null) return { started: false, status }
+  }
+}
+
+/** Starts this very program in the background. Throws what it says when it does not come up. */
+async function launchDaemon({ state, env }: Context): Promise<DaemonStatus> {
   const { NODE_EXTRA_CA_CERTS: _slow, ...rest } = env
   const named = state.authority === undefined ? [] : ['--ca', state.authority]
   const program = process.argv[1] ?? ''
   const child = spawn(process.execPath, [...lean, program, 'daemon', 'run', ...named], {
-    cwd: state.path,
+    cwd: '/',
     detached: true,
-    stdio: 'ignore',
+    windowsHide: true,
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     env: rest,
   })
+  const ended = new Promise((resolve) => child.once('exit', resolve).once('error', resolve))
+  const response = await new Promise<ControlResponse | null>((resolve) => {
+    child.once('message', (message) => resolve(message as ControlResponse))
+    // Also when it ends: what it sent before has come by then.
+    child.once('disconnect', () => resolve(null))
+    child.once('error', () => resolve(null))
+    setTimeout(() => child.kill() && resolve(null), patienceMilliseconds).unref()
+  })
+  if (child.connected) child.disconnect()
+  if (response?.ok !== true) await ended
   child.unref()
-  const deadline = Date.now() + 15_000
-  for (; Date.now() < deadline && child.exitCode === null; await sleep(50)) {
-    const status = await askDaemon<DaemonStatus>(state, 'status').catch(() => null)
-    if (status !== null) return status
-  }
-  const [last = ''] = await lastLines(state, 1)
-  throw new RootlingError('connect-failed', `The daemon did not start. ${last}`.trim(), {
+  if (response !== null) return resultOf(response) as DaemonStatus
+  throw new RootlingError('connect-failed', 'The daemon did not start.', {
     hint: 'rootling daemon run shows why',
   })
 }
 
-async function stop(state: Context['state']): Promise<boolean> {
+/** Ends the daemon and waits until it is gone; `false`: none ran. */
+export async function stopDaemon(state: Context['state']): Promise<boolean> {
   const status = await askDaemon<DaemonStatus>(state, 'stop')
   if (status === null) return false
-  for (const deadline = Date.now() + 15_000; Date.now() < deadline; await sleep(25))
-    if ((await askDaemon(state, 'status').catch(() => null)) === null) return true
-  throw new RootlingError('connect-failed', `The daemon (pid ${status.pid}) does not stop.`, {
-    hint: `kill ${status.pid}`,
+  await whenStopped(state, patienceMilliseconds).catch((cause: unknown) => {
+    throw new RootlingError('connect-failed', `The daemon (pid ${status.pid}) does not stop.`, {
+      hint: `kill ${status.pid}`,
+      cause,
+    })
   })
+  return true
 }
 
 function describe({ pid, since, listening, nextRenewal, failures }: DaemonStatus): string {
   return [
     `Running since ${since}, pid ${pid}`,
-    ...listening.map(({ what, url }) => `${what.padEnd(12)}${url}`),
-    `next renewal ${nextRenewal ?? 'none: no certificate is tracked'}`,
+    ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
+    `next renewal  ${nextRenewal ?? 'none: no certificate is tracked'}`,
     ...failures.map(
       ({ names, reason, nextAttempt }) =>
-        `FAILED       ${names.join(', ')}: ${reason} Next try ${nextAttempt}`,
+        `FAILED        ${names.join(', ')}: ${reason} Next try ${nextAttempt}`,
     ),
   ].join('\n')
 }
