@@ -61,7 +61,8 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
   const failures = new Map<string, RenewalFailure>()
   for (const failure of await readFailures(state)) failures.set(failure.serialNumber, failure)
   // Known from the start: a daemon that has just started tells it too.
-  let nextDue = nextOf(currentCertificates(await readRecord(state)), failures)
+  const { certificates } = await readCurrentInventory(state)
+  let nextDue = nextOf(currentCertificates(certificates), failures)
   let seen = ''
   let running: Promise<void> | null = null
   let stopped = false
