@@ -29,18 +29,31 @@ const files = {
   wget: '/usr/bin/wget',
 }
 
-const peers = ['caddy', 'iproute2', 'pebble']
-export const packagesOfTests = Object.keys(files).filter((name) => !peers.includes(name))
+export const packagesOfTests = Object.keys(files).filter((name) => name !== 'pebble')
 export const packagesOfBenchmarks = [
-  ...peers,
   'ca-certificates',
   'ca-certificates-java',
+  'caddy',
   'default-jdk-headless',
+  'iproute2',
   'libnss3-tools',
   'mkcert',
   'openssl',
+  'pebble',
   'python3',
 ]
+
+/**
+ * Caddy's and nginx's packages start them as services, on ports that are somebody's: for as long as
+ * apt runs, Debian's policy for that says no, unless the machine has one of its own.
+ */
+const apt = `policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap 'rm -f $policy' EXIT
+  printf '#!/bin/sh\\nexit 101\\n' > $policy
+  chmod 755 $policy
+fi
+DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"`
 
 /** Installs what is missing; says so where it cannot. */
 export function installPackages(packages) {
@@ -54,13 +67,13 @@ export function installPackages(packages) {
     console.log(`Not installed, and not installable here: ${missing.join(', ')}`)
     return
   }
-  const apt = (...args) => {
-    const command = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', ...args]
+  const run = (...args) => {
+    const command = [...sudo, 'sh', '-c', apt, 'sh', ...args]
     return spawnSync(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] })
       .status
   }
   console.log(`Installing ${missing.join(', ')}`)
-  apt('update')
-  if (apt('install', '-y', '--no-install-recommends', ...missing) !== 0)
+  run('update')
+  if (run('install', '-y', '--no-install-recommends', ...missing) !== 0)
     console.log('Some packages could not be installed; what needs them says so.')
 }

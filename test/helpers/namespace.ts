@@ -11,8 +11,8 @@ import { readTree } from './tree.ts'
 import type { Tree } from './tree.ts'
 
 /**
- * A private copy of this machine: the same programs and the same loopback, but every directory
- * that a trust store lives in is an overlay, and HOME is empty. What is written inside is seen
+ * A private copy of this machine: the same programs and, unless asked otherwise, the same loopback,
+ * but every directory that a trust store lives in is an overlay, and HOME is empty. What is written inside is seen
  * only inside, and gone after `close`.
  */
 export interface Namespace {
@@ -79,9 +79,11 @@ echo "$pid"
 read -r rest || true
 `
 
-function openingArguments(scratch: string): string[] {
+function openingArguments(scratch: string, ownLoopback = false): string[] {
   const flags = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child']
-  return [...flags, 'sh', '-c', openingScript, 'sh', scratch, ...overlaid]
+  const script = ownLoopback ? `set -e\nip link set lo up${openingScript}` : openingScript
+  const net = ownLoopback ? ['--net'] : []
+  return [...flags, ...net, 'sh', '-c', script, 'sh', scratch, ...overlaid]
 }
 
 /**
@@ -102,16 +104,23 @@ export function namespaceUnavailable(): string | null {
   }
 }
 
-/** Opens a namespace; throws where `namespaceUnavailable` gives a reason. Close it when done. */
-export async function openNamespace(): Promise<Namespace> {
+/**
+ * Opens a namespace; throws where `namespaceUnavailable` gives a reason. Close it when done.
+ * `ownLoopback`: all its ports are free, also 80 and 443, and there is no other network; needs `ip`.
+ */
+export async function openNamespace({ ownLoopback = false } = {}): Promise<Namespace> {
   const scratch = mkdtempSync(join(tmpdir(), 'rootling-e2e-'))
-  const keeper = start('unshare', openingArguments(scratch), scrubbedEnvironment(scratch))
+  const keeper = start(
+    'unshare',
+    openingArguments(scratch, ownLoopback),
+    scrubbedEnvironment(scratch),
+  )
   const closed = once(keeper, 'close')
   const pid = await firstLine(keeper)
   const home = join(scratch, 'home')
   const environment = (extra: RunOptions['env'] = {}) =>
     scrubbedEnvironment(home, { TMPDIR: join(scratch, 'tmp'), ...extra })
-  const entry = ['--target', pid, '--mount', '--pid', '--']
+  const entry = ['--target', pid, '--mount', '--pid', ...(ownLoopback ? ['--net'] : []), '--']
   const inside = (program: string, args: readonly string[]) => [...entry, program, ...args]
 
   const namespace: Namespace = {
