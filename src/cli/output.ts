@@ -1,10 +1,12 @@
 import type { RootlingError } from '../errors.ts'
 
+type JsonResult = Readonly<Record<string, unknown>>
+
 /** Where results and notes go. Results on stdout, everything else on stderr. */
 export interface Output {
   readonly json: boolean
-  /** The command's result: `text` for people, `value` with --json. Once per command. */
-  result(text: string, value: Readonly<Record<string, unknown>>): void
+  /** The command's result: `text` for people, `value`, or what it makes, with --json. Once per command. */
+  result(text: string, value: JsonResult | (() => JsonResult)): void
   /** Progress and side remarks; nothing with --quiet or --json. */
   note(text: string): void
   /** Something to mind; with --json it stands in `warnings`. Not silenced by --quiet. */
@@ -46,7 +48,7 @@ export function createOutput(options: OutputOptions): Output {
     json,
     style,
     result(text, value) {
-      if (json) print({ ok: true, ...value, warnings })
+      if (json) print({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
       else if (text !== '') stdout.write(`${text}\n`)
     },
     note(text) {
@@ -102,5 +104,5 @@ export function table(rows: readonly (readonly string[])[]): string {
 
 function visibleLength(text: string): number {
   // oxlint-disable-next-line no-control-regex -- colour codes take no column
-  return text.replace(/\u001B\[\d+m/g, '').length
+  return text.includes('\u001B') ? text.replace(/\u001B\[\d+m/g, '').length : text.length
 }

@@ -1,6 +1,7 @@
 import { isAscii } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import {
+  accessSync,
   closeSync,
   constants,
   fchmodSync,
@@ -14,7 +15,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { Owner } from '../paths.ts'
-import { chown, mkdir, readdir, rename, rm, stat, sync } from './page-cache.ts'
+import { chown, mkdir, readdir, rename, rm, sync } from './page-cache.ts'
 
 /** Unfinished work of a writer that may have died: swept by the next one that holds the lock. */
 const temporaryMark = '.rootling-tmp-'
@@ -244,13 +245,13 @@ function readBounded(path: string, file: number, limit: number): string {
 }
 
 export async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    (error: unknown) => {
-      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
-      throw unwritable(path, error)
-    },
-  )
+  try {
+    accessSync(path)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
+    throw unwritable(path, error)
+  }
 }
 
 /**

@@ -16,13 +16,15 @@ export async function list(
   const read = args.all === true ? readInventory : readCurrentInventory
   const rows = await standings(await read(state), at)
   const shown = rows.filter(({ standing }) => isAskedFor(standing, args))
-  const certificates = shown.map(({ record, standing }) => ({
-    ...describeRecord(record),
-    standing,
-    daysLeft: daysLeft(new Date(record.notAfter), at),
-  }))
+  const json = () => ({
+    certificates: shown.map(({ record, standing }) => ({
+      ...describeRecord(record),
+      standing,
+      daysLeft: daysLeft(new Date(record.notAfter), at),
+    })),
+  })
   if (shown.length === 0) {
-    output.result('', { certificates })
+    output.result('', json)
     output.note(
       rows.length === 0
         ? 'No certificates. Issue one: rootling issue localhost'
@@ -42,7 +44,7 @@ export async function list(
   ])
   const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'FILE']
   const header = titles.map((title) => output.style.bold(title))
-  output.result(table([header, ...lines]), { certificates })
+  output.result(table([header, ...lines]), json)
   return exitCodes.ok
 }
 
