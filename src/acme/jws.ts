@@ -18,6 +18,7 @@ export function parseJws(text: string): Jws {
   if (!isBase64url(payload)) throw malformed('The JWS has no payload in base64url.')
   if (!isBase64url(signature)) throw malformed('The JWS has no signature in base64url.')
   const header = parseObject(Buffer.from(head, 'base64url').toString(), 'The protected header')
+  if ('b64' in header) throw malformed('The JWS has the header b64, which ACME forbids.')
   return { header, flattened: { protected: head, payload, signature } }
 }
 

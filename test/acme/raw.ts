@@ -2,7 +2,7 @@ import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
-import { FlattenedSign, type JWK } from 'jose'
+import type { JWK } from 'jose'
 import { makeRequest } from '../../src/x509/request.ts'
 import type { Identifier } from '../../src/x509/identifier.ts'
 
@@ -99,7 +99,7 @@ export class RawClient {
     return {
       status: response.statusCode ?? 0,
       headers: response.headers as Record<string, string>,
-      body: json ? JSON.parse(text) : text,
+      body: json && text !== '' ? JSON.parse(text) : text,
       text,
     }
   }
@@ -132,26 +132,24 @@ export class RawClient {
   ): Promise<RawAnswer> {
     const nonce =
       deviation.header !== undefined && 'nonce' in deviation.header ? '' : await this.nonce()
-    const jws = await this.sign(payload, { url, nonce, ...reference }, deviation)
+    const jws = this.sign(payload, { url, nonce, ...reference }, deviation)
     const body = deviation.body?.(jws) ?? JSON.stringify(jws)
     const type = deviation.contentType ?? 'application/jose+json'
     return this.send('POST', url, body, { 'Content-Type': type })
   }
 
-  async sign(payload: object | string | null, header: object, deviation: Deviation = {}) {
-    const key = deviation.key ?? this.key
+  /** By hand: jose would not sign all that is to be refused. */
+  sign(payload: object | string | null, header: object, deviation: Deviation = {}) {
+    const { privateKey, alg } = deviation.key ?? this.key
+    const encode = (data: string) => Buffer.from(data).toString('base64url')
     const data =
       payload === null ? '' : typeof payload === 'string' ? payload : JSON.stringify(payload)
-    const changed = { alg: key.alg, ...header, ...deviation.header }
-    const kept = Object.entries(changed).filter(([, value]) => value !== undefined)
-    const declared = Object.fromEntries(kept) as { alg: string }
-    // What jose would not sign is signed as what the key can, and the header replaced.
-    if (key.alg === 'RS256') return signRsa(data, declared, key)
-    const jws = await new FlattenedSign(Buffer.from(data))
-      .setProtectedHeader({ ...declared, alg: key.alg })
-      .sign(key.privateKey)
-    if (declared.alg === key.alg) return jws
-    return { ...jws, protected: Buffer.from(JSON.stringify(declared)).toString('base64url') }
+    const declared = JSON.stringify({ alg, ...header, ...deviation.header })
+    const jws = { protected: encode(declared), payload: encode(data) }
+    const hash = alg === 'EdDSA' ? null : `sha${alg.slice(2)}`
+    const key = { key: privateKey, dsaEncoding: 'ieee-p1363' } as const
+    const signature = sign(hash, Buffer.from(`${jws.protected}.${jws.payload}`), key)
+    return { ...jws, signature: signature.toString('base64url') }
   }
 
   order(names: readonly string[], more: object = {}): Promise<RawAnswer> {
@@ -172,12 +170,4 @@ export function csrFor(names: readonly string[], key: RawKey = createKey()): str
   const identifiers = names.map(identifierOf) as Identifier[]
   const spki = key.publicKey.export({ format: 'der', type: 'spki' })
   return makeRequest({ identifiers, keys: { spki }, key: key.privateKey }).toString('base64url')
-}
-
-/** Without jose, which signs by no key as weak as some that are to be refused. */
-function signRsa(data: string, header: object, { privateKey }: RawKey) {
-  const encode = (text: string) => Buffer.from(text).toString('base64url')
-  const [head, payload] = [encode(JSON.stringify(header)), encode(data)]
-  const signature = sign('sha256', Buffer.from(`${head}.${payload}`), privateKey)
-  return { protected: head, payload, signature: signature.toString('base64url') }
 }
