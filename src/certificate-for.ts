@@ -18,6 +18,8 @@ export interface CertificateForOptions {
   readonly keyType?: KeyType
   /** 1 to 825; default 397. */
   readonly days?: number
+  /** Where a responder for OCSP and CRL is; `false`: none. Default: the daemon's, while it runs. */
+  readonly revocationUrl?: string | false
   /** The state directory; default as the command line's. */
   readonly home?: string
   readonly now?: () => Date
@@ -63,12 +65,12 @@ export async function certificateFor(
 export async function keptCertificate(
   state: StateDirectory,
   names: readonly string[],
-  { keyType = 'p256', days }: Pick<CertificateForOptions, 'keyType' | 'days'>,
+  { keyType = 'p256', days, revocationUrl }: Omit<CertificateForOptions, 'home' | 'now'>,
   now: Date,
 ): Promise<Certificate> {
   const identifiers = names.map(parseIdentifier)
   const scope = scopeFor(await readScopes(state), identifiers)
-  const directory = join(state.path, 'kept', digestOf(identifiers, keyType, days))
+  const directory = join(state.path, 'kept', digestOf(identifiers, keyType, days, revocationUrl))
   const certPath = join(directory, 'cert.pem')
   const keyPath = join(directory, 'key.pem')
   const readAgain = () => readKept(state, certPath, keyPath, scope, now)
@@ -82,7 +84,8 @@ export async function keptCertificate(
       if (made !== null) return made
       await makePrivateDirectory(directory, state.owner)
       const files = { certPath, keyPath }
-      const { chain, key } = await issue(state, { names, keyType, days, files, force: true }, now)
+      const request = { names, keyType, days, revocationUrl, files, force: true }
+      const { chain, key } = await issue(state, request, now)
       return describe(chain, key ?? '', certPath, keyPath, scope)
     },
     { name: 'kept.lock' },
@@ -145,8 +148,11 @@ function digestOf(
   identifiers: readonly Identifier[],
   keyType: KeyType,
   days: number | undefined,
+  revocationUrl: string | false | undefined,
 ): string {
   const names = identifiers.map(({ type, value }) => `${type}:${value}`).toSorted()
-  const text = JSON.stringify([[...new Set(names)], keyType, days ?? null])
+  // Nothing for the default, so that what was kept before is found again.
+  const asked = revocationUrl === undefined ? [] : [revocationUrl]
+  const text = JSON.stringify([[...new Set(names)], keyType, days ?? null, ...asked])
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

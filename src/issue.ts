@@ -18,6 +18,7 @@ import {
 } from './output-files.ts'
 import type { StateDirectory } from './paths.ts'
 import { exclusively, recordAndWrite, type OutputFile } from './pending.ts'
+import { responderFor, type AskedResponder } from './responder.ts'
 import type { CertificateRecord, ExtraFile, Purpose } from './storage/certificate-store.ts'
 import type { Identifier } from './x509/identifier.ts'
 import { generateKeys, type KeyPairDer, type KeyType } from './x509/keys.ts'
@@ -45,8 +46,11 @@ export interface IssueRequest {
   readonly pkcs12?: { readonly password: string; readonly legacy: boolean } | undefined
   /** Run by a shell after each renewal. */
   readonly onRenew?: string | undefined
-  /** Where a responder (`rootling ocsp`) is, for the certificate to name its OCSP and CRL. */
-  readonly revocationUrl?: string | undefined
+  /**
+   * Where a responder (`rootling ocsp`) is, for the certificate to name its OCSP and CRL; `false`:
+   * none. Default: the daemon's, while it serves.
+   */
+  readonly revocationUrl?: AskedResponder
 }
 
 export interface Issued {
@@ -79,7 +83,12 @@ export async function issue(
       ? signByItself(subject, lifetime, now)
       : await signByScope(
           state,
-          { ...subject, purpose, lifetime, revocationUrl: request.revocationUrl },
+          {
+            ...subject,
+            purpose,
+            lifetime,
+            ...(await responderFor(state, request.revocationUrl)),
+          },
           scopes,
           now,
         )

@@ -27,6 +27,8 @@ export interface LeafRequest {
   readonly lifetime: number | Validity
   /** A responder's, such as `http://localhost:14680`; default: the certificate names none. */
   readonly revocationUrl?: string | undefined
+  /** Why, for the record. */
+  readonly responder?: CertificateRecord['responder'] | undefined
 }
 
 export interface Leaf {
@@ -94,7 +96,7 @@ interface By {
 }
 
 function makeLeaf(
-  { identifiers, purpose, spki, keyType, revocationUrl }: Omit<LeafRequest, 'lifetime'>,
+  { identifiers, purpose, spki, keyType, revocationUrl, responder }: Omit<LeafRequest, 'lifetime'>,
   { notBefore, notAfter, shortened }: ReturnType<typeof validityOf>,
   { scope, issuers, sign }: By,
 ): Leaf {
@@ -116,6 +118,7 @@ function makeLeaf(
       purpose,
       fingerprint: createHash('sha256').update(der).digest('hex'),
       ...(revocationUrl === undefined ? {} : { revocationUrl }),
+      ...(responder === undefined ? {} : { responder }),
     },
   }
 }

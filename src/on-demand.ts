@@ -1,6 +1,7 @@
 import { parseNames } from './names.ts'
 import { openAuthority } from './open-authority.ts'
 import type { StateDirectory } from './paths.ts'
+import { responderFor } from './responder.ts'
 import { generateKeys } from './x509/keys.ts'
 import { encodePem } from './x509/pem.ts'
 import { defaultDays, type Validity } from './x509/profiles.ts'
@@ -30,6 +31,7 @@ export function onDemandIssuer(
         spki: keys.spki,
         keyType: 'p256',
         lifetime: days,
+        ...(await responderFor(state, undefined)),
       },
       { durable: false },
     )

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { openSigner, readScopes, scopeFor, type Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
@@ -6,9 +6,15 @@ import { extraFile } from './issue.ts'
 import { selfSignedScope, signLeaf } from './leaf.ts'
 import { exclusively, recordAndWrite, type OutputFile } from './pending.ts'
 import type { StateDirectory } from './paths.ts'
+import { askedBefore, responderFor } from './responder.ts'
 import { currentCertificates, isDue } from './standing.ts'
-import { readCurrentInventory, type CertificateRecord } from './storage/certificate-store.ts'
-import { readPrivateText, readText } from './storage/files.ts'
+import {
+  readCurrentInventory,
+  recordPath,
+  type CertificateRecord,
+  type Inventory,
+} from './storage/certificate-store.ts'
+import { exists, readPrivateText, readText, shellWord, stampOf } from './storage/files.ts'
 import { generateKeys, keyTypes, type KeyType } from './x509/keys.ts'
 import { fingerprintOf } from './x509/parsed-certificate.ts'
 import { encodePem, pemBlocks } from './x509/pem.ts'
@@ -18,7 +24,7 @@ import { day } from './x509/profiles.ts'
 export interface Renewal {
   readonly previous: CertificateRecord
   readonly outcome: 'renewed' | 'skipped' | 'failed'
-  /** The new one, with `renewed`. */
+  /** The new one, with `renewed`; with `skipped` the one that something else made meanwhile. */
   readonly record?: CertificateRecord
   /** One sentence, with `skipped` and `failed`, and a hint where there is one. */
   readonly reason?: string
@@ -37,6 +43,16 @@ export interface RenewOptions {
   readonly only?: (record: CertificateRecord) => Promise<boolean>
 }
 
+/** Of renewals the certificates that they made. */
+export const newlyMade = (renewals: readonly Renewal[]): CertificateRecord[] =>
+  renewals.flatMap(({ outcome, record }) =>
+    outcome === 'renewed' && record !== undefined ? [record] : [],
+  )
+
+/** What is renewed when it is due: the newest certificate of each file, issued here, not revoked. */
+export const renewable = ({ certificates, revocations }: Inventory): CertificateRecord[] =>
+  issuedHere(withFile(certificates)).filter(({ serialNumber }) => !revocations.has(serialNumber))
+
 /**
  * Re-issues tracked files in place, each with the lifetime that it had. One that fails does not
  * stop the others. Throws `usage` when a name selects nothing.
@@ -47,40 +63,42 @@ export async function renew(
   options: RenewOptions,
   now: Date,
 ): Promise<Renewal[]> {
-  const inventory = await readCurrentInventory(state)
-  const tracked = currentCertificates(inventory.certificates).filter(
-    ({ certPath }) => certPath !== null,
-  )
+  const view = await look(state)
   const scopes = await readScopes(state)
   const renewals: Renewal[] = []
-  for (const previous of select(tracked, selection, now)) {
+  for (const previous of select(view.inventory, selection, now)) {
     if (options.only !== undefined && !(await options.only(previous))) continue
-    if (inventory.revocations.has(previous.serialNumber))
-      renewals.push({
-        previous,
-        outcome: 'skipped',
-        reason: 'It was revoked.',
-        hint: `rootling issue ${previous.identifiers.map(({ value }) => value).join(' ')}`,
-      })
-    else renewals.push(await renewOne(state, previous, scopes, options, now))
+    renewals.push(await renewOne(state, previous, { view, scopes }, options, now))
   }
   return renewals
 }
 
-function select(
-  tracked: readonly CertificateRecord[],
-  selection: Selection,
-  now: Date,
-): CertificateRecord[] {
+/** The record as it was last read. */
+interface View {
+  stamp: string
+  inventory: Inventory
+}
+
+async function look(state: StateDirectory): Promise<View> {
+  // Before it is read: a change in between is seen by the next look.
+  const stamp = await stampOf(recordPath(state))
+  return { stamp, inventory: await readCurrentInventory(state) }
+}
+
+function select(inventory: Inventory, selection: Selection, now: Date): CertificateRecord[] {
+  const tracked = withFile(inventory.certificates)
   switch (selection.which) {
     case 'all':
       return issuedHere(tracked)
     case 'due':
-      return issuedHere(tracked).filter((record) => isDue(record, now))
+      return renewable(inventory).filter((record) => isDue(record, now))
     case 'named':
       return [...new Set(selection.names.flatMap((name) => named(tracked, name)))]
   }
 }
+
+const withFile = (certificates: readonly CertificateRecord[]): CertificateRecord[] =>
+  currentCertificates(certificates).filter(({ certPath }) => certPath !== null)
 
 const issuedHere = (tracked: readonly CertificateRecord[]): CertificateRecord[] =>
   tracked.filter(({ scope }) => scope !== selfSignedScope)
@@ -99,15 +117,20 @@ function named(tracked: readonly CertificateRecord[], name: string): Certificate
   })
 }
 
+interface Known {
+  readonly view: View
+  readonly scopes: readonly Scope[]
+}
+
 async function renewOne(
   state: StateDirectory,
   previous: CertificateRecord,
-  scopes: readonly Scope[],
+  known: Known,
   options: RenewOptions,
   now: Date,
 ): Promise<Renewal> {
   try {
-    return await reissue(state, previous, scopes, options, now)
+    return await reissue(state, previous, known, options, now)
   } catch (error) {
     if (!(error instanceof RootlingError)) throw error
     const { message: reason, hint } = error
@@ -118,11 +141,11 @@ async function renewOne(
 async function reissue(
   state: StateDirectory,
   previous: CertificateRecord,
-  scopes: readonly Scope[],
+  { view, scopes }: Known,
   { rekey = false }: RenewOptions,
   now: Date,
 ): Promise<Renewal> {
-  const { identifiers, purpose, keyType, certPath, keyPath, revocationUrl } = previous
+  const { identifiers, purpose, keyType, certPath, keyPath } = previous
   if (certPath === null) return { previous, outcome: 'skipped', reason: 'It has no file.' }
   if (previous.scope === selfSignedScope)
     return {
@@ -131,18 +154,26 @@ async function reissue(
       reason: 'It is self-signed.',
       hint: 'rootling issue --self-signed makes it anew',
     }
+  const ended = afterlife(view, previous)
+  if (ended !== null) return ended
   const scope = scopeFor(scopes, identifiers)
+  const responder = await responderFor(state, askedBefore(previous))
   const signer = await openSigner(state, scope, now)
   return exclusively(state, async () => {
+    if ((await stampOf(recordPath(state))) !== view.stamp) Object.assign(view, await look(state))
+    const ended = afterlife(view, previous)
+    if (ended !== null) return ended
     const standing = await standingFile(certPath, previous)
     if ('reason' in standing) return { previous, outcome: 'skipped', ...standing }
+    const lost = rekey ? null : await lostKey(standing, previous)
+    if (lost !== null) return { previous, outcome: 'skipped', ...lost }
     const keys = rekey ? await newKeys(state, previous) : null
-    const spki = keys?.spki ?? standing.spki
+    const spki = keys?.spki ?? standing.publicKey.export({ type: 'spki', format: 'der' })
     const lifetime = Math.round(
       (Date.parse(previous.notAfter) - Date.parse(previous.notBefore)) / day,
     )
     const leaf = signLeaf(
-      { identifiers, purpose, spki, keyType, lifetime, revocationUrl },
+      { identifiers, purpose, spki, keyType, lifetime, ...responder },
       scope,
       signer,
       now,
@@ -159,29 +190,66 @@ async function reissue(
         files.push(
           await keepOwner(extraFile(extra, leaf, key), extra.format === 'full' ? oldKey : ''),
         )
-    const { serialNumber: _old, ...rest } = previous
+    const { serialNumber: _old, revocationUrl: _url, responder: _responder, ...rest } = previous
     const record: CertificateRecord = { ...rest, ...leaf.facts }
     await recordAndWrite(state, record, files)
+    // What we wrote ourselves says nothing of the others.
+    view.stamp = await stampOf(recordPath(state))
     return { previous, record, outcome: 'renewed' }
   })
+}
+
+interface Reason {
+  readonly reason: string
+  readonly hint: string
+}
+
+/** Why there is nothing to renew any more; `null`: there is. */
+function afterlife({ inventory }: View, previous: CertificateRecord): Renewal | null {
+  const { serialNumber, identifiers, certPath } = previous
+  const newest = inventory.certificates.findLast((entry) => entry.certPath === certPath)
+  if (newest !== undefined && newest.serialNumber !== serialNumber)
+    return { previous, outcome: 'skipped', record: newest, reason: 'It was replaced meanwhile.' }
+  if (!inventory.revocations.has(serialNumber)) return null
+  const hint = `rootling issue ${identifiers.map(({ value }) => shellWord(value)).join(' ')}`
+  return { previous, outcome: 'skipped', reason: 'It was revoked.', hint }
 }
 
 /** The certificate in the file, when it is the one on record. */
 async function standingFile(
   path: string,
   { fingerprint }: CertificateRecord,
-): Promise<{ spki: Buffer } | { reason: string; hint?: string }> {
+): Promise<X509Certificate | Reason> {
   const text = await readText(path)
   if (text === null) return { reason: `${path} is gone.`, hint: 'rootling issue makes it anew' }
   try {
     const certificate = new X509Certificate(text)
     // Its key is what the new one is for: a number alone anybody could have copied.
-    if (fingerprintOf(certificate) === fingerprint)
-      return { spki: certificate.publicKey.export({ type: 'spki', format: 'der' }) }
+    if (fingerprintOf(certificate) === fingerprint) return certificate
   } catch {
     // No certificate at all: the same sentence.
   }
   return { reason: `${path} was changed by something else since.`, hint: 'rootling issue --force' }
+}
+
+/** Why the key that stays would not fit any more; `null`: it does, or it cannot be read here. */
+async function lostKey(
+  certificate: X509Certificate,
+  { keyPath, serialNumber }: CertificateRecord,
+): Promise<Reason | null> {
+  if (keyPath === null) return null
+  if (!(await exists(keyPath)))
+    return { reason: `${keyPath} is gone.`, hint: `rootling renew ${serialNumber} --rekey` }
+  // A server of another user may keep it, or a passphrase: then it is left as it is.
+  const text = await readText(keyPath).catch(() => null)
+  if (text === null || text.includes('ENCRYPTED')) return null
+  try {
+    if (certificate.checkPrivateKey(createPrivateKey(text))) return null
+  } catch {
+    // No key at all: the same sentence.
+  }
+  const reason = `${keyPath} holds another key than the certificate's.`
+  return { reason, hint: 'rootling issue --force' }
 }
 
 async function newKeys(

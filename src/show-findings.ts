@@ -13,6 +13,7 @@ export type ShowFinding =
   | { readonly code: 'expired'; readonly notAfter: Date }
   | { readonly code: 'not-yet-valid'; readonly notBefore: Date }
   | ({ readonly code: 'revoked' } & Revocation)
+  | { readonly code: 'responder-stopped'; readonly url: string; readonly serialNumber: string }
   | { readonly code: 'no-names' }
   | { readonly code: 'common-name-only'; readonly commonName: string }
   | { readonly code: 'host-not-covered'; readonly host: string }
@@ -47,6 +48,8 @@ export interface Surroundings {
   readonly issuers: readonly CertificateFacts[]
   readonly missing: 'intermediate' | 'issuer' | null
   readonly revocation: Revocation | null
+  /** The URL of a daemon that it names and that does not answer there; `null`: there is none. */
+  readonly unanswered: string | null
 }
 
 /** Everything that some client would refuse about one certificate, the gravest first. */
@@ -61,12 +64,21 @@ export function findingsOf(facts: CertificateFacts, around: Surroundings): ShowF
 
 function standingFindings(facts: CertificateFacts, around: Surroundings): ShowFinding[] {
   const { notBefore, notAfter } = facts
-  const { now, revocation } = around
+  const { now, revocation, unanswered } = around
   return [
     ...(revocation === null ? [] : [{ code: 'revoked' as const, ...revocation }]),
     ...(notAfter < now ? [{ code: 'expired' as const, notAfter }] : []),
     ...(notBefore > now ? [{ code: 'not-yet-valid' as const, notBefore }] : []),
     ...facts.unknownCritical.map((extension) => ({ code: 'unknown-critical' as const, extension })),
+    ...(unanswered === null
+      ? []
+      : [
+          {
+            code: 'responder-stopped' as const,
+            url: unanswered,
+            serialNumber: facts.serialNumber,
+          },
+        ]),
   ]
 }
 

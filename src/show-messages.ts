@@ -78,6 +78,12 @@ export function describeFinding(finding: ShowFinding): FindingText {
         'It has no authorityKeyIdentifier.',
         'Issue it anew with one; rootling issue does so',
       )
+    case 'responder-stopped':
+      return text(
+        "Windows' schannel (curl, git) and others that insist on an answer",
+        `It names the daemon's OCSP and CRL at ${finding.url}, where no daemon answers now.`,
+        `Start it: rootling daemon start; or renew without: rootling renew ${finding.serialNumber}`,
+      )
     case 'no-names':
       return text(everyone, 'It names no host at all.', anew)
     case 'common-name-only':

@@ -5,6 +5,7 @@ import { readScopes, type Scope } from './authority.ts'
 import { presentedBy } from './client/presented.ts'
 import { RootlingError } from './errors.ts'
 import type { StateDirectory } from './paths.ts'
+import { servedRevocationUrl, unansweredUrl } from './responder.ts'
 import { serialNumberIn } from './revocation.ts'
 import { findingsOf, type ShowFinding } from './show-findings.ts'
 import {
@@ -70,12 +71,16 @@ export function showTargetOf(
  * `bad-certificate`, `bad-der`, `connect-failed`, and `usage` for a serial number not on record.
  */
 export async function show(state: StateDirectory, target: ShowTarget, now: Date): Promise<Shown> {
-  const [scopes, inventory] = await Promise.all([readScopes(state), readInventory(state)])
+  const [scopes, inventory, served] = await Promise.all([
+    readScopes(state),
+    readInventory(state),
+    servedRevocationUrl(state),
+  ])
   const explain = (ders: readonly Buffer[], host: string | null): ShownCertificate[] => {
     const pool = ders.map((der) => inspectCertificate(der))
     return pool.map((facts, i) => explainOne(facts, { pool, first: i === 0, host, ...known }))
   }
-  const known = { scopes, inventory, now }
+  const known = { scopes, inventory, served, now }
   switch (target.from) {
     case 'file':
       return {
@@ -123,6 +128,8 @@ async function fileOf({ certPath }: CertificateRecord): Promise<Buffer[]> {
 interface Known {
   readonly scopes: readonly Scope[]
   readonly inventory: Inventory
+  /** Where the daemon answers OCSP and CRL requests. */
+  readonly served: string | null
   readonly now: Date
   /** What came together, this one included. */
   readonly pool: readonly CertificateFacts[]
@@ -131,7 +138,7 @@ interface Known {
 }
 
 function explainOne(facts: CertificateFacts, known: Known): ShownCertificate {
-  const { first, host, now, inventory } = known
+  const { first, host, now, inventory, served } = known
   // An authority's certificate in a server's place is judged as what it is used for.
   const leaf = !facts.ca || (first && (host !== null || facts.names !== null))
   const { issuers, missing, scope } = climb(facts, known)
@@ -139,7 +146,8 @@ function explainOne(facts: CertificateFacts, known: Known): ShownCertificate {
     inventory.certificates.find(({ fingerprint }) => fingerprint === facts.fingerprint) ?? null
   const revocation =
     record === null ? null : (inventory.revocations.get(record.serialNumber) ?? null)
-  const around = { now, host: first ? host : null, leaf, issuers, missing, revocation }
+  const unanswered = record === null ? null : unansweredUrl(record, served)
+  const around = { now, host: first ? host : null, leaf, issuers, missing, revocation, unanswered }
   return {
     facts,
     role: !facts.ca ? 'leaf' : facts.selfSigned ? 'root' : 'intermediate',

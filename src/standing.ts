@@ -12,9 +12,9 @@ export function currentCertificates(record: readonly CertificateRecord[]): Certi
   return record.filter((entry) => entry.certPath === null || newest.get(entry.certPath) === entry)
 }
 
-/** Whether it is to be renewed. */
+/** Whether it is to be renewed: also when the clock was set back to before it begins. */
 export function isDue(record: CertificateRecord, now: Date): boolean {
-  return now.getTime() >= dueTime(record)
+  return now < new Date(record.notBefore) || now.getTime() >= dueTime(record)
 }
 
 /** When it is to be renewed, in milliseconds. */

@@ -76,8 +76,10 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
     async issue({ identifiers, spki, keyType, days, dates, onSigned }) {
       const purpose = 'server' as const
       const lifetime = dates ?? days
+      const responder =
+        revocationUrl === undefined ? {} : { revocationUrl, responder: 'daemon' as const }
       await authority.sign(
-        { identifiers, purpose, spki, keyType, lifetime, revocationUrl },
+        { identifiers, purpose, spki, keyType, lifetime, ...responder },
         { onSigned: (leaf, scope) => onSigned(certificateOf(leaf, scope)) },
       )
     },

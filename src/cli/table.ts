@@ -101,8 +101,9 @@ export const issueSpec = {
     'revocation-url': {
       type: 'string',
       placeholder: 'URL',
-      describe: 'Name this responder (rootling ocsp) in the certificate',
+      describe: 'Name this responder for OCSP and CRL; default: the daemon’s, while it runs',
     },
+    'no-revocation-url': { type: 'boolean', describe: 'Name none, now and when it is renewed' },
     'on-renew': {
       type: 'string',
       placeholder: 'COMMAND',

@@ -7,7 +7,8 @@ import type { StateDirectory } from '../paths.ts'
 import { withLock } from '../storage/lock.ts'
 import { startControlServer } from './control-server.ts'
 import type { Method } from './control-protocol.ts'
-import { startRenewal, type RenewalFailure } from './renewal.ts'
+import { startRenewal } from './renewal.ts'
+import type { RenewalFailure } from './renewal-failures.ts'
 import { readRunFile, removeRunFile, socketPath, writeRunFile } from './run-file.ts'
 import { startEndpoints } from './endpoints.ts'
 import type { DaemonSettings } from './settings.ts'
@@ -99,7 +100,8 @@ async function runLocked(options: DaemonOptions): Promise<void> {
     const address = await socketPath(state, randomBytes(16).toString('hex'))
     const control = await startControlServer({ address, token, handle })
     cleanUp.unshift(() => control.close())
-    const run = { address, token, pid: process.pid, since }
+    const revocationUrl = endpoints.listening.find(({ what }) => what === 'revocation')?.url ?? null
+    const run = { address, token, pid: process.pid, since, revocationUrl }
     await writeRunFile(state, run)
     cleanUp.unshift(() => removeRunFile(state, run))
     const gone = watchForDeletion(state)

@@ -1,24 +1,15 @@
-import { join } from 'node:path'
 import { runRenewHooks } from '../on-renew.ts'
 import type { StateDirectory } from '../paths.ts'
-import { renew, type Renewal } from '../renew.ts'
-import { currentCertificates, dueTime } from '../standing.ts'
+import { newlyMade, renew, renewable, type Renewal } from '../renew.ts'
+import { dueTime } from '../standing.ts'
+import { scopeNames } from '../storage/authority-store.ts'
 import {
   readCurrentInventory,
   recordPath,
   type CertificateRecord,
 } from '../storage/certificate-store.ts'
-import { readText, stampOf, writeFileAtomic } from '../storage/files.ts'
-
-/** A certificate that could not be renewed. */
-export interface RenewalFailure {
-  readonly serialNumber: string
-  readonly names: readonly string[]
-  readonly reason: string
-  readonly failures: number
-  /** ISO 8601, UTC. */
-  readonly nextAttempt: string
-}
+import { exists, stampOf } from '../storage/files.ts'
+import { readFailures, writeFailures, type RenewalFailure } from './renewal-failures.ts'
 
 export interface RenewalLoop {
   /** What the timer does. Never rejects. */
@@ -26,7 +17,8 @@ export interface RenewalLoop {
   /** When the next certificate is due, ISO 8601; `null`: none is tracked. */
   nextDue(): string | null
   failures(): readonly RenewalFailure[]
-  stop(): void
+  /** Ends a command that runs, and waits for what is being written. */
+  stop(): Promise<void>
 }
 
 export interface RenewalOptions {
@@ -36,92 +28,138 @@ export interface RenewalOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** How often the wall clock is read, since a long timer stands still while a laptop sleeps. */
   readonly checkMilliseconds?: number
+  /** How long an `--on-renew` command may run. */
+  readonly commandMilliseconds?: number
 }
 
 const minute = 60_000
 const hour = 60 * minute
-const fileOf = (state: StateDirectory): string => join(state.path, 'renewal.json')
-
-/** What could not be renewed when the daemon last tried; a damaged file counts as none. */
-async function readFailures(state: StateDirectory): Promise<RenewalFailure[]> {
-  try {
-    const value: unknown = JSON.parse((await readText(fileOf(state), 16 * 1024 * 1024)) ?? '[]')
-    return Array.isArray(value) ? (value as RenewalFailure[]) : []
-  } catch {
-    return []
-  }
-}
 
 /**
- * Renews every tracked certificate when it is due, and runs its command. One that fails is tried
+ * Renews every tracked certificate when it is due, and runs its command. What fails is tried
  * again after 1, 2, 4, … minutes, at most an hour.
  */
 export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop> {
-  const { state, now, log } = options
+  const { state, now, log, env } = options
   const failures = new Map<string, RenewalFailure>()
   for (const failure of await readFailures(state)) failures.set(failure.serialNumber, failure)
   // Known from the start: a daemon that has just started tells it too.
-  const { certificates } = await readCurrentInventory(state)
-  let nextDue = nextOf(currentCertificates(certificates), failures)
-  let seen = ''
+  let nextDue = nextOf(await tracked(state, now()), failures)
+  let last = { version: '', at: now() }
+  let complaint = ''
   let running: Promise<void> | null = null
-  let stopped = false
+  const stopping = new AbortController()
 
-  const mayTry = async ({ serialNumber }: CertificateRecord): Promise<boolean> => {
+  const mayTry = ({ serialNumber }: CertificateRecord): boolean => {
     const next = Date.parse(failures.get(serialNumber)?.nextAttempt ?? '')
     const at = now().getTime()
     // An attempt further off than an hour means that the clock was set back.
     return Number.isNaN(next) || next <= at || next > at + hour
   }
 
-  async function renewDue(): Promise<void> {
+  async function checkOnce(): Promise<void> {
     const version = await stampOf(recordPath(state))
-    const waiting = nextDue === null || Date.parse(nextDue) > now().getTime()
-    if (version === seen && waiting) return
-    const renewals = await renew(state, { which: 'due' }, { only: mayTry }, now())
-    await settle(renewals)
-    seen = await stampOf(recordPath(state))
-    const { certificates } = await readCurrentInventory(state)
-    nextDue = nextOf(currentCertificates(certificates), failures)
+    const at = now()
+    const waiting = nextDue === null || Date.parse(nextDue) > at.getTime()
+    if (waiting && version === last.version && at >= last.at) {
+      last = { version, at }
+      return
+    }
+    const before = JSON.stringify([...failures.values()])
+    try {
+      await renewDue(await tracked(state, at))
+    } finally {
+      last = { version: await stampOf(recordPath(state)), at }
+      const left = await tracked(state, at)
+      forget(left)
+      nextDue = nextOf(left, failures)
+      const after = [...failures.values()]
+      if (JSON.stringify(after) !== before) await writeFailures(state, after)
+    }
   }
 
-  async function settle(renewals: readonly Renewal[]): Promise<void> {
-    for (const { previous, outcome, record, reason = '' } of renewals) {
-      const names = previous.identifiers.map(({ value }) => value)
-      if (outcome === 'renewed') {
-        failures.delete(previous.serialNumber)
-        log(`renewed ${names.join(', ')} until ${record?.notAfter} in ${previous.certPath}`)
-      } else {
-        const count = (failures.get(previous.serialNumber)?.failures ?? 0) + 1
-        const wait = Math.min(minute * 2 ** (count - 1), hour)
-        const nextAttempt = new Date(now().getTime() + wait).toISOString()
-        const { serialNumber } = previous
-        failures.set(serialNumber, { serialNumber, names, reason, failures: count, nextAttempt })
-        log(`could not renew ${names.join(', ')}: ${reason} Next try ${nextAttempt}`)
+  /** What was revoked, forgotten, or renewed by something else fails no more. */
+  function forget(left: readonly CertificateRecord[]): void {
+    const serialNumbers = new Set(left.map(({ serialNumber }) => serialNumber))
+    for (const key of failures.keys()) if (!serialNumbers.has(key)) failures.delete(key)
+  }
+
+  async function renewDue(certificates: readonly CertificateRecord[]): Promise<void> {
+    const wanted = new Set(certificates.filter(mayTry).map(({ serialNumber }) => serialNumber))
+    const only = async ({ serialNumber }: CertificateRecord): Promise<boolean> =>
+      !stopping.signal.aborted && wanted.has(serialNumber)
+    const renewals = await renew(state, { which: 'due' }, { only }, now())
+    for (const renewal of renewals) settle(renewal)
+    const again = certificates.filter(
+      ({ serialNumber }) =>
+        wanted.has(serialNumber) && failures.get(serialNumber)?.command !== undefined,
+    )
+    await runCommands([...newlyMade(renewals), ...again])
+  }
+
+  function settle({ previous, outcome, record, reason = '', hint }: Renewal): void {
+    if (record === undefined)
+      return fail(previous, `could not renew ${textOf(previous)}:`, reason, { hint })
+    failures.delete(previous.serialNumber)
+    if (outcome === 'renewed')
+      log(`renewed ${textOf(previous)} until ${record.notAfter} in ${previous.certPath}`)
+  }
+
+  async function runCommands(certificates: readonly CertificateRecord[]): Promise<void> {
+    const outcomes = await runRenewHooks(certificates, {
+      env,
+      owner: state.owner,
+      signal: stopping.signal,
+      ...(options.commandMilliseconds === undefined
+        ? {}
+        : { timeLimitMilliseconds: options.commandMilliseconds }),
+    })
+    for (const { command, failure } of outcomes) {
+      if (failure === null) log(`ran ${command}`)
+      for (const record of certificates) {
+        if (record.onRenew !== command) continue
+        if (failure === null) failures.delete(record.serialNumber)
+        else fail(record, `for ${textOf(record)}:`, `${command} ${failure}`, { command })
       }
     }
-    if (renewals.length === 0) return
-    const renewed = renewals.flatMap(({ record }) => record ?? [])
-    for (const { command, exitCode, stderr } of await runRenewHooks(
-      renewed,
-      options.env,
-      state.owner,
-    ))
-      log(
-        exitCode === 0
-          ? `ran ${command}`
-          : `${command} failed with exit code ${exitCode} ${stderr}`,
-      )
-    const data = JSON.stringify([...failures.values()])
-    await writeFileAtomic(fileOf(state), { data, mode: 0o600 }, state.owner)
+  }
+
+  function fail(
+    { serialNumber, identifiers }: CertificateRecord,
+    what: string,
+    reason: string,
+    more: { readonly hint?: string | undefined; readonly command?: string },
+  ): void {
+    const count = (failures.get(serialNumber)?.failures ?? 0) + 1
+    const wait = Math.min(minute * 2 ** (count - 1), hour)
+    const nextAttempt = new Date(now().getTime() + wait).toISOString()
+    const names = identifiers.map(({ value }) => value)
+    const { hint, command } = more
+    failures.set(serialNumber, {
+      serialNumber,
+      names,
+      reason,
+      ...(hint === undefined ? {} : { hint }),
+      ...(command === undefined ? {} : { command }),
+      failures: count,
+      nextAttempt,
+    })
+    log(`${what} ${reason} Next try ${nextAttempt}`)
   }
 
   async function check(): Promise<void> {
-    if (stopped) return
-    running ??= renewDue()
-      .catch((error: unknown) =>
-        log(`renewal: ${error instanceof Error ? error.message : String(error)}`),
+    if (stopping.signal.aborted) return
+    running ??= checkOnce()
+      .then(
+        () => (complaint = ''),
+        (error: unknown) => {
+          const said = `renewal: ${error instanceof Error ? error.message : String(error)}`
+          // Said once, and not every minute.
+          if (said !== complaint) log(said)
+          complaint = said
+        },
       )
+      .then(() => undefined)
       .finally(() => (running = null))
     await running
   }
@@ -132,22 +170,36 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
     check,
     nextDue: () => nextDue,
     failures: () => [...failures.values()],
-    stop: () => {
-      stopped = true
+    stop: async () => {
       clearInterval(timer)
+      stopping.abort()
+      await running
     },
   }
 }
 
+const textOf = ({ identifiers }: CertificateRecord): string =>
+  identifiers.map(({ value }) => value).join(', ')
+
+/** What the loop cares for: no forgotten scope's, and of those that ended only what has its file. */
+async function tracked(state: StateDirectory, now: Date): Promise<CertificateRecord[]> {
+  const scopes = new Set(await scopeNames(state))
+  const found: CertificateRecord[] = []
+  for (const record of renewable(await readCurrentInventory(state))) {
+    const ended = new Date(record.notAfter) < now
+    if (ended && !(await exists(record.certPath ?? '').catch(() => true))) continue
+    if (scopes.has(record.scope)) found.push(record)
+  }
+  return found
+}
+
 function nextOf(
-  tracked: readonly CertificateRecord[],
+  certificates: readonly CertificateRecord[],
   failures: ReadonlyMap<string, RenewalFailure>,
 ): string | null {
-  const times = tracked
-    .filter(({ certPath }) => certPath !== null)
-    .map((record) => {
-      const retry = failures.get(record.serialNumber)?.nextAttempt
-      return retry === undefined ? dueTime(record) : Date.parse(retry)
-    })
+  const times = certificates.map((record) => {
+    const retry = failures.get(record.serialNumber)?.nextAttempt
+    return retry === undefined ? dueTime(record) : Date.parse(retry)
+  })
   return times.length === 0 ? null : new Date(Math.min(...times)).toISOString()
 }

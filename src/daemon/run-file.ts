@@ -20,6 +20,8 @@ export interface RunFile {
   readonly pid: number
   /** ISO 8601, UTC. */
   readonly since: string
+  /** Where it answers OCSP and CRL requests; `null`: it does not. */
+  readonly revocationUrl: string | null
 }
 
 const fileOf = (state: StateDirectory): string => join(state.path, 'daemon-run.json')

@@ -42,6 +42,11 @@ export interface CertificateRecord {
   readonly onRenew?: string
   /** Where the certificate says that its revocation can be asked. */
   readonly revocationUrl?: string
+  /**
+   * `daemon`: that URL is the daemon's, and a renewal names it while the daemon serves. `none`:
+   * renewals name none either. Absent: what was given stays, and where nothing was as `daemon`.
+   */
+  readonly responder?: 'daemon' | 'none'
 }
 
 /** `chain`: the issuers; `der`: the leaf; `full`: chain and key; `pkcs12`: needs its password anew. */

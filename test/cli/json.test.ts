@@ -112,7 +112,7 @@ test.skipIf(reason !== null)(
       expect(keys(permitted)).toEqual(['created', 'ok', 'scopes', 'stores', 'warnings'])
 
       const status = (await rootling.json(['status', ...system])).answer
-      expect(keys(status)).toEqual(['home', 'ok', 'scopes', 'stores', 'warnings'])
+      expect(keys(status)).toEqual(['home', 'ok', 'revocation', 'scopes', 'stores', 'warnings'])
       const listed = (await rootling.json(['ca', 'list'])).answer
       expect(keys(listed)).toEqual(['ok', 'scopes', 'warnings'])
       expect(keys(listed.scopes?.[0])).toEqual(

@@ -11,6 +11,7 @@ import {
 } from '../../daemon/control-protocol.ts'
 import { runDaemon, whenStopped, type DaemonStatus } from '../../daemon/daemon.ts'
 import { createLog, logPath, olderLines, openTail, type LogTail } from '../../daemon/log-file.ts'
+import { describeFailure } from '../../daemon/renewal-failures.ts'
 import { readSettings, writeSettings, type DaemonSettings } from '../../daemon/settings.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -254,8 +255,7 @@ function describe({ pid, since, listening, nextRenewal, failures }: DaemonStatus
     ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
     `next renewal  ${nextRenewal ?? 'none: no certificate is tracked'}`,
     ...failures.map(
-      ({ names, reason, nextAttempt }) =>
-        `FAILED        ${names.join(', ')}: ${reason} Next try ${nextAttempt}`,
+      (failure) => `FAILED        ${describeFailure(failure)} (next try ${failure.nextAttempt})`,
     ),
   ].join('\n')
 }

@@ -30,7 +30,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
       ? { password: password ?? '', legacy: args['legacy-pkcs12'] === true }
       : undefined,
     onRenew: args['on-renew'],
-    revocationUrl: args['revocation-url'],
+    revocationUrl: args['no-revocation-url'] === true ? false : args['revocation-url'],
   }
   const { record, chain, key, warnings } = await issue(state, request, now())
   if (process.platform === 'win32') await restrictOnWindows(record)
@@ -91,6 +91,10 @@ function refuseContradictions(args: Arguments): void {
   if (args['self-signed'] === true && args['revocation-url'] !== undefined)
     throw new RootlingError('usage', 'A self-signed certificate has no issuer to revoke it.', {
       hint: 'Leave out --revocation-url',
+    })
+  if (args['no-revocation-url'] === true && args['revocation-url'] !== undefined)
+    throw new RootlingError('usage', 'It names a responder, or none.', {
+      hint: 'Leave out --revocation-url or --no-revocation-url',
     })
   if (args.client === true && args['self-signed'] === true)
     throw new RootlingError('usage', 'No server trusts a self-signed client certificate.', {

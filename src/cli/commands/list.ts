@@ -1,6 +1,16 @@
+import {
+  describeFailure,
+  readFailures,
+  type RenewalFailure,
+} from '../../daemon/renewal-failures.ts'
 import { selfSignedScope } from '../../leaf.ts'
+import type { StateDirectory } from '../../paths.ts'
 import { standings, type Standing } from '../../standing.ts'
-import { readCurrentInventory, readInventory } from '../../storage/certificate-store.ts'
+import {
+  readCurrentInventory,
+  readInventory,
+  type CertificateRecord,
+} from '../../storage/certificate-store.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
@@ -16,13 +26,16 @@ export async function list(
   const read = args.all === true ? readInventory : readCurrentInventory
   const rows = await standings(await read(state), at)
   const shown = rows.filter(({ standing }) => isAskedFor(standing, args))
+  const failing = await failuresOf(shown, state)
   const json = () => ({
     certificates: shown.map(({ record, standing }) => ({
       ...describeRecord(record),
       standing,
       daysLeft: daysLeft(new Date(record.notAfter), at),
+      ...failureIn(failing, record),
     })),
   })
+  for (const failure of failing.values()) output.warn(describeFailure(failure))
   if (shown.length === 0) {
     output.result('', json)
     output.note(
@@ -46,6 +59,30 @@ export async function list(
   const header = titles.map((title) => output.style.bold(title))
   output.result(table([header, ...lines]), json)
   return exitCodes.ok
+}
+
+/** By serial number, of what still stands to be renewed. */
+async function failuresOf(
+  shown: Awaited<ReturnType<typeof standings>>,
+  state: StateDirectory,
+): Promise<ReadonlyMap<string, RenewalFailure>> {
+  const failures = await readFailures(state)
+  if (failures.length === 0) return new Map()
+  const over = new Set<Standing>(['replaced', 'revoked'])
+  const standing = new Map(shown.map(({ record, standing }) => [record.serialNumber, standing]))
+  const stands = ({ serialNumber }: RenewalFailure): boolean =>
+    !over.has(standing.get(serialNumber) ?? 'replaced')
+  return new Map(failures.filter(stands).map((failure) => [failure.serialNumber, failure]))
+}
+
+function failureIn(
+  failing: ReadonlyMap<string, RenewalFailure>,
+  { serialNumber }: CertificateRecord,
+): { readonly failure?: Record<string, unknown> } {
+  const failure = failing.get(serialNumber)
+  if (failure === undefined) return {}
+  const { serialNumber: _serial, names: _names, ...rest } = failure
+  return { failure: rest }
 }
 
 const words: Record<Standing, string> = {

@@ -1,5 +1,5 @@
 import { RootlingError } from '../../errors.ts'
-import { renew, type Renewal, type Selection } from '../../renew.ts'
+import { newlyMade, renew, type Renewal, type Selection } from '../../renew.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
@@ -20,7 +20,8 @@ export async function renewCommand(
   const hooksWell = await runHooks(renewals, context)
   const named = args.positionals.length > 0
   const failed = renewals.some(
-    ({ outcome }) => outcome === 'failed' || (named && outcome === 'skipped'),
+    ({ outcome, record }) =>
+      outcome === 'failed' || (named && outcome === 'skipped' && record === undefined),
   )
   if (renewals.length === 0) output.note('No certificate is due for renewal.')
   return failed || !hooksWell ? exitCodes.failed : exitCodes.ok
@@ -43,7 +44,7 @@ function selectionOf({ positionals, all, due }: ArgumentsOf<typeof renewSpec>): 
 /** A line a certificate, and what was left behind. */
 export function reportRenewals(renewals: readonly Renewal[], { output }: Context): void {
   const rows = renewals.map(({ previous, outcome, record, reason, hint }) => [
-    outcome === 'renewed' ? output.style.green('✓') : output.style.red('✗'),
+    record === undefined ? output.style.red('✗') : output.style.green('✓'),
     describeIdentifiers(previous.identifiers),
     outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
     outcome === 'renewed' ? (previous.certPath ?? '') : (hint ?? ''),
@@ -60,8 +61,8 @@ export function reportRenewals(renewals: readonly Renewal[], { output }: Context
 
 /** Names the files that only their password could renew. */
 export function warnOfPkcs12(renewals: readonly Renewal[], output: Output): void {
-  for (const { record } of renewals)
-    for (const { format, path } of record?.extra ?? [])
+  for (const record of newlyMade(renewals))
+    for (const { format, path } of record.extra ?? [])
       if (format === 'pkcs12')
         output.warn(`${path} still holds the old certificate, since its password is not kept.`)
 }
@@ -71,12 +72,12 @@ export async function runHooks(
   renewals: readonly Renewal[],
   { output, env, state }: Context,
 ): Promise<boolean> {
-  const renewed = renewals.flatMap(({ record }) => record ?? [])
+  const renewed = newlyMade(renewals)
   if (renewed.every(({ onRenew }) => onRenew === undefined)) return true
   const { runRenewHooks } = await import('../../on-renew.ts')
-  const outcomes = await runRenewHooks(renewed, env, state.owner)
-  for (const { command, exitCode, stderr } of outcomes)
-    if (exitCode === 0) output.note(`Ran: ${command}`)
-    else output.warn(`${command} failed with exit code ${exitCode}. ${stderr}`)
-  return outcomes.every(({ exitCode }) => exitCode === 0)
+  const outcomes = await runRenewHooks(renewed, { env, owner: state.owner })
+  for (const { command, failure } of outcomes)
+    if (failure === null) output.note(`Ran: ${command}`)
+    else output.warn(`${command} ${failure}`)
+  return outcomes.every(({ failure }) => failure === null)
 }

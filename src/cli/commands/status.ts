@@ -1,8 +1,13 @@
 import { requireScopes } from '../../authority.ts'
+import type { StateDirectory } from '../../paths.ts'
+import { renewable } from '../../renew.ts'
+import { servedRevocationUrl, unansweredUrl } from '../../responder.ts'
+import { readCurrentInventory } from '../../storage/certificate-store.ts'
 import { allWell, trustStatus } from '../../trust.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
+import type { Output } from '../output.ts'
 import type { statusSpec } from '../table.ts'
 import { anchorOf, openStores, outcomeTable } from '../trusting.ts'
 
@@ -20,13 +25,40 @@ export async function status(
     output.note(
       `${commonName(scope)} may sign ${describeConstraints(scope)}, until ${shortDate(new Date(scope.root.validTo).toISOString())}.`,
     )
+  const revocation = await revocationOf(state)
+  noteRevocation(revocation, output)
   output.result(outcomeTable(outcomes, output), {
     home: state.path,
     scopes: described,
     stores: outcomes,
+    revocation,
   })
   if (allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted'))
     return exitCodes.ok
   output.note('To mend it: rootling install')
   return exitCodes.notTrusted
+}
+
+interface RevocationStatus {
+  /** Where the daemon answers OCSP and CRL requests; `null`: it does not. */
+  readonly url: string | null
+  /** Serial numbers of certificates in use that name the daemon where it does not answer. */
+  readonly unanswered: readonly string[]
+}
+
+async function revocationOf(state: StateDirectory): Promise<RevocationStatus> {
+  const url = await servedRevocationUrl(state)
+  const inventory = await readCurrentInventory(state)
+  const unanswered = renewable(inventory).filter((record) => unansweredUrl(record, url) !== null)
+  return { url, unanswered: unanswered.map(({ serialNumber }) => serialNumber) }
+}
+
+function noteRevocation({ url, unanswered }: RevocationStatus, output: Output): void {
+  if (url !== null) output.note(`Certificates issued now name the daemon's OCSP and CRL at ${url}.`)
+  const count = unanswered.length
+  if (count === 0) return
+  const [what, verb] = count === 1 ? ['certificate', 'names'] : ['certificates', 'name']
+  output.note(
+    `${count} ${what} ${verb} the daemon for OCSP and CRL where it does not answer, and Windows' schannel (curl, git) refuses that: rootling daemon start, or rootling renew ${count > 3 ? '--all' : unanswered.join(' ')}`,
+  )
 }

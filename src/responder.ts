@@ -1,0 +1,50 @@
+import { readRunFile } from './daemon/run-file.ts'
+import type { StateDirectory } from './paths.ts'
+import type { CertificateRecord } from './storage/certificate-store.ts'
+
+/** Which responder a certificate names for its OCSP and CRL; neither member: none. */
+export type Responder = Pick<CertificateRecord, 'revocationUrl' | 'responder'>
+
+/** A URL, `false` for none whatever is served, `undefined` for the daemon's while it serves. */
+export type AskedResponder = string | false | undefined
+
+/** Where the daemon answers OCSP and CRL requests now; `null`: it does not. */
+export async function servedRevocationUrl(state: StateDirectory): Promise<string | null> {
+  const run = await readRunFile(state)
+  return run !== null && isAlive(run.pid) ? (run.revocationUrl ?? null) : null
+}
+
+/** After a kill its file stays. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
+}
+
+/** What a new certificate is to name, and why, for its renewal to know. */
+export async function responderFor(
+  state: StateDirectory,
+  asked: AskedResponder,
+): Promise<Responder> {
+  if (asked === false) return { responder: 'none' }
+  if (asked !== undefined) return { revocationUrl: asked }
+  const served = await servedRevocationUrl(state)
+  return served === null ? {} : { revocationUrl: served, responder: 'daemon' }
+}
+
+/** What was asked for when a certificate was issued. */
+export function askedBefore({ revocationUrl, responder }: Responder): AskedResponder {
+  if (responder === 'none') return false
+  return responder === 'daemon' ? undefined : revocationUrl
+}
+
+/** The daemon's URL in a certificate where no daemon answers any more; `null`: there is none. */
+export function unansweredUrl(
+  { revocationUrl, responder }: Responder,
+  served: string | null,
+): string | null {
+  const stands = responder !== 'daemon' || revocationUrl === undefined || revocationUrl === served
+  return stands ? null : revocationUrl
+}
