@@ -1,8 +1,8 @@
 /** How an ACME server behaves beyond what RFC 8555 says. */
 export interface AcmeOptions {
-  /** Where http-01 asks; default 80. */
+  /** Where http-01 asks; default 80. 0: it is not offered. */
   readonly http01Port?: number | undefined
-  /** Where tls-alpn-01 asks; default 443. */
+  /** Where tls-alpn-01 asks; default 443. 0: it is not offered. */
   readonly tlsAlpn01Port?: number | undefined
   /** `IP` or `IP:port`: dns-01 is offered when this is given, and names are looked up there too. */
   readonly dnsResolver?: string | undefined

@@ -1,6 +1,7 @@
 import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
+import type { ResolvedOptions } from './options.ts'
 import { list, text, time } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { replacedCertificate } from './renewal-info.ts'
@@ -39,7 +40,7 @@ export async function newOrder(
   const createdAt = now().getTime()
   const dates = datesOf({ ...asked, profile }, context, createdAt)
   if (dates !== null) checkDates(dates, createdAt)
-  checkWildcards(context, identifiers)
+  checkProvable(context, identifiers)
   await checkPermitted(context.authority, identifiers, dates)
   if (replaces !== undefined) replacedCertificate(context, replaces, account, identifiers)
 
@@ -165,15 +166,29 @@ function checkDates({ notBefore, notAfter }: Validity, now: number): void {
     throw malformed(`A certificate is valid for ${longestDays} days at most.`)
 }
 
-/** Only dns-01 proves a wildcard, and it needs a resolver. */
-function checkWildcards({ options }: Context, identifiers: readonly AcmeIdentifier[]): void {
-  if (options.dnsResolver !== undefined) return
+/** What can prove a name: only dns-01 a wildcard, and it needs a resolver; the others a port. */
+function challengesFor(
+  { http01Port, tlsAlpn01Port, dnsResolver }: ResolvedOptions,
+  { type, value }: AcmeIdentifier,
+): ChallengeType[] {
+  const offered: ChallengeType[] = []
+  if (!value.startsWith('*.') && http01Port !== 0) offered.push('http-01')
+  if (!value.startsWith('*.') && tlsAlpn01Port !== 0) offered.push('tls-alpn-01')
+  // An address has no TXT record (RFC 8738 §7).
+  if (type === 'dns' && dnsResolver !== undefined) offered.push('dns-01')
+  return offered
+}
+
+/** What nothing can prove is refused at once, and not by an authorization that never ends. */
+function checkProvable({ options }: Context, identifiers: readonly AcmeIdentifier[]): void {
   throwFaults(
     identifiers
-      .filter(({ value }) => value.startsWith('*.'))
+      .filter((identifier) => challengesFor(options, identifier).length === 0)
       .map((identifier) => ({
         type: 'rejectedIdentifier',
-        detail: `A wildcard such as ${identifier.value} is proven by dns-01 alone, and this server was given no resolver to ask: start it with --dns-resolver.`,
+        detail: identifier.value.startsWith('*.')
+          ? `A wildcard such as ${identifier.value} is proven by dns-01 alone, and this server was given no resolver to ask: start it with --dns-resolver.`
+          : `Nothing proves ${identifier.value}, since this server was given no port for http-01 and tls-alpn-01: start it with --http01-port.`,
         identifier,
       })),
   )
@@ -182,13 +197,11 @@ function checkWildcards({ options }: Context, identifiers: readonly AcmeIdentifi
 function newAuthorization(
   { options }: Context,
   accountId: string,
-  { type, value }: AcmeIdentifier,
+  identifier: AcmeIdentifier,
   expires: number,
 ): Authorization {
+  const { type, value } = identifier
   const wildcard = value.startsWith('*.')
-  const offered: ChallengeType[] = wildcard ? [] : ['http-01', 'tls-alpn-01']
-  // An address has no TXT record (RFC 8738 §7).
-  if (type === 'dns' && options.dnsResolver !== undefined) offered.push('dns-01')
   return {
     id: newId(),
     accountId,
@@ -196,7 +209,7 @@ function newAuthorization(
     wildcard,
     expires,
     deactivated: false,
-    challenges: offered.map(newChallenge),
+    challenges: challengesFor(options, identifier).map(newChallenge),
   }
 }
 

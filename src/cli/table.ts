@@ -386,11 +386,15 @@ export const daemonStartSpec = {
       placeholder: 'N',
       describe: 'Default 14680; 0: no CRL and OCSP',
     },
-    'http01-port': { type: 'number', placeholder: 'N', describe: 'Where http-01 asks; default 80' },
+    'http01-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Where http-01 asks; default 80; 0: not offered',
+    },
     'tls-alpn01-port': {
       type: 'number',
       placeholder: 'N',
-      describe: 'Where tls-alpn-01 asks; default 443',
+      describe: 'Where tls-alpn-01 asks; default 443; 0: not offered',
     },
     'dns-resolver': { type: 'string', placeholder: 'IP', describe: 'For dns-01, as IP or IP:PORT' },
     'allow-remote': { type: 'boolean', describe: 'Look for challenges on other machines too' },

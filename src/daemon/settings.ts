@@ -7,7 +7,7 @@ import { readText, shellWord, writeFileAtomic } from '../storage/files.ts'
 export interface DaemonSettings {
   readonly acmePort: number
   readonly revocationPort: number
-  /** Where http-01 and tls-alpn-01 challenges are looked for. */
+  /** Where http-01 and tls-alpn-01 challenges are looked for; 0: that challenge is not offered. */
   readonly http01Port: number
   readonly tlsAlpn01Port: number
   /** `ADDRESS` or `ADDRESS:PORT`; `null`: the system's. */

@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { permitScope } from '../../src/scopes.ts'
-import { startAcme, type Acme } from './harness.ts'
+import { rm } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { createAcmeAuthority } from '../../src/acme/authority.ts'
+import { startAcme, temporaryState, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'
 import { authorize, obtain, startResponder, type Responder } from './responder.ts'
@@ -29,8 +30,14 @@ describe('orders', () => {
     expect(leaf?.subjectAltName).toBe('DNS:app.localhost, IP Address:127.0.0.1')
     expect(intermediate !== undefined && leaf?.verify(intermediate.publicKey)).toBe(true)
     expect(intermediate?.verify(new X509Certificate(acme.root).publicKey)).toBe(true)
-    expect(Date.parse(leaf?.validFrom ?? '')).toBeLessThan(Date.now() - 60_000)
     expect(days(leaf)).toBe(90)
+  })
+
+  it('give certificates that have been valid for a while, also by a clock that is behind', async () => {
+    for (const more of [{}, { profile: 'short' }, { notAfter: new Date(Date.now() + 864e5) }]) {
+      const { chain } = await obtain(client, ['clock.localhost'], responder, more)
+      expect(Date.parse(new X509Certificate(chain).validFrom)).toBeLessThan(Date.now() - 60_000)
+    }
   })
 
   it('go from pending to ready to valid, each link where RFC 8555 has it', async () => {
@@ -66,6 +73,73 @@ describe('orders', () => {
     const stranger = await new RawClient(acme.directory, acme.root).start()
     expectProblem(await stranger.post(finalized.body.certificate, null), 'unauthorized', 403)
     stranger.close()
+  })
+
+  it('are processing while the certificate is signed, with Retry-After in whole seconds', async () => {
+    const state = await temporaryState()
+    onTestFinished(() => rm(state.path, { recursive: true, force: true }))
+    const real = createAcmeAuthority({ state, now: () => new Date() })
+    let sign = (): void => undefined
+    const asked = new Promise<void>((resolve) => (sign = resolve))
+    const authority: typeof real = {
+      ...real,
+      issue: async (request) => real.issue(await asked.then(() => request)),
+    }
+    const options = { http01Port: responder.port }
+    const slow = await startAcme({ state, authority, options })
+    const other = await new RawClient(slow.directory, slow.root).start()
+    onTestFinished(async () => {
+      other.close()
+      await slow.close()
+    })
+    const made = await other.order(['slow.localhost'])
+    await authorize(other, made, responder)
+    const finalized = other.post(made.body.finalize, { csr: csrFor(['slow.localhost']) })
+    const poll = () => other.post(made.headers['location'] ?? '', null)
+    await expect.poll(async () => (await poll()).body.status).toBe('processing')
+    expect((await poll()).headers['retry-after']).toBe('1')
+    sign()
+    expect((await finalized).body.status).toBe('valid')
+    const done = await poll()
+    expect([done.body.status, done.headers['retry-after']]).toEqual(['valid', undefined])
+  })
+
+  it('end with their authorizations, a week after they were made', async () => {
+    let days = 0
+    const options = { http01Port: responder.port }
+    const now = () => new Date(Date.now() + days * 86_400_000)
+    const later = await startAcme({ options, now })
+    const other = await new RawClient(later.directory, later.root).start()
+    const made = await other.order(['late.localhost'])
+    const proven = await other.order(['proven.localhost'])
+    await authorize(other, proven, responder)
+    days = 8
+    const statusOf = async (url: string) => (await other.post(url, null)).body.status
+    expect(await statusOf(made.headers['location'] ?? '')).toBe('invalid')
+    expect(await statusOf(made.body.authorizations[0])).toBe('expired')
+    expect(await statusOf(proven.headers['location'] ?? '')).toBe('invalid')
+    expect(await statusOf(proven.body.authorizations[0])).toBe('valid')
+    const csr = { csr: csrFor(['proven.localhost']) }
+    expectProblem(await other.post(proven.body.finalize, csr), 'orderNotReady', 403)
+    const { body } = await other.post(other.kid, null)
+    expect((await other.post(body.orders, null)).body.orders).toEqual([])
+    other.close()
+    await later.close()
+  })
+
+  it('are listed in pages, each with a link to the next', async () => {
+    const many = await new RawClient(acme.directory, acme.root).start()
+    const made: string[] = []
+    for (let i = 0; i < 502; i++)
+      made.push((await many.order(['many.localhost'])).headers['location'] ?? '')
+    const first = await many.post((await many.post(many.kid, null)).body.orders, null)
+    const next = /<([^>]+)>;rel="next"/.exec(first.headers['link'] ?? '')?.[1] ?? ''
+    const second = await many.post(next, null)
+    expect([...first.body.orders, ...second.body.orders]).toEqual(made)
+    expect(second.headers['link']).not.toContain('rel="next"')
+    expect(second.body.orders).toHaveLength(2)
+    expectProblem(await client.post(next, null), 'unauthorized', 403)
+    many.close()
   })
 
   it('finalized twice at once give one certificate', async () => {
@@ -108,6 +182,27 @@ describe('orders', () => {
     expect(offers[2].body.wildcard).toBeUndefined()
   })
 
+  it('offer no challenge whose port is 0, and are refused where none is left', async () => {
+    for (const [options, types] of [
+      [{ http01Port: 0 }, ['tls-alpn-01']],
+      [{ tlsAlpn01Port: 0 }, ['http-01']],
+      [{ http01Port: 0, tlsAlpn01Port: 0 }, null],
+    ] as const) {
+      const other = await startAcme({ options })
+      const asker = await new RawClient(other.directory, other.root).start()
+      const answer = await asker.order(['app.localhost', '127.0.0.1'])
+      if (types === null) {
+        expectProblem(answer, 'rejectedIdentifier', 400)
+        expect(answer.body.detail).toContain('--http01-port')
+      } else {
+        const { challenges } = (await asker.post(answer.body.authorizations[0], null)).body
+        expect(challenges.map(({ type }: { type: string }) => type)).toEqual(types)
+      }
+      asker.close()
+      await other.close()
+    }
+  })
+
   it('for wildcards are refused where no resolver was given', async () => {
     const other = await startAcme()
     const stranger = await new RawClient(other.directory, other.root).start()
@@ -119,127 +214,6 @@ describe('orders', () => {
     expect(body.challenges).toHaveLength(2)
     stranger.close()
     await other.close()
-  })
-})
-
-describe('identifiers that are refused', () => {
-  it.each([
-    ['an empty name', '', 'malformed'],
-    ['two dots', 'a..localhost', 'malformed'],
-    ['a dot first', '.localhost', 'malformed'],
-    ['a dot last', 'a.localhost.', 'malformed'],
-    ['a URL', 'https://a.localhost', 'malformed'],
-    ['a path', 'a.localhost/x', 'malformed'],
-    ['a port', 'a.localhost:443', 'malformed'],
-    ['an inner wildcard', 'a.*.localhost', 'malformed'],
-    ['a double wildcard', '*.*.localhost', 'malformed'],
-    ['a partial wildcard', 'a*.localhost', 'malformed'],
-    ['a lone wildcard', '*', 'malformed'],
-    ['a label of 64', `${'a'.repeat(64)}.localhost`, 'malformed'],
-    ['254 characters', `${'a.'.repeat(123)}localhost`, 'malformed'],
-    ['a control character', 'a\u0000.localhost', 'malformed'],
-    ['a space', 'a b.localhost', 'malformed'],
-    ['a line break', 'a.localhost\n', 'malformed'],
-    ['a U-label', 'b\u00fccher.localhost', 'malformed'],
-    ['a mailbox', 'me@localhost', 'malformed'],
-    ['a hyphen first', '-a.localhost', 'malformed'],
-    ['an address as dns', { type: 'dns', value: '127.0.0.1' }, 'malformed'],
-    ['an IPv6 address as dns', { type: 'dns', value: '::1' }, 'malformed'],
-    ['a name as ip', { type: 'ip', value: 'localhost' }, 'malformed'],
-    ['a range as ip', { type: 'ip', value: '10.0.0.0/8' }, 'malformed'],
-    ['a zone', { type: 'ip', value: 'fe80::1%eth0' }, 'malformed'],
-    ['another type', { type: 'email', value: 'me@localhost' }, 'unsupportedIdentifier'],
-    ['a bare wildcard among others', ['*.localhost', 'a.localhost'], 'rejectedIdentifier'],
-    ['a name of the internet', 'www.example.com', 'rejectedIdentifier'],
-    ['an address of the internet', '8.8.8.8', 'rejectedIdentifier'],
-  ])('%s: %j', async (_, asked, type) => {
-    const identifiers = [asked]
-      .flat()
-      .map((one) => (typeof one === 'string' ? identifier(one) : one))
-    const answer = await client.post(client.to('newOrder'), { identifiers })
-    expectProblem(answer, type, 400)
-  })
-
-  const identifier = (value: string) => ({
-    type: /^[\d.]+$/.test(value) ? 'ip' : 'dns',
-    value,
-  })
-
-  it.each([
-    {},
-    { identifiers: [] },
-    { identifiers: {} },
-    { identifiers: ['a.localhost'] },
-    { identifiers: [{ type: 'dns' }] },
-    { identifiers: [{ type: 'dns', value: 1 }] },
-    { identifiers: [null] },
-    { identifiers: Array.from({ length: 101 }, (_, i) => identifier(`a${i}.localhost`)) },
-    { identifiers: [identifier('a.localhost')], notAfter: 'tomorrow' },
-    { identifiers: [identifier('a.localhost')], notAfter: '2001-01-01T00:00:00Z' },
-    { identifiers: [identifier('a.localhost')], notAfter: '2999-01-01T00:00:00Z' },
-    { identifiers: [identifier('a.localhost')], notBefore: '2999-01-01T00:00:00Z' },
-    { identifiers: [identifier('a.localhost')], notBefore: '2001-01-01T00:00:00Z' },
-    { identifiers: [identifier('a.localhost')], profile: 7 },
-    { identifiers: [identifier('a.localhost')], replaces: 'no certID' },
-    { identifiers: [identifier('a.localhost')], replaces: 'AAAA.AAAA' },
-  ])('as malformed: %j', async (payload) => {
-    expectProblem(await client.post(client.to('newOrder'), payload), 'malformed', 400)
-  })
-
-  it('for what they are, each in a subproblem with the command that permits it', async () => {
-    const answer = await client.order(['ok.localhost', 'dev.example.com', '8.8.8.8'])
-    expectProblem(answer, 'rejectedIdentifier', 400)
-    expect(answer.body.subproblems).toMatchObject([
-      {
-        type: 'urn:ietf:params:acme:error:rejectedIdentifier',
-        identifier: { type: 'dns', value: 'dev.example.com' },
-        detail: expect.stringContaining('rootling ca permit dev.example.com'),
-      },
-      { identifier: { type: 'ip', value: '8.8.8.8' } },
-    ])
-    const mixed = await client.order(['a..localhost', 'b.localhost'])
-    expect(mixed.body.subproblems[0].identifier.value).toBe('a..localhost')
-    const address = await client.post(client.to('newOrder'), {
-      identifiers: [{ type: 'dns', value: '10.0.0.1' }],
-    })
-    expect(address.body.detail).toContain('type ip (RFC 8738)')
-  })
-
-  it('until they are permitted', async () => {
-    expectProblem(await client.order(['x.dev.example.net']), 'rejectedIdentifier', 400)
-    await permitScope(acme.state, { permit: ['dev.example.net'] }, new Date())
-    await new Promise((resolve) => setTimeout(resolve, 1_100))
-    expect((await client.order(['x.dev.example.net'])).status).toBe(201)
-  })
-
-  it('unless a profile of the name exists', async () => {
-    expectProblem(await client.order(['a.localhost'], { profile: 'gold' }), 'invalidProfile', 400)
-    const { chain } = await obtain(client, ['a.localhost'], responder, { profile: 'short' })
-    expect(days(new X509Certificate(chain))).toBe(7)
-  })
-})
-
-describe('dates that are asked for', () => {
-  it('are those of the certificate', async () => {
-    const at = Math.floor(Date.now() / 1000) * 1000
-    const iso = (ms: number) => new Date(ms).toISOString().replace('.000Z', 'Z')
-    const dates = { notBefore: iso(at - 7_200_000), notAfter: iso(at + 3 * 86_400_000 + 1_000) }
-    const made = await client.order(['dates.localhost'], dates)
-    expect(made.body).toMatchObject(dates)
-    for (const [asked, from, to] of [
-      [dates, dates.notBefore, dates.notAfter],
-      [{ notAfter: dates.notAfter }, null, dates.notAfter],
-      [
-        { notBefore: dates.notBefore },
-        dates.notBefore,
-        iso(at - 7_200_000 + 90 * 86_400_000 - 1_000),
-      ],
-    ] as const) {
-      const { chain } = await obtain(client, ['dates.localhost'], responder, asked)
-      const { validFrom, validTo } = new X509Certificate(chain)
-      if (from !== null) expect(iso(Date.parse(validFrom))).toBe(from)
-      expect(iso(Date.parse(validTo))).toBe(to)
-    }
   })
 })
 
