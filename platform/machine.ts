@@ -5,7 +5,7 @@ import { expectSuccess, run, timeLimits } from './command.ts'
 import type { CommandOptions, CommandResult } from './command.ts'
 import { displayCommand } from './display.ts'
 import { findPerson, type Person } from './person.ts'
-import { findProgram, isTrustedProgram } from './programs.ts'
+import { findProgram, isTrustedProgram, rootEnvironment } from './programs.ts'
 
 /** Who does it: root (through sudo where needed) or the person, also when the process is root for them. */
 export type Actor = 'root' | 'person'
@@ -77,7 +77,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   const personalEnv = { ...env, HOME: person.home, USER: person.name, LOGNAME: person.name }
   const asPerson = person.viaSudo
     ? { env: personalEnv, uid: person.uid, gid: person.gid }
-    : { env: { ...env, HOME: person.home } }
+    : { env: { ...(isRoot ? rootEnvironment(env) : env), HOME: person.home } }
 
   const machine: Machine = {
     env,
@@ -98,7 +98,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       options.onCommand?.(shown)
       const limited = { timeLimit: timeLimits.change, ...command }
       if (as === 'person') return run(program, args, { ...limited, ...asPerson })
-      if (actsAsRoot) return run(program, args, { ...limited, env: { ...env } })
+      if (actsAsRoot) return run(program, args, { ...limited, env: rootEnvironment(env) })
       return sudo(program, args, limited)
     },
 
@@ -204,7 +204,8 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
           throw needsRoot(`${what} needs root, and sudo did not let ${person.name} in.`)
         }
       }
-      return run(sudoProgram, [interactive ? '--' : '-n', program, ...args], { ...command, env })
+      const line = [interactive ? '--' : '-n', program, ...args]
+      return run(sudoProgram, line, { ...command, env: rootEnvironment(env) })
     }
   }
 }

@@ -13,6 +13,22 @@ const systemDirectories = [
 ]
 
 /**
+ * The environment of what runs as root: PATH is the system's, since update-ca-certificates and its
+ * hooks are shell scripts, and no variable that makes a shell, a loader, Perl, Python or Java load
+ * a file comes along. Proxies do, for package managers.
+ */
+export function rootEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  // Windows has no such user, and its programs need variables that have no end.
+  if (process.platform === 'win32') return { ...env }
+  const harmless =
+    /^(?:HOME|USER|LOGNAME|SUDO_(?:UID|GID|USER)|TERM|LANG|LC_\w+|TZ|WSL\w*|\w+_proxy|DEBIAN_FRONTEND)$/i
+  const kept = Object.entries(env).filter(([name]) => harmless.test(name))
+  return { ...Object.fromEntries(kept), PATH: systemDirectories.join(':') }
+}
+
+/**
  * The absolute path of a program, `null` when it is not there. With `trustedOnly` PATH does not
  * count, and neither does a program that others than root could have put there or changed.
  */

@@ -44,31 +44,40 @@ export function createOutput(options: OutputOptions): Output {
   const print = (value: object): void => void stdout.write(`${JSON.stringify(value, null, 2)}\n`)
   const inAuthority = (text: string): string =>
     authority === undefined ? text : text.replace(/(?:^|: )rootling [^;]+$/, `$& --ca ${authority}`)
+  const say = (text: string): void => void stderr.write(`${printable(text)}\n`)
   return {
     json,
     style,
     result(text, value) {
       if (json) print({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
-      else if (text !== '') stdout.write(`${text}\n`)
+      else if (text !== '') stdout.write(`${printable(text)}\n`)
     },
     note(text) {
-      if (!quiet && !json) stderr.write(`${inAuthority(text)}\n`)
+      if (!quiet && !json) say(inAuthority(text))
     },
     warn(text) {
       warnings.push(inAuthority(text))
-      if (!json) stderr.write(`${errorStyle.yellow('Warning:')} ${inAuthority(text)}\n`)
+      if (!json) say(`${errorStyle.yellow('Warning:')} ${inAuthority(text)}`)
     },
     log(text) {
-      if (!quiet) stderr.write(`${text}\n`)
+      if (!quiet) say(text)
     },
     fail({ code, message, hint: plain = null }) {
       const hint = plain === null ? null : inAuthority(plain)
       if (json) print({ ok: false, error: { code, message, hint }, warnings })
-      stderr.write(`${errorStyle.red('Error:')} ${message}\n`)
-      if (hint !== null) stderr.write(`  ${errorStyle.dim('→')} ${hint}\n`)
+      say(`${errorStyle.red('Error:')} ${message}`)
+      if (hint !== null) say(`  ${errorStyle.dim('→')} ${hint}`)
     },
   }
 }
+
+/** Names of files and what certificates say are others' words: none moves a cursor. Our colours stay. */
+export function printable(text: string): string {
+  return text.replace(controls, '\uFFFD')
+}
+
+// oxlint-disable-next-line no-control-regex -- the point is to keep control characters out
+const controls = /\u001B(?!\[\d+m)|[\u0000-\u0008\u000B-\u001A\u001C-\u001F\u007F-\u009F]/g
 
 /** Colours only on a terminal, and never with NO_COLOR (https://no-color.org). */
 function useColor(stream: NodeJS.WriteStream, env: OutputOptions['env']): boolean {

@@ -316,7 +316,7 @@ test(
     let issued = 0
     for (let round = 0; round < 200; round++) {
       const outcome = await issue({ force: true, files: pair, pkcs12: undefined }).catch(
-        (error: { code?: string }) => error.code ?? String(error),
+        (error: { code?: string; message: string }) => error.code ?? error.message,
       )
       if (typeof outcome === 'object') issued++
       else expect(outcome).toMatch(/^(?:state-unwritable|file-unreadable)$/)

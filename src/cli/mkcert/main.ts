@@ -5,7 +5,7 @@ import { settleInterrupted } from '../../pending.ts'
 import { shellWord } from '../../storage/files.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
-import { createOutput } from '../output.ts'
+import { createOutput, printable } from '../output.ts'
 import { findLocalCa, openLocalCa, refuseKeyless } from './authority.ts'
 import { FlagError, parseFlags, type Flags, type ParsedLine } from './flags.ts'
 import { issueFiles } from './issue.ts'
@@ -104,9 +104,8 @@ function createContext(state: StateDirectory): Context {
 function explain(error: unknown): void {
   const known = error instanceof RootlingError
   const sentence = error instanceof Error ? error.message : String(error)
-  process.stderr.write(
-    `ERROR: ${known ? sentence : `Something unexpected happened: ${sentence}.`}\n`,
-  )
+  const said = known ? sentence : `Something unexpected happened: ${sentence}.`
+  process.stderr.write(`ERROR: ${printable(said)}\n`)
   if (known && error.hint !== undefined) process.stderr.write(`  → ${forThisCa(error.hint)}\n`)
   if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
 }
