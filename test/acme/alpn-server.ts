@@ -27,7 +27,7 @@ export interface AlpnServer {
   close(): Promise<void>
 }
 
-export async function startAlpnServer(): Promise<AlpnServer> {
+export async function startAlpnServer(host = '127.0.0.1', port = 0): Promise<AlpnServer> {
   const asked: string[] = []
   const result = { shows: null as AlpnShows | null }
   const server = createServer({
@@ -42,7 +42,7 @@ export async function startAlpnServer(): Promise<AlpnServer> {
     },
   })
   server.on('tlsClientError', () => {})
-  server.listen(0, '127.0.0.1')
+  server.listen(port, host)
   await once(server, 'listening')
   return Object.assign(result, {
     port: (server.address() as AddressInfo).port,

@@ -79,11 +79,27 @@ describe.skipIf(!hasLego)(`lego${reason(hasLego)}`, () => {
     expect((await standing(pem)).revoked).toBe('unspecified')
   })
 
-  it('binds its account to a key that the operator gave', async () => {
-    const { kid, hmacKey } = await daemon.rootling('acme', 'eab', 'create')
-    const eab = ['--eab', '--kid', String(kid), '--hmac', String(hmacKey)]
-    const issued = await legoRun([...common('eab', ['eab.localhost']), ...eab, ...http(), 'run'])
-    expect(issued, issued.stderr).toMatchObject({ exitCode: 0 })
+  it('binds its account to a key that the operator gave, where that is required', async () => {
+    const strict = await startDaemon('--eab-required')
+    onTestFinished(() => strict.close())
+    const order = (path: string, ...eab: string[]) => {
+      const who = ['--server', strict.acme, '--email', 'me@example.com', '--accept-tos', ...eab]
+      const how = ['--http', '--http.port', `127.0.0.1:${strict.http01}`]
+      const what = ['--path', join(strict.directory, path), '--domains', 'eab.localhost']
+      return strict.run('/usr/bin/lego', [...who, ...what, ...how, 'run'], {
+        LEGO_CA_CERTIFICATES: strict.rootPath,
+      })
+    }
+    const unbound = await order('unbound')
+    expect(unbound.exitCode).not.toBe(0)
+    expect(unbound.stdout + unbound.stderr).toContain('requires External Account Binding')
+    const { kid, hmacKey } = await strict.rootling('acme', 'eab', 'create')
+    const wrong = Buffer.alloc(32).toString('base64url')
+    const forged = await order('forged', '--eab', '--kid', String(kid), '--hmac', wrong)
+    expect(forged.exitCode).not.toBe(0)
+    expect(forged.stdout + forged.stderr).toContain('was not made with the key that it names')
+    const bound = await order('bound', '--eab', '--kid', String(kid), '--hmac', String(hmacKey))
+    expect(bound, bound.stderr).toMatchObject({ exitCode: 0 })
   })
 
   it('prints the sentence that says what to do, and the daemon that runs serves it once that was done', async () => {

@@ -14,7 +14,11 @@ export interface Responder {
 }
 
 /** `listener` answers in its place; 0 takes a free port. */
-export async function startResponder(listener?: RequestListener, port = 0): Promise<Responder> {
+export async function startResponder(
+  listener?: RequestListener,
+  port = 0,
+  host = '127.0.0.1',
+): Promise<Responder> {
   const answers = new Map<string, string>()
   const server: Server = createServer((request, response) => {
     if (listener !== undefined) {
@@ -25,7 +29,7 @@ export async function startResponder(listener?: RequestListener, port = 0): Prom
     response.statusCode = answers.has(token) ? 200 : 404
     response.end(answers.get(token))
   })
-  server.listen(port, '127.0.0.1')
+  server.listen(port, host)
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,

@@ -1,0 +1,176 @@
+import { once } from 'node:events'
+import type { RequestListener } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import { networkInterfaces } from 'node:os'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { freePort } from '../helpers/free-port.ts'
+import { createOpensslCa } from '../helpers/openssl-ca.ts'
+import { startChallenged, type Challenged } from './challenged.ts'
+import { startDnsServer, type DnsServer } from './dns-server.ts'
+import { startResponder, type Responder } from './responder.ts'
+
+let world: Challenged
+let dns: DnsServer
+let web: Responder
+/** Nobody listens there, unless a test does. */
+let tlsPort: number
+let answerWeb: RequestListener = () => undefined
+beforeAll(async () => {
+  dns = await startDnsServer()
+  web = await startResponder((request, response) => answerWeb(request, response))
+  tlsPort = await freePort()
+  const dnsResolver = dns.address
+  world = await startChallenged({ http01Port: web.port, tlsAlpn01Port: tlsPort, dnsResolver })
+})
+afterAll(async () => {
+  await world.close()
+  dns.close()
+  await web.close()
+})
+
+describe('http-01', () => {
+  it.each<[string, RequestListener, string, RegExp]>([
+    [
+      '404',
+      (_, response) => void response.writeHead(404).end(),
+      'incorrectResponse',
+      /404, not 200/,
+    ],
+    [
+      'a long body',
+      (_, response) => void response.end('x'.repeat(5_000)),
+      'incorrectResponse',
+      /1024/,
+    ],
+    [
+      'an endless body',
+      (_, response) => void setInterval(() => response.write('x'.repeat(99)), 5).unref(),
+      'incorrectResponse',
+      /1024/,
+    ],
+    [
+      'endless headers',
+      (request) =>
+        void setInterval(() => request.socket.write(`X-More: ${'x'.repeat(999)}\r\n`), 1).unref(),
+      'connection',
+      /failed|in time/,
+    ],
+    ['a hang-up', (request) => void request.socket.destroy(), 'connection', /failed/],
+    ['silence', () => undefined, 'connection', /too long|in time/],
+    [
+      'a half answer',
+      (_, response) => void response.writeHead(200, { 'content-length': '99' }).write('x'),
+      'connection',
+      /too long|in time/,
+    ],
+    ['no HTTP', (request) => void request.socket.end('SSH-2.0-x\r\n'), 'connection', /failed/],
+    [
+      'a loop',
+      (request, response) => void response.writeHead(302, { location: request.url }).end(),
+      'incorrectResponse',
+      /5 times/,
+    ],
+    [
+      'a redirect to another port',
+      (_, response) => void response.writeHead(301, { location: 'http://localhost:22/' }).end(),
+      'incorrectResponse',
+      /port 22/,
+    ],
+    [
+      'a redirect to another scheme',
+      (_, response) => void response.writeHead(301, { location: 'file:///etc/passwd' }).end(),
+      'incorrectResponse',
+      /redirects to "file/,
+    ],
+    [
+      'a redirect to a remote address',
+      (_, response) => void response.writeHead(307, { location: 'http://192.0.2.1/' }).end(),
+      'connection',
+      /--allow-remote/,
+    ],
+  ])('takes %s for a failure', async (_, answer, type, detail) => {
+    const challenge = await world.challengeFor('e.localhost', 'http-01')
+    answerWeb = answer
+    await world.client.post(challenge.url, {})
+    await expect.poll(challenge.status, { timeout: 4_000 }).toEqual(['invalid', 'invalid'])
+    const { error } = (await world.client.post(challenge.url, null)).body
+    expect(error.type).toBe(`urn:ietf:params:acme:error:${type}`)
+    expect(error.detail).toMatch(detail)
+  })
+
+  it('follows a redirect on this machine', async () => {
+    const challenge = await world.challengeFor('f.localhost', 'http-01')
+    answerWeb = (request, response) => {
+      if (request.url?.endsWith('/there')) response.end(challenge.keyAuthorization)
+      else response.writeHead(302, { location: `http://127.0.0.1:${web.port}/there` }).end()
+    }
+    expect((await world.client.post(challenge.url, {})).body.status).toBe('valid')
+  })
+
+  it('follows a redirect to HTTPS, whatever certificate is there', async () => {
+    const challenge = await world.challengeFor('f2.localhost', 'http-01')
+    const pair = await createOpensslCa('nobody')
+    onTestFinished(() => pair.remove())
+    const secure = createHttpsServer(await pair.issue(['other.test']), (_, response) => {
+      response.end(challenge.keyAuthorization)
+    })
+    secure.listen(tlsPort, '127.0.0.1')
+    await once(secure, 'listening')
+    onTestFinished(async () => {
+      secure.closeAllConnections()
+      secure.close()
+      await once(secure, 'close')
+    })
+    answerWeb = (request, response) => {
+      const location = `https://f2.localhost:${tlsPort}${request.url}`
+      response.writeHead(308, { location }).end()
+    }
+    expect((await world.client.post(challenge.url, {})).body.status).toBe('valid')
+  })
+
+  it('is met at ::1', async () => {
+    const challenge = await world.challengeFor('::1', 'http-01')
+    const six = await startResponder(undefined, web.port, '::1')
+    onTestFinished(() => six.close())
+    six.answers.set(challenge.token, challenge.keyAuthorization)
+    expect((await world.client.post(challenge.url, {})).body.status).toBe('valid')
+  })
+
+  it('is met at an address of this machine, by name or address', async () => {
+    dns.a.set('own.test', ownAddress() ?? '127.0.0.1')
+    dns.a.set('looped.test', '127.0.0.1')
+    for (const name of ['127.0.0.1', 'looped.test']) {
+      const challenge = await world.challengeFor(name, 'http-01')
+      answerWeb = (_, response) => void response.end(challenge.keyAuthorization)
+      expect((await world.client.post(challenge.url, {})).body.status).toBe('valid')
+    }
+    const elsewhere = await world.challengeFor('own.test', 'http-01')
+    const { body } = await world.client.post(elsewhere.url, {})
+    // The web server listens on loopback alone: reached, then, and refused.
+    if (ownAddress() !== null) expect(body.error.detail).toContain('nothing listens there')
+  })
+
+  it('is not asked at a remote address, which nobody connects to', async () => {
+    dns.a.set('remote.test', '192.0.2.1')
+    for (const name of ['remote.test', '10.255.255.1']) {
+      const challenge = await world.challengeFor(name, 'http-01')
+      const { body } = await world.client.post(challenge.url, {})
+      expect(body.error.type).toBe('urn:ietf:params:acme:error:connection')
+      expect(body.error.detail).toContain('--allow-remote')
+    }
+  })
+
+  it('fails with dns for a name without an address', async () => {
+    const challenge = await world.challengeFor('nowhere.invalid', 'http-01')
+    await world.client.post(challenge.url, {})
+    await expect.poll(challenge.status, { timeout: 4_000 }).toEqual(['invalid', 'invalid'])
+    const { error } = (await world.client.post(challenge.url, null)).body
+    expect(error.type).toMatch(/:(dns|connection)$/)
+  })
+})
+
+/** Another IPv4 address of this machine than loopback; `null`: it has none. */
+function ownAddress(): string | null {
+  const rows = Object.values(networkInterfaces()).flatMap((all) => all ?? [])
+  return rows.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? null
+}
