@@ -1,3 +1,4 @@
+import { notForPages } from '../server/host-check.ts'
 import type { Request, Response } from '../server/https.ts'
 import type { Answer } from './context.ts'
 import { malformed } from './problems.ts'
@@ -41,9 +42,9 @@ export function send(request: Request, response: Response, answer: Answer): void
       ? body
       : JSON.stringify(body)
   response.statusCode = status
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  for (const [name, value] of Object.entries({ ...headers, ...notForPages }))
+    response.setHeader(name, value)
   response.setHeader('Cache-Control', 'no-store')
-  response.setHeader('X-Content-Type-Options', 'nosniff')
   if (data !== undefined) {
     response.setHeader('Content-Type', contentType ?? 'application/json')
     response.setHeader('Content-Length', Buffer.byteLength(data))

@@ -1,4 +1,4 @@
-import { hostOf, isOurHost } from '../server/host-check.ts'
+import { foreignPage, hostOf, isOurHost } from '../server/host-check.ts'
 import type { Handler, Request, Response } from '../server/https.ts'
 import type { StateDirectory } from '../paths.ts'
 import { createAcmeAuthority, type AcmeAuthority } from './authority.ts'
@@ -95,6 +95,8 @@ async function answerTo(door: Door, request: Request): Promise<Answer> {
   const { context, base } = door
   if (hostOf(request) !== base.hostname.replace(/^\[|\]$/g, '') && !isOurHost(request))
     throw malformed('This server is not for the host that the request names.', { status: 421 })
+  const foreign = foreignPage(request)
+  if (foreign !== null) throw unauthorized(foreign)
   const { route, ids } = findRoute(base, request.url ?? '')
   const { method } = request
   if (method === 'POST') {

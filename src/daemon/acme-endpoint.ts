@@ -3,9 +3,10 @@ import { createAcmeServer } from '../acme/server.ts'
 import { keptCertificate } from '../certificate-for.ts'
 import { createHttpsServer, type HttpsServer } from '../server/https.ts'
 import { loadKeyPair } from '../server/key-pair.ts'
+import { listenOnLoopback } from '../server/listen.ts'
 import { renewingPair } from '../server/renewing.ts'
 import { stampOfScopes } from '../storage/authority-store.ts'
-import type { EndpointOptions } from './endpoints.ts'
+import { aloneOn127, type EndpointOptions } from './endpoints.ts'
 
 /** ACME on loopback, over a certificate of our own that renews itself. */
 export async function startAcmeEndpoint(
@@ -18,7 +19,7 @@ export async function startAcmeEndpoint(
   close(): Promise<void>
 }> {
   const names = ['localhost', '127.0.0.1', '::1']
-  let server: HttpsServer | null = null
+  let servers: readonly HttpsServer[] = []
   const source = await renewingPair({
     issue: async () => {
       const { cert, key } = await keptCertificate(state, names, { days: 90 }, now())
@@ -27,7 +28,7 @@ export async function startAcmeEndpoint(
     issuersStamp: () => stampOfScopes(state),
     checkMilliseconds: 1_000,
     now,
-    onRenewed: (pair) => server?.replaceCertificate(pair),
+    onRenewed: (pair) => servers.forEach((server) => server.replaceCertificate(pair)),
     onFailed: (error) => log(`ACME's own certificate: ${String(error)}`),
   })
   const { dnsResolver, http01Port, tlsAlpn01Port, allowRemote, eabRequired } = settings
@@ -45,22 +46,27 @@ export async function startAcmeEndpoint(
       dnsResolver: dnsResolver ?? undefined,
     },
   })
-  server = await createHttpsServer({
-    pair: source.current(),
-    port: settings.acmePort,
-    handler: acme.handler,
-    // Clients of older systems speak only 1.2.
-    minVersion: 'TLSv1.2',
-    now,
-    onHandlerError: (error) => log(`ACME: ${String(error)}`),
-  })
+  servers = await listenOnLoopback(
+    (host) =>
+      createHttpsServer({
+        pair: source.current(),
+        host,
+        port: settings.acmePort,
+        handler: acme.handler,
+        // Clients of older systems speak only 1.2.
+        minVersion: 'TLSv1.2',
+        now,
+        onHandlerError: (error) => log(`ACME: ${String(error)}`),
+      }),
+    () => log(aloneOn127('ACME')),
+  )
   return {
     what: 'ACME',
-    url: `https://localhost:${server.port}/acme/directory`,
+    url: `https://localhost:${settings.acmePort}/acme/directory`,
     createEabKey: () => acme.createEabKey(),
     close: async () => {
       source.stop()
-      await server?.close()
+      await Promise.all(servers.map((server) => server.close()))
       await acme.close()
     },
   }

@@ -1,5 +1,6 @@
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
+import { listenOnLoopback } from '../server/listen.ts'
 import { createRevocationServer } from '../server/revocation.ts'
 import type { DaemonSettings } from './settings.ts'
 
@@ -65,12 +66,21 @@ async function onPort<T>(option: string, starting: Promise<T>): Promise<T> {
   }
 }
 
+/** For the log of a machine without IPv6. */
+export const aloneOn127 = (what: string): string =>
+  `no ::1 on this machine, so ${what} answers on 127.0.0.1 alone`
+
 async function startRevocation({ state, settings, now, log }: EndpointOptions): Promise<Endpoint> {
-  const host = '127.0.0.1'
-  const onError = (error: unknown): void => log(`revocation: ${String(error)}`)
   const port = settings.revocationPort
-  const server = await createRevocationServer({ state, now, host, port, onError })
-  return { what: 'revocation', url: `http://localhost:${server.port}`, close: () => server.close() }
+  const onError = (error: unknown): void => log(`revocation: ${String(error)}`)
+  const servers = await listenOnLoopback(
+    (host) => createRevocationServer({ state, now, host, port, onError }),
+    () => log(aloneOn127('revocation')),
+  )
+  const close = async (): Promise<void> => {
+    await Promise.all(servers.map((server) => server.close()))
+  }
+  return { what: 'revocation', url: `http://localhost:${port}`, close }
 }
 
 async function startAcme(

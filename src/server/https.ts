@@ -14,10 +14,11 @@ import {
   type TlsOptions,
 } from 'node:tls'
 import { RootlingError } from '../errors.ts'
+import { limitConnections } from './connections.ts'
 import type { Contexts } from './contexts.ts'
 import { guardHttp2Session } from './http2-guard.ts'
 import type { KeyPair } from './key-pair.ts'
-import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
+import { DEFAULT_LIMITS, tooManyHeaders, type ServerLimits } from './limits.ts'
 import { hostPort, listen } from './listen.ts'
 import type { ClientAuthorities, ClientGate, ClientRefusal } from './mutual-tls.ts'
 import { logRequest, type LogEntry } from './request-log.ts'
@@ -97,6 +98,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   const handle = (request: Request, response: Response): void => {
     const socket = request.socket as TLSSocket
     answering.set(response, socket)
+    connections.answering(request, response)
     response.once('close', () => {
       answering.delete(response)
       if (closing !== null && request.httpVersionMajor === 1) socket.destroySoon()
@@ -104,7 +106,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     if (options.onRequest !== undefined) logRequest(request, response, now, options.onRequest)
     if (closing !== null) announceClose(response)
     // A client may send before it has read our SETTINGS, and node:http2 holds it to them only from then on.
-    if (headerSize(request) > limits.headerBytes) {
+    if (headerSize(request) > limits.headerBytes || tooManyHeaders(request, limits)) {
       response.statusCode = 431
       response.end()
       return
@@ -126,6 +128,8 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     },
     handle,
   )
+  // node:http would leave out those beyond, such as a second Host; `handle` refuses them.
+  http1.maxHeadersCount = 0
   http1.setTimeout(limits.idleMilliseconds, (socket: Socket) => {
     const waitsForHandler = [...answering.values()].includes(socket as TLSSocket)
     if (!waitsForHandler || socket.writableLength > 0) socket.destroy()
@@ -147,6 +151,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   const http2 = createHttp2(
     {
       settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes },
+      maxHeaderListPairs: limits.headers,
       unknownProtocolTimeout: limits.headersMilliseconds,
     },
     handle,
@@ -177,7 +182,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     handshakeTimeout: limits.handshakeMilliseconds,
     noDelay: true,
   })
-  front.maxConnections = limits.connections
+  const connections = limitConnections(front, limits.connections)
   front.on('connection', (socket) => track(sockets, socket))
   options.clients?.attach(front)
   const handOver = (socket: TLSSocket): void => {

@@ -1,3 +1,5 @@
+import type { Request } from './https.ts'
+
 /** How long and how much a client may take. Times in milliseconds, sizes in bytes. */
 export interface ServerLimits {
   /** From the TCP connection to the end of the TLS handshake. */
@@ -9,6 +11,8 @@ export interface ServerLimits {
   /** For a connection without a request, and for a client that stopped reading its response. */
   idleMilliseconds: number
   headerBytes: number
+  headers: number
+  /** At a time; one more closes the one that has been idle for longest. */
   connections: number
   /** Requests at a time in one HTTP/2 connection. */
   streams: number
@@ -20,6 +24,12 @@ export const DEFAULT_LIMITS: Readonly<ServerLimits> = {
   requestMilliseconds: 10_000,
   idleMilliseconds: 60_000,
   headerBytes: 16 * 1024,
+  headers: 128,
   connections: 512,
   streams: 100,
+}
+
+/** For node:http, which would pass over those beyond `maxHeadersCount`; node:http2 refuses them itself. */
+export function tooManyHeaders({ rawHeaders }: Request, { headers }: ServerLimits): boolean {
+  return rawHeaders.length / 2 > headers
 }

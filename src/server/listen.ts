@@ -14,6 +14,32 @@ export async function listen(server: Server, host: string, port: number): Promis
   return server.address() as AddressInfo
 }
 
+interface Listening {
+  close(): Promise<void>
+}
+
+/**
+ * Listens on both loopback addresses, as `localhost` may be either. A machine without IPv6 goes on with 127.0.0.1,
+ * and `onAlone` hears of it. When the second is taken, the first is closed again: throws as `start` does.
+ */
+export async function listenOnLoopback<T extends Listening>(
+  start: (host: string) => Promise<T>,
+  onAlone: () => void,
+): Promise<readonly T[]> {
+  const first = await start('127.0.0.1')
+  try {
+    return [first, await start('::1')]
+  } catch (error) {
+    const { code = '' } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
+    if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') {
+      onAlone()
+      return [first]
+    }
+    await first.close()
+    throw error
+  }
+}
+
 /** `127.0.0.1:8443`, `[::1]:8443`. */
 export function hostPort(host: string, port: number): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { isIP } from 'node:net'
 import type { StateDirectory } from '../paths.ts'
 import { longestOcspRequest, ocspError } from '../x509/ocsp.ts'
-import { hostOf } from './host-check.ts'
-import { DEFAULT_LIMITS } from './limits.ts'
+import { limitConnections } from './connections.ts'
+import { foreignPage, isLoopbackHost, notForPages } from './host-check.ts'
+import { DEFAULT_LIMITS, tooManyHeaders } from './limits.ts'
 import { listen } from './listen.ts'
 import { createRevocationSource } from './revocation-source.ts'
 
@@ -26,7 +26,7 @@ interface Reply {
 /**
  * Answers OCSP (RFC 6960 appendix A: POST, and GET with the request in the path) and
  * `GET /SCOPE.crl` over plain HTTP: what it says is signed. It reads the state anew when that has
- * changed. For loopback names only: a web page that rebinds its own name gets 421.
+ * changed. For loopback names only: a web page that rebinds its own name gets 421, and any other 403.
  */
 export function createRevocationHandler(options: RevocationHandlerOptions): RevocationHandler {
   const source = createRevocationSource(options.state, options.now)
@@ -48,7 +48,10 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
     }
   }
   const route = async (request: IncomingMessage): Promise<Reply> => {
-    if (!isLoopbackRequest(request)) return refuse(421, 'This responder is for loopback names.')
+    if (tooManyHeaders(request, DEFAULT_LIMITS)) return refuse(431, 'These are too many headers.')
+    if (!isLoopbackHost(request)) return refuse(421, 'This responder is for loopback names.')
+    const foreign = foreignPage(request)
+    if (foreign !== null) return refuse(403, foreign)
     const path = (request.url ?? '').replace(/\?.*$/s, '')
     switch (request.method) {
       case 'GET':
@@ -86,7 +89,7 @@ function send(request: IncomingMessage, response: ServerResponse, reply: Reply):
     'content-type': type,
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
+    ...notForPages,
     ...(leftOver ? { connection: 'close' } : {}),
     ...headers,
   })
@@ -133,17 +136,6 @@ function readBody(request: IncomingMessage): Promise<Buffer | null> {
   })
 }
 
-/** `localhost` and all below it, 127/8, ::1, or the address that the connection came in on. */
-function isLoopbackRequest(request: IncomingMessage): boolean {
-  // Without a Host it is an old client and no browser: HTTP/1.1 would have been refused.
-  if (request.headers.host === undefined) return request.httpVersion === '1.0'
-  const host = hostOf(request)
-  if (host === null) return false
-  if (isIP(host) === 0) return host === 'localhost' || host.endsWith('.localhost')
-  const own = request.socket.localAddress?.replace(/^::ffff:/, '')
-  return host === '::1' || host.startsWith('127.') || host === own
-}
-
 export interface RevocationServer {
   readonly port: number
   close(): Promise<void>
@@ -154,6 +146,7 @@ export async function createRevocationServer(
   options: RevocationHandlerOptions & { readonly host: string; readonly port: number },
 ): Promise<RevocationServer> {
   const limits = DEFAULT_LIMITS
+  const handle = createRevocationHandler(options)
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytes,
@@ -162,9 +155,14 @@ export async function createRevocationServer(
       keepAliveTimeout: limits.headersMilliseconds,
       connectionsCheckingInterval: 1_000,
     },
-    createRevocationHandler(options),
+    (request, response) => {
+      connections.answering(request, response)
+      handle(request, response)
+    },
   )
-  server.maxConnections = limits.connections
+  const connections = limitConnections(server, limits.connections)
+  // node:http would leave out those beyond, such as a second Host; the handler refuses them.
+  server.maxHeadersCount = 0
   server.setTimeout(limits.idleMilliseconds)
   const { port } = await listen(server, options.host, options.port)
   return {

@@ -16,6 +16,10 @@ export interface Daemon {
   /** `https://localhost:PORT/acme/directory`. */
   readonly acme: string
   readonly port: number
+  /** The port of CRL and OCSP. */
+  readonly revocation: number
+  /** The process. */
+  readonly pid: number
   /** Where it looks for challenges. */
   readonly http01: number
   readonly tlsAlpn01: number
@@ -50,8 +54,9 @@ export async function startDaemon(...options: readonly string[]): Promise<Daemon
   }
   const { scope } = await ensureAuthority(state, new Date())
   const [port, http01, tlsAlpn01] = [await freePort(), await freePort(), await freePort()]
+  const revocation = await freePort()
   const ports = [
-    ...['--acme-port', `${port}`, '--revocation-port', `${await freePort()}`],
+    ...['--acme-port', `${port}`, '--revocation-port', `${revocation}`],
     ...['--http01-port', `${http01}`, '--tls-alpn01-port', `${tlsAlpn01}`],
   ]
   const args = [command, 'daemon', 'run', ...ports, ...options]
@@ -68,6 +73,8 @@ export async function startDaemon(...options: readonly string[]): Promise<Daemon
     directory,
     acme: `https://localhost:${port}/acme/directory`,
     port,
+    revocation,
+    pid: child.pid ?? 0,
     http01,
     tlsAlpn01,
     rootPath: scope.rootPath,

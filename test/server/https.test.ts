@@ -240,13 +240,60 @@ describe('limits', () => {
     expect((await curl(server, '--http2', '-H', small)).stdout).toBe('hello\n')
   })
 
-  test('tells HTTP/2 clients how many streams they may open and bounds connections', async () => {
-    const server = await start({ limits: { connections: 1, streams: 7 } })
+  test('tells HTTP/2 clients how many streams they may open', async () => {
+    const server = await start({ limits: { streams: 7 } })
     const session = connectHttp2(server.url, { ca: authority.get('root').cert })
     onTestFinished(() => session.destroy())
     const [settings] = await once(session, 'remoteSettings')
     expect(settings.maxConcurrentStreams).toBe(7)
+  })
+
+  test('closes the connection that has been idle for longest, and none that waits for an answer', async () => {
+    let release = (): void => {}
+    const server = await start({
+      limits: { connections: 2 },
+      handler: (request, response) => {
+        if (request.url === '/slow') release = () => void response.end('late\n')
+        else request.resume().once('end', () => response.end('hello\n'))
+      },
+    })
+    const busy = await secure(server)
+    busy.write('GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+    const heard = untilClosed(busy)
+    const idle = await secure(server)
+    const idleClosed = untilClosed(idle)
+    for (const version of ['--http1.1', '--http2'])
+      expect((await curl(server, version)).stdout).toBe('hello\n')
+    await idleClosed
+    const half = await secure(server)
+    half.write('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf')
+    const halfClosed = untilClosed(half)
+    expect((await curl(server)).stdout).toBe('hello\n')
+    expect((await halfClosed).text).toBe('')
+    release()
+    expect((await heard).text).toContain('late')
+  })
+
+  test('turns a new connection away only when all the others wait for answers', async () => {
+    const waiting: ServerResponse[] = []
+    let arrived = (): void => {}
+    const arrival = new Promise<void>((resolve) => (arrived = resolve))
+    const server = await start({
+      limits: { connections: 1 },
+      handler: (request, response) => {
+        if (request.url === '/slow') waiting.push(response as ServerResponse)
+        else response.end('hello\n')
+        arrived()
+      },
+    })
+    const busy = await secure(server)
+    busy.write('GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    const heard = once(busy, 'data')
+    await arrival
     expect((await curl(server)).code).not.toBe(0)
+    for (const response of waiting) response.end('late\n')
+    expect(String((await heard)[0])).toContain('late')
+    expect((await curl(server)).stdout).toBe('hello\n')
   })
 })
 
