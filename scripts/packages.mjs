@@ -26,6 +26,7 @@ const files = {
   python3: '/usr/bin/python3',
   strace: '/usr/bin/strace',
   sudo: '/usr/bin/sudo',
+  systemd: '/usr/bin/systemd-analyze',
   wget: '/usr/bin/wget',
 }
 

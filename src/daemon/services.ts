@@ -1,21 +1,27 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** What a service manager is to start: the program and its arguments, and their surroundings. */
+/** What a service manager is to start: the program and its arguments, and where its state is. */
 export interface ServiceCommand {
   readonly program: string
   readonly args: readonly string[]
-  /** Where ROOTLING_HOME must be set for the service to find its state; absent: the default. */
-  readonly home?: string | undefined
+  /** Its ROOTLING_HOME: what the shell sets, such as XDG_DATA_HOME, is not set for services. */
+  readonly home: string
+  /** An authority that is not the default one: each has a service of its own. */
+  readonly authority?: string | undefined
 }
+
+type CommandLine = readonly string[]
 
 /** A file for a service manager, and what makes it take notice. */
 export interface Service {
   readonly path: string
-  readonly text: string
+  readonly contents: string | Buffer
   /** To type after writing the file, and before deleting it. */
-  readonly enable: readonly (readonly string[])[]
-  readonly disable: readonly (readonly string[])[]
+  readonly enable: readonly CommandLine[]
+  readonly disable: readonly CommandLine[]
+  /** Ends with 0 while the manager has the service; absent: without the file it has none. */
+  readonly known?: CommandLine
 }
 
 /** A systemd user unit (systemd.service(5), systemd.exec(5)). */
@@ -23,53 +29,58 @@ export function systemdService(
   command: ServiceCommand,
   configHome = join(homedir(), '.config'),
 ): Service {
-  const words = [command.program, ...command.args].map(systemdWord).join(' ')
-  const text = `[Unit]
+  const unit = `${['rootling', ...ofAuthority(command)].join('-')}.service`
+  const systemctl = (...args: string[]): CommandLine => ['systemctl', '--user', ...args]
+  return {
+    path: join(configHome, 'systemd/user', unit),
+    contents: `[Unit]
 Description=Rootling, the certificate authority for local development
 Documentation=https://www.npmjs.com/package/rootling
+StartLimitIntervalSec=60
+StartLimitBurst=5
 
 [Service]
 Type=exec
-ExecStart=${words}
-${command.home === undefined ? '' : `Environment=${systemdWord(`ROOTLING_HOME=${command.home}`)}\n`}Restart=on-failure
+ExecStart=${systemdCommand([command.program, ...command.args])}
+Environment=${systemdWord(`ROOTLING_HOME=${command.home}`)}
+Restart=on-failure
 RestartSec=5
 NoNewPrivileges=yes
 LimitCORE=0
 
 [Install]
 WantedBy=default.target
-`
-  const unit = 'rootling.service'
-  return {
-    path: join(configHome, 'systemd/user', unit),
-    text,
-    enable: [
-      ['systemctl', '--user', 'daemon-reload'],
-      ['systemctl', '--user', 'enable', '--now', unit],
-    ],
-    disable: [['systemctl', '--user', 'disable', '--now', unit]],
+`,
+    enable: [systemctl('daemon-reload'), systemctl('enable', '--now', unit)],
+    disable: [systemctl('disable', '--now', unit)],
   }
 }
 
-/** Quoted as systemd reads words: `%` and `$` would be replaced. */
-function systemdWord(word: string): string {
-  const escaped = word.replaceAll('%', '%%').replaceAll('$', '$$$$')
-  if (/^[\w@%+=:,./$-]+$/.test(escaped)) return escaped
-  return `"${escaped.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+/** systemd takes no quote, backslash or variable in a program's path: a shell starts such a one. */
+function systemdCommand(words: CommandLine): string {
+  const odd = /["'\\$]/.test(words[0] ?? '')
+  const all = odd ? ['/bin/sh', '-c', 'exec "$0" "$@"', ...words] : words
+  return all.map((word) => systemdWord(word.replaceAll('$', '$$$$'))).join(' ')
 }
 
-/** A launchd agent (launchd.plist(5)). */
-export function launchdService(command: ServiceCommand, home = homedir()): Service {
-  const label = 'dev.rootling.daemon'
+/** Quoted as systemd reads words; `%` would begin a specifier. */
+function systemdWord(word: string): string {
+  const escaped = word.replaceAll('%', '%%')
+  if (/^[\w@%+=:,./$-]+$/.test(escaped)) return escaped
+  const quoted = escaped.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+  return `"${quoted}"`
+}
+
+/** A launchd agent (launchd.plist(5)) of a user at the desktop (launchctl(1)). */
+export function launchdService(command: ServiceCommand, uid: number, home = homedir()): Service {
+  const label = ['dev.rootling.daemon', ...ofAuthority(command)].join('.')
   const path = join(home, 'Library/LaunchAgents', `${label}.plist`)
   const words = [command.program, ...command.args]
-  const environment =
-    command.home === undefined
-      ? ''
-      : `  <key>EnvironmentVariables</key>
-  <dict><key>ROOTLING_HOME</key><string>${xml(command.home)}</string></dict>
-`
-  const text = `<?xml version="1.0" encoding="UTF-8"?>
+  const launchctl = (...args: string[]): CommandLine => ['launchctl', ...args]
+  const domain = `gui/${uid}`
+  return {
+    path,
+    contents: `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">
 <dict>
@@ -78,28 +89,37 @@ export function launchdService(command: ServiceCommand, home = homedir()): Servi
   <array>
 ${words.map((word) => `    <string>${xml(word)}</string>`).join('\n')}
   </array>
-${environment}  <key>RunAtLoad</key><true/>
+  <key>EnvironmentVariables</key>
+  <dict><key>ROOTLING_HOME</key><string>${xml(command.home)}</string></dict>
+  <key>RunAtLoad</key><true/>
   <key>KeepAlive</key><dict><key>SuccessfulExit</key><false/></dict>
   <key>ProcessType</key><string>Background</string>
 </dict>
 </plist>
-`
-  return {
-    path,
-    text,
-    enable: [['launchctl', 'load', '-w', path]],
-    disable: [['launchctl', 'unload', '-w', path]],
+`,
+    // The legacy `load -w` ends with 0 also where it failed.
+    enable: [launchctl('enable', `${domain}/${label}`), launchctl('bootstrap', domain, path)],
+    disable: [launchctl('bootout', `${domain}/${label}`)],
+    known: launchctl('print', `${domain}/${label}`),
   }
 }
 
-/** A logon task for Windows' task scheduler (its schema 1.2). */
-export function windowsTask(command: ServiceCommand, stateDirectory: string): Service {
+/**
+ * A logon task for Windows' task scheduler (its schema 1.2), for one user (`DOMAIN\name`): that of
+ * all users needs an administrator. schtasks.exe reads UTF-16 with its mark, and copies the file.
+ */
+export function windowsTask(
+  command: ServiceCommand,
+  user: string,
+  stateDirectory: string,
+): Service {
   const path = join(stateDirectory, 'rootling-task.xml')
-  const args = command.args.map((word) => (/\s/.test(word) ? `"${word}"` : word)).join(' ')
-  const text = `<?xml version="1.0" encoding="UTF-8"?>
+  const name = ['Rootling', ...ofAuthority(command)].join('-')
+  const args = command.args.map(windowsWord).join(' ')
+  const text = `<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
-  <Triggers><LogonTrigger><Enabled>true</Enabled></LogonTrigger></Triggers>
-  <Principals><Principal id="Author"><LogonType>InteractiveToken</LogonType><RunLevel>LeastPrivilege</RunLevel></Principal></Principals>
+  <Triggers><LogonTrigger><Enabled>true</Enabled><UserId>${xml(user)}</UserId></LogonTrigger></Triggers>
+  <Principals><Principal id="Author"><UserId>${xml(user)}</UserId><LogonType>InteractiveToken</LogonType><RunLevel>LeastPrivilege</RunLevel></Principal></Principals>
   <Settings>
     <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
     <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
@@ -110,13 +130,26 @@ export function windowsTask(command: ServiceCommand, stateDirectory: string): Se
   <Actions Context="Author"><Exec><Command>${xml(command.program)}</Command><Arguments>${xml(args)}</Arguments></Exec></Actions>
 </Task>
 `
+  const schtasks = (verb: string, ...more: string[]): CommandLine => {
+    return ['schtasks.exe', verb, '/TN', name, ...more]
+  }
   return {
     path,
-    text,
-    enable: [['schtasks.exe', '/Create', '/F', '/TN', 'Rootling', '/XML', path]],
-    disable: [['schtasks.exe', '/Delete', '/F', '/TN', 'Rootling']],
+    contents: Buffer.from(`\uFEFF${text}`, 'utf16le'),
+    enable: [schtasks('/Create', '/XML', path, '/F'), schtasks('/Run')],
+    disable: [schtasks('/Delete', '/F')],
+    known: schtasks('/Query'),
   }
 }
+
+/** Quoted as CommandLineToArgvW reads words. */
+function windowsWord(word: string): string {
+  if (/^[^\s"]+$/.test(word)) return word
+  return `"${word.replace(/(\\*)"/g, '$1$1\\"').replace(/\\+$/, '$&$&')}"`
+}
+
+const ofAuthority = ({ authority }: ServiceCommand): string[] =>
+  authority === undefined ? [] : [authority]
 
 function xml(text: string): string {
   const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }

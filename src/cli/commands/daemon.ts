@@ -150,7 +150,7 @@ async function followLog(tail: LogTail): Promise<void> {
 }
 
 /** A daemon of root's would write root's files into the caller's state. */
-function refuseSudo({ state }: Context): void {
+export function refuseSudo({ state }: Context): void {
   if (state.owner === null) return
   throw new RootlingError('usage', 'The daemon is the user’s own and needs no root.', {
     hint: 'Run it without sudo',
@@ -208,7 +208,7 @@ async function startOnce(context: Context): Promise<{ started: boolean; status: 
 }
 
 /** Starts this very program in the background. Throws what it says when it does not come up. */
-async function launchDaemon({ state, env }: Context): Promise<DaemonStatus> {
+export async function launchDaemon({ state, env }: Context): Promise<DaemonStatus> {
   const { NODE_EXTRA_CA_CERTS: _slow, ...rest } = env
   const named = state.authority === undefined ? [] : ['--ca', state.authority]
   const program = process.argv[1] ?? ''
