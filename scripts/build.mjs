@@ -1,11 +1,12 @@
 // Builds dist: the library file by file (tsc), and the command line as bundles that load only
 // what a command needs (rolldown). CommonJS, since it starts faster than ESM.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
+import { thirdPartyNotice } from './third-party.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const require = createRequire(import.meta.url)
@@ -39,7 +40,7 @@ const bundle = await rolldown({
   external: ['fs-native-extensions'],
   transform: { define: { VERSION: JSON.stringify(version) }, target: 'node20' },
 })
-await bundle.write({
+const { output } = await bundle.write({
   dir: join(root, 'dist/cli'),
   format: 'cjs',
   entryFileNames: '[name].cjs',
@@ -57,5 +58,7 @@ await bundle.write({
   },
 })
 await bundle.close()
+const modules = output.flatMap(({ moduleIds = [] }) => moduleIds)
+writeFileSync(join(root, 'dist/THIRD-PARTY.txt'), thirdPartyNotice(modules))
 for (const name of ['rootling', 'rootling-mkcert'])
   chmodSync(join(root, `dist/cli/${name}.cjs`), 0o755)

@@ -30,6 +30,7 @@ try {
   check(strangers.length === 0, `files that do not belong: ${strangers.join(', ')}`)
   check(!files.some((path) => /test/i.test(path)), 'test files are in the package')
   check(!files.some((path) => /compiled/.test(path)), 'code compiled for one machine is in it')
+  checkNotice(files)
   const tarball = join(folder, packed.filename)
 
   run(bin('publint'), ['run', tarball, '--strict'], { stdio: 'inherit' })
@@ -57,6 +58,32 @@ try {
   )
 } finally {
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** The source maps say whose code the bundles hold; the notice must name each, with its licence. */
+function checkNotice(files) {
+  check(files.includes('dist/THIRD-PARTY.txt'), 'THIRD-PARTY.txt is missing')
+  const notice = readFileSync(join(root, 'dist/THIRD-PARTY.txt'), 'utf8')
+  const maps = files.filter((path) => /^dist\/cli\/.*\.map$/.test(path))
+  const sources = maps.flatMap((path) => JSON.parse(readFileSync(join(root, path), 'utf8')).sources)
+  const bundled = new Set(
+    sources.flatMap((path) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []),
+  )
+  check(bundled.has('yargs') && bundled.has('node-forge'), 'the source maps name no packages')
+  const unnamed = [...bundled].filter((name) => !notice.includes(`\n${name} `))
+  check(unnamed.length === 0, `THIRD-PARTY.txt does not name ${unnamed.join(', ')}`)
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const scripts = ['preinstall', 'install', 'postinstall'].filter(
+    (name) => name in manifest.scripts,
+  )
+  check(scripts.length === 0, `it runs ${scripts.join(', ')} where it is installed`)
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
+  const runtime = Object.entries(lock).filter(([path, { dev }]) => path !== '' && dev !== true)
+  const permissive = /^(?:0BSD|Apache-2\.0|BSD-[23]-Clause|ISC|MIT|\(BSD-3-Clause OR GPL-2\.0\))$/
+  const others = runtime.filter(([, { license }]) => !permissive.test(license ?? ''))
+  check(others.length === 0, `licences to look at: ${others.map(([path]) => path).join(', ')}`)
+  const running = runtime.filter(([, { hasInstallScript }]) => hasInstallScript === true)
+  check(running.length === 0, `dependencies with install scripts: ${running.join(', ')}`)
 }
 
 function check(condition, what) {

@@ -1,0 +1,35 @@
+// THIRD-PARTY.txt in dist: the licence of every package whose code the bundles hold, in full.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, sep } from 'node:path'
+
+/** The directories of the packages that these modules, absolute paths, belong to; each once. */
+function packagesOf(modules) {
+  const below = modules.filter((id) => id.includes(`${sep}node_modules${sep}`))
+  return [...new Set(below.map(packageOf))].toSorted()
+}
+
+function packageOf(module) {
+  for (let directory = dirname(module); ; directory = dirname(directory)) {
+    const file = join(directory, 'package.json')
+    // Some packages hold further package.json files, which only say how to read their modules.
+    if (existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).name !== undefined)
+      return directory
+    if (directory === dirname(directory)) throw new Error(`${module} belongs to no package`)
+  }
+}
+
+/** The text of the notice. Throws where a package says nothing of its licence. */
+export function thirdPartyNotice(modules) {
+  const notices = packagesOf(modules).map((directory) => {
+    const { name, version, license } = JSON.parse(
+      readFileSync(join(directory, 'package.json'), 'utf8'),
+    )
+    const file = readdirSync(directory).find((entry) => /^licen[cs]e/i.test(entry))
+    if (license === undefined || file === undefined)
+      throw new Error(`${name} has no licence, or no file that holds it`)
+    const text = readFileSync(join(directory, file), 'utf8').replaceAll('\r\n', '\n').trim()
+    return `${name} ${version} (${license})\n\n${text}\n`
+  })
+  const line = `\n${'-'.repeat(78)}\n\n`
+  return ['The commands of Rootling hold code of these packages.\n', ...notices].join(line)
+}
