@@ -5,7 +5,7 @@ import { dirname, join, sep } from 'node:path'
 /** The directories of the packages that these modules, absolute paths, belong to; each once. */
 function packagesOf(modules) {
   const below = modules.filter((id) => id.includes(`${sep}node_modules${sep}`))
-  return [...new Set(below.map(packageOf))].toSorted()
+  return [...new Set(below.map(packageOf))].toSorted((a, b) => a.localeCompare(b))
 }
 
 function packageOf(module) {

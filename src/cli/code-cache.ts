@@ -23,9 +23,19 @@ export function keepCompiledCode(bundles: string): void {
   if (mine !== null && statSync(bundles).uid !== mine) return
   const directory = join(bundles, 'compiled')
   // From Node 22.1 on.
-  if ('enableCompileCache' in Module)
-    (Module.enableCompileCache as (path: string) => void)(directory)
-  else hookCompilation(bundles, directory, mine)
+  if ('enableCompileCache' in Module) {
+    closeToOthers(directory)
+    ;(Module.enableCompileCache as (path: string) => void)(directory)
+  } else hookCompilation(bundles, directory, mine)
+}
+
+/** Node makes its directories as the umask has it, and runs what it finds in them. */
+function closeToOthers(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch {
+    // A read-only installation: nothing is kept there.
+  }
 }
 
 interface Compiled {
