@@ -55,7 +55,9 @@ describe.skipIf(!hasCaddy)(`Caddy${skipNote}`, () => {
       const daemon = await startDaemon()
       onTestFinished(() => daemon.close())
       // Of more than ten in ten seconds it puts off the rest.
-      const names = Array.from({ length: 8 }, (_, i) => `site${i}.localhost`)
+      const sites = Array.from({ length: 8 }, (_, i) => `site${i}.localhost`)
+      // By tls-alpn-01 it shows an address as a dNSName, which RFC 8738 §6 does not allow.
+      const names = type === 'http-01' ? [...sites, '127.0.0.1'] : sites
       const said = await startCaddy(daemon, names, without[type])
       for (const name of names) {
         const url = `https://${name}:${daemon.tlsAlpn01}/`
@@ -70,7 +72,8 @@ describe.skipIf(!hasCaddy)(`Caddy${skipNote}`, () => {
       }
       const { certificates } = await readInventory(daemon.state)
       const issued = certificates.map(({ identifiers }) => identifiers[0]?.value ?? '')
-      expect(issued.filter((name) => name.startsWith('site')).toSorted()).toEqual(names.toSorted())
+      // Beside them, the ACME server's own.
+      expect(issued.filter((name) => name !== 'localhost').toSorted()).toEqual(names.toSorted())
       expect(said()).toContain(`"challenge_type":"${type}"`)
       expect(said()).not.toMatch(/"level":"error"|badNonce|Retry-After/)
 

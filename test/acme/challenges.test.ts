@@ -101,6 +101,18 @@ describe('a challenge', () => {
   })
 })
 
+it('a challenge that was met counts no more once its authorization was deactivated', async () => {
+  const challenge = await world.challengeFor('d2.localhost', 'http-01')
+  answerWeb = (_, response) => void response.end(challenge.keyAuthorization)
+  await world.client.post(challenge.url, {})
+  expect(await challenge.status()).toEqual(['valid', 'ready'])
+  await world.client.post(challenge.authorization, { status: 'deactivated' })
+  expect(await challenge.status()).toEqual(['deactivated', 'invalid'])
+  const csr = { csr: csrFor(['d2.localhost']) }
+  const { finalize } = challenge.order.body
+  expectProblem(await world.client.post(finalize, csr), 'orderNotReady', 403)
+})
+
 describe('dns-01', () => {
   const digestOf = (text: string) => createHash('sha256').update(text).digest('base64url')
 
