@@ -77,7 +77,12 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   const personalEnv = { ...env, HOME: person.home, USER: person.name, LOGNAME: person.name }
   const asPerson = person.viaSudo
     ? { env: personalEnv, uid: person.uid, gid: person.gid }
-    : { env: { ...(isRoot ? rootEnvironment(env) : env), HOME: person.home } }
+    : {
+        env: {
+          ...(isRoot ? { ...rootEnvironment(env), ...session(env) } : env),
+          HOME: person.home,
+        },
+      }
 
   const machine: Machine = {
     env,
@@ -208,6 +213,11 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       return run(sudoProgram, line, { ...command, env: rootEnvironment(env) })
     }
   }
+}
+
+/** By which a person's own service manager is found, root's too. */
+function session({ XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS }: Machine['env']) {
+  return { XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS }
 }
 
 function needsRoot(sentence: string, hint?: string) {

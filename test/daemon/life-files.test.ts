@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { command } from '../cli/built.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
-import { run } from '../helpers/subprocess.ts'
+import { run, waitFor } from '../helpers/subprocess.ts'
 import { isAlive, noPorts, openDaemonHome } from './daemon-home.ts'
 
 // Who else can reach the daemon and its files: nobody, whatever the umask and wherever the socket.
@@ -89,7 +89,7 @@ describe('a state directory whose path is too long for a socket', () => {
     expect(modeOf(join(runtime, name, 'control.sock'))).toBe('600')
     expect(await daemon('status')).toMatchObject({ exitCode: 0 })
     expect(await daemon('stop')).toMatchObject({ exitCode: 0 })
-    expect(daemons()).toEqual([])
+    await waitFor('the end of the process', () => (daemons().length === 0 ? true : null))
     expect(readdirSync(runtime)).toEqual([])
   })
 

@@ -14,8 +14,8 @@ import { isAlive, noPorts, openDaemonHome, type DaemonHome } from './daemon-home
 
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
-function expectNothingLeft({ state, daemons }: DaemonHome): void {
-  expect(daemons()).toEqual([])
+async function expectNothingLeft({ state, daemons }: DaemonHome): Promise<void> {
+  await waitFor('the end of the process', () => (daemons().length === 0 ? true : null))
   expect(existsSync(join(state, 'daemon-run.json'))).toBe(false)
   expect(existsSync(join(state, 'run'))).toBe(false)
 }
@@ -64,8 +64,7 @@ test('start, status and stop: what it does and since when, and nothing is left',
 
   const stopped = await home.daemon(['stop'])
   expect(stopped).toMatchObject({ exitCode: 0, stderr: 'The daemon was stopped.\n' })
-  await waitFor('the end of the process', () => (isAlive(Number(status['pid'])) ? null : true))
-  expectNothingLeft(home)
+  await expectNothingLeft(home)
   expect(await home.status()).toMatchObject({ exitCode: 1, running: false })
   const again = await home.daemon(['stop'])
   expect(again).toMatchObject({ exitCode: 0, stderr: 'The daemon does not run.\n' })
@@ -100,10 +99,10 @@ test('restart is a new process with the settings kept; a wrong option leaves the
   const second = await home.status()
   expect(second['pid']).not.toBe(first['pid'])
   expect(second['listening']).toEqual(first['listening'])
-  expect(isAlive(Number(first['pid']))).toBe(false)
+  await waitFor('the end of the first', () => (isAlive(Number(first['pid'])) ? null : true))
   await home.daemon(['restart', '--revocation-port=0'])
   expect(await home.status()).toMatchObject({ running: true, listening: [] })
-  expect(home.daemons()).toHaveLength(1)
+  await waitFor('the end of the second', () => (home.daemons().length === 1 ? true : null))
 })
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
@@ -116,7 +115,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     expect(await ended).toEqual([0, null])
     expect(said.stderr).toMatch(/^\S+Z started, pid \d+: renewal\n\S+Z stopping\n$/)
     expect(home.log()).toMatch(/^\S+Z started, pid \d+: renewal\n\S+Z stopping\n$/)
-    expectNothingLeft(home)
+    await expectNothingLeft(home)
   })
 }
 
@@ -195,7 +194,7 @@ test.each(['acme-port', 'revocation-port'])(
     for (const verb of ['start', 'run']) {
       const refused = await home.daemon([verb, `--${option}=${port}`])
       expect(refused).toMatchObject({ exitCode: 1, stdout: '', stderr: error })
-      expectNothingLeft(home)
+      await expectNothingLeft(home)
     }
     const { exitCode, stdout } = await home.daemon(['start', `--${option}=${port}`, '--json'])
     expect(exitCode).toBe(1)
