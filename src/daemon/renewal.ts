@@ -201,5 +201,5 @@ function nextOf(
     const retry = failures.get(record.serialNumber)?.nextAttempt
     return retry === undefined ? dueTime(record) : Date.parse(retry)
   })
-  return times.length === 0 ? null : new Date(Math.min(...times)).toISOString()
+  return times.length === 0 ? null : new Date(Math.ceil(Math.min(...times))).toISOString()
 }
