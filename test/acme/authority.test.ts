@@ -25,10 +25,11 @@ async function open() {
     rootling,
     rootOf: async (...scope: string[]) =>
       (await rootling.must(['ca', 'path', ...scope])).stdout.trim(),
-    lego(root: string, name: string, ...args: string[]) {
+    /** `null`: lego looks into the system store. */
+    lego(root: string | null, name: string, ...args: string[]) {
       const who = ['--server', directory, '--accept-tos', '--email', 'me@example.test']
       const how = ['--http', '--http.port', '127.0.0.1:5002', '--path', path, '--domains', name]
-      const env = { LEGO_CA_CERTIFICATES: root }
+      const env = root === null ? {} : { LEGO_CA_CERTIFICATES: root }
       return namespace.run('/usr/bin/lego', [...who, ...how, ...args], { env })
     },
     /** Whether what lego keeps for a name goes back to a root. */
@@ -39,6 +40,26 @@ async function open() {
     },
   }
 }
+
+const certbot = obstacle ?? absent('/usr/bin/certbot')
+const certbotNote = certbot === null ? '' : ` [skipped: ${certbot}]`
+it.skipIf(certbot !== null)(
+  `lego and certbot find the root in the system store, once it was installed${certbotNote}`,
+  async () => {
+    const { namespace, rootling, rootOf, lego, verifies } = await open()
+    const issued = await lego(null, 'app.localhost', 'run')
+    expect(issued, issued.stderr).toMatchObject({ exitCode: 0 })
+    expect(await verifies('app.localhost', await rootOf())).toBe(true)
+    const who = ['--server', directory, '--agree-tos', '-m', 'me@example.test', '--no-eff-email']
+    const how = ['-n', '--standalone', '--http-01-port', '5002', '-d', 'app.localhost']
+    const ended = await namespace.run('/usr/bin/certbot', ['certonly', ...who, ...how])
+    expect(ended, ended.stderr).toMatchObject({ exitCode: 0 })
+    await rootling.must(['uninstall', ...stores])
+    const untrusted = await lego(null, 'other.localhost', 'run')
+    expect(untrusted.exitCode).not.toBe(0)
+    expect(untrusted.stderr + untrusted.stdout).toContain('unknown authority')
+  },
+)
 
 describe.skipIf(obstacle !== null)(`while the daemon runs${skipNote}`, () => {
   it('a rotation renews the ACME server’s own certificate, and clients go on under the new root', async () => {
