@@ -27,7 +27,7 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   refuseSudo(context)
   // Whoever reads along may go away; the daemon stays.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
-  const stopSignal = Promise.race(stopSignals.map((signal) => once(process, signal)))
+  const stopSignal = firstSignal()
   const write = createLog(state, now)
   const log = (line: string): void => {
     write(line)
@@ -50,8 +50,12 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   return exitCodes.ok
 }
 
-/** Also when the terminal is closed. A second one ends the process at once, as is the default. */
-const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** Also of a terminal that is closed. The second one ends the process at once, as is the default. */
+async function firstSignal(): Promise<void> {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  await Promise.race(signals.map((signal) => once(process, signal)))
+  for (const signal of signals) process.removeAllListeners(signal)
+}
 
 /** `rootling daemon start` waits for this, once; without such a parent nothing happens. */
 function tellParent(response: ControlResponse): void {
@@ -142,7 +146,7 @@ export async function daemonLogs(
 /** Until a signal comes, or nobody reads any more. */
 async function followLog(tail: LogTail): Promise<void> {
   const ended = Promise.race([
-    ...stopSignals.map((signal) => once(process, signal)),
+    firstSignal(),
     new Promise((resolve) => process.stdout.on('error', resolve)),
   ]).then(() => true)
   while (!(await Promise.race([ended, sleep(250, false)])))
