@@ -1,6 +1,7 @@
-import { readRunFile } from './daemon/run-file.ts'
+import { daemonLock, readRunFile } from './daemon/run-file.ts'
 import type { StateDirectory } from './paths.ts'
 import type { CertificateRecord } from './storage/certificate-store.ts'
+import { isLocked } from './storage/lock.ts'
 
 /** Which responder a certificate names for its OCSP and CRL; neither member: none. */
 export type Responder = Pick<CertificateRecord, 'revocationUrl' | 'responder'>
@@ -10,17 +11,9 @@ export type AskedResponder = string | false | undefined
 
 /** Where the daemon answers OCSP and CRL requests now; `null`: it does not. */
 export async function servedRevocationUrl(state: StateDirectory): Promise<string | null> {
-  const run = await readRunFile(state)
-  return run !== null && isAlive(run.pid) ? (run.revocationUrl ?? null) : null
-}
-
-/** After a kill its file stays. */
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
+  const url = (await readRunFile(state))?.revocationUrl ?? null
+  // After a kill the file stays, and its process ID may be another's.
+  return url !== null && isLocked(state, daemonLock) ? url : null
 }
 
 /** What a new certificate is to name, and why, for its renewal to know. */

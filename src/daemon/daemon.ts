@@ -9,7 +9,7 @@ import { startControlServer } from './control-server.ts'
 import type { Method } from './control-protocol.ts'
 import { startRenewal } from './renewal.ts'
 import type { RenewalFailure } from './renewal-failures.ts'
-import { readRunFile, removeRunFile, socketPath, writeRunFile } from './run-file.ts'
+import { daemonLock, readRunFile, removeRunFile, socketPath, writeRunFile } from './run-file.ts'
 import { startEndpoints } from './endpoints.ts'
 import type { DaemonSettings } from './settings.ts'
 
@@ -37,8 +37,6 @@ export interface DaemonOptions {
   readonly stopSignal: Promise<unknown>
 }
 
-const lockName = 'daemon.lock'
-
 /**
  * Runs the daemon until it is told to stop. One for each state directory: throws `locked` when
  * another runs, `no-authority` (also when the state directory is deleted meanwhile), `port-in-use`.
@@ -47,7 +45,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { state } = options
   await requireScopes(state)
   try {
-    const lock = { name: lockName, waitMilliseconds: 0 }
+    const lock = { name: daemonLock, waitMilliseconds: 0 }
     await withLock(state, () => runLocked(options), lock)
   } catch (error) {
     if (!(error instanceof RootlingError) || error.code !== 'locked') throw error
@@ -127,7 +125,7 @@ const deletionCheckMilliseconds = 1_000
 /** Rejects `happened` when the state directory is taken away, or made anew, beneath the daemon. */
 function watchForDeletion(state: StateDirectory): { happened: Promise<never>; stop: () => void } {
   const inode = (): number | undefined =>
-    statSync(join(state.path, lockName), { throwIfNoEntry: false })?.ino
+    statSync(join(state.path, daemonLock), { throwIfNoEntry: false })?.ino
   const ours = inode()
   let timer: NodeJS.Timeout | undefined
   const happened = new Promise<never>((_resolve, reject) => {
@@ -144,5 +142,5 @@ function watchForDeletion(state: StateDirectory): { happened: Promise<never>; st
 
 /** Waits until no daemon holds the state directory any more. Throws `locked` after the wait. */
 export async function whenStopped(state: StateDirectory, waitMilliseconds: number): Promise<void> {
-  await withLock(state, async () => undefined, { name: lockName, waitMilliseconds })
+  await withLock(state, async () => undefined, { name: daemonLock, waitMilliseconds })
 }

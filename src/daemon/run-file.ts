@@ -24,6 +24,9 @@ export interface RunFile {
   readonly revocationUrl: string | null
 }
 
+/** The name of the lock that a daemon holds as long as it runs. */
+export const daemonLock = 'daemon.lock'
+
 const fileOf = (state: StateDirectory): string => join(state.path, 'daemon-run.json')
 
 /** `null`: no daemon has run since the last orderly stop. */

@@ -39,6 +39,22 @@ export async function withLock<T>(
   }
 }
 
+/** Whether somebody holds that lock now; its holder is not disturbed. */
+export function isLocked(state: StateDirectory, name: string): boolean {
+  let file: number
+  try {
+    file = openSync(join(state.path, name), constants.O_RDWR | (constants.O_NOFOLLOW ?? 0))
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    throw unwritable(join(state.path, name), error)
+  }
+  try {
+    return !tryLock(file, { exclusive: false })
+  } finally {
+    closeSync(file)
+  }
+}
+
 async function isStill(file: number, path: string): Promise<boolean> {
   const held = fstatSync(file)
   const there = await stat(path).catch(() => null)
@@ -82,10 +98,10 @@ async function acquire(
 const monotonic = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 
 /** Whether this process has the lock now. */
-function tryLock(fd: number): boolean {
+function tryLock(fd: number, { exclusive } = { exclusive: true }): boolean {
   native ??= loadNative()
   try {
-    native.tryLock(fd, 0, 0, true)
+    native.tryLock(fd, 0, 0, exclusive)
     return true
   } catch (error) {
     if (hasCode(error, 'EAGAIN')) return false
