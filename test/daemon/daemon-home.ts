@@ -1,8 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { beforeAll, onTestFinished } from 'vitest'
+import { ensureBuilt } from '../cli/built.ts'
 import { openHome, type Home } from '../cli/home.ts'
 import { waitFor, type Finished, type RunOptions } from '../helpers/subprocess.ts'
+
+// A build takes longer than a test may.
+beforeAll(ensureBuilt)
 
 /** Only the control socket and the renewal: no port is taken. */
 export const noPorts = ['--acme-port=0', '--revocation-port=0']
