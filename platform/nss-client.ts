@@ -190,8 +190,8 @@ export async function withPrivatePkcs12<T>(
   try {
     const file = path.join(directory, 'client.p12')
     const passwordFile = path.join(directory, 'password')
-    await writeFile(file, contents, { mode: 0o600 })
-    await writeFile(passwordFile, `${password}\n`, { mode: 0o600 })
+    await writeFile(file, contents, { mode: 0o600, flag: 'wx' })
+    await writeFile(passwordFile, `${password}\n`, { mode: 0o600, flag: 'wx' })
     await chmod(directory, 0o700)
     if (person.viaSudo)
       for (const made of [file, passwordFile, directory]) await chown(made, person.uid, person.gid)

@@ -4,8 +4,15 @@ import type { Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
 import type { Owner } from './paths.ts'
 import type { ExtraFile, Purpose } from './storage/certificate-store.ts'
-import { exists, hasCode, readText, shellWord, unwritable } from './storage/files.ts'
-import { chown, mkdir, stat } from './storage/page-cache.ts'
+import {
+  exists,
+  hasCode,
+  makePrivateDirectory,
+  readText,
+  shellWord,
+  unwritable,
+} from './storage/files.ts'
+import { stat } from './storage/page-cache.ts'
 import type { Identifier } from './x509/identifier.ts'
 import { isIssuedBy } from './x509/parsed-certificate.ts'
 
@@ -64,22 +71,11 @@ export async function resolvePaths(
       return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
     }),
   }
-  await makeDirectory(resolve(outDir), owner)
+  // Nobody else may swap files in it, whatever the umask lets through.
+  await makePrivateDirectory(resolve(outDir), owner, 0o755)
   const all = [paths.certPath, paths.keyPath, ...paths.extra.map(({ path }) => path)]
   for (const path of all) if (path !== null) await refuseUnwritable(path)
   return paths
-}
-
-/** Nobody else may swap files in it, whatever the umask lets through. */
-async function makeDirectory(path: string, owner: Owner | null): Promise<void> {
-  try {
-    const first = await mkdir(path, { recursive: true, mode: 0o755 })
-    if (first === undefined || owner === null) return
-    for (let made = path; made.length >= first.length; made = dirname(made))
-      await chown(made, owner.uid, owner.gid)
-  } catch (error) {
-    throw unwritable(path, error)
-  }
 }
 
 async function refuseUnwritable(path: string): Promise<void> {

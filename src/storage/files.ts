@@ -109,10 +109,14 @@ export async function removeDirectoryAtomic(path: string): Promise<void> {
   }
 }
 
-/** Creates a directory and its parents for the owner alone (0700). */
-export async function makePrivateDirectory(path: string, owner: Owner | null): Promise<void> {
+/** Creates a directory and its parents for the owner alone, or with another mode. */
+export async function makePrivateDirectory(
+  path: string,
+  owner: Owner | null,
+  mode = 0o700,
+): Promise<void> {
   try {
-    const first = await makeMissing(path)
+    const first = await makeMissing(path, mode)
     if (first === undefined || owner === null) return
     for (let made = path; made.length >= first.length; made = dirname(made))
       await chown(made, owner.uid, owner.gid)
@@ -121,16 +125,26 @@ export async function makePrivateDirectory(path: string, owner: Owner | null): P
   }
 }
 
-/** The first directory that it made. Node's own recursion calls a read-only disk ENOENT. */
-async function makeMissing(path: string): Promise<string | undefined> {
+/**
+ * The first directory that it made. Node's own recursion calls a read-only disk ENOENT, and never
+ * ends in /proc, which says ENOENT although the parent is there.
+ */
+async function makeMissing(path: string, mode: number): Promise<string | undefined> {
+  const make = async (): Promise<boolean> => {
+    try {
+      await mkdir(path, { mode })
+      return true
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) return false
+      throw error
+    }
+  }
   try {
-    await mkdir(path, { mode: 0o700 })
-    return path
+    return (await make()) ? path : undefined
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) return undefined
     if (!hasCode(error, 'ENOENT') || dirname(path) === path) throw error
-    const first = await makeMissing(dirname(path))
-    const last = await makeMissing(path)
+    const first = await makeMissing(dirname(path), mode)
+    const last = (await make()) ? path : undefined
     return first ?? last
   }
 }

@@ -235,6 +235,15 @@ describe('in the state directory a symbolic link', () => {
   )
 })
 
+test('a directory that takes no directories, as /proc, is named; nothing tries for ever', async () => {
+  const { issue } = await place()
+  const path = '/proc/x/y'
+  const refused = { code: 'state-unwritable', message: expect.stringContaining(path) }
+  await expect(issue({ files: { outDir: path } })).rejects.toMatchObject(refused)
+  const state = { path, owner: null }
+  await expect(ensureAuthority(state, now)).rejects.toMatchObject(refused)
+})
+
 test('below a directory that everybody may write to nothing is read or made', async () => {
   const above = await temporaryDirectory()
   const state = { path: join(above, 'state'), owner: null }
