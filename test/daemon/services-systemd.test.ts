@@ -1,7 +1,10 @@
+import { once } from 'node:events'
 import { accessSync, constants, existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { command, ensureBuilt, project } from '../cli/built.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 import { noPorts } from './daemon-home.ts'
@@ -157,6 +160,37 @@ describe.skipIf(obstacle !== null)(
           exitCode: 0,
           stderr: 'The daemon was not installed.\n',
         })
+      },
+    )
+
+    test(
+      'a daemon that does not come up is told of, and comes up when it can',
+      { timeout: 120_000 },
+      async () => {
+        const machine = await openMachine()
+        const { daemon, pid, systemctl } = machine
+        await startManager(machine)
+        const port = await freePort()
+        await daemon('start', '--acme-port=0', `--revocation-port=${port}`)
+        await daemon('stop')
+        const other = createServer().listen(port, '127.0.0.1')
+        onTestFinished(() => void other.close())
+        await once(other, 'listening')
+        const { exitCode, stdout, stderr } = await daemon('install', '--json')
+        expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: '' })
+        const warning = 'The daemon does not answer yet; rootling daemon logs says why.'
+        expect(JSON.parse(stdout)).toMatchObject({
+          enabled: true,
+          running: false,
+          warnings: [warning],
+        })
+        const { stdout: log } = await daemon('logs', '-n', '1')
+        expect(log).toContain(`ended: Another program already listens on 127.0.0.1:${port}.`)
+        other.close()
+        // It has given up by now, or will soon try again.
+        await systemctl('reset-failed', 'rootling.service')
+        await systemctl('start', 'rootling.service')
+        await waitFor('the daemon', pid)
       },
     )
 

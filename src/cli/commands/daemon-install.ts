@@ -1,6 +1,8 @@
 import { userInfo } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createMachine } from '../../../platform/machine.ts'
 import { requireScopes } from '../../authority.ts'
+import { askDaemon } from '../../daemon/control-client.ts'
 import { asTyped, installService, uninstallService } from '../../daemon/service-manager.ts'
 import { launchdService, systemdService, windowsTask, type Service } from '../../daemon/services.ts'
 import { stateDirectory } from '../../paths.ts'
@@ -20,17 +22,28 @@ export async function daemonInstall(
   const service = serviceOf(context)
   // Two cannot run: the one that was started by hand gives way to the manager's.
   const ran = await stopDaemon(state)
-  const problem = await installService(service, await createMachine({ env }))
-  if (problem !== null) {
-    output.warn(problem)
-    if (ran) await launchDaemon(context)
-    output.note(`To start it: ${asTyped(service)}`)
+  let enabled = false
+  try {
+    const problem = await installService(service, await createMachine({ env }))
+    enabled = problem === null
+    if (problem !== null) output.warn(problem)
+  } finally {
+    if (ran && !enabled) await launchDaemon(context)
   }
+  const running = enabled && (await answersSoon(state))
+  if (!enabled) output.note(`To start it: ${asTyped(service)}`)
+  else if (!running) output.warn('The daemon does not answer yet; rootling daemon logs says why.')
   if (process.platform === 'win32' && env['ROOTLING_HOME'])
     output.warn('A task sees only lasting variables: set ROOTLING_HOME with setx.')
-  const enabled = problem === null
-  output.result(service.path, { path: service.path, enabled })
-  return enabled ? exitCodes.ok : exitCodes.failed
+  output.result(service.path, { path: service.path, enabled, running })
+  return running ? exitCodes.ok : exitCodes.failed
+}
+
+/** Service managers say that it was started, not that it came up. */
+async function answersSoon(state: Context['state']): Promise<boolean> {
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(100))
+    if ((await askDaemon(state, 'status').catch(() => null)) !== null) return true
+  return false
 }
 
 /** `rootling daemon uninstall`: stops it too; absent is success. */
