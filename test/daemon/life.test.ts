@@ -1,8 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { command } from '../cli/built.ts'
 import { openHome } from '../cli/home.ts'
@@ -270,4 +280,28 @@ test('a daemon whose state directory was made anew leaves it to the next one', a
   await waitFor('the end', () => (isAlive(pid) ? null : true))
   expect(readFileSync(join(home.state, 'daemon-run.json'), 'utf8')).toBe('of the next one')
   expect(home.log()).toMatch(/ended: The state directory \S+ was deleted while the daemon ran\.\n$/)
+})
+
+test('each authority has a daemon of its own, and stop ends the one that is meant', async () => {
+  const home = await openDaemonHome()
+  const work = join(home.state, 'authorities', 'work')
+  cpSync(home.state, join(home.directory, 'copy'), { recursive: true })
+  mkdirSync(dirname(work), { mode: 0o700 })
+  renameSync(join(home.directory, 'copy'), work)
+  const both = ['daemon', 'status', '--json']
+  const pids = async () =>
+    (await Promise.all([home.rootling(both), home.rootling([...both, '--ca=work'])])).map(
+      ({ stdout }) => (JSON.parse(stdout) as { pid?: number }).pid ?? null,
+    )
+  await home.daemon(['start', '--ca=work', ...noPorts])
+  expect(await pids()).toEqual([null, expect.any(Number)])
+  await home.daemon(['start', ...noPorts])
+  const [ours, theirs] = await pids()
+  expect(ours).not.toBe(theirs)
+  await home.daemon(['stop'])
+  expect(await pids()).toEqual([null, theirs])
+  const status = await home.daemon(['status'])
+  expect(status.stderr).toBe('The daemon does not run. Start it: rootling daemon start\n')
+  await home.daemon(['stop', '--ca=work'])
+  expect(await pids()).toEqual([null, null])
 })
