@@ -41,7 +41,7 @@ async function readsSystemRoots(profile: string): Promise<boolean> {
 }
 
 const preference =
-  /^\s*user_pref\(\s*["']security\.enterprise_roots\.enabled["']\s*,\s*(true|false)\s*\)/gm
+  /^[ \t]*user_pref\(\s*["']security\.enterprise_roots\.enabled["']\s*,\s*(true|false)\s*\)/gm
 
 function createUnwritableProfile(profile: string): TrustStore {
   return {

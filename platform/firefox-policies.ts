@@ -116,7 +116,7 @@ export function addCertificate(text: string | null, certificate: string, file: s
   if (!Array.isArray(install)) throw refuse(file, 'has Certificates.Install that is no list')
   if (install.includes(certificate) && text !== null) return text
   install.push(certificate)
-  return print(root, text)
+  return print(root, text, file)
 }
 
 /** The reverse; `null` when nothing but ours was in the file. */
@@ -130,12 +130,12 @@ export function removeCertificate(text: string, certificate: string, file: strin
   const rest = install.filter((each) => each !== certificate)
   if (rest.length > 0) {
     certificates['Install'] = rest
-    return print(root, text)
+    return print(root, text, file)
   }
   delete certificates['Install']
   if (Object.keys(certificates).length === 0) delete policies['Certificates']
   if (Object.keys(policies).length === 0) delete root['policies']
-  return Object.keys(root).length === 0 ? null : print(root, text)
+  return Object.keys(root).length === 0 ? null : print(root, text, file)
 }
 
 function installedFiles(text: string | null): string[] {
@@ -170,11 +170,17 @@ function member(parent: Json, name: string, file: string): Json {
 }
 
 /** JSON in the indentation of the text that it replaces. */
-function print(root: Json, before: string | null): string {
+function print(root: Json, before: string | null, file: string): string {
   if (before === null) return `${JSON.stringify(root, null, 2)}\n`
   const indent =
     /^\s*\{\r?\n([ \t]+)"/.exec(withoutMark(before))?.[1] ?? (before.includes('\n') ? 2 : 0)
-  return JSON.stringify(root, null, indent) + (/\r?\n$/.exec(before)?.[0] ?? '')
+  const end = /\r?\n$/.exec(before)?.[0] ?? ''
+  try {
+    return JSON.stringify(root, null, indent) + end
+  } catch (error) {
+    // JSON.parse knows no depth that is too deep, JSON.stringify does.
+    throw refuse(file, 'is nested too deep, so it was left as it is', error)
+  }
 }
 
 /** Without the byte order mark that some editors write. */

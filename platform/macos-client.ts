@@ -36,7 +36,7 @@ export function createMacosClientStore(machine: Machine): ClientCertificateStore
 
     async has({ certificates: [own] }) {
       const { stdout } = expectSuccess('security', await find('find-identity'))
-      return [...stdout.matchAll(/^\s*\d+\) ([0-9A-F]{40}) /gm)].some(
+      return [...stdout.matchAll(/^[ \t]*\d+\) ([0-9A-F]{40}) /gm)].some(
         ([, hash]) => hash === sha1(own),
       )
     },

@@ -229,11 +229,14 @@ export async function identityIn(
   return { fingerprint, issuers: others }
 }
 
+/** 32 octets over two lines; each character can be read in one way only, whatever the file holds. */
+const sha256 = /Fingerprint \(SHA-256\):\s+([0-9A-F]{2}(?:[:\s]\s*[0-9A-F]{2}){31})\s/
+
 /** The SHA-256 of each certificate that `pk12util -l` tells of, with and without a private key. */
-function parsePkcs12Listing(text: string): { keyed: string[]; others: string[] } {
+export function parsePkcs12Listing(text: string): { keyed: string[]; others: string[] } {
   const found: { keyed: string[]; others: string[] } = { keyed: [], others: [] }
   for (const block of text.split(/^(?=Certificate(?:\(has private key\))?:$)/m)) {
-    const octets = /Fingerprint \(SHA-256\):\s+([0-9A-F:\s]+?)\n\s*Fingerprint/.exec(block)?.[1]
+    const octets = sha256.exec(block)?.[1]
     if (octets === undefined) continue
     const fingerprint = octets.replaceAll(/[:\s]/g, '').toLowerCase()
     const list = block.startsWith('Certificate(has') ? found.keyed : found.others

@@ -157,7 +157,7 @@ function thumbprintOf({ der }: TrustAnchor): string {
  * versions put spaces between the bytes; a serial number can look the same, and finds the same.
  */
 export function ownHashes(text: string): string[] {
-  const blocks = text.split(/^={5,}.*={5,}\r?$/m)
+  const blocks = text.split(/^={5,}[^=\r\n]+={5,}\r?$/m)
   const ours = blocks.filter((block) => block.includes('Rootling development CA'))
   const values = ours.flatMap((block) =>
     Array.from(block.matchAll(/[:：]\s*([0-9a-f][0-9a-f ]{38,58})\r?$/gim), ([, value = '']) =>

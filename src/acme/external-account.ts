@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { newId, type Context } from './context.ts'
-import { checkUrl, parseJws } from './jws.ts'
+import { checkUrl, readJws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
@@ -26,7 +26,7 @@ export async function createEabKey({ store, now }: Context): Promise<CreatedEabK
 }
 
 /**
- * The binding of a new account (RFC 8555 §7.3.4), verified, as the client sent it; `null`: none.
+ * The binding of a new account (RFC 8555 §7.3.4), verified; `null`: none.
  * Throws externalAccountRequired, malformed or unauthorized.
  */
 export async function readBinding(
@@ -43,7 +43,7 @@ export async function readBinding(
     )
   }
   if (!isObject(binding)) throw malformed('The externalAccountBinding is not a JWS.')
-  const jws = parseJws(JSON.stringify(binding))
+  const jws = readJws(binding)
   const { alg, kid, nonce, jwk } = jws.header
   if (alg !== 'HS256')
     throw new AcmeProblem('badSignatureAlgorithm', 'The externalAccountBinding has to use HS256.', {
@@ -69,5 +69,6 @@ export async function readBinding(
     thumbprintOf(key.jwk),
   ])
   if (inside !== outside) throw malformed('The externalAccountBinding binds another key.')
-  return binding
+  // Other members may be nested deeper than JSON can be written.
+  return jws.flattened
 }

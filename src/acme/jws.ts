@@ -10,7 +10,11 @@ export interface Jws {
 
 /** Reads a request's body (RFC 8555 §6.2). Throws malformed for any other serialization. */
 export function parseJws(text: string): Jws {
-  const body = parseObject(text, 'The body')
+  return readJws(parseObject(text, 'The body'))
+}
+
+/** The same of a JWS within another's payload. */
+export function readJws(body: Readonly<Record<string, unknown>>): Jws {
   for (const name of ['header', 'signatures'])
     if (name in body) throw malformed(`The JWS has the member ${name}, which ACME forbids.`)
   const { protected: head, payload, signature } = body

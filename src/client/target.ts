@@ -15,7 +15,7 @@ export interface Target {
 /** Throws `usage` for what is no https URL. */
 export function parseTarget(text: string): Target {
   if (!URL.canParse(text)) {
-    throw new RootlingError('usage', `“${text}” is not a URL.`, {
+    throw new RootlingError('usage', `“${shown(text)}” is not a URL.`, {
       hint: 'rootling get https://localhost:8443/',
     })
   }
@@ -30,6 +30,9 @@ export function parseTarget(text: string): Target {
   const port = url.port === '' ? 443 : Number(url.port)
   return { url, host, port, servername: isIP(host) > 0 ? '' : host.replace(/\.$/, '') }
 }
+
+/** In one line of a sensible length. */
+const shown = (text: string): string => text.slice(0, 200).replace(/\p{Cc}/gu, '\uFFFD')
 
 /** `localhost` and all below it are loopback without asking DNS (RFC 6761 §6.3). */
 export const resolveLocally: LookupFunction = (hostname, options, callback) => {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { RootlingError } from '../errors.ts'
 
 /** One value of a DER encoding. The buffers are slices of the original bytes, not copies. */
@@ -185,6 +186,9 @@ export function expectNamedBits(value: DerValue | undefined, what: string): numb
   const unused = contents[0] ?? 8
   if (unused > 7 || (unused > 0 && contents.length === 1) || contents.length > 5)
     throw unexpected(what, 'a short list of bits')
+  // X.690 §11.2.1.
+  if (((contents.at(-1) ?? 0) & ((1 << unused) - 1)) !== 0 && contents.length > 1)
+    throw unexpected(what, 'a list of bits in DER')
   const bits: number[] = []
   for (let bit = 0; bit < (contents.length - 1) * 8 - unused; bit++)
     if (((contents[1 + (bit >> 3)] ?? 0) & (0x80 >> (bit & 7))) !== 0) bits.push(bit)
@@ -215,7 +219,7 @@ export function expectOid(value: DerValue | undefined, what: string): string {
 /** A character string of any type that a name may have (RFC 5280 §4.1.2.4). */
 export function expectText(value: DerValue | undefined, what: string): string {
   const { tag, contents } = value?.tagClass === 'universal' ? value : { tag: 0, contents: null }
-  if (contents !== null && tag === 12) return contents.toString('utf8')
+  if (contents !== null && tag === 12 && isUtf8(contents)) return contents.toString('utf8')
   // PrintableString, TeletexString, IA5String.
   if (contents !== null && [19, 20, 22].includes(tag)) return contents.toString('latin1')
   if (contents !== null && tag === 30 && contents.length % 2 === 0)

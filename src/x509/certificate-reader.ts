@@ -1,4 +1,5 @@
 import {
+  expectBoolean,
   expectExplicit,
   expectOctets,
   expectOid,
@@ -35,13 +36,16 @@ export function readCertificateParts(der: Buffer): CertificateParts {
   const tagged = fields.find((field) => isContext(field, 3))
   const list = tagged === undefined ? [] : expectSequence(expectExplicit(tagged, 3, what), what)
   const extensions = new Map(list.map(readExtension))
+  // RFC 5280 §4.2: of two, others would obey another one than we do.
+  if (extensions.size < list.length) throw unexpected(what, 'each extension once')
   return { issuer, validity, subject, signatureAlgorithm, extensions }
 }
 
 function readExtension(value: DerValue): [string, { critical: boolean; value: Buffer }] {
-  const members = expectSequence(value, what)
-  const critical = members.length === 3 && members[1]?.contents[0] === 0xff
-  return [expectOid(members[0], what), { critical, value: expectOctets(members.at(-1), what) }]
+  const [oid, ...rest] = expectSequence(value, what)
+  const critical = rest.length === 2 && expectBoolean(rest.shift(), what)
+  if (rest.length !== 1) throw unexpected(what, 'an extension')
+  return [expectOid(oid, what), { critical, value: expectOctets(rest[0], what) }]
 }
 
 /** What an extension holds; `null`: the certificate does not have it. */

@@ -18,7 +18,7 @@ const hostSchemes = new Set(['http', 'https', 'ws', 'wss', 'ftp', 'tcp', 'tls', 
  */
 export function parseIdentifier(text: string): Identifier {
   const input = text.trim()
-  if (input === '') throw bad(text, 'is empty', 'Name a host or address, such as localhost')
+  if (input === '') throw bad(input, 'is empty', 'Name a host or address, such as localhost')
   if (input.length > 1024) throw bad(`${input.slice(0, 40)}…`, 'is longer than any name can be')
   // oxlint-disable-next-line no-control-regex -- the point is to find control characters
   if (/[\u0000-\u0020\u007f]/.test(input))
@@ -147,7 +147,7 @@ function meant(name: string | undefined): string | undefined {
 }
 
 function bad(name: string, fault: string, suggestion?: string): RootlingError {
-  const shown = name === '' ? '""' : name
+  const shown = name === '' ? '""' : name.replace(/\p{Cc}/gu, '\uFFFD')
   const hint =
     suggestion === undefined || suggestion.includes(' ')
       ? suggestion

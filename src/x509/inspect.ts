@@ -20,7 +20,7 @@ export interface CertificateFacts {
   readonly der: Buffer
   /** SHA-256 of the DER, hex. */
   readonly fingerprint: string
-  /** Lower-case hex of whole octets. */
+  /** Lower-case hex of whole octets; behind a minus sign where somebody made it negative. */
   readonly serialNumber: string
   /** `O=Example, CN=example.test`; empty where there is none. */
   readonly subject: string
@@ -95,7 +95,7 @@ export function inspectCertificate(der: Buffer): CertificateFacts {
   return {
     der,
     fingerprint: createHash('sha256').update(der).digest('hex'),
-    serialNumber: serial.length % 2 === 0 ? serial : `0${serial}`,
+    serialNumber: serial === '0' ? '00' : serial,
     subject: nameText(subject),
     issuer: nameText(issuer),
     commonNames: attributes(subject).flatMap(([type, value]) => (type === 'CN' ? [value] : [])),
@@ -194,7 +194,10 @@ function readTime({ tag, contents }: DerValue): Date {
   const full = tag === 0x17 ? `${digits < '50' ? '20' : '19'}${digits}` : digits
   const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(full)
   const [, year, month, date, hour, minute, second] = match ?? []
-  const time = new Date(`${year}-${month}-${date}T${hour}:${minute}:${second}Z`)
-  if (Number.isNaN(time.getTime())) throw unexpected(what, 'a time')
+  const iso = `${year}-${month}-${date}T${hour}:${minute}:${second}`
+  const time = new Date(`${iso}Z`)
+  // Date takes the 30th of February for the 2nd of March.
+  if (Number.isNaN(time.getTime()) || !time.toISOString().startsWith(iso))
+    throw unexpected(what, 'a time')
   return time
 }

@@ -23,8 +23,10 @@ export function pemBlocks(text: string): PemBlock[] {
     if (labelEnd < 0) return blocks
     const label = text.slice(begin + 11, labelEnd)
     const closing = `-----END ${label}-----`
-    const end = label.includes('\n') ? -1 : text.indexOf(closing, labelEnd)
-    if (end < 0) {
+    // No block holds five dashes, so the next ones are its end: to look further would be quadratic.
+    const end = text.indexOf('-----', labelEnd + 5)
+    if (end < 0) return blocks
+    if (label.includes('\n') || !text.startsWith(closing, end)) {
       at = labelEnd
       continue
     }

@@ -96,7 +96,7 @@ const refused: [text: string, sentence: string, hint?: string][] = [
   ['my host', 'The name "my host" contains a space or a control character.'],
   ['a\tb', String.raw`The name "a\tb" contains a space or a control character.`],
   ['a\u0000b', String.raw`The name "a\u0000b" contains a space or a control character.`],
-  ['a\u007fb', 'The name "a\u007fb" contains a space or a control character.'],
+  ['a\u007fb', 'The name "a\uFFFDb" contains a space or a control character.'],
   ['1.2.3.4.5', 'The name 1.2.3.4.5 looks like an IP address but is not a valid one.'],
   ['127.1', 'The name 127.1 looks like an IP address but is not a valid one.'],
   ['256.1.1.1', 'The name 256.1.1.1 looks like an IP address but is not a valid one.'],
