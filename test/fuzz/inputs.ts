@@ -206,7 +206,7 @@ const mebibytes = 2
  */
 export function* longInputs(): Generator<Buffer> {
   for (const opening of openings)
-    for (const part of repeated) {
+    for (const part of opening === '' ? repeated : ['\n', ' ']) {
       const times = Math.floor((mebibytes * 2 ** 20) / part.length)
       yield Buffer.from(`${opening}${part.repeat(times)}x`, 'latin1')
     }
