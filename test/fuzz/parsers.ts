@@ -268,7 +268,7 @@ function tools(samples: Samples): ForeignParser[] {
       samples: samples.pkcs12,
       codes: ['bad-key'],
       read: (input) => readPkcs12Identity(input, password, 'a.p12'),
-      slow: 20,
+      slow: 5,
     },
   ]
   return rows.filter(({ samples }) => samples.length > 0)
@@ -390,7 +390,8 @@ function typed(): ForeignParser[] {
     codes,
     read: (input) => read(input.toString()),
   })
-  const request = (host: string) => ({ headers: { host } }) as unknown as Request
+  const request = (host: string) =>
+    ({ headers: { host }, rawHeaders: ['Host', host], url: '/' }) as unknown as Request
   return [
     row(
       'name',
