@@ -134,9 +134,14 @@ function parseLine(line: string, path: string, number: number): Event {
   try {
     const event = JSON.parse(line) as Event
     const id: unknown = event.length === 2 ? event[1].id : event[1]
-    if (kinds.includes(event[0]) && typeof id === 'string') return event
+    const isWhole = event.length !== 2 || event[0] !== 'order' || isOrder(event[1])
+    if (kinds.includes(event[0]) && typeof id === 'string' && isWhole) return event
   } catch (error) {
     throw damagedLine(path, number, error)
   }
   throw damagedLine(path, number)
 }
+
+/** What is gone through before anybody asks for the order. */
+const isOrder = (resource: object): boolean =>
+  'authorizationIds' in resource && Array.isArray(resource.authorizationIds)
