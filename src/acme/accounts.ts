@@ -43,6 +43,7 @@ export async function newAccount(
     ...(externalAccountBinding === null ? {} : { externalAccountBinding }),
   }
   store.put('account', account)
+  store.makeRoom()
   return answerWith(context, account, 201)
 }
 

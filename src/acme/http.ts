@@ -1,28 +1,57 @@
 import { notForPages } from '../server/host-check.ts'
 import type { Request, Response } from '../server/https.ts'
+import { bounds, rateLimited } from './bounds.ts'
 import type { Answer } from './context.ts'
 import { malformed } from './problems.ts'
 
 /** A request with a hundred names takes about 20 KB, and a CSR for them as much. */
 const mostOctets = 128 * 1024
 
-/** The whole body. Throws malformed with 413 for one that is too long. */
+interface Body {
+  chunks: Buffer[]
+  length: number
+  kept: number
+}
+
+/** Those that still come in, oldest first: a body takes a moment, unless somebody holds it back. */
+const incoming = new Set<Body>()
+let octetsKept = 0
+
+/** The whole body. Throws malformed with 413 for one that is too long, and rateLimited. */
 export async function readBody(request: Request): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
+  const body: Body = { chunks: [], length: 0, kept: 0 }
+  incoming.add(body)
   try {
     for await (const chunk of request as AsyncIterable<Buffer>) {
-      length += chunk.length
+      body.length += chunk.length
       // What is too long is read on, though not kept: a client that still writes hears no answer.
-      if (length <= mostOctets) chunks.push(chunk)
-      else if (length > 16 * mostOctets) break
+      if (body.length <= mostOctets) keep(body, chunk)
+      else if (body.length > 16 * mostOctets) break
     }
   } catch (error) {
     throw malformed('The body broke off.', { cause: error })
+  } finally {
+    incoming.delete(body)
+    octetsKept -= body.kept
   }
-  if (length > mostOctets)
+  if (body.length > mostOctets)
     throw malformed(`The body is longer than ${mostOctets} octets.`, { status: 413 })
-  return Buffer.concat(chunks).toString()
+  if (body.kept < body.length)
+    throw rateLimited('The body took long, and there was no room to wait for it.', 1)
+  return Buffer.concat(body.chunks).toString()
+}
+
+function keep(body: Body, chunk: Buffer): void {
+  if (!incoming.has(body)) return
+  body.chunks.push(chunk)
+  body.kept += chunk.length
+  octetsKept += chunk.length
+  for (const oldest of incoming) {
+    if (octetsKept <= bounds.bodies) return
+    octetsKept -= oldest.kept
+    Object.assign(oldest, { chunks: [], kept: 0 })
+    incoming.delete(oldest)
+  }
 }
 
 /** RFC 8555 §6.2: other types would let a web page post here without a preflight. */

@@ -1,3 +1,4 @@
+import { bounds, rateLimited } from './bounds.ts'
 import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
@@ -42,6 +43,7 @@ export async function newOrder(
   if (dates !== null) checkDates(dates, createdAt)
   checkProvable(context, identifiers)
   await checkPermitted(context.authority, identifiers, dates)
+  checkOpenNames(context, account.id, identifiers.length)
   if (replaces !== undefined) replacedCertificate(context, replaces, account, identifiers)
 
   const expires = createdAt + orderLifetime
@@ -60,6 +62,7 @@ export async function newOrder(
   }
   for (const authorization of authorizations) store.put('authorization', authorization)
   store.put('order', order)
+  store.makeRoom()
   return answerWith(context, order, 201)
 }
 
@@ -130,6 +133,23 @@ export function listOrders(
     body: { orders: page.map(({ id }) => urls.order(id)) },
     ...(more ? { headers: { Link: `<${urls.orders(accountId, last.id)}>;rel="next"` } } : {}),
   }
+}
+
+/** Throws rateLimited (RFC 8555 §6.6) for an account that keeps ordering and proves nothing. */
+function checkOpenNames(context: Context, accountId: string, more: number): void {
+  const { store, now } = context
+  if (store.unfinished.namesOf(accountId) + more <= bounds.namesOfAccount) return
+  const recent = now().getTime() - day / 24
+  const names = store.unfinished
+    .ordersOf(accountId)
+    .flatMap((id) => store.get('order', id) ?? [])
+    .filter((order) => order.createdAt > recent || statusOf(context, order) !== 'invalid')
+    .reduce((sum, { identifiers }) => sum + identifiers.length, more)
+  if (names <= bounds.namesOfAccount) return
+  throw rateLimited(
+    `This account has more than ${bounds.namesOfAccount} names in orders that wait or that failed within the hour: finalize them, or deactivate their authorizations and wait.`,
+    60,
+  )
 }
 
 function readProfile({ profiles }: Context, name: string | undefined): string {

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import type { StateDirectory } from '../paths.ts'
+import { bounds } from './bounds.ts'
 import { damagedLine, openJournal, readJournal } from './journal.ts'
 import type { Account, Authorization, EabKey, Order, StoredCertificate } from './resources.ts'
+import { indexUnfinished, type Unfinished } from './unfinished.ts'
 
 interface Kinds {
   account: Account
@@ -27,6 +29,9 @@ export interface Store {
   certificateBySerialNumber(serialNumber: string): StoredCertificate | undefined
   /** The orders of an account, oldest first. */
   ordersOf(accountId: string): readonly Order[]
+  readonly unfinished: Unfinished
+  /** Forgets accounts without orders and orders without certificates, where there are too many. */
+  makeRoom(): void
   /** Resolves when everything put so far stands on disk. */
   saved(): Promise<void>
   close(): Promise<void>
@@ -53,11 +58,18 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
   const serialNumbers = new Map<string, string>()
   const orders = new Map<string, Set<string>>()
   const issuers = new Map<string, string>()
+  const unfinished = indexUnfinished()
 
   const remove = (kind: Kind, id: string): void => {
     if (kind === 'account') thumbprints.delete(tables.account.get(id)?.thumbprint ?? '')
     if (kind === 'certificate') serialNumbers.delete(tables.certificate.get(id)?.serialNumber ?? '')
-    if (kind === 'order') orders.get(tables.order.get(id)?.accountId ?? '')?.delete(id)
+    const order = kind === 'order' ? tables.order.get(id) : undefined
+    if (order !== undefined) {
+      unfinished.forget(order)
+      const others = orders.get(order.accountId)
+      others?.delete(id)
+      if (others?.size === 0) orders.delete(order.accountId)
+    }
     tables[kind].delete(id)
   }
   const insert = <K extends Kind>(kind: K, resource: Kinds[K]): void => {
@@ -69,6 +81,7 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     if (kind === 'order') {
       const { id, accountId } = resource as Order
       orders.set(accountId, (orders.get(accountId) ?? new Set()).add(id))
+      unfinished.note(resource as Order)
     }
     if (kind === 'certificate') {
       const certificate = resource as StoredCertificate
@@ -107,22 +120,42 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     longest: () => 4 * count() + 20_000,
   })
 
+  const forget = (kind: Kind, id: string): void => {
+    remove(kind, id)
+    journal.add(JSON.stringify([kind, id, 'deleted']))
+  }
+  const emptyAccount = (): string | null => {
+    for (const { id, externalAccountBinding } of tables.account.values())
+      if (!orders.has(id) && externalAccountBinding === undefined) return id
+    return null
+  }
+
   return {
     get: (kind, id) => table(kind).get(id),
     put(kind, resource) {
       insert(kind, resource)
       journal.add(JSON.stringify([kind, resource]))
     },
-    delete(kind, id) {
-      remove(kind, id)
-      journal.add(JSON.stringify([kind, id, 'deleted']))
-    },
+    delete: forget,
     all: (kind) => table(kind).values(),
     accountByThumbprint: (thumbprint) => tables.account.get(thumbprints.get(thumbprint) ?? ''),
     certificateBySerialNumber: (serialNumber) =>
       tables.certificate.get(serialNumbers.get(serialNumber) ?? ''),
     ordersOf: (accountId) =>
       [...(orders.get(accountId) ?? [])].flatMap((id) => tables.order.get(id) ?? []),
+    unfinished,
+    makeRoom() {
+      while (unfinished.names > bounds.names) {
+        const id = unfinished.next() ?? ''
+        for (const one of tables.order.get(id)?.authorizationIds ?? []) forget('authorization', one)
+        forget('order', id)
+      }
+      while (tables.account.size > bounds.accounts) {
+        const id = emptyAccount()
+        if (id === null) return
+        forget('account', id)
+      }
+    },
     saved: () => journal.saved(),
     close: () => journal.close(),
   }

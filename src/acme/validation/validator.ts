@@ -1,5 +1,6 @@
 import { RootlingError } from '../../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
+import { bounds } from '../bounds.ts'
 import { AcmeProblem } from '../problems.ts'
 import type { AcmeIdentifier, Challenge } from '../resources.ts'
 import { createAddresses, createResolver, type Addresses } from './addresses.ts'
@@ -39,12 +40,16 @@ export function createValidator(options: ResolvedOptions): Validator {
   // Said at the start, and not to the first client that needs it.
   if (options.dnsResolver !== undefined) createResolver(options.dnsResolver)
   const addresses = createAddresses(options)
-  const running = new Map<string, Promise<void>>()
+  // In the order of their begin.
+  const running = new Map<string, { outcome: Promise<void>; giveUp: AbortController }>()
   const closing = new AbortController()
 
-  const attempt = async ({ challenge, identifier, thumbprint }: Validation): Promise<void> => {
+  const attempt = async (
+    { challenge, identifier, thumbprint }: Validation,
+    giveUp: AbortSignal,
+  ): Promise<void> => {
     const late = AbortSignal.timeout(options.validationMilliseconds)
-    const signal = AbortSignal.any([late, closing.signal])
+    const signal = AbortSignal.any([late, giveUp, closing.signal])
     const { type, token } = challenge
     const keyAuthorization = `${token}.${thumbprint}`
     const work = { identifier, token, keyAuthorization, addresses, options, signal }
@@ -63,10 +68,17 @@ export function createValidator(options: ResolvedOptions): Validator {
   return {
     validate(id, validation) {
       const known = running.get(id)
-      if (known !== undefined) return known
-      const started = attempt(validation).finally(() => running.delete(id))
-      running.set(id, started)
-      return started
+      if (known !== undefined) return known.outcome
+      // The slowest has had the most time, and one that is met takes a moment.
+      const [slowest] = running.size < bounds.validations ? [] : running
+      slowest?.[1].giveUp.abort()
+      const giveUp = new AbortController()
+      const outcome = attempt(validation, giveUp.signal).finally(() => {
+        if (running.get(id)?.giveUp === giveUp) running.delete(id)
+      })
+      running.set(id, { outcome, giveUp })
+      if (slowest !== undefined) running.delete(slowest[0])
+      return outcome
     },
     get closed() {
       return closing.signal.aborted
