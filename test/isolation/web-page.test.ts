@@ -16,9 +16,8 @@ import { startPorts, type Ports } from './ports.ts'
 
 const obstacle = await chromiumClient.unavailable()
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
-const title = `a hostile page in Chromium${skipNote}`
 
-describe.skipIf(obstacle !== null)(title, { timeout: 60_000 }, () => {
+describe.skipIf(obstacle !== null)(`a page in Chromium${skipNote}`, { timeout: 60_000 }, () => {
   let ports: Ports
   let origin: Server
   let profile: string
@@ -98,10 +97,10 @@ describe.skipIf(obstacle !== null)(title, { timeout: 60_000 }, () => {
   }
 
   test('can read what its own server says, by the means of these tests', async () => {
-    const own = [page.url()]
-    expect(await page.evaluate(hostile.fetchAll, own)).not.toEqual([])
-    expect(await page.evaluate(hostile.frameAll, own)).toEqual([`${own} evil`])
-    expect(await page.evaluate(hostile.embedAll, own)).not.toEqual([])
+    const own = page.url()
+    expect(await page.evaluate(hostile.fetchAll, [own])).not.toEqual([])
+    expect(await page.evaluate(hostile.frameAll, [own])).toEqual([`${own} evil`])
+    expect(await page.evaluate(hostile.embedAll, [own])).not.toEqual([])
   })
 
   test('reads nothing by fetch, in any mode, by any method and type', () =>
