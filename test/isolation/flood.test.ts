@@ -109,7 +109,7 @@ test('bodies that never end lock nobody out and take little memory', async () =>
 
 test('a head or a body that trickles is cut after seconds on every port', async () => {
   const outcomes = portsByName().flatMap(([name, port]) =>
-    ['GET / HTTP/1.1\r\n', 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n'].map(
+    ['GET / HTTP/1.1\r\n', 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n'].map(
       async (start): Promise<string | null> => {
         const socket = await open(port)
         socket.write(start)
