@@ -1,11 +1,15 @@
 import { rm } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { bounds } from '../../src/acme/bounds.ts'
 import type { Account, Authorization, Order } from '../../src/acme/resources.ts'
+import { resolveOptions } from '../../src/acme/options.ts'
 import { openStore, type Store } from '../../src/acme/store.ts'
+import { createValidator } from '../../src/acme/validation/validator.ts'
 import { startAcme, temporaryState, type Acme } from '../acme/harness.ts'
 import { expectProblem } from '../acme/problem.ts'
 import { RawClient } from '../acme/raw.ts'
+import { startResponder } from '../acme/responder.ts'
+import { hear, open } from './http1.ts'
 
 const account = (id: string, more: Partial<Account> = {}): Account => ({
   id,
@@ -102,19 +106,19 @@ describe('an account', () => {
   })
   afterAll(() => acme.close())
 
-  const open = () => new RawClient(acme.directory, acme.root).start()
+  const register = () => new RawClient(acme.directory, acme.root).start()
   const hundred = (prefix: string) =>
     Array.from({ length: 100 }, (_, i) => `n${i}.${prefix}.localhost`)
 
   it('that orders without end and proves nothing is told to wait, and no other', async () => {
-    const flood = await open()
+    const flood = await register()
     const orders: { body: { authorizations: string[] } }[] = []
     for (let i = 0; i < bounds.namesOfAccount / 100; i++)
       orders.push(await flood.order(hundred(`o${i}`)))
     const refused = await flood.order(['one-more.localhost'])
     expectProblem(refused, 'rateLimited', 429)
     expect(refused.headers['retry-after']).toMatch(/^\d+$/)
-    const honest = await open()
+    const honest = await register()
     expect((await honest.order(['mine.localhost'])).status).toBe(201)
 
     const [url = ''] = orders[0]?.body.authorizations ?? []
@@ -125,4 +129,58 @@ describe('an account', () => {
     flood.close()
     honest.close()
   }, 60_000)
+})
+
+/** A smaller bound for one test. */
+function lower(name: keyof typeof bounds, value: number): void {
+  const usual = bounds[name]
+  bounds[name] = value
+  onTestFinished(() => void (bounds[name] = usual))
+}
+
+it('the validation that has taken longest is given up for a new one', async () => {
+  lower('validations', 2)
+  let silent = true
+  const web = await startResponder((request, response) => {
+    if (!silent) response.end(`${request.url?.split('/').at(-1)}.thumbprint`)
+  })
+  onTestFinished(() => web.close())
+  const validator = createValidator(resolveOptions({ http01Port: web.port }))
+  onTestFinished(() => validator.close())
+  const validate = (id: string) =>
+    validator.validate(id, {
+      challenge: { type: 'http-01', token: id },
+      identifier,
+      thumbprint: 'thumbprint',
+    })
+  const first = validate('first')
+  const second = validate('second')
+  second.catch(() => undefined)
+  silent = false
+  const third = validate('third')
+  await expect(first).rejects.toThrow('took too long')
+  await third
+})
+
+it('the body that has taken longest gives way to others', async () => {
+  lower('bodies', 6_000)
+  const started = await startAcme()
+  onTestFinished(() => started.close())
+  const head = [
+    'POST /acme/new-order HTTP/1.1',
+    'Host: localhost',
+    'Content-Type: application/jose+json',
+    'Connection: close',
+  ]
+  const slow = await open({ port: started.port, ca: started.root })
+  slow.write(`${[...head, 'Content-Length: 5001'].join('\r\n')}\r\n\r\n${'x'.repeat(5_000)}`)
+  const heard = hear(slow)
+  const client = await new RawClient(started.directory, started.root).start()
+  const names = Array.from({ length: 40 }, (_, i) => `name${i}.localhost`)
+  expect((await client.order(names)).status).toBe(201)
+  slow.write('x')
+  const { status, body, head: lines } = await heard
+  expect([status, JSON.parse(body).type]).toEqual([429, 'urn:ietf:params:acme:error:rateLimited'])
+  expect(lines).toMatch(/^retry-after: 1$/im)
+  client.close()
 })
