@@ -20,7 +20,7 @@ import { constants, Script } from 'node:vm'
  */
 export function keepCompiledCode(bundles: string): void {
   const mine = process.geteuid?.() ?? null
-  if (mine !== null && statSync(bundles).uid !== mine) return
+  if (mine !== null && statSync(bundles, { throwIfNoEntry: false })?.uid !== mine) return
   const directory = join(bundles, 'compiled')
   // From Node 22.1 on.
   if ('enableCompileCache' in Module) {
