@@ -183,7 +183,9 @@ describe.skipIf(obstacle !== null)(`another local user${skipNote}`, () => {
       // A directory that is hers from the start is refused.
       await mallory.sh('rm -rf "$1"; mkdir -m 777 "$1"', directory)
       const refused = await daemon(...start)
-      expect(refused.stdout + refused.stderr).toContain(`${directory} belongs to another user`)
+      expect(JSON.parse(refused.stdout)).toMatchObject({
+        error: { code: 'loose-key', message: expect.stringContaining(directory) },
+      })
       expect(refused.exitCode).not.toBe(0)
       await mallory.sh('rm -rf "$1"', directory)
       await people.namespace.must('rm', ['-rf', home, directory])
