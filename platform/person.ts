@@ -17,7 +17,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** The person behind this process. SUDO_* counts only for root: anyone else could set it to anything. */
 export async function findPerson(env: Environment): Promise<Person> {
-  const self = userInfo()
+  const self = caller()
   const sudoUid = env['SUDO_UID'] ?? ''
   if (self.uid === 0 && /^[1-9]\d{0,9}$/.test(sudoUid)) {
     const entry = await findUser(sudoUid, env)
@@ -29,6 +29,16 @@ export async function findPerson(env: Environment): Promise<Person> {
     gid: self.gid,
     home: env['HOME'] || self.homedir,
     viaSudo: false,
+  }
+}
+
+/** In a container the process's user may be a number alone, of which /etc/passwd knows nothing. */
+function caller(): { username: string; uid: number; gid: number; homedir: string } {
+  try {
+    return userInfo()
+  } catch {
+    const uid = process.geteuid?.() ?? -1
+    return { username: String(uid), uid, gid: process.getegid?.() ?? -1, homedir: '/' }
   }
 }
 

@@ -12,6 +12,7 @@ const files = {
   curl: '/usr/bin/curl',
   'default-jdk-headless': '/usr/bin/javac',
   'firefox-esr': '/usr/bin/firefox-esr',
+  faketime: '/usr/bin/faketime',
   git: '/usr/bin/git',
   'gnutls-bin': '/usr/bin/certtool',
   'golang-go': '/usr/bin/go',

@@ -178,14 +178,18 @@ function hostOf(uri: string): string | null {
 }
 
 /**
- * A scope's signer. Throws `issuer-expired`, `loose-key`, or `corrupt-state` when the key is not
- * the intermediate's.
+ * A scope's signer. Throws `issuer-expired`, `issuer-not-yet-valid`, `loose-key`, or
+ * `corrupt-state` when the key is not the intermediate's.
  */
 export async function openSigner(state: StateDirectory, scope: Scope, now: Date): Promise<Signer> {
   const end = scope.intermediate.validTo
   if (new Date(end) <= now)
     throw new RootlingError('issuer-expired', `The scope ${scope.name} ended on ${end}.`, {
       hint: `rootling ca rotate ${scope.name}`,
+    })
+  if (new Date(scope.intermediate.validFrom) > now)
+    throw new RootlingError('issuer-not-yet-valid', notYetValid(scope, now), {
+      hint: 'Set the clock of this machine',
     })
   const path = `${scopePath(state, scope.name)}/intermediate-key.pem`
   const key = parseKey(await readScopeKey(state, scope.name), path, scope.name)
@@ -203,8 +207,15 @@ function parseKey(pem: string, path: string, name: string): KeyObject {
   }
 }
 
-/** A sentence for the person when a scope ends within 90 days; `null`: it does not. */
-export function expiryWarning({ name, intermediate, root }: Scope, now: Date): string | null {
+function notYetValid({ name, intermediate }: Scope, now: Date): string {
+  const begin = intermediate.validFrom
+  return `The scope ${name} begins on ${begin}, and the clock here says ${now.toUTCString()}.`
+}
+
+/** A sentence for the person when a scope ends within 90 days or has not begun; `null`: neither. */
+export function expiryWarning(scope: Scope, now: Date): string | null {
+  const { name, intermediate, root } = scope
+  if (new Date(intermediate.validFrom) > now) return notYetValid(scope, now)
   const end = Math.min(Date.parse(root.validTo), Date.parse(intermediate.validTo))
   const days = Math.floor((end - now.getTime()) / day)
   if (days >= 90) return null

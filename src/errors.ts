@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'locked' // another process holds the lock for too long
   | 'not-ours' // an existing file that must not be replaced
   | 'issuer-expired'
+  | 'issuer-not-yet-valid' // the clock stands before the authority's first day
   | 'bad-certificate' // a file that holds no certificate, or the wrong kind
   | 'bad-key' // a file that holds no private key, or not the certificate's
   | 'bad-der' // foreign bytes that are no DER, too large or too deep

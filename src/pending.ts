@@ -15,7 +15,7 @@ import {
   writeFileAtomic,
   type StagedFile,
 } from './storage/files.ts'
-import { readdir, rm, unlink } from './storage/page-cache.ts'
+import { readdir, rm } from './storage/page-cache.ts'
 import { withLock } from './storage/lock.ts'
 import { refuseSharedDirectory } from './storage/shared-directory.ts'
 
@@ -101,7 +101,15 @@ export async function recordAndWrite(
   }
   // Should a rename fail, the pending file stays, and the next command finishes the pair.
   for (const file of staged) await file.commit()
-  await unlink(path)
+  await drop(path)
+}
+
+async function drop(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true })
+  } catch (error) {
+    throw unwritable(path, error)
+  }
 }
 
 async function settle(state: StateDirectory, path: string): Promise<void> {
@@ -115,7 +123,7 @@ async function settle(state: StateDirectory, path: string): Promise<void> {
       if (recorded) await finish(state, file)
     }
   }
-  await rm(path, { force: true })
+  await drop(path)
 }
 
 async function finish(state: StateDirectory, pending: PendingFile): Promise<void> {

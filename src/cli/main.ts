@@ -1,6 +1,7 @@
 import { RootlingError, type ErrorCode } from '../errors.ts'
 import { stateDirectory } from '../paths.ts'
 import { settleInterrupted } from '../pending.ts'
+import { hasCode, unwritable } from '../storage/files.ts'
 import { adoptCaller } from './caller.ts'
 import {
   exitCodes,
@@ -15,7 +16,16 @@ import { commandOf, type commands } from './table.ts'
 
 /** Runs one command line; the only place that decides the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  process.exitCode = await run(argv)
+  let unprinted = false
+  process.stdout.on('error', (error) => {
+    // A reader that went away, such as `head`, has what it wanted.
+    if (unprinted || hasCode(error, 'EPIPE')) return
+    unprinted = true
+    process.exitCode = exitCodes.failed
+    process.stderr.write(`Error: ${unwritable('Standard output', error).message}\n`)
+  })
+  const code = await run(argv)
+  process.exitCode = unprinted ? exitCodes.failed : code
 }
 
 async function run(argv: readonly string[]): Promise<ExitCode> {

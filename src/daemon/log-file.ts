@@ -58,13 +58,15 @@ export function openTail(path: string): LogTail {
     if (file === null) return []
     if (fstatSync(file).size < offset) [offset, pending] = [0, Buffer.alloc(0)]
     const chunk = Buffer.alloc(64 * 1024)
+    const lines: string[] = []
     for (let read = 1; read > 0; offset += read) {
       read = readSync(file, chunk, 0, chunk.length, offset)
-      pending = Buffer.concat([pending, chunk.subarray(0, read)])
+      const bytes = Buffer.concat([pending, chunk.subarray(0, read)])
+      const end = bytes.lastIndexOf('\n') + 1
+      for (const line of bytes.toString('utf8', 0, end).split('\n').slice(0, -1)) lines.push(line)
+      // Our own lines are shorter than a chunk: of what is no log, its end is enough.
+      pending = bytes.subarray(Math.max(end, bytes.length - chunk.length))
     }
-    const end = pending.lastIndexOf('\n') + 1
-    const lines = pending.toString('utf8', 0, end).split('\n').slice(0, -1)
-    pending = pending.subarray(end)
     return lines
   }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { lstat, rm } from 'node:fs/promises'
-import { tmpdir, userInfo } from 'node:os'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
@@ -76,7 +76,7 @@ export async function socketPath(state: StateDirectory, nonce: string): Promise<
 
 function shortPath(state: StateDirectory): string {
   const hash = createHash('sha256').update(state.path).digest('hex').slice(0, 12)
-  const directory = `rootling-${userInfo().uid}-${hash}`
+  const directory = `rootling-${process.geteuid?.()}-${hash}`
   return join(process.env['XDG_RUNTIME_DIR'] || tmpdir(), directory, 'control.sock')
 }
 

@@ -131,8 +131,10 @@ export async function readScopeKey(state: StateDirectory, name: string): Promise
 export async function sweepScopes(state: StateDirectory): Promise<void> {
   await sweepLeftovers(scopesOf(state))
   await sweepLeftovers(state.path)
-  for (const entry of await readdir(scopesOf(state)).catch(() => []))
+  for (const entry of await readdir(scopesOf(state)).catch(() => [])) {
+    await sweepLeftovers(join(scopesOf(state), entry))
     if (entry.endsWith('.old')) await finishSwitch(state, entry.slice(0, -'.old'.length))
+  }
 }
 
 /** The scopes that a rotation keeps aside: name and which. */

@@ -127,7 +127,7 @@ async function append(state: StateDirectory, event: Event, durable = true): Prom
     const file = openSync(path, flags, 0o600)
     try {
       if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
-      const end = dropTornLine(file)
+      const end = dropTornLine(file, path)
       await appendOrUndo(file, `${JSON.stringify(event)}\n`, { end, durable })
     } finally {
       closeSync(file)
@@ -156,16 +156,21 @@ async function appendOrUndo(
   }
 }
 
-/** Cuts off an unfinished last line, left by a writer that died; returns the file's length. */
-function dropTornLine(file: number): number {
+/**
+ * Cuts off an unfinished last line, left by a writer that died; returns the file's length. Throws
+ * `corrupt-state` for what is no such line, which somebody may want to look at.
+ */
+function dropTornLine(file: number, path: string): number {
   const { size } = fstatSync(file)
   const last = Buffer.alloc(1)
   if (size === 0 || (readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 0x0a)) return size
   const window = Buffer.alloc(Math.min(size, longestLine))
   readSync(file, window, 0, window.length, size - window.length)
   const newline = window.lastIndexOf(0x0a)
-  if (newline < 0 && size > window.length)
-    throw new RootlingError('corrupt-state', 'The record of certificates has no lines.')
+  if ((newline < 0 && size > window.length) || !isUnfinished(window.toString('utf8', newline + 1)))
+    throw new RootlingError('corrupt-state', `The record ${path} is damaged at its end.`, {
+      hint: `Restore it from a backup, or delete what is no line: tail -c 500 ${shellWord(path)}`,
+    })
   const end = size - window.length + newline + 1
   if (end < size) ftruncateSync(file, end)
   return end
@@ -214,8 +219,14 @@ function certPathIn(line: string): string | null {
 async function readLines(state: StateDirectory): Promise<string[]> {
   const text = (await readText(recordPath(state), 512 * 1024 * 1024)) ?? ''
   const lines = text.split('\n')
-  lines.pop()
+  if (!isUnfinished(lines.pop() ?? '')) throw damagedLine(recordPath(state), lines.length + 1)
   return lines
+}
+
+/** Whether it is how a line begins: anything else was written by no dying writer of ours. */
+function isUnfinished(line: string): boolean {
+  const begin = '{"event":"'
+  return line.startsWith(begin) || begin.startsWith(line)
 }
 
 /** `null`: a line that is not wanted; it counts all the same. */
@@ -242,7 +253,12 @@ function parseLine(line: string, path: string, number: number): Event {
   } catch {
     // Falls through to the sentence below, which says more than the parser's.
   }
-  throw new RootlingError('corrupt-state', `Line ${number} of the record ${path} is damaged.`, {
+  throw damagedLine(path, number)
+}
+
+function damagedLine(path: string, number: number): RootlingError {
+  const sentence = `Line ${number} of the record ${path} is damaged.`
+  return new RootlingError('corrupt-state', sentence, {
     hint: `Restore it from a backup, or delete that line: sed -i ${number}d ${shellWord(path)}`,
   })
 }

@@ -157,6 +157,23 @@ export async function sweepLeftovers(directory: string, file = ''): Promise<void
       await rm(join(directory, name), { recursive: true, force: true }).catch(() => undefined)
 }
 
+/** The same without a lock: what a process that still lives may be writing is left alone. */
+export async function sweepDead(directory: string, file: string): Promise<void> {
+  const start = `.${file}${temporaryMark}`
+  for (const name of await readdir(directory).catch(() => []))
+    if (name.startsWith(start) && !isAlive(Number.parseInt(name.slice(start.length), 10)))
+      await rm(join(directory, name), { force: true }).catch(() => undefined)
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return !hasCode(error, 'ESRCH')
+  }
+}
+
 /** A new file that nobody else can have opened; synced. */
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
   const file = openSync(path, 'wx', contents.mode)
@@ -200,6 +217,7 @@ export async function readPrivateText(path: string, owner: Owner | null): Promis
   const file = openNoFollow(path)
   if (file === null) return null
   try {
+    refuseIrregular(path, file)
     refuseLoose(path, file, owner)
     return readBounded(path, file, 1024 * 1024)
   } finally {
@@ -235,18 +253,31 @@ function openNoFollow(path: string): number | null {
     return openSync(path, flags)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return null
-    const what = hasCode(error, 'ELOOP') ? 'is a symbolic link' : 'cannot be read'
-    throw new RootlingError('file-unreadable', `${path} ${what}${because(error)}.`, {
+    if (hasCode(error, 'ELOOP'))
+      throw new RootlingError('file-unreadable', `${path} is a symbolic link.`, {
+        hint: 'Put the file itself in its place: links are not followed here',
+        cause: error,
+      })
+    throw new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
+      hint: reasons[errorCode(error)]?.[1],
       cause: error,
     })
   }
 }
 
+function refuseIrregular(path: string, file: number): void {
+  if (!fstatSync(file).isFile())
+    throw new RootlingError('file-unreadable', `${path} is not a regular file.`, {
+      hint: `See what it is: ls -ld ${shellWord(path)}`,
+    })
+}
+
 function readBounded(path: string, file: number, limit: number): string {
-  const info = fstatSync(file)
-  if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a regular file.`)
-  if (info.size > limit)
-    throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`)
+  refuseIrregular(path, file)
+  if (fstatSync(file).size > limit)
+    throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`, {
+      hint: `See what it is: head -c 200 ${shellWord(path)}`,
+    })
   try {
     const bytes = readFileSync(file)
     // Half the time of readFileSync(file, 'utf8') on Node 20.

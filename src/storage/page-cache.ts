@@ -6,7 +6,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  unlinkSync,
   type MakeDirectoryOptions,
   type RmOptions,
   type Stats,
@@ -23,7 +22,6 @@ export const stat = async (path: string): Promise<Stats> => statSync(path)
 export const readdir = async (path: string): Promise<string[]> => readdirSync(path)
 export const rename = async (from: string, to: string): Promise<void> => renameSync(from, to)
 export const rm = async (path: string, options: RmOptions): Promise<void> => rmSync(path, options)
-export const unlink = async (path: string): Promise<void> => unlinkSync(path)
 export const chown = async (path: string, uid: number, gid: number): Promise<void> =>
   chownSync(path, uid, gid)
 /** With `recursive`, the first directory that it made. */

@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readInventory } from '../../src/storage/certificate-store.ts'
+import { long, tally } from '../faults/long.ts'
 import { bundleServer, startServerProcess, type Bundle, type ServerProcess } from './child.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'
 import { keyAuthorization, startResponder, type Responder } from './responder.ts'
 
-// The long form kills 60 times: ROOTLING_LONG_TESTS=1.
-const kills = process.env['ROOTLING_LONG_TESTS'] === undefined ? 8 : 60
+const kills = long ? 100 : 8
 
 let bundle: Bundle
 let server: ServerProcess
@@ -85,6 +85,7 @@ it(
       for (let i = 0; i < kills; i++) {
         await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 400))
         await server.killAndRestart()
+        tally('kills of the ACME server at random', 1)
       }
     } finally {
       until.killing = false

@@ -12,6 +12,8 @@ export async function tree(path: string): Promise<string[]> {
 }
 
 const scopeFiles = 'intermediate-key.pem intermediate.pem root.crl root.pem scope.json'
+/** What a scope has only when it was asked for a CRL. */
+const asked = 'crl-number'
 
 /**
  * What must hold after any accident, as sentences about what does not: whole scopes, pairs that
@@ -25,7 +27,11 @@ export async function violations(statePath: string, out: string): Promise<string
   }
   for (const scope of await readScopes(state)) {
     await openSigner(state, scope, new Date())
-    const files = (await readdir(join(statePath, 'scopes', scope.name))).toSorted().join(' ')
+    const names = await readdir(join(statePath, 'scopes', scope.name))
+    const files = names
+      .filter((name) => name !== asked)
+      .toSorted()
+      .join(' ')
     claim(files === scopeFiles, `the scope ${scope.name} holds ${files}`)
     const issued = scope.intermediate.verify(scope.root.publicKey)
     claim(issued, `the intermediate of ${scope.name} is not its root's`)
@@ -35,9 +41,8 @@ export async function violations(statePath: string, out: string): Promise<string
   claim(new Set(serials).size === serials.length, 'a serial number was given twice')
   for (const name of (await tree(out)).filter((file) => /(?<!-key)\.pem$/.test(file))) {
     const certificate = new X509Certificate(await readFile(join(out, name)))
-    const key = await readFile(join(out, name.replace(/\.pem$/, '-key.pem')), 'utf8').catch(
-      () => null,
-    )
+    const keyFile = name.endsWith('-full.pem') ? name : name.replace(/\.pem$/, '-key.pem')
+    const key = await readFile(join(out, keyFile), 'utf8').catch(() => null)
     const pair = key !== null && certificate.checkPrivateKey(createPrivateKey(key))
     claim(pair, `${name} and its key are no pair`)
     claim(serials.includes(certificate.serialNumber.toLowerCase()), `${name} is not in the record`)

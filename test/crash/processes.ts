@@ -1,9 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { build } from 'rolldown'
+import { exclusively, settleInterrupted } from '../../src/pending.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 
 export interface Bundle {
@@ -76,9 +78,20 @@ export async function runChild(bundle: Bundle, args: readonly string[]): Promise
   return ended
 }
 
+/** Where a sync waits for no disk: what is synced when is not what a kill can tell. */
+export const fastest = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
+/** Does what the next command does first, and what one that writes does. */
+export async function settle(statePath: string): Promise<void> {
+  const state = { path: statePath, owner: null }
+  await settleInterrupted(state)
+  // A creation that died leaves nothing pending: any command that writes sweeps after it.
+  await exclusively(state, async () => undefined)
+}
+
 /** Empty directories for state and output; the state's does not exist yet. */
 export async function workplace(): Promise<{ root: string; state: string; out: string }> {
-  const root = await mkdtemp(join(tmpdir(), 'rootling-crash-'))
+  const root = await mkdtemp(join(fastest, 'rootling-crash-'))
   await mkdir(join(root, 'out'))
   return { root, state: join(root, 'state'), out: join(root, 'out') }
 }

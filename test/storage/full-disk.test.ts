@@ -1,7 +1,7 @@
 import { cp, rm } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { namespaceUnavailable } from '../helpers/namespace.ts'
-import { bundleChild, runChild, workplace, type Bundle } from '../crash/processes.ts'
+import { bundleChild, runChild, settle, workplace, type Bundle } from '../crash/processes.ts'
 import { violations } from '../crash/invariants.ts'
 import { runTool } from '../interop/strangers.ts'
 
@@ -56,7 +56,7 @@ test.skipIf(why !== null).each([56, 60, 64, 88])(
     expect(stdout).toContain('state-unwritable')
     expect(stdout).toContain('the disk is full')
     await cp(`${root}/after`, `${root}/copy`, { recursive: true })
-    await runChild(bundle, ['settle', '--state', `${root}/copy/state`])
+    await settle(`${root}/copy/state`)
     expect(await violations(`${root}/copy/state`, `${root}/copy/out`)).toEqual([])
   },
 )

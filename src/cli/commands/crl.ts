@@ -1,7 +1,7 @@
-import { resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import { makeCrl, readRootCrl } from '../../revocation.ts'
-import { writeFileAtomic } from '../../storage/files.ts'
+import { sweepDead, writeFileAtomic } from '../../storage/files.ts'
 import { encodePem } from '../../x509/pem.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -26,6 +26,7 @@ export async function crl(
     return exitCodes.ok
   }
   const data = args.der === true ? der : pem
+  await sweepDead(dirname(path), basename(path))
   await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
   output.result(path, { scope, root, path, crl: pem })
   return exitCodes.ok
