@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { lean } from '../../src/cli/commands/daemon.ts'
 import { freePort } from '../../test/helpers/free-port.ts'
-import { killGroup, start, waitFor } from '../../test/helpers/subprocess.ts'
+import { start, terminate, waitFor } from '../../test/helpers/subprocess.ts'
 import { rootling, type World } from './world.ts'
 
 /** A server of ours or of a peer's, in a process of its own. */
@@ -112,13 +111,7 @@ async function launch(
     pid: child.pid ?? 0,
     port,
     root: await readFile(join(state, 'scopes/local/root.pem'), 'utf8'),
-    async stop() {
-      const closed = once(child, 'close')
-      child.kill('SIGTERM')
-      const timer = setTimeout(() => killGroup(child), 10_000)
-      await closed
-      clearTimeout(timer)
-    },
+    stop: () => terminate(child),
   }
 }
 

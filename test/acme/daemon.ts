@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +5,7 @@ import { ensureAuthority } from '../../src/scopes.ts'
 import { command, ensureBuilt } from '../cli/built.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
-import { killGroup, run, start, waitFor, type Finished } from '../helpers/subprocess.ts'
+import { run, start, terminate, waitFor, type Finished } from '../helpers/subprocess.ts'
 
 /** The built `rootling daemon run`, with a home of its own and an authority that no store trusts. */
 export interface Daemon {
@@ -84,11 +83,7 @@ export async function startDaemon(...options: readonly string[]): Promise<Daemon
     environment,
     log: () => said.stderr,
     async close() {
-      const closed = once(child, 'close')
-      child.kill('SIGTERM')
-      const late = setTimeout(() => killGroup(child), 15_000)
-      await closed
-      clearTimeout(late)
+      await terminate(child)
       await rm(directory, { recursive: true, force: true })
       if (/ACME: |ended: /.test(said.stderr)) throw new Error(`the daemon said: ${said.stderr}`)
     },

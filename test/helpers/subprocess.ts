@@ -38,6 +38,15 @@ export function killGroup(child: ChildProcess): void {
   }
 }
 
+/** Asks a program of `start` to end, and resolves when it has; kills it with all its children after 15 seconds. */
+export async function terminate(child: ChildProcess): Promise<void> {
+  const closed = once(child, 'close')
+  child.kill('SIGTERM')
+  const late = setTimeout(() => killGroup(child), 15_000)
+  await closed
+  clearTimeout(late)
+}
+
 /** Runs a program to its end, 60 seconds at most; throws where it cannot start or runs longer. */
 export async function run(
   program: string,

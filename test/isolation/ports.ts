@@ -1,7 +1,6 @@
-import { once } from 'node:events'
 import { ensureBuilt, command } from '../cli/built.ts'
 import { startDaemon, type Daemon } from '../acme/daemon.ts'
-import { killGroup, start, waitFor } from '../helpers/subprocess.ts'
+import { start, terminate, waitFor } from '../helpers/subprocess.ts'
 import type { Port } from './http1.ts'
 
 /** Every port that Rootling opens, each by the built program over one state directory. */
@@ -54,12 +53,6 @@ export async function startServing(
   })
   return {
     port,
-    async stop() {
-      const closed = once(child, 'close')
-      child.kill('SIGTERM')
-      const late = setTimeout(() => killGroup(child), 15_000)
-      await closed
-      clearTimeout(late)
-    },
+    stop: () => terminate(child),
   }
 }
