@@ -9,8 +9,9 @@ import {
   statSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
-import { hasCode, readText } from '../storage/files.ts'
+import { hasCode, readText, shellWord } from '../storage/files.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
 
@@ -96,15 +97,27 @@ function isStill(file: number | null, path: string): boolean {
   return held.ino === there.ino && held.dev === there.dev
 }
 
-/** `null`: absent. */
+/** `null`: absent. Throws `file-unreadable`. */
 function openForReading(path: string): number | null {
+  let file: number
   try {
-    return openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+    // O_NONBLOCK: a planted FIFO must not hang us.
+    const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+    file = openSync(path, flags)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return null
-    throw error
+    throw unreadable(path, error)
   }
+  if (fstatSync(file).isFile()) return file
+  closeSync(file)
+  throw unreadable(path)
 }
+
+const unreadable = (path: string, cause?: unknown): RootlingError =>
+  new RootlingError('file-unreadable', `The log ${path} is no file that can be read.`, {
+    hint: `ls -l ${shellWord(path)}`,
+    cause,
+  })
 
 /** The lines of the file before the last rotation, the oldest first. */
 export async function olderLines(state: StateDirectory): Promise<string[]> {

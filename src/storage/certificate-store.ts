@@ -267,12 +267,7 @@ function isSound(event: Partial<Event>): boolean {
   if (!/^[0-9a-f]{2,40}$/.test(event.serialNumber ?? '')) return false
   switch (event.event) {
     case 'issued':
-      return (
-        typeof event.scope === 'string' &&
-        Array.isArray(event.identifiers) &&
-        isDate(event.notBefore) &&
-        isDate(event.notAfter)
-      )
+      return isSoundRecord(event)
     case 'revoked':
       return isDate(event.revokedAt) && revocationReasons.some((reason) => reason === event.reason)
     case 'released':
@@ -280,6 +275,29 @@ function isSound(event: Partial<Event>): boolean {
     default:
       return false
   }
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string'
+const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value)
+const isPath = (value: unknown): boolean => value === null || isText(value)
+
+function isSoundRecord(record: Partial<CertificateRecord>): boolean {
+  const { identifiers, extra = [], scope, keyType, purpose, fingerprint } = record
+  return (
+    [scope, keyType, fingerprint].every(isText) &&
+    (purpose === 'server' || purpose === 'client') &&
+    Array.isArray(identifiers) &&
+    identifiers.every(
+      (one: Partial<Identifier> | null) => isText(one?.type) && isText(one.value),
+    ) &&
+    isDate(record.notBefore) &&
+    isDate(record.notAfter) &&
+    isPath(record.certPath) &&
+    isPath(record.keyPath) &&
+    Array.isArray(extra) &&
+    extra.every((one: Partial<ExtraFile> | null) => isText(one?.format) && isText(one.path)) &&
+    [record.onRenew, record.revocationUrl, record.responder].every(isTextOrAbsent)
+  )
 }
 
 const isDate = (text: string | undefined): boolean => !Number.isNaN(Date.parse(text ?? ''))

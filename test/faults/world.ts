@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
@@ -76,7 +77,7 @@ export interface Template {
 }
 
 export async function templateOf(world: World): Promise<Template> {
-  const kept = `${world.root}.kept`
+  const kept = `${world.root}.${randomBytes(4).toString('hex')}`
   const copy = async (from: string, to: string): Promise<void> => {
     await run('cp', ['-a', from, to], world.env)
   }
