@@ -167,7 +167,7 @@ function parseLine(line: string, path: string, number: number): Event {
   try {
     const event = JSON.parse(line) as Event
     const id: unknown = event.length === 2 ? event[1].id : event[1]
-    const isWhole = event.length !== 2 || event[0] !== 'order' || isOrder(event[1])
+    const isWhole = event.length !== 2 || hasMembers(event[0], event[1])
     if (kinds.includes(event[0]) && typeof id === 'string' && isWhole) return event
   } catch (error) {
     throw damagedLine(path, number, error)
@@ -175,6 +175,23 @@ function parseLine(line: string, path: string, number: number): Event {
   throw damagedLine(path, number)
 }
 
-/** What is gone through before anybody asks for the order. */
-const isOrder = (resource: object): boolean =>
-  'authorizationIds' in resource && Array.isArray(resource.authorizationIds)
+/** What is gone through before anybody asks for a resource. */
+function hasMembers(kind: Kind, resource: object): boolean {
+  const member = (name: string): unknown => (resource as Record<string, unknown>)[name]
+  const isText = (name: string): boolean => typeof member(name) === 'string'
+  switch (kind) {
+    case 'account':
+      return isText('thumbprint')
+    case 'order':
+      return (
+        isText('accountId') &&
+        ['identifiers', 'authorizationIds'].every((name) => Array.isArray(member(name)))
+      )
+    case 'certificate':
+      return ['serialNumber', 'orderId', 'issuers'].every(isText)
+    case 'authorization':
+      return Array.isArray(member('challenges'))
+    case 'eabKey':
+      return isText('key')
+  }
+}

@@ -14,11 +14,11 @@ import { ensureAuthority } from '../../src/scopes.ts'
 import { currentCertificates } from '../../src/standing.ts'
 import { readRecord } from '../../src/storage/certificate-store.ts'
 
-async function authority() {
+async function authority(since = new Date()) {
   const directory = await mkdtemp(join(tmpdir(), 'rootling-daemon-'))
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
   const state = { path: join(directory, 'state'), owner: null }
-  await ensureAuthority(state, new Date())
+  await ensureAuthority(state, since)
   return { state, directory }
 }
 
@@ -114,8 +114,8 @@ test('anything but a request is none, and no method but ours is one', () => {
 })
 
 test('what is due is renewed at once, and its command is run; what was changed is told', async () => {
-  const { state, directory } = await authority()
   const past = new Date(Date.now() - 80 * 86_400_000)
+  const { state, directory } = await authority(past)
   const mark = join(directory, 'ran')
   const request = { days: 90, files: { outDir: directory } }
   await issue(state, { ...request, names: ['due.test'], onRenew: `touch ${mark}` }, past)

@@ -448,7 +448,11 @@ function stateFiles(path: string): ForeignParser[] {
     scope: 'local',
     identifiers: [],
     ...dates,
+    keyType: 'p256',
+    purpose: 'server',
+    fingerprint: '00',
     certPath: '/a.pem',
+    keyPath: null,
   })
   const revoked = JSON.stringify({
     event: 'revoked',
