@@ -1,0 +1,21 @@
+// `npm run test:fuzz`: every parser of foreign bytes gets 100,000 inputs, or as many as are asked
+// for; `npm test` runs the same with fewer. Takes hours where there are two cores.
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { prepare, root, scrubbedEnvironment } from './prepare.mjs'
+
+prepare()
+const env = { ...scrubbedEnvironment(), ROOTLING_FUZZ_RUNS: process.argv[2] ?? '100000' }
+const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+const files = [
+  'test/fuzz',
+  'test/x509/asn1-reader.test.ts',
+  'test/x509/private-key.test.ts',
+  'test/x509/request-fuzz.test.ts',
+]
+const { status } = spawnSync(process.execPath, [vitest, 'run', ...files], {
+  cwd: root,
+  env,
+  stdio: 'inherit',
+})
+process.exit(status ?? 1)
