@@ -82,7 +82,7 @@ interface View {
 async function look(state: StateDirectory): Promise<View> {
   // Before it is read: a change in between is seen by the next look.
   const stamp = await stampOf(recordPath(state))
-  return { stamp, inventory: await readCurrentInventory(state) }
+  return { stamp, inventory: await readCurrentInventory(state, { printed: false }) }
 }
 
 function select(inventory: Inventory, selection: Selection, now: Date): CertificateRecord[] {

@@ -1,7 +1,7 @@
 import { AcmeProblem } from './problems.ts'
 
 /**
- * What clients may leave behind unproven, which costs them nothing and the server memory. Rates of
+ * What is remembered of clients, first of all what they may leave behind unproven, which costs them nothing and the server memory. Rates of
  * requests are not bounded: all come from this machine, and whoever is turned away might be the
  * one who does no harm. In all, the oldest gives way to the newest, so that nobody is locked out.
  */
@@ -12,6 +12,8 @@ export const bounds = {
   names: 20_000,
   /** Accounts, before those without any order are forgotten. */
   accounts: 5_000,
+  /** Finished orders, with their certificates; on record those stay, and in their files. */
+  certificates: 3_000,
   /** Validations at a time. */
   validations: 1_000,
   /** Octets of bodies that are not complete. */

@@ -124,6 +124,17 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     remove(kind, id)
     journal.add(JSON.stringify([kind, id, 'deleted']))
   }
+  const forgetOrder = (id: string): void => {
+    const order = tables.order.get(id)
+    for (const one of order?.authorizationIds ?? []) forget('authorization', one)
+    if (order?.certificateId !== undefined) forget('certificate', order.certificateId)
+    forget('order', id)
+  }
+  const oldestFinished = (): string | null => {
+    for (const { id, certificateId } of tables.order.values())
+      if (certificateId !== undefined) return id
+    return null
+  }
   const emptyAccount = (): string | null => {
     for (const { id, externalAccountBinding } of tables.account.values())
       if (!orders.has(id) && externalAccountBinding === undefined) return id
@@ -146,9 +157,12 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     unfinished,
     makeRoom() {
       while (unfinished.names > bounds.names) {
-        const id = unfinished.next() ?? ''
-        for (const one of tables.order.get(id)?.authorizationIds ?? []) forget('authorization', one)
-        forget('order', id)
+        forgetOrder(unfinished.next() ?? '')
+      }
+      while (tables.certificate.size > bounds.certificates) {
+        const id = oldestFinished()
+        if (id === null) break
+        forgetOrder(id)
       }
       while (tables.account.size > bounds.accounts) {
         const id = emptyAccount()

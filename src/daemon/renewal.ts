@@ -185,7 +185,7 @@ const textOf = ({ identifiers }: CertificateRecord): string =>
 async function tracked(state: StateDirectory, now: Date): Promise<CertificateRecord[]> {
   const scopes = new Set(await scopeNames(state))
   const found: CertificateRecord[] = []
-  for (const record of renewable(await readCurrentInventory(state))) {
+  for (const record of renewable(await readCurrentInventory(state, { printed: false }))) {
     const ended = new Date(record.notAfter) < now
     if (ended && !(await exists(record.certPath ?? '').catch(() => true))) continue
     if (scopes.has(record.scope)) found.push(record)

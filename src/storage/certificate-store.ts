@@ -191,16 +191,24 @@ export async function readInventory(state: StateDirectory): Promise<Inventory> {
 
 /**
  * The record without the certificates whose files a later one has taken. Most lines of an old
- * record are theirs, and are told by the path in them: what else they say is not looked at.
+ * record are theirs, and are told by the path in them: what else they say is not looked at. Without
+ * `printed`, nor are those of certificates that were given to a client and have no file.
  */
-export async function readCurrentInventory(state: StateDirectory): Promise<Inventory> {
+export async function readCurrentInventory(
+  state: StateDirectory,
+  { printed = true }: { readonly printed?: boolean } = {},
+): Promise<Inventory> {
   const lines = await readLines(state)
   const taken = new Set<string>()
   const current: (string | null)[] = lines
   for (let i = lines.length - 1; i >= 0; i--) {
     const line = lines[i] ?? ''
-    const path = line.startsWith('{"event":"issued",') ? certPathIn(line) : null
-    if (path === null) continue
+    if (!line.startsWith('{"event":"issued",')) continue
+    const path = certPathIn(line)
+    if (path === null) {
+      if (!printed && line.includes('"certPath":null')) current[i] = null
+      continue
+    }
     if (taken.has(path)) current[i] = null
     taken.add(path)
   }

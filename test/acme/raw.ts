@@ -89,6 +89,8 @@ export class RawClient {
       signal: AbortSignal.timeout(15_000),
       headers: { ...length, ...headers },
     })
+    // Broken off in the middle of an answer, it says so on both.
+    sent.on('error', () => undefined)
     sent.end(body)
     const [response] = (await once(sent, 'response')) as [IncomingMessage]
     let text = ''

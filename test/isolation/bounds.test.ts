@@ -96,7 +96,50 @@ describe('the memory of a server', () => {
     await again.close()
     await rm(state.path, { recursive: true })
   })
+
+  it('forgets the oldest finished orders with all that hangs on them, and none that waits', async () => {
+    const state = await temporaryState()
+    const store = await openStore(state, () => new Date())
+    store.put('account', account('one'))
+    putOrder(store, 'waits', 'one', 1)
+    for (let i = 0; i < bounds.certificates + 50; i++) {
+      putOrder(store, `order${i}`, 'one', 1)
+      finish(store, `order${i}`)
+    }
+    putOrder(store, 'last', 'one', 1)
+    expect([...store.all('certificate')]).toHaveLength(bounds.certificates)
+    expect([...store.all('order')]).toHaveLength(bounds.certificates + 2)
+    expect([...store.all('authorization')]).toHaveLength(bounds.certificates + 2)
+    expect(store.get('order', 'waits')).toBeDefined()
+    expect(store.get('order', 'order49')).toBeUndefined()
+    expect(store.certificateBySerialNumber('serial of order49')).toBeUndefined()
+    expect(store.certificateBySerialNumber('serial of order50')).toBeDefined()
+    expect(store.ordersOf('one')).toHaveLength(bounds.certificates + 2)
+    await store.close()
+    const again = await openStore(state, () => new Date())
+    expect([...again.all('certificate')]).toHaveLength(bounds.certificates)
+    await again.close()
+    await rm(state.path, { recursive: true })
+  })
 })
+
+function finish(store: Store, id: string): void {
+  const order = store.get('order', id) as Order
+  const certificateId = `certificate of ${id}`
+  store.put('certificate', {
+    id: certificateId,
+    accountId: order.accountId,
+    orderId: id,
+    identifiers: order.identifiers,
+    serialNumber: `serial of ${id}`,
+    issuerKeyIdentifier: '00',
+    notBefore: 0,
+    notAfter: order.expires,
+    leaf: '',
+    issuers: '',
+  })
+  store.put('order', { ...order, certificateId })
+}
 
 describe('an account', () => {
   let acme: Acme
