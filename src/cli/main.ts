@@ -1,7 +1,6 @@
 import { RootlingError, type ErrorCode } from '../errors.ts'
 import { stateDirectory } from '../paths.ts'
 import { settleInterrupted } from '../pending.ts'
-import { hasCode, unwritable } from '../storage/files.ts'
 import { adoptCaller } from './caller.ts'
 import {
   exitCodes,
@@ -10,22 +9,15 @@ import {
   type CommandSpec,
   type ExitCode,
 } from './command.ts'
-import { createOutput, type Output } from './output.ts'
+import { createOutput, guardStreams, type Output } from './output.ts'
 import { parseLine, type Parsed } from './parse.ts'
 import { commandOf, type commands } from './table.ts'
 
 /** Runs one command line; the only place that decides the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  let unprinted = false
-  process.stdout.on('error', (error) => {
-    // A reader that went away, such as `head`, has what it wanted.
-    if (unprinted || hasCode(error, 'EPIPE')) return
-    unprinted = true
-    process.exitCode = exitCodes.failed
-    process.stderr.write(`Error: ${unwritable('Standard output', error).message}\n`)
-  })
+  const isUnprinted = guardStreams()
   const code = await run(argv)
-  process.exitCode = unprinted ? exitCodes.failed : code
+  process.exitCode = isUnprinted() ? exitCodes.failed : code
 }
 
 async function run(argv: readonly string[]): Promise<ExitCode> {

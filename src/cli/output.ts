@@ -1,4 +1,5 @@
 import type { RootlingError } from '../errors.ts'
+import { hasCode, unwritable } from '../storage/files.ts'
 
 type JsonResult = Readonly<Record<string, unknown>>
 
@@ -114,4 +115,22 @@ export function table(rows: readonly (readonly string[])[]): string {
 function visibleLength(text: string): number {
   // oxlint-disable-next-line no-control-regex -- colour codes take no column
   return text.includes('\u001B') ? text.replace(/\u001B\[\d+m/g, '').length : text.length
+}
+
+/**
+ * Keeps a full disk or a closed pipe behind the standard streams from ending in a stack trace. Tells
+ * whether standard output took less than all, which makes the exit code 1.
+ */
+export function guardStreams(): () => boolean {
+  let unprinted = false
+  // There is nowhere left to say so.
+  process.stderr.on('error', () => undefined)
+  process.stdout.on('error', (error) => {
+    // A reader that went away, such as `head`, has what it wanted.
+    if (unprinted || hasCode(error, 'EPIPE')) return
+    unprinted = true
+    process.exitCode = 1
+    process.stderr.write(`Error: ${unwritable('Standard output', error).message}\n`)
+  })
+  return () => unprinted
 }

@@ -5,7 +5,7 @@ import { settleInterrupted } from '../../pending.ts'
 import { shellWord } from '../../storage/files.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
-import { createOutput, printable } from '../output.ts'
+import { createOutput, guardStreams, printable } from '../output.ts'
 import { findLocalCa, openLocalCa, refuseKeyless } from './authority.ts'
 import { FlagError, parseFlags, type Flags, type ParsedLine } from './flags.ts'
 import { issueFiles } from './issue.ts'
@@ -17,7 +17,9 @@ const standsFor = '1.4.4'
 
 /** Runs one line of mkcert's; the only place that decides this program's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  process.exitCode = await run(argv)
+  const isUnprinted = guardStreams()
+  const code = await run(argv)
+  process.exitCode = isUnprinted() ? 1 : code
 }
 
 /** 0: all that was asked for is so, 1: it is not, 2: the line was not understood. */
