@@ -1,9 +1,10 @@
 import { AcmeProblem } from './problems.ts'
 
 /**
- * What is remembered of clients, first of all what they may leave behind unproven, which costs them nothing and the server memory. Rates of
- * requests are not bounded: all come from this machine, and whoever is turned away might be the
- * one who does no harm. In all, the oldest gives way to the newest, so that nobody is locked out.
+ * What is remembered of clients, first of all what they may leave behind unproven, which costs
+ * them nothing and the server memory. Rates of requests are not bounded: all come from this
+ * machine, and whoever is turned away might be the one who does no harm. In all, the oldest gives
+ * way to the newest, so that nobody is locked out.
  */
 export const bounds = {
   /** Names of one account in orders that wait, or that failed within the hour. */

@@ -30,7 +30,7 @@ export interface Store {
   /** The orders of an account, oldest first. */
   ordersOf(accountId: string): readonly Order[]
   readonly unfinished: Unfinished
-  /** Forgets accounts without orders and orders without certificates, where there are too many. */
+  /** Forgets orders, with or without a certificate, and accounts without any, where there are too many. */
   makeRoom(): void
   /** Resolves when everything put so far stands on disk. */
   saved(): Promise<void>

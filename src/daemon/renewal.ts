@@ -1,7 +1,7 @@
 import { runRenewHooks } from '../on-renew.ts'
 import type { StateDirectory } from '../paths.ts'
 import { newlyMade, renew, renewable, type Renewal } from '../renew.ts'
-import { dueTime } from '../standing.ts'
+import { dueTime, isDue } from '../standing.ts'
 import { scopeNames } from '../storage/authority-store.ts'
 import {
   readCurrentInventory,
@@ -66,11 +66,15 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
       return
     }
     const before = JSON.stringify([...failures.values()])
+    let certificates: readonly CertificateRecord[] | null = null
     try {
-      await renewDue(await tracked(state, at))
+      certificates = await tracked(state, at)
+      await renewDue(certificates)
     } finally {
       last = { version: await stampOf(recordPath(state)), at }
-      const left = await tracked(state, at)
+      // An old record is long: it is read again only where it has changed.
+      const isSame = last.version === version
+      const left = isSame && certificates !== null ? certificates : await tracked(state, at)
       forget(left)
       nextDue = nextOf(left, failures)
       const after = [...failures.values()]
@@ -88,7 +92,12 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
     const wanted = new Set(certificates.filter(mayTry).map(({ serialNumber }) => serialNumber))
     const only = async ({ serialNumber }: CertificateRecord): Promise<boolean> =>
       !stopping.signal.aborted && wanted.has(serialNumber)
-    const renewals = await renew(state, { which: 'due' }, { only }, now())
+    const at = now()
+    const isDueOne = (record: CertificateRecord): boolean =>
+      wanted.has(record.serialNumber) && isDue(record, at)
+    const renewals = certificates.some(isDueOne)
+      ? await renew(state, { which: 'due' }, { only }, at)
+      : []
     for (const renewal of renewals) settle(renewal)
     const again = certificates.filter(
       ({ serialNumber }) =>

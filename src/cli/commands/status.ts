@@ -48,7 +48,7 @@ interface RevocationStatus {
 
 async function revocationOf(state: StateDirectory): Promise<RevocationStatus> {
   const url = await servedRevocationUrl(state)
-  const inventory = await readCurrentInventory(state)
+  const inventory = await readCurrentInventory(state, { printed: false })
   const unanswered = renewable(inventory).filter((record) => unansweredUrl(record, url) !== null)
   return { url, unanswered: unanswered.map(({ serialNumber }) => serialNumber) }
 }
