@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { ensureBuilt, project } from '../cli/built.ts'
+import { commandForEverybody } from '../helpers/for-everybody.ts'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
 import type { Namespace } from '../helpers/namespace.ts'
 import type { Finished, RunOptions } from '../helpers/subprocess.ts'
@@ -40,24 +40,17 @@ export async function peopleUnavailable(...more: string[]): Promise<string | nul
 
 /** Opens a namespace with both; close the namespace when done. */
 export async function openPeople(): Promise<People> {
-  ensureBuilt()
   const namespace = await openNamespace()
   const scratch = dirname(namespace.home)
-  // The project and Node may lie where only their owner can go.
+  const command = await commandForEverybody(namespace)
   const script = `
     set -eu
-    scratch=$1; project=$2; node=$3
-    chmod 1777 "$scratch/tmp"
-    mkdir "$scratch/app"
-    mount --bind "$project" "$scratch/app"
-    touch "$scratch/node"
-    mount --bind "$node" "$scratch/node"
+    scratch=$1
     for name in ada mallory; do
       useradd --create-home --home-dir "$scratch/$name" --shell /bin/sh "$name"
       chmod 0755 "$scratch/$name"
     done`
-  await namespace.must('sh', ['-c', script, 'sh', scratch, project, process.execPath])
-  const command = [`${scratch}/node`, `${scratch}/app/dist/cli/rootling.cjs`] as const
+  await namespace.must('sh', ['-c', script, 'sh', scratch])
   const person = (name: string): Person => {
     const home = `${scratch}/${name}`
     const run: Person['run'] = (program, args, { env = {}, ...options } = {}) => {

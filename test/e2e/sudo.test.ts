@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { ensureBuilt, project } from '../cli/built.ts'
+import { commandForEverybody } from '../helpers/for-everybody.ts'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
 import type { Namespace } from '../helpers/namespace.ts'
 import type { Finished } from '../helpers/subprocess.ts'
@@ -30,30 +30,23 @@ interface Person {
 
 /** A machine with the user ada, whom sudoers names with this rule; `null`: not at all. */
 async function openPerson(rule: string | null): Promise<Person> {
-  ensureBuilt()
   const namespace = await openNamespace()
   onTestFinished(() => namespace.close())
   const scratch = dirname(namespace.home)
   const home = `${scratch}/ada`
-  // The project and Node may lie where only their owner can go.
+  const command = await commandForEverybody(namespace)
   const script = `
     set -eu
-    scratch=$1; project=$2; node=$3
-    chmod 1777 "$scratch/tmp"
-    mkdir "$scratch/app"
-    mount --bind "$project" "$scratch/app"
-    touch "$scratch/node"
-    mount --bind "$node" "$scratch/node"
+    scratch=$1
     useradd --create-home --home-dir "$scratch/ada" --shell /bin/sh ada
     rm -rf /etc/sudoers.d
     mkdir -m 0755 /etc/sudoers.d`
-  await namespace.must('sh', ['-c', script, 'sh', scratch, project, process.execPath])
+  await namespace.must('sh', ['-c', script, 'sh', scratch])
   if (rule !== null) {
     await namespace.writeFile('/etc/sudoers.d/ada', `ada ${rule}\n`)
     await namespace.must('chmod', ['0440', '/etc/sudoers.d/ada'])
   }
   const environment = ['env', `HOME=${home}`, 'USER=ada', 'LOGNAME=ada']
-  const command = [`${scratch}/node`, `${scratch}/app/dist/cli/rootling.cjs`]
   const asAda = (args: readonly string[]) =>
     namespace.run('runuser', ['-u', 'ada', '--', ...environment, ...args], { timeout: 90_000 })
   return {

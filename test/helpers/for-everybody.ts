@@ -1,0 +1,24 @@
+import { dirname } from 'node:path'
+import { ensureBuilt, project } from '../cli/built.ts'
+import type { Namespace } from './namespace.ts'
+
+/**
+ * The built command where every user of a namespace can run it, with a TMPDIR for all: the project
+ * and Node may lie where only their owner can go. Returns what to type before its arguments.
+ */
+export async function commandForEverybody(
+  namespace: Namespace,
+): Promise<readonly [node: string, script: string]> {
+  ensureBuilt()
+  const scratch = dirname(namespace.home)
+  const script = `
+    set -eu
+    scratch=$1; project=$2; node=$3
+    chmod 1777 "$scratch/tmp"
+    mkdir "$scratch/app"
+    mount --bind "$project" "$scratch/app"
+    touch "$scratch/node"
+    mount --bind "$node" "$scratch/node"`
+  await namespace.must('sh', ['-c', script, 'sh', scratch, project, process.execPath])
+  return [`${scratch}/node`, `${scratch}/app/dist/cli/rootling.cjs`]
+}
