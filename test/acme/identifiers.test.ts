@@ -1,24 +1,20 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { permitScope } from '../../src/scopes.ts'
-import { startAcme, type Acme } from './harness.ts'
+import type { Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
-import { RawClient } from './raw.ts'
-import { obtain, startResponder, type Responder } from './responder.ts'
+import type { RawClient } from './raw.ts'
+import { obtain, type Responder } from './responder.ts'
+import { startWithClient } from './with-client.ts'
 
 let acme: Acme
 let responder: Responder
 let client: RawClient
+let close: () => Promise<void>
 beforeAll(async () => {
-  responder = await startResponder()
-  acme = await startAcme({ options: { http01Port: responder.port, dnsResolver: '127.0.0.1:1' } })
-  client = await new RawClient(acme.directory, acme.root).start()
+  ;({ acme, responder, client, close } = await startWithClient())
 })
-afterAll(async () => {
-  client.close()
-  await acme.close()
-  await responder.close()
-})
+afterAll(() => close())
 
 describe('identifiers that are refused', () => {
   it.each([

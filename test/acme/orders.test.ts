@@ -5,21 +5,17 @@ import { createAcmeAuthority } from '../../src/acme/authority.ts'
 import { startAcme, temporaryState, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'
-import { authorize, obtain, startResponder, type Responder } from './responder.ts'
+import { authorize, obtain, type Responder } from './responder.ts'
+import { startWithClient } from './with-client.ts'
 
 let acme: Acme
 let responder: Responder
 let client: RawClient
+let close: () => Promise<void>
 beforeAll(async () => {
-  responder = await startResponder()
-  acme = await startAcme({ options: { http01Port: responder.port, dnsResolver: '127.0.0.1:1' } })
-  client = await new RawClient(acme.directory, acme.root).start()
+  ;({ acme, responder, client, close } = await startWithClient())
 })
-afterAll(async () => {
-  client.close()
-  await acme.close()
-  await responder.close()
-})
+afterAll(() => close())
 
 describe('orders', () => {
   it('lead from names to a chain that ends at the root', async () => {

@@ -74,28 +74,12 @@ export function makeSamples(): Samples {
         '-out',
         `${name}.csr`,
       )
-      run(
-        'openssl',
-        'req',
-        '-x509',
-        '-days',
-        '30',
-        ...subject,
-        ...add(leafExtensions),
-        '-out',
-        `${name}.crt`,
-      )
-      run(
-        'openssl',
-        'req',
-        '-x509',
-        '-days',
-        '30',
-        ...subject,
-        ...add(rootExtensions),
-        '-out',
-        `${name}-root.crt`,
-      )
+      const selfSign = (extensions: readonly string[], out: string): void => {
+        const words = ['-days', '30', ...subject, ...add(extensions), '-out', out]
+        run('openssl', 'req', '-x509', ...words)
+      }
+      selfSign(leafExtensions, `${name}.crt`)
+      selfSign(rootExtensions, `${name}-root.crt`)
       run(
         'openssl',
         'pkcs12',
