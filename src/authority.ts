@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
+import { createPrivateKey, verify, X509Certificate, type KeyObject } from 'node:crypto'
 import { RootlingError } from './errors.ts'
 import type { StateDirectory } from './paths.ts'
 import {
@@ -13,7 +13,7 @@ import {
 } from './storage/authority-store.ts'
 import type { Signer } from './x509/certificate.ts'
 import { parseIdentifier, type Identifier } from './x509/identifier.ts'
-import { signatureAlgorithmOf } from './x509/keys.ts'
+import { signatureAlgorithmOf, signDer, type SignatureAlgorithm } from './x509/keys.ts'
 import { day } from './x509/profiles.ts'
 import { localConstraints, permits, type NameConstraints } from './x509/name-constraints.ts'
 
@@ -194,7 +194,7 @@ export async function openSigner(state: StateDirectory, scope: Scope, now: Date)
   const path = `${scopePath(state, scope.name)}/intermediate-key.pem`
   const key = parseKey(await readScopeKey(state, scope.name), path, scope.name)
   const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null || !scope.intermediate.checkPrivateKey(key))
+  if (algorithm === null || !signsFor(scope.intermediate, key, algorithm))
     throw damaged(path, scope.name)
   return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, algorithm, key }
 }
@@ -204,6 +204,23 @@ function parseKey(pem: string, path: string, name: string): KeyObject {
     return createPrivateKey(pem)
   } catch (error) {
     throw damaged(path, name, error)
+  }
+}
+
+/**
+ * Tried, not compared: the file of a key holds its public half too, and OpenSSL does not look
+ * whether the two belong together.
+ */
+function signsFor(
+  { publicKey }: X509Certificate,
+  key: KeyObject,
+  algorithm: SignatureAlgorithm,
+): boolean {
+  const sample = Buffer.from('rootling')
+  try {
+    return verify(algorithm.digest, sample, publicKey, signDer(sample, algorithm, key))
+  } catch {
+    return false
   }
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
@@ -74,7 +75,7 @@ export async function createScope(
 ): Promise<boolean> {
   await makePrivateDirectory(scopesOf(state), state.owner)
   const contents: Record<string, FileContents> = {
-    'scope.json': { data: `${JSON.stringify(files.scope, null, 2)}\n`, mode: 0o644 },
+    'scope.json': { data: `${JSON.stringify(sealed(files), null, 2)}\n`, mode: 0o644 },
     'root.pem': { data: files.root, mode: 0o644 },
     ...(files.rootCrl === null ? {} : { 'root.crl': { data: files.rootCrl, mode: 0o644 } }),
     'intermediate.pem': { data: files.intermediate, mode: 0o644 },
@@ -110,14 +111,21 @@ export async function readScope(
   aside: Aside | '' = '',
 ): Promise<Omit<ScopeFiles, 'intermediateKey' | 'rootCrl'>> {
   const directory = scopePath(state, name + aside)
-  const read = async (file: string): Promise<string> =>
+  const textOf = async (file: string): Promise<string> =>
     (await readText(join(directory, file), 1024 * 1024)) ?? missing(directory, file, name)
-  const [json, root, intermediate] = await Promise.all(
-    ['scope.json', 'root.pem', 'intermediate.pem'].map(read),
-  )
-  const scope = parseScope(json ?? '')
-  if (scope === null || scope.name !== name) throw damaged(join(directory, 'scope.json'), name)
-  return { scope, root: root ?? '', intermediate: intermediate ?? '' }
+  const [json, root, intermediate] = await Promise.all([
+    textOf('scope.json'),
+    textOf('root.pem'),
+    textOf('intermediate.pem'),
+  ])
+  const scope = parseScope(json)
+  if (scope?.name !== name) throw damaged(join(directory, 'scope.json'), name)
+  for (const [file, pem] of [
+    ['root.pem', root],
+    ['intermediate.pem', intermediate],
+  ] as const)
+    if (scope.files[file] !== digestOf(pem)) throw damaged(join(directory, file), name)
+  return { scope, root, intermediate }
 }
 
 /** The signing key, PEM. Throws `loose-key` when others can read it. */
@@ -173,23 +181,46 @@ async function finishSwitch(state: StateDirectory, name: string): Promise<void> 
   }
 }
 
-function parseScope(json: string): StoredScope | null {
+/**
+ * What `scope.json` holds beside the scope, so that a damaged file is told before a damaged
+ * certificate is signed by it. It holds no attacker off.
+ */
+interface Digests {
+  /** SHA-256, hex. */
+  readonly files: { readonly 'root.pem': string; readonly 'intermediate.pem': string }
+  /** Of all else in it, as compact JSON; it comes last. */
+  readonly digest: string
+}
+
+function sealed({ scope, root, intermediate }: ScopeFiles): StoredScope & Digests {
+  const files = { 'root.pem': digestOf(root), 'intermediate.pem': digestOf(intermediate) }
+  return { ...scope, files, digest: digestOf(JSON.stringify({ ...scope, files })) }
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function parseScope(json: string): (StoredScope & Digests) | null {
   try {
-    const value = JSON.parse(json) as Partial<StoredScope>
-    const texts = [value.name, value.created, value.issuerName, value.issuerKeyIdentifier]
+    const value = JSON.parse(json) as StoredScope & Digests
+    const { digest, ...rest } = value
     const sound =
-      texts.every((text) => typeof text === 'string') &&
+      digest === digestOf(JSON.stringify(rest)) &&
+      [value.name, value.created, value.issuerName, value.issuerKeyIdentifier].every(isText) &&
       isTexts(value.permitted) &&
       (value.constraints === null ||
-        (isTexts(value.constraints?.dns) && isTexts(value.constraints.ip)))
-    return sound ? (value as StoredScope) : null
+        (isTexts(value.constraints.dns) && isTexts(value.constraints.ip)))
+    return sound ? value : null
   } catch {
     return null
   }
 }
 
+const isText = (value: unknown): boolean => typeof value === 'string'
+
 function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((entry) => typeof entry === 'string')
+  return Array.isArray(value) && value.every(isText)
 }
 
 function missing(directory: string, file: string, name: string): never {

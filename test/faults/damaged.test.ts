@@ -152,9 +152,13 @@ function judge(
 
 /** Whether the certificate that stands there is the old authority's, with its key. */
 function strangers({ state, out }: World, intermediate: X509Certificate): string[] {
-  const leaf = new X509Certificate(readFileSync(join(out, 'localhost.pem')))
-  const own = leaf.verify(intermediate.publicKey)
-  return own && existsSync(state) ? [] : ['signed by a key that is not the intermediate’s']
+  try {
+    const leaf = new X509Certificate(readFileSync(join(out, 'localhost.pem')))
+    const own = leaf.verify(intermediate.publicKey)
+    return own && existsSync(state) ? [] : ['signed by a key that is not the intermediate’s']
+  } catch (error) {
+    return [`the certificate cannot be read: ${String(error)}`]
+  }
 }
 
 const note = untraceable() ?? ''

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import {
   chmod,
   chown,
@@ -16,6 +17,7 @@ import { issue } from '../../src/issue.ts'
 import type { StateDirectory } from '../../src/paths.ts'
 import { ensureAuthority, permitScope } from '../../src/scopes.ts'
 import { readRecord } from '../../src/storage/certificate-store.ts'
+import { pemBlocks } from '../../src/x509/pem.ts'
 import { runTool } from '../interop/strangers.ts'
 import { temporaryDirectory, temporaryState } from '../interop/temporary.ts'
 
@@ -151,6 +153,33 @@ describe('a damaged file is named, with what to do', () => {
       await expect(issueAt(state)).resolves.toBeDefined()
     },
   )
+
+  test('whichever of its bits has changed, and no damaged certificate is signed', async () => {
+    const { state, scope } = await withAuthority()
+    const read = async (name: string) =>
+      new X509Certificate(await readFile(join(scope, name))).publicKey
+    const [rootKey, issuerKey] = [await read('root.pem'), await read('intermediate.pem')]
+    const wrong: string[] = []
+    for (const name of ['scope.json', 'root.pem', 'intermediate.pem', 'intermediate-key.pem']) {
+      const path = join(scope, name)
+      const good = await readFile(path)
+      for (let at = 0; at < good.length; at += 3) {
+        const bad = Buffer.from(good)
+        bad.writeUInt8(good.readUInt8(at) ^ (1 << (at % 8)), at)
+        await writeFile(path, bad)
+        const outcome = await issueAt(state).then(
+          ({ chain }) => {
+            const [leaf, issuer] = pemBlocks(chain).map(({ der }) => new X509Certificate(der))
+            return leaf?.verify(issuerKey) === true && issuer?.verify(rootKey) === true
+          },
+          (error: unknown) => String(error) === `RootlingError: ${path} is damaged.`,
+        )
+        if (!outcome) wrong.push(`${name}, octet ${at}`)
+      }
+      await writeFile(path, good)
+    }
+    expect(wrong).toEqual([])
+  })
 
   test('a signing key that is another’s', async () => {
     const { state, key } = await withAuthority()
