@@ -170,7 +170,7 @@ describe('a damaged file is named, with what to do', () => {
         const outcome = await issueAt(state).then(
           ({ chain }) => {
             const [leaf, issuer] = pemBlocks(chain).map(({ der }) => new X509Certificate(der))
-            return leaf?.verify(issuerKey) === true && issuer?.verify(rootKey) === true
+            return (leaf?.verify(issuerKey) ?? false) && (issuer?.verify(rootKey) ?? false)
           },
           (error: unknown) => String(error) === `RootlingError: ${path} is damaged.`,
         )
