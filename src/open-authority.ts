@@ -33,6 +33,7 @@ interface Opened {
 export function openAuthority(state: StateDirectory, now: () => Date): OpenAuthority {
   let last: Opened | null = null
   let reading: Promise<Opened> | null = null
+  let lastRecorded: Promise<unknown> = Promise.resolve()
 
   async function read(): Promise<Opened> {
     // Before the scopes: what changes while they are read is noticed when a certificate is recorded.
@@ -59,6 +60,13 @@ export function openAuthority(state: StateDirectory, now: () => Date): OpenAutho
   const isCurrent = async ({ stamp }: Opened): Promise<boolean> =>
     stamp === (await stampOfScopes(state))
 
+  /** Those of this process queue here: whoever finds the lock taken looks again after milliseconds. */
+  function inTurn(work: () => Promise<boolean>): Promise<boolean> {
+    const recorded = lastRecorded.then(() => exclusively(state, work))
+    lastRecorded = recorded.catch(() => undefined)
+    return recorded
+  }
+
   return {
     scopes: async () => (await opened()).scopes,
     async sign(request, { onSigned, durable = true } = {}) {
@@ -68,12 +76,12 @@ export function openAuthority(state: StateDirectory, now: () => Date): OpenAutho
         const leaf = signLeaf(request, scope, await signerOf(current, scope), now())
         await onSigned?.(leaf, scope)
         const record = { ...leaf.facts, certPath: null, keyPath: null }
-        const recorded = await exclusively(state, async () => {
+        const recorded = inTurn(async () => {
           if (!(await isCurrent(current))) return false
           await recordIssued(state, record, { durable })
           return true
         })
-        if (recorded) return leaf
+        if (await recorded) return leaf
       }
     },
   }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer, Context, SignedByAccount } from './context.ts'
 import { text } from './payload.ts'
 import { asProblem, malformed, notFound, unauthorized } from './problems.ts'
@@ -52,10 +51,7 @@ export async function respondToChallenge(
     const status = authorizationStatus(authorization, now().getTime())
     if (status === 'pending') {
       const validating = startValidation(context, authorization, id, request.account)
-      const enough = new AbortController()
-      const waited = sleep(options.answerMilliseconds, undefined, { signal: enough.signal })
-      await Promise.race([validating, waited.catch(() => undefined)])
-      enough.abort()
+      await atMost(options.answerMilliseconds, validating)
     } else if (challengeStatus(challenge) === 'pending')
       throw malformed(`The authorization is ${status} already.`)
   }
@@ -67,6 +63,13 @@ export async function respondToChallenge(
     headers: { Link: up, ...(processing ? { 'Retry-After': '1' } : {}) },
     body: challengeBody(context, authorizationId, current),
   }
+}
+
+/** Resolves with the work, or when so much time is up. */
+async function atMost(milliseconds: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)))
+  await Promise.race([work, enough]).finally(() => clearTimeout(timer))
 }
 
 /** Validations that a killed server had begun are begun anew: their clients still poll. */

@@ -1,7 +1,5 @@
 import { RootlingError } from '../errors.ts'
-import * as read from '../x509/asn1-reader.ts'
-import { readRequest, type Request } from '../x509/request.ts'
-import { commonNames } from '../x509/requested-names.ts'
+import { readRequestDer, type Request } from '../x509/request.ts'
 import type { SignedCertificate } from './authority.ts'
 import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
 import { answerWith, datesOf, ownOrder, statusOf } from './orders.ts'
@@ -126,11 +124,8 @@ function refusalOf(error: unknown): AcmeProblem | null {
 /** A CSR that asks for exactly the order's identifiers (RFC 8555 §7.4). Throws badCSR. */
 function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
   let request: Request
-  let commonNames: string[]
   try {
-    // Only DER is asked for: PEM would have been understood too.
-    commonNames = commonNamesIn(der)
-    request = readRequest(der)
+    request = readRequestDer(der)
   } catch (error) {
     if (error instanceof RootlingError) throw badCsr(explain(error), error)
     throw asProblem(error)
@@ -140,7 +135,7 @@ function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
   const values = new Set(identifiers.map(({ value }) => value))
   const beyond = [
     ...[...asked].filter((name) => !ordered.has(name)).map((name) => name.replace(/^[a-z]+:/, '')),
-    ...commonNames.filter((name) => !values.has(name.toLowerCase())),
+    ...request.commonNames.filter((name) => !values.has(name.toLowerCase())),
   ]
   if (beyond.length > 0)
     throw badCsr(
@@ -150,14 +145,6 @@ function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
   if (missing.length > 0)
     throw badCsr(`The request leaves out ${missing.map(({ value }) => value).join(', ')}.`)
   return request
-}
-
-/** Also where there is a subjectAltName, which `readRequest` then prefers. */
-function commonNamesIn(der: Buffer): string[] {
-  const what = 'The request'
-  const [info] = read.expectSequence(read.readDer(der, what, { bytes: 0x2_0000 }), what)
-  const [, subject] = read.expectSequence(info, what)
-  return commonNames(subject)
 }
 
 function badCsr(detail: string, cause?: unknown): AcmeProblem {

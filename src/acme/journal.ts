@@ -1,5 +1,4 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
@@ -15,7 +14,8 @@ import {
 /**
  * A file of lines, only appended to. Lines that come while others are written go together in the
  * next write. They are not synced: what a client was told survives the death of this process,
- * which is what happens, and not the loss of power, after which a client starts again anyway.
+ * which is what happens, and not the loss of power, after which a client starts again anyway. A
+ * write is a copy into the page cache: done here and now it takes a tenth of a thread's round trip.
  */
 export interface Journal {
   /** Takes a line; `saved` says when it stands. */
@@ -58,7 +58,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   await sweepLeftovers(dirname(path), basename(path))
   let queue: string[] = []
   let working: Promise<void> | null = null
-  let { handle, size, length } = await rewrite(path, state, snapshot())
+  let { descriptor, size, length } = await rewrite(path, state, snapshot())
 
   const writeAll = async (): Promise<void> => {
     while (queue.length > 0) {
@@ -67,12 +67,12 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       try {
         if (length + lines.length > longest()) {
           // The snapshot holds what these lines say, and what has come since they were taken.
-          const old = handle
-          ;({ handle, size, length } = await rewrite(path, state, snapshot()))
-          await old.close()
+          const old = descriptor
+          ;({ descriptor, size, length } = await rewrite(path, state, snapshot()))
+          closeSync(old)
         } else {
           const data = Buffer.from(`${lines.join('\n')}\n`)
-          await append(handle, data, size)
+          append(descriptor, data, size)
           size += data.length
           length += lines.length
         }
@@ -96,26 +96,24 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     },
     async close() {
       await saved()
-      await handle.close()
+      closeSync(descriptor)
     },
   }
 }
 
 /** At a place of its own choice: half a line that a full disk took is written over. */
-async function append(handle: FileHandle, data: Buffer, size: number): Promise<void> {
-  for (let done = 0; done < data.length;) {
-    const { bytesWritten } = await handle.write(data, done, data.length - done, size + done)
-    done += bytesWritten
-  }
+function append(descriptor: number, data: Buffer, size: number): void {
+  for (let done = 0; done < data.length;)
+    done += writeSync(descriptor, data, done, data.length - done, size + done)
 }
 
 async function rewrite(
   path: string,
   state: StateDirectory,
   lines: readonly string[],
-): Promise<{ handle: FileHandle; size: number; length: number }> {
+): Promise<{ descriptor: number; size: number; length: number }> {
   const data = Buffer.from(lines.map((line) => `${line}\n`).join(''))
   await writeFileAtomic(path, { data, mode: 0o600 }, state.owner)
-  const handle = await open(path, constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0))
-  return { handle, size: data.length, length: lines.length }
+  const descriptor = openSync(path, constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0))
+  return { descriptor, size: data.length, length: lines.length }
 }

@@ -99,13 +99,15 @@ function createStyle(color: boolean): Style {
 
 /** Columns padded to their widest cell, two spaces apart. */
 export function table(rows: readonly (readonly string[])[]): string {
+  const lengths = rows.map((row) => row.map(visibleLength))
   const widths: number[] = []
-  for (const row of rows)
-    row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, visibleLength(cell))))
+  for (const row of lengths)
+    for (const [i, length] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, length)
   return rows
-    .map((row) =>
+    .map((row, y) =>
       row
-        .map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - visibleLength(cell)))
+        // What a terminal does not show is not counted.
+        .map((cell, x) => cell.padEnd((widths[x] ?? 0) + cell.length - (lengths[y]?.[x] ?? 0)))
         .join('  ')
         .trimEnd(),
     )

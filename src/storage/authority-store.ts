@@ -75,7 +75,7 @@ export async function createScope(
 ): Promise<boolean> {
   await makePrivateDirectory(scopesOf(state), state.owner)
   const contents: Record<string, FileContents> = {
-    'scope.json': { data: `${JSON.stringify(sealed(files), null, 2)}\n`, mode: 0o644 },
+    'scope.json': { data: `${JSON.stringify(sealScope(files), null, 2)}\n`, mode: 0o644 },
     'root.pem': { data: files.root, mode: 0o644 },
     ...(files.rootCrl === null ? {} : { 'root.crl': { data: files.rootCrl, mode: 0o644 } }),
     'intermediate.pem': { data: files.intermediate, mode: 0o644 },
@@ -192,7 +192,12 @@ interface Digests {
   readonly digest: string
 }
 
-function sealed({ scope, root, intermediate }: ScopeFiles): StoredScope & Digests {
+/** What `scope.json` says. */
+export function sealScope({
+  scope,
+  root,
+  intermediate,
+}: Pick<ScopeFiles, 'scope' | 'root' | 'intermediate'>): StoredScope & Digests {
   const files = { 'root.pem': digestOf(root), 'intermediate.pem': digestOf(intermediate) }
   return { ...scope, files, digest: digestOf(JSON.stringify({ ...scope, files })) }
 }

@@ -1,17 +1,36 @@
 import { isUtf8 } from 'node:buffer'
 import { RootlingError } from '../errors.ts'
 
-/** One value of a DER encoding. The buffers are slices of the original bytes, not copies. */
-export interface DerValue {
+/** One value of a DER encoding. The buffers are slices of the original bytes, made when asked for. */
+export class DerValue {
   readonly tagClass: TagClass
   readonly tag: number
   readonly constructed: boolean
   /** Of a constructed value; empty for a primitive one. */
   readonly children: readonly DerValue[]
+  private readonly bytes: Buffer
+  private readonly at: number
+  private readonly header: Header
+
+  constructor(bytes: Buffer, at: number, header: Header) {
+    this.tagClass = header.tagClass
+    this.tag = header.tag
+    this.constructed = header.constructed
+    this.children = header.children
+    this.bytes = bytes
+    this.at = at
+    this.header = header
+  }
+
   /** Without tag and length. */
-  readonly contents: Buffer
+  get contents(): Buffer {
+    return this.bytes.subarray(this.header.start, this.header.end)
+  }
+
   /** With tag and length, as it stood: what signatures cover and names are compared by. */
-  readonly der: Buffer
+  get der(): Buffer {
+    return this.bytes.subarray(this.at, this.header.end)
+  }
 }
 
 const tagClasses = ['universal', 'application', 'context', 'private'] as const
@@ -44,14 +63,13 @@ export function readDer(bytes: Buffer, what: string, limits: Partial<DerLimits> 
   for (let count = 1; ; count++) {
     if (count > values) throw tooLarge(what, `it holds more than ${values} values`)
     const around = open.at(-1) ?? { end: 0, children: [] }
-    const { children, end, start, ...tag } = readHeader(bytes, at, around.end, what)
-    const [contents, der] = [bytes.subarray(start, end), bytes.subarray(at, end)]
-    around.children.push({ ...tag, children, contents, der })
-    if (tag.constructed) {
+    const header = readHeader(bytes, at, around.end, what)
+    around.children.push(new DerValue(bytes, at, header))
+    if (header.constructed) {
       if (open.length >= depth) throw tooLarge(what, `it is nested more than ${depth} deep`)
-      open.push({ end, children })
+      open.push(header)
     }
-    at = tag.constructed ? start : end
+    at = header.constructed ? header.start : header.end
     while (open.length > 1 && at === open.at(-1)?.end) open.pop()
     if (open.length === 1) break
   }
@@ -59,7 +77,10 @@ export function readDer(bytes: Buffer, what: string, limits: Partial<DerLimits> 
   return top[0] as DerValue
 }
 
-interface Header extends Pick<DerValue, 'tagClass' | 'tag' | 'constructed'> {
+interface Header {
+  readonly tagClass: TagClass
+  readonly tag: number
+  readonly constructed: boolean
   readonly children: DerValue[]
   /** Where the contents start and end. */
   readonly start: number
@@ -67,46 +88,45 @@ interface Header extends Pick<DerValue, 'tagClass' | 'tag' | 'constructed'> {
 }
 
 function readHeader(bytes: Buffer, at: number, limit: number, what: string): Header {
-  const broken = (fault: string) => notDer(what, `${fault} (at byte ${at})`)
-  if (limit - at < 2) throw broken('it is cut off')
+  if (limit - at < 2) throw notDer(what, 'it is cut off', at)
   const identifier = bytes.readUInt8(at)
   const tag = identifier & 0x1f
   const constructed = (identifier & 0x20) !== 0
   const tagClass = tagClasses[identifier >> 6] ?? 'universal'
-  if (tag === 0x1f) throw broken('a tag number is above 30')
+  if (tag === 0x1f) throw notDer(what, 'a tag number is above 30', at)
   if (tagClass === 'universal') {
-    if (tag === 0) throw broken('a value has no type')
-    // SEQUENCE, SET, EXTERNAL and EMBEDDED PDV; a string in pieces is BER.
-    if (constructed !== [8, 11, 16, 17].includes(tag)) throw broken('a value has the wrong form')
+    if (tag === 0) throw notDer(what, 'a value has no type', at)
+    // A string in pieces is BER.
+    if (constructed !== constructedTypes.has(tag))
+      throw notDer(what, 'a value has the wrong form', at)
   }
-  const { length, start } = readLength(bytes, at + 1, limit, broken)
-  if (length > limit - start) throw broken('it is cut off, or a length is wrong')
+  const first = bytes.readUInt8(at + 1)
+  const start = first < 0x80 ? at + 2 : at + 2 + (first & 0x7f)
+  const length = first < 0x80 ? first : longLength(bytes, at, start, limit, what)
+  if (length > limit - start) throw notDer(what, 'it is cut off, or a length is wrong', at)
   return { tagClass, tag, constructed, children: [], start, end: start + length }
 }
 
-function readLength(
-  bytes: Buffer,
-  at: number,
-  limit: number,
-  broken: (fault: string) => RootlingError,
-): { length: number; start: number } {
-  const first = bytes.readUInt8(at)
-  if (first < 0x80) return { length: first, start: at + 1 }
-  if (first === 0x80) throw broken('a length is indefinite, which only BER allows')
-  const octets = first & 0x7f
-  const start = at + 1 + octets
-  if (start > limit) throw broken('it is cut off')
-  if (bytes[at + 1] === 0) throw broken('a length is not in its shortest form')
-  if (octets > 4) throw broken('a length is beyond 4 GiB')
-  const length = bytes.readUIntBE(at + 1, octets)
-  if (length < 0x80) throw broken('a length is not in its shortest form')
-  return { length, start }
+/** SEQUENCE, SET, EXTERNAL and EMBEDDED PDV. */
+const constructedTypes: ReadonlySet<number> = new Set([8, 11, 16, 17])
+
+/** X.690 §8.1.3.5: the second octet tells how many hold the length. */
+function longLength(bytes: Buffer, at: number, start: number, limit: number, what: string): number {
+  const octets = start - at - 2
+  if (octets === 0) throw notDer(what, 'a length is indefinite, which only BER allows', at)
+  if (start > limit) throw notDer(what, 'it is cut off', at)
+  if (bytes[at + 2] === 0) throw notDer(what, 'a length is not in its shortest form', at)
+  if (octets > 4) throw notDer(what, 'a length is beyond 4 GiB', at)
+  const length = bytes.readUIntBE(at + 2, octets)
+  if (length < 0x80) throw notDer(what, 'a length is not in its shortest form', at)
+  return length
 }
 
 const hint = 'openssl asn1parse -inform DER -in FILE'
 
-function notDer(what: string, fault: string): RootlingError {
-  return new RootlingError('bad-der', `${what} is not valid DER: ${fault}.`, { hint })
+function notDer(what: string, fault: string, at?: number): RootlingError {
+  const where = at === undefined ? '' : ` (at byte ${at})`
+  return new RootlingError('bad-der', `${what} is not valid DER: ${fault}${where}.`, { hint })
 }
 
 function tooLarge(what: string, fault: string): RootlingError {

@@ -9,12 +9,14 @@ import { signatureAlgorithmOf, signDer } from './keys.ts'
 import { oids } from './oids.ts'
 import { pemBlocks } from './pem.ts'
 import { readPublicKey, type PublicKey } from './public-key.ts'
-import { requestedNames } from './requested-names.ts'
+import { commonNames, requestedNames } from './requested-names.ts'
 
 /** What is taken from a CertificationRequest: the key, and the names. */
 export interface Request extends PublicKey {
   /** Of the subjectAltName; without one, the common names that are names of hosts. */
   readonly names: Identifier[]
+  /** As they stand, also where there is a subjectAltName. */
+  readonly commonNames: readonly string[]
 }
 
 const what = 'The request'
@@ -26,7 +28,12 @@ const maximumBytes = 0x2_0000
  * what a leaf here never gets: to be a CA, or extensions other than names and usages.
  */
 export function readRequest(pemOrDer: Buffer | string): Request {
-  const request = read.readDer(requestDer(pemOrDer), what, { bytes: maximumBytes })
+  return readRequestDer(requestDer(pemOrDer))
+}
+
+/** The same of DER alone. */
+export function readRequestDer(der: Buffer): Request {
+  const request = read.readDer(der, what, { bytes: maximumBytes })
   const [info, algorithm, signature, ...more] = read.expectSequence(request, what)
   const [version, subject, spki, attributes, ...others] = read.expectSequence(info, what)
   if (info === undefined || spki === undefined || more.length + others.length > 0)
@@ -37,7 +44,11 @@ export function readRequest(pemOrDer: Buffer | string): Request {
     throw new RootlingError('bad-key', 'The request was not signed with the key that it holds.', {
       hint: 'Make it again, with the private key that belongs to it',
     })
-  return { ...key, names: requestedNames(subject, attributes) }
+  return {
+    ...key,
+    names: requestedNames(subject, attributes),
+    commonNames: commonNames(subject),
+  }
 }
 
 function requestDer(pemOrDer: Buffer | string): Buffer {

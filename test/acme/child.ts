@@ -24,9 +24,6 @@ export interface Bundle {
   remove(): Promise<void>
 }
 
-/** A server that mostly waits has no use for the room that V8 takes to be fast. */
-const flags = ['--optimize-for-size', '--max-semi-space-size=1']
-
 /** Bundles the server, since Node 20 runs no TypeScript. */
 export async function bundleServer(): Promise<Bundle> {
   const directory = await mkdtemp(join(tmpdir(), 'rootling-acme-child-'))
@@ -50,7 +47,7 @@ export async function startServerProcess(bundle: Bundle, http01: number): Promis
   let said = ''
   const launch = async () => {
     const options = ['--state', state.path, '--port', String(port), '--http01', String(http01)]
-    const args = [...flags, bundle.path, ...options]
+    const args = [bundle.path, ...options]
     const child = start(process.execPath, args, scrubbedEnvironment(homedir()))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
     const ready = new Promise<number>((done, failed) => {

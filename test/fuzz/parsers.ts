@@ -19,6 +19,7 @@ import { certificatesIn as certificatesInOutput } from '../../platform/pem.ts'
 import { parsePasswd } from '../../platform/person.ts'
 import { readPkcs12Identity } from '../../platform/pkcs12-identity.ts'
 import { ownHashes } from '../../platform/windows-root.ts'
+import { RootlingError } from '../../src/errors.ts'
 import type { Context } from '../../src/acme/context.ts'
 import { readBinding } from '../../src/acme/external-account.ts'
 import { readIdentifiers } from '../../src/acme/identifiers.ts'
@@ -35,7 +36,7 @@ import { readSettings } from '../../src/daemon/settings.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import { hostOf } from '../../src/server/host-check.ts'
 import type { Request } from '../../src/server/https.ts'
-import { readScope } from '../../src/storage/authority-store.ts'
+import { readScope, sealScope } from '../../src/storage/authority-store.ts'
 import { readCurrentInventory, readInventory } from '../../src/storage/certificate-store.ts'
 import * as asn1 from '../../src/x509/asn1-reader.ts'
 import {
@@ -468,6 +469,21 @@ function stateFiles(path: string): ForeignParser[] {
     permitted: [],
     constraints: { dns: ['test'], ip: [] },
   }
+  const scopeJson = join(path, 'scopes/local/scope.json')
+  const readLocal = () => readScope(state, 'local')
+  const refused = (error: unknown): null => {
+    if (error instanceof RootlingError && error.code === 'corrupt-state') return null
+    throw error
+  }
+  /** With the digests of what it says now: behind them all else is looked at. */
+  const sealedAnew = (input: Buffer): string | Buffer => {
+    try {
+      const { files: _files, digest: _digest, ...rest } = JSON.parse(input.toString())
+      return JSON.stringify(sealScope({ scope: rest, root: '', intermediate: '' }))
+    } catch {
+      return input
+    }
+  }
   const run = {
     address: '/run/a',
     token: 'ab'.repeat(32),
@@ -494,7 +510,19 @@ function stateFiles(path: string): ForeignParser[] {
       await readInventory(state),
       await readCurrentInventory(state),
     ]),
-    row('scopes/local/scope.json', [scope], () => readScope(state, 'local')),
+    {
+      ...row(
+        'scopes/local/scope.json',
+        [sealScope({ scope, root: '', intermediate: '' })],
+        readLocal,
+      ),
+      async read(input) {
+        writeFileSync(scopeJson, input)
+        const asIs = await readLocal().catch(refused)
+        writeFileSync(scopeJson, sealedAnew(input))
+        return [asIs, await readLocal()]
+      },
+    },
     row('daemon.json', [{ acmePort: 1 }, { dnsResolver: '127.0.0.1' }], () => readSettings(state)),
     row('daemon-run.json', [run], () => readRunFile(state)),
     row('renewal.json', [[failure]], () => readFailures(state)),

@@ -40,16 +40,15 @@ export function createValidator(options: ResolvedOptions): Validator {
   // Said at the start, and not to the first client that needs it.
   if (options.dnsResolver !== undefined) createResolver(options.dnsResolver)
   const addresses = createAddresses(options)
-  // In the order of their begin.
+  // In the order of their begin. One signal each: those that AbortSignal.any hangs on a signal that
+  // outlives them are never let go by Node 20.
   const running = new Map<string, { outcome: Promise<void>; giveUp: AbortController }>()
-  const closing = new AbortController()
+  let closed = false
 
   const attempt = async (
     { challenge, identifier, thumbprint }: Validation,
-    giveUp: AbortSignal,
+    signal: AbortSignal,
   ): Promise<void> => {
-    const late = AbortSignal.timeout(options.validationMilliseconds)
-    const signal = AbortSignal.any([late, giveUp, closing.signal])
     const { type, token } = challenge
     const keyAuthorization = `${token}.${thumbprint}`
     const work = { identifier, token, keyAuthorization, addresses, options, signal }
@@ -73,7 +72,9 @@ export function createValidator(options: ResolvedOptions): Validator {
       const [slowest] = running.size < bounds.validations ? [] : running
       slowest?.[1].giveUp.abort()
       const giveUp = new AbortController()
+      const late = setTimeout(() => giveUp.abort(), options.validationMilliseconds)
       const outcome = attempt(validation, giveUp.signal).finally(() => {
+        clearTimeout(late)
         if (running.get(id)?.giveUp === giveUp) running.delete(id)
       })
       running.set(id, { outcome, giveUp })
@@ -81,9 +82,12 @@ export function createValidator(options: ResolvedOptions): Validator {
       return outcome
     },
     get closed() {
-      return closing.signal.aborted
+      return closed
     },
-    close: () => closing.abort(),
+    close() {
+      closed = true
+      for (const { giveUp } of running.values()) giveUp.abort()
+    },
   }
 }
 

@@ -176,9 +176,6 @@ async function settingsOf(args: StartArguments, { state }: Context): Promise<Dae
   }
 }
 
-/** A daemon waits more than it works: a third less memory for a tenth of its speed. */
-export const lean = ['--optimize-for-size', '--max-semi-space-size=1']
-
 const patienceMilliseconds = 60_000
 
 /** Starts it with these settings, and keeps them when it comes up. */
@@ -216,7 +213,7 @@ export async function launchDaemon({ state, env }: Context): Promise<DaemonStatu
   const { NODE_EXTRA_CA_CERTS: _slow, ...rest } = env
   const named = state.authority === undefined ? [] : ['--ca', state.authority]
   const program = process.argv[1] ?? ''
-  const child = spawn(process.execPath, [...lean, program, 'daemon', 'run', ...named], {
+  const child = spawn(process.execPath, [program, 'daemon', 'run', ...named], {
     cwd: '/',
     detached: true,
     windowsHide: true,
