@@ -8,6 +8,7 @@ import type { StateDirectory } from '../paths.ts'
 import { revoke } from '../revocation.ts'
 import { readInventory, type RevocationReason } from '../storage/certificate-store.ts'
 import type { Identifier } from '../x509/identifier.ts'
+import { encodePem } from '../x509/pem.ts'
 import type { Validity } from '../x509/profiles.ts'
 
 interface AcmeIssueRequest {
@@ -101,12 +102,12 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
   }
 }
 
-function certificateOf({ facts, chain, issuers }: Leaf, scope: Scope): SignedCertificate {
+function certificateOf({ facts, der, issuers }: Leaf, scope: Scope): SignedCertificate {
   return {
     serialNumber: facts.serialNumber,
     notBefore: new Date(facts.notBefore),
     notAfter: new Date(facts.notAfter),
-    leaf: chain.slice(0, chain.length - issuers.length),
+    leaf: encodePem('CERTIFICATE', der),
     issuers,
     issuerKeyIdentifier: scope.issuerKeyIdentifier.toString('hex'),
   }
