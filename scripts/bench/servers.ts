@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { nodeFlags } from '../../src/cli/commands/daemon.ts'
 import { freePort } from '../../test/helpers/free-port.ts'
 import { start, terminate, waitFor } from '../../test/helpers/subprocess.ts'
 import { rootling, type World } from './world.ts'
@@ -18,12 +19,12 @@ export interface AcmeServer extends Server {
   readonly directory: string
 }
 
-/** Ours. */
+/** Ours, with the flags that `daemon start` gives it. */
 export async function startDaemon(world: World, http01: number): Promise<AcmeServer> {
   const port = await freePort()
   const [node, script] = rootling
   const ports = ['--acme-port', `${port}`, '--revocation-port', '0', '--http01-port', `${http01}`]
-  const server = await launch(node, [script, 'daemon', 'run', ...ports], world, port)
+  const server = await launch(node, [...nodeFlags, script, 'daemon', 'run', ...ports], world, port)
   return { ...server, directory: `https://localhost:${port}/acme/directory` }
 }
 

@@ -57,35 +57,36 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   await makePrivateDirectory(dirname(path), state.owner)
   await sweepLeftovers(dirname(path), basename(path))
   let queue: string[] = []
-  let working: Promise<void> | null = null
+  let rewriting: Promise<void> | null = null
   let { descriptor, size, length } = await rewrite(path, state, snapshot())
 
-  const writeAll = async (): Promise<void> => {
-    while (queue.length > 0) {
-      const lines = queue
-      queue = []
-      try {
-        if (length + lines.length > longest()) {
-          // The snapshot holds what these lines say, and what has come since they were taken.
-          const old = descriptor
-          ;({ descriptor, size, length } = await rewrite(path, state, snapshot()))
-          closeSync(old)
-        } else {
-          const data = Buffer.from(`${lines.join('\n')}\n`)
-          append(descriptor, data, size)
-          size += data.length
-          length += lines.length
-        }
-      } catch (error) {
-        queue = [...lines, ...queue]
-        throw unwritable(path, error)
-      }
+  const appendQueue = (): void => {
+    const data = Buffer.from(`${queue.join('\n')}\n`)
+    append(descriptor, data, size)
+    size += data.length
+    length += queue.length
+    queue = []
+  }
+  /** The snapshot holds what these lines say, and what has come since they were taken. */
+  const rewriteAll = async (): Promise<void> => {
+    const lines = queue
+    queue = []
+    try {
+      const old = descriptor
+      ;({ descriptor, size, length } = await rewrite(path, state, snapshot()))
+      closeSync(old)
+    } catch (error) {
+      queue = [...lines, ...queue]
+      throw error
     }
   }
   const saved = async (): Promise<void> => {
-    while (queue.length > 0 || working !== null) {
-      working ??= writeAll().finally(() => (working = null))
-      await working
+    try {
+      while (queue.length > 0 || rewriting !== null)
+        if (rewriting === null && length + queue.length <= longest()) appendQueue()
+        else await (rewriting ??= rewriteAll().finally(() => (rewriting = null)))
+    } catch (error) {
+      throw unwritable(path, error)
     }
   }
   return {

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { build } from 'rolldown'
+import { nodeFlags } from '../../src/cli/commands/daemon.ts'
 import { ensureAuthority } from '../../src/scopes.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { killGroup, start } from '../helpers/subprocess.ts'
@@ -47,7 +48,7 @@ export async function startServerProcess(bundle: Bundle, http01: number): Promis
   let said = ''
   const launch = async () => {
     const options = ['--state', state.path, '--port', String(port), '--http01', String(http01)]
-    const args = [bundle.path, ...options]
+    const args = [...nodeFlags, bundle.path, ...options]
     const child = start(process.execPath, args, scrubbedEnvironment(homedir()))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
     const ready = new Promise<number>((done, failed) => {

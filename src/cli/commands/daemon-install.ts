@@ -8,7 +8,7 @@ import { launchdService, systemdService, windowsTask, type Service } from '../..
 import { stateDirectory } from '../../paths.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { launchDaemon, refuseSudo, stopDaemon } from './daemon.ts'
+import { launchDaemon, nodeFlags, refuseSudo, stopDaemon } from './daemon.ts'
 import type { daemonStatusSpec } from '../table.ts'
 
 /** `rootling daemon install`: now and at each login, by the system's own service manager. */
@@ -69,7 +69,7 @@ function serviceOf({ env, state }: Context): Service {
   const named = authority === undefined ? [] : ['--ca', authority]
   const command = {
     program: process.execPath,
-    args: [script, 'daemon', 'run', '--quiet', ...named],
+    args: [...nodeFlags, script, 'daemon', 'run', '--quiet', ...named],
     home: stateDirectory(env).path,
     authority,
   }
