@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { JWK } from 'jose'
 import { RootlingError } from '../errors.ts'
-import { readPublicKey } from '../x509/public-key.ts'
+import { keyTypeOf } from '../x509/public-key.ts'
 import { AcmeProblem, explain, malformed } from './problems.ts'
 
 /** The signature algorithms of requests, each with the keys that it is for (RFC 7518, RFC 8037). */
@@ -35,13 +35,24 @@ export function readJwk(value: unknown): AccountKey {
   const jwk = Object.fromEntries(members.map((name) => [name, key[name]])) as unknown as JWK
   try {
     const publicKey = createPublicKey({ key: jwk as never, format: 'jwk' })
-    const spki = publicKey.export({ format: 'der', type: 'spki' })
-    return { publicKey, keyType: readPublicKey(spki, "The account's key").keyType, jwk }
+    const understood = { publicKey, keyType: keyTypeOf(publicKey, "The account's key"), jwk }
+    known.set(jwk, understood)
+    return understood
   } catch (error) {
     const detail =
       error instanceof RootlingError ? explain(error) : 'The key (jwk) cannot be understood.'
     throw new AcmeProblem('badPublicKey', detail, { cause: error })
   }
+}
+
+/** By the `jwk` of each, which is the object that an account keeps: each key is understood once. */
+const known = new WeakMap<JWK, AccountKey>()
+
+/** The key of an account. Throws what `readJwk` throws. */
+export function accountKey(jwk: JWK): AccountKey {
+  const key = known.get(jwk) ?? readJwk(jwk)
+  known.set(jwk, key)
+  return key
 }
 
 /** RFC 7638 §3.2: the members that make the key, which are all that is kept of it. */

@@ -8,7 +8,7 @@ import { createEabKey, type CreatedEabKey } from './external-account.ts'
 import { settleOrders } from './finalize.ts'
 import { checkContentType, readBody, send } from './http.ts'
 import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from './jws.ts'
-import { checkAlgorithm, readJwk, type AccountKey } from './keys.ts'
+import { accountKey, checkAlgorithm } from './keys.ts'
 import { openNonces, type Nonces } from './nonces.ts'
 import { resolveOptions, resolveProfiles, type AcmeOptions } from './options.ts'
 import { AcmeProblem, asProblem, malformed, notFound, unauthorized } from './problems.ts'
@@ -64,8 +64,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   }
   await settleOrders(context)
   resumeValidations(context)
-  const keys = new WeakMap<Account, AccountKey>()
-  const door = { context, nonces, base, keys }
+  const door = { context, nonces, base }
   return {
     async handler(request, response) {
       const answer = await answerTo(door, request).catch((error: unknown) => {
@@ -87,8 +86,6 @@ interface Door {
   readonly context: Context
   readonly nonces: Nonces
   readonly base: URL
-  /** Each account's key, understood once; a changed account is another object. */
-  readonly keys: WeakMap<Account, AccountKey>
 }
 
 async function answerTo(door: Door, request: Request): Promise<Answer> {
@@ -143,7 +140,7 @@ async function answerPost(
   checkUrl(jws, base.origin + (request.url ?? ''))
   const nonce = nonceOf(jws)
   const account = 'kid' in reference ? findAccount(context, reference.kid) : null
-  const key = 'jwk' in reference ? reference.jwk : accountKey(door, account as Account)
+  const key = 'jwk' in reference ? reference.jwk : accountKey((account as Account).jwk)
   const payload = await verifyJws(jws, key)
   if (!nonces.use(nonce))
     throw new AcmeProblem('badNonce', 'The nonce is not one of this server, or was used before.')
@@ -167,12 +164,6 @@ function findAccount({ store, urls }: Context, kid: string): Account {
     throw new AcmeProblem('accountDoesNotExist', `There is no account ${kid.slice(0, 200)} here.`)
   if (account.status === 'valid') return account
   throw unauthorized('The account is deactivated.')
-}
-
-function accountKey({ keys }: Door, account: Account): AccountKey {
-  const key = keys.get(account) ?? readJwk(account.jwk)
-  keys.set(account, key)
-  return key
 }
 
 function problemAnswer({ document, headers }: AcmeProblem): Answer {

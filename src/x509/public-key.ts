@@ -24,23 +24,19 @@ const hint = 'openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -ou
 
 /**
  * Understands a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7). `what` begins the error's sentence, such
- * as "The request's key". Throws `bad-der` for what is no key, and `bad-key` for RSA below 2048 bits
- * or with a strange exponent, and for a type or curve that certificates here do not have.
+ * as "The request's key". Throws `bad-der` for what is no key, and what `keyTypeOf` throws.
  */
 export function readPublicKey(spki: Buffer, what: string): PublicKey {
   const [algorithm, bits] = expectSequence(readDer(spki, what), what)
   const [, parameters] = expectSequence(algorithm, what)
   const point = expectBits(bits, what)
   const publicKey = load(spki, algorithm?.der, point, what)
-  const type = publicKey.asymmetricKeyType ?? 'unknown'
-  if (type === 'ed25519') return { spki, publicKey, keyType: type }
-  if (type === 'rsa') return { spki, publicKey, keyType: rsaType(publicKey, what) }
-  if (type !== 'ec') throw refused(what, `is of the type ${type}`)
+  if (publicKey.asymmetricKeyType !== 'ec')
+    return { spki, publicKey, keyType: keyTypeOf(publicKey, what) }
   const curve = publicKey.asymmetricKeyDetails?.namedCurve ?? ''
-  const keyType = curves[curve]
   // Explicit parameters may describe a known curve, and few clients understand them.
-  if (!isUniversal(parameters, 6) || keyType === undefined)
-    throw refused(what, curve === '' ? 'has a curve of its own' : `is on the curve ${curve}`)
+  if (!isUniversal(parameters, 6)) throw refused(what, onCurve(curve))
+  const keyType = keyTypeOf(publicKey, what)
   if (point[0] === 4) return { spki, publicKey, keyType }
   // RFC 5480 §2.2: a compressed point is optional to support; the point at infinity is no key.
   if (algorithm === undefined || (point[0] !== 2 && point[0] !== 3))
@@ -48,6 +44,24 @@ export function readPublicKey(spki: Buffer, what: string): PublicKey {
   const whole = ECDH.convertKey(point, curve, undefined, undefined, 'uncompressed') as Buffer
   return readPublicKey(sequence(algorithm.der, bitString(whole)), what)
 }
+
+/**
+ * The `keyType` of a public key. Throws `bad-key` for RSA below 2048 bits or with a strange exponent,
+ * and for a type or curve that certificates here do not have.
+ */
+export function keyTypeOf(publicKey: KeyObject, what: string): string {
+  const type = publicKey.asymmetricKeyType ?? 'unknown'
+  if (type === 'ed25519') return type
+  if (type === 'rsa') return rsaType(publicKey, what)
+  if (type !== 'ec') throw refused(what, `is of the type ${type}`)
+  const curve = publicKey.asymmetricKeyDetails?.namedCurve ?? ''
+  const keyType = curves[curve]
+  if (keyType !== undefined) return keyType
+  throw refused(what, onCurve(curve))
+}
+
+const onCurve = (curve: string): string =>
+  curve === '' ? 'has a curve of its own' : `is on the curve ${curve}`
 
 /** By the hex of the AlgorithmIdentifier: RFC 7518 §6.2.1.1's name, and the octets of a coordinate. */
 const namedCurves: ReadonlyMap<string, { readonly crv: string; readonly bytes: number }> = new Map([
