@@ -15,7 +15,7 @@ import {
   writeFileAtomic,
   type StagedFile,
 } from './storage/files.ts'
-import { readdir, rm } from './storage/page-cache.ts'
+import { readdir, removeFile } from './storage/page-cache.ts'
 import { withLock } from './storage/lock.ts'
 import { refuseSharedDirectory } from './storage/shared-directory.ts'
 
@@ -96,7 +96,7 @@ export async function recordAndWrite(
     await recordIssued(state, record)
   } catch (error) {
     for (const file of staged) await file.discard()
-    await rm(path, { force: true })
+    await removeFile(path)
     throw error
   }
   // Should a rename fail, the pending file stays, and the next command finishes the pair.
@@ -106,7 +106,7 @@ export async function recordAndWrite(
 
 async function drop(path: string): Promise<void> {
   try {
-    await rm(path, { force: true })
+    await removeFile(path)
   } catch (error) {
     throw unwritable(path, error)
   }

@@ -1,5 +1,4 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import { openSigner, readScopes, scopeFor, type Scope } from './authority.ts'
 import { RootlingError } from './errors.ts'
 import { extraFile } from './issue.ts'
@@ -15,6 +14,7 @@ import {
   type Inventory,
 } from './storage/certificate-store.ts'
 import { exists, readPrivateText, readText, shellWord, stampOf } from './storage/files.ts'
+import { stat } from './storage/page-cache.ts'
 import { generateKeys, keyTypes, type KeyType } from './x509/keys.ts'
 import { fingerprintOf } from './x509/parsed-certificate.ts'
 import { encodePem, pemBlocks } from './x509/pem.ts'

@@ -1,6 +1,6 @@
 import type { CertificateRecord, Inventory } from './storage/certificate-store.ts'
 import { exists } from './storage/files.ts'
-import { renewalTime } from './x509/profiles.ts'
+import { renewalTime, type Validity } from './x509/profiles.ts'
 
 /** How a certificate on record stands; derived, never stored. */
 export type Standing = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
@@ -14,12 +14,17 @@ export function currentCertificates(record: readonly CertificateRecord[]): Certi
 
 /** Whether it is to be renewed: also when the clock was set back to before it begins. */
 export function isDue(record: CertificateRecord, now: Date): boolean {
-  return now < new Date(record.notBefore) || now.getTime() >= dueTime(record)
+  const validity = validityOf(record)
+  return now < validity.notBefore || now.getTime() >= renewalTime(validity)
 }
 
 /** When it is to be renewed, in milliseconds. */
-export function dueTime({ notBefore, notAfter }: CertificateRecord): number {
-  return renewalTime({ notBefore: new Date(notBefore), notAfter: new Date(notAfter) })
+export function dueTime(record: CertificateRecord): number {
+  return renewalTime(validityOf(record))
+}
+
+function validityOf({ notBefore, notAfter }: CertificateRecord): Validity {
+  return { notBefore: new Date(notBefore), notAfter: new Date(notAfter) }
 }
 
 /** Every certificate with its standing, the newest first. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { lstat, rm } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
@@ -10,6 +10,7 @@ import {
   shellWord,
   writeFileAtomic,
 } from '../storage/files.ts'
+import { removeFile } from '../storage/page-cache.ts'
 
 /** Where a running daemon is to be reached; the file is readable by its owner alone. */
 export interface RunFile {
@@ -51,7 +52,7 @@ export async function writeRunFile(state: StateDirectory, run: RunFile): Promise
 /** Removes this daemon's file; that of another, in a directory made anew, is left alone. */
 export async function removeRunFile(state: StateDirectory, { token }: RunFile): Promise<void> {
   const run = await readRunFile(state)
-  if (run?.token === token) await rm(fileOf(state), { force: true })
+  if (run?.token === token) await removeFile(fileOf(state))
 }
 
 /**
@@ -82,7 +83,7 @@ function shortPath(state: StateDirectory): string {
 
 /** Where all can write somebody else may have made it first; anywhere it may have been opened. */
 async function refuseOpenDirectory(directory: string): Promise<void> {
-  const info = await lstat(directory)
+  const info = lstatSync(directory)
   if (info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o077) === 0) return
   const sentence = `${directory} is not a directory that you alone can enter.`
   throw new RootlingError('loose-key', sentence, { hint: `rm -rf ${shellWord(directory)}` })

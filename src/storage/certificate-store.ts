@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import type { Identifier } from '../x509/identifier.ts'
-import { readText, shellWord, unwritable } from './files.ts'
+import { readPieces, shellWord, unwritable } from './files.ts'
 import { sync } from './page-cache.ts'
 
 /** Whom the certificate speaks for; RFC 5280's extKeyUsage serverAuth or clientAuth. */
@@ -186,8 +186,7 @@ export async function readRecord(state: StateDirectory): Promise<readonly Certif
  * line that cannot be read throws `corrupt-state`, and nothing is changed.
  */
 export async function readInventory(state: StateDirectory): Promise<Inventory> {
-  const { lines } = await readLines(state)
-  return parseLines(lines.keys(), lines, recordPath(state))
+  return inventoryOf(state, numbered(state))
 }
 
 /**
@@ -199,41 +198,88 @@ export async function readCurrentInventory(
   state: StateDirectory,
   { printed = true }: { readonly printed?: boolean } = {},
 ): Promise<Inventory> {
-  const { text, lines } = await readLines(state)
-  const current = newestOfFiles(text, lines) ?? currentLines(lines, printed)
-  return parseLines(current.toReversed(), lines, recordPath(state))
+  const newest = new Map<string, Line>()
+  const others: Line[] = []
+  for (const piece of readLines(state))
+    for (const line of newestOfFiles(piece) ?? currentLines(piece, printed))
+      if (line.path === undefined) others.push(line)
+      else newest.set(line.path, line)
+  const current = [...newest.values(), ...others]
+  return inventoryOf(
+    state,
+    current.toSorted((a, b) => a.number - b.number),
+  )
 }
 
-/**
- * The newest line of each file, the newest first; `null`: not every line is of an issued certificate
- * with a file. Whole-text searches take a third of what a loop takes that V8 has yet to compile.
- */
-function newestOfFiles(text: string, lines: readonly string[]): number[] | null {
-  // Quotes in texts are escaped: no text can look like a member.
-  const paths = text.match(/"certPath":"(?:[^"\\]|\\.)*"/g) ?? []
-  if (paths.length !== lines.length || text.split(`\n${issued}`).length !== lines.length)
-    return null
-  const files = new Set(paths)
-  const newest: number[] = []
-  for (let i = lines.length - 1; files.size > 0; i--)
-    if (files.delete(paths[i] ?? '')) newest.push(i)
-  return newest
+/** Some whole lines of the record; `first` is the first one's number. */
+interface Piece {
+  readonly text: string
+  readonly lines: readonly string[]
+  readonly first: number
+}
+
+interface Line {
+  readonly text: string
+  /** From 1 on. */
+  readonly number: number
+  /** Of the certificate's file; absent: it has none, or nobody has looked. */
+  readonly path?: string
+}
+
+function* readLines(state: StateDirectory): Generator<Piece> {
+  const path = recordPath(state)
+  let first = 1
+  for (const text of readPieces(path, 512 * 1024 * 1024)) {
+    const lines = text.split('\n')
+    if (!isUnfinished(lines.pop() ?? '')) throw damagedLine(path, first + lines.length)
+    yield { text, lines, first }
+    first += lines.length
+  }
+}
+
+function* numbered(state: StateDirectory): Generator<Line> {
+  for (const { lines, first } of readLines(state))
+    for (const [i, text] of lines.entries()) yield { text, number: first + i }
+}
+
+/** Whether it is how a line begins: anything else was written by no dying writer of ours. */
+function isUnfinished(line: string): boolean {
+  const begin = '{"event":"'
+  return line.startsWith(begin) || begin.startsWith(line)
 }
 
 const issued = '{"event":"issued",'
 
-/** The same of any record, with the lines that have no file. */
-function currentLines(lines: readonly string[], printed: boolean): number[] {
+/**
+ * The newest line of each file; `null`: not every line is of an issued certificate with a file.
+ * Searching the text as a whole takes a third of what a loop takes that V8 has yet to compile.
+ */
+function newestOfFiles({ text, lines, first }: Piece): Line[] | null {
+  // Quotes in texts are escaped: no text can look like a member.
+  const paths = text.match(/"certPath":"(?:[^"\\]|\\.)*"/g) ?? []
+  const starts = text.split(`\n${issued}`).length + Number(text.startsWith(issued)) - 1
+  if (paths.length !== lines.length || starts !== lines.length) return null
+  const files = new Set<string>(paths)
+  const newest: Line[] = []
+  for (let i = lines.length - 1; files.size > 0; i--) {
+    const path = paths[i] ?? ''
+    if (files.delete(path)) newest.push({ text: lines[i] ?? '', number: first + i, path })
+  }
+  return newest
+}
+
+/** The same of any lines, with those that have no file. */
+function currentLines({ lines, first }: Piece, printed: boolean): Line[] {
   const taken = new Set<string>()
-  const current: number[] = []
+  const current: Line[] = []
   for (let i = lines.length - 1; i >= 0; i--) {
-    const line = lines[i] ?? ''
-    const path = line.startsWith(issued) ? certPathIn(line) : null
+    const line = { text: lines[i] ?? '', number: first + i }
+    const path = line.text.startsWith(issued) ? certPathIn(line.text) : null
     if (path === null) {
-      if (printed || !line.includes('"certPath":null')) current.push(i)
+      if (printed || !line.text.includes('"certPath":null')) current.push(line)
     } else if (!taken.has(path)) {
       taken.add(path)
-      current.push(i)
+      current.push({ ...line, path })
     }
   }
   return current
@@ -244,28 +290,15 @@ function certPathIn(line: string): string | null {
   if (start < 0) return null
   let end = line.indexOf('"', start + '"certPath":"'.length)
   while (line[end - 1] === '\\') end = line.indexOf('"', end + 1)
-  return end < 0 ? null : line.slice(start, end)
+  return end < 0 ? null : line.slice(start, end + 1)
 }
 
-async function readLines(state: StateDirectory): Promise<{ text: string; lines: string[] }> {
-  const text = (await readText(recordPath(state), 512 * 1024 * 1024)) ?? ''
-  const lines = text.split('\n')
-  if (!isUnfinished(lines.pop() ?? '')) throw damagedLine(recordPath(state), lines.length + 1)
-  return { text, lines }
-}
-
-/** Whether it is how a line begins: anything else was written by no dying writer of ours. */
-function isUnfinished(line: string): boolean {
-  const begin = '{"event":"'
-  return line.startsWith(begin) || begin.startsWith(line)
-}
-
-/** Those of the lines that are wanted, by their index, the oldest first. */
-function parseLines(wanted: Iterable<number>, lines: readonly string[], path: string): Inventory {
+/** What some lines say, the oldest first. */
+function inventoryOf(state: StateDirectory, lines: Iterable<Line>): Inventory {
   const certificates: CertificateRecord[] = []
   const revocations = new Map<string, Revocation>()
-  for (const i of wanted) {
-    const event = parseLine(lines[i] ?? '', path, i + 1)
+  for (const { text, number } of lines) {
+    const event = parseLine(text, recordPath(state), number)
     if (event.event === 'released') revocations.delete(event.serialNumber)
     else {
       const { event: kind, ...rest } = event

@@ -6,6 +6,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  unlinkSync,
   type MakeDirectoryOptions,
   type RmOptions,
   type Stats,
@@ -22,6 +23,14 @@ export const stat = async (path: string): Promise<Stats> => statSync(path)
 export const readdir = async (path: string): Promise<string[]> => readdirSync(path)
 export const rename = async (from: string, to: string): Promise<void> => renameSync(from, to)
 export const rm = async (path: string, options: RmOptions): Promise<void> => rmSync(path, options)
+/** Removes a file; absent is success. `rmSync` would load what goes through directories. */
+export const removeFile = async (path: string): Promise<void> => {
+  try {
+    unlinkSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
 export const chown = async (path: string, uid: number, gid: number): Promise<void> =>
   chownSync(path, uid, gid)
 /** With `recursive`, the first directory that it made. */

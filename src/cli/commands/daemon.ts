@@ -176,8 +176,11 @@ async function settingsOf(args: StartArguments, { state }: Context): Promise<Dae
   }
 }
 
-/** A quarter of V8's room for new objects: as fast over thousands of orders, in a fifth less memory. */
-export const nodeFlags = ['--max-semi-space-size=4']
+/**
+ * A quarter of V8's room for new objects, and no more garbage than half of what is in use: as fast
+ * over thousands of ACME orders, and the memory of the first thousands is enough for all.
+ */
+export const nodeFlags = ['--max-semi-space-size=4', '--heap-growing-percent=50']
 
 const patienceMilliseconds = 60_000
 

@@ -1,0 +1,99 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { currentCertificates } from '../../src/standing.ts'
+import {
+  readCurrentInventory,
+  readInventory,
+  recordPath,
+} from '../../src/storage/certificate-store.ts'
+import { temporaryState } from '../interop/temporary.ts'
+
+const serialOf = (i: number) => (0x4a_0000 + i).toString(16)
+const issued = (i: number, certPath: string | null, onRenew?: string) => ({
+  event: 'issued',
+  serialNumber: serialOf(i),
+  scope: 'local',
+  identifiers: [{ type: 'dns', value: 'localhost' }],
+  notBefore: '2026-01-01T00:00:00.000Z',
+  notAfter: '2027-01-01T00:00:00.000Z',
+  keyType: 'p256',
+  purpose: 'server',
+  fingerprint: 'ab'.repeat(32),
+  certPath,
+  keyPath: null,
+  ...(onRenew === undefined ? {} : { onRenew }),
+})
+const revoked = (i: number) => ({
+  event: 'revoked',
+  serialNumber: serialOf(i),
+  revokedAt: '2026-02-01T00:00:00.000Z',
+  reason: 'superseded',
+})
+const released = (i: number) => ({
+  event: 'released',
+  serialNumber: serialOf(i),
+  releasedAt: '2026-03-01T00:00:00.000Z',
+})
+
+/** The record of a state directory, made of such events. */
+async function withRecord(events: readonly object[]) {
+  const state = await temporaryState()
+  await mkdir(state.path, { recursive: true })
+  const text = events.map((event) => `${JSON.stringify(event)}\n`).join('')
+  await writeFile(join(state.path, 'certificates.jsonl'), text, { mode: 0o600 })
+  return { state, octets: Buffer.byteLength(text) }
+}
+
+/** Names that make a quote, a backslash, and characters of two and four octets stand in the JSON. */
+const names = Array.from(
+  { length: 300 },
+  (_, i) => `/häuser 🏠/${i % 7 === 0 ? '"\\' : ''}${i}.pem`,
+)
+const count = 25_000
+const records = {
+  'of certificates with files alone': Array.from({ length: count }, (_, i) =>
+    issued(i, names[(i * 7) % names.length] ?? ''),
+  ),
+  'of certificates with files, without, revoked and released': Array.from(
+    { length: count },
+    (_, i) => {
+      if (i % 11 === 3) return revoked(i - 3)
+      if (i % 22 === 5) return released(i - 5)
+      if (i % 5 === 0) return issued(i, null, '"certPath":"/nowhere"')
+      return issued(i, names[(i * 13) % names.length] ?? '')
+    },
+  ),
+}
+
+describe.each(Object.entries(records))('a record of megabytes, %s', (_, events) => {
+  test('is read whole, and without what was replaced or printed', async () => {
+    const { state, octets } = await withRecord(events)
+    expect(octets).toBeGreaterThan(6 * 1024 * 1024)
+    const whole = await readInventory(state)
+    const isIssued = (event: object): boolean => 'scope' in event
+    const all = events.filter(isIssued).map(({ event: _event, ...record }) => record)
+    expect(whole.certificates).toEqual(all)
+    const current = currentCertificates(whole.certificates)
+    expect(current.length).toBeLessThan(all.length)
+    expect(await readCurrentInventory(state)).toEqual({ ...whole, certificates: current })
+    expect(await readCurrentInventory(state, { printed: false })).toEqual({
+      ...whole,
+      certificates: current.filter(({ certPath }) => certPath !== null),
+    })
+  })
+})
+
+test('a damaged line is named by its number behind the first megabytes, and one of megabytes too', async () => {
+  for (const bad of ['{"event":"issued"}', 'x'.repeat(9_000_000)]) {
+    const { state } = await withRecord(records['of certificates with files alone'])
+    const lines = Array.from({ length: 20_000 }, (_, i) =>
+      JSON.stringify(issued(i, names[i % 5] ?? '')),
+    )
+    lines[17_123] = bad
+    await writeFile(recordPath(state), `${lines.join('\n')}\n`, { mode: 0o600 })
+    const named = { code: 'corrupt-state', message: expect.stringContaining('Line 17124 of ') }
+    await expect(readInventory(state)).rejects.toMatchObject(named)
+    await expect(readCurrentInventory(state)).rejects.toMatchObject(named)
+  }
+})
