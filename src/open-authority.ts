@@ -33,7 +33,8 @@ interface Opened {
 export function openAuthority(state: StateDirectory, now: () => Date): OpenAuthority {
   let last: Opened | null = null
   let reading: Promise<Opened> | null = null
-  let lastRecorded: Promise<unknown> = Promise.resolve()
+  let queue: { work: () => Promise<void>; reject: (error: unknown) => void }[] = []
+  let draining = false
 
   async function read(): Promise<Opened> {
     // Before the scopes: what changes while they are read is noticed when a certificate is recorded.
@@ -60,11 +61,28 @@ export function openAuthority(state: StateDirectory, now: () => Date): OpenAutho
   const isCurrent = async ({ stamp }: Opened): Promise<boolean> =>
     stamp === (await stampOfScopes(state))
 
-  /** Those of this process queue here: whoever finds the lock taken looks again after milliseconds. */
-  function inTurn(work: () => Promise<boolean>): Promise<boolean> {
-    const recorded = lastRecorded.then(() => exclusively(state, work))
-    lastRecorded = recorded.catch(() => undefined)
-    return recorded
+  /** Whoever finds the lock taken looks again after milliseconds: those of this process share it. */
+  function underLock(work: () => Promise<boolean>): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      queue.push({ work: () => work().then(resolve, reject), reject })
+      if (!draining) void drain()
+    })
+  }
+
+  async function drain(): Promise<void> {
+    draining = true
+    while (queue.length > 0) {
+      const batch = queue
+      queue = []
+      try {
+        await exclusively(state, async () => {
+          for (const { work } of batch) await work()
+        })
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    draining = false
   }
 
   return {
@@ -76,7 +94,7 @@ export function openAuthority(state: StateDirectory, now: () => Date): OpenAutho
         const leaf = signLeaf(request, scope, await signerOf(current, scope), now())
         await onSigned?.(leaf, scope)
         const record = { ...leaf.facts, certPath: null, keyPath: null }
-        const recorded = inTurn(async () => {
+        const recorded = underLock(async () => {
           if (!(await isCurrent(current))) return false
           await recordIssued(state, record, { durable })
           return true
