@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
+import { chromium, type Browser } from 'playwright-core'
+import type { Namespace } from '../helpers/namespace.ts'
 import { killGroup } from '../helpers/subprocess.ts'
 import { notInstalled, unexpected } from './client.ts'
 import type { Client } from './client.ts'
@@ -22,13 +23,8 @@ export const chromiumClient: Client = {
   name: 'chromium',
   unavailable: () => notInstalled('chromium'),
   async open(namespace) {
-    // A profile for each start: one that was killed greets the next start with its lock.
-    const profile = join(namespace.home, '.config', `chromium-${Date.now()}`)
-    const program = namespace.spawn('chromium', [...flags, `--user-data-dir=${profile}`])
+    const { browser, program } = await launch(namespace).catch(() => launch(namespace))
     try {
-      const browser = await chromium.connectOverCDP(await endpoint(program.stderr), {
-        timeout: 30_000,
-      })
       const context = browser.contexts()[0] ?? (await browser.newContext())
       return {
         async fetch(url) {
@@ -65,6 +61,25 @@ export const chromiumClient: Client = {
       throw error
     }
   },
+}
+
+interface Launched {
+  readonly browser: Browser
+  readonly program: ReturnType<Namespace['spawn']>
+}
+
+/** On a busy machine one in many never answers on its control port, so `open` begins anew once. */
+async function launch(namespace: Namespace): Promise<Launched> {
+  // A profile for each start: one that was killed greets the next start with its lock.
+  const profile = join(namespace.home, '.config', `chromium-${Date.now()}`)
+  const program = namespace.spawn('chromium', [...flags, `--user-data-dir=${profile}`])
+  try {
+    const address = await endpoint(program.stderr)
+    return { browser: await chromium.connectOverCDP(address, { timeout: 20_000 }), program }
+  } catch (error) {
+    killGroup(program)
+    throw error
+  }
 }
 
 /** The address that Chromium prints once it listens; the stream must be read on, or it blocks. */
