@@ -1,5 +1,5 @@
 import { startResponder } from '../../test/acme/responder.ts'
-import { median, type Benchmark, type Row } from './benchmark.ts'
+import { describePeer, median, type Benchmark, type Row } from './benchmark.ts'
 import { openAccounts, orderMany, type Load } from './orders.ts'
 import { startCaddyAcme, startDaemon, startPebble, type AcmeServer } from './servers.ts'
 import { openWorld } from './world.ts'
@@ -44,7 +44,7 @@ export const acme: Benchmark = {
               name: `ACME orders, ${name}`,
               unit: '/s',
               ours: rate('ours'),
-              peer: { name: describe(title, failed(title)), value: rate(title) },
+              peer: { name: describePeer(title, failed(title)), value: rate(title) },
               bar: { at: 'least', value: 1 },
             })
         rows.push({
@@ -63,6 +63,3 @@ export const acme: Benchmark = {
     }
   },
 }
-
-const describe = (title: string, failed: number): string =>
-  failed === 0 ? title : `${title} (${failed} failed)`

@@ -45,3 +45,7 @@ export function quantile(values: readonly number[], share: number): number {
   if (value === undefined) throw new RangeError('nothing was measured')
   return value
 }
+
+/** A peer's name in the table, with how often it failed. */
+export const describePeer = (name: string, failed: number): string =>
+  failed === 0 ? name : `${name} (${failed} failed)`

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, createSecureContext, type SecureContext } from 'node:tls'
-import { median, quantile, type Benchmark } from './benchmark.ts'
+import { describePeer, median, quantile, type Benchmark } from './benchmark.ts'
 import { startCaddyOnDemand, startServeOnDemand, type Server } from './servers.ts'
 import { openWorld } from './world.ts'
 
@@ -16,16 +16,21 @@ export const handshake: Benchmark = {
       const caddy = await startCaddyOnDemand(world)
       servers.push(caddy)
       const clients = { ours: clientOf(ours), caddy: clientOf(caddy) }
+      let failed = 0
       const times = { ours: [] as number[], caddy: [] as number[] }
       for (let i = 0; i < (quick ? 10 : 200); i++) {
         times.ours.push(await shake(clients.ours, `one${i}.localhost`))
-        times.caddy.push(await shake(clients.caddy, `one${i}.localhost`))
+        // Its certificates begin in the second in which they are made; OpenSSL's clock ticks a little later.
+        await shake(clients.caddy, `one${i}.localhost`).then(
+          (time) => times.caddy.push(time),
+          () => failed++,
+        )
       }
       const row = (name: string, of: (values: readonly number[]) => number) => ({
         name: `first handshake for a name, ${name}`,
         unit: 'ms' as const,
         ours: of(times.ours),
-        peer: { name: 'Caddy', value: of(times.caddy) },
+        peer: { name: describePeer('Caddy', failed), value: of(times.caddy) },
         bar: { at: 'most', value: 1 } as const,
       })
       return [
