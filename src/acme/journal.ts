@@ -4,7 +4,7 @@ import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../paths.ts'
 import {
   makePrivateDirectory,
-  readText,
+  readPieces,
   shellWord,
   sweepLeftovers,
   unwritable,
@@ -31,16 +31,18 @@ export interface JournalOptions {
   readonly path: string
   readonly state: StateDirectory
   /** What must stand in the file to know all that is known now: it replaces a file grown long. */
-  readonly snapshot: () => string[]
+  readonly snapshot: () => Iterable<string>
   /** Lines beyond which a snapshot is worthwhile. */
   readonly longest: () => number
 }
 
 /** The whole lines of a journal; an unfinished last one was never acknowledged. */
-export async function readJournal(path: string): Promise<string[]> {
-  const lines = ((await readText(path, 1024 * 1024 * 1024)) ?? '').split('\n')
-  lines.pop()
-  return lines
+export function* readJournal(path: string): Generator<string> {
+  for (const piece of readPieces(path, 1024 * 1024 * 1024)) {
+    const lines = piece.split('\n')
+    lines.pop()
+    yield* lines
+  }
 }
 
 /** A `corrupt-state` error for a line that is not what it should be; numbers begin at 1. */
@@ -111,10 +113,23 @@ function append(descriptor: number, data: Buffer, size: number): void {
 async function rewrite(
   path: string,
   state: StateDirectory,
-  lines: readonly string[],
+  lines: Iterable<string>,
 ): Promise<{ descriptor: number; size: number; length: number }> {
-  const data = Buffer.from(lines.map((line) => `${line}\n`).join(''))
-  await writeFileAtomic(path, { data, mode: 0o600 }, state.owner)
+  let [size, length] = [0, 0]
+  /** As a whole it would take several times the memory of all that is known. */
+  function* pieces(): Generator<string> {
+    let piece = ''
+    for (const line of lines) {
+      piece += `${line}\n`
+      size += Buffer.byteLength(line) + 1
+      length++
+      if (piece.length < 65_536) continue
+      yield piece
+      piece = ''
+    }
+    yield piece
+  }
+  await writeFileAtomic(path, { data: pieces(), mode: 0o600 }, state.owner)
   const descriptor = openSync(path, constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0))
-  return { descriptor, size: data.length, length: lines.length }
+  return { descriptor, size, length }
 }

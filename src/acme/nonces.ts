@@ -27,13 +27,15 @@ export async function openNonces(state: StateDirectory): Promise<Nonces> {
   const path = join(state.path, 'acme', 'nonces')
   let secret = randomBytes(32)
   const used = new Map<number, Buffer>()
-  for (const [i, line] of (await readJournal(path)).entries()) {
+  let read = 0
+  for (const line of readJournal(path)) {
+    read++
     const [word = '', number = '', bits] = line.split(' ')
-    if (i === 0 && word === 'secret') secret = Buffer.from(number, 'base64url')
+    if (read === 1 && word === 'secret') secret = Buffer.from(number, 'base64url')
     else if (word === 'series' && bits !== undefined)
       used.set(Number(number), Buffer.from(bits, 'base64url'))
     else if (/^\d+$/.test(word) && /^\d+$/.test(number)) mark(used, Number(word), Number(number))
-    else throw damagedLine(path, i + 1)
+    else throw damagedLine(path, read)
   }
   let series = Math.max(0, ...used.keys()) + 1
   let next = 0

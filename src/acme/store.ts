@@ -95,13 +95,14 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     table(kind).set(resource.id, resource)
   }
 
-  for (const [i, line] of (await readJournal(path)).entries()) {
-    const event = parseLine(line, path, i + 1)
+  let number = 0
+  for (const line of readJournal(path)) {
+    const event = parseLine(line, path, ++number)
     if (event.length === 2) insert(event[0], event[1])
     else remove(event[0], event[1])
   }
   const count = (): number => kinds.reduce((sum, kind) => sum + tables[kind].size, 0)
-  const snapshot = (): string[] => {
+  function* snapshot(): Generator<string> {
     for (const { id, expires, certificateId = '', authorizationIds } of tables.order.values()) {
       const end = Math.max(expires, tables.certificate.get(certificateId)?.notAfter ?? 0)
       if (end + remembered > now().getTime()) continue
@@ -109,9 +110,8 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
       remove('certificate', certificateId)
       remove('order', id)
     }
-    return kinds.flatMap((kind) =>
-      [...tables[kind].values()].map((resource) => JSON.stringify([kind, resource])),
-    )
+    for (const kind of kinds)
+      for (const resource of tables[kind].values()) yield JSON.stringify([kind, resource])
   }
   const journal = await openJournal({
     path,

@@ -22,7 +22,8 @@ import { chown, mkdir, readdir, removeFile, rename, rm, sync } from './page-cach
 const temporaryMark = '.rootling-tmp-'
 
 export interface FileContents {
-  readonly data: string | Uint8Array
+  /** Pieces are taken one after the other, all of them before anything else is done. */
+  readonly data: string | Uint8Array | Iterable<string>
   readonly mode: number
 }
 
@@ -179,7 +180,9 @@ function isAlive(pid: number): boolean {
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
   const file = openSync(path, 'wx', contents.mode)
   try {
-    writeFileSync(file, contents.data)
+    const { data } = contents
+    const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data
+    for (const piece of pieces) writeFileSync(file, piece)
     // The umask may have taken bits away that certificates need, such as 0644's.
     fchmodSync(file, contents.mode)
     if (owner !== null) fchownSync(file, owner.uid, owner.gid)

@@ -26,7 +26,7 @@ describe('a journal', () => {
       }
     }
     await Promise.all([0, 1, 2, 3].map(write))
-    const lines = await readJournal(path)
+    const lines = [...readJournal(path)]
     expect(lines).toHaveLength(200)
     const ofFirst = lines.filter((line) => line.startsWith('0 '))
     expect(ofFirst).toEqual(Array.from({ length: 50 }, (_, i) => `0 ${i}`))
@@ -43,7 +43,7 @@ describe('a journal', () => {
       await journal.saved()
       expect(journal.length).toBeLessThanOrEqual(10)
       const read = new Map(
-        (await readJournal(path)).map((line) => line.split(' ') as [string, string]),
+        [...readJournal(path)].map((line) => line.split(' ') as [string, string]),
       )
       expect(read).toEqual(new Map([...known].map(([name, value]) => [name, String(value)])))
     }
@@ -66,7 +66,7 @@ describe('a journal', () => {
     await expect(journal.saved()).rejects.toMatchObject({ code: 'state-unwritable' })
     await mkdir(join(state.path, 'acme'), { mode: 0o700 })
     await journal.saved()
-    expect(await readJournal(path)).toEqual(['one'])
+    expect[...readJournal(path)].toEqual(['one'])
     await journal.close()
   })
 })
