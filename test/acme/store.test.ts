@@ -66,7 +66,7 @@ describe('a journal', () => {
     await expect(journal.saved()).rejects.toMatchObject({ code: 'state-unwritable' })
     await mkdir(join(state.path, 'acme'), { mode: 0o700 })
     await journal.saved()
-    expect[...readJournal(path)].toEqual(['one'])
+    expect([...readJournal(path)]).toEqual(['one'])
     await journal.close()
   })
 })
