@@ -26,7 +26,8 @@ export function keepCompiledCode(bundles: string): void {
   if ('enableCompileCache' in Module) {
     closeToOthers(directory)
     ;(Module.enableCompileCache as (path: string) => void)(directory)
-  } else hookCompilation(bundles, directory, mine)
+    // V8 takes no code that was compiled under other flags, as the daemon's: each would replace the other's.
+  } else if (process.execArgv.length === 0) hookCompilation(bundles, directory, mine)
 }
 
 /** Node makes its directories as the umask has it, and runs what it finds in them. */

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { nodeFlags } from '../../src/cli/commands/daemon.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 import { ensureBuilt, project } from './built.ts'
@@ -31,9 +32,9 @@ function install() {
   return {
     chunks,
     compiled,
-    async run() {
-      const script = join(directory, 'dist/cli/rootling.cjs')
-      const finished = await run(process.execPath, [script, 'list'], scrubbedEnvironment(directory))
+    async run(flags: readonly string[] = []) {
+      const line = [...flags, join(directory, 'dist/cli/rootling.cjs'), 'list']
+      const finished = await run(process.execPath, line, scrubbedEnvironment(directory))
       expect(finished.exitCode, finished.stderr).toBe(0)
       return finished.stderr
     },
@@ -52,6 +53,8 @@ test('the second command takes the code that the first has compiled', async () =
   if (!hooked) return
   const { ino } = statSync(installation.main())
   expect(await installation.run()).toBe(nothing)
+  expect(statSync(installation.main()).ino).toBe(ino)
+  expect(await installation.run(nodeFlags)).toBe(nothing)
   expect(statSync(installation.main()).ino).toBe(ino)
 })
 
