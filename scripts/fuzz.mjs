@@ -1,5 +1,6 @@
 // `npm run test:fuzz`: every parser of foreign bytes gets 100,000 inputs, or as many as are asked
-// for; `npm test` runs the same with fewer. Takes hours where there are two cores.
+// for; `npm test` runs the same with fewer. The parsers take
+// a quarter of an hour on two cores, the tests that ask OpenSSL about each input hours.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { prepare, root, scrubbedEnvironment } from './prepare.mjs'

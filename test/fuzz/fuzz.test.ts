@@ -48,7 +48,7 @@ test('every parser of foreign bytes gives a value or an error of its own, in lit
   const file = await bundle()
   // Half a core each; the memory of V8 is bounded, so that what grows without end fails.
   const lanes = [0, 1].map((lane) => {
-    const args = ['--max-old-space-size=256', file, runs, seed, 2, lane].map(String)
+    const args = ['--expose-gc', '--max-old-space-size=256', file, runs, seed, 2, lane].map(String)
     return run(process.execPath, args, scrubbedEnvironment(tmpdir()), { timeout })
   })
   const ended = await Promise.all(lanes)
