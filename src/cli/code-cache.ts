@@ -26,8 +26,7 @@ export function keepCompiledCode(bundles: string): void {
   if ('enableCompileCache' in Module) {
     closeToOthers(directory)
     ;(Module.enableCompileCache as (path: string) => void)(directory)
-    // V8 takes no code that was compiled under other flags, as the daemon's: each would replace the other's.
-  } else if (process.execArgv.length === 0) hookCompilation(bundles, directory, mine)
+  } else hookCompilation(bundles, directory, mine)
 }
 
 /** Node makes its directories as the umask has it, and runs what it finds in them. */
@@ -49,6 +48,8 @@ type Compile = (this: Module, source: string, filename: string) => unknown
 
 /** As Node's own `Module.prototype._compile` does it on Node 20, which takes no cached code. */
 function hookCompilation(bundles: string, directory: string, owner: number | null): void {
+  // V8 takes no code that was compiled under other flags, as the daemon's: each would replace the other's.
+  if (process.execArgv.length > 0) return
   const fresh: Compiled[] = []
   const prototype = Module.prototype as unknown as { _compile: Compile }
   const compileAsEver = prototype._compile

@@ -118,13 +118,14 @@ export async function readScope(
     textOf('root.pem'),
     textOf('intermediate.pem'),
   ])
-  const scope = parseScope(json)
-  if (scope?.name !== name) throw damaged(join(directory, 'scope.json'), name)
+  const parsed = parseScope(json)
+  if (parsed?.name !== name) throw damaged(join(directory, 'scope.json'), name)
+  const { files, digest: _digest, ...scope } = parsed
   for (const [file, pem] of [
     ['root.pem', root],
     ['intermediate.pem', intermediate],
   ] as const)
-    if (scope.files[file] !== digestOf(pem)) throw damaged(join(directory, file), name)
+    if (files[file] !== digestOf(pem)) throw damaged(join(directory, file), name)
   return { scope, root, intermediate }
 }
 

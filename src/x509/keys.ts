@@ -45,9 +45,10 @@ export async function generateKeys(type: KeyType): Promise<KeyPairDer> {
   }
 }
 
-const curves = {
-  p256: { name: 'prime256v1', parameters: oids.prime256v1, bytes: 32 },
-  p384: { name: 'secp384r1', parameters: oids.secp384r1, bytes: 48 },
+/** OpenSSL's name, RFC 7518 §6.2.1.1's, the OID, and the octets of a coordinate. */
+export const curves = {
+  p256: { name: 'prime256v1', crv: 'P-256', parameters: oids.prime256v1, bytes: 32 },
+  p384: { name: 'secp384r1', crv: 'P-384', parameters: oids.secp384r1, bytes: 48 },
 } as const
 
 /**

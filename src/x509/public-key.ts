@@ -2,6 +2,7 @@ import { createPublicKey, ECDH, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { expectBits, expectSequence, isUniversal, readDer, unexpected } from './asn1-reader.ts'
 import { bitString, sequence } from './asn1.ts'
+import { curves } from './keys.ts'
 import { oids } from './oids.ts'
 
 /** A public key that a certificate may hold. */
@@ -13,8 +14,8 @@ export interface PublicKey {
   readonly keyType: string
 }
 
-/** By node:crypto's name of the curve: ours, and the name that ECDH knows. */
-const curves: Readonly<Record<string, string>> = {
+/** Our name of a curve by node:crypto's. */
+const curveTypes: Readonly<Record<string, string>> = {
   prime256v1: 'p256',
   secp384r1: 'p384',
   secp521r1: 'p521',
@@ -55,7 +56,7 @@ export function keyTypeOf(publicKey: KeyObject, what: string): string {
   if (type === 'rsa') return rsaType(publicKey, what)
   if (type !== 'ec') throw refused(what, `is of the type ${type}`)
   const curve = publicKey.asymmetricKeyDetails?.namedCurve ?? ''
-  const keyType = curves[curve]
+  const keyType = curveTypes[curve]
   if (keyType !== undefined) return keyType
   throw refused(what, onCurve(curve))
 }
@@ -63,11 +64,13 @@ export function keyTypeOf(publicKey: KeyObject, what: string): string {
 const onCurve = (curve: string): string =>
   curve === '' ? 'has a curve of its own' : `is on the curve ${curve}`
 
-/** By the hex of the AlgorithmIdentifier: RFC 7518 §6.2.1.1's name, and the octets of a coordinate. */
-const namedCurves: ReadonlyMap<string, { readonly crv: string; readonly bytes: number }> = new Map([
-  [sequence(oids.ecPublicKey, oids.prime256v1).toString('hex'), { crv: 'P-256', bytes: 32 }],
-  [sequence(oids.ecPublicKey, oids.secp384r1).toString('hex'), { crv: 'P-384', bytes: 48 }],
-])
+/** The curves of keys that are made here, by the hex of the AlgorithmIdentifier. */
+const ownCurves = new Map(
+  Object.values(curves).map((curve) => [
+    sequence(oids.ecPublicKey, curve.parameters).toString('hex'),
+    curve,
+  ]),
+)
 
 /** What createPublicKey takes; a point's coordinates where it has them, a third of the time for OpenSSL 3.0. */
 function keyInput(
@@ -75,7 +78,7 @@ function keyInput(
   algorithm: Buffer | undefined,
   point: Buffer,
 ): Parameters<typeof createPublicKey>[0] {
-  const curve = namedCurves.get(algorithm?.toString('hex') ?? '')
+  const curve = ownCurves.get(algorithm?.toString('hex') ?? '')
   if (curve === undefined || point[0] !== 4 || point.length !== 1 + 2 * curve.bytes)
     return { key: spki, format: 'der', type: 'spki' }
   const x = point.toString('base64url', 1, 1 + curve.bytes)

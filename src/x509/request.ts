@@ -44,11 +44,8 @@ export function readRequestDer(der: Buffer): Request {
     throw new RootlingError('bad-key', 'The request was not signed with the key that it holds.', {
       hint: 'Make it again, with the private key that belongs to it',
     })
-  return {
-    ...key,
-    names: requestedNames(subject, attributes),
-    commonNames: commonNames(subject),
-  }
+  const common = commonNames(subject)
+  return { ...key, names: requestedNames(common, attributes), commonNames: common }
 }
 
 function requestDer(pemOrDer: Buffer | string): Buffer {

@@ -10,19 +10,20 @@ const commonName = '2.5.4.3'
 const extensionRequests = new Set(['1.2.840.113549.1.9.14', '1.3.6.1.4.1.311.2.1.14'])
 
 /**
- * The names in a CertificationRequest's subject and attributes. Nothing else in them is copied
- * into a certificate; to be asked for a CA or for unknown extensions is refused, so that nobody
- * believes to have got them.
+ * The names that a CertificationRequest asks for in its attributes, or else by its common names.
+ * Nothing else in it is copied into a certificate; to be asked for a CA or for unknown extensions is
+ * refused, so that nobody believes to have got them.
  */
 export function requestedNames(
-  subject: DerValue | undefined,
+  common: readonly string[],
   attributes: DerValue | undefined,
 ): Identifier[] {
-  const common = commonHosts(subject)
   const names = extensionsOf(attributes)
     .map(readExtension)
     .find((found) => found !== null)
-  const unique = new Map((names ?? common).map((name) => [`${name.type}:${name.value}`, name]))
+  const unique = new Map(
+    (names ?? hostsAmong(common)).map((name) => [`${name.type}:${name.value}`, name]),
+  )
   return [...unique.values()]
 }
 
@@ -37,8 +38,8 @@ export function commonNames(subject: DerValue | undefined): string[] {
 }
 
 /** The common names that are a host's; others, such as "My server", are for people. */
-function commonHosts(subject: DerValue | undefined): Identifier[] {
-  return commonNames(subject)
+function hostsAmong(common: readonly string[]): Identifier[] {
+  return common
     .map(understood)
     .filter((name) => name !== null)
     .filter(({ type }) => type === 'dns' || type === 'ip')

@@ -72,7 +72,8 @@ export function createValidator(options: ResolvedOptions): Validator {
       const [slowest] = running.size < bounds.validations ? [] : running
       slowest?.[1].giveUp.abort()
       const giveUp = new AbortController()
-      const late = setTimeout(() => giveUp.abort(), options.validationMilliseconds)
+      if (closed) giveUp.abort()
+      const late = setTimeout(() => giveUp.abort(), options.validationMilliseconds).unref()
       const outcome = attempt(validation, giveUp.signal).finally(() => {
         clearTimeout(late)
         if (running.get(id)?.giveUp === giveUp) running.delete(id)
