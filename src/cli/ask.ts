@@ -1,9 +1,11 @@
 import { createInterface, type Interface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { RootlingError } from '../errors.ts'
+import { openStreams } from './standard-streams.ts'
 
 /** Asks a yes-or-no question on the terminal; Enter means no. Throws `cancelled` on Ctrl-C. */
 export async function confirm(question: string): Promise<boolean> {
+  openStreams()
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   const answer = await ask(terminal, `${question} [y/N] `)
   return /^y(?:es)?$/i.test(answer.trim())
@@ -16,6 +18,7 @@ export async function insist(question: string): Promise<void> {
 
 /** Asks for a secret, which is not shown. Throws `cancelled` on Ctrl-C or an empty answer. */
 export async function askSecret(prompt: string): Promise<string> {
+  openStreams()
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
   const terminal = createInterface({ input: process.stdin, output: silent, terminal: true })
   process.stderr.write(prompt)

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import {
   closeSync,
   fstatSync,
@@ -9,9 +8,11 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import Module, { createRequire } from 'node:module'
+import Module from 'node:module'
 import { basename, dirname, join } from 'node:path'
-import { constants, Script } from 'node:vm'
+import type { Script } from 'node:vm'
+
+// What this file loads, `--version` loads too: the rest is fetched when it is needed.
 
 /**
  * Keeps V8's compiled code of the bundles beside them, where whoever could spoil it could spoil
@@ -38,23 +39,28 @@ function closeToOthers(directory: string): void {
   }
 }
 
+/** What is shorter is compiled sooner than it would be read; in UTF-16 units. */
+const worthwhile = 4096
+
 interface Compiled {
   readonly path: string
   readonly source: string
   readonly script: Script
 }
 
-type Compile = (this: Module, source: string, filename: string) => unknown
+type Compile = (this: NodeModule, source: string, filename: string) => unknown
 
 /** As Node's own `Module.prototype._compile` does it on Node 20, which takes no cached code. */
 function hookCompilation(bundles: string, directory: string, owner: number | null): void {
   // V8 takes no code that was compiled under other flags, as the daemon's: each would replace the other's.
   if (process.execArgv.length > 0) return
+  const { constants, Script } = process.getBuiltinModule('node:vm')
   const fresh: Compiled[] = []
   const prototype = Module.prototype as unknown as { _compile: Compile }
   const compileAsEver = prototype._compile
   prototype._compile = function (source, filename) {
-    if (dirname(filename) !== bundles) return compileAsEver.call(this, source, filename)
+    if (dirname(filename) !== bundles || source.length < worthwhile)
+      return compileAsEver.call(this, source, filename)
     const path = join(directory, `${basename(filename)}-${process.version}-${process.arch}`)
     const cachedData = readCompiled(path, source, owner)
     const script = new Script(Module.wrap(source), {
@@ -65,7 +71,8 @@ function hookCompilation(bundles: string, directory: string, owner: number | nul
     if (cachedData === null || script.cachedDataRejected === true)
       fresh.push({ path, source, script })
     const run = script.runInThisContext() as (...args: unknown[]) => unknown
-    return run.call(this.exports, this.exports, createRequire(filename), this, filename, bundles)
+    // The bundles ask nothing of `require` but to be called.
+    return run.call(this.exports, this.exports, this.require.bind(this), this, filename, bundles)
   }
   // At the end, when the functions that the command needed have been compiled too.
   process.on('exit', () => {
@@ -80,6 +87,7 @@ function hookCompilation(bundles: string, directory: string, owner: number | nul
 
 /** V8 compares no more than the length of the source and trusts the code; so both are hashed. */
 function digest(source: string, code: Buffer): Buffer {
+  const { createHash } = process.getBuiltinModule('node:crypto')
   return createHash('sha256').update(source).update(code).digest()
 }
 

@@ -1,6 +1,7 @@
 import { RootlingError, type ErrorCode } from '../errors.ts'
 import { stateDirectory } from '../paths.ts'
 import { settleInterrupted } from '../pending.ts'
+import { syncInPlace } from '../storage/page-cache.ts'
 import { adoptCaller } from './caller.ts'
 import {
   exitCodes,
@@ -9,13 +10,13 @@ import {
   type CommandSpec,
   type ExitCode,
 } from './command.ts'
-import { createOutput, guardStreams, type Output } from './output.ts'
+import { createOutput, type Output } from './output.ts'
 import { parseLine, type Parsed } from './parse.ts'
+import { isUnprinted, openStreams } from './standard-streams.ts'
 import { commandOf, type commands } from './table.ts'
 
 /** Runs one command line; the only place that decides the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const isUnprinted = guardStreams()
   const code = await run(argv)
   process.exitCode = isUnprinted() ? exitCodes.failed : code
 }
@@ -25,8 +26,6 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   const output = createOutput({
     json: argv.includes('--json'),
     quiet: argv.includes('--quiet') || argv.includes('-q'),
-    stdout: process.stdout,
-    stderr: process.stderr,
     env: process.env,
     authority: valueAfter('--ca', argv),
   })
@@ -34,6 +33,7 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
     const parsed = row === undefined ? null : parseLine(row.spec, rest)
     if (row === undefined || parsed === null) {
       const { explain } = await import('./yargs.ts')
+      openStreams()
       const named = row === undefined || rest !== argv
       const fromYargs = await explain(named ? argv : [row.spec.name, ...argv])
       if (fromYargs === null) return exitCodes.ok
@@ -65,6 +65,8 @@ function looksLikeName(word: string): boolean {
 }
 
 async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCode> {
+  if (row.stays === true) openStreams()
+  else syncInPlace()
   const body = (await row.load()) as CommandBody<CommandSpec>
   const owner = await adoptCaller()
   const authority = typeof parsed['ca'] === 'string' ? parsed['ca'] : undefined

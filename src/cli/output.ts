@@ -1,5 +1,5 @@
 import type { RootlingError } from '../errors.ts'
-import { hasCode, unwritable } from '../storage/files.ts'
+import { standardError, standardOutput, type StandardStream } from './standard-streams.ts'
 
 type JsonResult = Readonly<Record<string, unknown>>
 
@@ -30,28 +30,26 @@ interface Style {
 export interface OutputOptions {
   readonly json: boolean
   readonly quiet: boolean
-  readonly stdout: NodeJS.WriteStream
-  readonly stderr: NodeJS.WriteStream
   readonly env: Readonly<Record<string, string | undefined>>
   /** What `--ca` named: a command that is suggested must name it too. */
   readonly authority?: string | undefined
 }
 
 export function createOutput(options: OutputOptions): Output {
-  const { json, quiet, stdout, stderr, env, authority } = options
+  const { json, quiet, env, authority } = options
   const warnings: string[] = []
-  const style = createStyle(useColor(stdout, env))
-  const errorStyle = createStyle(useColor(stderr, env))
-  const print = (value: object): void => void stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+  const style = createStyle(standardOutput, env)
+  const errorStyle = createStyle(standardError, env)
+  const print = (value: object): void => standardOutput.write(`${JSON.stringify(value, null, 2)}\n`)
   const inAuthority = (text: string): string =>
     authority === undefined ? text : text.replace(/(?:^|: )rootling [^;]+$/, `$& --ca ${authority}`)
-  const say = (text: string): void => void stderr.write(`${printable(text)}\n`)
+  const say = (text: string): void => standardError.write(`${printable(text)}\n`)
   return {
     json,
     style,
     result(text, value) {
       if (json) print({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
-      else if (text !== '') stdout.write(`${printable(text)}\n`)
+      else if (text !== '') standardOutput.write(`${printable(text)}\n`)
     },
     note(text) {
       if (!quiet && !json) say(inAuthority(text))
@@ -81,13 +79,16 @@ export function printable(text: string): string {
 const controls = /\u001B(?!\[\d+m)|[\u0000-\u0008\u000B-\u001A\u001C-\u001F\u007F-\u009F]/g
 
 /** Colours only on a terminal, and never with NO_COLOR (https://no-color.org). */
-function useColor(stream: NodeJS.WriteStream, env: OutputOptions['env']): boolean {
+function useColor(stream: StandardStream, env: OutputOptions['env']): boolean {
   return stream.isTTY && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb'
 }
 
-function createStyle(color: boolean): Style {
-  const wrap = (open: number, close: number) => (text: string) =>
-    color ? `\u001B[${open}m${text}\u001B[${close}m` : text
+function createStyle(stream: StandardStream, env: OutputOptions['env']): Style {
+  let color: boolean | null = null
+  const wrap = (open: number, close: number) => (text: string) => {
+    color ??= useColor(stream, env)
+    return color ? `\u001B[${open}m${text}\u001B[${close}m` : text
+  }
   return {
     bold: wrap(1, 22),
     dim: wrap(2, 22),
@@ -117,22 +118,4 @@ export function table(rows: readonly (readonly string[])[]): string {
 function visibleLength(text: string): number {
   // oxlint-disable-next-line no-control-regex -- colour codes take no column
   return text.includes('\u001B') ? text.replace(/\u001B\[\d+m/g, '').length : text.length
-}
-
-/**
- * Keeps a full disk or a closed pipe behind the standard streams from ending in a stack trace. Tells
- * whether standard output took less than all, which makes the exit code 1.
- */
-export function guardStreams(): () => boolean {
-  let unprinted = false
-  // There is nowhere left to say so.
-  process.stderr.on('error', () => undefined)
-  process.stdout.on('error', (error) => {
-    // A reader that went away, such as `head`, has what it wanted.
-    if (unprinted || hasCode(error, 'EPIPE')) return
-    unprinted = true
-    process.exitCode = 1
-    process.stderr.write(`Error: ${unwritable('Standard output', error).message}\n`)
-  })
-  return () => unprinted
 }

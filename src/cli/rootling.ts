@@ -1,12 +1,23 @@
+import { writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { keepCompiledCode } from './code-cache.ts'
 
 const argv = process.argv.slice(2)
 // Before anything is loaded: scripts ask for the version just to see whether we are there.
-if (argv[0] === '--version' || argv[0] === '-V') process.stdout.write(`${VERSION}\n`)
+if (argv[0] === '--version' || argv[0] === '-V') printVersion()
 else void start()
 
+function printVersion(): void {
+  try {
+    // To open a terminal or a pipe as a stream takes Node four milliseconds.
+    writeSync(1, `${VERSION}\n`)
+  } catch {
+    // What is in the way, the long way knows how to say.
+    void start()
+  }
+}
+
 async function start(): Promise<void> {
-  const { keepCompiledCode } = await import('./code-cache.ts')
   keepCompiledCode(join(import.meta.dirname, 'chunks'))
   const { main } = await import('./main.ts')
   await main(argv)

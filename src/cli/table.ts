@@ -428,6 +428,8 @@ export const acmeEabSpec = {
 
 interface TableRow {
   readonly spec: CommandSpec
+  /** It serves or waits until it is told to end. */
+  readonly stays?: true
   readonly load: () => Promise<CommandBody<never>>
 }
 
@@ -442,8 +444,8 @@ export const commands: readonly TableRow[] = [
   { spec: showSpec, load: async () => (await import('./commands/show.ts')).showCommand },
   { spec: revokeSpec, load: async () => (await import('./commands/revoke.ts')).revokeCommand },
   { spec: crlSpec, load: async () => (await import('./commands/crl.ts')).crl },
-  { spec: ocspSpec, load: async () => (await import('./commands/ocsp.ts')).ocsp },
-  { spec: serveSpec, load: async () => (await import('./commands/serve.ts')).serve },
+  { spec: ocspSpec, stays: true, load: async () => (await import('./commands/ocsp.ts')).ocsp },
+  { spec: serveSpec, stays: true, load: async () => (await import('./commands/serve.ts')).serve },
   { spec: getSpec, load: async () => (await import('./commands/get.ts')).getCommand },
   {
     spec: installClientSpec,
@@ -474,9 +476,14 @@ export const commands: readonly TableRow[] = [
     load: async () => (await import('./commands/daemon.ts')).daemonRestart,
   },
   { spec: daemonStatusSpec, load: async () => (await import('./commands/daemon.ts')).daemonStatus },
-  { spec: daemonLogsSpec, load: async () => (await import('./commands/daemon.ts')).daemonLogs },
+  {
+    spec: daemonLogsSpec,
+    stays: true,
+    load: async () => (await import('./commands/daemon.ts')).daemonLogs,
+  },
   {
     spec: { ...daemonStartSpec, name: 'daemon run', summary: 'Run it in the foreground' },
+    stays: true,
     load: async () => (await import('./commands/daemon.ts')).daemonRun,
   },
   {

@@ -5,7 +5,8 @@ import { settleInterrupted } from '../../pending.ts'
 import { shellWord } from '../../storage/files.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
-import { createOutput, guardStreams, printable } from '../output.ts'
+import { createOutput, printable } from '../output.ts'
+import { isUnprinted, standardError, standardOutput } from '../standard-streams.ts'
 import { findLocalCa, openLocalCa, refuseKeyless } from './authority.ts'
 import { FlagError, parseFlags, type Flags, type ParsedLine } from './flags.ts'
 import { issueFiles } from './issue.ts'
@@ -17,7 +18,6 @@ const standsFor = '1.4.4'
 
 /** Runs one line of mkcert's; the only place that decides this program's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const isUnprinted = guardStreams()
   const code = await run(argv)
   process.exitCode = isUnprinted() ? 1 : code
 }
@@ -29,7 +29,7 @@ async function run(argv: readonly string[]): Promise<0 | 1 | 2> {
     line = parseFlags(argv)
   } catch (error) {
     if (!(error instanceof FlagError)) throw error
-    process.stderr.write(`${error.message}\n${usage}`)
+    standardError.write(`${error.message}\n${usage}`)
     return 2
   }
   const { flags, names } = line
@@ -44,7 +44,7 @@ async function run(argv: readonly string[]): Promise<0 | 1 | 2> {
 }
 
 function print(text: string): 0 {
-  process.stdout.write(text)
+  standardOutput.write(text)
   return 0
 }
 
@@ -92,13 +92,15 @@ async function findState(): Promise<StateDirectory> {
 }
 
 function createContext(state: StateDirectory): Context {
-  const { stdout, stderr, env } = process
+  const { env } = process
   return {
     env,
     cwd: process.cwd(),
     state,
-    output: createOutput({ json: false, quiet: false, stdout, stderr, env }),
-    interactive: process.stdin.isTTY && stderr.isTTY,
+    output: createOutput({ json: false, quiet: false, env }),
+    get interactive() {
+      return process.stdin.isTTY && standardError.isTTY
+    },
     now: () => new Date(),
   }
 }
@@ -107,8 +109,8 @@ function explain(error: unknown): void {
   const known = error instanceof RootlingError
   const sentence = error instanceof Error ? error.message : String(error)
   const said = known ? sentence : `Something unexpected happened: ${sentence}.`
-  process.stderr.write(`ERROR: ${printable(said)}\n`)
-  if (known && error.hint !== undefined) process.stderr.write(`  → ${forThisCa(error.hint)}\n`)
+  standardError.write(`ERROR: ${printable(said)}\n`)
+  if (known && error.hint !== undefined) standardError.write(`  → ${forThisCa(error.hint)}\n`)
   if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
 }
 
