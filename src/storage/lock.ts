@@ -7,8 +7,6 @@ import { hasCode, makePrivateDirectory, unwritable, writeFileAtomic } from './fi
 import { stat } from './page-cache.ts'
 import { refuseSharedDirectory } from './shared-directory.ts'
 
-const requireNative = createRequire(import.meta.url)
-
 export interface LockOptions {
   /** The lock's file in the state directory; one name is one lock. */
   readonly name?: string
@@ -117,6 +115,7 @@ let native: NativeLock | undefined
 
 /** The package's prebuilt binary by its path: its own search for it takes 6 ms of every command. */
 function loadNative(): NativeLock {
+  const requireNative = createRequire(import.meta.filename)
   const { platform, arch } = process
   const prebuilt = `fs-native-extensions/prebuilds/${platform}-${arch}/fs-native-extensions.node`
   try {

@@ -47,17 +47,21 @@ export function integer(value: number | Uint8Array): Buffer {
   return ((bytes[0] ?? 0) & 0x80) === 0 ? tlv(0x02, bytes) : tlv(0x02, Buffer.of(0), bytes)
 }
 
-/** An object identifier in dotted form. */
+/** An object identifier in dotted form: the first two arcs in one, each to the base of 128. */
 export function objectIdentifier(dotted: string): Buffer {
-  const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number)
-  const out: number[] = []
-  for (const arc of [first * 40 + second, ...rest]) {
-    const base128 = [arc % 128]
-    for (let left = Math.floor(arc / 128); left > 0; left = Math.floor(left / 128))
-      base128.unshift((left % 128) + 128)
-    out.push(...base128)
+  const arcs = dotted.split('.')
+  const octets: number[] = []
+  for (let i = 1; i < arcs.length; i++) {
+    let arc = i === 1 ? 40 * Number(arcs[0]) + Number(arcs[1]) : Number(arcs[i])
+    let place = 1
+    while (place * 128 <= arc) place *= 128
+    for (; place > 1; place /= 128) {
+      octets.push(128 + Math.floor(arc / place))
+      arc %= place
+    }
+    octets.push(arc)
   }
-  return tlv(0x06, Buffer.from(out))
+  return tlv(0x06, Buffer.from(octets))
 }
 
 /** UTCTime before 2050, GeneralizedTime from then on (RFC 5280 §4.1.2.5); whole seconds. */

@@ -55,8 +55,10 @@ export function permits(constraints: NameConstraints, identifier: Identifier): b
     }
     case 'ip': {
       const address = ipBytes(identifier.value)
+      const isIPv6 = identifier.value.includes(':')
       return constraints.ip.some((range) => {
-        const parsed = parseIpRange(range)
+        // To parse a range is what costs.
+        const parsed = range.includes(':') === isIPv6 ? parseIpRange(range) : null
         return parsed !== null && inRange(address, parsed)
       })
     }
