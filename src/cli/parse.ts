@@ -8,6 +8,9 @@ export type Parsed = { positionals: string[] } & Record<string, unknown>
  * commands; `null`: something is off, and yargs is to find the words for it.
  */
 export function parseLine(spec: CommandSpec, argv: readonly string[]): Parsed | null {
+  // Without options there is nothing to parse, and parseArgs is a millisecond to load.
+  if (!argv.some((word) => word.startsWith('-')))
+    return takesPositionals(spec, argv) ? { positionals: [...argv] } : null
   const specs: Readonly<Record<string, OptionSpec>> = { ...spec.options, ...globalOptions }
   const options: NonNullable<ParseArgsConfig['options']> = {}
   for (const [name, { type, array, alias }] of Object.entries(specs))
