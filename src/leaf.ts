@@ -48,10 +48,10 @@ export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now
   const { revocationUrl } = request
   const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
   const sign = request.purpose === 'client' ? signClientLeaf : signServerLeaf
-  const validity = validityOf(request.lifetime, new Date(scope.intermediate.validTo), now)
+  const validity = validityOf(request.lifetime, scope.validity.notAfter, now)
   return makeLeaf(request, validity, {
     scope: scope.name,
-    issuers: scope.direct ? '' : scope.intermediate.toString(),
+    issuers: scope.issuers,
     sign: (fields) => sign({ ...fields, revocationUrls: urls }, signer),
   })
 }

@@ -70,7 +70,7 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
     async check(identifiers, dates) {
       namesWarnings(identifiers, false)
       const scope = scopeFor(await authority.scopes(), identifiers)
-      const end = new Date(scope.intermediate.validTo)
+      const end = scope.validity.notAfter
       if (dates !== null && dates.notAfter > end)
         throw new RootlingError('usage', `The issuer ends before that, on ${end.toISOString()}.`)
     },

@@ -17,7 +17,7 @@ export function describeScope(scope: Scope): Record<string, unknown> {
     constraints: scope.constraints,
     fingerprint: fingerprintOf(scope.root),
     subject: commonName(scope),
-    notAfter: new Date(scope.root.validTo).toISOString(),
+    notAfter: scope.rootNotAfter.toISOString(),
     rootPath: scope.rootPath,
   }
 }

@@ -12,13 +12,12 @@ import {
 } from './command.ts'
 import { createOutput, type Output } from './output.ts'
 import { parseLine, type Parsed } from './parse.ts'
-import { isUnprinted, openStreams } from './standard-streams.ts'
+import { endWith, openStreams } from './standard-streams.ts'
 import { commandOf, type commands } from './table.ts'
 
 /** Runs one command line; the only place that decides the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const code = await run(argv)
-  process.exitCode = isUnprinted() ? exitCodes.failed : code
+  endWith(await run(argv))
 }
 
 async function run(argv: readonly string[]): Promise<ExitCode> {

@@ -17,8 +17,14 @@ export const standardError = inPlace(2)
 let opened = false
 let unprinted = false
 
-/** Whether standard output took less than all, which makes the exit code 1. */
-export const isUnprinted = (): boolean => unprinted
+/**
+ * Ends the process with its exit code, 1 where standard output took less than all. On the spot where
+ * nothing can be left to be written: otherwise V8 cleans up before it goes.
+ */
+export function endWith(code: number): void {
+  process.exitCode = unprinted ? 1 : code
+  if (!opened) process.exit()
+}
 
 /**
  * Opens both as streams, for what writes to them itself, and for servers, which a reader that stands

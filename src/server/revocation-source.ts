@@ -110,7 +110,7 @@ async function read(state: StateDirectory, stamp: string, now: Date): Promise<Sn
   const authorities: Authority[] = []
   for (const scope of scopes) {
     // An authority that has ended has nothing left to say, and must not silence the others.
-    if (new Date(scope.intermediate.validTo) <= now) continue
+    if (scope.validity.notAfter <= now) continue
     const spki = scope.intermediate.publicKey.export({ type: 'spki', format: 'der' })
     const signer = await openSigner(state, scope, now)
     authorities.push({ scope, issuer: { name: scope.issuerName, spki }, signer })

@@ -29,9 +29,15 @@ interface StoredScope {
   readonly permitted: readonly string[]
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
-  /** The issuer's subject (base64 of its DER) and subjectKeyIdentifier (hex): signing parses no DER. */
+  /**
+   * The issuer's subject (base64 of its DER), subjectKeyIdentifier (hex) and validity, and the root's
+   * end: to sign, no certificate is parsed. Dates are ISO 8601, UTC.
+   */
   readonly issuerName: string
   readonly issuerKeyIdentifier: string
+  readonly notBefore: string
+  readonly notAfter: string
+  readonly rootNotAfter: string
 }
 
 export interface ScopeFiles {
@@ -79,7 +85,7 @@ export async function createScope(
     'root.pem': { data: files.root, mode: 0o644 },
     ...(files.rootCrl === null ? {} : { 'root.crl': { data: files.rootCrl, mode: 0o644 } }),
     'intermediate.pem': { data: files.intermediate, mode: 0o644 },
-    'intermediate-key.pem': { data: files.intermediateKey, mode: 0o600 },
+    [keyFile]: { data: files.intermediateKey, mode: 0o600 },
   }
   return createDirectoryAtomic(scopePath(state, directory), contents, state.owner)
 }
@@ -104,12 +110,17 @@ export async function scopeNames(state: StateDirectory): Promise<string[]> {
   }
 }
 
-/** A scope's public half; throws `corrupt-state` when a file is missing or damaged. */
+/** A scope's public half, which knows its key by the digest. */
+export interface PublicHalf extends Pick<ScopeFiles, 'scope' | 'root' | 'intermediate'> {
+  readonly keyDigest: string
+}
+
+/** Throws `corrupt-state` when a file is missing or damaged. */
 export async function readScope(
   state: StateDirectory,
   name: string,
   aside: Aside | '' = '',
-): Promise<Omit<ScopeFiles, 'intermediateKey' | 'rootCrl'>> {
+): Promise<PublicHalf> {
   const directory = scopePath(state, name + aside)
   const textOf = async (file: string): Promise<string> =>
     (await readText(join(directory, file), 1024 * 1024)) ?? missing(directory, file, name)
@@ -126,14 +137,25 @@ export async function readScope(
     ['intermediate.pem', intermediate],
   ] as const)
     if (files[file] !== digestOf(pem)) throw damaged(join(directory, file), name)
-  return { scope, root, intermediate }
+  return { scope, root, intermediate, keyDigest: files[keyFile] }
 }
 
-/** The signing key, PEM. Throws `loose-key` when others can read it. */
-export async function readScopeKey(state: StateDirectory, name: string): Promise<string> {
+const keyFile = 'intermediate-key.pem'
+
+/**
+ * The signing key, PEM. Throws `loose-key` when others can read it, `corrupt-state` when it is not
+ * what the scope was made with: OpenSSL does not look whether the two halves of a key belong together.
+ */
+export async function readScopeKey(
+  state: StateDirectory,
+  name: string,
+  keyDigest: string,
+): Promise<string> {
   const directory = scopePath(state, name)
-  const key = await readPrivateText(join(directory, 'intermediate-key.pem'), state.owner)
-  return key ?? missing(directory, 'intermediate-key.pem', name)
+  const path = join(directory, keyFile)
+  const key = (await readPrivateText(path, state.owner)) ?? missing(directory, keyFile, name)
+  if (digestOf(key) !== keyDigest) throw damaged(path, name)
+  return key
 }
 
 /** Deletes what dead writers left, and finishes a switch of scopes. Only under the lock. */
@@ -187,8 +209,8 @@ async function finishSwitch(state: StateDirectory, name: string): Promise<void> 
  * certificate is signed by it. It holds no attacker off.
  */
 interface Digests {
-  /** SHA-256, hex. */
-  readonly files: { readonly 'root.pem': string; readonly 'intermediate.pem': string }
+  /** SHA-256, hex. Of the key too, which nobody finds by it. */
+  readonly files: Readonly<Record<'root.pem' | 'intermediate.pem' | typeof keyFile, string>>
   /** Of all else in it, as compact JSON; it comes last. */
   readonly digest: string
 }
@@ -198,8 +220,13 @@ export function sealScope({
   scope,
   root,
   intermediate,
-}: Pick<ScopeFiles, 'scope' | 'root' | 'intermediate'>): StoredScope & Digests {
-  const files = { 'root.pem': digestOf(root), 'intermediate.pem': digestOf(intermediate) }
+  intermediateKey,
+}: Omit<ScopeFiles, 'rootCrl'>): StoredScope & Digests {
+  const files = {
+    'root.pem': digestOf(root),
+    'intermediate.pem': digestOf(intermediate),
+    [keyFile]: digestOf(intermediateKey),
+  }
   return { ...scope, files, digest: digestOf(JSON.stringify({ ...scope, files })) }
 }
 
@@ -214,6 +241,7 @@ function parseScope(json: string): (StoredScope & Digests) | null {
     const sound =
       digest === digestOf(JSON.stringify(rest)) &&
       [value.name, value.created, value.issuerName, value.issuerKeyIdentifier].every(isText) &&
+      [value.notBefore, value.notAfter, value.rootNotAfter].every(isDate) &&
       isTexts(value.permitted) &&
       (value.constraints === null ||
         (isTexts(value.constraints.dns) && isTexts(value.constraints.ip)))
@@ -224,6 +252,8 @@ function parseScope(json: string): (StoredScope & Digests) | null {
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string'
+const isDate = (value: unknown): boolean =>
+  typeof value === 'string' && !Number.isNaN(Date.parse(value))
 
 function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every(isText)

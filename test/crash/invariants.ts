@@ -26,7 +26,9 @@ export async function violations(statePath: string, out: string): Promise<string
     if (!holds) found.push(otherwise)
   }
   for (const scope of await readScopes(state)) {
-    await openSigner(state, scope, new Date())
+    const { key } = await openSigner(state, scope, new Date())
+    const fits = scope.intermediate.checkPrivateKey(key)
+    claim(fits, `the key of ${scope.name} is not its intermediate's`)
     const names = await readdir(join(statePath, 'scopes', scope.name))
     const files = names
       .filter((name) => name !== asked)

@@ -465,9 +465,12 @@ function stateFiles(path: string): ForeignParser[] {
     created: dates.notBefore,
     issuerName: 'AA==',
     issuerKeyIdentifier: 'aa',
+    ...dates,
+    rootNotAfter: dates.notAfter,
     permitted: [],
     constraints: { dns: ['test'], ip: [] },
   }
+  const noFiles = { root: '', intermediate: '', intermediateKey: '' }
   const scopeJson = join(path, 'scopes/local/scope.json')
   const readLocal = () => readScope(state, 'local')
   const refused = (error: unknown): null => {
@@ -478,7 +481,7 @@ function stateFiles(path: string): ForeignParser[] {
   const sealedAnew = (input: Buffer): string | Buffer => {
     try {
       const { files: _files, digest: _digest, ...rest } = JSON.parse(input.toString())
-      return JSON.stringify(sealScope({ scope: rest, root: '', intermediate: '' }))
+      return JSON.stringify(sealScope({ scope: rest, ...noFiles }))
     } catch {
       return input
     }
@@ -510,11 +513,7 @@ function stateFiles(path: string): ForeignParser[] {
       await readCurrentInventory(state),
     ]),
     {
-      ...row(
-        'scopes/local/scope.json',
-        [sealScope({ scope, root: '', intermediate: '' })],
-        readLocal,
-      ),
+      ...row('scopes/local/scope.json', [sealScope({ scope, ...noFiles })], readLocal),
       async read(input) {
         writeFileSync(scopeJson, input)
         const asIs = await readLocal().catch(refused)

@@ -26,7 +26,7 @@ export async function caList(
         `  root         ${commonName(scope)}`,
         `  may sign     ${describeConstraints(scope)}`,
         `  fingerprint  ${fingerprintOf(scope.root)}`,
-        `  until        ${shortDate(new Date(scope.root.validTo).toISOString())}`,
+        `  until        ${shortDate(scope.rootNotAfter.toISOString())}`,
         `  trusted by   ${trust.trustedBy.join(', ') || 'no store'}`,
         ...(trust.notTrustedBy.length > 0
           ? [`  NOT by       ${trust.notTrustedBy.join(', ')}`]

@@ -23,7 +23,7 @@ export async function status(
   const described = scopes.map(describeScope)
   for (const scope of scopes)
     output.note(
-      `${commonName(scope)} may sign ${describeConstraints(scope)}, until ${shortDate(new Date(scope.root.validTo).toISOString())}.`,
+      `${commonName(scope)} may sign ${describeConstraints(scope)}, until ${shortDate(scope.rootNotAfter.toISOString())}.`,
     )
   const revocation = await revocationOf(state)
   noteRevocation(revocation, output)

@@ -6,7 +6,7 @@ import { shellWord } from '../../storage/files.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
 import { createOutput, printable } from '../output.ts'
-import { isUnprinted, standardError, standardOutput } from '../standard-streams.ts'
+import { endWith, standardError, standardOutput } from '../standard-streams.ts'
 import { findLocalCa, openLocalCa, refuseKeyless } from './authority.ts'
 import { FlagError, parseFlags, type Flags, type ParsedLine } from './flags.ts'
 import { issueFiles } from './issue.ts'
@@ -18,8 +18,7 @@ const standsFor = '1.4.4'
 
 /** Runs one line of mkcert's; the only place that decides this program's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const code = await run(argv)
-  process.exitCode = isUnprinted() ? 1 : code
+  endWith(await run(argv))
 }
 
 /** 0: all that was asked for is so, 1: it is not, 2: the line was not understood. */
