@@ -1,5 +1,5 @@
 import type { CertificateRecord, Inventory } from './storage/certificate-store.ts'
-import { exists } from './storage/files.ts'
+import { existsNow } from './storage/files.ts'
 import { renewalTime, type Validity } from './x509/profiles.ts'
 
 /** How a certificate on record stands; derived, never stored. */
@@ -28,22 +28,20 @@ function validityOf({ notBefore, notAfter }: CertificateRecord): Validity {
 }
 
 /** Every certificate with its standing, the newest first. */
-export async function standings(
+export function standings(
   { certificates, revocations }: Inventory,
   now: Date,
-): Promise<{ record: CertificateRecord; standing: Standing }[]> {
+): { record: CertificateRecord; standing: Standing }[] {
   const current = new Set(currentCertificates(certificates))
-  return Promise.all(
-    certificates.toReversed().map(async (record) => {
-      if (!current.has(record)) return { record, standing: 'replaced' as const }
-      if (revocations.has(record.serialNumber)) return { record, standing: 'revoked' as const }
-      return { record, standing: await standingOf(record, now) }
-    }),
-  )
+  return certificates.toReversed().map((record) => {
+    if (!current.has(record)) return { record, standing: 'replaced' }
+    if (revocations.has(record.serialNumber)) return { record, standing: 'revoked' }
+    return { record, standing: standingOf(record, now) }
+  })
 }
 
-async function standingOf(record: CertificateRecord, now: Date): Promise<Standing> {
-  if (new Date(record.notAfter) <= now) return 'expired'
-  if (record.certPath !== null && !(await exists(record.certPath))) return 'missing'
+function standingOf(record: CertificateRecord, now: Date): Standing {
+  if (Date.parse(record.notAfter) <= now.getTime()) return 'expired'
+  if (record.certPath !== null && !existsNow(record.certPath)) return 'missing'
   return isDue(record, now) ? 'due' : 'current'
 }

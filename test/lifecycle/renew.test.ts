@@ -97,7 +97,7 @@ test('a revoked certificate is not renewed', async () => {
   await exclusively(state, () => recordRevoked(state, revocation))
   const [renewal] = await renew(state, { which: 'all' }, {}, later(1))
   expect(renewal).toMatchObject({ outcome: 'skipped', reason: 'It was revoked.' })
-  const [standing] = await standings(await readInventory(state), later(1))
+  const [standing] = standings(await readInventory(state), later(1))
   expect(standing?.standing).toBe('revoked')
 })
 
@@ -140,8 +140,6 @@ test('the newest certificate of a file counts; the older one is replaced', async
   const { state, outDir } = await authority()
   await issue(state, { names: ['localhost'], files: { outDir } }, start)
   await issue(state, { names: ['localhost'], files: { outDir } }, later(1))
-  const standing = (await standings(await readInventory(state), later(2))).map(
-    (row) => row.standing,
-  )
+  const standing = standings(await readInventory(state), later(2)).map((row) => row.standing)
   expect(standing).toEqual(['current', 'replaced'])
 })

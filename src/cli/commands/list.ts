@@ -24,7 +24,7 @@ export async function list(
 ): Promise<ExitCode> {
   const at = now()
   const read = args.all === true ? readInventory : readCurrentInventory
-  const rows = await standings(await read(state), at)
+  const rows = standings(await read(state), at)
   const shown = rows.filter(({ standing }) => isAskedFor(standing, args))
   const failing = await failuresOf(shown, state)
   const json = () => ({
@@ -63,7 +63,7 @@ export async function list(
 
 /** By serial number, of what still stands to be renewed. */
 async function failuresOf(
-  shown: Awaited<ReturnType<typeof standings>>,
+  shown: ReturnType<typeof standings>,
   state: StateDirectory,
 ): Promise<ReadonlyMap<string, RenewalFailure>> {
   const failures = await readFailures(state)
