@@ -277,6 +277,7 @@ function inventoryOf(events: readonly Event[]): Inventory {
   }
   return { certificates, revocations }
 }
+
 /** `null`: it is damaged. */
 function parseLine(line: string): Event | null {
   try {

@@ -296,6 +296,16 @@ function refuseLong(path: string, file: number, limit: number): void {
     })
 }
 
+/** No line that we write comes near it. */
+const longestLine = 16 * 1024 * 1024
+
+function refuseLongLine(path: string, length: number): void {
+  if (length > longestLine)
+    throw new RootlingError('file-unreadable', `${path} holds a line of more than 16 MiB.`, {
+      hint: `Restore it from a backup, or see how its lines begin: cut -c 1-80 ${shellWord(path)}`,
+    })
+}
+
 /** Half the time of readFileSync(file, 'utf8') on Node 20. */
 const textOf = (bytes: Buffer): string => bytes.toString(isAscii(bytes) ? 'latin1' : 'utf8')
 
@@ -319,6 +329,7 @@ export function* readPieces(path: string, limit: number): Generator<string> {
     let bytes: Buffer = Buffer.allocUnsafe(room)
     let held = 0
     for (;;) {
+      refuseLongLine(path, held)
       if (held === bytes.length) bytes = Buffer.concat([bytes], 2 * held)
       const read = readInto(path, file, bytes, held)
       if (read === 0) break
@@ -351,6 +362,7 @@ export function* readPiecesFromEnd(path: string, limit: number): Generator<strin
     // The rest of a line that begins before what was read.
     let rest: Buffer = Buffer.alloc(0)
     while (left > 0) {
+      refuseLongLine(path, rest.length)
       // A line that is longer is not copied again for each piece of it.
       const length = Math.min(left, Math.max(pieceLength, rest.length))
       left -= length

@@ -97,3 +97,14 @@ test('a damaged line is named by its number behind the first megabytes, and one 
     await expect(readCurrentInventory(state)).rejects.toMatchObject(named)
   }
 })
+
+test('a line longer than anything real is refused, from either end', async () => {
+  const { state } = await withRecord([issued(1, '/a.pem')])
+  await writeFile(recordPath(state), `${'x'.repeat(40_000_000)}\n`, { flag: 'a' })
+  const refused = {
+    code: 'file-unreadable',
+    message: `${recordPath(state)} holds a line of more than 16 MiB.`,
+  }
+  await expect(readInventory(state)).rejects.toMatchObject(refused)
+  await expect(readCurrentInventory(state)).rejects.toMatchObject(refused)
+})
