@@ -33,15 +33,20 @@ const plainHelp = {
  * `import os from 'node:os'`, as it is written, becomes a copy of the module with a getter for
  * each of its members, half a millisecond of every command; this is the module itself.
  */
+const defaultImport = /^import (\w+) from (['"]node:\w+['"]);?$/gm
 const builtins = {
   name: 'builtins',
   transform: {
-    filter: { code: /^import \w+ from ['"]node:/m },
-    handler: (code) =>
-      code.replaceAll(
-        /^import (\w+) from (['"]node:\w+['"]);?$/gm,
-        'const $1 = globalThis.process.getBuiltinModule($2);',
-      ),
+    filter: { code: defaultImport },
+    handler(code, _id, { magicString }) {
+      for (const { 0: line, 1: name, 2: module, index } of code.matchAll(defaultImport))
+        magicString.overwrite(
+          index,
+          index + line.length,
+          `const ${name} = globalThis.process.getBuiltinModule(${module});`,
+        )
+      return { code: magicString }
+    },
   },
 }
 
@@ -52,6 +57,7 @@ const bundle = await rolldown({
   },
   platform: 'node',
   plugins: [plainHelp, builtins],
+  experimental: { nativeMagicString: true },
   // A native addon finds its prebuilt binary beside its own files.
   external: ['fs-native-extensions'],
   transform: { define: { VERSION: JSON.stringify(version) }, target: 'node20' },
