@@ -92,8 +92,9 @@ async function fuzz(parser: ForeignParser): Promise<void> {
     : null
   const milliseconds = Math.round(performance.now() - started)
   const megabytes = Math.round(process.memoryUsage().rss / 1e6)
+  const lost = Math.round((read * (parser.lost ?? 0)) / 1e6)
   process.stdout.write(
-    `${JSON.stringify({ name: parser.name, inputs, read, milliseconds, megabytes, fault })}\n`,
+    `${JSON.stringify({ name: parser.name, inputs, read, milliseconds, megabytes, lost, fault })}\n`,
   )
 }
 
