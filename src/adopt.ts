@@ -14,7 +14,7 @@ import {
 import { parseIpRange } from './x509/ip.ts'
 import { keyIdentifier, signatureAlgorithmOf } from './x509/keys.ts'
 import type { NameConstraints } from './x509/name-constraints.ts'
-import { fingerprintOf } from './x509/parsed-certificate.ts'
+import { fingerprintOf, validityOf } from './x509/parsed-certificate.ts'
 import { encodePem } from './x509/pem.ts'
 import { readPrivateKey } from './x509/private-key.ts'
 
@@ -73,6 +73,7 @@ export async function adoptRoot(
       if (fingerprintOf(scope.root) === fingerprintOf(root)) return { scope, created: false }
     }
     const spki = root.publicKey.export({ type: 'spki', format: 'der' })
+    const { notBefore, notAfter } = validityOf(root)
     const pem = root.toString()
     await markAsCache(state)
     const made = await createScope(state, {
@@ -83,9 +84,9 @@ export async function adoptRoot(
         constraints,
         issuerName: parts.subject.der.toString('base64'),
         issuerKeyIdentifier: (subjectKeyIdentifierOf(parts) ?? keyIdentifier(spki)).toString('hex'),
-        notBefore: new Date(root.validFrom).toISOString(),
-        notAfter: new Date(root.validTo).toISOString(),
-        rootNotAfter: new Date(root.validTo).toISOString(),
+        notBefore: notBefore.toISOString(),
+        notAfter: notAfter.toISOString(),
+        rootNotAfter: notAfter.toISOString(),
       },
       root: pem,
       intermediate: pem,

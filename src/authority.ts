@@ -97,6 +97,7 @@ export async function openScope(
 ): Promise<Scope> {
   const { scope, root, intermediate, keyDigest } = await readScope(state, name, aside)
   const directory = scopePath(state, name + aside)
+  const direct = root === intermediate
   const parsed: { root?: X509Certificate; intermediate?: X509Certificate } = {}
   return {
     name,
@@ -110,14 +111,14 @@ export async function openScope(
       const path = `${directory}/intermediate.pem`
       return (parsed.intermediate ??= parseStored(intermediate, path, name))
     },
-    issuers: root === intermediate ? '' : intermediate,
+    issuers: direct ? '' : intermediate,
     validity: { notBefore: new Date(scope.notBefore), notAfter: new Date(scope.notAfter) },
     rootNotAfter: new Date(scope.rootNotAfter),
     keyDigest,
     rootPath: rootPath(state, name + aside),
     issuerName: Buffer.from(scope.issuerName, 'base64'),
     issuerKeyIdentifier: Buffer.from(scope.issuerKeyIdentifier, 'hex'),
-    direct: root === intermediate,
+    direct,
   }
 }
 

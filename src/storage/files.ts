@@ -13,6 +13,7 @@ import {
   readSync,
   statSync,
   writeFileSync,
+  type Stats,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
@@ -224,17 +225,15 @@ export async function readPrivateText(path: string, owner: Owner | null): Promis
   const file = openNoFollow(path)
   if (file === null) return null
   try {
-    refuseIrregular(path, file)
-    refuseLoose(path, file, owner)
+    refuseLoose(path, statRegular(path, file), owner)
     return readBounded(path, file, 1024 * 1024)
   } finally {
     closeSync(file)
   }
 }
 
-function refuseLoose(path: string, file: number, owner: Owner | null): void {
+function refuseLoose(path: string, { mode, uid }: Stats, owner: Owner | null): void {
   if (process.platform === 'win32') return
-  const { mode, uid } = fstatSync(file)
   const mine = process.geteuid?.()
   if (uid !== mine && uid !== owner?.uid)
     throw new RootlingError('loose-key', `The private key ${path} belongs to another user.`, {
@@ -272,16 +271,17 @@ function openNoFollow(path: string): number | null {
   }
 }
 
-function refuseIrregular(path: string, file: number): void {
-  if (!fstatSync(file).isFile())
-    throw new RootlingError('file-unreadable', `${path} is not a regular file.`, {
-      hint: `See what it is: ls -ld ${shellWord(path)}`,
-    })
+/** Of a regular file; throws `file-unreadable` for anything else. */
+function statRegular(path: string, file: number): Stats {
+  const stats = fstatSync(file)
+  if (stats.isFile()) return stats
+  throw new RootlingError('file-unreadable', `${path} is not a regular file.`, {
+    hint: `See what it is: ls -ld ${shellWord(path)}`,
+  })
 }
 
 function readBounded(path: string, file: number, limit: number): string {
-  refuseIrregular(path, file)
-  refuseLong(path, file, limit)
+  sizeWithin(path, file, limit)
   try {
     return textOf(readFileSync(file))
   } catch (error) {
@@ -289,11 +289,13 @@ function readBounded(path: string, file: number, limit: number): string {
   }
 }
 
-function refuseLong(path: string, file: number, limit: number): void {
-  if (fstatSync(file).size > limit)
-    throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`, {
-      hint: `See what it is: head -c 200 ${shellWord(path)}`,
-    })
+/** Of a regular file of at most `limit` octets; throws `file-unreadable` for anything else. */
+function sizeWithin(path: string, file: number, limit: number): number {
+  const { size } = statRegular(path, file)
+  if (size <= limit) return size
+  throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`, {
+    hint: `See what it is: head -c 200 ${shellWord(path)}`,
+  })
 }
 
 /** No line that we write comes near it. */
@@ -323,9 +325,7 @@ export function* readPieces(path: string, limit: number): Generator<string> {
   const file = openNoFollow(path)
   if (file === null) return
   try {
-    refuseIrregular(path, file)
-    refuseLong(path, file, limit)
-    const room = Math.min(fstatSync(file).size + 1, 4 * 1024 * 1024)
+    const room = Math.min(sizeWithin(path, file, limit) + 1, 4 * 1024 * 1024)
     let bytes: Buffer = Buffer.allocUnsafe(room)
     let held = 0
     for (;;) {
@@ -355,9 +355,7 @@ export function* readPiecesFromEnd(path: string, limit: number): Generator<strin
   const file = openNoFollow(path)
   if (file === null) return
   try {
-    refuseIrregular(path, file)
-    refuseLong(path, file, limit)
-    let left = fstatSync(file).size
+    let left = sizeWithin(path, file, limit)
     let bytes: Buffer = Buffer.allocUnsafe(Math.min(left, 2 * pieceLength))
     // The rest of a line that begins before what was read.
     let rest: Buffer = Buffer.alloc(0)
