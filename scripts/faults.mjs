@@ -15,9 +15,9 @@ const began = Date.now()
 const env = { ...scrubbedEnvironment(), ROOTLING_LONG_TESTS: '1', ROOTLING_TALLY: tally }
 const vitest = join(root, 'node_modules/vitest/vitest.mjs')
 const files = [
-  'test/crash',
-  'test/faults',
-  'test/revocation/kill.test.ts',
+  'test/outside/crash',
+  'test/outside/faults',
+  'test/sites/revocation/kill.test.ts',
   'test/acme/kill.test.ts',
 ]
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : files

@@ -9,7 +9,7 @@ prepare()
 const env = { ...scrubbedEnvironment(), ROOTLING_FUZZ_RUNS: process.argv[2] ?? '100000' }
 const vitest = join(root, 'node_modules/vitest/vitest.mjs')
 const files = [
-  'test/fuzz',
+  'test/outside/fuzz',
   'test/x509/asn1-reader.test.ts',
   'test/x509/private-key.test.ts',
   'test/x509/request-fuzz.test.ts',

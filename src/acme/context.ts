@@ -3,7 +3,7 @@ import type { AcmeAuthority } from './authority.ts'
 import type { AccountKey } from './keys.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account } from './resources.ts'
-import type { Store } from './store.ts'
+import type { Store } from './store/store.ts'
 import type { Urls } from './urls.ts'
 import type { Validator } from './validation/validator.ts'
 

@@ -1,6 +1,6 @@
 import { notForPages } from '../server/host-check.ts'
 import type { Request, Response } from '../server/https.ts'
-import { bounds, rateLimited } from './bounds.ts'
+import { bounds, rateLimited } from './store/bounds.ts'
 import type { Answer } from './context.ts'
 import { malformed } from './problems.ts'
 

@@ -1,4 +1,4 @@
-import { bounds, rateLimited } from './bounds.ts'
+import { bounds, rateLimited } from './store/bounds.ts'
 import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'

@@ -2,7 +2,7 @@ import { renewalTime } from '../x509/profiles.ts'
 import type { Answer, Context } from './context.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import type { Account, AcmeIdentifier, StoredCertificate } from './resources.ts'
-import type { Store } from './store.ts'
+import type { Store } from './store/store.ts'
 
 /**
  * The certificate of a certID (RFC 9773 §4.1): its issuer's key identifier and its serial number.

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
-import type { RevocationReason } from '../storage/certificate-store.ts'
+import type { RevocationReason } from '../storage/files/record.ts'
 import { readDer } from '../x509/asn1-reader.ts'
 import type { Answer, Context, Signed } from './context.ts'
 import type { AccountKey } from './keys.ts'

@@ -1,4 +1,4 @@
-import type { StateDirectory } from '../paths.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
 import type { Output } from './output.ts'
 
 /** The world as a command sees it. */

@@ -1,5 +1,5 @@
-import type { Scope } from '../authority.ts'
-import type { CertificateRecord } from '../storage/certificate-store.ts'
+import type { Scope } from '../authority/scope.ts'
+import type { CertificateRecord } from '../storage/files/record.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { day } from '../x509/profiles.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'

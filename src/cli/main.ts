@@ -1,7 +1,7 @@
 import { RootlingError, type ErrorCode } from '../errors.ts'
-import { stateDirectory } from '../paths.ts'
-import { settleInterrupted } from '../pending.ts'
-import { syncInPlace } from '../storage/page-cache.ts'
+import { stateDirectory } from '../home/state-directory.ts'
+import { settleInterrupted } from '../storage/files/pending.ts'
+import { syncInPlace } from '../files/sync-fs.ts'
 import { adoptCaller } from './caller.ts'
 import {
   exitCodes,
@@ -89,7 +89,7 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
 async function makeStateOnWindows(path: string): Promise<void> {
   const [{ mkdir }, { restrictToUser }] = await Promise.all([
     import('node:fs/promises'),
-    import('../../platform/windows-acl.ts'),
+    import('../../platform/windows/acl.ts'),
   ])
   if ((await mkdir(path, { recursive: true })) !== undefined)
     await restrictToUser(path, 'directory')

@@ -1,4 +1,4 @@
-import { revocationReasons } from '../storage/certificate-store.ts'
+import { revocationReasons } from '../storage/files/record.ts'
 import type { CommandBody, CommandSpec } from './command.ts'
 
 const keyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072', 'rsa4096', 'ed25519'] as const

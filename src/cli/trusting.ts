@@ -8,11 +8,11 @@ import {
   type TrustAnchor,
   type TrustStore,
 } from '../../platform/trust-store.ts'
-import { expiryWarning, type Scope } from '../authority.ts'
+import { expiryWarning, type Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
-import { rootPath } from '../storage/authority-store.ts'
-import { withLock } from '../storage/lock.ts'
-import type { StoreOutcome } from '../trust.ts'
+import { rootPath } from '../storage/files/scopes.ts'
+import { withLock } from '../files/lock.ts'
+import type { StoreOutcome } from '../trust/stores.ts'
 import { confirm } from './ask.ts'
 import { exitCodes, type ExitCode } from './command.ts'
 import type { Context } from './context.ts'

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { RootlingError, type RootlingErrorOptions } from '../errors.ts'
-import type { StateDirectory } from '../paths.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
 import {
   isProof,
   longestAnswer,
@@ -15,7 +15,7 @@ import {
   type ControlResponse,
   type Method,
 } from './control-protocol.ts'
-import { readRunFile, type RunFile } from './run-file.ts'
+import { readRunFile, type RunFile } from '../home/run-file.ts'
 
 /**
  * Asks the daemon of a state directory, and returns what it answers; `null`: none is running.

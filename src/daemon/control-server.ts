@@ -2,7 +2,7 @@ import { chmod, lstat, rm, rmdir } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import { shellWord, unwritable } from '../storage/files.ts'
+import { shellWord, unwritable } from '../files/files.ts'
 import {
   errorResponse,
   isProof,

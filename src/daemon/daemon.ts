@@ -1,16 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { requireScopes } from '../authority.ts'
+import { requireScopes } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../paths.ts'
-import { withLock } from '../storage/lock.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { withLock } from '../files/lock.ts'
 import { startControlServer } from './control-server.ts'
 import type { Method } from './control-protocol.ts'
 import { startRenewal } from './renewal.ts'
 import type { RenewalFailure } from './renewal-failures.ts'
-import { daemonLock, readRunFile, removeRunFile, socketPath, writeRunFile } from './run-file.ts'
-import { startEndpoints } from './endpoints.ts'
+import {
+  daemonLock,
+  readRunFile,
+  removeRunFile,
+  socketPath,
+  writeRunFile,
+} from '../home/run-file.ts'
+import { startEndpoints } from './endpoints/index.ts'
 import type { DaemonSettings } from './settings.ts'
 
 /** What `daemon status` tells. */

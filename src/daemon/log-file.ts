@@ -10,8 +10,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../paths.ts'
-import { hasCode, readText, shellWord } from '../storage/files.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { hasCode, readText, shellWord } from '../files/files.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
 

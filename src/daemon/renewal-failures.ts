@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import type { StateDirectory } from '../paths.ts'
-import { readText, writeFileAtomic } from '../storage/files.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { readText, writeFileAtomic } from '../files/files.ts'
 
 /** A certificate that could not be renewed, or whose command failed after that. */
 export interface RenewalFailure {

@@ -1,14 +1,14 @@
-import { runRenewHooks } from '../on-renew.ts'
-import type { StateDirectory } from '../paths.ts'
-import { newlyMade, renew, renewable, type Renewal } from '../renew.ts'
-import { dueTime, isDue } from '../standing.ts'
-import { scopeNames } from '../storage/authority-store.ts'
+import { runRenewHooks } from '../certificates/renew-hooks.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { newlyMade, renew, renewable, type Renewal } from '../certificates/renew.ts'
+import { dueTime, isDue } from '../certificates/status.ts'
+import { scopeNames } from '../storage/files/scopes.ts'
 import {
   readCurrentInventory,
   recordPath,
   type CertificateRecord,
-} from '../storage/certificate-store.ts'
-import { exists, stampOf } from '../storage/files.ts'
+} from '../storage/files/record.ts'
+import { exists, stampOf } from '../files/files.ts'
 import { readFailures, writeFailures, type RenewalFailure } from './renewal-failures.ts'
 
 export interface RenewalLoop {

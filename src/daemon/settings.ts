@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../paths.ts'
-import { readText, shellWord, writeFileAtomic } from '../storage/files.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { readText, shellWord, writeFileAtomic } from '../files/files.ts'
 
 /** What the daemon serves, kept so that it is the same after a restart. Ports: 0 turns it off. */
 export interface DaemonSettings {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { rootlingIn } from '../e2e/rootling.ts'
+import { rootlingIn } from '../outside/e2e/rootling.ts'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { readInventory } from '../../src/storage/certificate-store.ts'
+import { readInventory } from '../../src/storage/files/record.ts'
 import { killGroup, start, waitFor } from '../helpers/subprocess.ts'
 import { startDaemon, type Daemon } from './daemon.ts'
 

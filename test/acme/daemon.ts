@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ensureAuthority } from '../../src/scopes.ts'
+import { ensureAuthority } from '../../src/authority/create.ts'
 import { command, ensureBuilt } from '../cli/built.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'

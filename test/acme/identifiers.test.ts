@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { permitScope } from '../../src/scopes.ts'
+import { permitScope } from '../../src/authority/create.ts'
 import type { Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import type { RawClient } from './raw.ts'

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { readInventory } from '../../src/storage/certificate-store.ts'
+import { readInventory } from '../../src/storage/files/record.ts'
 import { bundleServer, startServerProcess, type Bundle, type ServerProcess } from './child.ts'
 import { createKey, csrFor, RawClient } from './raw.ts'
 import { obtain, startResponder, type Responder } from './responder.ts'

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { command, project } from '../cli/built.ts'
-import { createAuthority } from '../e2e/rootling.ts'
+import { createAuthority } from '../outside/e2e/rootling.ts'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 

@@ -1,10 +1,10 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openJournal, readJournal } from '../../src/acme/journal.ts'
+import { openJournal, readJournal } from '../../src/files/journal.ts'
 import type { Order, StoredCertificate } from '../../src/acme/resources.ts'
-import { openStore } from '../../src/acme/store.ts'
-import type { StateDirectory } from '../../src/paths.ts'
+import { openStore } from '../../src/acme/store/store.ts'
+import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { temporaryState } from './harness.ts'
 
 let state: StateDirectory

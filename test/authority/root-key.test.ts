@@ -2,12 +2,12 @@ import { createHash, createPrivateKey } from 'node:crypto'
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { readScopes } from '../../src/authority.ts'
-import { ensureAuthority } from '../../src/scopes.ts'
+import { readScopes } from '../../src/authority/scope.ts'
+import { ensureAuthority } from '../../src/authority/create.ts'
 import { keyIdentifier } from '../../src/x509/keys.ts'
-import { bundleChild, workplace, type Bundle } from '../crash/processes.ts'
-import { hasTool, runTool } from '../interop/strangers.ts'
-import { temporaryState } from '../interop/temporary.ts'
+import { bundleChild, workplace, type Bundle } from '../outside/crash/processes.ts'
+import { hasTool, runTool } from '../outside/interop/strangers.ts'
+import { temporaryState } from '../outside/interop/temporary.ts'
 
 let bundle: Bundle
 

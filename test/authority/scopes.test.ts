@@ -1,13 +1,13 @@
 import { homedir } from 'node:os'
 import { describe, expect, test } from 'vitest'
-import { readScopes } from '../../src/authority.ts'
-import { issue } from '../../src/issue.ts'
-import type { StateDirectory } from '../../src/paths.ts'
-import { ensureAuthority, forgetScope, permitScope } from '../../src/scopes.ts'
+import { readScopes } from '../../src/authority/scope.ts'
+import { issue } from '../../src/certificates/issue.ts'
+import type { StateDirectory } from '../../src/home/state-directory.ts'
+import { ensureAuthority, forgetScope, permitScope } from '../../src/authority/create.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 import { readTree } from '../helpers/tree.ts'
-import { temporaryState } from '../interop/temporary.ts'
+import { temporaryState } from '../outside/interop/temporary.ts'
 
 const now = new Date()
 const names = async (state: StateDirectory) => (await readScopes(state)).map(({ name }) => name)

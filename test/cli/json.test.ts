@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
-import { createAuthority, rootlingIn } from '../e2e/rootling.ts'
+import { createAuthority, rootlingIn } from '../outside/e2e/rootling.ts'
 import { openHome } from './home.ts'
 
 // The shape of docs/json.md, key by key: a field that goes, or changes its name, breaks scripts.

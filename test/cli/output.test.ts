@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
-import { notInstalled } from '../e2e/client.ts'
+import { notInstalled } from '../outside/e2e/client.ts'
 import { command } from './built.ts'
 import { openHome } from './home.ts'
 

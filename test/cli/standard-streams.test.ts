@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { issue } from '../../src/issue.ts'
+import { issue } from '../../src/certificates/issue.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 import { command } from './built.ts'

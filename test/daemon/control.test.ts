@@ -7,12 +7,12 @@ import { expect, onTestFinished, test } from 'vitest'
 import { askDaemon } from '../../src/daemon/control-client.ts'
 import { longestLine, methodOf, parseRequest } from '../../src/daemon/control-protocol.ts'
 import { runDaemon, type DaemonStatus } from '../../src/daemon/daemon.ts'
-import { readRunFile, writeRunFile } from '../../src/daemon/run-file.ts'
+import { readRunFile, writeRunFile } from '../../src/home/run-file.ts'
 import { readSettings } from '../../src/daemon/settings.ts'
-import { issue } from '../../src/issue.ts'
-import { ensureAuthority } from '../../src/scopes.ts'
-import { currentCertificates } from '../../src/standing.ts'
-import { readRecord } from '../../src/storage/certificate-store.ts'
+import { issue } from '../../src/certificates/issue.ts'
+import { ensureAuthority } from '../../src/authority/create.ts'
+import { currentCertificates } from '../../src/certificates/status.ts'
+import { readRecord } from '../../src/storage/files/record.ts'
 
 async function authority(since = new Date()) {
   const directory = await mkdtemp(join(tmpdir(), 'rootling-daemon-'))

@@ -17,7 +17,7 @@ import { command } from '../cli/built.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { killGroup, start, waitFor } from '../helpers/subprocess.ts'
 import { freePort } from '../helpers/free-port.ts'
-import { temporaryState } from '../interop/temporary.ts'
+import { temporaryState } from '../outside/interop/temporary.ts'
 import { openDaemonHome, type DaemonHome } from './daemon-home.ts'
 
 const at = new Date('2026-01-02T03:04:05.678Z')

@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { startRenewal, type RenewalLoop, type RenewalOptions } from '../../src/daemon/renewal.ts'
-import { issue, type IssueRequest } from '../../src/issue.ts'
-import type { StateDirectory } from '../../src/paths.ts'
-import { ensureAuthority } from '../../src/scopes.ts'
-import type { CertificateRecord } from '../../src/storage/certificate-store.ts'
-import { temporaryDirectory, temporaryState } from '../interop/temporary.ts'
+import { issue, type IssueRequest } from '../../src/certificates/issue.ts'
+import type { StateDirectory } from '../../src/home/state-directory.ts'
+import { ensureAuthority } from '../../src/authority/create.ts'
+import type { CertificateRecord } from '../../src/storage/files/record.ts'
+import { temporaryDirectory, temporaryState } from '../outside/interop/temporary.ts'
 
 export const minute = 60_000
 export const day = 24 * 60 * minute

@@ -2,13 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { installService, uninstallService } from '../../src/daemon/service-manager.ts'
-import { launchdService, systemdService, windowsTask } from '../../src/daemon/services.ts'
+import { installService, uninstallService } from '../../src/daemon/service/manager.ts'
+import { launchdService, systemdService, windowsTask } from '../../src/daemon/service/units.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
-import { temporaryDirectory } from '../interop/temporary.ts'
-import { notInstalled } from '../e2e/client.ts'
+import { temporaryDirectory } from '../outside/interop/temporary.ts'
+import { notInstalled } from '../outside/e2e/client.ts'
 import { createFakeMachine } from '../platform/fake-machine.ts'
-import { createMac, createWindows } from '../simulators/machine.ts'
+import { createMac, createWindows } from '../platform/simulators/machine.ts'
 
 /** Words that each format would read as something else. */
 const oddities = [

@@ -2,16 +2,16 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { HeldIdentity } from '../../platform/client-store.ts'
-import { createMacosClientStore } from '../../platform/macos-client.ts'
+import { createMacosClientStore } from '../../platform/macos/client.ts'
 import { readPkcs12Identity } from '../../platform/pkcs12-identity.ts'
-import { createWindowsClientStore } from '../../platform/windows-client.ts'
+import { createWindowsClientStore } from '../../platform/windows/client.ts'
 import { OpensslAuthority } from '../server/openssl-authority.ts'
 import {
   createMac,
   createWindows,
   loginKeychain,
   type SimulatedOptions,
-} from '../simulators/machine.ts'
+} from './simulators/machine.ts'
 
 /** Whatever a line of `security -i` or a script could trip over. */
 const password = String.raw`correct "horse" \ 'battery' $staple`

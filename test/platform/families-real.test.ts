@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { findTrustStores } from '../../platform/index.ts'
 import { createMachine } from '../../platform/machine.ts'
 import { createAnchor } from '../../platform/pem.ts'
-import { makeScope } from '../../src/ceremony.ts'
+import { makeScope } from '../../src/authority/ceremony.ts'
 import { lifecycle } from './lifecycle-steps.ts'
 import type { TestRoot } from './world.ts'
 

@@ -3,8 +3,8 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileS
 import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { findSystemStore } from '../../platform/linux-anchors.ts'
-import { createP11KitStore } from '../../platform/p11-kit.ts'
+import { findSystemStore } from '../../platform/linux/anchors.ts'
+import { createP11KitStore } from '../../platform/linux/p11-kit.ts'
 import { lifecycle } from './lifecycle-steps.ts'
 import { makeMachine, parentOf, sh, succeeds } from './world.ts'
 

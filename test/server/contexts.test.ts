@@ -3,13 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { onDemandIssuer } from '../../src/on-demand.ts'
-import { ensureAuthority } from '../../src/scopes.ts'
+import { onDemandIssuer } from '../../src/certificates/on-demand.ts'
+import { ensureAuthority } from '../../src/authority/create.ts'
 import { createContexts, type ContextsOptions } from '../../src/server/contexts.ts'
 import { createHttpsServer } from '../../src/server/https.ts'
 import { createClientGate } from '../../src/server/mutual-tls.ts'
-import { readScopes } from '../../src/authority.ts'
-import { readRecord } from '../../src/storage/certificate-store.ts'
+import { readScopes } from '../../src/authority/scope.ts'
+import { readRecord } from '../../src/storage/files/record.ts'
 
 const hour = 3_600_000
 

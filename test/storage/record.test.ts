@@ -1,13 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { currentCertificates } from '../../src/standing.ts'
-import {
-  readCurrentInventory,
-  readInventory,
-  recordPath,
-} from '../../src/storage/certificate-store.ts'
-import { temporaryState } from '../interop/temporary.ts'
+import { currentCertificates } from '../../src/certificates/status.ts'
+import { readCurrentInventory, readInventory, recordPath } from '../../src/storage/files/record.ts'
+import { temporaryState } from '../outside/interop/temporary.ts'
 
 const serialOf = (i: number) => (0x4a_0000 + i).toString(16)
 const issued = (i: number, certPath: string | null, onRenew?: string) => ({

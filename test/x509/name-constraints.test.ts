@@ -1,14 +1,14 @@
 import { createPrivateKey } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { makeScope } from '../../src/ceremony.ts'
+import { makeScope } from '../../src/authority/ceremony.ts'
 import { randomSerialNumber, type Signer } from '../../src/x509/certificate.ts'
 import type { Identifier } from '../../src/x509/identifier.ts'
 import { generateKeys, signatureAlgorithmOf } from '../../src/x509/keys.ts'
 import { localConstraints, permits, type NameConstraints } from '../../src/x509/name-constraints.ts'
 import { encodePem } from '../../src/x509/pem.ts'
 import { leafValidity, signServerLeaf } from '../../src/x509/profiles.ts'
-import { hasTool, opensslVerdicts } from '../interop/strangers.ts'
-import { temporaryDirectory } from '../interop/temporary.ts'
+import { hasTool, opensslVerdicts } from '../outside/interop/strangers.ts'
+import { temporaryDirectory } from '../outside/interop/temporary.ts'
 
 const work: NameConstraints = {
   dns: [...localConstraints.dns, 'dev.example.com'],

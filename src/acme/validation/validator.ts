@@ -1,6 +1,6 @@
 import { RootlingError } from '../../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { bounds } from '../bounds.ts'
+import { bounds } from '../store/bounds.ts'
 import { AcmeProblem } from '../problems.ts'
 import type { AcmeIdentifier, Challenge } from '../resources.ts'
 import { createAddresses, createResolver, type Addresses } from './addresses.ts'

@@ -1,5 +1,5 @@
-import { readScopes } from '../../authority.ts'
-import { trustStatus, type StoreOutcome } from '../../trust.ts'
+import { readScopes } from '../../authority/scope.ts'
+import { trustStatus, type StoreOutcome } from '../../trust/stores.ts'
 import { fingerprintOf } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'

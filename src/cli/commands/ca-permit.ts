@@ -1,5 +1,5 @@
-import { readScopes } from '../../authority.ts'
-import { checkPermit, ensureAuthority, permitScope } from '../../scopes.ts'
+import { readScopes } from '../../authority/scope.ts'
+import { checkPermit, ensureAuthority, permitScope } from '../../authority/create.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { caPermitSpec } from '../table.ts'

@@ -1,6 +1,6 @@
 import { RootlingError } from '../../errors.ts'
-import { beginRotation, finishRotation, renewRotated, switchRotation } from '../../rotate.ts'
-import { installAnchors, type StoreOutcome } from '../../trust.ts'
+import { beginRotation, finishRotation, renewRotated, switchRotation } from '../../trust/rotate.ts'
+import { installAnchors, type StoreOutcome } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeRecord, describeScope } from '../describe.ts'

@@ -1,11 +1,16 @@
 import { userInfo } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createMachine } from '../../../platform/machine.ts'
-import { requireScopes } from '../../authority.ts'
+import { requireScopes } from '../../authority/scope.ts'
 import { askDaemon } from '../../daemon/control-client.ts'
-import { asTyped, installService, uninstallService } from '../../daemon/service-manager.ts'
-import { launchdService, systemdService, windowsTask, type Service } from '../../daemon/services.ts'
-import { stateDirectory } from '../../paths.ts'
+import { asTyped, installService, uninstallService } from '../../daemon/service/manager.ts'
+import {
+  launchdService,
+  systemdService,
+  windowsTask,
+  type Service,
+} from '../../daemon/service/units.ts'
+import { stateDirectory } from '../../home/state-directory.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { launchDaemon, nodeFlags, refuseSudo, stopDaemon } from './daemon.ts'

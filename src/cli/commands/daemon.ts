@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { requireScopes } from '../../authority.ts'
+import { requireScopes } from '../../authority/scope.ts'
 import { askDaemon } from '../../daemon/control-client.ts'
 import {
   errorResponse,

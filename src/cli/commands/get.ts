@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { readScopes } from '../../authority.ts'
+import { readScopes } from '../../authority/scope.ts'
 import { compare, type Outcome } from '../../client/compare.ts'
 import { get, type GetOptions, type GetResponse } from '../../client/get.ts'
 import { RootlingError } from '../../errors.ts'

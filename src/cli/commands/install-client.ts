@@ -10,10 +10,10 @@ import {
   identityIn,
   identityOfPem,
   withPrivatePkcs12,
-} from '../../../platform/nss-client.ts'
-import { findNssDatabases } from '../../../platform/nss-profiles.ts'
+} from '../../../platform/nss/client.ts'
+import { findNssDatabases } from '../../../platform/nss/profiles.ts'
 import { RootlingError } from '../../errors.ts'
-import type { StoreOutcome } from '../../trust.ts'
+import type { StoreOutcome } from '../../trust/stores.ts'
 import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -68,7 +68,7 @@ async function findSystemStore(
   { name }: Arguments,
 ): Promise<ClientCertificateStore<HeldIdentity> | null> {
   if (process.platform === 'win32') {
-    const { createWindowsClientStore } = await import('../../../platform/windows-client.ts')
+    const { createWindowsClientStore } = await import('../../../platform/windows/client.ts')
     return createWindowsClientStore(machine)
   }
   if (process.platform !== 'darwin') return null
@@ -76,7 +76,7 @@ async function findSystemStore(
     throw new RootlingError('usage', 'macOS calls a certificate by its subject, not by --name.', {
       hint: 'leave out --name',
     })
-  const { createMacosClientStore } = await import('../../../platform/macos-client.ts')
+  const { createMacosClientStore } = await import('../../../platform/macos/client.ts')
   return createMacosClientStore(machine)
 }
 

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
-import { issue, type IssueRequest } from '../../issue.ts'
+import { issue, type IssueRequest } from '../../certificates/issue.ts'
 import { RootlingError } from '../../errors.ts'
-import type { OutputPaths } from '../../output-files.ts'
-import type { CertificateRecord } from '../../storage/certificate-store.ts'
+import type { OutputPaths } from '../../certificates/output-files.ts'
+import type { CertificateRecord } from '../../storage/files/record.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
@@ -60,7 +60,7 @@ async function restrictOnWindows({
   keyPath,
   extra = [],
 }: CertificateRecord): Promise<void> {
-  const { restrictToUser } = await import('../../../platform/windows-acl.ts')
+  const { restrictToUser } = await import('../../../platform/windows/acl.ts')
   const secret = extra.filter(({ format }) => format === 'full' || format === 'pkcs12')
   const paths = [keyPath ?? certPath, ...secret.map(({ path }) => path)]
   for (const path of paths) if (path !== null) await restrictToUser(path)

@@ -3,14 +3,14 @@ import {
   readFailures,
   type RenewalFailure,
 } from '../../daemon/renewal-failures.ts'
-import { selfSignedScope } from '../../leaf.ts'
-import type { StateDirectory } from '../../paths.ts'
-import { standings, type Standing } from '../../standing.ts'
+import { selfSignedScope } from '../../certificates/leaf.ts'
+import type { StateDirectory } from '../../home/state-directory.ts'
+import { standings, type Standing } from '../../certificates/status.ts'
 import {
   readCurrentInventory,
   readInventory,
   type CertificateRecord,
-} from '../../storage/certificate-store.ts'
+} from '../../storage/files/record.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'

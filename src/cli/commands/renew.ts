@@ -1,5 +1,5 @@
 import { RootlingError } from '../../errors.ts'
-import { newlyMade, renew, type Renewal, type Selection } from '../../renew.ts'
+import { newlyMade, renew, type Renewal, type Selection } from '../../certificates/renew.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
@@ -74,7 +74,7 @@ export async function runHooks(
 ): Promise<boolean> {
   const renewed = newlyMade(renewals)
   if (renewed.every(({ onRenew }) => onRenew === undefined)) return true
-  const { runRenewHooks } = await import('../../on-renew.ts')
+  const { runRenewHooks } = await import('../../certificates/renew-hooks.ts')
   const outcomes = await runRenewHooks(renewed, { env, owner: state.owner })
   for (const { command, failure } of outcomes)
     if (failure === null) output.note(`Ran: ${command}`)

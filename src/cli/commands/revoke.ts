@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { RootlingError } from '../../errors.ts'
-import { release, revoke, serialNumberIn, type Revoked } from '../../revocation.ts'
+import { release, revoke, serialNumberIn, type Revoked } from '../../certificates/revoke.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord } from '../describe.ts'

@@ -1,18 +1,18 @@
 import { stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
-import { readScopes } from '../../authority.ts'
+import { readScopes } from '../../authority/scope.ts'
 import { keptCertificate } from '../../certificate-for.ts'
 import { RootlingError } from '../../errors.ts'
 import type { Contexts } from '../../server/contexts.ts'
-import { createDemoHandler } from '../../server/demo.ts'
+import { createDemoHandler } from '../../sites/demo/demo.ts'
 import { createHttpsServer, type HttpsServer } from '../../server/https.ts'
 import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
 import type { ClientAuthorities, ClientGate } from '../../server/mutual-tls.ts'
 import { renewingPair, type RenewingPair } from '../../server/renewing.ts'
 import { formatLogLine } from '../../server/request-log.ts'
-import { stampOfScopes } from '../../storage/authority-store.ts'
-import { stampOf } from '../../storage/files.ts'
+import { stampOfScopes } from '../../storage/files/scopes.ts'
+import { stampOf } from '../../files/files.ts'
 import { altNameParts } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -85,7 +85,8 @@ async function openClientGate(
     })
   }
   const { createClientGate, recordedRevocations } = await import('../../server/mutual-tls.ts')
-  const { ownAuthorities, watchAuthorities } = await import('../../server/client-authorities.ts')
+  const { ownAuthorities, watchAuthorities } =
+    await import('../../sites/mtls/client-authorities.ts')
   const path = clientCa === undefined ? null : resolve(cwd, clientCa)
   const source =
     path === null
@@ -104,7 +105,7 @@ async function openClientGate(
 
 async function openContexts({ leaf }: KeyPair, { state, output, now }: Context): Promise<Contexts> {
   const { createContexts } = await import('../../server/contexts.ts')
-  const { onDemandIssuer } = await import('../../on-demand.ts')
+  const { onDemandIssuer } = await import('../../certificates/on-demand.ts')
   return createContexts({
     issue: onDemandIssuer(state, now),
     covers: (name) => leaf.checkHost(name) !== undefined,

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
-import { describeFinding } from '../../show-messages.ts'
-import { show, showTargetOf, type Shown, type ShownCertificate } from '../../show.ts'
+import { describeFinding } from '../../doctor/messages.ts'
+import { show, showTargetOf, type Shown, type ShownCertificate } from '../../doctor/show.ts'
 import type { Constraints } from '../../x509/foreign-extensions.ts'
 import type { Name } from '../../x509/foreign-names.ts'
 import type { CertificateFacts } from '../../x509/inspect.ts'

@@ -1,13 +1,13 @@
 import { storeKinds, type StoreKind } from '../../../platform/trust-store.ts'
 import { RootlingError } from '../../errors.ts'
-import { exists } from '../../storage/files.ts'
+import { exists } from '../../files/files.ts'
 import {
   findInstalledAnchors,
   installAnchors,
   trustStatus,
   uninstallAnchors,
   type StoreOutcome,
-} from '../../trust.ts'
+} from '../../trust/stores.ts'
 import type { Context } from '../context.ts'
 import { openStores, withStoresLock } from '../trusting.ts'
 import type { LocalCa } from './authority.ts'

@@ -1,0 +1,207 @@
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { RootlingError } from '../../src/errors.ts'
+import type { Machine } from '../machine.ts'
+import { findFirefox } from '../nss/profiles.ts'
+import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
+import { anchorPrefix, type TrustAnchor, type TrustStore } from '../trust-store.ts'
+
+/** Where Firefox on Linux reads its policies; the directories beside it are not read. */
+const policiesDirectory = '/etc/firefox/policies'
+
+/** A policies file is a page or two; more is something else. */
+const sizeLimit = 1_000_000
+
+type Json = Record<string, unknown>
+
+/**
+ * Trust through Firefox's policies: it reaches every profile, also those made later. Firefox copies
+ * the root into the database of each profile it opens; the stores of those databases take it out
+ * again, by its DER.
+ */
+export function createFirefoxPoliciesStore(
+  machine: Machine,
+  directory = policiesDirectory,
+): TrustStore {
+  const fileOf = (anchor: TrustAnchor) => path.join(directory, `${anchor.name}.crt`)
+
+  const store: TrustStore = {
+    id: `firefox-policies:${directory}`,
+    kind: 'nss',
+    title: `Firefox policies (${directory})`,
+
+    async availability() {
+      const firefox = await findFirefox(machine)
+      const own = path.join(directory, 'policies.json')
+      if (firefox === null && !(await exists(own))) {
+        return { available: false, code: 'absent', reason: 'Firefox is not on this machine.' }
+      }
+      return { available: true }
+    },
+
+    async list() {
+      const anchors: TrustAnchor[] = []
+      for (const name of await readdir(directory).catch(() => [])) {
+        if (!name.startsWith(anchorPrefix) || !name.endsWith('.crt')) continue
+        const text = await readFile(path.join(directory, name), 'latin1').catch(() => '')
+        anchors.push(...certificatesIn(text).map(createAnchor))
+      }
+      return distinctAnchors(anchors)
+    },
+
+    async has(anchor) {
+      const { text } = await readPolicies(machine, directory)
+      for (const file of installedFiles(text)) {
+        if (!path.isAbsolute(file)) continue
+        const pem = await readFile(file, 'latin1').catch(() => '')
+        if (holdsCertificate(pem, anchor.der)) return true
+      }
+      return false
+    },
+
+    async install(anchor) {
+      const { file, text } = await readPolicies(machine, directory)
+      const merged = addCertificate(text, fileOf(anchor), file)
+      await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
+      if (merged !== text) await machine.writeFile(file, merged, 'root')
+    },
+
+    async uninstall(anchor) {
+      const { file, text } = await readPolicies(machine, directory)
+      const isOurs = text !== null && text.includes(anchor.name)
+      if (isOurs) {
+        const rest = removeCertificate(text, fileOf(anchor), file)
+        if (rest === null) await machine.removeFile(file, 'root')
+        else if (rest !== text) await machine.writeFile(file, rest, 'root')
+      }
+      if (!isOurs && !(await exists(fileOf(anchor)))) return
+      await machine.removeFile(fileOf(anchor), 'root')
+      await machine.removeEmptyDirectory(directory, 'root')
+      await machine.removeEmptyDirectory(path.dirname(directory), 'root')
+    },
+  }
+  return store
+}
+
+/**
+ * The policies that Firefox obeys: the file in /etc, else one that the distribution ships beside
+ * the program. A new file in /etc would switch that one off, so it is the one to add to.
+ */
+async function readPolicies(machine: Machine, directory: string) {
+  const own = path.join(directory, 'policies.json')
+  if (await exists(own)) return { file: own, text: await readBounded(own) }
+  const firefox = await findFirefox(machine)
+  const program = firefox === null ? null : await realpath(firefox).catch(() => null)
+  if (program !== null) {
+    const shipped = path.join(path.dirname(program), 'distribution/policies.json')
+    if (await exists(shipped)) return { file: shipped, text: await readBounded(shipped) }
+  }
+  return { file: own, text: null }
+}
+
+async function readBounded(file: string): Promise<string> {
+  const found = await stat(file)
+  if (!found.isFile() || found.size > sizeLimit) {
+    throw refuse(file, 'is no file of a sensible size')
+  }
+  return readFile(file, 'utf8')
+}
+
+/** A policies file with one more certificate to install; everything else stays, in its order. */
+export function addCertificate(text: string | null, certificate: string, file: string): string {
+  const root = text === null ? {} : parse(text, file)
+  const policies = member(root, 'policies', file)
+  const certificates = member(policies, 'Certificates', file)
+  const install = (certificates['Install'] ??= [])
+  if (!Array.isArray(install)) throw refuse(file, 'has Certificates.Install that is no list')
+  if (install.includes(certificate) && text !== null) return text
+  install.push(certificate)
+  return print(root, text, file)
+}
+
+/** The reverse; `null` when nothing but ours was in the file. */
+export function removeCertificate(text: string, certificate: string, file: string): string | null {
+  const root = parse(text, file)
+  const policies = root['policies']
+  const certificates = isObject(policies) ? policies['Certificates'] : undefined
+  const install = isObject(certificates) ? certificates['Install'] : undefined
+  if (!isObject(policies) || !isObject(certificates) || !Array.isArray(install)) return text
+  if (!install.includes(certificate)) return text
+  const rest = install.filter((each) => each !== certificate)
+  if (rest.length > 0) {
+    certificates['Install'] = rest
+    return print(root, text, file)
+  }
+  delete certificates['Install']
+  if (Object.keys(certificates).length === 0) delete policies['Certificates']
+  if (Object.keys(policies).length === 0) delete root['policies']
+  return Object.keys(root).length === 0 ? null : print(root, text, file)
+}
+
+function installedFiles(text: string | null): string[] {
+  if (text === null) return []
+  let root: unknown
+  try {
+    root = JSON.parse(withoutMark(text))
+  } catch {
+    return [] // Firefox ignores such a file as a whole.
+  }
+  const policies = isObject(root) ? root['policies'] : undefined
+  const certificates = isObject(policies) ? policies['Certificates'] : undefined
+  const install = isObject(certificates) ? certificates['Install'] : undefined
+  return Array.isArray(install) ? install.filter((each) => typeof each === 'string') : []
+}
+
+function parse(text: string, file: string): Json {
+  let root: unknown
+  try {
+    root = JSON.parse(withoutMark(text))
+  } catch (error) {
+    throw refuse(file, 'is no JSON, so it was left as it is', error)
+  }
+  if (!isObject(root)) throw refuse(file, 'holds no JSON object')
+  return root
+}
+
+function member(parent: Json, name: string, file: string): Json {
+  const value = (parent[name] ??= {})
+  if (!isObject(value)) throw refuse(file, `has ${name} that is no object`)
+  return value
+}
+
+/** JSON in the indentation of the text that it replaces. */
+function print(root: Json, before: string | null, file: string): string {
+  if (before === null) return `${JSON.stringify(root, null, 2)}\n`
+  const indent =
+    /^\s*\{\r?\n([ \t]+)"/.exec(withoutMark(before))?.[1] ?? (before.includes('\n') ? 2 : 0)
+  const end = /\r?\n$/.exec(before)?.[0] ?? ''
+  try {
+    return JSON.stringify(root, null, indent) + end
+  } catch (error) {
+    // JSON.parse knows no depth that is too deep, JSON.stringify does.
+    throw refuse(file, 'is nested too deep, so it was left as it is', error)
+  }
+}
+
+/** Without the byte order mark that some editors write. */
+function withoutMark(text: string): string {
+  return text.replace(/^\uFEFF/, '')
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function refuse(file: string, why: string, cause?: unknown) {
+  return new RootlingError('store-failed', `${file} ${why}.`, {
+    hint: `mend ${file} or move it away, then try again`,
+    cause,
+  })
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => true,
+    () => false,
+  )
+}

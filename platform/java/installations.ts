@@ -1,0 +1,67 @@
+import { readdir, realpath, stat } from 'node:fs/promises'
+import path from 'node:path'
+import type { JavaKeystore } from './keystore.ts'
+import type { Machine } from '../machine.ts'
+
+/** Directories with one Java installation in each subdirectory. */
+const systemCollections = [
+  '/usr/lib/jvm',
+  '/usr/java',
+  '/opt/java',
+  '/Library/Java/JavaVirtualMachines',
+  'C:/Program Files/Java',
+  'C:/Program Files/Eclipse Adoptium',
+  'C:/Program Files/Microsoft',
+  'C:/Program Files/Amazon Corretto',
+  'C:/Program Files/Zulu',
+]
+const personalCollections = ['.sdkman/candidates/java', '.jdks', 'Library/Java/JavaVirtualMachines']
+
+/** The keystore in a modern Java, and in a JDK 8 with its JRE inside. */
+const keystorePaths = ['lib/security/cacerts', 'jre/lib/security/cacerts']
+
+/** Every distinct keystore on this machine: many installations can share one by links. */
+export async function findJavaKeystores(machine: Machine): Promise<JavaKeystore[]> {
+  const keystores = new Map<string, JavaKeystore>()
+  for (const home of await findHomes(machine)) {
+    for (const inner of keystorePaths) {
+      const file = await realpath(path.join(home, inner)).catch(() => null)
+      if (file === null || !(await stat(file)).isFile()) continue
+      const known = keystores.get(file)
+      if (known !== undefined && known.keytool !== null) continue
+      const keytool = await machine.find(path.join(home, 'bin/keytool'))
+      keystores.set(file, { file, keytool, title: known?.title ?? `Java (${file})` })
+    }
+  }
+  // A keystore of root's can be written by any keytool that root may run.
+  const shared = await machine.find('keytool', { forRoot: true })
+  return Promise.all(
+    [...keystores.values()].map(async (keystore) => {
+      const isRoots = (await stat(keystore.file)).uid === 0
+      const own = await machine.find(keystore.keytool ?? '', { forRoot: isRoots })
+      return { ...keystore, keytool: own ?? shared }
+    }),
+  )
+}
+
+/** The homes of the Java installations: JAVA_HOME, the `java` on PATH, the usual collections. */
+async function findHomes(machine: Machine): Promise<string[]> {
+  const homes: string[] = []
+  const javaHome = machine.env['JAVA_HOME']
+  if (javaHome !== undefined && path.isAbsolute(javaHome)) homes.push(javaHome)
+  const java = await machine.find('java')
+  const program = java === null ? null : await realpath(java).catch(() => null)
+  if (program !== null) homes.push(path.dirname(path.dirname(program)))
+  const collections = [
+    ...systemCollections,
+    ...personalCollections.map((each) => path.join(machine.person.home, each)),
+  ]
+  // A path of Windows is a relative one elsewhere, below whatever directory this process is in.
+  for (const collection of collections.filter((each) => path.isAbsolute(each))) {
+    const names = await readdir(collection).catch(() => [])
+    // On macOS the home of a Java is inside its bundle.
+    const inner = ['', 'Contents/Home']
+    homes.push(...names.flatMap((name) => inner.map((each) => path.join(collection, name, each))))
+  }
+  return homes
+}

@@ -1,0 +1,123 @@
+import { readFile, stat } from 'node:fs/promises'
+import { RootlingError } from '../../src/errors.ts'
+import { expectSuccess } from '../command.ts'
+import { readJks, type JksEntry as Entry } from './jks.ts'
+import type { Actor, Machine } from '../machine.ts'
+import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
+import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from '../trust-store.ts'
+
+/** The trusted roots of one or more Java installations: a `cacerts` file. */
+export interface JavaKeystore {
+  /** The file behind every link. */
+  readonly file: string
+  /** The keytool of that Java; `null`: there is none that may be run. */
+  readonly keytool: string | null
+  /** What a person calls it. */
+  readonly title: string
+}
+
+/** Not a secret: every Java ships its cacerts with this password. */
+const storePassword = 'changeit'
+/** Octets; Debian's has a hundred and forty roots in 160 KiB. */
+const largestKeystore = 16 * 1024 * 1024
+
+/** Trust in one Java keystore, through keytool; where its file is in Java's own format, it is read without. */
+export function createJavaStore(machine: Machine, keystore: JavaKeystore): TrustStore {
+  const { file } = keystore
+  const target = ['-keystore', file, '-storepass', storePassword, '-J-Duser.language=en']
+  let last: { signature: string; entries: Entry[] } | null = null
+
+  function keytool(): string {
+    if (keystore.keytool !== null) return keystore.keytool
+    throw new RootlingError('tool-missing', noKeytool(file))
+  }
+
+  /** Reads the whole keystore; the answer holds for as long as the file is the same. */
+  async function entries(): Promise<Entry[]> {
+    const signature = await signatureOf(file)
+    if (last?.signature !== signature)
+      last = { signature, entries: (await readOurselves(file)) ?? (await askKeytool()) }
+    return last.entries
+  }
+
+  async function askKeytool(): Promise<Entry[]> {
+    const listed = await machine.query(keytool(), ['-list', '-rfc', ...target])
+    return parseKeystore(expectSuccess('keytool', listed).stdout)
+  }
+
+  async function change(args: readonly string[], input?: string) {
+    const as = await ownerOf(file, machine)
+    const options = input === undefined ? { as } : { as, input }
+    const result = await machine.change(keytool(), [...args, ...target], options)
+    last = null
+    expectSuccess('keytool', result)
+  }
+
+  const aliasesOf = async (anchor: TrustAnchor) =>
+    (await entries()).filter(({ der }) => der.equals(anchor.der)).map(({ alias }) => alias)
+
+  const store: TrustStore = {
+    id: `java:${file}`,
+    kind: 'java',
+    title: keystore.title,
+
+    async availability() {
+      if (keystore.keytool !== null) return { available: true }
+      const hint = 'run it as the user who owns that Java'
+      return unsupported(noKeytool(file), hint)
+    },
+
+    async list() {
+      const ours = (await entries()).filter(({ alias }) => isOurs(alias))
+      return distinctAnchors(ours.map(({ der }) => createAnchor(der)))
+    },
+
+    has: async (anchor) => (await aliasesOf(anchor)).length > 0,
+
+    async install(anchor) {
+      if (await store.has(anchor)) return
+      await change(['-importcert', '-noprompt', '-alias', anchor.name], anchor.pem)
+    },
+
+    async uninstall(anchor) {
+      for (const alias of await aliasesOf(anchor)) await change(['-delete', '-alias', alias])
+    },
+  }
+  return store
+}
+
+/** To start a Java takes half a second. `null`: only keytool can read it, or say what is wrong. */
+async function readOurselves(file: string): Promise<Entry[] | null> {
+  const { size } = await stat(file)
+  if (size > largestKeystore) return null
+  const bytes = await readFile(file).catch(() => null)
+  return bytes === null ? null : readJks(bytes, storePassword)
+}
+
+/** Ours by name, or as the hook of Debian's ca-certificates names what the system store holds. */
+function isOurs(alias: string): boolean {
+  return alias.replace(/^debian:/, '').startsWith(anchorPrefix)
+}
+
+/** The trusted certificates in the answer of `keytool -list -rfc`; keys with their chains are none. */
+export function parseKeystore(text: string): Entry[] {
+  return text.split(/^Alias name: /m).flatMap((part) => {
+    const alias = /^(.*)\r?$/m.exec(part)?.[1]?.trim() ?? ''
+    const [der] = certificatesIn(part)
+    const isTrusted = /^Entry type: trustedCertEntry\r?$/m.test(part)
+    return der !== undefined && alias !== '' && isTrusted ? [{ alias, der }] : []
+  })
+}
+
+async function ownerOf(file: string, machine: Machine): Promise<Actor> {
+  return (await stat(file)).uid === machine.person.uid ? 'person' : 'root'
+}
+
+async function signatureOf(file: string): Promise<string> {
+  const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
+  return [ino, size, mtimeNs, ctimeNs].join(' ')
+}
+
+function noKeytool(file: string) {
+  return `No keytool that only root can change goes with ${file}, so root does not run it.`
+}

@@ -1,0 +1,216 @@
+import { constants } from 'node:fs'
+import { access, readdir, readFile, readlink, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { RootlingError } from '../../src/errors.ts'
+import { expectSuccess } from '../command.ts'
+import type { LinuxFamily } from './families.ts'
+import { directoryLessFamily, linuxFamilies } from './families.ts'
+import type { Machine } from '../machine.ts'
+import { missingTool } from '../packages.ts'
+import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
+import { createP11KitStore } from './p11-kit.ts'
+import {
+  anchorPrefix,
+  unsupported,
+  type TrustAnchor,
+  type TrustStore,
+  type Unavailable,
+} from '../trust-store.ts'
+
+/** The system store of this machine, by the first row of the table that fits. */
+export async function findSystemStore(machine: Machine): Promise<TrustStore> {
+  if (await exists('/etc/NIXOS')) return createUnwritableStore(nixOs)
+  for (const family of linuxFamilies) {
+    if (await exists(family.directory)) return createSystemStore(machine, family)
+  }
+  const debianLike = linuxFamilies.find((family) => family.name === directoryLessFamily)
+  if (debianLike && (await machine.find('update-ca-certificates', { forRoot: true })) !== null) {
+    return createSystemStore(machine, debianLike)
+  }
+  const trust = await machine.find('trust', { forRoot: true })
+  if (trust !== null) return createP11KitStore(machine, trust)
+  return createUnwritableStore(
+    await missingTool(
+      machine,
+      'update-ca-certificates',
+      'This system keeps no roots in a place that Rootling knows.',
+    ),
+  )
+}
+
+const nixOs = unsupported(
+  'NixOS builds its system store from its configuration.',
+  'put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
+)
+
+/** The system store of a family: one PEM file a root in its directory, and a refresh. */
+export function createSystemStore(machine: Machine, family: LinuxFamily): TrustStore {
+  const fileOf = (anchor: TrustAnchor) =>
+    path.join(family.directory, anchor.name + family.extension)
+
+  /** The first of the family's commands that is on this machine; `null`: none. */
+  async function findRefresh(command: readonly [string, ...string[]]) {
+    for (const [name, ...args] of [command, family.refreshOtherwise ?? command]) {
+      const program = await machine.find(name, { forRoot: true })
+      if (program !== null) return { name, program, args }
+    }
+    return null
+  }
+
+  async function refresh(command: readonly [string, ...string[]]) {
+    const found = await findRefresh(command)
+    if (found === null) throw new RootlingError('tool-missing', `${command[0]} is not there.`)
+    const { name, program, args } = found
+    // Two runs at once would write the bundle twice over. flock(1) locks a directory, so nothing stays behind.
+    const flock = await machine.find('flock', { forRoot: true })
+    const [first, ...rest] =
+      flock === null ? [program, ...args] : [flock, family.directory, program, ...args]
+    const result = await machine.change(first, rest, { as: 'root' })
+    expectSuccess(name, result)
+  }
+
+  /** Where mkcert put this root, if it is mkcert's and was adopted: it would stay trusted by that. */
+  async function mkcertFilesOf(anchor: TrustAnchor): Promise<string[]> {
+    const files = []
+    for (const name of await readdir(family.directory).catch(() => [])) {
+      if (!/^mkcert_development_CA_\d+\.(?:crt|pem)$/.test(name)) continue
+      const file = path.join(family.directory, name)
+      const found = certificatesIn((await readText(file)) ?? '')
+      if (found.length === 1 && found[0]?.equals(anchor.der) === true) files.push(file)
+    }
+    return files
+  }
+
+  /** The links in OpenSSL's directory that lead, or once led, to the file of this anchor. */
+  async function linksTo(anchor: TrustAnchor): Promise<string[]> {
+    if (family.hashLinks === null) return []
+    const links = []
+    for (const name of await readdir(family.hashLinks).catch(() => [])) {
+      const target = await readlink(path.join(family.hashLinks, name)).catch(() => null)
+      if (target === fileOf(anchor) || target === `${anchor.name}.pem`) links.push(name)
+    }
+    return links
+  }
+
+  /** Whether the programs that look a root up by its hash find this one. */
+  async function isHashed(anchor: TrustAnchor): Promise<boolean> {
+    if (family.hashLinks === null) return true
+    for (const name of await readdir(family.hashLinks).catch(() => [])) {
+      if (!/^[0-9a-f]{8}\.\d+$/.test(name)) continue
+      const text = await readText(path.join(family.hashLinks, name))
+      if (text !== null && holdsCertificate(text, anchor.der)) return true
+    }
+    return false
+  }
+
+  async function isBundled(anchor: TrustAnchor): Promise<boolean> {
+    if (family.bundle === null) return true
+    const text = await readText(family.bundle)
+    return text !== null && holdsCertificate(text, anchor.der)
+  }
+
+  /** Whether the bundle still holds a root whose file somebody took away without a refresh. */
+  const isStale = async (anchor: TrustAnchor) => family.bundle !== null && (await isBundled(anchor))
+
+  const store: TrustStore = {
+    id: `system:${family.directory}`,
+    kind: 'system',
+    title: `System store (${family.directory})`,
+
+    async availability() {
+      const [tool] = family.refresh
+      if ((await findRefresh(family.refresh)) === null) {
+        if (tool === 'certctl') return unsupported('certctl is not on this machine.')
+        return missingTool(machine, tool, `${tool}, which writes the system store, is not there.`)
+      }
+      const readOnly = await access(family.directory, constants.W_OK).then(
+        () => false,
+        (error: NodeJS.ErrnoException) => error.code === 'EROFS',
+      )
+      return readOnly
+        ? unsupported(
+            `${family.directory} is on a read-only file system.`,
+            `put the root into ${family.directory} of the image that the system is built from, and run ${family.refresh.join(' ')} there`,
+          )
+        : { available: true }
+    },
+
+    async list() {
+      const anchors: TrustAnchor[] = []
+      for (const name of await readdir(family.directory).catch(() => [])) {
+        if (!name.startsWith(anchorPrefix) || !name.endsWith(family.extension)) continue
+        const text = (await readText(path.join(family.directory, name))) ?? ''
+        anchors.push(...certificatesIn(text).map(createAnchor))
+      }
+      return distinctAnchors(anchors)
+    },
+
+    has: async (anchor) => (await isBundled(anchor)) && (await isHashed(anchor)),
+
+    async install(anchor) {
+      if (await store.has(anchor)) return
+      await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
+      await refresh(family.refresh)
+      // Debian's program, killed halfway, leaves its link: then it takes the root for added, and
+      // makes no link by the hash until it begins afresh.
+      const half = (await isBundled(anchor)) && !(await isHashed(anchor))
+      if (half && family.refreshAfterRemoval !== undefined)
+        await refresh(family.refreshAfterRemoval)
+    },
+
+    async uninstall(anchor) {
+      const files = [fileOf(anchor), ...(await mkcertFilesOf(anchor))]
+      const wereThere = await Promise.all(files.map(exists))
+      const links = await linksTo(anchor)
+      if (!wereThere.includes(true) && links.length === 0 && !(await isStale(anchor))) return
+      for (const file of files) {
+        await machine.removeFile(file, 'root')
+        await tellHooks(machine, family, path.basename(file, family.extension))
+      }
+      await refresh(family.refreshAfterRemoval ?? family.refresh)
+    },
+  }
+  return store
+}
+
+/**
+ * Says to the hooks of update-ca-certificates that a root is gone. `--fresh` never does, so that
+ * Java's keystore would keep it.
+ */
+async function tellHooks(machine: Machine, family: LinuxFamily, name: string) {
+  if (family.hooks === undefined || family.hashLinks === null) return
+  const input = `-${path.join(family.hashLinks, name)}.pem\n`
+  for (const name of await readdir(family.hooks).catch(() => [])) {
+    // The names that run-parts(8) accepts.
+    if (!/^[A-Za-z0-9_-]+$/.test(name)) continue
+    const hook = await machine.find(path.join(family.hooks, name), { forRoot: true })
+    // A hook that fails (apt may hold its lock) is no failure of this store; Java's looks for itself.
+    if (hook !== null) await machine.change(hook, [], { as: 'root', input })
+  }
+}
+
+function createUnwritableStore(unavailable: Unavailable): TrustStore {
+  return {
+    id: 'system:none',
+    kind: 'system',
+    title: 'System store',
+    availability: async () => unavailable,
+    list: async () => [],
+    has: async () => false,
+    async install() {
+      throw new RootlingError('store-failed', unavailable.reason, { hint: unavailable.hint })
+    },
+    async uninstall() {},
+  }
+}
+
+async function readText(file: string): Promise<string | null> {
+  return readFile(file, 'latin1').catch(() => null)
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,82 @@
+import type { Tool } from '../packages.ts'
+
+/** How the distributions of one family keep the roots that the local administrator adds. */
+export interface LinuxFamily {
+  readonly name: string
+  /** Where added roots go: its presence names the family. */
+  readonly directory: string
+  readonly extension: '.crt' | '.pem'
+  /** The command that makes the system read the directory. */
+  readonly refresh: readonly [Tool | 'certctl', ...string[]]
+  /** What does the same where the first command is not there. */
+  readonly refreshOtherwise?: readonly ['trust', 'extract-compat']
+  /** The same after a removal, where it differs. */
+  readonly refreshAfterRemoval?: readonly [Tool | 'certctl', ...string[]]
+  /** What programs read, written by the refresh: a root that is not in it is not trusted. */
+  readonly bundle: string | null
+  /** The directory of OpenSSL's `<hash>.<n>` links, where programs read it too. */
+  readonly hashLinks: string | null
+  /** Scripts that hear of each root on standard input: `+PEM` added, `-PEM` removed. */
+  readonly hooks?: string
+}
+
+/**
+ * Probed in this order; the first whose directory exists wins. The Debian row was tried on
+ * Debian 12; the others come from the distributions' documentation.
+ */
+export const linuxFamilies: readonly LinuxFamily[] = [
+  {
+    name: 'Fedora, RHEL',
+    directory: '/etc/pki/ca-trust/source/anchors',
+    extension: '.pem',
+    refresh: ['update-ca-trust', 'extract'],
+    bundle: '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
+    hashLinks: null,
+  },
+  {
+    name: 'Debian, Ubuntu, Alpine, Gentoo, Slackware',
+    directory: '/usr/local/share/ca-certificates',
+    extension: '.crt',
+    refresh: ['update-ca-certificates'],
+    refreshAfterRemoval: ['update-ca-certificates', '--fresh'],
+    bundle: '/etc/ssl/certs/ca-certificates.crt',
+    hashLinks: '/etc/ssl/certs',
+    hooks: '/etc/ca-certificates/update.d',
+  },
+  {
+    name: 'Arch',
+    directory: '/etc/ca-certificates/trust-source/anchors',
+    extension: '.crt',
+    refresh: ['update-ca-trust'],
+    refreshOtherwise: ['trust', 'extract-compat'],
+    bundle: '/etc/ca-certificates/extracted/tls-ca-bundle.pem',
+    hashLinks: null,
+  },
+  {
+    name: 'openSUSE',
+    directory: '/etc/pki/trust/anchors',
+    extension: '.pem',
+    refresh: ['update-ca-certificates'],
+    bundle: '/var/lib/ca-certificates/ca-bundle.pem',
+    hashLinks: null,
+  },
+  {
+    name: 'openSUSE (read-only /etc)',
+    directory: '/usr/share/pki/trust/anchors',
+    extension: '.pem',
+    refresh: ['update-ca-certificates'],
+    bundle: '/var/lib/ca-certificates/ca-bundle.pem',
+    hashLinks: null,
+  },
+  {
+    name: 'FreeBSD',
+    directory: '/usr/local/etc/ssl/certs',
+    extension: '.crt',
+    refresh: ['certctl', 'rehash'],
+    bundle: null,
+    hashLinks: '/etc/ssl/certs',
+  },
+]
+
+/** Where `update-ca-certificates` exists but its directory does not (Gentoo, Slackware), it is created. */
+export const directoryLessFamily = 'Debian, Ubuntu, Alpine, Gentoo, Slackware'

@@ -1,0 +1,193 @@
+import path from 'node:path'
+import { RootlingError } from '../../src/errors.ts'
+import { withAnchorFile } from '../anchor-file.ts'
+import { expectSuccess, timeLimits, type CommandResult } from '../command.ts'
+import type { Machine } from '../machine.ts'
+import { isOwnSubject } from '../own-subject.ts'
+import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
+import { unsupported, type StoreScope, type TrustAnchor, type TrustStore } from '../trust-store.ts'
+
+export const security = '/usr/bin/security'
+const launchctl = '/bin/launchctl'
+
+/** One of the two places where trust can be set: the person's and the administrator's. */
+interface Domain {
+  readonly scope: StoreScope
+  readonly keychain: string
+  /** What names the domain to `add-trusted-cert` and `remove-trusted-cert`. */
+  readonly flags: readonly string[]
+  readonly as: 'person' | 'root'
+  /** The right of the authorization database that a change of trust needs. */
+  readonly right: string
+}
+
+/** The last byte of errSecNoSuchKeychain, -25294. */
+export const noSuchKeychain = 50
+
+/** Trust for servers only: `-r` without `-p` would cover code signing too. Node reads `basic`. */
+const policies = ['-r', 'trustRoot', '-p', 'ssl', '-p', 'basic']
+
+/**
+ * Trust in the keychain of macOS, through `security`. `install` writes to the domain of the scope;
+ * `has` and `uninstall` look into both, because clients do not care where trust comes from.
+ */
+export function createMacosKeychainStore(machine: Machine, scope: StoreScope = 'user'): TrustStore {
+  const domains = domainsOf(machine)
+  const target = domains[scope]
+
+  const change = (domain: Domain, args: readonly string[]) =>
+    machine.change(security, args, { as: domain.as, timeLimit: timeLimits.dialog })
+
+  /** `null`: there is no such keychain. */
+  async function read({ keychain }: Domain): Promise<Buffer[] | null> {
+    // Without -a only the first one is printed, and none at all would be exit code 44.
+    const result = await machine.query(security, ['find-certificate', '-a', '-Z', '-p', keychain])
+    if (result.exitCode === noSuchKeychain) return null
+    return certificatesIn(expectSuccess('security', result).stdout)
+  }
+
+  const certificates = async (domain: Domain) => (await read(domain)) ?? []
+
+  const isIn = async (domain: Domain, anchor: TrustAnchor) =>
+    (await certificates(domain)).some((der) => der.equals(anchor.der))
+
+  /** Trust settings are kept by the certificate's hash, so this is about these very bytes. */
+  async function isTrusted(anchor: TrustAnchor): Promise<boolean> {
+    const result = await withAnchorFile(machine, anchor, (file) =>
+      machine.query(security, ['verify-cert', '-q', '-L', '-l', '-c', file, '-p', 'ssl']),
+    )
+    if (result.exitCode === 1) return false
+    expectSuccess('security', result)
+    return true
+  }
+
+  /** The answer of `security` when it did not take the trust away. */
+  async function distrust(domain: Domain, file: string): Promise<CommandResult | null> {
+    machine.announce(promptOf(domain, 'take the root out of'))
+    const result = await change(domain, ['remove-trusted-cert', ...domain.flags, file])
+    return result.exitCode === 0 ? null : result
+  }
+
+  /** remove-trusted-cert leaves the certificate itself behind. */
+  async function deleteFrom(domain: Domain, anchor: TrustAnchor) {
+    const hash = anchor.fingerprint.toUpperCase()
+    const args = ['delete-certificate', '-Z', hash, domain.keychain]
+    expectSuccess('security', await change(domain, args))
+  }
+
+  /** The sentence `security` prints is localized, so the session tells what happened. */
+  async function refusal(domain: Domain, result: CommandResult): Promise<RootlingError> {
+    const cause = new Error(result.stderr.trim().slice(0, 300))
+    const session = await machine.query(launchctl, ['managername']).catch(() => null)
+    if (session?.stdout.trim() === 'Aqua') {
+      return new RootlingError('cancelled', 'macOS asked for permission and did not get it.', {
+        hint: 'run it again and confirm the dialog with your password or Touch ID',
+        cause,
+      })
+    }
+    return new RootlingError(
+      'store-failed',
+      'macOS lets trust be changed only from its desktop, and this session (ssh, CI) has none.',
+      {
+        hint:
+          'run it in Terminal on the Mac itself; on a CI machine, type this before: ' +
+          `sudo security authorizationdb write ${domain.right} allow`,
+        cause,
+      },
+    )
+  }
+
+  const store: TrustStore = {
+    id: `system:${target.keychain}`,
+    kind: 'system',
+    title: scope === 'user' ? 'macOS login keychain' : 'macOS System keychain',
+
+    async availability() {
+      if ((await machine.find(security)) === null)
+        return unsupported(`${security} is not on this machine.`)
+      if ((await read(target)) !== null) return { available: true }
+      return unsupported(
+        `There is no keychain ${target.keychain}.`,
+        'log in at the desktop once, or use --scope system',
+      )
+    },
+
+    async list() {
+      const all = [...(await certificates(domains.user)), ...(await certificates(domains.system))]
+      return distinctAnchors(all.filter(isOwnSubject).map(createAnchor))
+    },
+
+    async has(anchor) {
+      const present = (await isIn(domains.user, anchor)) || (await isIn(domains.system, anchor))
+      return present && (await isTrusted(anchor))
+    },
+
+    async install(anchor) {
+      if (await store.has(anchor)) return
+      const wasThere = await isIn(target, anchor)
+      await withAnchorFile(machine, anchor, async (file) => {
+        machine.announce(promptOf(target, 'add the root to'))
+        const where = [...target.flags, ...policies, '-k', target.keychain]
+        const error = await change(target, ['add-trusted-cert', ...where, file]).then(
+          async (result) => {
+            if (result.exitCode === 0) return null
+            // The certificate goes in first; what failed after it was the permission.
+            if (await isIn(target, anchor)) return refusal(target, result)
+            return keychainRefused(target, result)
+          },
+          (error: unknown) => error,
+        )
+        if (error === null) return
+        if (!wasThere && (await isIn(target, anchor))) await deleteFrom(target, anchor)
+        throw error
+      })
+    },
+
+    async uninstall(anchor) {
+      const holders: Domain[] = []
+      for (const domain of Object.values(domains)) {
+        if (await isIn(domain, anchor)) holders.push(domain)
+      }
+      await withAnchorFile(machine, anchor, async (file) => {
+        for (const domain of holders) {
+          const result = await distrust(domain, file)
+          // One that was added by hand and never trusted here has no settings to take away.
+          if (result !== null && (await isTrusted(anchor))) throw await refusal(domain, result)
+        }
+      })
+      for (const domain of holders) await deleteFrom(domain, anchor)
+    },
+  }
+  return store
+}
+
+function domainsOf({ person }: Machine): Record<StoreScope, Domain> {
+  return {
+    user: {
+      scope: 'user',
+      keychain: path.posix.join(person.home, 'Library/Keychains/login.keychain-db'),
+      flags: [],
+      as: 'person',
+      right: 'com.apple.trust-settings.user',
+    },
+    system: {
+      scope: 'system',
+      keychain: '/Library/Keychains/System.keychain',
+      flags: ['-d'],
+      as: 'root',
+      right: 'com.apple.trust-settings.admin',
+    },
+  }
+}
+
+function promptOf({ scope }: Domain, what: string): string {
+  const whose = scope === 'user' ? 'your login keychain' : 'the System keychain'
+  return `macOS opens a dialog for your password or Touch ID, to ${what} ${whose}.`
+}
+
+function keychainRefused({ keychain }: Domain, result: CommandResult): RootlingError {
+  const said = result.stderr.trim().split('\n').at(-1) ?? ''
+  return new RootlingError('store-failed', `${keychain} did not take the root: ${said}`, {
+    hint: `security unlock-keychain ${keychain}`,
+  })
+}

@@ -1,0 +1,201 @@
+import { open, readdir, stat } from 'node:fs/promises'
+import path from 'node:path'
+import type { Machine } from '../machine.ts'
+import type { NssDatabase } from './store.ts'
+
+/** Programs that read the shared database of NSS by Chromium's rule. */
+const chromiumFamily = [
+  'chromium',
+  'chromium-browser',
+  'google-chrome',
+  'google-chrome-stable',
+  'google-chrome-beta',
+  'google-chrome-unstable',
+  'brave-browser',
+  'microsoft-edge',
+  'microsoft-edge-stable',
+  'vivaldi',
+  'vivaldi-stable',
+  'opera',
+]
+
+const firefoxFamily = ['firefox', 'firefox-esr', 'firefox-developer-edition', 'firefox-nightly']
+
+/** Absolute path of an installed Firefox; `null`: none. */
+export function findFirefox(machine: Machine): Promise<string | null> {
+  return findAny(machine, firefoxFamily)
+}
+
+async function findAny(machine: Machine, programs: readonly string[]): Promise<string | null> {
+  for (const name of programs) {
+    const found = (await machine.find(name)) ?? (await machine.find(`/snap/bin/${name}`))
+    if (found !== null) return found
+  }
+  return null
+}
+
+/** Every NSS database of the person and of the system, each directory once. */
+export async function findNssDatabases(machine: Machine): Promise<NssDatabase[]> {
+  const databases = [...(await findChromium(machine)), ...(await findFirefoxProfiles(machine))]
+  if (await isDatabase('/etc/pki/nssdb')) {
+    databases.push(await database('/etc/pki/nssdb', 'Shared NSS database', '~', 'root'))
+  }
+  return [...new Map(databases.map((each) => [each.directory, each])).values()]
+}
+
+async function findChromium(machine: Machine): Promise<NssDatabase[]> {
+  const { home } = machine.person
+  const own = await chromiumDirectory(machine)
+  const databases: NssDatabase[] = []
+  const installed = (await findAny(machine, chromiumFamily)) !== null
+  if (installed || (await isDatabase(own))) {
+    databases.push(await database(own, 'Chromium', home, 'person', installed))
+  }
+  const snap = path.join(home, 'snap/chromium/current')
+  if (await isDirectory(snap)) {
+    const directory = path.join(snap, '.pki/nssdb')
+    databases.push(await database(directory, 'Chromium (snap)', home, 'person', true))
+  }
+  for (const app of await readNames(path.join(home, '.var/app'))) {
+    for (const inner of ['.pki/nssdb', 'data/pki/nssdb']) {
+      const directory = path.join(home, '.var/app', app, inner)
+      if (await isDatabase(directory)) databases.push(await database(directory, app, home))
+    }
+  }
+  return databases
+}
+
+/**
+ * Chromium reads `~/.pki/nssdb` if that directory exists, even empty, else the one in the data
+ * directory of XDG; never both. Making the first where the second is in use would hide it.
+ */
+export async function chromiumDirectory(machine: Machine): Promise<string> {
+  const legacy = path.join(machine.person.home, '.pki/nssdb')
+  if (await isDirectory(legacy)) return legacy
+  return path.join(xdg(machine, 'XDG_DATA_HOME', '.local/share'), 'pki/nssdb')
+}
+
+/** The directories that hold profiles.ini, of every way to install Firefox. */
+function firefoxRoots(machine: Machine): string[] {
+  const { home } = machine.person
+  return [
+    path.join(home, '.mozilla/firefox'),
+    path.join(xdg(machine, 'XDG_CONFIG_HOME', '.config'), 'mozilla/firefox'),
+    path.join(home, 'snap/firefox/common/.mozilla/firefox'),
+    path.join(home, 'snap/firefox/common/.config/mozilla/firefox'),
+    path.join(home, '.var/app/org.mozilla.firefox/.mozilla/firefox'),
+    path.join(home, '.var/app/org.mozilla.firefox/config/mozilla/firefox'),
+  ]
+}
+
+/** A database for each profile that profiles.ini names, and for each directory that holds one. */
+async function findFirefoxProfiles(machine: Machine): Promise<NssDatabase[]> {
+  const databases: NssDatabase[] = []
+  for (const root of firefoxRoots(machine)) {
+    const named = parseProfiles(await readBounded(path.join(root, 'profiles.ini')), root)
+    const found = (await readNames(root)).map((name) => path.join(root, name))
+    for (const directory of new Set([...named, ...found])) {
+      const isNamed = named.includes(directory) && (await isDirectory(directory))
+      if (!isNamed && !(await isDatabase(directory))) continue
+      databases.push(await database(directory, 'Firefox', machine.person.home, 'person', isNamed))
+    }
+  }
+  return databases
+}
+
+/** What a profiles.ini may hold: nobody has a thousand profiles, and a file may be anything. */
+const limits = { bytes: 1_000_000, profiles: 1000 }
+
+/** The profile directories that a profiles.ini names, absolute, each once. */
+export function parseProfiles(text: string, root: string): string[] {
+  const found = new Set<string>()
+  let section: Map<string, string> | null = null
+  const take = () => {
+    const named = section?.get('path')
+    if (named === undefined || named === '' || named.includes('\0')) return
+    const isRelative = section?.get('isrelative') !== '0'
+    if (!isRelative && !path.isAbsolute(named)) return
+    if (found.size < limits.profiles) {
+      found.add(isRelative ? path.join(root, named) : path.normalize(named))
+    }
+  }
+  for (const line of text.split(/\r?\n/)) {
+    const header = /^\s*\[(.*)\]\s*$/.exec(line)
+    if (header) {
+      take()
+      section = /^Profile\d+$/i.test(header[1] ?? '') ? new Map() : null
+      continue
+    }
+    const equals = line.indexOf('=')
+    if (equals > 0)
+      section?.set(line.slice(0, equals).trim().toLowerCase(), line.slice(equals + 1).trim())
+  }
+  take()
+  return [...found].map((directory) => directory.replace(/(?<=.)\/+$/, ''))
+}
+
+async function database(
+  directory: string,
+  browser: string,
+  home: string,
+  as: NssDatabase['as'] = 'person',
+  create = false,
+): Promise<NssDatabase> {
+  const hasNew = await isFile(path.join(directory, 'cert9.db'))
+  const hasOld = !hasNew && (await isFile(path.join(directory, 'cert8.db')))
+  const shown = directory.startsWith(`${home}/`) ? `~${directory.slice(home.length)}` : directory
+  return {
+    directory,
+    scheme: hasOld ? 'dbm' : 'sql',
+    title: `${browser} (${shown})`,
+    as,
+    create,
+    firefox: browser === 'Firefox',
+  }
+}
+
+/** A directory of the XDG specification: a relative value does not count, nor does root's under sudo. */
+function xdg(machine: Machine, variable: string, fallback: string): string {
+  const value = machine.env[variable]
+  const counts = value !== undefined && path.isAbsolute(value) && !machine.person.viaSudo
+  return counts ? value : path.join(machine.person.home, fallback)
+}
+
+/** The first million bytes of a file as text; empty when it is none. */
+export async function readBounded(file: string): Promise<string> {
+  // Opening a named pipe would wait for its writer for ever.
+  const handle = (await isFile(file)) ? await open(file, 'r').catch(() => null) : null
+  if (handle === null) return ''
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(limits.bytes), 0, limits.bytes, 0)
+    return buffer.toString('utf8', 0, bytesRead)
+  } catch {
+    return ''
+  } finally {
+    await handle.close()
+  }
+}
+
+async function isDatabase(directory: string): Promise<boolean> {
+  const names = ['cert9.db', 'cert8.db']
+  const there = await Promise.all(names.map((name) => isFile(path.join(directory, name))))
+  return there.includes(true)
+}
+
+async function readNames(directory: string): Promise<string[]> {
+  return readdir(directory).catch(() => [])
+}
+
+async function isDirectory(file: string): Promise<boolean> {
+  return stat(file).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+}
+
+async function isFile(file: string): Promise<boolean> {
+  return stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  )
+}

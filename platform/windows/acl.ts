@@ -1,0 +1,27 @@
+import path from 'node:path'
+import { RootlingError } from '../../src/errors.ts'
+import { expectSuccess, run } from '../command.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+type Run = typeof run
+
+/**
+ * Lets only the current user read and write a file on Windows, where modes mean nothing: no rights
+ * are inherited, and one is granted. A directory hands the same down to what is made in it. The
+ * user is named by SID: names are localized, and `%USERNAME%` is whatever somebody set it to.
+ */
+export async function restrictToUser(
+  file: string,
+  kind: 'file' | 'directory' = 'file',
+  env: Environment = process.env,
+  runProgram: Run = run,
+): Promise<void> {
+  const root = env['SystemRoot'] ?? env['SYSTEMROOT'] ?? String.raw`C:\Windows`
+  const tool = (name: string) => path.win32.join(root, 'System32', name)
+  const asked = await runProgram(tool('whoami.exe'), ['/user', '/fo', 'csv', '/nh'], { env })
+  const sid = /"(S-1-[\d-]+)"/.exec(expectSuccess('whoami', asked).stdout)?.[1]
+  if (sid === undefined) throw new RootlingError('tool-failed', 'whoami named no user.')
+  const grant = kind === 'file' ? `*${sid}:F` : `*${sid}:(OI)(CI)F`
+  const args = [file, '/inheritance:r', '/grant:r', grant, '/q']
+  expectSuccess('icacls', await runProgram(tool('icacls.exe'), args, { env }))
+}

@@ -1,0 +1,208 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { RootlingError } from '../../src/errors.ts'
+import { withAnchorFile, withDirectory } from '../anchor-file.ts'
+import { timeLimits, type CommandResult } from '../command.ts'
+import type { Machine } from '../machine.ts'
+import { isOwnSubject } from '../own-subject.ts'
+import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
+import type { StoreScope, TrustAnchor, TrustStore } from '../trust-store.ts'
+
+/** How the programs of Windows are reached: directly, or from a Linux that runs inside it. */
+export interface WindowsSide {
+  readonly title: string
+  /** Path of Windows' certutil.exe, which is not NSS's program of that name. */
+  readonly certutil: string
+  readonly whoami: string
+  isThere(): Promise<boolean>
+  /** A file's path as a program of Windows understands it. */
+  toWindowsPath(file: string): Promise<string>
+}
+
+/** The HRESULTs that are told apart; WSL hands on their last byte only. */
+const hresults = { cancelled: 0x800704c7, notFound: 0x80092004, accessDenied: 0x80070005 }
+
+type Verb = '-addstore' | '-delstore'
+
+/** The mandatory levels of an elevated process, and of the system itself; SIDs are not localized. */
+const elevatedLevels = /S-1-16-(?:12288|16384)\b/
+
+/** What certutil is told for each place; CurrentUser shows the LocalMachine's roots as well. */
+const locations = { user: ['-user'], system: [] } as const
+
+/** The programs of the Windows that this process runs on. */
+export function nativeWindows(machine: Machine): WindowsSide {
+  const root = machine.env['SystemRoot'] ?? machine.env['SYSTEMROOT'] ?? String.raw`C:\Windows`
+  const certutil = path.win32.join(root, 'System32', 'certutil.exe')
+  return {
+    title: 'Windows root store',
+    certutil,
+    whoami: path.win32.join(root, 'System32', 'whoami.exe'),
+    isThere: async () => (await machine.find(certutil)) !== null,
+    toWindowsPath: async (file) => file,
+  }
+}
+
+/**
+ * Trust in the root store of Windows, through its certutil. Without a scope the whole machine is
+ * chosen where this process is elevated, because it asks nobody, and else the user.
+ */
+export function createWindowsRootStore(
+  machine: Machine,
+  side: WindowsSide,
+  scope?: StoreScope,
+): TrustStore {
+  const elevated = once(async () => {
+    const { exitCode, stdout } = await machine.query(side.whoami, ['/groups'])
+    return exitCode === 0 && elevatedLevels.test(stdout)
+  })
+
+  const target = async () => scope ?? ((await elevated()) ? 'system' : 'user')
+
+  /** The certificate that the store keeps under a hash or a serial number; `null`: none. */
+  async function find(location: StoreScope, id: string): Promise<Buffer | null> {
+    return withDirectory(machine, async (directory) => {
+      const file = path.join(directory, 'found.cer')
+      const args = ['-store', 'Root', id, await side.toWindowsPath(file)]
+      const result = await machine.query(side.certutil, [...locations[location], ...args])
+      if (isResult(result, hresults.notFound)) return null
+      if (result.exitCode !== 0) throw failure('could not be read', result)
+      const bytes = await readFile(file)
+      return certificatesIn(bytes.toString('latin1'))[0] ?? bytes
+    })
+  }
+
+  const isIn = async (location: StoreScope, anchor: TrustAnchor) =>
+    (await find(location, thumbprintOf(anchor)))?.equals(anchor.der) ?? false
+
+  async function change(location: StoreScope, anchor: TrustAnchor, verb: Verb, operand: string) {
+    const what = verb === '-addstore' ? 'trust the root' : 'delete the root'
+    if (location === 'user') machine.announce(promptOf(what, thumbprintOf(anchor)))
+    const command = [...locations[location], verb, 'Root', operand]
+    const options = { as: 'person', timeLimit: timeLimits.dialog } as const
+    const result = await machine.change(side.certutil, command, options).catch((error: unknown) => {
+      throw error instanceof RootlingError && error.code === 'tool-timeout'
+        ? unanswered('tool-timeout', `Windows asked whether to ${what} and got no answer.`, error)
+        : error
+    })
+    if (result.exitCode === 0) return
+    if (isResult(result, hresults.cancelled)) {
+      throw unanswered('cancelled', `Windows asked whether to ${what} and was not told Yes.`)
+    }
+    if (isResult(result, hresults.accessDenied)) throw needsElevation()
+    throw failure('was not changed', result)
+  }
+
+  const store: TrustStore = {
+    id: 'system:windows-root',
+    kind: 'system',
+    title: side.title,
+
+    async availability() {
+      if (!(await side.isThere())) return unsupported(`${side.certutil} is not there.`)
+      if ((await target()) === 'system' && !(await elevated())) {
+        const { message, hint } = needsElevation()
+        return unsupported(message, hint)
+      }
+      return { available: true }
+    },
+
+    async list() {
+      const anchors: TrustAnchor[] = []
+      for (const location of ['user', 'system'] as const) {
+        const listed = await machine.query(side.certutil, [
+          ...locations[location],
+          '-store',
+          'Root',
+        ])
+        if (listed.exitCode !== 0) throw failure('could not be read', listed)
+        for (const hash of ownHashes(listed.stdout)) {
+          const der = await find(location, hash)
+          if (der !== null && isOwnSubject(der)) anchors.push(createAnchor(der))
+        }
+      }
+      return distinctAnchors(anchors)
+    },
+
+    has: async (anchor) => (await isIn('user', anchor)) || (await isIn('system', anchor)),
+
+    async install(anchor) {
+      if (await store.has(anchor)) return
+      const location = await target()
+      await withAnchorFile(machine, anchor, async (file) => {
+        await change(location, anchor, '-addstore', await side.toWindowsPath(file))
+      })
+    },
+
+    async uninstall(anchor) {
+      // The machine's first: while it is there, the user's store shows it as its own.
+      for (const location of ['system', 'user'] as const) {
+        if (!(await isIn(location, anchor))) continue
+        if (location === 'system' && !(await elevated())) throw needsElevation()
+        await change(location, anchor, '-delstore', thumbprintOf(anchor))
+      }
+    },
+  }
+  return store
+}
+
+/** What Windows calls a thumbprint: SHA-1 of the DER. It only finds; DER is compared. */
+function thumbprintOf({ der }: TrustAnchor): string {
+  return createHash('sha1').update(der).digest('hex')
+}
+
+/**
+ * What may be hashes of ours in the answer of `certutil -store`. Its words are localized and some
+ * versions put spaces between the bytes; a serial number can look the same, and finds the same.
+ */
+export function ownHashes(text: string): string[] {
+  const blocks = text.split(/^={5,}[^=\r\n]+={5,}\r?$/m)
+  const ours = blocks.filter((block) => block.includes('Rootling development CA'))
+  const values = ours.flatMap((block) =>
+    Array.from(block.matchAll(/[:：]\s*([0-9a-f][0-9a-f ]{38,58})\r?$/gim), ([, value = '']) =>
+      value.replaceAll(' ', '').toLowerCase(),
+    ),
+  )
+  return [...new Set(values.filter((value) => value.length === 40))]
+}
+
+function isResult({ exitCode }: CommandResult, hresult: number): boolean {
+  const code = exitCode >>> 0
+  return code === hresult || code === (hresult & 0xffff) || code === (hresult & 0xff)
+}
+
+function promptOf(what: string, thumbprint: string): string {
+  return `Windows opens a dialog that asks whether to ${what} with the thumbprint ${thumbprint}.`
+}
+
+function unanswered(code: 'cancelled' | 'tool-timeout', sentence: string, cause?: unknown) {
+  return new RootlingError(code, sentence, {
+    hint: 'run it again and answer Yes; where nobody can answer (CI), run it as administrator',
+    cause,
+  })
+}
+
+function needsElevation() {
+  return new RootlingError(
+    'store-failed',
+    'The root store of the whole machine can be changed by an administrator only.',
+    { hint: 'run it again in a terminal that was opened as administrator' },
+  )
+}
+
+function failure(what: string, { exitCode, stdout, stderr }: CommandResult) {
+  const said = (stderr.trim() || stdout.trim()).split(/\r?\n/).at(-1)?.slice(0, 300) ?? ''
+  const code = `0x${(exitCode >>> 0).toString(16)}`
+  return new RootlingError('tool-failed', `Windows' root store ${what} (${code}): ${said}`)
+}
+
+function unsupported(reason: string, hint?: string) {
+  const details = hint === undefined ? { reason } : { reason, hint }
+  return { available: false, code: 'unsupported', ...details } as const
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let answer: Promise<T> | undefined
+  return () => (answer ??= work())
+}

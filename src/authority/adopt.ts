@@ -1,0 +1,132 @@
+import { X509Certificate } from 'node:crypto'
+import { openScope } from './scope.ts'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { exclusively } from '../storage/files/pending.ts'
+import type { Created } from './create.ts'
+import { createScope, isScopeName, scopeNames } from '../storage/files/scopes.ts'
+import { markAsCache } from '../files/lock.ts'
+import {
+  nameConstraintsOf,
+  readCertificateParts,
+  subjectKeyIdentifierOf,
+} from '../x509/certificate-reader.ts'
+import { parseIpRange } from '../x509/ip.ts'
+import { keyIdentifier, signatureAlgorithmOf } from '../x509/keys.ts'
+import type { NameConstraints } from '../x509/name-constraints.ts'
+import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
+import { encodePem } from '../x509/pem.ts'
+import { readPrivateKey } from '../x509/private-key.ts'
+
+export interface AdoptRequest {
+  /** PEM or DER, and what to call it in sentences. */
+  readonly certificate: Buffer
+  readonly certificateFile: string
+  /** PEM: PKCS #8, SEC1 or PKCS #1. */
+  readonly key: string
+  readonly keyFile: string
+  readonly passphrase?: string | undefined
+  /** Default: `local` where there is no such scope yet, else `imported`. */
+  readonly name?: string | undefined
+}
+
+/**
+ * Takes an existing root and its key as a scope that signs leaves directly, so that what trusts it
+ * goes on trusting. Throws `bad-certificate`, `bad-key`, `scope-exists`.
+ */
+export async function adoptRoot(
+  state: StateDirectory,
+  request: AdoptRequest,
+  now: Date,
+): Promise<Created> {
+  const root = readRoot(request.certificate, request.certificateFile, now)
+  const { privateKey: key } = readPrivateKey(request.key, request.passphrase, request.keyFile)
+  if (!root.checkPrivateKey(key))
+    throw new RootlingError(
+      'bad-key',
+      `${request.keyFile} is not the key of ${request.certificateFile}.`,
+      {
+        hint: 'Name the two files that belong together',
+      },
+    )
+  if (signatureAlgorithmOf(key) === null)
+    throw new RootlingError('bad-key', `${request.keyFile} is of a kind that cannot sign here.`, {
+      hint: 'RSA, P-256, P-384 and Ed25519 keys can',
+    })
+  const parts = readCertificateParts(root.raw)
+  const constraints = nameConstraintsOf(parts)
+  if (constraints !== null && !canKeep(constraints))
+    throw new RootlingError(
+      'bad-certificate',
+      `${request.certificateFile} has name constraints that cannot be kept here.`,
+      { hint: 'rootling install makes a CA of your own beside it' },
+    )
+  return exclusively(state, async () => {
+    const names = await scopeNames(state)
+    const name = request.name ?? (names.includes('local') ? 'imported' : 'local')
+    if (!isScopeName(name))
+      throw new RootlingError('usage', `${name} cannot be the name of a scope.`, {
+        hint: 'Use lower-case letters, digits and hyphens: --name imported',
+      })
+    for (const existing of names) {
+      const scope = await openScope(state, existing)
+      if (fingerprintOf(scope.root) === fingerprintOf(root)) return { scope, created: false }
+    }
+    const spki = root.publicKey.export({ type: 'spki', format: 'der' })
+    const { notBefore, notAfter } = validityOf(root)
+    const pem = root.toString()
+    await markAsCache(state)
+    const made = await createScope(state, {
+      scope: {
+        name,
+        created: now.toISOString(),
+        permitted: [],
+        constraints,
+        issuerName: parts.subject.der.toString('base64'),
+        issuerKeyIdentifier: (subjectKeyIdentifierOf(parts) ?? keyIdentifier(spki)).toString('hex'),
+        notBefore: notBefore.toISOString(),
+        notAfter: notAfter.toISOString(),
+        rootNotAfter: notAfter.toISOString(),
+      },
+      root: pem,
+      intermediate: pem,
+      rootCrl: null,
+      intermediateKey: encodePem('PRIVATE KEY', key.export({ type: 'pkcs8', format: 'der' })),
+    })
+    if (made) return { scope: await openScope(state, name), created: true }
+    throw new RootlingError('scope-exists', `There is a scope named ${name} already.`, {
+      hint: 'Choose another name: --name imported',
+    })
+  })
+}
+
+/** Whether they permit something, in ranges that a rotated root can repeat. */
+function canKeep({ dns, ip }: NameConstraints): boolean {
+  return dns.length + ip.length > 0 && ip.every((range) => parseIpRange(range) !== null)
+}
+
+/** A certificate that can be a trust anchor: a CA that signed itself and has not ended. */
+export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificate {
+  const refuse = (fault: string, hint: string): RootlingError =>
+    new RootlingError('bad-certificate', `${file} ${fault}.`, { hint })
+  let root: X509Certificate
+  try {
+    root = new X509Certificate(bytes)
+  } catch {
+    throw refuse('holds no certificate', 'Name a root certificate in PEM or DER form')
+  }
+  if (!root.ca)
+    throw refuse(
+      'is not a CA’s certificate',
+      'Name the root, such as rootCA.pem, not a server’s certificate',
+    )
+  if (!root.checkIssued(root) || !root.verify(root.publicKey))
+    throw refuse('was signed by another CA, so it is no root', 'Name the root above it')
+  if (new Date(root.validTo) <= now) throw refuse(`ended on ${root.validTo}`, 'Ask for a newer one')
+  return root
+}
+
+/** Whether the key's file is encrypted, so that somebody must be asked. */
+export function isEncrypted(pem: string): boolean {
+  return /-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED/.test(pem)
+}

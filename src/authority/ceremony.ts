@@ -1,0 +1,73 @@
+import { createHash, createPrivateKey } from 'node:crypto'
+import type { ScopeFiles } from '../storage/files/scopes.ts'
+import type { Signer } from '../x509/certificate.ts'
+import { signEmptyCrl } from '../x509/crl.ts'
+import { generateKeys, keyIdentifier, signatureAlgorithmOf, type KeyPairDer } from '../x509/keys.ts'
+import type { NameConstraints } from '../x509/name-constraints.ts'
+import { encodePem } from '../x509/pem.ts'
+import {
+  authorityValidity,
+  intermediateName,
+  rootName,
+  signIntermediate,
+  signRoot,
+} from '../x509/profiles.ts'
+
+export interface ScopePlan {
+  readonly name: string
+  readonly permitted: readonly string[]
+  /** `null`: may sign any name. */
+  readonly constraints: NameConstraints | null
+  /** The authority's name, for people who tell roots apart; absent: the default one's. */
+  readonly authority?: string | undefined
+}
+
+/**
+ * Makes a scope: a root that signs itself, one intermediate and one empty CRL, whose private key
+ * lives in this function's memory alone and is wiped before it returns. Writes nothing.
+ */
+export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles> {
+  const validity = authorityValidity(now)
+  const { name, permitted, constraints } = plan
+  const rootKeys = await generateKeys('p256')
+  const keys = await generateKeys('p256')
+  const root = signerOf(rootKeys, rootName(hashOf(rootKeys), plan.authority))
+  const issuerName = intermediateName(hashOf(keys), plan.authority)
+  const rootFields = { name: root.name, spki: rootKeys.spki, constraints, ...validity }
+  const issuerFields = { name: issuerName, spki: keys.spki, constraints, ...validity }
+  const rootDer = signRoot(rootFields, root)
+  const intermediateDer = signIntermediate(issuerFields, root)
+  const rootCrl = signEmptyCrl(
+    { thisUpdate: validity.notBefore, nextUpdate: validity.notAfter, crlNumber: 1 },
+    root,
+  )
+  rootKeys.pkcs8.fill(0)
+  return {
+    scope: {
+      name,
+      permitted,
+      constraints,
+      created: now.toISOString(),
+      issuerName: issuerName.toString('base64'),
+      issuerKeyIdentifier: keyIdentifier(keys.spki).toString('hex'),
+      notBefore: validity.notBefore.toISOString(),
+      notAfter: validity.notAfter.toISOString(),
+      rootNotAfter: validity.notAfter.toISOString(),
+    },
+    root: encodePem('CERTIFICATE', rootDer),
+    intermediate: encodePem('CERTIFICATE', intermediateDer),
+    rootCrl,
+    intermediateKey: encodePem('PRIVATE KEY', keys.pkcs8),
+  }
+}
+
+function signerOf(keys: KeyPairDer, name: Buffer): Signer {
+  const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
+  const algorithm = signatureAlgorithmOf(key)
+  if (algorithm === null) throw new TypeError('a P-256 key always has a signature algorithm')
+  return { name, keyIdentifier: keyIdentifier(keys.spki), algorithm, key }
+}
+
+function hashOf({ spki }: KeyPairDer): string {
+  return createHash('sha256').update(spki).digest('hex')
+}

@@ -1,0 +1,169 @@
+import { makeScope } from './ceremony.ts'
+import { openScope, readScopes, type Scope } from './scope.ts'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { exclusively } from '../storage/files/pending.ts'
+import { createScope, deleteScope, isScopeName, scopeNames } from '../storage/files/scopes.ts'
+import { removeDirectoryAtomic, shellWord } from '../files/files.ts'
+import { markAsCache, withLock } from '../files/lock.ts'
+import { parseIdentifier } from '../x509/identifier.ts'
+import { ipRangeText, parseIpRange } from '../x509/ip.ts'
+import { localConstraints, type NameConstraints } from '../x509/name-constraints.ts'
+
+export interface Created {
+  readonly scope: Scope
+  /** `false`: it was there already. */
+  readonly created: boolean
+}
+
+/** The `local` scope, made when there is none. Two processes that start at once make one. */
+export async function ensureAuthority(state: StateDirectory, now: Date): Promise<Created> {
+  if ((await scopeNames(state)).includes('local'))
+    return { scope: await openScope(state, 'local'), created: false }
+  return exclusively(state, async () => {
+    if ((await scopeNames(state)).includes('local'))
+      return { scope: await openScope(state, 'local'), created: false }
+    const plan = { name: 'local', permitted: [], constraints: localConstraints }
+    return { scope: await addScope(state, plan, now), created: true }
+  })
+}
+
+export interface PermitRequest {
+  /** DNS names (each with all below it), addresses and CIDR ranges. */
+  readonly permit: readonly string[]
+  /** Default: made from the first of `permit`. */
+  readonly name?: string | undefined
+  /** May sign any name, as mkcert's root may. */
+  readonly unconstrained?: boolean
+  /** Takes a whole top-level domain too. */
+  readonly force?: boolean
+}
+
+/**
+ * Adds a scope beside the others, which stay as they are: a wider certificate for an old subject
+ * and key would be chosen or not by its place in a bundle. A scope that permits just this already
+ * is returned as it is; throws `scope-exists` when `name` was given and means something else.
+ */
+export async function permitScope(
+  state: StateDirectory,
+  request: PermitRequest,
+  now: Date,
+): Promise<Created> {
+  const { name, permitted, constraints } = checkPermit(request)
+  return exclusively(state, async () => {
+    const same = (await readScopes(state)).find(
+      (scope) =>
+        (request.name === undefined || scope.name === name) &&
+        (constraints === null) === (scope.constraints === null) &&
+        sameNames(scope.permitted, permitted),
+    )
+    if (same !== undefined) return { scope: same, created: false }
+    const plan = { name: request.name ?? (await freeName(state, name)), permitted, constraints }
+    return { scope: await addScope(state, plan, now), created: true }
+  })
+}
+
+/** What a request would add, checked before anything is created. Throws `usage` or `bad-name`. */
+export function checkPermit(request: PermitRequest): {
+  name: string
+  permitted: string[]
+  constraints: NameConstraints | null
+} {
+  const permitted = [...new Set(request.permit.map((text) => parsePermit(text, request.force)))]
+  const unconstrained = request.unconstrained === true
+  if (unconstrained && permitted.length > 0)
+    throw new RootlingError('usage', 'An unconstrained scope takes no names: it may sign any.', {
+      hint: 'rootling ca permit --unconstrained',
+    })
+  if (!unconstrained && permitted.length === 0)
+    throw new RootlingError('usage', 'Name the domains or address ranges to permit.', {
+      hint: 'rootling ca permit dev.example.com',
+    })
+  const constraints = unconstrained ? null : widen(localConstraints, permitted)
+  const name = request.name ?? (unconstrained ? 'unconstrained' : scopeNameFor(permitted))
+  if (!isScopeName(name) || name === 'local')
+    throw new RootlingError('usage', `${name} cannot be the name of a new scope.`, {
+      hint: 'Use lower-case letters, digits and hyphens: --name work',
+    })
+  return { name, permitted, constraints }
+}
+
+async function addScope(
+  state: StateDirectory,
+  plan: Parameters<typeof makeScope>[0],
+  now: Date,
+): Promise<Scope> {
+  await markAsCache(state)
+  if (await createScope(state, await makeScope({ ...plan, authority: state.authority }, now)))
+    return openScope(state, plan.name)
+  throw new RootlingError('scope-exists', `A scope named ${plan.name} permits something else.`, {
+    hint: `Choose another name with --name, or: rootling ca forget ${shellWord(plan.name)}`,
+  })
+}
+
+/** Deletes a scope from the state directory; its root must have left the trust stores before. */
+export async function forgetScope(state: StateDirectory, name: string): Promise<void> {
+  await exclusively(state, () => deleteScope(state, name))
+}
+
+/** Deletes everything: keys, scopes, record. The roots must have left the trust stores before. */
+export async function deleteAuthority(state: StateDirectory): Promise<void> {
+  await withLock(state, () => removeDirectoryAtomic(state.path))
+}
+
+/** As wide as the widest blocks of the private ranges (RFC 1918) and of a registry (IANA's /12). */
+const widestPrefix = { ipv4: 8, ipv6: 12 } as const
+
+/** A domain as lower-case A-labels, or a range in CIDR form. */
+function parsePermit(text: string, force = false): string {
+  const input = text.trim()
+  const range = parseIpRange(input)
+  if (range !== null) {
+    if (range.prefix === 0)
+      throw new RootlingError('usage', `${input} is every address there is.`, {
+        hint: 'rootling ca permit --unconstrained',
+      })
+    if (range.prefix < widestPrefix[range.address.length === 4 ? 'ipv4' : 'ipv6'] && !force)
+      throw new RootlingError('usage', `${input} holds a large part of all addresses.`, {
+        hint: 'Permit the range that is yours, such as 203.0.113.0/24; or add --force',
+      })
+    return ipRangeText(range)
+  }
+  const identifier = parseIdentifier(input.replace(/^\*?\./, ''))
+  if (identifier.type !== 'dns')
+    throw new RootlingError('usage', `${input} is no domain and no address range.`, {
+      hint: 'rootling ca permit dev.example.com 10.1.0.0/16',
+    })
+  if (!identifier.value.includes('.') && !force && !localConstraints.dns.includes(identifier.value))
+    throw new RootlingError('usage', `${identifier.value} is a whole top-level domain.`, {
+      hint: `Permit the names that are yours, such as dev.${identifier.value}; or add --force`,
+    })
+  return identifier.value
+}
+
+function widen(base: NameConstraints, permitted: readonly string[]): NameConstraints {
+  const isRange = (text: string): boolean => parseIpRange(text) !== null
+  return {
+    dns: [...new Set([...base.dns, ...permitted.filter((text) => !isRange(text))])],
+    ip: [...new Set([...base.ip, ...permitted.filter(isRange)])],
+  }
+}
+
+function scopeNameFor(permitted: readonly string[]): string {
+  return (permitted[0] ?? '')
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 63)
+}
+
+/** A name that nobody chose must stand in nobody's way: `a.b c.d` and `a.b` are both `a-b`. */
+async function freeName(state: StateDirectory, name: string): Promise<string> {
+  const taken = await scopeNames(state)
+  let free = name
+  for (let n = 2; taken.includes(free); n++) free = `${name.slice(0, 58)}-${n}`
+  return free
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name) => b.includes(name))
+}

@@ -1,0 +1,106 @@
+import { openSigner, readScopes, scopeFor, type Scope } from '../authority/scope.ts'
+import { signLeaf, type Leaf, type LeafRequest } from './leaf.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { exclusively } from '../storage/files/pending.ts'
+import { stampOfScopes } from '../storage/files/scopes.ts'
+import { recordIssued } from '../storage/files/record.ts'
+import type { Signer } from '../x509/certificate.ts'
+
+interface SignOptions {
+  /** Called before the certificate is recorded; again, with another, where the scopes have changed meanwhile. */
+  readonly onSigned?: ((leaf: Leaf, scope: Scope) => Promise<void>) | undefined
+  /** Whether the record must outlive a power cut; default `true`. It outlives the process in any case. */
+  readonly durable?: boolean | undefined
+}
+
+/** The authority of a process that issues many certificates, one soon after the other, and writes no files. */
+export interface OpenAuthority {
+  scopes(): Promise<readonly Scope[]>
+  /** Resolves when the certificate is recorded. Throws what `issue` throws. */
+  sign(request: LeafRequest, options?: SignOptions): Promise<Leaf>
+}
+
+/** Scopes and keys are read anew after so many milliseconds, to notice a loosened key too. */
+const rereadAfter = 1_000
+
+interface Opened {
+  readonly stamp: string
+  readonly until: number
+  readonly scopes: readonly Scope[]
+  readonly signers: Map<Scope, Promise<Signer>>
+}
+
+export function openAuthority(state: StateDirectory, now: () => Date): OpenAuthority {
+  let last: Opened | null = null
+  let reading: Promise<Opened> | null = null
+  let queue: { work: () => Promise<void>; reject: (error: unknown) => void }[] = []
+  let draining = false
+
+  async function read(): Promise<Opened> {
+    // Before the scopes: what changes while they are read is noticed when a certificate is recorded.
+    const stamp = await stampOfScopes(state)
+    const until = performance.now() + rereadAfter
+    return { stamp, until, scopes: await readScopes(state), signers: new Map() }
+  }
+
+  async function opened(): Promise<Opened> {
+    if (last !== null && performance.now() < last.until && (await isCurrent(last))) return last
+    reading ??= read().finally(() => (reading = null))
+    return (last = await reading)
+  }
+
+  function signerOf({ signers }: Opened, scope: Scope): Promise<Signer> {
+    const known = signers.get(scope)
+    if (known !== undefined) return known
+    const signer = openSigner(state, scope, now())
+    signers.set(scope, signer)
+    signer.catch(() => signers.delete(scope))
+    return signer
+  }
+
+  const isCurrent = async ({ stamp }: Opened): Promise<boolean> =>
+    stamp === (await stampOfScopes(state))
+
+  /** Whoever finds the lock taken looks again after milliseconds: those of this process share it. */
+  function underLock(work: () => Promise<boolean>): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      queue.push({ work: () => work().then(resolve, reject), reject })
+      if (!draining) void drain()
+    })
+  }
+
+  async function drain(): Promise<void> {
+    draining = true
+    while (queue.length > 0) {
+      const batch = queue
+      queue = []
+      try {
+        await exclusively(state, async () => {
+          for (const { work } of batch) await work()
+        })
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    draining = false
+  }
+
+  return {
+    scopes: async () => (await opened()).scopes,
+    async sign(request, { onSigned, durable = true } = {}) {
+      for (;;) {
+        const current = await opened()
+        const scope = scopeFor(current.scopes, request.identifiers)
+        const leaf = signLeaf(request, scope, await signerOf(current, scope), now())
+        await onSigned?.(leaf, scope)
+        const record = { ...leaf.facts, certPath: null, keyPath: null }
+        const recorded = underLock(async () => {
+          if (!(await isCurrent(current))) return false
+          await recordIssued(state, record, { durable })
+          return true
+        })
+        if (await recorded) return leaf
+      }
+    },
+  }
+}

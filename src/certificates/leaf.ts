@@ -1,0 +1,137 @@
+import { createHash, createPrivateKey } from 'node:crypto'
+import type { Scope } from '../authority/scope.ts'
+import { RootlingError } from '../errors.ts'
+import type { CertificateRecord, Purpose } from '../storage/files/record.ts'
+import { randomSerialNumber, type Signer } from '../x509/certificate.ts'
+import type { Identifier } from '../x509/identifier.ts'
+import { signatureAlgorithmOf, type KeyPairDer } from '../x509/keys.ts'
+import { encodePem } from '../x509/pem.ts'
+import {
+  day,
+  leafValidity,
+  signClientLeaf,
+  signSelfSigned,
+  signServerLeaf,
+  type LeafFields,
+  type Validity,
+} from '../x509/profiles.ts'
+
+export interface LeafRequest {
+  readonly identifiers: readonly Identifier[]
+  readonly purpose: Purpose
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Buffer
+  /** A KeyType, or what a request's key is; RSA keys may also encipher. */
+  readonly keyType: string
+  /** Days from an hour ago, or exactly these dates; never past the issuer's end. */
+  readonly lifetime: number | Validity
+  /** A responder's, such as `http://localhost:14680`; default: the certificate names none. */
+  readonly revocationUrl?: string | undefined
+  /** Why, for the record. */
+  readonly responder?: CertificateRecord['responder'] | undefined
+}
+
+export interface Leaf {
+  readonly der: Buffer
+  /** PEM: the leaf, then the intermediate. */
+  readonly chain: string
+  /** PEM: what stands between leaf and root. */
+  readonly issuers: string
+  /** What the record says of it, but for its files. */
+  readonly facts: Omit<CertificateRecord, 'certPath' | 'keyPath' | 'extra' | 'onRenew'>
+  /** Whether the issuer's end cut its validity short. */
+  readonly shortened: boolean
+}
+
+/** Signs one leaf; writes nothing. */
+export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now: Date): Leaf {
+  const { revocationUrl } = request
+  const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
+  const sign = request.purpose === 'client' ? signClientLeaf : signServerLeaf
+  const validity = validityOf(request.lifetime, scope.validity.notAfter, now)
+  return makeLeaf(request, validity, {
+    scope: scope.name,
+    issuers: scope.issuers,
+    sign: (fields) => sign({ ...fields, revocationUrls: urls }, signer),
+  })
+}
+
+/** Stands in the record where a scope's name would; no scope can be named so. */
+export const selfSignedScope = '(self-signed)'
+
+/** A leaf that its own key signs: trusted by nobody who was not told so. */
+export function signLeafByItself(
+  request: Pick<LeafRequest, 'identifiers' | 'keyType'> & { readonly lifetime: number },
+  keys: KeyPairDer,
+  now: Date,
+): Leaf {
+  const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
+  const algorithm = signatureAlgorithmOf(key)
+  if (algorithm === null) throw new TypeError('every KeyType has a signature algorithm')
+  const validity = validityOf(request.lifetime, new Date(8.64e15), now)
+  return makeLeaf({ ...request, purpose: 'server', spki: keys.spki }, validity, {
+    scope: selfSignedScope,
+    issuers: '',
+    sign: (fields) => signSelfSigned(fields, { algorithm, key }),
+  })
+}
+
+function validityOf(
+  lifetime: LeafRequest['lifetime'],
+  issuerNotAfter: Date,
+  now: Date,
+): Validity & { readonly shortened: boolean } {
+  if (typeof lifetime === 'number') {
+    const { notBefore, notAfter } = leafValidity(now, lifetime, issuerNotAfter)
+    return { notBefore, notAfter, shortened: +notAfter - +notBefore < lifetime * day - 1000 }
+  }
+  const shortened = lifetime.notAfter > issuerNotAfter
+  return { ...lifetime, notAfter: shortened ? issuerNotAfter : lifetime.notAfter, shortened }
+}
+
+interface By {
+  readonly scope: string
+  readonly issuers: string
+  readonly sign: (fields: LeafFields) => Buffer
+}
+
+function makeLeaf(
+  { identifiers, purpose, spki, keyType, revocationUrl, responder }: Omit<LeafRequest, 'lifetime'>,
+  { notBefore, notAfter, shortened }: ReturnType<typeof validityOf>,
+  { scope, issuers, sign }: By,
+): Leaf {
+  const serialNumber = randomSerialNumber()
+  const rsa = keyType.startsWith('rsa')
+  const der = sign({ serialNumber, spki, rsa, identifiers, notBefore, notAfter })
+  return {
+    der,
+    issuers,
+    chain: encodePem('CERTIFICATE', der) + issuers,
+    shortened,
+    facts: {
+      serialNumber: serialNumber.toString('hex'),
+      scope,
+      identifiers,
+      notBefore: notBefore.toISOString(),
+      notAfter: notAfter.toISOString(),
+      keyType,
+      purpose,
+      fingerprint: createHash('sha256').update(der).digest('hex'),
+      ...(revocationUrl === undefined ? {} : { revocationUrl }),
+      ...(responder === undefined ? {} : { responder }),
+    },
+  }
+}
+
+/**
+ * Where a scope's certificates say that their status can be asked, below a responder's URL.
+ * Throws `usage` for anything but plain HTTP: to check a status over TLS, one would need a status.
+ */
+export function revocationUrls(base: string, scopeName: string): { ocsp: string; crl: string } {
+  if (!URL.canParse(base) || new URL(base).protocol !== 'http:' || !/^[\x21-\x7e]+$/.test(base))
+    throw new RootlingError('usage', `${base} is not an http:// URL.`, {
+      hint: '--revocation-url http://localhost:14680',
+    })
+  const url = base.replace(/\/+$/, '')
+  return { ocsp: `${url}/ocsp`, crl: `${url}/${scopeName}.crl` }
+}

@@ -1,0 +1,50 @@
+import { RootlingError } from '../errors.ts'
+import { isBareWildcard, parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import { defaultDays, maximumDays } from '../x509/profiles.ts'
+
+/** The identifiers of one certificate: understood, without repetitions, in the order typed. */
+export function parseNames(names: readonly string[]): Identifier[] {
+  if (names.length === 0)
+    throw new RootlingError('usage', 'Name at least one host or address.', {
+      hint: 'rootling issue localhost 127.0.0.1 ::1',
+    })
+  if (names.length > 250)
+    throw new RootlingError('usage', `${names.length} names are too many for one certificate.`, {
+      hint: 'Issue several certificates, of 250 names at most',
+    })
+  const seen = new Map<string, Identifier>()
+  for (const identifier of names.map(parseIdentifier))
+    seen.set(`${identifier.type}:${identifier.value}`, identifier)
+  return [...seen.values()]
+}
+
+/** The days of validity asked for, or the default. */
+export function checkDays(days: number | undefined): number {
+  if (days === undefined) return defaultDays
+  if (Number.isInteger(days) && days >= 1 && days <= maximumDays) return days
+  const why = days > maximumDays ? `; Apple refuses more than ${maximumDays}` : ''
+  throw new RootlingError('usage', `--days ${days} is not between 1 and ${maximumDays}${why}.`, {
+    hint: `--days ${defaultDays}`,
+  })
+}
+
+/**
+ * What clients will refuse, in sentences. Throws `bad-name` for a bare wildcard among other names
+ * unless forced: Firefox and Deno reject the whole certificate for it.
+ */
+export function namesWarnings(identifiers: readonly Identifier[], force: boolean): string[] {
+  const underscores = identifiers
+    .filter(({ type, value }) => type === 'dns' && value.includes('_'))
+    .map(({ value }) => `Java refuses ${value}: no host name has an underscore.`)
+  const bare = identifiers.find(isBareWildcard)
+  if (bare === undefined) return underscores
+  const better = bare.value.replace('*.', '*.dev.')
+  if (identifiers.length > 1 && !force)
+    throw new RootlingError(
+      'bad-name',
+      `Firefox refuses every name of a certificate that holds ${bare.value}, a wildcard directly under a top-level name.`,
+      { hint: `Use ${better} instead, issue ${bare.value} alone, or add --force` },
+    )
+  const sentence = `Browsers refuse ${bare.value}, a wildcard directly under a top-level name; use ${better}.`
+  return [sentence, ...underscores]
+}

@@ -1,0 +1,153 @@
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { dirname, resolve } from 'node:path'
+import type { Scope } from '../authority/scope.ts'
+import { RootlingError } from '../errors.ts'
+import type { Owner } from '../home/state-directory.ts'
+import type { ExtraFile, Purpose } from '../storage/files/record.ts'
+import {
+  exists,
+  hasCode,
+  makePrivateDirectory,
+  readText,
+  shellWord,
+  unwritable,
+} from '../files/files.ts'
+import { stat } from '../files/sync-fs.ts'
+import type { Identifier } from '../x509/identifier.ts'
+import { isIssuedBy } from '../x509/parsed-certificate.ts'
+
+export interface OutputPaths {
+  /** Default: the current directory; created when absent. */
+  readonly outDir?: string | undefined
+  readonly certPath?: string | undefined
+  readonly keyPath?: string | undefined
+  /** Further formats, each `true` for its usual name or a path. */
+  readonly extra?: Readonly<Partial<Record<ExtraFile['format'], string | true>>> | undefined
+}
+
+export interface ResolvedPaths {
+  readonly certPath: string
+  /** `null`: the key is somebody else's, as with a certification request. */
+  readonly keyPath: string | null
+  readonly extra: readonly ExtraFile[]
+}
+
+/** mkcert's names: `NAME+N.pem` and `NAME+N-key.pem`, N the number of further names. */
+export function fileBase(identifiers: readonly Identifier[], purpose: Purpose): string {
+  const first = (identifiers[0]?.value ?? '').replaceAll(':', '_').replaceAll('*', '_wildcard')
+  const more = identifiers.length > 1 ? `+${identifiers.length - 1}` : ''
+  const last = `${more}${purpose === 'client' ? '-client' : ''}`
+  const base = first.replaceAll('/', '_')
+  if (base.length <= longestBase) return base + last
+  const hash = createHash('sha256').update(base).digest('hex').slice(0, 8)
+  return `${base.slice(0, longestBase - 9)}-${hash}${last}`
+}
+
+/** File systems take 255 octets; a temporary name needs 35 of them, the suffixes 22. */
+const longestBase = 190
+
+const suffixes: Record<ExtraFile['format'], string> = {
+  chain: '-chain.pem',
+  der: '.der',
+  full: '-full.pem',
+  pkcs12: '.p12',
+}
+
+/** Absolute paths, of files in directories that exist; `owner` of those made. Throws `state-unwritable`. */
+export async function resolvePaths(
+  base: string,
+  { outDir = '.', certPath, keyPath, extra = {} }: OutputPaths,
+  withKey: boolean,
+  owner: Owner | null,
+): Promise<ResolvedPaths> {
+  const named = (name: string, path: string | undefined): string =>
+    path === undefined ? resolve(outDir, name) : resolve(path)
+  const formats = Object.keys(extra) as ExtraFile['format'][]
+  const paths = {
+    certPath: named(`${base}.pem`, certPath),
+    keyPath: withKey ? named(`${base}-key.pem`, keyPath) : null,
+    extra: formats.map((format) => {
+      const path = extra[format]
+      return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
+    }),
+  }
+  // Nobody else may swap files in it, whatever the umask lets through.
+  await makePrivateDirectory(resolve(outDir), owner, 0o755)
+  const all = [paths.certPath, paths.keyPath, ...paths.extra.map(({ path }) => path)]
+  for (const path of all) if (path !== null) await refuseUnwritable(path)
+  return paths
+}
+
+async function refuseUnwritable(path: string): Promise<void> {
+  const parent = await stat(dirname(path)).catch((error: unknown) => {
+    if (!hasCode(error, 'ENOENT')) throw unwritable(path, error)
+    throw new RootlingError('state-unwritable', `The directory ${dirname(path)} does not exist.`, {
+      hint: `mkdir -p ${shellWord(dirname(path))}`,
+    })
+  })
+  if (!parent.isDirectory())
+    throw new RootlingError('state-unwritable', `${dirname(path)} is not a directory.`)
+  const target = await stat(path).catch(() => null)
+  if (target?.isDirectory() === true)
+    throw new RootlingError('state-unwritable', `${path} is a directory.`, {
+      hint: 'Name a file, or use --out-dir',
+    })
+  // A rename would put a file in the place of /dev/stdout, and reading a FIFO would never end.
+  if (target !== null && !target.isFile())
+    throw new RootlingError('state-unwritable', `${path} is not a regular file.`, {
+      hint: 'Name a file, or use --out-dir',
+    })
+}
+
+/**
+ * Refuses to replace what is not ours: a certificate that no scope signed and no record names, or
+ * a key that does not belong to the certificate beside it. Throws `not-ours`.
+ */
+export async function refuseForeign(
+  { certPath, keyPath }: Pick<ResolvedPaths, 'certPath' | 'keyPath'>,
+  scopes: readonly Scope[],
+): Promise<void> {
+  const cert = await readText(certPath)
+  const key = keyPath === null ? null : certPath === keyPath ? cert : await readText(keyPath)
+  const existing = cert === null ? null : ownCertificate(cert, certPath, scopes)
+  if (key === null || keyPath === null) return
+  if (existing === null || !matches(existing, key))
+    throw notOurs(keyPath, 'holds a key that is not of the certificate beside it')
+}
+
+function ownCertificate(pem: string, path: string, scopes: readonly Scope[]): X509Certificate {
+  let certificate: X509Certificate
+  try {
+    certificate = new X509Certificate(pem)
+  } catch {
+    throw notOurs(path, 'is not a certificate')
+  }
+  const selfSigned = certificate.subject.includes('Rootling self-signed certificate')
+  const ours = scopes.some(({ intermediate }) => isIssuedBy(certificate, intermediate))
+  if (!selfSigned && !ours) throw notOurs(path, 'is a certificate of another CA')
+  return certificate
+}
+
+function matches(certificate: X509Certificate, pem: string): boolean {
+  // An encrypted key cannot be looked into; beside a certificate of ours it is taken for ours.
+  if (pem.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----')) return true
+  try {
+    return certificate.checkPrivateKey(createPrivateKey(pem))
+  } catch {
+    return false
+  }
+}
+
+function notOurs(path: string, what: string): RootlingError {
+  return new RootlingError('not-ours', `${path} ${what}, so it was left as it is.`, {
+    hint: 'Write elsewhere with --cert-file and --key-file, or replace it with --force',
+  })
+}
+
+/** For what is neither on record nor kept by us: throws `not-ours` where something is there already. */
+export async function refuseExisting(path: string, hint: string): Promise<void> {
+  if (await exists(path))
+    throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {
+      hint,
+    })
+}

@@ -1,0 +1,47 @@
+import type { CertificateRecord, Inventory } from '../storage/files/record.ts'
+import { existsNow } from '../files/files.ts'
+import { renewalTime, type Validity } from '../x509/profiles.ts'
+
+/** How a certificate on record stands; derived, never stored. */
+export type Standing = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
+
+/** The newest certificate of each file, and those without one, oldest first. */
+export function currentCertificates(record: readonly CertificateRecord[]): CertificateRecord[] {
+  const newest = new Map<string, CertificateRecord>()
+  for (const entry of record) if (entry.certPath !== null) newest.set(entry.certPath, entry)
+  return record.filter((entry) => entry.certPath === null || newest.get(entry.certPath) === entry)
+}
+
+/** Whether it is to be renewed: also when the clock was set back to before it begins. */
+export function isDue(record: CertificateRecord, now: Date): boolean {
+  const validity = validityOf(record)
+  return now < validity.notBefore || now.getTime() >= renewalTime(validity)
+}
+
+/** When it is to be renewed, in milliseconds. */
+export function dueTime(record: CertificateRecord): number {
+  return renewalTime(validityOf(record))
+}
+
+function validityOf({ notBefore, notAfter }: CertificateRecord): Validity {
+  return { notBefore: new Date(notBefore), notAfter: new Date(notAfter) }
+}
+
+/** Every certificate with its standing, the newest first. */
+export function standings(
+  { certificates, revocations }: Inventory,
+  now: Date,
+): { record: CertificateRecord; standing: Standing }[] {
+  const current = new Set(currentCertificates(certificates))
+  return certificates.toReversed().map((record) => {
+    if (!current.has(record)) return { record, standing: 'replaced' }
+    if (revocations.has(record.serialNumber)) return { record, standing: 'revoked' }
+    return { record, standing: standingOf(record, now) }
+  })
+}
+
+function standingOf(record: CertificateRecord, now: Date): Standing {
+  if (Date.parse(record.notAfter) <= now.getTime()) return 'expired'
+  if (record.certPath !== null && !existsNow(record.certPath)) return 'missing'
+  return isDue(record, now) ? 'due' : 'current'
+}

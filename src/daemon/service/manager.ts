@@ -1,0 +1,71 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Machine } from '../../../platform/machine.ts'
+import { exists, shellWord, unwritable, writeFileAtomic } from '../../files/files.ts'
+import type { Service } from './units.ts'
+
+/** What became of it: `null` where every command went well, or a sentence about the first that did not. */
+export type Problem = string | null
+
+/** Writes the service's file and has it started now and at each login; over an older one too. */
+export async function installService(service: Service, machine: Machine): Promise<Problem> {
+  await mkdir(dirname(service.path), { recursive: true }).catch((error: unknown) => {
+    throw unwritable(service.path, error)
+  })
+  await writeFileAtomic(service.path, { data: service.contents, mode: 0o644 })
+  if (await managerHas(service, machine)) await forget(service, machine)
+  return runAll(service.enable, machine)
+}
+
+/**
+ * Takes it out of the manager and deletes the file; `removed` is false where there was none, or
+ * where the manager keeps the service: then the file stays too, for another attempt.
+ */
+export async function uninstallService(
+  service: Service,
+  machine: Machine,
+): Promise<{ readonly removed: boolean; readonly problem: Problem }> {
+  const hasFile = await exists(service.path)
+  const isKnown = await managerHas(service, machine)
+  if (!hasFile && !isKnown) return { removed: false, problem: null }
+  const problem = isKnown || service.known === undefined ? await forget(service, machine) : null
+  if (problem !== null && service.known !== undefined) return { removed: false, problem }
+  await rm(service.path, { force: true })
+  return { removed: true, problem }
+}
+
+/** `systemctl --user daemon-reload && …`, for people to type. */
+export function asTyped(service: Service): string {
+  return service.enable.map((words) => words.map(shellWord).join(' ')).join(' && ')
+}
+
+/** launchd lets go of a service when its process has ended, and does not wait for that itself. */
+async function forget(service: Service, machine: Machine): Promise<Problem> {
+  const problem = await runAll(service.disable, machine)
+  if (service.known === undefined) return problem
+  const patience = problem === null ? 15_000 : 2_000
+  for (const deadline = Date.now() + patience; Date.now() < deadline; await sleep(200))
+    if (!(await managerHas(service, machine))) return null
+  return problem
+}
+
+async function managerHas({ known }: Service, machine: Machine): Promise<boolean> {
+  const [name = '', ...args] = known ?? []
+  const program = name === '' ? null : await machine.find(name)
+  return program !== null && (await machine.query(program, args)).exitCode === 0
+}
+
+async function runAll(
+  commands: readonly (readonly string[])[],
+  machine: Machine,
+): Promise<Problem> {
+  for (const [name = '', ...args] of commands) {
+    const program = await machine.find(name)
+    if (program === null) return `${name} is not on this machine.`
+    const { exitCode, stdout, stderr } = await machine.change(program, args, { as: 'person' })
+    const said = (stderr.trim() || stdout.trim()).split('\n')[0]
+    if (exitCode !== 0) return `${name} ${args.join(' ')} failed: ${said || `exit ${exitCode}`}`
+  }
+  return null
+}

@@ -1,0 +1,172 @@
+import type { ShowFinding } from './findings.ts'
+import { defaultDays, maximumDays } from '../x509/profiles.ts'
+
+/** A finding in words. */
+export interface FindingText {
+  /** Who refuses it, such as `every client` or `Java`. */
+  readonly rejectedBy: string
+  /** One sentence. */
+  readonly sentence: string
+  /** What to do or type. */
+  readonly remedy: string
+}
+
+const anew = 'Issue a new one: rootling issue NAME'
+
+/** The one place that knows what each finding means and what helps. */
+export function describeFinding(finding: ShowFinding): FindingText {
+  const text = (rejectedBy: string, sentence: string, remedy: string): FindingText => ({
+    rejectedBy,
+    sentence,
+    remedy,
+  })
+  const everyone = 'every client'
+  switch (finding.code) {
+    case 'revoked':
+      return text(
+        'clients that check',
+        `It was revoked on ${dayOf(new Date(finding.revokedAt))} (${finding.reason}).`,
+        finding.reason === 'certificateHold'
+          ? `rootling revoke ${finding.serialNumber} --release`
+          : anew,
+      )
+    case 'expired':
+      return text(
+        everyone,
+        `It ended on ${dayOf(finding.notAfter)}.`,
+        'Renew it: rootling renew, or ask its issuer',
+      )
+    case 'not-yet-valid':
+      return text(
+        everyone,
+        `It begins only on ${dayOf(finding.notBefore)}.`,
+        'Check the clock of this machine; else wait',
+      )
+    case 'unknown-critical':
+      return text(
+        everyone,
+        `Its extension ${finding.extension} is critical, and nobody knows it.`,
+        'Leave the extension out, or make it uncritical',
+      )
+    case 'self-signed':
+      return text(
+        everyone,
+        'It signed itself, so nothing vouches for it.',
+        'Let an authority sign it: rootling install, then rootling issue NAME',
+      )
+    case 'authority-as-leaf':
+      return text(
+        'Firefox and others',
+        'It is an authority’s certificate, not a server’s.',
+        'Serve a certificate that it signed, and install it as a root',
+      )
+    case 'missing-intermediate':
+      return text(
+        everyone,
+        `Its issuer (${finding.issuer}) is an intermediate that does not come with it.`,
+        'Append the intermediate to the file, leaf first, and serve that',
+      )
+    case 'unknown-issuer':
+      return text(
+        'clients without that issuer',
+        `Who issued it (${finding.issuer}) is neither here nor a known root.`,
+        'Append the intermediates to the file; a private root must be installed where it is to count',
+      )
+    case 'no-authority-key-identifier':
+      return text(
+        'Python 3.13 and strict OpenSSL',
+        'It has no authorityKeyIdentifier.',
+        'Issue it anew with one; rootling issue does so',
+      )
+    case 'responder-stopped':
+      return text(
+        "Windows' schannel (curl, git) and others that insist on an answer",
+        `It names the daemon's OCSP and CRL at ${finding.url}, where no daemon answers now.`,
+        `Start it: rootling daemon start; or renew without: rootling renew ${finding.serialNumber}`,
+      )
+    case 'no-names':
+      return text(everyone, 'It names no host at all.', anew)
+    case 'common-name-only':
+      return text(
+        'browsers, Go, Node and others',
+        `It names ${finding.commonName} only as its common name, which no longer counts.`,
+        `Issue it with a subjectAltName: rootling issue ${finding.commonName}`,
+      )
+    case 'host-not-covered':
+      return text(
+        everyone,
+        `It does not name ${finding.host}.`,
+        `Issue one that does: rootling issue ${finding.host}`,
+      )
+    case 'bare-wildcard':
+      return text(
+        'browsers, curl, Node and Deno',
+        `${finding.name} is a wildcard directly under a top-level name.`,
+        `Use one with two labels below the star: ${finding.name.replace('*.', '*.dev.')}`,
+      )
+    case 'underscore':
+      return text(
+        'Java',
+        `${finding.name} holds an underscore, which no host name may.`,
+        `Use a hyphen: ${finding.name.replaceAll('_', '-')}`,
+      )
+    case 'outside-constraints':
+      return text(
+        everyone,
+        `${finding.name} is outside the names that ${finding.authority} may sign.`,
+        'Permit the name first: rootling ca permit NAME',
+      )
+    case 'ip-under-constraints':
+      return text(
+        'Bun',
+        `It names the address ${finding.name}, and its authority constrains addresses.`,
+        'For Bun, issue a certificate without addresses',
+      )
+    case 'weak-key':
+      return text(
+        'browsers, Java and OpenSSL',
+        `Its key (${finding.key}) is too short.`,
+        'Use P-256, or RSA of 2048 bits or more',
+      )
+    case 'weak-signature':
+      return text(
+        everyone,
+        `It is signed by ${finding.algorithm}, which can be forged.`,
+        'Have it signed with SHA-256',
+      )
+    case 'ed25519':
+      return text('Chromium and Firefox', 'Its key is Ed25519.', 'Use P-256: --key-type p256')
+    case 'p521':
+      return text('Chromium', 'Its key is P-521.', 'Use P-256 or P-384: --key-type p256')
+    case 'rare-key':
+      return text('browsers', `Its key is ${finding.key}.`, 'Use P-256: --key-type p256')
+    case 'long-validity':
+      return text(
+        'Apple systems',
+        `It is valid for ${finding.days} days; ${maximumDays} are the most.`,
+        `Issue it for fewer: --days ${defaultDays}`,
+      )
+    case 'no-server-auth':
+      return text(
+        'every client of a server',
+        `It is for ${finding.purposes.join(', ')} and not for servers (serverAuth).`,
+        finding.purposes.includes('clientAuth')
+          ? 'Right for a client; for a server: rootling issue NAME'
+          : anew,
+      )
+    case 'no-ext-key-usage':
+      return text(
+        'Apple systems',
+        'It does not say what it is for (no extKeyUsage).',
+        'Issue it with serverAuth; rootling issue does so',
+      )
+    case 'no-digital-signature':
+      return text(
+        'Chromium and Java',
+        'Its keyUsage leaves out digitalSignature.',
+        'Issue it with digitalSignature; rootling issue does so',
+      )
+  }
+}
+
+const dayOf = (date: Date): string => date.toISOString().slice(0, 10)

@@ -1,0 +1,210 @@
+import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { rootCertificates } from 'node:tls'
+import { readScopes, type Scope } from '../authority/scope.ts'
+import { presentedBy } from '../client/presented.ts'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { servedRevocationUrl, unansweredUrl } from '../certificates/revocation-url.ts'
+import { serialNumberIn } from '../certificates/revoke.ts'
+import { findingsOf, type ShowFinding } from './findings.ts'
+import {
+  readInventory,
+  type CertificateRecord,
+  type Inventory,
+  type Revocation,
+} from '../storage/files/record.ts'
+import { readText } from '../files/files.ts'
+import { certificatesIn, inspectCertificate, type CertificateFacts } from '../x509/inspect.ts'
+import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
+
+/** What to look at; `contents` are a file's, PEM or DER. */
+export type ShowTarget =
+  | { readonly from: 'file'; readonly name: string; readonly contents: Buffer }
+  | { readonly from: 'record'; readonly serialNumber: string }
+  | { readonly from: 'server'; readonly host: string; readonly port: number }
+
+export interface Shown {
+  /** What is on record, where a serial number was asked for. */
+  readonly record: CertificateRecord | null
+  /** None: the record's file is gone, or holds something else by now. */
+  readonly certificates: readonly ShownCertificate[]
+}
+
+export interface ShownCertificate {
+  readonly facts: CertificateFacts
+  readonly role: 'leaf' | 'intermediate' | 'root'
+  /** Name of the scope of ours above it, or whose own it is; `null`: none. */
+  readonly scope: string | null
+  /** `incomplete`: an intermediate that is known here is left out; `unknown`: so is the issuer. */
+  readonly chain: 'complete' | 'incomplete' | 'unknown'
+  /** `null`: not issued here. */
+  readonly record: CertificateRecord | null
+  readonly revocation: Revocation | null
+  readonly findings: readonly ShowFinding[]
+}
+
+/** How a word on the command line is meant; a file is to be read by the caller. */
+export function showTargetOf(
+  text: string,
+): Exclude<ShowTarget, { from: 'file' }> | { readonly from: 'file' } {
+  const serialNumber = serialNumberIn(text)
+  if (serialNumber !== null) return { from: 'record', serialNumber }
+  if (/^https:\/\//i.test(text) && URL.canParse(text)) {
+    const { hostname, port } = new URL(text)
+    const host = hostname.replace(/^\[|\]$/g, '')
+    return { from: 'server', host, port: Number(port || 443) }
+  }
+  const match = /^(?:\[([^\]]+)\]|([^:/\\]+)):(\d{1,5})$/.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  if (host === undefined) return { from: 'file' }
+  const port = Number(match?.[3])
+  if (port < 1 || port > 65_535 || (match?.[1] !== undefined && isIP(host) !== 6))
+    throw new RootlingError('usage', `${text} is not a host and its port.`, {
+      hint: 'rootling show localhost:8443',
+    })
+  return { from: 'server', host, port }
+}
+
+/**
+ * Explains the certificates of a file, of the record, or that a server shows. Throws
+ * `bad-certificate`, `bad-der`, `connect-failed`, and `usage` for a serial number not on record.
+ */
+export async function show(state: StateDirectory, target: ShowTarget, now: Date): Promise<Shown> {
+  const [scopes, inventory, served] = await Promise.all([
+    readScopes(state),
+    readInventory(state),
+    servedRevocationUrl(state),
+  ])
+  const explain = (ders: readonly Buffer[], host: string | null): ShownCertificate[] => {
+    const pool = ders.map((der) => inspectCertificate(der))
+    return pool.map((facts, i) => explainOne(facts, { pool, first: i === 0, host, ...known }))
+  }
+  const known = { scopes, inventory, served, now }
+  switch (target.from) {
+    case 'file':
+      return {
+        record: null,
+        certificates: explain(certificatesIn(target.contents, target.name), null),
+      }
+    case 'server': {
+      const chain = await presentedBy(target.host, target.port)
+      const ders = chain.map(({ raw }) => raw)
+      return { record: null, certificates: explain(ders, target.host) }
+    }
+    case 'record': {
+      const record = findRecord(inventory, target.serialNumber)
+      const certificates = explain(await fileOf(record), null)
+      return {
+        record,
+        certificates: certificates[0]?.record === record ? certificates : [],
+      }
+    }
+  }
+}
+
+function findRecord({ certificates }: Inventory, serialNumber: string): CertificateRecord {
+  const record = certificates.find((entry) => entry.serialNumber === serialNumber)
+  if (record !== undefined) return record
+  throw new RootlingError(
+    'usage',
+    `No certificate on record has the serial number ${serialNumber}.`,
+    { hint: 'rootling list --all --json' },
+  )
+}
+
+/** Whatever stands in the record's file now. */
+async function fileOf({ certPath }: CertificateRecord): Promise<Buffer[]> {
+  if (certPath === null) return []
+  try {
+    const text = await readText(certPath, 1024 * 1024)
+    return text === null ? [] : certificatesIn(Buffer.from(text), certPath)
+  } catch (error) {
+    if (error instanceof RootlingError) return []
+    throw error
+  }
+}
+
+interface Known {
+  readonly scopes: readonly Scope[]
+  readonly inventory: Inventory
+  /** Where the daemon answers OCSP and CRL requests. */
+  readonly served: string | null
+  readonly now: Date
+  /** What came together, this one included. */
+  readonly pool: readonly CertificateFacts[]
+  readonly first: boolean
+  readonly host: string | null
+}
+
+function explainOne(facts: CertificateFacts, known: Known): ShownCertificate {
+  const { first, host, now, inventory, served } = known
+  // An authority's certificate in a server's place is judged as what it is used for.
+  const leaf = !facts.ca || (first && (host !== null || facts.names !== null))
+  const { issuers, missing, scope } = climb(facts, known)
+  const record =
+    inventory.certificates.find(({ fingerprint }) => fingerprint === facts.fingerprint) ?? null
+  const revocation =
+    record === null ? null : (inventory.revocations.get(record.serialNumber) ?? null)
+  const unanswered = record === null ? null : unansweredUrl(record, served)
+  const around = { now, host: first ? host : null, leaf, issuers, missing, revocation, unanswered }
+  return {
+    facts,
+    role: !facts.ca ? 'leaf' : facts.selfSigned ? 'root' : 'intermediate',
+    scope,
+    chain: missing === null ? 'complete' : missing === 'intermediate' ? 'incomplete' : 'unknown',
+    record,
+    revocation,
+    findings: findingsOf(facts, around),
+  }
+}
+
+interface Climbed {
+  readonly issuers: readonly CertificateFacts[]
+  readonly missing: 'intermediate' | 'issuer' | null
+  readonly scope: string | null
+}
+
+const longestChain = 10
+
+/** Finds who is above: among what came with it, then our authorities, then the public roots. */
+function climb(facts: CertificateFacts, { pool, scopes }: Known): Climbed {
+  const issuers: CertificateFacts[] = []
+  let missing: Climbed['missing'] = null
+  let current = facts
+  while (!current.selfSigned && issuers.length < longestChain) {
+    const certificate = new X509Certificate(current.der)
+    const came = pool.find((candidate) => isAbove(candidate, certificate))
+    const ours = came ?? knownAbove(scopes, certificate)
+    if (ours === null) {
+      if (!isPublic(certificate)) missing ??= 'issuer'
+      break
+    }
+    if (came === undefined && !ours.selfSigned) missing = 'intermediate'
+    issuers.push(ours)
+    current = ours
+  }
+  const all = new Set([facts, ...issuers].map(({ fingerprint }) => fingerprint))
+  const scope = scopes.find(({ root, intermediate }) =>
+    [root, intermediate].some((own) => all.has(fingerprintOf(own))),
+  )
+  return { issuers, missing, scope: scope?.name ?? null }
+}
+
+const isAbove = ({ ca, der }: CertificateFacts, certificate: X509Certificate): boolean =>
+  ca && isIssuedBy(certificate, new X509Certificate(der))
+
+function knownAbove(
+  scopes: readonly Scope[],
+  certificate: X509Certificate,
+): CertificateFacts | null {
+  const above = scopes
+    .flatMap(({ root, intermediate }) => [intermediate, root])
+    .find((candidate) => isIssuedBy(certificate, candidate))
+  return above === undefined ? null : inspectCertificate(above.raw)
+}
+
+/** Whether a root that Node (and Mozilla) trusts signed it. */
+function isPublic(certificate: X509Certificate): boolean {
+  return rootCertificates.some((pem) => isIssuedBy(certificate, new X509Certificate(pem)))
+}

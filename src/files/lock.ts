@@ -1,0 +1,133 @@
+import { closeSync, constants, fchownSync, fstatSync, openSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { hasCode, makePrivateDirectory, unwritable, writeFileAtomic } from './files.ts'
+import { stat } from './sync-fs.ts'
+import { refuseSharedDirectory } from './shared-directory.ts'
+
+export interface LockOptions {
+  /** The lock's file in the state directory; one name is one lock. */
+  readonly name?: string
+  readonly waitMilliseconds?: number
+}
+
+/**
+ * Runs `work` while this process alone holds a kernel lock in the state directory, which ends
+ * with its holder however it dies. Creates the directory. Throws `locked` after the wait.
+ */
+export async function withLock<T>(
+  state: StateDirectory,
+  work: () => Promise<T>,
+  { name = 'lock', waitMilliseconds = 30_000 }: LockOptions = {},
+): Promise<T> {
+  const deadline = monotonic() + waitMilliseconds
+  for (;;) {
+    await prepare(state)
+    const path = join(state.path, name)
+    const file = openLock(path, state)
+    try {
+      await acquire(file, path, deadline, waitMilliseconds)
+      // `uninstall --delete-ca` takes the whole directory away: a lock on that file locks nothing.
+      if (await isStill(file, path)) return await work()
+    } finally {
+      closeSync(file)
+    }
+  }
+}
+
+/** Whether somebody holds that lock now; its holder is not disturbed. */
+export function isLocked(state: StateDirectory, name: string): boolean {
+  let file: number
+  try {
+    file = openSync(join(state.path, name), constants.O_RDWR | (constants.O_NOFOLLOW ?? 0))
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    throw unwritable(join(state.path, name), error)
+  }
+  try {
+    return !tryLock(file, { exclusive: false })
+  } finally {
+    closeSync(file)
+  }
+}
+
+async function isStill(file: number, path: string): Promise<boolean> {
+  const held = fstatSync(file)
+  const there = await stat(path).catch(() => null)
+  return there !== null && held.ino === there.ino && held.dev === there.dev
+}
+
+async function prepare(state: StateDirectory): Promise<void> {
+  await makePrivateDirectory(state.path, state.owner)
+  await refuseSharedDirectory(state)
+}
+
+function openLock(path: string, state: StateDirectory): number {
+  try {
+    const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
+    const file = openSync(path, flags, 0o600)
+    if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
+    return file
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+}
+
+async function acquire(
+  file: number,
+  path: string,
+  deadline: number,
+  waitMilliseconds: number,
+): Promise<void> {
+  for (let pause = 2; !tryLock(file); pause = Math.min(pause * 2, 50)) {
+    if (monotonic() > deadline) {
+      const seconds = Math.round(waitMilliseconds / 1000)
+      throw new RootlingError('locked', `Another rootling has held ${path} for ${seconds} s.`, {
+        hint: 'Wait for it, or end it; the lock ends with its process',
+      })
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause))
+  }
+}
+
+/** Milliseconds. `performance` would load a module first, a millisecond of every command. */
+const monotonic = (): number => Number(process.hrtime.bigint() / 1_000_000n)
+
+/** Whether this process has the lock now. */
+function tryLock(fd: number, { exclusive } = { exclusive: true }): boolean {
+  native ??= loadNative()
+  try {
+    native.tryLock(fd, 0, 0, exclusive)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'EAGAIN')) return false
+    throw error
+  }
+}
+
+interface NativeLock {
+  /** Throws EAGAIN where another process has it. Length 0: to the end of the file. */
+  tryLock(fd: number, offset: number, length: number, exclusive: boolean): void
+}
+let native: NativeLock | undefined
+
+/** The package's prebuilt binary by its path: its own search for it takes 6 ms of every command. */
+function loadNative(): NativeLock {
+  const requireNative = createRequire(import.meta.filename)
+  const { platform, arch } = process
+  const prebuilt = `fs-native-extensions/prebuilds/${platform}-${arch}/fs-native-extensions.node`
+  try {
+    return requireNative(prebuilt) as NativeLock
+  } catch {
+    return requireNative('fs-native-extensions/binding') as NativeLock
+  }
+}
+
+/** Tells backup programs to leave the keys out (https://bford.info/cachedir/). */
+export async function markAsCache(state: StateDirectory): Promise<void> {
+  const data =
+    'Signature: 8a477f597d28d172789f06886806bc55\n# Keys of a local development CA: not for backups.\n'
+  await writeFileAtomic(join(state.path, 'CACHEDIR.TAG'), { data, mode: 0o644 }, state.owner)
+}

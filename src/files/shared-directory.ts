@@ -1,0 +1,32 @@
+import { statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { shellWord } from './files.ts'
+
+/**
+ * Throws `loose-key` when another user could put files of theirs where ours are: they own the
+ * state directory or may write to it, or may rename it in a directory above. Absent is fine.
+ */
+export async function refuseSharedDirectory({ path, owner }: StateDirectory): Promise<void> {
+  if (process.platform === 'win32') return
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined) return
+  const expected = owner?.uid ?? process.geteuid?.()
+  // What root owns only root could have put there; but with sudo we are to write for a person.
+  if (found.uid !== expected && (owner !== null || found.uid !== 0))
+    throw new RootlingError('loose-key', `The state directory ${path} belongs to another user.`, {
+      hint: `Name one of yours with ROOTLING_HOME, or take it over: sudo chown -R ${expected} ${shellWord(path)}`,
+    })
+  if ((found.mode & 0o022) !== 0)
+    throw new RootlingError('loose-key', `Others can write to the state directory ${path}.`, {
+      hint: `chmod 700 ${shellWord(path)}`,
+    })
+  for (let above = dirname(resolve(path)); ; above = dirname(above)) {
+    if ((statSync(above).mode & 0o1002) === 0o0002)
+      throw new RootlingError('loose-key', `Everybody can rename what lies in ${above}.`, {
+        hint: `chmod o-w ${shellWord(above)}`,
+      })
+    if (above === dirname(above)) return
+  }
+}

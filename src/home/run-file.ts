@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto'
+import { lstatSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from './state-directory.ts'
+import {
+  makePrivateDirectory,
+  readPrivateText,
+  shellWord,
+  writeFileAtomic,
+} from '../files/files.ts'
+import { removeFile } from '../files/sync-fs.ts'
+
+/** Where a running daemon is to be reached; the file is readable by its owner alone. */
+export interface RunFile {
+  /** A Unix socket's path or a Windows pipe's name. */
+  readonly address: string
+  /** 32 octets in hex, new at each start. */
+  readonly token: string
+  readonly pid: number
+  /** ISO 8601, UTC. */
+  readonly since: string
+  /** Where it answers OCSP and CRL requests; `null`: it does not. */
+  readonly revocationUrl: string | null
+}
+
+/** The name of the lock that a daemon holds as long as it runs. */
+export const daemonLock = 'daemon.lock'
+
+const fileOf = (state: StateDirectory): string => join(state.path, 'daemon-run.json')
+
+/** `null`: no daemon has run since the last orderly stop. */
+export async function readRunFile(state: StateDirectory): Promise<RunFile | null> {
+  const text = await readPrivateText(fileOf(state), state.owner)
+  try {
+    const value = JSON.parse(text ?? 'null') as Partial<RunFile> | null
+    const sound =
+      typeof value?.address === 'string' &&
+      /^[0-9a-f]{64}$/.test(value.token ?? '') &&
+      Number.isInteger(value.pid)
+    return sound ? (value as RunFile) : null
+  } catch {
+    return null
+  }
+}
+
+export async function writeRunFile(state: StateDirectory, run: RunFile): Promise<void> {
+  await writeFileAtomic(fileOf(state), { data: JSON.stringify(run), mode: 0o600 }, state.owner)
+}
+
+/** Removes this daemon's file; that of another, in a directory made anew, is left alone. */
+export async function removeRunFile(state: StateDirectory, { token }: RunFile): Promise<void> {
+  const run = await readRunFile(state)
+  if (run?.token === token) await removeFile(fileOf(state))
+}
+
+/**
+ * Octets of a socket's path without its final zero (sockaddr_un of Linux, and of macOS and the
+ * BSDs): Node cuts longer ones silently.
+ */
+const longestPath = process.platform === 'linux' ? 107 : 103
+
+/** A path for the control socket in a directory that only its owner can enter, made here. */
+export async function socketPath(state: StateDirectory, nonce: string): Promise<string> {
+  if (process.platform === 'win32') return `\\\\.\\pipe\\rootling-${nonce}`
+  const own = join(state.path, 'run', 'control.sock')
+  const path = Buffer.byteLength(own) <= longestPath ? own : shortPath(state)
+  if (Buffer.byteLength(path) > longestPath)
+    throw new RootlingError('state-unwritable', `${path} is too long for a socket.`, {
+      hint: 'Set ROOTLING_HOME to a shorter path',
+    })
+  await makePrivateDirectory(dirname(path), state.owner)
+  await refuseOpenDirectory(dirname(path))
+  return path
+}
+
+function shortPath(state: StateDirectory): string {
+  const hash = createHash('sha256').update(state.path).digest('hex').slice(0, 12)
+  const directory = `rootling-${process.geteuid?.()}-${hash}`
+  return join(process.env['XDG_RUNTIME_DIR'] || tmpdir(), directory, 'control.sock')
+}
+
+/** Where all can write somebody else may have made it first; anywhere it may have been opened. */
+async function refuseOpenDirectory(directory: string): Promise<void> {
+  const info = lstatSync(directory)
+  if (info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o077) === 0) return
+  const sentence = `${directory} is not a directory that you alone can enter.`
+  throw new RootlingError('loose-key', sentence, { hint: `rm -rf ${shellWord(directory)}` })
+}

@@ -1,0 +1,72 @@
+import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+import { GROUPS, type Request } from '../../server/https.ts'
+import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certificate.ts'
+import { oneLine } from '../../server/key-pair.ts'
+
+/** How one request's connection was secured: what the demo page shows and its JSON holds. */
+export interface ConnectionFacts {
+  /** `TLSv1.3`. */
+  protocol: string
+  /** The name in RFC 8446 or RFC 5289, such as `TLS_AES_128_GCM_SHA256`. */
+  cipher: string
+  /** `h2`, or `http/1.1`; `null` when the client did not negotiate one. */
+  alpn: string | null
+  /** `HTTP/2` or `HTTP/1.1`. */
+  http: string
+  /** `null` where Node does not tell: it names the group to clients only. */
+  group: string | null
+  groupsOffered: readonly string[]
+  serverName: string | null
+  resumed: boolean
+  certificate: CertificateFacts | null
+  /** The client's, when it was asked for one and sent one that holds. */
+  client: CertificateFacts | null
+}
+
+interface CertificateFacts {
+  subject: string
+  subjectAltName: string[]
+  issuer: string
+  serialNumber: string
+  notBefore: string
+  notAfter: string
+  /** SHA-256 of the DER, lower-case hex. */
+  fingerprint: string
+}
+
+/** Reads the facts from the request's socket; the certificate is the one that this connection got. */
+export function connectionFacts(request: Request): ConnectionFacts {
+  const socket = request.socket as TLSSocket
+  const cipher = socket.getCipher()
+  const group = socket.getEphemeralKeyInfo() as { name?: string } | null
+  return {
+    protocol: socket.getProtocol() ?? '',
+    cipher: cipher.standardName ?? cipher.name,
+    alpn: socket.alpnProtocol === false ? null : socket.alpnProtocol,
+    http: request.httpVersionMajor === 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`,
+    group: group?.name ?? null,
+    groupsOffered: GROUPS,
+    serverName: (socket as { servername?: string | false }).servername || null,
+    resumed: socket.isSessionReused(),
+    certificate: certificateFacts(socket.getX509Certificate()),
+    client: socket.authorized ? certificateFacts(socket.getPeerX509Certificate()) : null,
+  }
+}
+
+function certificateFacts(certificate: X509Certificate | undefined): CertificateFacts | null {
+  if (certificate === undefined) return null
+  const { notBefore, notAfter } = validityOf(certificate)
+  return {
+    subject: oneLine(certificate.subject ?? ''),
+    subjectAltName: altNameParts(certificate).map(bareName),
+    issuer: oneLine(certificate.issuer ?? ''),
+    serialNumber: certificate.serialNumber.toLowerCase(),
+    notBefore: notBefore.toISOString(),
+    notAfter: notAfter.toISOString(),
+    fingerprint: fingerprintOf(certificate),
+  }
+}
+
+/** `DNS:a.test` → `a.test`. */
+const bareName = (part: string): string => part.replace(/^(?:DNS|IP Address|email|URI):/, '')

@@ -1,0 +1,68 @@
+import { connectionFacts } from './connection-facts.ts'
+import { demoPage, STYLE_SOURCE } from './page.ts'
+import { isOurHost } from '../../server/host-check.ts'
+import type { Handler, Request, Response } from '../../server/https.ts'
+
+export interface DemoOptions {
+  /** Serve the files under it; `/` stays the demo page when it has no index.html. */
+  directory?: string | undefined
+}
+
+const HEADERS = {
+  'Cache-Control': 'no-store',
+  'Content-Security-Policy': `default-src 'none'; style-src ${STYLE_SOURCE}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+}
+
+/**
+ * What `rootling serve` answers: at `/` how this very connection was secured, as a page or, for
+ * `Accept: application/json`, as data. 421 for hosts that are not ours, 405 unless GET or HEAD, else 404.
+ */
+export function createDemoHandler(options: DemoOptions = {}): Handler {
+  const { directory } = options
+  return async (request, response) => {
+    if (!isOurHost(request)) {
+      reply(request, response, 421, 'This server does not answer for that host name.\n')
+      return
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD')
+      reply(request, response, 405, 'Only GET and HEAD are answered here.\n')
+      return
+    }
+    if (directory !== undefined) {
+      const { sendFile } = await import('../static-files.ts')
+      if (await sendFile(request, response, directory)) return
+    }
+    if (request.url?.split('?')[0] === '/') sendFacts(request, response)
+    else reply(request, response, 404, 'Not found.\n')
+  }
+}
+
+function sendFacts(request: Request, response: Response): void {
+  const facts = connectionFacts(request)
+  const accept = request.headers.accept ?? ''
+  response.setHeader('Vary', 'Accept')
+  if (accept.includes('application/json') && !accept.includes('text/html')) {
+    reply(request, response, 200, `${JSON.stringify(facts, null, 2)}\n`, 'application/json')
+  } else {
+    reply(request, response, 200, demoPage(facts), 'text/html; charset=utf-8')
+  }
+}
+
+function reply(
+  request: Request,
+  response: Response,
+  status: number,
+  text: string,
+  type = 'text/plain; charset=utf-8',
+): void {
+  response.statusCode = status
+  for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+  response.setHeader('Content-Type', type)
+  response.setHeader('Content-Length', Buffer.byteLength(text))
+  if (request.method === 'HEAD') response.end()
+  else response.end(text)
+}

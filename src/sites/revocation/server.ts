@@ -1,0 +1,176 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { StateDirectory } from '../../home/state-directory.ts'
+import { longestOcspRequest, ocspError } from '../../x509/ocsp.ts'
+import { limitConnections } from '../../server/connections.ts'
+import { foreignPage, isLoopbackHost, notForPages } from '../../server/host-check.ts'
+import { DEFAULT_LIMITS, tooManyHeaders } from '../../server/limits.ts'
+import { listen } from '../../server/listen.ts'
+import { createRevocationSource } from './source.ts'
+
+export interface RevocationHandlerOptions {
+  readonly state: StateDirectory
+  readonly now: () => Date
+  /** Called with what went wrong when the answer was an internalError. */
+  readonly onError?: ((error: unknown) => void) | undefined
+}
+
+type RevocationHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+interface Reply {
+  readonly status: number
+  readonly type: string
+  readonly body: string | Buffer
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/**
+ * Answers OCSP (RFC 6960 appendix A: POST, and GET with the request in the path) and
+ * `GET /SCOPE.crl` over plain HTTP: what it says is signed. It reads the state anew when that has
+ * changed. For loopback names only: a web page that rebinds its own name gets 421, and any other 403.
+ */
+export function createRevocationHandler(options: RevocationHandlerOptions): RevocationHandler {
+  const source = createRevocationSource(options.state, options.now)
+  const answer = async (request: Buffer): Promise<Reply> => {
+    const body = await source.answer(request).catch((error: unknown) => {
+      options.onError?.(error)
+      return ocspError('internalError')
+    })
+    return { status: 200, type: 'application/ocsp-response', body }
+  }
+  const crl = async (scopeName: string): Promise<Reply> => {
+    try {
+      const body = await source.crl(scopeName)
+      if (body !== null) return { status: 200, type: 'application/pkix-crl', body }
+      return refuse(404, `There is no scope named ${scopeName}.`)
+    } catch (error) {
+      options.onError?.(error)
+      return refuse(500, 'The list could not be made; the responder’s log says why.')
+    }
+  }
+  const route = async (request: IncomingMessage): Promise<Reply> => {
+    if (tooManyHeaders(request, DEFAULT_LIMITS)) return refuse(431, 'These are too many headers.')
+    if (!isLoopbackHost(request)) return refuse(421, 'This responder is for loopback names.')
+    const foreign = foreignPage(request)
+    if (foreign !== null) return refuse(403, foreign)
+    const path = (request.url ?? '').replace(/\?.*$/s, '')
+    switch (request.method) {
+      case 'GET':
+      case 'HEAD': {
+        const scopeName = /^\/([a-z0-9-]{1,63})\.crl$/.exec(path)?.[1]
+        if (scopeName !== undefined) return crl(scopeName)
+        const encoded = path.replace(/^\/(?:ocsp(?=\/|$))?\/*/, '')
+        if (encoded === '') return refuse(404, 'Ask by OCSP here, or fetch /SCOPE.crl.')
+        return answer(decode(encoded))
+      }
+      case 'POST': {
+        if (!/^\/(?:ocsp\/?)?$/.test(path)) return refuse(404, 'Ask by OCSP at /ocsp.')
+        if (!isOcspRequest(request)) return refuse(415, 'Send application/ocsp-request.')
+        const body = await readBody(request)
+        return body === null ? refuse(413, 'The request is too large.') : answer(body)
+      }
+      default:
+        return { ...refuse(405, 'GET or POST.'), headers: { allow: 'GET, HEAD, POST' } }
+    }
+  }
+  return (request, response) => {
+    route(request).then(
+      (reply) => send(request, response, reply),
+      // The client broke off in the middle of its request.
+      () => response.destroy(),
+    )
+  }
+}
+
+function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
+  const { status, type, body, headers } = reply
+  // What is left of a refused body is not waited for.
+  const leftOver = !request.complete && request.method === 'POST'
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    ...notForPages,
+    ...(leftOver ? { connection: 'close' } : {}),
+    ...headers,
+  })
+  response.end(request.method === 'HEAD' ? undefined : body)
+}
+
+const refuse = (status: number, sentence: string): Reply => ({
+  status,
+  type: 'text/plain; charset=utf-8',
+  body: `${sentence}\n`,
+})
+
+function isOcspRequest({ headers }: IncomingMessage): boolean {
+  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  return type === 'application/ocsp-request'
+}
+
+/** Base64, in which `/`, `+` and `=` may or may not be percent-encoded; anything else is empty. */
+function decode(encoded: string): Buffer {
+  try {
+    const base64 = decodeURIComponent(encoded)
+    return /^[A-Za-z0-9+/]+={0,2}$/.test(base64) ? Buffer.from(base64, 'base64') : Buffer.alloc(0)
+  } catch {
+    return Buffer.alloc(0)
+  }
+}
+
+/** `null`: more than a request may have. Rejects when the client breaks off. */
+function readBody(request: IncomingMessage): Promise<Buffer | null> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const declared = Number(request.headers['content-length'] ?? 0)
+    // Not `for await`: leaving that loop early would destroy the socket before the answer.
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size <= longestOcspRequest) chunks.push(chunk)
+      else resolve(null)
+    })
+    request.once('end', () => resolve(size > longestOcspRequest ? null : Buffer.concat(chunks)))
+    request.once('error', reject)
+    request.once('close', () => reject(new Error('the client broke off')))
+    if (declared > longestOcspRequest) resolve(null)
+  })
+}
+
+export interface RevocationServer {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Serves `createRevocationHandler` alone. Throws `port-in-use` or `listen-failed`. */
+export async function createRevocationServer(
+  options: RevocationHandlerOptions & { readonly host: string; readonly port: number },
+): Promise<RevocationServer> {
+  const limits = DEFAULT_LIMITS
+  const handle = createRevocationHandler(options)
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersMilliseconds,
+      requestTimeout: limits.requestMilliseconds,
+      keepAliveTimeout: limits.headersMilliseconds,
+      connectionsCheckingInterval: 1_000,
+    },
+    (request, response) => {
+      connections.answering(request, response)
+      handle(request, response)
+    },
+  )
+  const connections = limitConnections(server, limits.connections)
+  // node:http would leave out those beyond, such as a second Host; the handler refuses them.
+  server.maxHeadersCount = 0
+  server.setTimeout(limits.idleMilliseconds)
+  const { port } = await listen(server, options.host, options.port)
+  return {
+    port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}

@@ -1,0 +1,127 @@
+import { openSigner, readScopes, type Scope } from '../../authority/scope.ts'
+import { RootlingError } from '../../errors.ts'
+import type { StateDirectory } from '../../home/state-directory.ts'
+import { makeCrl } from '../../certificates/revoke.ts'
+import { stampOfScopes } from '../../storage/files/scopes.ts'
+import { readInventory, recordPath, type Inventory } from '../../storage/files/record.ts'
+import { stampOf } from '../../files/files.ts'
+import type { Signer } from '../../x509/certificate.ts'
+import {
+  isIssuedBy,
+  ocspError,
+  parseOcspRequest,
+  signOcspResponse,
+  type CertId,
+  type CertStatus,
+  type OcspIssuer,
+} from '../../x509/ocsp.ts'
+
+const hour = 3_600_000
+/** How long an answer may be kept; short, so that a revocation is soon known. */
+const answerLifetime = hour
+/** A CRL is made anew when the record changes, and at this age. */
+const crlMaximumAge = 24 * hour
+
+/** The state directory as a responder sees it: read anew whenever it has changed. */
+export interface RevocationSource {
+  /** A complete OCSPResponse, DER, for whatever was sent; errors in the state throw. */
+  answer(request: Buffer): Promise<Buffer>
+  /** A scope's CRL, DER; `null`: no such scope. */
+  crl(scopeName: string): Promise<Buffer | null>
+}
+
+interface Authority {
+  readonly scope: Scope
+  readonly issuer: OcspIssuer
+  readonly signer: Signer
+}
+
+interface Snapshot {
+  /** What the files looked like when they were read. */
+  readonly stamp: string
+  readonly authorities: readonly Authority[]
+  readonly inventory: Inventory
+  /** Serial number → the scope that signed it. */
+  readonly issued: ReadonlyMap<string, string>
+  readonly crls: Map<string, { readonly made: number; readonly der: Promise<Buffer> }>
+}
+
+export function createRevocationSource(state: StateDirectory, now: () => Date): RevocationSource {
+  let latest: Snapshot | null = null
+  const current = async (): Promise<Snapshot> => {
+    // Looked at before it is read: a change in between is seen by the next request.
+    const stamp = await stateStamp(state)
+    if (latest?.stamp !== stamp) latest = await read(state, stamp, now())
+    return latest
+  }
+  return {
+    async answer(request) {
+      let parsed
+      try {
+        parsed = parseOcspRequest(request)
+      } catch (error) {
+        if (error instanceof RootlingError) return ocspError('malformedRequest')
+        throw error
+      }
+      const snapshot = await current()
+      const { certIds, nonce } = parsed
+      const authority = snapshot.authorities.find(({ issuer }) =>
+        certIds.some((certId) => isIssuedBy(certId, issuer)),
+      )
+      // Not answerable with authority (RFC 6960 §2.3): none of it is of an issuer of ours.
+      if (authority === undefined) return ocspError('unauthorized')
+      const thisUpdate = now()
+      const nextUpdate = new Date(thisUpdate.getTime() + answerLifetime)
+      const statuses = certIds.map(
+        (certId) => [certId, statusOf(certId, authority, snapshot)] as const,
+      )
+      const answer = { statuses, nonce, thisUpdate, nextUpdate }
+      return signOcspResponse(answer, authority.issuer, authority.signer)
+    },
+    async crl(scopeName) {
+      const { authorities, crls } = await current()
+      if (!authorities.some(({ scope }) => scope.name === scopeName)) return null
+      const kept = crls.get(scopeName)
+      const at = now()
+      if (kept !== undefined && Math.abs(at.getTime() - kept.made) < crlMaximumAge) return kept.der
+      const der = makeCrl(state, scopeName, at)
+      crls.set(scopeName, { made: at.getTime(), der })
+      der.catch(() => crls.delete(scopeName))
+      return der
+    },
+  }
+}
+
+function statusOf(
+  certId: CertId,
+  { scope, issuer }: Authority,
+  { issued, inventory }: Snapshot,
+): CertStatus {
+  if (!isIssuedBy(certId, issuer) || issued.get(certId.serialNumber) !== scope.name)
+    return { status: 'unknown' }
+  const revocation = inventory.revocations.get(certId.serialNumber)
+  if (revocation === undefined) return { status: 'good' }
+  const { reason, revokedAt } = revocation
+  return { status: 'revoked', reason, revocationTime: new Date(revokedAt) }
+}
+
+async function read(state: StateDirectory, stamp: string, now: Date): Promise<Snapshot> {
+  const [scopes, inventory] = await Promise.all([readScopes(state), readInventory(state)])
+  const authorities: Authority[] = []
+  for (const scope of scopes) {
+    // An authority that has ended has nothing left to say, and must not silence the others.
+    if (scope.validity.notAfter <= now) continue
+    const spki = scope.intermediate.publicKey.export({ type: 'spki', format: 'der' })
+    const signer = await openSigner(state, scope, now)
+    authorities.push({ scope, issuer: { name: scope.issuerName, spki }, signer })
+  }
+  const issued = new Map(
+    inventory.certificates.map(({ serialNumber, scope }) => [serialNumber, scope]),
+  )
+  return { stamp, authorities, inventory, issued, crls: new Map() }
+}
+
+/** Of the record, and of the scopes' directory, which changes with every scope. */
+async function stateStamp(state: StateDirectory): Promise<string> {
+  return `${await stampOf(recordPath(state))}, ${await stampOfScopes(state)}`
+}

@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import type { Owner, StateDirectory } from '../../home/state-directory.ts'
+import { sweepScopes } from './scopes.ts'
+import { readRecord, recordIssued, type CertificateRecord } from './record.ts'
+import {
+  exists,
+  hasCode,
+  makePrivateDirectory,
+  readPrivateText,
+  stageFile,
+  sweepLeftovers,
+  unwritable,
+  writeFileAtomic,
+  type StagedFile,
+} from '../../files/files.ts'
+import { readdir, removeFile } from '../../files/sync-fs.ts'
+import { withLock } from '../../files/lock.ts'
+import { refuseSharedDirectory } from '../../files/shared-directory.ts'
+
+/** Files that only make sense together, such as a certificate and its key. */
+export interface OutputFile {
+  readonly path: string
+  readonly mode: number
+  readonly data: string | Buffer
+  /** Default: the state directory's owner. */
+  readonly owner?: Owner | null
+}
+
+/** `before`: the hash of what stood there; `data` in base64, since it may be DER. */
+interface PendingFile extends Omit<OutputFile, 'data'> {
+  readonly base64: string
+  readonly before: string | null
+}
+
+interface Pending {
+  readonly record: CertificateRecord
+  readonly files: readonly PendingFile[]
+}
+
+const directoryOf = (state: StateDirectory): string => join(state.path, 'pending')
+
+/** Under the lock, after finishing or undoing what an interrupted command left. */
+export async function exclusively<T>(state: StateDirectory, work: () => Promise<T>): Promise<T> {
+  return withLock(state, async () => {
+    await sweepScopes(state)
+    for (const name of await unfinished(state)) await settle(state, join(directoryOf(state), name))
+    return work()
+  })
+}
+
+/** What every command does first: nothing, unless an earlier one was interrupted. Throws `loose-key`. */
+export async function settleInterrupted(state: StateDirectory): Promise<void> {
+  // Of an empty directory that others may write to, an mkcert line makes a private one first.
+  if (await exists(join(state.path, 'scopes'))) await refuseSharedDirectory(state)
+  if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined)
+}
+
+async function unfinished(state: StateDirectory): Promise<string[]> {
+  try {
+    return await readdir(directoryOf(state))
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return []
+    throw unwritable(directoryOf(state), error)
+  }
+}
+
+/**
+ * Records a certificate and writes its files as a unit. Two files cannot be replaced in one
+ * step, so all that is to be written stands in one pending file first; whoever takes the lock
+ * next finishes it when the certificate was recorded, and drops it when it was not.
+ * Only for whoever holds the lock.
+ */
+export async function recordAndWrite(
+  state: StateDirectory,
+  record: CertificateRecord,
+  files: readonly OutputFile[],
+): Promise<void> {
+  if (files.length === 0) return recordIssued(state, record)
+  const path = join(directoryOf(state), `${record.serialNumber}.json`)
+  const withBefore = await Promise.all(
+    files.map(async ({ data, ...file }) => ({
+      ...file,
+      base64: Buffer.from(data).toString('base64'),
+      before: await hashOf(file.path),
+    })),
+  )
+  await makePrivateDirectory(directoryOf(state), state.owner)
+  const pending: Pending = { record, files: withBefore }
+  await writeFileAtomic(path, { data: JSON.stringify(pending), mode: 0o600 }, state.owner)
+  const staged: StagedFile[] = []
+  try {
+    for (const file of files)
+      staged.push(await stageFile(file.path, file, file.owner ?? state.owner))
+    await recordIssued(state, record)
+  } catch (error) {
+    for (const file of staged) await file.discard()
+    await removeFile(path)
+    throw error
+  }
+  // Should a rename fail, the pending file stays, and the next command finishes the pair.
+  for (const file of staged) await file.commit()
+  await drop(path)
+}
+
+async function drop(path: string): Promise<void> {
+  try {
+    await removeFile(path)
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+}
+
+async function settle(state: StateDirectory, path: string): Promise<void> {
+  const pending = parsePending(await readPrivateText(path, state.owner))
+  if (pending !== null) {
+    const { serialNumber } = pending.record
+    const record = await readRecord(state)
+    const recorded = record.some((entry) => entry.serialNumber === serialNumber)
+    for (const file of pending.files) {
+      await sweepLeftovers(dirname(file.path), basename(file.path))
+      if (recorded) await finish(state, file)
+    }
+  }
+  await drop(path)
+}
+
+async function finish(state: StateDirectory, pending: PendingFile): Promise<void> {
+  const file = { ...pending, data: Buffer.from(pending.base64, 'base64') }
+  const current = await hashOf(file.path)
+  // Somebody has put something else there since: it is not ours to overwrite any more.
+  if (current !== file.before || current === digest(file.data)) return
+  // A directory that is gone, or a disk that is still full, must not stop the next command.
+  await writeFileAtomic(file.path, file, file.owner ?? state.owner).catch(() => undefined)
+}
+
+function parsePending(text: string | null): Pending | null {
+  try {
+    return text === null ? null : (JSON.parse(text) as Pending)
+  } catch {
+    return null
+  }
+}
+
+function digest(data: string | Buffer): string {
+  return createHash('sha256').update(data).digest('hex')
+}
+
+/** `null`: nothing is there. Of what is no regular file, only that; a FIFO would be waited for. */
+async function hashOf(path: string): Promise<string | null> {
+  let file: number | undefined
+  try {
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    return fstatSync(file).isFile() ? digest(readFileSync(file)) : 'not a regular file'
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null
+    throw unwritable(path, error)
+  } finally {
+    if (file !== undefined) closeSync(file)
+  }
+}

@@ -1,0 +1,277 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { RootlingError } from '../../errors.ts'
+import type { StateDirectory } from '../../home/state-directory.ts'
+import type { NameConstraints } from '../../x509/name-constraints.ts'
+import {
+  createDirectoryAtomic,
+  exists,
+  hasCode,
+  makePrivateDirectory,
+  readPrivateText,
+  readText,
+  removeDirectoryAtomic,
+  shellWord,
+  sweepLeftovers,
+  stampOf,
+  syncDirectory,
+  unwritable,
+  type FileContents,
+} from '../../files/files.ts'
+import { readdir, rename } from '../../files/sync-fs.ts'
+
+/** A scope as it stands on disk: one directory, made and renamed as a whole. */
+interface StoredScope {
+  readonly name: string
+  /** ISO 8601, UTC. */
+  readonly created: string
+  /** What `ca permit` was given beyond the local names. */
+  readonly permitted: readonly string[]
+  /** `null`: may sign any name. */
+  readonly constraints: NameConstraints | null
+  /**
+   * The issuer's subject (base64 of its DER), subjectKeyIdentifier (hex) and validity, and the root's
+   * end: to sign, no certificate is parsed. Dates are ISO 8601, UTC.
+   */
+  readonly issuerName: string
+  readonly issuerKeyIdentifier: string
+  readonly notBefore: string
+  readonly notAfter: string
+  readonly rootNotAfter: string
+}
+
+export interface ScopeFiles {
+  readonly scope: StoredScope
+  /** PEM. */
+  readonly root: string
+  readonly intermediate: string
+  /** The root's only CRL, DER: empty, and good until the root's end; `null`: none was made. */
+  readonly rootCrl: Buffer | null
+  /** PKCS #8 PEM. */
+  readonly intermediateKey: string
+}
+
+const scopesOf = (state: StateDirectory): string => join(state.path, 'scopes')
+
+/** Another one whenever a scope has come, gone, or been rotated. */
+export const stampOfScopes = (state: StateDirectory): Promise<string> => stampOf(scopesOf(state))
+
+export const scopePath = (state: StateDirectory, name: string): string =>
+  join(scopesOf(state), name)
+export const rootPath = (state: StateDirectory, name: string): string =>
+  join(scopePath(state, name), 'root.pem')
+
+/** What a rotation keeps beside a scope: the one that comes, the one that goes. */
+export type Aside = '.next' | '.old'
+const asides: readonly Aside[] = ['.next', '.old']
+
+/** Letters, digits and hyphens: the name is a directory's. */
+export function isScopeName(name: string): boolean {
+  return /^[a-z0-9](?:[a-z0-9-]{0,62})$/.test(name)
+}
+
+/**
+ * Writes a scope as a unit; `false`: one of that name exists. Only for whoever holds the lock.
+ * `directory` is its own name, or where a rotation keeps it aside.
+ */
+export async function createScope(
+  state: StateDirectory,
+  files: ScopeFiles,
+  directory = files.scope.name,
+): Promise<boolean> {
+  await makePrivateDirectory(scopesOf(state), state.owner)
+  const contents: Record<string, FileContents> = {
+    'scope.json': { data: `${JSON.stringify(sealScope(files), null, 2)}\n`, mode: 0o644 },
+    'root.pem': { data: files.root, mode: 0o644 },
+    ...(files.rootCrl === null ? {} : { 'root.crl': { data: files.rootCrl, mode: 0o644 } }),
+    'intermediate.pem': { data: files.intermediate, mode: 0o644 },
+    [keyFile]: { data: files.intermediateKey, mode: 0o600 },
+  }
+  return createDirectoryAtomic(scopePath(state, directory), contents, state.owner)
+}
+
+/** Only for whoever holds the lock; absent is success. */
+export async function deleteScope(state: StateDirectory, name: string): Promise<void> {
+  await removeDirectoryAtomic(scopePath(state, name))
+}
+
+/** Names of the scopes, the oldest authority's `local` first; none: no authority yet. */
+export async function scopeNames(state: StateDirectory): Promise<string[]> {
+  try {
+    const names = (await readdir(scopesOf(state))).filter(isScopeName)
+    return names.toSorted(
+      (a, b) => Number(b === 'local') - Number(a === 'local') || (a < b ? -1 : 1),
+    )
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return []
+    throw new RootlingError('file-unreadable', `${scopesOf(state)} cannot be read.`, {
+      cause: error,
+    })
+  }
+}
+
+/** A scope's public half, which knows its key by the digest. */
+export interface PublicHalf extends Pick<ScopeFiles, 'scope' | 'root' | 'intermediate'> {
+  readonly keyDigest: string
+}
+
+/** Throws `corrupt-state` when a file is missing or damaged. */
+export async function readScope(
+  state: StateDirectory,
+  name: string,
+  aside: Aside | '' = '',
+): Promise<PublicHalf> {
+  const directory = scopePath(state, name + aside)
+  const textOf = async (file: string): Promise<string> =>
+    (await readText(join(directory, file), 1024 * 1024)) ?? missing(directory, file, name)
+  const [json, root, intermediate] = await Promise.all([
+    textOf('scope.json'),
+    textOf('root.pem'),
+    textOf('intermediate.pem'),
+  ])
+  const parsed = parseScope(json)
+  if (parsed?.name !== name) throw damaged(join(directory, 'scope.json'), name)
+  const { files, digest: _digest, ...scope } = parsed
+  for (const [file, pem] of [
+    ['root.pem', root],
+    ['intermediate.pem', intermediate],
+  ] as const)
+    if (files[file] !== digestOf(pem)) throw damaged(join(directory, file), name)
+  return { scope, root, intermediate, keyDigest: files[keyFile] }
+}
+
+const keyFile = 'intermediate-key.pem'
+
+/**
+ * The signing key, PEM. Throws `loose-key` when others can read it, `corrupt-state` when it is not
+ * what the scope was made with: OpenSSL does not look whether the two halves of a key belong together.
+ */
+export async function readScopeKey(
+  state: StateDirectory,
+  name: string,
+  keyDigest: string,
+): Promise<string> {
+  const directory = scopePath(state, name)
+  const path = join(directory, keyFile)
+  const key = (await readPrivateText(path, state.owner)) ?? missing(directory, keyFile, name)
+  if (digestOf(key) !== keyDigest) throw damaged(path, name)
+  return key
+}
+
+/** Deletes what dead writers left, and finishes a switch of scopes. Only under the lock. */
+export async function sweepScopes(state: StateDirectory): Promise<void> {
+  await sweepLeftovers(scopesOf(state))
+  await sweepLeftovers(state.path)
+  for (const entry of await readdir(scopesOf(state)).catch(() => [])) {
+    await sweepLeftovers(join(scopesOf(state), entry))
+    if (entry.endsWith('.old')) await finishSwitch(state, entry.slice(0, -'.old'.length))
+  }
+}
+
+/** The scopes that a rotation keeps aside: name and which. */
+export async function scopesAside(
+  state: StateDirectory,
+): Promise<{ name: string; aside: Aside }[]> {
+  const entries = await readdir(scopesOf(state)).catch(() => [])
+  return entries.flatMap((entry) =>
+    asides
+      .filter((aside) => entry.endsWith(aside))
+      .map((aside) => ({ name: entry.slice(0, -aside.length), aside })),
+  )
+}
+
+/** Puts the scope that a rotation made in the old one's place. Only under the lock. */
+export async function switchScope(state: StateDirectory, name: string): Promise<void> {
+  const path = scopePath(state, name)
+  try {
+    await rename(path, `${path}.old`)
+    await syncDirectory(scopesOf(state))
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+  await finishSwitch(state, name)
+}
+
+/** Two renames make a switch; a kill between them leaves the second to the next command. */
+async function finishSwitch(state: StateDirectory, name: string): Promise<void> {
+  const path = scopePath(state, name)
+  if ((await exists(path)) || !(await exists(`${path}.next`))) return
+  try {
+    await rename(`${path}.next`, path)
+    await syncDirectory(scopesOf(state))
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+}
+
+/**
+ * What `scope.json` holds beside the scope, so that a damaged file is told before a damaged
+ * certificate is signed by it. It holds no attacker off.
+ */
+interface Digests {
+  /** SHA-256, hex. Of the key too, which nobody finds by it. */
+  readonly files: Readonly<Record<'root.pem' | 'intermediate.pem' | typeof keyFile, string>>
+  /** Of all else in it, as compact JSON; it comes last. */
+  readonly digest: string
+}
+
+/** What `scope.json` says. */
+export function sealScope({
+  scope,
+  root,
+  intermediate,
+  intermediateKey,
+}: Omit<ScopeFiles, 'rootCrl'>): StoredScope & Digests {
+  const files = {
+    'root.pem': digestOf(root),
+    'intermediate.pem': digestOf(intermediate),
+    [keyFile]: digestOf(intermediateKey),
+  }
+  return { ...scope, files, digest: digestOf(JSON.stringify({ ...scope, files })) }
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function parseScope(json: string): (StoredScope & Digests) | null {
+  try {
+    const value = JSON.parse(json) as StoredScope & Digests
+    const { digest, ...rest } = value
+    const sound =
+      digest === digestOf(JSON.stringify(rest)) &&
+      [value.name, value.created, value.issuerName, value.issuerKeyIdentifier].every(isText) &&
+      [value.notBefore, value.notAfter, value.rootNotAfter].every(isDate) &&
+      isTexts(value.permitted) &&
+      (value.constraints === null ||
+        (isTexts(value.constraints.dns) && isTexts(value.constraints.ip)))
+    return sound ? value : null
+  } catch {
+    return null
+  }
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string'
+const isDate = (value: unknown): boolean =>
+  typeof value === 'string' && !Number.isNaN(Date.parse(value))
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every(isText)
+}
+
+function missing(directory: string, file: string, name: string): never {
+  throw new RootlingError('corrupt-state', `${join(directory, file)} is missing.`, {
+    hint: remedy(name),
+  })
+}
+
+/** A `corrupt-state` error for a scope's file. */
+export function damaged(path: string, name: string, cause?: unknown): RootlingError {
+  const sentence = `${path} is damaged.`
+  return new RootlingError('corrupt-state', sentence, { hint: remedy(name), cause })
+}
+
+function remedy(name: string): string {
+  const again = name === 'local' ? 'rootling install' : 'rootling ca permit'
+  return `Restore it from a backup, or start anew: rootling ca forget ${shellWord(name)}; ${again}`
+}

@@ -1,0 +1,219 @@
+import { distinctAnchors } from '../../platform/pem.ts'
+import type { StoreKind, TrustAnchor, TrustStore, Unavailable } from '../../platform/trust-store.ts'
+import { RootlingError } from '../errors.ts'
+
+/** What became of one anchor in one store. */
+type Outcome =
+  | 'installed'
+  | 'already-installed'
+  | 'removed'
+  | 'was-absent'
+  | 'trusted'
+  | 'not-trusted'
+  | 'would-install' // a dry run
+  | 'would-remove' // a dry run
+  | 'skipped' // nothing of the kind is on this machine
+  | 'failed'
+
+export interface StoreOutcome {
+  readonly store: { readonly id: string; readonly kind: StoreKind; readonly title: string }
+  /** The anchor's name; `null` when the store as a whole was skipped or failed. */
+  readonly anchor: string | null
+  readonly outcome: Outcome
+  /** One sentence, with `skipped` and `failed`. */
+  readonly reason?: string
+  /** What to type next. */
+  readonly hint?: string
+  /** The program that is missing, and the command that installs it. */
+  readonly tool?: NonNullable<Unavailable['tool']>
+}
+
+export interface TrustOptions {
+  /** Called as soon as an outcome is known. */
+  onOutcome?: (outcome: StoreOutcome) => void
+  /** The machine only records what it would do, so no store is asked again. */
+  dryRun?: boolean
+}
+
+type Settled = Pick<StoreOutcome, 'outcome' | 'reason' | 'hint' | 'tool'>
+
+interface Operation {
+  /** What a store is asked before any store is changed. */
+  ask: (store: TrustStore, anchor: TrustAnchor) => Promise<boolean>
+  /** The work on one store, given that answer. */
+  act: (store: TrustStore, anchor: TrustAnchor, wasThere: boolean) => Promise<Settled>
+  whenUnsupported: 'failed' | 'skipped'
+}
+
+const has: Operation['ask'] = (store, anchor) => store.has(anchor)
+
+/** Installs every anchor in every store, and asks each store afterwards whether it trusts it. */
+export function installAnchors(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+  options: TrustOptions = {},
+): Promise<StoreOutcome[]> {
+  const act: Operation['act'] = async (store, anchor, wasThere) => {
+    if (wasThere) return { outcome: 'already-installed' }
+    await store.install(anchor)
+    if (options.dryRun) return { outcome: 'would-install' }
+    if (await store.has(anchor)) return { outcome: 'installed' }
+    return { outcome: 'failed', reason: `${store.title} took the root and does not trust it.` }
+  }
+  return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
+}
+
+/** Removes every anchor from every store, and asks each store afterwards whether it is gone. */
+export function uninstallAnchors(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+  options: TrustOptions = {},
+): Promise<StoreOutcome[]> {
+  const act: Operation['act'] = async (store, anchor, wasThere) => {
+    // Also where it seems absent: a store can hold leftovers that it does not trust.
+    await store.uninstall(anchor)
+    if (!wasThere) return { outcome: 'was-absent' }
+    if (options.dryRun) return { outcome: 'would-remove' }
+    if (!(await isThere(store, anchor))) return { outcome: 'removed' }
+    return {
+      outcome: 'failed',
+      reason: `${store.title} still trusts the root.`,
+      hint: 'look for a second copy of it that was added by hand',
+    }
+  }
+  return forEachStore(stores, anchors, options, { ask: isThere, act, whenUnsupported: 'skipped' })
+}
+
+/** Asks every store afresh; changes nothing. */
+export function trustStatus(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+  options: Pick<TrustOptions, 'onOutcome'> = {},
+): Promise<StoreOutcome[]> {
+  const act: Operation['act'] = async (_store, _anchor, isTrusted) => ({
+    outcome: isTrusted ? 'trusted' : 'not-trusted',
+  })
+  return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
+}
+
+/** Whether everything that was asked for came true: what the exit code says. */
+export function allWell(outcomes: readonly StoreOutcome[]): boolean {
+  return outcomes.every(({ outcome }) => outcome !== 'failed' && outcome !== 'not-trusted')
+}
+
+/**
+ * The anchors of Rootling's that the stores hold, by the name prefix: what is left to remove when
+ * the state directory is gone. A store that cannot be read is passed over.
+ */
+export async function findInstalledAnchors(stores: readonly TrustStore[]): Promise<TrustAnchor[]> {
+  const lists = await Promise.all(
+    stores.map(async (store) => {
+      try {
+        return (await store.availability()).available ? await store.list() : []
+      } catch {
+        return []
+      }
+    }),
+  )
+  return distinctAnchors(lists.flat())
+}
+
+/**
+ * First every store is asked, then changed: Debian's update-ca-certificates writes Java's keystore
+ * too, and what it did there is still our doing. For the same reason Java waits for the system
+ * store; the browsers wait for nobody, except in a dry run, where the commands are to be read.
+ */
+async function forEachStore(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+  options: TrustOptions,
+  operation: Operation,
+): Promise<StoreOutcome[]> {
+  const ready = await Promise.all(
+    stores.map(async (store) => ({
+      store,
+      answers: await attempt(() => askStore(store, anchors, operation)),
+    })),
+  )
+  const outcomes = new Map<TrustStore, StoreOutcome[]>()
+  const inOrder = async (kind: StoreKind) => {
+    for (const { store, answers } of ready.filter((each) => each.store.kind === kind)) {
+      outcomes.set(store, await actOnStore(store, anchors, answers, options, operation))
+    }
+  }
+  const first = inOrder('system').then(() => inOrder('java'))
+  if (options.dryRun) await first
+  await Promise.all([first, inOrder('nss')])
+  return stores.flatMap((store) => outcomes.get(store) ?? [])
+}
+
+/** One answer for each anchor, or the one outcome of a store that is not available. */
+async function askStore(
+  store: TrustStore,
+  anchors: readonly TrustAnchor[],
+  { ask, whenUnsupported }: Operation,
+): Promise<boolean[] | Settled> {
+  const availability = await store.availability()
+  if (!availability.available) return unavailable(availability, whenUnsupported)
+  const answers: boolean[] = []
+  for (const anchor of anchors) answers.push(await ask(store, anchor))
+  return answers
+}
+
+async function actOnStore(
+  store: TrustStore,
+  anchors: readonly TrustAnchor[],
+  answers: boolean[] | Settled,
+  options: TrustOptions,
+  operation: Operation,
+): Promise<StoreOutcome[]> {
+  const { id, kind, title } = store
+  const settle = (anchor: string | null, settled: Settled) => {
+    const outcome = { store: { id, kind, title }, anchor, ...settled }
+    options.onOutcome?.(outcome)
+    return outcome
+  }
+  if (!Array.isArray(answers)) return [settle(null, answers)]
+  const outcomes: StoreOutcome[] = []
+  for (const [index, anchor] of anchors.entries()) {
+    const wasThere = answers[index] ?? false
+    const settled = await attempt(() => operation.act(store, anchor, wasThere))
+    outcomes.push(settle(anchor.name, settled))
+  }
+  return outcomes
+}
+
+/** A store that throws is an outcome like any other. */
+async function attempt<T>(work: () => Promise<T>): Promise<T | Settled> {
+  try {
+    return await work()
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    const hint = error instanceof RootlingError ? error.hint : undefined
+    return { outcome: 'failed', reason, ...(hint === undefined ? {} : { hint }) }
+  }
+}
+
+function unavailable(
+  { code, reason, hint, tool }: Unavailable,
+  whenUnsupported: 'failed' | 'skipped',
+): Settled {
+  const details = {
+    reason,
+    ...(hint === undefined ? {} : { hint }),
+    ...(tool === undefined ? {} : { tool }),
+  }
+  switch (code) {
+    case 'absent':
+      return { outcome: 'skipped', ...details }
+    case 'missing-tool':
+      return { outcome: 'failed', ...details }
+    case 'unsupported':
+      return { outcome: whenUnsupported, ...details }
+  }
+}
+
+async function isThere(store: TrustStore, anchor: TrustAnchor): Promise<boolean> {
+  if (await store.has(anchor)) return true
+  return (await store.list()).some(({ fingerprint }) => fingerprint === anchor.fingerprint)
+}

@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { issue } from '../../../src/certificates/issue.ts'
+import { ensureAuthority } from '../../../src/authority/create.ts'
+import type { Bundle } from '../crash/processes.ts'
+import { mkcertLine, rootlingLine, type World } from './world.ts'
+
+/** A command to be disturbed, in a world of its own. */
+export interface Subject {
+  readonly title: string
+  /** What stands before it runs. */
+  readonly prepare: (world: World) => Promise<void>
+  readonly line: (world: World, bundle: Bundle) => readonly string[]
+  /** What must hold once it has been run to its end; sentences about what does not. */
+  readonly done: (world: World) => Promise<string[]>
+}
+
+const stateOf = ({ state }: World) => ({ path: state, owner: null })
+const nothing = async (): Promise<string[]> => []
+
+async function withCertificates(world: World): Promise<void> {
+  const now = new Date()
+  await ensureAuthority(stateOf(world), now)
+  for (const names of [['localhost'], ['shop.test', '127.0.0.1']])
+    await issue(stateOf(world), { names, files: { outDir: world.out } }, now)
+}
+
+const child =
+  (...words: string[]) =>
+  ({ state, out }: World, { path }: Bundle): string[] => [
+    process.execPath,
+    path,
+    ...words,
+    '--state',
+    state,
+    '--out',
+    out,
+  ]
+
+/** What changes the state, each in the shape in which it touches no trust store. */
+export const subjects: readonly Subject[] = [
+  { title: 'create', prepare: async () => undefined, line: mkcertLine, done: nothing },
+  {
+    title: 'permit',
+    prepare: withCertificates,
+    line: child('permit', 'dev.example.com'),
+    done: async (world) => onlyScopes(world, ['dev-example-com', 'local']),
+  },
+  {
+    title: 'issue',
+    prepare: withCertificates,
+    line: ({ out }) => rootlingLine(['issue', 'localhost', '--full', '--out-dir', out]),
+    done: nothing,
+  },
+  {
+    title: 'renew',
+    prepare: withCertificates,
+    line: () => rootlingLine(['renew', '--all']),
+    done: nothing,
+  },
+  {
+    title: 'rekey',
+    prepare: withCertificates,
+    line: () => rootlingLine(['renew', '--all', '--rekey']),
+    done: nothing,
+  },
+  {
+    title: 'rotate',
+    prepare: withCertificates,
+    line: child('rotate'),
+    done: async (world) => onlyScopes(world, ['local']),
+  },
+  {
+    title: 'revoke',
+    prepare: withCertificates,
+    line: ({ out }) => rootlingLine(['revoke', join(out, 'localhost.pem')]),
+    done: async (world) => (recordOf(world).includes('"revoked"') ? [] : ['nothing is revoked']),
+  },
+  {
+    title: 'crl',
+    prepare: withCertificates,
+    line: ({ out }) => rootlingLine(['crl', '--out', join(out, 'local.crl')]),
+    done: nothing,
+  },
+  {
+    title: 'forget',
+    prepare: withCertificates,
+    line: child('forget', 'local'),
+    done: async (world) => onlyScopes(world, []),
+  },
+]
+
+function onlyScopes({ state }: World, names: readonly string[]): string[] {
+  const found = readdirSync(join(state, 'scopes')).toSorted()
+  return found.join() === names.join() ? [] : [`the scopes are ${found.join()}`]
+}
+
+const recordOf = ({ state }: World): string =>
+  readFileSync(join(state, 'certificates.jsonl'), 'utf8')

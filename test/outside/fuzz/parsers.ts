@@ -1,0 +1,544 @@
+import {
+  createHash,
+  createHmac,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { addCertificate, removeCertificate } from '../../../platform/firefox/policies.ts'
+import { parseKeystore } from '../../../platform/java/keystore.ts'
+import { readJks } from '../../../platform/java/jks.ts'
+import { parsePkcs12Listing } from '../../../platform/nss/client.ts'
+import { parseProfiles } from '../../../platform/nss/profiles.ts'
+import { parseListing } from '../../../platform/nss/store.ts'
+import { certificatesIn as certificatesInOutput } from '../../../platform/pem.ts'
+import { parsePasswd } from '../../../platform/person.ts'
+import { readPkcs12Identity } from '../../../platform/pkcs12-identity.ts'
+import { ownHashes } from '../../../platform/windows/root.ts'
+import type { Context } from '../../../src/acme/context.ts'
+import { readBinding } from '../../../src/acme/external-account.ts'
+import { readIdentifiers } from '../../../src/acme/identifiers.ts'
+import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from '../../../src/acme/jws.ts'
+import { readJwk } from '../../../src/acme/keys.ts'
+import * as payloads from '../../../src/acme/payload.ts'
+import { openStore } from '../../../src/acme/store/store.ts'
+import { readRoot } from '../../../src/authority/adopt.ts'
+import { parseTarget } from '../../../src/client/target.ts'
+import { methodOf, parseRequest, stringMember } from '../../../src/daemon/control-protocol.ts'
+import { readFailures } from '../../../src/daemon/renewal-failures.ts'
+import { readRunFile } from '../../../src/home/run-file.ts'
+import { readSettings } from '../../../src/daemon/settings.ts'
+import { RootlingError, type ErrorCode } from '../../../src/errors.ts'
+import { hostOf } from '../../../src/server/host-check.ts'
+import type { Request } from '../../../src/server/https.ts'
+import { readScope, sealScope } from '../../../src/storage/files/scopes.ts'
+import { readCurrentInventory, readInventory } from '../../../src/storage/files/record.ts'
+import * as asn1 from '../../../src/x509/asn1-reader.ts'
+import {
+  nameConstraintsOf,
+  readCertificateParts,
+  subjectKeyIdentifierOf,
+} from '../../../src/x509/certificate-reader.ts'
+import { parseIdentifier } from '../../../src/x509/identifier.ts'
+import { certificatesIn, inspectCertificate } from '../../../src/x509/inspect.ts'
+import { parseIpRange } from '../../../src/x509/ip.ts'
+import { parseOcspRequest } from '../../../src/x509/ocsp.ts'
+import { altNameParts } from '../../../src/x509/parsed-certificate.ts'
+import { pemBlocks } from '../../../src/x509/pem.ts'
+import { readPrivateKey } from '../../../src/x509/private-key.ts'
+import { readPublicKey } from '../../../src/x509/public-key.ts'
+import { readRequest } from '../../../src/x509/request.ts'
+import type { Shape } from './inputs.ts'
+import { password, type Samples } from './samples.ts'
+
+/** A parser of foreign bytes. Whatever it is given, it gives a value or throws one of `codes`. */
+export interface ForeignParser {
+  readonly name: string
+  readonly shape: Shape
+  /** Each is read without an error before it is broken. */
+  readonly samples: readonly Buffer[]
+  /** `problem`: an AcmeProblem whose status is the client's mistake. None: it never throws. */
+  readonly codes: readonly (ErrorCode | 'problem')[]
+  readonly read: (input: Buffer) => unknown
+  /** How many times slower than most: the short form gives it as many times fewer inputs. */
+  readonly slow?: number
+  /** Octets that Node itself loses with each input that is read; such a parser comes last. */
+  readonly lost?: number
+}
+
+const what = 'The file'
+const now = new Date()
+
+/**
+ * Every parser of foreign bytes in src/ and platform/. Not here, because others read: TLS, HTTP
+ * and DNS (Node), Firefox's databases (certutil), Windows' store (PowerShell prints PEM). Neither
+ * installs.ini nor a configuration file of a project is read by anything here. The control socket
+ * itself, with its limit on lines, has test/daemon/control-fuzz.test.ts.
+ */
+export function foreignParsers(samples: Samples, state: string): ForeignParser[] {
+  const all = [...x509(samples), ...tools(samples), ...acme(), ...typed(), ...stateFiles(state)]
+  return all.toSorted((a, b) => (a.lost ?? 0) - (b.lost ?? 0))
+}
+
+/** A directory for the parsers that read files. */
+export function temporaryFiles(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'rootling-fuzz-state-'))
+  mkdirSync(join(path, 'scopes', 'local'), { recursive: true })
+  for (const file of ['root.pem', 'intermediate.pem'])
+    writeFileSync(join(path, 'scopes', 'local', file), '')
+  mkdirSync(join(path, 'acme'))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+function visit(value: asn1.DerValue): void {
+  const readers = [asn1.expectBits, asn1.expectBoolean, asn1.expectInteger, asn1.expectNamedBits]
+  const more = [asn1.expectOctets, asn1.expectOid, asn1.expectSequence, asn1.expectText]
+  for (const reader of [...readers, ...more]) {
+    try {
+      reader(value, what)
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'bad-der')) throw error
+    }
+  }
+  value.children.forEach(visit)
+}
+
+function x509(samples: Samples): ForeignParser[] {
+  const certificateFiles = [...samples.certificate, ...samples.certificatePem]
+  const roots = samples.certificate.filter((_, i) => i % 2 === 1)
+  return [
+    {
+      name: 'DER',
+      shape: 'der',
+      samples: samples.certificate,
+      codes: ['bad-der'],
+      read: (input) => visit(asn1.readDer(input, what)),
+    },
+    {
+      name: 'PEM',
+      shape: 'text',
+      samples: samples.certificatePem,
+      codes: [],
+      read: (input) => pemBlocks(input.toString()),
+    },
+    {
+      name: 'certification request',
+      shape: 'der',
+      samples: samples.request,
+      codes: ['bad-der', 'bad-key', 'bad-name', 'usage'],
+      read: readRequest,
+    },
+    {
+      name: 'certificate to show',
+      shape: 'der',
+      samples: certificateFiles,
+      codes: ['bad-der', 'bad-certificate'],
+      read: (input) => certificatesIn(input, what).map(inspectCertificate),
+    },
+    {
+      name: 'parts of a certificate',
+      shape: 'der',
+      samples: samples.certificate,
+      codes: ['bad-der'],
+      read(input) {
+        const parts = readCertificateParts(input)
+        return [nameConstraintsOf(parts), subjectKeyIdentifierOf(parts)]
+      },
+    },
+    {
+      name: 'names that a server shows',
+      shape: 'der',
+      samples: samples.certificate,
+      codes: [],
+      read: (input) => presentedNames(input),
+    },
+    {
+      name: 'root to adopt',
+      shape: 'der',
+      samples: roots,
+      codes: ['bad-certificate'],
+      read: (input) => readRoot(input, 'root.pem', now),
+    },
+    {
+      name: 'private key',
+      shape: 'der',
+      samples: samples.key,
+      codes: ['bad-key', 'bad-der', 'usage'],
+      read: (input) => readPrivateKey(input.toString()),
+    },
+    {
+      name: 'encrypted private key',
+      shape: 'der',
+      samples: samples.encryptedKey,
+      codes: ['bad-key', 'bad-der', 'usage'],
+      read: (input) => readPrivateKey(input.toString(), password),
+    },
+    {
+      name: 'public key',
+      shape: 'der',
+      samples: samples.publicKey,
+      codes: ['bad-key', 'bad-der'],
+      read: (input) => readPublicKey(input, what),
+    },
+    {
+      name: 'OCSP request',
+      shape: 'der',
+      samples: samples.ocspRequest,
+      codes: ['bad-der'],
+      read: parseOcspRequest,
+    },
+  ]
+}
+
+/** Node reads the certificate in a handshake; what it refuses never gets here. */
+function presentedNames(input: Buffer): unknown {
+  let certificate: X509Certificate
+  try {
+    certificate = new X509Certificate(input)
+  } catch {
+    return null
+  }
+  return altNameParts(certificate)
+}
+
+/** The seal of a keystore made right, so that the reader looks further than it. */
+function sealed(input: Buffer): Buffer {
+  const body = input.subarray(0, Math.max(0, input.length - 20))
+  const secret = Buffer.from(password, 'utf16le').swap16()
+  const seal = createHash('sha1').update(secret).update('Mighty Aphrodite').update(body).digest()
+  return Buffer.concat([body, seal])
+}
+
+function tools(samples: Samples): ForeignParser[] {
+  const policies = [
+    '{"policies":{"Certificates":{"Install":["/a.crt","/b.crt"]}}}\n',
+    '{\n  "policies": {}\n}',
+    '{}',
+  ]
+  const profiles =
+    '[Install4F96]\nDefault=a.b\n\n[Profile0]\nName=a\nIsRelative=1\nPath=a.b\n\n[Profile1]\nIsRelative=0\nPath=/x/y\n'
+  const windows =
+    '================ Certificate 0 ================\r\nIssuer: O=Rootling development CA\r\nCert Hash(sha1): ' +
+    '1a'.repeat(20) +
+    '\r\n'
+  const row = (
+    name: string,
+    samples: readonly (Buffer | string)[],
+    read: (text: string) => unknown,
+  ): ForeignParser => ({
+    name,
+    shape: 'text',
+    samples: samples.map((each) => Buffer.from(each)),
+    codes: [],
+    read: (input) => read(input.toString()),
+  })
+  const rows: ForeignParser[] = [
+    row('certificates that a tool prints', samples.certificatePem, certificatesInOutput),
+    row('certutil -L', samples.certutil, parseListing),
+    row('pk12util -l', samples.pk12util, parsePkcs12Listing),
+    row('keytool -list -rfc', samples.keytool, parseKeystore),
+    row('certutil of Windows', [windows], ownHashes),
+    row('profiles.ini', [profiles], (text) => parseProfiles(text, '/home/a')),
+    row('passwd', ['root:x:0:0:root:/root:/bin/sh\na:x:1000:1000::/home/a:/bin/sh\n'], (text) =>
+      parsePasswd(text, '1000'),
+    ),
+    {
+      ...row('policies.json, added to', policies, (text) => addCertificate(text, '/c.crt', 'f')),
+      shape: 'json',
+      codes: ['store-failed'],
+    },
+    {
+      ...row('policies.json, taken from', policies, (text) =>
+        removeCertificate(text, '/a.crt', 'f'),
+      ),
+      shape: 'json',
+      codes: ['store-failed'],
+    },
+    {
+      name: 'Java keystore',
+      shape: 'der',
+      samples: samples.jks,
+      codes: [],
+      read: (input) => readJks(sealed(input), password),
+    },
+    {
+      name: 'PKCS #12',
+      shape: 'der',
+      samples: samples.pkcs12,
+      codes: ['bad-key'],
+      read: (input) => readPkcs12Identity(input, password, 'a.p12'),
+      slow: 5,
+      // createSecureContext with a `pfx`, on Node 20; a command reads one such file.
+      lost: 200_000,
+    },
+  ]
+  return rows.filter(({ samples }) => samples.length > 0)
+}
+
+const base64url = (value: unknown): string =>
+  Buffer.from(JSON.stringify(value)).toString('base64url')
+type SignInput = (input: Buffer) => Buffer
+const jwsOf = (header: object, payload: unknown, sign: SignInput): object => {
+  const signed = { protected: base64url(header), payload: base64url(payload) }
+  const input = Buffer.from(`${signed.protected}.${signed.payload}`)
+  return { ...signed, signature: sign(input).toString('base64url') }
+}
+const parsed = (input: Buffer): Record<string, unknown> | null => {
+  try {
+    const value: unknown = JSON.parse(input.toString())
+    return payloads.isObject(value) ? value : null
+  } catch {
+    return null
+  }
+}
+
+function acme(): ForeignParser[] {
+  const url = 'https://localhost/acme/new-account'
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const jwk = publicKey.export({ format: 'jwk' })
+  const es256: SignInput = (input) => {
+    return sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' })
+  }
+  const header = { alg: 'ES256', url, nonce: 'AA' }
+  const samples = [
+    jwsOf({ ...header, jwk }, {}, es256),
+    jwsOf({ ...header, kid: url }, { contact: ['mailto:a@b.test'] }, es256),
+  ]
+  const secret = randomBytes(32)
+  const binding = jwsOf({ alg: 'HS256', kid: 'k', url }, jwk, (input) => {
+    return createHmac('sha256', secret).update(input).digest()
+  })
+  const context = {
+    urls: { newAccount: url },
+    options: {},
+    store: { get: () => ({ key: secret.toString('base64url') }) },
+  } as unknown as Context
+  const key = readJwk(jwk)
+  const row = (
+    name: string,
+    samples: readonly unknown[],
+    read: (input: Buffer) => unknown,
+  ): ForeignParser => ({
+    name,
+    shape: 'json',
+    samples: samples.map((each) => Buffer.from(JSON.stringify(each))),
+    codes: ['problem'],
+    read,
+  })
+  return [
+    row('JWS', samples, (input) => {
+      const jws = parseJws(input.toString())
+      return [keyReference(jws), nonceOf(jws), checkUrl(jws, url)]
+    }),
+    {
+      ...row('JWS, verified', samples, (input) => verifyJws(parseJws(input.toString()), key)),
+      slow: 5,
+    },
+    row('JWK', [jwk], (input) => readJwk(parsed(input))),
+    row(
+      'identifiers of an order',
+      [
+        {
+          list: [
+            { type: 'dns', value: 'a.test' },
+            { type: 'ip', value: '::1' },
+          ],
+        },
+      ],
+      (input) => {
+        return readIdentifiers(payloads.list(parsed(input) ?? {}, 'list'))
+      },
+    ),
+    row(
+      'members of a payload',
+      [{ text: 'a', flag: true, list: [1], time: '2030-01-31T12:00:00Z', octets: 'AA' }],
+      (input) => {
+        const payload = parsed(input) ?? {}
+        const [text, flag, list] = [payloads.text, payloads.flag, payloads.list]
+        return [
+          text(payload, 'text'),
+          flag(payload, 'flag'),
+          list(payload, 'list'),
+          payloads.time(payload, 'time'),
+          payloads.octets(payload, 'octets'),
+        ]
+      },
+    ),
+    row('external account binding', [{ externalAccountBinding: binding }], (input) => {
+      return readBinding(context, bindingOf(input), key)
+    }),
+  ]
+}
+
+/** JSON of any kind in the place of the binding, too. */
+const bindingOf = (input: Buffer): Record<string, unknown> => {
+  const value = parsed(input) ?? {}
+  return 'externalAccountBinding' in value
+    ? value
+    : { externalAccountBinding: { ...value, protected: 'e30', payload: '', signature: '' } }
+}
+
+function typed(): ForeignParser[] {
+  const row = (
+    name: string,
+    samples: readonly string[],
+    codes: readonly ErrorCode[],
+    read: (text: string) => unknown,
+  ): ForeignParser => ({
+    name,
+    shape: 'text',
+    samples: samples.map((each) => Buffer.from(each)),
+    codes,
+    read: (input) => read(input.toString()),
+  })
+  const request = (host: string) =>
+    ({ headers: { host }, rawHeaders: ['Host', host], url: '/' }) as unknown as Request
+  return [
+    row(
+      'name',
+      [
+        'localhost',
+        '*.a.test',
+        '127.0.0.1',
+        'fe80::1',
+        'a@b.test',
+        'spiffe://a/b',
+        'xn--bcher-kva.test',
+      ],
+      ['bad-name'],
+      parseIdentifier,
+    ),
+    row('range of addresses', ['10.0.0.0/8', '::1/128', '1:2:3:4:5:6:7::/64'], [], parseIpRange),
+    row('URL', ['https://localhost:8443/a', 'https://[::1]/'], ['usage'], parseTarget),
+    row('Host header', ['localhost:8443', '[::1]:443'], [], (text) => hostOf(request(text))),
+    row(
+      'line of the control socket',
+      ['{"version":1,"id":2,"method":"status"}', '{"nonce":"a","proof":"b"}'],
+      [],
+      (text) => {
+        const asked = parseRequest(text)
+        return [stringMember(text, 'proof'), asked === null ? null : methodOf(asked)]
+      },
+    ),
+  ]
+}
+
+function stateFiles(path: string): ForeignParser[] {
+  const state = { path, owner: null }
+  const row = (
+    file: string,
+    samples: readonly (object | string)[],
+    read: () => Promise<unknown>,
+  ): ForeignParser => ({
+    name: file,
+    shape: 'json',
+    samples: samples.map((each) =>
+      Buffer.from(typeof each === 'string' ? each : JSON.stringify(each)),
+    ),
+    codes: ['corrupt-state', 'file-unreadable'],
+    read(input) {
+      writeFileSync(join(path, file), input, { mode: 0o600 })
+      return read()
+    },
+    slow: 5,
+  })
+  const dates = { notBefore: '2026-01-01T00:00:00.000Z', notAfter: '2027-01-01T00:00:00.000Z' }
+  const issued = JSON.stringify({
+    event: 'issued',
+    serialNumber: '4a0f',
+    scope: 'local',
+    identifiers: [],
+    ...dates,
+    keyType: 'p256',
+    purpose: 'server',
+    fingerprint: '00',
+    certPath: '/a.pem',
+    keyPath: null,
+  })
+  const revoked = JSON.stringify({
+    event: 'revoked',
+    serialNumber: '4a0f',
+    revokedAt: dates.notBefore,
+    reason: 'superseded',
+  })
+  const scope = {
+    name: 'local',
+    created: dates.notBefore,
+    issuerName: 'AA==',
+    issuerKeyIdentifier: 'aa',
+    ...dates,
+    rootNotAfter: dates.notAfter,
+    permitted: [],
+    constraints: { dns: ['test'], ip: [] },
+  }
+  const noFiles = { root: '', intermediate: '', intermediateKey: '' }
+  const scopeJson = join(path, 'scopes/local/scope.json')
+  const readLocal = () => readScope(state, 'local')
+  const refused = (error: unknown): null => {
+    if (error instanceof RootlingError && error.code === 'corrupt-state') return null
+    throw error
+  }
+  /** With the digests of what it says now: behind them all else is looked at. */
+  const sealedAnew = (input: Buffer): string | Buffer => {
+    try {
+      const { files: _files, digest: _digest, ...rest } = JSON.parse(input.toString())
+      return JSON.stringify(sealScope({ scope: rest, ...noFiles }))
+    } catch {
+      return input
+    }
+  }
+  const run = {
+    address: '/run/a',
+    token: 'ab'.repeat(32),
+    pid: 1,
+    since: dates.notBefore,
+    revocationUrl: null,
+  }
+  const failure = {
+    serialNumber: '4a0f',
+    names: ['a.test'],
+    reason: 'No.',
+    failures: 1,
+    nextAttempt: dates.notAfter,
+  }
+  const order = { id: 'o', accountId: 'a', expires: 0, identifiers: [], authorizationIds: [] }
+  const journal = [
+    ['account', { id: 'a', thumbprint: 't' }],
+    ['order', order],
+    ['eabKey', { id: 'k', key: 'AA' }],
+    ['order', 'o', 'deleted'],
+  ]
+  return [
+    row('certificates.jsonl', [`${issued}\n${revoked}\n`], async () => [
+      await readInventory(state),
+      await readCurrentInventory(state),
+    ]),
+    {
+      ...row('scopes/local/scope.json', [sealScope({ scope, ...noFiles })], readLocal),
+      async read(input) {
+        writeFileSync(scopeJson, input)
+        const asIs = await readLocal().catch(refused)
+        writeFileSync(scopeJson, sealedAnew(input))
+        return [asIs, await readLocal()]
+      },
+    },
+    row('daemon.json', [{ acmePort: 1 }, { dnsResolver: '127.0.0.1' }], () => readSettings(state)),
+    row('daemon-run.json', [run], () => readRunFile(state)),
+    row('renewal.json', [[failure]], () => readFailures(state)),
+    {
+      ...row(
+        'acme/journal',
+        [`${journal.map((each) => JSON.stringify(each)).join('\n')}\n`],
+        async () => {
+          const store = await openStore(state, () => now)
+          await store.close()
+        },
+      ),
+      slow: 20,
+    },
+  ]
+}

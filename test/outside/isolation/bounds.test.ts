@@ -1,0 +1,229 @@
+import { rm } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { bounds } from '../../../src/acme/store/bounds.ts'
+import type { Account, Authorization, Order } from '../../../src/acme/resources.ts'
+import { resolveOptions } from '../../../src/acme/options.ts'
+import { openStore, type Store } from '../../../src/acme/store/store.ts'
+import { createValidator } from '../../../src/acme/validation/validator.ts'
+import { startAcme, temporaryState, type Acme } from '../../acme/harness.ts'
+import { expectProblem } from '../../acme/problem.ts'
+import { RawClient } from '../../acme/raw.ts'
+import { startResponder } from '../../acme/responder.ts'
+import { hear, open } from './http1.ts'
+
+const account = (id: string, more: Partial<Account> = {}): Account => ({
+  id,
+  status: 'valid',
+  jwk: { kty: 'EC' },
+  thumbprint: `of ${id}`,
+  contact: [],
+  termsOfServiceAgreed: true,
+  createdAt: 0,
+  ...more,
+})
+const identifier = { type: 'dns', value: 'a.localhost' } as const
+
+/** An order for so many names, with its authorizations. */
+function putOrder(store: Store, id: string, accountId: string, names: number): void {
+  const expires = Date.now() + 86_400_000
+  const authorizations: Authorization[] = Array.from({ length: names }, (_, i) => ({
+    id: `${id}-${i}`,
+    accountId,
+    identifier,
+    wildcard: false,
+    expires,
+    deactivated: false,
+    challenges: [],
+  }))
+  for (const one of authorizations) store.put('authorization', one)
+  const order: Order = {
+    id,
+    accountId,
+    identifiers: authorizations.map(() => identifier),
+    authorizationIds: authorizations.map((one) => one.id),
+    createdAt: Date.now(),
+    expires,
+    profile: 'default',
+  }
+  store.put('order', order)
+  store.makeRoom()
+}
+
+describe('the memory of a server', () => {
+  it('forgets the oldest accounts without orders, and none with orders or a binding', async () => {
+    const state = await temporaryState()
+    const store = await openStore(state, () => new Date())
+    store.put('account', account('bound', { externalAccountBinding: {} }))
+    store.put('account', account('busy'))
+    putOrder(store, 'order', 'busy', 1)
+    for (let i = 0; i < bounds.accounts + 500; i++) {
+      store.put('account', account(`flood${i}`))
+      store.makeRoom()
+    }
+    const kept = [...store.all('account')].map(({ id }) => id)
+    expect(kept).toHaveLength(bounds.accounts)
+    expect(kept).toEqual(expect.arrayContaining(['bound', 'busy', `flood${bounds.accounts}`]))
+    expect(kept).not.toContain('flood0')
+    expect(store.accountByThumbprint('of flood0')).toBeUndefined()
+    await store.close()
+    const again = await openStore(state, () => new Date())
+    expect([...again.all('account')].map(({ id }) => id)).toEqual(kept)
+    await again.close()
+    await rm(state.path, { recursive: true })
+  })
+
+  it('forgets orders of whoever has most of them, and none with a certificate', async () => {
+    const state = await temporaryState()
+    const store = await openStore(state, () => new Date())
+    for (const id of ['honest', 'flood', 'finished']) store.put('account', account(id))
+    putOrder(store, 'mine', 'honest', 2)
+    putOrder(store, 'done', 'finished', 100)
+    const done = store.get('order', 'done') as Order
+    store.put('order', { ...done, certificateId: 'certificate' })
+    for (let i = 0; i < 250; i++) putOrder(store, `order${i}`, 'flood', 100)
+    expect(store.unfinished.names).toBeLessThanOrEqual(bounds.names)
+    expect(store.unfinished.names).toBeGreaterThan(bounds.names - 100)
+    expect([...store.all('authorization')]).toHaveLength(store.unfinished.names + 100)
+    expect(store.get('order', 'mine')).toBeDefined()
+    expect(store.get('order', 'done')).toBeDefined()
+    expect(store.get('order', 'order249')).toBeDefined()
+    expect(store.get('order', 'order0')).toBeUndefined()
+    expect(store.unfinished.namesOf('honest')).toBe(2)
+    expect(store.unfinished.namesOf('finished')).toBe(0)
+    await store.close()
+    const again = await openStore(state, () => new Date())
+    expect(again.unfinished.names).toBe(store.unfinished.names)
+    await again.close()
+    await rm(state.path, { recursive: true })
+  })
+
+  it('forgets the oldest finished orders with all that hangs on them, and none that waits', async () => {
+    const state = await temporaryState()
+    const store = await openStore(state, () => new Date())
+    store.put('account', account('one'))
+    putOrder(store, 'waits', 'one', 1)
+    for (let i = 0; i < bounds.certificates + 50; i++) {
+      putOrder(store, `order${i}`, 'one', 1)
+      finish(store, `order${i}`)
+    }
+    putOrder(store, 'last', 'one', 1)
+    expect([...store.all('certificate')]).toHaveLength(bounds.certificates)
+    expect([...store.all('order')]).toHaveLength(bounds.certificates + 2)
+    expect([...store.all('authorization')]).toHaveLength(bounds.certificates + 2)
+    expect(store.get('order', 'waits')).toBeDefined()
+    expect(store.get('order', 'order49')).toBeUndefined()
+    expect(store.certificateBySerialNumber('serial of order49')).toBeUndefined()
+    expect(store.certificateBySerialNumber('serial of order50')).toBeDefined()
+    expect(store.ordersOf('one')).toHaveLength(bounds.certificates + 2)
+    await store.close()
+    const again = await openStore(state, () => new Date())
+    expect([...again.all('certificate')]).toHaveLength(bounds.certificates)
+    await again.close()
+    await rm(state.path, { recursive: true })
+  })
+})
+
+function finish(store: Store, id: string): void {
+  const order = store.get('order', id) as Order
+  const certificateId = `certificate of ${id}`
+  store.put('certificate', {
+    id: certificateId,
+    accountId: order.accountId,
+    orderId: id,
+    identifiers: order.identifiers,
+    serialNumber: `serial of ${id}`,
+    issuerKeyIdentifier: '00',
+    notBefore: 0,
+    notAfter: order.expires,
+    leaf: '',
+    issuers: '',
+  })
+  store.put('order', { ...order, certificateId })
+}
+
+describe('an account', () => {
+  let acme: Acme
+  let time = Date.now()
+  beforeAll(async () => {
+    acme = await startAcme({ now: () => new Date(time) })
+  })
+  afterAll(() => acme.close())
+
+  const register = () => new RawClient(acme.directory, acme.root).start()
+  const hundred = (prefix: string) =>
+    Array.from({ length: 100 }, (_, i) => `n${i}.${prefix}.localhost`)
+
+  it('that orders without end and proves nothing is told to wait, and no other', async () => {
+    const flood = await register()
+    const orders: { body: { authorizations: string[] } }[] = []
+    for (let i = 0; i < bounds.namesOfAccount / 100; i++)
+      orders.push(await flood.order(hundred(`o${i}`)))
+    const refused = await flood.order(['one-more.localhost'])
+    expectProblem(refused, 'rateLimited', 429)
+    expect(refused.headers['retry-after']).toMatch(/^\d+$/)
+    const honest = await register()
+    expect((await honest.order(['mine.localhost'])).status).toBe(201)
+
+    const [url = ''] = orders[0]?.body.authorizations ?? []
+    expect((await flood.post(url, { status: 'deactivated' })).status).toBe(200)
+    expectProblem(await flood.order(['one-more.localhost']), 'rateLimited', 429)
+    time += 2 * 3_600_000
+    expect((await flood.order(['one-more.localhost'])).status).toBe(201)
+    flood.close()
+    honest.close()
+  }, 60_000)
+})
+
+/** A smaller bound for one test. */
+function lower(name: keyof typeof bounds, value: number): void {
+  const usual = bounds[name]
+  bounds[name] = value
+  onTestFinished(() => void (bounds[name] = usual))
+}
+
+it('the validation that has taken longest is given up for a new one', async () => {
+  lower('validations', 2)
+  let silent = true
+  const web = await startResponder((request, response) => {
+    if (!silent) response.end(`${request.url?.split('/').at(-1)}.thumbprint`)
+  })
+  onTestFinished(() => web.close())
+  const validator = createValidator(resolveOptions({ http01Port: web.port }))
+  onTestFinished(() => validator.close())
+  const validate = (id: string) =>
+    validator.validate(id, {
+      challenge: { type: 'http-01', token: id },
+      identifier,
+      thumbprint: 'thumbprint',
+    })
+  const first = validate('first')
+  const second = validate('second')
+  second.catch(() => undefined)
+  silent = false
+  const third = validate('third')
+  await expect(first).rejects.toThrow('took too long')
+  await third
+})
+
+it('the body that has taken longest gives way to others', async () => {
+  lower('bodies', 6_000)
+  const started = await startAcme()
+  onTestFinished(() => started.close())
+  const head = [
+    'POST /acme/new-order HTTP/1.1',
+    'Host: localhost',
+    'Content-Type: application/jose+json',
+    'Connection: close',
+  ]
+  const slow = await open({ port: started.port, ca: started.root })
+  slow.write(`${[...head, 'Content-Length: 5001'].join('\r\n')}\r\n\r\n${'x'.repeat(5_000)}`)
+  const heard = hear(slow)
+  const client = await new RawClient(started.directory, started.root).start()
+  const names = Array.from({ length: 40 }, (_, i) => `name${i}.localhost`)
+  expect((await client.order(names)).status).toBe(201)
+  slow.write('x')
+  const { status, body, head: lines } = await heard
+  expect([status, JSON.parse(body).type]).toEqual([429, 'urn:ietf:params:acme:error:rateLimited'])
+  expect(lines).toMatch(/^retry-after: 1$/im)
+  client.close()
+})
