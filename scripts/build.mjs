@@ -60,7 +60,15 @@ const bundle = await rolldown({
   experimental: { nativeMagicString: true },
   // A native addon finds its prebuilt binary beside its own files.
   external: ['fs-native-extensions'],
-  transform: { define: { VERSION: JSON.stringify(version) }, target: 'node20' },
+  transform: {
+    // yargs resolves configuration files by it, which has no meaning in CommonJS; we have none.
+    define: { VERSION: JSON.stringify(version), 'import.meta.resolve': 'undefined' },
+    target: 'node20',
+  },
+  onLog(level, log, print) {
+    if (level === 'warn') throw new Error(`The build warns: ${log.message}`)
+    print(level, log)
+  },
 })
 const { output } = await bundle.write({
   dir: join(root, 'dist/cli'),

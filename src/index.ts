@@ -1,5 +1,6 @@
 export { certificateFor } from './certificate-for.ts'
-export type { Certificate, CertificateForOptions } from './certificate-for.ts'
+export type { CertificateForOptions } from './certificate-for.ts'
+export type { Certificate } from './certificates/kept.ts'
 export { RootlingError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export type { KeyType } from './x509/keys.ts'

@@ -1,6 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { openSigner, readScopes } from '../../src/authority/scope.ts'
+import { readScopes } from '../../src/authority/scope.ts'
+import { openSigner } from '../../src/authority/signer.ts'
 import { signLeaf } from '../../src/certificates/leaf.ts'
 import { parseIdentifier } from '../../src/x509/identifier.ts'
 import { generateKeys } from '../../src/x509/keys.ts'

@@ -1,15 +1,17 @@
 import type { X509Certificate } from 'node:crypto'
-import { scopeFor, type Scope } from '../authority/scope.ts'
-import { RootlingError } from '../errors.ts'
+import { scopeFor } from '../authority/coverage.ts'
+import type { Scope } from '../authority/scope.ts'
+import { openAuthority } from '../certificates/issuer.ts'
 import type { Leaf } from '../certificates/leaf.ts'
 import { namesWarnings } from '../certificates/names.ts'
-import { openAuthority } from '../certificates/issuer.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
 import { revoke } from '../certificates/revoke.ts'
-import { readInventory, type RevocationReason } from '../storage/files/record.ts'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { readInventory } from '../storage/files/record.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { encodePem } from '../x509/pem.ts'
 import type { Validity } from '../x509/profiles.ts'
+import type { RevocationReason } from '../x509/revocation.ts'
 
 interface AcmeIssueRequest {
   readonly identifiers: readonly Identifier[]

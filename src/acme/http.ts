@@ -1,8 +1,8 @@
 import { notForPages } from '../server/host-check.ts'
-import type { Request, Response } from '../server/https.ts'
-import { bounds, rateLimited } from './store/bounds.ts'
+import type { Request, Response } from '../server/http.ts'
 import type { Answer } from './context.ts'
 import { malformed } from './problems.ts'
+import { bounds, rateLimited } from './store/bounds.ts'
 
 /** A request with a hundred names takes about 20 KB, and a CSR for them as much. */
 const mostOctets = 128 * 1024

@@ -1,5 +1,5 @@
 import { RootlingError } from '../errors.ts'
-import type { AcmeIdentifier } from './resources.ts'
+import type { AcmeIdentifier, ProblemDocument } from './resources.ts'
 
 const namespace = 'urn:ietf:params:acme:error:'
 
@@ -29,18 +29,8 @@ const statuses = {
   unsupportedContact: 400,
   unsupportedIdentifier: 400,
 } as const
-export type ProblemType = keyof typeof statuses
 
-/** A problem document (RFC 7807) as it is sent and stored. */
-export interface ProblemDocument {
-  readonly type: string
-  readonly detail: string
-  readonly status: number
-  readonly identifier?: AcmeIdentifier
-  readonly subproblems?: readonly Omit<ProblemDocument, 'status'>[]
-  /** Those that are supported, with badSignatureAlgorithm (RFC 8555 §6.2). */
-  readonly algorithms?: readonly string[]
-}
+export type ProblemType = keyof typeof statuses
 
 export interface ProblemOptions {
   /** Where the type's usual one does not fit. */
@@ -99,5 +89,7 @@ export function asProblem(error: unknown): AcmeProblem {
 
 export const malformed = (detail: string, options?: ProblemOptions): AcmeProblem =>
   new AcmeProblem('malformed', detail, options)
+
 export const unauthorized = (detail: string): AcmeProblem => new AcmeProblem('unauthorized', detail)
+
 export const notFound = (detail: string): AcmeProblem => malformed(detail, { status: 404 })

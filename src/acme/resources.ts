@@ -1,5 +1,4 @@
 import type { JWK } from 'jose'
-import type { ProblemDocument } from './problems.ts'
 
 /** RFC 8555 §9.7.7 and RFC 8738: what an ACME client can ask for. */
 export interface AcmeIdentifier {
@@ -125,4 +124,15 @@ export function orderStatus(
   return statuses.every((status) => status === 'valid' || status === 'pending')
     ? 'pending'
     : 'invalid'
+}
+
+/** A problem document (RFC 7807) as it is sent and stored. */
+export interface ProblemDocument {
+  readonly type: string
+  readonly detail: string
+  readonly status: number
+  readonly identifier?: AcmeIdentifier
+  readonly subproblems?: readonly Omit<ProblemDocument, 'status'>[]
+  /** Those that are supported, with badSignatureAlgorithm (RFC 8555 §6.2). */
+  readonly algorithms?: readonly string[]
 }

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
-import type { RevocationReason } from '../storage/files/record.ts'
 import { readDer } from '../x509/asn1-reader.ts'
+import type { RevocationReason } from '../x509/revocation.ts'
 import type { Answer, Context, Signed } from './context.ts'
 import type { AccountKey } from './keys.ts'
 import { octets } from './payload.ts'

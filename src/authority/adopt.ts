@@ -1,11 +1,8 @@
 import { X509Certificate } from 'node:crypto'
-import { openScope } from './scope.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/pending.ts'
-import type { Created } from './create.ts'
-import { createScope, isScopeName, scopeNames } from '../storage/files/scopes.ts'
-import { markAsCache } from '../files/lock.ts'
+import { createScope, isScopeName, markAsCache, scopeNames } from '../storage/files/scopes.ts'
 import {
   nameConstraintsOf,
   readCertificateParts,
@@ -17,6 +14,8 @@ import type { NameConstraints } from '../x509/name-constraints.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
 import { encodePem } from '../x509/pem.ts'
 import { readPrivateKey } from '../x509/private-key.ts'
+import type { Created } from './create.ts'
+import { openScope } from './scope.ts'
 
 export interface AdoptRequest {
   /** PEM or DER, and what to call it in sentences. */

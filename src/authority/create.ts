@@ -1,14 +1,21 @@
-import { makeScope } from './ceremony.ts'
-import { openScope, readScopes, type Scope } from './scope.ts'
 import { RootlingError } from '../errors.ts'
+import { removeDirectoryAtomic } from '../files/atomic.ts'
+import { withLock } from '../files/lock.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { shellWord } from '../shell-word.ts'
 import { exclusively } from '../storage/files/pending.ts'
-import { createScope, deleteScope, isScopeName, scopeNames } from '../storage/files/scopes.ts'
-import { removeDirectoryAtomic, shellWord } from '../files/files.ts'
-import { markAsCache, withLock } from '../files/lock.ts'
+import {
+  createScope,
+  deleteScope,
+  isScopeName,
+  markAsCache,
+  scopeNames,
+} from '../storage/files/scopes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { ipRangeText, parseIpRange } from '../x509/ip.ts'
 import { localConstraints, type NameConstraints } from '../x509/name-constraints.ts'
+import { makeScope } from './ceremony.ts'
+import { openScope, readScopes, type Scope } from './scope.ts'
 
 export interface Created {
   readonly scope: Scope

@@ -1,12 +1,13 @@
-import {
-  expiryWarning,
-  openSigner,
-  readScopes,
-  readScopesAside,
-  scopeFor,
-  type Scope,
-} from '../authority/scope.ts'
+import { scopeFor } from '../authority/coverage.ts'
+import { readScopes, readScopesAside, type Scope } from '../authority/scope.ts'
+import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { exclusively, recordAndWrite, type OutputFile } from '../storage/files/pending.ts'
+import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
+import type { Identifier } from '../x509/identifier.ts'
+import { generateKeys, type KeyPairDer, type KeyType } from '../x509/keys.ts'
+import { encodePem, pemBlocks } from '../x509/pem.ts'
 import { signLeaf, signLeafByItself, type Leaf } from './leaf.ts'
 import { checkDays, namesWarnings, parseNames } from './names.ts'
 import {
@@ -16,13 +17,7 @@ import {
   type OutputPaths,
   type ResolvedPaths,
 } from './output-files.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { exclusively, recordAndWrite, type OutputFile } from '../storage/files/pending.ts'
 import { responderFor, type AskedResponder } from './revocation-url.ts'
-import type { CertificateRecord, ExtraFile, Purpose } from '../storage/files/record.ts'
-import type { Identifier } from '../x509/identifier.ts'
-import { generateKeys, type KeyPairDer, type KeyType } from '../x509/keys.ts'
-import { encodePem, pemBlocks } from '../x509/pem.ts'
 
 export interface IssueRequest {
   /** Hosts, wildcards, addresses, mailboxes, URIs, as typed. */

@@ -1,10 +1,12 @@
-import { openSigner, readScopes, scopeFor, type Scope } from '../authority/scope.ts'
-import { signLeaf, type Leaf, type LeafRequest } from './leaf.ts'
+import { scopeFor } from '../authority/coverage.ts'
+import { readScopes, type Scope } from '../authority/scope.ts'
+import { openSigner } from '../authority/signer.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/pending.ts'
-import { stampOfScopes } from '../storage/files/scopes.ts'
 import { recordIssued } from '../storage/files/record.ts'
+import { stampOfScopes } from '../storage/files/scopes.ts'
 import type { Signer } from '../x509/certificate.ts'
+import { signLeaf, type Leaf, type LeafRequest } from './leaf.ts'
 
 interface SignOptions {
   /** Called before the certificate is recorded; again, with another, where the scopes have changed meanwhile. */

@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey } from 'node:crypto'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
-import type { CertificateRecord, Purpose } from '../storage/files/record.ts'
+import type { CertificateRecord, Purpose } from '../storage/records.ts'
 import { randomSerialNumber, type Signer } from '../x509/certificate.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { signatureAlgorithmOf, type KeyPairDer } from '../x509/keys.ts'

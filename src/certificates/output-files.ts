@@ -2,17 +2,14 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
-import type { Owner } from '../home/state-directory.ts'
-import type { ExtraFile, Purpose } from '../storage/files/record.ts'
-import {
-  exists,
-  hasCode,
-  makePrivateDirectory,
-  readText,
-  shellWord,
-  unwritable,
-} from '../files/files.ts'
+import { hasCode, unwritable } from '../files/errors.ts'
+import type { Owner } from '../files/owner.ts'
+import { exists } from '../files/presence.ts'
+import { makePrivateDirectory } from '../files/private-directory.ts'
+import { readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
+import { shellWord } from '../shell-word.ts'
+import type { ExtraFile, Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { isIssuedBy } from '../x509/parsed-certificate.ts'
 

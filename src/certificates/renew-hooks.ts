@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Owner } from '../home/state-directory.ts'
-import type { CertificateRecord } from '../storage/files/record.ts'
+import type { Owner } from '../files/owner.ts'
+import type { CertificateRecord } from '../storage/records.ts'
 
 export interface HookOutcome {
   /** As the person wrote it for a shell. */

@@ -1,24 +1,24 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { openSigner, readScopes, scopeFor, type Scope } from '../authority/scope.ts'
+import { scopeFor } from '../authority/coverage.ts'
+import { readScopes, type Scope } from '../authority/scope.ts'
+import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
-import { extraFile } from './issue.ts'
-import { selfSignedScope, signLeaf } from './leaf.ts'
-import { exclusively, recordAndWrite, type OutputFile } from '../storage/files/pending.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { askedBefore, responderFor } from './revocation-url.ts'
-import { currentCertificates, isDue } from './status.ts'
-import {
-  readCurrentInventory,
-  recordPath,
-  type CertificateRecord,
-  type Inventory,
-} from '../storage/files/record.ts'
-import { exists, readPrivateText, readText, shellWord, stampOf } from '../files/files.ts'
+import { exists, stampOf } from '../files/presence.ts'
+import { readPrivateText, readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { shellWord } from '../shell-word.ts'
+import { exclusively, recordAndWrite, type OutputFile } from '../storage/files/pending.ts'
+import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
+import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { generateKeys, keyTypes, type KeyType } from '../x509/keys.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import { encodePem, pemBlocks } from '../x509/pem.ts'
 import { day } from '../x509/profiles.ts'
+import { extraFile } from './issue.ts'
+import { selfSignedScope, signLeaf } from './leaf.ts'
+import { askedBefore, responderFor } from './revocation-url.ts'
+import { currentCertificates, isDue } from './status.ts'
 
 /** What became of one certificate. */
 export interface Renewal {

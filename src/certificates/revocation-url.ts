@@ -1,7 +1,7 @@
+import { isLocked } from '../files/lock.ts'
 import { daemonLock, readRunFile } from '../home/run-file.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import type { CertificateRecord } from '../storage/files/record.ts'
-import { isLocked } from '../files/lock.ts'
+import type { CertificateRecord } from '../storage/records.ts'
 
 /** Which responder a certificate names for its OCSP and CRL; neither member: none. */
 export type Responder = Pick<CertificateRecord, 'revocationUrl' | 'responder'>

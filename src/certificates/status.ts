@@ -1,5 +1,5 @@
-import type { CertificateRecord, Inventory } from '../storage/files/record.ts'
-import { existsNow } from '../files/files.ts'
+import { existsNow } from '../files/presence.ts'
+import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { renewalTime, type Validity } from '../x509/profiles.ts'
 
 /** How a certificate on record stands; derived, never stored. */

@@ -1,4 +1,4 @@
-import type { Owner } from '../home/state-directory.ts'
+import type { Owner } from '../files/owner.ts'
 
 /**
  * With sudo the work is for the person who typed it: their home becomes ours before anything

@@ -1,8 +1,8 @@
 import type { Scope } from '../authority/scope.ts'
-import type { CertificateRecord } from '../storage/files/record.ts'
+import type { CertificateRecord } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
-import { day } from '../x509/profiles.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
+import { day } from '../x509/profiles.ts'
 
 /** A recorded certificate in `--json`: the shape is documented in docs/json.md. */
 export function describeRecord(record: CertificateRecord): Record<string, unknown> {

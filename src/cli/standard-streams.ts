@@ -1,5 +1,5 @@
 import { fstatSync, writeSync } from 'node:fs'
-import { hasCode, unwritable } from '../files/files.ts'
+import { hasCode, unwritable } from '../files/errors.ts'
 
 /** Standard output or standard error, as much of it as the commands need. */
 export interface StandardStream {

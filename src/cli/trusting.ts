@@ -1,5 +1,5 @@
-import { createMachine, type Machine } from '../../platform/machine.ts'
 import { findTrustStores } from '../../platform/index.ts'
+import { createMachine, type Machine } from '../../platform/machine.ts'
 import { installTool, type Tool } from '../../platform/packages.ts'
 import { createAnchor } from '../../platform/pem.ts'
 import {
@@ -8,10 +8,11 @@ import {
   type TrustAnchor,
   type TrustStore,
 } from '../../platform/trust-store.ts'
-import { expiryWarning, type Scope } from '../authority/scope.ts'
+import type { Scope } from '../authority/scope.ts'
+import { expiryWarning } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
-import { rootPath } from '../storage/files/scopes.ts'
 import { withLock } from '../files/lock.ts'
+import { rootPath } from '../storage/files/scopes.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import { confirm } from './ask.ts'
 import { exitCodes, type ExitCode } from './command.ts'

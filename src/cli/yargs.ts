@@ -1,9 +1,10 @@
 import yargs, { type Argv } from 'yargs'
 import { RootlingError } from '../errors.ts'
 import { globalOptions, type CommandSpec, type OptionSpec } from './command.ts'
-import { convert, repeated, takesPositionals, type Parsed } from './parse.ts'
 import { nearest } from './nearest.ts'
-import { commandOf, commands, issueSpec } from './table.ts'
+import { convert, repeated, takesPositionals, type Parsed } from './parse.ts'
+import { issueSpec } from './specs/certificates.ts'
+import { commandOf, commands } from './table.ts'
 
 type Row = (typeof commands)[number]
 

@@ -2,7 +2,8 @@ import { chmod, lstat, rm, rmdir } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import { shellWord, unwritable } from '../files/files.ts'
+import { unwritable } from '../files/errors.ts'
+import { shellWord } from '../shell-word.ts'
 import {
   errorResponse,
   isProof,

@@ -10,8 +10,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
+import { hasCode } from '../files/errors.ts'
+import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { hasCode, readText, shellWord } from '../files/files.ts'
+import { shellWord } from '../shell-word.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
 

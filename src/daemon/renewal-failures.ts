@@ -1,6 +1,7 @@
 import { join } from 'node:path'
+import { writeFileAtomic } from '../files/atomic.ts'
+import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readText, writeFileAtomic } from '../files/files.ts'
 
 /** A certificate that could not be renewed, or whose command failed after that. */
 export interface RenewalFailure {

@@ -1,14 +1,12 @@
 import { runRenewHooks } from '../certificates/renew-hooks.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
 import { newlyMade, renew, renewable, type Renewal } from '../certificates/renew.ts'
 import { dueTime, isDue } from '../certificates/status.ts'
+import { exists, stampOf } from '../files/presence.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { longestRetryDelay, retryDelay } from '../retry-delay.ts'
+import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import { scopeNames } from '../storage/files/scopes.ts'
-import {
-  readCurrentInventory,
-  recordPath,
-  type CertificateRecord,
-} from '../storage/files/record.ts'
-import { exists, stampOf } from '../files/files.ts'
+import type { CertificateRecord } from '../storage/records.ts'
 import { readFailures, writeFailures, type RenewalFailure } from './renewal-failures.ts'
 
 export interface RenewalLoop {
@@ -33,7 +31,6 @@ export interface RenewalOptions {
 }
 
 const minute = 60_000
-const hour = 60 * minute
 
 /**
  * Renews every tracked certificate when it is due, and runs its command. What fails is tried
@@ -54,7 +51,7 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
     const next = Date.parse(failures.get(serialNumber)?.nextAttempt ?? '')
     const at = now().getTime()
     // An attempt further off than an hour means that the clock was set back.
-    return Number.isNaN(next) || next <= at || next > at + hour
+    return Number.isNaN(next) || next <= at || next > at + longestRetryDelay
   }
 
   async function checkOnce(): Promise<void> {
@@ -140,8 +137,7 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
     more: { readonly hint?: string | undefined; readonly command?: string },
   ): void {
     const count = (failures.get(serialNumber)?.failures ?? 0) + 1
-    const wait = Math.min(minute * 2 ** (count - 1), hour)
-    const nextAttempt = new Date(now().getTime() + wait).toISOString()
+    const nextAttempt = new Date(now().getTime() + retryDelay(count)).toISOString()
     const names = identifiers.map(({ value }) => value)
     const { hint, command } = more
     failures.set(serialNumber, {

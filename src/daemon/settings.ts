@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
+import { writeFileAtomic } from '../files/atomic.ts'
+import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readText, shellWord, writeFileAtomic } from '../files/files.ts'
+import { shellWord } from '../shell-word.ts'
 
 /** What the daemon serves, kept so that it is the same after a restart. Ports: 0 turns it off. */
 export interface DaemonSettings {

@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { isBareWildcard, type Identifier } from '../x509/identifier.ts'
-import { inRange, ipBytes, parseIpRange } from '../x509/ip.ts'
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { Name } from '../x509/foreign-names.ts'
+import { isBareWildcard, type Identifier } from '../x509/identifier.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
+import { inRange, ipBytes, parseIpRange } from '../x509/ip.ts'
 import { day, maximumDays } from '../x509/profiles.ts'
-import type { Revocation } from '../storage/files/record.ts'
+import type { Revocation } from '../x509/revocation.ts'
 
 /** Something about a certificate that some client refuses; `describeFinding` puts it in words. */
 export type ShowFinding =

@@ -2,21 +2,18 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { readScopes, type Scope } from '../authority/scope.ts'
-import { presentedBy } from '../client/presented.ts'
-import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
 import { servedRevocationUrl, unansweredUrl } from '../certificates/revocation-url.ts'
 import { serialNumberIn } from '../certificates/revoke.ts'
-import { findingsOf, type ShowFinding } from './findings.ts'
-import {
-  readInventory,
-  type CertificateRecord,
-  type Inventory,
-  type Revocation,
-} from '../storage/files/record.ts'
-import { readText } from '../files/files.ts'
+import { presentedBy } from '../client/presented.ts'
+import { RootlingError } from '../errors.ts'
+import { readText } from '../files/read.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { readInventory } from '../storage/files/record.ts'
+import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { certificatesIn, inspectCertificate, type CertificateFacts } from '../x509/inspect.ts'
 import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
+import type { Revocation } from '../x509/revocation.ts'
+import { findingsOf, type ShowFinding } from './findings.ts'
 
 /** What to look at; `contents` are a file's, PEM or DER. */
 export type ShowTarget =

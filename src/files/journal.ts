@@ -1,15 +1,12 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import {
-  makePrivateDirectory,
-  readPieces,
-  shellWord,
-  sweepLeftovers,
-  unwritable,
-  writeFileAtomic,
-} from './files.ts'
+import type { Directory } from './owner.ts'
+import { shellWord } from '../shell-word.ts'
+import { sweepLeftovers, writeFileAtomic } from './atomic.ts'
+import { unwritable } from './errors.ts'
+import { readPieces } from './lines.ts'
+import { makePrivateDirectory } from './private-directory.ts'
 
 /**
  * A file of lines, only appended to. Lines that come while others are written go together in the
@@ -29,7 +26,7 @@ export interface Journal {
 
 export interface JournalOptions {
   readonly path: string
-  readonly state: StateDirectory
+  readonly state: Directory
   /** What must stand in the file to know all that is known now: it replaces a file grown long. */
   readonly snapshot: () => Iterable<string>
   /** Lines beyond which a snapshot is worthwhile. */
@@ -112,7 +109,7 @@ function append(descriptor: number, data: Buffer, size: number): void {
 
 async function rewrite(
   path: string,
-  state: StateDirectory,
+  state: Directory,
   lines: Iterable<string>,
 ): Promise<{ descriptor: number; size: number; length: number }> {
   let [size, length] = [0, 0]

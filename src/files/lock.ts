@@ -2,10 +2,11 @@ import { closeSync, constants, fchownSync, fstatSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { hasCode, makePrivateDirectory, unwritable, writeFileAtomic } from './files.ts'
-import { stat } from './sync-fs.ts'
+import type { Directory } from './owner.ts'
+import { hasCode, unwritable } from './errors.ts'
+import { makePrivateDirectory } from './private-directory.ts'
 import { refuseSharedDirectory } from './shared-directory.ts'
+import { stat } from './sync-fs.ts'
 
 export interface LockOptions {
   /** The lock's file in the state directory; one name is one lock. */
@@ -18,7 +19,7 @@ export interface LockOptions {
  * with its holder however it dies. Creates the directory. Throws `locked` after the wait.
  */
 export async function withLock<T>(
-  state: StateDirectory,
+  state: Directory,
   work: () => Promise<T>,
   { name = 'lock', waitMilliseconds = 30_000 }: LockOptions = {},
 ): Promise<T> {
@@ -38,7 +39,7 @@ export async function withLock<T>(
 }
 
 /** Whether somebody holds that lock now; its holder is not disturbed. */
-export function isLocked(state: StateDirectory, name: string): boolean {
+export function isLocked(state: Directory, name: string): boolean {
   let file: number
   try {
     file = openSync(join(state.path, name), constants.O_RDWR | (constants.O_NOFOLLOW ?? 0))
@@ -59,12 +60,12 @@ async function isStill(file: number, path: string): Promise<boolean> {
   return there !== null && held.ino === there.ino && held.dev === there.dev
 }
 
-async function prepare(state: StateDirectory): Promise<void> {
+async function prepare(state: Directory): Promise<void> {
   await makePrivateDirectory(state.path, state.owner)
   await refuseSharedDirectory(state)
 }
 
-function openLock(path: string, state: StateDirectory): number {
+function openLock(path: string, state: Directory): number {
   try {
     const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
     const file = openSync(path, flags, 0o600)
@@ -111,6 +112,7 @@ interface NativeLock {
   /** Throws EAGAIN where another process has it. Length 0: to the end of the file. */
   tryLock(fd: number, offset: number, length: number, exclusive: boolean): void
 }
+
 let native: NativeLock | undefined
 
 /** The package's prebuilt binary by its path: its own search for it takes 6 ms of every command. */
@@ -123,11 +125,4 @@ function loadNative(): NativeLock {
   } catch {
     return requireNative('fs-native-extensions/binding') as NativeLock
   }
-}
-
-/** Tells backup programs to leave the keys out (https://bford.info/cachedir/). */
-export async function markAsCache(state: StateDirectory): Promise<void> {
-  const data =
-    'Signature: 8a477f597d28d172789f06886806bc55\n# Keys of a local development CA: not for backups.\n'
-  await writeFileAtomic(join(state.path, 'CACHEDIR.TAG'), { data, mode: 0o644 }, state.owner)
 }

@@ -1,14 +1,14 @@
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { shellWord } from './files.ts'
+import type { Directory } from './owner.ts'
+import { shellWord } from '../shell-word.ts'
 
 /**
  * Throws `loose-key` when another user could put files of theirs where ours are: they own the
  * state directory or may write to it, or may rename it in a directory above. Absent is fine.
  */
-export async function refuseSharedDirectory({ path, owner }: StateDirectory): Promise<void> {
+export async function refuseSharedDirectory({ path, owner }: Directory): Promise<void> {
   if (process.platform === 'win32') return
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) return

@@ -3,14 +3,12 @@ import { lstatSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from './state-directory.ts'
-import {
-  makePrivateDirectory,
-  readPrivateText,
-  shellWord,
-  writeFileAtomic,
-} from '../files/files.ts'
+import { writeFileAtomic } from '../files/atomic.ts'
+import { makePrivateDirectory } from '../files/private-directory.ts'
+import { readPrivateText } from '../files/read.ts'
 import { removeFile } from '../files/sync-fs.ts'
+import { shellWord } from '../shell-word.ts'
+import type { StateDirectory } from './state-directory.ts'
 
 /** Where a running daemon is to be reached; the file is readable by its owner alone. */
 export interface RunFile {

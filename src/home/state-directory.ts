@@ -1,20 +1,13 @@
-import envPaths from 'env-paths'
 import { homedir } from 'node:os'
 import { isAbsolute, join, relative, resolve } from 'node:path'
+import envPaths from 'env-paths'
 import { RootlingError } from '../errors.ts'
+import type { Directory, Owner } from '../files/owner.ts'
 
 /** Where the authority, the record and the lock live, and who is to own what is written there. */
-export interface StateDirectory {
-  readonly path: string
-  /** With sudo the person who typed it; `null`: files keep this process's owner. */
-  readonly owner: Owner | null
+export interface StateDirectory extends Directory {
   /** The authority's own name, where it is not the default one; it stands in its roots' names. */
   readonly authority?: string
-}
-
-export interface Owner {
-  readonly uid: number
-  readonly gid: number
 }
 
 /**

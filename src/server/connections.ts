@@ -1,5 +1,5 @@
 import type { Server, Socket } from 'node:net'
-import type { Request, Response } from './https.ts'
+import type { Request, Response } from './http.ts'
 
 /** The open connections of a server, at most so many. */
 export interface Connections {

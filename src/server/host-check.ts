@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { Request } from './https.ts'
+import type { Request } from './http.ts'
 
 /**
  * Whether the host that a request names is one of ours: a name or address of the certificate, `localhost`, or the

@@ -1,32 +1,23 @@
-import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http'
-import {
-  createServer as createHttp2,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-  type Http2Session,
-} from 'node:http2'
+import { createServer as createHttp1, type IncomingMessage } from 'node:http'
+import { createServer as createHttp2, type Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import {
   createSecureContext,
   createServer as createTls,
-  type TLSSocket,
   type TlsOptions,
+  type TLSSocket,
 } from 'node:tls'
 import { RootlingError } from '../errors.ts'
 import { limitConnections } from './connections.ts'
 import type { Contexts } from './contexts.ts'
+import type { Handler, Request, Response } from './http.ts'
 import { guardHttp2Session } from './http2-guard.ts'
 import type { KeyPair } from './key-pair.ts'
 import { DEFAULT_LIMITS, tooManyHeaders, type ServerLimits } from './limits.ts'
 import { hostPort, listen } from './listen.ts'
 import type { ClientAuthorities, ClientGate, ClientRefusal } from './mutual-tls.ts'
 import { logRequest, type LogEntry } from './request-log.ts'
-
-export type Request = IncomingMessage | Http2ServerRequest
-export type Response = ServerResponse | Http2ServerResponse
-/** Answers HTTP/1 and HTTP/2 alike. */
-export type Handler = (request: Request, response: Response) => void | Promise<void>
 
 export interface HttpsServerOptions {
   pair: Pick<KeyPair, 'cert' | 'key'>

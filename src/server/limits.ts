@@ -1,4 +1,4 @@
-import type { Request } from './https.ts'
+import type { Request } from './http.ts'
 
 /** How long and how much a client may take. Times in milliseconds, sizes in bytes. */
 export interface ServerLimits {

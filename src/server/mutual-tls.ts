@@ -1,10 +1,8 @@
 import { constants, type X509Certificate } from 'node:crypto'
-import type { Server, TLSSocket, TlsOptions } from 'node:tls'
+import type { Server, TlsOptions, TLSSocket } from 'node:tls'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { readInventory, recordPath, type Revocation } from '../storage/files/record.ts'
-import { stampOf } from '../files/files.ts'
 import { validityOf } from '../x509/parsed-certificate.ts'
+import type { Revocation } from '../x509/revocation.ts'
 import { formatDate, oneLine } from './key-pair.ts'
 import { createAlertSender, type Alert, type AlertSender } from './tls-alert.ts'
 
@@ -206,24 +204,3 @@ function printable(text: string): string {
   const stripped = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
   return stripped.length > 200 ? `${stripped.slice(0, 200)}…` : stripped || 'no name'
 }
-
-/**
- * Asks the record of this machine, and reads it anew when it has changed: `rootling revoke` in another process counts
- * from the next request on. Throws as `readInventory` does.
- */
-export function recordedRevocations(state: StateDirectory): RevocationLookup {
-  let known: { stamp: string; revocations: Promise<ReadonlyMap<string, Revocation>> } | null = null
-  return async (serialNumber) => {
-    const stamp = await stampOf(recordPath(state))
-    if (known?.stamp !== stamp) known = { stamp, revocations: readRevocations(state) }
-    return (await known.revocations).get(bare(serialNumber)) ?? null
-  }
-}
-
-async function readRevocations(state: StateDirectory): Promise<ReadonlyMap<string, Revocation>> {
-  const { revocations } = await readInventory(state)
-  return new Map([...revocations].map(([serial, revocation]) => [bare(serial), revocation]))
-}
-
-/** OpenSSL writes a serial number in capitals and without leading zeros. */
-const bare = (serialNumber: string): string => serialNumber.toLowerCase().replace(/^0+/, '')

@@ -1,3 +1,4 @@
+import { longestRetryDelay, retryDelay } from '../retry-delay.ts'
 import { validityOf } from '../x509/parsed-certificate.ts'
 import { renewalTime } from '../x509/profiles.ts'
 import type { KeyPair } from './key-pair.ts'
@@ -22,8 +23,7 @@ export interface RenewingPair {
   stop(): void
 }
 
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
+const minute = 60_000
 
 /**
  * Issues a pair and renews it at two thirds of its lifetime, or when its issuer was replaced. The timer is short and
@@ -41,7 +41,7 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
 
   async function renew(isDue: boolean, latest: string): Promise<void> {
     const failures: number = (retry?.failures ?? 0) + 1
-    const at = options.now().getTime() + Math.min(MINUTE * 2 ** (failures - 1), HOUR)
+    const at = options.now().getTime() + retryDelay(failures)
     const again = { at, failures, stamp: latest }
     try {
       const renewed = await options.issue()
@@ -64,7 +64,8 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
     const isDue = isDueForRenewal(pair, now)
     if (!isDue && latest === stamp) return
     // A retry further off than an hour means that the clock was set back.
-    const waits = retry !== null && retry.at > now.getTime() && retry.at <= now.getTime() + HOUR
+    const waits =
+      retry !== null && retry.at > now.getTime() && retry.at <= now.getTime() + longestRetryDelay
     if (!waits || retry?.stamp !== latest) await renew(isDue, latest)
   }
 
@@ -77,7 +78,7 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
     return running
   }
 
-  const period = Math.min(options.checkMilliseconds ?? MINUTE, MINUTE)
+  const period = Math.min(options.checkMilliseconds ?? minute, minute)
   const timer = setInterval(() => void check(), period)
   timer.unref()
   return {

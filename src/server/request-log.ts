@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls'
-import type { Request, Response } from './https.ts'
+import type { Request, Response } from './http.ts'
 
 /** One answered request, for programs. */
 export interface LogEntry {

@@ -1,7 +1,7 @@
 import { realpath, stat } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join, relative, sep } from 'node:path'
-import type { Request, Response } from '../server/https.ts'
+import type { Request, Response } from '../server/http.ts'
 
 /**
  * Answers with the file under `directory` that the path names: index.html for a folder, ranges, ETags, MIME types.

@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto'
-import { noScope, openScope, type Scope } from '../authority/scope.ts'
 import { makeScope } from '../authority/ceremony.ts'
+import { noScope, openScope, type Scope } from '../authority/scope.ts'
+import { renew, type Renewal } from '../certificates/renew.ts'
+import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/pending.ts'
-import { renew, type Renewal } from '../certificates/renew.ts'
 import {
   createScope,
   deleteScope,
@@ -11,7 +12,6 @@ import {
   scopesAside,
   switchScope,
 } from '../storage/files/scopes.ts'
-import { readText } from '../files/files.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
 
 /**

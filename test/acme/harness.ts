@@ -2,10 +2,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createAcmeServer, type AcmeServer, type AcmeServerOptions } from '../../src/acme/server.ts'
+import { ensureAuthority } from '../../src/authority/create.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
-import { ensureAuthority } from '../../src/authority/create.ts'
-import { createHttpsServer, type Handler } from '../../src/server/https.ts'
+import type { Handler } from '../../src/server/http.ts'
+import { createHttpsServer } from '../../src/server/https.ts'
 
 /** An ACME server on a port of its own, with a certificate of the same authority. */
 export interface Acme {

@@ -4,16 +4,16 @@ import { Agent, request } from 'node:https'
 import type { Readable } from 'node:stream'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { createDemoHandler } from '../../src/sites/demo/demo.ts'
 import {
   createHttpsServer,
   type HttpsServer,
   type HttpsServerOptions,
 } from '../../src/server/https.ts'
 import { createClientGate, type ClientGateOptions } from '../../src/server/mutual-tls.ts'
-import type { Revocation } from '../../src/storage/files/record.ts'
-import type { Issued } from './openssl-authority.ts'
+import { createDemoHandler } from '../../src/sites/demo/demo.ts'
+import type { Revocation } from '../../src/x509/revocation.ts'
 import { makeCredentials, type ClientKind, type Credentials } from '../sites/mtls/credentials.ts'
+import type { Issued } from './openssl-authority.ts'
 
 let given: Credentials
 beforeAll(() => {

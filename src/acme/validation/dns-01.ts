@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AcmeProblem } from '../problems.ts'
 import { createResolver } from './addresses.ts'
-import type { Attempt } from './validator.ts'
+import type { Attempt } from './attempt.ts'
 
 /** RFC 8555 §8.4: a TXT record of `_acme-challenge.NAME`. Throws an AcmeProblem. */
 export async function validateDns01(attempt: Attempt): Promise<void> {

@@ -5,7 +5,7 @@ import { hostPort } from '../../server/listen.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { AcmeProblem } from '../problems.ts'
 import { connectionProblem, tryEach } from './addresses.ts'
-import type { Attempt } from './validator.ts'
+import type { Attempt } from './attempt.ts'
 
 const mostRedirects = 5
 /** A key authorization takes about 90 octets. */

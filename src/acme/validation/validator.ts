@@ -1,9 +1,9 @@
 import { RootlingError } from '../../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { bounds } from '../store/bounds.ts'
 import { AcmeProblem } from '../problems.ts'
 import type { AcmeIdentifier, Challenge } from '../resources.ts'
-import { createAddresses, createResolver, type Addresses } from './addresses.ts'
+import { bounds } from '../store/bounds.ts'
+import { createAddresses, createResolver } from './addresses.ts'
 import { validateDns01 } from './dns-01.ts'
 import { validateHttp01 } from './http-01.ts'
 import { validateTlsAlpn01 } from './tls-alpn-01.ts'
@@ -13,18 +13,6 @@ interface Validation {
   readonly identifier: AcmeIdentifier
   /** Of the account's key. */
   readonly thumbprint: string
-}
-
-/** A validation with all it takes to carry it out. */
-export interface Attempt {
-  readonly identifier: AcmeIdentifier
-  readonly token: string
-  /** RFC 8555 §8.1: the token and the thumbprint. */
-  readonly keyAuthorization: string
-  readonly addresses: Addresses
-  readonly options: ResolvedOptions
-  /** Fires when the time is up. */
-  readonly signal: AbortSignal
 }
 
 export interface Validator {

@@ -2,7 +2,7 @@ import { askDaemon } from '../../daemon/control-client.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import type { acmeEabSpec } from '../table.ts'
+import type { acmeEabSpec } from '../specs/servers.ts'
 
 /** `rootling acme eab create`: a key that one ACME client registers with. */
 export async function acmeEab(

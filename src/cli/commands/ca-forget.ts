@@ -1,13 +1,13 @@
+import { forgetScope } from '../../authority/create.ts'
 import { noScope, openScope, type Scope } from '../../authority/scope.ts'
 import { RootlingError } from '../../errors.ts'
-import { forgetScope } from '../../authority/create.ts'
 import { scopeNames } from '../../storage/files/scopes.ts'
 import { insist } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { meantScope } from '../nearest.ts'
+import type { caForgetSpec } from '../specs/ca.ts'
 import { anchorOf, changeExitCode, mayAsk, openStores, outcomeTable } from '../trusting.ts'
-import type { caForgetSpec } from '../table.ts'
 import { removeAnchors } from './uninstall.ts'
 
 /** `rootling ca forget SCOPE`: its root leaves the stores first, then its files are deleted. */

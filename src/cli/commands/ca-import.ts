@@ -1,13 +1,13 @@
 import { join, resolve } from 'node:path'
 import { adoptRoot, isEncrypted } from '../../authority/adopt.ts'
 import { RootlingError } from '../../errors.ts'
-import { exists } from '../../files/files.ts'
+import { exists } from '../../files/presence.ts'
 import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope } from '../describe.ts'
 import { readFirstLine, readInput, readInputBytes } from '../read-input.ts'
-import type { caImportSpec } from '../table.ts'
+import type { caImportSpec } from '../specs/ca.ts'
 
 /** `rootling ca import`: an already trusted root goes on working, and signs directly. */
 export async function caImport(

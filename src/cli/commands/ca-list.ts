@@ -4,7 +4,7 @@ import { fingerprintOf } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
-import type { caListSpec } from '../table.ts'
+import type { caListSpec } from '../specs/ca.ts'
 import { anchorOf, openStores } from '../trusting.ts'
 
 /** `rootling ca list`: each scope, what it may sign, and which stores trust it at this moment. */

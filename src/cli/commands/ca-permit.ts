@@ -1,8 +1,8 @@
-import { readScopes } from '../../authority/scope.ts'
 import { checkPermit, ensureAuthority, permitScope } from '../../authority/create.ts'
+import { readScopes } from '../../authority/scope.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import type { caPermitSpec } from '../table.ts'
+import type { caPermitSpec } from '../specs/ca.ts'
 import { parseKinds } from '../trusting.ts'
 import { announceScope, plan, trustScopes } from './install.ts'
 

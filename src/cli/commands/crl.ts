@@ -1,11 +1,11 @@
 import { basename, dirname, resolve } from 'node:path'
+import { makeCrl, readRootCrl } from '../../certificates/crl.ts'
 import { RootlingError } from '../../errors.ts'
-import { makeCrl, readRootCrl } from '../../certificates/revoke.ts'
-import { sweepDead, writeFileAtomic } from '../../files/files.ts'
+import { sweepDead, writeFileAtomic } from '../../files/atomic.ts'
 import { encodePem } from '../../x509/pem.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import type { crlSpec } from '../table.ts'
+import type { crlSpec } from '../specs/certificates.ts'
 
 /** `rootling crl`: a scope's list of revoked certificates, made anew; or its root's, as it is. */
 export async function crl(

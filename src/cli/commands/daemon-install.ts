@@ -13,8 +13,8 @@ import {
 import { stateDirectory } from '../../home/state-directory.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import type { daemonStatusSpec } from '../specs/servers.ts'
 import { launchDaemon, nodeFlags, refuseSudo, stopDaemon } from './daemon.ts'
-import type { daemonStatusSpec } from '../table.ts'
 
 /** `rootling daemon install`: now and at each login, by the system's own service manager. */
 export async function daemonInstall(

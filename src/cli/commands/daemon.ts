@@ -17,7 +17,7 @@ import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { parsePort } from '../listening.ts'
-import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../table.ts'
+import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs/servers.ts'
 
 type StartArguments = ArgumentsOf<typeof daemonStartSpec>
 

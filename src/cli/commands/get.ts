@@ -6,7 +6,7 @@ import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readCertificates, readInput } from '../read-input.ts'
-import type { getSpec } from '../table.ts'
+import type { getSpec } from '../specs/servers.ts'
 
 /** `rootling get URL`: one request that trusts our roots, or those of --cacert, and no others. */
 export async function getCommand(

@@ -18,7 +18,7 @@ import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readFirstLine, readInputBytes } from '../read-input.ts'
-import type { installClientSpec } from '../table.ts'
+import type { installClientSpec } from '../specs/stores.ts'
 import { changeExitCode, outcomeTable, printPlan } from '../trusting.ts'
 
 type Arguments = ArgumentsOf<typeof installClientSpec>

@@ -1,15 +1,15 @@
 import { createAnchor } from '../../../platform/pem.ts'
 import { anchorPrefix, type TrustAnchor } from '../../../platform/trust-store.ts'
-import { readScopes, type Scope } from '../../authority/scope.ts'
 import { makeScope } from '../../authority/ceremony.ts'
-import { RootlingError } from '../../errors.ts'
 import { checkPermit, ensureAuthority, permitScope } from '../../authority/create.ts'
+import { readScopes, type Scope } from '../../authority/scope.ts'
+import { RootlingError } from '../../errors.ts'
 import { installAnchors, type StoreOutcome } from '../../trust/stores.ts'
 import { localConstraints } from '../../x509/name-constraints.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope } from '../describe.ts'
-import type { installSpec } from '../table.ts'
+import type { installSpec } from '../specs/stores.ts'
 import {
   anchorOf,
   changeExitCode,

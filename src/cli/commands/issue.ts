@@ -1,13 +1,13 @@
 import { resolve } from 'node:path'
 import { issue, type IssueRequest } from '../../certificates/issue.ts'
-import { RootlingError } from '../../errors.ts'
 import type { OutputPaths } from '../../certificates/output-files.ts'
-import type { CertificateRecord } from '../../storage/files/record.ts'
+import { RootlingError } from '../../errors.ts'
+import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
 import { readFirstLine, readInputBytes } from '../read-input.ts'
-import type { issueSpec } from '../table.ts'
+import type { issueSpec } from '../specs/certificates.ts'
 
 type Arguments = ArgumentsOf<typeof issueSpec>
 

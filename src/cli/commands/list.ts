@@ -1,21 +1,18 @@
+import { selfSignedScope } from '../../certificates/leaf.ts'
+import { standings, type Standing } from '../../certificates/status.ts'
 import {
   describeFailure,
   readFailures,
   type RenewalFailure,
 } from '../../daemon/renewal-failures.ts'
-import { selfSignedScope } from '../../certificates/leaf.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import { standings, type Standing } from '../../certificates/status.ts'
-import {
-  readCurrentInventory,
-  readInventory,
-  type CertificateRecord,
-} from '../../storage/files/record.ts'
+import { readCurrentInventory, readInventory } from '../../storage/files/record.ts'
+import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
 import { table } from '../output.ts'
-import type { listSpec } from '../table.ts'
+import type { listSpec } from '../specs/certificates.ts'
 
 /** `rootling list`: what was issued, the newest first. */
 export async function list(

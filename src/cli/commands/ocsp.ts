@@ -1,11 +1,11 @@
 import { requireScopes } from '../../authority/scope.ts'
+import { revocationUrls } from '../../certificates/leaf.ts'
 import { hostPort } from '../../server/listen.ts'
 import { createRevocationServer } from '../../sites/revocation/server.ts'
-import { revocationUrls } from '../../certificates/leaf.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
-import type { ocspSpec } from '../table.ts'
+import type { ocspSpec } from '../specs/servers.ts'
 
 /** `rootling ocsp`: answers which certificates are revoked, until SIGINT or SIGTERM. */
 export async function ocsp(

@@ -1,10 +1,10 @@
-import { RootlingError } from '../../errors.ts'
 import { newlyMade, renew, type Renewal, type Selection } from '../../certificates/renew.ts'
+import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
 import { table, type Output } from '../output.ts'
-import type { renewSpec } from '../table.ts'
+import type { renewSpec } from '../specs/certificates.ts'
 
 /**
  * `rootling renew`: new certificates in the files of the old ones. Exit 1 when one failed, and

@@ -2,13 +2,14 @@ import { createPrivateKey } from 'node:crypto'
 import { resolve } from 'node:path'
 import { parseNames } from '../../certificates/names.ts'
 import { fileBase, refuseExisting } from '../../certificates/output-files.ts'
-import { shellWord, writeFileAtomic } from '../../files/files.ts'
+import { writeFileAtomic } from '../../files/atomic.ts'
+import { shellWord } from '../../shell-word.ts'
 import { generateKeys } from '../../x509/keys.ts'
 import { encodePem } from '../../x509/pem.ts'
 import { makeRequest } from '../../x509/request.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import type { requestSpec } from '../table.ts'
+import type { requestSpec } from '../specs/certificates.ts'
 
 /** `rootling request NAME…`: a key and a CSR, for a CA that is not this one. */
 export async function request(

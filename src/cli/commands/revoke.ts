@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
-import { RootlingError } from '../../errors.ts'
 import { release, revoke, serialNumberIn, type Revoked } from '../../certificates/revoke.ts'
+import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord } from '../describe.ts'
 import { readInputBytes } from '../read-input.ts'
-import type { revokeSpec } from '../table.ts'
+import type { revokeSpec } from '../specs/certificates.ts'
 
 /** `rootling revoke SERIAL|FILE`: revokes a certificate of ours, or with --release ends a hold. */
 export async function revokeCommand(

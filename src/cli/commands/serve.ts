@@ -2,23 +2,23 @@ import { stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { readScopes } from '../../authority/scope.ts'
-import { keptCertificate } from '../../certificate-for.ts'
+import { keptCertificate } from '../../certificates/kept.ts'
 import { RootlingError } from '../../errors.ts'
+import { stampOf } from '../../files/presence.ts'
 import type { Contexts } from '../../server/contexts.ts'
-import { createDemoHandler } from '../../sites/demo/demo.ts'
 import { createHttpsServer, type HttpsServer } from '../../server/https.ts'
 import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
 import type { ClientAuthorities, ClientGate } from '../../server/mutual-tls.ts'
 import { renewingPair, type RenewingPair } from '../../server/renewing.ts'
 import { formatLogLine } from '../../server/request-log.ts'
+import { createDemoHandler } from '../../sites/demo/demo.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
-import { stampOf } from '../../files/files.ts'
 import { altNameParts } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
 import { readCertificates, readInput } from '../read-input.ts'
-import type { serveSpec } from '../table.ts'
+import type { serveSpec } from '../specs/servers.ts'
 
 /** `rootling serve`: runs until SIGINT or SIGTERM, then lets requests in flight finish. */
 export async function serve(
@@ -84,7 +84,8 @@ async function openClientGate(
       hint: `rootling serve --mtls --client-ca ${clientCa}`,
     })
   }
-  const { createClientGate, recordedRevocations } = await import('../../server/mutual-tls.ts')
+  const { createClientGate } = await import('../../server/mutual-tls.ts')
+  const { recordedRevocations } = await import('../../sites/mtls/recorded-revocations.ts')
   const { ownAuthorities, watchAuthorities } =
     await import('../../sites/mtls/client-authorities.ts')
   const path = clientCa === undefined ? null : resolve(cwd, clientCa)

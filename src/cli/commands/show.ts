@@ -9,7 +9,7 @@ import type { Context } from '../context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
 import { table, type Output } from '../output.ts'
 import { readInputBytes } from '../read-input.ts'
-import type { showSpec } from '../table.ts'
+import type { showSpec } from '../specs/certificates.ts'
 
 /** `rootling show FILE|SERIAL|HOST:PORT`: what a certificate says, and what would refuse it. */
 export async function showCommand(

@@ -1,14 +1,14 @@
 import { requireScopes } from '../../authority/scope.ts'
-import type { StateDirectory } from '../../home/state-directory.ts'
 import { renewable } from '../../certificates/renew.ts'
 import { servedRevocationUrl, unansweredUrl } from '../../certificates/revocation-url.ts'
+import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory } from '../../storage/files/record.ts'
 import { allWell, trustStatus } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
 import type { Output } from '../output.ts'
-import type { statusSpec } from '../table.ts'
+import type { statusSpec } from '../specs/stores.ts'
 import { anchorOf, openStores, outcomeTable } from '../trusting.ts'
 
 /** `rootling status`: asks every store afresh. Exit 4 when one that is there does not trust us. */

@@ -10,7 +10,7 @@ import { insist } from '../ask.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readInputBytes } from '../read-input.ts'
-import type { trustSpec } from '../table.ts'
+import type { trustSpec } from '../specs/stores.ts'
 import {
   changeExitCode,
   equipStores,

@@ -1,12 +1,13 @@
 import type { TrustAnchor } from '../../../platform/trust-store.ts'
-import { readScopes, readScopesAside } from '../../authority/scope.ts'
 import { deleteAuthority } from '../../authority/create.ts'
-import { exists } from '../../files/files.ts'
+import { readScopes, readScopesAside } from '../../authority/scope.ts'
+import { exists } from '../../files/presence.ts'
 import { findInstalledAnchors, uninstallAnchors, type StoreOutcome } from '../../trust/stores.ts'
 import { insist } from '../ask.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import type { caDeleteSpec, uninstallSpec } from '../table.ts'
+import type { caDeleteSpec } from '../specs/ca.ts'
+import type { uninstallSpec } from '../specs/stores.ts'
 import {
   anchorOf,
   changeExitCode,

@@ -1,8 +1,10 @@
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import type { Scope } from '../../authority/scope.ts'
+import { writeFileAtomic } from '../../files/atomic.ts'
+import { exists } from '../../files/presence.ts'
+import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import { exists, readText, writeFileAtomic } from '../../files/files.ts'
 
 /** Where mkcert, and tools that use it, look for the root and its key. */
 export const rootCopyPath = ({ path }: StateDirectory): string => join(path, 'rootCA.pem')

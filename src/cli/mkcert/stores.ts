@@ -1,6 +1,6 @@
 import { storeKinds, type StoreKind } from '../../../platform/trust-store.ts'
 import { RootlingError } from '../../errors.ts'
-import { exists } from '../../files/files.ts'
+import { exists } from '../../files/presence.ts'
 import {
   findInstalledAnchors,
   installAnchors,

@@ -1,12 +1,12 @@
 import { createAcmeAuthority } from '../../acme/authority.ts'
 import { createAcmeServer } from '../../acme/server.ts'
-import { keptCertificate } from '../../certificate-for.ts'
+import { keptCertificate } from '../../certificates/kept.ts'
 import { createHttpsServer, type HttpsServer } from '../../server/https.ts'
 import { loadKeyPair } from '../../server/key-pair.ts'
 import { listenOnLoopback } from '../../server/listen.ts'
 import { renewingPair } from '../../server/renewing.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
-import { aloneOn127, type EndpointOptions } from './index.ts'
+import { aloneOn127, type EndpointOptions } from './endpoint.ts'
 
 /** ACME on loopback, over a certificate of our own that renews itself. */
 export async function startAcmeEndpoint(

@@ -1,27 +1,12 @@
 import { RootlingError } from '../../errors.ts'
-import type { StateDirectory } from '../../home/state-directory.ts'
-import { listenOnLoopback } from '../../server/listen.ts'
-import { createRevocationServer } from '../../sites/revocation/server.ts'
-import type { DaemonSettings } from '../settings.ts'
+import type { Endpoint, EndpointOptions } from './endpoint.ts'
+import { startRevocation } from './revocation.ts'
 
 /** What the daemon listens on beside its control socket; loopback only. */
 export interface Endpoints {
   readonly listening: readonly { readonly what: string; readonly url: string }[]
   /** An external account binding's key. Throws `usage` when ACME is off. */
   createEabKey(): Promise<unknown>
-  close(): Promise<void>
-}
-
-export interface EndpointOptions {
-  readonly state: StateDirectory
-  readonly settings: DaemonSettings
-  readonly now: () => Date
-  readonly log: (line: string) => void
-}
-
-interface Endpoint {
-  readonly what: string
-  readonly url: string
   close(): Promise<void>
 }
 
@@ -64,23 +49,6 @@ async function onPort<T>(option: string, starting: Promise<T>): Promise<T> {
     const hint = error.hint?.replace(/^--port/, `rootling daemon start --${option}`)
     throw new RootlingError(error.code, error.message, { hint, cause: error })
   }
-}
-
-/** For the log of a machine without IPv6. */
-export const aloneOn127 = (what: string): string =>
-  `no ::1 on this machine, so ${what} answers on 127.0.0.1 alone`
-
-async function startRevocation({ state, settings, now, log }: EndpointOptions): Promise<Endpoint> {
-  const port = settings.revocationPort
-  const onError = (error: unknown): void => log(`revocation: ${String(error)}`)
-  const servers = await listenOnLoopback(
-    (host) => createRevocationServer({ state, now, host, port, onError }),
-    () => log(aloneOn127('revocation')),
-  )
-  const close = async (): Promise<void> => {
-    await Promise.all(servers.map((server) => server.close()))
-  }
-  return { what: 'revocation', url: `http://localhost:${port}`, close }
 }
 
 async function startAcme(

@@ -2,7 +2,10 @@ import { mkdir, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Machine } from '../../../platform/machine.ts'
-import { exists, shellWord, unwritable, writeFileAtomic } from '../../files/files.ts'
+import { writeFileAtomic } from '../../files/atomic.ts'
+import { unwritable } from '../../files/errors.ts'
+import { exists } from '../../files/presence.ts'
+import { shellWord } from '../../shell-word.ts'
 import type { Service } from './units.ts'
 
 /** What became of it: `null` where every command went well, or a sentence about the first that did not. */

@@ -1,8 +1,9 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
-import { GROUPS, type Request } from '../../server/https.ts'
-import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certificate.ts'
+import type { Request } from '../../server/http.ts'
+import { GROUPS } from '../../server/https.ts'
 import { oneLine } from '../../server/key-pair.ts'
+import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certificate.ts'
 
 /** How one request's connection was secured: what the demo page shows and its JSON holds. */
 export interface ConnectionFacts {

@@ -1,7 +1,7 @@
+import { isOurHost } from '../../server/host-check.ts'
+import type { Handler, Request, Response } from '../../server/http.ts'
 import { connectionFacts } from './connection-facts.ts'
 import { demoPage, STYLE_SOURCE } from './page.ts'
-import { isOurHost } from '../../server/host-check.ts'
-import type { Handler, Request, Response } from '../../server/https.ts'
 
 export interface DemoOptions {
   /** Serve the files under it; `/` stays the demo page when it has no index.html. */

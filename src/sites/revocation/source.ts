@@ -1,10 +1,12 @@
-import { openSigner, readScopes, type Scope } from '../../authority/scope.ts'
+import { readScopes, type Scope } from '../../authority/scope.ts'
+import { openSigner } from '../../authority/signer.ts'
+import { makeCrl } from '../../certificates/crl.ts'
 import { RootlingError } from '../../errors.ts'
+import { stampOf } from '../../files/presence.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import { makeCrl } from '../../certificates/revoke.ts'
+import { readInventory, recordPath } from '../../storage/files/record.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
-import { readInventory, recordPath, type Inventory } from '../../storage/files/record.ts'
-import { stampOf } from '../../files/files.ts'
+import type { Inventory } from '../../storage/records.ts'
 import type { Signer } from '../../x509/certificate.ts'
 import {
   isIssuedBy,

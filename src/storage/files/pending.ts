@@ -1,23 +1,19 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import type { Owner, StateDirectory } from '../../home/state-directory.ts'
-import { sweepScopes } from './scopes.ts'
-import { readRecord, recordIssued, type CertificateRecord } from './record.ts'
-import {
-  exists,
-  hasCode,
-  makePrivateDirectory,
-  readPrivateText,
-  stageFile,
-  sweepLeftovers,
-  unwritable,
-  writeFileAtomic,
-  type StagedFile,
-} from '../../files/files.ts'
-import { readdir, removeFile } from '../../files/sync-fs.ts'
+import { stageFile, sweepLeftovers, writeFileAtomic, type StagedFile } from '../../files/atomic.ts'
+import { hasCode, unwritable } from '../../files/errors.ts'
 import { withLock } from '../../files/lock.ts'
+import type { Owner } from '../../files/owner.ts'
+import { exists } from '../../files/presence.ts'
+import { makePrivateDirectory } from '../../files/private-directory.ts'
+import { readPrivateText } from '../../files/read.ts'
 import { refuseSharedDirectory } from '../../files/shared-directory.ts'
+import { readdir, removeFile } from '../../files/sync-fs.ts'
+import type { StateDirectory } from '../../home/state-directory.ts'
+import type { CertificateRecord } from '../records.ts'
+import { readRecord, recordIssued } from './record.ts'
+import { sweepScopes } from './scopes.ts'
 
 /** Files that only make sense together, such as a certificate and its key. */
 export interface OutputFile {

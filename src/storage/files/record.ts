@@ -10,82 +10,14 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
-import type { StateDirectory } from '../../home/state-directory.ts'
-import type { Identifier } from '../../x509/identifier.ts'
-import { readPieces, readPiecesFromEnd, shellWord, unwritable } from '../../files/files.ts'
+import { unwritable } from '../../files/errors.ts'
+import { readPieces, readPiecesFromEnd } from '../../files/lines.ts'
 import { sync } from '../../files/sync-fs.ts'
-
-/** Whom the certificate speaks for; RFC 5280's extKeyUsage serverAuth or clientAuth. */
-export type Purpose = 'server' | 'client'
-
-/** One issued certificate, as recorded before its files were written. */
-export interface CertificateRecord {
-  /** Lower-case hex, 32 digits. */
-  readonly serialNumber: string
-  /** Name of the scope that signed it. */
-  readonly scope: string
-  readonly identifiers: readonly Identifier[]
-  /** ISO 8601, UTC. */
-  readonly notBefore: string
-  readonly notAfter: string
-  /** A KeyType, or what a request's key was. */
-  readonly keyType: string
-  readonly purpose: Purpose
-  /** SHA-256 of the certificate's DER, hex. */
-  readonly fingerprint: string
-  /** Absolute; `null`: printed, not written. */
-  readonly certPath: string | null
-  readonly keyPath: string | null
-  /** Further files of the certificate, which renewal writes anew. */
-  readonly extra?: readonly ExtraFile[]
-  /** Run by a shell after each renewal. */
-  readonly onRenew?: string
-  /** Where the certificate says that its revocation can be asked. */
-  readonly revocationUrl?: string
-  /**
-   * `daemon`: that URL is the daemon's, and a renewal names it while the daemon serves. `none`:
-   * renewals name none either. Absent: what was given stays, and where nothing was as `daemon`.
-   */
-  readonly responder?: 'daemon' | 'none'
-}
-
-/** `chain`: the issuers; `der`: the leaf; `full`: chain and key; `pkcs12`: needs its password anew. */
-export interface ExtraFile {
-  readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
-  readonly path: string
-}
-
-/** RFC 5280 §5.3.1, those that an end-entity certificate of a private CA can have. */
-export const revocationReasons = [
-  'unspecified',
-  'keyCompromise',
-  'affiliationChanged',
-  'superseded',
-  'cessationOfOperation',
-  'certificateHold',
-  'privilegeWithdrawn',
-] as const
-export type RevocationReason = (typeof revocationReasons)[number]
-
-export interface Revocation {
-  readonly serialNumber: string
-  readonly reason: RevocationReason
-  /** ISO 8601, UTC. */
-  readonly revokedAt: string
-}
-
-/** All that was issued, oldest first, and what of it stands revoked. */
-export interface Inventory {
-  readonly certificates: readonly CertificateRecord[]
-  /** By serial number; a hold that was released is not in it. */
-  readonly revocations: ReadonlyMap<string, Revocation>
-}
-
-/** A line, which holds the kind of event beside its members. */
-type Event =
-  | { readonly kind: 'issued'; readonly certificate: CertificateRecord }
-  | { readonly kind: 'revoked'; readonly revocation: Revocation }
-  | { readonly kind: 'released'; readonly serialNumber: string }
+import type { StateDirectory } from '../../home/state-directory.ts'
+import { shellWord } from '../../shell-word.ts'
+import type { Revocation } from '../../x509/revocation.ts'
+import type { CertificateRecord, Inventory } from '../records.ts'
+import { currentLines, isUnfinished, linesOfFiles, parseLine, type Event } from './record-lines.ts'
 
 /** Octets; a certificate of the most and longest names that `issue` takes stays far below. */
 const longestLine = 256 * 1024
@@ -224,48 +156,6 @@ export async function readCurrentInventory(
 /** Octets. */
 const longestRecord = 512 * 1024 * 1024
 
-/** Whether it is how a line begins: anything else was written by no dying writer of ours. */
-function isUnfinished(line: string): boolean {
-  const begin = '{"event":"'
-  return line.startsWith(begin) || begin.startsWith(line)
-}
-
-const issued = '{"event":"issued",'
-/** Quotes in texts are escaped: no text can look like a member. Unrolled, it takes half the time. */
-const certPaths = /"certPath":"[^"\\]*(?:\\.[^"\\]*)*"/g
-
-/**
- * The lines of files that no later line has taken, the newest first; `null`: not every line is of an
- * issued certificate with a file. What goes over the text is V8's own: a loop of ours would be
- * compiled on the way, for longer than it runs.
- */
-function linesOfFiles(text: string, taken: Set<string>): string[] | null {
-  const paths = text.match(certPaths) ?? []
-  const lines = text.split('\n')
-  const starts = text.split(`\n${issued}`).length + Number(text.startsWith(issued)) - 1
-  if (paths.length !== lines.length - 1 || starts !== paths.length) return null
-  const newest: string[] = []
-  paths.toReversed().forEach((path, i) => {
-    if (taken.has(path)) return
-    taken.add(path)
-    newest.push(lines[paths.length - 1 - i] ?? '')
-  })
-  return newest
-}
-
-/** The same of any lines, with those that have no file. */
-function currentLines(text: string, taken: Set<string>, printed: boolean): string[] {
-  return text
-    .split('\n')
-    .slice(0, -1)
-    .toReversed()
-    .filter((line) => {
-      const path = line.startsWith(issued) ? line.match(certPaths)?.[0] : undefined
-      if (path === undefined) return printed || !line.includes('"certPath":null')
-      return !taken.has(path) && taken.add(path)
-    })
-}
-
 /** What events say, the oldest first. */
 function inventoryOf(events: readonly Event[]): Inventory {
   const certificates: CertificateRecord[] = []
@@ -278,65 +168,8 @@ function inventoryOf(events: readonly Event[]): Inventory {
   return { certificates, revocations }
 }
 
-/** `null`: it is damaged. */
-function parseLine(line: string): Event | null {
-  try {
-    if (line.startsWith(issued)) {
-      const certificate = JSON.parse(`{${line.slice(issued.length)}`) as CertificateRecord
-      return isSoundRecord(certificate) ? { kind: 'issued', certificate } : null
-    }
-    const { event, ...rest } = JSON.parse(line) as Revocation & { readonly event: unknown }
-    if (event === 'revoked' && isSoundRevocation(rest)) return { kind: event, revocation: rest }
-    const { serialNumber } = rest
-    return event === 'released' && isSerialNumber(serialNumber)
-      ? { kind: event, serialNumber }
-      : null
-  } catch {
-    return null
-  }
-}
-
 function damagedLine(path: string, number: number): never {
   throw new RootlingError('corrupt-state', `Line ${number} of the record ${path} is damaged.`, {
     hint: `Restore it from a backup, or delete that line: sed -i ${number}d ${shellWord(path)}`,
   })
 }
-
-const isText = (value: unknown): value is string => typeof value === 'string'
-const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value)
-const isPath = (value: unknown): boolean => value === null || isText(value)
-
-const isSerialNumber = (value: unknown): boolean => isText(value) && /^[0-9a-f]{2,40}$/.test(value)
-
-const isSoundRevocation = ({ serialNumber, revokedAt, reason }: Partial<Revocation>): boolean =>
-  isSerialNumber(serialNumber) &&
-  isDate(revokedAt) &&
-  revocationReasons.some((known) => known === reason)
-
-/** Of ten thousand lines in a row, so it makes nothing that has to be cleared away. */
-function isSoundRecord(record: Partial<CertificateRecord>): boolean {
-  const { identifiers, extra, purpose } = record
-  return (
-    isSerialNumber(record.serialNumber) &&
-    isText(record.scope) &&
-    isText(record.keyType) &&
-    isText(record.fingerprint) &&
-    (purpose === 'server' || purpose === 'client') &&
-    Array.isArray(identifiers) &&
-    identifiers.every(isIdentifier) &&
-    isDate(record.notBefore) &&
-    isDate(record.notAfter) &&
-    isPath(record.certPath) &&
-    isPath(record.keyPath) &&
-    (extra === undefined || (Array.isArray(extra) && extra.every(isExtraFile))) &&
-    isTextOrAbsent(record.onRenew) &&
-    isTextOrAbsent(record.revocationUrl) &&
-    isTextOrAbsent(record.responder)
-  )
-}
-
-const isIdentifier = (one: Partial<Identifier> | null): boolean =>
-  isText(one?.type) && isText(one.value)
-const isExtraFile = (one: Partial<ExtraFile> | null): boolean =>
-  isText(one?.format) && isText(one.path)
-const isDate = (text: string | undefined): boolean => !Number.isNaN(Date.parse(text ?? ''))

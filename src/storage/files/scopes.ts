@@ -1,24 +1,22 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
-import type { StateDirectory } from '../../home/state-directory.ts'
-import type { NameConstraints } from '../../x509/name-constraints.ts'
 import {
   createDirectoryAtomic,
-  exists,
-  hasCode,
-  makePrivateDirectory,
-  readPrivateText,
-  readText,
   removeDirectoryAtomic,
-  shellWord,
   sweepLeftovers,
-  stampOf,
   syncDirectory,
-  unwritable,
+  writeFileAtomic,
   type FileContents,
-} from '../../files/files.ts'
+} from '../../files/atomic.ts'
+import { hasCode, unwritable } from '../../files/errors.ts'
+import { exists, stampOf } from '../../files/presence.ts'
+import { makePrivateDirectory } from '../../files/private-directory.ts'
+import { readPrivateText, readText } from '../../files/read.ts'
 import { readdir, rename } from '../../files/sync-fs.ts'
+import type { StateDirectory } from '../../home/state-directory.ts'
+import { shellWord } from '../../shell-word.ts'
+import type { NameConstraints } from '../../x509/name-constraints.ts'
 
 /** A scope as it stands on disk: one directory, made and renamed as a whole. */
 interface StoredScope {
@@ -274,4 +272,11 @@ export function damaged(path: string, name: string, cause?: unknown): RootlingEr
 function remedy(name: string): string {
   const again = name === 'local' ? 'rootling install' : 'rootling ca permit'
   return `Restore it from a backup, or start anew: rootling ca forget ${shellWord(name)}; ${again}`
+}
+
+/** Tells backup programs to leave the keys out (https://bford.info/cachedir/). */
+export async function markAsCache(state: StateDirectory): Promise<void> {
+  const data =
+    'Signature: 8a477f597d28d172789f06886806bc55\n# Keys of a local development CA: not for backups.\n'
+  await writeFileAtomic(join(state.path, 'CACHEDIR.TAG'), { data, mode: 0o644 }, state.owner)
 }

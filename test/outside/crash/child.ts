@@ -1,16 +1,17 @@
 import { parseArgs } from 'node:util'
-import { RootlingError } from '../../../src/errors.ts'
+import { ensureAuthority, forgetScope, permitScope } from '../../../src/authority/create.ts'
+import { makeCrl } from '../../../src/certificates/crl.ts'
 import { issue } from '../../../src/certificates/issue.ts'
 import { renew } from '../../../src/certificates/renew.ts'
-import { makeCrl, revoke } from '../../../src/certificates/revoke.ts'
+import { revoke } from '../../../src/certificates/revoke.ts'
+import { RootlingError } from '../../../src/errors.ts'
+import { readRecord } from '../../../src/storage/files/record.ts'
 import {
   beginRotation,
   finishRotation,
   renewRotated,
   switchRotation,
 } from '../../../src/trust/rotate.ts'
-import { ensureAuthority, forgetScope, permitScope } from '../../../src/authority/create.ts'
-import { readRecord } from '../../../src/storage/files/record.ts'
 
 // One process that creates, permits, issues, rotates or revokes, to be killed or to race others.
 const { values, positionals } = parseArgs({

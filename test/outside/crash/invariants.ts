@@ -1,7 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { lstat, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openSigner, readScopes } from '../../../src/authority/scope.ts'
+import { readScopes } from '../../../src/authority/scope.ts'
+import { openSigner } from '../../../src/authority/signer.ts'
 import { readRecord } from '../../../src/storage/files/record.ts'
 
 const compare = (a: string, b: string): number => (a < b ? -1 : 1)

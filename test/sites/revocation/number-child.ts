@@ -1,4 +1,4 @@
-import { makeCrl } from '../../../src/certificates/revoke.ts'
+import { makeCrl } from '../../../src/certificates/crl.ts'
 
 // Makes one CRL after the other, to be killed in the middle; tells of each that is complete.
 const state = { path: process.argv[2] ?? '', owner: null }

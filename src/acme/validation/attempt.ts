@@ -1,0 +1,15 @@
+import type { ResolvedOptions } from '../options.ts'
+import type { AcmeIdentifier } from '../resources.ts'
+import type { Addresses } from './addresses.ts'
+
+/** A validation with all it takes to carry it out. */
+export interface Attempt {
+  readonly identifier: AcmeIdentifier
+  readonly token: string
+  /** RFC 8555 §8.1: the token and the thumbprint. */
+  readonly keyAuthorization: string
+  readonly addresses: Addresses
+  readonly options: ResolvedOptions
+  /** Fires when the time is up. */
+  readonly signal: AbortSignal
+}

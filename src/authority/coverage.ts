@@ -1,0 +1,72 @@
+import { RootlingError } from '../errors.ts'
+import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import { localConstraints, permits } from '../x509/name-constraints.ts'
+import { noAuthority, type Scope } from './scope.ts'
+
+/**
+ * The narrowest scope that covers every identifier. Throws `no-authority`, or `not-permitted`
+ * with the command that permits what is missing.
+ */
+export function scopeFor(scopes: readonly Scope[], identifiers: readonly Identifier[]): Scope {
+  if (scopes.length === 0) throw noAuthority()
+  const covering = scopes.filter(({ constraints }) =>
+    identifiers.every((identifier) => constraints === null || permits(constraints, identifier)),
+  )
+  const [narrowest] = covering.toSorted((a, b) => width(a) - width(b))
+  if (narrowest !== undefined) return narrowest
+  throw notPermitted(scopes, identifiers)
+}
+
+function width({ constraints }: Scope): number {
+  return constraints === null ? Infinity : constraints.dns.length + constraints.ip.length
+}
+
+function notPermitted(scopes: readonly Scope[], identifiers: readonly Identifier[]): RootlingError {
+  const uncovered = (scope: Scope): Identifier[] =>
+    identifiers.filter(
+      (identifier) => scope.constraints !== null && !permits(scope.constraints, identifier),
+    )
+  // The scope that comes nearest; a new scope has to permit what the local names lack.
+  const outside = scopes.map(uncovered).toSorted((a, b) => a.length - b.length)[0] ?? []
+  const names = outside.map(({ value }) => value).join(', ')
+  const missing = identifiers.filter((identifier) => !permits(localConstraints, identifier))
+  const toPermit = [...new Set(missing.map(permitArgument))]
+  if (toPermit.includes(null))
+    return new RootlingError(
+      'not-permitted',
+      `No constrained authority can sign ${names}: it names no host.`,
+      { hint: 'rootling ca permit --unconstrained' },
+    )
+  // A whole top-level domain, such as a bare host name, is permitted only when insisted upon.
+  const insist = toPermit.some((name) => /^[^.:]+$/.test(name ?? '')) ? ' --force' : ''
+  const [is, it] = outside.length === 1 ? ['is', 'it'] : ['are', 'them']
+  return new RootlingError(
+    'not-permitted',
+    `${names} ${is} outside the names that this authority may sign; browsers would refuse ${it}.`,
+    { hint: `rootling ca permit ${toPermit.join(' ')}${insist}` },
+  )
+}
+
+/** What `ca permit` needs for an identifier: its domain or address; `null`: nothing permits it. */
+function permitArgument(identifier: Identifier): string | null {
+  switch (identifier.type) {
+    case 'dns':
+      return identifier.value.replace(/^\*\./, '')
+    case 'ip':
+      return identifier.value
+    case 'email':
+      return identifier.value.slice(identifier.value.lastIndexOf('@') + 1)
+    case 'uri':
+      return hostOf(identifier.value)
+  }
+}
+
+/** A URI's host when it is a name; constraints know no addresses there. */
+function hostOf(uri: string): string | null {
+  try {
+    const host = parseIdentifier(new URL(uri).hostname)
+    return host.type === 'dns' && !host.value.startsWith('*.') ? host.value : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,59 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { damaged, readScopeKey, scopePath } from '../storage/files/scopes.ts'
+import type { Signer } from '../x509/certificate.ts'
+import { signatureAlgorithmOf } from '../x509/keys.ts'
+import { day } from '../x509/profiles.ts'
+import type { Scope } from './scope.ts'
+
+/**
+ * A scope's signer. Throws `issuer-expired`, `issuer-not-yet-valid`, `loose-key`, or
+ * `corrupt-state` when the key is not what the scope was made with.
+ */
+export async function openSigner(state: StateDirectory, scope: Scope, now: Date): Promise<Signer> {
+  const { notBefore, notAfter } = scope.validity
+  if (notAfter <= now)
+    throw new RootlingError(
+      'issuer-expired',
+      `The scope ${scope.name} ended on ${said(notAfter)}.`,
+      {
+        hint: `rootling ca rotate ${scope.name}`,
+      },
+    )
+  if (notBefore > now)
+    throw new RootlingError('issuer-not-yet-valid', notYetValid(scope, now), {
+      hint: 'Set the clock of this machine',
+    })
+  const path = `${scopePath(state, scope.name)}/intermediate-key.pem`
+  const pem = await readScopeKey(state, scope.name, scope.keyDigest)
+  const key = parseKey(pem, path, scope.name)
+  const algorithm = signatureAlgorithmOf(key)
+  if (algorithm === null) throw damaged(path, scope.name)
+  return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, algorithm, key }
+}
+
+function parseKey(pem: string, path: string, name: string): KeyObject {
+  try {
+    return createPrivateKey(pem)
+  } catch (error) {
+    throw damaged(path, name, error)
+  }
+}
+
+function notYetValid({ name, validity }: Scope, now: Date): string {
+  return `The scope ${name} begins on ${said(validity.notBefore)}, and the clock here says ${said(now)}.`
+}
+
+const said = (date: Date): string => date.toUTCString()
+
+/** A sentence for the person when a scope ends within 90 days or has not begun; `null`: neither. */
+export function expiryWarning(scope: Scope, now: Date): string | null {
+  const { name, validity, rootNotAfter } = scope
+  if (validity.notBefore > now) return notYetValid(scope, now)
+  const end = Math.min(rootNotAfter.getTime(), validity.notAfter.getTime())
+  const days = Math.floor((end - now.getTime()) / day)
+  if (days >= 90) return null
+  const when = days < 0 ? 'has ended' : `ends in ${days} days`
+  return `The scope ${name} ${when}. To replace it without a gap: rootling ca rotate ${name}`
+}

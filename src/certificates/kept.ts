@@ -1,0 +1,138 @@
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { join } from 'node:path'
+import { scopeFor } from '../authority/coverage.ts'
+import { readScopes, type Scope } from '../authority/scope.ts'
+import { RootlingError } from '../errors.ts'
+import { withLock } from '../files/lock.ts'
+import { makePrivateDirectory } from '../files/private-directory.ts'
+import { readPrivateText, readText } from '../files/read.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import type { KeyType } from '../x509/keys.ts'
+import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
+import { renewalTime } from '../x509/profiles.ts'
+import { issue } from './issue.ts'
+
+export interface KeptOptions {
+  /** Default `p256`. */
+  readonly keyType?: KeyType
+  /** 1 to 825; default 397. */
+  readonly days?: number
+  /** Where a responder for OCSP and CRL is; `false`: none. Default: the daemon's, while it runs. */
+  readonly revocationUrl?: string | false
+}
+
+/** Spreads into `https.createServer`: `cert` and `key` are what it takes. */
+export interface Certificate {
+  /** PEM: the leaf, then the intermediate. */
+  readonly cert: string
+  /** PKCS #8 PEM. */
+  readonly key: string
+  /** PEM of the root, for clients that are told a CA. */
+  readonly ca: string
+  readonly caPath: string
+  readonly certPath: string
+  readonly keyPath: string
+  readonly notBefore: Date
+  readonly notAfter: Date
+  /** Lower-case hex. */
+  readonly serialNumber: string
+  /** SHA-256 of the DER, lower-case hex. */
+  readonly fingerprint: string
+}
+
+/** The same, for whoever has the state directory and wants no authority created. */
+export async function keptCertificate(
+  state: StateDirectory,
+  names: readonly string[],
+  { keyType = 'p256', days, revocationUrl }: KeptOptions,
+  now: Date,
+): Promise<Certificate> {
+  const identifiers = names.map(parseIdentifier)
+  const scope = scopeFor(await readScopes(state), identifiers)
+  const directory = join(state.path, 'kept', digestOf(identifiers, keyType, days, revocationUrl))
+  const certPath = join(directory, 'cert.pem')
+  const keyPath = join(directory, 'key.pem')
+  const readAgain = () => readKept(state, certPath, keyPath, scope, now)
+  const kept = await readAgain()
+  if (kept !== null) return kept
+  // A lock of its own, since issuing takes the other: of two that ask at once, one issues.
+  return withLock(
+    state,
+    async () => {
+      const made = await readAgain()
+      if (made !== null) return made
+      await makePrivateDirectory(directory, state.owner)
+      const files = { certPath, keyPath }
+      const request = { names, keyType, days, revocationUrl, files, force: true }
+      const { chain, key } = await issue(state, request, now)
+      return describe(chain, key ?? '', certPath, keyPath, scope)
+    },
+    { name: 'kept.lock' },
+  )
+}
+
+/** `null`: none, or none that is still good; a damaged one is replaced. */
+async function readKept(
+  state: StateDirectory,
+  certPath: string,
+  keyPath: string,
+  scope: Scope,
+  now: Date,
+): Promise<Certificate | null> {
+  const chain = await readText(certPath)
+  const key = await readPrivateText(keyPath, state.owner)
+  if (chain === null || key === null) return null
+  try {
+    const leaf = new X509Certificate(chain)
+    const good =
+      leaf.checkPrivateKey(createPrivateKey(key)) &&
+      leaf.verify(scope.intermediate.publicKey) &&
+      !isDue(leaf, now)
+    return good ? describe(chain, key, certPath, keyPath, scope) : null
+  } catch (error) {
+    if (error instanceof RootlingError) throw error
+    return null
+  }
+}
+
+/** Two thirds of the lifetime have passed, or it has not begun. */
+function isDue(leaf: X509Certificate, now: Date): boolean {
+  const validity = validityOf(leaf)
+  return now < validity.notBefore || now.getTime() >= renewalTime(validity)
+}
+
+function describe(
+  cert: string,
+  key: string,
+  certPath: string,
+  keyPath: string,
+  scope: Scope,
+): Certificate {
+  const leaf = new X509Certificate(cert)
+  return {
+    cert,
+    key,
+    ca: scope.root.toString(),
+    caPath: scope.rootPath,
+    certPath,
+    keyPath,
+    ...validityOf(leaf),
+    serialNumber: leaf.serialNumber.toLowerCase(),
+    fingerprint: fingerprintOf(leaf),
+  }
+}
+
+/** Where a kept certificate lies: the same names in any order share one. */
+function digestOf(
+  identifiers: readonly Identifier[],
+  keyType: KeyType,
+  days: number | undefined,
+  revocationUrl: string | false | undefined,
+): string {
+  const names = identifiers.map(({ type, value }) => `${type}:${value}`).toSorted()
+  // Nothing for the default, so that what was kept before is found again.
+  const asked = revocationUrl === undefined ? [] : [revocationUrl]
+  const text = JSON.stringify([[...new Set(names)], keyType, days ?? null, ...asked])
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}

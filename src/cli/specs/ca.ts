@@ -1,0 +1,95 @@
+import type { CommandSpec } from '../command.ts'
+import { permitOptions, storeOptions } from './shared.ts'
+
+export const caListSpec = {
+  name: 'ca list',
+  summary: 'Show the scopes: what each may sign, its end, where it is trusted',
+  options: {},
+} as const satisfies CommandSpec
+
+export const caPermitSpec = {
+  name: 'ca permit',
+  summary: 'Add a scope for further names, and trust its root too',
+  positionals: 'NAME…',
+  options: {
+    name: { type: 'string', placeholder: 'SCOPE', describe: 'Name of the scope' },
+    ...permitOptions,
+    ...storeOptions,
+  },
+  examples: [
+    'rootling ca permit dev.example.com --name work',
+    'rootling ca permit 100.64.0.0/10',
+    'rootling ca permit --unconstrained',
+  ],
+} as const satisfies CommandSpec
+
+export const caForgetSpec = {
+  name: 'ca forget',
+  summary: 'Take a scope out of every trust store and delete it',
+  positionals: 'SCOPE',
+  options: storeOptions,
+} as const satisfies CommandSpec
+
+export const caRotateSpec = {
+  name: 'ca rotate',
+  summary: 'Replace a scope’s root and intermediate without a gap',
+  positionals: '[SCOPE]',
+  options: storeOptions,
+  examples: ['rootling ca rotate', 'rootling ca rotate work'],
+} as const satisfies CommandSpec
+
+export const caImportSpec = {
+  name: 'ca import',
+  summary: 'Adopt an existing CA, such as mkcert’s, with its key',
+  options: {
+    cert: { type: 'string', placeholder: 'F', describe: 'Its certificate; default: mkcert’s' },
+    key: { type: 'string', placeholder: 'F', describe: 'Its private key; default: mkcert’s' },
+    name: { type: 'string', placeholder: 'SCOPE', describe: 'Name of the scope' },
+    'password-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line is the key’s passphrase',
+    },
+  },
+  examples: ['rootling ca import', 'rootling ca import --cert rootCA.pem --key rootCA-key.pem'],
+} as const satisfies CommandSpec
+
+export const caExportSpec = {
+  name: 'ca export',
+  summary: 'Write a root for others: phones, containers, Java',
+  positionals: '[SCOPE]',
+  options: {
+    format: {
+      type: 'string',
+      choices: ['pem', 'der', 'pkcs12', 'jks'] as const,
+      describe: 'Default pem; pkcs12 and jks are Java trust stores, password changeit',
+    },
+    out: {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'File to write; PEM goes to stdout without',
+    },
+    force: { type: 'boolean', describe: 'Replace a file that is there' },
+  },
+  examples: ['rootling ca export > root.pem', 'rootling ca export --format jks --out trust.jks'],
+} as const satisfies CommandSpec
+
+export const caPathSpec = {
+  name: 'ca path',
+  summary: 'Print where a root’s PEM file is',
+  positionals: '[SCOPE]',
+  options: {},
+} as const satisfies CommandSpec
+
+export const caShowSpec = {
+  name: 'ca show',
+  summary: 'Explain a scope’s root in plain words',
+  positionals: '[SCOPE]',
+  options: {},
+} as const satisfies CommandSpec
+
+export const caDeleteSpec = {
+  name: 'ca delete',
+  summary: 'Uninstall everything and delete the CA, its keys and record',
+  options: storeOptions,
+} as const satisfies CommandSpec

@@ -1,0 +1,121 @@
+import { revocationReasons } from '../../x509/revocation.ts'
+import type { CommandSpec } from '../command.ts'
+import { keyTypes, passwordOptions } from './shared.ts'
+
+export const issueSpec = {
+  name: 'issue',
+  summary: 'Issue a certificate for hosts, wildcards, addresses, e-mails, URIs',
+  positionals: 'NAME…',
+  options: {
+    'key-type': { type: 'string', choices: keyTypes, describe: 'Kind of key; default p256' },
+    days: { type: 'number', placeholder: 'N', describe: 'Days of validity, 1 to 825; default 397' },
+    'cert-file': { type: 'string', placeholder: 'F', describe: 'Where the certificate goes' },
+    'key-file': { type: 'string', placeholder: 'F', describe: 'Where the private key goes' },
+    'out-dir': { type: 'string', placeholder: 'DIR', describe: 'Directory for both files' },
+    stdout: { type: 'boolean', describe: 'Print certificate, intermediate and key; write nothing' },
+    client: { type: 'boolean', describe: 'For a client that shows it to servers (mTLS)' },
+    csr: {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Sign the key of this certification request',
+    },
+    'self-signed': { type: 'boolean', describe: 'Sign it by its own key: trusted by nobody' },
+    pkcs12: { type: 'boolean', describe: 'Also a NAME.p12 for browsers and Java' },
+    'p12-file': { type: 'string', placeholder: 'F', describe: 'Where the .p12 goes' },
+    'legacy-pkcs12': { type: 'boolean', describe: 'A .p12 that old systems can read' },
+    der: { type: 'boolean', describe: 'Also the certificate alone in DER, NAME.der' },
+    'chain-file': { type: 'string', placeholder: 'F', describe: 'Also the intermediate alone' },
+    full: { type: 'boolean', describe: 'Also NAME-full.pem, certificate and key in one (HAProxy)' },
+    'encrypt-key': { type: 'boolean', describe: 'Encrypt the key file with a passphrase' },
+    ...passwordOptions,
+    'revocation-url': {
+      type: 'string',
+      placeholder: 'URL',
+      describe: 'Name this responder for OCSP and CRL; default: the daemon’s, while it runs',
+    },
+    'no-revocation-url': { type: 'boolean', describe: 'Name none, now and when it is renewed' },
+    'on-renew': {
+      type: 'string',
+      placeholder: 'COMMAND',
+      describe: 'Run it in / after each renewal',
+    },
+    force: { type: 'boolean', describe: 'Replace files that are not ours' },
+  },
+  examples: [
+    'rootling issue localhost 127.0.0.1 ::1',
+    "rootling issue shop.test '*.shop.test' --out-dir certs",
+    'rootling issue localhost --cert-file tls.crt --key-file tls.key',
+  ],
+} as const satisfies CommandSpec
+
+export const listSpec = {
+  name: 'list',
+  summary: 'Show the certificates that were issued',
+  options: {
+    all: { type: 'boolean', describe: 'Replaced and expired ones too' },
+    due: { type: 'boolean', describe: 'Only those that are due for renewal' },
+    expired: { type: 'boolean', describe: 'Only those that have expired' },
+  },
+} as const satisfies CommandSpec
+
+export const renewSpec = {
+  name: 'renew',
+  summary: 'Re-issue certificates in place, keeping their keys',
+  positionals: '[NAME…]',
+  options: {
+    all: { type: 'boolean', describe: 'Every certificate on record' },
+    due: { type: 'boolean', describe: 'Those past two thirds of their life' },
+    rekey: { type: 'boolean', describe: 'Make a new key too' },
+  },
+  examples: ['rootling renew --due', 'rootling renew localhost', 'rootling renew --all --rekey'],
+} as const satisfies CommandSpec
+
+export const requestSpec = {
+  name: 'request',
+  summary: 'Make a key and a certification request (CSR) for another CA',
+  positionals: 'NAME…',
+  options: {
+    'key-type': { type: 'string', choices: keyTypes, describe: 'Kind of key; default p256' },
+    'csr-file': { type: 'string', placeholder: 'F', describe: 'Where the request goes; NAME.csr' },
+    'key-file': { type: 'string', placeholder: 'F', describe: 'Where the private key goes' },
+    force: { type: 'boolean', describe: 'Replace files that are there' },
+  },
+} as const satisfies CommandSpec
+
+export const revokeSpec = {
+  name: 'revoke',
+  summary: 'Revoke a certificate, or release one from hold',
+  positionals: 'SERIAL|FILE',
+  options: {
+    reason: {
+      type: 'string',
+      choices: revocationReasons,
+      describe: 'Why (RFC 5280); a certificateHold can be released',
+    },
+    release: { type: 'boolean', describe: 'End a certificateHold' },
+  },
+  examples: [
+    'rootling revoke localhost.pem --reason keyCompromise',
+    'rootling revoke 4a0f… --release',
+  ],
+} as const satisfies CommandSpec
+
+export const crlSpec = {
+  name: 'crl',
+  summary: 'Print the list of revoked certificates (CRL), signed anew',
+  options: {
+    scope: { type: 'string', placeholder: 'NAME', describe: 'Of this scope; default local' },
+    root: { type: 'boolean', describe: 'The root’s own list instead, which is empty for good' },
+    out: { type: 'string', placeholder: 'F', describe: 'Write it to this file' },
+    der: { type: 'boolean', describe: 'DER instead of PEM; with --out' },
+  },
+  examples: ['rootling crl --out local-crl.pem', 'rootling crl --der --out local.crl'],
+} as const satisfies CommandSpec
+
+export const showSpec = {
+  name: 'show',
+  summary: 'Explain any certificate, and what would refuse it',
+  positionals: 'FILE|SERIAL|HOST:PORT',
+  options: {},
+  examples: ['rootling show localhost.pem', 'rootling show localhost:8443'],
+} as const satisfies CommandSpec

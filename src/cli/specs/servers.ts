@@ -1,0 +1,108 @@
+import type { CommandSpec } from '../command.ts'
+
+export const serveSpec = {
+  name: 'serve',
+  summary: 'Serve a page or a directory over HTTPS',
+  positionals: '[NAME…]',
+  options: {
+    host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
+    port: { type: 'number', placeholder: 'N', describe: 'Port; default 8443', alias: 'p' },
+    cert: {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Certificate file; default: one is issued',
+    },
+    key: { type: 'string', placeholder: 'F', describe: 'Its private key' },
+    dir: { type: 'string', placeholder: 'DIR', describe: 'Serve the files below this directory' },
+    'on-demand': {
+      type: 'boolean',
+      describe: 'Issue for every other name too, when a client first asks for it',
+    },
+    'tls-min': { type: 'string', choices: ['1.2', '1.3'], describe: 'Default 1.3' },
+    mtls: { type: 'boolean', describe: 'Answer only clients that show a certificate of ours' },
+    'mtls-optional': { type: 'boolean', describe: 'The same, but those without one too' },
+    'client-ca': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'With --mtls: the CAs of the clients, instead of ours',
+    },
+  },
+  examples: ['rootling serve', 'rootling serve app.localhost --dir public --port 9443'],
+} as const satisfies CommandSpec
+
+export const getSpec = {
+  name: 'get',
+  summary: 'Fetch a URL, trusting the local CA, and explain a refusal',
+  positionals: 'URL',
+  options: {
+    cacert: { type: 'string', placeholder: 'F', describe: 'Trust only the roots in this file' },
+    'client-cert': { type: 'string', placeholder: 'F', describe: 'Certificate to show the server' },
+    'client-key': { type: 'string', placeholder: 'F', describe: 'Its private key' },
+    compare: { type: 'boolean', describe: 'Also show what a client without our root sees' },
+    verbose: { type: 'boolean', describe: 'Print how the connection was secured', alias: 'v' },
+  },
+  examples: [
+    'rootling get https://localhost:8443',
+    'rootling get --compare https://localhost:8443',
+  ],
+} as const satisfies CommandSpec
+
+export const ocspSpec = {
+  name: 'ocsp',
+  summary: 'Answer clients that ask whether a certificate is revoked',
+  options: {
+    host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
+    port: { type: 'number', placeholder: 'N', describe: 'Port; default 14680', alias: 'p' },
+  },
+  examples: ['rootling ocsp', 'rootling issue localhost --revocation-url http://127.0.0.1:14680'],
+} as const satisfies CommandSpec
+
+export const daemonStartSpec = {
+  name: 'daemon start',
+  summary: 'Start the daemon: renewal, ACME, revocation',
+  options: {
+    'acme-port': { type: 'number', placeholder: 'N', describe: 'Default 14600; 0: no ACME' },
+    'revocation-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Default 14680; 0: no CRL and OCSP',
+    },
+    'http01-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Where http-01 asks; default 80; 0: not offered',
+    },
+    'tls-alpn01-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Where tls-alpn-01 asks; default 443; 0: not offered',
+    },
+    'dns-resolver': { type: 'string', placeholder: 'IP', describe: 'For dns-01, as IP or IP:PORT' },
+    'allow-remote': { type: 'boolean', describe: 'Look for challenges on other machines too' },
+    'eab-required': { type: 'boolean', describe: 'Accounts need a key of rootling acme eab' },
+  },
+  examples: ['rootling daemon start', 'rootling daemon start --http01-port 5002'],
+} as const satisfies CommandSpec
+
+export const daemonStatusSpec = {
+  name: 'daemon status',
+  summary: 'Show what the daemon does and since when; exit 1 when it does not run',
+  options: {},
+} as const satisfies CommandSpec
+
+export const daemonLogsSpec = {
+  name: 'daemon logs',
+  summary: 'Show the end of the daemon’s log',
+  options: {
+    follow: { type: 'boolean', describe: 'Go on as lines come', alias: 'f' },
+    lines: { type: 'number', placeholder: 'N', describe: 'How many; default 50', alias: 'n' },
+  },
+} as const satisfies CommandSpec
+
+export const acmeEabSpec = {
+  name: 'acme eab',
+  summary: 'Make a key with which an ACME client may register (EAB)',
+  positionals: 'create',
+  options: {},
+  examples: ['rootling acme eab create'],
+} as const satisfies CommandSpec

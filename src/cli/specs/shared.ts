@@ -1,0 +1,33 @@
+import type { CommandSpec } from '../command.ts'
+
+export const keyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072', 'rsa4096', 'ed25519'] as const
+
+export const storeOptions = {
+  stores: {
+    type: 'string',
+    placeholder: 'LIST',
+    describe: 'Only these kinds of stores: system,nss,java',
+  },
+  scope: {
+    type: 'string',
+    choices: ['user', 'system'] as const,
+    describe: 'macOS and Windows: for you alone, or for every user',
+  },
+  'dry-run': { type: 'boolean', describe: 'Print what would be done, change nothing' },
+  yes: { type: 'boolean', describe: 'Ask nothing, agree to everything', alias: 'y' },
+  'no-sudo': { type: 'boolean', describe: 'Never become root; leave what needs it undone' },
+} as const satisfies CommandSpec['options']
+
+export const permitOptions = {
+  unconstrained: { type: 'boolean', describe: 'A scope that may sign any name, as mkcert’s root' },
+  force: { type: 'boolean', describe: 'Permit a whole top-level domain too' },
+} as const satisfies CommandSpec['options']
+
+export const passwordOptions = {
+  password: {
+    type: 'string',
+    placeholder: 'P',
+    describe: 'For --pkcs12 (default: a random one) and --encrypt-key; others may see it',
+  },
+  'password-file': { type: 'string', placeholder: 'F', describe: 'Its first line is the password' },
+} as const satisfies CommandSpec['options']

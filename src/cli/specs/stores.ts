@@ -1,0 +1,77 @@
+import type { CommandSpec } from '../command.ts'
+import { permitOptions, storeOptions } from './shared.ts'
+
+export const installSpec = {
+  name: 'install',
+  summary: 'Create the local CA when there is none, and trust it everywhere',
+  options: {
+    permit: {
+      type: 'string',
+      array: true,
+      placeholder: 'NAME',
+      describe: 'Also permit this domain (with all below it) or CIDR range',
+    },
+    name: {
+      type: 'string',
+      placeholder: 'SCOPE',
+      describe: 'Name of the scope that --permit adds',
+    },
+    ...permitOptions,
+    ...storeOptions,
+  },
+  examples: ['rootling install', 'rootling install --yes --json', 'rootling install --dry-run'],
+} as const satisfies CommandSpec
+
+export const uninstallSpec = {
+  name: 'uninstall',
+  summary: 'Take the local CA out of every trust store',
+  options: {
+    'delete-ca': { type: 'boolean', describe: 'Delete the CA, its keys and its record too' },
+    all: { type: 'boolean', describe: 'Also roots of other Rootling authorities found here' },
+    ...storeOptions,
+  },
+  examples: ['rootling uninstall', 'rootling uninstall --delete-ca --yes'],
+} as const satisfies CommandSpec
+
+export const statusSpec = {
+  name: 'status',
+  summary: 'Ask every trust store afresh whether it trusts the local CA',
+  options: { stores: storeOptions.stores },
+  examples: ['rootling status', 'rootling status --json'],
+} as const satisfies CommandSpec
+
+export const trustSpec = {
+  name: 'trust',
+  summary: 'Trust a teammate’s public root, checked by its fingerprint',
+  positionals: 'FILE|URL',
+  options: {
+    fingerprint: {
+      type: 'string',
+      placeholder: 'SHA256',
+      describe: 'What the root must be; needed where nobody can be asked',
+    },
+    ...storeOptions,
+  },
+  examples: ['rootling trust ada-root.pem --fingerprint 84595e78…'],
+} as const satisfies CommandSpec
+
+export const installClientSpec = {
+  name: 'install-client',
+  summary: 'Give the browsers here a client certificate, from its .p12 file',
+  positionals: 'FILE',
+  options: {
+    'password-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line is the password',
+    },
+    name: { type: 'string', placeholder: 'NICK', describe: 'What browsers call it' },
+    remove: { type: 'boolean', describe: 'Take it out again; FILE may be the .pem too' },
+    'dry-run': storeOptions['dry-run'],
+  },
+  examples: [
+    'rootling issue --client alice@example.test --pkcs12',
+    'rootling install-client alice@example.test-client.p12',
+    'rootling install-client --remove alice@example.test-client.pem',
+  ],
+} as const satisfies CommandSpec

@@ -1,0 +1,19 @@
+import type { StateDirectory } from '../../home/state-directory.ts'
+import type { DaemonSettings } from '../settings.ts'
+
+export interface EndpointOptions {
+  readonly state: StateDirectory
+  readonly settings: DaemonSettings
+  readonly now: () => Date
+  readonly log: (line: string) => void
+}
+
+export interface Endpoint {
+  readonly what: string
+  readonly url: string
+  close(): Promise<void>
+}
+
+/** For the log of a machine without IPv6. */
+export const aloneOn127 = (what: string): string =>
+  `no ::1 on this machine, so ${what} answers on 127.0.0.1 alone`

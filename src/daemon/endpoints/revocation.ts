@@ -1,0 +1,21 @@
+import { listenOnLoopback } from '../../server/listen.ts'
+import { createRevocationServer } from '../../sites/revocation/server.ts'
+import { aloneOn127, type Endpoint, type EndpointOptions } from './endpoint.ts'
+
+export async function startRevocation({
+  state,
+  settings,
+  now,
+  log,
+}: EndpointOptions): Promise<Endpoint> {
+  const port = settings.revocationPort
+  const onError = (error: unknown): void => log(`revocation: ${String(error)}`)
+  const servers = await listenOnLoopback(
+    (host) => createRevocationServer({ state, now, host, port, onError }),
+    () => log(aloneOn127('revocation')),
+  )
+  const close = async (): Promise<void> => {
+    await Promise.all(servers.map((server) => server.close()))
+  }
+  return { what: 'revocation', url: `http://localhost:${port}`, close }
+}

@@ -1,0 +1,42 @@
+import { RootlingError } from '../errors.ts'
+
+export function unreadable(path: string, error: unknown): RootlingError {
+  return new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
+    cause: error,
+  })
+}
+
+export const reasons: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
+  ENOSPC: ['the disk is full', 'Free some space and run the command again'],
+  EDQUOT: ['your disk quota is used up', 'Free some space and run the command again'],
+  EROFS: ['the file system is read-only', 'Set ROOTLING_HOME or --out-dir to a writable directory'],
+  EACCES: ['permission is denied', 'Check who owns the directory: ls -ld'],
+  EPERM: ['the operation is not permitted', 'Check who owns the directory: ls -ld'],
+  EISDIR: ['it is a directory', 'Name a file'],
+  ENOTDIR: ['a parent is not a directory', 'Check the path'],
+  ENOENT: ['its directory does not exist', 'Create the directory first'],
+  EIO: ['the disk answered with an error', 'Check the disk'],
+}
+
+/** Turns a file system error into a `state-unwritable` sentence; RootlingErrors pass through. */
+export function unwritable(path: string, error: unknown): RootlingError {
+  if (error instanceof RootlingError) return error
+  const code = errorCode(error)
+  const [, hint] = reasons[code] ?? []
+  const sentence = `${path} could not be written${because(error)}.`
+  return new RootlingError('state-unwritable', sentence, { hint, cause: error })
+}
+
+export function because(error: unknown): string {
+  const code = errorCode(error)
+  return `: ${reasons[code]?.[0] ?? code}`
+}
+
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return codes.includes(errorCode(error))
+}
+
+export function errorCode(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : 'unknown error'
+}

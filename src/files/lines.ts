@@ -1,0 +1,92 @@
+import { closeSync, readSync } from 'node:fs'
+import { RootlingError } from '../errors.ts'
+import { shellWord } from '../shell-word.ts'
+import { unreadable } from './errors.ts'
+import { openNoFollow, sizeWithin, textOf } from './read.ts'
+
+/** No line that we write comes near it. */
+const longestLine = 16 * 1024 * 1024
+
+function refuseLongLine(path: string, length: number): void {
+  if (length > longestLine)
+    throw new RootlingError('file-unreadable', `${path} holds a line of more than 16 MiB.`, {
+      hint: `Restore it from a backup, or see how its lines begin: cut -c 1-80 ${shellWord(path)}`,
+    })
+}
+
+/**
+ * A file's text in pieces of about four megabytes, each of whole lines but perhaps the last; nothing
+ * where it is absent. As `readText` otherwise.
+ */
+export function* readPieces(path: string, limit: number): Generator<string> {
+  const file = openNoFollow(path)
+  if (file === null) return
+  try {
+    const room = Math.min(sizeWithin(path, file, limit) + 1, 4 * 1024 * 1024)
+    let bytes: Buffer = Buffer.allocUnsafe(room)
+    let held = 0
+    for (;;) {
+      refuseLongLine(path, held)
+      if (held === bytes.length) bytes = Buffer.concat([bytes], 2 * held)
+      const read = readInto(path, file, bytes, held)
+      if (read === 0) break
+      const cut = bytes.lastIndexOf(0x0a, held + read - 1) + 1
+      if (cut > 0) yield textOf(bytes.subarray(0, cut))
+      bytes.copyWithin(0, cut, held + read)
+      held += read - cut
+    }
+    if (held > 0) yield textOf(bytes.subarray(0, held))
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** How much to read at once where it goes on from piece to piece: V8 keeps such a text among the young. */
+const pieceLength = 96 * 1024
+
+/**
+ * The same from the end to the beginning, in smaller pieces of whole lines; after the last newline,
+ * which the first piece may hold, comes what is unfinished.
+ */
+export function* readPiecesFromEnd(path: string, limit: number): Generator<string> {
+  const file = openNoFollow(path)
+  if (file === null) return
+  try {
+    let left = sizeWithin(path, file, limit)
+    let bytes: Buffer = Buffer.allocUnsafe(Math.min(left, 2 * pieceLength))
+    // The rest of a line that begins before what was read.
+    let rest: Buffer = Buffer.alloc(0)
+    while (left > 0) {
+      refuseLongLine(path, rest.length)
+      // A line that is longer is not copied again for each piece of it.
+      const length = Math.min(left, Math.max(pieceLength, rest.length))
+      left -= length
+      if (bytes.length < length + rest.length)
+        bytes = Buffer.allocUnsafe(2 * (length + rest.length))
+      const read = readInto(path, file, bytes.subarray(0, length), 0, left)
+      rest.copy(bytes, read)
+      const whole = bytes.subarray(0, read + rest.length)
+      const cut = left === 0 ? 0 : whole.indexOf(0x0a) + 1
+      const begins = cut > 0 || left === 0
+      if (begins) yield textOf(whole.subarray(cut))
+      rest = Buffer.from(begins ? whole.subarray(0, cut) : whole)
+    }
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** `position`: default from where the last one ended. */
+function readInto(
+  path: string,
+  file: number,
+  bytes: Buffer,
+  at: number,
+  position: number | null = null,
+): number {
+  try {
+    return readSync(file, bytes, at, bytes.length - at, position)
+  } catch (error) {
+    throw unreadable(path, error)
+  }
+}

@@ -1,0 +1,47 @@
+import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { hasCode, unwritable } from './errors.ts'
+import type { Owner } from './owner.ts'
+import { chown, mkdir } from './sync-fs.ts'
+
+/** Creates a directory and its parents for the owner alone, or with another mode. */
+export async function makePrivateDirectory(
+  path: string,
+  owner: Owner | null,
+  mode = 0o700,
+): Promise<void> {
+  try {
+    const first = await makeMissing(path, mode)
+    if (first === undefined || owner === null) return
+    for (let made = path; made.length >= first.length; made = dirname(made))
+      await chown(made, owner.uid, owner.gid)
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+}
+
+/**
+ * The first directory that it made. Node's own recursion calls a read-only disk ENOENT, and never
+ * ends in /proc, which says ENOENT although the parent is there.
+ */
+async function makeMissing(path: string, mode: number): Promise<string | undefined> {
+  const make = async (): Promise<boolean> => {
+    try {
+      await mkdir(path, { mode })
+      return true
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) return false
+      throw error
+    }
+  }
+  // Mostly it is there, and an error takes Node longer to make than this to ask.
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return undefined
+  try {
+    return (await make()) ? path : undefined
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT') || dirname(path) === path) throw error
+    const first = await makeMissing(dirname(path), mode)
+    const last = (await make()) ? path : undefined
+    return first ?? last
+  }
+}

@@ -1,0 +1,101 @@
+import { isAscii } from 'node:buffer'
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
+import { RootlingError } from '../errors.ts'
+import { shellWord } from '../shell-word.ts'
+import { because, errorCode, hasCode, reasons, unreadable } from './errors.ts'
+import type { Owner } from './owner.ts'
+
+/** A whole file as text, through no symbolic link; `null`: absent. At most `limit` octets. */
+export async function readText(path: string, limit = 16 * 1024 * 1024): Promise<string | null> {
+  const file = openNoFollow(path)
+  if (file === null) return null
+  try {
+    return readBounded(path, file, limit)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/**
+ * A private key's file as text; `null`: absent. Throws `loose-key` when others can read it or
+ * another user owns it, with the command that mends it: it is never mended silently.
+ */
+export async function readPrivateText(path: string, owner: Owner | null): Promise<string | null> {
+  const file = openNoFollow(path)
+  if (file === null) return null
+  try {
+    refuseLoose(path, statRegular(path, file), owner)
+    return readBounded(path, file, 1024 * 1024)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function refuseLoose(path: string, { mode, uid }: Stats, owner: Owner | null): void {
+  if (process.platform === 'win32') return
+  const mine = process.geteuid?.()
+  if (uid !== mine && uid !== owner?.uid)
+    throw new RootlingError('loose-key', `The private key ${path} belongs to another user.`, {
+      hint: `sudo chown ${owner?.uid ?? mine} ${shellWord(path)}`,
+    })
+  if ((mode & 0o077) !== 0) {
+    const octal = (mode & 0o777).toString(8).padStart(4, '0')
+    throw new RootlingError(
+      'loose-key',
+      `Others can read the private key ${path} (mode ${octal}).`,
+      {
+        hint: `chmod 600 ${shellWord(path)}`,
+      },
+    )
+  }
+}
+
+/** A descriptor; `null`: absent. */
+export function openNoFollow(path: string): number | null {
+  try {
+    // O_NONBLOCK: a planted FIFO must not hang us.
+    const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+    return openSync(path, flags)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return null
+    if (hasCode(error, 'ELOOP'))
+      throw new RootlingError('file-unreadable', `${path} is a symbolic link.`, {
+        hint: 'Put the file itself in its place: links are not followed here',
+        cause: error,
+      })
+    throw new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
+      hint: reasons[errorCode(error)]?.[1],
+      cause: error,
+    })
+  }
+}
+
+/** Of a regular file; throws `file-unreadable` for anything else. */
+function statRegular(path: string, file: number): Stats {
+  const stats = fstatSync(file)
+  if (stats.isFile()) return stats
+  throw new RootlingError('file-unreadable', `${path} is not a regular file.`, {
+    hint: `See what it is: ls -ld ${shellWord(path)}`,
+  })
+}
+
+function readBounded(path: string, file: number, limit: number): string {
+  sizeWithin(path, file, limit)
+  try {
+    return textOf(readFileSync(file))
+  } catch (error) {
+    throw unreadable(path, error)
+  }
+}
+
+/** Of a regular file of at most `limit` octets; throws `file-unreadable` for anything else. */
+export function sizeWithin(path: string, file: number, limit: number): number {
+  const { size } = statRegular(path, file)
+  if (size <= limit) return size
+  throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`, {
+    hint: `See what it is: head -c 200 ${shellWord(path)}`,
+  })
+}
+
+/** Half the time of readFileSync(file, 'utf8') on Node 20. */
+export const textOf = (bytes: Buffer): string => bytes.toString(isAscii(bytes) ? 'latin1' : 'utf8')

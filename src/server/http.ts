@@ -1,0 +1,9 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+
+export type Request = IncomingMessage | Http2ServerRequest
+
+export type Response = ServerResponse | Http2ServerResponse
+
+/** Answers HTTP/1 and HTTP/2 alike. */
+export type Handler = (request: Request, response: Response) => void | Promise<void>

@@ -1,0 +1,113 @@
+import type { Identifier } from '../../x509/identifier.ts'
+import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
+import type { CertificateRecord, ExtraFile } from '../records.ts'
+
+/** A line, which holds the kind of event beside its members. */
+export type Event =
+  | { readonly kind: 'issued'; readonly certificate: CertificateRecord }
+  | { readonly kind: 'revoked'; readonly revocation: Revocation }
+  | { readonly kind: 'released'; readonly serialNumber: string }
+
+/** Whether it is how a line begins: anything else was written by no dying writer of ours. */
+export function isUnfinished(line: string): boolean {
+  const begin = '{"event":"'
+  return line.startsWith(begin) || begin.startsWith(line)
+}
+
+const issued = '{"event":"issued",'
+
+/** Quotes in texts are escaped: no text can look like a member. Unrolled, it takes half the time. */
+const certPaths = /"certPath":"[^"\\]*(?:\\.[^"\\]*)*"/g
+
+/**
+ * The lines of files that no later line has taken, the newest first; `null`: not every line is of an
+ * issued certificate with a file. What goes over the text is V8's own: a loop of ours would be
+ * compiled on the way, for longer than it runs.
+ */
+export function linesOfFiles(text: string, taken: Set<string>): string[] | null {
+  const paths = text.match(certPaths) ?? []
+  const lines = text.split('\n')
+  const starts = text.split(`\n${issued}`).length + Number(text.startsWith(issued)) - 1
+  if (paths.length !== lines.length - 1 || starts !== paths.length) return null
+  const newest: string[] = []
+  paths.toReversed().forEach((path, i) => {
+    if (taken.has(path)) return
+    taken.add(path)
+    newest.push(lines[paths.length - 1 - i] ?? '')
+  })
+  return newest
+}
+
+/** The same of any lines, with those that have no file. */
+export function currentLines(text: string, taken: Set<string>, printed: boolean): string[] {
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .toReversed()
+    .filter((line) => {
+      const path = line.startsWith(issued) ? line.match(certPaths)?.[0] : undefined
+      if (path === undefined) return printed || !line.includes('"certPath":null')
+      return !taken.has(path) && taken.add(path)
+    })
+}
+
+/** `null`: it is damaged. */
+export function parseLine(line: string): Event | null {
+  try {
+    if (line.startsWith(issued)) {
+      const certificate = JSON.parse(`{${line.slice(issued.length)}`) as CertificateRecord
+      return isSoundRecord(certificate) ? { kind: 'issued', certificate } : null
+    }
+    const { event, ...rest } = JSON.parse(line) as Revocation & { readonly event: unknown }
+    if (event === 'revoked' && isSoundRevocation(rest)) return { kind: event, revocation: rest }
+    const { serialNumber } = rest
+    return event === 'released' && isSerialNumber(serialNumber)
+      ? { kind: event, serialNumber }
+      : null
+  } catch {
+    return null
+  }
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string'
+
+const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value)
+
+const isPath = (value: unknown): boolean => value === null || isText(value)
+
+const isSerialNumber = (value: unknown): boolean => isText(value) && /^[0-9a-f]{2,40}$/.test(value)
+
+const isSoundRevocation = ({ serialNumber, revokedAt, reason }: Partial<Revocation>): boolean =>
+  isSerialNumber(serialNumber) &&
+  isDate(revokedAt) &&
+  revocationReasons.some((known) => known === reason)
+
+/** Of ten thousand lines in a row, so it makes nothing that has to be cleared away. */
+function isSoundRecord(record: Partial<CertificateRecord>): boolean {
+  const { identifiers, extra, purpose } = record
+  return (
+    isSerialNumber(record.serialNumber) &&
+    isText(record.scope) &&
+    isText(record.keyType) &&
+    isText(record.fingerprint) &&
+    (purpose === 'server' || purpose === 'client') &&
+    Array.isArray(identifiers) &&
+    identifiers.every(isIdentifier) &&
+    isDate(record.notBefore) &&
+    isDate(record.notAfter) &&
+    isPath(record.certPath) &&
+    isPath(record.keyPath) &&
+    (extra === undefined || (Array.isArray(extra) && extra.every(isExtraFile))) &&
+    isTextOrAbsent(record.onRenew) &&
+    isTextOrAbsent(record.revocationUrl) &&
+    isTextOrAbsent(record.responder)
+  )
+}
+
+const isIdentifier = (one: Partial<Identifier> | null): boolean =>
+  isText(one?.type) && isText(one.value)
+
+const isExtraFile = (one: Partial<ExtraFile> | null): boolean =>
+  isText(one?.format) && isText(one.path)
+
+const isDate = (text: string | undefined): boolean => !Number.isNaN(Date.parse(text ?? ''))

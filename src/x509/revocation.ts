@@ -1,0 +1,19 @@
+/** RFC 5280 §5.3.1, those that an end-entity certificate of a private CA can have. */
+export const revocationReasons = [
+  'unspecified',
+  'keyCompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'certificateHold',
+  'privilegeWithdrawn',
+] as const
+
+export type RevocationReason = (typeof revocationReasons)[number]
+
+export interface Revocation {
+  readonly serialNumber: string
+  readonly reason: RevocationReason
+  /** ISO 8601, UTC. */
+  readonly revokedAt: string
+}

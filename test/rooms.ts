@@ -1,0 +1,190 @@
+import { posix } from 'node:path'
+import { parseAst } from 'rolldown/parseAst'
+
+/** A room of the house: a folder, or files that stand alone, and what may be imported there. */
+export interface Room {
+  readonly name: string
+  /** Folders and files; of several rooms a file's is the one with the longest path that fits. */
+  readonly paths: readonly string[]
+  /** It may import what this room may, and this room. */
+  readonly above?: string
+  /** Rooms it may import from beside itself; `*`: every one. Type imports count. */
+  readonly rooms: readonly string[]
+  /** Packages it may import. */
+  readonly packages?: readonly string[]
+  /** Node's own modules that it may import; absent: all. */
+  readonly builtins?: readonly string[]
+}
+
+/** From the ground up. What is not named is refused, and a file in no room may import nothing. */
+export const rooms: readonly Room[] = [
+  {
+    name: 'ground',
+    paths: ['src/errors.ts', 'src/retry-delay.ts', 'src/shell-word.ts'],
+    rooms: [],
+    builtins: [],
+  },
+  {
+    name: 'x509',
+    paths: ['src/x509'],
+    rooms: ['ground'],
+    packages: ['node-forge'],
+    builtins: ['buffer', 'crypto', 'net', 'url', 'util'],
+  },
+  { name: 'files', paths: ['src/files'], rooms: ['ground'], packages: ['fs-native-extensions'] },
+  { name: 'platform', paths: ['platform'], rooms: ['ground', 'platform/command'] },
+  {
+    name: 'platform/command',
+    paths: ['platform/command.ts'],
+    rooms: ['ground'],
+    packages: ['execa'],
+  },
+  { name: 'server', paths: ['src/server'], rooms: ['ground', 'x509'] },
+  { name: 'client', paths: ['src/client'], rooms: ['ground', 'x509'] },
+  { name: 'home', paths: ['src/home'], rooms: ['ground', 'files'], packages: ['env-paths'] },
+  { name: 'storage', paths: ['src/storage'], rooms: ['ground', 'x509'] },
+  {
+    name: 'storage/files',
+    paths: ['src/storage/files'],
+    above: 'storage',
+    rooms: ['files', 'home'],
+  },
+  { name: 'authority', paths: ['src/authority'], above: 'storage/files', rooms: [] },
+  { name: 'certificates', paths: ['src/certificates'], above: 'authority', rooms: [] },
+  { name: 'trust', paths: ['src/trust'], above: 'certificates', rooms: ['platform'] },
+  {
+    name: 'sites',
+    paths: ['src/sites'],
+    above: 'certificates',
+    rooms: ['server'],
+    packages: ['send'],
+  },
+  {
+    name: 'acme',
+    paths: ['src/acme'],
+    above: 'certificates',
+    rooms: ['server'],
+    packages: ['jose'],
+  },
+  { name: 'doctor', paths: ['src/doctor'], above: 'trust', rooms: ['client'] },
+  { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },
+  {
+    name: 'public entries',
+    paths: ['src/index.ts', 'src/certificate-for.ts'],
+    above: 'certificates',
+    rooms: [],
+  },
+  { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs'] },
+]
+
+const roomNamed = (name: string): Room | undefined => rooms.find((room) => room.name === name)
+
+/** The room of a file, whose path begins at the repository's root; `null`: it stands in none. */
+export function roomOf(file: string): Room | null {
+  const fits = (path: string): boolean => file === path || file.startsWith(`${path}/`)
+  const candidates = rooms.flatMap((room) =>
+    room.paths.filter(fits).map((path) => ({ room, path })),
+  )
+  return candidates.toSorted((a, b) => b.path.length - a.path.length)[0]?.room ?? null
+}
+
+/** The names of all rooms that a room may import from, itself left out. */
+function allowed({ above, rooms: own }: Room): ReadonlySet<string> {
+  if (own.includes('*')) return new Set(rooms.map(({ name }) => name))
+  const inherited = above === undefined ? [] : [above, ...allowed(roomNamed(above) as Room)]
+  return new Set([...own, ...inherited])
+}
+
+/** What a file imports, in whatever way, type imports included; as written. */
+export function importsOf(source: string): string[] {
+  const found: string[] = []
+  const visit = (node: unknown): void => {
+    if (Array.isArray(node)) return node.forEach(visit)
+    if (typeof node !== 'object' || node === null) return
+    const { type, source: from, callee, arguments: args } = node as Record<string, unknown>
+    const calls = (callee as { name?: unknown } | undefined)?.name
+    const target =
+      type === 'CallExpression' && /^require/i.test(String(calls))
+        ? (args as unknown[])[0]
+        : /^(?:Import(?:Declaration|Expression)|Export(?:Named|All)Declaration|TSImportType)$/.test(
+              String(type),
+            )
+          ? from
+          : null
+    const value = (target as { value?: unknown } | null)?.value
+    if (typeof value === 'string') found.push(value)
+    Object.values(node).forEach(visit)
+  }
+  visit(parseAst(source, { lang: 'ts' }).body)
+  return found
+}
+
+/** Where a relative import leads, from the repository's root; `null`: a package or a module of Node's. */
+const targetOf = (file: string, specifier: string): string | null =>
+  specifier.startsWith('.') ? posix.join(posix.dirname(file), specifier) : null
+
+/** What a file imports and may not, as one sentence each. */
+export function breachesOf(file: string, source: string): string[] {
+  const room = roomOf(file)
+  return importsOf(source).flatMap((specifier) => {
+    const refuse = (what: string): string => `${file} (${room?.name ?? 'no room'}) imports ${what}`
+    const target = targetOf(file, specifier)
+    if (target !== null) {
+      const other = roomOf(target)?.name ?? 'no room'
+      const fine = room !== null && (other === room.name || allowed(room).has(other))
+      return fine ? [] : [refuse(`${target} (${other})`)]
+    }
+    if (specifier.startsWith('node:')) {
+      const module = specifier.slice('node:'.length)
+      const fine = room !== null && (room.builtins?.includes(module) ?? true)
+      return fine ? [] : [refuse(specifier)]
+    }
+    const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier
+    return room?.packages?.includes(name) === true ? [] : [refuse(`the package ${name}`)]
+  })
+}
+
+/** Groups of files, or of rooms, that import each other in a circle; type imports count. */
+export function circlesOf(
+  sources: ReadonlyMap<string, string>,
+  nodeOf: (file: string) => string,
+): string[][] {
+  const edges = new Map<string, Set<string>>()
+  for (const [file, source] of sources)
+    for (const specifier of importsOf(source)) {
+      const target = targetOf(file, specifier)
+      if (target === null || nodeOf(target) === nodeOf(file)) continue
+      edges.set(nodeOf(file), (edges.get(nodeOf(file)) ?? new Set()).add(nodeOf(target)))
+    }
+  const reached = new Map([...edges.keys()].map((node) => [node, reach(node, edges)]))
+  const circles = [...reached].map(([node, seen]) =>
+    [...seen].filter((other) => reached.get(other)?.has(node) === true).toSorted(),
+  )
+  return [...new Map(circles.filter(({ length }) => length > 0).map((c) => [c.join(), c])).values()]
+}
+
+function reach(start: string, edges: ReadonlyMap<string, ReadonlySet<string>>): Set<string> {
+  const seen = new Set<string>()
+  const queue = [start]
+  for (let node = queue.pop(); node !== undefined; node = queue.pop())
+    for (const next of edges.get(node) ?? [])
+      if (!seen.has(next)) {
+        seen.add(next)
+        queue.push(next)
+      }
+  return seen
+}
+
+/** The table as it stands in CONTRIBUTING.md. */
+export function roomsInMarkdown(): string {
+  const code = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ')
+  const rows = rooms.map(({ name, paths, above, rooms: own, packages = [], builtins }) => {
+    const reaches = own.includes('*') ? 'every room; no other imports it' : code(own)
+    const inherited = above === undefined ? '' : `\`${above}\` and what it may`
+    const may = [inherited, reaches].filter((text) => text !== '').join('; ') || '–'
+    const modules = builtins === undefined ? '' : `of Node’s own ${code(builtins) || 'none'}`
+    const others = [code(packages), modules].filter((text) => text !== '').join('; ')
+    return `| ${name} | ${code(paths)} | ${may} | ${others} |`
+  })
+  return ['| room | where | may import | packages |', '|---|---|---|---|', ...rows].join('\n')
+}
