@@ -2,8 +2,8 @@ import { existsNow } from '../files/presence.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { renewalTime, type Validity } from '../x509/profiles.ts'
 
-/** How a certificate on record stands; derived, never stored. */
-export type Standing = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
+/** Computed from the record, the files and the clock; never stored. */
+export type CertificateStatus = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
 
 /** The newest certificate of each file, and those without one, oldest first. */
 export function currentCertificates(record: readonly CertificateRecord[]): CertificateRecord[] {
@@ -27,20 +27,20 @@ function validityOf({ notBefore, notAfter }: CertificateRecord): Validity {
   return { notBefore: new Date(notBefore), notAfter: new Date(notAfter) }
 }
 
-/** Every certificate with its standing, the newest first. */
-export function standings(
+/** Every certificate with its status, the newest first. */
+export function certificateStatuses(
   { certificates, revocations }: Inventory,
   now: Date,
-): { record: CertificateRecord; standing: Standing }[] {
+): { record: CertificateRecord; status: CertificateStatus }[] {
   const current = new Set(currentCertificates(certificates))
   return certificates.toReversed().map((record) => {
-    if (!current.has(record)) return { record, standing: 'replaced' }
-    if (revocations.has(record.serialNumber)) return { record, standing: 'revoked' }
-    return { record, standing: standingOf(record, now) }
+    if (!current.has(record)) return { record, status: 'replaced' }
+    if (revocations.has(record.serialNumber)) return { record, status: 'revoked' }
+    return { record, status: statusOf(record, now) }
   })
 }
 
-function standingOf(record: CertificateRecord, now: Date): Standing {
+function statusOf(record: CertificateRecord, now: Date): CertificateStatus {
   if (Date.parse(record.notAfter) <= now.getTime()) return 'expired'
   if (record.certPath !== null && !existsNow(record.certPath)) return 'missing'
   return isDue(record, now) ? 'due' : 'current'
