@@ -17,7 +17,7 @@ import {
   type OutputPaths,
   type ResolvedPaths,
 } from './output-files.ts'
-import { responderFor, type AskedResponder } from './revocation-url.ts'
+import { revocationUrlFor, type WantedUrl } from './revocation-url.ts'
 
 export interface IssueRequest {
   /** Hosts, wildcards, addresses, mailboxes, URIs, as typed. */
@@ -45,7 +45,7 @@ export interface IssueRequest {
    * Where a responder (`rootling ocsp`) is, for the certificate to name its OCSP and CRL; `false`:
    * none. Default: the daemon's, while it serves.
    */
-  readonly revocationUrl?: AskedResponder
+  readonly revocationUrl?: WantedUrl
 }
 
 export interface Issued {
@@ -82,7 +82,7 @@ export async function issue(
             ...subject,
             purpose,
             lifetime,
-            ...(await responderFor(state, request.revocationUrl)),
+            ...(await revocationUrlFor(state, request.revocationUrl)),
           },
           scopes,
           now,

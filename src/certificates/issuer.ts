@@ -15,8 +15,8 @@ interface SignOptions {
   readonly durable?: boolean | undefined
 }
 
-/** The authority of a process that issues many certificates, one soon after the other, and writes no files. */
-export interface OpenAuthority {
+/** Issues many certificates, one soon after the other, in one process; writes no files of them. */
+export interface Issuer {
   scopes(): Promise<readonly Scope[]>
   /** Resolves when the certificate is recorded. Throws what `issue` throws. */
   sign(request: LeafRequest, options?: SignOptions): Promise<Leaf>
@@ -32,7 +32,7 @@ interface Opened {
   readonly signers: Map<Scope, Promise<Signer>>
 }
 
-export function openAuthority(state: StateDirectory, now: () => Date): OpenAuthority {
+export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
   let last: Opened | null = null
   let reading: Promise<Opened> | null = null
   let queue: { work: () => Promise<void>; reject: (error: unknown) => void }[] = []

@@ -1,7 +1,7 @@
 import { parseNames } from './names.ts'
-import { openAuthority } from './issuer.ts'
+import { createIssuer } from './issuer.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { responderFor } from './revocation-url.ts'
+import { revocationUrlFor } from './revocation-url.ts'
 import { generateKeys } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
 import { defaultDays, type Validity } from '../x509/profiles.ts'
@@ -21,17 +21,17 @@ export function onDemandIssuer(
   now: () => Date,
   days = defaultDays,
 ): (name: string) => Promise<OnDemandPair> {
-  const authority = openAuthority(state, now)
+  const issuer = createIssuer(state, now)
   return async (name) => {
     const keys = await generateKeys('p256')
-    const { chain, facts } = await authority.sign(
+    const { chain, facts } = await issuer.sign(
       {
         identifiers: parseNames([name]),
         purpose: 'server',
         spki: keys.spki,
         keyType: 'p256',
         lifetime: days,
-        ...(await responderFor(state, undefined)),
+        ...(await revocationUrlFor(state, undefined)),
       },
       { durable: false },
     )

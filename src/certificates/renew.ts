@@ -17,7 +17,7 @@ import { encodePem, pemBlocks } from '../x509/pem.ts'
 import { day } from '../x509/profiles.ts'
 import { extraFile } from './issue.ts'
 import { selfSignedScope, signLeaf } from './leaf.ts'
-import { askedBefore, responderFor } from './revocation-url.ts'
+import { wantedBefore, revocationUrlFor } from './revocation-url.ts'
 import { currentCertificates, isDue } from './status.ts'
 
 /** What became of one certificate. */
@@ -157,7 +157,7 @@ async function reissue(
   const ended = afterlife(view, previous)
   if (ended !== null) return ended
   const scope = scopeFor(scopes, identifiers)
-  const responder = await responderFor(state, askedBefore(previous))
+  const responder = await revocationUrlFor(state, wantedBefore(previous))
   const signer = await openSigner(state, scope, now)
   return exclusively(state, async () => {
     if ((await stampOf(recordPath(state))) !== view.stamp) Object.assign(view, await look(state))
