@@ -1,10 +1,10 @@
-import { parseNames } from './names.ts'
-import { createIssuer } from './issuer.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { revocationUrlFor } from './revocation-url.ts'
 import { generateKeys } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
 import { defaultDays, type Validity } from '../x509/profiles.ts'
+import { createIssuer } from './issuer.ts'
+import { parseNames } from './names.ts'
+import { revocationUrlFor } from './revocation-url.ts'
 
 /** PEM: the leaf, then its issuers; the key as PKCS #8. */
 export interface OnDemandPair extends Validity {

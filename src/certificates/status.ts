@@ -1,4 +1,4 @@
-import { existsNow } from '../files/presence.ts'
+import { existsSync } from '../files/exists.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { renewalTime, type Validity } from '../x509/profiles.ts'
 
@@ -42,6 +42,6 @@ export function certificateStatuses(
 
 function statusOf(record: CertificateRecord, now: Date): CertificateStatus {
   if (Date.parse(record.notAfter) <= now.getTime()) return 'expired'
-  if (record.certPath !== null && !existsNow(record.certPath)) return 'missing'
+  if (record.certPath !== null && !existsSync(record.certPath)) return 'missing'
   return isDue(record, now) ? 'due' : 'current'
 }

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fchmodSync, fchownSync, openSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { hasCode, unwritable } from './errors.ts'
+import { exists } from './exists.ts'
 import type { Owner } from './owner.ts'
-import { exists } from './presence.ts'
 import { chown, mkdir, readdir, removeFile, rename, rm, sync } from './sync-fs.ts'
 
 /** Unfinished work of a writer that may have died: swept by the next one that holds the lock. */

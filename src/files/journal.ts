@@ -1,11 +1,11 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { Directory } from './owner.ts'
 import { shellWord } from '../shell-word.ts'
 import { sweepLeftovers, writeFileAtomic } from './atomic.ts'
 import { unwritable } from './errors.ts'
 import { readPieces } from './lines.ts'
+import type { Directory } from './owner.ts'
 import { makePrivateDirectory } from './private-directory.ts'
 
 /**

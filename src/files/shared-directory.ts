@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { Directory } from './owner.ts'
 import { shellWord } from '../shell-word.ts'
+import type { Directory } from './owner.ts'
 
 /**
  * Throws `loose-key` when another user could put files of theirs where ours are: they own the

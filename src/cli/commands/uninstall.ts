@@ -1,7 +1,7 @@
 import type { TrustAnchor } from '../../../platform/trust-store.ts'
 import { deleteAuthority } from '../../authority/create.ts'
 import { readScopes, readScopesAside } from '../../authority/scope.ts'
-import { exists } from '../../files/presence.ts'
+import { exists } from '../../files/exists.ts'
 import { findInstalledAnchors, uninstallAnchors, type StoreOutcome } from '../../trust/stores.ts'
 import { insist } from '../ask.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'

@@ -10,9 +10,10 @@ import {
   type FileContents,
 } from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
-import { exists, stampOf } from '../../files/presence.ts'
+import { exists } from '../../files/exists.ts'
 import { makePrivateDirectory } from '../../files/private-directory.ts'
 import { readPrivateText, readText } from '../../files/read.ts'
+import { stampOf } from '../../files/stamp.ts'
 import { readdir, rename } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { shellWord } from '../../shell-word.ts'
