@@ -12,7 +12,7 @@ import { parseIpRange } from '../x509/ip.ts'
 import { keyIdentifier, signatureAlgorithmOf } from '../x509/keys.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
-import { encodePem } from '../x509/pem.ts'
+import { encodePem, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
 import { readPrivateKey } from '../x509/private-key.ts'
 import type { Created } from './create.ts'
 import { openScope } from './scope.ts'
@@ -125,7 +125,7 @@ export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificat
   return root
 }
 
-/** Whether the key's file is encrypted, so that somebody must be asked. */
+/** Whether the key in a file needs a passphrase. */
 export function isEncrypted(pem: string): boolean {
-  return /-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED/.test(pem)
+  return privateKeyBlocks(pem).some(isEncryptedKey)
 }

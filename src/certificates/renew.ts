@@ -14,7 +14,7 @@ import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { generateKeys, keyTypes, type KeyType } from '../x509/keys.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
-import { encodePem, pemBlocks } from '../x509/pem.ts'
+import { encodePem, privateKeyBlocks } from '../x509/pem.ts'
 import { day } from '../x509/profiles.ts'
 import { extraFile } from './issue.ts'
 import { selfSignedScope, signLeaf } from './leaf.ts'
@@ -276,8 +276,8 @@ async function keyText(
 ): Promise<string> {
   const needed = certPath === keyPath || extra.some(({ format }) => format === 'full')
   if (!needed || keyPath === null) return ''
-  const blocks = pemBlocks((await readPrivateText(keyPath, state.owner)) ?? '')
-  return blocks.find(({ label }) => label.endsWith('PRIVATE KEY'))?.text ?? ''
+  const [block] = privateKeyBlocks((await readPrivateText(keyPath, state.owner)) ?? '')
+  return block?.text ?? ''
 }
 
 /** A file that does not hold `secret` is not the one that we wrote, and its owner gets no key. */

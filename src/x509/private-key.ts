@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import * as read from './asn1-reader.ts'
 import type { DerValue } from './asn1-reader.ts'
-import { pemBlocks, type PemBlock } from './pem.ts'
+import { isEncryptedKey, pemBlocks, type PemBlock } from './pem.ts'
 import { readPublicKey, type PublicKey } from './public-key.ts'
 
 /** A private key, and the public key that belongs to it. */
@@ -20,7 +20,7 @@ const longestText = 0x4_0000
  */
 export function readPrivateKey(pem: string, passphrase?: string, what = 'The key'): PrivateKey {
   const block = onlyKey(pem, what)
-  const encrypted = isEncrypted(block)
+  const encrypted = isEncryptedKey(block)
   if (encrypted && passphrase === undefined)
     throw new RootlingError('usage', `${what} is encrypted, and no passphrase was given.`, {
       hint: 'Give its passphrase, or decrypt it: openssl pkey -in FILE -out key.pem',
@@ -48,10 +48,6 @@ function onlyKey(pem: string, what: string): PemBlock {
     throw bad(`${what} is of a type that certificates here do not have.`)
   return key
 }
-
-/** PKCS #8 says so in its label, the older forms in a header (RFC 1421 §4.6.1.1). */
-const isEncrypted = ({ label, text }: PemBlock): boolean =>
-  label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type:[ \t]*4,[ \t]*ENCRYPTED/im.test(text)
 
 function load({ text }: PemBlock, what: string): KeyObject {
   try {
