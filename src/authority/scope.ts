@@ -5,10 +5,10 @@ import {
   damaged,
   readScope,
   rootPath,
+  rotationParts,
   scopeNames,
   scopePath,
-  scopesAside,
-  type Aside,
+  type RotationPart,
 } from '../storage/files/scopes.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import type { Validity } from '../x509/profiles.ts'
@@ -72,12 +72,12 @@ export function noScope(name: string, hint: string): RootlingError {
   return new RootlingError('no-scope', `There is no scope named ${name}.`, { hint })
 }
 
-/** The scopes that an unfinished rotation keeps aside; damaged ones are left out. */
-export async function readScopesAside(state: StateDirectory): Promise<Scope[]> {
+/** The scopes that unfinished rotations keep beside the others; damaged ones are left out. */
+export async function readScopesInRotation(state: StateDirectory): Promise<Scope[]> {
   const scopes: Scope[] = []
-  for (const { name, aside } of await scopesAside(state))
+  for (const { name, part } of await rotationParts(state))
     scopes.push(
-      ...(await openScope(state, name, aside).then(
+      ...(await openScope(state, name, part).then(
         (scope) => [scope],
         () => [],
       )),
@@ -89,10 +89,10 @@ export async function readScopesAside(state: StateDirectory): Promise<Scope[]> {
 export async function openScope(
   state: StateDirectory,
   name: string,
-  aside: Aside | '' = '',
+  part: RotationPart | '' = '',
 ): Promise<Scope> {
-  const { scope, root, intermediate, keyDigest } = await readScope(state, name, aside)
-  const directory = scopePath(state, name + aside)
+  const { scope, root, intermediate, keyDigest } = await readScope(state, name, part)
+  const directory = scopePath(state, name + part)
   const direct = root === intermediate
   const parsed: { root?: X509Certificate; intermediate?: X509Certificate } = {}
   return {
@@ -111,7 +111,7 @@ export async function openScope(
     validity: { notBefore: new Date(scope.notBefore), notAfter: new Date(scope.notAfter) },
     rootNotAfter: new Date(scope.rootNotAfter),
     keyDigest,
-    rootPath: rootPath(state, name + aside),
+    rootPath: rootPath(state, name + part),
     issuerName: Buffer.from(scope.issuerName, 'base64'),
     issuerKeyIdentifier: Buffer.from(scope.issuerKeyIdentifier, 'hex'),
     direct,

@@ -1,5 +1,5 @@
 import { scopeFor } from '../authority/coverage.ts'
-import { readScopes, readScopesAside, type Scope } from '../authority/scope.ts'
+import { readScopes, readScopesInRotation, type Scope } from '../authority/scope.ts'
 import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
@@ -108,7 +108,7 @@ export async function issue(
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   await exclusively(state, async () => {
     if (paths !== null && request.force !== true)
-      await refuseForeign(paths, [...scopes, ...(await readScopesAside(state))])
+      await refuseForeign(paths, [...scopes, ...(await readScopesInRotation(state))])
     await recordAndWrite(state, record, files)
   })
   return { record, chain: leaf.chain, key, warnings }

@@ -60,9 +60,9 @@ export const scopePath = (state: StateDirectory, name: string): string =>
 export const rootPath = (state: StateDirectory, name: string): string =>
   join(scopePath(state, name), 'root.pem')
 
-/** What a rotation keeps beside a scope: the one that comes, the one that goes. */
-export type Aside = '.next' | '.old'
-const asides: readonly Aside[] = ['.next', '.old']
+/** During a rotation: the scope that comes, and the one that it replaces. */
+export type RotationPart = '.next' | '.old'
+const parts: readonly RotationPart[] = ['.next', '.old']
 
 /** Letters, digits and hyphens: the name is a directory's. */
 export function isScopeName(name: string): boolean {
@@ -118,9 +118,9 @@ export interface PublicHalf extends Pick<ScopeFiles, 'scope' | 'root' | 'interme
 export async function readScope(
   state: StateDirectory,
   name: string,
-  aside: Aside | '' = '',
+  part: RotationPart | '' = '',
 ): Promise<PublicHalf> {
-  const directory = scopePath(state, name + aside)
+  const directory = scopePath(state, name + part)
   const textOf = async (file: string): Promise<string> =>
     (await readText(join(directory, file), 1024 * 1024)) ?? missing(directory, file, name)
   const [json, root, intermediate] = await Promise.all([
@@ -167,15 +167,15 @@ export async function sweepScopes(state: StateDirectory): Promise<void> {
   }
 }
 
-/** The scopes that a rotation keeps aside: name and which. */
-export async function scopesAside(
+/** What unfinished rotations keep beside the scopes. */
+export async function rotationParts(
   state: StateDirectory,
-): Promise<{ name: string; aside: Aside }[]> {
+): Promise<{ name: string; part: RotationPart }[]> {
   const entries = await readdir(scopesOf(state)).catch(() => [])
   return entries.flatMap((entry) =>
-    asides
-      .filter((aside) => entry.endsWith(aside))
-      .map((aside) => ({ name: entry.slice(0, -aside.length), aside })),
+    parts
+      .filter((part) => entry.endsWith(part))
+      .map((part) => ({ name: entry.slice(0, -part.length), part })),
   )
 }
 
