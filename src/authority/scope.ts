@@ -11,7 +11,7 @@ import {
   type RotationPart,
 } from '../storage/files/scopes.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
-import type { Validity } from '../x509/profiles.ts'
+import { parseValidity, type Validity } from '../x509/profiles.ts'
 
 /** A root and its intermediate, with what they may sign. */
 export interface Scope {
@@ -108,7 +108,7 @@ export async function openScope(
       return (parsed.intermediate ??= parseStored(intermediate, path, name))
     },
     issuers: direct ? '' : intermediate,
-    validity: { notBefore: new Date(scope.notBefore), notAfter: new Date(scope.notAfter) },
+    validity: parseValidity(scope),
     rootNotAfter: new Date(scope.rootNotAfter),
     keyDigest,
     rootPath: rootPath(state, name + part),

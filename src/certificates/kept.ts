@@ -10,7 +10,7 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import type { KeyType } from '../x509/keys.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
-import { renewalTime } from '../x509/profiles.ts'
+import { isDueForRenewal } from '../x509/profiles.ts'
 import { issue } from './issue.ts'
 
 export interface KeptOptions {
@@ -66,7 +66,7 @@ export async function keptCertificate(
       const files = { certPath, keyPath }
       const request = { names, keyType, days, revocationUrl, files, force: true }
       const { chain, key } = await issue(state, request, now)
-      return describe(chain, key ?? '', certPath, keyPath, scope)
+      return certificateOf(chain, key ?? '', certPath, keyPath, scope)
     },
     { name: 'kept.lock' },
   )
@@ -88,21 +88,15 @@ async function readKept(
     const good =
       leaf.checkPrivateKey(createPrivateKey(key)) &&
       leaf.verify(scope.intermediate.publicKey) &&
-      !isDue(leaf, now)
-    return good ? describe(chain, key, certPath, keyPath, scope) : null
+      !isDueForRenewal(validityOf(leaf), now)
+    return good ? certificateOf(chain, key, certPath, keyPath, scope) : null
   } catch (error) {
     if (error instanceof RootlingError) throw error
     return null
   }
 }
 
-/** Two thirds of the lifetime have passed, or it has not begun. */
-function isDue(leaf: X509Certificate, now: Date): boolean {
-  const validity = validityOf(leaf)
-  return now < validity.notBefore || now.getTime() >= renewalTime(validity)
-}
-
-function describe(
+function certificateOf(
   cert: string,
   key: string,
   certPath: string,

@@ -48,7 +48,7 @@ export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now
   const { revocationUrl } = request
   const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
   const sign = request.purpose === 'client' ? signClientLeaf : signServerLeaf
-  const validity = validityOf(request.lifetime, scope.validity.notAfter, now)
+  const validity = shortenedValidity(request.lifetime, scope.validity.notAfter, now)
   return makeLeaf(request, validity, {
     scope: scope.name,
     issuers: scope.issuers,
@@ -68,7 +68,7 @@ export function signLeafByItself(
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
   const algorithm = signatureAlgorithmOf(key)
   if (algorithm === null) throw new TypeError('every KeyType has a signature algorithm')
-  const validity = validityOf(request.lifetime, new Date(8.64e15), now)
+  const validity = shortenedValidity(request.lifetime, new Date(8.64e15), now)
   return makeLeaf({ ...request, purpose: 'server', spki: keys.spki }, validity, {
     scope: selfSignedScope,
     issuers: '',
@@ -76,7 +76,7 @@ export function signLeafByItself(
   })
 }
 
-function validityOf(
+function shortenedValidity(
   lifetime: LeafRequest['lifetime'],
   issuerNotAfter: Date,
   now: Date,
@@ -97,7 +97,7 @@ interface By {
 
 function makeLeaf(
   { identifiers, purpose, spki, keyType, revocationUrl, responder }: Omit<LeafRequest, 'lifetime'>,
-  { notBefore, notAfter, shortened }: ReturnType<typeof validityOf>,
+  { notBefore, notAfter, shortened }: ReturnType<typeof shortenedValidity>,
   { scope, issuers, sign }: By,
 ): Leaf {
   const serialNumber = randomSerialNumber()

@@ -1,7 +1,7 @@
 import type { StateDirectory } from '../home/state-directory.ts'
 import { generateKeys } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
-import { defaultDays, type Validity } from '../x509/profiles.ts'
+import { defaultDays, parseValidity, type Validity } from '../x509/profiles.ts'
 import { createIssuer } from './issuer.ts'
 import { parseNames } from './names.ts'
 import { revocationUrlFor } from './revocation-url.ts'
@@ -35,7 +35,6 @@ export function onDemandIssuer(
       },
       { durable: false },
     )
-    const [notBefore, notAfter] = [new Date(facts.notBefore), new Date(facts.notAfter)]
-    return { cert: chain, key: encodePem('PRIVATE KEY', keys.pkcs8), notBefore, notAfter }
+    return { cert: chain, key: encodePem('PRIVATE KEY', keys.pkcs8), ...parseValidity(facts) }
   }
 }

@@ -1,30 +1,24 @@
 import { existsSync } from '../files/exists.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
-import { renewalTime, type Validity } from '../x509/profiles.ts'
+import { isDueForRenewal, parseValidity, renewalTime } from '../x509/profiles.ts'
 
-/** Computed from the record, the files and the clock; never stored. */
+/** Current, due for renewal, …: computed from the record, the files and the clock. */
 export type CertificateStatus = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
 
-/** The newest certificate of each file, and those without one, oldest first. */
+/** The newest certificate of each file, and those without a file, oldest first. */
 export function currentCertificates(record: readonly CertificateRecord[]): CertificateRecord[] {
   const newest = new Map<string, CertificateRecord>()
   for (const entry of record) if (entry.certPath !== null) newest.set(entry.certPath, entry)
   return record.filter((entry) => entry.certPath === null || newest.get(entry.certPath) === entry)
 }
 
-/** Whether it is to be renewed: also when the clock was set back to before it begins. */
-export function isDue(record: CertificateRecord, now: Date): boolean {
-  const validity = validityOf(record)
-  return now < validity.notBefore || now.getTime() >= renewalTime(validity)
-}
+/** Whether a certificate is due for renewal. */
+export const isDue = (record: CertificateRecord, now: Date): boolean =>
+  isDueForRenewal(parseValidity(record), now)
 
-/** When it is to be renewed, in milliseconds. */
+/** When a certificate is due for renewal, in milliseconds. */
 export function dueTime(record: CertificateRecord): number {
-  return renewalTime(validityOf(record))
-}
-
-function validityOf({ notBefore, notAfter }: CertificateRecord): Validity {
-  return { notBefore: new Date(notBefore), notAfter: new Date(notAfter) }
+  return renewalTime(parseValidity(record))
 }
 
 /** Every certificate with its status, the newest first. */

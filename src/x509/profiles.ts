@@ -41,11 +41,21 @@ export function leafValidity(now: Date, days: number, issuerNotAfter: Date): Val
   return { notBefore, notAfter: new Date(Math.min(end, issuerNotAfter.getTime())) }
 }
 
-/** Two thirds of the lifetime have passed: when a certificate is to be renewed; milliseconds. */
+/** From dates in ISO 8601, as they are stored. */
+export const parseValidity = (dates: {
+  readonly notBefore: string
+  readonly notAfter: string
+}): Validity => ({ notBefore: new Date(dates.notBefore), notAfter: new Date(dates.notAfter) })
+
+/** When a certificate is due for renewal: after two thirds of its lifetime; milliseconds. */
 export function renewalTime({ notBefore, notAfter }: Validity): number {
   const begin = notBefore.getTime()
   return begin + ((notAfter.getTime() - begin) * 2) / 3
 }
+
+/** Whether it is due for renewal: also before it begins, as when the clock was set back. */
+export const isDueForRenewal = (validity: Validity, now: Date): boolean =>
+  now < validity.notBefore || now.getTime() >= renewalTime(validity)
 
 function wholeSeconds(milliseconds: number): Date {
   return new Date(Math.floor(milliseconds / 1000) * 1000)
