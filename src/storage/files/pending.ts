@@ -49,7 +49,7 @@ export async function exclusively<T>(state: StateDirectory, work: () => Promise<
 
 /** Finishes or undoes what an interrupted command left; each command begins with it. Throws `loose-key`. */
 export async function settleInterrupted(state: StateDirectory): Promise<void> {
-  // Without scopes it is too early: rootling-mkcert makes a CAROOT private first.
+  // A directory without scopes may be open to others: rootling-mkcert makes it private later.
   if (await exists(scopesPath(state))) await refuseSharedDirectory(state)
   if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined)
 }
