@@ -34,7 +34,10 @@ export interface Scope {
   readonly rootPath: string
   readonly issuerName: Buffer
   readonly issuerKeyIdentifier: Buffer
-  /** The root signs leaves itself, as one that was imported does; then it stands for the intermediate. */
+  /**
+   * The root signs leaves itself, as one that was imported does; then it stands for the
+   * intermediate.
+   */
   readonly direct: boolean
 }
 
@@ -55,7 +58,9 @@ export const noAuthority = (): RootlingError =>
     hint: 'rootling install',
   })
 
-/** A scope by its name. Throws `no-authority` or `no-scope`; `hint` is given the names there are. */
+/**
+ * A scope by its name. Throws `no-authority` or `no-scope`; `hint` is given the names there are.
+ */
 export async function requireScope(
   state: StateDirectory,
   name: string,

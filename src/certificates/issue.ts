@@ -31,7 +31,10 @@ export interface IssueRequest extends KeyProtection {
   readonly days?: number | undefined
   /** Where to write; `null`: nowhere, the caller takes the PEM. Default: named after `names`. */
   readonly files?: OutputPaths | null | undefined
-  /** Replaces files that this authority did not issue, and allows names that Firefox refuses together. */
+  /**
+   * Replaces files that this authority did not issue, and allows names that Firefox refuses
+   * together.
+   */
   readonly force?: boolean | undefined
   /** A certification request, PEM or DER: its key, and its names where `names` is empty. */
   readonly csr?: Buffer | undefined

@@ -14,7 +14,9 @@ interface SignOptions {
    * scopes have changed meanwhile.
    */
   readonly onSigned?: ((leaf: Leaf, scope: Scope) => Promise<void>) | undefined
-  /** Whether the record must survive a power cut; default `true`. It survives the process anyway. */
+  /**
+   * Whether the record must survive a power cut; default `true`. It survives the process anyway.
+   */
   readonly durable?: boolean | undefined
 }
 
@@ -25,7 +27,9 @@ export interface Issuer {
   sign(request: LeafRequest, options?: SignOptions): Promise<Leaf>
 }
 
-/** Milliseconds after which scopes and keys are read again, to notice a key that others can read. */
+/**
+ * Milliseconds after which scopes and keys are read again, to notice a key that others can read.
+ */
 const rereadAfter = 1_000
 
 interface Opened {
@@ -42,7 +46,7 @@ export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
   let reading: Promise<Opened> | null = null
 
   async function read(): Promise<Opened> {
-    // Taken before the scopes are read: a change in between is noticed when a certificate is recorded.
+    // Taken before the scopes are read: recording a certificate then notices a change in between.
     const stamp = await stampOfScopes(state)
     const until = performance.now() + rereadAfter
     return { stamp, until, scopes: await readScopes(state), signers: new Map() }

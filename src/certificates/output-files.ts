@@ -50,7 +50,10 @@ const suffixes: Record<ExtraFile['format'], string> = {
   pkcs12: '.p12',
 }
 
-/** Absolute paths, of files in directories that exist; `owner` of those made. Throws `state-unwritable`. */
+/**
+ * Absolute paths, of files in directories that exist; `owner` of those made. Throws
+ * `state-unwritable`.
+ */
 export async function resolvePaths(
   base: string,
   { outDir = '.', certPath, keyPath, extra = {} }: OutputPaths,
@@ -141,7 +144,9 @@ function notOurs(path: string, what: string): RootlingError {
   })
 }
 
-/** For what is neither on record nor kept by us: throws `not-ours` where something is there already. */
+/**
+ * For what is neither on record nor kept by us: throws `not-ours` where something is there already.
+ */
 export async function refuseExisting(path: string, hint: string): Promise<void> {
   if (await exists(path))
     throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {

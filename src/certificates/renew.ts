@@ -43,7 +43,10 @@ export const newlyMade = (renewals: readonly Renewal[]): CertificateRecord[] =>
     outcome === 'renewed' && record !== undefined ? [record] : [],
   )
 
-/** What is renewed when it is due: the newest certificate of each file, unless self-signed or revoked. */
+/**
+ * What is renewed when it is due: the newest certificate of each file, unless self-signed or
+ * revoked.
+ */
 export const renewable = ({ certificates, revocations }: Inventory): CertificateRecord[] =>
   signedByScope(withFile(certificates)).filter(({ serialNumber }) => !revocations.has(serialNumber))
 

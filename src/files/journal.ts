@@ -11,13 +11,16 @@ import { makePrivateDirectory } from './private-directory.ts'
 /**
  * A file of lines that is only appended to. Lines that come while others are written go together in
  * the next write. They are not synced: they survive the end of this process, but not a power cut,
- * after which a client starts again anyway. A write is a copy into the page cache: made synchronously
- * it takes a tenth of what the thread pool would take.
+ * after which a client starts again anyway. A write is a copy into the page cache: made
+ * synchronously it takes a tenth of what the thread pool would take.
  */
 export interface Journal {
   /** Takes a line, without the newline; `saved` resolves when it is written. */
   add(line: string): void
-  /** Resolves when all lines taken so far are written. Throws `state-unwritable`; the lines are kept. */
+  /**
+   * Resolves when all lines taken so far are written. Throws `state-unwritable`; the lines are
+   * kept.
+   */
   saved(): Promise<void>
   /** Lines in the file. */
   readonly length: number

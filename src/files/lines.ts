@@ -7,7 +7,9 @@ import { openNoFollow, sizeWithin, textOf } from './read.ts'
 /** Octets; the lines of all files that are read here are far shorter. */
 const longestLine = 16 * 1024 * 1024
 
-/** The lines of a piece, and what follows its last newline: a line that is not finished, or nothing. */
+/**
+ * The lines of a piece, and what follows its last newline: a line that is not finished, or nothing.
+ */
 export function linesOf(piece: string): { readonly lines: string[]; readonly rest: string } {
   const lines = piece.split('\n')
   const rest = lines.pop() ?? ''
@@ -22,8 +24,8 @@ function refuseLongLine(path: string, length: number): void {
 }
 
 /**
- * A file's text in pieces of about four megabytes, each of whole lines but perhaps the last; no piece
- * where the file is absent. At most `limit` octets, and through no symbolic link. Throws
+ * A file's text in pieces of about four megabytes, each of whole lines but perhaps the last; no
+ * piece where the file is absent. At most `limit` octets, and through no symbolic link. Throws
  * `file-unreadable`.
  */
 export function* readPieces(path: string, limit: number): Generator<string> {
@@ -53,8 +55,8 @@ export function* readPieces(path: string, limit: number): Generator<string> {
 const pieceLength = 96 * 1024
 
 /**
- * A file's text from the end to the beginning, in pieces of about 100 kilobytes, each of whole lines;
- * the first may have an unfinished line after its last newline. Otherwise as `readPieces`.
+ * A file's text from the end to the beginning, in pieces of about 100 kilobytes, each of whole
+ * lines; the first may have an unfinished line after its last newline. Otherwise as `readPieces`.
  */
 export function* readPiecesFromEnd(path: string, limit: number): Generator<string> {
   const file = openNoFollow(path)

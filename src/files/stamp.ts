@@ -2,8 +2,8 @@ import { statSync } from 'node:fs'
 import { hasCode } from './errors.ts'
 
 /**
- * A text that changes whenever a file or a directory's list of names does, also when a backup is put
- * in its place; `absent`: there is none. Throws what `stat` throws.
+ * A text that changes whenever a file or a directory's list of names does, also when a backup is
+ * put in its place; `absent`: there is none. Throws what `stat` throws.
  */
 export async function stampOf(path: string): Promise<string> {
   try {

@@ -47,7 +47,9 @@ const syncAside = promisify(fsync)
 export const sync = async (descriptor: number): Promise<void> =>
   inPlace ? fsyncSync(descriptor) : syncAside(descriptor)
 
-/** For a process that has nothing else to do meanwhile: threads to wait in cost it a millisecond. */
+/**
+ * For a process that has nothing else to do meanwhile: threads to wait in cost it a millisecond.
+ */
 export function syncInPlace(): void {
   inPlace = true
 }

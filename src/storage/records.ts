@@ -35,7 +35,9 @@ export interface CertificateRecord {
   readonly responder?: 'daemon' | 'none'
 }
 
-/** `chain`: the issuers; `der`: the leaf; `full`: chain and key; `pkcs12`: needs its password anew. */
+/**
+ * `chain`: the issuers; `der`: the leaf; `full`: chain and key; `pkcs12`: needs its password anew.
+ */
 export interface ExtraFile {
   readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
   readonly path: string

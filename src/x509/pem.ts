@@ -12,7 +12,9 @@ export interface PemBlock {
   readonly text: string
 }
 
-/** Every block of a text, in order; text around the blocks is skipped. Linear in the text's length. */
+/**
+ * Every block of a text, in order; text around the blocks is skipped. Linear in the text's length.
+ */
 export function pemBlocks(text: string): PemBlock[] {
   const blocks: PemBlock[] = []
   let at = 0
@@ -36,6 +38,7 @@ export function pemBlocks(text: string): PemBlock[] {
   }
 }
 
+/** The certificates of a text, in order. */
 export const certificateBlocks = (text: string): PemBlock[] =>
   pemBlocks(text).filter(({ label }) => label === 'CERTIFICATE')
 
@@ -43,6 +46,9 @@ export const certificateBlocks = (text: string): PemBlock[] =>
 export const privateKeyBlocks = (text: string): PemBlock[] =>
   pemBlocks(text).filter(({ label }) => label.endsWith('PRIVATE KEY'))
 
-/** PKCS #8 says so in the label, the older forms in a header (RFC 1421 §4.6.1.1). */
+/**
+ * Whether a key needs a passphrase. PKCS #8 says so in the label, the older forms in a header (RFC
+ * 1421 §4.6.1.1).
+ */
 export const isEncryptedKey = ({ label, text }: PemBlock): boolean =>
   label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type:[ \t]*4,[ \t]*ENCRYPTED/im.test(text)

@@ -24,7 +24,9 @@ export interface OutputFile {
   readonly owner?: Owner | null
 }
 
-/** `before`: the hash of the file that is to be replaced; the data in base64, since it may be DER. */
+/**
+ * `before`: the hash of the file that is to be replaced; the data in base64, since it may be DER.
+ */
 interface PendingFile extends Omit<OutputFile, 'data'> {
   readonly base64: string
   readonly before: string | null
@@ -47,7 +49,10 @@ export async function exclusively<T>(state: StateDirectory, work: () => Promise<
   })
 }
 
-/** Finishes or undoes what an interrupted command left; each command begins with it. Throws `loose-key`. */
+/**
+ * Finishes or undoes what an interrupted command left; each command begins with it. Throws
+ * `loose-key`.
+ */
 export async function settleInterrupted(state: StateDirectory): Promise<void> {
   // A directory without scopes may be open to others: rootling-mkcert makes it private later.
   if (await exists(scopesPath(state))) await refuseSharedDirectory(state)
@@ -64,9 +69,9 @@ async function unfinished(state: StateDirectory): Promise<string[]> {
 }
 
 /**
- * Records a certificate and writes its files as a unit. Two files cannot be replaced in one step, so
- * one pending file holds all of them first: the next command that takes the lock writes them when
- * the certificate was recorded, and drops them when it was not. Call it under the lock.
+ * Records a certificate and writes its files as a unit. Two files cannot be replaced in one step,
+ * so one pending file holds all of them first: the next command that takes the lock writes them
+ * when the certificate was recorded, and drops them when it was not. Call it under the lock.
  */
 export async function recordAndWrite(
   state: StateDirectory,

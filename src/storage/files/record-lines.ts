@@ -21,8 +21,8 @@ export function isUnfinished(line: string): boolean {
 const issued = '{"event":"issued",'
 
 /**
- * Quotes within JSON texts are escaped, so no text can look like this member. With the loop unrolled
- * it takes half the time.
+ * Quotes within JSON texts are escaped, so no text can look like this member. With the loop
+ * unrolled it takes half the time.
  */
 const certPaths = /"certPath":"[^"\\]*(?:\\.[^"\\]*)*"/g
 
@@ -46,8 +46,8 @@ export function linesOfFiles(text: string, taken: Set<string>): string[] | null 
 }
 
 /**
- * What `linesOfFiles` gives, of lines of any kind: with those that are not of an issued certificate,
- * and, if `printed`, those of certificates without a file.
+ * What `linesOfFiles` gives, of lines of any kind: with those that are not of an issued
+ * certificate, and, if `printed`, those of certificates without a file.
  */
 export function currentLines(text: string, taken: Set<string>, printed: boolean): string[] {
   return text

@@ -31,8 +31,8 @@ interface StoredScope {
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
   /**
-   * The issuer's subject (base64 of its DER), subjectKeyIdentifier (hex) and validity, and the root's
-   * end: to sign, no certificate is parsed. Dates are ISO 8601, UTC.
+   * The issuer's subject (base64 of its DER), subjectKeyIdentifier (hex) and validity, and the
+   * root's end: to sign, no certificate is parsed. Dates are ISO 8601, UTC.
    */
   readonly issuerName: string
   readonly issuerKeyIdentifier: string
@@ -72,8 +72,8 @@ export function isScopeName(name: string): boolean {
 }
 
 /**
- * Writes a scope as a unit; `false`: one of that name exists. Call it under the lock. `directory` is
- * the scope's own name, during a rotation with a RotationPart at its end.
+ * Writes a scope as a unit; `false`: one of that name exists. Call it under the lock. `directory`
+ * is the scope's own name, during a rotation with a RotationPart at its end.
  */
 export async function createScope(
   state: StateDirectory,
@@ -116,7 +116,10 @@ export interface PublicHalf extends Pick<ScopeFiles, 'scope' | 'root' | 'interme
   readonly keyDigest: string
 }
 
-/** A scope's certificates and what it may sign. Throws `corrupt-state` when a file is missing or damaged. */
+/**
+ * A scope's certificates and what it may sign. Throws `corrupt-state` when a file is missing or
+ * damaged.
+ */
 export async function readScope(
   state: StateDirectory,
   name: string,
