@@ -25,8 +25,9 @@ import type { Created } from './create.ts'
 import { openScope } from './scope.ts'
 
 export interface AdoptRequest {
-  /** PEM or DER, and what to call it in sentences. */
+  /** PEM or DER. */
   readonly certificate: Buffer
+  /** Its name in sentences. */
   readonly certificateFile: string
   /** PEM: PKCS #8, SEC1 or PKCS #1. */
   readonly key: string
@@ -154,7 +155,7 @@ export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificat
       'Name the root, such as rootCA.pem, not a server’s certificate',
     )
   if (!root.checkIssued(root) || !root.verify(root.publicKey))
-    throw refuse('was signed by another CA, so it is no root', 'Name the root above it')
+    throw refuse('was signed by another CA, so it is not a root', 'Name the root above it')
   if (new Date(root.validTo) <= now) throw refuse(`ended on ${root.validTo}`, 'Ask for a newer one')
   return root
 }

@@ -21,32 +21,29 @@ export interface Scope {
   readonly permitted: readonly string[]
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
-  /** Parsed when first asked for: half a millisecond each. */
+  /** Parsed at the first use, since each takes half a millisecond. */
   readonly root: X509Certificate
   readonly intermediate: X509Certificate
-  /** PEM: what stands between its leaves and the root. */
+  /** PEM of the certificates between leaf and root; empty where the root signs leaves. */
   readonly issuers: string
-  /** Of the intermediate. */
+  /** The intermediate's. */
   readonly validity: Validity
   readonly rootNotAfter: Date
   readonly keyDigest: string
-  /** The root's file, for programs that are told a CA by path. */
+  /** The root's file, for programs that take the path of a CA. */
   readonly rootPath: string
   readonly issuerName: Buffer
   readonly issuerKeyIdentifier: Buffer
-  /**
-   * The root signs leaves itself, as one that was imported does; then it stands for the
-   * intermediate.
-   */
+  /** Whether the root signs leaves itself, as an imported one does; then it is `intermediate` too. */
   readonly direct: boolean
 }
 
-/** Every scope, `local` first; none: nothing was created yet. */
+/** Every scope, `local` first; none: there is no authority yet. Throws `corrupt-state`. */
 export async function readScopes(state: StateDirectory): Promise<Scope[]> {
   return Promise.all((await scopeNames(state)).map((name) => openScope(state, name)))
 }
 
-/** The same, for who cannot do without one. Throws `no-authority`. */
+/** `readScopes` for callers that need one. Throws `no-authority`, `corrupt-state`. */
 export async function requireScopes(state: StateDirectory): Promise<Scope[]> {
   const scopes = await readScopes(state)
   if (scopes.length === 0) throw noAuthority()
@@ -58,9 +55,7 @@ export const noAuthority = (): RootlingError =>
     hint: 'rootling install',
   })
 
-/**
- * A scope by its name. Throws `no-authority` or `no-scope`; `hint` is given the names there are.
- */
+/** A scope by its name. `hint` gets the existing names. Throws `no-authority`, `no-scope`. */
 export async function requireScope(
   state: StateDirectory,
   name: string,
@@ -90,7 +85,7 @@ export async function readScopesInRotation(state: StateDirectory): Promise<Scope
   return scopes
 }
 
-/** One scope, checked as far as its public half goes. */
+/** A scope without its key, checked against its digests. Throws `corrupt-state`. */
 export async function openScope(
   state: StateDirectory,
   name: string,

@@ -6,15 +6,15 @@ import { createIssuer } from './issuer.ts'
 import { parseNames } from './names.ts'
 import { revocationUrlFor } from './revocation-url.ts'
 
-/** PEM: the leaf, then its issuers; the key as PKCS #8. */
+/** PEM: `cert` is the leaf, then its issuers; `key` is PKCS #8. */
 export interface OnDemandPair extends Validity {
   readonly cert: string
   readonly key: string
 }
 
 /**
- * Issues for one name at a time, while a client waits. The key is never written, and a power cut
- * that takes the record's last lines takes it too; so nothing waits for the disk.
+ * Issues for one name at a time, while a client waits. The key is never written: a power cut that
+ * loses the last lines of the record loses the key too, so nothing waits for the disk.
  */
 export function onDemandIssuer(
   state: StateDirectory,
