@@ -4,15 +4,23 @@ import { stateDirectory } from './home/state-directory.ts'
 import { settleInterrupted } from './storage/files/pending.ts'
 
 export interface CertificateForOptions extends KeptOptions {
-  /** The state directory; default as the command line's. */
+  /** The state directory, an absolute path; default: the one that the command line uses. */
   readonly home?: string
+  /** The clock; default: the system's. */
   readonly now?: () => Date
 }
 
 /**
- * A certificate for these names, kept in the state directory: the same one while less than two
- * thirds of its life have passed, then a new one. Creates the authority when there is none, which
- * `rootling install` then makes trusted. Never prompts. Throws `bad-name`, `not-permitted`, ….
+ * A certificate for these names: hosts, wildcards, IP addresses, e-mail addresses or URIs. It is
+ * kept in the state directory, and the same one is returned until two thirds of its lifetime have
+ * passed; then a new one is issued. Where there is no certificate authority yet, one is created,
+ * which `rootling install` makes trusted. Never prompts. Throws a RootlingError: `bad-name`,
+ * `usage` (no names, or days out of range), `not-permitted` (its hint is the command that permits
+ * the names), `issuer-expired`, `loose-key`, `corrupt-state`, `state-unwritable`, `locked`.
+ *
+ * @example
+ * const { cert, key } = await certificateFor(['localhost', '127.0.0.1'])
+ * https.createServer({ cert, key }, listener).listen(8443)
  */
 export async function certificateFor(
   names: readonly string[],

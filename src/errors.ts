@@ -1,41 +1,54 @@
-/** What went wrong, for programs: stable across releases, asserted by tests, printed by `--json`. */
+/**
+ * What went wrong, for programs; `--json` prints it too. A code keeps its meaning across releases.
+ */
 export type ErrorCode =
   | 'usage' // the command line or an argument is wrong
   | 'bad-name' // an identifier that no certificate can carry
   | 'not-permitted' // a name outside the constraints of every scope
-  | 'no-authority' // nothing was created yet
+  | 'no-authority' // no certificate authority was created yet
   | 'no-scope' // no scope of that name
   | 'scope-exists'
   | 'loose-key' // a key file that others can read or that another user owns
-  | 'corrupt-state' // a state file that cannot be read as what it should be
+  | 'corrupt-state' // a damaged file in the state directory
   | 'state-unwritable' // disk full, read-only, no permission
   | 'locked' // another process holds the lock for too long
-  | 'not-ours' // an existing file that must not be replaced
+  | 'not-ours' // an existing file that was not made here, so it is not replaced
   | 'issuer-expired'
-  | 'issuer-not-yet-valid' // the clock stands before the authority's first day
-  | 'bad-certificate' // a file that holds no certificate, or the wrong kind
-  | 'bad-key' // a file that holds no private key, or not the certificate's
-  | 'bad-der' // foreign bytes that are no DER, too large or too deep
+  | 'issuer-not-yet-valid' // the clock is set to a date before the authority's first day
+  | 'bad-certificate' // a file without a certificate, or with one of the wrong kind
+  | 'bad-key' // a file without a private key, or with another certificate's
+  | 'bad-der' // bytes that are not DER, too many, or nested too deep
   | 'file-unreadable'
   | 'store-failed' // a trust store refused
-  | 'tool-missing' // a program such as certutil is not there
+  | 'tool-missing' // a program such as certutil is not installed
   | 'tool-failed' // a program answered with an error
   | 'tool-timeout'
-  | 'cancelled' // the user said no
+  | 'cancelled' // the user declined
   | 'port-in-use'
   | 'listen-failed'
   | 'connect-failed'
   | 'not-trusted' // a certificate that a client refuses
-  | 'unsupported' // nothing that this system lets a program do
+  | 'unsupported' // this system does not let a program do it
   | 'internal'
 
 export interface RootlingErrorOptions {
-  /** What to type or do next: one line, without a final full stop when it is a command. */
+  /** What to type or do next, in one line. */
   hint?: string | undefined
   cause?: unknown
 }
 
-/** An error for a person: one sentence that names the value at fault, and a hint. */
+/**
+ * Every error that this library expects: `message` is one sentence for people that names the value
+ * at fault, `code` is for programs, `hint` says what to type or do next, where something helps, and
+ * `cause` is the error below it, if any.
+ *
+ * @example
+ * try {
+ *   await certificateFor(['www.example.com'])
+ * } catch (error) {
+ *   if (error instanceof RootlingError && error.code === 'not-permitted') console.log(error.hint)
+ * }
+ */
 export class RootlingError extends Error {
   readonly code: ErrorCode
   readonly hint: string | undefined

@@ -1,4 +1,4 @@
-/** A word as a shell would need it, for hints that people paste. */
+/** A word quoted for a POSIX shell where it must be, for hints that people paste. */
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

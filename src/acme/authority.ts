@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { scopeFor } from '../authority/coverage.ts'
 import type { Scope } from '../authority/scope.ts'
-import { openAuthority } from '../certificates/issuer.ts'
+import { createIssuer } from '../certificates/issuer.ts'
 import type { Leaf } from '../certificates/leaf.ts'
 import { namesWarnings } from '../certificates/names.ts'
 import { revoke } from '../certificates/revoke.ts'
@@ -66,12 +66,12 @@ export interface AcmeAuthorityOptions {
 /** The authority of a state directory. */
 export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthority {
   const { state, now, revocationUrl } = options
-  const authority = openAuthority(state, now)
+  const issuer = createIssuer(state, now)
 
   return {
     async check(identifiers, dates) {
       namesWarnings(identifiers, false)
-      const scope = scopeFor(await authority.scopes(), identifiers)
+      const scope = scopeFor(await issuer.scopes(), identifiers)
       const end = scope.validity.notAfter
       if (dates !== null && dates.notAfter > end)
         throw new RootlingError('usage', `The issuer ends before that, on ${end.toISOString()}.`)
@@ -81,7 +81,7 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
       const lifetime = dates ?? days
       const responder =
         revocationUrl === undefined ? {} : { revocationUrl, responder: 'daemon' as const }
-      await authority.sign(
+      await issuer.sign(
         { identifiers, purpose, spki, keyType, lifetime, ...responder },
         { onSigned: (leaf, scope) => onSigned(certificateOf(leaf, scope)) },
       )
@@ -96,7 +96,7 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
     isRevoked: async (serialNumber) => (await readInventory(state)).revocations.has(serialNumber),
     issuers: async () =>
       new Map(
-        (await authority.scopes()).map((scope) => [
+        (await issuer.scopes()).map((scope) => [
           scope.issuerKeyIdentifier.toString('hex'),
           scope.intermediate,
         ]),

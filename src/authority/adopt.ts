@@ -1,25 +1,33 @@
-import { X509Certificate } from 'node:crypto'
+import { X509Certificate, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/pending.ts'
-import { createScope, isScopeName, markAsCache, scopeNames } from '../storage/files/scopes.ts'
+import {
+  createScope,
+  isScopeName,
+  markAsCache,
+  scopeNames,
+  type ScopeFiles,
+} from '../storage/files/scopes.ts'
 import {
   nameConstraintsOf,
   readCertificateParts,
   subjectKeyIdentifierOf,
+  type CertificateParts,
 } from '../x509/certificate-reader.ts'
 import { parseIpRange } from '../x509/ip.ts'
 import { keyIdentifier, signatureAlgorithmOf } from '../x509/keys.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
-import { encodePem } from '../x509/pem.ts'
+import { encodePem, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
 import { readPrivateKey } from '../x509/private-key.ts'
 import type { Created } from './create.ts'
 import { openScope } from './scope.ts'
 
 export interface AdoptRequest {
-  /** PEM or DER, and what to call it in sentences. */
+  /** PEM or DER. */
   readonly certificate: Buffer
+  /** Its name in sentences. */
   readonly certificateFile: string
   /** PEM: PKCS #8, SEC1 or PKCS #1. */
   readonly key: string
@@ -31,7 +39,8 @@ export interface AdoptRequest {
 
 /**
  * Takes an existing root and its key as a scope that signs leaves directly, so that what trusts it
- * goes on trusting. Throws `bad-certificate`, `bad-key`, `scope-exists`.
+ * goes on trusting. `created: false`: there is such a scope already. Throws `bad-certificate`,
+ * `bad-key`, `scope-exists`, and `usage` for a name that no scope can have.
  */
 export async function adoptRoot(
   state: StateDirectory,
@@ -39,27 +48,9 @@ export async function adoptRoot(
   now: Date,
 ): Promise<Created> {
   const root = readRoot(request.certificate, request.certificateFile, now)
-  const { privateKey: key } = readPrivateKey(request.key, request.passphrase, request.keyFile)
-  if (!root.checkPrivateKey(key))
-    throw new RootlingError(
-      'bad-key',
-      `${request.keyFile} is not the key of ${request.certificateFile}.`,
-      {
-        hint: 'Name the two files that belong together',
-      },
-    )
-  if (signatureAlgorithmOf(key) === null)
-    throw new RootlingError('bad-key', `${request.keyFile} is of a kind that cannot sign here.`, {
-      hint: 'RSA, P-256, P-384 and Ed25519 keys can',
-    })
+  const key = readKeyOf(root, request)
   const parts = readCertificateParts(root.raw)
-  const constraints = nameConstraintsOf(parts)
-  if (constraints !== null && !canKeep(constraints))
-    throw new RootlingError(
-      'bad-certificate',
-      `${request.certificateFile} has name constraints that cannot be kept here.`,
-      { hint: 'rootling install makes a CA of your own beside it' },
-    )
+  const constraints = constraintsOf(parts, request.certificateFile)
   return exclusively(state, async () => {
     const names = await scopeNames(state)
     const name = request.name ?? (names.includes('local') ? 'imported' : 'local')
@@ -71,40 +62,84 @@ export async function adoptRoot(
       const scope = await openScope(state, existing)
       if (fingerprintOf(scope.root) === fingerprintOf(root)) return { scope, created: false }
     }
-    const spki = root.publicKey.export({ type: 'spki', format: 'der' })
-    const { notBefore, notAfter } = validityOf(root)
-    const pem = root.toString()
     await markAsCache(state)
-    const made = await createScope(state, {
-      scope: {
-        name,
-        created: now.toISOString(),
-        permitted: [],
-        constraints,
-        issuerName: parts.subject.der.toString('base64'),
-        issuerKeyIdentifier: (subjectKeyIdentifierOf(parts) ?? keyIdentifier(spki)).toString('hex'),
-        notBefore: notBefore.toISOString(),
-        notAfter: notAfter.toISOString(),
-        rootNotAfter: notAfter.toISOString(),
-      },
-      root: pem,
-      intermediate: pem,
-      rootCrl: null,
-      intermediateKey: encodePem('PRIVATE KEY', key.export({ type: 'pkcs8', format: 'der' })),
-    })
-    if (made) return { scope: await openScope(state, name), created: true }
+    const files = scopeFilesOf(name, { root, key, parts, constraints }, now)
+    if (await createScope(state, files))
+      return { scope: await openScope(state, name), created: true }
     throw new RootlingError('scope-exists', `There is a scope named ${name} already.`, {
       hint: 'Choose another name: --name imported',
     })
   })
 }
 
-/** Whether they permit something, in ranges that a rotated root can repeat. */
+/** The private key of a root. Throws `bad-key`, and `usage` without its passphrase. */
+function readKeyOf(
+  root: X509Certificate,
+  { key, keyFile, passphrase, certificateFile }: AdoptRequest,
+): KeyObject {
+  const { privateKey } = readPrivateKey(key, passphrase, keyFile)
+  if (!root.checkPrivateKey(privateKey))
+    throw new RootlingError('bad-key', `${keyFile} is not the key of ${certificateFile}.`, {
+      hint: 'Name the two files that belong together',
+    })
+  if (signatureAlgorithmOf(privateKey) === null)
+    throw new RootlingError('bad-key', `${keyFile} is of a kind that cannot sign here.`, {
+      hint: 'RSA, P-256, P-384 and Ed25519 keys can',
+    })
+  return privateKey
+}
+
+function constraintsOf(parts: CertificateParts, file: string): NameConstraints | null {
+  const constraints = nameConstraintsOf(parts)
+  if (constraints === null || canKeep(constraints)) return constraints
+  throw new RootlingError(
+    'bad-certificate',
+    `${file} has name constraints that cannot be kept here.`,
+    { hint: 'rootling install makes a CA of your own beside it' },
+  )
+}
+
+interface AdoptedRoot {
+  readonly root: X509Certificate
+  readonly key: KeyObject
+  readonly parts: CertificateParts
+  readonly constraints: NameConstraints | null
+}
+
+/** The root is its own intermediate, and has signed no CRL. */
+function scopeFilesOf(name: string, adopted: AdoptedRoot, now: Date): ScopeFiles {
+  const { root, key, parts, constraints } = adopted
+  const spki = root.publicKey.export({ type: 'spki', format: 'der' })
+  const { notBefore, notAfter } = validityOf(root)
+  const pem = root.toString()
+  return {
+    scope: {
+      name,
+      created: now.toISOString(),
+      permitted: [],
+      constraints,
+      issuerName: parts.subject.der.toString('base64'),
+      issuerKeyIdentifier: (subjectKeyIdentifierOf(parts) ?? keyIdentifier(spki)).toString('hex'),
+      notBefore: notBefore.toISOString(),
+      notAfter: notAfter.toISOString(),
+      rootNotAfter: notAfter.toISOString(),
+    },
+    root: pem,
+    intermediate: pem,
+    rootCrl: null,
+    intermediateKey: encodePem('PRIVATE KEY', key.export({ type: 'pkcs8', format: 'der' })),
+  }
+}
+
+/** Whether they permit something, in ranges that the root of a rotation can repeat. */
 function canKeep({ dns, ip }: NameConstraints): boolean {
   return dns.length + ip.length > 0 && ip.every((range) => parseIpRange(range) !== null)
 }
 
-/** A certificate that can be a trust anchor: a CA that signed itself and has not ended. */
+/**
+ * A certificate, PEM or DER, that can be a trust anchor: a CA that signed itself and has not
+ * expired. `file` begins the error's sentence. Throws `bad-certificate`.
+ */
 export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificate {
   const refuse = (fault: string, hint: string): RootlingError =>
     new RootlingError('bad-certificate', `${file} ${fault}.`, { hint })
@@ -120,12 +155,12 @@ export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificat
       'Name the root, such as rootCA.pem, not a server’s certificate',
     )
   if (!root.checkIssued(root) || !root.verify(root.publicKey))
-    throw refuse('was signed by another CA, so it is no root', 'Name the root above it')
+    throw refuse('was signed by another CA, so it is not a root', 'Name the root above it')
   if (new Date(root.validTo) <= now) throw refuse(`ended on ${root.validTo}`, 'Ask for a newer one')
   return root
 }
 
-/** Whether the key's file is encrypted, so that somebody must be asked. */
+/** Whether the key in a file needs a passphrase. */
 export function isEncrypted(pem: string): boolean {
-  return /-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED/.test(pem)
+  return privateKeyBlocks(pem).some(isEncryptedKey)
 }

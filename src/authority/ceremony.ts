@@ -18,13 +18,13 @@ export interface ScopePlan {
   readonly permitted: readonly string[]
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
-  /** The authority's name, for people who tell roots apart; absent: the default one's. */
+  /** The authority's name, which the subjects contain; absent: the default authority's. */
   readonly authority?: string | undefined
 }
 
 /**
- * Makes a scope: a root that signs itself, one intermediate and one empty CRL, whose private key
- * lives in this function's memory alone and is wiped before it returns. Writes nothing.
+ * Makes a scope: a root that signs itself, one intermediate and one empty CRL. The root's private
+ * key exists in the memory of this function alone and is wiped before it returns. Writes nothing.
  */
 export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles> {
   const validity = authorityValidity(now)

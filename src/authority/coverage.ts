@@ -26,7 +26,7 @@ function notPermitted(scopes: readonly Scope[], identifiers: readonly Identifier
     identifiers.filter(
       (identifier) => scope.constraints !== null && !permits(scope.constraints, identifier),
     )
-  // The scope that comes nearest; a new scope has to permit what the local names lack.
+  // The sentence is about the scope that lacks least; a new scope must permit what is not local.
   const outside = scopes.map(uncovered).toSorted((a, b) => a.length - b.length)[0] ?? []
   const names = outside.map(({ value }) => value).join(', ')
   const missing = identifiers.filter((identifier) => !permits(localConstraints, identifier))
@@ -37,17 +37,17 @@ function notPermitted(scopes: readonly Scope[], identifiers: readonly Identifier
       `No constrained authority can sign ${names}: it names no host.`,
       { hint: 'rootling ca permit --unconstrained' },
     )
-  // A whole top-level domain, such as a bare host name, is permitted only when insisted upon.
-  const insist = toPermit.some((name) => /^[^.:]+$/.test(name ?? '')) ? ' --force' : ''
+  // A whole top-level domain, such as a bare host name, is permitted only with --force.
+  const force = toPermit.some((name) => /^[^.:]+$/.test(name ?? '')) ? ' --force' : ''
   const [is, it] = outside.length === 1 ? ['is', 'it'] : ['are', 'them']
   return new RootlingError(
     'not-permitted',
     `${names} ${is} outside the names that this authority may sign; browsers would refuse ${it}.`,
-    { hint: `rootling ca permit ${toPermit.join(' ')}${insist}` },
+    { hint: `rootling ca permit ${toPermit.join(' ')}${force}` },
   )
 }
 
-/** What `ca permit` needs for an identifier: its domain or address; `null`: nothing permits it. */
+/** The argument of `ca permit` for an identifier: its domain or address; `null`: it has none. */
 function permitArgument(identifier: Identifier): string | null {
   switch (identifier.type) {
     case 'dns':
@@ -61,7 +61,7 @@ function permitArgument(identifier: Identifier): string | null {
   }
 }
 
-/** A URI's host when it is a name; constraints know no addresses there. */
+/** A URI's host if it is a name; `null`: name constraints cannot permit an address there. */
 function hostOf(uri: string): string | null {
   try {
     const host = parseIdentifier(new URL(uri).hostname)

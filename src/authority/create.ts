@@ -19,11 +19,11 @@ import { openScope, readScopes, type Scope } from './scope.ts'
 
 export interface Created {
   readonly scope: Scope
-  /** `false`: it was there already. */
+  /** `false`: the scope existed already. */
   readonly created: boolean
 }
 
-/** The `local` scope, made when there is none. Two processes that start at once make one. */
+/** The `local` scope, created where there is none. Two processes that start at once create one. */
 export async function ensureAuthority(state: StateDirectory, now: Date): Promise<Created> {
   if ((await scopeNames(state)).includes('local'))
     return { scope: await openScope(state, 'local'), created: false }
@@ -47,9 +47,10 @@ export interface PermitRequest {
 }
 
 /**
- * Adds a scope beside the others, which stay as they are: a wider certificate for an old subject
- * and key would be chosen or not by its place in a bundle. A scope that permits just this already
- * is returned as it is; throws `scope-exists` when `name` was given and means something else.
+ * Adds a scope beside the others, which stay as they are: were one widened by a new certificate for
+ * its old subject and key, a client would choose one of both by their order in a bundle. A scope
+ * that permits exactly this is returned as it is. Throws `usage`, `bad-name`, and `scope-exists`
+ * when the scope `name` permits something else.
  */
 export async function permitScope(
   state: StateDirectory,
@@ -108,17 +109,19 @@ async function addScope(
   })
 }
 
-/** Deletes a scope from the state directory; its root must have left the trust stores before. */
+/** Deletes a scope. Its root must have been removed from the trust stores before. */
 export async function forgetScope(state: StateDirectory, name: string): Promise<void> {
   await exclusively(state, () => deleteScope(state, name))
 }
 
-/** Deletes everything: keys, scopes, record. The roots must have left the trust stores before. */
+/**
+ * Deletes keys, scopes and record. The roots must have been removed from the trust stores before.
+ */
 export async function deleteAuthority(state: StateDirectory): Promise<void> {
   await withLock(state, () => removeDirectoryAtomic(state.path))
 }
 
-/** As wide as the widest blocks of the private ranges (RFC 1918) and of a registry (IANA's /12). */
+/** The largest private range (RFC 1918), and the largest block that IANA gives to a registry. */
 const widestPrefix = { ipv4: 8, ipv6: 12 } as const
 
 /** A domain as lower-case A-labels, or a range in CIDR form. */
@@ -138,7 +141,7 @@ function parsePermit(text: string, force = false): string {
   }
   const identifier = parseIdentifier(input.replace(/^\*?\./, ''))
   if (identifier.type !== 'dns')
-    throw new RootlingError('usage', `${input} is no domain and no address range.`, {
+    throw new RootlingError('usage', `${input} is neither a domain nor an address range.`, {
       hint: 'rootling ca permit dev.example.com 10.1.0.0/16',
     })
   if (!identifier.value.includes('.') && !force && !localConstraints.dns.includes(identifier.value))
@@ -163,7 +166,7 @@ function scopeNameFor(permitted: readonly string[]): string {
     .slice(0, 63)
 }
 
-/** A name that nobody chose must stand in nobody's way: `a.b c.d` and `a.b` are both `a-b`. */
+/** A generated name with a number where it is taken: `a.b c.d` and `a.b` would both be `a-b`. */
 async function freeName(state: StateDirectory, name: string): Promise<string> {
   const taken = await scopeNames(state)
   let free = name

@@ -5,13 +5,13 @@ import {
   damaged,
   readScope,
   rootPath,
+  rotationParts,
   scopeNames,
   scopePath,
-  scopesAside,
-  type Aside,
+  type RotationPart,
 } from '../storage/files/scopes.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
-import type { Validity } from '../x509/profiles.ts'
+import { parseValidity, type Validity } from '../x509/profiles.ts'
 
 /** A root and its intermediate, with what they may sign. */
 export interface Scope {
@@ -21,29 +21,29 @@ export interface Scope {
   readonly permitted: readonly string[]
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
-  /** Parsed when first asked for: half a millisecond each. */
+  /** Parsed at the first use, since each takes half a millisecond. */
   readonly root: X509Certificate
   readonly intermediate: X509Certificate
-  /** PEM: what stands between its leaves and the root. */
+  /** PEM of the certificates between leaf and root; empty where the root signs leaves. */
   readonly issuers: string
-  /** Of the intermediate. */
+  /** The intermediate's. */
   readonly validity: Validity
   readonly rootNotAfter: Date
   readonly keyDigest: string
-  /** The root's file, for programs that are told a CA by path. */
+  /** The root's file, for programs that take the path of a CA. */
   readonly rootPath: string
   readonly issuerName: Buffer
   readonly issuerKeyIdentifier: Buffer
-  /** The root signs leaves itself, as one that was imported does; then it stands for the intermediate. */
+  /** Whether the root signs leaves itself, as an imported one does; then it is `intermediate` too. */
   readonly direct: boolean
 }
 
-/** Every scope, `local` first; none: nothing was created yet. */
+/** Every scope, `local` first; none: there is no authority yet. Throws `corrupt-state`. */
 export async function readScopes(state: StateDirectory): Promise<Scope[]> {
   return Promise.all((await scopeNames(state)).map((name) => openScope(state, name)))
 }
 
-/** The same, for who cannot do without one. Throws `no-authority`. */
+/** `readScopes` for callers that need one. Throws `no-authority`, `corrupt-state`. */
 export async function requireScopes(state: StateDirectory): Promise<Scope[]> {
   const scopes = await readScopes(state)
   if (scopes.length === 0) throw noAuthority()
@@ -55,7 +55,7 @@ export const noAuthority = (): RootlingError =>
     hint: 'rootling install',
   })
 
-/** A scope by its name. Throws `no-authority` or `no-scope`; `hint` is given the names there are. */
+/** A scope by its name. `hint` gets the existing names. Throws `no-authority`, `no-scope`. */
 export async function requireScope(
   state: StateDirectory,
   name: string,
@@ -72,12 +72,12 @@ export function noScope(name: string, hint: string): RootlingError {
   return new RootlingError('no-scope', `There is no scope named ${name}.`, { hint })
 }
 
-/** The scopes that an unfinished rotation keeps aside; damaged ones are left out. */
-export async function readScopesAside(state: StateDirectory): Promise<Scope[]> {
+/** The scopes that unfinished rotations keep beside the others; damaged ones are left out. */
+export async function readScopesInRotation(state: StateDirectory): Promise<Scope[]> {
   const scopes: Scope[] = []
-  for (const { name, aside } of await scopesAside(state))
+  for (const { name, part } of await rotationParts(state))
     scopes.push(
-      ...(await openScope(state, name, aside).then(
+      ...(await openScope(state, name, part).then(
         (scope) => [scope],
         () => [],
       )),
@@ -85,14 +85,14 @@ export async function readScopesAside(state: StateDirectory): Promise<Scope[]> {
   return scopes
 }
 
-/** One scope, checked as far as its public half goes. */
+/** A scope without its key, checked against its digests. Throws `corrupt-state`. */
 export async function openScope(
   state: StateDirectory,
   name: string,
-  aside: Aside | '' = '',
+  part: RotationPart | '' = '',
 ): Promise<Scope> {
-  const { scope, root, intermediate, keyDigest } = await readScope(state, name, aside)
-  const directory = scopePath(state, name + aside)
+  const { scope, root, intermediate, keyDigest } = await readScope(state, name, part)
+  const directory = scopePath(state, name + part)
   const direct = root === intermediate
   const parsed: { root?: X509Certificate; intermediate?: X509Certificate } = {}
   return {
@@ -108,10 +108,10 @@ export async function openScope(
       return (parsed.intermediate ??= parseStored(intermediate, path, name))
     },
     issuers: direct ? '' : intermediate,
-    validity: { notBefore: new Date(scope.notBefore), notAfter: new Date(scope.notAfter) },
+    validity: parseValidity(scope),
     rootNotAfter: new Date(scope.rootNotAfter),
     keyDigest,
-    rootPath: rootPath(state, name + aside),
+    rootPath: rootPath(state, name + part),
     issuerName: Buffer.from(scope.issuerName, 'base64'),
     issuerKeyIdentifier: Buffer.from(scope.issuerKeyIdentifier, 'hex'),
     direct,

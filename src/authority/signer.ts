@@ -8,15 +8,15 @@ import { day } from '../x509/profiles.ts'
 import type { Scope } from './scope.ts'
 
 /**
- * A scope's signer. Throws `issuer-expired`, `issuer-not-yet-valid`, `loose-key`, or
- * `corrupt-state` when the key is not what the scope was made with.
+ * A scope's name and key, to sign with. Throws `issuer-expired`, `issuer-not-yet-valid`,
+ * `loose-key`, or `corrupt-state` when the key is not the one that the scope was made with.
  */
 export async function openSigner(state: StateDirectory, scope: Scope, now: Date): Promise<Signer> {
   const { notBefore, notAfter } = scope.validity
   if (notAfter <= now)
     throw new RootlingError(
       'issuer-expired',
-      `The scope ${scope.name} ended on ${said(notAfter)}.`,
+      `The scope ${scope.name} ended on ${utc(notAfter)}.`,
       {
         hint: `rootling ca rotate ${scope.name}`,
       },
@@ -42,12 +42,12 @@ function parseKey(pem: string, path: string, name: string): KeyObject {
 }
 
 function notYetValid({ name, validity }: Scope, now: Date): string {
-  return `The scope ${name} begins on ${said(validity.notBefore)}, and the clock here says ${said(now)}.`
+  return `The scope ${name} begins on ${utc(validity.notBefore)}, and the clock here says ${utc(now)}.`
 }
 
-const said = (date: Date): string => date.toUTCString()
+const utc = (date: Date): string => date.toUTCString()
 
-/** A sentence for the person when a scope ends within 90 days or has not begun; `null`: neither. */
+/** A sentence when a scope expires within 90 days or is not valid yet; `null`: neither. */
 export function expiryWarning(scope: Scope, now: Date): string | null {
   const { name, validity, rootNotAfter } = scope
   if (validity.notBefore > now) return notYetValid(scope, now)

@@ -9,20 +9,27 @@ import type { Signer } from '../x509/certificate.ts'
 import { signLeaf, type Leaf, type LeafRequest } from './leaf.ts'
 
 interface SignOptions {
-  /** Called before the certificate is recorded; again, with another, where the scopes have changed meanwhile. */
+  /**
+   * Called with the signed certificate before it is recorded; called again, with another, where the
+   * scopes have changed meanwhile.
+   */
   readonly onSigned?: ((leaf: Leaf, scope: Scope) => Promise<void>) | undefined
-  /** Whether the record must outlive a power cut; default `true`. It outlives the process in any case. */
+  /**
+   * Whether the record must survive a power cut; default `true`. It survives the process anyway.
+   */
   readonly durable?: boolean | undefined
 }
 
-/** The authority of a process that issues many certificates, one soon after the other, and writes no files. */
-export interface OpenAuthority {
+/** Issues many certificates, one soon after the other, from one process, and writes no files. */
+export interface Issuer {
   scopes(): Promise<readonly Scope[]>
   /** Resolves when the certificate is recorded. Throws what `issue` throws. */
   sign(request: LeafRequest, options?: SignOptions): Promise<Leaf>
 }
 
-/** Scopes and keys are read anew after so many milliseconds, to notice a loosened key too. */
+/**
+ * Milliseconds after which scopes and keys are read again, to notice a key that others can read.
+ */
 const rereadAfter = 1_000
 
 interface Opened {
@@ -32,14 +39,14 @@ interface Opened {
   readonly signers: Map<Scope, Promise<Signer>>
 }
 
-export function openAuthority(state: StateDirectory, now: () => Date): OpenAuthority {
+/** An issuer that reads scopes and keys only when they have changed, and at least each second. */
+export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
+  const underLock = createSharedLock<boolean>(state)
   let last: Opened | null = null
   let reading: Promise<Opened> | null = null
-  let queue: { work: () => Promise<void>; reject: (error: unknown) => void }[] = []
-  let draining = false
 
   async function read(): Promise<Opened> {
-    // Before the scopes: what changes while they are read is noticed when a certificate is recorded.
+    // Taken before the scopes are read: recording a certificate then notices a change in between.
     const stamp = await stampOfScopes(state)
     const until = performance.now() + rereadAfter
     return { stamp, until, scopes: await readScopes(state), signers: new Map() }
@@ -63,30 +70,6 @@ export function openAuthority(state: StateDirectory, now: () => Date): OpenAutho
   const isCurrent = async ({ stamp }: Opened): Promise<boolean> =>
     stamp === (await stampOfScopes(state))
 
-  /** Whoever finds the lock taken looks again after milliseconds: those of this process share it. */
-  function underLock(work: () => Promise<boolean>): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      queue.push({ work: () => work().then(resolve, reject), reject })
-      if (!draining) void drain()
-    })
-  }
-
-  async function drain(): Promise<void> {
-    draining = true
-    while (queue.length > 0) {
-      const batch = queue
-      queue = []
-      try {
-        await exclusively(state, async () => {
-          for (const { work } of batch) await work()
-        })
-      } catch (error) {
-        for (const { reject } of batch) reject(error)
-      }
-    }
-    draining = false
-  }
-
   return {
     scopes: async () => (await opened()).scopes,
     async sign(request, { onSigned, durable = true } = {}) {
@@ -105,4 +88,35 @@ export function openAuthority(state: StateDirectory, now: () => Date): OpenAutho
       }
     },
   }
+}
+
+/**
+ * Runs work under the lock. Callers in this process share one acquisition of the lock; waiting for
+ * it means polling. All of them fail where it cannot be acquired.
+ */
+function createSharedLock<T>(state: StateDirectory): (work: () => Promise<T>) => Promise<T> {
+  let queue: { run: () => Promise<void>; reject: (error: unknown) => void }[] = []
+  let draining = false
+
+  async function drain(): Promise<void> {
+    draining = true
+    while (queue.length > 0) {
+      const batch = queue
+      queue = []
+      try {
+        await exclusively(state, async () => {
+          for (const { run } of batch) await run()
+        })
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    draining = false
+  }
+
+  return (work) =>
+    new Promise((resolve, reject) => {
+      queue.push({ run: () => work().then(resolve, reject), reject })
+      if (!draining) void drain()
+    })
 }

@@ -10,38 +10,48 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import type { KeyType } from '../x509/keys.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
-import { renewalTime } from '../x509/profiles.ts'
+import { isDueForRenewal } from '../x509/profiles.ts'
 import { issue } from './issue.ts'
 
 export interface KeptOptions {
-  /** Default `p256`. */
+  /** The type of the new key; default `p256`. */
   readonly keyType?: KeyType
-  /** 1 to 825; default 397. */
+  /** Lifetime in days, 1 to 825; default 397. */
   readonly days?: number
-  /** Where a responder for OCSP and CRL is; `false`: none. Default: the daemon's, while it runs. */
+  /**
+   * An http:// URL below which OCSP and CRL are served, for the certificate to name; `false`: it
+   * names none. Default: the daemon's, while it answers.
+   */
   readonly revocationUrl?: string | false
 }
 
-/** Spreads into `https.createServer`: `cert` and `key` are what it takes. */
+/**
+ * A certificate and its key. `https.createServer`, `tls.createServer` and
+ * `http2.createSecureServer` take `cert` and `key` as they are; a client takes `ca`.
+ */
 export interface Certificate {
   /** PEM: the leaf, then the intermediate. */
   readonly cert: string
   /** PKCS #8 PEM. */
   readonly key: string
-  /** PEM of the root, for clients that are told a CA. */
+  /** PEM of the root, for clients that do not use the system's trust store. */
   readonly ca: string
+  /** Absolute paths of the same PEM in files. */
   readonly caPath: string
   readonly certPath: string
   readonly keyPath: string
   readonly notBefore: Date
   readonly notAfter: Date
-  /** Lower-case hex. */
+  /** Lower-case hex, 32 digits. */
   readonly serialNumber: string
   /** SHA-256 of the DER, lower-case hex. */
   readonly fingerprint: string
 }
 
-/** The same, for whoever has the state directory and wants no authority created. */
+/**
+ * What `certificateFor` gives, in a given state directory. Throws `no-authority` where none was
+ * created.
+ */
 export async function keptCertificate(
   state: StateDirectory,
   names: readonly string[],
@@ -56,7 +66,7 @@ export async function keptCertificate(
   const readAgain = () => readKept(state, certPath, keyPath, scope, now)
   const kept = await readAgain()
   if (kept !== null) return kept
-  // A lock of its own, since issuing takes the other: of two that ask at once, one issues.
+  // A lock of its own, since `issue` takes the state's: of two callers at once, one issues.
   return withLock(
     state,
     async () => {
@@ -66,13 +76,16 @@ export async function keptCertificate(
       const files = { certPath, keyPath }
       const request = { names, keyType, days, revocationUrl, files, force: true }
       const { chain, key } = await issue(state, request, now)
-      return describe(chain, key ?? '', certPath, keyPath, scope)
+      return certificateOf(chain, key ?? '', certPath, keyPath, scope)
     },
     { name: 'kept.lock' },
   )
 }
 
-/** `null`: none, or none that is still good; a damaged one is replaced. */
+/**
+ * The kept certificate; `null`: there is none, or it is damaged, due for renewal or of an old
+ * issuer.
+ */
 async function readKept(
   state: StateDirectory,
   certPath: string,
@@ -88,21 +101,15 @@ async function readKept(
     const good =
       leaf.checkPrivateKey(createPrivateKey(key)) &&
       leaf.verify(scope.intermediate.publicKey) &&
-      !isDue(leaf, now)
-    return good ? describe(chain, key, certPath, keyPath, scope) : null
+      !isDueForRenewal(validityOf(leaf), now)
+    return good ? certificateOf(chain, key, certPath, keyPath, scope) : null
   } catch (error) {
     if (error instanceof RootlingError) throw error
     return null
   }
 }
 
-/** Two thirds of the lifetime have passed, or it has not begun. */
-function isDue(leaf: X509Certificate, now: Date): boolean {
-  const validity = validityOf(leaf)
-  return now < validity.notBefore || now.getTime() >= renewalTime(validity)
-}
-
-function describe(
+function certificateOf(
   cert: string,
   key: string,
   certPath: string,
@@ -123,7 +130,7 @@ function describe(
   }
 }
 
-/** Where a kept certificate lies: the same names in any order share one. */
+/** The name of a kept certificate's directory; the same names in any order share one. */
 function digestOf(
   identifiers: readonly Identifier[],
   keyType: KeyType,
@@ -131,7 +138,7 @@ function digestOf(
   revocationUrl: string | false | undefined,
 ): string {
   const names = identifiers.map(({ type, value }) => `${type}:${value}`).toSorted()
-  // Nothing for the default, so that what was kept before is found again.
+  // Left out where it is the default, so that certificates that older versions kept are found.
   const asked = revocationUrl === undefined ? [] : [revocationUrl]
   const text = JSON.stringify([[...new Set(names)], keyType, days ?? null, ...asked])
   return createHash('sha256').update(text).digest('hex').slice(0, 16)

@@ -21,13 +21,16 @@ export interface LeafRequest {
   readonly purpose: Purpose
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Buffer
-  /** A KeyType, or what a request's key is; RSA keys may also encipher. */
+  /**
+   * A KeyType, or what a request's key is. A certificate for an RSA key permits keyEncipherment
+   * too.
+   */
   readonly keyType: string
-  /** Days from an hour ago, or exactly these dates; never past the issuer's end. */
+  /** Days, counted from an hour ago, or exactly these dates; never past the issuer's end. */
   readonly lifetime: number | Validity
-  /** A responder's, such as `http://localhost:14680`; default: the certificate names none. */
+  /** Where OCSP and CRL are served, such as `http://localhost:14680`; default: nothing is named. */
   readonly revocationUrl?: string | undefined
-  /** Why, for the record. */
+  /** Who chose that URL, for the record. */
   readonly responder?: CertificateRecord['responder'] | undefined
 }
 
@@ -35,9 +38,9 @@ export interface Leaf {
   readonly der: Buffer
   /** PEM: the leaf, then the intermediate. */
   readonly chain: string
-  /** PEM: what stands between leaf and root. */
+  /** PEM of the certificates between leaf and root. */
   readonly issuers: string
-  /** What the record says of it, but for its files. */
+  /** What the record says of the certificate, but for its files. */
   readonly facts: Omit<CertificateRecord, 'certPath' | 'keyPath' | 'extra' | 'onRenew'>
   /** Whether the issuer's end cut its validity short. */
   readonly shortened: boolean
@@ -48,7 +51,7 @@ export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now
   const { revocationUrl } = request
   const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
   const sign = request.purpose === 'client' ? signClientLeaf : signServerLeaf
-  const validity = validityOf(request.lifetime, scope.validity.notAfter, now)
+  const validity = shortenedValidity(request.lifetime, scope.validity.notAfter, now)
   return makeLeaf(request, validity, {
     scope: scope.name,
     issuers: scope.issuers,
@@ -56,10 +59,10 @@ export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now
   })
 }
 
-/** Stands in the record where a scope's name would; no scope can be named so. */
+/** In the record in place of a scope's name; no scope can have this name. */
 export const selfSignedScope = '(self-signed)'
 
-/** A leaf that its own key signs: trusted by nobody who was not told so. */
+/** A leaf that its own key signs, so that nobody trusts it by default. */
 export function signLeafByItself(
   request: Pick<LeafRequest, 'identifiers' | 'keyType'> & { readonly lifetime: number },
   keys: KeyPairDer,
@@ -68,7 +71,7 @@ export function signLeafByItself(
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
   const algorithm = signatureAlgorithmOf(key)
   if (algorithm === null) throw new TypeError('every KeyType has a signature algorithm')
-  const validity = validityOf(request.lifetime, new Date(8.64e15), now)
+  const validity = shortenedValidity(request.lifetime, new Date(8.64e15), now)
   return makeLeaf({ ...request, purpose: 'server', spki: keys.spki }, validity, {
     scope: selfSignedScope,
     issuers: '',
@@ -76,7 +79,7 @@ export function signLeafByItself(
   })
 }
 
-function validityOf(
+function shortenedValidity(
   lifetime: LeafRequest['lifetime'],
   issuerNotAfter: Date,
   now: Date,
@@ -89,7 +92,7 @@ function validityOf(
   return { ...lifetime, notAfter: shortened ? issuerNotAfter : lifetime.notAfter, shortened }
 }
 
-interface By {
+interface LeafIssuer {
   readonly scope: string
   readonly issuers: string
   readonly sign: (fields: LeafFields) => Buffer
@@ -97,8 +100,8 @@ interface By {
 
 function makeLeaf(
   { identifiers, purpose, spki, keyType, revocationUrl, responder }: Omit<LeafRequest, 'lifetime'>,
-  { notBefore, notAfter, shortened }: ReturnType<typeof validityOf>,
-  { scope, issuers, sign }: By,
+  { notBefore, notAfter, shortened }: ReturnType<typeof shortenedValidity>,
+  { scope, issuers, sign }: LeafIssuer,
 ): Leaf {
   const serialNumber = randomSerialNumber()
   const rsa = keyType.startsWith('rsa')
@@ -124,8 +127,9 @@ function makeLeaf(
 }
 
 /**
- * Where a scope's certificates say that their status can be asked, below a responder's URL.
- * Throws `usage` for anything but plain HTTP: to check a status over TLS, one would need a status.
+ * The URLs of OCSP and CRL in a scope's certificates, below a given one. Throws `usage` for
+ * anything but plain HTTP: to check a status over TLS, a client would need the status of that
+ * certificate.
  */
 export function revocationUrls(base: string, scopeName: string): { ocsp: string; crl: string } {
   if (!URL.canParse(base) || new URL(base).protocol !== 'http:' || !/^[\x21-\x7e]+$/.test(base))

@@ -2,7 +2,10 @@ import { RootlingError } from '../errors.ts'
 import { isBareWildcard, parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import { defaultDays, maximumDays } from '../x509/profiles.ts'
 
-/** The identifiers of one certificate: understood, without repetitions, in the order typed. */
+/**
+ * Parses the names of one certificate, without repetitions, in the order typed. Throws `usage`,
+ * `bad-name`.
+ */
 export function parseNames(names: readonly string[]): Identifier[] {
   if (names.length === 0)
     throw new RootlingError('usage', 'Name at least one host or address.', {
@@ -18,7 +21,7 @@ export function parseNames(names: readonly string[]): Identifier[] {
   return [...seen.values()]
 }
 
-/** The days of validity asked for, or the default. */
+/** The lifetime in days, or the default. Throws `usage`. */
 export function checkDays(days: number | undefined): number {
   if (days === undefined) return defaultDays
   if (Number.isInteger(days) && days >= 1 && days <= maximumDays) return days
@@ -29,8 +32,8 @@ export function checkDays(days: number | undefined): number {
 }
 
 /**
- * What clients will refuse, in sentences. Throws `bad-name` for a bare wildcard among other names
- * unless forced: Firefox and Deno reject the whole certificate for it.
+ * Sentences about names that clients refuse. Throws `bad-name` for a wildcard directly under a
+ * top-level name among other names, unless forced: Firefox and Deno refuse the whole certificate.
  */
 export function namesWarnings(identifiers: readonly Identifier[], force: boolean): string[] {
   const underscores = identifiers

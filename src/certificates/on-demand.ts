@@ -1,41 +1,40 @@
-import { parseNames } from './names.ts'
-import { openAuthority } from './issuer.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { responderFor } from './revocation-url.ts'
 import { generateKeys } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
-import { defaultDays, type Validity } from '../x509/profiles.ts'
+import { defaultDays, parseValidity, type Validity } from '../x509/profiles.ts'
+import { createIssuer } from './issuer.ts'
+import { parseNames } from './names.ts'
+import { revocationUrlFor } from './revocation-url.ts'
 
-/** PEM: the leaf, then its issuers; the key as PKCS #8. */
+/** PEM: `cert` is the leaf, then its issuers; `key` is PKCS #8. */
 export interface OnDemandPair extends Validity {
   readonly cert: string
   readonly key: string
 }
 
 /**
- * Issues for one name at a time, while a client waits. The key is never written, and a power cut
- * that takes the record's last lines takes it too; so nothing waits for the disk.
+ * Issues for one name at a time, while a client waits. The key is never written: a power cut that
+ * loses the last lines of the record loses the key too, so nothing waits for the disk.
  */
 export function onDemandIssuer(
   state: StateDirectory,
   now: () => Date,
   days = defaultDays,
 ): (name: string) => Promise<OnDemandPair> {
-  const authority = openAuthority(state, now)
+  const issuer = createIssuer(state, now)
   return async (name) => {
     const keys = await generateKeys('p256')
-    const { chain, facts } = await authority.sign(
+    const { chain, facts } = await issuer.sign(
       {
         identifiers: parseNames([name]),
         purpose: 'server',
         spki: keys.spki,
         keyType: 'p256',
         lifetime: days,
-        ...(await responderFor(state, undefined)),
+        ...(await revocationUrlFor(state, undefined)),
       },
       { durable: false },
     )
-    const [notBefore, notAfter] = [new Date(facts.notBefore), new Date(facts.notAfter)]
-    return { cert: chain, key: encodePem('PRIVATE KEY', keys.pkcs8), notBefore, notAfter }
+    return { cert: chain, key: encodePem('PRIVATE KEY', keys.pkcs8), ...parseValidity(facts) }
   }
 }

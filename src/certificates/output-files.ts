@@ -3,8 +3,8 @@ import { dirname, resolve } from 'node:path'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { hasCode, unwritable } from '../files/errors.ts'
+import { exists } from '../files/exists.ts'
 import type { Owner } from '../files/owner.ts'
-import { exists } from '../files/presence.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
@@ -24,7 +24,7 @@ export interface OutputPaths {
 
 export interface ResolvedPaths {
   readonly certPath: string
-  /** `null`: the key is somebody else's, as with a certification request. */
+  /** `null`: the key is not here, as with a certification request. */
   readonly keyPath: string | null
   readonly extra: readonly ExtraFile[]
 }
@@ -40,7 +40,7 @@ export function fileBase(identifiers: readonly Identifier[], purpose: Purpose): 
   return `${base.slice(0, longestBase - 9)}-${hash}${last}`
 }
 
-/** File systems take 255 octets; a temporary name needs 35 of them, the suffixes 22. */
+/** Octets. File systems take 255; a temporary name adds 35, the suffixes 22. */
 const longestBase = 190
 
 const suffixes: Record<ExtraFile['format'], string> = {
@@ -50,7 +50,10 @@ const suffixes: Record<ExtraFile['format'], string> = {
   pkcs12: '.p12',
 }
 
-/** Absolute paths, of files in directories that exist; `owner` of those made. Throws `state-unwritable`. */
+/**
+ * Absolute paths of the files to write. Creates `outDir`, which `owner` then owns. Throws
+ * `state-unwritable`, as for another directory that does not exist.
+ */
 export async function resolvePaths(
   base: string,
   { outDir = '.', certPath, keyPath, extra = {} }: OutputPaths,
@@ -68,7 +71,7 @@ export async function resolvePaths(
       return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
     }),
   }
-  // Nobody else may swap files in it, whatever the umask lets through.
+  // Other users must not replace files in it, whatever the umask permits.
   await makePrivateDirectory(resolve(outDir), owner, 0o755)
   const all = [paths.certPath, paths.keyPath, ...paths.extra.map(({ path }) => path)]
   for (const path of all) if (path !== null) await refuseUnwritable(path)
@@ -89,7 +92,7 @@ async function refuseUnwritable(path: string): Promise<void> {
     throw new RootlingError('state-unwritable', `${path} is a directory.`, {
       hint: 'Name a file, or use --out-dir',
     })
-  // A rename would put a file in the place of /dev/stdout, and reading a FIFO would never end.
+  // A rename would replace /dev/stdout by a file, and reading a FIFO would never end.
   if (target !== null && !target.isFile())
     throw new RootlingError('state-unwritable', `${path} is not a regular file.`, {
       hint: 'Name a file, or use --out-dir',
@@ -97,8 +100,8 @@ async function refuseUnwritable(path: string): Promise<void> {
 }
 
 /**
- * Refuses to replace what is not ours: a certificate that no scope signed and no record names, or
- * a key that does not belong to the certificate beside it. Throws `not-ours`.
+ * Throws `not-ours` for files that must not be replaced: a certificate that no scope signed and
+ * that is not self-signed by this program, or a key that does not match the certificate beside it.
  */
 export async function refuseForeign(
   { certPath, keyPath }: Pick<ResolvedPaths, 'certPath' | 'keyPath'>,
@@ -126,7 +129,7 @@ function ownCertificate(pem: string, path: string, scopes: readonly Scope[]): X5
 }
 
 function matches(certificate: X509Certificate, pem: string): boolean {
-  // An encrypted key cannot be looked into; beside a certificate of ours it is taken for ours.
+  // An encrypted key cannot be checked; beside such a certificate it is taken for its key.
   if (pem.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----')) return true
   try {
     return certificate.checkPrivateKey(createPrivateKey(pem))
@@ -141,7 +144,7 @@ function notOurs(path: string, what: string): RootlingError {
   })
 }
 
-/** For what is neither on record nor kept by us: throws `not-ours` where something is there already. */
+/** For files that the record does not name. Throws `not-ours` where the path is taken already. */
 export async function refuseExisting(path: string, hint: string): Promise<void> {
   if (await exists(path))
     throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {

@@ -5,17 +5,19 @@ import type { Owner } from '../files/owner.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 
 export interface HookOutcome {
-  /** As the person wrote it for a shell. */
+  /** The shell command, as given to `--on-renew`. */
   readonly command: string
-  /** What went wrong, such as `failed with exit code 1. …`; `null`: nothing. */
+  /** What went wrong, such as `failed with exit code 1. …`; `null`: it succeeded. */
   readonly failure: string | null
 }
 
 export interface HookOptions {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** With sudo the person: the record is theirs, and whatever writes to it must not become root. */
+  /**
+   * With sudo the user who called it, who can write to the record and must not become root by it.
+   */
   readonly owner?: Owner | null
-  /** Ends the command that runs, and the others are not begun. */
+  /** Ends the command that runs; the others are not started. */
   readonly signal?: AbortSignal
   readonly timeLimitMilliseconds?: number
 }
@@ -40,12 +42,12 @@ async function runHook(
   command: string,
   { env, owner, signal, timeLimitMilliseconds = minute }: HookOptions,
 ): Promise<string | null> {
-  // The one shell string that is run: the person's own, kept in a file of theirs with mode 0600.
+  // The only shell text that is run: the user's own, from a file of the user's with mode 0600.
   const child = spawn(command, {
     shell: true,
     cwd: '/',
     env,
-    // At the head of a group, so that its children end with it.
+    // The leader of a process group, so that its children can be ended with it.
     detached: process.platform !== 'win32',
     windowsHide: true,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -83,7 +85,7 @@ async function endGroup(child: ChildProcess): Promise<void> {
       if (process.platform === 'win32' || child.pid === undefined) child.kill(signal)
       else process.kill(-child.pid, signal)
     } catch {
-      // Nobody of the group is left.
+      // No process of the group is left.
     }
   }
   kill('SIGTERM')
@@ -94,7 +96,7 @@ async function endGroup(child: ChildProcess): Promise<void> {
 const longestTail = 500
 const keptText = 64 * 1024
 
-/** The end of what it writes to standard error, once that ends or half a second has passed. */
+/** The end of its standard error, once that is closed or half a second has passed. */
 function tailOf({ stderr }: ChildProcess): () => Promise<string> {
   let text = ''
   stderr?.setEncoding('utf8').on('data', (chunk: string) => {
@@ -102,13 +104,15 @@ function tailOf({ stderr }: ChildProcess): () => Promise<string> {
   })
   const ended = stderr === null ? null : once(stderr, 'close').catch(() => undefined)
   return async () => {
-    // What it left in the background may hold the pipe for as long as it likes.
+    // A process that it left in the background may keep the pipe open for ever.
     await Promise.race([ended, sleep(500)])
     return withoutKeys(text).trim().slice(-longestTail)
   }
 }
 
-/** A private key's PEM, whole or begun before the text does, stands in no log. */
+/**
+ * Removes private keys in PEM, also one that begins before the text: they must not get into a log.
+ */
 function withoutKeys(text: string): string {
   const begun = /^(?:(?!-----BEGIN)[\s\S])*-----END [A-Z ]*PRIVATE KEY-----/
   const block = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*-----|$)/g

@@ -1,37 +1,31 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { scopeFor } from '../authority/coverage.ts'
 import { readScopes, type Scope } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
-import { exists, stampOf } from '../files/presence.ts'
-import { readPrivateText, readText } from '../files/read.ts'
-import { stat } from '../files/sync-fs.ts'
+import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
-import { exclusively, recordAndWrite, type OutputFile } from '../storage/files/pending.ts'
+import { exclusively, recordAndWrite } from '../storage/files/pending.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
-import { generateKeys, keyTypes, type KeyType } from '../x509/keys.ts'
-import { fingerprintOf } from '../x509/parsed-certificate.ts'
-import { encodePem, pemBlocks } from '../x509/pem.ts'
-import { day } from '../x509/profiles.ts'
-import { extraFile } from './issue.ts'
-import { selfSignedScope, signLeaf } from './leaf.ts'
-import { askedBefore, responderFor } from './revocation-url.ts'
+import { day, parseValidity } from '../x509/profiles.ts'
+import { selfSignedScope, signLeaf, type Leaf } from './leaf.ts'
+import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
+import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
 import { currentCertificates, isDue } from './status.ts'
 
 /** What became of one certificate. */
 export interface Renewal {
   readonly previous: CertificateRecord
   readonly outcome: 'renewed' | 'skipped' | 'failed'
-  /** The new one, with `renewed`; with `skipped` the one that something else made meanwhile. */
+  /** With `renewed` the new one; with `skipped` the one that another command made meanwhile. */
   readonly record?: CertificateRecord
-  /** One sentence, with `skipped` and `failed`, and a hint where there is one. */
+  /** One sentence, with `skipped` and `failed`. */
   readonly reason?: string
   readonly hint?: string
 }
 
-/** Which certificates: named by host, serial number or file, all, or those that are due. */
+/** Which certificates: all, those that are due, or named by host, serial number or file. */
 export type Selection =
   | { readonly which: 'all' | 'due' }
   | { readonly which: 'named'; readonly names: readonly string[] }
@@ -39,23 +33,26 @@ export type Selection =
 export interface RenewOptions {
   /** A new key too; by default only the certificate's file changes, by one rename. */
   readonly rekey?: boolean | undefined
-  /** Whether a certificate takes part; default: all that are selected. */
+  /** Whether to renew a selected certificate; default: each. */
   readonly only?: (record: CertificateRecord) => Promise<boolean>
 }
 
-/** Of renewals the certificates that they made. */
+/** The certificates that renewals made. */
 export const newlyMade = (renewals: readonly Renewal[]): CertificateRecord[] =>
   renewals.flatMap(({ outcome, record }) =>
     outcome === 'renewed' && record !== undefined ? [record] : [],
   )
 
-/** What is renewed when it is due: the newest certificate of each file, issued here, not revoked. */
+/**
+ * What is renewed when it is due: the newest certificate of each file, unless self-signed or
+ * revoked.
+ */
 export const renewable = ({ certificates, revocations }: Inventory): CertificateRecord[] =>
-  issuedHere(withFile(certificates)).filter(({ serialNumber }) => !revocations.has(serialNumber))
+  signedByScope(withFile(certificates)).filter(({ serialNumber }) => !revocations.has(serialNumber))
 
 /**
- * Re-issues tracked files in place, each with the lifetime that it had. One that fails does not
- * stop the others. Throws `usage` when a name selects nothing.
+ * Issues the selected certificates anew and replaces their files, each with the lifetime, in days,
+ * that it had. A failure does not stop the others. Throws `usage` when a name selects nothing.
  */
 export async function renew(
   state: StateDirectory,
@@ -63,7 +60,7 @@ export async function renew(
   options: RenewOptions,
   now: Date,
 ): Promise<Renewal[]> {
-  const view = await look(state)
+  const view = await readView(state)
   const scopes = await readScopes(state)
   const renewals: Renewal[] = []
   for (const previous of select(view.inventory, selection, now)) {
@@ -79,8 +76,8 @@ interface View {
   inventory: Inventory
 }
 
-async function look(state: StateDirectory): Promise<View> {
-  // Before it is read: a change in between is seen by the next look.
+async function readView(state: StateDirectory): Promise<View> {
+  // Taken before it is read, so that a change in between is seen the next time.
   const stamp = await stampOf(recordPath(state))
   return { stamp, inventory: await readCurrentInventory(state, { printed: false }) }
 }
@@ -89,7 +86,7 @@ function select(inventory: Inventory, selection: Selection, now: Date): Certific
   const tracked = withFile(inventory.certificates)
   switch (selection.which) {
     case 'all':
-      return issuedHere(tracked)
+      return signedByScope(tracked)
     case 'due':
       return renewable(inventory).filter((record) => isDue(record, now))
     case 'named':
@@ -100,7 +97,7 @@ function select(inventory: Inventory, selection: Selection, now: Date): Certific
 const withFile = (certificates: readonly CertificateRecord[]): CertificateRecord[] =>
   currentCertificates(certificates).filter(({ certPath }) => certPath !== null)
 
-const issuedHere = (tracked: readonly CertificateRecord[]): CertificateRecord[] =>
+const signedByScope = (tracked: readonly CertificateRecord[]): CertificateRecord[] =>
   tracked.filter(({ scope }) => scope !== selfSignedScope)
 
 function named(tracked: readonly CertificateRecord[], name: string): CertificateRecord[] {
@@ -117,6 +114,7 @@ function named(tracked: readonly CertificateRecord[], name: string): Certificate
   })
 }
 
+/** What one renewal after the other reads once. */
 interface Known {
   readonly view: View
   readonly scopes: readonly Scope[]
@@ -145,150 +143,59 @@ async function reissue(
   { rekey = false }: RenewOptions,
   now: Date,
 ): Promise<Renewal> {
-  const { identifiers, purpose, keyType, certPath, keyPath } = previous
-  if (certPath === null) return { previous, outcome: 'skipped', reason: 'It has no file.' }
-  if (previous.scope === selfSignedScope)
-    return {
-      previous,
-      outcome: 'skipped',
-      reason: 'It is self-signed.',
-      hint: 'rootling issue --self-signed makes it anew',
-    }
-  const ended = afterlife(view, previous)
-  if (ended !== null) return ended
+  const skip = (why: Skip): Renewal => ({ previous, outcome: 'skipped', ...why })
+  const { identifiers, purpose, keyType, certPath } = previous
+  if (certPath === null) return skip({ reason: 'It has no file.' })
+  const before = skipReason(view, previous)
+  if (before !== null) return skip(before)
   const scope = scopeFor(scopes, identifiers)
-  const responder = await responderFor(state, askedBefore(previous))
+  const url = await revocationUrlFor(state, wantedBefore(previous))
   const signer = await openSigner(state, scope, now)
   return exclusively(state, async () => {
-    if ((await stampOf(recordPath(state))) !== view.stamp) Object.assign(view, await look(state))
-    const ended = afterlife(view, previous)
-    if (ended !== null) return ended
-    const standing = await standingFile(certPath, previous)
-    if ('reason' in standing) return { previous, outcome: 'skipped', ...standing }
-    const lost = rekey ? null : await lostKey(standing, previous)
-    if (lost !== null) return { previous, outcome: 'skipped', ...lost }
+    if ((await stampOf(recordPath(state))) !== view.stamp)
+      Object.assign(view, await readView(state))
+    const meanwhile = skipReason(view, previous)
+    if (meanwhile !== null) return skip(meanwhile)
+    const certificate = await readTracked(certPath, previous)
+    if ('reason' in certificate) return skip(certificate)
+    const fault = rekey ? null : await keyFault(certificate, previous)
+    if (fault !== null) return skip(fault)
     const keys = rekey ? await newKeys(state, previous) : null
-    const spki = keys?.spki ?? standing.publicKey.export({ type: 'spki', format: 'der' })
-    const lifetime = Math.round(
-      (Date.parse(previous.notAfter) - Date.parse(previous.notBefore)) / day,
-    )
-    const leaf = signLeaf(
-      { identifiers, purpose, spki, keyType, lifetime, ...responder },
-      scope,
-      signer,
-      now,
-    )
-    const oldKey = await keyText(state, previous)
-    const key = keys === null ? oldKey : encodePem('PRIVATE KEY', keys.pkcs8)
-    const files: OutputFile[] = []
-    if (keys !== null && keyPath !== null && keyPath !== certPath)
-      files.push({ path: keyPath, data: key, ...(await ownerOf(keyPath, 0o600)) })
-    const data = certPath === keyPath ? leaf.chain + key : leaf.chain
-    files.push({ path: certPath, data, ...(await ownerOf(certPath, 0o644)) })
-    for (const extra of previous.extra ?? [])
-      if (extra.format !== 'pkcs12')
-        files.push(
-          await keepOwner(extraFile(extra, leaf, key), extra.format === 'full' ? oldKey : ''),
-        )
-    const { serialNumber: _old, revocationUrl: _url, responder: _responder, ...rest } = previous
-    const record: CertificateRecord = { ...rest, ...leaf.facts }
+    const spki = keys?.spki ?? certificate.publicKey.export({ type: 'spki', format: 'der' })
+    const lifetime = daysOf(previous)
+    const request = { identifiers, purpose, spki, keyType, lifetime, ...url }
+    const leaf = signLeaf(request, scope, signer, now)
+    const record = renewedRecord(previous, leaf)
+    const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys)
     await recordAndWrite(state, record, files)
-    // What we wrote ourselves says nothing of the others.
+    // This line alone has changed the record, so the view still holds for the other certificates.
     view.stamp = await stampOf(recordPath(state))
     return { previous, record, outcome: 'renewed' }
   })
 }
 
-interface Reason {
-  readonly reason: string
-  readonly hint: string
-}
+type Skip = Pick<Renewal, 'record' | 'reason' | 'hint'>
 
-/** Why there is nothing to renew any more; `null`: there is. */
-function afterlife({ inventory }: View, previous: CertificateRecord): Renewal | null {
-  const { serialNumber, identifiers, certPath } = previous
+/** Why this certificate is not renewed (self-signed, replaced or revoked); `null`: renew it. */
+function skipReason({ inventory }: View, previous: CertificateRecord): Skip | null {
+  const { serialNumber, identifiers, certPath, scope } = previous
+  if (scope === selfSignedScope)
+    return { reason: 'It is self-signed.', hint: 'rootling issue --self-signed makes it anew' }
   const newest = inventory.certificates.findLast((entry) => entry.certPath === certPath)
   if (newest !== undefined && newest.serialNumber !== serialNumber)
-    return { previous, outcome: 'skipped', record: newest, reason: 'It was replaced meanwhile.' }
+    return { record: newest, reason: 'It was replaced meanwhile.' }
   if (!inventory.revocations.has(serialNumber)) return null
   const hint = `rootling issue ${identifiers.map(({ value }) => shellWord(value)).join(' ')}`
-  return { previous, outcome: 'skipped', reason: 'It was revoked.', hint }
+  return { reason: 'It was revoked.', hint }
 }
 
-/** The certificate in the file, when it is the one on record. */
-async function standingFile(
-  path: string,
-  { fingerprint }: CertificateRecord,
-): Promise<X509Certificate | Reason> {
-  const text = await readText(path)
-  if (text === null) return { reason: `${path} is gone.`, hint: 'rootling issue makes it anew' }
-  try {
-    const certificate = new X509Certificate(text)
-    // Its key is what the new one is for: a number alone anybody could have copied.
-    if (fingerprintOf(certificate) === fingerprint) return certificate
-  } catch {
-    // No certificate at all: the same sentence.
-  }
-  return { reason: `${path} was changed by something else since.`, hint: 'rootling issue --force' }
+function daysOf(record: CertificateRecord): number {
+  const { notBefore, notAfter } = parseValidity(record)
+  return Math.round((notAfter.getTime() - notBefore.getTime()) / day)
 }
 
-/** Why the key that stays would not fit any more; `null`: it does, or it cannot be read here. */
-async function lostKey(
-  certificate: X509Certificate,
-  { keyPath, serialNumber }: CertificateRecord,
-): Promise<Reason | null> {
-  if (keyPath === null) return null
-  if (!(await exists(keyPath)))
-    return { reason: `${keyPath} is gone.`, hint: `rootling renew ${serialNumber} --rekey` }
-  // A server of another user may keep it, or a passphrase: then it is left as it is.
-  const text = await readText(keyPath).catch(() => null)
-  if (text === null || text.includes('ENCRYPTED')) return null
-  try {
-    if (certificate.checkPrivateKey(createPrivateKey(text))) return null
-  } catch {
-    // No key at all: the same sentence.
-  }
-  const reason = `${keyPath} holds another key than the certificate's.`
-  return { reason, hint: 'rootling issue --force' }
-}
-
-async function newKeys(
-  state: StateDirectory,
-  { keyType, keyPath }: CertificateRecord,
-): ReturnType<typeof generateKeys> {
-  const type = keyTypes.find((known): known is KeyType => known === keyType)
-  if (type === undefined || keyPath === null)
-    throw new RootlingError('usage', 'A certificate of a request keeps the key of its request.', {
-      hint: 'Leave out --rekey',
-    })
-  if ((await readPrivateText(keyPath, state.owner))?.includes('ENCRYPTED') === true)
-    throw new RootlingError('usage', 'Its key is encrypted, and its passphrase is not kept.', {
-      hint: 'Leave out --rekey, or issue it anew: rootling issue --encrypt-key',
-    })
-  return generateKeys(type)
-}
-
-/** The key's PEM where a file holds it beside the certificate; an empty text where none does. */
-async function keyText(
-  state: StateDirectory,
-  { certPath, keyPath, extra = [] }: CertificateRecord,
-): Promise<string> {
-  const needed = certPath === keyPath || extra.some(({ format }) => format === 'full')
-  if (!needed || keyPath === null) return ''
-  const blocks = pemBlocks((await readPrivateText(keyPath, state.owner)) ?? '')
-  return blocks.find(({ label }) => label.endsWith('PRIVATE KEY'))?.text ?? ''
-}
-
-/** A file that does not hold `secret` is not the one that we wrote, and its owner gets no key. */
-async function keepOwner(file: OutputFile, secret: string): Promise<OutputFile> {
-  const ours = secret === '' || (await readText(file.path).catch(() => null))?.includes(secret)
-  return ours === true ? { ...file, ...(await ownerOf(file.path, file.mode)) } : file
-}
-
-/** The owner and mode that a file has; where there is none, `mode`. */
-async function ownerOf(path: string, mode: number): Promise<Pick<OutputFile, 'mode' | 'owner'>> {
-  const info = await stat(path).catch(() => null)
-  if (info === null) return { mode }
-  const { uid, gid } = info
-  return { mode: info.mode & 0o777, ...(process.geteuid?.() === 0 ? { owner: { uid, gid } } : {}) }
+/** The old record's paths and hook with the new certificate's facts; its URL may be gone. */
+function renewedRecord(previous: CertificateRecord, { facts }: Leaf): CertificateRecord {
+  const { serialNumber: _old, revocationUrl: _url, responder: _responder, ...rest } = previous
+  return { ...rest, ...facts }
 }

@@ -21,13 +21,16 @@ export interface RevokeRequest {
 
 export interface Revoked {
   readonly record: CertificateRecord
-  /** As it stands now; `null`: not revoked. */
+  /** The revocation now; `null`: the certificate is not revoked. */
   readonly revocation: Revocation | null
-  /** `false`: it was so already. */
+  /** `false`: nothing was to be done. */
   readonly changed: boolean
 }
 
-/** A serial number in hex, also as OpenSSL prints it (`4A:0F:…`), normalised; `null`: none. */
+/**
+ * A serial number in hex, normalised from any form that tools print (`4A:0F:…`); `null`: it is not
+ * one.
+ */
 export function serialNumberIn(text: string): string | null {
   const hex = /^(?:0x)?((?:[0-9a-f]{2}){1,20})$/i.exec(text)?.[1]
   // Fewer colons might be a host and its port.
@@ -36,8 +39,8 @@ export function serialNumberIn(text: string): string | null {
 }
 
 /**
- * Revokes a certificate of ours. Revoked already, it stays as it is, but for a hold, which may
- * become final. Throws `usage` for a certificate that is not on record.
+ * Revokes a certificate. An earlier revocation stays as it is, but for a hold, which may become
+ * final. Throws `usage` for a certificate that is not on record.
  */
 export async function revoke(state: StateDirectory, request: RevokeRequest): Promise<Revoked> {
   const { target, reason = 'unspecified', now } = request
@@ -53,7 +56,9 @@ export async function revoke(state: StateDirectory, request: RevokeRequest): Pro
   })
 }
 
-/** Ends a hold; not revoked is success. Throws `usage` for what is revoked for good. */
+/**
+ * Ends a hold; not revoked is success. Throws `usage` for a certificate that is revoked for good.
+ */
 export async function release(
   state: StateDirectory,
   { target, now }: Pick<RevokeRequest, 'target' | 'now'>,
@@ -90,7 +95,7 @@ function find(
     )
   if (record.scope === selfSignedScope)
     throw new RootlingError('usage', 'A self-signed certificate has no issuer to revoke it.', {
-      hint: 'Take it away from wherever it is trusted',
+      hint: 'Remove it from every program that trusts it',
     })
   return { record, revocation: revocations.get(record.serialNumber) ?? null }
 }

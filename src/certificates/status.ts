@@ -1,47 +1,41 @@
-import { existsNow } from '../files/presence.ts'
+import { existsSync } from '../files/exists.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
-import { renewalTime, type Validity } from '../x509/profiles.ts'
+import { isDueForRenewal, parseValidity, renewalTime } from '../x509/profiles.ts'
 
-/** How a certificate on record stands; derived, never stored. */
-export type Standing = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
+/** Current, due for renewal, …: computed from the record, the files and the clock. */
+export type CertificateStatus = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
 
-/** The newest certificate of each file, and those without one, oldest first. */
+/** The newest certificate of each file, and those without a file, oldest first. */
 export function currentCertificates(record: readonly CertificateRecord[]): CertificateRecord[] {
   const newest = new Map<string, CertificateRecord>()
   for (const entry of record) if (entry.certPath !== null) newest.set(entry.certPath, entry)
   return record.filter((entry) => entry.certPath === null || newest.get(entry.certPath) === entry)
 }
 
-/** Whether it is to be renewed: also when the clock was set back to before it begins. */
-export function isDue(record: CertificateRecord, now: Date): boolean {
-  const validity = validityOf(record)
-  return now < validity.notBefore || now.getTime() >= renewalTime(validity)
-}
+/** Whether a certificate is due for renewal. */
+export const isDue = (record: CertificateRecord, now: Date): boolean =>
+  isDueForRenewal(parseValidity(record), now)
 
-/** When it is to be renewed, in milliseconds. */
+/** When a certificate is due for renewal, in milliseconds. */
 export function dueTime(record: CertificateRecord): number {
-  return renewalTime(validityOf(record))
+  return renewalTime(parseValidity(record))
 }
 
-function validityOf({ notBefore, notAfter }: CertificateRecord): Validity {
-  return { notBefore: new Date(notBefore), notAfter: new Date(notAfter) }
-}
-
-/** Every certificate with its standing, the newest first. */
-export function standings(
+/** Every certificate with its status, the newest first. */
+export function certificateStatuses(
   { certificates, revocations }: Inventory,
   now: Date,
-): { record: CertificateRecord; standing: Standing }[] {
+): { record: CertificateRecord; status: CertificateStatus }[] {
   const current = new Set(currentCertificates(certificates))
   return certificates.toReversed().map((record) => {
-    if (!current.has(record)) return { record, standing: 'replaced' }
-    if (revocations.has(record.serialNumber)) return { record, standing: 'revoked' }
-    return { record, standing: standingOf(record, now) }
+    if (!current.has(record)) return { record, status: 'replaced' }
+    if (revocations.has(record.serialNumber)) return { record, status: 'revoked' }
+    return { record, status: statusOf(record, now) }
   })
 }
 
-function standingOf(record: CertificateRecord, now: Date): Standing {
+function statusOf(record: CertificateRecord, now: Date): CertificateStatus {
   if (Date.parse(record.notAfter) <= now.getTime()) return 'expired'
-  if (record.certPath !== null && !existsNow(record.certPath)) return 'missing'
+  if (record.certPath !== null && !existsSync(record.certPath)) return 'missing'
   return isDue(record, now) ? 'due' : 'current'
 }

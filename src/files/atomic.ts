@@ -2,20 +2,23 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fchmodSync, fchownSync, openSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { hasCode, unwritable } from './errors.ts'
+import { exists } from './exists.ts'
 import type { Owner } from './owner.ts'
-import { exists } from './presence.ts'
 import { chown, mkdir, readdir, removeFile, rename, rm, sync } from './sync-fs.ts'
 
-/** Unfinished work of a writer that may have died: swept by the next one that holds the lock. */
+/**
+ * In the names of unfinished files. What a killed process left is swept by the next that has the
+ * lock.
+ */
 const temporaryMark = '.rootling-tmp-'
 
 export interface FileContents {
-  /** Pieces are taken one after the other, all of them before anything else is done. */
+  /** Pieces are written one after the other, without another task in between. */
   readonly data: string | Uint8Array | Iterable<string>
   readonly mode: number
 }
 
-/** A file that is complete and synced under a temporary name beside its target. */
+/** A file that is complete and synced, under a temporary name beside its target. */
 export interface StagedFile {
   /** Renames it over the target and syncs the directory. */
   commit(): Promise<void>
@@ -23,9 +26,10 @@ export interface StagedFile {
 }
 
 /**
- * Replaces one file as a whole: made beside it under a temporary name (`wx`, so that nothing
- * planted is followed), synced, renamed, and the directory synced. Throws `state-unwritable`.
- * write-file-atomic does not sync the directory and opens its temporary file without `wx`.
+ * Replaces one file as a whole: it is made beside it under a temporary name (`wx`, so that a link
+ * that an attacker planted is not followed), synced and renamed, and the directory is synced.
+ * Throws `state-unwritable`. The package write-file-atomic does not sync the directory, nor use
+ * `wx`.
  */
 export async function writeFileAtomic(
   path: string,
@@ -36,7 +40,7 @@ export async function writeFileAtomic(
   await staged.commit()
 }
 
-/** The first half of `writeFileAtomic`: whatever a full disk refuses, it refuses here. */
+/** The first half of `writeFileAtomic`. A full disk makes this half fail, not `commit`. */
 export async function stageFile(
   path: string,
   contents: FileContents,
@@ -87,7 +91,7 @@ export async function createDirectoryAtomic(
   }
 }
 
-/** Takes a directory away in one step, then deletes it; absent is success. */
+/** Renames a directory, in one step, and deletes it then; absent is success. */
 export async function removeDirectoryAtomic(path: string): Promise<void> {
   const temporary = temporaryName(path)
   try {
@@ -99,7 +103,9 @@ export async function removeDirectoryAtomic(path: string): Promise<void> {
   }
 }
 
-/** Deletes what dead writers left in a directory, or of one file in it. Only under the lock. */
+/**
+ * Deletes what killed processes left in a directory, or of one file in it. Call it under the lock.
+ */
 export async function sweepLeftovers(directory: string, file = ''): Promise<void> {
   const names = await readdir(directory).catch(() => [])
   for (const name of names)
@@ -107,7 +113,7 @@ export async function sweepLeftovers(directory: string, file = ''): Promise<void
       await rm(join(directory, name), { recursive: true, force: true }).catch(() => undefined)
 }
 
-/** The same without a lock: what a process that still lives may be writing is left alone. */
+/** `sweepLeftovers` without the lock: what a living process may be writing is left alone. */
 export async function sweepDead(directory: string, file: string): Promise<void> {
   const start = `.${file}${temporaryMark}`
   for (const name of await readdir(directory).catch(() => []))
@@ -124,14 +130,14 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** A new file that nobody else can have opened; synced. */
+/** Writes and syncs a new file; fails where something has its name. */
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
   const file = openSync(path, 'wx', contents.mode)
   try {
     const { data } = contents
     const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data
     for (const piece of pieces) writeFileSync(file, piece)
-    // The umask may have taken bits away that certificates need, such as 0644's.
+    // The umask may have cleared bits that certificates need, such as those of 0644.
     fchmodSync(file, contents.mode)
     if (owner !== null) fchownSync(file, owner.uid, owner.gid)
     await sync(file)

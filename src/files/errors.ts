@@ -1,12 +1,14 @@
 import { RootlingError } from '../errors.ts'
 
+/** A `file-unreadable` error that says why. */
 export function unreadable(path: string, error: unknown): RootlingError {
   return new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
     cause: error,
   })
 }
 
-export const reasons: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
+/** By the system's error code: why a file cannot be read or written, and what to do. */
+const reasons: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
   ENOSPC: ['the disk is full', 'Free some space and run the command again'],
   EDQUOT: ['your disk quota is used up', 'Free some space and run the command again'],
   EROFS: ['the file system is read-only', 'Set ROOTLING_HOME or --out-dir to a writable directory'],
@@ -18,25 +20,28 @@ export const reasons: Readonly<Record<string, readonly [reason: string, hint: st
   EIO: ['the disk answered with an error', 'Check the disk'],
 }
 
-/** Turns a file system error into a `state-unwritable` sentence; RootlingErrors pass through. */
+/** A `state-unwritable` error that says why; a RootlingError is returned as it is. */
 export function unwritable(path: string, error: unknown): RootlingError {
   if (error instanceof RootlingError) return error
-  const code = errorCode(error)
-  const [, hint] = reasons[code] ?? []
   const sentence = `${path} could not be written${because(error)}.`
-  return new RootlingError('state-unwritable', sentence, { hint, cause: error })
+  return new RootlingError('state-unwritable', sentence, { hint: hintFor(error), cause: error })
 }
 
+/** What to do about a file system error; `undefined`: nothing is known to help. */
+export const hintFor = (error: unknown): string | undefined => reasons[errorCode(error)]?.[1]
+
+/** The end of a sentence: `: the disk is full`, or the system's error code. */
 export function because(error: unknown): string {
   const code = errorCode(error)
   return `: ${reasons[code]?.[0] ?? code}`
 }
 
+/** Whether it is a system error with one of these codes. */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
   return codes.includes(errorCode(error))
 }
 
-export function errorCode(error: unknown): string {
+function errorCode(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   return typeof code === 'string' ? code : 'unknown error'
 }

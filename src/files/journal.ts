@@ -1,23 +1,26 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { Directory } from './owner.ts'
 import { shellWord } from '../shell-word.ts'
 import { sweepLeftovers, writeFileAtomic } from './atomic.ts'
 import { unwritable } from './errors.ts'
-import { readPieces } from './lines.ts'
+import { linesOf, readPieces } from './lines.ts'
+import type { Directory } from './owner.ts'
 import { makePrivateDirectory } from './private-directory.ts'
 
 /**
- * A file of lines, only appended to. Lines that come while others are written go together in the
- * next write. They are not synced: what a client was told survives the death of this process,
- * which is what happens, and not the loss of power, after which a client starts again anyway. A
- * write is a copy into the page cache: done here and now it takes a tenth of a thread's round trip.
+ * A file of lines that is only appended to. Lines that come while others are written go together in
+ * the next write. They are not synced: they survive the end of this process, but not a power cut,
+ * after which a client starts again anyway. A write is a copy into the page cache: made
+ * synchronously it takes a tenth of what the thread pool would take.
  */
 export interface Journal {
-  /** Takes a line; `saved` says when it stands. */
+  /** Takes a line, without the newline; `saved` resolves when it is written. */
   add(line: string): void
-  /** Resolves when all lines taken so far stand. Throws `state-unwritable`; they are kept. */
+  /**
+   * Resolves when all lines taken so far are written. Throws `state-unwritable`; the lines are
+   * kept.
+   */
   saved(): Promise<void>
   /** Lines in the file. */
   readonly length: number
@@ -27,19 +30,15 @@ export interface Journal {
 export interface JournalOptions {
   readonly path: string
   readonly state: Directory
-  /** What must stand in the file to know all that is known now: it replaces a file grown long. */
+  /** Lines that hold all that is known now; they replace a file that has grown long. */
   readonly snapshot: () => Iterable<string>
   /** Lines beyond which a snapshot is worthwhile. */
   readonly longest: () => number
 }
 
-/** The whole lines of a journal; an unfinished last one was never acknowledged. */
+/** The lines of a journal, but for an unfinished last one, which was never acknowledged. */
 export function* readJournal(path: string): Generator<string> {
-  for (const piece of readPieces(path, 1024 * 1024 * 1024)) {
-    const lines = piece.split('\n')
-    lines.pop()
-    yield* lines
-  }
+  for (const piece of readPieces(path, 1024 * 1024 * 1024)) yield* linesOf(piece).lines
 }
 
 /** A `corrupt-state` error for a line that is not what it should be; numbers begin at 1. */
@@ -66,7 +65,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     length += queue.length
     queue = []
   }
-  /** The snapshot holds what these lines say, and what has come since they were taken. */
+  /** The snapshot holds what the queued lines say, and what has come since. */
   const rewriteAll = async (): Promise<void> => {
     const lines = queue
     queue = []
@@ -101,7 +100,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   }
 }
 
-/** At a place of its own choice: half a line that a full disk took is written over. */
+/** At a given position, so that half a line that a full disk took is written over. */
 function append(descriptor: number, data: Buffer, size: number): void {
   for (let done = 0; done < data.length;)
     done += writeSync(descriptor, data, done, data.length - done, size + done)
@@ -113,7 +112,7 @@ async function rewrite(
   lines: Iterable<string>,
 ): Promise<{ descriptor: number; size: number; length: number }> {
   let [size, length] = [0, 0]
-  /** As a whole it would take several times the memory of all that is known. */
+  /** As one text it would take several times the memory of all that is known. */
   function* pieces(): Generator<string> {
     let piece = ''
     for (const line of lines) {

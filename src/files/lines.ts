@@ -4,8 +4,17 @@ import { shellWord } from '../shell-word.ts'
 import { unreadable } from './errors.ts'
 import { openNoFollow, sizeWithin, textOf } from './read.ts'
 
-/** No line that we write comes near it. */
+/** Octets; the lines of all files that are read here are far shorter. */
 const longestLine = 16 * 1024 * 1024
+
+/**
+ * The lines of a piece, and what follows its last newline: a line that is not finished, or nothing.
+ */
+export function linesOf(piece: string): { readonly lines: string[]; readonly rest: string } {
+  const lines = piece.split('\n')
+  const rest = lines.pop() ?? ''
+  return { lines, rest }
+}
 
 function refuseLongLine(path: string, length: number): void {
   if (length > longestLine)
@@ -15,8 +24,9 @@ function refuseLongLine(path: string, length: number): void {
 }
 
 /**
- * A file's text in pieces of about four megabytes, each of whole lines but perhaps the last; nothing
- * where it is absent. As `readText` otherwise.
+ * A file's text in pieces of about four megabytes, each of whole lines but perhaps the last; no
+ * piece where the file is absent. At most `limit` octets, and through no symbolic link. Throws
+ * `file-unreadable`.
  */
 export function* readPieces(path: string, limit: number): Generator<string> {
   const file = openNoFollow(path)
@@ -41,12 +51,12 @@ export function* readPieces(path: string, limit: number): Generator<string> {
   }
 }
 
-/** How much to read at once where it goes on from piece to piece: V8 keeps such a text among the young. */
+/** Bytes per read when reading backwards. Small enough for V8's young generation. */
 const pieceLength = 96 * 1024
 
 /**
- * The same from the end to the beginning, in smaller pieces of whole lines; after the last newline,
- * which the first piece may hold, comes what is unfinished.
+ * A file's text from the end to the beginning, in pieces of about 100 kilobytes, each of whole
+ * lines; the first may have an unfinished line after its last newline. Otherwise as `readPieces`.
  */
 export function* readPiecesFromEnd(path: string, limit: number): Generator<string> {
   const file = openNoFollow(path)
@@ -54,11 +64,11 @@ export function* readPiecesFromEnd(path: string, limit: number): Generator<strin
   try {
     let left = sizeWithin(path, file, limit)
     let bytes: Buffer = Buffer.allocUnsafe(Math.min(left, 2 * pieceLength))
-    // The rest of a line that begins before what was read.
+    // The end of a line whose beginning is not read yet.
     let rest: Buffer = Buffer.alloc(0)
     while (left > 0) {
       refuseLongLine(path, rest.length)
-      // A line that is longer is not copied again for each piece of it.
+      // Doubled, so that a long line is not copied again for each of its pieces.
       const length = Math.min(left, Math.max(pieceLength, rest.length))
       left -= length
       if (bytes.length < length + rest.length)
@@ -76,7 +86,7 @@ export function* readPiecesFromEnd(path: string, limit: number): Generator<strin
   }
 }
 
-/** `position`: default from where the last one ended. */
+/** Returns the number of octets. `position`: default where the last read ended. */
 function readInto(
   path: string,
   file: number,

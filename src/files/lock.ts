@@ -2,8 +2,8 @@ import { closeSync, constants, fchownSync, fstatSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { Directory } from './owner.ts'
 import { hasCode, unwritable } from './errors.ts'
+import type { Directory } from './owner.ts'
 import { makePrivateDirectory } from './private-directory.ts'
 import { refuseSharedDirectory } from './shared-directory.ts'
 import { stat } from './sync-fs.ts'
@@ -15,8 +15,9 @@ export interface LockOptions {
 }
 
 /**
- * Runs `work` while this process alone holds a kernel lock in the state directory, which ends
- * with its holder however it dies. Creates the directory. Throws `locked` after the wait.
+ * Runs `work` while this process alone holds a kernel lock in the state directory. The kernel
+ * releases it when the process ends, in whatever way. Creates the directory. Throws `locked` after
+ * the wait, and `loose-key`.
  */
 export async function withLock<T>(
   state: Directory,
@@ -30,7 +31,7 @@ export async function withLock<T>(
     const file = openLock(path, state)
     try {
       await acquire(file, path, deadline, waitMilliseconds)
-      // `uninstall --delete-ca` takes the whole directory away: a lock on that file locks nothing.
+      // `uninstall --delete-ca` deletes the whole directory: a lock on its file would lock nothing.
       if (await isStill(file, path)) return await work()
     } finally {
       closeSync(file)
@@ -38,7 +39,7 @@ export async function withLock<T>(
   }
 }
 
-/** Whether somebody holds that lock now; its holder is not disturbed. */
+/** Whether a process holds the lock now. Asking does not disturb it. */
 export function isLocked(state: Directory, name: string): boolean {
   let file: number
   try {
@@ -93,7 +94,7 @@ async function acquire(
   }
 }
 
-/** Milliseconds. `performance` would load a module first, a millisecond of every command. */
+/** Milliseconds. `performance` would load a module, which costs each command a millisecond. */
 const monotonic = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 
 /** Whether this process has the lock now. */
@@ -115,7 +116,9 @@ interface NativeLock {
 
 let native: NativeLock | undefined
 
-/** The package's prebuilt binary by its path: its own search for it takes 6 ms of every command. */
+/**
+ * The package's prebuilt binary by its path: the package's own search takes 6 ms of each command.
+ */
 function loadNative(): NativeLock {
   const requireNative = createRequire(import.meta.filename)
   const { platform, arch } = process

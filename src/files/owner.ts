@@ -1,10 +1,10 @@
-/** Who is to own the files that are written; with sudo the person who typed it. */
+/** The owner of the files that are written; with sudo the user who called it. */
 export interface Owner {
   readonly uid: number
   readonly gid: number
 }
 
-/** A directory of this program's own, and who is to own what is written there. */
+/** A directory that belongs to this program, and the owner of the files in it. */
 export interface Directory {
   readonly path: string
   /** `null`: files keep this process's owner. */

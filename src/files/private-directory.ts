@@ -4,7 +4,10 @@ import { hasCode, unwritable } from './errors.ts'
 import type { Owner } from './owner.ts'
 import { chown, mkdir } from './sync-fs.ts'
 
-/** Creates a directory and its parents for the owner alone, or with another mode. */
+/**
+ * Creates a directory and its missing parents, by default for the owner alone. Throws
+ * `state-unwritable`.
+ */
 export async function makePrivateDirectory(
   path: string,
   owner: Owner | null,
@@ -21,8 +24,8 @@ export async function makePrivateDirectory(
 }
 
 /**
- * The first directory that it made. Node's own recursion calls a read-only disk ENOENT, and never
- * ends in /proc, which says ENOENT although the parent is there.
+ * Returns the first directory that it made; `undefined`: none. Node's own recursion reports a
+ * read-only disk as ENOENT, and never ends in /proc, which says ENOENT although the parent exists.
  */
 async function makeMissing(path: string, mode: number): Promise<string | undefined> {
   const make = async (): Promise<boolean> => {
@@ -34,7 +37,7 @@ async function makeMissing(path: string, mode: number): Promise<string | undefin
       throw error
     }
   }
-  // Mostly it is there, and an error takes Node longer to make than this to ask.
+  // It mostly exists, and Node takes longer to make an error than this takes to ask.
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return undefined
   try {
     return (await make()) ? path : undefined

@@ -2,10 +2,13 @@ import { isAscii } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { RootlingError } from '../errors.ts'
 import { shellWord } from '../shell-word.ts'
-import { because, errorCode, hasCode, reasons, unreadable } from './errors.ts'
+import { because, hasCode, hintFor, unreadable } from './errors.ts'
 import type { Owner } from './owner.ts'
 
-/** A whole file as text, through no symbolic link; `null`: absent. At most `limit` octets. */
+/**
+ * A whole file as text; `null`: absent. Throws `file-unreadable`, also for a symbolic link, for
+ * more than `limit` octets, and for anything but a regular file.
+ */
 export async function readText(path: string, limit = 16 * 1024 * 1024): Promise<string | null> {
   const file = openNoFollow(path)
   if (file === null) return null
@@ -18,7 +21,7 @@ export async function readText(path: string, limit = 16 * 1024 * 1024): Promise<
 
 /**
  * A private key's file as text; `null`: absent. Throws `loose-key` when others can read it or
- * another user owns it, with the command that mends it: it is never mended silently.
+ * another user owns it, with the command that fixes it as the hint: it is never fixed silently.
  */
 export async function readPrivateText(path: string, owner: Owner | null): Promise<string | null> {
   const file = openNoFollow(path)
@@ -50,10 +53,10 @@ function refuseLoose(path: string, { mode, uid }: Stats, owner: Owner | null): v
   }
 }
 
-/** A descriptor; `null`: absent. */
+/** A descriptor for reading; `null`: absent. Throws `file-unreadable`, also for a symbolic link. */
 export function openNoFollow(path: string): number | null {
   try {
-    // O_NONBLOCK: a planted FIFO must not hang us.
+    // O_NONBLOCK: otherwise opening a FIFO would wait for ever.
     const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
     return openSync(path, flags)
   } catch (error) {
@@ -64,13 +67,13 @@ export function openNoFollow(path: string): number | null {
         cause: error,
       })
     throw new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
-      hint: reasons[errorCode(error)]?.[1],
+      hint: hintFor(error),
       cause: error,
     })
   }
 }
 
-/** Of a regular file; throws `file-unreadable` for anything else. */
+/** Throws `file-unreadable` for anything but a regular file. */
 function statRegular(path: string, file: number): Stats {
   const stats = fstatSync(file)
   if (stats.isFile()) return stats
@@ -88,7 +91,7 @@ function readBounded(path: string, file: number, limit: number): string {
   }
 }
 
-/** Of a regular file of at most `limit` octets; throws `file-unreadable` for anything else. */
+/** A file's size. Throws `file-unreadable` for more than `limit` octets, or not a regular file. */
 export function sizeWithin(path: string, file: number, limit: number): number {
   const { size } = statRegular(path, file)
   if (size <= limit) return size
@@ -97,5 +100,5 @@ export function sizeWithin(path: string, file: number, limit: number): number {
   })
 }
 
-/** Half the time of readFileSync(file, 'utf8') on Node 20. */
+/** Decodes UTF-8 in half the time of readFileSync(file, 'utf8') on Node 20. */
 export const textOf = (bytes: Buffer): string => bytes.toString(isAscii(bytes) ? 'latin1' : 'utf8')

@@ -1,19 +1,19 @@
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import type { Directory } from './owner.ts'
 import { shellWord } from '../shell-word.ts'
+import type { Directory } from './owner.ts'
 
 /**
- * Throws `loose-key` when another user could put files of theirs where ours are: they own the
- * state directory or may write to it, or may rename it in a directory above. Absent is fine.
+ * Throws `loose-key` when another user could replace the files in a state directory: that user owns
+ * it, may write to it, or may rename it in a directory above. An absent directory is fine.
  */
 export async function refuseSharedDirectory({ path, owner }: Directory): Promise<void> {
   if (process.platform === 'win32') return
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) return
   const expected = owner?.uid ?? process.geteuid?.()
-  // What root owns only root could have put there; but with sudo we are to write for a person.
+  // Only root can have made what root owns. With sudo, however, the files are to be the user's.
   if (found.uid !== expected && (owner !== null || found.uid !== 0))
     throw new RootlingError('loose-key', `The state directory ${path} belongs to another user.`, {
       hint: `Name one of yours with ROOTLING_HOME, or take it over: sudo chown -R ${expected} ${shellWord(path)}`,
@@ -24,7 +24,7 @@ export async function refuseSharedDirectory({ path, owner }: Directory): Promise
     })
   for (let above = dirname(resolve(path)); ; above = dirname(above)) {
     if ((statSync(above).mode & 0o1002) === 0o0002)
-      throw new RootlingError('loose-key', `Everybody can rename what lies in ${above}.`, {
+      throw new RootlingError('loose-key', `Every user can rename what is in ${above}.`, {
         hint: `chmod o-w ${shellWord(above)}`,
       })
     if (above === dirname(above)) return

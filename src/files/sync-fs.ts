@@ -15,16 +15,16 @@ import {
 import { promisify } from 'node:util'
 
 /*
- * What the page cache answers is asked synchronously: a way through the thread pool costs a
- * command three times as much, and there are about ninety in each. What waits for the disk itself
- * is not. Each throws, that is rejects, what node:fs throws.
+ * The page cache answers these calls, so they are made synchronously; the thread pool would cost a
+ * command three times as much, and each command makes about ninety. Only `sync` waits for the disk.
+ * Each rejects with what node:fs throws.
  */
 
 export const stat = async (path: string): Promise<Stats> => statSync(path)
 export const readdir = async (path: string): Promise<string[]> => readdirSync(path)
 export const rename = async (from: string, to: string): Promise<void> => renameSync(from, to)
 export const rm = async (path: string, options: RmOptions): Promise<void> => rmSync(path, options)
-/** Removes a file; absent is success. `rmSync` would load what goes through directories. */
+/** Removes a file; absent is success. `rmSync` would load a module for directories. */
 export const removeFile = async (path: string): Promise<void> => {
   try {
     unlinkSync(path)
@@ -34,20 +34,20 @@ export const removeFile = async (path: string): Promise<void> => {
 }
 export const chown = async (path: string, uid: number, gid: number): Promise<void> =>
   chownSync(path, uid, gid)
-/** With `recursive`, the first directory that it made. */
+/** With `recursive` it returns the first directory that it made. */
 export const mkdir = async (
   path: string,
   options: MakeDirectoryOptions,
 ): Promise<string | undefined> => mkdirSync(path, options)
 
 let inPlace = false
-const syncAside = promisify(fsync)
+const syncInThread = promisify(fsync)
 
 /** Waits until a file is on the disk; takes its descriptor. */
 export const sync = async (descriptor: number): Promise<void> =>
-  inPlace ? fsyncSync(descriptor) : syncAside(descriptor)
+  inPlace ? fsyncSync(descriptor) : syncInThread(descriptor)
 
-/** For a process that has nothing else to do meanwhile: threads to wait in cost it a millisecond. */
+/** For a process without other tasks meanwhile: the thread pool would cost it a millisecond. */
 export function syncInPlace(): void {
   inPlace = true
 }

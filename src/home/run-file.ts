@@ -10,7 +10,7 @@ import { removeFile } from '../files/sync-fs.ts'
 import { shellWord } from '../shell-word.ts'
 import type { StateDirectory } from './state-directory.ts'
 
-/** Where a running daemon is to be reached; the file is readable by its owner alone. */
+/** How to reach the running daemon; only its owner can read the file. */
 export interface RunFile {
   /** A Unix socket's path or a Windows pipe's name. */
   readonly address: string
@@ -28,7 +28,9 @@ export const daemonLock = 'daemon.lock'
 
 const fileOf = (state: StateDirectory): string => join(state.path, 'daemon-run.json')
 
-/** `null`: no daemon has run since the last orderly stop. */
+/**
+ * `null`: no daemon runs, or the file is damaged; after a kill the file stays. Throws `loose-key`.
+ */
 export async function readRunFile(state: StateDirectory): Promise<RunFile | null> {
   const text = await readPrivateText(fileOf(state), state.owner)
   try {
@@ -47,7 +49,9 @@ export async function writeRunFile(state: StateDirectory, run: RunFile): Promise
   await writeFileAtomic(fileOf(state), { data: JSON.stringify(run), mode: 0o600 }, state.owner)
 }
 
-/** Removes this daemon's file; that of another, in a directory made anew, is left alone. */
+/**
+ * Removes the file of this daemon, but not that of another one in a directory that was made anew.
+ */
 export async function removeRunFile(state: StateDirectory, { token }: RunFile): Promise<void> {
   const run = await readRunFile(state)
   if (run?.token === token) await removeFile(fileOf(state))
@@ -79,7 +83,7 @@ function shortPath(state: StateDirectory): string {
   return join(process.env['XDG_RUNTIME_DIR'] || tmpdir(), directory, 'control.sock')
 }
 
-/** Where all can write somebody else may have made it first; anywhere it may have been opened. */
+/** Another user may have made it in a shared directory, or its mode may have been changed. */
 async function refuseOpenDirectory(directory: string): Promise<void> {
   const info = lstatSync(directory)
   if (info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o077) === 0) return

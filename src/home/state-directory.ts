@@ -4,15 +4,15 @@ import envPaths from 'env-paths'
 import { RootlingError } from '../errors.ts'
 import type { Directory, Owner } from '../files/owner.ts'
 
-/** Where the authority, the record and the lock live, and who is to own what is written there. */
+/** The directory of the authority, the record and the lock, and the owner of the files in it. */
 export interface StateDirectory extends Directory {
-  /** The authority's own name, where it is not the default one; it stands in its roots' names. */
+  /** The name of an authority other than the default one; the names of its roots contain it. */
   readonly authority?: string
 }
 
 /**
- * env-paths' data directory for this user; `ROOTLING_HOME` overrides it. Named authorities lie
- * beside the default one, each whole in a directory of its own.
+ * The user's data directory as env-paths gives it; `ROOTLING_HOME` overrides it. Each named
+ * authority has a directory of its own below it. Throws `usage` for a relative path or a bad name.
  */
 export function stateDirectory(
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -39,9 +39,11 @@ function baseDirectory(env: Readonly<Record<string, string | undefined>>): strin
 
 const homeWhenLoaded = homedir()
 
-/** env-paths looks the home directory up once, when it is loaded; sudo's caller is found later. */
+/**
+ * env-paths reads the home directory once, when it is loaded; that of sudo's caller is known later.
+ */
 function dataDirectory(): string {
-  // The XDG specification has relative paths ignored: keys would lie wherever the command is run.
+  // The XDG specification ignores relative paths: keys would be written to the current directory.
   if (!isAbsolute(process.env['XDG_DATA_HOME'] ?? '/')) delete process.env['XDG_DATA_HOME']
   const { data } = envPaths('rootling', { suffix: '' })
   const below = relative(homeWhenLoaded, data)

@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { RootlingError } from '../errors.ts'
 import { isIssuedBy, validityOf } from '../x509/parsed-certificate.ts'
+import { certificateBlocks, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
 
 /** What a server presents: PEM chain (leaf first), PEM key, and the chain parsed. */
 export interface KeyPair {
@@ -28,9 +29,6 @@ export interface KeyPairOrigin {
   roots?: readonly string[] | undefined
 }
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
-const PRIVATE_KEY =
-  /-----BEGIN ((?:[A-Z0-9]+ )?PRIVATE KEY)-----[\s\S]+?-----END (?:[A-Z0-9]+ )?PRIVATE KEY-----/
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
 
 /**
@@ -63,17 +61,18 @@ export function formatDate(date: Date): string {
 }
 
 function parseChain(pem: string, file: string): X509Certificate[] {
-  const blocks = pem.match(CERTIFICATE)
-  if (blocks === null) {
+  const blocks = certificateBlocks(pem)
+  if (blocks.length === 0) {
     throw new RootlingError('bad-certificate', `${file} holds no PEM certificate.`, {
-      hint: PRIVATE_KEY.test(pem)
-        ? 'it holds a key: were --cert and --key swapped?'
-        : 'a PEM certificate starts with -----BEGIN CERTIFICATE-----',
+      hint:
+        privateKeyBlocks(pem).length > 0
+          ? 'it holds a key: were --cert and --key swapped?'
+          : 'a PEM certificate starts with -----BEGIN CERTIFICATE-----',
     })
   }
-  return blocks.map((block, index) => {
+  return blocks.map(({ text }, index) => {
     try {
-      return new X509Certificate(block)
+      return new X509Certificate(text)
     } catch (cause) {
       const sentence = `${file}: certificate ${index + 1} of ${blocks.length} cannot be read.`
       throw new RootlingError('bad-certificate', sentence, { cause })
@@ -82,21 +81,21 @@ function parseChain(pem: string, file: string): X509Certificate[] {
 }
 
 function parseKey(pem: string, file: string): KeyObject {
-  const block = PRIVATE_KEY.exec(pem)
-  if (block === null) {
+  const [block] = privateKeyBlocks(pem)
+  if (block === undefined) {
     throw new RootlingError('bad-key', `${file} holds no PEM private key.`, {
       hint: pem.includes('BEGIN CERTIFICATE')
         ? 'it holds a certificate: were --cert and --key swapped?'
         : 'a PEM key starts with -----BEGIN PRIVATE KEY-----',
     })
   }
-  if (block[1] === 'ENCRYPTED PRIVATE KEY' || block[0].includes('Proc-Type: 4,ENCRYPTED')) {
+  if (isEncryptedKey(block)) {
     throw new RootlingError('bad-key', `${file} is encrypted, and a server needs it plain.`, {
       hint: `openssl pkey -in ${file} -out plain-key.pem`,
     })
   }
   try {
-    return createPrivateKey(block[0])
+    return createPrivateKey(block.text)
   } catch (cause) {
     throw new RootlingError('bad-key', `${file} holds a private key that cannot be read.`, {
       cause,
@@ -191,8 +190,8 @@ function warningsOf(
 
 function issuedByAny(certificate: X509Certificate, roots: readonly string[]): boolean {
   return roots
-    .flatMap((pem) => pem.match(CERTIFICATE) ?? [])
-    .some((pem) => isIssuedBy(certificate, new X509Certificate(pem)))
+    .flatMap(certificateBlocks)
+    .some(({ text }) => isIssuedBy(certificate, new X509Certificate(text)))
 }
 
 /** Node writes one attribute a line: `CN=a\nO=b`. */

@@ -1,10 +1,10 @@
 import type { Identifier } from '../x509/identifier.ts'
 import type { Revocation } from '../x509/revocation.ts'
 
-/** Whom the certificate speaks for; RFC 5280's extKeyUsage serverAuth or clientAuth. */
+/** RFC 5280's extKeyUsage serverAuth or clientAuth. */
 export type Purpose = 'server' | 'client'
 
-/** One issued certificate, as recorded before its files were written. */
+/** An issued certificate; recorded before its files are written. */
 export interface CertificateRecord {
   /** Lower-case hex, 32 digits. */
   readonly serialNumber: string
@@ -22,26 +22,29 @@ export interface CertificateRecord {
   /** Absolute; `null`: printed, not written. */
   readonly certPath: string | null
   readonly keyPath: string | null
-  /** Further files of the certificate, which renewal writes anew. */
+  /** Further files of the certificate, which a renewal writes too. */
   readonly extra?: readonly ExtraFile[]
-  /** Run by a shell after each renewal. */
+  /** A command that a shell runs after each renewal. */
   readonly onRenew?: string
-  /** Where the certificate says that its revocation can be asked. */
+  /** The URL below which the certificate's OCSP and CRL are, according to the certificate. */
   readonly revocationUrl?: string
   /**
-   * `daemon`: that URL is the daemon's, and a renewal names it while the daemon serves. `none`:
-   * renewals name none either. Absent: what was given stays, and where nothing was as `daemon`.
+   * `daemon`: that URL is the daemon's, and a renewal takes the URL that the daemon then has.
+   * `none`: renewals have no URL either. Absent: a renewal keeps the URL; without one it acts as
+   * `daemon`.
    */
   readonly responder?: 'daemon' | 'none'
 }
 
-/** `chain`: the issuers; `der`: the leaf; `full`: chain and key; `pkcs12`: needs its password anew. */
+/**
+ * `chain`: the issuers; `der`: the leaf; `full`: chain and key; `pkcs12`: needs its password anew.
+ */
 export interface ExtraFile {
   readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
   readonly path: string
 }
 
-/** All that was issued, oldest first, and what of it stands revoked. */
+/** All that was issued, oldest first, and which of it is revoked. */
 export interface Inventory {
   readonly certificates: readonly CertificateRecord[]
   /** By serial number; a hold that was released is not in it. */

@@ -8,9 +8,10 @@ import { exclusively } from '../storage/files/pending.ts'
 import {
   createScope,
   deleteScope,
+  rotationParts,
   scopeNames,
-  scopesAside,
   switchScope,
+  type RotationPart,
 } from '../storage/files/scopes.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
 
@@ -37,8 +38,8 @@ export async function beginRotation(
 ): Promise<Rotation> {
   return exclusively(state, async () => {
     if (!(await scopeNames(state)).includes(name)) throw noScope(name, 'rootling ca list')
-    const aside = (await scopesAside(state)).filter((entry) => entry.name === name)
-    const has = (which: string): boolean => aside.some((entry) => entry.aside === which)
+    const parts = (await rotationParts(state)).filter((entry) => entry.name === name)
+    const has = (wanted: RotationPart): boolean => parts.some(({ part }) => part === wanted)
     if (has('.old'))
       return {
         old: await openScope(state, name, '.old'),

@@ -1,12 +1,12 @@
 import { isUtf8 } from 'node:buffer'
 import { RootlingError } from '../errors.ts'
 
-/** One value of a DER encoding. The buffers are slices of the original bytes, made when asked for. */
+/** One value of a DER encoding. Its buffers are slices of the original bytes, made when read. */
 export class DerValue {
   readonly tagClass: TagClass
   readonly tag: number
   readonly constructed: boolean
-  /** Of a constructed value; empty for a primitive one. */
+  /** The values in a constructed value; empty for a primitive one. */
   readonly children: readonly DerValue[]
   private readonly bytes: Buffer
   private readonly at: number
@@ -27,7 +27,10 @@ export class DerValue {
     return this.bytes.subarray(this.header.start, this.header.end)
   }
 
-  /** With tag and length, as it stood: what signatures cover and names are compared by. */
+  /**
+   * With tag and length, in the original bytes: signatures cover them, and names are compared by
+   * them.
+   */
   get der(): Buffer {
     return this.bytes.subarray(this.at, this.header.end)
   }
@@ -48,23 +51,23 @@ export const derLimits: DerLimits = { bytes: 0x10_0000, depth: 32, values: 100_0
 
 /**
  * Reads foreign bytes as one DER value (X.690 §10): definite lengths in their shortest form,
- * nothing behind the value. What octet strings and bit strings hold is not looked into. `what`
+ * nothing behind the value. The contents of octet strings and bit strings are not parsed. `what`
  * begins the sentence of the error, such as "The request". Throws `bad-der`.
  */
 export function readDer(bytes: Buffer, what: string, limits: Partial<DerLimits> = {}): DerValue {
-  const { bytes: most, depth, values } = { ...derLimits, ...limits }
+  const { bytes: maximum, depth, values } = { ...derLimits, ...limits }
   if (bytes.length === 0) throw notDer(what, 'it is empty')
-  if (bytes.length > most)
-    throw tooLarge(what, `it has ${bytes.length} bytes, and ${most} are the limit`)
+  if (bytes.length > maximum)
+    throw tooLarge(what, `it has ${bytes.length} bytes, and ${maximum} are the limit`)
   const top: DerValue[] = []
   const open: { end: number; children: DerValue[] }[] = [{ end: bytes.length, children: top }]
   let at = 0
-  // A loop and not a recursion: the depth is the sender's choice.
+  // A loop, not a recursion, because the sender chooses the depth.
   for (let count = 1; ; count++) {
     if (count > values) throw tooLarge(what, `it holds more than ${values} values`)
-    const around = open.at(-1) ?? { end: 0, children: [] }
-    const header = readHeader(bytes, at, around.end, what)
-    around.children.push(new DerValue(bytes, at, header))
+    const parent = open.at(-1) ?? { end: 0, children: [] }
+    const header = readHeader(bytes, at, parent.end, what)
+    parent.children.push(new DerValue(bytes, at, header))
     if (header.constructed) {
       if (open.length >= depth) throw tooLarge(what, `it is nested more than ${depth} deep`)
       open.push(header)
@@ -82,7 +85,7 @@ interface Header {
   readonly tag: number
   readonly constructed: boolean
   readonly children: DerValue[]
-  /** Where the contents start and end. */
+  /** Offsets of the contents. */
   readonly start: number
   readonly end: number
 }
@@ -96,7 +99,7 @@ function readHeader(bytes: Buffer, at: number, limit: number, what: string): Hea
   if (tag === 0x1f) throw notDer(what, 'a tag number is above 30', at)
   if (tagClass === 'universal') {
     if (tag === 0) throw notDer(what, 'a value has no type', at)
-    // A string in pieces is BER.
+    // A string in pieces would be BER.
     if (constructed !== constructedTypes.has(tag))
       throw notDer(what, 'a value has the wrong form', at)
   }
@@ -110,7 +113,9 @@ function readHeader(bytes: Buffer, at: number, limit: number, what: string): Hea
 /** SEQUENCE, SET, EXTERNAL and EMBEDDED PDV. */
 const constructedTypes: ReadonlySet<number> = new Set([8, 11, 16, 17])
 
-/** X.690 §8.1.3.5: the second octet tells how many hold the length. */
+/**
+ * A length of 128 and more (X.690 §8.1.3.5): the second octet is the number of octets that hold it.
+ */
 function longLength(bytes: Buffer, at: number, start: number, limit: number, what: string): number {
   const octets = start - at - 2
   if (octets === 0) throw notDer(what, 'a length is indefinite, which only BER allows', at)
@@ -133,7 +138,7 @@ function tooLarge(what: string, fault: string): RootlingError {
   return new RootlingError('bad-der', `${what} is larger than anything real: ${fault}.`, { hint })
 }
 
-/** The error for DER that is well formed but not what it should be. */
+/** The error for DER that is well formed but does not hold what it should. */
 export function unexpected(what: string, wanted: string): RootlingError {
   return new RootlingError('bad-der', `${what} does not hold ${wanted} where one belongs.`, {
     hint,
@@ -144,7 +149,7 @@ export function unexpected(what: string, wanted: string): RootlingError {
 export const isContext = (value: DerValue | undefined, n: number): value is DerValue =>
   value?.tagClass === 'context' && value.tag === n
 
-/** Whether it has a type of the universal class (2 INTEGER, 3 BIT STRING, 16 SEQUENCE, …). */
+/** Whether it is of a universal type: 2 INTEGER, 3 BIT STRING, 16 SEQUENCE, …. */
 export const isUniversal = (value: DerValue | undefined, tag: number): value is DerValue =>
   value?.tagClass === 'universal' && value.tag === tag
 
@@ -170,7 +175,7 @@ export const expectSet = (value: DerValue | undefined, what: string): readonly D
 export const expectOctets = (value: DerValue | undefined, what: string): Buffer =>
   expectType(value, 4, what, 'an octet string').contents
 
-/** What stands in `[n] EXPLICIT`: exactly one value. */
+/** The value in `[n] EXPLICIT`. */
 export function expectExplicit(value: DerValue | undefined, n: number, what: string): DerValue {
   const only = isContext(value, n) && value.children.length === 1 ? value.children[0] : undefined
   if (only === undefined) throw unexpected(what, `one tagged value [${n}]`)

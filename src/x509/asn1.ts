@@ -26,7 +26,7 @@ export const set = (...parts: Uint8Array[]): Buffer => tlv(0x31, ...parts)
 export const octetString = (bytes: Uint8Array): Buffer => tlv(0x04, bytes)
 export const utf8String = (text: string): Buffer => tlv(0x0c, Buffer.from(text, 'utf8'))
 export const boolean = (value: boolean): Buffer => tlv(0x01, Buffer.of(value ? 0xff : 0))
-/** A whole number of unused bits is 0 for everything that is not a named bit list. */
+/** `unusedBits`: of the last octet; 0 but for a named bit list. */
 export const bitString = (bytes: Uint8Array, unusedBits = 0): Buffer =>
   tlv(0x03, Buffer.of(unusedBits), bytes)
 /** `[n] EXPLICIT`: constructed, wraps whole encodings. */
@@ -47,7 +47,9 @@ export function integer(value: number | Uint8Array): Buffer {
   return ((bytes[0] ?? 0) & 0x80) === 0 ? tlv(0x02, bytes) : tlv(0x02, Buffer.of(0), bytes)
 }
 
-/** An object identifier in dotted form: the first two arcs in one, each to the base of 128. */
+/**
+ * Takes dotted form. The first two arcs are encoded as one number; each is written to the base 128.
+ */
 export function objectIdentifier(dotted: string): Buffer {
   const arcs = dotted.split('.')
   const octets: number[] = []

@@ -12,7 +12,7 @@ import {
 import { readConstraints } from './foreign-extensions.ts'
 import type { NameConstraints } from './name-constraints.ts'
 
-/** What node:crypto's X509Certificate does not tell; the values are as they stand. */
+/** What node:crypto's X509Certificate does not give; values as the certificate has them. */
 export interface CertificateParts {
   readonly issuer: DerValue | undefined
   readonly validity: DerValue | undefined
@@ -29,14 +29,14 @@ const what = 'The certificate'
 export function readCertificateParts(der: Buffer): CertificateParts {
   const [tbs, signatureAlgorithm] = expectSequence(readDer(der, what), what)
   const fields = expectSequence(tbs, what)
-  // The version stands first, as [0], in all but version 1.
+  // The version comes first, as [0], in all but version 1.
   const [issuer, validity, subject] = fields.slice(isContext(fields[0], 0) ? 3 : 2)
   if (subject === undefined) throw unexpected(what, 'a sequence')
   expectSequence(subject, what)
   const tagged = fields.find((field) => isContext(field, 3))
   const list = tagged === undefined ? [] : expectSequence(expectExplicit(tagged, 3, what), what)
   const extensions = new Map(list.map(readExtension))
-  // RFC 5280 §4.2: of two, others would obey another one than we do.
+  // RFC 5280 §4.2: other programs might obey the second one.
   if (extensions.size < list.length) throw unexpected(what, 'each extension once')
   return { issuer, validity, subject, signatureAlgorithm, extensions }
 }

@@ -3,7 +3,7 @@ import { bitString, explicit, integer, sequence, set, time, utf8String } from '.
 import { signDer, type SignatureAlgorithm } from './keys.ts'
 import { oids } from './oids.ts'
 
-/** What signs: a certificate's name and key identifier, with the private key. */
+/** An issuer: its name and key identifier, with its private key. */
 export interface Signer {
   /** The issuer's subject, as DER. */
   readonly name: Buffer
@@ -21,7 +21,7 @@ export interface CertificateFields {
   readonly notAfter: Date
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Buffer
-  /** Complete extensions, DER, in the order in which they are to stand. */
+  /** Complete extensions, DER, in the order in which they are written. */
   readonly extensions: readonly Buffer[]
 }
 

@@ -29,7 +29,7 @@ export function signCrl(
     signer.name,
     time(fields.thisUpdate),
     time(fields.nextUpdate),
-    // Absent when nobody is revoked: an empty list is not allowed.
+    // Absent when nothing is revoked: an empty list is not allowed.
     ...(revoked.length === 0 ? [] : [sequence(...revoked.map(entry))]),
     explicit(
       0,
@@ -39,12 +39,12 @@ export function signCrl(
   return signed(tbs, signer)
 }
 
-/** A CRL without entries, as a root leaves behind when its key is dropped. */
+/** A CRL without entries, which a root signs before its key is dropped. */
 export function signEmptyCrl(fields: CrlFields, signer: Signer): Buffer {
   return signCrl(fields, [], signer)
 }
 
-/** `unspecified` is told by leaving the reason out (RFC 5280 §5.3.1). */
+/** `unspecified` is expressed by leaving the reason out (RFC 5280 §5.3.1). */
 function entry({ serialNumber, revocationDate, reason }: RevokedCertificate): Buffer {
   return sequence(
     integer(serialNumber),

@@ -6,7 +6,7 @@ import { encodePem } from './pem.ts'
 
 /** OWASP's count for PBKDF2 with SHA-256; KeyObject.export would take 2,048. */
 const keyIterations = 600_000
-/** What Node and OpenSSL's tools still read. */
+/** Octets; the longest that Node and OpenSSL's tools read. */
 const longestPassphrase = 1000
 
 const asn1Null = tlv(0x05)
@@ -15,7 +15,7 @@ const pbkdf2Oid = objectIdentifier('1.2.840.113549.1.5.12')
 const hmacWithSha256 = sequence(objectIdentifier('1.2.840.113549.2.9'), asn1Null)
 const aes256Cbc = objectIdentifier('2.16.840.1.101.3.4.1.42')
 
-/** What was encrypted, and the AlgorithmIdentifier that tells how to decrypt it. */
+/** Encrypted octets, and the AlgorithmIdentifier that says how to decrypt them. */
 export interface Encrypted {
   readonly algorithm: Buffer
   readonly encrypted: Buffer
@@ -48,7 +48,7 @@ export async function encryptPkcs8(pkcs8: Buffer, passphrase: string): Promise<s
   const bytes = Buffer.byteLength(passphrase)
   const fault =
     bytes === 0 ? 'is empty' : bytes > longestPassphrase ? 'is too long' : 'has several lines'
-  // OpenSSL's -passin file: and stdin read one line, and the rest would never be typed again.
+  // OpenSSL's -passin file: and stdin read one line: what follows could not be given again.
   if (bytes === 0 || bytes > longestPassphrase || /[\r\n\0]/.test(passphrase))
     throw new RootlingError('usage', `The passphrase for the key ${fault}.`, {
       hint: `Choose one line of 1 to ${longestPassphrase} bytes`,

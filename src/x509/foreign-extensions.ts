@@ -12,7 +12,7 @@ import {
 import { readName, type Name } from './foreign-names.ts'
 
 /*
- * Extensions of anybody's certificate, by their section in RFC 5280. Each throws `bad-der`.
+ * Extensions of any certificate, by their section in RFC 5280. Each function throws `bad-der`.
  */
 
 export interface Constraints {

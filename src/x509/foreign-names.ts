@@ -21,7 +21,7 @@ const attributeNames: Readonly<Record<string, string>> = {
   '0.9.2342.19200300.100.1.25': 'DC',
 }
 
-/** The attributes of a distinguished name, in order, by their usual short names. */
+/** The attributes of a distinguished name, in order, by their short names such as `CN`. */
 export function attributes(name: DerValue | undefined): [type: string, value: string][] {
   return expectSequence(name, what)
     .flatMap((rdn) => expectSet(rdn, what))
@@ -47,7 +47,7 @@ export function nameText(name: DerValue | undefined): string {
     .join(', ')
 }
 
-/** What a stranger chose must not move the cursor or turn the line around. */
+/** Replaces control and formatting characters, which could move the cursor or reverse the line. */
 export function text(foreign: string): string {
   return foreign.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\uFFFD')
 }

@@ -2,19 +2,22 @@ import { domainToASCII } from 'node:url'
 import { RootlingError } from '../errors.ts'
 import { ipBytes, ipText, isIP } from './ip.ts'
 
-/** What the user typed, understood: it becomes one GeneralName. */
+/** What the user typed, parsed; it becomes one GeneralName (RFC 5280 §4.2.1.6). */
 export type Identifier =
   | { readonly type: 'dns'; readonly value: string }
   | { readonly type: 'ip'; readonly value: string }
   | { readonly type: 'email'; readonly value: string }
   | { readonly type: 'uri'; readonly value: string }
 
-/** Schemes of a URL pasted where its host was meant; others (spiffe:, …) are URI identifiers. */
+/**
+ * Schemes of URLs that people paste where they mean the host; others, such as spiffe:, are
+ * identifiers.
+ */
 const hostSchemes = new Set(['http', 'https', 'ws', 'wss', 'ftp', 'tcp', 'tls', 'ssl'])
 
 /**
- * Understands a host, wildcard, IP address, e-mail address or URI; DNS names come back as
- * lower-case A-labels. Throws `bad-name` with what is wrong and what was probably meant.
+ * Parses a host, wildcard, IP address, e-mail address or URI; DNS names come back as lower-case
+ * A-labels. Throws `bad-name`, which says what is wrong and what was probably meant.
  */
 export function parseIdentifier(text: string): Identifier {
   const input = text.trim()
@@ -64,23 +67,23 @@ function parseEmail(input: string): Identifier {
   return { type: 'email', value: `${local}@${parseDns(host, input)}` }
 }
 
-/** A host name or wildcard as lower-case A-labels; `whole` is what the sentence quotes. */
+/** A host name or wildcard as lower-case A-labels; the error's sentence quotes `whole`. */
 function parseDns(input: string, whole = input): string {
-  explainShape(input, whole)
+  checkShape(input, whole)
   const name = input.replace(/\.$/, '')
   const wildcard = name.startsWith('*.')
   const ascii = toAscii(wildcard ? name.slice(2) : name, whole)
   const labels = ascii.split('.')
-  for (const label of labels) explainLabel(label, whole)
+  for (const label of labels) checkLabel(label, whole)
   const result = wildcard ? `*.${ascii}` : ascii
   if (result.length > 253) throw bad(whole, `is ${result.length} characters long; 253 is the limit`)
-  // As in a browser's address bar, where a last label in hexadecimal makes an IPv4 address too.
+  // Browsers take a name whose last label is a number, also a hexadecimal one, for an IPv4 address.
   if (/^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? ''))
     throw bad(whole, 'looks like an IP address but is not a valid one')
   return result
 }
 
-function explainShape(input: string, whole: string): void {
+function checkShape(input: string, whole: string): void {
   const bracketed = /^\[(.*?)\](?::\d+)?$/.exec(input)?.[1]
   if (bracketed !== undefined) throw bad(whole, 'has brackets around the address', meant(bracketed))
   if (/\/\d{1,3}$/.test(input) && isIP(input.replace(/\/\d+$/, '')) !== 0)
@@ -98,10 +101,10 @@ function explainShape(input: string, whole: string): void {
     throw bad(whole, 'starts with a dot', meant(input.replace(/^\.+/, '*.')))
   if (/\.\./.test(input))
     throw bad(whole, 'has two dots in a row', meant(input.replace(/\.{2,}/g, '.')))
-  explainWildcard(input, whole)
+  checkWildcard(input, whole)
 }
 
-function explainWildcard(input: string, whole: string): void {
+function checkWildcard(input: string, whole: string): void {
   const rest = input.startsWith('*.') ? input.slice(2) : input
   if (input === '*' || input === '*.')
     throw bad(whole, 'would be every name; a wildcard needs a domain', '*.dev.localhost')
@@ -111,11 +114,11 @@ function explainWildcard(input: string, whole: string): void {
     .map((label) => label.replaceAll('*', ''))
     .filter((label) => label !== '')
     .join('.')
-  throw bad(whole, 'has a * elsewhere than alone as the first label', meant(`*.${bare}`))
+  throw bad(whole, 'has a * that is not the whole first label', meant(`*.${bare}`))
 }
 
 function toAscii(name: string, whole: string): string {
-  // domainToASCII would also percent-decode and fold an IPv4 shorthand: plain ASCII needs neither.
+  // domainToASCII would also decode percent signs and expand short IPv4 addresses.
   const plain = /^[\x21-\x7e]*$/.test(name)
   if (plain && !/(?:^|\.)xn--/i.test(name)) return name.toLowerCase()
   const ascii = domainToASCII(name)
@@ -123,7 +126,7 @@ function toAscii(name: string, whole: string): string {
   return plain ? name.toLowerCase() : ascii
 }
 
-function explainLabel(label: string, whole: string): void {
+function checkLabel(label: string, whole: string): void {
   if (label === '') throw bad(whole, 'has an empty label')
   if (label.length > 63)
     throw bad(whole, `has a label of ${label.length} characters; 63 is the limit`)
@@ -135,7 +138,7 @@ function explainLabel(label: string, whole: string): void {
     throw bad(whole, `has a label that starts or ends with a hyphen (${label})`)
 }
 
-/** The suggestion, but only where it would be understood. */
+/** A name as a suggestion; `undefined`: it would be refused too. */
 function meant(name: string | undefined): string | undefined {
   if (name === undefined || name === '') return undefined
   try {
@@ -155,7 +158,7 @@ function bad(name: string, fault: string, suggestion?: string): RootlingError {
   return new RootlingError('bad-name', `The name ${shown} ${fault}.`, { hint })
 }
 
-/** Whether browsers refuse it: a wildcard needs two labels below it. */
+/** Whether browsers refuse this wildcard, because fewer than two labels follow the `*`. */
 export function isBareWildcard(identifier: Identifier): boolean {
   return identifier.type === 'dns' && /^\*\.(?:[^.]+|home\.arpa)$/.test(identifier.value)
 }

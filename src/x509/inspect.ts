@@ -15,12 +15,12 @@ import { attributes, nameText, readName, text, type Name } from './foreign-names
 import { isSignedBy } from './parsed-certificate.ts'
 import { pemBlocks } from './pem.ts'
 
-/** Anybody's certificate, understood. Texts hold no control characters. */
+/** The facts of any certificate. Texts hold no control characters. */
 export interface CertificateFacts {
   readonly der: Buffer
   /** SHA-256 of the DER, hex. */
   readonly fingerprint: string
-  /** Lower-case hex of whole octets; behind a minus sign where somebody made it negative. */
+  /** Lower-case hex of whole octets; behind a minus sign where it is negative. */
   readonly serialNumber: string
   /** `O=Example, CN=example.test`; empty where there is none. */
   readonly subject: string
@@ -35,7 +35,7 @@ export interface CertificateFacts {
   /** `null`: no subjectAltName. */
   readonly names: readonly Name[] | null
   readonly ca: boolean
-  /** How many authorities may stand below; `null`: any number. */
+  /** How many intermediates may follow below; `null`: any number. */
   readonly pathLength: number | null
   /** Names of RFC 5280 §4.2.1.3 and §4.2.1.12; `null`: the extension is absent. */
   readonly keyUsage: readonly string[] | null
@@ -56,7 +56,7 @@ interface KeyFacts {
 }
 
 const what = 'The certificate'
-/** More in one file is a bundle of roots, and nobody reads an explanation of each. */
+/** A file of more is a bundle of roots, and nobody reads an explanation of each. */
 const mostCertificates = 64
 
 /**
@@ -81,7 +81,7 @@ export function certificatesIn(contents: Buffer, name: string): Buffer[] {
   })
 }
 
-/** Takes a certificate apart. Throws `bad-certificate` or `bad-der` for what is none. */
+/** Takes a certificate apart. Throws `bad-certificate` or `bad-der` for anything else. */
 export function inspectCertificate(der: Buffer): CertificateFacts {
   const certificate = open(der)
   const parts = readCertificateParts(der)
@@ -122,14 +122,18 @@ function open(der: Buffer): X509Certificate {
   try {
     return new X509Certificate(der)
   } catch (cause) {
-    throw new RootlingError('bad-certificate', 'The certificate is damaged, or none at all.', {
-      hint: 'openssl x509 -in FILE -noout -text',
-      cause,
-    })
+    throw new RootlingError(
+      'bad-certificate',
+      'The certificate is damaged, or it is not a certificate.',
+      {
+        hint: 'openssl x509 -in FILE -noout -text',
+        cause,
+      },
+    )
   }
 }
 
-/** What this library or node:crypto understands: RFC 5280 §4.2. */
+/** The extensions that this library or node:crypto understands (RFC 5280 §4.2). */
 const knownExtensions = new Set([
   ...['14', '15', '17', '18', '19', '30', '31', '32', '35', '36', '37', '54'].map(
     (arc) => `2.5.29.${arc}`,
@@ -196,7 +200,7 @@ function readTime({ tag, contents }: DerValue): Date {
   const [, year, month, date, hour, minute, second] = match ?? []
   const iso = `${year}-${month}-${date}T${hour}:${minute}:${second}`
   const time = new Date(`${iso}Z`)
-  // Date takes the 30th of February for the 2nd of March.
+  // Date reads the 30th of February as the 2nd of March.
   if (Number.isNaN(time.getTime()) || !time.toISOString().startsWith(iso))
     throw unexpected(what, 'a time')
   return time

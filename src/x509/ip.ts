@@ -1,6 +1,6 @@
 /**
- * As node:net's isIP, which loads a module and takes Node 20 five milliseconds to compile its
- * regular expression for IPv6; a URL's parser knows those addresses too.
+ * What node:net's isIP gives. That one loads a module, and Node 20 takes five milliseconds to
+ * compile its regular expression for IPv6; the parser of URLs knows these addresses too.
  */
 export function isIP(text: string): 0 | 4 | 6 {
   if (!text.includes(':')) return isIPv4(text) ? 4 : 0
@@ -59,7 +59,7 @@ export interface IpRange {
   readonly prefix: number
 }
 
-/** `10.0.0.0/8`, or one address as its own range; `null`: neither. Host bits are cleared. */
+/** Parses `10.0.0.0/8`, or an address as a range of one; `null`: neither. Host bits are cleared. */
 export function parseIpRange(text: string): IpRange | null {
   const [host = '', bits, ...rest] = text.split('/')
   if (isIP(host) === 0 || host.includes('%') || rest.length > 0) return null

@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import { bitString, explicit, integer, octetString, sequence, tlv } from './asn1.ts'
 import { oids } from './oids.ts'
 
-/** A fresh key pair as DER: making KeyObjects is what costs on Node 20. */
+/** A new key pair as DER: on Node 20 it is making KeyObjects that takes the time. */
 export interface KeyPairDer {
   /** SubjectPublicKeyInfo. */
   readonly spki: Buffer
@@ -18,7 +18,12 @@ export interface KeyPairDer {
   readonly pkcs8: Buffer
 }
 
+/** The types of keys that can be made. */
 export const keyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072', 'rsa4096', 'ed25519'] as const
+/**
+ * `p256` and `p384`: ECDSA on a NIST curve; `rsa2048` to `rsa4096`: RSA with so many bits;
+ * `ed25519`.
+ */
 export type KeyType = (typeof keyTypes)[number]
 
 const publicKeyEncoding = { type: 'spki', format: 'der' } as const
@@ -45,7 +50,10 @@ export async function generateKeys(type: KeyType): Promise<KeyPairDer> {
   }
 }
 
-/** OpenSSL's name, RFC 7518 §6.2.1.1's, the OID, and the octets of a coordinate. */
+/**
+ * OpenSSL's name of a curve, the name in RFC 7518 §6.2.1.1, the OID, and the octets of a
+ * coordinate.
+ */
 export const curves = {
   p256: { name: 'prime256v1', crv: 'P-256', parameters: oids.prime256v1, bytes: 32 },
   p384: { name: 'secp384r1', crv: 'P-384', parameters: oids.secp384r1, bytes: 48 },
@@ -59,7 +67,7 @@ function generateEc({ name, parameters, bytes }: (typeof curves)[keyof typeof cu
   const ecdh = createECDH(name)
   const point = ecdh.generateKeys()
   const secret = ecdh.getPrivateKey()
-  // Leading zeros are left out of it.
+  // `getPrivateKey` leaves leading zeros out.
   const padded = Buffer.concat([Buffer.alloc(bytes - secret.length), secret])
   const algorithm = sequence(oids.ecPublicKey, parameters)
   const key = sequence(integer(1), octetString(padded), explicit(1, bitString(point)))
@@ -68,7 +76,9 @@ function generateEc({ name, parameters, bytes }: (typeof curves)[keyof typeof cu
   return { spki: sequence(algorithm, bitString(point)), pkcs8 }
 }
 
-/** How a private key signs: its AlgorithmIdentifier and the digest to name (`null`: none). */
+/**
+ * How a private key signs: the AlgorithmIdentifier, and the digest's name (`null`: it has its own).
+ */
 export interface SignatureAlgorithm {
   readonly identifier: Buffer
   readonly digest: string | null
@@ -82,7 +92,7 @@ const signatureAlgorithms = {
   ed25519: { identifier: sequence(oids.ed25519), digest: null },
 } as const satisfies Record<string, SignatureAlgorithm>
 
-/** The row for a private key; `null`: a key that this library does not sign with. */
+/** How a private key signs; `null`: this library does not sign with such a key. */
 export function signatureAlgorithmOf(key: KeyObject): SignatureAlgorithm | null {
   if (key.asymmetricKeyType === 'rsa') return signatureAlgorithms.rsa
   if (key.asymmetricKeyType === 'ed25519') return signatureAlgorithms.ed25519

@@ -3,17 +3,17 @@ import type { Identifier } from './identifier.ts'
 import { inRange, ipBytes, maskOf, parseIpRange } from './ip.ts'
 
 /**
- * What a scope may sign (RFC 5280 §4.2.1.10). E-mail and URI hosts are held to `dns`,
- * since a type without a constraint would be free.
+ * The names that a scope may sign (RFC 5280 §4.2.1.10). `dns` applies to the hosts of e-mail
+ * addresses and URIs too, since a type without a constraint may have any name.
  */
 export interface NameConstraints {
-  /** Each means the name and all below it. */
+  /** Each permits the name and all names below it. */
   readonly dns: readonly string[]
-  /** Ranges in CIDR form; none: no address at all. */
+  /** Ranges in CIDR form; an empty list permits no address. */
   readonly ip: readonly string[]
 }
 
-/** Names and addresses that mean nothing outside a machine or a private network. */
+/** Names and addresses that are used only within a machine or a private network. */
 export const localConstraints: NameConstraints = {
   dns: [
     'localhost', // RFC 6761
@@ -38,7 +38,7 @@ export const localConstraints: NameConstraints = {
   ],
 }
 
-/** Whether a certificate for this identifier would hold under the constraints. */
+/** Whether the constraints permit an identifier. */
 export function permits(constraints: NameConstraints, identifier: Identifier): boolean {
   switch (identifier.type) {
     case 'dns':
@@ -57,7 +57,7 @@ export function permits(constraints: NameConstraints, identifier: Identifier): b
       const address = ipBytes(identifier.value)
       const isIPv6 = identifier.value.includes(':')
       return constraints.ip.some((range) => {
-        // To parse a range is what costs.
+        // Parsing a range is what takes the time.
         const parsed = range.includes(':') === isIPv6 ? parseIpRange(range) : null
         return parsed !== null && inRange(address, parsed)
       })
@@ -69,7 +69,9 @@ function underAny(name: string, bases: readonly string[]): boolean {
   return bases.some((base) => name === base || name.endsWith(`.${base}`))
 }
 
-/** The NameConstraints value: permitted subtrees only, but where no address is permitted. */
+/**
+ * The NameConstraints value: permitted subtrees, and without permitted addresses all are excluded.
+ */
 export function encodeNameConstraints(constraints: NameConstraints): Buffer {
   const permitted: Buffer[] = []
   const subtree = (tag: number, base: Uint8Array) => sequence(implicit(tag, base))

@@ -18,24 +18,24 @@ import { signed, type Signer } from './certificate.ts'
 import { enumerated, reasonCodes, type ReasonName } from './extensions.ts'
 import { oids } from './oids.ts'
 
-/** The most octets that a request may have: dozens of certificates fit. */
+/** Octets; a request about dozens of certificates fits. */
 export const longestOcspRequest = 8 * 1024
 
 /** Which certificate is asked about (RFC 6960 §4.1.1). */
 export interface CertId {
-  /** Of `createHash`; `null`: a hash that nobody here knows. */
+  /** A name for `createHash`; `null`: an unknown hash. */
   readonly hash: string | null
   readonly issuerNameHash: Buffer
   readonly issuerKeyHash: Buffer
   /** Lower-case hex of whole octets, without a leading zero octet. */
   readonly serialNumber: string
-  /** As it stood, to be repeated in the answer. */
+  /** The original octets, which the answer repeats. */
   readonly der: Buffer
 }
 
 export interface OcspRequest {
   readonly certIds: readonly CertId[]
-  /** The nonce's whole extension, to be repeated in the answer; `null`: none. */
+  /** The nonce's whole extension, which the answer repeats; `null`: none. */
   readonly nonce: Buffer | null
 }
 
@@ -56,8 +56,9 @@ const hashes: Readonly<Record<string, string>> = {
 }
 
 /**
- * Reads an OCSPRequest (RFC 6960 §4.1.1); a signature on it is passed over. Throws `bad-der` for
- * anything else, for a critical extension and for a nonce of no or more than 128 octets (RFC 9654).
+ * Reads an OCSPRequest (RFC 6960 §4.1.1); a signature on it is ignored. Throws `bad-der` for
+ * anything else, for an unknown critical extension, and for a nonce that is empty or longer than
+ * 128 octets (RFC 9654).
  */
 export function parseOcspRequest(der: Buffer): OcspRequest {
   const top = readDer(der, what, { bytes: longestOcspRequest, depth: 16, values: 2_000 })
@@ -119,7 +120,7 @@ function checkNonce(der: Buffer, value: Buffer): Buffer {
   return der
 }
 
-/** Who issued what is asked about, and who answers. */
+/** The issuer of the certificates asked about, which signs the answer itself. */
 export interface OcspIssuer {
   /** The issuer's subject, DER. */
   readonly name: Buffer
@@ -127,7 +128,7 @@ export interface OcspIssuer {
   readonly spki: Buffer
 }
 
-/** Whether the certificate asked about would be this issuer's. */
+/** Whether the request names this issuer for the certificate. */
 export function isIssuedBy({ hash, issuerNameHash, issuerKeyHash }: CertId, issuer: OcspIssuer) {
   if (hash === null) return false
   const digest = (octets: Buffer): Buffer => createHash(hash).update(octets).digest()
@@ -137,7 +138,7 @@ export function isIssuedBy({ hash, issuerNameHash, issuerKeyHash }: CertId, issu
   )
 }
 
-/** What hashes of a key are taken of: the bits alone, without algorithm and tag. */
+/** The bits of the public key, without algorithm and tag: hashes of a key are taken of these. */
 function publicKeyBits(spki: Buffer): Buffer {
   return expectBits(expectSequence(readDer(spki, 'The key'), 'The key')[1], 'The key')
 }
@@ -156,7 +157,7 @@ export interface OcspAnswer {
  */
 export function signOcspResponse(answer: OcspAnswer, issuer: OcspIssuer, signer: Signer): Buffer {
   const { statuses, nonce, thisUpdate, nextUpdate } = answer
-  // KeyHash is SHA-1 by definition, whatever CertIDs are made with.
+  // KeyHash is SHA-1 by definition, whatever the CertIDs use.
   const keyHash = createHash('sha1').update(publicKeyBits(issuer.spki)).digest()
   const data = sequence(
     explicit(2, octetString(keyHash)),
@@ -177,7 +178,7 @@ export function signOcspResponse(answer: OcspAnswer, issuer: OcspIssuer, signer:
   return sequence(enumerated(0), explicit(0, basic))
 }
 
-/** An answer without a signature: why there is no other. */
+/** An answer without a signature, which says why there is no status. */
 export function ocspError(status: OcspErrorStatus): Buffer {
   return sequence(enumerated(errorStatuses[status]))
 }
@@ -196,7 +197,7 @@ function certStatus(status: CertStatus): Buffer {
   }
 }
 
-/** Never UTCTime here, unlike in certificates. */
+/** OCSP has no UTCTime, unlike certificates. */
 function generalizedTime(date: Date): Buffer {
   const text = `${date.toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`
   return tlv(0x18, Buffer.from(text, 'latin1'))

@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Validity } from './profiles.ts'
 
 /*
- * What node:crypto tells of a certificate, in the forms that the rest of the code wants.
+ * What node:crypto gives of a certificate, in the forms that the rest of the code uses.
  */
 
 /** SHA-256 of the DER, lower-case hex. */
@@ -14,18 +14,21 @@ export function validityOf(certificate: X509Certificate): Validity {
   return { notBefore: new Date(certificate.validFrom), notAfter: new Date(certificate.validTo) }
 }
 
-/** `['DNS:a.test', 'IP Address:127.0.0.1']`: a name with a comma is in quotes, as JSON. */
+/** `['DNS:a.test', 'IP Address:127.0.0.1']`; a name with a comma is quoted like JSON. */
 export function altNameParts({ subjectAltName }: X509Certificate): string[] {
   const parts = subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
   return parts.map((part) => part.trim())
 }
 
-/** Whether names and signature say so. */
+/** Whether the names match and the signature is the issuer's. */
 export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && isSignedBy(certificate, issuer)
 }
 
-/** Without `checkIssued`, which denies that a leaf without keyCertSign can have signed itself. */
+/**
+ * `isIssuedBy` without the names: `checkIssued` refuses a leaf that signed itself without
+ * keyCertSign.
+ */
 export function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
     return certificate.verify(issuer.publicKey)

@@ -8,11 +8,13 @@ export function encodePem(label: string, der: Uint8Array): string {
 export interface PemBlock {
   readonly label: string
   readonly der: Buffer
-  /** The block as it stands in the text, with a final newline. */
+  /** The block as the text has it, with a final newline. */
   readonly text: string
 }
 
-/** Every block of a text in order; text around the blocks is passed over. Linear in its length. */
+/**
+ * Every block of a text, in order; text around the blocks is skipped. Linear in the text's length.
+ */
 export function pemBlocks(text: string): PemBlock[] {
   const blocks: PemBlock[] = []
   let at = 0
@@ -23,7 +25,7 @@ export function pemBlocks(text: string): PemBlock[] {
     if (labelEnd < 0) return blocks
     const label = text.slice(begin + 11, labelEnd)
     const closing = `-----END ${label}-----`
-    // No block holds five dashes, so the next ones are its end: to look further would be quadratic.
+    // A block holds no five dashes, so the next ones end it: to look further would be quadratic.
     const end = text.indexOf('-----', labelEnd + 5)
     if (end < 0) return blocks
     if (label.includes('\n') || !text.startsWith(closing, end)) {
@@ -35,3 +37,18 @@ export function pemBlocks(text: string): PemBlock[] {
     at = end + closing.length
   }
 }
+
+/** The certificates of a text, in order. */
+export const certificateBlocks = (text: string): PemBlock[] =>
+  pemBlocks(text).filter(({ label }) => label === 'CERTIFICATE')
+
+/** Private keys of any form, encrypted ones too. */
+export const privateKeyBlocks = (text: string): PemBlock[] =>
+  pemBlocks(text).filter(({ label }) => label.endsWith('PRIVATE KEY'))
+
+/**
+ * Whether a key needs a passphrase. PKCS #8 says so in the label, the older forms in a header (RFC
+ * 1421 §4.6.1.1).
+ */
+export const isEncryptedKey = ({ label, text }: PemBlock): boolean =>
+  label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type:[ \t]*4,[ \t]*ENCRYPTED/im.test(text)

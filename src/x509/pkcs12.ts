@@ -23,11 +23,13 @@ const x509Certificate = objectIdentifier('1.2.840.113549.1.9.22.1')
 const shroudedKeyBag = objectIdentifier('1.2.840.113549.1.12.10.1.2')
 const certBag = objectIdentifier('1.2.840.113549.1.12.10.1.3')
 const tripleDes = objectIdentifier('1.2.840.113549.1.12.1.3')
-/** Oracle's trustedKeyUsage: Java sees a trusted certificate only where this stands. */
+/** Oracle's trustedKeyUsage: without it, Java does not see a trusted certificate. */
 const trustedKeyUsage = objectIdentifier('2.16.840.1.113894.746875.1.1')
 const anyExtendedKeyUsage = objectIdentifier('2.5.29.37.0')
 
-/** How a file is protected. The MAC has as many rounds: guesses would go to the cheaper of both. */
+/**
+ * How a file is protected. The MAC has as many rounds, since an attacker would try the cheaper one.
+ */
 interface Protection {
   readonly encrypt: (plain: Buffer, password: string, iterations: number) => Promise<Encrypted>
   readonly iterations: number
@@ -41,7 +43,10 @@ const modern: Protection = {
   digest: 'sha256',
   digestAlgorithm: sequence(objectIdentifier('2.16.840.1.101.3.4.2.1'), asn1Null),
 }
-/** For what cannot read the modern form: Windows before 10 1709, macOS before 15, Java before 8u301. */
+/**
+ * For systems that cannot read the other: Windows before 10 1709, macOS before 15, Java before
+ * 8u301.
+ */
 const legacy: Protection = {
   encrypt: encryptTripleDes,
   iterations: 10_000,
@@ -55,11 +60,11 @@ export interface Pkcs12Fields {
   /** The private key, PKCS #8 DER. */
   readonly pkcs8: Buffer
   /**
-   * Not empty: implementations encode an empty one in two ways. Characters beyond ASCII are
-   * understood by OpenSSL and NSS, but not by Java, which takes no such password for any file.
+   * Not empty: programs encode an empty one in two ways. OpenSSL and NSS read characters beyond
+   * ASCII, Java does not.
    */
   readonly password: string
-  /** What lists show: a browser's certificate manager, keytool's alias. */
+  /** The name in lists, such as a browser's certificate manager; keytool calls it the alias. */
   readonly friendlyName: string
   /** Triple DES and SHA-1 for old systems. */
   readonly legacy?: boolean | undefined
@@ -107,7 +112,7 @@ export async function makeTrustStore({ roots, password }: TrustStoreFields): Pro
   return protect(bags, [], password, modern)
 }
 
-/** 25 characters in fives, 123 bits, without those that look like others. */
+/** 25 characters in groups of five, 123 bits, without characters that look like others. */
 export function randomPassword(): string {
   const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789'
   const group = () => Array.from({ length: 5 }, () => alphabet[randomInt(alphabet.length)]).join('')
@@ -140,7 +145,7 @@ async function protect(
   protection: Protection,
 ): Promise<Buffer> {
   if (password === '' || /[\r\n\0]/.test(password) || password.length > 1000)
-    throw new RootlingError('usage', 'That is no password for a PKCS #12 file.', {
+    throw new RootlingError('usage', 'This cannot be the password of a PKCS #12 file.', {
       hint: 'Choose one line of 1 to 1000 characters',
     })
   const plain = sequence(...certificates)
@@ -190,7 +195,7 @@ type DeriveKey = (
   digest: forge.md.MessageDigest,
 ) => forge.util.ByteBuffer
 
-// Its types leave this function out.
+// The package's types leave this function out.
 const { generatePkcs12Key } = (forge.pki as unknown as { pbe: { generatePkcs12Key: DeriveKey } })
   .pbe
 

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import * as read from './asn1-reader.ts'
 import type { DerValue } from './asn1-reader.ts'
-import { pemBlocks, type PemBlock } from './pem.ts'
+import { isEncryptedKey, pemBlocks, type PemBlock } from './pem.ts'
 import { readPublicKey, type PublicKey } from './public-key.ts'
 
 /** A private key, and the public key that belongs to it. */
@@ -10,29 +10,29 @@ export interface PrivateKey extends PublicKey {
   readonly privateKey: KeyObject
 }
 
-/** The longest text that is looked into: a key takes kilobytes. */
+/** Characters; a key takes a few kilobytes. */
 const longestText = 0x4_0000
 
 /**
  * Reads the one private key in a PEM text: PKCS #8 (RFC 5958), SEC1 (RFC 5915) or PKCS #1, plain
- * or encrypted; certificates beside it are passed over. `what` begins the error's sentence. Throws
+ * or encrypted; certificates beside it are skipped. `what` begins the error's sentence. Throws
  * `bad-key` or `bad-der`, and `usage` where it is encrypted and there is no passphrase.
  */
 export function readPrivateKey(pem: string, passphrase?: string, what = 'The key'): PrivateKey {
   const block = onlyKey(pem, what)
-  const encrypted = isEncrypted(block)
+  const encrypted = isEncryptedKey(block)
   if (encrypted && passphrase === undefined)
     throw new RootlingError('usage', `${what} is encrypted, and no passphrase was given.`, {
       hint: 'Give its passphrase, or decrypt it: openssl pkey -in FILE -out key.pem',
     })
-  if (block.label === 'ENCRYPTED PRIVATE KEY') explainEncryption(block.der, what)
+  if (block.label === 'ENCRYPTED PRIVATE KEY') checkEncryption(block.der, what)
   const privateKey = encrypted ? decrypt(block, passphrase ?? '', what) : load(block, what)
   const spki = publicPart(privateKey, what)
   return { privateKey, ...readPublicKey(spki, what) }
 }
 
 function onlyKey(pem: string, what: string): PemBlock {
-  if (pem.length > longestText) throw bad(`${what} stands in a text too large for a key.`)
+  if (pem.length > longestText) throw bad(`${what} is in a text that is too large for a key.`)
   const blocks = pemBlocks(pem)
   const keys = blocks.filter(({ label }) => label.endsWith('PRIVATE KEY'))
   const [key] = keys
@@ -49,10 +49,6 @@ function onlyKey(pem: string, what: string): PemBlock {
   return key
 }
 
-/** PKCS #8 says so in its label, the older forms in a header (RFC 1421 §4.6.1.1). */
-const isEncrypted = ({ label, text }: PemBlock): boolean =>
-  label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type:[ \t]*4,[ \t]*ENCRYPTED/im.test(text)
-
 function load({ text }: PemBlock, what: string): KeyObject {
   try {
     return createPrivateKey({ key: text, format: 'pem' })
@@ -65,12 +61,12 @@ function decrypt({ text }: PemBlock, passphrase: string, what: string): KeyObjec
   try {
     return createPrivateKey({ key: text, format: 'pem', passphrase })
   } catch {
-    // No cause: what OpenSSL says depends on the garbage that a wrong passphrase makes.
+    // No cause: what OpenSSL says depends on the random octets that a wrong passphrase yields.
     throw bad(`${what} cannot be decrypted: the passphrase is wrong, or the file is damaged.`, null)
   }
 }
 
-/** The public key's DER. OpenSSL makes it from the private one only when asked. */
+/** The public key's DER. OpenSSL calculates it from the private key only now, and may fail. */
 function publicPart(key: KeyObject, what: string): Buffer {
   try {
     return createPublicKey(key).export({ format: 'der', type: 'spki' })
@@ -91,8 +87,8 @@ const ciphers = new Set([
   '1.2.840.113549.3.7',
 ])
 
-/** Refuses ciphers that OpenSSL 3 no longer has, and work that would take minutes. */
-function explainEncryption(der: Buffer, what: string): void {
+/** Refuses ciphers that OpenSSL 3 no longer has, and key derivations that would take minutes. */
+function checkEncryption(der: Buffer, what: string): void {
   const [algorithm] = read.expectSequence(read.readDer(der, what), what)
   const [type, parameters] = read.expectSequence(algorithm, what)
   const oid = read.expectOid(type, what)
@@ -102,10 +98,10 @@ function explainEncryption(der: Buffer, what: string): void {
   const [cipher] = read.expectSequence(second, what)
   const name = read.expectOid(cipher, what)
   if (!ciphers.has(name)) throw oldEncryption(name, what)
-  explainDerivation(first, what)
+  checkKeyDerivation(first, what)
 }
 
-function explainDerivation(value: DerValue | undefined, what: string): void {
+function checkKeyDerivation(value: DerValue | undefined, what: string): void {
   const [type, parameters] = read.expectSequence(value, what)
   const oid = read.expectOid(type, what)
   const [, ...numbers] = read.expectSequence(parameters, what)
@@ -117,7 +113,7 @@ function explainDerivation(value: DerValue | undefined, what: string): void {
 
 function limitWork(rounds: bigint, what: string): void {
   if (rounds < 1n || rounds > 10_000_000n)
-    throw bad(`${what} asks for more work to decrypt it than any tool's key.`, null)
+    throw bad(`${what} would take longer to decrypt than a key of any known tool.`, null)
 }
 
 function oldEncryption(oid: string, what: string): RootlingError {

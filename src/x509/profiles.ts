@@ -12,7 +12,7 @@ import { oids } from './oids.ts'
 
 const hour = 3_600_000
 export const day = 24 * hour
-/** Apple refuses more, for roots that a user added too. */
+/** Apple refuses more, also under roots that a user added. */
 export const maximumDays = 825
 export const defaultDays = 397
 
@@ -25,7 +25,7 @@ export interface Validity {
   readonly notAfter: Date
 }
 
-/** Ten years from now, begun a day ago. */
+/** The validity of roots and intermediates: from a day ago to ten years from now. */
 export function authorityValidity(now: Date): Validity {
   return {
     notBefore: wholeSeconds(now.getTime() - day),
@@ -33,7 +33,7 @@ export function authorityValidity(now: Date): Validity {
   }
 }
 
-/** `days` long to the second, begun an hour ago for clock skew, never past the issuer's end. */
+/** `days` to the second, from an hour ago for clocks that are slow, never past the issuer's end. */
 export function leafValidity(now: Date, days: number, issuerNotAfter: Date): Validity {
   const notBefore = wholeSeconds(now.getTime() - hour)
   // Both ends belong to the validity (RFC 5280 §4.1.2.5): hence one second less.
@@ -41,17 +41,29 @@ export function leafValidity(now: Date, days: number, issuerNotAfter: Date): Val
   return { notBefore, notAfter: new Date(Math.min(end, issuerNotAfter.getTime())) }
 }
 
-/** Two thirds of the lifetime have passed: when a certificate is to be renewed; milliseconds. */
+/** From dates in ISO 8601, as they are stored. */
+export const parseValidity = (dates: {
+  readonly notBefore: string
+  readonly notAfter: string
+}): Validity => ({ notBefore: new Date(dates.notBefore), notAfter: new Date(dates.notAfter) })
+
+/** When a certificate is due for renewal: after two thirds of its lifetime; milliseconds. */
 export function renewalTime({ notBefore, notAfter }: Validity): number {
   const begin = notBefore.getTime()
   return begin + ((notAfter.getTime() - begin) * 2) / 3
 }
 
+/** Whether it is due for renewal: also before it begins, as when the clock was set back. */
+export const isDueForRenewal = (validity: Validity, now: Date): boolean =>
+  now < validity.notBefore || now.getTime() >= renewalTime(validity)
+
 function wholeSeconds(milliseconds: number): Date {
   return new Date(Math.floor(milliseconds / 1000) * 1000)
 }
 
-/** Subjects by key, so that no two authorities look alike in a trust store's list. */
+/**
+ * Subjects contain the key's hash, so that no two authorities look alike in a trust store's list.
+ */
 export const rootName = (keyHash: string, authority?: string): Buffer =>
   authorityName('root', keyHash, authority)
 export const intermediateName = (keyHash: string, authority?: string): Buffer =>
@@ -106,13 +118,13 @@ export interface LeafFields extends Validity {
   readonly spki: Buffer
   readonly rsa: boolean
   readonly identifiers: readonly Identifier[]
-  /** Default: none, since a responder that is not running makes some clients refuse. */
+  /** Default: none, since some clients refuse a certificate whose responder does not answer. */
   readonly revocationUrls?: extension.RevocationUrls | undefined
 }
 
 /**
- * A server's leaf. No common name: OpenSSL and GnuTLS hold one against the constraints.
- * Mailboxes add emailProtection, as mkcert does; without any host it is for mail alone.
+ * A server's leaf. No common name: OpenSSL and GnuTLS apply the name constraints to it too.
+ * E-mail addresses add emailProtection, as mkcert does; without any host it is for mail alone.
  */
 export function signServerLeaf(fields: LeafFields, signer: Signer): Buffer {
   const mail = fields.identifiers.some(({ type }) => type === 'email')
@@ -131,7 +143,7 @@ export function signClientLeaf(fields: LeafFields, signer: Signer): Buffer {
   return signLeaf(fields, subject, [oids.clientAuth], signer)
 }
 
-/** Its own issuer: trusted by nobody who was not told so, and says so in its name. */
+/** A leaf that signs itself; its name says that it is not trusted. */
 export function signSelfSigned(
   fields: LeafFields,
   signer: Pick<Signer, 'algorithm' | 'key'>,

@@ -14,7 +14,7 @@ export interface PublicKey {
   readonly keyType: string
 }
 
-/** Our name of a curve by node:crypto's. */
+/** The `keyType` of a curve, by node:crypto's name. */
 const curveTypes: Readonly<Record<string, string>> = {
   prime256v1: 'p256',
   secp384r1: 'p384',
@@ -24,8 +24,8 @@ const curveTypes: Readonly<Record<string, string>> = {
 const hint = 'openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem'
 
 /**
- * Understands a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7). `what` begins the error's sentence, such
- * as "The request's key". Throws `bad-der` for what is no key, and what `keyTypeOf` throws.
+ * Reads a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7). `what` begins the error's sentence, such as
+ * "The request's key". Throws `bad-der` for anything else, and what `keyTypeOf` throws.
  */
 export function readPublicKey(spki: Buffer, what: string): PublicKey {
   const [algorithm, bits] = expectSequence(readDer(spki, what), what)
@@ -39,7 +39,7 @@ export function readPublicKey(spki: Buffer, what: string): PublicKey {
   if (!isUniversal(parameters, 6)) throw refused(what, onCurve(curve))
   const keyType = keyTypeOf(publicKey, what)
   if (point[0] === 4) return { spki, publicKey, keyType }
-  // RFC 5480 §2.2: a compressed point is optional to support; the point at infinity is no key.
+  // RFC 5480 §2.2: a compressed point is optional to support; the point at infinity is not a key.
   if (algorithm === undefined || (point[0] !== 2 && point[0] !== 3))
     throw unexpected(what, 'a point')
   const whole = ECDH.convertKey(point, curve, undefined, undefined, 'uncompressed') as Buffer
@@ -47,8 +47,8 @@ export function readPublicKey(spki: Buffer, what: string): PublicKey {
 }
 
 /**
- * The `keyType` of a public key. Throws `bad-key` for RSA below 2048 bits or with a strange exponent,
- * and for a type or curve that certificates here do not have.
+ * The `keyType` of a public key. Throws `bad-key` for RSA below 2048 bits or with a strange
+ * exponent, and for a type or curve that certificates here do not have.
  */
 export function keyTypeOf(publicKey: KeyObject, what: string): string {
   const type = publicKey.asymmetricKeyType ?? 'unknown'
@@ -64,7 +64,7 @@ export function keyTypeOf(publicKey: KeyObject, what: string): string {
 const onCurve = (curve: string): string =>
   curve === '' ? 'has a curve of its own' : `is on the curve ${curve}`
 
-/** The curves of keys that are made here, by the hex of the AlgorithmIdentifier. */
+/** The curves of keys that can be made here, by the hex of the AlgorithmIdentifier. */
 const ownCurves = new Map(
   Object.values(curves).map((curve) => [
     sequence(oids.ecPublicKey, curve.parameters).toString('hex'),
@@ -72,7 +72,10 @@ const ownCurves = new Map(
   ]),
 )
 
-/** What createPublicKey takes; a point's coordinates where it has them, a third of the time for OpenSSL 3.0. */
+/**
+ * What createPublicKey takes: where possible a point's coordinates, a third of the time on OpenSSL
+ * 3.0.
+ */
 function keyInput(
   spki: Buffer,
   algorithm: Buffer | undefined,
@@ -94,7 +97,7 @@ function load(spki: Buffer, algorithm: Buffer | undefined, point: Buffer, what: 
     const sentence = `${what} is of an unknown type or is damaged.`
     throw new RootlingError('bad-key', sentence, { hint, cause })
   }
-  // OpenSSL reads more than DER; what is signed into a certificate must be DER.
+  // OpenSSL reads more than DER, and a certificate must be DER.
   if (!key.export({ format: 'der', type: 'spki' }).equals(spki))
     throw unexpected(what, 'a public key in DER')
   return key

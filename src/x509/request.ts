@@ -11,11 +11,11 @@ import { pemBlocks } from './pem.ts'
 import { readPublicKey, type PublicKey } from './public-key.ts'
 import { commonNames, requestedNames } from './requested-names.ts'
 
-/** What is taken from a CertificationRequest: the key, and the names. */
+/** What is used of a CertificationRequest: the key, and the names. */
 export interface Request extends PublicKey {
-  /** Of the subjectAltName; without one, the common names that are names of hosts. */
+  /** From the subjectAltName; without one, the common names that are names of hosts. */
   readonly names: Identifier[]
-  /** As they stand, also where there is a subjectAltName. */
+  /** Unchanged, also where there is a subjectAltName. */
   readonly commonNames: readonly string[]
 }
 
@@ -31,7 +31,7 @@ export function readRequest(pemOrDer: Buffer | string): Request {
   return readRequestDer(requestDer(pemOrDer))
 }
 
-/** The same of DER alone. */
+/** `readRequest` for DER alone. */
 export function readRequestDer(der: Buffer): Request {
   const request = read.readDer(der, what, { bytes: maximumBytes })
   const [info, algorithm, signature, ...more] = read.expectSequence(request, what)
@@ -68,11 +68,11 @@ function requestDer(pemOrDer: Buffer | string): Buffer {
 
 interface Verification {
   readonly keyType: RegExp
-  /** `null`: the algorithm has its own. */
+  /** `null`: the algorithm has a digest of its own. */
   readonly digest: string | null
 }
 
-/** RFC 4055, RFC 5758, RFC 8410. SHA-1 and MD5 are left out: no tool of today signs with them. */
+/** RFC 4055, RFC 5758, RFC 8410. SHA-1 and MD5 are refused: no current tool signs with them. */
 const verifications: Readonly<Record<string, Verification>> = {
   '1.2.840.113549.1.1.11': { keyType: /^rsa/, digest: 'sha256' },
   '1.2.840.113549.1.1.12': { keyType: /^rsa/, digest: 'sha384' },
@@ -116,7 +116,9 @@ function verified(
   }
 }
 
-/** RSASSA-PSS-params (RFC 4055 §3.1), with one digest for both purposes as everybody has it. */
+/**
+ * RSASSA-PSS-params (RFC 4055 §3.1), with the same digest for both purposes, as all tools write it.
+ */
 function pssParameters(value: DerValue | undefined): { digest: string; saltLength: number } {
   const [hash, mask, salt, ...more] = read.expectSequence(value, what)
   const [digestOid] = read.expectSequence(read.expectExplicit(hash, 0, what), what)

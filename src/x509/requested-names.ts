@@ -11,8 +11,8 @@ const extensionRequests = new Set(['1.2.840.113549.1.9.14', '1.3.6.1.4.1.311.2.1
 
 /**
  * The names that a CertificationRequest asks for in its attributes, or else by its common names.
- * Nothing else in it is copied into a certificate; to be asked for a CA or for unknown extensions is
- * refused, so that nobody believes to have got them.
+ * Nothing else in it is copied into a certificate. A request for a CA or for unknown extensions is
+ * refused, so that nobody believes that the certificate has them.
  */
 export function requestedNames(
   common: readonly string[],
@@ -27,7 +27,7 @@ export function requestedNames(
   return [...unique.values()]
 }
 
-/** The common names of a request's subject, as they stand. */
+/** The common names of a request's subject, unchanged. */
 export function commonNames(subject: DerValue | undefined): string[] {
   return read
     .expectSequence(subject, what)
@@ -37,15 +37,15 @@ export function commonNames(subject: DerValue | undefined): string[] {
     .map(([, value]) => read.expectText(value, what))
 }
 
-/** The common names that are a host's; others, such as "My server", are for people. */
+/** The common names that are hosts; others, such as "My server", are for people. */
 function hostsAmong(common: readonly string[]): Identifier[] {
   return common
-    .map(understood)
+    .map(parsedOrNull)
     .filter((name) => name !== null)
     .filter(({ type }) => type === 'dns' || type === 'ip')
 }
 
-function understood(text: string): Identifier | null {
+function parsedOrNull(text: string): Identifier | null {
   try {
     return parseIdentifier(text)
   } catch {
@@ -53,7 +53,7 @@ function understood(text: string): Identifier | null {
   }
 }
 
-/** The extensions asked for; attributes such as a challenge password are passed over. */
+/** The extensions asked for; attributes such as a challenge password are ignored. */
 function extensionsOf(attributes: DerValue | undefined): readonly DerValue[] {
   if (attributes === undefined) return []
   if (!read.isContext(attributes, 0)) throw read.unexpected(what, 'attributes')
@@ -70,7 +70,7 @@ function extensionsOf(attributes: DerValue | undefined): readonly DerValue[] {
   return extensions
 }
 
-/** The names of a subjectAltName, `null` for an extension that may be asked for in vain. */
+/** The names of a subjectAltName; `null`: an extension that is allowed in a request and ignored. */
 function readExtension(extension: DerValue): Identifier[] | null {
   const [type, ...rest] = read.expectSequence(extension, what)
   const oid = read.expectOid(type, what)
@@ -105,7 +105,7 @@ function readExtension(extension: DerValue): Identifier[] | null {
 const nameTypes = ['otherName', 'email', 'dns', 'x400Address', 'directoryName', 'ediPartyName']
 const generalNames = [...nameTypes, 'uri', 'ip', 'registeredID']
 
-/** GeneralNames (RFC 5280 §4.2.1.6), each held against what a user may type. */
+/** GeneralNames (RFC 5280 §4.2.1.6), each checked like a name that a user types. */
 function alternativeNames(value: DerValue): Identifier[] {
   const names = read.expectSequence(value, what).map((name) => {
     const type = name.tagClass === 'context' ? generalNames[name.tag] : undefined
@@ -133,7 +133,7 @@ function addressText(octets: Buffer): string {
   return ipText(octets)
 }
 
-/** An IA5String's characters; other octets would be guessed at. */
+/** An IA5String's characters; what other octets mean would be a guess. */
 function asciiText(octets: Buffer): string {
   if (octets.some((octet) => octet > 0x7e)) throw read.unexpected(what, 'an ASCII name')
   return octets.toString('latin1')

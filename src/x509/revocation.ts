@@ -1,4 +1,4 @@
-/** RFC 5280 §5.3.1, those that an end-entity certificate of a private CA can have. */
+/** The reasons of RFC 5280 §5.3.1 that a leaf of a private CA can have. */
 export const revocationReasons = [
   'unspecified',
   'keyCompromise',

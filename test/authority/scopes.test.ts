@@ -89,7 +89,7 @@ describe('too much is refused', () => {
     [['::/0'], '::/0 is every address there is.'],
     [['128.0.0.0/1'], '128.0.0.0/1 holds a large part of all addresses.'],
     [['10.1.0.0/16', '8000::/1'], '8000::/1 holds a large part of all addresses.'],
-    [['me@example.com'], 'me@example.com is no domain and no address range.'],
+    [['me@example.com'], 'me@example.com is neither a domain nor an address range.'],
     [[], 'Name the domains or address ranges to permit.'],
   ])('%j', async (permit, message) => {
     const state = await withAuthority()

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { chmod } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { openAuthority } from '../../src/certificates/issuer.ts'
+import { createIssuer } from '../../src/certificates/issuer.ts'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
 import { temporaryState } from '../outside/interop/temporary.ts'
@@ -21,9 +21,9 @@ const request = {
 test('certificates that are asked for at once are each recorded once, and fail together', async () => {
   const state = await temporaryState()
   await ensureAuthority(state, now())
-  const authority = openAuthority(state, now)
+  const issuer = createIssuer(state, now)
   const signAtOnce = () =>
-    Promise.allSettled(Array.from({ length: 20 }, () => authority.sign(request)))
+    Promise.allSettled(Array.from({ length: 20 }, () => issuer.sign(request)))
   const serials = async () => (await readRecord(state)).map(({ serialNumber }) => serialNumber)
 
   const first = await signAtOnce()

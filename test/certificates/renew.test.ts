@@ -8,7 +8,7 @@ import { issue } from '../../src/certificates/issue.ts'
 import { exclusively } from '../../src/storage/files/pending.ts'
 import { renew } from '../../src/certificates/renew.ts'
 import { ensureAuthority } from '../../src/authority/create.ts'
-import { standings } from '../../src/certificates/status.ts'
+import { certificateStatuses } from '../../src/certificates/status.ts'
 import { readInventory, recordRevoked } from '../../src/storage/files/record.ts'
 
 const day = 86_400_000
@@ -97,8 +97,8 @@ test('a revoked certificate is not renewed', async () => {
   await exclusively(state, () => recordRevoked(state, revocation))
   const [renewal] = await renew(state, { which: 'all' }, {}, later(1))
   expect(renewal).toMatchObject({ outcome: 'skipped', reason: 'It was revoked.' })
-  const [standing] = standings(await readInventory(state), later(1))
-  expect(standing?.standing).toBe('revoked')
+  const [newest] = certificateStatuses(await readInventory(state), later(1))
+  expect(newest?.status).toBe('revoked')
 })
 
 test('a name, a serial number and a path select; another name is refused', async () => {
@@ -140,6 +140,6 @@ test('the newest certificate of a file counts; the older one is replaced', async
   const { state, outDir } = await authority()
   await issue(state, { names: ['localhost'], files: { outDir } }, start)
   await issue(state, { names: ['localhost'], files: { outDir } }, later(1))
-  const standing = standings(await readInventory(state), later(2)).map((row) => row.standing)
-  expect(standing).toEqual(['current', 'replaced'])
+  const statuses = certificateStatuses(await readInventory(state), later(2))
+  expect(statuses.map(({ status }) => status)).toEqual(['current', 'replaced'])
 })

@@ -51,20 +51,20 @@ const refused: [text: string, sentence: string, hint?: string][] = [
   ],
   [
     '*.*.test',
-    'The name *.*.test has a * elsewhere than alone as the first label.',
+    'The name *.*.test has a * that is not the whole first label.',
     'Did you mean *.test?',
   ],
   [
     'foo*.test',
-    'The name foo*.test has a * elsewhere than alone as the first label.',
+    'The name foo*.test has a * that is not the whole first label.',
     'Did you mean *.foo.test?',
   ],
   [
     'a.*.test',
-    'The name a.*.test has a * elsewhere than alone as the first label.',
+    'The name a.*.test has a * that is not the whole first label.',
     'Did you mean *.a.test?',
   ],
-  ['***', 'The name *** has a * elsewhere than alone as the first label.'],
+  ['***', 'The name *** has a * that is not the whole first label.'],
   [
     '*',
     'The name * would be every name; a wildcard needs a domain.',

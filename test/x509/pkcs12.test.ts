@@ -184,7 +184,7 @@ test('an empty password, one of several lines, and an empty chain are refused', 
     const made = makePkcs12({ ...fields, password })
     await expect(made).rejects.toMatchObject({
       code: 'usage',
-      message: 'That is no password for a PKCS #12 file.',
+      message: 'This cannot be the password of a PKCS #12 file.',
     })
   }
   await expect(makePkcs12({ ...fields, chain: [] })).rejects.toMatchObject({ code: 'usage' })

@@ -104,7 +104,7 @@ test.each([
     encodePem('PRIVATE KEY', Buffer.from('3003020101', 'hex')),
     'The key is damaged, or of a type that certificates here do not have.',
   ],
-  ['x'.repeat(300_000), 'The key stands in a text too large for a key.'],
+  ['x'.repeat(300_000), 'The key is in a text that is too large for a key.'],
 ])('refused: %#', (pem, message) => {
   expect(refusal(pem)).toMatchObject({ code: 'bad-key', message })
 })
@@ -166,7 +166,7 @@ test('a file that asks for hours of work is refused at once', () => {
     const der = sequence(algorithm, octetString(Buffer.alloc(32)))
     const started = performance.now()
     expect(refusal(encodePem('ENCRYPTED PRIVATE KEY', der), passphrase).message).toBe(
-      "The key asks for more work to decrypt it than any tool's key.",
+      'The key would take longer to decrypt than a key of any known tool.',
     )
     expect(performance.now() - started).toBeLessThan(1000)
   }

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { adoptRoot, isEncrypted } from '../../authority/adopt.ts'
 import { RootlingError } from '../../errors.ts'
-import { exists } from '../../files/presence.ts'
+import { exists } from '../../files/exists.ts'
 import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'

@@ -1,5 +1,5 @@
 import { selfSignedScope } from '../../certificates/leaf.ts'
-import { standings, type Standing } from '../../certificates/status.ts'
+import { certificateStatuses, type CertificateStatus } from '../../certificates/status.ts'
 import {
   describeFailure,
   readFailures,
@@ -21,13 +21,13 @@ export async function list(
 ): Promise<ExitCode> {
   const at = now()
   const read = args.all === true ? readInventory : readCurrentInventory
-  const rows = standings(await read(state), at)
-  const shown = rows.filter(({ standing }) => isAskedFor(standing, args))
+  const rows = certificateStatuses(await read(state), at)
+  const shown = rows.filter(({ status }) => isAskedFor(status, args))
   const failing = await failuresOf(shown, state)
   const json = () => ({
-    certificates: shown.map(({ record, standing }) => ({
+    certificates: shown.map(({ record, status }) => ({
       ...describeRecord(record),
-      standing,
+      standing: status,
       daysLeft: daysLeft(new Date(record.notAfter), at),
       ...failureIn(failing, record),
     })),
@@ -42,12 +42,10 @@ export async function list(
     )
     return exitCodes.ok
   }
-  const lines = shown.map(({ record, standing }) => [
+  const lines = shown.map(({ record, status }) => [
     describeIdentifiers(record.identifiers),
     shortDate(record.notAfter),
-    standing === 'current'
-      ? `${daysLeft(new Date(record.notAfter), at)} days left`
-      : words[standing],
+    status === 'current' ? `${daysLeft(new Date(record.notAfter), at)} days left` : words[status],
     record.scope === selfSignedScope ? `${record.purpose}, self-signed` : record.purpose,
     record.keyType,
     record.certPath ?? '(printed)',
@@ -58,18 +56,18 @@ export async function list(
   return exitCodes.ok
 }
 
-/** By serial number, of what still stands to be renewed. */
+/** By serial number: the failures of certificates that are still to be renewed. */
 async function failuresOf(
-  shown: ReturnType<typeof standings>,
+  shown: ReturnType<typeof certificateStatuses>,
   state: StateDirectory,
 ): Promise<ReadonlyMap<string, RenewalFailure>> {
   const failures = await readFailures(state)
   if (failures.length === 0) return new Map()
-  const over = new Set<Standing>(['replaced', 'revoked'])
-  const standing = new Map(shown.map(({ record, standing }) => [record.serialNumber, standing]))
-  const stands = ({ serialNumber }: RenewalFailure): boolean =>
-    !over.has(standing.get(serialNumber) ?? 'replaced')
-  return new Map(failures.filter(stands).map((failure) => [failure.serialNumber, failure]))
+  const over = new Set<CertificateStatus>(['replaced', 'revoked'])
+  const statuses = new Map(shown.map(({ record, status }) => [record.serialNumber, status]))
+  const lasts = ({ serialNumber }: RenewalFailure): boolean =>
+    !over.has(statuses.get(serialNumber) ?? 'replaced')
+  return new Map(failures.filter(lasts).map((failure) => [failure.serialNumber, failure]))
 }
 
 function failureIn(
@@ -82,7 +80,7 @@ function failureIn(
   return { failure: rest }
 }
 
-const words: Record<Standing, string> = {
+const words: Record<CertificateStatus, string> = {
   current: 'current',
   due: 'due for renewal',
   replaced: 'replaced',
@@ -91,11 +89,11 @@ const words: Record<Standing, string> = {
   missing: 'file is missing',
 }
 
-function isAskedFor(standing: Standing, args: ArgumentsOf<typeof listSpec>): boolean {
+function isAskedFor(status: CertificateStatus, args: ArgumentsOf<typeof listSpec>): boolean {
   if (args.all === true) return true
   if (args.due === true || args.expired === true)
     return (
-      (args.due === true && standing === 'due') || (args.expired === true && standing === 'expired')
+      (args.due === true && status === 'due') || (args.expired === true && status === 'expired')
     )
-  return standing !== 'replaced' && standing !== 'expired'
+  return status !== 'replaced' && status !== 'expired'
 }

@@ -1,7 +1,7 @@
 import type { TrustAnchor } from '../../../platform/trust-store.ts'
 import { deleteAuthority } from '../../authority/create.ts'
-import { readScopes, readScopesAside } from '../../authority/scope.ts'
-import { exists } from '../../files/presence.ts'
+import { readScopes, readScopesInRotation } from '../../authority/scope.ts'
+import { exists } from '../../files/exists.ts'
 import { findInstalledAnchors, uninstallAnchors, type StoreOutcome } from '../../trust/stores.ts'
 import { insist } from '../ask.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
@@ -30,7 +30,7 @@ export async function uninstall(
   context: Context,
 ): Promise<ExitCode> {
   const { state, output } = context
-  const scopes = [...(await readScopes(state)), ...(await readScopesAside(state))]
+  const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
   const found = await openStores(args, context, scopes)
   const ours = scopes.map(anchorOf)
   const others = (await findInstalledAnchors(found.stores)).filter(

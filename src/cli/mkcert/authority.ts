@@ -4,9 +4,9 @@ import { createAnchor } from '../../../platform/pem.ts'
 import type { TrustAnchor } from '../../../platform/trust-store.ts'
 import { adoptRoot, readRoot } from '../../authority/adopt.ts'
 import { ensureAuthority } from '../../authority/create.ts'
-import { readScopes, readScopesAside, type Scope } from '../../authority/scope.ts'
+import { readScopes, readScopesInRotation, type Scope } from '../../authority/scope.ts'
 import { RootlingError } from '../../errors.ts'
-import { exists } from '../../files/presence.ts'
+import { exists } from '../../files/exists.ts'
 import type { Context } from '../context.ts'
 import { readInput, readInputBytes } from '../read-input.ts'
 import { anchorOf } from '../trusting.ts'
@@ -47,7 +47,7 @@ export async function openLocalCa(context: Context): Promise<LocalCa> {
 /** The same without making or adopting anything: what there is to take out of the stores. */
 export async function findLocalCa(context: Context): Promise<LocalCa> {
   const { state } = context
-  const scopes = [...(await readScopes(state)), ...(await readScopesAside(state))]
+  const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
   if (scopes.length === 0 && (await exists(rootCopyPath(state))))
     return { scopes, ...(await rootAlone(context)) }
   return { scopes, anchors: scopes.map(anchorOf) }

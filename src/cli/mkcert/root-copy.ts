@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import type { Scope } from '../../authority/scope.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
-import { exists } from '../../files/presence.ts'
+import { exists } from '../../files/exists.ts'
 import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 

@@ -1,6 +1,6 @@
 import { storeKinds, type StoreKind } from '../../../platform/trust-store.ts'
 import { RootlingError } from '../../errors.ts'
-import { exists } from '../../files/presence.ts'
+import { exists } from '../../files/exists.ts'
 import {
   findInstalledAnchors,
   installAnchors,

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Machine } from '../../../platform/machine.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { unwritable } from '../../files/errors.ts'
-import { exists } from '../../files/presence.ts'
+import { exists } from '../../files/exists.ts'
 import { shellWord } from '../../shell-word.ts'
 import type { Service } from './units.ts'
 

@@ -1,4 +1,4 @@
-import { readScopes, readScopesAside } from '../../authority/scope.ts'
+import { readScopes, readScopesInRotation } from '../../authority/scope.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
 import type { ClientAuthorities } from '../../server/mutual-tls.ts'
@@ -15,7 +15,7 @@ export function ownAuthorities(state: StateDirectory): AuthoritySource {
   return {
     stamp: () => stampOfScopes(state),
     async read() {
-      const scopes = [...(await readScopes(state)), ...(await readScopesAside(state))]
+      const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
       return {
         ca: scopes.map(({ root }) => root.toString()),
         intermediates: scopes.map(({ intermediate }) => intermediate.subject),

@@ -1,4 +1,4 @@
-import { stampOf } from '../../files/presence.ts'
+import { stampOf } from '../../files/stamp.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import type { RevocationLookup } from '../../server/mutual-tls.ts'
 import { readInventory, recordPath } from '../../storage/files/record.ts'

@@ -3,9 +3,9 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { basename, dirname, join } from 'node:path'
 import { stageFile, sweepLeftovers, writeFileAtomic, type StagedFile } from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
+import { exists } from '../../files/exists.ts'
 import { withLock } from '../../files/lock.ts'
 import type { Owner } from '../../files/owner.ts'
-import { exists } from '../../files/presence.ts'
 import { makePrivateDirectory } from '../../files/private-directory.ts'
 import { readPrivateText } from '../../files/read.ts'
 import { refuseSharedDirectory } from '../../files/shared-directory.ts'
@@ -13,7 +13,7 @@ import { readdir, removeFile } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import type { CertificateRecord } from '../records.ts'
 import { readRecord, recordIssued } from './record.ts'
-import { sweepScopes } from './scopes.ts'
+import { scopesPath, sweepScopes } from './scopes.ts'
 
 /** Files that only make sense together, such as a certificate and its key. */
 export interface OutputFile {
@@ -24,7 +24,9 @@ export interface OutputFile {
   readonly owner?: Owner | null
 }
 
-/** `before`: the hash of what stood there; `data` in base64, since it may be DER. */
+/**
+ * `before`: the hash of the file that is to be replaced; the data in base64, since it may be DER.
+ */
 interface PendingFile extends Omit<OutputFile, 'data'> {
   readonly base64: string
   readonly before: string | null
@@ -37,19 +39,23 @@ interface Pending {
 
 const directoryOf = (state: StateDirectory): string => join(state.path, 'pending')
 
-/** Under the lock, after finishing or undoing what an interrupted command left. */
+/** Runs `work` under the lock, after finishing or undoing what an interrupted command left. */
 export async function exclusively<T>(state: StateDirectory, work: () => Promise<T>): Promise<T> {
   return withLock(state, async () => {
     await sweepScopes(state)
-    for (const name of await unfinished(state)) await settle(state, join(directoryOf(state), name))
+    for (const name of await unfinished(state))
+      await finishOrDrop(state, join(directoryOf(state), name))
     return work()
   })
 }
 
-/** What every command does first: nothing, unless an earlier one was interrupted. Throws `loose-key`. */
+/**
+ * Finishes or undoes what an interrupted command left; each command begins with it. Throws
+ * `loose-key`.
+ */
 export async function settleInterrupted(state: StateDirectory): Promise<void> {
-  // Of an empty directory that others may write to, an mkcert line makes a private one first.
-  if (await exists(join(state.path, 'scopes'))) await refuseSharedDirectory(state)
+  // A directory without scopes may be open to others: rootling-mkcert makes it private later.
+  if (await exists(scopesPath(state))) await refuseSharedDirectory(state)
   if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined)
 }
 
@@ -63,10 +69,9 @@ async function unfinished(state: StateDirectory): Promise<string[]> {
 }
 
 /**
- * Records a certificate and writes its files as a unit. Two files cannot be replaced in one
- * step, so all that is to be written stands in one pending file first; whoever takes the lock
- * next finishes it when the certificate was recorded, and drops it when it was not.
- * Only for whoever holds the lock.
+ * Records a certificate and writes its files as a unit. Two files cannot be replaced in one step,
+ * so one pending file holds all of them first: the next command that takes the lock writes them
+ * when the certificate was recorded, and drops them when it was not. Call it under the lock.
  */
 export async function recordAndWrite(
   state: StateDirectory,
@@ -108,7 +113,7 @@ async function drop(path: string): Promise<void> {
   }
 }
 
-async function settle(state: StateDirectory, path: string): Promise<void> {
+async function finishOrDrop(state: StateDirectory, path: string): Promise<void> {
   const pending = parsePending(await readPrivateText(path, state.owner))
   if (pending !== null) {
     const { serialNumber } = pending.record
@@ -125,7 +130,7 @@ async function settle(state: StateDirectory, path: string): Promise<void> {
 async function finish(state: StateDirectory, pending: PendingFile): Promise<void> {
   const file = { ...pending, data: Buffer.from(pending.base64, 'base64') }
   const current = await hashOf(file.path)
-  // Somebody has put something else there since: it is not ours to overwrite any more.
+  // Something else was put there since: it is not overwritten.
   if (current !== file.before || current === digest(file.data)) return
   // A directory that is gone, or a disk that is still full, must not stop the next command.
   await writeFileAtomic(file.path, file, file.owner ?? state.owner).catch(() => undefined)
@@ -143,7 +148,7 @@ function digest(data: string | Buffer): string {
   return createHash('sha256').update(data).digest('hex')
 }
 
-/** `null`: nothing is there. Of what is no regular file, only that; a FIFO would be waited for. */
+/** `null`: nothing is there. Anything but a regular file is not read: a FIFO would never end. */
 async function hashOf(path: string): Promise<string | null> {
   let file: number | undefined
   try {

@@ -1,14 +1,18 @@
 import type { Identifier } from '../../x509/identifier.ts'
 import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
 import type { CertificateRecord, ExtraFile } from '../records.ts'
+import { isDate, isText } from './stored-values.ts'
 
-/** A line, which holds the kind of event beside its members. */
+/** What a line of the record says. */
 export type Event =
   | { readonly kind: 'issued'; readonly certificate: CertificateRecord }
   | { readonly kind: 'revoked'; readonly revocation: Revocation }
   | { readonly kind: 'released'; readonly serialNumber: string }
 
-/** Whether it is how a line begins: anything else was written by no dying writer of ours. */
+/**
+ * Whether it is the beginning of a line, or empty: what a command that was killed may leave at the
+ * end. Anything else is damage.
+ */
 export function isUnfinished(line: string): boolean {
   const begin = '{"event":"'
   return line.startsWith(begin) || begin.startsWith(line)
@@ -16,13 +20,16 @@ export function isUnfinished(line: string): boolean {
 
 const issued = '{"event":"issued",'
 
-/** Quotes in texts are escaped: no text can look like a member. Unrolled, it takes half the time. */
+/**
+ * Quotes within JSON texts are escaped, so no text can look like this member. With the loop
+ * unrolled it takes half the time.
+ */
 const certPaths = /"certPath":"[^"\\]*(?:\\.[^"\\]*)*"/g
 
 /**
- * The lines of files that no later line has taken, the newest first; `null`: not every line is of an
- * issued certificate with a file. What goes over the text is V8's own: a loop of ours would be
- * compiled on the way, for longer than it runs.
+ * The lines of certificates whose file no later line has taken, the newest first; `null`: not every
+ * line is of an issued certificate with a file. `taken`: the files of later lines; these are added.
+ * Built-in string methods only: a JavaScript loop would take longer to compile than to run.
  */
 export function linesOfFiles(text: string, taken: Set<string>): string[] | null {
   const paths = text.match(certPaths) ?? []
@@ -38,7 +45,10 @@ export function linesOfFiles(text: string, taken: Set<string>): string[] | null 
   return newest
 }
 
-/** The same of any lines, with those that have no file. */
+/**
+ * What `linesOfFiles` gives, of lines of any kind: with those that are not of an issued
+ * certificate, and, if `printed`, those of certificates without a file.
+ */
 export function currentLines(text: string, taken: Set<string>, printed: boolean): string[] {
   return text
     .split('\n')
@@ -51,7 +61,7 @@ export function currentLines(text: string, taken: Set<string>, printed: boolean)
     })
 }
 
-/** `null`: it is damaged. */
+/** What a line says; `null`: it is damaged. */
 export function parseLine(line: string): Event | null {
   try {
     if (line.startsWith(issued)) {
@@ -69,8 +79,6 @@ export function parseLine(line: string): Event | null {
   }
 }
 
-const isText = (value: unknown): value is string => typeof value === 'string'
-
 const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value)
 
 const isPath = (value: unknown): boolean => value === null || isText(value)
@@ -82,7 +90,7 @@ const isSoundRevocation = ({ serialNumber, revokedAt, reason }: Partial<Revocati
   isDate(revokedAt) &&
   revocationReasons.some((known) => known === reason)
 
-/** Of ten thousand lines in a row, so it makes nothing that has to be cleared away. */
+/** Called for ten thousand lines in a row, so it allocates nothing. */
 function isSoundRecord(record: Partial<CertificateRecord>): boolean {
   const { identifiers, extra, purpose } = record
   return (
@@ -109,5 +117,3 @@ const isIdentifier = (one: Partial<Identifier> | null): boolean =>
 
 const isExtraFile = (one: Partial<ExtraFile> | null): boolean =>
   isText(one?.format) && isText(one.path)
-
-const isDate = (text: string | undefined): boolean => !Number.isNaN(Date.parse(text ?? ''))

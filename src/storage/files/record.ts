@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import { unwritable } from '../../files/errors.ts'
-import { readPieces, readPiecesFromEnd } from '../../files/lines.ts'
+import { linesOf, readPieces, readPiecesFromEnd } from '../../files/lines.ts'
 import { sync } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { shellWord } from '../../shell-word.ts'
@@ -22,12 +22,12 @@ import { currentLines, isUnfinished, linesOfFiles, parseLine, type Event } from 
 /** Octets; a certificate of the most and longest names that `issue` takes stays far below. */
 const longestLine = 256 * 1024
 
-/** Where the record is; whoever watches it for changes must not read its lines. */
+/** Where the record is, for stamps; its lines are read by the functions below alone. */
 export const recordPath = (state: StateDirectory): string => join(state.path, 'certificates.jsonl')
 
 /**
- * Only for whoever holds the lock. Not `durable`: on record after the process is killed, but
- * perhaps not after a power cut; for a certificate whose key is in that process alone.
+ * Records a certificate. Call it under the lock. Without `durable` it is still on record after the
+ * process is killed, but perhaps not after a power cut: enough where the key is only in its memory.
  */
 export async function recordIssued(
   state: StateDirectory,
@@ -37,12 +37,12 @@ export async function recordIssued(
   await append(state, { event: 'issued', ...record }, durable)
 }
 
-/** Only for whoever holds the lock. */
+/** Records a revocation. Call it under the lock. */
 export async function recordRevoked(state: StateDirectory, revocation: Revocation): Promise<void> {
   await append(state, { event: 'revoked', ...revocation })
 }
 
-/** Ends a hold. Only for whoever holds the lock. */
+/** Records the end of a hold. Call it under the lock. */
 export async function recordReleased(
   state: StateDirectory,
   serialNumber: string,
@@ -60,7 +60,7 @@ async function append(state: StateDirectory, event: object, durable = true): Pro
     const file = openSync(path, flags, 0o600)
     try {
       if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
-      const end = dropTornLine(file, path)
+      const end = dropUnfinishedLine(file, path)
       await appendOrUndo(file, `${JSON.stringify(event)}\n`, { end, durable })
     } finally {
       closeSync(file)
@@ -70,7 +70,7 @@ async function append(state: StateDirectory, event: object, durable = true): Pro
   }
 }
 
-/** A full disk may take half a line: it is taken back, so that the record stays whole. */
+/** A full disk may take half a line, which is then cut off, so that the record stays whole. */
 async function appendOrUndo(
   file: number,
   line: string,
@@ -83,17 +83,17 @@ async function appendOrUndo(
     try {
       ftruncateSync(file, end)
     } catch {
-      // The next writer drops the torn line.
+      // The next command that writes cuts off the unfinished line.
     }
     throw error
   }
 }
 
 /**
- * Cuts off an unfinished last line, left by a writer that died; returns the file's length. Throws
- * `corrupt-state` for what is no such line, which somebody may want to look at.
+ * Cuts off an unfinished last line, left by a command that was killed; returns the file's length in
+ * octets. Throws `corrupt-state` for any other text there, which a person may want to look at.
  */
-function dropTornLine(file: number, path: string): number {
+function dropUnfinishedLine(file: number, path: string): number {
   const { size } = fstatSync(file)
   const last = Buffer.alloc(1)
   if (size === 0 || (readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 0x0a)) return size
@@ -102,38 +102,37 @@ function dropTornLine(file: number, path: string): number {
   const newline = window.lastIndexOf(0x0a)
   if ((newline < 0 && size > window.length) || !isUnfinished(window.toString('utf8', newline + 1)))
     throw new RootlingError('corrupt-state', `The record ${path} is damaged at its end.`, {
-      hint: `Restore it from a backup, or delete what is no line: tail -c 500 ${shellWord(path)}`,
+      hint: `Restore it from a backup, or delete what is not a line: tail -c 500 ${shellWord(path)}`,
     })
   const end = size - window.length + newline + 1
   if (end < size) ftruncateSync(file, end)
   return end
 }
 
-/** What was issued, oldest first; see `readInventory`. */
+/** The certificates of `readInventory`, oldest first. */
 export async function readRecord(state: StateDirectory): Promise<readonly CertificateRecord[]> {
   return (await readInventory(state)).certificates
 }
 
 /**
- * The whole record. An unfinished last line was never acknowledged and is passed over; any other
- * line that cannot be read throws `corrupt-state`, and nothing is changed.
+ * The whole record. An unfinished last line was never acknowledged, so it is skipped. Throws
+ * `corrupt-state` for any other line that cannot be read.
  */
 export async function readInventory(state: StateDirectory): Promise<Inventory> {
   const path = recordPath(state)
   const events: Event[] = []
   for (const text of readPieces(path, longestRecord)) {
-    const lines = text.split('\n')
-    const last = lines.pop() ?? ''
+    const { lines, rest } = linesOf(text)
     for (const line of lines) events.push(parseLine(line) ?? damagedLine(path, events.length + 1))
-    if (!isUnfinished(last)) damagedLine(path, events.length + 1)
+    if (!isUnfinished(rest)) damagedLine(path, events.length + 1)
   }
   return inventoryOf(events)
 }
 
 /**
  * The record without the certificates whose files a later one has taken. Most lines of an old
- * record are theirs, and are told by the path in them: what else they say is not looked at. Without
- * `printed`, nor are those of certificates that were given to a client and have no file.
+ * record are theirs: they are recognised by their path alone and not parsed. Without `printed`, the
+ * certificates that have no file are left out too. Throws what `readInventory` throws.
  */
 export async function readCurrentInventory(
   state: StateDirectory,
@@ -149,14 +148,14 @@ export async function readCurrentInventory(
     for (const line of lines) current.push(line)
   }
   const events = current.toReversed().map(parseLine)
-  // Which line is damaged, the whole record tells.
+  // Reading the whole record finds out which line is damaged.
   return events.every((event) => event !== null) ? inventoryOf(events) : readInventory(state)
 }
 
 /** Octets. */
 const longestRecord = 512 * 1024 * 1024
 
-/** What events say, the oldest first. */
+/** The state after all events, the oldest first. */
 function inventoryOf(events: readonly Event[]): Inventory {
   const certificates: CertificateRecord[] = []
   const revocations = new Map<string, Revocation>()

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import {
@@ -10,15 +11,17 @@ import {
   type FileContents,
 } from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
-import { exists, stampOf } from '../../files/presence.ts'
+import { exists } from '../../files/exists.ts'
 import { makePrivateDirectory } from '../../files/private-directory.ts'
 import { readPrivateText, readText } from '../../files/read.ts'
+import { stampOf } from '../../files/stamp.ts'
 import { readdir, rename } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { shellWord } from '../../shell-word.ts'
 import type { NameConstraints } from '../../x509/name-constraints.ts'
+import { isDate, isText } from './stored-values.ts'
 
-/** A scope as it stands on disk: one directory, made and renamed as a whole. */
+/** A scope on disk: one directory, made and renamed as a whole. */
 interface StoredScope {
   readonly name: string
   /** ISO 8601, UTC. */
@@ -28,8 +31,8 @@ interface StoredScope {
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
   /**
-   * The issuer's subject (base64 of its DER), subjectKeyIdentifier (hex) and validity, and the root's
-   * end: to sign, no certificate is parsed. Dates are ISO 8601, UTC.
+   * The issuer's subject (base64 of its DER), subjectKeyIdentifier (hex) and validity, and the
+   * root's end: to sign, no certificate is parsed. Dates are ISO 8601, UTC.
    */
   readonly issuerName: string
   readonly issuerKeyIdentifier: string
@@ -49,35 +52,35 @@ export interface ScopeFiles {
   readonly intermediateKey: string
 }
 
-const scopesOf = (state: StateDirectory): string => join(state.path, 'scopes')
+export const scopesPath = (state: StateDirectory): string => join(state.path, 'scopes')
 
-/** Another one whenever a scope has come, gone, or been rotated. */
-export const stampOfScopes = (state: StateDirectory): Promise<string> => stampOf(scopesOf(state))
+/** Changes whenever a scope is added, deleted or rotated. */
+export const stampOfScopes = (state: StateDirectory): Promise<string> => stampOf(scopesPath(state))
 
 export const scopePath = (state: StateDirectory, name: string): string =>
-  join(scopesOf(state), name)
+  join(scopesPath(state), name)
 export const rootPath = (state: StateDirectory, name: string): string =>
   join(scopePath(state, name), 'root.pem')
 
-/** What a rotation keeps beside a scope: the one that comes, the one that goes. */
-export type Aside = '.next' | '.old'
-const asides: readonly Aside[] = ['.next', '.old']
+/** During a rotation: the scope that comes, and the one that it replaces. */
+export type RotationPart = '.next' | '.old'
+const parts: readonly RotationPart[] = ['.next', '.old']
 
-/** Letters, digits and hyphens: the name is a directory's. */
+/** Lower-case letters, digits and hyphens: it is the name of a directory. */
 export function isScopeName(name: string): boolean {
   return /^[a-z0-9](?:[a-z0-9-]{0,62})$/.test(name)
 }
 
 /**
- * Writes a scope as a unit; `false`: one of that name exists. Only for whoever holds the lock.
- * `directory` is its own name, or where a rotation keeps it aside.
+ * Writes a scope as a unit; `false`: one of that name exists. Call it under the lock. `directory`
+ * is the scope's own name, during a rotation with a RotationPart at its end.
  */
 export async function createScope(
   state: StateDirectory,
   files: ScopeFiles,
   directory = files.scope.name,
 ): Promise<boolean> {
-  await makePrivateDirectory(scopesOf(state), state.owner)
+  await makePrivateDirectory(scopesPath(state), state.owner)
   const contents: Record<string, FileContents> = {
     'scope.json': { data: `${JSON.stringify(sealScope(files), null, 2)}\n`, mode: 0o644 },
     'root.pem': { data: files.root, mode: 0o644 },
@@ -88,38 +91,41 @@ export async function createScope(
   return createDirectoryAtomic(scopePath(state, directory), contents, state.owner)
 }
 
-/** Only for whoever holds the lock; absent is success. */
+/** Deletes a scope; absent is success. Call it under the lock. */
 export async function deleteScope(state: StateDirectory, name: string): Promise<void> {
   await removeDirectoryAtomic(scopePath(state, name))
 }
 
-/** Names of the scopes, the oldest authority's `local` first; none: no authority yet. */
+/** Names of the scopes, `local` first, the others in order; none: there is no authority yet. */
 export async function scopeNames(state: StateDirectory): Promise<string[]> {
   try {
-    const names = (await readdir(scopesOf(state))).filter(isScopeName)
+    const names = (await readdir(scopesPath(state))).filter(isScopeName)
     return names.toSorted(
       (a, b) => Number(b === 'local') - Number(a === 'local') || (a < b ? -1 : 1),
     )
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return []
-    throw new RootlingError('file-unreadable', `${scopesOf(state)} cannot be read.`, {
+    throw new RootlingError('file-unreadable', `${scopesPath(state)} cannot be read.`, {
       cause: error,
     })
   }
 }
 
-/** A scope's public half, which knows its key by the digest. */
+/** A scope without its key, of which it has the digest. */
 export interface PublicHalf extends Pick<ScopeFiles, 'scope' | 'root' | 'intermediate'> {
   readonly keyDigest: string
 }
 
-/** Throws `corrupt-state` when a file is missing or damaged. */
+/**
+ * A scope's certificates and what it may sign. Throws `corrupt-state` when a file is missing or
+ * damaged.
+ */
 export async function readScope(
   state: StateDirectory,
   name: string,
-  aside: Aside | '' = '',
+  part: RotationPart | '' = '',
 ): Promise<PublicHalf> {
-  const directory = scopePath(state, name + aside)
+  const directory = scopePath(state, name + part)
   const textOf = async (file: string): Promise<string> =>
     (await readText(join(directory, file), 1024 * 1024)) ?? missing(directory, file, name)
   const [json, root, intermediate] = await Promise.all([
@@ -142,7 +148,7 @@ const keyFile = 'intermediate-key.pem'
 
 /**
  * The signing key, PEM. Throws `loose-key` when others can read it, `corrupt-state` when it is not
- * what the scope was made with: OpenSSL does not look whether the two halves of a key belong together.
+ * the one that the scope was made with: OpenSSL does not check that both halves of a key match.
  */
 export async function readScopeKey(
   state: StateDirectory,
@@ -156,34 +162,47 @@ export async function readScopeKey(
   return key
 }
 
-/** Deletes what dead writers left, and finishes a switch of scopes. Only under the lock. */
+/** The root's only CRL, DER. Throws `corrupt-state`. */
+export async function readStoredRootCrl(state: StateDirectory, name: string): Promise<Buffer> {
+  const path = join(scopePath(state, name), 'root.crl')
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new RootlingError('corrupt-state', `${path} cannot be read.`, {
+      hint: 'Restore it from a backup',
+      cause: error,
+    })
+  }
+}
+
+/** Deletes what killed commands left, and finishes a switch of scopes. Call it under the lock. */
 export async function sweepScopes(state: StateDirectory): Promise<void> {
-  await sweepLeftovers(scopesOf(state))
+  await sweepLeftovers(scopesPath(state))
   await sweepLeftovers(state.path)
-  for (const entry of await readdir(scopesOf(state)).catch(() => [])) {
-    await sweepLeftovers(join(scopesOf(state), entry))
+  for (const entry of await readdir(scopesPath(state)).catch(() => [])) {
+    await sweepLeftovers(join(scopesPath(state), entry))
     if (entry.endsWith('.old')) await finishSwitch(state, entry.slice(0, -'.old'.length))
   }
 }
 
-/** The scopes that a rotation keeps aside: name and which. */
-export async function scopesAside(
+/** What unfinished rotations keep beside the scopes. */
+export async function rotationParts(
   state: StateDirectory,
-): Promise<{ name: string; aside: Aside }[]> {
-  const entries = await readdir(scopesOf(state)).catch(() => [])
+): Promise<{ name: string; part: RotationPart }[]> {
+  const entries = await readdir(scopesPath(state)).catch(() => [])
   return entries.flatMap((entry) =>
-    asides
-      .filter((aside) => entry.endsWith(aside))
-      .map((aside) => ({ name: entry.slice(0, -aside.length), aside })),
+    parts
+      .filter((part) => entry.endsWith(part))
+      .map((part) => ({ name: entry.slice(0, -part.length), part })),
   )
 }
 
-/** Puts the scope that a rotation made in the old one's place. Only under the lock. */
+/** Puts the scope that a rotation made in the old one's place. Call it under the lock. */
 export async function switchScope(state: StateDirectory, name: string): Promise<void> {
   const path = scopePath(state, name)
   try {
     await rename(path, `${path}.old`)
-    await syncDirectory(scopesOf(state))
+    await syncDirectory(scopesPath(state))
   } catch (error) {
     throw unwritable(path, error)
   }
@@ -196,24 +215,24 @@ async function finishSwitch(state: StateDirectory, name: string): Promise<void> 
   if ((await exists(path)) || !(await exists(`${path}.next`))) return
   try {
     await rename(`${path}.next`, path)
-    await syncDirectory(scopesOf(state))
+    await syncDirectory(scopesPath(state))
   } catch (error) {
     throw unwritable(path, error)
   }
 }
 
 /**
- * What `scope.json` holds beside the scope, so that a damaged file is told before a damaged
- * certificate is signed by it. It holds no attacker off.
+ * What `scope.json` holds beside the scope, so that a damaged file is found before a certificate is
+ * signed with it. It does not stop an attacker, who can write the digests too.
  */
 interface Digests {
-  /** SHA-256, hex. Of the key too, which nobody finds by it. */
+  /** SHA-256, hex. The key's digest gives nothing of the key away. */
   readonly files: Readonly<Record<'root.pem' | 'intermediate.pem' | typeof keyFile, string>>
-  /** Of all else in it, as compact JSON; it comes last. */
+  /** Of all other members as compact JSON; the last member. */
   readonly digest: string
 }
 
-/** What `scope.json` says. */
+/** The contents of `scope.json`. */
 export function sealScope({
   scope,
   root,
@@ -249,10 +268,6 @@ function parseScope(json: string): (StoredScope & Digests) | null {
   }
 }
 
-const isText = (value: unknown): boolean => typeof value === 'string'
-const isDate = (value: unknown): boolean =>
-  typeof value === 'string' && !Number.isNaN(Date.parse(value))
-
 function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every(isText)
 }
@@ -274,7 +289,7 @@ function remedy(name: string): string {
   return `Restore it from a backup, or start anew: rootling ca forget ${shellWord(name)}; ${again}`
 }
 
-/** Tells backup programs to leave the keys out (https://bford.info/cachedir/). */
+/** Asks backup programs to leave the keys out (https://bford.info/cachedir/). */
 export async function markAsCache(state: StateDirectory): Promise<void> {
   const data =
     'Signature: 8a477f597d28d172789f06886806bc55\n# Keys of a local development CA: not for backups.\n'

@@ -251,7 +251,7 @@ test('below a directory that everybody may write to nothing is read or made', as
   await chmod(above, 0o777)
   const refused = {
     code: 'loose-key',
-    message: `Everybody can rename what lies in ${above}.`,
+    message: `Every user can rename what is in ${above}.`,
     hint: `chmod o-w ${above}`,
   }
   await expect(settleInterrupted(state)).rejects.toMatchObject(refused)

@@ -1,0 +1,78 @@
+import { RootlingError } from '../errors.ts'
+import type { OutputFile } from '../storage/files/pending.ts'
+import type { ExtraFile } from '../storage/records.ts'
+import type { KeyPairDer } from '../x509/keys.ts'
+import { encodePem, pemBlocks } from '../x509/pem.ts'
+import type { Leaf } from './leaf.ts'
+import type { ResolvedPaths } from './output-files.ts'
+
+export interface KeyProtection {
+  /** Encrypts the key in its file, and in the file of chain and key. */
+  readonly keyPassphrase?: string | undefined
+  readonly pkcs12?: { readonly password: string; readonly legacy: boolean } | undefined
+}
+
+/**
+ * A new certificate's files, the key's first: a new key beside no certificate is harmless. One path
+ * for both makes one file of both. Throws `usage` for a PKCS #12 file without a key.
+ */
+export async function outputFiles(
+  { certPath, keyPath, extra }: ResolvedPaths,
+  leaf: Leaf,
+  keys: KeyPairDer | null,
+  protection: KeyProtection,
+  friendlyName: string,
+): Promise<OutputFile[]> {
+  const key = keys === null ? '' : await keyFileText(keys, protection.keyPassphrase)
+  const files: OutputFile[] = []
+  if (certPath === keyPath) files.push({ path: certPath, mode: 0o600, data: leaf.chain + key })
+  else {
+    if (keyPath !== null) files.push({ path: keyPath, mode: 0o600, data: key })
+    files.push({ path: certPath, mode: 0o644, data: leaf.chain })
+  }
+  for (const { format, path } of extra) {
+    if (format === 'pkcs12')
+      files.push({ path, mode: 0o600, data: await pkcs12Of(leaf, keys, protection, friendlyName) })
+    else files.push(extraFile({ format, path }, leaf, key))
+  }
+  return files
+}
+
+/** A further file, of a format that needs no password. */
+export function extraFile(
+  { format, path }: ExtraFile,
+  leaf: Pick<Leaf, 'chain' | 'issuers' | 'der'>,
+  key: string,
+): OutputFile {
+  switch (format) {
+    case 'chain':
+      return { path, mode: 0o644, data: leaf.issuers }
+    case 'der':
+      return { path, mode: 0o644, data: leaf.der }
+    case 'full':
+      return { path, mode: 0o600, data: leaf.chain + key }
+    case 'pkcs12':
+      throw new TypeError('a PKCS #12 file needs its password')
+  }
+}
+
+async function keyFileText({ pkcs8 }: KeyPairDer, passphrase: string | undefined): Promise<string> {
+  if (passphrase === undefined) return encodePem('PRIVATE KEY', pkcs8)
+  const { encryptPkcs8 } = await import('../x509/encrypted-key.ts')
+  return encryptPkcs8(pkcs8, passphrase)
+}
+
+async function pkcs12Of(
+  { der, issuers }: Leaf,
+  keys: KeyPairDer | null,
+  { pkcs12 }: KeyProtection,
+  friendlyName: string,
+): Promise<Buffer> {
+  if (keys === null || pkcs12 === undefined)
+    throw new RootlingError('usage', 'A PKCS #12 file holds a key, and the key is not here.', {
+      hint: 'Leave out --pkcs12 with --csr',
+    })
+  const { makePkcs12 } = await import('../x509/pkcs12.ts')
+  const chain = [der, ...pemBlocks(issuers).map((block) => block.der)]
+  return makePkcs12({ chain, pkcs8: keys.pkcs8, friendlyName, ...pkcs12 })
+}
