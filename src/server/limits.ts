@@ -18,7 +18,7 @@ export interface ServerLimits {
   streams: number
 }
 
-export const DEFAULT_LIMITS: Readonly<ServerLimits> = {
+export const defaultLimits: Readonly<ServerLimits> = {
   handshakeMilliseconds: 5_000,
   headersMilliseconds: 5_000,
   requestMilliseconds: 10_000,

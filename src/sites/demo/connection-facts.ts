@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Request } from '../../server/http.ts'
-import { GROUPS } from '../../server/https.ts'
+import { keyExchangeGroups } from '../../server/tls-settings.ts'
 import { oneLine } from '../../server/key-pair.ts'
 import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certificate.ts'
 
@@ -47,7 +47,7 @@ export function connectionFacts(request: Request): ConnectionFacts {
     alpn: socket.alpnProtocol === false ? null : socket.alpnProtocol,
     http: request.httpVersionMajor === 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`,
     group: group?.name ?? null,
-    groupsOffered: GROUPS,
+    groupsOffered: keyExchangeGroups,
     serverName: (socket as { servername?: string | false }).servername || null,
     resumed: socket.isSessionReused(),
     certificate: certificateFacts(socket.getX509Certificate()),

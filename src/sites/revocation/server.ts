@@ -3,7 +3,7 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { longestOcspRequest, ocspError } from '../../x509/ocsp.ts'
 import { limitConnections } from '../../server/connections.ts'
 import { foreignPage, isLoopbackHost, notForPages } from '../../server/host-check.ts'
-import { DEFAULT_LIMITS, tooManyHeaders } from '../../server/limits.ts'
+import { defaultLimits, tooManyHeaders } from '../../server/limits.ts'
 import { listen } from '../../server/listen.ts'
 import { createRevocationSource } from './source.ts'
 
@@ -48,7 +48,7 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
     }
   }
   const route = async (request: IncomingMessage): Promise<Reply> => {
-    if (tooManyHeaders(request, DEFAULT_LIMITS)) return refuse(431, 'These are too many headers.')
+    if (tooManyHeaders(request, defaultLimits)) return refuse(431, 'These are too many headers.')
     if (!isLoopbackHost(request)) return refuse(421, 'This responder is for loopback names.')
     const foreign = foreignPage(request)
     if (foreign !== null) return refuse(403, foreign)
@@ -145,7 +145,7 @@ export interface RevocationServer {
 export async function createRevocationServer(
   options: RevocationHandlerOptions & { readonly host: string; readonly port: number },
 ): Promise<RevocationServer> {
-  const limits = DEFAULT_LIMITS
+  const limits = defaultLimits
   const handle = createRevocationHandler(options)
   const server = createServer(
     {
