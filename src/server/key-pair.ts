@@ -14,7 +14,7 @@ export interface KeyPair {
   readonly warnings: readonly KeyPairWarning[]
 }
 
-interface KeyPairWarning {
+export interface KeyPairWarning {
   readonly code: 'intermediate-missing' | 'unrelated-certificate' | 'not-for-servers'
   readonly sentence: string
   readonly hint: string
@@ -22,10 +22,10 @@ interface KeyPairWarning {
 
 export interface KeyPairOrigin {
   /** Where the certificate came from, for sentences. */
-  certificateFile?: string | undefined
-  keyFile?: string | undefined
-  /** PEM roots that clients are known to have; without them a missing intermediate cannot be told. */
-  roots?: readonly string[] | undefined
+  readonly certificateFile?: string | undefined
+  readonly keyFile?: string | undefined
+  /** PEM roots that clients are known to have; without them no missing intermediate is noticed. */
+  readonly roots?: readonly string[] | undefined
 }
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g

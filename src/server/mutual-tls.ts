@@ -4,7 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { validityOf } from '../x509/parsed-certificate.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import { formatDate, oneLine } from './key-pair.ts'
-import { createAlertSender, type Alert, type AlertSender } from './tls-alert.ts'
+import { createAlertSender, type Alert } from './tls-alert.ts'
 
 /** Why a client is not let in: the sentence for the log, the alert for the client. */
 export interface ClientRefusal {
@@ -52,7 +52,7 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
     throw new RootlingError('no-authority', 'There is no CA whose clients could be let in.', {
       hint: 'rootling install, or --client-ca F',
     })
-  let sender: AlertSender | null = null
+  const sender = createAlertSender()
   let trusted: ClientAuthorities = options
   const forgotten = new Set<string>()
 
@@ -99,12 +99,10 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
       for (const subject of authorities.intermediates ?? []) forgotten.delete(subject)
       trusted = authorities
     },
-    attach: (server) => void (sender = createAlertSender(server)),
+    attach: (server) => sender.attach(server),
     async admit(socket) {
       const refusal = await judgeSafely(socket)
-      if (refusal === null) return null
-      if (sender === null) socket.destroy()
-      else await sender.refuse(socket, refusal.alert)
+      if (refusal !== null) await sender.refuse(socket, refusal.alert)
       return refusal
     },
     recheck: judgeSafely,

@@ -5,15 +5,15 @@ import type { KeyPair } from './key-pair.ts'
 
 export interface RenewingPairOptions {
   /** Makes a new certificate and key. */
-  issue: () => Promise<KeyPair>
-  now: () => Date
+  readonly issue: () => Promise<KeyPair>
+  readonly now: () => Date
   /** Changes with the issuers: then `issue` is asked again, which may give the same certificate. */
-  issuersStamp?: (() => Promise<string>) | undefined
+  readonly issuersStamp?: (() => Promise<string>) | undefined
   /** Called with each pair after the first: the place for `server.replaceCertificate`. */
-  onRenewed?: ((pair: KeyPair) => void) | undefined
-  onFailed?: ((error: unknown, nextAttempt: Date) => void) | undefined
+  readonly onRenewed?: ((pair: KeyPair) => void) | undefined
+  readonly onFailed?: ((error: unknown, nextAttempt: Date) => void) | undefined
   /** How often the wall clock is read, at most 60,000 ms, which is the default. */
-  checkMilliseconds?: number | undefined
+  readonly checkMilliseconds?: number | undefined
 }
 
 export interface RenewingPair {

@@ -16,9 +16,11 @@ const alerts = {
 export type Alert = keyof typeof alerts
 
 export interface AlertSender {
+  /** Before the server listens; a sender may serve several servers. */
+  attach(server: Server): void
   /**
-   * Ends a connection with a fatal alert. Only straight after the handshake, before anything was written. Without TLS
-   * 1.3 the connection just ends.
+   * Ends a connection with a fatal alert. Only straight after the handshake, before anything was
+   * written. Without TLS 1.3 the connection just ends.
    */
   refuse(socket: TLSSocket, alert: Alert): Promise<void>
 }
@@ -52,25 +54,28 @@ const lingerMilliseconds = 1_000
  * key, and nothing is written after it. Should a later OpenSSL count differently, clients read `bad_record_mac` instead:
  * still a refusal, only without its reason.
  */
-export function createAlertSender(server: Server): AlertSender {
+export function createAlertSender(): AlertSender {
   const secrets = new WeakMap<TLSSocket, Buffer>()
+  // A TLS socket has the addresses of the one that carries it.
   const carriers = new Map<string, Socket>()
-  server.on('keylog', (line, socket) => {
-    const secret = /^SERVER_TRAFFIC_SECRET_0 \S+ (\S+)/.exec(line.toString('latin1'))?.[1]
-    if (secret !== undefined) secrets.set(socket, Buffer.from(secret, 'hex'))
-  })
-  server.on('connection', (carrier: Socket) => {
-    const peer = peerOf(carrier)
-    carriers.set(peer, carrier)
-    carrier.once('close', () => carriers.delete(peer))
-  })
   return {
+    attach(server) {
+      server.on('keylog', (line, socket) => {
+        const secret = /^SERVER_TRAFFIC_SECRET_0 \S+ (\S+)/.exec(line.toString('latin1'))?.[1]
+        if (secret !== undefined) secrets.set(socket, Buffer.from(secret, 'hex'))
+      })
+      server.on('connection', (carrier: Socket) => {
+        const connection = addressesOf(carrier)
+        carriers.set(connection, carrier)
+        carrier.once('close', () => carriers.delete(connection))
+      })
+    },
     async refuse(socket, alert) {
       // The tickets leave the process in the same turn as the event of the handshake's end.
       await new Promise((resolve) => setImmediate(resolve))
       const secret = secrets.get(socket)
       const suite = suites[socket.getCipher()?.standardName ?? '']
-      const carrier = carriers.get(peerOf(socket))
+      const carrier = carriers.get(addressesOf(socket))
       if (secret === undefined || suite === undefined || carrier === undefined) {
         socket.end()
         lingerUntilRead(socket)
@@ -83,7 +88,9 @@ export function createAlertSender(server: Server): AlertSender {
   }
 }
 
-const peerOf = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort}`
+/** Both ends: a client may use the same port towards two servers. */
+const addressesOf = (socket: Socket): string =>
+  [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort].join(' ')
 
 /** Closing with unread input resets the connection, and the reset may overtake the alert. */
 function lingerUntilRead(socket: TLSSocket): void {
