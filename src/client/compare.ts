@@ -7,9 +7,9 @@ export type Outcome = { ok: true; response: GetResponse } | { ok: false; error: 
 
 export interface Comparison {
   /** Seen by a client that trusts the given roots. */
-  trusting: Outcome
+  readonly trusting: Outcome
   /** Seen by one that has only the public roots that Node ships (Mozilla's), whatever this machine adds. */
-  untrusting: Outcome
+  readonly untrusting: Outcome
 }
 
 /** Makes the same request twice, with our roots and without. Throws `usage` only; every other failure is a value. */

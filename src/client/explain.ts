@@ -8,11 +8,11 @@ type NodeError = NodeJS.ErrnoException & { secured?: boolean }
 
 export interface Circumstances {
   /** Whether the client had a certificate to send. */
-  sentCertificate: boolean
-  now: Date
+  readonly sentCertificate: boolean
+  readonly now: Date
 }
 
-const LOOK_MILLISECONDS = 2_000
+const lookMilliseconds = 2_000
 
 /** Turns what Node and OpenSSL say into one sentence: which check failed, and what to type next. */
 export async function explainFailure(
@@ -35,7 +35,7 @@ async function explainCertificate(
   const code = error.code ?? ''
   if (!isCertificateError(error)) return null
   const { host } = target
-  const look = await lookAtPeer(target, LOOK_MILLISECONDS)
+  const look = await lookAtPeer(target, lookMilliseconds)
   const chain = look ?? []
   const leaf = chain[0]
   const refuse = (sentence: string, hint: string): RootlingError =>
@@ -111,9 +111,8 @@ function selfSignedSentence(host: string): string {
 /** OpenSSL says “unsuitable purpose” of leaves, of issuers that are no CA, and of a CA that serves itself. */
 function purposeSentence(host: string, chain: readonly X509Certificate[]): string {
   const [leaf, ...issuers] = chain
-  if (issuers.some((issuer) => !issuer.ca)) {
+  if (issuers.some((issuer) => !issuer.ca))
     return `Not a CA: a certificate in the chain of ${host} signed another without being allowed to`
-  }
   if (leaf !== undefined && leaf.issuer === leaf.subject) return selfSignedSentence(host)
   return `Wrong purpose: the certificate of ${host} is not for servers`
 }
@@ -161,9 +160,8 @@ function explainAlert(
         : '--client-cert F --client-key F; rootling issue --client NAME makes them',
       cause: error,
     })
-  if (reason.endsWith('ALERT_CERTIFICATE_REQUIRED')) {
+  if (reason.endsWith('ALERT_CERTIFICATE_REQUIRED'))
     return refused(`Client certificate required: ${host} wants one and got none.`)
-  }
   const alert = /ALERT_(\w+)$/.exec(reason)?.[1] ?? ''
   const verdict = verdicts[alert]
   if (verdict !== undefined) {
@@ -218,12 +216,9 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
         )
       : fail(`${where} does not speak TLS.`)
   }
-  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(reason)) {
+  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(reason))
     return fail(`${where} and this client have no TLS version in common (1.2 or 1.3 here).`)
-  }
-  if (reason.endsWith('NO_APPLICATION_PROTOCOL')) {
-    return fail(`${where} does not offer HTTP/1.1.`)
-  }
+  if (reason.endsWith('NO_APPLICATION_PROTOCOL')) return fail(`${where} does not offer HTTP/1.1.`)
   if (reason.endsWith('ALERT_HANDSHAKE_FAILURE')) {
     return fail(
       `${where} refused the handshake: no cipher or group in common, or it wants a client certificate.`,
@@ -255,7 +250,7 @@ function speaksPlainHttp(host: string, port: number): Promise<boolean> {
       socket.destroy()
       resolve(answer)
     }
-    socket.setTimeout(LOOK_MILLISECONDS, () => finish(false))
+    socket.setTimeout(lookMilliseconds, () => finish(false))
     socket.once('error', () => finish(false))
     socket.once('close', () => finish(false))
     socket.once('connect', () => socket.write('HEAD / HTTP/1.0\r\n\r\n'))

@@ -9,26 +9,26 @@ import { parseTarget, resolveLocally, type Target } from './target.ts'
 
 export interface GetOptions {
   /** PEM roots to trust, and no others. */
-  ca: readonly string[]
+  readonly ca: readonly string[]
   /** PEM; sent when the server asks for one. */
-  clientCertificate?: { cert: string; key: string } | undefined
+  readonly clientCertificate?: { cert: string; key: string } | undefined
   /** For the whole exchange; 10,000 by default. */
-  timeoutMilliseconds?: number | undefined
+  readonly timeoutMilliseconds?: number | undefined
   /** The rest is cut off and `truncated` set; 10 MiB by default. */
-  maxBodyBytes?: number | undefined
-  now?: (() => Date) | undefined
+  readonly maxBodyBytes?: number | undefined
+  readonly now?: (() => Date) | undefined
 }
 
 export interface GetResponse {
-  status: number
-  statusText: string
+  readonly status: number
+  readonly statusText: string
   /** `1.1`. */
-  httpVersion: string
-  headers: IncomingHttpHeaders
-  body: Buffer
-  truncated: boolean
-  remoteAddress: string
-  tls: TlsFacts
+  readonly httpVersion: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  readonly truncated: boolean
+  readonly remoteAddress: string
+  readonly tls: TlsFacts
 }
 
 /**

@@ -6,20 +6,20 @@ import { resolveLocally, type Target } from './target.ts'
 /** What was agreed on, and the server's certificate. */
 export interface TlsFacts {
   /** `TLSv1.3`. */
-  protocol: string
-  cipher: string
+  readonly protocol: string
+  readonly cipher: string
   /** The key exchange, such as `X25519` or `P-256`; `null` when there is none of its own (a resumed session). */
-  group: string | null
-  subjectAltName: string[]
-  issuer: string
-  notBefore: Date
-  notAfter: Date
+  readonly group: string | null
+  readonly subjectAltName: string[]
+  readonly issuer: string
+  readonly notBefore: Date
+  readonly notAfter: Date
   /** SHA-256 of the DER, lower-case hex. */
-  fingerprint: string
-  authorized: boolean
+  readonly fingerprint: string
+  readonly authorized: boolean
 }
 
-const GROUP_NAMES: Record<string, string> = { prime256v1: 'P-256', secp384r1: 'P-384' }
+const groupNames: Record<string, string> = { prime256v1: 'P-256', secp384r1: 'P-384' }
 
 /** Reads the facts from a secured socket. */
 export function describePeer(socket: TLSSocket): TlsFacts {
@@ -29,7 +29,7 @@ export function describePeer(socket: TLSSocket): TlsFacts {
   return {
     protocol: socket.getProtocol() ?? '',
     cipher: cipher.standardName ?? cipher.name,
-    group: key?.name === undefined ? null : (GROUP_NAMES[key.name] ?? key.name),
+    group: key?.name === undefined ? null : (groupNames[key.name] ?? key.name),
     subjectAltName: altNames(certificate),
     issuer: (certificate?.issuer ?? '').split('\n').join(', '),
     notBefore: new Date(certificate?.validFrom ?? Number.NaN),

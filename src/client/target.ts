@@ -4,12 +4,12 @@ import { RootlingError } from '../errors.ts'
 
 /** Where a request goes, resolved from its URL. */
 export interface Target {
-  url: URL
+  readonly url: URL
   /** Without the brackets of IPv6. */
-  host: string
-  port: number
+  readonly host: string
+  readonly port: number
   /** For SNI; empty for literal addresses (RFC 6066 §3). */
-  servername: string
+  readonly servername: string
 }
 
 /** Throws `usage` for what is no https URL. */

@@ -28,10 +28,10 @@ export interface KeyPairOrigin {
   readonly roots?: readonly string[] | undefined
 }
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
-const PRIVATE_KEY =
+const certificateBlock = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
+const privateKeyBlock =
   /-----BEGIN ((?:[A-Z0-9]+ )?PRIVATE KEY)-----[\s\S]+?-----END (?:[A-Z0-9]+ )?PRIVATE KEY-----/
-const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+const serverAuth = '1.3.6.1.5.5.7.3.1'
 
 /**
  * Checks a PEM certificate chain and its PEM key before a server takes them. Throws `bad-certificate` (none in the
@@ -63,10 +63,10 @@ export function formatDate(date: Date): string {
 }
 
 function parseChain(pem: string, file: string): X509Certificate[] {
-  const blocks = pem.match(CERTIFICATE)
+  const blocks = pem.match(certificateBlock)
   if (blocks === null) {
     throw new RootlingError('bad-certificate', `${file} holds no PEM certificate.`, {
-      hint: PRIVATE_KEY.test(pem)
+      hint: privateKeyBlock.test(pem)
         ? 'it holds a key: were --cert and --key swapped?'
         : 'a PEM certificate starts with -----BEGIN CERTIFICATE-----',
     })
@@ -82,7 +82,7 @@ function parseChain(pem: string, file: string): X509Certificate[] {
 }
 
 function parseKey(pem: string, file: string): KeyObject {
-  const block = PRIVATE_KEY.exec(pem)
+  const block = privateKeyBlock.exec(pem)
   if (block === null) {
     throw new RootlingError('bad-key', `${file} holds no PEM private key.`, {
       hint: pem.includes('BEGIN CERTIFICATE')
@@ -179,7 +179,7 @@ function warningsOf(
     })
   }
   const usages = leaf.keyUsage as readonly string[] | undefined
-  if (usages !== undefined && usages.length > 0 && !usages.includes(SERVER_AUTH)) {
+  if (usages !== undefined && usages.length > 0 && !usages.includes(serverAuth)) {
     warnings.push({
       code: 'not-for-servers',
       sentence: `${file} is not for servers (its extKeyUsage lacks serverAuth).`,
@@ -191,7 +191,7 @@ function warningsOf(
 
 function issuedByAny(certificate: X509Certificate, roots: readonly string[]): boolean {
   return roots
-    .flatMap((pem) => pem.match(CERTIFICATE) ?? [])
+    .flatMap((pem) => pem.match(certificateBlock) ?? [])
     .some((pem) => isIssuedBy(certificate, new X509Certificate(pem)))
 }
 

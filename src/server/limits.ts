@@ -3,19 +3,19 @@ import type { Request } from './http.ts'
 /** How long and how much a client may take. Times in milliseconds, sizes in bytes. */
 export interface ServerLimits {
   /** From the TCP connection to the end of the TLS handshake. */
-  handshakeMilliseconds: number
+  readonly handshakeMilliseconds: number
   /** For the head of an HTTP/1 request, or the preface of an HTTP/2 connection. */
-  headersMilliseconds: number
+  readonly headersMilliseconds: number
   /** For a whole request with its body. */
-  requestMilliseconds: number
+  readonly requestMilliseconds: number
   /** For a connection without a request, and for a client that stopped reading its response. */
-  idleMilliseconds: number
-  headerBytes: number
-  headers: number
+  readonly idleMilliseconds: number
+  readonly headerBytes: number
+  readonly headers: number
   /** At a time; one more closes the one that has been idle for longest. */
-  connections: number
+  readonly connections: number
   /** Requests at a time in one HTTP/2 connection. */
-  streams: number
+  readonly streams: number
 }
 
 export const defaultLimits: Readonly<ServerLimits> = {

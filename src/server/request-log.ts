@@ -3,17 +3,17 @@ import type { Request, Response } from './http.ts'
 
 /** One answered request, for programs. */
 export interface LogEntry {
-  time: Date
-  remoteAddress: string
-  method: string
-  path: string
+  readonly time: Date
+  readonly remoteAddress: string
+  readonly method: string
+  readonly path: string
   /** `null`: the connection ended before an answer. */
-  status: number | null
+  readonly status: number | null
   /** `HTTP/1.1` or `HTTP/2`. */
-  protocol: string
+  readonly protocol: string
   /** `TLSv1.3`. */
-  tlsVersion: string
-  milliseconds: number
+  readonly tlsVersion: string
+  readonly milliseconds: number
 }
 
 /** Calls `log` once when the response has ended or its connection broke. */

@@ -26,9 +26,9 @@ export interface AlertSender {
 }
 
 interface Suite {
-  hash: string
-  cipher: CipherGCMTypes
-  keyLength: number
+  readonly hash: string
+  readonly cipher: CipherGCMTypes
+  readonly keyLength: number
 }
 
 /** RFC 8446 §B.4; OpenSSL offers no others by itself. */

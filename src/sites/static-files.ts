@@ -20,9 +20,8 @@ export async function sendFile(
   const wantsFolder = path.endsWith('/')
   const found = await locate(root, segments)
   if (found === null) return false
-  if (found.kind === 'file') {
+  if (found.kind === 'file')
     return wantsFolder ? false : stream(request, response, root, found.path)
-  }
   if (wantsFolder) {
     const index = await locate(root, [...segments, 'index.html'])
     return index?.kind === 'file' ? stream(request, response, root, index.path) : false
@@ -54,9 +53,9 @@ export function pathSegments(path: string): string[] | null {
 }
 
 interface Found {
-  kind: 'file' | 'folder'
+  readonly kind: 'file' | 'folder'
   /** Real, below the root. */
-  path: string
+  readonly path: string
 }
 
 async function locate(root: string, segments: readonly string[]): Promise<Found | null> {
@@ -102,8 +101,8 @@ async function stream(
 }
 
 interface SendError extends Error {
-  status?: number
-  headers?: Record<string, string>
+  readonly status?: number
+  readonly headers?: Record<string, string>
 }
 
 function refuse(response: Response, error: SendError): void {

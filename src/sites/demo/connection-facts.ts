@@ -8,32 +8,32 @@ import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certi
 /** How one request's connection was secured: what the demo page shows and its JSON holds. */
 export interface ConnectionFacts {
   /** `TLSv1.3`. */
-  protocol: string
+  readonly protocol: string
   /** The name in RFC 8446 or RFC 5289, such as `TLS_AES_128_GCM_SHA256`. */
-  cipher: string
+  readonly cipher: string
   /** `h2`, or `http/1.1`; `null` when the client did not negotiate one. */
-  alpn: string | null
+  readonly alpn: string | null
   /** `HTTP/2` or `HTTP/1.1`. */
-  http: string
+  readonly http: string
   /** `null` where Node does not tell: it names the group to clients only. */
-  group: string | null
-  groupsOffered: readonly string[]
-  serverName: string | null
-  resumed: boolean
-  certificate: CertificateFacts | null
+  readonly group: string | null
+  readonly groupsOffered: readonly string[]
+  readonly serverName: string | null
+  readonly resumed: boolean
+  readonly certificate: CertificateFacts | null
   /** The client's, when it was asked for one and sent one that holds. */
-  client: CertificateFacts | null
+  readonly client: CertificateFacts | null
 }
 
 interface CertificateFacts {
-  subject: string
-  subjectAltName: string[]
-  issuer: string
-  serialNumber: string
-  notBefore: string
-  notAfter: string
+  readonly subject: string
+  readonly subjectAltName: string[]
+  readonly issuer: string
+  readonly serialNumber: string
+  readonly notBefore: string
+  readonly notAfter: string
   /** SHA-256 of the DER, lower-case hex. */
-  fingerprint: string
+  readonly fingerprint: string
 }
 
 /** Reads the facts from the request's socket; the certificate is the one that this connection got. */

@@ -1,16 +1,16 @@
 import { isOurHost } from '../../server/host-check.ts'
 import type { Handler, Request, Response } from '../../server/http.ts'
 import { connectionFacts } from './connection-facts.ts'
-import { demoPage, STYLE_SOURCE } from './page.ts'
+import { demoPage, styleSource } from './page.ts'
 
 export interface DemoOptions {
   /** Serve the files under it; `/` stays the demo page when it has no index.html. */
-  directory?: string | undefined
+  readonly directory?: string | undefined
 }
 
-const HEADERS = {
+const securityHeaders = {
   'Cache-Control': 'no-store',
-  'Content-Security-Policy': `default-src 'none'; style-src ${STYLE_SOURCE}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  'Content-Security-Policy': `default-src 'none'; style-src ${styleSource}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
@@ -60,7 +60,7 @@ function reply(
   type = 'text/plain; charset=utf-8',
 ): void {
   response.statusCode = status
-  for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+  for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value)
   response.setHeader('Content-Type', type)
   response.setHeader('Content-Length', Buffer.byteLength(text))
   if (request.method === 'HEAD') response.end()
