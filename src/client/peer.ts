@@ -1,14 +1,15 @@
 import type { X509Certificate } from 'node:crypto'
 import { connect, type TLSSocket } from 'node:tls'
 import { altNameParts, fingerprintOf } from '../x509/parsed-certificate.ts'
+import { oneLine } from '../x509/text.ts'
 import { resolveLocally, type Target } from './target.ts'
 
-/** What was agreed on, and the server's certificate. */
+/** What client and server agreed on, and the server's certificate. */
 export interface TlsFacts {
   /** `TLSv1.3`. */
   readonly protocol: string
   readonly cipher: string
-  /** The key exchange, such as `X25519` or `P-256`; `null` when there is none of its own (a resumed session). */
+  /** Of the key exchange, such as `X25519` or `P-256`; `null`: a resumed session had none. */
   readonly group: string | null
   readonly subjectAltName: string[]
   readonly issuer: string
@@ -31,7 +32,7 @@ export function describePeer(socket: TLSSocket): TlsFacts {
     cipher: cipher.standardName ?? cipher.name,
     group: key?.name === undefined ? null : (groupNames[key.name] ?? key.name),
     subjectAltName: altNames(certificate),
-    issuer: (certificate?.issuer ?? '').split('\n').join(', '),
+    issuer: oneLine(certificate?.issuer ?? ''),
     notBefore: new Date(certificate?.validFrom ?? Number.NaN),
     notAfter: new Date(certificate?.validTo ?? Number.NaN),
     fingerprint: certificate === undefined ? '' : fingerprintOf(certificate),
@@ -46,8 +47,8 @@ export function altNames(certificate: X509Certificate | undefined): string[] {
 }
 
 /**
- * Looks at a server's certificates without trusting them, to explain a refusal: nothing is sent over this connection.
- * The chain has the leaf first; `null` when the handshake fails or takes too long.
+ * Fetches the certificates of a server without trusting them, to explain a refusal; no request is
+ * sent. The chain has the leaf first; `null` when the handshake fails or takes too long.
  */
 export function lookAtPeer(
   { host, port, servername }: Target,
@@ -71,7 +72,7 @@ export function lookAtPeer(
   })
 }
 
-/** Follows the issuers among the certificates that came; a self-signed one is its own issuer. */
+/** The certificates that a server sent, leaf first; a self-signed one is its own issuer. */
 export function sentChain(socket: TLSSocket): X509Certificate[] {
   const chain: X509Certificate[] = []
   let next = socket.getPeerX509Certificate()

@@ -12,7 +12,10 @@ export interface AnswerOptions {
   readonly onHandlerError?: ((error: unknown) => void) | undefined
 }
 
-/** Answers one request: 431 for too many headers, nothing where the gate refuses, 500 for a throw. */
+/**
+ * Answers one request: 431 for too many headers, 500 for a handler that throws. The connection of a
+ * client that the gate no longer lets in ends without an answer.
+ */
 export async function answer(
   request: Request,
   response: Response,

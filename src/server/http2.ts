@@ -71,7 +71,7 @@ function guardStream(stream: ServerHttp2Stream, limits: ServerLimits): void {
     stream.once('close', () => clearTimeout(timer))
   }
   stream.setTimeout(limits.idleMilliseconds)
-  // A handler may think for long; a client that leaves written bytes unread may not.
+  // A handler may take long; a client that does not read what was written to it may not.
   stream.on('timeout', () => {
     if (stream.writableLength > 0) stream.close(constants.NGHTTP2_CANCEL)
   })

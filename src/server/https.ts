@@ -29,19 +29,22 @@ export interface HttpsServerOptions {
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
   readonly limits?: Partial<ServerLimits> | undefined
   readonly now?: (() => Date) | undefined
-  /** Called once for each request when it was answered or broke. */
+  /** Called once for each request, when it was answered or its connection broke. */
   readonly onRequest?: ((entry: LogEntry) => void) | undefined
-  /** A handshake or a request that could not be read; the connection is closed already. */
+  /** A handshake that failed or a request that could not be read; the connection is closed. */
   readonly onConnectionError?: ((error: Error, remoteAddress: string) => void) | undefined
   /** A handler that threw; the client got 500. */
   readonly onHandlerError?: ((error: unknown) => void) | undefined
-  /** HTTP/1.1 `Upgrade`, as WebSockets need it; without it such a request is answered as any other. */
+  /**
+   * HTTP/1.1 `Upgrade`, as WebSockets need it; without this function such a request is answered
+   * like any other.
+   */
   readonly onUpgrade?:
     | ((request: IncomingMessage, socket: Duplex, head: Buffer) => void)
     | undefined
-  /** Asks clients for certificates, and answers only those that it lets in. */
+  /** Asks clients for certificates; only clients that it lets in are answered. */
   readonly clients?: ClientGate | undefined
-  /** Certificates by name; names that it has none for, and clients that name none, get `pair`. */
+  /** Certificates by name; a client that asks for another name, or for none, is shown `pair`. */
   readonly contexts?: Contexts | undefined
 }
 
@@ -52,7 +55,7 @@ export interface HttpsServer {
   readonly url: string
   /** New connections get this certificate; open ones keep theirs. */
   replaceCertificate(pair: Pick<KeyPair, 'cert' | 'key'>): void
-  /** Whose certificates let clients in from now on, where `clients` asks for them. */
+  /** The CAs whose certificates let clients in from now on; nothing without `clients`. */
   replaceClientAuthorities(authorities: ClientAuthorities): void
   /**
    * Accepts no more, lets requests in flight finish (GOAWAY on HTTP/2), then destroys what is left
@@ -167,8 +170,7 @@ async function admit(
   onRefused: (refusal: ClientRefusal, address: string) => void,
 ): Promise<void> {
   const address = socket.remoteAddress ?? ''
-  // Neither node:tls nor node:http listens yet; the error of a client that goes away would end the
-  // process.
+  // Neither node:tls nor node:http handles errors meanwhile, and an unhandled one ends the process.
   const ignore = (): void => {}
   socket.on('error', ignore)
   const refusal = await clients.admit(socket)

@@ -5,9 +5,9 @@ import type { Request, Response } from './http.ts'
 /** The requests that a server is answering. */
 export interface RequestsInFlight {
   add(request: Request, response: Response): void
-  /** The connections that they came in on. */
+  /** The connections that these requests came in on. */
   sockets(): ReadonlySet<Socket>
-  /** From now on an HTTP/1 connection closes with its answer, and clients learn that it will. */
+  /** From now on an HTTP/1 connection closes after its answer, whose header says so. */
   closeAfterAnswers(): void
 }
 

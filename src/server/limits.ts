@@ -1,6 +1,6 @@
 import type { Request } from './http.ts'
 
-/** How long and how much a client may take. Times in milliseconds, sizes in bytes. */
+/** How long a client may take and how much it may send. Times in milliseconds, sizes in bytes. */
 export interface ServerLimits {
   /** From the TCP connection to the end of the TLS handshake. */
   readonly handshakeMilliseconds: number
@@ -8,11 +8,11 @@ export interface ServerLimits {
   readonly headersMilliseconds: number
   /** For a whole request with its body. */
   readonly requestMilliseconds: number
-  /** For a connection without a request, and for a client that stopped reading its response. */
+  /** For a connection without a request, and for a client that does not read its response. */
   readonly idleMilliseconds: number
   readonly headerBytes: number
   readonly headers: number
-  /** At a time; one more closes the one that has been idle for longest. */
+  /** At a time; one more closes that which has been idle for longest. */
   readonly connections: number
   /** Requests at a time in one HTTP/2 connection. */
   readonly streams: number
@@ -29,7 +29,10 @@ export const defaultLimits: Readonly<ServerLimits> = {
   streams: 100,
 }
 
-/** For node:http, which would pass over those beyond `maxHeadersCount`; node:http2 refuses them itself. */
+/**
+ * Whether a request has more headers than it may. node:http would silently leave out those beyond
+ * its `maxHeadersCount`; node:http2 refuses them itself.
+ */
 export function tooManyHeaders({ rawHeaders }: Request, { headers }: ServerLimits): boolean {
   return rawHeaders.length / 2 > headers
 }

@@ -5,7 +5,7 @@ import type { ServerLimits } from './limits.ts'
 /** HTTP/1 or HTTP/2 behind the TLS server, which hands each secured connection to one of them. */
 export interface ProtocolServer {
   accept(socket: TLSSocket): void
-  /** Takes no new requests; what is being answered goes on. */
+  /** Takes no new requests; answers that have begun go on. */
   close(): void
 }
 

@@ -2,8 +2,8 @@ import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Request } from '../../server/http.ts'
 import { keyExchangeGroups } from '../../server/tls-settings.ts'
-import { oneLine } from '../../server/key-pair.ts'
 import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certificate.ts'
+import { oneLine } from '../../x509/text.ts'
 
 /** How one request's connection was secured: what the demo page shows and its JSON holds. */
 export interface ConnectionFacts {

@@ -45,11 +45,9 @@ function sendFacts(request: Request, response: Response): void {
   const facts = connectionFacts(request)
   const accept = request.headers.accept ?? ''
   response.setHeader('Vary', 'Accept')
-  if (accept.includes('application/json') && !accept.includes('text/html')) {
+  if (accept.includes('application/json') && !accept.includes('text/html'))
     reply(request, response, 200, `${JSON.stringify(facts, null, 2)}\n`, 'application/json')
-  } else {
-    reply(request, response, 200, demoPage(facts), 'text/html; charset=utf-8')
-  }
+  else reply(request, response, 200, demoPage(facts), 'text/html; charset=utf-8')
 }
 
 function reply(
