@@ -4,9 +4,10 @@ import { join, relative, sep } from 'node:path'
 import type { Request, Response } from '../server/http.ts'
 
 /**
- * Answers with the file under `directory` that the path names: index.html for a folder, ranges, ETags, MIME types.
- * `false`, and nothing sent, when there is none: absent, a dotfile, not a regular file, or outside the directory
- * by any spelling or symbolic link. The caller has checked the method.
+ * Answers with the file under `directory` that the path names: index.html for a folder, ranges,
+ * ETags, MIME types. `false`, and nothing is sent: there is none, or it is a dotfile, not a regular
+ * file, or outside the directory by any spelling or symbolic link. The caller has checked the
+ * method.
  */
 export async function sendFile(
   request: Request,
@@ -27,7 +28,7 @@ export async function sendFile(
     return index?.kind === 'file' ? stream(request, response, root, index.path) : false
   }
   response.statusCode = 301
-  // Rebuilt from checked segments: it can't become `//elsewhere.example/`.
+  // Built from the checked segments, so that it cannot become `//elsewhere.example/`.
   const location = `/${segments.map(encodeURIComponent).join('/')}/`
   response.setHeader('Location', query === undefined ? location : `${location}?${query}`)
   response.setHeader('Content-Length', 0)
@@ -35,7 +36,7 @@ export async function sendFile(
   return true
 }
 
-/** The decoded segments of a URL path; `null` for any that could mean something else to a file system. */
+/** The decoded segments of a URL path; `null` if one could mean something else to a file system. */
 export function pathSegments(path: string): string[] | null {
   if (!path.startsWith('/')) return null
   const raw = path.slice(1).split('/')
@@ -43,7 +44,7 @@ export function pathSegments(path: string): string[] | null {
   const segments: string[] = []
   for (const part of raw) {
     const segment = decode(part)
-    // Dotfiles, `.` and `..`; separators; controls with NUL; drives and streams of Windows.
+    // Dotfiles, `.` and `..`; separators; controls including NUL; drives and streams of Windows.
     if (segment === null || segment === '' || segment.startsWith('.')) return null
     if (/[/\\\p{Cc}]/u.test(segment)) return null
     if (process.platform === 'win32' && /:|[. ]$/.test(segment)) return null
@@ -54,7 +55,7 @@ export function pathSegments(path: string): string[] | null {
 
 interface Found {
   readonly kind: 'file' | 'folder'
-  /** Real, below the root. */
+  /** Without symbolic links, below the root. */
   readonly path: string
 }
 
@@ -86,7 +87,7 @@ async function stream(
   const { default: send } = await import('send')
   const name = relative(root, path).split(sep).map(encodeURIComponent).join('/')
   response.setHeader('X-Content-Type-Options', 'nosniff')
-  // send is written for node:http; node:http2's compatibility classes have all that it uses.
+  // send is written for node:http; the compatible classes of node:http2 have all that it uses.
   const file = send(request, `/${name}`, {
     root,
     index: false,

@@ -5,7 +5,7 @@ import { keyExchangeGroups } from '../../server/tls-settings.ts'
 import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certificate.ts'
 import { oneLine } from '../../x509/text.ts'
 
-/** How one request's connection was secured: what the demo page shows and its JSON holds. */
+/** How the connection of a request was secured, for the demo page and its JSON. */
 export interface ConnectionFacts {
   /** `TLSv1.3`. */
   readonly protocol: string
@@ -15,13 +15,13 @@ export interface ConnectionFacts {
   readonly alpn: string | null
   /** `HTTP/2` or `HTTP/1.1`. */
   readonly http: string
-  /** `null` where Node does not tell: it names the group to clients only. */
+  /** `null` in a server, since Node names the group to clients only. */
   readonly group: string | null
   readonly groupsOffered: readonly string[]
   readonly serverName: string | null
   readonly resumed: boolean
   readonly certificate: CertificateFacts | null
-  /** The client's, when it was asked for one and sent one that holds. */
+  /** The client's, if it was asked for one and sent a valid one. */
   readonly client: CertificateFacts | null
 }
 
@@ -36,7 +36,7 @@ interface CertificateFacts {
   readonly fingerprint: string
 }
 
-/** Reads the facts from the request's socket; the certificate is the one that this connection got. */
+/** Reads the facts from the socket; the certificate is the one that this connection was shown. */
 export function connectionFacts(request: Request): ConnectionFacts {
   const socket = request.socket as TLSSocket
   const cipher = socket.getCipher()

@@ -4,21 +4,28 @@ import { connectionFacts } from './connection-facts.ts'
 import { demoPage, styleSource } from './page.ts'
 
 export interface DemoOptions {
-  /** Serve the files under it; `/` stays the demo page when it has no index.html. */
+  /** Its files are served; without an index.html there, `/` is still the demo page. */
   readonly directory?: string | undefined
 }
 
 const securityHeaders = {
   'Cache-Control': 'no-store',
-  'Content-Security-Policy': `default-src 'none'; style-src ${styleSource}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  'Content-Security-Policy': [
+    "default-src 'none'",
+    `style-src ${styleSource}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; '),
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
 }
 
 /**
- * What `rootling serve` answers: at `/` how this very connection was secured, as a page or, for
- * `Accept: application/json`, as data. 421 for hosts that are not ours, 405 unless GET or HEAD, else 404.
+ * What `rootling serve` answers: at `/` how the connection of the request was secured, as a page
+ * or, for `Accept: application/json`, as data. 421 for a host that this server does not serve, 405
+ * unless GET or HEAD, else 404.
  */
 export function createDemoHandler(options: DemoOptions = {}): Handler {
   const { directory } = options

@@ -21,10 +21,10 @@ code { font: .875rem/1.5 ui-monospace, monospace }
 @media (max-width: 34rem) { body { padding-top: 2rem } dl { grid-template-columns: 1fr; gap: 0 } dd { margin-bottom: .6rem } }
 `
 
-/** The only style that the page's Content-Security-Policy lets in. */
+/** The only style that the Content-Security-Policy of the page permits. */
 export const styleSource = `'sha256-${createHash('sha256').update(style).digest('base64')}'`
 
-/** The demo page: one document, nothing loaded from anywhere, everything from outside escaped. */
+/** The demo page: one document that loads nothing, with everything from outside escaped. */
 export function demoPage(facts: ConnectionFacts): string {
   const { certificate, client } = facts
   return `<!doctype html>
