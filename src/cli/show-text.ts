@@ -47,7 +47,8 @@ function describeShown({ record, certificates }: Shown, now: Date, output: Outpu
   if (record === null) return ''
   const { identifiers, notBefore, notAfter, certPath } = record
   const where = certPath === null ? 'It was printed, not written.' : `${certPath} holds it no more.`
-  return `Issued here for ${describeIdentifiers(identifiers)}, valid ${shortDate(notBefore)} to ${shortDate(notAfter)}. ${where}`
+  const validity = `valid ${shortDate(notBefore)} to ${shortDate(notAfter)}`
+  return `Issued here for ${describeIdentifiers(identifiers)}, ${validity}. ${where}`
 }
 
 function describeOne(
@@ -144,7 +145,7 @@ function authorityText(pathLength: number | null, constraints: Constraints | nul
   ].join('; ')
 }
 
-/** Hosts of mailboxes and URIs that are those of the DNS names too are not repeated. */
+/** Leaves out the hosts of mailboxes and URIs that are among the DNS names too. */
 function listText(names: readonly Name[]): string {
   const hosts = new Set(names.flatMap(({ type, value }) => (type === 'dns' ? [value] : [])))
   return names
