@@ -48,7 +48,7 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
       const renewed = await options.issue()
       if (stopped) return
       stamp = latest
-      // An issuer near its own end issues certificates that are due at once: wait all the same.
+      // An issuer near its own end issues certificates that are due at once; not one a minute.
       retry = isDueForRenewal(renewed, options.now()) ? again : null
       if (!isDue && renewed.cert === pair.cert) return
       pair = renewed
