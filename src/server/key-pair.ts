@@ -22,7 +22,7 @@ export interface KeyPairWarning {
 }
 
 export interface KeyPairOrigin {
-  /** Where the certificate came from, for sentences. */
+  /** The file of the certificate, for error sentences. */
   readonly certificateFile?: string | undefined
   readonly keyFile?: string | undefined
   /** PEM roots that clients are known to have; without them no missing intermediate is noticed. */

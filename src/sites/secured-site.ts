@@ -23,12 +23,12 @@ export interface GivenCertificate {
   readonly cert: string
   /** PEM. */
   readonly key: string
-  /** Where both came from, for sentences. */
+  /** The files they came from, for error sentences. */
   readonly certificateFile: string
   readonly keyFile: string
 }
 
-/** What a site reports; a caller leaves out what it has no use for. */
+/** What a site reports while it runs; each function may be left out. */
 export interface SiteReports extends Pick<
   HttpsServerOptions,
   'onRequest' | 'onConnectionError' | 'onHandlerError'
@@ -37,7 +37,7 @@ export interface SiteReports extends Pick<
   readonly onWarning?: (warning: KeyPairWarning) => void
   readonly onRenewed?: () => void
   readonly onRenewalFailed?: (error: unknown, nextAttempt: Date) => void
-  /** A name gets no certificate on demand; its client meets the site's own. */
+  /** A name gets no certificate on demand; its client is shown the site's own. */
   readonly onNameRefused?: (name: string, error: unknown) => void
   /** The CAs of clients have changed, and this is how many there are now. */
   readonly onClientAuthoritiesChanged?: (count: number) => void
@@ -52,7 +52,7 @@ export interface SecuredSiteOptions extends SiteReports {
   readonly handler: HttpsServerOptions['handler']
   /** Absent: both loopback addresses, as `localhost` may be either. */
   readonly host?: string | undefined
-  /** 0 takes a free one, which only makes sense with `host`. */
+  /** 0 takes a free one; only with `host`, as two addresses would get two ports. */
   readonly port: number
   readonly minVersion?: HttpsServerOptions['minVersion']
   /** Absent: a certificate that this machine keeps, renews, and replaces with its authority. */
