@@ -6,13 +6,18 @@ import { parseTarget } from './target.ts'
 export type Outcome = { ok: true; response: GetResponse } | { ok: false; error: RootlingError }
 
 export interface Comparison {
-  /** Seen by a client that trusts the given roots. */
-  trusting: Outcome
-  /** Seen by one that has only the public roots that Node ships (Mozilla's), whatever this machine adds. */
-  untrusting: Outcome
+  /** What a client sees that trusts the given roots. */
+  readonly trusting: Outcome
+  /**
+   * What one sees that trusts only the public roots in Node (Mozilla's), none of this machine's.
+   */
+  readonly untrusting: Outcome
 }
 
-/** Makes the same request twice, with our roots and without. Throws `usage` only; every other failure is a value. */
+/**
+ * Makes a request twice, with the given roots and without. Throws `usage`; other failures are
+ * values.
+ */
 export async function compare(url: string, options: GetOptions): Promise<Comparison> {
   parseTarget(url)
   return {

@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { connect } from 'node:net'
 import { RootlingError } from '../errors.ts'
+import { formatDate, oneLine } from '../x509/text.ts'
 import { altNames, lookAtPeer } from './peer.ts'
 import { resolveLocally, type Target } from './target.ts'
 
@@ -8,13 +9,13 @@ type NodeError = NodeJS.ErrnoException & { secured?: boolean }
 
 export interface Circumstances {
   /** Whether the client had a certificate to send. */
-  sentCertificate: boolean
-  now: Date
+  readonly sentCertificate: boolean
+  readonly now: Date
 }
 
-const LOOK_MILLISECONDS = 2_000
+const lookMilliseconds = 2_000
 
-/** Turns what Node and OpenSSL say into one sentence: which check failed, and what to type next. */
+/** Turns an error of Node or OpenSSL into one sentence on which check failed, with a hint. */
 export async function explainFailure(
   error: NodeError,
   target: Target,
@@ -35,9 +36,9 @@ async function explainCertificate(
   const code = error.code ?? ''
   if (!isCertificateError(error)) return null
   const { host } = target
-  const look = await lookAtPeer(target, LOOK_MILLISECONDS)
+  const look = await lookAtPeer(target, lookMilliseconds)
   const chain = look ?? []
-  const leaf = chain[0]
+  const names = altNames(chain[0]).join(', ')
   const refuse = (sentence: string, hint: string): RootlingError =>
     new RootlingError('not-trusted', `${sentence}.`, { hint, cause: error })
   const issue = `rootling issue ${host}`
@@ -45,7 +46,7 @@ async function explainCertificate(
   switch (code) {
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return refuse(
-        `Wrong host: the certificate is for ${altNames(leaf).join(', ') || 'no host at all'}, not for ${host}`,
+        `Wrong host: the certificate is for ${names || 'no host at all'}, not for ${host}`,
         issue,
       )
     case 'CERT_HAS_EXPIRED':
@@ -55,7 +56,7 @@ async function explainCertificate(
       return refuse(selfSignedSentence(host), `${issue}, or --cacert with that certificate`)
     case 'SELF_SIGNED_CERT_IN_CHAIN':
       return refuse(
-        `Unknown issuer: the chain of ${host} ends at “${issuerName(chain.at(-1))}”, which is not a root that this client trusts`,
+        `Unknown issuer: the chain of ${host} ends at ${untrustedRoot(chain)}`,
         'rootling install, or --cacert with that root',
       )
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
@@ -71,20 +72,17 @@ async function explainCertificate(
       break
   }
   if (/permitted subtree|excluded subtree/.test(error.message)) {
-    return refuse(
-      `Name constraint violated: a CA in the chain may not issue for ${altNames(leaf).join(', ') || host} (${error.message})`,
-      'rootling ca list',
-    )
+    const violated = `a CA in the chain may not issue for ${names || host} (${error.message})`
+    return refuse(`Name constraint violated: ${violated}`, 'rootling ca list')
   }
   return refuse(`The certificate of ${host} is refused: ${error.message}`, issue)
 }
 
-/** The verify codes of OpenSSL that Node knows by name; it calls every other one UNSPECIFIED. */
-function isCertificateError(error: NodeError): boolean {
+/** Whether it is one of OpenSSL's verify codes; Node has no name for some: UNSPECIFIED. */
+function isCertificateError({ code = '' }: NodeError): boolean {
   return (
-    /^(?:CERT_|UNABLE_TO_|ERR_TLS_CERT_|INVALID_CA$|INVALID_PURPOSE$|UNSPECIFIED$|PATH_LENGTH_|HOSTNAME_MISMATCH$)/.test(
-      error.code ?? '',
-    ) || /SELF_SIGNED_CERT/.test(error.code ?? '')
+    /^(?:CERT_|UNABLE_TO_|ERR_TLS_CERT_|PATH_LENGTH_)|SELF_SIGNED_CERT/.test(code) ||
+    /^(?:INVALID_CA|INVALID_PURPOSE|UNSPECIFIED|HOSTNAME_MISMATCH)$/.test(code)
   )
 }
 
@@ -99,41 +97,48 @@ function validitySentence(code: string, chain: readonly X509Certificate[], now: 
       ? 'the certificate'
       : `“${subjectName(culprit)}”, a certificate in the chain,`
   if (culprit === undefined) return expired ? 'Expired' : 'Not yet valid'
-  return expired
-    ? `Expired: ${whose} was valid until ${minutes(culprit.validTo)}`
-    : `Not yet valid: ${whose} is valid from ${minutes(culprit.validFrom)}, later than this machine's clock`
+  if (expired) return `Expired: ${whose} was valid until ${formatDate(new Date(culprit.validTo))}`
+  const start = formatDate(new Date(culprit.validFrom))
+  return `Not yet valid: ${whose} is valid from ${start}, later than this machine's clock`
 }
 
 function selfSignedSentence(host: string): string {
-  return `Self-signed: the certificate of ${host} is signed by itself, not by a root that this client trusts`
+  const signer = 'itself, not by a root that this client trusts'
+  return `Self-signed: the certificate of ${host} is signed by ${signer}`
 }
 
-/** OpenSSL says “unsuitable purpose” of leaves, of issuers that are no CA, and of a CA that serves itself. */
+/**
+ * OpenSSL says “unsuitable purpose” of a leaf, of an issuer that is not a CA, and of a CA's own
+ * certificate that is used by a server.
+ */
 function purposeSentence(host: string, chain: readonly X509Certificate[]): string {
   const [leaf, ...issuers] = chain
-  if (issuers.some((issuer) => !issuer.ca)) {
+  if (issuers.some((issuer) => !issuer.ca))
     return `Not a CA: a certificate in the chain of ${host} signed another without being allowed to`
-  }
   if (leaf !== undefined && leaf.issuer === leaf.subject) return selfSignedSentence(host)
   return `Wrong purpose: the certificate of ${host} is not for servers`
 }
 
-/** One certificate alone may be a forgotten intermediate; of several, the last one names a stranger. */
+/** A server that sends one certificate may have left out its intermediate. */
 function unknownIssuerSentence(host: string, chain: readonly X509Certificate[]): string {
-  const last = chain.at(-1)
-  const issuer = issuerName(last)
-  return chain.length > 1
-    ? `Unknown issuer: the chain of ${host} leads to “${issuer}”, which is not a root that this client trusts`
-    : `Unknown issuer: ${host} sent one certificate only, and this client does not know its issuer “${issuer}”; the server may have left out the intermediate`
+  if (chain.length > 1)
+    return `Unknown issuer: the chain of ${host} leads to ${untrustedRoot(chain)}`
+  const issuer = `this client does not know its issuer “${issuerName(chain.at(-1))}”`
+  const left = 'the server may have left out the intermediate'
+  return `Unknown issuer: ${host} sent one certificate only, and ${issuer}; ${left}`
+}
+
+function untrustedRoot(chain: readonly X509Certificate[]): string {
+  return `“${issuerName(chain.at(-1))}”, which is not a root that this client trusts`
 }
 
 function unknownIssuerHint(chain: readonly X509Certificate[]): string {
   return chain.length > 1
     ? 'rootling install, or --cacert with that root'
-    : 'let the server send its whole chain, or --cacert with the root'
+    : 'Let the server send its whole chain, or --cacert with the root'
 }
 
-/** What a server says of a client's certificate with its alert (RFC 8446 §6.2). */
+/** What an alert says about the client's certificate (RFC 8446 §6.2); completes a sentence. */
 const verdicts: Readonly<Record<string, string>> = {
   UNKNOWN_CA: 'does not know the CA that issued it, or got it without its intermediate',
   CERTIFICATE_EXPIRED: 'says that it is out of its dates',
@@ -144,7 +149,7 @@ const verdicts: Readonly<Record<string, string>> = {
   ACCESS_DENIED: 'knows it and does not let it in (access denied)',
 }
 
-/** The server refused us: with an alert, or by only hanging up. */
+/** For a server that refused the client, with an alert or by hanging up; `null`: it did not. */
 function explainAlert(
   error: NodeError,
   target: Target,
@@ -161,27 +166,25 @@ function explainAlert(
         : '--client-cert F --client-key F; rootling issue --client NAME makes them',
       cause: error,
     })
-  if (reason.endsWith('ALERT_CERTIFICATE_REQUIRED')) {
+  if (reason.endsWith('ALERT_CERTIFICATE_REQUIRED'))
     return refused(`Client certificate required: ${host} wants one and got none.`)
-  }
   const alert = /ALERT_(\w+)$/.exec(reason)?.[1] ?? ''
   const verdict = verdicts[alert]
-  if (verdict !== undefined) {
+  const [refusal, need] = ['Client certificate refused', 'Client certificate required']
+  if (verdict !== undefined)
     return refused(
       sent
-        ? `Client certificate refused: ${host} ${verdict}.`
-        : `Client certificate required: ${host} refused the handshake (${alert.toLowerCase().replaceAll('_', ' ')}).`,
+        ? `${refusal}: ${host} ${verdict}.`
+        : `${need}: ${host} refused the handshake (${inWords(alert)}).`,
     )
-  }
   const hungUp = code === 'ECONNRESET' || code === 'EPIPE'
-  if (error.secured === true && hungUp) {
-    return refused(
-      sent
-        ? `Client certificate refused: ${host} hung up after the handshake, probably because it does not accept it.`
-        : `Client certificate required: ${host} hung up after the handshake, as servers do that want one.`,
-    )
-  }
-  return null
+  if (error.secured !== true || !hungUp) return null
+  const how = `${host} hung up after the handshake`
+  return refused(
+    sent
+      ? `${refusal}: ${how}, probably because it does not accept it.`
+      : `${need}: ${how}, as servers do that want one.`,
+  )
 }
 
 async function explainConnection(error: NodeError, target: Target): Promise<RootlingError> {
@@ -198,7 +201,7 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
     case 'EAI_NODATA':
       return fail(
         `The name ${host} has no address.`,
-        `use ${host.split('.')[0]}.localhost, or add ${host} to the hosts file`,
+        `Use ${host.split('.')[0]}.localhost, or add ${host} to the hosts file`,
       )
     case 'ETIMEDOUT':
     case 'EHOSTUNREACH':
@@ -208,38 +211,33 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
       break
   }
   const reason = openSslReason(error)
-  if (
-    /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|BAD_PROTOCOL_VERSION|HTTP_REQUEST/.test(reason)
-  ) {
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|BAD_PROTOCOL_VERSION|HTTP_REQUEST/.test(reason))
     return (await speaksPlainHttp(host, port))
       ? fail(
           `${where} spoke plain HTTP, not TLS.`,
-          `open http://${url.host}${url.pathname}, or rootling serve`,
+          `Open http://${url.host}${url.pathname}, or rootling serve`,
         )
       : fail(`${where} does not speak TLS.`)
-  }
-  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(reason)) {
+  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(reason))
     return fail(`${where} and this client have no TLS version in common (1.2 or 1.3 here).`)
-  }
-  if (reason.endsWith('NO_APPLICATION_PROTOCOL')) {
-    return fail(`${where} does not offer HTTP/1.1.`)
-  }
+  if (reason.endsWith('NO_APPLICATION_PROTOCOL')) return fail(`${where} does not offer HTTP/1.1.`)
   if (reason.endsWith('ALERT_HANDSHAKE_FAILURE')) {
-    return fail(
-      `${where} refused the handshake: no cipher or group in common, or it wants a client certificate.`,
-      'curl -v, or --client-cert F --client-key F',
-    )
+    const causes = 'no cipher or group in common, or it wants a client certificate'
+    const hint = 'curl -v, or --client-cert F --client-key F'
+    return fail(`${where} refused the handshake: ${causes}.`, hint)
   }
   if (code.startsWith('HPE_')) return fail(`${where} answered with something that is not HTTP.`)
   if (code === 'ECONNRESET') return fail(`${where} closed the connection before it was secured.`)
-  return fail(
-    `Cannot get ${url.href}: ${reason === '' ? error.message : reason.toLowerCase().replaceAll('_', ' ')}.`,
-  )
+  return fail(`Cannot get ${url.href}: ${reason === '' ? error.message : inWords(reason)}.`)
 }
 
+/** `WRONG_VERSION_NUMBER` → `wrong version number`. */
+const inWords = (reason: string): string => reason.toLowerCase().replaceAll('_', ' ')
+
 /**
- * `WRONG_VERSION_NUMBER`, from `ERR_SSL_WRONG_VERSION_NUMBER`; or from the message of `EPROTO`, which is what Node
- * makes of any failure before the handshake has ended.
+ * OpenSSL's reason, such as `WRONG_VERSION_NUMBER`: from `ERR_SSL_WRONG_VERSION_NUMBER`, or from
+ * the message of `EPROTO`, Node's code for any failure before the end of the handshake. Empty:
+ * none.
  */
 function openSslReason(error: NodeError): string {
   if (error.code?.startsWith('ERR_SSL_')) return error.code.slice('ERR_SSL_'.length)
@@ -247,7 +245,7 @@ function openSslReason(error: NodeError): string {
   return reason.toUpperCase().replaceAll(' ', '_')
 }
 
-/** Asks once without TLS; the reply of an HTTP server to that cannot be mistaken. */
+/** Asks once without TLS: an HTTP server answers with `HTTP/`. */
 function speaksPlainHttp(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, lookup: resolveLocally, autoSelectFamily: true })
@@ -255,7 +253,7 @@ function speaksPlainHttp(host: string, port: number): Promise<boolean> {
       socket.destroy()
       resolve(answer)
     }
-    socket.setTimeout(LOOK_MILLISECONDS, () => finish(false))
+    socket.setTimeout(lookMilliseconds, () => finish(false))
     socket.once('error', () => finish(false))
     socket.once('close', () => finish(false))
     socket.once('connect', () => socket.write('HEAD / HTTP/1.0\r\n\r\n'))
@@ -264,13 +262,9 @@ function speaksPlainHttp(host: string, port: number): Promise<boolean> {
 }
 
 function subjectName(certificate: X509Certificate): string {
-  return (certificate.subject ?? '').split('\n').join(', ')
+  return oneLine(certificate.subject ?? '')
 }
 
 function issuerName(certificate: X509Certificate | undefined): string {
-  return (certificate?.issuer ?? 'unknown').split('\n').join(', ')
-}
-
-function minutes(openSslDate: string): string {
-  return `${new Date(openSslDate).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+  return oneLine(certificate?.issuer ?? 'unknown')
 }

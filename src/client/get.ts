@@ -9,32 +9,33 @@ import { parseTarget, resolveLocally, type Target } from './target.ts'
 
 export interface GetOptions {
   /** PEM roots to trust, and no others. */
-  ca: readonly string[]
-  /** PEM; sent when the server asks for one. */
-  clientCertificate?: { cert: string; key: string } | undefined
-  /** For the whole exchange; 10,000 by default. */
-  timeoutMilliseconds?: number | undefined
-  /** The rest is cut off and `truncated` set; 10 MiB by default. */
-  maxBodyBytes?: number | undefined
-  now?: (() => Date) | undefined
+  readonly ca: readonly string[]
+  /** PEM; sent if the server asks for one. */
+  readonly clientCertificate?: { cert: string; key: string } | undefined
+  /** For the whole exchange; default 10,000. */
+  readonly timeoutMilliseconds?: number | undefined
+  /** The rest of the body is cut off and `truncated` set; default 10 MiB. */
+  readonly maxBodyBytes?: number | undefined
+  readonly now?: (() => Date) | undefined
 }
 
 export interface GetResponse {
-  status: number
-  statusText: string
+  readonly status: number
+  readonly statusText: string
   /** `1.1`. */
-  httpVersion: string
-  headers: IncomingHttpHeaders
-  body: Buffer
-  truncated: boolean
-  remoteAddress: string
-  tls: TlsFacts
+  readonly httpVersion: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  readonly truncated: boolean
+  readonly remoteAddress: string
+  readonly tls: TlsFacts
 }
 
 /**
- * One GET that trusts exactly the given roots, whatever NODE_TLS_REJECT_UNAUTHORIZED, NODE_EXTRA_CA_CERTS or a proxy
- * variable say. Redirects are returned, not followed. Throws `usage`, `bad-certificate` or `bad-key` (of the
- * arguments), `not-trusted` with the check that failed, or `connect-failed`.
+ * Makes one GET request that trusts exactly the given roots, whatever NODE_TLS_REJECT_UNAUTHORIZED,
+ * NODE_EXTRA_CA_CERTS or a proxy variable say. Redirects are returned, not followed. Throws
+ * `usage`, `bad-certificate` or `bad-key` for the arguments, `not-trusted` with the check that
+ * failed, or `connect-failed`.
  */
 export async function get(url: string, options: GetOptions): Promise<GetResponse> {
   const target = parseTarget(url)
@@ -52,7 +53,7 @@ export async function get(url: string, options: GetOptions): Promise<GetResponse
 
 function checkCredentials(options: GetOptions): void {
   try {
-    // node:tls skips what is no certificate without a word.
+    // node:tls silently skips anything but a certificate.
     options.ca.forEach((pem) => new X509Certificate(pem))
   } catch (cause) {
     throw new RootlingError('bad-certificate', 'A root to trust is not a PEM certificate.', {
@@ -126,7 +127,7 @@ function answered(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('response', resolve)
     request.on('error', (error) => {
-      // Only on a secured connection can a silent hang-up be the server's verdict on the client.
+      // Only after the handshake may hanging up mean that the server refuses the client.
       const secured = (request.socket as TLSSocket | null)?.authorized === true
       reject(Object.assign(error, { secured }))
     })

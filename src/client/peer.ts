@@ -1,25 +1,26 @@
 import type { X509Certificate } from 'node:crypto'
 import { connect, type TLSSocket } from 'node:tls'
 import { altNameParts, fingerprintOf } from '../x509/parsed-certificate.ts'
+import { oneLine } from '../x509/text.ts'
 import { resolveLocally, type Target } from './target.ts'
 
-/** What was agreed on, and the server's certificate. */
+/** What client and server agreed on, and the server's certificate. */
 export interface TlsFacts {
   /** `TLSv1.3`. */
-  protocol: string
-  cipher: string
-  /** The key exchange, such as `X25519` or `P-256`; `null` when there is none of its own (a resumed session). */
-  group: string | null
-  subjectAltName: string[]
-  issuer: string
-  notBefore: Date
-  notAfter: Date
+  readonly protocol: string
+  readonly cipher: string
+  /** Of the key exchange, such as `X25519` or `P-256`; `null`: a resumed session had none. */
+  readonly group: string | null
+  readonly subjectAltName: string[]
+  readonly issuer: string
+  readonly notBefore: Date
+  readonly notAfter: Date
   /** SHA-256 of the DER, lower-case hex. */
-  fingerprint: string
-  authorized: boolean
+  readonly fingerprint: string
+  readonly authorized: boolean
 }
 
-const GROUP_NAMES: Record<string, string> = { prime256v1: 'P-256', secp384r1: 'P-384' }
+const groupNames: Record<string, string> = { prime256v1: 'P-256', secp384r1: 'P-384' }
 
 /** Reads the facts from a secured socket. */
 export function describePeer(socket: TLSSocket): TlsFacts {
@@ -29,9 +30,9 @@ export function describePeer(socket: TLSSocket): TlsFacts {
   return {
     protocol: socket.getProtocol() ?? '',
     cipher: cipher.standardName ?? cipher.name,
-    group: key?.name === undefined ? null : (GROUP_NAMES[key.name] ?? key.name),
+    group: key?.name === undefined ? null : (groupNames[key.name] ?? key.name),
     subjectAltName: altNames(certificate),
-    issuer: (certificate?.issuer ?? '').split('\n').join(', '),
+    issuer: oneLine(certificate?.issuer ?? ''),
     notBefore: new Date(certificate?.validFrom ?? Number.NaN),
     notAfter: new Date(certificate?.validTo ?? Number.NaN),
     fingerprint: certificate === undefined ? '' : fingerprintOf(certificate),
@@ -46,8 +47,8 @@ export function altNames(certificate: X509Certificate | undefined): string[] {
 }
 
 /**
- * Looks at a server's certificates without trusting them, to explain a refusal: nothing is sent over this connection.
- * The chain has the leaf first; `null` when the handshake fails or takes too long.
+ * Fetches the certificates of a server without trusting them, to explain a refusal; no request is
+ * sent. The chain has the leaf first; `null` when the handshake fails or takes too long.
  */
 export function lookAtPeer(
   { host, port, servername }: Target,
@@ -71,7 +72,7 @@ export function lookAtPeer(
   })
 }
 
-/** Follows the issuers among the certificates that came; a self-signed one is its own issuer. */
+/** The certificates that a server sent, leaf first; a self-signed one is its own issuer. */
 export function sentChain(socket: TLSSocket): X509Certificate[] {
   const chain: X509Certificate[] = []
   let next = socket.getPeerX509Certificate()

@@ -8,8 +8,8 @@ import { resolveLocally } from './target.ts'
 const timeoutMilliseconds = 10_000
 
 /**
- * The certificates that a server shows, leaf first, however old its TLS and weak its keys: to look
- * at them, not to trust them. No data is sent. Throws `connect-failed`.
+ * The certificates that a server shows, leaf first, to inspect them and not to trust them: old
+ * versions of TLS and weak keys are accepted. No request is sent. Throws `connect-failed`.
  */
 export function presentedBy(host: string, port: number): Promise<X509Certificate[]> {
   return new Promise((resolve, reject) => {
@@ -25,7 +25,7 @@ export function presentedBy(host: string, port: number): Promise<X509Certificate
     const finish = (error: Error | null): void => {
       const chain = sentChain(socket)
       socket.destroy()
-      // A server that wants a client's certificate may hang up after it has shown its own.
+      // A server that wants a client certificate may hang up after it has shown its own.
       if (chain.length > 0) resolve(chain)
       else reject(failure(host, port, error))
     }

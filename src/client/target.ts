@@ -2,23 +2,22 @@ import { lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { RootlingError } from '../errors.ts'
 
-/** Where a request goes, resolved from its URL. */
+/** Where a request goes, by its URL. */
 export interface Target {
-  url: URL
+  readonly url: URL
   /** Without the brackets of IPv6. */
-  host: string
-  port: number
+  readonly host: string
+  readonly port: number
   /** For SNI; empty for literal addresses (RFC 6066 §3). */
-  servername: string
+  readonly servername: string
 }
 
-/** Throws `usage` for what is no https URL. */
+/** Throws `usage` for anything but an https URL. */
 export function parseTarget(text: string): Target {
-  if (!URL.canParse(text)) {
+  if (!URL.canParse(text))
     throw new RootlingError('usage', `“${shown(text)}” is not a URL.`, {
       hint: 'rootling get https://localhost:8443/',
     })
-  }
   const url = new URL(text)
   if (url.protocol !== 'https:') {
     const hint = url.protocol === 'http:' ? `rootling get https${text.slice(4)}` : undefined
@@ -31,10 +30,12 @@ export function parseTarget(text: string): Target {
   return { url, host, port, servername: isIP(host) > 0 ? '' : host.replace(/\.$/, '') }
 }
 
-/** In one line of a sensible length. */
+/** What the user typed, in one line of at most 200 characters. */
 const shown = (text: string): string => text.slice(0, 200).replace(/\p{Cc}/gu, '\uFFFD')
 
-/** `localhost` and all below it are loopback without asking DNS (RFC 6761 §6.3). */
+/**
+ * A lookup in which `localhost` and all names below it are loopback, without DNS (RFC 6761 §6.3).
+ */
 export const resolveLocally: LookupFunction = (hostname, options, callback) => {
   const name = hostname.toLowerCase().replace(/\.$/, '')
   if (name !== 'localhost' && !name.endsWith('.localhost')) {

@@ -37,18 +37,18 @@ export type ShowFinding =
   | { readonly code: 'outside-constraints'; readonly name: string; readonly authority: string }
   | { readonly code: 'ip-under-constraints'; readonly name: string }
 
-/** What stands around a certificate: where it is used, and who is above it. */
+/** The circumstances of a certificate: where it is used, and which authorities are above it. */
 export interface Surroundings {
   readonly now: Date
-  /** The host that was asked for it; `null`: it comes from a file. */
+  /** The host that showed it; `null`: it comes from a file. */
   readonly host: string | null
-  /** Whether it is to stand for a server or client, and not to sign others. */
+  /** Whether it is used by a server or client, and not to sign others. */
   readonly leaf: boolean
   /** The authorities above it that are known, nearest first. */
   readonly issuers: readonly CertificateFacts[]
   readonly missing: 'intermediate' | 'issuer' | null
   readonly revocation: Revocation | null
-  /** The URL of a daemon that it names and that does not answer there; `null`: there is none. */
+  /** The URL in it where the daemon should answer and does not; `null`: none. */
   readonly unanswered: string | null
 }
 
@@ -142,7 +142,7 @@ function constraintFindings(
   return found
 }
 
-/** RFC 5280 §4.2.1.10: a type without a permitted subtree is free, and exclusion wins. */
+/** RFC 5280 §4.2.1.10: without a permitted subtree every name of a type passes; exclusion wins. */
 function allows({ permitted, excluded }: Constraints, name: Name): boolean {
   const same = (base: Name): boolean => base.type === name.type
   if (excluded.some((base) => same(base) && isBelow(name, base.value))) return false
@@ -171,7 +171,7 @@ function isBelow({ type, value }: Name, base: string): boolean {
 
 const isHostBelow = (host: string, base: string): boolean =>
   base === '' || `.${host.toLowerCase()}`.endsWith(`.${base.toLowerCase()}`)
-/** For mailboxes and URIs a host alone means only that host; with a dot, all below it. */
+/** For mailboxes and URIs a host means that host alone; with a leading dot, all hosts below it. */
 const isExactly = (host: string, base: string): boolean =>
   base.startsWith('.')
     ? host.toLowerCase().endsWith(base.toLowerCase())
@@ -183,7 +183,7 @@ function keyFindings(facts: CertificateFacts, { leaf }: Surroundings): ShowFindi
   const { name, rsaBits } = facts.key
   const found: ShowFinding[] = []
   if (rsaBits !== null && rsaBits < 2048) found.push({ code: 'weak-key', key: name })
-  // Nobody checks the signature that a root puts under itself.
+  // No client checks the signature of a root on itself.
   if (/sha1|md5|md2/i.test(facts.signatureAlgorithm) && (leaf || !facts.selfSigned))
     found.push({ code: 'weak-signature', algorithm: facts.signatureAlgorithm })
   if (name === 'Ed25519') found.push({ code: 'ed25519' })

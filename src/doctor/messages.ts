@@ -3,7 +3,7 @@ import { defaultDays, maximumDays } from '../x509/profiles.ts'
 
 /** A finding in words. */
 export interface FindingText {
-  /** Who refuses it, such as `every client` or `Java`. */
+  /** The clients that refuse it, such as `every client` or `Java`. */
   readonly rejectedBy: string
   /** One sentence. */
   readonly sentence: string
@@ -13,7 +13,7 @@ export interface FindingText {
 
 const anew = 'Issue a new one: rootling issue NAME'
 
-/** The one place that knows what each finding means and what helps. */
+/** Says what each finding means and what helps; the only place that does. */
 export function describeFinding(finding: ShowFinding): FindingText {
   const text = (rejectedBy: string, sentence: string, remedy: string): FindingText => ({
     rejectedBy,
@@ -40,12 +40,12 @@ export function describeFinding(finding: ShowFinding): FindingText {
       return text(
         everyone,
         `It begins only on ${dayOf(finding.notBefore)}.`,
-        'Check the clock of this machine; else wait',
+        'Check the clock of this machine, or wait',
       )
     case 'unknown-critical':
       return text(
         everyone,
-        `Its extension ${finding.extension} is critical, and nobody knows it.`,
+        `Its extension ${finding.extension} is critical, and clients do not know it.`,
         'Leave the extension out, or make it uncritical',
       )
     case 'self-signed':
@@ -69,8 +69,8 @@ export function describeFinding(finding: ShowFinding): FindingText {
     case 'unknown-issuer':
       return text(
         'clients without that issuer',
-        `Who issued it (${finding.issuer}) is neither here nor a known root.`,
-        'Append the intermediates to the file; a private root must be installed where it is to count',
+        `Its issuer (${finding.issuer}) is neither here nor a known root.`,
+        'Append the intermediates to the file; install a private root where it has to be trusted',
       )
     case 'no-authority-key-identifier':
       return text(
@@ -80,7 +80,7 @@ export function describeFinding(finding: ShowFinding): FindingText {
       )
     case 'responder-stopped':
       return text(
-        "Windows' schannel (curl, git) and others that insist on an answer",
+        "Windows' schannel (curl, git) and others that require an answer",
         `It names the daemon's OCSP and CRL at ${finding.url}, where no daemon answers now.`,
         `Start it: rootling daemon start; or renew without: rootling renew ${finding.serialNumber}`,
       )
@@ -107,7 +107,7 @@ export function describeFinding(finding: ShowFinding): FindingText {
     case 'underscore':
       return text(
         'Java',
-        `${finding.name} holds an underscore, which no host name may.`,
+        `${finding.name} contains an underscore, which a host name may not.`,
         `Use a hyphen: ${finding.name.replaceAll('_', '-')}`,
       )
     case 'outside-constraints':

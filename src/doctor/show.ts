@@ -15,25 +15,28 @@ import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import { findingsOf, type ShowFinding } from './findings.ts'
 
-/** What to look at; `contents` are a file's, PEM or DER. */
+/** The certificates to explain; `contents` are those of a file, PEM or DER. */
 export type ShowTarget =
   | { readonly from: 'file'; readonly name: string; readonly contents: Buffer }
   | { readonly from: 'record'; readonly serialNumber: string }
   | { readonly from: 'server'; readonly host: string; readonly port: number }
 
 export interface Shown {
-  /** What is on record, where a serial number was asked for. */
+  /** The record of the serial number that was asked for; `null`: none was. */
   readonly record: CertificateRecord | null
-  /** None: the record's file is gone, or holds something else by now. */
+  /** Empty: the file of the record is gone, or holds another certificate by now. */
   readonly certificates: readonly ShownCertificate[]
 }
 
 export interface ShownCertificate {
   readonly facts: CertificateFacts
   readonly role: 'leaf' | 'intermediate' | 'root'
-  /** Name of the scope of ours above it, or whose own it is; `null`: none. */
+  /** The scope of this machine that it belongs to or whose authority it is; `null`: none. */
   readonly scope: string | null
-  /** `incomplete`: an intermediate that is known here is left out; `unknown`: so is the issuer. */
+  /**
+   * `incomplete`: an intermediate that is known here is left out; `unknown`: the issuer is not
+   * known.
+   */
   readonly chain: 'complete' | 'incomplete' | 'unknown'
   /** `null`: not issued here. */
   readonly record: CertificateRecord | null
@@ -41,7 +44,7 @@ export interface ShownCertificate {
   readonly findings: readonly ShowFinding[]
 }
 
-/** How a word on the command line is meant; a file is to be read by the caller. */
+/** What a word on the command line refers to; the caller reads the file. Throws `usage`. */
 export function showTargetOf(
   text: string,
 ): Exclude<ShowTarget, { from: 'file' }> | { readonly from: 'file' } {
@@ -73,25 +76,25 @@ export async function show(state: StateDirectory, target: ShowTarget, now: Date)
     readInventory(state),
     servedRevocationUrl(state),
   ])
-  const explain = (ders: readonly Buffer[], host: string | null): ShownCertificate[] => {
+  const shown = (ders: readonly Buffer[], host: string | null): ShownCertificate[] => {
     const pool = ders.map((der) => inspectCertificate(der))
-    return pool.map((facts, i) => explainOne(facts, { pool, first: i === 0, host, ...known }))
+    return pool.map((facts, i) => shownCertificate(facts, { pool, first: i === 0, host, ...known }))
   }
   const known = { scopes, inventory, served, now }
   switch (target.from) {
     case 'file':
       return {
         record: null,
-        certificates: explain(certificatesIn(target.contents, target.name), null),
+        certificates: shown(certificatesIn(target.contents, target.name), null),
       }
     case 'server': {
       const chain = await presentedBy(target.host, target.port)
       const ders = chain.map(({ raw }) => raw)
-      return { record: null, certificates: explain(ders, target.host) }
+      return { record: null, certificates: shown(ders, target.host) }
     }
     case 'record': {
       const record = findRecord(inventory, target.serialNumber)
-      const certificates = explain(await fileOf(record), null)
+      const certificates = shown(await fileOf(record), null)
       return {
         record,
         certificates: certificates[0]?.record === record ? certificates : [],
@@ -110,7 +113,7 @@ function findRecord({ certificates }: Inventory, serialNumber: string): Certific
   )
 }
 
-/** Whatever stands in the record's file now. */
+/** The certificates that the file of a record holds now. */
 async function fileOf({ certPath }: CertificateRecord): Promise<Buffer[]> {
   if (certPath === null) return []
   try {
@@ -128,15 +131,15 @@ interface Known {
   /** Where the daemon answers OCSP and CRL requests. */
   readonly served: string | null
   readonly now: Date
-  /** What came together, this one included. */
+  /** The certificates that came together, this one included. */
   readonly pool: readonly CertificateFacts[]
   readonly first: boolean
   readonly host: string | null
 }
 
-function explainOne(facts: CertificateFacts, known: Known): ShownCertificate {
+function shownCertificate(facts: CertificateFacts, known: Known): ShownCertificate {
   const { first, host, now, inventory, served } = known
-  // An authority's certificate in a server's place is judged as what it is used for.
+  // An authority's certificate that a server shows is judged as a server's.
   const leaf = !facts.ca || (first && (host !== null || facts.names !== null))
   const { issuers, missing, scope } = climb(facts, known)
   const record =
@@ -164,7 +167,10 @@ interface Climbed {
 
 const longestChain = 10
 
-/** Finds who is above: among what came with it, then our authorities, then the public roots. */
+/**
+ * Finds the issuers of a certificate: among those that came with it, then the authorities of this
+ * machine, then the public roots.
+ */
 function climb(facts: CertificateFacts, { pool, scopes }: Known): Climbed {
   const issuers: CertificateFacts[] = []
   let missing: Climbed['missing'] = null
@@ -201,7 +207,7 @@ function knownAbove(
   return above === undefined ? null : inspectCertificate(above.raw)
 }
 
-/** Whether a root that Node (and Mozilla) trusts signed it. */
+/** Whether it was signed by a root that Node trusts (Mozilla's). */
 function isPublic(certificate: X509Certificate): boolean {
   return rootCertificates.some((pem) => isIssuedBy(certificate, new X509Certificate(pem)))
 }

@@ -1,18 +1,20 @@
 import type { Server, Socket } from 'node:net'
 import type { Request, Response } from './http.ts'
 
-/** The open connections of a server, at most so many. */
+/** The open connections of a server, whose number is limited. */
 export interface Connections {
-  /** Notes that a request is answered, so that its connection is not closed meanwhile. */
+  /** Notes that a request is being answered: its connection is not closed meanwhile. */
   answering(request: Request, response: Response): void
 }
 
 /**
- * Bounds the connections of a server without `maxConnections`, which turns the new one away: those that do nothing
- * would lock everybody out. In its place the one goes that has been without a whole request for longest.
+ * Keeps at most `most` connections open; for a new one, that which has been without a whole request
+ * for longest is closed. Node's `maxConnections` would turn the new one away, so that connections
+ * which do nothing would lock everybody out.
  */
 export function limitConnections(server: Server, most: number): Connections {
-  // In the order of their last request; a TLS socket has the addresses of the one below it.
+  // In the order of their last request. By address, since the TLS socket of a request is another
+  // object than the TCP socket below it.
   const open = new Map<string, Socket>()
   const busy = new Map<string, Set<Request>>()
 
@@ -30,7 +32,7 @@ export function limitConnections(server: Server, most: number): Connections {
 
   function makeRoom(): boolean {
     for (const [peer, socket] of open) {
-      // A body that still comes in is no reason to wait: it may come in for ever.
+      // A body that is still coming in does not count as busy: it may never end.
       if ([...(busy.get(peer) ?? [])].some(isWhole)) continue
       open.delete(peer)
       socket.destroy()
@@ -56,7 +58,7 @@ export function limitConnections(server: Server, most: number): Connections {
   }
 }
 
-/** `null`: gone already. */
+/** `null`: the socket is closed already. */
 function peerOf({ remoteAddress, remotePort }: Socket): string | null {
   return remotePort === undefined ? null : `${remoteAddress} ${remotePort}`
 }

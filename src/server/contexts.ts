@@ -8,24 +8,26 @@ import type { KeyPair } from './key-pair.ts'
 type Pair = Pick<KeyPair, 'cert' | 'key'>
 
 export interface ContextsOptions {
-  /** A certificate for one name. Throws for a name that may not be had, such as `not-permitted`. */
+  /** Issues for one name. Throws, such as `not-permitted`, for a name that gets no certificate. */
   readonly issue: (name: string) => Promise<Pair & Validity>
-  /** Names that the server's own certificate speaks for; they are not issued for again. */
+  /** Whether the server's own certificate covers a name, so that none is issued for it. */
   readonly covers: (name: string) => boolean
   readonly now: () => Date
-  /** Called with why a name gets no certificate of its own: the client meets the server's. */
+  /** Called with why a name gets no certificate of its own; its client is shown the server's. */
   readonly onRefused?: ((name: string, error: unknown) => void) | undefined
-  /** How many names are kept, the least recently asked for dropped first. */
+  /** How many names are kept, by default 256; the least recently asked for is dropped first. */
   readonly most?: number
-  /** How many names are issued for in an hour: any web page can make a browser ask for new ones. */
+  /** Certificates an hour, by default 1,000: any web page can make a browser ask for new names. */
   readonly mostAnHour?: number
 }
 
-/** Certificates by the name that a client asks for (SNI, RFC 6066 §3), each issued when it is first asked for. */
+/**
+ * Certificates by the name that a client asks for (SNI, RFC 6066 §3), issued at its first request.
+ */
 export interface Contexts {
-  /** For `node:tls`; `make` builds a context with all that the server asks of its connections. */
+  /** The callback for `node:tls`; `make` builds a context with the settings of the server. */
   select(make: (pair: Pair) => SecureContext): NonNullable<TlsOptions['SNICallback']>
-  /** Keeps none of those that were made: the issuer has changed, or what the server asks of its connections. */
+  /** Drops all contexts, because the issuer or the settings of the server have changed. */
   forget(): void
 }
 
@@ -35,7 +37,7 @@ interface Kept extends Validity {
 
 const hour = 3_600_000
 
-/** Waits for no timer: whether a certificate is due is asked at each handshake, after sleep too. */
+/** There is no timer: each handshake asks whether its certificate is due, also after sleep. */
 export function createContexts(options: ContextsOptions): Contexts {
   const { issue, covers, now, onRefused, most = 256, mostAnHour = 1_000 } = options
   const kept = new Map<string, Kept>()
@@ -51,7 +53,7 @@ export function createContexts(options: ContextsOptions): Contexts {
     issued.count++
   }
 
-  /** One after the other: all of them append to one record. */
+  /** Issues one after the other, because all of them append to one record. */
   function issueOnce(name: string, make: (pair: Pair) => SecureContext): Promise<Kept> {
     const running = issuing.get(name)
     if (running !== undefined) return running
@@ -103,7 +105,7 @@ export function createContexts(options: ContextsOptions): Contexts {
   }
 }
 
-/** Lower-case; `null`: no host name, and nothing to repeat in a log. */
+/** In lower case; `null`: not a host name, so that it is not repeated in a log either. */
 function hostOf(servername: string): string | null {
   try {
     const { type, value } = parseIdentifier(servername)

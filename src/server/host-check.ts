@@ -4,8 +4,9 @@ import type { TLSSocket } from 'node:tls'
 import type { Request } from './http.ts'
 
 /**
- * Whether the host that a request names is one of ours: a name or address of the certificate, `localhost`, or the
- * address that the connection came in on. A web page that rebinds its own name to loopback is not, and gets 421.
+ * Whether a request names a host of this server: a name or address of its certificate, `localhost`,
+ * or the address that the connection came in on. The host of a web page that rebinds its own name
+ * to loopback is none of these; such a request gets 421.
  */
 export function isOurHost(request: Request): boolean {
   const host = hostOf(request)
@@ -22,9 +23,12 @@ export function isOurHost(request: Request): boolean {
   return covers !== undefined
 }
 
-/** Over plain HTTP: `localhost` and all below it, 127/8, ::1, or the address that the connection came in on. */
+/**
+ * Whether a request over plain HTTP names `localhost` or a name below it, 127/8, ::1, or the
+ * address that the connection came in on.
+ */
 export function isLoopbackHost(request: IncomingMessage): boolean {
-  // Without a Host it is an old client and no browser: HTTP/1.1 would have been refused.
+  // Only HTTP/1.0 may leave out the Host, and no browser speaks that any more.
   if (request.headers.host === undefined)
     return request.httpVersion === '1.0' && isOriginForm(request)
   const host = hostOf(request)
@@ -35,8 +39,8 @@ export function isLoopbackHost(request: IncomingMessage): boolean {
 }
 
 /**
- * The host that was asked for, in lower case, without port and brackets; `null` when it is none, or when the request
- * names several: a second Host, one beside another `:authority`, a target with a host of its own.
+ * The host that a request names, in lower case, without port and brackets. `null`: it names none,
+ * or several (a second Host, one beside another `:authority`, a target with a host of its own).
  */
 export function hostOf(request: Request): string | null {
   const named = namedHosts(request)
@@ -48,8 +52,9 @@ export function hostOf(request: Request): string | null {
 }
 
 /**
- * Why a request comes from a web page that is not ours, as a sentence; `null`: from none. Browsers set both headers
- * themselves, and no page can change or leave out `Sec-Fetch-Site` (Fetch Metadata §2), or `Origin` where it posts.
+ * The sentence that refuses a request from a web page of another origin; `null`: it is not from
+ * one. Browsers set both headers themselves, and no page can change or leave out `Sec-Fetch-Site`
+ * (Fetch Metadata §2), or `Origin` when it posts.
  */
 export function foreignPage(request: Request): string | null {
   const { origin, 'sec-fetch-site': site } = request.headers
@@ -58,25 +63,31 @@ export function foreignPage(request: Request): string | null {
   const scheme = 'encrypted' in request.socket ? 'https' : 'http'
   const [authority = ''] = namedHosts(request)
   if (origin === undefined || origin === `${scheme}://${authority.toLowerCase()}`) return null
-  return `This server does not answer web pages, and ${JSON.stringify(origin.slice(0, 100))} is one.`
+  const page = JSON.stringify(origin.slice(0, 100))
+  return `This server does not answer web pages, and ${page} is one.`
 }
 
-/** What keeps an answer from the page that embeds it: set on whatever is not meant for pages. */
+/**
+ * Headers that keep an answer from web pages that embed it, for all that is not meant for pages.
+ */
 export const notForPages: Readonly<Record<string, string>> = {
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
   'Cross-Origin-Resource-Policy': 'same-origin',
   'X-Content-Type-Options': 'nosniff',
 }
 
-/** Every Host line and `:authority`: `headers` shows the first Host alone. */
+/** Every Host line and `:authority`; `headers` has only the first Host. */
 function namedHosts({ rawHeaders }: Request): ReadonlySet<string> {
   const isHost = (name: string | undefined): boolean =>
     name === ':authority' || name?.toLowerCase() === 'host'
   const lines = rawHeaders.filter((_, i) => i % 2 === 1 && isHost(rawHeaders[i - 1]))
-  // Equal ones are two lines all the same in HTTP/1 (RFC 9112 §3.2).
+  // In HTTP/1 two Host lines are refused even if they are equal (RFC 9112 §3.2).
   const asHttp1 = lines.length > 1 && !rawHeaders.includes(':authority')
   return new Set(asHttp1 ? [...lines, ''] : lines)
 }
 
-/** `/path`, or `*` of OPTIONS: not the absolute form, whose host would count in place of the Host (RFC 9112 §3.2.2). */
+/**
+ * Whether the target is `/path`, or the `*` of OPTIONS. The host of an absolute target would count
+ * in place of the Host (RFC 9112 §3.2.2).
+ */
 const isOriginForm = ({ url }: Request): boolean => /^(?:\/|\*$)/.test(url ?? '')

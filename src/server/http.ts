@@ -5,5 +5,5 @@ export type Request = IncomingMessage | Http2ServerRequest
 
 export type Response = ServerResponse | Http2ServerResponse
 
-/** Answers HTTP/1 and HTTP/2 alike. */
+/** Answers requests of HTTP/1 and HTTP/2. */
 export type Handler = (request: Request, response: Response) => void | Promise<void>

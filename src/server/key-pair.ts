@@ -3,37 +3,39 @@ import { createSecureContext } from 'node:tls'
 import { RootlingError } from '../errors.ts'
 import { isIssuedBy, validityOf } from '../x509/parsed-certificate.ts'
 import { certificateBlocks, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
+import { formatDate, oneLine } from '../x509/text.ts'
 
 /** What a server presents: PEM chain (leaf first), PEM key, and the chain parsed. */
 export interface KeyPair {
   readonly cert: string
   readonly key: string
   readonly leaf: X509Certificate
-  /** Leaf first, as the file had it. */
+  /** Leaf first, in the order of the file. */
   readonly chain: readonly X509Certificate[]
-  /** What clients may stumble over although the pair is sound. */
+  /** Why clients may refuse the certificate although the server can use it. */
   readonly warnings: readonly KeyPairWarning[]
 }
 
-interface KeyPairWarning {
+export interface KeyPairWarning {
   readonly code: 'intermediate-missing' | 'unrelated-certificate' | 'not-for-servers'
   readonly sentence: string
   readonly hint: string
 }
 
 export interface KeyPairOrigin {
-  /** Where the certificate came from, for sentences. */
-  certificateFile?: string | undefined
-  keyFile?: string | undefined
-  /** PEM roots that clients are known to have; without them a missing intermediate cannot be told. */
-  roots?: readonly string[] | undefined
+  /** The file of the certificate, for error sentences. */
+  readonly certificateFile?: string | undefined
+  readonly keyFile?: string | undefined
+  /** PEM roots that clients are known to have; without them no missing intermediate is noticed. */
+  readonly roots?: readonly string[] | undefined
 }
 
-const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+const serverAuth = '1.3.6.1.5.5.7.3.1'
 
 /**
- * Checks a PEM certificate chain and its PEM key before a server takes them. Throws `bad-certificate` (none in the
- * file, not yet valid, expired, too weak) or `bad-key` (none in the file, encrypted, another certificate's).
+ * Checks a PEM certificate chain and its PEM key before a server uses them. Throws
+ * `bad-certificate` (none in the file, not yet valid, expired, too weak) or `bad-key` (none in the
+ * file, encrypted, of another certificate).
  */
 export function loadKeyPair(
   certPem: string,
@@ -55,21 +57,15 @@ export function loadKeyPair(
   return { cert, key: pem, leaf, chain, warnings }
 }
 
-/** `2031-01-31 12:00 UTC`, for sentences. */
-export function formatDate(date: Date): string {
-  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
-}
-
 function parseChain(pem: string, file: string): X509Certificate[] {
   const blocks = certificateBlocks(pem)
-  if (blocks.length === 0) {
+  if (blocks.length === 0)
     throw new RootlingError('bad-certificate', `${file} holds no PEM certificate.`, {
       hint:
         privateKeyBlocks(pem).length > 0
-          ? 'it holds a key: were --cert and --key swapped?'
-          : 'a PEM certificate starts with -----BEGIN CERTIFICATE-----',
+          ? 'It holds a key: were --cert and --key swapped?'
+          : 'A PEM certificate starts with -----BEGIN CERTIFICATE-----',
     })
-  }
   return blocks.map(({ text }, index) => {
     try {
       return new X509Certificate(text)
@@ -82,18 +78,16 @@ function parseChain(pem: string, file: string): X509Certificate[] {
 
 function parseKey(pem: string, file: string): KeyObject {
   const [block] = privateKeyBlocks(pem)
-  if (block === undefined) {
+  if (block === undefined)
     throw new RootlingError('bad-key', `${file} holds no PEM private key.`, {
       hint: pem.includes('BEGIN CERTIFICATE')
-        ? 'it holds a certificate: were --cert and --key swapped?'
-        : 'a PEM key starts with -----BEGIN PRIVATE KEY-----',
+        ? 'It holds a certificate: were --cert and --key swapped?'
+        : 'A PEM key starts with -----BEGIN PRIVATE KEY-----',
     })
-  }
-  if (isEncryptedKey(block)) {
-    throw new RootlingError('bad-key', `${file} is encrypted, and a server needs it plain.`, {
+  if (isEncryptedKey(block))
+    throw new RootlingError('bad-key', `${file} is encrypted; a server needs it unencrypted.`, {
       hint: `openssl pkey -in ${file} -out plain-key.pem`,
     })
-  }
   try {
     return createPrivateKey(block.text)
   } catch (cause) {
@@ -112,7 +106,7 @@ function checkValidity(leaf: X509Certificate, now: Date, file: string): void {
   }
   if (now < notBefore) {
     const sentence = `${file} is not valid before ${formatDate(notBefore)}.`
-    throw new RootlingError('bad-certificate', sentence, { hint: "check this machine's clock" })
+    throw new RootlingError('bad-certificate', sentence, { hint: "Check this machine's clock" })
   }
 }
 
@@ -124,21 +118,17 @@ function checkMatch(
 ): void {
   if (chain[0]?.checkPrivateKey(key)) return
   const elsewhere = chain.findIndex((certificate) => certificate.checkPrivateKey(key))
-  throw new RootlingError(
-    'bad-key',
-    elsewhere === -1
-      ? `${keyFile} is not the key of ${certificateFile}.`
-      : `${keyFile} is the key of certificate ${elsewhere + 1} in ${certificateFile}, not of its first.`,
-    {
-      hint:
-        elsewhere === -1
-          ? 'a certificate works only with the key that it was issued for'
-          : 'put the server certificate first, then its issuers',
-    },
-  )
+  if (elsewhere === -1)
+    throw new RootlingError('bad-key', `${keyFile} is not the key of ${certificateFile}.`, {
+      hint: 'A certificate works only with the key that it was issued for',
+    })
+  const position = `certificate ${elsewhere + 1} in ${certificateFile}`
+  throw new RootlingError('bad-key', `${keyFile} is the key of ${position}, not of its first.`, {
+    hint: 'Put the server certificate first, then its issuers',
+  })
 }
 
-/** OpenSSL has the last word: keys too small, signatures too weak. */
+/** Lets OpenSSL refuse keys that are too small and signatures that are too weak. */
 function checkUsable(cert: string, key: string, file: string): void {
   try {
     createSecureContext({ cert, key })
@@ -163,7 +153,7 @@ function warningsOf(
     warnings.push({
       code: 'unrelated-certificate',
       sentence: `${file}: certificate ${index + 1} did not issue the one before it.`,
-      hint: 'the order is: server certificate, its issuer, the issuer of that',
+      hint: 'The order is: server certificate, its issuer, the issuer of that',
     })
   }
   const last = chain.findLast((certificate, index) => {
@@ -171,20 +161,21 @@ function warningsOf(
     return before === undefined || isIssuedBy(before, certificate)
   }) as X509Certificate
   if (roots !== undefined && !isIssuedBy(last, last) && !issuedByAny(last, roots)) {
+    const end = `${file} ends at “${oneLine(last.subject)}”`
+    const issuer = `its issuer “${oneLine(last.issuer)}” is neither in the file nor a known root`
     warnings.push({
       code: 'intermediate-missing',
-      sentence: `${file} ends at “${oneLine(last.subject)}”; its issuer “${oneLine(last.issuer)}” is neither in the file nor a known root, so clients may refuse it.`,
-      hint: 'append the certificate of the issuer to the file',
+      sentence: `${end}; ${issuer}, so clients may refuse it.`,
+      hint: 'Append the certificate of the issuer to the file',
     })
   }
   const usages = leaf.keyUsage as readonly string[] | undefined
-  if (usages !== undefined && usages.length > 0 && !usages.includes(SERVER_AUTH)) {
+  if (usages !== undefined && usages.length > 0 && !usages.includes(serverAuth))
     warnings.push({
       code: 'not-for-servers',
       sentence: `${file} is not for servers (its extKeyUsage lacks serverAuth).`,
       hint: 'rootling issue makes one for servers',
     })
-  }
   return warnings
 }
 
@@ -192,9 +183,4 @@ function issuedByAny(certificate: X509Certificate, roots: readonly string[]): bo
   return roots
     .flatMap(certificateBlocks)
     .some(({ text }) => isIssuedBy(certificate, new X509Certificate(text)))
-}
-
-/** Node writes one attribute a line: `CN=a\nO=b`. */
-export function oneLine(name: string): string {
-  return name.split('\n').join(', ')
 }

@@ -1,24 +1,24 @@
 import type { Request } from './http.ts'
 
-/** How long and how much a client may take. Times in milliseconds, sizes in bytes. */
+/** How long a client may take and how much it may send. Times in milliseconds, sizes in bytes. */
 export interface ServerLimits {
   /** From the TCP connection to the end of the TLS handshake. */
-  handshakeMilliseconds: number
+  readonly handshakeMilliseconds: number
   /** For the head of an HTTP/1 request, or the preface of an HTTP/2 connection. */
-  headersMilliseconds: number
+  readonly headersMilliseconds: number
   /** For a whole request with its body. */
-  requestMilliseconds: number
-  /** For a connection without a request, and for a client that stopped reading its response. */
-  idleMilliseconds: number
-  headerBytes: number
-  headers: number
-  /** At a time; one more closes the one that has been idle for longest. */
-  connections: number
+  readonly requestMilliseconds: number
+  /** For a connection without a request, and for a client that does not read its response. */
+  readonly idleMilliseconds: number
+  readonly headerBytes: number
+  readonly headers: number
+  /** At a time; one more closes that which has been idle for longest. */
+  readonly connections: number
   /** Requests at a time in one HTTP/2 connection. */
-  streams: number
+  readonly streams: number
 }
 
-export const DEFAULT_LIMITS: Readonly<ServerLimits> = {
+export const defaultLimits: Readonly<ServerLimits> = {
   handshakeMilliseconds: 5_000,
   headersMilliseconds: 5_000,
   requestMilliseconds: 10_000,
@@ -29,7 +29,10 @@ export const DEFAULT_LIMITS: Readonly<ServerLimits> = {
   streams: 100,
 }
 
-/** For node:http, which would pass over those beyond `maxHeadersCount`; node:http2 refuses them itself. */
+/**
+ * Whether a request has more headers than it may. node:http would silently leave out those beyond
+ * its `maxHeadersCount`; node:http2 refuses them itself.
+ */
 export function tooManyHeaders({ rawHeaders }: Request, { headers }: ServerLimits): boolean {
   return rawHeaders.length / 2 > headers
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { isIPv6, type AddressInfo, type Server } from 'node:net'
 import { RootlingError } from '../errors.ts'
 
-/** Listens, or throws `port-in-use` or `listen-failed` with what to type next. */
+/** Listens. Throws `port-in-use` or `listen-failed`. */
 export async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
   const listening = once(server, 'listening')
   server.listen({ host, port, exclusive: true })
@@ -19,8 +19,9 @@ interface Listening {
 }
 
 /**
- * Listens on both loopback addresses, as `localhost` may be either. A machine without IPv6 goes on with 127.0.0.1,
- * and `onAlone` hears of it. When the second is taken, the first is closed again: throws as `start` does.
+ * Listens on both loopback addresses, as `localhost` may be either. On a machine without IPv6 it is
+ * 127.0.0.1 alone, and `onAlone` is called. When the second cannot be had for another reason, the
+ * first is closed again. Throws what `start` throws.
  */
 export async function listenOnLoopback<T extends Listening>(
   start: (host: string) => Promise<T>,
@@ -53,12 +54,11 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
         hint: `--port ${port < 65_535 ? port + 1 : 8443}`,
         cause,
       })
-    case 'EACCES':
-      return new RootlingError(
-        'listen-failed',
-        `This user may not listen on ${where}${port < 1024 ? ': ports below 1024 are reserved' : ''}.`,
-        { hint: '--port 8443', cause },
-      )
+    case 'EACCES': {
+      const why = port < 1024 ? ': ports below 1024 are reserved' : ''
+      const sentence = `This user may not listen on ${where}${why}.`
+      return new RootlingError('listen-failed', sentence, { hint: '--port 8443', cause })
+    }
     case 'EADDRNOTAVAIL':
       return new RootlingError('listen-failed', `This machine has no address ${host}.`, {
         hint: '--host 127.0.0.1',

@@ -3,8 +3,9 @@ import type { Server, TlsOptions, TLSSocket } from 'node:tls'
 import { RootlingError } from '../errors.ts'
 import { validityOf } from '../x509/parsed-certificate.ts'
 import type { Revocation } from '../x509/revocation.ts'
-import { formatDate, oneLine } from './key-pair.ts'
-import { createAlertSender, type Alert, type AlertSender } from './tls-alert.ts'
+import { formatDate, oneLine } from '../x509/text.ts'
+import { printable } from './printable.ts'
+import { createAlertSender, type Alert } from './tls-alert.ts'
 
 /** Why a client is not let in: the sentence for the log, the alert for the client. */
 export interface ClientRefusal {
@@ -12,19 +13,19 @@ export interface ClientRefusal {
   readonly sentence: string
 }
 
-/** The revocation of a serial number (hex); `null`: none. Throws when that cannot be told. */
+/** The revocation of a serial number (hex); `null`: none. Throws when that cannot be found out. */
 export type RevocationLookup = (serialNumber: string) => Promise<Revocation | null>
 
-/** Whose certificates let a client in. */
+/** The CAs whose certificates let a client in. */
 export interface ClientAuthorities {
   /** PEM roots; never the public ones. */
   readonly ca: readonly string[]
-  /** Subjects of intermediates below them, to tell one that a client left out from a foreign CA. */
+  /** Subjects of their intermediates, to tell one that a client left out from a foreign CA. */
   readonly intermediates?: readonly string[] | undefined
 }
 
 export interface ClientGateOptions extends ClientAuthorities {
-  /** Lets clients without a certificate in too; one that does not hold is refused all the same. */
+  /** Lets clients without a certificate in too; an invalid one is refused all the same. */
   readonly optional?: boolean | undefined
   readonly revocationOf?: RevocationLookup | undefined
   readonly now?: (() => Date) | undefined
@@ -32,15 +33,21 @@ export interface ClientGateOptions extends ClientAuthorities {
 
 /** Decides for a TLS server which clients may talk to it (mTLS). */
 export interface ClientGate {
-  /** As of the latest `trust`. */
+  /** For the authorities of the latest `trust`. */
   readonly tls: Pick<TlsOptions, 'ca' | 'requestCert' | 'rejectUnauthorized' | 'secureOptions'>
-  /** Other authorities from now on, for new contexts of `tls`; with none left every certificate is refused. */
+  /**
+   * Replaces the authorities, for new contexts of `tls`; with none every certificate is refused.
+   */
   trust(authorities: ClientAuthorities): void
-  /** Before the server listens: what is needed to send alerts later. */
+  /**
+   * Call it before the server listens, so that alerts can be sent; for several servers if need be.
+   */
   attach(server: Server): void
-  /** Straight after the handshake; `null`: let in. Else the connection is ending with an alert already. */
+  /**
+   * Call it straight after the handshake. `null`: let in; else the connection ends with an alert.
+   */
   admit(socket: TLSSocket): Promise<ClientRefusal | null>
-  /** Before each request of a connection that was let in: expired or revoked since? */
+  /** Call it before each request: the certificate may have expired or been revoked since. */
   recheck(socket: TLSSocket): Promise<ClientRefusal | null>
 }
 
@@ -52,7 +59,7 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
     throw new RootlingError('no-authority', 'There is no CA whose clients could be let in.', {
       hint: 'rootling install, or --client-ca F',
     })
-  let sender: AlertSender | null = null
+  const sender = createAlertSender()
   let trusted: ClientAuthorities = options
   const forgotten = new Set<string>()
 
@@ -68,12 +75,12 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
       const code = String(socket.authorizationError)
       return explainVerification(code, certificate, trusted.intermediates ?? [])
     }
-    // Of a connection that is older than the latest `trust`.
+    // The connection may be older than the latest `trust`.
     if (forgotten.has(certificate.issuer ?? '')) return fromAnotherCa(certificate)
     return judgeCertificate(certificate, options)
   }
 
-  /** Whatever cannot be judged is refused. */
+  /** Refuses a client for which the decision fails. */
   async function judgeSafely(socket: TLSSocket): Promise<ClientRefusal | null> {
     try {
       return await judge(socket)
@@ -88,9 +95,10 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
       return {
         ca: [...trusted.ca],
         requestCert: true,
-        // With `true` Node hangs up without an alert and without a reason; `admit` lets nobody pass who is not authorized.
+        // With `true` Node hangs up without an alert; `admit` refuses clients that are not
+        // authorized.
         rejectUnauthorized: false,
-        // A resumed session would bring the verdict of an earlier day; without tickets there is none.
+        // A resumed session would keep an earlier decision; without tickets none is resumed.
         secureOptions: constants.SSL_OP_NO_TICKET,
       }
     },
@@ -99,19 +107,17 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
       for (const subject of authorities.intermediates ?? []) forgotten.delete(subject)
       trusted = authorities
     },
-    attach: (server) => void (sender = createAlertSender(server)),
+    attach: (server) => sender.attach(server),
     async admit(socket) {
       const refusal = await judgeSafely(socket)
-      if (refusal === null) return null
-      if (sender === null) socket.destroy()
-      else await sender.refuse(socket, refusal.alert)
+      if (refusal !== null) await sender.refuse(socket, refusal.alert)
       return refusal
     },
     recheck: judgeSafely,
   }
 }
 
-/** What OpenSSL has not looked at, and what changes while a connection stands. */
+/** Checks what OpenSSL does not, and what may change while a connection is open. */
 async function judgeCertificate(
   certificate: X509Certificate,
   { revocationOf, now }: ClientGateOptions,
@@ -121,26 +127,25 @@ async function judgeCertificate(
   const { notBefore, notAfter } = validityOf(certificate)
   if (time > notAfter) return expired(certificate)
   if (time < notBefore) return notYetValid(certificate)
-  // OpenSSL has refused other purposes by now, but lets a certificate without the extension pass: so does this.
+  // As OpenSSL does: a certificate without the extension passes, one for other purposes does not.
   const usages = certificate.keyUsage as readonly string[] | undefined
   if (usages !== undefined && usages.length > 0 && !usages.includes(clientAuth))
     return wrongPurpose(certificate)
   const revocation = (await revocationOf?.(certificate.serialNumber)) ?? null
   if (revocation === null) return null
   const { revokedAt, reason } = revocation
-  return {
-    alert: 'certificateRevoked',
-    sentence: `the certificate of ${name} was revoked on ${formatDate(new Date(revokedAt))} (${reason}).`,
-  }
+  const date = formatDate(new Date(revokedAt))
+  const sentence = `the certificate of ${name} was revoked on ${date} (${reason}).`
+  return { alert: 'certificateRevoked', sentence }
 }
 
-/** OpenSSL's verify codes, as Node names them. */
+/** The sentence for a verify code of OpenSSL, as Node names it. */
 function explainVerification(
   code: string,
   certificate: X509Certificate,
   intermediates: readonly string[],
 ): ClientRefusal {
-  const name = nameOf(certificate)
+  const [name, issuer] = [nameOf(certificate), issuerOf(certificate)]
   switch (code) {
     case 'CERT_HAS_EXPIRED':
       return expired(certificate)
@@ -157,7 +162,9 @@ function explainVerification(
       if (!intermediates.includes(certificate.issuer ?? '')) return fromAnotherCa(certificate)
       return {
         alert: 'unknownCa',
-        sentence: `the certificate of ${name} came without the intermediate that issued it, “${issuerOf(certificate)}”.`,
+        sentence:
+          `the certificate of ${name} came without the intermediate that issued it, ` +
+          `“${issuer}”.`,
       }
     default:
       return {
@@ -168,13 +175,15 @@ function explainVerification(
 }
 
 function fromAnotherCa(certificate: X509Certificate): ClientRefusal {
-  const sentence = `the certificate of ${nameOf(certificate)} comes from another CA, “${issuerOf(certificate)}”.`
+  const [name, issuer] = [nameOf(certificate), issuerOf(certificate)]
+  const sentence = `the certificate of ${name} comes from another CA, “${issuer}”.`
   return { alert: 'unknownCa', sentence }
 }
 
 function expired(certificate: X509Certificate): ClientRefusal {
   const end = formatDate(validityOf(certificate).notAfter)
-  const sentence = `the certificate of ${nameOf(certificate)}, or its issuer's, has expired: it was valid until ${end}.`
+  const whose = `the certificate of ${nameOf(certificate)}, or its issuer's,`
+  const sentence = `${whose} has expired: it was valid until ${end}.`
   return { alert: 'certificateExpired', sentence }
 }
 
@@ -186,21 +195,17 @@ function notYetValid(certificate: X509Certificate): ClientRefusal {
 }
 
 function wrongPurpose(certificate: X509Certificate): ClientRefusal {
-  return {
-    alert: 'unsupportedCertificate',
-    sentence: `the certificate of ${nameOf(certificate)} is not for clients (its extKeyUsage lacks clientAuth).`,
-  }
+  const reason = 'is not for clients (its extKeyUsage lacks clientAuth)'
+  const sentence = `the certificate of ${nameOf(certificate)} ${reason}.`
+  return { alert: 'unsupportedCertificate', sentence }
 }
 
-/** Its names, or its subject; strangers chose them, so they are cut short and cannot move the cursor. */
+/** The names of a certificate, or its subject, for a log. */
 function nameOf({ subjectAltName, subject }: X509Certificate): string {
   const names = subjectAltName?.replaceAll(/\b(?:email|URI|DNS|IP Address):/g, '')
-  return printable(names ?? oneLine(subject ?? ''))
+  return shortened(names ?? oneLine(subject ?? ''))
 }
 
-const issuerOf = ({ issuer }: X509Certificate): string => printable(oneLine(issuer ?? ''))
+const issuerOf = ({ issuer }: X509Certificate): string => shortened(oneLine(issuer ?? ''))
 
-function printable(text: string): string {
-  const stripped = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
-  return stripped.length > 200 ? `${stripped.slice(0, 200)}…` : stripped || 'no name'
-}
+const shortened = (text: string): string => printable(text, 200) || 'no name'

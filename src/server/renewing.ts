@@ -4,21 +4,21 @@ import { renewalTime } from '../x509/profiles.ts'
 import type { KeyPair } from './key-pair.ts'
 
 export interface RenewingPairOptions {
-  /** Makes a new certificate and key. */
-  issue: () => Promise<KeyPair>
-  now: () => Date
-  /** Changes with the issuers: then `issue` is asked again, which may give the same certificate. */
-  issuersStamp?: (() => Promise<string>) | undefined
-  /** Called with each pair after the first: the place for `server.replaceCertificate`. */
-  onRenewed?: ((pair: KeyPair) => void) | undefined
-  onFailed?: ((error: unknown, nextAttempt: Date) => void) | undefined
-  /** How often the wall clock is read, at most 60,000 ms, which is the default. */
-  checkMilliseconds?: number | undefined
+  /** Issues a new certificate and key. */
+  readonly issue: () => Promise<KeyPair>
+  readonly now: () => Date
+  /** Changes with the issuers; `issue` is called then, and may give the same certificate. */
+  readonly issuersStamp?: (() => Promise<string>) | undefined
+  /** Called with each pair after the first, such as to call `server.replaceCertificate`. */
+  readonly onRenewed?: ((pair: KeyPair) => void) | undefined
+  readonly onFailed?: ((error: unknown, nextAttempt: Date) => void) | undefined
+  /** How often to look, at most and by default 60,000. */
+  readonly checkMilliseconds?: number | undefined
 }
 
 export interface RenewingPair {
   current(): KeyPair
-  /** Renews when it is due or the issuers have changed; what the timer does. Never rejects. */
+  /** Renews if the pair is due or the issuers have changed, as the timer does. Never rejects. */
   check(): Promise<void>
   stop(): void
 }
@@ -26,9 +26,10 @@ export interface RenewingPair {
 const minute = 60_000
 
 /**
- * Issues a pair and renews it at two thirds of its lifetime, or when its issuer was replaced. The timer is short and
- * compares wall clocks, because a long `setTimeout` stands still while a laptop sleeps. Failures are retried after 1, 2,
- * 4, … minutes, at most an hour; the old pair serves on. Rejects when the first pair cannot be issued.
+ * Issues a pair and renews it at two thirds of its lifetime, or when its issuer was replaced. The
+ * timer is short and reads the wall clock, because a long `setTimeout` does not advance while a
+ * laptop sleeps. Failures are retried after 1, 2, 4, … minutes, at most an hour; the old pair stays
+ * in use meanwhile. Rejects when the first pair cannot be issued.
  */
 export async function renewingPair(options: RenewingPairOptions): Promise<RenewingPair> {
   const stampNow = async (): Promise<string> =>
@@ -47,7 +48,7 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
       const renewed = await options.issue()
       if (stopped) return
       stamp = latest
-      // An issuer near its own end gives certificates that are due at once; they must not be asked for every minute.
+      // An issuer near its own end issues certificates that are due at once; not one a minute.
       retry = isDueForRenewal(renewed, options.now()) ? again : null
       if (!isDue && renewed.cert === pair.cert) return
       pair = renewed
@@ -63,7 +64,7 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
     const latest = await stampNow()
     const isDue = isDueForRenewal(pair, now)
     if (!isDue && latest === stamp) return
-    // A retry further off than an hour means that the clock was set back.
+    // A retry more than an hour away means that the clock was set back.
     const waits =
       retry !== null && retry.at > now.getTime() && retry.at <= now.getTime() + longestRetryDelay
     if (!waits || retry?.stamp !== latest) await renew(isDue, latest)

@@ -1,22 +1,23 @@
 import type { TLSSocket } from 'node:tls'
 import type { Request, Response } from './http.ts'
+import { printable } from './printable.ts'
 
-/** One answered request, for programs. */
+/** One request that was answered, or whose connection broke. */
 export interface LogEntry {
-  time: Date
-  remoteAddress: string
-  method: string
-  path: string
+  readonly time: Date
+  readonly remoteAddress: string
+  readonly method: string
+  readonly path: string
   /** `null`: the connection ended before an answer. */
-  status: number | null
+  readonly status: number | null
   /** `HTTP/1.1` or `HTTP/2`. */
-  protocol: string
+  readonly protocol: string
   /** `TLSv1.3`. */
-  tlsVersion: string
-  milliseconds: number
+  readonly tlsVersion: string
+  readonly milliseconds: number
 }
 
-/** Calls `log` once when the response has ended or its connection broke. */
+/** Calls `log` once, when the response has ended or its connection broke. */
 export function logRequest(
   request: Request,
   response: Response,
@@ -25,7 +26,7 @@ export function logRequest(
 ): void {
   const time = now()
   const started = performance.now()
-  // Read now: a closed socket has forgotten its peer.
+  // Read now: a closed socket no longer knows its peer.
   const socket = request.socket as TLSSocket
   const entry = {
     time,
@@ -47,22 +48,14 @@ export function logRequest(
   })
 }
 
-/** One line for a terminal; what a client chose is cut short and cannot move the cursor. */
+/** One line for a terminal. */
 export function formatLogLine(entry: LogEntry): string {
   return [
     entry.time.toISOString(),
-    printable(entry.remoteAddress),
-    printable(entry.method),
-    printable(entry.path),
+    ...[entry.remoteAddress, entry.method, entry.path].map((text) => printable(text, 300)),
     entry.status ?? 'aborted',
     entry.protocol,
     entry.tlsVersion,
     `${entry.milliseconds} ms`,
   ].join(' ')
-}
-
-/** Without C0 and C1 controls, line separators and bidirectional overrides. */
-function printable(text: string): string {
-  const stripped = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
-  return stripped.length > 300 ? `${stripped.slice(0, 300)}…` : stripped
 }

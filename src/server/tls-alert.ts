@@ -2,7 +2,7 @@ import { createCipheriv, createHmac, type CipherGCMTypes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 
-/** RFC 8446 §6.2: the alerts that are about a client's certificate. */
+/** The alerts about a client's certificate (RFC 8446 §6.2). */
 const alerts = {
   badCertificate: 42,
   unsupportedCertificate: 43,
@@ -16,24 +16,26 @@ const alerts = {
 export type Alert = keyof typeof alerts
 
 export interface AlertSender {
+  /** Before the server listens; a sender may serve several servers. */
+  attach(server: Server): void
   /**
-   * Ends a connection with a fatal alert. Only straight after the handshake, before anything was written. Without TLS
-   * 1.3 the connection just ends.
+   * Ends a connection with a fatal alert. Call it straight after the handshake, before anything is
+   * written. Without TLS 1.3 the connection ends without an alert.
    */
   refuse(socket: TLSSocket, alert: Alert): Promise<void>
 }
 
 interface Suite {
-  hash: string
-  cipher: CipherGCMTypes
-  keyLength: number
+  readonly hash: string
+  readonly cipher: CipherGCMTypes
+  readonly keyLength: number
 }
 
-/** RFC 8446 §B.4; OpenSSL offers no others by itself. */
+/** RFC 8446 §B.4; OpenSSL offers no others by default. */
 const suites: Readonly<Record<string, Suite>> = {
   TLS_AES_128_GCM_SHA256: { hash: 'sha256', cipher: 'aes-128-gcm', keyLength: 16 },
   TLS_AES_256_GCM_SHA384: { hash: 'sha384', cipher: 'aes-256-gcm', keyLength: 32 },
-  // node:crypto takes it as it takes GCM; only its types do not.
+  // node:crypto uses it like GCM, but its types do not know that.
   TLS_CHACHA20_POLY1305_SHA256: {
     hash: 'sha256',
     cipher: 'chacha20-poly1305' as CipherGCMTypes,
@@ -41,36 +43,40 @@ const suites: Readonly<Record<string, Suite>> = {
   },
 }
 
-/** OpenSSL ends a handshake with two session tickets, whether they are any use or not. */
+/** OpenSSL has sent two session tickets by the end of a handshake, whether they are used or not. */
 const recordsSent = 2
 
 const lingerMilliseconds = 1_000
 
 /**
- * Lets a server say why it refuses a client. Node takes no verdict during the handshake, and afterwards it can only hang
- * up (https://github.com/nodejs/node/issues/15531): so the record with the alert is made here, with the connection's own
- * key, and nothing is written after it. Should a later OpenSSL count differently, clients read `bad_record_mac` instead:
- * still a refusal, only without its reason.
+ * Lets a server say why it refuses a client. Node cannot refuse during the handshake, and
+ * afterwards it can only hang up (https://github.com/nodejs/node/issues/15531). So the record with
+ * the alert is made here, with the connection's own key, and nothing is written after it. If a
+ * later OpenSSL sends another number of records, clients read `bad_record_mac` instead: still a
+ * refusal, but without its reason.
  */
-export function createAlertSender(server: Server): AlertSender {
+export function createAlertSender(): AlertSender {
   const secrets = new WeakMap<TLSSocket, Buffer>()
+  // A TLS socket has the addresses of the one that carries it.
   const carriers = new Map<string, Socket>()
-  server.on('keylog', (line, socket) => {
-    const secret = /^SERVER_TRAFFIC_SECRET_0 \S+ (\S+)/.exec(line.toString('latin1'))?.[1]
-    if (secret !== undefined) secrets.set(socket, Buffer.from(secret, 'hex'))
-  })
-  server.on('connection', (carrier: Socket) => {
-    const peer = peerOf(carrier)
-    carriers.set(peer, carrier)
-    carrier.once('close', () => carriers.delete(peer))
-  })
   return {
+    attach(server) {
+      server.on('keylog', (line, socket) => {
+        const secret = /^SERVER_TRAFFIC_SECRET_0 \S+ (\S+)/.exec(line.toString('latin1'))?.[1]
+        if (secret !== undefined) secrets.set(socket, Buffer.from(secret, 'hex'))
+      })
+      server.on('connection', (carrier: Socket) => {
+        const connection = addressesOf(carrier)
+        carriers.set(connection, carrier)
+        carrier.once('close', () => carriers.delete(connection))
+      })
+    },
     async refuse(socket, alert) {
-      // The tickets leave the process in the same turn as the event of the handshake's end.
+      // The tickets are sent in the same turn of the event loop as `secureConnection`.
       await new Promise((resolve) => setImmediate(resolve))
       const secret = secrets.get(socket)
       const suite = suites[socket.getCipher()?.standardName ?? '']
-      const carrier = carriers.get(peerOf(socket))
+      const carrier = carriers.get(addressesOf(socket))
       if (secret === undefined || suite === undefined || carrier === undefined) {
         socket.end()
         lingerUntilRead(socket)
@@ -83,7 +89,9 @@ export function createAlertSender(server: Server): AlertSender {
   }
 }
 
-const peerOf = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort}`
+/** Both ends: a client may use the same port towards two servers. */
+const addressesOf = (socket: Socket): string =>
+  [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort].join(' ')
 
 /** Closing with unread input resets the connection, and the reset may overtake the alert. */
 function lingerUntilRead(socket: TLSSocket): void {
@@ -108,7 +116,7 @@ function alertRecord(secret: Buffer, suite: Suite, description: number): Buffer 
   return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
 }
 
-/** HKDF-Expand-Label of RFC 8446 §7.1 with an empty context, for no more than one block. */
+/** HKDF-Expand-Label (RFC 8446 §7.1) with an empty context, for at most one block. */
 function expandLabel(hash: string, secret: Buffer, label: string, length: number): Buffer {
   const name = Buffer.from(`tls13 ${label}`)
   const info = Buffer.concat([Buffer.from([0, length, name.length]), name, Buffer.from([0, 1])])

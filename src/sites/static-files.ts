@@ -4,9 +4,10 @@ import { join, relative, sep } from 'node:path'
 import type { Request, Response } from '../server/http.ts'
 
 /**
- * Answers with the file under `directory` that the path names: index.html for a folder, ranges, ETags, MIME types.
- * `false`, and nothing sent, when there is none: absent, a dotfile, not a regular file, or outside the directory
- * by any spelling or symbolic link. The caller has checked the method.
+ * Answers with the file under `directory` that the path names: index.html for a folder, ranges,
+ * ETags, MIME types. `false`, and nothing is sent: there is none, or it is a dotfile, not a regular
+ * file, or outside the directory by any spelling or symbolic link. The caller has checked the
+ * method.
  */
 export async function sendFile(
   request: Request,
@@ -20,15 +21,14 @@ export async function sendFile(
   const wantsFolder = path.endsWith('/')
   const found = await locate(root, segments)
   if (found === null) return false
-  if (found.kind === 'file') {
+  if (found.kind === 'file')
     return wantsFolder ? false : stream(request, response, root, found.path)
-  }
   if (wantsFolder) {
     const index = await locate(root, [...segments, 'index.html'])
     return index?.kind === 'file' ? stream(request, response, root, index.path) : false
   }
   response.statusCode = 301
-  // Rebuilt from checked segments: it can't become `//elsewhere.example/`.
+  // Built from the checked segments, so that it cannot become `//elsewhere.example/`.
   const location = `/${segments.map(encodeURIComponent).join('/')}/`
   response.setHeader('Location', query === undefined ? location : `${location}?${query}`)
   response.setHeader('Content-Length', 0)
@@ -36,7 +36,7 @@ export async function sendFile(
   return true
 }
 
-/** The decoded segments of a URL path; `null` for any that could mean something else to a file system. */
+/** The decoded segments of a URL path; `null` if one could mean something else to a file system. */
 export function pathSegments(path: string): string[] | null {
   if (!path.startsWith('/')) return null
   const raw = path.slice(1).split('/')
@@ -44,7 +44,7 @@ export function pathSegments(path: string): string[] | null {
   const segments: string[] = []
   for (const part of raw) {
     const segment = decode(part)
-    // Dotfiles, `.` and `..`; separators; controls with NUL; drives and streams of Windows.
+    // Dotfiles, `.` and `..`; separators; controls including NUL; drives and streams of Windows.
     if (segment === null || segment === '' || segment.startsWith('.')) return null
     if (/[/\\\p{Cc}]/u.test(segment)) return null
     if (process.platform === 'win32' && /:|[. ]$/.test(segment)) return null
@@ -54,9 +54,9 @@ export function pathSegments(path: string): string[] | null {
 }
 
 interface Found {
-  kind: 'file' | 'folder'
-  /** Real, below the root. */
-  path: string
+  readonly kind: 'file' | 'folder'
+  /** Without symbolic links, below the root. */
+  readonly path: string
 }
 
 async function locate(root: string, segments: readonly string[]): Promise<Found | null> {
@@ -87,7 +87,7 @@ async function stream(
   const { default: send } = await import('send')
   const name = relative(root, path).split(sep).map(encodeURIComponent).join('/')
   response.setHeader('X-Content-Type-Options', 'nosniff')
-  // send is written for node:http; node:http2's compatibility classes have all that it uses.
+  // send is written for node:http; the compatible classes of node:http2 have all that it uses.
   const file = send(request, `/${name}`, {
     root,
     index: false,
@@ -102,8 +102,8 @@ async function stream(
 }
 
 interface SendError extends Error {
-  status?: number
-  headers?: Record<string, string>
+  readonly status?: number
+  readonly headers?: Record<string, string>
 }
 
 function refuse(response: Response, error: SendError): void {

@@ -147,7 +147,7 @@ describe('a server that we refuse', () => {
     expect(await refusal({ cert: leaf, key: good.key })).toMatchObject({
       code: 'not-trusted',
       message: expect.stringContaining('may have left out the intermediate'),
-      hint: 'let the server send its whole chain, or --cacert with the root',
+      hint: 'Let the server send its whole chain, or --cacert with the root',
     })
   })
 

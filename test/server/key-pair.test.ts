@@ -80,7 +80,7 @@ describe('loadKeyPair', () => {
       message: 'server.pem holds no PEM certificate.',
     })
     expect(refusal(good.key, good.cert)).toMatchObject({
-      hint: 'it holds a key: were --cert and --key swapped?',
+      hint: 'It holds a key: were --cert and --key swapped?',
     })
     expect(refusal(good.cert, 'hello')).toMatchObject({
       code: 'bad-key',
@@ -96,7 +96,7 @@ describe('loadKeyPair', () => {
       const key = privateKey.export({ type, format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' })
       expect(refusal(good.cert, key.toString())).toMatchObject({
         code: 'bad-key',
-        message: 'server-key.pem is encrypted, and a server needs it plain.',
+        message: 'server-key.pem is encrypted; a server needs it unencrypted.',
         hint: 'openssl pkey -in server-key.pem -out plain-key.pem',
       })
     }

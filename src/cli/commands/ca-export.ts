@@ -11,6 +11,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeScope } from '../describe.ts'
 import { meantScope } from '../nearest.ts'
+import { readInputBytes } from '../read-input.ts'
 import type { caExportSpec, caPathSpec, caShowSpec } from '../specs/ca.ts'
 
 /** What Java's own trust stores have; it guards nothing, since roots are public. */
@@ -60,9 +61,11 @@ export async function caShow(
   args: ArgumentsOf<typeof caShowSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const scope = await chosenScope(args.positionals, context)
-  const { showCommand } = await import('./show.ts')
-  return showCommand({ positionals: [scope.rootPath] }, context)
+  const { rootPath } = await chosenScope(args.positionals, context)
+  const { printShown } = await import('../show-text.ts')
+  const contents = await readInputBytes(rootPath)
+  await printShown(rootPath, { from: 'file', name: rootPath, contents }, context)
+  return exitCodes.ok
 }
 
 /** The scope that is named, `local` where none is. */

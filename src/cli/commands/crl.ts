@@ -7,7 +7,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { crlSpec } from '../specs/certificates.ts'
 
-/** `rootling crl`: a scope's list of revoked certificates, made anew; or its root's, as it is. */
+/** `rootling crl`: a new CRL of a scope, or with --root the stored one of its root. */
 export async function crl(
   args: ArgumentsOf<typeof crlSpec>,
   { state, cwd, output, now }: Context,

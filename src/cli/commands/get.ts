@@ -8,7 +8,9 @@ import type { Context } from '../context.ts'
 import { readCertificates, readInput } from '../read-input.ts'
 import type { getSpec } from '../specs/servers.ts'
 
-/** `rootling get URL`: one request that trusts our roots, or those of --cacert, and no others. */
+/**
+ * `rootling get URL`: one request that trusts the roots of this CA, or of --cacert, and no others.
+ */
 export async function getCommand(
   args: ArgumentsOf<typeof getSpec>,
   context: Context,
@@ -18,11 +20,11 @@ export async function getCommand(
   const options = await readOptions(args, context)
   if (args.compare === true) return compareBoth(url, options, context)
   const response = await get(url, options)
-  if (args.verbose === true) for (const line of describeTls(response)) output.note(line)
+  if (args.verbose === true) for (const line of tlsLines(response)) output.note(line)
   const body = response.body.toString('utf8')
   output.result(`${statusLine(response)}\n\n${body.trimEnd()}`, {
     url,
-    ...describe(response),
+    ...responseInJson(response),
     body,
   })
   if (response.truncated) output.warn('The body was longer and was cut off.')
@@ -57,31 +59,33 @@ async function compareBoth(
   const { trusting, untrusting } = await compare(url, options)
   const text = [
     output.style.bold('A client that trusts this CA'),
-    ...explain(trusting),
+    ...outcomeLines(trusting),
     '',
     output.style.bold('A client that does not'),
-    ...explain(untrusting),
+    ...outcomeLines(untrusting),
   ].join('\n')
-  output.result(text, { url, trusting: summary(trusting), untrusting: summary(untrusting) })
+  output.result(text, {
+    url,
+    trusting: outcomeInJson(trusting),
+    untrusting: outcomeInJson(untrusting),
+  })
   return trusting.ok ? exitCodes.ok : exitCodes.notTrusted
 }
 
-function explain(outcome: Outcome): string[] {
+function outcomeLines(outcome: Outcome): string[] {
   if (outcome.ok)
-    return [statusLine(outcome.response), ...describeTls(outcome.response)].map(
-      (line) => `  ${line}`,
-    )
+    return [statusLine(outcome.response), ...tlsLines(outcome.response)].map((line) => `  ${line}`)
   const { message, hint } = outcome.error
   return [`  refused: ${message}`, ...(hint === undefined ? [] : [`  → ${hint}`])]
 }
 
-function summary(outcome: Outcome): Record<string, unknown> {
-  if (outcome.ok) return { ok: true, ...describe(outcome.response) }
+function outcomeInJson(outcome: Outcome): Record<string, unknown> {
+  if (outcome.ok) return { ok: true, ...responseInJson(outcome.response) }
   const { code, message, hint = null } = outcome.error
   return { ok: false, error: { code, message, hint } }
 }
 
-function describe(response: GetResponse): Record<string, unknown> {
+function responseInJson(response: GetResponse): Record<string, unknown> {
   const { status, statusText, httpVersion, headers, truncated, remoteAddress, tls } = response
   return { status, statusText, httpVersion, headers, truncated, remoteAddress, tls }
 }
@@ -90,7 +94,7 @@ function statusLine({ httpVersion, status, statusText }: GetResponse): string {
   return `HTTP/${httpVersion} ${status} ${statusText}`.trimEnd()
 }
 
-function describeTls({ remoteAddress, tls }: GetResponse): string[] {
+function tlsLines({ remoteAddress, tls }: GetResponse): string[] {
   return [
     `connected to  ${remoteAddress}`,
     `secured by    ${[tls.protocol, tls.cipher, tls.group].filter(Boolean).join(', ')}`,

@@ -7,7 +7,7 @@ import type { Context } from '../context.ts'
 import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
 import type { ocspSpec } from '../specs/servers.ts'
 
-/** `rootling ocsp`: answers which certificates are revoked, until SIGINT or SIGTERM. */
+/** `rootling ocsp`: tells clients which certificates are revoked, until SIGINT or SIGTERM. */
 export async function ocsp(
   args: ArgumentsOf<typeof ocspSpec>,
   { state, output, now }: Context,
@@ -22,7 +22,7 @@ export async function ocsp(
     onError: (error) =>
       output.log(`error: ${error instanceof Error ? error.message : String(error)}`),
   })
-  // Nobody can connect to the address that means every address.
+  // The address that means every address is not one to connect to.
   const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host
   const base = `http://${hostPort(reachable, server.port)}`
   const urls = {
@@ -31,9 +31,8 @@ export async function ocsp(
   }
   const lines = [`OCSP  ${urls.ocsp}`, ...urls.crls.map((url) => `CRL   ${url}`)]
   output.result(lines.join('\n'), { urls, host, port: server.port, pid: process.pid })
-  output.note(
-    `Certificates name it when issued so: rootling issue NAME --revocation-url ${base}\nStop it with Ctrl-C.`,
-  )
+  output.note(`Certificates name it when issued so: rootling issue NAME --revocation-url ${base}`)
+  output.note('Stop it with Ctrl-C.')
   const exposed = exposure(host)
   if (exposed !== null) output.warn(exposed)
   await stopSignal()

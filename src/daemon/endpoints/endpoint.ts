@@ -8,9 +8,12 @@ export interface EndpointOptions {
   readonly log: (line: string) => void
 }
 
+/** Something that the daemon serves on a port of loopback. */
 export interface Endpoint {
   readonly what: string
   readonly url: string
+  /** Makes a key for an external account binding; only ACME does. */
+  readonly createEabKey?: () => Promise<unknown>
   close(): Promise<void>
 }
 

@@ -2,10 +2,28 @@ import { RootlingError } from '../../errors.ts'
 import type { Endpoint, EndpointOptions } from './endpoint.ts'
 import { startRevocation } from './revocation.ts'
 
+interface EndpointRow {
+  /** The option of `daemon start` that sets its port, without dashes. */
+  readonly option: string
+  /** Where the settings hold that port; 0 there turns the endpoint off. */
+  readonly port: 'acmePort' | 'revocationPort'
+  /** May look at those that were started before it, in the order of the table. */
+  readonly start: (options: EndpointOptions, started: readonly Endpoint[]) => Promise<Endpoint>
+}
+
+const rows: readonly EndpointRow[] = [
+  { option: 'revocation-port', port: 'revocationPort', start: startRevocation },
+  {
+    option: 'acme-port',
+    port: 'acmePort',
+    start: async (...args) => (await import('./acme.ts')).startAcme(...args),
+  },
+]
+
 /** What the daemon listens on beside its control socket; loopback only. */
 export interface Endpoints {
   readonly listening: readonly { readonly what: string; readonly url: string }[]
-  /** An external account binding's key. Throws `usage` when ACME is off. */
+  /** Makes a key for an external account binding. Throws `usage` when ACME is off. */
   createEabKey(): Promise<unknown>
   close(): Promise<void>
 }
@@ -17,30 +35,26 @@ export async function startEndpoints(options: EndpointOptions): Promise<Endpoint
     for (const endpoint of started) await endpoint.close()
   }
   try {
-    const { acmePort, revocationPort } = options.settings
-    const revocation =
-      revocationPort === 0 ? null : await onPort('revocation-port', startRevocation(options))
-    if (revocation !== null) started.push(revocation)
-    const acme =
-      acmePort === 0 ? null : await onPort('acme-port', startAcme(options, revocation?.url))
-    if (acme !== null) started.push(acme)
-    return {
-      listening: started.map(({ what, url }) => ({ what, url })),
-      createEabKey: async () => {
-        if (acme !== null) return acme.createEabKey()
-        throw new RootlingError('usage', 'The daemon serves no ACME.', {
-          hint: 'rootling daemon restart --acme-port 14600',
-        })
-      },
-      close,
-    }
+    for (const { option, port, start } of rows)
+      if (options.settings[port] !== 0) started.push(await onPort(option, start(options, started)))
   } catch (error) {
     await close()
     throw error
   }
+  return {
+    listening: started.map(({ what, url }) => ({ what, url })),
+    createEabKey: async () => {
+      const [create] = started.flatMap(({ createEabKey }) => createEabKey ?? [])
+      if (create !== undefined) return create()
+      throw new RootlingError('usage', 'The daemon serves no ACME.', {
+        hint: 'rootling daemon restart --acme-port 14600',
+      })
+    },
+    close,
+  }
 }
 
-/** A port that cannot be had: the hint names the daemon's own option for it. */
+/** When the port cannot be had, the hint names the daemon's own option for it. */
 async function onPort<T>(option: string, starting: Promise<T>): Promise<T> {
   try {
     return await starting
@@ -49,12 +63,4 @@ async function onPort<T>(option: string, starting: Promise<T>): Promise<T> {
     const hint = error.hint?.replace(/^--port/, `rootling daemon start --${option}`)
     throw new RootlingError(error.code, error.message, { hint, cause: error })
   }
-}
-
-async function startAcme(
-  options: EndpointOptions,
-  revocationUrl: string | undefined,
-): Promise<Endpoint & { createEabKey(): Promise<unknown> }> {
-  const { startAcmeEndpoint } = await import('./acme.ts')
-  return startAcmeEndpoint(options, revocationUrl)
 }

@@ -1,42 +1,42 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Request } from '../../server/http.ts'
-import { GROUPS } from '../../server/https.ts'
-import { oneLine } from '../../server/key-pair.ts'
+import { keyExchangeGroups } from '../../server/tls-settings.ts'
 import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certificate.ts'
+import { oneLine } from '../../x509/text.ts'
 
-/** How one request's connection was secured: what the demo page shows and its JSON holds. */
+/** How the connection of a request was secured, for the demo page and its JSON. */
 export interface ConnectionFacts {
   /** `TLSv1.3`. */
-  protocol: string
+  readonly protocol: string
   /** The name in RFC 8446 or RFC 5289, such as `TLS_AES_128_GCM_SHA256`. */
-  cipher: string
+  readonly cipher: string
   /** `h2`, or `http/1.1`; `null` when the client did not negotiate one. */
-  alpn: string | null
+  readonly alpn: string | null
   /** `HTTP/2` or `HTTP/1.1`. */
-  http: string
-  /** `null` where Node does not tell: it names the group to clients only. */
-  group: string | null
-  groupsOffered: readonly string[]
-  serverName: string | null
-  resumed: boolean
-  certificate: CertificateFacts | null
-  /** The client's, when it was asked for one and sent one that holds. */
-  client: CertificateFacts | null
+  readonly http: string
+  /** `null` in a server, since Node names the group to clients only. */
+  readonly group: string | null
+  readonly groupsOffered: readonly string[]
+  readonly serverName: string | null
+  readonly resumed: boolean
+  readonly certificate: CertificateFacts | null
+  /** The client's, if it was asked for one and sent a valid one. */
+  readonly client: CertificateFacts | null
 }
 
 interface CertificateFacts {
-  subject: string
-  subjectAltName: string[]
-  issuer: string
-  serialNumber: string
-  notBefore: string
-  notAfter: string
+  readonly subject: string
+  readonly subjectAltName: string[]
+  readonly issuer: string
+  readonly serialNumber: string
+  readonly notBefore: string
+  readonly notAfter: string
   /** SHA-256 of the DER, lower-case hex. */
-  fingerprint: string
+  readonly fingerprint: string
 }
 
-/** Reads the facts from the request's socket; the certificate is the one that this connection got. */
+/** Reads the facts from the socket; the certificate is the one that this connection was shown. */
 export function connectionFacts(request: Request): ConnectionFacts {
   const socket = request.socket as TLSSocket
   const cipher = socket.getCipher()
@@ -47,7 +47,7 @@ export function connectionFacts(request: Request): ConnectionFacts {
     alpn: socket.alpnProtocol === false ? null : socket.alpnProtocol,
     http: request.httpVersionMajor === 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`,
     group: group?.name ?? null,
-    groupsOffered: GROUPS,
+    groupsOffered: keyExchangeGroups,
     serverName: (socket as { servername?: string | false }).servername || null,
     resumed: socket.isSessionReused(),
     certificate: certificateFacts(socket.getX509Certificate()),

@@ -1,24 +1,31 @@
 import { isOurHost } from '../../server/host-check.ts'
 import type { Handler, Request, Response } from '../../server/http.ts'
 import { connectionFacts } from './connection-facts.ts'
-import { demoPage, STYLE_SOURCE } from './page.ts'
+import { demoPage, styleSource } from './page.ts'
 
 export interface DemoOptions {
-  /** Serve the files under it; `/` stays the demo page when it has no index.html. */
-  directory?: string | undefined
+  /** Its files are served; without an index.html there, `/` is still the demo page. */
+  readonly directory?: string | undefined
 }
 
-const HEADERS = {
+const securityHeaders = {
   'Cache-Control': 'no-store',
-  'Content-Security-Policy': `default-src 'none'; style-src ${STYLE_SOURCE}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  'Content-Security-Policy': [
+    "default-src 'none'",
+    `style-src ${styleSource}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; '),
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
 }
 
 /**
- * What `rootling serve` answers: at `/` how this very connection was secured, as a page or, for
- * `Accept: application/json`, as data. 421 for hosts that are not ours, 405 unless GET or HEAD, else 404.
+ * What `rootling serve` answers: at `/` how the connection of the request was secured, as a page
+ * or, for `Accept: application/json`, as data. 421 for a host that this server does not serve, 405
+ * unless GET or HEAD, else 404.
  */
 export function createDemoHandler(options: DemoOptions = {}): Handler {
   const { directory } = options
@@ -45,11 +52,9 @@ function sendFacts(request: Request, response: Response): void {
   const facts = connectionFacts(request)
   const accept = request.headers.accept ?? ''
   response.setHeader('Vary', 'Accept')
-  if (accept.includes('application/json') && !accept.includes('text/html')) {
+  if (accept.includes('application/json') && !accept.includes('text/html'))
     reply(request, response, 200, `${JSON.stringify(facts, null, 2)}\n`, 'application/json')
-  } else {
-    reply(request, response, 200, demoPage(facts), 'text/html; charset=utf-8')
-  }
+  else reply(request, response, 200, demoPage(facts), 'text/html; charset=utf-8')
 }
 
 function reply(
@@ -60,7 +65,7 @@ function reply(
   type = 'text/plain; charset=utf-8',
 ): void {
   response.statusCode = status
-  for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+  for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value)
   response.setHeader('Content-Type', type)
   response.setHeader('Content-Length', Buffer.byteLength(text))
   if (request.method === 'HEAD') response.end()

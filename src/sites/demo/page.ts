@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { ConnectionFacts } from './connection-facts.ts'
 
-const STYLE = `
+const style = `
 :root { color-scheme: light dark; --ink: #1c2420; --dim: #5d6b63; --line: #dfe6e1; --paper: #f6f8f6; --card: #fff; --leaf: #1f7a4d }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6ede8; --dim: #93a299; --line: #2b352f; --paper: #121614; --card: #1a201d; --leaf: #5cc98f }
@@ -21,10 +21,10 @@ code { font: .875rem/1.5 ui-monospace, monospace }
 @media (max-width: 34rem) { body { padding-top: 2rem } dl { grid-template-columns: 1fr; gap: 0 } dd { margin-bottom: .6rem } }
 `
 
-/** The only style that the page's Content-Security-Policy lets in. */
-export const STYLE_SOURCE = `'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`
+/** The only style that the Content-Security-Policy of the page permits. */
+export const styleSource = `'sha256-${createHash('sha256').update(style).digest('base64')}'`
 
-/** The demo page: one document, nothing loaded from anywhere, everything from outside escaped. */
+/** The demo page: one document that loads nothing, with everything from outside escaped. */
 export function demoPage(facts: ConnectionFacts): string {
   const { certificate, client } = facts
   return `<!doctype html>
@@ -32,7 +32,7 @@ export function demoPage(facts: ConnectionFacts): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Secured with ${escapeHtml(facts.protocol)}</title>
-<style>${STYLE}</style>
+<style>${style}</style>
 <main>
 <h1>This connection is secured</h1>
 <p>Rootling answered over ${escapeHtml(`${facts.http} and ${facts.protocol}`)}. This is what your client and the server agreed on.</p>
@@ -87,7 +87,7 @@ function code(text: string): { html: string } {
   return { html: `<code>${escapeHtml(text)}</code>` }
 }
 
-const ENTITIES: Record<string, string> = {
+const entities: Record<string, string> = {
   '&': '&amp;',
   '<': '&lt;',
   '>': '&gt;',
@@ -97,5 +97,5 @@ const ENTITIES: Record<string, string> = {
 
 /** For text and for quoted attributes. */
 export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
+  return text.replace(/[&<>"']/g, (character) => entities[character] as string)
 }

@@ -3,14 +3,17 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
 import type { ClientAuthorities } from '../../server/mutual-tls.ts'
 
-/** Where authorities stand, and how they are read. */
+/** Where the authorities of clients are kept. */
 export interface AuthoritySource {
-  /** Changes when they do. */
+  /** Changes whenever the authorities do. */
   readonly stamp: () => Promise<string>
   readonly read: () => Promise<ClientAuthorities>
 }
 
-/** The scopes of this machine; while one is rotated, its clients come with the old root or the new. */
+/**
+ * The scopes of this machine. While one is rotated both count, as clients may still have
+ * certificates of the old root.
+ */
 export function ownAuthorities(state: StateDirectory): AuthoritySource {
   return {
     stamp: () => stampOfScopes(state),
@@ -26,18 +29,18 @@ export function ownAuthorities(state: StateDirectory): AuthoritySource {
 
 export interface WatchOptions {
   readonly onChanged: (authorities: ClientAuthorities) => void
-  /** They cannot be read; whoever was trusted stays so. Told once for each change. */
+  /** They cannot be read, and the earlier ones stay in use. Called once for each change. */
   readonly onFailed: (error: unknown) => void
-  /** How often to look, 1,000 ms by default. */
+  /** How often to look; default 1,000. */
   readonly milliseconds?: number
 }
 
-/** What a source holds now, and what it holds later; the first reading throws as it does. */
+/** Reads a source now and whenever it changes. Throws what the first reading throws. */
 export async function watchAuthorities(
   { stamp, read }: AuthoritySource,
   { onChanged, onFailed, milliseconds = 1_000 }: WatchOptions,
 ): Promise<{ readonly initial: ClientAuthorities; stop(this: void): void }> {
-  // Looked at before it is read: a change in between is seen by the next look.
+  // The stamp is taken before reading: a change in between is seen by the next look.
   let seen = await stamp()
   const initial = await read()
   let looking = false

@@ -5,8 +5,9 @@ import { readInventory, recordPath } from '../../storage/files/record.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 
 /**
- * Asks the record of this machine, and reads it anew when it has changed: `rootling revoke` in another process counts
- * from the next request on. Throws as `readInventory` does.
+ * Looks revocations up in the record of this machine, which is read anew when it has changed: a
+ * `rootling revoke` in another process counts from the next request on. Throws what `readInventory`
+ * throws.
  */
 export function recordedRevocations(state: StateDirectory): RevocationLookup {
   let known: { stamp: string; revocations: Promise<ReadonlyMap<string, Revocation>> } | null = null

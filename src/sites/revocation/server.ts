@@ -3,14 +3,14 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { longestOcspRequest, ocspError } from '../../x509/ocsp.ts'
 import { limitConnections } from '../../server/connections.ts'
 import { foreignPage, isLoopbackHost, notForPages } from '../../server/host-check.ts'
-import { DEFAULT_LIMITS, tooManyHeaders } from '../../server/limits.ts'
+import { defaultLimits, tooManyHeaders } from '../../server/limits.ts'
 import { listen } from '../../server/listen.ts'
 import { createRevocationSource } from './source.ts'
 
 export interface RevocationHandlerOptions {
   readonly state: StateDirectory
   readonly now: () => Date
-  /** Called with what went wrong when the answer was an internalError. */
+  /** Called with the error when the answer is internalError, or 500 for a CRL. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
@@ -24,9 +24,10 @@ interface Reply {
 }
 
 /**
- * Answers OCSP (RFC 6960 appendix A: POST, and GET with the request in the path) and
- * `GET /SCOPE.crl` over plain HTTP: what it says is signed. It reads the state anew when that has
- * changed. For loopback names only: a web page that rebinds its own name gets 421, and any other 403.
+ * Answers OCSP (RFC 6960 appendix A: POST, and GET with the request in the path) and `GET
+ * /SCOPE.crl` over plain HTTP, since its answers are signed. It reads the state anew when that has
+ * changed. It answers for loopback names only: a web page that rebinds its own name gets 421, and
+ * any other web page 403.
  */
 export function createRevocationHandler(options: RevocationHandlerOptions): RevocationHandler {
   const source = createRevocationSource(options.state, options.now)
@@ -48,7 +49,7 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
     }
   }
   const route = async (request: IncomingMessage): Promise<Reply> => {
-    if (tooManyHeaders(request, DEFAULT_LIMITS)) return refuse(431, 'These are too many headers.')
+    if (tooManyHeaders(request, defaultLimits)) return refuse(431, 'These are too many headers.')
     if (!isLoopbackHost(request)) return refuse(421, 'This responder is for loopback names.')
     const foreign = foreignPage(request)
     if (foreign !== null) return refuse(403, foreign)
@@ -83,7 +84,7 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
 
 function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
   const { status, type, body, headers } = reply
-  // What is left of a refused body is not waited for.
+  // The rest of a refused body is not waited for.
   const leftOver = !request.complete && request.method === 'POST'
   response.writeHead(status, {
     'content-type': type,
@@ -107,7 +108,7 @@ function isOcspRequest({ headers }: IncomingMessage): boolean {
   return type === 'application/ocsp-request'
 }
 
-/** Base64, in which `/`, `+` and `=` may or may not be percent-encoded; anything else is empty. */
+/** Base64 whose `/`, `+` and `=` may be percent-encoded; anything else gives an empty buffer. */
 function decode(encoded: string): Buffer {
   try {
     const base64 = decodeURIComponent(encoded)
@@ -117,7 +118,7 @@ function decode(encoded: string): Buffer {
   }
 }
 
-/** `null`: more than a request may have. Rejects when the client breaks off. */
+/** `null`: longer than an OCSP request may be. Rejects when the client breaks off. */
 function readBody(request: IncomingMessage): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -141,11 +142,11 @@ export interface RevocationServer {
   close(): Promise<void>
 }
 
-/** Serves `createRevocationHandler` alone. Throws `port-in-use` or `listen-failed`. */
+/** A server for `createRevocationHandler`. Throws `port-in-use` or `listen-failed`. */
 export async function createRevocationServer(
   options: RevocationHandlerOptions & { readonly host: string; readonly port: number },
 ): Promise<RevocationServer> {
-  const limits = DEFAULT_LIMITS
+  const limits = defaultLimits
   const handle = createRevocationHandler(options)
   const server = createServer(
     {
@@ -161,7 +162,7 @@ export async function createRevocationServer(
     },
   )
   const connections = limitConnections(server, limits.connections)
-  // node:http would leave out those beyond, such as a second Host; the handler refuses them.
+  // node:http would leave out headers past its limit, such as a second Host; the handler refuses.
   server.maxHeadersCount = 0
   server.setTimeout(limits.idleMilliseconds)
   const { port } = await listen(server, options.host, options.port)

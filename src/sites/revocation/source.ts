@@ -19,16 +19,18 @@ import {
 } from '../../x509/ocsp.ts'
 
 const hour = 3_600_000
-/** How long an answer may be kept; short, so that a revocation is soon known. */
+/** How long clients may keep an answer; short, so that they soon learn of a revocation. */
 const answerLifetime = hour
 /** A CRL is made anew when the record changes, and at this age. */
 const crlMaximumAge = 24 * hour
 
-/** The state directory as a responder sees it: read anew whenever it has changed. */
+/** The state directory as a responder needs it: read anew whenever it has changed. */
 export interface RevocationSource {
-  /** A complete OCSPResponse, DER, for whatever was sent; errors in the state throw. */
+  /**
+   * A complete OCSPResponse, DER, for any request, malformed ones too. Throws for a damaged state.
+   */
   answer(request: Buffer): Promise<Buffer>
-  /** A scope's CRL, DER; `null`: no such scope. */
+  /** The CRL of a scope, DER; `null`: there is no such scope. */
   crl(scopeName: string): Promise<Buffer | null>
 }
 
@@ -51,7 +53,7 @@ interface Snapshot {
 export function createRevocationSource(state: StateDirectory, now: () => Date): RevocationSource {
   let latest: Snapshot | null = null
   const current = async (): Promise<Snapshot> => {
-    // Looked at before it is read: a change in between is seen by the next request.
+    // The stamp is taken before reading: a change in between is seen by the next request.
     const stamp = await stateStamp(state)
     if (latest?.stamp !== stamp) latest = await read(state, stamp, now())
     return latest
@@ -70,7 +72,7 @@ export function createRevocationSource(state: StateDirectory, now: () => Date): 
       const authority = snapshot.authorities.find(({ issuer }) =>
         certIds.some((certId) => isIssuedBy(certId, issuer)),
       )
-      // Not answerable with authority (RFC 6960 §2.3): none of it is of an issuer of ours.
+      // RFC 6960 §2.3: no issuer here has issued any of these certificates.
       if (authority === undefined) return ocspError('unauthorized')
       const thisUpdate = now()
       const nextUpdate = new Date(thisUpdate.getTime() + answerLifetime)
@@ -111,7 +113,7 @@ async function read(state: StateDirectory, stamp: string, now: Date): Promise<Sn
   const [scopes, inventory] = await Promise.all([readScopes(state), readInventory(state)])
   const authorities: Authority[] = []
   for (const scope of scopes) {
-    // An authority that has ended has nothing left to say, and must not silence the others.
+    // An expired authority cannot sign answers, and must not keep the others from doing so.
     if (scope.validity.notAfter <= now) continue
     const spki = scope.intermediate.publicKey.export({ type: 'spki', format: 'der' })
     const signer = await openSigner(state, scope, now)
@@ -123,7 +125,7 @@ async function read(state: StateDirectory, stamp: string, now: Date): Promise<Sn
   return { stamp, authorities, inventory, issued, crls: new Map() }
 }
 
-/** Of the record, and of the scopes' directory, which changes with every scope. */
+/** The stamp of the record and of the directory of scopes, which changes with every scope. */
 async function stateStamp(state: StateDirectory): Promise<string> {
   return `${await stampOf(recordPath(state))}, ${await stampOfScopes(state)}`
 }

@@ -1,0 +1,155 @@
+import { describeFinding } from '../doctor/messages.ts'
+import { show, type Shown, type ShownCertificate, type ShowTarget } from '../doctor/show.ts'
+import type { Constraints } from '../x509/foreign-extensions.ts'
+import type { Name } from '../x509/foreign-names.ts'
+import type { CertificateFacts } from '../x509/inspect.ts'
+import type { Context } from './context.ts'
+import { daysLeft, describeIdentifiers, describeRecord, shortDate } from './describe.ts'
+import { table, type Output } from './output.ts'
+
+/** Prints what the certificates of a target say; `word` is the target as the user typed it. */
+export async function printShown(
+  word: string,
+  target: ShowTarget,
+  { state, output, now }: Context,
+): Promise<void> {
+  const at = now()
+  const shown = await show(state, target, at)
+  output.result(describeShown(shown, at, output), {
+    target: word,
+    from: target.from,
+    record: shown.record === null ? null : describeRecord(shown.record),
+    certificates: shown.certificates.map((certificate) => certificateInJson(certificate, at)),
+  })
+}
+
+function certificateInJson(shown: ShownCertificate, now: Date): Record<string, unknown> {
+  const { facts, record, findings, ...rest } = shown
+  const { der: _der, key, ...said } = facts
+  return {
+    ...rest,
+    ...said,
+    key: key.name,
+    daysLeft: daysLeft(facts.notAfter, now),
+    issuedHere: record !== null,
+    findings: findings.map((finding) => ({ code: finding.code, ...describeFinding(finding) })),
+  }
+}
+
+function describeShown({ record, certificates }: Shown, now: Date, output: Output): string {
+  if (certificates.length > 0)
+    return certificates
+      .map((certificate, i) => {
+        const number = certificates.length > 1 ? `${i + 1}. ` : ''
+        return describeOne(certificate, number, now, output)
+      })
+      .join('\n\n')
+  if (record === null) return ''
+  const { identifiers, notBefore, notAfter, certPath } = record
+  const where = certPath === null ? 'It was printed, not written.' : `${certPath} holds it no more.`
+  const validity = `valid ${shortDate(notBefore)} to ${shortDate(notAfter)}`
+  return `Issued here for ${describeIdentifiers(identifiers)}, ${validity}. ${where}`
+}
+
+function describeOne(
+  shown: ShownCertificate,
+  number: string,
+  now: Date,
+  { style }: Output,
+): string {
+  const { facts, findings } = shown
+  const rows = rowsOf(shown, now).map(([title, value]) => [`  ${style.dim(title)}`, value])
+  const refusals = findings
+    .map(describeFinding)
+    .flatMap(({ rejectedBy, sentence, remedy }) => [
+      `  ${style.yellow(`Refused by ${rejectedBy}:`)} ${sentence}`,
+      `    ${style.dim('→')} ${remedy}`,
+    ])
+  const verdict =
+    refusals.length > 0 ? refusals : [`  ${style.green('Nothing known here would refuse it.')}`]
+  return [style.bold(number + titleOf(shown, facts)), table(rows), ...verdict].join('\n')
+}
+
+function titleOf({ role }: ShownCertificate, { extKeyUsage, selfSigned }: CertificateFacts) {
+  if (role === 'root') return 'A root: an authority that signed itself'
+  if (role === 'intermediate') return 'An intermediate: an authority that a higher one signed'
+  const kinds = { serverAuth: 'a server', clientAuth: 'a client', emailProtection: 'mail' }
+  const purposes = Object.entries(kinds).flatMap(([oid, kind]) =>
+    extKeyUsage?.includes(oid) === true ? [kind] : [],
+  )
+  const purpose = purposes.length === 0 ? '' : ` for ${purposes.join(' and ')}`
+  return `A ${selfSigned ? 'self-signed ' : ''}certificate${purpose}`
+}
+
+function rowsOf(shown: ShownCertificate, now: Date): [title: string, value: string][] {
+  const { facts, scope, chain, record, revocation } = shown
+  const { names, nameConstraints, keyUsage, extKeyUsage, ocspUrls, crlUrls } = facts
+  const ours = scope === null ? '' : ` (our scope ${scope})`
+  const usages = [...(keyUsage ?? []), ...(extKeyUsage ?? [])]
+  const span = `${facts.notBefore.toISOString()} to ${facts.notAfter.toISOString()}`
+  return [
+    ...row('names', names?.map(({ value }) => value).join(', ')),
+    ...row('subject', facts.subject),
+    ...row('issued by', `${facts.selfSigned ? 'itself' : facts.issuer}${ours}`),
+    ...row('valid', `${span}, ${lifeLeft(facts, now)}`),
+    ...row('key', facts.key.name),
+    ...row('signature', facts.signatureAlgorithm),
+    ...row('usages', usages.join(', ')),
+    ...row('may sign', facts.ca ? authorityText(facts.pathLength, nameConstraints) : ''),
+    ...row('chain', facts.selfSigned ? '' : chainTexts[chain]),
+    ...row('status', [...ocspUrls, ...crlUrls].join(', ')),
+    ...row('revoked', revokedText(record !== null, revocation)),
+    ...row('serial', facts.serialNumber),
+    ...row('SHA-256', facts.fingerprint),
+  ]
+}
+
+const row = (title: string, value: string | undefined): [string, string][] =>
+  value === undefined || value === '' ? [] : [[title, value]]
+
+const chainTexts = {
+  complete: 'complete',
+  incomplete: 'incomplete: the intermediate is missing',
+  unknown: 'ends at an issuer that is not known here',
+} as const satisfies Record<ShownCertificate['chain'], string>
+
+function lifeLeft(facts: CertificateFacts, now: Date): string {
+  if (facts.notBefore > now) return 'not yet begun'
+  if (facts.notAfter < now) return 'over'
+  const days = daysLeft(facts.notAfter, now)
+  return days === 1 ? '1 day left' : `${days} days left`
+}
+
+function revokedText(
+  issuedHere: boolean,
+  revocation: { reason: string; revokedAt: string } | null,
+): string {
+  if (!issuedHere) return ''
+  return revocation === null ? 'no' : `${revocation.reason}, on ${revocation.revokedAt}`
+}
+
+function authorityText(pathLength: number | null, constraints: Constraints | null): string {
+  const below =
+    pathLength === null
+      ? 'authorities below it without limit'
+      : pathLength === 0
+        ? 'no authority below it'
+        : `${pathLength} level${pathLength === 1 ? '' : 's'} of authorities below it`
+  if (constraints === null) return `any name; ${below}`
+  const permitted = listText(constraints.permitted)
+  const excluded = listText(constraints.excluded)
+  return [
+    permitted === '' ? 'any name' : `only ${permitted}`,
+    ...(excluded === '' ? [] : [`not ${excluded}`]),
+    below,
+  ].join('; ')
+}
+
+/** Leaves out the hosts of mailboxes and URIs that are among the DNS names too. */
+function listText(names: readonly Name[]): string {
+  const hosts = new Set(names.flatMap(({ type, value }) => (type === 'dns' ? [value] : [])))
+  return names
+    .filter(({ type, value }) => type === 'dns' || !hosts.has(value.replace(/^\./, '')))
+    .map(({ value }) => value)
+    .join(', ')
+}

@@ -1,0 +1,58 @@
+import type { TLSSocket } from 'node:tls'
+import type { Handler, Request, Response } from './http.ts'
+import { tooManyHeaders, type ServerLimits } from './limits.ts'
+import type { ClientGate, ClientRefusal } from './mutual-tls.ts'
+
+export interface AnswerOptions {
+  readonly limits: ServerLimits
+  readonly handler: Handler
+  readonly clients: ClientGate | undefined
+  readonly onRefused: (refusal: ClientRefusal, remoteAddress: string) => void
+  /** A handler that threw; the client got 500. */
+  readonly onHandlerError?: ((error: unknown) => void) | undefined
+}
+
+/**
+ * Answers one request: 431 for too many headers, 500 for a handler that throws. The connection of a
+ * client that the gate no longer lets in ends without an answer.
+ */
+export async function answer(
+  request: Request,
+  response: Response,
+  options: AnswerOptions,
+): Promise<void> {
+  const { limits, handler, clients, onRefused, onHandlerError } = options
+  // A client may send before it has read our SETTINGS; node:http2 enforces them only after that.
+  if (headerSize(request) > limits.headerBytes || tooManyHeaders(request, limits)) {
+    response.statusCode = 431
+    response.end()
+    return
+  }
+  try {
+    const socket = request.socket as TLSSocket
+    const refusal = (await clients?.recheck(socket)) ?? null
+    if (refusal !== null) {
+      onRefused(refusal, socket.remoteAddress ?? '')
+      // The socket of an HTTP/2 request is a proxy that would end its stream alone.
+      if ('stream' in request) request.stream.session?.destroy()
+      else socket.destroy()
+      return
+    }
+    await handler(request, response)
+  } catch (error) {
+    onHandlerError?.(error)
+    if (response.headersSent) {
+      response.destroy()
+      return
+    }
+    response.statusCode = 500
+    response.setHeader('Content-Type', 'text/plain; charset=utf-8')
+    response.end('Internal server error.\n')
+  }
+}
+
+/** As RFC 9113 §6.5.2 counts for HTTP/2; node:http has counted HTTP/1 itself. */
+function headerSize(request: Request): number {
+  if (request.httpVersionMajor === 1) return 0
+  return request.rawHeaders.reduce((sum, text) => sum + text.length + 16, 0)
+}

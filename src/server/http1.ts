@@ -1,0 +1,74 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { isHangUp, type ProtocolOptions, type ProtocolServer } from './protocol.ts'
+
+export interface Http1Options extends ProtocolOptions {
+  /** Connections with a request that is being answered. */
+  readonly busy: () => ReadonlySet<Socket>
+  /** HTTP/1.1 `Upgrade`; without it such a request is answered as any other. */
+  readonly onUpgrade?:
+    | ((request: IncomingMessage, socket: Duplex, head: Buffer) => void)
+    | undefined
+}
+
+/** Speaks HTTP/1 on connections that it is given; it never listens itself. */
+export function createHttp1Server(options: Http1Options): ProtocolServer {
+  const { limits, handle, busy, onConnectionError, onUpgrade } = options
+  const sockets = new Set<Socket>()
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersMilliseconds,
+      requestTimeout: limits.requestMilliseconds,
+      keepAliveTimeout: limits.idleMilliseconds,
+      connectionsCheckingInterval: Math.min(1_000, limits.headersMilliseconds / 4),
+    },
+    handle,
+  )
+  // node:http would leave out headers past its limit, such as a second Host; `handle` refuses them.
+  server.maxHeadersCount = 0
+  server.setTimeout(limits.idleMilliseconds, (socket: Socket) => {
+    if (!busy().has(socket) || socket.writableLength > 0) socket.destroy()
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const address = (socket as Socket).remoteAddress ?? ''
+    refuse(error, socket as Socket)
+    if (!isHangUp(error)) onConnectionError?.(error, address)
+  })
+  if (onUpgrade !== undefined)
+    server.on('upgrade', (request, socket, head) => {
+      sockets.delete(socket as Socket)
+      onUpgrade(request, socket, head)
+    })
+  // node:http starts its timer for slow heads on this event, which only `listen` would send.
+  server.emit('listening')
+  return {
+    accept(socket) {
+      sockets.add(socket)
+      socket.once('close', () => sockets.delete(socket))
+      server.emit('connection', socket)
+    },
+    close() {
+      server.close()
+      const answering = busy()
+      for (const socket of sockets) if (!answering.has(socket)) socket.destroy()
+    },
+  }
+}
+
+/** Answers a request that could not be read, and closes. */
+function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || isHangUp(error)) {
+    socket.destroy()
+    return
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request'
+  socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  socket.destroySoon()
+}

@@ -1,0 +1,78 @@
+import { constants, createServer, type Http2Session, type ServerHttp2Stream } from 'node:http2'
+import type { ServerLimits } from './limits.ts'
+import type { ProtocolOptions, ProtocolServer } from './protocol.ts'
+
+/** Speaks HTTP/2 on connections that it is given; it never listens itself. */
+export function createHttp2Server(options: ProtocolOptions): ProtocolServer {
+  const { limits, handle, onConnectionError } = options
+  const sessions = new Set<Http2Session>()
+  const server = createServer(
+    {
+      settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes },
+      maxHeaderListPairs: limits.headers,
+      unknownProtocolTimeout: limits.headersMilliseconds,
+    },
+    handle,
+  )
+  server.on('session', (session) => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+    guardSession(session, limits)
+  })
+  server.on('sessionError', (error, session) => {
+    onConnectionError?.(error, session.socket?.remoteAddress ?? '')
+  })
+  return {
+    accept: (socket) => void server.emit('connection', socket),
+    close() {
+      for (const session of sessions) session.close()
+    },
+  }
+}
+
+/**
+ * Holds a session to the limits that `node:http` enforces for HTTP/1 and `node:http2` does not: a
+ * preface in time, a request body in time, no session without streams for long (whatever bytes
+ * trickle in), no client that stops reading.
+ */
+function guardSession(session: Http2Session, limits: ServerLimits): void {
+  let open = 0
+  const end = (): void => {
+    session.close()
+    session.destroy()
+  }
+  let timer = setTimeout(end, limits.headersMilliseconds)
+  timer.unref()
+  const idle = (): void => {
+    clearTimeout(timer)
+    if (session.destroyed || open > 0) return
+    timer = setTimeout(end, limits.idleMilliseconds)
+    timer.unref()
+  }
+  session.once('remoteSettings', idle)
+  session.on('stream', (stream: ServerHttp2Stream) => {
+    open += 1
+    clearTimeout(timer)
+    guardStream(stream, limits)
+    stream.once('close', () => {
+      open -= 1
+      idle()
+    })
+  })
+  session.once('close', () => clearTimeout(timer))
+}
+
+function guardStream(stream: ServerHttp2Stream, limits: ServerLimits): void {
+  if (!stream.endAfterHeaders) {
+    const cut = (): void => stream.close(constants.NGHTTP2_CANCEL)
+    const timer = setTimeout(cut, limits.requestMilliseconds)
+    timer.unref()
+    stream.once('end', () => clearTimeout(timer))
+    stream.once('close', () => clearTimeout(timer))
+  }
+  stream.setTimeout(limits.idleMilliseconds)
+  // A handler may take long; a client that does not read what was written to it may not.
+  stream.on('timeout', () => {
+    if (stream.writableLength > 0) stream.close(constants.NGHTTP2_CANCEL)
+  })
+}

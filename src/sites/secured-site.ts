@@ -1,0 +1,233 @@
+import { isIP } from 'node:net'
+import { readScopes } from '../authority/scope.ts'
+import { keptCertificate } from '../certificates/kept.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import type { Contexts } from '../server/contexts.ts'
+import { createHttpsServer, type HttpsServer, type HttpsServerOptions } from '../server/https.ts'
+import {
+  loadKeyPair,
+  type KeyPair,
+  type KeyPairOrigin,
+  type KeyPairWarning,
+} from '../server/key-pair.ts'
+import { listenOnLoopback } from '../server/listen.ts'
+import type { ClientGate } from '../server/mutual-tls.ts'
+import { renewingPair, type RenewingPair } from '../server/renewing.ts'
+import { stampOfScopes } from '../storage/files/scopes.ts'
+import { altNameParts } from '../x509/parsed-certificate.ts'
+import type { AuthoritySource } from './mtls/client-authorities.ts'
+
+/** A certificate that the caller brings; it is not renewed. */
+export interface GivenCertificate {
+  /** PEM, leaf first. */
+  readonly cert: string
+  /** PEM. */
+  readonly key: string
+  /** The files they came from, for error sentences. */
+  readonly certificateFile: string
+  readonly keyFile: string
+}
+
+/** What a site reports while it runs; each function may be left out. */
+export interface SiteReports extends Pick<
+  HttpsServerOptions,
+  'onRequest' | 'onConnectionError' | 'onHandlerError'
+> {
+  /** Before it listens: something about the certificate that clients may refuse. */
+  readonly onWarning?: (warning: KeyPairWarning) => void
+  readonly onRenewed?: () => void
+  readonly onRenewalFailed?: (error: unknown, nextAttempt: Date) => void
+  /** A name gets no certificate on demand; its client is shown the site's own. */
+  readonly onNameRefused?: (name: string, error: unknown) => void
+  /** The CAs of clients have changed, and this is how many there are now. */
+  readonly onClientAuthoritiesChanged?: (count: number) => void
+  /** They cannot be read; the site goes on with those that it had. */
+  readonly onClientAuthoritiesFailed?: (error: unknown) => void
+  /** This machine has no ::1, so the site answers on 127.0.0.1 alone. */
+  readonly onAlone?: () => void
+}
+
+export interface SecuredSiteOptions extends SiteReports {
+  readonly state: StateDirectory
+  readonly handler: HttpsServerOptions['handler']
+  /** Absent: both loopback addresses, as `localhost` may be either. */
+  readonly host?: string | undefined
+  /** 0 takes a free one; only with `host`, as two addresses would get two ports. */
+  readonly port: number
+  readonly minVersion?: HttpsServerOptions['minVersion']
+  /** Absent: a certificate that this machine keeps, renews, and replaces with its authority. */
+  readonly certificate?: GivenCertificate | undefined
+  /** Of the kept certificate; none: `localhost`, both loopback addresses, and `host`. */
+  readonly names?: readonly string[]
+  /** Lifetime of the kept certificate. */
+  readonly days?: number
+  /** Issues a certificate for any other name when a client first asks for it. */
+  readonly onDemand?: boolean | undefined
+  /** Asks clients for certificates. */
+  readonly clients?: SiteClients | undefined
+  readonly now: () => Date
+}
+
+export interface SiteClients {
+  /** Lets clients without a certificate in too. */
+  readonly optional: boolean
+  /** Default: the authorities of this machine. */
+  readonly authorities?: AuthoritySource | undefined
+}
+
+export interface SecuredSite {
+  readonly port: number
+  /** Names and addresses of the certificate that it began with. */
+  readonly names: readonly string[]
+  /** One for each name. */
+  readonly urls: readonly string[]
+  /** As `HttpsServer.close`. */
+  close(options?: { readonly drainMilliseconds?: number }): Promise<void>
+}
+
+/**
+ * Serves over HTTPS with a certificate of the authority in `state`, and follows what changes
+ * there: the certificate is renewed in time, and issued anew when the authority is rotated. Throws
+ * what `keptCertificate`, `loadKeyPair`, `createClientGate` and `createHttpsServer` throw; nothing
+ * is left running then.
+ */
+export async function openSecuredSite(options: SecuredSiteOptions): Promise<SecuredSite> {
+  const { host, port, minVersion, handler, now, onAlone } = options
+  const { onRequest, onConnectionError, onHandlerError } = options
+  const servers: HttpsServer[] = []
+  const timers: { stop(): void }[] = []
+  const stop = (): void => timers.forEach((timer) => timer.stop())
+  try {
+    const gate = await openGate(options, servers)
+    if (gate !== null) timers.push(gate)
+    const source = await openSource(options, servers)
+    timers.push(source)
+    const pair = source.current()
+    pair.warnings.forEach((warning) => options.onWarning?.(warning))
+    const contexts = options.onDemand === true ? await openContexts(pair, options) : undefined
+    const start = async (address: string): Promise<HttpsServer> => {
+      const server = await createHttpsServer({
+        // Not the first: it may have been renewed since.
+        pair: source.current(),
+        host: address,
+        port,
+        minVersion,
+        handler,
+        clients: gate?.clients,
+        contexts,
+        now,
+        onRequest,
+        onConnectionError,
+        onHandlerError,
+      })
+      servers.push(server)
+      return server
+    }
+    const [first] =
+      host === undefined ? await listenOnLoopback(start, () => onAlone?.()) : [await start(host)]
+    const names = namesOf(pair)
+    const taken = first?.port ?? port
+    return {
+      port: taken,
+      names,
+      urls: names.map((name) => urlOf(name, taken)),
+      async close(closing) {
+        stop()
+        await Promise.all(servers.map((server) => server.close(closing)))
+      },
+    }
+  } catch (error) {
+    stop()
+    throw error
+  }
+}
+
+async function openSource(
+  { state, certificate, days, now, onRenewed, onRenewalFailed, ...options }: SecuredSiteOptions,
+  servers: readonly HttpsServer[],
+): Promise<Pick<RenewingPair, 'current' | 'stop'>> {
+  const load = async (cert: string, key: string, origin?: KeyPairOrigin): Promise<KeyPair> => {
+    const roots = (await readScopes(state)).map(({ root }) => root.toString())
+    return loadKeyPair(cert, key, now(), { ...origin, roots })
+  }
+  if (certificate !== undefined) {
+    const pair = await load(certificate.cert, certificate.key, certificate)
+    return { current: () => pair, stop: () => undefined }
+  }
+  const { names = [], host } = options
+  const asked = names.length > 0 ? names : defaultNames(host)
+  const lifetime = days === undefined ? {} : { days }
+  return renewingPair({
+    issue: async () => {
+      const { cert, key } = await keptCertificate(state, asked, lifetime, now())
+      return load(cert, key)
+    },
+    issuersStamp: () => stampOfScopes(state),
+    checkMilliseconds: 1_000,
+    now,
+    onRenewed: (pair) => {
+      onRenewed?.()
+      servers.forEach((server) => server.replaceCertificate(pair))
+    },
+    onFailed: onRenewalFailed,
+  })
+}
+
+/** `null`: clients are not asked for certificates. */
+async function openGate(
+  { state, clients, now, ...reports }: SecuredSiteOptions,
+  servers: readonly HttpsServer[],
+): Promise<{ readonly clients: ClientGate; stop(): void } | null> {
+  if (clients === undefined) return null
+  const { createClientGate } = await import('../server/mutual-tls.ts')
+  const { recordedRevocations } = await import('./mtls/recorded-revocations.ts')
+  const { ownAuthorities, watchAuthorities } = await import('./mtls/client-authorities.ts')
+  let gate: ClientGate | null = null
+  const { initial, stop } = await watchAuthorities(clients.authorities ?? ownAuthorities(state), {
+    onChanged: (authorities) => {
+      // For the servers that do not listen yet.
+      gate?.trust(authorities)
+      servers.forEach((server) => server.replaceClientAuthorities(authorities))
+      reports.onClientAuthoritiesChanged?.(authorities.ca.length)
+    },
+    onFailed: (error) => reports.onClientAuthoritiesFailed?.(error),
+  })
+  const { optional } = clients
+  const revocationOf = recordedRevocations(state)
+  try {
+    gate = createClientGate({ ...initial, optional, revocationOf, now })
+    return { clients: gate, stop }
+  } catch (error) {
+    stop()
+    throw error
+  }
+}
+
+async function openContexts(
+  { leaf }: KeyPair,
+  { state, now, onNameRefused }: SecuredSiteOptions,
+): Promise<Contexts> {
+  const { createContexts } = await import('../server/contexts.ts')
+  const { onDemandIssuer } = await import('../certificates/on-demand.ts')
+  return createContexts({
+    issue: onDemandIssuer(state, now),
+    covers: (name) => leaf.checkHost(name) !== undefined,
+    now,
+    onRefused: onNameRefused,
+  })
+}
+
+function defaultNames(host: string | undefined): string[] {
+  const everyAddress = host === '0.0.0.0' || host === '::'
+  const own = host !== undefined && isIP(host) !== 0 && !everyAddress ? [host] : []
+  return [...new Set(['localhost', '127.0.0.1', '::1', ...own])]
+}
+
+function namesOf({ leaf }: KeyPair): string[] {
+  return altNameParts(leaf).flatMap((name) => /^(?:DNS|IP Address):(.*)$/.exec(name)?.[1] ?? [])
+}
+
+function urlOf(name: string, port: number): string {
+  const host = name.includes(':') ? `[${name}]` : name.replace(/^\*/, 'any')
+  return new URL(`https://${host}:${port}`).href
+}
