@@ -4,8 +4,8 @@ import type { SignedCertificate } from './authority.ts'
 import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
 import { answerWith, datesOf, ownOrder, statusOf } from './orders.ts'
 import { octets } from './payload.ts'
-import { AcmeProblem, asProblem, explain, malformed } from './problems.ts'
-import { certificateFor } from './renewal-info.ts'
+import { AcmeProblem, asProblem, detailOf, malformed } from './problems.ts'
+import { findByCertId } from './renewal-info.ts'
 import type { AcmeIdentifier, Order, StoredCertificate } from './resources.ts'
 
 /** RFC 8555 §7.4: issues the certificate of an order that is ready, before it answers. */
@@ -109,7 +109,7 @@ export async function settleOrders({ store, authority }: Context): Promise<void>
 }
 
 function markReplaced({ store }: Context, { replaces, id }: Order): void {
-  const replaced = replaces === undefined ? null : certificateFor(store, replaces)
+  const replaced = replaces === undefined ? null : findByCertId(store, replaces)
   if (replaced !== null && replaced !== undefined)
     store.put('certificate', { ...replaced, replacedBy: id })
 }
@@ -118,7 +118,7 @@ function markReplaced({ store }: Context, { replaces, id }: Order): void {
 function refusalOf(error: unknown): AcmeProblem | null {
   if (!(error instanceof RootlingError)) return null
   if (error.code !== 'not-permitted' && error.code !== 'bad-name') return null
-  return new AcmeProblem('rejectedIdentifier', explain(error), { cause: error })
+  return new AcmeProblem('rejectedIdentifier', detailOf(error), { cause: error })
 }
 
 /** A CSR that asks for exactly the order's identifiers (RFC 8555 §7.4). Throws badCSR. */
@@ -127,7 +127,7 @@ function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
   try {
     request = readRequestDer(der)
   } catch (error) {
-    if (error instanceof RootlingError) throw badCsr(explain(error), error)
+    if (error instanceof RootlingError) throw badCsr(detailOf(error), error)
     throw asProblem(error)
   }
   const asked = new Set(request.names.map(({ type, value }) => `${type}:${value}`))

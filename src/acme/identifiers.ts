@@ -4,7 +4,7 @@ import { parseIdentifier } from '../x509/identifier.ts'
 import type { Validity } from '../x509/profiles.ts'
 import type { AcmeAuthority } from './authority.ts'
 import { isObject } from './payload.ts'
-import { AcmeProblem, explain, malformed, type Subproblem } from './problems.ts'
+import { AcmeProblem, detailOf, malformed, type Subproblem } from './problems.ts'
 import type { AcmeIdentifier } from './resources.ts'
 
 const mostIdentifiers = 100
@@ -61,7 +61,7 @@ function readIdentifier(type: string, value: string): AcmeIdentifier | Fault {
       detail: `${value.slice(0, 80)} is no identifier of the type ${type}.`,
     }
   } catch (error) {
-    if (error instanceof RootlingError) return { type: 'malformed', detail: explain(error) }
+    if (error instanceof RootlingError) return { type: 'malformed', detail: detailOf(error) }
     throw error
   }
 }
@@ -84,13 +84,13 @@ export async function checkPermitted(
   for (const identifier of identifiers) {
     const error = await refusal(authority.check([identifier], null))
     if (error !== null)
-      faults.push({ type: 'rejectedIdentifier', detail: explain(error), identifier })
+      faults.push({ type: 'rejectedIdentifier', detail: detailOf(error), identifier })
   }
   throwFaults(faults)
   const error = await refusal(authority.check(identifiers, dates))
   if (error === null) return
-  if (error.code === 'usage') throw malformed(explain(error))
-  throw new AcmeProblem('rejectedIdentifier', explain(error))
+  if (error.code === 'usage') throw malformed(detailOf(error))
+  throw new AcmeProblem('rejectedIdentifier', detailOf(error))
 }
 
 /** Whatever else happens to an authority is not the order's fault. */

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { JWK } from 'jose'
 import { RootlingError } from '../errors.ts'
 import { keyTypeOf } from '../x509/public-key.ts'
-import { AcmeProblem, explain, malformed } from './problems.ts'
+import { AcmeProblem, detailOf, malformed } from './problems.ts'
 
 /** The signature algorithms of requests, each with the keys that it is for (RFC 7518, RFC 8037). */
 const algorithms: ReadonlyMap<string, RegExp> = new Map([
@@ -40,7 +40,7 @@ export function readJwk(value: unknown): AccountKey {
     return understood
   } catch (error) {
     const detail =
-      error instanceof RootlingError ? explain(error) : 'The key (jwk) cannot be understood.'
+      error instanceof RootlingError ? detailOf(error) : 'The key (jwk) cannot be understood.'
     throw new AcmeProblem('badPublicKey', detail, { cause: error })
   }
 }

@@ -71,7 +71,7 @@ export class AcmeProblem extends Error {
 }
 
 /** A sentence, and the hint behind it: an ACME client prints nothing else. */
-export function explain(error: RootlingError): string {
+export function detailOf(error: RootlingError): string {
   return error.hint === undefined ? error.message : `${error.message} ${asSentence(error.hint)}`
 }
 
@@ -83,7 +83,7 @@ function asSentence(hint: string): string {
 export function asProblem(error: unknown): AcmeProblem {
   if (error instanceof AcmeProblem) return error
   const detail =
-    error instanceof RootlingError ? explain(error) : 'Something went wrong inside the server.'
+    error instanceof RootlingError ? detailOf(error) : 'Something went wrong inside the server.'
   return new AcmeProblem('serverInternal', detail, { cause: error })
 }
 

@@ -8,7 +8,7 @@ import type { Store } from './store/store.ts'
  * The certificate of a certID (RFC 9773 §4.1): its issuer's key identifier and its serial number.
  * `null`: the text is no certID; `undefined`: of no certificate that ACME issued here.
  */
-export function certificateFor(store: Store, certId: string): StoredCertificate | null | undefined {
+export function findByCertId(store: Store, certId: string): StoredCertificate | null | undefined {
   const match = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/.exec(certId)
   if (match === null) return null
   const [issuer, serialNumber] = match.slice(1).map((part) => {
@@ -34,7 +34,7 @@ export async function renewalInfo(
   { store, authority, now }: Context,
   certId: string,
 ): Promise<Answer> {
-  const certificate = certificateFor(store, certId)
+  const certificate = findByCertId(store, certId)
   if (certificate === null) throw malformed('This is not the ID of a certificate (RFC 9773).')
   if (certificate === undefined) throw notFound('No certificate with this ID was issued here.')
   const { notBefore, notAfter, serialNumber, issuerKeyIdentifier } = certificate
@@ -65,7 +65,7 @@ export function replacedCertificate(
   account: Account,
   identifiers: readonly AcmeIdentifier[],
 ): void {
-  const certificate = certificateFor(store, certId)
+  const certificate = findByCertId(store, certId)
   if (certificate === null) throw malformed('replaces is not the ID of a certificate (RFC 9773).')
   if (certificate === undefined)
     throw malformed('replaces names a certificate that was not issued here.')
