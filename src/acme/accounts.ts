@@ -1,6 +1,12 @@
 import { RootlingError } from '../errors.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
-import { newId, type Answer, type Context, type Signed, type SignedByAccount } from './context.ts'
+import {
+  newId,
+  type Answer,
+  type AcmeContext,
+  type Signed,
+  type SignedByAccount,
+} from './context.ts'
 import { readBinding } from './external-account.ts'
 import { checkUrl, keyReference, parseJws, verifyJws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
@@ -10,7 +16,7 @@ import type { Account } from './resources.ts'
 
 /** RFC 8555 §7.3: creates the account of a key, or finds it. Further members are passed over. */
 export async function newAccount(
-  context: Context,
+  context: AcmeContext,
   { payload }: Signed,
   key: AccountKey,
 ): Promise<Answer> {
@@ -48,7 +54,7 @@ export async function newAccount(
 }
 
 /** RFC 8555 §7.3.2 and §7.3.6: contacts, or the end of the account. */
-export function updateAccount(context: Context, id: string, request: SignedByAccount): Answer {
+export function updateAccount(context: AcmeContext, id: string, request: SignedByAccount): Answer {
   const { payload, account } = request
   if (account.id !== id) throw unauthorized('This is the account of another key.')
   if (payload === null) return answerWith(context, account, 200)
@@ -66,7 +72,7 @@ export function updateAccount(context: Context, id: string, request: SignedByAcc
 }
 
 /** RFC 8555 §7.3.5: a request by the old key that holds one by the new key. */
-export async function keyChange(context: Context, request: SignedByAccount): Promise<Answer> {
+export async function keyChange(context: AcmeContext, request: SignedByAccount): Promise<Answer> {
   const { store, urls } = context
   const { payload, account } = request
   if (payload === null) throw malformed('The payload is not a JWS by the new key.')
@@ -95,7 +101,7 @@ export async function keyChange(context: Context, request: SignedByAccount): Pro
   return answerWith(context, changed, 200)
 }
 
-function answerWith({ urls }: Context, account: Account, status: number): Answer {
+function answerWith({ urls }: AcmeContext, account: Account, status: number): Answer {
   const { contact, termsOfServiceAgreed, externalAccountBinding, jwk } = account
   return {
     status,

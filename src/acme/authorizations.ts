@@ -1,4 +1,4 @@
-import type { Answer, Context, SignedByAccount } from './context.ts'
+import type { Answer, AcmeContext, SignedByAccount } from './context.ts'
 import { text } from './payload.ts'
 import { asProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { rfc3339 } from './orders.ts'
@@ -14,7 +14,11 @@ import {
 const validFor = 30 * 86_400_000
 
 /** RFC 8555 §7.5 and §7.5.2: shows an authorization, or ends it. */
-export function getAuthorization(context: Context, id: string, request: SignedByAccount): Answer {
+export function getAuthorization(
+  context: AcmeContext,
+  id: string,
+  request: SignedByAccount,
+): Answer {
   const authorization = ownAuthorization(context, id, request)
   if (request.payload !== null) {
     if (text(request.payload, 'status') !== 'deactivated')
@@ -38,7 +42,7 @@ export function getAuthorization(context: Context, id: string, request: SignedBy
  * Retry-After: clients that are told "pending" sleep for seconds.
  */
 export async function respondToChallenge(
-  context: Context,
+  context: AcmeContext,
   authorizationId: string,
   id: string,
   request: SignedByAccount,
@@ -73,7 +77,7 @@ async function atMost(milliseconds: number, work: Promise<void>): Promise<void> 
 }
 
 /** Validations that a killed server had begun are begun anew: their clients still poll. */
-export function resumeValidations(context: Context): void {
+export function resumeValidations(context: AcmeContext): void {
   const { store, now } = context
   for (const authorization of store.all('authorization')) {
     const account = store.get('account', authorization.accountId)
@@ -87,7 +91,7 @@ export function resumeValidations(context: Context): void {
 
 /** Validates once, however often it is asked for. Never throws: the outcome is in the store. */
 function startValidation(
-  context: Context,
+  context: AcmeContext,
   authorization: Authorization,
   id: string,
   { thumbprint }: Account,
@@ -109,7 +113,7 @@ function startValidation(
 }
 
 function update(
-  { store, now }: Context,
+  { store, now }: AcmeContext,
   authorizationId: string,
   id: string,
   change: Partial<Challenge>,
@@ -127,12 +131,12 @@ function update(
   })
 }
 
-function findChallenge({ store }: Context, authorizationId: string, id: string) {
+function findChallenge({ store }: AcmeContext, authorizationId: string, id: string) {
   return store.get('authorization', authorizationId)?.challenges.find((one) => one.id === id)
 }
 
 function ownAuthorization(
-  { store }: Context,
+  { store }: AcmeContext,
   id: string,
   { account }: SignedByAccount,
 ): Authorization {
@@ -142,7 +146,7 @@ function ownAuthorization(
   throw unauthorized('This is the authorization of another account.')
 }
 
-function authorizationBody(context: Context, authorization: Authorization): object {
+function authorizationBody(context: AcmeContext, authorization: Authorization): object {
   const { identifier, expires, wildcard, challenges, id } = authorization
   const status = authorizationStatus(authorization, context.now().getTime())
   // What is decided shows only the challenge that decided it (RFC 8555 §7.1.4).
@@ -159,7 +163,11 @@ function authorizationBody(context: Context, authorization: Authorization): obje
   }
 }
 
-function challengeBody({ urls }: Context, authorizationId: string, challenge: Challenge): object {
+function challengeBody(
+  { urls }: AcmeContext,
+  authorizationId: string,
+  challenge: Challenge,
+): object {
   const { id, type, token, validated, error } = challenge
   return {
     type,

@@ -1,11 +1,11 @@
 import type { X509Certificate } from 'node:crypto'
 import { encodePem } from '../x509/pem.ts'
-import type { Answer, Context, SignedByAccount } from './context.ts'
+import type { Answer, AcmeContext, SignedByAccount } from './context.ts'
 import { notFound, unauthorized } from './problems.ts'
 
 /** RFC 8555 §7.4.2: the chain as PEM, leaf first, and its issuer as a link. */
 export function getCertificate(
-  { store, urls }: Context,
+  { store, urls }: AcmeContext,
   id: string,
   { account }: SignedByAccount,
 ): Answer {
@@ -25,13 +25,13 @@ export function getCertificate(
 }
 
 /** The certificate that signs, DER: public, and asked for without a signature. */
-export async function getIssuer(context: Context, keyIdentifier: string): Promise<Answer> {
+export async function getIssuer(context: AcmeContext, keyIdentifier: string): Promise<Answer> {
   const { raw } = await findIssuer(context, keyIdentifier)
   return { status: 200, contentType: 'application/pkix-cert', body: raw }
 }
 
 /** The same for POST-as-GET, as PEM: Caddy follows the link "up" so, and takes nothing else. */
-export async function postIssuer(context: Context, keyIdentifier: string): Promise<Answer> {
+export async function postIssuer(context: AcmeContext, keyIdentifier: string): Promise<Answer> {
   const issuer = await findIssuer(context, keyIdentifier)
   return {
     status: 200,
@@ -40,7 +40,10 @@ export async function postIssuer(context: Context, keyIdentifier: string): Promi
   }
 }
 
-async function findIssuer({ authority }: Context, keyIdentifier: string): Promise<X509Certificate> {
+async function findIssuer(
+  { authority }: AcmeContext,
+  keyIdentifier: string,
+): Promise<X509Certificate> {
   const issuer = (await authority.issuers()).get(keyIdentifier)
   if (issuer !== undefined) return issuer
   throw notFound('There is no such issuer.')

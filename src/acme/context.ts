@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { AcmeAuthority } from './authority.ts'
+import type { AcmeAuthority } from './acme-authority.ts'
 import type { AccountKey } from './keys.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account } from './resources.ts'
@@ -8,7 +8,7 @@ import type { Urls } from './urls.ts'
 import type { Validator } from './validation/validator.ts'
 
 /** What every handler works with. */
-export interface Context {
+export interface AcmeContext {
   readonly store: Store
   readonly urls: Urls
   readonly now: () => Date

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { newId, type Context } from './context.ts'
+import { newId, type AcmeContext } from './context.ts'
 import { checkUrl, readJws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
 import { isObject } from './payload.ts'
@@ -14,7 +14,7 @@ export interface CreatedEabKey {
 }
 
 /** Makes a key of external account binding; it may bind several accounts. */
-export async function createEabKey({ store, now }: Context): Promise<CreatedEabKey> {
+export async function createEabKey({ store, now }: AcmeContext): Promise<CreatedEabKey> {
   const made: EabKey = {
     id: newId(),
     key: randomBytes(32).toString('base64url'),
@@ -30,7 +30,7 @@ export async function createEabKey({ store, now }: Context): Promise<CreatedEabK
  * Throws externalAccountRequired, malformed or unauthorized.
  */
 export async function readBinding(
-  { store, urls, options }: Context,
+  { store, urls, options }: AcmeContext,
   payload: Readonly<Record<string, unknown>>,
   key: AccountKey,
 ): Promise<object | null> {

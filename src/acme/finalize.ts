@@ -1,7 +1,7 @@
 import { RootlingError } from '../errors.ts'
 import { readRequestDer, type Request } from '../x509/request.ts'
-import type { SignedCertificate } from './authority.ts'
-import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
+import type { SignedCertificate } from './acme-authority.ts'
+import { newId, type Answer, type AcmeContext, type SignedByAccount } from './context.ts'
 import { answerWith, datesOf, ownOrder, statusOf } from './orders.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, asProblem, detailOf, malformed } from './problems.ts'
@@ -10,7 +10,7 @@ import type { AcmeIdentifier, Order, StoredCertificate } from './resources.ts'
 
 /** RFC 8555 §7.4: issues the certificate of an order that is ready, before it answers. */
 export async function finalizeOrder(
-  context: Context,
+  context: AcmeContext,
   id: string,
   request: SignedByAccount,
 ): Promise<Answer> {
@@ -54,7 +54,7 @@ function because(status: string): string {
 
 /** Signed, noted here, recorded by the authority, and only then handed out. */
 async function issue(
-  { store, authority, profiles, now }: Context,
+  { store, authority, profiles, now }: AcmeContext,
   order: Order,
   csr: Request,
 ): Promise<StoredCertificate> {
@@ -98,7 +98,7 @@ async function issue(
  * What a killed server left between signing and answering: a certificate that is on record belongs
  * to its order, and one that is not never existed.
  */
-export async function settleOrders({ store, authority }: Context): Promise<void> {
+export async function settleOrders({ store, authority }: AcmeContext): Promise<void> {
   for (const certificate of store.all('certificate')) {
     const order = store.get('order', certificate.orderId)
     if (order === undefined || order.certificateId !== undefined) continue
@@ -108,7 +108,7 @@ export async function settleOrders({ store, authority }: Context): Promise<void>
   }
 }
 
-function markReplaced({ store }: Context, { replaces, id }: Order): void {
+function markReplaced({ store }: AcmeContext, { replaces, id }: Order): void {
   const replaced = replaces === undefined ? null : findByCertId(store, replaces)
   if (replaced !== null && replaced !== undefined)
     store.put('certificate', { ...replaced, replacedBy: id })

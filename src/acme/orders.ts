@@ -1,5 +1,5 @@
 import { bounds, rateLimited } from './store/bounds.ts'
-import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
+import { newId, type Answer, type AcmeContext, type SignedByAccount } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -24,7 +24,7 @@ const longestDays = 397
 
 /** RFC 8555 §7.4, with profiles (draft-ietf-acme-profiles) and `replaces` (RFC 9773 §5). */
 export async function newOrder(
-  context: Context,
+  context: AcmeContext,
   { payload, account }: SignedByAccount,
 ): Promise<Answer> {
   if (payload === null) throw malformed('A new order needs a payload.')
@@ -67,14 +67,14 @@ export async function newOrder(
 }
 
 /** An order of the account that asks. */
-export function ownOrder({ store }: Context, id: string, { account }: SignedByAccount): Order {
+export function ownOrder({ store }: AcmeContext, id: string, { account }: SignedByAccount): Order {
   const order = store.get('order', id)
   if (order === undefined) throw notFound('There is no such order.')
   if (order.accountId !== account.id) throw unauthorized('This is the order of another account.')
   return order
 }
 
-export function statusOf({ store, issuing, now }: Context, order: Order): OrderStatus {
+export function statusOf({ store, issuing, now }: AcmeContext, order: Order): OrderStatus {
   if (issuing.has(order.id)) return 'processing'
   const authorizations = order.authorizationIds.flatMap(
     (id) => store.get('authorization', id) ?? [],
@@ -82,7 +82,7 @@ export function statusOf({ store, issuing, now }: Context, order: Order): OrderS
   return orderStatus(order, authorizations, now().getTime())
 }
 
-export function answerWith(context: Context, order: Order, status: number): Answer {
+export function answerWith(context: AcmeContext, order: Order, status: number): Answer {
   const { urls } = context
   const derived = statusOf(context, order)
   const { notBefore, notAfter, replaces, error, certificateId } = order
@@ -116,7 +116,7 @@ const pageLength = 500
 
 /** RFC 8555 §7.1.2.1: an account's orders but for the invalid ones, in pages. */
 export function listOrders(
-  context: Context,
+  context: AcmeContext,
   accountId: string,
   after: string | undefined,
   { account }: SignedByAccount,
@@ -136,7 +136,7 @@ export function listOrders(
 }
 
 /** Throws rateLimited (RFC 8555 §6.6) for an account that keeps ordering and proves nothing. */
-function checkOpenNames(context: Context, accountId: string, more: number): void {
+function checkOpenNames(context: AcmeContext, accountId: string, more: number): void {
   const { store, now } = context
   if (store.unfinished.namesOf(accountId) + more <= bounds.namesOfAccount) return
   const recent = now().getTime() - day / 24
@@ -152,7 +152,7 @@ function checkOpenNames(context: Context, accountId: string, more: number): void
   )
 }
 
-function readProfile({ profiles }: Context, name: string | undefined): string {
+function readProfile({ profiles }: AcmeContext, name: string | undefined): string {
   if (name === undefined) return 'default'
   if (profiles.has(name)) return name
   throw new AcmeProblem(
@@ -164,7 +164,7 @@ function readProfile({ profiles }: Context, name: string | undefined): string {
 /** The exact validity that an order asks for; `null`: it leaves both ends open. */
 export function datesOf(
   { notBefore, notAfter, profile }: Pick<Order, 'notBefore' | 'notAfter' | 'profile'>,
-  { profiles }: Pick<Context, 'profiles'>,
+  { profiles }: Pick<AcmeContext, 'profiles'>,
   now: number,
 ): Validity | null {
   if (notBefore === undefined && notAfter === undefined) return null
@@ -200,7 +200,7 @@ function challengesFor(
 }
 
 /** What nothing can prove is refused at once, and not by an authorization that never ends. */
-function checkProvable({ options }: Context, identifiers: readonly AcmeIdentifier[]): void {
+function checkProvable({ options }: AcmeContext, identifiers: readonly AcmeIdentifier[]): void {
   throwFaults(
     identifiers
       .filter((identifier) => challengesFor(options, identifier).length === 0)
@@ -215,7 +215,7 @@ function checkProvable({ options }: Context, identifiers: readonly AcmeIdentifie
 }
 
 function newAuthorization(
-  { options }: Context,
+  { options }: AcmeContext,
   accountId: string,
   identifier: AcmeIdentifier,
   expires: number,

@@ -1,5 +1,5 @@
 import { renewalTime } from '../x509/profiles.ts'
-import type { Answer, Context } from './context.ts'
+import type { Answer, AcmeContext } from './context.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import type { Account, AcmeIdentifier, StoredCertificate } from './resources.ts'
 import type { Store } from './store/store.ts'
@@ -31,7 +31,7 @@ const askAgain = 6 * 3600
  * has replaced.
  */
 export async function renewalInfo(
-  { store, authority, now }: Context,
+  { store, authority, now }: AcmeContext,
   certId: string,
 ): Promise<Answer> {
   const certificate = findByCertId(store, certId)
@@ -60,7 +60,7 @@ const iso = (milliseconds: number): string =>
 
 /** What `replaces` of a new order must hold (RFC 9773 §5). Throws malformed or alreadyReplaced. */
 export function replacedCertificate(
-  { store }: Context,
+  { store }: AcmeContext,
   certId: string,
   account: Account,
   identifiers: readonly AcmeIdentifier[],

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { readDer } from '../x509/asn1-reader.ts'
 import type { RevocationReason } from '../x509/revocation.ts'
-import type { Answer, Context, Signed } from './context.ts'
+import type { Answer, AcmeContext, Signed } from './context.ts'
 import type { AccountKey } from './keys.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
@@ -23,7 +23,7 @@ const reasons: ReadonlyMap<unknown, RevocationReason> = new Map([
  * authorizations for all names, or of the certificate's own key.
  */
 export async function revokeCertificate(
-  context: Context,
+  context: AcmeContext,
   { payload }: Signed,
   signer: { readonly account: Account } | { readonly jwk: AccountKey },
 ): Promise<Answer> {
@@ -66,7 +66,7 @@ function parse(der: Buffer): X509Certificate {
 }
 
 function mayRevoke(
-  { store, now }: Context,
+  { store, now }: AcmeContext,
   account: Account,
   { accountId, identifiers }: StoredCertificate,
 ): boolean {
@@ -82,7 +82,7 @@ function mayRevoke(
 }
 
 async function revoke(
-  { authority }: Context,
+  { authority }: AcmeContext,
   der: Buffer,
   reason: RevocationReason,
 ): Promise<boolean> {

@@ -1,7 +1,7 @@
 import * as accounts from './accounts.ts'
 import { getAuthorization, respondToChallenge } from './authorizations.ts'
 import { getCertificate, getIssuer, postIssuer } from './certificates.ts'
-import type { Answer, Context, Signed, SignedByAccount } from './context.ts'
+import type { Answer, AcmeContext, Signed, SignedByAccount } from './context.ts'
 import { finalizeOrder } from './finalize.ts'
 import type { AccountKey } from './keys.ts'
 import * as orders from './orders.ts'
@@ -16,11 +16,15 @@ export interface Route {
   /** The number of IDs. */
   readonly ids: readonly number[]
   /** Without a signature: GET, HEAD. */
-  readonly get?: (context: Context, ids: readonly string[]) => Reply
+  readonly get?: (context: AcmeContext, ids: readonly string[]) => Reply
   /** Signed by an account (kid). */
-  readonly byAccount?: (context: Context, request: SignedByAccount, ids: readonly string[]) => Reply
+  readonly byAccount?: (
+    context: AcmeContext,
+    request: SignedByAccount,
+    ids: readonly string[],
+  ) => Reply
   /** Signed by a key that the request shows (jwk). */
-  readonly byKey?: (context: Context, request: Signed, key: AccountKey) => Reply
+  readonly byKey?: (context: AcmeContext, request: Signed, key: AccountKey) => Reply
 }
 
 const [first, second] = [0, 1].map(
@@ -116,7 +120,7 @@ function plain({ payload }: { payload: (Signed['payload'] & {}) | null }, answer
 }
 
 /** RFC 8555 §7.1.1: what works, and nothing else. */
-function directory({ urls, options, profiles }: Context): Answer {
+function directory({ urls, options, profiles }: AcmeContext): Answer {
   const described = [...profiles].map(([name, { description }]) => [name, description])
   return {
     status: 200,

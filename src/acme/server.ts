@@ -1,9 +1,9 @@
 import type { StateDirectory } from '../home/state-directory.ts'
 import { foreignPage, hostOf, isOurHost } from '../server/host-check.ts'
 import type { Handler, Request, Response } from '../server/http.ts'
-import { createAcmeAuthority, type AcmeAuthority } from './authority.ts'
+import { createAcmeAuthority, type AcmeAuthority } from './acme-authority.ts'
 import { resumeValidations } from './authorizations.ts'
-import type { Answer, Context, Signed } from './context.ts'
+import type { Answer, AcmeContext, Signed } from './context.ts'
 import { createEabKey, type CreatedEabKey } from './external-account.ts'
 import { settleOrders } from './finalize.ts'
 import { checkContentType, readBody, send } from './http.ts'
@@ -52,7 +52,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   const validator = createValidator(options)
   const base = new URL(server.baseUrl)
   const [store, nonces] = await Promise.all([openStore(state, now), openNonces(state)])
-  const context: Context = {
+  const context: AcmeContext = {
     store,
     urls: createUrls(base.href.replace(/\/$/, '')),
     now,
@@ -83,7 +83,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
 }
 
 interface Door {
-  readonly context: Context
+  readonly context: AcmeContext
   readonly nonces: Nonces
   readonly base: URL
 }
@@ -158,7 +158,7 @@ async function answerPost(
   throw malformed('Sign this request with the key itself: with jwk, not with kid.')
 }
 
-function findAccount({ store, urls }: Context, kid: string): Account {
+function findAccount({ store, urls }: AcmeContext, kid: string): Account {
   const account = store.get('account', urls.accountId(kid) ?? '')
   if (account === undefined)
     throw new AcmeProblem('accountDoesNotExist', `There is no account ${kid.slice(0, 200)} here.`)

@@ -1,4 +1,4 @@
-import { createAcmeAuthority } from '../../acme/authority.ts'
+import { createAcmeAuthority } from '../../acme/acme-authority.ts'
 import { createAcmeServer } from '../../acme/server.ts'
 import { keptCertificate } from '../../certificates/kept.ts'
 import { createHttpsServer, type HttpsServer } from '../../server/https.ts'
