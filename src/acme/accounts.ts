@@ -54,7 +54,7 @@ export async function newAccount(
 }
 
 /** RFC 8555 §7.3.2 and §7.3.6: contacts, or the end of the account. */
-export function updateAccount(context: AcmeContext, id: string, request: SignedByAccount): Answer {
+export function updateAccount(context: AcmeContext, request: SignedByAccount, id: string): Answer {
   const { payload, account } = request
   if (account.id !== id) throw unauthorized('This is the account of another key.')
   if (payload === null) return answerWith(context, account, 200)

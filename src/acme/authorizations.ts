@@ -1,4 +1,4 @@
-import type { Answer, AcmeContext, SignedByAccount } from './context.ts'
+import type { AcmeContext, Answer, SignedByAccount } from './context.ts'
 import { text } from './payload.ts'
 import { asProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { rfc3339 } from './orders.ts'
@@ -16,10 +16,10 @@ const validFor = 30 * 86_400_000
 /** RFC 8555 §7.5 and §7.5.2: shows an authorization, or ends it. */
 export function getAuthorization(
   context: AcmeContext,
-  id: string,
   request: SignedByAccount,
+  id: string,
 ): Answer {
-  const authorization = ownAuthorization(context, id, request)
+  const authorization = ownAuthorization(context, request, id)
   if (request.payload !== null) {
     if (text(request.payload, 'status') !== 'deactivated')
       throw malformed('The status of an authorization can only become "deactivated".')
@@ -43,12 +43,12 @@ export function getAuthorization(
  */
 export async function respondToChallenge(
   context: AcmeContext,
+  request: SignedByAccount,
   authorizationId: string,
   id: string,
-  request: SignedByAccount,
 ): Promise<Answer> {
   const { urls, options, now } = context
-  const authorization = ownAuthorization(context, authorizationId, request)
+  const authorization = ownAuthorization(context, request, authorizationId)
   const challenge = authorization.challenges.find((one) => one.id === id)
   if (challenge === undefined) throw notFound('There is no such challenge.')
   if (request.payload !== null) {
@@ -137,8 +137,8 @@ function findChallenge({ store }: AcmeContext, authorizationId: string, id: stri
 
 function ownAuthorization(
   { store }: AcmeContext,
-  id: string,
   { account }: SignedByAccount,
+  id: string,
 ): Authorization {
   const authorization = store.get('authorization', id)
   if (authorization === undefined) throw notFound('There is no such authorization.')

@@ -1,7 +1,7 @@
 import { RootlingError } from '../errors.ts'
 import { readRequestDer, type Request } from '../x509/request.ts'
 import type { SignedCertificate } from './acme-authority.ts'
-import { newId, type Answer, type AcmeContext, type SignedByAccount } from './context.ts'
+import { newId, type AcmeContext, type Answer, type SignedByAccount } from './context.ts'
 import { answerWith, datesOf, ownOrder, statusOf } from './orders.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, asProblem, detailOf, malformed } from './problems.ts'
@@ -11,11 +11,11 @@ import type { AcmeIdentifier, Order, StoredCertificate } from './resources.ts'
 /** RFC 8555 §7.4: issues the certificate of an order that is ready, before it answers. */
 export async function finalizeOrder(
   context: AcmeContext,
-  id: string,
   request: SignedByAccount,
+  id: string,
 ): Promise<Answer> {
   const { store, issuing } = context
-  const order = ownOrder(context, id, request)
+  const order = ownOrder(context, request, id)
   if (request.payload === null) throw malformed('To finalize, send a payload with a csr.')
   const status = statusOf(context, order)
   if (status !== 'ready')

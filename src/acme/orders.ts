@@ -1,5 +1,5 @@
 import { bounds, rateLimited } from './store/bounds.ts'
-import { newId, type Answer, type AcmeContext, type SignedByAccount } from './context.ts'
+import { newId, type AcmeContext, type Answer, type SignedByAccount } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -66,8 +66,13 @@ export async function newOrder(
   return answerWith(context, order, 201)
 }
 
-/** An order of the account that asks. */
-export function ownOrder({ store }: AcmeContext, id: string, { account }: SignedByAccount): Order {
+/** RFC 8555 §7.1.3: shows an order. */
+export function getOrder(context: AcmeContext, request: SignedByAccount, id: string): Answer {
+  return answerWith(context, ownOrder(context, request, id), 200)
+}
+
+/** An order of the account that signed the request. Throws notFound or unauthorized. */
+export function ownOrder({ store }: AcmeContext, { account }: SignedByAccount, id: string): Order {
   const order = store.get('order', id)
   if (order === undefined) throw notFound('There is no such order.')
   if (order.accountId !== account.id) throw unauthorized('This is the order of another account.')
@@ -117,9 +122,9 @@ const pageLength = 500
 /** RFC 8555 §7.1.2.1: an account's orders but for the invalid ones, in pages. */
 export function listOrders(
   context: AcmeContext,
-  accountId: string,
-  after: string | undefined,
   { account }: SignedByAccount,
+  accountId: string,
+  after?: string,
 ): Answer {
   if (account.id !== accountId) throw unauthorized('These are the orders of another account.')
   const { store, urls } = context

@@ -1,5 +1,5 @@
 import { renewalTime } from '../x509/profiles.ts'
-import type { Answer, AcmeContext } from './context.ts'
+import type { AcmeContext, Answer } from './context.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import type { Account, AcmeIdentifier, StoredCertificate } from './resources.ts'
 import type { Store } from './store/store.ts'

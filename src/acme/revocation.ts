@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { readDer } from '../x509/asn1-reader.ts'
 import type { RevocationReason } from '../x509/revocation.ts'
-import type { Answer, AcmeContext, Signed } from './context.ts'
+import type { AcmeContext, Answer, Signed, SignedByAccount } from './context.ts'
 import type { AccountKey } from './keys.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
@@ -19,10 +19,23 @@ const reasons: ReadonlyMap<unknown, RevocationReason> = new Map([
 ])
 
 /**
- * RFC 8555 §7.6: revokes at the request of the account that ordered, of one that holds
- * authorizations for all names, or of the certificate's own key.
+ * RFC 8555 §7.6: revokes for the account that ordered the certificate, or for one that holds
+ * authorizations for all of its names.
  */
-export async function revokeCertificate(
+export function revokeByAccount(context: AcmeContext, request: SignedByAccount): Promise<Answer> {
+  return revokeCertificate(context, request, { account: request.account })
+}
+
+/** RFC 8555 §7.6: revokes for the certificate's own key. */
+export function revokeByKey(
+  context: AcmeContext,
+  request: Signed,
+  jwk: AccountKey,
+): Promise<Answer> {
+  return revokeCertificate(context, request, { jwk })
+}
+
+async function revokeCertificate(
   context: AcmeContext,
   { payload }: Signed,
   signer: { readonly account: Account } | { readonly jwk: AccountKey },
