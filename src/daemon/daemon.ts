@@ -145,8 +145,3 @@ function watchForDeletion(state: StateDirectory): { happened: Promise<never>; st
   happened.catch(() => undefined)
   return { happened, stop: () => clearInterval(timer) }
 }
-
-/** Waits until no daemon holds the state directory any more. Throws `locked` after the wait. */
-export async function whenStopped(state: StateDirectory, waitMilliseconds: number): Promise<void> {
-  await withLock(state, async () => undefined, { name: daemonLock, waitMilliseconds })
-}
