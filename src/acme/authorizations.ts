@@ -10,10 +10,10 @@ import {
   type Challenge,
 } from './resources.ts'
 
-/** A valid authorization is good for this long after it was proven. */
+/** How long an authorization is valid after its challenge was met, in milliseconds. */
 const validFor = 30 * 86_400_000
 
-/** RFC 8555 §7.5 and §7.5.2: shows an authorization, or ends it. */
+/** RFC 8555 §7.5 and §7.5.2: shows an authorization, or deactivates it. */
 export function getAuthorization(
   context: AcmeContext,
   request: SignedByAccount,
@@ -38,8 +38,8 @@ export function getAuthorization(
 }
 
 /**
- * RFC 8555 §7.5.1: asks for validation, and answers when it is done, or after a moment with
- * Retry-After: clients that are told "pending" sleep for seconds.
+ * RFC 8555 §7.5.1: starts the validation, and answers when it is done, or after a moment with
+ * Retry-After: a client that reads "pending" sleeps for seconds.
  */
 export async function respondToChallenge(
   context: AcmeContext,
@@ -69,14 +69,14 @@ export async function respondToChallenge(
   }
 }
 
-/** Resolves with the work, or when so much time is up. */
+/** Resolves when the work is done, or the time is up. */
 async function atMost(milliseconds: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)))
   await Promise.race([work, enough]).finally(() => clearTimeout(timer))
 }
 
-/** Validations that a killed server had begun are begun anew: their clients still poll. */
+/** Begins the validations of a killed server anew: their clients still poll. */
 export function resumeValidations(context: AcmeContext): void {
   const { store, now } = context
   for (const authorization of store.all('authorization')) {

@@ -7,7 +7,7 @@ import type { Store } from './store/store.ts'
 import type { Urls } from './urls.ts'
 import type { Validator } from './validation/validator.ts'
 
-/** What every handler works with. */
+/** What every handler needs of the server. */
 export interface AcmeContext {
   readonly store: Store
   readonly urls: Urls
@@ -38,5 +38,5 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
 }
 
-/** An unguessable name for a resource. */
+/** A random ID for a resource, 120 bits in base64url. */
 export const newId = (): string => randomBytes(15).toString('base64url')

@@ -6,14 +6,14 @@ import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 import type { EabKey } from './resources.ts'
 
-/** What an operator gives to whoever may open accounts: clients ask for both. */
+/** What an operator gives to people who may open accounts: ACME clients ask for both. */
 export interface CreatedEabKey {
   readonly kid: string
   /** base64url, for HS256. */
   readonly hmacKey: string
 }
 
-/** Makes a key of external account binding; it may bind several accounts. */
+/** Makes a key for external account binding; several accounts may be bound to it. */
 export async function createEabKey({ store, now }: AcmeContext): Promise<CreatedEabKey> {
   const made: EabKey = {
     id: newId(),
@@ -26,7 +26,7 @@ export async function createEabKey({ store, now }: AcmeContext): Promise<Created
 }
 
 /**
- * The binding of a new account (RFC 8555 §7.3.4), verified; `null`: none.
+ * Verifies the binding of a new account (RFC 8555 §7.3.4) and returns it; `null`: it has none.
  * Throws externalAccountRequired, malformed or unauthorized.
  */
 export async function readBinding(

@@ -52,7 +52,10 @@ function because(status: string): string {
   }
 }
 
-/** Signed, noted here, recorded by the authority, and only then handed out. */
+/**
+ * Issues the certificate: it is signed, stored here, recorded by the authority, and only then given
+ * to the client.
+ */
 async function issue(
   { store, authority, profiles, now }: AcmeContext,
   order: Order,
@@ -95,10 +98,10 @@ async function issue(
 }
 
 /**
- * What a killed server left between signing and answering: a certificate that is on record belongs
- * to its order, and one that is not never existed.
+ * Completes what a killed server left between signing and answering: a certificate that is on
+ * record is given to its order, and one that is not is deleted.
  */
-export async function settleOrders({ store, authority }: AcmeContext): Promise<void> {
+export async function completeOrders({ store, authority }: AcmeContext): Promise<void> {
   for (const certificate of store.all('certificate')) {
     const order = store.get('order', certificate.orderId)
     if (order === undefined || order.certificateId !== undefined) continue
@@ -114,14 +117,16 @@ function markReplaced({ store }: AcmeContext, { replaces, id }: Order): void {
     store.put('certificate', { ...replaced, replacedBy: id })
 }
 
-/** Faults of the order itself, found late, such as a scope that was forgotten; `null`: others. */
+/**
+ * The problem for a fault of the order that shows only now, such as a forgotten scope; else `null`.
+ */
 function refusalOf(error: unknown): AcmeProblem | null {
   if (!(error instanceof RootlingError)) return null
   if (error.code !== 'not-permitted' && error.code !== 'bad-name') return null
   return new AcmeProblem('rejectedIdentifier', detailOf(error), { cause: error })
 }
 
-/** A CSR that asks for exactly the order's identifiers (RFC 8555 §7.4). Throws badCSR. */
+/** Reads a CSR; it must ask for exactly the order's identifiers (RFC 8555 §7.4). Throws badCSR. */
 function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
   let request: Request
   try {

@@ -17,9 +17,9 @@ import {
 } from './resources.ts'
 
 const day = 86_400_000
-/** An order waits this long for its authorizations. */
+/** How long an order waits for its authorizations, in milliseconds. */
 const orderLifetime = 7 * day
-/** What may be asked for, whatever the profile. */
+/** The longest lifetime that an order may ask for, whatever its profile. */
 const longestDays = 397
 
 /** RFC 8555 §7.4, with profiles (draft-ietf-acme-profiles) and `replaces` (RFC 9773 §5). */
@@ -113,13 +113,13 @@ export function answerWith(context: AcmeContext, order: Order, status: number): 
   }
 }
 
-/** To the second: fractions would make some clients stumble. */
+/** To the second: some clients cannot read fractions. */
 export const rfc3339 = (milliseconds: number): string =>
   new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
 
 const pageLength = 500
 
-/** RFC 8555 §7.1.2.1: an account's orders but for the invalid ones, in pages. */
+/** RFC 8555 §7.1.2.1: lists an account's orders in pages, without the invalid ones. */
 export function listOrders(
   context: AcmeContext,
   { account }: SignedByAccount,
@@ -140,7 +140,9 @@ export function listOrders(
   }
 }
 
-/** Throws rateLimited (RFC 8555 §6.6) for an account that keeps ordering and proves nothing. */
+/**
+ * Throws rateLimited (RFC 8555 §6.6) for an account with too many orders that it does not prove.
+ */
 function checkOpenNames(context: AcmeContext, accountId: string, more: number): void {
   const { store, now } = context
   if (store.unfinished.namesOf(accountId) + more <= bounds.namesOfAccount) return
@@ -166,7 +168,7 @@ function readProfile({ profiles }: AcmeContext, name: string | undefined): strin
   )
 }
 
-/** The exact validity that an order asks for; `null`: it leaves both ends open. */
+/** The exact validity that an order asks for; `null`: it asks for none. */
 export function datesOf(
   { notBefore, notAfter, profile }: Pick<Order, 'notBefore' | 'notAfter' | 'profile'>,
   { profiles }: Pick<AcmeContext, 'profiles'>,
@@ -174,13 +176,13 @@ export function datesOf(
 ): Validity | null {
   if (notBefore === undefined && notAfter === undefined) return null
   const second = (milliseconds: number): number => Math.floor(milliseconds / 1000) * 1000
-  // An hour back, for clocks that are behind.
+  // An hour back, for clients whose clock is behind.
   const start = second(notBefore ?? now - 3_600_000)
   const end = second(notAfter ?? start + (profiles.get(profile)?.days ?? 90) * day - 1000)
   return { notBefore: new Date(start), notAfter: new Date(end) }
 }
 
-/** RFC 8555 §7.4: what cannot be fulfilled as it stands is refused. */
+/** RFC 8555 §7.4: refuses dates that cannot be had exactly as the order asks. Throws malformed. */
 function checkDates({ notBefore, notAfter }: Validity, now: number): void {
   if (notAfter.getTime() <= notBefore.getTime()) throw malformed('notAfter is not after notBefore.')
   if (notAfter.getTime() <= now) throw malformed('notAfter is in the past.')
@@ -191,7 +193,7 @@ function checkDates({ notBefore, notAfter }: Validity, now: number): void {
     throw malformed(`A certificate is valid for ${longestDays} days at most.`)
 }
 
-/** What can prove a name: only dns-01 a wildcard, and it needs a resolver; the others a port. */
+/** The challenges that can prove an identifier: dns-01 needs a resolver, the others need a port. */
 function challengesFor(
   { http01Port, tlsAlpn01Port, dnsResolver }: ResolvedOptions,
   { type, value }: AcmeIdentifier,
@@ -204,7 +206,7 @@ function challengesFor(
   return offered
 }
 
-/** What nothing can prove is refused at once, and not by an authorization that never ends. */
+/** Refuses identifiers without a possible challenge now, since their order could only expire. */
 function checkProvable({ options }: AcmeContext, identifiers: readonly AcmeIdentifier[]): void {
   throwFaults(
     identifiers

@@ -8,7 +8,7 @@ import { octets } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { authorizationStatus, type Account, type StoredCertificate } from './resources.ts'
 
-/** By number (RFC 5280 §5.3.1). A hold is left out: ACME has no request that would end it. */
+/** By number (RFC 5280 §5.3.1). certificateHold is left out: no ACME request could end it. */
 const reasons: ReadonlyMap<unknown, RevocationReason> = new Map([
   [0, 'unspecified'],
   [1, 'keyCompromise'],

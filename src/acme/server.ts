@@ -5,7 +5,7 @@ import { createAcmeAuthority, type AcmeAuthority } from './acme-authority.ts'
 import { resumeValidations } from './authorizations.ts'
 import type { AcmeContext, Answer, Signed } from './context.ts'
 import { createEabKey, type CreatedEabKey } from './external-account.ts'
-import { settleOrders } from './finalize.ts'
+import { completeOrders } from './finalize.ts'
 import { checkContentType, readBody, send } from './http.ts'
 import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from './jws.ts'
 import { accountKey, checkAlgorithm } from './keys.ts'
@@ -62,7 +62,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
     validator,
     issuing: new Set(),
   }
-  await settleOrders(context)
+  await completeOrders(context)
   resumeValidations(context)
   const dispatcher = { context, nonces, base }
   return {

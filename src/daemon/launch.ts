@@ -118,7 +118,10 @@ async function launchOnce(options: LaunchOptions): Promise<Started> {
   }
 }
 
-/** Starts the daemon with the settings that it has. Throws the daemon's error when it does not come up. */
+/**
+ * Starts the daemon with the settings that it has. Throws the daemon's error when it does not come
+ * up.
+ */
 export async function launchDaemon({ state, script, env }: LaunchOptions): Promise<DaemonStatus> {
   const { NODE_EXTRA_CA_CERTS: _slow, ...rest } = env
   const named = state.authority === undefined ? [] : ['--ca', state.authority]
@@ -146,12 +149,17 @@ export async function launchDaemon({ state, script, env }: LaunchOptions): Promi
   })
 }
 
-/** For the daemon's process: says to the launcher that it is up. Without a launcher nothing happens. */
+/**
+ * For the daemon's process: says to the launcher that it is up. Without a launcher nothing happens.
+ */
 export function reportReady(status: DaemonStatus): void {
   report({ version: protocolVersion, id: 0, ok: true, result: status })
 }
 
-/** For the daemon's process: says to the launcher why it does not come up, or nothing, as `reportReady`. */
+/**
+ * For the daemon's process: says to the launcher why it does not come up, or nothing, as
+ * `reportReady`.
+ */
 export function reportFailure(error: unknown): void {
   report(errorResponse(0, error))
 }

@@ -18,7 +18,9 @@ export interface RenewalWork {
   readonly commandMilliseconds?: number | undefined
 }
 
-/** Renews what is due of these certificates, and runs the commands: new ones, and those that failed. */
+/**
+ * Renews what is due of these certificates, and runs the commands: new ones, and those that failed.
+ */
 export async function renewDue(
   work: RenewalWork,
   certificates: readonly CertificateRecord[],

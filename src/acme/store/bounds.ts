@@ -1,9 +1,9 @@
 import { AcmeProblem } from '../problems.ts'
 
 /**
- * Limits on what is kept for clients, above all orders that nobody has proved: they cost a client
- * nothing, and the server memory. At a limit the oldest entry goes, so that no client can lock
- * others out. The rate of requests has no limit: all come from this machine, and a limit could
+ * Limits on what is kept for clients, above all orders whose names are not proved: they cost a
+ * client nothing, and the server memory. At a limit the oldest entry goes, so that no client can
+ * lock others out. The rate of requests has no limit: all come from this machine, and a limit could
  * refuse the client that does no harm.
  */
 export const bounds = {

@@ -1,6 +1,6 @@
 import type { Account, Order, StoredCertificate } from '../resources.ts'
 
-/** Follows the resources of one kind: told of each that is put or deleted. */
+/** A way to find resources of one kind; the table calls it for each that is put or deleted. */
 export interface Index<T> {
   /** `previous`: the resource of the same ID that it replaces. */
   add(resource: T, previous: T | undefined): void

@@ -30,7 +30,7 @@ export async function daemonUninstall(
   const { output } = context
   const { path, removed, problem } = await uninstallDaemon(launchOptions(context))
   if (problem !== null) output.warn(problem)
-  if (removed) output.note('The daemon was stopped, and starts at login no more.')
+  if (removed) output.note('The daemon was stopped and no longer starts at login.')
   else if (problem === null) output.note('The daemon was not installed.')
   output.result('', { path, removed })
   return removed || problem === null ? exitCodes.ok : exitCodes.failed

@@ -22,7 +22,7 @@ import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs
 
 type StartArguments = ArgumentsOf<typeof daemonStartSpec>
 
-/** `rootling daemon run`: in the foreground, its log on stderr too. */
+/** `rootling daemon run`: in the foreground; its log goes to stderr too. */
 export async function daemonRun(args: StartArguments, context: Context): Promise<ExitCode> {
   const { state, output, now, env } = context
   refuseSudo(state)
@@ -51,14 +51,18 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   return exitCodes.ok
 }
 
-/** SIGHUP comes when the terminal is closed. A second signal ends the process at once, as is the default. */
+/**
+ * SIGHUP is for a terminal that is closed. A second signal ends the process at once, by default.
+ */
 async function firstSignal(): Promise<void> {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   await Promise.race(signals.map((signal) => once(process, signal)))
   for (const signal of signals) process.removeAllListeners(signal)
 }
 
-/** `rootling daemon start`: in the background; waits until it answers. Running already is success. */
+/**
+ * `rootling daemon start`: in the background; waits until it answers. Running already is success.
+ */
 export async function daemonStart(args: StartArguments, context: Context): Promise<ExitCode> {
   return reportStart(await startDaemon(launchOptions(context), changesOf(args)), context)
 }
@@ -115,7 +119,7 @@ export async function daemonLogs(
       hint: 'rootling daemon logs --lines 100',
     })
   if (follow && output.json)
-    throw new RootlingError('usage', '--follow prints lines as they come, which is no JSON.', {
+    throw new RootlingError('usage', '--follow prints lines as they come, and not as JSON.', {
       hint: 'Leave one of the two out',
     })
   const path = logPath(state)
@@ -129,7 +133,7 @@ export async function daemonLogs(
   return exitCodes.ok
 }
 
-/** Until a signal comes, or nobody reads any more. */
+/** Until a signal comes, or the reader of the output is gone. */
 async function followLog(tail: LogTail): Promise<void> {
   const ended = Promise.race([
     firstSignal(),
