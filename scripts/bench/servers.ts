@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { nodeFlags } from '../../src/cli/commands/daemon.ts'
+import { nodeFlags } from '../../src/daemon/launch.ts'
 import { freePort } from '../../test/helpers/free-port.ts'
 import { start, terminate, waitFor } from '../../test/helpers/subprocess.ts'
 import { rootling, type World } from './world.ts'

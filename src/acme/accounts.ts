@@ -1,6 +1,12 @@
 import { RootlingError } from '../errors.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
-import { newId, type Answer, type Context, type Signed, type SignedByAccount } from './context.ts'
+import {
+  newId,
+  type Answer,
+  type AcmeContext,
+  type Signed,
+  type SignedByAccount,
+} from './context.ts'
 import { readBinding } from './external-account.ts'
 import { checkUrl, keyReference, parseJws, verifyJws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
@@ -8,9 +14,9 @@ import { flag, list, text } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 import type { Account } from './resources.ts'
 
-/** RFC 8555 §7.3: creates the account of a key, or finds it. Further members are passed over. */
+/** RFC 8555 §7.3: creates the account of a key, or finds it. Unknown members are ignored. */
 export async function newAccount(
-  context: Context,
+  context: AcmeContext,
   { payload }: Signed,
   key: AccountKey,
 ): Promise<Answer> {
@@ -47,8 +53,8 @@ export async function newAccount(
   return answerWith(context, account, 201)
 }
 
-/** RFC 8555 §7.3.2 and §7.3.6: contacts, or the end of the account. */
-export function updateAccount(context: Context, id: string, request: SignedByAccount): Answer {
+/** RFC 8555 §7.3.2 and §7.3.6: changes the contacts, or deactivates the account. */
+export function updateAccount(context: AcmeContext, request: SignedByAccount, id: string): Answer {
   const { payload, account } = request
   if (account.id !== id) throw unauthorized('This is the account of another key.')
   if (payload === null) return answerWith(context, account, 200)
@@ -65,8 +71,8 @@ export function updateAccount(context: Context, id: string, request: SignedByAcc
   return answerWith(context, changed, 200)
 }
 
-/** RFC 8555 §7.3.5: a request by the old key that holds one by the new key. */
-export async function keyChange(context: Context, request: SignedByAccount): Promise<Answer> {
+/** RFC 8555 §7.3.5: a request signed by the old key holds one signed by the new key. */
+export async function keyChange(context: AcmeContext, request: SignedByAccount): Promise<Answer> {
   const { store, urls } = context
   const { payload, account } = request
   if (payload === null) throw malformed('The payload is not a JWS by the new key.')
@@ -95,7 +101,7 @@ export async function keyChange(context: Context, request: SignedByAccount): Pro
   return answerWith(context, changed, 200)
 }
 
-function answerWith({ urls }: Context, account: Account, status: number): Answer {
+function answerWith({ urls }: AcmeContext, account: Account, status: number): Answer {
   const { contact, termsOfServiceAgreed, externalAccountBinding, jwk } = account
   return {
     status,
@@ -111,7 +117,7 @@ function answerWith({ urls }: Context, account: Account, status: number): Answer
   }
 }
 
-/** RFC 8555 §7.3: mailboxes alone, each one address without header fields. */
+/** RFC 8555 §7.3: only mailto: URLs, each of one address and without header fields. */
 function readContact(payload: Readonly<Record<string, unknown>>): string[] | undefined {
   const contacts = list(payload, 'contact')
   if (contacts === undefined) return undefined
@@ -120,7 +126,7 @@ function readContact(payload: Readonly<Record<string, unknown>>): string[] | und
     if (typeof contact !== 'string') throw malformed('A contact is not a string.')
     const shown = JSON.stringify(contact.slice(0, 100))
     if (!/^[a-z][a-z0-9+.-]*:/i.test(contact) || contact.length > 320)
-      throw new AcmeProblem('invalidContact', `The contact ${shown} is no URL.`)
+      throw new AcmeProblem('invalidContact', `The contact ${shown} is not a URL.`)
     if (!/^mailto:/i.test(contact))
       throw new AcmeProblem('unsupportedContact', `The contact ${shown} is not a mailto: URL.`)
     if (isMailbox(contact.slice('mailto:'.length))) return contact

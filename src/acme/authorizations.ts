@@ -1,4 +1,4 @@
-import type { Answer, Context, SignedByAccount } from './context.ts'
+import type { AcmeContext, Answer, SignedByAccount } from './context.ts'
 import { text } from './payload.ts'
 import { asProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { rfc3339 } from './orders.ts'
@@ -10,12 +10,16 @@ import {
   type Challenge,
 } from './resources.ts'
 
-/** A valid authorization is good for this long after it was proven. */
+/** How long an authorization is valid after its challenge was met, in milliseconds. */
 const validFor = 30 * 86_400_000
 
-/** RFC 8555 §7.5 and §7.5.2: shows an authorization, or ends it. */
-export function getAuthorization(context: Context, id: string, request: SignedByAccount): Answer {
-  const authorization = ownAuthorization(context, id, request)
+/** RFC 8555 §7.5 and §7.5.2: shows an authorization, or deactivates it. */
+export function getAuthorization(
+  context: AcmeContext,
+  request: SignedByAccount,
+  id: string,
+): Answer {
+  const authorization = ownAuthorization(context, request, id)
   if (request.payload !== null) {
     if (text(request.payload, 'status') !== 'deactivated')
       throw malformed('The status of an authorization can only become "deactivated".')
@@ -34,17 +38,17 @@ export function getAuthorization(context: Context, id: string, request: SignedBy
 }
 
 /**
- * RFC 8555 §7.5.1: asks for validation, and answers when it is done, or after a moment with
- * Retry-After: clients that are told "pending" sleep for seconds.
+ * RFC 8555 §7.5.1: starts the validation, and answers when it is done, or after a moment with
+ * Retry-After: a client that reads "pending" sleeps for seconds.
  */
 export async function respondToChallenge(
-  context: Context,
+  context: AcmeContext,
+  request: SignedByAccount,
   authorizationId: string,
   id: string,
-  request: SignedByAccount,
 ): Promise<Answer> {
   const { urls, options, now } = context
-  const authorization = ownAuthorization(context, authorizationId, request)
+  const authorization = ownAuthorization(context, request, authorizationId)
   const challenge = authorization.challenges.find((one) => one.id === id)
   if (challenge === undefined) throw notFound('There is no such challenge.')
   if (request.payload !== null) {
@@ -65,15 +69,15 @@ export async function respondToChallenge(
   }
 }
 
-/** Resolves with the work, or when so much time is up. */
+/** Resolves when the work is done, or the time is up. */
 async function atMost(milliseconds: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)))
   await Promise.race([work, enough]).finally(() => clearTimeout(timer))
 }
 
-/** Validations that a killed server had begun are begun anew: their clients still poll. */
-export function resumeValidations(context: Context): void {
+/** Begins the validations of a killed server anew: their clients still poll. */
+export function resumeValidations(context: AcmeContext): void {
   const { store, now } = context
   for (const authorization of store.all('authorization')) {
     const account = store.get('account', authorization.accountId)
@@ -87,7 +91,7 @@ export function resumeValidations(context: Context): void {
 
 /** Validates once, however often it is asked for. Never throws: the outcome is in the store. */
 function startValidation(
-  context: Context,
+  context: AcmeContext,
   authorization: Authorization,
   id: string,
   { thumbprint }: Account,
@@ -109,7 +113,7 @@ function startValidation(
 }
 
 function update(
-  { store, now }: Context,
+  { store, now }: AcmeContext,
   authorizationId: string,
   id: string,
   change: Partial<Challenge>,
@@ -127,14 +131,14 @@ function update(
   })
 }
 
-function findChallenge({ store }: Context, authorizationId: string, id: string) {
+function findChallenge({ store }: AcmeContext, authorizationId: string, id: string) {
   return store.get('authorization', authorizationId)?.challenges.find((one) => one.id === id)
 }
 
 function ownAuthorization(
-  { store }: Context,
-  id: string,
+  { store }: AcmeContext,
   { account }: SignedByAccount,
+  id: string,
 ): Authorization {
   const authorization = store.get('authorization', id)
   if (authorization === undefined) throw notFound('There is no such authorization.')
@@ -142,7 +146,7 @@ function ownAuthorization(
   throw unauthorized('This is the authorization of another account.')
 }
 
-function authorizationBody(context: Context, authorization: Authorization): object {
+function authorizationBody(context: AcmeContext, authorization: Authorization): object {
   const { identifier, expires, wildcard, challenges, id } = authorization
   const status = authorizationStatus(authorization, context.now().getTime())
   // What is decided shows only the challenge that decided it (RFC 8555 §7.1.4).
@@ -159,7 +163,11 @@ function authorizationBody(context: Context, authorization: Authorization): obje
   }
 }
 
-function challengeBody({ urls }: Context, authorizationId: string, challenge: Challenge): object {
+function challengeBody(
+  { urls }: AcmeContext,
+  authorizationId: string,
+  challenge: Challenge,
+): object {
   const { id, type, token, validated, error } = challenge
   return {
     type,

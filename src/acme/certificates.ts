@@ -1,17 +1,17 @@
 import type { X509Certificate } from 'node:crypto'
 import { encodePem } from '../x509/pem.ts'
-import type { Answer, Context, SignedByAccount } from './context.ts'
+import type { AcmeContext, Answer, SignedByAccount } from './context.ts'
 import { notFound, unauthorized } from './problems.ts'
 
 /** RFC 8555 §7.4.2: the chain as PEM, leaf first, and its issuer as a link. */
 export function getCertificate(
-  { store, urls }: Context,
-  id: string,
+  { store, urls }: AcmeContext,
   { account }: SignedByAccount,
+  id: string,
 ): Answer {
   const certificate = store.get('certificate', id)
   const order = certificate === undefined ? undefined : store.get('order', certificate.orderId)
-  // What was signed and not recorded yet is nobody's.
+  // Signed but not on record yet: should the process die now, it never existed.
   if (certificate === undefined || order?.certificateId !== id)
     throw notFound('There is no such certificate.')
   if (certificate.accountId !== account.id)
@@ -24,14 +24,18 @@ export function getCertificate(
   }
 }
 
-/** The certificate that signs, DER: public, and asked for without a signature. */
-export async function getIssuer(context: Context, keyIdentifier: string): Promise<Answer> {
+/** An issuer's certificate, as DER: public, so that a GET needs no signature. */
+export async function getIssuer(context: AcmeContext, keyIdentifier: string): Promise<Answer> {
   const { raw } = await findIssuer(context, keyIdentifier)
   return { status: 200, contentType: 'application/pkix-cert', body: raw }
 }
 
-/** The same for POST-as-GET, as PEM: Caddy follows the link "up" so, and takes nothing else. */
-export async function postIssuer(context: Context, keyIdentifier: string): Promise<Answer> {
+/** As PEM, for POST-as-GET: so Caddy follows the link "up", and it accepts no other type. */
+export async function postIssuer(
+  context: AcmeContext,
+  _request: SignedByAccount,
+  keyIdentifier: string,
+): Promise<Answer> {
   const issuer = await findIssuer(context, keyIdentifier)
   return {
     status: 200,
@@ -40,7 +44,10 @@ export async function postIssuer(context: Context, keyIdentifier: string): Promi
   }
 }
 
-async function findIssuer({ authority }: Context, keyIdentifier: string): Promise<X509Certificate> {
+async function findIssuer(
+  { authority }: AcmeContext,
+  keyIdentifier: string,
+): Promise<X509Certificate> {
   const issuer = (await authority.issuers()).get(keyIdentifier)
   if (issuer !== undefined) return issuer
   throw notFound('There is no such issuer.')

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { AcmeAuthority } from './authority.ts'
+import type { AcmeAuthority } from './acme-authority.ts'
 import type { AccountKey } from './keys.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account } from './resources.ts'
@@ -7,8 +7,8 @@ import type { Store } from './store/store.ts'
 import type { Urls } from './urls.ts'
 import type { Validator } from './validation/validator.ts'
 
-/** What every handler works with. */
-export interface Context {
+/** What every handler needs of the server. */
+export interface AcmeContext {
   readonly store: Store
   readonly urls: Urls
   readonly now: () => Date
@@ -38,5 +38,5 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
 }
 
-/** An unguessable name for a resource. */
+/** A random ID for a resource, 120 bits in base64url. */
 export const newId = (): string => randomBytes(15).toString('base64url')

@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto'
-import { newId, type Context } from './context.ts'
+import { newId, type AcmeContext } from './context.ts'
 import { checkUrl, readJws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 import type { EabKey } from './resources.ts'
 
-/** What an operator gives to whoever may open accounts: clients ask for both. */
+/** What an operator gives to people who may open accounts: ACME clients ask for both. */
 export interface CreatedEabKey {
   readonly kid: string
   /** base64url, for HS256. */
   readonly hmacKey: string
 }
 
-/** Makes a key of external account binding; it may bind several accounts. */
-export async function createEabKey({ store, now }: Context): Promise<CreatedEabKey> {
+/** Makes a key for external account binding; several accounts may be bound to it. */
+export async function createEabKey({ store, now }: AcmeContext): Promise<CreatedEabKey> {
   const made: EabKey = {
     id: newId(),
     key: randomBytes(32).toString('base64url'),
@@ -26,11 +26,11 @@ export async function createEabKey({ store, now }: Context): Promise<CreatedEabK
 }
 
 /**
- * The binding of a new account (RFC 8555 §7.3.4), verified; `null`: none.
+ * Verifies the binding of a new account (RFC 8555 §7.3.4) and returns it; `null`: it has none.
  * Throws externalAccountRequired, malformed or unauthorized.
  */
 export async function readBinding(
-  { store, urls, options }: Context,
+  { store, urls, options }: AcmeContext,
   payload: Readonly<Record<string, unknown>>,
   key: AccountKey,
 ): Promise<object | null> {

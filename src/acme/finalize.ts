@@ -1,21 +1,21 @@
 import { RootlingError } from '../errors.ts'
 import { readRequestDer, type Request } from '../x509/request.ts'
-import type { SignedCertificate } from './authority.ts'
-import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
+import type { SignedCertificate } from './acme-authority.ts'
+import { newId, type AcmeContext, type Answer, type SignedByAccount } from './context.ts'
 import { answerWith, datesOf, ownOrder, statusOf } from './orders.ts'
 import { octets } from './payload.ts'
-import { AcmeProblem, asProblem, explain, malformed } from './problems.ts'
-import { certificateFor } from './renewal-info.ts'
+import { AcmeProblem, asProblem, detailOf, malformed } from './problems.ts'
+import { findByCertId } from './renewal-info.ts'
 import type { AcmeIdentifier, Order, StoredCertificate } from './resources.ts'
 
 /** RFC 8555 §7.4: issues the certificate of an order that is ready, before it answers. */
 export async function finalizeOrder(
-  context: Context,
-  id: string,
+  context: AcmeContext,
   request: SignedByAccount,
+  id: string,
 ): Promise<Answer> {
   const { store, issuing } = context
-  const order = ownOrder(context, id, request)
+  const order = ownOrder(context, request, id)
   if (request.payload === null) throw malformed('To finalize, send a payload with a csr.')
   const status = statusOf(context, order)
   if (status !== 'ready')
@@ -52,9 +52,12 @@ function because(status: string): string {
   }
 }
 
-/** Signed, noted here, recorded by the authority, and only then handed out. */
+/**
+ * Issues the certificate: it is signed, stored here, recorded by the authority, and only then given
+ * to the client.
+ */
 async function issue(
-  { store, authority, profiles, now }: Context,
+  { store, authority, profiles, now }: AcmeContext,
   order: Order,
   csr: Request,
 ): Promise<StoredCertificate> {
@@ -95,10 +98,10 @@ async function issue(
 }
 
 /**
- * What a killed server left between signing and answering: a certificate that is on record belongs
- * to its order, and one that is not never existed.
+ * Completes what a killed server left between signing and answering: a certificate that is on
+ * record is given to its order, and one that is not is deleted.
  */
-export async function settleOrders({ store, authority }: Context): Promise<void> {
+export async function completeOrders({ store, authority }: AcmeContext): Promise<void> {
   for (const certificate of store.all('certificate')) {
     const order = store.get('order', certificate.orderId)
     if (order === undefined || order.certificateId !== undefined) continue
@@ -108,26 +111,28 @@ export async function settleOrders({ store, authority }: Context): Promise<void>
   }
 }
 
-function markReplaced({ store }: Context, { replaces, id }: Order): void {
-  const replaced = replaces === undefined ? null : certificateFor(store, replaces)
+function markReplaced({ store }: AcmeContext, { replaces, id }: Order): void {
+  const replaced = replaces === undefined ? null : findByCertId(store, replaces)
   if (replaced !== null && replaced !== undefined)
     store.put('certificate', { ...replaced, replacedBy: id })
 }
 
-/** Faults of the order itself, found late, such as a scope that was forgotten; `null`: others. */
+/**
+ * The problem for a fault of the order that shows only now, such as a forgotten scope; else `null`.
+ */
 function refusalOf(error: unknown): AcmeProblem | null {
   if (!(error instanceof RootlingError)) return null
   if (error.code !== 'not-permitted' && error.code !== 'bad-name') return null
-  return new AcmeProblem('rejectedIdentifier', explain(error), { cause: error })
+  return new AcmeProblem('rejectedIdentifier', detailOf(error), { cause: error })
 }
 
-/** A CSR that asks for exactly the order's identifiers (RFC 8555 §7.4). Throws badCSR. */
+/** Reads a CSR; it must ask for exactly the order's identifiers (RFC 8555 §7.4). Throws badCSR. */
 function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
   let request: Request
   try {
     request = readRequestDer(der)
   } catch (error) {
-    if (error instanceof RootlingError) throw badCsr(explain(error), error)
+    if (error instanceof RootlingError) throw badCsr(detailOf(error), error)
     throw asProblem(error)
   }
   const asked = new Set(request.names.map(({ type, value }) => `${type}:${value}`))

@@ -7,24 +7,25 @@ import { bounds, rateLimited } from './store/bounds.ts'
 /** A request with a hundred names takes about 20 KB, and a CSR for them as much. */
 const mostOctets = 128 * 1024
 
+/** What has arrived of a request's body. */
 interface Body {
   chunks: Buffer[]
   length: number
   kept: number
 }
 
-/** Those that still come in, oldest first: a body takes a moment, unless somebody holds it back. */
+/** Bodies that are not complete, oldest first: an honest client sends its body in a moment. */
 const incoming = new Set<Body>()
 let octetsKept = 0
 
-/** The whole body. Throws malformed with 413 for one that is too long, and rateLimited. */
+/** The whole body. Throws malformed, with 413 for one that is too long, or rateLimited. */
 export async function readBody(request: Request): Promise<string> {
   const body: Body = { chunks: [], length: 0, kept: 0 }
   incoming.add(body)
   try {
     for await (const chunk of request as AsyncIterable<Buffer>) {
       body.length += chunk.length
-      // What is too long is read on, though not kept: a client that still writes hears no answer.
+      // Too long a body is read on but not kept: a client reads no answer while it still writes.
       if (body.length <= mostOctets) keep(body, chunk)
       else if (body.length > 16 * mostOctets) break
     }
@@ -54,7 +55,7 @@ function keep(body: Body, chunk: Buffer): void {
   }
 }
 
-/** RFC 8555 §6.2: other types would let a web page post here without a preflight. */
+/** RFC 8555 §6.2. Any other type would let a web page post here without a preflight. */
 export function checkContentType(request: Request): void {
   const type = request.headers['content-type'] ?? ''
   if (/^application\/jose\+json(?:\s*;.*)?$/i.test(type)) return

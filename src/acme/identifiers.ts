@@ -2,16 +2,16 @@ import { isIP } from 'node:net'
 import { RootlingError } from '../errors.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import type { Validity } from '../x509/profiles.ts'
-import type { AcmeAuthority } from './authority.ts'
+import type { AcmeAuthority } from './acme-authority.ts'
 import { isObject } from './payload.ts'
-import { AcmeProblem, explain, malformed, type Subproblem } from './problems.ts'
+import { AcmeProblem, detailOf, malformed, type Subproblem } from './problems.ts'
 import type { AcmeIdentifier } from './resources.ts'
 
 const mostIdentifiers = 100
 
 /**
- * The identifiers of an order, understood (RFC 8555 §7.1.4, RFC 8738), each once. Throws the one
- * problem there is, or one with a subproblem for each identifier that is at fault.
+ * Reads the identifiers of an order (RFC 8555 §7.1.4, RFC 8738), each once. Throws a problem that
+ * names each faulty identifier in a subproblem.
  */
 export function readIdentifiers(value: readonly unknown[] | undefined): AcmeIdentifier[] {
   if (value === undefined || value.length === 0) throw malformed('The order has no identifiers.')
@@ -46,7 +46,7 @@ function readIdentifier(type: string, value: string): AcmeIdentifier | Fault {
       type: 'malformed',
       detail: `${value} is an address: it belongs in an identifier of the type ip (RFC 8738), which older clients, such as lego before 4.10, cannot send.`,
     }
-  // The names of certificates are A-labels (RFC 8555 §7.1.4); to convert them is the client's part.
+  // Certificates name A-labels (RFC 8555 §7.1.4); the client has to convert its names to them.
   if (type === 'dns' && (!/^[\x21-\x7e]+$/.test(value) || value.endsWith('.')))
     return {
       type: 'malformed',
@@ -58,15 +58,15 @@ function readIdentifier(type: string, value: string): AcmeIdentifier | Fault {
       return { type, value: identifier.value }
     return {
       type: 'malformed',
-      detail: `${value.slice(0, 80)} is no identifier of the type ${type}.`,
+      detail: `${value.slice(0, 80)} is not an identifier of the type ${type}.`,
     }
   } catch (error) {
-    if (error instanceof RootlingError) return { type: 'malformed', detail: explain(error) }
+    if (error instanceof RootlingError) return { type: 'malformed', detail: detailOf(error) }
     throw error
   }
 }
 
-/** What the client sent, as far as it fits in an answer. */
+/** What the client sent, cut to a length that fits in an answer. */
 function shown({ type, value }: { type: string; value: string }): AcmeIdentifier {
   return { type: type.slice(0, 40) as 'dns', value: value.slice(0, 260) }
 }
@@ -84,16 +84,16 @@ export async function checkPermitted(
   for (const identifier of identifiers) {
     const error = await refusal(authority.check([identifier], null))
     if (error !== null)
-      faults.push({ type: 'rejectedIdentifier', detail: explain(error), identifier })
+      faults.push({ type: 'rejectedIdentifier', detail: detailOf(error), identifier })
   }
   throwFaults(faults)
   const error = await refusal(authority.check(identifiers, dates))
   if (error === null) return
-  if (error.code === 'usage') throw malformed(explain(error))
-  throw new AcmeProblem('rejectedIdentifier', explain(error))
+  if (error.code === 'usage') throw malformed(detailOf(error))
+  throw new AcmeProblem('rejectedIdentifier', detailOf(error))
 }
 
-/** Whatever else happens to an authority is not the order's fault. */
+/** The authority's refusal; `null`: it permits the order. Throws what is not the order's fault. */
 async function refusal(check: Promise<void>): Promise<RootlingError | null> {
   try {
     await check
@@ -106,7 +106,9 @@ async function refusal(check: Promise<void>): Promise<RootlingError | null> {
   }
 }
 
-/** One kind of fault keeps its type; several are told apart only in the subproblems. */
+/**
+ * Throws a problem for these faults, if any. Where their types differ, the subproblems name them.
+ */
 export function throwFaults(faults: readonly Subproblem[]): void {
   const [first] = faults
   if (first === undefined) return

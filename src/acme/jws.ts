@@ -1,5 +1,6 @@
 import type { FlattenedJWSInput } from 'jose'
 import { checkAlgorithm, readJwk, type AccountKey } from './keys.ts'
+import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 
 /** A JWS in the flattened serialization (RFC 7515 §7.2.2), not verified yet. */
@@ -13,7 +14,7 @@ export function parseJws(text: string): Jws {
   return readJws(parseObject(text, 'The body'))
 }
 
-/** The same of a JWS within another's payload. */
+/** Reads a JWS that is within another one's payload. Throws malformed. */
 export function readJws(body: Readonly<Record<string, unknown>>): Jws {
   for (const name of ['header', 'signatures'])
     if (name in body) throw malformed(`The JWS has the member ${name}, which ACME forbids.`)
@@ -31,19 +32,18 @@ function isBase64url(value: unknown): value is string {
   return typeof value === 'string' && /^[A-Za-z0-9_-]*$/.test(value)
 }
 
-function parseObject(text: string, what: string): Record<string, unknown> {
+function parseObject(text: string, what: string): Readonly<Record<string, unknown>> {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
     throw malformed(`${what} is not JSON.`, { cause: error })
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>
+  if (isObject(value)) return value
   throw malformed(`${what} is not a JSON object.`)
 }
 
-/** The signature's key: in the header (jwk), or of the account that it names (kid). */
+/** The key of a signature: in the header (jwk), or that of the account in the header (kid). */
 export type KeyReference = { readonly jwk: AccountKey } | { readonly kid: string }
 
 /** Throws malformed unless the header has exactly one of jwk and kid (RFC 8555 §6.2). */
@@ -63,7 +63,7 @@ export function checkUrl({ header: { url } }: Jws, expected: string): void {
   throw unauthorized(`The JWS was signed for ${url.slice(0, 200)}, and sent to ${expected}.`)
 }
 
-/** The nonce as it stands in the header. Throws badNonce without one (RFC 8555 §6.5.2). */
+/** The nonce in the header. Throws badNonce without one (RFC 8555 §6.5.2), or malformed. */
 export function nonceOf({ header: { nonce } }: Jws): string {
   if (nonce === undefined) throw new AcmeProblem('badNonce', 'The JWS has no nonce.')
   if (isBase64url(nonce) && nonce !== '') return nonce
@@ -71,13 +71,13 @@ export function nonceOf({ header: { nonce } }: Jws): string {
 }
 
 /**
- * Verifies the signature and gives the payload; `null`: empty, as POST-as-GET has it. Throws
- * badSignatureAlgorithm, with those that are supported, or malformed.
+ * Verifies the signature and returns the payload; `null`: it is empty, as in POST-as-GET. Throws
+ * badSignatureAlgorithm with the supported algorithms, or malformed.
  */
 export async function verifyJws(
   { header, flattened }: Jws,
   key: AccountKey,
-): Promise<Record<string, unknown> | null> {
+): Promise<Readonly<Record<string, unknown>> | null> {
   checkAlgorithm(header['alg'], key)
   const { flattenedVerify } = await import('jose')
   let payload: Uint8Array

@@ -2,7 +2,8 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { JWK } from 'jose'
 import { RootlingError } from '../errors.ts'
 import { keyTypeOf } from '../x509/public-key.ts'
-import { AcmeProblem, explain, malformed } from './problems.ts'
+import { isObject } from './payload.ts'
+import { AcmeProblem, detailOf, malformed } from './problems.ts'
 
 /** The signature algorithms of requests, each with the keys that it is for (RFC 7518, RFC 8037). */
 const algorithms: ReadonlyMap<string, RegExp> = new Map([
@@ -13,20 +14,19 @@ const algorithms: ReadonlyMap<string, RegExp> = new Map([
 ])
 const supportedAlgorithms = [...algorithms.keys()]
 
-/** A public key in the form that a JWS header has it, understood. */
+/** A public key in a JWS header, understood. */
 export interface AccountKey {
   readonly publicKey: KeyObject
-  /** As `readPublicKey` has it. */
+  /** Such as `p256`, as `keyTypeOf` names it. */
   readonly keyType: string
-  /** Its public members alone. */
+  /** Only the members that make the public key. */
   readonly jwk: JWK
 }
 
-/** Throws badPublicKey for what is no public key, or a weak one (RFC 8555 §6.2). */
+/** Reads a key. Throws malformed, or badPublicKey for a private or a weak one (RFC 8555 §6.2). */
 export function readJwk(value: unknown): AccountKey {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw malformed('The key (jwk) is not an object.')
-  const key = value as Record<string, unknown>
+  if (!isObject(value)) throw malformed('The key (jwk) is not an object.')
+  const key = value
   if ('d' in key || 'k' in key)
     throw new AcmeProblem('badPublicKey', 'The key (jwk) is not a public one.')
   const members = publicMembers.get(key['kty'])
@@ -40,29 +40,32 @@ export function readJwk(value: unknown): AccountKey {
     return understood
   } catch (error) {
     const detail =
-      error instanceof RootlingError ? explain(error) : 'The key (jwk) cannot be understood.'
+      error instanceof RootlingError ? detailOf(error) : 'The key (jwk) cannot be understood.'
     throw new AcmeProblem('badPublicKey', detail, { cause: error })
   }
 }
 
-/** By the `jwk` of each, which is the object that an account keeps: each key is understood once. */
+/** Keys by their `jwk`, the object that an account keeps, so that each is understood once. */
 const known = new WeakMap<JWK, AccountKey>()
 
-/** The key of an account. Throws what `readJwk` throws. */
+/** The key of an account, from its `jwk`. Throws what `readJwk` throws. */
 export function accountKey(jwk: JWK): AccountKey {
   const key = known.get(jwk) ?? readJwk(jwk)
   known.set(jwk, key)
   return key
 }
 
-/** RFC 7638 §3.2: the members that make the key, which are all that is kept of it. */
+/** The members that make a public key (RFC 7638 §3.2); no others are kept. */
 const publicMembers: ReadonlyMap<unknown, readonly string[]> = new Map([
   ['EC', ['crv', 'kty', 'x', 'y']],
   ['RSA', ['e', 'kty', 'n']],
   ['OKP', ['crv', 'kty', 'x']],
 ])
 
-/** Throws for algorithms that are not supported, with those that are, and for another key's. */
+/**
+ * Throws badSignatureAlgorithm for an algorithm that is unknown or does not fit the key, or
+ * malformed.
+ */
 export function checkAlgorithm(name: unknown, key: AccountKey | null): void {
   if (typeof name !== 'string') throw malformed('The JWS names no algorithm (alg).')
   const keyType = algorithms.get(name)

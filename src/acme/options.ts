@@ -1,12 +1,12 @@
 /** How an ACME server behaves beyond what RFC 8555 says. */
 export interface AcmeOptions {
-  /** Where http-01 asks; default 80. 0: it is not offered. */
+  /** The port that http-01 asks; default 80. 0: it is not offered. */
   readonly http01Port?: number | undefined
-  /** Where tls-alpn-01 asks; default 443. 0: it is not offered. */
+  /** The port that tls-alpn-01 asks; default 443. 0: it is not offered. */
   readonly tlsAlpn01Port?: number | undefined
-  /** `IP` or `IP:port`: dns-01 is offered when this is given, and names are looked up there too. */
+  /** `IP` or `IP:port`. With it, dns-01 is offered, and all names are looked up there first. */
   readonly dnsResolver?: string | undefined
-  /** Validates at addresses that are not this machine's. */
+  /** Whether validation may ask other machines. */
   readonly allowRemote?: boolean | undefined
   /** New accounts need an external account binding (RFC 8555 §7.3.4). */
   readonly eabRequired?: boolean | undefined
@@ -14,7 +14,7 @@ export interface AcmeOptions {
   readonly termsOfService?: string | undefined
   /** By name; `default` is for orders that name none. */
   readonly profiles?: Readonly<Record<string, AcmeProfile>> | undefined
-  /** Of one validation, in milliseconds; default 10,000. */
+  /** How long a validation may take; default 10,000. */
   readonly validationMilliseconds?: number | undefined
   /** How long the answer to a challenge waits for its validation; default 2,000. */
   readonly answerMilliseconds?: number | undefined
@@ -43,7 +43,7 @@ const defaults = {
   answerMilliseconds: 2_000,
 }
 
-/** `certbot renew` renews at a third of the lifetime: shorter ones are for those who ask. */
+/** The default suits `certbot renew`, which renews when a third of the lifetime is left. */
 const defaultProfiles: Readonly<Record<string, AcmeProfile>> = {
   default: { days: 90, description: 'A server certificate for 90 days' },
   short: { days: 7, description: 'A server certificate for 7 days' },

@@ -1,5 +1,5 @@
 import { bounds, rateLimited } from './store/bounds.ts'
-import { newId, type Answer, type Context, type SignedByAccount } from './context.ts'
+import { newId, type AcmeContext, type Answer, type SignedByAccount } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -17,14 +17,14 @@ import {
 } from './resources.ts'
 
 const day = 86_400_000
-/** An order waits this long for its authorizations. */
+/** How long an order waits for its authorizations, in milliseconds. */
 const orderLifetime = 7 * day
-/** What may be asked for, whatever the profile. */
+/** The longest lifetime that an order may ask for, whatever its profile. */
 const longestDays = 397
 
 /** RFC 8555 §7.4, with profiles (draft-ietf-acme-profiles) and `replaces` (RFC 9773 §5). */
 export async function newOrder(
-  context: Context,
+  context: AcmeContext,
   { payload, account }: SignedByAccount,
 ): Promise<Answer> {
   if (payload === null) throw malformed('A new order needs a payload.')
@@ -66,15 +66,20 @@ export async function newOrder(
   return answerWith(context, order, 201)
 }
 
-/** An order of the account that asks. */
-export function ownOrder({ store }: Context, id: string, { account }: SignedByAccount): Order {
+/** RFC 8555 §7.1.3: shows an order. */
+export function getOrder(context: AcmeContext, request: SignedByAccount, id: string): Answer {
+  return answerWith(context, ownOrder(context, request, id), 200)
+}
+
+/** An order of the account that signed the request. Throws notFound or unauthorized. */
+export function ownOrder({ store }: AcmeContext, { account }: SignedByAccount, id: string): Order {
   const order = store.get('order', id)
   if (order === undefined) throw notFound('There is no such order.')
   if (order.accountId !== account.id) throw unauthorized('This is the order of another account.')
   return order
 }
 
-export function statusOf({ store, issuing, now }: Context, order: Order): OrderStatus {
+export function statusOf({ store, issuing, now }: AcmeContext, order: Order): OrderStatus {
   if (issuing.has(order.id)) return 'processing'
   const authorizations = order.authorizationIds.flatMap(
     (id) => store.get('authorization', id) ?? [],
@@ -82,7 +87,7 @@ export function statusOf({ store, issuing, now }: Context, order: Order): OrderS
   return orderStatus(order, authorizations, now().getTime())
 }
 
-export function answerWith(context: Context, order: Order, status: number): Answer {
+export function answerWith(context: AcmeContext, order: Order, status: number): Answer {
   const { urls } = context
   const derived = statusOf(context, order)
   const { notBefore, notAfter, replaces, error, certificateId } = order
@@ -108,18 +113,18 @@ export function answerWith(context: Context, order: Order, status: number): Answ
   }
 }
 
-/** To the second: fractions would make some clients stumble. */
+/** To the second: some clients cannot read fractions. */
 export const rfc3339 = (milliseconds: number): string =>
   new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
 
 const pageLength = 500
 
-/** RFC 8555 §7.1.2.1: an account's orders but for the invalid ones, in pages. */
+/** RFC 8555 §7.1.2.1: lists an account's orders in pages, without the invalid ones. */
 export function listOrders(
-  context: Context,
-  accountId: string,
-  after: string | undefined,
+  context: AcmeContext,
   { account }: SignedByAccount,
+  accountId: string,
+  after?: string,
 ): Answer {
   if (account.id !== accountId) throw unauthorized('These are the orders of another account.')
   const { store, urls } = context
@@ -135,8 +140,10 @@ export function listOrders(
   }
 }
 
-/** Throws rateLimited (RFC 8555 §6.6) for an account that keeps ordering and proves nothing. */
-function checkOpenNames(context: Context, accountId: string, more: number): void {
+/**
+ * Throws rateLimited (RFC 8555 §6.6) for an account with too many orders that it does not prove.
+ */
+function checkOpenNames(context: AcmeContext, accountId: string, more: number): void {
   const { store, now } = context
   if (store.unfinished.namesOf(accountId) + more <= bounds.namesOfAccount) return
   const recent = now().getTime() - day / 24
@@ -152,7 +159,7 @@ function checkOpenNames(context: Context, accountId: string, more: number): void
   )
 }
 
-function readProfile({ profiles }: Context, name: string | undefined): string {
+function readProfile({ profiles }: AcmeContext, name: string | undefined): string {
   if (name === undefined) return 'default'
   if (profiles.has(name)) return name
   throw new AcmeProblem(
@@ -161,21 +168,21 @@ function readProfile({ profiles }: Context, name: string | undefined): string {
   )
 }
 
-/** The exact validity that an order asks for; `null`: it leaves both ends open. */
+/** The exact validity that an order asks for; `null`: it asks for none. */
 export function datesOf(
   { notBefore, notAfter, profile }: Pick<Order, 'notBefore' | 'notAfter' | 'profile'>,
-  { profiles }: Pick<Context, 'profiles'>,
+  { profiles }: Pick<AcmeContext, 'profiles'>,
   now: number,
 ): Validity | null {
   if (notBefore === undefined && notAfter === undefined) return null
   const second = (milliseconds: number): number => Math.floor(milliseconds / 1000) * 1000
-  // An hour back, for clocks that are behind.
+  // An hour back, for clients whose clock is behind.
   const start = second(notBefore ?? now - 3_600_000)
   const end = second(notAfter ?? start + (profiles.get(profile)?.days ?? 90) * day - 1000)
   return { notBefore: new Date(start), notAfter: new Date(end) }
 }
 
-/** RFC 8555 §7.4: what cannot be fulfilled as it stands is refused. */
+/** RFC 8555 §7.4: refuses dates that cannot be had exactly as the order asks. Throws malformed. */
 function checkDates({ notBefore, notAfter }: Validity, now: number): void {
   if (notAfter.getTime() <= notBefore.getTime()) throw malformed('notAfter is not after notBefore.')
   if (notAfter.getTime() <= now) throw malformed('notAfter is in the past.')
@@ -186,7 +193,7 @@ function checkDates({ notBefore, notAfter }: Validity, now: number): void {
     throw malformed(`A certificate is valid for ${longestDays} days at most.`)
 }
 
-/** What can prove a name: only dns-01 a wildcard, and it needs a resolver; the others a port. */
+/** The challenges that can prove an identifier: dns-01 needs a resolver, the others need a port. */
 function challengesFor(
   { http01Port, tlsAlpn01Port, dnsResolver }: ResolvedOptions,
   { type, value }: AcmeIdentifier,
@@ -199,8 +206,8 @@ function challengesFor(
   return offered
 }
 
-/** What nothing can prove is refused at once, and not by an authorization that never ends. */
-function checkProvable({ options }: Context, identifiers: readonly AcmeIdentifier[]): void {
+/** Refuses identifiers without a possible challenge now, since their order could only expire. */
+function checkProvable({ options }: AcmeContext, identifiers: readonly AcmeIdentifier[]): void {
   throwFaults(
     identifiers
       .filter((identifier) => challengesFor(options, identifier).length === 0)
@@ -215,7 +222,7 @@ function checkProvable({ options }: Context, identifiers: readonly AcmeIdentifie
 }
 
 function newAuthorization(
-  { options }: Context,
+  { options }: AcmeContext,
   accountId: string,
   identifier: AcmeIdentifier,
   expires: number,

@@ -2,7 +2,10 @@ import { malformed } from './problems.ts'
 
 type Payload = Readonly<Record<string, unknown>>
 
-/** The readers of payloads: each gives `undefined` for an absent member, and throws malformed. */
+/**
+ * Reads a string; like `flag`, `list` and `time`: `undefined` for an absent member, or throws
+ * malformed.
+ */
 export function text(payload: Payload, name: string): string | undefined {
   return typed(payload, name, 'a string', (value): value is string => typeof value === 'string')
 }
@@ -15,7 +18,7 @@ export function list(payload: Payload, name: string): readonly unknown[] | undef
   return typed(payload, name, 'an array', (value) => Array.isArray(value))
 }
 
-/** RFC 3339, in milliseconds since 1970. */
+/** Reads a time in RFC 3339's form, as milliseconds since 1970. */
 export function time(payload: Payload, name: string): number | undefined {
   const value = text(payload, name)
   if (value === undefined) return undefined
@@ -23,12 +26,12 @@ export function time(payload: Payload, name: string): number | undefined {
   const milliseconds = shape.test(value) ? Date.parse(value) : Number.NaN
   if (Number.isNaN(milliseconds))
     throw malformed(
-      `The member ${name} is not a time as RFC 3339 has it, such as 2030-01-31T12:00:00Z.`,
+      `The member ${name} is not a time in the form of RFC 3339, such as 2030-01-31T12:00:00Z.`,
     )
   return milliseconds
 }
 
-/** DER in base64url without padding; throws malformed when it is absent too. */
+/** Reads DER in base64url without padding. Throws malformed, also for an absent member. */
 export function octets(payload: Payload, name: string): Buffer {
   const value = text(payload, name) ?? ''
   if (!/^[A-Za-z0-9_-]+$/.test(value)) throw malformed(`The member ${name} is not in base64url.`)

@@ -33,7 +33,7 @@ const statuses = {
 export type ProblemType = keyof typeof statuses
 
 export interface ProblemOptions {
-  /** Where the type's usual one does not fit. */
+  /** Instead of the type's usual status. */
   readonly status?: number
   readonly subproblems?: readonly Subproblem[]
   readonly algorithms?: readonly string[]
@@ -70,20 +70,20 @@ export class AcmeProblem extends Error {
   }
 }
 
-/** A sentence, and the hint behind it: an ACME client prints nothing else. */
-export function explain(error: RootlingError): string {
+/** The error's sentence and its hint in one text: an ACME client prints nothing else. */
+export function detailOf(error: RootlingError): string {
   return error.hint === undefined ? error.message : `${error.message} ${asSentence(error.hint)}`
 }
 
 function asSentence(hint: string): string {
-  return /^(?:rootling|openssl) /.test(hint) ? `To mend it: ${hint}` : hint
+  return /^(?:rootling|openssl) /.test(hint) ? `To fix it: ${hint}` : hint
 }
 
-/** The problem for whatever was thrown: what is not the client's mistake is `serverInternal`. */
+/** The problem for anything that was thrown; `serverInternal` for all but an AcmeProblem. */
 export function asProblem(error: unknown): AcmeProblem {
   if (error instanceof AcmeProblem) return error
   const detail =
-    error instanceof RootlingError ? explain(error) : 'Something went wrong inside the server.'
+    error instanceof RootlingError ? detailOf(error) : 'Something went wrong inside the server.'
   return new AcmeProblem('serverInternal', detail, { cause: error })
 }
 

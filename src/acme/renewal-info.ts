@@ -1,14 +1,14 @@
 import { renewalTime } from '../x509/profiles.ts'
-import type { Answer, Context } from './context.ts'
+import type { AcmeContext, Answer } from './context.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import type { Account, AcmeIdentifier, StoredCertificate } from './resources.ts'
 import type { Store } from './store/store.ts'
 
 /**
- * The certificate of a certID (RFC 9773 §4.1): its issuer's key identifier and its serial number.
- * `null`: the text is no certID; `undefined`: of no certificate that ACME issued here.
+ * The certificate of a certID (RFC 9773 §4.1), which is its issuer's key identifier and its serial
+ * number. `null`: the text is not a certID; `undefined`: ACME issued no such certificate here.
  */
-export function certificateFor(store: Store, certId: string): StoredCertificate | null | undefined {
+export function findByCertId(store: Store, certId: string): StoredCertificate | null | undefined {
   const match = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/.exec(certId)
   if (match === null) return null
   const [issuer, serialNumber] = match.slice(1).map((part) => {
@@ -18,23 +18,23 @@ export function certificateFor(store: Store, certId: string): StoredCertificate 
   if (issuer === '' || serialNumber === '') return null
   const certificate = store.certificateBySerialNumber(serialNumber ?? '')
   if (certificate === undefined) return undefined
-  // Signed by a process that may yet die before it is recorded.
+  // Signed but not on record yet: should the process die now, it never existed.
   if (store.get('order', certificate.orderId)?.certificateId !== certificate.id) return undefined
   return certificate.issuerKeyIdentifier === issuer ? certificate : undefined
 }
 
-/** How often clients are to ask again, in seconds. */
+/** When clients are to ask again, in seconds. */
 const askAgain = 6 * 3600
 
 /**
- * RFC 9773 §4.2: when to renew. At once what was revoked, and what an issuer signed that a rotation
- * has replaced.
+ * RFC 9773 §4.2: when to renew a certificate. At once, if it was revoked or if a rotation has
+ * replaced its issuer.
  */
 export async function renewalInfo(
-  { store, authority, now }: Context,
+  { store, authority, now }: AcmeContext,
   certId: string,
 ): Promise<Answer> {
-  const certificate = certificateFor(store, certId)
+  const certificate = findByCertId(store, certId)
   if (certificate === null) throw malformed('This is not the ID of a certificate (RFC 9773).')
   if (certificate === undefined) throw notFound('No certificate with this ID was issued here.')
   const { notBefore, notAfter, serialNumber, issuerKeyIdentifier } = certificate
@@ -58,14 +58,17 @@ export async function renewalInfo(
 const iso = (milliseconds: number): string =>
   new Date(Math.floor(milliseconds / 1000) * 1000).toISOString().replace('.000Z', 'Z')
 
-/** What `replaces` of a new order must hold (RFC 9773 §5). Throws malformed or alreadyReplaced. */
+/**
+ * Checks `replaces` of a new order (RFC 9773 §5). Throws malformed, unauthorized or
+ * alreadyReplaced.
+ */
 export function replacedCertificate(
-  { store }: Context,
+  { store }: AcmeContext,
   certId: string,
   account: Account,
   identifiers: readonly AcmeIdentifier[],
 ): void {
-  const certificate = certificateFor(store, certId)
+  const certificate = findByCertId(store, certId)
   if (certificate === null) throw malformed('replaces is not the ID of a certificate (RFC 9773).')
   if (certificate === undefined)
     throw malformed('replaces names a certificate that was not issued here.')

@@ -1,13 +1,17 @@
 import type { JWK } from 'jose'
 
-/** RFC 8555 §9.7.7 and RFC 8738: what an ACME client can ask for. */
+/** A name or an address in an order (RFC 8555 §9.7.7, RFC 8738). */
 export interface AcmeIdentifier {
   readonly type: 'dns' | 'ip'
-  /** Lower-case A-labels, with `*.` in an order's wildcard; or an address as RFC 5952 has it. */
+  /**
+   * Lower-case A-labels, with `*.` for a wildcard in an order; or an address in RFC 5952's form.
+   */
   readonly value: string
 }
 
-/** Times are milliseconds since 1970. Resources are replaced as a whole, never changed in place. */
+/**
+ * In this file times are milliseconds since 1970. Resources are replaced, never changed in place.
+ */
 export interface Account {
   readonly id: string
   readonly status: 'valid' | 'deactivated'
@@ -72,15 +76,15 @@ export interface StoredCertificate {
   readonly issuerKeyIdentifier: string
   readonly notBefore: number
   readonly notAfter: number
-  /** PEM: the leaf. */
+  /** PEM. */
   readonly leaf: string
-  /** PEM: what stands between leaf and root. */
+  /** PEM: the certificates between leaf and root. */
   readonly issuers: string
-  /** The order that has replaced it (RFC 9773 §5). */
+  /** The ID of the order that has replaced it (RFC 9773 §5). */
   readonly replacedBy?: string
 }
 
-/** A key of external account binding, which an operator gave to somebody. */
+/** A key for external account binding, which an operator gives to people with ACME clients. */
 export interface EabKey {
   readonly id: string
   /** base64url, 32 octets. */
@@ -88,7 +92,7 @@ export interface EabKey {
   readonly createdAt: number
 }
 
-/** RFC 8555 §7.1.6, derived from what has happened. */
+/** RFC 8555 §7.1.6: derived from what has happened to the challenge. */
 export function challengeStatus(
   challenge: Challenge,
 ): 'pending' | 'processing' | 'valid' | 'invalid' {
@@ -97,7 +101,7 @@ export function challengeStatus(
   return challenge.requested === undefined ? 'pending' : 'processing'
 }
 
-/** One valid challenge makes it valid, and one that failed makes it invalid for good. */
+/** RFC 8555 §7.1.6: one valid challenge makes it valid, one failed challenge invalid for good. */
 export function authorizationStatus(
   { deactivated, challenges, expires }: Authorization,
   now: number,
@@ -111,7 +115,7 @@ export function authorizationStatus(
 
 export type OrderStatus = 'pending' | 'ready' | 'processing' | 'valid' | 'invalid'
 
-/** `processing` is known only to whoever issues at this moment: see `finalizeOrder`. */
+/** RFC 8555 §7.1.6. `processing` is left to `statusOf`, which knows what is being issued now. */
 export function orderStatus(
   order: Order,
   authorizations: readonly Authorization[],
@@ -133,6 +137,6 @@ export interface ProblemDocument {
   readonly status: number
   readonly identifier?: AcmeIdentifier
   readonly subproblems?: readonly Omit<ProblemDocument, 'status'>[]
-  /** Those that are supported, with badSignatureAlgorithm (RFC 8555 §6.2). */
+  /** The supported ones, in badSignatureAlgorithm (RFC 8555 §6.2). */
   readonly algorithms?: readonly string[]
 }

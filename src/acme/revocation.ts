@@ -2,13 +2,13 @@ import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { readDer } from '../x509/asn1-reader.ts'
 import type { RevocationReason } from '../x509/revocation.ts'
-import type { Answer, Context, Signed } from './context.ts'
+import type { AcmeContext, Answer, Signed, SignedByAccount } from './context.ts'
 import type { AccountKey } from './keys.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { authorizationStatus, type Account, type StoredCertificate } from './resources.ts'
 
-/** By number (RFC 5280 §5.3.1). A hold is left out: ACME has no request that would end it. */
+/** By number (RFC 5280 §5.3.1). certificateHold is left out: no ACME request could end it. */
 const reasons: ReadonlyMap<unknown, RevocationReason> = new Map([
   [0, 'unspecified'],
   [1, 'keyCompromise'],
@@ -19,11 +19,24 @@ const reasons: ReadonlyMap<unknown, RevocationReason> = new Map([
 ])
 
 /**
- * RFC 8555 §7.6: revokes at the request of the account that ordered, of one that holds
- * authorizations for all names, or of the certificate's own key.
+ * RFC 8555 §7.6: revokes for the account that ordered the certificate, or for one that holds
+ * authorizations for all of its names.
  */
-export async function revokeCertificate(
-  context: Context,
+export function revokeByAccount(context: AcmeContext, request: SignedByAccount): Promise<Answer> {
+  return revokeCertificate(context, request, { account: request.account })
+}
+
+/** RFC 8555 §7.6: revokes for the certificate's own key. */
+export function revokeByKey(
+  context: AcmeContext,
+  request: Signed,
+  jwk: AccountKey,
+): Promise<Answer> {
+  return revokeCertificate(context, request, { jwk })
+}
+
+async function revokeCertificate(
+  context: AcmeContext,
   { payload }: Signed,
   signer: { readonly account: Account } | { readonly jwk: AccountKey },
 ): Promise<Answer> {
@@ -66,7 +79,7 @@ function parse(der: Buffer): X509Certificate {
 }
 
 function mayRevoke(
-  { store, now }: Context,
+  { store, now }: AcmeContext,
   account: Account,
   { accountId, identifiers }: StoredCertificate,
 ): boolean {
@@ -82,7 +95,7 @@ function mayRevoke(
 }
 
 async function revoke(
-  { authority }: Context,
+  { authority }: AcmeContext,
   der: Buffer,
   reason: RevocationReason,
 ): Promise<boolean> {

@@ -1,122 +1,67 @@
-import * as accounts from './accounts.ts'
+import { keyChange, newAccount, updateAccount } from './accounts.ts'
 import { getAuthorization, respondToChallenge } from './authorizations.ts'
 import { getCertificate, getIssuer, postIssuer } from './certificates.ts'
-import type { Answer, Context, Signed, SignedByAccount } from './context.ts'
+import type { AcmeContext, Answer, Signed, SignedByAccount } from './context.ts'
 import { finalizeOrder } from './finalize.ts'
 import type { AccountKey } from './keys.ts'
-import * as orders from './orders.ts'
+import { getOrder, listOrders, newOrder } from './orders.ts'
 import { malformed } from './problems.ts'
 import { renewalInfo } from './renewal-info.ts'
-import { revokeCertificate } from './revocation.ts'
+import { revokeByAccount, revokeByKey } from './revocation.ts'
 
 type Reply = Answer | Promise<Answer>
+/** The IDs are the path's segments behind the route's name. */
+type Get = (context: AcmeContext, ...ids: string[]) => Reply
+type PostByAccount = (context: AcmeContext, request: SignedByAccount, ...ids: string[]) => Reply
+type PostByKey = (context: AcmeContext, request: Signed, key: AccountKey) => Reply
 
-/** What stands after the base's path, and who may ask for it how. IDs are its further segments. */
+/** How a resource may be asked for. */
 export interface Route {
-  /** The number of IDs. */
+  /** How many IDs the path has. */
   readonly ids: readonly number[]
   /** Without a signature: GET, HEAD. */
-  readonly get?: (context: Context, ids: readonly string[]) => Reply
+  readonly get?: Get
   /** Signed by an account (kid). */
-  readonly byAccount?: (context: Context, request: SignedByAccount, ids: readonly string[]) => Reply
-  /** Signed by a key that the request shows (jwk). */
-  readonly byKey?: (context: Context, request: Signed, key: AccountKey) => Reply
+  readonly byAccount?: PostByAccount
+  /** Signed by the key that the request shows (jwk). */
+  readonly byKey?: PostByKey
 }
 
-const [first, second] = [0, 1].map(
-  (index) =>
-    (ids: readonly string[]): string =>
-      ids[index] ?? '',
-) as [(ids: readonly string[]) => string, (ids: readonly string[]) => string]
-
+/** By the path's first segment below the base. */
 export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
-  [
-    'directory',
-    { ids: [0], get: directory, byAccount: (context, one) => plain(one, directory(context)) },
-  ],
-  [
-    'new-nonce',
-    {
-      ids: [0],
-      get: () => ({ status: 204 }),
-      byAccount: (_, one) => plain(one, { status: 204 }),
-    },
-  ],
-  ['new-account', { ids: [0], byKey: accounts.newAccount }],
-  [
-    'account',
-    {
-      ids: [1],
-      byAccount: (context, one, ids) => accounts.updateAccount(context, first(ids), one),
-    },
-  ],
-  ['key-change', { ids: [0], byAccount: accounts.keyChange }],
-  ['new-order', { ids: [0], byAccount: orders.newOrder }],
-  [
-    'order',
-    {
-      ids: [1],
-      byAccount: (context, one, ids) =>
-        plain(one, orders.answerWith(context, orders.ownOrder(context, first(ids), one), 200)),
-    },
-  ],
-  [
-    'orders',
-    {
-      ids: [1, 2],
-      byAccount: (context, one, ids) =>
-        plain(one, orders.listOrders(context, first(ids), ids[1], one)),
-    },
-  ],
-  [
-    'finalize',
-    { ids: [1], byAccount: (context, one, ids) => finalizeOrder(context, first(ids), one) },
-  ],
-  [
-    'authorization',
-    { ids: [1], byAccount: (context, one, ids) => getAuthorization(context, first(ids), one) },
-  ],
-  [
-    'challenge',
-    {
-      ids: [2],
-      byAccount: (context, one, ids) => respondToChallenge(context, first(ids), second(ids), one),
-    },
-  ],
-  [
-    'certificate',
-    {
-      ids: [1],
-      byAccount: (context, one, ids) => plain(one, getCertificate(context, first(ids), one)),
-    },
-  ],
-  [
-    'issuer',
-    {
-      ids: [1],
-      get: (context, ids) => getIssuer(context, first(ids)),
-      byAccount: async (context, one, ids) => plain(one, await postIssuer(context, first(ids))),
-    },
-  ],
-  ['renewal-info', { ids: [1], get: (context, ids) => renewalInfo(context, first(ids)) }],
-  [
-    'revoke-cert',
-    {
-      ids: [0],
-      byAccount: (context, one) => revokeCertificate(context, one, { account: one.account }),
-      byKey: (context, one, jwk) => revokeCertificate(context, one, { jwk }),
-    },
-  ],
+  ['directory', { ids: [0], get: directory, byAccount: readOnly(directory) }],
+  ['new-nonce', { ids: [0], get: newNonce, byAccount: readOnly(newNonce) }],
+  ['new-account', { ids: [0], byKey: newAccount }],
+  ['account', { ids: [1], byAccount: updateAccount }],
+  ['key-change', { ids: [0], byAccount: keyChange }],
+  ['new-order', { ids: [0], byAccount: newOrder }],
+  ['order', { ids: [1], byAccount: readOnly(getOrder) }],
+  ['orders', { ids: [1, 2], byAccount: readOnly(listOrders) }],
+  ['finalize', { ids: [1], byAccount: finalizeOrder }],
+  ['authorization', { ids: [1], byAccount: getAuthorization }],
+  ['challenge', { ids: [2], byAccount: respondToChallenge }],
+  ['certificate', { ids: [1], byAccount: readOnly(getCertificate) }],
+  ['issuer', { ids: [1], get: getIssuer, byAccount: readOnly(postIssuer) }],
+  ['renewal-info', { ids: [1], get: renewalInfo }],
+  ['revoke-cert', { ids: [0], byAccount: revokeByAccount, byKey: revokeByKey }],
 ])
 
-/** For resources that can only be read (RFC 8555 §6.3). */
-function plain({ payload }: { payload: (Signed['payload'] & {}) | null }, answer: Answer): Answer {
-  if (payload !== null) throw malformed('This resource is only read: the payload has to be empty.')
-  return answer
+/** For resources that can only be read: POST-as-GET (RFC 8555 §6.3). */
+function readOnly(read: PostByAccount): PostByAccount {
+  return async (context, request, ...ids) => {
+    const answer = await read(context, request, ...ids)
+    if (request.payload === null) return answer
+    throw malformed('This resource can only be read: the payload has to be empty.')
+  }
 }
 
-/** RFC 8555 §7.1.1: what works, and nothing else. */
-function directory({ urls, options, profiles }: Context): Answer {
+/** RFC 8555 §7.2: the answer's Replay-Nonce, which every answer has, is what the client wants. */
+function newNonce(): Answer {
+  return { status: 204 }
+}
+
+/** RFC 8555 §7.1.1: only what this server can do. */
+function directory({ urls, options, profiles }: AcmeContext): Answer {
   const described = [...profiles].map(([name, { description }]) => [name, description])
   return {
     status: 200,

@@ -1,11 +1,11 @@
 import type { StateDirectory } from '../home/state-directory.ts'
 import { foreignPage, hostOf, isOurHost } from '../server/host-check.ts'
 import type { Handler, Request, Response } from '../server/http.ts'
-import { createAcmeAuthority, type AcmeAuthority } from './authority.ts'
+import { createAcmeAuthority, type AcmeAuthority } from './acme-authority.ts'
 import { resumeValidations } from './authorizations.ts'
-import type { Answer, Context, Signed } from './context.ts'
+import type { AcmeContext, Answer, Signed } from './context.ts'
 import { createEabKey, type CreatedEabKey } from './external-account.ts'
-import { settleOrders } from './finalize.ts'
+import { completeOrders } from './finalize.ts'
 import { checkContentType, readBody, send } from './http.ts'
 import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from './jws.ts'
 import { accountKey, checkAlgorithm } from './keys.ts'
@@ -23,28 +23,28 @@ export interface AcmeServerOptions {
   /** Such as `https://localhost:14600/acme`; the directory is below it. */
   readonly baseUrl: string
   readonly now: () => Date
-  /** A responder's, for certificates to name their OCSP and CRL. */
+  /** Where OCSP and the CRL are served; certificates name it. */
   readonly revocationUrl?: string | undefined
   /** Default: the authority of the state directory. */
   readonly authority?: AcmeAuthority | undefined
   readonly options?: AcmeOptions | undefined
-  /** What went wrong inside, for the log; the client got serverInternal. */
+  /** For the log: an error that the client sees as serverInternal. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
 export interface AcmeServer {
-  /** Answers what is below the base's path, and 404 for all else. */
+  /** Answers requests below the base's path, and 404 to all others. */
   readonly handler: Handler
-  /** A key of external account binding (RFC 8555 §7.3.4). */
+  /** Makes a key for external account binding (RFC 8555 §7.3.4). */
   createEabKey(): Promise<CreatedEabKey>
-  /** Gives up validations, and resolves when all that was acknowledged is written. */
+  /** Ends running validations, and resolves when every acknowledged change is written. */
   close(): Promise<void>
 }
 
 /**
  * An ACME server (RFC 8555) over a state directory, to be mounted on HTTPS. Its own state is in
- * `acme/` there, and survives the process however it ends; only one process may open it at a
- * time. Throws `corrupt-state`, `state-unwritable`, and `usage` for options.
+ * `acme/` there and survives a kill; only one process may open it at a time. Throws
+ * `corrupt-state`, `state-unwritable`, and `usage` for options.
  */
 export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeServer> {
   const { state, now, revocationUrl } = server
@@ -52,7 +52,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   const validator = createValidator(options)
   const base = new URL(server.baseUrl)
   const [store, nonces] = await Promise.all([openStore(state, now), openNonces(state)])
-  const context: Context = {
+  const context: AcmeContext = {
     store,
     urls: createUrls(base.href.replace(/\/$/, '')),
     now,
@@ -62,17 +62,17 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
     validator,
     issuing: new Set(),
   }
-  await settleOrders(context)
+  await completeOrders(context)
   resumeValidations(context)
-  const door = { context, nonces, base }
+  const dispatcher = { context, nonces, base }
   return {
     async handler(request, response) {
-      const answer = await answerTo(door, request).catch((error: unknown) => {
+      const answer = await answerTo(dispatcher, request).catch((error: unknown) => {
         const problem = asProblem(error)
         if (problem.document.status >= 500) server.onError?.(problem.cause ?? error)
         return problemAnswer(problem)
       })
-      await respond(door, request, response, answer)
+      await respond(dispatcher, request, response, answer)
     },
     createEabKey: () => createEabKey(context),
     async close() {
@@ -82,14 +82,15 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   }
 }
 
-interface Door {
-  readonly context: Context
+/** What every request needs: the handlers' context, the nonces, and where the server is. */
+interface Dispatcher {
+  readonly context: AcmeContext
   readonly nonces: Nonces
   readonly base: URL
 }
 
-async function answerTo(door: Door, request: Request): Promise<Answer> {
-  const { context, base } = door
+async function answerTo(dispatcher: Dispatcher, request: Request): Promise<Answer> {
+  const { context, base } = dispatcher
   if (hostOf(request) !== base.hostname.replace(/^\[|\]$/g, '') && !isOurHost(request))
     throw malformed('This server is not for the host that the request names.', { status: 421 })
   const foreign = foreignPage(request)
@@ -98,10 +99,10 @@ async function answerTo(door: Door, request: Request): Promise<Answer> {
   const { method } = request
   if (method === 'POST') {
     if (route.byAccount === undefined && route.byKey === undefined) throw notAllowed(route)
-    return answerPost(door, request, route, ids)
+    return answerPost(dispatcher, request, route, ids)
   }
   if ((method !== 'GET' && method !== 'HEAD') || route.get === undefined) throw notAllowed(route)
-  const answer = await route.get(context, ids)
+  const answer = await route.get(context, ...ids)
   // RFC 8555 §7.2: 200 for HEAD, 204 for GET.
   return answer.status === 204 && method === 'HEAD' ? { ...answer, status: 200 } : answer
 }
@@ -125,14 +126,14 @@ function notAllowed({ get, byAccount, byKey }: Route): AcmeProblem {
   return malformed(detail, { status: 405, headers: { Allow: methods.join(', ') } })
 }
 
-/** RFC 8555 §6.2 to §6.5: every check comes before the nonce is used up. */
+/** RFC 8555 §6.2 to §6.5. The nonce is used up last, so that a refused request keeps it. */
 async function answerPost(
-  door: Door,
+  dispatcher: Dispatcher,
   request: Request,
   route: Route,
   ids: readonly string[],
 ): Promise<Answer> {
-  const { context, nonces, base } = door
+  const { context, nonces, base } = dispatcher
   checkContentType(request)
   const jws = parseJws(await readBody(request))
   checkAlgorithm(jws.header['alg'], null)
@@ -154,11 +155,11 @@ async function answerPost(
   if (current.thumbprint !== account.thumbprint)
     throw unauthorized('The key of the account has changed.')
   if (route.byAccount !== undefined)
-    return route.byAccount(context, { ...signed, account: current, key }, ids)
+    return route.byAccount(context, { ...signed, account: current, key }, ...ids)
   throw malformed('Sign this request with the key itself: with jwk, not with kid.')
 }
 
-function findAccount({ store, urls }: Context, kid: string): Account {
+function findAccount({ store, urls }: AcmeContext, kid: string): Account {
   const account = store.get('account', urls.accountId(kid) ?? '')
   if (account === undefined)
     throw new AcmeProblem('accountDoesNotExist', `There is no account ${kid.slice(0, 200)} here.`)
@@ -175,27 +176,27 @@ function problemAnswer({ document, headers }: AcmeProblem): Answer {
   }
 }
 
-/** Nothing is told before it is written: whoever asks again after a kill -9 hears the same. */
+/** Sends an answer once its changes are written: after a kill -9 a client gets the same answer. */
 async function respond(
-  { context, nonces }: Door,
+  { context, nonces }: Dispatcher,
   request: Request,
   response: Response,
   answer: Answer,
 ): Promise<void> {
   const { urls, store } = context
-  let told = answer
+  let sent = answer
   try {
     await Promise.all([store.saved(), nonces.saved()])
   } catch (error) {
-    told = problemAnswer(asProblem(error))
+    sent = problemAnswer(asProblem(error))
   }
-  const link = told.headers?.['Link']
+  const link = sent.headers?.['Link']
   const index = `<${urls.directory}>;rel="index"`
-  const isDirectory = context.urls.directory.endsWith(request.url ?? '') && told.status === 200
+  const isDirectory = context.urls.directory.endsWith(request.url ?? '') && sent.status === 200
   const headers = {
-    ...told.headers,
+    ...sent.headers,
     ...(isDirectory ? {} : { Link: link === undefined ? index : [index, link].flat() }),
     'Replay-Nonce': nonces.make(),
   }
-  send(request, response, { ...told, headers })
+  send(request, response, { ...sent, headers })
 }

@@ -1,4 +1,4 @@
-/** Where each resource is: `BASE/KIND` or `BASE/KIND/ID`. */
+/** The URL of each resource: `BASE/KIND` or `BASE/KIND/ID`. */
 export interface Urls {
   readonly directory: string
   readonly newNonce: string
@@ -15,11 +15,11 @@ export interface Urls {
   readonly challenge: (authorizationId: string, id: string) => string
   readonly certificate: (id: string) => string
   readonly issuer: (keyIdentifier: string) => string
-  /** The ID of an account's URL; `null`: it is none. */
+  /** The ID in an account's URL; `null`: the text is not such a URL. */
   readonly accountId: (url: string) => string | null
 }
 
-/** `base` is such as `https://localhost:14600/acme`, without a slash at its end. */
+/** `base`: such as `https://localhost:14600/acme`, without a slash at its end. */
 export function createUrls(base: string): Urls {
   return {
     directory: `${base}/directory`,

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { RootlingError, type RootlingErrorOptions } from '../errors.ts'
+import { readRunFile, type RunFile } from '../home/run-file.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import {
   isProof,
@@ -15,7 +16,7 @@ import {
   type ControlResponse,
   type Method,
 } from './control-protocol.ts'
-import { readRunFile, type RunFile } from '../home/run-file.ts'
+import { parseObject } from './json-object.ts'
 
 /**
  * Asks the daemon of a state directory, and returns what it answers; `null`: none is running.
@@ -37,7 +38,7 @@ export async function askDaemon<T>(
   }
 }
 
-/** `null`: nobody listens, as after a kill. */
+/** `null`: nothing listens there, as after a kill. */
 async function open(address: string): Promise<Socket | null> {
   const socket = connect(address)
   return new Promise((resolve, reject) => {
@@ -78,7 +79,9 @@ function converse(
       const hint = `Is it stopped or stuck? kill -9 ${pid}`
       reject(failed(`The daemon (pid ${pid}) gave no answer in ${seconds} s.`, { hint }))
     })
-    socket.on('error', (cause) => reject(failed('The daemon broke the connection off.', { cause })))
+    socket.on('error', (cause) =>
+      reject(failed('The connection to the daemon broke off.', { cause })),
+    )
     socket.once('close', () => reject(failed('The daemon closed the connection.')))
     const onLine = (line: string): void => {
       try {
@@ -95,23 +98,15 @@ function converse(
 const unfinished = Symbol('unfinished')
 
 function parseHello(line: string): { version: number; challenge: string } {
-  const { version, challenge } = parseObject(line)
+  const { version, challenge } = parseObject(line) ?? {}
   if (typeof version !== 'number' || typeof challenge !== 'string') throw stranger()
   return { version, challenge }
 }
 
 function parseResponse(line: string): ControlResponse {
   const response = parseObject(line)
-  if (typeof response['ok'] === 'boolean') return response as unknown as ControlResponse
-  throw failed('The daemon’s answer makes no sense.')
-}
-
-function parseObject(line: string): Record<string, unknown> {
-  try {
-    return (JSON.parse(line) as Record<string, unknown> | null) ?? {}
-  } catch {
-    return {}
-  }
+  if (typeof response?.['ok'] === 'boolean') return response as unknown as ControlResponse
+  throw failed('The daemon’s answer cannot be understood.')
 }
 
 const stranger = (): RootlingError =>

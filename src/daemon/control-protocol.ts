@@ -1,15 +1,17 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { RootlingError, type ErrorCode } from '../errors.ts'
+import { parseObject } from './json-object.ts'
 
 /**
- * Raised when a message changes its meaning. Both sides refuse another version, but `stop` and what
- * comes before a request stay as they are: any release can end the daemon of any other.
+ * Raised when a message changes its meaning. Both sides refuse another version, except for `stop`:
+ * that, and all that comes before a request, never changes, so that any release can stop the daemon
+ * of any other.
  */
 export const protocolVersion = 1
-/** Characters of one line that the daemon reads. */
+/** The most characters of a line that the daemon reads. */
 export const longestLine = 64 * 1024
-/** Of one that it writes: a status names every certificate that could not be renewed. */
+/** The most that a command reads: a status names every certificate that could not be renewed. */
 export const longestAnswer = 16 * 1024 * 1024
 
 const methods = ['status', 'renew', 'stop', 'create-eab-key'] as const
@@ -19,7 +21,7 @@ export type Method = (typeof methods)[number]
 export interface ControlRequest {
   readonly version: number
   readonly id: number
-  /** A `Method` where the version is ours. */
+  /** A `Method`, where the version is `protocolVersion`. */
   readonly method: string
 }
 
@@ -36,26 +38,21 @@ export type ControlResponse =
       }
     }
 
-/** A request line of any version, or `null` for anything that is none. */
+/** A request of any version; `null`: the line is not a request. */
 export function parseRequest(line: string): ControlRequest | null {
-  try {
-    const value = JSON.parse(line) as Partial<ControlRequest> | null
-    const sound =
-      Number.isSafeInteger(value?.version) &&
-      Number.isSafeInteger(value?.id) &&
-      typeof value?.method === 'string'
-    return sound ? (value as ControlRequest) : null
-  } catch {
-    return null
-  }
+  const { version, id, method } = parseObject(line) ?? {}
+  if (!isInteger(version) || !isInteger(id) || typeof method !== 'string') return null
+  return { version, id, method }
 }
 
-/** `null`: a method that this version does not have. */
+const isInteger = (value: unknown): value is number => Number.isSafeInteger(value)
+
+/** The method that a request names; `null`: this version has no such method. */
 export function methodOf({ method }: ControlRequest): Method | null {
   return methods.find((each) => each === method) ?? null
 }
 
-/** Why these two cannot talk; `null`: they can. */
+/** Why a daemon and a command of these versions cannot talk; `null`: they can. */
 export function versionMismatch(
   daemon: number,
   command: number,
@@ -72,8 +69,8 @@ export function sendLine(socket: Socket, message: object): void {
 }
 
 /**
- * Calls back with each line. One that is longer than `limit` ends the connection, so that nobody
- * can make either side hold more than that.
+ * Calls back with each line. A line of more than `limit` characters ends the connection, so that
+ * neither side has to hold more than that for the other.
  */
 export function readLines(
   socket: Socket,
@@ -96,8 +93,8 @@ export function readLines(
 }
 
 /**
- * Both sides prove that they can read the token's file, which only its owner can: Node tells
- * nobody's identity on a socket, and cannot tighten the access to a Windows pipe.
+ * With it each side proves that it can read the token's file, which only its owner can. Node does
+ * not say which user is at the other end of a socket, and cannot restrict access to a Windows pipe.
  */
 export function proof(token: string, role: 'client' | 'server', ...nonces: string[]): string {
   return createHmac('sha256', Buffer.from(token, 'hex'))
@@ -112,17 +109,13 @@ export function isProof(value: unknown, expected: string): boolean {
 
 export const newNonce = (): string => randomBytes(32).toString('hex')
 
-/** A member of a JSON line that is a string; `null`: it is not. */
+/** A string in a line's JSON object; `null`: there is none of this name. */
 export function stringMember(line: string, name: string): string | null {
-  try {
-    const value = (JSON.parse(line) as Record<string, unknown> | null)?.[name]
-    return typeof value === 'string' ? value : null
-  } catch {
-    return null
-  }
+  const value = parseObject(line)?.[name]
+  return typeof value === 'string' ? value : null
 }
 
-/** The result of a response. Throws the error that it tells of. */
+/** The result in a response. Throws the error in it. */
 export function resultOf(response: ControlResponse): unknown {
   if (response.ok) return response.result
   const { code, message, hint } = response.error

@@ -23,9 +23,9 @@ import {
 export interface ControlServerOptions {
   readonly address: string
   readonly token: string
-  /** Answers a request of somebody who has proven to be the owner. */
+  /** Answers a request of a command that has proven to be the owner's. */
   readonly handle: (method: Method) => Promise<unknown>
-  /** How long a connection may take to prove that; ten seconds. */
+  /** How long a connection may take for that proof; default 10,000. */
   readonly proofMilliseconds?: number
 }
 
@@ -37,8 +37,8 @@ const mostConnections = 32
 const idleMilliseconds = 30_000
 
 /**
- * Listens for its owner's commands. Only for whoever holds the daemon's lock: a socket that is
- * there belongs to a daemon that died, and is taken away. Throws `not-ours` for anything else.
+ * Listens for its owner's commands. Call it under the daemon's lock: a socket that is already there
+ * is then of a daemon that died, and is deleted. Throws `not-ours` for anything but a socket.
  */
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
   const { address } = options
@@ -64,7 +64,7 @@ export async function startControlServer(options: ControlServerOptions): Promise
       }, 1_000)
       await closed
       clearTimeout(late)
-      // Node has taken the socket away; its directory was made for it alone.
+      // Node has deleted the socket; its directory was made for it alone.
       if (process.platform !== 'win32') await rmdir(dirname(address)).catch(() => undefined)
     },
   }
@@ -74,13 +74,13 @@ async function removeStale(address: string): Promise<void> {
   const info = await lstat(address).catch(() => null)
   if (info === null) return
   if (!info.isSocket() || info.uid !== process.geteuid?.())
-    throw new RootlingError('not-ours', `${address} is not a socket of ours.`, {
+    throw new RootlingError('not-ours', `${address} is not a socket of the daemon.`, {
       hint: `mv ${shellWord(address)} ${shellWord(`${address}.old`)}`,
     })
   await rm(address)
 }
 
-/** The socket's mode follows the umask, and is to be right from its first moment. */
+/** Sets the umask, so that the socket has the right mode from its first moment. */
 async function listenPrivately(server: Server, address: string): Promise<void> {
   const before = process.umask(0o177)
   try {
@@ -95,7 +95,9 @@ async function listenPrivately(server: Server, address: string): Promise<void> {
   }
 }
 
-/** A proof, a request and its answer: then the connection ends, so that nobody queues up more. */
+/**
+ * A proof, a request and its answer; then the connection ends, so that requests cannot queue up.
+ */
 function serve(socket: Socket, options: ControlServerOptions): void {
   const { token, handle, proofMilliseconds = 10_000 } = options
   const challenge = newNonce()

@@ -19,7 +19,7 @@ import {
 import { startEndpoints } from './endpoints/index.ts'
 import type { DaemonSettings } from './settings.ts'
 
-/** What `daemon status` tells. */
+/** What `daemon status` shows. */
 export interface DaemonStatus {
   readonly pid: number
   /** ISO 8601, UTC. */
@@ -44,7 +44,7 @@ export interface DaemonOptions {
 }
 
 /**
- * Runs the daemon until it is told to stop. One for each state directory: throws `locked` when
+ * Runs the daemon until it has to stop. One for each state directory: throws `locked` when
  * another runs, `no-authority` (also when the state directory is deleted meanwhile), `port-in-use`.
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
@@ -128,7 +128,7 @@ async function runLocked(options: DaemonOptions): Promise<void> {
 
 const deletionCheckMilliseconds = 1_000
 
-/** Rejects `happened` when the state directory is taken away, or made anew, beneath the daemon. */
+/** Rejects `happened` when the state directory is deleted, or made anew, while the daemon runs. */
 function watchForDeletion(state: StateDirectory): { happened: Promise<never>; stop: () => void } {
   const inode = (): number | undefined =>
     statSync(join(state.path, daemonLock), { throwIfNoEntry: false })?.ino
@@ -141,12 +141,7 @@ function watchForDeletion(state: StateDirectory): { happened: Promise<never>; st
         reject(new RootlingError('no-authority', sentence, { hint: 'rootling install' }))
     }, deletionCheckMilliseconds)
   })
-  // When it is stopped first nobody waits for this any more.
+  // Once the watch is stopped nothing awaits this promise any more.
   happened.catch(() => undefined)
   return { happened, stop: () => clearInterval(timer) }
-}
-
-/** Waits until no daemon holds the state directory any more. Throws `locked` after the wait. */
-export async function whenStopped(state: StateDirectory, waitMilliseconds: number): Promise<void> {
-  await withLock(state, async () => undefined, { name: daemonLock, waitMilliseconds })
 }

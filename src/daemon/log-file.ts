@@ -17,14 +17,15 @@ import { shellWord } from '../shell-word.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
 
-/** When the file is this large it becomes `daemon.log.1`, in the place of the one before. */
+/** A file of more octets is renamed to `daemon.log.1`, in the place of the one before. */
 const largestLog = 1024 * 1024
-/** Characters of one entry: what a renewal's command prints may be long. */
+/** Characters of an entry: what an `--on-renew` command prints may be long. */
 const longestEntry = 8 * 1024
 
 /**
- * Writes the daemon's log, 0600: each entry one line with the time, at once, so that a crash loses
- * nothing that was said. What others chose cannot make it two lines, or move a cursor.
+ * Writes the daemon's log, with mode 0600: each entry is one line with the time, written at once,
+ * so that a crash loses none. Control characters in an entry become spaces: text from outside
+ * cannot begin a line or move the cursor.
  */
 export function createLog(
   state: StateDirectory,
@@ -40,7 +41,7 @@ export function createLog(
       if (size > limit) renameSync(path, `${path}.1`)
       appendFileSync(path, `${now().toISOString()} ${text}\n`, { mode: 0o600 })
     } catch {
-      // A full disk or a deleted directory is no reason to end what the log tells of.
+      // A full disk or a deleted directory must not end the daemon.
     }
   }
 }
@@ -67,7 +68,7 @@ export function openTail(path: string): LogTail {
       const bytes = Buffer.concat([pending, chunk.subarray(0, read)])
       const end = bytes.lastIndexOf('\n') + 1
       for (const line of bytes.toString('utf8', 0, end).split('\n').slice(0, -1)) lines.push(line)
-      // Our own lines are shorter than a chunk: of what is no log, its end is enough.
+      // Entries are shorter than a chunk. A longer line is not the log's, and its end is enough.
       pending = bytes.subarray(Math.max(end, bytes.length - chunk.length))
     }
     return lines
@@ -103,7 +104,7 @@ function isStill(file: number | null, path: string): boolean {
 function openForReading(path: string): number | null {
   let file: number
   try {
-    // O_NONBLOCK: a planted FIFO must not hang us.
+    // O_NONBLOCK: a planted FIFO must not block.
     const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
     file = openSync(path, flags)
   } catch (error) {
@@ -116,7 +117,7 @@ function openForReading(path: string): number | null {
 }
 
 const unreadable = (path: string, cause?: unknown): RootlingError =>
-  new RootlingError('file-unreadable', `The log ${path} is no file that can be read.`, {
+  new RootlingError('file-unreadable', `The log ${path} is not a file that can be read.`, {
     hint: `ls -l ${shellWord(path)}`,
     cause,
   })

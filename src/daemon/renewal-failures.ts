@@ -2,6 +2,9 @@ import { join } from 'node:path'
 import { writeFileAtomic } from '../files/atomic.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { longestRetryDelay, retryDelay } from '../retry-delay.ts'
+import type { CertificateRecord } from '../storage/records.ts'
+import { isObject } from './json-object.ts'
 
 /** A certificate that could not be renewed, or whose command failed after that. */
 export interface RenewalFailure {
@@ -13,7 +16,7 @@ export interface RenewalFailure {
   readonly hint?: string
   /** The `--on-renew` command, where that is what failed. */
   readonly command?: string
-  /** How often, one after the other. */
+  /** How many attempts in a row have failed. */
   readonly failures: number
   /** ISO 8601, UTC. */
   readonly nextAttempt: string
@@ -31,25 +34,83 @@ export async function readFailures(state: StateDirectory): Promise<RenewalFailur
   }
 }
 
-function isFailure(value: Partial<RenewalFailure> | null): value is RenewalFailure {
+function isFailure(value: unknown): value is RenewalFailure {
   return (
-    typeof value?.serialNumber === 'string' &&
-    Array.isArray(value.names) &&
-    typeof value.reason === 'string' &&
-    Number.isInteger(value.failures) &&
-    !Number.isNaN(Date.parse(value.nextAttempt ?? ''))
+    isObject(value) &&
+    typeof value['serialNumber'] === 'string' &&
+    Array.isArray(value['names']) &&
+    typeof value['reason'] === 'string' &&
+    Number.isInteger(value['failures']) &&
+    !Number.isNaN(Date.parse(String(value['nextAttempt'])))
   )
 }
 
-export async function writeFailures(
-  state: StateDirectory,
-  failures: readonly RenewalFailure[],
-): Promise<void> {
-  const data = JSON.stringify(failures)
-  await writeFileAtomic(fileOf(state), { data, mode: 0o600 }, state.owner)
+/** The failures of certificates that are still tracked, and when each is tried again. */
+export interface Failures {
+  list(): readonly RenewalFailure[]
+  of(certificate: CertificateRecord): RenewalFailure | undefined
+  /** Whether the wait after the last failure is over, or nothing failed. */
+  mayTry(certificate: CertificateRecord): boolean
+  /** Counts another failure, and sets the next attempt. */
+  add(certificate: CertificateRecord, cause: FailureCause): RenewalFailure
+  delete(certificate: CertificateRecord): void
+  /** Deletes the failures of all other certificates. */
+  keepOnly(certificates: readonly CertificateRecord[]): void
+  /** Writes them where they have changed since the last call. */
+  save(): Promise<void>
 }
 
-/** A line for people. */
+export interface FailureCause {
+  readonly reason: string
+  readonly hint?: string | undefined
+  readonly command?: string
+}
+
+/** The failures of the last run, to go on with. */
+export async function openFailures(state: StateDirectory, now: () => Date): Promise<Failures> {
+  const failures = new Map<string, RenewalFailure>()
+  for (const failure of await readFailures(state)) failures.set(failure.serialNumber, failure)
+  const list = (): RenewalFailure[] => [...failures.values()]
+  let saved = JSON.stringify(list())
+  return {
+    list,
+    of: ({ serialNumber }) => failures.get(serialNumber),
+    mayTry({ serialNumber }) {
+      const next = Date.parse(failures.get(serialNumber)?.nextAttempt ?? '')
+      const at = now().getTime()
+      // An attempt further off than the longest wait means that the clock was set back.
+      return Number.isNaN(next) || next <= at || next > at + longestRetryDelay
+    },
+    add({ serialNumber, identifiers }, { reason, hint, command }) {
+      const count = (failures.get(serialNumber)?.failures ?? 0) + 1
+      const failure = {
+        serialNumber,
+        names: identifiers.map(({ value }) => value),
+        reason,
+        ...(hint === undefined ? {} : { hint }),
+        ...(command === undefined ? {} : { command }),
+        failures: count,
+        nextAttempt: new Date(now().getTime() + retryDelay(count)).toISOString(),
+      }
+      failures.set(serialNumber, failure)
+      return failure
+    },
+    delete: ({ serialNumber }) => void failures.delete(serialNumber),
+    keepOnly(certificates) {
+      const kept = new Set(certificates.map(({ serialNumber }) => serialNumber))
+      for (const serialNumber of failures.keys())
+        if (!kept.has(serialNumber)) failures.delete(serialNumber)
+    },
+    async save() {
+      const data = JSON.stringify(list())
+      if (data === saved) return
+      saved = data
+      await writeFileAtomic(fileOf(state), { data, mode: 0o600 }, state.owner)
+    },
+  }
+}
+
+/** The failure in one line, for people. */
 export function describeFailure({ names, reason, hint, command }: RenewalFailure): string {
   const what = command === undefined ? 'could not be renewed' : 'was renewed, but'
   return `${names.join(', ')} ${what}: ${reason}${hint === undefined ? '' : ` → ${hint}`}`

@@ -4,17 +4,18 @@ import { writeFileAtomic } from '../files/atomic.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
+import { parseObject } from './json-object.ts'
 
-/** What the daemon serves, kept so that it is the same after a restart. Ports: 0 turns it off. */
+/** What the daemon serves, kept for its next start. Port 0: it is not served. */
 export interface DaemonSettings {
   readonly acmePort: number
   readonly revocationPort: number
-  /** Where http-01 and tls-alpn-01 challenges are looked for; 0: that challenge is not offered. */
+  /** The ports that http-01 and tls-alpn-01 ask; 0: that challenge is not offered. */
   readonly http01Port: number
   readonly tlsAlpn01Port: number
   /** `ADDRESS` or `ADDRESS:PORT`; `null`: the system's. */
   readonly dnsResolver: string | null
-  /** Whether challenges may be looked for on other machines. */
+  /** Whether validation may ask other machines. */
   readonly allowRemote: boolean
   readonly eabRequired: boolean
 }
@@ -31,29 +32,56 @@ const defaultSettings: DaemonSettings = {
 
 const fileOf = (state: StateDirectory): string => join(state.path, 'daemon.json')
 
-/** The defaults where nothing was set. Throws `corrupt-state`. */
+/** The kept settings, with the default for each that was not kept. Throws `corrupt-state`. */
 export async function readSettings(state: StateDirectory): Promise<DaemonSettings> {
   const text = await readText(fileOf(state), 64 * 1024)
   if (text === null) return defaultSettings
-  try {
-    const settings = { ...defaultSettings, ...(JSON.parse(text) as Partial<DaemonSettings>) }
-    if (isSound(settings)) return settings
-  } catch {
-    // Falls through to the sentence below.
-  }
+  const kept = parseObject(text)
+  const settings = { ...defaultSettings, ...kept }
+  if (kept !== null && isSound(settings)) return settings
   throw new RootlingError('corrupt-state', `The daemon's settings ${fileOf(state)} are damaged.`, {
     hint: `rm ${shellWord(fileOf(state))}; the defaults hold then`,
   })
 }
 
-function isSound(settings: DaemonSettings): boolean {
+const isPort = (value: unknown): boolean =>
+  Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535
+
+function isSound(settings: {
+  readonly [K in keyof DaemonSettings]: unknown
+}): settings is DaemonSettings {
   const { acmePort, revocationPort, http01Port, tlsAlpn01Port, dnsResolver } = settings
-  const ports = [acmePort, revocationPort, http01Port, tlsAlpn01Port]
   return (
-    ports.every((port) => Number.isInteger(port) && port >= 0 && port <= 65_535) &&
+    [acmePort, revocationPort, http01Port, tlsAlpn01Port].every(isPort) &&
     (dnsResolver === null || typeof dnsResolver === 'string') &&
     [settings.allowRemote, settings.eabRequired].every((flag) => typeof flag === 'boolean')
   )
+}
+
+/** What a person asks for; absent or undefined: it stays as it was. */
+export type SettingsChanges = {
+  readonly [K in keyof DaemonSettings]?: DaemonSettings[K] | undefined
+}
+
+/** The options of the command line that name a port. */
+const portOptions = {
+  acmePort: 'acme-port',
+  revocationPort: 'revocation-port',
+  http01Port: 'http01-port',
+  tlsAlpn01Port: 'tls-alpn01-port',
+} as const
+
+/** Throws `usage` for a number that is not a port. */
+export function withChanges(settings: DaemonSettings, changes: SettingsChanges): DaemonSettings {
+  for (const [name, option] of Object.entries(portOptions)) {
+    const port = changes[name as keyof typeof portOptions]
+    if (port === undefined || isPort(port)) continue
+    throw new RootlingError('usage', `--${option} ${port} is not between 0 and 65535.`, {
+      hint: '0 turns it off',
+    })
+  }
+  const given = Object.entries(changes).filter(([, value]) => value !== undefined)
+  return { ...settings, ...(Object.fromEntries(given) as Partial<DaemonSettings>) }
 }
 
 export async function writeSettings(

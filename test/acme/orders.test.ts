@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { createAcmeAuthority } from '../../src/acme/authority.ts'
+import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
 import { startAcme, temporaryState, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'

@@ -1,7 +1,7 @@
 import { appendFile, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { createAcmeAuthority } from '../../src/acme/authority.ts'
+import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
 import { openNonces } from '../../src/acme/store/nonces.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'

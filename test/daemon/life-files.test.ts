@@ -137,7 +137,7 @@ describe('what was planted where the socket goes is refused and left alone', () 
     const refused = await home.daemon(['start', ...ports])
     expect(refused).toMatchObject({ exitCode: 1, stdout: '' })
     expect(refused.stderr).toBe(
-      `Error: ${path} is not a socket of ours.\n  → mv ${path} ${path}.old\n`,
+      `Error: ${path} is not a socket of the daemon.\n  → mv ${path} ${path}.old\n`,
     )
     expect(await home.run('ls', ['-l', dirname(path)])).toEqual(before)
     expect(home.daemons()).toEqual([])

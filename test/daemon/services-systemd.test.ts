@@ -146,7 +146,7 @@ describe.skipIf(obstacle !== null)(
         await waitFor('the service', pid)
         expect(await daemon('uninstall')).toMatchObject({
           exitCode: 0,
-          stderr: expect.stringContaining('starts at login no more'),
+          stderr: expect.stringContaining('no longer starts at login'),
         })
         expect(await pid()).toBeNull()
         expect(await systemctl('is-enabled', unit)).toBe('')

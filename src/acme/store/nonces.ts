@@ -4,21 +4,23 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { damagedLine, openJournal, readJournal } from '../../files/journal.ts'
 
 /**
- * Replay nonces (RFC 8555 §6.5). Each is a number with a MAC, so that none is stored until it was
- * used; and a used one is a bit, so that none has to be forgotten. Every nonce that was given out
- * is good once, also after a restart: some clients die on badNonce.
+ * Replay nonces (RFC 8555 §6.5). Each is a number with a MAC, so that none is stored before its
+ * use, and a used one is a single bit, so that none has to be forgotten. Every nonce can be used
+ * once, also after a restart: some clients give up at badNonce.
  */
 export interface Nonces {
   make(): string
-  /** `false`: not one of ours, or used before. */
+  /** `false`: it is not a nonce of this server, or was used before. */
   use(nonce: string): boolean
   saved(): Promise<void>
   close(): Promise<void>
 }
 
-/** Numbers of one series: their bits take one MiB at most. */
+/** How many numbers a series has: their bits take one MiB at most. */
 const seriesLength = 0x80_0000
-/** A series for each start of the server, and for each 8 million nonces. */
+/**
+ * How many series are remembered. Each start of the server begins one, and each 8 million nonces.
+ */
 const seriesKept = 256
 const macOctets = 16
 
@@ -83,7 +85,7 @@ export async function openNonces(state: StateDirectory): Promise<Nonces> {
   }
 }
 
-/** `false`: was marked already, or of a series long forgotten. */
+/** `false`: it was marked before, or its series is forgotten. */
 function mark(used: Map<number, Buffer>, series: number, index: number): boolean {
   let bits = used.get(series)
   if (bits === undefined || index >= seriesLength) return false

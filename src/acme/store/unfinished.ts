@@ -1,37 +1,37 @@
 import type { Order } from '../resources.ts'
+import type { Index } from './indices.ts'
 
-/** Which orders have no certificate, and how many names they have, by account. */
+/** The orders without a certificate, and how many names they have, by account. */
 export interface Unfinished {
+  /** Names in all of these orders. */
   readonly names: number
   namesOf(accountId: string): number
   /** IDs, oldest first. */
   ordersOf(accountId: string): readonly string[]
 }
 
-export interface UnfinishedIndex extends Unfinished {
-  /** An order that is new or has changed. */
-  note(order: Order): void
-  forget(order: Order): void
-  /** The oldest of the account that has the most names; `null`: there is none. */
+export interface UnfinishedIndex extends Unfinished, Index<Order> {
+  /** The oldest order of the account that has the most names; `null`: there is none. */
   next(): string | null
 }
 
-interface Held {
+interface OpenOrders {
   names: number
+  /** How many names each order has, by its ID. */
   readonly orders: Map<string, number>
 }
 
 export function indexUnfinished(): UnfinishedIndex {
-  const accounts = new Map<string, Held>()
+  const accounts = new Map<string, OpenOrders>()
   let names = 0
-  const forget = ({ id, accountId }: Order): void => {
-    const held = accounts.get(accountId)
-    const count = held?.orders.get(id)
-    if (held === undefined || count === undefined) return
-    held.orders.delete(id)
-    held.names -= count
+  const remove = ({ id, accountId }: Order): void => {
+    const open = accounts.get(accountId)
+    const count = open?.orders.get(id)
+    if (open === undefined || count === undefined) return
+    open.orders.delete(id)
+    open.names -= count
     names -= count
-    if (held.orders.size === 0) accounts.delete(accountId)
+    if (open.orders.size === 0) accounts.delete(accountId)
   }
   return {
     get names() {
@@ -39,24 +39,24 @@ export function indexUnfinished(): UnfinishedIndex {
     },
     namesOf: (accountId) => accounts.get(accountId)?.names ?? 0,
     ordersOf: (accountId) => [...(accounts.get(accountId)?.orders.keys() ?? [])],
-    note(order) {
+    add(order) {
       if (order.certificateId !== undefined) {
-        forget(order)
+        remove(order)
         return
       }
-      const held = accounts.get(order.accountId) ?? { names: 0, orders: new Map() }
-      accounts.set(order.accountId, held)
-      if (held.orders.has(order.id)) return
+      const open = accounts.get(order.accountId) ?? { names: 0, orders: new Map() }
+      accounts.set(order.accountId, open)
+      if (open.orders.has(order.id)) return
       const count = order.identifiers.length
-      held.orders.set(order.id, count)
-      held.names += count
+      open.orders.set(order.id, count)
+      open.names += count
       names += count
     },
-    forget,
+    remove,
     next() {
-      let largest: Held | null = null
-      for (const held of accounts.values())
-        if (largest === null || held.names > largest.names) largest = held
+      let largest: OpenOrders | null = null
+      for (const open of accounts.values())
+        if (largest === null || open.names > largest.names) largest = open
       return largest?.orders.keys().next().value ?? null
     },
   }

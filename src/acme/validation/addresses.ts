@@ -6,17 +6,19 @@ import { inRange, ipBytes, ipText, parseIpRange } from '../../x509/ip.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { AcmeProblem } from '../problems.ts'
 
-/** Where a name is, as far as the validator may go there. */
+/** Finds the addresses of a name that validation may ask. */
 export interface Addresses {
-  /** The addresses to try, in order. Throws `dns` for none, `connection` for none that is allowed. */
+  /**
+   * The addresses to try, in order. Throws `dns` for none, `connection` for none that is allowed.
+   */
   of(host: string): Promise<string[]>
 }
 
 const loopback = ['127.0.0.0/8', '::1/128'].flatMap((text) => parseIpRange(text) ?? [])
 
 /**
- * Only this machine's own addresses, unless remote ones are allowed: a server that fetches what
- * it is told to must not be a way into other networks.
+ * Only this machine's own addresses, unless remote ones are allowed: a server that connects to
+ * names of a client's choice must not be a way into other networks.
  */
 export function createAddresses({ allowRemote, dnsResolver }: ResolvedOptions): Addresses {
   return {
@@ -34,7 +36,7 @@ export function createAddresses({ allowRemote, dnsResolver }: ResolvedOptions): 
 
 async function addressesOf(host: string, resolver: string | undefined): Promise<string[]> {
   if (isIP(host) !== 0) return [host]
-  // RFC 6761 §6.3: whatever resolvers say, or do not.
+  // RFC 6761 §6.3: always, whatever a resolver says.
   if (/^(?:.+\.)?localhost$/.test(host)) return ['127.0.0.1', '::1']
   if (resolver !== undefined) {
     const asked = createResolver(resolver)
@@ -51,8 +53,8 @@ async function addressesOf(host: string, resolver: string | undefined): Promise<
 }
 
 /**
- * `IP` or `IP:port`, `[IPv6]:port`. Few tries, so that the client waits seconds and not a minute.
- * Throws `usage` for anything else.
+ * A resolver at `IP`, `IP:port` or `[IPv6]:port`. It tries twice, so that the client waits for
+ * seconds and not a minute. Throws `usage` for any other address.
  */
 export function createResolver(address: string): Resolver {
   const resolver = new Resolver({ timeout: 2_000, tries: 2 })
@@ -67,7 +69,7 @@ export function createResolver(address: string): Resolver {
   return resolver
 }
 
-/** Read anew each time: networks come and go. */
+/** Reads the interfaces each time: networks come and go. */
 function isThisMachine(address: string): boolean {
   const octets = ipBytes(address)
   if (loopback.some((range) => inRange(octets, range))) return true
@@ -75,7 +77,9 @@ function isThisMachine(address: string): boolean {
   return own.some((row) => ipBytes(row.address.replace(/%.*$/, '')).equals(octets))
 }
 
-/** Tries each address; what the first one said counts when all fail. */
+/**
+ * Tries each address. When all fail, throws the first error of one that answered, else the first.
+ */
 export async function tryEach(
   addresses: readonly string[],
   attempt: (address: string) => Promise<void>,

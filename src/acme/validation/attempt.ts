@@ -2,7 +2,7 @@ import type { ResolvedOptions } from '../options.ts'
 import type { AcmeIdentifier } from '../resources.ts'
 import type { Addresses } from './addresses.ts'
 
-/** A validation with all it takes to carry it out. */
+/** One validation, with all that it needs. */
 export interface Attempt {
   readonly identifier: AcmeIdentifier
   readonly token: string

@@ -25,7 +25,7 @@ export async function validateHttp01(attempt: Attempt): Promise<void> {
   throw incorrect(`${identifier.value} redirects more than ${mostRedirects} times.`)
 }
 
-/** `null`: the key authorization was there; else where the answer redirects to. */
+/** Fetches a URL. `null`: it has the key authorization; else the URL that it redirects to. */
 async function fetchOnce(url: URL, attempt: Attempt): Promise<URL | null> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
@@ -46,7 +46,7 @@ async function fetchOnce(url: URL, attempt: Attempt): Promise<URL | null> {
         return
       }
       if (status !== 200) throw incorrect(`${where} answered with the status ${status}, not 200.`)
-      const body = await readBody(response, where)
+      const body = await readAnswer(response, where)
       if (body.trimEnd() !== attempt.keyAuthorization)
         throw incorrect(
           `${where} answered ${JSON.stringify(body.slice(0, 80))}, not the key authorization.`,
@@ -75,7 +75,7 @@ function get(
       maxHeaderSize: 16_384,
       headers: { Host: url.host, 'User-Agent': 'rootling-acme', Connection: 'close' },
     }
-    // Over HTTPS any certificate will do (RFC 8555 §8.3): there may be none yet.
+    // Any certificate will do over HTTPS (RFC 8555 §8.3): the server may not have a valid one yet.
     const request =
       url.protocol === 'https:'
         ? requestHttps({
@@ -88,7 +88,7 @@ function get(
   })
 }
 
-async function readBody(response: IncomingMessage, where: string): Promise<string> {
+async function readAnswer(response: IncomingMessage, where: string): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   try {
@@ -103,18 +103,20 @@ async function readBody(response: IncomingMessage, where: string): Promise<strin
   return Buffer.concat(chunks).toString()
 }
 
-/** Only where an HTTP server for validation would be; the address is held to the policy again. */
+/**
+ * Refuses ports that no server for validation has; the new host's address is checked as the first.
+ */
 function redirectTarget(location: string, from: URL, { options }: Attempt): URL {
   const url = URL.canParse(location, from.href) ? new URL(location, from.href) : null
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '')
     throw incorrect(`${from.href} redirects to ${JSON.stringify(location.slice(0, 200))}.`)
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
   if (![80, 443, options.http01Port, options.tlsAlpn01Port].includes(port))
-    throw incorrect(`${from.href} redirects to the port ${port}, which is none of a web server's.`)
+    throw incorrect(`${from.href} redirects to the port ${port}, which is not one of a web server.`)
   try {
     parseIdentifier(url.hostname.replace(/^\[|\]$/g, ''))
   } catch (error) {
-    throw incorrect(`${from.href} redirects to a host that is none.`, error)
+    throw incorrect(`${from.href} redirects to an invalid host.`, error)
   }
   return url
 }

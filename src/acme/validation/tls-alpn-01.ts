@@ -32,7 +32,7 @@ export async function validateTlsAlpn01(attempt: Attempt): Promise<void> {
   })
 }
 
-/** An address is asked for by its name in the reverse tree: SNI carries no addresses. */
+/** For an address its name in the reverse tree (RFC 8738 §6), since SNI carries no addresses. */
 function serverName(host: string): string {
   if (isIP(host) === 0) return host
   const octets = ipBytes(host)
@@ -73,7 +73,7 @@ function certificateAt(
   })
 }
 
-/** The end of a sentence about the certificate; `null`: it is as it has to be. */
+/** What is wrong with the certificate, as the end of a sentence; `null`: nothing. */
 function faultOf(der: Buffer, { identifier, keyAuthorization }: Attempt): string | null {
   const what = 'The certificate'
   try {

@@ -16,20 +16,22 @@ interface Validation {
 }
 
 export interface Validator {
-  /** Resolves when the challenge is met; throws an AcmeProblem. One attempt for each ID at a time. */
+  /**
+   * Resolves when the challenge is met; throws an AcmeProblem. One attempt for each ID at a time.
+   */
   validate(id: string, validation: Validation): Promise<void>
   readonly closed: boolean
-  /** Gives up what is going on. */
+  /** Ends all validations. */
   close(): void
 }
 
-/** Throws `usage` for a resolver that is none. */
+/** Throws `usage` for a resolver's address that cannot be read. */
 export function createValidator(options: ResolvedOptions): Validator {
-  // Said at the start, and not to the first client that needs it.
+  // Throws at the start, and not at the first client that needs it.
   if (options.dnsResolver !== undefined) createResolver(options.dnsResolver)
   const addresses = createAddresses(options)
-  // In the order of their begin. One signal each: those that AbortSignal.any hangs on a signal that
-  // outlives them are never let go by Node 20.
+  // Oldest first. Each has a signal of its own: Node 20 never frees a signal that AbortSignal.any
+  // makes from one that outlives it.
   const running = new Map<string, { outcome: Promise<void>; giveUp: AbortController }>()
   let closed = false
 
@@ -56,7 +58,7 @@ export function createValidator(options: ResolvedOptions): Validator {
     validate(id, validation) {
       const known = running.get(id)
       if (known !== undefined) return known.outcome
-      // The slowest has had the most time, and one that is met takes a moment.
+      // The oldest gives way: a challenge that can be met takes a moment.
       const [slowest] = running.size < bounds.validations ? [] : running
       slowest?.[1].giveUp.abort()
       const giveUp = new AbortController()

@@ -10,7 +10,7 @@ export async function acmeEab(
   { state, output }: Context,
 ): Promise<ExitCode> {
   if (args.positionals.join(' ') !== 'create')
-    throw new RootlingError('usage', 'rootling acme eab knows one word: create.', {
+    throw new RootlingError('usage', 'rootling acme eab takes one word: create.', {
       hint: 'rootling acme eab create',
     })
   const key = await askDaemon<{ kid: string; hmacKey: string }>(state, 'create-eab-key')

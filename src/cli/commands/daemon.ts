@@ -1,31 +1,32 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { requireScopes } from '../../authority/scope.ts'
-import { askDaemon } from '../../daemon/control-client.ts'
+import { runDaemon, type DaemonStatus } from '../../daemon/daemon.ts'
 import {
-  errorResponse,
-  protocolVersion,
-  resultOf,
-  type ControlResponse,
-} from '../../daemon/control-protocol.ts'
-import { runDaemon, whenStopped, type DaemonStatus } from '../../daemon/daemon.ts'
+  askStatus,
+  refuseSudo,
+  reportFailure,
+  reportReady,
+  restartDaemon,
+  startDaemon,
+  stopDaemon,
+  type LaunchOptions,
+  type Started,
+} from '../../daemon/launch.ts'
 import { createLog, logPath, olderLines, openTail, type LogTail } from '../../daemon/log-file.ts'
 import { describeFailure } from '../../daemon/renewal-failures.ts'
-import { readSettings, writeSettings, type DaemonSettings } from '../../daemon/settings.ts'
+import { readSettings, withChanges, type SettingsChanges } from '../../daemon/settings.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { parsePort } from '../listening.ts'
 import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs/servers.ts'
 
 type StartArguments = ArgumentsOf<typeof daemonStartSpec>
 
-/** `rootling daemon run`: in the foreground, its log on stderr too. */
+/** `rootling daemon run`: in the foreground; its log goes to stderr too. */
 export async function daemonRun(args: StartArguments, context: Context): Promise<ExitCode> {
   const { state, output, now, env } = context
-  refuseSudo(context)
-  // Whoever reads along may go away; the daemon stays.
+  refuseSudo(state)
+  // The reader of its output may go away; the daemon stays.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const stopSignal = firstSignal()
   const write = createLog(state, now)
@@ -34,15 +35,15 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
     output.log(`${now().toISOString()} ${line}`)
   }
   const onReady = (status: DaemonStatus): void => {
-    tellParent({ version: protocolVersion, id: 0, ok: true, result: status })
+    reportReady(status)
     output.result(describe(status), { ...status })
   }
   try {
-    const settings = await settingsOf(args, context)
+    const settings = withChanges(await readSettings(state), changesOf(args))
     await runDaemon({ state, settings, now, env, log, stopSignal, onReady })
   } catch (error) {
-    tellParent(errorResponse(0, error))
-    // The log is the running daemon's, and nothing ended there.
+    reportFailure(error)
+    // Where another daemon runs, the log is its log, and it has not ended.
     const isOther = error instanceof RootlingError && error.code === 'locked'
     if (!isOther) write(`ended: ${error instanceof Error ? error.message : String(error)}`)
     throw error
@@ -50,31 +51,23 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   return exitCodes.ok
 }
 
-/** Also of a terminal that is closed. The second one ends the process at once, as is the default. */
+/**
+ * SIGHUP is for a terminal that is closed. A second signal ends the process at once, by default.
+ */
 async function firstSignal(): Promise<void> {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   await Promise.race(signals.map((signal) => once(process, signal)))
   for (const signal of signals) process.removeAllListeners(signal)
 }
 
-/** `rootling daemon start` waits for this, once; without such a parent nothing happens. */
-function tellParent(response: ControlResponse): void {
-  const done = (): void => {
-    if (process.connected) process.disconnect()
-  }
-  if (process.connected) process.send?.(response, undefined, undefined, done)
+/**
+ * `rootling daemon start`: in the background; waits until it answers. Running already is success.
+ */
+export async function daemonStart(args: StartArguments, context: Context): Promise<ExitCode> {
+  return reportStart(await startDaemon(launchOptions(context), changesOf(args)), context)
 }
 
-/** `rootling daemon start`: in the background; waits until it answers. Running already is success. */
-export async function daemonStart(args: StartArguments, context: Context): Promise<ExitCode> {
-  const { state, output } = context
-  refuseSudo(context)
-  await requireScopes(state)
-  const running = await askDaemon<DaemonStatus>(state, 'status')
-  const { started, status } =
-    running === null
-      ? await startWith(await settingsOf(args, context), context)
-      : { started: false, status: running }
+function reportStart({ started, status }: Started, { output }: Context): ExitCode {
   output.note(
     started
       ? 'The daemon was started. To start it at each login: rootling daemon install'
@@ -95,12 +88,9 @@ export async function daemonStop(
   return exitCodes.ok
 }
 
+/** `rootling daemon restart`: also starts a daemon that did not run. */
 export async function daemonRestart(args: StartArguments, context: Context): Promise<ExitCode> {
-  refuseSudo(context)
-  // What is wrong with the line is said while the daemon still runs.
-  await settingsOf(args, context)
-  await stopDaemon(context.state)
-  return daemonStart(args, context)
+  return reportStart(await restartDaemon(launchOptions(context), changesOf(args)), context)
 }
 
 /** `rootling daemon status`: exit 1 when it does not run. */
@@ -108,7 +98,7 @@ export async function daemonStatus(
   _args: ArgumentsOf<typeof daemonStatusSpec>,
   { state, output }: Context,
 ): Promise<ExitCode> {
-  const status = await askDaemon<DaemonStatus>(state, 'status')
+  const status = await askStatus(state)
   if (status === null) {
     output.result('', { running: false })
     output.note('The daemon does not run. Start it: rootling daemon start')
@@ -129,7 +119,7 @@ export async function daemonLogs(
       hint: 'rootling daemon logs --lines 100',
     })
   if (follow && output.json)
-    throw new RootlingError('usage', '--follow prints lines as they come, which is no JSON.', {
+    throw new RootlingError('usage', '--follow prints lines as they come, and not as JSON.', {
       hint: 'Leave one of the two out',
     })
   const path = logPath(state)
@@ -143,7 +133,7 @@ export async function daemonLogs(
   return exitCodes.ok
 }
 
-/** Until a signal comes, or nobody reads any more. */
+/** Until a signal comes, or the reader of the output is gone. */
 async function followLog(tail: LogTail): Promise<void> {
   const ended = Promise.race([
     firstSignal(),
@@ -153,108 +143,25 @@ async function followLog(tail: LogTail): Promise<void> {
     for (const line of tail.read()) process.stdout.write(`${line}\n`)
 }
 
-/** A daemon of root's would write root's files into the caller's state. */
-export function refuseSudo({ state }: Context): void {
-  if (state.owner === null) return
-  throw new RootlingError('usage', 'The daemon is the user’s own and needs no root.', {
-    hint: 'Run it without sudo',
-  })
-}
-
-async function settingsOf(args: StartArguments, { state }: Context): Promise<DaemonSettings> {
-  const kept = await readSettings(state)
-  const port = (value: number | undefined, otherwise: number, name: string): number =>
-    value === undefined ? otherwise : parsePort(value, '0 turns it off', name)
+/** The settings that the command line names. */
+function changesOf(args: StartArguments): SettingsChanges {
   return {
-    acmePort: port(args['acme-port'], kept.acmePort, 'acme-port'),
-    revocationPort: port(args['revocation-port'], kept.revocationPort, 'revocation-port'),
-    http01Port: port(args['http01-port'], kept.http01Port, 'http01-port'),
-    tlsAlpn01Port: port(args['tls-alpn01-port'], kept.tlsAlpn01Port, 'tls-alpn01-port'),
-    dnsResolver: args['dns-resolver'] ?? kept.dnsResolver,
-    allowRemote: args['allow-remote'] ?? kept.allowRemote,
-    eabRequired: args['eab-required'] ?? kept.eabRequired,
+    acmePort: args['acme-port'],
+    revocationPort: args['revocation-port'],
+    http01Port: args['http01-port'],
+    tlsAlpn01Port: args['tls-alpn01-port'],
+    dnsResolver: args['dns-resolver'],
+    allowRemote: args['allow-remote'],
+    eabRequired: args['eab-required'],
   }
 }
 
-/**
- * A quarter of V8's room for new objects, and no more garbage than half of what is in use: as fast
- * over thousands of ACME orders, and the memory of the first thousands is enough for all.
- */
-export const nodeFlags = ['--max-semi-space-size=4', '--heap-growing-percent=50']
-
-const patienceMilliseconds = 60_000
-
-/** Starts it with these settings, and keeps them when it comes up. */
-async function startWith(
-  settings: DaemonSettings,
-  context: Context,
-): Promise<{ started: boolean; status: DaemonStatus }> {
-  const { state } = context
-  const before = await readSettings(state)
-  await writeSettings(state, settings)
-  try {
-    return await startOnce(context)
-  } catch (error) {
-    await writeSettings(state, before)
-    throw error
-  }
-}
-
-/** Of two starts at once one starts it; a daemon that is still ending is waited for. */
-async function startOnce(context: Context): Promise<{ started: boolean; status: DaemonStatus }> {
-  for (const deadline = Date.now() + patienceMilliseconds; ; await sleep(100)) {
-    try {
-      return { started: true, status: await launchDaemon(context) }
-    } catch (error) {
-      const isOther = error instanceof RootlingError && error.code === 'locked'
-      if (!isOther || Date.now() > deadline) throw error
-    }
-    const status = await askDaemon<DaemonStatus>(context.state, 'status').catch(() => null)
-    if (status !== null) return { started: false, status }
-  }
-}
-
-/** Starts this very program in the background. Throws what it says when it does not come up. */
-export async function launchDaemon({ state, env }: Context): Promise<DaemonStatus> {
-  const { NODE_EXTRA_CA_CERTS: _slow, ...rest } = env
-  const named = state.authority === undefined ? [] : ['--ca', state.authority]
-  const program = process.argv[1] ?? ''
-  const child = spawn(process.execPath, [...nodeFlags, program, 'daemon', 'run', ...named], {
-    cwd: '/',
-    detached: true,
-    windowsHide: true,
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    env: rest,
-  })
-  const ended = new Promise((resolve) => child.once('exit', resolve).once('error', resolve))
-  const response = await new Promise<ControlResponse | null>((resolve) => {
-    child.once('message', (message) => resolve(message as ControlResponse))
-    // Also when it ends: what it sent before has come by then.
-    child.once('disconnect', () => resolve(null))
-    child.once('error', () => resolve(null))
-    setTimeout(() => child.kill() && resolve(null), patienceMilliseconds).unref()
-  })
-  if (child.connected) child.disconnect()
-  if (response?.ok !== true) await ended
-  child.unref()
-  if (response !== null) return resultOf(response) as DaemonStatus
-  throw new RootlingError('connect-failed', 'The daemon did not start.', {
-    hint: 'rootling daemon run shows why',
-  })
-}
-
-/** Ends the daemon and waits until it is gone; `false`: none ran. */
-export async function stopDaemon(state: Context['state']): Promise<boolean> {
-  const status = await askDaemon<DaemonStatus>(state, 'stop')
-  if (status === null) return false
-  await whenStopped(state, patienceMilliseconds).catch((cause: unknown) => {
-    throw new RootlingError('connect-failed', `The daemon (pid ${status.pid}) does not stop.`, {
-      hint: `kill ${status.pid}`,
-      cause,
-    })
-  })
-  return true
-}
+/** This very program runs as the daemon. */
+export const launchOptions = ({ state, env }: Context): LaunchOptions => ({
+  state,
+  script: process.argv[1] ?? '',
+  env,
+})
 
 function describe({ pid, since, listening, nextRenewal, failures }: DaemonStatus): string {
   return [

@@ -70,23 +70,23 @@ export const daemonStartSpec = {
     'http01-port': {
       type: 'number',
       placeholder: 'N',
-      describe: 'Where http-01 asks; default 80; 0: not offered',
+      describe: 'Port that http-01 asks; default 80; 0: not offered',
     },
     'tls-alpn01-port': {
       type: 'number',
       placeholder: 'N',
-      describe: 'Where tls-alpn-01 asks; default 443; 0: not offered',
+      describe: 'Port that tls-alpn-01 asks; default 443; 0: not offered',
     },
     'dns-resolver': { type: 'string', placeholder: 'IP', describe: 'For dns-01, as IP or IP:PORT' },
-    'allow-remote': { type: 'boolean', describe: 'Look for challenges on other machines too' },
-    'eab-required': { type: 'boolean', describe: 'Accounts need a key of rootling acme eab' },
+    'allow-remote': { type: 'boolean', describe: 'Validate names of other machines too' },
+    'eab-required': { type: 'boolean', describe: 'Accounts need a key from rootling acme eab' },
   },
   examples: ['rootling daemon start', 'rootling daemon start --http01-port 5002'],
 } as const satisfies CommandSpec
 
 export const daemonStatusSpec = {
   name: 'daemon status',
-  summary: 'Show what the daemon does and since when; exit 1 when it does not run',
+  summary: 'Show what the daemon does and since when; exit 1 if it does not run',
   options: {},
 } as const satisfies CommandSpec
 
@@ -94,7 +94,7 @@ export const daemonLogsSpec = {
   name: 'daemon logs',
   summary: 'Show the end of the daemon’s log',
   options: {
-    follow: { type: 'boolean', describe: 'Go on as lines come', alias: 'f' },
+    follow: { type: 'boolean', describe: 'Print new lines as they come', alias: 'f' },
     lines: { type: 'number', placeholder: 'N', describe: 'How many; default 50', alias: 'n' },
   },
 } as const satisfies CommandSpec

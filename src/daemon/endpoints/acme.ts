@@ -1,4 +1,4 @@
-import { createAcmeAuthority } from '../../acme/authority.ts'
+import { createAcmeAuthority } from '../../acme/acme-authority.ts'
 import { createAcmeServer } from '../../acme/server.ts'
 import { openSecuredSite } from '../../sites/secured-site.ts'
 import { aloneOn127, type Endpoint, type EndpointOptions } from './endpoint.ts'

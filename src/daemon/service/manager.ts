@@ -8,10 +8,10 @@ import { exists } from '../../files/exists.ts'
 import { shellWord } from '../../shell-word.ts'
 import type { Service } from './units.ts'
 
-/** What became of it: `null` where every command went well, or a sentence about the first that did not. */
+/** A sentence about the first command that failed; `null`: none did. */
 export type Problem = string | null
 
-/** Writes the service's file and has it started now and at each login; over an older one too. */
+/** Writes the service's file and has it started now and at each login. Replaces an older one. */
 export async function installService(service: Service, machine: Machine): Promise<Problem> {
   await mkdir(dirname(service.path), { recursive: true }).catch((error: unknown) => {
     throw unwritable(service.path, error)
@@ -22,8 +22,8 @@ export async function installService(service: Service, machine: Machine): Promis
 }
 
 /**
- * Takes it out of the manager and deletes the file; `removed` is false where there was none, or
- * where the manager keeps the service: then the file stays too, for another attempt.
+ * Takes the service from the manager and deletes its file. `removed` is false where there was none,
+ * or where the manager keeps the service: then the file stays too, for another attempt.
  */
 export async function uninstallService(
   service: Service,
@@ -38,12 +38,12 @@ export async function uninstallService(
   return { removed: true, problem }
 }
 
-/** `systemctl --user daemon-reload && …`, for people to type. */
+/** The commands that enable the service, in one line to type. */
 export function asTyped(service: Service): string {
   return service.enable.map((words) => words.map(shellWord).join(' ')).join(' && ')
 }
 
-/** launchd lets go of a service when its process has ended, and does not wait for that itself. */
+/** Disables the service and waits: launchd keeps it until its process has ended. */
 async function forget(service: Service, machine: Machine): Promise<Problem> {
   const problem = await runAll(service.disable, machine)
   if (service.known === undefined) return problem

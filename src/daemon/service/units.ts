@@ -1,24 +1,25 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** What a service manager is to start: the program and its arguments, and where its state is. */
+/** What a service manager starts, and where its state is. */
 export interface ServiceCommand {
   readonly program: string
   readonly args: readonly string[]
-  /** Its ROOTLING_HOME: what the shell sets, such as XDG_DATA_HOME, is not set for services. */
+  /** For ROOTLING_HOME: a service does not have the shell's variables, such as XDG_DATA_HOME. */
   readonly home: string
-  /** An authority that is not the default one: each has a service of its own. */
+  /** The name of an authority other than the default one; each has a service of its own. */
   readonly authority?: string | undefined
 }
 
 type CommandLine = readonly string[]
 
-/** A file for a service manager, and what makes it take notice. */
+/** A file for a service manager, and the commands that make it read the file. */
 export interface Service {
   readonly path: string
   readonly contents: string | Buffer
-  /** To type after writing the file, and before deleting it. */
+  /** Run after the file is written. */
   readonly enable: readonly CommandLine[]
+  /** Run before the file is deleted. */
   readonly disable: readonly CommandLine[]
   /** Ends with 0 while the manager has the service; absent: without the file it has none. */
   readonly known?: CommandLine
@@ -56,7 +57,9 @@ WantedBy=default.target
   }
 }
 
-/** systemd takes no quote, backslash or variable in a program's path: a shell starts such a one. */
+/**
+ * systemd refuses quotes, backslashes and variables in a program's path: then a shell starts it.
+ */
 function systemdCommand(words: CommandLine): string {
   const odd = /["'\\$]/.test(words[0] ?? '')
   const all = odd ? ['/bin/sh', '-c', 'exec "$0" "$@"', ...words] : words
@@ -97,7 +100,7 @@ ${words.map((word) => `    <string>${xml(word)}</string>`).join('\n')}
 </dict>
 </plist>
 `,
-    // The legacy `load -w` ends with 0 also where it failed.
+    // Not the legacy `load -w`, which ends with 0 even where it failed.
     enable: [launchctl('enable', `${domain}/${label}`), launchctl('bootstrap', domain, path)],
     disable: [launchctl('bootout', `${domain}/${label}`)],
     known: launchctl('print', `${domain}/${label}`),
@@ -105,8 +108,9 @@ ${words.map((word) => `    <string>${xml(word)}</string>`).join('\n')}
 }
 
 /**
- * A logon task for Windows' task scheduler (its schema 1.2), for one user (`DOMAIN\name`): that of
- * all users needs an administrator. schtasks.exe reads UTF-16 with its mark, and copies the file.
+ * A logon task for Windows' task scheduler (its schema 1.2), for one user (`DOMAIN\name`): a task
+ * for all users needs an administrator. schtasks.exe wants UTF-16 with a byte order mark, and
+ * copies the file.
  */
 export function windowsTask(
   command: ServiceCommand,

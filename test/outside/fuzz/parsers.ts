@@ -19,7 +19,7 @@ import { certificatesIn as certificatesInOutput } from '../../../platform/pem.ts
 import { parsePasswd } from '../../../platform/person.ts'
 import { readPkcs12Identity } from '../../../platform/pkcs12-identity.ts'
 import { ownHashes } from '../../../platform/windows/root.ts'
-import type { Context } from '../../../src/acme/context.ts'
+import type { AcmeContext } from '../../../src/acme/context.ts'
 import { readBinding } from '../../../src/acme/external-account.ts'
 import { readIdentifiers } from '../../../src/acme/identifiers.ts'
 import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from '../../../src/acme/jws.ts'
@@ -316,7 +316,7 @@ function acme(): ForeignParser[] {
     urls: { newAccount: url },
     options: {},
     store: { get: () => ({ key: secret.toString('base64url') }) },
-  } as unknown as Context
+  } as unknown as AcmeContext
   const key = readJwk(jwk)
   const row = (
     name: string,

@@ -18,14 +18,14 @@ interface AcmeIssueRequest {
   /** SubjectPublicKeyInfo, DER, and its type, as `readRequest` gives them. */
   readonly spki: Buffer
   readonly keyType: string
-  /** Where no dates are given. */
+  /** The lifetime, where no dates are given. */
   readonly days: number
-  /** Exactly these, to the second. */
+  /** The exact validity, to the second. */
   readonly dates: Validity | null
   /**
-   * Called with the signed certificate before it is recorded: should the process die between the
-   * two, `isRecorded` tells whether the certificate exists for anybody. Called again, with another
-   * certificate, where the scopes have changed meanwhile.
+   * Called with the signed certificate before it is recorded: should the process die in between,
+   * `isRecorded` says whether the certificate exists. Called again, with another certificate, where
+   * the scopes have changed meanwhile.
    */
   readonly onSigned: (certificate: SignedCertificate) => Promise<void>
 }
@@ -44,22 +44,24 @@ export interface SignedCertificate {
 
 /** What the ACME server asks of the certificate authority. */
 export interface AcmeAuthority {
-  /** Throws what issuing would throw: `not-permitted`, `bad-name`, `usage` (dates), `no-authority`. */
+  /**
+   * Throws what `issue` would throw: `not-permitted`, `bad-name`, `usage` (dates), `no-authority`.
+   */
   check(identifiers: readonly Identifier[], dates: Validity | null): Promise<void>
   /** Resolves when the certificate is recorded. */
   issue(request: AcmeIssueRequest): Promise<void>
   isRecorded(serialNumber: string): Promise<boolean>
-  /** `false`: was revoked before. Throws `usage` for a certificate that is not ours. */
+  /** `false`: it was revoked before. Throws `usage` for a certificate that was not issued here. */
   revoke(certificate: Buffer, reason: RevocationReason): Promise<boolean>
   isRevoked(serialNumber: string): Promise<boolean>
-  /** The certificates that sign today, by key identifier in hex. */
+  /** The certificates of today's issuers, by key identifier in hex. */
   issuers(): Promise<ReadonlyMap<string, X509Certificate>>
 }
 
 export interface AcmeAuthorityOptions {
   readonly state: StateDirectory
   readonly now: () => Date
-  /** As `issue` takes it: certificates then name their OCSP and CRL. */
+  /** Where OCSP and the CRL are served; certificates name it. */
   readonly revocationUrl?: string | undefined
 }
 

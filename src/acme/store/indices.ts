@@ -1,0 +1,59 @@
+import type { Account, Order, StoredCertificate } from '../resources.ts'
+
+/** A way to find resources of one kind; the table calls it for each that is put or deleted. */
+export interface Index<T> {
+  /** `previous`: the resource of the same ID that it replaces. */
+  add(resource: T, previous: T | undefined): void
+  remove(resource: T): void
+}
+
+export interface IdIndex<T> extends Index<T> {
+  idOf(key: string): string | undefined
+}
+
+/** Account IDs by the thumbprint of the key, which the account can change. */
+export function indexThumbprints(): IdIndex<Account> {
+  const ids = new Map<string, string>()
+  return {
+    add({ id, thumbprint }, previous) {
+      if (previous !== undefined) ids.delete(previous.thumbprint)
+      ids.set(thumbprint, id)
+    },
+    remove: ({ thumbprint }) => void ids.delete(thumbprint),
+    idOf: (thumbprint) => ids.get(thumbprint),
+  }
+}
+
+/** Certificate IDs by serial number. */
+export function indexSerialNumbers(): IdIndex<StoredCertificate> {
+  const ids = new Map<string, string>()
+  return {
+    add: ({ id, serialNumber }) => void ids.set(serialNumber, id),
+    remove: ({ serialNumber }) => void ids.delete(serialNumber),
+    idOf: (serialNumber) => ids.get(serialNumber),
+  }
+}
+
+export interface OrdersByAccount extends Index<Order> {
+  /** IDs, oldest first. */
+  of(accountId: string): Iterable<string>
+  has(accountId: string): boolean
+}
+
+/** Order IDs by account. */
+export function indexOrders(): OrdersByAccount {
+  const accounts = new Map<string, Set<string>>()
+  return {
+    add({ id, accountId }) {
+      const ids = accounts.get(accountId) ?? new Set()
+      accounts.set(accountId, ids.add(id))
+    },
+    remove({ id, accountId }) {
+      const ids = accounts.get(accountId)
+      ids?.delete(id)
+      if (ids?.size === 0) accounts.delete(accountId)
+    },
+    of: (accountId) => accounts.get(accountId) ?? [],
+    has: (accountId) => accounts.has(accountId),
+  }
+}

@@ -1,0 +1,103 @@
+import type { Account, Authorization, EabKey, Order, StoredCertificate } from '../resources.ts'
+import { indexOrders, indexSerialNumbers, indexThumbprints, type Index } from './indices.ts'
+import { indexUnfinished, type UnfinishedIndex } from './unfinished.ts'
+
+/** The kinds of resources, by their names in the journal. */
+export interface Kinds {
+  readonly account: Account
+  readonly order: Order
+  readonly authorization: Authorization
+  readonly certificate: StoredCertificate
+  readonly eabKey: EabKey
+}
+export type Kind = keyof Kinds
+export const kinds: readonly Kind[] = ['account', 'order', 'authorization', 'certificate', 'eabKey']
+
+/** All resources in memory, the oldest of a kind first, and the ways to find them. */
+export interface Tables {
+  get<K extends Kind>(kind: K, id: string): Kinds[K] | undefined
+  all<K extends Kind>(kind: K): Iterable<Kinds[K]>
+  count(kind: Kind): number
+  /** Adds a resource, or replaces the one with its ID. */
+  put<K extends Kind>(kind: K, resource: Kinds[K]): void
+  /** Absent is success. */
+  delete(kind: Kind, id: string): void
+  accountByThumbprint(thumbprint: string): Account | undefined
+  certificateBySerialNumber(serialNumber: string): StoredCertificate | undefined
+  /** The orders of an account, oldest first. */
+  ordersOf(accountId: string): readonly Order[]
+  hasOrders(accountId: string): boolean
+  readonly unfinished: UnfinishedIndex
+}
+
+export function createTables(): Tables {
+  const thumbprints = indexThumbprints()
+  const serialNumbers = indexSerialNumbers()
+  const orders = indexOrders()
+  const unfinished = indexUnfinished()
+  const tables: { readonly [K in Kind]: Table<Kinds[K]> } = {
+    account: createTable([thumbprints]),
+    order: createTable([orders, unfinished]),
+    authorization: createTable([]),
+    certificate: createTable([serialNumbers], sharedIssuers()),
+    eabKey: createTable([]),
+  }
+  const { account, order, certificate } = tables
+  return {
+    get: (kind, id) => tables[kind].get(id),
+    all: (kind) => tables[kind].all(),
+    count: (kind) => tables[kind].count(),
+    put: (kind, resource) => tables[kind].put(resource),
+    delete: (kind, id) => tables[kind].delete(id),
+    accountByThumbprint: (thumbprint) => account.get(thumbprints.idOf(thumbprint) ?? ''),
+    certificateBySerialNumber: (number) => certificate.get(serialNumbers.idOf(number) ?? ''),
+    ordersOf: (accountId) => [...orders.of(accountId)].flatMap((id) => order.get(id) ?? []),
+    hasOrders: (accountId) => orders.has(accountId),
+    unfinished,
+  }
+}
+
+/** The resources of one kind. */
+interface Table<T> {
+  get(id: string): T | undefined
+  all(): Iterable<T>
+  count(): number
+  put(resource: T): void
+  delete(id: string): void
+}
+
+/** `kept`: the form in which the table keeps a resource. */
+function createTable<T extends { readonly id: string }>(
+  indices: readonly Index<T>[],
+  kept = (resource: T): T => resource,
+): Table<T> {
+  const rows = new Map<string, T>()
+  return {
+    get: (id) => rows.get(id),
+    all: () => rows.values(),
+    count: () => rows.size,
+    put(resource) {
+      for (const index of indices) index.add(resource, rows.get(resource.id))
+      rows.set(resource.id, kept(resource))
+    },
+    delete(id) {
+      const resource = rows.get(id)
+      if (resource === undefined) return
+      for (const index of indices) index.remove(resource)
+      rows.delete(id)
+    },
+  }
+}
+
+/**
+ * Makes certificates share the text of their issuers, a few thousand octets that are the same in
+ * nearly all of them.
+ */
+function sharedIssuers(): (certificate: StoredCertificate) => StoredCertificate {
+  const known = new Map<string, string>()
+  return (certificate) => {
+    const issuers = known.get(certificate.issuers) ?? certificate.issuers
+    known.set(issuers, issuers)
+    return { ...certificate, issuers }
+  }
+}

@@ -1,0 +1,101 @@
+import { userInfo } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createMachine } from '../../../platform/machine.ts'
+import { requireScopes } from '../../authority/scope.ts'
+import { stateDirectory } from '../../home/state-directory.ts'
+import {
+  askStatus,
+  launchDaemon,
+  nodeFlags,
+  refuseSudo,
+  stopDaemon,
+  type LaunchOptions,
+} from '../launch.ts'
+import { asTyped, installService, uninstallService, type Problem } from './manager.ts'
+import { launchdService, systemdService, windowsTask, type Service } from './units.ts'
+
+export interface InstalledDaemon {
+  /** The service's file. */
+  readonly path: string
+  /** Whether the service manager has taken it over. */
+  readonly enabled: boolean
+  /** Whether it answers. */
+  readonly running: boolean
+  /** What to type to have it enabled. */
+  readonly toEnable: string
+}
+
+/**
+ * Has the system's service manager run the daemon, now and at each login. One that was started by
+ * hand is stopped, and started again where the manager fails; `onProblem` hears of that before.
+ * Throws `no-authority`, `usage` through sudo, and what `stopDaemon` and `launchDaemon` throw.
+ */
+export async function installDaemon(
+  options: LaunchOptions,
+  onProblem: (sentence: string) => void,
+): Promise<InstalledDaemon> {
+  const { state, env } = options
+  refuseSudo(state)
+  await requireScopes(state)
+  const service = serviceOf(options)
+  // The daemon's lock has room for one.
+  const ran = await stopDaemon(state)
+  let enabled = false
+  try {
+    const problem = await installService(service, await createMachine({ env }))
+    enabled = problem === null
+    if (problem !== null) onProblem(problem)
+  } finally {
+    if (ran && !enabled) await launchDaemon(options)
+  }
+  const running = enabled && (await answersSoon(options))
+  return { path: service.path, enabled, running, toEnable: asTyped(service) }
+}
+
+/** A service manager says that it has started the daemon, not that the daemon came up. */
+async function answersSoon({ state }: LaunchOptions): Promise<boolean> {
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(100))
+    if ((await askStatus(state).catch(() => null)) !== null) return true
+  return false
+}
+
+export interface UninstalledDaemon {
+  readonly path: string
+  /** `false`: it was not installed, or the manager keeps it and `problem` says why. */
+  readonly removed: boolean
+  readonly problem: Problem
+}
+
+/** Takes the daemon from the service manager and stops it; absent is success. */
+export async function uninstallDaemon(options: LaunchOptions): Promise<UninstalledDaemon> {
+  const { state, env } = options
+  refuseSudo(state)
+  const service = serviceOf(options)
+  const { removed, problem } = await uninstallService(service, await createMachine({ env }))
+  if (removed) await stopDaemon(state)
+  return { path: service.path, removed, problem }
+}
+
+/** The daemon as a service of this system. */
+function serviceOf({ state, script, env }: LaunchOptions): Service {
+  const { authority } = state
+  const named = authority === undefined ? [] : ['--ca', authority]
+  const command = {
+    program: process.execPath,
+    args: [...nodeFlags, script, 'daemon', 'run', '--quiet', ...named],
+    home: stateDirectory(env).path,
+    authority,
+  }
+  switch (process.platform) {
+    case 'darwin':
+      return launchdService(command, userInfo().uid)
+    case 'win32': {
+      // `run` would keep a console window open.
+      const args = [script, 'daemon', 'start', '--quiet', ...named]
+      const user = `${env['USERDOMAIN'] ?? ''}\\${env['USERNAME'] ?? ''}`
+      return windowsTask({ ...command, args }, user, state.path)
+    }
+    default:
+      return systemdService(command, env['XDG_CONFIG_HOME'] || undefined)
+  }
+}
