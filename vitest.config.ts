@@ -1,12 +1,34 @@
 import { defineConfig } from 'vitest/config'
 
+const seconds = 1_000
+
+/**
+ * The word before `.test.ts` says a file's project; without one it is of `unit`. The limits guard
+ * against hanging, and are at least ten times what the slowest test or hook takes alone on a slow
+ * machine: no test measures by them.
+ */
+const projects = [
+  { name: 'unit', limit: 60 * seconds },
+  { name: 'tools', limit: 300 * seconds },
+  { name: 'machine', limit: 900 * seconds },
+  { name: 'long', limit: 900 * seconds },
+]
+const marked = projects.filter(({ name }) => name !== 'unit').map(({ name }) => name)
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     // Most of a test is waiting for another program.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 180_000,
     restoreMocks: true,
+    projects: projects.map(({ name, limit }) => ({
+      extends: true,
+      test: {
+        name,
+        include: [name === 'unit' ? 'test/**/*.test.ts' : `test/**/*.${name}.test.ts`],
+        exclude: name === 'unit' ? marked.map((other) => `test/**/*.${other}.test.ts`) : [],
+        testTimeout: limit,
+        hookTimeout: limit,
+      },
+    })),
   },
 })

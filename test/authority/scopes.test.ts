@@ -7,7 +7,7 @@ import { ensureAuthority, forgetScope, permitScope } from '../../src/authority/c
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 import { readTree } from '../helpers/tree.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 const now = new Date()
 const names = async (state: StateDirectory) => (await readScopes(state)).map(({ name }) => name)

@@ -6,8 +6,8 @@ import { issue, type IssueRequest } from '../../src/certificates/issue.ts'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
 import { day } from '../../src/x509/profiles.ts'
-import { runTool } from '../outside/interop/strangers.ts'
-import { temporaryDirectory, temporaryState } from '../outside/interop/temporary.ts'
+import { runTool } from '../helpers/tools.ts'
+import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 
 const now = new Date()
 

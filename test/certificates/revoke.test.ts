@@ -5,7 +5,7 @@ import { release, revoke, serialNumberIn } from '../../src/certificates/revoke.t
 import { readInventory } from '../../src/storage/files/record.ts'
 import { revocationReasons } from '../../src/x509/revocation.ts'
 import { createOpensslCa } from '../helpers/openssl-ca.ts'
-import { contentsOf, makeWorld } from '../sites/revocation/world.ts'
+import { contentsOf, makeWorld } from '../helpers/authority.ts'
 
 const monday = new Date('2026-01-05T10:00:00Z')
 const tuesday = new Date('2026-01-06T10:00:00Z')

@@ -3,8 +3,8 @@ import { createServer as createTcpServer, type AddressInfo, type Server } from '
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { show } from '../../src/doctor/show.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
-import { contentsOf, makeWorld } from '../sites/revocation/world.ts'
+import { temporaryState } from '../helpers/temporary.ts'
+import { contentsOf, makeWorld } from '../helpers/authority.ts'
 import { openWorkshop } from './certificates.ts'
 
 async function listen(server: Server): Promise<number> {

@@ -18,8 +18,8 @@ import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
 import { pemBlocks } from '../../src/x509/pem.ts'
-import { runTool } from '../outside/interop/strangers.ts'
-import { temporaryDirectory, temporaryState } from '../outside/interop/temporary.ts'
+import { runTool } from '../helpers/tools.ts'
+import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 
 const now = new Date()
 const isRoot = process.getuid?.() === 0

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline'
-import { command } from '../../cli/built.ts'
+import { command } from '../../helpers/built.ts'
 import type { Namespace } from '../../helpers/namespace.ts'
 import { killGroup } from '../../helpers/subprocess.ts'
 
