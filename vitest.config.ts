@@ -26,6 +26,7 @@ export default defineConfig({
         name,
         include: [name === 'unit' ? 'test/**/*.test.ts' : `test/**/*.${name}.test.ts`],
         exclude: name === 'unit' ? marked.map((other) => `test/**/*.${other}.test.ts`) : [],
+        setupFiles: name === 'unit' ? ['test/helpers/no-processes.ts'] : [],
         testTimeout: limit,
         hookTimeout: limit,
       },

@@ -3,8 +3,9 @@ import type { RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { issue } from '../../src/certificates/issue.ts'
 import { freePort } from '../helpers/free-port.ts'
-import { createOpensslCa } from '../helpers/openssl-ca.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 import { startChallenged, type Challenged } from './challenged.ts'
 import { startDnsServer, type DnsServer } from './dns-server.ts'
 import { startResponder, type Responder } from './responder.ts'
@@ -109,9 +110,10 @@ describe('http-01', () => {
 
   test('follows a redirect to HTTPS, whatever certificate is there', async () => {
     const challenge = await world.challengeFor('f2.localhost', 'http-01')
-    const pair = await createOpensslCa('nobody')
-    onTestFinished(() => pair.remove())
-    const secure = createHttpsServer(await pair.issue(['other.test']), (_, response) => {
+    const request = { names: ['other.test'], selfSigned: true, files: null }
+    const { chain, key } = await issue(await temporaryState(), request, new Date())
+    const pair = { cert: chain, key: key ?? '' }
+    const secure = createHttpsServer(pair, (_, response) => {
       response.end(challenge.keyAuthorization)
     })
     secure.listen(tlsPort, '127.0.0.1')

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -51,12 +50,6 @@ Path=abc.default-esr\r
   test('stops at a thousand profiles', () => {
     const many = Array.from({ length: 5000 }, (_, n) => `[Profile${n}]\nPath=p${n}\n`).join('')
     expect(parseProfiles(many, '/r')).toHaveLength(1000)
-  })
-
-  test('does not wait for a named pipe', async () => {
-    const home = makeHome()
-    execFileSync('mkfifo', [parentOf(path.join(home, '.mozilla/firefox/profiles.ini'))])
-    expect(await findNssDatabases(createFakeMachine({ home }))).toEqual([])
   })
 })
 

@@ -8,7 +8,8 @@ import {
   removeCertificate,
 } from '../../../platform/firefox/policies.ts'
 import { createFakeMachine } from '../fake-machine.ts'
-import { makeAnchor, parentOf } from '../world.ts'
+import { anchor, otherAnchor } from '../anchors.ts'
+import { parentOf } from '../world.ts'
 
 const ours = '/etc/firefox/policies/rootling-0123abcd.crt'
 const add = (text: string | null) => addCertificate(text, ours, 'policies.json')
@@ -63,18 +64,18 @@ describe('the store', () => {
     const { directory, store } = makeStore()
     const file = parentOf(path.join(directory, 'policies.json'))
     writeFileSync(file, '{ broken')
-    await expect(store.install(makeAnchor())).rejects.toMatchObject({
+    await expect(store.install(anchor)).rejects.toMatchObject({
       code: 'store-failed',
       message: `${file} is no JSON, so it was left as it is.`,
     })
     expect(readFileSync(file, 'utf8')).toBe('{ broken')
-    expect(await store.has(makeAnchor())).toBe(false)
+    expect(await store.has(anchor)).toBe(false)
   })
 
   test('refuses a file of two million bytes', async () => {
     const { directory, store } = makeStore()
     writeFileSync(parentOf(path.join(directory, 'policies.json')), ' '.repeat(2_000_000))
-    await expect(store.install(makeAnchor())).rejects.toMatchObject({ code: 'store-failed' })
+    await expect(store.install(anchor)).rejects.toMatchObject({ code: 'store-failed' })
   })
 
   test('adds to the policies of the distribution, which a file in /etc would switch off', async () => {
@@ -82,7 +83,6 @@ describe('the store', () => {
     writeFileSync(parentOf(path.join(base, 'lib/firefox')), '')
     const shipped = parentOf(path.join(base, 'lib/distribution/policies.json'))
     writeFileSync(shipped, '{"policies":{"DisableTelemetry":true}}')
-    const anchor = makeAnchor()
     await store.install(anchor)
     expect(await store.has(anchor)).toBe(true)
     expect(existsSync(path.join(directory, 'policies.json'))).toBe(false)
@@ -93,10 +93,9 @@ describe('the store', () => {
 
   test('does not trust an entry whose file holds another root', async () => {
     const { directory, store } = makeStore()
-    const anchor = makeAnchor()
     await store.install(anchor)
     expect(await store.has(anchor)).toBe(true)
-    writeFileSync(path.join(directory, `${anchor.name}.crt`), makeAnchor().pem)
+    writeFileSync(path.join(directory, `${anchor.name}.crt`), otherAnchor.pem)
     expect(await store.has(anchor)).toBe(false)
   })
 
@@ -104,7 +103,7 @@ describe('the store', () => {
     const { directory, store } = makeStore()
     mkdirSync(directory, { recursive: true })
     expect(await store.availability()).toMatchObject({ available: false, code: 'absent' })
-    await store.uninstall(makeAnchor())
+    await store.uninstall(anchor)
     expect(existsSync(directory)).toBe(true)
   })
 })

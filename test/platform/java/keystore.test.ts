@@ -1,8 +1,6 @@
 import { expect, test } from 'vitest'
 import { parseKeystore } from '../../../platform/java/keystore.ts'
-import { makeAnchor } from '../world.ts'
-
-const anchor = makeAnchor()
+import { anchor } from '../anchors.ts'
 
 function entry(alias: string, type: string): string {
   return `Alias name: ${alias}\nCreation date: Nov 25, 2026\nEntry type: ${type}\n\n${anchor.pem}\n*****\n\n`

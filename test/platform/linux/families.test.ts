@@ -5,9 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { createSystemStore } from '../../../platform/linux/anchors.ts'
 import { linuxFamilies } from '../../../platform/linux/families.ts'
 import { createFakeMachine } from '../fake-machine.ts'
-import { makeAnchor } from '../world.ts'
-
-const anchor = makeAnchor()
+import { anchor } from '../anchors.ts'
 
 const expected: Record<string, { file: string; install: string; uninstall?: string }> = {
   'Fedora, RHEL': { file: '.pem', install: 'update-ca-trust extract' },

@@ -9,9 +9,7 @@ import {
   uninstallAnchors,
   type StoreOutcome,
 } from '../../src/trust/stores.ts'
-import { makeAnchor } from '../platform/world.ts'
-
-const anchor = makeAnchor()
+import { anchor, otherAnchor } from '../platform/anchors.ts'
 
 /** A store in memory, with whatever a test wants to be different. */
 function createStore(id: string, changes: Partial<TrustStore> = {}): TrustStore {
@@ -98,7 +96,7 @@ test.each([
 ] as const)('reports a store that is %s once', async (code, whenInstalling, whenRemoving) => {
   const unavailable = { available: false, code, reason: 'So it is.', hint: 'do this' } as const
   const store = createStore('a', { availability: async () => unavailable })
-  const both = [anchor, makeAnchor()]
+  const both = [anchor, otherAnchor]
   expect(shown(await installAnchors([store], both))).toEqual([`a: ${whenInstalling}`])
   const outcomes = await uninstallAnchors([store], both)
   expect(shown(outcomes)).toEqual([`a: ${whenRemoving}`])
