@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { snapshotHost } from '../../helpers/host-snapshot.ts'
 import { hasIpv6Loopback, startHttpsServer } from '../../helpers/https-server.ts'
 import type { TestServer } from '../../helpers/https-server.ts'
+import { milestone } from '../../helpers/milestone.ts'
 import { namespaceUnavailable, openNamespace } from '../../helpers/namespace.ts'
 import type { Namespace } from '../../helpers/namespace.ts'
 import { createOpensslCa } from '../../helpers/openssl-ca.ts'
@@ -21,7 +22,6 @@ const noNamespace = namespaceUnavailable()
 const rows = noNamespace === null ? await everyClient() : []
 const runnable = rows.filter(({ unavailable }) => unavailable === null)
 const ran = (name: string) => runnable.some(({ client }) => client.name.startsWith(name))
-const perClient = { timeout: 90_000 }
 
 const named = 'app.rootling.test'
 const permitted = 'api.dev.example.com'
@@ -38,6 +38,9 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
   let stranger: OpensslCa
   let root: string
   let workRoot: string
+  const install = milestone('the install')
+  const permission = milestone('the permission')
+  const uninstall = milestone('the uninstall')
   const running: Serving[] = []
   const servers: TestServer[] = []
   const urls = { issued: [''], plain: '', strange: [''], work: '', inside: '', outside: '' }
@@ -84,7 +87,7 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
     urls.inside = `https://${named}:${await listen(inside)}/`
     const outside = await signWithStolenKey(namespace, `${scopes}/local`, bank)
     urls.outside = `https://${bank}:${await listen(outside)}/`
-  }, 60_000)
+  })
 
   afterAll(async () => {
     for (const serving of running) serving.close()
@@ -95,7 +98,7 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
 
   describe('before the install', () => {
     for (const { client, unavailable, title } of rows.filter(({ client }) => !client.bornLater)) {
-      test.skipIf(unavailable !== null)(`${title} refuses our servers`, perClient, async () => {
+      test.skipIf(unavailable !== null)(`${title} refuses our servers`, async () => {
         expect(await verdicts(client, urls.issued)).toEqual(hosts.map(() => false))
       })
     }
@@ -126,9 +129,11 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
         expect(summary(answer)).toContain(`${kind} installed`)
         expect(places).toMatch(place)
       }
+      install.reached()
     })
 
     test('done again changes no byte of any store', async () => {
+      install.required()
       const trees = await storeTrees(namespace)
       const { exitCode, answer } = await rootling.json(['install', '--yes'])
       expect(exitCode).toBe(0)
@@ -149,6 +154,7 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
     })
 
     test('a permitted domain gets a root of its own beside the first', async () => {
+      install.required()
       const permit = ['ca', 'permit', 'dev.example.com', '--name', 'work', '--yes']
       const { exitCode, answer } = await rootling.json(permit)
       expect(exitCode).toBe(0)
@@ -156,14 +162,19 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
       workRoot = (await namespace.readFile(answer.scopes?.[0]?.rootPath ?? '')) ?? ''
       expect(workRoot).not.toBe(root)
       urls.work = `https://${permitted}:${(await serve(permitted, '--port=0')).port}/`
+      permission.reached()
     })
   })
 
   describe('after the install', () => {
+    beforeEach(() => {
+      install.required()
+      permission.required()
+    })
+
     for (const { client, unavailable, title } of rows) {
       test.skipIf(unavailable !== null)(
         `${title} trusts our servers, but neither a stranger nor a stolen key for a bank`,
-        perClient,
         async () => {
           const trusted = [...urls.issued, urls.plain, urls.work, urls.inside]
           const refused = [...urls.strange, urls.outside]
@@ -230,10 +241,18 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
       expect(answer.stores?.filter(({ outcome }) => outcome === 'failed')).toEqual([])
       expect(answer).toMatchObject({ ok: true, deleted: true })
       expect(exitCode).toBe(0)
+      uninstall.reached()
+    })
+  })
+
+  describe('after the uninstall', () => {
+    beforeEach(() => {
+      permission.required()
+      uninstall.required()
     })
 
     for (const { client, unavailable, title } of rows) {
-      test.skipIf(unavailable !== null)(`${title} refuses our servers`, perClient, async () => {
+      test.skipIf(unavailable !== null)(`${title} refuses our servers`, async () => {
         const visited = [...urls.issued, urls.plain, urls.work, urls.inside]
         expect(await verdicts(client, visited)).toEqual(visited.map(() => false))
       })
