@@ -4,12 +4,12 @@ const seconds = 1_000
 
 /**
  * The word before `.test.ts` says a file's project; without one it is of `unit`. The limits guard
- * against hanging, and are at least ten times what the slowest test or hook takes alone on a slow
- * machine: no test measures by them.
+ * against hanging: at least ten times what the slowest test or hook takes alone on a slow machine.
+ * No test measures by them.
  */
 const projects = [
-  { name: 'unit', limit: 60 * seconds },
-  { name: 'tools', limit: 300 * seconds },
+  { name: 'unit', limit: 120 * seconds },
+  { name: 'tools', limit: 900 * seconds },
   { name: 'machine', limit: 900 * seconds },
   { name: 'long', limit: 900 * seconds },
 ]
@@ -29,6 +29,7 @@ export default defineConfig({
         setupFiles: name === 'unit' ? ['test/helpers/no-processes.ts'] : [],
         testTimeout: limit,
         hookTimeout: limit,
+        expect: { poll: { timeout: limit / 2 } },
       },
     })),
   },

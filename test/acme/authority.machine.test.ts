@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { rootlingIn } from '../helpers/rootling.ts'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 
-vi.setConfig({ testTimeout: 120_000 })
 const absent = (program: string) => (existsSync(program) ? null : `${program} is not installed`)
 const obstacle = namespaceUnavailable() ?? absent('/usr/sbin/ip') ?? absent('/usr/bin/lego')
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`

@@ -153,7 +153,7 @@ describe.skipIf(!hasCertbot)(`certbot${reason(hasCertbot)}`, () => {
     await must('revoke', '--cert-name', 'one', '--reason', 'superseded', '--no-delete-after-revoke')
     expect((await standing(pem)).revoked).toBe('superseded')
     await must('unregister')
-  }, 120_000)
+  })
 })
 
 describe('acme-client', () => {

@@ -93,7 +93,7 @@ describe('http-01', () => {
     const challenge = await world.challengeFor('e.localhost', 'http-01')
     answerWeb = answer
     await world.client.post(challenge.url, {})
-    await expect.poll(challenge.status, { timeout: 4_000 }).toEqual(['invalid', 'invalid'])
+    await expect.poll(challenge.status).toEqual(['invalid', 'invalid'])
     const { error } = (await world.client.post(challenge.url, null)).body
     expect(error.type).toBe(`urn:ietf:params:acme:error:${type}`)
     expect(error.detail).toMatch(detail)
@@ -165,7 +165,7 @@ describe('http-01', () => {
   test('fails with dns for a name without an address', async () => {
     const challenge = await world.challengeFor('nowhere.invalid', 'http-01')
     await world.client.post(challenge.url, {})
-    await expect.poll(challenge.status, { timeout: 4_000 }).toEqual(['invalid', 'invalid'])
+    await expect.poll(challenge.status).toEqual(['invalid', 'invalid'])
     const { error } = (await world.client.post(challenge.url, null)).body
     expect(error.type).toMatch(/:(dns|connection)$/)
   })

@@ -66,15 +66,15 @@ async function open(count: number): Promise<RawClient[]> {
 
 test(`loses none of ${counts.many} orders from 20 accounts at once`, async () => {
   await orderMany(await open(20), counts.many, 20)
-}, 300_000)
+})
 
 test(`loses none of ${counts.one} orders from one account, 8 at once`, async () => {
   await orderMany(await open(1), counts.one, 8)
-}, 300_000)
+})
 
 test('orders one at a time', async () => {
   await orderMany(await open(1), 40, 1)
-}, 60_000)
+})
 
 test('takes at most 90 MiB for all that', async () => {
   const said = await server.stop()

@@ -16,7 +16,7 @@ import { obtain, startResponder, type Responder } from './responder.ts'
 // Some clients send the same request again after a 5xx, and die of the badNonce that follows. The
 // long form: ROOTLING_LONG_TESTS=1.
 const runs = process.env['ROOTLING_LONG_TESTS'] === undefined ? 150 : 5_000
-vi.setConfig({ testTimeout: 30_000 + 100 * runs })
+vi.setConfig({ testTimeout: 120_000 + 1_000 * runs })
 let acme: Acme
 let responder: Responder
 let client: RawClient

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { command, project } from '../helpers/built.ts'
 import { createAuthority } from '../helpers/rootling.ts'
 import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
@@ -9,7 +9,6 @@ import { waitFor } from '../helpers/subprocess.ts'
 
 // What README.md tells people to type, typed as it stands there, on a machine of its own: the same
 // ports, the same paths.
-vi.setConfig({ testTimeout: 120_000 })
 const readme = readFileSync(join(project, 'README.md'), 'utf8')
 const names = ['lego', 'certbot', 'Caddy', 'nginx', 'Traefik']
 

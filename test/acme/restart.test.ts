@@ -81,7 +81,7 @@ describe('after a restart', () => {
     client.agent.destroy()
     onTestFinished(() => second.close())
     const status = async () => (await client.post(made.body.authorizations[0], null)).body.status
-    await expect.poll(status, { timeout: 3_000 }).toBe('valid')
+    await expect.poll(status).toBe('valid')
     client.close()
   })
 

@@ -60,50 +60,43 @@ function privateKeysIn(bytes: Buffer): string[] {
   return found
 }
 
-test.skipIf(!strace)(
-  `the root’s private key reaches no file and no socket${skipped}`,
-  { timeout: 60_000 },
-  async () => {
-    const { root, state } = await workplace()
-    onTestFinished(() => rm(root, { recursive: true, force: true }))
-    const log = join(root, 'strace.log')
-    const calls =
-      'write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,openat,open,rename,renameat2'
-    const options = [
-      '-f',
-      '-xx',
-      '-s',
-      '1000000',
-      '-e',
-      `trace=${calls},mmap,memfd_create`,
-      '-o',
-      log,
-    ]
-    const child = [process.execPath, bundle.path, 'create', '--state', state]
-    const { exitCode, stderr } = await runTool('strace', [...options, ...child])
-    expect(`${exitCode} ${stderr}`).toBe('0 ')
+test.skipIf(!strace)(`the root’s private key reaches no file and no socket${skipped}`, async () => {
+  const { root, state } = await workplace()
+  onTestFinished(() => rm(root, { recursive: true, force: true }))
+  const log = join(root, 'strace.log')
+  const calls = 'write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,openat,open,rename,renameat2'
+  const options = [
+    '-f',
+    '-xx',
+    '-s',
+    '1000000',
+    '-e',
+    `trace=${calls},mmap,memfd_create`,
+    '-o',
+    log,
+  ]
+  const child = [process.execPath, bundle.path, 'create', '--state', state]
+  const { exitCode, stderr } = await runTool('strace', [...options, ...child])
+  expect(`${exitCode} ${stderr}`).toBe('0 ')
 
-    const [scope] = await readScopes({ path: state, owner: null })
-    const stored = createPrivateKey(
-      await readFile(join(state, 'scopes', 'local', 'intermediate-key.pem')),
-    )
-    const scalar = Buffer.from(stored.export({ format: 'jwk' }).d ?? '', 'base64url').toString(
-      'hex',
-    )
-    const lines = (await readFile(log, 'latin1')).split('\n')
-    const writes = lines.filter((line) => /\b(p?writev?2?|pwrite64|send\w+)\(/.test(line))
-    const written = writes.map(octets)
-    // The watch sees what it is to see: the intermediate's key, and the root's certificate.
-    const seen = written.flatMap(privateKeysIn)
-    expect(new Set(seen)).toEqual(new Set([scalar]))
-    const hash = createHash('sha256').update(scope?.root.toString() ?? '')
-    const hashes = written.map((bytes) => createHash('sha256').update(bytes).digest('hex'))
-    expect(hashes).toContain(hash.digest('hex'))
-    // Nothing is mapped from a file for writing, where no call would show what was stored.
-    const shared = lines.filter((line) => /mmap\(.*PROT_WRITE.*MAP_SHARED(?!.*ANON)/.test(line))
-    expect(shared.filter((line) => !line.includes(', -1, 0)'))).toEqual([])
-  },
-)
+  const [scope] = await readScopes({ path: state, owner: null })
+  const stored = createPrivateKey(
+    await readFile(join(state, 'scopes', 'local', 'intermediate-key.pem')),
+  )
+  const scalar = Buffer.from(stored.export({ format: 'jwk' }).d ?? '', 'base64url').toString('hex')
+  const lines = (await readFile(log, 'latin1')).split('\n')
+  const writes = lines.filter((line) => /\b(p?writev?2?|pwrite64|send\w+)\(/.test(line))
+  const written = writes.map(octets)
+  // The watch sees what it is to see: the intermediate's key, and the root's certificate.
+  const seen = written.flatMap(privateKeysIn)
+  expect(new Set(seen)).toEqual(new Set([scalar]))
+  const hash = createHash('sha256').update(scope?.root.toString() ?? '')
+  const hashes = written.map((bytes) => createHash('sha256').update(bytes).digest('hex'))
+  expect(hashes).toContain(hash.digest('hex'))
+  // Nothing is mapped from a file for writing, where no call would show what was stored.
+  const shared = lines.filter((line) => /mmap\(.*PROT_WRITE.*MAP_SHARED(?!.*ANON)/.test(line))
+  expect(shared.filter((line) => !line.includes(', -1, 0)'))).toEqual([])
+})
 
 test('the certificates name their keys by the keys’ own hashes', async () => {
   const { scope } = await ensureAuthority(await temporaryState(), new Date())

@@ -111,7 +111,6 @@ test.each(['Work', '../x', '', '-a', 'a'.repeat(32)])(
 const reason = namespaceUnavailable()
 test.skipIf(reason !== null)(
   `several authorities stand side by side${reason ? ` [skipped: ${reason}]` : ''}`,
-  { timeout: 120_000 },
   async () => {
     const namespace = await openNamespace()
     try {

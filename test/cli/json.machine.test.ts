@@ -88,7 +88,6 @@ test('get prints the response, and --compare both views of it', async () => {
 const reason = namespaceUnavailable()
 test.skipIf(reason !== null)(
   `the commands of the stores print scopes and stores${reason ? ` [skipped: ${reason}]` : ''}`,
-  { timeout: 120_000 },
   async () => {
     const namespace = await openNamespace()
     try {

@@ -42,7 +42,7 @@ async function daemonWithClock() {
     rootling: (args: readonly string[]) => home.rootling(args, { env }),
     start: () => home.daemon(['start', ...noPorts], { env }),
     /** What its timer does once a minute. */
-    check: () => askDaemon<DaemonStatus>(state, 'renew', 60_000),
+    check: () => askDaemon<DaemonStatus>(state, 'renew', 600_000),
     leaf: (name: string) => new X509Certificate(readFileSync(path(`${name}.pem`))),
   }
 }

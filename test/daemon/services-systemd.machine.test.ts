@@ -103,96 +103,83 @@ async function startManager({ namespace, env, systemctl }: OpenMachine): Promise
 describe.skipIf(obstacle !== null)(
   `under systemd${obstacle ? ` [skipped: ${obstacle}]` : ''}`,
   () => {
-    test(
-      'the daemon is kept running, comes back when killed, and goes at uninstall',
-      { timeout: 120_000 },
-      async () => {
-        const machine = await openMachine()
-        const { namespace, daemon, pid, systemctl } = machine
-        await startManager(machine)
-        const unit = 'rootling.service'
-        const mainPid = async () =>
-          Number(await systemctl('show', '-p', 'MainPID', '--value', unit))
+    test('the daemon is kept running, comes back when killed, and goes at uninstall', async () => {
+      const machine = await openMachine()
+      const { namespace, daemon, pid, systemctl } = machine
+      await startManager(machine)
+      const unit = 'rootling.service'
+      const mainPid = async () => Number(await systemctl('show', '-p', 'MainPID', '--value', unit))
 
-        await daemon('start', ...noPorts)
-        const byHand = await pid()
-        const installed = await daemon('install')
-        expect(installed).toMatchObject({ exitCode: 0, stderr: '' })
-        const path = `${namespace.home}/.config/systemd/user/${unit}`
-        expect(installed.stdout).toBe(`${path}\n`)
-        expect(await systemctl('is-enabled', unit)).toBe('enabled')
-        const first = await waitFor('the service', async () =>
-          (await pid()) === (await mainPid()) ? pid() : null,
-        )
-        expect(first).not.toBe(byHand)
+      await daemon('start', ...noPorts)
+      const byHand = await pid()
+      const installed = await daemon('install')
+      expect(installed).toMatchObject({ exitCode: 0, stderr: '' })
+      const path = `${namespace.home}/.config/systemd/user/${unit}`
+      expect(installed.stdout).toBe(`${path}\n`)
+      expect(await systemctl('is-enabled', unit)).toBe('enabled')
+      const first = await waitFor('the service', async () =>
+        (await pid()) === (await mainPid()) ? pid() : null,
+      )
+      expect(first).not.toBe(byHand)
 
-        await namespace.must('kill', ['-9', String(first)])
-        const second = await waitFor('the next daemon', pid)
-        expect(second).not.toBe(first)
-        expect(second).toBe(await mainPid())
+      await namespace.must('kill', ['-9', String(first)])
+      const second = await waitFor('the next daemon', pid)
+      expect(second).not.toBe(first)
+      expect(second).toBe(await mainPid())
 
-        // Over itself: the unit of today, and again one daemon.
-        expect(await daemon('install')).toMatchObject({ exitCode: 0, stderr: '' })
-        const third = await waitFor('the service', async () =>
-          (await pid()) === (await mainPid()) ? pid() : null,
-        )
-        expect(third).not.toBe(second)
+      // Over itself: the unit of today, and again one daemon.
+      expect(await daemon('install')).toMatchObject({ exitCode: 0, stderr: '' })
+      const third = await waitFor('the service', async () =>
+        (await pid()) === (await mainPid()) ? pid() : null,
+      )
+      expect(third).not.toBe(second)
 
-        expect((await daemon('stop')).exitCode).toBe(0)
-        await waitFor('systemd to notice', async () =>
-          (await systemctl('is-active', unit)) === 'inactive' ? true : null,
-        )
-        await systemctl('start', unit)
-        await waitFor('the service', pid)
-        expect(await daemon('uninstall')).toMatchObject({
-          exitCode: 0,
-          stderr: expect.stringContaining('starts at login no more'),
-        })
-        expect(await pid()).toBeNull()
-        expect(await systemctl('is-enabled', unit)).toBe('')
-        const left = await namespace.must('find', [
-          `${namespace.home}/.config`,
-          '-name',
-          'rootling*',
-        ])
-        expect(left.stdout).toBe('')
-        expect(await daemon('uninstall')).toMatchObject({
-          exitCode: 0,
-          stderr: 'The daemon was not installed.\n',
-        })
-      },
-    )
+      expect((await daemon('stop')).exitCode).toBe(0)
+      await waitFor('systemd to notice', async () =>
+        (await systemctl('is-active', unit)) === 'inactive' ? true : null,
+      )
+      await systemctl('start', unit)
+      await waitFor('the service', pid)
+      expect(await daemon('uninstall')).toMatchObject({
+        exitCode: 0,
+        stderr: expect.stringContaining('starts at login no more'),
+      })
+      expect(await pid()).toBeNull()
+      expect(await systemctl('is-enabled', unit)).toBe('')
+      const left = await namespace.must('find', [`${namespace.home}/.config`, '-name', 'rootling*'])
+      expect(left.stdout).toBe('')
+      expect(await daemon('uninstall')).toMatchObject({
+        exitCode: 0,
+        stderr: 'The daemon was not installed.\n',
+      })
+    })
 
-    test(
-      'a daemon that does not come up is told of, and comes up when it can',
-      { timeout: 120_000 },
-      async () => {
-        const machine = await openMachine()
-        const { daemon, pid, systemctl } = machine
-        await startManager(machine)
-        const port = await freePort()
-        await daemon('start', '--acme-port=0', `--revocation-port=${port}`)
-        await daemon('stop')
-        const other = createServer().listen(port, '127.0.0.1')
-        onTestFinished(() => void other.close())
-        await once(other, 'listening')
-        const { exitCode, stdout, stderr } = await daemon('install', '--json')
-        expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: '' })
-        const warning = 'The daemon does not answer yet; rootling daemon logs says why.'
-        expect(JSON.parse(stdout)).toMatchObject({
-          enabled: true,
-          running: false,
-          warnings: [warning],
-        })
-        const { stdout: log } = await daemon('logs', '-n', '1')
-        expect(log).toContain(`ended: Another program already listens on 127.0.0.1:${port}.`)
-        other.close()
-        // It has given up by now, or will soon try again.
-        await systemctl('reset-failed', 'rootling.service')
-        await systemctl('start', 'rootling.service')
-        await waitFor('the daemon', pid)
-      },
-    )
+    test('a daemon that does not come up is told of, and comes up when it can', async () => {
+      const machine = await openMachine()
+      const { daemon, pid, systemctl } = machine
+      await startManager(machine)
+      const port = await freePort()
+      await daemon('start', '--acme-port=0', `--revocation-port=${port}`)
+      await daemon('stop')
+      const other = createServer().listen(port, '127.0.0.1')
+      onTestFinished(() => void other.close())
+      await once(other, 'listening')
+      const { exitCode, stdout, stderr } = await daemon('install', '--json')
+      expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: '' })
+      const warning = 'The daemon does not answer yet; rootling daemon logs says why.'
+      expect(JSON.parse(stdout)).toMatchObject({
+        enabled: true,
+        running: false,
+        warnings: [warning],
+      })
+      const { stdout: log } = await daemon('logs', '-n', '1')
+      expect(log).toContain(`ended: Another program already listens on 127.0.0.1:${port}.`)
+      other.close()
+      // It has given up by now, or will soon try again.
+      await systemctl('reset-failed', 'rootling.service')
+      await systemctl('start', 'rootling.service')
+      await waitFor('the daemon', pid)
+    })
 
     test('where it does not run, install says so and leaves the daemon as it was', async () => {
       const { namespace, daemon, pid } = await openMachine()

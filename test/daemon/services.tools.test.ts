@@ -135,20 +135,16 @@ describe('launchd', () => {
     expect(await uninstallService(agent(), machine)).toEqual({ removed: true, problem: null })
   })
 
-  test(
-    'that will not let go keeps the file, for another attempt',
-    { timeout: 60_000 },
-    async () => {
-      const { machine, agent } = macAgent()
-      await installService(agent(), machine)
-      machine.setState('macos', { refusing: true })
-      const { removed, problem } = await uninstallService(agent(), machine)
-      expect(removed).toBe(false)
-      expect(problem).toContain('Boot-out failed: 1: Operation not permitted')
-      machine.setState('macos', { refusing: false })
-      expect(await uninstallService(agent(), machine)).toEqual({ removed: true, problem: null })
-    },
-  )
+  test('that will not let go keeps the file, for another attempt', async () => {
+    const { machine, agent } = macAgent()
+    await installService(agent(), machine)
+    machine.setState('macos', { refusing: true })
+    const { removed, problem } = await uninstallService(agent(), machine)
+    expect(removed).toBe(false)
+    expect(problem).toContain('Boot-out failed: 1: Operation not permitted')
+    machine.setState('macos', { refusing: false })
+    expect(await uninstallService(agent(), machine)).toEqual({ removed: true, problem: null })
+  })
 })
 
 function windows(state: Record<string, unknown> = {}) {
@@ -185,24 +181,20 @@ describe('Windows’ task scheduler', () => {
     expect(tasks()).toEqual({})
   })
 
-  test(
-    'that refuses is told of, and what it keeps is not called removed',
-    { timeout: 60_000 },
-    async () => {
-      const { machine, task } = windows()
-      expect(await installService(task('DESKTOP\\eve'), machine)).toBe(
-        `schtasks.exe /Create /TN Rootling /XML ${task().path} /F failed: ERROR: Access is denied.`,
-      )
-      await installService(task(), machine)
-      machine.setState('windows', { refusing: true })
-      const { removed, problem } = await uninstallService(task(), machine)
-      expect({ removed, problem }).toEqual({
-        removed: false,
-        problem: 'schtasks.exe /Delete /TN Rootling /F failed: ERROR: Access is denied.',
-      })
-      expect(readFileSync(task().path)).toEqual(task().contents)
-    },
-  )
+  test('that refuses is told of, and what it keeps is not called removed', async () => {
+    const { machine, task } = windows()
+    expect(await installService(task('DESKTOP\\eve'), machine)).toBe(
+      `schtasks.exe /Create /TN Rootling /XML ${task().path} /F failed: ERROR: Access is denied.`,
+    )
+    await installService(task(), machine)
+    machine.setState('windows', { refusing: true })
+    const { removed, problem } = await uninstallService(task(), machine)
+    expect({ removed, problem }).toEqual({
+      removed: false,
+      problem: 'schtasks.exe /Delete /TN Rootling /F failed: ERROR: Access is denied.',
+    })
+    expect(readFileSync(task().path)).toEqual(task().contents)
+  })
 })
 
 test('where the manager’s tool is not there, install says so and uninstall deletes the file', async () => {

@@ -54,7 +54,6 @@ cat "$root/said"
 
 test.skipIf(why !== null).each([56, 60, 64, 88])(
   `a disk of %i KiB that fills up is named, and every pair and line stays whole${skipped}`,
-  { timeout: 90_000 },
   async (size) => {
     const { root } = await prepared()
     const { exitCode, stdout, stderr } = await privately(root, onFullDisk, String(size))

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** The project's directory, absolute. */
@@ -10,7 +10,7 @@ export const command = join(project, 'dist/cli/rootling.cjs')
 
 /**
  * Builds `dist` when it is older than the sources. Test files run in several processes: the one
- * that makes the lock directory builds, the others wait for it.
+ * that makes the lock file builds, the others wait for it.
  */
 export function ensureBuilt(): void {
   outcome ??= attempt()
@@ -30,19 +30,18 @@ function attempt(): Error | 'built' {
 }
 
 function buildIfStale(): void {
-  const lock = join(project, 'node_modules/.rootling-building')
-  const deadline = Date.now() + 120_000
+  const lock = join(project, 'node_modules/.rootling-building.pid')
   while (isStale()) {
     if (!takeLock(lock)) {
       // A test run that was killed leaves its lock behind.
-      if (Date.now() > deadline) rmSync(lock, { recursive: true, force: true })
+      if (!isHeld(lock)) rmSync(lock, { force: true })
       sleep(100)
       continue
     }
     try {
       if (isStale()) build()
     } finally {
-      rmSync(lock, { recursive: true, force: true })
+      rmSync(lock, { force: true })
     }
     return
   }
@@ -76,10 +75,21 @@ function modified(file: string): number | null {
 
 function takeLock(lock: string): boolean {
   try {
-    mkdirSync(lock)
+    writeFileSync(lock, `${process.pid}`, { flag: 'wx' })
     return true
   } catch {
     return false
+  }
+}
+
+/** Whether the process that made the lock is alive; one that has not written its ID yet is. */
+function isHeld(lock: string): boolean {
+  try {
+    const holder = readFileSync(lock, 'utf8')
+    if (holder !== '') process.kill(Number(holder), 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

@@ -56,17 +56,13 @@ export interface Serving {
   close(): void
 }
 
-/** An install may run update-ca-certificates and keytool for several Javas, on a busy machine. */
-const patience = 120_000
-
 export function rootlingIn(namespace: Namespace): Rootling {
   ensureBuilt()
   const run: Rootling['run'] = (args, options) =>
-    namespace.run(process.execPath, [command, ...args], { timeout: patience, ...options })
+    namespace.run(process.execPath, [command, ...args], options)
   return {
     run,
-    must: (args, options) =>
-      namespace.must(process.execPath, [command, ...args], { timeout: patience, ...options }),
+    must: (args, options) => namespace.must(process.execPath, [command, ...args], options),
     async json(args, options) {
       const { exitCode, stdout, stderr } = await run([...args, '--json'], options)
       return { exitCode, answer: parseAnswer(stdout, stderr), stderr }

@@ -80,7 +80,7 @@ describe.skipIf(reason !== null)(`lifecycle of every store${reason ? ` (${reason
       env: { ...cleanEnv, TMPDIR: path.join(memory, 'tmp') },
     })
     results = JSON.parse(readFileSync(path.join(base, 'results'), 'utf8'))
-  }, 180_000)
+  })
 
   afterAll(() => rmSync(base, { recursive: true, force: true }))
 

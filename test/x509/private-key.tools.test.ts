@@ -9,7 +9,7 @@ import { readPrivateKey } from '../../src/x509/private-key.ts'
 import { workshop } from './strangers.ts'
 
 const numRuns = Number(process.env['ROOTLING_FUZZ_RUNS'] ?? 2000)
-vi.setConfig({ testTimeout: 30_000 + numRuns * 5 })
+vi.setConfig({ testTimeout: 120_000 + numRuns * 50 })
 const passphrase = 's3cret wörd'
 
 /** How openssl genpkey is asked for it, and what we call it. */

@@ -12,7 +12,7 @@ import { makeRequest, readRequest } from '../../src/x509/request.ts'
 
 const numRuns = Number(process.env['ROOTLING_FUZZ_RUNS'] ?? 20_000)
 // 20,000 take about ten seconds.
-vi.setConfig({ testTimeout: 30_000 + numRuns * 5 })
+vi.setConfig({ testTimeout: 120_000 + numRuns * 50 })
 const codes = ['bad-der', 'bad-key', 'bad-name', 'usage']
 
 interface Seed {

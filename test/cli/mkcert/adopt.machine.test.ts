@@ -119,7 +119,7 @@ describe('rootling ca import', () => {
       const again = JSON.parse((await place.run(built.rootling, args, state)).stdout) as object
       expect(again, 'the second time nothing is new').toMatchObject({ ok: true, created: false })
     }
-  }, 60_000)
+  })
 
   test.for([
     { what: 'a leaf', cert: 'leaf', key: 'leaf', says: 'is not a CA’s certificate' },
@@ -182,7 +182,6 @@ describe('rootling trust', () => {
       await namespace.must(built.rootling, ['uninstall', '--all', '--yes'])
       expect(await findRoot(namespace, root)).toEqual([`${namespace.home}/old.pem`])
     },
-    60_000,
   )
 })
 

@@ -67,7 +67,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
       const gone = await line(['-uninstall'], env)
       expect([gone.exitCode, ...sentences(gone)]).toEqual([0, system.gone])
     })
-  }, 240_000)
+  })
 
   test('reaches the browsers of today, where mkcert says that there are none', async () => {
     const profile = '.config/mozilla/firefox/abc.default-esr'
@@ -88,7 +88,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
     })
     expect(reached[realMkcert]).toEqual([])
     expect(reached[built.mkcert]?.toSorted()).toEqual(databases.toSorted())
-  }, 240_000)
+  })
 
   test('leaves nothing behind at -uninstall, where mkcert leaves Java trusting', async () => {
     const left: Record<string, string[]> = {}
@@ -101,7 +101,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
     })
     expect(left[realMkcert]).toEqual([expect.stringContaining('java:')])
     expect(left[built.mkcert]).toEqual([])
-  }, 240_000)
+  })
 
   test('goes on with the other stores and the certificate when one store fails, where mkcert stops', async () => {
     await withBoth(async (program) => {
@@ -115,7 +115,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
       const issued = program === realMkcert ? 0 : 1
       expect(stderr.match(/The certificate is at/g) ?? []).toHaveLength(issued)
     })
-  }, 120_000)
+  })
 
   test('keeps to $TRUST_STORES', async () => {
     const { namespace, line, trusted } = await open(built.mkcert)
@@ -127,7 +127,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
     const gone = await line(['-uninstall'], env)
     expect(gone.stderr).toContain('The local CA is now uninstalled from the Firefox')
     expect(await trusted()).toEqual([])
-  }, 120_000)
+  })
 
   test('trusts a root that stands alone in $CAROOT, and signs nothing with it', async () => {
     await withBoth(async (program) => {
@@ -150,7 +150,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
       expect((await line(['-uninstall'])).exitCode).toBe(0)
       expect(await trusted()).not.toContain('/etc/ssl/certs/ca-certificates.crt')
     })
-  }, 240_000)
+  })
 
   test('goes on with the CA of mkcert’s that stands in $CAROOT, warns once, and removes it whole', async () => {
     const { namespace, line, caroot, root, trusted } = await open(built.mkcert)
@@ -170,7 +170,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
     expect(await root()).toBe(before)
     expect((await line(['-uninstall'])).exitCode).toBe(0)
     expect(await trusted()).toEqual([])
-  }, 120_000)
+  })
 
   test('makes no CA only to uninstall it, as mkcert does', async () => {
     const { namespace, line, caroot } = await open(built.mkcert)
@@ -179,7 +179,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
     expect(await namespace.readTree(caroot)).toEqual({})
     const theirs = await open(realMkcert)
     expect((await theirs.line(['-uninstall'])).stderr).toContain('Created a new local CA')
-  }, 120_000)
+  })
 
   test('signs a name outside once a scope permits it, and rootCA.pem holds both roots', async () => {
     const { namespace, line, caroot, root } = await open(built.mkcert)
@@ -192,7 +192,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
     const verify = ['verify', '-CAfile', `${caroot}/rootCA.pem`, '-untrusted']
     const file = `${namespace.home}/c.pem`
     await namespace.must('openssl', [...verify, file, file])
-  }, 120_000)
+  })
 
   /** Each in a namespace of its own, side by side. */
   async function withBoth(work: (program: string) => Promise<void>): Promise<void> {

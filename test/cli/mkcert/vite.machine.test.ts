@@ -40,50 +40,46 @@ describe.skipIf(reason !== null)(`vite-plugin-mkcert${reason ? ` (${reason})` : 
     { title: 'where there is no CA yet', before: [] },
     { title: 'where ours is, which it copies', before: ['-install'] },
   ]
-  test.for(starts)(
-    'starts a server that curl trusts, $title',
-    { timeout: 120_000 },
-    async ({ before }) => {
-      const namespace = await openNamespace()
-      onTestFinished(() => namespace.close())
-      const root = `${namespace.home}/project`
-      const savePath = `${namespace.home}/.vite-plugin-mkcert`
-      await namespace.writeFile(`${root}/index.html`, '<!doctype html><title>It works</title>')
-      await namespace.writeFile(`${root}/serve.mjs`, script)
-      if (before.length > 0) await namespace.must(built.mkcert, before)
+  test.for(starts)('starts a server that curl trusts, $title', async ({ before }) => {
+    const namespace = await openNamespace()
+    onTestFinished(() => namespace.close())
+    const root = `${namespace.home}/project`
+    const savePath = `${namespace.home}/.vite-plugin-mkcert`
+    await namespace.writeFile(`${root}/index.html`, '<!doctype html><title>It works</title>')
+    await namespace.writeFile(`${root}/serve.mjs`, script)
+    if (before.length > 0) await namespace.must(built.mkcert, before)
 
-      const args = [`${root}/serve.mjs`, root, built.mkcert, savePath]
-      const server = namespace.spawn(process.execPath, args)
-      onTestFinished(() => killGroup(server))
-      let said = ''
-      for (const stream of [server.stdout, server.stderr])
-        stream.setEncoding('utf8').on('data', (text: string) => (said += text))
-      server.once('close', () => (said += '\nended'))
-      const port = await waitFor('Vite', () => {
-        if (said.includes('\nended')) throw new Error(said)
-        return /listening on (\d+)/.exec(said)?.[1] ?? null
+    const args = [`${root}/serve.mjs`, root, built.mkcert, savePath]
+    const server = namespace.spawn(process.execPath, args)
+    onTestFinished(() => killGroup(server))
+    let said = ''
+    for (const stream of [server.stdout, server.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => (said += text))
+    server.once('close', () => (said += '\nended'))
+    const port = await waitFor('Vite', () => {
+      if (said.includes('\nended')) throw new Error(said)
+      return /listening on (\d+)/.exec(said)?.[1] ?? null
+    })
+    const curl = (host: string) => {
+      const resolve = ['--resolve', `${host}:${port}:127.0.0.1`]
+      return namespace.run('curl', ['-sS', ...resolve, `https://${host}:${port}/`])
+    }
+    for (const host of ['localhost', '127.0.0.1', 'shop.localhost'])
+      expect(await curl(host)).toEqual({
+        exitCode: 0,
+        stdout: expect.stringContaining('It works'),
+        stderr: '',
       })
-      const curl = (host: string) => {
-        const resolve = ['--resolve', `${host}:${port}:127.0.0.1`]
-        return namespace.run('curl', ['-sS', ...resolve, `https://${host}:${port}/`])
-      }
-      for (const host of ['localhost', '127.0.0.1', 'shop.localhost'])
-        expect(await curl(host)).toEqual({
-          exitCode: 0,
-          stdout: expect.stringContaining('It works'),
-          stderr: '',
-        })
-      const sslFailure = 60
-      expect((await curl('other.localhost')).exitCode, 'a name that it is not for').toBe(sslFailure)
+    const sslFailure = 60
+    expect((await curl('other.localhost')).exitCode, 'a name that it is not for').toBe(sslFailure)
 
-      const files = Object.keys(await namespace.readTree(savePath))
-      expect(files).toContain(`${savePath}/rootCA.pem`)
-      expect(
-        files.filter((path) => /\/mkcert(?:\.exe)?$/.test(path)),
-        'downloads',
-      ).toEqual([])
-      await namespace.must(built.mkcert, ['-uninstall'], { env: { CAROOT: savePath } })
-      expect((await curl('localhost')).exitCode, 'once its root is gone').toBe(sslFailure)
-    },
-  )
+    const files = Object.keys(await namespace.readTree(savePath))
+    expect(files).toContain(`${savePath}/rootCA.pem`)
+    expect(
+      files.filter((path) => /\/mkcert(?:\.exe)?$/.test(path)),
+      'downloads',
+    ).toEqual([])
+    await namespace.must(built.mkcert, ['-uninstall'], { env: { CAROOT: savePath } })
+    expect((await curl('localhost')).exitCode, 'once its root is gone').toBe(sslFailure)
+  })
 })

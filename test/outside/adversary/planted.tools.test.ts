@@ -148,7 +148,7 @@ describe('what is no file', () => {
     ['revoke', 'PATH'],
     ['renew', 'PATH'],
   ]
-  test('as a FIFO or an endless device is read by no command', { timeout: 60_000 }, async () => {
+  test('as a FIFO or an endless device is read by no command', async () => {
     const home = openHome()
     await home.createAuthority()
     const fifo = join(home.directory, 'fifo')
@@ -157,7 +157,7 @@ describe('what is no file', () => {
       reading.flatMap((line) =>
         [fifo, '/dev/zero', '/dev/tty'].map(async (path) => {
           const words = line.map((word) => (word === 'PATH' ? path : word))
-          const { exitCode, stderr } = await home.rootling(words, { timeout: 50_000 })
+          const { exitCode, stderr } = await home.rootling(words)
           return { words, exitCode, internal: /unexpected/.test(stderr) }
         }),
       ),
@@ -304,12 +304,9 @@ describe('a renewal', () => {
   }
 })
 
-test(
-  '200 certificates, while links, pipes and files are swapped at their paths, overwrite nothing else',
-  { timeout: 120_000 },
-  async () => {
-    const { outDir, victim, files, issue, untouched } = await place()
-    const script = `
+test('200 certificates, while links, pipes and files are swapped at their paths, overwrite nothing else', async () => {
+  const { outDir, victim, files, issue, untouched } = await place()
+  const script = `
     cd "$1"
     while :; do
       for name in cert.pem key.pem; do
@@ -319,25 +316,24 @@ test(
         : > planted && chmod 666 planted && mv -f planted $name
       done
     done`
-    const swapper = start('sh', ['-c', script, 'sh', outDir, victim], { PATH: '/usr/bin:/bin' })
-    onTestFinished(() => killGroup(swapper))
-    const pair = { certPath: files.certPath, keyPath: files.keyPath }
-    let issued = 0
-    for (let round = 0; round < 200; round++) {
-      const outcome = await issue({ force: true, files: pair, pkcs12: undefined }).catch(
-        (error: { code?: string; message: string }) => error.code ?? error.message,
-      )
-      if (typeof outcome === 'object') issued++
-      else expect(outcome).toMatch(/^(?:state-unwritable|file-unreadable)$/)
-    }
-    killGroup(swapper)
-    await untouched()
-    // Refused or issued, each round came to an end, and the last pair is whole.
-    expect(issued).toBeGreaterThan(0)
-    for (const path of [files.certPath, files.keyPath]) await rm(path, { force: true })
-    await issue({ force: true })
-    const leaf = new X509Certificate(await readFile(files.certPath))
-    expect(leaf.checkPrivateKey(createPrivateKey(await readFile(files.keyPath)))).toBe(true)
-    expect(await modeOf(files.keyPath)).toBe('600')
-  },
-)
+  const swapper = start('sh', ['-c', script, 'sh', outDir, victim], { PATH: '/usr/bin:/bin' })
+  onTestFinished(() => killGroup(swapper))
+  const pair = { certPath: files.certPath, keyPath: files.keyPath }
+  let issued = 0
+  for (let round = 0; round < 200; round++) {
+    const outcome = await issue({ force: true, files: pair, pkcs12: undefined }).catch(
+      (error: { code?: string; message: string }) => error.code ?? error.message,
+    )
+    if (typeof outcome === 'object') issued++
+    else expect(outcome).toMatch(/^(?:state-unwritable|file-unreadable)$/)
+  }
+  killGroup(swapper)
+  await untouched()
+  // Refused or issued, each round came to an end, and the last pair is whole.
+  expect(issued).toBeGreaterThan(0)
+  for (const path of [files.certPath, files.keyPath]) await rm(path, { force: true })
+  await issue({ force: true })
+  const leaf = new X509Certificate(await readFile(files.certPath))
+  expect(leaf.checkPrivateKey(createPrivateKey(await readFile(files.keyPath)))).toBe(true)
+  expect(await modeOf(files.keyPath)).toBe('600')
+})

@@ -43,7 +43,7 @@ describe.skipIf(obstacle !== null)(`a thief’s server${skipNote}`, () => {
         return { forgery, server }
       }),
     )
-  }, 120_000)
+  })
   afterAll(async () => {
     for (const { server } of shown) await server.close()
     await namespace?.close()
@@ -53,7 +53,6 @@ describe.skipIf(obstacle !== null)(`a thief’s server${skipNote}`, () => {
   for (const { client, unavailable, title } of browsers)
     test.skipIf(unavailable !== null)(
       `${title} refuses every form of a host that a stolen key signs outside`,
-      { timeout: 120_000 },
       async () => {
         const urls = shown.map(({ forgery, server }) => `https://${forgery.asked}:${server.port}/`)
         const verdicts = await visit(client, namespace, urls)

@@ -38,7 +38,6 @@ const beyond: readonly (readonly [verifier: RegExp, title: RegExp, reason: strin
 
 test.each(verifiers)(
   `$name refuses every form of a name that a stolen key signs outside${note}`,
-  { timeout: 60_000 },
   async ({ name, verdicts }) => {
     const asked = forgeries.filter(
       ({ title }) => !beyond.some(([who, what]) => who.test(name) && what.test(title)),

@@ -19,35 +19,27 @@ async function place() {
   return { state, out }
 }
 
-const options = { timeout: 120_000 }
+test('eight processes that start at once make one authority, and lose nothing', async () => {
+  const { state, out } = await place()
+  const where = ['--state', state, '--out', out, '--count', '3']
+  const children = eight.map((i) => startChild(bundle, ['issue', `app${i}.localhost`, ...where]))
+  const ended = await Promise.all(children.map((child) => child.ended))
+  expect(ended.filter(({ exitCode }) => exitCode !== 0)).toEqual([])
 
-test(
-  'eight processes that start at once make one authority, and lose nothing',
-  options,
-  async () => {
-    const { state, out } = await place()
-    const where = ['--state', state, '--out', out, '--count', '3']
-    const children = eight.map((i) => startChild(bundle, ['issue', `app${i}.localhost`, ...where]))
-    const ended = await Promise.all(children.map((child) => child.ended))
-    expect(ended.filter(({ exitCode }) => exitCode !== 0)).toEqual([])
+  expect((await readScopes({ path: state, owner: null })).map(({ name }) => name)).toEqual([
+    'local',
+  ])
+  const acknowledged = ended.flatMap(({ stdout }) =>
+    [...stdout.matchAll(/issued (\w+)/g)].map(([, serial]) => serial),
+  )
+  const record = await readRecord({ path: state, owner: null })
+  expect(record.map(({ serialNumber }) => serialNumber).toSorted()).toEqual(acknowledged.toSorted())
+  expect(acknowledged).toHaveLength(24)
+  expect(await violations(state, out)).toEqual([])
+  expect(await tree(out)).toHaveLength(16)
+})
 
-    expect((await readScopes({ path: state, owner: null })).map(({ name }) => name)).toEqual([
-      'local',
-    ])
-    const acknowledged = ended.flatMap(({ stdout }) =>
-      [...stdout.matchAll(/issued (\w+)/g)].map(([, serial]) => serial),
-    )
-    const record = await readRecord({ path: state, owner: null })
-    expect(record.map(({ serialNumber }) => serialNumber).toSorted()).toEqual(
-      acknowledged.toSorted(),
-    )
-    expect(acknowledged).toHaveLength(24)
-    expect(await violations(state, out)).toEqual([])
-    expect(await tree(out)).toHaveLength(16)
-  },
-)
-
-test('eight processes that replace the same two files leave a pair', options, async () => {
+test('eight processes that replace the same two files leave a pair', async () => {
   const { state, out } = await place()
   const where = ['--state', state, '--out', out, '--count', '3']
   const children = eight.map(() => startChild(bundle, ['issue', 'localhost', ...where]))
@@ -57,7 +49,7 @@ test('eight processes that replace the same two files leave a pair', options, as
   expect(await tree(out)).toEqual(['localhost-key.pem', 'localhost.pem'])
 })
 
-test('eight processes that permit the same name make one scope of it', options, async () => {
+test('eight processes that permit the same name make one scope of it', async () => {
   const { state, out } = await place()
   const children = eight.map(() =>
     startChild(bundle, ['permit', 'a.example.com', '--state', state]),

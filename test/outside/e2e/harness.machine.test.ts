@@ -23,7 +23,6 @@ const urls = (port: number) => hosts.map((host) => `https://${host}:${port}/`)
 const body = 'hello from the test server'
 const ran = (name: string) =>
   rows.some(({ client, unavailable }) => client.name.startsWith(name) && unavailable === null)
-const perClient = { timeout: 60_000 }
 
 describe.skipIf(noNamespace !== null)(
   `the harness${noNamespace ? ` [${noNamespace}]` : ''}`,
@@ -45,7 +44,7 @@ describe.skipIf(noNamespace !== null)(
       const names = ['localhost', '127.0.0.1', '::1', named]
       server = await startHttpsServer(await ca.issue(names), body)
       strangeServer = await startHttpsServer(await stranger.issue(names), body)
-    }, 30_000)
+    })
 
     afterAll(async () => {
       await namespace?.close()
@@ -74,14 +73,13 @@ describe.skipIf(noNamespace !== null)(
 
     describe('before the root is trusted', () => {
       for (const { client, unavailable, title } of rows.filter(({ client }) => !client.bornLater)) {
-        test.skipIf(unavailable !== null)(`${title} refuses every URL`, perClient, async () => {
+        test.skipIf(unavailable !== null)(`${title} refuses every URL`, async () => {
           const verdicts = await visit(client, namespace, urls(server.port))
           expect(verdicts.map(({ trusted }) => trusted)).toEqual(hosts.map(() => false))
         })
 
         test.skipIf(unavailable !== null)(
           `${title} does not take a closed port for a refusal`,
-          perClient,
           async () => {
             const closed = await startHttpsServer({}, body)
             await closed.close()
@@ -94,12 +92,11 @@ describe.skipIf(noNamespace !== null)(
     })
 
     describe('when the root is trusted', () => {
-      beforeAll(() => trustByHand(namespace, ca.root), 60_000)
+      beforeAll(() => trustByHand(namespace, ca.root))
 
       for (const { client, unavailable, title } of rows) {
         test.skipIf(unavailable !== null)(
           `${title} accepts every URL, but no other root and no other name`,
-          perClient,
           async () => {
             const strange = urls(strangeServer.port)
             const wrongName = `https://${misnamed}:${server.port}/`
@@ -132,10 +129,10 @@ describe.skipIf(noNamespace !== null)(
     })
 
     describe('when the root is no longer trusted', () => {
-      beforeAll(() => distrustByHand(namespace, 'Harness root - Rootling tests'), 60_000)
+      beforeAll(() => distrustByHand(namespace, 'Harness root - Rootling tests'))
 
       for (const { client, unavailable, title } of rows) {
-        test.skipIf(unavailable !== null)(`${title} refuses every URL`, perClient, async () => {
+        test.skipIf(unavailable !== null)(`${title} refuses every URL`, async () => {
           const verdicts = await visit(client, namespace, urls(server.port))
           expect(verdicts.map(({ trusted }) => trusted)).toEqual(hosts.map(() => false))
         })

@@ -12,7 +12,6 @@ const needed = ['certutil', 'chromium', 'firefox-esr', 'update-ca-certificates']
 const missing = await Promise.all(needed.map(notInstalled))
 const obstacle = namespaceUnavailable() ?? missing.find((reason) => reason !== null) ?? null
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
-const patience = { timeout: 120_000 }
 
 const legacy = '.pki/nssdb'
 const modern = '.local/share/pki/nssdb'
@@ -49,7 +48,7 @@ async function addProfile(namespace: Namespace, name: string): Promise<string> {
 }
 
 describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
-  test('creates the authority, and databases for browsers that never ran', patience, async () => {
+  test('creates the authority, and databases for browsers that never ran', async () => {
     const { namespace, rootling } = await openMachine()
     const { exitCode, answer } = await rootling.json(['install', '--yes'])
     expect(exitCode).toBe(0)
@@ -65,7 +64,7 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
     expect(left.stdout).toBe('')
   })
 
-  test('uses ~/.pki/nssdb where it exists, and makes no second database', patience, async () => {
+  test('uses ~/.pki/nssdb where it exists, and makes no second database', async () => {
     const { namespace, rootling } = await openMachine()
     const database = `${namespace.home}/${legacy}`
     await namespace.must('mkdir', ['-p', database])
@@ -81,7 +80,7 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
     expect(await namespace.readTree(database)).toHaveProperty(`${database}/cert9.db`)
   })
 
-  test('merges into the user’s own Firefox policies and restores them', patience, async () => {
+  test('merges into the user’s own Firefox policies and restores them', async () => {
     const { namespace, rootling } = await openMachine()
     const own = {
       policies: { DisableTelemetry: true, Certificates: { Install: ['/etc/ssl/company.crt'] } },
@@ -103,23 +102,19 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
     expect(await namespace.readFile(policies)).toBe(formatted)
   })
 
-  test(
-    'leaves Firefox policies that are no JSON alone, and fails there only',
-    patience,
-    async () => {
-      const { namespace, rootling } = await openMachine()
-      await namespace.writeFile(policies, '{ "policies": ')
-      const { exitCode, answer } = await rootling.json(['install', '--yes', '--stores', 'nss'])
-      expect(exitCode).toBe(3)
-      expect(storesThat(answer, 'failed').map(({ store }) => store.id)).toEqual([
-        'firefox-policies:/etc/firefox/policies',
-      ])
-      expect(storesThat(answer, 'installed').map(({ store }) => store.kind)).toEqual(['nss'])
-      expect(await namespace.readFile(policies)).toBe('{ "policies": ')
-    },
-  )
+  test('leaves Firefox policies that are no JSON alone, and fails there only', async () => {
+    const { namespace, rootling } = await openMachine()
+    await namespace.writeFile(policies, '{ "policies": ')
+    const { exitCode, answer } = await rootling.json(['install', '--yes', '--stores', 'nss'])
+    expect(exitCode).toBe(3)
+    expect(storesThat(answer, 'failed').map(({ store }) => store.id)).toEqual([
+      'firefox-policies:/etc/firefox/policies',
+    ])
+    expect(storesThat(answer, 'installed').map(({ store }) => store.kind)).toEqual(['nss'])
+    expect(await namespace.readFile(policies)).toBe('{ "policies": ')
+  })
 
-  test('a corrupt Firefox profile fails alone, whatever the others do', patience, async () => {
+  test('a corrupt Firefox profile fails alone, whatever the others do', async () => {
     const { namespace, rootling } = await openMachine()
     const sound = await addProfile(namespace, 'a.sound')
     const broken = await addProfile(namespace, 'b.broken')
@@ -136,7 +131,7 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
     expect(human.stdout).toContain('b.broken')
   })
 
-  test('without certutil the browsers fail by name and the others succeed', patience, async () => {
+  test('without certutil the browsers fail by name and the others succeed', async () => {
     const { namespace, rootling } = await openMachine()
     await hideCertutil(namespace)
     const { exitCode, answer } = await rootling.json(['install'])
@@ -155,7 +150,7 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
     expect(human.stdout).toMatch(/FAILED: .*certutil[^]*libnss3-tools/)
   })
 
-  test('with --yes it installs certutil by the package manager', patience, async () => {
+  test('with --yes it installs certutil by the package manager', async () => {
     const { namespace, rootling } = await openMachine()
     await hideCertutil(namespace)
     // Stands in for apt-get, which needs a network: it notes its arguments and certutil is there.
@@ -172,7 +167,7 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
     expect(await findRoot(namespace, root)).toContain(`nss:${namespace.home}/${modern}`)
   })
 
-  test('writes only the stores that --stores names', patience, async () => {
+  test('writes only the stores that --stores names', async () => {
     const { namespace, rootling } = await openMachine()
     const { exitCode, answer } = await rootling.json(['install', '--yes', '--stores', 'system'])
     expect(exitCode).toBe(0)
@@ -185,7 +180,7 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
     expect(bogus.answer.error).toMatchObject({ code: 'usage', hint: '--stores system,nss,java' })
   })
 
-  test('a dry run prints commands that a shell takes, and changes nothing', patience, async () => {
+  test('a dry run prints commands that a shell takes, and changes nothing', async () => {
     const { namespace, rootling } = await openMachine()
     const before = await storeTrees(namespace)
     const { exitCode, stdout } = await rootling.run(['install', '--dry-run'])
@@ -197,7 +192,7 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
 })
 
 describe.skipIf(obstacle !== null)(`uninstall${skipNote}`, () => {
-  test('finds roots by their name when the state directory is gone', patience, async () => {
+  test('finds roots by their name when the state directory is gone', async () => {
     const { namespace, rootling } = await openMachine()
     const { answer } = await rootling.json(['install', '--yes'])
     const root = await rootOf(namespace, answer)
@@ -213,7 +208,7 @@ describe.skipIf(obstacle !== null)(`uninstall${skipNote}`, () => {
     expect(await namespace.readTree(`${namespace.home}/.local/share/rootling`)).toEqual({})
   })
 
-  test('of a machine where nothing was installed changes nothing', patience, async () => {
+  test('of a machine where nothing was installed changes nothing', async () => {
     const { namespace, rootling } = await openMachine()
     const { exitCode, answer } = await rootling.json(['uninstall', '--delete-ca', '--yes'])
     expect(exitCode).toBe(0)

@@ -15,7 +15,6 @@ const needed = ['sudo', 'useradd', 'runuser', 'certutil', 'chromium', 'update-ca
 const missing = await Promise.all(needed.map(notInstalled))
 const obstacle = namespaceUnavailable() ?? missing.find((reason) => reason !== null) ?? null
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
-const patience = { timeout: 120_000 }
 
 interface Person {
   readonly namespace: Namespace
@@ -48,7 +47,7 @@ async function openPerson(rule: string | null): Promise<Person> {
   }
   const environment = ['env', `HOME=${home}`, 'USER=ada', 'LOGNAME=ada']
   const asAda = (args: readonly string[]) =>
-    namespace.run('runuser', ['-u', 'ada', '--', ...environment, ...args], { timeout: 90_000 })
+    namespace.run('runuser', ['-u', 'ada', '--', ...environment, ...args])
   return {
     namespace,
     home,
@@ -70,7 +69,7 @@ async function rootOf(namespace: Namespace, { scopes = [] }: Answer): Promise<st
 }
 
 describe.skipIf(obstacle !== null)(`a person with sudo${skipNote}`, () => {
-  test('gets the system’s stores through sudo and their own as themselves', patience, async () => {
+  test('gets the system’s stores through sudo and their own as themselves', async () => {
     const { namespace, home, rootling, foreign } = await openPerson(noPassword)
     const installed = await rootling('install', '--yes', '--json')
     const answer = answerOf(installed)
@@ -96,7 +95,7 @@ describe.skipIf(obstacle !== null)(`a person with sudo${skipNote}`, () => {
     expect(rest.stdout).toBe('')
   })
 
-  test('gets the same by sudo rootling install, everything theirs at home', patience, async () => {
+  test('gets the same by sudo rootling install, everything theirs at home', async () => {
     const { namespace, home, rootling, sudoRootling, foreign } = await openPerson(noPassword)
     const installed = await sudoRootling('install', '--yes', '--json')
     const answer = answerOf(installed)
@@ -122,7 +121,7 @@ describe.skipIf(obstacle !== null)(`a person with sudo${skipNote}`, () => {
 })
 
 describe.skipIf(obstacle !== null)(`a person without root${skipNote}`, () => {
-  test('with --no-sudo gets their own stores, and a hint for the rest', patience, async () => {
+  test('with --no-sudo gets their own stores, and a hint for the rest', async () => {
     const { namespace, home, rootling, foreign } = await openPerson(noPassword)
     const { exitCode, stdout, stderr } = await rootling('install', '--yes', '--no-sudo', '--json')
     const answer = parseAnswer(stdout, stderr)
@@ -143,7 +142,7 @@ describe.skipIf(obstacle !== null)(`a person without root${skipNote}`, () => {
     ['may use sudo with a password', 'ALL=(ALL) ALL'],
     ['may not use sudo', null],
   ] as const) {
-    test(`who ${who} ${asks}`, patience, async () => {
+    test(`who ${who} ${asks}`, async () => {
       const { home, rootling, foreign } = await openPerson(rule)
       const { exitCode, stdout, stderr } = await rootling('install', '--yes', '--json')
       const answer = parseAnswer(stdout, stderr)

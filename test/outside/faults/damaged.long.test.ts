@@ -162,7 +162,7 @@ function strangers({ state, out }: World, intermediate: X509Certificate): string
 }
 
 const note = untraceable() ?? ''
-const options = { timeout: 3_600_000 }
+const options = { timeout: long ? 36_000_000 : 900_000 }
 
 test.skipIf(note !== '')(
   `every state file is named and kept however it is damaged${note}`,

@@ -10,7 +10,6 @@ import { mkcertLine, rootlingLine, unfriendly, worldIn, type World } from './wor
 
 const closed = namespaceUnavailable()
 const note = closed === null ? '' : `: ${closed}`
-const options = { timeout: 120_000 }
 
 interface Disk {
   readonly world: World
@@ -54,7 +53,6 @@ ls -A`
 
 test.skipIf(closed !== null).each(['state', 'out'] as const)(
   `a disk that fills up under the %s directory leaves a pair and a record that are whole${note}`,
-  options,
   async (which) => {
     const { world, run, shell } = await openDisk()
     await shell(`mount -t tmpfs -o size=96k,mode=0700 tmpfs ${world[which]}`)
@@ -83,7 +81,6 @@ test.skipIf(closed !== null).each(['state', 'out'] as const)(
 
 test.skipIf(closed !== null)(
   `a disk that becomes read-only is named, and what was kept can be read${note}`,
-  options,
   async () => {
     const { world, run, shell } = await openDisk()
     await shell(`mount -t tmpfs -o size=4m,mode=0700 tmpfs ${world.state}`)
@@ -106,7 +103,6 @@ test.skipIf(closed !== null)(
 
 test.skipIf(closed !== null)(
   `a directory that another user may not write to is named${note}`,
-  options,
   async () => {
     const { world, run, shell } = await openDisk()
     const { root, state, out } = world

@@ -11,7 +11,7 @@ const kills = long ? 40 : 2
 
 test.skipIf(unavailable !== null)(
   `install survives ${kills} kills: one authority, stores as status says, and the next install ends it${note}`,
-  { timeout: 60_000 + kills * 60_000 },
+  { timeout: 900_000 + kills * 600_000 },
   async () => {
     const namespace = await openNamespace()
     onTestFinished(() => namespace.close())

@@ -7,8 +7,6 @@ import { killGroup, run, start } from '../../helpers/subprocess.ts'
 import { unfriendly, openWorld, rootlingLine, type World } from './world.ts'
 import { untraceable } from './points.ts'
 
-const options = { timeout: 120_000 }
-
 async function withAuthority(): Promise<World> {
   const world = await openWorld()
   await ensureAuthority({ path: world.state, owner: null }, new Date())
@@ -34,7 +32,7 @@ async function holder(world: World): Promise<ReturnType<typeof start>> {
   return child
 }
 
-test('a lock whose process was killed, or whose file is old, stops nobody', options, async () => {
+test('a lock whose process was killed, or whose file is old, stops nobody', async () => {
   const world = await withAuthority()
   const child = await holder(world)
   const closed = once(child, 'close')
@@ -45,33 +43,28 @@ test('a lock whose process was killed, or whose file is old, stops nobody', opti
   expect(await world.rootling(issueLine(world))).toMatchObject({ exitCode: 0 })
 })
 
-test(
-  'a lock that a stopped process holds is waited for, and named after half a minute',
-  options,
-  async () => {
-    const world = await withAuthority()
-    const child = await holder(world)
-    child.kill('SIGSTOP')
-    const began = Date.now()
-    const finished = await world.rootling(issueLine(world))
-    const waited = Date.now() - began
-    expect(unfriendly(finished)).toEqual([])
-    expect(finished.stderr).toContain(
-      `Another rootling has held ${join(world.state, 'lock')} for 30 s.`,
-    )
-    expect(waited).toBeGreaterThan(29_000)
-    expect(existsSync(join(world.out, 'localhost.pem'))).toBe(false)
-    expect(await world.rootling(['list'])).toMatchObject({ exitCode: 0 })
+test('a lock that a stopped process holds is waited for, and named after half a minute', async () => {
+  const world = await withAuthority()
+  const child = await holder(world)
+  child.kill('SIGSTOP')
+  const began = Date.now()
+  const finished = await world.rootling(issueLine(world))
+  const waited = Date.now() - began
+  expect(unfriendly(finished)).toEqual([])
+  expect(finished.stderr).toContain(
+    `Another rootling has held ${join(world.state, 'lock')} for 30 s.`,
+  )
+  expect(waited).toBeGreaterThan(29_000)
+  expect(existsSync(join(world.out, 'localhost.pem'))).toBe(false)
+  expect(await world.rootling(['list'])).toMatchObject({ exitCode: 0 })
 
-    child.kill('SIGCONT')
-    killGroup(child)
-    expect(await world.rootling(issueLine(world))).toMatchObject({ exitCode: 0 })
-  },
-)
+  child.kill('SIGCONT')
+  killGroup(child)
+  expect(await world.rootling(issueLine(world))).toMatchObject({ exitCode: 0 })
+})
 
 test.skipIf(untraceable() !== null)(
   `a file system whose locks take a second each is slow and otherwise the same${untraceable() ?? ''}`,
-  options,
   async () => {
     const world = await withAuthority()
     // Only upon the lock file: Node calls fcntl for itself.

@@ -54,7 +54,7 @@ function errorOf({ call, line }: Point, turn: number): string {
 }
 
 const turn = Math.floor(Math.random() * 6)
-const options = { timeout: long ? 1_800_000 : 120_000 }
+const options = { timeout: long ? 18_000_000 : 900_000 }
 
 describe.skipIf(untraceable() !== null)(
   `disturbed at single system calls${untraceable() ?? ''}`,

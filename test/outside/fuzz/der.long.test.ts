@@ -20,7 +20,7 @@ const ascii = (text: string): Buffer => Buffer.from(text, 'latin1')
 /** Whether openssl takes it; asn1parse goes on after what it calls bad. */
 function openssl(input: Buffer, ...args: string[]): boolean {
   const env = scrubbedEnvironment('/tmp')
-  const { status, stdout } = spawnSync('openssl', args, { input, env, timeout: 60_000 })
+  const { status, stdout } = spawnSync('openssl', args, { input, env, timeout: 600_000 })
   return status === 0 && !/:BAD |Bad boolean/.test(stdout.toString('latin1'))
 }
 

@@ -9,7 +9,7 @@ import { run } from '../../helpers/subprocess.ts'
 /** `npm run test:fuzz` gives 100,000 inputs to each parser. */
 const runs = Number(process.env['ROOTLING_FUZZ_RUNS'] ?? 1000)
 const seed = Number(process.env['ROOTLING_FUZZ_SEED'] ?? 20_261_127)
-const timeout = 180_000 + runs * 200
+const timeout = 900_000 + runs * 2_000
 vi.setConfig({ testTimeout: timeout + 10_000 })
 
 interface Outcome {

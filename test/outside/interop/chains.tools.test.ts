@@ -18,7 +18,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }))
 
 for (const tool of missing) test.skip(`${tool} judges our chains (not installed here)`, () => {})
 
-describe.each(found)('$name', { timeout: 120_000 }, (verifier) => {
+describe.each(found)('$name', (verifier) => {
   async function judged(chains: readonly Presented[], expected: 'accepted' | 'refused') {
     const asked = chains.filter((chain) => verifier.exempt(chain, expected) === null)
     const verdicts = await verifier.verdicts(await temporaryDirectory(), asked)

@@ -171,7 +171,7 @@ describe('an account', () => {
     expect((await flood.order(['one-more.localhost'])).status).toBe(201)
     flood.close()
     honest.close()
-  }, 60_000)
+  })
 })
 
 /** A smaller bound for one test. */

@@ -17,7 +17,7 @@ beforeAll(async () => {
   ports = await startPorts()
   responder = await startResponder(undefined, ports.daemon.http01)
   ca = await ports.daemon.root()
-}, 60_000)
+})
 afterAll(async () => {
   await responder.close()
   await ports.close()
@@ -86,13 +86,13 @@ test('idle connections lock nobody out, and the oldest are closed', async () => 
     ])
     expect(sockets.at(-1)?.socket.closed).toBe(false)
   }
-}, 60_000)
+})
 
 test('heads that never end lock nobody out and are cut', async () => {
   const sockets = await openMany(ports.acme, crowd, 'GET /acme/directory HTTP/1.1\r\nHost: loc')
   await stillServes()
   expect((await sockets.at(-1)?.heard)?.status).toBe(408)
-}, 60_000)
+})
 
 test('bodies that never end lock nobody out and take little memory', async () => {
   const head = [
@@ -105,7 +105,7 @@ test('bodies that never end lock nobody out and take little memory', async () =>
   const sockets = await openMany(ports.acme, crowd, data)
   await stillServes()
   expect(sockets.at(-1)?.socket.closed).toBe(false)
-}, 60_000)
+})
 
 test('a head or a body that trickles is cut after seconds on every port', async () => {
   const outcomes = portsByName().flatMap(([name, port]) =>
@@ -126,7 +126,7 @@ test('a head or a body that trickles is cut after seconds on every port', async 
     ),
   )
   expect(await Promise.all(outcomes)).toEqual(outcomes.map(() => null))
-}, 60_000)
+})
 
 test('what is too large is refused on every port, with the status that says so', async () => {
   for (const [name, port] of portsByName()) {
@@ -170,4 +170,4 @@ test('requests without number are answered, and a client among them as well', as
   going = false
   await Promise.all(flood)
   expect(answered).toBeGreaterThan(100)
-}, 60_000)
+})

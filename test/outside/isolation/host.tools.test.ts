@@ -7,7 +7,7 @@ import { startPorts, startServing, type Ports } from './ports.ts'
 let ports: Ports
 beforeAll(async () => {
   ports = await startPorts()
-}, 60_000)
+})
 afterAll(() => ports.close())
 
 const { HTTP2_HEADER_AUTHORITY, HTTP2_HEADER_PATH, HTTP2_HEADER_STATUS } = constants

@@ -15,7 +15,7 @@ import { open, speak } from './http1.ts'
 let daemon: Daemon
 beforeAll(async () => {
   daemon = await startDaemon()
-}, 60_000)
+})
 afterAll(() => daemon.close())
 
 test.skipIf(!hasIpv6Loopback())('both loopback addresses answer, on either port', async () => {
@@ -57,7 +57,7 @@ test.skipIf(process.platform !== 'linux')('the kernel lists no other socket of i
 
 const obstacle = namespaceUnavailable()
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
-describe.skipIf(obstacle !== null)(`a machine of its own${skipNote}`, { timeout: 60_000 }, () => {
+describe.skipIf(obstacle !== null)(`a machine of its own${skipNote}`, () => {
   test('without IPv6 serves on 127.0.0.1, says so, and on no address that is added', async () => {
     const namespace = await openNamespace({ ownLoopback: true })
     try {

@@ -17,7 +17,7 @@ import { startPorts, type Ports } from './ports.ts'
 const obstacle = await chromiumClient.unavailable()
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
 
-describe.skipIf(obstacle !== null)(`a page in Chromium${skipNote}`, { timeout: 60_000 }, () => {
+describe.skipIf(obstacle !== null)(`a page in Chromium${skipNote}`, () => {
   let ports: Ports
   let origin: Server
   let profile: string
@@ -63,13 +63,13 @@ describe.skipIf(obstacle !== null)(`a page in Chromium${skipNote}`, { timeout: 6
     })
     page = context.pages()[0] ?? (await context.newPage())
     await page.goto(`http://evil.test:${(origin.address() as AddressInfo).port}/`)
-  }, 90_000)
+  })
   afterAll(async () => {
     await context.close()
     origin.close()
     await rm(profile, { recursive: true, force: true })
     await ports.close()
-  }, 30_000)
+  })
 
   /** A certificate for a name by ACME, as a person's own client has it; gives its URL. */
   async function issue(name: string): Promise<string> {

@@ -34,21 +34,17 @@ async function makeKeystore(password = 'changeit') {
   return { bytes: readFileSync(file), anchors, store }
 }
 
-test.skipIf(!hasKeytool)(
-  `reads a keystore of keytool's as keytool does${why}`,
-  async () => {
-    const { bytes, anchors, store } = await makeKeystore()
-    const read = readJks(bytes, 'changeit') ?? []
-    expect(new Map(read.map(({ alias, der }) => [alias, der.toString('hex')]))).toEqual(
-      new Map(Object.entries(anchors).map(([alias, { der }]) => [alias, der.toString('hex')])),
-    )
-    const listed = parseKeystore(await keytool(['-list', '-rfc', ...store]))
-    expect(read.map(({ der }) => der.toString('hex')).toSorted()).toEqual(
-      listed.map(({ der }) => der.toString('hex')).toSorted(),
-    )
-  },
-  60_000,
-)
+test.skipIf(!hasKeytool)(`reads a keystore of keytool's as keytool does${why}`, async () => {
+  const { bytes, anchors, store } = await makeKeystore()
+  const read = readJks(bytes, 'changeit') ?? []
+  expect(new Map(read.map(({ alias, der }) => [alias, der.toString('hex')]))).toEqual(
+    new Map(Object.entries(anchors).map(([alias, { der }]) => [alias, der.toString('hex')])),
+  )
+  const listed = parseKeystore(await keytool(['-list', '-rfc', ...store]))
+  expect(read.map(({ der }) => der.toString('hex')).toSorted()).toEqual(
+    listed.map(({ der }) => der.toString('hex')).toSorted(),
+  )
+})
 
 test.skipIf(!hasKeytool || !existsSync(system))(
   `reads this machine's keystore as keytool does${why}`,
@@ -61,27 +57,22 @@ test.skipIf(!hasKeytool || !existsSync(system))(
       new Map(entries.map(({ alias, der }) => [alias, der.toString('hex')]))
     expect(byAlias(read ?? [])).toEqual(byAlias(listed))
   },
-  60_000,
 )
 
-test.skipIf(!hasKeytool)(
-  `leaves to keytool what is sealed otherwise${why}`,
-  async () => {
-    const { bytes } = await makeKeystore('another')
-    expect(readJks(bytes, 'changeit')).toBeNull()
-    expect(readJks(bytes, 'another')).not.toBeNull()
-    fc.assert(
-      fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
-        const damaged = Buffer.from(bytes)
-        damaged[at] = (damaged[at] ?? 0) ^ change
-        expect(readJks(damaged, 'another')).toBeNull()
-        expect(readJks(bytes.subarray(0, at), 'another')).toBeNull()
-      }),
-      { numRuns: 500 },
-    )
-  },
-  60_000,
-)
+test.skipIf(!hasKeytool)(`leaves to keytool what is sealed otherwise${why}`, async () => {
+  const { bytes } = await makeKeystore('another')
+  expect(readJks(bytes, 'changeit')).toBeNull()
+  expect(readJks(bytes, 'another')).not.toBeNull()
+  fc.assert(
+    fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
+      const damaged = Buffer.from(bytes)
+      damaged[at] = (damaged[at] ?? 0) ^ change
+      expect(readJks(damaged, 'another')).toBeNull()
+      expect(readJks(bytes.subarray(0, at), 'another')).toBeNull()
+    }),
+    { numRuns: 500 },
+  )
+})
 
 test('reads or leaves whatever is sealed properly, and never throws', () => {
   const head = Buffer.from('feedfeed00000002', 'hex')

@@ -9,7 +9,7 @@ const obstacle = namespaceUnavailable() ?? (await chromiumClient.unavailable())
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
 const name = 'alice@example.test-client'
 
-describe.skipIf(obstacle !== null)(`Chromium${skipNote}`, { timeout: 90_000 }, () => {
+describe.skipIf(obstacle !== null)(`Chromium${skipNote}`, () => {
   let namespace: Namespace
   let rootling: Rootling
   let serving: Serving

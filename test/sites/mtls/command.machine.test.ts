@@ -157,7 +157,7 @@ describe.skipIf(obstacle !== null)(`rootling serve --mtls${skipNote}`, () => {
       named.log().includes('The CAs of clients stay as they were') ? true : null,
     )
     expect(await get(named, 'bob@example.test-client')).toMatchObject({ exitCode: 0 })
-  }, 120_000)
+  })
 
   test('refuses a directory’s files as it refuses the page', async () => {
     await namespace.writeFile(file('site/secret.txt'), 'the secret\n')

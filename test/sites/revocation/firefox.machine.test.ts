@@ -13,7 +13,6 @@ const title = obstacle === null ? '' : ` [skipped: ${obstacle}]`
 
 test.skipIf(obstacle !== null)(
   `Firefox asks the responder, and refuses revoked and silence where it must know${title}`,
-  { timeout: 120_000 },
   async () => {
     const world = await makeWorld()
     const namespace = await openNamespace()
