@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { rootlingIn } from '../helpers/rootling.ts'
-import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
+import { namespaceUnavailable } from '../helpers/namespace.ts'
+import { testNamespace } from '../helpers/test-namespace.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 
 const absent = (program: string) => (existsSync(program) ? null : `${program} is not installed`)
@@ -13,8 +14,7 @@ const directory = 'https://localhost:14600/acme/directory'
 
 /** An authority that the system store of a private machine trusts, and its daemon. */
 async function open() {
-  const namespace = await openNamespace({ ownLoopback: true })
-  onTestFinished(() => namespace.close())
+  const namespace = await testNamespace({ ownLoopback: true })
   const rootling = rootlingIn(namespace)
   await rootling.must(['install', ...stores])
   await rootling.must(['daemon', 'start', '--http01-port', '5002'])

@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto'
-import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/authority.ts'
-import { startAcme, temporaryState, type Acme } from './harness.ts'
+import { temporaryState } from '../helpers/temporary.ts'
+import { startAcme, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'
 import { authorize, obtain, type Responder } from './responder.ts'
@@ -73,7 +73,6 @@ describe('orders', () => {
 
   test('are processing while the certificate is signed, with Retry-After in whole seconds', async () => {
     const state = await temporaryState()
-    onTestFinished(() => rm(state.path, { recursive: true, force: true }))
     const real = createAcmeAuthority({ state, now: () => new Date() })
     let sign = (): void => undefined
     const asked = new Promise<void>((resolve) => (sign = resolve))

@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { command, project } from '../helpers/built.ts'
 import { createAuthority } from '../helpers/rootling.ts'
-import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
+import { namespaceUnavailable } from '../helpers/namespace.ts'
+import { testNamespace } from '../helpers/test-namespace.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 
 // What README.md tells people to type, typed as it stands there, on a machine of its own: the same
@@ -33,8 +34,7 @@ const note = (reason: string | null): string => (reason === null ? '' : ` [skipp
 
 /** An authority that nobody trusts, every port free, and `rootling` where a shell finds it. */
 async function open() {
-  const namespace = await openNamespace({ ownLoopback: true })
-  onTestFinished(() => namespace.close())
+  const namespace = await testNamespace({ ownLoopback: true })
   await createAuthority(namespace)
   const script = (text: string) => `cd ~\nexport PATH="$HOME/bin:/usr/sbin:$PATH"\n${text}`
   const shell = async (text: string): Promise<string> => {

@@ -1,11 +1,12 @@
-import { appendFile, readFile, rm, stat } from 'node:fs/promises'
+import { appendFile, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/authority.ts'
 import { openNonces } from '../../src/acme/store/nonces.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
-import { startAcme, temporaryState, type Acme, type AcmeSetup } from './harness.ts'
+import { temporaryState } from '../helpers/temporary.ts'
+import { startAcme, type Acme, type AcmeSetup } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient } from './raw.ts'
 import { authorize, keyAuthorization, obtain, startResponder, type Responder } from './responder.ts'
@@ -18,7 +19,6 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await responder.close()
-  await rm(state.path, { recursive: true, force: true })
 })
 
 async function start(setup: AcmeSetup = {}): Promise<Acme> {
@@ -182,7 +182,6 @@ describe('nonces', () => {
 
   test('of another authority are refused', async () => {
     const other = await temporaryState()
-    onTestFinished(() => rm(other.path, { recursive: true, force: true }))
     const [ours, theirs] = [await openNonces(state), await openNonces(other)]
     expect(ours.use(theirs.make())).toBe(false)
     await Promise.all([ours.close(), theirs.close()])

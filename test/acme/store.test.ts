@@ -1,11 +1,11 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { openJournal, readJournal } from '../../src/files/journal.ts'
 import type { Order, StoredCertificate } from '../../src/acme/resources.ts'
 import { openStore } from '../../src/acme/store/store.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
-import { temporaryState } from './harness.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 let state: StateDirectory
 let path: string
@@ -13,7 +13,6 @@ beforeEach(async () => {
   state = await temporaryState()
   path = join(state.path, 'acme', 'journal')
 })
-afterEach(() => rm(state.path, { recursive: true, force: true }))
 
 describe('a journal', () => {
   test('holds every line once it is saved, in order, whoever else writes', async () => {

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { command, ensureBuilt, project } from '../helpers/built.ts'
 import { freePort } from '../helpers/free-port.ts'
-import { namespaceUnavailable, openNamespace } from '../helpers/namespace.ts'
+import { namespaceUnavailable } from '../helpers/namespace.ts'
+import { testNamespace } from '../helpers/test-namespace.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 import { noPorts } from './daemon-home.ts'
 
@@ -51,8 +52,7 @@ const makeAuthority = `
 /** A machine with systemd's directory of runtime files, and an authority in an odd place. */
 async function openMachine() {
   ensureBuilt()
-  const namespace = await openNamespace()
-  onTestFinished(() => namespace.close())
+  const namespace = await testNamespace()
   const runtime = '/run/user/0'
   const script = `mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && mkdir -p -m 0700 ${runtime}`
   await namespace.must('sh', ['-c', script])

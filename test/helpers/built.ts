@@ -1,12 +1,39 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, join } from 'node:path'
 
 /** The project's directory, absolute. */
 export const project = join(import.meta.dirname, '../..')
 
 /** The built command, as the package ships it; `ensureBuilt` makes it. */
 export const command = join(project, 'dist/cli/rootling.cjs')
+
+/** The built `rootling-mkcert`. */
+export const mkcertCommand = join(project, 'dist/cli/rootling-mkcert.cjs')
+
+/** Both built commands as programs that this Node runs, whichever others are in PATH. */
+export function builtPrograms(): { readonly rootling: string; readonly mkcert: string } {
+  ensureBuilt()
+  return { rootling: programOf(command), mkcert: programOf(mkcertCommand) }
+}
+
+function programOf(script: string): string {
+  const directory = join(project, 'node_modules/.cache/rootling-programs')
+  mkdirSync(directory, { recursive: true })
+  const program = join(directory, basename(script, '.cjs'))
+  const own = `${program}.${process.pid}`
+  writeFileSync(own, `#!/bin/sh\nexec '${process.execPath}' '${script}' "$@"\n`, { mode: 0o755 })
+  renameSync(own, program)
+  return program
+}
 
 /**
  * Builds `dist` when it is older than the sources. Test files run in several processes: the one

@@ -46,13 +46,16 @@ export interface Rootling {
     args: readonly string[],
     options?: RunOptions,
   ): Promise<{ exitCode: number | null; answer: Answer; stderr: string }>
-  /** Starts `rootling serve`, waits for its URLs, and leaves it running. */
+  /** Starts `rootling serve`, waits until it listens, and leaves it running. */
   serve(args: readonly string[]): Promise<Serving>
 }
 
 export interface Serving {
   readonly port: number
-  readonly urls: readonly string[]
+  /** `https://localhost:PORT/`. */
+  readonly url: string
+  /** What it has logged so far. */
+  log(): string
   close(): void
 }
 
@@ -76,8 +79,9 @@ export function rootlingIn(namespace: Namespace): Rootling {
         printed += line
         if (line === '}') {
           program.stdout.resume()
-          const { port, urls } = JSON.parse(printed) as Serving
-          return { port, urls, close: () => killGroup(program) }
+          const { port } = JSON.parse(printed) as { port: number }
+          const url = `https://localhost:${port}/`
+          return { port, url, log: () => said, close: () => killGroup(program) }
         }
       }
       throw new Error(`rootling serve ${args.join(' ')} did not listen: ${said}`)

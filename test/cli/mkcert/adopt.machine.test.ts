@@ -1,18 +1,15 @@
 import { X509Certificate } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { namespaceUnavailable, openNamespace } from '../../helpers/namespace.ts'
+import { describe, expect, test } from 'vitest'
+import { builtPrograms } from '../../helpers/built.ts'
+import { namespaceUnavailable } from '../../helpers/namespace.ts'
+import { testNamespace } from '../../helpers/test-namespace.ts'
 import { findRoot } from '../../helpers/store-contents.ts'
 import { makeRoot, makeSigned, openPlace, type Algorithm, type Place } from './authorities.ts'
 import { mkcertMissing, realMkcert } from './both.ts'
-import { buildCommands, type Built } from './built.ts'
 
-let built: Built
-beforeAll(async () => {
-  built = await buildCommands()
-})
-afterAll(() => built.remove())
+const built = builtPrograms()
 
 const encrypted = { passphrase: 'a long one' }
 const forms: readonly {
@@ -170,8 +167,7 @@ describe('rootling trust', () => {
     async () => {
       const place = openPlace()
       await makeStrangers(place)
-      const namespace = await openNamespace()
-      onTestFinished(() => namespace.close())
+      const namespace = await testNamespace()
       const root = place.read('old.pem')
       await namespace.writeFile(`${namespace.home}/old.pem`, root)
       const pretty = new X509Certificate(root).fingerprint256

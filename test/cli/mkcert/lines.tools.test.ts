@@ -2,23 +2,22 @@ import { X509Certificate } from 'node:crypto'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { builtPrograms } from '../../helpers/built.ts'
 import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
 import { run } from '../../helpers/subprocess.ts'
 import { createSide, mkcertMissing, realMkcert, type Side } from './both.ts'
-import { buildCommands, type Built } from './built.ts'
 import { lines } from './lines.ts'
 
 const reason = mkcertMissing()
 const titled = lines.map((line) => ({ ...line, line: line.args.join(' ') }))
 
 describe.skipIf(reason !== null)(`a line of mkcert’s${reason ? ` (${reason})` : ''}`, () => {
-  let built: Built
+  const built = builtPrograms()
   let theirs: Side
   let ours: Side
   let given: string
 
   beforeAll(async () => {
-    built = await buildCommands()
     theirs = createSide(realMkcert)
     ours = createSide(built.mkcert)
     given = theirs.directory()
@@ -27,7 +26,6 @@ describe.skipIf(reason !== null)(`a line of mkcert’s${reason ? ` (${reason})` 
   afterAll(() => {
     theirs.remove()
     ours.remove()
-    built.remove()
   })
 
   test('makes a CA first', async () => {

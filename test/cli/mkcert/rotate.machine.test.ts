@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { namespaceUnavailable, openNamespace, type Namespace } from '../../helpers/namespace.ts'
+import { describe, expect, test } from 'vitest'
+import { builtPrograms } from '../../helpers/built.ts'
+import { namespaceUnavailable, type Namespace } from '../../helpers/namespace.ts'
+import { testNamespace } from '../../helpers/test-namespace.ts'
 import { findRoot } from '../../helpers/store-contents.ts'
 import { killGroup } from '../../helpers/subprocess.ts'
 import { mkcertMissing, realMkcert } from './both.ts'
-import { buildCommands, type Built } from './built.ts'
 
 const reason = mkcertMissing() ?? namespaceUnavailable()
 
@@ -23,11 +24,7 @@ done
 `
 
 describe.skipIf(reason !== null)(`rootling ca rotate${reason ? ` (${reason})` : ''}`, () => {
-  let built: Built
-  beforeAll(async () => {
-    built = await buildCommands()
-  })
-  afterAll(() => built.remove())
+  const built = builtPrograms()
 
   test('moves from mkcert’s root to a constrained one, and no certificate is refused meanwhile', async () => {
     const world = await adopt()
@@ -107,8 +104,7 @@ describe.skipIf(reason !== null)(`rootling ca rotate${reason ? ` (${reason})` : 
 
   /** A machine where the real mkcert was installed, and its CA adopted and used. */
   async function adopt(): Promise<World> {
-    const namespace = await openNamespace()
-    onTestFinished(() => namespace.close())
+    const namespace = await testNamespace()
     const work = `${namespace.home}/work`
     const rootling = (args: readonly string[]) => namespace.run(built.rootling, args)
     await namespace.must('mkdir', ['-p', work, `${namespace.home}/.pki/nssdb`])

@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { namespaceUnavailable, openNamespace, type Namespace } from '../../helpers/namespace.ts'
+import { describe, expect, test } from 'vitest'
+import { builtPrograms } from '../../helpers/built.ts'
+import { namespaceUnavailable, type Namespace } from '../../helpers/namespace.ts'
+import { testNamespace } from '../../helpers/test-namespace.ts'
 import { findRoot } from '../../helpers/store-contents.ts'
 import type { Finished } from '../../helpers/subprocess.ts'
 import { mkcertMissing, realMkcert } from './both.ts'
-import { buildCommands, type Built } from './built.ts'
 
 const reason = mkcertMissing() ?? namespaceUnavailable()
 
@@ -39,11 +40,7 @@ interface World {
 }
 
 describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, () => {
-  let built: Built
-  beforeAll(async () => {
-    built = await buildCommands()
-  })
-  afterAll(() => built.remove())
+  const built = builtPrograms()
 
   test('says what mkcert says, on a machine where mkcert finds all', async () => {
     await withBoth(async (program) => {
@@ -200,8 +197,7 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
   }
 
   async function open(program: string): Promise<World> {
-    const namespace = await openNamespace()
-    onTestFinished(() => namespace.close())
+    const namespace = await testNamespace()
     const caroot = `${namespace.home}/caroot`
     const root = async () => (await namespace.readFile(`${caroot}/rootCA.pem`)) ?? ''
     return {

@@ -1,9 +1,10 @@
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { namespaceUnavailable, openNamespace } from '../../helpers/namespace.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { builtPrograms } from '../../helpers/built.ts'
+import { namespaceUnavailable } from '../../helpers/namespace.ts'
+import { testNamespace } from '../../helpers/test-namespace.ts'
 import { killGroup, waitFor } from '../../helpers/subprocess.ts'
-import { buildCommands, type Built } from './built.ts'
 
 const reason = namespaceUnavailable()
 const require = createRequire(import.meta.url)
@@ -30,19 +31,14 @@ console.log('listening on ' + server.httpServer.address().port)
 `
 
 describe.skipIf(reason !== null)(`vite-plugin-mkcert${reason ? ` (${reason})` : ''}`, () => {
-  let built: Built
-  beforeAll(async () => {
-    built = await buildCommands()
-  })
-  afterAll(() => built.remove())
+  const built = builtPrograms()
 
   const starts: readonly { title: string; before: readonly string[] }[] = [
     { title: 'where there is no CA yet', before: [] },
     { title: 'where ours is, which it copies', before: ['-install'] },
   ]
   test.for(starts)('starts a server that curl trusts, $title', async ({ before }) => {
-    const namespace = await openNamespace()
-    onTestFinished(() => namespace.close())
+    const namespace = await testNamespace()
     const root = `${namespace.home}/project`
     const savePath = `${namespace.home}/.vite-plugin-mkcert`
     await namespace.writeFile(`${root}/index.html`, '<!doctype html><title>It works</title>')

@@ -1,6 +1,7 @@
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { namespaceUnavailable, openNamespace } from '../../helpers/namespace.ts'
+import { describe, expect, test } from 'vitest'
+import { namespaceUnavailable } from '../../helpers/namespace.ts'
 import type { Namespace } from '../../helpers/namespace.ts'
+import { testNamespace } from '../../helpers/test-namespace.ts'
 import { findRoot } from '../../helpers/store-contents.ts'
 import { notInstalled } from './client.ts'
 import { rootlingIn, storeTrees, summary } from '../../helpers/rootling.ts'
@@ -18,8 +19,7 @@ const modern = '.local/share/pki/nssdb'
 const policies = '/etc/firefox/policies/policies.json'
 
 async function openMachine(): Promise<{ namespace: Namespace; rootling: Rootling }> {
-  const namespace = await openNamespace()
-  onTestFinished(() => namespace.close())
+  const namespace = await testNamespace()
   return { namespace, rootling: rootlingIn(namespace) }
 }
 

@@ -1,8 +1,9 @@
 import { dirname } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { commandForEverybody } from '../../helpers/for-everybody.ts'
-import { namespaceUnavailable, openNamespace } from '../../helpers/namespace.ts'
+import { namespaceUnavailable } from '../../helpers/namespace.ts'
 import type { Namespace } from '../../helpers/namespace.ts'
+import { testNamespace } from '../../helpers/test-namespace.ts'
 import type { Finished } from '../../helpers/subprocess.ts'
 import { findRoot } from '../../helpers/store-contents.ts'
 import { notInstalled } from './client.ts'
@@ -29,8 +30,7 @@ interface Person {
 
 /** A machine with the user ada, whom sudoers names with this rule; `null`: not at all. */
 async function openPerson(rule: string | null): Promise<Person> {
-  const namespace = await openNamespace()
-  onTestFinished(() => namespace.close())
+  const namespace = await testNamespace()
   const scratch = dirname(namespace.home)
   const home = `${scratch}/ada`
   const command = await commandForEverybody(namespace)

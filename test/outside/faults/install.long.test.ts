@@ -1,7 +1,8 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { command } from '../../helpers/built.ts'
 import { rootlingIn, summary, type Answer } from '../../helpers/rootling.ts'
-import { namespaceUnavailable, openNamespace, type Namespace } from '../../helpers/namespace.ts'
+import { namespaceUnavailable, type Namespace } from '../../helpers/namespace.ts'
+import { testNamespace } from '../../helpers/test-namespace.ts'
 import { findRoot } from '../../helpers/store-contents.ts'
 import { long, tally } from '../../helpers/long.ts'
 
@@ -13,8 +14,7 @@ test.skipIf(unavailable !== null)(
   `install survives ${kills} kills: one authority, stores as status says, and the next install ends it${note}`,
   { timeout: 900_000 + kills * 600_000 },
   async () => {
-    const namespace = await openNamespace()
-    onTestFinished(() => namespace.close())
+    const namespace = await testNamespace()
     const { json } = rootlingIn(namespace)
     const begun = performance.now()
     const first = await json(['install', '--yes'])

@@ -1,11 +1,11 @@
-import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { bounds } from '../../../src/acme/store/bounds.ts'
 import type { Account, Authorization, Order } from '../../../src/acme/resources.ts'
 import { resolveOptions } from '../../../src/acme/options.ts'
 import { openStore, type Store } from '../../../src/acme/store/store.ts'
 import { createValidator } from '../../../src/acme/validation/validator.ts'
-import { startAcme, temporaryState, type Acme } from '../../acme/harness.ts'
+import { temporaryState } from '../../helpers/temporary.ts'
+import { startAcme, type Acme } from '../../acme/harness.ts'
 import { expectProblem } from '../../acme/problem.ts'
 import { RawClient } from '../../acme/raw.ts'
 import { startResponder } from '../../acme/responder.ts'
@@ -69,7 +69,6 @@ describe('the memory of a server', () => {
     const again = await openStore(state, () => new Date())
     expect([...again.all('account')].map(({ id }) => id)).toEqual(kept)
     await again.close()
-    await rm(state.path, { recursive: true })
   })
 
   test('forgets orders of whoever has most of them, and none with a certificate', async () => {
@@ -94,7 +93,6 @@ describe('the memory of a server', () => {
     const again = await openStore(state, () => new Date())
     expect(again.unfinished.names).toBe(store.unfinished.names)
     await again.close()
-    await rm(state.path, { recursive: true })
   })
 
   test('forgets the oldest finished orders with all that hangs on them, and none that waits', async () => {
@@ -119,7 +117,6 @@ describe('the memory of a server', () => {
     const again = await openStore(state, () => new Date())
     expect([...again.all('certificate')]).toHaveLength(bounds.certificates)
     await again.close()
-    await rm(state.path, { recursive: true })
   })
 })
 

@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { chromiumClient } from '../../outside/e2e/client-chromium.ts'
-import { rootlingIn, type Rootling } from '../../helpers/rootling.ts'
+import { rootlingIn, type Rootling, type Serving } from '../../helpers/rootling.ts'
 import { namespaceUnavailable, openNamespace, type Namespace } from '../../helpers/namespace.ts'
-import { serveIn, type Serving } from './world.ts'
 
 const obstacle = namespaceUnavailable() ?? (await chromiumClient.unavailable())
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
@@ -23,7 +22,7 @@ describe.skipIf(obstacle !== null)(`Chromium${skipNote}`, () => {
     await namespace.writeFile(passwordFile, 'correct horse\n')
     const files = ['--out-dir', namespace.home, '--pkcs12', '--password-file', passwordFile]
     await rootling.must(['issue', '--client', 'alice@example.test', ...files])
-    serving = await serveIn(namespace, ['--mtls'])
+    serving = await rootling.serve(['--port=0', '--mtls'])
     // In the place of the person who would choose from the list.
     const choice = JSON.stringify({ pattern: serving.url.replace(/\/$/, ''), filter: {} })
     await namespace.writeFile(

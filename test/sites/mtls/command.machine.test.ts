@@ -1,10 +1,9 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { createAuthority, rootlingIn, type Rootling } from '../../helpers/rootling.ts'
+import { createAuthority, rootlingIn, type Rootling, type Serving } from '../../helpers/rootling.ts'
 import { namespaceUnavailable, openNamespace, type Namespace } from '../../helpers/namespace.ts'
 import { waitFor } from '../../helpers/subprocess.ts'
 import { makeCredentials } from './credentials.ts'
-import { serveIn, type Serving } from './world.ts'
 
 const obstacle = namespaceUnavailable()
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
@@ -38,7 +37,7 @@ describe.skipIf(obstacle !== null)(`rootling serve --mtls${skipNote}`, () => {
   }
 
   async function serve(...args: string[]): Promise<Serving> {
-    const serving = await serveIn(namespace, args)
+    const serving = await rootling.serve(['--port=0', ...args])
     onTestFinished(() => serving.close())
     return serving
   }

@@ -3,7 +3,8 @@ import { release } from '../../../src/certificates/revoke.ts'
 import { visit } from '../../outside/e2e/client.ts'
 import { firefoxClient } from '../../outside/e2e/client-firefox.ts'
 import { startHttpsServer } from '../../helpers/https-server.ts'
-import { namespaceUnavailable, openNamespace } from '../../helpers/namespace.ts'
+import { namespaceUnavailable } from '../../helpers/namespace.ts'
+import { testNamespace } from '../../helpers/test-namespace.ts'
 import { startResponder } from './responder.ts'
 import { contentsOf, makeWorld } from '../../helpers/authority.ts'
 
@@ -15,8 +16,7 @@ test.skipIf(obstacle !== null)(
   `Firefox asks the responder, and refuses revoked and silence where it must know${title}`,
   async () => {
     const world = await makeWorld()
-    const namespace = await openNamespace()
-    onTestFinished(() => namespace.close())
+    const namespace = await testNamespace()
     const responder = await startResponder(world.state)
     await world.issue('good', responder.url)
     const held = await world.issue('held', responder.url)
