@@ -1,12 +1,36 @@
 import { defineConfig } from 'vitest/config'
 
+const seconds = 1_000
+
+/**
+ * The word before `.test.ts` says a file's project; without one it is of `unit`. The limits guard
+ * against hanging: at least ten times what the slowest test or hook takes alone on a slow machine.
+ * No test measures by them.
+ */
+const projects = [
+  { name: 'unit', limit: 120 * seconds },
+  { name: 'tools', limit: 900 * seconds },
+  { name: 'machine', limit: 900 * seconds },
+  { name: 'long', limit: 900 * seconds },
+]
+const marked = projects.filter(({ name }) => name !== 'unit').map(({ name }) => name)
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     // Most of a test is waiting for another program.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 180_000,
     restoreMocks: true,
+    projects: projects.map(({ name, limit }) => ({
+      extends: true,
+      test: {
+        name,
+        include: [name === 'unit' ? 'test/**/*.test.ts' : `test/**/*.${name}.test.ts`],
+        exclude: name === 'unit' ? marked.map((other) => `test/**/*.${other}.test.ts`) : [],
+        setupFiles: name === 'unit' ? ['test/helpers/no-processes.ts'] : [],
+        testTimeout: limit,
+        hookTimeout: limit,
+        expect: { poll: { timeout: limit / 2 } },
+      },
+    })),
   },
 })

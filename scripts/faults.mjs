@@ -17,8 +17,8 @@ const vitest = join(root, 'node_modules/vitest/vitest.mjs')
 const files = [
   'test/outside/crash',
   'test/outside/faults',
-  'test/sites/revocation/kill.test.ts',
-  'test/acme/kill.test.ts',
+  'test/sites/revocation/kill.long.test.ts',
+  'test/acme/kill.long.test.ts',
 ]
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : files
 const { status } = spawnSync(process.execPath, [vitest, 'run', ...chosen], {

@@ -11,8 +11,8 @@ const vitest = join(root, 'node_modules/vitest/vitest.mjs')
 const files = [
   'test/outside/fuzz',
   'test/x509/asn1-reader.test.ts',
-  'test/x509/private-key.test.ts',
-  'test/x509/request-fuzz.test.ts',
+  'test/x509/private-key.tools.test.ts',
+  'test/x509/request-fuzz.long.test.ts',
 ]
 const { status } = spawnSync(process.execPath, [vitest, 'run', ...files], {
   cwd: root,

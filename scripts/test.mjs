@@ -10,30 +10,18 @@ import { prepare, root, scrubbedEnvironment } from './prepare.mjs'
 installPackages(packagesOfTests)
 prepare()
 const results = mkdtempSync(join(tmpdir(), 'rootling-results-'))
-const report = join(results, 'report.json')
+const outcomes = join(results, 'outcomes.json')
+const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts/outcomes.ts')}`]
 const vitest = spawnSync(
   process.execPath,
-  [
-    join(root, 'node_modules/vitest/vitest.mjs'),
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-    ...process.argv.slice(2),
-  ],
-  { cwd: root, env: scrubbedEnvironment(), stdio: 'inherit' },
+  [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...reporters, ...process.argv.slice(2)],
+  { cwd: root, env: { ...scrubbedEnvironment(), ROOTLING_OUTCOMES: outcomes }, stdio: 'inherit' },
 )
 let code = vitest.status ?? 1
-if (existsSync(report)) {
-  const { testResults, numPassedTests, numFailedTests, numPendingTests } = JSON.parse(
-    readFileSync(report, 'utf8'),
-  )
-  const skipped = testResults.flatMap(({ assertionResults }) =>
-    assertionResults.filter(({ status }) => status === 'skipped' || status === 'pending'),
-  )
-  for (const { fullName } of skipped) console.log(`skipped: ${fullName}`)
-  console.log(`${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests} skipped`)
-  if (numPassedTests === 0) code ||= 1
+if (existsSync(outcomes)) {
+  const { lines, failed } = JSON.parse(readFileSync(outcomes, 'utf8'))
+  console.log(lines.join('\n'))
+  if (failed > 0) code ||= 1
 }
 rmSync(results, { recursive: true, force: true })
 process.exit(code)

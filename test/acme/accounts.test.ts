@@ -1,5 +1,5 @@
 import { calculateJwkThumbprint, FlattenedSign } from 'jose'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startAcme, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, RawClient, type RawKey } from './raw.ts'
@@ -21,7 +21,7 @@ async function open(account: object | null = {}, at = acme, key?: RawKey): Promi
 }
 
 describe('new accounts', () => {
-  it('are created with 201, and found again with 200', async () => {
+  test('are created with 201, and found again with 200', async () => {
     const client = await open(null)
     const payload = { contact: ['mailto:me@example.com'], termsOfServiceAgreed: true }
     const made = await client.postWithKey(client.to('newAccount'), payload)
@@ -35,7 +35,7 @@ describe('new accounts', () => {
     }
   })
 
-  it('are not created when only an existing one is asked for', async () => {
+  test('are not created when only an existing one is asked for', async () => {
     const client = await open(null)
     // certbot sends further members with it.
     const payload = { onlyReturnExisting: true, termsOfServiceAgreed: true, other: [1] }
@@ -43,7 +43,7 @@ describe('new accounts', () => {
     expectProblem(answer, 'accountDoesNotExist', 400)
   })
 
-  it('made by one key at the same time are one', async () => {
+  test('made by one key at the same time are one', async () => {
     const client = await open(null)
     const answers = await Promise.all(
       [1, 2, 3, 4].map(() => client.postWithKey(client.to('newAccount'), {})),
@@ -57,7 +57,7 @@ describe('new accounts', () => {
     ])
   })
 
-  it.each([
+  test.each([
     ['unsupportedContact', 'tel:+12025551212'],
     ['unsupportedContact', 'https://example.com'],
     ['invalidContact', 'me@example.com'],
@@ -78,7 +78,7 @@ describe('new accounts', () => {
     expectProblem(answer, type, 400)
   })
 
-  it.each([
+  test.each([
     { contact: 'mailto:a@example.com' },
     { contact: Array.from({ length: 11 }, () => 'mailto:a@example.com') },
     { termsOfServiceAgreed: 'yes' },
@@ -90,7 +90,7 @@ describe('new accounts', () => {
     expectProblem(await client.postWithKey(client.to('newAccount'), null), 'malformed', 400)
   })
 
-  it('have to agree to terms where there are some', async () => {
+  test('have to agree to terms where there are some', async () => {
     const terms = 'https://localhost/terms'
     const other = await startAcme({ options: { termsOfService: terms } })
     const client = await open(null, other)
@@ -103,7 +103,7 @@ describe('new accounts', () => {
 })
 
 describe('accounts', () => {
-  it('are shown and changed by their own key alone', async () => {
+  test('are shown and changed by their own key alone', async () => {
     const client = await open()
     const stranger = await open()
     const contact = ['mailto:new@example.com']
@@ -117,7 +117,7 @@ describe('accounts', () => {
     expectProblem(await client.post(client.kid, { status: 'revoked' }), 'malformed', 400)
   })
 
-  it('that are deactivated can do nothing any more, nor come back', async () => {
+  test('that are deactivated can do nothing any more, nor come back', async () => {
     const client = await open()
     const { body } = await client.order(['a.localhost'])
     const ended = await client.post(client.kid, { status: 'deactivated' })
@@ -128,7 +128,7 @@ describe('accounts', () => {
     expectProblem(await client.postWithKey(client.to('newAccount'), {}), 'unauthorized', 403)
   })
 
-  it('list their orders, and nobody else does', async () => {
+  test('list their orders, and nobody else does', async () => {
     const client = await open()
     const { body } = await client.post(client.kid, null)
     expect((await client.post(body.orders, null)).body).toEqual({ orders: [] })
@@ -157,7 +157,7 @@ describe('a change of key', () => {
     return client.post(url, inner)
   }
 
-  it('lets the new key in and shuts the old one out', async () => {
+  test('lets the new key in and shuts the old one out', async () => {
     const client = await open()
     const next = createKey()
     expect((await change(client, next)).status).toBe(200)
@@ -169,7 +169,7 @@ describe('a change of key', () => {
     expect(again.status).toBe(201)
   })
 
-  it('to a key in use is refused with 409 and the account that has it', async () => {
+  test('to a key in use is refused with 409 and the account that has it', async () => {
     const [client, other] = [await open(), await open()]
     const answer = await change(client, other.key)
     expectProblem(answer, 'malformed', 409)
@@ -178,7 +178,7 @@ describe('a change of key', () => {
     expect((await client.post(client.kid, null)).status).toBe(200)
   })
 
-  it.each<[string, Deviation]>([
+  test.each<[string, Deviation]>([
     ['another account', { payload: { account: 'https://localhost/acme/account/x' } }],
     ['another old key', { payload: { oldKey: createKey().jwk } }],
     ['no old key', { payload: { oldKey: null } }],
@@ -191,7 +191,7 @@ describe('a change of key', () => {
     expectProblem(await change(client, createKey(), deviation), 'malformed', 400)
   })
 
-  it('for another URL, with a weak key or without an inner JWS is refused', async () => {
+  test('for another URL, with a weak key or without an inner JWS is refused', async () => {
     const client = await open()
     const elsewhere = { header: { url: client.to('newOrder') } }
     expectProblem(await change(client, createKey(), elsewhere), 'unauthorized', 403)
@@ -225,7 +225,7 @@ describe('external account binding', () => {
     return client.postWithKey(url, { externalAccountBinding: binding })
   }
 
-  it('is demanded and told of in the directory', async () => {
+  test('is demanded and told of in the directory', async () => {
     const client = await open(null, bound)
     expect(client.directory.meta.externalAccountRequired).toBe(true)
     const answer = await client.postWithKey(client.to('newAccount'), {})
@@ -233,7 +233,7 @@ describe('external account binding', () => {
     expect(answer.body.detail).toContain('rootling acme eab create')
   })
 
-  it('opens an account by a key that the operator gave', async () => {
+  test('opens an account by a key that the operator gave', async () => {
     const { kid, hmacKey } = await bound.server.createEabKey()
     const client = await open(null, bound)
     const answer = await bind(client, kid, hmacKey)
@@ -244,7 +244,7 @@ describe('external account binding', () => {
     expect((await client.postWithKey(client.to('newAccount'), {})).status).toBe(200)
   })
 
-  it('is refused when it is not what it should be', async () => {
+  test('is refused when it is not what it should be', async () => {
     const { kid, hmacKey } = await bound.server.createEabKey()
     const client = await open(null, bound)
     const wrong = Buffer.alloc(32).toString('base64url')
@@ -271,7 +271,7 @@ describe('external account binding', () => {
   })
 })
 
-it('names the key of an account as RFC 7638 has it', async () => {
+test('names the key of an account as RFC 7638 has it', async () => {
   const client = await open()
   const { body } = await client.post(client.kid, null)
   expect(await calculateJwkThumbprint(body.key)).toBe(await calculateJwkThumbprint(client.key.jwk))

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { RequestListener } from 'node:http'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { resolveOptions } from '../../src/acme/options.ts'
 import { createAddresses } from '../../src/acme/validation/addresses.ts'
 import { createValidator } from '../../src/acme/validation/validator.ts'
@@ -26,7 +26,7 @@ afterAll(async () => {
 })
 
 describe('a challenge', () => {
-  it('that is met is answered as valid at once, and without Retry-After', async () => {
+  test('that is met is answered as valid at once, and without Retry-After', async () => {
     const challenge = await world.challengeFor('a.localhost', 'http-01')
     answerWeb = (request, response) => {
       expect(request.headers.host).toBe(`a.localhost:${web.port}`)
@@ -42,7 +42,7 @@ describe('a challenge', () => {
     expect((await world.client.post(challenge.url, null)).body.status).toBe('valid')
   })
 
-  it('that fails makes its authorization and order invalid, with the error', async () => {
+  test('that fails makes its authorization and order invalid, with the error', async () => {
     const challenge = await world.challengeFor('b.localhost', 'http-01')
     answerWeb = (_, response) => void response.end('something else')
     const answer = await world.client.post(challenge.url, {})
@@ -63,7 +63,7 @@ describe('a challenge', () => {
     expectProblem(finalize, 'orderNotReady', 403)
   })
 
-  it('that takes longer is processing, with Retry-After in whole seconds, and ends', async () => {
+  test('that takes longer is processing, with Retry-After in whole seconds, and ends', async () => {
     const challenge = await world.challengeFor('slow.localhost', 'http-01')
     answerWeb = (_, response) => {
       setTimeout(() => response.end(challenge.keyAuthorization), 800)
@@ -73,10 +73,10 @@ describe('a challenge', () => {
     const polled = await world.client.post(challenge.authorization, null)
     expect([polled.body.status, polled.headers['retry-after']]).toEqual(['pending', '1'])
     expect((await world.client.post(challenge.url, {})).body.status).toMatch(/^(processing|valid)$/)
-    await expect.poll(challenge.status, { timeout: 3_000 }).toEqual(['valid', 'ready'])
+    await expect.poll(challenge.status).toEqual(['valid', 'ready'])
   })
 
-  it('is not asked of anybody by POST-as-GET, nor for a stranger', async () => {
+  test('is not asked of anybody by POST-as-GET, nor for a stranger', async () => {
     const challenge = await world.challengeFor('c.localhost', 'http-01')
     let asked = 0
     answerWeb = (_, response) => void response.end(String(asked++))
@@ -87,7 +87,7 @@ describe('a challenge', () => {
     expect(asked).toBe(0)
   })
 
-  it('cannot be answered once its authorization was deactivated', async () => {
+  test('cannot be answered once its authorization was deactivated', async () => {
     const challenge = await world.challengeFor('d.localhost', 'http-01')
     const ended = await world.client.post(challenge.authorization, { status: 'deactivated' })
     expect([ended.status, ended.body.status]).toEqual([200, 'deactivated'])
@@ -101,7 +101,7 @@ describe('a challenge', () => {
   })
 })
 
-it('a challenge that was met counts no more once its authorization was deactivated', async () => {
+test('a challenge that was met counts no more once its authorization was deactivated', async () => {
   const challenge = await world.challengeFor('d2.localhost', 'http-01')
   answerWeb = (_, response) => void response.end(challenge.keyAuthorization)
   await world.client.post(challenge.url, {})
@@ -116,7 +116,7 @@ it('a challenge that was met counts no more once its authorization was deactivat
 describe('dns-01', () => {
   const digestOf = (text: string) => createHash('sha256').update(text).digest('base64url')
 
-  it('proves a wildcard by a TXT record of the name below it', async () => {
+  test('proves a wildcard by a TXT record of the name below it', async () => {
     const challenge = await world.challengeFor('*.wild.localhost', 'dns-01')
     const record = '_acme-challenge.wild.localhost'
     dns.txt.set(record, ['another', digestOf(challenge.keyAuthorization)])
@@ -126,14 +126,14 @@ describe('dns-01', () => {
     expect(finalized.body.status).toBe('valid')
   })
 
-  it('needs a resolver that is one, and says so at the start', () => {
+  test('needs a resolver that is one, and says so at the start', () => {
     for (const dnsResolver of ['localhost', '127.0.0.1:x', ''])
       expect(() => createValidator(resolveOptions({ dnsResolver }))).toThrow(
         expect.objectContaining({ code: 'usage' }),
       )
   })
 
-  it('refuses another record, and none', async () => {
+  test('refuses another record, and none', async () => {
     const other = await world.challengeFor('h.localhost', 'dns-01')
     dns.txt.set('_acme-challenge.h.localhost', [digestOf('x')])
     const answer = await world.client.post(other.url, {})
@@ -145,7 +145,7 @@ describe('dns-01', () => {
   })
 })
 
-it('goes to remote addresses only where that was allowed', async () => {
+test('goes to remote addresses only where that was allowed', async () => {
   const [open, closed] = [true, false].map((allowRemote) =>
     createAddresses(resolveOptions({ allowRemote })),
   )
@@ -156,7 +156,7 @@ it('goes to remote addresses only where that was allowed', async () => {
   expect(await closed?.of('127.9.9.9')).toEqual(['127.9.9.9'])
 })
 
-it('finds localhost and all below it on this machine, whatever resolvers say (RFC 6761)', async () => {
+test('finds localhost and all below it on this machine, whatever resolvers say (RFC 6761)', async () => {
   dns.a.set('a.b.localhost', '192.0.2.1')
   const addresses = createAddresses(resolveOptions({ dnsResolver: dns.address }))
   for (const name of ['localhost', 'a.b.localhost'])

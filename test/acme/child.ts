@@ -7,7 +7,7 @@ import { nodeFlags } from '../../src/daemon/launch.ts'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { killGroup, start } from '../helpers/subprocess.ts'
-import { temporaryState } from './harness.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 /** An ACME server in a process of its own, which can be killed and started again. */
 export interface ServerProcess {
@@ -77,7 +77,6 @@ export async function startServerProcess(bundle: Bundle, http01: number): Promis
       const closed = once(child, 'close')
       child.kill('SIGTERM')
       await closed
-      await rm(state.path, { recursive: true, force: true })
       return said
     },
   }

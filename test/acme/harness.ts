@@ -1,12 +1,11 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { createAcmeServer, type AcmeServer, type AcmeServerOptions } from '../../src/acme/server.ts'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import type { Handler } from '../../src/server/http.ts'
 import { createHttpsServer } from '../../src/server/https.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 /** An ACME server on a port of its own, with a certificate of the same authority. */
 export interface Acme {
@@ -27,7 +26,7 @@ export interface Acme {
 export type AcmeSetup = Partial<
   Pick<AcmeServerOptions, 'options' | 'now' | 'authority' | 'revocationUrl'>
 > & {
-  /** Default: a new one, deleted by `close`. */
+  /** Default: a new one. */
   readonly state?: StateDirectory
   readonly port?: number
 }
@@ -71,12 +70,7 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
     async close() {
       await https.close({ drainMilliseconds: 100 })
       await server.close()
-      if (setup.state === undefined) await rm(state.path, { recursive: true, force: true })
       if (errors.length > 0) throw new Error('the server had errors of its own', { cause: errors })
     },
   }
-}
-
-export async function temporaryState(): Promise<StateDirectory> {
-  return { path: await mkdtemp(join(tmpdir(), 'rootling-acme-')), owner: null }
 }

@@ -2,9 +2,10 @@ import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { networkInterfaces } from 'node:os'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { issue } from '../../src/certificates/issue.ts'
 import { freePort } from '../helpers/free-port.ts'
-import { createOpensslCa } from '../helpers/openssl-ca.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 import { startChallenged, type Challenged } from './challenged.ts'
 import { startDnsServer, type DnsServer } from './dns-server.ts'
 import { startResponder, type Responder } from './responder.ts'
@@ -29,7 +30,7 @@ afterAll(async () => {
 })
 
 describe('http-01', () => {
-  it.each<[string, RequestListener, string, RegExp]>([
+  test.each<[string, RequestListener, string, RegExp]>([
     [
       '404',
       (_, response) => void response.writeHead(404).end(),
@@ -92,13 +93,13 @@ describe('http-01', () => {
     const challenge = await world.challengeFor('e.localhost', 'http-01')
     answerWeb = answer
     await world.client.post(challenge.url, {})
-    await expect.poll(challenge.status, { timeout: 4_000 }).toEqual(['invalid', 'invalid'])
+    await expect.poll(challenge.status).toEqual(['invalid', 'invalid'])
     const { error } = (await world.client.post(challenge.url, null)).body
     expect(error.type).toBe(`urn:ietf:params:acme:error:${type}`)
     expect(error.detail).toMatch(detail)
   })
 
-  it('follows a redirect on this machine', async () => {
+  test('follows a redirect on this machine', async () => {
     const challenge = await world.challengeFor('f.localhost', 'http-01')
     answerWeb = (request, response) => {
       if (request.url?.endsWith('/there')) response.end(challenge.keyAuthorization)
@@ -107,11 +108,12 @@ describe('http-01', () => {
     expect((await world.client.post(challenge.url, {})).body.status).toBe('valid')
   })
 
-  it('follows a redirect to HTTPS, whatever certificate is there', async () => {
+  test('follows a redirect to HTTPS, whatever certificate is there', async () => {
     const challenge = await world.challengeFor('f2.localhost', 'http-01')
-    const pair = await createOpensslCa('nobody')
-    onTestFinished(() => pair.remove())
-    const secure = createHttpsServer(await pair.issue(['other.test']), (_, response) => {
+    const request = { names: ['other.test'], selfSigned: true, files: null }
+    const { chain, key } = await issue(await temporaryState(), request, new Date())
+    const pair = { cert: chain, key: key ?? '' }
+    const secure = createHttpsServer(pair, (_, response) => {
       response.end(challenge.keyAuthorization)
     })
     secure.listen(tlsPort, '127.0.0.1')
@@ -128,7 +130,7 @@ describe('http-01', () => {
     expect((await world.client.post(challenge.url, {})).body.status).toBe('valid')
   })
 
-  it('is met at ::1', async () => {
+  test('is met at ::1', async () => {
     const challenge = await world.challengeFor('::1', 'http-01')
     const six = await startResponder(undefined, web.port, '::1')
     onTestFinished(() => six.close())
@@ -136,7 +138,7 @@ describe('http-01', () => {
     expect((await world.client.post(challenge.url, {})).body.status).toBe('valid')
   })
 
-  it('is met at an address of this machine, by name or address', async () => {
+  test('is met at an address of this machine, by name or address', async () => {
     dns.a.set('own.test', ownAddress() ?? '127.0.0.1')
     dns.a.set('looped.test', '127.0.0.1')
     for (const name of ['127.0.0.1', 'looped.test']) {
@@ -150,7 +152,7 @@ describe('http-01', () => {
     if (ownAddress() !== null) expect(body.error.detail).toContain('nothing listens there')
   })
 
-  it('is not asked at a remote address, which nobody connects to', async () => {
+  test('is not asked at a remote address, which nobody connects to', async () => {
     dns.a.set('remote.test', '192.0.2.1')
     for (const name of ['remote.test', '10.255.255.1']) {
       const challenge = await world.challengeFor(name, 'http-01')
@@ -160,10 +162,10 @@ describe('http-01', () => {
     }
   })
 
-  it('fails with dns for a name without an address', async () => {
+  test('fails with dns for a name without an address', async () => {
     const challenge = await world.challengeFor('nowhere.invalid', 'http-01')
     await world.client.post(challenge.url, {})
-    await expect.poll(challenge.status, { timeout: 4_000 }).toEqual(['invalid', 'invalid'])
+    await expect.poll(challenge.status).toEqual(['invalid', 'invalid'])
     const { error } = (await world.client.post(challenge.url, null)).body
     expect(error.type).toMatch(/:(dns|connection)$/)
   })

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { permitScope } from '../../src/authority/create.ts'
 import type { Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => close())
 
 describe('identifiers that are refused', () => {
-  it.each([
+  test.each([
     ['an empty name', '', 'malformed'],
     ['two dots', 'a..localhost', 'malformed'],
     ['a dot first', '.localhost', 'malformed'],
@@ -59,7 +59,7 @@ describe('identifiers that are refused', () => {
     value,
   })
 
-  it.each([
+  test.each([
     {},
     { identifiers: [] },
     { identifiers: {} },
@@ -80,7 +80,7 @@ describe('identifiers that are refused', () => {
     expectProblem(await client.post(client.to('newOrder'), payload), 'malformed', 400)
   })
 
-  it('for what they are, each in a subproblem with the command that permits it', async () => {
+  test('for what they are, each in a subproblem with the command that permits it', async () => {
     const answer = await client.order(['ok.localhost', 'dev.example.com', '8.8.8.8'])
     expectProblem(answer, 'rejectedIdentifier', 400)
     expect(answer.body.subproblems).toMatchObject([
@@ -99,14 +99,14 @@ describe('identifiers that are refused', () => {
     expect(address.body.detail).toContain('type ip (RFC 8738)')
   })
 
-  it('until they are permitted', async () => {
+  test('until they are permitted', async () => {
     expectProblem(await client.order(['x.dev.example.net']), 'rejectedIdentifier', 400)
     await permitScope(acme.state, { permit: ['dev.example.net'] }, new Date())
     await new Promise((resolve) => setTimeout(resolve, 1_100))
     expect((await client.order(['x.dev.example.net'])).status).toBe(201)
   })
 
-  it('unless a profile of the name exists', async () => {
+  test('unless a profile of the name exists', async () => {
     expectProblem(await client.order(['a.localhost'], { profile: 'gold' }), 'invalidProfile', 400)
     const { chain } = await obtain(client, ['a.localhost'], responder, { profile: 'short' })
     const { validFrom, validTo } = new X509Certificate(chain)
@@ -115,7 +115,7 @@ describe('identifiers that are refused', () => {
 })
 
 describe('dates that are asked for', () => {
-  it('are those of the certificate', async () => {
+  test('are those of the certificate', async () => {
     const at = Math.floor(Date.now() / 1000) * 1000
     const iso = (ms: number) => new Date(ms).toISOString().replace('.000Z', 'Z')
     const dates = { notBefore: iso(at - 7_200_000), notAfter: iso(at + 3 * 86_400_000 + 1_000) }

@@ -8,7 +8,7 @@ import {
   record,
   string,
 } from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { startAcme, type Acme } from './harness.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'
 import { obtain, startResponder, type Responder } from './responder.ts'
@@ -16,7 +16,7 @@ import { obtain, startResponder, type Responder } from './responder.ts'
 // Some clients send the same request again after a 5xx, and die of the badNonce that follows. The
 // long form: ROOTLING_LONG_TESTS=1.
 const runs = process.env['ROOTLING_LONG_TESTS'] === undefined ? 150 : 5_000
-vi.setConfig({ testTimeout: 30_000 + 100 * runs })
+vi.setConfig({ testTimeout: 120_000 + 1_000 * runs })
 let acme: Acme
 let responder: Responder
 let client: RawClient
@@ -77,7 +77,7 @@ const encoded = (payload: unknown): string =>
   JSON.stringify(payload, (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value))
 
 describe('no mistake of a client is answered with 5xx, and every answer brings a nonce:', () => {
-  it('whatever the payload is', async () => {
+  test('whatever the payload is', async () => {
     const url = constantFrom(...urls.keys())
     const property = asyncProperty(url, payloads, async (index, payload) => {
       expectAnswer(await client.post(urls[index] ?? '', encoded(payload)))
@@ -86,7 +86,7 @@ describe('no mistake of a client is answered with 5xx, and every answer brings a
     await expect(assert(property, { numRuns: runs })).resolves.toBeUndefined()
   })
 
-  it('whatever the protected header is', async () => {
+  test('whatever the protected header is', async () => {
     const header = dictionary(
       constantFrom('alg', 'kid', 'jwk', 'url', 'nonce', 'crit', 'b64'),
       likely,
@@ -99,7 +99,7 @@ describe('no mistake of a client is answered with 5xx, and every answer brings a
     await expect(assert(property, { numRuns: runs })).resolves.toBeUndefined()
   })
 
-  it('whatever the body, the content type, the method and the path are', async () => {
+  test('whatever the body, the content type, the method and the path are', async () => {
     const method = constantFrom('GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH')
     const path = oneof(string({ unit: 'grapheme-ascii' }), constantFrom(...routes))
     const shape = record({ method, path, body: string(), type: constantFrom(...types) })
@@ -114,7 +114,7 @@ describe('no mistake of a client is answered with 5xx, and every answer brings a
     await expect(assert(property, { numRuns: runs })).resolves.toBeUndefined()
   })
 
-  it('whatever the bytes of a request for a certificate are', async () => {
+  test('whatever the bytes of a request for a certificate are', async () => {
     const { body } = await client.order(['csr.localhost'])
     const { challenges } = (await client.post(body.authorizations[0], null)).body
     expect(challenges).toHaveLength(2)

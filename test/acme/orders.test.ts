@@ -1,8 +1,6 @@
 import { X509Certificate } from 'node:crypto'
-import { rm } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
-import { startAcme, temporaryState, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'
 import { authorize, obtain, type Responder } from './responder.ts'
@@ -18,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => close())
 
 describe('orders', () => {
-  it('lead from names to a chain that ends at the root', async () => {
+  test('lead from names to a chain that ends at the root', async () => {
     const { chain } = await obtain(client, ['app.localhost', '127.0.0.1'], responder)
     const [leaf, intermediate] = chain
       .split(/(?=-----BEGIN)/)
@@ -29,14 +27,14 @@ describe('orders', () => {
     expect(days(leaf)).toBe(90)
   })
 
-  it('give certificates that have been valid for a while, also by a clock that is behind', async () => {
+  test('give certificates that have been valid for a while, also by a clock that is behind', async () => {
     for (const more of [{}, { profile: 'short' }, { notAfter: new Date(Date.now() + 864e5) }]) {
       const { chain } = await obtain(client, ['clock.localhost'], responder, more)
       expect(Date.parse(new X509Certificate(chain).validFrom)).toBeLessThan(Date.now() - 60_000)
     }
   })
 
-  it('go from pending to ready to valid, each link where RFC 8555 has it', async () => {
+  test('go from pending to ready to valid, each link where RFC 8555 has it', async () => {
     const made = await client.order(['steps.localhost'])
     expect([made.status, made.body.status]).toEqual([201, 'pending'])
     const location = made.headers['location'] ?? ''
@@ -71,9 +69,8 @@ describe('orders', () => {
     stranger.close()
   })
 
-  it('are processing while the certificate is signed, with Retry-After in whole seconds', async () => {
+  test('are processing while the certificate is signed, with Retry-After in whole seconds', async () => {
     const state = await temporaryState()
-    onTestFinished(() => rm(state.path, { recursive: true, force: true }))
     const real = createAcmeAuthority({ state, now: () => new Date() })
     let sign = (): void => undefined
     const asked = new Promise<void>((resolve) => (sign = resolve))
@@ -100,7 +97,7 @@ describe('orders', () => {
     expect([done.body.status, done.headers['retry-after']]).toEqual(['valid', undefined])
   })
 
-  it('end with their authorizations, a week after they were made', async () => {
+  test('end with their authorizations, a week after they were made', async () => {
     let days = 0
     const options = { http01Port: responder.port }
     const now = () => new Date(Date.now() + days * 86_400_000)
@@ -123,7 +120,7 @@ describe('orders', () => {
     await later.close()
   })
 
-  it('are listed in pages, each with a link to the next', async () => {
+  test('are listed in pages, each with a link to the next', async () => {
     const many = await new RawClient(acme.directory, acme.root).start()
     const made: string[] = []
     for (let i = 0; i < 502; i++)
@@ -138,7 +135,7 @@ describe('orders', () => {
     many.close()
   })
 
-  it('finalized twice at once give one certificate', async () => {
+  test('finalized twice at once give one certificate', async () => {
     const made = await client.order(['twice.localhost'])
     await authorize(client, made, responder)
     const csr = { csr: csrFor(['twice.localhost']) }
@@ -146,7 +143,7 @@ describe('orders', () => {
     expect(answers.map(({ status }) => `${status}`).toSorted()).toEqual(['200', '403', '403'])
   })
 
-  it('show each identifier once, in lower case and as RFC 5952 has addresses', async () => {
+  test('show each identifier once, in lower case and as RFC 5952 has addresses', async () => {
     const { body } = await client.order(['A.LocalHost', 'a.localhost', '0:0::1', '127.0.0.1'])
     expect(body.identifiers).toEqual([
       { type: 'dns', value: 'a.localhost' },
@@ -156,7 +153,7 @@ describe('orders', () => {
     expect(body.authorizations).toHaveLength(3)
   })
 
-  it('offer dns-01 alone for wildcards, and never for addresses', async () => {
+  test('offer dns-01 alone for wildcards, and never for addresses', async () => {
     const { body } = await client.order(['*.app.localhost', '127.0.0.1', 'b.localhost'])
     const offers = await Promise.all(
       body.authorizations.map((url: string) => client.post(url, null)),
@@ -178,7 +175,7 @@ describe('orders', () => {
     expect(offers[2].body.wildcard).toBeUndefined()
   })
 
-  it('offer no challenge whose port is 0, and are refused where none is left', async () => {
+  test('offer no challenge whose port is 0, and are refused where none is left', async () => {
     for (const [options, types] of [
       [{ http01Port: 0 }, ['tls-alpn-01']],
       [{ tlsAlpn01Port: 0 }, ['http-01']],
@@ -199,7 +196,7 @@ describe('orders', () => {
     }
   })
 
-  it('for wildcards are refused where no resolver was given', async () => {
+  test('for wildcards are refused where no resolver was given', async () => {
     const other = await startAcme()
     const stranger = await new RawClient(other.directory, other.root).start()
     const answer = await stranger.order(['*.app.localhost'])
@@ -221,7 +218,7 @@ describe('certification requests', () => {
   }
   const names = ['csr.localhost', 'also.localhost']
 
-  it.each<[string, () => string]>([
+  test.each<[string, () => string]>([
     ['with a further name', () => csrFor([...names, 'more.localhost'])],
     ['with a name left out', () => csrFor(['csr.localhost'])],
     ['with another name', () => csrFor(['other.localhost', 'also.localhost'])],
@@ -247,12 +244,12 @@ describe('certification requests', () => {
     expect(right.body.status).toBe('valid')
   })
 
-  it('that are no base64url are malformed', async () => {
+  test('that are no base64url are malformed', async () => {
     for (const csr of ['=', 'a b', '', 7, null])
       expectProblem(await finalize(csr), 'malformed', 400)
   })
 
-  it('by RSA and P-384 keys are signed too', async () => {
+  test('by RSA and P-384 keys are signed too', async () => {
     for (const alg of ['RS256', 'ES384', 'EdDSA'])
       expect((await finalize(csrFor(names, createKey(alg)))).body.status).toBe('valid')
   })

@@ -86,7 +86,7 @@ export class RawClient {
       agent: this.agent,
       servername: 'localhost',
       // A server that was killed at the wrong moment must not hold up the tests.
-      signal: AbortSignal.timeout(15_000),
+      signal: AbortSignal.timeout(150_000),
       headers: { ...length, ...headers },
     })
     // Broken off in the middle of an answer, it says so on both.

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:tls'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startAcme, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, RawClient } from './raw.ts'
@@ -21,7 +21,7 @@ const order = { identifiers: [{ type: 'dns', value: 'a.localhost' }] }
 const newOrder = () => client.to('newOrder')
 
 describe('the directory', () => {
-  it('names every resource that works, and the profiles', async () => {
+  test('names every resource that works, and the profiles', async () => {
     const { status, body, headers } = await client.send('GET', acme.directory)
     const base = acme.directory.replace('/directory', '')
     expect(status).toBe(200)
@@ -43,7 +43,7 @@ describe('the directory', () => {
     })
   })
 
-  it('is read by POST-as-GET too, as is a new nonce', async () => {
+  test('is read by POST-as-GET too, as is a new nonce', async () => {
     expect((await client.post(acme.directory, null)).body.newOrder).toBe(newOrder())
     expect((await client.post(client.to('newNonce'), null)).status).toBe(204)
     expectProblem(await client.post(acme.directory, {}), 'malformed', 400)
@@ -51,7 +51,7 @@ describe('the directory', () => {
 })
 
 describe('nonces', () => {
-  it('come with 200 for HEAD and 204 for GET, uncached', async () => {
+  test('come with 200 for HEAD and 204 for GET, uncached', async () => {
     for (const [method, status] of [
       ['HEAD', 200],
       ['GET', 204],
@@ -64,7 +64,7 @@ describe('nonces', () => {
     }
   })
 
-  it('are good once, and the refusal of a replay brings a fresh one that is good', async () => {
+  test('are good once, and the refusal of a replay brings a fresh one that is good', async () => {
     const nonce = await client.nonce()
     expect((await client.post(newOrder(), order, { header: { nonce } })).status).toBe(201)
     const replayed = await client.post(newOrder(), order, { header: { nonce } })
@@ -74,7 +74,7 @@ describe('nonces', () => {
     expect(retried.status).toBe(201)
   })
 
-  it('of others, none, and what is no base64url are refused', async () => {
+  test('of others, none, and what is no base64url are refused', async () => {
     const known = await client.nonce()
     const forged = `${known.slice(0, -2)}${known.endsWith('AA') ? 'BB' : 'AA'}`
     for (const nonce of [forged, 'AAAA', known.repeat(3), undefined])
@@ -83,7 +83,7 @@ describe('nonces', () => {
       expectProblem(await client.post(newOrder(), order, { header: { nonce } }), 'malformed', 400)
   })
 
-  it('are not used up by a request that somebody else made up', async () => {
+  test('are not used up by a request that somebody else made up', async () => {
     const nonce = await client.nonce()
     const forged = await client.post(newOrder(), order, { header: { nonce }, key: createKey() })
     expectProblem(forged, 'malformed', 400)
@@ -92,13 +92,13 @@ describe('nonces', () => {
 })
 
 describe('signatures', () => {
-  it.each(['ES256', 'ES384', 'RS256', 'EdDSA'])('by %s open an account', async (alg) => {
+  test.each(['ES256', 'ES384', 'RS256', 'EdDSA'])('by %s open an account', async (alg) => {
     const other = await new RawClient(acme.directory, acme.root, createKey(alg)).start()
     expect((await other.order(['a.localhost'])).status).toBe(201)
     other.close()
   })
 
-  it.each(['none', 'HS256', 'HS512', 'RS512', 'PS256', 'ES512', 'toString', ''])(
+  test.each(['none', 'HS256', 'HS512', 'RS512', 'PS256', 'ES512', 'toString', ''])(
     'that claim to be %s are refused with the algorithms that are supported',
     async (alg) => {
       const answer = await client.post(newOrder(), order, { header: { alg } })
@@ -107,14 +107,14 @@ describe('signatures', () => {
     },
   )
 
-  it('by an algorithm of another kind of key are refused', async () => {
+  test('by an algorithm of another kind of key are refused', async () => {
     const answer = await client.post(newOrder(), order, { header: { alg: 'RS256' } })
     expectProblem(answer, 'badSignatureAlgorithm', 400)
     expect(answer.body.algorithms).toEqual(['ES256'])
     expectProblem(await client.post(newOrder(), order, { header: { alg: 7 } }), 'malformed', 400)
   })
 
-  it('that do not match are refused', async () => {
+  test('that do not match are refused', async () => {
     const answer = await client.post(newOrder(), order, {
       body: (jws) => JSON.stringify({ ...jws, payload: Buffer.from('{}').toString('base64url') }),
     })
@@ -123,7 +123,7 @@ describe('signatures', () => {
     expectProblem(await client.post(newOrder(), order, other), 'malformed', 400)
   })
 
-  it('by weak, private, unusual or broken keys are refused', async () => {
+  test('by weak, private, unusual or broken keys are refused', async () => {
     const weak = createKey('RS256', 1024)
     const url = client.to('newAccount')
     expectProblem(await client.postWithKey(url, {}, { key: weak }), 'badPublicKey', 400)
@@ -150,14 +150,14 @@ describe('signatures', () => {
 })
 
 describe('the protected header', () => {
-  it('has to name the URL of the request', async () => {
+  test('has to name the URL of the request', async () => {
     for (const url of [client.to('newAccount'), `${newOrder()}/`, 'https://other/acme/new-order'])
       expectProblem(await client.post(newOrder(), order, { header: { url } }), 'unauthorized', 403)
     const none = await client.post(newOrder(), order, { header: { url: undefined } })
     expectProblem(none, 'malformed', 400)
   })
 
-  it('has exactly one of jwk and kid, and the one that the resource wants', async () => {
+  test('has exactly one of jwk and kid, and the one that the resource wants', async () => {
     const { jwk } = client.key
     const both = await client.post(newOrder(), order, { header: { jwk } })
     expectProblem(both, 'malformed', 400)
@@ -167,7 +167,7 @@ describe('the protected header', () => {
     expectProblem(await client.post(client.to('newAccount'), {}), 'malformed', 400)
   })
 
-  it('names an account that is there', async () => {
+  test('names an account that is there', async () => {
     const base = client.kid.replace(/[^/]+$/, '')
     for (const kid of [`${base}AAAA`, 'AAAA', '', `${client.kid}/`, `${base}__proto__`])
       expectProblem(
@@ -177,7 +177,7 @@ describe('the protected header', () => {
       )
   })
 
-  it('with an unencoded payload (b64) is refused, also an empty one', async () => {
+  test('with an unencoded payload (b64) is refused, also an empty one', async () => {
     for (const b64 of [false, true])
       expectProblem(
         await client.post(client.kid, null, { header: { b64, crit: ['b64'] } }),
@@ -186,14 +186,14 @@ describe('the protected header', () => {
       )
   })
 
-  it('with critical extensions that nobody knows is refused', async () => {
+  test('with critical extensions that nobody knows is refused', async () => {
     const header = { crit: ['other'], other: 1 }
     expectProblem(await client.post(newOrder(), order, { header }), 'malformed', 400)
   })
 })
 
 describe('bodies', () => {
-  it.each([
+  test.each([
     ['a compact serialization', (jws: Jws) => `${jws.protected}.${jws.payload}.${jws.signature}`],
     ['a compact serialization as JSON', (jws: Jws) => `"${jws.protected}.${jws.payload}.x"`],
     [
@@ -219,28 +219,28 @@ describe('bodies', () => {
     expectProblem(await client.post(newOrder(), order, { body }), 'malformed', 400)
   })
 
-  it.each(['no json', '[]', '"text"', '1', '{"a":', '\u0000'])(
+  test.each(['no json', '[]', '"text"', '1', '{"a":', '\u0000'])(
     'with the signed payload %j are malformed',
     async (payload) => {
       expectProblem(await client.post(newOrder(), payload), 'malformed', 400)
     },
   )
 
-  it('of other types are refused with 415', async () => {
+  test('of other types are refused with 415', async () => {
     for (const contentType of ['application/json', 'text/plain', 'application/jose', ''])
       expectProblem(await client.post(newOrder(), order, { contentType }), 'malformed', 415)
     const charset = { contentType: 'application/jose+json; charset=utf-8' }
     expect((await client.post(newOrder(), order, charset)).status).toBe(201)
   })
 
-  it('that are too long are refused with 413', async () => {
+  test('that are too long are refused with 413', async () => {
     const answer = await client.post(newOrder(), { ...order, more: 'x'.repeat(200_000) })
     expectProblem(answer, 'malformed', 413)
   })
 })
 
 describe('methods and paths', () => {
-  it('are refused with what is allowed', async () => {
+  test('are refused with what is allowed', async () => {
     const get = await client.send('GET', newOrder())
     expectProblem(get, 'malformed', 405)
     expect(get.headers['allow']).toBe('POST')
@@ -249,7 +249,7 @@ describe('methods and paths', () => {
     expect((await client.send('GET', client.kid)).status).toBe(405)
   })
 
-  it('that lead nowhere give 404', async () => {
+  test('that lead nowhere give 404', async () => {
     const base = acme.directory.replace('/directory', '')
     for (const path of ['/nothing', '/order', '/order/a/b', '/directory/', '/../x', '/__proto__'])
       expectProblem(await client.send('GET', base + path), 'malformed', 404)
@@ -264,7 +264,7 @@ describe('methods and paths', () => {
     expectProblem(await client.post(`${base}/finalize/none`, {}), 'malformed', 404)
   })
 
-  it('tell web pages nothing: no CORS, not even to a preflight', async () => {
+  test('tell web pages nothing: no CORS, not even to a preflight', async () => {
     const origin = { Origin: 'https://example.com', 'Access-Control-Request-Method': 'POST' }
     for (const method of ['OPTIONS', 'GET']) {
       const { headers, status } = await client.send(method, acme.directory, undefined, origin)
@@ -274,14 +274,14 @@ describe('methods and paths', () => {
     expect((await client.send('OPTIONS', acme.directory)).status).toBe(405)
   })
 
-  it('for a host that is not ours give 421', async () => {
+  test('for a host that is not ours give 421', async () => {
     const rebound = await client.send('GET', acme.directory, undefined, { Host: 'evil.example' })
     expectProblem(rebound, 'malformed', 421)
     const address = { Host: `127.0.0.1:${acme.port}` }
     expect((await client.send('GET', acme.directory, undefined, address)).status).toBe(200)
   })
 
-  it('are the same over HTTP/2', async () => {
+  test('are the same over HTTP/2', async () => {
     const session = connectHttp2(`https://localhost:${acme.port}`, { ca: acme.root })
     const ask = async (method: string, path: string, body?: string) => {
       const type = 'application/jose+json'
@@ -299,7 +299,7 @@ describe('methods and paths', () => {
     session.close()
   })
 
-  it('survive whatever else comes in over the connection', async () => {
+  test('survive whatever else comes in over the connection', async () => {
     const socket = connect({ port: acme.port, host: '127.0.0.1', ca: acme.root })
     socket.on('error', () => {})
     socket.write(

@@ -1,11 +1,12 @@
-import { appendFile, readFile, rm, stat } from 'node:fs/promises'
+import { appendFile, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
 import { openNonces } from '../../src/acme/store/nonces.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
-import { startAcme, temporaryState, type Acme, type AcmeSetup } from './harness.ts'
+import { temporaryState } from '../helpers/temporary.ts'
+import { startAcme, type Acme, type AcmeSetup } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient } from './raw.ts'
 import { authorize, keyAuthorization, obtain, startResponder, type Responder } from './responder.ts'
@@ -18,7 +19,6 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await responder.close()
-  await rm(state.path, { recursive: true, force: true })
 })
 
 async function start(setup: AcmeSetup = {}): Promise<Acme> {
@@ -26,7 +26,7 @@ async function start(setup: AcmeSetup = {}): Promise<Acme> {
 }
 
 describe('after a restart', () => {
-  it('accounts, orders, certificates and changed keys are as they were', async () => {
+  test('accounts, orders, certificates and changed keys are as they were', async () => {
     const first = await start()
     const client = await new RawClient(first.directory, first.root).start()
     const { order, certificate, chain } = await obtain(client, ['a.localhost'], responder)
@@ -56,7 +56,7 @@ describe('after a restart', () => {
     ended.close()
   })
 
-  it('a validation that was going on is begun anew', async () => {
+  test('a validation that was going on is begun anew', async () => {
     const first = await start({ options: { http01Port: 1, answerMilliseconds: 1 } })
     const client = await new RawClient(first.directory, first.root).start()
     const made = await client.order(['r.localhost'])
@@ -81,11 +81,11 @@ describe('after a restart', () => {
     client.agent.destroy()
     onTestFinished(() => second.close())
     const status = async () => (await client.post(made.body.authorizations[0], null)).body.status
-    await expect.poll(status, { timeout: 3_000 }).toBe('valid')
+    await expect.poll(status).toBe('valid')
     client.close()
   })
 
-  it('the unfinished last line of a journal is passed over, and any other is named', async () => {
+  test('the unfinished last line of a journal is passed over, and any other is named', async () => {
     const first = await start()
     const client = await new RawClient(first.directory, first.root).start()
     await first.close()
@@ -144,7 +144,7 @@ describe('a certificate that was signed', () => {
       one.identifiers.some(({ value }) => value === 'k.localhost'),
     )
 
-  it('and not recorded never existed: the order is ready, and gives another one', async () => {
+  test('and not recorded never existed: the order is ready, and gives another one', async () => {
     const { client, finalize, csr, location } = await die('before')
     expect(await recorded()).toEqual([])
     expect((await client.post(location, null)).body.status).toBe('ready')
@@ -152,7 +152,7 @@ describe('a certificate that was signed', () => {
     expect(await recorded()).toHaveLength(1)
   })
 
-  it('and recorded belongs to its order', async () => {
+  test('and recorded belongs to its order', async () => {
     const { client, location } = await die('after')
     expect(await recorded()).toHaveLength(1)
     const { body } = await client.post(location, null)
@@ -162,7 +162,7 @@ describe('a certificate that was signed', () => {
 })
 
 describe('nonces', () => {
-  it('stay good over many restarts, once each', async () => {
+  test('stay good over many restarts, once each', async () => {
     const made: string[] = []
     for (let i = 0; i < 5; i++) {
       const nonces = await openNonces(state)
@@ -180,16 +180,15 @@ describe('nonces', () => {
     await again.close()
   })
 
-  it('of another authority are refused', async () => {
+  test('of another authority are refused', async () => {
     const other = await temporaryState()
-    onTestFinished(() => rm(other.path, { recursive: true, force: true }))
     const [ours, theirs] = [await openNonces(state), await openNonces(other)]
     expect(ours.use(theirs.make())).toBe(false)
     await Promise.all([ours.close(), theirs.close()])
   })
 })
 
-it('keeps its files for the owner alone', async () => {
+test('keeps its files for the owner alone', async () => {
   const acme = await start()
   const client = await new RawClient(acme.directory, acme.root, createKey('EdDSA')).start()
   client.close()

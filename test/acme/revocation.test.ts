@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { issue } from '../../src/certificates/issue.ts'
 import { beginRotation, switchRotation } from '../../src/trust/rotate.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
@@ -42,7 +42,7 @@ async function reasonOf(leaf: X509Certificate): Promise<string | undefined> {
 }
 
 describe('revocation', () => {
-  it('by the account that ordered stands in the record, once', async () => {
+  test('by the account that ordered stands in the record, once', async () => {
     const { certificate: der, leaf } = await certificate()
     const url = client.to('revokeCert')
     const answer = await client.post(url, { certificate: der, reason: 4 })
@@ -51,7 +51,7 @@ describe('revocation', () => {
     expectProblem(await client.post(url, { certificate: der }), 'alreadyRevoked', 400)
   })
 
-  it("by the certificate's own key needs no account", async () => {
+  test("by the certificate's own key needs no account", async () => {
     const { certificate: der, leaf, key } = await certificate()
     const url = client.to('revokeCert')
     const other = { key: createKey() }
@@ -61,7 +61,7 @@ describe('revocation', () => {
     expect(await reasonOf(leaf)).toBe('keyCompromise')
   })
 
-  it('by another account takes authorizations for all names', async () => {
+  test('by another account takes authorizations for all names', async () => {
     const { certificate: der, leaf } = await certificate(['r1.localhost', 'r2.localhost'])
     const other = await open()
     const url = client.to('revokeCert')
@@ -73,7 +73,7 @@ describe('revocation', () => {
     expect(await reasonOf(leaf)).toBe('unspecified')
   })
 
-  it('by a deactivated authorization is refused', async () => {
+  test('by a deactivated authorization is refused', async () => {
     const { certificate: der } = await certificate(['r3.localhost'])
     const other = await open()
     const order = await other.order(['r3.localhost'])
@@ -86,7 +86,7 @@ describe('revocation', () => {
     )
   })
 
-  it('takes the reasons that a leaf can have', async () => {
+  test('takes the reasons that a leaf can have', async () => {
     const { certificate: der, leaf } = await certificate()
     for (const reason of [2, 6, 7, 8, 10, 99, -1, 1.5, '1', null, {}])
       expectProblem(
@@ -97,7 +97,7 @@ describe('revocation', () => {
     expect(await reasonOf(leaf)).toBeUndefined()
   })
 
-  it('of what is no certificate, or of another authority, is refused', async () => {
+  test('of what is no certificate, or of another authority, is refused', async () => {
     const url = client.to('revokeCert')
     const whole = Buffer.from((await certificate()).certificate, 'base64url')
     const trailing = Buffer.concat([whole, Buffer.of(0)]).toString('base64url')
@@ -118,7 +118,7 @@ describe('revocation', () => {
     expectProblem(await client.post(url, { certificate: root }), 'malformed', 404)
   })
 
-  it('of a certificate that the command line issued is for its own key', async () => {
+  test('of a certificate that the command line issued is for its own key', async () => {
     const names = { names: ['cli.localhost'], files: null }
     const { chain, key } = await issue(acme.state, names, new Date())
     const der = new X509Certificate(chain).raw.toString('base64url')
@@ -135,7 +135,7 @@ describe('renewal information', () => {
   const info = (leaf: X509Certificate) =>
     client.send('GET', `${client.to('renewalInfo')}/${certIdOf(leaf)}`)
 
-  it('suggests the last third of the lifetime, and to ask again in whole seconds', async () => {
+  test('suggests the last third of the lifetime, and to ask again in whole seconds', async () => {
     const { leaf } = await certificate()
     const { status, body, headers } = await info(leaf)
     expect(status).toBe(200)
@@ -146,13 +146,13 @@ describe('renewal information', () => {
     expect(Date.parse(end)).toBeLessThan(Date.parse(leaf.validTo))
   })
 
-  it('suggests now for what was revoked', async () => {
+  test('suggests now for what was revoked', async () => {
     const { leaf, certificate: der } = await certificate()
     await client.post(client.to('revokeCert'), { certificate: der })
     expect(Date.parse((await info(leaf)).body.suggestedWindow.end)).toBeLessThan(Date.now())
   })
 
-  it('is told for IDs of certificates alone', async () => {
+  test('is told for IDs of certificates alone', async () => {
     const url = client.to('renewalInfo')
     for (const id of ['none', 'a.b.c', 'AA.'])
       expectProblem(await client.send('GET', `${url}/${id}`), 'malformed', 400)
@@ -162,7 +162,7 @@ describe('renewal information', () => {
     expectProblem(await client.send('GET', `${url}/AAAA.${serialNumber}`), 'malformed', 404)
   })
 
-  it('lets one order replace a certificate, of the same account and a name of it', async () => {
+  test('lets one order replace a certificate, of the same account and a name of it', async () => {
     const { leaf } = await certificate(['p.localhost'])
     const replaces = certIdOf(leaf)
     const other = await open()
@@ -174,7 +174,7 @@ describe('renewal information', () => {
     expectProblem(await client.order(['p.localhost'], { replaces }), 'alreadyReplaced', 409)
   })
 
-  it('suggests now when the issuer was rotated', async () => {
+  test('suggests now when the issuer was rotated', async () => {
     const { leaf } = await certificate()
     await switchRotation(acme.state, await beginRotation(acme.state, 'local', new Date()))
     await new Promise((resolve) => setTimeout(resolve, 1_100))

@@ -1,11 +1,11 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { openJournal, readJournal } from '../../src/files/journal.ts'
 import type { Order, StoredCertificate } from '../../src/acme/resources.ts'
 import { openStore } from '../../src/acme/store/store.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
-import { temporaryState } from './harness.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 let state: StateDirectory
 let path: string
@@ -13,10 +13,9 @@ beforeEach(async () => {
   state = await temporaryState()
   path = join(state.path, 'acme', 'journal')
 })
-afterEach(() => rm(state.path, { recursive: true, force: true }))
 
 describe('a journal', () => {
-  it('holds every line once it is saved, in order, whoever else writes', async () => {
+  test('holds every line once it is saved, in order, whoever else writes', async () => {
     const journal = await openJournal({ path, state, snapshot: () => [], longest: () => 1e6 })
     const write = async (writer: number): Promise<void> => {
       for (let i = 0; i < 50; i++) {
@@ -33,7 +32,7 @@ describe('a journal', () => {
     await journal.close()
   })
 
-  it('grown long is replaced by what is known, and goes on', async () => {
+  test('grown long is replaced by what is known, and goes on', async () => {
     const known = new Map<string, number>()
     const snapshot = () => [...known].map(([name, value]) => `${name} ${value}`)
     const journal = await openJournal({ path, state, snapshot, longest: () => 10 })
@@ -50,7 +49,7 @@ describe('a journal', () => {
     await journal.close()
   })
 
-  it('that could not be written keeps its lines for the next try', async () => {
+  test('that could not be written keeps its lines for the next try', async () => {
     let longest = 100
     const lines: string[] = []
     const journal = await openJournal({
@@ -84,7 +83,7 @@ describe('a store', () => {
     ...more,
   })
 
-  it('forgets orders a month after they and their certificates have ended', async () => {
+  test('forgets orders a month after they and their certificates have ended', async () => {
     const now = () => new Date(100 * day)
     const store = await openStore(state, now)
     const certificate = (id: string, notAfter: number) =>

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, isIP, type AddressInfo, type Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { startAlpnServer, type AlpnServer, type AlpnShows } from './alpn-server.ts'
 import { startChallenged, type Challenged } from './challenged.ts'
 
@@ -25,12 +25,12 @@ describe('tls-alpn-01', () => {
     return body
   }
 
-  it('is met by the right certificate', async () => {
+  test('is met by the right certificate', async () => {
     expect((await attempt('alpn.localhost', {})).status).toBe('valid')
     expect(alpn.asked.at(-1)).toBe('alpn.localhost')
   })
 
-  it('asks for an address by its name in the reverse tree', async () => {
+  test('asks for an address by its name in the reverse tree', async () => {
     expect((await attempt('127.0.0.1', {})).status).toBe('valid')
     expect(alpn.asked.at(-1)).toBe('1.0.0.127.in-addr.arpa')
     const six = await startAlpnServer('::1', alpn.port)
@@ -39,7 +39,7 @@ describe('tls-alpn-01', () => {
     expect(six.asked).toEqual([`1.${'0.'.repeat(31)}ip6.arpa`])
   })
 
-  it('takes silence for a failure', async () => {
+  test('takes silence for a failure', async () => {
     const sockets: Socket[] = []
     const silent = createServer((socket) => void sockets.push(socket)).listen(0, '127.0.0.1')
     await once(silent, 'listening')
@@ -52,11 +52,11 @@ describe('tls-alpn-01', () => {
     })
     const challenge = await other.challengeFor('silent.localhost', 'tls-alpn-01')
     await other.client.post(challenge.url, {})
-    await expect.poll(challenge.status, { timeout: 9_000 }).toEqual(['invalid', 'invalid'])
+    await expect.poll(challenge.status).toEqual(['invalid', 'invalid'])
     expect(sockets).toHaveLength(1)
   })
 
-  it.each<[string, Partial<AlpnShows>, string, RegExp]>([
+  test.each<[string, Partial<AlpnShows>, string, RegExp]>([
     [
       'another key authorization',
       { keyAuthorization: 'x' },

@@ -1,18 +1,13 @@
-import { homedir } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { readScopes } from '../../src/authority/scope.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { ensureAuthority, forgetScope, permitScope } from '../../src/authority/create.ts'
-import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
-import { run } from '../helpers/subprocess.ts'
-import { readTree } from '../helpers/tree.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
+import { treeOf } from '../helpers/tree.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 const now = new Date()
 const names = async (state: StateDirectory) => (await readScopes(state)).map(({ name }) => name)
-const treeOf = (path: string) =>
-  readTree((program, args) => run(program, args, scrubbedEnvironment(homedir())), path)
 
 async function withAuthority(): Promise<StateDirectory> {
   const state = await temporaryState()
@@ -41,10 +36,10 @@ test('permitting the same names again, in another order and spelling, adds nothi
 test('permitting more changes nothing of what was there', async () => {
   const state = await withAuthority()
   const local = `${state.path}/scopes/local`
-  const before = await treeOf(local)
+  const before = treeOf(local)
   await permitScope(state, { permit: ['dev.example.com'] }, now)
   await permitScope(state, { permit: [], unconstrained: true }, now)
-  expect(await treeOf(local)).toEqual(before)
+  expect(treeOf(local)).toEqual(before)
   expect(Object.keys(before)).toHaveLength(6)
 })
 

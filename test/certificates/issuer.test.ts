@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { createIssuer } from '../../src/certificates/issuer.ts'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 const now = () => new Date()
 const request = {

@@ -4,8 +4,7 @@ import { issue } from '../../src/certificates/issue.ts'
 import { release, revoke, serialNumberIn } from '../../src/certificates/revoke.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import { revocationReasons } from '../../src/x509/revocation.ts'
-import { createOpensslCa } from '../helpers/openssl-ca.ts'
-import { contentsOf, makeWorld } from '../sites/revocation/world.ts'
+import { contentsOf, makeWorld } from '../helpers/authority.ts'
 
 const monday = new Date('2026-01-05T10:00:00Z')
 const tuesday = new Date('2026-01-06T10:00:00Z')
@@ -50,9 +49,9 @@ test('revokes by file, PEM with its chain or DER', async () => {
 test('refuses what it did not issue', async () => {
   const world = await makeWorld()
   await world.issue('web')
-  const ca = await createOpensslCa('Stranger')
-  const foreign = Buffer.from((await ca.issue(['localhost'])).cert)
-  ca.remove()
+  const stranger = await makeWorld()
+  await stranger.issue('web')
+  const foreign = await contentsOf(stranger, 'web')
   const refusals = [
     ['4a'.repeat(16), 'usage', /No certificate on record has the serial number 4a4a/],
     [foreign, 'usage', /not on record here/],

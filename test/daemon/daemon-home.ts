@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, onTestFinished } from 'vitest'
-import { ensureBuilt } from '../cli/built.ts'
-import { openHome, type Home } from '../cli/home.ts'
+import { ensureBuilt } from '../helpers/built.ts'
+import { openHome, type Home } from '../helpers/home.ts'
 import { waitFor, type Finished, type RunOptions } from '../helpers/subprocess.ts'
 
 // A build takes longer than a test may.

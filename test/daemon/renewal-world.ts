@@ -7,7 +7,7 @@ import { issue, type IssueRequest } from '../../src/certificates/issue.ts'
 import { startRenewal, type RenewalLoop, type RenewalOptions } from '../../src/daemon/renewal.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import type { CertificateRecord } from '../../src/storage/records.ts'
-import { temporaryDirectory, temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 
 export const minute = 60_000
 export const day = 24 * 60 * minute

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runTool } from '../outside/interop/strangers.ts'
+import { runTool } from '../helpers/tools.ts'
 
 interface Made {
   readonly cert: string

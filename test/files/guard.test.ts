@@ -18,8 +18,7 @@ import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
 import { pemBlocks } from '../../src/x509/pem.ts'
-import { runTool } from '../outside/interop/strangers.ts'
-import { temporaryDirectory, temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 
 const now = new Date()
 const isRoot = process.getuid?.() === 0
@@ -79,16 +78,6 @@ describe('a signing key that others could have changed or read is refused', () =
     await symlink(`${key}.real`, key)
     const refused = { code: 'file-unreadable', message: expect.stringContaining('symbolic link') }
     await expect(issueAt(state)).rejects.toMatchObject(refused)
-  })
-
-  test('in the place of which a FIFO stands, without waiting for a writer', async () => {
-    const { state, key } = await withAuthority()
-    await rm(key)
-    await runTool('mkfifo', ['-m', '600', key])
-    await expect(issueAt(state)).rejects.toMatchObject({
-      code: 'file-unreadable',
-      message: `${key} is not a regular file.`,
-    })
   })
 
   test.each([0o770, 0o707, 0o777, 0o1777])('in a directory of mode %i', async (mode) => {
@@ -215,25 +204,6 @@ describe('the record', () => {
     }
     expect((await readRecord(state))[0]?.serialNumber).toBe(first.record.serialNumber)
     expect(await readRecord(state)).toHaveLength(4)
-  })
-
-  test('names a damaged line, changes nothing, and its hint mends it', async () => {
-    const { state } = await withAuthority()
-    const path = join(state.path, 'certificates.jsonl')
-    await issueAt(state)
-    await issueAt(state)
-    const lines = (await readFile(path, 'utf8')).split('\n')
-    const text = [lines[0], '{"event":"issued"', ...lines.slice(1)].join('\n')
-    await writeFile(path, text)
-    const error: unknown = await readRecord(state).catch((reason: unknown) => reason)
-    expect(error).toMatchObject({
-      code: 'corrupt-state',
-      message: `Line 2 of the record ${path} is damaged.`,
-    })
-    expect(await readFile(path, 'utf8')).toBe(text)
-    const command = /(sed .*)$/.exec((error as { hint: string }).hint)?.[1] ?? 'false'
-    expect((await runTool('sh', ['-c', command])).exitCode).toBe(0)
-    expect(await readRecord(state)).toHaveLength(2)
   })
 })
 

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { ensureBuilt, project } from '../cli/built.ts'
+import { ensureBuilt, project } from './built.ts'
 import type { Namespace } from './namespace.ts'
 
 /**

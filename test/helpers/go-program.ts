@@ -18,7 +18,7 @@ export async function buildGo(source: string, directory: string): Promise<string
     GO111MODULE: 'off',
   }
   const env = scrubbedEnvironment(directory, own)
-  const built = await run('go', ['build', '-o', program, source], env, { timeout: 300_000 })
+  const built = await run('go', ['build', '-o', program, source], env)
   if (built.exitCode !== 0) throw new Error(`go build ${source}: ${built.stderr}`)
   return program
 }

@@ -38,21 +38,21 @@ export function killGroup(child: ChildProcess): void {
   }
 }
 
-/** Asks a program of `start` to end, and resolves when it has; kills it with all its children after 15 seconds. */
+/** Asks a program of `start` to end, and resolves when it has; kills it with all its children after two minutes. */
 export async function terminate(child: ChildProcess): Promise<void> {
   const closed = once(child, 'close')
   child.kill('SIGTERM')
-  const late = setTimeout(() => killGroup(child), 15_000)
+  const late = setTimeout(() => killGroup(child), 120_000)
   await closed
   clearTimeout(late)
 }
 
-/** Runs a program to its end, 60 seconds at most; throws where it cannot start or runs longer. */
+/** Runs a program to its end, ten minutes at most; throws where it cannot start or runs longer. */
 export async function run(
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
-  { input = '', timeout = 60_000 }: Omit<RunOptions, 'env'> = {},
+  { input = '', timeout = 600_000 }: Omit<RunOptions, 'env'> = {},
 ): Promise<Finished> {
   const child = start(program, args, env)
   const output = { stdout: '', stderr: '' }
@@ -78,7 +78,7 @@ export async function run(
 export async function waitFor<T>(
   what: string,
   probe: () => Promise<T | null> | T | null,
-  timeout = 30_000,
+  timeout = 300_000,
 ): Promise<T> {
   const deadline = Date.now() + timeout
   for (;;) {

@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto'
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Finished } from './subprocess.ts'
 
 /** Path → what stands there: `directory`, `link TARGET`, or `file MODE SHA256`. No times. */
@@ -27,4 +30,19 @@ export async function readTree(
       return [name, what]
     })
   return Object.fromEntries(rows.toSorted(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** Reads a whole tree of the host's, as `readTree` does but in this process. */
+export function treeOf(path: string): Tree {
+  const below = readdirSync(path, { recursive: true, encoding: 'utf8' })
+  const paths = [path, ...below.map((name) => join(path, name))].toSorted()
+  return Object.fromEntries(paths.map((each) => [each, rowOf(each)]))
+}
+
+function rowOf(path: string): string {
+  const info = lstatSync(path)
+  if (info.isDirectory()) return 'directory'
+  if (info.isSymbolicLink()) return `link ${readlinkSync(path)}`
+  const digest = createHash('sha256').update(readFileSync(path)).digest('hex')
+  return `file ${(info.mode & 0o7777).toString(8)} ${digest}`
 }

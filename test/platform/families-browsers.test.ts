@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { findFirefoxWithoutSystemRoots } from '../../platform/firefox/enterprise-roots.ts'
 import { firefoxDirectory } from '../../platform/firefox/enterprise-roots.ts'
 import { findJavaKeystores } from '../../platform/java/installations.ts'
@@ -25,7 +25,7 @@ function makeProfile(root: string, prefs: Record<string, string> = {}): string {
   return profile
 }
 
-it.each([
+test.each([
   ['classic', '.mozilla/firefox'],
   ['XDG, since 147', '.config/mozilla/firefox'],
   ['snap', 'snap/firefox/common/.mozilla/firefox'],
@@ -38,7 +38,7 @@ it.each([
   expect(databases.map(({ directory }) => directory)).toEqual([profile])
 })
 
-it('follows XDG_CONFIG_HOME to the profiles', async () => {
+test('follows XDG_CONFIG_HOME to the profiles', async () => {
   const home = makeHome()
   const profile = makeProfile(path.join(home, 'settings/mozilla/firefox'))
   const env = { XDG_CONFIG_HOME: path.join(home, 'settings') }
@@ -46,7 +46,7 @@ it('follows XDG_CONFIG_HOME to the profiles', async () => {
   expect(databases.map(({ directory }) => directory)).toEqual([profile])
 })
 
-it.each([
+test.each([
   ['snap', 'snap/chromium/current', 'snap/chromium/current/.pki/nssdb'],
   ['flatpak', null, '.var/app/org.chromium.Chromium/data/pki/nssdb'],
 ])('finds the database of Chromium: %s', async (_, made, expected) => {
@@ -60,7 +60,7 @@ it.each([
 const off = 'user_pref("security.enterprise_roots.enabled", false);\n'
 const on = 'user_pref("security.enterprise_roots.enabled", true);\n'
 
-it.each([
+test.each([
   ['nothing about it', {}, 0],
   ['it on', { 'prefs.js': on }, 0],
   ['it off', { 'prefs.js': off }, 1],
@@ -82,13 +82,13 @@ it.each([
   }
 })
 
-it('knows where Firefox keeps its profiles on macOS and Windows', () => {
+test('knows where Firefox keeps its profiles on macOS and Windows', () => {
   const machine = createFakeMachine({ home: '/Users/ada', env: { APPDATA: '/roaming' } })
   expect(firefoxDirectory(machine, 'darwin')).toBe('/Users/ada/Library/Application Support/Firefox')
   expect(firefoxDirectory(machine, 'win32')).toBe('/roaming/Mozilla/Firefox')
 })
 
-it('finds the Java inside a bundle of macOS', async () => {
+test('finds the Java inside a bundle of macOS', async () => {
   const home = makeHome()
   const inner = 'Library/Java/JavaVirtualMachines/temurin.jdk/Contents/Home/lib/security/cacerts'
   const file = parentOf(path.join(home, inner))

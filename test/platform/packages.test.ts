@@ -1,8 +1,8 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { installTool, missingTool, toolInstallCommand } from '../../platform/packages.ts'
 import { createFakeMachine } from './fake-machine.ts'
 
-it.each([
+test.each([
   ['apt-get', 'apt-get install -y --no-install-recommends libnss3-tools'],
   ['dnf', 'dnf install -y nss-tools'],
   ['zypper', 'zypper --non-interactive install mozilla-nss-tools'],
@@ -15,13 +15,13 @@ it.each([
   expect(answer).toMatchObject({ code: 'missing-tool', hint: `sudo ${command}` })
 })
 
-it('knows no command where no package manager is', async () => {
+test('knows no command where no package manager is', async () => {
   const machine = createFakeMachine()
   expect(await toolInstallCommand(machine, 'certutil')).toBeNull()
   await expect(installTool(machine, 'certutil')).rejects.toMatchObject({ code: 'tool-missing' })
 })
 
-it('fetches the package lists of a fresh container and tries again', async () => {
+test('fetches the package lists of a fresh container and tries again', async () => {
   let updated = false
   const machine = createFakeMachine({
     programs: { 'apt-get': '/usr/bin/apt-get' },
@@ -38,7 +38,7 @@ it('fetches the package lists of a fresh container and tries again', async () =>
   ])
 })
 
-it('reports a package that cannot be installed', async () => {
+test('reports a package that cannot be installed', async () => {
   const machine = createFakeMachine({
     programs: { dnf: '/usr/bin/dnf' },
     answer: () => ({ exitCode: 1, stderr: 'Error: no such repository\n' }),

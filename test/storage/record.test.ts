@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { currentCertificates } from '../../src/certificates/status.ts'
 import { readCurrentInventory, readInventory, recordPath } from '../../src/storage/files/record.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 const serialOf = (i: number) => (0x4a_0000 + i).toString(16)
 const issued = (i: number, certPath: string | null, onRenew?: string) => ({

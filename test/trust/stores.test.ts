@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import type { StoreKind, TrustAnchor, TrustStore } from '../../platform/trust-store.ts'
 import { RootlingError } from '../../src/errors.ts'
 import {
@@ -9,9 +9,7 @@ import {
   uninstallAnchors,
   type StoreOutcome,
 } from '../../src/trust/stores.ts'
-import { makeAnchor } from '../platform/world.ts'
-
-const anchor = makeAnchor()
+import { anchor, otherAnchor } from '../platform/anchors.ts'
 
 /** A store in memory, with whatever a test wants to be different. */
 function createStore(id: string, changes: Partial<TrustStore> = {}): TrustStore {
@@ -36,7 +34,7 @@ const broken = async () => {
   throw new RootlingError('tool-failed', 'It broke.', { hint: 'mend it' })
 }
 
-it('goes through the life of a root', async () => {
+test('goes through the life of a root', async () => {
   const stores = [createStore('a'), createStore('b', { kind: 'system' })]
   expect(shown(await trustStatus(stores, [anchor]))).toEqual(['a: not-trusted', 'b: not-trusted'])
   expect(shown(await installAnchors(stores, [anchor]))).toEqual(['a: installed', 'b: installed'])
@@ -52,7 +50,7 @@ it('goes through the life of a root', async () => {
   expect(allWell(await trustStatus(stores, [anchor]))).toBe(false)
 })
 
-it('tries every store although one fails, and says why it failed', async () => {
+test('tries every store although one fails, and says why it failed', async () => {
   const stores = [createStore('a', { install: broken }), createStore('b')]
   const outcomes = await installAnchors(stores, [anchor])
   expect(shown(outcomes)).toEqual(['a: failed', 'b: installed'])
@@ -60,13 +58,13 @@ it('tries every store although one fails, and says why it failed', async () => {
   expect(allWell(outcomes)).toBe(false)
 })
 
-it('passes over a broken store when it looks for what is left', async () => {
+test('passes over a broken store when it looks for what is left', async () => {
   const good = createStore('b')
   await good.install(anchor)
   expect(await findInstalledAnchors([createStore('a', { list: broken }), good])).toEqual([anchor])
 })
 
-it('believes no store that took the root and does not trust it', async () => {
+test('believes no store that took the root and does not trust it', async () => {
   const outcomes = await installAnchors([createStore('a', { install: async () => {} })], [anchor])
   expect(outcomes[0]).toMatchObject({
     outcome: 'failed',
@@ -74,14 +72,14 @@ it('believes no store that took the root and does not trust it', async () => {
   })
 })
 
-it('believes no store that let the root go and still trusts it', async () => {
+test('believes no store that let the root go and still trusts it', async () => {
   const store = createStore('a', { uninstall: async () => {} })
   await store.install(anchor)
   const [outcome] = await uninstallAnchors([store], [anchor])
   expect(outcome).toMatchObject({ outcome: 'failed', reason: 'a still trusts the root.' })
 })
 
-it('asks no store for proof in a dry run', async () => {
+test('asks no store for proof in a dry run', async () => {
   const nothing = async () => {}
   const stores = [createStore('a', { install: nothing })]
   const options = { dryRun: true }
@@ -91,21 +89,21 @@ it('asks no store for proof in a dry run', async () => {
   expect(shown(await uninstallAnchors([full], [anchor], options))).toEqual(['a: would-remove'])
 })
 
-it.each([
+test.each([
   ['absent', 'skipped', 'skipped'],
   ['missing-tool', 'failed', 'failed'],
   ['unsupported', 'failed', 'skipped'],
 ] as const)('reports a store that is %s once', async (code, whenInstalling, whenRemoving) => {
   const unavailable = { available: false, code, reason: 'So it is.', hint: 'do this' } as const
   const store = createStore('a', { availability: async () => unavailable })
-  const both = [anchor, makeAnchor()]
+  const both = [anchor, otherAnchor]
   expect(shown(await installAnchors([store], both))).toEqual([`a: ${whenInstalling}`])
   const outcomes = await uninstallAnchors([store], both)
   expect(shown(outcomes)).toEqual([`a: ${whenRemoving}`])
   expect(outcomes[0]).toMatchObject({ anchor: null, reason: 'So it is.', hint: 'do this' })
 })
 
-it('lets Java wait for the system store, and the others not', async () => {
+test('lets Java wait for the system store, and the others not', async () => {
   const events: string[] = []
   const slow = (id: string, kind: StoreKind, milliseconds: number) => {
     const inner = createStore(id)

@@ -20,7 +20,7 @@ import {
 import * as der from '../../src/x509/asn1.ts'
 
 const numRuns = Number(process.env['ROOTLING_FUZZ_RUNS'] ?? 5000)
-vi.setConfig({ testTimeout: 30_000 + numRuns * 5 })
+vi.setConfig({ testTimeout: 120_000 + numRuns * 50 })
 const what = 'The request'
 const read = (bytes: Uint8Array) => readDer(Buffer.from(bytes), what)
 const hex = (text: string) => read(Buffer.from(text.replaceAll(' ', ''), 'hex'))

@@ -5,7 +5,7 @@ import { explicit, integer, octetString, sequence } from '../../src/x509/asn1.ts
 import { readDer } from '../../src/x509/asn1-reader.ts'
 import { oids } from '../../src/x509/oids.ts'
 import { isIssuedBy, parseOcspRequest } from '../../src/x509/ocsp.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 const sha1 = Buffer.from('06052b0e03021a', 'hex')
 const certId = sequence(

@@ -34,7 +34,7 @@ export function workshop(): Workshop {
   const runIn = (extra: Environment, program: string, ...args: string[]) =>
     new Promise<Outcome>((resolve) => {
       const env = scrubbedEnvironment(cwd, extra)
-      const child = execFile(program, args, { cwd, env, timeout: 60_000 }, (error, out, err) => {
+      const child = execFile(program, args, { cwd, env, timeout: 600_000 }, (error, out, err) => {
         const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : 255
         const failure = exitCode === 255 ? (error?.message ?? '') : ''
         resolve({ exitCode, text: out + err + failure, stdout: out })

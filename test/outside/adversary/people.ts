@@ -57,7 +57,7 @@ export async function openPeople(): Promise<People> {
       const variables = Object.entries({ HOME: home, USER: name, LOGNAME: name, ...env })
       const words = ['env', `--chdir=${home}`, ...variables.map((pair) => pair.join('='))]
       const line = ['-u', name, '--', ...words, program, ...args]
-      return namespace.run('runuser', line, { timeout: 90_000, ...options })
+      return namespace.run('runuser', line, options)
     }
     return {
       name,

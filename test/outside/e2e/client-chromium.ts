@@ -35,7 +35,7 @@ export const chromiumClient: Client = {
               if (request.isNavigationRequest()) resolve(request.failure()?.errorText ?? '')
             })
           })
-          const arrival = page.goto(url, { timeout: 30_000 }).then(
+          const arrival = page.goto(url, { timeout: 300_000 }).then(
             () => null,
             (error: unknown) => String(error),
           )
@@ -75,7 +75,7 @@ async function launch(namespace: Namespace): Promise<Launched> {
   const program = namespace.spawn('chromium', [...flags, `--user-data-dir=${profile}`])
   try {
     const address = await endpoint(program.stderr)
-    return { browser: await chromium.connectOverCDP(address, { timeout: 20_000 }), program }
+    return { browser: await chromium.connectOverCDP(address, { timeout: 200_000 }), program }
   } catch (error) {
     killGroup(program)
     throw error
@@ -87,7 +87,7 @@ function endpoint(stderr: NodeJS.ReadableStream): Promise<string> {
   return new Promise((resolve, reject) => {
     let said = ''
     const fail = () => reject(new Error(`chromium did not start: ${said.slice(-2000)}`))
-    const timer = setTimeout(fail, 30_000)
+    const timer = setTimeout(fail, 300_000)
     stderr.on('end', fail)
     stderr.on('data', (chunk: Buffer) => {
       said += chunk.toString()

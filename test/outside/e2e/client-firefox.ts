@@ -40,7 +40,7 @@ export function firefoxClient(profile: string, bornLater = false): Client {
         await marionette.send('WebDriver:NewSession', {
           capabilities: { alwaysMatch: { acceptInsecureCerts: false } },
         })
-        await marionette.send('WebDriver:SetTimeouts', { pageLoad: 30_000 })
+        await marionette.send('WebDriver:SetTimeouts', { pageLoad: 300_000 })
         return {
           fetch: (url) => navigate(marionette, name, url),
           async close() {
@@ -48,7 +48,7 @@ export function firefoxClient(profile: string, bornLater = false): Client {
             const closed = new Promise((resolve) => firefox.once('close', resolve))
             await marionette.send('Marionette:Quit', { flags: ['eForceQuit'] }).catch(() => {})
             marionette.close()
-            const late = setTimeout(() => killGroup(firefox), 15_000)
+            const late = setTimeout(() => killGroup(firefox), 120_000)
             await closed
             clearTimeout(late)
           },

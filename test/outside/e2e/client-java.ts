@@ -74,7 +74,7 @@ function javaClient(name: string, home: string): Client {
       const answers = createInterface({ input: java.stdout })[Symbol.asyncIterator]()
       return {
         async fetch(url) {
-          const timer = setTimeout(() => killGroup(java), 60_000)
+          const timer = setTimeout(() => killGroup(java), 600_000)
           java.stdin.write(`${url}\n`)
           const { value, done } = await answers.next().finally(() => clearTimeout(timer))
           const [, verdict, rest = ''] = /^(\w+) ?(.*)$/.exec(done ? '' : value) ?? []

@@ -20,7 +20,7 @@ import ssl, sys, urllib.error, urllib.request
 opener = urllib.request.build_opener(
     urllib.request.HTTPSHandler(context=ssl.create_default_context()))
 try:
-    sys.stdout.write(opener.open(sys.argv[1], timeout=20).read().decode())
+    sys.stdout.write(opener.open(sys.argv[1], timeout=200).read().decode())
 except urllib.error.URLError as error:
     print(error.reason, file=sys.stderr)
     sys.exit(60 if isinstance(error.reason, ssl.SSLCertVerificationError) else 1)
@@ -31,7 +31,7 @@ const { get } = require('node:https')
 // Node has no code of its own for a name constraint, only the sentence of OpenSSL.
 const refused =
   /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_|UNSPECIFIED \\w+ subtree violation)/
-get(process.argv[1], { timeout: 20_000 }, (response) => response.pipe(process.stdout)).on(
+get(process.argv[1], { timeout: 200_000 }, (response) => response.pipe(process.stdout)).on(
   'error',
   (error) => {
     console.error(error.code, error.message)
@@ -53,7 +53,7 @@ const tools: readonly Tool[] = [
   {
     name: 'wget',
     program: 'wget',
-    args: (url) => ['--quiet', '--tries=1', '--timeout=20', '--output-document=-', url.href],
+    args: (url) => ['--quiet', '--tries=1', '--timeout=200', '--output-document=-', url.href],
     // wget(1), EXIT STATUS: 5 is "SSL verification failure".
     judge: ({ exitCode }) => (exitCode === 0 ? true : exitCode === 5 ? false : null),
   },
@@ -125,7 +125,7 @@ export const toolClients: readonly Client[] = tools.map((tool) => ({
 async function fetchOnce(tool: Tool, namespace: Namespace, url: URL): Promise<Verdict> {
   const request = `GET ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nConnection: close\r\n\r\n`
   const finished = await namespace.run(tool.program, tool.args(url), {
-    timeout: 30_000,
+    timeout: 300_000,
     ...(tool.env ? { env: tool.env } : {}),
     ...(tool.speaksOnlyTls ? { input: request } : {}),
   })

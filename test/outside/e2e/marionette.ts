@@ -24,7 +24,7 @@ export interface Marionette {
  * `[1, id, error, result]` comes back.
  * https://firefox-source-docs.mozilla.org/testing/marionette/Protocol.html
  */
-export async function connectMarionette(port: number, timeout = 40_000): Promise<Marionette> {
+export async function connectMarionette(port: number, timeout = 400_000): Promise<Marionette> {
   const socket = connect(port, '127.0.0.1')
   await once(socket, 'connect')
   const packets = readPackets(socket)

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { command, ensureBuilt, project } from '../../cli/built.ts'
+import { command, ensureBuilt, mkcertCommand } from '../../helpers/built.ts'
 import { fastest } from '../crash/processes.ts'
 import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
 import { run, type Finished, type RunOptions } from '../../helpers/subprocess.ts'
@@ -22,12 +22,10 @@ interface RootlingOptions extends RunOptions {
   readonly before?: readonly string[]
 }
 
-const mkcert = join(project, 'dist/cli/rootling-mkcert.cjs')
-
 /** The words that make an authority and a certificate in one command that touches no trust store. */
 export const mkcertLine = ({ out }: World): string[] => [
   process.execPath,
-  mkcert,
+  mkcertCommand,
   `-cert-file=${out}/made.pem`,
   `-key-file=${out}/made-key.pem`,
   'localhost',

@@ -77,7 +77,7 @@ const now = new Date()
  * Every parser of foreign bytes in src/ and platform/. Not here, because others read: TLS, HTTP
  * and DNS (Node), Firefox's databases (certutil), Windows' store (PowerShell prints PEM). Neither
  * installs.ini nor a configuration file of a project is read by anything here. The control socket
- * itself, with its limit on lines, has test/daemon/control-fuzz.test.ts.
+ * itself, with its limit on lines, has test/daemon/control-fuzz.tools.test.ts.
  */
 export function foreignParsers(samples: Samples, state: string): ForeignParser[] {
   const all = [...x509(samples), ...tools(samples), ...acme(), ...typed(), ...stateFiles(state)]

@@ -10,7 +10,7 @@ import { parseIdentifier } from '../../../src/x509/identifier.ts'
 import { generateKeys, keyTypes } from '../../../src/x509/keys.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
 import { day, leafValidity, signServerLeaf } from '../../../src/x509/profiles.ts'
-import { temporaryState } from './temporary.ts'
+import { temporaryState } from '../../helpers/temporary.ts'
 
 interface Server {
   /** Connects as a client that trusts `ca` alone; `authorized`, or the reason against it. */

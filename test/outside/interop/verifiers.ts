@@ -6,7 +6,7 @@ import { pemBlocks } from '../../../src/x509/pem.ts'
 import { buildGo } from '../../helpers/go-program.ts'
 import type { Presented } from './kinds.ts'
 import type { Finished } from '../../helpers/subprocess.ts'
-import { hasTool, runTool } from './strangers.ts'
+import { hasTool, runTool } from '../../helpers/tools.ts'
 
 /** Somebody else's program that judges chains. */
 export interface Verifier {

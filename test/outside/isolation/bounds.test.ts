@@ -1,11 +1,11 @@
-import { rm } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { bounds } from '../../../src/acme/store/bounds.ts'
 import type { Account, Authorization, Order } from '../../../src/acme/resources.ts'
 import { resolveOptions } from '../../../src/acme/options.ts'
 import { openStore, type Store } from '../../../src/acme/store/store.ts'
 import { createValidator } from '../../../src/acme/validation/validator.ts'
-import { startAcme, temporaryState, type Acme } from '../../acme/harness.ts'
+import { temporaryState } from '../../helpers/temporary.ts'
+import { startAcme, type Acme } from '../../acme/harness.ts'
 import { expectProblem } from '../../acme/problem.ts'
 import { RawClient } from '../../acme/raw.ts'
 import { startResponder } from '../../acme/responder.ts'
@@ -50,7 +50,7 @@ function putOrder(store: Store, id: string, accountId: string, names: number): v
 }
 
 describe('the memory of a server', () => {
-  it('forgets the oldest accounts without orders, and none with orders or a binding', async () => {
+  test('forgets the oldest accounts without orders, and none with orders or a binding', async () => {
     const state = await temporaryState()
     const store = await openStore(state, () => new Date())
     store.put('account', account('bound', { externalAccountBinding: {} }))
@@ -69,10 +69,9 @@ describe('the memory of a server', () => {
     const again = await openStore(state, () => new Date())
     expect([...again.all('account')].map(({ id }) => id)).toEqual(kept)
     await again.close()
-    await rm(state.path, { recursive: true })
   })
 
-  it('forgets orders of whoever has most of them, and none with a certificate', async () => {
+  test('forgets orders of whoever has most of them, and none with a certificate', async () => {
     const state = await temporaryState()
     const store = await openStore(state, () => new Date())
     for (const id of ['honest', 'flood', 'finished']) store.put('account', account(id))
@@ -94,10 +93,9 @@ describe('the memory of a server', () => {
     const again = await openStore(state, () => new Date())
     expect(again.unfinished.names).toBe(store.unfinished.names)
     await again.close()
-    await rm(state.path, { recursive: true })
   })
 
-  it('forgets the oldest finished orders with all that hangs on them, and none that waits', async () => {
+  test('forgets the oldest finished orders with all that hangs on them, and none that waits', async () => {
     const state = await temporaryState()
     const store = await openStore(state, () => new Date())
     store.put('account', account('one'))
@@ -119,7 +117,6 @@ describe('the memory of a server', () => {
     const again = await openStore(state, () => new Date())
     expect([...again.all('certificate')]).toHaveLength(bounds.certificates)
     await again.close()
-    await rm(state.path, { recursive: true })
   })
 })
 
@@ -153,7 +150,7 @@ describe('an account', () => {
   const hundred = (prefix: string) =>
     Array.from({ length: 100 }, (_, i) => `n${i}.${prefix}.localhost`)
 
-  it('that orders without end and proves nothing is told to wait, and no other', async () => {
+  test('that orders without end and proves nothing is told to wait, and no other', async () => {
     const flood = await register()
     const orders: { body: { authorizations: string[] } }[] = []
     for (let i = 0; i < bounds.namesOfAccount / 100; i++)
@@ -171,7 +168,7 @@ describe('an account', () => {
     expect((await flood.order(['one-more.localhost'])).status).toBe(201)
     flood.close()
     honest.close()
-  }, 60_000)
+  })
 })
 
 /** A smaller bound for one test. */
@@ -181,7 +178,7 @@ function lower(name: keyof typeof bounds, value: number): void {
   onTestFinished(() => void (bounds[name] = usual))
 }
 
-it('the validation that has taken longest is given up for a new one', async () => {
+test('the validation that has taken longest is given up for a new one', async () => {
   lower('validations', 2)
   let silent = true
   const web = await startResponder((request, response) => {
@@ -205,7 +202,7 @@ it('the validation that has taken longest is given up for a new one', async () =
   await third
 })
 
-it('the body that has taken longest gives way to others', async () => {
+test('the body that has taken longest gives way to others', async () => {
   lower('bodies', 6_000)
   const started = await startAcme()
   onTestFinished(() => started.close())

@@ -28,7 +28,7 @@ export async function open({ port, host = '127.0.0.1', ca }: Port): Promise<Sock
 /** Sends bytes as they stand, such as no client would make them, and hears until the other end closes. */
 export async function speak(port: Port, lines: readonly string[], body = ''): Promise<Heard> {
   const socket = await open(port)
-  socket.setTimeout(20_000, () => socket.destroy())
+  socket.setTimeout(200_000, () => socket.destroy())
   socket.write(`${[...lines, 'Connection: close'].join('\r\n')}\r\n\r\n${body}`)
   return hear(socket)
 }

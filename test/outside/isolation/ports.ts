@@ -1,4 +1,4 @@
-import { ensureBuilt, command } from '../../cli/built.ts'
+import { ensureBuilt, command } from '../../helpers/built.ts'
 import { startDaemon, type Daemon } from '../../acme/daemon.ts'
 import { start, terminate, waitFor } from '../../helpers/subprocess.ts'
 import type { Port } from './http1.ts'

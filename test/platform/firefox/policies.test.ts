@@ -1,21 +1,22 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   addCertificate,
   createFirefoxPoliciesStore,
   removeCertificate,
 } from '../../../platform/firefox/policies.ts'
 import { createFakeMachine } from '../fake-machine.ts'
-import { makeAnchor, parentOf } from '../world.ts'
+import { anchor, otherAnchor } from '../anchors.ts'
+import { parentOf } from '../world.ts'
 
 const ours = '/etc/firefox/policies/rootling-0123abcd.crt'
 const add = (text: string | null) => addCertificate(text, ours, 'policies.json')
 const remove = (text: string) => removeCertificate(text, ours, 'policies.json')
 
 describe('merging', () => {
-  it.each([
+  test.each([
     ['tabs', '{\n\t"policies": {\n\t\t"DisableTelemetry": true\n\t}\n}\n'],
     [
       'four spaces',
@@ -33,12 +34,12 @@ describe('merging', () => {
     expect(remove(merged)).toBe(before)
   })
 
-  it('leaves nothing of a file that was ours alone', () => {
+  test('leaves nothing of a file that was ours alone', () => {
     expect(remove(add(null))).toBeNull()
     expect(JSON.parse(add(null))).toEqual({ policies: { Certificates: { Install: [ours] } } })
   })
 
-  it.each([
+  test.each([
     ['no JSON', '{ "policies": { // mine\n } }'],
     ['a list', '[]'],
     ['policies that are no object', '{"policies":[]}'],
@@ -59,30 +60,29 @@ describe('the store', () => {
     return { base, directory, store: createFirefoxPoliciesStore(machine, directory) }
   }
 
-  it('never replaces a file that it cannot read', async () => {
+  test('never replaces a file that it cannot read', async () => {
     const { directory, store } = makeStore()
     const file = parentOf(path.join(directory, 'policies.json'))
     writeFileSync(file, '{ broken')
-    await expect(store.install(makeAnchor())).rejects.toMatchObject({
+    await expect(store.install(anchor)).rejects.toMatchObject({
       code: 'store-failed',
       message: `${file} is no JSON, so it was left as it is.`,
     })
     expect(readFileSync(file, 'utf8')).toBe('{ broken')
-    expect(await store.has(makeAnchor())).toBe(false)
+    expect(await store.has(anchor)).toBe(false)
   })
 
-  it('refuses a file of two million bytes', async () => {
+  test('refuses a file of two million bytes', async () => {
     const { directory, store } = makeStore()
     writeFileSync(parentOf(path.join(directory, 'policies.json')), ' '.repeat(2_000_000))
-    await expect(store.install(makeAnchor())).rejects.toMatchObject({ code: 'store-failed' })
+    await expect(store.install(anchor)).rejects.toMatchObject({ code: 'store-failed' })
   })
 
-  it('adds to the policies of the distribution, which a file in /etc would switch off', async () => {
+  test('adds to the policies of the distribution, which a file in /etc would switch off', async () => {
     const { base, directory, store } = makeStore('lib/firefox')
     writeFileSync(parentOf(path.join(base, 'lib/firefox')), '')
     const shipped = parentOf(path.join(base, 'lib/distribution/policies.json'))
     writeFileSync(shipped, '{"policies":{"DisableTelemetry":true}}')
-    const anchor = makeAnchor()
     await store.install(anchor)
     expect(await store.has(anchor)).toBe(true)
     expect(existsSync(path.join(directory, 'policies.json'))).toBe(false)
@@ -91,20 +91,19 @@ describe('the store', () => {
     expect(existsSync(directory)).toBe(false)
   })
 
-  it('does not trust an entry whose file holds another root', async () => {
+  test('does not trust an entry whose file holds another root', async () => {
     const { directory, store } = makeStore()
-    const anchor = makeAnchor()
     await store.install(anchor)
     expect(await store.has(anchor)).toBe(true)
-    writeFileSync(path.join(directory, `${anchor.name}.crt`), makeAnchor().pem)
+    writeFileSync(path.join(directory, `${anchor.name}.crt`), otherAnchor.pem)
     expect(await store.has(anchor)).toBe(false)
   })
 
-  it('is absent without a Firefox, and leaves an empty directory of somebody alone', async () => {
+  test('is absent without a Firefox, and leaves an empty directory of somebody alone', async () => {
     const { directory, store } = makeStore()
     mkdirSync(directory, { recursive: true })
     expect(await store.availability()).toMatchObject({ available: false, code: 'absent' })
-    await store.uninstall(makeAnchor())
+    await store.uninstall(anchor)
     expect(existsSync(directory)).toBe(true)
   })
 })

@@ -1,14 +1,12 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { parseKeystore } from '../../../platform/java/keystore.ts'
-import { makeAnchor } from '../world.ts'
-
-const anchor = makeAnchor()
+import { anchor } from '../anchors.ts'
 
 function entry(alias: string, type: string): string {
   return `Alias name: ${alias}\nCreation date: Nov 25, 2026\nEntry type: ${type}\n\n${anchor.pem}\n*****\n\n`
 }
 
-it('reads the trusted certificates and their aliases', () => {
+test('reads the trusted certificates and their aliases', () => {
   const text = `Keystore type: JKS\n\n${entry('debian:a b.pem', 'trustedCertEntry')}${entry('x', 'trustedCertEntry')}`
   expect(parseKeystore(text)).toEqual([
     { alias: 'debian:a b.pem', der: anchor.der },
@@ -16,10 +14,10 @@ it('reads the trusted certificates and their aliases', () => {
   ])
 })
 
-it('passes over a key with its chain, which makes no root trusted', () => {
+test('passes over a key with its chain, which makes no root trusted', () => {
   expect(parseKeystore(entry('server', 'PrivateKeyEntry'))).toEqual([])
 })
 
-it('finds nothing in an empty answer', () => {
+test('finds nothing in an empty answer', () => {
   expect(parseKeystore('')).toEqual([])
 })

@@ -1,13 +1,11 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { createSystemStore } from '../../../platform/linux/anchors.ts'
 import { linuxFamilies } from '../../../platform/linux/families.ts'
 import { createFakeMachine } from '../fake-machine.ts'
-import { makeAnchor } from '../world.ts'
-
-const anchor = makeAnchor()
+import { anchor } from '../anchors.ts'
 
 const expected: Record<string, { file: string; install: string; uninstall?: string }> = {
   'Fedora, RHEL': { file: '.pem', install: 'update-ca-trust extract' },
@@ -25,7 +23,7 @@ const expected: Record<string, { file: string; install: string; uninstall?: stri
 describe.each(linuxFamilies)('$name', (family) => {
   const row = expected[family.name]
 
-  it('writes one file and refreshes, and takes both back', async () => {
+  test('writes one file and refreshes, and takes both back', async () => {
     const directory = mkdtempSync(path.join(tmpdir(), 'anchors-'))
     onTestFinished(() => rmSync(directory, { recursive: true }))
     const [tool] = family.refresh
@@ -45,13 +43,13 @@ describe.each(linuxFamilies)('$name', (family) => {
     ])
   })
 
-  it('does not call a root trusted that the refresh left out of the bundle', async () => {
+  test('does not call a root trusted that the refresh left out of the bundle', async () => {
     const machine = createFakeMachine()
     const store = createSystemStore(machine, { ...family, bundle: '/nowhere' })
     expect(await store.has(anchor)).toBe(false)
   })
 
-  it('says which tool is missing', async () => {
+  test('says which tool is missing', async () => {
     const store = createSystemStore(createFakeMachine(), family)
     const answer = await store.availability()
     expect(answer.available).toBe(false)

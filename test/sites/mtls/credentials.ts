@@ -1,4 +1,4 @@
-import { OpensslAuthority, type Issued } from '../../server/openssl-authority.ts'
+import { OpensslAuthority, type Issued } from '../../helpers/openssl-authority.ts'
 
 const clientAuth = ['extendedKeyUsage=clientAuth']
 const alice = 'email:alice@example.test'

@@ -54,7 +54,7 @@ import ssl, urllib.request
 context = ssl.create_default_context(cafile=${quote(root)})
 ${own}
 request = urllib.request.Request('https://localhost:${port}/', headers={'Accept': '${json}'})
-print(urllib.request.urlopen(request, context=context, timeout=20).read().decode())`
+print(urllib.request.urlopen(request, context=context, timeout=200).read().decode())`
   }),
   script('Node https', process.execPath, '-e', (port, root, client) => {
     const own =

@@ -1,0 +1,223 @@
+import { X509Certificate } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { builtPrograms } from '../../helpers/built.ts'
+import { namespaceUnavailable } from '../../helpers/namespace.ts'
+import { testNamespace } from '../../helpers/test-namespace.ts'
+import { findRoot } from '../../helpers/store-contents.ts'
+import { makeRoot, makeSigned, openPlace, type Algorithm, type Place } from './authorities.ts'
+import { mkcertMissing, realMkcert } from './both.ts'
+
+const built = builtPrograms()
+
+const encrypted = { passphrase: 'a long one' }
+const forms: readonly {
+  form: string
+  algorithm: Algorithm
+  convert: string
+  label: RegExp
+  passphrase?: string
+}[] = [
+  { form: 'PKCS #8', algorithm: 'rsa', convert: 'pkey', label: /BEGIN PRIVATE KEY/ },
+  { form: 'SEC1', algorithm: 'ec', convert: 'pkey -traditional', label: /BEGIN EC PRIVATE KEY/ },
+  { form: 'PKCS #1', algorithm: 'rsa', convert: 'pkey -traditional', label: /BEGIN RSA PRIVATE/ },
+  {
+    form: 'encrypted PKCS #8',
+    algorithm: 'ec',
+    convert: 'pkey -aes256 -passout file:passphrase',
+    label: /BEGIN ENCRYPTED PRIVATE KEY/,
+    ...encrypted,
+  },
+  {
+    form: 'encrypted SEC1',
+    algorithm: 'ec',
+    convert: 'pkey -traditional -aes256 -passout file:passphrase',
+    label: /Proc-Type: 4,ENCRYPTED/,
+    ...encrypted,
+  },
+  {
+    form: 'encrypted PKCS #1',
+    algorithm: 'rsa',
+    convert: 'pkey -traditional -aes128 -passout file:passphrase',
+    label: /Proc-Type: 4,ENCRYPTED/,
+    ...encrypted,
+  },
+]
+
+describe('rootling ca import', () => {
+  test.for(forms)(
+    'adopts a root of OpenSSL’s, its key in $form',
+    async ({ algorithm, convert, label, passphrase }) => {
+      const place = openPlace()
+      place.write('passphrase', `${passphrase ?? ''}\n`)
+      await makeRoot(place, 'old', algorithm)
+      await makeRoot(place, 'stranger', algorithm)
+      await place.openssl(`${convert} -in old.key -out form.key`)
+      expect(place.read('form.key')).toMatch(label)
+      const files = ['--cert', 'old.pem', '--key', 'form.key']
+      if (passphrase !== undefined) {
+        const unasked = await rootling(place, ['ca', 'import', ...files])
+        expect([unasked.exitCode, unasked.stderr]).toEqual([
+          2,
+          expect.stringContaining('--password-file'),
+        ])
+        place.write('wrong', 'another one\n')
+        const wrong = await rootling(place, ['ca', 'import', ...files, '--password-file', 'wrong'])
+        expect(wrong.exitCode).toBe(1)
+        files.push('--password-file', 'passphrase')
+      }
+      const { exitCode, stderr } = await rootling(place, ['ca', 'import', ...files])
+      expect([exitCode, stderr]).toEqual([0, expect.stringContaining('may sign any name')])
+      await expectIssues(place, 'old.pem', 'stranger.pem')
+    },
+  )
+
+  test.each([
+    ['permitted;IP:10.0.0.0/255.0.255.0', false],
+    ['excluded;DNS:bank.com', false],
+    ['permitted;IP:10.0.0.0/255.0.0.0', true],
+    ['permitted;DNS:test', true],
+  ])('takes only name constraints that a rotated root can repeat: %s', async (value, taken) => {
+    const place = openPlace()
+    await makeRoot(place, 'old', 'ec', `nameConstraints=critical,${value}`)
+    const { exitCode, stderr } = await rootling(place, [
+      ...['ca', 'import', '--cert', 'old.pem', '--key', 'old.key', '--name', 'old'],
+    ])
+    expect([exitCode, stderr]).toEqual([
+      taken ? 0 : 1,
+      expect.stringContaining(taken ? '' : 'name constraints that cannot be kept here'),
+    ])
+  })
+
+  test('finds the CA of the real mkcert where mkcert keeps it, or in $CAROOT', async (test) => {
+    const missing = mkcertMissing()
+    if (missing !== null) return test.skip(missing)
+    const place = openPlace()
+    await makeRoot(place, 'stranger')
+    mkdirSync(join(place.path, 'data'))
+    const homes: Record<string, string>[] = [
+      { CAROOT: join(place.path, 'caroot') },
+      { XDG_DATA_HOME: join(place.path, 'data') },
+      {},
+    ]
+    for (const [index, env] of homes.entries()) {
+      const none = { ...env, TRUST_STORES: 'none' }
+      expect((await place.run(realMkcert, ['made.test'], none)).exitCode).toBe(0)
+      const caroot = (await place.run(realMkcert, ['-CAROOT'], none)).stdout.trim()
+      const state = { ...env, ROOTLING_HOME: join(place.path, `state-${index}`) }
+      const args = ['ca', 'import', '--json']
+      const { exitCode, stdout } = await place.run(built.rootling, args, state)
+      expect([exitCode, JSON.parse(stdout)]).toEqual([
+        0,
+        expect.objectContaining({ created: true }),
+      ])
+      await expectIssues(place, join(caroot, 'rootCA.pem'), 'stranger.pem', state)
+      const again = JSON.parse((await place.run(built.rootling, args, state)).stdout) as object
+      expect(again, 'the second time nothing is new').toMatchObject({ ok: true, created: false })
+    }
+  })
+
+  test.for([
+    { what: 'a leaf', cert: 'leaf', key: 'leaf', says: 'is not a CA’s certificate' },
+    { what: 'a certificate that is no CA’s', cert: 'selfish', key: 'selfish', says: 'not a CA’s' },
+    { what: 'an intermediate', cert: 'middle', key: 'middle', says: 'no root' },
+    { what: 'a key of another root', cert: 'old', key: 'other', says: 'is not the key of' },
+    { what: 'no certificate at all', cert: 'nonsense', key: 'old', says: 'holds no certificate' },
+    { what: 'no key at all', cert: 'old', key: 'nonsense', says: 'key' },
+    { what: 'an absent file', cert: 'absent', key: 'old', says: 'There is no file' },
+  ])('refuses $what, and leaves no scope', async ({ cert, key, says }) => {
+    const place = openPlace()
+    await makeStrangers(place)
+    const args = ['ca', 'import', '--cert', `${cert}.pem`, '--key', `${key}.key`]
+    const { exitCode, stderr } = await rootling(place, args)
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining(says)])
+    const { stdout } = await rootling(place, ['ca', 'list', '--json'])
+    expect(JSON.parse(stdout)).toMatchObject({ scopes: [] })
+  })
+})
+
+describe('rootling trust', () => {
+  test.for([
+    { what: 'a leaf', file: 'leaf', says: 'is not a CA’s certificate', code: 1 },
+    { what: 'a certificate that is no CA’s', file: 'selfish', says: 'not a CA’s', code: 1 },
+    { what: 'an intermediate', file: 'middle', says: 'no root', code: 1 },
+    { what: 'another root’s fingerprint', file: 'other', says: 'not the one you gave', code: 4 },
+  ])('refuses $what', async ({ file, says, code }) => {
+    const place = openPlace()
+    await makeStrangers(place)
+    const fingerprint = fingerprintOf(place.read('old.pem'))
+    const args = ['trust', `${file}.pem`, '--fingerprint', fingerprint, '--dry-run']
+    const { exitCode, stderr } = await rootling(place, args)
+    expect([exitCode, stderr]).toEqual([code, expect.stringContaining(says)])
+  })
+
+  test('refuses a fingerprint that is none, and asks for one where nobody can be asked', async () => {
+    const place = openPlace()
+    await makeStrangers(place)
+    const none = await rootling(place, ['trust', 'old.pem', '--dry-run'])
+    expect([none.exitCode, none.stderr]).toEqual([2, expect.stringContaining('fingerprint')])
+    const short = await rootling(place, ['trust', 'old.pem', '--fingerprint', 'abcd', '--dry-run'])
+    expect([short.exitCode, short.stderr]).toEqual([2, expect.stringContaining('64 digits')])
+  })
+
+  const reason = namespaceUnavailable()
+  test.skipIf(reason !== null)(
+    `trusts the root that was meant, until uninstall --all${reason ? ` (${reason})` : ''}`,
+    async () => {
+      const place = openPlace()
+      await makeStrangers(place)
+      const namespace = await testNamespace()
+      const root = place.read('old.pem')
+      await namespace.writeFile(`${namespace.home}/old.pem`, root)
+      const pretty = new X509Certificate(root).fingerprint256
+      const args = ['trust', `${namespace.home}/old.pem`, '--fingerprint', pretty]
+      const { stderr } = await namespace.must(built.rootling, args)
+      expect(stderr).toContain('This root is unconstrained')
+      expect(await findRoot(namespace, root)).toContain('/etc/ssl/certs/ca-certificates.crt')
+      await namespace.must(built.rootling, ['uninstall', '--all', '--yes'])
+      expect(await findRoot(namespace, root)).toEqual([`${namespace.home}/old.pem`])
+    },
+  )
+})
+
+function rootling(place: Place, args: readonly string[]) {
+  return place.run(built.rootling, args)
+}
+
+/** Roots `old` and `other`, what is no root, and a file that is nothing. */
+async function makeStrangers(place: Place): Promise<void> {
+  await makeRoot(place, 'old')
+  await makeRoot(place, 'other')
+  await makeSigned(place, 'leaf', 'old', false)
+  await makeSigned(place, 'middle', 'old', true)
+  await place.openssl(`
+    req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=selfish
+    -keyout selfish.key -out selfish.pem -addext basicConstraints=critical,CA:FALSE`)
+  for (const name of ['nonsense.pem', 'nonsense.key']) place.write(name, 'nothing\n')
+}
+
+/** The scope signs any name, directly, and what it signs verifies against that root only. */
+async function expectIssues(
+  place: Place,
+  root: string,
+  stranger: string,
+  env: Record<string, string> = {},
+): Promise<void> {
+  const args = ['issue', 'shop.test', 'example.com', '--cert-file', 'leaf.pem', '--force']
+  const { exitCode, stderr } = await place.run(
+    built.rootling,
+    [...args, '--key-file', 'leaf.key'],
+    env,
+  )
+  expect([exitCode, stderr]).toEqual([0, expect.any(String)])
+  expect(place.read('leaf.pem').match(/BEGIN CERTIFICATE/g)).toHaveLength(1)
+  const verify = (file: string) =>
+    place.run('openssl', ['verify', '-x509_strict', '-CAfile', file, 'leaf.pem'])
+  expect(await verify(root)).toMatchObject({ exitCode: 0 })
+  expect((await verify(stranger)).exitCode).not.toBe(0)
+}
+
+function fingerprintOf(pem: string): string {
+  return new X509Certificate(pem).fingerprint256.replaceAll(':', '')
+}

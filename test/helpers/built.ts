@@ -1,0 +1,125 @@
+import { spawnSync } from 'node:child_process'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, join } from 'node:path'
+
+/** The project's directory, absolute. */
+export const project = join(import.meta.dirname, '../..')
+
+/** The built command, as the package ships it; `ensureBuilt` makes it. */
+export const command = join(project, 'dist/cli/rootling.cjs')
+
+/** The built `rootling-mkcert`. */
+export const mkcertCommand = join(project, 'dist/cli/rootling-mkcert.cjs')
+
+/** Both built commands as programs that this Node runs, whichever others are in PATH. */
+export function builtPrograms(): { readonly rootling: string; readonly mkcert: string } {
+  ensureBuilt()
+  return { rootling: programOf(command), mkcert: programOf(mkcertCommand) }
+}
+
+function programOf(script: string): string {
+  const directory = join(project, 'node_modules/.cache/rootling-programs')
+  mkdirSync(directory, { recursive: true })
+  const program = join(directory, basename(script, '.cjs'))
+  const own = `${program}.${process.pid}`
+  writeFileSync(own, `#!/bin/sh\nexec '${process.execPath}' '${script}' "$@"\n`, { mode: 0o755 })
+  renameSync(own, program)
+  return program
+}
+
+/**
+ * Builds `dist` when it is older than the sources. Test files run in several processes: the one
+ * that makes the lock file builds, the others wait for it.
+ */
+export function ensureBuilt(): void {
+  outcome ??= attempt()
+  if (outcome instanceof Error) throw outcome
+}
+
+/** Asked once a process: a build that failed is not tried again by every test. */
+let outcome: Error | 'built' | undefined
+
+function attempt(): Error | 'built' {
+  try {
+    buildIfStale()
+    return 'built'
+  } catch (error) {
+    return error as Error
+  }
+}
+
+function buildIfStale(): void {
+  const lock = join(project, 'node_modules/.rootling-building.pid')
+  while (isStale()) {
+    if (!takeLock(lock)) {
+      // A test run that was killed leaves its lock behind.
+      if (!isHeld(lock)) rmSync(lock, { force: true })
+      sleep(100)
+      continue
+    }
+    try {
+      if (isStale()) build()
+    } finally {
+      rmSync(lock, { force: true })
+    }
+    return
+  }
+}
+
+function build(): void {
+  const script = join(project, 'scripts/build.mjs')
+  const built = spawnSync(process.execPath, [script], { cwd: project, encoding: 'utf8' })
+  if (built.status !== 0) throw new Error(`the build failed: ${built.stdout}${built.stderr}`)
+}
+
+function isStale(): boolean {
+  const built = modified(command)
+  return built === null || sources().some((file) => (modified(file) ?? 0) > built)
+}
+
+function sources(): string[] {
+  const below = ['src', 'platform'].flatMap((directory) =>
+    readdirSync(join(project, directory), { recursive: true }).map((file) =>
+      join(project, directory, String(file)),
+    ),
+  )
+  const others = ['package.json', 'tsconfig.json', 'scripts/build.mjs']
+  return [...below, ...others.map((file) => join(project, file))]
+}
+
+/** Milliseconds; `null`: no such file. */
+function modified(file: string): number | null {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null
+}
+
+function takeLock(lock: string): boolean {
+  try {
+    writeFileSync(lock, `${process.pid}`, { flag: 'wx' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Whether the process that made the lock is alive; one that has not written its ID yet is. */
+function isHeld(lock: string): boolean {
+  try {
+    const holder = readFileSync(lock, 'utf8')
+    if (holder !== '') process.kill(Number(holder), 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
+}

@@ -1,0 +1,22 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import type { StateDirectory } from '../../src/home/state-directory.ts'
+
+const made: string[] = []
+afterAll(async () => {
+  for (const path of made) await rm(path, { recursive: true, force: true })
+})
+
+/** An empty directory, deleted after the tests of the file; hooks may ask for one too. */
+export async function temporaryDirectory(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'rootling-test-'))
+  made.push(path)
+  return path
+}
+
+/** A state directory that does not exist yet, deleted after the tests of the file. */
+export async function temporaryState(): Promise<StateDirectory> {
+  return { path: join(await temporaryDirectory(), 'state'), owner: null }
+}

@@ -1,0 +1,11 @@
+import { onTestFinished } from 'vitest'
+import { openNamespace, type Namespace } from './namespace.ts'
+
+/** Opens a namespace, as `openNamespace` does, that is closed when the test ends. */
+export async function testNamespace(options?: {
+  readonly ownLoopback?: boolean
+}): Promise<Namespace> {
+  const namespace = await openNamespace(options)
+  onTestFinished(() => namespace.close())
+  return namespace
+}
