@@ -1,11 +1,19 @@
-import { chmod, lstat, mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises'
-import path from 'node:path'
+import { rm, rmdir } from 'node:fs/promises'
 import { RootlingError } from '../src/errors.ts'
-import { expectSuccess, run, timeLimits } from './command.ts'
-import type { CommandOptions, CommandResult } from './command.ts'
-import { displayCommand } from './display.ts'
+import {
+  expectSuccess,
+  run,
+  timeLimits,
+  type CommandOptions,
+  type CommandResult,
+  type RunOptions,
+} from './command.ts'
+import { displayCommand } from './display-command.ts'
+import { isTaken } from './file-status.ts'
 import { findPerson, type Person } from './person.ts'
-import { findProgram, isTrustedProgram, rootEnvironment } from './programs.ts'
+import { findProgram, rootEnvironment } from './programs.ts'
+import { createSudo, type RunAsRoot } from './sudo.ts'
+import { writeReadableFile } from './write-file.ts'
 
 /** Who does it: root (through sudo where needed) or the person, also when the process is root for them. */
 export type Actor = 'root' | 'person'
@@ -63,194 +71,121 @@ export interface MachineOptions {
 
 /** The machine that this process runs on. */
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
-  const env = options.env ?? process.env
+  const { env = process.env, dryRun = false, knownFiles = new Map<string, string>() } = options
   const person = await findPerson(env)
   const isRoot = process.getuid?.() === 0
-  // Windows has no sudo: who may not do it is told so by the program itself.
+  // Windows has no sudo: a program that needs an administrator says so itself.
   const actsAsRoot = isRoot || process.getuid === undefined
-  const interactive = options.interactive ?? process.stdin.isTTY
   const planned: string[] = []
-  const knownFiles = options.knownFiles ?? new Map<string, string>()
-  const sudo = createSudo()
+  const asPerson = optionsOfPerson(person, env, isRoot)
+  const runAsRoot: RunAsRoot = actsAsRoot
+    ? (program, args, command) => run(program, args, { ...command, env: rootEnvironment(env) })
+    : createSudo({
+        env,
+        user: person.name,
+        allowed: options.sudo !== 'forbidden',
+        interactive: options.interactive ?? process.stdin.isTTY,
+        onPrompt: options.onPrompt,
+      })
 
-  /** The person's own environment: root's would lead their programs to root's files. */
-  const personalEnv = { ...env, HOME: person.home, USER: person.name, LOGNAME: person.name }
-  const asPerson = person.viaSudo
-    ? { env: personalEnv, uid: person.uid, gid: person.gid }
-    : {
-        env: {
-          ...(isRoot ? { ...rootEnvironment(env), ...session(env) } : env),
-          HOME: person.home,
-        },
-      }
+  const prefixes = {
+    root: actsAsRoot ? [] : ['sudo'],
+    person: person.viaSudo ? ['sudo', '-u', person.name] : [],
+  }
+  /** Whether this process may change a file itself; else a program does it, or a dry run says how. */
+  const actsItself = (as: Actor): boolean => !dryRun && prefixes[as].length === 0
 
-  const machine: Machine = {
+  const report = (command: readonly string[], input?: string): void =>
+    options.onCommand?.(displayCommand(command, input, knownFiles))
+
+  const find: Machine['find'] = (program, { forRoot = false } = {}) =>
+    findProgram(program, env, isRoot || forRoot)
+
+  const change: Machine['change'] = async (program, args, { as, ...command }) => {
+    const line = [...prefixes[as], program, ...args]
+    if (dryRun) {
+      planned.push(displayCommand(line, command.input, knownFiles))
+      return { exitCode: 0, stdout: '', stderr: '' }
+    }
+    report(line, command.input)
+    const limited = { timeLimit: timeLimits.change, ...command }
+    if (as === 'root') return runAsRoot(program, args, limited)
+    return run(program, args, { ...limited, ...asPerson })
+  }
+
+  /** Changes a file by one of the system's own programs. */
+  async function changeBy(
+    tool: string,
+    args: readonly string[],
+    command: CommandOptions & { readonly as: Actor },
+  ): Promise<CommandResult> {
+    const program = await find(tool, { forRoot: true })
+    if (program !== null) return change(program, args, command)
+    const sentence = `The program ${tool} is not in the system's directories.`
+    throw new RootlingError('tool-missing', sentence)
+  }
+
+  return {
     env,
     person,
     planned,
-    dryRun: options.dryRun ?? false,
-    find: (program, { forRoot = false } = {}) => findProgram(program, env, isRoot || forRoot),
-
-    query: (program, args, query) => run(program, args, { ...query, ...asPerson }),
-
-    async change(program, args, { as, ...command }) {
-      const prefix = as === 'root' ? (actsAsRoot ? [] : ['sudo']) : personPrefix()
-      const shown = displayCommand([...prefix, program, ...args], command.input, knownFiles)
-      if (machine.dryRun) {
-        planned.push(shown)
-        return { exitCode: 0, stdout: '', stderr: '' }
-      }
-      options.onCommand?.(shown)
-      const limited = { timeLimit: timeLimits.change, ...command }
-      if (as === 'person') return run(program, args, { ...limited, ...asPerson })
-      if (actsAsRoot) return run(program, args, { ...limited, env: rootEnvironment(env) })
-      return sudo(program, args, limited)
-    },
+    dryRun,
+    find,
+    query: (program, args, command) => run(program, args, { ...command, ...asPerson }),
+    change,
 
     async writeFile(file, contents, as) {
-      const mayWrite = as === 'root' ? actsAsRoot : !person.viaSudo
-      if (machine.dryRun || !mayWrite) {
-        const install = await toolOf('install')
-        const args = ['-D', '-m', '0644', '/dev/stdin', file]
-        expectSuccess('install', await machine.change(install, args, { as, input: contents }))
+      const args = ['-D', '-m', '0644', '/dev/stdin', file]
+      if (!actsItself(as)) {
+        expectSuccess('install', await changeBy('install', args, { as, input: contents }))
         return
       }
-      options.onCommand?.(
-        displayCommand(['install', '-D', '-m', '0644', '/dev/stdin', file], contents, knownFiles),
-      )
-      await writeAtomically(file, contents)
+      report(['install', ...args], contents)
+      await writeReadableFile(file, contents)
     },
 
     async removeFile(file, as) {
-      if (!(await exists(file))) return
-      const mayWrite = as === 'root' ? actsAsRoot : !person.viaSudo
-      if (!machine.dryRun && mayWrite) {
-        options.onCommand?.(displayCommand(['rm', '-f', file]))
-        await rm(file, { force: true })
+      if (!(await isTaken(file))) return
+      if (!actsItself(as)) {
+        expectSuccess('rm', await changeBy('rm', ['-f', file], { as }))
         return
       }
-      expectSuccess('rm', await machine.change(await toolOf('rm'), ['-f', file], { as }))
+      report(['rm', '-f', file])
+      await rm(file, { force: true })
+    },
+
+    async removeEmptyDirectory(directory, as) {
+      if (!(await isTaken(directory))) return
+      if (!actsItself(as)) {
+        await changeBy('rmdir', ['--ignore-fail-on-non-empty', directory], { as })
+        return
+      }
+      await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error
+      })
     },
 
     announce(sentence) {
-      if (!machine.dryRun) options.onPrompt?.(sentence)
+      if (!dryRun) options.onPrompt?.(sentence)
     },
 
     knownFile: (contents) => knownFiles.get(contents) ?? null,
-
-    async removeEmptyDirectory(directory, as) {
-      if (!(await exists(directory))) return
-      const mayWrite = as === 'root' ? actsAsRoot : !person.viaSudo
-      if (!machine.dryRun && mayWrite) {
-        await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
-          if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error
-        })
-        return
-      }
-      await machine.change(await toolOf('rmdir'), ['--ignore-fail-on-non-empty', directory], { as })
-    },
-  }
-  return machine
-
-  function personPrefix() {
-    return person.viaSudo ? ['sudo', '-u', person.name] : []
-  }
-
-  async function toolOf(name: string) {
-    const program = await machine.find(name, { forRoot: true })
-    if (program !== null) return program
-    throw new RootlingError(
-      'tool-missing',
-      `The program ${name} is not in the system's directories.`,
-    )
-  }
-
-  /** One sudo at a time: two password prompts at once would share a terminal. */
-  function createSudo() {
-    let last: Promise<unknown> = Promise.resolve()
-    let announced = false
-    return (program: string, args: readonly string[], command: CommandOptions) => {
-      const next = last.then(() => viaSudo(program, args, command))
-      last = next.catch(() => undefined)
-      return next
-    }
-
-    async function viaSudo(program: string, args: readonly string[], command: CommandOptions) {
-      const what = path.basename(program)
-      if (options.sudo === 'forbidden') {
-        throw needsRoot(
-          `${what} needs root, and sudo was not allowed.`,
-          'run it again without --no-sudo',
-        )
-      }
-      const sudoProgram = await machine.find('sudo', { forRoot: true })
-      if (sudoProgram === null) {
-        throw needsRoot(
-          `${what} needs root, and sudo is not on this machine.`,
-          'run it again as root',
-        )
-      }
-      // What root runs must be root's own: a program in ~/bin would become root by our hand.
-      if (!(await isTrustedProgram(program))) {
-        throw needsRoot(`${program} can be changed by others than root, so it is not run as root.`)
-      }
-      const ready = await run(sudoProgram, ['-n', '--', '/bin/true'], { env })
-      if (ready.exitCode !== 0 && !interactive) {
-        throw needsRoot(
-          `${what} needs root, and sudo would ask for a password where nobody can type one.`,
-          'run it again in a terminal, or type sudo -v first',
-        )
-      }
-      if (ready.exitCode !== 0) {
-        if (!announced) options.onPrompt?.(`sudo asks for the password of ${person.name}.`)
-        announced = true
-        const asked = await run(sudoProgram, ['-v'], { env, timeLimit: timeLimits.dialog })
-        if (asked.exitCode !== 0) {
-          throw needsRoot(`${what} needs root, and sudo did not let ${person.name} in.`)
-        }
-      }
-      const line = [interactive ? '--' : '-n', program, ...args]
-      return run(sudoProgram, line, { ...command, env: rootEnvironment(env) })
-    }
   }
 }
 
-/** By which a person's own service manager is found, root's too. */
-function session({ XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS }: Machine['env']) {
-  return { XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS }
+/** How programs run as the person, with the person's own home: root's would lead to root's files. */
+function optionsOfPerson(
+  person: Person,
+  env: Machine['env'],
+  isRoot: boolean,
+): Pick<RunOptions, 'env' | 'uid' | 'gid'> {
+  const { name, uid, gid, home, viaSudo } = person
+  if (viaSudo) return { env: { ...env, HOME: home, USER: name, LOGNAME: name }, uid, gid }
+  return { env: { ...(isRoot ? rootsOwnEnvironment(env) : env), HOME: home } }
 }
 
-function needsRoot(sentence: string, hint?: string) {
-  return new RootlingError('store-failed', sentence, { hint })
-}
-
-async function writeAtomically(file: string, contents: string) {
-  await makeReadableDirectory(path.dirname(file))
-  const temporary = `${file}.rootling-${process.pid}`
-  try {
-    await writeFile(temporary, contents, { mode: 0o644, flag: 'wx' })
-    // A strict umask would leave a root certificate that only root can read.
-    await chmod(temporary, 0o644)
-    await rename(temporary, file)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw new RootlingError('store-failed', `${file} cannot be written.`, { cause: error })
-  }
-}
-
-async function makeReadableDirectory(directory: string): Promise<void> {
-  if (await exists(directory)) return
-  await makeReadableDirectory(path.dirname(directory))
-  await mkdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
-  })
-  await chmod(directory, 0o755)
-}
-
-/** Whether something is at this path, a dangling link included. */
-async function exists(file: string): Promise<boolean> {
-  return lstat(file).then(
-    () => true,
-    () => false,
-  )
+/** With the two variables by which systemctl finds root's own service manager. */
+function rootsOwnEnvironment(env: Machine['env']): Machine['env'] {
+  const { XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS } = env
+  return { ...rootEnvironment(env), XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { displayCommand } from '../../../platform/display.ts'
+import { displayCommand } from '../../../platform/display-command.ts'
 import { createWindowsRootStore, nativeWindows, ownHashes } from '../../../platform/windows/root.ts'
 import type { StoreScope } from '../../../platform/trust-store.ts'
 import { createWindows, type SimulatedOptions } from '../simulators/machine.ts'
