@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { fingerprintOf } from './pem.ts'
+import { certificatesIn, fingerprintOf } from './pem.ts'
 import type { Available, Unavailable } from './trust-store.ts'
 
 /** A certificate that a person shows to servers, by its SHA-256 (lower-case hex), and those that came with it. */
@@ -41,6 +41,12 @@ export interface ClientCertificateStore<
 export function identityOf(certificates: readonly [Buffer, ...Buffer[]]): HeldIdentity {
   const [own, ...others] = certificates
   return { fingerprint: fingerprintOf(own), issuers: others.map(fingerprintOf), certificates }
+}
+
+/** The identity of a PEM file: its first certificate, and those after it; `null`: there is none. */
+export function identityOfPem(text: string): HeldIdentity | null {
+  const [own, ...others] = certificatesIn(text)
+  return own === undefined ? null : identityOf([own, ...others])
 }
 
 /** Upper-case, as macOS and Windows write what they find certificates by. */

@@ -1,3 +1,5 @@
+import { shellWord } from '../src/shell-word.ts'
+
 /**
  * A command as a person would type it into a shell, for display only: nothing here is ever run
  * through one. Input is shown as `< file` where a file with these contents is known, else in full.
@@ -9,16 +11,11 @@ export function displayCommand(
 ): string {
   // A path with a drive is a program of Windows, whose shells quote otherwise.
   const isWindows = /^[A-Za-z]:\\/.test(command[0] ?? '')
-  const line = command.map(isWindows ? quoteForWindows : quote).join(' ')
+  const line = command.map(isWindows ? quoteForWindows : shellWord).join(' ')
   if (input === undefined) return line
   const file = knownFiles.get(input)
-  if (file !== undefined) return `${line} < ${quote(file)}`
+  if (file !== undefined) return `${line} < ${shellWord(file)}`
   return `${line} <<'EOF'\n${input.endsWith('\n') ? input : `${input}\n`}EOF`
-}
-
-/** One word of a POSIX shell, in quotes only where it needs them. */
-function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
 }
 
 function quoteForWindows(word: string): string {

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { isFile } from './file-status.ts'
 
 /** Where the system's own programs are; an ordinary user's PATH often lacks the `sbin` ones. */
 const systemDirectories = [
@@ -58,7 +59,7 @@ function directories(env: Readonly<Record<string, string | undefined>>, trustedO
 async function isProgram(file: string): Promise<boolean> {
   try {
     await access(file, constants.X_OK)
-    return (await stat(file)).isFile()
+    return await isFile(file)
   } catch {
     return false
   }

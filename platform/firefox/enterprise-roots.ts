@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Machine } from '../machine.ts'
-import { parseProfiles, readBounded } from '../nss/profiles.ts'
+import { readProfiles } from '../nss/profiles-ini.ts'
 import { unsupported, type TrustStore } from '../trust-store.ts'
 
 /** Where Firefox keeps profiles.ini on the systems whose own store it reads. */
@@ -15,9 +15,8 @@ export function firefoxDirectory({ env, person }: Machine, system: 'darwin' | 'w
  * that cannot be written stands for each profile that turned this off, so that it is told.
  */
 export async function findFirefoxWithoutSystemRoots(root: string): Promise<TrustStore[]> {
-  const profiles = parseProfiles(await readBounded(path.join(root, 'profiles.ini')), root)
   const stores: TrustStore[] = []
-  for (const profile of profiles) {
+  for (const profile of await readProfiles(root)) {
     if (await readsSystemRoots(profile)) continue
     stores.push(createUnwritableProfile(profile))
   }

@@ -1,8 +1,9 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
+import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
-import { findFirefox } from '../nss/profiles.ts'
+import { findFirefox } from '../nss/browsers.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
 import { anchorPrefix, type TrustAnchor, type TrustStore } from '../trust-store.ts'
 
@@ -89,17 +90,17 @@ export function createFirefoxPoliciesStore(
  */
 async function readPolicies(machine: Machine, directory: string) {
   const own = path.join(directory, 'policies.json')
-  if (await exists(own)) return { file: own, text: await readBounded(own) }
+  if (await exists(own)) return { file: own, text: await readPoliciesFile(own) }
   const firefox = await findFirefox(machine)
   const program = firefox === null ? null : await realpath(firefox).catch(() => null)
   if (program !== null) {
     const shipped = path.join(path.dirname(program), 'distribution/policies.json')
-    if (await exists(shipped)) return { file: shipped, text: await readBounded(shipped) }
+    if (await exists(shipped)) return { file: shipped, text: await readPoliciesFile(shipped) }
   }
   return { file: own, text: null }
 }
 
-async function readBounded(file: string): Promise<string> {
+async function readPoliciesFile(file: string): Promise<string> {
   const found = await stat(file)
   if (!found.isFile() || found.size > sizeLimit) {
     throw refuse(file, 'is no file of a sensible size')
@@ -197,11 +198,4 @@ function refuse(file: string, why: string, cause?: unknown) {
     hint: `mend ${file} or move it away, then try again`,
     cause,
   })
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  )
 }

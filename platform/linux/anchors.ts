@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
-import { access, readdir, readFile, readlink, stat } from 'node:fs/promises'
+import { access, readdir, readFile, readlink } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess } from '../command.ts'
+import { exists } from '../file-status.ts'
 import type { LinuxFamily } from './families.ts'
 import { directoryLessFamily, linuxFamilies } from './families.ts'
 import type { Machine } from '../machine.ts'
@@ -206,11 +207,4 @@ function createUnwritableStore(unavailable: Unavailable): TrustStore {
 
 async function readText(file: string): Promise<string | null> {
   return readFile(file, 'latin1').catch(() => null)
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  )
 }

@@ -7,7 +7,7 @@ import { timeLimits, type CommandResult } from '../command.ts'
 import type { Machine } from '../machine.ts'
 import { isOwnSubject } from '../own-subject.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
-import type { StoreScope, TrustAnchor, TrustStore } from '../trust-store.ts'
+import { unsupported, type StoreScope, type TrustAnchor, type TrustStore } from '../trust-store.ts'
 
 /** How the programs of Windows are reached: directly, or from a Linux that runs inside it. */
 export interface WindowsSide {
@@ -195,11 +195,6 @@ function failure(what: string, { exitCode, stdout, stderr }: CommandResult) {
   const said = (stderr.trim() || stdout.trim()).split(/\r?\n/).at(-1)?.slice(0, 300) ?? ''
   const code = `0x${(exitCode >>> 0).toString(16)}`
   return new RootlingError('tool-failed', `Windows' root store ${what} (${code}): ${said}`)
-}
-
-function unsupported(reason: string, hint?: string) {
-  const details = hint === undefined ? { reason } : { reason, hint }
-  return { available: false, code: 'unsupported', ...details } as const
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {

@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises'
 import { release } from 'node:os'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess } from '../command.ts'
+import { isFile } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import type { WindowsSide } from './root.ts'
 
@@ -46,10 +46,6 @@ export async function findWindowsAround(
   async function pathOf(program: string): Promise<string | null> {
     const result = await machine.query(wslpath, ['-u', `C:\\Windows\\System32\\${program}`])
     const file = result.stdout.trim()
-    const isThere = await stat(file).then(
-      (found) => found.isFile(),
-      () => false,
-    )
-    return result.exitCode === 0 && isThere ? file : null
+    return result.exitCode === 0 && (await isFile(file)) ? file : null
   }
 }

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { findFirefoxWithoutSystemRoots } from '../../platform/firefox/enterprise-roots.ts'
 import { firefoxDirectory } from '../../platform/firefox/enterprise-roots.ts'
 import { findJavaKeystores } from '../../platform/java/installations.ts'
-import { findNssDatabases } from '../../platform/nss/profiles.ts'
+import { findNssDatabases } from '../../platform/nss/browsers.ts'
 import { createFakeMachine } from './fake-machine.ts'
 import { parentOf } from './world.ts'
 
