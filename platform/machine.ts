@@ -15,12 +15,12 @@ import { findProgram, rootEnvironment } from './programs.ts'
 import { createSudo, type RunAsRoot } from './sudo.ts'
 import { writeReadableFile } from './write-file.ts'
 
-/** Who does it: root (through sudo where needed) or the person, also when the process is root for them. */
+/** Who acts: root (through sudo where needed), or the person (also where the process is root). */
 export type Actor = 'root' | 'person'
 
 /**
- * The world that adapters act on. `query` never changes anything and runs in a dry run too;
- * the others change the machine, and a dry run only records them as a person would type them.
+ * The machine as the stores see it. `query` never changes anything and runs in a dry run too; the
+ * others change the machine, and a dry run only records them as a person would type them.
  */
 export interface Machine {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -29,23 +29,23 @@ export interface Machine {
   /** What a dry run would have done: one shell command each, some over several lines. */
   readonly planned: readonly string[]
   /**
-   * Absolute path of a program; `null`: not there. For root, or with `forRoot`, only root's own
-   * programs in the system's directories count. A name that is a path already is checked the same way.
+   * Absolute path of a program, by its name or path; `null`: not there. For root, or with
+   * `forRoot`, only root's own programs count, and names are looked up in the system's directories.
    */
-  find(program: string, options?: { forRoot?: boolean }): Promise<string | null>
-  /** Runs as the person, with `timeLimits.query`. */
+  find(program: string, options?: { readonly forRoot?: boolean }): Promise<string | null>
+  /** Runs a program as the person, with `timeLimits.query`. Throws as `run` does. */
   query(program: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult>
-  /** Runs with `timeLimits.change`. */
+  /** Runs with `timeLimits.change`. Throws as `run` does, for root also `store-failed`. */
   change(
     program: string,
     args: readonly string[],
-    options: CommandOptions & { as: Actor },
+    options: CommandOptions & { readonly as: Actor },
   ): Promise<CommandResult>
   /** Writes a whole file, mode 0644, atomically where this process may; parents are created. */
   writeFile(file: string, contents: string, as: Actor): Promise<void>
   /** Absent is success. */
   removeFile(file: string, as: Actor): Promise<void>
-  /** Says to the person that a dialog or a password prompt is about to open; not in a dry run. */
+  /** Tells the person that a dialog or a password prompt is about to open; not in a dry run. */
   announce(sentence: string): void
   /** The lasting file that holds these contents; `null`: none is known. */
   knownFile(contents: string): string | null
@@ -54,19 +54,19 @@ export interface Machine {
 }
 
 export interface MachineOptions {
-  /** The environment; `process.env` when left out. */
-  env?: Readonly<Record<string, string | undefined>>
-  dryRun?: boolean
-  /** `forbidden`: nothing is done as root that would need sudo, and the error says so. */
-  sudo?: 'allowed' | 'forbidden'
+  /** By default `process.env`. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly dryRun?: boolean
+  /** `forbidden`: what would need sudo is refused, and the error says so. */
+  readonly sudo?: 'allowed' | 'forbidden'
   /** Whether sudo may ask for a password; by default when standard input is a terminal. */
-  interactive?: boolean
-  /** Called with each command that changes the machine, before it runs, as a person would type it. */
-  onCommand?: (command: string) => void
+  readonly interactive?: boolean
+  /** Called before each command that changes the machine, with what a person would type. */
+  readonly onCommand?: (command: string) => void
   /** Called before a dialog of the system opens, and once before sudo may ask for the password. */
-  onPrompt?: (sentence: string) => void
-  /** Contents to path: a dry run shows `< path` for a program that reads these contents. */
-  knownFiles?: ReadonlyMap<string, string>
+  readonly onPrompt?: (sentence: string) => void
+  /** From contents to path: a dry run shows `< path` for a program that reads these contents. */
+  readonly knownFiles?: ReadonlyMap<string, string>
 }
 
 /** The machine that this process runs on. */
@@ -92,7 +92,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     root: actsAsRoot ? [] : ['sudo'],
     person: person.viaSudo ? ['sudo', '-u', person.name] : [],
   }
-  /** Whether this process may change a file itself; else a program does it, or a dry run says how. */
+  /** Whether this process changes files itself; if not, a program does, or a dry run shows how. */
   const actsItself = (as: Actor): boolean => !dryRun && prefixes[as].length === 0
 
   const report = (command: readonly string[], input?: string): void =>
@@ -173,7 +173,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   }
 }
 
-/** How programs run as the person, with the person's own home: root's would lead to root's files. */
+/** The environment and user of the person's programs; root's home would lead to root's files. */
 function optionsOfPerson(
   person: Person,
   env: Machine['env'],

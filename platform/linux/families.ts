@@ -16,7 +16,7 @@ export interface LinuxFamily {
   readonly bundle: string | null
   /** The directory of OpenSSL's `<hash>.<n>` links, where programs read it too. */
   readonly hashLinks: string | null
-  /** A directory of scripts that read each change on standard input: `+FILE` added, `-FILE` removed. */
+  /** A directory of scripts that read changes on standard input: `+FILE` added, `-FILE` removed. */
   readonly hooks?: string
 }
 

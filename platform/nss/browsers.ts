@@ -68,8 +68,8 @@ async function findChromium(machine: Machine): Promise<NssDatabase[]> {
 }
 
 /**
- * Chromium reads `~/.pki/nssdb` if that directory exists, even empty, else the one in the data
- * directory of XDG; never both. Making the first where the second is in use would hide it.
+ * The database of Chromium: `~/.pki/nssdb` if that directory exists, even empty, else the one in
+ * the data directory of XDG; never both. Making the first where the second is in use would hide it.
  */
 export async function chromiumDirectory(machine: Machine): Promise<string> {
   const legacy = path.join(machine.person.home, '.pki/nssdb')
@@ -125,7 +125,7 @@ async function database(
   }
 }
 
-/** A directory of the XDG specification: a relative value does not count, nor does root's under sudo. */
+/** A directory of the XDG specification. A relative value does not count, nor root's under sudo. */
 function xdg(machine: Machine, variable: string, fallback: string): string {
   const value = machine.env[variable]
   const counts = value !== undefined && path.isAbsolute(value) && !machine.person.viaSudo

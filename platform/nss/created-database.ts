@@ -6,7 +6,7 @@ import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { noPassword, targetOf, type Certutil, type NssDatabase } from './database.ts'
 
-/** Beside a database that Rootling made: names the topmost directory that it made for it, if any. */
+/** A file beside the database. It names the topmost directory that was made for it, if any. */
 const markerName = 'rootling-created'
 
 const databaseFiles = ['cert9.db', 'key4.db', 'pkcs11.txt']

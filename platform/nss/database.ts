@@ -14,7 +14,7 @@ export interface NssDatabase {
   readonly title: string
   /** Whose database it is. */
   readonly as: Actor
-  /** A browser that never ran would make it at its first page, so `install` makes it before. */
+  /** `install` makes it where it is missing: a browser that never ran has not made its own yet. */
   readonly create: boolean
   /** A profile of Firefox, whose policy may have copied the root into it. */
   readonly firefox: boolean

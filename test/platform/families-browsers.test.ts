@@ -76,8 +76,8 @@ it.each([
     expect(await store.availability()).toEqual({
       available: false,
       code: 'unsupported',
-      reason: 'This profile was told not to trust what the system trusts.',
-      hint: 'open about:config in it and set security.enterprise_roots.enabled to true',
+      reason: 'This profile has turned off trust in the roots of the system.',
+      hint: 'Open about:config in it and set security.enterprise_roots.enabled to true',
     })
   }
 })
