@@ -13,21 +13,26 @@ const systemDirectories = [
   '/bin',
 ]
 
-/** Variables that no program takes for a file to load. */
-const harmless =
-  /^(?:HOME|LOGNAME|(?:SUDO_)?USER|SUDO_[UG]ID|TERM|LANG|LC_\w+|TZ|WSL\w*|\w+_proxy|DEBIAN_FRONTEND)$/i
+/** Variables that name no file to load; proxies are among them, for package managers. */
+const harmless = [
+  /^(?:HOME|USER|LOGNAME|TERM|TZ|LANG|LC_\w+|WSL\w*|DEBIAN_FRONTEND)$/i,
+  /^SUDO_(?:UID|GID|USER)$/i,
+  /^\w+_proxy$/i,
+]
 
 /**
  * The environment of programs that run as root. PATH is the system's, since update-ca-certificates
  * and its hooks are shell scripts; variables that make a shell, a loader, Perl, Python or Java load
- * a file are left out. Proxies are kept, for package managers.
+ * a file are left out.
  */
 export function rootEnvironment(
   env: Readonly<Record<string, string | undefined>>,
 ): Record<string, string | undefined> {
   // Windows has no root, and its programs need many variables that nobody has listed.
   if (process.platform === 'win32') return { ...env }
-  const kept = Object.entries(env).filter(([name]) => harmless.test(name))
+  const kept = Object.entries(env).filter(([name]) =>
+    harmless.some((pattern) => pattern.test(name)),
+  )
   return { ...Object.fromEntries(kept), PATH: systemDirectories.join(':') }
 }
 

@@ -76,8 +76,8 @@ export function createMacosClientStore(machine: Machine): ClientCertificateStore
 }
 
 /**
- * Whether to remove an issuer: it is in the keychain and issued no certificate that is there. A root
- * issued itself, so it stays: other trust may depend on it.
+ * Whether to remove an issuer: it is in the keychain and issued no certificate that is there. A
+ * root issued itself, so it stays: other trust may depend on it.
  */
 function isLeftOver(issuer: Buffer, held: readonly Buffer[]): boolean {
   if (!held.some((der) => der.equals(issuer))) return false
