@@ -92,7 +92,6 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     root: actsAsRoot ? [] : ['sudo'],
     person: person.viaSudo ? ['sudo', '-u', person.name] : [],
   }
-  /** Whether this process changes files itself; if not, a program does, or a dry run shows how. */
   const actsItself = (as: Actor): boolean => !dryRun && prefixes[as].length === 0
 
   const report = (command: readonly string[], input?: string): void =>
@@ -113,6 +112,37 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     return run(program, args, { ...limited, ...asPerson })
   }
 
+  return {
+    env,
+    person,
+    planned,
+    dryRun,
+    find,
+    query: (program, args, command) => run(program, args, { ...command, ...asPerson }),
+    change,
+
+    ...createFileChanges({ find, change, actsItself, report }),
+
+    announce(sentence) {
+      if (!dryRun) options.onPrompt?.(sentence)
+    },
+
+    knownFile: (contents) => knownFiles.get(contents) ?? null,
+  }
+}
+
+interface FileChangers extends Pick<Machine, 'find' | 'change'> {
+  /** Whether this process changes files itself; if not, a program does, or a dry run shows how. */
+  readonly actsItself: (as: Actor) => boolean
+  readonly report: (command: readonly string[], input?: string) => void
+}
+
+function createFileChanges({
+  find,
+  change,
+  actsItself,
+  report,
+}: FileChangers): Pick<Machine, 'writeFile' | 'removeFile' | 'removeEmptyDirectory'> {
   /** Changes a file by one of the system's own programs. */
   async function changeBy(
     tool: string,
@@ -126,14 +156,6 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   }
 
   return {
-    env,
-    person,
-    planned,
-    dryRun,
-    find,
-    query: (program, args, command) => run(program, args, { ...command, ...asPerson }),
-    change,
-
     async writeFile(file, contents, as) {
       const args = ['-D', '-m', '0644', '/dev/stdin', file]
       if (!actsItself(as)) {
@@ -164,12 +186,6 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
         if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error
       })
     },
-
-    announce(sentence) {
-      if (!dryRun) options.onPrompt?.(sentence)
-    },
-
-    knownFile: (contents) => knownFiles.get(contents) ?? null,
   }
 }
 
