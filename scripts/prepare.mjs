@@ -9,7 +9,7 @@ export const cli = join(root, 'dist/cli/rootling.cjs')
 
 /** The environment without variables that slow Node's start or make clients trust other roots. */
 export function scrubbedEnvironment() {
-  const scrubbed = [
+  const scrubbed = new Set([
     'GIT_SSL_CAINFO',
     'JAVA_TOOL_OPTIONS',
     'NODE_EXTRA_CA_CERTS',
@@ -17,8 +17,8 @@ export function scrubbedEnvironment() {
     'PIP_CERT',
     'SSL_CERT_DIR',
     'SSL_CERT_FILE',
-  ]
-  const isKept = (name) => !scrubbed.includes(name) && !/^\w*_CA_BUNDLE$/.test(name)
+  ])
+  const isKept = (name) => !scrubbed.has(name) && !/^\w*_CA_BUNDLE$/.test(name)
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => isKept(name)))
 }
 
