@@ -4,14 +4,14 @@ import path from 'node:path'
 import type { Machine } from './machine.ts'
 import type { TrustAnchor } from './trust-store.ts'
 
-/** A temporary directory that the person can read and write; it is gone when `work` ends. */
+/** Runs `work` with a temporary directory that the person can read and write, then removes it. */
 export async function withDirectory<T>(
   machine: Machine,
   work: (directory: string) => Promise<T>,
 ): Promise<T> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
   try {
-    // Queries run as the person, and this directory would be root's.
+    // Queries run as the person, who could not read a directory of root's.
     if (machine.person.viaSudo) await chown(directory, machine.person.uid, machine.person.gid)
     return await work(directory)
   } finally {
@@ -20,8 +20,8 @@ export async function withDirectory<T>(
 }
 
 /**
- * The path of a file that holds an anchor, PEM, for as long as `work` runs. In a dry run it is the
- * lasting file with these contents, where one is known: a person may type the command later.
+ * Runs `work` with the path of a file that holds an anchor, PEM, then removes it. In a dry run it
+ * is the lasting file with these contents, where one is known: a person may type the command later.
  */
 export async function withAnchorFile<T>(
   machine: Machine,

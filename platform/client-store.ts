@@ -1,19 +1,22 @@
 import { createHash } from 'node:crypto'
-import { fingerprintOf } from './pem.ts'
+import { certificatesIn, fingerprintOf } from './pem.ts'
 import type { Available, Unavailable } from './trust-store.ts'
 
-/** A certificate that a person shows to servers, by its SHA-256 (lower-case hex), and those that came with it. */
+/**
+ * A person's client certificate and the certificates that came with it, each by the SHA-256 of its
+ * DER, lower-case hex.
+ */
 export interface ClientIdentity {
   readonly fingerprint: string
   readonly issuers: readonly string[]
 }
 
-/** The same with the certificates at hand, DER: the person's own first. */
+/** A client identity with its certificates, DER: the person's own first. */
 export interface HeldIdentity extends ClientIdentity {
   readonly certificates: readonly [Buffer, ...Buffer[]]
 }
 
-/** A PKCS #12 file and what opens it. */
+/** A PKCS #12 file and its password. */
 interface Pkcs12File {
   readonly file: string
   readonly password: string
@@ -21,7 +24,7 @@ interface Pkcs12File {
   readonly shown: string
 }
 
-/** A place where browsers look for certificates of the person. */
+/** A place where browsers look for the person's client certificates. */
 export interface ClientCertificateStore<
   Identity extends ClientIdentity = ClientIdentity,
   File = Pkcs12File,
@@ -31,18 +34,24 @@ export interface ClientCertificateStore<
   readonly title: string
   availability(): Promise<Available | Unavailable>
   has(identity: Identity): Promise<boolean>
-  /** Idempotent. A nickname is what browsers call it; without one it has the file's own. */
+  /** Idempotent. Browsers show the nickname; without one, the name in the file. */
   install(pkcs12: File, identity: Identity, nickname?: string): Promise<void>
-  /** Takes out this certificate, its key, and issuers that came with it; absent is success. */
+  /** Removes this certificate, its key, and the issuers that came with it; absent is success. */
   remove(identity: Identity): Promise<void>
 }
 
-/** What certificates are held under: the first is the person's own. */
+/** The identity of some certificates, DER; the first is the person's own. */
 export function identityOf(certificates: readonly [Buffer, ...Buffer[]]): HeldIdentity {
   const [own, ...others] = certificates
   return { fingerprint: fingerprintOf(own), issuers: others.map(fingerprintOf), certificates }
 }
 
-/** Upper-case, as macOS and Windows write what they find certificates by. */
+/** The identity in a PEM file, whose first certificate is the person's own; `null`: it has none. */
+export function identityOfPem(text: string): HeldIdentity | null {
+  const [own, ...others] = certificatesIn(text)
+  return own === undefined ? null : identityOf([own, ...others])
+}
+
+/** SHA-1 of the DER, upper-case hex: macOS and Windows find certificates by it. */
 export const sha1 = (der: Buffer): string =>
   createHash('sha1').update(der).digest('hex').toUpperCase()

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
 
-/** Milliseconds a program may take: to answer, to change something, with a dialog open, to download. */
+/** Milliseconds a program may take: to answer, to change something, with a dialog, to download. */
 export const timeLimits = {
   query: 15_000,
   change: 60_000,
@@ -15,12 +15,12 @@ export const timeLimits = {
 const outputLimit = 10_000_000
 
 export interface CommandOptions {
-  /** Milliseconds; `timeLimits.query` for a query and `timeLimits.change` for a change when left out. */
-  timeLimit?: number
-  /** What the program reads on its standard input; nothing when left out. */
-  input?: string
-  /** The same for what nobody may see: through a pipe, on no disk, and shown in no dry run. */
-  secret?: string
+  /** Milliseconds; by default `timeLimits.query` for a query, `timeLimits.change` for a change. */
+  readonly timeLimit?: number
+  /** What the program reads on its standard input; by default nothing. */
+  readonly input?: string
+  /** Like `input`, for a secret: through a pipe, never on a disk, and shown in no dry run. */
+  readonly secret?: string
 }
 
 export interface CommandResult {
@@ -31,15 +31,16 @@ export interface CommandResult {
 
 export interface RunOptions extends CommandOptions {
   /** The whole environment of the program: nothing is inherited beside it. */
-  env: Readonly<Record<string, string | undefined>>
+  readonly env: Readonly<Record<string, string | undefined>>
   /** Run as this user; only root can. */
-  uid?: number
-  gid?: number
+  readonly uid?: number
+  readonly gid?: number
 }
 
 /**
  * Runs a program by absolute path and argument array, never through a shell. Any exit code is an
- * answer. Throws `tool-missing` (not there), `tool-timeout`, or `tool-failed` (killed, or it said too much).
+ * answer. Throws `tool-missing` (not there), `tool-timeout`, or `tool-failed` (killed, or more
+ * output than `outputLimit`).
  */
 export async function run(
   program: string,
@@ -69,7 +70,7 @@ async function runWithInput(
     reject: false,
     maxBuffer: outputLimit,
     stripFinalNewline: false,
-    // execa takes a file descriptor here; only its types do not.
+    // execa takes a file descriptor here, although its types do not say so.
     ...(options.secret === undefined
       ? { stdin: (input?.fd ?? 'ignore') as 'ignore' }
       : { input: options.secret }),
@@ -77,15 +78,15 @@ async function runWithInput(
     ...(options.gid === undefined ? {} : { gid: options.gid }),
   })
 
-  // The clock is ours, not execa's: sudo runs as root and cannot be killed by the user who started
-  // it, so execa would wait for its end however long that takes.
+  // Not execa's own timeout: sudo runs as root and cannot be killed by the user who started it, so
+  // execa would wait until it ends by itself.
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(resolve, timeLimit, 'late')
+  const expired = new Promise<'expired'>((resolve) => {
+    timer = setTimeout(resolve, timeLimit, 'expired')
   })
-  const result = await Promise.race([child, late])
+  const result = await Promise.race([child, expired])
   clearTimeout(timer)
-  if (result === 'late') {
+  if (result === 'expired') {
     child.kill('SIGTERM')
     child.unref()
     child.stdout.destroy()
@@ -93,7 +94,7 @@ async function runWithInput(
     throw new RootlingError(
       'tool-timeout',
       `${program} gave no answer in ${timeLimit / 1000} seconds and was stopped.`,
-      { hint: 'close dialogs and other programs that hold the same store, then try again' },
+      { hint: 'Close dialogs and other programs that hold the same store, then try again' },
     )
   }
   if (result.exitCode !== undefined && !result.isMaxBuffer) {
@@ -102,16 +103,20 @@ async function runWithInput(
   if (result.code === 'ENOENT') {
     throw new RootlingError('tool-missing', `${program} is not there.`, { cause: result.cause })
   }
-  const why = result.isMaxBuffer
-    ? 'said more than any answer needs'
+  const reason = result.isMaxBuffer
+    ? 'wrote more output than any answer needs'
     : result.signal === undefined
       ? 'could not be started'
       : `was ended by ${result.signal}`
-  throw new RootlingError('tool-failed', `${program} ${why}.`, { cause: result.cause })
+  throw new RootlingError('tool-failed', `${program} ${reason}.`, { cause: result.cause })
 }
 
-/** Passes a result of exit code 0 on; throws `tool-failed` with the program's last line otherwise. */
-export function expectSuccess(program: string, result: CommandResult, hint?: string) {
+/** Returns a result of exit code 0; else throws `tool-failed` with the program's last line. */
+export function expectSuccess(
+  program: string,
+  result: CommandResult,
+  hint?: string,
+): CommandResult {
   if (result.exitCode === 0) return result
   const said = (result.stderr.trim() || result.stdout.trim()).split('\n').at(-1)?.trim()
   throw new RootlingError(
@@ -121,7 +126,7 @@ export function expectSuccess(program: string, result: CommandResult, hint?: str
   )
 }
 
-/** English answers, and no NODE_EXTRA_CA_CERTS or JVM options of the caller's in the child. */
+/** For answers in English, and without the caller's extra roots and options of Node and Java. */
 function childEnvironment(env: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
   const child: NodeJS.ProcessEnv = { ...env, LC_ALL: 'C' }
   for (const name of ['NODE_EXTRA_CA_CERTS', 'NODE_OPTIONS', 'LANGUAGE', ...jvmOptions]) {
@@ -130,7 +135,7 @@ function childEnvironment(env: Readonly<Record<string, string | undefined>>): No
   return child
 }
 
-/** A JVM obeys these and says so on its output, where only keytool's answer should be. */
+/** A JVM that reads these says so on its output, where only keytool's answer should be. */
 const jvmOptions = ['JAVA_TOOL_OPTIONS', '_JAVA_OPTIONS', 'JDK_JAVA_OPTIONS']
 
 /**
@@ -140,7 +145,7 @@ const jvmOptions = ['JAVA_TOOL_OPTIONS', '_JAVA_OPTIONS', 'JDK_JAVA_OPTIONS']
 async function openAsFile(contents: string): Promise<FileHandle> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
   try {
-    // One descriptor throughout: where TMPDIR is somebody else's, another file may have the name.
+    // All through one descriptor: in a TMPDIR of another user, the name may soon be another file's.
     const file = await open(path.join(directory, 'input'), 'wx+', 0o644)
     await file.chmod(0o644)
     const bytes = Buffer.from(contents)

@@ -5,35 +5,35 @@ import { createJavaStore } from './java/keystore.ts'
 import { findSystemStore } from './linux/anchors.ts'
 import type { Machine } from './machine.ts'
 import { createMacosKeychainStore } from './macos/keychain.ts'
+import { findNssDatabases } from './nss/browsers.ts'
 import { createNssStore } from './nss/store.ts'
-import { findNssDatabases } from './nss/profiles.ts'
 import type { StoreKind, StoreScope, TrustStore } from './trust-store.ts'
 import { createWindowsRootStore, nativeWindows } from './windows/root.ts'
-import { findWindowsAround } from './windows/wsl.ts'
+import { findWindowsOutside } from './windows/wsl.ts'
 
 export interface FindOptions {
-  /** Whose trust is changed, on macOS and Windows; the platform's own choice when left out. */
-  readonly scope?: StoreScope | undefined
+  /** Whose trust is changed, on macOS and Windows; by default the platform's own choice. */
+  readonly storeScope?: StoreScope | undefined
 }
 
-/** Every trust store on this machine, the absent kinds included: each says so in its availability. */
+/** Every trust store on this machine; a kind that is absent says so in its availability. */
 export async function findTrustStores(
   machine: Machine,
   system: NodeJS.Platform = process.platform,
-  { scope }: FindOptions = {},
+  { storeScope }: FindOptions = {},
 ): Promise<TrustStore[]> {
   switch (system) {
     case 'linux':
-      return findLinuxStores(machine, scope)
+      return findLinuxStores(machine, storeScope)
     case 'darwin':
       return [
-        createMacosKeychainStore(machine, scope),
+        createMacosKeychainStore(machine, storeScope),
         ...(await findFirefoxWithoutSystemRoots(firefoxDirectory(machine, system))),
         ...(await findJavaStores(machine)),
       ]
     case 'win32':
       return [
-        createWindowsRootStore(machine, nativeWindows(machine), scope),
+        createWindowsRootStore(machine, nativeWindows(machine), storeScope),
         ...(await findFirefoxWithoutSystemRoots(firefoxDirectory(machine, system))),
         ...(await findJavaStores(machine)),
       ]
@@ -42,14 +42,14 @@ export async function findTrustStores(
   }
 }
 
-async function findLinuxStores(machine: Machine, scope?: StoreScope): Promise<TrustStore[]> {
+async function findLinuxStores(machine: Machine, storeScope?: StoreScope): Promise<TrustStore[]> {
   const [system, windows, databases, java] = await Promise.all([
     findSystemStore(machine),
-    findWindowsAround(machine),
+    findWindowsOutside(machine),
     findNssDatabases(machine),
     findJavaStores(machine),
   ])
-  const around = windows === null ? [] : [createWindowsRootStore(machine, windows, scope)]
+  const outside = windows === null ? [] : [createWindowsRootStore(machine, windows, storeScope)]
   const nss = databases.map((database) => createNssStore(machine, database))
   if (nss.length === 0) {
     nss.push(
@@ -60,7 +60,7 @@ async function findLinuxStores(machine: Machine, scope?: StoreScope): Promise<Tr
       ),
     )
   }
-  return [system, ...around, createFirefoxPoliciesStore(machine), ...nss, ...java]
+  return [system, ...outside, createFirefoxPoliciesStore(machine), ...nss, ...java]
 }
 
 async function findJavaStores(machine: Machine): Promise<TrustStore[]> {
@@ -71,7 +71,7 @@ async function findJavaStores(machine: Machine): Promise<TrustStore[]> {
   return keystores.map((keystore) => createJavaStore(machine, keystore))
 }
 
-/** Stands for a kind of store that this machine has none of. */
+/** In place of a kind of store that this machine does not have. */
 function createAbsentStore(kind: StoreKind, title: string, reason: string): TrustStore {
   return {
     id: `${kind}:none`,

@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto'
 
 /**
- * Whether a certificate names Rootling as its own maker. The keychain of macOS and the root store
- * of Windows keep no name but the subject, so ours are found by its organization.
+ * Whether a certificate's subject says that Rootling made it. The keychain of macOS and the root
+ * store of Windows keep no other name, so ours are found by the organization in the subject.
  */
 export function isOwnSubject(der: Buffer): boolean {
   try {

@@ -12,7 +12,7 @@ interface PackageManager {
   readonly packages: Readonly<Partial<Record<Tool, string>>>
 }
 
-/** The first that is there is the distribution's own. */
+/** The first that is on the machine is the distribution's own. */
 const packageManagers: readonly PackageManager[] = [
   {
     program: 'apt-get',
@@ -52,7 +52,10 @@ export async function toolInstallCommand(machine: Machine, tool: Tool): Promise<
   return null
 }
 
-/** Installs a tool from the distribution's repository, as root. Whoever calls this has asked the user. */
+/**
+ * Installs a tool from the distribution's repository, as root; the caller has asked the user.
+ * Throws `tool-missing` where no package is known, `tool-failed` where the installation fails.
+ */
 export async function installTool(machine: Machine, tool: Tool): Promise<void> {
   const command = await toolInstallCommand(machine, tool)
   const [program, ...args] = command ?? []
@@ -67,7 +70,7 @@ export async function installTool(machine: Machine, tool: Tool): Promise<void> {
   expectSuccess(program, await machine.change(program, args, options))
 }
 
-/** The answer of a store whose tool is not there. */
+/** What `availability` of a store answers when its tool is not there. */
 export async function missingTool(
   machine: Machine,
   tool: Tool,
@@ -80,7 +83,7 @@ export async function missingTool(
     reason,
     hint:
       install === null
-        ? `install ${tool} with your package manager`
+        ? `Install ${tool} with your package manager`
         : `sudo ${[install[0]?.split('/').at(-1), ...install.slice(1)].join(' ')}`,
     tool: { program: tool, install },
   }

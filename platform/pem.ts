@@ -3,7 +3,7 @@ import { anchorPrefix, type TrustAnchor } from './trust-store.ts'
 
 const block = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+?)-----END /g
 
-/** The DER of every certificate in a PEM text, in order; text around the blocks is passed over. */
+/** The DER of every certificate in a PEM text, in order; other text is passed over. */
 export function certificatesIn(text: string): Buffer[] {
   return Array.from(text.matchAll(block), (match) => Buffer.from(match[1] ?? '', 'base64'))
 }
@@ -22,7 +22,7 @@ function certificatePem(der: Buffer): string {
 /** SHA-256 of the DER, lower-case hex. */
 export const fingerprintOf = (der: Buffer): string => createHash('sha256').update(der).digest('hex')
 
-/** The anchor of a root: named by its fingerprint, so that a name is never two certificates. */
+/** The anchor of a root, named by its fingerprint, so that two roots never share a name. */
 export function createAnchor(der: Buffer): TrustAnchor {
   const fingerprint = fingerprintOf(der)
   return {

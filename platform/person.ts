@@ -9,13 +9,13 @@ export interface Person {
   readonly uid: number
   readonly gid: number
   readonly home: string
-  /** The process is root on this person's behalf. */
+  /** The process is root, because this person started it with sudo. */
   readonly viaSudo: boolean
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** The person behind this process. SUDO_* counts only for root: anyone else could set it to anything. */
+/** The person behind this process. SUDO_UID counts only for root: others can set it to anything. */
 export async function findPerson(env: Environment): Promise<Person> {
   const self = caller()
   const sudoUid = env['SUDO_UID'] ?? ''
@@ -32,7 +32,7 @@ export async function findPerson(env: Environment): Promise<Person> {
   }
 }
 
-/** In a container the process's user may be a number alone, of which /etc/passwd knows nothing. */
+/** In a container the user may be a number without a line in /etc/passwd; then userInfo throws. */
 function caller(): { username: string; uid: number; gid: number; homedir: string } {
   try {
     return userInfo()
@@ -46,7 +46,7 @@ async function findUser(uid: string, env: Environment) {
   const local = await readFile('/etc/passwd', 'utf8').catch(() => '')
   const found = parsePasswd(local, uid)
   if (found !== null) return found
-  // Users of a directory service are in no file.
+  // Users of a directory service are not in /etc/passwd.
   const getent = await findProgram('getent', env, true)
   if (getent !== null) return parsePasswd((await run(getent, ['passwd', uid], { env })).stdout, uid)
   // macOS keeps its users in a directory service and has no getent; its id(1) knows them.

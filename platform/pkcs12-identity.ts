@@ -5,15 +5,16 @@ import { RootlingError } from '../src/errors.ts'
 import { identityOf, type HeldIdentity } from './client-store.ts'
 
 /**
- * Whose certificate a PKCS #12 file holds. OpenSSL reads it, inside Node, and tells what it read where it tells anybody:
- * in a handshake, here over no network. Throws `bad-key`: a wrong password, or no PKCS #12 with a key.
+ * The identity in a PKCS #12 file. Node's OpenSSL reads the file but returns no certificates, so
+ * they are taken from a TLS handshake in memory. Throws `bad-key`: a wrong password, not PKCS #12,
+ * or a file without a certificate and its key.
  */
 export async function readPkcs12Identity(
   contents: Buffer,
   password: string,
   shown: string,
 ): Promise<HeldIdentity> {
-  return identityOf(await chainShownBy(openPkcs12(contents, password, shown)))
+  return identityOf(await chainFrom(openPkcs12(contents, password, shown)))
 }
 
 function openPkcs12(contents: Buffer, password: string, shown: string): SecureContext {
@@ -28,7 +29,7 @@ function openPkcs12(contents: Buffer, password: string, shown: string): SecureCo
       })
     const sentence = said.includes('private key')
       ? `${shown} holds no certificate with its key.`
-      : `${shown} is no PKCS #12 file that OpenSSL can read.`
+      : `${shown} is not a PKCS #12 file that OpenSSL can read.`
     throw new RootlingError('bad-key', sentence, {
       hint: 'rootling issue --client alice@example.test --pkcs12',
       cause: error,
@@ -36,11 +37,11 @@ function openPkcs12(contents: Buffer, password: string, shown: string): SecureCo
   }
 }
 
-async function chainShownBy(secureContext: SecureContext): Promise<[Buffer, ...Buffer[]]> {
-  const [here, there] = wire()
-  const server = new TLSSocket(here, { isServer: true, secureContext })
+async function chainFrom(secureContext: SecureContext): Promise<[Buffer, ...Buffer[]]> {
+  const [serverEnd, clientEnd] = createConnection()
+  const server = new TLSSocket(serverEnd, { isServer: true, secureContext })
   server.on('error', () => {})
-  const client = connect({ socket: there, rejectUnauthorized: false })
+  const client = connect({ socket: clientEnd, rejectUnauthorized: false })
   try {
     await once(client, 'secureConnect', { signal: AbortSignal.timeout(10_000) })
     const own = client.getPeerX509Certificate()
@@ -56,7 +57,7 @@ async function chainShownBy(secureContext: SecureContext): Promise<[Buffer, ...B
 }
 
 /** Two ends of a connection: what is written to one is read from the other. */
-function wire(): [Duplex, Duplex] {
+function createConnection(): [Duplex, Duplex] {
   const ends: Duplex[] = []
   const end = (other: 0 | 1) =>
     new Duplex({

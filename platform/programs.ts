@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { isFile } from './file-status.ts'
 
-/** Where the system's own programs are; an ordinary user's PATH often lacks the `sbin` ones. */
+/** Where the system's own programs are; a user's PATH often lacks the `sbin` directories. */
 const systemDirectories = [
   '/usr/local/sbin',
   '/usr/local/bin',
@@ -12,25 +13,32 @@ const systemDirectories = [
   '/bin',
 ]
 
+/** Variables that name no file to load; proxies are among them, for package managers. */
+const harmless = [
+  /^(?:HOME|USER|LOGNAME|TERM|TZ|LANG|LC_\w+|WSL\w*|DEBIAN_FRONTEND)$/i,
+  /^SUDO_(?:UID|GID|USER)$/i,
+  /^\w+_proxy$/i,
+]
+
 /**
- * The environment of what runs as root: PATH is the system's, since update-ca-certificates and its
- * hooks are shell scripts, and no variable that makes a shell, a loader, Perl, Python or Java load
- * a file comes along. Proxies do, for package managers.
+ * The environment of programs that run as root. PATH is the system's, since update-ca-certificates
+ * and its hooks are shell scripts; variables that make a shell, a loader, Perl, Python or Java load
+ * a file are left out.
  */
 export function rootEnvironment(
   env: Readonly<Record<string, string | undefined>>,
 ): Record<string, string | undefined> {
-  // Windows has no such user, and its programs need variables that have no end.
+  // Windows has no root, and its programs need many variables that nobody has listed.
   if (process.platform === 'win32') return { ...env }
-  const harmless =
-    /^(?:HOME|USER|LOGNAME|SUDO_(?:UID|GID|USER)|TERM|LANG|LC_\w+|TZ|WSL\w*|\w+_proxy|DEBIAN_FRONTEND)$/i
-  const kept = Object.entries(env).filter(([name]) => harmless.test(name))
+  const kept = Object.entries(env).filter(([name]) =>
+    harmless.some((pattern) => pattern.test(name)),
+  )
   return { ...Object.fromEntries(kept), PATH: systemDirectories.join(':') }
 }
 
 /**
- * The absolute path of a program, `null` when it is not there. With `trustedOnly` PATH does not
- * count, and neither does a program that others than root could have put there or changed.
+ * The absolute path of a program, `null` when it is not there. With `trustedOnly`, PATH is not
+ * searched, and a program that other users than root could have put there or changed is refused.
  */
 export async function findProgram(
   program: string,
@@ -58,15 +66,15 @@ function directories(env: Readonly<Record<string, string | undefined>>, trustedO
 async function isProgram(file: string): Promise<boolean> {
   try {
     await access(file, constants.X_OK)
-    return (await stat(file)).isFile()
+    return await isFile(file)
   } catch {
     return false
   }
 }
 
-/** Whether only root could have written this program: the file behind every link, and all above it. */
+/** Whether only root can change this program: the file behind every link, and what is above it. */
 export async function isTrustedProgram(program: string): Promise<boolean> {
-  // Windows has no owners that Node could tell apart, and nothing is run as somebody else there.
+  // Node sees no owners of files on Windows, and no program is run as another user there.
   if (process.getuid === undefined) return true
   try {
     for (const start of new Set([await realpath(program), path.dirname(program)])) {

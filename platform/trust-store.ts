@@ -1,6 +1,6 @@
 /** A root as a trust store sees it: certificate and name, no key. */
 export interface TrustAnchor {
-  /** `rootling-` and the first 8 hex digits of the fingerprint: file name, NSS nickname, Java alias. */
+  /** `rootling-` and 8 hex digits of the fingerprint: file name, NSS nickname, Java alias. */
   readonly name: string
   readonly pem: string
   readonly der: Buffer
@@ -8,14 +8,14 @@ export interface TrustAnchor {
   readonly fingerprint: string
 }
 
-/** Every anchor that Rootling installs is named so; uninstall finds its own by it. */
+/** The names of all anchors that Rootling installs begin with it; uninstall finds them by it. */
 export const anchorPrefix = 'rootling-'
 
-/** What `--stores` selects; one kind can have many stores on a machine. */
+/** The values of `--stores`; a machine can have several stores of one kind. */
 export type StoreKind = 'system' | 'nss' | 'java'
 export const storeKinds: readonly StoreKind[] = ['system', 'nss', 'java']
 
-/** `user`: for the person alone; `system`: for everybody on the machine. Linux has the second only. */
+/** `--scope`: trust for this user, or for every user of the machine; Linux has `system` only. */
 export type StoreScope = 'user' | 'system'
 
 export interface Available {
@@ -25,20 +25,21 @@ export interface Available {
 export interface Unavailable {
   readonly available: false
   /**
-   * `absent`: nothing of the kind is on this machine (a note).
-   * `missing-tool`: the store is there, the program that writes it is not (a failure that `tool` mends).
-   * `unsupported`: the store cannot be written by a program (a failure; the hint says what to do by hand).
+   * `absent`: this machine has no such store (a note).
+   * `missing-tool`: the store is there, the program that writes it is not (a failure; `tool` says
+   * how to install it).
+   * `unsupported`: no program can write the store (a failure; the hint says what to do by hand).
    */
   readonly code: 'absent' | 'missing-tool' | 'unsupported'
   /** One sentence. */
   readonly reason: string
   /** What to type next. */
   readonly hint?: string
-  /** With `missing-tool`: the command that installs it, as an argument array; needs root. */
+  /** With `missing-tool`: the command that installs it, which needs root; `null`: none is known. */
   readonly tool?: { readonly program: string; readonly install: readonly string[] | null }
 }
 
-/** An `unsupported` store. */
+/** What `availability` answers for a store that no program can write. */
 export function unsupported(reason: string, hint?: string): Unavailable {
   return { available: false, code: 'unsupported', reason, ...(hint === undefined ? {} : { hint }) }
 }
@@ -54,7 +55,7 @@ export interface TrustStore {
   /** What a person calls it, such as `Chromium (~/.pki/nssdb)`. */
   readonly title: string
   availability(): Promise<Available | Unavailable>
-  /** Ours, found by the name prefix. */
+  /** The anchors that Rootling installed, found by the prefix of their names. */
   list(): Promise<TrustAnchor[]>
   /** Whether the store trusts this very certificate; compares DER, never names. */
   has(anchor: TrustAnchor): Promise<boolean>

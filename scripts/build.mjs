@@ -17,8 +17,8 @@ const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'ts
 execFileSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit', cwd: root })
 
 /**
- * yargs lays its help out by string-width, which knows emoji and wide letters and takes ten
- * milliseconds to compile what it knows. Ours is plain text in English, one column a letter.
+ * yargs lays out its help with string-width, whose tables of emoji and wide letters take ten
+ * milliseconds to compile. Our help is plain English text, where each letter is one column.
  */
 const plainHelp = {
   name: 'plain-help',
@@ -30,8 +30,8 @@ const plainHelp = {
 }
 
 /**
- * `import os from 'node:os'`, as it is written, becomes a copy of the module with a getter for
- * each of its members, half a millisecond of every command; this is the module itself.
+ * rolldown would turn `import os from 'node:os'` into a copy of the module with a getter for each
+ * member, which costs every command half a millisecond. `getBuiltinModule` returns the module.
  */
 const defaultImport = /^import (\w+) from (['"]node:\w+['"]);?$/gm
 const builtins = {
@@ -60,10 +60,11 @@ const bundle = await rolldown({
   experimental: { nativeMagicString: true },
   // How long a plugin takes says something of the machine, not of the build.
   checks: { bundlerTimings: false, pluginTimings: false },
-  // A native addon finds its prebuilt binary beside its own files.
+  // A native addon looks for its prebuilt binary beside its own files.
   external: ['fs-native-extensions'],
   transform: {
-    // yargs resolves configuration files by it, which has no meaning in CommonJS; we have none.
+    // yargs resolves configuration files with import.meta.resolve, which CommonJS does not have;
+    // there are no configuration files here.
     define: { VERSION: JSON.stringify(version), 'import.meta.resolve': 'undefined' },
     target: 'node20',
   },
@@ -80,8 +81,8 @@ const { output } = await bundle.write({
   banner: (chunk) => (chunk.isEntry ? '#!/usr/bin/env node' : ''),
   sourcemap: true,
   comments: { legal: true, annotation: false, jsdoc: false },
-  // What every command loads is one file, and what issuing adds is another: a file costs half a
-  // millisecond to find, read and wrap.
+  // One file for what every command loads, and one for what issuing adds: Node takes half a
+  // millisecond to find, read and wrap each file.
   codeSplitting: {
     groups: [
       { name: 'main', test: /src[\\/]cli[\\/]main\.ts$/, priority: 2 },

@@ -1,5 +1,5 @@
-// Packs the package and uses it as a stranger would: installed from the tarball into an empty
-// folder, its command run and its library imported.
+// Packs the package and uses it as a new user would: installs the tarball into an empty folder,
+// runs the command and imports the library.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,12 +24,15 @@ try {
     ),
   )
   const files = packed.files.map(({ path }) => path)
-  const strangers = files.filter(
+  const unexpected = files.filter(
     (path) => !/^(?:dist\/|README\.md$|LICENSE$|package\.json$|SECURITY\.md$)/.test(path),
   )
-  check(strangers.length === 0, `files that do not belong: ${strangers.join(', ')}`)
+  check(unexpected.length === 0, `files that do not belong in it: ${unexpected.join(', ')}`)
   check(!files.some((path) => /test/i.test(path)), 'test files are in the package')
-  check(!files.some((path) => /compiled/.test(path)), 'code compiled for one machine is in it')
+  check(
+    !files.some((path) => /compiled/.test(path)),
+    'V8 code that was compiled for one machine is in the package',
+  )
   checkNotice(files)
   const tarball = join(folder, packed.filename)
 
@@ -60,7 +63,7 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** The source maps say whose code the bundles hold; the notice must name each, with its licence. */
+/** The notice must name every package whose code is in the bundles, as their source maps tell. */
 function checkNotice(files) {
   check(files.includes('dist/THIRD-PARTY.txt'), 'THIRD-PARTY.txt is missing')
   const notice = readFileSync(join(root, 'dist/THIRD-PARTY.txt'), 'utf8')

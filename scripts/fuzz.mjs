@@ -1,6 +1,6 @@
-// `npm run test:fuzz`: every parser of foreign bytes gets 100,000 inputs, or as many as are asked
-// for; `npm test` runs the same with fewer. The parsers take
-// a quarter of an hour on two cores, the tests that ask OpenSSL about each input hours.
+// `npm run test:fuzz`: every parser of foreign bytes gets 100,000 inputs, or the number in the
+// first argument; `npm test` gives fewer. On two cores the parsers take a quarter of an hour, and
+// the tests that ask OpenSSL about each input take hours.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { prepare, root, scrubbedEnvironment } from './prepare.mjs'

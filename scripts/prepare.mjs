@@ -7,15 +7,23 @@ import { fileURLToPath } from 'node:url'
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 export const cli = join(root, 'dist/cli/rootling.cjs')
 
-/** Our own environment, without what makes Node slow to start or clients trust by accident. */
+/** The environment without variables that slow Node's start or make clients trust other roots. */
 export function scrubbedEnvironment() {
-  const trust =
-    /^(?:SSL_CERT_(?:FILE|DIR)|NODE_EXTRA_CA_CERTS|NODE_OPTIONS|\w*_CA_BUNDLE|GIT_SSL_CAINFO|PIP_CERT|JAVA_TOOL_OPTIONS)$/
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !trust.test(name)))
+  const scrubbed = new Set([
+    'GIT_SSL_CAINFO',
+    'JAVA_TOOL_OPTIONS',
+    'NODE_EXTRA_CA_CERTS',
+    'NODE_OPTIONS',
+    'PIP_CERT',
+    'SSL_CERT_DIR',
+    'SSL_CERT_FILE',
+  ])
+  const isKept = (name) => !scrubbed.has(name) && !/^\w*_CA_BUNDLE$/.test(name)
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => isKept(name)))
 }
 
 export function prepare() {
-  // The environment as it is: npm may need its certificates to reach the registry.
+  // npm gets the environment unscrubbed: it may need those certificates to reach the registry.
   const npm = (...args) => execFileSync('npm', args, { cwd: root, stdio: 'inherit' })
   const installed = join(root, 'node_modules/.package-lock.json')
   if (!existsSync(installed) || mtime(installed) < mtime(join(root, 'package-lock.json')))

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Machine } from '../machine.ts'
-import { parseProfiles, readBounded } from '../nss/profiles.ts'
+import { readProfiles } from '../nss/profiles-ini.ts'
 import { unsupported, type TrustStore } from '../trust-store.ts'
 
 /** Where Firefox keeps profiles.ini on the systems whose own store it reads. */
@@ -11,20 +11,20 @@ export function firefoxDirectory({ env, person }: Machine, system: 'darwin' | 'w
 }
 
 /**
- * Firefox reads the system's store on macOS and Windows by itself, since 120 by default. A store
- * that cannot be written stands for each profile that turned this off, so that it is told.
+ * On macOS and Windows Firefox reads the system's store by itself, since 120 by default. Each
+ * profile that turned this off is returned as a store that cannot be written, so that reports name
+ * it.
  */
 export async function findFirefoxWithoutSystemRoots(root: string): Promise<TrustStore[]> {
-  const profiles = parseProfiles(await readBounded(path.join(root, 'profiles.ini')), root)
   const stores: TrustStore[] = []
-  for (const profile of profiles) {
+  for (const profile of await readProfiles(root)) {
     if (await readsSystemRoots(profile)) continue
     stores.push(createUnwritableProfile(profile))
   }
   return stores
 }
 
-/** The pref of a profile; user.js is applied over prefs.js at each start. */
+/** Whether the profile's preference is on; user.js is applied over prefs.js at each start. */
 async function readsSystemRoots(profile: string): Promise<boolean> {
   let reads = true
   for (const name of ['prefs.js', 'user.js']) {
@@ -50,8 +50,8 @@ function createUnwritableProfile(profile: string): TrustStore {
     title: `Firefox (${path.basename(profile)})`,
     availability: async () =>
       unsupported(
-        'This profile was told not to trust what the system trusts.',
-        'open about:config in it and set security.enterprise_roots.enabled to true',
+        'This profile has turned off trust in the roots of the system.',
+        'Open about:config in it and set security.enterprise_roots.enabled to true',
       ),
     list: async () => [],
     has: async () => false,

@@ -1,23 +1,24 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
+import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
-import { findFirefox } from '../nss/profiles.ts'
+import { findFirefox } from '../nss/browsers.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
 import { anchorPrefix, type TrustAnchor, type TrustStore } from '../trust-store.ts'
 
-/** Where Firefox on Linux reads its policies; the directories beside it are not read. */
+/** Where Firefox on Linux reads its policies, and nowhere else below /etc. */
 const policiesDirectory = '/etc/firefox/policies'
 
-/** A policies file is a page or two; more is something else. */
+/** Bytes. A policies file is a page or two; a larger file is something else. */
 const sizeLimit = 1_000_000
 
 type Json = Record<string, unknown>
 
 /**
  * Trust through Firefox's policies: it reaches every profile, also those made later. Firefox copies
- * the root into the database of each profile it opens; the stores of those databases take it out
- * again, by its DER.
+ * the root into the database of each profile that it opens; the stores of those databases remove it
+ * there, by its DER.
  */
 export function createFirefoxPoliciesStore(
   machine: Machine,
@@ -84,42 +85,48 @@ export function createFirefoxPoliciesStore(
 }
 
 /**
- * The policies that Firefox obeys: the file in /etc, else one that the distribution ships beside
- * the program. A new file in /etc would switch that one off, so it is the one to add to.
+ * The policies that Firefox reads: the file in /etc, else one that the distribution ships beside
+ * the program. A new file in /etc would switch that one off, so the root is added to it instead.
  */
 async function readPolicies(machine: Machine, directory: string) {
   const own = path.join(directory, 'policies.json')
-  if (await exists(own)) return { file: own, text: await readBounded(own) }
+  if (await exists(own)) return { file: own, text: await readPoliciesFile(own) }
   const firefox = await findFirefox(machine)
   const program = firefox === null ? null : await realpath(firefox).catch(() => null)
   if (program !== null) {
     const shipped = path.join(path.dirname(program), 'distribution/policies.json')
-    if (await exists(shipped)) return { file: shipped, text: await readBounded(shipped) }
+    if (await exists(shipped)) return { file: shipped, text: await readPoliciesFile(shipped) }
   }
   return { file: own, text: null }
 }
 
-async function readBounded(file: string): Promise<string> {
+async function readPoliciesFile(file: string): Promise<string> {
   const found = await stat(file)
   if (!found.isFile() || found.size > sizeLimit) {
-    throw refuse(file, 'is no file of a sensible size')
+    throw refuse(file, 'is not a regular file of at most 1 MB')
   }
   return readFile(file, 'utf8')
 }
 
-/** A policies file with one more certificate to install; everything else stays, in its order. */
+/**
+ * A policies file with one more certificate to install; everything else stays, in its order. Throws
+ * `store-failed` for anything but a policies file.
+ */
 export function addCertificate(text: string | null, certificate: string, file: string): string {
   const root = text === null ? {} : parse(text, file)
   const policies = member(root, 'policies', file)
   const certificates = member(policies, 'Certificates', file)
   const install = (certificates['Install'] ??= [])
-  if (!Array.isArray(install)) throw refuse(file, 'has Certificates.Install that is no list')
+  if (!Array.isArray(install)) throw refuse(file, 'has a Certificates.Install that is not a list')
   if (install.includes(certificate) && text !== null) return text
   install.push(certificate)
   return print(root, text, file)
 }
 
-/** The reverse; `null` when nothing but ours was in the file. */
+/**
+ * A policies file without that certificate; `null` when nothing else was in it. Throws
+ * `store-failed` for anything but a policies file.
+ */
 export function removeCertificate(text: string, certificate: string, file: string): string | null {
   const root = parse(text, file)
   const policies = root['policies']
@@ -138,13 +145,14 @@ export function removeCertificate(text: string, certificate: string, file: strin
   return Object.keys(root).length === 0 ? null : print(root, text, file)
 }
 
+/** The certificate files that a policies file names; Firefox ignores a broken file as a whole. */
 function installedFiles(text: string | null): string[] {
   if (text === null) return []
   let root: unknown
   try {
-    root = JSON.parse(withoutMark(text))
+    root = JSON.parse(withoutByteOrderMark(text))
   } catch {
-    return [] // Firefox ignores such a file as a whole.
+    return []
   }
   const policies = isObject(root) ? root['policies'] : undefined
   const certificates = isObject(policies) ? policies['Certificates'] : undefined
@@ -155,17 +163,17 @@ function installedFiles(text: string | null): string[] {
 function parse(text: string, file: string): Json {
   let root: unknown
   try {
-    root = JSON.parse(withoutMark(text))
+    root = JSON.parse(withoutByteOrderMark(text))
   } catch (error) {
-    throw refuse(file, 'is no JSON, so it was left as it is', error)
+    throw refuse(file, 'is not JSON, so it was left as it is', error)
   }
-  if (!isObject(root)) throw refuse(file, 'holds no JSON object')
+  if (!isObject(root)) throw refuse(file, 'does not hold a JSON object')
   return root
 }
 
 function member(parent: Json, name: string, file: string): Json {
   const value = (parent[name] ??= {})
-  if (!isObject(value)) throw refuse(file, `has ${name} that is no object`)
+  if (!isObject(value)) throw refuse(file, `has a member ${name} that is not an object`)
   return value
 }
 
@@ -173,18 +181,19 @@ function member(parent: Json, name: string, file: string): Json {
 function print(root: Json, before: string | null, file: string): string {
   if (before === null) return `${JSON.stringify(root, null, 2)}\n`
   const indent =
-    /^\s*\{\r?\n([ \t]+)"/.exec(withoutMark(before))?.[1] ?? (before.includes('\n') ? 2 : 0)
+    /^\s*\{\r?\n([ \t]+)"/.exec(withoutByteOrderMark(before))?.[1] ??
+    (before.includes('\n') ? 2 : 0)
   const end = /\r?\n$/.exec(before)?.[0] ?? ''
   try {
     return JSON.stringify(root, null, indent) + end
   } catch (error) {
-    // JSON.parse knows no depth that is too deep, JSON.stringify does.
+    // JSON.parse reads at any depth; JSON.stringify overflows the stack.
     throw refuse(file, 'is nested too deep, so it was left as it is', error)
   }
 }
 
-/** Without the byte order mark that some editors write. */
-function withoutMark(text: string): string {
+/** Some editors write a byte order mark, which JSON does not allow. */
+function withoutByteOrderMark(text: string): string {
   return text.replace(/^\uFEFF/, '')
 }
 
@@ -192,16 +201,9 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function refuse(file: string, why: string, cause?: unknown) {
+function refuse(file: string, why: string, cause?: unknown): RootlingError {
   return new RootlingError('store-failed', `${file} ${why}.`, {
-    hint: `mend ${file} or move it away, then try again`,
+    hint: `Fix ${file} or move it away, then try again`,
     cause,
   })
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  )
 }

@@ -20,7 +20,7 @@ const personalCollections = ['.sdkman/candidates/java', '.jdks', 'Library/Java/J
 /** The keystore in a modern Java, and in a JDK 8 with its JRE inside. */
 const keystorePaths = ['lib/security/cacerts', 'jre/lib/security/cacerts']
 
-/** Every distinct keystore on this machine: many installations can share one by links. */
+/** Every keystore on this machine, each once: installations can share one through links. */
 export async function findJavaKeystores(machine: Machine): Promise<JavaKeystore[]> {
   const keystores = new Map<string, JavaKeystore>()
   for (const home of await findHomes(machine)) {
@@ -33,7 +33,7 @@ export async function findJavaKeystores(machine: Machine): Promise<JavaKeystore[
       keystores.set(file, { file, keytool, title: known?.title ?? `Java (${file})` })
     }
   }
-  // A keystore of root's can be written by any keytool that root may run.
+  // Any keytool that root may run can write a keystore that root owns.
   const shared = await machine.find('keytool', { forRoot: true })
   return Promise.all(
     [...keystores.values()].map(async (keystore) => {
@@ -56,7 +56,7 @@ async function findHomes(machine: Machine): Promise<string[]> {
     ...systemCollections,
     ...personalCollections.map((each) => path.join(machine.person.home, each)),
   ]
-  // A path of Windows is a relative one elsewhere, below whatever directory this process is in.
+  // On other systems a path of Windows would be taken as relative to the current directory.
   for (const collection of collections.filter((each) => path.isAbsolute(each))) {
     const names = await readdir(collection).catch(() => [])
     // On macOS the home of a Java is inside its bundle.

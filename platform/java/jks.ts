@@ -10,9 +10,9 @@ const magic = 0xfeedfeed
 const tags = { privateKey: 1, trustedCertificate: 2 } as const
 
 /**
- * The trusted certificates of a keystore in Java's own format, JKS, as sun.security.provider's
- * JavaKeyStore writes it; keys with their chains are none. `null`: another format, damaged, or
- * sealed with another password, so that only keytool can tell.
+ * The trusted certificates, without keys and their chains, of a keystore in Java's own format, JKS,
+ * as sun.security.provider's JavaKeyStore writes it. `null`: another format, damaged, or sealed
+ * with another password; only keytool can say which.
  */
 export function readJks(bytes: Buffer, password: string): JksEntry[] | null {
   const sealed = bytes.length - 20
@@ -27,13 +27,13 @@ export function readJks(bytes: Buffer, password: string): JksEntry[] | null {
   }
 }
 
-/** The password in UTF-16, a phrase that every Java knows, and all that stands before. */
+/** SHA-1 over the password in UTF-16, a phrase that every Java knows, and the contents. */
 function seal(body: Buffer, password: string): Buffer {
   const secret = Buffer.from(password, 'utf16le').swap16()
   return createHash('sha1').update(secret).update('Mighty Aphrodite').update(body).digest()
 }
 
-/** Throws a RangeError where the contents are not what their lengths say. */
+/** `null`: another version, or damaged. Throws a RangeError where a length exceeds the contents. */
 function readEntries(body: Buffer): JksEntry[] | null {
   let offset = 4
   const number = (): number => {

@@ -10,7 +10,7 @@ import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from '..
 export interface JavaKeystore {
   /** The file behind every link. */
   readonly file: string
-  /** The keytool of that Java; `null`: there is none that may be run. */
+  /** The keytool of that Java; `null`: it has none that may be run. */
   readonly keytool: string | null
   /** What a person calls it. */
   readonly title: string
@@ -18,10 +18,10 @@ export interface JavaKeystore {
 
 /** Not a secret: every Java ships its cacerts with this password. */
 const storePassword = 'changeit'
-/** Octets; Debian's has a hundred and forty roots in 160 KiB. */
+/** Octets; Debian's holds 140 roots in 160 KiB. */
 const largestKeystore = 16 * 1024 * 1024
 
-/** Trust in one Java keystore, through keytool; where its file is in Java's own format, it is read without. */
+/** Trust in one Java keystore, through keytool; a file in Java's own format is read without it. */
 export function createJavaStore(machine: Machine, keystore: JavaKeystore): TrustStore {
   const { file } = keystore
   const target = ['-keystore', file, '-storepass', storePassword, '-J-Duser.language=en']
@@ -32,11 +32,11 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
     throw new RootlingError('tool-missing', noKeytool(file))
   }
 
-  /** Reads the whole keystore; the answer holds for as long as the file is the same. */
+  /** Every trusted certificate; the file is read again only when it has changed. */
   async function entries(): Promise<Entry[]> {
     const signature = await signatureOf(file)
     if (last?.signature !== signature)
-      last = { signature, entries: (await readOurselves(file)) ?? (await askKeytool()) }
+      last = { signature, entries: (await readWithoutKeytool(file)) ?? (await askKeytool()) }
     return last.entries
   }
 
@@ -63,8 +63,7 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
 
     async availability() {
       if (keystore.keytool !== null) return { available: true }
-      const hint = 'run it as the user who owns that Java'
-      return unsupported(noKeytool(file), hint)
+      return unsupported(noKeytool(file), 'Run it as the user who owns that Java')
     },
 
     async list() {
@@ -86,20 +85,23 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
   return store
 }
 
-/** To start a Java takes half a second. `null`: only keytool can read it, or say what is wrong. */
-async function readOurselves(file: string): Promise<Entry[] | null> {
+/**
+ * Reads the file without keytool, which takes half a second to start. `null`: only keytool can read
+ * it, or say what is wrong with it.
+ */
+async function readWithoutKeytool(file: string): Promise<Entry[] | null> {
   const { size } = await stat(file)
   if (size > largestKeystore) return null
   const bytes = await readFile(file).catch(() => null)
   return bytes === null ? null : readJks(bytes, storePassword)
 }
 
-/** Ours by name, or as the hook of Debian's ca-certificates names what the system store holds. */
+/** Ours by name, also with the prefix that Debian's hook gives to roots of the system store. */
 function isOurs(alias: string): boolean {
   return alias.replace(/^debian:/, '').startsWith(anchorPrefix)
 }
 
-/** The trusted certificates in the answer of `keytool -list -rfc`; keys with their chains are none. */
+/** The trusted certificates that `keytool -list -rfc` printed, without keys and their chains. */
 export function parseKeystore(text: string): Entry[] {
   return text.split(/^Alias name: /m).flatMap((part) => {
     const alias = /^(.*)\r?$/m.exec(part)?.[1]?.trim() ?? ''
@@ -118,6 +120,6 @@ async function signatureOf(file: string): Promise<string> {
   return [ino, size, mtimeNs, ctimeNs].join(' ')
 }
 
-function noKeytool(file: string) {
+function noKeytool(file: string): string {
   return `No keytool that only root can change goes with ${file}, so root does not run it.`
 }

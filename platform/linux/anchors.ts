@@ -1,14 +1,11 @@
 import { constants } from 'node:fs'
-import { access, readdir, readFile, readlink, stat } from 'node:fs/promises'
+import { access, readdir, readFile, readlink } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
-import { expectSuccess } from '../command.ts'
-import type { LinuxFamily } from './families.ts'
-import { directoryLessFamily, linuxFamilies } from './families.ts'
+import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { missingTool } from '../packages.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
-import { createP11KitStore } from './p11-kit.ts'
 import {
   anchorPrefix,
   unsupported,
@@ -16,6 +13,9 @@ import {
   type TrustStore,
   type Unavailable,
 } from '../trust-store.ts'
+import { directoryLessFamily, linuxFamilies, type LinuxFamily } from './families.ts'
+import { createP11KitStore } from './p11-kit.ts'
+import { findRefresh, notifyHooks, refresh } from './refresh.ts'
 
 /** The system store of this machine, by the first row of the table that fits. */
 export async function findSystemStore(machine: Machine): Promise<TrustStore> {
@@ -40,38 +40,17 @@ export async function findSystemStore(machine: Machine): Promise<TrustStore> {
 
 const nixOs = unsupported(
   'NixOS builds its system store from its configuration.',
-  'put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
+  'Put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
 )
 
-/** The system store of a family: one PEM file a root in its directory, and a refresh. */
+/** The system store of a family: a directory with one PEM file for each root, and a refresh. */
 export function createSystemStore(machine: Machine, family: LinuxFamily): TrustStore {
   const fileOf = (anchor: TrustAnchor) =>
     path.join(family.directory, anchor.name + family.extension)
 
-  /** The first of the family's commands that is on this machine; `null`: none. */
-  async function findRefresh(command: readonly [string, ...string[]]) {
-    for (const [name, ...args] of [command, family.refreshOtherwise ?? command]) {
-      const program = await machine.find(name, { forRoot: true })
-      if (program !== null) return { name, program, args }
-    }
-    return null
-  }
-
-  async function refresh(command: readonly [string, ...string[]]) {
-    const found = await findRefresh(command)
-    if (found === null) throw new RootlingError('tool-missing', `${command[0]} is not there.`)
-    const { name, program, args } = found
-    // Two runs at once would write the bundle twice over. flock(1) locks a directory, so nothing stays behind.
-    const flock = await machine.find('flock', { forRoot: true })
-    const [first, ...rest] =
-      flock === null ? [program, ...args] : [flock, family.directory, program, ...args]
-    const result = await machine.change(first, rest, { as: 'root' })
-    expectSuccess(name, result)
-  }
-
-  /** Where mkcert put this root, if it is mkcert's and was adopted: it would stay trusted by that. */
+  /** The files in which mkcert put this root, if it was adopted: it would stay trusted by them. */
   async function mkcertFilesOf(anchor: TrustAnchor): Promise<string[]> {
-    const files = []
+    const files: string[] = []
     for (const name of await readdir(family.directory).catch(() => [])) {
       if (!/^mkcert_development_CA_\d+\.(?:crt|pem)$/.test(name)) continue
       const file = path.join(family.directory, name)
@@ -84,7 +63,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
   /** The links in OpenSSL's directory that lead, or once led, to the file of this anchor. */
   async function linksTo(anchor: TrustAnchor): Promise<string[]> {
     if (family.hashLinks === null) return []
-    const links = []
+    const links: string[] = []
     for (const name of await readdir(family.hashLinks).catch(() => [])) {
       const target = await readlink(path.join(family.hashLinks, name)).catch(() => null)
       if (target === fileOf(anchor) || target === `${anchor.name}.pem`) links.push(name)
@@ -109,7 +88,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     return text !== null && holdsCertificate(text, anchor.der)
   }
 
-  /** Whether the bundle still holds a root whose file somebody took away without a refresh. */
+  /** Whether the bundle still holds a root whose file was removed without a refresh. */
   const isStale = async (anchor: TrustAnchor) => family.bundle !== null && (await isBundled(anchor))
 
   const store: TrustStore = {
@@ -119,7 +98,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
 
     async availability() {
       const [tool] = family.refresh
-      if ((await findRefresh(family.refresh)) === null) {
+      if ((await findRefresh(machine, family)) === null) {
         if (tool === 'certctl') return unsupported('certctl is not on this machine.')
         return missingTool(machine, tool, `${tool}, which writes the system store, is not there.`)
       }
@@ -130,7 +109,8 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
       return readOnly
         ? unsupported(
             `${family.directory} is on a read-only file system.`,
-            `put the root into ${family.directory} of the image that the system is built from, and run ${family.refresh.join(' ')} there`,
+            `Put the root into ${family.directory} of the image that the system is built from, ` +
+              `and run ${family.refresh.join(' ')} there`,
           )
         : { available: true }
     },
@@ -150,12 +130,12 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     async install(anchor) {
       if (await store.has(anchor)) return
       await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
-      await refresh(family.refresh)
-      // Debian's program, killed halfway, leaves its link: then it takes the root for added, and
-      // makes no link by the hash until it begins afresh.
+      await refresh(machine, family)
+      // Debian's program, killed halfway, leaves its own link to the root: it then takes the root
+      // for added, and makes no link by the hash until it is run with --fresh.
       const half = (await isBundled(anchor)) && !(await isHashed(anchor))
       if (half && family.refreshAfterRemoval !== undefined)
-        await refresh(family.refreshAfterRemoval)
+        await refresh(machine, family, family.refreshAfterRemoval)
     },
 
     async uninstall(anchor) {
@@ -165,28 +145,12 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
       if (!wereThere.includes(true) && links.length === 0 && !(await isStale(anchor))) return
       for (const file of files) {
         await machine.removeFile(file, 'root')
-        await tellHooks(machine, family, path.basename(file, family.extension))
+        await notifyHooks(machine, family, path.basename(file, family.extension))
       }
-      await refresh(family.refreshAfterRemoval ?? family.refresh)
+      await refresh(machine, family, family.refreshAfterRemoval)
     },
   }
   return store
-}
-
-/**
- * Says to the hooks of update-ca-certificates that a root is gone. `--fresh` never does, so that
- * Java's keystore would keep it.
- */
-async function tellHooks(machine: Machine, family: LinuxFamily, name: string) {
-  if (family.hooks === undefined || family.hashLinks === null) return
-  const input = `-${path.join(family.hashLinks, name)}.pem\n`
-  for (const name of await readdir(family.hooks).catch(() => [])) {
-    // The names that run-parts(8) accepts.
-    if (!/^[A-Za-z0-9_-]+$/.test(name)) continue
-    const hook = await machine.find(path.join(family.hooks, name), { forRoot: true })
-    // A hook that fails (apt may hold its lock) is no failure of this store; Java's looks for itself.
-    if (hook !== null) await machine.change(hook, [], { as: 'root', input })
-  }
 }
 
 function createUnwritableStore(unavailable: Unavailable): TrustStore {
@@ -206,11 +170,4 @@ function createUnwritableStore(unavailable: Unavailable): TrustStore {
 
 async function readText(file: string): Promise<string | null> {
   return readFile(file, 'latin1').catch(() => null)
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  )
 }

@@ -3,20 +3,20 @@ import type { Tool } from '../packages.ts'
 /** How the distributions of one family keep the roots that the local administrator adds. */
 export interface LinuxFamily {
   readonly name: string
-  /** Where added roots go: its presence names the family. */
+  /** Where added roots go; a machine that has it is of this family. */
   readonly directory: string
   readonly extension: '.crt' | '.pem'
   /** The command that makes the system read the directory. */
   readonly refresh: readonly [Tool | 'certctl', ...string[]]
-  /** What does the same where the first command is not there. */
+  /** The command to use where `refresh` is not on the machine. */
   readonly refreshOtherwise?: readonly ['trust', 'extract-compat']
-  /** The same after a removal, where it differs. */
+  /** The command to use after a removal, where it differs from `refresh`. */
   readonly refreshAfterRemoval?: readonly [Tool | 'certctl', ...string[]]
   /** What programs read, written by the refresh: a root that is not in it is not trusted. */
   readonly bundle: string | null
   /** The directory of OpenSSL's `<hash>.<n>` links, where programs read it too. */
   readonly hashLinks: string | null
-  /** Scripts that hear of each root on standard input: `+PEM` added, `-PEM` removed. */
+  /** A directory of scripts that read changes on standard input: `+FILE` added, `-FILE` removed. */
   readonly hooks?: string
 }
 
@@ -78,5 +78,5 @@ export const linuxFamilies: readonly LinuxFamily[] = [
   },
 ]
 
-/** Where `update-ca-certificates` exists but its directory does not (Gentoo, Slackware), it is created. */
+/** The family whose directory is created where `update-ca-certificates` exists without it. */
 export const directoryLessFamily = 'Debian, Ubuntu, Alpine, Gentoo, Slackware'

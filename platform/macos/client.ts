@@ -8,12 +8,12 @@ import { noSuchKeychain, security } from './keychain.ts'
 import { certificatesIn } from '../pem.ts'
 import { unsupported } from '../trust-store.ts'
 
-/** MAX_LINE_LEN of SecurityTool's security.c, less its end. */
+/** MAX_LINE_LEN of SecurityTool's security.c, without the terminating byte. */
 const longestLine = 4095
 
 /**
- * The person's certificates in the login keychain, through `security`. What it is told as arguments every user can read,
- * so it is told the password as a line of its interactive mode, on standard input.
+ * The person's certificates in the login keychain, through `security`. Every user can read the
+ * arguments of a program, so the password goes in a line of its interactive mode, on its input.
  */
 export function createMacosClientStore(machine: Machine): ClientCertificateStore<HeldIdentity> {
   const keychain = path.posix.join(machine.person.home, 'Library/Keychains/login.keychain-db')
@@ -30,7 +30,7 @@ export function createMacosClientStore(machine: Machine): ClientCertificateStore
       if ((await machine.find(security)) === null)
         return unsupported(`${security} is not on this machine.`)
       if ((await find('find-certificate', '-a')).exitCode === noSuchKeychain)
-        return unsupported(`There is no keychain ${keychain}.`, 'log in at the desktop once')
+        return unsupported(`There is no keychain ${keychain}.`, 'Log in at the desktop once')
       return { available: true }
     },
 
@@ -45,7 +45,7 @@ export function createMacosClientStore(machine: Machine): ClientCertificateStore
       if (await store.has(identity)) return
       const target = ['-k', keychain, '-f', 'pkcs12']
       if (machine.dryRun) {
-        // What a person would type: macOS then asks for the password.
+        // A dry run shows what a person would type: macOS then asks for the password.
         await machine.change(security, ['import', shown, ...target], options)
         return
       }
@@ -75,7 +75,10 @@ export function createMacosClientStore(machine: Machine): ClientCertificateStore
   return store
 }
 
-/** It is there, no root, which trust may hang on, and nothing else there was issued by it. */
+/**
+ * Whether to remove an issuer: it is in the keychain and issued no certificate that is there. A
+ * root issued itself, so it stays: other trust may depend on it.
+ */
 function isLeftOver(issuer: Buffer, held: readonly Buffer[]): boolean {
   if (!held.some((der) => der.equals(issuer))) return false
   const { subject } = new X509Certificate(issuer)
@@ -83,18 +86,18 @@ function isLeftOver(issuer: Buffer, held: readonly Buffer[]): boolean {
 }
 
 /**
- * A line of `security -i`, whose split_line takes a backslash before any character, also in quotes. Throws `usage` for
- * a password that is not ASCII: `import` decodes no other.
+ * A line of `security -i`, whose split_line takes a backslash before any character, also in quotes.
+ * Throws `usage` for a password that is not ASCII, which `import` cannot decode.
  */
 function lineOf(words: readonly string[]): string {
   const line = words.map((word) => `"${word.replaceAll(/["\\]/g, String.raw`\$&`)}"`).join(' ')
   if (!/^[\x20-\x7e]*$/.test(words.at(-1) ?? ''))
     throw new RootlingError('usage', 'macOS takes only passwords of ASCII characters here.', {
-      hint: 'open the .p12 file, and the keychain asks for its password',
+      hint: 'Open the .p12 file, and the keychain asks for its password',
     })
   if (/[\n\r\0]/.test(line) || Buffer.byteLength(line) >= longestLine)
     throw new RootlingError('usage', 'The path of the file does not fit into a command of macOS.', {
-      hint: 'move it to a directory with a short name',
+      hint: 'Move it to a directory with a short name',
     })
   return `${line}\n`
 }

@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
+import { shellWord } from '../../src/shell-word.ts'
 import { withAnchorFile } from '../anchor-file.ts'
 import { expectSuccess, timeLimits, type CommandResult } from '../command.ts'
 import type { Machine } from '../machine.ts'
@@ -10,11 +11,11 @@ import { unsupported, type StoreScope, type TrustAnchor, type TrustStore } from 
 export const security = '/usr/bin/security'
 const launchctl = '/bin/launchctl'
 
-/** One of the two places where trust can be set: the person's and the administrator's. */
+/** A place where trust can be set: the person's, or the administrator's for the whole machine. */
 interface Domain {
-  readonly scope: StoreScope
+  readonly storeScope: StoreScope
   readonly keychain: string
-  /** What names the domain to `add-trusted-cert` and `remove-trusted-cert`. */
+  /** The options of `add-trusted-cert` and `remove-trusted-cert` that choose the domain. */
   readonly flags: readonly string[]
   readonly as: 'person' | 'root'
   /** The right of the authorization database that a change of trust needs. */
@@ -28,19 +29,22 @@ export const noSuchKeychain = 50
 const policies = ['-r', 'trustRoot', '-p', 'ssl', '-p', 'basic']
 
 /**
- * Trust in the keychain of macOS, through `security`. `install` writes to the domain of the scope;
- * `has` and `uninstall` look into both, because clients do not care where trust comes from.
+ * Trust in the keychain of macOS, through `security`. `install` writes to one domain; `has` and
+ * `uninstall` look into both, because clients do not care where trust comes from.
  */
-export function createMacosKeychainStore(machine: Machine, scope: StoreScope = 'user'): TrustStore {
+export function createMacosKeychainStore(
+  machine: Machine,
+  storeScope: StoreScope = 'user',
+): TrustStore {
   const domains = domainsOf(machine)
-  const target = domains[scope]
+  const target = domains[storeScope]
 
   const change = (domain: Domain, args: readonly string[]) =>
     machine.change(security, args, { as: domain.as, timeLimit: timeLimits.dialog })
 
   /** `null`: there is no such keychain. */
   async function read({ keychain }: Domain): Promise<Buffer[] | null> {
-    // Without -a only the first one is printed, and none at all would be exit code 44.
+    // Without -a, only the first certificate is printed, and an empty keychain is exit code 44.
     const result = await machine.query(security, ['find-certificate', '-a', '-Z', '-p', keychain])
     if (result.exitCode === noSuchKeychain) return null
     return certificatesIn(expectSuccess('security', result).stdout)
@@ -51,17 +55,7 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
   const isIn = async (domain: Domain, anchor: TrustAnchor) =>
     (await certificates(domain)).some((der) => der.equals(anchor.der))
 
-  /** Trust settings are kept by the certificate's hash, so this is about these very bytes. */
-  async function isTrusted(anchor: TrustAnchor): Promise<boolean> {
-    const result = await withAnchorFile(machine, anchor, (file) =>
-      machine.query(security, ['verify-cert', '-q', '-L', '-l', '-c', file, '-p', 'ssl']),
-    )
-    if (result.exitCode === 1) return false
-    expectSuccess('security', result)
-    return true
-  }
-
-  /** The answer of `security` when it did not take the trust away. */
+  /** Takes the trust away; returns the answer of `security` where it refused, else `null`. */
   async function distrust(domain: Domain, file: string): Promise<CommandResult | null> {
     machine.announce(promptOf(domain, 'take the root out of'))
     const result = await change(domain, ['remove-trusted-cert', ...domain.flags, file])
@@ -75,32 +69,10 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
     expectSuccess('security', await change(domain, args))
   }
 
-  /** The sentence `security` prints is localized, so the session tells what happened. */
-  async function refusal(domain: Domain, result: CommandResult): Promise<RootlingError> {
-    const cause = new Error(result.stderr.trim().slice(0, 300))
-    const session = await machine.query(launchctl, ['managername']).catch(() => null)
-    if (session?.stdout.trim() === 'Aqua') {
-      return new RootlingError('cancelled', 'macOS asked for permission and did not get it.', {
-        hint: 'run it again and confirm the dialog with your password or Touch ID',
-        cause,
-      })
-    }
-    return new RootlingError(
-      'store-failed',
-      'macOS lets trust be changed only from its desktop, and this session (ssh, CI) has none.',
-      {
-        hint:
-          'run it in Terminal on the Mac itself; on a CI machine, type this before: ' +
-          `sudo security authorizationdb write ${domain.right} allow`,
-        cause,
-      },
-    )
-  }
-
   const store: TrustStore = {
     id: `system:${target.keychain}`,
     kind: 'system',
-    title: scope === 'user' ? 'macOS login keychain' : 'macOS System keychain',
+    title: storeScope === 'user' ? 'macOS login keychain' : 'macOS System keychain',
 
     async availability() {
       if ((await machine.find(security)) === null)
@@ -108,7 +80,7 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
       if ((await read(target)) !== null) return { available: true }
       return unsupported(
         `There is no keychain ${target.keychain}.`,
-        'log in at the desktop once, or use --scope system',
+        'Log in at the desktop once, or use --scope system',
       )
     },
 
@@ -119,7 +91,7 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
 
     async has(anchor) {
       const present = (await isIn(domains.user, anchor)) || (await isIn(domains.system, anchor))
-      return present && (await isTrusted(anchor))
+      return present && (await isTrusted(machine, anchor))
     },
 
     async install(anchor) {
@@ -131,8 +103,8 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
         const error = await change(target, ['add-trusted-cert', ...where, file]).then(
           async (result) => {
             if (result.exitCode === 0) return null
-            // The certificate goes in first; what failed after it was the permission.
-            if (await isIn(target, anchor)) return refusal(target, result)
+            // The certificate is added first; if it is there, the trust was refused.
+            if (await isIn(target, anchor)) return refusal(machine, target, result)
             return keychainRefused(target, result)
           },
           (error: unknown) => error,
@@ -151,8 +123,9 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
       await withAnchorFile(machine, anchor, async (file) => {
         for (const domain of holders) {
           const result = await distrust(domain, file)
-          // One that was added by hand and never trusted here has no settings to take away.
-          if (result !== null && (await isTrusted(anchor))) throw await refusal(domain, result)
+          // A root that was added by hand and never trusted here has no settings to remove.
+          if (result !== null && (await isTrusted(machine, anchor)))
+            throw await refusal(machine, domain, result)
         }
       })
       for (const domain of holders) await deleteFrom(domain, anchor)
@@ -161,17 +134,53 @@ export function createMacosKeychainStore(machine: Machine, scope: StoreScope = '
   return store
 }
 
+/** Whether these very bytes are trusted: trust settings are kept by the certificate's hash. */
+async function isTrusted(machine: Machine, anchor: TrustAnchor): Promise<boolean> {
+  const result = await withAnchorFile(machine, anchor, (file) =>
+    machine.query(security, ['verify-cert', '-q', '-L', '-l', '-c', file, '-p', 'ssl']),
+  )
+  if (result.exitCode === 1) return false
+  expectSuccess('security', result)
+  return true
+}
+
+/** What `security` prints is localized, so the kind of session tells why it refused. */
+async function refusal(
+  machine: Machine,
+  { right }: Domain,
+  result: CommandResult,
+): Promise<RootlingError> {
+  const cause = new Error(result.stderr.trim().slice(0, 300))
+  const session = await machine.query(launchctl, ['managername']).catch(() => null)
+  if (session?.stdout.trim() === 'Aqua') {
+    return new RootlingError('cancelled', 'macOS asked for permission and did not get it.', {
+      hint: 'Run it again and confirm the dialog with your password or Touch ID',
+      cause,
+    })
+  }
+  return new RootlingError(
+    'store-failed',
+    'macOS lets trust be changed only from its desktop, and this session (ssh, CI) has none.',
+    {
+      hint:
+        'Run it in Terminal on the Mac itself; on a CI machine, type this before: ' +
+        `sudo security authorizationdb write ${right} allow`,
+      cause,
+    },
+  )
+}
+
 function domainsOf({ person }: Machine): Record<StoreScope, Domain> {
   return {
     user: {
-      scope: 'user',
+      storeScope: 'user',
       keychain: path.posix.join(person.home, 'Library/Keychains/login.keychain-db'),
       flags: [],
       as: 'person',
       right: 'com.apple.trust-settings.user',
     },
     system: {
-      scope: 'system',
+      storeScope: 'system',
       keychain: '/Library/Keychains/System.keychain',
       flags: ['-d'],
       as: 'root',
@@ -180,14 +189,14 @@ function domainsOf({ person }: Machine): Record<StoreScope, Domain> {
   }
 }
 
-function promptOf({ scope }: Domain, what: string): string {
-  const whose = scope === 'user' ? 'your login keychain' : 'the System keychain'
+function promptOf({ storeScope }: Domain, what: string): string {
+  const whose = storeScope === 'user' ? 'your login keychain' : 'the System keychain'
   return `macOS opens a dialog for your password or Touch ID, to ${what} ${whose}.`
 }
 
 function keychainRefused({ keychain }: Domain, result: CommandResult): RootlingError {
   const said = result.stderr.trim().split('\n').at(-1) ?? ''
   return new RootlingError('store-failed', `${keychain} did not take the root: ${said}`, {
-    hint: `security unlock-keychain ${keychain}`,
+    hint: `security unlock-keychain ${shellWord(keychain)}`,
   })
 }

@@ -6,9 +6,10 @@ type Environment = Readonly<Record<string, string | undefined>>
 type Run = typeof run
 
 /**
- * Lets only the current user read and write a file on Windows, where modes mean nothing: no rights
- * are inherited, and one is granted. A directory hands the same down to what is made in it. The
- * user is named by SID: names are localized, and `%USERNAME%` is whatever somebody set it to.
+ * Lets only the current user read and write a file on Windows, where modes mean nothing: inherited
+ * rights are removed, and one is granted. Files made in such a directory inherit that right. The
+ * user is named by SID: names are localized, and `%USERNAME%` can be set to anything. Throws
+ * `tool-failed`.
  */
 export async function restrictToUser(
   file: string,
@@ -18,8 +19,8 @@ export async function restrictToUser(
 ): Promise<void> {
   const root = env['SystemRoot'] ?? env['SYSTEMROOT'] ?? String.raw`C:\Windows`
   const tool = (name: string) => path.win32.join(root, 'System32', name)
-  const asked = await runProgram(tool('whoami.exe'), ['/user', '/fo', 'csv', '/nh'], { env })
-  const sid = /"(S-1-[\d-]+)"/.exec(expectSuccess('whoami', asked).stdout)?.[1]
+  const answer = await runProgram(tool('whoami.exe'), ['/user', '/fo', 'csv', '/nh'], { env })
+  const sid = /"(S-1-[\d-]+)"/.exec(expectSuccess('whoami', answer).stdout)?.[1]
   if (sid === undefined) throw new RootlingError('tool-failed', 'whoami named no user.')
   const grant = kind === 'file' ? `*${sid}:F` : `*${sid}:(OI)(CI)F`
   const args = [file, '/inheritance:r', '/grant:r', grant, '/q']

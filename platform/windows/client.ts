@@ -8,8 +8,9 @@ import { unsupported } from '../trust-store.ts'
 const x509 = 'Security.Cryptography.X509Certificates'
 
 /**
- * The person's certificates in Windows' own store, through its PowerShell. certutil and Import-PfxCertificate would
- * have the password among their arguments or in a script; this script reads it, in base64, from standard input.
+ * The person's certificates in Windows' own store, through its PowerShell. certutil and
+ * Import-PfxCertificate take the password as an argument or from a script; this script reads it, in
+ * base64, from standard input.
  */
 export function createWindowsClientStore(machine: Machine): ClientCertificateStore<HeldIdentity> {
   const root = machine.env['SystemRoot'] ?? machine.env['SYSTEMROOT'] ?? String.raw`C:\Windows`
@@ -34,7 +35,8 @@ export function createWindowsClientStore(machine: Machine): ClientCertificateSto
     async has({ certificates: [own] }) {
       const args = argsOf(
         open('$my', `'My'`, 'ReadOnly'),
-        `foreach ($one in $my.Certificates) { if ($one.HasPrivateKey -and $one.Thumbprint -eq '${sha1(own)}') { 'present' } }`,
+        `foreach ($one in $my.Certificates) { ` +
+          `if ($one.HasPrivateKey -and $one.Thumbprint -eq '${sha1(own)}') { 'present' } }`,
       )
       return expectSuccess('powershell', await machine.query(powershell, args)).stdout.includes(
         'present',
@@ -44,7 +46,7 @@ export function createWindowsClientStore(machine: Machine): ClientCertificateSto
     async install({ file, password, shown }, identity, nickname) {
       if (await store.has(identity)) return
       if (machine.dryRun) {
-        // What a person would type: certutil then asks for the password.
+        // A dry run shows what a person would type: certutil then asks for the password.
         const certutil = path.win32.join(system, 'certutil.exe')
         await machine.change(certutil, ['-user', '-importpfx', shown], { as: 'person' })
         return
@@ -53,15 +55,18 @@ export function createWindowsClientStore(machine: Machine): ClientCertificateSto
       const args = argsOf(
         `$bytes = [Convert]::FromBase64String([Console]::In.ReadLine())`,
         `$all = [${x509}.X509Certificate2Collection]::new()`,
-        `$all.Import(${quoted(file)}, [Text.Encoding]::UTF8.GetString($bytes), 'UserKeySet, PersistKeySet')`,
-        `foreach ($one in $all) { if ($one.HasPrivateKey) { $name = 'My'${named} } elseif ($one.Subject -ne $one.Issuer) { $name = 'CA' } else { continue }; ${open('$store', '$name', 'ReadWrite')}; $store.Add($one) }`,
+        `$all.Import(${quoted(file)}, ` +
+          `[Text.Encoding]::UTF8.GetString($bytes), 'UserKeySet, PersistKeySet')`,
+        `foreach ($one in $all) { if ($one.HasPrivateKey) { $name = 'My'${named} } ` +
+          `elseif ($one.Subject -ne $one.Issuer) { $name = 'CA' } else { continue }; ` +
+          `${open('$store', '$name', 'ReadWrite')}; $store.Add($one) }`,
       )
       const secret = `${Buffer.from(password, 'utf8').toString('base64')}\r\n`
       const result = await machine.change(powershell, args, { as: 'person', secret })
       if (result.exitCode === 0) return
       const said = result.stderr.trim().split('\n')[0]?.trim().slice(0, 300) ?? ''
       throw new RootlingError('store-failed', `Windows did not take ${shown}: ${said}`, {
-        hint: 'before Windows 10 1709: rootling issue --pkcs12 --legacy-pkcs12',
+        hint: 'Before Windows 10 1709: rootling issue --pkcs12 --legacy-pkcs12',
       })
     },
 
@@ -70,12 +75,14 @@ export function createWindowsClientStore(machine: Machine): ClientCertificateSto
       const [own, ...issuers] = identity.certificates
       const hashes = issuers.map((der) => `'${sha1(der)}'`).join(', ')
       const args = argsOf(
-        // PowerShell 7 hands its own modules down, which this one cannot load.
+        // Started from PowerShell 7, this one inherits the path of modules that it cannot load.
         String.raw`$env:PSModulePath = $PSHOME + '\Modules'`,
         `Remove-Item -LiteralPath 'Cert:\\CurrentUser\\My\\${sha1(own)}' -DeleteKey`,
         open('$my', `'My'`, 'ReadOnly'),
         open('$ca', `'CA'`, 'ReadWrite'),
-        `foreach ($one in $ca.Certificates) { if (@(${hashes}) -contains $one.Thumbprint -and @($my.Certificates | Where-Object Issuer -eq $one.Subject).Count -eq 0) { $ca.Remove($one) } }`,
+        `foreach ($one in $ca.Certificates) { if (@(${hashes}) -contains $one.Thumbprint -and ` +
+          `@($my.Certificates | Where-Object Issuer -eq $one.Subject).Count -eq 0) ` +
+          `{ $ca.Remove($one) } }`,
       )
       expectSuccess('powershell', await machine.change(powershell, args, { as: 'person' }))
     },
@@ -86,5 +93,5 @@ export function createWindowsClientStore(machine: Machine): ClientCertificateSto
 const open = (variable: string, name: string, flags: 'ReadOnly' | 'ReadWrite'): string =>
   `${variable} = [${x509}.X509Store]::new(${name}, 'CurrentUser'); ${variable}.Open('${flags}')`
 
-/** A literal of PowerShell, to which the typographic quotes are quotes too. */
+/** A string literal of PowerShell, which takes typographic quotes for quotes too. */
 const quoted = (text: string): string => `'${text.replaceAll(/['‘’‚‛]/g, '$&$&')}'`

@@ -7,7 +7,7 @@ import { timeLimits, type CommandResult } from '../command.ts'
 import type { Machine } from '../machine.ts'
 import { isOwnSubject } from '../own-subject.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
-import type { StoreScope, TrustAnchor, TrustStore } from '../trust-store.ts'
+import { unsupported, type StoreScope, type TrustAnchor, type TrustStore } from '../trust-store.ts'
 
 /** How the programs of Windows are reached: directly, or from a Linux that runs inside it. */
 export interface WindowsSide {
@@ -20,15 +20,15 @@ export interface WindowsSide {
   toWindowsPath(file: string): Promise<string>
 }
 
-/** The HRESULTs that are told apart; WSL hands on their last byte only. */
+/** The HRESULTs that have a meaning here; WSL passes on their last byte only. */
 const hresults = { cancelled: 0x800704c7, notFound: 0x80092004, accessDenied: 0x80070005 }
 
 type Verb = '-addstore' | '-delstore'
 
-/** The mandatory levels of an elevated process, and of the system itself; SIDs are not localized. */
+/** The integrity levels of an elevated process and of the system; unlike names, not localized. */
 const elevatedLevels = /S-1-16-(?:12288|16384)\b/
 
-/** What certutil is told for each place; CurrentUser shows the LocalMachine's roots as well. */
+/** The options of certutil for each store; with `-user` it shows the machine's roots as well. */
 const locations = { user: ['-user'], system: [] } as const
 
 /** The programs of the Windows that this process runs on. */
@@ -45,20 +45,20 @@ export function nativeWindows(machine: Machine): WindowsSide {
 }
 
 /**
- * Trust in the root store of Windows, through its certutil. Without a scope the whole machine is
- * chosen where this process is elevated, because it asks nobody, and else the user.
+ * Trust in the root store of Windows, through its certutil. The default is the store of the machine
+ * where this process is elevated, because Windows then asks nothing, and else the user's.
  */
 export function createWindowsRootStore(
   machine: Machine,
   side: WindowsSide,
-  scope?: StoreScope,
+  storeScope?: StoreScope,
 ): TrustStore {
-  const elevated = once(async () => {
+  const elevated = atMostOnce(async () => {
     const { exitCode, stdout } = await machine.query(side.whoami, ['/groups'])
     return exitCode === 0 && elevatedLevels.test(stdout)
   })
 
-  const target = async () => scope ?? ((await elevated()) ? 'system' : 'user')
+  const target = async () => storeScope ?? ((await elevated()) ? 'system' : 'user')
 
   /** The certificate that the store keeps under a hash or a serial number; `null`: none. */
   async function find(location: StoreScope, id: string): Promise<Buffer | null> {
@@ -83,12 +83,16 @@ export function createWindowsRootStore(
     const options = { as: 'person', timeLimit: timeLimits.dialog } as const
     const result = await machine.change(side.certutil, command, options).catch((error: unknown) => {
       throw error instanceof RootlingError && error.code === 'tool-timeout'
-        ? unanswered('tool-timeout', `Windows asked whether to ${what} and got no answer.`, error)
+        ? unanswered(
+            'tool-timeout',
+            `Windows asked whether to ${what}, and nobody answered.`,
+            error,
+          )
         : error
     })
     if (result.exitCode === 0) return
     if (isResult(result, hresults.cancelled)) {
-      throw unanswered('cancelled', `Windows asked whether to ${what} and was not told Yes.`)
+      throw unanswered('cancelled', `Windows asked whether to ${what}, and the answer was not Yes.`)
     }
     if (isResult(result, hresults.accessDenied)) throw needsElevation()
     throw failure('was not changed', result)
@@ -136,7 +140,7 @@ export function createWindowsRootStore(
     },
 
     async uninstall(anchor) {
-      // The machine's first: while it is there, the user's store shows it as its own.
+      // The machine's store first: the user's shows its roots as if they were in both.
       for (const location of ['system', 'user'] as const) {
         if (!(await isIn(location, anchor))) continue
         if (location === 'system' && !(await elevated())) throw needsElevation()
@@ -147,14 +151,15 @@ export function createWindowsRootStore(
   return store
 }
 
-/** What Windows calls a thumbprint: SHA-1 of the DER. It only finds; DER is compared. */
+/** Windows' name for the SHA-1 of the DER. It only finds the certificate; then DER is compared. */
 function thumbprintOf({ der }: TrustAnchor): string {
   return createHash('sha1').update(der).digest('hex')
 }
 
 /**
- * What may be hashes of ours in the answer of `certutil -store`. Its words are localized and some
- * versions put spaces between the bytes; a serial number can look the same, and finds the same.
+ * The hashes of our roots in the answer of `certutil -store`. Its words are localized, and some
+ * versions put spaces between the bytes. A serial number can look like a hash, and certutil finds
+ * the same certificate by it.
  */
 export function ownHashes(text: string): string[] {
   const blocks = text.split(/^={5,}[^=\r\n]+={5,}\r?$/m)
@@ -178,7 +183,7 @@ function promptOf(what: string, thumbprint: string): string {
 
 function unanswered(code: 'cancelled' | 'tool-timeout', sentence: string, cause?: unknown) {
   return new RootlingError(code, sentence, {
-    hint: 'run it again and answer Yes; where nobody can answer (CI), run it as administrator',
+    hint: 'Run it again and answer Yes; where nobody can answer (CI), run it as administrator',
     cause,
   })
 }
@@ -187,7 +192,7 @@ function needsElevation() {
   return new RootlingError(
     'store-failed',
     'The root store of the whole machine can be changed by an administrator only.',
-    { hint: 'run it again in a terminal that was opened as administrator' },
+    { hint: 'Run it again in a terminal that was opened as administrator' },
   )
 }
 
@@ -197,12 +202,8 @@ function failure(what: string, { exitCode, stdout, stderr }: CommandResult) {
   return new RootlingError('tool-failed', `Windows' root store ${what} (${code}): ${said}`)
 }
 
-function unsupported(reason: string, hint?: string) {
-  const details = hint === undefined ? { reason } : { reason, hint }
-  return { available: false, code: 'unsupported', ...details } as const
-}
-
-function once<T>(work: () => Promise<T>): () => Promise<T> {
+/** Calls `work` at the first call only, and returns its answer to every call. */
+function atMostOnce<T>(work: () => Promise<T>): () => Promise<T> {
   let answer: Promise<T> | undefined
   return () => (answer ??= work())
 }

@@ -1,21 +1,21 @@
-import { stat } from 'node:fs/promises'
 import { release } from 'node:os'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess } from '../command.ts'
+import { isFile } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import type { WindowsSide } from './root.ts'
 
-/** Whether this Linux runs inside Windows: by what WSL exports, else by the kernel's name. */
+/** Whether this Linux runs inside Windows: by WSL's variables, else by the name of the kernel. */
 export function isWsl({ env }: Machine, kernel: string = release()): boolean {
   const exported = Boolean(env['WSL_DISTRO_NAME']) || Boolean(env['WSL_INTEROP'])
   return exported || /microsoft/i.test(kernel)
 }
 
 /**
- * The Windows around this Linux, where the browser runs; `null`: this is no WSL, or its Windows
- * cannot be reached (its drives are not mounted).
+ * The Windows that this Linux runs inside, where the browser is; `null`: this is not WSL, or its
+ * Windows cannot be reached (its drives are not mounted).
  */
-export async function findWindowsAround(
+export async function findWindowsOutside(
   machine: Machine,
   kernel: string = release(),
 ): Promise<WindowsSide | null> {
@@ -31,7 +31,8 @@ export async function findWindowsAround(
     title: 'Windows root store (around WSL)',
     certutil,
     whoami,
-    // Found above: where root runs, no program on a drive of Windows passes for root's own.
+    // Found above. Machine.find would not do: run by root, it accepts root's own programs only, and
+    // files on a drive of Windows do not count as root's.
     isThere: async () => true,
     async toWindowsPath(file) {
       // wslpath refuses a file that is not there yet; its directory is.
@@ -46,10 +47,6 @@ export async function findWindowsAround(
   async function pathOf(program: string): Promise<string | null> {
     const result = await machine.query(wslpath, ['-u', `C:\\Windows\\System32\\${program}`])
     const file = result.stdout.trim()
-    const isThere = await stat(file).then(
-      (found) => found.isFile(),
-      () => false,
-    )
-    return result.exitCode === 0 && isThere ? file : null
+    return result.exitCode === 0 && (await isFile(file)) ? file : null
   }
 }

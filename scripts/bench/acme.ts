@@ -15,7 +15,7 @@ export const acme: Benchmark = {
   name: 'acme',
   async run({ quick }) {
     const world = await openWorld()
-    // Caddy asks on port 80 alone; only root has it, in a network namespace of its own.
+    // Caddy validates on port 80 only, which only root can open, in a network namespace of its own.
     const http01 = process.getuid?.() === 0 ? 80 : 0
     const responder = await startResponder(undefined, http01)
     const starts = new Map<string, () => Promise<AcmeServer>>([
@@ -34,7 +34,7 @@ export const acme: Benchmark = {
             const wanted = quick ? Math.min(accounts, 8) : accounts
             const open = () => openAccounts(servers.get(title) as AcmeServer, wanted)
             const clients = await open().catch(async (error: unknown) => {
-              // pebble, with hundreds of accounts, now and then answers no more.
+              // With hundreds of accounts, pebble sometimes stops answering.
               if (title === 'ours') throw error
               await servers.get(title)?.stop()
               servers.set(title, await start())

@@ -9,7 +9,7 @@ import { packageSize } from './package.ts'
 import { record } from './record.ts'
 import { startUp } from './start-up.ts'
 
-// What `run.mjs` bundles and starts.
+// `run.mjs` bundles and starts this file.
 const benchmarks = [startUp, issuing, record, acme, handshake, install, memory, packageSize]
 
 const { values } = parseArgs({
@@ -22,7 +22,7 @@ const { values } = parseArgs({
 })
 const chosen = benchmarks.filter(({ name }) => name.includes(values.only))
 if (chosen.length === 0)
-  throw new Error(`no benchmark is named so: ${benchmarks.map(({ name }) => name).join(', ')}`)
+  throw new Error(`No benchmark has such a name: ${benchmarks.map(({ name }) => name).join(', ')}`)
 
 const rows: Row[] = []
 for (const benchmark of chosen) {
@@ -36,7 +36,7 @@ if (values.json) {
 } else process.stdout.write(table(rows))
 if (values.check && rows.some((row) => isWithin(row) === false)) process.exitCode = 1
 
-/** In Markdown, so that it can be quoted as it stands. */
+/** The rows as a table in Markdown. */
 function table(lines: readonly Row[]): string {
   const cells = [['what', 'ours', 'peer', 'ratio', 'bar', '']]
   for (const row of lines) {
@@ -59,7 +59,7 @@ function table(lines: readonly Row[]): string {
   return [head, widths.map((width) => '-'.repeat(width)), ...body].map(line).join('')
 }
 
-/** Three significant digits. */
+/** A number with three significant digits, and whole from 100 on. */
 function figure(value: number): string {
   return value >= 100 ? Math.round(value).toLocaleString('en') : String(+value.toPrecision(3))
 }

@@ -1,4 +1,4 @@
-/** One group of measurements; its name is what `--only` is held against. */
+/** One group of measurements; `--only` selects by its name. */
 export interface Benchmark {
   readonly name: string
   /** `quick`: fewer rounds, for a first look and for the test that the harness works. */
@@ -11,23 +11,23 @@ export interface Row {
   readonly unit: 'ms' | '/s' | 'MiB' | 'KiB' | ''
   /** A median. */
   readonly ours: number
-  /** `null`: nobody to compare with; the bar is on our own figure. */
+  /** `null`: there is no peer, and the bar is for our own figure. */
   readonly peer: { readonly name: string; readonly value: number } | null
   readonly bar: Bar | null
 }
 
-/** What the ratio to the peer, or our figure where there is no peer, may be. */
+/** A limit on the ratio to the peer, or on our figure where there is no peer. */
 interface Bar {
   readonly at: 'most' | 'least'
   readonly value: number
 }
 
-/** Ours by the peer's; `null`: no peer. */
+/** Our figure divided by the peer's; `null`: no peer. */
 export function ratioOf({ ours, peer }: Row): number | null {
   return peer === null ? null : ours / peer.value
 }
 
-/** `null`: there is no bar. */
+/** Whether a row keeps to its bar; `null`: it has none. */
 export function isWithin(row: Row): boolean | null {
   if (row.bar === null) return null
   const figure = ratioOf(row) ?? row.ours
@@ -38,7 +38,7 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
-/** By the nearest rank. */
+/** The value at a share (0 to 1) of the sorted values, by nearest rank. Throws without values. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]

@@ -19,9 +19,10 @@ export const handshake: Benchmark = {
       let failed = 0
       const times = { ours: [] as number[], caddy: [] as number[] }
       for (let i = 0; i < (quick ? 10 : 200); i++) {
-        times.ours.push(await shake(clients.ours, `one${i}.localhost`))
-        // Its certificates begin in the second in which they are made; OpenSSL's clock ticks a little later.
-        await shake(clients.caddy, `one${i}.localhost`).then(
+        times.ours.push(await timeHandshake(clients.ours, `one${i}.localhost`))
+        // Caddy's certificates begin in the second in which they are made, and OpenSSL's clock
+        // ticks a little later.
+        await timeHandshake(clients.caddy, `one${i}.localhost`).then(
           (time) => times.caddy.push(time),
           () => failed++,
         )
@@ -48,7 +49,7 @@ export const handshake: Benchmark = {
 
 interface Client {
   readonly port: number
-  /** Made once: to read the root takes a client longer than the handshake. */
+  /** Made once: a client takes longer to read the root than for the handshake. */
   readonly secureContext: SecureContext
 }
 
@@ -57,8 +58,8 @@ const clientOf = ({ port, root }: Server): Client => ({
   secureContext: createSecureContext({ ca: root }),
 })
 
-/** From the connection to a handshake whose certificate holds for the name; milliseconds. */
-async function shake(client: Client, servername: string): Promise<number> {
+/** Milliseconds from the connection to the end of a handshake with a certificate for the name. */
+async function timeHandshake(client: Client, servername: string): Promise<number> {
   const begun = performance.now()
   const socket = connect({ ...client, host: '127.0.0.1', servername })
   try {
@@ -71,7 +72,7 @@ async function shake(client: Client, servername: string): Promise<number> {
 
 async function together(client: Client, count: number) {
   const names = Array.from({ length: count }, (_, i) => `all${i}of${count}.localhost`)
-  const shaken = await Promise.allSettled(names.map((name) => shake(client, name)))
+  const shaken = await Promise.allSettled(names.map((name) => timeHandshake(client, name)))
   return {
     name: `first handshakes that failed, ${count} new names at once`,
     unit: '' as const,

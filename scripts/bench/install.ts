@@ -5,7 +5,7 @@ import type { Benchmark } from './benchmark.ts'
 import { measureProcesses, timeout, type Command } from './processes.ts'
 import { rootling } from './world.ts'
 
-// What a person would type by hand for the same stores, in the order in which we use them.
+// What a person would type for the same stores, in the order in which `install` changes them.
 const byHand = `
 set -eu
 cp "$1" /usr/local/share/ca-certificates/bench.crt

@@ -9,7 +9,7 @@ import { encodePem } from '../../src/x509/pem.ts'
 import { median, type Benchmark } from './benchmark.ts'
 import { openWorld } from './world.ts'
 
-/** Certificates a second of CPU in one thread, against bare key generation and signature. */
+/** Certificates per second of CPU in one thread, beside key generation and signature alone. */
 export const issuing: Benchmark = {
   name: 'issuing',
   async run({ quick }) {
@@ -67,7 +67,7 @@ async function rateOf(work: () => Promise<void>, count: number): Promise<number>
   return count / ((user + system) / 1e6)
 }
 
-/** How long the main thread answered nothing, milliseconds. */
+/** The longest time that the main thread was blocked while it made a key, in milliseconds. */
 async function stall(type: 'rsa2048' | 'rsa4096'): Promise<number> {
   const delay = monitorEventLoopDelay({ resolution: 1 })
   await new Promise((resolve) => setTimeout(resolve, 50))

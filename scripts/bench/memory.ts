@@ -5,7 +5,7 @@ import { openAccounts, orderMany } from './orders.ts'
 import { cpuSeconds, residentMiB, startCaddyAcme, startDaemon } from './servers.ts'
 import { openWorld } from './world.ts'
 
-/** What the daemon holds and takes while it waits, and what it holds after 20,000 orders. */
+/** Memory and CPU of the idle daemon, and its memory after 20,000 orders. */
 export const memory: Benchmark = {
   name: 'memory',
   async run({ quick }) {

@@ -2,13 +2,13 @@ import { csrFor, RawClient, type RawAnswer } from '../../test/acme/raw.ts'
 import { keyAuthorization, type Responder } from '../../test/acme/responder.ts'
 import type { AcmeServer } from './servers.ts'
 
-/** Orders that came through, how long they took together, and the others. */
+/** How many orders succeeded per second, and how many failed. */
 export interface Load {
   readonly perSecond: number
   readonly failed: number
 }
 
-/** Accounts at a server. */
+/** Clients with an account each at a server. */
 export async function openAccounts(server: AcmeServer, count: number): Promise<RawClient[]> {
   const clients: RawClient[] = []
   for (let i = 0; i < count; i++)
@@ -18,7 +18,7 @@ export async function openAccounts(server: AcmeServer, count: number): Promise<R
 
 const csr = csrFor(['localhost'])
 
-/** So many orders for localhost, some at once, each from order to certificate over http-01. */
+/** Makes orders for localhost, `atOnce` at a time, each from order to certificate over http-01. */
 export async function orderMany(
   clients: readonly RawClient[],
   count: number,
@@ -46,17 +46,17 @@ async function obtain(client: RawClient, responder: Responder): Promise<void> {
     const { body } = await client.post(url, null)
     const challenge = body.challenges.find(({ type }: { type: string }) => type === 'http-01')
     responder.answers.set(challenge.token, await keyAuthorization(client, challenge.token))
-    await settled(client, url, await client.post(challenge.url, {}))
+    await untilValid(client, url, await client.post(challenge.url, {}))
     responder.answers.delete(challenge.token)
   }
   const url = order.headers['location'] ?? ''
-  const done = await settled(client, url, await client.post(order.body.finalize, { csr }))
+  const done = await untilValid(client, url, await client.post(order.body.finalize, { csr }))
   const { text } = await client.post(done.body.certificate, null)
   if (!text.includes('BEGIN CERTIFICATE')) throw new Error(text)
 }
 
-/** Asks again, at once and then each 5 ms, until it is valid. */
-async function settled(client: RawClient, url: string, first: RawAnswer): Promise<RawAnswer> {
+/** Polls a resource, at once and then every 5 ms, until it is valid. Throws where it fails. */
+async function untilValid(client: RawClient, url: string, first: RawAnswer): Promise<RawAnswer> {
   let answer = first
   for (let attempt = 0; answer.body.status !== 'valid'; attempt++) {
     if (answer.status >= 400 || answer.body.status === 'invalid' || attempt > 400)

@@ -3,14 +3,14 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Benchmark } from './benchmark.ts'
 
-/** How much `npm install rootling` brings: packages, and what they take on the disk. */
+/** What `npm install rootling` installs: how many packages, and their size on the disk. */
 export const packageSize: Benchmark = {
   name: 'package',
   async run() {
     const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
       packages: Record<string, { dev?: boolean }>
     }
-    const brought = Object.entries(lock.packages).filter(
+    const installed = Object.entries(lock.packages).filter(
       ([path, { dev }]) => path !== '' && dev !== true,
     )
     const own = JSON.parse(
@@ -19,9 +19,9 @@ export const packageSize: Benchmark = {
         stdio: ['ignore', 'pipe', 'ignore'],
       }),
     ) as [{ unpackedSize: number }]
-    const theirs = brought.reduce((sum, [path]) => sum + sizeOf(path), 0)
+    const theirs = installed.reduce((sum, [path]) => sum + sizeOf(path), 0)
     return [
-      { name: 'packages that it brings', unit: '', ours: brought.length, peer: null, bar: null },
+      { name: 'packages that it brings', unit: '', ours: installed.length, peer: null, bar: null },
       {
         name: 'installed size, with them',
         unit: 'KiB',
@@ -33,7 +33,7 @@ export const packageSize: Benchmark = {
   },
 }
 
-/** Octets in a package's files, without the packages inside it, which the lock file lists too. */
+/** Bytes in a package's files, without packages inside it, which the lock file lists themselves. */
 function sizeOf(path: string): number {
   let sum = 0
   for (const entry of readdirSync(path, { withFileTypes: true })) {

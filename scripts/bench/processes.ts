@@ -2,12 +2,12 @@ import { join } from 'node:path'
 import { run, type Finished } from '../../test/helpers/subprocess.ts'
 import { median } from './benchmark.ts'
 
-/** A program to be measured from its start to its end, with all its children. */
+/** A program to measure from its start to its end, with all its children. */
 export interface Command {
   readonly argv: readonly string[]
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
-  /** Directories that are made anew before each run. */
+  /** Directories that are emptied before each run. */
   readonly empty?: readonly string[]
 }
 
@@ -17,7 +17,7 @@ export interface Cost {
   readonly wall: number
 }
 
-/** Runs a program with an input; default: outside of any namespace. */
+/** Runs a program with an input. */
 type Runner = (program: string, args: readonly string[], input: string) => Promise<Finished>
 
 const runHere: Runner = (program, args, input) => run(program, args, {}, { input, timeout })
@@ -25,8 +25,8 @@ export const timeout = 600_000
 const script = join(process.cwd(), 'scripts/bench/rusage.py')
 
 /**
- * Runs all commands in turn, so many rounds, and gives each one's medians. Throws when one fails:
- * a command that does nothing is fast.
+ * Runs all commands in turn, for some rounds, and returns the medians of each. Throws when one
+ * fails: a command that fails early looks fast.
  */
 export async function measureProcesses<Name extends string>(
   commands: Readonly<Record<Name, Command>>,

@@ -5,7 +5,7 @@ import type { Benchmark } from './benchmark.ts'
 import { measureProcesses } from './processes.ts'
 import { openWorld, rootling, type World } from './world.ts'
 
-/** CPU time of commands with ten thousand certificates on record, against an empty record. */
+/** CPU time of commands with ten thousand certificates on record, beside an empty record. */
 export const record: Benchmark = {
   name: 'record',
   async run({ quick }) {
@@ -41,7 +41,7 @@ export const record: Benchmark = {
   },
 }
 
-/** Certificates for a tenth as many files, each renewed ten times, as years of use leave them. */
+/** Puts certificates on record: ten for each file, as years of renewals leave them. */
 async function fill(world: World, count: number): Promise<void> {
   await mkdir(join(world.directory, 'out'))
   const files = join(world.directory, 'files')

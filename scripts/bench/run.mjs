@@ -1,6 +1,6 @@
-// `npm run bench`: measures us and our peers in turn, in one run, and prints ratios of medians.
+// `npm run bench`: measures Rootling and its peers in turn, and prints ratios of medians.
 //   --quick         a short form, of less than a minute
-//   --only PATTERN  only the benchmarks whose name holds it
+//   --only TEXT     only the benchmarks whose name contains it
 //   --json          JSON instead of the table
 //   --check         exit code 1 where a bar is missed
 import { spawn } from 'node:child_process'
@@ -11,7 +11,7 @@ import { rolldown } from 'rolldown'
 import { installPackages, packagesOfBenchmarks } from '../packages.mjs'
 import { prepare, root, scrubbedEnvironment } from '../prepare.mjs'
 
-// Standard output is for the result alone.
+// Standard output is kept for the result.
 console.log = console.error
 installPackages(packagesOfBenchmarks)
 prepare()
@@ -25,7 +25,7 @@ const bundle = await rolldown({
 await bundle.write({ dir: directory, format: 'esm', entryFileNames: 'bench.mjs' })
 await bundle.close()
 const command = [process.execPath, join(directory, 'bench.mjs'), ...process.argv.slice(2)]
-// Root gets a loopback of its own, where port 80 is free and nobody else talks.
+// As root, in a network namespace: port 80 is free there, and no other program uses its loopback.
 const isolated = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh']
 const [program, ...args] = process.getuid?.() === 0 ? [...isolated, ...command] : command
 const child = spawn(program, args, { cwd: root, env: scrubbedEnvironment(), stdio: 'inherit' })

@@ -1,5 +1,5 @@
-# Runs programs in turn, each round all of them, and prints what each process took with all its
-# children: [CPU ms, wall ms, exit code]. Node has no wait4.
+# Runs all programs in turn, round by round, and prints for each process with all its children:
+# [CPU ms, wall ms, exit code]. Node has no wait4.
 import json
 import os
 import shutil

@@ -6,11 +6,11 @@ import { freePort } from '../../test/helpers/free-port.ts'
 import { start, terminate, waitFor } from '../../test/helpers/subprocess.ts'
 import { rootling, type World } from './world.ts'
 
-/** A server of ours or of a peer's, in a process of its own. */
+/** Rootling's server or a peer's, in a process of its own. */
 export interface Server {
   readonly pid: number
   readonly port: number
-  /** PEM of the root that its certificates go back to. */
+  /** PEM of the root of its certificates. */
   readonly root: string
   stop(): Promise<void>
 }
@@ -19,7 +19,7 @@ export interface AcmeServer extends Server {
   readonly directory: string
 }
 
-/** Ours, with the flags that `daemon start` gives it. */
+/** Rootling's daemon, with the flags that `daemon start` gives it. */
 export async function startDaemon(world: World, http01: number): Promise<AcmeServer> {
   const port = await freePort()
   const [node, script] = rootling
@@ -28,7 +28,7 @@ export async function startDaemon(world: World, http01: number): Promise<AcmeSer
   return { ...server, directory: `https://localhost:${port}/acme/directory` }
 }
 
-/** pebble with its waits and its deliberate refusals off; it validates as the others do. */
+/** pebble without its deliberate waits and refusals; it validates as the others do. */
 export async function startPebble(world: World, http01: number): Promise<AcmeServer> {
   const port = await freePort()
   const { certificate } = await world.rootling(['issue', 'localhost', '--out-dir', world.directory])
@@ -49,7 +49,7 @@ export async function startPebble(world: World, http01: number): Promise<AcmeSer
   return { ...server, directory: `https://localhost:${port}/dir` }
 }
 
-/** Caddy's ACME server, which asks for challenges on port 80 alone. */
+/** Caddy's ACME server, which validates on port 80 only. */
 export async function startCaddyAcme(world: World): Promise<AcmeServer> {
   const port = await freePort()
   const site = `https://localhost:${port} {\n tls internal\n acme_server\n}`
@@ -71,22 +71,29 @@ async function startCaddy(
   name: string | null,
 ): Promise<Server> {
   const storage = join(world.directory, 'caddy')
-  const options = `{\n admin off\n skip_install_trust\n http_port ${await freePort()}\n https_port ${port}\n auto_https disable_redirects\n storage file_system ${storage}\n}`
+  const options = [
+    'admin off',
+    'skip_install_trust',
+    `http_port ${await freePort()}`,
+    `https_port ${port}`,
+    'auto_https disable_redirects',
+    `storage file_system ${storage}`,
+  ]
   const file = join(world.directory, 'Caddyfile')
-  await writeFile(file, `${options}\n${site}\n`)
+  await writeFile(file, `{\n ${options.join('\n ')}\n}\n${site}\n`)
   const args = ['run', '--config', file, '--adapter', 'caddyfile']
   const server = await launch('/usr/bin/caddy', args, world, port)
   const root = await waitFor('the root of Caddy', () =>
     readFile(join(storage, 'pki/authorities/local/root.crt'), 'utf8').catch(() => null),
   )
-  // Its own certificate is made after it listens.
+  // Caddy makes this certificate only after it listens.
   const made = join(storage, `certificates/local/${name}/${name}.key`)
   if (name !== null)
     await waitFor('the certificate of Caddy', () => readFile(made).catch(() => null))
   return { ...server, root }
 }
 
-/** Ours, which issues for each name at its first handshake. */
+/** `rootling serve --on-demand`, which issues for each name at its first handshake. */
 export async function startServeOnDemand(world: World): Promise<Server> {
   const port = await freePort()
   const [node, script] = rootling
@@ -100,11 +107,11 @@ async function launch(
   port: number,
 ): Promise<Server> {
   const child = start(program, args, env)
-  let said = ''
+  let output = ''
   for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (text: Buffer) => (said = (said + text.toString()).slice(-2_000)))
+    stream.on('data', (text: Buffer) => (output = (output + text.toString()).slice(-2_000)))
   await waitFor(`${program} ${args.join(' ')}`, async () => {
-    if (child.exitCode !== null) throw new Error(`${program} ended: ${said}`)
+    if (child.exitCode !== null) throw new Error(`${program} ended: ${output}`)
     return (await isOpen(port)) ? true : null
   })
   return {
@@ -125,13 +132,13 @@ function isOpen(port: number): Promise<boolean> {
   })
 }
 
-/** What a process holds in memory, MiB. */
+/** The resident memory of a process, in MiB. */
 export async function residentMiB(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
 }
 
-/** CPU time that a process has taken, seconds, to a hundredth. */
+/** The CPU time of a process so far, in seconds, to a hundredth. */
 export async function cpuSeconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

@@ -6,7 +6,7 @@ import { openWorld, rootling } from './world.ts'
 
 const names = ['localhost', '127.0.0.1', '::1']
 
-/** CPU time of whole commands: issuing where nothing was issued before, and what asks for less. */
+/** CPU time of whole commands: issuing into an empty directory, --version and --help. */
 export const startUp: Benchmark = {
   name: 'start-up',
   async run({ quick }) {
@@ -30,7 +30,7 @@ export const startUp: Benchmark = {
         version: own('--version'),
         help: own('--help'),
       }
-      // The first run of mkcert makes its authority.
+      // mkcert makes its authority at its first run, which is not measured.
       await measureProcesses({ mkcert: commands.mkcert }, 1)
       const cost = await measureProcesses(commands, quick ? 5 : 60)
       const row = (name: string, mine: Cost, peer: [string, Cost], value: number): Row => ({

@@ -61,7 +61,7 @@ export async function openStores(
   })
   const { scope } = args
   const again = async (): Promise<readonly TrustStore[]> => {
-    const stores = await findTrustStores(machine, process.platform, { scope })
+    const stores = await findTrustStores(machine, process.platform, { storeScope: scope })
     return stores.filter(({ kind }) => kinds.includes(kind))
   }
   return { machine, stores: await again(), again }

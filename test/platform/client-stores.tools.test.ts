@@ -177,7 +177,7 @@ describe('a PKCS #12 file', () => {
 
   test.each([
     ['is opened by no other password', 'wrong', /^The password does not open a\.p12\.$/],
-    ['has to be one', null, /^a\.p12 is no PKCS #12 file that OpenSSL can read\.$/],
+    ['has to be one', null, /^a\.p12 is not a PKCS #12 file that OpenSSL can read\.$/],
   ])('%s', async (_, secret, message) => {
     const { file } = await make('opened')
     const contents = secret === null ? Buffer.from('nothing of the kind') : readFileSync(file)

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { findFirefoxWithoutSystemRoots } from '../../platform/firefox/enterprise-roots.ts'
 import { firefoxDirectory } from '../../platform/firefox/enterprise-roots.ts'
 import { findJavaKeystores } from '../../platform/java/installations.ts'
-import { findNssDatabases } from '../../platform/nss/profiles.ts'
+import { findNssDatabases } from '../../platform/nss/browsers.ts'
 import { createFakeMachine } from './fake-machine.ts'
 import { parentOf } from './world.ts'
 
@@ -76,8 +76,8 @@ test.each([
     expect(await store.availability()).toEqual({
       available: false,
       code: 'unsupported',
-      reason: 'This profile was told not to trust what the system trusts.',
-      hint: 'open about:config in it and set security.enterprise_roots.enabled to true',
+      reason: 'This profile has turned off trust in the roots of the system.',
+      hint: 'Open about:config in it and set security.enterprise_roots.enabled to true',
     })
   }
 })

@@ -24,7 +24,7 @@ describe.skipIf(!mayWrite)(`the real system store of ${process.platform}`, () =>
   test.each(scopes)('goes through the life of a root (scope: %s)', async (scope) => {
     const machine = await createMachine()
     const store = async () => {
-      const stores = await findTrustStores(machine, process.platform, { scope })
+      const stores = await findTrustStores(machine, process.platform, { storeScope: scope })
       const system = stores.find(({ kind }) => kind === 'system')
       if (system === undefined) throw new Error('no system store was found')
       return system

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { run } from '../../platform/command.ts'
-import { displayCommand } from '../../platform/display.ts'
+import { displayCommand } from '../../platform/display-command.ts'
 import { createMachine } from '../../platform/machine.ts'
 import { parsePasswd } from '../../platform/person.ts'
 import { findProgram, isTrustedProgram } from '../../platform/programs.ts'
@@ -121,7 +121,7 @@ describe('changing the machine', () => {
     await expect(machine.change('/bin/true', [], { as: 'root' })).rejects.toMatchObject({
       code: 'store-failed',
       message: 'true needs root, and sudo was not allowed.',
-      hint: 'run it again without --no-sudo',
+      hint: 'Run it again without --no-sudo',
     })
     expect(await machine.change('/bin/true', [], { as: 'person' })).toMatchObject({ exitCode: 0 })
   })

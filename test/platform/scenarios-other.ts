@@ -47,7 +47,7 @@ export const otherSystems: Readonly<Record<string, () => Promise<void>>> = {
         available: false,
         code: 'unsupported',
         reason: 'NixOS builds its system store from its configuration.',
-        hint: 'put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
+        hint: 'Put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
       })
     } finally {
       rmSync('/etc/NIXOS')
@@ -64,7 +64,7 @@ export const otherSystems: Readonly<Record<string, () => Promise<void>>> = {
         available: false,
         code: 'unsupported',
         reason: `${directory} is on a read-only file system.`,
-        hint: `put the root into ${directory} of the image that the system is built from, and run update-ca-certificates there`,
+        hint: `Put the root into ${directory} of the image that the system is built from, and run update-ca-certificates there`,
       })
     } finally {
       sh('umount', [directory])

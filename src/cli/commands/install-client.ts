@@ -1,17 +1,14 @@
 import { resolve } from 'node:path'
-import type {
-  ClientCertificateStore,
-  ClientIdentity,
-  HeldIdentity,
+import {
+  identityOfPem,
+  type ClientCertificateStore,
+  type ClientIdentity,
+  type HeldIdentity,
 } from '../../../platform/client-store.ts'
 import { createMachine, type Machine } from '../../../platform/machine.ts'
-import {
-  createNssClientStore,
-  identityIn,
-  identityOfPem,
-  withPrivatePkcs12,
-} from '../../../platform/nss/client.ts'
-import { findNssDatabases } from '../../../platform/nss/profiles.ts'
+import { findNssDatabases } from '../../../platform/nss/browsers.ts'
+import { createNssClientStore } from '../../../platform/nss/client.ts'
+import { identityIn, withPrivatePkcs12 } from '../../../platform/nss/pkcs12.ts'
 import { RootlingError } from '../../errors.ts'
 import type { StoreOutcome } from '../../trust/stores.ts'
 import { askSecret } from '../ask.ts'

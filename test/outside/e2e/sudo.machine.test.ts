@@ -129,7 +129,7 @@ describe.skipIf(obstacle !== null)(`a person without root${skipNote}`, () => {
     expect(outcomes(answer, 'failed')).toContain('system')
     for (const row of answer.stores?.filter(({ outcome }) => outcome === 'failed') ?? []) {
       expect(row.reason).toMatch(/needs root, and sudo was not allowed\.$/)
-      expect(row.hint).toBe('run it again without --no-sudo')
+      expect(row.hint).toBe('Run it again without --no-sudo')
     }
     expect(outcomes(answer, 'installed')).toEqual(['nss'])
     expect(await foreign(home)).toBe('')
@@ -151,7 +151,7 @@ describe.skipIf(obstacle !== null)(`a person without root${skipNote}`, () => {
       expect(system).toMatchObject({
         outcome: 'failed',
         reason: expect.stringMatching(/needs root, and sudo would ask for a password/),
-        hint: expect.stringContaining('run it again in a terminal'),
+        hint: expect.stringContaining('Run it again in a terminal'),
       })
       expect(outcomes(answer, 'installed')).toEqual(['nss'])
       expect(await foreign(home)).toBe('')

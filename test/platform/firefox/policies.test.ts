@@ -66,7 +66,7 @@ describe('the store', () => {
     writeFileSync(file, '{ broken')
     await expect(store.install(anchor)).rejects.toMatchObject({
       code: 'store-failed',
-      message: `${file} is no JSON, so it was left as it is.`,
+      message: `${file} is not JSON, so it was left as it is.`,
     })
     expect(readFileSync(file, 'utf8')).toBe('{ broken')
     expect(await store.has(anchor)).toBe(false)

@@ -152,7 +152,7 @@ test('says that an account which never logged in has no keychain', async () => {
 test('plans with the lasting file in a dry run, and changes nothing', async () => {
   const knownFiles = new Map([[anchor.pem, '/Users/ada/root.pem']])
   const machine = makeMac({}, { dryRun: true, knownFiles })
-  const stores = await findTrustStores(machine, 'darwin', { scope: 'system' })
+  const stores = await findTrustStores(machine, 'darwin', { storeScope: 'system' })
   const outcomes = await installAnchors(
     stores.filter(({ kind }) => kind === 'system'),
     [anchor],

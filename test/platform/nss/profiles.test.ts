@@ -2,12 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import {
-  chromiumDirectory,
-  findNssDatabases,
-  parseProfiles,
-} from '../../../platform/nss/profiles.ts'
-import { createNssStore, parseListing } from '../../../platform/nss/store.ts'
+import { chromiumDirectory, findNssDatabases } from '../../../platform/nss/browsers.ts'
+import { parseListing } from '../../../platform/nss/database.ts'
+import { parseProfiles } from '../../../platform/nss/profiles-ini.ts'
+import { createNssStore } from '../../../platform/nss/store.ts'
 import { createFakeMachine } from '../fake-machine.ts'
 import { parentOf } from '../world.ts'
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { displayCommand } from '../../../platform/display.ts'
+import { displayCommand } from '../../../platform/display-command.ts'
 import { createWindowsRootStore, nativeWindows, ownHashes } from '../../../platform/windows/root.ts'
 import type { StoreScope } from '../../../platform/trust-store.ts'
 import { createWindows, type SimulatedOptions } from '../simulators/machine.ts'
@@ -64,7 +64,7 @@ describe('where it writes', () => {
       available: false,
       code: 'unsupported',
       reason: 'The root store of the whole machine can be changed by an administrator only.',
-      hint: 'run it again in a terminal that was opened as administrator',
+      hint: 'Run it again in a terminal that was opened as administrator',
     })
   })
 })
@@ -75,7 +75,7 @@ describe('a dialog', () => {
     const { store } = makeStore({ answer: 'no', language: 'de' }, undefined, options)
     await expect(store.install(anchor)).rejects.toMatchObject({
       code: 'cancelled',
-      message: 'Windows asked whether to trust the root and was not told Yes.',
+      message: 'Windows asked whether to trust the root, and the answer was not Yes.',
       hint: expect.stringContaining('run it as administrator'),
     })
     expect(await store.has(anchor)).toBe(false)
@@ -85,7 +85,7 @@ describe('a dialog', () => {
     const { store } = makeStore({ answer: 'hang' }, undefined, { dialogLimit: 1500 })
     await expect(store.install(anchor)).rejects.toMatchObject({
       code: 'tool-timeout',
-      message: 'Windows asked whether to trust the root and got no answer.',
+      message: 'Windows asked whether to trust the root, and nobody answered.',
     })
   })
 })

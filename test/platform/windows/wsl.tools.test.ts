@@ -2,7 +2,7 @@ import { symlinkSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createWindowsRootStore } from '../../../platform/windows/root.ts'
-import { findWindowsAround, isWsl } from '../../../platform/windows/wsl.ts'
+import { findWindowsOutside, isWsl } from '../../../platform/windows/wsl.ts'
 import { createSimulatedMachine, type SimulatedMachine } from '../simulators/machine.ts'
 import { createFakeMachine } from '../fake-machine.ts'
 import { lifecycle } from '../lifecycle-steps.ts'
@@ -36,7 +36,7 @@ test('knows WSL by what it exports, else by the kernel', () => {
 describe('the Windows around', () => {
   test.each([false, true])('goes through the life of a root (elevated: %s)', async (elevated) => {
     const machine = makeWsl({ elevated, language: 'de' })
-    const side = await findWindowsAround(machine, kernel)
+    const side = await findWindowsOutside(machine, kernel)
     expect(side?.certutil).toBe(path.join(machine.directory, 'mnt/c/Windows/System32/certutil.exe'))
     if (side === null) return
     await lifecycle({
@@ -50,7 +50,7 @@ describe('the Windows around', () => {
 
   test('tells a cancelled dialog by the last byte of 1223', async () => {
     const machine = makeWsl({ answer: 'no' })
-    const side = await findWindowsAround(machine, kernel)
+    const side = await findWindowsOutside(machine, kernel)
     const store = side && createWindowsRootStore(machine, side)
     await expect(store?.install(makeRoot(subject).anchor)).rejects.toMatchObject({
       code: 'cancelled',
@@ -58,8 +58,8 @@ describe('the Windows around', () => {
   })
 
   test('is none outside WSL, and none when its drives are not mounted', async () => {
-    expect(await findWindowsAround(makeWsl(), '6.1.0-9-amd64')).toBeNull()
-    expect(await findWindowsAround(makeWsl({}, false), kernel)).toBeNull()
-    expect(await findWindowsAround(createFakeMachine(), kernel)).toBeNull()
+    expect(await findWindowsOutside(makeWsl(), '6.1.0-9-amd64')).toBeNull()
+    expect(await findWindowsOutside(makeWsl({}, false), kernel)).toBeNull()
+    expect(await findWindowsOutside(createFakeMachine(), kernel)).toBeNull()
   })
 })

@@ -1,7 +1,9 @@
-import { open, readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import path from 'node:path'
+import { isDirectory, isFile } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
-import type { NssDatabase } from './store.ts'
+import type { NssDatabase } from './database.ts'
+import { readProfiles } from './profiles-ini.ts'
 
 /** Programs that read the shared database of NSS by Chromium's rule. */
 const chromiumFamily = [
@@ -66,8 +68,8 @@ async function findChromium(machine: Machine): Promise<NssDatabase[]> {
 }
 
 /**
- * Chromium reads `~/.pki/nssdb` if that directory exists, even empty, else the one in the data
- * directory of XDG; never both. Making the first where the second is in use would hide it.
+ * The database of Chromium: `~/.pki/nssdb` if that directory exists, even empty, else the one in
+ * the data directory of XDG; never both. Making the first where the second is in use would hide it.
  */
 export async function chromiumDirectory(machine: Machine): Promise<string> {
   const legacy = path.join(machine.person.home, '.pki/nssdb')
@@ -92,7 +94,7 @@ function firefoxRoots(machine: Machine): string[] {
 async function findFirefoxProfiles(machine: Machine): Promise<NssDatabase[]> {
   const databases: NssDatabase[] = []
   for (const root of firefoxRoots(machine)) {
-    const named = parseProfiles(await readBounded(path.join(root, 'profiles.ini')), root)
+    const named = await readProfiles(root)
     const found = (await readNames(root)).map((name) => path.join(root, name))
     for (const directory of new Set([...named, ...found])) {
       const isNamed = named.includes(directory) && (await isDirectory(directory))
@@ -101,37 +103,6 @@ async function findFirefoxProfiles(machine: Machine): Promise<NssDatabase[]> {
     }
   }
   return databases
-}
-
-/** What a profiles.ini may hold: nobody has a thousand profiles, and a file may be anything. */
-const limits = { bytes: 1_000_000, profiles: 1000 }
-
-/** The profile directories that a profiles.ini names, absolute, each once. */
-export function parseProfiles(text: string, root: string): string[] {
-  const found = new Set<string>()
-  let section: Map<string, string> | null = null
-  const take = () => {
-    const named = section?.get('path')
-    if (named === undefined || named === '' || named.includes('\0')) return
-    const isRelative = section?.get('isrelative') !== '0'
-    if (!isRelative && !path.isAbsolute(named)) return
-    if (found.size < limits.profiles) {
-      found.add(isRelative ? path.join(root, named) : path.normalize(named))
-    }
-  }
-  for (const line of text.split(/\r?\n/)) {
-    const header = /^\s*\[(.*)\]\s*$/.exec(line)
-    if (header) {
-      take()
-      section = /^Profile\d+$/i.test(header[1] ?? '') ? new Map() : null
-      continue
-    }
-    const equals = line.indexOf('=')
-    if (equals > 0)
-      section?.set(line.slice(0, equals).trim().toLowerCase(), line.slice(equals + 1).trim())
-  }
-  take()
-  return [...found].map((directory) => directory.replace(/(?<=.)\/+$/, ''))
 }
 
 async function database(
@@ -154,26 +125,11 @@ async function database(
   }
 }
 
-/** A directory of the XDG specification: a relative value does not count, nor does root's under sudo. */
+/** A directory of the XDG specification. A relative value does not count, nor root's under sudo. */
 function xdg(machine: Machine, variable: string, fallback: string): string {
   const value = machine.env[variable]
   const counts = value !== undefined && path.isAbsolute(value) && !machine.person.viaSudo
   return counts ? value : path.join(machine.person.home, fallback)
-}
-
-/** The first million bytes of a file as text; empty when it is none. */
-export async function readBounded(file: string): Promise<string> {
-  // Opening a named pipe would wait for its writer for ever.
-  const handle = (await isFile(file)) ? await open(file, 'r').catch(() => null) : null
-  if (handle === null) return ''
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(limits.bytes), 0, limits.bytes, 0)
-    return buffer.toString('utf8', 0, bytesRead)
-  } catch {
-    return ''
-  } finally {
-    await handle.close()
-  }
 }
 
 async function isDatabase(directory: string): Promise<boolean> {
@@ -184,18 +140,4 @@ async function isDatabase(directory: string): Promise<boolean> {
 
 async function readNames(directory: string): Promise<string[]> {
   return readdir(directory).catch(() => [])
-}
-
-async function isDirectory(file: string): Promise<boolean> {
-  return stat(file).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-}
-
-async function isFile(file: string): Promise<boolean> {
-  return stat(file).then(
-    (found) => found.isFile(),
-    () => false,
-  )
 }

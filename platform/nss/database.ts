@@ -1,0 +1,108 @@
+import path from 'node:path'
+import { RootlingError } from '../../src/errors.ts'
+import { expectSuccess, type CommandResult } from '../command.ts'
+import { exists } from '../file-status.ts'
+import type { Actor, Machine } from '../machine.ts'
+import { certificatesIn } from '../pem.ts'
+
+/** One certificate database of NSS, which Chromium and Firefox read. */
+export interface NssDatabase {
+  readonly directory: string
+  /** `sql` is cert9.db; `dbm` is the older cert8.db. */
+  readonly scheme: 'sql' | 'dbm'
+  /** What a person calls it. */
+  readonly title: string
+  /** Whose database it is. */
+  readonly as: Actor
+  /** `install` makes it where it is missing: a browser that never ran has not made its own yet. */
+  readonly create: boolean
+  /** A profile of Firefox, whose policy may have copied the root into it. */
+  readonly firefox: boolean
+}
+
+export interface NssEntry {
+  readonly nickname: string
+  /** Such as `C,,`: what the certificate is trusted for. */
+  readonly flags: string
+}
+
+export interface NssEntryWithCertificates extends NssEntry {
+  /** NSS answers a nickname with every certificate of the same subject. */
+  readonly certificates: readonly Buffer[]
+}
+
+/** An empty password file: certutil would otherwise ask for a primary password on the terminal. */
+export const noPassword = ['-f', '/dev/null'] as const
+
+/** The arguments that name a database to the tools of NSS. */
+export const targetOf = ({ directory, scheme }: NssDatabase): readonly string[] => [
+  '-d',
+  `${scheme}:${directory}`,
+]
+
+export const databaseFileOf = ({ directory, scheme }: NssDatabase): string =>
+  path.join(directory, scheme === 'sql' ? 'cert9.db' : 'cert8.db')
+
+/** What NSS's certutil does with one database. Each call throws `tool-missing` without it. */
+export interface Certutil {
+  /** Absolute path of certutil; for a database of root's only root's own certutil counts. */
+  program(): Promise<string>
+  query(...args: readonly string[]): Promise<CommandResult>
+  change(args: readonly string[], input?: string): Promise<CommandResult>
+  /** Every entry; none where there is no database yet. Throws `tool-failed`. */
+  entries(): Promise<NssEntry[]>
+  withCertificates(entries: readonly NssEntry[]): Promise<NssEntryWithCertificates[]>
+}
+
+export function createCertutil(machine: Machine, database: NssDatabase): Certutil {
+  const { as } = database
+  const target = targetOf(database)
+
+  const certutil: Certutil = {
+    async program() {
+      const program = await machine.find('certutil', { forRoot: as === 'root' })
+      if (program !== null) return program
+      throw new RootlingError('tool-missing', 'certutil is not there.', { hint: installHint })
+    },
+
+    async query(...args) {
+      return machine.query(await certutil.program(), [...args, ...target])
+    },
+
+    async change(args, input) {
+      const options = input === undefined ? { as } : { as, input }
+      const line = [...args, ...target, ...noPassword]
+      return machine.change(await certutil.program(), line, options)
+    },
+
+    async entries() {
+      if (!(await exists(databaseFileOf(database)))) return []
+      return parseListing(expectSuccess('certutil', await certutil.query('-L')).stdout)
+    },
+
+    async withCertificates(entries) {
+      const found: NssEntryWithCertificates[] = []
+      for (const entry of entries) {
+        const { stdout } = await certutil.query('-L', '-n', entry.nickname, '-a')
+        found.push({ ...entry, certificates: certificatesIn(stdout) })
+      }
+      return found
+    },
+  }
+  return certutil
+}
+
+/** What to type where a tool of NSS is not there. */
+export const installHint =
+  'Install the tools of NSS: libnss3-tools, nss-tools, mozilla-nss-tools or nss'
+
+/** The rows of `certutil -L`: a nickname, which may hold spaces, and its flags. */
+export function parseListing(text: string): NssEntry[] {
+  const entries: NssEntry[] = []
+  for (const line of text.split('\n')) {
+    const match = /^(.*\S)\s+([a-zA-Z]*,[a-zA-Z]*,[a-zA-Z]*)\s*$/.exec(line)
+    if (match?.[1] !== undefined && match[2] !== undefined && match[2] !== 'SSL,S/MIME,JAR/XPI')
+      entries.push({ nickname: match[1], flags: match[2] })
+  }
+  return entries
+}

@@ -1,0 +1,31 @@
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { RootlingError } from '../src/errors.ts'
+import { isTaken } from './file-status.ts'
+
+/**
+ * Writes a whole file that every user can read (mode 0644), under a temporary name and renamed.
+ * Parents are created. Throws `store-failed`.
+ */
+export async function writeReadableFile(file: string, contents: string): Promise<void> {
+  await makeReadableDirectory(path.dirname(file))
+  const temporary = `${file}.rootling-${process.pid}`
+  try {
+    await writeFile(temporary, contents, { mode: 0o644, flag: 'wx' })
+    // A strict umask would leave a root certificate that only root can read.
+    await chmod(temporary, 0o644)
+    await rename(temporary, file)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw new RootlingError('store-failed', `${file} cannot be written.`, { cause: error })
+  }
+}
+
+async function makeReadableDirectory(directory: string): Promise<void> {
+  if (await isTaken(directory)) return
+  await makeReadableDirectory(path.dirname(directory))
+  await mkdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+  await chmod(directory, 0o755)
+}
