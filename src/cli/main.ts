@@ -64,7 +64,7 @@ function looksLikeName(word: string): boolean {
 }
 
 async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCode> {
-  if (row.stays === true) openStreams()
+  if (row.longRunning === true) openStreams()
   else syncInPlace()
   const body = (await row.load()) as CommandBody<CommandSpec>
   const owner = await adoptCaller()

@@ -7,9 +7,9 @@ import { ensureAuthority } from '../../authority/create.ts'
 import { readScopes, readScopesAside, type Scope } from '../../authority/scope.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../files/presence.ts'
+import { anchorOf } from '../../trust/machine-stores.ts'
 import type { Context } from '../context.ts'
 import { readInput, readInputBytes } from '../read-input.ts'
-import { anchorOf } from '../trusting.ts'
 import { mkcertKeyPath, rootCopyPath, updateRootCopy } from './root-copy.ts'
 
 /** What `$CAROOT` holds. */

@@ -1,6 +1,7 @@
 import { storeKinds, type StoreKind } from '../../../platform/trust-store.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../files/presence.ts'
+import { openStores, withStoresLock } from '../../trust/machine-stores.ts'
 import {
   findInstalledAnchors,
   installAnchors,
@@ -9,7 +10,7 @@ import {
   type StoreOutcome,
 } from '../../trust/stores.ts'
 import type { Context } from '../context.ts'
-import { openStores, withStoresLock } from '../trusting.ts'
+import { trustWorld } from '../trust-world.ts'
 import type { LocalCa } from './authority.ts'
 
 /** What mkcert calls each kind of store: scripts look for these words. */
@@ -85,7 +86,7 @@ export async function noteUntrusted(ca: LocalCa, context: Context): Promise<void
   const named = (env['JAVA_HOME'] ?? '') !== '' || (env['TRUST_STORES'] ?? '') !== ''
   const kinds = selectedKinds(env).filter((kind) => kind !== 'java' || named)
   if (kinds.length === 0) return
-  const { stores } = await openStores({ stores: kinds.join(',') }, context, ca.scopes)
+  const { stores } = await openStores(trustWorld({}, context), { kinds }, ca.scopes)
   const outcomes = await trustStatus(stores, ca.anchors)
   const lacking = kinds.filter((kind) =>
     outcomes.some(
@@ -104,8 +105,8 @@ async function withStores(
   context: Context,
   operation: typeof installAnchors,
 ): Promise<StoreOutcome[]> {
-  const { stores } = await openStores({ stores: kinds.join(',') }, context, scopes)
-  return withStoresLock(context, () => operation(stores, anchors))
+  const { stores } = await openStores(trustWorld({}, context), { kinds }, scopes)
+  return withStoresLock(context.state, () => operation(stores, anchors))
 }
 
 function reportFailures(outcomes: readonly StoreOutcome[], { output }: Context): boolean {
@@ -122,7 +123,7 @@ async function mentionOthers(kinds: readonly StoreKind[], context: Context): Pro
   const { state, output } = context
   const why = (await exists(state.path)) ? 'holds no CA' : 'does not exist'
   output.note(`${state.path} ${why}, so there is nothing to uninstall.`)
-  const { stores } = await openStores({ stores: kinds.join(',') }, context, [])
+  const { stores } = await openStores(trustWorld({}, context), { kinds }, [])
   const others = await findInstalledAnchors(stores)
   if (others.length > 0)
     output.note(
