@@ -58,6 +58,8 @@ const bundle = await rolldown({
   platform: 'node',
   plugins: [plainHelp, builtins],
   experimental: { nativeMagicString: true },
+  // How long a plugin takes says something of the machine, not of the build.
+  checks: { bundlerTimings: false, pluginTimings: false },
   // A native addon finds its prebuilt binary beside its own files.
   external: ['fs-native-extensions'],
   transform: {
