@@ -3,7 +3,7 @@ import type { Machine } from './machine.ts'
 import { createNssClientStore, type PrivatePkcs12 } from './nss/client.ts'
 import { findNssDatabases } from './nss/profiles.ts'
 
-/** The system's own store on macOS and Windows, which all browsers there read; `null`: elsewhere. */
+/** The system's store on macOS and Windows, which all browsers there read; `null` elsewhere. */
 export async function findSystemClientStore(
   machine: Machine,
   system: NodeJS.Platform = process.platform,

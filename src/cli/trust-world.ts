@@ -25,7 +25,7 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
   }
 }
 
-/** --yes does not answer this question, since nothing else tells a wrong root from the right one. */
+/** Throws `usage` without one. `--yes` does not answer: a fingerprint is compared by a person. */
 function requireTerminal(fingerprint: string, { interactive }: Context): void {
   if (interactive) return
   throw new RootlingError('usage', 'Without a terminal the fingerprint must be given.', {

@@ -24,7 +24,7 @@ export interface UninstallRequest {
 }
 
 export interface Uninstallation extends StoreChange {
-  /** `kept`: it was to be deleted, and a store still holds a root. `untouched`: it was not to be. */
+  /** `kept`: not deleted as requested, since a store still holds a root. */
   readonly authority: 'deleted' | 'kept' | 'untouched'
 }
 

@@ -13,10 +13,10 @@ import { describeScope } from '../describe.ts'
 import { meantScope } from '../nearest.ts'
 import type { caExportSpec, caPathSpec, caShowSpec } from '../specs/ca.ts'
 
-/** What Java's own trust stores have; it guards nothing, since roots are public. */
+/** The password of Java's own trust stores; it protects nothing, since roots are public. */
 const javaPassword = 'changeit'
 
-/** `rootling ca export`: a public root, in the form that others want. */
+/** `rootling ca export`: a public root, in the format that others need. */
 export async function caExport(
   args: ArgumentsOf<typeof caExportSpec>,
   context: Context,
@@ -45,7 +45,7 @@ export async function caExport(
   return exitCodes.ok
 }
 
-/** `rootling ca path`: for scripts that are to name the root's file. */
+/** `rootling ca path`: for scripts that need the path of the root's file. */
 export async function caPath(
   args: ArgumentsOf<typeof caPathSpec>,
   context: Context,
@@ -65,7 +65,7 @@ export async function caShow(
   return showCommand({ positionals: [scope.rootPath] }, context)
 }
 
-/** The scope that is named, `local` where none is. */
+/** The named scope, or `local`. Throws `no-authority` or `no-scope`. */
 async function chosenScope(
   [name = 'local', ...more]: readonly string[],
   { state }: Context,
@@ -91,7 +91,7 @@ async function exportJks(scope: Scope, path: string, { env }: Context): Promise<
     throw new RootlingError('tool-missing', 'keytool is not on this machine; it comes with Java.', {
       hint: 'rootling ca export --format pkcs12, which Java 8 and later read too',
     })
-  // keytool would add to a store that is there; and should it fail, the old one stays.
+  // keytool would add to an existing store; and if it fails, the old one must stay.
   const made = `${path}.${randomBytes(6).toString('hex')}`
   const store = ['-keystore', made, '-storetype', 'JKS', '-storepass', javaPassword]
   const args = ['-importcert', '-noprompt', '-alias', `rootling-${scope.name}`, ...store]

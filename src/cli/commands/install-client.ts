@@ -10,7 +10,7 @@ import { changeExitCode, outcomeTable, printPlan } from '../store-outcomes.ts'
 
 type Arguments = ArgumentsOf<typeof installClientSpec>
 
-/** `rootling install-client FILE.p12`: gives a client certificate to the browsers, or removes it. */
+/** `rootling install-client FILE.p12`: gives a client certificate to browsers, or removes it. */
 export async function installClient(args: Arguments, context: Context): Promise<ExitCode> {
   const { env, output, cwd, interactive } = context
   const [word = ''] = args.positionals

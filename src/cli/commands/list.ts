@@ -58,7 +58,7 @@ export async function list(
   return exitCodes.ok
 }
 
-/** By serial number, of what still stands to be renewed. */
+/** Failures of certificates that are still to be renewed, by serial number. */
 async function failuresOf(
   shown: ReturnType<typeof standings>,
   state: StateDirectory,

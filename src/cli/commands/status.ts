@@ -14,7 +14,7 @@ import { storeOptionsOf } from '../store-arguments.ts'
 import { outcomeTable } from '../store-outcomes.ts'
 import { trustWorld } from '../trust-world.ts'
 
-/** `rootling status`: asks every store afresh. Exit 4 when one that is there does not trust us. */
+/** `rootling status`: asks every store. Exit 4 when one on this machine lacks a root. */
 export async function status(
   args: ArgumentsOf<typeof statusSpec>,
   context: Context,
@@ -37,7 +37,7 @@ export async function status(
   })
   if (allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted'))
     return exitCodes.ok
-  output.note('To mend it: rootling install')
+  output.note('To fix it: rootling install')
   return exitCodes.notTrusted
 }
 
