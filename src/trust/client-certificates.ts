@@ -30,7 +30,7 @@ export interface ClientCertificateChange extends StoreChange {
 }
 
 /** How the stores are found, which tests replace. */
-export interface ClientStoreFinders {
+interface ClientStoreFinders {
   readonly system: typeof findSystemClientStore
   readonly nss: typeof findNssClientStores
 }

@@ -37,7 +37,7 @@ export interface RotationResult {
    * still need the old root, or a store still holds the old root.
    */
   readonly stoppedAt: 'install' | 'renew' | 'remove' | null
-  /** Of the step at which it stopped; when finished, of installing and then of removing. */
+  /** Of installing; of removing when that stopped it; of both when it is finished. */
   readonly outcomes: readonly StoreOutcome[]
   readonly renewals: readonly Renewal[]
   /** Of the `--on-renew` commands of renewed certificates. */

@@ -1,3 +1,6 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { expect, it } from 'vitest'
 import type { ClientCertificateStore, HeldIdentity } from '../../platform/client-store.ts'
 import { RootlingError } from '../../src/errors.ts'
@@ -7,9 +10,6 @@ import {
 } from '../../src/trust/client-certificates.ts'
 import { makePkcs12 } from '../../src/x509/pkcs12.ts'
 import { makeRoot } from '../platform/world.ts'
-import { readFileSync } from 'node:fs'
-import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { dirname, join } from 'node:path'
 import { shown } from './memory-stores.ts'
 
 const directory = dirname(makeRoot().leaf)

@@ -68,7 +68,7 @@ describe('installAuthority', () => {
     const planned = await installAuthority(world, { dryRun: true }, request)
     expect(planned).toMatchObject({ created: false, scopes: [], plannedCommands: [] })
     expect(planned.outcomes.map(({ anchor, outcome }) => [anchor, outcome])).toEqual(
-      Array(placeholders).fill(['rootling-XXXXXXXX', 'would-install']),
+      Array.from({ length: placeholders }, () => ['rootling-XXXXXXXX', 'would-install']),
     )
     expect(await readScopes(state)).toEqual([])
     expect(world.events).toEqual([{ type: 'scope-planned', anchorName: 'rootling-XXXXXXXX' }])
