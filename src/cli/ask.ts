@@ -11,11 +11,6 @@ export async function confirm(question: string): Promise<boolean> {
   return /^y(?:es)?$/i.test(answer.trim())
 }
 
-/** The same, for what must not go on without a yes. Throws `cancelled`. */
-export async function insist(question: string): Promise<void> {
-  if (!(await confirm(question))) throw cancelled()
-}
-
 /** Asks for a secret, which is not shown. Throws `cancelled` on Ctrl-C or an empty answer. */
 export async function askSecret(prompt: string): Promise<string> {
   openStreams()

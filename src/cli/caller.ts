@@ -1,8 +1,8 @@
 import type { Owner } from '../files/owner.ts'
 
 /**
- * With sudo the work is for the person who typed it: their home becomes ours before anything
- * reads it, and what is written will be theirs. `null`: this process's own user.
+ * With sudo the command works for the person who typed it: HOME becomes their home before anything
+ * reads it. Returns the owner of files to write; `null`: this process's own user.
  */
 export async function adoptCaller(): Promise<Owner | null> {
   if (process.geteuid?.() !== 0 || process.env['SUDO_UID'] === undefined) return null

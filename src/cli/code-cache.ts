@@ -12,12 +12,12 @@ import Module from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import type { Script } from 'node:vm'
 
-// What this file loads, `--version` loads too: the rest is fetched when it is needed.
+// `--version` loads what this file imports, so the rest is loaded when it is needed.
 
 /**
- * Keeps V8's compiled code of the bundles beside them, where whoever could spoil it could spoil
- * the bundles themselves; only their owner writes or reads it. Saves a seventh of a command's
- * time. Where it cannot be kept, everything is compiled as ever.
+ * Keeps V8's compiled code of the bundles beside them, where anyone who could change it could
+ * change the bundles themselves; only their owner writes or reads it. Saves a seventh of a
+ * command's time. Where it cannot be kept, every command compiles anew.
  */
 export function keepCompiledCode(bundles: string): void {
   const mine = process.geteuid?.() ?? null
@@ -30,7 +30,7 @@ export function keepCompiledCode(bundles: string): void {
   } else hookCompilation(bundles, directory, mine)
 }
 
-/** Node makes its directories as the umask has it, and runs what it finds in them. */
+/** Made private here: Node would make it with the umask, and runs the code that it finds there. */
 function closeToOthers(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -39,7 +39,7 @@ function closeToOthers(directory: string): void {
   }
 }
 
-/** What is shorter is compiled sooner than it would be read; in UTF-16 units. */
+/** Shorter sources compile faster than their compiled code is read. In UTF-16 units. */
 const worthwhile = 4096
 
 interface Compiled {
@@ -50,17 +50,17 @@ interface Compiled {
 
 type Compile = (this: NodeModule, source: string, filename: string) => unknown
 
-/** As Node's own `Module.prototype._compile` does it on Node 20, which takes no cached code. */
+/** Replaces `Module.prototype._compile` of Node 20, which takes no cached code. */
 function hookCompilation(bundles: string, directory: string, owner: number | null): void {
-  // V8 takes no code that was compiled under other flags, as the daemon's: each would replace the other's.
+  // V8 rejects code compiled under other flags, such as the daemon's: they would take turns.
   if (process.execArgv.length > 0) return
   const { constants, Script } = process.getBuiltinModule('node:vm')
   const fresh: Compiled[] = []
   const prototype = Module.prototype as unknown as { _compile: Compile }
-  const compileAsEver = prototype._compile
+  const compileWithoutCache = prototype._compile
   prototype._compile = function (source, filename) {
     if (dirname(filename) !== bundles || source.length < worthwhile)
-      return compileAsEver.call(this, source, filename)
+      return compileWithoutCache.call(this, source, filename)
     const path = join(directory, `${basename(filename)}-${process.version}-${process.arch}`)
     const cachedData = readCompiled(path, source, owner)
     const script = new Script(Module.wrap(source), {
@@ -71,7 +71,7 @@ function hookCompilation(bundles: string, directory: string, owner: number | nul
     if (cachedData === null || script.cachedDataRejected === true)
       fresh.push({ path, source, script })
     const run = script.runInThisContext() as (...args: unknown[]) => unknown
-    // The bundles ask nothing of `require` but to be called.
+    // The bundles only call `require` and use none of its members.
     return run.call(this.exports, this.exports, this.require.bind(this), this, filename, bundles)
   }
   // At the end, when the functions that the command needed have been compiled too.
@@ -85,7 +85,7 @@ function hookCompilation(bundles: string, directory: string, owner: number | nul
   })
 }
 
-/** V8 compares no more than the length of the source and trusts the code; so both are hashed. */
+/** V8 checks only the length of the source and trusts the code, so both are hashed. */
 function digest(source: string, code: Buffer): Buffer {
   const { createHash } = process.getBuiltinModule('node:crypto')
   return createHash('sha256').update(source).update(code).digest()
@@ -93,7 +93,7 @@ function digest(source: string, code: Buffer): Buffer {
 
 const digestBytes = 32
 
-/** `null`: none that is whole, of this source and of its owner. */
+/** `null`: there is none, or it is damaged, of another source or of another owner. */
 function readCompiled(path: string, source: string, owner: number | null): Buffer | null {
   try {
     const file = openSync(path, 'r')

@@ -1,6 +1,6 @@
 import type { Context } from './context.ts'
 
-/** An option as plain data: from it come the fast parser, yargs' help and completion. */
+/** An option as plain data, for the fast parser and for yargs' help and completion. */
 export interface OptionSpec {
   readonly type: 'string' | 'boolean' | 'number'
   readonly describe: string
@@ -46,7 +46,7 @@ export type ArgumentsOf<S extends CommandSpec> = {
   readonly [K in keyof S['options']]?: ValueOf<S['options'][K]> | undefined
 } & { readonly positionals: readonly string[] }
 
-/** What is documented in the README: 0 means that everything asked for is so. */
+/** Documented in the README. 0: everything that was asked for is done. */
 export const exitCodes = {
   ok: 0,
   failed: 1,

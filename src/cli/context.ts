@@ -1,7 +1,7 @@
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { Output } from './output.ts'
 
-/** The world as a command sees it. */
+/** What a command gets besides its arguments. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string

@@ -37,7 +37,7 @@ export function describeIdentifiers(identifiers: readonly Identifier[]): string 
   return identifiers.map(({ value }) => value).join(', ')
 }
 
-/** Whole days from now; negative when it is over. */
+/** Whole days until then; negative when it has passed. */
 export function daysLeft(notAfter: Date, now: Date): number {
   return Math.floor((notAfter.getTime() - now.getTime()) / day)
 }

@@ -51,20 +51,20 @@ function valueAfter(option: string, argv: readonly string[]): string | undefined
 
 type Row = (typeof commands)[number]
 
-/** One or two words name a command; anything else that is no option is a host to issue for. */
+/** One or two words name a command; a first word that looks like a host is one to issue for. */
 function findCommand(argv: readonly string[]): { row: Row | undefined; rest: readonly string[] } {
   const row = commandOf(argv)
   if (row !== undefined) return { row, rest: argv.slice(row.spec.name.split(' ').length) }
   return { row: looksLikeName(argv[0] ?? '') ? commandOf(['issue']) : undefined, rest: argv }
 }
 
-/** As mkcert takes names without a command. A bare word may be a command mistyped: yargs decides. */
+/** mkcert takes names without a command. A bare word may be a mistyped command. */
 function looksLikeName(word: string): boolean {
   return word === 'localhost' || /[.:@*]/.test(word)
 }
 
 async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCode> {
-  if (row.stays === true) openStreams()
+  if (row.longRunning === true) openStreams()
   else syncInPlace()
   const body = (await row.load()) as CommandBody<CommandSpec>
   const owner = await adoptCaller()
@@ -85,7 +85,7 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
   })
 }
 
-/** Modes mean nothing there: what is made in the directory inherits its access list. */
+/** File modes mean nothing on Windows: files inherit the access list of their directory. */
 async function makeStateOnWindows(path: string): Promise<void> {
   const [{ mkdir }, { restrictToUser }] = await Promise.all([
     import('node:fs/promises'),

@@ -6,11 +6,11 @@ type JsonResult = Readonly<Record<string, unknown>>
 /** Where results and notes go. Results on stdout, everything else on stderr. */
 export interface Output {
   readonly json: boolean
-  /** The command's result: `text` for people, `value`, or what it makes, with --json. Once per command. */
+  /** The result: `text` for people; with --json `value`, or what it returns. Called once. */
   result(text: string, value: JsonResult | (() => JsonResult)): void
   /** Progress and side remarks; nothing with --quiet or --json. */
   note(text: string): void
-  /** Something to mind; with --json it stands in `warnings`. Not silenced by --quiet. */
+  /** A warning; with --json it is in `warnings`. Not silenced by --quiet. */
   warn(text: string): void
   /** A line of a running server's log, on stderr; nothing with --quiet. */
   log(text: string): void
@@ -31,7 +31,7 @@ export interface OutputOptions {
   readonly json: boolean
   readonly quiet: boolean
   readonly env: Readonly<Record<string, string | undefined>>
-  /** What `--ca` named: a command that is suggested must name it too. */
+  /** The name in `--ca`, which suggested commands must have too. */
   readonly authority?: string | undefined
 }
 
@@ -70,7 +70,10 @@ export function createOutput(options: OutputOptions): Output {
   }
 }
 
-/** Names of files and what certificates say are others' words: none moves a cursor. Our colours stay. */
+/**
+ * Replaces control characters in text from files and certificates, which could move the cursor.
+ * The colour codes of this program stay.
+ */
 export function printable(text: string): string {
   return text.replace(controls, '\uFFFD')
 }
@@ -101,11 +104,11 @@ function createStyle(stream: StandardStream, env: OutputOptions['env']): Style {
 /** Columns padded to their widest cell, two spaces apart. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = []
-  // Not two loops, which V8 would compile on the way, for longer than they run.
+  // Built-in methods only: V8 would take longer to compile two loops than they run.
   rows.forEach((row) =>
     row.forEach((cell, x) => (widths[x] = Math.max(widths[x] ?? 0, visibleLength(cell)))),
   )
-  // What a terminal does not show is not counted.
+  // Colour codes take no column.
   const pad = (cell: string, x: number): string =>
     cell.padEnd((widths[x] ?? 0) + cell.length - visibleLength(cell))
   return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n')

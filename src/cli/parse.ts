@@ -4,11 +4,11 @@ import { globalOptions, type CommandSpec, type OptionSpec } from './command.ts'
 export type Parsed = { positionals: string[] } & Record<string, unknown>
 
 /**
- * A well-formed line, parsed without yargs, whose loading costs more than the work of most
- * commands; `null`: something is off, and yargs is to find the words for it.
+ * Parses a well-formed line without yargs, which takes longer to load than most commands to run.
+ * `null`: something is wrong, and yargs explains it.
  */
 export function parseLine(spec: CommandSpec, argv: readonly string[]): Parsed | null {
-  // Without options there is nothing to parse, and parseArgs is a millisecond to load.
+  // Without options there is nothing to parse, and parseArgs takes a millisecond to load.
   if (!argv.some((word) => word.startsWith('-')))
     return takesPositionals(spec, argv) ? { positionals: [...argv] } : null
   const specs: Readonly<Record<string, OptionSpec>> = { ...spec.options, ...globalOptions }
@@ -42,7 +42,7 @@ export function convert(spec: OptionSpec | undefined, value: unknown): unknown {
   return isNumber(value) ? Number(value) : null
 }
 
-/** Whole decimal numbers only: `0x10`, `1e3` and `` are typing errors here. */
+/** Whole decimal numbers only: `0x10`, `1e3` and an empty value are mistakes here. */
 function isNumber(text: string): boolean {
   return /^-?\d{1,9}$/.test(text)
 }

@@ -9,15 +9,15 @@ export async function readInput(path: string): Promise<string> {
   return (await readInputBytes(path)).toString('utf8')
 }
 
-/** The first line of a file that holds a password; empty when that is. */
+/** The first line of a file that holds a password; it may be empty. */
 export async function readFirstLine(path: string): Promise<string> {
   return (await readInput(path)).split(/\r?\n/)[0] ?? ''
 }
 
-/** The contents, as they are. */
+/** The bytes of a file that the user named, 1 MiB at most. Throws `file-unreadable`. */
 export async function readInputBytes(path: string): Promise<Buffer> {
   try {
-    // Looked at once it is open: what has the name may change, and a FIFO would be waited for.
+    // Checked once it is open, since its name may change hands; opening a FIFO would wait.
     const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     try {
       return readBounded(path, file)

@@ -3,16 +3,16 @@ import { join } from 'node:path'
 import { keepCompiledCode } from './code-cache.ts'
 
 const argv = process.argv.slice(2)
-// Before anything is loaded: scripts ask for the version just to see whether we are there.
+// Before anything is loaded: scripts ask for the version to see whether rootling is installed.
 if (argv[0] === '--version' || argv[0] === '-V') printVersion()
 else void start()
 
 function printVersion(): void {
   try {
-    // To open a terminal or a pipe as a stream takes Node four milliseconds.
+    // Opening a terminal or a pipe as a stream takes Node four milliseconds.
     writeSync(1, `${VERSION}\n`)
   } catch {
-    // What is in the way, the long way knows how to say.
+    // The full program says what is wrong with standard output.
     void start()
   }
 }

@@ -8,8 +8,8 @@ export interface StandardStream {
 }
 
 /*
- * Written to in place for as long as that will do: to open a terminal or a pipe as a stream takes Node
- * four milliseconds of every command.
+ * Written to synchronously while that suffices: opening a terminal or a pipe as a stream costs
+ * every command four milliseconds.
  */
 export const standardOutput = inPlace(1)
 export const standardError = inPlace(2)
@@ -18,8 +18,9 @@ let opened = false
 let unprinted = false
 
 /**
- * Ends the process with its exit code, 1 where standard output took less than all. On the spot where
- * nothing can be left to be written: otherwise V8 cleans up before it goes.
+ * Ends the process with its exit code, or with 1 when standard output did not take everything.
+ * Exits at once when no stream was opened, since nothing can be unwritten then: a natural end lets
+ * V8 clean up first.
  */
 export function endWith(code: number): void {
   process.exitCode = unprinted ? 1 : code
@@ -27,8 +28,8 @@ export function endWith(code: number): void {
 }
 
 /**
- * Opens both as streams, for what writes to them itself, and for servers, which a reader that stands
- * still must not stop. A full disk or a closed pipe behind them ends in no stack trace.
+ * Opens both as streams: for code that writes to them itself, and for servers, which must not
+ * block when a reader stops reading. A full disk or a closed pipe then causes no stack trace.
  */
 export function openStreams(): void {
   if (opened) return
@@ -46,7 +47,7 @@ function inPlace(descriptor: 1 | 2): StandardStream {
       else writeInPlace(descriptor, Buffer.from(text))
     },
     get isTTY() {
-      // Whatever else it is, to know so loads less.
+      // Only a character device can be a terminal, and fstat loads less than the stream.
       return fstatSync(descriptor).isCharacterDevice() && streamOf(descriptor).isTTY
     },
   }
@@ -58,7 +59,7 @@ function writeInPlace(descriptor: 1 | 2, bytes: Buffer): void {
     while (written < bytes.length) written += writeSync(descriptor, bytes, written)
   } catch (error) {
     if (!hasCode(error, 'EAGAIN')) return lose(descriptor, error)
-    // Whoever shares the pipe made it so that it is not waited for.
+    // Another process that shares the pipe made it non-blocking.
     openStreams()
     streamOf(descriptor).write(bytes.subarray(written))
   }
@@ -68,7 +69,7 @@ const streamOf = (descriptor: 1 | 2): NodeJS.WriteStream =>
   descriptor === 1 ? process.stdout : process.stderr
 
 function lose(descriptor: 1 | 2, error: unknown): void {
-  // Of standard error there is nowhere left to say so; a reader that went away, such as `head`, has
+  // A failure of standard error cannot be reported; a reader that went away, such as `head`, has
   // what it wanted.
   if (descriptor === 2 || unprinted || hasCode(error, 'EPIPE')) return
   unprinted = true

@@ -38,8 +38,8 @@ import {
 
 interface TableRow {
   readonly spec: CommandSpec
-  /** It serves or waits until it is told to end. */
-  readonly stays?: true
+  /** Runs until it is stopped. */
+  readonly longRunning?: true
   readonly load: () => Promise<CommandBody<never>>
 }
 
@@ -54,8 +54,16 @@ export const commands: readonly TableRow[] = [
   { spec: showSpec, load: async () => (await import('./commands/show.ts')).showCommand },
   { spec: revokeSpec, load: async () => (await import('./commands/revoke.ts')).revokeCommand },
   { spec: crlSpec, load: async () => (await import('./commands/crl.ts')).crl },
-  { spec: ocspSpec, stays: true, load: async () => (await import('./commands/ocsp.ts')).ocsp },
-  { spec: serveSpec, stays: true, load: async () => (await import('./commands/serve.ts')).serve },
+  {
+    spec: ocspSpec,
+    longRunning: true,
+    load: async () => (await import('./commands/ocsp.ts')).ocsp,
+  },
+  {
+    spec: serveSpec,
+    longRunning: true,
+    load: async () => (await import('./commands/serve.ts')).serve,
+  },
   { spec: getSpec, load: async () => (await import('./commands/get.ts')).getCommand },
   {
     spec: installClientSpec,
@@ -88,12 +96,12 @@ export const commands: readonly TableRow[] = [
   { spec: daemonStatusSpec, load: async () => (await import('./commands/daemon.ts')).daemonStatus },
   {
     spec: daemonLogsSpec,
-    stays: true,
+    longRunning: true,
     load: async () => (await import('./commands/daemon.ts')).daemonLogs,
   },
   {
     spec: { ...daemonStartSpec, name: 'daemon run', summary: 'Run it in the foreground' },
-    stays: true,
+    longRunning: true,
     load: async () => (await import('./commands/daemon.ts')).daemonRun,
   },
   {

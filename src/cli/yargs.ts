@@ -24,7 +24,7 @@ export async function explain(
   return { row, parsed: check(row.spec, values, argv) }
 }
 
-/** First words that take a second one. */
+/** First words of commands of two words. */
 const groups = {
   ca: 'Look after the CA: list, permit, rotate, …',
   daemon: 'Look after the daemon: start, stop, status, …',
@@ -181,7 +181,7 @@ function check(
 
 const help = (spec: CommandSpec): string => `rootling ${spec.name} --help`
 
-/** yargs' message as a sentence of ours, with the option that was probably meant. */
+/** yargs' message as a full sentence, with the option that was probably meant. */
 function sentence(message: string, { options }: CommandSpec): string {
   const invalid = /^Invalid values:\s+Argument: (\S+), Given: (.*), Choices: (.*)$/s.exec(message)
   if (invalid !== null) {

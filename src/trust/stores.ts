@@ -30,19 +30,24 @@ export interface StoreOutcome {
 
 export interface TrustOptions {
   /** Called as soon as an outcome is known. */
-  onOutcome?: (outcome: StoreOutcome) => void
+  readonly onOutcome?: (outcome: StoreOutcome) => void
   /** The machine only records what it would do, so no store is asked again. */
-  dryRun?: boolean
+  readonly dryRun?: boolean
 }
 
-type Settled = Pick<StoreOutcome, 'outcome' | 'reason' | 'hint' | 'tool'>
+/** An outcome apart from the store and the anchor that it is of. */
+export type OutcomeDetails = Pick<StoreOutcome, 'outcome' | 'reason' | 'hint' | 'tool'>
 
 interface Operation {
   /** What a store is asked before any store is changed. */
-  ask: (store: TrustStore, anchor: TrustAnchor) => Promise<boolean>
+  readonly ask: (store: TrustStore, anchor: TrustAnchor) => Promise<boolean>
   /** The work on one store, given that answer. */
-  act: (store: TrustStore, anchor: TrustAnchor, wasThere: boolean) => Promise<Settled>
-  whenUnsupported: 'failed' | 'skipped'
+  readonly act: (
+    store: TrustStore,
+    anchor: TrustAnchor,
+    wasThere: boolean,
+  ) => Promise<OutcomeDetails>
+  readonly whenUnsupported: 'failed' | 'skipped'
 }
 
 const has: Operation['ask'] = (store, anchor) => store.has(anchor)
@@ -78,7 +83,7 @@ export function uninstallAnchors(
     return {
       outcome: 'failed',
       reason: `${store.title} still trusts the root.`,
-      hint: 'look for a second copy of it that was added by hand',
+      hint: 'Look for a second copy of it that was added by hand',
     }
   }
   return forEachStore(stores, anchors, options, { ask: isThere, act, whenUnsupported: 'skipped' })
@@ -96,14 +101,14 @@ export function trustStatus(
   return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
 }
 
-/** Whether everything that was asked for came true: what the exit code says. */
+/** Whether no store failed, and none that was asked for its trust lacks it. */
 export function allWell(outcomes: readonly StoreOutcome[]): boolean {
   return outcomes.every(({ outcome }) => outcome !== 'failed' && outcome !== 'not-trusted')
 }
 
 /**
- * The anchors of Rootling's that the stores hold, by the name prefix: what is left to remove when
- * the state directory is gone. A store that cannot be read is passed over.
+ * Rootling's anchors in these stores, found by their name prefix: what is left to remove when the
+ * state directory is gone. Stores that cannot be read are left out.
  */
 export async function findInstalledAnchors(stores: readonly TrustStore[]): Promise<TrustAnchor[]> {
   const lists = await Promise.all(
@@ -119,9 +124,10 @@ export async function findInstalledAnchors(stores: readonly TrustStore[]): Promi
 }
 
 /**
- * First every store is asked, then changed: Debian's update-ca-certificates writes Java's keystore
- * too, and what it did there is still our doing. For the same reason Java waits for the system
- * store; the browsers wait for nobody, except in a dry run, where the commands are to be read.
+ * Asks all stores before it changes any: Debian's update-ca-certificates also writes Java's
+ * keystore, and a root that it put there counts as installed by this call, not as found. For the
+ * same reason Java waits for the system store. Browsers wait for no other store, except in a dry
+ * run, where the order of the commands should be readable.
  */
 async function forEachStore(
   stores: readonly TrustStore[],
@@ -137,9 +143,8 @@ async function forEachStore(
   )
   const outcomes = new Map<TrustStore, StoreOutcome[]>()
   const inOrder = async (kind: StoreKind) => {
-    for (const { store, answers } of ready.filter((each) => each.store.kind === kind)) {
+    for (const { store, answers } of ready.filter((each) => each.store.kind === kind))
       outcomes.set(store, await actOnStore(store, anchors, answers, options, operation))
-    }
   }
   const first = inOrder('system').then(() => inOrder('java'))
   if (options.dryRun) await first
@@ -152,7 +157,7 @@ async function askStore(
   store: TrustStore,
   anchors: readonly TrustAnchor[],
   { ask, whenUnsupported }: Operation,
-): Promise<boolean[] | Settled> {
+): Promise<boolean[] | OutcomeDetails> {
   const availability = await store.availability()
   if (!availability.available) return unavailable(availability, whenUnsupported)
   const answers: boolean[] = []
@@ -163,28 +168,28 @@ async function askStore(
 async function actOnStore(
   store: TrustStore,
   anchors: readonly TrustAnchor[],
-  answers: boolean[] | Settled,
+  answers: boolean[] | OutcomeDetails,
   options: TrustOptions,
   operation: Operation,
 ): Promise<StoreOutcome[]> {
   const { id, kind, title } = store
-  const settle = (anchor: string | null, settled: Settled) => {
-    const outcome = { store: { id, kind, title }, anchor, ...settled }
+  const report = (anchor: string | null, details: OutcomeDetails) => {
+    const outcome = { store: { id, kind, title }, anchor, ...details }
     options.onOutcome?.(outcome)
     return outcome
   }
-  if (!Array.isArray(answers)) return [settle(null, answers)]
+  if (!Array.isArray(answers)) return [report(null, answers)]
   const outcomes: StoreOutcome[] = []
   for (const [index, anchor] of anchors.entries()) {
     const wasThere = answers[index] ?? false
-    const settled = await attempt(() => operation.act(store, anchor, wasThere))
-    outcomes.push(settle(anchor.name, settled))
+    const details = await attempt(() => operation.act(store, anchor, wasThere))
+    outcomes.push(report(anchor.name, details))
   }
   return outcomes
 }
 
-/** A store that throws is an outcome like any other. */
-async function attempt<T>(work: () => Promise<T>): Promise<T | Settled> {
+/** Turns what a store throws into an outcome. */
+async function attempt<T>(work: () => Promise<T>): Promise<T | OutcomeDetails> {
   try {
     return await work()
   } catch (error) {
@@ -197,7 +202,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | Settled> {
 function unavailable(
   { code, reason, hint, tool }: Unavailable,
   whenUnsupported: 'failed' | 'skipped',
-): Settled {
+): OutcomeDetails {
   const details = {
     reason,
     ...(hint === undefined ? {} : { hint }),

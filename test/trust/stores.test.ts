@@ -1,38 +1,14 @@
 import { expect, test } from 'vitest'
-import type { StoreKind, TrustAnchor, TrustStore } from '../../platform/trust-store.ts'
-import { RootlingError } from '../../src/errors.ts'
+import type { StoreKind } from '../../platform/trust-store.ts'
 import {
   allWell,
   findInstalledAnchors,
   installAnchors,
   trustStatus,
   uninstallAnchors,
-  type StoreOutcome,
 } from '../../src/trust/stores.ts'
 import { anchor, otherAnchor } from '../platform/anchors.ts'
-
-/** A store in memory, with whatever a test wants to be different. */
-function createStore(id: string, changes: Partial<TrustStore> = {}): TrustStore {
-  const held = new Map<string, TrustAnchor>()
-  return {
-    id,
-    kind: 'nss',
-    title: id,
-    availability: async () => ({ available: true }),
-    list: async () => [...held.values()],
-    has: async ({ fingerprint }) => held.has(fingerprint),
-    install: async (root) => void held.set(root.fingerprint, root),
-    uninstall: async ({ fingerprint }) => void held.delete(fingerprint),
-    ...changes,
-  }
-}
-
-const shown = (outcomes: readonly StoreOutcome[]) =>
-  outcomes.map(({ store, outcome }) => `${store.id}: ${outcome}`)
-
-const broken = async () => {
-  throw new RootlingError('tool-failed', 'It broke.', { hint: 'mend it' })
-}
+import { broken, createStore, shown } from './memory-stores.ts'
 
 test('goes through the life of a root', async () => {
   const stores = [createStore('a'), createStore('b', { kind: 'system' })]
@@ -54,7 +30,7 @@ test('tries every store although one fails, and says why it failed', async () =>
   const stores = [createStore('a', { install: broken }), createStore('b')]
   const outcomes = await installAnchors(stores, [anchor])
   expect(shown(outcomes)).toEqual(['a: failed', 'b: installed'])
-  expect(outcomes[0]).toMatchObject({ reason: 'It broke.', hint: 'mend it' })
+  expect(outcomes[0]).toMatchObject({ reason: 'It broke.', hint: 'Repair it' })
   expect(allWell(outcomes)).toBe(false)
 })
 

@@ -14,10 +14,10 @@ import { meantScope } from '../nearest.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { caExportSpec, caPathSpec, caShowSpec } from '../specs/ca.ts'
 
-/** What Java's own trust stores have; it guards nothing, since roots are public. */
+/** The password of Java's own trust stores; it protects nothing, since roots are public. */
 const javaPassword = 'changeit'
 
-/** `rootling ca export`: a public root, in the form that others want. */
+/** `rootling ca export`: a public root, in the format that others need. */
 export async function caExport(
   args: ArgumentsOf<typeof caExportSpec>,
   context: Context,
@@ -46,7 +46,7 @@ export async function caExport(
   return exitCodes.ok
 }
 
-/** `rootling ca path`: for scripts that are to name the root's file. */
+/** `rootling ca path`: for scripts that need the path of the root's file. */
 export async function caPath(
   args: ArgumentsOf<typeof caPathSpec>,
   context: Context,
@@ -68,7 +68,7 @@ export async function caShow(
   return exitCodes.ok
 }
 
-/** The scope that is named, `local` where none is. */
+/** The named scope, or `local`. Throws `no-authority` or `no-scope`. */
 async function chosenScope(
   [name = 'local', ...more]: readonly string[],
   { state }: Context,
@@ -94,7 +94,7 @@ async function exportJks(scope: Scope, path: string, { env }: Context): Promise<
     throw new RootlingError('tool-missing', 'keytool is not on this machine; it comes with Java.', {
       hint: 'rootling ca export --format pkcs12, which Java 8 and later read too',
     })
-  // keytool would add to a store that is there; and should it fail, the old one stays.
+  // keytool would add to an existing store; and if it fails, the old one must stay.
   const made = `${path}.${randomBytes(6).toString('hex')}`
   const store = ['-keystore', made, '-storetype', 'JKS', '-storepass', javaPassword]
   const args = ['-importcert', '-noprompt', '-alias', `rootling-${scope.name}`, ...store]

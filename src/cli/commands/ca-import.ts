@@ -9,7 +9,7 @@ import { commonName, describeConstraints, describeScope } from '../describe.ts'
 import { readFirstLine, readInput, readInputBytes } from '../read-input.ts'
 import type { caImportSpec } from '../specs/ca.ts'
 
-/** `rootling ca import`: an already trusted root goes on working, and signs directly. */
+/** `rootling ca import`: adopts an existing root, which stays trusted and signs directly. */
 export async function caImport(
   args: ArgumentsOf<typeof caImportSpec>,
   context: Context,
@@ -32,7 +32,7 @@ export async function caImport(
   )
   if (scope.constraints === null)
     output.warn(
-      `This root may sign any name: whoever steals its key can impersonate any site to those who trust it. To move to a constrained one without a gap: rootling ca rotate ${scope.name}`,
+      `This root may sign any name: anyone who steals its key can impersonate any site to those who trust it. To move to a constrained one without a gap: rootling ca rotate ${scope.name}`,
     )
   output.result('', { created, scope: describeScope(scope) })
   return exitCodes.ok

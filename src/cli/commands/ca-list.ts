@@ -1,11 +1,12 @@
 import { readScopes } from '../../authority/scope.ts'
-import { trustStatus, type StoreOutcome } from '../../trust/stores.ts'
+import { anchorOf, trustOfScopes } from '../../trust/machine-stores.ts'
+import type { StoreOutcome } from '../../trust/stores.ts'
 import { fingerprintOf } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
 import type { caListSpec } from '../specs/ca.ts'
-import { anchorOf, openStores } from '../trusting.ts'
+import { trustWorld } from '../trust-world.ts'
 
 /** `rootling ca list`: each scope, what it may sign, and which stores trust it at this moment. */
 export async function caList(
@@ -14,8 +15,7 @@ export async function caList(
 ): Promise<ExitCode> {
   const { state, output } = context
   const scopes = await readScopes(state)
-  const { stores } = await openStores({}, context, scopes)
-  const outcomes = await trustStatus(stores, scopes.map(anchorOf))
+  const outcomes = await trustOfScopes(trustWorld({}, context), {}, scopes)
   const rows = scopes.map((scope) => ({ scope, trust: trustOf(anchorOf(scope).name, outcomes) }))
   if (scopes.length === 0)
     output.note('There is no certificate authority yet. Create it: rootling install')

@@ -36,7 +36,9 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   if (process.platform === 'win32') await restrictOnWindows(record)
   for (const warning of warnings) output.warn(warning)
   if (args['self-signed'] === true)
-    output.warn('A self-signed certificate is trusted by nobody who was not told so.')
+    output.warn(
+      'A self-signed certificate is trusted by nobody but clients that are configured to trust it.',
+    )
   const certificate = describeRecord(record)
   if (args.stdout === true) {
     output.result((chain + (key ?? '')).trimEnd(), {
@@ -54,7 +56,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   return exitCodes.ok
 }
 
-/** Modes mean nothing there; until this, a key has the access that its directory gives. */
+/** File modes mean nothing on Windows; until this runs, a key has its directory's access list. */
 async function restrictOnWindows({
   certPath,
   keyPath,
@@ -93,9 +95,13 @@ function refuseContradictions(args: Arguments): void {
       hint: 'Leave out --revocation-url',
     })
   if (args['no-revocation-url'] === true && args['revocation-url'] !== undefined)
-    throw new RootlingError('usage', 'It names a responder, or none.', {
-      hint: 'Leave out --revocation-url or --no-revocation-url',
-    })
+    throw new RootlingError(
+      'usage',
+      '--revocation-url and --no-revocation-url exclude each other.',
+      {
+        hint: 'Leave out --revocation-url or --no-revocation-url',
+      },
+    )
   if (args.client === true && args['self-signed'] === true)
     throw new RootlingError('usage', 'No server trusts a self-signed client certificate.', {
       hint: 'Leave out --self-signed',
@@ -121,7 +127,7 @@ function outputPaths(args: Arguments, cwd: string): OutputPaths {
   }
 }
 
-/** From its file, the option, the terminal; for PKCS #12 alone a random one is made. */
+/** From the file, the option or the terminal; for PKCS #12 alone a random one is made. */
 async function readPassword(args: Arguments, context: Context): Promise<string | undefined> {
   if (!wantsPkcs12(args) && args['encrypt-key'] !== true) return undefined
   if (args['password-file'] !== undefined) {

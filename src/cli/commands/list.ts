@@ -56,7 +56,7 @@ export async function list(
   return exitCodes.ok
 }
 
-/** By serial number: the failures of certificates that are still to be renewed. */
+/** Failures of certificates that are still to be renewed, by serial number. */
 async function failuresOf(
   shown: ReturnType<typeof certificateStatuses>,
   state: StateDirectory,

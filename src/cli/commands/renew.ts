@@ -4,11 +4,12 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
 import { table, type Output } from '../output.ts'
+import { hooksSucceeded, reportHooks, warnOfPkcs12 } from '../renewals.ts'
 import type { renewSpec } from '../specs/certificates.ts'
 
 /**
- * `rootling renew`: new certificates in the files of the old ones. Exit 1 when one failed, and
- * when one that was named was not renewed for another reason.
+ * `rootling renew`: new certificates in the files of the old ones. Exit 1 when one failed, or when
+ * one that was named was skipped.
  */
 export async function renewCommand(
   args: ArgumentsOf<typeof renewSpec>,
@@ -16,33 +17,28 @@ export async function renewCommand(
 ): Promise<ExitCode> {
   const { state, output, now } = context
   const renewals = await renew(state, selectionOf(args), { rekey: args.rekey }, now())
-  reportRenewals(renewals, context)
-  const hooksWell = await runHooks(renewals, context)
+  reportRenewals(renewals, output)
+  const succeeded = await runHooks(renewals, context)
   const named = args.positionals.length > 0
   const failed = renewals.some(
     ({ outcome, record }) =>
       outcome === 'failed' || (named && outcome === 'skipped' && record === undefined),
   )
   if (renewals.length === 0) output.note('No certificate is due for renewal.')
-  return failed || !hooksWell ? exitCodes.failed : exitCodes.ok
+  return failed || !succeeded ? exitCodes.failed : exitCodes.ok
 }
 
 function selectionOf({ positionals, all, due }: ArgumentsOf<typeof renewSpec>): Selection {
   const ways = [positionals.length > 0, all === true, due === true].filter(Boolean).length
   if (ways !== 1)
-    throw new RootlingError(
-      'usage',
-      'Say which certificates: names, --all or --due, one of them.',
-      {
-        hint: 'rootling renew --due',
-      },
-    )
+    throw new RootlingError('usage', 'Choose what to renew: names, --all or --due.', {
+      hint: 'rootling renew --due',
+    })
   if (positionals.length > 0) return { which: 'named', names: positionals }
   return { which: all === true ? 'all' : 'due' }
 }
 
-/** A line a certificate, and what was left behind. */
-export function reportRenewals(renewals: readonly Renewal[], { output }: Context): void {
+function reportRenewals(renewals: readonly Renewal[], output: Output): void {
   const rows = renewals.map(({ previous, outcome, record, reason, hint }) => [
     record === undefined ? output.style.red('✗') : output.style.green('✓'),
     describeIdentifiers(previous.identifiers),
@@ -59,16 +55,8 @@ export function reportRenewals(renewals: readonly Renewal[], { output }: Context
   })
 }
 
-/** Names the files that only their password could renew. */
-export function warnOfPkcs12(renewals: readonly Renewal[], output: Output): void {
-  for (const record of newlyMade(renewals))
-    for (const { format, path } of record.extra ?? [])
-      if (format === 'pkcs12')
-        output.warn(`${path} still holds the old certificate, since its password is not kept.`)
-}
-
-/** Runs each renewed certificate's own command, and says how it went. */
-export async function runHooks(
+/** Runs the `--on-renew` commands of renewed certificates; `false`: one failed. */
+async function runHooks(
   renewals: readonly Renewal[],
   { output, env, state }: Context,
 ): Promise<boolean> {
@@ -76,8 +64,6 @@ export async function runHooks(
   if (renewed.every(({ onRenew }) => onRenew === undefined)) return true
   const { runRenewHooks } = await import('../../certificates/renew-hooks.ts')
   const outcomes = await runRenewHooks(renewed, { env, owner: state.owner })
-  for (const { command, failure } of outcomes)
-    if (failure === null) output.note(`Ran: ${command}`)
-    else output.warn(`${command} ${failure}`)
-  return outcomes.every(({ failure }) => failure === null)
+  reportHooks(outcomes, output)
+  return hooksSucceeded(outcomes)
 }

@@ -7,7 +7,7 @@ import { describeIdentifiers, describeRecord } from '../describe.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { revokeSpec } from '../specs/certificates.ts'
 
-/** `rootling revoke SERIAL|FILE`: revokes a certificate of ours, or with --release ends a hold. */
+/** `rootling revoke SERIAL|FILE`: revokes a certificate, or with --release ends its hold. */
 export async function revokeCommand(
   args: ArgumentsOf<typeof revokeSpec>,
   { state, cwd, output, now }: Context,

@@ -3,23 +3,25 @@ import { renewable } from '../../certificates/renew.ts'
 import { servedRevocationUrl, unansweredUrl } from '../../certificates/revocation-url.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory } from '../../storage/files/record.ts'
-import { allWell, trustStatus } from '../../trust/stores.ts'
+import { trustOfScopes } from '../../trust/machine-stores.ts'
+import { allWell } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
 import type { Output } from '../output.ts'
 import type { statusSpec } from '../specs/stores.ts'
-import { anchorOf, openStores, outcomeTable } from '../trusting.ts'
+import { storeOptionsOf } from '../store-arguments.ts'
+import { outcomeTable } from '../store-outcomes.ts'
+import { trustWorld } from '../trust-world.ts'
 
-/** `rootling status`: asks every store afresh. Exit 4 when one that is there does not trust us. */
+/** `rootling status`: asks every store. Exit 4 when one on this machine lacks a root. */
 export async function status(
   args: ArgumentsOf<typeof statusSpec>,
   context: Context,
 ): Promise<ExitCode> {
   const { state, output } = context
   const scopes = await requireScopes(state)
-  const { stores } = await openStores(args, context, scopes)
-  const outcomes = await trustStatus(stores, scopes.map(anchorOf))
+  const outcomes = await trustOfScopes(trustWorld({}, context), storeOptionsOf(args), scopes)
   const described = scopes.map(describeScope)
   for (const scope of scopes)
     output.note(
@@ -35,7 +37,7 @@ export async function status(
   })
   if (allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted'))
     return exitCodes.ok
-  output.note('To mend it: rootling install')
+  output.note('To fix it: rootling install')
   return exitCodes.notTrusted
 }
 

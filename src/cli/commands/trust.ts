@@ -1,52 +1,27 @@
 import { resolve } from 'node:path'
-import { createAnchor } from '../../../platform/pem.ts'
-import { readRoot } from '../../authority/adopt.ts'
 import { get } from '../../client/get.ts'
 import { RootlingError } from '../../errors.ts'
-import { installAnchors } from '../../trust/stores.ts'
-import { nameConstraintsOf, readCertificateParts } from '../../x509/certificate-reader.ts'
-import { fingerprintOf } from '../../x509/parsed-certificate.ts'
-import { insist } from '../ask.ts'
+import { trustForeignRoot } from '../../trust/foreign-root.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { trustSpec } from '../specs/stores.ts'
-import {
-  changeExitCode,
-  equipStores,
-  openStores,
-  outcomeTable,
-  printPlan,
-  withStoresLock,
-} from '../trusting.ts'
+import { storeOptionsOf } from '../store-arguments.ts'
+import { changeExitCode, outcomeTable, printPlan } from '../store-outcomes.ts'
+import { trustWorld } from '../trust-world.ts'
 
-/** `rootling trust FILE|URL`: a teammate's public root, taken only when it is the one meant. */
+/** `rootling trust FILE|URL`: trusts a teammate's public root, once its fingerprint is checked. */
 export async function trust(
   args: ArgumentsOf<typeof trustSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const { output, now } = context
+  const { output } = context
   const [source = ''] = args.positionals
-  const root = readRoot(await load(source, args, context), source, now())
-  const fingerprint = fingerprintOf(root)
-  const constraints = nameConstraintsOf(readCertificateParts(root.raw))
-  const names =
-    constraints === null ? 'any name' : [...constraints.dns, ...constraints.ip].join(', ')
-  output.note(`${root.subject.split('\n').join(', ')} may sign: ${names}`)
-  if (constraints === null)
-    output.warn('This root is unconstrained: whoever has its key can impersonate any site to you.')
-  await checkFingerprint(fingerprint, args, context)
-  const anchor = createAnchor(root.raw)
-  const found = await openStores(args, context, [])
-  const { dryRun } = found.machine
-  const install = async () =>
-    installAnchors(await equipStores(found, args, context), [anchor], { dryRun })
-  if (dryRun) {
-    const planned = await install()
-    printPlan(found.machine, output, planned)
-    return changeExitCode(planned)
-  }
-  const outcomes = await withStoresLock(context, install)
+  const contents = await load(source, args, context)
+  const root = { contents, source, fingerprint: args.fingerprint }
+  const change = await trustForeignRoot(trustWorld(args, context), storeOptionsOf(args), root)
+  const { fingerprint, constraints, outcomes } = change
+  if (printPlan(change, output)) return changeExitCode(outcomes)
   output.result(outcomeTable(outcomes, output), { fingerprint, constraints, stores: outcomes })
   output.note('To take it out again, and your own roots with it: rootling uninstall --all')
   return changeExitCode(outcomes)
@@ -64,7 +39,7 @@ async function load(
     })
   if (!source.startsWith('https://'))
     throw new RootlingError('usage', `${source} is not an https URL.`, {
-      hint: 'https://…, or a file',
+      hint: 'Name an https:// URL, or a file',
     })
   const { rootCertificates } = await import('node:tls')
   const options = { ca: rootCertificates, maxBodyBytes: 64 * 1024, now }
@@ -73,28 +48,4 @@ async function load(
   throw new RootlingError('connect-failed', `${source} answered ${status}.`, {
     hint: 'Check the URL',
   })
-}
-
-async function checkFingerprint(
-  actual: string,
-  { fingerprint }: ArgumentsOf<typeof trustSpec>,
-  { interactive }: Context,
-): Promise<void> {
-  if (fingerprint === undefined) {
-    if (!interactive)
-      throw new RootlingError('usage', 'Without a terminal the fingerprint must be given.', {
-        hint: `--fingerprint ${actual}, if that is what your teammate says it is`,
-      })
-    await insist(`Its fingerprint is ${actual}.\nIs that what your teammate says it is?`)
-    return
-  }
-  const wanted = fingerprint.replace(/[:\s]/g, '').toLowerCase()
-  if (!/^[0-9a-f]{64}$/.test(wanted))
-    throw new RootlingError('usage', `--fingerprint ${fingerprint} is not a SHA-256 in hex.`, {
-      hint: 'It has 64 digits',
-    })
-  if (wanted !== actual)
-    throw new RootlingError('not-trusted', `The fingerprint is ${actual}, not the one you gave.`, {
-      hint: 'Do not trust it: ask your teammate again over a channel you trust',
-    })
 }

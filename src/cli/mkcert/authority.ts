@@ -7,9 +7,9 @@ import { ensureAuthority } from '../../authority/create.ts'
 import { readScopes, readScopesInRotation, type Scope } from '../../authority/scope.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../files/exists.ts'
+import { anchorOf } from '../../trust/machine-stores.ts'
 import type { Context } from '../context.ts'
 import { readInput, readInputBytes } from '../read-input.ts'
-import { anchorOf } from '../trusting.ts'
 import { mkcertKeyPath, rootCopyPath, updateRootCopy } from './root-copy.ts'
 
 /** What `$CAROOT` holds. */
@@ -21,8 +21,8 @@ export interface LocalCa {
 }
 
 /**
- * The CA in the state directory. Where there is none, mkcert's own is adopted when its root and
- * key stand there, its root alone is taken as something to trust, and else a CA is made.
+ * The CA in the state directory. Where there is none, mkcert's is adopted if its root and key are
+ * there; its root alone can only be trusted; otherwise a CA is made.
  */
 export async function openLocalCa(context: Context): Promise<LocalCa> {
   const { state, output, now } = context
@@ -44,7 +44,7 @@ export async function openLocalCa(context: Context): Promise<LocalCa> {
   return { scopes, anchors: scopes.map(anchorOf) }
 }
 
-/** The same without making or adopting anything: what there is to take out of the stores. */
+/** Like `openLocalCa`, but makes and adopts nothing: what can be taken out of the stores. */
 export async function findLocalCa(context: Context): Promise<LocalCa> {
   const { state } = context
   const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
@@ -68,13 +68,13 @@ async function adoptMkcert({ state, output, now }: Context): Promise<void> {
   const { scope, created } = await adoptRoot(state, request, now())
   if (created && scope.constraints === null)
     output.warn(
-      `This CA of mkcert may sign any name: whoever steals its key can impersonate any site to you. To replace it without a gap: ROOTLING_HOME=${state.path} rootling ca rotate`,
+      `This CA of mkcert may sign any name: anyone who steals its key can impersonate any site to you. To replace it without a gap: ROOTLING_HOME=${state.path} rootling ca rotate`,
     )
 }
 
 /**
- * Tools make `$CAROOT` before they call mkcert, some with a umask that lets the group write. Only
- * for a directory in which nothing is trusted yet: what others may have put there is not.
+ * Takes write access from others: tools make `$CAROOT` before they call mkcert, some with a umask
+ * that lets the group write. Only for a directory in which nothing is trusted yet.
  */
 async function closeToOthers({ state, output }: Context): Promise<void> {
   const info = await stat(state.path).catch(() => null)
@@ -83,7 +83,7 @@ async function closeToOthers({ state, output }: Context): Promise<void> {
   output.note(`Others could write to ${state.path}, where the CA is kept; now only you can.`)
 }
 
-/** A CA of mkcert's that is not used, since it is elsewhere: said once, when ours is made. */
+/** Mentions a CA of mkcert's in another directory, once, when a new CA is made. */
 async function mentionMkcert({ env, state, output }: Context): Promise<void> {
   const home = env['HOME'] ?? ''
   const data = env['XDG_DATA_HOME'] || join(home, '.local/share')
@@ -94,7 +94,7 @@ async function mentionMkcert({ env, state, output }: Context): Promise<void> {
   )
 }
 
-/** Throws where there is no key to sign with. */
+/** Throws `no-authority` without a key to sign with. */
 export function refuseKeyless({ scopes }: LocalCa, { state }: Context): void {
   if (scopes.length > 0) return
   throw new RootlingError(

@@ -1,4 +1,4 @@
-/** mkcert's flags, by what they take. */
+/** mkcert's flags and the type of their values. */
 const kinds = {
   install: 'boolean',
   uninstall: 'boolean',
@@ -28,7 +28,7 @@ export interface ParsedLine {
   readonly names: readonly string[]
 }
 
-/** A line that Go's flag package refuses, in its words: status 2. */
+/** A line that Go's flag package refuses, with its message; exit code 2. */
 export class FlagError extends Error {}
 
 /**

@@ -110,7 +110,7 @@ async function writePkcs12(
   const [pkcs8] = pemBlocks(key ?? '')
   if (pkcs8 === undefined) throw new TypeError('a certificate without a request has a key')
   const certificates = pemBlocks(chain).map(({ der }) => der)
-  // The old form, since the old applications that mkcert means read no other.
+  // The old encryption: mkcert writes it for old applications that read no other.
   const fields = { chain: certificates, pkcs8: pkcs8.der, friendlyName, password, legacy: true }
   const data = await makePkcs12(fields)
   await writeFileAtomic(path, { data, mode: 0o600 }, state.owner).catch((error: unknown) => {

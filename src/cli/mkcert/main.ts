@@ -13,15 +13,15 @@ import { issueFiles } from './issue.ts'
 import { installInStores, noteUntrusted, selectedKinds, uninstallFromStores } from './stores.ts'
 import { usage } from './usage.ts'
 
-/** The mkcert whose behaviour this follows. */
+/** The version of mkcert whose behaviour this follows. */
 const standsFor = '1.4.4'
 
-/** Runs one line of mkcert's; the only place that decides this program's exit code. */
+/** Runs one mkcert command line; the only place that decides this program's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   endWith(await run(argv))
 }
 
-/** 0: all that was asked for is so, 1: it is not, 2: the line was not understood. */
+/** 0: everything that was asked for is done, 1: it is not, 2: the line was not understood. */
 async function run(argv: readonly string[]): Promise<0 | 1 | 2> {
   let line: ParsedLine
   try {
@@ -113,7 +113,7 @@ function explain(error: unknown): void {
   if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
 }
 
-/** A command of rootling's own finds a CA in `$CAROOT` by ROOTLING_HOME. */
+/** The rootling command finds a CA in `$CAROOT` by ROOTLING_HOME. */
 function forThisCa(hint: string): string {
   const directory = process.env['CAROOT'] ?? ''
   if (directory === '' || !hint.startsWith('rootling ')) return hint

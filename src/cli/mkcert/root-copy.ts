@@ -11,9 +11,9 @@ export const rootCopyPath = ({ path }: StateDirectory): string => join(path, 'ro
 export const mkcertKeyPath = ({ path }: StateDirectory): string => join(path, 'rootCA-key.pem')
 
 /**
- * Keeps `rootCA.pem` the roots of every scope, `local` first, for tools that read it. Where
- * mkcert's own key stands beside it, the file is mkcert's and stays; returns a sentence for the
- * person when what it holds signs nothing any more, else `null`.
+ * Writes the roots of every scope to `rootCA.pem`, `local` first, for tools that read it. Where
+ * mkcert's own key is beside it, the file is mkcert's and stays; returns a sentence for the person
+ * when that root signs nothing any more, else `null`.
  */
 export async function updateRootCopy(
   state: StateDirectory,

@@ -1,6 +1,7 @@
 import { storeKinds, type StoreKind } from '../../../platform/trust-store.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../files/exists.ts'
+import { openStores, withStoresLock } from '../../trust/machine-stores.ts'
 import {
   findInstalledAnchors,
   installAnchors,
@@ -9,7 +10,7 @@ import {
   type StoreOutcome,
 } from '../../trust/stores.ts'
 import type { Context } from '../context.ts'
-import { openStores, withStoresLock } from '../trusting.ts'
+import { trustWorld } from '../trust-world.ts'
 import type { LocalCa } from './authority.ts'
 
 /** What mkcert calls each kind of store: scripts look for these words. */
@@ -34,7 +35,7 @@ export function selectedKinds(env: Context['env']): readonly StoreKind[] {
   if (unknown !== undefined)
     throw new RootlingError(
       'usage',
-      `TRUST_STORES names "${unknown}", which is no kind of store.`,
+      `TRUST_STORES names "${unknown}", which is not a kind of store.`,
       {
         hint: `TRUST_STORES=${storeKinds.join(',')}, or none`,
       },
@@ -42,7 +43,7 @@ export function selectedKinds(env: Context['env']): readonly StoreKind[] {
   return storeKinds.filter((kind) => words.includes(kind))
 }
 
-/** Trusts the roots in every selected store; `false`: not everywhere, and why was said. */
+/** Trusts the roots in every selected store; `false`: one failed, and the reason was printed. */
 export async function installInStores(ca: LocalCa, context: Context): Promise<boolean> {
   const kinds = selectedKinds(context.env)
   if (kinds.length === 0) return true
@@ -60,7 +61,7 @@ export async function installInStores(ca: LocalCa, context: Context): Promise<bo
   return reportFailures(outcomes, context)
 }
 
-/** Takes the roots out of every selected store; `false`: one still trusts, and which was said. */
+/** Removes the roots from every selected store; `false`: one failed, and the reason was printed. */
 export async function uninstallFromStores(ca: LocalCa, context: Context): Promise<boolean> {
   const kinds = selectedKinds(context.env)
   if (kinds.length === 0) return true
@@ -78,14 +79,14 @@ export async function uninstallFromStores(ca: LocalCa, context: Context): Promis
   return well
 }
 
-/** Says which kinds of stores do not trust the CA, before a certificate of it is made. */
+/** Says which kinds of stores do not trust the CA, before it issues a certificate. */
 export async function noteUntrusted(ca: LocalCa, context: Context): Promise<void> {
   const { env, output } = context
-  // Asking Java takes half a second, and only who names one is waiting for its answer.
+  // Asking Java takes half a second, so it is asked only where the environment names a store.
   const named = (env['JAVA_HOME'] ?? '') !== '' || (env['TRUST_STORES'] ?? '') !== ''
   const kinds = selectedKinds(env).filter((kind) => kind !== 'java' || named)
   if (kinds.length === 0) return
-  const { stores } = await openStores({ stores: kinds.join(',') }, context, ca.scopes)
+  const { stores } = await openStores(trustWorld({}, context), { kinds }, ca.scopes)
   const outcomes = await trustStatus(stores, ca.anchors)
   const lacking = kinds.filter((kind) =>
     outcomes.some(
@@ -104,8 +105,8 @@ async function withStores(
   context: Context,
   operation: typeof installAnchors,
 ): Promise<StoreOutcome[]> {
-  const { stores } = await openStores({ stores: kinds.join(',') }, context, scopes)
-  return withStoresLock(context, () => operation(stores, anchors))
+  const { stores } = await openStores(trustWorld({}, context), { kinds }, scopes)
+  return withStoresLock(context.state, () => operation(stores, anchors))
 }
 
 function reportFailures(outcomes: readonly StoreOutcome[], { output }: Context): boolean {
@@ -117,12 +118,12 @@ function reportFailures(outcomes: readonly StoreOutcome[], { output }: Context):
   return failed.length === 0
 }
 
-/** A CA whose directory is gone may still be trusted, but whose roots are those? */
+/** A CA whose directory is gone may still be trusted; nothing says which roots are its own. */
 async function mentionOthers(kinds: readonly StoreKind[], context: Context): Promise<void> {
   const { state, output } = context
   const why = (await exists(state.path)) ? 'holds no CA' : 'does not exist'
   output.note(`${state.path} ${why}, so there is nothing to uninstall.`)
-  const { stores } = await openStores({ stores: kinds.join(',') }, context, [])
+  const { stores } = await openStores(trustWorld({}, context), { kinds }, [])
   const others = await findInstalledAnchors(stores)
   if (others.length > 0)
     output.note(

@@ -1,4 +1,4 @@
-/** The help, which is also what a line without names gets. */
+/** The help, also printed for a line without names. */
 export const usage = `Usage of rootling-mkcert, which takes mkcert's flags:
 
 	$ rootling-mkcert -install

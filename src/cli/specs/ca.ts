@@ -3,7 +3,7 @@ import { permitOptions, storeOptions } from './shared.ts'
 
 export const caListSpec = {
   name: 'ca list',
-  summary: 'Show the scopes: what each may sign, its end, where it is trusted',
+  summary: 'Show the scopes: what each may sign, its expiry, where it is trusted',
   options: {},
 } as const satisfies CommandSpec
 
@@ -67,7 +67,7 @@ export const caExportSpec = {
     out: {
       type: 'string',
       placeholder: 'F',
-      describe: 'File to write; PEM goes to stdout without',
+      describe: 'File to write; without it PEM goes to stdout',
     },
     force: { type: 'boolean', describe: 'Replace a file that is there' },
   },

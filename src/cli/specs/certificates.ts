@@ -19,7 +19,7 @@ export const issueSpec = {
       placeholder: 'F',
       describe: 'Sign the key of this certification request',
     },
-    'self-signed': { type: 'boolean', describe: 'Sign it by its own key: trusted by nobody' },
+    'self-signed': { type: 'boolean', describe: 'Sign it with its own key: trusted by nobody' },
     pkcs12: { type: 'boolean', describe: 'Also a NAME.p12 for browsers and Java' },
     'p12-file': { type: 'string', placeholder: 'F', describe: 'Where the .p12 goes' },
     'legacy-pkcs12': { type: 'boolean', describe: 'A .p12 that old systems can read' },
@@ -39,7 +39,7 @@ export const issueSpec = {
       placeholder: 'COMMAND',
       describe: 'Run it in / after each renewal',
     },
-    force: { type: 'boolean', describe: 'Replace files that are not ours' },
+    force: { type: 'boolean', describe: 'Replace files that rootling did not write' },
   },
   examples: [
     'rootling issue localhost 127.0.0.1 ::1',
@@ -105,7 +105,7 @@ export const crlSpec = {
   summary: 'Print the list of revoked certificates (CRL), signed anew',
   options: {
     scope: { type: 'string', placeholder: 'NAME', describe: 'Of this scope; default local' },
-    root: { type: 'boolean', describe: 'The root’s own list instead, which is empty for good' },
+    root: { type: 'boolean', describe: 'The root’s own list instead, which is always empty' },
     out: { type: 'string', placeholder: 'F', describe: 'Write it to this file' },
     der: { type: 'boolean', describe: 'DER instead of PEM; with --out' },
   },

@@ -15,7 +15,7 @@ export const storeOptions = {
   },
   'dry-run': { type: 'boolean', describe: 'Print what would be done, change nothing' },
   yes: { type: 'boolean', describe: 'Ask nothing, agree to everything', alias: 'y' },
-  'no-sudo': { type: 'boolean', describe: 'Never become root; leave what needs it undone' },
+  'no-sudo': { type: 'boolean', describe: 'Never use sudo; what needs root is left undone' },
 } as const satisfies CommandSpec['options']
 
 export const permitOptions = {

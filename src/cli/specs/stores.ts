@@ -48,7 +48,7 @@ export const trustSpec = {
     fingerprint: {
       type: 'string',
       placeholder: 'SHA256',
-      describe: 'What the root must be; needed where nobody can be asked',
+      describe: 'SHA-256 fingerprint of the root; required without a terminal',
     },
     ...storeOptions,
   },
@@ -66,7 +66,7 @@ export const installClientSpec = {
       describe: 'Its first line is the password',
     },
     name: { type: 'string', placeholder: 'NICK', describe: 'What browsers call it' },
-    remove: { type: 'boolean', describe: 'Take it out again; FILE may be the .pem too' },
+    remove: { type: 'boolean', describe: 'Remove it again; FILE may be the .pem too' },
     'dry-run': storeOptions['dry-run'],
   },
   examples: [

@@ -141,7 +141,7 @@ function judge(
 ): string[] {
   const { exitCode, stdout, stderr } = finished
   // Not running, not trusted: what these commands are to say here.
-  const expected = /does not run|is not running|To mend it/.test(stdout + stderr)
+  const expected = /does not run|is not running|To fix it/.test(stdout + stderr)
   const unseen = /on record|by something else|is gone/.test(stdout + stderr)
   if (exitCode !== 0 && !expected && !(appended && unseen)) {
     const blamed = (stdout + stderr).includes(join(world.state, file))

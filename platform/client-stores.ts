@@ -1,0 +1,26 @@
+import type { ClientCertificateStore, ClientIdentity, HeldIdentity } from './client-store.ts'
+import type { Machine } from './machine.ts'
+import { createNssClientStore, type PrivatePkcs12 } from './nss/client.ts'
+import { findNssDatabases } from './nss/profiles.ts'
+
+/** The system's store on macOS and Windows, which all browsers there read; `null` elsewhere. */
+export async function findSystemClientStore(
+  machine: Machine,
+  system: NodeJS.Platform = process.platform,
+): Promise<ClientCertificateStore<HeldIdentity> | null> {
+  if (system === 'win32') {
+    const { createWindowsClientStore } = await import('./windows/client.ts')
+    return createWindowsClientStore(machine)
+  }
+  if (system !== 'darwin') return null
+  const { createMacosClientStore } = await import('./macos/client.ts')
+  return createMacosClientStore(machine)
+}
+
+/** The person's NSS databases; those of the system are not a place for a person's key. */
+export async function findNssClientStores(
+  machine: Machine,
+): Promise<ClientCertificateStore<ClientIdentity, PrivatePkcs12>[]> {
+  const databases = (await findNssDatabases(machine)).filter(({ as }) => as === 'person')
+  return databases.map((database) => createNssClientStore(machine, database))
+}

@@ -1,0 +1,36 @@
+import type { Installation } from '../trust/install.ts'
+import type { StoreOutcome } from '../trust/stores.ts'
+import { exitCodes, type ExitCode } from './command.ts'
+import { describeScope } from './describe.ts'
+import type { Output } from './output.ts'
+import { changeExitCode, outcomeTable, printPlan } from './store-outcomes.ts'
+
+/** Prints what came of installing roots, or the plan of it. */
+export function reportInstallation(installation: Installation, output: Output): ExitCode {
+  const { created, scopes, outcomes } = installation
+  if (printPlan(installation, output)) return changeExitCode(outcomes)
+  output.result(outcomeTable(outcomes, output), {
+    created,
+    scopes: scopes.map(describeScope),
+    stores: outcomes,
+  })
+  return summarize(outcomes, output)
+}
+
+function summarize(outcomes: readonly StoreOutcome[], output: Output): ExitCode {
+  const good = outcomes.filter(
+    ({ outcome }) => outcome === 'installed' || outcome === 'already-installed',
+  )
+  const failed = outcomes.filter(({ outcome }) => outcome === 'failed')
+  if (failed.length > 0)
+    output.note(
+      `${failed.length} of ${good.length + failed.length} stores failed; the others trust the CA.`,
+    )
+  else if (good.length === 0) {
+    output.note('There is no trust store to install the CA in, so nothing trusts it.')
+    return exitCodes.notTrusted
+  }
+  if (outcomes.some(({ store, outcome }) => store.kind === 'nss' && outcome === 'installed'))
+    output.note('A browser that is open may need a restart to trust hosts that it refused before.')
+  return changeExitCode(outcomes)
+}

@@ -1,0 +1,21 @@
+import type { HookOutcome } from '../certificates/renew-hooks.ts'
+import type { Renewal } from '../certificates/renew.ts'
+import type { Output } from './output.ts'
+
+/** Names the PKCS #12 files beside renewed certificates, which cannot be rewritten. */
+export function warnOfPkcs12(renewals: readonly Renewal[], output: Output): void {
+  for (const { outcome, record } of renewals)
+    for (const { format, path } of record?.extra ?? [])
+      if (outcome === 'renewed' && format === 'pkcs12')
+        output.warn(`${path} still holds the old certificate, since its password is not kept.`)
+}
+
+/** Says how each `--on-renew` command went. */
+export function reportHooks(outcomes: readonly HookOutcome[], output: Output): void {
+  for (const { command, failure } of outcomes)
+    if (failure === null) output.note(`Ran: ${command}`)
+    else output.warn(`${command} ${failure}`)
+}
+
+export const hooksSucceeded = (outcomes: readonly HookOutcome[]): boolean =>
+  outcomes.every(({ failure }) => failure === null)

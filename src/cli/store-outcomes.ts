@@ -1,0 +1,58 @@
+import type { StoreChange } from '../trust/machine-stores.ts'
+import type { StoreOutcome } from '../trust/stores.ts'
+import { exitCodes, type ExitCode } from './command.ts'
+import { table, type Output } from './output.ts'
+
+const words: Record<StoreOutcome['outcome'], string> = {
+  installed: 'installed',
+  'already-installed': 'already installed',
+  removed: 'removed',
+  'was-absent': 'was not there',
+  trusted: 'trusted',
+  'not-trusted': 'not trusted',
+  'would-install': 'would be installed',
+  'would-remove': 'would be removed',
+  skipped: 'skipped',
+  failed: 'FAILED',
+}
+
+/** One line for each store and anchor; anchors are named where there are several. */
+export function outcomeTable(outcomes: readonly StoreOutcome[], { style }: Output): string {
+  const anchors = new Set(outcomes.map(({ anchor }) => anchor).filter((name) => name !== null))
+  const rows = outcomes.flatMap(({ store, anchor, outcome, reason, hint }) => {
+    const bad = outcome === 'failed' || outcome === 'not-trusted'
+    const mark = bad ? style.red('✗') : outcome === 'skipped' ? style.dim('–') : style.green('✓')
+    const root = anchors.size > 1 ? [anchor ?? ''] : []
+    const why = outcome === 'was-absent' ? undefined : reason
+    const lines = [
+      [
+        mark,
+        store.title,
+        ...root,
+        why === undefined ? words[outcome] : `${words[outcome]}: ${why}`,
+      ],
+    ]
+    if (bad && hint !== undefined)
+      lines.push(['', '', ...root.map(() => ''), `${style.dim('→')} ${hint}`])
+    return lines
+  })
+  return table(rows)
+}
+
+/** The exit code after a change of stores. */
+export function changeExitCode(outcomes: readonly StoreOutcome[]): ExitCode {
+  return outcomes.some(({ outcome }) => outcome === 'failed')
+    ? exitCodes.someStoresFailed
+    : exitCodes.ok
+}
+
+/** Prints the result of a dry run and returns `true`; `false`: it was not a dry run. */
+export function printPlan({ plannedCommands, outcomes }: StoreChange, output: Output): boolean {
+  if (plannedCommands === null) return false
+  output.note(
+    plannedCommands.length === 0 ? 'Nothing would be changed.' : 'These commands would be run:',
+  )
+  const result = { dryRun: true, commands: plannedCommands, stores: outcomes }
+  output.result(plannedCommands.join('\n'), result)
+  return true
+}

@@ -1,0 +1,121 @@
+import { RootlingError } from '../errors.ts'
+import type { Question, TrustEvent, TrustWorld } from '../trust/world.ts'
+import { confirm } from './ask.ts'
+import type { Context } from './context.ts'
+import { commonName, describeConstraints } from './describe.ts'
+import type { Output } from './output.ts'
+import { reportHooks, warnOfPkcs12 } from './renewals.ts'
+import type { StoreArguments } from './store-arguments.ts'
+
+/** What the library needs to change trust stores: it asks on the terminal and reports as notes. */
+export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context): TrustWorld {
+  const { state, env, now } = context
+  const mayAsk = context.interactive && args.yes !== true
+  return {
+    state,
+    env,
+    now,
+    interactive: mayAsk,
+    confirm: async (question) => {
+      if (question.type === 'trust-foreign-root') requireTerminal(question.fingerprint, context)
+      else if (!mayAsk) return args.yes === true || question.type !== 'install-tool'
+      return confirm(wordsOf(question))
+    },
+    report: (event) => showEvent(event, context),
+  }
+}
+
+/** Throws `usage` without one. `--yes` does not answer: a fingerprint is compared by a person. */
+function requireTerminal(fingerprint: string, { interactive }: Context): void {
+  if (interactive) return
+  throw new RootlingError('usage', 'Without a terminal the fingerprint must be given.', {
+    hint: `--fingerprint ${fingerprint}, if that is what your teammate says it is`,
+  })
+}
+
+function wordsOf(question: Question): string {
+  switch (question.type) {
+    case 'install-tool':
+      return `${question.reason}\nInstall ${question.program} now?`
+    case 'remove': {
+      const names = question.anchors.map(({ name }) => name).join(', ')
+      const what = [
+        names === '' ? '' : `remove ${names} from the trust stores`,
+        question.deletesAuthority ? 'delete the CA and its keys' : '',
+      ]
+      return `This will ${what.filter(Boolean).join(' and ')}. Go on?`
+    }
+    case 'forget-scope':
+      return `This will delete the scope ${question.name} and its key. Go on?`
+    case 'trust-foreign-root':
+      return `Its fingerprint is ${question.fingerprint}.\nIs that what your teammate says it is?`
+  }
+}
+
+function showEvent(event: TrustEvent, { state, output }: Context): void {
+  switch (event.type) {
+    case 'scope-expires':
+      return output.warn(event.warning)
+    case 'password-prompt':
+      return output.note(`To write to this machine's trust stores, ${event.sentence}`)
+    case 'tool-installing':
+      return output.note(`Installing ${event.program}…`)
+    case 'tool-failed':
+      return output.warn(`${event.program} could not be installed: ${event.reason}`)
+    case 'authority-created':
+      return output.note(
+        `Created the certificate authority ${commonName(event.scope)} in ${state.path}.`,
+      )
+    case 'scope-permitted':
+      return showPermitted(event, output)
+    case 'scope-planned':
+      return output.note(
+        `A new scope would be made first; NEW and ${event.anchorName} stand for its names.`,
+      )
+    case 'others-left':
+      return output.note(
+        `Left alone, of other authorities: ${event.anchors.map(({ name }) => name).join(', ')}. To remove them too: rootling uninstall --all`,
+      )
+    case 'nothing-installed':
+      return output.note('No root of Rootling is in the trust stores.')
+    case 'scope-damaged':
+      return output.warn(
+        `${event.error.message} Its root may still be in the trust stores; to remove roots that no scope explains: rootling uninstall --all`,
+      )
+    case 'rotating':
+      return output.note(`Replacing ${commonName(event.old)} by ${commonName(event.next)}.`)
+    case 'renewed':
+      return showRenewed(event, output)
+    case 'foreign-root':
+      return showForeignRoot(event, output)
+  }
+}
+
+type EventOf<T extends TrustEvent['type']> = Extract<TrustEvent, { readonly type: T }>
+
+function showPermitted({ scope, created }: EventOf<'scope-permitted'>, output: Output): void {
+  const verb = created ? 'Added' : 'Already there:'
+  output.note(`${verb} the scope ${scope.name}, which may sign ${describeConstraints(scope)}.`)
+  if (scope.constraints === null)
+    output.warn(
+      'Anyone who steals the key of an unconstrained scope can impersonate any site, your bank included, to this machine.',
+    )
+}
+
+function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): void {
+  warnOfPkcs12(renewals, output)
+  reportHooks(hooks, output)
+  for (const { previous, outcome, reason, hint } of renewals)
+    if (outcome !== 'renewed')
+      output.warn(`${previous.certPath} was not renewed: ${reason} ${hint ?? ''}`.trim())
+}
+
+function showForeignRoot({ subject, constraints }: EventOf<'foreign-root'>, output: Output): void {
+  const names =
+    constraints === null ? 'any name' : [...constraints.dns, ...constraints.ip].join(', ')
+  output.note(`${subject.split('\n').join(', ')} may sign: ${names}`)
+  if (constraints === null)
+    output.warn(
+      'This root is unconstrained: anyone who has its key can impersonate any site to you.',
+    )
+}

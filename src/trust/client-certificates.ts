@@ -1,0 +1,173 @@
+import type {
+  ClientCertificateStore,
+  ClientIdentity,
+  HeldIdentity,
+} from '../../platform/client-store.ts'
+import { findNssClientStores, findSystemClientStore } from '../../platform/client-stores.ts'
+import { createMachine, type Machine } from '../../platform/machine.ts'
+import { identityIn, identityOfPem, withPrivatePkcs12 } from '../../platform/nss/client.ts'
+import { RootlingError } from '../errors.ts'
+import type { StoreChange, StoreOptions } from './machine-stores.ts'
+import type { OutcomeDetails, StoreOutcome } from './stores.ts'
+import type { TrustWorld } from './world.ts'
+
+export interface ClientCertificateRequest {
+  readonly action: 'install' | 'remove'
+  readonly file: string
+  /** What the person called the file. */
+  readonly shown: string
+  /** PKCS #12; to remove, PEM certificates do too. */
+  readonly contents: Buffer
+  /** Called for PKCS #12 only. */
+  readonly readPassword: () => Promise<string>
+  /** What NSS and Windows call the certificate; default: the name in the file. */
+  readonly nickname?: string | undefined
+}
+
+export interface ClientCertificateChange extends StoreChange {
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly fingerprint: string
+}
+
+/** How the stores are found, which tests replace. */
+interface ClientStoreFinders {
+  readonly system: typeof findSystemClientStore
+  readonly nss: typeof findNssClientStores
+}
+
+const ofThisMachine: ClientStoreFinders = {
+  system: findSystemClientStore,
+  nss: findNssClientStores,
+}
+
+/**
+ * Installs a client certificate where the person's browsers look for it, or removes it there.
+ * Throws `usage`, `bad-key`, and `store-failed` when there is no store; one that fails is an
+ * outcome.
+ */
+export async function changeClientCertificate(
+  { env, interactive }: Pick<TrustWorld, 'env' | 'interactive'>,
+  { dryRun = false }: Pick<StoreOptions, 'dryRun'>,
+  request: ClientCertificateRequest,
+  find = ofThisMachine,
+): Promise<ClientCertificateChange> {
+  const { action, contents, file, shown } = request
+  const machine = await createMachine({ env, dryRun, interactive })
+  const system = await find.system(machine)
+  refuseNickname(request)
+  const result = (
+    { fingerprint }: ClientIdentity,
+    outcomes: readonly StoreOutcome[],
+  ): ClientCertificateChange => {
+    return { fingerprint, outcomes, plannedCommands: machine.dryRun ? machine.planned : null }
+  }
+  const pem = identityOfPem(contents.toString('latin1'))
+  if (pem !== null) {
+    if (action === 'install')
+      throw new RootlingError('usage', `${shown} is a PEM file, and browsers take PKCS #12.`, {
+        hint: `openssl pkcs12 -export -in ${shown} -inkey KEY.pem -out client.p12, or rootling issue --pkcs12`,
+      })
+    const stores = system === null ? await requireNssStores(machine, find) : [system]
+    return result(pem, await inEachStore<HeldIdentity, never>(stores, remover(pem, machine)))
+  }
+  const password = await request.readPassword()
+  if (system !== null) {
+    const { readPkcs12Identity } = await import('../../platform/pkcs12-identity.ts')
+    const identity = await readPkcs12Identity(contents, password, shown)
+    const act = actOf(request, identity, { file, password, shown }, machine)
+    return result(identity, await inEachStore([system], act))
+  }
+  const stores = await requireNssStores(machine, find)
+  return withPrivatePkcs12(machine, { contents, password, shown }, async (pkcs12) => {
+    const identity = await identityIn(machine, pkcs12)
+    return result(identity, await inEachStore(stores, actOf(request, identity, pkcs12, machine)))
+  })
+}
+
+function refuseNickname({ nickname }: ClientCertificateRequest): void {
+  if (process.platform !== 'darwin' || nickname === undefined) return
+  throw new RootlingError('usage', 'macOS calls a certificate by its subject, not by --name.', {
+    hint: 'Leave out --name',
+  })
+}
+
+async function requireNssStores(machine: Machine, find: ClientStoreFinders) {
+  const stores = await find.nss(machine)
+  if (stores.length > 0) return stores
+  throw new RootlingError(
+    'store-failed',
+    'No browser of the Chromium or Firefox family has a certificate database here.',
+    { hint: 'Start the browser once, then run this again' },
+  )
+}
+
+type Act<I extends ClientIdentity, F> = (
+  store: ClientCertificateStore<I, F>,
+) => Promise<OutcomeDetails>
+
+function actOf<I extends ClientIdentity, F>(
+  { action, nickname }: ClientCertificateRequest,
+  identity: I,
+  pkcs12: F,
+  machine: Machine,
+): Act<I, F> {
+  return action === 'remove'
+    ? remover(identity, machine)
+    : installer(identity, pkcs12, nickname, machine)
+}
+
+function installer<I extends ClientIdentity, F>(
+  identity: I,
+  pkcs12: F,
+  nickname: string | undefined,
+  { dryRun }: Machine,
+): Act<I, F> {
+  return async (store) => {
+    const wasThere = await store.has(identity)
+    await store.install(pkcs12, identity, nickname)
+    if (wasThere) return { outcome: 'already-installed' }
+    if (dryRun) return { outcome: 'would-install' }
+    if (await store.has(identity)) return { outcome: 'installed' }
+    return { outcome: 'failed', reason: `${store.title} reported success, but it is not there.` }
+  }
+}
+
+function remover<I extends ClientIdentity>(identity: I, { dryRun }: Machine) {
+  return async <F>(store: ClientCertificateStore<I, F>): Promise<OutcomeDetails> => {
+    if (!(await store.has(identity))) return { outcome: 'was-absent' }
+    await store.remove(identity)
+    if (dryRun) return { outcome: 'would-remove' }
+    if (!(await store.has(identity))) return { outcome: 'removed' }
+    return { outcome: 'failed', reason: `${store.title} reported success, but it is still there.` }
+  }
+}
+
+/** Tries every store; what became of each is in the result. */
+async function inEachStore<I extends ClientIdentity, F>(
+  stores: readonly ClientCertificateStore<I, F>[],
+  act: Act<I, F>,
+): Promise<StoreOutcome[]> {
+  const outcomes: StoreOutcome[] = []
+  for (const store of stores) {
+    const { id, kind, title } = store
+    outcomes.push({ store: { id, kind, title }, anchor: null, ...(await attempt(store, act)) })
+  }
+  return outcomes
+}
+
+async function attempt<I extends ClientIdentity, F>(
+  store: ClientCertificateStore<I, F>,
+  act: Act<I, F>,
+): Promise<OutcomeDetails> {
+  try {
+    const answer = await store.availability()
+    if (answer.available) return await act(store)
+    const { code, reason, hint } = answer
+    const outcome = code === 'absent' ? 'skipped' : 'failed'
+    return { outcome, reason, ...(hint === undefined ? {} : { hint }) }
+  } catch (error) {
+    if (!(error instanceof RootlingError)) throw error
+    const { message: reason, hint } = error
+    return { outcome: 'failed', reason, ...(hint === undefined ? {} : { hint }) }
+  }
+}

@@ -1,0 +1,108 @@
+import { createAnchor } from '../../platform/pem.ts'
+import { anchorPrefix, type TrustAnchor } from '../../platform/trust-store.ts'
+import { makeScope } from '../authority/ceremony.ts'
+import {
+  checkPermit,
+  ensureAuthority,
+  permitScope,
+  type Created,
+  type PermitRequest,
+} from '../authority/create.ts'
+import { readScopes, type Scope } from '../authority/scope.ts'
+import { localConstraints } from '../x509/name-constraints.ts'
+import { equipStores } from './equip.ts'
+import {
+  anchorOf,
+  openStores,
+  withStoresLock,
+  type StoreChange,
+  type StoreOptions,
+} from './machine-stores.ts'
+import { installAnchors } from './stores.ts'
+import type { TrustWorld } from './world.ts'
+
+export interface Installation extends StoreChange {
+  /** Whether the authority, or with `permitNames` the scope, was made by this call. */
+  readonly created: boolean
+  /** The scopes whose roots were installed. */
+  readonly scopes: readonly Scope[]
+}
+
+/**
+ * Creates the authority when there is none, and installs every scope's root. With a request it
+ * adds a scope for further names first. Throws `usage`, `bad-name` or `scope-exists` for a request
+ * that cannot be granted; a store that fails is an outcome.
+ */
+export async function installAuthority(
+  world: TrustWorld,
+  options: StoreOptions,
+  request: PermitRequest | null,
+): Promise<Installation> {
+  if (options.dryRun === true) return planInstallation(world, options, request !== null)
+  if (request !== null) checkPermit(request)
+  const { created, scope } = await ensureAuthority(world.state, world.now())
+  if (created) world.report({ type: 'authority-created', scope })
+  if (request !== null) await permit(world, request)
+  return installScopes(world, options, { scopes: await readScopes(world.state), created })
+}
+
+/** Adds a scope for further names and installs its root; the others stay as they are. */
+export async function permitNames(
+  world: TrustWorld,
+  options: StoreOptions,
+  request: PermitRequest,
+): Promise<Installation> {
+  checkPermit(request)
+  if (options.dryRun === true) return planInstallation(world, options, true)
+  await ensureAuthority(world.state, world.now())
+  const { scope, created } = await permit(world, request)
+  return installScopes(world, options, { scopes: [scope], created })
+}
+
+async function permit(
+  { state, now, report }: TrustWorld,
+  request: PermitRequest,
+): Promise<Created> {
+  const permitted = await permitScope(state, request, now())
+  report({ type: 'scope-permitted', ...permitted })
+  return permitted
+}
+
+async function installScopes(
+  world: TrustWorld,
+  options: StoreOptions,
+  made: Pick<Installation, 'scopes' | 'created'>,
+): Promise<Installation> {
+  const found = await openStores(world, options, made.scopes)
+  const outcomes = await withStoresLock(world.state, async () =>
+    installAnchors(await equipStores(found, world), made.scopes.map(anchorOf)),
+  )
+  return { ...made, outcomes, plannedCommands: null }
+}
+
+/** The dry run, in which placeholders take the place of roots that are not made. */
+async function planInstallation(
+  world: TrustWorld,
+  options: StoreOptions,
+  addsScope: boolean,
+): Promise<Installation> {
+  const scopes = await readScopes(world.state)
+  const placeholders: TrustAnchor[] = []
+  if (scopes.length === 0) placeholders.push(await placeholderAnchor(world.now()))
+  if (addsScope) placeholders.push(await placeholderAnchor(world.now()))
+  if (placeholders.length > 0) world.report({ type: 'scope-planned', anchorName: placeholderName })
+  const found = await openStores(world, options, scopes, placeholders)
+  const anchors = [...scopes.map(anchorOf), ...placeholders]
+  const stores = await equipStores(found, world)
+  const outcomes = await installAnchors(stores, anchors, { dryRun: true })
+  return { created: false, scopes, outcomes, plannedCommands: found.machine.planned }
+}
+
+const placeholderName = `${anchorPrefix}XXXXXXXX`
+
+async function placeholderAnchor(now: Date): Promise<TrustAnchor> {
+  const constraints = localConstraints
+  const { root } = await makeScope({ name: 'local', permitted: [], constraints }, now)
+  const der = Buffer.from(root.replace(/-----.*-----/g, ''), 'base64')
+  return { ...createAnchor(der), name: placeholderName }
+}

@@ -1,0 +1,69 @@
+import type { findTrustStores } from '../../platform/index.ts'
+import type { TrustAnchor } from '../../platform/trust-store.ts'
+import type { Scope } from '../authority/scope.ts'
+import type { HookOutcome } from '../certificates/renew-hooks.ts'
+import type { Renewal } from '../certificates/renew.ts'
+import { RootlingError } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import type { NameConstraints } from '../x509/name-constraints.ts'
+
+/** What a change of trust stores needs from its caller: the authority, the clock, the person. */
+export interface TrustWorld {
+  readonly state: StateDirectory
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly now: () => Date
+  /** Whether sudo may ask for a password on the terminal. */
+  readonly interactive: boolean
+  /** Asks the person; where that cannot be done, the caller answers. */
+  readonly confirm: (question: Question) => Promise<boolean>
+  /** Called as things happen, before the result is known. */
+  readonly report: (event: TrustEvent) => void
+  /** The stores of the machine; default: those that the platform knows. */
+  readonly findStores?: typeof findTrustStores
+}
+
+/**
+ * What is asked before it is done. After a no, `install-tool` is left out and everything else
+ * cancels the work. A dry run asks `trust-foreign-root` alone.
+ */
+export type Question =
+  | { readonly type: 'install-tool'; readonly program: string; readonly reason: string }
+  | {
+      readonly type: 'remove'
+      readonly anchors: readonly TrustAnchor[]
+      readonly deletesAuthority: boolean
+    }
+  | { readonly type: 'forget-scope'; readonly name: string }
+  | { readonly type: 'trust-foreign-root'; readonly fingerprint: string }
+
+/** What a caller may want to show while the work goes on. */
+export type TrustEvent =
+  | { readonly type: 'scope-expires'; readonly warning: string }
+  /** A dialog of the system, or sudo, is about to ask for a password. */
+  | { readonly type: 'password-prompt'; readonly sentence: string }
+  | { readonly type: 'tool-installing'; readonly program: string }
+  | { readonly type: 'tool-failed'; readonly program: string; readonly reason: string }
+  | { readonly type: 'authority-created'; readonly scope: Scope }
+  | { readonly type: 'scope-permitted'; readonly scope: Scope; readonly created: boolean }
+  /** A dry run plans with anchors of this name instead of those of scopes that it does not make. */
+  | { readonly type: 'scope-planned'; readonly anchorName: string }
+  | { readonly type: 'others-left'; readonly anchors: readonly TrustAnchor[] }
+  | { readonly type: 'nothing-installed' }
+  | { readonly type: 'scope-damaged'; readonly error: RootlingError }
+  | { readonly type: 'rotating'; readonly old: Scope; readonly next: Scope }
+  | {
+      readonly type: 'renewed'
+      readonly renewals: readonly Renewal[]
+      readonly hooks: readonly HookOutcome[]
+    }
+  | {
+      readonly type: 'foreign-root'
+      readonly subject: string
+      readonly constraints: NameConstraints | null
+    }
+
+/** Throws `cancelled` when the answer is no. */
+export async function confirmOrCancel(world: TrustWorld, question: Question): Promise<void> {
+  if (await world.confirm(question)) return
+  throw new RootlingError('cancelled', 'Cancelled; nothing was changed.')
+}

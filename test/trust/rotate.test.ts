@@ -1,0 +1,162 @@
+import { X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { TrustStore } from '../../platform/trust-store.ts'
+import { adoptRoot } from '../../src/authority/adopt.ts'
+import { openScope, type Scope } from '../../src/authority/scope.ts'
+import { issue } from '../../src/certificates/issue.ts'
+import { scopesAside } from '../../src/storage/files/scopes.ts'
+import { installAuthority } from '../../src/trust/install.ts'
+import { anchorOf } from '../../src/trust/machine-stores.ts'
+import { beginRotation, renewRotated, rotate, switchRotation } from '../../src/trust/rotate.ts'
+import { installAnchors, uninstallAnchors } from '../../src/trust/stores.ts'
+import { temporaryDirectory, temporaryState } from '../outside/interop/temporary.ts'
+import { makeRoot } from '../platform/world.ts'
+import { broken, createStore, createWorld, shown, typesOf } from './memory-stores.ts'
+
+/** A trusted authority with one certificate in a file. */
+async function start(store: TrustStore = createStore('a'), onRenew?: string) {
+  const state = await temporaryState()
+  const world = createWorld(state, [store])
+  const { scopes } = await installAuthority(world, {}, null)
+  const [old] = scopes as [Scope]
+  const outDir = await temporaryDirectory()
+  await issue(state, { names: ['shop.test'], files: { outDir }, onRenew }, new Date())
+  const certificate = async () =>
+    new X509Certificate(await readFile(join(outDir, 'shop.test.pem'), 'utf8'))
+  return { ...createWorld(state, [store]), store, old, certificate }
+}
+
+type Started = Awaited<ReturnType<typeof start>>
+
+/** The store trusts the new root alone, which issued the certificate, and nothing is left aside. */
+async function expectRotated({ state, store, old, certificate }: Started): Promise<void> {
+  const next = await openScope(state, 'local')
+  expect(anchorOf(next).fingerprint).not.toBe(anchorOf(old).fingerprint)
+  expect(await store.list()).toEqual([anchorOf(next)])
+  expect((await certificate()).verify(next.intermediate.publicKey)).toBe(true)
+  expect(await scopesAside(state)).toEqual([])
+}
+
+describe('rotate', () => {
+  it('replaces the root, renews the certificates and removes the old root', async () => {
+    const world = await start()
+    const { stoppedAt, next, outcomes, renewals, hooks } = await rotate(world, {}, 'local')
+    expect([stoppedAt, hooks]).toEqual([null, []])
+    expect(shown(outcomes)).toEqual(['a: installed', 'a: removed'])
+    expect(renewals.map(({ outcome }) => outcome)).toEqual(['renewed'])
+    expect(anchorOf(next)).toEqual(anchorOf(await openScope(world.state, 'local')))
+    expect(typesOf(world.events)).toEqual(['rotating', 'renewed'])
+    await expectRotated(world)
+  })
+
+  it('trusts the new root before the old one leaves', async () => {
+    const inner = createStore('a')
+    const calls: string[] = []
+    const store: TrustStore = {
+      ...inner,
+      install: async (anchor) => {
+        calls.push(`install ${anchor.name}`)
+        await inner.install(anchor)
+      },
+      uninstall: async (anchor) => {
+        calls.push(`uninstall ${anchor.name}`)
+        await inner.uninstall(anchor)
+      },
+    }
+    const world = await start(store)
+    calls.length = 0
+    const { next } = await rotate(world, {}, 'local')
+    expect(calls).toEqual([
+      `install ${anchorOf(next).name}`,
+      `uninstall ${anchorOf(world.old).name}`,
+    ])
+  })
+
+  const steps: Record<string, (world: Started) => Promise<void>> = {
+    begin: async ({ state }) => void (await beginRotation(state, 'local', new Date())),
+    install: async ({ store, state }) => {
+      const { next } = await beginRotation(state, 'local', new Date())
+      await installAnchors([store], [anchorOf(next)])
+    },
+    switch: async ({ state }) => {
+      await switchRotation(state, await beginRotation(state, 'local', new Date()))
+    },
+    renew: async ({ state }) => {
+      await renewRotated(state, await beginRotation(state, 'local', new Date()), new Date())
+    },
+    remove: async ({ store, old }) => {
+      await uninstallAnchors([store], [anchorOf(old)])
+    },
+  }
+  const names = Object.keys(steps)
+
+  it.each(names)('takes up a rotation that ended after the step %s', async (last) => {
+    const world = await start()
+    for (const name of names.slice(0, names.indexOf(last) + 1)) await steps[name]?.(world)
+    const { stoppedAt } = await rotate(world, {}, 'local')
+    expect(stoppedAt).toBe(null)
+    await expectRotated(world)
+  })
+
+  it('issues from the old scope while a store does not trust the new root', async () => {
+    const inner = createStore('a')
+    let install: TrustStore['install'] = inner.install
+    const world = await start({ ...inner, install: (anchor) => install(anchor) })
+    install = broken
+    const { stoppedAt, outcomes, renewals } = await rotate(world, {}, 'local')
+    expect([stoppedAt, shown(outcomes), renewals]).toEqual(['install', ['a: failed'], []])
+    expect(anchorOf(await openScope(world.state, 'local'))).toEqual(anchorOf(world.old))
+    expect(await inner.list()).toEqual([anchorOf(world.old)])
+    install = inner.install
+    expect((await rotate(world, {}, 'local')).stoppedAt).toBe(null)
+    await expectRotated(world)
+  })
+
+  it('keeps the old scope while a store still holds its root', async () => {
+    const inner = createStore('a')
+    let uninstall: TrustStore['uninstall'] = broken
+    const world = await start({ ...inner, uninstall: (anchor) => uninstall(anchor) })
+    const { stoppedAt, outcomes } = await rotate(world, {}, 'local')
+    expect([stoppedAt, shown(outcomes)]).toEqual(['remove', ['a: failed']])
+    expect(await scopesAside(world.state)).toEqual([{ name: 'local', aside: '.old' }])
+    uninstall = inner.uninstall
+    expect((await rotate(world, {}, 'local')).stoppedAt).toBe(null)
+    await expectRotated(world)
+  })
+
+  it('keeps the old root while a certificate needs it', async () => {
+    const state = await temporaryState()
+    const store = createStore('a')
+    const world = createWorld(state, [store])
+    const directory = dirname(makeRoot().leaf)
+    const [certificateFile, keyFile] = [join(directory, 'ca.pem'), join(directory, 'ca.key')]
+    const certificate = await readFile(certificateFile)
+    const key = await readFile(keyFile, 'utf8')
+    await adoptRoot(state, { certificate, certificateFile, key, keyFile }, new Date())
+    const { scopes } = await installAuthority(world, {}, null)
+    const outDir = await temporaryDirectory()
+    await issue(state, { names: ['shop.example.com'], files: { outDir } }, new Date())
+    const { stoppedAt, next, renewals } = await rotate(world, {}, 'local')
+    expect([stoppedAt, renewals]).toMatchObject(['renew', [{ outcome: 'failed' }]])
+    expect(next.constraints).not.toBe(null)
+    expect(await store.list()).toEqual([...scopes, next].map((scope) => anchorOf(scope)))
+    expect(await scopesAside(state)).toEqual([{ name: 'local', aside: '.old' }])
+  })
+
+  it('runs the commands of renewed certificates', async () => {
+    const world = await start(createStore('a'), 'exit 3')
+    const { stoppedAt, hooks } = await rotate(world, {}, 'local')
+    expect(stoppedAt).toBe(null)
+    expect(hooks).toEqual([
+      { command: 'exit 3', failure: expect.stringMatching(/^failed with exit code 3/) },
+    ])
+    await expectRotated(world)
+  })
+
+  it('throws for a scope that is not there', async () => {
+    const world = await start()
+    await expect(rotate(world, {}, 'work')).rejects.toMatchObject({ code: 'no-scope' })
+  })
+})
