@@ -1,7 +1,8 @@
 import type { ClientCertificateStore, ClientIdentity, HeldIdentity } from './client-store.ts'
 import type { Machine } from './machine.ts'
-import { createNssClientStore, type PrivatePkcs12 } from './nss/client.ts'
-import { findNssDatabases } from './nss/profiles.ts'
+import { findNssDatabases } from './nss/browsers.ts'
+import { createNssClientStore } from './nss/client.ts'
+import type { PrivatePkcs12 } from './nss/pkcs12.ts'
 
 /** The system's store on macOS and Windows, which all browsers there read; `null` elsewhere. */
 export async function findSystemClientStore(

@@ -59,7 +59,7 @@ const bundle = await rolldown({
   plugins: [plainHelp, builtins],
   experimental: { nativeMagicString: true },
   // How long a plugin takes says something of the machine, not of the build.
-  checks: { bundlerTimings: false, pluginTimings: false },
+  checks: { bundlerTimings: false },
   // A native addon looks for its prebuilt binary beside its own files.
   external: ['fs-native-extensions'],
   transform: {

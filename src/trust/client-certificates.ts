@@ -1,11 +1,12 @@
-import type {
-  ClientCertificateStore,
-  ClientIdentity,
-  HeldIdentity,
+import {
+  identityOfPem,
+  type ClientCertificateStore,
+  type ClientIdentity,
+  type HeldIdentity,
 } from '../../platform/client-store.ts'
 import { findNssClientStores, findSystemClientStore } from '../../platform/client-stores.ts'
 import { createMachine, type Machine } from '../../platform/machine.ts'
-import { identityIn, identityOfPem, withPrivatePkcs12 } from '../../platform/nss/client.ts'
+import { identityIn, withPrivatePkcs12 } from '../../platform/nss/pkcs12.ts'
 import { RootlingError } from '../errors.ts'
 import type { StoreChange, StoreOptions } from './machine-stores.ts'
 import type { OutcomeDetails, StoreOutcome } from './stores.ts'

@@ -69,7 +69,7 @@ export async function openStores(
     onPrompt: (sentence) => report({ type: 'password-prompt', sentence }),
   })
   const find = async (): Promise<readonly TrustStore[]> => {
-    const stores = await findStores(machine, process.platform, { scope: storeScope })
+    const stores = await findStores(machine, process.platform, { storeScope })
     return stores.filter(({ kind }) => kinds.includes(kind))
   }
   return { machine, stores: await find(), findAgain: find }

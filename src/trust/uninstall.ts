@@ -1,8 +1,14 @@
 import type { TrustAnchor } from '../../platform/trust-store.ts'
 import { deleteAuthority, forgetScope } from '../authority/create.ts'
-import { noScope, openScope, readScopes, readScopesAside, type Scope } from '../authority/scope.ts'
+import {
+  noScope,
+  openScope,
+  readScopes,
+  readScopesInRotation,
+  type Scope,
+} from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
-import { exists } from '../files/presence.ts'
+import { exists } from '../files/exists.ts'
 import { scopeNames } from '../storage/files/scopes.ts'
 import { equipStores } from './equip.ts'
 import {
@@ -38,7 +44,7 @@ export async function uninstallAuthority(
   request: UninstallRequest,
 ): Promise<Uninstallation> {
   const { state, report } = world
-  const scopes = [...(await readScopes(state)), ...(await readScopesAside(state))]
+  const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
   const found = await openStores(world, options, scopes)
   const own = scopes.map(anchorOf)
   const others = (await findInstalledAnchors(found.stores)).filter(

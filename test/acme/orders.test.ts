@@ -1,6 +1,8 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
+import { temporaryState } from '../helpers/temporary.ts'
+import { startAcme, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'
 import { authorize, obtain, type Responder } from './responder.ts'

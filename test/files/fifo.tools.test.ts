@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { findNssDatabases } from '../../platform/nss/profiles.ts'
+import { findNssDatabases } from '../../platform/nss/browsers.ts'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'

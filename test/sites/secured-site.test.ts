@@ -6,7 +6,7 @@ import { issue } from '../../src/certificates/issue.ts'
 import { openSecuredSite } from '../../src/sites/secured-site.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { hasIpv6Loopback } from '../helpers/https-server.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 
 const now = (): Date => new Date()
 const loopback = hasIpv6Loopback() ? ['127.0.0.1', '::1'] : ['127.0.0.1']

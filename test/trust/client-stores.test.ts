@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import type { ClientCertificateStore, HeldIdentity } from '../../platform/client-store.ts'
 import { RootlingError } from '../../src/errors.ts'
 import {
@@ -52,7 +52,7 @@ const only = (store: ClientCertificateStore<HeldIdentity> | null) => ({
   nss: async () => [],
 })
 
-it('installs a client certificate, and removes it by its PKCS #12 or PEM file', async () => {
+test('installs a client certificate, and removes it by its PKCS #12 or PEM file', async () => {
   const { held, store } = createStore()
   const change = async (asked: ClientCertificateRequest) =>
     changeClientCertificate(world, {}, asked, only(store))
@@ -72,14 +72,14 @@ it('installs a client certificate, and removes it by its PKCS #12 or PEM file', 
   expect(shown((await change(asPem)).outcomes)).toEqual(['system: was-absent'])
 })
 
-it('plans in a dry run, and asks the store for no proof', async () => {
+test('plans in a dry run, and asks the store for no proof', async () => {
   const { store } = createStore({ install: async () => {} })
   const asked = await request('install')
   const change = await changeClientCertificate(world, { dryRun: true }, asked, only(store))
   expect([shown(change.outcomes), change.plannedCommands]).toEqual([['system: would-install'], []])
 })
 
-it.each([
+test.each([
   [
     'refuses',
     async () => {
@@ -99,7 +99,7 @@ it.each([
   expect(outcomes).toMatchObject([{ outcome: 'failed', ...expected }])
 })
 
-it('throws for a PEM file to install, a wrong password and a machine without a store', async () => {
+test('throws for a PEM file to install, a wrong password and a machine without a store', async () => {
   const { store } = createStore()
   const asked = await request('install')
   const change = (

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Machine } from '../../platform/machine.ts'
 import type { Unavailable } from '../../platform/trust-store.ts'
 import { equipStores } from '../../src/trust/equip.ts'
@@ -26,7 +26,7 @@ const withApt = (exitCode: number) =>
     answer: () => ({ exitCode, stderr: 'No network.' }),
   })
 
-it('installs what a store lacks once the person agrees, and finds the stores anew', async () => {
+test('installs what a store lacks once the person agrees, and finds the stores anew', async () => {
   const machine = withApt(0)
   const world = createWorld(state, [])
   expect(await equipStores(find(machine), world)).toEqual([equipped])
@@ -43,7 +43,7 @@ it('installs what a store lacks once the person agrees, and finds the stores ane
   expect(world.events).toEqual([{ type: 'tool-installing', program: 'certutil' }])
 })
 
-it('installs nothing that the person refuses', async () => {
+test('installs nothing that the person refuses', async () => {
   const machine = withApt(0)
   const world = createWorld(state, [], false)
   expect(await equipStores(find(machine), world)).toEqual([lacking])
@@ -51,13 +51,13 @@ it('installs nothing that the person refuses', async () => {
   expect(world.events).toEqual([])
 })
 
-it('goes on with the stores as they are where the installation fails', async () => {
+test('goes on with the stores as they are where the installation fails', async () => {
   const world = createWorld(state, [])
   expect(await equipStores(find(withApt(100)), world)).toEqual([lacking])
   expect(typesOf(world.events)).toEqual(['tool-installing', 'tool-failed'])
 })
 
-it('asks nothing in a dry run, and plans the installation', async () => {
+test('asks nothing in a dry run, and plans the installation', async () => {
   const machine = { ...withApt(0), dryRun: true }
   const world = createWorld(state, [], false)
   expect(await equipStores(find(machine), world)).toEqual([lacking])
@@ -65,7 +65,7 @@ it('asks nothing in a dry run, and plans the installation', async () => {
   expect(machine.commands).toHaveLength(1)
 })
 
-it('asks nothing where no store lacks anything', async () => {
+test('asks nothing where no store lacks anything', async () => {
   const world = createWorld(state, [])
   const found = { ...find(withApt(0)), stores: [equipped] }
   expect(await equipStores(found, world)).toEqual([equipped])

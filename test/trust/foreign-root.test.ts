@@ -1,13 +1,13 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { trustForeignRoot } from '../../src/trust/foreign-root.ts'
 import { makeAnchor } from '../platform/world.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 import { createStore, createWorld, shown } from './memory-stores.ts'
 
 const { pem, fingerprint } = makeAnchor()
 const root = { contents: Buffer.from(pem), source: 'ada.pem' }
 
-it('trusts a root whose fingerprint is the one expected, however it is written', async () => {
+test('trusts a root whose fingerprint is the one expected, however it is written', async () => {
   const world = createWorld(await temporaryState(), [createStore('a')])
   const colons = fingerprint.toUpperCase().replace(/..(?!$)/g, '$&:')
   const change = await trustForeignRoot(world, {}, { ...root, fingerprint: colons })
@@ -17,7 +17,7 @@ it('trusts a root whose fingerprint is the one expected, however it is written',
   expect(world.events).toMatchObject([{ type: 'foreign-root', constraints: null }])
 })
 
-it.each([
+test.each([
   ['another fingerprint', '0'.repeat(64), 'not-trusted'],
   ['a short one', fingerprint.slice(2), 'usage'],
 ])('trusts nothing for %s', async (_, expected, code) => {
@@ -28,7 +28,7 @@ it.each([
   expect(await store.list()).toEqual([])
 })
 
-it('asks the person where no fingerprint is given, in a dry run too', async () => {
+test('asks the person where no fingerprint is given, in a dry run too', async () => {
   const store = createStore('a', { install: async () => {} })
   const state = await temporaryState()
   const refused = trustForeignRoot(createWorld(state, [store], false), {}, root)
@@ -40,7 +40,7 @@ it('asks the person where no fingerprint is given, in a dry run too', async () =
   expect(change.plannedCommands).toEqual([])
 })
 
-it('throws for a file that is not a root', async () => {
+test('throws for a file that is not a root', async () => {
   const world = createWorld(await temporaryState(), [])
   const change = trustForeignRoot(world, {}, { contents: Buffer.from('no'), source: 'no.pem' })
   await expect(change).rejects.toMatchObject({ code: 'bad-certificate' })

@@ -1,12 +1,12 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { readScopes } from '../../src/authority/scope.ts'
 import { installAuthority, permitNames } from '../../src/trust/install.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 import { broken, createStore, createWorld, shown, typesOf } from './memory-stores.ts'
 
 describe('installAuthority', () => {
-  it('creates an authority once and trusts its root in every store', async () => {
+  test('creates an authority once and trusts its root in every store', async () => {
     const state = await temporaryState()
     const stores = [createStore('a'), createStore('b', { kind: 'system' })]
     const world = createWorld(state, stores)
@@ -23,14 +23,14 @@ describe('installAuthority', () => {
     expect(world.questions).toEqual([])
   })
 
-  it('uses only the kinds of stores that are selected', async () => {
+  test('uses only the kinds of stores that are selected', async () => {
     const stores = [createStore('a'), createStore('b', { kind: 'system' })]
     const world = createWorld(await temporaryState(), stores)
     const { outcomes } = await installAuthority(world, { kinds: ['system'] }, null)
     expect(shown(outcomes)).toEqual(['b: installed'])
   })
 
-  it('tries every store although one fails', async () => {
+  test('tries every store although one fails', async () => {
     const stores = [createStore('a', { install: broken }), createStore('b')]
     const world = createWorld(await temporaryState(), stores)
     const { created, outcomes } = await installAuthority(world, {}, null)
@@ -39,7 +39,7 @@ describe('installAuthority', () => {
     expect(outcomes[0]).toMatchObject({ reason: 'It broke.', hint: 'Repair it' })
   })
 
-  it('permits further names with a scope of their own', async () => {
+  test('permits further names with a scope of their own', async () => {
     const world = createWorld(await temporaryState(), [createStore('a')])
     const request = { permit: ['dev.example.com'], name: 'work' }
     const { created, scopes, outcomes } = await installAuthority(world, {}, request)
@@ -49,7 +49,7 @@ describe('installAuthority', () => {
     expect(typesOf(world.events)).toEqual(['authority-created', 'scope-permitted'])
   })
 
-  it('makes nothing for a request that cannot be granted', async () => {
+  test('makes nothing for a request that cannot be granted', async () => {
     const state = await temporaryState()
     const world = createWorld(state, [createStore('a')])
     await expect(installAuthority(world, {}, { permit: ['com'] })).rejects.toMatchObject({
@@ -58,7 +58,7 @@ describe('installAuthority', () => {
     expect(await readScopes(state)).toEqual([])
   })
 
-  it.each([
+  test.each([
     [null, 1],
     [{ permit: ['dev.example.com'] }, 2],
   ])('makes nothing in a dry run, and plans with placeholders', async (request, placeholders) => {
@@ -76,7 +76,7 @@ describe('installAuthority', () => {
 })
 
 describe('permitNames', () => {
-  it('trusts the new scope and leaves the others as they are', async () => {
+  test('trusts the new scope and leaves the others as they are', async () => {
     const store = createStore('a')
     const world = createWorld(await temporaryState(), [store])
     const request = { permit: ['dev.example.com'], name: 'work' }
@@ -90,7 +90,7 @@ describe('permitNames', () => {
     expect(shown(again.outcomes)).toEqual(['a: already-installed'])
   })
 
-  it('refuses in a dry run too what cannot be permitted', async () => {
+  test('refuses in a dry run too what cannot be permitted', async () => {
     const world = createWorld(await temporaryState(), [createStore('a')])
     const planned = permitNames(world, { dryRun: true }, { permit: ['com'] })
     await expect(planned).rejects.toMatchObject({ code: 'usage' })

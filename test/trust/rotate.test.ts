@@ -1,17 +1,17 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { TrustStore } from '../../platform/trust-store.ts'
 import { adoptRoot } from '../../src/authority/adopt.ts'
 import { openScope, type Scope } from '../../src/authority/scope.ts'
 import { issue } from '../../src/certificates/issue.ts'
-import { scopesAside } from '../../src/storage/files/scopes.ts'
+import { rotationParts } from '../../src/storage/files/scopes.ts'
 import { installAuthority } from '../../src/trust/install.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
 import { beginRotation, renewRotated, rotate, switchRotation } from '../../src/trust/rotate.ts'
 import { installAnchors, uninstallAnchors } from '../../src/trust/stores.ts'
-import { temporaryDirectory, temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 import { makeRoot } from '../platform/world.ts'
 import { broken, createStore, createWorld, shown, typesOf } from './memory-stores.ts'
 
@@ -36,11 +36,11 @@ async function expectRotated({ state, store, old, certificate }: Started): Promi
   expect(anchorOf(next).fingerprint).not.toBe(anchorOf(old).fingerprint)
   expect(await store.list()).toEqual([anchorOf(next)])
   expect((await certificate()).verify(next.intermediate.publicKey)).toBe(true)
-  expect(await scopesAside(state)).toEqual([])
+  expect(await rotationParts(state)).toEqual([])
 }
 
 describe('rotate', () => {
-  it('replaces the root, renews the certificates and removes the old root', async () => {
+  test('replaces the root, renews the certificates and removes the old root', async () => {
     const world = await start()
     const { stoppedAt, next, outcomes, renewals, hooks } = await rotate(world, {}, 'local')
     expect([stoppedAt, hooks]).toEqual([null, []])
@@ -51,7 +51,7 @@ describe('rotate', () => {
     await expectRotated(world)
   })
 
-  it('trusts the new root before the old one leaves', async () => {
+  test('trusts the new root before the old one leaves', async () => {
     const inner = createStore('a')
     const calls: string[] = []
     const store: TrustStore = {
@@ -92,7 +92,7 @@ describe('rotate', () => {
   }
   const names = Object.keys(steps)
 
-  it.each(names)('takes up a rotation that ended after the step %s', async (last) => {
+  test.each(names)('takes up a rotation that ended after the step %s', async (last) => {
     const world = await start()
     for (const name of names.slice(0, names.indexOf(last) + 1)) await steps[name]?.(world)
     const { stoppedAt } = await rotate(world, {}, 'local')
@@ -100,7 +100,7 @@ describe('rotate', () => {
     await expectRotated(world)
   })
 
-  it('issues from the old scope while a store does not trust the new root', async () => {
+  test('issues from the old scope while a store does not trust the new root', async () => {
     const inner = createStore('a')
     let install: TrustStore['install'] = inner.install
     const world = await start({ ...inner, install: (anchor) => install(anchor) })
@@ -114,19 +114,19 @@ describe('rotate', () => {
     await expectRotated(world)
   })
 
-  it('keeps the old scope while a store still holds its root', async () => {
+  test('keeps the old scope while a store still holds its root', async () => {
     const inner = createStore('a')
     let uninstall: TrustStore['uninstall'] = broken
     const world = await start({ ...inner, uninstall: (anchor) => uninstall(anchor) })
     const { stoppedAt, outcomes } = await rotate(world, {}, 'local')
     expect([stoppedAt, shown(outcomes)]).toEqual(['remove', ['a: failed']])
-    expect(await scopesAside(world.state)).toEqual([{ name: 'local', aside: '.old' }])
+    expect(await rotationParts(world.state)).toEqual([{ name: 'local', part: '.old' }])
     uninstall = inner.uninstall
     expect((await rotate(world, {}, 'local')).stoppedAt).toBe(null)
     await expectRotated(world)
   })
 
-  it('keeps the old root while a certificate needs it', async () => {
+  test('keeps the old root while a certificate needs it', async () => {
     const state = await temporaryState()
     const store = createStore('a')
     const world = createWorld(state, [store])
@@ -142,10 +142,10 @@ describe('rotate', () => {
     expect([stoppedAt, renewals]).toMatchObject(['renew', [{ outcome: 'failed' }]])
     expect(next.constraints).not.toBe(null)
     expect(await store.list()).toEqual([...scopes, next].map((scope) => anchorOf(scope)))
-    expect(await scopesAside(state)).toEqual([{ name: 'local', aside: '.old' }])
+    expect(await rotationParts(state)).toEqual([{ name: 'local', part: '.old' }])
   })
 
-  it('runs the commands of renewed certificates', async () => {
+  test('runs the commands of renewed certificates', async () => {
     const world = await start(createStore('a'), 'exit 3')
     const { stoppedAt, hooks } = await rotate(world, {}, 'local')
     expect(stoppedAt).toBe(null)
@@ -155,7 +155,7 @@ describe('rotate', () => {
     await expectRotated(world)
   })
 
-  it('throws for a scope that is not there', async () => {
+  test('throws for a scope that is not there', async () => {
     const world = await start()
     await expect(rotate(world, {}, 'work')).rejects.toMatchObject({ code: 'no-scope' })
   })

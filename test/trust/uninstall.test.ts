@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { TrustStore } from '../../platform/trust-store.ts'
 import { readScopes } from '../../src/authority/scope.ts'
 import { installAuthority, permitNames } from '../../src/trust/install.ts'
 import { forgetTrustedScope, uninstallAuthority } from '../../src/trust/uninstall.ts'
 import { makeAnchor } from '../platform/world.ts'
-import { temporaryState } from '../outside/interop/temporary.ts'
+import { temporaryState } from '../helpers/temporary.ts'
 import { broken, createStore, createWorld, shown, typesOf } from './memory-stores.ts'
 
 /** Stores that trust an authority with the scopes `local` and `work`. */
@@ -22,7 +22,7 @@ async function installed(stores: readonly TrustStore[] = [createStore('a')]) {
 const hint = () => 'rootling ca list'
 
 describe('uninstallAuthority', () => {
-  it('removes every root of the authority without asking, and keeps the authority', async () => {
+  test('removes every root of the authority without asking, and keeps the authority', async () => {
     const world = await installed()
     const { authority, outcomes, plannedCommands } = await uninstallAuthority(world, {}, {})
     expect([authority, plannedCommands]).toEqual(['untouched', null])
@@ -31,7 +31,7 @@ describe('uninstallAuthority', () => {
     expect([world.questions, world.events]).toEqual([[], []])
   })
 
-  it('leaves the roots of other authorities, unless they are asked for', async () => {
+  test('leaves the roots of other authorities, unless they are asked for', async () => {
     const world = await installed()
     const [store] = world.stores as [TrustStore]
     const other = makeAnchor()
@@ -50,7 +50,7 @@ describe('uninstallAuthority', () => {
     expect(world.questions).toMatchObject([{ type: 'remove', deletesAuthority: false }])
   })
 
-  it('removes what the stores hold where there is no authority any more', async () => {
+  test('removes what the stores hold where there is no authority any more', async () => {
     const world = await installed()
     await rm(world.state.path, { recursive: true })
     const { outcomes } = await uninstallAuthority(world, {}, {})
@@ -60,7 +60,7 @@ describe('uninstallAuthority', () => {
     expect(world.events).toEqual([{ type: 'nothing-installed' }])
   })
 
-  it('deletes the authority when the person agrees and no store holds a root', async () => {
+  test('deletes the authority when the person agrees and no store holds a root', async () => {
     const world = await installed()
     const request = { deleteAuthority: true }
     const refused = uninstallAuthority(world.refused, {}, request)
@@ -71,7 +71,7 @@ describe('uninstallAuthority', () => {
     expect(world.questions).toMatchObject([{ type: 'remove', deletesAuthority: true }])
   })
 
-  it('keeps the authority while one store still holds a root', async () => {
+  test('keeps the authority while one store still holds a root', async () => {
     const world = await installed([createStore('a', { uninstall: broken }), createStore('b')])
     const change = await uninstallAuthority(world, {}, { deleteAuthority: true })
     expect(change.authority).toBe('kept')
@@ -79,7 +79,7 @@ describe('uninstallAuthority', () => {
     expect(await readScopes(world.state)).toHaveLength(2)
   })
 
-  it('asks and deletes nothing in a dry run', async () => {
+  test('asks and deletes nothing in a dry run', async () => {
     const uninstalls: string[] = []
     const store = createStore('a')
     const dry = { ...store, uninstall: async () => void uninstalls.push('a') }
@@ -94,7 +94,7 @@ describe('uninstallAuthority', () => {
 })
 
 describe('forgetTrustedScope', () => {
-  it('removes one root, deletes its scope, and leaves the others', async () => {
+  test('removes one root, deletes its scope, and leaves the others', async () => {
     const world = await installed()
     const refused = forgetTrustedScope(world.refused, {}, 'work', hint)
     await expect(refused).rejects.toMatchObject({ code: 'cancelled' })
@@ -104,14 +104,14 @@ describe('forgetTrustedScope', () => {
     expect(world.questions).toEqual([{ type: 'forget-scope', name: 'work' }])
   })
 
-  it('keeps the scope while a store still holds its root', async () => {
+  test('keeps the scope while a store still holds its root', async () => {
     const world = await installed([createStore('a', { uninstall: broken })])
     const { deleted, outcomes } = await forgetTrustedScope(world, {}, 'work', hint)
     expect([deleted, shown(outcomes)]).toEqual([false, ['a: failed']])
     expect(await readScopes(world.state)).toHaveLength(2)
   })
 
-  it('keeps the scope in a dry run', async () => {
+  test('keeps the scope in a dry run', async () => {
     const world = await installed()
     const change = await forgetTrustedScope(world, { dryRun: true }, 'work', hint)
     expect(change).toMatchObject({ deleted: false, plannedCommands: [] })
@@ -119,7 +119,7 @@ describe('forgetTrustedScope', () => {
     expect(world.questions).toEqual([])
   })
 
-  it('deletes a damaged scope, and says that its root may still be trusted', async () => {
+  test('deletes a damaged scope, and says that its root may still be trusted', async () => {
     const world = await installed()
     await rm(join(world.state.path, 'scopes', 'work', 'root.pem'))
     const { deleted, outcomes } = await forgetTrustedScope(world, {}, 'work', hint)
@@ -127,14 +127,14 @@ describe('forgetTrustedScope', () => {
     expect(typesOf(world.events)).toEqual(['scope-damaged'])
   })
 
-  it('names the scopes that there are where it finds none of that name', async () => {
+  test('names the scopes that there are where it finds none of that name', async () => {
     const world = await installed()
     const lost = forgetTrustedScope(world, {}, 'wrok', (names) => names.join(' '))
     await expect(lost).rejects.toMatchObject({ code: 'no-scope', hint: 'local work' })
   })
 })
 
-it('a scope that was permitted is uninstalled with the others', async () => {
+test('a scope that was permitted is uninstalled with the others', async () => {
   const state = await temporaryState()
   const world = createWorld(state, [createStore('a')])
   await permitNames(world, {}, { permit: ['dev.example.com'] })
