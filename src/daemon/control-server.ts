@@ -25,6 +25,8 @@ export interface ControlServerOptions {
   readonly token: string
   /** Answers a request of a command that has proven to be the owner's. */
   readonly handle: (method: Method) => Promise<unknown>
+  /** A connection whose input made our own code throw; it is closed, and the server goes on. */
+  readonly onError?: (error: unknown) => void
   /** How long a connection may take for that proof; default 10,000. */
   readonly proofMilliseconds?: number
 }
@@ -99,21 +101,33 @@ async function listenPrivately(server: Server, address: string): Promise<void> {
  * A proof, a request and its answer; then the connection ends, so that requests cannot queue up.
  */
 function serve(socket: Socket, options: ControlServerOptions): void {
-  const { token, handle, proofMilliseconds = 10_000 } = options
+  const { token, handle, onError, proofMilliseconds = 10_000 } = options
+  const drop = (error: unknown): void => {
+    onError?.(error)
+    socket.destroy()
+  }
   const challenge = newNonce()
   const deadline = setTimeout(() => socket.destroy(), proofMilliseconds)
   socket.once('close', () => clearTimeout(deadline))
   let lines = 0
   sendLine(socket, { version: protocolVersion, challenge })
-  readLines(socket, (line) => {
+  const onLine = (line: string): void => {
     lines += 1
     if (lines > 2) return void socket.destroy()
-    if (lines === 2) return void answer(socket, line, handle)
+    if (lines === 2) return void answer(socket, line, handle).catch(drop)
     const nonce = stringMember(line, 'nonce') ?? ''
     const expected = proof(token, 'client', challenge, nonce)
     if (!isProof(stringMember(line, 'proof'), expected)) return void socket.destroy()
     clearTimeout(deadline)
     return sendLine(socket, { proof: proof(token, 'server', nonce, challenge) })
+  }
+  readLines(socket, (line) => {
+    try {
+      onLine(line)
+    } catch (error) {
+      // An exception in a socket's handler would end the whole daemon.
+      drop(error)
+    }
   })
 }
 

@@ -102,19 +102,26 @@ async function runLocked(options: DaemonOptions): Promise<void> {
     }
     const token = randomBytes(32).toString('hex')
     const address = await socketPath(state, randomBytes(16).toString('hex'))
-    const control = await startControlServer({ address, token, handle })
+    const control = await startControlServer({
+      address,
+      token,
+      handle,
+      onError: (error) => log(`control socket: ${String(error)}`),
+    })
     cleanUp.unshift(() => control.close())
     const revocationUrl = endpoints.listening.find(({ what }) => what === 'revocation')?.url ?? null
     const run = { address, token, pid: process.pid, since, revocationUrl }
     await writeRunFile(state, run)
     cleanUp.unshift(() => removeRunFile(state, run))
+    const crash = watchForCrash(log)
+    cleanUp.unshift(crash.stop)
     const gone = watchForDeletion(state)
     cleanUp.unshift(gone.stop)
     const urls = endpoints.listening.map(({ url }) => url)
     log(`started, pid ${process.pid}: ${['renewal', ...urls].join(', ')}`)
     options.onReady?.(status())
     void renewal.check()
-    await Promise.race([options.stopSignal, stopping, gone.happened])
+    await Promise.race([options.stopSignal, stopping, gone.happened, crash.happened])
     log('stopping')
   } finally {
     for (const step of cleanUp)
@@ -144,4 +151,26 @@ function watchForDeletion(state: StateDirectory): { happened: Promise<never>; st
   // Once the watch is stopped nothing awaits this promise any more.
   happened.catch(() => undefined)
   return { happened, stop: () => clearInterval(timer) }
+}
+
+/**
+ * Rejects `happened` at an exception that nothing caught: the daemon says so in its log, takes its
+ * socket and run file away and ends. What follows the first one is logged alone.
+ */
+function watchForCrash(log: DaemonOptions['log']): { happened: Promise<never>; stop: () => void } {
+  let onCrash = (_error: unknown): void => undefined
+  const happened = new Promise<never>((_resolve, reject) => {
+    onCrash = (error) => {
+      log(`crashed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+      reject(error)
+    }
+  })
+  happened.catch(() => undefined)
+  process.on('uncaughtException', onCrash)
+  process.on('unhandledRejection', onCrash)
+  const stop = (): void => {
+    process.off('uncaughtException', onCrash)
+    process.off('unhandledRejection', onCrash)
+  }
+  return { happened, stop }
 }
