@@ -1,3 +1,4 @@
+import { parseBoundedJson } from '../bounded-json.ts'
 import { randomBytes } from 'node:crypto'
 import { newId, type AcmeContext } from './context.ts'
 import { checkUrl, readJws } from './jws.ts'
@@ -60,7 +61,7 @@ export async function readBinding(
   try {
     const secret = Buffer.from(known.key, 'base64url')
     const verified = await flattenedVerify(jws.flattened, secret, { algorithms: ['HS256'] })
-    bound = JSON.parse(Buffer.from(verified.payload).toString())
+    bound = parseBoundedJson(Buffer.from(verified.payload).toString())
   } catch {
     throw unauthorized('The externalAccountBinding was not made with the key that it names.')
   }

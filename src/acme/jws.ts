@@ -1,4 +1,5 @@
 import type { FlattenedJWSInput } from 'jose'
+import { parseBoundedJson } from '../bounded-json.ts'
 import { checkAlgorithm, readJwk, type AccountKey } from './keys.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
@@ -35,7 +36,7 @@ function isBase64url(value: unknown): value is string {
 function parseObject(text: string, what: string): Readonly<Record<string, unknown>> {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseBoundedJson(text)
   } catch (error) {
     throw malformed(`${what} is not JSON.`, { cause: error })
   }
