@@ -1,5 +1,5 @@
 import { constants, createReadStream, type Stats } from 'node:fs'
-import { lstat, open, readlink, realpath, stat, type FileHandle } from 'node:fs/promises'
+import { lstat, open, realpath, stat, type FileHandle } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join, relative, sep } from 'node:path'
 import type { SendStream } from 'send'
@@ -94,26 +94,15 @@ async function openBelow(
   if (file === null) return null
   try {
     const stats = await file.stat()
-    const opened = await pathOf(file, stats, path)
-    if (stats.isFile() && opened !== null && isServed(root, opened)) return { file, stats }
+    const now = await realpath(path)
+    const there = await lstat(now)
+    if (stats.isFile() && isServed(root, now) && there.ino === stats.ino && there.dev === stats.dev)
+      return { file, stats }
   } catch {
     // It went away meanwhile.
   }
   await file.close()
   return null
-}
-
-/** Where an open file lies; `null`: not where it was opened. */
-async function pathOf(file: FileHandle, stats: Stats, path: string): Promise<string | null> {
-  // Linux knows it of every descriptor, whatever happens to the path meanwhile.
-  const known = await readlink(`/proc/self/fd/${file.fd}`).catch(() => null)
-  if (known !== null) return known
-  // Elsewhere somebody who swaps links faster than this looks twice could still win.
-  for (let look = 0; look < 2; look++) {
-    const now = await lstat(await realpath(path))
-    if (now.ino !== stats.ino || now.dev !== stats.dev) return null
-  }
-  return realpath(path)
 }
 
 async function streamFile(
