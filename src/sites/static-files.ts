@@ -1,8 +1,6 @@
-import { constants, createReadStream, type Stats } from 'node:fs'
-import { lstat, open, realpath, stat, type FileHandle } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join, relative, sep } from 'node:path'
-import type { SendStream } from 'send'
 import type { Request, Response } from '../server/http.ts'
 
 /**
@@ -24,10 +22,10 @@ export async function sendFile(
   const found = await locate(root, segments)
   if (found === null) return false
   if (found.kind === 'file')
-    return wantsFolder ? false : streamFile(request, response, root, found.path)
+    return wantsFolder ? false : stream(request, response, root, found.path)
   if (wantsFolder) {
     const index = await locate(root, [...segments, 'index.html'])
-    return index?.kind === 'file' ? streamFile(request, response, root, index.path) : false
+    return index?.kind === 'file' ? stream(request, response, root, index.path) : false
   }
   response.statusCode = 301
   // Built from the checked segments, so that it cannot become `//elsewhere.example/`.
@@ -64,7 +62,10 @@ interface Found {
 async function locate(root: string, segments: readonly string[]): Promise<Found | null> {
   try {
     const path = await realpath(join(root, ...segments))
-    if (!isServed(root, path)) return null
+    const inside = relative(root, path)
+    const steps = inside === '' ? [] : inside.split(sep)
+    // A link may lead to `..`, to another drive, or to a dotfile.
+    if (!isWithin(root, path) || steps.some((step) => step.startsWith('.'))) return null
     const status = await stat(path)
     if (status.isFile()) return { kind: 'file', path }
     return status.isDirectory() ? { kind: 'folder', path } : null
@@ -73,82 +74,31 @@ async function locate(root: string, segments: readonly string[]): Promise<Found 
   }
 }
 
-/** Whether a real path lies below the root; a link may have led to another place, or to a dotfile. */
-function isServed(root: string, path: string): boolean {
-  if (path !== root && !path.startsWith(root.endsWith(sep) ? root : root + sep)) return false
-  return !relative(root, path)
-    .split(sep)
-    .some((step) => step.startsWith('.'))
-}
-
-/**
- * Opens a file, then checks that what is open lies below the root: a link that somebody swaps
- * after the path was checked would lead out. `null`: it does not, or is not a regular file.
- */
-async function openBelow(
-  root: string,
-  path: string,
-): Promise<{ readonly file: FileHandle; readonly stats: Stats } | null> {
-  const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
-  const file = await open(path, flags).catch(() => null)
-  if (file === null) return null
-  try {
-    const stats = await file.stat()
-    const now = await realpath(path)
-    const there = await lstat(now)
-    if (stats.isFile() && isServed(root, now) && there.ino === stats.ino && there.dev === stats.dev)
-      return { file, stats }
-  } catch {
-    // It went away meanwhile.
-  }
-  await file.close()
-  return null
-}
-
-async function streamFile(
-  request: Request,
-  response: Response,
-  root: string,
-  path: string,
-): Promise<boolean> {
-  const opened = await openBelow(root, path)
-  if (opened === null) return false
-  try {
-    await stream(request, response, opened, relative(root, path))
-  } finally {
-    await opened.file.close()
-  }
-  return true
+function isWithin(root: string, path: string): boolean {
+  return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep)
 }
 
 async function stream(
   request: Request,
   response: Response,
-  { file, stats }: { readonly file: FileHandle; readonly stats: Stats },
-  name: string,
-): Promise<void> {
+  root: string,
+  path: string,
+): Promise<true> {
   const { default: send } = await import('send')
+  const name = relative(root, path).split(sep).map(encodeURIComponent).join('/')
   response.setHeader('X-Content-Type-Options', 'nosniff')
   // send is written for node:http; the compatible classes of node:http2 have all that it uses.
-  const sender: Sender = send(request, '')
-  sender.res = response as ServerResponse
-  // The file that is open, instead of whatever stands at its path by now.
-  sender.stream = (_path, options) => {
-    const contents = createReadStream('', { ...options, fd: file, autoClose: false })
-    contents.on('error', () => response.destroy())
-    response.once('close', () => contents.destroy())
-    contents.pipe(response as ServerResponse)
-  }
+  const file = send(request, `/${name}`, {
+    root,
+    index: false,
+    dotfiles: 'deny',
+  })
   await new Promise<void>((resolve) => {
     response.once('close', resolve)
-    sender.on('error', (error: SendError) => refuse(response, error))
-    sender.send(name, stats)
+    file.on('error', (error: SendError) => refuse(response, error))
+    file.pipe(response as ServerResponse)
   })
-}
-
-/** send's own members, which its types leave out: `send` and `stream` are public, `res` is set by `pipe`. */
-interface Sender extends SendStream {
-  res?: ServerResponse
+  return true
 }
 
 interface SendError extends Error {
