@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Owner } from '../files/owner.ts'
@@ -43,7 +43,8 @@ async function runHook(
   { env, owner, signal, timeLimitMilliseconds = minute }: HookOptions,
 ): Promise<string | null> {
   // The only shell text that is run: the user's own, from a file of the user's with mode 0600.
-  const child = startShell(command, timeLimitMilliseconds, {
+  const child = spawn(command, {
+    shell: true,
     cwd: '/',
     env,
     // The leader of a process group, so that its children can be ended with it.
@@ -76,48 +77,6 @@ async function runHook(
     clearTimeout(late)
     signal?.removeEventListener('abort', abort)
   }
-}
-
-/**
- * Runs a command in a shell beside a watchdog in the same process group, which ends the group a
- * second after its time when this process is gone and cannot: after Ctrl-C or kill -9. The
- * watchdog's own sleep ends with it, so that nothing is left of a command that was in time. This
- * shell outlives a SIGTERM to the group: it waits for a command that takes its time to end, and
- * says nothing of its own on standard error, such as "Terminated".
- */
-const guarded = `umask "$3"
-(
-  trap 'kill $pause; exit' TERM
-  sleep "$2" & pause=$!
-  wait $pause
-  trap '' TERM
-  kill -TERM -$$
-  sleep 2
-  kill -KILL -$$
-) >/dev/null 2>&1 &
-watchdog=$!
-trap : TERM
-exec 3>&2 2>/dev/null
-(exec /bin/sh -c "$1" 2>&3 3>&-)
-code=$?
-kill $watchdog
-exit $code`
-
-function startShell(
-  command: string,
-  timeLimitMilliseconds: number,
-  options: SpawnOptions,
-): ChildProcess {
-  if (process.platform === 'win32') return spawn(command, { ...options, shell: true })
-  const seconds = String(Math.ceil(timeLimitMilliseconds / 1000) + 1)
-  return spawn('/bin/sh', ['-c', guarded, 'sh', command, seconds, hookUmask()], options)
-}
-
-/** The umask of this process, unless it lets others write: a daemon may start with 000. */
-function hookUmask(): string {
-  const inherited = process.umask()
-  const safe = (inherited & 0o022) === 0o022 ? inherited : 0o077
-  return safe.toString(8).padStart(3, '0')
 }
 
 async function endGroup(child: ChildProcess): Promise<void> {
