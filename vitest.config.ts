@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const seconds = 1_000
 
@@ -15,8 +16,20 @@ const projects = [
 ]
 const marked = projects.filter(({ name }) => name !== 'unit').map(({ name }) => name)
 
+/** The files that take minutes begin first, so that none of them is waited for at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ project }: TestSpecification) =>
+      ['machine', 'long', 'tools', 'unit'].indexOf(project.name)
+    // oxlint-disable-next-line unicorn/no-array-sort -- it is no array's
+    const sorted = await super.sort(files)
+    return sorted.toSorted((a, b) => rank(a) - rank(b))
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     // Most of a test is waiting for another program.
     maxWorkers: 2,
     restoreMocks: true,

@@ -1,7 +1,7 @@
 import { ensureAuthority } from './authority/create.ts'
 import { keptCertificate, type Certificate, type KeptOptions } from './certificates/kept.ts'
 import { stateDirectory } from './home/state-directory.ts'
-import { settleInterrupted } from './storage/files/pending.ts'
+import { settleInterrupted } from './storage/files/unfinished-writes.ts'
 
 export interface CertificateForOptions extends KeptOptions {
   /** The state directory, an absolute path; default: the one that the command line uses. */

@@ -57,8 +57,8 @@ export async function notifyHooks(
     // The names that run-parts(8) accepts.
     if (!/^[A-Za-z0-9_-]+$/.test(script)) continue
     const hook = await machine.find(path.join(hooks, script), { forRoot: true })
-    // A hook may fail (apt may hold its lock); the store is changed all the same, and Java's
-    // keystore is a store of its own, which is asked afterwards.
+    // That a hook fails (apt may hold its lock) is ignored: the system store is changed already,
+    // and Java's keystore is checked as a store of its own.
     if (hook !== null) await machine.change(hook, [], { as: 'root', input })
   }
 }

@@ -48,7 +48,7 @@ export interface Subproblem {
   readonly identifier: AcmeIdentifier
 }
 
-/** Thrown wherever a request or a validation fails; the client gets its document. */
+/** Thrown wherever a request or a validation fails; its problem document (RFC 8555 §6.7) is the answer. */
 export class AcmeProblem extends Error {
   readonly document: ProblemDocument
   readonly headers: Readonly<Record<string, string>>

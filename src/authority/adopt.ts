@@ -1,7 +1,7 @@
 import { X509Certificate, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { exclusively } from '../storage/files/pending.ts'
+import { exclusively } from '../storage/files/unfinished-writes.ts'
 import {
   createScope,
   isScopeName,

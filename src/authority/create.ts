@@ -1,16 +1,8 @@
 import { RootlingError } from '../errors.ts'
-import { removeDirectoryAtomic } from '../files/atomic.ts'
-import { withLock } from '../files/lock.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
-import { exclusively } from '../storage/files/pending.ts'
-import {
-  createScope,
-  deleteScope,
-  isScopeName,
-  markAsCache,
-  scopeNames,
-} from '../storage/files/scopes.ts'
+import { createScope, isScopeName, markAsCache, scopeNames } from '../storage/files/scopes.ts'
+import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { ipRangeText, parseIpRange } from '../x509/ip.ts'
 import { localConstraints, type NameConstraints } from '../x509/name-constraints.ts'
@@ -107,18 +99,6 @@ async function addScope(
   throw new RootlingError('scope-exists', `A scope named ${plan.name} permits something else.`, {
     hint: `Choose another name with --name, or: rootling ca forget ${shellWord(plan.name)}`,
   })
-}
-
-/** Deletes a scope. Its root must have been removed from the trust stores before. */
-export async function forgetScope(state: StateDirectory, name: string): Promise<void> {
-  await exclusively(state, () => deleteScope(state, name))
-}
-
-/**
- * Deletes keys, scopes and record. The roots must have been removed from the trust stores before.
- */
-export async function deleteAuthority(state: StateDirectory): Promise<void> {
-  await withLock(state, () => removeDirectoryAtomic(state.path))
 }
 
 /** The largest private range (RFC 1918), and the largest block that IANA gives to a registry. */

@@ -1,5 +1,5 @@
 import { RootlingError } from '../errors.ts'
-import type { OutputFile } from '../storage/files/pending.ts'
+import type { OutputFile } from '../storage/files/unfinished-writes.ts'
 import type { ExtraFile } from '../storage/records.ts'
 import type { KeyPairDer } from '../x509/keys.ts'
 import { encodePem, pemBlocks } from '../x509/pem.ts'

@@ -3,7 +3,7 @@ import { readScopes, readScopesInRotation, type Scope } from '../authority/scope
 import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { exclusively, recordAndWrite } from '../storage/files/pending.ts'
+import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { generateKeys, type KeyPairDer, type KeyType } from '../x509/keys.ts'

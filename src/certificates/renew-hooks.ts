@@ -111,7 +111,8 @@ function tailOf({ stderr }: ChildProcess): () => Promise<string> {
 }
 
 /**
- * Removes private keys in PEM, also one that begins before the text: they must not get into a log.
+ * Replaces private keys in PEM, since the text may get into a log; also one whose BEGIN line was
+ * cut off already.
  */
 function withoutKeys(text: string): string {
   const begun = /^(?:(?!-----BEGIN)[\s\S])*-----END [A-Z ]*PRIVATE KEY-----/

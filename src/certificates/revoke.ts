@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { exclusively } from '../storage/files/pending.ts'
+import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { readInventory, recordReleased, recordRevoked } from '../storage/files/record.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { certificatesIn } from '../x509/inspect.ts'

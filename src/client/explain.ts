@@ -108,8 +108,8 @@ function selfSignedSentence(host: string): string {
 }
 
 /**
- * OpenSSL says “unsuitable purpose” of a leaf, of an issuer that is not a CA, and of a CA's own
- * certificate that is used by a server.
+ * The sentence for OpenSSL's “unsuitable purpose”, which can mean three things: an issuer is not a
+ * CA, a server presents a CA's own certificate, or the leaf is not for servers.
  */
 function purposeSentence(host: string, chain: readonly X509Certificate[]): string {
   const [leaf, ...issuers] = chain

@@ -27,7 +27,7 @@ export interface ControlServerOptions {
   readonly handle: (method: Method) => Promise<unknown>
   /** A connection whose input made our own code throw; it is closed, and the server goes on. */
   readonly onError?: (error: unknown) => void
-  /** How long a connection may take for that proof; default 10,000. */
+  /** How long a connection may take to prove that it knows the token; default 10,000. */
   readonly proofMilliseconds?: number
 }
 

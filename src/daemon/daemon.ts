@@ -13,6 +13,7 @@ import {
   daemonLock,
   readRunFile,
   removeRunFile,
+  removeStaleSocket,
   socketPath,
   writeRunFile,
 } from '../home/run-file.ts'
@@ -101,6 +102,8 @@ async function runLocked(options: DaemonOptions): Promise<void> {
       }
     }
     const token = randomBytes(32).toString('hex')
+    const before = await readRunFile(state)
+    if (before !== null) removeStaleSocket(before)
     const address = await socketPath(state, randomBytes(16).toString('hex'))
     const control = await startControlServer({
       address,

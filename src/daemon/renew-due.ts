@@ -19,7 +19,8 @@ export interface RenewalWork {
 }
 
 /**
- * Renews what is due of these certificates, and runs the commands: new ones, and those that failed.
+ * Renews those certificates that are due, and runs the `--on-renew` commands of certificates that
+ * were just renewed and of those whose command failed before.
  */
 export async function renewDue(
   work: RenewalWork,

@@ -10,9 +10,9 @@ import { makePrivateDirectory } from './private-directory.ts'
 
 /**
  * A file of lines that is only appended to. Lines that come while others are written go together in
- * the next write. They are not synced: they survive the end of this process, but not a power cut,
- * after which a client starts again anyway. A write is a copy into the page cache: made
- * synchronously it takes a tenth of what the thread pool would take.
+ * the next write. Lines are not synced: they survive a kill of this process, but not a power cut.
+ * The ACME server, which keeps its state so, can bear that: a client repeats an order that is
+ * lost. A write copies into the page cache, which takes a tenth of the time of a thread's.
  */
 export interface Journal {
   /** Takes a line, without the newline; `saved` resolves when it is written. */

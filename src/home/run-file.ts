@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { lstatSync } from 'node:fs'
+import { lstatSync, rmdirSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { writeFileAtomic } from '../files/atomic.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
@@ -67,7 +67,7 @@ const longestPath = process.platform === 'linux' ? 107 : 103
 export async function socketPath(state: StateDirectory, nonce: string): Promise<string> {
   if (process.platform === 'win32') return `\\\\.\\pipe\\rootling-${nonce}`
   const own = join(state.path, 'run', 'control.sock')
-  const path = Buffer.byteLength(own) <= longestPath ? own : shortPath(state)
+  const path = Buffer.byteLength(own) <= longestPath ? own : shortPath(state, nonce)
   if (Buffer.byteLength(path) > longestPath)
     throw new RootlingError('state-unwritable', `${path} is too long for a socket.`, {
       hint: 'Set ROOTLING_HOME to a shorter path',
@@ -77,10 +77,47 @@ export async function socketPath(state: StateDirectory, nonce: string): Promise<
   return path
 }
 
-function shortPath(state: StateDirectory): string {
+/**
+ * In the user's runtime directory where there is one. In a directory that all users share the name
+ * holds the nonce: another user who knew it could make it first, and no daemon would start.
+ */
+function shortPath(state: StateDirectory, nonce: string): string {
+  const uid = process.geteuid?.()
+  const runtime = [process.env['XDG_RUNTIME_DIR'] ?? '', `/run/user/${uid}`].find(isOwnDirectory)
   const hash = createHash('sha256').update(state.path).digest('hex').slice(0, 12)
-  const directory = `rootling-${process.geteuid?.()}-${hash}`
-  return join(process.env['XDG_RUNTIME_DIR'] || tmpdir(), directory, 'control.sock')
+  const directory =
+    runtime === undefined
+      ? join(tmpdir(), `rootling-${nonce.slice(0, 16)}`)
+      : join(runtime, `rootling-${uid}-${hash}`)
+  return join(directory, 'control.sock')
+}
+
+/** Whether a directory is this user's, and no other can make files in it. */
+function isOwnDirectory(path: string): boolean {
+  if (!isAbsolute(path)) return false
+  try {
+    const info = lstatSync(path)
+    return info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o022) === 0
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Removes the socket that a killed daemon left behind, and its directory: the next one may have
+ * another name. Call it under the daemon's lock. Only a socket of this user goes, and a directory
+ * that it leaves empty.
+ */
+export function removeStaleSocket({ address }: RunFile): void {
+  if (process.platform === 'win32') return
+  const info = lstatSync(address, { throwIfNoEntry: false })
+  if (info?.isSocket() !== true || info.uid !== process.geteuid?.()) return
+  try {
+    unlinkSync(address)
+    rmdirSync(dirname(address))
+  } catch {
+    // Somebody else took it away, or put something beside it.
+  }
 }
 
 /** Another user may have made it in a shared directory, or its mode may have been changed. */

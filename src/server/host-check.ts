@@ -53,8 +53,8 @@ export function hostOf(request: Request): string | null {
 
 /**
  * The sentence that refuses a request from a web page of another origin; `null`: it is not from
- * one. Browsers set both headers themselves, and no page can change or leave out `Sec-Fetch-Site`
- * (Fetch Metadata §2), or `Origin` when it posts.
+ * one. Browsers set `Sec-Fetch-Site` on every request (Fetch Metadata §2) and `Origin` on every
+ * POST; no page can change either or leave it out.
  */
 export function foreignPage(request: Request): string | null {
   const { origin, 'sec-fetch-site': site } = request.headers

@@ -5,7 +5,7 @@ import { runRenewHooks, type HookOutcome } from '../certificates/renew-hooks.ts'
 import { newlyMade, renew, type Renewal } from '../certificates/renew.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { exclusively } from '../storage/files/pending.ts'
+import { exclusively } from '../storage/files/unfinished-writes.ts'
 import {
   createScope,
   deleteScope,

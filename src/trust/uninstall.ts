@@ -1,5 +1,5 @@
 import type { TrustAnchor } from '../../platform/trust-store.ts'
-import { deleteAuthority, forgetScope } from '../authority/create.ts'
+import { deleteAuthority, forgetScope } from '../authority/delete.ts'
 import {
   noScope,
   openScope,

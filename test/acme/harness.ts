@@ -5,7 +5,6 @@ import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import type { Handler } from '../../src/server/http.ts'
 import { createHttpsServer } from '../../src/server/https.ts'
-import { temporaryState } from '../helpers/temporary.ts'
 
 /** An ACME server on a port of its own, with a certificate of the same authority. */
 export interface Acme {
@@ -33,7 +32,7 @@ export type AcmeSetup = Partial<
 
 export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
   const now = setup.now ?? (() => new Date())
-  const state = setup.state ?? (await temporaryState())
+  const state = setup.state ?? (await makeState())
   const { scope } = await ensureAuthority(state, now())
   const { chain, key } = await issue(
     state,
@@ -73,4 +72,10 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
       if (errors.length > 0) throw new Error('the server had errors of its own', { cause: errors })
     },
   }
+}
+
+/** Loaded when it is needed: it calls vitest's hooks, and this file also runs outside of vitest. */
+async function makeState(): Promise<StateDirectory> {
+  const { temporaryState } = await import('../helpers/temporary.ts')
+  return temporaryState()
 }

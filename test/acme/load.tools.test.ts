@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readInventory } from '../../src/storage/files/record.ts'
+import { long } from '../helpers/long.ts'
 import { bundleServer, startServerProcess, type Bundle, type ServerProcess } from './child.ts'
 import { createKey, csrFor, RawClient } from './raw.ts'
 import { obtain, startResponder, type Responder } from './responder.ts'
 
 // The long form, 1,000 orders from 20 accounts and 300 from one: ROOTLING_LONG_TESTS=1.
-const long = process.env['ROOTLING_LONG_TESTS'] !== undefined
 const counts = long ? { many: 1_000, one: 300 } : { many: 200, one: 60 }
 
 let bundle: Bundle

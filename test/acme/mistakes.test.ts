@@ -9,13 +9,14 @@ import {
   string,
 } from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { long } from '../helpers/long.ts'
 import { startAcme, type Acme } from './harness.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'
 import { obtain, startResponder, type Responder } from './responder.ts'
 
 // Some clients send the same request again after a 5xx, and die of the badNonce that follows. The
 // long form: ROOTLING_LONG_TESTS=1.
-const runs = process.env['ROOTLING_LONG_TESTS'] === undefined ? 150 : 5_000
+const runs = long ? 5_000 : 150
 vi.setConfig({ testTimeout: 120_000 + 1_000 * runs })
 let acme: Acme
 let responder: Responder

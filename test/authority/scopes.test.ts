@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
+import { forgetScope } from '../../src/authority/delete.ts'
 import { readScopes } from '../../src/authority/scope.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
-import { ensureAuthority, forgetScope, permitScope } from '../../src/authority/create.ts'
-import { treeOf } from '../helpers/tree.ts'
 import { temporaryState } from '../helpers/temporary.ts'
+import { treeOf } from '../helpers/tree.ts'
 
 const now = new Date()
 const names = async (state: StateDirectory) => (await readScopes(state)).map(({ name }) => name)

@@ -95,7 +95,9 @@ describe('a state directory whose path is too long for a socket', () => {
 
   test('is refused with a sentence when that is too long as well', async () => {
     const { daemons, rootling, far, runtime } = await openFarHome()
-    const env = { ROOTLING_HOME: far, XDG_RUNTIME_DIR: join(runtime, 'c'.repeat(90)) }
+    const long = join(runtime, 'c'.repeat(90))
+    mkdirSync(long, { mode: 0o700 })
+    const env = { ROOTLING_HOME: far, XDG_RUNTIME_DIR: long }
     const refused = await rootling(['daemon', 'start', ...noPorts], { env })
     expect(refused).toMatchObject({ exitCode: 1, stdout: '' })
     expect(refused.stderr).toMatch(

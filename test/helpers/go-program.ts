@@ -1,15 +1,16 @@
 import { basename, join } from 'node:path'
+import { project } from './built.ts'
 import { scrubbedEnvironment } from './scrubbed.ts'
 import { run } from './subprocess.ts'
 
 /**
- * Builds a Go program of one file, which needs nothing but the standard library: offline, and with
- * every file that the compiler writes in `directory`. Gives the program's path.
+ * Builds a Go program of one file, which needs nothing but the standard library, offline, in
+ * `directory`; what was compiled of that library is kept for the next. Gives the program's path.
  */
 export async function buildGo(source: string, directory: string): Promise<string> {
   const program = join(directory, basename(source, '.go'))
   const own = {
-    GOCACHE: join(directory, 'go-cache'),
+    GOCACHE: join(project, 'node_modules/.cache/rootling-go'),
     GOENV: 'off',
     GOFLAGS: '',
     GOPATH: join(directory, 'go'),

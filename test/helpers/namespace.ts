@@ -160,7 +160,7 @@ export async function openNamespace({ ownLoopback = false } = {}): Promise<Names
   return namespace
 }
 
-/** The process ID that the opening script prints once every mount stands. */
+/** The process ID that the opening script prints once everything is mounted. */
 async function firstLine(keeper: ChildProcessWithoutNullStreams): Promise<string> {
   let stderr = ''
   keeper.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))

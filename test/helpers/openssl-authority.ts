@@ -25,7 +25,7 @@ export interface LeafOptions {
   extensions?: string[]
 }
 
-const DAY = 86_400_000
+const day = 86_400_000
 
 /** A small certificate authority made by OpenSSL, so that nothing under test vouches for itself. */
 export class OpensslAuthority {
@@ -81,8 +81,8 @@ export class OpensslAuthority {
     name: string,
     issuer: string,
     extensions: string[],
-    notBefore = new Date(Date.now() - DAY),
-    notAfter = new Date(Date.now() + 30 * DAY),
+    notBefore = new Date(Date.now() - day),
+    notAfter = new Date(Date.now() + 30 * day),
   ): Issued {
     const config = `[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\npolicy=p\nemail_in_dn=no\n[p]\ncommonName=supplied\n[e]\n${extensions.join('\n')}\n`
     writeFileSync(this.#path('ca.cnf'), config)

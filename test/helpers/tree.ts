@@ -3,7 +3,7 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Finished } from './subprocess.ts'
 
-/** Path → what stands there: `directory`, `link TARGET`, or `file MODE SHA256`. No times. */
+/** Path → what is there: `directory`, `link TARGET`, or `file MODE SHA256`. No times. */
 export type Tree = Readonly<Record<string, string>>
 
 // An absent path is an empty tree. Links are listed, never followed.

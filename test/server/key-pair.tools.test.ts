@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadKeyPair } from '../../src/server/key-pair.ts'
 import { OpensslAuthority, type Issued } from '../helpers/openssl-authority.ts'
 
-const DAY = 86_400_000
+const day = 86_400_000
 const now = new Date()
 const from = { certificateFile: 'server.pem', keyFile: 'server-key.pem' }
 let authority: OpensslAuthority
@@ -123,7 +123,7 @@ test('the validity bounds are inclusive', () => {
   const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000)
   const pair = authority.leaf('bounds', {
     notBefore,
-    notAfter: new Date(notBefore.getTime() + DAY),
+    notAfter: new Date(notBefore.getTime() + day),
   })
   expect(loadKeyPair(pair.cert, pair.key, notBefore).leaf.subject).toBe('CN=bounds')
   expect(() => loadKeyPair(pair.cert, pair.key, new Date(notBefore.getTime() - 1))).toThrow(

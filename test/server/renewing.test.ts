@@ -3,8 +3,8 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import type { KeyPair } from '../../src/server/key-pair.ts'
 import { renewingPair, type RenewingPairOptions } from '../../src/server/renewing.ts'
 
-const MINUTE = 60_000
-const LIFETIME = 300 * MINUTE
+const minute = 60_000
+const LIFETIME = 300 * minute
 
 function pairFrom(notBefore: number, lifetime = LIFETIME): KeyPair {
   const leaf = {
@@ -48,7 +48,7 @@ test('serves the old pair while issuing fails, waits longer each time, and recov
     await renewing.check()
     await renewing.check()
     const next = onFailed.mock.lastCall?.[1] ?? new Date(0)
-    delays.push((next.getTime() - clock.now) / MINUTE)
+    delays.push((next.getTime() - clock.now) / minute)
     clock.now = next.getTime()
   }
   expect(onFailed).toHaveBeenCalledTimes(8)
@@ -76,7 +76,7 @@ test('does not ask again at once when a new pair is due already', async () => {
   await renewing.check()
   await renewing.check()
   expect(issue).toHaveBeenCalledTimes(2)
-  clock.now += MINUTE
+  clock.now += minute
   await renewing.check()
   expect(issue).toHaveBeenCalledTimes(3)
 })

@@ -133,7 +133,7 @@ export async function daemonLogs(
   return exitCodes.ok
 }
 
-/** Until a signal comes, or the reader of the output is gone. */
+/** Prints new lines of the log until a signal comes or the reader of the output goes away. */
 async function followLog(tail: LogTail): Promise<void> {
   const ended = Promise.race([
     firstSignal(),

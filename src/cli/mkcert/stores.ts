@@ -118,7 +118,10 @@ function reportFailures(outcomes: readonly StoreOutcome[], { output }: Context):
   return failed.length === 0
 }
 
-/** A CA whose directory is gone may still be trusted; nothing says which roots are its own. */
+/**
+ * Says that there is nothing to uninstall, and names other roots of Rootling's that are trusted:
+ * one of them may be of a CA whose directory is gone.
+ */
 async function mentionOthers(kinds: readonly StoreKind[], context: Context): Promise<void> {
   const { state, output } = context
   const why = (await exists(state.path)) ? 'holds no CA' : 'does not exist'

@@ -1,11 +1,12 @@
 import { X509Certificate } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { builtPrograms } from '../../helpers/built.ts'
 import { namespaceUnavailable, type Namespace } from '../../helpers/namespace.ts'
 import { testNamespace } from '../../helpers/test-namespace.ts'
 import { findRoot } from '../../helpers/store-contents.ts'
 import type { Finished } from '../../helpers/subprocess.ts'
-import { mkcertMissing, realMkcert } from './both.ts'
+import { createSide, mkcertMissing, realMkcert } from './both.ts'
 
 const reason = mkcertMissing() ?? namespaceUnavailable()
 
@@ -66,10 +67,11 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
     })
   })
 
-  test('reaches the browsers of today, where mkcert says that there are none', async () => {
+  test('reaches the browsers of today and leaves nothing behind at -uninstall, where mkcert finds no browsers and leaves Java trusting', async () => {
     const profile = '.config/mozilla/firefox/abc.default-esr'
     const databases = ['.local/share/pki/nssdb', profile]
     const reached: Record<string, string[]> = {}
+    const left: Record<string, string[]> = {}
     await withBoth(async (program) => {
       const { namespace, line, trusted } = await open(program)
       for (const directory of databases)
@@ -80,22 +82,15 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
       expect(exitCode).toBe(0)
       if (program === realMkcert)
         expect(stderr).toContain('no Firefox and/or Chrome/Chromium security databases found')
-      const nss = (await trusted()).filter((place) => place.startsWith('nss:'))
+      const places = await trusted()
+      const nss = places.filter((place) => place.startsWith('nss:'))
       reached[program] = nss.map((place) => place.replace(`nss:${namespace.home}/`, ''))
-    })
-    expect(reached[realMkcert]).toEqual([])
-    expect(reached[built.mkcert]?.toSorted()).toEqual(databases.toSorted())
-  })
-
-  test('leaves nothing behind at -uninstall, where mkcert leaves Java trusting', async () => {
-    const left: Record<string, string[]> = {}
-    await withBoth(async (program) => {
-      const { line, trusted } = await open(program)
-      expect((await line(['-install'])).exitCode).toBe(0)
-      expect((await trusted()).some((place) => place.startsWith('java:'))).toBe(true)
+      expect(places.some((place) => place.startsWith('java:'))).toBe(true)
       expect((await line(['-uninstall'])).exitCode).toBe(0)
       left[program] = await trusted()
     })
+    expect(reached[realMkcert]).toEqual([])
+    expect(reached[built.mkcert]?.toSorted()).toEqual(databases.toSorted())
     expect(left[realMkcert]).toEqual([expect.stringContaining('java:')])
     expect(left[built.mkcert]).toEqual([])
   })
@@ -127,12 +122,13 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
   })
 
   test('trusts a root that stands alone in $CAROOT, and signs nothing with it', async () => {
+    const other = createSide(realMkcert)
+    onTestFinished(() => other.remove())
+    await other.run(['made.test'], other.directory())
+    const otherRoot = readFileSync(`${other.caroot}/rootCA.pem`, 'utf8')
     await withBoth(async (program) => {
-      const other = await open(realMkcert)
-      await other.line(['-CAROOT'])
-      await other.line(['made.test'], { TRUST_STORES: 'none' })
       const { namespace, line, caroot, trusted } = await open(program)
-      await namespace.writeFile(`${caroot}/rootCA.pem`, await other.root())
+      await namespace.writeFile(`${caroot}/rootCA.pem`, otherRoot)
       const refused = await line(['shop.test'])
       expect([refused.exitCode, refused.stderr]).toEqual([
         1,
@@ -175,14 +171,18 @@ describe.skipIf(reason !== null)(`trust stores${reason ? ` (${reason})` : ''}`, 
     expect([exitCode, stderr]).toEqual([0, expect.stringContaining('nothing to uninstall')])
     expect(await namespace.readTree(caroot)).toEqual({})
     const theirs = await open(realMkcert)
-    expect((await theirs.line(['-uninstall'])).stderr).toContain('Created a new local CA')
+    const uninstalled = await theirs.line(['-uninstall'], { TRUST_STORES: 'nss' })
+    expect(uninstalled.stderr).toContain('Created a new local CA')
   })
 
   test('signs a name outside once a scope permits it, and rootCA.pem holds both roots', async () => {
     const { namespace, line, caroot, root } = await open(built.mkcert)
-    expect((await line(['-install', 'dev.example.com'])).exitCode).toBe(1)
+    await makeNssDatabase(namespace, `${namespace.home}/.pki/nssdb`)
+    const installed = await line(['-install', 'dev.example.com'], { TRUST_STORES: 'nss' })
+    expect([installed.exitCode, sentences(installed)]).toEqual([1, [browsers.now]])
     const env = { ROOTLING_HOME: caroot }
-    await namespace.must(built.rootling, ['ca', 'permit', 'dev.example.com', '--yes'], { env })
+    const permit = ['ca', 'permit', 'dev.example.com', '--yes', '--stores', 'nss']
+    await namespace.must(built.rootling, permit, { env })
     const { exitCode } = await line(['-cert-file', `${namespace.home}/c.pem`, 'dev.example.com'])
     expect(exitCode).toBe(0)
     expect((await root()).match(/BEGIN CERTIFICATE/g)).toHaveLength(2)

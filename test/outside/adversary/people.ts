@@ -9,7 +9,7 @@ import { notInstalled } from '../e2e/client.ts'
 export interface Person {
   readonly name: string
   readonly home: string
-  /** Runs a program as this user, with their home, umask 022 and nothing else of ours. */
+  /** Runs a program as this user, with their home, umask 022 and nothing else of this process. */
   readonly run: (
     program: string,
     args: readonly string[],

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { ensureAuthority, forgetScope, permitScope } from '../../../src/authority/create.ts'
+import { ensureAuthority, permitScope } from '../../../src/authority/create.ts'
+import { forgetScope } from '../../../src/authority/delete.ts'
 import { makeCrl } from '../../../src/certificates/crl.ts'
 import { issue } from '../../../src/certificates/issue.ts'
 import { renew } from '../../../src/certificates/renew.ts'

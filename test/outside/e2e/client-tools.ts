@@ -103,7 +103,7 @@ const tools: readonly Tool[] = [
           : null,
   },
   {
-    // The node of nodejs.org has no directory of its own that exists: it is told the system's.
+    // The node of nodejs.org has no directory of its own that exists, so it gets the system's.
     name: 'node --use-openssl-ca',
     program: process.execPath,
     args: (url) => ['--use-openssl-ca', '-e', nodeFetch, url.href],

@@ -42,7 +42,7 @@ export async function visit(
   }
 }
 
-/** The reason `PROGRAM is not installed`, or `null` where it stands in the scrubbed PATH. */
+/** The reason `PROGRAM is not installed`, or `null` where the scrubbed PATH has it. */
 export async function notInstalled(program: string): Promise<string | null> {
   const found = await run('sh', ['-c', 'command -v "$1"', 'sh', program], scrubbedEnvironment('/'))
   return found.exitCode === 0 ? null : `${program} is not installed`

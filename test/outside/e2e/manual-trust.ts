@@ -12,7 +12,7 @@ do
 `
 
 /**
- * Trusts a root the way a patient person would by hand on Debian, with no code of ours: the
+ * Trusts a root the way a patient person would by hand on Debian, with no code of Rootling: the
  * harness has to see every client accept it, or it could not judge an install.
  */
 export async function trustByHand(namespace: Namespace, root: string): Promise<void> {

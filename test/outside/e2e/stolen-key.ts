@@ -2,7 +2,7 @@ import type { Namespace } from '../../helpers/namespace.ts'
 
 /**
  * What a thief of the only key on disk can do: OpenSSL signs a leaf for any name with it, and no
- * code of ours gets to say no. `scope` is the directory with the intermediate. Returns PEM, the
+ * code of Rootling gets to say no. `scope` is the directory with the intermediate. Returns PEM, the
  * certificate with the intermediate behind it.
  */
 export async function signWithStolenKey(

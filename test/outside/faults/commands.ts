@@ -8,7 +8,7 @@ import { mkcertLine, rootlingLine, type World } from './world.ts'
 /** A command to be disturbed, in a world of its own. */
 export interface Subject {
   readonly title: string
-  /** What stands before it runs. */
+  /** Makes what it works on. */
   readonly prepare: (world: World) => Promise<void>
   readonly line: (world: World, bundle: Bundle) => readonly string[]
   /** What must hold once it has been run to its end; sentences about what does not. */

@@ -75,7 +75,7 @@ export const damages: readonly Damage[] = [
   { title: 'unreadable', happen: always((path) => chmodSync(path, 0)) },
 ]
 
-/** What stands at a path, or the first `size` octets of it, so that two moments can be compared. */
+/** What is at a path, or the first `size` octets of it, so that two moments can be compared. */
 export function fingerprint(path: string, size?: number): string {
   const info = lstatSync(path, { throwIfNoEntry: false })
   if (info === undefined) return 'missing'

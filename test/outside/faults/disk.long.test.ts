@@ -46,9 +46,9 @@ const pairScript = ({ out }: World): string => `
 set -e
 cd ${out}
 [ -e localhost.pem ] || { ls -A; exit 0; }
-openssl x509 -in localhost.pem -noout -pubkey > /tmp/one
-openssl pkey -in localhost-key.pem -pubout > /tmp/two
-cmp /tmp/one /tmp/two
+openssl x509 -in localhost.pem -noout -pubkey > "$TMPDIR/one"
+openssl pkey -in localhost-key.pem -pubout > "$TMPDIR/two"
+cmp "$TMPDIR/one" "$TMPDIR/two"
 ls -A`
 
 test.skipIf(closed !== null).each(['state', 'out'] as const)(

@@ -48,7 +48,7 @@ export async function runWith(
   line: readonly string[],
 ): Promise<Finished & { readonly reached: boolean }> {
   const log = `${world.root}.strace`
-  // The pool wakes the main thread by a write of its own, which must not be taken for one of ours.
+  // The pool wakes the main thread by a write of its own, which must not be taken for one of the command.
   const whose = call === 'fsync' ? ['-f'] : []
   const inject = [...whose, '-e', `inject=${call}:${what}:when=${when}`]
   const finished = await traced(world, log, inject, line)

@@ -47,7 +47,7 @@ export async function openWorld(): Promise<World> {
   return worldIn(root)
 }
 
-/** The same, of what stands in a directory already. */
+/** A world over a directory that has its files already; nobody deletes it. */
 export function worldIn(root: string): World {
   const env = scrubbedEnvironment(join(root, 'home'), {
     ROOTLING_HOME: join(root, 'state'),
@@ -98,7 +98,7 @@ export async function looseKeys({ root }: World): Promise<string[]> {
     const info = await stat(path)
     if (!info.isFile() || (info.mode & 0o077) === 0) continue
     const text = await readFile(path, 'latin1')
-    // In a pending file the PEM stands in base64.
+    // A pending file holds the PEM in base64.
     if (/PRIVATE KEY-----|UFJJVkFURSBLRVk|BSSVZBVEUgS0VZ|QUklWQVRFIEtFW/.test(text))
       loose.push(path)
   }

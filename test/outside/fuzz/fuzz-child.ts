@@ -19,7 +19,7 @@ const isLong = runs >= 100_000
 // Thousands of errors a second: where they come from is most of their price.
 Error.stackTraceLimit = 2
 
-/** How many inputs have been begun, and the last one, for whoever watches. */
+/** How many inputs have been begun, and the last one, for the thread that watches. */
 const beats = new Int32Array(new SharedArrayBuffer(8))
 const current = new Uint8Array(new SharedArrayBuffer(65_536))
 const watch = `

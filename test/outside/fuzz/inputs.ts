@@ -201,8 +201,8 @@ const openings = [
 const mebibytes = 2
 
 /**
- * What is quadratic in its length takes minutes or hours for each of these, and anything else a
- * part of a second: whoever gives a parser these needs no clock finer than that.
+ * A parser that is quadratic in the length of its input takes minutes or hours for each of these,
+ * and any other a part of a second.
  */
 export function* longInputs(): Generator<Buffer> {
   for (const opening of openings)

@@ -96,30 +96,43 @@ function nss(name: string, flags: readonly string[]): Verifier {
   return {
     name,
     exempt: ({ keyType }) => (keyType === 'ed25519' ? 'NSS takes no Ed25519 keys' : null),
-    verdicts: oneByOne(async ({ intermediate, identifier: { type } }, files) => {
-      const database = `sql:${join(files.root, '..')}`
-      const made = await runTool('certutil', ['-N', '-d', database, '--empty-password'])
-      const trust = ['-A', '-d', database, '-n', 'root', '-t', 'CT,C,', '-i', files.root]
-      const added = await runTool('certutil', trust)
-      if (made.exitCode !== 0 || added.exitCode !== 0) throw new Error(made.stderr + added.stderr)
-      const usage = type === 'email' ? '4' : '1'
-      // It reads one certificate from each file.
-      const issuers = pemBlocks(intermediate).map(async ({ text }, i) => {
-        const file = `${files.intermediate}.${i}`
-        await writeFile(file, text)
-        return file
-      })
-      const chain = [files.leaf, ...(await Promise.all(issuers))]
-      const args = ['-d', database, ...flags, '-u', usage, '-a', ...chain]
-      const { exitCode, stdout, stderr } = await runTool('vfychain', args)
-      return exitCode === 0 ? null : stdout + stderr
-    }),
+    verdicts(directory, chains) {
+      // A database for each root, which it alone is in: making one takes longer than any verdict.
+      const databases = new Map<string, Promise<string>>()
+      const judge: Judge = async ({ root, intermediate, identifier: { type } }, files) => {
+        const database = databases.get(root) ?? makeNssDatabase(`${files.root}.nss`, files.root)
+        databases.set(root, database)
+        const usage = type === 'email' ? '4' : '1'
+        // It reads one certificate from each file.
+        const issuers = pemBlocks(intermediate).map(async ({ text }, i) => {
+          const file = `${files.intermediate}.${i}`
+          await writeFile(file, text)
+          return file
+        })
+        const chain = [files.leaf, ...(await Promise.all(issuers))]
+        const args = ['-d', await database, ...flags, '-u', usage, '-a', ...chain]
+        const { exitCode, stdout, stderr } = await runTool('vfychain', args)
+        return exitCode === 0 ? null : stdout + stderr
+      }
+      return oneByOne(judge)(directory, chains)
+    },
   }
+}
+
+/** Makes a database that trusts one root; returns its name for the tools of NSS. */
+async function makeNssDatabase(directory: string, root: string): Promise<string> {
+  await mkdir(directory)
+  const database = `sql:${directory}`
+  const made = await runTool('certutil', ['-N', '-d', database, '--empty-password'])
+  const trust = ['-A', '-d', database, '-n', 'root', '-t', 'CT,C,', '-i', root]
+  const added = await runTool('certutil', trust)
+  if (made.exitCode !== 0 || added.exitCode !== 0) throw new Error(made.stderr + added.stderr)
+  return database
 }
 
 const nameTags: Record<Identifier['type'], string> = { email: '1', dns: '2', uri: '6', ip: '7' }
 
-/** A JDK of 11 or later runs a source file as it stands, so all chains go to one process. */
+/** A JDK of 11 or later runs a source file uncompiled; all chains go to one process. */
 function java(program: string): Verifier {
   return {
     name: `CertPathValidator of ${program.split('/').at(-3) ?? program}`,

@@ -37,7 +37,7 @@ export const strangers: readonly Stranger[] = [
     unavailable: absent('openssl'),
     async ask({ port, root, home }, client) {
       const own = client === null ? [] : ['-cert', client.cert, '-key', client.key]
-      // It sends one certificate unless it is told of the others.
+      // It sends one certificate unless it is given the others.
       const chain = client === null ? [] : ['-cert_chain', client.cert]
       const to = ['-connect', `127.0.0.1:${port}`, '-servername', 'localhost', '-ign_eof']
       const request = `GET / HTTP/1.0\r\nHost: localhost\r\nAccept: ${json}\r\n\r\n`
@@ -112,7 +112,7 @@ function script(
   }
 }
 
-/** Only the page of ours holds this, and it must never reach a client that is refused. */
+/** Only the demo page holds this, and it must never reach a client that is refused. */
 function judge(said: string): Outcome {
   return { outcome: said.includes('"groupsOffered"') ? 'answered' : 'refused', said }
 }
