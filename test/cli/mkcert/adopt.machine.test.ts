@@ -121,7 +121,7 @@ describe('rootling ca import', () => {
   test.for([
     { what: 'a leaf', cert: 'leaf', key: 'leaf', says: 'is not a CA’s certificate' },
     { what: 'a certificate that is no CA’s', cert: 'selfish', key: 'selfish', says: 'not a CA’s' },
-    { what: 'an intermediate', cert: 'middle', key: 'middle', says: 'no root' },
+    { what: 'an intermediate', cert: 'middle', key: 'middle', says: 'not a root' },
     { what: 'a key of another root', cert: 'old', key: 'other', says: 'is not the key of' },
     { what: 'no certificate at all', cert: 'nonsense', key: 'old', says: 'holds no certificate' },
     { what: 'no key at all', cert: 'old', key: 'nonsense', says: 'key' },
@@ -141,7 +141,7 @@ describe('rootling trust', () => {
   test.for([
     { what: 'a leaf', file: 'leaf', says: 'is not a CA’s certificate', code: 1 },
     { what: 'a certificate that is no CA’s', file: 'selfish', says: 'not a CA’s', code: 1 },
-    { what: 'an intermediate', file: 'middle', says: 'no root', code: 1 },
+    { what: 'an intermediate', file: 'middle', says: 'not a root', code: 1 },
     { what: 'another root’s fingerprint', file: 'other', says: 'not the one you gave', code: 4 },
   ])('refuses $what', async ({ file, says, code }) => {
     const place = openPlace()
