@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import {
@@ -166,7 +166,7 @@ export async function readScopeKey(
 export async function readStoredRootCrl(state: StateDirectory, name: string): Promise<Buffer> {
   const path = join(scopePath(state, name), 'root.crl')
   try {
-    return await readFile(path)
+    return readFileSync(path)
   } catch (error) {
     throw new RootlingError('corrupt-state', `${path} cannot be read.`, {
       hint: 'Restore it from a backup',
