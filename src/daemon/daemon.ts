@@ -74,6 +74,9 @@ async function runLocked(options: DaemonOptions): Promise<void> {
   const cleanUp: (() => unknown)[] = []
   let stop = (): void => undefined
   const stopping = new Promise<void>((resolve) => (stop = resolve))
+  // Watched until everything else is cleaned up: a second exception must not end the process.
+  const crash = watchForCrash(log)
+  cleanUp.unshift(crash.stop)
   try {
     const endpoints = await startEndpoints(options)
     cleanUp.unshift(() => endpoints.close())
@@ -116,8 +119,6 @@ async function runLocked(options: DaemonOptions): Promise<void> {
     const run = { address, token, pid: process.pid, since, revocationUrl }
     await writeRunFile(state, run)
     cleanUp.unshift(() => removeRunFile(state, run))
-    const crash = watchForCrash(log)
-    cleanUp.unshift(crash.stop)
     const gone = watchForDeletion(state)
     cleanUp.unshift(gone.stop)
     const urls = endpoints.listening.map(({ url }) => url)
