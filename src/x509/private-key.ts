@@ -61,7 +61,7 @@ function decrypt({ text }: PemBlock, passphrase: string, what: string): KeyObjec
   try {
     return createPrivateKey({ key: text, format: 'pem', passphrase })
   } catch {
-    // OpenSSL's error is not the cause here: it depends on the random octets that a wrong
+    // OpenSSL's error is not given as the cause: it depends on the random octets that a wrong
     // passphrase yields.
     throw bad(`${what} cannot be decrypted: the passphrase is wrong, or the file is damaged.`, null)
   }

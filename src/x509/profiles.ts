@@ -36,8 +36,8 @@ export function authorityValidity(now: Date): Validity {
 }
 
 /**
- * Returns a validity of exactly `days`. It begins an hour ago, for the sake of clocks that are
- * slow, and never goes past the issuer's end.
+ * Returns a validity of `days`, to the second, or of fewer where the issuer ends earlier. It begins
+ * an hour ago, for clocks that are slow.
  */
 export function leafValidity(now: Date, days: number, issuerNotAfter: Date): Validity {
   const notBefore = wholeSeconds(now.getTime() - hour)

@@ -74,7 +74,7 @@ const ownCurves = new Map(
 )
 
 /**
- * Returns what createPublicKey is to read: where possible the coordinates of a point, which take a
+ * Returns the input for createPublicKey: where possible the coordinates of a point, which take a
  * third of the time on OpenSSL 3.0.
  */
 function keyInput(
