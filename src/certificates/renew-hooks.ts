@@ -14,7 +14,8 @@ export interface HookOutcome {
 export interface HookOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /**
-   * With sudo the user who called it, who can write to the record and must not become root by it.
+   * Who runs the commands: with sudo, the user who called sudo. That user can write to the record,
+   * and must not become root by a command in it.
    */
   readonly owner?: Owner | null
   /** Ends the command that runs; the others are not started. */
@@ -42,11 +43,12 @@ async function runHook(
   command: string,
   { env, owner, signal, timeLimitMilliseconds = minute }: HookOptions,
 ): Promise<string | null> {
-  // The only shell text that is run: the user's own, from a file of the user's with mode 0600.
+  // This is the only shell text that Rootling runs: the user's own, from a file of the user's with
+  // mode 0600.
   const child = startShell(command, timeLimitMilliseconds, {
     cwd: '/',
     env,
-    // The leader of a process group, so that its children can be ended with it.
+    // The shell is the leader of a process group, so that its children can be ended with it.
     detached: process.platform !== 'win32',
     windowsHide: true,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -79,11 +81,11 @@ async function runHook(
 }
 
 /**
- * Runs a command in a shell beside a watchdog in the same process group, which ends the group a
- * second after its time when this process is gone and cannot: after Ctrl-C or kill -9. The
- * watchdog's own sleep ends with it, so that nothing is left of a command that was in time. This
- * shell outlives a SIGTERM to the group: it waits for a command that takes its time to end, and
- * says nothing of its own on standard error, such as "Terminated".
+ * Runs a command in a shell, beside a watchdog in the same process group. The watchdog ends the
+ * group a second after the time limit, in case Rootling itself is gone and cannot, as after Ctrl-C
+ * or kill -9. When the command ends in time, the watchdog and its sleep are ended, so that no
+ * process is left. This shell outlives a SIGTERM to the group, to wait for a command that takes its
+ * time to end. It writes nothing of its own, such as "Terminated", to standard error.
  */
 const guarded = `umask "$3"
 (
@@ -113,7 +115,10 @@ function startShell(
   return spawn('/bin/sh', ['-c', guarded, 'sh', command, seconds, hookUmask()], options)
 }
 
-/** The umask of this process, unless it lets others write: a daemon may start with 000. */
+/**
+ * Returns the umask of this process or, where it lets others write, 077: a daemon may start with
+ * 000.
+ */
 function hookUmask(): string {
   const inherited = process.umask()
   const safe = (inherited & 0o022) === 0o022 ? inherited : 0o077
@@ -137,7 +142,10 @@ async function endGroup(child: ChildProcess): Promise<void> {
 const longestTail = 500
 const keptText = 64 * 1024
 
-/** The end of its standard error, once that is closed or half a second has passed. */
+/**
+ * Collects what a command writes to standard error. The returned function resolves to the end of
+ * it, once standard error is closed or half a second has passed.
+ */
 function tailOf({ stderr }: ChildProcess): () => Promise<string> {
   let text = ''
   stderr?.setEncoding('utf8').on('data', (chunk: string) => {
@@ -145,15 +153,15 @@ function tailOf({ stderr }: ChildProcess): () => Promise<string> {
   })
   const ended = stderr === null ? null : once(stderr, 'close').catch(() => undefined)
   return async () => {
-    // A process that it left in the background may keep the pipe open for ever.
+    // A process that the command left in the background may keep the pipe open for ever.
     await Promise.race([ended, sleep(500)])
     return withoutKeys(text).trim().slice(-longestTail)
   }
 }
 
 /**
- * Replaces private keys in PEM, since the text may get into a log; also one whose BEGIN line was
- * cut off already.
+ * Replaces private keys in PEM, since the text may get into a log. Replaces also a key whose BEGIN
+ * line was cut off already.
  */
 function withoutKeys(text: string): string {
   const begun = /^(?:(?!-----BEGIN)[\s\S])*-----END [A-Z ]*PRIVATE KEY-----/
