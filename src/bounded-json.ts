@@ -1,10 +1,10 @@
-/** Levels of arrays and objects. No protocol that we speak nests deeper than six. */
+/** The most levels of arrays and objects. No protocol that Rootling speaks needs more than six. */
 const deepest = 32
 
 /**
- * `JSON.parse` for text that strangers send. Throws a SyntaxError for text that is not JSON, and
- * for JSON that is nested deeper than 32 levels: code that goes down into such a value recursively
- * would overflow the stack. The caller bounds the length of the text before.
+ * Parses JSON that strangers send, as `JSON.parse` does. Throws a SyntaxError for text that is not
+ * JSON, and for JSON that is nested deeper than 32 levels: code that goes down into such a value
+ * recursively would overflow the stack. The caller must have limited the length of the text.
  *
  * @example parseBoundedJson('{"a":[1]}') // { a: [1] }
  */
@@ -13,7 +13,7 @@ export function parseBoundedJson(text: string): unknown {
   return JSON.parse(text)
 }
 
-/** Counts brackets outside strings, once over the text whatever it holds. */
+/** Whether brackets outside strings nest too deep. Reads the text once, whatever it holds. */
 function isDeep(text: string): boolean {
   let depth = 0
   let inString = false

@@ -11,10 +11,10 @@ export interface CertificateForOptions extends KeptOptions {
 }
 
 /**
- * A certificate for these names: hosts, wildcards, IP addresses, e-mail addresses or URIs. It is
- * kept in the state directory, and the same one is returned until two thirds of its lifetime have
- * passed; then a new one is issued. Where there is no certificate authority yet, one is created,
- * which `rootling install` makes trusted. Never prompts. Throws a RootlingError: `bad-name`,
+ * Returns a certificate for these names: hosts, wildcards, IP addresses, e-mail addresses or URIs.
+ * The certificate is kept in the state directory and returned again until two thirds of its
+ * lifetime have passed; then a new one is issued. Creates a certificate authority where there is
+ * none yet; `rootling install` makes it trusted. Never prompts. Throws a RootlingError: `bad-name`,
  * `usage` (no names, or days out of range), `not-permitted` (its hint is the command that permits
  * the names), `issuer-expired`, `loose-key`, `corrupt-state`, `state-unwritable`, `locked`.
  *

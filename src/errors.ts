@@ -1,5 +1,6 @@
 /**
- * What went wrong, for programs; `--json` prints it too. A code keeps its meaning across releases.
+ * Tells a program what went wrong; `--json` prints the code too. A code keeps its meaning across
+ * releases.
  */
 export type ErrorCode =
   | 'usage' // the command line or an argument is wrong
@@ -16,7 +17,7 @@ export type ErrorCode =
   | 'issuer-expired'
   | 'issuer-not-yet-valid' // the clock is set to a date before the authority's first day
   | 'bad-certificate' // a file without a certificate, or with one of the wrong kind
-  | 'bad-key' // a file without a private key, or with another certificate's
+  | 'bad-key' // a file without a private key, or with the key of another certificate
   | 'bad-der' // bytes that are not DER, too many, or nested too deep
   | 'file-unreadable'
   | 'store-failed' // a trust store refused
@@ -28,7 +29,7 @@ export type ErrorCode =
   | 'listen-failed'
   | 'connect-failed'
   | 'not-trusted' // a certificate that a client refuses
-  | 'unsupported' // this system does not let a program do it
+  | 'unsupported' // this system does not let a program do what was asked
   | 'internal'
 
 export interface RootlingErrorOptions {
@@ -38,9 +39,9 @@ export interface RootlingErrorOptions {
 }
 
 /**
- * Every error that this library expects: `message` is one sentence for people that names the value
- * at fault, `code` is for programs, `hint` says what to type or do next, where something helps, and
- * `cause` is the error below it, if any.
+ * The error that this library throws for every failure that it expects: `message` is one sentence
+ * for people, which names the value at fault; `code` is for programs; `hint` says what to type or
+ * do next, where something helps; `cause` is the underlying error, if any.
  *
  * @example
  * try {

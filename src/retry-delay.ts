@@ -5,8 +5,8 @@ const hour = 60 * minute
 export const longestRetryDelay = hour
 
 /**
- * How long to wait after so many failures in a row, in milliseconds: 1, 2, 4, … minutes, at most
- * an hour.
+ * Returns how long to wait, in milliseconds, after so many failures in a row: 1, 2, 4, … minutes,
+ * at most an hour.
  *
  * @example retryDelay(3) // 240_000
  */

@@ -1,4 +1,4 @@
-/** A word quoted for a POSIX shell where it must be, for hints that people paste. */
+/** Quotes a word for a POSIX shell, if it needs quotes. Used in hints that people paste. */
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

@@ -27,7 +27,7 @@ import { openScope } from './scope.ts'
 export interface AdoptRequest {
   /** PEM or DER. */
   readonly certificate: Buffer
-  /** Its name in sentences. */
+  /** The certificate's file, as error sentences name it. */
   readonly certificateFile: string
   /** PEM: PKCS #8, SEC1 or PKCS #1. */
   readonly key: string
@@ -38,9 +38,9 @@ export interface AdoptRequest {
 }
 
 /**
- * Takes an existing root and its key as a scope that signs leaves directly, so that what trusts it
- * goes on trusting. `created: false`: there is such a scope already. Throws `bad-certificate`,
- * `bad-key`, `scope-exists`, and `usage` for a name that no scope can have.
+ * Makes a scope of an existing root and its key. The root signs leaves directly, so that what
+ * trusts it goes on trusting. `created: false`: a scope with this root exists already. Throws
+ * `bad-certificate`, `bad-key`, `scope-exists`, and `usage` for a name that no scope can have.
  */
 export async function adoptRoot(
   state: StateDirectory,
@@ -72,7 +72,10 @@ export async function adoptRoot(
   })
 }
 
-/** The private key of a root. Throws `bad-key`, and `usage` without its passphrase. */
+/**
+ * Reads the private key of a root. Throws `bad-key`, and `usage` for an encrypted key without its
+ * passphrase.
+ */
 function readKeyOf(
   root: X509Certificate,
   { key, keyFile, passphrase, certificateFile }: AdoptRequest,
@@ -106,7 +109,7 @@ interface AdoptedRoot {
   readonly constraints: NameConstraints | null
 }
 
-/** The root is its own intermediate, and has signed no CRL. */
+/** Returns the files of the scope. The root is its own intermediate, and has signed no CRL. */
 function scopeFilesOf(name: string, adopted: AdoptedRoot, now: Date): ScopeFiles {
   const { root, key, parts, constraints } = adopted
   const spki = root.publicKey.export({ type: 'spki', format: 'der' })
@@ -131,13 +134,16 @@ function scopeFilesOf(name: string, adopted: AdoptedRoot, now: Date): ScopeFiles
   }
 }
 
-/** Whether they permit something, in ranges that the root of a rotation can repeat. */
+/**
+ * Whether a scope can keep these constraints: they permit something, in ranges that the root of a
+ * rotation can repeat.
+ */
 function canKeep({ dns, ip }: NameConstraints): boolean {
   return dns.length + ip.length > 0 && ip.every((range) => parseIpRange(range) !== null)
 }
 
 /**
- * A certificate, PEM or DER, that can be a trust anchor: a CA that signed itself and has not
+ * Reads a certificate, PEM or DER, that can be a trust anchor: a CA that signed itself and has not
  * expired. `file` begins the error's sentence. Throws `bad-certificate`.
  */
 export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificate {

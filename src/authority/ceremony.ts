@@ -18,7 +18,10 @@ export interface ScopePlan {
   readonly permitted: readonly string[]
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
-  /** The authority's name, which the subjects contain; absent: the default authority's. */
+  /**
+   * The name of the authority, which the subjects contain. Absent: the default authority, which has
+   * no name.
+   */
   readonly authority?: string | undefined
 }
 

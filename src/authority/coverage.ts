@@ -4,8 +4,8 @@ import { localConstraints, permits } from '../x509/name-constraints.ts'
 import { noAuthority, type Scope } from './scope.ts'
 
 /**
- * The narrowest scope that covers every identifier. Throws `no-authority`, or `not-permitted`
- * with the command that permits what is missing.
+ * Returns the narrowest scope that covers every identifier. Throws `no-authority`, or
+ * `not-permitted`, whose hint is the command that permits what is missing.
  */
 export function scopeFor(scopes: readonly Scope[], identifiers: readonly Identifier[]): Scope {
   if (scopes.length === 0) throw noAuthority()
@@ -26,7 +26,8 @@ function notPermitted(scopes: readonly Scope[], identifiers: readonly Identifier
     identifiers.filter(
       (identifier) => scope.constraints !== null && !permits(scope.constraints, identifier),
     )
-  // The sentence is about the scope that lacks least; a new scope must permit what is not local.
+  // The sentence names what the scope that lacks least does not cover. The hint names all that is
+  // not local, since a new scope must permit that.
   const outside = scopes.map(uncovered).toSorted((a, b) => a.length - b.length)[0] ?? []
   const names = outside.map(({ value }) => value).join(', ')
   const missing = identifiers.filter((identifier) => !permits(localConstraints, identifier))
@@ -47,7 +48,10 @@ function notPermitted(scopes: readonly Scope[], identifiers: readonly Identifier
   )
 }
 
-/** The argument of `ca permit` for an identifier: its domain or address; `null`: it has none. */
+/**
+ * Returns the argument of `ca permit` for an identifier, its domain or address; `null`: it has
+ * none.
+ */
 function permitArgument(identifier: Identifier): string | null {
   switch (identifier.type) {
     case 'dns':
@@ -61,7 +65,10 @@ function permitArgument(identifier: Identifier): string | null {
   }
 }
 
-/** A URI's host if it is a name; `null`: name constraints cannot permit an address there. */
+/**
+ * Returns a URI's host if it is a host name; `null`: name constraints cannot permit an address in a
+ * URI.
+ */
 function hostOf(uri: string): string | null {
   try {
     const host = parseIdentifier(new URL(uri).hostname)

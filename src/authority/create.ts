@@ -15,7 +15,10 @@ export interface Created {
   readonly created: boolean
 }
 
-/** The `local` scope, created where there is none. Two processes that start at once create one. */
+/**
+ * Returns the `local` scope, and creates it where there is none. Of two processes that start at
+ * once, one creates it.
+ */
 export async function ensureAuthority(state: StateDirectory, now: Date): Promise<Created> {
   if ((await scopeNames(state)).includes('local'))
     return { scope: await openScope(state, 'local'), created: false }
@@ -32,17 +35,17 @@ export interface PermitRequest {
   readonly permit: readonly string[]
   /** Default: made from the first of `permit`. */
   readonly name?: string | undefined
-  /** May sign any name, as mkcert's root may. */
+  /** The scope may sign any name, as mkcert's root may. */
   readonly unconstrained?: boolean
-  /** Takes a whole top-level domain too. */
+  /** Permits a whole top-level domain, or a large part of all addresses, too. */
   readonly force?: boolean
 }
 
 /**
- * Adds a scope beside the others, which stay as they are: were one widened by a new certificate for
- * its old subject and key, a client would choose one of both by their order in a bundle. A scope
- * that permits exactly this is returned as it is. Throws `usage`, `bad-name`, and `scope-exists`
- * when the scope `name` permits something else.
+ * Adds a scope beside the others, which stay as they are. To widen one, a new certificate for its
+ * old subject and key would be needed, and a client would choose between both by their order in a
+ * bundle. Where a scope permits exactly this already, it is returned instead. Throws `usage`,
+ * `bad-name`, and `scope-exists` when the scope `name` permits something else.
  */
 export async function permitScope(
   state: StateDirectory,
@@ -63,7 +66,10 @@ export async function permitScope(
   })
 }
 
-/** What a request would add, checked before anything is created. Throws `usage` or `bad-name`. */
+/**
+ * Checks a request before anything is created, and returns what it would add. Throws `usage` or
+ * `bad-name`.
+ */
 export function checkPermit(request: PermitRequest): {
   name: string
   permitted: string[]
@@ -101,10 +107,16 @@ async function addScope(
   })
 }
 
-/** The largest private range (RFC 1918), and the largest block that IANA gives to a registry. */
+/**
+ * The shortest prefixes that are permitted without `--force`: that of the largest private range
+ * (RFC 1918), and that of the largest block that IANA gives to a registry.
+ */
 const widestPrefix = { ipv4: 8, ipv6: 12 } as const
 
-/** A domain as lower-case A-labels, or a range in CIDR form. */
+/**
+ * Parses one argument of `ca permit`. Returns a domain as lower-case A-labels, or a range in CIDR
+ * form.
+ */
 function parsePermit(text: string, force = false): string {
   const input = text.trim()
   const range = parseIpRange(input)
@@ -146,7 +158,10 @@ function scopeNameFor(permitted: readonly string[]): string {
     .slice(0, 63)
 }
 
-/** A generated name with a number where it is taken: `a.b c.d` and `a.b` would both be `a-b`. */
+/**
+ * Returns a generated name for a scope, with a number where the name is taken: scopes for `a.b c.d`
+ * and for `a.b` would both be named `a-b`.
+ */
 async function freeName(state: StateDirectory, name: string): Promise<string> {
   const taken = await scopeNames(state)
   let free = name

@@ -21,7 +21,7 @@ export interface Scope {
   readonly permitted: readonly string[]
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
-  /** Parsed at the first use, since each takes half a millisecond. */
+  /** Both certificates are parsed at their first use, since each takes half a millisecond. */
   readonly root: X509Certificate
   readonly intermediate: X509Certificate
   /** PEM of the certificates between leaf and root; empty where the root signs leaves. */
@@ -43,7 +43,10 @@ export async function readScopes(state: StateDirectory): Promise<Scope[]> {
   return Promise.all((await scopeNames(state)).map((name) => openScope(state, name)))
 }
 
-/** `readScopes` for callers that need one. Throws `no-authority`, `corrupt-state`. */
+/**
+ * Reads every scope, as `readScopes` does, where at least one is needed. Throws `no-authority`,
+ * `corrupt-state`.
+ */
 export async function requireScopes(state: StateDirectory): Promise<Scope[]> {
   const scopes = await readScopes(state)
   if (scopes.length === 0) throw noAuthority()
@@ -55,7 +58,10 @@ export const noAuthority = (): RootlingError =>
     hint: 'rootling install',
   })
 
-/** A scope by its name. `hint` gets the existing names. Throws `no-authority`, `no-scope`. */
+/**
+ * Reads a scope by its name. `hint` makes the hint for `no-scope` from the names of the existing
+ * scopes. Throws `no-authority`, `no-scope`.
+ */
 export async function requireScope(
   state: StateDirectory,
   name: string,
@@ -72,7 +78,7 @@ export function noScope(name: string, hint: string): RootlingError {
   return new RootlingError('no-scope', `There is no scope named ${name}.`, { hint })
 }
 
-/** The scopes that unfinished rotations keep beside the others; damaged ones are left out. */
+/** Reads the scopes that unfinished rotations keep beside the others. Damaged ones are left out. */
 export async function readScopesInRotation(state: StateDirectory): Promise<Scope[]> {
   const scopes: Scope[] = []
   for (const { name, part } of await rotationParts(state))
@@ -85,7 +91,10 @@ export async function readScopesInRotation(state: StateDirectory): Promise<Scope
   return scopes
 }
 
-/** A scope without its key, checked against its digests. Throws `corrupt-state`. */
+/**
+ * Reads a scope without its key, and checks its files against their digests. Throws
+ * `corrupt-state`.
+ */
 export async function openScope(
   state: StateDirectory,
   name: string,

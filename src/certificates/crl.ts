@@ -10,12 +10,12 @@ import type { Inventory } from '../storage/records.ts'
 import { signCrl, type RevokedCertificate } from '../x509/crl.ts'
 import { day } from '../x509/profiles.ts'
 
-/** From thisUpdate to nextUpdate, in milliseconds. */
+/** The time from thisUpdate to nextUpdate, in milliseconds. */
 const crlLifetime = 7 * day
 
 /**
- * A scope's new CRL (RFC 5280 §5), DER, with a number above those of all before. Throws `no-scope`,
- * and what `openSigner` throws.
+ * Signs a new CRL of a scope (RFC 5280 §5) and returns its DER. Its number is above those of all
+ * CRLs before. Throws `no-scope`, and what `openSigner` throws.
  */
 export async function makeCrl(
   state: StateDirectory,
@@ -32,7 +32,10 @@ export async function makeCrl(
   })
 }
 
-/** Expired certificates stay in it for one more CRL's lifetime (RFC 5280 §3.3). */
+/**
+ * Returns the entries of a scope's CRL. Expired certificates stay in it for the lifetime of one
+ * more CRL (RFC 5280 §3.3).
+ */
 function revokedIn(
   { certificates, revocations }: Inventory,
   scopeName: string,
@@ -52,8 +55,8 @@ function revokedIn(
 }
 
 /**
- * The only CRL of a scope's root, DER: signed before the root's key was dropped, and empty. Throws
- * `no-scope`, `corrupt-state`, and `usage` for a root that signs leaves itself.
+ * Returns the only CRL of a scope's root, DER: an empty one, signed before the root's key was
+ * dropped. Throws `no-scope`, `corrupt-state`, and `usage` for a root that signs leaves itself.
  */
 export async function readRootCrl(state: StateDirectory, scopeName: string): Promise<Buffer> {
   const scope = await existingScope(state, scopeName)

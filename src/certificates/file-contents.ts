@@ -13,8 +13,9 @@ export interface KeyProtection {
 }
 
 /**
- * A new certificate's files, the key's first: a new key beside no certificate is harmless. One path
- * for both makes one file of both. Throws `usage` for a PKCS #12 file without a key.
+ * Returns the files of a new certificate, the key's first: a new key without its certificate is
+ * harmless. Where certificate and key have the same path, one file holds both. Throws `usage` for a
+ * PKCS #12 file without a key.
  */
 export async function outputFiles(
   { certPath, keyPath, extra }: ResolvedPaths,
@@ -38,7 +39,7 @@ export async function outputFiles(
   return files
 }
 
-/** A further file, of a format that needs no password. */
+/** Returns a further file of a certificate, in a format that needs no password. */
 export function extraFile(
   { format, path }: ExtraFile,
   leaf: Pick<Leaf, 'chain' | 'issuers' | 'der'>,

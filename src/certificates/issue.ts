@@ -29,7 +29,10 @@ export interface IssueRequest extends KeyProtection {
   readonly keyType?: KeyType | undefined
   /** 1 to 825; default 397. */
   readonly days?: number | undefined
-  /** Where to write; `null`: nowhere, the caller takes the PEM. Default: named after `names`. */
+  /**
+   * Where to write the files; `null`: write none, the result has the PEM. Default: named after
+   * `names`.
+   */
   readonly files?: OutputPaths | null | undefined
   /**
    * Replaces files that this authority did not issue, and allows names that Firefox refuses
@@ -38,13 +41,13 @@ export interface IssueRequest extends KeyProtection {
   readonly force?: boolean | undefined
   /** A certification request, PEM or DER: its key, and its names where `names` is empty. */
   readonly csr?: Buffer | undefined
-  /** Signed by its own key, so nobody trusts it. */
+  /** Whether the certificate is signed by its own key, so that nobody trusts it. */
   readonly selfSigned?: boolean | undefined
   /** A command that a shell runs after each renewal. */
   readonly onRenew?: string | undefined
   /**
-   * Where `rootling ocsp` answers, for the certificate to name its OCSP and CRL; `false`: the
-   * certificate names none. Default: the daemon's URL while it answers.
+   * The URL where `rootling ocsp` answers, below which the certificate says that its OCSP and CRL
+   * are; `false`: the certificate names none. Default: the daemon's URL while it answers.
    */
   readonly revocationUrl?: WantedUrl
 }

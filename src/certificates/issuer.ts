@@ -10,12 +10,13 @@ import { signLeaf, type Leaf, type LeafRequest } from './leaf.ts'
 
 interface SignOptions {
   /**
-   * Called with the signed certificate before it is recorded; called again, with another, where the
-   * scopes have changed meanwhile.
+   * Called with the signed certificate before it is recorded. Where the scopes have changed
+   * meanwhile, another certificate is signed, and this is called again with that.
    */
   readonly onSigned?: ((leaf: Leaf, scope: Scope) => Promise<void>) | undefined
   /**
-   * Whether the record must survive a power cut; default `true`. It survives the process anyway.
+   * Whether the record must survive a power cut; default `true`. It survives a kill of the process
+   * in any case.
    */
   readonly durable?: boolean | undefined
 }
@@ -39,14 +40,18 @@ interface Opened {
   readonly signers: Map<Scope, Promise<Signer>>
 }
 
-/** An issuer that reads scopes and keys only when they have changed, and at least each second. */
+/**
+ * Creates an issuer. It reads scopes and keys again when they have changed, and when they were read
+ * more than a second ago.
+ */
 export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
   const underLock = createSharedLock<boolean>(state)
   let last: Opened | null = null
   let reading: Promise<Opened> | null = null
 
   async function read(): Promise<Opened> {
-    // Taken before the scopes are read: recording a certificate then notices a change in between.
+    // The stamp is taken before the scopes are read, so that a change in between is noticed when a
+    // certificate is recorded.
     const stamp = await stampOfScopes(state)
     const until = performance.now() + rereadAfter
     return { stamp, until, scopes: await readScopes(state), signers: new Map() }
@@ -91,8 +96,9 @@ export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
 }
 
 /**
- * Runs work under the lock. Callers in this process share one acquisition of the lock; waiting for
- * it means polling. All of them fail where it cannot be acquired.
+ * Returns a function that runs work under the lock. Calls that wait at the same time share one
+ * acquisition of the lock, since waiting for it means polling. All of them fail where it cannot be
+ * acquired.
  */
 function createSharedLock<T>(state: StateDirectory): (work: () => Promise<T>) => Promise<T> {
   let queue: { run: () => Promise<void>; reject: (error: unknown) => void }[] = []

@@ -19,8 +19,8 @@ export interface KeptOptions {
   /** Lifetime in days, 1 to 825; default 397. */
   readonly days?: number
   /**
-   * An http:// URL below which OCSP and CRL are served, for the certificate to name; `false`: it
-   * names none. Default: the daemon's, while it answers.
+   * The http:// URL, below which OCSP and CRL are served, for the certificate to name; `false`: the
+   * certificate names none. Default: the daemon's URL while it answers.
    */
   readonly revocationUrl?: string | false
 }
@@ -49,8 +49,8 @@ export interface Certificate {
 }
 
 /**
- * What `certificateFor` gives, in a given state directory. Throws `no-authority` where none was
- * created.
+ * Returns what `certificateFor` returns, from a given state directory, but creates no authority.
+ * Throws `no-authority` where none was created.
  */
 export async function keptCertificate(
   state: StateDirectory,
@@ -66,7 +66,8 @@ export async function keptCertificate(
   const readAgain = () => readKept(state, certPath, keyPath, scope, now)
   const kept = await readAgain()
   if (kept !== null) return kept
-  // A lock of its own, since `issue` takes the state's: of two callers at once, one issues.
+  // This is not the lock of the state directory, which `issue` takes. Of two calls at once, only
+  // one issues.
   return withLock(
     state,
     async () => {
@@ -83,8 +84,8 @@ export async function keptCertificate(
 }
 
 /**
- * The kept certificate; `null`: there is none, or it is damaged, due for renewal or of an old
- * issuer.
+ * Reads the kept certificate; `null`: there is none, or it is damaged, due for renewal or signed by
+ * an old issuer.
  */
 async function readKept(
   state: StateDirectory,
@@ -130,7 +131,10 @@ function certificateOf(
   }
 }
 
-/** The name of a kept certificate's directory; the same names in any order share one. */
+/**
+ * Returns the name of a kept certificate's directory, which is the same for the same names in any
+ * order.
+ */
 function digestOf(
   identifiers: readonly Identifier[],
   keyType: KeyType,
@@ -138,7 +142,8 @@ function digestOf(
   revocationUrl: string | false | undefined,
 ): string {
   const names = identifiers.map(({ type, value }) => `${type}:${value}`).toSorted()
-  // Left out where it is the default, so that certificates that older versions kept are found.
+  // The URL is left out where it is the default, so that certificates that older versions kept are
+  // found.
   const asked = revocationUrl === undefined ? [] : [revocationUrl]
   const text = JSON.stringify([[...new Set(names)], keyType, days ?? null, ...asked])
   return createHash('sha256').update(text).digest('hex').slice(0, 16)

@@ -26,11 +26,16 @@ export interface LeafRequest {
    * too.
    */
   readonly keyType: string
-  /** Days, counted from an hour ago, or exactly these dates; never past the issuer's end. */
+  /**
+   * A number of days, counted from an hour ago, or the exact dates; never past the issuer's end.
+   */
   readonly lifetime: number | Validity
-  /** Where OCSP and CRL are served, such as `http://localhost:14680`; default: nothing is named. */
+  /**
+   * Where OCSP and CRL are served, such as `http://localhost:14680`; default: the certificate names
+   * no such URL.
+   */
   readonly revocationUrl?: string | undefined
-  /** Who chose that URL, for the record. */
+  /** Who chose `revocationUrl`, for the record. */
   readonly responder?: CertificateRecord['responder'] | undefined
 }
 
@@ -42,7 +47,7 @@ export interface Leaf {
   readonly issuers: string
   /** What the record says of the certificate, but for its files. */
   readonly facts: Omit<CertificateRecord, 'certPath' | 'keyPath' | 'extra' | 'onRenew'>
-  /** Whether the issuer's end cut its validity short. */
+  /** Whether the validity is shorter than asked, because the issuer ends earlier. */
   readonly shortened: boolean
 }
 
@@ -59,10 +64,13 @@ export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now
   })
 }
 
-/** In the record in place of a scope's name; no scope can have this name. */
+/**
+ * What the record of a self-signed certificate has in place of a scope's name. No scope can have
+ * this name.
+ */
 export const selfSignedScope = '(self-signed)'
 
-/** A leaf that its own key signs, so that nobody trusts it by default. */
+/** Signs a leaf with its own key, so that nobody trusts it by default. */
 export function signLeafByItself(
   request: Pick<LeafRequest, 'identifiers' | 'keyType'> & { readonly lifetime: number },
   keys: KeyPairDer,
@@ -127,9 +135,9 @@ function makeLeaf(
 }
 
 /**
- * The URLs of OCSP and CRL in a scope's certificates, below a given one. Throws `usage` for
- * anything but plain HTTP: to check a status over TLS, a client would need the status of that
- * certificate.
+ * Returns the URLs of OCSP and CRL that a scope's certificates name, below a given one. Throws
+ * `usage` for anything but plain HTTP: to ask for a status over TLS, a client would first need the
+ * status of that server's certificate.
  */
 export function revocationUrls(base: string, scopeName: string): { ocsp: string; crl: string } {
   if (!URL.canParse(base) || new URL(base).protocol !== 'http:' || !/^[\x21-\x7e]+$/.test(base))

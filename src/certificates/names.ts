@@ -32,8 +32,9 @@ export function checkDays(days: number | undefined): number {
 }
 
 /**
- * Sentences about names that clients refuse. Throws `bad-name` for a wildcard directly under a
- * top-level name among other names, unless forced: Firefox and Deno refuse the whole certificate.
+ * Returns sentences about names that clients refuse. Throws `bad-name` for a wildcard directly
+ * under a top-level name among other names, unless forced: Firefox and Deno refuse the whole
+ * certificate.
  */
 export function namesWarnings(identifiers: readonly Identifier[], force: boolean): string[] {
   const underscores = identifiers

@@ -13,8 +13,9 @@ export interface OnDemandPair extends Validity {
 }
 
 /**
- * Issues for one name at a time, while a client waits. The key is never written: a power cut that
- * loses the last lines of the record loses the key too, so nothing waits for the disk.
+ * Returns a function that issues a certificate for one name, while a client waits. The key is never
+ * written to disk: a power cut that loses the last lines of the record loses the key too, so
+ * nothing waits for the disk.
  */
 export function onDemandIssuer(
   state: StateDirectory,

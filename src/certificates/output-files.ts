@@ -29,7 +29,10 @@ export interface ResolvedPaths {
   readonly extra: readonly ExtraFile[]
 }
 
-/** mkcert's names: `NAME+N.pem` and `NAME+N-key.pem`, N the number of further names. */
+/**
+ * Returns the beginning of the files' names. As with mkcert, the files are `NAME+N.pem` and
+ * `NAME+N-key.pem`, where N is the number of further names.
+ */
 export function fileBase(identifiers: readonly Identifier[], purpose: Purpose): string {
   const first = (identifiers[0]?.value ?? '').replaceAll(':', '_').replaceAll('*', '_wildcard')
   const more = identifiers.length > 1 ? `+${identifiers.length - 1}` : ''
@@ -40,7 +43,7 @@ export function fileBase(identifiers: readonly Identifier[], purpose: Purpose): 
   return `${base.slice(0, longestBase - 9)}-${hash}${last}`
 }
 
-/** Octets. File systems take 255; a temporary name adds 35, the suffixes 22. */
+/** In octets. File systems take names of 255; a temporary name adds 35, and the suffixes 22. */
 const longestBase = 190
 
 const suffixes: Record<ExtraFile['format'], string> = {
@@ -51,8 +54,8 @@ const suffixes: Record<ExtraFile['format'], string> = {
 }
 
 /**
- * Absolute paths of the files to write. Creates `outDir`, which `owner` then owns. Throws
- * `state-unwritable`, as for another directory that does not exist.
+ * Returns the absolute paths of the files to write. Creates `outDir`, which `owner` then owns.
+ * Throws `state-unwritable`, also where the directory of another path does not exist.
  */
 export async function resolvePaths(
   base: string,
@@ -71,7 +74,7 @@ export async function resolvePaths(
       return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
     }),
   }
-  // Other users must not replace files in it, whatever the umask permits.
+  // Whatever the umask permits, other users must not be able to replace files in `outDir`.
   await makePrivateDirectory(resolve(outDir), owner, 0o755)
   const all = [paths.certPath, paths.keyPath, ...paths.extra.map(({ path }) => path)]
   for (const path of all) if (path !== null) await refuseUnwritable(path)
@@ -129,7 +132,7 @@ function ownCertificate(pem: string, path: string, scopes: readonly Scope[]): X5
 }
 
 function matches(certificate: X509Certificate, pem: string): boolean {
-  // An encrypted key cannot be checked; beside such a certificate it is taken for its key.
+  // An encrypted key cannot be checked, so it is taken for the key of the certificate beside it.
   if (pem.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----')) return true
   try {
     return certificate.checkPrivateKey(createPrivateKey(pem))
@@ -144,7 +147,9 @@ function notOurs(path: string, what: string): RootlingError {
   })
 }
 
-/** For files that the record does not name. Throws `not-ours` where the path is taken already. */
+/**
+ * Throws `not-ours` where something has the path already. For files that the record does not name.
+ */
 export async function refuseExisting(path: string, hint: string): Promise<void> {
   if (await exists(path))
     throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {

@@ -14,7 +14,8 @@ export interface HookOutcome {
 export interface HookOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /**
-   * With sudo the user who called it, who can write to the record and must not become root by it.
+   * Who runs the commands: with sudo, the user who called sudo. That user can write to the record,
+   * and must not become root by a command in it.
    */
   readonly owner?: Owner | null
   /** Ends the command that runs; the others are not started. */
@@ -47,7 +48,7 @@ async function runHook(
     shell: true,
     cwd: '/',
     env,
-    // The leader of a process group, so that its children can be ended with it.
+    // The shell is the leader of a process group, so that its children can be ended with it.
     detached: process.platform !== 'win32',
     windowsHide: true,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -96,7 +97,10 @@ async function endGroup(child: ChildProcess): Promise<void> {
 const longestTail = 500
 const keptText = 64 * 1024
 
-/** The end of its standard error, once that is closed or half a second has passed. */
+/**
+ * Collects what a command writes to standard error. The returned function resolves to the end of
+ * it, once standard error is closed or half a second has passed.
+ */
 function tailOf({ stderr }: ChildProcess): () => Promise<string> {
   let text = ''
   stderr?.setEncoding('utf8').on('data', (chunk: string) => {
@@ -104,15 +108,15 @@ function tailOf({ stderr }: ChildProcess): () => Promise<string> {
   })
   const ended = stderr === null ? null : once(stderr, 'close').catch(() => undefined)
   return async () => {
-    // A process that it left in the background may keep the pipe open for ever.
+    // A process that the command left in the background may keep the pipe open for ever.
     await Promise.race([ended, sleep(500)])
     return withoutKeys(text).trim().slice(-longestTail)
   }
 }
 
 /**
- * Replaces private keys in PEM, since the text may get into a log; also one whose BEGIN line was
- * cut off already.
+ * Replaces private keys in PEM, since the text may get into a log. Replaces also a key whose BEGIN
+ * line was cut off already.
  */
 function withoutKeys(text: string): string {
   const begun = /^(?:(?!-----BEGIN)[\s\S])*-----END [A-Z ]*PRIVATE KEY-----/

@@ -31,7 +31,9 @@ export type Selection =
   | { readonly which: 'named'; readonly names: readonly string[] }
 
 export interface RenewOptions {
-  /** A new key too; by default only the certificate's file changes, by one rename. */
+  /**
+   * Whether to make a new key too; by default only the certificate's file changes, by one rename.
+   */
   readonly rekey?: boolean | undefined
   /** Whether to renew a selected certificate; default: each. */
   readonly only?: (record: CertificateRecord) => Promise<boolean>
@@ -44,15 +46,15 @@ export const newlyMade = (renewals: readonly Renewal[]): CertificateRecord[] =>
   )
 
 /**
- * What is renewed when it is due: the newest certificate of each file, unless self-signed or
- * revoked.
+ * Returns the certificates that are renewed when they are due: the newest of each file, unless
+ * self-signed or revoked.
  */
 export const renewable = ({ certificates, revocations }: Inventory): CertificateRecord[] =>
   signedByScope(withFile(certificates)).filter(({ serialNumber }) => !revocations.has(serialNumber))
 
 /**
- * Issues the selected certificates anew and replaces their files, each with the lifetime, in days,
- * that it had. A failure does not stop the others. Throws `usage` when a name selects nothing.
+ * Issues the selected certificates anew, each with as many days of lifetime as it had, and replaces
+ * their files. A failure does not stop the others. Throws `usage` when a name selects nothing.
  */
 export async function renew(
   state: StateDirectory,
@@ -77,7 +79,8 @@ interface View {
 }
 
 async function readView(state: StateDirectory): Promise<View> {
-  // Taken before it is read, so that a change in between is seen the next time.
+  // The stamp is taken before the record is read, so that a change in between is seen the next
+  // time.
   const stamp = await stampOf(recordPath(state))
   return { stamp, inventory: await readCurrentInventory(state, { printed: false }) }
 }
@@ -114,7 +117,7 @@ function named(tracked: readonly CertificateRecord[], name: string): Certificate
   })
 }
 
-/** What one renewal after the other reads once. */
+/** What is read once and used for one renewal after the other. */
 interface Known {
   readonly view: View
   readonly scopes: readonly Scope[]
@@ -168,7 +171,8 @@ async function reissue(
     const record = renewedRecord(previous, leaf)
     const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys)
     await recordAndWrite(state, record, files)
-    // This line alone has changed the record, so the view still holds for the other certificates.
+    // The line of this renewal is all that has changed the record, so the view still holds for the
+    // other certificates.
     view.stamp = await stampOf(recordPath(state))
     return { previous, record, outcome: 'renewed' }
   })
@@ -194,7 +198,10 @@ function daysOf(record: CertificateRecord): number {
   return Math.round((notAfter.getTime() - notBefore.getTime()) / day)
 }
 
-/** The old record's paths and hook with the new certificate's facts; its URL may be gone. */
+/**
+ * Returns the record of the new certificate: its facts, with the paths and the hook of the old
+ * record. The revocation URL is not taken over, since the new certificate may have none.
+ */
 function renewedRecord(previous: CertificateRecord, { facts }: Leaf): CertificateRecord {
   const { serialNumber: _old, revocationUrl: _url, responder: _responder, ...rest } = previous
   return { ...rest, ...facts }

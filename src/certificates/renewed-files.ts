@@ -18,7 +18,10 @@ interface Unfit {
   readonly hint: string
 }
 
-/** The certificate in the file, where it is the one on record. */
+/**
+ * Reads the certificate in a file. Returns why the file is left as it is where that is not the
+ * certificate on record.
+ */
 export async function readTracked(
   path: string,
   { fingerprint }: CertificateRecord,
@@ -27,15 +30,19 @@ export async function readTracked(
   if (text === null) return { reason: `${path} is gone.`, hint: 'rootling issue makes it anew' }
   try {
     const certificate = new X509Certificate(text)
-    // The new certificate is for this one's key; anybody could have copied a serial number.
+    // Fingerprints are compared, since anybody could copy a serial number, and the new certificate
+    // is for the key of this one.
     if (fingerprintOf(certificate) === fingerprint) return certificate
   } catch {
-    // Not a certificate at all: the same sentence.
+    // The file holds no certificate at all: the sentence below is true of that too.
   }
   return { reason: `${path} was changed by something else since.`, hint: 'rootling issue --force' }
 }
 
-/** Why the key that stays does not fit any more; `null`: it fits, or it cannot be read here. */
+/**
+ * Returns why the key, which a renewal keeps, does not fit the certificate any more; `null`: it
+ * fits, or it cannot be read here.
+ */
 export async function keyFault(
   certificate: X509Certificate,
   { keyPath, serialNumber }: CertificateRecord,
@@ -43,19 +50,22 @@ export async function keyFault(
   if (keyPath === null) return null
   if (!(await exists(keyPath)))
     return { reason: `${keyPath} is gone.`, hint: `rootling renew ${serialNumber} --rekey` }
-  // It may belong to a server's own user or be encrypted: then it is left as it is.
+  // The key may belong to a server's own user or be encrypted: then it is not checked.
   const text = await readText(keyPath).catch(() => null)
   if (text === null || text.includes('ENCRYPTED')) return null
   try {
     if (certificate.checkPrivateKey(createPrivateKey(text))) return null
   } catch {
-    // Not a key at all: the same sentence.
+    // The file holds no key at all: the sentence below is true of that too.
   }
   const reason = `${keyPath} holds another key than the certificate's.`
   return { reason, hint: 'rootling issue --force' }
 }
 
-/** A new key of the old one's type. Throws `usage` where renewal cannot write one. */
+/**
+ * Makes a new key of the old one's type. Throws `usage` where a renewal cannot write one: the key
+ * is that of a request, or encrypted.
+ */
 export async function newKeys(
   state: StateDirectory,
   { keyType, keyPath }: CertificateRecord,
@@ -73,9 +83,9 @@ export async function newKeys(
 }
 
 /**
- * The files of a renewed certificate, each with the owner and mode of the one it replaces. `keys`:
- * the new ones; `null`: the key stays. PKCS #12 files are left out, since their passwords are not
- * kept.
+ * Returns the files of a renewed certificate, each with the owner and mode of the one it replaces.
+ * `keys` is the new key pair; `null`: the key stays. PKCS #12 files are left out, since their
+ * passwords are not kept.
  */
 export async function renewedFiles(
   state: StateDirectory,
@@ -99,19 +109,22 @@ export async function renewedFiles(
   return files
 }
 
-/** The private key's PEM in a file; an empty text where there is none. */
+/** Returns the PEM of the private key in a file; an empty text where there is none. */
 async function keyBlockIn(state: StateDirectory, path: string): Promise<string> {
   const [block] = privateKeyBlocks((await readPrivateText(path, state.owner)) ?? '')
   return block?.text ?? ''
 }
 
-/** A file that does not hold `secret` was not written here, and its owner gets no key. */
+/**
+ * Gives a file the owner and mode of the one it replaces, if that one holds `secret` (or `secret`
+ * is empty). Otherwise it was not written by Rootling, and its owner must not get the key.
+ */
 async function keepOwner(file: OutputFile, secret: string): Promise<OutputFile> {
   const ours = secret === '' || (await readText(file.path).catch(() => null))?.includes(secret)
   return ours === true ? { ...file, ...(await ownerOf(file.path, file.mode)) } : file
 }
 
-/** The owner and mode of an existing file; where there is none, `mode`. */
+/** Returns the owner and mode of an existing file; where there is none, `mode`. */
 async function ownerOf(path: string, mode: number): Promise<Pick<OutputFile, 'mode' | 'owner'>> {
   const info = await stat(path).catch(() => null)
   if (info === null) return { mode }

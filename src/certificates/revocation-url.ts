@@ -6,17 +6,23 @@ import type { CertificateRecord } from '../storage/records.ts'
 /** The revocation URL in a certificate and who chose it. Both absent: it has none. */
 export type RevocationUrl = Pick<CertificateRecord, 'revocationUrl' | 'responder'>
 
-/** A URL; `false`: none, whatever runs; `undefined`: the daemon's while it answers. */
+/**
+ * Which revocation URL a new certificate is to name: a URL; `false`: none, whatever runs;
+ * `undefined`: the daemon's while it answers.
+ */
 export type WantedUrl = string | false | undefined
 
-/** Where the daemon answers OCSP and CRL requests now; `null`: it does not. */
+/** Returns the URL where the daemon answers OCSP and CRL requests now; `null`: it does not. */
 export async function servedRevocationUrl(state: StateDirectory): Promise<string | null> {
   const url = (await readRunFile(state))?.revocationUrl ?? null
-  // After a kill the file stays, and its process ID may belong to another program.
+  // After a kill of the daemon, its run file stays, and the process ID in it may belong to another
+  // program. So the daemon's lock decides.
   return url !== null && isLocked(state, daemonLock) ? url : null
 }
 
-/** The revocation URL of a new certificate, with who chose it, which its renewal must know. */
+/**
+ * Returns the revocation URL for a new certificate, and who chose it, which the renewal must know.
+ */
 export async function revocationUrlFor(
   state: StateDirectory,
   wanted: WantedUrl,
@@ -27,15 +33,15 @@ export async function revocationUrlFor(
   return served === null ? {} : { revocationUrl: served, responder: 'daemon' }
 }
 
-/** What was asked for when this certificate was issued, for its renewal to ask again. */
+/** Returns what was wanted when a certificate was issued, so that its renewal wants the same. */
 export function wantedBefore({ revocationUrl, responder }: RevocationUrl): WantedUrl {
   if (responder === 'none') return false
   return responder === 'daemon' ? undefined : revocationUrl
 }
 
 /**
- * The daemon's URL in a certificate, where no daemon answers any more; `null`: the certificate has
- * none, or it is answered.
+ * Returns the daemon's URL in a certificate, if no daemon answers there any more; `null`: the
+ * certificate names no such URL, or a daemon answers there.
  */
 export function unansweredUrl(
   { revocationUrl, responder }: RevocationUrl,

@@ -28,8 +28,8 @@ export interface Revoked {
 }
 
 /**
- * A serial number in hex, normalised from any form that tools print (`4A:0F:…`); `null`: it is not
- * one.
+ * Returns a serial number in lower-case hex, from any form that tools print (`4A:0F:…`); `null`:
+ * the text is not one.
  */
 export function serialNumberIn(text: string): string | null {
   const hex = /^(?:0x)?((?:[0-9a-f]{2}){1,20})$/i.exec(text)?.[1]
@@ -39,8 +39,8 @@ export function serialNumberIn(text: string): string | null {
 }
 
 /**
- * Revokes a certificate. An earlier revocation stays as it is, but for a hold, which may become
- * final. Throws `usage` for a certificate that is not on record.
+ * Revokes a certificate. An earlier revocation stays as it is, except that a hold may become final.
+ * Throws `usage` for a certificate that is not on record.
  */
 export async function revoke(state: StateDirectory, request: RevokeRequest): Promise<Revoked> {
   const { target, reason = 'unspecified', now } = request
@@ -57,7 +57,8 @@ export async function revoke(state: StateDirectory, request: RevokeRequest): Pro
 }
 
 /**
- * Ends a hold; not revoked is success. Throws `usage` for a certificate that is revoked for good.
+ * Ends a hold. A certificate that is not revoked is a success. Throws `usage` for a certificate
+ * that is revoked for good.
  */
 export async function release(
   state: StateDirectory,

@@ -2,10 +2,12 @@ import { existsSync } from '../files/exists.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { isDueForRenewal, parseValidity, renewalTime } from '../x509/profiles.ts'
 
-/** Current, due for renewal, …: computed from the record, the files and the clock. */
+/** The status of a certificate, computed from the record, the files and the clock. */
 export type CertificateStatus = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
 
-/** The newest certificate of each file, and those without a file, oldest first. */
+/**
+ * Returns the newest certificate of each file, and the certificates without a file, oldest first.
+ */
 export function currentCertificates(record: readonly CertificateRecord[]): CertificateRecord[] {
   const newest = new Map<string, CertificateRecord>()
   for (const entry of record) if (entry.certPath !== null) newest.set(entry.certPath, entry)
@@ -21,7 +23,7 @@ export function dueTime(record: CertificateRecord): number {
   return renewalTime(parseValidity(record))
 }
 
-/** Every certificate with its status, the newest first. */
+/** Returns every certificate with its status, the newest first. */
 export function certificateStatuses(
   { certificates, revocations }: Inventory,
   now: Date,

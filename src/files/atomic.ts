@@ -7,29 +7,32 @@ import type { Owner } from './owner.ts'
 import { chown, mkdir, readdir, removeFile, rename, rm, sync } from './sync-fs.ts'
 
 /**
- * In the names of unfinished files. What a killed process left is swept by the next that has the
- * lock.
+ * A part of the names of unfinished files. By it, the next process that has the lock finds what a
+ * killed process left, and deletes it.
  */
 const temporaryMark = '.rootling-tmp-'
 
 export interface FileContents {
-  /** Pieces are written one after the other, without another task in between. */
+  /**
+   * The whole contents, or pieces that are written one after the other, without another task in
+   * between.
+   */
   readonly data: string | Uint8Array | Iterable<string>
   readonly mode: number
 }
 
 /** A file that is complete and synced, under a temporary name beside its target. */
 export interface StagedFile {
-  /** Renames it over the target and syncs the directory. */
+  /** Renames the file over its target and syncs the directory. */
   commit(): Promise<void>
   discard(): Promise<void>
 }
 
 /**
- * Replaces one file as a whole: it is made beside it under a temporary name (`wx`, so that a link
- * that an attacker planted is not followed), synced and renamed, and the directory is synced.
- * Throws `state-unwritable`. The package write-file-atomic does not sync the directory, nor use
- * `wx`.
+ * Replaces a file as a whole: writes the new file beside it under a temporary name, syncs it,
+ * renames it over the old one and syncs the directory. The new file is opened with `wx`, so that a
+ * link that an attacker planted is not followed. Throws `state-unwritable`. The package
+ * write-file-atomic neither syncs the directory nor uses `wx`.
  */
 export async function writeFileAtomic(
   path: string,
@@ -40,7 +43,10 @@ export async function writeFileAtomic(
   await staged.commit()
 }
 
-/** The first half of `writeFileAtomic`. A full disk makes this half fail, not `commit`. */
+/**
+ * Does the first half of `writeFileAtomic`, all but the rename. A full disk makes this half fail,
+ * not `commit`.
+ */
 export async function stageFile(
   path: string,
   contents: FileContents,
@@ -65,8 +71,8 @@ export async function stageFile(
 }
 
 /**
- * Makes a directory of files as one unit: complete under a temporary name, then renamed.
- * `false`: something of that name is there already, and nothing was changed.
+ * Makes a directory with its files as one unit: writes all of it under a temporary name, then
+ * renames it. Returns `false` where something has that name already; nothing is changed then.
  */
 export async function createDirectoryAtomic(
   path: string,
@@ -91,7 +97,10 @@ export async function createDirectoryAtomic(
   }
 }
 
-/** Renames a directory, in one step, and deletes it then; absent is success. */
+/**
+ * Deletes a directory. It is renamed first, so that it disappears in one step. An absent directory
+ * is success.
+ */
 export async function removeDirectoryAtomic(path: string): Promise<void> {
   const temporary = temporaryName(path)
   try {
@@ -104,7 +113,8 @@ export async function removeDirectoryAtomic(path: string): Promise<void> {
 }
 
 /**
- * Deletes what killed processes left in a directory, or of one file in it. Call it under the lock.
+ * Deletes the unfinished files and directories that killed processes left in a directory, or only
+ * those of `file` in it. Call it under the lock.
  */
 export async function sweepLeftovers(directory: string, file = ''): Promise<void> {
   const names = await readdir(directory).catch(() => [])
@@ -113,7 +123,10 @@ export async function sweepLeftovers(directory: string, file = ''): Promise<void
       await rm(join(directory, name), { recursive: true, force: true }).catch(() => undefined)
 }
 
-/** `sweepLeftovers` without the lock: what a living process may be writing is left alone. */
+/**
+ * Deletes what killed processes left unfinished of a file, without the lock: what a living process
+ * may be writing is left alone.
+ */
 export async function sweepDead(directory: string, file: string): Promise<void> {
   const start = `.${file}${temporaryMark}`
   for (const name of await readdir(directory).catch(() => []))
@@ -130,7 +143,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Writes and syncs a new file; fails where something has its name. */
+/** Writes and syncs a new file. Fails where something has its name. */
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
   const file = openSync(path, 'wx', contents.mode)
   try {

@@ -36,7 +36,7 @@ export function because(error: unknown): string {
   return `: ${reasons[code]?.[0] ?? code}`
 }
 
-/** Whether it is a system error with one of these codes. */
+/** Whether an error is a system error with one of these codes. */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
   return codes.includes(errorCode(error))
 }

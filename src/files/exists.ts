@@ -4,7 +4,10 @@ import { hasCode, unwritable } from './errors.ts'
 /** Whether something has this path. Throws `state-unwritable` where that cannot be found out. */
 export const exists = async (path: string): Promise<boolean> => existsSync(path)
 
-/** `exists` for many paths in a row: a promise for each would cost more than the system call. */
+/**
+ * Does what `exists` does for many paths in a row, where a promise for each would cost more than
+ * the system call.
+ */
 export function existsSync(path: string): boolean {
   if (canBeSeen(path)) return true
   try {

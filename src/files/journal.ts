@@ -9,20 +9,21 @@ import type { Directory } from './owner.ts'
 import { makePrivateDirectory } from './private-directory.ts'
 
 /**
- * A file of lines that is only appended to. Lines that come while others are written go together in
- * the next write. Lines are not synced: they survive a kill of this process, but not a power cut.
- * The ACME server, which keeps its state so, can bear that: a client repeats an order that is
- * lost. A write copies into the page cache, which takes a tenth of the time of a thread's.
+ * A file of lines that is only appended to. Lines that are added while others are written go
+ * together in the next write. Writes are not synced: lines survive a kill of this process, but not
+ * a power cut. The ACME server keeps its state in such a file and can bear that: a client repeats
+ * an order that is lost. Writes are synchronous: copying into the page cache takes a tenth of the
+ * time of a write in a thread.
  */
 export interface Journal {
   /** Takes a line, without the newline; `saved` resolves when it is written. */
   add(line: string): void
   /**
-   * Resolves when all lines taken so far are written. Throws `state-unwritable`; the lines are
-   * kept.
+   * Resolves when all lines taken so far are written. Throws `state-unwritable`; the lines are kept
+   * for the next call.
    */
   saved(): Promise<void>
-  /** Lines in the file. */
+  /** The number of lines in the file. */
   readonly length: number
   close(): Promise<void>
 }
@@ -30,13 +31,16 @@ export interface Journal {
 export interface JournalOptions {
   readonly path: string
   readonly state: Directory
-  /** Lines that hold all that is known now; they replace a file that has grown long. */
+  /**
+   * Returns lines that hold all that is known now. They replace the lines of a file that has grown
+   * long.
+   */
   readonly snapshot: () => Iterable<string>
-  /** Lines beyond which a snapshot is worthwhile. */
+  /** Returns the number of lines beyond which a snapshot is worthwhile. */
   readonly longest: () => number
 }
 
-/** The lines of a journal, but for an unfinished last one, which was never acknowledged. */
+/** Yields the lines of a journal, except an unfinished last one, which was never acknowledged. */
 export function* readJournal(path: string): Generator<string> {
   for (const piece of readPieces(path, 1024 * 1024 * 1024)) yield* linesOf(piece).lines
 }
@@ -65,7 +69,9 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     length += queue.length
     queue = []
   }
-  /** The snapshot holds what the queued lines say, and what has come since. */
+  /**
+   * Replaces the file by a snapshot. It holds what the queued lines say, and what has come since.
+   */
   const rewriteAll = async (): Promise<void> => {
     const lines = queue
     queue = []
@@ -100,7 +106,10 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   }
 }
 
-/** At a given position, so that half a line that a full disk took is written over. */
+/**
+ * Writes at a given position, the end of the whole lines, so that half a line that a full disk took
+ * is written over.
+ */
 function append(descriptor: number, data: Buffer, size: number): void {
   for (let done = 0; done < data.length;)
     done += writeSync(descriptor, data, done, data.length - done, size + done)
@@ -112,7 +121,9 @@ async function rewrite(
   lines: Iterable<string>,
 ): Promise<{ descriptor: number; size: number; length: number }> {
   let [size, length] = [0, 0]
-  /** As one text it would take several times the memory of all that is known. */
+  /**
+   * Yields the lines in pieces: one text would take several times the memory of all that is known.
+   */
   function* pieces(): Generator<string> {
     let piece = ''
     for (const line of lines) {

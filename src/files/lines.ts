@@ -4,11 +4,12 @@ import { shellWord } from '../shell-word.ts'
 import { unreadable } from './errors.ts'
 import { openNoFollow, sizeWithin, textOf } from './read.ts'
 
-/** Octets; the lines of all files that are read here are far shorter. */
+/** In octets. The lines of all files that are read here are far shorter. */
 const longestLine = 16 * 1024 * 1024
 
 /**
- * The lines of a piece, and what follows its last newline: a line that is not finished, or nothing.
+ * Splits a piece of text into its lines and what follows the last newline: an unfinished line, or
+ * nothing.
  */
 export function linesOf(piece: string): { readonly lines: string[]; readonly rest: string } {
   const lines = piece.split('\n')
@@ -24,9 +25,9 @@ function refuseLongLine(path: string, length: number): void {
 }
 
 /**
- * A file's text in pieces of about four megabytes, each of whole lines but perhaps the last; no
- * piece where the file is absent. At most `limit` octets, and through no symbolic link. Throws
- * `file-unreadable`.
+ * Yields a file's text in pieces of about four megabytes. Each piece holds whole lines, except
+ * perhaps the last. An absent file has no pieces. Throws `file-unreadable`, also for a symbolic
+ * link and for more than `limit` octets.
  */
 export function* readPieces(path: string, limit: number): Generator<string> {
   const file = openNoFollow(path)
@@ -55,8 +56,9 @@ export function* readPieces(path: string, limit: number): Generator<string> {
 const pieceLength = 96 * 1024
 
 /**
- * A file's text from the end to the beginning, in pieces of about 100 kilobytes, each of whole
- * lines; the first may have an unfinished line after its last newline. Otherwise as `readPieces`.
+ * Yields a file's text from the end to the beginning, in pieces of about 100 kilobytes. Each piece
+ * holds whole lines; the first may have an unfinished line after its last newline. Otherwise it
+ * acts as `readPieces` does.
  */
 export function* readPiecesFromEnd(path: string, limit: number): Generator<string> {
   const file = openNoFollow(path)
@@ -68,7 +70,8 @@ export function* readPiecesFromEnd(path: string, limit: number): Generator<strin
     let rest: Buffer = Buffer.alloc(0)
     while (left > 0) {
       refuseLongLine(path, rest.length)
-      // Doubled, so that a long line is not copied again for each of its pieces.
+      // A read is as long as what is held of a line, so that a long line is not copied again for
+      // each of its pieces.
       const length = Math.min(left, Math.max(pieceLength, rest.length))
       left -= length
       if (bytes.length < length + rest.length)
@@ -86,7 +89,10 @@ export function* readPiecesFromEnd(path: string, limit: number): Generator<strin
   }
 }
 
-/** Returns the number of octets. `position`: default where the last read ended. */
+/**
+ * Reads into `bytes` from `at` on and returns the number of octets. By default, reading goes on
+ * where the last read ended.
+ */
 function readInto(
   path: string,
   file: number,

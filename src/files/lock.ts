@@ -16,8 +16,9 @@ export interface LockOptions {
 
 /**
  * Runs `work` while this process alone holds a kernel lock in the state directory. The kernel
- * releases it when the process ends, in whatever way. Creates the directory. Throws `locked` after
- * the wait, and `loose-key`.
+ * releases the lock when the process ends, in whatever way. Creates the directory. Throws `locked`
+ * when another process holds the lock for longer than the wait, and `loose-key` for a directory in
+ * which another user could replace the files.
  */
 export async function withLock<T>(
   state: Directory,
@@ -31,7 +32,8 @@ export async function withLock<T>(
     const file = openLock(path, state)
     try {
       await acquire(file, path, deadline, waitMilliseconds)
-      // `uninstall --delete-ca` deletes the whole directory: a lock on its file would lock nothing.
+      // `uninstall --delete-ca` may have deleted the directory: the lock on a deleted file keeps
+      // nobody out.
       if (await isStill(file, path)) return await work()
     } finally {
       closeSync(file)
@@ -39,7 +41,7 @@ export async function withLock<T>(
   }
 }
 
-/** Whether a process holds the lock now. Asking does not disturb it. */
+/** Whether a process holds the lock now. Asking does not disturb that process. */
 export function isLocked(state: Directory, name: string): boolean {
   let file: number
   try {
@@ -94,10 +96,13 @@ async function acquire(
   }
 }
 
-/** Milliseconds. `performance` would load a module, which costs each command a millisecond. */
+/**
+ * The time of a clock that is never set, in milliseconds. `performance` would load a module, which
+ * costs each command a millisecond.
+ */
 const monotonic = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 
-/** Whether this process has the lock now. */
+/** Tries to take the lock, without waiting. Returns whether this process has it now. */
 function tryLock(fd: number, { exclusive } = { exclusive: true }): boolean {
   native ??= loadNative()
   try {
@@ -110,14 +115,18 @@ function tryLock(fd: number, { exclusive } = { exclusive: true }): boolean {
 }
 
 interface NativeLock {
-  /** Throws EAGAIN where another process has it. Length 0: to the end of the file. */
+  /**
+   * Throws EAGAIN where another process holds the lock. A length of 0 means up to the end of the
+   * file.
+   */
   tryLock(fd: number, offset: number, length: number, exclusive: boolean): void
 }
 
 let native: NativeLock | undefined
 
 /**
- * The package's prebuilt binary by its path: the package's own search takes 6 ms of each command.
+ * Loads the prebuilt binary of fs-native-extensions by its path: the package's own search, which is
+ * used only where that fails, takes 6 ms of each command.
  */
 function loadNative(): NativeLock {
   const requireNative = createRequire(import.meta.filename)

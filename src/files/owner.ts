@@ -1,4 +1,4 @@
-/** The owner of the files that are written; with sudo the user who called it. */
+/** The owner of the files that are written: with sudo, the user who called sudo. */
 export interface Owner {
   readonly uid: number
   readonly gid: number

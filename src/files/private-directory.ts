@@ -24,8 +24,9 @@ export async function makePrivateDirectory(
 }
 
 /**
- * Returns the first directory that it made; `undefined`: none. Node's own recursion reports a
- * read-only disk as ENOENT, and never ends in /proc, which says ENOENT although the parent exists.
+ * Makes a directory and its missing parents. Returns the first directory that it made; `undefined`:
+ * none. Node's own recursion reports a read-only disk as ENOENT, and never ends in /proc, which
+ * says ENOENT although the parent exists.
  */
 async function makeMissing(path: string, mode: number): Promise<string | undefined> {
   const make = async (): Promise<boolean> => {
@@ -37,7 +38,7 @@ async function makeMissing(path: string, mode: number): Promise<string | undefin
       throw error
     }
   }
-  // It mostly exists, and Node takes longer to make an error than this takes to ask.
+  // The directory mostly exists, and Node takes longer to make an error than to ask.
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return undefined
   try {
     return (await make()) ? path : undefined

@@ -6,8 +6,8 @@ import { because, hasCode, hintFor, unreadable } from './errors.ts'
 import type { Owner } from './owner.ts'
 
 /**
- * A whole file as text; `null`: absent. Throws `file-unreadable`, also for a symbolic link, for
- * more than `limit` octets, and for anything but a regular file.
+ * Reads a whole file as text; `null`: the file is absent. Throws `file-unreadable`, also for a
+ * symbolic link, for more than `limit` octets, and for anything but a regular file.
  */
 export async function readText(path: string, limit = 16 * 1024 * 1024): Promise<string | null> {
   const file = openNoFollow(path)
@@ -20,8 +20,9 @@ export async function readText(path: string, limit = 16 * 1024 * 1024): Promise<
 }
 
 /**
- * A private key's file as text; `null`: absent. Throws `loose-key` when others can read it or
- * another user owns it, with the command that fixes it as the hint: it is never fixed silently.
+ * Reads a private key's file as text; `null`: the file is absent. Throws `loose-key` when others
+ * can read the file or another user owns it. The hint is the command that fixes this, since it is
+ * never fixed silently.
  */
 export async function readPrivateText(path: string, owner: Owner | null): Promise<string | null> {
   const file = openNoFollow(path)
@@ -53,7 +54,10 @@ function refuseLoose(path: string, { mode, uid }: Stats, owner: Owner | null): v
   }
 }
 
-/** A descriptor for reading; `null`: absent. Throws `file-unreadable`, also for a symbolic link. */
+/**
+ * Opens a file for reading and returns its descriptor; `null`: the file is absent. Throws
+ * `file-unreadable`, also for a symbolic link.
+ */
 export function openNoFollow(path: string): number | null {
   try {
     // O_NONBLOCK: otherwise opening a FIFO would wait for ever.
@@ -73,7 +77,10 @@ export function openNoFollow(path: string): number | null {
   }
 }
 
-/** Throws `file-unreadable` for anything but a regular file. */
+/**
+ * Returns what `fstat` says of an open file. Throws `file-unreadable` for anything but a regular
+ * file.
+ */
 function statRegular(path: string, file: number): Stats {
   const stats = fstatSync(file)
   if (stats.isFile()) return stats
@@ -91,7 +98,10 @@ function readBounded(path: string, file: number, limit: number): string {
   }
 }
 
-/** A file's size. Throws `file-unreadable` for more than `limit` octets, or not a regular file. */
+/**
+ * Returns the size of an open file in octets. Throws `file-unreadable` for more than `limit`
+ * octets, and for anything but a regular file.
+ */
 export function sizeWithin(path: string, file: number, limit: number): number {
   const { size } = statRegular(path, file)
   if (size <= limit) return size

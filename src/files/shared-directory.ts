@@ -13,7 +13,8 @@ export async function refuseSharedDirectory({ path, owner }: Directory): Promise
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) return
   const expected = owner?.uid ?? process.geteuid?.()
-  // Only root can have made what root owns. With sudo, however, the files are to be the user's.
+  // A directory of root's is fine, since only root can have made it. With sudo, however, the files
+  // must belong to the user who called sudo.
   if (found.uid !== expected && (owner !== null || found.uid !== 0))
     throw new RootlingError('loose-key', `The state directory ${path} belongs to another user.`, {
       hint: `Name one of yours with ROOTLING_HOME, or take it over: sudo chown -R ${expected} ${shellWord(path)}`,

@@ -2,8 +2,9 @@ import { statSync } from 'node:fs'
 import { hasCode } from './errors.ts'
 
 /**
- * A text that changes whenever a file or a directory's list of names does, also when a backup is
- * put in its place; `absent`: there is none. Throws what `stat` throws.
+ * Returns a text that changes whenever a file, or a directory's list of names, changes, also when a
+ * backup is put in its place. The text is `absent` where nothing has the path. Throws what `stat`
+ * throws.
  */
 export async function stampOf(path: string): Promise<string> {
   try {

@@ -34,7 +34,10 @@ export const removeFile = async (path: string): Promise<void> => {
 }
 export const chown = async (path: string, uid: number, gid: number): Promise<void> =>
   chownSync(path, uid, gid)
-/** With `recursive` it returns the first directory that it made. */
+/**
+ * Makes a directory. With `recursive`, it makes missing parents too, and returns the first
+ * directory that it made.
+ */
 export const mkdir = async (
   path: string,
   options: MakeDirectoryOptions,
@@ -47,7 +50,10 @@ const syncInThread = promisify(fsync)
 export const sync = async (descriptor: number): Promise<void> =>
   inPlace ? fsyncSync(descriptor) : syncInThread(descriptor)
 
-/** For a process without other tasks meanwhile: the thread pool would cost it a millisecond. */
+/**
+ * Makes `sync` wait in this thread, for a process without other tasks meanwhile: the thread pool
+ * would cost it a millisecond.
+ */
 export function syncInPlace(): void {
   inPlace = true
 }

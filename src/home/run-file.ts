@@ -19,7 +19,7 @@ export interface RunFile {
   readonly pid: number
   /** ISO 8601, UTC. */
   readonly since: string
-  /** Where it answers OCSP and CRL requests; `null`: it does not. */
+  /** Where the daemon answers OCSP and CRL requests; `null`: it does not. */
   readonly revocationUrl: string | null
 }
 
@@ -29,7 +29,8 @@ export const daemonLock = 'daemon.lock'
 const fileOf = (state: StateDirectory): string => join(state.path, 'daemon-run.json')
 
 /**
- * `null`: no daemon runs, or the file is damaged; after a kill the file stays. Throws `loose-key`.
+ * Reads the run file; `null`: there is none, since no daemon runs, or the file is damaged. After a
+ * kill of the daemon, the file stays. Throws `loose-key`.
  */
 export async function readRunFile(state: StateDirectory): Promise<RunFile | null> {
   const text = await readPrivateText(fileOf(state), state.owner)
@@ -50,7 +51,8 @@ export async function writeRunFile(state: StateDirectory, run: RunFile): Promise
 }
 
 /**
- * Removes the file of this daemon, but not that of another one in a directory that was made anew.
+ * Removes the run file of this daemon, but not that of another daemon, which may have started in a
+ * directory that was made anew.
  */
 export async function removeRunFile(state: StateDirectory, { token }: RunFile): Promise<void> {
   const run = await readRunFile(state)
@@ -58,12 +60,15 @@ export async function removeRunFile(state: StateDirectory, { token }: RunFile): 
 }
 
 /**
- * Octets of a socket's path without its final zero (sockaddr_un of Linux, and of macOS and the
- * BSDs): Node cuts longer ones silently.
+ * The most octets of a socket's path, without its final zero, in sockaddr_un of Linux, and of macOS
+ * and the BSDs. Node cuts longer paths silently.
  */
 const longestPath = process.platform === 'linux' ? 107 : 103
 
-/** A path for the control socket in a directory that only its owner can enter, made here. */
+/**
+ * Returns a path for the control socket, and makes the directory around it, which only its owner
+ * can enter.
+ */
 export async function socketPath(state: StateDirectory, nonce: string): Promise<string> {
   if (process.platform === 'win32') return `\\\\.\\pipe\\rootling-${nonce}`
   const own = join(state.path, 'run', 'control.sock')
@@ -78,8 +83,9 @@ export async function socketPath(state: StateDirectory, nonce: string): Promise<
 }
 
 /**
- * In the user's runtime directory where there is one. In a directory that all users share the name
- * holds the nonce: another user who knew it could make it first, and no daemon would start.
+ * Returns a short path for the socket: in the user's runtime directory, or where there is none in
+ * the directory for temporary files. That one is shared by all users, so the name there holds the
+ * nonce: another user who knew the name could make it first, and no daemon would start.
  */
 function shortPath(state: StateDirectory, nonce: string): string {
   const uid = process.geteuid?.()
@@ -104,9 +110,9 @@ function isOwnDirectory(path: string): boolean {
 }
 
 /**
- * Removes the socket that a killed daemon left behind, and its directory: the next one may have
- * another name. Call it under the daemon's lock. Only a socket of this user goes, and a directory
- * that it leaves empty.
+ * Removes the socket that a killed daemon left behind, since the next daemon's may have another
+ * name. Removes the directory around it too, if that is empty then. A socket of another user stays.
+ * Call it under the daemon's lock.
  */
 export function removeStaleSocket({ address }: RunFile): void {
   if (process.platform === 'win32') return
@@ -116,11 +122,14 @@ export function removeStaleSocket({ address }: RunFile): void {
     unlinkSync(address)
     rmdirSync(dirname(address))
   } catch {
-    // Somebody else took it away, or put something beside it.
+    // Another process removed the socket, or put something beside it.
   }
 }
 
-/** Another user may have made it in a shared directory, or its mode may have been changed. */
+/**
+ * Throws `loose-key` for a directory that another user owns or can enter: another user may have
+ * made it in a shared directory, or its mode may have been changed.
+ */
 async function refuseOpenDirectory(directory: string): Promise<void> {
   const info = lstatSync(directory)
   if (info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o077) === 0) return

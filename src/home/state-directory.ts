@@ -11,8 +11,9 @@ export interface StateDirectory extends Directory {
 }
 
 /**
- * The user's data directory as env-paths gives it; `ROOTLING_HOME` overrides it. Each named
- * authority has a directory of its own below it. Throws `usage` for a relative path or a bad name.
+ * Returns the state directory: `ROOTLING_HOME`, or by default the user's data directory according
+ * to env-paths. Each named authority has a directory of its own below it. Throws `usage` for a
+ * relative path or a bad name.
  */
 export function stateDirectory(
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -40,10 +41,12 @@ function baseDirectory(env: Readonly<Record<string, string | undefined>>): strin
 const homeWhenLoaded = homedir()
 
 /**
- * env-paths reads the home directory once, when it is loaded; that of sudo's caller is known later.
+ * Returns the user's data directory. env-paths reads the home directory once, when it is loaded;
+ * the home directory of sudo's caller is known only later, and is put in its place here.
  */
 function dataDirectory(): string {
-  // The XDG specification ignores relative paths: keys would be written to the current directory.
+  // The XDG specification says to ignore relative paths: with one, keys would be written to the
+  // current directory.
   if (!isAbsolute(process.env['XDG_DATA_HOME'] ?? '/')) delete process.env['XDG_DATA_HOME']
   const { data } = envPaths('rootling', { suffix: '' })
   const below = relative(homeWhenLoaded, data)

@@ -14,12 +14,12 @@ export interface CertificateRecord {
   /** ISO 8601, UTC. */
   readonly notBefore: string
   readonly notAfter: string
-  /** A KeyType, or what a request's key was. */
+  /** A KeyType, or the type of the key in a certification request. */
   readonly keyType: string
   readonly purpose: Purpose
   /** SHA-256 of the certificate's DER, hex. */
   readonly fingerprint: string
-  /** Absolute; `null`: printed, not written. */
+  /** Absolute paths; `null`: not written to a file, as when the certificate is printed. */
   readonly certPath: string | null
   readonly keyPath: string | null
   /** Further files of the certificate, which a renewal writes too. */
@@ -29,24 +29,25 @@ export interface CertificateRecord {
   /** The URL below which the certificate's OCSP and CRL are, according to the certificate. */
   readonly revocationUrl?: string
   /**
-   * `daemon`: that URL is the daemon's, and a renewal takes the URL that the daemon then has.
-   * `none`: renewals have no URL either. Absent: a renewal keeps the URL; without one it acts as
-   * `daemon`.
+   * Who chose `revocationUrl`. `daemon`: it is the daemon's, and a renewal takes the URL that the
+   * daemon then has. `none`: there is none, and renewals have none either. Absent: a renewal keeps
+   * the URL; without one it acts as for `daemon`.
    */
   readonly responder?: 'daemon' | 'none'
 }
 
 /**
- * `chain`: the issuers; `der`: the leaf; `full`: chain and key; `pkcs12`: needs its password anew.
+ * A further file: `chain` holds the issuers, `der` the leaf, `full` chain and key. `pkcs12` holds
+ * chain and key under a password, which must be given anew.
  */
 export interface ExtraFile {
   readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
   readonly path: string
 }
 
-/** All that was issued, oldest first, and which of it is revoked. */
+/** All issued certificates, oldest first, and which of them are revoked. */
 export interface Inventory {
   readonly certificates: readonly CertificateRecord[]
-  /** By serial number; a hold that was released is not in it. */
+  /** The revocations by serial number. A hold that was released is not among them. */
   readonly revocations: ReadonlyMap<string, Revocation>
 }

@@ -1,7 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import { RootlingError } from '../errors.ts'
 
-/** One value of a DER encoding. Its buffers are slices of the original bytes, made when read. */
+/**
+ * One value of a DER encoding. Its buffers are slices of the original bytes, each made when it is
+ * asked for.
+ */
 export class DerValue {
   readonly tagClass: TagClass
   readonly tag: number
@@ -22,14 +25,14 @@ export class DerValue {
     this.header = header
   }
 
-  /** Without tag and length. */
+  /** The contents, without tag and length. */
   get contents(): Buffer {
     return this.bytes.subarray(this.header.start, this.header.end)
   }
 
   /**
-   * With tag and length, in the original bytes: signatures cover them, and names are compared by
-   * them.
+   * The whole value with tag and length. These are the original bytes, which signatures cover and
+   * by which names are compared.
    */
   get der(): Buffer {
     return this.bytes.subarray(this.at, this.header.end)
@@ -41,9 +44,9 @@ type TagClass = (typeof tagClasses)[number]
 
 export interface DerLimits {
   readonly bytes: number
-  /** Values within values. */
+  /** How deep values may be nested within values. */
   readonly depth: number
-  /** Values in all. */
+  /** How many values there may be in all. */
   readonly values: number
 }
 
@@ -99,7 +102,7 @@ function readHeader(bytes: Buffer, at: number, limit: number, what: string): Hea
   if (tag === 0x1f) throw notDer(what, 'a tag number is above 30', at)
   if (tagClass === 'universal') {
     if (tag === 0) throw notDer(what, 'a value has no type', at)
-    // A string in pieces would be BER.
+    // A string encoded in several pieces, for example, is BER and not DER.
     if (constructed !== constructedTypes.has(tag))
       throw notDer(what, 'a value has the wrong form', at)
   }
@@ -110,11 +113,12 @@ function readHeader(bytes: Buffer, at: number, limit: number, what: string): Hea
   return { tagClass, tag, constructed, children: [], start, end: start + length }
 }
 
-/** SEQUENCE, SET, EXTERNAL and EMBEDDED PDV. */
+/** The universal types that are always constructed: EXTERNAL, EMBEDDED PDV, SEQUENCE and SET. */
 const constructedTypes: ReadonlySet<number> = new Set([8, 11, 16, 17])
 
 /**
- * A length of 128 and more (X.690 §8.1.3.5): the second octet is the number of octets that hold it.
+ * Reads a length of 128 or more (X.690 §8.1.3.5): the second octet of the value says how many
+ * octets hold the length.
  */
 function longLength(bytes: Buffer, at: number, start: number, limit: number, what: string): number {
   const octets = start - at - 2
@@ -138,18 +142,18 @@ function tooLarge(what: string, fault: string): RootlingError {
   return new RootlingError('bad-der', `${what} is larger than anything real: ${fault}.`, { hint })
 }
 
-/** The error for DER that is well formed but does not hold what it should. */
+/** Returns the `bad-der` error for DER that is well formed but does not hold what it should. */
 export function unexpected(what: string, wanted: string): RootlingError {
   return new RootlingError('bad-der', `${what} does not hold ${wanted} where one belongs.`, {
     hint,
   })
 }
 
-/** Whether it is a `[n]` of the context-specific class. */
+/** Whether a value has the tag `[n]` of the context-specific class. */
 export const isContext = (value: DerValue | undefined, n: number): value is DerValue =>
   value?.tagClass === 'context' && value.tag === n
 
-/** Whether it is of a universal type: 2 INTEGER, 3 BIT STRING, 16 SEQUENCE, …. */
+/** Whether a value is of the universal type `tag`: 2 INTEGER, 3 BIT STRING, 16 SEQUENCE, …. */
 export const isUniversal = (value: DerValue | undefined, tag: number): value is DerValue =>
   value?.tagClass === 'universal' && value.tag === tag
 
@@ -159,8 +163,8 @@ function expectType(value: DerValue | undefined, tag: number, what: string, want
 }
 
 /*
- * Each of these takes a value that may be absent and what the sentence begins with, and throws
- * `bad-der` for anything but its type in DER.
+ * Each function below takes a value, which may be absent, and the beginning of the error's
+ * sentence. It throws `bad-der` for an absent value and for anything but the named type in DER.
  */
 
 /** The members of a SEQUENCE. */
@@ -189,7 +193,7 @@ export function expectBoolean(value: DerValue | undefined, what: string): boolea
   return contents[0] === 0xff
 }
 
-/** An INTEGER, negative ones too. */
+/** The value of an INTEGER, which may be negative. */
 export function expectInteger(value: DerValue | undefined, what: string): bigint {
   const { contents } = expectType(value, 2, what, 'an integer')
   const [first, second] = contents
@@ -211,7 +215,7 @@ export function expectNamedBits(value: DerValue | undefined, what: string): numb
   const unused = contents[0] ?? 8
   if (unused > 7 || (unused > 0 && contents.length === 1) || contents.length > 5)
     throw unexpected(what, 'a short list of bits')
-  // X.690 §11.2.1.
+  // The unused bits must be zero (X.690 §11.2.1).
   if (((contents.at(-1) ?? 0) & ((1 << unused) - 1)) !== 0 && contents.length > 1)
     throw unexpected(what, 'a list of bits in DER')
   const bits: number[] = []
@@ -220,7 +224,7 @@ export function expectNamedBits(value: DerValue | undefined, what: string): numb
   return bits
 }
 
-/** An OBJECT IDENTIFIER in dotted form; arcs of any size within 128 octets. */
+/** An OBJECT IDENTIFIER in dotted form. An arc may have any size, the whole at most 128 octets. */
 export function expectOid(value: DerValue | undefined, what: string): string {
   const { contents } = expectType(value, 6, what, 'an object identifier')
   const arcs: bigint[] = []

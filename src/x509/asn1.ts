@@ -1,6 +1,6 @@
 /** DER encoding (X.690): each function returns the complete encoding of one value. */
 
-/** One tag, one definite length, the contents of `parts` in order. */
+/** Encodes one value: its tag, its definite length, and `parts` in order as its contents. */
 export function tlv(tag: number, ...parts: Uint8Array[]): Buffer {
   let length = 0
   for (const part of parts) length += part.length
@@ -26,15 +26,20 @@ export const set = (...parts: Uint8Array[]): Buffer => tlv(0x31, ...parts)
 export const octetString = (bytes: Uint8Array): Buffer => tlv(0x04, bytes)
 export const utf8String = (text: string): Buffer => tlv(0x0c, Buffer.from(text, 'utf8'))
 export const boolean = (value: boolean): Buffer => tlv(0x01, Buffer.of(value ? 0xff : 0))
-/** `unusedBits`: of the last octet; 0 but for a named bit list. */
+/** `unusedBits` is how many bits of the last octet do not count: 0 except in a named bit list. */
 export const bitString = (bytes: Uint8Array, unusedBits = 0): Buffer =>
   tlv(0x03, Buffer.of(unusedBits), bytes)
-/** `[n] EXPLICIT`: constructed, wraps whole encodings. */
+/** Encodes `[n] EXPLICIT`: a constructed value around complete encodings. */
 export const explicit = (n: number, ...parts: Uint8Array[]): Buffer => tlv(0xa0 + n, ...parts)
-/** `[n] IMPLICIT` of a primitive type: takes contents, not an encoding. */
+/**
+ * Encodes `[n] IMPLICIT` of a primitive type from its contents, without their own tag and length.
+ */
 export const implicit = (n: number, contents: Uint8Array): Buffer => tlv(0x80 + n, contents)
 
-/** An unsigned integer, from a number or big-endian octets; made minimal and positive. */
+/**
+ * Encodes a number, or big-endian octets, as an INTEGER that is never negative, in its shortest
+ * form.
+ */
 export function integer(value: number | Uint8Array): Buffer {
   let bytes: Uint8Array
   if (typeof value === 'number') {
@@ -48,7 +53,8 @@ export function integer(value: number | Uint8Array): Buffer {
 }
 
 /**
- * Takes dotted form. The first two arcs are encoded as one number; each is written to the base 128.
+ * Encodes an OBJECT IDENTIFIER given in dotted form. Its first two arcs become one number; each
+ * number is written in base 128.
  */
 export function objectIdentifier(dotted: string): Buffer {
   const arcs = dotted.split('.')
@@ -66,7 +72,10 @@ export function objectIdentifier(dotted: string): Buffer {
   return tlv(0x06, Buffer.from(octets))
 }
 
-/** UTCTime before 2050, GeneralizedTime from then on (RFC 5280 §4.1.2.5); whole seconds. */
+/**
+ * Encodes a date in whole seconds: UTCTime before 2050, GeneralizedTime from then on (RFC 5280
+ * §4.1.2.5).
+ */
 export function time(date: Date): Buffer {
   const text = `${date.toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`
   return date.getUTCFullYear() < 2050
@@ -74,7 +83,10 @@ export function time(date: Date): Buffer {
     : tlv(0x18, Buffer.from(text, 'latin1'))
 }
 
-/** A BIT STRING of named bits without trailing zeros (X.690 §11.2.2): bit 0 is the leftmost. */
+/**
+ * Encodes the positions of set bits as a BIT STRING without trailing zeros (X.690 §11.2.2). Bit 0
+ * is the leftmost.
+ */
 export function namedBits(bits: readonly number[]): Buffer {
   const highest = Math.max(...bits)
   const bytes = Buffer.alloc(Math.floor(highest / 8) + 1)

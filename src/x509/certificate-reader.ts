@@ -12,14 +12,16 @@ import {
 import { readConstraints } from './foreign-extensions.ts'
 import type { NameConstraints } from './name-constraints.ts'
 
-/** What node:crypto's X509Certificate does not give; values as the certificate has them. */
+/**
+ * The parts of a certificate that node:crypto's X509Certificate does not give, as they are encoded.
+ */
 export interface CertificateParts {
   readonly issuer: DerValue | undefined
   readonly validity: DerValue | undefined
   readonly subject: DerValue
   /** The AlgorithmIdentifier beside the signature. */
   readonly signatureAlgorithm: DerValue | undefined
-  /** By dotted object identifier: the DER inside the octet string. */
+  /** The extensions by dotted object identifier; `value` is the DER inside the octet string. */
   readonly extensions: ReadonlyMap<string, { readonly critical: boolean; readonly value: Buffer }>
 }
 
@@ -29,14 +31,14 @@ const what = 'The certificate'
 export function readCertificateParts(der: Buffer): CertificateParts {
   const [tbs, signatureAlgorithm] = expectSequence(readDer(der, what), what)
   const fields = expectSequence(tbs, what)
-  // The version comes first, as [0], in all but version 1.
+  // The first field is the version, [0], except in certificates of version 1.
   const [issuer, validity, subject] = fields.slice(isContext(fields[0], 0) ? 3 : 2)
   if (subject === undefined) throw unexpected(what, 'a sequence')
   expectSequence(subject, what)
   const tagged = fields.find((field) => isContext(field, 3))
   const list = tagged === undefined ? [] : expectSequence(expectExplicit(tagged, 3, what), what)
   const extensions = new Map(list.map(readExtension))
-  // RFC 5280 §4.2: other programs might obey the second one.
+  // No extension may occur twice (RFC 5280 §4.2): other programs might obey the second one.
   if (extensions.size < list.length) throw unexpected(what, 'each extension once')
   return { issuer, validity, subject, signatureAlgorithm, extensions }
 }
@@ -48,7 +50,7 @@ function readExtension(value: DerValue): [string, { critical: boolean; value: Bu
   return [expectOid(oid, what), { critical, value: expectOctets(rest[0], what) }]
 }
 
-/** What an extension holds; `null`: the certificate does not have it. */
+/** Reads what an extension holds; `null`: the certificate does not have the extension. */
 export function extensionOf({ extensions }: CertificateParts, oid: string): DerValue | null {
   const found = extensions.get(oid)
   return found === undefined ? null : readDer(found.value, what)
@@ -61,8 +63,9 @@ export function subjectKeyIdentifierOf(parts: CertificateParts): Buffer | null {
 }
 
 /**
- * The permitted names and ranges; `null`: the certificate may sign any name. Mailboxes and URIs
- * are left out, and so are exclusions: what is excluded can only make it narrower.
+ * Reads the DNS names and address ranges that a CA certificate permits; `null`: the certificate may
+ * sign any name. Permitted mailboxes and URIs are left out, and so are exclusions, which can only
+ * make the permitted names fewer.
  */
 export function nameConstraintsOf(parts: CertificateParts): NameConstraints | null {
   const value = extensionOf(parts, '2.5.29.30')

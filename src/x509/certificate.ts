@@ -27,7 +27,7 @@ export interface CertificateFields {
 
 const version3 = explicit(0, integer(2))
 
-/** A signed certificate (RFC 5280 §4.1), DER. */
+/** Signs a certificate (RFC 5280 §4.1) and returns its DER. */
 export function signCertificate(fields: CertificateFields, signer: Signer): Buffer {
   const tbs = sequence(
     version3,
@@ -42,20 +42,26 @@ export function signCertificate(fields: CertificateFields, signer: Signer): Buff
   return signed(tbs, signer)
 }
 
-/** SIGNED{}: the to-be-signed part, the algorithm, the signature. */
+/**
+ * Signs `tbs`, the part to be signed, and returns SIGNED{}: that part, the algorithm and the
+ * signature.
+ */
 export function signed(tbs: Buffer, signer: Signer): Buffer {
   const signature = signDer(tbs, signer.algorithm, signer.key)
   return sequence(tbs, signer.algorithm.identifier, bitString(signature))
 }
 
-/** 16 random octets, positive and without a leading zero (RFC 5280 §4.1.2.2 allows 20). */
+/**
+ * Returns a serial number of 16 random octets, positive and without a leading zero octet (RFC 5280
+ * §4.1.2.2 allows 20).
+ */
 export function randomSerialNumber(): Buffer {
   const bytes = randomBytes(16)
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40
   return bytes
 }
 
-/** A distinguished name of an organization and, but for leaves, a common name. */
+/** Encodes a distinguished name of an organization and, unless it is `null`, a common name. */
 export function distinguishedName(organization: string, commonName: string | null): Buffer {
   const attribute = (type: Buffer, text: string) => set(sequence(type, utf8String(text)))
   return sequence(

@@ -5,7 +5,7 @@ import { authorityKeyIdentifier, crlNumber, reasonCode, type ReasonName } from '
 export interface CrlFields {
   readonly thisUpdate: Date
   readonly nextUpdate: Date
-  /** Monotonic over an issuer's life (RFC 5280 §5.2.3). */
+  /** Grows with each CRL that an issuer signs (RFC 5280 §5.2.3). */
   readonly crlNumber: number
 }
 
@@ -17,7 +17,7 @@ export interface RevokedCertificate {
   readonly reason: ReasonName
 }
 
-/** A signed v2 CertificateList (RFC 5280 §5.1), DER. */
+/** Signs a v2 CertificateList (RFC 5280 §5.1) and returns its DER. */
 export function signCrl(
   fields: CrlFields,
   revoked: readonly RevokedCertificate[],
@@ -29,7 +29,7 @@ export function signCrl(
     signer.name,
     time(fields.thisUpdate),
     time(fields.nextUpdate),
-    // Absent when nothing is revoked: an empty list is not allowed.
+    // When nothing is revoked, the list is left out: an empty one is not allowed.
     ...(revoked.length === 0 ? [] : [sequence(...revoked.map(entry))]),
     explicit(
       0,
@@ -39,12 +39,15 @@ export function signCrl(
   return signed(tbs, signer)
 }
 
-/** A CRL without entries, which a root signs before its key is dropped. */
+/** Signs a CRL without entries, as a root does before its key is dropped. */
 export function signEmptyCrl(fields: CrlFields, signer: Signer): Buffer {
   return signCrl(fields, [], signer)
 }
 
-/** `unspecified` is expressed by leaving the reason out (RFC 5280 §5.3.1). */
+/**
+ * Encodes one entry. The reason `unspecified` is expressed by leaving the reason out (RFC 5280
+ * §5.3.1).
+ */
 function entry({ serialNumber, revocationDate, reason }: RevokedCertificate): Buffer {
   return sequence(
     integer(serialNumber),

@@ -4,9 +4,9 @@ import { RootlingError } from '../errors.ts'
 import { integer, objectIdentifier, octetString, sequence, tlv } from './asn1.ts'
 import { encodePem } from './pem.ts'
 
-/** OWASP's count for PBKDF2 with SHA-256; KeyObject.export would take 2,048. */
+/** The rounds that OWASP recommends for PBKDF2 with SHA-256; KeyObject.export would use 2,048. */
 const keyIterations = 600_000
-/** Octets; the longest that Node and OpenSSL's tools read. */
+/** In octets: the longest passphrase that Node and OpenSSL's tools read. */
 const longestPassphrase = 1000
 
 const asn1Null = tlv(0x05)
@@ -21,7 +21,10 @@ export interface Encrypted {
   readonly encrypted: Buffer
 }
 
-/** PBES2 (RFC 8018 §6.2): PBKDF2 with HMAC-SHA-256, AES-256 in CBC mode, the password in UTF-8. */
+/**
+ * Encrypts with PBES2 (RFC 8018 §6.2): PBKDF2 with HMAC-SHA-256, AES-256 in CBC mode, the password
+ * in UTF-8.
+ */
 export async function encryptPbes2(
   plain: Buffer,
   password: string,
@@ -40,15 +43,15 @@ export async function encryptPbes2(
 }
 
 /**
- * A private key (PKCS #8, DER) encrypted under a passphrase: an `ENCRYPTED PRIVATE KEY` in PEM (RFC
- * 5958 §3), which Node and OpenSSL read. Throws `usage` for a passphrase that is empty, too long
- * for them, or of several lines.
+ * Encrypts a private key (PKCS #8, DER) under a passphrase. Returns an `ENCRYPTED PRIVATE KEY` in
+ * PEM (RFC 5958 §3), which Node and OpenSSL read. Throws `usage` for a passphrase that is empty,
+ * has several lines, or is longer than they read.
  */
 export async function encryptPkcs8(pkcs8: Buffer, passphrase: string): Promise<string> {
   const bytes = Buffer.byteLength(passphrase)
   const fault =
     bytes === 0 ? 'is empty' : bytes > longestPassphrase ? 'is too long' : 'has several lines'
-  // OpenSSL's -passin file: and stdin read one line: what follows could not be given again.
+  // OpenSSL's -passin file: and stdin read only one line, so further lines could never be entered.
   if (bytes === 0 || bytes > longestPassphrase || /[\r\n\0]/.test(passphrase))
     throw new RootlingError('usage', `The passphrase for the key ${fault}.`, {
       hint: `Choose one line of 1 to ${longestPassphrase} bytes`,

@@ -19,7 +19,7 @@ const extension = (oid: Buffer, critical: boolean, value: Buffer): Buffer =>
 /** keyUsage bits (RFC 5280 §4.2.1.3). */
 export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, cRLSign: 6 }
 
-/** A general name (RFC 5280 §4.2.1.6): IA5String for all but addresses. */
+/** Encodes a general name (RFC 5280 §4.2.1.6): an IA5String, or an address in octets. */
 function generalName(identifier: Identifier): Buffer {
   switch (identifier.type) {
     case 'email':
@@ -33,7 +33,10 @@ function generalName(identifier: Identifier): Buffer {
   }
 }
 
-/** `pathLength: null` and `ca: false` give the empty sequence (DER: no default values). */
+/**
+ * Encodes basicConstraints. `ca: false` is the default value, so DER leaves it out, and the
+ * sequence is empty. `pathLength: null`: the path length is left out.
+ */
 export const basicConstraints = (ca: boolean, pathLength: number | null): Buffer =>
   extension(
     oids.basicConstraints,
@@ -72,7 +75,7 @@ export const enumerated = (value: number): Buffer => tlv(0x0a, Buffer.of(value))
 export const reasonCode = (reason: ReasonName): Buffer =>
   extension(oids.reasonCode, false, enumerated(reasonCodes[reason]))
 
-/** Where a certificate's status can be asked, both over plain HTTP (RFC 5280 §8). */
+/** The URLs where a certificate's status can be asked, all over plain HTTP (RFC 5280 §8). */
 export interface RevocationUrls {
   readonly ocsp?: string | undefined
   readonly crl?: string | undefined
@@ -80,7 +83,7 @@ export interface RevocationUrls {
 const uri = (url: string): Buffer => implicit(6, Buffer.from(url, 'latin1'))
 export const authorityInfoAccess = (ocspUrl: string): Buffer =>
   extension(oids.authorityInfoAccess, false, sequence(sequence(oids.ocsp, uri(ocspUrl))))
-/** One point with a fullName (RFC 5280 §4.2.1.13). */
+/** Encodes one distribution point with a fullName (RFC 5280 §4.2.1.13). */
 export const cRLDistributionPoints = (url: string): Buffer =>
   extension(
     oids.cRLDistributionPoints,

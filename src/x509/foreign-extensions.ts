@@ -12,7 +12,8 @@ import {
 import { readName, type Name } from './foreign-names.ts'
 
 /*
- * Extensions of any certificate, by their section in RFC 5280. Each function throws `bad-der`.
+ * Readers for the extensions of any certificate. Each § is a section of RFC 5280. Each function
+ * throws `bad-der`.
  */
 
 export interface Constraints {
@@ -22,7 +23,10 @@ export interface Constraints {
 
 const what = 'The certificate'
 
-/** §4.2.1.9. Not X509Certificate's `ca`, which looks at keyUsage too, as Firefox does not. */
+/**
+ * Reads basicConstraints (§4.2.1.9). X509Certificate's own `ca` looks at keyUsage too, which
+ * Firefox does not.
+ */
 export function readBasicConstraints(value: DerValue | null): {
   ca: boolean
   pathLength: number | null
@@ -45,7 +49,10 @@ const keyUsageNames = [
   'decipherOnly',
 ]
 
-/** §4.2.1.3; `null`: absent. */
+/**
+ * Returns the names of the bits that are set in keyUsage (§4.2.1.3); `null`: the extension is
+ * absent.
+ */
 export function readKeyUsage(value: DerValue | null): string[] | null {
   if (value === null) return null
   return expectNamedBits(value, what).map((bit) => keyUsageNames[bit] ?? `bit ${bit}`)
@@ -61,7 +68,10 @@ const purposes: Readonly<Record<string, string>> = {
   '1.3.6.1.5.5.7.3.9': 'OCSPSigning',
 }
 
-/** §4.2.1.12, by name or as a dotted identifier; `null`: absent. */
+/**
+ * Returns the purposes in extKeyUsage (§4.2.1.12), each by name or as a dotted identifier; `null`:
+ * the extension is absent.
+ */
 export function readExtKeyUsage(value: DerValue | null): string[] | null {
   if (value === null) return null
   return expectSequence(value, what)
@@ -69,7 +79,7 @@ export function readExtKeyUsage(value: DerValue | null): string[] | null {
     .map((oid) => purposes[oid] ?? oid)
 }
 
-/** §4.2.1.10. */
+/** Reads nameConstraints (§4.2.1.10). */
 export function readConstraints(value: DerValue): Constraints {
   const trees = expectSequence(value, what)
   const bases = (n: number): Name[] =>
@@ -79,7 +89,7 @@ export function readConstraints(value: DerValue): Constraints {
   return { permitted: bases(0), excluded: bases(1) }
 }
 
-/** The OCSP responders of an authorityInfoAccess, §4.2.2.1. */
+/** Returns the URLs of the OCSP responders in authorityInfoAccess (§4.2.2.1). */
 export function readAccess(value: DerValue | null): string[] {
   if (value === null) return []
   return expectSequence(value, what).flatMap((description) => {
@@ -89,7 +99,7 @@ export function readAccess(value: DerValue | null): string[] {
   })
 }
 
-/** The URLs of cRLDistributionPoints, §4.2.1.13. */
+/** Returns the URLs in cRLDistributionPoints (§4.2.1.13). */
 export function readPoints(value: DerValue | null): string[] {
   if (value === null) return []
   return expectSequence(value, what)

@@ -1,7 +1,9 @@
 import { expectOid, expectSequence, expectSet, expectText, type DerValue } from './asn1-reader.ts'
 import { ipText } from './ip.ts'
 
-/** A general name (RFC 5280 §4.2.1.6) for people; in constraints, addresses are ranges. */
+/**
+ * A general name (RFC 5280 §4.2.1.6) as text for people; in nameConstraints, an address is a range.
+ */
 export interface Name {
   readonly type: 'dns' | 'ip' | 'email' | 'uri' | 'directory' | 'other'
   readonly value: string
@@ -40,7 +42,7 @@ function attributeText(value: DerValue | undefined): string {
   }
 }
 
-/** `O=Example, CN=example.test`. */
+/** Writes a distinguished name in one line, such as `O=Example, CN=example.test`. */
 export function nameText(name: DerValue | undefined): string {
   return attributes(name)
     .map(([type, value]) => `${type}=${value}`)
@@ -52,7 +54,7 @@ export function text(foreign: string): string {
   return foreign.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\uFFFD')
 }
 
-/** A GeneralName; in constraints an address is a range. */
+/** Reads a GeneralName as text for people; in nameConstraints, an address is a range. */
 export function readName(value: DerValue): Name {
   const characters = text(value.contents.toString('latin1'))
   switch (value.tag) {
@@ -71,7 +73,7 @@ export function readName(value: DerValue): Name {
   }
 }
 
-/** One address, or in constraints an address and its mask. */
+/** Writes an address, or in nameConstraints an address with its mask as a range in CIDR form. */
 function addressText(octets: Buffer): string {
   if (octets.length === 4 || octets.length === 16) return ipText(octets)
   if (octets.length !== 8 && octets.length !== 32) return `#${octets.toString('hex')}`

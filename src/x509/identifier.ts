@@ -2,7 +2,7 @@ import { domainToASCII } from 'node:url'
 import { RootlingError } from '../errors.ts'
 import { ipBytes, ipText, isIP } from './ip.ts'
 
-/** What the user typed, parsed; it becomes one GeneralName (RFC 5280 §4.2.1.6). */
+/** A name that the user typed, parsed; it becomes one GeneralName (RFC 5280 §4.2.1.6). */
 export type Identifier =
   | { readonly type: 'dns'; readonly value: string }
   | { readonly type: 'ip'; readonly value: string }
@@ -10,8 +10,8 @@ export type Identifier =
   | { readonly type: 'uri'; readonly value: string }
 
 /**
- * Schemes of URLs that people paste where they mean the host; others, such as spiffe:, are
- * identifiers.
+ * The schemes of URLs that people paste where they mean only the host. URIs of other schemes, such
+ * as spiffe:, are identifiers themselves.
  */
 const hostSchemes = new Set(['http', 'https', 'ws', 'wss', 'ftp', 'tcp', 'tls', 'ssl'])
 
@@ -67,7 +67,10 @@ function parseEmail(input: string): Identifier {
   return { type: 'email', value: `${local}@${parseDns(host, input)}` }
 }
 
-/** A host name or wildcard as lower-case A-labels; the error's sentence quotes `whole`. */
+/**
+ * Returns a host name or wildcard as lower-case A-labels. An error's sentence quotes `whole`, such
+ * as the e-mail address that the host is part of.
+ */
 function parseDns(input: string, whole = input): string {
   checkShape(input, whole)
   const name = input.replace(/\.$/, '')
@@ -138,7 +141,7 @@ function checkLabel(label: string, whole: string): void {
     throw bad(whole, `has a label that starts or ends with a hyphen (${label})`)
 }
 
-/** A name as a suggestion; `undefined`: it would be refused too. */
+/** Returns a name to suggest instead; `undefined`: that name would be refused too. */
 function meant(name: string | undefined): string | undefined {
   if (name === undefined || name === '') return undefined
   try {
@@ -158,7 +161,10 @@ function bad(name: string, fault: string, suggestion?: string): RootlingError {
   return new RootlingError('bad-name', `The name ${shown} ${fault}.`, { hint })
 }
 
-/** Whether browsers refuse this wildcard, because fewer than two labels follow the `*`. */
+/**
+ * Whether browsers refuse this wildcard, because only a top-level name, or `home.arpa`, follows the
+ * `*`.
+ */
 export function isBareWildcard(identifier: Identifier): boolean {
   return identifier.type === 'dns' && /^\*\.(?:[^.]+|home\.arpa)$/.test(identifier.value)
 }

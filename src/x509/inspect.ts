@@ -20,9 +20,9 @@ export interface CertificateFacts {
   readonly der: Buffer
   /** SHA-256 of the DER, hex. */
   readonly fingerprint: string
-  /** Lower-case hex of whole octets; behind a minus sign where it is negative. */
+  /** Lower-case hex of whole octets, after a minus sign if the number is negative. */
   readonly serialNumber: string
-  /** `O=Example, CN=example.test`; empty where there is none. */
+  /** Such as `O=Example, CN=example.test`; empty where the certificate has none. */
   readonly subject: string
   readonly issuer: string
   readonly commonNames: readonly string[]
@@ -32,10 +32,10 @@ export interface CertificateFacts {
   /** Such as `ecdsa-with-SHA256`, or a dotted object identifier. */
   readonly signatureAlgorithm: string
   readonly selfSigned: boolean
-  /** `null`: no subjectAltName. */
+  /** The names of the subjectAltName; `null`: the certificate has no such extension. */
   readonly names: readonly Name[] | null
   readonly ca: boolean
-  /** How many intermediates may follow below; `null`: any number. */
+  /** How many intermediates may be below this CA; `null`: any number. */
   readonly pathLength: number | null
   /** Names of RFC 5280 §4.2.1.3 and §4.2.1.12; `null`: the extension is absent. */
   readonly keyUsage: readonly string[] | null
@@ -51,17 +51,20 @@ export interface CertificateFacts {
 interface KeyFacts {
   /** `P-256`, `RSA 2048`, `Ed25519`, … */
   readonly name: string
-  /** `null`: this runtime cannot read the key. */
+  /** The size of an RSA key; `null`: it is another key, or this runtime cannot read it. */
   readonly rsaBits: number | null
 }
 
 const what = 'The certificate'
-/** A file of more is a bundle of roots, and nobody reads an explanation of each. */
+/**
+ * The most certificates in one file. A file of more is a bundle of roots, and nobody reads an
+ * explanation of each.
+ */
 const mostCertificates = 64
 
 /**
- * The certificates of a file's contents as DER, in order: PEM blocks, or one in DER. `name` begins
- * the sentence of the error. Throws `bad-certificate`.
+ * Returns the certificates in a file's contents as DER, in order. The file holds PEM blocks, or one
+ * certificate in DER. `name` begins the sentence of the error. Throws `bad-certificate`.
  */
 export function certificatesIn(contents: Buffer, name: string): Buffer[] {
   const blocks = pemBlocks(contents.toString('latin1'))
@@ -81,7 +84,7 @@ export function certificatesIn(contents: Buffer, name: string): Buffer[] {
   })
 }
 
-/** Takes a certificate apart. Throws `bad-certificate` or `bad-der` for anything else. */
+/** Reads the facts of a certificate. Throws `bad-certificate` or `bad-der` for anything else. */
 export function inspectCertificate(der: Buffer): CertificateFacts {
   const certificate = open(der)
   const parts = readCertificateParts(der)
@@ -192,7 +195,10 @@ function readValidity(value: DerValue | undefined): { notBefore: Date; notAfter:
   return { notBefore, notAfter }
 }
 
-/** UTCTime's two digits mean 1950 to 2049 (RFC 5280 §4.1.2.5.1). */
+/**
+ * Reads a UTCTime or a GeneralizedTime. The two digits of a UTCTime's year mean 1950 to 2049 (RFC
+ * 5280 §4.1.2.5.1).
+ */
 function readTime({ tag, contents }: DerValue): Date {
   const digits = contents.toString('latin1')
   const full = tag === 0x17 ? `${digits < '50' ? '20' : '19'}${digits}` : digits

@@ -1,6 +1,7 @@
 /**
- * What node:net's isIP gives. That one loads a module, and Node 20 takes five milliseconds to
- * compile its regular expression for IPv6; the parser of URLs knows these addresses too.
+ * Returns what node:net's isIP returns: 4, 6, or 0 for text that is not an IP address. That
+ * function would load a module, and Node 20 takes five milliseconds to compile its regular
+ * expression for IPv6. Here the parser of URLs, which knows IPv6 addresses too, checks them.
  */
 export function isIP(text: string): 0 | 4 | 6 {
   if (!text.includes(':')) return isIPv4(text) ? 4 : 0
@@ -59,7 +60,10 @@ export interface IpRange {
   readonly prefix: number
 }
 
-/** Parses `10.0.0.0/8`, or an address as a range of one; `null`: neither. Host bits are cleared. */
+/**
+ * Parses `10.0.0.0/8`, or an address as a range of one. Host bits are cleared. `null`: the text is
+ * neither.
+ */
 export function parseIpRange(text: string): IpRange | null {
   const [host = '', bits, ...rest] = text.split('/')
   if (isIP(host) === 0 || host.includes('%') || rest.length > 0) return null

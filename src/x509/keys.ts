@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import { bitString, explicit, integer, octetString, sequence, tlv } from './asn1.ts'
 import { oids } from './oids.ts'
 
-/** A new key pair as DER: on Node 20 it is making KeyObjects that takes the time. */
+/** A new key pair as DER, not as KeyObjects: on Node 20, making those takes most of the time. */
 export interface KeyPairDer {
   /** SubjectPublicKeyInfo. */
   readonly spki: Buffer
@@ -29,7 +29,7 @@ export type KeyType = (typeof keyTypes)[number]
 const publicKeyEncoding = { type: 'spki', format: 'der' } as const
 const privateKeyEncoding = { type: 'pkcs8', format: 'der' } as const
 
-/** A new key pair. RSA is made off the main thread; the others take microseconds. */
+/** Makes a new key pair. RSA keys are made off the main thread; the others take microseconds. */
 export async function generateKeys(type: KeyType): Promise<KeyPairDer> {
   switch (type) {
     case 'p256':
@@ -51,8 +51,8 @@ export async function generateKeys(type: KeyType): Promise<KeyPairDer> {
 }
 
 /**
- * OpenSSL's name of a curve, the name in RFC 7518 §6.2.1.1, the OID, and the octets of a
- * coordinate.
+ * For each curve: OpenSSL's name, the name in RFC 7518 §6.2.1.1, the OID, and the number of octets
+ * in a coordinate.
  */
 export const curves = {
   p256: { name: 'prime256v1', crv: 'P-256', parameters: oids.prime256v1, bytes: 32 },
@@ -60,8 +60,9 @@ export const curves = {
 } as const
 
 /**
- * OpenSSL 3.0 makes an EC key in 25 µs and takes 300 to encode it, so it is encoded here: RFC 5480
- * §2, RFC 5915 §3 in RFC 5958 §2, as OpenSSL writes them.
+ * Makes an EC key pair and encodes it as OpenSSL does: the public key by RFC 5480 §2, the private
+ * key by RFC 5915 §3 within RFC 5958 §2. OpenSSL 3.0 makes an EC key in 25 µs but takes 300 µs to
+ * encode it.
  */
 function generateEc({ name, parameters, bytes }: (typeof curves)[keyof typeof curves]): KeyPairDer {
   const ecdh = createECDH(name)
@@ -77,7 +78,8 @@ function generateEc({ name, parameters, bytes }: (typeof curves)[keyof typeof cu
 }
 
 /**
- * How a private key signs: the AlgorithmIdentifier, and the digest's name (`null`: it has its own).
+ * How a private key signs: the AlgorithmIdentifier, and the name of the digest (`null`: the
+ * algorithm has a digest of its own).
  */
 export interface SignatureAlgorithm {
   readonly identifier: Buffer
@@ -110,12 +112,18 @@ export function signDer(tbs: Buffer, algorithm: SignatureAlgorithm, key: KeyObje
   return sign(algorithm.digest, tbs, key)
 }
 
-/** RFC 7093 §2 method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
+/**
+ * Returns the key identifier of RFC 7093 §2 method 1: the leftmost 160 bits of the SHA-256 of the
+ * public key's bits.
+ */
 export function keyIdentifier(spki: Buffer): Buffer {
   return createHash('sha256').update(publicKeyBits(spki)).digest().subarray(0, 20)
 }
 
-/** The BIT STRING's contents in a SubjectPublicKeyInfo made by node:crypto. */
+/**
+ * Returns the contents of the BIT STRING in a SubjectPublicKeyInfo, which must be DER as
+ * node:crypto writes it: nothing is checked here.
+ */
 function publicKeyBits(spki: Buffer): Buffer {
   const [, bodyStart] = header(spki, 0)
   const [algorithmLength, algorithmStart] = header(spki, bodyStart)

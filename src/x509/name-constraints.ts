@@ -4,7 +4,7 @@ import { inRange, ipBytes, maskOf, parseIpRange } from './ip.ts'
 
 /**
  * The names that a scope may sign (RFC 5280 §4.2.1.10). `dns` applies to the hosts of e-mail
- * addresses and URIs too, since a type without a constraint may have any name.
+ * addresses and URIs too, since without a constraint for their type any of them would be permitted.
  */
 export interface NameConstraints {
   /** Each permits the name and all names below it. */
@@ -57,7 +57,7 @@ export function permits(constraints: NameConstraints, identifier: Identifier): b
       const address = ipBytes(identifier.value)
       const isIPv6 = identifier.value.includes(':')
       return constraints.ip.some((range) => {
-        // Parsing a range is what takes the time.
+        // A range of the other IP version is not parsed, since parsing takes most of the time here.
         const parsed = range.includes(':') === isIPv6 ? parseIpRange(range) : null
         return parsed !== null && inRange(address, parsed)
       })
@@ -70,14 +70,16 @@ function underAny(name: string, bases: readonly string[]): boolean {
 }
 
 /**
- * The NameConstraints value: permitted subtrees, and without permitted addresses all are excluded.
+ * Encodes the NameConstraints value: the permitted subtrees and, where no address is permitted, the
+ * exclusion of all addresses.
  */
 export function encodeNameConstraints(constraints: NameConstraints): Buffer {
   const permitted: Buffer[] = []
   const subtree = (tag: number, base: Uint8Array) => sequence(implicit(tag, base))
   for (const name of constraints.dns) permitted.push(subtree(2, Buffer.from(name)))
   for (const range of constraints.ip) permitted.push(subtree(7, rangeOctets(range)))
-  // For mailboxes and URIs a host alone means only that host; with a dot, all below it.
+  // In the constraint of a mailbox or URI, a host means that host alone; with a dot before it, it
+  // means all hosts below.
   for (const tag of [1, 6])
     for (const name of constraints.dns)
       permitted.push(subtree(tag, Buffer.from(name)), subtree(tag, Buffer.from(`.${name}`)))

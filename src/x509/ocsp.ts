@@ -18,7 +18,7 @@ import { signed, type Signer } from './certificate.ts'
 import { enumerated, reasonCodes, type ReasonName } from './extensions.ts'
 import { oids } from './oids.ts'
 
-/** Octets; a request about dozens of certificates fits. */
+/** In octets. A request about dozens of certificates fits. */
 export const longestOcspRequest = 8 * 1024
 
 /** Which certificate is asked about (RFC 6960 §4.1.1). */
@@ -97,7 +97,7 @@ function parseRequest(request: DerValue): CertId {
   }
 }
 
-/** The nonce among `[n] EXPLICIT Extensions`. */
+/** Returns the nonce's extension among `[n] EXPLICIT Extensions`; `null`: there is none. */
 function parseExtensions(value: DerValue | undefined, n: number): Buffer | null {
   if (value === undefined) return null
   let nonce: Buffer | null = null
@@ -138,7 +138,10 @@ export function isIssuedBy({ hash, issuerNameHash, issuerKeyHash }: CertId, issu
   )
 }
 
-/** The bits of the public key, without algorithm and tag: hashes of a key are taken of these. */
+/**
+ * Returns the bits of the public key, without algorithm and tag: OCSP's hashes of a key are of
+ * these bits.
+ */
 function publicKeyBits(spki: Buffer): Buffer {
   return expectBits(expectSequence(readDer(spki, 'The key'), 'The key')[1], 'The key')
 }
@@ -152,8 +155,9 @@ export interface OcspAnswer {
 }
 
 /**
- * A successful OCSPResponse, DER, signed by the issuer itself (RFC 6960 §4.2.2.2). It embeds no
- * certificate: every client has the issuer's, and Go's refuses an answer that repeats it.
+ * Signs a successful OCSPResponse with the issuer's own key (RFC 6960 §4.2.2.2) and returns its
+ * DER. The response holds no certificate: every client has the issuer's, and Go's client refuses a
+ * response that repeats it.
  */
 export function signOcspResponse(answer: OcspAnswer, issuer: OcspIssuer, signer: Signer): Buffer {
   const { statuses, nonce, thisUpdate, nextUpdate } = answer
@@ -178,7 +182,7 @@ export function signOcspResponse(answer: OcspAnswer, issuer: OcspIssuer, signer:
   return sequence(enumerated(0), explicit(0, basic))
 }
 
-/** An answer without a signature, which says why there is no status. */
+/** Returns a response without a signature, which says why there is no status. */
 export function ocspError(status: OcspErrorStatus): Buffer {
   return sequence(enumerated(errorStatuses[status]))
 }
@@ -197,7 +201,7 @@ function certStatus(status: CertStatus): Buffer {
   }
 }
 
-/** OCSP has no UTCTime, unlike certificates. */
+/** Encodes a GeneralizedTime: unlike certificates, OCSP has no UTCTime. */
 function generalizedTime(date: Date): Buffer {
   const text = `${date.toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`
   return tlv(0x18, Buffer.from(text, 'latin1'))

@@ -14,20 +14,25 @@ export function validityOf(certificate: X509Certificate): Validity {
   return { notBefore: new Date(certificate.validFrom), notAfter: new Date(certificate.validTo) }
 }
 
-/** `['DNS:a.test', 'IP Address:127.0.0.1']`; a name with a comma is quoted like JSON. */
+/**
+ * Splits the subjectAltName into its names, such as `['DNS:a.test', 'IP Address:127.0.0.1']`. Node
+ * quotes a name with a comma as JSON does.
+ */
 export function altNameParts({ subjectAltName }: X509Certificate): string[] {
   const parts = subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
   return parts.map((part) => part.trim())
 }
 
-/** Whether the names match and the signature is the issuer's. */
+/**
+ * Whether an issuer issued a certificate: the names match, and the issuer's key made the signature.
+ */
 export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && isSignedBy(certificate, issuer)
 }
 
 /**
- * `isIssuedBy` without the names: `checkIssued` refuses a leaf that signed itself without
- * keyCertSign.
+ * Whether an issuer's key signed a certificate, whatever the names: `checkIssued` refuses a leaf
+ * that signed itself without keyCertSign.
  */
 export function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {

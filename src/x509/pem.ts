@@ -1,4 +1,4 @@
-/** RFC 7468 textual encoding: 64 columns, a final newline. */
+/** Encodes DER as PEM (RFC 7468): lines of 64 columns, a final newline. */
 export function encodePem(label: string, der: Uint8Array): string {
   const base64 = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64')
   const lines = base64.match(/.{1,64}/g) ?? []
@@ -13,7 +13,8 @@ export interface PemBlock {
 }
 
 /**
- * Every block of a text, in order; text around the blocks is skipped. Linear in the text's length.
+ * Returns every PEM block of a text, in order, and skips the text around the blocks. The time is
+ * linear in the text's length.
  */
 export function pemBlocks(text: string): PemBlock[] {
   const blocks: PemBlock[] = []
@@ -25,7 +26,8 @@ export function pemBlocks(text: string): PemBlock[] {
     if (labelEnd < 0) return blocks
     const label = text.slice(begin + 11, labelEnd)
     const closing = `-----END ${label}-----`
-    // A block holds no five dashes, so the next ones end it: to look further would be quadratic.
+    // A block's contents hold no five dashes in a row, so the next five end it. Looking further for
+    // `closing` would take quadratic time.
     const end = text.indexOf('-----', labelEnd + 5)
     if (end < 0) return blocks
     if (label.includes('\n') || !text.startsWith(closing, end)) {
@@ -42,7 +44,7 @@ export function pemBlocks(text: string): PemBlock[] {
 export const certificateBlocks = (text: string): PemBlock[] =>
   pemBlocks(text).filter(({ label }) => label === 'CERTIFICATE')
 
-/** Private keys of any form, encrypted ones too. */
+/** The private keys of a text, of any form, encrypted ones too. */
 export const privateKeyBlocks = (text: string): PemBlock[] =>
   pemBlocks(text).filter(({ label }) => label.endsWith('PRIVATE KEY'))
 

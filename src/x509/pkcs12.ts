@@ -14,7 +14,7 @@ import {
 import { encryptPbes2, type Encrypted } from './encrypted-key.ts'
 
 const asn1Null = tlv(0x05)
-/** RFC 2315 §14, RFC 2985 §5.5, RFC 7292 appendix D. */
+/** The object identifiers of RFC 2315 §14, RFC 2985 §5.5 and RFC 7292 appendix D. */
 const data = objectIdentifier('1.2.840.113549.1.7.1')
 const encryptedData = objectIdentifier('1.2.840.113549.1.7.6')
 const friendlyNameOid = objectIdentifier('1.2.840.113549.1.9.20')
@@ -28,7 +28,8 @@ const trustedKeyUsage = objectIdentifier('2.16.840.1.113894.746875.1.1')
 const anyExtendedKeyUsage = objectIdentifier('2.5.29.37.0')
 
 /**
- * How a file is protected. The MAC has as many rounds, since an attacker would try the cheaper one.
+ * How a PKCS #12 file is protected. Encryption and MAC take the same number of rounds, since an
+ * attacker would try the cheaper of the two.
  */
 interface Protection {
   readonly encrypt: (plain: Buffer, password: string, iterations: number) => Promise<Encrypted>
@@ -44,8 +45,8 @@ const modern: Protection = {
   digestAlgorithm: sequence(objectIdentifier('2.16.840.1.101.3.4.2.1'), asn1Null),
 }
 /**
- * For systems that cannot read the other: Windows before 10 1709, macOS before 15, Java before
- * 8u301.
+ * For systems that cannot read files of `modern`: Windows before 10 1709, macOS before 15, Java
+ * before 8u301.
  */
 const legacy: Protection = {
   encrypt: encryptTripleDes,
@@ -60,19 +61,23 @@ export interface Pkcs12Fields {
   /** The private key, PKCS #8 DER. */
   readonly pkcs8: Buffer
   /**
-   * Not empty: programs encode an empty one in two ways. OpenSSL and NSS read characters beyond
-   * ASCII, Java does not.
+   * Must not be empty: programs encode an empty password in two ways. OpenSSL and NSS read
+   * characters beyond ASCII, Java does not.
    */
   readonly password: string
-  /** The name in lists, such as a browser's certificate manager; keytool calls it the alias. */
+  /**
+   * The name that lists show, such as that of a browser's certificate manager; keytool calls it the
+   * alias.
+   */
   readonly friendlyName: string
-  /** Triple DES and SHA-1 for old systems. */
+  /** Whether to use triple DES and SHA-1, for old systems. */
   readonly legacy?: boolean | undefined
 }
 
 /**
- * A PKCS #12 file (RFC 7292), DER: one key with its chain. By default PBES2 with AES-256 and a
- * HMAC-SHA-256. Throws `usage` for an empty password or a chain without certificates.
+ * Makes a PKCS #12 file (RFC 7292), DER, of one key with its chain. By default it is protected with
+ * PBES2, AES-256 and an HMAC-SHA-256. Throws `usage` for an empty password or a chain without
+ * certificates.
  */
 export async function makePkcs12(fields: Pkcs12Fields): Promise<Buffer> {
   const { chain, pkcs8, password, friendlyName } = fields
@@ -95,8 +100,8 @@ export interface TrustStoreFields {
 }
 
 /**
- * A PKCS #12 file without keys, whose certificates Java trusts (`trustedCertEntry`). Throws `usage`
- * for a password that is empty or not ASCII.
+ * Makes a PKCS #12 file without keys, whose certificates Java trusts (`trustedCertEntry`). Throws
+ * `usage` for a password that is empty or not ASCII.
  */
 export async function makeTrustStore({ roots, password }: TrustStoreFields): Promise<Buffer> {
   if (!/^[\x20-\x7e]*$/.test(password))
@@ -112,7 +117,10 @@ export async function makeTrustStore({ roots, password }: TrustStoreFields): Pro
   return protect(bags, [], password, modern)
 }
 
-/** 25 characters in groups of five, 123 bits, without characters that look like others. */
+/**
+ * Returns a random password: 25 characters in groups of five, 123 bits, without characters that
+ * look like others.
+ */
 export function randomPassword(): string {
   const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789'
   const group = () => Array.from({ length: 5 }, () => alphabet[randomInt(alphabet.length)]).join('')
@@ -134,10 +142,13 @@ const certificateBag = (der: Buffer, attributes: readonly Buffer[]): Buffer =>
 
 const attribute = (type: Buffer, value: Buffer): Buffer => sequence(type, set(value))
 
-/** UTF-16, big-endian. */
+/** Encodes a BMPString: UTF-16, big-endian. */
 const bmpString = (text: string): Buffer => tlv(0x1e, Buffer.from(text, 'utf16le').swap16())
 
-/** PFX: the encrypted certificates, the keys (encrypted on their own), the MAC over both. */
+/**
+ * Returns the whole file, a PFX: the encrypted certificates, the keys (each encrypted on its own
+ * before), and the MAC over both.
+ */
 async function protect(
   certificates: readonly Buffer[],
   keys: readonly Buffer[],
@@ -172,7 +183,7 @@ function macData(contents: Buffer, password: string, protection: Protection): Bu
   )
 }
 
-/** pbeWithSHAAnd3-KeyTripleDES-CBC (RFC 7292 appendix C). */
+/** Encrypts with pbeWithSHAAnd3-KeyTripleDES-CBC (RFC 7292 appendix C). */
 async function encryptTripleDes(
   plain: Buffer,
   password: string,
@@ -195,11 +206,13 @@ type DeriveKey = (
   digest: forge.md.MessageDigest,
 ) => forge.util.ByteBuffer
 
-// The package's types leave this function out.
+// The types of node-forge leave this function out.
 const { generatePkcs12Key } = (forge.pki as unknown as { pbe: { generatePkcs12Key: DeriveKey } })
   .pbe
 
-/** RFC 7292 appendix B: `id` 1 makes a key, 2 an IV, 3 a MAC's key. */
+/**
+ * Derives octets from a password (RFC 7292 appendix B): `id` 1 makes a key, 2 an IV, 3 a MAC's key.
+ */
 function deriveKey(
   password: string,
   salt: Buffer,

@@ -10,13 +10,13 @@ export interface PrivateKey extends PublicKey {
   readonly privateKey: KeyObject
 }
 
-/** Characters; a key takes a few kilobytes. */
+/** In characters; a key takes a few kilobytes. */
 const longestText = 0x4_0000
 
 /**
- * Reads the one private key in a PEM text: PKCS #8 (RFC 5958), SEC1 (RFC 5915) or PKCS #1, plain
- * or encrypted; certificates beside it are skipped. `what` begins the error's sentence. Throws
- * `bad-key` or `bad-der`, and `usage` where it is encrypted and there is no passphrase.
+ * Reads the one private key in a PEM text: PKCS #8 (RFC 5958), SEC1 (RFC 5915) or PKCS #1, plain or
+ * encrypted. Certificates beside the key are skipped. `what` begins the error's sentence. Throws
+ * `bad-key` or `bad-der`, and `usage` where the key is encrypted and there is no passphrase.
  */
 export function readPrivateKey(pem: string, passphrase?: string, what = 'The key'): PrivateKey {
   const block = onlyKey(pem, what)
@@ -61,12 +61,16 @@ function decrypt({ text }: PemBlock, passphrase: string, what: string): KeyObjec
   try {
     return createPrivateKey({ key: text, format: 'pem', passphrase })
   } catch {
-    // No cause: what OpenSSL says depends on the random octets that a wrong passphrase yields.
+    // OpenSSL's error is not given as the cause: it depends on the random octets that a wrong
+    // passphrase yields.
     throw bad(`${what} cannot be decrypted: the passphrase is wrong, or the file is damaged.`, null)
   }
 }
 
-/** The public key's DER. OpenSSL calculates it from the private key only now, and may fail. */
+/**
+ * Returns the public key's DER. OpenSSL calculates the public key from the private one only now,
+ * and may fail.
+ */
 function publicPart(key: KeyObject, what: string): Buffer {
   try {
     return createPublicKey(key).export({ format: 'der', type: 'spki' })
@@ -79,7 +83,7 @@ const pbes2 = '1.2.840.113549.1.5.13'
 const pbkdf2 = '1.2.840.113549.1.5.12'
 const scrypt = '1.3.6.1.4.1.11591.4.11'
 const tripleDes = '1.2.840.113549.1.12.1.3'
-/** AES in CBC mode with 128, 192 and 256 bits, and triple DES. */
+/** The ciphers that are accepted: AES in CBC mode with 128, 192 and 256 bits, and triple DES. */
 const ciphers = new Set([
   '2.16.840.1.101.3.4.1.2',
   '2.16.840.1.101.3.4.1.22',

@@ -12,7 +12,9 @@ import { oids } from './oids.ts'
 
 const hour = 3_600_000
 export const day = 24 * hour
-/** Apple refuses more, also under roots that a user added. */
+/**
+ * The longest lifetime of a leaf. Apple refuses a longer one, also under roots that a user added.
+ */
 export const maximumDays = 825
 export const defaultDays = 397
 
@@ -33,7 +35,10 @@ export function authorityValidity(now: Date): Validity {
   }
 }
 
-/** `days` to the second, from an hour ago for clocks that are slow, never past the issuer's end. */
+/**
+ * Returns a validity of `days`, to the second, or of fewer where the issuer ends earlier. It begins
+ * an hour ago, for clocks that are slow.
+ */
 export function leafValidity(now: Date, days: number, issuerNotAfter: Date): Validity {
   const notBefore = wholeSeconds(now.getTime() - hour)
   // Both ends belong to the validity (RFC 5280 §4.1.2.5): hence one second less.
@@ -41,7 +46,7 @@ export function leafValidity(now: Date, days: number, issuerNotAfter: Date): Val
   return { notBefore, notAfter: new Date(Math.min(end, issuerNotAfter.getTime())) }
 }
 
-/** From dates in ISO 8601, as they are stored. */
+/** Reads a validity from dates in ISO 8601, as they are stored. */
 export const parseValidity = (dates: {
   readonly notBefore: string
   readonly notAfter: string
@@ -53,7 +58,10 @@ export function renewalTime({ notBefore, notAfter }: Validity): number {
   return begin + ((notAfter.getTime() - begin) * 2) / 3
 }
 
-/** Whether it is due for renewal: also before it begins, as when the clock was set back. */
+/**
+ * Whether a certificate is due for renewal. It is due before its notBefore too, as when the clock
+ * was set back.
+ */
 export const isDueForRenewal = (validity: Validity, now: Date): boolean =>
   now < validity.notBefore || now.getTime() >= renewalTime(validity)
 
@@ -62,7 +70,8 @@ function wholeSeconds(milliseconds: number): Date {
 }
 
 /**
- * Subjects contain the key's hash, so that no two authorities look alike in a trust store's list.
+ * The subjects of roots and intermediates contain the key's hash, so that no two authorities look
+ * alike in a trust store's list.
  */
 export const rootName = (keyHash: string, authority?: string): Buffer =>
   authorityName('root', keyHash, authority)
@@ -81,12 +90,18 @@ export interface AuthorityFields extends Validity {
   readonly constraints: NameConstraints | null
 }
 
-/** The self-signed root: one intermediate below it, and the constraints. */
+/**
+ * Signs a root with its own key. The root holds the constraints, and may have one intermediate
+ * below it.
+ */
 export function signRoot(fields: AuthorityFields, signer: Signer): Buffer {
   return signAuthority(fields, signer, 1, [])
 }
 
-/** The issuing intermediate: no CA below it, the same constraints (Java reads only these). */
+/**
+ * Signs the intermediate that issues leaves. It may have no CA below it, and holds the same
+ * constraints as the root, since Java reads only those of the intermediate.
+ */
 export function signIntermediate(fields: AuthorityFields, signer: Signer): Buffer {
   const purposes = [oids.serverAuth, oids.clientAuth, oids.emailProtection]
   return signAuthority(fields, signer, 0, [
@@ -123,8 +138,9 @@ export interface LeafFields extends Validity {
 }
 
 /**
- * A server's leaf. No common name: OpenSSL and GnuTLS apply the name constraints to it too.
- * E-mail addresses add emailProtection, as mkcert does; without any host it is for mail alone.
+ * Signs a server's leaf. It has no common name, since OpenSSL and GnuTLS apply the name constraints
+ * to that too. E-mail addresses add emailProtection, as in mkcert; without any host, the leaf is
+ * for mail alone.
  */
 export function signServerLeaf(fields: LeafFields, signer: Signer): Buffer {
   const mail = fields.identifiers.some(({ type }) => type === 'email')
@@ -133,7 +149,10 @@ export function signServerLeaf(fields: LeafFields, signer: Signer): Buffer {
   return signLeaf(fields, distinguishedName(leafOrganization, null), purposes, signer)
 }
 
-/** A client's leaf: clientAuth alone, its common name a label without dots, for people to read. */
+/**
+ * Signs a client's leaf, for clientAuth alone. Its common name is a label without dots, for people
+ * to read.
+ */
 export function signClientLeaf(fields: LeafFields, signer: Signer): Buffer {
   const first = fields.identifiers[0]
   const local = first?.type === 'email' ? first.value.slice(0, first.value.lastIndexOf('@')) : null
@@ -143,7 +162,7 @@ export function signClientLeaf(fields: LeafFields, signer: Signer): Buffer {
   return signLeaf(fields, subject, [oids.clientAuth], signer)
 }
 
-/** A leaf that signs itself; its name says that it is not trusted. */
+/** Signs a leaf with its own key; the leaf's name says that it is not trusted. */
 export function signSelfSigned(
   fields: LeafFields,
   signer: Pick<Signer, 'algorithm' | 'key'>,

@@ -39,7 +39,8 @@ export function readPublicKey(spki: Buffer, what: string): PublicKey {
   if (!isUniversal(parameters, 6)) throw refused(what, onCurve(curve))
   const keyType = keyTypeOf(publicKey, what)
   if (point[0] === 4) return { spki, publicKey, keyType }
-  // RFC 5480 §2.2: a compressed point is optional to support; the point at infinity is not a key.
+  // Clients need not support a compressed point (RFC 5480 §2.2), so it is expanded. The point at
+  // infinity is not a key.
   if (algorithm === undefined || (point[0] !== 2 && point[0] !== 3))
     throw unexpected(what, 'a point')
   const whole = ECDH.convertKey(point, curve, undefined, undefined, 'uncompressed') as Buffer
@@ -73,8 +74,8 @@ const ownCurves = new Map(
 )
 
 /**
- * What createPublicKey takes: where possible a point's coordinates, a third of the time on OpenSSL
- * 3.0.
+ * Returns the input for createPublicKey: where possible the coordinates of a point, which take a
+ * third of the time on OpenSSL 3.0.
  */
 function keyInput(
   spki: Buffer,

@@ -15,7 +15,7 @@ import { commonNames, requestedNames } from './requested-names.ts'
 export interface Request extends PublicKey {
   /** From the subjectAltName; without one, the common names that are names of hosts. */
   readonly names: Identifier[]
-  /** Unchanged, also where there is a subjectAltName. */
+  /** The common names, unchanged, also where there is a subjectAltName. */
   readonly commonNames: readonly string[]
 }
 
@@ -72,7 +72,10 @@ interface Verification {
   readonly digest: string | null
 }
 
-/** RFC 4055, RFC 5758, RFC 8410. SHA-1 and MD5 are refused: no current tool signs with them. */
+/**
+ * The signature algorithms that are accepted (RFC 4055, RFC 5758, RFC 8410), by object identifier.
+ * SHA-1 and MD5 are refused: no current tool signs with them.
+ */
 const verifications: Readonly<Record<string, Verification>> = {
   '1.2.840.113549.1.1.11': { keyType: /^rsa/, digest: 'sha256' },
   '1.2.840.113549.1.1.12': { keyType: /^rsa/, digest: 'sha384' },
@@ -117,7 +120,8 @@ function verified(
 }
 
 /**
- * RSASSA-PSS-params (RFC 4055 §3.1), with the same digest for both purposes, as all tools write it.
+ * Reads RSASSA-PSS-params (RFC 4055 §3.1), which must have the same digest for the message and for
+ * the mask, as all tools write it.
  */
 function pssParameters(value: DerValue | undefined): { digest: string; saltLength: number } {
   const [hash, mask, salt, ...more] = read.expectSequence(value, what)
@@ -142,14 +146,14 @@ export interface RequestFields {
   readonly identifiers: readonly Identifier[]
   /** SubjectPublicKeyInfo, DER. */
   readonly keys: { readonly spki: Buffer }
-  /** The private key that belongs to it. */
+  /** The private key that belongs to `keys`. */
   readonly key: KeyObject
 }
 
 /**
- * A signed CertificationRequest, DER, for another authority: the names in an extensionRequest
- * (RFC 2985 §5.4.2). Where the first name is a host's, it is the common name too, since some
- * authorities refuse an empty subject. Throws `bad-key` for a key that cannot sign here.
+ * Signs a CertificationRequest for another authority and returns its DER. The names are in an
+ * extensionRequest (RFC 2985 §5.4.2). Where the first name is a host's, it is the common name too,
+ * since some authorities refuse an empty subject. Throws `bad-key` for a key that cannot sign here.
  */
 export function makeRequest({ identifiers, keys, key }: RequestFields): Buffer {
   const algorithm = signatureAlgorithmOf(key)

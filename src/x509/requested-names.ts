@@ -6,13 +6,16 @@ import { ipText } from './ip.ts'
 
 const what = 'The request'
 const commonName = '2.5.4.3'
-/** RFC 2985 §5.4.2, and what Windows wrote before it. */
+/**
+ * The attributes that ask for extensions: that of RFC 2985 §5.4.2, and the one that Windows wrote
+ * before it.
+ */
 const extensionRequests = new Set(['1.2.840.113549.1.9.14', '1.3.6.1.4.1.311.2.1.14'])
 
 /**
- * The names that a CertificationRequest asks for in its attributes, or else by its common names.
- * Nothing else in it is copied into a certificate. A request for a CA or for unknown extensions is
- * refused, so that nobody believes that the certificate has them.
+ * Returns the names that a CertificationRequest asks for in its attributes or, without any there,
+ * by its common names. Nothing else of the request is copied into a certificate. A request for a CA
+ * or for unknown extensions is refused, so that nobody believes that the certificate has them.
  */
 export function requestedNames(
   common: readonly string[],
@@ -81,7 +84,7 @@ function readExtension(extension: DerValue): Identifier[] | null {
     case '2.5.29.17':
       return alternativeNames(value)
     case '2.5.29.15':
-      // keyCertSign and cRLSign (RFC 5280 §4.2.1.3).
+      // Bits 5 and 6 are keyCertSign and cRLSign (RFC 5280 §4.2.1.3).
       if (read.expectNamedBits(value, what).some((bit) => bit === 5 || bit === 6))
         throw refused('asks for a key that signs certificates', 'Leave keyCertSign and cRLSign out')
       return null
@@ -105,7 +108,7 @@ function readExtension(extension: DerValue): Identifier[] | null {
 const nameTypes = ['otherName', 'email', 'dns', 'x400Address', 'directoryName', 'ediPartyName']
 const generalNames = [...nameTypes, 'uri', 'ip', 'registeredID']
 
-/** GeneralNames (RFC 5280 §4.2.1.6), each checked like a name that a user types. */
+/** Reads GeneralNames (RFC 5280 §4.2.1.6) and checks each like a name that a user types. */
 function alternativeNames(value: DerValue): Identifier[] {
   const names = read.expectSequence(value, what).map((name) => {
     const type = name.tagClass === 'context' ? generalNames[name.tag] : undefined
@@ -133,7 +136,10 @@ function addressText(octets: Buffer): string {
   return ipText(octets)
 }
 
-/** An IA5String's characters; what other octets mean would be a guess. */
+/**
+ * Returns an IA5String's characters. Octets beyond ASCII are refused: what they mean would be a
+ * guess.
+ */
 function asciiText(octets: Buffer): string {
   if (octets.some((octet) => octet > 0x7e)) throw read.unexpected(what, 'an ASCII name')
   return octets.toString('latin1')

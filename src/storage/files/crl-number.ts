@@ -7,9 +7,10 @@ import { shellWord } from '../../shell-word.ts'
 import { scopePath } from './scopes.ts'
 
 /**
- * The number of a scope's next CRL. Call it under the lock. It is stored before it is used, so that
- * no two CRLs share one, whatever is killed. Never below the clock's seconds: a scope restored from
- * a backup must not begin again at an old number. Throws `corrupt-state`.
+ * Returns the number of a scope's next CRL. Call it under the lock. The number is stored before it
+ * is used, so that no two CRLs share one, whichever process is killed. It is never below the
+ * clock's seconds: a scope restored from a backup must not begin again at an old number. Throws
+ * `corrupt-state`.
  */
 export async function nextCrlNumber(
   state: StateDirectory,

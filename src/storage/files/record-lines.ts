@@ -10,8 +10,8 @@ export type Event =
   | { readonly kind: 'released'; readonly serialNumber: string }
 
 /**
- * Whether it is the beginning of a line, or empty: what a command that was killed may leave at the
- * end. Anything else is damage.
+ * Whether a text is empty or the beginning of a line, which a killed command may leave at the end
+ * of the record. Any other text there is damage.
  */
 export function isUnfinished(line: string): boolean {
   const begin = '{"event":"'
@@ -21,15 +21,16 @@ export function isUnfinished(line: string): boolean {
 const issued = '{"event":"issued",'
 
 /**
- * Quotes within JSON texts are escaped, so no text can look like this member. With the loop
- * unrolled it takes half the time.
+ * Finds the member `certPath` of each line. Quotes within JSON texts are escaped, so no text can
+ * look like this member. The pattern's loop is unrolled, which halves the time.
  */
 const certPaths = /"certPath":"[^"\\]*(?:\\.[^"\\]*)*"/g
 
 /**
- * The lines of certificates whose file no later line has taken, the newest first; `null`: not every
- * line is of an issued certificate with a file. `taken`: the files of later lines; these are added.
- * Built-in string methods only: a JavaScript loop would take longer to compile than to run.
+ * Returns the lines of certificates whose file no later line names, the newest first; `null`: not
+ * every line is of an issued certificate with a file. `taken` holds the files that later lines
+ * name; those of these lines are added. Only built-in string methods are used: a JavaScript loop
+ * would take longer to compile than to run.
  */
 export function linesOfFiles(text: string, taken: Set<string>): string[] | null {
   const paths = text.match(certPaths) ?? []
@@ -46,8 +47,8 @@ export function linesOfFiles(text: string, taken: Set<string>): string[] | null 
 }
 
 /**
- * What `linesOfFiles` gives, of lines of any kind: with those that are not of an issued
- * certificate, and, if `printed`, those of certificates without a file.
+ * Returns what `linesOfFiles` returns, but for lines of any kind: the result has also the lines
+ * that are not of an issued certificate and, if `printed`, those of certificates without a file.
  */
 export function currentLines(text: string, taken: Set<string>, printed: boolean): string[] {
   return text
@@ -61,7 +62,7 @@ export function currentLines(text: string, taken: Set<string>, printed: boolean)
     })
 }
 
-/** What a line says; `null`: it is damaged. */
+/** Parses what a line says; `null`: the line is damaged. */
 export function parseLine(line: string): Event | null {
   try {
     if (line.startsWith(issued)) {
@@ -90,7 +91,10 @@ const isSoundRevocation = ({ serialNumber, revokedAt, reason }: Partial<Revocati
   isDate(revokedAt) &&
   revocationReasons.some((known) => known === reason)
 
-/** Called for ten thousand lines in a row, so it allocates nothing. */
+/**
+ * Whether a parsed line is a complete record of a certificate. This is called for ten thousand
+ * lines in a row, so it allocates nothing.
+ */
 function isSoundRecord(record: Partial<CertificateRecord>): boolean {
   const { identifiers, extra, purpose } = record
   return (

@@ -19,15 +19,22 @@ import type { Revocation } from '../../x509/revocation.ts'
 import type { CertificateRecord, Inventory } from '../records.ts'
 import { currentLines, isUnfinished, linesOfFiles, parseLine, type Event } from './record-lines.ts'
 
-/** Octets; a certificate of the most and longest names that `issue` takes stays far below. */
+/**
+ * In octets. The line of a certificate with the most and longest names that `issue` takes is far
+ * shorter.
+ */
 const longestLine = 256 * 1024
 
-/** Where the record is, for stamps; its lines are read by the functions below alone. */
+/**
+ * Returns the path of the record. Others use it only for stamps: the functions below alone read the
+ * lines.
+ */
 export const recordPath = (state: StateDirectory): string => join(state.path, 'certificates.jsonl')
 
 /**
- * Records a certificate. Call it under the lock. Without `durable` it is still on record after the
- * process is killed, but perhaps not after a power cut: enough where the key is only in its memory.
+ * Records a certificate. Call it under the lock. Without `durable`, the certificate is still on
+ * record after a kill of this process, but perhaps not after a power cut. That is enough where the
+ * key is only in the memory of this process.
  */
 export async function recordIssued(
   state: StateDirectory,
@@ -51,7 +58,7 @@ export async function recordReleased(
   await append(state, { event: 'released', serialNumber, releasedAt: now.toISOString() })
 }
 
-/** One line at the end of a file, so that the cost does not grow with the record. */
+/** Appends one line to the record's file, so that the cost does not grow with the record. */
 async function append(state: StateDirectory, event: object, durable = true): Promise<void> {
   const path = recordPath(state)
   try {
@@ -70,7 +77,10 @@ async function append(state: StateDirectory, event: object, durable = true): Pro
   }
 }
 
-/** A full disk may take half a line, which is then cut off, so that the record stays whole. */
+/**
+ * Writes a line, and cuts off what was written where that fails: a full disk may take half a line,
+ * and the record must stay whole.
+ */
 async function appendOrUndo(
   file: number,
   line: string,
@@ -115,7 +125,7 @@ export async function readRecord(state: StateDirectory): Promise<readonly Certif
 }
 
 /**
- * The whole record. An unfinished last line was never acknowledged, so it is skipped. Throws
+ * Reads the whole record. An unfinished last line was never acknowledged, so it is skipped. Throws
  * `corrupt-state` for any other line that cannot be read.
  */
 export async function readInventory(state: StateDirectory): Promise<Inventory> {
@@ -130,9 +140,10 @@ export async function readInventory(state: StateDirectory): Promise<Inventory> {
 }
 
 /**
- * The record without the certificates whose files a later one has taken. Most lines of an old
- * record are theirs: they are recognised by their path alone and not parsed. Without `printed`, the
- * certificates that have no file are left out too. Throws what `readInventory` throws.
+ * Reads the record without the certificates whose file a later certificate has taken. Most lines of
+ * an old record are of such certificates; they are recognised by their path alone and not parsed.
+ * Without `printed`, the certificates that have no file are left out too. Throws what
+ * `readInventory` throws.
  */
 export async function readCurrentInventory(
   state: StateDirectory,
@@ -152,10 +163,10 @@ export async function readCurrentInventory(
   return events.every((event) => event !== null) ? inventoryOf(events) : readInventory(state)
 }
 
-/** Octets. */
+/** In octets. */
 const longestRecord = 512 * 1024 * 1024
 
-/** The state after all events, the oldest first. */
+/** Returns the certificates and revocations after all events, which are given oldest first. */
 function inventoryOf(events: readonly Event[]): Inventory {
   const certificates: CertificateRecord[] = []
   const revocations = new Map<string, Revocation>()

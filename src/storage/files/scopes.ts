@@ -31,8 +31,9 @@ interface StoredScope {
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
   /**
-   * The issuer's subject (base64 of its DER), subjectKeyIdentifier (hex) and validity, and the
-   * root's end: to sign, no certificate is parsed. Dates are ISO 8601, UTC.
+   * The issuer's subject (base64 of its DER), subjectKeyIdentifier (hex) and validity, and the end
+   * of the root. They are kept here so that signing need not parse a certificate. Dates are ISO
+   * 8601, UTC.
    */
   readonly issuerName: string
   readonly issuerKeyIdentifier: string
@@ -54,7 +55,7 @@ export interface ScopeFiles {
 
 export const scopesPath = (state: StateDirectory): string => join(state.path, 'scopes')
 
-/** Changes whenever a scope is added, deleted or rotated. */
+/** Returns a text that changes whenever a scope is added, deleted or rotated. */
 export const stampOfScopes = (state: StateDirectory): Promise<string> => stampOf(scopesPath(state))
 
 export const scopePath = (state: StateDirectory, name: string): string =>
@@ -62,11 +63,17 @@ export const scopePath = (state: StateDirectory, name: string): string =>
 export const rootPath = (state: StateDirectory, name: string): string =>
   join(scopePath(state, name), 'root.pem')
 
-/** During a rotation: the scope that comes, and the one that it replaces. */
+/**
+ * What the names of two directories end with during a rotation: `.next` for the new scope, `.old`
+ * for the one that it replaces.
+ */
 export type RotationPart = '.next' | '.old'
 const parts: readonly RotationPart[] = ['.next', '.old']
 
-/** Lower-case letters, digits and hyphens: it is the name of a directory. */
+/**
+ * Whether a name has only lower-case letters, digits and hyphens, since it is the name of a
+ * directory.
+ */
 export function isScopeName(name: string): boolean {
   return /^[a-z0-9](?:[a-z0-9-]{0,62})$/.test(name)
 }
@@ -111,14 +118,14 @@ export async function scopeNames(state: StateDirectory): Promise<string[]> {
   }
 }
 
-/** A scope without its key, of which it has the digest. */
+/** A scope without its key, but with the digest of its key. */
 export interface PublicHalf extends Pick<ScopeFiles, 'scope' | 'root' | 'intermediate'> {
   readonly keyDigest: string
 }
 
 /**
- * A scope's certificates and what it may sign. Throws `corrupt-state` when a file is missing or
- * damaged.
+ * Reads a scope's certificates and what it may sign. Throws `corrupt-state` when a file is missing
+ * or damaged.
  */
 export async function readScope(
   state: StateDirectory,
@@ -147,8 +154,9 @@ export async function readScope(
 const keyFile = 'intermediate-key.pem'
 
 /**
- * The signing key, PEM. Throws `loose-key` when others can read it, `corrupt-state` when it is not
- * the one that the scope was made with: OpenSSL does not check that both halves of a key match.
+ * Reads a scope's signing key, PEM. Throws `loose-key` when others can read the key, and
+ * `corrupt-state` when it is not the one that the scope was made with: OpenSSL does not check that
+ * both halves of a key match.
  */
 export async function readScopeKey(
   state: StateDirectory,
@@ -162,7 +170,7 @@ export async function readScopeKey(
   return key
 }
 
-/** The root's only CRL, DER. Throws `corrupt-state`. */
+/** Reads the root's only CRL, DER. Throws `corrupt-state`. */
 export async function readStoredRootCrl(state: StateDirectory, name: string): Promise<Buffer> {
   const path = join(scopePath(state, name), 'root.crl')
   try {
@@ -185,7 +193,7 @@ export async function sweepScopes(state: StateDirectory): Promise<void> {
   }
 }
 
-/** What unfinished rotations keep beside the scopes. */
+/** Returns the scopes that unfinished rotations keep beside the others, and which part each is. */
 export async function rotationParts(
   state: StateDirectory,
 ): Promise<{ name: string; part: RotationPart }[]> {
@@ -209,7 +217,10 @@ export async function switchScope(state: StateDirectory, name: string): Promise<
   await finishSwitch(state, name)
 }
 
-/** Two renames make a switch; a kill between them leaves the second to the next command. */
+/**
+ * Does the second of the two renames of a switch. After a kill between them, the next command does
+ * it.
+ */
 async function finishSwitch(state: StateDirectory, name: string): Promise<void> {
   const path = scopePath(state, name)
   if ((await exists(path)) || !(await exists(`${path}.next`))) return
@@ -228,11 +239,11 @@ async function finishSwitch(state: StateDirectory, name: string): Promise<void> 
 interface Digests {
   /** SHA-256, hex. The key's digest gives nothing of the key away. */
   readonly files: Readonly<Record<'root.pem' | 'intermediate.pem' | typeof keyFile, string>>
-  /** Of all other members as compact JSON; the last member. */
+  /** The digest of all other members as compact JSON. It is the last member. */
   readonly digest: string
 }
 
-/** The contents of `scope.json`. */
+/** Returns the contents of `scope.json`: the scope and its digests. */
 export function sealScope({
   scope,
   root,

@@ -1,5 +1,5 @@
 /*
- * Whether a value from JSON is what a stored file should hold there.
+ * Each function says whether a value from JSON is what a stored file should hold in its place.
  */
 
 export const isText = (value: unknown): value is string => typeof value === 'string'

@@ -15,7 +15,7 @@ import type { CertificateRecord } from '../records.ts'
 import { readRecord, recordIssued } from './record.ts'
 import { scopesPath, sweepScopes } from './scopes.ts'
 
-/** Files that only make sense together, such as a certificate and its key. */
+/** One of several files that only make sense together, such as a certificate and its key. */
 export interface OutputFile {
   readonly path: string
   readonly mode: number
@@ -25,7 +25,8 @@ export interface OutputFile {
 }
 
 /**
- * `before`: the hash of the file that is to be replaced; the data in base64, since it may be DER.
+ * A file to write. `base64` is its data, which may be DER. `before` is the hash of the file that is
+ * to be replaced; `null`: there is none.
  */
 interface PendingFile extends Omit<OutputFile, 'data'> {
   readonly base64: string
@@ -70,8 +71,9 @@ async function unfinished(state: StateDirectory): Promise<string[]> {
 
 /**
  * Records a certificate and writes its files as a unit. Two files cannot be replaced in one step,
- * so one pending file holds all of them first: the next command that takes the lock writes them
- * when the certificate was recorded, and drops them when it was not. Call it under the lock.
+ * so one pending file holds all of them first. After a kill, the next command that takes the lock
+ * writes them when the certificate was recorded, and drops them when it was not. Call it under the
+ * lock.
  */
 export async function recordAndWrite(
   state: StateDirectory,
@@ -130,7 +132,8 @@ async function finishOrDrop(state: StateDirectory, path: string): Promise<void> 
 async function finish(state: StateDirectory, pending: PendingFile): Promise<void> {
   const file = { ...pending, data: Buffer.from(pending.base64, 'base64') }
   const current = await hashOf(file.path)
-  // Something else was put there since: it is not overwritten.
+  // Either something else was put there since, which is not overwritten, or the file is written
+  // already.
   if (current !== file.before || current === digest(file.data)) return
   // A directory that is gone, or a disk that is still full, must not stop the next command.
   await writeFileAtomic(file.path, file, file.owner ?? state.owner).catch(() => undefined)
@@ -148,7 +151,10 @@ function digest(data: string | Buffer): string {
   return createHash('sha256').update(data).digest('hex')
 }
 
-/** `null`: nothing is there. Anything but a regular file is not read: a FIFO would never end. */
+/**
+ * Returns the SHA-256 of a file in hex; `null`: nothing is there. Anything but a regular file is
+ * not read: reading a FIFO would never end.
+ */
 async function hashOf(path: string): Promise<string | null> {
   let file: number | undefined
   try {
