@@ -7,9 +7,9 @@ import type { Request, Response } from '../server/http.ts'
 
 /**
  * Answers with the file under `directory` that the path names: index.html for a folder, ranges,
- * ETags, MIME types. `false`, and nothing is sent: there is none, or it is a dotfile, not a regular
- * file, or outside the directory by any spelling or symbolic link. The caller has checked the
- * method.
+ * ETags, MIME types. Returns `false`, and sends nothing, when there is no such file, or it is a
+ * dotfile, not a regular file, or outside the directory by any spelling or symbolic link. The
+ * method is not checked here.
  */
 export async function sendFile(
   request: Request,
@@ -38,7 +38,10 @@ export async function sendFile(
   return true
 }
 
-/** The decoded segments of a URL path; `null` if one could mean something else to a file system. */
+/**
+ * Returns the decoded segments of a URL path; `null` if a segment could mean something else to a
+ * file system.
+ */
 export function pathSegments(path: string): string[] | null {
   if (!path.startsWith('/')) return null
   const raw = path.slice(1).split('/')
@@ -46,7 +49,8 @@ export function pathSegments(path: string): string[] | null {
   const segments: string[] = []
   for (const part of raw) {
     const segment = decode(part)
-    // Dotfiles, `.` and `..`; separators; controls including NUL; drives and streams of Windows.
+    // Refuses dotfiles, `.` and `..`; separators; controls including NUL; drives and streams of
+    // Windows.
     if (segment === null || segment === '' || segment.startsWith('.')) return null
     if (/[/\\\p{Cc}]/u.test(segment)) return null
     if (process.platform === 'win32' && /:|[. ]$/.test(segment)) return null
@@ -57,7 +61,7 @@ export function pathSegments(path: string): string[] | null {
 
 interface Found {
   readonly kind: 'file' | 'folder'
-  /** Without symbolic links, below the root. */
+  /** The real path below the root, without symbolic links. */
   readonly path: string
 }
 
@@ -73,7 +77,10 @@ async function locate(root: string, segments: readonly string[]): Promise<Found 
   }
 }
 
-/** Whether a real path lies below the root; a link may have led to another place, or to a dotfile. */
+/**
+ * Whether a real path lies below the root and leads through no dotfile: a symbolic link may have
+ * led anywhere.
+ */
 function isServed(root: string, path: string): boolean {
   if (path !== root && !path.startsWith(root.endsWith(sep) ? root : root + sep)) return false
   return !relative(root, path)
@@ -82,8 +89,9 @@ function isServed(root: string, path: string): boolean {
 }
 
 /**
- * Opens a file, then checks that what is open lies below the root: a link that somebody swaps
- * after the path was checked would lead out. `null`: it does not, or is not a regular file.
+ * Opens a file, then checks that the open file lies below the root: somebody may have swapped in a
+ * link after the path was checked. Returns `null` when the file lies elsewhere or is not a regular
+ * file.
  */
 async function openBelow(
   root: string,
@@ -97,18 +105,20 @@ async function openBelow(
     const opened = await pathOf(file, stats, path)
     if (stats.isFile() && opened !== null && isServed(root, opened)) return { file, stats }
   } catch {
-    // It went away meanwhile.
+    // The file went away meanwhile.
   }
   await file.close()
   return null
 }
 
-/** Where an open file lies; `null`: not where it was opened. */
+/**
+ * Returns the path of an open file; `null` when another file is now at the path it was opened by.
+ */
 async function pathOf(file: FileHandle, stats: Stats, path: string): Promise<string | null> {
-  // Linux knows it of every descriptor, whatever happens to the path meanwhile.
+  // Linux knows the path of every open file, whatever happens at the path it was opened by.
   const known = await readlink(`/proc/self/fd/${file.fd}`).catch(() => null)
   if (known !== null) return known
-  // Elsewhere somebody who swaps links faster than this looks twice could still win.
+  // On other systems the path is checked twice; somebody who swaps links faster could still win.
   for (let look = 0; look < 2; look++) {
     const now = await lstat(await realpath(path))
     if (now.ino !== stats.ino || now.dev !== stats.dev) return null
@@ -143,7 +153,7 @@ async function stream(
   // send is written for node:http; the compatible classes of node:http2 have all that it uses.
   const sender: Sender = send(request, '')
   sender.res = response as ServerResponse
-  // The file that is open, instead of whatever stands at its path by now.
+  // Sends the file that is open, even if another one is at its path by now.
   sender.stream = (_path, options) => {
     const contents = createReadStream('', { ...options, fd: file, autoClose: false })
     contents.on('error', () => response.destroy())
@@ -157,7 +167,10 @@ async function stream(
   })
 }
 
-/** send's own members, which its types leave out: `send` and `stream` are public, `res` is set by `pipe`. */
+/**
+ * The members of send's stream that its types leave out: `send` and `stream` are public, `res` is
+ * set by `pipe`.
+ */
 interface Sender extends SendStream {
   res?: ServerResponse
 }
