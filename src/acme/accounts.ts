@@ -14,7 +14,10 @@ import { flag, list, text } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 import type { Account } from './resources.ts'
 
-/** RFC 8555 §7.3: creates the account of a key, or finds it. Unknown members are ignored. */
+/**
+ * Creates the account of a key, or returns the one that exists (RFC 8555 §7.3). Unknown members are
+ * ignored.
+ */
 export async function newAccount(
   context: AcmeContext,
   { payload }: Signed,
@@ -53,7 +56,7 @@ export async function newAccount(
   return answerWith(context, account, 201)
 }
 
-/** RFC 8555 §7.3.2 and §7.3.6: changes the contacts, or deactivates the account. */
+/** Changes the contacts of an account, or deactivates it (RFC 8555 §7.3.2 and §7.3.6). */
 export function updateAccount(context: AcmeContext, request: SignedByAccount, id: string): Answer {
   const { payload, account } = request
   if (account.id !== id) throw unauthorized('This is the account of another key.')
@@ -71,7 +74,10 @@ export function updateAccount(context: AcmeContext, request: SignedByAccount, id
   return answerWith(context, changed, 200)
 }
 
-/** RFC 8555 §7.3.5: a request signed by the old key holds one signed by the new key. */
+/**
+ * Gives an account a new key (RFC 8555 §7.3.5). The request, signed by the old key, holds one
+ * signed by the new key.
+ */
 export async function keyChange(context: AcmeContext, request: SignedByAccount): Promise<Answer> {
   const { store, urls } = context
   const { payload, account } = request
@@ -117,7 +123,10 @@ function answerWith({ urls }: AcmeContext, account: Account, status: number): An
   }
 }
 
-/** RFC 8555 §7.3: only mailto: URLs, each of one address and without header fields. */
+/**
+ * Reads the contacts of an account (RFC 8555 §7.3). Only mailto: URLs are allowed, each of one
+ * address and without header fields.
+ */
 function readContact(payload: Readonly<Record<string, unknown>>): string[] | undefined {
   const contacts = list(payload, 'contact')
   if (contacts === undefined) return undefined

@@ -15,16 +15,16 @@ import type { RevocationReason } from '../x509/revocation.ts'
 
 interface AcmeIssueRequest {
   readonly identifiers: readonly Identifier[]
-  /** SubjectPublicKeyInfo, DER, and its type, as `readRequest` gives them. */
+  /** The public key (SubjectPublicKeyInfo, DER), and its type, as `readRequest` gives them. */
   readonly spki: Buffer
   readonly keyType: string
-  /** The lifetime, where no dates are given. */
+  /** The lifetime, used when `dates` is `null`. */
   readonly days: number
   /** The exact validity, to the second. */
   readonly dates: Validity | null
   /**
-   * Called with the signed certificate before it is recorded: should the process die in between,
-   * `isRecorded` says whether the certificate exists. Called again, with another certificate, where
+   * Called with the signed certificate before it is recorded. Should the process die in between,
+   * `isRecorded` says whether the certificate exists. Called again with another certificate when
    * the scopes have changed meanwhile.
    */
   readonly onSigned: (certificate: SignedCertificate) => Promise<void>
@@ -38,34 +38,38 @@ export interface SignedCertificate {
   /** PEM. */
   readonly leaf: string
   readonly issuers: string
-  /** Of the issuer, hex. */
+  /** The key identifier of the issuer, hex. */
   readonly issuerKeyIdentifier: string
 }
 
 /** What the ACME server asks of the certificate authority. */
 export interface AcmeAuthority {
   /**
-   * Throws what `issue` would throw: `not-permitted`, `bad-name`, `usage` (dates), `no-authority`.
+   * Checks whether `issue` would succeed. Throws what `issue` would throw: `not-permitted`,
+   * `bad-name`, `usage` (dates), `no-authority`.
    */
   check(identifiers: readonly Identifier[], dates: Validity | null): Promise<void>
-  /** Resolves when the certificate is recorded. */
+  /** Issues a certificate, and resolves when it is recorded. */
   issue(request: AcmeIssueRequest): Promise<void>
   isRecorded(serialNumber: string): Promise<boolean>
-  /** `false`: it was revoked before. Throws `usage` for a certificate that was not issued here. */
+  /**
+   * Revokes a certificate; `false` when it was revoked before. Throws `usage` for a certificate
+   * that was not issued here.
+   */
   revoke(certificate: Buffer, reason: RevocationReason): Promise<boolean>
   isRevoked(serialNumber: string): Promise<boolean>
-  /** The certificates of today's issuers, by key identifier in hex. */
+  /** The certificates of the current issuers, by key identifier in hex. */
   issuers(): Promise<ReadonlyMap<string, X509Certificate>>
 }
 
 export interface AcmeAuthorityOptions {
   readonly state: StateDirectory
   readonly now: () => Date
-  /** Where OCSP and the CRL are served; certificates name it. */
+  /** The URL where OCSP and the CRL are served; certificates name it. */
   readonly revocationUrl?: string | undefined
 }
 
-/** The authority of a state directory. */
+/** Creates the ACME server's access to the authority of a state directory. */
 export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthority {
   const { state, now, revocationUrl } = options
   const issuer = createIssuer(state, now)

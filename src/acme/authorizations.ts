@@ -13,7 +13,7 @@ import {
 /** How long an authorization is valid after its challenge was met, in milliseconds. */
 const validFor = 30 * 86_400_000
 
-/** RFC 8555 §7.5 and §7.5.2: shows an authorization, or deactivates it. */
+/** Shows an authorization, or deactivates it (RFC 8555 §7.5 and §7.5.2). */
 export function getAuthorization(
   context: AcmeContext,
   request: SignedByAccount,
@@ -38,8 +38,9 @@ export function getAuthorization(
 }
 
 /**
- * RFC 8555 §7.5.1: starts the validation, and answers when it is done, or after a moment with
- * Retry-After: a client that reads "pending" sleeps for seconds.
+ * Starts the validation of a challenge (RFC 8555 §7.5.1). Answers when the validation is done, or
+ * after a moment with Retry-After. The answer waits because a client that reads "pending" sleeps
+ * for seconds.
  */
 export async function respondToChallenge(
   context: AcmeContext,
@@ -69,14 +70,14 @@ export async function respondToChallenge(
   }
 }
 
-/** Resolves when the work is done, or the time is up. */
+/** Resolves when the work is done, or when the time is up. */
 async function atMost(milliseconds: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)))
   await Promise.race([work, enough]).finally(() => clearTimeout(timer))
 }
 
-/** Begins the validations of a killed server anew: their clients still poll. */
+/** Starts anew the validations that a killed server was running: clients still poll for them. */
 export function resumeValidations(context: AcmeContext): void {
   const { store, now } = context
   for (const authorization of store.all('authorization')) {
@@ -89,7 +90,10 @@ export function resumeValidations(context: AcmeContext): void {
   }
 }
 
-/** Validates once, however often it is asked for. Never throws: the outcome is in the store. */
+/**
+ * Validates a challenge once, however often the client asks for it. Never throws: the outcome is in
+ * the store.
+ */
 function startValidation(
   context: AcmeContext,
   authorization: Authorization,
@@ -149,7 +153,7 @@ function ownAuthorization(
 function authorizationBody(context: AcmeContext, authorization: Authorization): object {
   const { identifier, expires, wildcard, challenges, id } = authorization
   const status = authorizationStatus(authorization, context.now().getTime())
-  // What is decided shows only the challenge that decided it (RFC 8555 §7.1.4).
+  // A decided authorization shows only the challenge that decided it (RFC 8555 §7.1.4).
   const decisive = challenges.filter(({ validated, error }) =>
     status === 'valid' ? validated !== undefined : error !== undefined,
   )

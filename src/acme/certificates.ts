@@ -3,7 +3,7 @@ import { encodePem } from '../x509/pem.ts'
 import type { AcmeContext, Answer, SignedByAccount } from './context.ts'
 import { notFound, unauthorized } from './problems.ts'
 
-/** RFC 8555 §7.4.2: the chain as PEM, leaf first, and its issuer as a link. */
+/** Answers with the chain as PEM, leaf first, and with a link to its issuer (RFC 8555 §7.4.2). */
 export function getCertificate(
   { store, urls }: AcmeContext,
   { account }: SignedByAccount,
@@ -11,7 +11,8 @@ export function getCertificate(
 ): Answer {
   const certificate = store.get('certificate', id)
   const order = certificate === undefined ? undefined : store.get('order', certificate.orderId)
-  // Signed but not on record yet: should the process die now, it never existed.
+  // The certificate was signed but is not on record yet. Should the process die now, it does not
+  // exist.
   if (certificate === undefined || order?.certificateId !== id)
     throw notFound('There is no such certificate.')
   if (certificate.accountId !== account.id)
@@ -24,13 +25,16 @@ export function getCertificate(
   }
 }
 
-/** An issuer's certificate, as DER: public, so that a GET needs no signature. */
+/** Answers with an issuer's certificate as DER. It is public, so that a GET needs no signature. */
 export async function getIssuer(context: AcmeContext, keyIdentifier: string): Promise<Answer> {
   const { raw } = await findIssuer(context, keyIdentifier)
   return { status: 200, contentType: 'application/pkix-cert', body: raw }
 }
 
-/** As PEM, for POST-as-GET: so Caddy follows the link "up", and it accepts no other type. */
+/**
+ * Answers a POST-as-GET with an issuer's certificate as PEM. Caddy follows the link "up" in this
+ * way, and accepts no other type.
+ */
 export async function postIssuer(
   context: AcmeContext,
   _request: SignedByAccount,

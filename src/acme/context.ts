@@ -7,7 +7,7 @@ import type { Store } from './store/store.ts'
 import type { Urls } from './urls.ts'
 import type { Validator } from './validation/validator.ts'
 
-/** What every handler needs of the server. */
+/** The parts of the server that every handler needs. */
 export interface AcmeContext {
   readonly store: Store
   readonly urls: Urls
@@ -22,7 +22,7 @@ export interface AcmeContext {
 
 /** A verified request. */
 export interface Signed {
-  /** `null`: POST-as-GET. */
+  /** `null` for POST-as-GET. */
   readonly payload: Readonly<Record<string, unknown>> | null
 }
 export interface SignedByAccount extends Signed {
@@ -32,7 +32,7 @@ export interface SignedByAccount extends Signed {
 
 export interface Answer {
   readonly status: number
-  /** An object is sent as JSON; absent: no body. */
+  /** An object is sent as JSON; without a body none is sent. */
   readonly body?: object | string | Buffer
   readonly contentType?: string
   readonly headers?: Readonly<Record<string, string | readonly string[]>>

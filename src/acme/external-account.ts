@@ -7,7 +7,10 @@ import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 import type { EabKey } from './resources.ts'
 
-/** What an operator gives to people who may open accounts: ACME clients ask for both. */
+/**
+ * The key that an operator gives to people who may open accounts: ACME clients ask for both
+ * members.
+ */
 export interface CreatedEabKey {
   readonly kid: string
   /** base64url, for HS256. */
@@ -27,8 +30,8 @@ export async function createEabKey({ store, now }: AcmeContext): Promise<Created
 }
 
 /**
- * Verifies the binding of a new account (RFC 8555 §7.3.4) and returns it; `null`: it has none.
- * Throws externalAccountRequired, malformed or unauthorized.
+ * Verifies the binding of a new account (RFC 8555 §7.3.4) and returns it; `null` when the account
+ * has none. Throws externalAccountRequired, malformed or unauthorized.
  */
 export async function readBinding(
   { store, urls, options }: AcmeContext,
@@ -70,6 +73,6 @@ export async function readBinding(
     thumbprintOf(key.jwk),
   ])
   if (inside !== outside) throw malformed('The externalAccountBinding binds another key.')
-  // Other members may be nested deeper than JSON can be written.
+  // Returns the verified JWS alone: other members may be nested deeper than JSON can be written.
   return jws.flattened
 }

@@ -8,7 +8,7 @@ import { AcmeProblem, asProblem, detailOf, malformed } from './problems.ts'
 import { findByCertId } from './renewal-info.ts'
 import type { AcmeIdentifier, Order, StoredCertificate } from './resources.ts'
 
-/** RFC 8555 §7.4: issues the certificate of an order that is ready, before it answers. */
+/** Issues the certificate of an order that is ready, and answers afterwards (RFC 8555 §7.4). */
 export async function finalizeOrder(
   context: AcmeContext,
   request: SignedByAccount,
@@ -53,8 +53,8 @@ function because(status: string): string {
 }
 
 /**
- * Issues the certificate: it is signed, stored here, recorded by the authority, and only then given
- * to the client.
+ * Issues the certificate of an order. It is signed, stored here, recorded by the authority, and
+ * only then given to the client.
  */
 async function issue(
   { store, authority, profiles, now }: AcmeContext,
@@ -98,8 +98,8 @@ async function issue(
 }
 
 /**
- * Completes what a killed server left between signing and answering: a certificate that is on
- * record is given to its order, and one that is not is deleted.
+ * Completes the orders for which a killed server had signed a certificate, but not yet answered. A
+ * certificate that is on record is given to its order, and one that is not is deleted.
  */
 export async function completeOrders({ store, authority }: AcmeContext): Promise<void> {
   for (const certificate of store.all('certificate')) {
@@ -118,7 +118,8 @@ function markReplaced({ store }: AcmeContext, { replaces, id }: Order): void {
 }
 
 /**
- * The problem for a fault of the order that shows only now, such as a forgotten scope; else `null`.
+ * Returns the problem for a fault of the order that shows only when it is issued, such as a
+ * forgotten scope; `null` for any other error.
  */
 function refusalOf(error: unknown): AcmeProblem | null {
   if (!(error instanceof RootlingError)) return null
@@ -126,7 +127,9 @@ function refusalOf(error: unknown): AcmeProblem | null {
   return new AcmeProblem('rejectedIdentifier', detailOf(error), { cause: error })
 }
 
-/** Reads a CSR; it must ask for exactly the order's identifiers (RFC 8555 §7.4). Throws badCSR. */
+/**
+ * Reads a CSR, which must ask for exactly the order's identifiers (RFC 8555 §7.4). Throws badCSR.
+ */
 function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
   let request: Request
   try {

@@ -4,7 +4,9 @@ import type { Answer } from './context.ts'
 import { malformed } from './problems.ts'
 import { bounds, rateLimited } from './store/bounds.ts'
 
-/** A request with a hundred names takes about 20 KB, and a CSR for them as much. */
+/**
+ * The longest body. A request with a hundred names takes about 20 KB, and a CSR for them as much.
+ */
 const mostOctets = 128 * 1024
 
 /** What has arrived of a request's body. */
@@ -14,18 +16,22 @@ interface Body {
   kept: number
 }
 
-/** Bodies that are not complete, oldest first: an honest client sends its body in a moment. */
+/**
+ * The bodies that are not complete, oldest first. The oldest is given up when there is no room: an
+ * honest client sends its body in a moment.
+ */
 const incoming = new Set<Body>()
 let octetsKept = 0
 
-/** The whole body. Throws malformed, with 413 for one that is too long, or rateLimited. */
+/** Reads the whole body. Throws malformed, with 413 for a body that is too long, or rateLimited. */
 export async function readBody(request: Request): Promise<string> {
   const body: Body = { chunks: [], length: 0, kept: 0 }
   incoming.add(body)
   try {
     for await (const chunk of request as AsyncIterable<Buffer>) {
       body.length += chunk.length
-      // Too long a body is read on but not kept: a client reads no answer while it still writes.
+      // A body that is too long is read on but not kept: a client reads no answer while it still
+      // writes.
       if (body.length <= mostOctets) keep(body, chunk)
       else if (body.length > 16 * mostOctets) break
     }
@@ -55,7 +61,10 @@ function keep(body: Body, chunk: Buffer): void {
   }
 }
 
-/** RFC 8555 §6.2. Any other type would let a web page post here without a preflight. */
+/**
+ * Throws malformed unless the type is application/jose+json (RFC 8555 §6.2). Any other type would
+ * let a web page post here without a preflight.
+ */
 export function checkContentType(request: Request): void {
   const type = request.headers['content-type'] ?? ''
   if (/^application\/jose\+json(?:\s*;.*)?$/i.test(type)) return
@@ -64,7 +73,7 @@ export function checkContentType(request: Request): void {
   })
 }
 
-/** Sends an answer, without what HEAD and 204 leave out. */
+/** Sends an answer. HEAD and 204 get no body. */
 export function send(request: Request, response: Response, answer: Answer): void {
   const { status, body, contentType, headers = {} } = answer
   const data =

@@ -10,8 +10,8 @@ import type { AcmeIdentifier } from './resources.ts'
 const mostIdentifiers = 100
 
 /**
- * Reads the identifiers of an order (RFC 8555 §7.1.4, RFC 8738), each once. Throws a problem that
- * names each faulty identifier in a subproblem.
+ * Reads the identifiers of an order (RFC 8555 §7.1.4, RFC 8738), without duplicates. Throws a
+ * problem that names each faulty identifier in a subproblem.
  */
 export function readIdentifiers(value: readonly unknown[] | undefined): AcmeIdentifier[] {
   if (value === undefined || value.length === 0) throw malformed('The order has no identifiers.')
@@ -46,7 +46,7 @@ function readIdentifier(type: string, value: string): AcmeIdentifier | Fault {
       type: 'malformed',
       detail: `${value} is an address: it belongs in an identifier of the type ip (RFC 8738), which older clients, such as lego before 4.10, cannot send.`,
     }
-  // Certificates name A-labels (RFC 8555 §7.1.4); the client has to convert its names to them.
+  // Certificates name A-labels (RFC 8555 §7.1.4), to which the client has to convert its names.
   if (type === 'dns' && (!/^[\x21-\x7e]+$/.test(value) || value.endsWith('.')))
     return {
       type: 'malformed',
@@ -66,13 +66,13 @@ function readIdentifier(type: string, value: string): AcmeIdentifier | Fault {
   }
 }
 
-/** What the client sent, cut to a length that fits in an answer. */
+/** Returns the identifier that the client sent, cut to a length that fits in an answer. */
 function shown({ type, value }: { type: string; value: string }): AcmeIdentifier {
   return { type: type.slice(0, 40) as 'dns', value: value.slice(0, 260) }
 }
 
 /**
- * Throws rejectedIdentifier for names that the authority would not sign, with the command that
+ * Throws rejectedIdentifier for names that the authority would not sign; it tells the command that
  * permits them.
  */
 export async function checkPermitted(
@@ -93,7 +93,10 @@ export async function checkPermitted(
   throw new AcmeProblem('rejectedIdentifier', detailOf(error))
 }
 
-/** The authority's refusal; `null`: it permits the order. Throws what is not the order's fault. */
+/**
+ * Returns the authority's refusal; `null` when it permits the order. Throws errors that are not the
+ * order's fault.
+ */
 async function refusal(check: Promise<void>): Promise<RootlingError | null> {
   try {
     await check
@@ -107,7 +110,8 @@ async function refusal(check: Promise<void>): Promise<RootlingError | null> {
 }
 
 /**
- * Throws a problem for these faults, if any. Where their types differ, the subproblems name them.
+ * Throws a problem for these faults, if there are any. Where their types differ, the problem is
+ * malformed, and the subproblems name the types.
  */
 export function throwFaults(faults: readonly Subproblem[]): void {
   const [first] = faults

@@ -15,7 +15,7 @@ export function parseJws(text: string): Jws {
   return readJws(parseObject(text, 'The body'))
 }
 
-/** Reads a JWS that is within another one's payload. Throws malformed. */
+/** Reads a JWS from parsed JSON. Throws malformed. */
 export function readJws(body: Readonly<Record<string, unknown>>): Jws {
   for (const name of ['header', 'signatures'])
     if (name in body) throw malformed(`The JWS has the member ${name}, which ACME forbids.`)
@@ -28,7 +28,10 @@ export function readJws(body: Readonly<Record<string, unknown>>): Jws {
   return { header, flattened: { protected: head, payload, signature } }
 }
 
-/** Without padding, white space or characters of the other alphabet (RFC 8555 §6.1). */
+/**
+ * Whether a value is base64url without padding, white space or characters of the other alphabet
+ * (RFC 8555 §6.1).
+ */
 function isBase64url(value: unknown): value is string {
   return typeof value === 'string' && /^[A-Za-z0-9_-]*$/.test(value)
 }
@@ -44,10 +47,15 @@ function parseObject(text: string, what: string): Readonly<Record<string, unknow
   throw malformed(`${what} is not a JSON object.`)
 }
 
-/** The key of a signature: in the header (jwk), or that of the account in the header (kid). */
+/**
+ * The key of a signature: the key itself (jwk), or the URL of the account that has the key (kid).
+ */
 export type KeyReference = { readonly jwk: AccountKey } | { readonly kid: string }
 
-/** Throws malformed unless the header has exactly one of jwk and kid (RFC 8555 §6.2). */
+/**
+ * Returns the key that the header names. Throws malformed unless the header has exactly one of jwk
+ * and kid (RFC 8555 §6.2).
+ */
 export function keyReference({ header }: Jws): KeyReference {
   const { jwk, kid } = header
   if (jwk !== undefined && kid !== undefined)
@@ -57,14 +65,17 @@ export function keyReference({ header }: Jws): KeyReference {
   throw malformed('The JWS has neither jwk nor kid; use one of them.')
 }
 
-/** Throws unauthorized unless the header's url is the request's (RFC 8555 §6.4). */
+/** Throws unauthorized unless the url in the header is that of the request (RFC 8555 §6.4). */
 export function checkUrl({ header: { url } }: Jws, expected: string): void {
   if (typeof url !== 'string') throw malformed('The JWS names no url.')
   if (url === expected) return
   throw unauthorized(`The JWS was signed for ${url.slice(0, 200)}, and sent to ${expected}.`)
 }
 
-/** The nonce in the header. Throws badNonce without one (RFC 8555 §6.5.2), or malformed. */
+/**
+ * Returns the nonce in the header. Throws badNonce when there is none (RFC 8555 §6.5.2), or
+ * malformed.
+ */
 export function nonceOf({ header: { nonce } }: Jws): string {
   if (nonce === undefined) throw new AcmeProblem('badNonce', 'The JWS has no nonce.')
   if (isBase64url(nonce) && nonce !== '') return nonce
@@ -72,8 +83,8 @@ export function nonceOf({ header: { nonce } }: Jws): string {
 }
 
 /**
- * Verifies the signature and returns the payload; `null`: it is empty, as in POST-as-GET. Throws
- * badSignatureAlgorithm with the supported algorithms, or malformed.
+ * Verifies the signature and returns the payload; `null` when the payload is empty, as in
+ * POST-as-GET. Throws badSignatureAlgorithm with the supported algorithms, or malformed.
  */
 export async function verifyJws(
   { header, flattened }: Jws,

@@ -5,7 +5,10 @@ import { keyTypeOf } from '../x509/public-key.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, detailOf, malformed } from './problems.ts'
 
-/** The signature algorithms of requests, each with the keys that it is for (RFC 7518, RFC 8037). */
+/**
+ * The signature algorithms of requests, each with the types of keys that it fits (RFC 7518, RFC
+ * 8037).
+ */
 const algorithms: ReadonlyMap<string, RegExp> = new Map([
   ['ES256', /^p256$/],
   ['ES384', /^p384$/],
@@ -14,16 +17,19 @@ const algorithms: ReadonlyMap<string, RegExp> = new Map([
 ])
 const supportedAlgorithms = [...algorithms.keys()]
 
-/** A public key in a JWS header, understood. */
+/** A public key that was read from a JWS header. */
 export interface AccountKey {
   readonly publicKey: KeyObject
-  /** Such as `p256`, as `keyTypeOf` names it. */
+  /** The type as `keyTypeOf` names it, such as `p256`. */
   readonly keyType: string
   /** Only the members that make the public key. */
   readonly jwk: JWK
 }
 
-/** Reads a key. Throws malformed, or badPublicKey for a private or a weak one (RFC 8555 §6.2). */
+/**
+ * Reads a public key. Throws malformed, or badPublicKey for a private or a weak key (RFC 8555
+ * §6.2).
+ */
 export function readJwk(value: unknown): AccountKey {
   if (!isObject(value)) throw malformed('The key (jwk) is not an object.')
   const key = value
@@ -45,10 +51,12 @@ export function readJwk(value: unknown): AccountKey {
   }
 }
 
-/** Keys by their `jwk`, the object that an account keeps, so that each is understood once. */
+/**
+ * The keys that were read, by their `jwk`, the object that an account keeps. So each is read once.
+ */
 const known = new WeakMap<JWK, AccountKey>()
 
-/** The key of an account, from its `jwk`. Throws what `readJwk` throws. */
+/** Returns the key of an account, from its `jwk`. Throws what `readJwk` throws. */
 export function accountKey(jwk: JWK): AccountKey {
   const key = known.get(jwk) ?? readJwk(jwk)
   known.set(jwk, key)
@@ -64,7 +72,7 @@ const publicMembers: ReadonlyMap<unknown, readonly string[]> = new Map([
 
 /**
  * Throws badSignatureAlgorithm for an algorithm that is unknown or does not fit the key, or
- * malformed.
+ * malformed when none is named.
  */
 export function checkAlgorithm(name: unknown, key: AccountKey | null): void {
   if (typeof name !== 'string') throw malformed('The JWS names no algorithm (alg).')
@@ -83,7 +91,7 @@ export function checkAlgorithm(name: unknown, key: AccountKey | null): void {
     )
 }
 
-/** RFC 7638, SHA-256, base64url. */
+/** Returns the thumbprint of a key (RFC 7638, SHA-256, base64url). */
 export async function thumbprintOf(jwk: JWK): Promise<string> {
   const { calculateJwkThumbprint } = await import('jose')
   return calculateJwkThumbprint(jwk)

@@ -1,18 +1,21 @@
-/** How an ACME server behaves beyond what RFC 8555 says. */
+/** The options of an ACME server, about matters that RFC 8555 leaves open. */
 export interface AcmeOptions {
-  /** The port that http-01 asks; default 80. 0: it is not offered. */
+  /** The port to which http-01 connects; default 80. 0 turns http-01 off. */
   readonly http01Port?: number | undefined
-  /** The port that tls-alpn-01 asks; default 443. 0: it is not offered. */
+  /** The port to which tls-alpn-01 connects; default 443. 0 turns tls-alpn-01 off. */
   readonly tlsAlpn01Port?: number | undefined
-  /** `IP` or `IP:port`. With it, dns-01 is offered, and all names are looked up there first. */
+  /**
+   * The resolver, `IP` or `IP:port`. With a resolver, dns-01 is offered, and all names are looked
+   * up there first.
+   */
   readonly dnsResolver?: string | undefined
-  /** Whether validation may ask other machines. */
+  /** Whether validation may connect to other machines. */
   readonly allowRemote?: boolean | undefined
-  /** New accounts need an external account binding (RFC 8555 §7.3.4). */
+  /** Whether new accounts need an external account binding (RFC 8555 §7.3.4). */
   readonly eabRequired?: boolean | undefined
-  /** Terms that new accounts have to agree to. */
+  /** The URL of terms that new accounts have to agree to. */
   readonly termsOfService?: string | undefined
-  /** By name; `default` is for orders that name none. */
+  /** The profiles by name; `default` is for orders that name none. */
   readonly profiles?: Readonly<Record<string, AcmeProfile>> | undefined
   /** How long a validation may take; default 10,000. */
   readonly validationMilliseconds?: number | undefined
@@ -43,7 +46,10 @@ const defaults = {
   answerMilliseconds: 2_000,
 }
 
-/** The default suits `certbot renew`, which renews when a third of the lifetime is left. */
+/**
+ * The profiles when none are given. The first suits `certbot renew`, which renews when a third of
+ * the lifetime is left.
+ */
 const defaultProfiles: Readonly<Record<string, AcmeProfile>> = {
   default: { days: 90, description: 'A server certificate for 90 days' },
   short: { days: 7, description: 'A server certificate for 7 days' },

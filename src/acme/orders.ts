@@ -22,7 +22,10 @@ const orderLifetime = 7 * day
 /** The longest lifetime that an order may ask for, whatever its profile. */
 const longestDays = 397
 
-/** RFC 8555 §7.4, with profiles (draft-ietf-acme-profiles) and `replaces` (RFC 9773 §5). */
+/**
+ * Creates an order (RFC 8555 §7.4), with profiles (draft-ietf-acme-profiles) and `replaces` (RFC
+ * 9773 §5).
+ */
 export async function newOrder(
   context: AcmeContext,
   { payload, account }: SignedByAccount,
@@ -66,12 +69,12 @@ export async function newOrder(
   return answerWith(context, order, 201)
 }
 
-/** RFC 8555 §7.1.3: shows an order. */
+/** Shows an order (RFC 8555 §7.1.3). */
 export function getOrder(context: AcmeContext, request: SignedByAccount, id: string): Answer {
   return answerWith(context, ownOrder(context, request, id), 200)
 }
 
-/** An order of the account that signed the request. Throws notFound or unauthorized. */
+/** Returns an order of the account that signed the request. Throws notFound or unauthorized. */
 export function ownOrder({ store }: AcmeContext, { account }: SignedByAccount, id: string): Order {
   const order = store.get('order', id)
   if (order === undefined) throw notFound('There is no such order.')
@@ -113,13 +116,13 @@ export function answerWith(context: AcmeContext, order: Order, status: number): 
   }
 }
 
-/** To the second: some clients cannot read fractions. */
+/** Formats a time to the second: some clients cannot read fractions. */
 export const rfc3339 = (milliseconds: number): string =>
   new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
 
 const pageLength = 500
 
-/** RFC 8555 §7.1.2.1: lists an account's orders in pages, without the invalid ones. */
+/** Lists an account's orders in pages, without the invalid ones (RFC 8555 §7.1.2.1). */
 export function listOrders(
   context: AcmeContext,
   { account }: SignedByAccount,
@@ -141,7 +144,8 @@ export function listOrders(
 }
 
 /**
- * Throws rateLimited (RFC 8555 §6.6) for an account with too many orders that it does not prove.
+ * Throws rateLimited (RFC 8555 §6.6) when an account has too many names in orders that wait or that
+ * failed within the hour.
  */
 function checkOpenNames(context: AcmeContext, accountId: string, more: number): void {
   const { store, now } = context
@@ -168,7 +172,7 @@ function readProfile({ profiles }: AcmeContext, name: string | undefined): strin
   )
 }
 
-/** The exact validity that an order asks for; `null`: it asks for none. */
+/** Returns the exact validity that an order asks for; `null` when it asks for none. */
 export function datesOf(
   { notBefore, notAfter, profile }: Pick<Order, 'notBefore' | 'notAfter' | 'profile'>,
   { profiles }: Pick<AcmeContext, 'profiles'>,
@@ -176,13 +180,16 @@ export function datesOf(
 ): Validity | null {
   if (notBefore === undefined && notAfter === undefined) return null
   const second = (milliseconds: number): number => Math.floor(milliseconds / 1000) * 1000
-  // An hour back, for clients whose clock is behind.
+  // The default start is an hour back, for clients whose clock is behind.
   const start = second(notBefore ?? now - 3_600_000)
   const end = second(notAfter ?? start + (profiles.get(profile)?.days ?? 90) * day - 1000)
   return { notBefore: new Date(start), notAfter: new Date(end) }
 }
 
-/** RFC 8555 §7.4: refuses dates that cannot be had exactly as the order asks. Throws malformed. */
+/**
+ * Refuses dates that no certificate can have exactly as the order asks (RFC 8555 §7.4). Throws
+ * malformed.
+ */
 function checkDates({ notBefore, notAfter }: Validity, now: number): void {
   if (notAfter.getTime() <= notBefore.getTime()) throw malformed('notAfter is not after notBefore.')
   if (notAfter.getTime() <= now) throw malformed('notAfter is in the past.')
@@ -193,7 +200,10 @@ function checkDates({ notBefore, notAfter }: Validity, now: number): void {
     throw malformed(`A certificate is valid for ${longestDays} days at most.`)
 }
 
-/** The challenges that can prove an identifier: dns-01 needs a resolver, the others need a port. */
+/**
+ * Returns the challenges that can prove an identifier: dns-01 needs a resolver, the others need a
+ * port.
+ */
 function challengesFor(
   { http01Port, tlsAlpn01Port, dnsResolver }: ResolvedOptions,
   { type, value }: AcmeIdentifier,
@@ -206,7 +216,7 @@ function challengesFor(
   return offered
 }
 
-/** Refuses identifiers without a possible challenge now, since their order could only expire. */
+/** Refuses identifiers that no challenge can prove: their order could only expire. */
 function checkProvable({ options }: AcmeContext, identifiers: readonly AcmeIdentifier[]): void {
   throwFaults(
     identifiers
@@ -240,7 +250,7 @@ function newAuthorization(
   }
 }
 
-/** One token each (RFC 8555 §8.3): at least 128 bits. */
+/** Makes a challenge with a token of its own (RFC 8555 §8.3), of at least 128 bits. */
 function newChallenge(type: ChallengeType): Challenge {
   return { id: newId(), type, token: newId() + newId() }
 }

@@ -3,8 +3,8 @@ import { malformed } from './problems.ts'
 type Payload = Readonly<Record<string, unknown>>
 
 /**
- * Reads a string; like `flag`, `list` and `time`: `undefined` for an absent member, or throws
- * malformed.
+ * Reads a string. `text`, `flag`, `list` and `time` return `undefined` for an absent member, and
+ * throw malformed for a value of another type.
  */
 export function text(payload: Payload, name: string): string | undefined {
   return typed(payload, name, 'a string', (value): value is string => typeof value === 'string')
@@ -31,7 +31,7 @@ export function time(payload: Payload, name: string): number | undefined {
   return milliseconds
 }
 
-/** Reads DER in base64url without padding. Throws malformed, also for an absent member. */
+/** Reads DER in base64url without padding. Throws malformed, even for an absent member. */
 export function octets(payload: Payload, name: string): Buffer {
   const value = text(payload, name) ?? ''
   if (!/^[A-Za-z0-9_-]+$/.test(value)) throw malformed(`The member ${name} is not in base64url.`)

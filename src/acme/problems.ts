@@ -3,7 +3,10 @@ import type { AcmeIdentifier, ProblemDocument } from './resources.ts'
 
 const namespace = 'urn:ietf:params:acme:error:'
 
-/** RFC 8555 §6.7, RFC 9773 §7.4 and draft-ietf-acme-profiles, each with its usual status. */
+/**
+ * The types of problems in RFC 8555 §6.7, RFC 9773 §7.4 and draft-ietf-acme-profiles, each with its
+ * usual status.
+ */
 const statuses = {
   accountDoesNotExist: 400,
   alreadyReplaced: 409,
@@ -33,7 +36,7 @@ const statuses = {
 export type ProblemType = keyof typeof statuses
 
 export interface ProblemOptions {
-  /** Instead of the type's usual status. */
+  /** Replaces the usual status of the type. */
   readonly status?: number
   readonly subproblems?: readonly Subproblem[]
   readonly algorithms?: readonly string[]
@@ -41,14 +44,17 @@ export interface ProblemOptions {
   readonly cause?: unknown
 }
 
-/** What is wrong with one identifier of several (RFC 8555 §6.7.1). */
+/** The problem with one identifier of several (RFC 8555 §6.7.1). */
 export interface Subproblem {
   readonly type: ProblemType
   readonly detail: string
   readonly identifier: AcmeIdentifier
 }
 
-/** Thrown wherever a request or a validation fails; its problem document (RFC 8555 §6.7) is the answer. */
+/**
+ * The error of a request or a validation that fails; its problem document (RFC 8555 §6.7) is the
+ * answer.
+ */
 export class AcmeProblem extends Error {
   readonly document: ProblemDocument
   readonly headers: Readonly<Record<string, string>>
@@ -70,7 +76,7 @@ export class AcmeProblem extends Error {
   }
 }
 
-/** The error's sentence and its hint in one text: an ACME client prints nothing else. */
+/** Returns the error's sentence and its hint in one text: an ACME client prints nothing else. */
 export function detailOf(error: RootlingError): string {
   return error.hint === undefined ? error.message : `${error.message} ${asSentence(error.hint)}`
 }
@@ -79,7 +85,9 @@ function asSentence(hint: string): string {
   return /^(?:rootling|openssl) /.test(hint) ? `To fix it: ${hint}` : hint
 }
 
-/** The problem for anything that was thrown; `serverInternal` for all but an AcmeProblem. */
+/**
+ * Returns the problem for anything that was thrown: `serverInternal` for all but an AcmeProblem.
+ */
 export function asProblem(error: unknown): AcmeProblem {
   if (error instanceof AcmeProblem) return error
   const detail =

@@ -5,8 +5,9 @@ import type { Account, AcmeIdentifier, StoredCertificate } from './resources.ts'
 import type { Store } from './store/store.ts'
 
 /**
- * The certificate of a certID (RFC 9773 §4.1), which is its issuer's key identifier and its serial
- * number. `null`: the text is not a certID; `undefined`: ACME issued no such certificate here.
+ * Finds a certificate by its certID (RFC 9773 §4.1), which consists of its issuer's key identifier
+ * and its serial number. Returns `null` when the text is not a certID, and `undefined` when ACME
+ * issued no such certificate here.
  */
 export function findByCertId(store: Store, certId: string): StoredCertificate | null | undefined {
   const match = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/.exec(certId)
@@ -18,16 +19,17 @@ export function findByCertId(store: Store, certId: string): StoredCertificate | 
   if (issuer === '' || serialNumber === '') return null
   const certificate = store.certificateBySerialNumber(serialNumber ?? '')
   if (certificate === undefined) return undefined
-  // Signed but not on record yet: should the process die now, it never existed.
+  // The certificate was signed but is not on record yet. Should the process die now, it does not
+  // exist.
   if (store.get('order', certificate.orderId)?.certificateId !== certificate.id) return undefined
   return certificate.issuerKeyIdentifier === issuer ? certificate : undefined
 }
 
-/** When clients are to ask again, in seconds. */
+/** The seconds until clients are to ask again. */
 const askAgain = 6 * 3600
 
 /**
- * RFC 9773 §4.2: when to renew a certificate. At once, if it was revoked or if a rotation has
+ * Says when to renew a certificate (RFC 9773 §4.2): at once, if it was revoked or if a rotation has
  * replaced its issuer.
  */
 export async function renewalInfo(

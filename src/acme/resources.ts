@@ -4,24 +4,26 @@ import type { JWK } from 'jose'
 export interface AcmeIdentifier {
   readonly type: 'dns' | 'ip'
   /**
-   * Lower-case A-labels, with `*.` for a wildcard in an order; or an address in RFC 5952's form.
+   * A name in lower case, as A-labels, which begins with `*.` for a wildcard in an order; or an
+   * address in the form of RFC 5952.
    */
   readonly value: string
 }
 
 /**
- * In this file times are milliseconds since 1970. Resources are replaced, never changed in place.
+ * An account of a client. The times of all resources in this file are milliseconds since 1970.
+ * Resources are replaced, never changed in place.
  */
 export interface Account {
   readonly id: string
   readonly status: 'valid' | 'deactivated'
   readonly jwk: JWK
-  /** RFC 7638, SHA-256, base64url. */
+  /** The thumbprint of `jwk` (RFC 7638, SHA-256, base64url). */
   readonly thumbprint: string
   readonly contact: readonly string[]
   readonly termsOfServiceAgreed: boolean
   readonly createdAt: number
-  /** As the client sent it (RFC 8555 §7.3.4). */
+  /** The binding as the client sent it (RFC 8555 §7.3.4). */
   readonly externalAccountBinding?: object
 }
 
@@ -33,10 +35,10 @@ export interface Order {
   readonly createdAt: number
   readonly expires: number
   readonly profile: string
-  /** As the client asked. */
+  /** The dates that the client asked for. */
   readonly notBefore?: number
   readonly notAfter?: number
-  /** The certID of RFC 9773 §4.1. */
+  /** The certID (RFC 9773 §4.1) of the certificate that the order replaces. */
   readonly replaces?: string
   readonly error?: ProblemDocument
   readonly certificateId?: string
@@ -45,7 +47,7 @@ export interface Order {
 export interface Authorization {
   readonly id: string
   readonly accountId: string
-  /** Without the `*.` of a wildcard. */
+  /** The identifier, without the `*.` of a wildcard. */
   readonly identifier: AcmeIdentifier
   readonly wildcard: boolean
   readonly expires: number
@@ -59,7 +61,9 @@ export interface Challenge {
   readonly id: string
   readonly type: ChallengeType
   readonly token: string
-  /** When the client asked for validation: from then on the challenge is being processed. */
+  /**
+   * The time when the client asked for validation: from then on the challenge is being processed.
+   */
   readonly requested?: number
   readonly validated?: number
   readonly error?: ProblemDocument
@@ -72,7 +76,7 @@ export interface StoredCertificate {
   readonly identifiers: readonly AcmeIdentifier[]
   /** Lower-case hex. */
   readonly serialNumber: string
-  /** Of the issuer, hex: the first half of a certID. */
+  /** The key identifier of the issuer, hex: the first half of a certID. */
   readonly issuerKeyIdentifier: string
   readonly notBefore: number
   readonly notAfter: number
@@ -80,7 +84,7 @@ export interface StoredCertificate {
   readonly leaf: string
   /** PEM: the certificates between leaf and root. */
   readonly issuers: string
-  /** The ID of the order that has replaced it (RFC 9773 §5). */
+  /** The ID of the order that has replaced this certificate (RFC 9773 §5). */
   readonly replacedBy?: string
 }
 
@@ -92,7 +96,7 @@ export interface EabKey {
   readonly createdAt: number
 }
 
-/** RFC 8555 §7.1.6: derived from what has happened to the challenge. */
+/** Derives the status of a challenge from what has happened to it (RFC 8555 §7.1.6). */
 export function challengeStatus(
   challenge: Challenge,
 ): 'pending' | 'processing' | 'valid' | 'invalid' {
@@ -101,7 +105,10 @@ export function challengeStatus(
   return challenge.requested === undefined ? 'pending' : 'processing'
 }
 
-/** RFC 8555 §7.1.6: one valid challenge makes it valid, one failed challenge invalid for good. */
+/**
+ * Derives the status of an authorization (RFC 8555 §7.1.6): one valid challenge makes it valid, one
+ * failed challenge makes it invalid for good.
+ */
 export function authorizationStatus(
   { deactivated, challenges, expires }: Authorization,
   now: number,
@@ -115,7 +122,10 @@ export function authorizationStatus(
 
 export type OrderStatus = 'pending' | 'ready' | 'processing' | 'valid' | 'invalid'
 
-/** RFC 8555 §7.1.6. `processing` is left to `statusOf`, which knows what is being issued now. */
+/**
+ * Derives the status of an order (RFC 8555 §7.1.6), except for `processing`: only `statusOf` knows
+ * which certificates are being issued now.
+ */
 export function orderStatus(
   order: Order,
   authorizations: readonly Authorization[],
@@ -137,6 +147,6 @@ export interface ProblemDocument {
   readonly status: number
   readonly identifier?: AcmeIdentifier
   readonly subproblems?: readonly Omit<ProblemDocument, 'status'>[]
-  /** The supported ones, in badSignatureAlgorithm (RFC 8555 §6.2). */
+  /** The supported algorithms, in badSignatureAlgorithm (RFC 8555 §6.2). */
   readonly algorithms?: readonly string[]
 }

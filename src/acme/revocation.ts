@@ -8,7 +8,10 @@ import { octets } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { authorizationStatus, type Account, type StoredCertificate } from './resources.ts'
 
-/** By number (RFC 5280 §5.3.1). certificateHold is left out: no ACME request could end it. */
+/**
+ * The reasons by number (RFC 5280 §5.3.1). certificateHold is left out: no ACME request could end
+ * it.
+ */
 const reasons: ReadonlyMap<unknown, RevocationReason> = new Map([
   [0, 'unspecified'],
   [1, 'keyCompromise'],
@@ -19,14 +22,14 @@ const reasons: ReadonlyMap<unknown, RevocationReason> = new Map([
 ])
 
 /**
- * RFC 8555 §7.6: revokes for the account that ordered the certificate, or for one that holds
- * authorizations for all of its names.
+ * Revokes a certificate (RFC 8555 §7.6) for the account that ordered it, or for an account with
+ * valid authorizations for all of its names.
  */
 export function revokeByAccount(context: AcmeContext, request: SignedByAccount): Promise<Answer> {
   return revokeCertificate(context, request, { account: request.account })
 }
 
-/** RFC 8555 §7.6: revokes for the certificate's own key. */
+/** Revokes a certificate for its own key (RFC 8555 §7.6). */
 export function revokeByKey(
   context: AcmeContext,
   request: Signed,

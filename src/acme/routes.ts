@@ -10,24 +10,24 @@ import { renewalInfo } from './renewal-info.ts'
 import { revokeByAccount, revokeByKey } from './revocation.ts'
 
 type Reply = Answer | Promise<Answer>
-/** The IDs are the path's segments behind the route's name. */
+/** Answers a GET or HEAD. The IDs are the segments of the path behind the route's name. */
 type Get = (context: AcmeContext, ...ids: string[]) => Reply
 type PostByAccount = (context: AcmeContext, request: SignedByAccount, ...ids: string[]) => Reply
 type PostByKey = (context: AcmeContext, request: Signed, key: AccountKey) => Reply
 
-/** How a resource may be asked for. */
+/** The ways in which a resource may be asked for. */
 export interface Route {
-  /** How many IDs the path has. */
+  /** The numbers of IDs that the path may have. */
   readonly ids: readonly number[]
-  /** Without a signature: GET, HEAD. */
+  /** Answers requests without a signature: GET, HEAD. */
   readonly get?: Get
-  /** Signed by an account (kid). */
+  /** Answers requests that an account signed (kid). */
   readonly byAccount?: PostByAccount
-  /** Signed by the key that the request shows (jwk). */
+  /** Answers requests that are signed by the key that they show (jwk). */
   readonly byKey?: PostByKey
 }
 
-/** By the path's first segment below the base. */
+/** The routes by the first segment of the path below the base. */
 export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['directory', { ids: [0], get: directory, byAccount: readOnly(directory) }],
   ['new-nonce', { ids: [0], get: newNonce, byAccount: readOnly(newNonce) }],
@@ -46,7 +46,7 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['revoke-cert', { ids: [0], byAccount: revokeByAccount, byKey: revokeByKey }],
 ])
 
-/** For resources that can only be read: POST-as-GET (RFC 8555 §6.3). */
+/** Makes a handler for a resource that can only be read, by POST-as-GET (RFC 8555 §6.3). */
 function readOnly(read: PostByAccount): PostByAccount {
   return async (context, request, ...ids) => {
     const answer = await read(context, request, ...ids)
@@ -55,12 +55,12 @@ function readOnly(read: PostByAccount): PostByAccount {
   }
 }
 
-/** RFC 8555 §7.2: the answer's Replay-Nonce, which every answer has, is what the client wants. */
+/** Answers with nothing but a Replay-Nonce (RFC 8555 §7.2), which every answer has. */
 function newNonce(): Answer {
   return { status: 204 }
 }
 
-/** RFC 8555 §7.1.1: only what this server can do. */
+/** Answers with the directory (RFC 8555 §7.1.1), which names only what this server can do. */
 function directory({ urls, options, profiles }: AcmeContext): Answer {
   const described = [...profiles].map(([name, { description }]) => [name, description])
   return {

@@ -20,20 +20,20 @@ import { createValidator } from './validation/validator.ts'
 
 export interface AcmeServerOptions {
   readonly state: StateDirectory
-  /** Such as `https://localhost:14600/acme`; the directory is below it. */
+  /** The URL of the server, such as `https://localhost:14600/acme`; the directory is below it. */
   readonly baseUrl: string
   readonly now: () => Date
-  /** Where OCSP and the CRL are served; certificates name it. */
+  /** The URL where OCSP and the CRL are served; certificates name it. */
   readonly revocationUrl?: string | undefined
-  /** Default: the authority of the state directory. */
+  /** By default the authority of the state directory. */
   readonly authority?: AcmeAuthority | undefined
   readonly options?: AcmeOptions | undefined
-  /** For the log: an error that the client sees as serverInternal. */
+  /** Called with an error that the client sees as serverInternal, for the log. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
 export interface AcmeServer {
-  /** Answers requests below the base's path, and 404 to all others. */
+  /** Answers requests below the path of the base URL; all others get 404. */
   readonly handler: Handler
   /** Makes a key for external account binding (RFC 8555 §7.3.4). */
   createEabKey(): Promise<CreatedEabKey>
@@ -42,9 +42,9 @@ export interface AcmeServer {
 }
 
 /**
- * An ACME server (RFC 8555) over a state directory, to be mounted on HTTPS. Its own state is in
- * `acme/` there and survives a kill; only one process may open it at a time. Throws
- * `corrupt-state`, `state-unwritable`, and `usage` for options.
+ * Creates an ACME server (RFC 8555) over a state directory, to be mounted on HTTPS. The server
+ * keeps its own state in `acme/` there, which survives a kill; only one process may open it at a
+ * time. Throws `corrupt-state`, `state-unwritable`, and `usage` for options.
  */
 export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeServer> {
   const { state, now, revocationUrl } = server
@@ -82,7 +82,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   }
 }
 
-/** What every request needs: the handlers' context, the nonces, and where the server is. */
+/** The parts that every request needs: the handlers' context, the nonces, and the server's URL. */
 interface Dispatcher {
   readonly context: AcmeContext
   readonly nonces: Nonces
@@ -103,7 +103,7 @@ async function answerTo(dispatcher: Dispatcher, request: Request): Promise<Answe
   }
   if ((method !== 'GET' && method !== 'HEAD') || route.get === undefined) throw notAllowed(route)
   const answer = await route.get(context, ...ids)
-  // RFC 8555 §7.2: 200 for HEAD, 204 for GET.
+  // newNonce answers 200 to HEAD and 204 to GET (RFC 8555 §7.2).
   return answer.status === 204 && method === 'HEAD' ? { ...answer, status: 200 } : answer
 }
 
@@ -126,7 +126,10 @@ function notAllowed({ get, byAccount, byKey }: Route): AcmeProblem {
   return malformed(detail, { status: 405, headers: { Allow: methods.join(', ') } })
 }
 
-/** RFC 8555 §6.2 to §6.5. The nonce is used up last, so that a refused request keeps it. */
+/**
+ * Verifies a signed request and answers it (RFC 8555 §6.2 to §6.5). The nonce is used up last, so
+ * that a refused request keeps it.
+ */
 async function answerPost(
   dispatcher: Dispatcher,
   request: Request,
@@ -150,7 +153,8 @@ async function answerPost(
     if (route.byKey !== undefined) return route.byKey(context, signed, key)
     throw malformed('Sign this request for an account: with kid, not with jwk.')
   }
-  // Verifying took a moment, in which the account may have ended or changed its key.
+  // Verifying took a moment, in which the account may have been deactivated or have changed its
+  // key.
   const current = findAccount(context, String(jws.header['kid']))
   if (current.thumbprint !== account.thumbprint)
     throw unauthorized('The key of the account has changed.')
@@ -176,7 +180,10 @@ function problemAnswer({ document, headers }: AcmeProblem): Answer {
   }
 }
 
-/** Sends an answer once its changes are written: after a kill -9 a client gets the same answer. */
+/**
+ * Sends an answer once its changes are written, so that a client gets the same answer after a kill
+ * -9.
+ */
 async function respond(
   { context, nonces }: Dispatcher,
   request: Request,

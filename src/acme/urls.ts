@@ -15,11 +15,13 @@ export interface Urls {
   readonly challenge: (authorizationId: string, id: string) => string
   readonly certificate: (id: string) => string
   readonly issuer: (keyIdentifier: string) => string
-  /** The ID in an account's URL; `null`: the text is not such a URL. */
+  /** Returns the ID in the URL of an account; `null` when the text is not such a URL. */
   readonly accountId: (url: string) => string | null
 }
 
-/** `base`: such as `https://localhost:14600/acme`, without a slash at its end. */
+/**
+ * Makes the URLs below a base such as `https://localhost:14600/acme`, without a slash at its end.
+ */
 export function createUrls(base: string): Urls {
   return {
     directory: `${base}/directory`,

@@ -6,17 +6,18 @@ import { parseTarget } from './target.ts'
 export type Outcome = { ok: true; response: GetResponse } | { ok: false; error: RootlingError }
 
 export interface Comparison {
-  /** What a client sees that trusts the given roots. */
+  /** The outcome for a client that trusts the given roots. */
   readonly trusting: Outcome
   /**
-   * What one sees that trusts only the public roots in Node (Mozilla's), none of this machine's.
+   * The outcome for a client that trusts only the public roots in Node (Mozilla's), none of this
+   * machine's.
    */
   readonly untrusting: Outcome
 }
 
 /**
- * Makes a request twice, with the given roots and without. Throws `usage`; other failures are
- * values.
+ * Makes a request twice, with the given roots and without them. Throws `usage`; other failures are
+ * returned.
  */
 export async function compare(url: string, options: GetOptions): Promise<Comparison> {
   parseTarget(url)

@@ -78,7 +78,7 @@ async function explainCertificate(
   return refuse(`The certificate of ${host} is refused: ${error.message}`, issue)
 }
 
-/** Whether it is one of OpenSSL's verify codes; Node has no name for some: UNSPECIFIED. */
+/** Whether an error has one of OpenSSL's verify codes. Some have no name in Node: UNSPECIFIED. */
 function isCertificateError({ code = '' }: NodeError): boolean {
   return (
     /^(?:CERT_|UNABLE_TO_|ERR_TLS_CERT_|PATH_LENGTH_)|SELF_SIGNED_CERT/.test(code) ||
@@ -119,7 +119,10 @@ function purposeSentence(host: string, chain: readonly X509Certificate[]): strin
   return `Wrong purpose: the certificate of ${host} is not for servers`
 }
 
-/** A server that sends one certificate may have left out its intermediate. */
+/**
+ * Returns the sentence for an issuer that the client does not trust. A server that sends one
+ * certificate may have left out its intermediate.
+ */
 function unknownIssuerSentence(host: string, chain: readonly X509Certificate[]): string {
   if (chain.length > 1)
     return `Unknown issuer: the chain of ${host} leads to ${untrustedRoot(chain)}`
@@ -138,7 +141,10 @@ function unknownIssuerHint(chain: readonly X509Certificate[]): string {
     : 'Let the server send its whole chain, or --cacert with the root'
 }
 
-/** What an alert says about the client's certificate (RFC 8446 §6.2); completes a sentence. */
+/**
+ * What an alert says about the client's certificate (RFC 8446 §6.2). Each text completes a sentence
+ * that begins with the name of the server.
+ */
 const verdicts: Readonly<Record<string, string>> = {
   UNKNOWN_CA: 'does not know the CA that issued it, or got it without its intermediate',
   CERTIFICATE_EXPIRED: 'says that it is out of its dates',
@@ -149,7 +155,10 @@ const verdicts: Readonly<Record<string, string>> = {
   ACCESS_DENIED: 'knows it and does not let it in (access denied)',
 }
 
-/** For a server that refused the client, with an alert or by hanging up; `null`: it did not. */
+/**
+ * Returns the error for a server that refused the client, with an alert or by hanging up; `null`
+ * when the failure has another cause.
+ */
 function explainAlert(
   error: NodeError,
   target: Target,
@@ -235,9 +244,9 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
 const inWords = (reason: string): string => reason.toLowerCase().replaceAll('_', ' ')
 
 /**
- * OpenSSL's reason, such as `WRONG_VERSION_NUMBER`: from `ERR_SSL_WRONG_VERSION_NUMBER`, or from
- * the message of `EPROTO`, Node's code for any failure before the end of the handshake. Empty:
- * none.
+ * Returns OpenSSL's reason, such as `WRONG_VERSION_NUMBER`. It is taken from the code
+ * `ERR_SSL_WRONG_VERSION_NUMBER`, or from the message of `EPROTO`, Node's code for any failure
+ * before the end of the handshake. Empty when there is none.
  */
 function openSslReason(error: NodeError): string {
   if (error.code?.startsWith('ERR_SSL_')) return error.code.slice('ERR_SSL_'.length)
@@ -245,7 +254,7 @@ function openSslReason(error: NodeError): string {
   return reason.toUpperCase().replaceAll(' ', '_')
 }
 
-/** Asks once without TLS: an HTTP server answers with `HTTP/`. */
+/** Whether a server speaks HTTP without TLS: its answer to a plain request begins with `HTTP/`. */
 function speaksPlainHttp(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, lookup: resolveLocally, autoSelectFamily: true })

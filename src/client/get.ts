@@ -10,11 +10,14 @@ import { parseTarget, resolveLocally, type Target } from './target.ts'
 export interface GetOptions {
   /** PEM roots to trust, and no others. */
   readonly ca: readonly string[]
-  /** PEM; sent if the server asks for one. */
+  /** PEM; sent if the server asks for a client certificate. */
   readonly clientCertificate?: { cert: string; key: string } | undefined
-  /** For the whole exchange; default 10,000. */
+  /** The time for the whole exchange; default 10,000. */
   readonly timeoutMilliseconds?: number | undefined
-  /** The rest of the body is cut off and `truncated` set; default 10 MiB. */
+  /**
+   * The most bytes of the body that are returned; default 10 MiB. The rest is cut off and
+   * `truncated` set.
+   */
   readonly maxBodyBytes?: number | undefined
   readonly now?: (() => Date) | undefined
 }
@@ -22,7 +25,7 @@ export interface GetOptions {
 export interface GetResponse {
   readonly status: number
   readonly statusText: string
-  /** `1.1`. */
+  /** Such as `1.1`. */
   readonly httpVersion: string
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
@@ -53,7 +56,7 @@ export async function get(url: string, options: GetOptions): Promise<GetResponse
 
 function checkCredentials(options: GetOptions): void {
   try {
-    // node:tls silently skips anything but a certificate.
+    // node:tls silently skips roots that are not certificates.
     options.ca.forEach((pem) => new X509Certificate(pem))
   } catch (cause) {
     throw new RootlingError('bad-certificate', 'A root to trust is not a PEM certificate.', {
@@ -127,7 +130,7 @@ function answered(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('response', resolve)
     request.on('error', (error) => {
-      // Only after the handshake may hanging up mean that the server refuses the client.
+      // Hanging up may mean that the server refuses the client only after the handshake.
       const secured = (request.socket as TLSSocket | null)?.authorized === true
       reject(Object.assign(error, { secured }))
     })

@@ -6,10 +6,13 @@ import { resolveLocally, type Target } from './target.ts'
 
 /** What client and server agreed on, and the server's certificate. */
 export interface TlsFacts {
-  /** `TLSv1.3`. */
+  /** Such as `TLSv1.3`. */
   readonly protocol: string
   readonly cipher: string
-  /** Of the key exchange, such as `X25519` or `P-256`; `null`: a resumed session had none. */
+  /**
+   * The group of the key exchange, such as `X25519` or `P-256`; `null` for a resumed session
+   * without a key exchange.
+   */
   readonly group: string | null
   readonly subjectAltName: string[]
   readonly issuer: string
@@ -72,7 +75,10 @@ export function lookAtPeer(
   })
 }
 
-/** The certificates that a server sent, leaf first; a self-signed one is its own issuer. */
+/**
+ * Returns the certificates that a server sent, leaf first. A self-signed certificate is its own
+ * issuer and ends the chain.
+ */
 export function sentChain(socket: TLSSocket): X509Certificate[] {
   const chain: X509Certificate[] = []
   let next = socket.getPeerX509Certificate()

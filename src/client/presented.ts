@@ -8,8 +8,9 @@ import { resolveLocally } from './target.ts'
 const timeoutMilliseconds = 10_000
 
 /**
- * The certificates that a server shows, leaf first, to inspect them and not to trust them: old
- * versions of TLS and weak keys are accepted. No request is sent. Throws `connect-failed`.
+ * Fetches the certificates that a server shows, leaf first. They are for inspection, not to be
+ * trusted: old versions of TLS and weak keys are accepted. No request is sent. Throws
+ * `connect-failed`.
  */
 export function presentedBy(host: string, port: number): Promise<X509Certificate[]> {
   return new Promise((resolve, reject) => {
@@ -25,7 +26,8 @@ export function presentedBy(host: string, port: number): Promise<X509Certificate
     const finish = (error: Error | null): void => {
       const chain = sentChain(socket)
       socket.destroy()
-      // A server that wants a client certificate may hang up after it has shown its own.
+      // A server that wants a client certificate may hang up after it has shown its own
+      // certificate.
       if (chain.length > 0) resolve(chain)
       else reject(failure(host, port, error))
     }

@@ -2,17 +2,17 @@ import { lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { RootlingError } from '../errors.ts'
 
-/** Where a request goes, by its URL. */
+/** The server that a URL names, and how to reach it. */
 export interface Target {
   readonly url: URL
-  /** Without the brackets of IPv6. */
+  /** The name or address of the server, without the brackets of IPv6. */
   readonly host: string
   readonly port: number
-  /** For SNI; empty for literal addresses (RFC 6066 §3). */
+  /** The name to send as SNI; empty for literal addresses (RFC 6066 §3). */
   readonly servername: string
 }
 
-/** Throws `usage` for anything but an https URL. */
+/** Reads an https URL. Throws `usage` for anything else. */
 export function parseTarget(text: string): Target {
   if (!URL.canParse(text))
     throw new RootlingError('usage', `“${shown(text)}” is not a URL.`, {
@@ -34,7 +34,8 @@ export function parseTarget(text: string): Target {
 const shown = (text: string): string => text.slice(0, 200).replace(/\p{Cc}/gu, '\uFFFD')
 
 /**
- * A lookup in which `localhost` and all names below it are loopback, without DNS (RFC 6761 §6.3).
+ * Looks up a host name. `localhost` and all names below it are loopback, without DNS (RFC 6761
+ * §6.3).
  */
 export const resolveLocally: LookupFunction = (hostname, options, callback) => {
   const name = hostname.toLowerCase().replace(/\.$/, '')

@@ -19,8 +19,8 @@ import {
 import { parseObject } from './json-object.ts'
 
 /**
- * Asks the daemon of a state directory, and returns what it answers; `null`: none is running.
- * Throws the daemon's own error, or `connect-failed` when something else answers.
+ * Sends a request to the daemon of a state directory, and returns the result; `null` when no daemon
+ * is running. Throws the daemon's own error, or `connect-failed` when something else answers.
  */
 export async function askDaemon<T>(
   state: StateDirectory,
@@ -38,7 +38,7 @@ export async function askDaemon<T>(
   }
 }
 
-/** `null`: nothing listens there, as after a kill. */
+/** Connects to the daemon; `null` when nothing listens there, as after a kill. */
 async function open(address: string): Promise<Socket | null> {
   const socket = connect(address)
   return new Promise((resolve, reject) => {

@@ -4,24 +4,27 @@ import { RootlingError, type ErrorCode } from '../errors.ts'
 import { parseObject } from './json-object.ts'
 
 /**
- * Raised when a message changes its meaning. Both sides refuse another version, except for `stop`:
- * that, and all that comes before a request, never changes, so that any release can stop the daemon
- * of any other.
+ * The version of the protocol, raised when a message changes its meaning. Both sides refuse another
+ * version, except for `stop`: this request, and all that comes before a request, never change, so
+ * that any release can stop the daemon of any other.
  */
 export const protocolVersion = 1
 /** The most characters of a line that the daemon reads. */
 export const longestLine = 64 * 1024
-/** The most that a command reads: a status names every certificate that could not be renewed. */
+/**
+ * The most characters of a line that a command reads: a status names every certificate that could
+ * not be renewed.
+ */
 export const longestAnswer = 16 * 1024 * 1024
 
 const methods = ['status', 'renew', 'stop', 'create-eab-key'] as const
 export type Method = (typeof methods)[number]
 
-/** One JSON object a line, in both directions. */
+/** A request. Requests and responses are one JSON object a line. */
 export interface ControlRequest {
   readonly version: number
   readonly id: number
-  /** A `Method`, where the version is `protocolVersion`. */
+  /** A `Method`, if the version is `protocolVersion`. */
   readonly method: string
 }
 
@@ -38,7 +41,7 @@ export type ControlResponse =
       }
     }
 
-/** A request of any version; `null`: the line is not a request. */
+/** Reads a request of any version; `null` when the line is not a request. */
 export function parseRequest(line: string): ControlRequest | null {
   const { version, id, method } = parseObject(line) ?? {}
   if (!isInteger(version) || !isInteger(id) || typeof method !== 'string') return null
@@ -47,12 +50,15 @@ export function parseRequest(line: string): ControlRequest | null {
 
 const isInteger = (value: unknown): value is number => Number.isSafeInteger(value)
 
-/** The method that a request names; `null`: this version has no such method. */
+/** Returns the method that a request names; `null` when this version has no such method. */
 export function methodOf({ method }: ControlRequest): Method | null {
   return methods.find((each) => each === method) ?? null
 }
 
-/** Why a daemon and a command of these versions cannot talk; `null`: they can. */
+/**
+ * Returns the error for a daemon and a command whose versions do not fit; `null` when they can
+ * talk.
+ */
 export function versionMismatch(
   daemon: number,
   command: number,
@@ -63,14 +69,14 @@ export function versionMismatch(
   return new RootlingError('connect-failed', sentence, { hint: 'rootling daemon restart' })
 }
 
-/** Sends one message. */
+/** Sends one message as a line. */
 export function sendLine(socket: Socket, message: object): void {
   socket.write(`${JSON.stringify(message)}\n`)
 }
 
 /**
- * Calls back with each line. A line of more than `limit` characters ends the connection, so that
- * neither side has to hold more than that for the other.
+ * Calls `onLine` with each line. A line of more than `limit` characters ends the connection, so
+ * that neither side has to hold more text for the other.
  */
 export function readLines(
   socket: Socket,
@@ -93,8 +99,9 @@ export function readLines(
 }
 
 /**
- * With it each side proves that it can read the token's file, which only its owner can. Node does
- * not say which user is at the other end of a socket, and cannot restrict access to a Windows pipe.
+ * Makes the proof with which each side shows that it can read the file of the token, which only its
+ * owner can. It is needed because Node does not say which user is at the other end of a socket, and
+ * cannot restrict access to a Windows pipe.
  */
 export function proof(token: string, role: 'client' | 'server', ...nonces: string[]): string {
   return createHmac('sha256', Buffer.from(token, 'hex'))
@@ -102,7 +109,10 @@ export function proof(token: string, role: 'client' | 'server', ...nonces: strin
     .digest('hex')
 }
 
-/** Whether a stranger's word is the proof; in constant time. A letter may take several octets. */
+/**
+ * Whether a value from the other side is the expected proof; compared in constant time. The lengths
+ * are compared in octets, since a letter may take several.
+ */
 export function isProof(value: unknown, expected: string): boolean {
   if (typeof value !== 'string') return false
   const [given, wanted] = [Buffer.from(value), Buffer.from(expected)]
@@ -111,13 +121,13 @@ export function isProof(value: unknown, expected: string): boolean {
 
 export const newNonce = (): string => randomBytes(32).toString('hex')
 
-/** A string in a line's JSON object; `null`: there is none of this name. */
+/** Returns a string in the JSON object of a line; `null` when there is no string of this name. */
 export function stringMember(line: string, name: string): string | null {
   const value = parseObject(line)?.[name]
   return typeof value === 'string' ? value : null
 }
 
-/** The result in a response. Throws the error in it. */
+/** Returns the result in a response, or throws the error in it. */
 export function resultOf(response: ControlResponse): unknown {
   if (response.ok) return response.result
   const { code, message, hint } = response.error

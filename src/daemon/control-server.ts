@@ -23,9 +23,12 @@ import {
 export interface ControlServerOptions {
   readonly address: string
   readonly token: string
-  /** Answers a request of a command that has proven to be the owner's. */
+  /** Answers a request of a command that has proven to be its owner's. */
   readonly handle: (method: Method) => Promise<unknown>
-  /** A connection whose input made our own code throw; it is closed, and the server goes on. */
+  /**
+   * Called when handling a connection's input threw; the connection is closed, and the server goes
+   * on.
+   */
   readonly onError?: (error: unknown) => void
   /** How long a connection may take to prove that it knows the token; default 10,000. */
   readonly proofMilliseconds?: number
@@ -39,8 +42,9 @@ const mostConnections = 32
 const idleMilliseconds = 30_000
 
 /**
- * Listens for its owner's commands. Call it under the daemon's lock: a socket that is already there
- * is then of a daemon that died, and is deleted. Throws `not-ours` for anything but a socket.
+ * Listens for the commands of the daemon's owner. Has to be called under the daemon's lock: a
+ * socket that is already there then belongs to a daemon that died, and is deleted. Throws
+ * `not-ours` for anything but a socket.
  */
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
   const { address } = options
@@ -66,7 +70,7 @@ export async function startControlServer(options: ControlServerOptions): Promise
       }, 1_000)
       await closed
       clearTimeout(late)
-      // Node has deleted the socket; its directory was made for it alone.
+      // Node has deleted the socket; the directory of the socket was made for it alone.
       if (process.platform !== 'win32') await rmdir(dirname(address)).catch(() => undefined)
     },
   }
@@ -82,7 +86,7 @@ async function removeStale(address: string): Promise<void> {
   await rm(address)
 }
 
-/** Sets the umask, so that the socket has the right mode from its first moment. */
+/** Listens with a umask that gives the socket the right mode from its first moment. */
 async function listenPrivately(server: Server, address: string): Promise<void> {
   const before = process.umask(0o177)
   try {
@@ -98,7 +102,7 @@ async function listenPrivately(server: Server, address: string): Promise<void> {
 }
 
 /**
- * A proof, a request and its answer; then the connection ends, so that requests cannot queue up.
+ * Takes a proof and a request, answers, and ends the connection, so that requests cannot queue up.
  */
 function serve(socket: Socket, options: ControlServerOptions): void {
   const { token, handle, onError, proofMilliseconds = 10_000 } = options
@@ -125,7 +129,7 @@ function serve(socket: Socket, options: ControlServerOptions): void {
     try {
       onLine(line)
     } catch (error) {
-      // An exception in a socket's handler would end the whole daemon.
+      // An exception in the handler of a socket would end the whole daemon.
       drop(error)
     }
   })
@@ -148,7 +152,7 @@ async function answer(
   if (mismatch !== null) return end(errorResponse(id, mismatch))
   const method = methodOf(request)
   if (method === null) return void socket.destroy()
-  // A renewal may take longer than a connection may be idle.
+  // The answer gets no time limit: a renewal may take longer than a connection may be idle.
   socket.setTimeout(0)
   try {
     return end({ version: protocolVersion, id, ok: true, result: await handle(method) })

@@ -26,7 +26,7 @@ export interface DaemonStatus {
   /** ISO 8601, UTC. */
   readonly since: string
   readonly listening: readonly { readonly what: string; readonly url: string }[]
-  /** When the next certificate is due; `null`: none is tracked. */
+  /** When the next certificate is due; `null` when none is tracked. */
   readonly nextRenewal: string | null
   readonly failures: readonly RenewalFailure[]
   readonly memoryBytes: number
@@ -45,8 +45,9 @@ export interface DaemonOptions {
 }
 
 /**
- * Runs the daemon until it has to stop. One for each state directory: throws `locked` when
- * another runs, `no-authority` (also when the state directory is deleted meanwhile), `port-in-use`.
+ * Runs the daemon until it has to stop. There is one for each state directory. Throws `locked` when
+ * another runs, `no-authority` (also when the state directory is deleted meanwhile), and
+ * `port-in-use`.
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { state } = options
@@ -139,7 +140,7 @@ async function runLocked(options: DaemonOptions): Promise<void> {
 
 const deletionCheckMilliseconds = 1_000
 
-/** Rejects `happened` when the state directory is deleted, or made anew, while the daemon runs. */
+/** Rejects `happened` when the state directory is deleted or made anew while the daemon runs. */
 function watchForDeletion(state: StateDirectory): { happened: Promise<never>; stop: () => void } {
   const inode = (): number | undefined =>
     statSync(join(state.path, daemonLock), { throwIfNoEntry: false })?.ino
@@ -158,8 +159,8 @@ function watchForDeletion(state: StateDirectory): { happened: Promise<never>; st
 }
 
 /**
- * Rejects `happened` at an exception that nothing caught: the daemon says so in its log, takes its
- * socket and run file away and ends. What follows the first one is logged alone.
+ * Rejects `happened` at an exception that nothing caught. The daemon then writes it to its log,
+ * deletes its socket and run file, and ends. Further exceptions are only logged.
  */
 function watchForCrash(log: DaemonOptions['log']): { happened: Promise<never>; stop: () => void } {
   let onCrash = (_error: unknown): void => undefined

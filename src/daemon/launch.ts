@@ -15,38 +15,41 @@ import {
 import type { DaemonStatus } from './daemon.ts'
 import { readSettings, withChanges, writeSettings, type SettingsChanges } from './settings.ts'
 
-/** Which daemon is meant, and the program that it runs. */
+/** The daemon to start, given by its state directory, and the program that it runs. */
 export interface LaunchOptions {
   readonly state: StateDirectory
-  /** The script of the `rootling` command, whose `daemon run` is started; absolute. */
+  /** The absolute path of the `rootling` command's script, whose `daemon run` is started. */
   readonly script: string
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
 export interface Started {
-  /** `false`: it was running already, and the changes of settings had no effect. */
+  /** `false` when the daemon was running already, so that the changes of settings had no effect. */
   readonly started: boolean
   readonly status: DaemonStatus
 }
 
 /**
- * A quarter of V8's usual room for new objects, and no more garbage than half of what is in use:
- * as fast over thousands of ACME orders, with the memory of the first thousands for all.
+ * Flags that save memory: a quarter of V8's usual room for new objects, and no more garbage than
+ * half of what is in use. Over thousands of ACME orders the daemon is as fast with them, and needs
+ * no more memory than for the first thousands.
  */
 export const nodeFlags = ['--max-semi-space-size=4', '--heap-growing-percent=50']
 
-/** How long a start or a stop may take. */
+/** The time that a start or a stop may take. */
 const patienceMilliseconds = 60_000
 
-/** The status of the running daemon; `null`: none runs. Throws what `askDaemon` throws. */
+/**
+ * Returns the status of the running daemon; `null` when none runs. Throws what `askDaemon` throws.
+ */
 export async function askStatus(state: StateDirectory): Promise<DaemonStatus | null> {
   return askDaemon<DaemonStatus>(state, 'status')
 }
 
 /**
- * Starts the daemon in the background and waits until it answers; one that runs already is success.
- * Throws `no-authority`, `usage` for the settings or a call through sudo, and the daemon's own
- * error when it does not come up: then the settings stay as they were.
+ * Starts the daemon in the background and waits until it answers; succeeds also when one runs
+ * already. Throws `no-authority`, `usage` for the settings or a call through sudo, and the daemon's
+ * own error when it does not come up: then the settings stay as they were.
  */
 export async function startDaemon(
   options: LaunchOptions,
@@ -80,7 +83,9 @@ export async function restartDaemon(
   return startDaemon(options, changes)
 }
 
-/** Stops the daemon and waits until it has ended; `false`: none ran. Throws `connect-failed`. */
+/**
+ * Stops the daemon and waits until it has ended; `false` when none ran. Throws `connect-failed`.
+ */
 export async function stopDaemon(state: StateDirectory): Promise<boolean> {
   const status = await askDaemon<DaemonStatus>(state, 'stop')
   if (status === null) return false
@@ -96,7 +101,10 @@ export async function stopDaemon(state: StateDirectory): Promise<boolean> {
   return true
 }
 
-/** A daemon that root runs would leave files of root's in the user's state directory. */
+/**
+ * Throws `usage` for a call through sudo: a daemon that runs as root would leave root's files in
+ * the user's state directory.
+ */
 export function refuseSudo({ owner }: StateDirectory): void {
   if (owner === null) return
   throw new RootlingError('usage', 'The daemon belongs to the user and needs no root.', {
@@ -104,7 +112,10 @@ export function refuseSudo({ owner }: StateDirectory): void {
   })
 }
 
-/** Of two starts at once one starts the daemon. One that is still ending is waited for. */
+/**
+ * Starts the daemon. When two commands start it at once, only one of them does; a daemon that is
+ * still ending is waited for.
+ */
 async function launchOnce(options: LaunchOptions): Promise<Started> {
   for (const deadline = Date.now() + patienceMilliseconds; ; await sleep(100)) {
     try {
@@ -119,8 +130,7 @@ async function launchOnce(options: LaunchOptions): Promise<Started> {
 }
 
 /**
- * Starts the daemon with the settings that it has. Throws the daemon's error when it does not come
- * up.
+ * Starts the daemon with its current settings. Throws the daemon's error when it does not come up.
  */
 export async function launchDaemon({ state, script, env }: LaunchOptions): Promise<DaemonStatus> {
   const { NODE_EXTRA_CA_CERTS: _slow, ...rest } = env
@@ -135,7 +145,7 @@ export async function launchDaemon({ state, script, env }: LaunchOptions): Promi
   const ended = new Promise((resolve) => child.once('exit', resolve).once('error', resolve))
   const response = await new Promise<ControlResponse | null>((resolve) => {
     child.once('message', (message) => resolve(message as ControlResponse))
-    // Also when it ends: what it sent before has arrived by then.
+    // This also happens when the daemon ends: what it sent before has arrived by then.
     child.once('disconnect', () => resolve(null))
     child.once('error', () => resolve(null))
     setTimeout(() => child.kill() && resolve(null), patienceMilliseconds).unref()
@@ -150,21 +160,22 @@ export async function launchDaemon({ state, script, env }: LaunchOptions): Promi
 }
 
 /**
- * For the daemon's process: says to the launcher that it is up. Without a launcher nothing happens.
+ * Tells the launcher, from the daemon's process, that the daemon is up. Does nothing without a
+ * launcher.
  */
 export function reportReady(status: DaemonStatus): void {
   report({ version: protocolVersion, id: 0, ok: true, result: status })
 }
 
 /**
- * For the daemon's process: says to the launcher why it does not come up, or nothing, as
- * `reportReady`.
+ * Tells the launcher, from the daemon's process, why the daemon does not come up. Does nothing
+ * without a launcher.
  */
 export function reportFailure(error: unknown): void {
   report(errorResponse(0, error))
 }
 
-/** The launcher waits for one message. */
+/** Sends one message to the launcher, which waits for no more, and disconnects. */
 function report(response: ControlResponse): void {
   const done = (): void => {
     if (process.connected) process.disconnect()

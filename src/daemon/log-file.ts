@@ -17,15 +17,18 @@ import { shellWord } from '../shell-word.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
 
-/** A file of more octets is renamed to `daemon.log.1`, in the place of the one before. */
+/**
+ * The most octets of the log. A larger file is renamed to `daemon.log.1`, which replaces the
+ * earlier one.
+ */
 const largestLog = 1024 * 1024
-/** Characters of an entry: what an `--on-renew` command prints may be long. */
+/** The most characters of an entry: an `--on-renew` command may print much. */
 const longestEntry = 8 * 1024
 
 /**
- * Writes the daemon's log, with mode 0600: each entry is one line with the time, written at once,
- * so that a crash loses none. Control characters in an entry become spaces: text from outside
- * cannot begin a line or move the cursor.
+ * Creates a function that writes entries to the daemon's log, with mode 0600. Each entry is one
+ * line with the time, written at once, so that a crash loses none. Control characters in an entry
+ * become spaces: text from outside cannot begin a line or move the cursor.
  */
 export function createLog(
   state: StateDirectory,
@@ -46,9 +49,9 @@ export function createLog(
   }
 }
 
-/** Reads the log as it grows, over rotations and truncations. */
+/** Reads the log as it grows, even when the file is rotated or truncated. */
 export interface LogTail {
-  /** The whole lines since the last call; at the first call, all that are there. */
+  /** Returns the whole lines since the last call; the first call returns all lines of the file. */
   read(): string[]
   close(): void
 }
@@ -68,7 +71,8 @@ export function openTail(path: string): LogTail {
       const bytes = Buffer.concat([pending, chunk.subarray(0, read)])
       const end = bytes.lastIndexOf('\n') + 1
       for (const line of bytes.toString('utf8', 0, end).split('\n').slice(0, -1)) lines.push(line)
-      // Entries are shorter than a chunk. A longer line is not the log's, and its end is enough.
+      // Entries are shorter than a chunk. A longer line is no entry of the log, and keeping its end
+      // is enough.
       pending = bytes.subarray(Math.max(end, bytes.length - chunk.length))
     }
     return lines
@@ -83,7 +87,8 @@ export function openTail(path: string): LogTail {
     read() {
       const lines = drain()
       if (isStill(file, path)) return lines
-      // The old file first, to which something may have been added before it was renamed.
+      // Reads the rest of the old file first: something may have been added to it before it was
+      // renamed.
       lines.push(...drain())
       close()
       ;[file, offset, pending] = [openForReading(path), 0, Buffer.alloc(0)]
@@ -100,7 +105,7 @@ function isStill(file: number | null, path: string): boolean {
   return held.ino === there.ino && held.dev === there.dev
 }
 
-/** `null`: absent. Throws `file-unreadable`. */
+/** Opens the log; `null` when it is absent. Throws `file-unreadable`. */
 function openForReading(path: string): number | null {
   let file: number
   try {
@@ -122,7 +127,7 @@ const unreadable = (path: string, cause?: unknown): RootlingError =>
     cause,
   })
 
-/** The lines of the file before the last rotation, the oldest first. */
+/** Returns the lines of the file before the last rotation, the oldest first. */
 export async function olderLines(state: StateDirectory): Promise<string[]> {
   const text = await readText(`${logPath(state)}.1`, 2 * largestLog)
   return (text ?? '').split('\n').slice(0, -1)

@@ -10,9 +10,9 @@ export interface RenewalWork {
   readonly now: () => Date
   readonly log: (line: string) => void
   readonly env: Readonly<Record<string, string | undefined>>
-  /** What fails is noted here. */
+  /** The failures, to which this work adds its own. */
   readonly failures: Failures
-  /** Ends a command that runs, and begins nothing more. */
+  /** Ends the command that runs, and keeps anything more from beginning. */
   readonly signal: AbortSignal
   /** How long an `--on-renew` command may run. */
   readonly commandMilliseconds?: number | undefined

@@ -6,7 +6,9 @@ import { longestRetryDelay, retryDelay } from '../retry-delay.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import { isObject } from './json-object.ts'
 
-/** A certificate that could not be renewed, or whose command failed after that. */
+/**
+ * A certificate that could not be renewed, or whose `--on-renew` command failed after the renewal.
+ */
 export interface RenewalFailure {
   readonly serialNumber: string
   readonly names: readonly string[]
@@ -14,7 +16,7 @@ export interface RenewalFailure {
   readonly reason: string
   /** What to type. */
   readonly hint?: string
-  /** The `--on-renew` command, where that is what failed. */
+  /** The `--on-renew` command, if the command is what failed. */
   readonly command?: string
   /** How many attempts in a row have failed. */
   readonly failures: number
@@ -24,7 +26,7 @@ export interface RenewalFailure {
 
 const fileOf = (state: StateDirectory): string => join(state.path, 'renewal.json')
 
-/** What failed when the daemon last tried; a damaged file counts as none. */
+/** Reads the failures of the daemon's last attempts; a damaged file counts as none. */
 export async function readFailures(state: StateDirectory): Promise<RenewalFailure[]> {
   try {
     const value: unknown = JSON.parse((await readText(fileOf(state))) ?? '[]')
@@ -45,18 +47,23 @@ function isFailure(value: unknown): value is RenewalFailure {
   )
 }
 
-/** The failures of certificates that are still tracked, and when each is tried again. */
+/**
+ * The failures of certificates that are still tracked, and when each certificate is tried again.
+ */
 export interface Failures {
   list(): readonly RenewalFailure[]
   of(certificate: CertificateRecord): RenewalFailure | undefined
-  /** Whether the wait after the last failure is over, or nothing failed. */
+  /**
+   * Whether the certificate may be tried: nothing failed, or the wait after the last failure is
+   * over.
+   */
   mayTry(certificate: CertificateRecord): boolean
   /** Counts another failure, and sets the next attempt. */
   add(certificate: CertificateRecord, cause: FailureCause): RenewalFailure
   delete(certificate: CertificateRecord): void
   /** Deletes the failures of all other certificates. */
   keepOnly(certificates: readonly CertificateRecord[]): void
-  /** Writes them where they have changed since the last call. */
+  /** Writes the failures to their file if they have changed since the last call. */
   save(): Promise<void>
 }
 
@@ -66,7 +73,7 @@ export interface FailureCause {
   readonly command?: string
 }
 
-/** The failures of the last run, to go on with. */
+/** Opens the failures, beginning with those of the daemon's last run. */
 export async function openFailures(state: StateDirectory, now: () => Date): Promise<Failures> {
   const failures = new Map<string, RenewalFailure>()
   for (const failure of await readFailures(state)) failures.set(failure.serialNumber, failure)
@@ -110,7 +117,7 @@ export async function openFailures(state: StateDirectory, now: () => Date): Prom
   }
 }
 
-/** The failure in one line, for people. */
+/** Describes a failure in one line, for people. */
 export function describeFailure({ names, reason, hint, command }: RenewalFailure): string {
   const what = command === undefined ? 'could not be renewed' : 'was renewed, but'
   return `${names.join(', ')} ${what}: ${reason}${hint === undefined ? '' : ` → ${hint}`}`

@@ -10,12 +10,12 @@ import { renewDue } from './renew-due.ts'
 import { openFailures, type Failures, type RenewalFailure } from './renewal-failures.ts'
 
 export interface RenewalLoop {
-  /** Renews what is due, as the timer does. Never rejects. */
+  /** Renews the certificates that are due, as the timer does. Never rejects. */
   check(): Promise<void>
-  /** When the next certificate is due, ISO 8601; `null`: none is tracked. */
+  /** Returns when the next certificate is due (ISO 8601); `null` when none is tracked. */
   nextDue(): string | null
   failures(): readonly RenewalFailure[]
-  /** Ends a command that runs, and waits for what is being written. */
+  /** Ends the command that runs, and waits for the check that is under way. */
   stop(): Promise<void>
 }
 
@@ -24,7 +24,9 @@ export interface RenewalOptions {
   readonly now: () => Date
   readonly log: (line: string) => void
   readonly env: Readonly<Record<string, string | undefined>>
-  /** How often the clock is read: a long timer would not run while a laptop sleeps. */
+  /**
+   * The time between two readings of the clock: a long timer would not run while a laptop sleeps.
+   */
   readonly checkMilliseconds?: number
   /** How long an `--on-renew` command may run. */
   readonly commandMilliseconds?: number
@@ -33,8 +35,8 @@ export interface RenewalOptions {
 const minute = 60_000
 
 /**
- * Renews every tracked certificate when it is due, and runs its command. What fails is tried
- * again after 1, 2, 4, … minutes, at most an hour.
+ * Renews every tracked certificate when it is due, and runs its command. Failures are tried again
+ * after 1, 2, 4, … minutes, at most an hour.
  */
 export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop> {
   const { log } = options
@@ -50,7 +52,7 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
       complaint = ''
     } catch (error) {
       const said = `renewal: ${error instanceof Error ? error.message : String(error)}`
-      // Once, and not every minute.
+      // The same error is logged once, and not every minute.
       if (said !== complaint) log(said)
       complaint = said
     } finally {
@@ -79,7 +81,7 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
 }
 
 interface Checker {
-  /** Renews what is due, and notes when the next certificate is. */
+  /** Renews the certificates that are due, and notes when the next one is due. */
   check(): Promise<void>
   nextDue(): string | null
 }
@@ -91,7 +93,7 @@ async function createChecker(
 ): Promise<Checker> {
   const { state, now } = options
   const work = { ...options, failures, signal }
-  // Known from the start, for a daemon that is asked for its status at once.
+  // The date is known from the start, for a daemon that is asked for its status at once.
   let nextDue = nextOf(await tracked(state, now()), failures)
   let last = { version: '', at: now() }
   return {
@@ -110,7 +112,7 @@ async function createChecker(
         await renewDue(work, certificates)
       } finally {
         last = { version: await stampOf(recordPath(state)), at }
-        // The record may be long: it is read again only where it has changed.
+        // The record may be long, so it is read again only if it has changed.
         const isSame = last.version === version
         const left = isSame && certificates !== null ? certificates : await tracked(state, at)
         failures.keepOnly(left)
@@ -121,7 +123,10 @@ async function createChecker(
   }
 }
 
-/** The certificates to renew: none of a forgotten scope, and no ended one whose file is gone. */
+/**
+ * Returns the certificates to renew. Those of a forgotten scope are left out, and those that have
+ * ended and whose file is gone.
+ */
 async function tracked(state: StateDirectory, now: Date): Promise<CertificateRecord[]> {
   const scopes = new Set(await scopeNames(state))
   const found: CertificateRecord[] = []
@@ -133,7 +138,7 @@ async function tracked(state: StateDirectory, now: Date): Promise<CertificateRec
   return found
 }
 
-/** When the first of these is due or tried again, ISO 8601; `null`: there is none. */
+/** Returns when the first of these is due or tried again (ISO 8601); `null` when there is none. */
 function nextOf(certificates: readonly CertificateRecord[], failures: Failures): string | null {
   const times = certificates.map((record) => {
     const retry = failures.of(record)?.nextAttempt

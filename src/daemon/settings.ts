@@ -6,16 +6,16 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
 import { parseObject } from './json-object.ts'
 
-/** What the daemon serves, kept for its next start. Port 0: it is not served. */
+/** The settings of what the daemon serves, kept for its next start. Port 0 turns a service off. */
 export interface DaemonSettings {
   readonly acmePort: number
   readonly revocationPort: number
-  /** The ports that http-01 and tls-alpn-01 ask; 0: that challenge is not offered. */
+  /** The ports to which http-01 and tls-alpn-01 connect; 0 turns the challenge off. */
   readonly http01Port: number
   readonly tlsAlpn01Port: number
-  /** `ADDRESS` or `ADDRESS:PORT`; `null`: the system's. */
+  /** The resolver, `ADDRESS` or `ADDRESS:PORT`; `null` for that of the system. */
   readonly dnsResolver: string | null
-  /** Whether validation may ask other machines. */
+  /** Whether validation may connect to other machines. */
   readonly allowRemote: boolean
   readonly eabRequired: boolean
 }
@@ -32,7 +32,7 @@ const defaultSettings: DaemonSettings = {
 
 const fileOf = (state: StateDirectory): string => join(state.path, 'daemon.json')
 
-/** The kept settings, with the default for each that was not kept. Throws `corrupt-state`. */
+/** Reads the kept settings, with the default for each that was not kept. Throws `corrupt-state`. */
 export async function readSettings(state: StateDirectory): Promise<DaemonSettings> {
   const text = await readText(fileOf(state), 64 * 1024)
   if (text === null) return defaultSettings
@@ -58,7 +58,7 @@ function isSound(settings: {
   )
 }
 
-/** What a person asks for; absent or undefined: it stays as it was. */
+/** The settings that a person asks for; an absent or undefined one stays as it was. */
 export type SettingsChanges = {
   readonly [K in keyof DaemonSettings]?: DaemonSettings[K] | undefined
 }
@@ -71,7 +71,7 @@ const portOptions = {
   tlsAlpn01Port: 'tls-alpn01-port',
 } as const
 
-/** Throws `usage` for a number that is not a port. */
+/** Returns the settings with these changes. Throws `usage` for a number that is not a port. */
 export function withChanges(settings: DaemonSettings, changes: SettingsChanges): DaemonSettings {
   for (const [name, option] of Object.entries(portOptions)) {
     const port = changes[name as keyof typeof portOptions]

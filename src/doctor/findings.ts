@@ -40,15 +40,18 @@ export type ShowFinding =
 /** The circumstances of a certificate: where it is used, and which authorities are above it. */
 export interface Surroundings {
   readonly now: Date
-  /** The host that showed it; `null`: it comes from a file. */
+  /** The host that showed the certificate; `null` when it comes from a file. */
   readonly host: string | null
-  /** Whether it is used by a server or client, and not to sign others. */
+  /** Whether the certificate is used by a server or client, and not to sign others. */
   readonly leaf: boolean
-  /** The authorities above it that are known, nearest first. */
+  /** The known authorities above the certificate, nearest first. */
   readonly issuers: readonly CertificateFacts[]
   readonly missing: 'intermediate' | 'issuer' | null
   readonly revocation: Revocation | null
-  /** The URL in it where the daemon should answer and does not; `null`: none. */
+  /**
+   * The URL in the certificate where the daemon should answer and does not; `null` when there is
+   * none.
+   */
   readonly unanswered: string | null
 }
 
@@ -142,7 +145,10 @@ function constraintFindings(
   return found
 }
 
-/** RFC 5280 §4.2.1.10: without a permitted subtree every name of a type passes; exclusion wins. */
+/**
+ * Whether the constraints of an authority allow a name (RFC 5280 §4.2.1.10): without a permitted
+ * subtree of its type every name passes; exclusion wins.
+ */
 function allows({ permitted, excluded }: Constraints, name: Name): boolean {
   const same = (base: Name): boolean => base.type === name.type
   if (excluded.some((base) => same(base) && isBelow(name, base.value))) return false
@@ -171,7 +177,10 @@ function isBelow({ type, value }: Name, base: string): boolean {
 
 const isHostBelow = (host: string, base: string): boolean =>
   base === '' || `.${host.toLowerCase()}`.endsWith(`.${base.toLowerCase()}`)
-/** For mailboxes and URIs a host means that host alone; with a leading dot, all hosts below it. */
+/**
+ * Whether a host is below a constraint for mailboxes or URIs: a host there means that host alone;
+ * with a leading dot, all hosts below it.
+ */
 const isExactly = (host: string, base: string): boolean =>
   base.startsWith('.')
     ? host.toLowerCase().endsWith(base.toLowerCase())

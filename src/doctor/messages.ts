@@ -3,7 +3,7 @@ import { defaultDays, maximumDays } from '../x509/profiles.ts'
 
 /** A finding in words. */
 export interface FindingText {
-  /** The clients that refuse it, such as `every client` or `Java`. */
+  /** The clients that refuse the certificate, such as `every client` or `Java`. */
   readonly rejectedBy: string
   /** One sentence. */
   readonly sentence: string
@@ -13,7 +13,7 @@ export interface FindingText {
 
 const anew = 'Issue a new one: rootling issue NAME'
 
-/** Says what each finding means and what helps; the only place that does. */
+/** Says what each finding means and what helps. No other place has such sentences. */
 export function describeFinding(finding: ShowFinding): FindingText {
   const text = (rejectedBy: string, sentence: string, remedy: string): FindingText => ({
     rejectedBy,

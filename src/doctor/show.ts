@@ -22,29 +22,32 @@ export type ShowTarget =
   | { readonly from: 'server'; readonly host: string; readonly port: number }
 
 export interface Shown {
-  /** The record of the serial number that was asked for; `null`: none was. */
+  /** The record of the serial number that was asked for; `null` when none was asked for. */
   readonly record: CertificateRecord | null
-  /** Empty: the file of the record is gone, or holds another certificate by now. */
+  /** Empty when the file of the record is gone, or holds another certificate by now. */
   readonly certificates: readonly ShownCertificate[]
 }
 
 export interface ShownCertificate {
   readonly facts: CertificateFacts
   readonly role: 'leaf' | 'intermediate' | 'root'
-  /** The scope of this machine that it belongs to or whose authority it is; `null`: none. */
+  /**
+   * The scope of this machine that the certificate belongs to, or whose authority it is; `null`
+   * when there is none.
+   */
   readonly scope: string | null
   /**
    * `incomplete`: an intermediate that is known here is left out; `unknown`: the issuer is not
    * known.
    */
   readonly chain: 'complete' | 'incomplete' | 'unknown'
-  /** `null`: not issued here. */
+  /** `null` when the certificate was not issued here. */
   readonly record: CertificateRecord | null
   readonly revocation: Revocation | null
   readonly findings: readonly ShowFinding[]
 }
 
-/** What a word on the command line refers to; the caller reads the file. Throws `usage`. */
+/** Returns what a word on the command line refers to; a file is not read yet. Throws `usage`. */
 export function showTargetOf(
   text: string,
 ): Exclude<ShowTarget, { from: 'file' }> | { readonly from: 'file' } {
@@ -131,7 +134,7 @@ interface Known {
   /** Where the daemon answers OCSP and CRL requests. */
   readonly served: string | null
   readonly now: Date
-  /** The certificates that came together, this one included. */
+  /** The certificates that came from the same file or server, this one included. */
   readonly pool: readonly CertificateFacts[]
   readonly first: boolean
   readonly host: string | null
@@ -139,7 +142,7 @@ interface Known {
 
 function shownCertificate(facts: CertificateFacts, known: Known): ShownCertificate {
   const { first, host, now, inventory, served } = known
-  // An authority's certificate that a server shows is judged as a server's.
+  // An authority's certificate that a server shows is judged as a server's certificate.
   const leaf = !facts.ca || (first && (host !== null || facts.names !== null))
   const { issuers, missing, scope } = climb(facts, known)
   const record =
@@ -207,7 +210,7 @@ function knownAbove(
   return above === undefined ? null : inspectCertificate(above.raw)
 }
 
-/** Whether it was signed by a root that Node trusts (Mozilla's). */
+/** Whether a certificate was signed by a root that Node trusts (Mozilla's). */
 function isPublic(certificate: X509Certificate): boolean {
   return rootCertificates.some((pem) => isIssuedBy(certificate, new X509Certificate(pem)))
 }

@@ -8,7 +8,7 @@ export interface AnswerOptions {
   readonly handler: Handler
   readonly clients: ClientGate | undefined
   readonly onRefused: (refusal: ClientRefusal, remoteAddress: string) => void
-  /** A handler that threw; the client got 500. */
+  /** Called with the error when the handler throws; the client gets 500. */
   readonly onHandlerError?: ((error: unknown) => void) | undefined
 }
 
@@ -22,7 +22,8 @@ export async function answer(
   options: AnswerOptions,
 ): Promise<void> {
   const { limits, handler, clients, onRefused, onHandlerError } = options
-  // A client may send before it has read our SETTINGS; node:http2 enforces them only after that.
+  // Checked for HTTP/2 too: node:http2 enforces its limits only once the client has read the
+  // server's SETTINGS, and the client may send requests before that.
   if (headerSize(request) > limits.headerBytes || tooManyHeaders(request, limits)) {
     response.statusCode = 431
     response.end()
@@ -33,7 +34,8 @@ export async function answer(
     const refusal = (await clients?.recheck(socket)) ?? null
     if (refusal !== null) {
       onRefused(refusal, socket.remoteAddress ?? '')
-      // The socket of an HTTP/2 request is a proxy that would end its stream alone.
+      // The socket of an HTTP/2 request is a proxy: destroying it would end one stream, not the
+      // connection.
       if ('stream' in request) request.stream.session?.destroy()
       else socket.destroy()
       return
@@ -51,7 +53,10 @@ export async function answer(
   }
 }
 
-/** As RFC 9113 §6.5.2 counts for HTTP/2; node:http has counted HTTP/1 itself. */
+/**
+ * Returns the size of an HTTP/2 request's headers, counted as in RFC 9113 §6.5.2. Returns 0 for
+ * HTTP/1, whose headers node:http has limited itself.
+ */
 function headerSize(request: Request): number {
   if (request.httpVersionMajor === 1) return 0
   return request.rawHeaders.reduce((sum, text) => sum + text.length + 16, 0)

@@ -8,13 +8,13 @@ export interface Connections {
 }
 
 /**
- * Keeps at most `most` connections open; for a new one, that which has been without a whole request
- * for longest is closed. Node's `maxConnections` would turn the new one away, so that connections
- * which do nothing would lock everybody out.
+ * Keeps at most `most` connections open. One more closes the connection that has gone longest
+ * without a whole request; if all are busy, the new one is closed. Node's `maxConnections` would
+ * always turn the new one away, so that connections which do nothing would lock everybody out.
  */
 export function limitConnections(server: Server, most: number): Connections {
-  // In the order of their last request. By address, since the TLS socket of a request is another
-  // object than the TCP socket below it.
+  // The connections in the order of their last request. They are found by address, since the TLS
+  // socket of a request is another object than the TCP socket below it.
   const open = new Map<string, Socket>()
   const busy = new Map<string, Set<Request>>()
 
@@ -32,7 +32,7 @@ export function limitConnections(server: Server, most: number): Connections {
 
   function makeRoom(): boolean {
     for (const [peer, socket] of open) {
-      // A body that is still coming in does not count as busy: it may never end.
+      // A request whose body is still coming in does not count as busy: the body may never end.
       if ([...(busy.get(peer) ?? [])].some(isWhole)) continue
       open.delete(peer)
       socket.destroy()
@@ -58,7 +58,7 @@ export function limitConnections(server: Server, most: number): Connections {
   }
 }
 
-/** `null`: the socket is closed already. */
+/** Returns the address and port of the client; `null` when the socket is closed already. */
 function peerOf({ remoteAddress, remotePort }: Socket): string | null {
   return remotePort === undefined ? null : `${remoteAddress} ${remotePort}`
 }

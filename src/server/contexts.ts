@@ -8,24 +8,36 @@ import type { KeyPair } from './key-pair.ts'
 type Pair = Pick<KeyPair, 'cert' | 'key'>
 
 export interface ContextsOptions {
-  /** Issues for one name. Throws, such as `not-permitted`, for a name that gets no certificate. */
+  /**
+   * Issues a certificate for one name. Throws for a name that gets none, such as `not-permitted`.
+   */
   readonly issue: (name: string) => Promise<Pair & Validity>
   /** Whether the server's own certificate covers a name, so that none is issued for it. */
   readonly covers: (name: string) => boolean
   readonly now: () => Date
-  /** Called with why a name gets no certificate of its own; its client is shown the server's. */
+  /**
+   * Called with the error when a name gets no certificate; the client is shown the server's own.
+   */
   readonly onRefused?: ((name: string, error: unknown) => void) | undefined
-  /** How many names are kept, by default 256; the least recently asked for is dropped first. */
+  /**
+   * The most names that are kept, by default 256; the least recently asked for is dropped first.
+   */
   readonly most?: number
-  /** Certificates an hour, by default 1,000: any web page can make a browser ask for new names. */
+  /**
+   * The most certificates that are issued in an hour, by default 1,000. A limit is needed because
+   * any web page can make a browser ask for new names.
+   */
   readonly mostAnHour?: number
 }
 
 /**
- * Certificates by the name that a client asks for (SNI, RFC 6066 §3), issued at its first request.
+ * Certificates by the name that clients ask for (SNI, RFC 6066 §3). Each is issued when a client
+ * asks for its name for the first time.
  */
 export interface Contexts {
-  /** The callback for `node:tls`; `make` builds a context with the settings of the server. */
+  /**
+   * Returns the callback for `node:tls`; `make` builds a context with the settings of the server.
+   */
   select(make: (pair: Pair) => SecureContext): NonNullable<TlsOptions['SNICallback']>
   /** Drops all contexts, because the issuer or the settings of the server have changed. */
   forget(): void
@@ -37,7 +49,10 @@ interface Kept extends Validity {
 
 const hour = 3_600_000
 
-/** There is no timer: each handshake asks whether its certificate is due, also after sleep. */
+/**
+ * Creates certificates by name and renews them. There is no timer: each handshake checks whether
+ * its certificate is due for renewal, which also works after the machine has slept.
+ */
 export function createContexts(options: ContextsOptions): Contexts {
   const { issue, covers, now, onRefused, most = 256, mostAnHour = 1_000 } = options
   const kept = new Map<string, Kept>()
@@ -53,7 +68,10 @@ export function createContexts(options: ContextsOptions): Contexts {
     issued.count++
   }
 
-  /** Issues one after the other, because all of them append to one record. */
+  /**
+   * Issues a certificate, or waits for the one that is being issued for this name. Names are issued
+   * one after the other, because every certificate is appended to the same record.
+   */
   function issueOnce(name: string, make: (pair: Pair) => SecureContext): Promise<Kept> {
     const running = issuing.get(name)
     if (running !== undefined) return running
@@ -105,7 +123,10 @@ export function createContexts(options: ContextsOptions): Contexts {
   }
 }
 
-/** In lower case; `null`: not a host name, so that it is not repeated in a log either. */
+/**
+ * Returns a host name in lower case. Returns `null` for anything else, which is then not repeated
+ * in a log either.
+ */
 function hostOf(servername: string): string | null {
   try {
     const { type, value } = parseIdentifier(servername)

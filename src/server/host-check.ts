@@ -28,7 +28,7 @@ export function isOurHost(request: Request): boolean {
  * address that the connection came in on.
  */
 export function isLoopbackHost(request: IncomingMessage): boolean {
-  // Only HTTP/1.0 may leave out the Host, and no browser speaks that any more.
+  // Only HTTP/1.0 may leave out the Host header, and no browser speaks HTTP/1.0 any more.
   if (request.headers.host === undefined)
     return request.httpVersion === '1.0' && isOriginForm(request)
   const host = hostOf(request)
@@ -39,8 +39,9 @@ export function isLoopbackHost(request: IncomingMessage): boolean {
 }
 
 /**
- * The host that a request names, in lower case, without port and brackets. `null`: it names none,
- * or several (a second Host, one beside another `:authority`, a target with a host of its own).
+ * Returns the host that a request names, in lower case, without port and brackets. Returns `null`
+ * when the request names none, or several (a second Host, a Host that differs from `:authority`, a
+ * target with a host of its own).
  */
 export function hostOf(request: Request): string | null {
   const named = namedHosts(request)
@@ -52,9 +53,9 @@ export function hostOf(request: Request): string | null {
 }
 
 /**
- * The sentence that refuses a request from a web page of another origin; `null`: it is not from
- * one. Browsers set `Sec-Fetch-Site` on every request (Fetch Metadata §2) and `Origin` on every
- * POST; no page can change either or leave it out.
+ * Returns the sentence that refuses a request from a web page of another origin; `null` for any
+ * other request. Browsers set `Sec-Fetch-Site` on every request (Fetch Metadata §2) and `Origin` on
+ * every POST; no page can change either header or leave it out.
  */
 export function foreignPage(request: Request): string | null {
   const { origin, 'sec-fetch-site': site } = request.headers
@@ -68,7 +69,8 @@ export function foreignPage(request: Request): string | null {
 }
 
 /**
- * Headers that keep an answer from web pages that embed it, for all that is not meant for pages.
+ * Headers that keep web pages from embedding an answer, for all answers that are not meant for
+ * pages.
  */
 export const notForPages: Readonly<Record<string, string>> = {
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
@@ -76,18 +78,19 @@ export const notForPages: Readonly<Record<string, string>> = {
   'X-Content-Type-Options': 'nosniff',
 }
 
-/** Every Host line and `:authority`; `headers` has only the first Host. */
+/** Returns the values of all Host lines and of `:authority`; `headers` has only the first Host. */
 function namedHosts({ rawHeaders }: Request): ReadonlySet<string> {
   const isHost = (name: string | undefined): boolean =>
     name === ':authority' || name?.toLowerCase() === 'host'
   const lines = rawHeaders.filter((_, i) => i % 2 === 1 && isHost(rawHeaders[i - 1]))
-  // In HTTP/1 two Host lines are refused even if they are equal (RFC 9112 §3.2).
+  // In HTTP/1 two Host lines are refused even if they are equal (RFC 9112 §3.2), so a second value
+  // is added to the set.
   const asHttp1 = lines.length > 1 && !rawHeaders.includes(':authority')
   return new Set(asHttp1 ? [...lines, ''] : lines)
 }
 
 /**
- * Whether the target is `/path`, or the `*` of OPTIONS. The host of an absolute target would count
- * in place of the Host (RFC 9112 §3.2.2).
+ * Whether the target of a request is `/path`, or the `*` of OPTIONS. An absolute target is not
+ * accepted: its host would count in place of the Host header (RFC 9112 §3.2.2).
  */
 const isOriginForm = ({ url }: Request): boolean => /^(?:\/|\*$)/.test(url ?? '')

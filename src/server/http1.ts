@@ -4,15 +4,21 @@ import type { Duplex } from 'node:stream'
 import { isHangUp, type ProtocolOptions, type ProtocolServer } from './protocol.ts'
 
 export interface Http1Options extends ProtocolOptions {
-  /** Connections with a request that is being answered. */
+  /** Returns the connections with a request that is being answered. */
   readonly busy: () => ReadonlySet<Socket>
-  /** HTTP/1.1 `Upgrade`; without it such a request is answered as any other. */
+  /**
+   * Takes over the connection of an HTTP/1.1 `Upgrade` request; without this function such a
+   * request is answered like any other.
+   */
   readonly onUpgrade?:
     | ((request: IncomingMessage, socket: Duplex, head: Buffer) => void)
     | undefined
 }
 
-/** Speaks HTTP/1 on connections that it is given; it never listens itself. */
+/**
+ * Creates a server that speaks HTTP/1 on the connections given to `accept`; it never listens
+ * itself.
+ */
 export function createHttp1Server(options: Http1Options): ProtocolServer {
   const { limits, handle, busy, onConnectionError, onUpgrade } = options
   const sockets = new Set<Socket>()
@@ -26,7 +32,8 @@ export function createHttp1Server(options: Http1Options): ProtocolServer {
     },
     handle,
   )
-  // node:http would leave out headers past its limit, such as a second Host; `handle` refuses them.
+  // 0 keeps all headers. With a limit node:http would leave out the rest, such as a second Host;
+  // `handle` refuses a request with too many headers instead.
   server.maxHeadersCount = 0
   server.setTimeout(limits.idleMilliseconds, (socket: Socket) => {
     if (!busy().has(socket) || socket.writableLength > 0) socket.destroy()
@@ -41,7 +48,8 @@ export function createHttp1Server(options: Http1Options): ProtocolServer {
       sockets.delete(socket as Socket)
       onUpgrade(request, socket, head)
     })
-  // node:http starts its timer for slow heads on this event, which only `listen` would send.
+  // node:http starts its timer for slow request heads on this event. Only `listen` would emit the
+  // event, and this server never listens.
   server.emit('listening')
   return {
     accept(socket) {
@@ -57,7 +65,7 @@ export function createHttp1Server(options: Http1Options): ProtocolServer {
   }
 }
 
-/** Answers a request that could not be read, and closes. */
+/** Answers a request that could not be read with 431, 408 or 400, and closes its connection. */
 function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || isHangUp(error)) {
     socket.destroy()

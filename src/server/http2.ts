@@ -2,7 +2,10 @@ import { constants, createServer, type Http2Session, type ServerHttp2Stream } fr
 import type { ServerLimits } from './limits.ts'
 import type { ProtocolOptions, ProtocolServer } from './protocol.ts'
 
-/** Speaks HTTP/2 on connections that it is given; it never listens itself. */
+/**
+ * Creates a server that speaks HTTP/2 on the connections given to `accept`; it never listens
+ * itself.
+ */
 export function createHttp2Server(options: ProtocolOptions): ProtocolServer {
   const { limits, handle, onConnectionError } = options
   const sessions = new Set<Http2Session>()

@@ -23,7 +23,7 @@ export interface HttpsServerOptions {
   readonly handler: Handler
   /** Default 127.0.0.1. */
   readonly host?: string | undefined
-  /** Default 8443; 0 takes a free one. */
+  /** Default 8443; 0 takes a free port. */
   readonly port?: number | undefined
   /** Default TLSv1.3. */
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
@@ -31,43 +31,46 @@ export interface HttpsServerOptions {
   readonly now?: (() => Date) | undefined
   /** Called once for each request, when it was answered or its connection broke. */
   readonly onRequest?: ((entry: LogEntry) => void) | undefined
-  /** A handshake that failed or a request that could not be read; the connection is closed. */
+  /** Called when a handshake failed or a request could not be read; the connection is closed. */
   readonly onConnectionError?: ((error: Error, remoteAddress: string) => void) | undefined
-  /** A handler that threw; the client got 500. */
+  /** Called with the error when the handler throws; the client gets 500. */
   readonly onHandlerError?: ((error: unknown) => void) | undefined
   /**
-   * HTTP/1.1 `Upgrade`, as WebSockets need it; without this function such a request is answered
-   * like any other.
+   * Takes over the connection of an HTTP/1.1 `Upgrade` request, as WebSockets need it; without this
+   * function such a request is answered like any other.
    */
   readonly onUpgrade?:
     | ((request: IncomingMessage, socket: Duplex, head: Buffer) => void)
     | undefined
-  /** Asks clients for certificates; only clients that it lets in are answered. */
+  /** Asks clients for certificates; only clients that this gate lets in are answered. */
   readonly clients?: ClientGate | undefined
-  /** Certificates by name; a client that asks for another name, or for none, is shown `pair`. */
+  /**
+   * Certificates by host name; a client that asks for another name, or for none, is shown `pair`.
+   */
   readonly contexts?: Contexts | undefined
 }
 
 export interface HttpsServer {
   readonly host: string
   readonly port: number
-  /** `https://127.0.0.1:8443/`. */
+  /** Such as `https://127.0.0.1:8443/`. */
   readonly url: string
-  /** New connections get this certificate; open ones keep theirs. */
+  /** Shows this certificate on new connections; open ones keep the earlier certificate. */
   replaceCertificate(pair: Pick<KeyPair, 'cert' | 'key'>): void
-  /** The CAs whose certificates let clients in from now on; nothing without `clients`. */
+  /** Replaces the CAs whose certificates let clients in; does nothing without `clients`. */
   replaceClientAuthorities(authorities: ClientAuthorities): void
   /**
-   * Accepts no more, lets requests in flight finish (GOAWAY on HTTP/2), then destroys what is left
-   * after `drainMilliseconds`, by default 5,000.
+   * Stops accepting connections and lets requests in flight finish (GOAWAY on HTTP/2). Destroys the
+   * connections that are left after `drainMilliseconds`, by default 5,000.
    */
   close(options?: { readonly drainMilliseconds?: number }): Promise<void>
 }
 
 /**
- * An HTTPS server that listens when the promise resolves: TLS 1.3, HTTP/2 and HTTP/1.1 by ALPN,
- * every wait bounded. One TLS server is in front and hands each connection to the HTTP/1 or the
- * HTTP/2 server, which never listen themselves. Throws `port-in-use` or `listen-failed`.
+ * Starts an HTTPS server, which listens when the promise resolves: by default TLS 1.3 only, HTTP/2
+ * and HTTP/1.1 by ALPN, every wait bounded. One TLS server accepts all connections and hands each
+ * to the HTTP/1 or the HTTP/2 server, which never listen themselves. Throws `port-in-use` or
+ * `listen-failed`.
  */
 export async function createHttpsServer(options: HttpsServerOptions): Promise<HttpsServer> {
   const { clients, contexts, handler, onConnectionError, onHandlerError, onRequest } = options
@@ -162,7 +165,10 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   }
 }
 
-/** Nothing is read from a client before the gate has let it in. */
+/**
+ * Hands a connection over once the gate has let its client in; nothing is read from the client
+ * before that.
+ */
 async function admit(
   clients: ClientGate,
   socket: TLSSocket,
@@ -170,7 +176,8 @@ async function admit(
   onRefused: (refusal: ClientRefusal, address: string) => void,
 ): Promise<void> {
   const address = socket.remoteAddress ?? ''
-  // Neither node:tls nor node:http handles errors meanwhile, and an unhandled one ends the process.
+  // Until `handOver` neither node:tls nor node:http handles errors of the socket, and an unhandled
+  // error ends the process.
   const ignore = (): void => {}
   socket.on('error', ignore)
   const refusal = await clients.admit(socket)

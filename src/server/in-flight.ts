@@ -7,7 +7,7 @@ export interface RequestsInFlight {
   add(request: Request, response: Response): void
   /** The connections that these requests came in on. */
   sockets(): ReadonlySet<Socket>
-  /** From now on an HTTP/1 connection closes after its answer, whose header says so. */
+  /** Closes each HTTP/1 connection after its answer from now on; a header of the answer says so. */
   closeAfterAnswers(): void
 }
 
@@ -33,7 +33,7 @@ export function trackRequests(): RequestsInFlight {
 }
 
 function announceClose(response: Response): void {
-  // HTTP/2 says it with GOAWAY, and forbids the header (RFC 9113 §8.2.2).
+  // HTTP/2 announces the end with GOAWAY instead, and forbids this header (RFC 9113 §8.2.2).
   if (response.req.httpVersionMajor === 1 && !response.headersSent)
     response.setHeader('Connection', 'close')
 }

@@ -2,19 +2,21 @@ import type { Request } from './http.ts'
 
 /** How long a client may take and how much it may send. Times in milliseconds, sizes in bytes. */
 export interface ServerLimits {
-  /** From the TCP connection to the end of the TLS handshake. */
+  /** The time from the TCP connection to the end of the TLS handshake. */
   readonly handshakeMilliseconds: number
-  /** For the head of an HTTP/1 request, or the preface of an HTTP/2 connection. */
+  /** The time for the head of an HTTP/1 request, or for the preface of an HTTP/2 connection. */
   readonly headersMilliseconds: number
-  /** For a whole request with its body. */
+  /** The time for a whole request with its body. */
   readonly requestMilliseconds: number
-  /** For a connection without a request, and for a client that does not read its response. */
+  /**
+   * The time for a connection without a request, or for a client that does not read its response.
+   */
   readonly idleMilliseconds: number
   readonly headerBytes: number
   readonly headers: number
-  /** At a time; one more closes that which has been idle for longest. */
+  /** The most open connections; one more closes the connection that has been idle for longest. */
   readonly connections: number
-  /** Requests at a time in one HTTP/2 connection. */
+  /** The most requests at a time in one HTTP/2 connection. */
   readonly streams: number
 }
 
@@ -30,8 +32,8 @@ export const defaultLimits: Readonly<ServerLimits> = {
 }
 
 /**
- * Whether a request has more headers than it may. node:http would silently leave out those beyond
- * its `maxHeadersCount`; node:http2 refuses them itself.
+ * Whether a request has more headers than the limit. Checked here because node:http would silently
+ * leave out headers beyond its `maxHeadersCount`; node:http2 refuses such a request itself.
  */
 export function tooManyHeaders({ rawHeaders }: Request, { headers }: ServerLimits): boolean {
   return rawHeaders.length / 2 > headers

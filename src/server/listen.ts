@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { isIPv6, type AddressInfo, type Server } from 'node:net'
 import { RootlingError } from '../errors.ts'
 
-/** Listens. Throws `port-in-use` or `listen-failed`. */
+/** Starts listening, and returns the address. Throws `port-in-use` or `listen-failed`. */
 export async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
   const listening = once(server, 'listening')
   server.listen({ host, port, exclusive: true })
@@ -19,9 +19,9 @@ interface Listening {
 }
 
 /**
- * Listens on both loopback addresses, as `localhost` may be either. On a machine without IPv6 it is
- * 127.0.0.1 alone, and `onAlone` is called. When the second cannot be had for another reason, the
- * first is closed again. Throws what `start` throws.
+ * Listens on both loopback addresses, since `localhost` may be either. On a machine without IPv6
+ * only 127.0.0.1 is used, and `onAlone` is called. When ::1 fails for another reason, 127.0.0.1 is
+ * closed again. Throws what `start` throws.
  */
 export async function listenOnLoopback<T extends Listening>(
   start: (host: string) => Promise<T>,
@@ -41,7 +41,7 @@ export async function listenOnLoopback<T extends Listening>(
   }
 }
 
-/** `127.0.0.1:8443`, `[::1]:8443`. */
+/** Returns `127.0.0.1:8443`, or `[::1]:8443` for IPv6. */
 export function hostPort(host: string, port: number): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -13,19 +13,25 @@ export interface ClientRefusal {
   readonly sentence: string
 }
 
-/** The revocation of a serial number (hex); `null`: none. Throws when that cannot be found out. */
+/**
+ * Returns the revocation of a certificate by its serial number (hex); `null` when it is not
+ * revoked. Throws when this cannot be found out.
+ */
 export type RevocationLookup = (serialNumber: string) => Promise<Revocation | null>
 
 /** The CAs whose certificates let a client in. */
 export interface ClientAuthorities {
   /** PEM roots; never the public ones. */
   readonly ca: readonly string[]
-  /** Subjects of their intermediates, to tell one that a client left out from a foreign CA. */
+  /**
+   * The subjects of their intermediates. They tell a client that left out its intermediate from a
+   * client of a foreign CA.
+   */
   readonly intermediates?: readonly string[] | undefined
 }
 
 export interface ClientGateOptions extends ClientAuthorities {
-  /** Lets clients without a certificate in too; an invalid one is refused all the same. */
+  /** Also lets in clients without a certificate; an invalid certificate is refused all the same. */
   readonly optional?: boolean | undefined
   readonly revocationOf?: RevocationLookup | undefined
   readonly now?: (() => Date) | undefined
@@ -33,27 +39,33 @@ export interface ClientGateOptions extends ClientAuthorities {
 
 /** Decides for a TLS server which clients may talk to it (mTLS). */
 export interface ClientGate {
-  /** For the authorities of the latest `trust`. */
+  /** The settings that ask clients for certificates, for the authorities of the latest `trust`. */
   readonly tls: Pick<TlsOptions, 'ca' | 'requestCert' | 'rejectUnauthorized' | 'secureOptions'>
   /**
-   * Replaces the authorities, for new contexts of `tls`; with none every certificate is refused.
+   * Replaces the authorities. They count for TLS contexts that are made from `tls` afterwards; with
+   * no authorities every certificate is refused.
    */
   trust(authorities: ClientAuthorities): void
   /**
-   * Call it before the server listens, so that alerts can be sent; for several servers if need be.
+   * Prepares a server for sending alerts; has to be called before the server listens. A gate can be
+   * attached to several servers.
    */
   attach(server: Server): void
   /**
-   * Call it straight after the handshake. `null`: let in; else the connection ends with an alert.
+   * Decides about a client straight after the handshake. Returns `null` when the client is let in;
+   * otherwise the connection ends with an alert.
    */
   admit(socket: TLSSocket): Promise<ClientRefusal | null>
-  /** Call it before each request: the certificate may have expired or been revoked since. */
+  /** Decides again before each request: the certificate may have expired or been revoked since. */
   recheck(socket: TLSSocket): Promise<ClientRefusal | null>
 }
 
 const clientAuth = '1.3.6.1.5.5.7.3.2'
 
-/** Throws `no-authority` when `ca` is empty: Node would then trust every public CA's clients. */
+/**
+ * Creates a gate. Throws `no-authority` when `ca` is empty: Node would then trust the clients of
+ * every public CA.
+ */
 export function createClientGate(options: ClientGateOptions): ClientGate {
   if (options.ca.length === 0)
     throw new RootlingError('no-authority', 'There is no CA whose clients could be let in.', {
@@ -75,12 +87,12 @@ export function createClientGate(options: ClientGateOptions): ClientGate {
       const code = String(socket.authorizationError)
       return explainVerification(code, certificate, trusted.intermediates ?? [])
     }
-    // The connection may be older than the latest `trust`.
+    // The connection may be older than the latest `trust`, which dropped the issuer.
     if (forgotten.has(certificate.issuer ?? '')) return fromAnotherCa(certificate)
     return judgeCertificate(certificate, options)
   }
 
-  /** Refuses a client for which the decision fails. */
+  /** Judges a client, and refuses the client when the judging itself fails. */
   async function judgeSafely(socket: TLSSocket): Promise<ClientRefusal | null> {
     try {
       return await judge(socket)
@@ -139,7 +151,7 @@ async function judgeCertificate(
   return { alert: 'certificateRevoked', sentence }
 }
 
-/** The sentence for a verify code of OpenSSL, as Node names it. */
+/** Returns the refusal for a verify code of OpenSSL, as Node names it. */
 function explainVerification(
   code: string,
   certificate: X509Certificate,
@@ -187,7 +199,7 @@ function expired(certificate: X509Certificate): ClientRefusal {
   return { alert: 'certificateExpired', sentence }
 }
 
-/** RFC 8446 §6.2 has one alert for both ends of the validity. */
+/** Uses the alert for expired certificates: RFC 8446 §6.2 has one for both ends of the validity. */
 function notYetValid(certificate: X509Certificate): ClientRefusal {
   const start = formatDate(validityOf(certificate).notBefore)
   const sentence = `the certificate of ${nameOf(certificate)} is not valid before ${start}.`

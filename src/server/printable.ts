@@ -1,6 +1,7 @@
 /**
- * What a client chose, for a line of a log: cut after `most` characters, and without controls, line
- * separators and bidirectional overrides, which could move the cursor or reorder the line.
+ * Makes text that a client chose fit for a line of a log: cuts it after `most` characters, and
+ * removes controls, line separators and bidirectional overrides, which could move the cursor or
+ * reorder the line.
  */
 export function printable(text: string, most: number): string {
   const stripped = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')

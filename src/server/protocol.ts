@@ -2,7 +2,10 @@ import type { TLSSocket } from 'node:tls'
 import type { Request, Response } from './http.ts'
 import type { ServerLimits } from './limits.ts'
 
-/** HTTP/1 or HTTP/2 behind the TLS server, which hands each secured connection to one of them. */
+/**
+ * An HTTP/1 or HTTP/2 server behind the TLS server, which hands each secured connection to one of
+ * them.
+ */
 export interface ProtocolServer {
   accept(socket: TLSSocket): void
   /** Takes no new requests; answers that have begun go on. */
@@ -15,7 +18,7 @@ export interface ProtocolOptions {
   readonly onConnectionError?: ((error: Error, remoteAddress: string) => void) | undefined
 }
 
-/** Whether a client just went away, which says nothing about the server. */
+/** Whether an error only means that the client went away, which says nothing about the server. */
 export function isHangUp({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ECONNRESET' || code === 'EPIPE'
 }

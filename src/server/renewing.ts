@@ -7,12 +7,15 @@ export interface RenewingPairOptions {
   /** Issues a new certificate and key. */
   readonly issue: () => Promise<KeyPair>
   readonly now: () => Date
-  /** Changes with the issuers; `issue` is called then, and may give the same certificate. */
+  /**
+   * Returns text that changes when the issuers change. Then `issue` is called, which may return the
+   * same certificate.
+   */
   readonly issuersStamp?: (() => Promise<string>) | undefined
-  /** Called with each pair after the first, such as to call `server.replaceCertificate`. */
+  /** Called with each pair after the first, for example to call `server.replaceCertificate`. */
   readonly onRenewed?: ((pair: KeyPair) => void) | undefined
   readonly onFailed?: ((error: unknown, nextAttempt: Date) => void) | undefined
-  /** How often to look, at most and by default 60,000. */
+  /** The time between two checks, at most and by default 60,000. */
   readonly checkMilliseconds?: number | undefined
 }
 
@@ -48,7 +51,8 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
       const renewed = await options.issue()
       if (stopped) return
       stamp = latest
-      // An issuer near its own end issues certificates that are due at once; not one a minute.
+      // An issuer near its own end issues certificates that are due at once. The delay of a retry
+      // keeps this from issuing one every minute.
       retry = isDueForRenewal(renewed, options.now()) ? again : null
       if (!isDue && renewed.cert === pair.cert) return
       pair = renewed

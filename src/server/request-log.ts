@@ -12,7 +12,7 @@ export interface LogEntry {
   readonly status: number | null
   /** `HTTP/1.1` or `HTTP/2`. */
   readonly protocol: string
-  /** `TLSv1.3`. */
+  /** Such as `TLSv1.3`. */
   readonly tlsVersion: string
   readonly milliseconds: number
 }
@@ -26,7 +26,7 @@ export function logRequest(
 ): void {
   const time = now()
   const started = performance.now()
-  // Read now: a closed socket no longer knows its peer.
+  // These are read now, because a closed socket no longer knows its peer.
   const socket = request.socket as TLSSocket
   const entry = {
     time,
@@ -48,7 +48,7 @@ export function logRequest(
   })
 }
 
-/** One line for a terminal. */
+/** Returns an entry as one line for a terminal. */
 export function formatLogLine(entry: LogEntry): string {
   return [
     entry.time.toISOString(),

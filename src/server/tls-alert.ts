@@ -16,7 +16,10 @@ const alerts = {
 export type Alert = keyof typeof alerts
 
 export interface AlertSender {
-  /** Before the server listens; a sender may serve several servers. */
+  /**
+   * Prepares a server for sending alerts; has to be called before the server listens. A sender can
+   * be attached to several servers.
+   */
   attach(server: Server): void
   /**
    * Ends a connection with a fatal alert. Call it straight after the handshake, before anything is
@@ -31,11 +34,11 @@ interface Suite {
   readonly keyLength: number
 }
 
-/** RFC 8446 §B.4; OpenSSL offers no others by default. */
+/** The cipher suites of TLS 1.3 (RFC 8446 §B.4) that OpenSSL offers by default. */
 const suites: Readonly<Record<string, Suite>> = {
   TLS_AES_128_GCM_SHA256: { hash: 'sha256', cipher: 'aes-128-gcm', keyLength: 16 },
   TLS_AES_256_GCM_SHA384: { hash: 'sha384', cipher: 'aes-256-gcm', keyLength: 32 },
-  // node:crypto uses it like GCM, but its types do not know that.
+  // node:crypto uses ChaCha20-Poly1305 like GCM, but its types do not know that.
   TLS_CHACHA20_POLY1305_SHA256: {
     hash: 'sha256',
     cipher: 'chacha20-poly1305' as CipherGCMTypes,
@@ -43,7 +46,10 @@ const suites: Readonly<Record<string, Suite>> = {
   },
 }
 
-/** OpenSSL has sent two session tickets by the end of a handshake, whether they are used or not. */
+/**
+ * The number of records sent before the alert: OpenSSL has sent two session tickets by the end of a
+ * handshake, whether they are used or not.
+ */
 const recordsSent = 2
 
 const lingerMilliseconds = 1_000
@@ -57,7 +63,7 @@ const lingerMilliseconds = 1_000
  */
 export function createAlertSender(): AlertSender {
   const secrets = new WeakMap<TLSSocket, Buffer>()
-  // A TLS socket has the addresses of the one that carries it.
+  // The TCP sockets by their addresses. A TLS socket has the addresses of the TCP socket below it.
   const carriers = new Map<string, Socket>()
   return {
     attach(server) {
@@ -72,7 +78,8 @@ export function createAlertSender(): AlertSender {
       })
     },
     async refuse(socket, alert) {
-      // The tickets are sent in the same turn of the event loop as `secureConnection`.
+      // Waits for the session tickets, sent in the same turn of the event loop as
+      // `secureConnection`.
       await new Promise((resolve) => setImmediate(resolve))
       const secret = secrets.get(socket)
       const suite = suites[socket.getCipher()?.standardName ?? '']
@@ -89,11 +96,14 @@ export function createAlertSender(): AlertSender {
   }
 }
 
-/** Both ends: a client may use the same port towards two servers. */
+/** Returns the addresses of both ends: a client may use the same port towards two servers. */
 const addressesOf = (socket: Socket): string =>
   [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort].join(' ')
 
-/** Closing with unread input resets the connection, and the reset may overtake the alert. */
+/**
+ * Discards what the client still sends, and closes once the client has closed or a second has
+ * passed. Closing with unread input resets the connection, and the reset may overtake the alert.
+ */
 function lingerUntilRead(socket: TLSSocket): void {
   const end = (): void => void socket.destroy()
   const timer = setTimeout(end, lingerMilliseconds)
@@ -102,7 +112,10 @@ function lingerUntilRead(socket: TLSSocket): void {
   socket.resume()
 }
 
-/** RFC 8446 §5.2: the alert and its type, encrypted as the server's third application record. */
+/**
+ * Returns the alert and its type, encrypted as the server's third application record (RFC 8446
+ * §5.2).
+ */
 function alertRecord(secret: Buffer, suite: Suite, description: number): Buffer {
   const fatal = 2
   const alertType = 21
@@ -116,7 +129,7 @@ function alertRecord(secret: Buffer, suite: Suite, description: number): Buffer 
   return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
 }
 
-/** HKDF-Expand-Label (RFC 8446 §7.1) with an empty context, for at most one block. */
+/** Computes HKDF-Expand-Label (RFC 8446 §7.1) with an empty context, for at most one block. */
 function expandLabel(hash: string, secret: Buffer, label: string, length: number): Buffer {
   const name = Buffer.from(`tls13 ${label}`)
   const info = Buffer.concat([Buffer.from([0, length, name.length]), name, Buffer.from([0, 1])])

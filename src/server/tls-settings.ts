@@ -1,7 +1,7 @@
 import type { TlsOptions } from 'node:tls'
 import type { KeyPair } from './key-pair.ts'
 
-// Forward secrecy and AEAD only; RFC 9113 §9.2.2 bans the rest for HTTP/2.
+// Only ciphers with forward secrecy and AEAD; RFC 9113 §9.2.2 bans the others for HTTP/2.
 const ciphers = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',
@@ -17,7 +17,10 @@ const ciphers = [
 /** The groups offered for the key exchange. */
 export const keyExchangeGroups = ['X25519', 'P-256'] as const
 
-/** What every context of a server has in common: of its own certificate and of those by name. */
+/**
+ * Returns the settings that all TLS contexts of a server share: the context of its own certificate
+ * and those of certificates by name.
+ */
 export function tlsSettings(
   { cert, key }: Pick<KeyPair, 'cert' | 'key'>,
   minVersion: 'TLSv1.2' | 'TLSv1.3',

@@ -17,11 +17,11 @@ import { stampOfScopes } from '../storage/files/scopes.ts'
 import { altNameParts } from '../x509/parsed-certificate.ts'
 import type { AuthoritySource } from './mtls/client-authorities.ts'
 
-/** A certificate that the caller brings; it is not renewed. */
+/** A certificate with its key that the site is given, instead of one that it keeps; not renewed. */
 export interface GivenCertificate {
   /** PEM, leaf first. */
   readonly cert: string
-  /** PEM. */
+  /** The files of the certificate and its key, for error sentences. */
   readonly key: string
   /** The files they came from, for error sentences. */
   readonly certificateFile: string
@@ -33,33 +33,40 @@ export interface SiteReports extends Pick<
   HttpsServerOptions,
   'onRequest' | 'onConnectionError' | 'onHandlerError'
 > {
-  /** Before it listens: something about the certificate that clients may refuse. */
+  /**
+   * Called before the site listens, for something about the certificate that clients may refuse.
+   */
   readonly onWarning?: (warning: KeyPairWarning) => void
   readonly onRenewed?: () => void
   readonly onRenewalFailed?: (error: unknown, nextAttempt: Date) => void
-  /** A name gets no certificate on demand; its client is shown the site's own. */
+  /** Called when a name gets no certificate on demand; its client is shown the site's own. */
   readonly onNameRefused?: (name: string, error: unknown) => void
-  /** The CAs of clients have changed, and this is how many there are now. */
+  /** Called when the CAs of clients have changed, with how many there are now. */
   readonly onClientAuthoritiesChanged?: (count: number) => void
-  /** They cannot be read; the site goes on with those that it had. */
+  /** Called when the CAs of clients cannot be read; the site goes on with the earlier ones. */
   readonly onClientAuthoritiesFailed?: (error: unknown) => void
-  /** This machine has no ::1, so the site answers on 127.0.0.1 alone. */
+  /** Called when this machine has no ::1, so that the site answers on 127.0.0.1 alone. */
   readonly onAlone?: () => void
 }
 
 export interface SecuredSiteOptions extends SiteReports {
   readonly state: StateDirectory
   readonly handler: HttpsServerOptions['handler']
-  /** Absent: both loopback addresses, as `localhost` may be either. */
+  /** The address to listen on; by default both loopback addresses, as `localhost` may be either. */
   readonly host?: string | undefined
-  /** 0 takes a free one; only with `host`, as two addresses would get two ports. */
+  /** 0 takes a free port. Possible only with `host`, as two addresses would get two ports. */
   readonly port: number
   readonly minVersion?: HttpsServerOptions['minVersion']
-  /** Absent: a certificate that this machine keeps, renews, and replaces with its authority. */
+  /**
+   * The certificate to show; by default one that this machine keeps, renews, and replaces when its
+   * authority changes.
+   */
   readonly certificate?: GivenCertificate | undefined
-  /** Of the kept certificate; none: `localhost`, both loopback addresses, and `host`. */
+  /**
+   * The names of the kept certificate; by default `localhost`, both loopback addresses, and `host`.
+   */
   readonly names?: readonly string[]
-  /** Lifetime of the kept certificate. */
+  /** The lifetime of the kept certificate. */
   readonly days?: number
   /** Issues a certificate for any other name when a client first asks for it. */
   readonly onDemand?: boolean | undefined
@@ -69,19 +76,19 @@ export interface SecuredSiteOptions extends SiteReports {
 }
 
 export interface SiteClients {
-  /** Lets clients without a certificate in too. */
+  /** Also lets in clients without a certificate. */
   readonly optional: boolean
-  /** Default: the authorities of this machine. */
+  /** The CAs whose certificates let clients in; by default those of this machine. */
   readonly authorities?: AuthoritySource | undefined
 }
 
 export interface SecuredSite {
   readonly port: number
-  /** Names and addresses of the certificate that it began with. */
+  /** The names and addresses of the certificate that the site began with. */
   readonly names: readonly string[]
-  /** One for each name. */
+  /** One URL for each name. */
   readonly urls: readonly string[]
-  /** As `HttpsServer.close`. */
+  /** Closes the site as `HttpsServer.close` closes a server. */
   close(options?: { readonly drainMilliseconds?: number }): Promise<void>
 }
 
@@ -107,7 +114,7 @@ export async function openSecuredSite(options: SecuredSiteOptions): Promise<Secu
     const contexts = options.onDemand === true ? await openContexts(pair, options) : undefined
     const start = async (address: string): Promise<HttpsServer> => {
       const server = await createHttpsServer({
-        // Not the first: it may have been renewed since.
+        // Not `pair`, which may have been renewed since.
         pair: source.current(),
         host: address,
         port,
@@ -173,7 +180,10 @@ async function openSource(
   })
 }
 
-/** `null`: clients are not asked for certificates. */
+/**
+ * Creates the gate that decides about clients, and follows their CAs. Returns `null` when clients
+ * are not asked for certificates.
+ */
 async function openGate(
   { state, clients, now, ...reports }: SecuredSiteOptions,
   servers: readonly HttpsServer[],
@@ -185,7 +195,7 @@ async function openGate(
   let gate: ClientGate | null = null
   const { initial, stop } = await watchAuthorities(clients.authorities ?? ownAuthorities(state), {
     onChanged: (authorities) => {
-      // For the servers that do not listen yet.
+      // The gate itself is told for the servers that do not listen yet.
       gate?.trust(authorities)
       servers.forEach((server) => server.replaceClientAuthorities(authorities))
       reports.onClientAuthoritiesChanged?.(authorities.ca.length)

@@ -5,9 +5,9 @@ import type { Request, Response } from '../server/http.ts'
 
 /**
  * Answers with the file under `directory` that the path names: index.html for a folder, ranges,
- * ETags, MIME types. `false`, and nothing is sent: there is none, or it is a dotfile, not a regular
- * file, or outside the directory by any spelling or symbolic link. The caller has checked the
- * method.
+ * ETags, MIME types. Returns `false`, and sends nothing, when there is no such file, or it is a
+ * dotfile, not a regular file, or outside the directory by any spelling or symbolic link. The
+ * method is not checked here.
  */
 export async function sendFile(
   request: Request,
@@ -36,7 +36,10 @@ export async function sendFile(
   return true
 }
 
-/** The decoded segments of a URL path; `null` if one could mean something else to a file system. */
+/**
+ * Returns the decoded segments of a URL path; `null` if a segment could mean something else to a
+ * file system.
+ */
 export function pathSegments(path: string): string[] | null {
   if (!path.startsWith('/')) return null
   const raw = path.slice(1).split('/')
@@ -44,7 +47,8 @@ export function pathSegments(path: string): string[] | null {
   const segments: string[] = []
   for (const part of raw) {
     const segment = decode(part)
-    // Dotfiles, `.` and `..`; separators; controls including NUL; drives and streams of Windows.
+    // Refuses dotfiles, `.` and `..`; separators; controls including NUL; drives and streams of
+    // Windows.
     if (segment === null || segment === '' || segment.startsWith('.')) return null
     if (/[/\\\p{Cc}]/u.test(segment)) return null
     if (process.platform === 'win32' && /:|[. ]$/.test(segment)) return null
@@ -55,7 +59,7 @@ export function pathSegments(path: string): string[] | null {
 
 interface Found {
   readonly kind: 'file' | 'folder'
-  /** Without symbolic links, below the root. */
+  /** The real path below the root, without symbolic links. */
   readonly path: string
 }
 

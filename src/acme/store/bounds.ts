@@ -1,19 +1,22 @@
 import { AcmeProblem } from '../problems.ts'
 
 /**
- * Limits on what is kept for clients, above all orders whose names are not proved: they cost a
- * client nothing, and the server memory. At a limit the oldest entry goes, so that no client can
- * lock others out. The rate of requests has no limit: all come from this machine, and a limit could
- * refuse the client that does no harm.
+ * Limits on what is kept for clients, above all on orders whose names are not proved: they cost a
+ * client nothing, but the server memory. At a limit the oldest entry is dropped, so that no client
+ * can lock others out. The rate of requests has no limit: all come from this machine, and a limit
+ * could refuse a client that does no harm.
  */
 export const bounds = {
   /** Names of one account in orders that wait, or that failed within the hour. */
   namesOfAccount: 2_000,
   /** Names in all orders without a certificate. */
   names: 20_000,
-  /** Accounts; beyond, those without orders are forgotten. */
+  /** Accounts; beyond this number, those without orders are forgotten. */
   accounts: 5_000,
-  /** Finished orders with their certificates, which the record and the client's files keep. */
+  /**
+   * Finished orders with their certificates, which the record and the client's files keep in any
+   * case.
+   */
   certificates: 3_000,
   /** Validations at the same time. */
   validations: 1_000,
@@ -21,6 +24,9 @@ export const bounds = {
   bodies: 16 * 1024 * 1024,
 }
 
-/** `seconds` until the client may try again: an integer, since some clients cannot read a date. */
+/**
+ * Makes the problem for a limit. `seconds` is the time until the client may try again: an integer,
+ * since some clients cannot read a date.
+ */
 export const rateLimited = (detail: string, seconds: number): AcmeProblem =>
   new AcmeProblem('rateLimited', detail, { headers: { 'Retry-After': String(seconds) } })

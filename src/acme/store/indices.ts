@@ -1,8 +1,10 @@
 import type { Account, Order, StoredCertificate } from '../resources.ts'
 
-/** A way to find resources of one kind; the table calls it for each that is put or deleted. */
+/**
+ * A way to find resources of one kind. The table calls it for each resource that is put or deleted.
+ */
 export interface Index<T> {
-  /** `previous`: the resource of the same ID that it replaces. */
+  /** Adds a resource; `previous` is the resource with the same ID that it replaces. */
   add(resource: T, previous: T | undefined): void
   remove(resource: T): void
 }
@@ -11,7 +13,7 @@ export interface IdIndex<T> extends Index<T> {
   idOf(key: string): string | undefined
 }
 
-/** Account IDs by the thumbprint of the key, which the account can change. */
+/** Finds account IDs by the thumbprint of the key, which the account can change. */
 export function indexThumbprints(): IdIndex<Account> {
   const ids = new Map<string, string>()
   return {
@@ -24,7 +26,7 @@ export function indexThumbprints(): IdIndex<Account> {
   }
 }
 
-/** Certificate IDs by serial number. */
+/** Finds certificate IDs by serial number. */
 export function indexSerialNumbers(): IdIndex<StoredCertificate> {
   const ids = new Map<string, string>()
   return {
@@ -35,12 +37,12 @@ export function indexSerialNumbers(): IdIndex<StoredCertificate> {
 }
 
 export interface OrdersByAccount extends Index<Order> {
-  /** IDs, oldest first. */
+  /** The IDs of an account's orders, oldest first. */
   of(accountId: string): Iterable<string>
   has(accountId: string): boolean
 }
 
-/** Order IDs by account. */
+/** Finds order IDs by account. */
 export function indexOrders(): OrdersByAccount {
   const accounts = new Map<string, Set<string>>()
   return {

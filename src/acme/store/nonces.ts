@@ -4,22 +4,23 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { damagedLine, openJournal, readJournal } from '../../files/journal.ts'
 
 /**
- * Replay nonces (RFC 8555 §6.5). Each is a number with a MAC, so that none is stored before its
- * use, and a used one is a single bit, so that none has to be forgotten. Every nonce can be used
- * once, also after a restart: some clients give up at badNonce.
+ * Replay nonces (RFC 8555 §6.5). Each is a number with a MAC, so that nothing is stored before a
+ * nonce is used. A used nonce takes a single bit, so that none has to be forgotten. Every nonce can
+ * be used once, even after a restart: some clients give up at badNonce.
  */
 export interface Nonces {
   make(): string
-  /** `false`: it is not a nonce of this server, or was used before. */
+  /** Uses up a nonce; `false` when it is not a nonce of this server, or was used before. */
   use(nonce: string): boolean
   saved(): Promise<void>
   close(): Promise<void>
 }
 
-/** How many numbers a series has: their bits take one MiB at most. */
+/** The most numbers of a series: their bits take one MiB at most. */
 const seriesLength = 0x80_0000
 /**
- * How many series are remembered. Each start of the server begins one, and each 8 million nonces.
+ * The most series that are remembered. Each start of the server begins one, and so do each 8
+ * million nonces.
  */
 const seriesKept = 256
 const macOctets = 16
@@ -85,7 +86,7 @@ export async function openNonces(state: StateDirectory): Promise<Nonces> {
   }
 }
 
-/** `false`: it was marked before, or its series is forgotten. */
+/** Marks a number as used; `false` when it was marked before, or its series is forgotten. */
 function mark(used: Map<number, Buffer>, series: number, index: number): boolean {
   let bits = used.get(series)
   if (bits === undefined || index >= seriesLength) return false

@@ -8,9 +8,9 @@ import { createTables, kinds, type Kind, type Kinds, type Tables } from './table
 import type { Unfinished } from './unfinished.ts'
 
 /**
- * All that the server knows, in memory, each change a line in a journal. A handler changes the
- * store in one step between two awaits, so that simultaneous requests follow each other, and
- * answers after `saved`.
+ * All resources that the server knows, in memory; each change is a line in a journal. A handler
+ * changes the store in one step between two awaits, so that simultaneous requests take effect one
+ * after the other. It answers after `saved`.
  */
 export interface Store {
   get<K extends Kind>(kind: K, id: string): Kinds[K] | undefined
@@ -22,16 +22,20 @@ export interface Store {
   /** The orders of an account, oldest first. */
   ordersOf(accountId: string): readonly Order[]
   readonly unfinished: Unfinished
-  /** Forgets the oldest beyond the bounds: orders with all that belongs to them, empty accounts. */
+  /**
+   * Forgets the oldest resources beyond the bounds: orders with all that belongs to them, and
+   * accounts without orders.
+   */
   makeRoom(): void
-  /** Resolves when everything put so far is on disk. */
+  /** Resolves when all changes so far are on disk. */
   saved(): Promise<void>
   close(): Promise<void>
 }
 
 /**
- * Reads `acme/journal` of the state directory. Throws `corrupt-state` with the line at fault.
- * Only one process may hold it: the daemon, which is one for each state directory.
+ * Opens the store of a state directory, which is read from `acme/journal`. Throws `corrupt-state`
+ * with the line at fault. Only one process may open it: the daemon, of which there is one for each
+ * state directory.
  */
 export async function openStore(state: StateDirectory, now: () => Date): Promise<Store> {
   const path = join(state.path, 'acme', 'journal')
@@ -72,10 +76,10 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
   }
 }
 
-/** How long an order is remembered past its end, in milliseconds. */
+/** The time for which an order is remembered after its end, in milliseconds. */
 const remembered = 30 * 86_400_000
 
-/** The journal's lines for all that is known, after what ended long ago was forgotten. */
+/** Forgets what ended long ago, and returns the journal's lines for everything else. */
 function* snapshotOf(tables: Tables, now: number): Generator<string> {
   for (const { id, expires, certificateId = '', authorizationIds } of tables.all('order')) {
     const end = Math.max(expires, tables.get('certificate', certificateId)?.notAfter ?? 0)
@@ -109,14 +113,17 @@ function makeRoom(tables: Tables, forget: (kind: Kind, id: string) => void): voi
   }
 }
 
-/** The ID of the oldest order that has its certificate; `null`: there is none. */
+/** Returns the ID of the oldest order that has its certificate; `null` when there is none. */
 function oldestFinished(tables: Tables): string | null {
   for (const { id, certificateId } of tables.all('order'))
     if (certificateId !== undefined) return id
   return null
 }
 
-/** The ID of the oldest account without orders that needed no key of an operator; `null`: none. */
+/**
+ * Returns the ID of the oldest account that has no orders and needed no operator's key; `null` when
+ * there is none.
+ */
 function oldestEmptyAccount(tables: Tables): string | null {
   for (const { id, externalAccountBinding } of tables.all('account'))
     if (!tables.hasOrders(id) && externalAccountBinding === undefined) return id

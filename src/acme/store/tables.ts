@@ -13,14 +13,14 @@ export interface Kinds {
 export type Kind = keyof Kinds
 export const kinds: readonly Kind[] = ['account', 'order', 'authorization', 'certificate', 'eabKey']
 
-/** All resources in memory, the oldest of a kind first, and the ways to find them. */
+/** All resources in memory, the oldest of each kind first, with the ways to find them. */
 export interface Tables {
   get<K extends Kind>(kind: K, id: string): Kinds[K] | undefined
   all<K extends Kind>(kind: K): Iterable<Kinds[K]>
   count(kind: Kind): number
   /** Adds a resource, or replaces the one with its ID. */
   put<K extends Kind>(kind: K, resource: Kinds[K]): void
-  /** Absent is success. */
+  /** Deletes a resource; does nothing when it is absent. */
   delete(kind: Kind, id: string): void
   accountByThumbprint(thumbprint: string): Account | undefined
   certificateBySerialNumber(serialNumber: string): StoredCertificate | undefined
@@ -66,7 +66,7 @@ interface Table<T> {
   delete(id: string): void
 }
 
-/** `kept`: the form in which the table keeps a resource. */
+/** Creates a table. `kept` returns the form in which the table keeps a resource. */
 function createTable<T extends { readonly id: string }>(
   indices: readonly Index<T>[],
   kept = (resource: T): T => resource,
@@ -90,8 +90,8 @@ function createTable<T extends { readonly id: string }>(
 }
 
 /**
- * Makes certificates share the text of their issuers, a few thousand octets that are the same in
- * nearly all of them.
+ * Makes certificates share the text of their issuers, a few thousand octets that are the same for
+ * nearly all certificates.
  */
 function sharedIssuers(): (certificate: StoredCertificate) => StoredCertificate {
   const known = new Map<string, string>()

@@ -3,21 +3,24 @@ import type { Index } from './indices.ts'
 
 /** The orders without a certificate, and how many names they have, by account. */
 export interface Unfinished {
-  /** Names in all of these orders. */
+  /** The number of names in all of these orders. */
   readonly names: number
   namesOf(accountId: string): number
-  /** IDs, oldest first. */
+  /** The IDs of an account's orders, oldest first. */
   ordersOf(accountId: string): readonly string[]
 }
 
 export interface UnfinishedIndex extends Unfinished, Index<Order> {
-  /** The oldest order of the account that has the most names; `null`: there is none. */
+  /**
+   * Returns the ID of the oldest order of the account that has the most names; `null` when there is
+   * no order.
+   */
   next(): string | null
 }
 
 interface OpenOrders {
   names: number
-  /** How many names each order has, by its ID. */
+  /** The number of names of each order, by its ID. */
   readonly orders: Map<string, number>
 }
 

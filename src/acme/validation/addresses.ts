@@ -6,10 +6,11 @@ import { inRange, ipBytes, ipText, parseIpRange } from '../../x509/ip.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { AcmeProblem } from '../problems.ts'
 
-/** Finds the addresses of a name that validation may ask. */
+/** Finds the addresses of a name to which validation may connect. */
 export interface Addresses {
   /**
-   * The addresses to try, in order. Throws `dns` for none, `connection` for none that is allowed.
+   * Returns the addresses to try, in order. Throws `dns` when there are none, and `connection` when
+   * none is allowed.
    */
   of(host: string): Promise<string[]>
 }
@@ -17,8 +18,8 @@ export interface Addresses {
 const loopback = ['127.0.0.0/8', '::1/128'].flatMap((text) => parseIpRange(text) ?? [])
 
 /**
- * Only this machine's own addresses, unless remote ones are allowed: a server that connects to
- * names of a client's choice must not be a way into other networks.
+ * Finds only this machine's own addresses, unless remote ones are allowed: a server that connects
+ * to names of a client's choice must not be a way into other networks.
  */
 export function createAddresses({ allowRemote, dnsResolver }: ResolvedOptions): Addresses {
   return {
@@ -36,7 +37,7 @@ export function createAddresses({ allowRemote, dnsResolver }: ResolvedOptions): 
 
 async function addressesOf(host: string, resolver: string | undefined): Promise<string[]> {
   if (isIP(host) !== 0) return [host]
-  // RFC 6761 §6.3: always, whatever a resolver says.
+  // These names are always loopback (RFC 6761 §6.3), whatever a resolver says.
   if (/^(?:.+\.)?localhost$/.test(host)) return ['127.0.0.1', '::1']
   if (resolver !== undefined) {
     const asked = createResolver(resolver)
@@ -53,8 +54,8 @@ async function addressesOf(host: string, resolver: string | undefined): Promise<
 }
 
 /**
- * A resolver at `IP`, `IP:port` or `[IPv6]:port`. It tries twice, so that the client waits for
- * seconds and not a minute. Throws `usage` for any other address.
+ * Creates a resolver at `IP`, `IP:port` or `[IPv6]:port`. It tries twice, so that the client waits
+ * for seconds and not a minute. Throws `usage` for any other address.
  */
 export function createResolver(address: string): Resolver {
   const resolver = new Resolver({ timeout: 2_000, tries: 2 })
@@ -69,7 +70,10 @@ export function createResolver(address: string): Resolver {
   return resolver
 }
 
-/** Reads the interfaces each time: networks come and go. */
+/**
+ * Whether an address is one of this machine. The interfaces are read each time: networks come and
+ * go.
+ */
 function isThisMachine(address: string): boolean {
   const octets = ipBytes(address)
   if (loopback.some((range) => inRange(octets, range))) return true
@@ -78,7 +82,8 @@ function isThisMachine(address: string): boolean {
 }
 
 /**
- * Tries each address. When all fail, throws the first error of one that answered, else the first.
+ * Tries each address until one succeeds. When all fail, throws the first error of an address that
+ * answered, or else the first error.
  */
 export async function tryEach(
   addresses: readonly string[],
@@ -98,7 +103,7 @@ export async function tryEach(
   throw errors.find((error) => !refused(error)) ?? errors[0]
 }
 
-/** The problem for a connection that failed. */
+/** Returns the problem for a connection that failed. */
 export function connectionProblem(where: string, error: unknown): AcmeProblem {
   if (error instanceof AcmeProblem) return error
   const { code = '', message } = error as NodeJS.ErrnoException

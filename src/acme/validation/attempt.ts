@@ -6,7 +6,7 @@ import type { Addresses } from './addresses.ts'
 export interface Attempt {
   readonly identifier: AcmeIdentifier
   readonly token: string
-  /** RFC 8555 §8.1: the token and the thumbprint. */
+  /** The token and the thumbprint of the account's key (RFC 8555 §8.1). */
   readonly keyAuthorization: string
   readonly addresses: Addresses
   readonly options: ResolvedOptions

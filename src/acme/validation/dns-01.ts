@@ -3,7 +3,7 @@ import { AcmeProblem } from '../problems.ts'
 import { createResolver } from './addresses.ts'
 import type { Attempt } from './attempt.ts'
 
-/** RFC 8555 §8.4: a TXT record of `_acme-challenge.NAME`. Throws an AcmeProblem. */
+/** Looks for the TXT record of `_acme-challenge.NAME` (RFC 8555 §8.4). Throws an AcmeProblem. */
 export async function validateDns01(attempt: Attempt): Promise<void> {
   const { identifier, keyAuthorization, options } = attempt
   const name = `_acme-challenge.${identifier.value}`

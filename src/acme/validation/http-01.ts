@@ -8,10 +8,13 @@ import { connectionProblem, tryEach } from './addresses.ts'
 import type { Attempt } from './attempt.ts'
 
 const mostRedirects = 5
-/** A key authorization takes about 90 octets. */
+/** The longest answer. A key authorization takes about 90 octets. */
 const mostOctets = 1024
 
-/** RFC 8555 §8.3, and RFC 8738 §4 for addresses. Throws an AcmeProblem. */
+/**
+ * Fetches the key authorization from the host (RFC 8555 §8.3, and RFC 8738 §4 for addresses).
+ * Throws an AcmeProblem.
+ */
 export async function validateHttp01(attempt: Attempt): Promise<void> {
   const { identifier, token, options } = attempt
   const host = isIPv6(identifier.value) ? `[${identifier.value}]` : identifier.value
@@ -25,7 +28,10 @@ export async function validateHttp01(attempt: Attempt): Promise<void> {
   throw incorrect(`${identifier.value} redirects more than ${mostRedirects} times.`)
 }
 
-/** Fetches a URL. `null`: it has the key authorization; else the URL that it redirects to. */
+/**
+ * Fetches a URL. Returns `null` when the key authorization is there, or else the URL that it
+ * redirects to.
+ */
 async function fetchOnce(url: URL, attempt: Attempt): Promise<URL | null> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
@@ -75,7 +81,8 @@ function get(
       maxHeaderSize: 16_384,
       headers: { Host: url.host, 'User-Agent': 'rootling-acme', Connection: 'close' },
     }
-    // Any certificate will do over HTTPS (RFC 8555 §8.3): the server may not have a valid one yet.
+    // Over HTTPS any certificate is accepted (RFC 8555 §8.3): the server may not have a valid one
+    // yet.
     const request =
       url.protocol === 'https:'
         ? requestHttps({
@@ -104,7 +111,8 @@ async function readAnswer(response: IncomingMessage, where: string): Promise<str
 }
 
 /**
- * Refuses ports that no server for validation has; the new host's address is checked as the first.
+ * Returns the URL that a redirect leads to. Refuses ports that no server for validation has; the
+ * addresses of the new host are checked like those of the first.
  */
 function redirectTarget(location: string, from: URL, { options }: Attempt): URL {
   const url = URL.canParse(location, from.href) ? new URL(location, from.href) : null

@@ -14,7 +14,10 @@ const acmeIdentifier = '1.3.6.1.5.5.7.1.31'
 const subjectAltName = '2.5.29.17'
 const protocol = 'acme-tls/1'
 
-/** RFC 8737 §3, and RFC 8738 §6 for addresses. Throws an AcmeProblem. */
+/**
+ * Checks the certificate that the host shows for `acme-tls/1` (RFC 8737 §3, and RFC 8738 §6 for
+ * addresses). Throws an AcmeProblem.
+ */
 export async function validateTlsAlpn01(attempt: Attempt): Promise<void> {
   const { identifier, addresses, options, signal } = attempt
   const port = options.tlsAlpn01Port
@@ -32,7 +35,10 @@ export async function validateTlsAlpn01(attempt: Attempt): Promise<void> {
   })
 }
 
-/** For an address its name in the reverse tree (RFC 8738 §6), since SNI carries no addresses. */
+/**
+ * Returns the name to send as SNI. For an address it is the name in the reverse tree (RFC 8738 §6),
+ * since SNI carries no addresses.
+ */
 function serverName(host: string): string {
   if (isIP(host) === 0) return host
   const octets = ipBytes(host)
@@ -73,7 +79,7 @@ function certificateAt(
   })
 }
 
-/** What is wrong with the certificate, as the end of a sentence; `null`: nothing. */
+/** Says what is wrong with the certificate, as the end of a sentence; `null` when nothing is. */
 function faultOf(der: Buffer, { identifier, keyAuthorization }: Attempt): string | null {
   const what = 'The certificate'
   try {

@@ -11,13 +11,14 @@ import { validateTlsAlpn01 } from './tls-alpn-01.ts'
 interface Validation {
   readonly challenge: Pick<Challenge, 'type' | 'token'>
   readonly identifier: AcmeIdentifier
-  /** Of the account's key. */
+  /** The thumbprint of the account's key. */
   readonly thumbprint: string
 }
 
 export interface Validator {
   /**
-   * Resolves when the challenge is met; throws an AcmeProblem. One attempt for each ID at a time.
+   * Resolves when the challenge is met; throws an AcmeProblem when it is not. For each ID there is
+   * one attempt at a time.
    */
   validate(id: string, validation: Validation): Promise<void>
   readonly closed: boolean
@@ -25,13 +26,13 @@ export interface Validator {
   close(): void
 }
 
-/** Throws `usage` for a resolver's address that cannot be read. */
+/** Creates a validator. Throws `usage` for a resolver's address that cannot be read. */
 export function createValidator(options: ResolvedOptions): Validator {
-  // Throws at the start, and not at the first client that needs it.
+  // This throws at the start, and not for the first client that needs the resolver.
   if (options.dnsResolver !== undefined) createResolver(options.dnsResolver)
   const addresses = createAddresses(options)
-  // Oldest first. Each has a signal of its own: Node 20 never frees a signal that AbortSignal.any
-  // makes from one that outlives it.
+  // The running validations, oldest first. Each has a signal of its own: Node 20 never frees a
+  // signal that AbortSignal.any makes from a signal that lives longer.
   const running = new Map<string, { outcome: Promise<void>; giveUp: AbortController }>()
   let closed = false
 
@@ -58,7 +59,8 @@ export function createValidator(options: ResolvedOptions): Validator {
     validate(id, validation) {
       const known = running.get(id)
       if (known !== undefined) return known.outcome
-      // The oldest gives way: a challenge that can be met takes a moment.
+      // At the limit the oldest validation is ended: a challenge that can be met takes only a
+      // moment.
       const [slowest] = running.size < bounds.validations ? [] : running
       slowest?.[1].giveUp.abort()
       const giveUp = new AbortController()

@@ -3,7 +3,7 @@ import { createAcmeServer } from '../../acme/server.ts'
 import { openSecuredSite } from '../../sites/secured-site.ts'
 import { aloneOn127, type Endpoint, type EndpointOptions } from './endpoint.ts'
 
-/** ACME on loopback, with a certificate of this authority that renews itself. */
+/** Serves ACME on loopback, with a certificate of this authority that is renewed in time. */
 export async function startAcme(
   { state, settings, now, log }: EndpointOptions,
   started: readonly Endpoint[],
@@ -31,7 +31,7 @@ export async function startAcme(
       state,
       handler: acme.handler,
       port: acmePort,
-      // Clients of older systems speak only 1.2.
+      // Clients on older systems speak only TLS 1.2.
       minVersion: 'TLSv1.2',
       days: 90,
       now,

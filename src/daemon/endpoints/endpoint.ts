@@ -12,11 +12,11 @@ export interface EndpointOptions {
 export interface Endpoint {
   readonly what: string
   readonly url: string
-  /** Makes a key for an external account binding; only ACME does. */
+  /** Makes a key for an external account binding; only the ACME endpoint has this function. */
   readonly createEabKey?: () => Promise<unknown>
   close(): Promise<void>
 }
 
-/** For the log of a machine without IPv6. */
+/** Returns the sentence for the log when the machine has no IPv6. */
 export const aloneOn127 = (what: string): string =>
   `no ::1 on this machine, so ${what} answers on 127.0.0.1 alone`

@@ -3,11 +3,11 @@ import type { Endpoint, EndpointOptions } from './endpoint.ts'
 import { startRevocation } from './revocation.ts'
 
 interface EndpointRow {
-  /** The option of `daemon start` that sets its port, without dashes. */
+  /** The option of `daemon start` that sets the port of this endpoint, without dashes. */
   readonly option: string
-  /** Where the settings hold that port; 0 there turns the endpoint off. */
+  /** The setting that holds the port; 0 turns the endpoint off. */
   readonly port: 'acmePort' | 'revocationPort'
-  /** May look at those that were started before it, in the order of the table. */
+  /** Starts the endpoint. `started` has the endpoints that were started before, in table order. */
   readonly start: (options: EndpointOptions, started: readonly Endpoint[]) => Promise<Endpoint>
 }
 
@@ -20,7 +20,7 @@ const rows: readonly EndpointRow[] = [
   },
 ]
 
-/** What the daemon listens on beside its control socket; loopback only. */
+/** The endpoints that the daemon serves beside its control socket; on loopback only. */
 export interface Endpoints {
   readonly listening: readonly { readonly what: string; readonly url: string }[]
   /** Makes a key for an external account binding. Throws `usage` when ACME is off. */
@@ -28,7 +28,7 @@ export interface Endpoints {
   close(): Promise<void>
 }
 
-/** Starts what the settings ask for; when one cannot listen, none is left behind. */
+/** Starts the endpoints that the settings ask for. When one cannot listen, all are closed again. */
 export async function startEndpoints(options: EndpointOptions): Promise<Endpoints> {
   const started: Endpoint[] = []
   const close = async (): Promise<void> => {
@@ -54,7 +54,10 @@ export async function startEndpoints(options: EndpointOptions): Promise<Endpoint
   }
 }
 
-/** When the port cannot be had, the hint names the daemon's own option for it. */
+/**
+ * Waits for an endpoint to start. When its port cannot be had, the hint of the error names the
+ * daemon's own option for the port.
+ */
 async function onPort<T>(option: string, starting: Promise<T>): Promise<T> {
   try {
     return await starting

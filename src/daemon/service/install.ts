@@ -19,16 +19,17 @@ export interface InstalledDaemon {
   readonly path: string
   /** Whether the service manager has taken it over. */
   readonly enabled: boolean
-  /** Whether it answers. */
+  /** Whether the daemon answers. */
   readonly running: boolean
-  /** What to type to have it enabled. */
+  /** The commands to type to enable the service. */
   readonly toEnable: string
 }
 
 /**
- * Has the system's service manager run the daemon, now and at each login. One that was started by
- * hand is stopped, and started again where the manager fails; `onProblem` hears of that before.
- * Throws `no-authority`, `usage` through sudo, and what `stopDaemon` and `launchDaemon` throw.
+ * Has the system's service manager run the daemon, now and at each login. A daemon that was started
+ * by hand is stopped. When the manager fails, that daemon is started again, after a call of
+ * `onProblem`. Throws `no-authority`, `usage` through sudo, and what `stopDaemon` and
+ * `launchDaemon` throw.
  */
 export async function installDaemon(
   options: LaunchOptions,
@@ -38,7 +39,7 @@ export async function installDaemon(
   refuseSudo(state)
   await requireScopes(state)
   const service = serviceOf(options)
-  // The daemon's lock has room for one.
+  // The daemon's lock allows only one daemon at a time.
   const ran = await stopDaemon(state)
   let enabled = false
   try {
@@ -52,7 +53,10 @@ export async function installDaemon(
   return { path: service.path, enabled, running, toEnable: asTyped(service) }
 }
 
-/** A service manager says that it has started the daemon, not that the daemon came up. */
+/**
+ * Whether the daemon answers within ten seconds. A service manager says that it has started the
+ * daemon, not that the daemon came up.
+ */
 async function answersSoon({ state }: LaunchOptions): Promise<boolean> {
   for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(100))
     if ((await askStatus(state).catch(() => null)) !== null) return true
@@ -61,12 +65,17 @@ async function answersSoon({ state }: LaunchOptions): Promise<boolean> {
 
 export interface UninstalledDaemon {
   readonly path: string
-  /** `false`: it was not installed, or the manager keeps it and `problem` says why. */
+  /**
+   * `false` when the service was not installed, or when the manager keeps it and `problem` says
+   * why.
+   */
   readonly removed: boolean
   readonly problem: Problem
 }
 
-/** Takes the daemon from the service manager and stops it; absent is success. */
+/**
+ * Takes the daemon from the service manager and stops it. Succeeds also when it was not installed.
+ */
 export async function uninstallDaemon(options: LaunchOptions): Promise<UninstalledDaemon> {
   const { state, env } = options
   refuseSudo(state)
@@ -76,7 +85,7 @@ export async function uninstallDaemon(options: LaunchOptions): Promise<Uninstall
   return { path: service.path, removed, problem }
 }
 
-/** The daemon as a service of this system. */
+/** Describes the daemon as a service of this system. */
 function serviceOf({ state, script, env }: LaunchOptions): Service {
   const { authority } = state
   const named = authority === undefined ? [] : ['--ca', authority]
@@ -90,7 +99,7 @@ function serviceOf({ state, script, env }: LaunchOptions): Service {
     case 'darwin':
       return launchdService(command, userInfo().uid)
     case 'win32': {
-      // `run` would keep a console window open.
+      // With `run` a console window would stay open.
       const args = [script, 'daemon', 'start', '--quiet', ...named]
       const user = `${env['USERDOMAIN'] ?? ''}\\${env['USERNAME'] ?? ''}`
       return windowsTask({ ...command, args }, user, state.path)

@@ -8,10 +8,13 @@ import { exists } from '../../files/exists.ts'
 import { shellWord } from '../../shell-word.ts'
 import type { Service } from './units.ts'
 
-/** A sentence about the first command that failed; `null`: none did. */
+/** A sentence about the first command that failed; `null` when none failed. */
 export type Problem = string | null
 
-/** Writes the service's file and has it started now and at each login. Replaces an older one. */
+/**
+ * Writes the service's file, and has the manager start the service now and at each login. An older
+ * service is replaced.
+ */
 export async function installService(service: Service, machine: Machine): Promise<Problem> {
   await mkdir(dirname(service.path), { recursive: true }).catch((error: unknown) => {
     throw unwritable(service.path, error)
@@ -22,8 +25,8 @@ export async function installService(service: Service, machine: Machine): Promis
 }
 
 /**
- * Takes the service from the manager and deletes its file. `removed` is false where there was none,
- * or where the manager keeps the service: then the file stays too, for another attempt.
+ * Takes the service from the manager and deletes its file. `removed` is false when there was no
+ * service, or when the manager keeps it: then the file stays too, for another attempt.
  */
 export async function uninstallService(
   service: Service,
@@ -38,12 +41,15 @@ export async function uninstallService(
   return { removed: true, problem }
 }
 
-/** The commands that enable the service, in one line to type. */
+/** Returns the commands that enable the service, in one line to type. */
 export function asTyped(service: Service): string {
   return service.enable.map((words) => words.map(shellWord).join(' ')).join(' && ')
 }
 
-/** Disables the service and waits: launchd keeps it until its process has ended. */
+/**
+ * Disables the service and waits until the manager has let it go: launchd keeps it until its
+ * process has ended.
+ */
 async function forget(service: Service, machine: Machine): Promise<Problem> {
   const problem = await runAll(service.disable, machine)
   if (service.known === undefined) return problem

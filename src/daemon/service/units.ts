@@ -1,11 +1,14 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** What a service manager starts, and where its state is. */
+/** The program that a service manager starts, and where its state is. */
 export interface ServiceCommand {
   readonly program: string
   readonly args: readonly string[]
-  /** For ROOTLING_HOME: a service does not have the shell's variables, such as XDG_DATA_HOME. */
+  /**
+   * The value of ROOTLING_HOME: a service does not have the shell's variables, such as
+   * XDG_DATA_HOME.
+   */
   readonly home: string
   /** The name of an authority other than the default one; each has a service of its own. */
   readonly authority?: string | undefined
@@ -17,15 +20,18 @@ type CommandLine = readonly string[]
 export interface Service {
   readonly path: string
   readonly contents: string | Buffer
-  /** Run after the file is written. */
+  /** The commands to run after the file is written. */
   readonly enable: readonly CommandLine[]
-  /** Run before the file is deleted. */
+  /** The commands to run before the file is deleted. */
   readonly disable: readonly CommandLine[]
-  /** Ends with 0 while the manager has the service; absent: without the file it has none. */
+  /**
+   * A command that ends with 0 while the manager has the service. Absent for a manager that has no
+   * service without its file.
+   */
   readonly known?: CommandLine
 }
 
-/** A systemd user unit (systemd.service(5), systemd.exec(5)). */
+/** Describes a systemd user unit (systemd.service(5), systemd.exec(5)). */
 export function systemdService(
   command: ServiceCommand,
   configHome = join(homedir(), '.config'),
@@ -58,7 +64,8 @@ WantedBy=default.target
 }
 
 /**
- * systemd refuses quotes, backslashes and variables in a program's path: then a shell starts it.
+ * Writes a command line for a unit. systemd refuses quotes, backslashes and variables in the path
+ * of a program: such a program is started by a shell.
  */
 function systemdCommand(words: CommandLine): string {
   const odd = /["'\\$]/.test(words[0] ?? '')
@@ -66,7 +73,7 @@ function systemdCommand(words: CommandLine): string {
   return all.map((word) => systemdWord(word.replaceAll('$', '$$$$'))).join(' ')
 }
 
-/** Quoted as systemd reads words; `%` would begin a specifier. */
+/** Quotes a word as systemd reads words; an unescaped `%` would begin a specifier. */
 function systemdWord(word: string): string {
   const escaped = word.replaceAll('%', '%%')
   if (/^[\w@%+=:,./$-]+$/.test(escaped)) return escaped
@@ -74,7 +81,7 @@ function systemdWord(word: string): string {
   return `"${quoted}"`
 }
 
-/** A launchd agent (launchd.plist(5)) of a user at the desktop (launchctl(1)). */
+/** Describes a launchd agent (launchd.plist(5)) of a user at the desktop (launchctl(1)). */
 export function launchdService(command: ServiceCommand, uid: number, home = homedir()): Service {
   const label = ['dev.rootling.daemon', ...ofAuthority(command)].join('.')
   const path = join(home, 'Library/LaunchAgents', `${label}.plist`)
@@ -100,7 +107,7 @@ ${words.map((word) => `    <string>${xml(word)}</string>`).join('\n')}
 </dict>
 </plist>
 `,
-    // Not the legacy `load -w`, which ends with 0 even where it failed.
+    // The legacy `load -w` is not used: it ends with 0 even where it failed.
     enable: [launchctl('enable', `${domain}/${label}`), launchctl('bootstrap', domain, path)],
     disable: [launchctl('bootout', `${domain}/${label}`)],
     known: launchctl('print', `${domain}/${label}`),
@@ -108,9 +115,9 @@ ${words.map((word) => `    <string>${xml(word)}</string>`).join('\n')}
 }
 
 /**
- * A logon task for Windows' task scheduler (its schema 1.2), for one user (`DOMAIN\name`): a task
- * for all users needs an administrator. schtasks.exe wants UTF-16 with a byte order mark, and
- * copies the file.
+ * Describes a logon task for Windows' task scheduler (its schema 1.2). The task is for one user
+ * (`DOMAIN\name`), since a task for all users needs an administrator. schtasks.exe wants UTF-16
+ * with a byte order mark, and copies the file.
  */
 export function windowsTask(
   command: ServiceCommand,
@@ -146,7 +153,7 @@ export function windowsTask(
   }
 }
 
-/** Quoted as CommandLineToArgvW reads words. */
+/** Quotes a word as CommandLineToArgvW reads words. */
 function windowsWord(word: string): string {
   if (/^[^\s"]+$/.test(word)) return word
   return `"${word.replace(/(\\*)"/g, '$1$1\\"').replace(/\\+$/, '$&$&')}"`

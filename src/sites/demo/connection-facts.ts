@@ -7,7 +7,7 @@ import { oneLine } from '../../x509/text.ts'
 
 /** How the connection of a request was secured, for the demo page and its JSON. */
 export interface ConnectionFacts {
-  /** `TLSv1.3`. */
+  /** Such as `TLSv1.3`. */
   readonly protocol: string
   /** The name in RFC 8446 or RFC 5289, such as `TLS_AES_128_GCM_SHA256`. */
   readonly cipher: string
@@ -15,13 +15,15 @@ export interface ConnectionFacts {
   readonly alpn: string | null
   /** `HTTP/2` or `HTTP/1.1`. */
   readonly http: string
-  /** `null` in a server, since Node names the group to clients only. */
+  /**
+   * The group of the key exchange; `null` in a server, since Node names the group to clients only.
+   */
   readonly group: string | null
   readonly groupsOffered: readonly string[]
   readonly serverName: string | null
   readonly resumed: boolean
   readonly certificate: CertificateFacts | null
-  /** The client's, if it was asked for one and sent a valid one. */
+  /** The client's certificate, if the client was asked for one and sent a valid one. */
   readonly client: CertificateFacts | null
 }
 

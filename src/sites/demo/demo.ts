@@ -4,7 +4,7 @@ import { connectionFacts } from './connection-facts.ts'
 import { demoPage, styleSource } from './page.ts'
 
 export interface DemoOptions {
-  /** Its files are served; without an index.html there, `/` is still the demo page. */
+  /** A folder whose files are served; without an index.html in it, `/` is still the demo page. */
   readonly directory?: string | undefined
 }
 
@@ -23,9 +23,9 @@ const securityHeaders = {
 }
 
 /**
- * What `rootling serve` answers: at `/` how the connection of the request was secured, as a page
- * or, for `Accept: application/json`, as data. 421 for a host that this server does not serve, 405
- * unless GET or HEAD, else 404.
+ * Creates the handler of `rootling serve`. At `/` it shows how the connection of the request was
+ * secured, as a page or, for `Accept: application/json`, as data. It answers 421 for a host that
+ * this server does not serve, 405 unless the method is GET or HEAD, and else 404.
  */
 export function createDemoHandler(options: DemoOptions = {}): Handler {
   const { directory } = options

@@ -95,7 +95,7 @@ const entities: Record<string, string> = {
   "'": '&#39;',
 }
 
-/** For text and for quoted attributes. */
+/** Escapes text for HTML, also within quoted attributes. */
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => entities[character] as string)
 }

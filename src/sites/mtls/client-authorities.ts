@@ -3,16 +3,16 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
 import type { ClientAuthorities } from '../../server/mutual-tls.ts'
 
-/** Where the authorities of clients are kept. */
+/** A place where the CAs of clients are kept. */
 export interface AuthoritySource {
-  /** Changes whenever the authorities do. */
+  /** Returns text that changes whenever the CAs do. */
   readonly stamp: () => Promise<string>
   readonly read: () => Promise<ClientAuthorities>
 }
 
 /**
- * The scopes of this machine. While one is rotated both count, as clients may still have
- * certificates of the old root.
+ * Reads the CAs from the scopes of this machine. While a scope is rotated, its old and its new root
+ * both count, as clients may still have certificates of the old root.
  */
 export function ownAuthorities(state: StateDirectory): AuthoritySource {
   return {
@@ -29,9 +29,11 @@ export function ownAuthorities(state: StateDirectory): AuthoritySource {
 
 export interface WatchOptions {
   readonly onChanged: (authorities: ClientAuthorities) => void
-  /** They cannot be read, and the earlier ones stay in use. Called once for each change. */
+  /**
+   * Called once for each change after which the CAs cannot be read; the earlier ones stay in use.
+   */
   readonly onFailed: (error: unknown) => void
-  /** How often to look; default 1,000. */
+  /** The time between two checks of the stamp; default 1,000. */
   readonly milliseconds?: number
 }
 

@@ -5,9 +5,9 @@ import { readInventory, recordPath } from '../../storage/files/record.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 
 /**
- * Looks revocations up in the record of this machine, which is read anew when it has changed: a
- * `rootling revoke` in another process counts from the next request on. Throws what `readInventory`
- * throws.
+ * Looks up revocations in the record of this machine. The record is read anew when it has changed,
+ * so that a `rootling revoke` in another process counts from the next request on. Throws what
+ * `readInventory` throws.
  */
 export function recordedRevocations(state: StateDirectory): RevocationLookup {
   let known: { stamp: string; revocations: Promise<ReadonlyMap<string, Revocation>> } | null = null
@@ -23,5 +23,8 @@ async function readRevocations(state: StateDirectory): Promise<ReadonlyMap<strin
   return new Map([...revocations].map(([serial, revocation]) => [bare(serial), revocation]))
 }
 
-/** OpenSSL writes a serial number in capitals and without leading zeros. */
+/**
+ * Returns a serial number in lower case and without leading zeros, for comparing: OpenSSL writes
+ * capitals, and leaves out leading zeros.
+ */
 const bare = (serialNumber: string): string => serialNumber.toLowerCase().replace(/^0+/, '')

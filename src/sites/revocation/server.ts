@@ -25,9 +25,9 @@ interface Reply {
 
 /**
  * Answers OCSP (RFC 6960 appendix A: POST, and GET with the request in the path) and `GET
- * /SCOPE.crl` over plain HTTP, since its answers are signed. It reads the state anew when that has
- * changed. It answers for loopback names only: a web page that rebinds its own name gets 421, and
- * any other web page 403.
+ * /SCOPE.crl`. Plain HTTP is enough, since the answers are signed. The state is read anew when it
+ * has changed. Only requests to loopback names are answered: a web page that rebinds its own name
+ * gets 421, and any other web page 403.
  */
 export function createRevocationHandler(options: RevocationHandlerOptions): RevocationHandler {
   const source = createRevocationSource(options.state, options.now)
@@ -84,7 +84,7 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
 
 function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
   const { status, type, body, headers } = reply
-  // The rest of a refused body is not waited for.
+  // Closes the connection when a refused body has not arrived in full, instead of waiting for it.
   const leftOver = !request.complete && request.method === 'POST'
   response.writeHead(status, {
     'content-type': type,
@@ -108,7 +108,10 @@ function isOcspRequest({ headers }: IncomingMessage): boolean {
   return type === 'application/ocsp-request'
 }
 
-/** Base64 whose `/`, `+` and `=` may be percent-encoded; anything else gives an empty buffer. */
+/**
+ * Decodes Base64 whose `/`, `+` and `=` may be percent-encoded. Returns an empty buffer for
+ * anything else.
+ */
 function decode(encoded: string): Buffer {
   try {
     const base64 = decodeURIComponent(encoded)
@@ -118,7 +121,10 @@ function decode(encoded: string): Buffer {
   }
 }
 
-/** `null`: longer than an OCSP request may be. Rejects when the client breaks off. */
+/**
+ * Reads the body; `null` when it is longer than an OCSP request may be. Rejects when the client
+ * breaks off.
+ */
 function readBody(request: IncomingMessage): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -142,7 +148,10 @@ export interface RevocationServer {
   close(): Promise<void>
 }
 
-/** A server for `createRevocationHandler`. Throws `port-in-use` or `listen-failed`. */
+/**
+ * Starts a server with the handler of `createRevocationHandler`. Throws `port-in-use` or
+ * `listen-failed`.
+ */
 export async function createRevocationServer(
   options: RevocationHandlerOptions & { readonly host: string; readonly port: number },
 ): Promise<RevocationServer> {
@@ -162,7 +171,8 @@ export async function createRevocationServer(
     },
   )
   const connections = limitConnections(server, limits.connections)
-  // node:http would leave out headers past its limit, such as a second Host; the handler refuses.
+  // 0 keeps all headers. With a limit node:http would leave out the rest, such as a second Host;
+  // the handler refuses a request with too many headers instead.
   server.maxHeadersCount = 0
   server.setTimeout(limits.idleMilliseconds)
   const { port } = await listen(server, options.host, options.port)

@@ -21,16 +21,17 @@ import {
 const hour = 3_600_000
 /** How long clients may keep an answer; short, so that they soon learn of a revocation. */
 const answerLifetime = hour
-/** A CRL is made anew when the record changes, and at this age. */
+/** The age at which a CRL is made anew. It is also made anew when the record changes. */
 const crlMaximumAge = 24 * hour
 
-/** The state directory as a responder needs it: read anew whenever it has changed. */
+/** The answers of a responder, from a state directory that is read anew whenever it has changed. */
 export interface RevocationSource {
   /**
-   * A complete OCSPResponse, DER, for any request, malformed ones too. Throws for a damaged state.
+   * Returns a complete OCSPResponse (DER) to any request, even a malformed one. Throws for a
+   * damaged state.
    */
   answer(request: Buffer): Promise<Buffer>
-  /** The CRL of a scope, DER; `null`: there is no such scope. */
+  /** Returns the CRL of a scope (DER); `null` when there is no such scope. */
   crl(scopeName: string): Promise<Buffer | null>
 }
 
@@ -41,7 +42,7 @@ interface Authority {
 }
 
 interface Snapshot {
-  /** What the files looked like when they were read. */
+  /** A text that changes with the files, taken when they were read. */
   readonly stamp: string
   readonly authorities: readonly Authority[]
   readonly inventory: Inventory
@@ -125,7 +126,9 @@ async function read(state: StateDirectory, stamp: string, now: Date): Promise<Sn
   return { stamp, authorities, inventory, issued, crls: new Map() }
 }
 
-/** The stamp of the record and of the directory of scopes, which changes with every scope. */
+/**
+ * Returns the stamps of the record and of the directory of scopes, which changes with every scope.
+ */
 async function stateStamp(state: StateDirectory): Promise<string> {
   return `${await stampOf(recordPath(state))}, ${await stampOfScopes(state)}`
 }
