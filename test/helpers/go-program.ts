@@ -3,8 +3,8 @@ import { scrubbedEnvironment } from './scrubbed.ts'
 import { run } from './subprocess.ts'
 
 /**
- * Builds a Go program of one file, which needs nothing but the standard library: offline, and with
- * every file that the compiler writes in `directory`. Gives the program's path.
+ * Builds a Go program of one file that needs only the standard library. The build is offline and
+ * writes files only in `directory`. Returns the program's path.
  */
 export async function buildGo(source: string, directory: string): Promise<string> {
   const program = join(directory, basename(source, '.go'))

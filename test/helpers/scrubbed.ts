@@ -3,10 +3,10 @@ import { dirname } from 'node:path'
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /**
- * The environment of a client whose trust is being judged: built from nothing, so that no
+ * Returns the environment for a client whose trust is tested. It is built from nothing: no
  * SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, CURL_CA_BUNDLE, JAVA_TOOL_OPTIONS, proxy or XDG variable of
- * whoever runs the tests can make it green, or red, for the wrong reason. Node's own directory
- * comes last in PATH, after the system's tools. `extra` is added as it stands.
+ * the person who runs the tests can make a test pass, or fail, for the wrong reason. Node's own
+ * directory comes last in PATH, after the system's tools. `extra` is added as it is.
  */
 export function scrubbedEnvironment(
   home: string,
