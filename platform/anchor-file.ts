@@ -11,7 +11,7 @@ export async function withDirectory<T>(
 ): Promise<T> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
   try {
-    // Queries run as the person, who could not read a directory of root's.
+    // Queries run as the person, who could not read a directory that root owns.
     if (machine.person.viaSudo) await chown(directory, machine.person.uid, machine.person.gid)
     return await work(directory)
   } finally {
@@ -20,8 +20,9 @@ export async function withDirectory<T>(
 }
 
 /**
- * Runs `work` with the path of a file that holds an anchor, PEM, then removes it. In a dry run it
- * is the lasting file with these contents, where one is known: a person may type the command later.
+ * Runs `work` with the path of a temporary PEM file that holds an anchor, then removes the file. A
+ * dry run uses the file in which this PEM is kept, where one is known, because a person may run the
+ * printed command later.
  */
 export async function withAnchorFile<T>(
   machine: Machine,

@@ -3,15 +3,15 @@ import { certificatesIn, fingerprintOf } from './pem.ts'
 import type { Available, Unavailable } from './trust-store.ts'
 
 /**
- * A person's client certificate and the certificates that came with it, each by the SHA-256 of its
- * DER, lower-case hex.
+ * The fingerprints of a person's client certificate and of the certificates that came with it:
+ * SHA-256 of the DER, lower-case hex.
  */
 export interface ClientIdentity {
   readonly fingerprint: string
   readonly issuers: readonly string[]
 }
 
-/** A client identity with its certificates, DER: the person's own first. */
+/** A client identity with its certificates in DER; the first is the person's own. */
 export interface HeldIdentity extends ClientIdentity {
   readonly certificates: readonly [Buffer, ...Buffer[]]
 }
@@ -20,7 +20,7 @@ export interface HeldIdentity extends ClientIdentity {
 interface Pkcs12File {
   readonly file: string
   readonly password: string
-  /** What the person called the file. */
+  /** The name by which the person gave the file, for sentences. */
   readonly shown: string
 }
 
@@ -34,24 +34,33 @@ export interface ClientCertificateStore<
   readonly title: string
   availability(): Promise<Available | Unavailable>
   has(identity: Identity): Promise<boolean>
-  /** Idempotent. Browsers show the nickname; without one, the name in the file. */
+  /**
+   * Installs the identity; does nothing when it is already there. Browsers show the nickname, or
+   * without one the name in the file.
+   */
   install(pkcs12: File, identity: Identity, nickname?: string): Promise<void>
-  /** Removes this certificate, its key, and the issuers that came with it; absent is success. */
+  /**
+   * Removes this certificate, its key, and the issuers that came with it. Does nothing when the
+   * certificate is absent.
+   */
   remove(identity: Identity): Promise<void>
 }
 
-/** The identity of some certificates, DER; the first is the person's own. */
+/** Returns the identity of these certificates in DER; the first is the person's own. */
 export function identityOf(certificates: readonly [Buffer, ...Buffer[]]): HeldIdentity {
   const [own, ...others] = certificates
   return { fingerprint: fingerprintOf(own), issuers: others.map(fingerprintOf), certificates }
 }
 
-/** The identity in a PEM file, whose first certificate is the person's own; `null`: it has none. */
+/**
+ * Returns the identity in a PEM file, whose first certificate is the person's own; `null`: the file
+ * holds no certificate.
+ */
 export function identityOfPem(text: string): HeldIdentity | null {
   const [own, ...others] = certificatesIn(text)
   return own === undefined ? null : identityOf([own, ...others])
 }
 
-/** SHA-1 of the DER, upper-case hex: macOS and Windows find certificates by it. */
+/** Returns the SHA-1 of the DER in upper-case hex, by which macOS and Windows find certificates. */
 export const sha1 = (der: Buffer): string =>
   createHash('sha1').update(der).digest('hex').toUpperCase()

@@ -4,7 +4,9 @@ import { findNssDatabases } from './nss/browsers.ts'
 import { createNssClientStore } from './nss/client.ts'
 import type { PrivatePkcs12 } from './nss/pkcs12.ts'
 
-/** The system's store on macOS and Windows, which all browsers there read; `null` elsewhere. */
+/**
+ * Returns the system's store on macOS and Windows, which all browsers there read; `null` elsewhere.
+ */
 export async function findSystemClientStore(
   machine: Machine,
   system: NodeJS.Platform = process.platform,
@@ -18,7 +20,10 @@ export async function findSystemClientStore(
   return createMacosClientStore(machine)
 }
 
-/** The person's NSS databases; those of the system are not a place for a person's key. */
+/**
+ * Returns a store for each of the person's NSS databases. Those of the system are left out: they
+ * are not a place for a person's key.
+ */
 export async function findNssClientStores(
   machine: Machine,
 ): Promise<ClientCertificateStore<ClientIdentity, PrivatePkcs12>[]> {

@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
 
-/** Milliseconds a program may take: to answer, to change something, with a dialog, to download. */
+/**
+ * Milliseconds that a program may take to answer a query, to change something, to show a dialog, to
+ * download.
+ */
 export const timeLimits = {
   query: 15_000,
   change: 60_000,
@@ -11,15 +14,21 @@ export const timeLimits = {
   download: 600_000,
 } as const
 
-/** Ten million characters: a keystore of a thousand roots fits, a runaway program does not. */
+/**
+ * The most characters that a program may print. A keystore of a thousand roots fits; a program that
+ * prints without end is stopped.
+ */
 const outputLimit = 10_000_000
 
 export interface CommandOptions {
   /** Milliseconds; by default `timeLimits.query` for a query, `timeLimits.change` for a change. */
   readonly timeLimit?: number
-  /** What the program reads on its standard input; by default nothing. */
+  /** The text that the program reads on its standard input; by default empty. */
   readonly input?: string
-  /** Like `input`, for a secret: through a pipe, never on a disk, and shown in no dry run. */
+  /**
+   * Standard input that is secret: passed through a pipe, never written to a disk or shown in a dry
+   * run.
+   */
   readonly secret?: string
 }
 
@@ -30,17 +39,17 @@ export interface CommandResult {
 }
 
 export interface RunOptions extends CommandOptions {
-  /** The whole environment of the program: nothing is inherited beside it. */
+  /** The environment of the program; no variable is inherited from this process. */
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Run as this user; only root can. */
+  /** The user that the program runs as. Only root can choose one. */
   readonly uid?: number
   readonly gid?: number
 }
 
 /**
- * Runs a program by absolute path and argument array, never through a shell. Any exit code is an
- * answer. Throws `tool-missing` (not there), `tool-timeout`, or `tool-failed` (killed, or more
- * output than `outputLimit`).
+ * Runs a program, given its absolute path and its arguments, without a shell. Returns whatever the
+ * exit code is. Throws `tool-missing` (no such program), `tool-timeout`, or `tool-failed` (could
+ * not be started, was killed, or printed more than `outputLimit`).
  */
 export async function run(
   program: string,
@@ -78,8 +87,8 @@ async function runWithInput(
     ...(options.gid === undefined ? {} : { gid: options.gid }),
   })
 
-  // Not execa's own timeout: sudo runs as root and cannot be killed by the user who started it, so
-  // execa would wait until it ends by itself.
+  // execa's own timeout is not used: sudo runs as root and cannot be killed by the user who started
+  // it, so execa would wait until sudo ends by itself.
   let timer: NodeJS.Timeout | undefined
   const expired = new Promise<'expired'>((resolve) => {
     timer = setTimeout(resolve, timeLimit, 'expired')
@@ -111,7 +120,10 @@ async function runWithInput(
   throw new RootlingError('tool-failed', `${program} ${reason}.`, { cause: result.cause })
 }
 
-/** Returns a result of exit code 0; else throws `tool-failed` with the program's last line. */
+/**
+ * Returns the result when its exit code is 0. Otherwise throws `tool-failed` with the last line
+ * that the program printed.
+ */
 export function expectSuccess(
   program: string,
   result: CommandResult,
@@ -126,7 +138,10 @@ export function expectSuccess(
   )
 }
 
-/** For answers in English, and without the caller's extra roots and options of Node and Java. */
+/**
+ * Returns the environment with which a program runs: its answers are in English, and the user's
+ * extra roots and options for Node and Java are left out.
+ */
 function childEnvironment(env: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
   const child: NodeJS.ProcessEnv = { ...env, LC_ALL: 'C' }
   for (const name of ['NODE_EXTRA_CA_CERTS', 'NODE_OPTIONS', 'LANGUAGE', ...jvmOptions]) {
@@ -135,17 +150,22 @@ function childEnvironment(env: Readonly<Record<string, string | undefined>>): No
   return child
 }
 
-/** A JVM that reads these says so on its output, where only keytool's answer should be. */
+/**
+ * Options for every JVM. A JVM that uses them prints a line about it among the output that is read
+ * here.
+ */
 const jvmOptions = ['JAVA_TOOL_OPTIONS', '_JAVA_OPTIONS', 'JDK_JAVA_OPTIONS']
 
 /**
- * Contents as an open file without a name, readable for every user. Node's pipes are sockets, and
- * a socket cannot be opened as /dev/stdin, which `install` does.
+ * Returns the contents as an open file that every user can read and whose name is already deleted.
+ * A pipe would not do: Node's pipes are sockets, and a socket cannot be opened as /dev/stdin, which
+ * `install` does.
  */
 async function openAsFile(contents: string): Promise<FileHandle> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
   try {
-    // All through one descriptor: in a TMPDIR of another user, the name may soon be another file's.
+    // Everything goes through one descriptor: in a TMPDIR that another user owns, the name may soon
+    // lead to another file.
     const file = await open(path.join(directory, 'input'), 'wx+', 0o644)
     await file.chmod(0o644)
     const bytes = Buffer.from(contents)
@@ -154,7 +174,8 @@ async function openAsFile(contents: string): Promise<FileHandle> {
     return file
   } finally {
     await rm(directory, { recursive: true, force: true }).catch((error: unknown) => {
-      // Windows may keep the directory of a file that is open; a public root stays in it.
+      // Windows may refuse to delete the directory of an open file. Only a public root stays
+      // behind.
       if (process.platform !== 'win32') throw error
     })
   }

@@ -12,11 +12,17 @@ import { createWindowsRootStore, nativeWindows } from './windows/root.ts'
 import { findWindowsOutside } from './windows/wsl.ts'
 
 export interface FindOptions {
-  /** Whose trust is changed, on macOS and Windows; by default the platform's own choice. */
+  /**
+   * Whether trust is changed for the user or the whole machine, on macOS and Windows; by default
+   * the platform's choice.
+   */
   readonly storeScope?: StoreScope | undefined
 }
 
-/** Every trust store on this machine; a kind that is absent says so in its availability. */
+/**
+ * Returns every trust store on this machine. A kind of store that is absent is returned too, and
+ * its `availability` says so.
+ */
 export async function findTrustStores(
   machine: Machine,
   system: NodeJS.Platform = process.platform,
@@ -71,7 +77,7 @@ async function findJavaStores(machine: Machine): Promise<TrustStore[]> {
   return keystores.map((keystore) => createJavaStore(machine, keystore))
 }
 
-/** In place of a kind of store that this machine does not have. */
+/** Returns a store that stands for a kind that this machine does not have. */
 function createAbsentStore(kind: StoreKind, title: string, reason: string): TrustStore {
   return {
     id: `${kind}:none`,

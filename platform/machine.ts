@@ -15,41 +15,59 @@ import { findProgram, rootEnvironment } from './programs.ts'
 import { createSudo, type RunAsRoot } from './sudo.ts'
 import { writeReadableFile } from './write-file.ts'
 
-/** Who acts: root (through sudo where needed), or the person (also where the process is root). */
+/**
+ * Who runs a program or changes a file: root (through sudo where needed), or the person (even when
+ * this process is root).
+ */
 export type Actor = 'root' | 'person'
 
 /**
- * The machine as the stores see it. `query` never changes anything and runs in a dry run too; the
- * others change the machine, and a dry run only records them as a person would type them.
+ * The machine as the stores see it. `query` never changes anything, and runs in a dry run too. The
+ * methods that change the machine are only recorded in a dry run, as a person would type them.
  */
 export interface Machine {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly person: Person
   readonly dryRun: boolean
-  /** What a dry run would have done: one shell command each, some over several lines. */
+  /**
+   * The commands that a dry run would have run. Each is one shell command, which may have several
+   * lines.
+   */
   readonly planned: readonly string[]
   /**
-   * Absolute path of a program, by its name or path; `null`: not there. For root, or with
-   * `forRoot`, only root's own programs count, and names are looked up in the system's directories.
+   * Returns the absolute path of a program, given its name or path; `null`: there is none. For
+   * root, or with `forRoot`, names are looked up in the system's directories, and only programs
+   * that nobody but root can change count.
    */
   find(program: string, options?: { readonly forRoot?: boolean }): Promise<string | null>
   /** Runs a program as the person, with `timeLimits.query`. Throws as `run` does. */
   query(program: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult>
-  /** Runs with `timeLimits.change`. Throws as `run` does, for root also `store-failed`. */
+  /**
+   * Runs a program that changes something, with `timeLimits.change`. Throws as `run` does, and for
+   * root also `store-failed`.
+   */
   change(
     program: string,
     args: readonly string[],
     options: CommandOptions & { readonly as: Actor },
   ): Promise<CommandResult>
-  /** Writes a whole file, mode 0644, atomically where this process may; parents are created. */
+  /**
+   * Writes a whole file with mode 0644 and creates its parent directories. Atomic where this
+   * process itself may write the file.
+   */
   writeFile(file: string, contents: string, as: Actor): Promise<void>
-  /** Absent is success. */
+  /** Removes a file. Does nothing when the file is absent. */
   removeFile(file: string, as: Actor): Promise<void>
-  /** Tells the person that a dialog or a password prompt is about to open; not in a dry run. */
+  /**
+   * Tells the person that a dialog or a password prompt is about to open. Says nothing in a dry
+   * run.
+   */
   announce(sentence: string): void
-  /** The lasting file that holds these contents; `null`: none is known. */
+  /**
+   * Returns the path of the file in which these contents are kept; `null`: no such file is known.
+   */
   knownFile(contents: string): string | null
-  /** Absent or not empty is success. */
+  /** Removes a directory if it is empty. Does nothing when the directory is absent or not empty. */
   removeEmptyDirectory(directory: string, as: Actor): Promise<void>
 }
 
@@ -57,19 +75,28 @@ export interface MachineOptions {
   /** By default `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly dryRun?: boolean
-  /** `forbidden`: what would need sudo is refused, and the error says so. */
+  /** `forbidden`: a change that would need sudo is refused, and the error says so. */
   readonly sudo?: 'allowed' | 'forbidden'
   /** Whether sudo may ask for a password; by default when standard input is a terminal. */
   readonly interactive?: boolean
-  /** Called before each command that changes the machine, with what a person would type. */
+  /**
+   * Called before each command that changes the machine, with the command as a person would type
+   * it.
+   */
   readonly onCommand?: (command: string) => void
-  /** Called before a dialog of the system opens, and once before sudo may ask for the password. */
+  /**
+   * Called before the operating system opens a dialog, and once before sudo may ask for the
+   * password.
+   */
   readonly onPrompt?: (sentence: string) => void
-  /** From contents to path: a dry run shows `< path` for a program that reads these contents. */
+  /**
+   * Files that exist, by their contents. A dry run shows `< path` for a program that reads these
+   * contents.
+   */
   readonly knownFiles?: ReadonlyMap<string, string>
 }
 
-/** The machine that this process runs on. */
+/** Returns the machine that this process runs on. */
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
   const { env = process.env, dryRun = false, knownFiles = new Map<string, string>() } = options
   const person = await findPerson(env)
@@ -132,7 +159,10 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
 }
 
 interface FileChangers extends Pick<Machine, 'find' | 'change'> {
-  /** Whether this process changes files itself; if not, a program does, or a dry run shows how. */
+  /**
+   * Whether this process changes files itself. If not, a program changes them, or a dry run records
+   * the command.
+   */
   readonly actsItself: (as: Actor) => boolean
   readonly report: (command: readonly string[], input?: string) => void
 }
@@ -143,7 +173,7 @@ function createFileChanges({
   actsItself,
   report,
 }: FileChangers): Pick<Machine, 'writeFile' | 'removeFile' | 'removeEmptyDirectory'> {
-  /** Changes a file by one of the system's own programs. */
+  /** Changes a file with one of the system's own programs. */
   async function changeBy(
     tool: string,
     args: readonly string[],
@@ -189,7 +219,10 @@ function createFileChanges({
   }
 }
 
-/** The environment and user of the person's programs; root's home would lead to root's files. */
+/**
+ * Returns the environment and user with which the person's programs run. With root's home they
+ * would use root's files.
+ */
 function optionsOfPerson(
   person: Person,
   env: Machine['env'],
@@ -200,7 +233,10 @@ function optionsOfPerson(
   return { env: { ...(isRoot ? rootsOwnEnvironment(env) : env), HOME: home } }
 }
 
-/** With the two variables by which systemctl finds root's own service manager. */
+/**
+ * Returns root's environment, with the two variables by which systemctl finds root's own service
+ * manager.
+ */
 function rootsOwnEnvironment(env: Machine['env']): Machine['env'] {
   const { XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS } = env
   return { ...rootEnvironment(env), XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS }

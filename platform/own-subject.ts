@@ -2,7 +2,8 @@ import { X509Certificate } from 'node:crypto'
 
 /**
  * Whether a certificate's subject says that Rootling made it. The keychain of macOS and the root
- * store of Windows keep no other name, so ours are found by the organization in the subject.
+ * store of Windows keep no names of their own, so Rootling's roots are found there by the
+ * organization in the subject.
  */
 export function isOwnSubject(der: Buffer): boolean {
   try {

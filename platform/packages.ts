@@ -3,7 +3,7 @@ import { expectSuccess, timeLimits } from './command.ts'
 import type { Machine } from './machine.ts'
 import type { Unavailable } from './trust-store.ts'
 
-/** Programs that Rootling needs and a distribution may not have installed. */
+/** A program that Rootling needs and that may not be installed. */
 export type Tool = 'certutil' | 'update-ca-certificates' | 'update-ca-trust'
 
 interface PackageManager {
@@ -12,7 +12,9 @@ interface PackageManager {
   readonly packages: Readonly<Partial<Record<Tool, string>>>
 }
 
-/** The first that is on the machine is the distribution's own. */
+/**
+ * The known package managers. The first that is on the machine is taken for the distribution's own.
+ */
 const packageManagers: readonly PackageManager[] = [
   {
     program: 'apt-get',
@@ -41,7 +43,10 @@ const packageManagers: readonly PackageManager[] = [
   },
 ]
 
-/** The command that installs a tool on this distribution, without sudo; `null`: none is known. */
+/**
+ * Returns the command that installs a tool on this distribution, without sudo; `null`: none is
+ * known.
+ */
 export async function toolInstallCommand(machine: Machine, tool: Tool): Promise<string[] | null> {
   for (const manager of packageManagers) {
     const name = manager.packages[tool]
@@ -53,8 +58,9 @@ export async function toolInstallCommand(machine: Machine, tool: Tool): Promise<
 }
 
 /**
- * Installs a tool from the distribution's repository, as root; the caller has asked the user.
- * Throws `tool-missing` where no package is known, `tool-failed` where the installation fails.
+ * Installs a tool from the distribution's repository, as root. Does not ask the person; the caller
+ * of this function must have asked. Throws `tool-missing` when no package is known, `tool-failed`
+ * when the installation fails.
  */
 export async function installTool(machine: Machine, tool: Tool): Promise<void> {
   const command = await toolInstallCommand(machine, tool)
@@ -65,12 +71,14 @@ export async function installTool(machine: Machine, tool: Tool): Promise<void> {
   const options = { as: 'root', timeLimit: timeLimits.download } as const
   const first = await machine.change(program, args, options)
   if (first.exitCode === 0) return
-  // A fresh container has no package lists yet.
+  // A fresh container has no package lists yet, so apt-get is tried again after an update.
   if (program.endsWith('/apt-get')) await machine.change(program, ['update'], options)
   expectSuccess(program, await machine.change(program, args, options))
 }
 
-/** What `availability` of a store answers when its tool is not there. */
+/**
+ * Returns what `availability` of a store answers when the tool that writes the store is missing.
+ */
 export async function missingTool(
   machine: Machine,
   tool: Tool,

@@ -3,26 +3,32 @@ import { anchorPrefix, type TrustAnchor } from './trust-store.ts'
 
 const block = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+?)-----END /g
 
-/** The DER of every certificate in a PEM text, in order; other text is passed over. */
+/** Returns the DER of every certificate in a PEM text, in order. Other text is skipped. */
 export function certificatesIn(text: string): Buffer[] {
   return Array.from(text.matchAll(block), (match) => Buffer.from(match[1] ?? '', 'base64'))
 }
 
-/** Whether a PEM text holds this very certificate. */
+/** Whether a PEM text holds exactly this certificate. */
 export function holdsCertificate(text: string, der: Buffer): boolean {
   return certificatesIn(text).some((each) => each.equals(der))
 }
 
-/** One PEM block in the text encoding of RFC 7468: 64 columns, a final newline. */
+/**
+ * Returns a certificate as one PEM block in the text encoding of RFC 7468: lines of 64 columns, a
+ * final newline.
+ */
 function certificatePem(der: Buffer): string {
   const lines = der.toString('base64').match(/.{1,64}/g) ?? []
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
 }
 
-/** SHA-256 of the DER, lower-case hex. */
+/** Returns the SHA-256 of the DER in lower-case hex. */
 export const fingerprintOf = (der: Buffer): string => createHash('sha256').update(der).digest('hex')
 
-/** The anchor of a root, named by its fingerprint, so that two roots never share a name. */
+/**
+ * Returns the anchor of a root. Its name comes from the fingerprint, so that two roots never share
+ * a name.
+ */
 export function createAnchor(der: Buffer): TrustAnchor {
   const fingerprint = fingerprintOf(der)
   return {
@@ -33,7 +39,7 @@ export function createAnchor(der: Buffer): TrustAnchor {
   }
 }
 
-/** Each certificate once. */
+/** Returns the anchors with each certificate once. */
 export function distinctAnchors(anchors: readonly TrustAnchor[]): TrustAnchor[] {
   return [...new Map(anchors.map((anchor) => [anchor.fingerprint, anchor])).values()]
 }

@@ -3,19 +3,25 @@ import { userInfo } from 'node:os'
 import { run } from './command.ts'
 import { findProgram } from './programs.ts'
 
-/** Who the work is for: the caller, or with sudo the person who typed it. */
+/**
+ * The user for whom Rootling works: the one who runs the process, or under sudo the one who typed
+ * the command.
+ */
 export interface Person {
   readonly name: string
   readonly uid: number
   readonly gid: number
   readonly home: string
-  /** The process is root, because this person started it with sudo. */
+  /** Whether the process is root because this person started it with sudo. */
   readonly viaSudo: boolean
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** The person behind this process. SUDO_UID counts only for root: others can set it to anything. */
+/**
+ * Returns the person who started this process. SUDO_UID counts only when the process is root,
+ * because other users can set it to anything.
+ */
 export async function findPerson(env: Environment): Promise<Person> {
   const self = caller()
   const sudoUid = env['SUDO_UID'] ?? ''
@@ -32,7 +38,10 @@ export async function findPerson(env: Environment): Promise<Person> {
   }
 }
 
-/** In a container the user may be a number without a line in /etc/passwd; then userInfo throws. */
+/**
+ * Returns the user of this process. In a container the user may be a number without a line in
+ * /etc/passwd; userInfo then throws, and the number serves as the name.
+ */
 function caller(): { username: string; uid: number; gid: number; homedir: string } {
   try {
     return userInfo()
@@ -46,7 +55,7 @@ async function findUser(uid: string, env: Environment) {
   const local = await readFile('/etc/passwd', 'utf8').catch(() => '')
   const found = parsePasswd(local, uid)
   if (found !== null) return found
-  // Users of a directory service are not in /etc/passwd.
+  // Users of a directory service are not in /etc/passwd; getent finds them.
   const getent = await findProgram('getent', env, true)
   if (getent !== null) return parsePasswd((await run(getent, ['passwd', uid], { env })).stdout, uid)
   // macOS keeps its users in a directory service and has no getent; its id(1) knows them.
@@ -55,8 +64,8 @@ async function findUser(uid: string, env: Environment) {
 }
 
 /**
- * The entry of a user in the format of passwd(5), or of master.passwd(5), which has three fields
- * more before the home directory; `null`: none.
+ * Returns the entry of a user from lines in the format of passwd(5), or of master.passwd(5), which
+ * has three more fields before the home directory; `null`: there is none.
  */
 export function parsePasswd(text: string, uid: string): Omit<Person, 'viaSudo'> | null {
   for (const line of text.split('\n')) {

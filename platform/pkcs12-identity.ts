@@ -5,9 +5,9 @@ import { RootlingError } from '../src/errors.ts'
 import { identityOf, type HeldIdentity } from './client-store.ts'
 
 /**
- * The identity in a PKCS #12 file. Node's OpenSSL reads the file but returns no certificates, so
- * they are taken from a TLS handshake in memory. Throws `bad-key`: a wrong password, not PKCS #12,
- * or a file without a certificate and its key.
+ * Returns the identity in a PKCS #12 file. Node's OpenSSL reads the file but returns no
+ * certificates, so they are taken from a TLS handshake in memory. Throws `bad-key` when the
+ * password is wrong, the file is not PKCS #12, or it holds no certificate with its key.
  */
 export async function readPkcs12Identity(
   contents: Buffer,
@@ -56,7 +56,9 @@ async function chainFrom(secureContext: SecureContext): Promise<[Buffer, ...Buff
   }
 }
 
-/** Two ends of a connection: what is written to one is read from the other. */
+/**
+ * Returns the two ends of a connection in memory: what is written to one is read from the other.
+ */
 function createConnection(): [Duplex, Duplex] {
   const ends: Duplex[] = []
   const end = (other: 0 | 1) =>

@@ -3,7 +3,7 @@ import { access, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { isFile } from './file-status.ts'
 
-/** Where the system's own programs are; a user's PATH often lacks the `sbin` directories. */
+/** The directories of the system's own programs. A user's PATH often lacks those named `sbin`. */
 const systemDirectories = [
   '/usr/local/sbin',
   '/usr/local/bin',
@@ -13,7 +13,10 @@ const systemDirectories = [
   '/bin',
 ]
 
-/** Variables that name no file to load; proxies are among them, for package managers. */
+/**
+ * Patterns of the variables that are passed to programs of root: none of them names a file to load.
+ * Proxies are among them, for package managers.
+ */
 const harmless = [
   /^(?:HOME|USER|LOGNAME|TERM|TZ|LANG|LC_\w+|WSL\w*|DEBIAN_FRONTEND)$/i,
   /^SUDO_(?:UID|GID|USER)$/i,
@@ -21,14 +24,14 @@ const harmless = [
 ]
 
 /**
- * The environment of programs that run as root. PATH is the system's, since update-ca-certificates
- * and its hooks are shell scripts; variables that make a shell, a loader, Perl, Python or Java load
- * a file are left out.
+ * Returns the environment of programs that run as root. PATH is the system's, because
+ * update-ca-certificates and its hooks are shell scripts. Variables that make a shell, a loader,
+ * Perl, Python or Java load a file are left out.
  */
 export function rootEnvironment(
   env: Readonly<Record<string, string | undefined>>,
 ): Record<string, string | undefined> {
-  // Windows has no root, and its programs need many variables that nobody has listed.
+  // Windows has no root, and its programs need many variables of which there is no list.
   if (process.platform === 'win32') return { ...env }
   const kept = Object.entries(env).filter(([name]) =>
     harmless.some((pattern) => pattern.test(name)),
@@ -37,8 +40,9 @@ export function rootEnvironment(
 }
 
 /**
- * The absolute path of a program, `null` when it is not there. With `trustedOnly`, PATH is not
- * searched, and a program that other users than root could have put there or changed is refused.
+ * Returns the absolute path of a program; `null` when it is not there. With `trustedOnly`, PATH is
+ * not searched, and a program that other users than root could have put there or changed is
+ * refused.
  */
 export async function findProgram(
   program: string,
@@ -72,9 +76,12 @@ async function isProgram(file: string): Promise<boolean> {
   }
 }
 
-/** Whether only root can change this program: the file behind every link, and what is above it. */
+/**
+ * Whether only root can change this program: the file that its links lead to, and every directory
+ * above the file and above the link.
+ */
 export async function isTrustedProgram(program: string): Promise<boolean> {
-  // Node sees no owners of files on Windows, and no program is run as another user there.
+  // On Windows Node does not know the owners of files, and no program is run as another user.
   if (process.getuid === undefined) return true
   try {
     for (const start of new Set([await realpath(program), path.dirname(program)])) {

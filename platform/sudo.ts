@@ -7,7 +7,7 @@ export interface SudoOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** The name of the user whose password sudo asks for. */
   readonly user: string
-  /** `false`: every call is refused, and the error says so. */
+  /** Whether sudo may be used; if not, every call is refused, and the error says so. */
   readonly allowed: boolean
   /** Whether sudo may ask for a password. */
   readonly interactive: boolean
@@ -22,8 +22,9 @@ export type RunAsRoot = (
 ) => Promise<CommandResult>
 
 /**
- * Runs programs as root through sudo, one at a time: two password prompts at once would share a
- * terminal. Throws `store-failed` where sudo is not allowed, not installed, or refuses.
+ * Returns a function that runs programs as root through sudo, one at a time: two password prompts
+ * at once would share a terminal. The function throws `store-failed` when sudo is not allowed, not
+ * installed, or refuses.
  */
 export function createSudo(options: SudoOptions): RunAsRoot {
   const authenticate = createAuthentication(options)
@@ -52,7 +53,8 @@ export function createSudo(options: SudoOptions): RunAsRoot {
         `${what} needs root, and sudo is not on this machine.`,
         'Run it again as root',
       )
-    // A program in ~/bin that the user can change would let anything that runs as the user be root.
+    // If sudo ran a program that the user can change, such as one in ~/bin, then any program of the
+    // user could become root.
     if (!(await isTrustedProgram(program)))
       throw needsRoot(
         `${program} can be changed by other users than root, so it is not run as root.`,
@@ -63,7 +65,10 @@ export function createSudo(options: SudoOptions): RunAsRoot {
   }
 }
 
-/** Has sudo ask for the password where it needs one: announced once, however often it asks. */
+/**
+ * Returns a function that makes sudo ask for the password, if it needs one. The prompt is announced
+ * only once, however often sudo asks.
+ */
 function createAuthentication({ env, user, interactive, onPrompt }: SudoOptions) {
   let announced = false
   return async (sudo: string, what: string): Promise<void> => {

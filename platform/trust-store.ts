@@ -8,14 +8,19 @@ export interface TrustAnchor {
   readonly fingerprint: string
 }
 
-/** The names of all anchors that Rootling installs begin with it; uninstall finds them by it. */
+/**
+ * The beginning of the names of all anchors that Rootling installs, by which uninstall finds them.
+ */
 export const anchorPrefix = 'rootling-'
 
-/** The values of `--stores`; a machine can have several stores of one kind. */
+/** A kind of store, as `--stores` names it. A machine can have several stores of one kind. */
 export type StoreKind = 'system' | 'nss' | 'java'
 export const storeKinds: readonly StoreKind[] = ['system', 'nss', 'java']
 
-/** `--scope`: trust for this user, or for every user of the machine; Linux has `system` only. */
+/**
+ * Whether trust is for this user or for every user of the machine, as `--scope` says. Linux has
+ * `system` only.
+ */
 export type StoreScope = 'user' | 'system'
 
 export interface Available {
@@ -25,41 +30,45 @@ export interface Available {
 export interface Unavailable {
   readonly available: false
   /**
-   * `absent`: this machine has no such store (a note).
-   * `missing-tool`: the store is there, the program that writes it is not (a failure; `tool` says
-   * how to install it).
-   * `unsupported`: no program can write the store (a failure; the hint says what to do by hand).
+   * `absent`: this machine has no such store; this is no failure.
+   * `missing-tool`: the store is there, but the program that writes it is not; a failure, and
+   * `tool` says how to install the program.
+   * `unsupported`: no program can write the store; a failure, and the hint says what to do by hand.
    */
   readonly code: 'absent' | 'missing-tool' | 'unsupported'
-  /** One sentence. */
+  /** Why the store is not available, in one sentence. */
   readonly reason: string
-  /** What to type next. */
+  /** What the person can type next. */
   readonly hint?: string
-  /** With `missing-tool`: the command that installs it, which needs root; `null`: none is known. */
+  /**
+   * With `missing-tool`: the missing program, and the command that installs it, which needs root;
+   * `null`: no command is known.
+   */
   readonly tool?: { readonly program: string; readonly install: readonly string[] | null }
 }
 
-/** What `availability` answers for a store that no program can write. */
+/** Returns what `availability` answers for a store that no program can write. */
 export function unsupported(reason: string, hint?: string): Unavailable {
   return { available: false, code: 'unsupported', reason, ...(hint === undefined ? {} : { hint }) }
 }
 
 /**
- * A place where anchors live. `install` and `uninstall` are idempotent and throw a RootlingError
- * (`store-failed`, `tool-failed`, `tool-timeout`, `cancelled`) when the store refused.
+ * A place that keeps trust anchors. `install` and `uninstall` are idempotent, and throw a
+ * RootlingError (`store-failed`, `tool-failed`, `tool-timeout`, `cancelled`) when the store
+ * refuses.
  */
 export interface TrustStore {
   /** Stable and unique on a machine, such as `nss:/home/ada/.pki/nssdb`. */
   readonly id: string
   readonly kind: StoreKind
-  /** What a person calls it, such as `Chromium (~/.pki/nssdb)`. */
+  /** The name by which a person knows the store, such as `Chromium (~/.pki/nssdb)`. */
   readonly title: string
   availability(): Promise<Available | Unavailable>
-  /** The anchors that Rootling installed, found by the prefix of their names. */
+  /** Returns the anchors that Rootling installed, found by the prefix of their names. */
   list(): Promise<TrustAnchor[]>
-  /** Whether the store trusts this very certificate; compares DER, never names. */
+  /** Whether the store trusts exactly this certificate; compares DER, never names. */
   has(anchor: TrustAnchor): Promise<boolean>
   install(anchor: TrustAnchor): Promise<void>
-  /** Absent is success. */
+  /** Removes the anchor. Does nothing when the anchor is absent. */
   uninstall(anchor: TrustAnchor): Promise<void>
 }

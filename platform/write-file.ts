@@ -4,15 +4,15 @@ import { RootlingError } from '../src/errors.ts'
 import { isTaken } from './file-status.ts'
 
 /**
- * Writes a whole file that every user can read (mode 0644), under a temporary name and renamed.
- * Parents are created. Throws `store-failed`.
+ * Writes a whole file that every user can read (mode 0644): under a temporary name, then renamed.
+ * Creates the parent directories. Throws `store-failed`.
  */
 export async function writeReadableFile(file: string, contents: string): Promise<void> {
   await makeReadableDirectory(path.dirname(file))
   const temporary = `${file}.rootling-${process.pid}`
   try {
     await writeFile(temporary, contents, { mode: 0o644, flag: 'wx' })
-    // A strict umask would leave a root certificate that only root can read.
+    // With a strict umask, the file would otherwise be readable only by root.
     await chmod(temporary, 0o644)
     await rename(temporary, file)
   } catch (error) {

@@ -1,5 +1,5 @@
-// Builds dist: the library file by file (tsc), and the command line as bundles that load only
-// what a command needs (rolldown). CommonJS, since it starts faster than ESM.
+// Builds dist: the library file by file (tsc), and the commands as bundles that load only what a
+// command needs (rolldown). The bundles are CommonJS, which starts faster than ESM.
 import { execFileSync } from 'node:child_process'
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -17,8 +17,9 @@ const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'ts
 execFileSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit', cwd: root })
 
 /**
- * yargs lays out its help with string-width, whose tables of emoji and wide letters take ten
- * milliseconds to compile. Our help is plain English text, where each letter is one column.
+ * Replaces string-width and strip-ansi, with which yargs lays out its help: their tables of emoji
+ * and wide letters take ten milliseconds to compile. Rootling's help is plain English text, where
+ * each letter takes one column.
  */
 const plainHelp = {
   name: 'plain-help',
@@ -30,8 +31,9 @@ const plainHelp = {
 }
 
 /**
- * rolldown would turn `import os from 'node:os'` into a copy of the module with a getter for each
- * member, which costs every command half a millisecond. `getBuiltinModule` returns the module.
+ * Replaces default imports of Node's modules by calls of `getBuiltinModule`, which returns the
+ * module itself. rolldown would turn `import os from 'node:os'` into a copy of the module with a
+ * getter for each member, which costs every command half a millisecond.
  */
 const defaultImport = /^import (\w+) from (['"]node:\w+['"]);?$/gm
 const builtins = {
@@ -58,13 +60,14 @@ const bundle = await rolldown({
   platform: 'node',
   plugins: [plainHelp, builtins],
   experimental: { nativeMagicString: true },
-  // How long a plugin takes says something of the machine, not of the build.
+  // A warning about slow plugins would fail the build, although it depends on the machine.
   checks: { bundlerTimings: false },
-  // A native addon looks for its prebuilt binary beside its own files.
+  // A native addon stays outside the bundles, because it looks for its prebuilt binary beside its
+  // own files.
   external: ['fs-native-extensions'],
   transform: {
     // yargs resolves configuration files with import.meta.resolve, which CommonJS does not have;
-    // there are no configuration files here.
+    // Rootling has no such files.
     define: { VERSION: JSON.stringify(version), 'import.meta.resolve': 'undefined' },
     target: 'node20',
   },

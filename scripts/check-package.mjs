@@ -63,7 +63,10 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** The notice must name every package whose code is in the bundles, as their source maps tell. */
+/**
+ * Checks that THIRD-PARTY.txt names every package whose code is in the bundles, as their source
+ * maps tell, and that the dependencies have permissive licences and no install scripts.
+ */
 function checkNotice(files) {
   check(files.includes('dist/THIRD-PARTY.txt'), 'THIRD-PARTY.txt is missing')
   const notice = readFileSync(join(root, 'dist/THIRD-PARTY.txt'), 'utf8')

@@ -1,5 +1,6 @@
-// `npm run test:faults`: the long form of the tests that kill commands, damage the state directory
-// and let its writes fail; `npm test` runs their short form. Prints how often each was done.
+// `npm run test:faults`: runs the long form of the tests that kill commands, damage the state
+// directory and make its writes fail; `npm test` runs their short form. Prints how often each was
+// done.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

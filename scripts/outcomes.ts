@@ -1,21 +1,21 @@
-// A reporter of vitest's that counts what became of every test, for the closing line of `npm test`.
-// Vitest's own counts a test as skipped also where a hook that failed left it undone.
+// A vitest reporter that counts how every test ended, for the closing line of `npm test`. Vitest's
+// own count takes a test for skipped also when it was not run because a hook failed.
 import { writeFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import type { Reporter, SerializedError, TestCase, TestModule, TestSuite } from 'vitest/node'
 
-/** A test, a suite or a file of tests, as far as it is counted. */
+/** What the count needs of a test, a suite or a file of tests. */
 export interface Task {
-  /** A file has its path, the others their full name. */
+  /** The path of a file; the full name of a test or a suite. */
   readonly name: string
-  /** Of a test: how it ended. `undone`: it was to run and did not. */
+  /** How a test ended; only tests have it. `undone`: the test should have run and did not. */
   readonly state?: 'passed' | 'failed' | 'skipped' | 'undone'
-  /** Of a suite or a file: what failed in it outside its tests, as a hook or an import does. */
+  /** The errors of a suite or a file outside its tests, such as those of a hook or an import. */
   readonly errors?: readonly string[]
   readonly tasks?: readonly Task[]
 }
 
-/** What a test counts as; `reason` is why one counts as failed that did not fail itself. */
+/** How a test is counted. `reason` says why a test that did not fail itself counts as failed. */
 interface Outcome {
   readonly name: string
   readonly state: 'passed' | 'failed' | 'skipped'
@@ -23,8 +23,8 @@ interface Outcome {
 }
 
 /**
- * One outcome a test. A test that was left undone counts as failed; an error outside the tests
- * that left none undone, such as one of `afterAll`, counts as one failure more.
+ * Returns one outcome for each test. A test that was left undone counts as failed. An error outside
+ * the tests that left none undone, such as an error in `afterAll`, counts as one more failure.
  */
 function outcomesOf({ name, state, errors = [], tasks = [] }: Task, above?: string): Outcome[] {
   if (state === 'undone') return [{ name, state: 'failed', reason: above ?? 'it was not run' }]
@@ -37,8 +37,9 @@ function outcomesOf({ name, state, errors = [], tasks = [] }: Task, above?: stri
 }
 
 /**
- * The last lines of `npm test`: the tests that were skipped, the failures that no test shows, and
- * the sums. `failed` is their number.
+ * Returns the last lines of `npm test`: the tests that were skipped, the failures that vitest shows
+ * at no test, and the sums. `failed` is the number of failures, and more than 0 when no test
+ * passed.
  */
 export function closingLines(tasks: readonly Task[]): { lines: string[]; failed: number } {
   const outcomes = tasks.flatMap((task) => outcomesOf(task))
@@ -51,12 +52,12 @@ export function closingLines(tasks: readonly Task[]): { lines: string[]; failed:
       ...unseen.map(({ name, reason = '' }) => `failed: ${name} (${reason.split('\n')[0]})`),
       `${passed.length} passed, ${failed.length} failed, ${skipped.length} skipped`,
     ],
-    // A run of nothing proves nothing.
+    // A run in which no test passed proves nothing, so it counts as failed.
     failed: failed.length + (passed.length === 0 ? 1 : 0),
   }
 }
 
-/** Writes what `closingLines` gives, as JSON, to the file that ROOTLING_OUTCOMES names. */
+/** Writes what `closingLines` returns, as JSON, to the file that ROOTLING_OUTCOMES names. */
 export default class implements Reporter {
   onTestRunEnd(files: readonly TestModule[], unhandled: readonly SerializedError[]): void {
     const path = process.env['ROOTLING_OUTCOMES']
@@ -75,7 +76,10 @@ function taskOf(task: TestModule | TestSuite | TestCase): Task {
   }
 }
 
-/** One that is skipped while it runs, by `context.skip`, has to say why. */
+/**
+ * Returns how a test ended. A test that skips itself while it runs, with `context.skip`, must say
+ * why; without a reason it counts as undone.
+ */
 function stateOf(test: TestCase): 'passed' | 'failed' | 'skipped' | 'undone' {
   const result = test.result()
   if (result.state === 'pending') return 'undone'

@@ -1,8 +1,9 @@
-// What the tests and the benchmarks drive, as Debian's packages; installed where apt and root are.
+// Debian's packages of the programs that the tests and the benchmarks run. They are installed where
+// apt and root are available.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
-/** A file that each package brings. */
+/** A file of each package, which exists when the package is installed. */
 const files = {
   'ca-certificates': '/usr/sbin/update-ca-certificates',
   'ca-certificates-java': '/etc/ca-certificates/update.d/jks-keystore',
@@ -46,8 +47,9 @@ export const packagesOfBenchmarks = [
 ]
 
 /**
- * Caddy's and nginx's packages start them as services, on ports that are somebody's: for as long as
- * apt runs, Debian's policy for that says no, unless the machine has one of its own.
+ * Runs apt-get so that it starts no services: the packages of Caddy and nginx would start them on
+ * ports that other programs may use. While apt runs, a policy-rc.d forbids that, unless the machine
+ * has one of its own.
  */
 const apt = `policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
@@ -57,7 +59,7 @@ if [ ! -e $policy ]; then
 fi
 DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"`
 
-/** Installs what is missing; says so where it cannot. */
+/** Installs the packages that are missing, or prints that they cannot be installed. */
 export function installPackages(packages) {
   const missing = packages.filter((name) => !existsSync(files[name]))
   if (missing.length === 0) return

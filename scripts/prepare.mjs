@@ -1,4 +1,4 @@
-// What `npm start` and `npm test` need on a fresh clone: npm's dependencies and a build.
+// Prepares a fresh clone for `npm start` and `npm test`: installs npm's dependencies and builds.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -7,7 +7,10 @@ import { fileURLToPath } from 'node:url'
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 export const cli = join(root, 'dist/cli/rootling.cjs')
 
-/** The environment without variables that slow Node's start or make clients trust other roots. */
+/**
+ * Returns the environment without the variables that slow Node's start or make clients trust other
+ * roots.
+ */
 export function scrubbedEnvironment() {
   const scrubbed = new Set([
     'GIT_SSL_CAINFO',
@@ -23,7 +26,8 @@ export function scrubbedEnvironment() {
 }
 
 export function prepare() {
-  // npm gets the environment unscrubbed: it may need those certificates to reach the registry.
+  // npm runs with the whole environment: it may need the certificates that those variables name to
+  // reach the registry.
   const npm = (...args) => execFileSync('npm', args, { cwd: root, stdio: 'inherit' })
   const installed = join(root, 'node_modules/.package-lock.json')
   if (!existsSync(installed) || mtime(installed) < mtime(join(root, 'package-lock.json')))

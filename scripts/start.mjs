@@ -1,5 +1,5 @@
-// The main job on this machine, for real: create the authority, trust it in every store, serve
-// https://localhost and fetch it with the system's curl, without --cacert.
+// `npm start` does the main job on this machine, for real: creates the authority, trusts it in
+// every store, serves https://localhost and fetches it with the system's curl, without --cacert.
 // `-- --once` exits after the check; other options go to `rootling serve`.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,7 +13,8 @@ const env = scrubbedEnvironment()
 const consent = process.stdin.isTTY ? [] : ['--yes']
 
 const install = spawnSync(process.execPath, [cli, 'install', ...consent], { env, stdio: 'inherit' })
-// 3: some stores failed. The command printed which ones; the others are enough to go on.
+// Exit code 3 means that some stores failed. The command printed which, and the others are enough
+// to go on.
 if (install.status !== 0 && install.status !== 3) process.exit(install.status ?? 1)
 
 const serveArgs = ['serve', 'localhost', '127.0.0.1', '::1']

@@ -1,8 +1,11 @@
-// THIRD-PARTY.txt in dist: the full licence of every package whose code is in the bundles.
+// Makes the text of dist/THIRD-PARTY.txt: the full licence of every package whose code is in the
+// bundles.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 
-/** The directories of the packages that some modules (absolute paths) belong to, each once. */
+/**
+ * Returns the directories of the packages that these modules (absolute paths) belong to, each once.
+ */
 function packagesOf(modules) {
   const below = modules.filter((id) => id.includes(`${sep}node_modules${sep}`))
   return [...new Set(below.map(packageOf))].toSorted((a, b) => a.localeCompare(b))
@@ -11,14 +14,16 @@ function packagesOf(modules) {
 function packageOf(module) {
   for (let directory = dirname(module); ; directory = dirname(directory)) {
     const file = join(directory, 'package.json')
-    // Some packages have more package.json files, without a name, which only set the module type.
+    // Some packages have further package.json files without a name, which only set the module type.
     if (existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).name !== undefined)
       return directory
     if (directory === dirname(directory)) throw new Error(`${module} belongs to no package`)
   }
 }
 
-/** The text of the notice. Throws where a package has no licence or no file with its text. */
+/**
+ * Returns the text of the notice. Throws when a package has no licence, or no file with its text.
+ */
 export function thirdPartyNotice(modules) {
   const notices = packagesOf(modules).map((directory) => {
     const { name, version, license } = JSON.parse(

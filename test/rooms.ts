@@ -1,22 +1,31 @@
 import { posix } from 'node:path'
 import { parseAst } from 'rolldown/parseAst'
 
-/** A room of the house: a folder, or files that stand alone, and what may be imported there. */
+/**
+ * A part of the source, which is called a room: a folder or single files, and what they may import.
+ */
 export interface Room {
   readonly name: string
-  /** Folders and files; of several rooms a file's is the one with the longest path that fits. */
+  /**
+   * The folders and files of the room. When a file fits several rooms, the longest path decides.
+   */
   readonly paths: readonly string[]
-  /** It may import what this room may, and this room. */
+  /**
+   * The name of a room that this room may import from, together with everything that that room may.
+   */
   readonly above?: string
-  /** Rooms it may import from beside itself; `*`: every one. Type imports count. */
+  /** The other rooms that this room may import from, type imports included; `*`: every room. */
   readonly rooms: readonly string[]
-  /** Packages it may import. */
+  /** The packages that this room may import. */
   readonly packages?: readonly string[]
-  /** Node's own modules that it may import; absent: all. */
+  /** Node's own modules that this room may import; absent: all. */
   readonly builtins?: readonly string[]
 }
 
-/** From the ground up. What is not named is refused, and a file in no room may import nothing. */
+/**
+ * The rooms, from the ground up. What a room does not name is refused, and a file in no room may
+ * import nothing.
+ */
 export const rooms: readonly Room[] = [
   {
     name: 'ground',
@@ -79,7 +88,7 @@ export const rooms: readonly Room[] = [
 
 const roomNamed = (name: string): Room | undefined => rooms.find((room) => room.name === name)
 
-/** The room of a file, whose path begins at the repository's root; `null`: it stands in none. */
+/** Returns the room of a file, given its path from the repository's root; `null`: it is in none. */
 export function roomOf(file: string): Room | null {
   const fits = (path: string): boolean => file === path || file.startsWith(`${path}/`)
   const candidates = rooms.flatMap((room) =>
@@ -88,14 +97,16 @@ export function roomOf(file: string): Room | null {
   return candidates.toSorted((a, b) => b.path.length - a.path.length)[0]?.room ?? null
 }
 
-/** The names of all rooms that a room may import from, itself left out. */
+/** Returns the names of all other rooms that a room may import from. */
 function allowed({ above, rooms: own }: Room): ReadonlySet<string> {
   if (own.includes('*')) return new Set(rooms.map(({ name }) => name))
   const inherited = above === undefined ? [] : [above, ...allowed(roomNamed(above) as Room)]
   return new Set([...own, ...inherited])
 }
 
-/** What a file imports, in whatever way, type imports included; as written. */
+/**
+ * Returns the specifiers of everything that a file imports, in whatever way, type imports included.
+ */
 export function importsOf(source: string): string[] {
   const found: string[] = []
   const visit = (node: unknown): void => {
@@ -119,11 +130,14 @@ export function importsOf(source: string): string[] {
   return found
 }
 
-/** Where a relative import leads, from the repository's root; `null`: a package or a module of Node's. */
+/**
+ * Returns the path that a relative import leads to, from the repository's root; `null`: the import
+ * is of a package or of one of Node's modules.
+ */
 const targetOf = (file: string, specifier: string): string | null =>
   specifier.startsWith('.') ? posix.join(posix.dirname(file), specifier) : null
 
-/** What a file imports and may not, as one sentence each. */
+/** Returns one sentence for each import of a file that is not allowed. */
 export function breachesOf(file: string, source: string): string[] {
   const room = roomOf(file)
   return importsOf(source).flatMap((specifier) => {
@@ -144,7 +158,9 @@ export function breachesOf(file: string, source: string): string[] {
   })
 }
 
-/** Groups of files, or of rooms, that import each other in a circle; type imports count. */
+/**
+ * Returns the groups of files, or of rooms, that import each other in a circle; type imports count.
+ */
 export function circlesOf(
   sources: ReadonlyMap<string, string>,
   nodeOf: (file: string) => string,
@@ -175,7 +191,7 @@ function reach(start: string, edges: ReadonlyMap<string, ReadonlySet<string>>): 
   return seen
 }
 
-/** The table as it stands in CONTRIBUTING.md. */
+/** Returns the table of the rooms as CONTRIBUTING.md shows it. */
 export function roomsInMarkdown(): string {
   const code = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ')
   const rows = rooms.map(({ name, paths, above, rooms: own, packages = [], builtins }) => {

@@ -4,16 +4,19 @@ import type { Machine } from '../machine.ts'
 import { readProfiles } from '../nss/profiles-ini.ts'
 import { unsupported, type TrustStore } from '../trust-store.ts'
 
-/** Where Firefox keeps profiles.ini on the systems whose own store it reads. */
+/**
+ * Returns the directory in which Firefox keeps profiles.ini on macOS and Windows, where Firefox
+ * reads the system's store.
+ */
 export function firefoxDirectory({ env, person }: Machine, system: 'darwin' | 'win32'): string {
   if (system === 'darwin') return path.join(person.home, 'Library/Application Support/Firefox')
   return path.join(env['APPDATA'] ?? path.join(person.home, 'AppData/Roaming'), 'Mozilla/Firefox')
 }
 
 /**
- * On macOS and Windows Firefox reads the system's store by itself, since 120 by default. Each
- * profile that turned this off is returned as a store that cannot be written, so that reports name
- * it.
+ * Finds the Firefox profiles that do not trust the roots of the system. On macOS and Windows
+ * Firefox reads the system's store, since version 120 by default. Each profile that turned this off
+ * is returned as a store that cannot be written, so that reports name it.
  */
 export async function findFirefoxWithoutSystemRoots(root: string): Promise<TrustStore[]> {
   const stores: TrustStore[] = []
@@ -24,7 +27,10 @@ export async function findFirefoxWithoutSystemRoots(root: string): Promise<Trust
   return stores
 }
 
-/** Whether the profile's preference is on; user.js is applied over prefs.js at each start. */
+/**
+ * Whether the profile trusts the system's roots by its preference. user.js is read after prefs.js,
+ * because Firefox applies it over prefs.js at each start.
+ */
 async function readsSystemRoots(profile: string): Promise<boolean> {
   let reads = true
   for (const name of ['prefs.js', 'user.js']) {

@@ -7,18 +7,21 @@ import { findFirefox } from '../nss/browsers.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
 import { anchorPrefix, type TrustAnchor, type TrustStore } from '../trust-store.ts'
 
-/** Where Firefox on Linux reads its policies, and nowhere else below /etc. */
+/** The only directory below /etc in which Firefox on Linux looks for its policies. */
 const policiesDirectory = '/etc/firefox/policies'
 
-/** Bytes. A policies file is a page or two; a larger file is something else. */
+/**
+ * The largest policies file that is read, in bytes. A policies file is a page or two long, so a
+ * larger file is something else.
+ */
 const sizeLimit = 1_000_000
 
 type Json = Record<string, unknown>
 
 /**
- * Trust through Firefox's policies: it reaches every profile, also those made later. Firefox copies
- * the root into the database of each profile that it opens; the stores of those databases remove it
- * there, by its DER.
+ * A store that installs roots through Firefox's policies, which apply to every profile, also to
+ * those made later. Firefox copies the root into the database of each profile that it opens. The
+ * NSS stores of those databases remove the copies, which they find by their DER.
  */
 export function createFirefoxPoliciesStore(
   machine: Machine,
@@ -85,8 +88,9 @@ export function createFirefoxPoliciesStore(
 }
 
 /**
- * The policies that Firefox reads: the file in /etc, else one that the distribution ships beside
- * the program. A new file in /etc would switch that one off, so the root is added to it instead.
+ * Reads the policies file that Firefox uses: the one in `directory`, else the one that the
+ * distribution ships beside the program. A new file in /etc would make Firefox ignore the shipped
+ * one, so the root is added to the shipped file. `text` is `null` when there is no such file yet.
  */
 async function readPolicies(machine: Machine, directory: string) {
   const own = path.join(directory, 'policies.json')
@@ -109,8 +113,8 @@ async function readPoliciesFile(file: string): Promise<string> {
 }
 
 /**
- * A policies file with one more certificate to install; everything else stays, in its order. Throws
- * `store-failed` for anything but a policies file.
+ * Returns the text of a policies file with one more certificate to install; everything else stays,
+ * in its order. Throws `store-failed` when the text is not that of a policies file.
  */
 export function addCertificate(text: string | null, certificate: string, file: string): string {
   const root = text === null ? {} : parse(text, file)
@@ -124,8 +128,8 @@ export function addCertificate(text: string | null, certificate: string, file: s
 }
 
 /**
- * A policies file without that certificate; `null` when nothing else was in it. Throws
- * `store-failed` for anything but a policies file.
+ * Returns the text of a policies file without this certificate; `null` when the file held nothing
+ * else. Throws `store-failed` when the text is not that of a policies file.
  */
 export function removeCertificate(text: string, certificate: string, file: string): string | null {
   const root = parse(text, file)
@@ -145,7 +149,10 @@ export function removeCertificate(text: string, certificate: string, file: strin
   return Object.keys(root).length === 0 ? null : print(root, text, file)
 }
 
-/** The certificate files that a policies file names; Firefox ignores a broken file as a whole. */
+/**
+ * Returns the certificate files that a policies file names. None when the file is broken, because
+ * Firefox then ignores it as a whole.
+ */
 function installedFiles(text: string | null): string[] {
   if (text === null) return []
   let root: unknown
@@ -177,7 +184,7 @@ function member(parent: Json, name: string, file: string): Json {
   return value
 }
 
-/** JSON in the indentation of the text that it replaces. */
+/** Returns the JSON with the indentation and the line end of the text that it replaces. */
 function print(root: Json, before: string | null, file: string): string {
   if (before === null) return `${JSON.stringify(root, null, 2)}\n`
   const indent =
@@ -187,12 +194,12 @@ function print(root: Json, before: string | null, file: string): string {
   try {
     return JSON.stringify(root, null, indent) + end
   } catch (error) {
-    // JSON.parse reads at any depth; JSON.stringify overflows the stack.
+    // JSON.parse reads any depth, but JSON.stringify overflows the stack on deep nesting.
     throw refuse(file, 'is nested too deep, so it was left as it is', error)
   }
 }
 
-/** Some editors write a byte order mark, which JSON does not allow. */
+/** Removes the byte order mark that some editors write and JSON does not allow. */
 function withoutByteOrderMark(text: string): string {
   return text.replace(/^\uFEFF/, '')
 }

@@ -17,10 +17,13 @@ const systemCollections = [
 ]
 const personalCollections = ['.sdkman/candidates/java', '.jdks', 'Library/Java/JavaVirtualMachines']
 
-/** The keystore in a modern Java, and in a JDK 8 with its JRE inside. */
+/** The paths of the keystore in a modern Java, and in a JDK 8, which holds a JRE. */
 const keystorePaths = ['lib/security/cacerts', 'jre/lib/security/cacerts']
 
-/** Every keystore on this machine, each once: installations can share one through links. */
+/**
+ * Returns every Java keystore on this machine, each once: several installations can link to the
+ * same file.
+ */
 export async function findJavaKeystores(machine: Machine): Promise<JavaKeystore[]> {
   const keystores = new Map<string, JavaKeystore>()
   for (const home of await findHomes(machine)) {
@@ -44,7 +47,10 @@ export async function findJavaKeystores(machine: Machine): Promise<JavaKeystore[
   )
 }
 
-/** The homes of the Java installations: JAVA_HOME, the `java` on PATH, the usual collections. */
+/**
+ * Returns the home directories of the Java installations: JAVA_HOME, the one of `java` on PATH, and
+ * the usual collections.
+ */
 async function findHomes(machine: Machine): Promise<string[]> {
   const homes: string[] = []
   const javaHome = machine.env['JAVA_HOME']
@@ -56,7 +62,7 @@ async function findHomes(machine: Machine): Promise<string[]> {
     ...systemCollections,
     ...personalCollections.map((each) => path.join(machine.person.home, each)),
   ]
-  // On other systems a path of Windows would be taken as relative to the current directory.
+  // On other systems a Windows path would be taken as relative to the current directory.
   for (const collection of collections.filter((each) => path.isAbsolute(each))) {
     const names = await readdir(collection).catch(() => [])
     // On macOS the home of a Java is inside its bundle.

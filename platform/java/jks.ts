@@ -10,9 +10,9 @@ const magic = 0xfeedfeed
 const tags = { privateKey: 1, trustedCertificate: 2 } as const
 
 /**
- * The trusted certificates, without keys and their chains, of a keystore in Java's own format, JKS,
- * as sun.security.provider's JavaKeyStore writes it. `null`: another format, damaged, or sealed
- * with another password; only keytool can say which.
+ * Reads the trusted certificates, but no keys and chains, of a keystore in Java's own format, JKS,
+ * as sun.security.provider's JavaKeyStore writes it. `null`: the file has another format, is
+ * damaged, or is sealed with another password; only keytool can say which.
  */
 export function readJks(bytes: Buffer, password: string): JksEntry[] | null {
   const sealed = bytes.length - 20
@@ -27,13 +27,19 @@ export function readJks(bytes: Buffer, password: string): JksEntry[] | null {
   }
 }
 
-/** SHA-1 over the password in UTF-16, a phrase that every Java knows, and the contents. */
+/**
+ * Returns the seal of a keystore: SHA-1 over the password in UTF-16, a phrase that is built into
+ * Java, and the contents.
+ */
 function seal(body: Buffer, password: string): Buffer {
   const secret = Buffer.from(password, 'utf16le').swap16()
   return createHash('sha1').update(secret).update('Mighty Aphrodite').update(body).digest()
 }
 
-/** `null`: another version, or damaged. Throws a RangeError where a length exceeds the contents. */
+/**
+ * Reads the entries of a keystore. `null`: it has another version, or is damaged. Throws a
+ * RangeError when a length exceeds the contents.
+ */
 function readEntries(body: Buffer): JksEntry[] | null {
   let offset = 4
   const number = (): number => {

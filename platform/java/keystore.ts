@@ -6,22 +6,28 @@ import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
 import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from '../trust-store.ts'
 
-/** The trusted roots of one or more Java installations: a `cacerts` file. */
+/** A `cacerts` file, which holds the trusted roots of one or more Java installations. */
 export interface JavaKeystore {
-  /** The file behind every link. */
+  /** The path of the file itself, with all links resolved. */
   readonly file: string
-  /** The keytool of that Java; `null`: it has none that may be run. */
+  /** The keytool that changes this keystore; `null`: there is none that may be run. */
   readonly keytool: string | null
-  /** What a person calls it. */
+  /** The name by which a person knows the keystore. */
   readonly title: string
 }
 
-/** Not a secret: every Java ships its cacerts with this password. */
+/** The password of the keystore. It is no secret: every Java ships its cacerts with it. */
 const storePassword = 'changeit'
-/** Octets; Debian's holds 140 roots in 160 KiB. */
+/**
+ * The largest keystore that is read without keytool, in octets. Debian's holds 140 roots in 160
+ * KiB.
+ */
 const largestKeystore = 16 * 1024 * 1024
 
-/** Trust in one Java keystore, through keytool; a file in Java's own format is read without it. */
+/**
+ * A store that keeps roots in one Java keystore. Changes go through keytool; a file in Java's own
+ * format is read without keytool.
+ */
 export function createJavaStore(machine: Machine, keystore: JavaKeystore): TrustStore {
   const { file } = keystore
   const target = ['-keystore', file, '-storepass', storePassword, '-J-Duser.language=en']
@@ -32,7 +38,7 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
     throw new RootlingError('tool-missing', noKeytool(file))
   }
 
-  /** Every trusted certificate; the file is read again only when it has changed. */
+  /** Returns every trusted certificate. The file is read again only when it has changed. */
   async function entries(): Promise<Entry[]> {
     const signature = await signatureOf(file)
     if (last?.signature !== signature)
@@ -87,7 +93,7 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
 
 /**
  * Reads the file without keytool, which takes half a second to start. `null`: only keytool can read
- * it, or say what is wrong with it.
+ * the file, or say what is wrong with it.
  */
 async function readWithoutKeytool(file: string): Promise<Entry[] | null> {
   const { size } = await stat(file)
@@ -96,12 +102,15 @@ async function readWithoutKeytool(file: string): Promise<Entry[] | null> {
   return bytes === null ? null : readJks(bytes, storePassword)
 }
 
-/** Ours by name, also with the prefix that Debian's hook gives to roots of the system store. */
+/**
+ * Whether the alias is one of Rootling's, also with the prefix that Debian's hook gives to roots of
+ * the system store.
+ */
 function isOurs(alias: string): boolean {
   return alias.replace(/^debian:/, '').startsWith(anchorPrefix)
 }
 
-/** The trusted certificates that `keytool -list -rfc` printed, without keys and their chains. */
+/** Returns the trusted certificates that `keytool -list -rfc` printed, but no keys and chains. */
 export function parseKeystore(text: string): Entry[] {
   return text.split(/^Alias name: /m).flatMap((part) => {
     const alias = /^(.*)\r?$/m.exec(part)?.[1]?.trim() ?? ''

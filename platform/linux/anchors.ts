@@ -17,7 +17,10 @@ import { directoryLessFamily, linuxFamilies, type LinuxFamily } from './families
 import { createP11KitStore } from './p11-kit.ts'
 import { findRefresh, notifyHooks, refresh } from './refresh.ts'
 
-/** The system store of this machine, by the first row of the table that fits. */
+/**
+ * Returns the system store of this machine, described by the first row of `linuxFamilies` that
+ * fits.
+ */
 export async function findSystemStore(machine: Machine): Promise<TrustStore> {
   if (await exists('/etc/NIXOS')) return createUnwritableStore(nixOs)
   for (const family of linuxFamilies) {
@@ -43,12 +46,18 @@ const nixOs = unsupported(
   'Put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
 )
 
-/** The system store of a family: a directory with one PEM file for each root, and a refresh. */
+/**
+ * The system store of a Linux family: a directory with one PEM file for each root, and a command
+ * that makes the system read the directory.
+ */
 export function createSystemStore(machine: Machine, family: LinuxFamily): TrustStore {
   const fileOf = (anchor: TrustAnchor) =>
     path.join(family.directory, anchor.name + family.extension)
 
-  /** The files in which mkcert put this root, if it was adopted: it would stay trusted by them. */
+  /**
+   * Returns the files in which mkcert put this root, if the root was adopted from mkcert: it would
+   * stay trusted through them.
+   */
   async function mkcertFilesOf(anchor: TrustAnchor): Promise<string[]> {
     const files: string[] = []
     for (const name of await readdir(family.directory).catch(() => [])) {
@@ -60,7 +69,9 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     return files
   }
 
-  /** The links in OpenSSL's directory that lead, or once led, to the file of this anchor. */
+  /**
+   * Returns the links in OpenSSL's directory that lead, or once led, to the file of this anchor.
+   */
   async function linksTo(anchor: TrustAnchor): Promise<string[]> {
     if (family.hashLinks === null) return []
     const links: string[] = []
@@ -71,7 +82,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     return links
   }
 
-  /** Whether the programs that look a root up by its hash find this one. */
+  /** Whether programs that look a root up by its hash find this root. */
   async function isHashed(anchor: TrustAnchor): Promise<boolean> {
     if (family.hashLinks === null) return true
     for (const name of await readdir(family.hashLinks).catch(() => [])) {
@@ -131,8 +142,8 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
       if (await store.has(anchor)) return
       await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
       await refresh(machine, family)
-      // Debian's program, killed halfway, leaves its own link to the root: it then takes the root
-      // for added, and makes no link by the hash until it is run with --fresh.
+      // Debian's update-ca-certificates, when killed halfway, leaves its own link to the root. It
+      // then takes the root for added, and makes no link by its hash until it is run with --fresh.
       const half = (await isBundled(anchor)) && !(await isHashed(anchor))
       if (half && family.refreshAfterRemoval !== undefined)
         await refresh(machine, family, family.refreshAfterRemoval)

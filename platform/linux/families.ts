@@ -3,7 +3,7 @@ import type { Tool } from '../packages.ts'
 /** How the distributions of one family keep the roots that the local administrator adds. */
 export interface LinuxFamily {
   readonly name: string
-  /** Where added roots go; a machine that has it is of this family. */
+  /** The directory for added roots. A machine that has it belongs to this family. */
   readonly directory: string
   readonly extension: '.crt' | '.pem'
   /** The command that makes the system read the directory. */
@@ -12,17 +12,22 @@ export interface LinuxFamily {
   readonly refreshOtherwise?: readonly ['trust', 'extract-compat']
   /** The command to use after a removal, where it differs from `refresh`. */
   readonly refreshAfterRemoval?: readonly [Tool | 'certctl', ...string[]]
-  /** What programs read, written by the refresh: a root that is not in it is not trusted. */
+  /**
+   * The file that programs read, which the refresh writes; a root that is not in it is not trusted.
+   * `null`: this family has none.
+   */
   readonly bundle: string | null
-  /** The directory of OpenSSL's `<hash>.<n>` links, where programs read it too. */
+  /**
+   * The directory of OpenSSL's `<hash>.<n>` links; `null`: a root need not be there to be trusted.
+   */
   readonly hashLinks: string | null
   /** A directory of scripts that read changes on standard input: `+FILE` added, `-FILE` removed. */
   readonly hooks?: string
 }
 
 /**
- * Probed in this order; the first whose directory exists wins. The Debian row was tried on
- * Debian 12; the others come from the distributions' documentation.
+ * The known families. They are tried in this order, and the first whose directory exists is used.
+ * The Debian row was tried on Debian 12; the others come from the distributions' documentation.
  */
 export const linuxFamilies: readonly LinuxFamily[] = [
   {
@@ -78,5 +83,8 @@ export const linuxFamilies: readonly LinuxFamily[] = [
   },
 ]
 
-/** The family whose directory is created where `update-ca-certificates` exists without it. */
+/**
+ * The family that is used when no directory of any family exists but `update-ca-certificates` does;
+ * its directory is then created.
+ */
 export const directoryLessFamily = 'Debian, Ubuntu, Alpine, Gentoo, Slackware'

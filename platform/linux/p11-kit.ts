@@ -7,8 +7,9 @@ import { certificatesIn } from '../pem.ts'
 import type { TrustAnchor, TrustStore } from '../trust-store.ts'
 
 /**
- * The system store of a distribution that has no row in families.ts, through p11-kit's `trust`. It
- * keeps no names, so `list` finds nothing; `has` and `uninstall` compare the certificate.
+ * The system store of a distribution that has no row in families.ts, through p11-kit's `trust`.
+ * This store keeps no names, so `list` finds nothing; `has` and `uninstall` compare the
+ * certificate.
  */
 export function createP11KitStore(machine: Machine, trust: string): TrustStore {
   async function change(verb: '--store' | '--remove', anchor: TrustAnchor) {

@@ -12,7 +12,10 @@ interface Refresh {
   readonly args: readonly string[]
 }
 
-/** The first of the family's commands that is on this machine; `null`: none. */
+/**
+ * Returns the first of `command` and the family's `refreshOtherwise` that is on this machine;
+ * `null`: neither is.
+ */
 export async function findRefresh(
   machine: Machine,
   family: LinuxFamily,
@@ -25,7 +28,7 @@ export async function findRefresh(
   return null
 }
 
-/** Has the system read its directory of roots again. Throws `tool-missing` or `tool-failed`. */
+/** Makes the system read its directory of roots again. Throws `tool-missing` or `tool-failed`. */
 export async function refresh(
   machine: Machine,
   family: LinuxFamily,
@@ -43,8 +46,9 @@ export async function refresh(
 }
 
 /**
- * Tells the hooks of update-ca-certificates that a root was removed. `--fresh` never does, so that
- * Java's keystore would keep it. `name` is the root's file without its extension.
+ * Tells the hooks of update-ca-certificates that a root was removed. `update-ca-certificates
+ * --fresh` never tells them, so Java's keystore would keep the root. `name` is the name of the
+ * root's file without its extension.
  */
 export async function notifyHooks(
   machine: Machine,
@@ -57,8 +61,8 @@ export async function notifyHooks(
     // The names that run-parts(8) accepts.
     if (!/^[A-Za-z0-9_-]+$/.test(script)) continue
     const hook = await machine.find(path.join(hooks, script), { forRoot: true })
-    // That a hook fails (apt may hold its lock) is ignored: the system store is changed already,
-    // and Java's keystore is checked as a store of its own.
+    // The failure of a hook (apt may hold its lock) is ignored: the system store is already
+    // changed, and Java's keystore is checked as a store of its own.
     if (hook !== null) await machine.change(hook, [], { as: 'root', input })
   }
 }

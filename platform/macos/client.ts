@@ -8,12 +8,16 @@ import { noSuchKeychain, security } from './keychain.ts'
 import { certificatesIn } from '../pem.ts'
 import { unsupported } from '../trust-store.ts'
 
-/** MAX_LINE_LEN of SecurityTool's security.c, without the terminating byte. */
+/**
+ * The longest line that `security -i` reads, in bytes: MAX_LINE_LEN of SecurityTool's security.c,
+ * without the terminating byte.
+ */
 const longestLine = 4095
 
 /**
  * The person's certificates in the login keychain, through `security`. Every user can read the
- * arguments of a program, so the password goes in a line of its interactive mode, on its input.
+ * arguments of a program, so the password is passed in a line on the standard input of `security
+ * -i`.
  */
 export function createMacosClientStore(machine: Machine): ClientCertificateStore<HeldIdentity> {
   const keychain = path.posix.join(machine.person.home, 'Library/Keychains/login.keychain-db')
@@ -76,8 +80,8 @@ export function createMacosClientStore(machine: Machine): ClientCertificateStore
 }
 
 /**
- * Whether to remove an issuer: it is in the keychain and issued no certificate that is there. A
- * root issued itself, so it stays: other trust may depend on it.
+ * Whether an issuer should be removed: it is in the keychain, and no certificate there was issued
+ * by it. A root issued itself, so it stays, since other trust may depend on it.
  */
 function isLeftOver(issuer: Buffer, held: readonly Buffer[]): boolean {
   if (!held.some((der) => der.equals(issuer))) return false
@@ -86,8 +90,9 @@ function isLeftOver(issuer: Buffer, held: readonly Buffer[]): boolean {
 }
 
 /**
- * A line of `security -i`, whose split_line takes a backslash before any character, also in quotes.
- * Throws `usage` for a password that is not ASCII, which `import` cannot decode.
+ * Returns a command as a line for `security -i`, whose split_line function takes a backslash before
+ * any character, also in quotes. Throws `usage` for a line that is too long, and for a password
+ * that is not ASCII, which `import` cannot decode.
  */
 function lineOf(words: readonly string[]): string {
   const line = words.map((word) => `"${word.replaceAll(/["\\]/g, String.raw`\$&`)}"`).join(' ')

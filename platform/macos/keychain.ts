@@ -11,26 +11,35 @@ import { unsupported, type StoreScope, type TrustAnchor, type TrustStore } from 
 export const security = '/usr/bin/security'
 const launchctl = '/bin/launchctl'
 
-/** A place where trust can be set: the person's, or the administrator's for the whole machine. */
+/**
+ * A place where trust can be set: the person's, or the administrator's, which holds for the whole
+ * machine.
+ */
 interface Domain {
   readonly storeScope: StoreScope
   readonly keychain: string
   /** The options of `add-trusted-cert` and `remove-trusted-cert` that choose the domain. */
   readonly flags: readonly string[]
   readonly as: 'person' | 'root'
-  /** The right of the authorization database that a change of trust needs. */
+  /** The right in macOS's authorization database that changing trust needs. */
   readonly right: string
 }
 
-/** The last byte of errSecNoSuchKeychain, -25294. */
+/**
+ * The exit code of `security` when there is no such keychain: the last byte of
+ * errSecNoSuchKeychain, -25294.
+ */
 export const noSuchKeychain = 50
 
-/** Trust for servers only: `-r` without `-p` would cover code signing too. Node reads `basic`. */
+/**
+ * The options that trust a root for servers only: `-r` without `-p` would cover code signing too.
+ * `basic` is there because Node reads it.
+ */
 const policies = ['-r', 'trustRoot', '-p', 'ssl', '-p', 'basic']
 
 /**
- * Trust in the keychain of macOS, through `security`. `install` writes to one domain; `has` and
- * `uninstall` look into both, because clients do not care where trust comes from.
+ * A store that keeps roots in the keychain of macOS, through `security`. `install` writes to one
+ * domain; `has` and `uninstall` look into both, because clients trust a root from either.
  */
 export function createMacosKeychainStore(
   machine: Machine,
@@ -42,9 +51,10 @@ export function createMacosKeychainStore(
   const change = (domain: Domain, args: readonly string[]) =>
     machine.change(security, args, { as: domain.as, timeLimit: timeLimits.dialog })
 
-  /** `null`: there is no such keychain. */
+  /** Returns the certificates in a domain's keychain; `null`: there is no such keychain. */
   async function read({ keychain }: Domain): Promise<Buffer[] | null> {
-    // Without -a, only the first certificate is printed, and an empty keychain is exit code 44.
+    // Without -a, only the first certificate is printed, and the exit code for an empty keychain is
+    // 44.
     const result = await machine.query(security, ['find-certificate', '-a', '-Z', '-p', keychain])
     if (result.exitCode === noSuchKeychain) return null
     return certificatesIn(expectSuccess('security', result).stdout)
@@ -55,14 +65,14 @@ export function createMacosKeychainStore(
   const isIn = async (domain: Domain, anchor: TrustAnchor) =>
     (await certificates(domain)).some((der) => der.equals(anchor.der))
 
-  /** Takes the trust away; returns the answer of `security` where it refused, else `null`. */
+  /** Removes the trust in a root. Returns `null`, or the answer of `security` when it refused. */
   async function distrust(domain: Domain, file: string): Promise<CommandResult | null> {
     machine.announce(promptOf(domain, 'take the root out of'))
     const result = await change(domain, ['remove-trusted-cert', ...domain.flags, file])
     return result.exitCode === 0 ? null : result
   }
 
-  /** remove-trusted-cert leaves the certificate itself behind. */
+  /** Deletes the certificate itself, which remove-trusted-cert leaves in the keychain. */
   async function deleteFrom(domain: Domain, anchor: TrustAnchor) {
     const hash = anchor.fingerprint.toUpperCase()
     const args = ['delete-certificate', '-Z', hash, domain.keychain]
@@ -103,7 +113,8 @@ export function createMacosKeychainStore(
         const error = await change(target, ['add-trusted-cert', ...where, file]).then(
           async (result) => {
             if (result.exitCode === 0) return null
-            // The certificate is added first; if it is there, the trust was refused.
+            // macOS first adds the certificate, then the trust. If the certificate is there, the
+            // trust was refused.
             if (await isIn(target, anchor)) return refusal(machine, target, result)
             return keychainRefused(target, result)
           },
@@ -123,7 +134,8 @@ export function createMacosKeychainStore(
       await withAnchorFile(machine, anchor, async (file) => {
         for (const domain of holders) {
           const result = await distrust(domain, file)
-          // A root that was added by hand and never trusted here has no settings to remove.
+          // A root that was added by hand and never trusted has no settings to remove, so only a
+          // root that is still trusted is an error.
           if (result !== null && (await isTrusted(machine, anchor)))
             throw await refusal(machine, domain, result)
         }
@@ -134,7 +146,10 @@ export function createMacosKeychainStore(
   return store
 }
 
-/** Whether these very bytes are trusted: trust settings are kept by the certificate's hash. */
+/**
+ * Whether exactly this certificate is trusted: macOS keeps trust settings by the certificate's
+ * hash.
+ */
 async function isTrusted(machine: Machine, anchor: TrustAnchor): Promise<boolean> {
   const result = await withAnchorFile(machine, anchor, (file) =>
     machine.query(security, ['verify-cert', '-q', '-L', '-l', '-c', file, '-p', 'ssl']),
@@ -144,7 +159,10 @@ async function isTrusted(machine: Machine, anchor: TrustAnchor): Promise<boolean
   return true
 }
 
-/** What `security` prints is localized, so the kind of session tells why it refused. */
+/**
+ * Returns the error for a refusal of `security`. Its messages are localized, so the kind of session
+ * shows why it refused.
+ */
 async function refusal(
   machine: Machine,
   { right }: Domain,

@@ -5,7 +5,7 @@ import type { Machine } from '../machine.ts'
 import type { NssDatabase } from './database.ts'
 import { readProfiles } from './profiles-ini.ts'
 
-/** Programs that read the shared database of NSS by Chromium's rule. */
+/** Programs that read the NSS database that `chromiumDirectory` finds. */
 const chromiumFamily = [
   'chromium',
   'chromium-browser',
@@ -23,7 +23,7 @@ const chromiumFamily = [
 
 const firefoxFamily = ['firefox', 'firefox-esr', 'firefox-developer-edition', 'firefox-nightly']
 
-/** Absolute path of an installed Firefox; `null`: none. */
+/** Returns the absolute path of an installed Firefox; `null`: there is none. */
 export function findFirefox(machine: Machine): Promise<string | null> {
   return findAny(machine, firefoxFamily)
 }
@@ -36,7 +36,7 @@ async function findAny(machine: Machine, programs: readonly string[]): Promise<s
   return null
 }
 
-/** Every NSS database of the person and of the system, each directory once. */
+/** Returns every NSS database of the person and of the system, each directory once. */
 export async function findNssDatabases(machine: Machine): Promise<NssDatabase[]> {
   const databases = [...(await findChromium(machine)), ...(await findFirefoxProfiles(machine))]
   if (await isDatabase('/etc/pki/nssdb')) {
@@ -68,8 +68,9 @@ async function findChromium(machine: Machine): Promise<NssDatabase[]> {
 }
 
 /**
- * The database of Chromium: `~/.pki/nssdb` if that directory exists, even empty, else the one in
- * the data directory of XDG; never both. Making the first where the second is in use would hide it.
+ * Returns the directory of Chromium's database: `~/.pki/nssdb` if that directory exists, even
+ * empty, else the one in the XDG data directory. Chromium never reads both, so creating the first
+ * would hide the second.
  */
 export async function chromiumDirectory(machine: Machine): Promise<string> {
   const legacy = path.join(machine.person.home, '.pki/nssdb')
@@ -77,7 +78,7 @@ export async function chromiumDirectory(machine: Machine): Promise<string> {
   return path.join(xdg(machine, 'XDG_DATA_HOME', '.local/share'), 'pki/nssdb')
 }
 
-/** The directories that hold profiles.ini, of every way to install Firefox. */
+/** Returns the directories in which Firefox keeps profiles.ini, for every way to install it. */
 function firefoxRoots(machine: Machine): string[] {
   const { home } = machine.person
   return [
@@ -90,7 +91,10 @@ function firefoxRoots(machine: Machine): string[] {
   ]
 }
 
-/** A database for each profile that profiles.ini names, and for each directory that holds one. */
+/**
+ * Returns a database for each profile that profiles.ini names, and for each other directory beside
+ * profiles.ini that holds a database.
+ */
 async function findFirefoxProfiles(machine: Machine): Promise<NssDatabase[]> {
   const databases: NssDatabase[] = []
   for (const root of firefoxRoots(machine)) {
@@ -125,7 +129,10 @@ async function database(
   }
 }
 
-/** A directory of the XDG specification. A relative value does not count, nor root's under sudo. */
+/**
+ * Returns a directory of the XDG specification. The variable does not count when it holds a
+ * relative path, or under sudo, where it is root's.
+ */
 function xdg(machine: Machine, variable: string, fallback: string): string {
   const value = machine.env[variable]
   const counts = value !== undefined && path.isAbsolute(value) && !machine.person.viaSudo

@@ -15,7 +15,10 @@ import {
 } from './database.ts'
 import { findPk12util, type PrivatePkcs12 } from './pkcs12.ts'
 
-/** The person's certificates in one NSS database, through pk12util and certutil. */
+/**
+ * A store that keeps the person's client certificates in one NSS database, through pk12util and
+ * certutil.
+ */
 export function createNssClientStore(
   machine: Machine,
   database: NssDatabase,
@@ -37,7 +40,11 @@ export function createNssClientStore(
     )
   }
 
-  /** `-F` also deletes the key, which a renewed certificate beside this one still needs. */
+  /**
+   * Removes one certificate of an entry. Used only for a sole certificate, `-F` also deletes the
+   * key, which a renewed certificate under the same nickname still needs. With several, `-D`
+   * deletes until this certificate is gone, and the others that were deleted are added again.
+   */
   async function removeOne({ nickname, certificates }: Entry, fingerprint: string): Promise<void> {
     if (certificates.length === 1) return change('-F', '-n', nickname)
     for (const _ of certificates) {
@@ -57,7 +64,10 @@ export function createNssClientStore(
     return new Set(held.map(fingerprintOf))
   }
 
-  /** Removes issuers without trust that came along, once no certificate of the person is left. */
+  /**
+   * Removes the issuers that came with the certificate and have no trust flags, but only when the
+   * database holds no other certificate with a key.
+   */
   async function removeIssuers(issuers: readonly string[]): Promise<void> {
     if ((await entries()).some(hasKey)) return
     for (const { nickname, flags, certificates } of await entries()) {
@@ -115,13 +125,19 @@ export function createNssClientStore(
   return store
 }
 
-/** An empty password file: pk12util would otherwise ask for a primary password on the terminal. */
+/**
+ * Names an empty password file: pk12util would otherwise ask for a primary password on the
+ * terminal.
+ */
 const noPk12utilPassword = ['-k', '/dev/null'] as const
 
-/** `u` in the flags: the database has the private key. */
+/** Whether the database has the private key, which certutil shows as `u` in the flags. */
 const hasKey = ({ flags }: Entry): boolean => flags.includes('u')
 
-/** The file's own password was checked before, so a wrong one here is the database's. */
+/**
+ * Returns the error for a failed import. The password of the file was checked before, so a wrong
+ * password here is that of the database.
+ */
 function refusal(
   { title, directory }: NssDatabase,
   user: string,

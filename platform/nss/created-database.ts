@@ -6,12 +6,17 @@ import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { noPassword, targetOf, type Certutil, type NssDatabase } from './database.ts'
 
-/** A file beside the database. It names the topmost directory that was made for it, if any. */
+/**
+ * A file beside a database that Rootling created. It holds the path of the topmost directory that
+ * was created with the database, or an empty line if none was.
+ */
 const markerName = 'rootling-created'
 
 const databaseFiles = ['cert9.db', 'key4.db', 'pkcs11.txt']
 
-/** Makes an empty database for a browser that has none yet, and marks it as made by Rootling. */
+/**
+ * Creates an empty database for a browser that has none yet, and marks it as created by Rootling.
+ */
 export async function createDatabase(
   machine: Machine,
   database: NssDatabase,
@@ -28,7 +33,7 @@ export async function createDatabase(
   await machine.writeFile(path.join(directory, markerName), `${top}\n`, as)
 }
 
-/** Removes a database that Rootling made, unless something else was put into it meanwhile. */
+/** Removes a database that Rootling created, unless something else was put into it meanwhile. */
 export async function removeCreatedDatabase(
   machine: Machine,
   { directory, as }: NssDatabase,
@@ -45,14 +50,19 @@ export async function removeCreatedDatabase(
   for (const made of upTo(top, directory)) await machine.removeEmptyDirectory(made, as)
 }
 
-/** A directory and those above it, up to `top`; none when it is not below `top`. */
+/**
+ * Returns a directory and those above it, up to `top`; none when the directory is not below `top`.
+ */
 function upTo(top: string, directory: string): string[] {
   if (top === '' || !`${directory}/`.startsWith(`${top}/`)) return []
   if (directory === top) return [top]
   return [directory, ...upTo(top, path.dirname(directory))]
 }
 
-/** The topmost directory that is not there yet; empty when all are. */
+/**
+ * Returns the topmost directory of the path that does not exist yet; an empty string when all
+ * exist.
+ */
 async function firstMissing(directory: string): Promise<string> {
   if (await exists(directory)) return ''
   let missing = directory

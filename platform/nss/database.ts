@@ -10,31 +10,40 @@ export interface NssDatabase {
   readonly directory: string
   /** `sql` is cert9.db; `dbm` is the older cert8.db. */
   readonly scheme: 'sql' | 'dbm'
-  /** What a person calls it. */
+  /** The name by which a person knows the database. */
   readonly title: string
-  /** Whose database it is. */
+  /** The owner of the database. */
   readonly as: Actor
-  /** `install` makes it where it is missing: a browser that never ran has not made its own yet. */
+  /**
+   * Whether `install` creates the database when it is missing: a browser that never ran has not
+   * made its own yet.
+   */
   readonly create: boolean
-  /** A profile of Firefox, whose policy may have copied the root into it. */
+  /**
+   * Whether this is the profile of a Firefox, whose policy may have copied the root into the
+   * database.
+   */
   readonly firefox: boolean
 }
 
 export interface NssEntry {
   readonly nickname: string
-  /** Such as `C,,`: what the certificate is trusted for. */
+  /** What the certificate is trusted for, in NSS's notation, such as `C,,`. */
   readonly flags: string
 }
 
 export interface NssEntryWithCertificates extends NssEntry {
-  /** NSS answers a nickname with every certificate of the same subject. */
+  /** Every certificate under the nickname: NSS answers with all that have the same subject. */
   readonly certificates: readonly Buffer[]
 }
 
-/** An empty password file: certutil would otherwise ask for a primary password on the terminal. */
+/**
+ * Names an empty password file: certutil would otherwise ask for a primary password on the
+ * terminal.
+ */
 export const noPassword = ['-f', '/dev/null'] as const
 
-/** The arguments that name a database to the tools of NSS. */
+/** Returns the arguments that name a database to the tools of NSS. */
 export const targetOf = ({ directory, scheme }: NssDatabase): readonly string[] => [
   '-d',
   `${scheme}:${directory}`,
@@ -43,13 +52,19 @@ export const targetOf = ({ directory, scheme }: NssDatabase): readonly string[] 
 export const databaseFileOf = ({ directory, scheme }: NssDatabase): string =>
   path.join(directory, scheme === 'sql' ? 'cert9.db' : 'cert8.db')
 
-/** What NSS's certutil does with one database. Each call throws `tool-missing` without it. */
+/**
+ * Runs NSS's certutil on one database. Each method throws `tool-missing` when certutil is not
+ * there.
+ */
 export interface Certutil {
-  /** Absolute path of certutil; for a database of root's only root's own certutil counts. */
+  /**
+   * Returns the absolute path of certutil. For a database that root owns, only a certutil that
+   * nobody but root can change counts.
+   */
   program(): Promise<string>
   query(...args: readonly string[]): Promise<CommandResult>
   change(args: readonly string[], input?: string): Promise<CommandResult>
-  /** Every entry; none where there is no database yet. Throws `tool-failed`. */
+  /** Returns every entry; none when there is no database yet. Throws `tool-failed`. */
   entries(): Promise<NssEntry[]>
   withCertificates(entries: readonly NssEntry[]): Promise<NssEntryWithCertificates[]>
 }
@@ -92,11 +107,13 @@ export function createCertutil(machine: Machine, database: NssDatabase): Certuti
   return certutil
 }
 
-/** What to type where a tool of NSS is not there. */
+/** The hint of the errors for a missing NSS tool. */
 export const installHint =
   'Install the tools of NSS: libnss3-tools, nss-tools, mozilla-nss-tools or nss'
 
-/** The rows of `certutil -L`: a nickname, which may hold spaces, and its flags. */
+/**
+ * Returns the rows that `certutil -L` printed: a nickname, which may hold spaces, and its flags.
+ */
 export function parseListing(text: string): NssEntry[] {
   const entries: NssEntry[] = []
   for (const line of text.split('\n')) {

@@ -6,15 +6,15 @@ import type { ClientIdentity } from '../client-store.ts'
 import type { Machine } from '../machine.ts'
 import { installHint } from './database.ts'
 
-/** A PKCS #12 file and its password where only the person can read them. */
+/** A PKCS #12 file and its password, in files that only the person can read. */
 export interface PrivatePkcs12 {
   readonly file: string
   readonly passwordFile: string
-  /** What the person called the file, for a dry run. */
+  /** The name by which the person gave the file, for sentences and dry runs. */
   readonly shown: string
 }
 
-/** Absolute path of pk12util. Throws `tool-missing`. */
+/** Returns the absolute path of pk12util. Throws `tool-missing`. */
 export async function findPk12util(machine: Machine): Promise<string> {
   const program = await machine.find('pk12util')
   if (program !== null) return program
@@ -22,8 +22,9 @@ export async function findPk12util(machine: Machine): Promise<string> {
 }
 
 /**
- * Keeps a PKCS #12 file and its password for pk12util while `use` runs, in a directory that only
- * the person can enter. The password is never an argument of a program: every user can read those.
+ * Writes a PKCS #12 file and its password for pk12util into a directory that only the person can
+ * enter, runs `use`, then removes the directory. The password is never an argument of a program,
+ * because every user can read those.
  */
 export async function withPrivatePkcs12<T>(
   { person }: Machine,
@@ -46,15 +47,16 @@ export async function withPrivatePkcs12<T>(
 }
 
 /**
- * The certificate in a PKCS #12 file that has a key, and the others. Throws `bad-key`: a wrong
- * password, not PKCS #12, or not exactly one key.
+ * Returns the identity in a PKCS #12 file: the certificate that has a key, and the others as its
+ * issuers. Throws `bad-key` when the password is wrong, the file is not PKCS #12, or it does not
+ * hold exactly one key.
  */
 export async function identityIn(
   machine: Machine,
   { file, passwordFile, shown }: PrivatePkcs12,
 ): Promise<ClientIdentity> {
   const pk12util = await findPk12util(machine)
-  // There is no database in that directory, so pk12util reads nothing but the file.
+  // The directory of the file holds no database, so pk12util reads nothing but the file.
   const database = ['-d', `sql:${path.dirname(file)}`]
   const listed = await machine.query(pk12util, ['-l', file, '-w', passwordFile, ...database])
   if (listed.exitCode !== 0) {
@@ -76,10 +78,16 @@ export async function identityIn(
   return { fingerprint, issuers: others }
 }
 
-/** 32 octets over two lines. No character matches in two ways, so no input makes it backtrack. */
+/**
+ * Matches a SHA-256 of 32 octets, which pk12util prints over two lines. No character matches in two
+ * ways, so the expression never backtracks.
+ */
 const sha256 = /Fingerprint \(SHA-256\):\s+([0-9A-F]{2}(?:[:\s]\s*[0-9A-F]{2}){31})\s/
 
-/** The SHA-256 of each certificate that `pk12util -l` lists, with and without a private key. */
+/**
+ * Returns the SHA-256 of each certificate that `pk12util -l` lists: those with a private key, and
+ * the others.
+ */
 export function parsePkcs12Listing(text: string): { keyed: string[]; others: string[] } {
   const found: { keyed: string[]; others: string[] } = { keyed: [], others: [] }
   for (const block of text.split(/^(?=Certificate(?:\(has private key\))?:$)/m)) {

@@ -5,12 +5,15 @@ import { isFile } from '../file-status.ts'
 /** Limits on what is read: nobody has a thousand profiles, and the file may be anything. */
 const limits = { bytes: 1_000_000, profiles: 1000 }
 
-/** The profile directories that `profiles.ini` in a directory of Firefox names; none without it. */
+/**
+ * Returns the profile directories that `profiles.ini` in Firefox's directory `root` names; none
+ * when there is no such file.
+ */
 export async function readProfiles(root: string): Promise<string[]> {
   return parseProfiles(await readStart(path.join(root, 'profiles.ini')), root)
 }
 
-/** The profile directories that a profiles.ini names, absolute, each once. */
+/** Returns the absolute paths of the profile directories that a profiles.ini names, each once. */
 export function parseProfiles(text: string, root: string): string[] {
   const found = new Set<string>()
   let section: Map<string, string> | null = null
@@ -38,9 +41,12 @@ export function parseProfiles(text: string, root: string): string[] {
   return [...found].map((directory) => directory.replace(/(?<=.)\/+$/, ''))
 }
 
-/** The first million bytes of a file as text; empty where it cannot be read or is not a file. */
+/**
+ * Returns the first million bytes of a file as text; an empty string when the path is no file or
+ * cannot be read.
+ */
 async function readStart(file: string): Promise<string> {
-  // Opening a named pipe would wait for its writer for ever.
+  // Only a regular file is opened: opening a named pipe would wait for its writer for ever.
   const handle = (await isFile(file)) ? await open(file, 'r').catch(() => null) : null
   if (handle === null) return ''
   try {

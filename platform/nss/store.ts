@@ -16,13 +16,16 @@ import {
   type NssEntryWithCertificates,
 } from './database.ts'
 
-/** Trust in one NSS database, through certutil. */
+/** A store that keeps roots in one NSS database, through certutil. */
 export function createNssStore(machine: Machine, database: NssDatabase): TrustStore {
   const { directory, as } = database
   const databaseFile = databaseFileOf(database)
   const certutil = createCertutil(machine, database)
 
-  /** The entries under which this very certificate is found, ours by name first. */
+  /**
+   * Returns the entries that hold exactly this certificate, first the one under the anchor's own
+   * name.
+   */
   async function entriesOf(anchor: TrustAnchor): Promise<NssEntryWithCertificates[]> {
     const names = namesOf(anchor)
     const likely = (await certutil.entries()).filter(
@@ -67,7 +70,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
       )
       const found = await certutil.withCertificates(ours)
       const anchors = found.flatMap(({ nickname, certificates }) =>
-        // Another root of the same subject is in the answer too, and is not ours to list.
+        // NSS also answers with other roots of the same subject, which are not listed.
         certificates.map(createAnchor).filter(({ name }) => name === nickname),
       )
       return distinctAnchors(anchors)
@@ -85,7 +88,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
       if (!(await exists(databaseFile))) await createDatabase(machine, database, certutil)
       const result = await add({ nickname: anchor.name, flags: 'C,,' }, anchor.pem)
       if (result.exitCode === 0) return
-      // Without the primary password the certificate goes in and its trust does not.
+      // Without the primary password, certutil adds the certificate but not its trust.
       if (!wasThere && (await entriesOf(anchor)).length > 0) await remove(anchor.name)
       throw refusal(database, anchor, machine.person.name, result)
     },
@@ -104,7 +107,8 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
           (der) => !der.equals(anchor.der) && !leftCertificates.some((other) => other.equals(der)),
         )
         if (lost === undefined) continue
-        // Another root of the same subject had this nickname: put it back, and remove the next one.
+        // certutil removed another root of the same subject, which had this nickname. Put that root
+        // back, and remove the next entry.
         await add(entry, createAnchor(lost).pem)
         kept.add(entry.nickname)
       }
@@ -114,22 +118,24 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
   return store
 }
 
-/** `C` in the first place: a trusted authority for servers. */
+/** Whether the first flag holds `C`: a trusted authority for servers. */
 function isTrusted({ flags }: NssEntry): boolean {
   return flags.split(',')[0]?.includes('C') ?? false
 }
 
 /**
- * What Firefox's policy put in is trusted, although a certutil older than Firefox shows no flag: it
- * does not know the newer kind of trust object. Ours without a flag is left from a failed attempt.
+ * Whether an entry is a copy made by Firefox's policy. Such a copy is trusted, although a certutil
+ * older than Firefox shows no flag, because it does not know the newer kind of trust object. An
+ * entry under a name of Rootling's without a flag is left from a failed installation.
  */
 function isPolicyCopy({ nickname, flags }: NssEntry): boolean {
   return flags === ',,' && !nickname.startsWith(anchorPrefix)
 }
 
 /**
- * Under which names a database may keep the certificate: ours, or the `CN - O` of the copy that
- * Firefox's policy makes, whose flags say `,,` although Firefox trusts it.
+ * Returns names that the nickname of the certificate may contain: the anchor's name, or parts of
+ * the subject. The copy that Firefox's policy makes is named `CN - O`, and its flags say `,,`
+ * although Firefox trusts it.
  */
 function namesOf(anchor: TrustAnchor): string[] {
   const { subject } = new X509Certificate(anchor.der)

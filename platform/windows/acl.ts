@@ -6,10 +6,10 @@ type Environment = Readonly<Record<string, string | undefined>>
 type Run = typeof run
 
 /**
- * Lets only the current user read and write a file on Windows, where modes mean nothing: inherited
- * rights are removed, and one is granted. Files made in such a directory inherit that right. The
- * user is named by SID: names are localized, and `%USERNAME%` can be set to anything. Throws
- * `tool-failed`.
+ * Lets only the current user read and write a file on Windows, where file modes have no effect:
+ * removes inherited rights, and grants one to the user. Files made in such a directory inherit that
+ * right. The user is named by SID, because names are localized, and `%USERNAME%` can be set to
+ * anything. Throws `tool-failed`.
  */
 export async function restrictToUser(
   file: string,

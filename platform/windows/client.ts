@@ -8,9 +8,9 @@ import { unsupported } from '../trust-store.ts'
 const x509 = 'Security.Cryptography.X509Certificates'
 
 /**
- * The person's certificates in Windows' own store, through its PowerShell. certutil and
- * Import-PfxCertificate take the password as an argument or from a script; this script reads it, in
- * base64, from standard input.
+ * The person's certificates in Windows' own store, through Windows PowerShell. certutil and
+ * Import-PfxCertificate would take the password as an argument or from a script, so a script
+ * imports the file itself and reads the password, in base64, from standard input.
  */
 export function createWindowsClientStore(machine: Machine): ClientCertificateStore<HeldIdentity> {
   const root = machine.env['SystemRoot'] ?? machine.env['SYSTEMROOT'] ?? String.raw`C:\Windows`
@@ -75,7 +75,8 @@ export function createWindowsClientStore(machine: Machine): ClientCertificateSto
       const [own, ...issuers] = identity.certificates
       const hashes = issuers.map((der) => `'${sha1(der)}'`).join(', ')
       const args = argsOf(
-        // Started from PowerShell 7, this one inherits the path of modules that it cannot load.
+        // When started from PowerShell 7, Windows PowerShell inherits a path of modules that it
+        // cannot load.
         String.raw`$env:PSModulePath = $PSHOME + '\Modules'`,
         `Remove-Item -LiteralPath 'Cert:\\CurrentUser\\My\\${sha1(own)}' -DeleteKey`,
         open('$my', `'My'`, 'ReadOnly'),
@@ -93,5 +94,5 @@ export function createWindowsClientStore(machine: Machine): ClientCertificateSto
 const open = (variable: string, name: string, flags: 'ReadOnly' | 'ReadWrite'): string =>
   `${variable} = [${x509}.X509Store]::new(${name}, 'CurrentUser'); ${variable}.Open('${flags}')`
 
-/** A string literal of PowerShell, which takes typographic quotes for quotes too. */
+/** Returns a string literal of PowerShell, in which typographic quotes count as quotes too. */
 const quoted = (text: string): string => `'${text.replaceAll(/['‘’‚‛]/g, '$&$&')}'`

@@ -16,22 +16,30 @@ export interface WindowsSide {
   readonly certutil: string
   readonly whoami: string
   isThere(): Promise<boolean>
-  /** A file's path as a program of Windows understands it. */
+  /** Returns a file's path as a Windows program understands it. */
   toWindowsPath(file: string): Promise<string>
 }
 
-/** The HRESULTs that have a meaning here; WSL passes on their last byte only. */
+/**
+ * The exit codes of certutil that are told apart, as HRESULTs. WSL passes on only their last byte.
+ */
 const hresults = { cancelled: 0x800704c7, notFound: 0x80092004, accessDenied: 0x80070005 }
 
 type Verb = '-addstore' | '-delstore'
 
-/** The integrity levels of an elevated process and of the system; unlike names, not localized. */
+/**
+ * Matches the integrity level of an elevated process or of the system, which unlike names is not
+ * localized.
+ */
 const elevatedLevels = /S-1-16-(?:12288|16384)\b/
 
-/** The options of certutil for each store; with `-user` it shows the machine's roots as well. */
+/**
+ * The options that choose the user's or the machine's store. With `-user`, certutil also shows the
+ * machine's roots.
+ */
 const locations = { user: ['-user'], system: [] } as const
 
-/** The programs of the Windows that this process runs on. */
+/** Returns the programs of the Windows that this process runs on. */
 export function nativeWindows(machine: Machine): WindowsSide {
   const root = machine.env['SystemRoot'] ?? machine.env['SYSTEMROOT'] ?? String.raw`C:\Windows`
   const certutil = path.win32.join(root, 'System32', 'certutil.exe')
@@ -45,8 +53,9 @@ export function nativeWindows(machine: Machine): WindowsSide {
 }
 
 /**
- * Trust in the root store of Windows, through its certutil. The default is the store of the machine
- * where this process is elevated, because Windows then asks nothing, and else the user's.
+ * A store that keeps roots in the root store of Windows, through its certutil. By default an
+ * elevated process uses the store of the machine, because Windows then asks nothing, and any other
+ * process the user's store.
  */
 export function createWindowsRootStore(
   machine: Machine,
@@ -60,7 +69,10 @@ export function createWindowsRootStore(
 
   const target = async () => storeScope ?? ((await elevated()) ? 'system' : 'user')
 
-  /** The certificate that the store keeps under a hash or a serial number; `null`: none. */
+  /**
+   * Returns the certificate that the store keeps under a hash or a serial number; `null`: there is
+   * none.
+   */
   async function find(location: StoreScope, id: string): Promise<Buffer | null> {
     return withDirectory(machine, async (directory) => {
       const file = path.join(directory, 'found.cer')
@@ -140,7 +152,7 @@ export function createWindowsRootStore(
     },
 
     async uninstall(anchor) {
-      // The machine's store first: the user's shows its roots as if they were in both.
+      // The machine's store comes first, because its roots are shown in the user's store too.
       for (const location of ['system', 'user'] as const) {
         if (!(await isIn(location, anchor))) continue
         if (location === 'system' && !(await elevated())) throw needsElevation()
@@ -151,15 +163,18 @@ export function createWindowsRootStore(
   return store
 }
 
-/** Windows' name for the SHA-1 of the DER. It only finds the certificate; then DER is compared. */
+/**
+ * Returns the SHA-1 of the DER, which Windows calls the thumbprint. It only finds the certificate;
+ * the DER is compared afterwards.
+ */
 function thumbprintOf({ der }: TrustAnchor): string {
   return createHash('sha1').update(der).digest('hex')
 }
 
 /**
- * The hashes of our roots in the answer of `certutil -store`. Its words are localized, and some
- * versions put spaces between the bytes. A serial number can look like a hash, and certutil finds
- * the same certificate by it.
+ * Returns the hashes of Rootling's roots in the output of `certutil -store`, whose words are
+ * localized, and in which some versions put spaces between the bytes. A serial number that looks
+ * like a hash may be among them; certutil finds the same certificate by it.
  */
 export function ownHashes(text: string): string[] {
   const blocks = text.split(/^={5,}[^=\r\n]+={5,}\r?$/m)
@@ -202,7 +217,9 @@ function failure(what: string, { exitCode, stdout, stderr }: CommandResult) {
   return new RootlingError('tool-failed', `Windows' root store ${what} (${code}): ${said}`)
 }
 
-/** Calls `work` at the first call only, and returns its answer to every call. */
+/**
+ * Returns a function that calls `work` only the first time, and returns the same answer every time.
+ */
 function atMostOnce<T>(work: () => Promise<T>): () => Promise<T> {
   let answer: Promise<T> | undefined
   return () => (answer ??= work())

@@ -5,15 +5,15 @@ import { isFile } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import type { WindowsSide } from './root.ts'
 
-/** Whether this Linux runs inside Windows: by WSL's variables, else by the name of the kernel. */
+/** Whether this Linux runs inside Windows, as WSL's variables or the name of the kernel tell. */
 export function isWsl({ env }: Machine, kernel: string = release()): boolean {
   const exported = Boolean(env['WSL_DISTRO_NAME']) || Boolean(env['WSL_INTEROP'])
   return exported || /microsoft/i.test(kernel)
 }
 
 /**
- * The Windows that this Linux runs inside, where the browser is; `null`: this is not WSL, or its
- * Windows cannot be reached (its drives are not mounted).
+ * Returns the Windows that this Linux runs inside, where the browser is; `null`: this is not WSL,
+ * or its Windows cannot be reached (its drives are not mounted).
  */
 export async function findWindowsOutside(
   machine: Machine,
@@ -31,11 +31,11 @@ export async function findWindowsOutside(
     title: 'Windows root store (around WSL)',
     certutil,
     whoami,
-    // Found above. Machine.find would not do: run by root, it accepts root's own programs only, and
-    // files on a drive of Windows do not count as root's.
+    // The programs were found above. Machine.find cannot check them: when root runs it, it accepts
+    // only root's own programs, and files on a Windows drive do not count as root's.
     isThere: async () => true,
     async toWindowsPath(file) {
-      // wslpath refuses a file that is not there yet; its directory is.
+      // wslpath refuses a file that does not exist yet, so it converts the directory of the file.
       const slash = file.lastIndexOf('/')
       const result = await machine.query(wslpath, ['-w', file.slice(0, slash) || '/'])
       const directory = expectSuccess('wslpath', result).stdout.trim()

@@ -10,12 +10,16 @@ const settings = [
   { name: '8 at once, one account', accounts: 1, atOnce: 8 },
 ] as const
 
-/** ACME orders a second beside pebble and Caddy, with the same client and the same http-01. */
+/**
+ * Measures ACME orders per second of Rootling, pebble and Caddy, with the same client and the same
+ * http-01 responder.
+ */
 export const acme: Benchmark = {
   name: 'acme',
   async run({ quick }) {
     const world = await openWorld()
-    // Caddy validates on port 80 only, which only root can open, in a network namespace of its own.
+    // Caddy validates on port 80 only, which only root can open; `run.mjs` gives root a network
+    // namespace in which the port is free.
     const http01 = process.getuid?.() === 0 ? 80 : 0
     const responder = await startResponder(undefined, http01)
     const starts = new Map<string, () => Promise<AcmeServer>>([

@@ -9,7 +9,7 @@ import { packageSize } from './package.ts'
 import { record } from './record.ts'
 import { startUp } from './start-up.ts'
 
-// `run.mjs` bundles and starts this file.
+// This file runs the benchmarks; `run.mjs` bundles and starts it.
 const benchmarks = [startUp, issuing, record, acme, handshake, install, memory, packageSize]
 
 const { values } = parseArgs({
@@ -36,7 +36,7 @@ if (values.json) {
 } else process.stdout.write(table(rows))
 if (values.check && rows.some((row) => isWithin(row) === false)) process.exitCode = 1
 
-/** The rows as a table in Markdown. */
+/** Returns the rows as a table in Markdown. */
 function table(lines: readonly Row[]): string {
   const cells = [['what', 'ours', 'peer', 'ratio', 'bar', '']]
   for (const row of lines) {
@@ -59,7 +59,7 @@ function table(lines: readonly Row[]): string {
   return [head, widths.map((width) => '-'.repeat(width)), ...body].map(line).join('')
 }
 
-/** A number with three significant digits, and whole from 100 on. */
+/** Returns a number as text: with three significant digits below 100, else as a whole number. */
 function figure(value: number): string {
   return value >= 100 ? Math.round(value).toLocaleString('en') : String(+value.toPrecision(3))
 }

@@ -1,7 +1,10 @@
 /** One group of measurements; `--only` selects by its name. */
 export interface Benchmark {
   readonly name: string
-  /** `quick`: fewer rounds, for a first look and for the test that the harness works. */
+  /**
+   * Runs the measurements. `quick` means fewer rounds, for a first look and for the test that the
+   * harness works.
+   */
   run(options: { readonly quick: boolean }): Promise<Row[]>
 }
 
@@ -9,25 +12,28 @@ export interface Benchmark {
 export interface Row {
   readonly name: string
   readonly unit: 'ms' | '/s' | 'MiB' | 'KiB' | ''
-  /** A median. */
+  /** The median of Rootling's measurements. */
   readonly ours: number
-  /** `null`: there is no peer, and the bar is for our own figure. */
+  /**
+   * The program that Rootling is compared with, and its median; `null`: there is none, and the bar
+   * is for `ours`.
+   */
   readonly peer: { readonly name: string; readonly value: number } | null
   readonly bar: Bar | null
 }
 
-/** A limit on the ratio to the peer, or on our figure where there is no peer. */
+/** A limit on the ratio of `ours` to the peer's value, or on `ours` where there is no peer. */
 interface Bar {
   readonly at: 'most' | 'least'
   readonly value: number
 }
 
-/** Our figure divided by the peer's; `null`: no peer. */
+/** Returns `ours` divided by the peer's value; `null`: there is no peer. */
 export function ratioOf({ ours, peer }: Row): number | null {
   return peer === null ? null : ours / peer.value
 }
 
-/** Whether a row keeps to its bar; `null`: it has none. */
+/** Whether a row is within its bar; `null`: the row has no bar. */
 export function isWithin(row: Row): boolean | null {
   if (row.bar === null) return null
   const figure = ratioOf(row) ?? row.ours
@@ -38,7 +44,10 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
-/** The value at a share (0 to 1) of the sorted values, by nearest rank. Throws without values. */
+/**
+ * Returns the value at a share (0 to 1) of the sorted values, by nearest rank. Throws when there
+ * are no values.
+ */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
@@ -46,6 +55,6 @@ export function quantile(values: readonly number[], share: number): number {
   return value
 }
 
-/** A peer's name in the table, with how often it failed. */
+/** Returns a peer's name for the table, with the number of its failures. */
 export const describePeer = (name: string, failed: number): string =>
   failed === 0 ? name : `${name} (${failed} failed)`

@@ -4,7 +4,7 @@ import { describePeer, median, quantile, type Benchmark } from './benchmark.ts'
 import { startCaddyOnDemand, startServeOnDemand, type Server } from './servers.ts'
 import { openWorld } from './world.ts'
 
-/** The first handshake for a name that is new to the server, beside Caddy's on_demand. */
+/** Measures the first handshake for a name that is new to the server, beside Caddy's on_demand. */
 export const handshake: Benchmark = {
   name: 'handshake',
   async run({ quick }) {
@@ -20,8 +20,8 @@ export const handshake: Benchmark = {
       const times = { ours: [] as number[], caddy: [] as number[] }
       for (let i = 0; i < (quick ? 10 : 200); i++) {
         times.ours.push(await timeHandshake(clients.ours, `one${i}.localhost`))
-        // Caddy's certificates begin in the second in which they are made, and OpenSSL's clock
-        // ticks a little later.
+        // This handshake can fail: the validity of Caddy's certificates begins in the second in
+        // which they are made, and OpenSSL's clock ticks a little later.
         await timeHandshake(clients.caddy, `one${i}.localhost`).then(
           (time) => times.caddy.push(time),
           () => failed++,
@@ -49,7 +49,7 @@ export const handshake: Benchmark = {
 
 interface Client {
   readonly port: number
-  /** Made once: a client takes longer to read the root than for the handshake. */
+  /** Made once for all handshakes: a client takes longer to read the root than for a handshake. */
   readonly secureContext: SecureContext
 }
 
@@ -58,7 +58,10 @@ const clientOf = ({ port, root }: Server): Client => ({
   secureContext: createSecureContext({ ca: root }),
 })
 
-/** Milliseconds from the connection to the end of a handshake with a certificate for the name. */
+/**
+ * Returns the milliseconds from the start of the connection to the end of a handshake with a
+ * certificate for the name.
+ */
 async function timeHandshake(client: Client, servername: string): Promise<number> {
   const begun = performance.now()
   const socket = connect({ ...client, host: '127.0.0.1', servername })

@@ -5,7 +5,8 @@ import type { Benchmark } from './benchmark.ts'
 import { measureProcesses, timeout, type Command } from './processes.ts'
 import { rootling } from './world.ts'
 
-// What a person would type for the same stores, in the order in which `install` changes them.
+// The commands that a person would type for the same stores, in the order in which `install`
+// changes them.
 const byHand = `
 set -eu
 cp "$1" /usr/local/share/ca-certificates/bench.crt
@@ -21,7 +22,7 @@ update-ca-certificates --fresh
 rm -rf "$HOME/.local/share/pki" "$HOME/.pki"
 `
 
-/** `install` on this machine's stores, seen through a private mount namespace; wall time. */
+/** Measures the wall time of `install` on this machine's stores, in a private mount namespace. */
 export const install: Benchmark = {
   name: 'install',
   async run({ quick }) {

@@ -9,7 +9,10 @@ import { encodePem } from '../../src/x509/pem.ts'
 import { median, type Benchmark } from './benchmark.ts'
 import { openWorld } from './world.ts'
 
-/** Certificates per second of CPU in one thread, beside key generation and signature alone. */
+/**
+ * Measures certificates issued per second of CPU time in one thread, beside key generation and
+ * signature alone.
+ */
 export const issuing: Benchmark = {
   name: 'issuing',
   async run({ quick }) {
@@ -67,7 +70,9 @@ async function rateOf(work: () => Promise<void>, count: number): Promise<number>
   return count / ((user + system) / 1e6)
 }
 
-/** The longest time that the main thread was blocked while it made a key, in milliseconds. */
+/**
+ * Returns the longest time that the main thread was blocked while it made a key, in milliseconds.
+ */
 async function stall(type: 'rsa2048' | 'rsa4096'): Promise<number> {
   const delay = monitorEventLoopDelay({ resolution: 1 })
   await new Promise((resolve) => setTimeout(resolve, 50))

@@ -5,7 +5,7 @@ import { openAccounts, orderMany } from './orders.ts'
 import { cpuSeconds, residentMiB, startCaddyAcme, startDaemon } from './servers.ts'
 import { openWorld } from './world.ts'
 
-/** Memory and CPU of the idle daemon, and its memory after 20,000 orders. */
+/** Measures the memory and CPU time of the idle daemon, and its memory after 20,000 orders. */
 export const memory: Benchmark = {
   name: 'memory',
   async run({ quick }) {

@@ -2,13 +2,13 @@ import { csrFor, RawClient, type RawAnswer } from '../../test/acme/raw.ts'
 import { keyAuthorization, type Responder } from '../../test/acme/responder.ts'
 import type { AcmeServer } from './servers.ts'
 
-/** How many orders succeeded per second, and how many failed. */
+/** The number of orders that succeeded per second, and the number that failed. */
 export interface Load {
   readonly perSecond: number
   readonly failed: number
 }
 
-/** Clients with an account each at a server. */
+/** Returns clients that have one account each at a server. */
 export async function openAccounts(server: AcmeServer, count: number): Promise<RawClient[]> {
   const clients: RawClient[] = []
   for (let i = 0; i < count; i++)
@@ -18,7 +18,9 @@ export async function openAccounts(server: AcmeServer, count: number): Promise<R
 
 const csr = csrFor(['localhost'])
 
-/** Makes orders for localhost, `atOnce` at a time, each from order to certificate over http-01. */
+/**
+ * Obtains `count` certificates for localhost over http-01, `atOnce` at a time, each by a new order.
+ */
 export async function orderMany(
   clients: readonly RawClient[],
   count: number,
@@ -55,7 +57,10 @@ async function obtain(client: RawClient, responder: Responder): Promise<void> {
   if (!text.includes('BEGIN CERTIFICATE')) throw new Error(text)
 }
 
-/** Polls a resource, at once and then every 5 ms, until it is valid. Throws where it fails. */
+/**
+ * Polls a resource, at once and then every 5 ms, until it is valid. Throws when it becomes invalid
+ * or takes too long.
+ */
 async function untilValid(client: RawClient, url: string, first: RawAnswer): Promise<RawAnswer> {
   let answer = first
   for (let attempt = 0; answer.body.status !== 'valid'; attempt++) {

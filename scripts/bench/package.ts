@@ -3,7 +3,10 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Benchmark } from './benchmark.ts'
 
-/** What `npm install rootling` installs: how many packages, and their size on the disk. */
+/**
+ * Measures what `npm install rootling` installs: the number of packages, and their size on the
+ * disk.
+ */
 export const packageSize: Benchmark = {
   name: 'package',
   async run() {
@@ -33,7 +36,10 @@ export const packageSize: Benchmark = {
   },
 }
 
-/** Bytes in a package's files, without packages inside it, which the lock file lists themselves. */
+/**
+ * Returns the bytes in a package's files. Packages nested inside it are left out, because the lock
+ * file lists them too.
+ */
 function sizeOf(path: string): number {
   let sum = 0
   for (const entry of readdirSync(path, { withFileTypes: true })) {

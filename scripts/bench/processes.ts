@@ -11,13 +11,13 @@ export interface Command {
   readonly empty?: readonly string[]
 }
 
-/** Medians, in milliseconds. */
+/** The median CPU time and wall time of a command, in milliseconds. */
 export interface Cost {
   readonly cpu: number
   readonly wall: number
 }
 
-/** Runs a program with an input. */
+/** Runs a program with text on its standard input. */
 type Runner = (program: string, args: readonly string[], input: string) => Promise<Finished>
 
 const runHere: Runner = (program, args, input) => run(program, args, {}, { input, timeout })
@@ -25,8 +25,8 @@ export const timeout = 600_000
 const script = join(process.cwd(), 'scripts/bench/rusage.py')
 
 /**
- * Runs all commands in turn, for some rounds, and returns the medians of each. Throws when one
- * fails: a command that fails early looks fast.
+ * Runs all commands in turn, `rounds` times, and returns the medians of each. Throws when a command
+ * fails, because a command that fails early looks fast.
  */
 export async function measureProcesses<Name extends string>(
   commands: Readonly<Record<Name, Command>>,

@@ -5,7 +5,10 @@ import type { Benchmark } from './benchmark.ts'
 import { measureProcesses } from './processes.ts'
 import { openWorld, rootling, type World } from './world.ts'
 
-/** CPU time of commands with ten thousand certificates on record, beside an empty record. */
+/**
+ * Measures the CPU time of commands with ten thousand certificates on record, beside an empty
+ * record.
+ */
 export const record: Benchmark = {
   name: 'record',
   async run({ quick }) {
@@ -41,7 +44,7 @@ export const record: Benchmark = {
   },
 }
 
-/** Puts certificates on record: ten for each file, as years of renewals leave them. */
+/** Writes `count` certificates into the record, ten for each file, as years of renewals would. */
 async function fill(world: World, count: number): Promise<void> {
   await mkdir(join(world.directory, 'out'))
   const files = join(world.directory, 'files')

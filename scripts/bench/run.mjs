@@ -11,7 +11,7 @@ import { rolldown } from 'rolldown'
 import { installPackages, packagesOfBenchmarks } from '../packages.mjs'
 import { prepare, root, scrubbedEnvironment } from '../prepare.mjs'
 
-// Standard output is kept for the result.
+// Standard output is only for the result, so messages go to standard error.
 console.log = console.error
 installPackages(packagesOfBenchmarks)
 prepare()
@@ -25,7 +25,8 @@ const bundle = await rolldown({
 await bundle.write({ dir: directory, format: 'esm', entryFileNames: 'bench.mjs' })
 await bundle.close()
 const command = [process.execPath, join(directory, 'bench.mjs'), ...process.argv.slice(2)]
-// As root, in a network namespace: port 80 is free there, and no other program uses its loopback.
+// For root, the benchmarks run in a network namespace, in which port 80 is free and no other
+// program uses the loopback.
 const isolated = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh']
 const [program, ...args] = process.getuid?.() === 0 ? [...isolated, ...command] : command
 const child = spawn(program, args, { cwd: root, env: scrubbedEnvironment(), stdio: 'inherit' })

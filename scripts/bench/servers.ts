@@ -10,7 +10,7 @@ import { rootling, type World } from './world.ts'
 export interface Server {
   readonly pid: number
   readonly port: number
-  /** PEM of the root of its certificates. */
+  /** The root of the server's certificates, PEM. */
   readonly root: string
   stop(): Promise<void>
 }
@@ -19,7 +19,10 @@ export interface AcmeServer extends Server {
   readonly directory: string
 }
 
-/** Rootling's daemon, with the flags that `daemon start` gives it. */
+/**
+ * Starts Rootling's daemon, with the Node flags that `daemon start` gives it. `http01` is the port
+ * that http-01 asks.
+ */
 export async function startDaemon(world: World, http01: number): Promise<AcmeServer> {
   const port = await freePort()
   const [node, script] = rootling
@@ -28,7 +31,9 @@ export async function startDaemon(world: World, http01: number): Promise<AcmeSer
   return { ...server, directory: `https://localhost:${port}/acme/directory` }
 }
 
-/** pebble without its deliberate waits and refusals; it validates as the others do. */
+/**
+ * Starts pebble without its deliberate waits and refusals, so that it validates as the others do.
+ */
 export async function startPebble(world: World, http01: number): Promise<AcmeServer> {
   const port = await freePort()
   const { certificate } = await world.rootling(['issue', 'localhost', '--out-dir', world.directory])
@@ -49,7 +54,7 @@ export async function startPebble(world: World, http01: number): Promise<AcmeSer
   return { ...server, directory: `https://localhost:${port}/dir` }
 }
 
-/** Caddy's ACME server, which validates on port 80 only. */
+/** Starts Caddy's ACME server, which validates on port 80 only. */
 export async function startCaddyAcme(world: World): Promise<AcmeServer> {
   const port = await freePort()
   const site = `https://localhost:${port} {\n tls internal\n acme_server\n}`
@@ -57,7 +62,7 @@ export async function startCaddyAcme(world: World): Promise<AcmeServer> {
   return { ...server, directory: `https://localhost:${port}/acme/local/directory` }
 }
 
-/** Caddy, which issues for each name at its first handshake. */
+/** Starts a Caddy that issues a certificate for each name at its first handshake. */
 export async function startCaddyOnDemand(world: World): Promise<Server> {
   const port = await freePort()
   const site = `https://:${port} {\n tls internal {\n  on_demand\n }\n respond ok\n}`
@@ -86,14 +91,17 @@ async function startCaddy(
   const root = await waitFor('the root of Caddy', () =>
     readFile(join(storage, 'pki/authorities/local/root.crt'), 'utf8').catch(() => null),
   )
-  // Caddy makes this certificate only after it listens.
+  // Caddy makes its certificate only after it has begun to listen.
   const made = join(storage, `certificates/local/${name}/${name}.key`)
   if (name !== null)
     await waitFor('the certificate of Caddy', () => readFile(made).catch(() => null))
   return { ...server, root }
 }
 
-/** `rootling serve --on-demand`, which issues for each name at its first handshake. */
+/**
+ * Starts `rootling serve --on-demand`, which issues a certificate for each name at its first
+ * handshake.
+ */
 export async function startServeOnDemand(world: World): Promise<Server> {
   const port = await freePort()
   const [node, script] = rootling
@@ -132,13 +140,13 @@ function isOpen(port: number): Promise<boolean> {
   })
 }
 
-/** The resident memory of a process, in MiB. */
+/** Returns the resident memory of a process, in MiB. */
 export async function residentMiB(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
 }
 
-/** The CPU time of a process so far, in seconds, to a hundredth. */
+/** Returns the CPU time of a process so far, in seconds, to a hundredth. */
 export async function cpuSeconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

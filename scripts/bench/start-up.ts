@@ -6,7 +6,9 @@ import { openWorld, rootling } from './world.ts'
 
 const names = ['localhost', '127.0.0.1', '::1']
 
-/** CPU time of whole commands: issuing into an empty directory, --version and --help. */
+/**
+ * Measures the CPU time of whole commands: issuing into an empty directory, --version and --help.
+ */
 export const startUp: Benchmark = {
   name: 'start-up',
   async run({ quick }) {
@@ -30,7 +32,7 @@ export const startUp: Benchmark = {
         version: own('--version'),
         help: own('--help'),
       }
-      // mkcert makes its authority at its first run, which is not measured.
+      // mkcert creates its authority in its first run, so that run is not measured.
       await measureProcesses({ mkcert: commands.mkcert }, 1)
       const cost = await measureProcesses(commands, quick ? 5 : 60)
       const row = (name: string, mine: Cost, peer: [string, Cost], value: number): Row => ({

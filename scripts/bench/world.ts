@@ -5,7 +5,7 @@ import { certificateFor } from '../../src/certificate-for.ts'
 import { scrubbedEnvironment } from '../../test/helpers/scrubbed.ts'
 import { run } from '../../test/helpers/subprocess.ts'
 
-/** The command as the package ships it. */
+/** The program and the script of the command, as the package ships it. */
 export const rootling = [process.execPath, join(process.cwd(), 'dist/cli/rootling.cjs')] as const
 
 /** A directory with a home and an authority of its own, trusted nowhere. */
@@ -13,7 +13,10 @@ export interface World {
   readonly directory: string
   readonly state: string
   readonly env: Readonly<Record<string, string>>
-  /** Runs `rootling` with `--json`. Throws with its errors where it fails. */
+  /**
+   * Runs `rootling` with `--json` and returns what it printed. Throws, with its errors, when it
+   * fails.
+   */
   rootling(args: readonly string[]): Promise<Record<string, unknown>>
   remove(): Promise<void>
 }

@@ -11,7 +11,10 @@ export async function confirm(question: string): Promise<boolean> {
   return /^y(?:es)?$/i.test(answer.trim())
 }
 
-/** Asks for a secret, which is not shown. Throws `cancelled` on Ctrl-C or an empty answer. */
+/**
+ * Asks for a secret on the terminal, without showing what is typed. Throws `cancelled` on Ctrl-C or
+ * an empty answer.
+ */
 export async function askSecret(prompt: string): Promise<string> {
   openStreams()
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() })

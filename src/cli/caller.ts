@@ -1,8 +1,9 @@
 import type { Owner } from '../files/owner.ts'
 
 /**
- * With sudo the command works for the person who typed it: HOME becomes their home before anything
- * reads it. Returns the owner of files to write; `null`: this process's own user.
+ * Under sudo, makes the command work for the person who typed it: sets HOME to the person's home,
+ * so it must run before anything reads HOME. Returns the owner for the files that the command
+ * writes; `null`: this process's own user.
  */
 export async function adoptCaller(): Promise<Owner | null> {
   if (process.geteuid?.() !== 0 || process.env['SUDO_UID'] === undefined) return null

@@ -12,34 +12,42 @@ import Module from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import type { Script } from 'node:vm'
 
-// `--version` loads what this file imports, so the rest is loaded when it is needed.
+// `rootling --version` loads every import of this file, so other modules are loaded only when they
+// are needed.
 
 /**
- * Keeps V8's compiled code of the bundles beside them, where anyone who could change it could
- * change the bundles themselves; only their owner writes or reads it. Saves a seventh of a
- * command's time. Where it cannot be kept, every command compiles anew.
+ * Keeps the code that V8 compiled from the bundles in a directory beside them, which saves a
+ * seventh of a command's time. Whoever can change that directory can change the bundles too. Only
+ * the owner of the bundles writes or reads the code. Where it cannot be kept, every command
+ * compiles anew.
  */
 export function keepCompiledCode(bundles: string): void {
   const mine = process.geteuid?.() ?? null
   if (mine !== null && statSync(bundles, { throwIfNoEntry: false })?.uid !== mine) return
   const directory = join(bundles, 'compiled')
-  // From Node 22.1 on.
+  // Node has this function from 22.1 on.
   if ('enableCompileCache' in Module) {
     closeToOthers(directory)
     ;(Module.enableCompileCache as (path: string) => void)(directory)
   } else hookCompilation(bundles, directory, mine)
 }
 
-/** Made private here: Node would make it with the umask, and runs the code that it finds there. */
+/**
+ * Creates the directory so that only its owner can use it. Node would create it with the rights of
+ * the umask, and Node runs the code that it finds there.
+ */
 function closeToOthers(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
   } catch {
-    // A read-only installation: nothing is kept there.
+    // In a read-only installation no code is kept.
   }
 }
 
-/** Shorter sources compile faster than their compiled code is read. In UTF-16 units. */
+/**
+ * The shortest source, in UTF-16 units, whose compiled code is kept. Shorter ones compile faster
+ * than their compiled code is read.
+ */
 const worthwhile = 4096
 
 interface Compiled {
@@ -50,9 +58,13 @@ interface Compiled {
 
 type Compile = (this: NodeModule, source: string, filename: string) => unknown
 
-/** Replaces `Module.prototype._compile` of Node 20, which takes no cached code. */
+/**
+ * Replaces `Module.prototype._compile` of Node 20 by a function that uses cached code, which Node's
+ * own does not.
+ */
 function hookCompilation(bundles: string, directory: string, owner: number | null): void {
-  // V8 rejects code compiled under other flags, such as the daemon's: they would take turns.
+  // V8 rejects code that was compiled under other flags. A process with flags, such as the daemon,
+  // and one without would keep replacing each other's code.
   if (process.execArgv.length > 0) return
   const { constants, Script } = process.getBuiltinModule('node:vm')
   const fresh: Compiled[] = []
@@ -74,18 +86,22 @@ function hookCompilation(bundles: string, directory: string, owner: number | nul
     // The bundles only call `require` and use none of its members.
     return run.call(this.exports, this.exports, this.require.bind(this), this, filename, bundles)
   }
-  // At the end, when the functions that the command needed have been compiled too.
+  // The code is written when the process ends, so that it includes the functions that were compiled
+  // while the command ran.
   process.on('exit', () => {
     try {
       if (fresh.length > 0) mkdirSync(directory, { recursive: true, mode: 0o755 })
       for (const compiled of fresh) writeCompiled(compiled)
     } catch {
-      // A read-only installation; a full disk. The next command compiles anew.
+      // The installation is read-only, or the disk full. The next command compiles anew.
     }
   })
 }
 
-/** V8 checks only the length of the source and trusts the code, so both are hashed. */
+/**
+ * Returns the SHA-256 of the source and the compiled code. Both are hashed because V8 checks only
+ * the length of the source and trusts the code.
+ */
 function digest(source: string, code: Buffer): Buffer {
   const { createHash } = process.getBuiltinModule('node:crypto')
   return createHash('sha256').update(source).update(code).digest()
@@ -93,7 +109,10 @@ function digest(source: string, code: Buffer): Buffer {
 
 const digestBytes = 32
 
-/** `null`: there is none, or it is damaged, of another source or of another owner. */
+/**
+ * Reads the compiled code of a source; `null`: there is none, or it is damaged, compiled from
+ * another source, or owned by another user.
+ */
 function readCompiled(path: string, source: string, owner: number | null): Buffer | null {
   try {
     const file = openSync(path, 'r')

@@ -1,22 +1,24 @@
 import type { Context } from './context.ts'
 
-/** An option as plain data, for the fast parser and for yargs' help and completion. */
+/** An option as plain data, read both by the fast parser and by yargs for help and completion. */
 export interface OptionSpec {
   readonly type: 'string' | 'boolean' | 'number'
   readonly describe: string
-  /** What the value is called in help. */
+  /** The name of the value in help. */
   readonly placeholder?: string
   readonly choices?: readonly string[]
-  /** May be given several times. */
+  /** Whether the option may be given several times. */
   readonly array?: boolean
   readonly alias?: string
 }
 
 export interface CommandSpec {
-  /** One or two words, as typed. */
+  /** The command as typed: one or two words. */
   readonly name: string
   readonly summary: string
-  /** As shown in the usage line, such as `NAME…`; absent: the command takes no arguments. */
+  /**
+   * The arguments as the usage line shows them, such as `NAME…`; absent: the command takes none.
+   */
   readonly positionals?: string
   readonly options: Readonly<Record<string, OptionSpec>>
   readonly examples?: readonly string[]
@@ -46,7 +48,9 @@ export type ArgumentsOf<S extends CommandSpec> = {
   readonly [K in keyof S['options']]?: ValueOf<S['options'][K]> | undefined
 } & { readonly positionals: readonly string[] }
 
-/** Documented in the README. 0: everything that was asked for is done. */
+/**
+ * The exit codes, which the README documents. 0 means that everything that was asked for is done.
+ */
 export const exitCodes = {
   ok: 0,
   failed: 1,

@@ -1,13 +1,16 @@
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { Output } from './output.ts'
 
-/** What a command gets besides its arguments. */
+/** What a command receives besides its arguments. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
   readonly state: StateDirectory
   readonly output: Output
-  /** Whether questions may be asked: both ends are a terminal and --json is off. */
+  /**
+   * Whether the person may be asked questions: standard input and error are a terminal, and --json
+   * is off.
+   */
   readonly interactive: boolean
   readonly now: () => Date
 }

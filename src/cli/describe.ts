@@ -4,12 +4,12 @@ import type { Identifier } from '../x509/identifier.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import { day } from '../x509/profiles.ts'
 
-/** A recorded certificate in `--json`: the shape is documented in docs/json.md. */
+/** Returns a recorded certificate as `--json` prints it; docs/json.md documents its shape. */
 export function describeRecord(record: CertificateRecord): Record<string, unknown> {
   return { ...record, names: record.identifiers.map(({ value }) => value) }
 }
 
-/** A scope in `--json`. */
+/** Returns a scope as `--json` prints it. */
 export function describeScope(scope: Scope): Record<string, unknown> {
   return {
     name: scope.name,
@@ -22,12 +22,12 @@ export function describeScope(scope: Scope): Record<string, unknown> {
   }
 }
 
-/** As trust stores list the root. */
+/** Returns the common name of the root, under which trust stores list it. */
 export function commonName({ root }: Scope): string {
   return /^CN=(.*)$/m.exec(root.subject)?.[1] ?? root.subject
 }
 
-/** What a scope may sign, in words. */
+/** Returns what a scope may sign, in words. */
 export function describeConstraints({ constraints, permitted }: Scope): string {
   if (constraints === null) return 'any name (unconstrained)'
   return permitted.length === 0 ? 'local names' : `local names, ${permitted.join(', ')}`
@@ -37,12 +37,12 @@ export function describeIdentifiers(identifiers: readonly Identifier[]): string 
   return identifiers.map(({ value }) => value).join(', ')
 }
 
-/** Whole days until then; negative when it has passed. */
+/** Returns the whole days until `notAfter`; negative when it has passed. */
 export function daysLeft(notAfter: Date, now: Date): number {
   return Math.floor((notAfter.getTime() - now.getTime()) / day)
 }
 
-/** The day alone, UTC. */
+/** Returns the date of an ISO timestamp without the time, in UTC. */
 export function shortDate(iso: string): string {
   return iso.slice(0, 10)
 }

@@ -5,7 +5,7 @@ import { describeScope } from './describe.ts'
 import type { Output } from './output.ts'
 import { changeExitCode, outcomeTable, printPlan } from './store-outcomes.ts'
 
-/** Prints what came of installing roots, or the plan of it. */
+/** Prints the result of installing roots, or after a dry run the plan. Returns the exit code. */
 export function reportInstallation(installation: Installation, output: Output): ExitCode {
   const { created, scopes, outcomes } = installation
   if (printPlan(installation, output)) return changeExitCode(outcomes)

@@ -2,26 +2,32 @@ import { once } from 'node:events'
 import { isIP } from 'node:net'
 import { RootlingError } from '../errors.ts'
 
-/** The value of `--host`, without brackets. Throws `usage` unless it is an address. */
+/**
+ * Returns the value of `--host` without brackets. Throws `usage` unless it is an IP address or
+ * `localhost`.
+ */
 export function parseHost(host: string, hint: string): string {
   const bare = host.replace(/^\[(.*)\]$/, '$1')
   if (isIP(bare) !== 0 || bare === 'localhost') return bare
   throw new RootlingError('usage', `--host ${host} is not an IP address.`, { hint })
 }
 
-/** The port that an option names. Throws `usage`. */
+/** Returns the port that an option names. Throws `usage` for a number that is no port. */
 export function parsePort(port: number, hint: string, option = 'port'): number {
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
   throw new RootlingError('usage', `--${option} ${port} is not between 0 and 65535.`, { hint })
 }
 
-/** The warning when other machines can connect; `null`: none can. */
+/** Returns a warning when other machines can connect to this address; `null`: they cannot. */
 export function exposure(host: string): string | null {
   if (host === 'localhost' || host === '::1' || host.startsWith('127.')) return null
   return `Listening on ${host}: other machines can connect too.`
 }
 
-/** Resolves at the first SIGINT or SIGTERM; the second ends the process, as is Node's default. */
+/**
+ * Resolves at the first SIGINT or SIGTERM. A second one ends the process at once, as is Node's
+ * default.
+ */
 export async function stopSignal(): Promise<void> {
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
   for (const signal of ['SIGINT', 'SIGTERM']) process.removeAllListeners(signal)

@@ -51,14 +51,20 @@ function valueAfter(option: string, argv: readonly string[]): string | undefined
 
 type Row = (typeof commands)[number]
 
-/** One or two words name a command; a first word that looks like a host is one to issue for. */
+/**
+ * Finds the command that the first one or two words name. When they name none and the first word
+ * looks like a host, the command is `issue`. `rest` are the words after the command's name.
+ */
 function findCommand(argv: readonly string[]): { row: Row | undefined; rest: readonly string[] } {
   const row = commandOf(argv)
   if (row !== undefined) return { row, rest: argv.slice(row.spec.name.split(' ').length) }
   return { row: looksLikeName(argv[0] ?? '') ? commandOf(['issue']) : undefined, rest: argv }
 }
 
-/** mkcert takes names without a command. A bare word may be a mistyped command. */
+/**
+ * Whether a word looks like a name to issue for, which may be given without a command, as to
+ * mkcert. A word without any of these characters may be a mistyped command.
+ */
 function looksLikeName(word: string): boolean {
   return word === 'localhost' || /[.:@*]/.test(word)
 }
@@ -77,7 +83,8 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
     cwd: process.cwd(),
     state,
     output,
-    // Only looked at when needed: opening standard input takes a millisecond.
+    // A getter, so that it is computed only when needed: opening standard input takes a
+    // millisecond.
     get interactive() {
       return process.stdin.isTTY && process.stderr.isTTY && !output.json
     },
@@ -85,7 +92,10 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
   })
 }
 
-/** File modes mean nothing on Windows: files inherit the access list of their directory. */
+/**
+ * Creates the state directory so that only the user can read and write it. File modes have no
+ * effect on Windows, where files inherit the access list of their directory.
+ */
 async function makeStateOnWindows(path: string): Promise<void> {
   const [{ mkdir }, { restrictToUser }] = await Promise.all([
     import('node:fs/promises'),

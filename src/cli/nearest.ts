@@ -1,4 +1,6 @@
-/** The candidate within two edits of a word, the closest first; `null`: none. */
+/**
+ * Returns the candidate that is closest to a word, at most two edits away; `null`: there is none.
+ */
 export function nearest(word: string, candidates: readonly string[]): string | null {
   const [best] = [...new Set(candidates)]
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
@@ -7,13 +9,13 @@ export function nearest(word: string, candidates: readonly string[]): string | n
   return best?.candidate ?? null
 }
 
-/** The hint for a scope that is not there. */
+/** Returns the hint for a scope that does not exist. */
 export function meantScope(name: string, names: readonly string[]): string {
   const guess = nearest(name, names)
   return guess === null ? 'rootling ca list' : `Did you mean ${guess}?`
 }
 
-/** Levenshtein's distance. */
+/** Returns the Levenshtein distance of two words. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (const [i, letter] of a.split('').entries()) {

@@ -3,18 +3,24 @@ import { standardError, standardOutput, type StandardStream } from './standard-s
 
 type JsonResult = Readonly<Record<string, unknown>>
 
-/** Where results and notes go. Results on stdout, everything else on stderr. */
+/** Prints results on stdout and everything else on stderr. */
 export interface Output {
   readonly json: boolean
-  /** The result: `text` for people; with --json `value`, or what it returns. Called once. */
+  /**
+   * Prints the result: `text`, or with --json `value`, which may be a function that returns it.
+   * Called once.
+   */
   result(text: string, value: JsonResult | (() => JsonResult)): void
-  /** Progress and side remarks; nothing with --quiet or --json. */
+  /** Prints progress or a remark. Prints nothing with --quiet or --json. */
   note(text: string): void
-  /** A warning; with --json it is in `warnings`. Not silenced by --quiet. */
+  /**
+   * Prints a warning, also with --quiet. With --json the warning goes into the `warnings` of the
+   * result.
+   */
   warn(text: string): void
-  /** A line of a running server's log, on stderr; nothing with --quiet. */
+  /** Prints a line of a running server's log on stderr. Prints nothing with --quiet. */
   log(text: string): void
-  /** The failure that ends the command. */
+  /** Prints the error that ends the command. */
   fail(error: RootlingError): void
   readonly style: Style
 }
@@ -31,7 +37,7 @@ export interface OutputOptions {
   readonly json: boolean
   readonly quiet: boolean
   readonly env: Readonly<Record<string, string | undefined>>
-  /** The name in `--ca`, which suggested commands must have too. */
+  /** The value of `--ca`, which is added to the commands that messages suggest. */
   readonly authority?: string | undefined
 }
 
@@ -71,7 +77,7 @@ export function createOutput(options: OutputOptions): Output {
 }
 
 /**
- * Replaces control characters in text from files and certificates, which could move the cursor.
+ * Replaces control characters, which could move the cursor, in text from files and certificates.
  * The colour codes of this program stay.
  */
 export function printable(text: string): string {
@@ -81,7 +87,7 @@ export function printable(text: string): string {
 // oxlint-disable-next-line no-control-regex -- the point is to keep control characters out
 const controls = /\u001B(?!\[\d+m)|[\u0000-\u0008\u000B-\u001A\u001C-\u001F\u007F-\u009F]/g
 
-/** Colours only on a terminal, and never with NO_COLOR (https://no-color.org). */
+/** Whether to print colours: only on a terminal, and never with NO_COLOR (https://no-color.org). */
 function useColor(stream: StandardStream, env: OutputOptions['env']): boolean {
   return stream.isTTY && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb'
 }
@@ -101,10 +107,12 @@ function createStyle(stream: StandardStream, env: OutputOptions['env']): Style {
   }
 }
 
-/** Columns padded to their widest cell, two spaces apart. */
+/**
+ * Returns the rows as text, in columns that are padded to their widest cell and two spaces apart.
+ */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = []
-  // Built-in methods only: V8 would take longer to compile two loops than they run.
+  // Only built-in methods loop here: V8 would take longer to compile two loops than to run them.
   rows.forEach((row) =>
     row.forEach((cell, x) => (widths[x] = Math.max(widths[x] ?? 0, visibleLength(cell)))),
   )

@@ -4,8 +4,8 @@ import { globalOptions, type CommandSpec, type OptionSpec } from './command.ts'
 export type Parsed = { positionals: string[] } & Record<string, unknown>
 
 /**
- * Parses a well-formed line without yargs, which takes longer to load than most commands to run.
- * `null`: something is wrong, and yargs explains it.
+ * Parses a well-formed line without yargs, which takes longer to load than most commands take to
+ * run. `null`: something is wrong with the line, and yargs explains it.
  */
 export function parseLine(spec: CommandSpec, argv: readonly string[]): Parsed | null {
   // Without options there is nothing to parse, and parseArgs takes a millisecond to load.
@@ -34,7 +34,7 @@ export function parseLine(spec: CommandSpec, argv: readonly string[]): Parsed | 
   }
 }
 
-/** `null`: not a value of this option. */
+/** Converts a value to the type of its option; `null`: the option does not take this value. */
 export function convert(spec: OptionSpec | undefined, value: unknown): unknown {
   if (typeof value !== 'string') return value
   if (spec?.choices !== undefined && !spec.choices.includes(value)) return null
@@ -42,19 +42,24 @@ export function convert(spec: OptionSpec | undefined, value: unknown): unknown {
   return isNumber(value) ? Number(value) : null
 }
 
-/** Whole decimal numbers only: `0x10`, `1e3` and an empty value are mistakes here. */
+/** Whether a text is a whole decimal number; `0x10`, `1e3` and an empty value are not. */
 function isNumber(text: string): boolean {
   return /^-?\d{1,9}$/.test(text)
 }
 
-/** By the usage text: absent none, `X` one, `X…` at least one, `[X…]` any number. */
+/**
+ * Whether a command takes this many arguments, by its usage text: absent: none, `X`: exactly one,
+ * `X…` or text in brackets: any number.
+ */
 export function takesPositionals({ positionals }: CommandSpec, given: readonly string[]): boolean {
   if (positionals === undefined) return given.length === 0
   if (positionals.startsWith('[')) return true
   return positionals.endsWith('…') ? true : given.length === 1
 }
 
-/** The name of an option that was given twice but takes one value; `null`: none. */
+/**
+ * Returns the name of an option that was given twice but takes one value; `null`: there is none.
+ */
 export function repeated(
   specs: Readonly<Record<string, OptionSpec>>,
   argv: readonly string[],

@@ -4,20 +4,21 @@ import { pemBlocks } from '../x509/pem.ts'
 
 const limit = 1024 * 1024
 
-/** A file that the user named, as text of 1 MiB at most. Throws `file-unreadable`. */
+/** Reads a file that the user named, at most 1 MiB, as text. Throws `file-unreadable`. */
 export async function readInput(path: string): Promise<string> {
   return (await readInputBytes(path)).toString('utf8')
 }
 
-/** The first line of a file that holds a password; it may be empty. */
+/** Returns the first line of a file that holds a password. The line may be empty. */
 export async function readFirstLine(path: string): Promise<string> {
   return (await readInput(path)).split(/\r?\n/)[0] ?? ''
 }
 
-/** The bytes of a file that the user named, 1 MiB at most. Throws `file-unreadable`. */
+/** Reads the bytes of a file that the user named, at most 1 MiB. Throws `file-unreadable`. */
 export async function readInputBytes(path: string): Promise<Buffer> {
   try {
-    // Checked once it is open, since its name may change hands; opening a FIFO would wait.
+    // The file is checked after it was opened, because another file may take its name. O_NONBLOCK
+    // is there because opening a FIFO would wait.
     const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     try {
       return readBounded(path, file)
@@ -43,7 +44,10 @@ function readBounded(path: string, file: number): Buffer {
   return readFileSync(file)
 }
 
-/** The certificates of a PEM file, each as PEM. Throws `bad-certificate` when there are none. */
+/**
+ * Returns the certificates in a PEM file, each as PEM. Throws `bad-certificate` when there are
+ * none.
+ */
 export async function readCertificates(path: string): Promise<string[]> {
   const blocks = pemBlocks(await readInput(path)).filter(({ label }) => label === 'CERTIFICATE')
   if (blocks.length === 0)

@@ -2,7 +2,10 @@ import type { HookOutcome } from '../certificates/renew-hooks.ts'
 import type { Renewal } from '../certificates/renew.ts'
 import type { Output } from './output.ts'
 
-/** Names the PKCS #12 files beside renewed certificates, which cannot be rewritten. */
+/**
+ * Warns of the PKCS #12 files of renewed certificates, which cannot be rewritten because their
+ * passwords are not kept.
+ */
 export function warnOfPkcs12(renewals: readonly Renewal[], output: Output): void {
   for (const { outcome, record } of renewals)
     for (const { format, path } of record?.extra ?? [])
@@ -10,7 +13,7 @@ export function warnOfPkcs12(renewals: readonly Renewal[], output: Output): void
         output.warn(`${path} still holds the old certificate, since its password is not kept.`)
 }
 
-/** Says how each `--on-renew` command went. */
+/** Prints which `--on-renew` commands ran, and warns of those that failed. */
 export function reportHooks(outcomes: readonly HookOutcome[], output: Output): void {
   for (const { command, failure } of outcomes)
     if (failure === null) output.note(`Ran: ${command}`)

@@ -3,16 +3,17 @@ import { join } from 'node:path'
 import { keepCompiledCode } from './code-cache.ts'
 
 const argv = process.argv.slice(2)
-// Before anything is loaded: scripts ask for the version to see whether rootling is installed.
+// The version is printed before anything else is loaded, because scripts ask for it to see whether
+// rootling is installed.
 if (argv[0] === '--version' || argv[0] === '-V') printVersion()
 else void start()
 
 function printVersion(): void {
   try {
-    // Opening a terminal or a pipe as a stream takes Node four milliseconds.
+    // writeSync needs no stream: Node takes four milliseconds to open a terminal or a pipe as one.
     writeSync(1, `${VERSION}\n`)
   } catch {
-    // The full program says what is wrong with standard output.
+    // The full program reports what is wrong with standard output.
     void start()
   }
 }

@@ -145,7 +145,10 @@ function authorityText(pathLength: number | null, constraints: Constraints | nul
   ].join('; ')
 }
 
-/** Leaves out the hosts of mailboxes and URIs that are among the DNS names too. */
+/**
+ * Returns the names as a list, without the hosts of mailboxes and URIs that are also listed as DNS
+ * names.
+ */
 function listText(names: readonly Name[]): string {
   const hosts = new Set(names.flatMap(({ type, value }) => (type === 'dns' ? [value] : [])))
   return names

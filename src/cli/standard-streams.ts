@@ -1,15 +1,15 @@
 import { fstatSync, writeSync } from 'node:fs'
 import { hasCode, unwritable } from '../files/errors.ts'
 
-/** Standard output or standard error, as much of it as the commands need. */
+/** The part of standard output or standard error that the commands need. */
 export interface StandardStream {
   write(text: string): void
   readonly isTTY: boolean
 }
 
 /*
- * Written to synchronously while that suffices: opening a terminal or a pipe as a stream costs
- * every command four milliseconds.
+ * Both are written synchronously until streams are needed: opening a terminal or a pipe as a stream
+ * costs every command four milliseconds.
  */
 export const standardOutput = inPlace(1)
 export const standardError = inPlace(2)
@@ -18,9 +18,9 @@ let opened = false
 let unprinted = false
 
 /**
- * Ends the process with its exit code, or with 1 when standard output did not take everything.
- * Exits at once when no stream was opened, since nothing can be unwritten then: a natural end lets
- * V8 clean up first.
+ * Ends the process with this exit code, or with 1 when standard output did not take everything.
+ * When no stream was opened, everything has been written, and the process exits at once: a natural
+ * end lets V8 clean up first, which takes time.
  */
 export function endWith(code: number): void {
   process.exitCode = unprinted ? 1 : code
@@ -28,8 +28,9 @@ export function endWith(code: number): void {
 }
 
 /**
- * Opens both as streams: for code that writes to them itself, and for servers, which must not
- * block when a reader stops reading. A full disk or a closed pipe then causes no stack trace.
+ * Opens standard output and standard error as streams: for code that writes to them itself, and for
+ * servers, which must not block when a reader stops reading. A full disk or a closed pipe then
+ * causes no stack trace.
  */
 export function openStreams(): void {
   if (opened) return
@@ -41,7 +42,7 @@ export function openStreams(): void {
 function inPlace(descriptor: 1 | 2): StandardStream {
   return {
     write(text) {
-      // A console of Windows takes letters beyond ASCII only through its stream.
+      // A Windows console takes letters beyond ASCII only through its stream.
       if (process.platform === 'win32') openStreams()
       if (opened) streamOf(descriptor).write(text)
       else writeInPlace(descriptor, Buffer.from(text))
@@ -59,7 +60,7 @@ function writeInPlace(descriptor: 1 | 2, bytes: Buffer): void {
     while (written < bytes.length) written += writeSync(descriptor, bytes, written)
   } catch (error) {
     if (!hasCode(error, 'EAGAIN')) return lose(descriptor, error)
-    // Another process that shares the pipe made it non-blocking.
+    // EAGAIN means that another process that shares the pipe made it non-blocking.
     openStreams()
     streamOf(descriptor).write(bytes.subarray(written))
   }
@@ -69,8 +70,8 @@ const streamOf = (descriptor: 1 | 2): NodeJS.WriteStream =>
   descriptor === 1 ? process.stdout : process.stderr
 
 function lose(descriptor: 1 | 2, error: unknown): void {
-  // A failure of standard error cannot be reported; a reader that went away, such as `head`, has
-  // what it wanted.
+  // A failure of standard error cannot be reported. A reader that closed the pipe, such as `head`,
+  // has read what it wanted.
   if (descriptor === 2 || unprinted || hasCode(error, 'EPIPE')) return
   unprinted = true
   process.exitCode = 1

@@ -11,7 +11,7 @@ export interface StoreArguments {
   readonly 'no-sudo'?: boolean | undefined
 }
 
-/** The library's options for those of a command. Throws `usage`. */
+/** Returns the library's options for the options of a command. Throws `usage`. */
 export function storeOptionsOf(args: StoreArguments): StoreOptions {
   return {
     kinds: args.stores === undefined ? storeKinds : parseKinds(args.stores),

@@ -16,7 +16,10 @@ const words: Record<StoreOutcome['outcome'], string> = {
   failed: 'FAILED',
 }
 
-/** One line for each store and anchor; anchors are named where there are several. */
+/**
+ * Returns a table with a row for each store and anchor. Anchors are named only when there are
+ * several.
+ */
 export function outcomeTable(outcomes: readonly StoreOutcome[], { style }: Output): string {
   const anchors = new Set(outcomes.map(({ anchor }) => anchor).filter((name) => name !== null))
   const rows = outcomes.flatMap(({ store, anchor, outcome, reason, hint }) => {
@@ -39,14 +42,14 @@ export function outcomeTable(outcomes: readonly StoreOutcome[], { style }: Outpu
   return table(rows)
 }
 
-/** The exit code after a change of stores. */
+/** Returns the exit code after a change of stores. */
 export function changeExitCode(outcomes: readonly StoreOutcome[]): ExitCode {
   return outcomes.some(({ outcome }) => outcome === 'failed')
     ? exitCodes.someStoresFailed
     : exitCodes.ok
 }
 
-/** Prints the result of a dry run and returns `true`; `false`: it was not a dry run. */
+/** Prints the result of a dry run and returns `true`. Returns `false` when it was not a dry run. */
 export function printPlan({ plannedCommands, outcomes }: StoreChange, output: Output): boolean {
   if (plannedCommands === null) return false
   output.note(

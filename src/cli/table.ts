@@ -38,12 +38,12 @@ import {
 
 interface TableRow {
   readonly spec: CommandSpec
-  /** Runs until it is stopped. */
+  /** Whether the command may run until someone stops it. */
   readonly longRunning?: true
   readonly load: () => Promise<CommandBody<never>>
 }
 
-/** Every command, in the order of `--help`; a body is loaded only when it runs. */
+/** Every command, in the order of `--help`. The body of a command is loaded only when it runs. */
 export const commands: readonly TableRow[] = [
   { spec: installSpec, load: async () => (await import('./commands/install.ts')).install },
   { spec: issueSpec, load: async () => (await import('./commands/issue.ts')).issueCommand },
@@ -115,7 +115,10 @@ export const commands: readonly TableRow[] = [
   { spec: acmeEabSpec, load: async () => (await import('./commands/acme-eab.ts')).acmeEab },
 ]
 
-/** The command that a line begins with, of two words or one; `undefined`: none. */
+/**
+ * Returns the command that the first two words of a line name, or else the first word; `undefined`:
+ * there is none.
+ */
 export function commandOf([first = '', second = '']: readonly string[]): TableRow | undefined {
   const named = (name: string): TableRow | undefined =>
     commands.find(({ spec }) => spec.name === name)

@@ -7,7 +7,10 @@ import type { Output } from './output.ts'
 import { reportHooks, warnOfPkcs12 } from './renewals.ts'
 import type { StoreArguments } from './store-arguments.ts'
 
-/** What the library needs to change trust stores: it asks on the terminal and reports as notes. */
+/**
+ * Returns what the library needs to change trust stores. Questions are asked on the terminal, and
+ * events are printed as notes and warnings.
+ */
 export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context): TrustWorld {
   const { state, env, now } = context
   const mayAsk = context.interactive && args.yes !== true
@@ -25,7 +28,10 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
   }
 }
 
-/** Throws `usage` without one. `--yes` does not answer: a fingerprint is compared by a person. */
+/**
+ * Throws `usage` without a terminal. `--yes` does not answer the question, because a person must
+ * compare the fingerprint.
+ */
 function requireTerminal(fingerprint: string, { interactive }: Context): void {
   if (interactive) return
   throw new RootlingError('usage', 'Without a terminal the fingerprint must be given.', {

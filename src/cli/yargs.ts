@@ -9,8 +9,9 @@ import { commandOf, commands } from './table.ts'
 type Row = (typeof commands)[number]
 
 /**
- * The slow way to read a line, for help, completion and errors. `null`: help or a completion was
- * printed. Throws `usage` with what is wrong and what was probably meant.
+ * Reads a line with yargs, which is slow but prints help and completions and explains errors.
+ * `null`: help or a completion was printed. Throws `usage` with what is wrong and what was probably
+ * meant.
  */
 export async function explain(
   argv: readonly string[],
@@ -24,7 +25,7 @@ export async function explain(
   return { row, parsed: check(row.spec, values, argv) }
 }
 
-/** First words of commands of two words. */
+/** The first words of the commands that have two words, with the summaries that help shows. */
 const groups = {
   ca: 'Look after the CA: list, permit, rotate, …',
   daemon: 'Look after the daemon: start, stop, status, …',
@@ -181,7 +182,7 @@ function check(
 
 const help = (spec: CommandSpec): string => `rootling ${spec.name} --help`
 
-/** yargs' message as a full sentence, with the option that was probably meant. */
+/** Returns yargs' message as a full sentence, with the option that was probably meant. */
 function sentence(message: string, { options }: CommandSpec): string {
   const invalid = /^Invalid values:\s+Argument: (\S+), Given: (.*), Choices: (.*)$/s.exec(message)
   if (invalid !== null) {

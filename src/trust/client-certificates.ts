@@ -15,22 +15,22 @@ import type { TrustWorld } from './world.ts'
 export interface ClientCertificateRequest {
   readonly action: 'install' | 'remove'
   readonly file: string
-  /** What the person called the file. */
+  /** The name by which the person gave the file, for sentences. */
   readonly shown: string
-  /** PKCS #12; to remove, PEM certificates do too. */
+  /** The contents of the file: PKCS #12, or, when removing, also PEM certificates. */
   readonly contents: Buffer
-  /** Called for PKCS #12 only. */
+  /** Reads the password of the file; called only when the file is PKCS #12. */
   readonly readPassword: () => Promise<string>
-  /** What NSS and Windows call the certificate; default: the name in the file. */
+  /** The name under which NSS and Windows show the certificate; default: the name in the file. */
   readonly nickname?: string | undefined
 }
 
 export interface ClientCertificateChange extends StoreChange {
-  /** SHA-256 of the certificate, lower-case hex. */
+  /** SHA-256 of the certificate's DER, lower-case hex. */
   readonly fingerprint: string
 }
 
-/** How the stores are found, which tests replace. */
+/** The functions that find the stores; tests pass their own. */
 interface ClientStoreFinders {
   readonly system: typeof findSystemClientStore
   readonly nss: typeof findNssClientStores
@@ -42,9 +42,9 @@ const ofThisMachine: ClientStoreFinders = {
 }
 
 /**
- * Installs a client certificate where the person's browsers look for it, or removes it there.
- * Throws `usage`, `bad-key`, and `store-failed` when there is no store; one that fails is an
- * outcome.
+ * Installs a client certificate in the stores that the person's browsers read, or removes it from
+ * them. Throws `usage`, `bad-key`, and, when there is no store, `store-failed`. A store that fails
+ * does not throw: its outcome says `failed`.
  */
 export async function changeClientCertificate(
   { env, interactive }: Pick<TrustWorld, 'env' | 'interactive'>,
@@ -143,7 +143,7 @@ function remover<I extends ClientIdentity>(identity: I, { dryRun }: Machine) {
   }
 }
 
-/** Tries every store; what became of each is in the result. */
+/** Runs `act` on every store, also after one has failed, and returns one outcome for each. */
 async function inEachStore<I extends ClientIdentity, F>(
   stores: readonly ClientCertificateStore<I, F>[],
   act: Act<I, F>,

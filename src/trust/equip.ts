@@ -5,9 +5,9 @@ import type { MachineStores } from './machine-stores.ts'
 import type { TrustWorld } from './world.ts'
 
 /**
- * The stores, after installing the programs that they need to be written, such as certutil, where
- * the person agrees. A store whose program is still missing fails later, with the command that
- * installs it as its hint.
+ * Installs the programs that are needed to write the stores, such as certutil, where the person
+ * agrees, and returns the stores, found anew when a program was installed. A store whose program is
+ * still missing fails later, and its hint is the command that installs the program.
  */
 export async function equipStores(
   { machine, stores, findAgain }: MachineStores,

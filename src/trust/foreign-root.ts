@@ -15,24 +15,27 @@ import { installAnchors } from './stores.ts'
 import { confirmOrCancel, type TrustWorld } from './world.ts'
 
 export interface ForeignRoot {
-  /** PEM or DER. */
+  /** The certificate, PEM or DER. */
   readonly contents: Buffer
-  /** The file or URL that it came from, for sentences. */
+  /** The file or URL that the certificate came from, for sentences. */
   readonly source: string
-  /** SHA-256 in hex, with or without colons; absent: the person is asked. */
+  /**
+   * The expected SHA-256 of the DER, in hex, with or without colons. When absent, the person is
+   * asked whether the fingerprint is right.
+   */
   readonly fingerprint?: string | undefined
 }
 
 export interface ForeignRootInstallation extends StoreChange {
   readonly fingerprint: string
-  /** What the root may sign; `null`: any name. */
+  /** The names that the root may sign; `null`: any name. */
   readonly constraints: NameConstraints | null
 }
 
 /**
- * Installs the public root of another authority, once its fingerprint is known to be the right
- * one. Throws `bad-certificate`, `usage`, `not-trusted` (another fingerprint) and `cancelled`; a
- * store that fails is an outcome.
+ * Installs the public root of another authority after checking its fingerprint, or after the person
+ * has confirmed it. Throws `bad-certificate`, `usage`, `not-trusted` (the root has another
+ * fingerprint) and `cancelled`. A store that fails does not throw: its outcome says `failed`.
  */
 export async function trustForeignRoot(
   world: TrustWorld,

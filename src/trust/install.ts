@@ -22,16 +22,16 @@ import { installAnchors } from './stores.ts'
 import type { TrustWorld } from './world.ts'
 
 export interface Installation extends StoreChange {
-  /** Whether the authority, or with `permitNames` the scope, was made by this call. */
+  /** Whether this call created the authority or, for `permitNames`, the scope. */
   readonly created: boolean
   /** The scopes whose roots were installed. */
   readonly scopes: readonly Scope[]
 }
 
 /**
- * Creates the authority when there is none, and installs every scope's root. With a request it
- * adds a scope for further names first. Throws `usage`, `bad-name` or `scope-exists` for a request
- * that cannot be granted; a store that fails is an outcome.
+ * Creates the authority when there is none, and installs the root of every scope. With a request,
+ * first adds a scope for the requested names. Throws `usage`, `bad-name` or `scope-exists` for a
+ * request that cannot be granted. A store that fails does not throw: its outcome says `failed`.
  */
 export async function installAuthority(
   world: TrustWorld,
@@ -46,7 +46,9 @@ export async function installAuthority(
   return installScopes(world, options, { scopes: await readScopes(world.state), created })
 }
 
-/** Adds a scope for further names and installs its root; the others stay as they are. */
+/**
+ * Adds a scope for the requested names and installs its root; the other scopes stay as they are.
+ */
 export async function permitNames(
   world: TrustWorld,
   options: StoreOptions,
@@ -80,7 +82,10 @@ async function installScopes(
   return { ...made, outcomes, plannedCommands: null }
 }
 
-/** The dry run, in which placeholders take the place of roots that are not made. */
+/**
+ * Plans an installation without changing anything. Placeholders stand for the roots that would be
+ * created.
+ */
 async function planInstallation(
   world: TrustWorld,
   options: StoreOptions,

@@ -16,35 +16,41 @@ import { rootPath } from '../storage/files/scopes.ts'
 import { trustStatus, type StoreOutcome } from './stores.ts'
 import type { TrustWorld } from './world.ts'
 
-/** Which stores of a machine are used, and how far a change may go. */
+/** Selects the stores of a machine, and says whether they may be changed and sudo used. */
 export interface StoreOptions {
-  /** Default: every kind. */
+  /** The kinds of store to use; default: every kind. */
   readonly kinds?: readonly StoreKind[] | undefined
-  /** Whose stores on macOS and Windows; default: the platform's own choice. */
+  /**
+   * Whether the user's or the machine's stores are used on macOS and Windows; default: the
+   * platform's choice.
+   */
   readonly storeScope?: StoreScope | undefined
-  /** Only records what it would do. */
+  /** Whether the commands are only recorded, not run. */
   readonly dryRun?: boolean | undefined
-  /** Default: allowed. */
+  /** Whether programs may be run with sudo; default: allowed. */
   readonly sudo?: 'allowed' | 'forbidden' | undefined
 }
 
-/** What a change of the stores, or its dry run, came to. */
+/** The result of changing the stores, or of a dry run. */
 export interface StoreChange {
   readonly outcomes: readonly StoreOutcome[]
-  /** What a dry run would have done, as a person would type it; `null`: it was no dry run. */
+  /**
+   * The commands that a dry run would have run, as a person would type them; `null`: this was no
+   * dry run.
+   */
   readonly plannedCommands: readonly string[] | null
 }
 
 export interface MachineStores {
   readonly machine: Machine
   readonly stores: readonly TrustStore[]
-  /** Finds the stores anew, as after a tool was installed. */
+  /** Finds the stores again, for example after a tool was installed. */
   readonly findAgain: () => Promise<readonly TrustStore[]>
 }
 
 /**
- * Finds the selected stores of this machine. A dry run shows `scopes` by the files of their roots;
- * `planned` are roots that only a dry run has.
+ * Finds the selected stores of this machine. A dry run shows the roots of `scopes` by the paths of
+ * their files. `planned` are the roots that a dry run would create.
  */
 export async function openStores(
   world: TrustWorld,
@@ -75,7 +81,7 @@ export async function openStores(
   return { machine, stores: await find(), findAgain: find }
 }
 
-/** Asks the selected stores whether they trust the roots of these scopes; changes nothing. */
+/** Asks the selected stores whether they trust the roots of these scopes. Changes nothing. */
 export async function trustOfScopes(
   world: TrustWorld,
   options: StoreOptions,
@@ -85,14 +91,15 @@ export async function trustOfScopes(
   return trustStatus(stores, scopes.map(anchorOf))
 }
 
-/** The root of a scope as trust stores see it. */
+/** Returns the root of a scope as a trust anchor. */
 export function anchorOf({ root }: Scope): TrustAnchor {
   return createAnchor(root.raw)
 }
 
 /**
- * Runs `work` while no other rootling changes trust stores, waiting five minutes for one that has
- * a dialog open. Throws `locked`.
+ * Runs `work` while holding the lock on the trust stores, so that no other rootling process changes
+ * them. Waits up to five minutes for the lock, because its holder may have a dialog open. Throws
+ * `locked` after that.
  */
 export function withStoresLock<T>(state: StateDirectory, work: () => Promise<T>): Promise<T> {
   return withLock(state, work, { name: 'stores.lock', waitMilliseconds: 300_000 })

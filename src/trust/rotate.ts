@@ -20,36 +20,45 @@ import { allWell, installAnchors, type StoreOutcome } from './stores.ts'
 import { removeAnchors } from './uninstall.ts'
 import type { TrustWorld } from './world.ts'
 
-/** A rotation that was begun: what replaces what, and how far it is. */
+/**
+ * A rotation that has begun: the two scopes, and whether new certificates already come from the new
+ * one.
+ */
 export interface Rotation {
   /** The scope that is replaced. */
   readonly old: Scope
   /** The scope that replaces it. */
   readonly next: Scope
-  /** Whether the switch has been made. */
+  /** Whether new certificates already come from `next`. */
   readonly switched: boolean
 }
 
-/** How far a rotation came. Whatever stopped it, `rotate` takes it up again. */
+/**
+ * How far a rotation came. Calling `rotate` again continues one that stopped, whatever the reason.
+ */
 export interface RotationResult {
   readonly next: Scope
   /**
-   * `null`: it is finished. Else what failed: the new root is not in every store, certificates
-   * still need the old root, or a store still holds the old root.
+   * The step that failed; `null`: the rotation is finished. `install`: the new root is not in every
+   * store. `renew`: certificates still need the old root. `remove`: a store still holds the old
+   * root.
    */
   readonly stoppedAt: 'install' | 'renew' | 'remove' | null
-  /** Of installing; of removing when that stopped it; of both when it is finished. */
+  /**
+   * The outcomes of installing the new root; when `stoppedAt` is `remove`, those of removing the
+   * old root; when the rotation is finished, both.
+   */
   readonly outcomes: readonly StoreOutcome[]
   readonly renewals: readonly Renewal[]
-  /** Of the `--on-renew` commands of renewed certificates. */
+  /** The outcomes of the `--on-renew` commands of the renewed certificates. */
   readonly hooks: readonly HookOutcome[]
 }
 
 /**
- * Replaces a scope's root and intermediate (new subjects, new keys) without a moment in which
- * something is not trusted. Each step can be repeated after an interruption: begin (the new scope
- * is made aside), install the new root, switch (new certificates come from the new scope), renew
- * the old certificates, remove the old root, finish. Throws `no-scope`.
+ * Replaces a scope's root and intermediate by new ones with new subjects and keys, without a moment
+ * in which a certificate is not trusted. Every step can be repeated after an interruption: make the
+ * new scope beside the old, install the new root, switch (new certificates come from the new
+ * scope), renew the old certificates, remove the old root, delete the old scope. Throws `no-scope`.
  */
 export async function rotate(
   world: TrustWorld,
@@ -79,7 +88,10 @@ export async function rotate(
   return { ...renewed, outcomes: [...installed, ...removed], stoppedAt: null }
 }
 
-/** Makes the new scope aside, or takes up an interrupted rotation. Throws `no-scope`. */
+/**
+ * Makes the new scope beside the old one, or returns the rotation that was interrupted. Throws
+ * `no-scope`.
+ */
 export async function beginRotation(
   state: StateDirectory,
   name: string,
@@ -102,13 +114,16 @@ export async function beginRotation(
   })
 }
 
-/** A plan with the same names; a constrained one where an imported root may sign any name. */
+/**
+ * Returns the plan of the scope that replaces `old`, with the same names. Where an imported root
+ * may sign any name, the new root is limited to the local names.
+ */
 function successorOf({ name, permitted, constraints, direct }: Scope) {
   const narrowed = direct && constraints === null ? localConstraints : constraints
   return { name, permitted: [...permitted], constraints: narrowed }
 }
 
-/** Makes the new scope the one that new certificates come from. */
+/** Puts the new scope in the place of the old, so that new certificates come from the new one. */
 export async function switchRotation(
   state: StateDirectory,
   { old, next }: Rotation,
@@ -138,7 +153,7 @@ function isSignedBy(pem: string, { intermediate }: Scope): boolean {
   }
 }
 
-/** Deletes the old scope; its root must have left the trust stores before. */
+/** Deletes the old scope. Its root must have been removed from the trust stores before. */
 export async function finishRotation(state: StateDirectory, { old }: Rotation): Promise<void> {
   await exclusively(state, () => deleteScope(state, `${old.name}.old`))
 }

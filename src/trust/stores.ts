@@ -2,7 +2,7 @@ import { distinctAnchors } from '../../platform/pem.ts'
 import type { StoreKind, TrustAnchor, TrustStore, Unavailable } from '../../platform/trust-store.ts'
 import { RootlingError } from '../errors.ts'
 
-/** What became of one anchor in one store. */
+/** The result of installing, removing or checking one anchor in one store. */
 type Outcome =
   | 'installed'
   | 'already-installed'
@@ -20,9 +20,9 @@ export interface StoreOutcome {
   /** The anchor's name; `null` when the store as a whole was skipped or failed. */
   readonly anchor: string | null
   readonly outcome: Outcome
-  /** One sentence, with `skipped` and `failed`. */
+  /** Why the store was `skipped` or `failed`, in one sentence. */
   readonly reason?: string
-  /** What to type next. */
+  /** What the person can type next. */
   readonly hint?: string
   /** The program that is missing, and the command that installs it. */
   readonly tool?: NonNullable<Unavailable['tool']>
@@ -31,17 +31,19 @@ export interface StoreOutcome {
 export interface TrustOptions {
   /** Called as soon as an outcome is known. */
   readonly onOutcome?: (outcome: StoreOutcome) => void
-  /** The machine only records what it would do, so no store is asked again. */
+  /**
+   * Whether the machine only records commands. A store is then not asked again after its change.
+   */
   readonly dryRun?: boolean
 }
 
-/** An outcome apart from the store and the anchor that it is of. */
+/** An outcome without its store and anchor. */
 export type OutcomeDetails = Pick<StoreOutcome, 'outcome' | 'reason' | 'hint' | 'tool'>
 
 interface Operation {
-  /** What a store is asked before any store is changed. */
+  /** Asks a store whether it has the anchor; called for all stores before any store is changed. */
   readonly ask: (store: TrustStore, anchor: TrustAnchor) => Promise<boolean>
-  /** The work on one store, given that answer. */
+  /** Does the work on one store; `wasThere` is the answer of `ask`. */
   readonly act: (
     store: TrustStore,
     anchor: TrustAnchor,
@@ -52,7 +54,7 @@ interface Operation {
 
 const has: Operation['ask'] = (store, anchor) => store.has(anchor)
 
-/** Installs every anchor in every store, and asks each store afterwards whether it trusts it. */
+/** Installs every anchor in every store, then asks each store whether it trusts the anchor. */
 export function installAnchors(
   stores: readonly TrustStore[],
   anchors: readonly TrustAnchor[],
@@ -68,14 +70,15 @@ export function installAnchors(
   return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
 }
 
-/** Removes every anchor from every store, and asks each store afterwards whether it is gone. */
+/** Removes every anchor from every store, then asks each store whether the anchor is gone. */
 export function uninstallAnchors(
   stores: readonly TrustStore[],
   anchors: readonly TrustAnchor[],
   options: TrustOptions = {},
 ): Promise<StoreOutcome[]> {
   const act: Operation['act'] = async (store, anchor, wasThere) => {
-    // Also where it seems absent: a store can hold leftovers that it does not trust.
+    // Uninstalls an anchor that seems absent too: a store can hold leftovers that it does not
+    // trust.
     await store.uninstall(anchor)
     if (!wasThere) return { outcome: 'was-absent' }
     if (options.dryRun) return { outcome: 'would-remove' }
@@ -89,7 +92,7 @@ export function uninstallAnchors(
   return forEachStore(stores, anchors, options, { ask: isThere, act, whenUnsupported: 'skipped' })
 }
 
-/** Asks every store afresh; changes nothing. */
+/** Asks every store whether it trusts every anchor. Changes nothing. */
 export function trustStatus(
   stores: readonly TrustStore[],
   anchors: readonly TrustAnchor[],
@@ -101,14 +104,14 @@ export function trustStatus(
   return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
 }
 
-/** Whether no store failed, and none that was asked for its trust lacks it. */
+/** Whether no outcome is `failed` or `not-trusted`. */
 export function allWell(outcomes: readonly StoreOutcome[]): boolean {
   return outcomes.every(({ outcome }) => outcome !== 'failed' && outcome !== 'not-trusted')
 }
 
 /**
- * Rootling's anchors in these stores, found by their name prefix: what is left to remove when the
- * state directory is gone. Stores that cannot be read are left out.
+ * Finds Rootling's anchors in these stores by the prefix of their names. Needed to uninstall when
+ * the state directory is gone. Stores that cannot be read are left out.
  */
 export async function findInstalledAnchors(stores: readonly TrustStore[]): Promise<TrustAnchor[]> {
   const lists = await Promise.all(
@@ -124,10 +127,10 @@ export async function findInstalledAnchors(stores: readonly TrustStore[]): Promi
 }
 
 /**
- * Asks all stores before it changes any: Debian's update-ca-certificates also writes Java's
- * keystore, and a root that it put there counts as installed by this call, not as found. For the
- * same reason Java waits for the system store. Browsers wait for no other store, except in a dry
- * run, where the order of the commands should be readable.
+ * Asks all stores before changing any, because Debian's update-ca-certificates also writes Java's
+ * keystore: a root that it puts there then counts as installed by this call, not as already there.
+ * For the same reason Java's stores are changed after the system store. Browsers wait for no other
+ * store, except in a dry run, where the order of the commands should be readable.
  */
 async function forEachStore(
   stores: readonly TrustStore[],
@@ -152,7 +155,7 @@ async function forEachStore(
   return stores.flatMap((store) => outcomes.get(store) ?? [])
 }
 
-/** One answer for each anchor, or the one outcome of a store that is not available. */
+/** Returns one answer for each anchor, or a single outcome when the store is not available. */
 async function askStore(
   store: TrustStore,
   anchors: readonly TrustAnchor[],
@@ -188,7 +191,7 @@ async function actOnStore(
   return outcomes
 }
 
-/** Turns what a store throws into an outcome. */
+/** Runs `work`, and returns an error that it throws as a `failed` outcome. */
 async function attempt<T>(work: () => Promise<T>): Promise<T | OutcomeDetails> {
   try {
     return await work()

@@ -25,18 +25,23 @@ import { confirmOrCancel, type TrustWorld } from './world.ts'
 export interface UninstallRequest {
   /** Also removes the roots of other Rootling authorities that the stores hold. */
   readonly others?: boolean | undefined
-  /** Deletes the authority too, once no store holds a root of it. */
+  /** Also deletes the authority, once no store holds one of its roots. */
   readonly deleteAuthority?: boolean | undefined
 }
 
 export interface Uninstallation extends StoreChange {
-  /** `kept`: not deleted as requested, since a store still holds a root. */
+  /**
+   * `kept`: the authority was not deleted, although requested, because a store still holds one of
+   * its roots. `untouched`: deleting was not requested, there is no authority, or this was a dry
+   * run.
+   */
   readonly authority: 'deleted' | 'kept' | 'untouched'
 }
 
 /**
- * Removes the authority's roots from the stores. Without an authority it removes what the stores
- * hold under Rootling's names. Throws `cancelled`; a store that fails is an outcome.
+ * Removes the authority's roots from the stores. When there is no authority, removes every root
+ * whose name in a store is one of Rootling's. Throws `cancelled`. A store that fails does not
+ * throw: its outcome says `failed`.
  */
 export async function uninstallAuthority(
   world: TrustWorld,
@@ -69,8 +74,9 @@ export interface Forgotten extends StoreChange {
 }
 
 /**
- * Removes a scope's root from the stores and deletes the scope, unless a store still holds the
- * root. Throws `no-scope`, whose hint is made from the names that there are, and `cancelled`.
+ * Removes a scope's root from the stores, then deletes the scope, unless a store still holds the
+ * root. Throws `cancelled`, and `no-scope` with the hint that `hint` makes from the names of the
+ * existing scopes.
  */
 export async function forgetTrustedScope(
   world: TrustWorld,
@@ -91,7 +97,7 @@ export async function forgetTrustedScope(
   return { ...change, deleted }
 }
 
-/** `null`: the scope's files are damaged, so its root cannot be recognized in the stores. */
+/** Opens a scope; `null`: its files are damaged, so its root cannot be recognized in the stores. */
 async function openUndamaged({ state, report }: TrustWorld, name: string): Promise<Scope | null> {
   try {
     return await openScope(state, name)
@@ -102,7 +108,10 @@ async function openUndamaged({ state, report }: TrustWorld, name: string): Promi
   }
 }
 
-/** Removes anchors from stores that are open, or plans it where the machine is in a dry run. */
+/**
+ * Removes anchors from the stores in `found`, or only records the commands when its machine is in a
+ * dry run.
+ */
 export async function removeAnchors(
   world: TrustWorld,
   found: MachineStores,
@@ -115,7 +124,7 @@ export async function removeAnchors(
   if (anchors.length === 0) return { outcomes: [], plannedCommands: null }
   const remove = async (): Promise<StoreOutcome[]> =>
     uninstallAnchors(await equipStores(found, world), anchors)
-  // Without a state directory there is nothing to lock, and none is made for it.
+  // Without a state directory there is no place for a lock file, and none is created for one.
   const locked = await exists(world.state.path)
   const outcomes = locked ? await withStoresLock(world.state, remove) : await remove()
   return { outcomes, plannedCommands: null }

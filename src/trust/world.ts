@@ -7,24 +7,29 @@ import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 
-/** What a change of trust stores needs from its caller: the authority, the clock, the person. */
+/**
+ * What the functions that change trust stores need: the authority, the clock, and a way to ask and
+ * inform the person.
+ */
 export interface TrustWorld {
   readonly state: StateDirectory
   readonly env: Readonly<Record<string, string | undefined>>
   readonly now: () => Date
   /** Whether sudo may ask for a password on the terminal. */
   readonly interactive: boolean
-  /** Asks the person; where that cannot be done, the caller answers. */
+  /**
+   * Asks the person a question. Where nobody can be asked, the implementation decides the answer.
+   */
   readonly confirm: (question: Question) => Promise<boolean>
-  /** Called as things happen, before the result is known. */
+  /** Called for each event while the work goes on. */
   readonly report: (event: TrustEvent) => void
-  /** The stores of the machine; default: those that the platform knows. */
+  /** Finds the stores of the machine; default: all those that `platform/` knows. */
   readonly findStores?: typeof findTrustStores
 }
 
 /**
- * What is asked before it is done. After a no, `install-tool` is left out and everything else
- * cancels the work. A dry run asks `trust-foreign-root` alone.
+ * What the person is asked before Rootling does it. A no to `install-tool` skips that installation;
+ * a no to any other question cancels the work. A dry run asks only `trust-foreign-root`.
  */
 export type Question =
   | { readonly type: 'install-tool'; readonly program: string; readonly reason: string }
@@ -36,16 +41,16 @@ export type Question =
   | { readonly type: 'forget-scope'; readonly name: string }
   | { readonly type: 'trust-foreign-root'; readonly fingerprint: string }
 
-/** What a caller may want to show while the work goes on. */
+/** An event that the command may show to the person while the work goes on. */
 export type TrustEvent =
   | { readonly type: 'scope-expires'; readonly warning: string }
-  /** A dialog of the system, or sudo, is about to ask for a password. */
+  /** The operating system or sudo is about to ask for a password. */
   | { readonly type: 'password-prompt'; readonly sentence: string }
   | { readonly type: 'tool-installing'; readonly program: string }
   | { readonly type: 'tool-failed'; readonly program: string; readonly reason: string }
   | { readonly type: 'authority-created'; readonly scope: Scope }
   | { readonly type: 'scope-permitted'; readonly scope: Scope; readonly created: boolean }
-  /** A dry run plans with anchors of this name instead of those of scopes that it does not make. */
+  /** A dry run uses placeholder anchors of this name for scopes that it would create. */
   | { readonly type: 'scope-planned'; readonly anchorName: string }
   | { readonly type: 'others-left'; readonly anchors: readonly TrustAnchor[] }
   | { readonly type: 'nothing-installed' }
@@ -62,7 +67,7 @@ export type TrustEvent =
       readonly constraints: NameConstraints | null
     }
 
-/** Throws `cancelled` when the answer is no. */
+/** Asks the person the question. Throws `cancelled` when the answer is no. */
 export async function confirmOrCancel(world: TrustWorld, question: Question): Promise<void> {
   if (await world.confirm(question)) return
   throw new RootlingError('cancelled', 'Cancelled; nothing was changed.')

@@ -17,16 +17,20 @@ export interface World {
   readonly state: StateDirectory
   readonly scope: Scope
   readonly directory: string
-  /** A path in the directory. */
+  /** Returns the path of a file in the directory. */
   path(name: string): string
-  /** Issues for `localhost` and loopback; files NAME.pem and NAME-key.pem. */
+  /**
+   * Issues a certificate for `localhost`, 127.0.0.1 and NAME.test into NAME.pem and NAME-key.pem.
+   */
   issue(name: string, revocationUrl?: string): Promise<CertificateRecord>
   revoke(record: CertificateRecord, reason?: RevocationReason): Promise<void>
-  /** Writes crl.pem (the scope's), root-crl.pem, and both as crls.pem. */
+  /** Writes the scope's CRL to crl.pem, the root's to root-crl.pem, and both to crls.pem. */
   writeCrls(now?: Date): Promise<void>
 }
 
-/** Its directory holds root.pem, intermediate.pem, and both as cas.pem. */
+/**
+ * Makes an authority. Its directory holds root.pem, intermediate.pem, and both of them as cas.pem.
+ */
 export async function makeWorld(): Promise<World> {
   const state = await temporaryState()
   const directory = await temporaryDirectory()
@@ -58,7 +62,7 @@ export async function makeWorld(): Promise<World> {
   }
 }
 
-/** Runs openssl and gives everything that it printed. */
+/** Runs openssl and returns everything that it printed. */
 export async function openssl(...args: string[]): Promise<string> {
   const { stdout, stderr } = await runTool('openssl', args)
   return stdout + stderr

@@ -10,16 +10,19 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 
-/** The project's directory, absolute. */
+/** The absolute path of the project's directory. */
 export const project = join(import.meta.dirname, '../..')
 
-/** The built command, as the package ships it; `ensureBuilt` makes it. */
+/** The path of the built `rootling`, as the package ships it. `ensureBuilt` builds it. */
 export const command = join(project, 'dist/cli/rootling.cjs')
 
-/** The built `rootling-mkcert`. */
+/** The path of the built `rootling-mkcert`. */
 export const mkcertCommand = join(project, 'dist/cli/rootling-mkcert.cjs')
 
-/** Both built commands as programs that this Node runs, whichever others are in PATH. */
+/**
+ * Returns the paths of both commands as programs, which run with this Node whatever other Nodes are
+ * in PATH.
+ */
 export function builtPrograms(): { readonly rootling: string; readonly mkcert: string } {
   ensureBuilt()
   return { rootling: programOf(command), mkcert: programOf(mkcertCommand) }
@@ -36,15 +39,18 @@ function programOf(script: string): string {
 }
 
 /**
- * Builds `dist` when it is older than the sources. Test files run in several processes: the one
- * that makes the lock file builds, the others wait for it.
+ * Builds `dist` when it is older than the sources. Test files run in several processes: the process
+ * that creates the lock file builds, and the others wait for it.
  */
 export function ensureBuilt(): void {
   outcome ??= attempt()
   if (outcome instanceof Error) throw outcome
 }
 
-/** Asked once a process: a build that failed is not tried again by every test. */
+/**
+ * The result of the build. It is tried once in each process, so that a build that failed is not
+ * tried again by every test.
+ */
 let outcome: Error | 'built' | undefined
 
 function attempt(): Error | 'built' {
@@ -95,7 +101,7 @@ function sources(): string[] {
   return [...below, ...others.map((file) => join(project, file))]
 }
 
-/** Milliseconds; `null`: no such file. */
+/** Returns when a file was last modified, in milliseconds; `null`: there is no such file. */
 function modified(file: string): number | null {
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null
 }
@@ -109,7 +115,10 @@ function takeLock(lock: string): boolean {
   }
 }
 
-/** Whether the process that made the lock is alive; one that has not written its ID yet is. */
+/**
+ * Whether the process that created the lock file is alive. A process that has not yet written its
+ * ID into the file counts as alive.
+ */
 function isHeld(lock: string): boolean {
   try {
     const holder = readFileSync(lock, 'utf8')

@@ -3,8 +3,9 @@ import { ensureBuilt, project } from './built.ts'
 import type { Namespace } from './namespace.ts'
 
 /**
- * The built command where every user of a namespace can run it, with a TMPDIR for all: the project
- * and Node may lie where only their owner can go. Returns what to type before its arguments.
+ * Mounts the built command where every user of a namespace can run it, and opens TMPDIR to all
+ * users: the project and Node may be in directories that only their owner can enter. Returns the
+ * program and the script to run.
  */
 export async function commandForEverybody(
   namespace: Namespace,

@@ -2,7 +2,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 
-/** A loopback port that was free a moment ago, for programs that cannot choose one themselves. */
+/**
+ * Returns a loopback port that was free a moment ago, for programs that cannot choose one
+ * themselves.
+ */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')

@@ -4,8 +4,8 @@ import { scrubbedEnvironment } from './scrubbed.ts'
 import { run } from './subprocess.ts'
 
 /**
- * Builds a Go program of one file, which needs nothing but the standard library, offline, in
- * `directory`; what was compiled of that library is kept for the next. Gives the program's path.
+ * Builds in `directory`, offline, a Go program of one file that needs only the standard library.
+ * Keeps what was compiled of that library for the next build. Returns the program's path.
  */
 export async function buildGo(source: string, directory: string): Promise<string> {
   const program = join(directory, basename(source, '.go'))

@@ -8,18 +8,21 @@ import { killGroup, run, start, waitFor } from './subprocess.ts'
 import type { Finished, RunOptions } from './subprocess.ts'
 import { command, ensureBuilt, project } from './built.ts'
 
-/** The built command with an empty home, for what touches no trust store; gone after the test. */
+/**
+ * Runs the built command with an empty home, for tests that change no trust store. The home is
+ * deleted after the test.
+ */
 export interface Home {
   readonly directory: string
   readonly rootling: (args: readonly string[], options?: RunOptions) => Promise<Finished>
-  /** Another program, in this home. */
+  /** Runs another program in this home. */
   readonly run: (program: string, args: readonly string[]) => Promise<Finished>
   readonly json: (args: readonly string[]) => Promise<Said>
   /** Starts `rootling serve` on a free port and waits until it listens. */
   readonly serve: (args?: readonly string[]) => Promise<Server>
-  /** Makes the authority, trusted nowhere; returns the path of its root. */
+  /** Creates the authority without trusting it; returns the path of its root. */
   readonly createAuthority: () => Promise<string>
-  /** Issues as if it were a month ago, for a day; returns the paths. */
+  /** Issues a certificate that was valid for one day a month ago; returns its paths. */
   readonly issueExpired: () => Promise<{ readonly certPath: string; readonly keyPath: string }>
 }
 
@@ -32,7 +35,7 @@ interface Said {
 interface Server {
   readonly program: ChildProcessWithoutNullStreams
   readonly url: string
-  /** What was printed on stderr so far. */
+  /** Returns what was printed on stderr so far. */
   readonly log: () => string
 }
 
@@ -42,7 +45,7 @@ export function openHome(): Home {
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   const environment = (extra: RunOptions['env'] = {}) =>
     scrubbedEnvironment(directory, { ROOTLING_HOME: join(directory, 'state'), ...extra })
-  // `env --chdir`: the files of an issue go into the home, not into the project.
+  // `env --chdir` makes the files of a certificate go into the home, not into the project.
   const inside = (args: readonly string[]) => [
     `--chdir=${directory}`,
     process.execPath,

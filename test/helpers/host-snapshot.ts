@@ -36,10 +36,10 @@ exit 0
 `
 
 /**
- * What the trust stores of this machine and of the real home directory hold, by digest. Taken
- * before and after a run, the two are equal, or the run touched a store that is not its own.
- * In the browsers' directories only the certificate databases and profiles.ini count: a browser
- * that someone has open writes the rest all the time.
+ * Returns the digests of what the trust stores of this machine and of the real home directory hold.
+ * When the snapshots before and after a run differ, the run touched a store that is not its own. In
+ * the browsers' directories only the certificate databases and profiles.ini count, because an open
+ * browser writes the other files all the time.
  */
 export async function snapshotHost(home: string = homedir()): Promise<Tree> {
   const onHost = (program: string, args: readonly string[]) =>

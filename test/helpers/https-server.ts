@@ -4,13 +4,13 @@ import type { Server, ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 
-/** A server on 127.0.0.1 and, where the machine has it, on ::1, with one port for both. */
+/** A server on one port of 127.0.0.1 and, where the machine has it, of ::1. */
 export interface TestServer {
   readonly port: number
   close(): Promise<void>
 }
 
-/** Whether ::1 exists; without it the tests of `https://[::1]` are skipped. */
+/** Whether this machine has ::1; without it the tests of `https://[::1]` are skipped. */
 export function hasIpv6Loopback(): boolean {
   return Object.values(networkInterfaces()).some((rows) => rows?.some((r) => r.address === '::1'))
 }
@@ -38,7 +38,8 @@ async function listen(options: ServerOptions, body: string, host: string, port: 
     response.setHeader('content-type', 'text/plain')
     response.end(body)
   })
-  // A client that refuses the certificate breaks off the handshake; that is not our failure.
+  // A client that refuses the certificate breaks off the handshake, which is no failure of the
+  // server.
   server.on('tlsClientError', () => {})
   server.listen(port, host)
   await once(server, 'listening')

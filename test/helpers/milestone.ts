@@ -1,12 +1,15 @@
-/** A point that one test reaches and later ones build on. */
+/** A point that one test reaches and that later tests build on. */
 export interface Milestone {
-  /** Call it last in the test that gets there. */
+  /** Records that the milestone is reached. Call it at the end of the test that reaches it. */
   reached(): void
-  /** Call it first in a test that builds on it, or in their `beforeEach`; throws: it failed. */
+  /**
+   * Throws when the milestone was not reached. Call it first in a test that builds on the
+   * milestone, or in a `beforeEach`.
+   */
   required(): void
 }
 
-/** `name` fits the sentence "NAME failed before it". */
+/** Makes a milestone. `name` completes the sentence "NAME failed before it". */
 export function milestone(name: string): Milestone {
   let isReached = false
   return {

@@ -11,46 +11,55 @@ import { readTree } from './tree.ts'
 import type { Tree } from './tree.ts'
 
 /**
- * A private copy of this machine: the same programs and, unless asked otherwise, the same loopback,
- * but every directory that a trust store lives in is an overlay, and HOME is empty. What is written inside is seen
- * only inside, and gone after `close`.
+ * A private copy of this machine. It has the same programs and, unless asked otherwise, the same
+ * loopback, but every directory with a trust store in it is an overlay, and HOME is empty. What is
+ * written inside is seen only inside, and is gone after `close`.
  */
 export interface Namespace {
-  /** The empty home directory, also that of the user in /etc/passwd; it exists only inside. */
+  /**
+   * The home directory, empty at first, which /etc/passwd also names for root. It exists only
+   * inside.
+   */
   readonly home: string
   /**
-   * Runs a program inside, in the scrubbed environment plus `env`; see `run` of subprocess.ts. It
-   * starts in `/`, and its standard streams are sockets, so that it cannot open /dev/stdin.
+   * Runs a program inside, in the scrubbed environment plus `env`; see `run` of subprocess.ts. The
+   * program starts in `/`. Its standard streams are sockets, so it cannot open /dev/stdin.
    */
   run(program: string, args: readonly string[], options?: RunOptions): Promise<Finished>
-  /** As `run`, but throws, with what the program said, where it does not exit with 0. */
+  /**
+   * Runs a program as `run` does. Throws, with what the program printed, when it does not exit with
+   * 0.
+   */
   must(program: string, args: readonly string[], options?: RunOptions): Promise<Finished>
-  /** Starts a program inside that goes on running: end it with `killGroup`, or with `close`. */
+  /** Starts a program inside and leaves it running. `killGroup` and `close` end it. */
   spawn(
     program: string,
     args: readonly string[],
     options?: Pick<RunOptions, 'env'>,
   ): ChildProcessWithoutNullStreams
-  /** Lists a file or a directory with all below; an absent path is an empty tree. */
+  /** Lists a file, or a directory with everything below it. An absent path is an empty tree. */
   readTree(path: string): Promise<Tree>
-  /** Reads a text file; `null` where there is none. */
+  /** Reads a text file; `null`: there is none. */
   readFile(path: string): Promise<string | null>
-  /** Writes a text file, mode 0644, and makes its directory. */
+  /** Writes a text file with mode 0644, and creates its directory. */
   writeFile(path: string, text: string): Promise<void>
-  /** Adds a line to /etc/hosts, for the many clients that resolve no name by themselves. */
+  /**
+   * Adds a line to /etc/hosts, for the many clients that do not resolve such names by themselves.
+   */
   addHost(name: string, address: string): Promise<void>
-  /** Ends every process inside, and with the last one all the mounts. */
+  /** Ends every process inside; the mounts end with the last one. */
   close(): Promise<void>
 }
 
-// Where the tools of the trust stores write; the Java hook of Debian goes through dpkg's triggers.
+// The directories in which the tools of the trust stores write. /var/lib is among them because
+// Debian's Java hook goes through dpkg's triggers.
 const overlaid = ['/etc', '/usr/local/share', '/usr/share', '/usr/lib/jvm', '/var/lib', '/var/log']
 
-// The process ID is read from the host's /proc, before the namespace gets its own: that is the
-// number which nsenter needs. A container mounts hosts and resolv.conf over /etc, and an overlay
-// does not see through mounts, so their text is carried over; a link is left as it is, because
-// writing through it would reach the host. The last line waits for the end of standard input: if
-// the test run dies, so does the namespace.
+// The script opens the namespace. It reads the process ID from the host's /proc, before the
+// namespace has its own, because nsenter needs the host's number. A container mounts hosts and
+// resolv.conf over /etc, and an overlay does not see through mounts, so the script copies their
+// text; a link is left as it is, because writing through it would reach the host. The last line
+// waits for the end of standard input: if the test run dies, the namespace ends too.
 const openingScript = `
 set -eu
 read -r pid rest < /proc/self/stat
@@ -87,8 +96,8 @@ function openingArguments(scratch: string, ownLoopback = false): string[] {
 }
 
 /**
- * Why this machine cannot open a namespace, in words for the title of a skipped test; `null`
- * where it can. Opens one and closes it to find out.
+ * Returns why this machine cannot open a namespace, in words for the title of a skipped test;
+ * `null`: it can. Opens a namespace and closes it to find out.
  */
 export function namespaceUnavailable(): string | null {
   if (process.platform !== 'linux') return 'mount namespaces exist only on Linux'
@@ -105,8 +114,9 @@ export function namespaceUnavailable(): string | null {
 }
 
 /**
- * Opens a namespace; throws where `namespaceUnavailable` gives a reason. Close it when done.
- * `ownLoopback`: all its ports are free, also 80 and 443, and there is no other network; needs `ip`.
+ * Opens a namespace, which must be closed when done. Throws when `namespaceUnavailable` returns a
+ * reason. With `ownLoopback`, all ports of its loopback are free, also 80 and 443, and it has no
+ * other network; needs the program `ip`.
  */
 export async function openNamespace({ ownLoopback = false } = {}): Promise<Namespace> {
   const scratch = mkdtempSync(join(tmpdir(), 'rootling-e2e-'))
@@ -160,7 +170,7 @@ export async function openNamespace({ ownLoopback = false } = {}): Promise<Names
   return namespace
 }
 
-/** The process ID that the opening script prints once everything is mounted. */
+/** Returns the process ID that the opening script prints once everything is mounted. */
 async function firstLine(keeper: ChildProcessWithoutNullStreams): Promise<string> {
   let stderr = ''
   keeper.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest'
 import { refused } from './no-processes.ts'
 import { run } from './subprocess.ts'
 
-// Otherwise this file would fail, as others should.
+// Forgets what was refused, because it would fail this file, as it should any other.
 afterEach(() => void refused.splice(0))
 
 const sentence = /of "true": a unit test starts no process\. Name its file \*\.tools\.test\.ts/

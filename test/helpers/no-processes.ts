@@ -2,10 +2,10 @@ import childProcess, { ChildProcess } from 'node:child_process'
 import { syncBuiltinESMExports } from 'node:module'
 import { afterAll } from 'vitest'
 
-// A setup file of the project `unit`, which starts no process: to try is an error, and fails the
-// file also where the code under test swallowed it.
+// The setup file of the project `unit`, whose tests start no process. Starting one throws, and
+// fails the test file even when the code under test swallows the error.
 
-/** The sentences of what was refused in this file so far. */
+/** The messages of the calls that were refused in this test file so far. */
 export const refused: string[] = []
 
 function refuse(what: string) {
@@ -28,7 +28,7 @@ const names = [
   'spawnSync',
 ] as const
 for (const name of names) Object.assign(childProcess, { [name]: refuse(name) })
-// What Node's own modules start, as node:cluster does.
+// Also refuses the processes that Node's own modules start, such as node:cluster.
 Object.assign(ChildProcess.prototype, { spawn: refuse('spawn') })
 syncBuiltinESMExports()
 

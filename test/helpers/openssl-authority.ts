@@ -3,7 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** The environment for peers: none of the variables that would lend them other roots. */
+/**
+ * Returns the environment for other programs, without the variables that would make them trust
+ * other roots.
+ */
 export function scrubbedEnvironment(): NodeJS.ProcessEnv {
   const kept = ['PATH', 'HOME', 'SystemRoot', 'TMPDIR', 'LANG']
   return Object.fromEntries(
@@ -18,7 +21,7 @@ export interface Issued {
 
 export interface LeafOptions {
   issuer?: string
-  /** As OpenSSL wants it, `DNS:a.test,IP:127.0.0.1`. */
+  /** The names in OpenSSL's notation, such as `DNS:a.test,IP:127.0.0.1`. */
   subjectAltName?: string
   notBefore?: Date
   notAfter?: Date
@@ -27,7 +30,10 @@ export interface LeafOptions {
 
 const day = 86_400_000
 
-/** A small certificate authority made by OpenSSL, so that nothing under test vouches for itself. */
+/**
+ * A small certificate authority that OpenSSL makes, so that the code under test does not vouch for
+ * itself.
+ */
 export class OpensslAuthority {
   readonly directory = mkdtempSync(join(tmpdir(), 'rootling-test-'))
   readonly #issued = new Map<string, Issued>()
@@ -46,7 +52,7 @@ export class OpensslAuthority {
     return this.#issued.get(name) as Issued
   }
 
-  /** A server certificate with its issuer after it, unless that is a root. */
+  /** Makes a server certificate, followed by its issuer's certificate unless that is a root. */
   leaf(name: string, options: LeafOptions = {}): Issued {
     const issuer = options.issuer ?? 'intermediate'
     const extensions = [

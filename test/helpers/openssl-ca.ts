@@ -5,11 +5,14 @@ import { join } from 'node:path'
 import { scrubbedEnvironment } from './scrubbed.ts'
 import { run } from './subprocess.ts'
 
-/** A CA that OpenSSL made, in a temporary directory: a stranger to the code under test. */
+/** A CA that OpenSSL made in a temporary directory, independent of the code under test. */
 export interface OpensslCa {
   /** The root, PEM. */
   readonly root: string
-  /** Issues a certificate for DNS names and IP addresses; all PEM, `cert` without the root. */
+  /**
+   * Issues a certificate for DNS names and IP addresses. Key and certificate are PEM; `cert` does
+   * not include the root.
+   */
   issue(hosts: readonly string[]): Promise<{ readonly key: string; readonly cert: string }>
   /** Deletes the directory with the keys. */
   remove(): void
@@ -47,7 +50,10 @@ export async function createOpensslCa(commonName: string): Promise<OpensslCa> {
   }
 }
 
-/** A configuration of its own: the system's would add extensions that nobody asked for. */
+/**
+ * Returns a configuration for `openssl req`. The system's own would add extensions that nobody
+ * asked for.
+ */
 function requestSection(commonName: string): string {
   const subject = `${commonName}\nO=Rootling tests\n`
   return `[req]\nprompt=no\ndistinguished_name=subject\n[subject]\n${subject}`

@@ -6,7 +6,7 @@ import { killGroup } from './subprocess.ts'
 import type { Finished, RunOptions } from './subprocess.ts'
 import type { Tree } from './tree.ts'
 
-/** What became of one root in one store, as `--json` prints it. */
+/** The outcome for one root in one store, as `--json` prints it. */
 interface StoreRow {
   readonly store: { readonly id: string; readonly kind: string; readonly title: string }
   readonly anchor: string | null
@@ -23,7 +23,10 @@ interface ScopeRow {
   readonly rootPath: string
 }
 
-/** What the commands that deal with stores print; the fields of the others are left out. */
+/**
+ * What the commands that deal with stores print with `--json`. Fields of other commands are left
+ * out.
+ */
 export interface Answer {
   readonly ok: boolean
   readonly error?: { readonly code: string; readonly message: string; readonly hint: string | null }
@@ -36,12 +39,12 @@ export interface Answer {
   readonly warnings: readonly string[]
 }
 
-/** The built command inside a namespace. */
+/** Runs the built command inside a namespace. */
 export interface Rootling {
   run(args: readonly string[], options?: RunOptions): Promise<Finished>
-  /** As `run`, but throws, with what was said, where it does not exit with 0. */
+  /** Runs the command as `run` does. Throws, with what it printed, when it does not exit with 0. */
   must(args: readonly string[], options?: RunOptions): Promise<Finished>
-  /** With `--json`; the output is one object whatever the exit code is. */
+  /** Runs the command with `--json`. It prints one object, whatever its exit code is. */
   json(
     args: readonly string[],
     options?: RunOptions,
@@ -52,9 +55,9 @@ export interface Rootling {
 
 export interface Serving {
   readonly port: number
-  /** `https://localhost:PORT/`. */
+  /** The URL `https://localhost:PORT/`. */
   readonly url: string
-  /** What it has logged so far. */
+  /** Returns what the server has logged so far. */
   log(): string
   close(): void
 }
@@ -97,12 +100,15 @@ export function parseAnswer(stdout: string, stderr: string): Answer {
   }
 }
 
-/** `kind outcome` of each row, each once, sorted: what an install or an uninstall amounted to. */
+/** Returns the outcomes of an install or an uninstall as `KIND OUTCOME`, each once, sorted. */
 export function summary({ stores = [] }: Answer): string[] {
   return [...new Set(stores.map(({ store, outcome }) => `${store.kind} ${outcome}`))].toSorted()
 }
 
-/** Makes the authority through the library, which trusts it nowhere; returns where scopes are. */
+/**
+ * Creates the authority through the library, which trusts it nowhere. Returns the directory of the
+ * scopes.
+ */
 export async function createAuthority(namespace: Namespace): Promise<string> {
   ensureBuilt()
   const library = join(project, 'dist/src/index.js')
@@ -126,7 +132,10 @@ const storePaths = [
   '/var/lib/ca-certificates-java',
 ]
 
-/** Every file of every store and of the home directory, by digest; what browsers cache, left out. */
+/**
+ * Returns the digest of every file of every store and of the home directory, without what browsers
+ * cache.
+ */
 export async function storeTrees(namespace: Namespace): Promise<Tree> {
   const paths = [...storePaths, ...(await keystores(namespace)), namespace.home]
   const trees = await Promise.all(paths.map((path) => namespace.readTree(path)))

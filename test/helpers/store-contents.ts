@@ -1,12 +1,13 @@
 import { X509Certificate } from 'node:crypto'
 import type { Namespace } from './namespace.ts'
 
-/** Where files with a root may stand, the home directory aside. */
+/** The directories, besides the home directory, in which files may hold a root. */
 const directories = ['/etc', '/usr/local/share', '/usr/share/pki', '/var/lib/ca-certificates']
 
-// Runs inside. Finds the root as DER, as PEM alone or in a bundle, and as bare base64 in a policy.
-// A database is left out: a deleted record may linger in its free pages, so NSS and Java are asked.
-// So is ~/.cache: Chromium keeps the chain that a server sent beside every page.
+// This script runs inside the namespace. It finds the root as DER, as PEM alone or in a bundle, and
+// as bare base64 in a policy. Databases are left out, because a deleted record may remain in their
+// free pages; NSS and Java are asked instead. ~/.cache is left out, because Chromium keeps the
+// chain that a server sent beside every page.
 const searchFiles = `
 const { readdirSync, readFileSync } = require('node:fs')
 const [base64, ...directories] = process.argv.slice(1)
@@ -36,7 +37,7 @@ find "$HOME" /etc/pki -name cert9.db -printf '%h\\n' 2>/dev/null
 exit 0
 `
 
-// Links to one keystore, such as Debian's, count once.
+// Several links to one keystore, such as Debian's, count once.
 const listKeystores = `
 for file in /etc/ssl/certs/java/cacerts /usr/lib/jvm/*/lib/security/cacerts; do
   [ -e "$file" ] && readlink -f "$file"
@@ -44,10 +45,10 @@ done | sort -u
 `
 
 /**
- * Every place inside the namespace that holds this root, found by its DER and not by a name: the
- * path of a file, `nss:DIRECTORY`, or `java:KEYSTORE`, sorted. The state directory of a CA is
- * found too, if it is in the home directory. Databases are read with certutil and keytool; where
- * one of the two is not installed, its stores are left out.
+ * Returns every place inside the namespace that holds this root, found by its DER and not by a
+ * name: the path of a file, `nss:DIRECTORY`, or `java:KEYSTORE`, sorted. The state directory of a
+ * CA is found too, if it is in the home directory. Databases are read with certutil and keytool;
+ * where one of these programs is not installed, its stores are left out.
  */
 export async function findRoot(namespace: Namespace, root: string): Promise<string[]> {
   const base64 = new X509Certificate(root).raw.toString('base64')
@@ -74,7 +75,7 @@ export async function findRoot(namespace: Namespace, root: string): Promise<stri
   return found.toSorted((a, b) => (a < b ? -1 : 1))
 }
 
-/** All certificates of a database as one text of base64, without line breaks. */
+/** Returns all certificates of a database as one base64 text without line breaks. */
 async function readNssDatabase(namespace: Namespace, directory: string): Promise<string> {
   const database = ['-L', '-d', `sql:${directory}`]
   const { stdout } = await namespace.must('certutil', database)

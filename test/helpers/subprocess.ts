@@ -2,7 +2,10 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess, ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 
-/** What a finished program left; a program killed by a signal has `exitCode: null`. */
+/**
+ * The exit code and output of a finished program. A program that a signal killed has `exitCode:
+ * null`.
+ */
 export interface Finished {
   readonly exitCode: number | null
   readonly stdout: string
@@ -16,29 +19,35 @@ export interface RunOptions {
   readonly timeout?: number
 }
 
-/** Starts a program at the head of its own process group, so that `killGroup` ends its children. */
+/**
+ * Starts a program as the leader of its own process group, so that `killGroup` also ends its
+ * children.
+ */
 export function start(
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): ChildProcessWithoutNullStreams {
   const child = spawn(program, args, { env, stdio: 'pipe', detached: true })
-  // A program that ends before it has read its input is no reason to end the test run.
+  // A program that ends before it has read its input must not end the test run.
   child.stdin.on('error', () => {})
   return child
 }
 
-/** Kills a program of `start` with all its children; one that has ended is left alone. */
+/** Kills a program that `start` started, with all its children. Does nothing when it has ended. */
 export function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) return
   try {
     process.kill(-child.pid, 'SIGKILL')
   } catch {
-    // Nobody of the group is left.
+    // No process of the group is left.
   }
 }
 
-/** Asks a program of `start` to end, and resolves when it has; kills it with all its children after two minutes. */
+/**
+ * Asks a program that `start` started to end, and resolves when it has. After two minutes, kills it
+ * with all its children.
+ */
 export async function terminate(child: ChildProcess): Promise<void> {
   const closed = once(child, 'close')
   child.kill('SIGTERM')
@@ -47,7 +56,10 @@ export async function terminate(child: ChildProcess): Promise<void> {
   clearTimeout(late)
 }
 
-/** Runs a program to its end, ten minutes at most; throws where it cannot start or runs longer. */
+/**
+ * Runs a program to its end. Throws when it cannot start, or runs longer than `timeout`
+ * milliseconds, by default ten minutes.
+ */
 export async function run(
   program: string,
   args: readonly string[],
@@ -74,7 +86,10 @@ export async function run(
   }
 }
 
-/** Waits until `probe` gives something other than `null`; throws after `timeout` milliseconds. */
+/**
+ * Waits until `probe` returns something other than `null`, and returns it. Throws after `timeout`
+ * milliseconds.
+ */
 export async function waitFor<T>(
   what: string,
   probe: () => Promise<T | null> | T | null,

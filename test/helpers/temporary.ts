@@ -9,14 +9,17 @@ afterAll(async () => {
   for (const path of made) await rm(path, { recursive: true, force: true })
 })
 
-/** An empty directory, deleted after the tests of the file; hooks may ask for one too. */
+/**
+ * Returns a new empty directory, deleted after the tests of the file. Hooks may call this function
+ * too.
+ */
 export async function temporaryDirectory(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'rootling-test-'))
   made.push(path)
   return path
 }
 
-/** A state directory that does not exist yet, deleted after the tests of the file. */
+/** Returns a state directory that does not exist yet; it is deleted after the tests of the file. */
 export async function temporaryState(): Promise<StateDirectory> {
   return { path: join(await temporaryDirectory(), 'state'), owner: null }
 }

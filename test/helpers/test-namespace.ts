@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest'
 import { openNamespace, type Namespace } from './namespace.ts'
 
-/** Opens a namespace, as `openNamespace` does, that is closed when the test ends. */
+/** Opens a namespace as `openNamespace` does, and closes it when the test ends. */
 export async function testNamespace(options?: {
   readonly ownLoopback?: boolean
 }): Promise<Namespace> {

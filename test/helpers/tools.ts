@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { scrubbedEnvironment } from './scrubbed.ts'
 import { run, type Finished } from './subprocess.ts'
 
-/** Runs somebody else's program, in an environment that names no trust of its own. */
+/** Runs a program of the system, in an environment that names no roots to trust. */
 export function runTool(program: string, args: readonly string[], input = ''): Promise<Finished> {
   return run(program, args, scrubbedEnvironment(homedir(), { TZ: 'UTC' }), { input })
 }
@@ -15,8 +15,8 @@ export async function hasTool(program: string): Promise<boolean> {
 }
 
 /**
- * `openssl verify` of many leaves at once; `null`: accepted, otherwise its reason. The files are
- * left in `directory`.
+ * Runs `openssl verify` on many leaves at once. Returns for each leaf `null` when OpenSSL accepts
+ * it, otherwise OpenSSL's reason. The files are left in `directory`.
  */
 export async function opensslVerdicts(
   directory: string,

@@ -13,7 +13,9 @@ find "$1" -type d -printf '%p\\tdirectory\\n' -o -type l -printf '%p\\tlink %l\\
 find "$1" -type f -printf '%m ' -exec sha256sum {} ';'
 `
 
-/** Reads a whole tree with the given runner: the host's own, or one inside a namespace. */
+/**
+ * Reads a whole tree with the given runner, which runs programs on the host or inside a namespace.
+ */
 export async function readTree(
   run: (program: string, args: readonly string[]) => Promise<Finished>,
   path: string,
@@ -32,7 +34,7 @@ export async function readTree(
   return Object.fromEntries(rows.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** Reads a whole tree of the host's, as `readTree` does but in this process. */
+/** Reads a whole tree of the host as `readTree` does, but in this process. */
 export function treeOf(path: string): Tree {
   const below = readdirSync(path, { recursive: true, encoding: 'utf8' })
   const paths = [path, ...below.map((name) => join(path, name))].toSorted()

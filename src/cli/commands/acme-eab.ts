@@ -4,7 +4,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { acmeEabSpec } from '../specs/servers.ts'
 
-/** `rootling acme eab create`: a key that one ACME client registers with. */
+/** `rootling acme eab create`: prints a key with which one ACME client can register. */
 export async function acmeEab(
   args: ArgumentsOf<typeof acmeEabSpec>,
   { state, output }: Context,

@@ -17,7 +17,7 @@ import type { caExportSpec, caPathSpec, caShowSpec } from '../specs/ca.ts'
 /** The password of Java's own trust stores; it protects nothing, since roots are public. */
 const javaPassword = 'changeit'
 
-/** `rootling ca export`: a public root, in the format that others need. */
+/** `rootling ca export`: prints or writes a public root, in the format that other programs need. */
 export async function caExport(
   args: ArgumentsOf<typeof caExportSpec>,
   context: Context,
@@ -46,7 +46,7 @@ export async function caExport(
   return exitCodes.ok
 }
 
-/** `rootling ca path`: for scripts that need the path of the root's file. */
+/** `rootling ca path`: prints the path of the root's file, for scripts. */
 export async function caPath(
   args: ArgumentsOf<typeof caPathSpec>,
   context: Context,
@@ -56,7 +56,7 @@ export async function caPath(
   return exitCodes.ok
 }
 
-/** `rootling ca show`: what `rootling show` says of the root. */
+/** `rootling ca show`: prints what `rootling show` prints for the root. */
 export async function caShow(
   args: ArgumentsOf<typeof caShowSpec>,
   context: Context,
@@ -68,7 +68,7 @@ export async function caShow(
   return exitCodes.ok
 }
 
-/** The named scope, or `local`. Throws `no-authority` or `no-scope`. */
+/** Returns the scope that is named, or `local`. Throws `usage`, `no-authority` or `no-scope`. */
 async function chosenScope(
   [name = 'local', ...more]: readonly string[],
   { state }: Context,
@@ -86,7 +86,7 @@ async function javaTrustStore(scope: Scope): Promise<Buffer> {
   })
 }
 
-/** JKS is Java's own format: its keytool writes it. */
+/** Writes the root to a trust store in Java's own format, JKS, with Java's keytool. */
 async function exportJks(scope: Scope, path: string, { env }: Context): Promise<void> {
   const machine = await createMachine({ env })
   const keytool = await machine.find('keytool')
@@ -94,7 +94,8 @@ async function exportJks(scope: Scope, path: string, { env }: Context): Promise<
     throw new RootlingError('tool-missing', 'keytool is not on this machine; it comes with Java.', {
       hint: 'rootling ca export --format pkcs12, which Java 8 and later read too',
     })
-  // keytool would add to an existing store; and if it fails, the old one must stay.
+  // keytool writes to a new file, because it would add the root to an existing store, and because
+  // the old store must stay if keytool fails.
   const made = `${path}.${randomBytes(6).toString('hex')}`
   const store = ['-keystore', made, '-storetype', 'JKS', '-storepass', javaPassword]
   const args = ['-importcert', '-noprompt', '-alias', `rootling-${scope.name}`, ...store]

@@ -7,7 +7,7 @@ import { storeOptionsOf } from '../store-arguments.ts'
 import { changeExitCode, outcomeTable, printPlan } from '../store-outcomes.ts'
 import { trustWorld } from '../trust-world.ts'
 
-/** `rootling ca forget SCOPE`: its root leaves the stores first, then its files are deleted. */
+/** `rootling ca forget SCOPE`: removes the scope's root from the stores, then deletes its files. */
 export async function caForget(
   args: ArgumentsOf<typeof caForgetSpec>,
   context: Context,

@@ -59,7 +59,9 @@ async function findFiles(
   })
 }
 
-/** Where mkcert keeps its CA: $CAROOT, else by platform. */
+/**
+ * Returns the directories in which mkcert may keep its CA: $CAROOT, then those of each platform.
+ */
 function mkcertDirectories(env: Context['env']): string[] {
   const home = env['HOME'] ?? ''
   const directories = [

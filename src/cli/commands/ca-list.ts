@@ -8,7 +8,7 @@ import { commonName, describeConstraints, describeScope, shortDate } from '../de
 import type { caListSpec } from '../specs/ca.ts'
 import { trustWorld } from '../trust-world.ts'
 
-/** `rootling ca list`: each scope, what it may sign, and which stores trust it at this moment. */
+/** `rootling ca list`: prints each scope, what it may sign, and which stores trust it now. */
 export async function caList(
   _args: ArgumentsOf<typeof caListSpec>,
   context: Context,

@@ -6,7 +6,10 @@ import type { caPermitSpec } from '../specs/ca.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
 import { trustWorld } from '../trust-world.ts'
 
-/** `rootling ca permit NAME…`: adds a scope and trusts its root; the others stay as they are. */
+/**
+ * `rootling ca permit NAME…`: adds a scope and installs its root; the other scopes stay as they
+ * are.
+ */
 export async function caPermit(
   args: ArgumentsOf<typeof caPermitSpec>,
   context: Context,

@@ -9,7 +9,10 @@ import { storeOptionsOf } from '../store-arguments.ts'
 import { outcomeTable } from '../store-outcomes.ts'
 import { trustWorld } from '../trust-world.ts'
 
-/** `rootling ca rotate`: interrupted anywhere, it can be run again. */
+/**
+ * `rootling ca rotate`: replaces a scope's root and intermediate. Running it again continues a
+ * rotation that was interrupted.
+ */
 export async function caRotate(
   args: ArgumentsOf<typeof caRotateSpec>,
   context: Context,

@@ -7,7 +7,9 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { crlSpec } from '../specs/certificates.ts'
 
-/** `rootling crl`: a new CRL of a scope, or with --root the stored one of its root. */
+/**
+ * `rootling crl`: prints or writes a new CRL of a scope, or with --root the stored CRL of its root.
+ */
 export async function crl(
   args: ArgumentsOf<typeof crlSpec>,
   { state, cwd, output, now }: Context,

@@ -4,7 +4,10 @@ import type { Context } from '../context.ts'
 import type { daemonStatusSpec } from '../specs/servers.ts'
 import { launchOptions } from './daemon.ts'
 
-/** `rootling daemon install`: now and at each login, by the system's own service manager. */
+/**
+ * `rootling daemon install`: has the system's service manager start the daemon now and at each
+ * login.
+ */
 export async function daemonInstall(
   _args: ArgumentsOf<typeof daemonStatusSpec>,
   context: Context,
@@ -22,7 +25,10 @@ export async function daemonInstall(
   return running ? exitCodes.ok : exitCodes.failed
 }
 
-/** `rootling daemon uninstall`: stops it too; absent is success. */
+/**
+ * `rootling daemon uninstall`: stops the daemon and no longer starts it at login. Succeeds when it
+ * was not installed.
+ */
 export async function daemonUninstall(
   _args: ArgumentsOf<typeof daemonStatusSpec>,
   context: Context,

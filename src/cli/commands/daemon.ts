@@ -22,11 +22,11 @@ import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs
 
 type StartArguments = ArgumentsOf<typeof daemonStartSpec>
 
-/** `rootling daemon run`: in the foreground; its log goes to stderr too. */
+/** `rootling daemon run`: runs the daemon in the foreground, and prints its log to stderr too. */
 export async function daemonRun(args: StartArguments, context: Context): Promise<ExitCode> {
   const { state, output, now, env } = context
   refuseSudo(state)
-  // The reader of its output may go away; the daemon stays.
+  // When the reader of its output goes away, the daemon goes on.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const stopSignal = firstSignal()
   const write = createLog(state, now)
@@ -43,7 +43,7 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
     await runDaemon({ state, settings, now, env, log, stopSignal, onReady })
   } catch (error) {
     reportFailure(error)
-    // Where another daemon runs, the log is its log, and it has not ended.
+    // When another daemon runs, the log file belongs to that daemon, which has not ended.
     const isOther = error instanceof RootlingError && error.code === 'locked'
     if (!isOther) write(`ended: ${error instanceof Error ? error.message : String(error)}`)
     throw error
@@ -52,7 +52,8 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
 }
 
 /**
- * SIGHUP is for a terminal that is closed. A second signal ends the process at once, by default.
+ * Resolves at the first SIGINT, SIGTERM, or SIGHUP, which a closed terminal sends. A second signal
+ * ends the process at once, as is Node's default.
  */
 async function firstSignal(): Promise<void> {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -61,7 +62,8 @@ async function firstSignal(): Promise<void> {
 }
 
 /**
- * `rootling daemon start`: in the background; waits until it answers. Running already is success.
+ * `rootling daemon start`: starts the daemon in the background and waits until it answers. Succeeds
+ * when it already runs.
  */
 export async function daemonStart(args: StartArguments, context: Context): Promise<ExitCode> {
   return reportStart(await startDaemon(launchOptions(context), changesOf(args)), context)
@@ -77,7 +79,7 @@ function reportStart({ started, status }: Started, { output }: Context): ExitCod
   return exitCodes.ok
 }
 
-/** `rootling daemon stop`; not running is success. */
+/** `rootling daemon stop`: stops the daemon. Succeeds when it does not run. */
 export async function daemonStop(
   _args: ArgumentsOf<typeof daemonStatusSpec>,
   { state, output }: Context,
@@ -88,12 +90,12 @@ export async function daemonStop(
   return exitCodes.ok
 }
 
-/** `rootling daemon restart`: also starts a daemon that did not run. */
+/** `rootling daemon restart`: stops the daemon, if it runs, and starts it. */
 export async function daemonRestart(args: StartArguments, context: Context): Promise<ExitCode> {
   return reportStart(await restartDaemon(launchOptions(context), changesOf(args)), context)
 }
 
-/** `rootling daemon status`: exit 1 when it does not run. */
+/** `rootling daemon status`: prints what the daemon does; exits 1 when it does not run. */
 export async function daemonStatus(
   _args: ArgumentsOf<typeof daemonStatusSpec>,
   { state, output }: Context,
@@ -108,7 +110,10 @@ export async function daemonStatus(
   return exitCodes.ok
 }
 
-/** `rootling daemon logs [-f] [--lines N]`. */
+/**
+ * `rootling daemon logs [-f] [--lines N]`: prints the end of the log, and with -f new lines as they
+ * come.
+ */
 export async function daemonLogs(
   args: ArgumentsOf<typeof daemonLogsSpec>,
   { state, output }: Context,
@@ -143,7 +148,7 @@ async function followLog(tail: LogTail): Promise<void> {
     for (const line of tail.read()) process.stdout.write(`${line}\n`)
 }
 
-/** The settings that the command line names. */
+/** Returns the settings that the command line names. */
 function changesOf(args: StartArguments): SettingsChanges {
   return {
     acmePort: args['acme-port'],
@@ -156,7 +161,7 @@ function changesOf(args: StartArguments): SettingsChanges {
   }
 }
 
-/** This very program runs as the daemon. */
+/** Returns the options to launch the daemon, which runs the script of this process. */
 export const launchOptions = ({ state, env }: Context): LaunchOptions => ({
   state,
   script: process.argv[1] ?? '',

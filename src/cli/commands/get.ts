@@ -9,7 +9,8 @@ import { readCertificates, readInput } from '../read-input.ts'
 import type { getSpec } from '../specs/servers.ts'
 
 /**
- * `rootling get URL`: one request that trusts the roots of this CA, or of --cacert, and no others.
+ * `rootling get URL`: sends one request, trusting the roots of this CA, or those of --cacert, and
+ * no others.
  */
 export async function getCommand(
   args: ArgumentsOf<typeof getSpec>,

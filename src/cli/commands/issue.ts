@@ -11,7 +11,7 @@ import type { issueSpec } from '../specs/certificates.ts'
 
 type Arguments = ArgumentsOf<typeof issueSpec>
 
-/** `rootling issue NAME…`, also `rootling NAME…`. */
+/** `rootling issue NAME…` and `rootling NAME…`: issues a certificate. */
 export async function issueCommand(args: Arguments, context: Context): Promise<ExitCode> {
   const { state, output, now, cwd } = context
   refuseContradictions(args)
@@ -56,7 +56,10 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   return exitCodes.ok
 }
 
-/** File modes mean nothing on Windows; until this runs, a key has its directory's access list. */
+/**
+ * Lets only the user read and write the key files. File modes have no effect on Windows: until this
+ * function runs, a key has the access list of its directory.
+ */
 async function restrictOnWindows({
   certPath,
   keyPath,
@@ -127,7 +130,10 @@ function outputPaths(args: Arguments, cwd: string): OutputPaths {
   }
 }
 
-/** From the file, the option or the terminal; for PKCS #12 alone a random one is made. */
+/**
+ * Reads the password from the file, the option or the terminal. For PKCS #12 without --encrypt-key,
+ * makes a random one instead of asking. `undefined`: no password is needed.
+ */
 async function readPassword(args: Arguments, context: Context): Promise<string | undefined> {
   if (!wantsPkcs12(args) && args['encrypt-key'] !== true) return undefined
   if (args['password-file'] !== undefined) {

@@ -14,7 +14,7 @@ import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../des
 import { table } from '../output.ts'
 import type { listSpec } from '../specs/certificates.ts'
 
-/** `rootling list`: what was issued, the newest first. */
+/** `rootling list`: prints the certificates that were issued, the newest first. */
 export async function list(
   args: ArgumentsOf<typeof listSpec>,
   { state, output, now }: Context,
@@ -56,7 +56,10 @@ export async function list(
   return exitCodes.ok
 }
 
-/** Failures of certificates that are still to be renewed, by serial number. */
+/**
+ * Returns the renewal failures of the shown certificates, by serial number. Those of replaced and
+ * revoked certificates, which are no longer renewed, are left out.
+ */
 async function failuresOf(
   shown: ReturnType<typeof certificateStatuses>,
   state: StateDirectory,

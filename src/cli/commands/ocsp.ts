@@ -7,7 +7,10 @@ import type { Context } from '../context.ts'
 import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
 import type { ocspSpec } from '../specs/servers.ts'
 
-/** `rootling ocsp`: tells clients which certificates are revoked, until SIGINT or SIGTERM. */
+/**
+ * `rootling ocsp`: runs a server that tells clients which certificates are revoked, until SIGINT or
+ * SIGTERM.
+ */
 export async function ocsp(
   args: ArgumentsOf<typeof ocspSpec>,
   { state, output, now }: Context,
@@ -22,7 +25,8 @@ export async function ocsp(
     onError: (error) =>
       output.log(`error: ${error instanceof Error ? error.message : String(error)}`),
   })
-  // The address that means every address is not one to connect to.
+  // A server can listen on 0.0.0.0 or ::, which mean every address, but no client can connect to
+  // them.
   const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host
   const base = `http://${hostPort(reachable, server.port)}`
   const urls = {

@@ -8,8 +8,8 @@ import { hooksSucceeded, reportHooks, warnOfPkcs12 } from '../renewals.ts'
 import type { renewSpec } from '../specs/certificates.ts'
 
 /**
- * `rootling renew`: new certificates in the files of the old ones. Exit 1 when one failed, or when
- * one that was named was skipped.
+ * `rootling renew`: writes new certificates into the files of the old ones. Exits 1 when a renewal
+ * failed, or when a certificate that was named was skipped.
  */
 export async function renewCommand(
   args: ArgumentsOf<typeof renewSpec>,
@@ -55,7 +55,7 @@ function reportRenewals(renewals: readonly Renewal[], output: Output): void {
   })
 }
 
-/** Runs the `--on-renew` commands of renewed certificates; `false`: one failed. */
+/** Runs the `--on-renew` commands of renewed certificates; returns `false` when one failed. */
 async function runHooks(
   renewals: readonly Renewal[],
   { output, env, state }: Context,

@@ -11,7 +11,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { requestSpec } from '../specs/certificates.ts'
 
-/** `rootling request NAME…`: a key and a CSR, for a CA that is not this one. */
+/** `rootling request NAME…`: creates a key and a CSR, for another CA to sign. */
 export async function request(
   args: ArgumentsOf<typeof requestSpec>,
   { cwd, state, output }: Context,

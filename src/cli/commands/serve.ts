@@ -19,7 +19,10 @@ import type { serveSpec } from '../specs/servers.ts'
 
 type Arguments = ArgumentsOf<typeof serveSpec>
 
-/** `rootling serve`: runs until SIGINT or SIGTERM, then lets requests in flight finish. */
+/**
+ * `rootling serve`: runs an HTTPS server until SIGINT or SIGTERM, then lets requests in flight
+ * finish.
+ */
 export async function serve(args: Arguments, context: Context): Promise<ExitCode> {
   const { state, output, now } = context
   const host = parseHost(
@@ -75,7 +78,7 @@ function reportsTo(output: Output): SiteReports {
   }
 }
 
-/** `undefined`: clients are not asked for certificates. */
+/** Returns which client certificates are accepted; `undefined`: clients are not asked for one. */
 function parseClients(args: Arguments, { cwd }: Context): SiteClients | undefined {
   const { 'client-ca': clientCa, 'mtls-optional': optional = false } = args
   if (args.mtls !== true && !optional) {
@@ -97,7 +100,7 @@ function mtlsNote(mtls: 'optional' | 'required', clientCa: string | undefined): 
     : `Clients ${verb} show a certificate of a CA in ${clientCa}.`
 }
 
-/** `undefined`: neither --cert nor --key was given. */
+/** Reads the files of --cert and --key; `undefined`: neither option was given. */
 async function readCertificate(
   { cert, key, positionals }: Arguments,
   { cwd }: Context,

@@ -6,7 +6,9 @@ import { readInputBytes } from '../read-input.ts'
 import { printShown } from '../show-text.ts'
 import type { showSpec } from '../specs/certificates.ts'
 
-/** `rootling show FILE|SERIAL|HOST:PORT`: what a certificate says, and what would refuse it. */
+/**
+ * `rootling show FILE|SERIAL|HOST:PORT`: prints what a certificate says, and what would refuse it.
+ */
 export async function showCommand(
   args: ArgumentsOf<typeof showSpec>,
   context: Context,

@@ -14,7 +14,10 @@ import { storeOptionsOf } from '../store-arguments.ts'
 import { outcomeTable } from '../store-outcomes.ts'
 import { trustWorld } from '../trust-world.ts'
 
-/** `rootling status`: asks every store. Exit 4 when one on this machine lacks a root. */
+/**
+ * `rootling status`: asks every store whether it trusts the roots. Exits 4 when a store on this
+ * machine failed or lacks a root, or when no store trusts any.
+ */
 export async function status(
   args: ArgumentsOf<typeof statusSpec>,
   context: Context,
@@ -42,9 +45,12 @@ export async function status(
 }
 
 interface RevocationStatus {
-  /** Where the daemon answers OCSP and CRL requests; `null`: it does not. */
+  /** The URL at which the daemon answers OCSP and CRL requests; `null`: it answers none. */
   readonly url: string | null
-  /** Serial numbers of certificates in use that name the daemon where it does not answer. */
+  /**
+   * Serial numbers of the certificates in use that name a URL of the daemon at which it does not
+   * answer.
+   */
   readonly unanswered: readonly string[]
 }
 

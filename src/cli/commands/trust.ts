@@ -10,7 +10,9 @@ import { storeOptionsOf } from '../store-arguments.ts'
 import { changeExitCode, outcomeTable, printPlan } from '../store-outcomes.ts'
 import { trustWorld } from '../trust-world.ts'
 
-/** `rootling trust FILE|URL`: trusts a teammate's public root, once its fingerprint is checked. */
+/**
+ * `rootling trust FILE|URL`: installs a teammate's public root after its fingerprint was checked.
+ */
 export async function trust(
   args: ArgumentsOf<typeof trustSpec>,
   context: Context,

@@ -12,23 +12,25 @@ import type { Context } from '../context.ts'
 import { readInput, readInputBytes } from '../read-input.ts'
 import { mkcertKeyPath, rootCopyPath, updateRootCopy } from './root-copy.ts'
 
-/** What `$CAROOT` holds. */
+/** The CA that is kept in `$CAROOT`. */
 export interface LocalCa {
-  /** None: the root alone is here, without its key. */
+  /** The scopes of the CA; empty: the directory holds only a root without its key, or no CA. */
   readonly scopes: readonly Scope[]
   /** The roots to trust. */
   readonly anchors: readonly TrustAnchor[]
 }
 
 /**
- * The CA in the state directory. Where there is none, mkcert's is adopted if its root and key are
- * there; its root alone can only be trusted; otherwise a CA is made.
+ * Returns the CA in the state directory. When there is none but mkcert's root and key are there,
+ * adopts mkcert's CA. When only mkcert's root is there, returns a CA that can be trusted but sign
+ * nothing. Otherwise creates a CA.
  */
 export async function openLocalCa(context: Context): Promise<LocalCa> {
   const { state, output, now } = context
   if ((await readScopes(state)).length === 0 && (await exists(rootCopyPath(state)))) {
     if (await exists(mkcertKeyPath(state))) await adoptMkcert(context)
-    // Asked again: another process may have made a CA, and its copy of the root, just now.
+    // The scopes are read again, because another process may just have created a CA and its copy of
+    // the root.
     else if ((await readScopes(state)).length === 0)
       return { scopes: [], ...(await rootAlone(context)) }
   }
@@ -44,7 +46,10 @@ export async function openLocalCa(context: Context): Promise<LocalCa> {
   return { scopes, anchors: scopes.map(anchorOf) }
 }
 
-/** Like `openLocalCa`, but makes and adopts nothing: what can be taken out of the stores. */
+/**
+ * Returns the CA whose roots can be removed from the stores. Unlike `openLocalCa`, creates and
+ * adopts nothing.
+ */
 export async function findLocalCa(context: Context): Promise<LocalCa> {
   const { state } = context
   const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
@@ -73,8 +78,9 @@ async function adoptMkcert({ state, output, now }: Context): Promise<void> {
 }
 
 /**
- * Takes write access from others: tools make `$CAROOT` before they call mkcert, some with a umask
- * that lets the group write. Only for a directory in which nothing is trusted yet.
+ * Removes the write access of other users to the state directory: tools create `$CAROOT` before
+ * they call mkcert, some with a umask that lets the group write. Called only for a directory that
+ * holds no CA yet.
  */
 async function closeToOthers({ state, output }: Context): Promise<void> {
   const info = await stat(state.path).catch(() => null)
@@ -83,7 +89,9 @@ async function closeToOthers({ state, output }: Context): Promise<void> {
   output.note(`Others could write to ${state.path}, where the CA is kept; now only you can.`)
 }
 
-/** Mentions a CA of mkcert's in another directory, once, when a new CA is made. */
+/**
+ * Tells the person about a CA of mkcert in another directory. Called only when a new CA is created.
+ */
 async function mentionMkcert({ env, state, output }: Context): Promise<void> {
   const home = env['HOME'] ?? ''
   const data = env['XDG_DATA_HOME'] || join(home, '.local/share')
@@ -94,7 +102,7 @@ async function mentionMkcert({ env, state, output }: Context): Promise<void> {
   )
 }
 
-/** Throws `no-authority` without a key to sign with. */
+/** Throws `no-authority` when the CA has no key to sign with. */
 export function refuseKeyless({ scopes }: LocalCa, { state }: Context): void {
   if (scopes.length > 0) return
   throw new RootlingError(

@@ -1,4 +1,4 @@
-/** mkcert's flags and the type of their values. */
+/** The flags of mkcert, with the type of each value. */
 const kinds = {
   install: 'boolean',
   uninstall: 'boolean',
@@ -18,7 +18,7 @@ const kinds = {
 type Kinds = typeof kinds
 type FlagName = keyof Kinds
 
-/** Absent: not given. The last one counts, as in Go. */
+/** The flags that were given. When a flag is given twice, the last one counts, as in Go. */
 export type Flags = {
   readonly [N in FlagName]?: Kinds[N] extends 'boolean' ? boolean : string
 }
@@ -28,13 +28,16 @@ export interface ParsedLine {
   readonly names: readonly string[]
 }
 
-/** A line that Go's flag package refuses, with its message; exit code 2. */
+/**
+ * The error for a line that Go's flag package refuses, with the message that Go prints. The exit
+ * code is then 2.
+ */
 export class FlagError extends Error {}
 
 /**
- * Reads a line as Go's flag package does: one hyphen or two, `-flag=value` or `-flag value`, a
- * boolean's value only behind `=`, and `--` ends the flags. Unlike there, flags may also follow
- * names: mkcert takes those for hosts. Throws `FlagError`.
+ * Reads a line as Go's flag package does: flags begin with one hyphen or two, a value follows as
+ * `-flag=value` or `-flag value`, that of a boolean only behind `=`, and `--` ends the flags.
+ * Unlike in Go, flags may also follow names; mkcert takes such flags for hosts. Throws `FlagError`.
  */
 export function parseFlags(argv: readonly string[]): ParsedLine {
   const flags: Record<string, string | boolean> = {}
@@ -65,7 +68,10 @@ function nextWord(name: string, words: IterableIterator<string>): string {
   return next.value
 }
 
-/** What Go's strconv.ParseBool takes. */
+/**
+ * Returns the value of a boolean flag, in the spellings that Go's strconv.ParseBool accepts. Throws
+ * `FlagError`.
+ */
 function booleanOf(name: string, value: string | undefined): boolean {
   if (value === undefined || /^(?:1|t|T|true|TRUE|True)$/.test(value)) return true
   if (/^(?:0|f|F|false|FALSE|False)$/.test(value)) return false

@@ -12,7 +12,10 @@ import type { Flags } from './flags.ts'
 
 const password = 'changeit'
 
-/** Issues for the names or the request of a line, writes mkcert's files and says where they are. */
+/**
+ * Issues a certificate for the names or the request of a command line, writes the files that mkcert
+ * would write, and prints their paths.
+ */
 export async function issueFiles(
   flags: Flags,
   names: readonly string[],
@@ -34,7 +37,7 @@ export async function issueFiles(
     keyType: flags.ecdsa === true ? 'p256' : 'rsa2048',
     days: daysUntil(now()),
     files: pkcs12 ? null : { certPath: resolve(cwd, paths.cert), keyPath: resolve(cwd, paths.key) },
-    // mkcert replaces what is there, whatever it is, and scripts count on it.
+    // mkcert replaces existing files, whatever they hold, and scripts rely on it.
     force: true,
     csr,
   }
@@ -74,7 +77,10 @@ function describe({ record, warnings }: Issued, { output }: Context): void {
   for (const warning of warnings) output.warn(warning)
 }
 
-/** mkcert's rule: the first name as typed, and how many more were typed. */
+/**
+ * Returns the beginning of the file names by mkcert's rule: the first name as typed, and the number
+ * of the other names.
+ */
 function defaultBase(names: readonly string[], { client }: Flags): string {
   const [first = ''] = names
   // oxlint-disable-next-line no-control-regex -- what is ASCII is meant
@@ -93,7 +99,7 @@ async function requestBase(csr: Buffer): Promise<string> {
   )
 }
 
-/** Two years and three months, which stays within what Apple accepts. */
+/** Returns the days of validity: two years and three months as in mkcert, which Apple accepts. */
 function daysUntil(now: Date): number {
   const end = new Date(now)
   end.setUTCMonth(end.getUTCMonth() + 27)
@@ -110,7 +116,7 @@ async function writePkcs12(
   const [pkcs8] = pemBlocks(key ?? '')
   if (pkcs8 === undefined) throw new TypeError('a certificate without a request has a key')
   const certificates = pemBlocks(chain).map(({ der }) => der)
-  // The old encryption: mkcert writes it for old applications that read no other.
+  // The old encryption is used, as by mkcert, for old applications that can read no other.
   const fields = { chain: certificates, pkcs8: pkcs8.der, friendlyName, password, legacy: true }
   const data = await makePkcs12(fields)
   await writeFileAtomic(path, { data, mode: 0o600 }, state.owner).catch((error: unknown) => {

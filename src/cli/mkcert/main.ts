@@ -13,7 +13,7 @@ import { issueFiles } from './issue.ts'
 import { installInStores, noteUntrusted, selectedKinds, uninstallFromStores } from './stores.ts'
 import { usage } from './usage.ts'
 
-/** The version of mkcert whose behaviour this follows. */
+/** The version of mkcert whose behaviour this program follows. */
 const standsFor = '1.4.4'
 
 /** Runs one mkcert command line; the only place that decides this program's exit code. */
@@ -21,7 +21,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   endWith(await run(argv))
 }
 
-/** 0: everything that was asked for is done, 1: it is not, 2: the line was not understood. */
+/**
+ * Returns the exit code. 0: everything that was asked for is done, 1: it is not, 2: the line was
+ * not understood.
+ */
 async function run(argv: readonly string[]): Promise<0 | 1 | 2> {
   let line: ParsedLine
   try {
@@ -83,7 +86,7 @@ function refuseContradictions(flags: Flags, names: readonly string[]): void {
   if (names.length > 0) refuse("can't specify extra arguments when using -csr")
 }
 
-/** `$CAROOT`, else where rootling itself keeps its CA. */
+/** Returns `$CAROOT`, or else the directory in which the `rootling` command keeps its CA. */
 async function findState(): Promise<StateDirectory> {
   const owner = await adoptCaller()
   const directory = process.env['CAROOT'] ?? ''
@@ -113,7 +116,9 @@ function explain(error: unknown): void {
   if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
 }
 
-/** The rootling command finds a CA in `$CAROOT` by ROOTLING_HOME. */
+/**
+ * Makes a hint work for the CA in `$CAROOT`, which the `rootling` command finds by ROOTLING_HOME.
+ */
 function forThisCa(hint: string): string {
   const directory = process.env['CAROOT'] ?? ''
   if (directory === '' || !hint.startsWith('rootling ')) return hint

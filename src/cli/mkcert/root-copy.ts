@@ -6,14 +6,14 @@ import { exists } from '../../files/exists.ts'
 import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 
-/** Where mkcert, and tools that use it, look for the root and its key. */
+/** The paths at which mkcert, and tools that use it, look for the root and its key. */
 export const rootCopyPath = ({ path }: StateDirectory): string => join(path, 'rootCA.pem')
 export const mkcertKeyPath = ({ path }: StateDirectory): string => join(path, 'rootCA-key.pem')
 
 /**
- * Writes the roots of every scope to `rootCA.pem`, `local` first, for tools that read it. Where
- * mkcert's own key is beside it, the file is mkcert's and stays; returns a sentence for the person
- * when that root signs nothing any more, else `null`.
+ * Writes the roots of every scope to `rootCA.pem`, `local` first, for tools that read this file.
+ * When mkcert's key is beside it, the file is mkcert's and stays as it is. Returns `null`, or a
+ * sentence for the person when mkcert's root signs nothing any more.
  */
 export async function updateRootCopy(
   state: StateDirectory,

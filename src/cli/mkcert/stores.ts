@@ -13,7 +13,7 @@ import type { Context } from '../context.ts'
 import { trustWorld } from '../trust-world.ts'
 import type { LocalCa } from './authority.ts'
 
-/** What mkcert calls each kind of store: scripts look for these words. */
+/** The words that mkcert uses for each kind of store, which scripts look for in its output. */
 const titles: Record<StoreKind, string> = {
   system: 'the system trust store',
   nss: 'the Firefox and/or Chrome/Chromium trust store',
@@ -25,7 +25,10 @@ const installed: Record<StoreKind, string> = {
   java: '! ☕️',
 }
 
-/** `$TRUST_STORES`; unset: every kind, `none`: no store. Throws `usage` for other words. */
+/**
+ * Returns the kinds of store that `$TRUST_STORES` names: every kind when it is unset, none for
+ * `none`. Throws `usage` for other words.
+ */
 export function selectedKinds(env: Context['env']): readonly StoreKind[] {
   const list = env['TRUST_STORES'] ?? ''
   if (list === '') return storeKinds
@@ -43,7 +46,9 @@ export function selectedKinds(env: Context['env']): readonly StoreKind[] {
   return storeKinds.filter((kind) => words.includes(kind))
 }
 
-/** Trusts the roots in every selected store; `false`: one failed, and the reason was printed. */
+/**
+ * Installs the roots in every selected store; `false`: a store failed, and the reason was printed.
+ */
 export async function installInStores(ca: LocalCa, context: Context): Promise<boolean> {
   const kinds = selectedKinds(context.env)
   if (kinds.length === 0) return true
@@ -61,7 +66,9 @@ export async function installInStores(ca: LocalCa, context: Context): Promise<bo
   return reportFailures(outcomes, context)
 }
 
-/** Removes the roots from every selected store; `false`: one failed, and the reason was printed. */
+/**
+ * Removes the roots from every selected store; `false`: a store failed, and the reason was printed.
+ */
 export async function uninstallFromStores(ca: LocalCa, context: Context): Promise<boolean> {
   const kinds = selectedKinds(context.env)
   if (kinds.length === 0) return true
@@ -79,10 +86,14 @@ export async function uninstallFromStores(ca: LocalCa, context: Context): Promis
   return well
 }
 
-/** Says which kinds of stores do not trust the CA, before it issues a certificate. */
+/**
+ * Tells the person which kinds of stores do not trust the CA. Called before a certificate is
+ * issued.
+ */
 export async function noteUntrusted(ca: LocalCa, context: Context): Promise<void> {
   const { env, output } = context
-  // Asking Java takes half a second, so it is asked only where the environment names a store.
+  // Asking Java can take half a second, so Java is asked only when JAVA_HOME or TRUST_STORES is
+  // set.
   const named = (env['JAVA_HOME'] ?? '') !== '' || (env['TRUST_STORES'] ?? '') !== ''
   const kinds = selectedKinds(env).filter((kind) => kind !== 'java' || named)
   if (kinds.length === 0) return
@@ -119,8 +130,8 @@ function reportFailures(outcomes: readonly StoreOutcome[], { output }: Context):
 }
 
 /**
- * Says that there is nothing to uninstall, and names other roots of Rootling's that are trusted:
- * one of them may be of a CA whose directory is gone.
+ * Tells the person that there is nothing to uninstall, and names the other Rootling roots that the
+ * stores hold: one of them may belong to a CA whose directory is gone.
  */
 async function mentionOthers(kinds: readonly StoreKind[], context: Context): Promise<void> {
   const { state, output } = context

@@ -1,4 +1,4 @@
-/** The help, also printed for a line without names. */
+/** The help, which is also printed for a command line without names. */
 export const usage = `Usage of rootling-mkcert, which takes mkcert's flags:
 
 	$ rootling-mkcert -install
