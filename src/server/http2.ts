@@ -1,6 +1,6 @@
 import { constants, createServer, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import type { ServerLimits } from './limits.ts'
-import type { ProtocolOptions, ProtocolServer } from './protocol.ts'
+import { isHangUp, type ProtocolOptions, type ProtocolServer } from './protocol.ts'
 
 /**
  * Creates a server that speaks HTTP/2 on the connections given to `accept`; it never listens
@@ -23,7 +23,7 @@ export function createHttp2Server(options: ProtocolOptions): ProtocolServer {
     guardSession(session, limits)
   })
   server.on('sessionError', (error, session) => {
-    onConnectionError?.(error, session.socket?.remoteAddress ?? '')
+    if (!isHangUp(error)) onConnectionError?.(error, session.socket?.remoteAddress ?? '')
   })
   return {
     accept: (socket) => void server.emit('connection', socket),

@@ -391,6 +391,27 @@ describe('listening and reporting', () => {
     ])
   })
 
+  test('reports no HTTP/2 client that resets the connection, answered or not', async () => {
+    const errors: Error[] = []
+    const server = await start({ onConnectionError: (error) => errors.push(error) })
+    for (const answered of [true, false]) {
+      const tcp = connectTcp(server.port, server.host)
+      const session = connectHttp2(server.url, {
+        createConnection: () =>
+          connectTls({ socket: tcp, ca: authority.get('root').cert, ALPNProtocols: ['h2'] }),
+      })
+      session.on('error', () => {})
+      await once(session, 'remoteSettings')
+      const stream = session.request({ ':path': '/' })
+      stream.on('error', () => {})
+      if (answered) await once(stream.resume(), 'end')
+      tcp.resetAndDestroy()
+      await once(session, 'close')
+    }
+    expect(await curl(server, '--http2')).toMatchObject({ code: 0 })
+    expect(errors).toEqual([])
+  })
+
   test('answers 500 for a handler that throws, reports it, and serves on', async () => {
     const errors: unknown[] = []
     const failure = new Error('broken')
