@@ -47,37 +47,46 @@ export const packagesOfBenchmarks = [
 ]
 
 /**
- * Runs apt-get so that it starts no services: the packages of Caddy and nginx would start them on
- * ports that other programs may use. While apt runs, a policy-rc.d forbids that, unless the machine
- * has one of its own.
+ * Runs apt-get or dpkg so that it starts no services: the packages of Caddy and nginx would start
+ * them on ports that other programs may use. Meanwhile a policy-rc.d forbids that, unless the
+ * machine has one of its own.
  */
-const apt = `policy=/usr/sbin/policy-rc.d
+const withoutServices = `policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
   trap 'rm -f $policy' EXIT
   printf '#!/bin/sh\\nexit 101\\n' > $policy
   chmod 755 $policy
 fi
-DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"`
+DEBIAN_FRONTEND=noninteractive "$@"`
 
-/** Installs the packages that are missing, or prints that they cannot be installed. */
+/**
+ * Installs the packages that are missing, or prints that they cannot be installed. Finishes first
+ * what an interrupted dpkg left unfinished: while the package of Java's certificates is half
+ * configured, update-ca-certificates does not reach Java.
+ */
 export function installPackages(packages) {
   const missing = packages.filter((name) => !existsSync(files[name]))
-  if (missing.length === 0) return
+  const unfinished = spawnSync('dpkg', ['--audit'], { encoding: 'utf8' }).stdout || ''
+  if (missing.length === 0 && unfinished === '') return
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
   const mayInstall =
     existsSync('/usr/bin/apt-get') &&
     (sudo.length === 0 || spawnSync('sudo', ['-n', 'true']).status === 0)
   if (!mayInstall) {
-    console.log(`Not installed, and not installable here: ${missing.join(', ')}`)
+    if (missing.length > 0)
+      console.log(`Not installed, and not installable here: ${missing.join(', ')}`)
+    if (unfinished !== '') console.log(unfinished)
     return
   }
   const run = (...args) => {
-    const command = [...sudo, 'sh', '-c', apt, 'sh', ...args]
+    const command = [...sudo, 'sh', '-c', withoutServices, 'sh', ...args]
     return spawnSync(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] })
       .status
   }
+  if (unfinished !== '' && run('dpkg', '--configure', '-a') !== 0) console.log(unfinished)
+  if (missing.length === 0) return
   console.log(`Installing ${missing.join(', ')}`)
-  run('update')
-  if (run('install', '-y', '--no-install-recommends', ...missing) !== 0)
+  run('apt-get', '-qq', 'update')
+  if (run('apt-get', '-qq', 'install', '-y', '--no-install-recommends', ...missing) !== 0)
     console.log('Some packages could not be installed; what needs them says so.')
 }
