@@ -62,7 +62,7 @@ describe.skipIf(obstacle !== null)(`a whole run${skipNote}`, () => {
         '--chain-file',
         'c.pem',
         '--on-renew',
-        'env > hook.txt',
+        'env > "$HOME/hook.txt"',
       ),
       await traced(...client),
       await traced('issue', 'enc.test', '--encrypt-key', '--password-file', 'pp'),
