@@ -111,8 +111,8 @@ export async function openFailures(state: StateDirectory, now: () => Date): Prom
     async save() {
       const data = JSON.stringify(list())
       if (data === saved) return
-      saved = data
       await writeFileAtomic(fileOf(state), { data, mode: 0o600 }, state.owner)
+      saved = data
     },
   }
 }

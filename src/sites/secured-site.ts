@@ -128,6 +128,8 @@ export async function openSecuredSite(options: SecuredSiteOptions): Promise<Secu
         onHandlerError,
       })
       servers.push(server)
+      // The pair may have been renewed while the server began to listen.
+      server.replaceCertificate(source.current())
       return server
     }
     const [first] =
