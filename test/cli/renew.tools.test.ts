@@ -48,6 +48,16 @@ test('a command that fails is told of with exit code 1; the certificate is renew
   expect(serialOf('shop.test.pem')).not.toBe(before)
 })
 
+test('an empty command is refused before anything is issued', async () => {
+  const { rootling, path } = await openWithCertificates()
+  for (const command of ['', ' '])
+    expect(await rootling(['issue', 'shop.test', '--on-renew', command])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('--on-renew needs a command'),
+    })
+  expect(existsSync(path('shop.test.pem'))).toBe(false)
+})
+
 test('two certificates with one command run it once', async () => {
   const { rootling, path } = await openWithCertificates()
   for (const name of ['a.test', 'b.test'])

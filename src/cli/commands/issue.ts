@@ -93,6 +93,10 @@ function refuseContradictions(args: Arguments): void {
         hint: `Leave out --${keyed}`,
       },
     )
+  if (args['on-renew']?.trim() === '')
+    throw new RootlingError('usage', '--on-renew needs a command; it was given an empty one.', {
+      hint: "For example --on-renew 'systemctl reload nginx'",
+    })
   if (args['self-signed'] === true && args['revocation-url'] !== undefined)
     throw new RootlingError('usage', 'A self-signed certificate has no issuer to revoke it.', {
       hint: 'Leave out --revocation-url',
