@@ -1,6 +1,9 @@
-import { realpath, stat } from 'node:fs/promises'
+import { constants, createReadStream, type Stats } from 'node:fs'
+import { open, readlink, realpath, stat, type FileHandle } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join, relative, sep } from 'node:path'
+import type { SendStream } from 'send'
+import { hasCode } from '../files/errors.ts'
 import type { Request, Response } from '../server/http.ts'
 
 /**
@@ -22,10 +25,10 @@ export async function sendFile(
   const found = await locate(root, segments)
   if (found === null) return false
   if (found.kind === 'file')
-    return wantsFolder ? false : stream(request, response, root, found.path)
+    return wantsFolder ? false : sendBelow(request, response, root, found.path)
   if (wantsFolder) {
     const index = await locate(root, [...segments, 'index.html'])
-    return index?.kind === 'file' ? stream(request, response, root, index.path) : false
+    return index?.kind === 'file' ? sendBelow(request, response, root, index.path) : false
   }
   response.statusCode = 301
   // Built from the checked segments, so that it cannot become `//elsewhere.example/`.
@@ -66,10 +69,7 @@ interface Found {
 async function locate(root: string, segments: readonly string[]): Promise<Found | null> {
   try {
     const path = await realpath(join(root, ...segments))
-    const inside = relative(root, path)
-    const steps = inside === '' ? [] : inside.split(sep)
-    // A link may lead to `..`, to another drive, or to a dotfile.
-    if (!isWithin(root, path) || steps.some((step) => step.startsWith('.'))) return null
+    if (!isServed(root, path)) return null
     const status = await stat(path)
     if (status.isFile()) return { kind: 'file', path }
     return status.isDirectory() ? { kind: 'folder', path } : null
@@ -78,31 +78,119 @@ async function locate(root: string, segments: readonly string[]): Promise<Found 
   }
 }
 
-function isWithin(root: string, path: string): boolean {
-  return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep)
+/**
+ * Whether a real path lies below the root and leads through no dotfile. A symbolic link may have
+ * led to `..`, to another drive, or to a dotfile.
+ */
+function isServed(root: string, path: string): boolean {
+  if (path !== root && !path.startsWith(root.endsWith(sep) ? root : root + sep)) return false
+  return !relative(root, path)
+    .split(sep)
+    .some((step) => step.startsWith('.'))
 }
 
-async function stream(
+interface OpenFile {
+  readonly file: FileHandle
+  readonly stats: Stats
+}
+
+async function sendBelow(
   request: Request,
   response: Response,
   root: string,
   path: string,
-): Promise<true> {
+): Promise<boolean> {
+  const opened = await openBelow(root, path)
+  if (opened === null) return false
+  try {
+    await stream(request, response, opened, relative(root, path))
+  } finally {
+    await opened.file.close()
+  }
+  return true
+}
+
+/**
+ * Opens a file, then checks that the open file lies below the root, since somebody may have swapped
+ * in a link after the path was checked. Returns `null` when the file lies elsewhere, is gone, or is
+ * not a regular file.
+ */
+async function openBelow(root: string, path: string): Promise<OpenFile | null> {
+  // O_NONBLOCK keeps the opening of a pipe from waiting for a writer. Windows has neither flag.
+  const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+  let file: FileHandle
+  try {
+    file = await open(path, flags)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'EACCES')) return null
+    throw error
+  }
+  try {
+    const stats = await file.stat()
+    if (stats.isFile() && (await liesBelow(root, path, file, stats))) return { file, stats }
+  } catch (error) {
+    await file.close()
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return null
+    throw error
+  }
+  await file.close()
+  return null
+}
+
+/** Whether an open file lies below the root. Throws `ENOENT` when its path is gone. */
+async function liesBelow(
+  root: string,
+  path: string,
+  file: FileHandle,
+  stats: Stats,
+): Promise<boolean> {
+  // Linux knows the path of every open file, whatever happens at the path that it was opened by.
+  if (process.platform === 'linux')
+    return isServed(root, await readlink(`/proc/self/fd/${file.fd}`))
+  // Other systems tell no path of an open file, so the path is looked at twice. Somebody who swaps
+  // a link in and out between all of these looks still wins.
+  for (let look = 0; look < 2; look++) {
+    const real = await realpath(path)
+    const there = await stat(real)
+    if (!isServed(root, real) || there.ino !== stats.ino || there.dev !== stats.dev) return false
+  }
+  return true
+}
+
+/** Sends an open file, or an error for a bad range. Resolves when the response is closed. */
+async function stream(
+  request: Request,
+  response: Response,
+  { file, stats }: OpenFile,
+  name: string,
+): Promise<void> {
   const { default: send } = await import('send')
-  const name = relative(root, path).split(sep).map(encodeURIComponent).join('/')
+  // The client may have hung up since the file was opened; no event would tell so any more.
+  if ('stream' in response ? response.stream.destroyed : response.destroyed) return
   response.setHeader('X-Content-Type-Options', 'nosniff')
+  const sender: Sender = send(request, '')
   // send is written for node:http; the compatible classes of node:http2 have all that it uses.
-  const file = send(request, `/${name}`, {
-    root,
-    index: false,
-    dotfiles: 'deny',
-  })
+  sender.res = response as ServerResponse
+  // Sends the file that is open, even if another one is at its path by now.
+  sender.stream = (_path, options) => {
+    const contents = createReadStream('', { ...options, fd: file })
+    contents.on('error', () => response.destroy())
+    response.once('close', () => contents.destroy())
+    contents.pipe(response as ServerResponse)
+  }
   await new Promise<void>((resolve) => {
     response.once('close', resolve)
-    file.on('error', (error: SendError) => refuse(response, error))
-    file.pipe(response as ServerResponse)
+    sender.on('error', (error: SendError) => refuse(response, error))
+    sender.send(name, stats)
   })
-  return true
+}
+
+/**
+ * The members of send's stream that its types leave out: `send` and `stream` are public, `res` is
+ * set by `pipe`.
+ */
+interface Sender extends SendStream {
+  res?: ServerResponse
 }
 
 interface SendError extends Error {

@@ -1,0 +1,155 @@
+import { mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer, get } from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
+import { connect, type AddressInfo, type Server } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Request, Response } from '../../src/server/http.ts'
+import { sendFile } from '../../src/sites/static-files.ts'
+import { temporaryDirectory } from '../helpers/temporary.ts'
+
+/** Exchanges two names in a directory as fast as it can; runs in a thread of its own. */
+const swapper = `
+const { renameSync } = require('node:fs')
+const { workerData: [a, b, spare] } = require('node:worker_threads')
+for (;;)
+  try {
+    renameSync(a, spare)
+    renameSync(b, a)
+    renameSync(spare, b)
+  } catch {}
+`
+
+function swap(a: string, b: string): void {
+  const worker = new Worker(swapper, { eval: true, workerData: [a, b, `${a}.spare`] })
+  onTestFinished(async () => void (await worker.terminate()))
+}
+
+async function answer(request: Request, response: Response, directory: string): Promise<void> {
+  const sent = await sendFile(request, response, directory)
+  if (!sent) response.writeHead(404).end()
+}
+
+async function listen(server: Server): Promise<number> {
+  onTestFinished(() => void server.close())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
+
+async function serve(directory: string): Promise<(path: string) => Promise<string>> {
+  const server = createServer((request, response) => void answer(request, response, directory))
+  const port = await listen(server)
+  return (path) =>
+    new Promise((resolve, reject) => {
+      const request = get({ port, path, agent: false }, (response) => {
+        let body = ''
+        response.setEncoding('utf8').on('data', (text: string) => (body += text))
+        response.on('end', () => resolve(`${response.statusCode} ${body}`))
+      })
+      request.on('error', reject)
+    })
+}
+
+const descriptors = (): number => readdirSync('/proc/self/fd').length
+
+test.each(['file', 'folder'])(
+  'a %s that is swapped for a link to the outside never leads there',
+  async (kind) => {
+    const directory = await temporaryDirectory()
+    const [site, outside] = [join(directory, 'site'), join(directory, 'outside')]
+    mkdirSync(join(site, 'folder'), { recursive: true })
+    mkdirSync(outside)
+    writeFileSync(join(site, 'folder/page.txt'), 'inside')
+    writeFileSync(join(outside, 'page.txt'), 'secret')
+    if (kind === 'file') {
+      symlinkSync(join(outside, 'page.txt'), join(site, 'folder/link'))
+      swap(join(site, 'folder/page.txt'), join(site, 'folder/link'))
+    } else {
+      symlinkSync(outside, join(site, 'link'))
+      swap(join(site, 'folder'), join(site, 'link'))
+    }
+    const ask = await serve(site)
+    const before = descriptors()
+    const answers = new Map<string, number>()
+    // The file and the link are both met within a few hundred requests.
+    for (let i = 0; i < 600 || (answers.size < 2 && i < 20_000); i++) {
+      const answer = await ask('/folder/page.txt')
+      answers.set(answer, (answers.get(answer) ?? 0) + 1)
+    }
+    expect([...answers.keys()].toSorted()).toEqual(['200 inside', '404 '])
+    expect(descriptors()).toBeLessThan(before + 10)
+  },
+)
+
+test('a file, a range and a file without contents are sent as before, and nothing stays open', async () => {
+  const directory = await temporaryDirectory()
+  writeFileSync(join(directory, 'page.html'), '<p>text</p>')
+  writeFileSync(join(directory, 'empty.txt'), '')
+  renameSync(join(directory, 'page.html'), join(directory, 'other.html'))
+  symlinkSync('other.html', join(directory, 'inner.html'))
+  const ask = await serve(directory)
+  const before = descriptors()
+  for (let i = 0; i < 50; i++) {
+    expect(await ask('/other.html')).toBe('200 <p>text</p>')
+    expect(await ask('/inner.html')).toBe('200 <p>text</p>')
+    expect(await ask('/empty.txt')).toBe('200 ')
+  }
+  expect(descriptors()).toBeLessThan(before + 10)
+})
+
+test('a client that hangs up at any moment leaves no file open', async () => {
+  const directory = await temporaryDirectory()
+  writeFileSync(join(directory, 'large.bin'), Buffer.alloc(8 * 1024 * 1024))
+  const answered: Promise<void>[] = []
+  const handler = (request: Request, response: Response): void => {
+    answered.push(answer(request, response, directory).catch(() => undefined))
+  }
+  const http1 = await listen(createServer(handler))
+  const http2 = await listen(createHttp2Server(handler))
+  const before = descriptors()
+  for (let i = 0; i < 120; i++) {
+    const waited = i % 6
+    const socket = connect(http1, '127.0.0.1').on('error', () => {})
+    socket.write('GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    const session = connectHttp2(`http://127.0.0.1:${http2}`).on('error', () => {})
+    const stream = session.request({ ':path': '/large.bin' }).on('error', () => {})
+    stream.resume()
+    await sleep(waited)
+    if (i % 2 === 0) stream.close()
+    else session.destroy()
+    socket.destroy()
+    session.destroy()
+  }
+  await sleep(200)
+  expect(answered.length).toBeGreaterThan(100)
+  await Promise.all(answered)
+  expect(descriptors()).toBeLessThan(before + 10)
+})
+
+test('a client that has hung up before the file is open leaves it closed', async () => {
+  const directory = await temporaryDirectory()
+  writeFileSync(join(directory, 'page.txt'), 'text')
+  const seen: Promise<boolean>[] = []
+  // Waits until the client is gone, so that no event tells of it any more.
+  const late = (request: Request, response: Response): void => {
+    response.once('close', () => void seen.push(sendFile(request, response, directory)))
+  }
+  const http1 = await listen(createServer(late))
+  const http2 = await listen(createHttp2Server(late))
+  const before = descriptors()
+  for (let i = 0; i < 20; i++) {
+    const socket = connect(http1, '127.0.0.1').on('error', () => {})
+    socket.write('GET /page.txt HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    const session = connectHttp2(`http://127.0.0.1:${http2}`).on('error', () => {})
+    session.request({ ':path': '/page.txt' }).on('error', () => {})
+    await sleep(20)
+    socket.destroy()
+    session.destroy()
+  }
+  await sleep(100)
+  expect(seen).toHaveLength(40)
+  expect(await Promise.all(seen)).toEqual(seen.map(() => true))
+  expect(descriptors()).toBeLessThan(before + 10)
+})
