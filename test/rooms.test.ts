@@ -1,16 +1,25 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, posix, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { breachesOf, circlesOf, importsOf, roomOf, rooms, roomsInMarkdown } from './rooms.ts'
+import {
+  breachesOf,
+  circlesOf,
+  importsOf,
+  roomOf,
+  rooms,
+  roomsInMarkdown,
+  unreadOf,
+} from './rooms.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
+const files = ['src', 'platform'].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map(({ parentPath, name }) => posix.join(relative(root, parentPath), name)),
+)
 const sources = new Map(
-  ['src', 'platform'].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
-      .map((file) => [`${folder}/${file}`, read(`${folder}/${file}`)] as const),
-  ),
+  files.filter((file) => unreadOf([file]).length === 0).map((file) => [file, read(file)]),
 )
 const roomName = (file: string): string => roomOf(file)?.name ?? file
 
@@ -21,6 +30,12 @@ describe('the rooms', () => {
     // Were nothing found, nothing would be refused.
     const found = [...sources.values()].flatMap(importsOf)
     expect(found.length).toBeGreaterThan(1_000)
+  })
+
+  test('hold only files that are read', () => {
+    expect(unreadOf(files)).toEqual([])
+    const planted = ['mts', 'cts', 'js', 'mjs', 'cjs', 'tsx', 'node'].map((end) => `src/x.${end}`)
+    expect(unreadOf([...planted, 'src/x.ts', 'src/x.d.ts'])).toEqual(planted)
   })
 
   test('have no circle, neither of files nor of rooms', () => {

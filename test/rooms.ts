@@ -130,6 +130,10 @@ export function importsOf(source: string): string[] {
   return found
 }
 
+/** Returns the files that are not read here, since their names do not end in `.ts`. */
+export const unreadOf = (files: readonly string[]): string[] =>
+  files.filter((file) => !file.endsWith('.ts'))
+
 /**
  * Returns the path that a relative import leads to, from the repository's root; `null`: the import
  * is of a package or of one of Node's modules.
