@@ -1,16 +1,25 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, posix, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { breachesOf, circlesOf, importsOf, roomOf, rooms, roomsInMarkdown } from './rooms.ts'
+import {
+  breachesOf,
+  circlesOf,
+  importsOf,
+  roomOf,
+  rooms,
+  roomsInMarkdown,
+  unreadOf,
+} from './rooms.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
+const files = ['src', 'platform'].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map(({ parentPath, name }) => posix.join(relative(root, parentPath), name)),
+)
 const sources = new Map(
-  ['src', 'platform'].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
-      .map((file) => [`${folder}/${file}`, read(`${folder}/${file}`)] as const),
-  ),
+  files.filter((file) => unreadOf([file]).length === 0).map((file) => [file, read(file)]),
 )
 const roomName = (file: string): string => roomOf(file)?.name ?? file
 
@@ -21,6 +30,12 @@ describe('the rooms', () => {
     // Were nothing found, nothing would be refused.
     const found = [...sources.values()].flatMap(importsOf)
     expect(found.length).toBeGreaterThan(1_000)
+  })
+
+  test('hold only files that are read', () => {
+    expect(unreadOf(files)).toEqual([])
+    const planted = ['mts', 'cts', 'js', 'mjs', 'cjs', 'tsx', 'node'].map((end) => `src/x.${end}`)
+    expect(unreadOf([...planted, 'src/x.ts', 'src/x.d.ts'])).toEqual(planted)
   })
 
   test('have no circle, neither of files nor of rooms', () => {
@@ -72,6 +87,26 @@ describe('an import that is planted is refused', () => {
     ['src/newcomer/x.ts', "import { readFileSync } from 'node:fs'"],
     ['src/newcomer.ts', "import { main } from './cli/main.ts'"],
     ['src/storage/x.ts', "import { anything } from '../newcomer/x.ts'"],
+    ['src/storage/x.ts', 'await import(`../cli/main.ts`)'],
+    ['src/cli/x.ts', "await import('../cli/' + name)"],
+    ['src/storage/x.ts', "import cli = require('../cli/main.ts')"],
+    ['src/cli/x.ts', "module.require('node-forge')"],
+    ['src/cli/x.ts', "import { createRequire } from 'node:module'"],
+    ['src/files/lock.ts', "createRequire(import.meta.filename)('node-forge')"],
+    ['src/cli/x.ts', "import { register } from 'node:module'"],
+    ['src/cli/x.ts', "import type { Script } from 'node:vm'"],
+    ['src/cli/x.ts', "import { Worker } from 'node:worker_threads'"],
+    ['src/cli/x.ts', "new Worker(new URL('../daemon/daemon.ts', import.meta.url))"],
+    ['src/cli/x.ts', "process.getBuiltinModule('node:fs')"],
+    ['src/cli/x.ts', 'const { getBuiltinModule: load } = process'],
+    ['src/cli/x.ts', "import { getBuiltinModule as load } from 'node:process'"],
+    ['src/cli/x.ts', "export { getBuiltinModule as load } from 'node:process'"],
+    ['src/cli/x.ts', "process.binding('fs')"],
+    ['src/cli/x.ts', "process['binding']('fs')"],
+    ['src/cli/x.ts', "process._linkedBinding('fs')"],
+    ['src/cli/x.ts', "process.dlopen(target, 'x.node')"],
+    ['src/cli/x.ts', "import.meta.resolve('../daemon/daemon.ts')"],
+    ['src/cli/x.ts', 'const { resolve } = import.meta'],
   ])('in %s: %s', (file, source) => {
     expect(breachesOf(file, source)).toHaveLength(1)
   })
@@ -84,6 +119,12 @@ describe('an import that is planted is refused', () => {
     ['src/x509/x.ts', "import { createHash } from 'node:crypto'"],
     ['platform/command.ts', "import { execa } from 'execa'"],
     ['src/cli/commands/x.ts', "import yargs from 'yargs/yargs'"],
+    ['src/cli/x.ts', "await import('../daemon/daemon.ts')"],
+    ['src/cli/x.ts', "import daemon = require('../daemon/daemon.ts')"],
+    ['src/files/lock.ts', "import { createRequire } from 'node:module'"],
+    ['src/files/lock.ts', "createRequire(import.meta.filename)('fs-native-extensions/binding')"],
+    ['src/cli/code-cache.ts', "process.getBuiltinModule('node:vm')"],
+    ['src/cli/x.ts', 'resolve(import.meta.dirname, binding)'],
   ])('and one that is allowed is not, in %s: %s', (file, source) => {
     expect(breachesOf(file, source)).toEqual([])
   })

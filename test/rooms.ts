@@ -105,30 +105,92 @@ function allowed({ above, rooms: own }: Room): ReadonlySet<string> {
 }
 
 /**
- * Returns the specifiers of everything that a file imports, in whatever way, type imports included.
+ * The names that can load code which no import shows, with the only files that may use each: as a
+ * member, in an import or as a text.
  */
-export function importsOf(source: string): string[] {
-  const found: string[] = []
+const loaders: ReadonlyMap<unknown, readonly string[]> = new Map([
+  // The lock loads a binary by its path; Node 20 needs a hook to use compiled code that was kept.
+  ['node:module', ['src/cli/code-cache.ts', 'src/files/lock.ts']],
+  ['node:vm', ['src/cli/code-cache.ts']],
+  // The cache of compiled code loads Node's modules synchronously, and only when it needs them.
+  ['getBuiltinModule', ['src/cli/code-cache.ts']],
+  ['node:worker_threads', []],
+  ['binding', []],
+  ['_linkedBinding', []],
+  ['dlopen', []],
+])
+
+/** A node of a syntax tree, with the properties that are read here. */
+interface Node {
+  readonly type?: string
+  readonly name?: unknown
+  readonly value?: unknown
+  readonly arguments?: readonly Node[]
+  readonly callee?: Node
+  readonly expression?: Node
+  readonly imported?: Node
+  readonly key?: Node
+  readonly local?: Node
+  readonly object?: Node
+  readonly property?: Node
+  readonly source?: Node | null
+}
+
+/** Returns all nodes of a file, each before those inside it. */
+function nodesOf(source: string): Node[] {
+  const found: Node[] = []
   const visit = (node: unknown): void => {
     if (Array.isArray(node)) return node.forEach(visit)
     if (typeof node !== 'object' || node === null) return
-    const { type, source: from, callee, arguments: args } = node as Record<string, unknown>
-    const calls = (callee as { name?: unknown } | undefined)?.name
-    const target =
-      type === 'CallExpression' && /^require/i.test(String(calls))
-        ? (args as unknown[])[0]
-        : /^(?:Import(?:Declaration|Expression)|Export(?:Named|All)Declaration|TSImportType)$/.test(
-              String(type),
-            )
-          ? from
-          : null
-    const value = (target as { value?: unknown } | null)?.value
-    if (typeof value === 'string') found.push(value)
+    found.push(node)
     Object.values(node).forEach(visit)
   }
   visit(parseAst(source, { lang: 'ts' }).body)
   return found
 }
+
+/**
+ * Returns the specifiers of everything that a file imports, in whatever way, type imports included.
+ */
+export function importsOf(source: string): string[] {
+  return nodesOf(source).flatMap((node) => {
+    const value = importedBy(node)?.value
+    return typeof value === 'string' ? [value] : []
+  })
+}
+
+/** Returns the node that says what a node imports, if it imports anything. */
+function importedBy({ type, callee, arguments: args, expression, source }: Node) {
+  if (type === 'CallExpression') {
+    const made = callee?.callee?.name === 'createRequire'
+    const name = String(callee?.name ?? callee?.property?.name)
+    return made || /^require/i.test(name) ? args?.[0] : null
+  }
+  if (type === 'TSExternalModuleReference') return expression
+  const imports =
+    /^(?:Import(?:Declaration|Expression)|Export(?:Named|All)Declaration|TSImportType)$/
+  return imports.test(String(type)) ? source : null
+}
+
+/** Returns what a file uses to load code which no import shows, and may not use. */
+function loadersOf(file: string, source: string): string[] {
+  const harmless = new Set<Node | undefined>()
+  return nodesOf(source).flatMap((node) => {
+    const { type, object, property, key, imported, local } = node
+    if (type === 'ImportExpression' && typeof node.source?.value !== 'string')
+      return ['import() of what is not a plain text']
+    if (/^(?:dirname|filename)$/.test(String(property?.name))) harmless.add(object)
+    // `import.meta.resolve` finds modules, and `import.meta.url` helps to load files by URL.
+    if (type === 'MetaProperty' && !harmless.has(node))
+      return ['more of import.meta than dirname and filename']
+    const name = type === 'Literal' ? node.value : (property ?? key ?? imported ?? local)?.name
+    return loaders.get(name)?.includes(file) === false ? [String(name)] : []
+  })
+}
+
+/** Returns the files that are not read here, since their names do not end in `.ts`. */
+export const unreadOf = (files: readonly string[]): string[] =>
+  files.filter((file) => !file.endsWith('.ts'))
 
 /**
  * Returns the path that a relative import leads to, from the repository's root; `null`: the import
@@ -137,11 +199,15 @@ export function importsOf(source: string): string[] {
 const targetOf = (file: string, specifier: string): string | null =>
   specifier.startsWith('.') ? posix.join(posix.dirname(file), specifier) : null
 
-/** Returns one sentence for each import of a file that is not allowed. */
+/**
+ * Returns one sentence for each import of a file, and for each other way to load code, that is not
+ * allowed.
+ */
 export function breachesOf(file: string, source: string): string[] {
   const room = roomOf(file)
-  return importsOf(source).flatMap((specifier) => {
-    const refuse = (what: string): string => `${file} (${room?.name ?? 'no room'}) imports ${what}`
+  const self = `${file} (${room?.name ?? 'no room'})`
+  const imports = importsOf(source).flatMap((specifier) => {
+    const refuse = (what: string): string => `${self} imports ${what}`
     const target = targetOf(file, specifier)
     if (target !== null) {
       const other = roomOf(target)?.name ?? 'no room'
@@ -156,6 +222,7 @@ export function breachesOf(file: string, source: string): string[] {
     const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier
     return room?.packages?.includes(name) === true ? [] : [refuse(`the package ${name}`)]
   })
+  return [...imports, ...loadersOf(file, source).map((what) => `${self} uses ${what}`)]
 }
 
 /**
