@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Owner } from '../files/owner.ts'
@@ -43,13 +43,9 @@ async function runHook(
   command: string,
   { env, owner, signal, timeLimitMilliseconds = minute }: HookOptions,
 ): Promise<string | null> {
-  // The only shell text that is run: the user's own, from a file of the user's with mode 0600.
-  const child = spawn(command, {
-    shell: true,
+  const child = startShell(command, timeLimitMilliseconds, {
     cwd: '/',
     env,
-    // The shell is the leader of a process group, so that its children can be ended with it.
-    detached: process.platform !== 'win32',
     windowsHide: true,
     stdio: ['ignore', 'ignore', 'pipe'],
     ...owner,
@@ -78,6 +74,55 @@ async function runHook(
     clearTimeout(late)
     signal?.removeEventListener('abort', abort)
   }
+}
+
+/**
+ * Starts a command in a shell that leads a process group, so that the command's children can be
+ * ended with it. A watchdog in the same group ends the group two seconds after the time limit, in
+ * case Rootling itself is gone and cannot, as after Ctrl-C or kill -9. The watchdog ends within a
+ * second of the command. Windows has no process groups, and no watchdog.
+ */
+function startShell(
+  command: string,
+  timeLimitMilliseconds: number,
+  options: SpawnOptions,
+): ChildProcess {
+  // The command is the only shell text that is run: the user's own, from a file of the user's with
+  // mode 0600.
+  if (process.platform === 'win32') return spawn(command, { ...options, shell: true })
+  const seconds = String(Math.ceil(timeLimitMilliseconds / 1000) + 2)
+  const args = ['-c', guarded, 'sh', command, seconds, hookUmask()]
+  return spawn('/bin/sh', args, { ...options, detached: true })
+}
+
+/**
+ * Starts the watchdog, then becomes the command's shell. The watchdog is no child of that shell,
+ * which could wait for it, and holds none of its files open.
+ */
+const guarded = `umask "$3"
+(
+  (
+    trap '' TERM
+    left=$2
+    while [ "$left" -gt 0 ]; do
+      sleep 1 || exit
+      kill -0 $$ || exit
+      left=$((left - 1))
+    done
+    kill -TERM -$$
+    sleep 2
+    kill -KILL -$$
+  ) >/dev/null 2>&1 &
+)
+exec /bin/sh -c "$1"`
+
+/**
+ * Returns the umask of this process or, where it lets everybody write, 077: a daemon may start with
+ * 000.
+ */
+function hookUmask(): string {
+  const inherited = process.umask()
+  return ((inherited & 0o002) === 0 ? 0o077 : inherited).toString(8).padStart(3, '0')
 }
 
 async function endGroup(child: ChildProcess): Promise<void> {
