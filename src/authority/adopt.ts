@@ -2,13 +2,8 @@ import { X509Certificate, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
-import {
-  createScope,
-  isScopeName,
-  markAsCache,
-  scopeNames,
-  type ScopeFiles,
-} from '../storage/files/scopes.ts'
+import { createScope, markAsCache, scopeNames, type ScopeFiles } from '../storage/files/scopes.ts'
+import { isScopeName } from '../storage/files/stored-values.ts'
 import {
   nameConstraintsOf,
   readCertificateParts,

@@ -35,6 +35,8 @@ export interface RenewOptions {
    * Whether to make a new key too; by default only the certificate's file changes, by one rename.
    */
   readonly rekey?: boolean | undefined
+  /** Called for each damaged line of the record, as `readInventory` calls it. */
+  readonly onDamage?: ((sentence: string) => void) | undefined
   /** Whether to renew a selected certificate; default: each. */
   readonly only?: (record: CertificateRecord) => Promise<boolean>
 }
@@ -62,7 +64,7 @@ export async function renew(
   options: RenewOptions,
   now: Date,
 ): Promise<Renewal[]> {
-  const view = await readView(state)
+  const view = await readView(state, options)
   const scopes = await readScopes(state)
   const renewals: Renewal[] = []
   for (const previous of select(view.inventory, selection, now)) {
@@ -78,11 +80,11 @@ interface View {
   inventory: Inventory
 }
 
-async function readView(state: StateDirectory): Promise<View> {
+async function readView(state: StateDirectory, { onDamage }: RenewOptions): Promise<View> {
   // The stamp is taken before the record is read, so that a change in between is seen the next
   // time.
   const stamp = await stampOf(recordPath(state))
-  return { stamp, inventory: await readCurrentInventory(state, { printed: false }) }
+  return { stamp, inventory: await readCurrentInventory(state, { printed: false, onDamage }) }
 }
 
 function select(inventory: Inventory, selection: Selection, now: Date): CertificateRecord[] {
@@ -143,9 +145,10 @@ async function reissue(
   state: StateDirectory,
   previous: CertificateRecord,
   { view, scopes }: Known,
-  { rekey = false }: RenewOptions,
+  options: RenewOptions,
   now: Date,
 ): Promise<Renewal> {
+  const { rekey = false } = options
   const skip = (why: Skip): Renewal => ({ previous, outcome: 'skipped', ...why })
   const { identifiers, purpose, keyType, certPath } = previous
   if (certPath === null) return skip({ reason: 'It has no file.' })
@@ -156,7 +159,7 @@ async function reissue(
   const signer = await openSigner(state, scope, now)
   return exclusively(state, async () => {
     if ((await stampOf(recordPath(state))) !== view.stamp)
-      Object.assign(view, await readView(state))
+      Object.assign(view, await readView(state, options))
     const meanwhile = skipReason(view, previous)
     if (meanwhile !== null) return skip(meanwhile)
     const certificate = await readTracked(certPath, previous)

@@ -12,6 +12,8 @@ export interface RenewalWork {
   readonly env: Readonly<Record<string, string | undefined>>
   /** The failures, to which this work adds its own. */
   readonly failures: Failures
+  /** Called with a sentence for each damaged line of the record, again and again. */
+  readonly onDamage: (sentence: string) => void
   /** Ends the command that runs, and keeps anything more from beginning. */
   readonly signal: AbortSignal
   /** How long an `--on-renew` command may run. */
@@ -26,14 +28,14 @@ export async function renewDue(
   work: RenewalWork,
   certificates: readonly CertificateRecord[],
 ): Promise<void> {
-  const { state, now, failures, signal } = work
+  const { state, now, failures, signal, onDamage } = work
   const triable = certificates.filter((certificate) => failures.mayTry(certificate))
   const wanted = new Set(triable.map(({ serialNumber }) => serialNumber))
   const only = async ({ serialNumber }: CertificateRecord): Promise<boolean> =>
     !signal.aborted && wanted.has(serialNumber)
   const at = now()
   const renewals = triable.some((certificate) => isDue(certificate, at))
-    ? await renew(state, { which: 'due' }, { only }, at)
+    ? await renew(state, { which: 'due' }, { only, onDamage }, at)
     : []
   for (const renewal of renewals) settle(work, renewal)
   const again = triable.filter((certificate) => failures.of(certificate)?.command !== undefined)

@@ -91,10 +91,15 @@ async function createChecker(
   failures: Failures,
   signal: AbortSignal,
 ): Promise<Checker> {
-  const { state, now } = options
-  const work = { ...options, failures, signal }
+  const { state, now, log } = options
+  const told = new Set<string>()
+  const onDamage = (sentence: string): void => {
+    if (!told.has(sentence)) log(`renewal: ${sentence}`)
+    told.add(sentence)
+  }
+  const work = { ...options, failures, signal, onDamage }
   // The date is known from the start, for a daemon that is asked for its status at once.
-  let nextDue = nextOf(await tracked(state, now()), failures)
+  let nextDue = nextOf(await tracked(state, now(), onDamage), failures)
   let last = { version: '', at: now() }
   return {
     nextDue: () => nextDue,
@@ -108,13 +113,14 @@ async function createChecker(
       }
       let certificates: readonly CertificateRecord[] | null = null
       try {
-        certificates = await tracked(state, at)
+        certificates = await tracked(state, at, onDamage)
         await renewDue(work, certificates)
       } finally {
         last = { version: await stampOf(recordPath(state)), at }
         // The record may be long, so it is read again only if it has changed.
         const isSame = last.version === version
-        const left = isSame && certificates !== null ? certificates : await tracked(state, at)
+        const left =
+          isSame && certificates !== null ? certificates : await tracked(state, at, onDamage)
         failures.keepOnly(left)
         nextDue = nextOf(left, failures)
         await failures.save()
@@ -127,10 +133,15 @@ async function createChecker(
  * Returns the certificates to renew. Those of a forgotten scope are left out, and those that have
  * ended and whose file is gone.
  */
-async function tracked(state: StateDirectory, now: Date): Promise<CertificateRecord[]> {
+async function tracked(
+  state: StateDirectory,
+  now: Date,
+  onDamage: (sentence: string) => void,
+): Promise<CertificateRecord[]> {
   const scopes = new Set(await scopeNames(state))
   const found: CertificateRecord[] = []
-  for (const record of renewable(await readCurrentInventory(state, { printed: false }))) {
+  const inventory = await readCurrentInventory(state, { printed: false, onDamage })
+  for (const record of renewable(inventory)) {
     const ended = new Date(record.notAfter) < now
     if (ended && !(await exists(record.certPath ?? '').catch(() => true))) continue
     if (scopes.has(record.scope)) found.push(record)

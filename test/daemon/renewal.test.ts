@@ -1,5 +1,5 @@
 import { createPrivateKey } from 'node:crypto'
-import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { permitScope } from '../../src/authority/create.ts'
 import { forgetScope } from '../../src/authority/delete.ts'
@@ -236,16 +236,32 @@ test('several that renew at once renew each certificate once, and lose none', as
     expect((await leaf(name)).serialNumber.toLowerCase()).toBe(current.get(name))
 })
 
+test('a damaged line is told once, and keeps nothing else from being renewed', async () => {
+  const { issue, jump, loop, lines, state } = await renewalWorld()
+  await issue('shop.test')
+  const { check } = await loop()
+  const path = `${state.path}/certificates.jsonl`
+  await writeFile(path, `damaged\n${await readFile(path, 'utf8')}`)
+  jump(61 * day)
+  for (let i = 0; i < 3; i++) await check()
+  expect(lines).toEqual([
+    expect.stringMatching(/^renewal: Line 1 of the record .+ is damaged\. It was skipped\. .+$/),
+    expect.stringMatching(/^renewed shop\.test/),
+  ])
+})
+
 test('a record that cannot be read is told once, and not every minute', async () => {
   const { issue, jump, loop, lines, state } = await renewalWorld()
   await issue('shop.test')
   const { check } = await loop()
   const path = `${state.path}/certificates.jsonl`
   const whole = await readFile(path, 'utf8')
-  await writeFile(path, `damaged\n${whole}`)
+  await rm(path)
+  await mkdir(path)
   jump(61 * day)
   for (let i = 0; i < 3; i++) await check()
-  expect(lines).toEqual([expect.stringMatching(/^renewal: Line 1 of the record .+ is damaged\.$/)])
+  expect(lines).toEqual([expect.stringMatching(/^renewal: .+certificates\.jsonl.+\.$/)])
+  await rmdir(path)
   await writeFile(path, whole)
   await check()
   expect(lines.at(-1)).toMatch(/^renewed shop\.test/)

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
+import { openHome } from '../helpers/home.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { runTool } from '../helpers/tools.ts'
 
@@ -25,4 +26,41 @@ test('the record names a damaged line, changes nothing, and its hint mends it', 
   const command = /(sed .*)$/.exec((error as { hint: string }).hint)?.[1] ?? 'false'
   expect((await runTool('sh', ['-c', command])).exitCode).toBe(0)
   expect(await readRecord(state)).toHaveLength(2)
+})
+
+test('damaged lines are skipped and told by list, status and renew, and stop what revokes', async () => {
+  const { rootling, json, createAuthority, directory } = openHome()
+  await createAuthority()
+  for (const name of ['a.test', 'b.test', 'c.test']) await rootling(['issue', name])
+  const path = join(directory, 'state/certificates.jsonl')
+  const b = (await readFile(path, 'utf8')).split('\n')[2] ?? ''
+  const said = (number: number): string => `Line ${number} of the record ${path} is damaged. It was`
+  const strange: [string, string][] = [
+    ['"scope":"local"', '"scope":"../local"'],
+    ['"keyType":"p256"', '"keyType":"p256; true"'],
+    [`"certPath":"${directory}/`, '"certPath":"'],
+    [`"keyPath":"${directory}/`, '"keyPath":"./'],
+    ['"type":"dns"', '"type":"host"'],
+    ['"value":"b.test"', '"value":"b.test\\n"'],
+    [b.slice(0, 60), b.slice(0, 40)],
+  ]
+  for (const [found, planted] of strange) {
+    expect(b).toContain(found)
+    const lines = (await readFile(path, 'utf8')).split('\n')
+    await writeFile(path, lines.with(2, b.replace(found, planted)).join('\n'))
+    const before = await readFile(join(directory, 'b.test.pem'), 'utf8')
+    const renewed = await rootling(['renew', '--all'])
+    expect(renewed).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(said(3)) })
+    expect(renewed.stdout).toMatch(/✓ +a\.test +until[\s\S]*✓ +c\.test +until/)
+    expect(await readFile(join(directory, 'b.test.pem'), 'utf8')).toBe(before)
+    for (const args of [['list'], ['list', '--all'], ['status']])
+      expect((await rootling(args)).stderr).toContain(said(3))
+    expect((await json(['list'])).value).toMatchObject({
+      warnings: [expect.stringContaining(said(3))],
+    })
+    expect(await rootling(['revoke', 'a.test.pem'])).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining(`Line 3 of the record ${path} is damaged.`),
+    })
+  }
 })

@@ -21,7 +21,10 @@ export async function list(
 ): Promise<ExitCode> {
   const at = now()
   const read = args.all === true ? readInventory : readCurrentInventory
-  const rows = certificateStatuses(await read(state), at)
+  const rows = certificateStatuses(
+    await read(state, { onDamage: (sentence) => output.warn(sentence) }),
+    at,
+  )
   const shown = rows.filter(({ status }) => isAskedFor(status, args))
   const failing = await failuresOf(shown, state)
   const json = () => ({

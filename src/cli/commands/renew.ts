@@ -16,7 +16,10 @@ export async function renewCommand(
   context: Context,
 ): Promise<ExitCode> {
   const { state, output, now } = context
-  const renewals = await renew(state, selectionOf(args), { rekey: args.rekey }, now())
+  const damage = new Set<string>()
+  const options = { rekey: args.rekey, onDamage: (sentence: string) => void damage.add(sentence) }
+  const renewals = await renew(state, selectionOf(args), options, now())
+  damage.forEach((sentence) => output.warn(sentence))
   reportRenewals(renewals, output)
   const succeeded = await runHooks(renewals, context)
   const named = args.positionals.length > 0

@@ -30,7 +30,7 @@ export async function status(
     output.note(
       `${commonName(scope)} may sign ${describeConstraints(scope)}, until ${shortDate(scope.rootNotAfter.toISOString())}.`,
     )
-  const revocation = await revocationOf(state)
+  const revocation = await revocationOf(state, output)
   noteRevocation(revocation, output)
   output.result(outcomeTable(outcomes, output), {
     home: state.path,
@@ -54,9 +54,10 @@ interface RevocationStatus {
   readonly unanswered: readonly string[]
 }
 
-async function revocationOf(state: StateDirectory): Promise<RevocationStatus> {
+async function revocationOf(state: StateDirectory, output: Output): Promise<RevocationStatus> {
   const url = await servedRevocationUrl(state)
-  const inventory = await readCurrentInventory(state, { printed: false })
+  const onDamage = (sentence: string): void => output.warn(sentence)
+  const inventory = await readCurrentInventory(state, { printed: false, onDamage })
   const unanswered = renewable(inventory).filter((record) => unansweredUrl(record, url) !== null)
   return { url, unanswered: unanswered.map(({ serialNumber }) => serialNumber) }
 }

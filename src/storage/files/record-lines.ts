@@ -1,7 +1,8 @@
+import { isAbsolute } from 'node:path'
 import type { Identifier } from '../../x509/identifier.ts'
 import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
 import type { CertificateRecord, ExtraFile } from '../records.ts'
-import { isDate, isText } from './stored-values.ts'
+import { isDate, isScopeName, isText } from './stored-values.ts'
 
 /** What a line of the record says. */
 export type Event =
@@ -82,7 +83,10 @@ export function parseLine(line: string): Event | null {
 
 const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value)
 
-const isPath = (value: unknown): boolean => value === null || isText(value)
+const isPath = (value: unknown): boolean =>
+  isText(value) && isAbsolute(value) && !value.includes('\0')
+
+const isPathOrNull = (value: unknown): boolean => value === null || isPath(value)
 
 const isSerialNumber = (value: unknown): boolean => isText(value) && /^[0-9a-f]{2,40}$/.test(value)
 
@@ -99,25 +103,38 @@ function isSoundRecord(record: Partial<CertificateRecord>): boolean {
   const { identifiers, extra, purpose } = record
   return (
     isSerialNumber(record.serialNumber) &&
-    isText(record.scope) &&
+    isScope(record.scope) &&
     isText(record.keyType) &&
+    keyType.test(record.keyType) &&
     isText(record.fingerprint) &&
     (purpose === 'server' || purpose === 'client') &&
     Array.isArray(identifiers) &&
     identifiers.every(isIdentifier) &&
     isDate(record.notBefore) &&
     isDate(record.notAfter) &&
-    isPath(record.certPath) &&
-    isPath(record.keyPath) &&
+    isPathOrNull(record.certPath) &&
+    isPathOrNull(record.keyPath) &&
     (extra === undefined || (Array.isArray(extra) && extra.every(isExtraFile))) &&
     isTextOrAbsent(record.onRenew) &&
     isTextOrAbsent(record.revocationUrl) &&
-    isTextOrAbsent(record.responder)
+    (record.responder === undefined || responders.has(record.responder))
   )
 }
 
+/** The name of a scope, or `(self-signed)`. */
+const isScope = (value: unknown): boolean =>
+  isText(value) && (isScopeName(value) || value === '(self-signed)')
+
+/** Matches a KeyType, or the type of a key in a certification request. */
+const keyType = /^(?:p256|p384|p521|rsa\d{4,5}|ed25519)$/
+
+const identifierTypes = new Set<unknown>(['dns', 'ip', 'email', 'uri'])
+const formats = new Set<unknown>(['chain', 'der', 'full', 'pkcs12'])
+const responders = new Set<unknown>(['daemon', 'none'])
+
+/** Whether it has the form of a name. Whoever signs it again checks it against a scope. */
 const isIdentifier = (one: Partial<Identifier> | null): boolean =>
-  isText(one?.type) && isText(one.value)
+  identifierTypes.has(one?.type) && isText(one?.value) && !/[\0-\x20\x7f]/.test(one.value)
 
 const isExtraFile = (one: Partial<ExtraFile> | null): boolean =>
-  isText(one?.format) && isText(one.path)
+  formats.has(one?.format) && isPath(one?.path)

@@ -124,17 +124,39 @@ export async function readRecord(state: StateDirectory): Promise<readonly Certif
   return (await readInventory(state)).certificates
 }
 
+export interface ReadingOptions {
+  /**
+   * Called with a sentence for each damaged line, which is then skipped. Without it, a damaged line
+   * is an error: the line may have been a revocation.
+   */
+  readonly onDamage?: ((sentence: string) => void) | undefined
+}
+
 /**
  * Reads the whole record. An unfinished last line was never acknowledged, so it is skipped. Throws
- * `corrupt-state` for any other line that cannot be read.
+ * `corrupt-state` for any other line that cannot be read, unless there is `onDamage`.
  */
-export async function readInventory(state: StateDirectory): Promise<Inventory> {
+export async function readInventory(
+  state: StateDirectory,
+  { onDamage }: ReadingOptions = {},
+): Promise<Inventory> {
   const path = recordPath(state)
   const events: Event[] = []
+  let count = 0
+  const take = (line: string): void => {
+    count++
+    const event = parseLine(line)
+    if (event !== null) events.push(event)
+    else if (onDamage === undefined) throw damagedLine(path, count)
+    else {
+      const { message, hint } = damagedLine(path, count)
+      onDamage(`${message} It was skipped. ${hint}`)
+    }
+  }
   for (const text of readPieces(path, longestRecord)) {
     const { lines, rest } = linesOf(text)
-    for (const line of lines) events.push(parseLine(line) ?? damagedLine(path, events.length + 1))
-    if (!isUnfinished(rest)) damagedLine(path, events.length + 1)
+    for (const line of lines) take(line)
+    if (!isUnfinished(rest)) take(rest)
   }
   return inventoryOf(events)
 }
@@ -147,20 +169,22 @@ export async function readInventory(state: StateDirectory): Promise<Inventory> {
  */
 export async function readCurrentInventory(
   state: StateDirectory,
-  { printed = true }: { readonly printed?: boolean } = {},
+  { printed = true, onDamage }: ReadingOptions & { readonly printed?: boolean } = {},
 ): Promise<Inventory> {
   const taken = new Set<string>()
   const current: string[] = []
   for (const text of readPiecesFromEnd(recordPath(state), longestRecord)) {
     const unfinished = text.slice(text.lastIndexOf('\n') + 1)
-    if (!isUnfinished(unfinished)) return readInventory(state)
+    if (!isUnfinished(unfinished)) return readInventory(state, { onDamage })
     const whole = text.slice(0, text.length - unfinished.length)
     const lines = linesOfFiles(whole, taken) ?? currentLines(whole, taken, printed)
     for (const line of lines) current.push(line)
   }
   const events = current.toReversed().map(parseLine)
   // Reading the whole record finds out which line is damaged.
-  return events.every((event) => event !== null) ? inventoryOf(events) : readInventory(state)
+  return events.every((event) => event !== null)
+    ? inventoryOf(events)
+    : readInventory(state, { onDamage })
 }
 
 /** In octets. */
@@ -178,8 +202,8 @@ function inventoryOf(events: readonly Event[]): Inventory {
   return { certificates, revocations }
 }
 
-function damagedLine(path: string, number: number): never {
-  throw new RootlingError('corrupt-state', `Line ${number} of the record ${path} is damaged.`, {
+function damagedLine(path: string, number: number): RootlingError {
+  return new RootlingError('corrupt-state', `Line ${number} of the record ${path} is damaged.`, {
     hint: `Restore it from a backup, or delete that line: sed -i ${number}d ${shellWord(path)}`,
   })
 }

@@ -19,7 +19,7 @@ import { readdir, rename } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { shellWord } from '../../shell-word.ts'
 import type { NameConstraints } from '../../x509/name-constraints.ts'
-import { isDate, isText } from './stored-values.ts'
+import { isDate, isScopeName, isText } from './stored-values.ts'
 
 /** A scope on disk: one directory, made and renamed as a whole. */
 interface StoredScope {
@@ -69,14 +69,6 @@ export const rootPath = (state: StateDirectory, name: string): string =>
  */
 export type RotationPart = '.next' | '.old'
 const parts: readonly RotationPart[] = ['.next', '.old']
-
-/**
- * Whether a name has only lower-case letters, digits and hyphens, since it is the name of a
- * directory.
- */
-export function isScopeName(name: string): boolean {
-  return /^[a-z0-9](?:[a-z0-9-]{0,62})$/.test(name)
-}
 
 /**
  * Writes a scope as a unit; `false`: one of that name exists. Call it under the lock. `directory`

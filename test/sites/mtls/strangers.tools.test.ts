@@ -56,7 +56,8 @@ describe.each(strangers)('$name', ({ ask, unavailable }) => {
     async (kind, alert, sentence) => {
       const { outcome, said } = await ask(to, kind === null ? null : given.files[kind])
       expect([outcome, said]).toEqual(['refused', expect.stringMatching(alert)])
-      expect(log).toEqual([expect.stringMatching(sentence)])
+      // Go connects again when the refusal came before it sent anything of its request.
+      expect([...new Set(log)]).toEqual([expect.stringMatching(sentence)])
     },
   )
 })
