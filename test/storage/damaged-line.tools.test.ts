@@ -42,7 +42,7 @@ test('damaged lines are skipped and told by list, status and renew, and stop wha
     [`"keyPath":"${directory}/`, '"keyPath":"./'],
     ['"type":"dns"', '"type":"host"'],
     ['"value":"b.test"', '"value":"b.test\\n"'],
-    [b.slice(0, 60), b.slice(0, 40)],
+    [b.slice(0, 60), `${b.slice(0, 60)}"`],
   ]
   for (const [found, planted] of strange) {
     expect(b).toContain(found)
