@@ -20,7 +20,7 @@ import type { Account } from './resources.ts'
  */
 export async function newAccount(
   context: AcmeContext,
-  { payload }: Signed,
+  { payload, connection }: Signed,
   key: AccountKey,
 ): Promise<Answer> {
   if (payload === null) throw malformed('A new account needs a payload: {} is enough.')
@@ -37,7 +37,7 @@ export async function newAccount(
   const termsOfServiceAgreed = flag(payload, 'termsOfServiceAgreed') ?? false
   if (options.termsOfService !== undefined && !termsOfServiceAgreed)
     throw malformed(`A new account has to agree to the terms at ${options.termsOfService}.`)
-  const externalAccountBinding = await readBinding(context, payload, key)
+  const externalAccountBinding = await readBinding(context, payload, key, connection)
   // While the binding was verified, another request may have made the account.
   const made = store.accountByThumbprint(thumbprint)
   if (made !== undefined) return answerWith(context, made, 200)

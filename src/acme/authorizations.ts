@@ -98,7 +98,7 @@ function startValidation(
   context: AcmeContext,
   authorization: Authorization,
   id: string,
-  { thumbprint }: Account,
+  { thumbprint, externalAccountBinding }: Account,
 ): Promise<void> {
   const { validator, now } = context
   const challenge = authorization.challenges.find((one) => one.id === id)
@@ -106,7 +106,8 @@ function startValidation(
   if (challenge.requested === undefined)
     update(context, authorization.id, id, { requested: now().getTime() })
   const { identifier } = authorization
-  return validator.validate(id, { challenge, identifier, thumbprint }).then(
+  const bound = externalAccountBinding !== undefined
+  return validator.validate(id, { challenge, identifier, thumbprint, bound }).then(
     () => update(context, authorization.id, id, { validated: now().getTime() }),
     (error: unknown) => {
       if (validator.closed) return

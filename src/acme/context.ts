@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { AcmeAuthority } from './acme-authority.ts'
+import type { Connection } from '../server/socket-owner.ts'
 import type { AccountKey } from './keys.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account } from './resources.ts'
@@ -16,6 +17,8 @@ export interface AcmeContext {
   readonly options: ResolvedOptions
   readonly profiles: ReadonlyMap<string, AcmeProfile>
   readonly validator: Validator
+  /** The users of this machine who may open accounts without a binding. */
+  readonly owners: readonly number[]
   /** Orders whose certificates are being issued at this moment. */
   readonly issuing: Set<string>
 }
@@ -24,6 +27,8 @@ export interface AcmeContext {
 export interface Signed {
   /** `null` for POST-as-GET. */
   readonly payload: Readonly<Record<string, unknown>> | null
+  /** The connection by which it came. */
+  readonly connection: Connection
 }
 export interface SignedByAccount extends Signed {
   readonly account: Account

@@ -1,11 +1,13 @@
 import { parseBoundedJson } from '../bounded-json.ts'
 import { randomBytes } from 'node:crypto'
+import { peerUsers, type Connection } from '../server/socket-owner.ts'
 import { newId, type AcmeContext } from './context.ts'
 import { checkUrl, readJws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 import type { EabKey } from './resources.ts'
+import { isThisMachine } from './validation/addresses.ts'
 
 /**
  * The key that an operator gives to people who may open accounts: ACME clients ask for both
@@ -34,16 +36,19 @@ export async function createEabKey({ store, now }: AcmeContext): Promise<Created
  * has none. Throws externalAccountRequired, malformed or unauthorized.
  */
 export async function readBinding(
-  { store, urls, options }: AcmeContext,
+  context: AcmeContext,
   payload: Readonly<Record<string, unknown>>,
   key: AccountKey,
+  connection: Connection,
 ): Promise<object | null> {
+  const { store, urls } = context
   const binding = payload['externalAccountBinding']
   if (binding === undefined) {
-    if (!options.eabRequired) return null
+    const whose = await whoseNeedsBinding(context, connection)
+    if (whose === null) return null
     throw new AcmeProblem(
       'externalAccountRequired',
-      'A new account has to be bound to a key of this authority. To make one: rootling acme eab create',
+      `A new account${whose} has to be bound to a key of this authority. To make one: rootling acme eab create`,
     )
   }
   if (!isObject(binding)) throw malformed('The externalAccountBinding is not a JWS.')
@@ -75,4 +80,20 @@ export async function readBinding(
   if (inside !== outside) throw malformed('The externalAccountBinding binds another key.')
   // Returns the verified JWS alone: other members may be nested deeper than JSON can be written.
   return jws.flattened
+}
+
+/**
+ * Returns whose accounts need a binding, if this one does, as words for a sentence; `null`: it needs
+ * none. Another user of this machine who got certificates for localhost could later listen on ports
+ * that its owner's clients trust.
+ */
+async function whoseNeedsBinding(
+  { options, owners }: AcmeContext,
+  connection: Connection,
+): Promise<string | null> {
+  if (options.eabRequired) return ''
+  const users = await peerUsers(connection)
+  if (users === null || users.some((user) => owners.includes(user))) return null
+  const local = users.length > 0 || isThisMachine(connection.remoteAddress ?? '')
+  return local ? ' of another user of this machine' : null
 }

@@ -28,6 +28,11 @@ export interface AcmeServerOptions {
   /** By default the authority of the state directory. */
   readonly authority?: AcmeAuthority | undefined
   readonly options?: AcmeOptions | undefined
+  /**
+   * The users of this machine who may open accounts without an external account binding, and whose
+   * servers may answer challenges; by default root and the user of this process.
+   */
+  readonly owners?: readonly number[] | undefined
   /** Called with an error that the client sees as serverInternal, for the log. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
@@ -49,7 +54,8 @@ export interface AcmeServer {
 export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeServer> {
   const { state, now, revocationUrl } = server
   const options = resolveOptions(server.options ?? {})
-  const validator = createValidator(options)
+  const owners = server.owners ?? [0, process.getuid?.() ?? 0, state.owner?.uid ?? 0]
+  const validator = createValidator(options, owners)
   const base = new URL(server.baseUrl)
   const [store, nonces] = await Promise.all([openStore(state, now), openNonces(state)])
   const context: AcmeContext = {
@@ -60,6 +66,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
     options,
     profiles: resolveProfiles(options),
     validator,
+    owners,
     issuing: new Set(),
   }
   await completeOrders(context)
@@ -148,7 +155,7 @@ async function answerPost(
   const payload = await verifyJws(jws, key)
   if (!nonces.use(nonce))
     throw new AcmeProblem('badNonce', 'The nonce is not one of this server, or was used before.')
-  const signed: Signed = { payload }
+  const signed: Signed = { payload, connection: request.socket }
   if (account === null) {
     if (route.byKey !== undefined) return route.byKey(context, signed, key)
     throw malformed('Sign this request for an account: with kid, not with jwk.')

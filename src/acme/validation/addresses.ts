@@ -2,6 +2,8 @@ import { lookup, Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { RootlingError } from '../../errors.ts'
+import { hostPort } from '../../server/listen.ts'
+import { firstFreePort, listeningUsers } from '../../server/socket-owner.ts'
 import { inRange, ipBytes, ipText, parseIpRange } from '../../x509/ip.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { AcmeProblem } from '../problems.ts'
@@ -74,8 +76,8 @@ export function createResolver(address: string): Resolver {
  * Whether an address is one of this machine. The interfaces are read each time: networks come and
  * go.
  */
-function isThisMachine(address: string): boolean {
-  const octets = ipBytes(address)
+export function isThisMachine(address: string): boolean {
+  const octets = ipBytes(address.replace(/^::ffff:(?=\d+\.)/i, ''))
   if (loopback.some((range) => inRange(octets, range))) return true
   const own = Object.values(networkInterfaces()).flatMap((rows) => rows ?? [])
   return own.some((row) => ipBytes(row.address.replace(/%.*$/, '')).equals(octets))
@@ -117,4 +119,32 @@ export function connectionProblem(where: string, error: unknown): AcmeProblem {
   return new AcmeProblem(tls ? 'tls' : 'connection', `Connecting to ${where} failed: ${why}.`, {
     cause: error,
   })
+}
+
+/**
+ * Calls `ask`, which asks a server for an answer to a challenge, and throws unauthorized unless the
+ * server belongs to one of the `owners`, both before and after. Ports that need privileges are
+ * their owner's affair; other machines, and systems that do not tell, are not looked at.
+ */
+export async function askOwners<T extends object>(
+  owners: readonly number[] | null,
+  address: string,
+  port: number,
+  ask: () => Promise<T>,
+): Promise<T> {
+  if (owners === null || !isThisMachine(address) || port < (await firstFreePort())) return ask()
+  const whose = async (): Promise<'ours' | 'foreign' | 'nobody'> => {
+    const users = await listeningUsers(address, port)
+    if (users === null) return 'ours'
+    if (users.length === 0) return 'nobody'
+    return users.every((user) => owners.includes(user)) ? 'ours' : 'foreign'
+  }
+  const before = await whose()
+  // Where nobody listens, `ask` says so.
+  const answer = before === 'foreign' ? null : await ask()
+  if (answer !== null && before === 'ours' && (await whose()) === 'ours') return answer
+  throw new AcmeProblem(
+    'unauthorized',
+    `The server at ${hostPort(address, port)} belongs to another user of this machine, so its answer proves nothing.`,
+  )
 }

@@ -10,6 +10,11 @@ export interface Attempt {
   readonly keyAuthorization: string
   readonly addresses: Addresses
   readonly options: ResolvedOptions
+  /**
+   * The users of this machine whose servers may answer; `null`: anybody's, since the account is
+   * bound to a key of the authority.
+   */
+  readonly owners: readonly number[] | null
   /** Fires when the time is up. */
   readonly signal: AbortSignal
 }

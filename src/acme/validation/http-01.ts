@@ -4,7 +4,7 @@ import { isIP, isIPv6 } from 'node:net'
 import { hostPort } from '../../server/listen.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { AcmeProblem } from '../problems.ts'
-import { connectionProblem, tryEach } from './addresses.ts'
+import { askOwners, connectionProblem, tryEach } from './addresses.ts'
 import type { Attempt } from './attempt.ts'
 
 const mostRedirects = 5
@@ -35,8 +35,7 @@ export async function validateHttp01(attempt: Attempt): Promise<void> {
 async function fetchOnce(url: URL, attempt: Attempt): Promise<URL | null> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
-  let next: URL | null = null
-  await tryEach(await attempt.addresses.of(host), async (address) => {
+  const ask = async (address: string): Promise<{ readonly next: URL | null }> => {
     const where = `${url.href} (${hostPort(address, port)})`
     let response: IncomingMessage
     try {
@@ -48,8 +47,7 @@ async function fetchOnce(url: URL, attempt: Attempt): Promise<URL | null> {
       const status = response.statusCode ?? 0
       const { location } = response.headers
       if ([301, 302, 303, 307, 308].includes(status) && location !== undefined) {
-        next = redirectTarget(location, url, attempt)
-        return
+        return { next: redirectTarget(location, url, attempt) }
       }
       if (status !== 200) throw incorrect(`${where} answered with the status ${status}, not 200.`)
       const body = await readAnswer(response, where)
@@ -57,9 +55,15 @@ async function fetchOnce(url: URL, attempt: Attempt): Promise<URL | null> {
         throw incorrect(
           `${where} answered ${JSON.stringify(body.slice(0, 80))}, not the key authorization.`,
         )
+      return { next: null }
     } finally {
       response.destroy()
     }
+  }
+  let next: URL | null = null
+  await tryEach(await attempt.addresses.of(host), async (address) => {
+    const asked = askOwners(attempt.owners, address, port, () => ask(address))
+    next = (await asked).next
   })
   return next
 }

@@ -7,7 +7,7 @@ import { expectOctets, expectSequence, isContext, readDer } from '../../x509/asn
 import { readCertificateParts } from '../../x509/certificate-reader.ts'
 import { ipBytes } from '../../x509/ip.ts'
 import { AcmeProblem } from '../problems.ts'
-import { connectionProblem, tryEach } from './addresses.ts'
+import { askOwners, connectionProblem, tryEach } from './addresses.ts'
 import type { Attempt } from './attempt.ts'
 
 const acmeIdentifier = '1.3.6.1.5.5.7.1.31'
@@ -19,13 +19,14 @@ const protocol = 'acme-tls/1'
  * addresses). Throws an AcmeProblem.
  */
 export async function validateTlsAlpn01(attempt: Attempt): Promise<void> {
-  const { identifier, addresses, options, signal } = attempt
+  const { identifier, addresses, options, owners, signal } = attempt
   const port = options.tlsAlpn01Port
   await tryEach(await addresses.of(identifier.value), async (address) => {
     const where = `${identifier.value} (${hostPort(address, port)})`
     let der: Buffer
     try {
-      der = await certificateAt(address, port, serverName(identifier.value), signal)
+      const name = serverName(identifier.value)
+      der = await askOwners(owners, address, port, () => certificateAt(address, port, name, signal))
     } catch (error) {
       throw connectionProblem(where, error)
     }

@@ -13,6 +13,8 @@ interface Validation {
   readonly identifier: AcmeIdentifier
   /** The thumbprint of the account's key. */
   readonly thumbprint: string
+  /** Whether the account is bound to a key of the authority. */
+  readonly bound: boolean
 }
 
 export interface Validator {
@@ -26,8 +28,12 @@ export interface Validator {
   close(): void
 }
 
-/** Creates a validator. Throws `usage` for a resolver's address that cannot be read. */
-export function createValidator(options: ResolvedOptions): Validator {
+/**
+ * Creates a validator. `owners` are the users of this machine whose servers may answer the
+ * challenges of accounts that are not bound. Throws `usage` for a resolver's address that cannot be
+ * read.
+ */
+export function createValidator(options: ResolvedOptions, owners: readonly number[]): Validator {
   // This throws at the start, and not for the first client that needs the resolver.
   if (options.dnsResolver !== undefined) createResolver(options.dnsResolver)
   const addresses = createAddresses(options)
@@ -37,12 +43,21 @@ export function createValidator(options: ResolvedOptions): Validator {
   let closed = false
 
   const attempt = async (
-    { challenge, identifier, thumbprint }: Validation,
+    { challenge, identifier, thumbprint, bound }: Validation,
     signal: AbortSignal,
   ): Promise<void> => {
     const { type, token } = challenge
     const keyAuthorization = `${token}.${thumbprint}`
-    const work = { identifier, token, keyAuthorization, addresses, options, signal }
+    const allowed = bound ? null : owners
+    const work = {
+      identifier,
+      token,
+      keyAuthorization,
+      addresses,
+      options,
+      owners: allowed,
+      signal,
+    }
     const gaveUp = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(tooLate(type, identifier)), { once: true })
     })

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { waitFor } from '../../helpers/subprocess.ts'
 import { openPeople, peopleUnavailable, type People, type Person } from './people.ts'
@@ -236,4 +237,37 @@ describe.skipIf(obstacle !== null)(`another local user${skipNote}`, () => {
       }
     expect(await find(ada.home, '-user', 'mallory')).toEqual([])
   })
+
+  test.skipIf(!existsSync('/usr/bin/lego'))(
+    'gets no certificate from the ACME server of ours, unless by a key of ours',
+    async () => {
+      await withAuthority(ada)
+      const ports = ['--acme-port=14601', '--http01-port=5002', '--revocation-port=0']
+      expect(await ada.rootling(['daemon', 'start', ...ports])).toMatchObject({ exitCode: 0 })
+      const { stdout: root } = await ada.rootling(['ca', 'path'])
+      await people.namespace.must('cp', [root.trim(), `${people.scratch}/root.pem`])
+      await people.namespace.must('chmod', ['644', `${people.scratch}/root.pem`])
+      const order = async (person: Person, path: string, ...eab: string[]) => {
+        const server = ['--server', 'https://localhost:14601/acme/directory', ...eab]
+        const who = ['--email', 'me@example.test', '--accept-tos', '--domains', 'localhost']
+        const how = ['--path', `${person.home}/${path}`, '--http', '--http.port', '127.0.0.1:5002']
+        const env = { LEGO_CA_CERTIFICATES: `${people.scratch}/root.pem` }
+        const words = [...server, ...who, ...how, 'run']
+        const { exitCode, stdout, stderr } = await person.run('/usr/bin/lego', words, { env })
+        return { exitCode, said: stdout + stderr }
+      }
+      expect(await order(mallory, 'unbound')).toMatchObject({
+        exitCode: 1,
+        said: expect.stringMatching(
+          /externalAccountRequired[\s\S]*of another user of this machine/,
+        ),
+      })
+      expect(await order(ada, 'own')).toMatchObject({ exitCode: 0 })
+      const made = await ada.rootling(['acme', 'eab', 'create', '--json'])
+      const { kid, hmacKey } = JSON.parse(made.stdout) as { kid: string; hmacKey: string }
+      const bound = await order(mallory, 'bound', '--eab', '--kid', kid, '--hmac', hmacKey)
+      expect(bound).toMatchObject({ exitCode: 0 })
+      expect(await ada.rootling(['daemon', 'stop'])).toMatchObject({ exitCode: 0 })
+    },
+  )
 })

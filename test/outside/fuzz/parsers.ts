@@ -369,7 +369,7 @@ function acme(): ForeignParser[] {
       },
     ),
     row('external account binding', [{ externalAccountBinding: binding }], (input) => {
-      return readBinding(context, bindingOf(input), key)
+      return readBinding(context, bindingOf(input), key, {})
     }),
   ]
 }

@@ -185,13 +185,16 @@ test('the validation that has taken longest is given up for a new one', async ()
     if (!silent) response.end(`${request.url?.split('/').at(-1)}.thumbprint`)
   })
   onTestFinished(() => web.close())
-  const validator = createValidator(resolveOptions({ http01Port: web.port }))
+  const validator = createValidator(resolveOptions({ http01Port: web.port }), [
+    process.getuid?.() ?? 0,
+  ])
   onTestFinished(() => validator.close())
   const validate = (id: string) =>
     validator.validate(id, {
       challenge: { type: 'http-01', token: id },
       identifier,
       thumbprint: 'thumbprint',
+      bound: false,
     })
   const first = validate('first')
   const second = validate('second')
