@@ -92,6 +92,18 @@ const shapes: Readonly<Record<string, Shape>> = {
     names: [dns('localhost')],
     commonName: 'bank.com',
   },
+  'a wildcard as CN, without names': {
+    asked: 'www.bank.com',
+    names: null,
+    commonName: '*.bank.com',
+  },
+  'a wildcard as CN, beside an address inside': {
+    asked: 'www.bank.com',
+    names: [ip('127.0.0.1')],
+    commonName: '*.bank.com',
+  },
+  'a CN with a trailing dot': { asked: 'bank.com', names: null, commonName: 'bank.com.' },
+  'a CN of one label': { asked: 'bank', names: null, commonName: 'bank' },
   'an address as CN': { asked: '8.8.8.8', names: null, commonName: '8.8.8.8' },
   'a directory name': { asked: 'bank.com', names: [directory('bank.com')] },
   'no purpose': { asked: 'bank.com', names: [dns('bank.com')], purposes: null },
