@@ -39,22 +39,25 @@ function requireTerminal(fingerprint: string, { interactive }: Context): void {
   })
 }
 
-function wordsOf(question: Question): string {
+function wordsOf(question: Question): string[] {
   switch (question.type) {
     case 'install-tool':
-      return `${question.reason}\nInstall ${question.program} now?`
+      return [question.reason, `Install ${question.program} now?`]
     case 'remove': {
       const names = question.anchors.map(({ name }) => name).join(', ')
       const what = [
         names === '' ? '' : `remove ${names} from the trust stores`,
         question.deletesAuthority ? 'delete the CA and its keys' : '',
       ]
-      return `This will ${what.filter(Boolean).join(' and ')}. Go on?`
+      return [`This will ${what.filter(Boolean).join(' and ')}. Go on?`]
     }
     case 'forget-scope':
-      return `This will delete the scope ${question.name} and its key. Go on?`
+      return [`This will delete the scope ${question.name} and its key. Go on?`]
     case 'trust-foreign-root':
-      return `Its fingerprint is ${question.fingerprint}.\nIs that what your teammate says it is?`
+      return [
+        `Its fingerprint is ${question.fingerprint}.`,
+        'Is that what your teammate says it is?',
+      ]
   }
 }
 

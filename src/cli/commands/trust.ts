@@ -24,7 +24,7 @@ export async function trust(
   const change = await trustForeignRoot(trustWorld(args, context), storeOptionsOf(args), root)
   const { fingerprint, constraints, outcomes } = change
   if (printPlan(change, output)) return changeExitCode(outcomes)
-  output.result(outcomeTable(outcomes, output), { fingerprint, constraints, stores: outcomes })
+  output.result(outcomeTable(outcomes), { fingerprint, constraints, stores: outcomes })
   output.note('To take it out again, and your own roots with it: rootling uninstall --all')
   return changeExitCode(outcomes)
 }
