@@ -1,7 +1,6 @@
-import { describeFinding } from '../doctor/messages.ts'
+import { describeFinding, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { show, type Shown, type ShownCertificate, type ShowTarget } from '../doctor/show.ts'
 import type { Constraints } from '../x509/foreign-extensions.ts'
-import type { Name } from '../x509/foreign-names.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
 import type { Context } from './context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from './describe.ts'
@@ -62,7 +61,13 @@ function describeOne(shown: ShownCertificate, number: string, now: Date): Line[]
     ])
   const verdict: readonly Line[] =
     refusals.length > 0 ? refusals : [green('  Nothing known here would refuse it.')]
-  return [bold(number + titleOf(shown, facts)), ...table(rows), ...verdict]
+  const warning = shown.role === 'root' ? unconstrainedWarning(facts.nameConstraints) : null
+  return [
+    bold(number + titleOf(shown, facts)),
+    ...table(rows),
+    ...(warning === null ? [] : [yellow(`  ${warning}`)]),
+    ...verdict,
+  ]
 }
 
 function titleOf({ role }: ShownCertificate, { extKeyUsage, selfSigned }: CertificateFacts) {
@@ -130,24 +135,5 @@ function authorityText(pathLength: number | null, constraints: Constraints | nul
       : pathLength === 0
         ? 'no authority below it'
         : `${pathLength} level${pathLength === 1 ? '' : 's'} of authorities below it`
-  if (constraints === null) return `any name; ${below}`
-  const permitted = listText(constraints.permitted)
-  const excluded = listText(constraints.excluded)
-  return [
-    permitted === '' ? 'any name' : `only ${permitted}`,
-    ...(excluded === '' ? [] : [`not ${excluded}`]),
-    below,
-  ].join('; ')
-}
-
-/**
- * Returns the names as a list, without the hosts of mailboxes and URIs that are also listed as DNS
- * names.
- */
-function listText(names: readonly Name[]): string {
-  const hosts = new Set(names.flatMap(({ type, value }) => (type === 'dns' ? [value] : [])))
-  return names
-    .filter(({ type, value }) => type === 'dns' || !hosts.has(value.replace(/^\./, '')))
-    .map(({ value }) => value)
-    .join(', ')
+  return `${describeMaySign(constraints)}; ${below}`
 }

@@ -1,4 +1,6 @@
+import { describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
+import { javaIgnoresConstraints } from '../trust/beside-java.ts'
 import type { Question, TrustEvent, TrustWorld } from '../trust/world.ts'
 import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
@@ -119,12 +121,10 @@ function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): v
       output.warn(`${previous.certPath} was not renewed: ${reason} ${hint ?? ''}`.trim())
 }
 
-function showForeignRoot({ subject, constraints }: EventOf<'foreign-root'>, output: Output): void {
-  const names =
-    constraints === null ? 'any name' : [...constraints.dns, ...constraints.ip].join(', ')
-  output.note(`${subject.split('\n').join(', ')} may sign: ${names}`)
-  if (constraints === null)
-    output.warn(
-      'This root is unconstrained: anyone who has its key can impersonate any site to you.',
-    )
+function showForeignRoot(event: EventOf<'foreign-root'>, output: Output): void {
+  const { subject, constraints, java } = event
+  output.note(`${subject} may sign: ${describeMaySign(constraints)}`)
+  const warning = unconstrainedWarning(constraints)
+  if (warning !== null) output.warn(warning)
+  if (java) output.warn(`${javaIgnoresConstraints}.`)
 }
