@@ -9,7 +9,7 @@ import { printable } from '../printable.ts'
 /** One line, in one part or several. */
 export type Line = Part | readonly Part[]
 /** A text of any origin. */
-export type Part = string | Styled
+type Part = string | Styled
 
 /** A text of any origin that terminals show in a style. */
 interface Styled {

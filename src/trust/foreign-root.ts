@@ -67,13 +67,13 @@ export async function trustForeignRoot(
     constraints: nameConstraints,
     java: namesJava(options),
   })
-  if (expected !== undefined) checkFingerprint(fingerprint, expected)
+  if (expected === undefined)
+    await confirmOrCancel(world, { type: 'trust-foreign-root', fingerprint })
+  else checkFingerprint(fingerprint, expected)
   if (unconstrained.length > 0 && !accepted)
     throw new RootlingError('usage', `${source} is unconstrained, so it was not trusted.`, {
       hint: 'Ask for a root with name constraints, or trust it all the same: add --unconstrained',
     })
-  if (expected === undefined)
-    await confirmOrCancel(world, { type: 'trust-foreign-root', fingerprint })
   const change = await install(world, options, createAnchor(root.raw))
   const constraints = nameConstraintsOf(readCertificateParts(root.raw))
   return { fingerprint, constraints, unconstrained, ...change }

@@ -86,7 +86,7 @@ test('what a certificate says', async () => {
   )
   const args = ['req', '-x509', '-config', 'c.cnf', '-newkey', 'rsa:2048', '-nodes', '-utf8']
   await home.run('openssl', [...args, '-keyout', 'k.pem', '-out', 'c.pem'])
-  await expectHarmlessLine(home, ['show', 'c.pem'])
+  expect(await expectHarmlessLine(home, ['show', 'c.pem'])).toMatchObject({ ok: true })
 })
 
 test('what a server says', async () => {
@@ -117,7 +117,7 @@ test('the log of the daemon, also as it grows', async () => {
   const home = await openAuthority()
   const path = join(home.directory, 'state/daemon.log')
   writeFileSync(path, `${hostile.replaceAll('\n', '')}\n`)
-  await expectHarmlessLine(home, ['daemon', 'logs'])
+  expect(await expectHarmlessLine(home, ['daemon', 'logs'])).toMatchObject({ path })
   const env = scrubbedEnvironment(home.directory, { ROOTLING_HOME: join(home.directory, 'state') })
   const program = start(process.execPath, [command, 'daemon', 'logs', '-f'], env)
   onTestFinished(() => killGroup(program))
