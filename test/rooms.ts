@@ -29,7 +29,13 @@ export interface Room {
 export const rooms: readonly Room[] = [
   {
     name: 'ground',
-    paths: ['src/bounded-json.ts', 'src/errors.ts', 'src/retry-delay.ts', 'src/shell-word.ts'],
+    paths: [
+      'src/bounded-json.ts',
+      'src/errors.ts',
+      'src/printable.ts',
+      'src/retry-delay.ts',
+      'src/shell-word.ts',
+    ],
     rooms: [],
     builtins: [],
   },

@@ -1,13 +1,17 @@
 import { createInterface, type Interface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { RootlingError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { openStreams } from './standard-streams.ts'
 
-/** Asks a yes-or-no question on the terminal; Enter means no. Throws `cancelled` on Ctrl-C. */
-export async function confirm(question: string): Promise<boolean> {
+/**
+ * Asks a yes-or-no question, in one line or several, on the terminal; Enter means no. Throws
+ * `cancelled` on Ctrl-C.
+ */
+export async function confirm(question: readonly string[]): Promise<boolean> {
   openStreams()
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await ask(terminal, `${question} [y/N] `)
+  const answer = await ask(terminal, `${question.map((line) => printable(line)).join('\n')} [y/N] `)
   return /^y(?:es)?$/i.test(answer.trim())
 }
 
@@ -19,7 +23,7 @@ export async function askSecret(prompt: string): Promise<string> {
   openStreams()
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
   const terminal = createInterface({ input: process.stdin, output: silent, terminal: true })
-  process.stderr.write(prompt)
+  process.stderr.write(printable(prompt))
   try {
     const secret = await ask(terminal, '')
     if (secret !== '') return secret

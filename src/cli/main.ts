@@ -40,7 +40,11 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
     }
     return await execute(row, parsed, output)
   } catch (error) {
-    return reportFailure(error, output)
+    if (process.env['ROOTLING_DEBUG'] !== '1') return reportFailure(error, output)
+    const { printDetails } = await import('./debug.ts')
+    const code = reportFailure(error, output)
+    printDetails(error)
+    return code
   }
 }
 
@@ -116,7 +120,6 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
 function reportFailure(error: unknown, output: Output): ExitCode {
   if (error instanceof RootlingError) {
     output.fail(error)
-    if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
     return exitCodeOf[error.code] ?? exitCodes.failed
   }
   const sentence = `Something unexpected happened: ${error instanceof Error ? error.message : String(error)}.`
@@ -125,6 +128,5 @@ function reportFailure(error: unknown, output: Output): ExitCode {
       hint: 'This is a defect: please report it with the output of ROOTLING_DEBUG=1',
     }),
   )
-  if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
   return exitCodes.failed
 }

@@ -1,16 +1,23 @@
 import type { RootlingError } from '../errors.ts'
+import { printableJson } from '../printable.ts'
+import { dim, red, render, yellow, type Line } from './lines.ts'
 import { standardError, standardOutput, type StandardStream } from './standard-streams.ts'
 
 type JsonResult = Readonly<Record<string, unknown>>
 
-/** Prints results on stdout and everything else on stderr. */
+/**
+ * Prints results on stdout and everything else on stderr. Each string is printed as one line at
+ * most, without control characters, wherever it comes from.
+ */
 export interface Output {
   readonly json: boolean
   /**
-   * Prints the result: `text`, or with --json `value`, which may be a function that returns it.
+   * Prints the result: the lines, or with --json `value`, which may be a function that returns it.
    * Called once.
    */
-  result(text: string, value: JsonResult | (() => JsonResult)): void
+  result(lines: readonly Line[], value: JsonResult | (() => JsonResult)): void
+  /** Prints another line of a result that goes on, such as a log that grows. */
+  more(line: string): void
   /** Prints progress or a remark. Prints nothing with --quiet or --json. */
   note(text: string): void
   /**
@@ -22,15 +29,6 @@ export interface Output {
   log(text: string): void
   /** Prints the error that ends the command. */
   fail(error: RootlingError): void
-  readonly style: Style
-}
-
-interface Style {
-  bold(text: string): string
-  green(text: string): string
-  yellow(text: string): string
-  red(text: string): string
-  dim(text: string): string
 }
 
 export interface OutputOptions {
@@ -44,85 +42,50 @@ export interface OutputOptions {
 export function createOutput(options: OutputOptions): Output {
   const { json, quiet, env, authority } = options
   const warnings: string[] = []
-  const style = createStyle(standardOutput, env)
-  const errorStyle = createStyle(standardError, env)
-  const print = (value: object): void => standardOutput.write(`${JSON.stringify(value, null, 2)}\n`)
+  const print = linePrinter(standardOutput, env)
+  const say = linePrinter(standardError, env)
+  const printValue = (value: object): void =>
+    standardOutput.write(`${printableJson(JSON.stringify(value, null, 2))}\n`)
   const inAuthority = (text: string): string =>
     authority === undefined ? text : text.replace(/(?:^|: )rootling [^;]+$/, `$& --ca ${authority}`)
-  const say = (text: string): void => standardError.write(`${printable(text)}\n`)
   return {
     json,
-    style,
-    result(text, value) {
-      if (json) print({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
-      else if (text !== '') standardOutput.write(`${printable(text)}\n`)
+    result(lines, value) {
+      if (json)
+        printValue({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
+      else if (lines.length > 0) print(...lines)
     },
+    more: (line) => print(line),
     note(text) {
       if (!quiet && !json) say(inAuthority(text))
     },
     warn(text) {
       warnings.push(inAuthority(text))
-      if (!json) say(`${errorStyle.yellow('Warning:')} ${inAuthority(text)}`)
+      if (!json) say([yellow('Warning:'), ` ${inAuthority(text)}`])
     },
     log(text) {
       if (!quiet) say(text)
     },
     fail({ code, message, hint: plain = null }) {
       const hint = plain === null ? null : inAuthority(plain)
-      if (json) print({ ok: false, error: { code, message, hint }, warnings })
-      say(`${errorStyle.red('Error:')} ${message}`)
-      if (hint !== null) say(`  ${errorStyle.dim('→')} ${hint}`)
+      if (json) printValue({ ok: false, error: { code, message, hint }, warnings })
+      say([red('Error:'), ` ${message}`])
+      if (hint !== null) say(['  ', dim('→'), ` ${hint}`])
     },
   }
 }
 
-/**
- * Replaces control characters, which could move the cursor, in text from files and certificates.
- * The colour codes of this program stay.
- */
-export function printable(text: string): string {
-  return text.replace(controls, '\uFFFD')
+/** Returns a function that prints each argument as a line of its own. */
+export function linePrinter(
+  stream: StandardStream,
+  env: OutputOptions['env'],
+): (...lines: readonly Line[]) => void {
+  let color: boolean | null = null
+  const useColor = (): boolean => (color ??= canColor(stream, env))
+  return (...lines) => stream.write(render(lines, useColor))
 }
-
-// oxlint-disable-next-line no-control-regex -- the point is to keep control characters out
-const controls = /\u001B(?!\[\d+m)|[\u0000-\u0008\u000B-\u001A\u001C-\u001F\u007F-\u009F]/g
 
 /** Whether to print colours: only on a terminal, and never with NO_COLOR (https://no-color.org). */
-function useColor(stream: StandardStream, env: OutputOptions['env']): boolean {
+function canColor(stream: StandardStream, env: OutputOptions['env']): boolean {
   return stream.isTTY && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb'
-}
-
-function createStyle(stream: StandardStream, env: OutputOptions['env']): Style {
-  let color: boolean | null = null
-  const wrap = (open: number, close: number) => (text: string) => {
-    color ??= useColor(stream, env)
-    return color ? `\u001B[${open}m${text}\u001B[${close}m` : text
-  }
-  return {
-    bold: wrap(1, 22),
-    dim: wrap(2, 22),
-    red: wrap(31, 39),
-    green: wrap(32, 39),
-    yellow: wrap(33, 39),
-  }
-}
-
-/**
- * Returns the rows as text, in columns that are padded to their widest cell and two spaces apart.
- */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = []
-  // Only built-in methods loop here: V8 would take longer to compile two loops than to run them.
-  rows.forEach((row) =>
-    row.forEach((cell, x) => (widths[x] = Math.max(widths[x] ?? 0, visibleLength(cell)))),
-  )
-  // Colour codes take no column.
-  const pad = (cell: string, x: number): string =>
-    cell.padEnd((widths[x] ?? 0) + cell.length - visibleLength(cell))
-  return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n')
-}
-
-function visibleLength(text: string): number {
-  // oxlint-disable-next-line no-control-regex -- colour codes take no column
-  return text.includes('\u001B') ? text.replace(/\u001B\[\d+m/g, '').length : text.length
 }

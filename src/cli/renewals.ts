@@ -13,11 +13,14 @@ export function warnOfPkcs12(renewals: readonly Renewal[], output: Output): void
         output.warn(`${path} still holds the old certificate, since its password is not kept.`)
 }
 
-/** Prints which `--on-renew` commands ran, and warns of those that failed. */
+/**
+ * Prints which `--on-renew` commands ran, and warns of those that failed, with the lines that each
+ * wrote as one.
+ */
 export function reportHooks(outcomes: readonly HookOutcome[], output: Output): void {
   for (const { command, failure } of outcomes)
     if (failure === null) output.note(`Ran: ${command}`)
-    else output.warn(`${command} ${failure}`)
+    else output.warn(`${command} ${failure.replace(/\s*\n\s*/g, ' / ')}`)
 }
 
 export const hooksSucceeded = (outcomes: readonly HookOutcome[]): boolean =>

@@ -1,11 +1,10 @@
-import { describeFinding } from '../doctor/messages.ts'
+import { describeFinding, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { show, type Shown, type ShownCertificate, type ShowTarget } from '../doctor/show.ts'
 import type { Constraints } from '../x509/foreign-extensions.ts'
-import type { Name } from '../x509/foreign-names.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
 import type { Context } from './context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from './describe.ts'
-import { table, type Output } from './output.ts'
+import { blankBetween, bold, dim, green, table, yellow, type Line } from './lines.ts'
 
 /** Prints what the certificates of a target say; `word` is the target as the user typed it. */
 export async function printShown(
@@ -15,7 +14,7 @@ export async function printShown(
 ): Promise<void> {
   const at = now()
   const shown = await show(state, target, at)
-  output.result(describeShown(shown, at, output), {
+  output.result(describeShown(shown, at), {
     target: word,
     from: target.from,
     record: shown.record === null ? null : describeRecord(shown.record),
@@ -36,38 +35,39 @@ function certificateInJson(shown: ShownCertificate, now: Date): Record<string, u
   }
 }
 
-function describeShown({ record, certificates }: Shown, now: Date, output: Output): string {
+function describeShown({ record, certificates }: Shown, now: Date): Line[] {
   if (certificates.length > 0)
-    return certificates
-      .map((certificate, i) => {
+    return blankBetween(
+      certificates.map((certificate, i) => {
         const number = certificates.length > 1 ? `${i + 1}. ` : ''
-        return describeOne(certificate, number, now, output)
-      })
-      .join('\n\n')
-  if (record === null) return ''
+        return describeOne(certificate, number, now)
+      }),
+    )
+  if (record === null) return []
   const { identifiers, notBefore, notAfter, certPath } = record
   const where = certPath === null ? 'It was printed, not written.' : `${certPath} holds it no more.`
   const validity = `valid ${shortDate(notBefore)} to ${shortDate(notAfter)}`
-  return `Issued here for ${describeIdentifiers(identifiers)}, ${validity}. ${where}`
+  return [`Issued here for ${describeIdentifiers(identifiers)}, ${validity}. ${where}`]
 }
 
-function describeOne(
-  shown: ShownCertificate,
-  number: string,
-  now: Date,
-  { style }: Output,
-): string {
+function describeOne(shown: ShownCertificate, number: string, now: Date): Line[] {
   const { facts, findings } = shown
-  const rows = rowsOf(shown, now).map(([title, value]) => [`  ${style.dim(title)}`, value])
+  const rows = rowsOf(shown, now).map(([title, value]) => [dim(`  ${title}`), value])
   const refusals = findings
     .map(describeFinding)
-    .flatMap(({ rejectedBy, sentence, remedy }) => [
-      `  ${style.yellow(`Refused by ${rejectedBy}:`)} ${sentence}`,
-      `    ${style.dim('→')} ${remedy}`,
+    .flatMap(({ rejectedBy, sentence, remedy }): Line[] => [
+      ['  ', yellow(`Refused by ${rejectedBy}:`), ` ${sentence}`],
+      ['    ', dim('→'), ` ${remedy}`],
     ])
-  const verdict =
-    refusals.length > 0 ? refusals : [`  ${style.green('Nothing known here would refuse it.')}`]
-  return [style.bold(number + titleOf(shown, facts)), table(rows), ...verdict].join('\n')
+  const verdict: readonly Line[] =
+    refusals.length > 0 ? refusals : [green('  Nothing known here would refuse it.')]
+  const warning = shown.role === 'root' ? unconstrainedWarning(facts.nameConstraints) : null
+  return [
+    bold(number + titleOf(shown, facts)),
+    ...table(rows),
+    ...(warning === null ? [] : [yellow(`  ${warning}`)]),
+    ...verdict,
+  ]
 }
 
 function titleOf({ role }: ShownCertificate, { extKeyUsage, selfSigned }: CertificateFacts) {
@@ -135,24 +135,5 @@ function authorityText(pathLength: number | null, constraints: Constraints | nul
       : pathLength === 0
         ? 'no authority below it'
         : `${pathLength} level${pathLength === 1 ? '' : 's'} of authorities below it`
-  if (constraints === null) return `any name; ${below}`
-  const permitted = listText(constraints.permitted)
-  const excluded = listText(constraints.excluded)
-  return [
-    permitted === '' ? 'any name' : `only ${permitted}`,
-    ...(excluded === '' ? [] : [`not ${excluded}`]),
-    below,
-  ].join('; ')
-}
-
-/**
- * Returns the names as a list, without the hosts of mailboxes and URIs that are also listed as DNS
- * names.
- */
-function listText(names: readonly Name[]): string {
-  const hosts = new Set(names.flatMap(({ type, value }) => (type === 'dns' ? [value] : [])))
-  return names
-    .filter(({ type, value }) => type === 'dns' || !hosts.has(value.replace(/^\./, '')))
-    .map(({ value }) => value)
-    .join(', ')
+  return `${describeMaySign(constraints)}; ${below}`
 }

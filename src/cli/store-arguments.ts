@@ -14,7 +14,7 @@ export interface StoreArguments {
 /** Returns the library's options for the options of a command. Throws `usage`. */
 export function storeOptionsOf(args: StoreArguments): StoreOptions {
   return {
-    kinds: args.stores === undefined ? storeKinds : parseKinds(args.stores),
+    kinds: args.stores === undefined ? undefined : parseKinds(args.stores),
     storeScope: args.scope,
     dryRun: args['dry-run'],
     sudo: args['no-sudo'] === true ? 'forbidden' : 'allowed',

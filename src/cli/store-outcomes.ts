@@ -1,7 +1,8 @@
 import type { StoreChange } from '../trust/machine-stores.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import { exitCodes, type ExitCode } from './command.ts'
-import { table, type Output } from './output.ts'
+import { dim, green, red, linesOf, table, type Line } from './lines.ts'
+import type { Output } from './output.ts'
 
 const words: Record<StoreOutcome['outcome'], string> = {
   installed: 'installed',
@@ -20,14 +21,14 @@ const words: Record<StoreOutcome['outcome'], string> = {
  * Returns a table with a row for each store and anchor. Anchors are named only when there are
  * several.
  */
-export function outcomeTable(outcomes: readonly StoreOutcome[], { style }: Output): string {
+export function outcomeTable(outcomes: readonly StoreOutcome[]): Line[] {
   const anchors = new Set(outcomes.map(({ anchor }) => anchor).filter((name) => name !== null))
   const rows = outcomes.flatMap(({ store, anchor, outcome, reason, hint }) => {
     const bad = outcome === 'failed' || outcome === 'not-trusted'
-    const mark = bad ? style.red('✗') : outcome === 'skipped' ? style.dim('–') : style.green('✓')
+    const mark = bad ? red('✗') : outcome === 'skipped' ? dim('–') : green('✓')
     const root = anchors.size > 1 ? [anchor ?? ''] : []
     const why = outcome === 'was-absent' ? undefined : reason
-    const lines = [
+    const lines: Line[][] = [
       [
         mark,
         store.title,
@@ -36,7 +37,7 @@ export function outcomeTable(outcomes: readonly StoreOutcome[], { style }: Outpu
       ],
     ]
     if (bad && hint !== undefined)
-      lines.push(['', '', ...root.map(() => ''), `${style.dim('→')} ${hint}`])
+      lines.push(['', '', ...root.map(() => ''), [dim('→'), ` ${hint}`]])
     return lines
   })
   return table(rows)
@@ -49,6 +50,12 @@ export function changeExitCode(outcomes: readonly StoreOutcome[]): ExitCode {
     : exitCodes.ok
 }
 
+/** Returns a command as lines: the command itself is one, and so is each of its input's. */
+const commandLines = (command: string): string[] => {
+  const [line = '', input] = command.split(/(?<= <<'EOF')\n/)
+  return [line, ...(input === undefined ? [] : linesOf(input))]
+}
+
 /** Prints the result of a dry run and returns `true`. Returns `false` when it was not a dry run. */
 export function printPlan({ plannedCommands, outcomes }: StoreChange, output: Output): boolean {
   if (plannedCommands === null) return false
@@ -56,6 +63,6 @@ export function printPlan({ plannedCommands, outcomes }: StoreChange, output: Ou
     plannedCommands.length === 0 ? 'Nothing would be changed.' : 'These commands would be run:',
   )
   const result = { dryRun: true, commands: plannedCommands, stores: outcomes }
-  output.result(plannedCommands.join('\n'), result)
+  output.result(plannedCommands.flatMap(commandLines), result)
   return true
 }

@@ -1,4 +1,6 @@
+import { describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
+import { javaIgnoresConstraints } from '../trust/beside-java.ts'
 import type { Question, TrustEvent, TrustWorld } from '../trust/world.ts'
 import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
@@ -39,22 +41,25 @@ function requireTerminal(fingerprint: string, { interactive }: Context): void {
   })
 }
 
-function wordsOf(question: Question): string {
+function wordsOf(question: Question): string[] {
   switch (question.type) {
     case 'install-tool':
-      return `${question.reason}\nInstall ${question.program} now?`
+      return [question.reason, `Install ${question.program} now?`]
     case 'remove': {
       const names = question.anchors.map(({ name }) => name).join(', ')
       const what = [
         names === '' ? '' : `remove ${names} from the trust stores`,
         question.deletesAuthority ? 'delete the CA and its keys' : '',
       ]
-      return `This will ${what.filter(Boolean).join(' and ')}. Go on?`
+      return [`This will ${what.filter(Boolean).join(' and ')}. Go on?`]
     }
     case 'forget-scope':
-      return `This will delete the scope ${question.name} and its key. Go on?`
+      return [`This will delete the scope ${question.name} and its key. Go on?`]
     case 'trust-foreign-root':
-      return `Its fingerprint is ${question.fingerprint}.\nIs that what your teammate says it is?`
+      return [
+        `Its fingerprint is ${question.fingerprint}.`,
+        'Is that what your teammate says it is?',
+      ]
   }
 }
 
@@ -116,12 +121,10 @@ function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): v
       output.warn(`${previous.certPath} was not renewed: ${reason} ${hint ?? ''}`.trim())
 }
 
-function showForeignRoot({ subject, constraints }: EventOf<'foreign-root'>, output: Output): void {
-  const names =
-    constraints === null ? 'any name' : [...constraints.dns, ...constraints.ip].join(', ')
-  output.note(`${subject.split('\n').join(', ')} may sign: ${names}`)
-  if (constraints === null)
-    output.warn(
-      'This root is unconstrained: anyone who has its key can impersonate any site to you.',
-    )
+function showForeignRoot(event: EventOf<'foreign-root'>, output: Output): void {
+  const { subject, constraints, java } = event
+  output.note(`${subject} may sign: ${describeMaySign(constraints)}`)
+  const warning = unconstrainedWarning(constraints)
+  if (warning !== null) output.warn(warning)
+  if (java) output.warn(`${javaIgnoresConstraints}.`)
 }

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { RootlingError } from '../errors.ts'
+import { printable } from '../printable.ts'
 
 /** The server that a URL names, and how to reach it. */
 export interface Target {
@@ -31,7 +32,7 @@ export function parseTarget(text: string): Target {
 }
 
 /** What the user typed, in one line of at most 200 characters. */
-const shown = (text: string): string => text.slice(0, 200).replace(/\p{Cc}/gu, '\uFFFD')
+const shown = (text: string): string => printable(text.slice(0, 200))
 
 /**
  * Looks up a host name. `localhost` and all names below it are loopback, without DNS (RFC 6761

@@ -13,6 +13,7 @@ import { RootlingError } from '../errors.ts'
 import { hasCode } from '../files/errors.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { printable } from '../printable.ts'
 import { shellWord } from '../shell-word.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
@@ -27,8 +28,8 @@ const longestEntry = 8 * 1024
 
 /**
  * Creates a function that writes entries to the daemon's log, with mode 0600. Each entry is one
- * line with the time, written at once, so that a crash loses none. Control characters in an entry
- * become spaces: text from outside cannot begin a line or move the cursor.
+ * line with the time, written at once, so that a crash loses none. Unprintable characters become
+ * spaces: text from outside cannot begin a line or move the cursor.
  */
 export function createLog(
   state: StateDirectory,
@@ -37,8 +38,7 @@ export function createLog(
 ): (line: string) => void {
   const path = logPath(state)
   return (line) => {
-    // oxlint-disable-next-line no-control-regex -- the point is to keep control characters out
-    const text = line.slice(0, longestEntry).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+    const text = printable(line.slice(0, longestEntry), ' ')
     try {
       const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
       if (size > limit) renameSync(path, `${path}.1`)

@@ -1,3 +1,6 @@
+import type { Constraints } from '../x509/foreign-extensions.ts'
+import type { Name } from '../x509/foreign-names.ts'
+import { freeTypes } from '../x509/free-types.ts'
 import type { ShowFinding } from './findings.ts'
 import { defaultDays, maximumDays } from '../x509/profiles.ts'
 
@@ -167,6 +170,56 @@ export function describeFinding(finding: ShowFinding): FindingText {
         'Issue it with digitalSignature; rootling issue does so',
       )
   }
+}
+
+/**
+ * Says which names an authority may sign by its nameConstraints; `null` means that it has none.
+ * `unconstrained` is the word for an authority that may sign any host name, or IP addresses at
+ * large.
+ */
+export function describeMaySign(constraints: Constraints | null): string {
+  if (constraints === null) return 'any name (unconstrained)'
+  const free = freeTypes(constraints)
+  const only = listText(
+    constraints.permitted.filter(({ type }) => !free.some((each) => each === type)),
+  )
+  const not = listText(constraints.excluded)
+  const permitted =
+    free.length > 0
+      ? [`${freeText(constraints)} (unconstrained)`, ...(only === '' ? [] : [`else only ${only}`])]
+      : [only === '' ? 'no host name and no IP address' : `only ${only}`]
+  return [...permitted, ...(not === '' ? [] : [`not ${not}`])].join('; ')
+}
+
+/** The warning about a root that is unconstrained; `null`: it is not. */
+export function unconstrainedWarning(constraints: Constraints | null): string | null {
+  if (freeTypes(constraints).length === 0) return null
+  const what = freeText(constraints)
+  return `This root is unconstrained: it may sign ${what}, and anyone who has its key can impersonate any such site to those who trust it.`
+}
+
+function freeText(constraints: Constraints | null): string {
+  const ranges = (constraints?.permitted ?? []).filter(({ type }) => type === 'ip')
+  const addresses =
+    ranges.length === 0 || ranges.some(({ value }) => value.endsWith('/0'))
+      ? 'any IP address'
+      : `the IP addresses in ${listText(ranges)}`
+  const words = { dns: 'any host name', ip: addresses } as const
+  return freeTypes(constraints)
+    .map((type) => words[type])
+    .join(' and ')
+}
+
+/**
+ * Lists constraints, without the hosts of mailboxes and URIs that are also listed as DNS names.
+ */
+function listText(names: readonly Name[]): string {
+  const hosts = new Set(names.flatMap(({ type, value }) => (type === 'dns' ? [value] : [])))
+  const titles = { dns: '', ip: '', email: 'e-mail ', uri: 'URI ', directory: '', other: '' }
+  return names
+    .filter(({ type, value }) => type === 'dns' || !hosts.has(value.replace(/^\./, '')))
+    .map(({ type, value }) => `${titles[type]}${value || 'any host name'}`)
+    .join(', ')
 }
 
 const dayOf = (date: Date): string => date.toISOString().slice(0, 10)

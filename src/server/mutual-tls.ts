@@ -4,7 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { validityOf } from '../x509/parsed-certificate.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
-import { printable } from './printable.ts'
+import { shortened } from './shortened.ts'
 import { createAlertSender, type Alert } from './tls-alert.ts'
 
 /** Why a client is not let in: the sentence for the log, the alert for the client. */
@@ -215,9 +215,9 @@ function wrongPurpose(certificate: X509Certificate): ClientRefusal {
 /** The names of a certificate, or its subject, for a log. */
 function nameOf({ subjectAltName, subject }: X509Certificate): string {
   const names = subjectAltName?.replaceAll(/\b(?:email|URI|DNS|IP Address):/g, '')
-  return shortened(names ?? oneLine(subject ?? ''))
+  return named(names ?? oneLine(subject ?? ''))
 }
 
-const issuerOf = ({ issuer }: X509Certificate): string => shortened(oneLine(issuer ?? ''))
+const issuerOf = ({ issuer }: X509Certificate): string => named(oneLine(issuer ?? ''))
 
-const shortened = (text: string): string => printable(text, 200) || 'no name'
+const named = (text: string): string => shortened(text, 200) || 'no name'

@@ -1,6 +1,6 @@
 import type { TLSSocket } from 'node:tls'
 import type { Request, Response } from './http.ts'
-import { printable } from './printable.ts'
+import { shortened } from './shortened.ts'
 
 /** One request that was answered, or whose connection broke. */
 export interface LogEntry {
@@ -52,7 +52,7 @@ export function logRequest(
 export function formatLogLine(entry: LogEntry): string {
   return [
     entry.time.toISOString(),
-    ...[entry.remoteAddress, entry.method, entry.path].map((text) => printable(text, 300)),
+    ...[entry.remoteAddress, entry.method, entry.path].map((text) => shortened(text, 300)),
     entry.status ?? 'aborted',
     entry.protocol,
     entry.tlsVersion,

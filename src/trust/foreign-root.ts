@@ -1,13 +1,23 @@
 import { createAnchor } from '../../platform/pem.ts'
+import {
+  storeKinds,
+  type StoreKind,
+  type TrustAnchor,
+  type TrustStore,
+} from '../../platform/trust-store.ts'
 import { readRoot } from '../authority/adopt.ts'
 import { RootlingError } from '../errors.ts'
 import { nameConstraintsOf, readCertificateParts } from '../x509/certificate-reader.ts'
+import { freeTypes, type ServerNameType } from '../x509/free-types.ts'
+import { inspectCertificate } from '../x509/inspect.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
+import { installBesideJava } from './beside-java.ts'
 import { equipStores } from './equip.ts'
 import {
   openStores,
   withStoresLock,
+  type MachineStores,
   type StoreChange,
   type StoreOptions,
 } from './machine-stores.ts'
@@ -24,38 +34,79 @@ export interface ForeignRoot {
    * asked whether the fingerprint is right.
    */
   readonly fingerprint?: string | undefined
+  /** Whether a root may be trusted that can sign any host name or any IP address. */
+  readonly unconstrained?: boolean | undefined
 }
 
 export interface ForeignRootInstallation extends StoreChange {
   readonly fingerprint: string
-  /** The names that the root may sign; `null`: any name. */
+  /** The host names and addresses that the root permits; `null`: it has no nameConstraints. */
   readonly constraints: NameConstraints | null
+  /** The types of names for which the root is unconstrained. */
+  readonly unconstrained: readonly ServerNameType[]
 }
 
 /**
  * Installs the public root of another authority after checking its fingerprint, or after the person
- * has confirmed it. Throws `bad-certificate`, `usage`, `not-trusted` (the root has another
- * fingerprint) and `cancelled`. A store that fails does not throw: its outcome says `failed`.
+ * has confirmed it. Java's stores are left out unless `options.kinds` names them. Throws
+ * `bad-certificate`, `bad-der`, `usage` (also for an unconstrained root that was not accepted), `not-trusted` (the root has another fingerprint) and `cancelled`. A
+ * store that fails does not throw: its outcome says `failed`.
  */
 export async function trustForeignRoot(
   world: TrustWorld,
   options: StoreOptions,
-  { contents, source, fingerprint: expected }: ForeignRoot,
+  { contents, source, fingerprint: expected, unconstrained: accepted = false }: ForeignRoot,
 ): Promise<ForeignRootInstallation> {
   const root = readRoot(contents, source, world.now())
   const fingerprint = fingerprintOf(root)
-  const constraints = nameConstraintsOf(readCertificateParts(root.raw))
-  world.report({ type: 'foreign-root', subject: root.subject, constraints })
+  const { subject, nameConstraints } = inspectCertificate(root.raw)
+  const unconstrained = freeTypes(nameConstraints)
+  world.report({
+    type: 'foreign-root',
+    subject,
+    constraints: nameConstraints,
+    java: namesJava(options),
+  })
   if (expected === undefined)
     await confirmOrCancel(world, { type: 'trust-foreign-root', fingerprint })
   else checkFingerprint(fingerprint, expected)
-  const found = await openStores(world, options, [])
-  const { dryRun, planned } = found.machine
-  const install = async () =>
-    installAnchors(await equipStores(found, world), [createAnchor(root.raw)], { dryRun })
-  const outcomes = dryRun ? await install() : await withStoresLock(world.state, install)
-  return { fingerprint, constraints, outcomes, plannedCommands: dryRun ? planned : null }
+  if (unconstrained.length > 0 && !accepted)
+    throw new RootlingError('usage', `${source} is unconstrained, so it was not trusted.`, {
+      hint: 'Ask for a root with name constraints, or trust it all the same: add --unconstrained',
+    })
+  const change = await install(world, options, createAnchor(root.raw))
+  const constraints = nameConstraintsOf(readCertificateParts(root.raw))
+  return { fingerprint, constraints, unconstrained, ...change }
 }
+
+/** Installs the root in the selected stores, in Java's only when they were named. */
+async function install(
+  world: TrustWorld,
+  options: StoreOptions,
+  anchor: TrustAnchor,
+): Promise<StoreChange> {
+  // Java's stores are looked at in any case, because a change of the system store can change them.
+  const kinds: readonly StoreKind[] = [...(options.kinds ?? storeKinds), 'java']
+  const found = await openStores(world, { ...options, kinds }, [])
+  const { dryRun, planned } = found.machine
+  const java = namesJava(options) ? [] : found.stores.filter(isJava)
+  const chosen = (stores: readonly TrustStore[]) =>
+    stores.filter((store) => namesJava(options) || !isJava(store))
+  const others: MachineStores = {
+    ...found,
+    stores: chosen(found.stores),
+    findAgain: async () => chosen(await found.findAgain()),
+  }
+  const work = () =>
+    installBesideJava(java, anchor, async () =>
+      installAnchors(await equipStores(others, world), [anchor], { dryRun }),
+    )
+  const outcomes = dryRun ? await work() : await withStoresLock(world.state, work)
+  return { outcomes, plannedCommands: dryRun ? planned : null }
+}
+
+const namesJava = ({ kinds = [] }: StoreOptions): boolean => kinds.includes('java')
+const isJava = ({ kind }: TrustStore): boolean => kind === 'java'
 
 function checkFingerprint(actual: string, expected: string): void {
   const digits = expected.replace(/[:\s]/g, '').toLowerCase()

@@ -12,7 +12,7 @@ type Outcome =
   | 'not-trusted'
   | 'would-install' // a dry run
   | 'would-remove' // a dry run
-  | 'skipped' // nothing of the kind is on this machine
+  | 'skipped' // nothing of the kind is on this machine, or it was left out
   | 'failed'
 
 export interface StoreOutcome {

@@ -5,7 +5,7 @@ import type { HookOutcome } from '../certificates/renew-hooks.ts'
 import type { Renewal } from '../certificates/renew.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import type { NameConstraints } from '../x509/name-constraints.ts'
+import type { Constraints } from '../x509/foreign-extensions.ts'
 
 /**
  * What the functions that change trust stores need: the authority, the clock, and a way to ask and
@@ -64,7 +64,9 @@ export type TrustEvent =
   | {
       readonly type: 'foreign-root'
       readonly subject: string
-      readonly constraints: NameConstraints | null
+      readonly constraints: Constraints | null
+      /** Whether the root goes into Java's stores too. */
+      readonly java: boolean
     }
 
 /** Asks the person the question. Throws `cancelled` when the answer is no. */

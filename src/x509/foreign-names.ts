@@ -1,3 +1,4 @@
+import { printable } from '../printable.ts'
 import { expectOid, expectSequence, expectSet, expectText, type DerValue } from './asn1-reader.ts'
 import { ipText } from './ip.ts'
 
@@ -36,7 +37,7 @@ export function attributes(name: DerValue | undefined): [type: string, value: st
 
 function attributeText(value: DerValue | undefined): string {
   try {
-    return text(expectText(value, what))
+    return printable(expectText(value, what))
   } catch {
     return `#${value?.der.toString('hex') ?? ''}`
   }
@@ -49,14 +50,9 @@ export function nameText(name: DerValue | undefined): string {
     .join(', ')
 }
 
-/** Replaces control and formatting characters, which could move the cursor or reverse the line. */
-export function text(foreign: string): string {
-  return foreign.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\uFFFD')
-}
-
 /** Reads a GeneralName as text for people; in nameConstraints, an address is a range. */
 export function readName(value: DerValue): Name {
-  const characters = text(value.contents.toString('latin1'))
+  const characters = printable(value.contents.toString('latin1'))
   switch (value.tag) {
     case 1:
       return { type: 'email', value: characters }

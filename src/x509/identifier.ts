@@ -1,5 +1,6 @@
 import { domainToASCII } from 'node:url'
 import { RootlingError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { ipBytes, ipText, isIP } from './ip.ts'
 
 /** A name that the user typed, parsed; it becomes one GeneralName (RFC 5280 §4.2.1.6). */
@@ -153,7 +154,7 @@ function meant(name: string | undefined): string | undefined {
 }
 
 function bad(name: string, fault: string, suggestion?: string): RootlingError {
-  const shown = name === '' ? '""' : name.replace(/\p{Cc}/gu, '\uFFFD')
+  const shown = name === '' ? '""' : printable(name)
   const hint =
     suggestion === undefined || suggestion.includes(' ')
       ? suggestion

@@ -1,5 +1,6 @@
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { expectOid, expectSequence, unexpected, type DerValue } from './asn1-reader.ts'
 import { extensionOf, readCertificateParts } from './certificate-reader.ts'
 import {
@@ -11,7 +12,7 @@ import {
   readPoints,
   type Constraints,
 } from './foreign-extensions.ts'
-import { attributes, nameText, readName, text, type Name } from './foreign-names.ts'
+import { attributes, nameText, readName, type Name } from './foreign-names.ts'
 import { isSignedBy } from './parsed-certificate.ts'
 import { pemBlocks } from './pem.ts'
 
@@ -78,7 +79,7 @@ export function certificatesIn(contents: Buffer, name: string): Buffer[] {
   if (found.length > 0) return found
   const other = blocks[0]?.label
   if (other === undefined && contents[0] === 0x30) return [contents]
-  const instead = other === undefined ? '' : `, but a ${text(other).slice(0, 40)}`
+  const instead = other === undefined ? '' : `, but a ${printable(other).slice(0, 40)}`
   throw new RootlingError('bad-certificate', `${name} holds no certificate${instead}.`, {
     hint: 'Name a certificate in PEM or DER form',
   })

@@ -1,11 +1,15 @@
-import { expect, test } from 'vitest'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import { trustForeignRoot } from '../../src/trust/foreign-root.ts'
 import { makeAnchor } from '../platform/world.ts'
+import { openHome } from '../helpers/home.ts'
 import { temporaryState } from '../helpers/temporary.ts'
-import { createStore, createWorld, shown } from './memory-stores.ts'
+import { openWorkshop } from '../doctor/certificates.ts'
+import { broken, createStore, createWorld, shown } from './memory-stores.ts'
 
 const { pem, fingerprint } = makeAnchor()
-const root = { contents: Buffer.from(pem), source: 'ada.pem' }
+const root = { contents: Buffer.from(pem), source: 'ada.pem', unconstrained: true }
 
 test('trusts a root whose fingerprint is the one expected, however it is written', async () => {
   const world = createWorld(await temporaryState(), [createStore('a')])
@@ -44,4 +48,164 @@ test('throws for a file that is not a root', async () => {
   const world = createWorld(await temporaryState(), [])
   const change = trustForeignRoot(world, {}, { contents: Buffer.from('no'), source: 'no.pem' })
   await expect(change).rejects.toMatchObject({ code: 'bad-certificate' })
+})
+
+const dns = 'permitted;DNS:corp.test'
+const ip = 'permitted;IP:10.0.0.0/255.0.0.0'
+const noIp = 'excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0'
+const half = (first: string) => `permitted;IP:${first}/128.0.0.0`
+const everything = 'any host name and any IP address'
+
+/** Shapes of nameConstraints, and what `show` and `trust` say that a root may sign. */
+const shapes = [
+  { constraints: undefined, free: ['dns', 'ip'], says: 'any name (unconstrained)' },
+  {
+    constraints: 'permitted;email:corp.test',
+    free: ['dns', 'ip'],
+    says: `${everything} (unconstrained); else only e-mail corp.test`,
+  },
+  {
+    constraints: 'permitted;URI:corp.test',
+    free: ['dns', 'ip'],
+    says: `${everything} (unconstrained); else only URI corp.test`,
+  },
+  {
+    constraints: 'excluded;DNS:bank.test,excluded;IP:10.0.0.0/255.0.0.0',
+    free: ['dns', 'ip'],
+    says: `${everything} (unconstrained); not bank.test, 10.0.0.0/8`,
+  },
+  {
+    constraints: dns,
+    free: ['ip'],
+    says: 'any IP address (unconstrained); else only corp.test',
+  },
+  { constraints: ip, free: ['dns'], says: 'any host name (unconstrained); else only 10.0.0.0/8' },
+  {
+    constraints: `${dns},permitted;IP:0.0.0.0/0.0.0.0`,
+    free: ['ip'],
+    says: 'any IP address (unconstrained); else only corp.test',
+  },
+  {
+    constraints: `${dns},${ip},permitted;IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0`,
+    free: ['ip'],
+    says: 'any IP address (unconstrained); else only corp.test',
+  },
+  {
+    constraints: `${dns},${half('0.0.0.0')},${half('128.0.0.0')}`,
+    free: ['ip'],
+    says: 'the IP addresses in 0.0.0.0/1, 128.0.0.0/1 (unconstrained); else only corp.test',
+  },
+  {
+    constraints: `${dns},permitted;IP:0.0.0.0/0.0.0.255`,
+    free: ['ip'],
+    says: 'the IP addresses in #00000000000000ff (unconstrained); else only corp.test',
+  },
+  {
+    constraints: `${dns},excluded;IP:0.0.0.0/0.0.0.0`,
+    free: ['ip'],
+    says: 'any IP address (unconstrained); else only corp.test; not 0.0.0.0/0',
+  },
+  // permitted: an empty DNS name, and 10.0.0.0/8
+  {
+    constraints: 'DER:30:12:A0:10:30:02:82:00:30:0A:87:08:0A:00:00:00:FF:00:00:00',
+    free: ['dns'],
+    says: 'any host name (unconstrained); else only 10.0.0.0/8',
+  },
+  { constraints: `${dns},${ip}`, free: [], says: 'only corp.test, 10.0.0.0/8' },
+  { constraints: `${dns},${noIp}`, free: [], says: 'only corp.test; not 0.0.0.0/0, ::/0' },
+  // permitted: 10.0.0.0/8; excluded: an empty DNS name
+  {
+    constraints: 'DER:30:14:A0:0C:30:0A:87:08:0A:00:00:00:FF:00:00:00:A1:04:30:02:82:00',
+    free: [],
+    says: 'only 10.0.0.0/8; not any host name',
+  },
+]
+
+test.for(shapes)(
+  'trusts a root of $constraints only as what it is: $says',
+  async ({ constraints, free, says }) => {
+    const workshop = await openWorkshop(constraints)
+    onTestFinished(() => workshop.remove())
+    const home = openHome()
+    writeFileSync(join(home.directory, 'ada.pem'), workshop.root)
+    const shownRoot = await home.rootling(['show', 'ada.pem'])
+    expect(shownRoot.stdout).toContain(`may sign   ${says}; `)
+    const sha256 = /SHA-256 +(\S+)/.exec(shownRoot.stdout)?.[1] ?? ''
+
+    const store = createStore('a')
+    const world = createWorld(await temporaryState(), [store])
+    const ada = { contents: Buffer.from(workshop.root), source: 'ada.pem', fingerprint: sha256 }
+    if (free.length > 0) {
+      await expect(trustForeignRoot(world, {}, ada)).rejects.toMatchObject({
+        code: 'usage',
+        message: 'ada.pem is unconstrained, so it was not trusted.',
+      })
+      expect(await store.list()).toEqual([])
+    }
+    const unconstrained = free.length > 0
+    const change = await trustForeignRoot(world, {}, { ...ada, unconstrained })
+    expect(change.unconstrained).toEqual(free)
+    expect(shown(change.outcomes)).toEqual(['a: installed'])
+
+    const line = ['trust', 'ada.pem', '--fingerprint', sha256, '--dry-run', '--stores', 'nss']
+    const refused = await home.rootling(line)
+    expect(refused.exitCode).toBe(free.length > 0 ? 2 : 0)
+    expect(refused.stderr).toContain(`may sign: ${says}\n`)
+    const warning = 'This root is unconstrained: it may sign '
+    for (const text of [refused.stderr, shownRoot.stdout])
+      if (free.length > 0) expect(text).toContain(warning)
+      else expect(text).not.toContain(warning)
+    expect((await home.rootling([...line, '--unconstrained'])).exitCode).toBe(0)
+  },
+)
+
+const java = (changes = {}) => createStore('java', { kind: 'java', ...changes })
+const trusting = { ...root, fingerprint }
+const ignores = 'Java ignores the name constraints of a root'
+
+test('leaves Java out, and says why, unless Java is named', async () => {
+  const state = await temporaryState()
+  const [system, left] = [createStore('system', { kind: 'system' }), java()]
+  const world = createWorld(state, [system, left])
+  const byDefault = await trustForeignRoot(world, {}, trusting)
+  expect(shown(byDefault.outcomes)).toEqual(['system: installed', 'java: skipped'])
+  expect(byDefault.outcomes[1]?.reason).toContain(ignores)
+  expect(byDefault.outcomes[1]?.reason).toContain('--stores java')
+  expect(world.events).toMatchObject([{ java: false }])
+  expect(await left.list()).toEqual([])
+  const named = await trustForeignRoot(world, { kinds: ['java'] }, trusting)
+  expect(shown(named.outcomes)).toEqual(['java: installed'])
+  expect(world.events[1]).toMatchObject({ java: true })
+  const again = await trustForeignRoot(world, { kinds: ['system'] }, trusting)
+  expect(shown(again.outcomes)).toEqual(['system: already-installed', 'java: already-installed'])
+  expect(await left.list()).toHaveLength(1)
+})
+
+/** A system store whose change the system copies into Java's, as on Debian. */
+const copying = (target: ReturnType<typeof createStore>) => {
+  const inner = createStore('system')
+  return createStore('system', {
+    ...inner,
+    kind: 'system',
+    install: async (anchor) => {
+      await inner.install(anchor)
+      await target.install(anchor)
+    },
+  })
+}
+
+test('takes out of Java what the system copied there, or says that it could not', async () => {
+  const state = await temporaryState()
+  const copied = java()
+  const well = createWorld(state, [copying(copied), copied])
+  const undone = await trustForeignRoot(well, {}, trusting)
+  expect(shown(undone.outcomes)).toEqual(['system: installed', 'java: skipped'])
+  expect(undone.outcomes[1]?.reason).toContain('was removed again')
+  expect(await copied.list()).toEqual([])
+
+  const stubborn = java({ uninstall: broken })
+  const badly = createWorld(state, [copying(stubborn), stubborn])
+  const { outcomes } = await trustForeignRoot(badly, {}, trusting)
+  expect(shown(outcomes)).toEqual(['system: installed', 'java: failed'])
+  expect(outcomes[1]).toMatchObject({ hint: 'Repair it' })
 })

@@ -18,6 +18,6 @@ export async function acmeEab(
     throw new RootlingError('connect-failed', 'The daemon does not run.', {
       hint: 'rootling daemon start',
     })
-  output.result(`kid       ${key.kid}\nhmac key  ${key.hmacKey}`, { ...key })
+  output.result([`kid       ${key.kid}`, `hmac key  ${key.hmacKey}`], { ...key })
   return exitCodes.ok
 }

@@ -10,6 +10,7 @@ import { writeFileAtomic } from '../../files/atomic.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeScope } from '../describe.ts'
+import { linesOf } from '../lines.ts'
 import { meantScope } from '../nearest.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { caExportSpec, caPathSpec, caShowSpec } from '../specs/ca.ts'
@@ -31,7 +32,7 @@ export async function caExport(
       throw new RootlingError('usage', `--format ${format} is not for a terminal.`, {
         hint: `rootling ca export --format ${format} --out FILE`,
       })
-    output.result(pem.trimEnd(), { scope: describeScope(scope), pem })
+    output.result(linesOf(pem.trimEnd()), { scope: describeScope(scope), pem })
     return exitCodes.ok
   }
   const path = resolve(cwd, args.out)
@@ -42,7 +43,7 @@ export async function caExport(
       format === 'pem' ? pem : format === 'der' ? scope.root.raw : await javaTrustStore(scope)
     await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
   }
-  output.result(path, { scope: describeScope(scope), path, format })
+  output.result([path], { scope: describeScope(scope), path, format })
   return exitCodes.ok
 }
 
@@ -52,7 +53,7 @@ export async function caPath(
   context: Context,
 ): Promise<ExitCode> {
   const scope = await chosenScope(args.positionals, context)
-  context.output.result(scope.rootPath, { path: scope.rootPath, scope: describeScope(scope) })
+  context.output.result([scope.rootPath], { path: scope.rootPath, scope: describeScope(scope) })
   return exitCodes.ok
 }
 

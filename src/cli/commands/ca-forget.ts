@@ -25,6 +25,6 @@ export async function caForget(
       ? `Deleted the scope ${name}; the certificates that it signed are trusted no more.`
       : `The scope ${name} was kept, since a store still holds its root.`,
   )
-  output.result(outcomeTable(outcomes, output), { deleted, scope: name, stores: outcomes })
+  output.result(outcomeTable(outcomes), { deleted, scope: name, stores: outcomes })
   return changeExitCode(outcomes)
 }

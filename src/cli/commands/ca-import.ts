@@ -34,7 +34,7 @@ export async function caImport(
     output.warn(
       `This root may sign any name: anyone who steals its key can impersonate any site to those who trust it. To move to a constrained one without a gap: rootling ca rotate ${scope.name}`,
     )
-  output.result('', { created, scope: describeScope(scope) })
+  output.result([], { created, scope: describeScope(scope) })
   return exitCodes.ok
 }
 

@@ -5,6 +5,7 @@ import { fingerprintOf } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
+import { blankBetween, bold, type Line } from '../lines.ts'
 import type { caListSpec } from '../specs/ca.ts'
 import { trustWorld } from '../trust-world.ts'
 
@@ -19,22 +20,16 @@ export async function caList(
   const rows = scopes.map((scope) => ({ scope, trust: trustOf(anchorOf(scope).name, outcomes) }))
   if (scopes.length === 0)
     output.note('There is no certificate authority yet. Create it: rootling install')
-  const text = rows
-    .map(({ scope, trust }) =>
-      [
-        output.style.bold(scope.name),
-        `  root         ${commonName(scope)}`,
-        `  may sign     ${describeConstraints(scope)}`,
-        `  fingerprint  ${fingerprintOf(scope.root)}`,
-        `  until        ${shortDate(scope.rootNotAfter.toISOString())}`,
-        `  trusted by   ${trust.trustedBy.join(', ') || 'no store'}`,
-        ...(trust.notTrustedBy.length > 0
-          ? [`  NOT by       ${trust.notTrustedBy.join(', ')}`]
-          : []),
-      ].join('\n'),
-    )
-    .join('\n\n')
-  output.result(text, {
+  const blocks = rows.map(({ scope, trust }): Line[] => [
+    bold(scope.name),
+    `  root         ${commonName(scope)}`,
+    `  may sign     ${describeConstraints(scope)}`,
+    `  fingerprint  ${fingerprintOf(scope.root)}`,
+    `  until        ${shortDate(scope.rootNotAfter.toISOString())}`,
+    `  trusted by   ${trust.trustedBy.join(', ') || 'no store'}`,
+    ...(trust.notTrustedBy.length > 0 ? [`  NOT by       ${trust.notTrustedBy.join(', ')}`] : []),
+  ])
+  output.result(blankBetween(blocks), {
     scopes: rows.map(({ scope, trust }) => ({ ...describeScope(scope), ...trust })),
   })
   return exitCodes.ok

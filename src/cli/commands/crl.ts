@@ -5,6 +5,7 @@ import { sweepDead, writeFileAtomic } from '../../files/atomic.ts'
 import { encodePem } from '../../x509/pem.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { linesOf } from '../lines.ts'
 import type { crlSpec } from '../specs/certificates.ts'
 
 /**
@@ -24,12 +25,12 @@ export async function crl(
   const der = root ? await readRootCrl(state, scope) : await makeCrl(state, scope, now())
   const pem = encodePem('X509 CRL', der)
   if (path === null) {
-    output.result(pem.trimEnd(), { scope, root, path, crl: pem })
+    output.result(linesOf(pem.trimEnd()), { scope, root, path, crl: pem })
     return exitCodes.ok
   }
   const data = args.der === true ? der : pem
   await sweepDead(dirname(path), basename(path))
   await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
-  output.result(path, { scope, root, path, crl: pem })
+  output.result([path], { scope, root, path, crl: pem })
   return exitCodes.ok
 }

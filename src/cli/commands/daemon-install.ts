@@ -21,7 +21,7 @@ export async function daemonInstall(
   else if (!running) output.warn('The daemon does not answer yet; rootling daemon logs says why.')
   if (process.platform === 'win32' && env['ROOTLING_HOME'])
     output.warn('A task sees only lasting variables: set ROOTLING_HOME with setx.')
-  output.result(path, { path, enabled, running })
+  output.result([path], { path, enabled, running })
   return running ? exitCodes.ok : exitCodes.failed
 }
 
@@ -38,6 +38,6 @@ export async function daemonUninstall(
   if (problem !== null) output.warn(problem)
   if (removed) output.note('The daemon was stopped and no longer starts at login.')
   else if (problem === null) output.note('The daemon was not installed.')
-  output.result('', { path, removed })
+  output.result([], { path, removed })
   return removed || problem === null ? exitCodes.ok : exitCodes.failed
 }

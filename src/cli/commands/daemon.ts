@@ -18,6 +18,7 @@ import { readSettings, withChanges, type SettingsChanges } from '../../daemon/se
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import type { Output } from '../output.ts'
 import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs/servers.ts'
 
 type StartArguments = ArgumentsOf<typeof daemonStartSpec>
@@ -86,7 +87,7 @@ export async function daemonStop(
 ): Promise<ExitCode> {
   const stopped = await stopDaemon(state)
   output.note(stopped ? 'The daemon was stopped.' : 'The daemon does not run.')
-  output.result('', { stopped })
+  output.result([], { stopped })
   return exitCodes.ok
 }
 
@@ -102,7 +103,7 @@ export async function daemonStatus(
 ): Promise<ExitCode> {
   const status = await askStatus(state)
   if (status === null) {
-    output.result('', { running: false })
+    output.result([], { running: false })
     output.note('The daemon does not run. Start it: rootling daemon start')
     return exitCodes.failed
   }
@@ -132,20 +133,20 @@ export async function daemonLogs(
   const all = [...(await olderLines(state)), ...tail.read()]
   const lines = all.slice(Math.max(0, all.length - count))
   if (all.length === 0) output.note(`There is nothing in the log ${path} yet.`)
-  output.result(lines.join('\n'), { path, lines })
-  if (follow) await followLog(tail)
+  output.result(lines, { path, lines })
+  if (follow) await followLog(tail, output)
   tail.close()
   return exitCodes.ok
 }
 
 /** Prints new lines of the log until a signal comes or the reader of the output goes away. */
-async function followLog(tail: LogTail): Promise<void> {
+async function followLog(tail: LogTail, output: Output): Promise<void> {
   const ended = Promise.race([
     firstSignal(),
     new Promise((resolve) => process.stdout.on('error', resolve)),
   ]).then(() => true)
   while (!(await Promise.race([ended, sleep(250, false)])))
-    for (const line of tail.read()) process.stdout.write(`${line}\n`)
+    for (const line of tail.read()) output.more(line)
 }
 
 /** Returns the settings that the command line names. */
@@ -168,7 +169,7 @@ export const launchOptions = ({ state, env }: Context): LaunchOptions => ({
   env,
 })
 
-function describe({ pid, since, listening, nextRenewal, failures }: DaemonStatus): string {
+function describe({ pid, since, listening, nextRenewal, failures }: DaemonStatus): string[] {
   return [
     `Running since ${since}, pid ${pid}`,
     ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
@@ -176,5 +177,5 @@ function describe({ pid, since, listening, nextRenewal, failures }: DaemonStatus
     ...failures.map(
       (failure) => `FAILED        ${describeFailure(failure)} (next try ${failure.nextAttempt})`,
     ),
-  ].join('\n')
+  ]
 }

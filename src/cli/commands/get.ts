@@ -5,6 +5,7 @@ import { get, type GetOptions, type GetResponse } from '../../client/get.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { bold, linesOf } from '../lines.ts'
 import { readCertificates, readInput } from '../read-input.ts'
 import type { getSpec } from '../specs/servers.ts'
 
@@ -23,7 +24,7 @@ export async function getCommand(
   const response = await get(url, options)
   if (args.verbose === true) for (const line of tlsLines(response)) output.note(line)
   const body = response.body.toString('utf8')
-  output.result(`${statusLine(response)}\n\n${body.trimEnd()}`, {
+  output.result([statusLine(response), '', ...linesOf(body.trimEnd())], {
     url,
     ...responseInJson(response),
     body,
@@ -58,14 +59,14 @@ async function compareBoth(
   { output }: Context,
 ): Promise<ExitCode> {
   const { trusting, untrusting } = await compare(url, options)
-  const text = [
-    output.style.bold('A client that trusts this CA'),
+  const lines = [
+    bold('A client that trusts this CA'),
     ...outcomeLines(trusting),
     '',
-    output.style.bold('A client that does not'),
+    bold('A client that does not'),
     ...outcomeLines(untrusting),
-  ].join('\n')
-  output.result(text, {
+  ]
+  output.result(lines, {
     url,
     trusting: outcomeInJson(trusting),
     untrusting: outcomeInJson(untrusting),

@@ -6,6 +6,7 @@ import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
+import { linesOf } from '../lines.ts'
 import { readFirstLine, readInputBytes } from '../read-input.ts'
 import type { issueSpec } from '../specs/certificates.ts'
 
@@ -41,7 +42,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     )
   const certificate = describeRecord(record)
   if (args.stdout === true) {
-    output.result((chain + (key ?? '')).trimEnd(), {
+    output.result(linesOf((chain + (key ?? '')).trimEnd()), {
       certificate: { ...certificate, cert: chain, key },
     })
     return exitCodes.ok
@@ -155,7 +156,7 @@ async function readPassword(args: Arguments, context: Context): Promise<string |
   })
 }
 
-function describeFiles(record: CertificateRecord, password: string | undefined): string {
+function describeFiles(record: CertificateRecord, password: string | undefined): string[] {
   const { certPath, keyPath, extra = [] } = record
   const titles = { chain: 'Chain', der: 'DER', full: 'Full', pkcs12: 'PKCS #12' } as const
   const rows: [string, string][] =
@@ -168,5 +169,5 @@ function describeFiles(record: CertificateRecord, password: string | undefined):
   for (const { format, path } of extra) rows.push([titles[format], path])
   if (password !== undefined) rows.push(['Password', password])
   const width = Math.max(...rows.map(([title]) => title.length)) + 2
-  return rows.map(([title, value]) => `${`${title}:`.padEnd(width)}${value}`).join('\n')
+  return rows.map(([title, value]) => `${`${title}:`.padEnd(width)}${value}`)
 }

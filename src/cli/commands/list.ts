@@ -11,7 +11,7 @@ import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
-import { table } from '../output.ts'
+import { bold, table } from '../lines.ts'
 import type { listSpec } from '../specs/certificates.ts'
 
 /** `rootling list`: prints the certificates that were issued, the newest first. */
@@ -37,7 +37,7 @@ export async function list(
   })
   for (const failure of failing.values()) output.warn(describeFailure(failure))
   if (shown.length === 0) {
-    output.result('', json)
+    output.result([], json)
     output.note(
       rows.length === 0
         ? 'No certificates. Issue one: rootling issue localhost'
@@ -54,7 +54,7 @@ export async function list(
     record.certPath ?? '(printed)',
   ])
   const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'FILE']
-  const header = titles.map((title) => output.style.bold(title))
+  const header = titles.map(bold)
   output.result(table([header, ...lines]), json)
   return exitCodes.ok
 }

@@ -34,7 +34,7 @@ export async function ocsp(
     crls: scopes.map(({ name }) => revocationUrls(base, name).crl),
   }
   const lines = [`OCSP  ${urls.ocsp}`, ...urls.crls.map((url) => `CRL   ${url}`)]
-  output.result(lines.join('\n'), { urls, host, port: server.port, pid: process.pid })
+  output.result(lines, { urls, host, port: server.port, pid: process.pid })
   output.note(`Certificates name it when issued so: rootling issue NAME --revocation-url ${base}`)
   output.note('Stop it with Ctrl-C.')
   const exposed = exposure(host)

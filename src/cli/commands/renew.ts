@@ -3,7 +3,8 @@ import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
-import { table, type Output } from '../output.ts'
+import { green, red, table } from '../lines.ts'
+import type { Output } from '../output.ts'
 import { hooksSucceeded, reportHooks, warnOfPkcs12 } from '../renewals.ts'
 import type { renewSpec } from '../specs/certificates.ts'
 
@@ -43,7 +44,7 @@ function selectionOf({ positionals, all, due }: ArgumentsOf<typeof renewSpec>): 
 
 function reportRenewals(renewals: readonly Renewal[], output: Output): void {
   const rows = renewals.map(({ previous, outcome, record, reason, hint }) => [
-    record === undefined ? output.style.red('✗') : output.style.green('✓'),
+    record === undefined ? red('✗') : green('✓'),
     describeIdentifiers(previous.identifiers),
     outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
     outcome === 'renewed' ? (previous.certPath ?? '') : (hint ?? ''),

@@ -33,6 +33,6 @@ export async function request(
   await writeFileAtomic(keyPath, { data, mode: 0o600 }, state.owner)
   await writeFileAtomic(csrPath, { data: csr, mode: 0o644 }, state.owner)
   output.note(`To sign it here: rootling issue --csr ${shellWord(csrPath)}`)
-  output.result(`Request:  ${csrPath}\nKey:      ${keyPath}`, { csrPath, keyPath })
+  output.result([`Request:  ${csrPath}`, `Key:      ${keyPath}`], { csrPath, keyPath })
   return exitCodes.ok
 }

@@ -23,7 +23,7 @@ export async function revokeCommand(
       ? await release(state, { target, now: now() })
       : await revoke(state, { target, reason: args.reason, now: now() })
   const { record, revocation, changed } = revoked
-  output.result(describe(revoked), { certificate: describeRecord(record), revocation, changed })
+  output.result([describe(revoked)], { certificate: describeRecord(record), revocation, changed })
   if (changed)
     output.note(
       'A client learns of it from a new list (rootling crl) or a responder (rootling ocsp).',

@@ -47,7 +47,7 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
   })
   const { names, urls } = site
   const mtls = clients === undefined ? null : clients.optional ? 'optional' : 'required'
-  output.result(urls.join('\n'), { urls, host, port: site.port, names, mtls, pid: process.pid })
+  output.result(urls, { urls, host, port: site.port, names, mtls, pid: process.pid })
   const what = directory ?? 'a page that tells how the connection was secured'
   output.note(`Serving ${what}. Stop it with Ctrl-C.`)
   if (mtls !== null) output.note(mtlsNote(mtls, args['client-ca']))

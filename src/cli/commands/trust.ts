@@ -20,11 +20,20 @@ export async function trust(
   const { output } = context
   const [source = ''] = args.positionals
   const contents = await load(source, args, context)
-  const root = { contents, source, fingerprint: args.fingerprint }
+  const { fingerprint: expected, unconstrained: accepted } = args
+  const root = { contents, source, fingerprint: expected, unconstrained: accepted }
   const change = await trustForeignRoot(trustWorld(args, context), storeOptionsOf(args), root)
-  const { fingerprint, constraints, outcomes } = change
+  const { fingerprint, constraints, unconstrained, outcomes } = change
+  if (args['dry-run'] === true)
+    for (const { store, outcome, reason } of outcomes)
+      if (outcome === 'skipped') output.note(`${store.title} is left out: ${reason}`)
   if (printPlan(change, output)) return changeExitCode(outcomes)
-  output.result(outcomeTable(outcomes, output), { fingerprint, constraints, stores: outcomes })
+  output.result(outcomeTable(outcomes), {
+    fingerprint,
+    constraints,
+    unconstrained,
+    stores: outcomes,
+  })
   output.note('To take it out again, and your own roots with it: rootling uninstall --all')
   return changeExitCode(outcomes)
 }

@@ -24,7 +24,7 @@ export async function uninstall(
   if (authority === 'kept')
     output.note('The certificate authority was kept, since a store still holds its root.')
   const deleted = authority === 'deleted'
-  output.result(outcomeTable(outcomes, output), { deleted, stores: outcomes })
+  output.result(outcomeTable(outcomes), { deleted, stores: outcomes })
   return changeExitCode(outcomes)
 }
 

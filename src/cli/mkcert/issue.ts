@@ -7,6 +7,7 @@ import { parseIdentifier } from '../../x509/identifier.ts'
 import { pemBlocks } from '../../x509/pem.ts'
 import { day, maximumDays } from '../../x509/profiles.ts'
 import type { Context } from '../context.ts'
+import type { Output } from '../output.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { Flags } from './flags.ts'
 
@@ -45,13 +46,22 @@ export async function issueFiles(
   if (pkcs12) await writePkcs12(issued, resolve(cwd, paths.p12), base, context)
   describe(issued, context)
   if (pkcs12) {
-    output.note(`The PKCS#12 bundle is at "${paths.p12}" ✅\n`)
-    output.note(`Its password is "${password}", as everybody knows; only you can read the file.\n`)
-  } else if (csr !== undefined) output.note(`The certificate is at "${paths.cert}" ✅\n`)
+    paragraph(`The PKCS#12 bundle is at "${paths.p12}" ✅`, output)
+    paragraph(
+      `Its password is "${password}", as everybody knows; only you can read the file.`,
+      output,
+    )
+  } else if (csr !== undefined) paragraph(`The certificate is at "${paths.cert}" ✅`, output)
   else if (paths.cert === paths.key)
-    output.note(`The certificate and key are at "${paths.cert}" ✅\n`)
-  else output.note(`The certificate is at "${paths.cert}" and the key at "${paths.key}" ✅\n`)
-  output.note(`It will expire on ${longDate(new Date(issued.record.notAfter))} 🗓\n`)
+    paragraph(`The certificate and key are at "${paths.cert}" ✅`, output)
+  else paragraph(`The certificate is at "${paths.cert}" and the key at "${paths.key}" ✅`, output)
+  paragraph(`It will expire on ${longDate(new Date(issued.record.notAfter))} 🗓`, output)
+}
+
+/** Prints a line and an empty one below it, as mkcert does. */
+function paragraph(text: string, output: Output): void {
+  output.note(text)
+  output.note('')
 }
 
 function refuseNoName(name: string): void {
@@ -66,13 +76,15 @@ function refuseNoName(name: string): void {
 
 function describe({ record, warnings }: Issued, { output }: Context): void {
   const values = record.identifiers.map(({ value }) => value)
-  output.note('\nCreated a new certificate valid for the following names 📜')
+  output.note('')
+  output.note('Created a new certificate valid for the following names 📜')
   for (const value of values) output.note(` - "${value}"`)
   output.note('')
   const wildcard = values.find((value) => value.startsWith('*.'))
   if (wildcard !== undefined)
-    output.note(
-      `Reminder: X.509 wildcards only go one level deep, so this won't match a.b.${wildcard.slice(2)} ℹ️\n`,
+    paragraph(
+      `Reminder: X.509 wildcards only go one level deep, so this won't match a.b.${wildcard.slice(2)} ℹ️`,
+      output,
     )
   for (const warning of warnings) output.warn(warning)
 }

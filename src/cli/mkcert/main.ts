@@ -5,7 +5,7 @@ import { shellWord } from '../../shell-word.ts'
 import { settleInterrupted } from '../../storage/files/unfinished-writes.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
-import { createOutput, printable } from '../output.ts'
+import { createOutput, linePrinter } from '../output.ts'
 import { endWith, standardError, standardOutput } from '../standard-streams.ts'
 import { findLocalCa, openLocalCa, refuseKeyless } from './authority.ts'
 import { FlagError, parseFlags, type Flags, type ParsedLine } from './flags.ts'
@@ -31,7 +31,8 @@ async function run(argv: readonly string[]): Promise<0 | 1 | 2> {
     line = parseFlags(argv)
   } catch (error) {
     if (!(error instanceof FlagError)) throw error
-    standardError.write(`${error.message}\n${usage}`)
+    say(error.message)
+    standardError.write(usage)
     return 2
   }
   const { flags, names } = line
@@ -40,7 +41,7 @@ async function run(argv: readonly string[]): Promise<0 | 1 | 2> {
   try {
     return (await work(flags, names)) ? 0 : 1
   } catch (error) {
-    explain(error)
+    await explain(error)
     return 1
   }
 }
@@ -53,7 +54,10 @@ function print(text: string): 0 {
 async function work(flags: Flags, names: readonly string[]): Promise<boolean> {
   refuseContradictions(flags, names)
   const state = await findState()
-  if (flags.CAROOT === true) return print(`${state.path}\n`) === 0
+  if (flags.CAROOT === true) {
+    linePrinter(standardOutput, process.env)(state.path)
+    return true
+  }
   const { install = false, uninstall = false, csr } = flags
   const issuing = names.length > 0 || csr !== undefined
   if (!install && !uninstall && !issuing) return print(usage) === 0
@@ -107,13 +111,15 @@ function createContext(state: StateDirectory): Context {
   }
 }
 
-function explain(error: unknown): void {
+const say = linePrinter(standardError, process.env)
+
+async function explain(error: unknown): Promise<void> {
   const known = error instanceof RootlingError
   const sentence = error instanceof Error ? error.message : String(error)
   const said = known ? sentence : `Something unexpected happened: ${sentence}.`
-  standardError.write(`ERROR: ${printable(said)}\n`)
-  if (known && error.hint !== undefined) standardError.write(`  → ${forThisCa(error.hint)}\n`)
-  if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
+  say(`ERROR: ${said}`)
+  if (known && error.hint !== undefined) say(`  → ${forThisCa(error.hint)}`)
+  if (process.env['ROOTLING_DEBUG'] === '1') (await import('../debug.ts')).printDetails(error)
 }
 
 /**

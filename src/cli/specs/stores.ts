@@ -50,7 +50,12 @@ export const trustSpec = {
       placeholder: 'SHA256',
       describe: 'SHA-256 fingerprint of the root; required without a terminal',
     },
+    unconstrained: {
+      type: 'boolean',
+      describe: 'Also a root that may sign any host name or any IP address',
+    },
     ...storeOptions,
+    stores: { ...storeOptions.stores, describe: `${storeOptions.stores.describe}; java only so` },
   },
   examples: ['rootling trust ada-root.pem --fingerprint 84595e78…'],
 } as const satisfies CommandSpec

@@ -172,9 +172,18 @@ describe('rootling trust', () => {
       await namespace.writeFile(`${namespace.home}/old.pem`, root)
       const pretty = new X509Certificate(root).fingerprint256
       const args = ['trust', `${namespace.home}/old.pem`, '--fingerprint', pretty]
-      const { stderr } = await namespace.must(built.rootling, args)
+      const refused = await namespace.run(built.rootling, args)
+      expect([refused.exitCode, refused.stderr]).toEqual([
+        2,
+        expect.stringContaining('--unconstrained'),
+      ])
+      expect(await findRoot(namespace, root)).toEqual([`${namespace.home}/old.pem`])
+      const { stderr } = await namespace.must(built.rootling, [...args, '--unconstrained'])
       expect(stderr).toContain('This root is unconstrained')
-      expect(await findRoot(namespace, root)).toContain('/etc/ssl/certs/ca-certificates.crt')
+      const holders = await findRoot(namespace, root)
+      expect(holders).toContain('/etc/ssl/certs/ca-certificates.crt')
+      // Debian copies the system store into Java's.
+      expect(holders.filter((path) => /cacerts|java/.test(path))).toEqual([])
       await namespace.must(built.rootling, ['uninstall', '--all', '--yes'])
       expect(await findRoot(namespace, root)).toEqual([`${namespace.home}/old.pem`])
     },

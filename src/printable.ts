@@ -1,0 +1,31 @@
+/*
+ * The characters that text from outside must not bring to a terminal or a log: controls (Cc, with
+ * newlines and the C1 controls), format characters (Cf, with bidirectional overrides and
+ * zero-width characters) and line and paragraph separators (Zl, Zp). They could move the cursor,
+ * begin a line, hide text or reverse it.
+ */
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu
+
+// Most text is plain, and compiling the Unicode categories costs a command time.
+const plain = /^[ -~]*$/
+
+/** Returns a text as one harmless line: `instead` replaces each run of unprintable characters. */
+export function printable(text: string, instead = '\uFFFD'): string {
+  return plain.test(text) ? text : text.replace(unprintable, instead)
+}
+
+/**
+ * Writes the unprintable characters of indented JSON as `\uXXXX`, so that the JSON keeps its
+ * meaning. JSON.stringify itself escapes only the controls below U+0020.
+ */
+export function printableJson(json: string): string {
+  return json
+    .split('\n')
+    .map((line) => (plain.test(line) ? line : line.replace(unprintable, escaped)))
+    .join('\n')
+}
+
+function escaped(run: string): string {
+  const units = run.split('')
+  return units.map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
+}

@@ -1,0 +1,53 @@
+import type { Constraints } from './foreign-extensions.ts'
+import type { Name } from './foreign-names.ts'
+import { parseIpRange } from './ip.ts'
+
+/** The types of names that a TLS server can have. */
+const serverTypes = ['dns', 'ip'] as const
+export type ServerNameType = (typeof serverTypes)[number]
+
+/**
+ * The share of all IPv4 or IPv6 addresses from which permitted ranges count as no constraint. All
+ * private and link-local ranges together are a hundredth of either; the addresses of IPv6 that are
+ * in use on the internet are an eighth.
+ */
+const wideShare = 1 / 64
+
+/**
+ * Returns the types of server names for which the nameConstraints of an authority leave it free to
+ * sign any name; `null` means an authority without nameConstraints. A type is free without a
+ * permitted subtree of that type, whatever is permitted of other types (RFC 5280 §4.2.1.10), and
+ * with one that every name is in. It is not free when every name of it is excluded. What cannot be
+ * understood counts as no constraint.
+ */
+export function freeTypes(constraints: Constraints | null): readonly ServerNameType[] {
+  if (constraints === null) return serverTypes
+  const { permitted, excluded } = constraints
+  const of = (names: readonly Name[], wanted: ServerNameType): string[] =>
+    names.flatMap(({ type, value }) => (type === wanted ? [value] : []))
+  const isFree = (type: ServerNameType): boolean => {
+    const bases = of(permitted, type)
+    return !isAll(type, of(excluded, type)) && (bases.length === 0 || isWide(type, bases))
+  }
+  return serverTypes.filter(isFree)
+}
+
+/** Whether every name of a type is below one of these names, or in one of these ranges. */
+function isAll(type: ServerNameType, excluded: readonly string[]): boolean {
+  return type === 'dns'
+    ? excluded.some(isEmptyName)
+    : excluded.includes('0.0.0.0/0') && excluded.includes('::/0')
+}
+
+function isWide(type: ServerNameType, permitted: readonly string[]): boolean {
+  if (type === 'dns') return permitted.some(isEmptyName)
+  const shares = { v4: 0, v6: 0 }
+  for (const text of permitted) {
+    const range = text.includes('/') ? parseIpRange(text) : null
+    if (range === null) return true
+    shares[range.address.length === 4 ? 'v4' : 'v6'] += 2 ** -range.prefix
+  }
+  return Math.max(shares.v4, shares.v6) >= wideShare
+}
+
+const isEmptyName = (name: string): boolean => /^\.?$/.test(name)
