@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { Server, Socket } from 'node:net'
+import type { Server } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { limitConnections } from '../../src/server/connections.ts'
 import type { Request, Response } from '../../src/server/http.ts'
@@ -34,7 +34,7 @@ function serve(limits: Partial<ServerLimits> = {}) {
   let port = 1024
   const open = (address = '127.0.0.1'): Client => {
     const client = new Client(address, port++)
-    server.emit('connection', client as unknown as Socket)
+    server.emit('connection', client)
     return client
   }
   const request = (client: Client, address?: string): Client => {

@@ -5,7 +5,7 @@ import {
   generatePrimeSync,
 } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { RootlingError } from '../../src/errors.ts'
+import type { RootlingError } from '../../src/errors.ts'
 import { readPublicKey } from '../../src/x509/public-key.ts'
 import { readJwk } from '../../src/acme/keys.ts'
 

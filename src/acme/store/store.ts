@@ -128,8 +128,8 @@ function makeRoom(tables: Tables, forget: (kind: Kind, id: string) => void): voi
   }
 }
 
-const octetsOfOrders = ({ octets }: Tables): number =>
-  octets('order') + octets('authorization') + octets('certificate')
+const octetsOfOrders = (tables: Tables): number =>
+  tables.octets('order') + tables.octets('authorization') + tables.octets('certificate')
 
 /** Returns the ID of the oldest order that has its certificate; `null` when there is none. */
 function oldestFinished(tables: Tables): string | null {
