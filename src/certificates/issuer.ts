@@ -19,12 +19,17 @@ interface SignOptions {
    * in any case.
    */
   readonly durable?: boolean | undefined
+  /**
+   * Whether to record the certificate at all; default `true`. Without a record nobody can revoke
+   * it, so it must end soon, and its key must not leave the memory of this process.
+   */
+  readonly recorded?: boolean | undefined
 }
 
 /** Issues many certificates, one soon after the other, from one process, and writes no files. */
 export interface Issuer {
   scopes(): Promise<readonly Scope[]>
-  /** Resolves when the certificate is recorded. Throws what `issue` throws. */
+  /** Resolves when the certificate is recorded, if it is to be. Throws what `issue` throws. */
   sign(request: LeafRequest, options?: SignOptions): Promise<Leaf>
 }
 
@@ -77,19 +82,19 @@ export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
 
   return {
     scopes: async () => (await opened()).scopes,
-    async sign(request, { onSigned, durable = true } = {}) {
+    async sign(request, { onSigned, durable = true, recorded: record = true } = {}) {
       for (;;) {
         const current = await opened()
         const scope = scopeFor(current.scopes, request.identifiers)
         const leaf = signLeaf(request, scope, await signerOf(current, scope), now())
         await onSigned?.(leaf, scope)
-        const record = { ...leaf.facts, certPath: null, keyPath: null }
-        const recorded = underLock(async () => {
+        const line = { ...leaf.facts, certPath: null, keyPath: null }
+        const finish = async (): Promise<boolean> => {
           if (!(await isCurrent(current))) return false
-          await recordIssued(state, record, { durable })
+          if (record) await recordIssued(state, line, { durable })
           return true
-        })
-        if (await recorded) return leaf
+        }
+        if (await (record ? underLock(finish) : finish())) return leaf
       }
     },
   }

@@ -1,5 +1,5 @@
 import { RootlingError } from '../errors.ts'
-import { isBareWildcard, parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import { isBareWildcard, mostNames, parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import { defaultDays, maximumDays } from '../x509/profiles.ts'
 
 /**
@@ -11,9 +11,9 @@ export function parseNames(names: readonly string[]): Identifier[] {
     throw new RootlingError('usage', 'Name at least one host or address.', {
       hint: 'rootling issue localhost 127.0.0.1 ::1',
     })
-  if (names.length > 250)
+  if (names.length > mostNames)
     throw new RootlingError('usage', `${names.length} names are too many for one certificate.`, {
-      hint: 'Issue several certificates, of 250 names at most',
+      hint: `Issue several certificates, of ${mostNames} names at most`,
     })
   const seen = new Map<string, Identifier>()
   for (const identifier of names.map(parseIdentifier))

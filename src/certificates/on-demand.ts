@@ -12,18 +12,20 @@ export interface OnDemandPair extends Validity {
   readonly key: string
 }
 
+const hour = 3_600_000
+
 /**
  * Returns a function that issues a certificate for one name, while a client waits. The key is never
  * written to disk: a power cut that loses the last lines of the record loses the key too, so
- * nothing waits for the disk.
+ * nothing waits for the disk. A `brief` certificate lasts an hour, and is not recorded.
  */
 export function onDemandIssuer(
   state: StateDirectory,
   now: () => Date,
   days = defaultDays,
-): (name: string) => Promise<OnDemandPair> {
+): (name: string, brief?: boolean) => Promise<OnDemandPair> {
   const issuer = createIssuer(state, now)
-  return async (name) => {
+  return async (name, brief = false) => {
     const keys = await generateKeys('p256')
     const { chain, facts } = await issuer.sign(
       {
@@ -31,11 +33,18 @@ export function onDemandIssuer(
         purpose: 'server',
         spki: keys.spki,
         keyType: 'p256',
-        lifetime: days,
-        ...(await revocationUrlFor(state, undefined)),
+        lifetime: brief ? hourAround(now()) : days,
+        // OCSP and CRL know only what is on record.
+        ...(brief ? {} : await revocationUrlFor(state, undefined)),
       },
-      { durable: false },
+      { durable: false, recorded: !brief },
     )
     return { cert: chain, key: encodePem('PRIVATE KEY', keys.pkcs8), ...parseValidity(facts) }
   }
+}
+
+/** The next hour, and the last one for clients whose clock is behind. */
+function hourAround(now: Date): Validity {
+  const second = Math.floor(now.getTime() / 1000) * 1000
+  return { notBefore: new Date(second - hour), notAfter: new Date(second + hour) }
 }

@@ -38,6 +38,8 @@ export interface JournalOptions {
   readonly snapshot: () => Iterable<string>
   /** Returns the number of lines beyond which a snapshot is worthwhile. */
   readonly longest: () => number
+  /** Returns the number of octets beyond which a snapshot is worthwhile; default: any number is not. */
+  readonly largest?: (() => number) | undefined
 }
 
 /** Yields the lines of a journal, except an unfinished last one, which was never acknowledged. */
@@ -55,7 +57,7 @@ export function damagedLine(path: string, number: number, cause?: unknown): Root
 
 /** Opens a journal for writing, beginning with a snapshot. Throws `state-unwritable`. */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const { path, state, snapshot, longest } = options
+  const { path, state, snapshot, longest, largest = () => Infinity } = options
   await makePrivateDirectory(dirname(path), state.owner)
   await sweepLeftovers(dirname(path), basename(path))
   let queue: string[] = []
@@ -87,7 +89,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const saved = async (): Promise<void> => {
     try {
       while (queue.length > 0 || rewriting !== null)
-        if (rewriting === null && length + queue.length <= longest()) appendQueue()
+        if (rewriting === null && length + queue.length <= longest() && size <= largest())
+          appendQueue()
         else await (rewriting ??= rewriteAll().finally(() => (rewriting = null)))
     } catch (error) {
       throw unwritable(path, error)

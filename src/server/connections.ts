@@ -1,5 +1,7 @@
 import type { Server, Socket } from 'node:net'
+import { ipBytes, isIP } from '../x509/ip.ts'
 import type { Request, Response } from './http.ts'
+import type { ServerLimits } from './limits.ts'
 
 /** The open connections of a server, whose number is limited. */
 export interface Connections {
@@ -7,61 +9,148 @@ export interface Connections {
   answering(request: Request, response: Response): void
 }
 
+interface Connection {
+  readonly socket: Socket
+  /** Whose share of the connections it counts to; `null`: nobody's. */
+  readonly owner: string | null
+  readonly answers: Map<Request, Response>
+  /** When its client was first seen to leave an answer unread; `null`: it has read everything. */
+  blocked: Progress | null
+  /** The beginning of the time over which the rate of its client is measured next. */
+  measured: Progress | null
+}
+
+/** How many octets had been sent at a time. */
+interface Progress {
+  readonly at: number
+  readonly octets: number
+}
+
 /**
- * Keeps at most `most` connections open. One more closes the connection that has gone longest
- * without a whole request; if all are busy, the new one is closed. Node's `maxConnections` would
- * always turn the new one away, so that connections which do nothing would lock everybody out.
+ * Keeps at most `connections` connections open, and `connectionsPerAddress` of one other machine.
+ * One more closes the connection that has gone longest without a whole request, or else the one
+ * whose client reads its answer most slowly; if all are busy, the new one is closed. Node's
+ * `maxConnections` would always turn the new one away, so that connections which do nothing would
+ * lock everybody out. Also closes connections whose clients read more slowly than
+ * `leastBytesPerSecond`.
  */
-export function limitConnections(server: Server, most: number): Connections {
+export function limitConnections(server: Server, limits: ServerLimits): Connections {
   // The connections in the order of their last request. They are found by address, since the TLS
   // socket of a request is another object than the TCP socket below it.
-  const open = new Map<string, Socket>()
-  const busy = new Map<string, Set<Request>>()
+  const open = new Map<string, Connection>()
 
   server.on('connection', (socket: Socket) => {
     const peer = peerOf(socket)
-    if (peer === null || (open.size >= most && !makeRoom())) {
+    const owner = ownerOf(socket.remoteAddress ?? '')
+    if (peer === null || !makeRoom(owner)) {
       socket.destroy()
       return
     }
-    open.set(peer, socket)
+    open.set(peer, { socket, owner, answers: new Map(), blocked: null, measured: null })
     socket.once('close', () => {
-      if (open.get(peer) === socket) open.delete(peer)
+      if (open.get(peer)?.socket === socket) open.delete(peer)
     })
   })
 
-  function makeRoom(): boolean {
-    for (const [peer, socket] of open) {
-      // A request whose body is still coming in does not count as busy: the body may never end.
-      if ([...(busy.get(peer) ?? [])].some(isWhole)) continue
-      open.delete(peer)
-      socket.destroy()
-      return true
+  /** Whether one more connection of this owner may be opened, after one was closed if need be. */
+  function makeRoom(owner: string | null): boolean {
+    const own = owner === null ? [] : [...open].filter(([, one]) => one.owner === owner)
+    if (own.length >= limits.connectionsPerAddress) return closeOne(own)
+    return open.size < limits.connections || closeOne([...open])
+  }
+
+  function closeOne(among: readonly [string, Connection][]): boolean {
+    const given = among.find(([, one]) => isUnused(one)) ?? slowest(among)
+    if (given === null) return false
+    open.delete(given[0])
+    given[1].socket.destroy()
+    return true
+  }
+
+  function slowest(among: readonly [string, Connection][]): [string, Connection] | null {
+    const now = performance.now()
+    let found: [string, Connection] | null = null
+    let least = limits.slowBytesPerSecond
+    for (const each of among) {
+      const { blocked, socket } = each[1]
+      if (blocked === null || now - blocked.at < limits.graceMilliseconds) continue
+      const rate = rateSince(blocked, now, socket)
+      if (
+        rate < least ||
+        (rate === least && found?.[1].blocked && blocked.at < found[1].blocked.at)
+      )
+        [least, found] = [rate, each]
     }
-    return false
+    return found
+  }
+
+  // Twice the idle time: of a client on this machine, a system takes four megabytes at once, and
+  // the next ones only after a minute when the client reads 20 kilobytes a second.
+  const period = 2 * limits.idleMilliseconds
+  const timer = setInterval(
+    () => {
+      const now = performance.now()
+      for (const connection of open.values()) measure(connection, now)
+    },
+    Math.min(1_000, limits.graceMilliseconds / 4, period / 8),
+  )
+  timer.unref()
+  server.once('close', () => clearInterval(timer))
+
+  function measure(connection: Connection, now: number): void {
+    const { socket, blocked, measured } = connection
+    const progress = { at: now, octets: socket.bytesWritten }
+    if (![...connection.answers.values()].some(isUnread)) {
+      connection.blocked = connection.measured = null
+    } else if (blocked === null || measured === null) {
+      connection.blocked = connection.measured = progress
+    } else if (now - measured.at >= period) {
+      if (rateSince(measured, now, socket) < limits.leastBytesPerSecond) socket.destroy()
+      // From now on, the rate over the last period and what follows counts.
+      connection.blocked = measured
+      connection.measured = progress
+    }
   }
 
   return {
     answering(request, response) {
       const peer = peerOf(request.socket)
-      const socket = open.get(peer ?? '')
-      if (peer === null || socket === undefined) return
+      const connection = open.get(peer ?? '')
+      if (peer === null || connection === undefined) return
       open.delete(peer)
-      open.set(peer, socket)
-      const requests = busy.get(peer) ?? new Set()
-      busy.set(peer, requests.add(request))
-      response.once('close', () => {
-        requests.delete(request)
-        if (requests.size === 0 && busy.get(peer) === requests) busy.delete(peer)
-      })
+      open.set(peer, connection)
+      connection.answers.set(request, response)
+      response.once('close', () => connection.answers.delete(request))
     },
   }
 }
+
+/** In octets a second. */
+const rateSince = ({ at, octets }: Progress, now: number, socket: Socket): number =>
+  (1_000 * (socket.bytesWritten - octets)) / Math.max(1, now - at)
 
 /** Returns the address and port of the client; `null` when the socket is closed already. */
 function peerOf({ remoteAddress, remotePort }: Socket): string | null {
   return remotePort === undefined ? null : `${remoteAddress} ${remotePort}`
 }
 
+/**
+ * Returns the address of another machine, or the first half of its IPv6 address, since a machine
+ * has as many addresses as it likes with that half. Returns `null` for an address of this machine,
+ * which all of its programs share.
+ */
+function ownerOf(remoteAddress: string): string | null {
+  const address = remoteAddress.replace(/^::ffff:(?=.*\.)/, '').replace(/%.*$/, '')
+  if (address === '::1' || address.startsWith('127.') || isIP(address) === 0) return null
+  return ipBytes(address).subarray(0, 8).toString('hex')
+}
+
+/** A request whose body is still coming in does not count: the body may never end. */
+const isUnused = ({ answers }: Connection): boolean => ![...answers.keys()].some(isWhole)
+
 const isWhole = (request: Request): boolean =>
   'stream' in request ? request.stream.endAfterHeaders || request.complete : request.complete
+
+/** Whether a part of an answer waits for its client to read what comes before it. */
+const isUnread = (response: Response): boolean =>
+  'stream' in response ? response.stream.writableLength > 0 : response.writableLength > 0

@@ -1,6 +1,5 @@
 import type { SecureContext, TlsOptions } from 'node:tls'
 import { callbackify } from 'node:util'
-import { RootlingError } from '../errors.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { renewalTime, type Validity } from '../x509/profiles.ts'
 import type { KeyPair } from './key-pair.ts'
@@ -9,9 +8,10 @@ type Pair = Pick<KeyPair, 'cert' | 'key'>
 
 export interface ContextsOptions {
   /**
-   * Issues a certificate for one name. Throws for a name that gets none, such as `not-permitted`.
+   * Issues a certificate for one name; a `brief` one leaves nothing behind and soon ends. Throws for
+   * a name that gets none, such as `not-permitted`.
    */
-  readonly issue: (name: string) => Promise<Pair & Validity>
+  readonly issue: (name: string, brief: boolean) => Promise<Pair & Validity>
   /** Whether the server's own certificate covers a name, so that none is issued for it. */
   readonly covers: (name: string) => boolean
   readonly now: () => Date
@@ -20,12 +20,14 @@ export interface ContextsOptions {
    */
   readonly onRefused?: ((name: string, error: unknown) => void) | undefined
   /**
-   * The most names that are kept, by default 256; the least recently asked for is dropped first.
+   * The most names that are kept, by default 256. The least recently asked for is dropped first,
+   * of those that were asked for only once while there are any.
    */
   readonly most?: number
   /**
-   * The most certificates that are issued in an hour, by default 1,000. A limit is needed because
-   * any web page can make a browser ask for new names.
+   * The most certificates in an hour that are issued for long, by default 1,000; further ones are
+   * brief. Any web page can make a browser ask for new names without end: the record must not grow
+   * by all of them, and no other name may be refused because of them.
    */
   readonly mostAnHour?: number
 }
@@ -45,6 +47,8 @@ export interface Contexts {
 
 interface Kept extends Validity {
   readonly context: SecureContext
+  /** Whether the name was asked for again since it was issued for the first time. */
+  readonly again: boolean
 }
 
 const hour = 3_600_000
@@ -60,12 +64,19 @@ export function createContexts(options: ContextsOptions): Contexts {
   let last: Promise<unknown> = Promise.resolve()
   let issued = { since: 0, count: 0 }
 
-  function count(): void {
+  /** Counts one more certificate; returns whether it is beyond those of this hour. */
+  function isBeyond(): boolean {
     const at = now().getTime()
     if (Math.abs(at - issued.since) > hour) issued = { since: at, count: 0 }
-    if (issued.count >= mostAnHour)
-      throw new RootlingError('not-permitted', `${mostAnHour} new names were asked for in an hour.`)
-    issued.count++
+    return ++issued.count > mostAnHour
+  }
+
+  function keep(name: string, fresh: Kept): void {
+    kept.set(name, fresh)
+    if (kept.size <= most) return
+    const others = [...kept].filter(([other]) => other !== name)
+    const [dropped] = others.find(([, { again }]) => !again) ?? others[0] ?? [name]
+    kept.delete(dropped)
   }
 
   /**
@@ -76,11 +87,10 @@ export function createContexts(options: ContextsOptions): Contexts {
     const running = issuing.get(name)
     if (running !== undefined) return running
     const started = last.then(async () => {
-      count()
-      const { notBefore, notAfter, ...pair } = await issue(name)
-      const fresh = { context: make(pair), notBefore, notAfter }
-      kept.set(name, fresh)
-      for (const [oldest] of kept) if (kept.size > most) kept.delete(oldest)
+      const { notBefore, notAfter, ...pair } = await issue(name, isBeyond())
+      const again = kept.get(name)?.again ?? false
+      const fresh = { context: make(pair), notBefore, notAfter, again }
+      keep(name, fresh)
       return fresh
     })
     last = started.catch(() => undefined)
@@ -96,7 +106,7 @@ export function createContexts(options: ContextsOptions): Contexts {
     const known = kept.get(name)
     if (known === undefined) return (await issueOnce(name, make)).context
     kept.delete(name)
-    kept.set(name, known)
+    kept.set(name, { ...known, again: true })
     const at = now().getTime()
     if (at >= known.notBefore.getTime() && at < renewalTime(known)) return known.context
     try {

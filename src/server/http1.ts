@@ -36,7 +36,8 @@ export function createHttp1Server(options: Http1Options): ProtocolServer {
   // `handle` refuses a request with too many headers instead.
   server.maxHeadersCount = 0
   server.setTimeout(limits.idleMilliseconds, (socket: Socket) => {
-    if (!busy().has(socket) || socket.writableLength > 0) socket.destroy()
+    // `limitConnections` closes the connection of a client that does not read its answer.
+    if (!busy().has(socket)) socket.destroy()
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const address = (socket as Socket).remoteAddress ?? ''

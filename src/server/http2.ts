@@ -73,7 +73,7 @@ function guardStream(stream: ServerHttp2Stream, limits: ServerLimits): void {
     stream.once('end', () => clearTimeout(timer))
     stream.once('close', () => clearTimeout(timer))
   }
-  stream.setTimeout(limits.idleMilliseconds)
+  stream.setTimeout(2 * limits.idleMilliseconds)
   // A handler may take long; a client that does not read what was written to it may not.
   stream.on('timeout', () => {
     if (stream.writableLength > 0) stream.close(constants.NGHTTP2_CANCEL)

@@ -103,7 +103,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     handshakeTimeout: limits.handshakeMilliseconds,
     noDelay: true,
   })
-  const connections = limitConnections(front, limits.connections)
+  const connections = limitConnections(front, limits)
   clients?.attach(front)
   const track = (socket: Socket): void => {
     sockets.add(socket)

@@ -9,13 +9,31 @@ export interface ServerLimits {
   /** The time for a whole request with its body. */
   readonly requestMilliseconds: number
   /**
-   * The time for a connection without a request, or for a client that does not read its response.
+   * The time for a connection without a request; a client that does not read its response has twice
+   * this time.
    */
   readonly idleMilliseconds: number
   readonly headerBytes: number
   readonly headers: number
-  /** The most open connections; one more closes the connection that has been idle for longest. */
+  /**
+   * The most open connections; one more closes the connection that has been idle for longest, or
+   * else the slowest one.
+   */
   readonly connections: number
+  /** The most open connections of another machine, so that it leaves room for others. */
+  readonly connectionsPerAddress: number
+  /**
+   * The least average rate, in bytes a second, at which a client must read a response that waits
+   * for it. A request's body needs no such rate: `requestMilliseconds` limits all of it.
+   */
+  readonly leastBytesPerSecond: number
+  /**
+   * The rate, in bytes a second, below which a connection whose response waits for its client may be
+   * closed to make room for another.
+   */
+  readonly slowBytesPerSecond: number
+  /** The time for which the rate of a client is measured before it counts as slow. */
+  readonly graceMilliseconds: number
   /** The most requests at a time in one HTTP/2 connection. */
   readonly streams: number
 }
@@ -28,6 +46,11 @@ export const defaultLimits: Readonly<ServerLimits> = {
   headerBytes: 16 * 1024,
   headers: 128,
   connections: 512,
+  connectionsPerAddress: 128,
+  // Kestrel, the server of ASP.NET, asks for 240, and Apache's mod_reqtimeout for 500.
+  leastBytesPerSecond: 500,
+  slowBytesPerSecond: 8_000,
+  graceMilliseconds: 5_000,
   streams: 100,
 }
 

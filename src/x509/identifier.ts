@@ -10,6 +10,9 @@ export type Identifier =
   | { readonly type: 'email'; readonly value: string }
   | { readonly type: 'uri'; readonly value: string }
 
+/** The most names of one certificate; some clients refuse larger certificates. */
+export const mostNames = 250
+
 /**
  * The schemes of URLs that people paste where they mean only the host. URIs of other schemes, such
  * as spiffe:, are identifiers themselves.
@@ -47,8 +50,46 @@ function parseUri(input: string, scheme: string): Identifier {
     const host = url.hostname.replace(/^\[|\]$/g, '')
     throw bad(input, 'is a URL; a certificate names only its host', meant(host))
   }
-  if (!/^[\x21-\x7e]+$/.test(input)) throw bad(input, 'holds characters that a URI cannot')
+  if (!uriCharacters.test(input)) throw bad(input, 'holds characters that a URI cannot')
+  if (scheme !== 'urn') checkAuthority(input, url.hostname)
   return { type: 'uri', value: input }
+}
+
+/** The characters of RFC 3986 §2, without escapes of control characters. */
+const uriCharacters = /^(?:[\w.~:/?#[\]@!$&'()*+,;=-]|%(?:[2-6][\da-f]|7[\da-e]|[89a-f][\da-f]))+$/i
+
+/**
+ * Throws `bad-name` unless a URI has a plain host, with or without a port, before its first slash.
+ * Programs read a user name, an escape or a wildcard there in different ways, so that one of them
+ * could find another host than the one that was checked against the name constraints.
+ */
+function checkAuthority(input: string, hostname: string): void {
+  const authority = input.split('/', 3)[2] ?? ''
+  if (authority === '')
+    throw bad(
+      input,
+      'has no host after the //',
+      'Write SCHEME://HOST/PATH, as in spiffe://a.test/x',
+    )
+  const host = authority.replace(/:\d{1,5}$/, '')
+  const address = /^\[(.*)\]$/.exec(host)?.[1]
+  const plain = address === undefined ? isPlainHost(host) : isIP(address) === 6
+  // Of file://localhost/, the parser of URLs drops the host.
+  if (plain && (address !== undefined || hostname.toLowerCase() === host.toLowerCase())) return
+  throw bad(
+    input,
+    `has ${JSON.stringify(authority)} as its host, which programs read in different ways`,
+    'Name a host alone after the //, as in spiffe://a.test/x',
+  )
+}
+
+function isPlainHost(host: string): boolean {
+  if (isIP(host) === 4) return true
+  try {
+    return !host.startsWith('*') && parseDns(host) === host.toLowerCase()
+  } catch {
+    return false
+  }
 }
 
 function parseIp(input: string): Identifier {

@@ -4,6 +4,7 @@ import { expectBits, expectSequence, isUniversal, readDer, unexpected } from './
 import { bitString, sequence } from './asn1.ts'
 import { curves } from './keys.ts'
 import { oids } from './oids.ts'
+import { rsaWeakness } from './weak-rsa.ts'
 
 /** A public key that a certificate may hold. */
 export interface PublicKey {
@@ -48,8 +49,8 @@ export function readPublicKey(spki: Buffer, what: string): PublicKey {
 }
 
 /**
- * The `keyType` of a public key. Throws `bad-key` for RSA below 2048 bits or with a strange
- * exponent, and for a type or curve that certificates here do not have.
+ * The `keyType` of a public key. Throws `bad-key` for RSA below 2048 bits, with a strange exponent
+ * or with a modulus that can be factored, and for a type or curve that certificates here do not have.
  */
 export function keyTypeOf(publicKey: KeyObject, what: string): string {
   const type = publicKey.asymmetricKeyType ?? 'unknown'
@@ -112,7 +113,14 @@ function rsaType(key: KeyObject, what: string): string {
     throw refused(what, `is RSA with ${modulusLength} bits; 16384 are the most`)
   if (publicExponent < 65_537n || publicExponent % 2n === 0n || publicExponent >= 2n ** 64n)
     throw refused(what, `is RSA with the exponent ${shortened(publicExponent)}; 65537 is usual`)
+  const weakness = rsaWeakness(modulusOf(key))
+  if (weakness !== null) throw refused(what, `is RSA with a modulus that ${weakness}`)
   return `rsa${modulusLength}`
+}
+
+function modulusOf(key: KeyObject): bigint {
+  const { n = '' } = key.export({ format: 'jwk' })
+  return BigInt(`0x${Buffer.from(n, 'base64url').toString('hex')}`)
 }
 
 const shortened = (value: bigint): string =>

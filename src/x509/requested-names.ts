@@ -1,7 +1,7 @@
 import { RootlingError } from '../errors.ts'
 import * as read from './asn1-reader.ts'
 import type { DerValue } from './asn1-reader.ts'
-import { parseIdentifier, type Identifier } from './identifier.ts'
+import { mostNames, parseIdentifier, type Identifier } from './identifier.ts'
 import { ipText } from './ip.ts'
 
 const what = 'The request'
@@ -21,13 +21,19 @@ export function requestedNames(
   common: readonly string[],
   attributes: DerValue | undefined,
 ): Identifier[] {
-  const names = extensionsOf(attributes)
-    .map(readExtension)
-    .find((found) => found !== null)
-  const unique = new Map(
-    (names ?? hostsAmong(common)).map((name) => [`${name.type}:${name.value}`, name]),
-  )
+  const names =
+    extensionsOf(attributes)
+      .map(readExtension)
+      .find((found) => found !== null) ?? hostsAmong(common)
+  checkCount(names)
+  const unique = new Map(names.map((name) => [`${name.type}:${name.value}`, name]))
   return [...unique.values()]
+}
+
+function checkCount(names: readonly unknown[]): void {
+  if (names.length <= mostNames) return
+  const most = `Make several requests, of ${mostNames} names at most`
+  throw refused(`asks for ${names.length} names, too many for one certificate`, most)
 }
 
 /** The common names of a request's subject, unchanged. */
@@ -110,13 +116,17 @@ const generalNames = [...nameTypes, 'uri', 'ip', 'registeredID']
 
 /** Reads GeneralNames (RFC 5280 §4.2.1.6) and checks each like a name that a user types. */
 function alternativeNames(value: DerValue): Identifier[] {
-  const names = read.expectSequence(value, what).map((name) => {
+  const values = read.expectSequence(value, what)
+  checkCount(values)
+  const names = values.map((name) => {
     const type = name.tagClass === 'context' ? generalNames[name.tag] : undefined
     if (type === undefined) throw read.unexpected(what, 'a name')
     if (name.constructed || !['email', 'dns', 'uri', 'ip'].includes(type))
       throw refused(`asks for a name of the type ${type}`, 'Ask for DNS, IP, email or URI names')
     const text = type === 'ip' ? addressText(name.contents) : asciiText(name.contents)
     const identifier = parseIdentifier(text)
+    // parseIdentifier forgives spaces around a name that somebody typed.
+    if (text !== text.trim()) throw read.unexpected(what, 'a name without spaces')
     if (identifier.type !== type)
       throw new RootlingError(
         'bad-name',

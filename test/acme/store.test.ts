@@ -49,6 +49,22 @@ describe('a journal', () => {
     await journal.close()
   })
 
+  test('of more octets than worthwhile is replaced too', async () => {
+    const known = new Map<string, string>()
+    const snapshot = () => [...known.values()]
+    const options = { path, state, snapshot, longest: () => 1e6, largest: () => 10_000 }
+    const journal = await openJournal(options)
+    for (let i = 0; i < 100; i++) {
+      const line = `n${i % 3} ${'x'.repeat(1_000)}`
+      known.set(`n${i % 3}`, line)
+      journal.add(line)
+      await journal.saved()
+      expect((await readFile(path)).length).toBeLessThan(12_000)
+    }
+    expect(new Set(readJournal(path))).toEqual(new Set(known.values()))
+    await journal.close()
+  })
+
   test('that could not be written keeps its lines for the next try', async () => {
     let longest = 100
     const lines: string[] = []

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { connect } from 'node:tls'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,9 +24,9 @@ async function start(options: Partial<ContextsOptions> & { clients?: boolean } =
   const root = scope?.root.toString() ?? ''
   const world = { now: new Date(), full: false }
   const issueNamed = onDemandIssuer(state, () => world.now, 1)
-  const issueFor = async (name: string) => {
+  const issueFor = async (name: string, brief = false) => {
     if (world.full) throw new Error('the disk is full')
-    return issueNamed(name)
+    return issueNamed(name, brief)
   }
   const refused: string[] = []
   const server = await createHttpsServer({
@@ -133,16 +134,42 @@ test('one that cannot be renewed serves until its end', async () => {
   expect(refused).toEqual(['app.test: the disk is full'])
 })
 
-test('the names that are kept, and the new ones in an hour, are bounded', async () => {
+test('the names that are kept, and the lines of the record in an hour, are bounded', async () => {
   const { shown, state, world, refused } = await start({ most: 2, mostAnHour: 4 })
   for (const name of ['a.test', 'b.test', 'a.test', 'c.test', 'a.test']) await shown(name)
   expect(await readRecord(state)).toHaveLength(4)
   await shown('b.test')
   expect(await readRecord(state)).toHaveLength(5)
-  await expect(shown('d.test')).rejects.toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
-  expect(refused).toEqual(['d.test: 4 new names were asked for in an hour.'])
+  // Further names get certificates that end soon and leave no line.
+  const brief = await shown('d.test')
+  expect(brief.names).toBe('DNS:d.test')
+  expect(await shown('d.test')).toEqual(brief)
+  expect([await readRecord(state), refused]).toEqual([Array(5).fill(expect.anything()), []])
   world.now = new Date(world.now.getTime() + 2 * hour)
-  expect((await shown('d.test', false)).names).toBe('DNS:d.test')
+  expect((await shown('d.test', false)).serialNumber).not.toBe(brief.serialNumber)
+  const record = await readRecord(state)
+  expect(record.map(({ identifiers }) => identifiers[0]?.value).at(-1)).toBe('d.test')
+})
+
+test('a certificate beyond those of an hour lasts an hour and names no revocation URL', async () => {
+  const { state, world } = await start()
+  const { cert, notBefore, notAfter } = await onDemandIssuer(state, () => world.now)('a.test', true)
+  expect([+world.now - +notBefore, +notAfter - +world.now].map((each) => each / hour)).toEqual([
+    expect.closeTo(1),
+    expect.closeTo(1),
+  ])
+  expect(new X509Certificate(cert).infoAccess).toBeUndefined()
+  expect(await readRecord(state)).toHaveLength(1)
+})
+
+test('a page that asks for names without end drops only names that were asked for once', async () => {
+  const { shown, state } = await start({ most: 3, mostAnHour: 3 })
+  const mine = await shown('mine.test')
+  expect(await shown('mine.test')).toEqual(mine)
+  for (let i = 0; i < 8; i++) await shown(`random${i}.test`)
+  expect(await shown('mine.test')).toEqual(mine)
+  expect((await shown('new.test')).names).toBe('DNS:new.test')
+  expect(await readRecord(state)).toHaveLength(4)
 })
 
 test('under every name clients must show a certificate, with --mtls', async () => {

@@ -228,6 +228,34 @@ describe('limits', () => {
     await expect.poll(() => closed.toSorted()).toEqual(['1.1', '2.0'])
   })
 
+  test.each(['1.1', '2'])(
+    'closes the connections of clients that stop reading HTTP/%s for new ones',
+    async (version) => {
+      const slow = { connections: 3, graceMilliseconds: 100, slowBytesPerSecond: 1e6 }
+      const server = await start({
+        limits: slow,
+        handler: ({ url }, response) => {
+          if (url === '/long') (response as ServerResponse).write(Buffer.alloc(32 * 1024 * 1024))
+          else response.end('hello\n')
+        },
+      })
+      for (let i = 0; i < 3; i++)
+        if (version === '2') {
+          const session = connectHttp2(server.url, { ca: authority.get('root').cert })
+          onTestFinished(() => session.destroy())
+          session.on('error', () => {})
+          const stream = session.request({ ':path': '/long' }).on('error', () => {})
+          await once(stream, 'response')
+        } else {
+          const socket = await secure(server)
+          socket.write('GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n')
+          await once(socket, 'readable')
+        }
+      await expect.poll(async () => (await curl(server)).stdout).toBe('hello\n')
+      expect((await curl(server)).stdout).toBe('hello\n')
+    },
+  )
+
   test('refuses heads above the limit and answers those below it', async () => {
     const server = await start()
     const big = `X-Big: ${'a'.repeat(32 * 1024)}`

@@ -121,6 +121,52 @@ const refused: [text: string, sentence: string, hint?: string][] = [
     'The name mailto:a@b.test is a link, not an address.',
     'Did you mean a@b.test?',
   ],
+  ...[
+    ...['localhost:@bank.com', 'me@a.test', '@a.test', 'a.test:'],
+    ...[
+      'a%2ftest',
+
+      'a.%74est',
+      '*.test',
+      "a'.test",
+      'a.test.',
+      'a.test?x',
+      'a.test#x',
+    ],
+    ...['0x7f.1', 'a,b', 'a..test'],
+  ].map((authority): [string, string, string] => [
+    `spiffe://${authority}/x`,
+    `The name spiffe://${authority}/x has "${authority}" as its host, which programs read in different ways.`,
+    'Name a host alone after the //, as in spiffe://a.test/x',
+  ]),
+  ...['a.test:x', 'a.test:123456', '[::1', '[1.2.3.4]', '[fe80::1%25lo]'].map(
+    (authority): [string, string] => [
+      `spiffe://${authority}/x`,
+      `The name spiffe://${authority}/x is not a valid URI.`,
+    ],
+  ),
+  [
+    'file://localhost/x',
+    'The name file://localhost/x has "localhost" as its host, which programs read in different ways.',
+    'Name a host alone after the //, as in spiffe://a.test/x',
+  ],
+  [
+    'foo:///a.test',
+    'The name foo:///a.test has no host after the //.',
+    'Write SCHEME://HOST/PATH, as in spiffe://a.test/x',
+  ],
+  ...[
+    'a.test\\@bank.com/',
+    'a.test/"',
+    'a.test/%00',
+    'a.test/%0a',
+    'a.test/%7F',
+    'a.test/%4',
+    'ä.test/',
+  ].map((rest): [string, string] => [
+    `spiffe://${rest}`,
+    `The name spiffe://${rest} holds characters that a URI cannot.`,
+  ]),
   ['spiffe://a.test/ä', 'The name spiffe://a.test/ä holds characters that a URI cannot.'],
 ]
 
@@ -141,6 +187,10 @@ const understood: readonly (readonly [text: string, type: Identifier['type'], va
   ['Me@Example.TEST', 'email', 'Me@example.test'],
   ['me+tag@bücher.example', 'email', 'me+tag@xn--bcher-kva.example'],
   ['spiffe://dev.test/web', 'uri', 'spiffe://dev.test/web'],
+  ['spiffe://DEV.test:8443/a%20b%C3%A4?c=d#e', 'uri', 'spiffe://DEV.test:8443/a%20b%C3%A4?c=d#e'],
+  ['spiffe://dev.test', 'uri', 'spiffe://dev.test'],
+  ['spiffe://127.0.0.1/x', 'uri', 'spiffe://127.0.0.1/x'],
+  ['spiffe://[::1]:9/x', 'uri', 'spiffe://[::1]:9/x'],
   ['urn:uuid:0', 'uri', 'urn:uuid:0'],
 ]
 

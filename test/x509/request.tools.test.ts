@@ -152,6 +152,11 @@ describe('asking for more than names', () => {
       'bad-name',
       'The name https://localhost/ is a URL; a certificate names only its host.',
     ],
+    [
+      'URI:spiffe://localhost:@bank.com/',
+      'bad-name',
+      'The name spiffe://localhost:@bank.com/ has "localhost:@bank.com" as its host, which programs read in different ways.',
+    ],
   ])('the name %s is refused', async (name, code, message) => {
     const request = opensslRequest(workshop(), p256, '-addext', `subjectAltName=${name}`)
     expect(refusal(await request)).toMatchObject({ code, message })
@@ -295,4 +300,28 @@ test('a request without names, or with a key that does not sign here, is not mad
   await openssl('genpkey', '-algorithm', 'ED448', '-out', 'key.pem')
   const foreign = createPrivateKey(read('key.pem'))
   expect(make({ key: foreign })).toThrow('This type of key signs no requests here.')
+})
+
+test('more than 250 names are refused, by a subjectAltName and by common names', async () => {
+  const shop = workshop()
+  const list = (count: number) => Array.from({ length: count }, (_, i) => `n${i}.localhost`)
+  const withNames = (count: number) =>
+    opensslRequest(shop, p256, '-addext', `subjectAltName=DNS:${list(count).join(',DNS:')}`)
+  expect(readRequest(await withNames(250)).names).toHaveLength(250)
+  expect(refusal(await withNames(251))).toMatchObject({
+    code: 'usage',
+    message: 'The request asks for 251 names, too many for one certificate.',
+    hint: 'Make several requests, of 250 names at most',
+  })
+  const subject = `/CN=${list(251).join('/CN=')}`
+  expect(refusal(await opensslRequest(shop, p256, '-subj', subject)).message).toBe(
+    'The request asks for 251 names, too many for one certificate.',
+  )
+})
+
+test('a name with a space at its end is refused, which a typed one may have', async () => {
+  const keys = await generateKeys('p256')
+  const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
+  const der = makeRequest({ identifiers: [{ type: 'dns', value: 'a.test ' }], keys, key })
+  expect(refusal(der)).toMatchObject({ code: 'bad-der' })
 })

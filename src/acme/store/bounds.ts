@@ -18,6 +18,11 @@ export const bounds = {
    * case.
    */
   certificates: 3_000,
+  /**
+   * Octets of all orders with what belongs to them, as lines of the journal. An order of 100 names
+   * takes a hundred times as many as an order of one name.
+   */
+  octets: 64 * 1024 * 1024,
   /** Validations at the same time. */
   validations: 1_000,
   /** Octets of request bodies that are not complete. */

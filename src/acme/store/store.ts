@@ -43,7 +43,7 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
   let number = 0
   for (const line of readJournal(path)) {
     const parsed = parseLine(line, path, ++number)
-    if (parsed.length === 2) tables.put(parsed[0], parsed[1])
+    if (parsed.length === 2) tables.put(parsed[0], parsed[1], Buffer.byteLength(line))
     else tables.delete(parsed[0], parsed[1])
   }
   const journal = await openJournal({
@@ -51,9 +51,14 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     state,
     snapshot: () => snapshotOf(tables, now().getTime()),
     longest: () => 4 * kinds.reduce((sum, kind) => sum + tables.count(kind), 0) + 20_000,
+    largest: () => 2 * kinds.reduce((sum, kind) => sum + tables.octets(kind), 0) + smallJournal,
   })
 
-  const write = (line: JournalLine): void => journal.add(JSON.stringify(line))
+  const write = (line: JournalLine): number => {
+    const text = JSON.stringify(line)
+    journal.add(text)
+    return Buffer.byteLength(text)
+  }
   const forget = (kind: Kind, id: string): void => {
     tables.delete(kind, id)
     write([kind, id, 'deleted'])
@@ -61,8 +66,7 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
   return {
     get: (kind, id) => tables.get(kind, id),
     put(kind, resource) {
-      tables.put(kind, resource)
-      write([kind, resource])
+      tables.put(kind, resource, write([kind, resource]))
     },
     delete: forget,
     all: (kind) => tables.all(kind),
@@ -75,6 +79,9 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     close: () => journal.close(),
   }
 }
+
+/** The octets of a journal that is not worth a snapshot yet. */
+const smallJournal = 16 * 1024 * 1024
 
 /** The time for which an order is remembered after its end, in milliseconds. */
 const remembered = 30 * 86_400_000
@@ -101,8 +108,16 @@ function makeRoom(tables: Tables, forget: (kind: Kind, id: string) => void): voi
     forget('order', id)
   }
   while (tables.unfinished.names > bounds.names) forgetOrder(tables.unfinished.next() ?? '')
-  while (tables.count('certificate') > bounds.certificates) {
+  while (
+    tables.count('certificate') > bounds.certificates ||
+    octetsOfOrders(tables) > bounds.octets
+  ) {
     const id = oldestFinished(tables)
+    if (id === null) break
+    forgetOrder(id)
+  }
+  while (octetsOfOrders(tables) > bounds.octets) {
+    const id = tables.unfinished.next()
     if (id === null) break
     forgetOrder(id)
   }
@@ -112,6 +127,9 @@ function makeRoom(tables: Tables, forget: (kind: Kind, id: string) => void): voi
     forget('account', id)
   }
 }
+
+const octetsOfOrders = (tables: Tables): number =>
+  tables.octets('order') + tables.octets('authorization') + tables.octets('certificate')
 
 /** Returns the ID of the oldest order that has its certificate; `null` when there is none. */
 function oldestFinished(tables: Tables): string | null {

@@ -18,8 +18,10 @@ export interface Tables {
   get<K extends Kind>(kind: K, id: string): Kinds[K] | undefined
   all<K extends Kind>(kind: K): Iterable<Kinds[K]>
   count(kind: Kind): number
-  /** Adds a resource, or replaces the one with its ID. */
-  put<K extends Kind>(kind: K, resource: Kinds[K]): void
+  /** The octets of all resources of a kind. */
+  octets(kind: Kind): number
+  /** Adds a resource of so many octets, or replaces the one with its ID. */
+  put<K extends Kind>(kind: K, resource: Kinds[K], octets: number): void
   /** Deletes a resource; does nothing when it is absent. */
   delete(kind: Kind, id: string): void
   accountByThumbprint(thumbprint: string): Account | undefined
@@ -47,7 +49,8 @@ export function createTables(): Tables {
     get: (kind, id) => tables[kind].get(id),
     all: (kind) => tables[kind].all(),
     count: (kind) => tables[kind].count(),
-    put: (kind, resource) => tables[kind].put(resource),
+    octets: (kind) => tables[kind].octets(),
+    put: (kind, resource, octets) => tables[kind].put(resource, octets),
     delete: (kind, id) => tables[kind].delete(id),
     accountByThumbprint: (thumbprint) => account.get(thumbprints.idOf(thumbprint) ?? ''),
     certificateBySerialNumber: (number) => certificate.get(serialNumbers.idOf(number) ?? ''),
@@ -62,7 +65,8 @@ interface Table<T> {
   get(id: string): T | undefined
   all(): Iterable<T>
   count(): number
-  put(resource: T): void
+  octets(): number
+  put(resource: T, octets: number): void
   delete(id: string): void
 }
 
@@ -72,19 +76,26 @@ function createTable<T extends { readonly id: string }>(
   kept = (resource: T): T => resource,
 ): Table<T> {
   const rows = new Map<string, T>()
+  const sizes = new Map<string, number>()
+  let sum = 0
   return {
     get: (id) => rows.get(id),
     all: () => rows.values(),
     count: () => rows.size,
-    put(resource) {
+    octets: () => sum,
+    put(resource, octets) {
       for (const index of indices) index.add(resource, rows.get(resource.id))
       rows.set(resource.id, kept(resource))
+      sum += octets - (sizes.get(resource.id) ?? 0)
+      sizes.set(resource.id, octets)
     },
     delete(id) {
       const resource = rows.get(id)
       if (resource === undefined) return
       for (const index of indices) index.remove(resource)
       rows.delete(id)
+      sum -= sizes.get(id) ?? 0
+      sizes.delete(id)
     },
   }
 }

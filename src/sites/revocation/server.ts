@@ -170,7 +170,7 @@ export async function createRevocationServer(
       handle(request, response)
     },
   )
-  const connections = limitConnections(server, limits.connections)
+  const connections = limitConnections(server, limits)
   // 0 keeps all headers. With a limit node:http would leave out the rest, such as a second Host;
   // the handler refuses a request with too many headers instead.
   server.maxHeadersCount = 0

@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { bounds } from '../../../src/acme/store/bounds.ts'
 import type { Account, Authorization, Order } from '../../../src/acme/resources.ts'
@@ -116,6 +118,36 @@ describe('the memory of a server', () => {
     await store.close()
     const again = await openStore(state, () => new Date())
     expect([...again.all('certificate')]).toHaveLength(bounds.certificates)
+    await again.close()
+  })
+
+  test('counts octets too: large orders are forgotten long before their number is reached', async () => {
+    lower('octets', 200_000)
+    const state = await temporaryState()
+    const store = await openStore(state, () => new Date())
+    store.put('account', account('one'))
+    putOrder(store, 'waits', 'one', 1)
+    for (let i = 0; i < 40; i++) {
+      putOrder(store, `order${i}`, 'one', 100)
+      finish(store, `order${i}`)
+    }
+    const kept = [...store.all('order')].map(({ id }) => id)
+    expect(kept.length).toBeGreaterThan(5)
+    expect(kept.length).toBeLessThan(20)
+    expect(kept).toEqual(expect.arrayContaining(['waits', 'order39']))
+    expect(store.certificateBySerialNumber('serial of order0')).toBeUndefined()
+    // Without finished orders, the oldest ones of the account with the most names are forgotten.
+    for (let i = 0; i < 40; i++) putOrder(store, `open${i}`, 'one', 100)
+    expect(store.get('order', 'order39')).toBeUndefined()
+    expect(store.get('order', 'open0')).toBeUndefined()
+    expect(store.get('order', 'open39')).toBeDefined()
+    await store.close()
+    const size = () => statSync(join(state.path, 'acme', 'journal')).size
+    const again = await openStore(state, () => new Date())
+    expect(size()).toBeLessThan(250_000)
+    // What was read counts as what was put.
+    putOrder(again, 'last', 'one', 100)
+    expect([...again.all('order')].length).toBeLessThan(20)
     await again.close()
   })
 })
