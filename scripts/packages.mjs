@@ -66,7 +66,7 @@ DEBIAN_FRONTEND=noninteractive "$@"`
  */
 export function installPackages(packages) {
   const missing = packages.filter((name) => !existsSync(files[name]))
-  const unfinished = spawnSync('dpkg', ['--audit'], { encoding: 'utf8' }).stdout || ''
+  const unfinished = spawnSync('/usr/bin/dpkg', ['--audit'], { encoding: 'utf8' }).stdout || ''
   if (missing.length === 0 && unfinished === '') return
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
   const mayInstall =
@@ -83,7 +83,7 @@ export function installPackages(packages) {
     return spawnSync(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] })
       .status
   }
-  if (unfinished !== '' && run('dpkg', '--configure', '-a') !== 0) console.log(unfinished)
+  if (unfinished !== '' && run('/usr/bin/dpkg', '--configure', '-a') !== 0) console.log(unfinished)
   if (missing.length === 0) return
   console.log(`Installing ${missing.join(', ')}`)
   run('apt-get', '-qq', 'update')
