@@ -31,17 +31,17 @@ export async function isDeletable(state: StateDirectory): Promise<boolean> {
  * and of the state directory if it is left, since it is not empty or has another purpose.
  */
 export async function deleteAuthority(state: StateDirectory): Promise<readonly string[]> {
-  await withLock(state, async () => {
+  const foreign = await withLock(state, async () => {
     const copy = join(state.path, 'rootCA.pem')
-    const { files } = await stateEntries(state)
+    const { files, foreign: found } = await stateEntries(state)
     // Whose copy it is can be told only while the scopes are there.
     if (files.includes(copy)) await removeEntries({ files: [copy] })
     // Each scope goes in one step, and without scopes there is no authority any more.
     const parts = (await rotationParts(state)).map(({ name, part }) => `${name}${part}`)
     for (const name of [...(await scopeNames(state)), ...parts]) await deleteScope(state, name)
     await removeEntries(await stateEntries(state))
+    return found
   })
-  const { foreign } = await stateEntries(state)
   if (!isKept(state.path)) removeIfEmpty(state.path)
   if (state.authority !== undefined) {
     const base = defaultAuthority(state)

@@ -17,6 +17,7 @@ import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
+import { settleInterrupted } from '../../src/storage/files/unfinished-writes.ts'
 import { pemBlocks } from '../../src/x509/pem.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 
@@ -217,7 +218,7 @@ test('a pending file that makes no sense is swept away', async () => {
 })
 
 test('a file among the pending ones that Rootling did not write stays, and disturbs nothing', async () => {
-  const state = await authority()
+  const { state } = await withAuthority()
   const pending = join(state.path, 'pending')
   await mkdir(join(pending, 'drafts'), { recursive: true })
   await writeFile(join(pending, 'thesis.json'), '{}')
