@@ -243,14 +243,14 @@ async function openUndamaged({ state, report }: TrustWorld, name: string): Promi
   try {
     return await openScope(state, name)
   } catch (error) {
-    const isDamage = error instanceof RootlingError && damageCodes.includes(error.code)
+    const isDamage = error instanceof RootlingError && damageCodes.has(error.code)
     if (!isDamage) throw error
     report({ type: 'scope-damaged', error })
     return null
   }
 }
 
-const damageCodes: readonly ErrorCode[] = ['corrupt-state', 'file-unreadable']
+const damageCodes: ReadonlySet<ErrorCode> = new Set(['corrupt-state', 'file-unreadable'])
 
 /**
  * Removes anchors from the stores in `found`, or only records the commands when its machine is in a

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:f
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { TrustStore } from '../../platform/trust-store.ts'
-import { readScopes, type Scope } from '../../src/authority/scope.ts'
+import { readScopes } from '../../src/authority/scope.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
 import { installAuthority, permitNames } from '../../src/trust/install.ts'
 import { forgetTrustedScope, uninstallAuthority } from '../../src/trust/uninstall.ts'
@@ -111,22 +111,22 @@ describe('uninstallAuthority', () => {
     const beforeDeletion = async ({ path }: StateDirectory) => stopped.push(path)
     const request = { deleteAuthority: true, beforeDeletion }
     const { authority, named, left, outcomes } = await uninstallAuthority(asking, {}, request)
-    const [keep, shop] = ['keep', 'shop'].map((name) => namedAuthority(world.state, name))
+    const keep = namedAuthority(world.state, 'keep')
+    const shop = namedAuthority(world.state, 'shop')
     expect([authority, left]).toEqual(['deleted', [world.state.path]])
     expect(named).toEqual([
       { state: keep, deleted: false },
       { state: shop, deleted: true },
     ])
-    expect(stopped).toEqual([shop?.path, world.state.path])
+    expect(stopped).toEqual([shop.path, world.state.path])
     expect(shown(outcomes)).toEqual(['a: removed', 'a: removed', 'a: removed'])
     expect(typesOf(questions)).toEqual([
       'remove',
       'delete-named-authority',
       'delete-named-authority',
     ])
-    expect(existsSync(shop?.path ?? '')).toBe(false)
-    const [kept] = await readScopes(keep as StateDirectory)
-    expect(await store.list()).toEqual([anchorOf(kept as Scope)])
+    expect(existsSync(shop.path)).toBe(false)
+    expect(await store.list()).toEqual((await readScopes(keep)).map(anchorOf))
     // Neither does a second run, which finds no authority any more, remove that root.
     await uninstallAuthority(world, {}, request)
     await uninstallAuthority(world, {}, {})

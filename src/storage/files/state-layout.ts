@@ -52,10 +52,10 @@ const directories: Readonly<Record<string, Layout>> = {
  * are left out. Throws `file-unreadable`.
  */
 export async function stateEntries(state: StateDirectory): Promise<Entries> {
-  const named = (await namedAuthorities(state)).map(({ path }) => path)
+  const named = new Set((await namedAuthorities(state)).map(({ path }) => path))
   const authorities: Layout = {
     directory: (name) => {
-      if (named.includes(join(authoritiesPath(state), name))) return 'ignored'
+      if (named.has(join(authoritiesPath(state), name))) return 'ignored'
       return isAuthorityName(name) ? {} : undefined
     },
   }
