@@ -1,7 +1,7 @@
 import { describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
-import type { Question, TrustEvent, TrustWorld } from '../trust/world.ts'
+import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
 import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
 import { commonName, describeConstraints } from './describe.ts'
@@ -23,6 +23,7 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
     interactive: mayAsk,
     confirm: async (question) => {
       if (question.type === 'trust-foreign-root') requireTerminal(question.fingerprint, context)
+      else if (!mayAsk && question.type === 'delete-named-authority') return false
       else if (!mayAsk) return args.yes === true || question.type !== 'install-tool'
       return confirm(wordsOf(question))
     },
@@ -49,9 +50,16 @@ function wordsOf(question: Question): string[] {
       const names = question.anchors.map(({ name }) => name).join(', ')
       const what = [
         names === '' ? '' : `remove ${names} from the trust stores`,
-        question.deletesAuthority ? 'delete the CA and its keys' : '',
+        question.deletesAuthority ? `delete ${describeFiles(question.authority)}` : '',
       ]
       return [`This will ${what.filter(Boolean).join(' and ')}. Go on?`]
+    }
+    case 'delete-named-authority': {
+      const { authority } = question.authority.state
+      return [
+        `The directory also has the authority ${authority}.`,
+        `Take its roots out of the trust stores and delete ${describeFiles(question.authority)} too?`,
+      ]
     }
     case 'forget-scope':
       return [`This will delete the scope ${question.name} and its key. Go on?`]
@@ -61,6 +69,13 @@ function wordsOf(question: Question): string[] {
         'Is that what your teammate says it is?',
       ]
   }
+}
+
+/** Says what a deletion of an authority deletes. */
+function describeFiles({ state, scopes }: AuthorityFiles): string {
+  const list = scopes.join(', ')
+  const keys = scopes.length > 1 ? `the keys of its scopes ${list}` : `the key of its scope ${list}`
+  return `the CA in ${state.path}${scopes.length === 0 ? '' : `, with ${keys},`} and its record`
 }
 
 function showEvent(event: TrustEvent, { state, output }: Context): void {

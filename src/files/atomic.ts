@@ -98,29 +98,38 @@ export async function createDirectoryAtomic(
 }
 
 /**
- * Deletes a directory. It is renamed first, so that it disappears in one step. An absent directory
- * is success.
+ * Gives a directory a temporary name, so that it disappears in one step. Returns that name; `null`:
+ * the directory is absent. Whoever has the lock next deletes what a killed process left there.
  */
-export async function removeDirectoryAtomic(path: string): Promise<void> {
+export async function renameAway(path: string): Promise<string | null> {
   const temporary = temporaryName(path)
   try {
     await rename(path, temporary)
     await syncDirectory(dirname(path))
-    await rm(temporary, { recursive: true, force: true })
+    return temporary
   } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw unwritable(path, error)
+    if (hasCode(error, 'ENOENT')) return null
+    throw unwritable(path, error)
   }
 }
 
 /**
- * Deletes the unfinished files and directories that killed processes left in a directory, or only
- * those of `file` in it. Call it under the lock.
+ * Whether a name is of the form that unfinished files and directories have here, or only of those
+ * of `file`.
+ */
+export function isLeftover(name: string, file = ''): boolean {
+  if (!name.includes(temporaryMark)) return false
+  const [, of] = /^\.(.+)\.rootling-tmp-\d+-[0-9a-f]{12}$/s.exec(name) ?? []
+  return of !== undefined && (file === '' || of === file)
+}
+
+/**
+ * Deletes the unfinished files that killed processes left in a directory, or only those of `file`
+ * in it. Call it under the lock.
  */
 export async function sweepLeftovers(directory: string, file = ''): Promise<void> {
-  const names = await readdir(directory).catch(() => [])
-  for (const name of names)
-    if (name.startsWith(`.${file}`) && name.includes(temporaryMark))
-      await rm(join(directory, name), { recursive: true, force: true }).catch(() => undefined)
+  for (const name of await readdir(directory).catch(() => []))
+    if (isLeftover(name, file)) await removeFile(join(directory, name)).catch(() => undefined)
 }
 
 /**
@@ -130,7 +139,7 @@ export async function sweepLeftovers(directory: string, file = ''): Promise<void
 export async function sweepDead(directory: string, file: string): Promise<void> {
   const start = `.${file}${temporaryMark}`
   for (const name of await readdir(directory).catch(() => []))
-    if (name.startsWith(start) && !isAlive(Number.parseInt(name.slice(start.length), 10)))
+    if (isLeftover(name, file) && !isAlive(Number.parseInt(name.slice(start.length), 10)))
       await removeFile(join(directory, name)).catch(() => undefined)
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { lstatSync, rmdirSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, isAbsolute, join } from 'node:path'
+import { basename, dirname, isAbsolute, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { writeFileAtomic } from '../files/atomic.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
@@ -25,6 +25,8 @@ export interface RunFile {
 
 /** The name of the lock that a daemon holds as long as it runs. */
 export const daemonLock = 'daemon.lock'
+
+const socketName = 'control.sock'
 
 const fileOf = (state: StateDirectory): string => join(state.path, 'daemon-run.json')
 
@@ -71,7 +73,7 @@ const longestPath = process.platform === 'linux' ? 107 : 103
  */
 export async function socketPath(state: StateDirectory, nonce: string): Promise<string> {
   if (process.platform === 'win32') return `\\\\.\\pipe\\rootling-${nonce}`
-  const own = join(state.path, 'run', 'control.sock')
+  const own = join(state.path, 'run', socketName)
   const path = Buffer.byteLength(own) <= longestPath ? own : shortPath(state, nonce)
   if (Buffer.byteLength(path) > longestPath)
     throw new RootlingError('state-unwritable', `${path} is too long for a socket.`, {
@@ -95,7 +97,7 @@ function shortPath(state: StateDirectory, nonce: string): string {
     runtime === undefined
       ? join(tmpdir(), `rootling-${nonce.slice(0, 16)}`)
       : join(runtime, `rootling-${uid}-${hash}`)
-  return join(directory, 'control.sock')
+  return join(directory, socketName)
 }
 
 /** Whether a directory is this user's, and no other can make files in it. */
@@ -115,7 +117,7 @@ function isOwnDirectory(path: string): boolean {
  * Call it under the daemon's lock.
  */
 export function removeStaleSocket({ address }: RunFile): void {
-  if (process.platform === 'win32') return
+  if (process.platform === 'win32' || basename(address) !== socketName) return
   const info = lstatSync(address, { throwIfNoEntry: false })
   if (info?.isSocket() !== true || info.uid !== process.geteuid?.()) return
   try {
@@ -134,5 +136,7 @@ async function refuseOpenDirectory(directory: string): Promise<void> {
   const info = lstatSync(directory)
   if (info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o077) === 0) return
   const sentence = `${directory} is not a directory that you alone can enter.`
-  throw new RootlingError('loose-key', sentence, { hint: `rm -rf ${shellWord(directory)}` })
+  throw new RootlingError('loose-key', sentence, {
+    hint: `mv ${shellWord(directory)} ${shellWord(`${directory}.old`)}`,
+  })
 }

@@ -1,5 +1,5 @@
 import { homedir } from 'node:os'
-import { isAbsolute, join, relative, resolve } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import envPaths from 'env-paths'
 import { RootlingError } from '../errors.ts'
 import type { Directory, Owner } from '../files/owner.ts'
@@ -22,11 +22,27 @@ export function stateDirectory(
 ): StateDirectory {
   const path = baseDirectory(env)
   if (authority === undefined) return { path, owner }
-  if (!/^[a-z0-9][a-z0-9-]{0,30}$/.test(authority))
+  if (!isAuthorityName(authority))
     throw new RootlingError('usage', `--ca ${authority} cannot be the name of an authority.`, {
       hint: 'Use lower-case letters, digits and hyphens: --ca work',
     })
-  return { path: join(path, 'authorities', authority), owner, authority }
+  return namedAuthority({ path, owner }, authority)
+}
+
+export const isAuthorityName = (name: string): boolean => /^[a-z0-9][a-z0-9-]{0,30}$/.test(name)
+
+/** The directory below a state directory that has one for each named authority. */
+export const authoritiesPath = ({ path }: StateDirectory): string => join(path, 'authorities')
+
+/** Returns the state directory of a named authority, given that of the default one. */
+export function namedAuthority(base: StateDirectory, authority: string): StateDirectory {
+  return { path: join(authoritiesPath(base), authority), owner: base.owner, authority }
+}
+
+/** Returns the state directory of the default authority, which may be the given one. */
+export function defaultAuthority(state: StateDirectory): StateDirectory {
+  if (state.authority === undefined) return state
+  return { path: dirname(dirname(state.path)), owner: state.owner }
 }
 
 function baseDirectory(env: Readonly<Record<string, string | undefined>>): string {

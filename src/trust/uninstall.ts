@@ -1,5 +1,8 @@
+import { X509Certificate } from 'node:crypto'
+import { isOwnSubject } from '../../platform/own-subject.ts'
+import { createAnchor } from '../../platform/pem.ts'
 import type { TrustAnchor } from '../../platform/trust-store.ts'
-import { deleteAuthority, forgetScope } from '../authority/delete.ts'
+import { deleteAuthority, forgetScope, isDeletable } from '../authority/delete.ts'
 import {
   noScope,
   openScope,
@@ -7,9 +10,12 @@ import {
   readScopesInRotation,
   type Scope,
 } from '../authority/scope.ts'
-import { RootlingError } from '../errors.ts'
+import { RootlingError, type ErrorCode } from '../errors.ts'
 import { exists } from '../files/exists.ts'
-import { scopeNames } from '../storage/files/scopes.ts'
+import { readText } from '../files/read.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { refuseLinkedScopes, rootPath, scopeNames } from '../storage/files/scopes.ts'
+import { namedAuthorities, otherAuthorities } from '../storage/files/state-layout.ts'
 import { equipStores } from './equip.ts'
 import {
   anchorOf,
@@ -27,6 +33,8 @@ export interface UninstallRequest {
   readonly others?: boolean | undefined
   /** Also deletes the authority, once no store holds one of its roots. */
   readonly deleteAuthority?: boolean | undefined
+  /** Called before an authority is deleted, to stop what uses its files. */
+  readonly beforeDeletion?: ((state: StateDirectory) => Promise<unknown>) | undefined
 }
 
 export interface Uninstallation extends StoreChange {
@@ -36,12 +44,20 @@ export interface Uninstallation extends StoreChange {
    * run.
    */
   readonly authority: 'deleted' | 'kept' | 'untouched'
+  /** The paths of what a deletion left, since Rootling did not write it. */
+  readonly left: readonly string[]
+  /**
+   * The named authorities in the directory of the deleted one, which the person was asked about one
+   * by one.
+   */
+  readonly named: readonly { readonly state: StateDirectory; readonly deleted: boolean }[]
 }
 
 /**
  * Removes the authority's roots from the stores. When there is no authority, removes every root
- * whose name in a store is one of Rootling's. Throws `cancelled`. A store that fails does not
- * throw: its outcome says `failed`.
+ * whose name in a store is one of Rootling's, except those of the other authorities beside it.
+ * Throws `cancelled`, and `not-ours` where scopes to delete are behind a symbolic link. A store
+ * that fails does not throw: its outcome says `failed`.
  */
 export async function uninstallAuthority(
   world: TrustWorld,
@@ -49,28 +65,150 @@ export async function uninstallAuthority(
   request: UninstallRequest,
 ): Promise<Uninstallation> {
   const { state, report } = world
-  const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
+  const deletes = request.deleteAuthority === true && (await isDeletable(state))
+  const {
+    scopes,
+    anchors: own,
+    isEmpty,
+  } = deletes ? await deletableRoots(world) : await roots(state)
   const found = await openStores(world, options, scopes)
-  const own = scopes.map(anchorOf)
-  const others = (await findInstalledAnchors(found.stores)).filter(
-    ({ fingerprint }) => !own.some((anchor) => anchor.fingerprint === fingerprint),
-  )
-  const takesOthers = request.others === true || scopes.length === 0
-  const anchors = takesOthers ? [...own, ...others] : own
-  if (!takesOthers && others.length > 0) report({ type: 'others-left', anchors: others })
+  const others = (await findInstalledAnchors(found.stores)).filter(isNotIn(own))
+  // Roots of an authority that has its files beside this one are removed only on request.
+  const orphaned =
+    request.others === true ? others : others.filter(isNotIn(await rootsBeside(state)))
+  const taken = request.others === true || isEmpty ? orphaned : []
+  const anchors = [...own, ...taken]
+  const rest = others.filter(isNotIn(taken))
+  if (rest.length > 0) report({ type: 'others-left', anchors: rest })
   if (anchors.length === 0) report({ type: 'nothing-installed' })
-  const deletes = request.deleteAuthority === true && (await exists(state.path))
-  if (options.dryRun !== true && (deletes || (takesOthers && others.length > 0)))
-    await confirmOrCancel(world, { type: 'remove', anchors, deletesAuthority: deletes })
+  let chosen: StateDirectory[] = []
+  const named = deletes ? await namedAuthorities(state) : []
+  if (options.dryRun !== true && (deletes || taken.length > 0)) {
+    const authority = { state, scopes: await scopeNames(state) }
+    await confirmOrCancel(world, { type: 'remove', anchors, deletesAuthority: deletes, authority })
+    chosen = await askAboutEach(world, named)
+  }
   const change = await removeAnchors(world, found, anchors)
-  if (!deletes || change.plannedCommands !== null) return { ...change, authority: 'untouched' }
-  if (!allWell(change.outcomes)) return { ...change, authority: 'kept' }
-  await deleteAuthority(state)
-  return { ...change, authority: 'deleted' }
+  const untouched = { ...change, left: [], named: [] }
+  if (!deletes || change.plannedCommands !== null) return { ...untouched, authority: 'untouched' }
+  if (!allWell(change.outcomes)) return { ...untouched, authority: 'kept' }
+  const outcomes = [...change.outcomes]
+  const left: string[] = []
+  const done = new Set<StateDirectory>()
+  for (const each of chosen) {
+    const deletion = await deleteNamed({ ...world, state: each }, options, request)
+    outcomes.push(...deletion.outcomes)
+    left.push(...deletion.left)
+    if (deletion.deleted) done.add(each)
+  }
+  await request.beforeDeletion?.(state)
+  left.push(...(await deleteAuthority(state)))
+  return {
+    ...change,
+    outcomes,
+    authority: 'deleted',
+    left: [...new Set(left)],
+    named: named.map((each) => ({ state: each, deleted: done.has(each) })),
+  }
+}
+
+const isNotIn =
+  (anchors: readonly TrustAnchor[]) =>
+  ({ fingerprint }: TrustAnchor): boolean =>
+    !anchors.some((anchor) => anchor.fingerprint === fingerprint)
+
+interface Roots {
+  readonly scopes: readonly Scope[]
+  /** The roots of the scopes. */
+  readonly anchors: readonly TrustAnchor[]
+  /** Whether there is no scope, not even a damaged one. */
+  readonly isEmpty: boolean
+}
+
+async function roots(state: StateDirectory): Promise<Roots> {
+  const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
+  return { scopes, anchors: scopes.map(anchorOf), isEmpty: scopes.length === 0 }
+}
+
+/**
+ * Does what `roots` does, also where scopes are damaged, as a deletion that was killed may leave
+ * them. Their roots are among the anchors if they can be read.
+ */
+async function deletableRoots(world: TrustWorld): Promise<Roots> {
+  const { state } = world
+  await refuseLinkedScopes(state)
+  const scopes = await readScopesInRotation(state)
+  const damaged: TrustAnchor[] = []
+  const names = await scopeNames(state)
+  for (const name of names) {
+    const root = await storedRoot(state, name)
+    // A root that can still be recognized in the stores is no reason for a warning.
+    const quiet = root === null ? world : { ...world, report: () => undefined }
+    const scope = await openUndamaged(quiet, name)
+    if (scope !== null) scopes.push(scope)
+    else if (root !== null) damaged.push(root)
+  }
+  const anchors = [...scopes.map(anchorOf), ...damaged]
+  return { scopes, anchors, isEmpty: scopes.length + names.length === 0 }
+}
+
+/** Reads the roots of the other authorities beside this one, as far as they can be read. */
+async function rootsBeside(state: StateDirectory): Promise<TrustAnchor[]> {
+  const anchors: TrustAnchor[] = []
+  for (const other of await otherAuthorities(state)) {
+    anchors.push(...(await readScopesInRotation(other)).map(anchorOf))
+    for (const name of await scopeNames(other)) {
+      const root = await storedRoot(other, name)
+      if (root !== null) anchors.push(root)
+    }
+  }
+  return anchors
+}
+
+/**
+ * Reads the root of a scope, whatever the state of the scope's other files is; `null`: it cannot be
+ * read, or another program made it.
+ */
+async function storedRoot(state: StateDirectory, name: string): Promise<TrustAnchor | null> {
+  try {
+    const { raw } = new X509Certificate((await readText(rootPath(state, name))) ?? '')
+    return isOwnSubject(raw) ? createAnchor(raw) : null
+  } catch {
+    return null
+  }
+}
+
+/** Asks about each of the named authorities, and returns those that the person wants deleted. */
+async function askAboutEach(
+  world: TrustWorld,
+  named: readonly StateDirectory[],
+): Promise<StateDirectory[]> {
+  const chosen: StateDirectory[] = []
+  for (const state of named) {
+    const authority = { state, scopes: await scopeNames(state) }
+    if (await world.confirm({ type: 'delete-named-authority', authority })) chosen.push(state)
+  }
+  return chosen
+}
+
+/** Deletes an authority that the person was asked about, unless a store still holds its root. */
+async function deleteNamed(
+  world: TrustWorld,
+  options: StoreOptions,
+  { beforeDeletion }: UninstallRequest,
+): Promise<Forgotten> {
+  const { scopes, anchors } = await deletableRoots(world)
+  const found = await openStores(world, options, scopes)
+  const change = await removeAnchors(world, found, anchors)
+  if (!allWell(change.outcomes)) return { ...change, deleted: false, left: [] }
+  await beforeDeletion?.(world.state)
+  return { ...change, deleted: true, left: await deleteAuthority(world.state) }
 }
 
 export interface Forgotten extends StoreChange {
   readonly deleted: boolean
+  /** The paths of what was left, since Rootling did not write it. */
+  readonly left: readonly string[]
 }
 
 /**
@@ -93,20 +231,26 @@ export async function forgetTrustedScope(
   const found = await openStores(world, options, scopes)
   const change = await removeAnchors(world, found, scopes.map(anchorOf))
   const deleted = change.plannedCommands === null && allWell(change.outcomes)
-  if (deleted) await forgetScope(state, name)
-  return { ...change, deleted }
+  const left = deleted ? await forgetScope(state, name) : []
+  return { ...change, deleted, left }
 }
 
-/** Opens a scope; `null`: its files are damaged, so its root cannot be recognized in the stores. */
+/**
+ * Opens a scope; `null`: its files are damaged or behind symbolic links, so its root cannot be
+ * recognized in the stores.
+ */
 async function openUndamaged({ state, report }: TrustWorld, name: string): Promise<Scope | null> {
   try {
     return await openScope(state, name)
   } catch (error) {
-    if (!(error instanceof RootlingError) || error.code !== 'corrupt-state') throw error
+    const isDamage = error instanceof RootlingError && damageCodes.has(error.code)
+    if (!isDamage) throw error
     report({ type: 'scope-damaged', error })
     return null
   }
 }
+
+const damageCodes: ReadonlySet<ErrorCode> = new Set(['corrupt-state', 'file-unreadable'])
 
 /**
  * Removes anchors from the stores in `found`, or only records the commands when its machine is in a

@@ -27,8 +27,16 @@ export interface TrustWorld {
   readonly findStores?: typeof findTrustStores
 }
 
+/** An authority on disk. */
+export interface AuthorityFiles {
+  readonly state: StateDirectory
+  /** The names of its scopes, each of which has a key. */
+  readonly scopes: readonly string[]
+}
+
 /**
  * What the person is asked before Rootling does it. A no to `install-tool` skips that installation;
+ * a no to `delete-named-authority` leaves that authority;
  * a no to any other question cancels the work. A dry run asks only `trust-foreign-root`.
  */
 export type Question =
@@ -37,7 +45,11 @@ export type Question =
       readonly type: 'remove'
       readonly anchors: readonly TrustAnchor[]
       readonly deletesAuthority: boolean
+      /** What is deleted where `deletesAuthority` says so. */
+      readonly authority: AuthorityFiles
     }
+  /** A yes also removes the roots of that authority from the trust stores. */
+  | { readonly type: 'delete-named-authority'; readonly authority: AuthorityFiles }
   | { readonly type: 'forget-scope'; readonly name: string }
   | { readonly type: 'trust-foreign-root'; readonly fingerprint: string }
 

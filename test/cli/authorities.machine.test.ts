@@ -150,6 +150,50 @@ test.skipIf(reason !== null)(
   },
 )
 
+test.skipIf(reason !== null)(
+  `ca delete leaves and names what is not its own${reason ? ` [skipped: ${reason}]` : ''}`,
+  async () => {
+    const namespace = await openNamespace()
+    try {
+      const rootling = rootlingIn(namespace)
+      const env = { ROOTLING_HOME: namespace.home }
+      const at = (name: string): string => join(namespace.home, name)
+      const system = ['--stores', 'system']
+      await rootling.must(['install', '--yes', ...system], { env })
+      await rootling.must(['install', '--ca', 'work', '--yes', ...system], { env })
+      await rootling.must(['daemon', 'start', '--acme-port=0', '--revocation-port=0'], { env })
+      await namespace.writeFile(at('src/thesis.txt'), 'precious')
+      await namespace.must('ln', ['-s', at('src/thesis.txt'), at('daemon.log.1')])
+      const command = 'rootling ca delete --ca work'
+      const removed = await rootling.json(['ca', 'delete', '--yes', ...system], { env })
+      const own = ['daemon.log.1', 'src'].map(at)
+      expect([removed.exitCode, removed.answer]).toMatchObject([
+        0,
+        {
+          deleted: true,
+          left: [...own, namespace.home],
+          authorities: [{ name: 'work', path: at('authorities/work'), deleted: false, command }],
+          warnings: [
+            `The authority work in ${at('authorities/work')} was left, and its roots may still be trusted. To delete it: ${command}`,
+          ],
+        },
+      ])
+      expect(await namespace.readFile(at('src/thesis.txt'))).toBe('precious')
+      const { stdout } = await namespace.must('ls', ['-A', namespace.home])
+      expect(stdout.trim().split('\n').toSorted()).toEqual(['authorities', 'daemon.log.1', 'src'])
+      const again = await rootling.json(['ca', 'delete', '--yes', ...system], { env })
+      expect(again.answer).toMatchObject({ deleted: false, left: [] })
+      const status = await rootling.json(['status', '--ca', 'work', ...system], { env })
+      expect(status.answer.stores?.map(({ outcome }) => outcome)).toEqual(['trusted'])
+      const last = ['ca', 'delete', '--ca', 'work', '--yes', ...system]
+      expect((await rootling.json(last, { env })).answer).toMatchObject({ deleted: true, left: [] })
+      expect(await namespace.readFile(at('authorities'))).toBe(null)
+    } finally {
+      await namespace.close()
+    }
+  },
+)
+
 test('ca delete without a terminal and without --yes leaves everything when a store fails', async () => {
   const { rootling, createAuthority: create, directory } = openHome()
   await create()

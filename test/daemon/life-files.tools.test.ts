@@ -117,7 +117,7 @@ describe('a state directory whose path is too long for a socket', () => {
     const refused = await daemon('start')
     expect(refused).toMatchObject({ exitCode: 1, stdout: '' })
     expect(refused.stderr).toBe(
-      `Error: ${planted} is not a directory that you alone can enter.\n  → rm -rf ${planted}\n`,
+      `Error: ${planted} is not a directory that you alone can enter.\n  → mv ${planted} ${planted}.old\n`,
     )
     expect(daemons()).toEqual([])
   })

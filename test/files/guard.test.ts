@@ -17,6 +17,7 @@ import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
+import { settleInterrupted } from '../../src/storage/files/unfinished-writes.ts'
 import { pemBlocks } from '../../src/x509/pem.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 
@@ -210,7 +211,18 @@ describe('the record', () => {
 test('a pending file that makes no sense is swept away', async () => {
   const { state } = await withAuthority()
   await mkdir(join(state.path, 'pending'), { mode: 0o700 })
-  await writeFile(join(state.path, 'pending', 'junk.json'), 'not JSON', { mode: 0o600 })
+  const damaged = `${'5a'.repeat(16)}.json`
+  await writeFile(join(state.path, 'pending', damaged), 'not JSON', { mode: 0o600 })
   await issueAt(state)
   expect(await readdir(join(state.path, 'pending'))).toEqual([])
+})
+
+test('a file among the pending ones that Rootling did not write stays, and disturbs nothing', async () => {
+  const { state } = await withAuthority()
+  const pending = join(state.path, 'pending')
+  await mkdir(join(pending, 'drafts'), { recursive: true })
+  await writeFile(join(pending, 'thesis.json'), '{}')
+  await settleInterrupted(state)
+  await issueAt(state)
+  expect((await readdir(pending)).toSorted()).toEqual(['drafts', 'thesis.json'])
 })

@@ -69,8 +69,8 @@ describe('a socket that a killed daemon left', () => {
     revocationUrl: null,
   })
 
-  async function leaveSocket(): Promise<string> {
-    const address = join(await temporaryDirectory(), 'rootling-x', 'control.sock')
+  async function leaveSocket(name = 'control.sock'): Promise<string> {
+    const address = join(await temporaryDirectory(), 'rootling-x', name)
     mkdirSync(dirname(address))
     const server = createServer()
     onTestFinished(() => void server.close())
@@ -89,6 +89,12 @@ describe('a socket that a killed daemon left', () => {
     writeFileSync(join(dirname(address), 'other'), '')
     removeStaleSocket(runFile(address))
     expect(readdirSync(dirname(address))).toEqual(['other'])
+  })
+
+  test('is left alone where its name is not that of the control socket', async () => {
+    const address = await leaveSocket('bus')
+    removeStaleSocket(runFile(address))
+    expect(existsSync(address)).toBe(true)
   })
 
   test('is left alone where it is anything but a socket', async () => {

@@ -1,13 +1,16 @@
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { TrustStore } from '../../platform/trust-store.ts'
 import { readScopes } from '../../src/authority/scope.ts'
+import { anchorOf } from '../../src/trust/machine-stores.ts'
 import { installAuthority, permitNames } from '../../src/trust/install.ts'
 import { forgetTrustedScope, uninstallAuthority } from '../../src/trust/uninstall.ts'
 import { makeAnchor } from '../platform/world.ts'
-import { temporaryState } from '../helpers/temporary.ts'
+import { namedAuthority, type StateDirectory } from '../../src/home/state-directory.ts'
+import type { Question } from '../../src/trust/world.ts'
+import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 import { broken, createStore, createWorld, shown, typesOf } from './memory-stores.ts'
 
 /** Stores that trust an authority with the scopes `local` and `work`. */
@@ -69,6 +72,92 @@ describe('uninstallAuthority', () => {
     expect(await uninstallAuthority(world, {}, request)).toMatchObject({ authority: 'deleted' })
     expect(existsSync(world.state.path)).toBe(false)
     expect(world.questions).toMatchObject([{ type: 'remove', deletesAuthority: true }])
+  })
+
+  test('names in the question what is deleted, and leaves and names what is not its own', async () => {
+    const world = await installed()
+    const thesis = join(world.state.path, 'src', 'thesis.txt')
+    await mkdir(dirname(thesis))
+    await writeFile(thesis, 'precious')
+    const { left } = await uninstallAuthority(world, {}, { deleteAuthority: true })
+    expect(left).toEqual([dirname(thesis), world.state.path])
+    expect(await readFile(thesis, 'utf8')).toBe('precious')
+    const authority = { state: world.state, scopes: ['local', 'work'] }
+    expect(world.questions).toMatchObject([{ type: 'remove', authority }])
+    const again = await uninstallAuthority(world, {}, { deleteAuthority: true })
+    expect(again).toMatchObject({ authority: 'untouched', left: [] })
+    expect(world.questions).toHaveLength(1)
+  })
+
+  test('asks about each named authority, and leaves the roots of those that stay', async () => {
+    const world = await installed()
+    const [store] = world.stores as [TrustStore]
+    for (const name of ['keep', 'shop']) {
+      const state = namedAuthority(world.state, name)
+      await installAuthority(createWorld(state, world.stores), {}, null)
+    }
+    const questions: Question[] = []
+    const asking = {
+      ...world,
+      confirm: async (question: Question) => {
+        questions.push(question)
+        return (
+          question.type !== 'delete-named-authority' ||
+          question.authority.state.authority === 'shop'
+        )
+      },
+    }
+    const stopped: string[] = []
+    const beforeDeletion = async ({ path }: StateDirectory) => stopped.push(path)
+    const request = { deleteAuthority: true, beforeDeletion }
+    const { authority, named, left, outcomes } = await uninstallAuthority(asking, {}, request)
+    const keep = namedAuthority(world.state, 'keep')
+    const shop = namedAuthority(world.state, 'shop')
+    expect([authority, left]).toEqual(['deleted', [world.state.path]])
+    expect(named).toEqual([
+      { state: keep, deleted: false },
+      { state: shop, deleted: true },
+    ])
+    expect(stopped).toEqual([shop.path, world.state.path])
+    expect(shown(outcomes)).toEqual(['a: removed', 'a: removed', 'a: removed'])
+    expect(typesOf(questions)).toEqual([
+      'remove',
+      'delete-named-authority',
+      'delete-named-authority',
+    ])
+    expect(existsSync(shop.path)).toBe(false)
+    expect(await store.list()).toEqual((await readScopes(keep)).map(anchorOf))
+    // Neither does a second run, which finds no authority any more, remove that root.
+    await uninstallAuthority(world, {}, request)
+    await uninstallAuthority(world, {}, {})
+    expect(await store.list()).toHaveLength(1)
+    await uninstallAuthority(world, {}, { others: true })
+    expect(await store.list()).toEqual([])
+  })
+
+  test('deletes an authority whose scope has lost its scope.json, and finds its root', async () => {
+    const world = await installed()
+    await rm(join(world.state.path, 'scopes', 'work', 'scope.json'))
+    const change = await uninstallAuthority(world, {}, { deleteAuthority: true })
+    expect([change.authority, shown(change.outcomes)]).toEqual([
+      'deleted',
+      ['a: removed', 'a: removed'],
+    ])
+    expect(world.events).toEqual([])
+    expect(existsSync(world.state.path)).toBe(false)
+  })
+
+  test('refuses to delete scopes behind a symbolic link before it changes anything', async () => {
+    const world = await installed()
+    const [store] = world.stores as [TrustStore]
+    const scopes = join(world.state.path, 'scopes')
+    const elsewhere = join(await temporaryDirectory(), 'scopes')
+    await rename(scopes, elsewhere)
+    await symlink(elsewhere, scopes)
+    const refused = uninstallAuthority(world, {}, { deleteAuthority: true })
+    await expect(refused).rejects.toMatchObject({ code: 'not-ours' })
+    expect([await store.list(), world.questions]).toMatchObject([{ length: 2 }, []])
+    expect(await readdir(elsewhere)).toEqual(['local', 'work'])
   })
 
   test('keeps the authority while one store still holds a root', async () => {

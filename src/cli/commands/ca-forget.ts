@@ -4,7 +4,7 @@ import type { Context } from '../context.ts'
 import { meantScope } from '../nearest.ts'
 import type { caForgetSpec } from '../specs/ca.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
-import { changeExitCode, outcomeTable, printPlan } from '../store-outcomes.ts'
+import { changeExitCode, noteLeft, outcomeTable, printPlan } from '../store-outcomes.ts'
 import { trustWorld } from '../trust-world.ts'
 
 /** `rootling ca forget SCOPE`: removes the scope's root from the stores, then deletes its files. */
@@ -19,12 +19,13 @@ export async function caForget(
     meantScope(name, names),
   )
   if (printPlan(forgotten, output)) return exitCodes.ok
-  const { deleted, outcomes } = forgotten
+  const { deleted, outcomes, left } = forgotten
   output.note(
     deleted
       ? `Deleted the scope ${name}; the certificates that it signed are trusted no more.`
       : `The scope ${name} was kept, since a store still holds its root.`,
   )
-  output.result(outcomeTable(outcomes), { deleted, scope: name, stores: outcomes })
+  noteLeft(left, output)
+  output.result(outcomeTable(outcomes), { deleted, scope: name, stores: outcomes, left })
   return changeExitCode(outcomes)
 }

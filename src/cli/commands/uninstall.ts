@@ -1,10 +1,11 @@
+import { stopDaemon } from '../../daemon/launch.ts'
 import { uninstallAuthority } from '../../trust/uninstall.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { caDeleteSpec } from '../specs/ca.ts'
 import type { uninstallSpec } from '../specs/stores.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
-import { changeExitCode, outcomeTable, printPlan } from '../store-outcomes.ts'
+import { changeExitCode, noteLeft, outcomeTable, printPlan } from '../store-outcomes.ts'
 import { trustWorld } from '../trust-world.ts'
 
 /** `rootling uninstall`: removes the authority's roots from every store. */
@@ -16,15 +17,28 @@ export async function uninstall(
   const removal = await uninstallAuthority(trustWorld(args, context), storeOptionsOf(args), {
     others: args.all,
     deleteAuthority: args['delete-ca'],
+    // A daemon would write its log into a directory that is left.
+    beforeDeletion: stopDaemon,
   })
   if (printPlan(removal, output)) return exitCodes.ok
-  const { authority, outcomes } = removal
+  const { authority, outcomes, left, named } = removal
   if (authority === 'deleted')
     output.note(`Deleted the certificate authority and its record in ${state.path}.`)
   if (authority === 'kept')
     output.note('The certificate authority was kept, since a store still holds its root.')
+  noteLeft(left, output)
+  const authorities = named.map(({ state: { authority: name = '', path }, deleted: gone }) => ({
+    name,
+    path,
+    deleted: gone,
+    command: `rootling ca delete --ca ${name}`,
+  }))
+  for (const { name, path, command } of authorities.filter((each) => !each.deleted))
+    output.warn(
+      `The authority ${name} in ${path} was left, and its roots may still be trusted. To delete it: ${command}`,
+    )
   const deleted = authority === 'deleted'
-  output.result(outcomeTable(outcomes), { deleted, stores: outcomes })
+  output.result(outcomeTable(outcomes), { deleted, stores: outcomes, left, authorities })
   return changeExitCode(outcomes)
 }
 

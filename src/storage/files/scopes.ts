@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import {
   createDirectoryAtomic,
-  removeDirectoryAtomic,
+  isLeftover,
+  renameAway,
   sweepLeftovers,
   syncDirectory,
   writeFileAtomic,
@@ -12,6 +13,7 @@ import {
 } from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
 import { exists } from '../../files/exists.ts'
+import { anyText, entriesOf, removeEntries, type Layout } from '../../files/own-entries.ts'
 import { makePrivateDirectory } from '../../files/private-directory.ts'
 import { readPrivateText, readText } from '../../files/read.ts'
 import { stampOf } from '../../files/stamp.ts'
@@ -87,18 +89,82 @@ export async function createScope(
     'intermediate.pem': { data: files.intermediate, mode: 0o644 },
     [keyFile]: { data: files.intermediateKey, mode: 0o600 },
   }
-  return createDirectoryAtomic(scopePath(state, directory), contents, state.owner)
+  const path = scopePath(state, directory)
+  if (await createDirectoryAtomic(path, contents, state.owner)) return true
+  if (holdsScope(path)) return false
+  throw new RootlingError('not-ours', `${path} is there already, and it is not a scope.`, {
+    hint: `mv ${shellWord(path)} ${shellWord(`${state.path}/${directory}.old`)}`,
+  })
 }
 
-/** Deletes a scope; absent is success. Call it under the lock. */
-export async function deleteScope(state: StateDirectory, name: string): Promise<void> {
-  await removeDirectoryAtomic(scopePath(state, name))
+/**
+ * The files of a scope. `scope.json` is deleted first, since a scope that lacks only its key would
+ * look whole, and the root last: by it, a deletion that was killed finds the root in the trust
+ * stores.
+ */
+const scopeLayout: Layout = {
+  files: {
+    'scope.json': anyText,
+    'intermediate-key.pem': anyText,
+    'intermediate.pem': anyText,
+    'root.crl': anyText,
+    'crl-number': anyText,
+    'root.pem': anyText,
+  },
 }
 
-/** Names of the scopes, `local` first, the others in order; none: there is no authority yet. */
+/** What is written into the directory of the scopes. */
+export const scopesLayout: Layout = {
+  directory: (name) => (isScopeDirectory(name) || isLeftover(name) ? scopeLayout : undefined),
+}
+
+const isScopeDirectory = (name: string): boolean => isScopeName(name.replace(/\.(?:next|old)$/, ''))
+
+/**
+ * Deletes a scope's files and its directory; absent is success. Returns the paths of the foreign
+ * files in the directory, which stays with them. Call it under the lock. Throws `not-ours` for a
+ * symbolic link.
+ */
+export async function deleteScope(state: StateDirectory, name: string): Promise<readonly string[]> {
+  const path = scopePath(state, name)
+  refuseLink(path)
+  const { foreign } = entriesOf(path, scopeLayout)
+  const doomed = foreign.length === 0 ? await renameAway(path) : path
+  if (doomed !== null) await removeDirectory(doomed)
+  return foreign
+}
+
+async function removeDirectory(path: string): Promise<void> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return
+  const { files } = entriesOf(path, scopeLayout)
+  await removeEntries({ files, directories: [path] })
+}
+
+/**
+ * Throws `not-ours` where the scopes, or one of them, are behind a symbolic link: Rootling deletes
+ * nothing there, so their keys would stay.
+ */
+export async function refuseLinkedScopes(state: StateDirectory): Promise<void> {
+  refuseLink(scopesPath(state))
+  for (const name of await scopeNames(state)) refuseLink(scopePath(state, name))
+}
+
+function refuseLink(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return
+  throw new RootlingError('not-ours', `${path} is a symbolic link, so what it leads to is kept.`, {
+    hint: `Delete that by hand, and then the link: rm ${shellWord(path)}`,
+  })
+}
+
+/**
+ * Names of the scopes, `local` first, the others in order; none: there is no authority yet. A
+ * directory with none of a scope's files in it is not a scope.
+ */
 export async function scopeNames(state: StateDirectory): Promise<string[]> {
   try {
-    const names = (await readdir(scopesPath(state))).filter(isScopeName)
+    const names = (await readdir(scopesPath(state))).filter(
+      (name) => isScopeName(name) && holdsScope(scopePath(state, name)),
+    )
     return names.toSorted(
       (a, b) => Number(b === 'local') - Number(a === 'local') || (a < b ? -1 : 1),
     )
@@ -107,6 +173,17 @@ export async function scopeNames(state: StateDirectory): Promise<string[]> {
     throw new RootlingError('file-unreadable', `${scopesPath(state)} cannot be read.`, {
       cause: error,
     })
+  }
+}
+
+function holdsScope(path: string): boolean {
+  try {
+    return readdirSync(path, { withFileTypes: true }).some(
+      (entry) => entry.isFile() && Object.hasOwn(scopeLayout.files ?? {}, entry.name),
+    )
+  } catch (error) {
+    // What cannot be read is reported when its files are.
+    return !hasCode(error, 'ENOENT', 'ENOTDIR')
   }
 }
 
@@ -177,10 +254,11 @@ export async function readStoredRootCrl(state: StateDirectory, name: string): Pr
 
 /** Deletes what killed commands left, and finishes a switch of scopes. Call it under the lock. */
 export async function sweepScopes(state: StateDirectory): Promise<void> {
-  await sweepLeftovers(scopesPath(state))
   await sweepLeftovers(state.path)
   for (const entry of await readdir(scopesPath(state)).catch(() => [])) {
     await sweepLeftovers(join(scopesPath(state), entry))
+    if (isLeftover(entry))
+      await removeDirectory(join(scopesPath(state), entry)).catch(() => undefined)
     if (entry.endsWith('.old')) await finishSwitch(state, entry.slice(0, -'.old'.length))
   }
 }
@@ -192,7 +270,7 @@ export async function rotationParts(
   const entries = await readdir(scopesPath(state)).catch(() => [])
   return entries.flatMap((entry) =>
     parts
-      .filter((part) => entry.endsWith(part))
+      .filter((part) => entry.endsWith(part) && holdsScope(scopePath(state, entry)))
       .map((part) => ({ name: entry.slice(0, -part.length), part })),
   )
 }

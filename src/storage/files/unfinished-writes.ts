@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { stageFile, sweepLeftovers, writeFileAtomic, type StagedFile } from '../../files/atomic.ts'
+import {
+  isLeftover,
+  stageFile,
+  sweepLeftovers,
+  writeFileAtomic,
+  type StagedFile,
+} from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
 import { exists } from '../../files/exists.ts'
 import { withLock } from '../../files/lock.ts'
@@ -45,7 +51,8 @@ export async function exclusively<T>(state: StateDirectory, work: () => Promise<
   return withLock(state, async () => {
     await sweepScopes(state)
     for (const name of await unfinished(state))
-      await finishOrDrop(state, join(directoryOf(state), name))
+      if (pendingNames.test(name)) await finishOrDrop(state, join(directoryOf(state), name))
+    await sweepLeftovers(directoryOf(state))
     return work()
   })
 }
@@ -60,9 +67,14 @@ export async function settleInterrupted(state: StateDirectory): Promise<void> {
   if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined)
 }
 
+/** The names of pending files: a serial number in hex, and `.json`. */
+export const pendingNames = /^[0-9a-f]{2,40}\.json$/
+
+/** Returns the names of pending files, whole or not. A foreign file in their directory is left. */
 async function unfinished(state: StateDirectory): Promise<string[]> {
   try {
-    return await readdir(directoryOf(state))
+    const names = await readdir(directoryOf(state))
+    return names.filter((name) => pendingNames.test(name) || isLeftover(name))
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return []
     throw unwritable(directoryOf(state), error)

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { ensureAuthority, permitScope } from '../../../src/authority/create.ts'
-import { forgetScope } from '../../../src/authority/delete.ts'
+import { deleteAuthority, forgetScope } from '../../../src/authority/delete.ts'
 import { makeCrl } from '../../../src/certificates/crl.ts'
 import { issue } from '../../../src/certificates/issue.ts'
 import { renew } from '../../../src/certificates/renew.ts'
@@ -64,6 +64,9 @@ async function work(): Promise<void> {
     }
     case 'forget':
       for (const name of names) await forgetScope(state, name)
+      return
+    case 'delete':
+      await deleteAuthority(state)
       return
     case 'revoke':
       for (const { serialNumber } of await readRecord(state)) {

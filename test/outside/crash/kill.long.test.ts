@@ -1,16 +1,18 @@
 import { X509Certificate } from 'node:crypto'
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readScopes } from '../../../src/authority/scope.ts'
+import { openScope, readScopes } from '../../../src/authority/scope.ts'
+import { openSigner } from '../../../src/authority/signer.ts'
 import { readInventory } from '../../../src/storage/files/record.ts'
-import { violations } from './invariants.ts'
+import { scopeNames } from '../../../src/storage/files/scopes.ts'
+import { tree, violations } from './invariants.ts'
 import { long, tally } from '../../helpers/long.ts'
 import { bundleChild, runChild, settle, startChild, workplace, type Bundle } from './processes.ts'
 
-const kills = long ? 840 : 70
-const each = kills / 7
+const kills = long ? 960 : 80
+const each = kills / 8
 let bundle: Bundle
 
 beforeAll(async () => {
@@ -140,4 +142,26 @@ test(`revoking survives ${each} kills: what was said to be revoked is`, options,
   }
   expect(killed).toBeGreaterThan(0)
   await rm(root, { recursive: true })
+})
+
+test(`deleting survives ${each} kills: no scope looks whole without its key`, options, async () => {
+  let killed = 0
+  for (let i = 0; i < each; i++) {
+    const { root, state, out } = await workplace()
+    const at = { path: state, owner: null }
+    for (const args of [['create'], ['permit', 'dev.example.com']])
+      await runChild(bundle, [...args, '--state', state])
+    const notes = join(state, 'scopes', 'local', 'notes.txt')
+    await writeFile(notes, 'precious')
+    killed += Number((await killAtRandom(['delete', '--state', state], 8)).killed)
+    for (const name of await scopeNames(at)) {
+      const scope = await openScope(at, name).catch(() => null)
+      if (scope !== null) await openSigner(at, scope, new Date())
+    }
+    await runChild(bundle, ['delete', '--state', state])
+    expect(await tree(state)).toEqual(['scopes', 'scopes/local', 'scopes/local/notes.txt'])
+    expect([await readFile(notes, 'utf8'), await violations(state, out)]).toEqual(['precious', []])
+    await rm(root, { recursive: true })
+  }
+  expect(killed).toBeGreaterThan(0)
 })

@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { issue } from '../../../src/certificates/issue.ts'
-import { ensureAuthority } from '../../../src/authority/create.ts'
+import { ensureAuthority, permitScope } from '../../../src/authority/create.ts'
 import type { Bundle } from '../crash/processes.ts'
 import { mkcertLine, rootlingLine, type World } from './world.ts'
 
@@ -88,7 +88,30 @@ export const subjects: readonly Subject[] = [
     line: child('forget', 'local'),
     done: async (world) => onlyScopes(world, []),
   },
+  {
+    title: 'delete',
+    prepare: withForeignFile,
+    line: child('delete'),
+    done: async (world) =>
+      treeOf(world.state).join() === foreign.join() ? [] : treeOf(world.state),
+  },
 ]
+
+const foreign = ['scopes', 'scopes/local', 'scopes/local/notes.txt']
+
+async function withForeignFile(world: World): Promise<void> {
+  const now = new Date()
+  await ensureAuthority(stateOf(world), now)
+  await permitScope(stateOf(world), { permit: ['dev.example.com'] }, now)
+  await issue(stateOf(world), { names: ['localhost'], files: null }, now)
+  writeFileSync(join(world.state, 'scopes/local/notes.txt'), 'precious')
+}
+
+// What is done after the deletion takes the lock again.
+const treeOf = (path: string): string[] =>
+  readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name !== 'lock')
+    .toSorted()
 
 function onlyScopes({ state }: World, names: readonly string[]): string[] {
   const found = readdirSync(join(state, 'scopes')).toSorted()
