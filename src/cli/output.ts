@@ -1,4 +1,5 @@
 import type { RootlingError } from '../errors.ts'
+import { completeCommands, type Selected } from './hint.ts'
 import { standardError, standardOutput, type StandardStream } from './standard-streams.ts'
 
 type JsonResult = Readonly<Record<string, unknown>>
@@ -22,6 +23,11 @@ export interface Output {
   log(text: string): void
   /** Prints the error that ends the command. */
   fail(error: RootlingError): void
+  /**
+   * Completes the `rootling` commands in a hint, for the text of a result. In notes, warnings,
+   * errors and the `hint` and `remedy` members of --json they are completed without it.
+   */
+  hint(text: string): string
   readonly style: Style
 }
 
@@ -37,41 +43,43 @@ export interface OutputOptions {
   readonly json: boolean
   readonly quiet: boolean
   readonly env: Readonly<Record<string, string | undefined>>
-  /** The value of `--ca`, which is added to the commands that messages suggest. */
-  readonly authority?: string | undefined
+  /** What is added to the commands that messages suggest. */
+  readonly selected: Selected
 }
 
 export function createOutput(options: OutputOptions): Output {
-  const { json, quiet, env, authority } = options
+  const { json, quiet, env, selected } = options
   const warnings: string[] = []
   const style = createStyle(standardOutput, env)
   const errorStyle = createStyle(standardError, env)
-  const print = (value: object): void => standardOutput.write(`${JSON.stringify(value, null, 2)}\n`)
-  const inAuthority = (text: string): string =>
-    authority === undefined ? text : text.replace(/(?:^|: )rootling [^;]+$/, `$& --ca ${authority}`)
+  const hint = (text: string): string => completeCommands(text, selected)
+  const complete = (key: string, value: unknown): unknown =>
+    (key === 'hint' || key === 'remedy') && typeof value === 'string' ? hint(value) : value
+  const print = (value: object): void =>
+    standardOutput.write(`${JSON.stringify(value, complete, 2)}\n`)
   const say = (text: string): void => standardError.write(`${printable(text)}\n`)
   return {
     json,
     style,
+    hint,
     result(text, value) {
       if (json) print({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
       else if (text !== '') standardOutput.write(`${printable(text)}\n`)
     },
     note(text) {
-      if (!quiet && !json) say(inAuthority(text))
+      if (!quiet && !json) say(hint(text))
     },
     warn(text) {
-      warnings.push(inAuthority(text))
-      if (!json) say(`${errorStyle.yellow('Warning:')} ${inAuthority(text)}`)
+      warnings.push(hint(text))
+      if (!json) say(`${errorStyle.yellow('Warning:')} ${hint(text)}`)
     },
     log(text) {
       if (!quiet) say(text)
     },
-    fail({ code, message, hint: plain = null }) {
-      const hint = plain === null ? null : inAuthority(plain)
-      if (json) print({ ok: false, error: { code, message, hint }, warnings })
+    fail({ code, message, hint: todo = null }) {
+      if (json) print({ ok: false, error: { code, message, hint: todo }, warnings })
       say(`${errorStyle.red('Error:')} ${message}`)
-      if (hint !== null) say(`  ${errorStyle.dim('→')} ${hint}`)
+      if (todo !== null) say(`  ${errorStyle.dim('→')} ${hint(todo)}`)
     },
   }
 }

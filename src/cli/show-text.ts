@@ -55,7 +55,7 @@ function describeOne(
   shown: ShownCertificate,
   number: string,
   now: Date,
-  { style }: Output,
+  { style, hint }: Output,
 ): string {
   const { facts, findings } = shown
   const rows = rowsOf(shown, now).map(([title, value]) => [`  ${style.dim(title)}`, value])
@@ -63,7 +63,7 @@ function describeOne(
     .map(describeFinding)
     .flatMap(({ rejectedBy, sentence, remedy }) => [
       `  ${style.yellow(`Refused by ${rejectedBy}:`)} ${sentence}`,
-      `    ${style.dim('→')} ${remedy}`,
+      `    ${style.dim('→')} ${hint(remedy)}`,
     ])
   const verdict =
     refusals.length > 0 ? refusals : [`  ${style.green('Nothing known here would refuse it.')}`]

@@ -20,7 +20,8 @@ const words: Record<StoreOutcome['outcome'], string> = {
  * Returns a table with a row for each store and anchor. Anchors are named only when there are
  * several.
  */
-export function outcomeTable(outcomes: readonly StoreOutcome[], { style }: Output): string {
+export function outcomeTable(outcomes: readonly StoreOutcome[], output: Output): string {
+  const { style } = output
   const anchors = new Set(outcomes.map(({ anchor }) => anchor).filter((name) => name !== null))
   const rows = outcomes.flatMap(({ store, anchor, outcome, reason, hint }) => {
     const bad = outcome === 'failed' || outcome === 'not-trusted'
@@ -36,7 +37,7 @@ export function outcomeTable(outcomes: readonly StoreOutcome[], { style }: Outpu
       ],
     ]
     if (bad && hint !== undefined)
-      lines.push(['', '', ...root.map(() => ''), `${style.dim('→')} ${hint}`])
+      lines.push(['', '', ...root.map(() => ''), `${style.dim('→')} ${output.hint(hint)}`])
     return lines
   })
   return table(rows)

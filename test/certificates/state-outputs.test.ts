@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { mkdir, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -11,6 +11,7 @@ import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { readRecord, recordIssued } from '../../src/storage/files/record.ts'
 import { day } from '../../src/x509/profiles.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
+import { treeOf } from '../helpers/tree.ts'
 
 // An output in a state directory could replace a signing key or the record, so it is refused, by
 // whatever way its path leads there.
@@ -24,26 +25,15 @@ async function withAuthority(): Promise<StateDirectory> {
   return state
 }
 
-/** Every file below a directory with its mode and contents. */
-function filesOf(directory: string): Record<string, string> {
-  const files = readdirSync(directory, { recursive: true, withFileTypes: true })
-  const paths = files
-    .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => join(parentPath, name))
-  return Object.fromEntries(
-    paths.map((path) => [path, `${statSync(path).mode} ${readFileSync(path, 'base64')}`]),
-  )
-}
-
 async function expectRefused(state: StateDirectory, files: OutputPaths): Promise<void> {
-  const before = filesOf(state.path)
+  const before = treeOf(state.path)
   const refused = issue(state, { names, files, force: true }, now)
   await expect(refused).rejects.toMatchObject({
     code: 'usage',
     message: expect.stringContaining(' is in the state directory '),
     hint: 'Name a path elsewhere, or run the command in another directory',
   })
-  expect(filesOf(state.path)).toEqual(before)
+  expect(treeOf(state.path)).toEqual(before)
 }
 
 describe('an output in the state directory is refused and changes nothing, also with --force', () => {
@@ -84,10 +74,10 @@ describe('an output in the state directory is refused and changes nothing, also 
     const state = await withAuthority()
     const other = await withAuthority()
     const outDir = await temporaryDirectory()
-    const before = filesOf(other.path)
+    const before = treeOf(other.path)
     await expectRefused(state, { outDir, keyPath: join(other.path, 'scopes/local/root.pem') })
     await expectRefused(state, { outDir: join(other.path, 'certificates') })
-    expect(filesOf(other.path)).toEqual(before)
+    expect(treeOf(other.path)).toEqual(before)
   })
 
   test('of an authority that does not exist yet', async () => {
@@ -139,14 +129,14 @@ describe('a renewal', () => {
     const { record } = await issue(state, { names, files: { outDir } }, now)
     const certPath = join(state.path, 'scopes/local/root.pem')
     await recordIssued(state, { ...record, certPath })
-    const before = filesOf(join(state.path, 'scopes'))
+    const before = treeOf(join(state.path, 'scopes'))
     const [renewal] = await renew(state, { which: 'named', names: [certPath] }, {}, now)
     expect(renewal).toMatchObject({
       outcome: 'failed',
       reason: `${certPath} is in the state directory ${join(state.path, 'scopes/local/../..')}, where only the CA keeps its files.`,
       hint: 'Issue it elsewhere, then delete that file: rootling issue localhost --out-dir DIR',
     })
-    expect(filesOf(join(state.path, 'scopes'))).toEqual(before)
+    expect(treeOf(join(state.path, 'scopes'))).toEqual(before)
     expect(await readRecord(state)).toHaveLength(2)
   })
 })

@@ -18,6 +18,7 @@ import { readSettings, withChanges, type SettingsChanges } from '../../daemon/se
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import type { Output } from '../output.ts'
 import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs/servers.ts'
 
 type StartArguments = ArgumentsOf<typeof daemonStartSpec>
@@ -36,7 +37,7 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   }
   const onReady = (status: DaemonStatus): void => {
     reportReady(status)
-    output.result(describe(status), { ...status })
+    output.result(describe(status, output), { ...status })
   }
   try {
     const settings = withChanges(await readSettings(state), changesOf(args))
@@ -75,7 +76,7 @@ function reportStart({ started, status }: Started, { output }: Context): ExitCod
       ? 'The daemon was started. To start it at each login: rootling daemon install'
       : 'The daemon runs already. New settings need: rootling daemon restart',
   )
-  output.result(describe(status), { started, ...status })
+  output.result(describe(status, output), { started, ...status })
   return exitCodes.ok
 }
 
@@ -106,7 +107,7 @@ export async function daemonStatus(
     output.note('The daemon does not run. Start it: rootling daemon start')
     return exitCodes.failed
   }
-  output.result(describe(status), { running: true, ...status })
+  output.result(describe(status, output), { running: true, ...status })
   return exitCodes.ok
 }
 
@@ -168,13 +169,17 @@ export const launchOptions = ({ state, env }: Context): LaunchOptions => ({
   env,
 })
 
-function describe({ pid, since, listening, nextRenewal, failures }: DaemonStatus): string {
+function describe(
+  { pid, since, listening, nextRenewal, failures }: DaemonStatus,
+  { hint }: Output,
+): string {
   return [
     `Running since ${since}, pid ${pid}`,
     ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
     `next renewal  ${nextRenewal ?? 'none: no certificate is tracked'}`,
     ...failures.map(
-      (failure) => `FAILED        ${describeFailure(failure)} (next try ${failure.nextAttempt})`,
+      (failure) =>
+        `FAILED        ${hint(describeFailure(failure))} (next try ${failure.nextAttempt})`,
     ),
   ].join('\n')
 }

@@ -37,7 +37,7 @@ async function load(
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) return readInputBytes(resolve(cwd, source))
   if (fingerprint === undefined)
     throw new RootlingError('usage', 'A root from the network needs its fingerprint.', {
-      hint: `rootling trust ${source} --fingerprint SHA256, which your teammate reads from rootling ca list`,
+      hint: `rootling trust ${source} --fingerprint SHA256, which your teammate finds in the output of “ca list”`,
     })
   if (!source.startsWith('https://'))
     throw new RootlingError('usage', `${source} is not an https URL.`, {

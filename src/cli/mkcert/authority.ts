@@ -74,7 +74,7 @@ async function adoptMkcert({ state, output, now }: Context): Promise<void> {
   const { scope, created } = await adoptRoot(state, files, now())
   if (created && scope.constraints === null)
     output.warn(
-      `This CA of mkcert may sign any name: anyone who steals its key can impersonate any site to you. To replace it without a gap: ROOTLING_HOME=${state.path} rootling ca rotate`,
+      `This CA of mkcert may sign any name: anyone who steals its key can impersonate any site to you. To replace it without a gap: rootling ca rotate`,
     )
 }
 

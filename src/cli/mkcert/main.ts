@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import { stateDirectory, type StateDirectory } from '../../home/state-directory.ts'
-import { shellWord } from '../../shell-word.ts'
 import { settleInterrupted } from '../../storage/files/unfinished-writes.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
+import { completeCommands, type Selected } from '../hint.ts'
 import { createOutput, printable } from '../output.ts'
 import { endWith, standardError, standardOutput } from '../standard-streams.ts'
 import { findLocalCa, openLocalCa, refuseKeyless } from './authority.ts'
@@ -93,13 +93,19 @@ async function findState(): Promise<StateDirectory> {
   return directory === '' ? stateDirectory(process.env, owner) : { path: resolve(directory), owner }
 }
 
+/** Returns what makes the `rootling` command find the same CA. */
+function selected(): Selected {
+  const directory = process.env['CAROOT'] ?? ''
+  return { home: directory === '' ? process.env['ROOTLING_HOME'] : resolve(directory) }
+}
+
 function createContext(state: StateDirectory): Context {
   const { env } = process
   return {
     env,
     cwd: process.cwd(),
     state,
-    output: createOutput({ json: false, quiet: false, env }),
+    output: createOutput({ json: false, quiet: false, env, selected: selected() }),
     get interactive() {
       return process.stdin.isTTY && standardError.isTTY
     },
@@ -112,15 +118,7 @@ function explain(error: unknown): void {
   const sentence = error instanceof Error ? error.message : String(error)
   const said = known ? sentence : `Something unexpected happened: ${sentence}.`
   standardError.write(`ERROR: ${printable(said)}\n`)
-  if (known && error.hint !== undefined) standardError.write(`  → ${forThisCa(error.hint)}\n`)
+  if (known && error.hint !== undefined)
+    standardError.write(`  → ${completeCommands(error.hint, selected())}\n`)
   if (process.env['ROOTLING_DEBUG'] === '1') console.error(error)
-}
-
-/**
- * Makes a hint work for the CA in `$CAROOT`, which the `rootling` command finds by ROOTLING_HOME.
- */
-function forThisCa(hint: string): string {
-  const directory = process.env['CAROOT'] ?? ''
-  if (directory === '' || !hint.startsWith('rootling ')) return hint
-  return `ROOTLING_HOME=${shellWord(resolve(directory))} ${hint}`
 }

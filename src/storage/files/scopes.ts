@@ -297,7 +297,7 @@ export function damaged(path: string, name: string, cause?: unknown): RootlingEr
 
 function remedy(name: string): string {
   const again = name === 'local' ? 'rootling install' : 'rootling ca permit'
-  return `Restore it from a backup, or start anew: rootling ca forget ${shellWord(name)}; ${again}`
+  return `Restore it from a backup, or start anew, which deletes the scope ${name} with its key: rootling ca forget ${shellWord(name)}; ${again}`
 }
 
 /** Asks backup programs to leave the keys out (https://bford.info/cachedir/). */
