@@ -51,19 +51,15 @@ function describeShown({ record, certificates }: Shown, now: Date, output: Outpu
   return `Issued here for ${describeIdentifiers(identifiers)}, ${validity}. ${where}`
 }
 
-function describeOne(
-  shown: ShownCertificate,
-  number: string,
-  now: Date,
-  { style, hint }: Output,
-): string {
+function describeOne(shown: ShownCertificate, number: string, now: Date, output: Output): string {
+  const { style } = output
   const { facts, findings } = shown
   const rows = rowsOf(shown, now).map(([title, value]) => [`  ${style.dim(title)}`, value])
   const refusals = findings
     .map(describeFinding)
     .flatMap(({ rejectedBy, sentence, remedy }) => [
       `  ${style.yellow(`Refused by ${rejectedBy}:`)} ${sentence}`,
-      `    ${style.dim('→')} ${hint(remedy)}`,
+      `    ${style.dim('→')} ${output.hint(remedy)}`,
     ])
   const verdict =
     refusals.length > 0 ? refusals : [`  ${style.green('Nothing known here would refuse it.')}`]

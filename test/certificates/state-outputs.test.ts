@@ -1,5 +1,5 @@
 import { readdirSync, statSync } from 'node:fs'
-import { mkdir, symlink } from 'node:fs/promises'
+import { mkdir, readdir, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
@@ -63,6 +63,7 @@ describe('an output in the state directory is refused and changes nothing, also 
     const outDir = await temporaryDirectory()
     const link = join(outDir, 'link')
     await symlink(join(state.path, 'scopes'), link)
+    expect(await readdir(link)).toEqual(['local'])
     await expectRefused(state, { outDir, keyPath: join(link, 'local/intermediate-key.pem') })
     await expectRefused(state, {
       outDir,

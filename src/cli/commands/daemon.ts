@@ -171,7 +171,7 @@ export const launchOptions = ({ state, env }: Context): LaunchOptions => ({
 
 function describe(
   { pid, since, listening, nextRenewal, failures }: DaemonStatus,
-  { hint }: Output,
+  output: Output,
 ): string {
   return [
     `Running since ${since}, pid ${pid}`,
@@ -179,7 +179,7 @@ function describe(
     `next renewal  ${nextRenewal ?? 'none: no certificate is tracked'}`,
     ...failures.map(
       (failure) =>
-        `FAILED        ${hint(describeFailure(failure))} (next try ${failure.nextAttempt})`,
+        `FAILED        ${output.hint(describeFailure(failure))} (next try ${failure.nextAttempt})`,
     ),
   ].join('\n')
 }
