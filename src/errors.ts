@@ -9,7 +9,7 @@ export type ErrorCode =
   | 'no-authority' // no certificate authority was created yet
   | 'no-scope' // no scope of that name
   | 'scope-exists'
-  | 'loose-key' // a key file that others can read or that another user owns
+  | 'loose-key' // a key that others can read, or a key or root that others can replace
   | 'corrupt-state' // a damaged file in the state directory
   | 'state-unwritable' // disk full, read-only, no permission
   | 'locked' // another process holds the lock for too long

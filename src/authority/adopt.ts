@@ -1,5 +1,7 @@
 import { X509Certificate, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
+import type { Owner } from '../files/owner.ts'
+import { readOwnCertificate, readPrivateText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { createScope, markAsCache, scopeNames, type ScopeFiles } from '../storage/files/scopes.ts'
@@ -30,6 +32,35 @@ export interface AdoptRequest {
   readonly passphrase?: string | undefined
   /** Default: `local` where there is no such scope yet, else `imported`. */
   readonly name?: string | undefined
+}
+
+/** The files of a root and its key, as `adoptRoot` takes them. */
+type RootFiles = Pick<AdoptRequest, 'certificate' | 'certificateFile' | 'key' | 'keyFile'>
+
+/**
+ * Reads the two files of a root that is to be adopted. Throws `loose-key` when others can read the
+ * key, when others can write to the certificate, and when another user owns one of them: such a
+ * root may not be this user's. Throws `file-unreadable`, also when a file is absent.
+ */
+export async function readRootFiles(
+  { owner }: StateDirectory,
+  certificateFile: string,
+  keyFile: string,
+): Promise<RootFiles> {
+  const certificate = await readOwnRoot(certificateFile, owner)
+  const key = (await readPrivateText(keyFile, owner)) ?? absent(keyFile)
+  return { certificate, certificateFile, key, keyFile }
+}
+
+/** Reads the certificate of a root as `readRootFiles` does. */
+export async function readOwnRoot(path: string, owner: Owner | null): Promise<Buffer> {
+  return (await readOwnCertificate(path, owner)) ?? absent(path)
+}
+
+function absent(path: string): never {
+  throw new RootlingError('file-unreadable', `There is no file ${path}.`, {
+    hint: 'Check the path',
+  })
 }
 
 /**

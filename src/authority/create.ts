@@ -104,7 +104,7 @@ async function addScope(
   if (await createScope(state, await makeScope({ ...plan, authority: state.authority }, now)))
     return openScope(state, plan.name)
   throw new RootlingError('scope-exists', `A scope named ${plan.name} permits something else.`, {
-    hint: `Choose another name with --name, or: rootling ca forget ${shellWord(plan.name)}`,
+    hint: `Choose another name with --name, or delete that scope with its key: rootling ca forget ${shellWord(plan.name)}`,
   })
 }
 

@@ -82,7 +82,7 @@ export async function issue(
   const paths =
     request.files === null
       ? null
-      : await resolvePaths(base, request.files ?? {}, keys !== null, state.owner)
+      : await resolvePaths(base, request.files ?? {}, keys !== null, state)
   const record = recordOf(leaf, paths, request.onRenew)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   await exclusively(state, async () => {

@@ -12,6 +12,7 @@ import type { KeyType } from '../x509/keys.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
 import { isDueForRenewal } from '../x509/profiles.ts'
 import { issue } from './issue.ts'
+import { keptDirectory } from './output-files.ts'
 
 export interface KeptOptions {
   /** The type of the new key; default `p256`. */
@@ -60,7 +61,11 @@ export async function keptCertificate(
 ): Promise<Certificate> {
   const identifiers = names.map(parseIdentifier)
   const scope = scopeFor(await readScopes(state), identifiers)
-  const directory = join(state.path, 'kept', digestOf(identifiers, keyType, days, revocationUrl))
+  const directory = join(
+    state.path,
+    keptDirectory,
+    digestOf(identifiers, keyType, days, revocationUrl),
+  )
   const certPath = join(directory, 'cert.pem')
   const keyPath = join(directory, 'key.pem')
   const readAgain = () => readKept(state, certPath, keyPath, scope, now)
@@ -74,7 +79,7 @@ export async function keptCertificate(
       const made = await readAgain()
       if (made !== null) return made
       await makePrivateDirectory(directory, state.owner)
-      const files = { certPath, keyPath }
+      const files = { certPath, keyPath, inState: 'kept' } as const
       const request = { names, keyType, days, revocationUrl, files, force: true }
       const { chain, key } = await issue(state, request, now)
       return certificateOf(chain, key ?? '', certPath, keyPath, scope)

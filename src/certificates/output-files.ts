@@ -1,15 +1,17 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import { dirname, resolve } from 'node:path'
+import { realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { hasCode, unwritable } from '../files/errors.ts'
 import { exists } from '../files/exists.ts'
-import type { Owner } from '../files/owner.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
-import type { ExtraFile, Purpose } from '../storage/records.ts'
+import { isStateDirectory } from '../storage/files/scopes.ts'
+import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { isIssuedBy } from '../x509/parsed-certificate.ts'
 
@@ -20,7 +22,16 @@ export interface OutputPaths {
   readonly keyPath?: string | undefined
   /** Further formats, each `true` for its usual name or a path. */
   readonly extra?: Readonly<Partial<Record<ExtraFile['format'], string | true>>> | undefined
+  /** Which files in the state directory these may be; default: none. */
+  readonly inState?: PartOfState
 }
+
+/**
+ * What may be written to in a state directory besides its own files. `kept`: the directory of
+ * `kept.ts`. `beside`: files with the suffix of a certificate or key, directly in the state
+ * directory; vite-plugin-mkcert has rootling-mkcert write them to `$CAROOT`.
+ */
+export type PartOfState = 'kept' | 'beside'
 
 export interface ResolvedPaths {
   readonly certPath: string
@@ -54,14 +65,15 @@ const suffixes: Record<ExtraFile['format'], string> = {
 }
 
 /**
- * Returns the absolute paths of the files to write. Creates `outDir`, which `owner` then owns.
- * Throws `state-unwritable`, also where the directory of another path does not exist.
+ * Returns the absolute paths of the files to write. Creates `outDir`, which the owner of the state
+ * directory then owns. Throws `usage` for a path in a state directory, and `state-unwritable`, also
+ * where the directory of another path does not exist.
  */
 export async function resolvePaths(
   base: string,
-  { outDir = '.', certPath, keyPath, extra = {} }: OutputPaths,
+  { outDir = '.', certPath, keyPath, extra = {}, inState }: OutputPaths,
   withKey: boolean,
-  owner: Owner | null,
+  state: StateDirectory,
 ): Promise<ResolvedPaths> {
   const named = (name: string, path: string | undefined): string =>
     path === undefined ? resolve(outDir, name) : resolve(path)
@@ -74,11 +86,65 @@ export async function resolvePaths(
       return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
     }),
   }
+  const all = pathsOf(paths)
+  await refuseInState(state, all, inState === undefined ? [] : [inState])
   // Whatever the umask permits, other users must not be able to replace files in `outDir`.
-  await makePrivateDirectory(resolve(outDir), owner, 0o755)
-  const all = [paths.certPath, paths.keyPath, ...paths.extra.map(({ path }) => path)]
-  for (const path of all) if (path !== null) await refuseUnwritable(path)
+  await makePrivateDirectory(resolve(outDir), state.owner, 0o755)
+  for (const path of all) await refuseUnwritable(path)
   return paths
+}
+
+/** Returns the paths of all files of a certificate. */
+export const pathsOf = ({
+  certPath,
+  keyPath,
+  extra = [],
+}: Pick<CertificateRecord, 'certPath' | 'keyPath' | 'extra'>): string[] =>
+  [certPath, keyPath, ...extra.map(({ path }) => path)].filter((path) => path !== null)
+
+/**
+ * Throws `usage` for a path at or below a state directory, of this or another authority, where a
+ * file could replace a signing key or the record. Every command that writes to a path that it was
+ * given calls this first. Symbolic links in the path are followed, except the last part, which a
+ * write replaces.
+ */
+export async function refuseInState(
+  state: StateDirectory,
+  paths: readonly string[],
+  parts: readonly PartOfState[] = [],
+  hint = 'Name a path elsewhere, or run the command in another directory',
+): Promise<void> {
+  const own = realPath(state.path)
+  const kept = parts.includes('kept') ? join(own, keptDirectory) : null
+  for (const path of paths) {
+    const directory = realPath(dirname(path))
+    if (parts.includes('beside') && directory === own && besideName.test(basename(path))) continue
+    for (let above = directory; above !== kept; above = dirname(above)) {
+      if (above === own || (await isStateDirectory(above)))
+        throw new RootlingError(
+          'usage',
+          `${path} is in the state directory ${above}, where only the CA keeps its files.`,
+          { hint },
+        )
+      if (above === dirname(above)) break
+    }
+  }
+}
+
+/** The directory in the state directory that `kept.ts` writes to. */
+export const keptDirectory = 'kept'
+
+/** No file of the state directory itself has such a name, except mkcert's rootCA.pem and its key. */
+const besideName = /^(?!rootCA)[^.:][^:]*\.(?:pem|crt|cer|key|p12|pfx|der)$/i
+
+/** Returns a path without symbolic links, also where its last directories do not exist yet. */
+function realPath(path: string): string {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    const above = dirname(path)
+    return above === path ? path : join(realPath(above), basename(path))
+  }
 }
 
 async function refuseUnwritable(path: string): Promise<void> {

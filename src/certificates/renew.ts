@@ -8,8 +8,10 @@ import { shellWord } from '../shell-word.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
+import type { Identifier } from '../x509/identifier.ts'
 import { day, parseValidity } from '../x509/profiles.ts'
 import { selfSignedScope, signLeaf, type Leaf } from './leaf.ts'
+import { pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
 import { currentCertificates, isDue } from './status.ts'
@@ -154,6 +156,7 @@ async function reissue(
   if (certPath === null) return skip({ reason: 'It has no file.' })
   const before = skipReason(view, previous)
   if (before !== null) return skip(before)
+  await refuseInState(state, pathsOf(previous), ['kept', 'beside'], issueElsewhere(previous))
   const scope = scopeFor(scopes, identifiers)
   const url = await revocationUrlFor(state, wantedBefore(previous))
   const signer = await openSigner(state, scope, now)
@@ -192,9 +195,14 @@ function skipReason({ inventory }: View, previous: CertificateRecord): Skip | nu
   if (newest !== undefined && newest.serialNumber !== serialNumber)
     return { record: newest, reason: 'It was replaced meanwhile.' }
   if (!inventory.revocations.has(serialNumber)) return null
-  const hint = `rootling issue ${identifiers.map(({ value }) => shellWord(value)).join(' ')}`
-  return { reason: 'It was revoked.', hint }
+  return { reason: 'It was revoked.', hint: issueAgain(identifiers) }
 }
+
+const issueAgain = (identifiers: readonly Identifier[]): string =>
+  `rootling issue ${identifiers.map(({ value }) => shellWord(value)).join(' ')}`
+
+const issueElsewhere = ({ identifiers }: CertificateRecord): string =>
+  `Issue it elsewhere, then delete that file: ${issueAgain(identifiers)} --out-dir DIR`
 
 function daysOf(record: CertificateRecord): number {
   const { notBefore, notAfter } = parseValidity(record)

@@ -36,7 +36,10 @@ export async function readTracked(
   } catch {
     // The file holds no certificate at all: the sentence below is true of that too.
   }
-  return { reason: `${path} was changed by something else since.`, hint: 'rootling issue --force' }
+  return {
+    reason: `${path} was changed by something else since.`,
+    hint: 'To replace it: rootling issue --force',
+  }
 }
 
 /**
@@ -59,7 +62,7 @@ export async function keyFault(
     // The file holds no key at all: the sentence below is true of that too.
   }
   const reason = `${keyPath} holds another key than the certificate's.`
-  return { reason, hint: 'rootling issue --force' }
+  return { reason, hint: 'To replace it: rootling issue --force' }
 }
 
 /**

@@ -109,7 +109,7 @@ function findCertificate(
   const certificate = new X509Certificate(der as Buffer)
   if (certificate.ca)
     throw new RootlingError('usage', 'An authority is not revoked: its root key is gone.', {
-      hint: 'Take it out of every trust store: rootling ca forget SCOPE',
+      hint: 'Take it out of every trust store and delete its scope with its key: rootling ca forget SCOPE',
     })
   return certificates.find(({ fingerprint }) => fingerprint === fingerprintOf(certificate))
 }

@@ -9,7 +9,7 @@ import { changeExitCode, outcomeTable, printPlan } from './store-outcomes.ts'
 export function reportInstallation(installation: Installation, output: Output): ExitCode {
   const { created, scopes, outcomes } = installation
   if (printPlan(installation, output)) return changeExitCode(outcomes)
-  output.result(outcomeTable(outcomes), {
+  output.result(outcomeTable(outcomes, output), {
     created,
     scopes: scopes.map(describeScope),
     stores: outcomes,

@@ -26,7 +26,7 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
     json: argv.includes('--json'),
     quiet: argv.includes('--quiet') || argv.includes('-q'),
     env: process.env,
-    authority: valueAfter('--ca', argv),
+    selected: { home: process.env['ROOTLING_HOME'], authority: valueAfter('--ca', argv) },
   })
   try {
     const parsed = row === undefined ? null : parseLine(row.spec, rest)

@@ -1,5 +1,6 @@
 import type { RootlingError } from '../errors.ts'
 import { printableJson } from '../printable.ts'
+import { completeCommands, type Selected } from './hint.ts'
 import { dim, red, render, yellow, type Line } from './lines.ts'
 import { standardError, standardOutput, type StandardStream } from './standard-streams.ts'
 
@@ -29,27 +30,34 @@ export interface Output {
   log(text: string): void
   /** Prints the error that ends the command. */
   fail(error: RootlingError): void
+  /**
+   * Completes the `rootling` commands in a hint, for the text of a result. In notes, warnings,
+   * errors and the `hint` and `remedy` members of --json they are completed without it.
+   */
+  hint(text: string): string
 }
 
 export interface OutputOptions {
   readonly json: boolean
   readonly quiet: boolean
   readonly env: Readonly<Record<string, string | undefined>>
-  /** The value of `--ca`, which is added to the commands that messages suggest. */
-  readonly authority?: string | undefined
+  /** What is added to the commands that messages suggest. */
+  readonly selected: Selected
 }
 
 export function createOutput(options: OutputOptions): Output {
-  const { json, quiet, env, authority } = options
+  const { json, quiet, env, selected } = options
   const warnings: string[] = []
   const print = linePrinter(standardOutput, env)
   const say = linePrinter(standardError, env)
+  const hint = (text: string): string => completeCommands(text, selected)
+  const complete = (key: string, value: unknown): unknown =>
+    (key === 'hint' || key === 'remedy') && typeof value === 'string' ? hint(value) : value
   const printValue = (value: object): void =>
-    standardOutput.write(`${printableJson(JSON.stringify(value, null, 2))}\n`)
-  const inAuthority = (text: string): string =>
-    authority === undefined ? text : text.replace(/(?:^|: )rootling [^;]+$/, `$& --ca ${authority}`)
+    standardOutput.write(`${printableJson(JSON.stringify(value, complete, 2))}\n`)
   return {
     json,
+    hint,
     result(lines, value) {
       if (json)
         printValue({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
@@ -57,20 +65,19 @@ export function createOutput(options: OutputOptions): Output {
     },
     more: (line) => print(line),
     note(text) {
-      if (!quiet && !json) say(inAuthority(text))
+      if (!quiet && !json) say(hint(text))
     },
     warn(text) {
-      warnings.push(inAuthority(text))
-      if (!json) say([yellow('Warning:'), ` ${inAuthority(text)}`])
+      warnings.push(hint(text))
+      if (!json) say([yellow('Warning:'), ` ${hint(text)}`])
     },
     log(text) {
       if (!quiet) say(text)
     },
-    fail({ code, message, hint: plain = null }) {
-      const hint = plain === null ? null : inAuthority(plain)
-      if (json) printValue({ ok: false, error: { code, message, hint }, warnings })
+    fail({ code, message, hint: todo = null }) {
+      if (json) printValue({ ok: false, error: { code, message, hint: todo }, warnings })
       say([red('Error:'), ` ${message}`])
-      if (hint !== null) say(['  ', dim('→'), ` ${hint}`])
+      if (todo !== null) say(['  ', dim('→'), ` ${hint(todo)}`])
     },
   }
 }

@@ -5,6 +5,7 @@ import type { CertificateFacts } from '../x509/inspect.ts'
 import type { Context } from './context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from './describe.ts'
 import { blankBetween, bold, dim, green, table, yellow, type Line } from './lines.ts'
+import type { Output } from './output.ts'
 
 /** Prints what the certificates of a target say; `word` is the target as the user typed it. */
 export async function printShown(
@@ -14,7 +15,7 @@ export async function printShown(
 ): Promise<void> {
   const at = now()
   const shown = await show(state, target, at)
-  output.result(describeShown(shown, at), {
+  output.result(describeShown(shown, at, output), {
     target: word,
     from: target.from,
     record: shown.record === null ? null : describeRecord(shown.record),
@@ -35,12 +36,12 @@ function certificateInJson(shown: ShownCertificate, now: Date): Record<string, u
   }
 }
 
-function describeShown({ record, certificates }: Shown, now: Date): Line[] {
+function describeShown({ record, certificates }: Shown, now: Date, output: Output): Line[] {
   if (certificates.length > 0)
     return blankBetween(
       certificates.map((certificate, i) => {
         const number = certificates.length > 1 ? `${i + 1}. ` : ''
-        return describeOne(certificate, number, now)
+        return describeOne(certificate, number, now, output)
       }),
     )
   if (record === null) return []
@@ -50,14 +51,14 @@ function describeShown({ record, certificates }: Shown, now: Date): Line[] {
   return [`Issued here for ${describeIdentifiers(identifiers)}, ${validity}. ${where}`]
 }
 
-function describeOne(shown: ShownCertificate, number: string, now: Date): Line[] {
+function describeOne(shown: ShownCertificate, number: string, now: Date, output: Output): Line[] {
   const { facts, findings } = shown
   const rows = rowsOf(shown, now).map(([title, value]) => [dim(`  ${title}`), value])
   const refusals = findings
     .map(describeFinding)
     .flatMap(({ rejectedBy, sentence, remedy }): Line[] => [
       ['  ', yellow(`Refused by ${rejectedBy}:`), ` ${sentence}`],
-      ['    ', dim('→'), ` ${remedy}`],
+      ['    ', dim('→'), ` ${output.hint(remedy)}`],
     ])
   const verdict: readonly Line[] =
     refusals.length > 0 ? refusals : [green('  Nothing known here would refuse it.')]

@@ -21,7 +21,7 @@ const words: Record<StoreOutcome['outcome'], string> = {
  * Returns a table with a row for each store and anchor. Anchors are named only when there are
  * several.
  */
-export function outcomeTable(outcomes: readonly StoreOutcome[]): Line[] {
+export function outcomeTable(outcomes: readonly StoreOutcome[], output: Output): Line[] {
   const anchors = new Set(outcomes.map(({ anchor }) => anchor).filter((name) => name !== null))
   const rows = outcomes.flatMap(({ store, anchor, outcome, reason, hint }) => {
     const bad = outcome === 'failed' || outcome === 'not-trusted'
@@ -37,7 +37,7 @@ export function outcomeTable(outcomes: readonly StoreOutcome[]): Line[] {
       ],
     ]
     if (bad && hint !== undefined)
-      lines.push(['', '', ...root.map(() => ''), [dim('→'), ` ${hint}`]])
+      lines.push(['', '', ...root.map(() => ''), [dim('→'), ` ${output.hint(hint)}`]])
     return lines
   })
   return table(rows)

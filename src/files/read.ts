@@ -35,24 +35,55 @@ export async function readPrivateText(path: string, owner: Owner | null): Promis
   }
 }
 
-function refuseLoose(path: string, { mode, uid }: Stats, owner: Owner | null): void {
+/**
+ * Reads the certificate of a root that this user is about to trust or to sign with; `null`: the
+ * file is absent. Throws `loose-key` when others can write to the file or another user, except
+ * root, owns it.
+ */
+export async function readOwnCertificate(
+  path: string,
+  owner: Owner | null,
+): Promise<Buffer | null> {
+  const file = openNoFollow(path)
+  if (file === null) return null
+  try {
+    const stats = statRegular(path, file)
+    // A file of root's is fine, since only root can have made it.
+    if (stats.uid !== 0) refuseForeignOwner(`The root ${path}`, path, stats, owner)
+    if (process.platform !== 'win32' && (stats.mode & 0o022) !== 0)
+      throw new RootlingError(
+        'loose-key',
+        `Others can write to the root ${path}${modeOf(stats)}.`,
+        {
+          hint: `chmod 644 ${shellWord(path)}`,
+        },
+      )
+    return readBytes(path, file, 1024 * 1024)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function refuseLoose(path: string, stats: Stats, owner: Owner | null): void {
+  refuseForeignOwner(`The private key ${path}`, path, stats, owner)
+  if (process.platform !== 'win32' && (stats.mode & 0o077) !== 0)
+    throw new RootlingError(
+      'loose-key',
+      `Others can read the private key ${path}${modeOf(stats)}.`,
+      { hint: `chmod 600 ${shellWord(path)}` },
+    )
+}
+
+function refuseForeignOwner(what: string, path: string, { uid }: Stats, owner: Owner | null): void {
   if (process.platform === 'win32') return
   const mine = process.geteuid?.()
   if (uid !== mine && uid !== owner?.uid)
-    throw new RootlingError('loose-key', `The private key ${path} belongs to another user.`, {
+    throw new RootlingError('loose-key', `${what} belongs to another user.`, {
       hint: `sudo chown ${owner?.uid ?? mine} ${shellWord(path)}`,
     })
-  if ((mode & 0o077) !== 0) {
-    const octal = (mode & 0o777).toString(8).padStart(4, '0')
-    throw new RootlingError(
-      'loose-key',
-      `Others can read the private key ${path} (mode ${octal}).`,
-      {
-        hint: `chmod 600 ${shellWord(path)}`,
-      },
-    )
-  }
 }
+
+const modeOf = ({ mode }: Stats): string => ` (mode ${(mode & 0o777).toString(8).padStart(4, '0')})`
 
 /**
  * Opens a file for reading and returns its descriptor; `null`: the file is absent. Throws
@@ -89,10 +120,13 @@ function statRegular(path: string, file: number): Stats {
   })
 }
 
-function readBounded(path: string, file: number, limit: number): string {
+const readBounded = (path: string, file: number, limit: number): string =>
+  textOf(readBytes(path, file, limit))
+
+function readBytes(path: string, file: number, limit: number): Buffer {
   sizeWithin(path, file, limit)
   try {
-    return textOf(readFileSync(file))
+    return readFileSync(file)
   } catch (error) {
     throw unreadable(path, error)
   }

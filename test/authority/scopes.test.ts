@@ -51,7 +51,7 @@ test('a name that was chosen and means something else is refused', async () => {
   await expect(again).rejects.toMatchObject({
     code: 'scope-exists',
     message: 'A scope named work permits something else.',
-    hint: 'Choose another name with --name, or: rootling ca forget work',
+    hint: 'Choose another name with --name, or delete that scope with its key: rootling ca forget work',
   })
   expect(await names(state)).toEqual(['local', 'work'])
 })

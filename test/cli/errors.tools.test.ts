@@ -8,7 +8,7 @@ import { openHome } from '../helpers/home.ts'
 
 // A hint of `null`: nobody can tell what was meant.
 const refusals: readonly (readonly [string[], number, string, string | null])[] = [
-  [['instal'], 2, 'There is no command rootling instal.', 'Did you mean rootling install?'],
+  [['instal'], 2, 'There is no command rootling instal.', 'Did you mean HOME rootling install?'],
   [['ca', 'permitt'], 2, 'There is no command rootling ca permitt.', 'rootling ca permit?'],
   [['zebra'], 2, 'There is no command rootling zebra.', 'rootling issue zebra'],
   [['issue', 'a.test', '--dayz', '3'], 2, 'no option --dayz. Did you mean --days?', '--help'],
@@ -50,9 +50,10 @@ test.for(refusals)('rootling %j exits with %i and a hint', async ([args, code, w
   const { rootling, directory } = openHome()
   const { exitCode, stdout, stderr } = await rootling(args)
   expect(stderr).toContain(words)
+  const home = `ROOTLING_HOME=${join(directory, 'state')}`
   const [sentence, ...hints] = stderr.split('\n  → ')
   expect(sentence).toMatch(/^Error: [^\n]+[.?]\n?$/)
-  expect(hints).toEqual(hint === null ? [] : [expect.stringContaining(hint)])
+  expect(hints).toEqual(hint === null ? [] : [expect.stringContaining(hint.replace('HOME', home))])
   expect(stderr).not.toMatch(/^\s+at |node:internal|file:\/\//m)
   expect(stdout).toBe('')
   expect(exitCode).toBe(code)

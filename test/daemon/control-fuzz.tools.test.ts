@@ -229,7 +229,9 @@ test('a daemon of another release is told of, and stopped, by this command', asy
   })
   const status = await home.daemon(['status'])
   expect(status).toMatchObject({ exitCode: 1, stdout: '' })
-  expect(status.stderr).toBe(`Error: ${mismatch(2, 1)}\n  → rootling daemon restart\n`)
+  expect(status.stderr).toBe(
+    `Error: ${mismatch(2, 1)}\n  → ROOTLING_HOME=${home.state} rootling daemon restart\n`,
+  )
   expect(asked).toEqual([])
   expect(await home.daemon(['stop'])).toMatchObject({ exitCode: 0 })
   expect(asked).toEqual(['proof', 'stop'])

@@ -156,7 +156,7 @@ test('start twice, and four starts at once, are one daemon, and say so', async (
   const run = await home.daemon(['run'])
   expect(run).toMatchObject({ exitCode: 1, stdout: '' })
   expect(run.stderr).toBe(
-    `Error: The daemon runs already (pid ${answers[0]?.pid}).\n  → rootling daemon status\n`,
+    `Error: The daemon runs already (pid ${answers[0]?.pid}).\n  → ROOTLING_HOME=${home.state} rootling daemon status\n`,
   )
   // The log is of the one that runs: nothing in it ended.
   expect(home.log()).toMatch(/^\S+Z started, [^\n]+\n$/)
@@ -200,7 +200,7 @@ test.each(['acme-port', 'revocation-port'])(
     const { port, close } = await startHttpsServer({}, '')
     onTestFinished(close)
     const error = `Error: Another program already listens on 127.0.0.1:${port}.
-  → rootling daemon start --${option} ${port + 1}\n`
+  → ROOTLING_HOME=${home.state} rootling daemon start --${option} ${port + 1}\n`
     for (const verb of ['start', 'run']) {
       const refused = await home.daemon([verb, `--${option}=${port}`])
       expect(refused).toMatchObject({ exitCode: 1, stdout: '', stderr: error })
@@ -243,7 +243,7 @@ test('without an authority nothing is started or made, and each verb says what t
     const refused = await rootling(['daemon', verb])
     expect(refused).toMatchObject({ exitCode: 1, stdout: '' })
     expect(refused.stderr).toBe(
-      'Error: There is no certificate authority yet.\n  → rootling install\n',
+      `Error: There is no certificate authority yet.\n  → ROOTLING_HOME=${directory}/state rootling install\n`,
     )
   }
   expect((await rootling(['daemon', 'status'])).exitCode).toBe(1)
@@ -262,7 +262,7 @@ test('a daemon whose state directory is deleted says so and ends, and makes noth
   await waitFor('the end', () => (program.exitCode === null ? null : true))
   expect(program.exitCode).toBe(1)
   expect(said.stderr).toMatch(
-    /Error: The state directory \S+ was deleted while the daemon ran\.\n {2}→ rootling install\n$/,
+    /Error: The state directory \S+ was deleted while the daemon ran\.\n {2}→ ROOTLING_HOME=\S+\/state rootling install\n$/,
   )
   expect(existsSync(home.state)).toBe(false)
   expect(await home.status()).toMatchObject({ exitCode: 1, running: false })
@@ -301,7 +301,9 @@ test('each authority has a daemon of its own, and stop ends the one that is mean
   await home.daemon(['stop'])
   expect(await pids()).toEqual([null, theirs])
   const status = await home.daemon(['status'])
-  expect(status.stderr).toBe('The daemon does not run. Start it: rootling daemon start\n')
+  expect(status.stderr).toBe(
+    `The daemon does not run. Start it: ROOTLING_HOME=${home.state} rootling daemon start\n`,
+  )
   await home.daemon(['stop', '--ca=work'])
   expect(await pids()).toEqual([null, null])
 })

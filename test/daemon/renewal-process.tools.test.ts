@@ -76,7 +76,7 @@ test('daemon status and list tell a failure with what to do, until it succeeds',
   set(61 * day)
   await check()
   const line =
-    /shop\.test could not be renewed: \S+key\.pem is gone\. → (rootling renew [0-9a-f]{32} --rekey)/
+    /shop\.test could not be renewed: \S+key\.pem is gone\. → ROOTLING_HOME=\S+ (rootling renew [0-9a-f]{32} --rekey)/
   expect((await daemon(['status'])).stdout).toMatch(/^FAILED +shop\.test could not be renewed/m)
   const listed = await rootling(['list'])
   expect([listed.exitCode, listed.stderr]).toEqual([0, expect.stringMatching(line)])
@@ -88,7 +88,7 @@ test('daemon status and list tell a failure with what to do, until it succeeds',
   const of = (name: string) => json.certificates.find(({ names }) => names.includes(name))
   expect(of('shop.test')?.failure).toEqual({
     reason: `${path('shop.test-key.pem')} is gone.`,
-    hint: expect.stringMatching(/^rootling renew/),
+    hint: expect.stringMatching(/^ROOTLING_HOME=\S+ rootling renew/),
     failures: 1,
     nextAttempt: expect.stringMatching(/Z$/),
   })

@@ -140,7 +140,7 @@ test('what somebody changed or deleted is told with what to do, and left alone; 
     [
       'changed.test',
       `${path('changed.test.pem')} was changed by something else since.`,
-      'rootling issue --force',
+      'To replace it: rootling issue --force',
     ],
     ['gone.test', `${path('gone.test.pem')} is gone.`, 'rootling issue makes it anew'],
     [
@@ -151,7 +151,7 @@ test('what somebody changed or deleted is told with what to do, and left alone; 
     [
       'rekeyed.test',
       `${path('rekeyed.test-key.pem')} holds another key than the certificate's.`,
-      'rootling issue --force',
+      'To replace it: rootling issue --force',
     ],
   ])
   for (const [name, reason] of told)

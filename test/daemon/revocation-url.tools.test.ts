@@ -168,12 +168,13 @@ test('status and show say that a stopped daemon is named, and what to do', async
 
   await must(['daemon', 'stop'])
   const { serialNumber } = leaf('shop.test')
-  const hint = `rootling daemon start, or rootling renew ${serialNumber}`
+  const home = `ROOTLING_HOME=${path('state')} `
+  const hint = `${home}rootling daemon start, or ${home}rootling renew ${serialNumber}`
   expect((await status()).stderr).toContain(`1 certificate names the daemon for OCSP and CRL`)
   expect((await status()).stderr).toContain(hint)
   const told = (await json(['status', '--stores=nss'])).value
   expect(told['revocation']).toEqual({ url: null, unanswered: [serialNumber] })
-  const remedy = `Start it: rootling daemon start; or renew without: rootling renew ${serialNumber}`
+  const remedy = `Start it: ${home}rootling daemon start; or renew without: ${home}rootling renew ${serialNumber}`
   expect(await findings('shop.test')).toMatchObject([{ code: 'responder-stopped', remedy }])
   expect(await findings('given.test')).toEqual([])
   expect((await must(['show', path('shop.test.pem')])).stdout).toContain(remedy)

@@ -26,6 +26,6 @@ export async function caForget(
       : `The scope ${name} was kept, since a store still holds its root.`,
   )
   noteLeft(left, output)
-  output.result(outcomeTable(outcomes), { deleted, scope: name, stores: outcomes, left })
+  output.result(outcomeTable(outcomes, output), { deleted, scope: name, stores: outcomes, left })
   return changeExitCode(outcomes)
 }

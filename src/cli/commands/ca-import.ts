@@ -1,12 +1,12 @@
 import { join, resolve } from 'node:path'
-import { adoptRoot, isEncrypted } from '../../authority/adopt.ts'
+import { adoptRoot, isEncrypted, readRootFiles } from '../../authority/adopt.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../files/exists.ts'
 import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope } from '../describe.ts'
-import { readFirstLine, readInput, readInputBytes } from '../read-input.ts'
+import { readFirstLine } from '../read-input.ts'
 import type { caImportSpec } from '../specs/ca.ts'
 
 /** `rootling ca import`: adopts an existing root, which stays trusted and signs directly. */
@@ -16,13 +16,11 @@ export async function caImport(
 ): Promise<ExitCode> {
   const { state, output, now, cwd } = context
   const { certificateFile, keyFile } = await findFiles(args, context)
-  const certificate = await readInputBytes(certificateFile)
-  const key = await readInput(keyFile)
-  const passphrase = isEncrypted(key) ? await readPassphrase(args, cwd, context) : undefined
-  const { name } = args
+  const files = await readRootFiles(state, certificateFile, keyFile)
+  const passphrase = isEncrypted(files.key) ? await readPassphrase(args, cwd, context) : undefined
   const { scope, created } = await adoptRoot(
     state,
-    { certificate, certificateFile, key, keyFile, passphrase, name },
+    { ...files, passphrase, name: args.name },
     now(),
   )
   output.note(

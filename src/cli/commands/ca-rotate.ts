@@ -32,7 +32,7 @@ export async function caRotate(
   const rotated = await rotate(trustWorld(args, context), storeOptionsOf(args), name)
   const { next, stoppedAt, outcomes, renewals, hooks } = rotated
   if (stoppedAt !== null) return explainStop(stoppedAt, rotated, context)
-  output.result(outcomeTable(outcomes), {
+  output.result(outcomeTable(outcomes, output), {
     scope: describeScope(next),
     finished: true,
     renewed: renewals.flatMap(({ record }) =>
@@ -61,7 +61,7 @@ const stops: Record<Step, { readonly why: string; readonly code: ExitCode }> = {
 
 function explainStop(step: Step, { outcomes }: RotationResult, { output }: Context): ExitCode {
   const { why, code } = stops[step]
-  output.result(outcomeTable(outcomes), { finished: false, stores: outcomes })
+  output.result(outcomeTable(outcomes, output), { finished: false, stores: outcomes })
   output.note(`${why}, so the old root stays trusted too. Fix that and run the command again.`)
   return code
 }

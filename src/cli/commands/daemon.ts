@@ -37,7 +37,7 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   }
   const onReady = (status: DaemonStatus): void => {
     reportReady(status)
-    output.result(describe(status), { ...status })
+    output.result(describe(status, output), { ...status })
   }
   try {
     const settings = withChanges(await readSettings(state), changesOf(args))
@@ -76,7 +76,7 @@ function reportStart({ started, status }: Started, { output }: Context): ExitCod
       ? 'The daemon was started. To start it at each login: rootling daemon install'
       : 'The daemon runs already. New settings need: rootling daemon restart',
   )
-  output.result(describe(status), { started, ...status })
+  output.result(describe(status, output), { started, ...status })
   return exitCodes.ok
 }
 
@@ -107,7 +107,7 @@ export async function daemonStatus(
     output.note('The daemon does not run. Start it: rootling daemon start')
     return exitCodes.failed
   }
-  output.result(describe(status), { running: true, ...status })
+  output.result(describe(status, output), { running: true, ...status })
   return exitCodes.ok
 }
 
@@ -169,13 +169,17 @@ export const launchOptions = ({ state, env }: Context): LaunchOptions => ({
   env,
 })
 
-function describe({ pid, since, listening, nextRenewal, failures }: DaemonStatus): string[] {
+function describe(
+  { pid, since, listening, nextRenewal, failures }: DaemonStatus,
+  output: Output,
+): string[] {
   return [
     `Running since ${since}, pid ${pid}`,
     ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
     `next renewal  ${nextRenewal ?? 'none: no certificate is tracked'}`,
     ...failures.map(
-      (failure) => `FAILED        ${describeFailure(failure)} (next try ${failure.nextAttempt})`,
+      (failure) =>
+        `FAILED        ${output.hint(describeFailure(failure))} (next try ${failure.nextAttempt})`,
     ),
   ]
 }

@@ -6,6 +6,7 @@ import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { bold, linesOf } from '../lines.ts'
+import type { Output } from '../output.ts'
 import { readCertificates, readInput } from '../read-input.ts'
 import type { getSpec } from '../specs/servers.ts'
 
@@ -61,10 +62,10 @@ async function compareBoth(
   const { trusting, untrusting } = await compare(url, options)
   const lines = [
     bold('A client that trusts this CA'),
-    ...outcomeLines(trusting),
+    ...outcomeLines(trusting, output),
     '',
     bold('A client that does not'),
-    ...outcomeLines(untrusting),
+    ...outcomeLines(untrusting, output),
   ]
   output.result(lines, {
     url,
@@ -74,11 +75,11 @@ async function compareBoth(
   return trusting.ok ? exitCodes.ok : exitCodes.notTrusted
 }
 
-function outcomeLines(outcome: Outcome): string[] {
+function outcomeLines(outcome: Outcome, output: Output): string[] {
   if (outcome.ok)
     return [statusLine(outcome.response), ...tlsLines(outcome.response)].map((line) => `  ${line}`)
   const { message, hint } = outcome.error
-  return [`  refused: ${message}`, ...(hint === undefined ? [] : [`  → ${hint}`])]
+  return [`  refused: ${message}`, ...(hint === undefined ? [] : [`  → ${output.hint(hint)}`])]
 }
 
 function outcomeInJson(outcome: Outcome): Record<string, unknown> {

@@ -29,7 +29,7 @@ export async function installClient(args: Arguments, context: Context): Promise<
   )
   if (printPlan(change, output)) return exitCodes.ok
   const { fingerprint, outcomes } = change
-  output.result(outcomeTable(outcomes), { fingerprint, stores: outcomes })
+  output.result(outcomeTable(outcomes, output), { fingerprint, stores: outcomes })
   if (outcomes.some(({ outcome }) => outcome === 'installed'))
     output.note('A browser that is open sees it after a restart.')
   return changeExitCode(outcomes)

@@ -47,7 +47,7 @@ function reportRenewals(renewals: readonly Renewal[], output: Output): void {
     record === undefined ? red('✗') : green('✓'),
     describeIdentifiers(previous.identifiers),
     outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
-    outcome === 'renewed' ? (previous.certPath ?? '') : (hint ?? ''),
+    outcome === 'renewed' ? (previous.certPath ?? '') : output.hint(hint ?? ''),
   ])
   warnOfPkcs12(renewals, output)
   output.result(table(rows), {

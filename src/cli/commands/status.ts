@@ -32,7 +32,7 @@ export async function status(
     )
   const revocation = await revocationOf(state, output)
   noteRevocation(revocation, output)
-  output.result(outcomeTable(outcomes), {
+  output.result(outcomeTable(outcomes, output), {
     home: state.path,
     scopes: described,
     stores: outcomes,

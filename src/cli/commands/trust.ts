@@ -28,7 +28,7 @@ export async function trust(
     for (const { store, outcome, reason } of outcomes)
       if (outcome === 'skipped') output.note(`${store.title} is left out: ${reason}`)
   if (printPlan(change, output)) return changeExitCode(outcomes)
-  output.result(outcomeTable(outcomes), {
+  output.result(outcomeTable(outcomes, output), {
     fingerprint,
     constraints,
     unconstrained,
@@ -46,7 +46,7 @@ async function load(
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) return readInputBytes(resolve(cwd, source))
   if (fingerprint === undefined)
     throw new RootlingError('usage', 'A root from the network needs its fingerprint.', {
-      hint: `rootling trust ${source} --fingerprint SHA256, which your teammate reads from rootling ca list`,
+      hint: `rootling trust ${source} --fingerprint SHA256, which your teammate finds in the output of “ca list”`,
     })
   if (!source.startsWith('https://'))
     throw new RootlingError('usage', `${source} is not an https URL.`, {

@@ -38,7 +38,7 @@ export async function uninstall(
       `The authority ${name} in ${path} was left, and its roots may still be trusted. To delete it: ${command}`,
     )
   const deleted = authority === 'deleted'
-  output.result(outcomeTable(outcomes), { deleted, stores: outcomes, left, authorities })
+  output.result(outcomeTable(outcomes, output), { deleted, stores: outcomes, left, authorities })
   return changeExitCode(outcomes)
 }
 

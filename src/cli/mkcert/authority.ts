@@ -2,14 +2,14 @@ import { chmod, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAnchor } from '../../../platform/pem.ts'
 import type { TrustAnchor } from '../../../platform/trust-store.ts'
-import { adoptRoot, readRoot } from '../../authority/adopt.ts'
+import { adoptRoot, readOwnRoot, readRoot, readRootFiles } from '../../authority/adopt.ts'
 import { ensureAuthority } from '../../authority/create.ts'
 import { readScopes, readScopesInRotation, type Scope } from '../../authority/scope.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../files/exists.ts'
+import { refuseSharedDirectory } from '../../files/shared-directory.ts'
 import { anchorOf } from '../../trust/machine-stores.ts'
 import type { Context } from '../context.ts'
-import { readInput, readInputBytes } from '../read-input.ts'
 import { mkcertKeyPath, rootCopyPath, updateRootCopy } from './root-copy.ts'
 
 /** The CA that is kept in `$CAROOT`. */
@@ -60,20 +60,21 @@ export async function findLocalCa(context: Context): Promise<LocalCa> {
 
 async function rootAlone({ state, now }: Context): Promise<Pick<LocalCa, 'anchors'>> {
   const path = rootCopyPath(state)
-  const root = readRoot(await readInputBytes(path), path, now())
+  const root = readRoot(await readOwnRoot(path, state.owner), path, now())
   return { anchors: [createAnchor(root.raw)] }
 }
 
+/**
+ * Adopts the CA of mkcert that is in the state directory. Throws `loose-key` when other users could
+ * have read the key or replaced the files.
+ */
 async function adoptMkcert({ state, output, now }: Context): Promise<void> {
-  const certificateFile = rootCopyPath(state)
-  const keyFile = mkcertKeyPath(state)
-  const certificate = await readInputBytes(certificateFile)
-  const key = await readInput(keyFile)
-  const request = { certificate, certificateFile, key, keyFile }
-  const { scope, created } = await adoptRoot(state, request, now())
+  await refuseSharedDirectory(state)
+  const files = await readRootFiles(state, rootCopyPath(state), mkcertKeyPath(state))
+  const { scope, created } = await adoptRoot(state, files, now())
   if (created && scope.constraints === null)
     output.warn(
-      `This CA of mkcert may sign any name: anyone who steals its key can impersonate any site to you. To replace it without a gap: ROOTLING_HOME=${state.path} rootling ca rotate`,
+      `This CA of mkcert may sign any name: anyone who steals its key can impersonate any site to you. To replace it without a gap: rootling ca rotate`,
     )
 }
 

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { issue, type Issued, type IssueRequest } from '../../certificates/issue.ts'
+import { refuseInState } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
@@ -32,12 +33,19 @@ export async function issueFiles(
     p12: flags['p12-file'] ?? `./${base}.p12`,
   }
   const pkcs12 = flags.pkcs12 === true
+  await refuseInCaroot(flags, paths, context)
   const request: IssueRequest = {
     names,
     purpose: flags.client === true ? 'client' : 'server',
     keyType: flags.ecdsa === true ? 'p256' : 'rsa2048',
     days: daysUntil(now()),
-    files: pkcs12 ? null : { certPath: resolve(cwd, paths.cert), keyPath: resolve(cwd, paths.key) },
+    files: pkcs12
+      ? null
+      : {
+          certPath: resolve(cwd, paths.cert),
+          keyPath: resolve(cwd, paths.key),
+          inState: 'beside',
+        },
     // mkcert replaces existing files, whatever they hold, and scripts rely on it.
     force: true,
     csr,
@@ -62,6 +70,28 @@ export async function issueFiles(
 function paragraph(text: string, output: Output): void {
   output.note(text)
   output.note('')
+}
+
+/**
+ * Throws `usage` for an output in `$CAROOT`, except where its flag names a file beside the CA there,
+ * as vite-plugin-mkcert does.
+ */
+async function refuseInCaroot(
+  flags: Flags,
+  { cert, key, p12 }: Readonly<Record<'cert' | 'key' | 'p12', string>>,
+  { state, cwd }: Context,
+): Promise<void> {
+  const outputs: readonly [path: string, flag: string | undefined][] =
+    flags.pkcs12 === true
+      ? [[p12, flags['p12-file']]]
+      : flags.csr === undefined
+        ? [
+            [cert, flags['cert-file']],
+            [key, flags['key-file']],
+          ]
+        : [[cert, flags['cert-file']]]
+  for (const [path, flag] of outputs)
+    await refuseInState(state, [resolve(cwd, path)], flag === undefined ? [] : ['beside'])
 }
 
 function refuseNoName(name: string): void {

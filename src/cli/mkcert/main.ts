@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import { stateDirectory, type StateDirectory } from '../../home/state-directory.ts'
-import { shellWord } from '../../shell-word.ts'
 import { settleInterrupted } from '../../storage/files/unfinished-writes.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
+import { completeCommands, type Selected } from '../hint.ts'
 import { createOutput, linePrinter } from '../output.ts'
 import { endWith, standardError, standardOutput } from '../standard-streams.ts'
 import { findLocalCa, openLocalCa, refuseKeyless } from './authority.ts'
@@ -97,13 +97,19 @@ async function findState(): Promise<StateDirectory> {
   return directory === '' ? stateDirectory(process.env, owner) : { path: resolve(directory), owner }
 }
 
+/** Returns what makes the `rootling` command find the same CA. */
+function selected(): Selected {
+  const directory = process.env['CAROOT'] ?? ''
+  return { home: directory === '' ? process.env['ROOTLING_HOME'] : resolve(directory) }
+}
+
 function createContext(state: StateDirectory): Context {
   const { env } = process
   return {
     env,
     cwd: process.cwd(),
     state,
-    output: createOutput({ json: false, quiet: false, env }),
+    output: createOutput({ json: false, quiet: false, env, selected: selected() }),
     get interactive() {
       return process.stdin.isTTY && standardError.isTTY
     },
@@ -118,15 +124,6 @@ async function explain(error: unknown): Promise<void> {
   const sentence = error instanceof Error ? error.message : String(error)
   const said = known ? sentence : `Something unexpected happened: ${sentence}.`
   say(`ERROR: ${said}`)
-  if (known && error.hint !== undefined) say(`  → ${forThisCa(error.hint)}`)
+  if (known && error.hint !== undefined) say(`  → ${completeCommands(error.hint, selected())}`)
   if (process.env['ROOTLING_DEBUG'] === '1') (await import('../debug.ts')).printDetails(error)
-}
-
-/**
- * Makes a hint work for the CA in `$CAROOT`, which the `rootling` command finds by ROOTLING_HOME.
- */
-function forThisCa(hint: string): string {
-  const directory = process.env['CAROOT'] ?? ''
-  if (directory === '' || !hint.startsWith('rootling ')) return hint
-  return `ROOTLING_HOME=${shellWord(resolve(directory))} ${hint}`
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import {
@@ -367,12 +367,20 @@ export function damaged(path: string, name: string, cause?: unknown): RootlingEr
 
 function remedy(name: string): string {
   const again = name === 'local' ? 'rootling install' : 'rootling ca permit'
-  return `Restore it from a backup, or start anew: rootling ca forget ${shellWord(name)}; ${again}`
+  return `Restore it from a backup, or start anew, which deletes the scope ${name} with its key: rootling ca forget ${shellWord(name)}; ${again}`
 }
 
 /** Asks backup programs to leave the keys out (https://bford.info/cachedir/). */
 export async function markAsCache(state: StateDirectory): Promise<void> {
-  const data =
-    'Signature: 8a477f597d28d172789f06886806bc55\n# Keys of a local development CA: not for backups.\n'
-  await writeFileAtomic(join(state.path, 'CACHEDIR.TAG'), { data, mode: 0o644 }, state.owner)
+  const data = `Signature: 8a477f597d28d172789f06886806bc55\n${tagRemark}\n`
+  await writeFileAtomic(join(state.path, tagFile), { data, mode: 0o644 }, state.owner)
+}
+
+const tagFile = 'CACHEDIR.TAG'
+const tagRemark = '# Keys of a local development CA: not for backups.'
+
+/** Whether a directory is a state directory, of this or another authority. */
+export async function isStateDirectory(path: string): Promise<boolean> {
+  if (!existsSync(join(path, 'scopes'))) return false
+  return (await readText(join(path, tagFile)).catch(() => null))?.includes(tagRemark) === true
 }

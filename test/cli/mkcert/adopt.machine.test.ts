@@ -1,5 +1,14 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { builtPrograms } from '../../helpers/built.ts'
@@ -44,6 +53,101 @@ const forms: readonly {
     ...encrypted,
   },
 ]
+
+const isRoot = process.geteuid?.() === 0
+const someoneElse = 12_345
+
+/** Files of a root that are not adopted: what is wrong, the sentence, and the command that mends. */
+const looseFiles: readonly {
+  what: keyof typeof loosening
+  by: 'mode' | 'owner'
+  says: (path: string) => string
+  mend: string
+}[] = [
+  ...(['0644', '0666', '0640'] as const).map((mode) => ({
+    what: `a key of mode ${mode}` as const,
+    by: 'mode' as const,
+    says: (path: string) => `Others can read the private key ${path} (mode ${mode}).`,
+    mend: 'chmod 600',
+  })),
+  {
+    what: 'a key of another user',
+    by: 'owner',
+    says: (path) => `The private key ${path} belongs to another user.`,
+    mend: `sudo chown ${process.geteuid?.()}`,
+  },
+  {
+    what: 'a root that others can write to',
+    by: 'mode',
+    says: (path) => `Others can write to the root ${path} (mode 0666).`,
+    mend: 'chmod 644',
+  },
+  {
+    what: 'a root of another user',
+    by: 'owner',
+    says: (path) => `The root ${path} belongs to another user.`,
+    mend: `sudo chown ${process.geteuid?.()}`,
+  },
+]
+
+/** How each of those faults is made. */
+const loosening = {
+  'a key of mode 0644': (_root: string, key: string) => chmodSync(key, 0o644),
+  'a key of mode 0666': (_root: string, key: string) => chmodSync(key, 0o666),
+  'a key of mode 0640': (_root: string, key: string) => chmodSync(key, 0o640),
+  'a key of another user': (_root: string, key: string) => chownSync(key, someoneElse, someoneElse),
+  'a root that others can write to': (root: string) => chmodSync(root, 0o666),
+  'a root of another user': (root: string) => chownSync(root, someoneElse, someoneElse),
+}
+
+function loosen(root: string, key: string, what: keyof typeof loosening): void {
+  loosening[what](root, key)
+}
+
+describe('rootling-mkcert with a CA of mkcert in $CAROOT', () => {
+  for (const { what, by, says, mend } of looseFiles)
+    test.skipIf(by === 'owner' && !isRoot)(`refuses ${what}, and makes no scope`, async () => {
+      const { place, caroot, mkcert } = await carootOf()
+      const [root, key] = [join(caroot, 'rootCA.pem'), join(caroot, 'rootCA-key.pem')]
+      loosen(root, key, what)
+      const path = what.includes('root') ? root : key
+      const { exitCode, stderr } = await mkcert(['shop.test'])
+      expect([exitCode, stderr]).toEqual([1, `ERROR: ${says(path)}\n  → ${mend} ${path}\n`])
+      expect(readdirSync(caroot).toSorted()).toEqual(['rootCA-key.pem', 'rootCA.pem'])
+      expect(existsSync(join(place.path, 'shop.test.pem'))).toBe(false)
+      execFileSync('sh', ['-c', `${mend.replace('sudo ', '')} ${path}`])
+      expect((await mkcert(['shop.test'])).exitCode).toBe(0)
+    })
+
+  test('refuses a directory that others can write to', async () => {
+    const { caroot, mkcert } = await carootOf()
+    chmodSync(caroot, 0o775)
+    const { exitCode, stderr } = await mkcert(['shop.test'])
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining(`chmod 700 ${caroot}`)])
+    expect(readdirSync(caroot).toSorted()).toEqual(['rootCA-key.pem', 'rootCA.pem'])
+  })
+
+  test.skipIf(!isRoot)('does not trust a root of another user that is there alone', async () => {
+    const { caroot, mkcert } = await carootOf()
+    const root = join(caroot, 'rootCA.pem')
+    rmSync(join(caroot, 'rootCA-key.pem'))
+    chownSync(root, someoneElse, someoneElse)
+    const { exitCode, stderr } = await mkcert(['-install'])
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining('belongs to another user')])
+  })
+
+  async function carootOf() {
+    const place = openPlace()
+    const caroot = join(place.path, 'caroot')
+    mkdirSync(caroot, { mode: 0o755 })
+    await makeRoot(place, 'old')
+    renameSync(join(place.path, 'old.pem'), join(caroot, 'rootCA.pem'))
+    renameSync(join(place.path, 'old.key'), join(caroot, 'rootCA-key.pem'))
+    chmodSync(join(caroot, 'rootCA-key.pem'), 0o400)
+    const env = { CAROOT: caroot, TRUST_STORES: 'none' }
+    return { place, caroot, mkcert: (args: string[]) => place.run(built.mkcert, args, env) }
+  }
+})
 
 describe('rootling ca import', () => {
   test.for(forms)(
@@ -116,6 +220,31 @@ describe('rootling ca import', () => {
       const again = JSON.parse((await place.run(built.rootling, args, state)).stdout) as object
       expect(again, 'the second time nothing is new').toMatchObject({ ok: true, created: false })
     }
+  })
+
+  for (const { what, by, says, mend } of looseFiles)
+    test.skipIf(by === 'owner' && !isRoot)(
+      `refuses ${what}, names what mends it, and adopts it then`,
+      async () => {
+        const place = openPlace()
+        await makeRoot(place, 'old')
+        loosen(join(place.path, 'old.pem'), join(place.path, 'old.key'), what)
+        const args = ['ca', 'import', '--cert', 'old.pem', '--key', 'old.key']
+        const { exitCode, stderr } = await rootling(place, args)
+        const path = join(place.path, what.includes('root') ? 'old.pem' : 'old.key')
+        expect([exitCode, stderr]).toEqual([1, `Error: ${says(path)}\n  → ${mend} ${path}\n`])
+        expect(existsSync(join(place.path, 'state'))).toBe(false)
+        execFileSync('sh', ['-c', `${mend.replace('sudo ', '')} ${path}`])
+        expect((await rootling(place, args)).exitCode).toBe(0)
+      },
+    )
+
+  test('adopts a root that belongs to root and a key of mode 0400, as mkcert leaves it', async () => {
+    const place = openPlace()
+    await makeRoot(place, 'old')
+    chmodSync(join(place.path, 'old.key'), 0o400)
+    const args = ['ca', 'import', '--cert', 'old.pem', '--key', 'old.key']
+    expect((await rootling(place, args)).exitCode).toBe(0)
   })
 
   test.for([

@@ -39,7 +39,7 @@ export function openPlace(): Place {
       return stdout
     },
     read: (name) => readFileSync(join(path, name), 'utf8'),
-    write: (name, text) => writeFileSync(join(path, name), text),
+    write: (name, text) => writeFileSync(join(path, name), text, { mode: 0o600 }),
   }
   return place
 }

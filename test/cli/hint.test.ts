@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { completeCommands } from '../../src/cli/hint.ts'
+import { commands } from '../../src/cli/table.ts'
+
+const both = { home: '/h', authority: 'work' }
+
+test.for([
+  ['rootling install', 'ROOTLING_HOME=/h rootling install --ca work'],
+  ['rootling issue localhost ::1', 'ROOTLING_HOME=/h rootling issue --ca work localhost ::1'],
+  [
+    'start anew: rootling ca forget local; rootling install && rootling list',
+    'start anew: ROOTLING_HOME=/h rootling ca forget --ca work local; ROOTLING_HOME=/h rootling install --ca work && ROOTLING_HOME=/h rootling list --ca work',
+  ],
+  [
+    'A new list (rootling crl) or a responder',
+    'A new list (ROOTLING_HOME=/h rootling crl --ca work) or a responder',
+  ],
+  ['rootling list --ca work', 'ROOTLING_HOME=/h rootling list --ca work'],
+  [
+    'rootling list; rootling list --ca=x',
+    'ROOTLING_HOME=/h rootling list --ca work; ROOTLING_HOME=/h rootling list --ca=x',
+  ],
+  ["ROOTLING_HOME='/a b' rootling list", "ROOTLING_HOME='/a b' rootling list --ca work"],
+  [
+    "rootling issue 'a b'; rootling list",
+    "ROOTLING_HOME=/h rootling issue --ca work 'a b'; ROOTLING_HOME=/h rootling list --ca work",
+  ],
+])('completes each command in %j', ([hint = '', completed = '']) => {
+  expect(completeCommands(hint, both)).toBe(completed)
+  expect(completeCommands(completed, both), 'never twice').toBe(completed)
+})
+
+test.for([
+  "chmod 600 '/x/my rootling install/key.pem'",
+  String.raw`chmod 600 '/x/it'\''s my rootling install/key.pem'`,
+  'chmod 600 /x/rootling install',
+  'Run "rootling-mkcert -install"',
+  'rootling --help',
+  'Close rootling, then try again',
+])('leaves %j as it is', (hint) => {
+  expect(completeCommands(hint, both)).toBe(hint)
+})
+
+test('quotes what is completed, and completes nothing where nothing is set', () => {
+  const selected = { home: "/it's mine", authority: 'a;b' }
+  expect(completeCommands('rootling install', selected)).toBe(
+    String.raw`ROOTLING_HOME='/it'\''s mine' rootling install --ca 'a;b'`,
+  )
+  for (const nothing of [{}, { home: '' }])
+    expect(completeCommands('rootling install', nothing)).toBe('rootling install')
+})
+
+test('knows the name of every command', () => {
+  for (const { spec } of commands)
+    expect(completeCommands(`rootling ${spec.name} x`, both)).toBe(
+      `ROOTLING_HOME=/h rootling ${spec.name} --ca work x`,
+    )
+})
