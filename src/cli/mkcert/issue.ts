@@ -73,25 +73,20 @@ function paragraph(text: string, output: Output): void {
 }
 
 /**
- * Throws `usage` for an output in `$CAROOT`, except where its flag names a file beside the CA there,
- * as vite-plugin-mkcert does.
+ * Throws `usage` for an output in `$CAROOT` that could be a file of the CA. Others may be there, as
+ * for vite-plugin-mkcert.
  */
 async function refuseInCaroot(
   flags: Flags,
   { cert, key, p12 }: Readonly<Record<'cert' | 'key' | 'p12', string>>,
   { state, cwd }: Context,
 ): Promise<void> {
-  const outputs: readonly [path: string, flag: string | undefined][] =
-    flags.pkcs12 === true
-      ? [[p12, flags['p12-file']]]
-      : flags.csr === undefined
-        ? [
-            [cert, flags['cert-file']],
-            [key, flags['key-file']],
-          ]
-        : [[cert, flags['cert-file']]]
-  for (const [path, flag] of outputs)
-    await refuseInState(state, [resolve(cwd, path)], flag === undefined ? [] : ['beside'])
+  const outputs = flags.pkcs12 === true ? [p12] : flags.csr === undefined ? [cert, key] : [cert]
+  await refuseInState(
+    state,
+    outputs.map((path) => resolve(cwd, path)),
+    ['beside'],
+  )
 }
 
 function refuseNoName(name: string): void {
