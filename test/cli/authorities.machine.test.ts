@@ -164,7 +164,7 @@ test.skipIf(reason !== null)(
       await rootling.must(['daemon', 'start', '--acme-port=0', '--revocation-port=0'], { env })
       await namespace.writeFile(at('src/thesis.txt'), 'precious')
       await namespace.must('ln', ['-s', at('src/thesis.txt'), at('daemon.log.1')])
-      const command = 'rootling ca delete --ca work'
+      const command = `ROOTLING_HOME=${namespace.home} rootling ca delete --ca work`
       const removed = await rootling.json(['ca', 'delete', '--yes', ...system], { env })
       const own = ['daemon.log.1', 'src'].map(at)
       expect([removed.exitCode, removed.answer]).toMatchObject([

@@ -31,7 +31,7 @@ export async function uninstall(
     name,
     path,
     deleted: gone,
-    command: `rootling ca delete --ca ${name}`,
+    command: output.hint(`rootling ca delete --ca ${name}`),
   }))
   for (const { name, path, command } of authorities.filter((each) => !each.deleted))
     output.warn(
