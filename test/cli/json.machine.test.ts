@@ -119,10 +119,10 @@ test.skipIf(reason !== null)(
       )
 
       const forgotten = (await rootling.json(['ca', 'forget', 'work', '--yes'])).answer
-      expect(keys(forgotten)).toEqual(['deleted', 'ok', 'scope', 'stores', 'warnings'])
+      expect(keys(forgotten)).toEqual(['deleted', 'left', 'ok', 'scope', 'stores', 'warnings'])
       expect(forgotten.deleted).toBe(true)
       const removed = (await rootling.json(['uninstall', '--delete-ca', '--yes'])).answer
-      expect(keys(removed)).toEqual(['deleted', 'ok', 'stores', 'warnings'])
+      expect(keys(removed)).toEqual(['authorities', 'deleted', 'left', 'ok', 'stores', 'warnings'])
       expect(removed.deleted).toBe(true)
     } finally {
       await namespace.close()
