@@ -103,7 +103,7 @@ test.each([[[]], [['--all', '--due']], [['shop.test', '--all']], [['nobody.test'
     const { rootling, path } = await openWithCertificates()
     const { exitCode, stdout, stderr } = await rootling(['renew', ...args])
     expect([exitCode, stdout]).toEqual([2, ''])
-    expect(stderr).toMatch(/^Error: [^\n]+\.\n {2}→ rootling [^\n]+\n$/)
+    expect(stderr).toMatch(/^Error: [^\n]+\.\n {2}→ ROOTLING_HOME=\S+ rootling [^\n]+\n$/)
     expect(existsSync(path('shop.test.pem'))).toBe(false)
   },
 )

@@ -132,9 +132,9 @@ const identifierTypes = new Set<unknown>(['dns', 'ip', 'email', 'uri'])
 const formats = new Set<unknown>(['chain', 'der', 'full', 'pkcs12'])
 const responders = new Set<unknown>(['daemon', 'none'])
 
-/** Whether it has the form of a name. Whoever signs it again checks it against a scope. */
+/** Whether it has a type and the characters of a name; signing checks it against a scope. */
 const isIdentifier = (one: Partial<Identifier> | null): boolean =>
-  identifierTypes.has(one?.type) && isText(one?.value) && !/[\0-\x20\x7f]/.test(one.value)
+  identifierTypes.has(one?.type) && isText(one?.value) && /^[\x21-\x7e]+$/.test(one.value)
 
 const isExtraFile = (one: Partial<ExtraFile> | null): boolean =>
   formats.has(one?.format) && isPath(one?.path)

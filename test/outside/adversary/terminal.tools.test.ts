@@ -64,17 +64,28 @@ test('--on-renew commands, and what they say', async () => {
   expect(stderr).toMatch(/^Warning: echo .*failed with exit code 1\./m)
 })
 
-test('names in a line of the record that somebody edited', async () => {
+test('a line of the record whose name or path somebody edited', async () => {
   const home = await openAuthority()
   await home.rootling(['issue', 'localhost'])
   const record = join(home.directory, 'state/certificates.jsonl')
-  const inside = JSON.stringify(`localhost${hostile}`).slice(1, -1)
-  writeFileSync(record, readFileSync(record, 'utf8').replaceAll('"localhost"', `"${inside}"`))
+  const whole = readFileSync(record, 'utf8')
+  const plant = (found: string, planted: string) => {
+    expect(whole).toContain(found)
+    writeFileSync(record, whole.replaceAll(found, planted))
+  }
+  const text = JSON.stringify(hostile).slice(1, -1)
+  plant('"value":"localhost"', `"value":"localhost${text}"`)
+  for (const args of [['list'], ['renew', '--all'], ['revoke', 'localhost.pem']]) {
+    const { stdout, stderr } = await home.rootling(args)
+    expectHarmless(stdout + stderr)
+    expect(stderr).toMatch(/Line \d+ of the record .* is damaged\./)
+  }
+  plant('localhost.pem"', `localhost${text}.pem"`)
   const { certificates } = await expectHarmlessLine(home, ['list'])
-  const named = expect.objectContaining({ names: [`localhost${hostile}`] })
-  expect(certificates).toContainEqual(named)
+  expect(certificates).toContainEqual(
+    expect.objectContaining({ certPath: join(home.directory, `localhost${hostile}.pem`) }),
+  )
   await expectHarmlessLine(home, ['renew', '--all'])
-  await expectHarmlessLine(home, ['revoke', 'localhost.pem'])
 })
 
 test('what a certificate says', async () => {
