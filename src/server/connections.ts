@@ -1,5 +1,5 @@
 import type { Server, Socket } from 'node:net'
-import { ipBytes, isIP } from '../x509/ip.ts'
+import { ipBytes, isIP, unmapped } from '../x509/ip.ts'
 import type { Request, Response } from './http.ts'
 import type { ServerLimits } from './limits.ts'
 
@@ -140,7 +140,7 @@ function peerOf({ remoteAddress, remotePort }: Socket): string | null {
  * which all of its programs share.
  */
 function ownerOf(remoteAddress: string): string | null {
-  const address = remoteAddress.replace(/^::ffff:(?=.*\.)/, '').replace(/%.*$/, '')
+  const address = unmapped(remoteAddress).replace(/%.*$/, '')
   if (address === '::1' || address.startsWith('127.') || isIP(address) === 0) return null
   return ipBytes(address).subarray(0, 8).toString('hex')
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { unmapped } from '../x509/ip.ts'
 import type { Request } from './http.ts'
 
 /**
@@ -13,7 +14,7 @@ export function isOurHost(request: Request): boolean {
   if (host === null) return false
   if (host === 'localhost') return true
   const socket = request.socket as TLSSocket
-  if (isIP(host) > 0 && host === socket.localAddress?.replace(/^::ffff:/, '')) return true
+  if (isIP(host) > 0 && host === unmapped(socket.localAddress ?? '')) return true
   const certificate = socket.getX509Certificate()
   if (certificate === undefined) return false
   const covers =
@@ -34,7 +35,7 @@ export function isLoopbackHost(request: IncomingMessage): boolean {
   const host = hostOf(request)
   if (host === null) return false
   if (isIP(host) === 0) return host === 'localhost' || host.endsWith('.localhost')
-  const own = request.socket.localAddress?.replace(/^::ffff:/, '')
+  const own = unmapped(request.socket.localAddress ?? '')
   return host === '::1' || host.startsWith('127.') || host === own
 }
 

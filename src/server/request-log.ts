@@ -1,4 +1,5 @@
 import type { TLSSocket } from 'node:tls'
+import { unmapped } from '../x509/ip.ts'
 import type { Request, Response } from './http.ts'
 import { shortened } from './shortened.ts'
 
@@ -30,7 +31,7 @@ export function logRequest(
   const socket = request.socket as TLSSocket
   const entry = {
     time,
-    remoteAddress: (socket.remoteAddress ?? '').replace(/^::ffff:/, ''),
+    remoteAddress: unmapped(socket.remoteAddress ?? ''),
     method: request.method ?? '',
     path: request.url ?? '',
     protocol: request.httpVersionMajor === 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`,

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { endianness } from 'node:os'
-import { ipBytes } from '../x509/ip.ts'
+import { ipBytes, unmapped } from '../x509/ip.ts'
 
 /*
  * Which users own sockets of this machine. Linux tells that in /proc/net/tcp and /proc/net/tcp6
@@ -88,7 +88,7 @@ async function readTable(name: 'tcp' | 'tcp6'): Promise<string[]> {
 
 /** Returns an address and, for one of IPv4, its form in sockets of IPv6. */
 function forms(address: string): string[] {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
+  const plain = unmapped(address).replace(/%.*$/, '')
   if (plain === '') return []
   return ipBytes(plain).length === 4 ? [plain, `::ffff:${plain}`] : [plain]
 }

@@ -16,6 +16,9 @@ function isIPv4(text: string): boolean {
   )
 }
 
+/** Writes the address of an IPv4 peer of an IPv6 socket, such as `::ffff:127.0.0.1`, as IPv4. */
+export const unmapped = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
+
 /** The 4 or 16 octets of a valid address in text form. */
 export function ipBytes(text: string): Buffer {
   if (isIPv4(text)) return Buffer.from(text.split('.').map(Number))

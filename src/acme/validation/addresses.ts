@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { RootlingError } from '../../errors.ts'
 import { hostPort } from '../../server/listen.ts'
 import { firstFreePort, listeningUsers } from '../../server/socket-owner.ts'
-import { inRange, ipBytes, ipText, parseIpRange } from '../../x509/ip.ts'
+import { inRange, ipBytes, ipText, parseIpRange, unmapped } from '../../x509/ip.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { AcmeProblem } from '../problems.ts'
 
@@ -77,7 +77,7 @@ export function createResolver(address: string): Resolver {
  * go.
  */
 export function isThisMachine(address: string): boolean {
-  const octets = ipBytes(address.replace(/^::ffff:(?=\d+\.)/i, ''))
+  const octets = ipBytes(unmapped(address))
   if (loopback.some((range) => inRange(octets, range))) return true
   const own = Object.values(networkInterfaces()).flatMap((rows) => rows ?? [])
   return own.some((row) => ipBytes(row.address.replace(/%.*$/, '')).equals(octets))
