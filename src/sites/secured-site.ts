@@ -113,9 +113,10 @@ export async function openSecuredSite(options: SecuredSiteOptions): Promise<Secu
     pair.warnings.forEach((warning) => options.onWarning?.(warning))
     const contexts = options.onDemand === true ? await openContexts(pair, options) : undefined
     const start = async (address: string): Promise<HttpsServer> => {
+      // Not `pair`, which may have been renewed since.
+      const current = source.current()
       const server = await createHttpsServer({
-        // Not `pair`, which may have been renewed since.
-        pair: source.current(),
+        pair: current,
         host: address,
         port,
         minVersion,
@@ -128,8 +129,8 @@ export async function openSecuredSite(options: SecuredSiteOptions): Promise<Secu
         onHandlerError,
       })
       servers.push(server)
-      // The pair may have been renewed while the server began to listen.
-      server.replaceCertificate(source.current())
+      // A renewal while the server began to listen did not reach it.
+      if (source.current() !== current) server.replaceCertificate(source.current())
       return server
     }
     const [first] =
