@@ -1,9 +1,7 @@
 import {
   closeSync,
-  constants,
   fstatSync,
   lstatSync,
-  openSync,
   readdirSync,
   readSync,
   rmdirSync,
@@ -12,6 +10,7 @@ import {
 import { join } from 'node:path'
 import { isLeftover } from './atomic.ts'
 import { hasCode, unreadable, unwritable } from './errors.ts'
+import { openNoFollow } from './read.ts'
 import { removeFile } from './sync-fs.ts'
 
 /**
@@ -127,19 +126,17 @@ function isOwn(path: string, entry: Dirent, { files = {}, numbered, socket }: La
 /** For a file whose name alone says that this program wrote it. */
 export const anyText = /^/
 
-/** Returns the first characters of a file. */
+/** Returns the first characters of a file. Throws `file-unreadable`. */
 function beginningOf(path: string): string {
-  const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+  const file = openNoFollow(path)
+  if (file === null) return 'gone'
   try {
-    const file = openSync(path, flags)
-    try {
-      if (!fstatSync(file).isFile()) return 'not a regular file'
-      const bytes = Buffer.alloc(16 * 1024)
-      return bytes.toString('utf8', 0, readSync(file, bytes, 0, bytes.length, 0))
-    } finally {
-      closeSync(file)
-    }
+    if (!fstatSync(file).isFile()) return 'not a regular file'
+    const bytes = Buffer.alloc(16 * 1024)
+    return bytes.toString('utf8', 0, readSync(file, bytes, 0, bytes.length, 0))
   } catch (error) {
     throw unreadable(path, error)
+  } finally {
+    closeSync(file)
   }
 }
