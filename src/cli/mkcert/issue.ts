@@ -33,7 +33,8 @@ export async function issueFiles(
     p12: flags['p12-file'] ?? `./${base}.p12`,
   }
   const pkcs12 = flags.pkcs12 === true
-  await refuseInCaroot(flags, paths, context)
+  // For the other files, `issue` looks itself.
+  if (pkcs12) await refuseInState(state, [resolve(cwd, paths.p12)], ['beside'])
   const request: IssueRequest = {
     names,
     purpose: flags.client === true ? 'client' : 'server',
@@ -70,23 +71,6 @@ export async function issueFiles(
 function paragraph(text: string, output: Output): void {
   output.note(text)
   output.note('')
-}
-
-/**
- * Throws `usage` for an output in `$CAROOT` that could be a file of the CA. Others may be there, as
- * for vite-plugin-mkcert.
- */
-async function refuseInCaroot(
-  flags: Flags,
-  { cert, key, p12 }: Readonly<Record<'cert' | 'key' | 'p12', string>>,
-  { state, cwd }: Context,
-): Promise<void> {
-  const outputs = flags.pkcs12 === true ? [p12] : flags.csr === undefined ? [cert, key] : [cert]
-  await refuseInState(
-    state,
-    outputs.map((path) => resolve(cwd, path)),
-    ['beside'],
-  )
 }
 
 function refuseNoName(name: string): void {
