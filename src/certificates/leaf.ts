@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey } from 'node:crypto'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
-import type { CertificateRecord, Purpose } from '../storage/records.ts'
+import { selfSignedScope, type CertificateRecord, type Purpose } from '../storage/records.ts'
 import { randomSerialNumber, type Signer } from '../x509/certificate.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { signatureAlgorithmOf, type KeyPairDer } from '../x509/keys.ts'
@@ -63,12 +63,6 @@ export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now
     sign: (fields) => sign({ ...fields, revocationUrls: urls }, signer),
   })
 }
-
-/**
- * What the record of a self-signed certificate has in place of a scope's name. No scope can have
- * this name.
- */
-export const selfSignedScope = '(self-signed)'
 
 /** Signs a leaf with its own key, so that nobody trusts it by default. */
 export function signLeafByItself(

@@ -3,11 +3,10 @@ import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { readInventory, recordReleased, recordRevoked } from '../storage/files/record.ts'
-import type { CertificateRecord, Inventory } from '../storage/records.ts'
+import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
 import { certificatesIn } from '../x509/inspect.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import type { Revocation, RevocationReason } from '../x509/revocation.ts'
-import { selfSignedScope } from './leaf.ts'
 
 /** A serial number as `serialNumberIn` gives it, or the contents of a certificate file. */
 type RevocationTarget = string | Buffer

@@ -4,6 +4,12 @@ import type { Revocation } from '../x509/revocation.ts'
 /** RFC 5280's extKeyUsage serverAuth or clientAuth. */
 export type Purpose = 'server' | 'client'
 
+/**
+ * What the record of a self-signed certificate has in place of a scope's name. No scope can have
+ * this name.
+ */
+export const selfSignedScope = '(self-signed)'
+
 /** An issued certificate; recorded before its files are written. */
 export interface CertificateRecord {
   /** Lower-case hex, 32 digits. */

@@ -1,4 +1,3 @@
-import { selfSignedScope } from '../../certificates/leaf.ts'
 import { certificateStatuses, type CertificateStatus } from '../../certificates/status.ts'
 import {
   describeFailure,
@@ -7,7 +6,7 @@ import {
 } from '../../daemon/renewal-failures.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory, readInventory } from '../../storage/files/record.ts'
-import type { CertificateRecord } from '../../storage/records.ts'
+import { selfSignedScope, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'

@@ -1,7 +1,7 @@
 import { isAbsolute } from 'node:path'
 import type { Identifier } from '../../x509/identifier.ts'
 import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
-import type { CertificateRecord, ExtraFile } from '../records.ts'
+import { selfSignedScope, type CertificateRecord, type ExtraFile } from '../records.ts'
 import { isDate, isScopeName, isText } from './stored-values.ts'
 
 /** What a line of the record says. */
@@ -121,9 +121,9 @@ function isSoundRecord(record: Partial<CertificateRecord>): boolean {
   )
 }
 
-/** The name of a scope, or `(self-signed)`. */
+/** Whether it is the name of a scope, or stands in place of one. */
 const isScope = (value: unknown): boolean =>
-  isText(value) && (isScopeName(value) || value === '(self-signed)')
+  isText(value) && (isScopeName(value) || value === selfSignedScope)
 
 /** Matches a KeyType, or the type of a key in a certification request. */
 const keyType = /^(?:p256|p384|p521|rsa\d{4,5}|ed25519)$/
