@@ -169,8 +169,8 @@ function canKeep({ dns, ip }: NameConstraints): boolean {
 }
 
 /**
- * Reads a certificate, PEM or DER, that can be a trust anchor: a CA that signed itself and has not
- * expired. `file` begins the error's sentence. Throws `bad-certificate`.
+ * Reads a certificate, PEM or DER, that can be a trust anchor for servers: a CA that signed itself
+ * and has not expired. `file` begins the error's sentence. Throws `bad-certificate`.
  */
 export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificate {
   const refuse = (fault: string, hint: string): RootlingError =>
@@ -188,9 +188,18 @@ export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificat
     )
   if (!root.checkIssued(root) || !root.verify(root.publicKey))
     throw refuse('was signed by another CA, so it is not a root', 'Name the root above it')
+  const purposes = (root.keyUsage as readonly string[] | undefined) ?? []
+  if (purposes.length > 0 && !serverPurposes.some((purpose) => purposes.includes(purpose)))
+    throw refuse(
+      'is the root of client or mail certificates, which no trust store should hold',
+      'Give its file to the servers that shall accept those certificates',
+    )
   if (new Date(root.validTo) <= now) throw refuse(`ended on ${root.validTo}`, 'Ask for a newer one')
   return root
 }
+
+/** The extKeyUsage serverAuth and anyExtendedKeyUsage (RFC 5280 §4.2.1.12). */
+const serverPurposes = ['1.3.6.1.5.5.7.3.1', '2.5.29.37.0']
 
 /** Whether the key in a file needs a passphrase. */
 export function isEncrypted(pem: string): boolean {

@@ -6,15 +6,17 @@ import { generateKeys, keyIdentifier, signatureAlgorithmOf, type KeyPairDer } fr
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { encodePem } from '../x509/pem.ts'
 import {
+  authorityName,
   authorityValidity,
-  intermediateName,
-  rootName,
   signIntermediate,
   signRoot,
+  type AuthorityUse,
 } from '../x509/profiles.ts'
 
 export interface ScopePlan {
   readonly name: string
+  /** Default `servers`. */
+  readonly use?: AuthorityUse | undefined
   readonly permitted: readonly string[]
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
@@ -31,13 +33,13 @@ export interface ScopePlan {
  */
 export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles> {
   const validity = authorityValidity(now)
-  const { name, permitted, constraints } = plan
+  const { name, use = 'servers', permitted, constraints, authority } = plan
   const rootKeys = await generateKeys('p256')
   const keys = await generateKeys('p256')
-  const root = signerOf(rootKeys, rootName(hashOf(rootKeys), plan.authority))
-  const issuerName = intermediateName(hashOf(keys), plan.authority)
-  const rootFields = { name: root.name, spki: rootKeys.spki, constraints, ...validity }
-  const issuerFields = { name: issuerName, spki: keys.spki, constraints, ...validity }
+  const root = signerOf(rootKeys, authorityName('root', use, hashOf(rootKeys), authority))
+  const issuerName = authorityName('issuing', use, hashOf(keys), authority)
+  const rootFields = { name: root.name, use, spki: rootKeys.spki, constraints, ...validity }
+  const issuerFields = { name: issuerName, use, spki: keys.spki, constraints, ...validity }
   const rootDer = signRoot(rootFields, root)
   const intermediateDer = signIntermediate(issuerFields, root)
   const rootCrl = signEmptyCrl(
@@ -48,6 +50,7 @@ export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles>
   return {
     scope: {
       name,
+      ...(use === 'servers' ? {} : { use }),
       permitted,
       constraints,
       created: now.toISOString(),

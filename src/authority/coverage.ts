@@ -1,27 +1,34 @@
 import { RootlingError } from '../errors.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import { localConstraints, permits } from '../x509/name-constraints.ts'
-import { noAuthority, type Scope } from './scope.ts'
+import { isTrusted, noAuthority, type Scope } from './scope.ts'
 
 /**
- * Returns the narrowest scope that covers every identifier. Throws `no-authority`, or
- * `not-permitted`, whose hint is the command that permits what is missing.
+ * Returns the narrowest scope of trusted servers that covers every identifier. Throws
+ * `no-authority`, or `not-permitted`, whose hint is the command that permits what is missing.
  */
 export function scopeFor(scopes: readonly Scope[], identifiers: readonly Identifier[]): Scope {
-  if (scopes.length === 0) throw noAuthority()
-  const covering = scopes.filter(({ constraints }) =>
-    identifiers.every((identifier) => constraints === null || permits(constraints, identifier)),
-  )
+  const trusted = scopes.filter(isTrusted)
+  if (trusted.length === 0) throw noAuthority()
+  const covering = trusted.filter((scope) => covers(scope, identifiers))
   const [narrowest] = covering.toSorted((a, b) => width(a) - width(b))
   if (narrowest !== undefined) return narrowest
-  throw notPermitted(scopes, identifiers)
+  throw notPermitted(trusted, identifiers)
 }
+
+/** Whether a scope may sign every one of the identifiers. */
+export const covers = ({ constraints }: Scope, identifiers: readonly Identifier[]): boolean =>
+  constraints === null || identifiers.every((identifier) => permits(constraints, identifier))
 
 function width({ constraints }: Scope): number {
   return constraints === null ? Infinity : constraints.dns.length + constraints.ip.length
 }
 
-function notPermitted(scopes: readonly Scope[], identifiers: readonly Identifier[]): RootlingError {
+/** A `not-permitted` error for identifiers that none of the scopes covers. */
+export function notPermitted(
+  scopes: readonly Scope[],
+  identifiers: readonly Identifier[],
+): RootlingError {
   const uncovered = (scope: Scope): Identifier[] =>
     identifiers.filter(
       (identifier) => scope.constraints !== null && !permits(scope.constraints, identifier),

@@ -8,7 +8,7 @@ import { parseIdentifier } from '../x509/identifier.ts'
 import { ipRangeText, parseIpRange } from '../x509/ip.ts'
 import { localConstraints, type NameConstraints } from '../x509/name-constraints.ts'
 import { makeScope } from './ceremony.ts'
-import { openScope, readScopes, type Scope } from './scope.ts'
+import { noAuthority, openScope, readScopes, type Scope } from './scope.ts'
 
 export interface Created {
   readonly scope: Scope
@@ -31,6 +31,28 @@ export async function ensureAuthority(state: StateDirectory, now: Date): Promise
   })
 }
 
+/**
+ * Returns the scope for client or mail certificates, whose root goes into no trust store, and
+ * creates it where there is none. Throws `no-authority` where there is no scope at all.
+ */
+export async function ensureScopeFor(
+  state: StateDirectory,
+  use: 'clients' | 'mail',
+  now: Date,
+): Promise<Scope> {
+  const scopes = await readScopes(state)
+  if (scopes.length === 0) throw noAuthority()
+  const existing = (all: readonly Scope[]) => all.find((scope) => scope.use === use)
+  const found = existing(scopes)
+  if (found !== undefined) return found
+  return exclusively(state, async () => {
+    const made = existing(await readScopes(state))
+    if (made !== undefined) return made
+    const name = await freeName(state, use)
+    return addScope(state, { name, use, permitted: [], constraints: null }, now)
+  })
+}
+
 export interface PermitRequest {
   /** DNS names (each with all below it), addresses and CIDR ranges. */
   readonly permit: readonly string[]
@@ -38,6 +60,8 @@ export interface PermitRequest {
   readonly name?: string | undefined
   /** The scope may sign any name, as mkcert's root may. */
   readonly unconstrained?: boolean
+  /** The scope may sign any name, and its root goes into no trust store; then `name` is needed. */
+  readonly private?: boolean
   /** Permits a whole top-level domain, or a large part of all addresses, too. */
   readonly force?: boolean
 }
@@ -53,16 +77,18 @@ export async function permitScope(
   request: PermitRequest,
   now: Date,
 ): Promise<Created> {
-  const { name, permitted, constraints } = checkPermit(request)
+  const { name, use, permitted, constraints } = checkPermit(request)
   return exclusively(state, async () => {
     const same = (await readScopes(state)).find(
       (scope) =>
         (request.name === undefined || scope.name === name) &&
+        scope.use === use &&
         (constraints === null) === (scope.constraints === null) &&
         sameNames(scope.permitted, permitted),
     )
     if (same !== undefined) return { scope: same, created: false }
-    const plan = { name: request.name ?? (await freeName(state, name)), permitted, constraints }
+    const free = request.name ?? (await freeName(state, name))
+    const plan = { name: free, use, permitted, constraints }
     return { scope: await addScope(state, plan, now), created: true }
   })
 }
@@ -73,11 +99,13 @@ export async function permitScope(
  */
 export function checkPermit(request: PermitRequest): {
   name: string
+  use: 'servers' | 'private'
   permitted: string[]
   constraints: NameConstraints | null
 } {
   const permitted = [...new Set(request.permit.map((text) => parsePermit(text, request.force)))]
   const unconstrained = request.unconstrained === true
+  if (request.private === true) return checkPrivate(request)
   if (unconstrained && permitted.length > 0)
     throw new RootlingError('usage', 'An unconstrained scope takes no names: it may sign any.', {
       hint: 'rootling ca permit --unconstrained',
@@ -88,11 +116,28 @@ export function checkPermit(request: PermitRequest): {
     })
   const constraints = unconstrained ? null : widen(localConstraints, permitted)
   const name = request.name ?? (unconstrained ? 'unconstrained' : scopeNameFor(permitted))
-  if (!isScopeName(name) || name === 'local')
-    throw new RootlingError('usage', `${name} cannot be the name of a new scope.`, {
-      hint: 'Use lower-case letters, digits and hyphens: --name work',
+  refuseScopeName(name, '--name work')
+  return { name, use: 'servers', permitted, constraints }
+}
+
+function checkPrivate({
+  permit,
+  name = '',
+  unconstrained,
+}: PermitRequest): ReturnType<typeof checkPermit> {
+  if (permit.length > 0 || unconstrained === true)
+    throw new RootlingError('usage', 'A private scope may sign any name; it takes none.', {
+      hint: `rootling ca permit --private ${shellWord(name)}`,
     })
-  return { name, permitted, constraints }
+  refuseScopeName(name, '--private vpn')
+  return { name, use: 'private', permitted: [], constraints: null }
+}
+
+function refuseScopeName(name: string, example: string): void {
+  if (isScopeName(name) && name !== 'local') return
+  throw new RootlingError('usage', `${name} cannot be the name of a new scope.`, {
+    hint: `Use lower-case letters, digits and hyphens: ${example}`,
+  })
 }
 
 async function addScope(

@@ -11,11 +11,12 @@ import {
   type RotationPart,
 } from '../storage/files/scopes.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
-import { parseValidity, type Validity } from '../x509/profiles.ts'
+import { parseValidity, type AuthorityUse, type Validity } from '../x509/profiles.ts'
 
 /** A root and its intermediate, with what they may sign. */
 export interface Scope {
   readonly name: string
+  readonly use: AuthorityUse
   readonly created: string
   /** What `ca permit` was given beyond the local names. */
   readonly permitted: readonly string[]
@@ -41,6 +42,17 @@ export interface Scope {
 /** Every scope, `local` first; none: there is no authority yet. Throws `corrupt-state`. */
 export async function readScopes(state: StateDirectory): Promise<Scope[]> {
   return Promise.all((await scopeNames(state)).map((name) => openScope(state, name)))
+}
+
+/**
+ * Whether the root of a scope belongs into trust stores. The other roots are for programs that are
+ * given their files.
+ */
+export const isTrusted = ({ use }: Scope): boolean => use === 'servers'
+
+/** Reads the scopes whose roots belong into trust stores, as `readScopes` does. */
+export async function readTrustedScopes(state: StateDirectory): Promise<Scope[]> {
+  return (await readScopes(state)).filter(isTrusted)
 }
 
 /**
@@ -106,6 +118,7 @@ export async function openScope(
   const parsed: { root?: X509Certificate; intermediate?: X509Certificate } = {}
   return {
     name,
+    use: scope.use ?? 'servers',
     created: scope.created,
     permitted: scope.permitted,
     constraints: scope.constraints,

@@ -1,4 +1,3 @@
-import { scopeFor } from '../authority/coverage.ts'
 import { readScopes, readScopesInRotation, type Scope } from '../authority/scope.ts'
 import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
@@ -19,12 +18,20 @@ import {
   type ResolvedPaths,
 } from './output-files.ts'
 import { revocationUrlFor, type WantedUrl } from './revocation-url.ts'
+import { chooseScope, useOf } from './scope-choice.ts'
 
 export interface IssueRequest extends KeyProtection {
   /** Hosts, wildcards, IP addresses, e-mail addresses and URIs, as typed. */
   readonly names: readonly string[]
   /** Default `server`. */
   readonly purpose?: Purpose | undefined
+  /** The name of the scope that signs it; default: the narrowest that permits the names. */
+  readonly scope?: string | undefined
+  /**
+   * The subject, as RFC 4514 writes it, such as `CN=alice,O=Example`. Only for clients, mail and
+   * private scopes. A client with a subject needs no names.
+   */
+  readonly subject?: string | undefined
   /** Default `p256`. */
   readonly keyType?: KeyType | undefined
   /** 1 to 825; default 397. */
@@ -72,13 +79,13 @@ export async function issue(
   now: Date,
 ): Promise<Issued> {
   const scopes = await readScopes(state)
-  const subject = await subjectOf(request)
-  const { identifiers, keys } = subject
   const purpose = request.purpose ?? 'server'
+  const holder = await holderOf(request)
+  const { identifiers, keys } = holder
   const warnings = purpose === 'server' ? namesWarnings(identifiers, request.force === true) : []
-  const leaf = await sign(state, { ...request, purpose }, subject, scopes, now)
-  warnings.push(...leafWarnings(leaf, scopes, now))
-  const base = fileBase(identifiers, purpose)
+  const { leaf, scope } = await sign(state, { ...request, purpose }, holder, now)
+  warnings.push(...leafWarnings(leaf, scope, now))
+  const base = fileBase(leaf.facts)
   const paths =
     request.files === null
       ? null
@@ -94,7 +101,8 @@ export async function issue(
   return { record, chain: leaf.chain, key, warnings }
 }
 
-interface Subject {
+/** Whose certificate it is: their names and key. */
+interface Holder {
   readonly identifiers: readonly Identifier[]
   readonly keyType: string
   readonly spki: Buffer
@@ -102,16 +110,19 @@ interface Subject {
   readonly keys: KeyPairDer | null
 }
 
-async function subjectOf({ names, csr, keyType = 'p256' }: IssueRequest): Promise<Subject> {
+async function holderOf(request: IssueRequest): Promise<Holder> {
+  const { names, csr, keyType = 'p256', subject } = request
+  const parse = (): Identifier[] =>
+    names.length === 0 && subject !== undefined ? [] : parseNames(names)
   if (csr === undefined) {
-    const identifiers = parseNames(names)
+    const identifiers = parse()
     const keys = await generateKeys(keyType)
     return { identifiers, keyType, spki: keys.spki, keys }
   }
   const { readRequest } = await import('../x509/request.ts')
   const read = readRequest(csr)
-  const identifiers = names.length > 0 ? parseNames(names) : read.names
-  if (identifiers.length === 0)
+  const identifiers = names.length > 0 ? parse() : read.names
+  if (identifiers.length === 0 && subject === undefined)
     throw new RootlingError('usage', 'The request holds no names.', {
       hint: 'Add them: rootling issue --csr FILE localhost',
     })
@@ -120,30 +131,39 @@ async function subjectOf({ names, csr, keyType = 'p256' }: IssueRequest): Promis
 
 async function sign(
   state: StateDirectory,
-  { days, purpose, selfSigned, revocationUrl }: IssueRequest & { readonly purpose: Purpose },
-  subject: Subject,
-  scopes: readonly Scope[],
+  request: IssueRequest & { readonly purpose: Purpose },
+  holder: Holder,
   now: Date,
-): Promise<Leaf> {
+): Promise<{ readonly leaf: Leaf; readonly scope: Scope | null }> {
+  const { days, purpose, subject, selfSigned, revocationUrl } = request
   const lifetime = checkDays(days)
-  if (selfSigned === true) return signByItself(subject, lifetime, now)
+  if (selfSigned === true) return { leaf: signByItself(holder, lifetime, now), scope: null }
   const url = await revocationUrlFor(state, revocationUrl)
-  const scope = scopeFor(scopes, subject.identifiers)
+  const { identifiers } = holder
+  const scope = await chooseScope(
+    state,
+    { purpose, identifiers, subject, scope: request.scope },
+    now,
+  )
   const signer = await openSigner(state, scope, now)
-  return signLeaf({ ...subject, purpose, lifetime, ...url }, scope, signer, now)
+  return {
+    leaf: signLeaf({ ...holder, purpose, subject, lifetime, ...url }, scope, signer, now),
+    scope,
+  }
 }
 
-function signByItself({ identifiers, keyType, keys }: Subject, lifetime: number, now: Date): Leaf {
+function signByItself({ identifiers, keyType, keys }: Holder, lifetime: number, now: Date): Leaf {
   if (keys !== null) return signLeafByItself({ identifiers, keyType, lifetime }, keys, now)
   throw new RootlingError('usage', 'A request cannot be self-signed: its key is not here.', {
     hint: 'Leave out --self-signed',
   })
 }
 
-function leafWarnings({ facts, shortened }: Leaf, scopes: readonly Scope[], now: Date): string[] {
-  const scope = scopes.find(({ name }) => name === facts.scope)
-  const expiry = scope === undefined ? null : expiryWarning(scope, now)
+function leafWarnings({ facts, shortened }: Leaf, scope: Scope | null, now: Date): string[] {
+  const expiry = scope === null ? null : expiryWarning(scope, now)
+  const mail = useOf(facts) === 'servers' && facts.identifiers.find(({ type }) => type === 'email')
   return [
+    ...(mail ? [`It is for servers alone; for mail, issue ${mail.value} alone.`] : []),
     ...(expiry === null ? [] : [expiry]),
     ...(shortened ? [`It ends with its issuer, on ${facts.notAfter}.`] : []),
     ...(facts.keyType === 'ed25519' ? ['Chromium and Firefox refuse Ed25519 certificates.'] : []),

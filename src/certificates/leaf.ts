@@ -10,15 +10,20 @@ import {
   day,
   leafValidity,
   signClientLeaf,
+  signMailLeaf,
   signSelfSigned,
   signServerLeaf,
   type LeafFields,
   type Validity,
 } from '../x509/profiles.ts'
+import { parseSubject } from '../x509/subject.ts'
+import { useOf } from './scope-choice.ts'
 
 export interface LeafRequest {
   readonly identifiers: readonly Identifier[]
   readonly purpose: Purpose
+  /** The subject (RFC 4514); default: one that is made from `identifiers`. */
+  readonly subject?: string | undefined
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Buffer
   /**
@@ -51,16 +56,19 @@ export interface Leaf {
   readonly shortened: boolean
 }
 
+const signers = { servers: signServerLeaf, clients: signClientLeaf, mail: signMailLeaf }
+
 /** Signs one leaf; writes nothing. */
 export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now: Date): Leaf {
-  const { revocationUrl } = request
+  const { revocationUrl, subject } = request
   const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
-  const sign = request.purpose === 'client' ? signClientLeaf : signServerLeaf
+  const sign = signers[useOf(request)]
+  const named = subject === undefined ? {} : { subject: parseSubject(subject) }
   const validity = shortenedValidity(request.lifetime, scope.validity.notAfter, now)
   return makeLeaf(request, validity, {
     scope: scope.name,
     issuers: scope.issuers,
-    sign: (fields) => sign({ ...fields, revocationUrls: urls }, signer),
+    sign: (fields) => sign({ ...fields, ...named, revocationUrls: urls }, signer),
   })
 }
 
@@ -101,10 +109,11 @@ interface LeafIssuer {
 }
 
 function makeLeaf(
-  { identifiers, purpose, spki, keyType, revocationUrl, responder }: Omit<LeafRequest, 'lifetime'>,
+  request: Omit<LeafRequest, 'lifetime'>,
   { notBefore, notAfter, shortened }: ReturnType<typeof shortenedValidity>,
   { scope, issuers, sign }: LeafIssuer,
 ): Leaf {
+  const { identifiers, purpose, subject, spki, keyType, revocationUrl, responder } = request
   const serialNumber = randomSerialNumber()
   const rsa = keyType.startsWith('rsa')
   const der = sign({ serialNumber, spki, rsa, identifiers, notBefore, notAfter })
@@ -121,6 +130,7 @@ function makeLeaf(
       notAfter: notAfter.toISOString(),
       keyType,
       purpose,
+      ...(subject === undefined ? {} : { subject }),
       fingerprint: createHash('sha256').update(der).digest('hex'),
       ...(revocationUrl === undefined ? {} : { revocationUrl }),
       ...(responder === undefined ? {} : { responder }),

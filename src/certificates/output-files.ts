@@ -11,8 +11,7 @@ import { stat } from '../files/sync-fs.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
 import { isStateDirectory } from '../storage/files/scopes.ts'
-import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
-import type { Identifier } from '../x509/identifier.ts'
+import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { isIssuedBy } from '../x509/parsed-certificate.ts'
 
 export interface OutputPaths {
@@ -42,10 +41,16 @@ export interface ResolvedPaths {
 
 /**
  * Returns the beginning of the files' names. As with mkcert, the files are `NAME+N.pem` and
- * `NAME+N-key.pem`, where N is the number of further names.
+ * `NAME+N-key.pem`, where N is the number of further names. Without names, they are named after the
+ * first attribute of the subject.
  */
-export function fileBase(identifiers: readonly Identifier[], purpose: Purpose): string {
-  const first = (identifiers[0]?.value ?? '').replaceAll(':', '_').replaceAll('*', '_wildcard')
+export function fileBase({
+  identifiers,
+  purpose,
+  subject = '',
+}: Pick<CertificateRecord, 'identifiers' | 'purpose' | 'subject'>): string {
+  const name = identifiers[0]?.value ?? fileNameOf(subject)
+  const first = name.replaceAll(':', '_').replaceAll('*', '_wildcard')
   const more = identifiers.length > 1 ? `+${identifiers.length - 1}` : ''
   const last = `${more}${purpose === 'client' ? '-client' : ''}`
   const base = first.replaceAll('/', '_')
@@ -53,6 +58,13 @@ export function fileBase(identifiers: readonly Identifier[], purpose: Purpose): 
   const hash = createHash('sha256').update(base).digest('hex').slice(0, 8)
   return `${base.slice(0, longestBase - 9)}-${hash}${last}`
 }
+
+/** Returns the value of a subject's first attribute, with nothing but what is plain in file names. */
+const fileNameOf = (subject: string): string =>
+  (/=((?:[^,\\]|\\.)*)/.exec(subject)?.[1] ?? '')
+    .trim()
+    .replace(/[^A-Za-z0-9@.-]+/g, '_')
+    .replace(/^[.-]+/, '') || 'certificate'
 
 /** In octets. File systems take names of 255; a temporary name adds 35, and the suffixes 22. */
 const longestBase = 190

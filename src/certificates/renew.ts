@@ -1,4 +1,3 @@
-import { scopeFor } from '../authority/coverage.ts'
 import { readScopes, type Scope } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
@@ -14,6 +13,7 @@ import { signLeaf, type Leaf } from './leaf.ts'
 import { pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
+import { chooseScopeAgain } from './scope-choice.ts'
 import { currentCertificates, isDue } from './status.ts'
 
 /** What became of one certificate. */
@@ -152,12 +152,12 @@ async function reissue(
 ): Promise<Renewal> {
   const { rekey = false } = options
   const skip = (why: Skip): Renewal => ({ previous, outcome: 'skipped', ...why })
-  const { identifiers, purpose, keyType, certPath } = previous
+  const { identifiers, purpose, subject, keyType, certPath } = previous
   if (certPath === null) return skip({ reason: 'It has no file.' })
   const before = skipReason(view, previous)
   if (before !== null) return skip(before)
   await refuseInState(state, pathsOf(previous), ['kept', 'beside'], issueElsewhere(previous))
-  const scope = scopeFor(scopes, identifiers)
+  const scope = await chooseScopeAgain(state, scopes, previous, now)
   const url = await revocationUrlFor(state, wantedBefore(previous))
   const signer = await openSigner(state, scope, now)
   return exclusively(state, async () => {
@@ -172,7 +172,7 @@ async function reissue(
     const keys = rekey ? await newKeys(state, previous) : null
     const spki = keys?.spki ?? certificate.publicKey.export({ type: 'spki', format: 'der' })
     const lifetime = daysOf(previous)
-    const request = { identifiers, purpose, spki, keyType, lifetime, ...url }
+    const request = { identifiers, purpose, subject, spki, keyType, lifetime, ...url }
     const leaf = signLeaf(request, scope, signer, now)
     const record = renewedRecord(previous, leaf)
     const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys)

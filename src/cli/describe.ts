@@ -1,6 +1,5 @@
 import type { Scope } from '../authority/scope.ts'
 import type { CertificateRecord } from '../storage/records.ts'
-import type { Identifier } from '../x509/identifier.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import { day } from '../x509/profiles.ts'
 
@@ -13,6 +12,7 @@ export function describeRecord(record: CertificateRecord): Record<string, unknow
 export function describeScope(scope: Scope): Record<string, unknown> {
   return {
     name: scope.name,
+    use: scope.use,
     permitted: scope.permitted,
     constraints: scope.constraints,
     fingerprint: fingerprintOf(scope.root),
@@ -28,14 +28,17 @@ export function commonName({ root }: Scope): string {
 }
 
 /** Returns what a scope may sign, in words. */
-export function describeConstraints({ constraints, permitted }: Scope): string {
+export function describeConstraints({ use, constraints, permitted }: Scope): string {
+  if (use === 'clients') return 'client certificates'
+  if (use === 'mail') return 'certificates for mail'
+  if (use === 'private') return 'any name, but no trust store holds its root'
   if (constraints === null) return 'any name (unconstrained)'
   return permitted.length === 0 ? 'local names' : `local names, ${permitted.join(', ')}`
 }
 
-export function describeIdentifiers(identifiers: readonly Identifier[]): string {
-  return identifiers.map(({ value }) => value).join(', ')
-}
+/** Returns whom a certificate is for: its names, or its subject where it has none. */
+export const describeHolder = ({ identifiers, subject = '' }: CertificateRecord): string =>
+  identifiers.length === 0 ? subject : identifiers.map(({ value }) => value).join(', ')
 
 /** Returns the whole days until `notAfter`; negative when it has passed. */
 export function daysLeft(notAfter: Date, now: Date): number {

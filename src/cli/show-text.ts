@@ -3,7 +3,7 @@ import { show, type Shown, type ShownCertificate, type ShowTarget } from '../doc
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
 import type { Context } from './context.ts'
-import { daysLeft, describeIdentifiers, describeRecord, shortDate } from './describe.ts'
+import { daysLeft, describeHolder, describeRecord, shortDate } from './describe.ts'
 import { blankBetween, bold, dim, green, table, yellow, type Line } from './lines.ts'
 import type { Output } from './output.ts'
 
@@ -45,10 +45,10 @@ function describeShown({ record, certificates }: Shown, now: Date, output: Outpu
       }),
     )
   if (record === null) return []
-  const { identifiers, notBefore, notAfter, certPath } = record
+  const { notBefore, notAfter, certPath } = record
   const where = certPath === null ? 'It was printed, not written.' : `${certPath} holds it no more.`
   const validity = `valid ${shortDate(notBefore)} to ${shortDate(notAfter)}`
-  return [`Issued here for ${describeIdentifiers(identifiers)}, ${validity}. ${where}`]
+  return [`Issued here for ${describeHolder(record)}, ${validity}. ${where}`]
 }
 
 function describeOne(shown: ShownCertificate, number: string, now: Date, output: Output): Line[] {

@@ -122,7 +122,11 @@ type EventOf<T extends TrustEvent['type']> = Extract<TrustEvent, { readonly type
 function showPermitted({ scope, created }: EventOf<'scope-permitted'>, output: Output): void {
   const verb = created ? 'Added' : 'Already there:'
   output.note(`${verb} the scope ${scope.name}, which may sign ${describeConstraints(scope)}.`)
-  if (scope.constraints === null)
+  if (scope.use === 'private')
+    output.warn(
+      'Anyone who steals its key can impersonate any server to the programs that are given its root.',
+    )
+  else if (scope.constraints === null)
     output.warn(
       'Anyone who steals the key of an unconstrained scope can impersonate any site, your bank included, to this machine.',
     )

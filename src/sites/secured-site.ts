@@ -196,12 +196,13 @@ async function openGate(
   const { recordedRevocations } = await import('./mtls/recorded-revocations.ts')
   const { ownAuthorities, watchAuthorities } = await import('./mtls/client-authorities.ts')
   let gate: ClientGate | null = null
-  const { initial, stop } = await watchAuthorities(clients.authorities ?? ownAuthorities(state), {
-    onChanged: (authorities) => {
+  const authorities = clients.authorities ?? (await ownAuthorities(state, now()))
+  const { initial, stop } = await watchAuthorities(authorities, {
+    onChanged: (changed) => {
       // The gate itself is told for the servers that do not listen yet.
-      gate?.trust(authorities)
-      servers.forEach((server) => server.replaceClientAuthorities(authorities))
-      reports.onClientAuthoritiesChanged?.(authorities.ca.length)
+      gate?.trust(changed)
+      servers.forEach((server) => server.replaceClientAuthorities(changed))
+      reports.onClientAuthoritiesChanged?.(changed.ca.length)
     },
     onFailed: (error) => reports.onClientAuthoritiesFailed?.(error),
   })

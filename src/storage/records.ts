@@ -23,6 +23,8 @@ export interface CertificateRecord {
   /** A KeyType, or the type of the key in a certification request. */
   readonly keyType: string
   readonly purpose: Purpose
+  /** The subject that was asked for (RFC 4514); absent: it was made from `identifiers`. */
+  readonly subject?: string
   /** SHA-256 of the certificate's DER, hex. */
   readonly fingerprint: string
   /** Absolute paths; `null`: not written to a file, as when the certificate is printed. */

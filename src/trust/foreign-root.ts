@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import { createAnchor } from '../../platform/pem.ts'
 import {
   storeKinds,
@@ -6,6 +7,7 @@ import {
   type TrustStore,
 } from '../../platform/trust-store.ts'
 import { readRoot } from '../authority/adopt.ts'
+import { isTrusted, readScopes } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { nameConstraintsOf, readCertificateParts } from '../x509/certificate-reader.ts'
 import { freeTypes, type ServerNameType } from '../x509/free-types.ts'
@@ -59,6 +61,7 @@ export async function trustForeignRoot(
 ): Promise<ForeignRootInstallation> {
   const root = readRoot(contents, source, world.now())
   const fingerprint = fingerprintOf(root)
+  await refusePrivate(world, root, source)
   const { subject, nameConstraints } = inspectCertificate(root.raw)
   const unconstrained = freeTypes(nameConstraints)
   world.report({
@@ -77,6 +80,21 @@ export async function trustForeignRoot(
   const change = await install(world, options, createAnchor(root.raw))
   const constraints = nameConstraintsOf(readCertificateParts(root.raw))
   return { fingerprint, constraints, unconstrained, ...change }
+}
+
+/** Throws `usage` for a root of this machine that was made for programs without a trust store. */
+async function refusePrivate(
+  { state }: TrustWorld,
+  root: X509Certificate,
+  source: string,
+): Promise<void> {
+  const scope = (await readScopes(state)).find((each) => each.root.raw.equals(root.raw))
+  if (scope === undefined || isTrusted(scope)) return
+  throw new RootlingError(
+    'usage',
+    `${source} is the root of the private scope ${scope.name}, which no trust store should hold.`,
+    { hint: `Give its file to the programs that need it: rootling ca path ${scope.name}` },
+  )
 }
 
 /** Installs the root in the selected stores, in Java's only when they were named. */

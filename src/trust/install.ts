@@ -8,7 +8,7 @@ import {
   type Created,
   type PermitRequest,
 } from '../authority/create.ts'
-import { readScopes, type Scope } from '../authority/scope.ts'
+import { readTrustedScopes, type Scope } from '../authority/scope.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
 import { equipStores } from './equip.ts'
 import {
@@ -43,7 +43,7 @@ export async function installAuthority(
   const { created, scope } = await ensureAuthority(world.state, world.now())
   if (created) world.report({ type: 'authority-created', scope })
   if (request !== null) await permit(world, request)
-  return installScopes(world, options, { scopes: await readScopes(world.state), created })
+  return installScopes(world, options, { scopes: await readTrustedScopes(world.state), created })
 }
 
 /**
@@ -60,6 +60,13 @@ export async function permitNames(
   const { scope, created } = await permit(world, request)
   return installScopes(world, options, { scopes: [scope], created })
 }
+
+/**
+ * Adds a scope whose root goes into no store, for programs that are given the root's file. Throws
+ * `usage` and `scope-exists`.
+ */
+export const addPrivateScope = (world: TrustWorld, name: string): Promise<Created> =>
+  permit(world, { permit: [], name, private: true })
 
 async function permit(
   { state, now, report }: TrustWorld,
@@ -91,7 +98,7 @@ async function planInstallation(
   options: StoreOptions,
   addsScope: boolean,
 ): Promise<Installation> {
-  const scopes = await readScopes(world.state)
+  const scopes = await readTrustedScopes(world.state)
   const placeholders: TrustAnchor[] = []
   if (scopes.length === 0) placeholders.push(await placeholderAnchor(world.now()))
   if (addsScope) placeholders.push(await placeholderAnchor(world.now()))

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { makeScope } from '../authority/ceremony.ts'
-import { noScope, openScope, type Scope } from '../authority/scope.ts'
+import { isTrusted, noScope, openScope, type Scope } from '../authority/scope.ts'
 import { runRenewHooks, type HookOutcome } from '../certificates/renew-hooks.ts'
 import { newlyMade, renew, type Renewal } from '../certificates/renew.ts'
 import { readText } from '../files/read.ts'
@@ -69,7 +69,8 @@ export async function rotate(
   const begun = await beginRotation(state, name, now())
   const { old, next } = begun
   report({ type: 'rotating', old, next })
-  const found = await openStores(world, options, [next])
+  const kinds = isTrusted(old) ? options.kinds : []
+  const found = await openStores(world, { ...options, kinds }, [next])
   const installed = await withStoresLock(state, () =>
     installAnchors(found.stores, [anchorOf(next)]),
   )
@@ -118,9 +119,9 @@ export async function beginRotation(
  * Returns the plan of the scope that replaces `old`, with the same names. Where an imported root
  * may sign any name, the new root is limited to the local names.
  */
-function successorOf({ name, permitted, constraints, direct }: Scope) {
+function successorOf({ name, use, permitted, constraints, direct }: Scope) {
   const narrowed = direct && constraints === null ? localConstraints : constraints
-  return { name, permitted: [...permitted], constraints: narrowed }
+  return { name, use, permitted: [...permitted], constraints: narrowed }
 }
 
 /** Puts the new scope in the place of the old, so that new certificates come from the new one. */

@@ -4,6 +4,7 @@ import { createAnchor } from '../../platform/pem.ts'
 import type { TrustAnchor } from '../../platform/trust-store.ts'
 import { deleteAuthority, forgetScope, isDeletable } from '../authority/delete.ts'
 import {
+  isTrusted,
   noScope,
   openScope,
   readScopes,
@@ -119,15 +120,19 @@ const isNotIn =
 
 interface Roots {
   readonly scopes: readonly Scope[]
-  /** The roots of the scopes. */
+  /** The roots that the stores may hold. */
   readonly anchors: readonly TrustAnchor[]
   /** Whether there is no scope, not even a damaged one. */
   readonly isEmpty: boolean
 }
 
+/** The roots that `install` put into stores. */
+const anchorsOf = (scopes: readonly Scope[]): TrustAnchor[] =>
+  scopes.filter(isTrusted).map(anchorOf)
+
 async function roots(state: StateDirectory): Promise<Roots> {
   const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
-  return { scopes, anchors: scopes.map(anchorOf), isEmpty: scopes.length === 0 }
+  return { scopes, anchors: anchorsOf(scopes), isEmpty: scopes.length === 0 }
 }
 
 /**
@@ -148,7 +153,7 @@ async function deletableRoots(world: TrustWorld): Promise<Roots> {
     if (scope !== null) scopes.push(scope)
     else if (root !== null) damaged.push(root)
   }
-  const anchors = [...scopes.map(anchorOf), ...damaged]
+  const anchors = [...anchorsOf(scopes), ...damaged]
   return { scopes, anchors, isEmpty: scopes.length + names.length === 0 }
 }
 
@@ -156,7 +161,7 @@ async function deletableRoots(world: TrustWorld): Promise<Roots> {
 async function rootsBeside(state: StateDirectory): Promise<TrustAnchor[]> {
   const anchors: TrustAnchor[] = []
   for (const other of await otherAuthorities(state)) {
-    anchors.push(...(await readScopesInRotation(other)).map(anchorOf))
+    anchors.push(...anchorsOf(await readScopesInRotation(other)))
     for (const name of await scopeNames(other)) {
       const root = await storedRoot(other, name)
       if (root !== null) anchors.push(root)
@@ -229,7 +234,7 @@ export async function forgetTrustedScope(
   const scope = await openUndamaged(world, name)
   const scopes = scope === null ? [] : [scope]
   const found = await openStores(world, options, scopes)
-  const change = await removeAnchors(world, found, scopes.map(anchorOf))
+  const change = await removeAnchors(world, found, anchorsOf(scopes))
   const deleted = change.plannedCommands === null && allWell(change.outcomes)
   const left = deleted ? await forgetScope(state, name) : []
   return { ...change, deleted, left }

@@ -9,6 +9,7 @@ import type { Identifier } from './identifier.ts'
 import { keyIdentifier } from './keys.ts'
 import type { NameConstraints } from './name-constraints.ts'
 import { oids } from './oids.ts'
+import { mostCommonName } from './subject.ts'
 
 const hour = 3_600_000
 export const day = 24 * hour
@@ -70,21 +71,48 @@ function wholeSeconds(milliseconds: number): Date {
 }
 
 /**
- * The subjects of roots and intermediates contain the key's hash, so that no two authorities look
- * alike in a trust store's list.
+ * What the certificates below a root are for. Trust stores hold only roots of `servers`. A root of
+ * `private` is for programs that are given its file, and a root of `clients` or `mail` for servers
+ * and mail programs that are.
  */
-export const rootName = (keyHash: string, authority?: string): Buffer =>
-  authorityName('root', keyHash, authority)
-export const intermediateName = (keyHash: string, authority?: string): Buffer =>
-  authorityName('issuing', keyHash, authority)
+export type AuthorityUse = 'servers' | 'private' | 'clients' | 'mail'
 
-function authorityName(role: string, keyHash: string, authority: string | undefined): Buffer {
-  const words = ['Rootling', role, authority, keyHash.slice(0, 8)]
+const titles: Readonly<Record<AuthorityUse, string | null>> = {
+  servers: null,
+  private: 'private',
+  clients: 'client',
+  mail: 'mail',
+}
+
+/**
+ * The one purpose (extKeyUsage) that an intermediate permits. Were it permitted clientAuth too, a
+ * thief of a server scope's key could be any client to a server that trusts the root.
+ */
+const permittedPurpose: Readonly<Record<AuthorityUse, Buffer>> = {
+  servers: oids.serverAuth,
+  private: oids.serverAuth,
+  clients: oids.clientAuth,
+  mail: oids.emailProtection,
+}
+
+/**
+ * Returns the subject of a root or an intermediate. It contains the key's hash, so that no two
+ * authorities look alike in a trust store's list. `authority`: the name of an authority that is not
+ * the default one.
+ */
+export function authorityName(
+  role: 'root' | 'issuing',
+  use: AuthorityUse,
+  keyHash: string,
+  authority?: string,
+): Buffer {
+  const words = ['Rootling', titles[use], role, authority, keyHash.slice(0, 8)]
   return distinguishedName(rootOrganization, words.filter(Boolean).join(' '))
 }
 
 export interface AuthorityFields extends Validity {
   readonly name: Buffer
+  readonly use: AuthorityUse
   readonly spki: Buffer
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
@@ -92,10 +120,12 @@ export interface AuthorityFields extends Validity {
 
 /**
  * Signs a root with its own key. The root holds the constraints, and may have one intermediate
- * below it.
+ * below it. A root that is not for servers says so, so that it can be kept out of trust stores.
  */
 export function signRoot(fields: AuthorityFields, signer: Signer): Buffer {
-  return signAuthority(fields, signer, 1, [])
+  const purpose = permittedPurpose[fields.use]
+  const forServers = purpose === oids.serverAuth
+  return signAuthority(fields, signer, 1, forServers ? [] : [extension.extKeyUsage([purpose])])
 }
 
 /**
@@ -103,9 +133,8 @@ export function signRoot(fields: AuthorityFields, signer: Signer): Buffer {
  * constraints as the root, since Java reads only those of the intermediate.
  */
 export function signIntermediate(fields: AuthorityFields, signer: Signer): Buffer {
-  const purposes = [oids.serverAuth, oids.clientAuth, oids.emailProtection]
   return signAuthority(fields, signer, 0, [
-    extension.extKeyUsage(purposes),
+    extension.extKeyUsage([permittedPurpose[fields.use]]),
     extension.authorityKeyIdentifier(signer.keyIdentifier),
   ])
 }
@@ -133,33 +162,38 @@ export interface LeafFields extends Validity {
   readonly spki: Buffer
   readonly rsa: boolean
   readonly identifiers: readonly Identifier[]
+  /** A name, DER; default: one that is made from `identifiers`. */
+  readonly subject?: Buffer | undefined
   /** Default: none, since some clients refuse a certificate whose responder does not answer. */
   readonly revocationUrls?: extension.RevocationUrls | undefined
 }
 
 /**
- * Signs a server's leaf. It has no common name, since OpenSSL and GnuTLS apply the name constraints
- * to that too. E-mail addresses add emailProtection, as in mkcert; without any host, the leaf is
- * for mail alone.
+ * Signs a server's leaf. Without `subject` it has no common name, since OpenSSL and GnuTLS apply
+ * the name constraints to that too.
  */
 export function signServerLeaf(fields: LeafFields, signer: Signer): Buffer {
-  const mail = fields.identifiers.some(({ type }) => type === 'email')
-  const hosts = fields.identifiers.some(({ type }) => type !== 'email')
-  const purposes = [...(hosts ? [oids.serverAuth] : []), ...(mail ? [oids.emailProtection] : [])]
-  return signLeaf(fields, distinguishedName(leafOrganization, null), purposes, signer)
+  const subject = fields.subject ?? distinguishedName(leafOrganization, null)
+  return signLeaf(fields, subject, [oids.serverAuth], signer)
 }
 
 /**
- * Signs a client's leaf, for clientAuth alone. Its common name is a label without dots, for people
- * to read.
+ * Signs a client's leaf, for clientAuth alone. Its common name is its first name, since many
+ * servers know a client by the common name.
  */
 export function signClientLeaf(fields: LeafFields, signer: Signer): Buffer {
-  const first = fields.identifiers[0]
-  const local = first?.type === 'email' ? first.value.slice(0, first.value.lastIndexOf('@')) : null
-  const label = local ?? (first?.type === 'dns' ? first.value : null)
-  const commonName = label === null ? null : label.replace(/^\*\./, '').replaceAll('.', '-')
-  const subject = distinguishedName(leafOrganization, commonName?.slice(0, 64) ?? null)
+  const subject = fields.subject ?? namedAfterFirst(fields)
   return signLeaf(fields, subject, [oids.clientAuth], signer)
+}
+
+/** Signs a leaf for S/MIME. */
+export function signMailLeaf(fields: LeafFields, signer: Signer): Buffer {
+  const subject = fields.subject ?? namedAfterFirst(fields)
+  return signLeaf(fields, subject, [oids.emailProtection], signer)
+}
+
+function namedAfterFirst({ identifiers }: LeafFields): Buffer {
+  return distinguishedName(leafOrganization, identifiers[0]?.value.slice(0, mostCommonName) ?? null)
 }
 
 /** Signs a leaf with its own key; the leaf's name says that it is not trusted. */
@@ -190,7 +224,7 @@ function signLeaf(
         extension.extKeyUsage(purposes),
         extension.subjectKeyIdentifier(keyIdentifier(fields.spki)),
         extension.authorityKeyIdentifier(signer.keyIdentifier),
-        extension.subjectAltName(fields.identifiers),
+        ...(fields.identifiers.length === 0 ? [] : [extension.subjectAltName(fields.identifiers)]),
         ...(ocsp === undefined ? [] : [extension.authorityInfoAccess(ocsp)]),
         ...(crl === undefined ? [] : [extension.cRLDistributionPoints(crl)]),
       ],

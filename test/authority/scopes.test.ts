@@ -146,7 +146,7 @@ async function obey(state: StateDirectory, hint: string): Promise<void> {
 test.each([
   [['dev.example.com']],
   [['*.dev.example.com', 'localhost', '8.8.8.8', '2606:4700::1111']],
-  [['me@example.com']],
+  [['me@example.com', 'localhost']],
   [['bücher.example.com']],
   [['spiffe://example.com/web', 'x.example.org']],
   [['spiffe://EXAMPLE.com:8443/web']],

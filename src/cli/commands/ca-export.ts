@@ -3,6 +3,7 @@ import { rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { expectSuccess, timeLimits } from '../../../platform/command.ts'
 import { createMachine } from '../../../platform/machine.ts'
+import { ensureScopeFor } from '../../authority/create.ts'
 import { requireScope, type Scope } from '../../authority/scope.ts'
 import { refuseExisting, refuseInState } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
@@ -48,14 +49,31 @@ export async function caExport(
   return exitCodes.ok
 }
 
-/** `rootling ca path`: prints the path of the root's file, for scripts. */
+/**
+ * `rootling ca path`: prints the path of the root's file, for scripts. With --client it makes the
+ * scope for clients where there is none.
+ */
 export async function caPath(
   args: ArgumentsOf<typeof caPathSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const scope = await chosenScope(args.positionals, context)
+  const scope =
+    args.client === true
+      ? await clientScope(args, context)
+      : await chosenScope(args.positionals, context)
   context.output.result([scope.rootPath], { path: scope.rootPath, scope: describeScope(scope) })
   return exitCodes.ok
+}
+
+async function clientScope(
+  { positionals: [name] }: ArgumentsOf<typeof caPathSpec>,
+  { state, now }: Context,
+): Promise<Scope> {
+  if (name !== undefined)
+    throw new RootlingError('usage', `--client names a scope already, so ${name} means nothing.`, {
+      hint: 'rootling ca path --client',
+    })
+  return ensureScopeFor(state, 'clients', now())
 }
 
 /** `rootling ca show`: prints what `rootling show` prints for the root. */

@@ -1,4 +1,4 @@
-import { readScopes } from '../../authority/scope.ts'
+import { isTrusted, readScopes } from '../../authority/scope.ts'
 import { anchorOf, trustOfScopes } from '../../trust/machine-stores.ts'
 import type { StoreOutcome } from '../../trust/stores.ts'
 import { fingerprintOf } from '../../x509/parsed-certificate.ts'
@@ -16,7 +16,7 @@ export async function caList(
 ): Promise<ExitCode> {
   const { state, output } = context
   const scopes = await readScopes(state)
-  const outcomes = await trustOfScopes(trustWorld({}, context), {}, scopes)
+  const outcomes = await trustOfScopes(trustWorld({}, context), {}, scopes.filter(isTrusted))
   const rows = scopes.map((scope) => ({ scope, trust: trustOf(anchorOf(scope).name, outcomes) }))
   if (scopes.length === 0)
     output.note('There is no certificate authority yet. Create it: rootling install')
@@ -26,7 +26,7 @@ export async function caList(
     `  may sign     ${describeConstraints(scope)}`,
     `  fingerprint  ${fingerprintOf(scope.root)}`,
     `  until        ${shortDate(scope.rootNotAfter.toISOString())}`,
-    `  trusted by   ${trust.trustedBy.join(', ') || 'no store'}`,
+    `  trusted by   ${trust.trustedBy.join(', ') || (isTrusted(scope) ? 'no store' : 'no store, since its root is for programs that are given its file')}`,
     ...(trust.notTrustedBy.length > 0 ? [`  NOT by       ${trust.notTrustedBy.join(', ')}`] : []),
   ])
   output.result(blankBetween(blocks), {

@@ -1,6 +1,9 @@
-import { permitNames } from '../../trust/install.ts'
-import type { ArgumentsOf, ExitCode } from '../command.ts'
+import { RootlingError } from '../../errors.ts'
+import { shellWord } from '../../shell-word.ts'
+import { addPrivateScope, permitNames } from '../../trust/install.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { describeScope } from '../describe.ts'
 import { reportInstallation } from '../installation.ts'
 import type { caPermitSpec } from '../specs/ca.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
@@ -15,8 +18,28 @@ export async function caPermit(
   context: Context,
 ): Promise<ExitCode> {
   const { positionals: permit, name, unconstrained = false, force = false } = args
+  if (args.private !== undefined) return permitPrivate(args.private, args, context)
   const request = { permit, name, unconstrained, force }
   const options = storeOptionsOf(args)
   const world = trustWorld(args, context)
   return reportInstallation(await permitNames(world, options, request), context.output)
+}
+
+/** Adds a scope whose root goes into no store, so the options of stores mean nothing. */
+async function permitPrivate(
+  scopeName: string,
+  args: ArgumentsOf<typeof caPermitSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { positionals, private: _private, yes: _yes, ...others } = args
+  const other = Object.entries(others).find(([, value]) => value !== undefined)?.[0]
+  if (positionals.length > 0 || other !== undefined)
+    throw new RootlingError(
+      'usage',
+      `--private makes a scope for any name in no store, so ${positionals[0] ?? `--${other}`} means nothing.`,
+      { hint: `rootling ca permit --private ${shellWord(scopeName)}` },
+    )
+  const { scope, created } = await addPrivateScope(trustWorld(args, context), scopeName)
+  context.output.result([scope.rootPath], { created, scopes: [describeScope(scope)], stores: [] })
+  return exitCodes.ok
 }

@@ -2,10 +2,11 @@ import { resolve } from 'node:path'
 import { issue, type IssueRequest } from '../../certificates/issue.ts'
 import type { OutputPaths } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
+import { commonNameText, parseSubject } from '../../x509/subject.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
+import { describeHolder, describeRecord, shortDate } from '../describe.ts'
 import { linesOf } from '../lines.ts'
 import { readFirstLine, readInputBytes } from '../read-input.ts'
 import type { issueSpec } from '../specs/certificates.ts'
@@ -19,6 +20,8 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   const password = await readPassword(args, context)
   const request: IssueRequest = {
     names: args.positionals,
+    scope: args.scope,
+    subject: subjectOf(args),
     purpose: args.client === true ? 'client' : 'server',
     keyType: args['key-type'],
     days: args.days,
@@ -47,9 +50,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     })
     return exitCodes.ok
   }
-  output.note(
-    `Issued for ${describeIdentifiers(record.identifiers)}, good until ${shortDate(record.notAfter)}.`,
-  )
+  output.note(`Issued for ${describeHolder(record)}, good until ${shortDate(record.notAfter)}.`)
   const made =
     wantsPkcs12(args) && args.password === undefined && args['password-file'] === undefined
   const secret = made ? { password } : {}
@@ -110,10 +111,25 @@ function refuseContradictions(args: Arguments): void {
         hint: 'Leave out --revocation-url or --no-revocation-url',
       },
     )
+  if (args.cn !== undefined && args.subject !== undefined)
+    throw new RootlingError('usage', '--subject holds the common name, so --cn means nothing.', {
+      hint: 'Leave out --cn or --subject',
+    })
+  const issuer = (['cn', 'subject', 'scope'] as const).find((name) => args[name] !== undefined)
+  if (args['self-signed'] === true && issuer !== undefined)
+    throw new RootlingError('usage', `A self-signed certificate has no --${issuer}.`, {
+      hint: `Leave out --${issuer}`,
+    })
   if (args.client === true && args['self-signed'] === true)
     throw new RootlingError('usage', 'No server trusts a self-signed client certificate.', {
       hint: 'Leave out --self-signed',
     })
+}
+
+function subjectOf({ cn, subject }: Arguments): string | undefined {
+  const text = cn === undefined ? subject : commonNameText(cn)
+  if (text !== undefined) parseSubject(text)
+  return text
 }
 
 const wantsPkcs12 = (args: Arguments): boolean =>

@@ -9,7 +9,7 @@ import { readCurrentInventory, readInventory } from '../../storage/files/record.
 import { selfSignedScope, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { daysLeft, describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
+import { daysLeft, describeHolder, describeRecord, shortDate } from '../describe.ts'
 import { bold, table } from '../lines.ts'
 import type { listSpec } from '../specs/certificates.ts'
 
@@ -45,7 +45,7 @@ export async function list(
     return exitCodes.ok
   }
   const lines = shown.map(({ record, status }) => [
-    describeIdentifiers(record.identifiers),
+    describeHolder(record),
     shortDate(record.notAfter),
     status === 'current' ? `${daysLeft(new Date(record.notAfter), at)} days left` : words[status],
     record.scope === selfSignedScope ? `${record.purpose}, self-signed` : record.purpose,

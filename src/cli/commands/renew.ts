@@ -2,7 +2,7 @@ import { newlyMade, renew, type Renewal, type Selection } from '../../certificat
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeIdentifiers, describeRecord, shortDate } from '../describe.ts'
+import { describeHolder, describeRecord, shortDate } from '../describe.ts'
 import { green, red, table } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { hooksSucceeded, reportHooks, warnOfPkcs12 } from '../renewals.ts'
@@ -45,7 +45,7 @@ function selectionOf({ positionals, all, due }: ArgumentsOf<typeof renewSpec>): 
 function reportRenewals(renewals: readonly Renewal[], output: Output): void {
   const rows = renewals.map(({ previous, outcome, record, reason, hint }) => [
     record === undefined ? red('✗') : green('✓'),
-    describeIdentifiers(previous.identifiers),
+    describeHolder(previous),
     outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
     outcome === 'renewed' ? (previous.certPath ?? '') : output.hint(hint ?? ''),
   ])

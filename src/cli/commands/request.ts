@@ -17,7 +17,7 @@ export async function request(
   { cwd, state, output }: Context,
 ): Promise<ExitCode> {
   const identifiers = parseNames(args.positionals)
-  const base = fileBase(identifiers, 'server')
+  const base = fileBase({ identifiers, purpose: 'server' })
   const csrPath = resolve(cwd, args['csr-file'] ?? `${base}.csr`)
   const keyPath = resolve(cwd, args['key-file'] ?? `${base}-key.pem`)
   await refuseInState(state, [csrPath, keyPath])

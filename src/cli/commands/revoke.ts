@@ -3,7 +3,7 @@ import { release, revoke, serialNumberIn, type Revoked } from '../../certificate
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeIdentifiers, describeRecord } from '../describe.ts'
+import { describeHolder, describeRecord } from '../describe.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { revokeSpec } from '../specs/certificates.ts'
 
@@ -32,7 +32,7 @@ export async function revokeCommand(
 }
 
 function describe({ record, revocation, changed }: Revoked): string {
-  const which = `${describeIdentifiers(record.identifiers)} (${record.serialNumber})`
+  const which = `${describeHolder(record)} (${record.serialNumber})`
   if (revocation === null)
     return changed ? `Released ${which}.` : `${which} is not revoked; nothing to release.`
   if (changed) return `Revoked ${which}: ${revocation.reason}.`

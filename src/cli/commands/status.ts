@@ -1,8 +1,10 @@
-import { requireScopes } from '../../authority/scope.ts'
+import { isTrusted, requireScopes, type Scope } from '../../authority/scope.ts'
+import { findOutdated, type Outdated } from '../../certificates/outdated.ts'
 import { renewable } from '../../certificates/renew.ts'
 import { servedRevocationUrl, unansweredUrl } from '../../certificates/revocation-url.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory } from '../../storage/files/record.ts'
+import type { CertificateRecord } from '../../storage/records.ts'
 import { trustOfScopes } from '../../trust/machine-stores.ts'
 import { allWell } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -24,19 +26,31 @@ export async function status(
 ): Promise<ExitCode> {
   const { state, output } = context
   const scopes = await requireScopes(state)
-  const outcomes = await trustOfScopes(trustWorld({}, context), storeOptionsOf(args), scopes)
+  const outcomes = await trustOfScopes(
+    trustWorld({}, context),
+    storeOptionsOf(args),
+    scopes.filter(isTrusted),
+  )
   const described = scopes.map(describeScope)
   for (const scope of scopes)
     output.note(
       `${commonName(scope)} may sign ${describeConstraints(scope)}, until ${shortDate(scope.rootNotAfter.toISOString())}.`,
     )
-  const revocation = await revocationOf(state, output)
+  const onDamage = (sentence: string): void => output.warn(sentence)
+  const inUse = renewable(await readCurrentInventory(state, { printed: false, onDamage }))
+  const revocation = await revocationOf(state, inUse)
   noteRevocation(revocation, output)
+  const outdated = findOutdated(scopes, inUse)
+  for (const scope of outdated.scopes) output.warn(outdatedSentence(scope, outdated))
   output.result(outcomeTable(outcomes, output), {
     home: state.path,
     scopes: described,
     stores: outcomes,
     revocation,
+    outdated: {
+      scopes: outdated.scopes.map(({ name }) => name),
+      certificates: outdated.certificates.map(({ serialNumber }) => serialNumber),
+    },
   })
   if (allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted'))
     return exitCodes.ok
@@ -54,11 +68,18 @@ interface RevocationStatus {
   readonly unanswered: readonly string[]
 }
 
-async function revocationOf(state: StateDirectory, output: Output): Promise<RevocationStatus> {
+function outdatedSentence({ name }: Scope, { certificates }: Outdated): string {
+  const signed = certificates.filter(({ scope }) => scope === name)
+  const files = signed.map(({ certPath }) => certPath).join(', ')
+  return `The scope ${name} is of an older version: a thief of its key could also be any client or sign mail.${files === '' ? '' : ` It signed ${files}.`} To replace it without a gap: rootling ca rotate ${name}`
+}
+
+async function revocationOf(
+  state: StateDirectory,
+  inUse: readonly CertificateRecord[],
+): Promise<RevocationStatus> {
   const url = await servedRevocationUrl(state)
-  const onDamage = (sentence: string): void => output.warn(sentence)
-  const inventory = await readCurrentInventory(state, { printed: false, onDamage })
-  const unanswered = renewable(inventory).filter((record) => unansweredUrl(record, url) !== null)
+  const unanswered = inUse.filter((record) => unansweredUrl(record, url) !== null)
   return { url, unanswered: unanswered.map(({ serialNumber }) => serialNumber) }
 }
 

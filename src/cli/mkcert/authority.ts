@@ -4,7 +4,12 @@ import { createAnchor } from '../../../platform/pem.ts'
 import type { TrustAnchor } from '../../../platform/trust-store.ts'
 import { adoptRoot, readOwnRoot, readRoot, readRootFiles } from '../../authority/adopt.ts'
 import { ensureAuthority } from '../../authority/create.ts'
-import { readScopes, readScopesInRotation, type Scope } from '../../authority/scope.ts'
+import {
+  isTrusted,
+  readScopesInRotation,
+  readTrustedScopes,
+  type Scope,
+} from '../../authority/scope.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../files/exists.ts'
 import { refuseSharedDirectory } from '../../files/shared-directory.ts'
@@ -27,20 +32,20 @@ export interface LocalCa {
  */
 export async function openLocalCa(context: Context): Promise<LocalCa> {
   const { state, output, now } = context
-  if ((await readScopes(state)).length === 0 && (await exists(rootCopyPath(state)))) {
+  if ((await readTrustedScopes(state)).length === 0 && (await exists(rootCopyPath(state)))) {
     if (await exists(mkcertKeyPath(state))) await adoptMkcert(context)
     // The scopes are read again, because another process may just have created a CA and its copy of
     // the root.
-    else if ((await readScopes(state)).length === 0)
+    else if ((await readTrustedScopes(state)).length === 0)
       return { scopes: [], ...(await rootAlone(context)) }
   }
-  if ((await readScopes(state)).length === 0) {
+  if ((await readTrustedScopes(state)).length === 0) {
     await closeToOthers(context)
     const { created } = await ensureAuthority(state, now())
     if (created) output.note('Created a new local CA 💥')
     if (created) await mentionMkcert(context)
   }
-  const scopes = await readScopes(state)
+  const scopes = await readTrustedScopes(state)
   const stale = await updateRootCopy(state, scopes)
   if (stale !== null) output.warn(stale)
   return { scopes, anchors: scopes.map(anchorOf) }
@@ -52,7 +57,8 @@ export async function openLocalCa(context: Context): Promise<LocalCa> {
  */
 export async function findLocalCa(context: Context): Promise<LocalCa> {
   const { state } = context
-  const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
+  const rotated = (await readScopesInRotation(state)).filter(isTrusted)
+  const scopes = [...(await readTrustedScopes(state)), ...rotated]
   if (scopes.length === 0 && (await exists(rootCopyPath(state))))
     return { scopes, ...(await rootAlone(context)) }
   return { scopes, anchors: scopes.map(anchorOf) }

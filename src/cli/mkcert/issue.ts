@@ -1,6 +1,8 @@
 import { resolve } from 'node:path'
+import { ensureScopeFor } from '../../authority/create.ts'
 import { issue, type Issued, type IssueRequest } from '../../certificates/issue.ts'
 import { refuseInState } from '../../certificates/output-files.ts'
+import { useOf } from '../../certificates/scope-choice.ts'
 import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
@@ -10,6 +12,7 @@ import { day, maximumDays } from '../../x509/profiles.ts'
 import type { Context } from '../context.ts'
 import type { Output } from '../output.ts'
 import { readInputBytes } from '../read-input.ts'
+import type { LocalCa } from './authority.ts'
 import type { Flags } from './flags.ts'
 
 const password = 'changeit'
@@ -21,6 +24,7 @@ const password = 'changeit'
 export async function issueFiles(
   flags: Flags,
   names: readonly string[],
+  { scopes }: LocalCa,
   context: Context,
 ): Promise<void> {
   const { state, cwd, now, output } = context
@@ -35,9 +39,14 @@ export async function issueFiles(
   const pkcs12 = flags.pkcs12 === true
   // For the other files, `issue` looks itself.
   if (pkcs12) await refuseInState(state, [resolve(cwd, paths.p12)], ['beside'])
+  const purpose = flags.client === true ? 'client' : 'server'
+  const use = useOf({ purpose, identifiers: names.map(parseIdentifier) })
+  // mkcert's root signs clients and mail too, and their servers know it by rootCA.pem.
+  const adopted = scopes.find(({ name, direct }) => name === 'local' && direct)
   const request: IssueRequest = {
     names,
-    purpose: flags.client === true ? 'client' : 'server',
+    purpose,
+    scope: use === 'servers' ? undefined : adopted?.name,
     keyType: flags.ecdsa === true ? 'p256' : 'rsa2048',
     days: daysUntil(now()),
     files: pkcs12
@@ -54,6 +63,10 @@ export async function issueFiles(
   const issued = await issue(state, request, now())
   if (pkcs12) await writePkcs12(issued, resolve(cwd, paths.p12), base, context)
   describe(issued, context)
+  if (use === 'clients' && adopted === undefined) {
+    const { rootPath } = await ensureScopeFor(state, 'clients', now())
+    paragraph(`Servers know it by the root "${rootPath}", not by rootCA.pem ℹ️`, output)
+  }
   if (pkcs12) {
     paragraph(`The PKCS#12 bundle is at "${paths.p12}" ✅`, output)
     paragraph(

@@ -69,7 +69,7 @@ async function work(flags: Flags, names: readonly string[]): Promise<boolean> {
   if (issuing) refuseKeyless(ca, context)
   const trusted = install ? await installInStores(ca, context) : true
   if (!install) await noteUntrusted(ca, context)
-  if (issuing) await issueFiles(flags, names, context)
+  if (issuing) await issueFiles(flags, names, ca, context)
   return trusted
 }
 

@@ -10,9 +10,14 @@ export const caListSpec = {
 export const caPermitSpec = {
   name: 'ca permit',
   summary: 'Add a scope for further names, and trust its root too',
-  positionals: 'NAME…',
+  positionals: '[NAME…]',
   options: {
     name: { type: 'string', placeholder: 'SCOPE', describe: 'Name of the scope' },
+    private: {
+      type: 'string',
+      placeholder: 'SCOPE',
+      describe: 'A scope for any name that no store trusts, for programs given its root',
+    },
     ...permitOptions,
     ...storeOptions,
   },
@@ -20,6 +25,7 @@ export const caPermitSpec = {
     'rootling ca permit dev.example.com --name work',
     'rootling ca permit 100.64.0.0/10',
     'rootling ca permit --unconstrained',
+    'rootling ca permit --private vpn',
   ],
 } as const satisfies CommandSpec
 
@@ -78,7 +84,10 @@ export const caPathSpec = {
   name: 'ca path',
   summary: 'Print where a root’s PEM file is',
   positionals: '[SCOPE]',
-  options: {},
+  options: {
+    client: { type: 'boolean', describe: 'The root of client certificates, for servers' },
+  },
+  examples: ['rootling ca path', 'rootling ca path --client'],
 } as const satisfies CommandSpec
 
 export const caShowSpec = {

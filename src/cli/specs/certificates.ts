@@ -14,6 +14,21 @@ export const issueSpec = {
     'out-dir': { type: 'string', placeholder: 'DIR', describe: 'Directory for both files' },
     stdout: { type: 'boolean', describe: 'Print certificate, intermediate and key; write nothing' },
     client: { type: 'boolean', describe: 'For a client that shows it to servers (mTLS)' },
+    cn: {
+      type: 'string',
+      placeholder: 'TEXT',
+      describe: 'Common name; with --client, or of a private scope',
+    },
+    subject: {
+      type: 'string',
+      placeholder: 'DN',
+      describe: "Whole subject instead, such as 'CN=alice,O=Example'",
+    },
+    scope: {
+      type: 'string',
+      placeholder: 'NAME',
+      describe: 'Of this scope; default: the narrowest that permits the names',
+    },
     csr: {
       type: 'string',
       placeholder: 'F',
@@ -45,6 +60,7 @@ export const issueSpec = {
     'rootling issue localhost 127.0.0.1 ::1',
     "rootling issue shop.test '*.shop.test' --out-dir certs",
     'rootling issue localhost --cert-file tls.crt --key-file tls.key',
+    'rootling issue --client alice@example.test --cn alice',
   ],
 } as const satisfies CommandSpec
 

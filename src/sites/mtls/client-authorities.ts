@@ -1,4 +1,5 @@
-import { readScopes, readScopesInRotation } from '../../authority/scope.ts'
+import { readScopes, readScopesInRotation, type Scope } from '../../authority/scope.ts'
+import { ensureScopeFor } from '../../authority/create.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
 import type { ClientAuthorities } from '../../server/mutual-tls.ts'
@@ -11,14 +12,17 @@ export interface AuthoritySource {
 }
 
 /**
- * Reads the CAs from the scopes of this machine. While a scope is rotated, its old and its new root
- * both count, as clients may still have certificates of the old root.
+ * Reads the CAs from the scopes of this machine that sign clients, and makes such a scope where
+ * there is none. While a scope is rotated, its old and its new root both count, as clients may still
+ * have certificates of the old root. Throws `no-authority`.
  */
-export function ownAuthorities(state: StateDirectory): AuthoritySource {
+export async function ownAuthorities(state: StateDirectory, now: Date): Promise<AuthoritySource> {
+  await ensureScopeFor(state, 'clients', now)
   return {
     stamp: () => stampOfScopes(state),
     async read() {
-      const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
+      const all = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
+      const scopes = all.filter(signsClients)
       return {
         ca: scopes.map(({ root }) => root.toString()),
         intermediates: scopes.map(({ intermediate }) => intermediate.subject),
@@ -26,6 +30,17 @@ export function ownAuthorities(state: StateDirectory): AuthoritySource {
     },
   }
 }
+
+/**
+ * Whether the certificate that signs leaves permits clientAuth. Those of server scopes do not, but
+ * for scopes that an older version made and roots of other programs.
+ */
+function signsClients({ intermediate }: Scope): boolean {
+  const purposes = intermediate.keyUsage as readonly string[] | undefined
+  return purposes === undefined || purposes.length === 0 || purposes.includes(clientAuth)
+}
+
+const clientAuth = '1.3.6.1.5.5.7.3.2'
 
 export interface WatchOptions {
   readonly onChanged: (authorities: ClientAuthorities) => void

@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path'
 import type { Identifier } from '../../x509/identifier.ts'
+import { longestSubject, parseSubject } from '../../x509/subject.ts'
 import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
 import { selfSignedScope, type CertificateRecord, type ExtraFile } from '../records.ts'
 import { isDate, isScopeName, isText } from './stored-values.ts'
@@ -115,6 +116,7 @@ function isSoundRecord(record: Partial<CertificateRecord>): boolean {
     isPathOrNull(record.certPath) &&
     isPathOrNull(record.keyPath) &&
     (extra === undefined || (Array.isArray(extra) && extra.every(isExtraFile))) &&
+    (record.subject === undefined || isSubject(record.subject)) &&
     isTextOrAbsent(record.onRenew) &&
     isTextOrAbsent(record.revocationUrl) &&
     (record.responder === undefined || responders.has(record.responder))
@@ -135,6 +137,12 @@ const responders = new Set<unknown>(['daemon', 'none'])
 /** Whether it has a type and the characters of a name; signing checks it against a scope. */
 const isIdentifier = (one: Partial<Identifier> | null): boolean =>
   identifierTypes.has(one?.type) && isText(one?.value) && /^[\x21-\x7e]+$/.test(one.value)
+
+function isSubject(value: unknown): boolean {
+  if (!isText(value) || value.length > longestSubject) return false
+  parseSubject(value)
+  return true
+}
 
 const isExtraFile = (one: Partial<ExtraFile> | null): boolean =>
   formats.has(one?.format) && isPath(one?.path)

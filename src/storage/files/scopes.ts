@@ -21,11 +21,14 @@ import { readdir, rename } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { shellWord } from '../../shell-word.ts'
 import type { NameConstraints } from '../../x509/name-constraints.ts'
+import type { AuthorityUse } from '../../x509/profiles.ts'
 import { isDate, isScopeName, isText } from './stored-values.ts'
 
 /** A scope on disk: one directory, made and renamed as a whole. */
 interface StoredScope {
   readonly name: string
+  /** Absent: `servers`. */
+  readonly use?: Exclude<AuthorityUse, 'servers'>
   /** ISO 8601, UTC. */
   readonly created: string
   /** What `ca permit` was given beyond the local names. */
@@ -340,6 +343,7 @@ function parseScope(json: string): (StoredScope & Digests) | null {
       digest === digestOf(JSON.stringify(rest)) &&
       [value.name, value.created, value.issuerName, value.issuerKeyIdentifier].every(isText) &&
       [value.notBefore, value.notAfter, value.rootNotAfter].every(isDate) &&
+      (value.use === undefined || ['private', 'clients', 'mail'].includes(value.use)) &&
       isTexts(value.permitted) &&
       (value.constraints === null ||
         (isTexts(value.constraints.dns) && isTexts(value.constraints.ip)))

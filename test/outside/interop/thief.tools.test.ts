@@ -10,7 +10,7 @@ import * as extension from '../../../src/x509/extensions.ts'
 import { parseIdentifier } from '../../../src/x509/identifier.ts'
 import { generateKeys, keyIdentifier, signatureAlgorithmOf } from '../../../src/x509/keys.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
-import { intermediateName, leafValidity, signServerLeaf } from '../../../src/x509/profiles.ts'
+import { authorityName, leafValidity, signServerLeaf } from '../../../src/x509/profiles.ts'
 import { hasTool, runTool } from '../../helpers/tools.ts'
 import { temporaryDirectory, temporaryState } from '../../helpers/temporary.ts'
 import { findVerifiers } from './verifiers.ts'
@@ -37,7 +37,7 @@ async function stolenSigner() {
 async function subordinate(now: Date, signer: Signer, host: string) {
   const [ca, pair] = [await generateKeys('p256'), await generateKeys('p256')]
   const { keyUsageBits: bit } = extension
-  const name = intermediateName('deadbeef')
+  const name = authorityName('issuing', 'servers', 'deadbeef')
   const der = signCertificate(
     {
       serialNumber: randomSerialNumber(),
