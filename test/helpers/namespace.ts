@@ -63,7 +63,7 @@ const overlaid = ['/etc', '/usr/local/share', '/usr/share', '/usr/lib/jvm', '/va
 const openingScript = `
 set -eu
 read -r pid rest < /proc/self/stat
-scratch=$1; shift
+scratch=$1; roots=$2; shift 2
 mount -t proc proc /proc
 mount -t tmpfs -o mode=0755 tmpfs "$scratch"
 mkdir -p "$scratch/home" "$scratch/tmp" "$scratch/kept"
@@ -84,15 +84,42 @@ for file in "$scratch"/kept/*; do
 done
 awk -F: -v OFS=: -v home="$scratch/home" '$3 == 0 { $6 = home } 1' /etc/passwd > "$scratch/passwd"
 cat "$scratch/passwd" > /etc/passwd
+if [ "$roots" = few ] && [ -s /etc/ca-certificates.conf ]; then
+  grep '^mozilla/' /etc/ca-certificates.conf | head -n 5 > "$scratch/roots"
+  cat "$scratch/roots" > /etc/ca-certificates.conf
+  sed 's,^,/usr/share/ca-certificates/,' "$scratch/roots" > "$scratch/trusted"
+  find -L /usr/local/share/ca-certificates -type f -name '*.crt' | sort >> "$scratch/trusted"
+  cd /etc/ssl/certs
+  find . -maxdepth 1 -type l -delete
+  : > ca-certificates.crt
+  while read -r file; do
+    link=\${file##*/}
+    ln -sf "$file" "\${link%.crt}.pem"
+    cat "$file" >> ca-certificates.crt
+  done < "$scratch/trusted"
+  openssl rehash . > /dev/null
+  cd /
+fi
 echo "$pid"
 read -r rest || true
 `
 
-function openingArguments(scratch: string, ownLoopback = false): string[] {
+/**
+ * How many public roots the system store of a namespace holds. `few`: five, since Debian's
+ * update-ca-certificates starts several programs for each of them, which takes most of the time of
+ * an installation. `all`: those of this machine.
+ */
+export type PublicRoots = 'few' | 'all'
+
+function openingArguments(
+  scratch: string,
+  publicRoots: PublicRoots,
+  ownLoopback = false,
+): string[] {
   const flags = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child']
   const script = ownLoopback ? `set -e\nip link set lo up${openingScript}` : openingScript
   const net = ownLoopback ? ['--net'] : []
-  return [...flags, ...net, 'sh', '-c', script, 'sh', scratch, ...overlaid]
+  return [...flags, ...net, 'sh', '-c', script, 'sh', scratch, publicRoots, ...overlaid]
 }
 
 /**
@@ -105,7 +132,7 @@ export function namespaceUnavailable(): string | null {
   const scratch = mkdtempSync(join(tmpdir(), 'rootling-e2e-'))
   try {
     const env = scrubbedEnvironment(scratch)
-    const trial = spawnSync('unshare', openingArguments(scratch), { env, encoding: 'utf8' })
+    const trial = spawnSync('unshare', openingArguments(scratch, 'all'), { env, encoding: 'utf8' })
     if (trial.error) return `unshare could not be started: ${trial.error.message}`
     return trial.status === 0 ? null : `no private mounts here: ${trial.stderr.trim()}`
   } finally {
@@ -113,16 +140,26 @@ export function namespaceUnavailable(): string | null {
   }
 }
 
+export interface NamespaceOptions {
+  /** Whether it has a network of its own; default: it has this machine's. */
+  readonly ownLoopback?: boolean
+  /** Default `few`. */
+  readonly publicRoots?: PublicRoots
+}
+
 /**
  * Opens a namespace, which must be closed when done. Throws when `namespaceUnavailable` returns a
  * reason. With `ownLoopback`, all ports of its loopback are free, also 80 and 443, and it has no
  * other network; needs the program `ip`.
  */
-export async function openNamespace({ ownLoopback = false } = {}): Promise<Namespace> {
+export async function openNamespace({
+  ownLoopback = false,
+  publicRoots = 'few',
+}: NamespaceOptions = {}): Promise<Namespace> {
   const scratch = mkdtempSync(join(tmpdir(), 'rootling-e2e-'))
   const keeper = start(
     'unshare',
-    openingArguments(scratch, ownLoopback),
+    openingArguments(scratch, publicRoots, ownLoopback),
     scrubbedEnvironment(scratch),
   )
   const closed = once(keeper, 'close')

@@ -67,7 +67,7 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
   // Every server is up before any root is trusted: what changes later is the trust alone.
   beforeAll(async () => {
     before = await snapshotHost()
-    namespace = await openNamespace()
+    namespace = await openNamespace({ publicRoots: 'all' })
     rootling = rootlingIn(namespace)
     const scopes = await createAuthority(namespace)
     root = (await namespace.readFile(`${scopes}/local/root.pem`)) ?? ''
