@@ -29,6 +29,7 @@ const scopeKeys = [
   'permitted',
   'rootPath',
   'subject',
+  'use',
 ]
 
 test('issue prints the certificate, and with --stdout its PEM too', async () => {
@@ -111,7 +112,15 @@ test.skipIf(reason !== null)(
       expect(keys(permitted)).toEqual(['created', 'ok', 'scopes', 'stores', 'warnings'])
 
       const status = (await rootling.json(['status', ...system])).answer
-      expect(keys(status)).toEqual(['home', 'ok', 'revocation', 'scopes', 'stores', 'warnings'])
+      expect(keys(status)).toEqual([
+        'home',
+        'ok',
+        'outdated',
+        'revocation',
+        'scopes',
+        'stores',
+        'warnings',
+      ])
       const listed = (await rootling.json(['ca', 'list'])).answer
       expect(keys(listed)).toEqual(['ok', 'scopes', 'warnings'])
       expect(keys(listed.scopes?.[0])).toEqual(

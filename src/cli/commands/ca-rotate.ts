@@ -1,3 +1,4 @@
+import { isTrusted } from '../../authority/scope.ts'
 import { RootlingError } from '../../errors.ts'
 import { rotate, type RotationResult } from '../../trust/rotate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -42,6 +43,8 @@ export async function caRotate(
   })
   const count = renewals.filter(({ outcome }) => outcome === 'renewed').length
   output.note(`Rotated the scope ${name}; ${count} certificates were renewed.`)
+  if (!isTrusted(next))
+    output.note(`Have the programs that know its root read the new one: ${next.rootPath}`)
   return hooksSucceeded(hooks) ? exitCodes.ok : exitCodes.failed
 }
 

@@ -47,6 +47,18 @@ export const subjects: readonly Subject[] = [
     done: async (world) => onlyScopes(world, ['dev-example-com', 'local']),
   },
   {
+    title: 'client',
+    prepare: withCertificates,
+    line: ({ out }) => rootlingLine(['issue', '--client', 'alice', '--out-dir', out]),
+    done: async (world) => onlyScopes(world, ['clients', 'local']),
+  },
+  {
+    title: 'private',
+    prepare: withCertificates,
+    line: () => rootlingLine(['ca', 'permit', '--private', 'vpn']),
+    done: async (world) => onlyScopes(world, ['local', 'vpn']),
+  },
+  {
     title: 'issue',
     prepare: withCertificates,
     line: ({ out }) => rootlingLine(['issue', 'localhost', '--full', '--out-dir', out]),

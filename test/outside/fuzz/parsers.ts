@@ -52,6 +52,7 @@ import { pemBlocks } from '../../../src/x509/pem.ts'
 import { readPrivateKey } from '../../../src/x509/private-key.ts'
 import { readPublicKey } from '../../../src/x509/public-key.ts'
 import { readRequest } from '../../../src/x509/request.ts'
+import { parseSubject } from '../../../src/x509/subject.ts'
 import type { Shape } from './inputs.ts'
 import { password, type Samples } from './samples.ts'
 
@@ -412,6 +413,7 @@ function typed(): ForeignParser[] {
       ['bad-name'],
       parseIdentifier,
     ),
+    row('subject', ['CN=alice,OU=a,O=b', String.raw`CN=a\,b,C=DE`], ['usage'], parseSubject),
     row('range of addresses', ['10.0.0.0/8', '::1/128', '1:2:3:4:5:6:7::/64'], [], parseIpRange),
     row('URL', ['https://localhost:8443/a', 'https://[::1]/'], ['usage'], parseTarget),
     row('Host header', ['localhost:8443', '[::1]:443'], [], (text) => hostOf(request(text))),

@@ -124,11 +124,12 @@ describe.skipIf(obstacle !== null)(`rootling serve --mtls${skipNote}`, () => {
     await namespace.writeFile(file('stranger.pem'), stranger.clients.good.cert)
     await namespace.writeFile(file('stranger-key.pem'), stranger.clients.good.key)
     const ca = file('clients-ca.pem')
-    await namespace.must('cp', [await rootPath(), ca])
+    await namespace.must('cp', [await rootPath('--client'), ca])
     const named = await serve('--mtls', '--client-ca', ca)
     expect(await get(named, 'stranger')).toMatchObject({ exitCode: 4 })
 
     await rootling.must(['ca', 'rotate', '--yes', '--stores', 'nss'])
+    await rootling.must(['ca', 'rotate', 'clients'])
     // Both ends have new certificates now, and `get` trusts only the new root.
     const bob = await waitFor('the server to let the new CA’s client in', async () => {
       const answer = await get(serving, 'bob@example.test-client')
@@ -145,7 +146,7 @@ describe.skipIf(obstacle !== null)(`rootling serve --mtls${skipNote}`, () => {
       expect(stderr).toContain('does not know the CA that issued it')
     }
 
-    await namespace.must('sh', ['-c', `cat ${await rootPath()} >> ${ca}`])
+    await namespace.must('sh', ['-c', `cat ${await rootPath('--client')} >> ${ca}`])
     await waitFor('the named CAs to be read anew', () =>
       named.log().includes('The CAs of clients were read anew') ? true : null,
     )
@@ -191,8 +192,8 @@ describe.skipIf(obstacle !== null)(`rootling serve --mtls${skipNote}`, () => {
     })
   })
 
-  async function rootPath(): Promise<string> {
-    const { stdout } = await rootling.must(['ca', 'path'])
+  async function rootPath(...words: string[]): Promise<string> {
+    const { stdout } = await rootling.must(['ca', 'path', ...words])
     return stdout.trim()
   }
 })
