@@ -30,3 +30,14 @@ export async function findNssClientStores(
   const databases = (await findNssDatabases(machine)).filter(({ as }) => as === 'person')
   return databases.map((database) => createNssClientStore(machine, database))
 }
+
+/** The functions that find the stores of client certificates; tests pass their own. */
+export interface ClientStoreFinders {
+  readonly system: typeof findSystemClientStore
+  readonly nss: typeof findNssClientStores
+}
+
+export const ofThisMachine: ClientStoreFinders = {
+  system: findSystemClientStore,
+  nss: findNssClientStores,
+}

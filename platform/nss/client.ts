@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from 'node:crypto'
 import { RootlingError } from '../../src/errors.ts'
 import { shellWord } from '../../src/shell-word.ts'
 import type { ClientCertificateStore, ClientIdentity } from '../client-store.ts'
@@ -41,9 +42,10 @@ export function createNssClientStore(
   }
 
   /**
-   * Removes one certificate of an entry. Used only for a sole certificate, `-F` also deletes the
-   * key, which a renewed certificate under the same nickname still needs. With several, `-D`
-   * deletes until this certificate is gone, and the others that were deleted are added again.
+   * Removes one certificate of an entry. Used only for a sole certificate, `-F -n` also deletes the
+   * key, which a renewed certificate under the same nickname may still need. With several, `-D`
+   * deletes until this certificate is gone, the others that were deleted are added again, and the
+   * key is deleted if none of the database's certificates has it.
    */
   async function removeOne({ nickname, certificates }: Entry, fingerprint: string): Promise<void> {
     if (certificates.length === 1) return change('-F', '-n', nickname)
@@ -57,6 +59,11 @@ export function createNssClientStore(
       const args = ['-A', '-a', '-t', ',,', '-n', nickname]
       expectSuccess('certutil', await certutil.change(args, createAnchor(der).pem))
     }
+    const own = certificates.find((der) => fingerprintOf(der) === fingerprint)
+    const key = own === undefined ? null : keyIdOf(own)
+    if (key === null) return
+    const others = (await entries()).flatMap((entry) => entry.certificates)
+    if (!others.some((der) => keyIdOf(der) === key)) await change('-F', '-k', key)
   }
 
   async function heldFingerprints(): Promise<ReadonlySet<string>> {
@@ -130,6 +137,19 @@ export function createNssClientStore(
  * terminal.
  */
 const noPk12utilPassword = ['-k', '/dev/null'] as const
+
+/**
+ * Returns the identifier that NSS gives to the key of a certificate: the SHA-1 of an RSA modulus or
+ * of a point of a curve, in hex; `null`: a key of another kind.
+ */
+function keyIdOf(der: Buffer): string | null {
+  const { n, x = '', y } = new X509Certificate(der).publicKey.export({ format: 'jwk' })
+  const octets = (text: string): Buffer => Buffer.from(text, 'base64url')
+  const hash = (...parts: Buffer[]): string =>
+    createHash('sha1').update(Buffer.concat(parts)).digest('hex')
+  if (n !== undefined) return hash(octets(n))
+  return y === undefined ? null : hash(Buffer.of(4), octets(x), octets(y))
+}
 
 /** Whether the database has the private key, which certutil shows as `u` in the flags. */
 const hasKey = ({ flags }: Entry): boolean => flags.includes('u')

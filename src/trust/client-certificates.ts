@@ -4,10 +4,15 @@ import {
   type ClientIdentity,
   type HeldIdentity,
 } from '../../platform/client-store.ts'
-import { findNssClientStores, findSystemClientStore } from '../../platform/client-stores.ts'
+import { ofThisMachine, type ClientStoreFinders } from '../../platform/client-stores.ts'
 import { createMachine, type Machine } from '../../platform/machine.ts'
 import { identityIn, withPrivatePkcs12 } from '../../platform/nss/pkcs12.ts'
+import { readScopes } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
+import { readText } from '../files/read.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { readInventory } from '../storage/files/record.ts'
+import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import type { StoreChange, StoreOptions } from './machine-stores.ts'
 import type { OutcomeDetails, StoreOutcome } from './stores.ts'
 import type { TrustWorld } from './world.ts'
@@ -28,17 +33,6 @@ export interface ClientCertificateRequest {
 export interface ClientCertificateChange extends StoreChange {
   /** SHA-256 of the certificate's DER, lower-case hex. */
   readonly fingerprint: string
-}
-
-/** The functions that find the stores; tests pass their own. */
-interface ClientStoreFinders {
-  readonly system: typeof findSystemClientStore
-  readonly nss: typeof findNssClientStores
-}
-
-const ofThisMachine: ClientStoreFinders = {
-  system: findSystemClientStore,
-  nss: findNssClientStores,
 }
 
 /**
@@ -83,6 +77,70 @@ export async function changeClientCertificate(
     const identity = await identityIn(machine, pkcs12)
     return result(identity, await inEachStore(stores, actOf(request, identity, pkcs12, machine)))
   })
+}
+
+/** A client certificate that this authority issued. */
+interface IssuedClient {
+  readonly identity: ClientIdentity
+  /** Its file, if it still has one. */
+  readonly certPath: string | null
+}
+
+/**
+ * Removes every client certificate on record from the stores that the person's browsers read, with
+ * its key and the issuers that came with it. Returns an outcome for each store that held one or that
+ * failed. Those whose file is gone stay in the stores of macOS and Windows, which are asked by the
+ * certificate itself.
+ */
+export async function removeIssuedClients(
+  { state }: Pick<TrustWorld, 'state'>,
+  machine: Machine,
+  find = ofThisMachine,
+): Promise<StoreOutcome[]> {
+  const issued = await issuedClients(state)
+  if (issued.length === 0) return []
+  const outcomes: StoreOutcome[] = []
+  const system = await find.system(machine)
+  if (system !== null)
+    for (const each of issued) {
+      const held = await heldIdentity(each)
+      if (held !== null) outcomes.push(...(await inEachStore([system], remover(held, machine))))
+    }
+  else {
+    const stores = await find.nss(machine)
+    for (const { identity } of issued)
+      outcomes.push(...(await inEachStore(stores, remover(identity, machine))))
+  }
+  return distinct(outcomes.filter(({ outcome }) => !absences.has(outcome)))
+}
+
+const absences: ReadonlySet<string> = new Set(['was-absent', 'skipped'])
+
+async function issuedClients(state: StateDirectory): Promise<IssuedClient[]> {
+  const { certificates } = await readInventory(state, { onDamage: () => undefined })
+  const clients = certificates.filter(({ purpose }) => purpose === 'client')
+  if (clients.length === 0) return []
+  const scopes = await readScopes(state)
+  const issuers = scopes.map(({ intermediate }) => fingerprintOf(intermediate))
+  return clients.map(({ fingerprint, certPath }) => ({
+    identity: { fingerprint, issuers },
+    certPath,
+  }))
+}
+
+/** Reads the certificate from its file; `null`: the file is gone, or holds another by now. */
+async function heldIdentity({ identity, certPath }: IssuedClient): Promise<HeldIdentity | null> {
+  const text = certPath === null ? null : await readText(certPath).catch(() => null)
+  const held = text === null ? null : identityOfPem(text)
+  return held?.fingerprint === identity.fingerprint ? held : null
+}
+
+/** Leaves one outcome for each store, a failure before others. */
+function distinct(outcomes: readonly StoreOutcome[]): StoreOutcome[] {
+  const last = new Map<string, StoreOutcome>()
+  for (const each of outcomes)
+    if (last.get(each.store.id)?.outcome !== 'failed') last.set(each.store.id, each)
+  return [...last.values()]
 }
 
 function refuseNickname({ nickname }: ClientCertificateRequest): void {

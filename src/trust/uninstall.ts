@@ -17,6 +17,7 @@ import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { refuseLinkedScopes, rootPath, scopeNames } from '../storage/files/scopes.ts'
 import { namedAuthorities, otherAuthorities } from '../storage/files/state-layout.ts'
+import { removeIssuedClients } from './client-certificates.ts'
 import { equipStores } from './equip.ts'
 import {
   anchorOf,
@@ -89,7 +90,8 @@ export async function uninstallAuthority(
     await confirmOrCancel(world, { type: 'remove', anchors, deletesAuthority: deletes, authority })
     chosen = await askAboutEach(world, named)
   }
-  const change = await removeAnchors(world, found, anchors)
+  const removed = await removeAnchors(world, found, anchors)
+  const change = deletes ? await withClients(world, found, removed) : removed
   const untouched = { ...change, left: [], named: [] }
   if (!deletes || change.plannedCommands !== null) return { ...untouched, authority: 'untouched' }
   if (!allWell(change.outcomes)) return { ...untouched, authority: 'kept' }
@@ -110,6 +112,19 @@ export async function uninstallAuthority(
     authority: 'deleted',
     left: [...new Set(left)],
     named: named.map((each) => ({ state: each, deleted: done.has(each) })),
+  }
+}
+
+/** Also removes the client certificates of the authority from the stores of browsers. */
+async function withClients(
+  world: TrustWorld,
+  { machine }: MachineStores,
+  { outcomes }: StoreChange,
+): Promise<StoreChange> {
+  const clients = await removeIssuedClients(world, machine, world.findClientStores)
+  return {
+    outcomes: [...outcomes, ...clients],
+    plannedCommands: machine.dryRun ? machine.planned : null,
   }
 }
 
@@ -204,7 +219,7 @@ async function deleteNamed(
 ): Promise<Forgotten> {
   const { scopes, anchors } = await deletableRoots(world)
   const found = await openStores(world, options, scopes)
-  const change = await removeAnchors(world, found, anchors)
+  const change = await withClients(world, found, await removeAnchors(world, found, anchors))
   if (!allWell(change.outcomes)) return { ...change, deleted: false, left: [] }
   await beforeDeletion?.(world.state)
   return { ...change, deleted: true, left: await deleteAuthority(world.state) }

@@ -1,3 +1,4 @@
+import type { ClientStoreFinders } from '../../platform/client-stores.ts'
 import type { findTrustStores } from '../../platform/index.ts'
 import type { TrustAnchor } from '../../platform/trust-store.ts'
 import type { Scope } from '../authority/scope.ts'
@@ -25,6 +26,8 @@ export interface TrustWorld {
   readonly report: (event: TrustEvent) => void
   /** Finds the stores of the machine; default: all those that `platform/` knows. */
   readonly findStores?: typeof findTrustStores
+  /** Finds the stores of client certificates; default: all those that `platform/` knows. */
+  readonly findClientStores?: ClientStoreFinders
 }
 
 /** An authority on disk. */

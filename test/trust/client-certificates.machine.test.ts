@@ -85,6 +85,30 @@ describe.skipIf(obstacle !== null)(`rootling install-client${skipNote}`, () => {
     expect(outcomes(again.answer)).toEqual(['was-absent', 'was-absent'])
   })
 
+  test('leaves nothing in the browsers once the CA is deleted, but what others put there', async () => {
+    await install(`${name}.p12`)
+    // The certificate that it replaced is in the browsers too.
+    await rootling.must(['renew', '--all', '--rekey'])
+    await issue('alice@example.test')
+    await install(`${name}.p12`)
+    const stranger = file('stranger.p12')
+    await namespace.must('openssl', [
+      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=stranger'],
+      ...['-keyout', file('s.key'), '-out', file('s.pem')],
+    ])
+    const pair = ['-inkey', file('s.key'), '-in', file('s.pem'), '-passout', 'pass:x']
+    await namespace.must('openssl', ['pkcs12', '-export', ...pair, '-out', stranger])
+    await namespace.must('pk12util', ['-i', stranger, '-d', firefox, '-W', 'x', '-K', ''])
+    const planned = await rootling.must(['uninstall', '--delete-ca', '--dry-run'])
+    expect(planned.stdout).toContain('certutil -F')
+    const removed = await rootling.json(['uninstall', '--delete-ca', '--yes'])
+    expect(removed).toMatchObject({ exitCode: 0, answer: { deleted: true } })
+    expect(await contents(chromium)).toEqual([])
+    expect(await keys(chromium)).toContain('no keys found')
+    const left = (await contents(firefox)).filter((row) => row.endsWith(' u,u,u'))
+    expect(left).toEqual([expect.stringContaining('stranger')])
+  })
+
   test('names it, and leaves what is not its own', async () => {
     await issue('bob@example.test')
     await install('bob@example.test-client.p12', '--name', 'Bob at work')
