@@ -39,7 +39,8 @@ interface Server {
   readonly log: () => string
 }
 
-export function openHome(): Home {
+/** Opens a home in which `node` runs the command. */
+export function openHome(node = process.execPath): Home {
   ensureBuilt()
   const directory = mkdtempSync(join(tmpdir(), 'rootling-cli-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
@@ -48,7 +49,7 @@ export function openHome(): Home {
   // `env --chdir` makes the files of a certificate go into the home, not into the project.
   const inside = (args: readonly string[]) => [
     `--chdir=${directory}`,
-    process.execPath,
+    node,
     command,
     ...args,
   ]
