@@ -2,7 +2,6 @@ import type { X509Certificate } from 'node:crypto'
 import { connect, type TLSSocket } from 'node:tls'
 import { altNameParts, fingerprintOf } from '../x509/parsed-certificate.ts'
 import { oneLine } from '../x509/text.ts'
-import { groupOfSession } from '../x509/tls-session.ts'
 import { resolveLocally, type Target } from './target.ts'
 
 /** What client and server agreed on, and the server's certificate. */
@@ -10,7 +9,10 @@ export interface TlsFacts {
   /** Such as `TLSv1.3`. */
   readonly protocol: string
   readonly cipher: string
-  /** The group of the key exchange, such as `X25519` or `P-256`; `null` when there was none. */
+  /**
+   * The group of the key exchange, such as `X25519` or `P-256`; `null` for a resumed session
+   * without a key exchange, and for a group with ML-KEM where Node does not name it (Node 22).
+   */
   readonly group: string | null
   readonly subjectAltName: string[]
   readonly issuer: string
@@ -21,14 +23,17 @@ export interface TlsFacts {
   readonly authorized: boolean
 }
 
+const groupNames: Record<string, string> = { prime256v1: 'P-256', secp384r1: 'P-384' }
+
 /** Reads the facts from a secured socket. */
 export function describePeer(socket: TLSSocket): TlsFacts {
   const certificate = socket.getPeerX509Certificate()
   const cipher = socket.getCipher()
+  const key = socket.getEphemeralKeyInfo() as { name?: string } | null
   return {
     protocol: socket.getProtocol() ?? '',
     cipher: cipher.standardName ?? cipher.name,
-    group: groupOfSession(socket.getSession()),
+    group: key?.name === undefined ? null : (groupNames[key.name] ?? key.name),
     subjectAltName: altNames(certificate),
     issuer: oneLine(certificate?.issuer ?? ''),
     notBefore: new Date(certificate?.validFrom ?? Number.NaN),

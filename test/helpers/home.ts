@@ -47,12 +47,7 @@ export function openHome(node = process.execPath): Home {
   const environment = (extra: RunOptions['env'] = {}) =>
     scrubbedEnvironment(directory, { ROOTLING_HOME: join(directory, 'state'), ...extra })
   // `env --chdir` makes the files of a certificate go into the home, not into the project.
-  const inside = (args: readonly string[]) => [
-    `--chdir=${directory}`,
-    node,
-    command,
-    ...args,
-  ]
+  const inside = (args: readonly string[]) => [`--chdir=${directory}`, node, command, ...args]
   const runInside: Home['run'] = (program, args) =>
     run('env', [`--chdir=${directory}`, program, ...args], environment())
   const rootling: Home['rootling'] = (args, { env, ...options } = {}) =>

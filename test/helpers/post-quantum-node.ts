@@ -6,7 +6,8 @@ import { project } from './built.ts'
 
 /** The program of a Node that knows X25519MLKEM768, or why there is none here. */
 export type PostQuantumNode =
-  { readonly node: string; readonly missing: null } | { readonly node: null; readonly missing: string }
+  | { readonly node: string; readonly missing: null }
+  | { readonly node: null; readonly missing: string }
 
 /**
  * Finds a Node with OpenSSL 3.5: the one that runs the tests, or the one in the npm package that
@@ -23,7 +24,9 @@ export async function postQuantumNode(): Promise<PostQuantumNode> {
     await promisify(execFile)(node, ['--version'])
     return { node, missing: null }
   } catch (error) {
-    const lines = String((error as { stderr?: string }).stderr || error).trim().split('\n')
+    const lines = String((error as { stderr?: string }).stderr || error)
+      .trim()
+      .split('\n')
     return { node: null, missing: `npm's ${name}@24 cannot be had: ${lines[0]}` }
   }
 }

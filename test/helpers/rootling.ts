@@ -64,8 +64,7 @@ export interface Serving {
 
 export function rootlingIn(namespace: Namespace, node = process.execPath): Rootling {
   ensureBuilt()
-  const run: Rootling['run'] = (args, options) =>
-    namespace.run(node, [command, ...args], options)
+  const run: Rootling['run'] = (args, options) => namespace.run(node, [command, ...args], options)
   return {
     run,
     must: (args, options) => namespace.must(node, [command, ...args], options),

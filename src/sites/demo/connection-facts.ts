@@ -1,10 +1,10 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Request } from '../../server/http.ts'
+import { groupOfSession } from '../../server/tls-session.ts'
 import { keyExchangeGroups } from '../../server/tls-settings.ts'
 import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certificate.ts'
 import { oneLine } from '../../x509/text.ts'
-import { groupOfSession } from '../../x509/tls-session.ts'
 
 /** How the connection of a request was secured, for the demo page and its JSON. */
 export interface ConnectionFacts {

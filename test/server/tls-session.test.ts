@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { groupOfSession } from '../../src/x509/tls-session.ts'
+import { groupOfSession } from '../../src/server/tls-session.ts'
 
 /** A session as OpenSSL writes it: the version 1, and behind it what is given in hex. */
 const session = (rest: string): Buffer => {
@@ -21,6 +21,9 @@ test('names no group where the session has none, or is not OpenSSL’s', () => {
   expect(groupOfSession(session(''))).toBeNull()
   // BoringSSL keeps the client's certificates in [19].
   expect(groupOfSession(session('b3053003040100'))).toBeNull()
+  // Newer Nodes put a head of their own before the sessions of clients.
+  const headed = Buffer.concat([Buffer.from('\0nodejs:tls:session:1\0'), session('b30302011d')])
+  expect(groupOfSession(headed)).toBeNull()
   const whole = session('b304020211ec')
   for (let length = 0; length < whole.length; length++)
     expect(groupOfSession(whole.subarray(0, length))).toBeNull()

@@ -1,4 +1,4 @@
-import { expectExplicit, expectInteger, isContext, readDer } from './asn1-reader.ts'
+import { expectExplicit, expectInteger, isContext, readDer } from '../x509/asn1-reader.ts'
 
 /** Names by the numbers of the IANA registry “TLS Supported Groups”. */
 const groupNames: Readonly<Record<number, string>> = {
@@ -15,11 +15,10 @@ const groupNames: Readonly<Record<number, string>> = {
 }
 
 /**
- * Returns the group of the key exchange that a TLS session began with, such as `X25519`, or its
- * number, such as `0x001f`. `null`: there was none, or this TLS library does not say. `session` is
- * what `getSession` of a socket returns; OpenSSL 3 writes the group into it as `[19]`
- * (SSL_SESSION_ASN1 in its ssl/ssl_asn1.c). Node has no other way to ask in a server, and names no
- * ML-KEM group to a client before Node 24.
+ * Returns the group of the key exchange that a server's TLS session began with, such as `X25519`,
+ * or its number, such as `0x001f`. `null`: there was none, or this TLS library does not say.
+ * `session` is what `getSession` of the server's socket returns. OpenSSL 3 writes the group into it
+ * as `[19]` (SSL_SESSION_ASN1 in its ssl/ssl_asn1.c), and Node has no other way to ask in a server.
  */
 export function groupOfSession(session: Buffer | undefined): string | null {
   if (session === undefined) return null
@@ -30,7 +29,7 @@ export function groupOfSession(session: Buffer | undefined): string | null {
     const group = Number(expectInteger(expectExplicit(field, 19, what), what))
     return groupNames[group] ?? `0x${group.toString(16).padStart(4, '0')}`
   } catch {
-    // Not OpenSSL's encoding, so the library is another one.
+    // This encoding is not OpenSSL's own.
     return null
   }
 }
