@@ -11,27 +11,30 @@ const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
 const rows = obstacle === null ? await everyClient() : []
 const browsers = rows.filter(({ client }) => /^chromium|^firefox \(new/.test(client.name))
 
-describe.skipIf(obstacle !== null)(`the demo page of a server under Node 24${skipNote}`, () => {
-  let namespace: Namespace
-  let serving: Serving
+describe.skipIf(obstacle !== null)(
+  `the demo page of a server under a Node with OpenSSL 3.5${skipNote}`,
+  () => {
+    let namespace: Namespace
+    let serving: Serving
 
-  beforeAll(async () => {
-    namespace = await openNamespace()
-    const rootling = rootlingIn(namespace, node ?? '')
-    await rootling.must(['install', '--yes'])
-    serving = await rootling.serve(['--port=0'])
-  })
-  afterAll(async () => {
-    serving?.close()
-    await namespace?.close()
-  })
-
-  for (const { client, unavailable, title } of browsers)
-    test.skipIf(unavailable !== null)(`shows ${title} X25519MLKEM768`, async () => {
-      const [verdict] = await visit(client, namespace, [serving.url])
-      expect(verdict).toMatchObject({
-        trusted: true,
-        body: expect.stringMatching(/Key exchange\s+X25519MLKEM768\s/),
-      })
+    beforeAll(async () => {
+      namespace = await openNamespace()
+      const rootling = rootlingIn(namespace, node ?? '')
+      await rootling.must(['install', '--yes'])
+      serving = await rootling.serve(['--port=0'])
     })
-})
+    afterAll(async () => {
+      serving?.close()
+      await namespace?.close()
+    })
+
+    for (const { client, unavailable, title } of browsers)
+      test.skipIf(unavailable !== null)(`shows ${title} X25519MLKEM768`, async () => {
+        const [verdict] = await visit(client, namespace, [serving.url])
+        expect(verdict).toMatchObject({
+          trusted: true,
+          body: expect.stringMatching(/Key exchange\s+X25519MLKEM768\s/),
+        })
+      })
+  },
+)
