@@ -11,7 +11,7 @@ export interface TlsFacts {
   readonly cipher: string
   /**
    * The group of the key exchange, such as `X25519` or `P-256`; `null` for a resumed session
-   * without a key exchange.
+   * without a key exchange, and for a group with ML-KEM where Node does not name it (Node 22).
    */
   readonly group: string | null
   readonly subjectAltName: string[]

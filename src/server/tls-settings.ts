@@ -1,4 +1,4 @@
-import type { TlsOptions } from 'node:tls'
+import { createSecureContext, type TlsOptions } from 'node:tls'
 import type { KeyPair } from './key-pair.ts'
 
 // Only ciphers with forward secrecy and AEAD; RFC 9113 §9.2.2 bans the others for HTTP/2.
@@ -14,8 +14,37 @@ const ciphers = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':')
 
-/** The groups offered for the key exchange. */
-export const keyExchangeGroups = ['X25519', 'P-256'] as const
+/**
+ * The groups for the key exchange, as lists for OpenSSL, which begin with what it should prefer.
+ * Only OpenSSL 3.5 knows the first list. Its `/` makes a client that sent a key for X25519 alone,
+ * but knows X25519MLKEM768 too, send a second key. A FIPS provider may know P-256 alone.
+ */
+const groupLists = ['X25519MLKEM768/X25519:P-256', 'X25519:P-256', 'P-256'] as const
+
+/** Returns the first of the group lists that `accepts` accepts, otherwise the last. */
+export function chooseGroups(accepts: (list: string) => boolean): string {
+  return groupLists.find(accepts) ?? 'P-256'
+}
+
+/**
+ * Whether this Node can use a group list. Asks OpenSSL itself: its version does not tell, since a
+ * provider or another TLS library may know other groups.
+ */
+function isAccepted(list: string): boolean {
+  try {
+    // Without `ca`, Node would read all public roots first.
+    createSecureContext({ ecdhCurve: list, ca: [] })
+    return true
+  } catch {
+    return false
+  }
+}
+
+let chosen: string | undefined
+const chosenGroups = (): string => (chosen ??= chooseGroups(isAccepted))
+
+/** Returns the names of the groups offered for the key exchange, the preferred one first. */
+export const keyExchangeGroups = (): string[] => chosenGroups().split(/[/:]/)
 
 /**
  * Returns the settings that all TLS contexts of a server share: the context of its own certificate
@@ -30,7 +59,7 @@ export function tlsSettings(
     key,
     minVersion,
     ciphers,
-    ecdhCurve: keyExchangeGroups.join(':'),
+    ecdhCurve: chosenGroups(),
     honorCipherOrder: true,
   }
 }

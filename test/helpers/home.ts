@@ -39,19 +39,15 @@ interface Server {
   readonly log: () => string
 }
 
-export function openHome(): Home {
+/** Opens a home in which `node` runs the command. */
+export function openHome(node = process.execPath): Home {
   ensureBuilt()
   const directory = mkdtempSync(join(tmpdir(), 'rootling-cli-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   const environment = (extra: RunOptions['env'] = {}) =>
     scrubbedEnvironment(directory, { ROOTLING_HOME: join(directory, 'state'), ...extra })
   // `env --chdir` makes the files of a certificate go into the home, not into the project.
-  const inside = (args: readonly string[]) => [
-    `--chdir=${directory}`,
-    process.execPath,
-    command,
-    ...args,
-  ]
+  const inside = (args: readonly string[]) => [`--chdir=${directory}`, node, command, ...args]
   const runInside: Home['run'] = (program, args) =>
     run('env', [`--chdir=${directory}`, program, ...args], environment())
   const rootling: Home['rootling'] = (args, { env, ...options } = {}) =>

@@ -62,19 +62,18 @@ export interface Serving {
   close(): void
 }
 
-export function rootlingIn(namespace: Namespace): Rootling {
+export function rootlingIn(namespace: Namespace, node = process.execPath): Rootling {
   ensureBuilt()
-  const run: Rootling['run'] = (args, options) =>
-    namespace.run(process.execPath, [command, ...args], options)
+  const run: Rootling['run'] = (args, options) => namespace.run(node, [command, ...args], options)
   return {
     run,
-    must: (args, options) => namespace.must(process.execPath, [command, ...args], options),
+    must: (args, options) => namespace.must(node, [command, ...args], options),
     async json(args, options) {
       const { exitCode, stdout, stderr } = await run([...args, '--json'], options)
       return { exitCode, answer: parseAnswer(stdout, stderr), stderr }
     },
     async serve(args) {
-      const program = namespace.spawn(process.execPath, [command, 'serve', '--json', ...args])
+      const program = namespace.spawn(node, [command, 'serve', '--json', ...args])
       let said = ''
       program.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
       let printed = ''

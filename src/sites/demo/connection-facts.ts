@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Request } from '../../server/http.ts'
+import { groupOfSession } from '../../server/tls-session.ts'
 import { keyExchangeGroups } from '../../server/tls-settings.ts'
 import { altNameParts, fingerprintOf, validityOf } from '../../x509/parsed-certificate.ts'
 import { oneLine } from '../../x509/text.ts'
@@ -15,9 +16,7 @@ export interface ConnectionFacts {
   readonly alpn: string | null
   /** `HTTP/2` or `HTTP/1.1`. */
   readonly http: string
-  /**
-   * The group of the key exchange; `null` in a server, since Node names the group to clients only.
-   */
+  /** The group of the key exchange, such as `X25519`; `null` when the TLS library does not say. */
   readonly group: string | null
   readonly groupsOffered: readonly string[]
   readonly serverName: string | null
@@ -42,14 +41,13 @@ interface CertificateFacts {
 export function connectionFacts(request: Request): ConnectionFacts {
   const socket = request.socket as TLSSocket
   const cipher = socket.getCipher()
-  const group = socket.getEphemeralKeyInfo() as { name?: string } | null
   return {
     protocol: socket.getProtocol() ?? '',
     cipher: cipher.standardName ?? cipher.name,
     alpn: socket.alpnProtocol === false ? null : socket.alpnProtocol,
     http: request.httpVersionMajor === 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`,
-    group: group?.name ?? null,
-    groupsOffered: keyExchangeGroups,
+    group: groupOfSession(socket.getSession()),
+    groupsOffered: keyExchangeGroups(),
     serverName: (socket as { servername?: string | false }).servername || null,
     resumed: socket.isSessionReused(),
     certificate: certificateFacts(socket.getX509Certificate()),

@@ -79,22 +79,25 @@ describe('the demo page', () => {
     ['--http1.1', 'HTTP/1.1', 'http/1.1'],
   ])('says with %s how this connection was secured', async (version, http, alpn) => {
     const server = await start()
-    const page = await curl(server, '/', version, '-i')
+    const x25519 = [version, '--curves', 'X25519']
+    const page = await curl(server, '/', ...x25519, '-i')
     expect(page.status).toBe(200)
     expect(page.body).toContain('TLSv1.3')
+    expect(page.body).toContain('<dt>Key exchange</dt><dd>X25519</dd>')
     expect(page.body).toContain('CN=intermediate')
     expect(page.body.toLowerCase()).toContain(
       "content-security-policy: default-src 'none'; style-src 'sha256-",
     )
     expect(page.body.toLowerCase()).toContain('x-content-type-options: nosniff')
     expect(page.body.toLowerCase()).toContain('cache-control: no-store')
-    const json = await curl(server, '/?x', version, '-H', 'Accept: application/json')
+    const json = await curl(server, '/?x', ...x25519, '-H', 'Accept: application/json')
     expect(JSON.parse(json.body)).toMatchObject({
       protocol: 'TLSv1.3',
       cipher: expect.stringMatching(/^TLS_/),
       http,
       alpn,
-      group: null,
+      group: 'X25519',
+      groupsOffered: expect.arrayContaining(['X25519', 'P-256']),
       certificate: {
         subjectAltName: ['localhost', '*.app.test', '127.0.0.1', '0:0:0:0:0:0:0:1'],
         issuer: 'CN=intermediate',
