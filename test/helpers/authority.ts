@@ -24,8 +24,11 @@ export interface World {
    */
   issue(name: string, revocationUrl?: string): Promise<CertificateRecord>
   revoke(record: CertificateRecord, reason?: RevocationReason): Promise<void>
-  /** Writes the scope's CRL to crl.pem, the root's to root-crl.pem, and both to crls.pem. */
-  writeCrls(now?: Date): Promise<void>
+  /**
+   * Writes the CRL of a scope to crl.pem, that of its root to root-crl.pem, and both to crls.pem;
+   * default: of the scope `local`.
+   */
+  writeCrls(now?: Date, scopeName?: string): Promise<void>
 }
 
 /**
@@ -52,9 +55,9 @@ export async function makeWorld(): Promise<World> {
     async revoke({ serialNumber }, reason) {
       await revoke(state, { target: serialNumber, reason, now: new Date() })
     },
-    async writeCrls(now = new Date()) {
-      const crl = encodePem('X509 CRL', await makeCrl(state, 'local', now))
-      const root = encodePem('X509 CRL', await readRootCrl(state, 'local'))
+    async writeCrls(now = new Date(), scopeName = 'local') {
+      const crl = encodePem('X509 CRL', await makeCrl(state, scopeName, now))
+      const root = encodePem('X509 CRL', await readRootCrl(state, scopeName))
       await writeFile(path('crl.pem'), crl)
       await writeFile(path('root-crl.pem'), root)
       await writeFile(path('crls.pem'), crl + root)

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { ensureScopeFor } from '../../../src/authority/create.ts'
 import { issue } from '../../../src/certificates/issue.ts'
 import { renew } from '../../../src/certificates/renew.ts'
 import { inspectCertificate, certificatesIn } from '../../../src/x509/inspect.ts'
@@ -132,7 +133,9 @@ test.skipIf(!nginx)('nginx ssl_crl lets the good client in and the revoked one n
   }
   await client('alice')
   await world.revoke(await client('mallory'), 'keyCompromise')
-  await world.writeCrls()
+  const { root, intermediate } = await ensureScopeFor(world.state, 'clients', new Date())
+  await writeFile(world.path('cas.pem'), intermediate.toString() + root.toString())
+  await world.writeCrls(new Date(), 'clients')
   const port = await startNginx(world)
   const fetch = async (name: string) => {
     const identity = ['--cert', world.path(`${name}.pem`), '--key', world.path(`${name}-key.pem`)]
