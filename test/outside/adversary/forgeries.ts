@@ -123,8 +123,8 @@ const shapes: Readonly<Record<string, Shape>> = {
   'a leaf that is a CA': { asked: 'bank.com', names: [dns('bank.com')], leafIsCa: true },
 }
 
-/** What a thief has after reading the state directory: the key as the disk holds it. */
-async function stolenSigner(state: StateDirectory, scope: Scope): Promise<Signer> {
+/** What a thief has after reading the state directory: the intermediate's key as the disk holds it. */
+export async function stolenSigner(state: StateDirectory, scope: Scope): Promise<Signer> {
   const path = join(scopePath(state, scope.name), 'intermediate-key.pem')
   const key = createPrivateKey(await readFile(path, 'utf8'))
   const algorithm = signatureAlgorithmOf(key)

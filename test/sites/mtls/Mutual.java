@@ -5,6 +5,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.security.KeyStore;
+import java.security.cert.Certificate;
 import java.security.cert.CertificateFactory;
 import java.time.Duration;
 import java.util.Arrays;
@@ -14,7 +15,7 @@ import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
 
 /**
- * URL ROOT PASSWORD P12…: asks with each PKCS #12 file (`-`: none), by both of Java's HTTP clients, and prints
+ * URL ROOTS PASSWORD P12…: asks with each PKCS #12 file (`-`: none), by both of Java's HTTP clients, and prints
  * `CLIENT FILE answered BODY` or `CLIENT FILE refused ERROR`, a line each.
  */
 public class Mutual {
@@ -66,8 +67,9 @@ public class Mutual {
     KeyStore roots = KeyStore.getInstance(KeyStore.getDefaultType());
     roots.load(null, null);
     try (FileInputStream in = new FileInputStream(root)) {
-      roots.setCertificateEntry(
-          "root", CertificateFactory.getInstance("X.509").generateCertificate(in));
+      for (Certificate each : CertificateFactory.getInstance("X.509").generateCertificates(in)) {
+        roots.setCertificateEntry("root " + roots.size(), each);
+      }
     }
     TrustManagerFactory trust = TrustManagerFactory.getInstance("PKIX");
     trust.init(roots);
