@@ -44,7 +44,8 @@ public class Verify {
       chain.addAll(readAll(field[1]));
       CertPath path = CertificateFactory.getInstance("X.509").generateCertPath(chain);
       CertPathValidator.getInstance("PKIX").validate(path, parameters);
-    } catch (java.security.GeneralSecurityException | IOException e) {
+    } catch (java.security.GeneralSecurityException | IOException | RuntimeException e) {
+      // Java 17 throws a NullPointerException for a URI without a host.
       throw new Refused(e);
     }
   }

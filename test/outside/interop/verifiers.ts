@@ -165,12 +165,15 @@ const gnutls: Verifier = {
   }),
 }
 
-/** Which of NSS's usages to ask for; it has none for time stamps. */
+/**
+ * Which of NSS's usages to ask for. It has none for time stamps, and takes code from no CA that does
+ * not name that purpose itself.
+ */
 const nssUsages: Readonly<Record<Use, string | null>> = {
   server: '1',
   client: '0',
   mail: '4',
-  code: '6',
+  code: null,
   time: null,
   ocsp: '10',
 }
@@ -184,7 +187,7 @@ function nss(name: string, flags: readonly string[]): Verifier {
       keyType === 'ed25519'
         ? 'NSS takes no Ed25519 keys'
         : nssUsages[useOf({ keyType, ...rest })] === null
-          ? 'vfychain does not know this purpose'
+          ? 'vfychain has no usage for this purpose'
           : null,
     verdicts(directory, chains) {
       // A database for each root, which it alone is in: making one takes longer than any verdict.
@@ -215,7 +218,7 @@ export async function makeNssDatabase(directory: string, root: string): Promise<
   await mkdir(directory)
   const database = `sql:${directory}`
   const made = await runTool('certutil', ['-N', '-d', database, '--empty-password'])
-  const trust = ['-A', '-d', database, '-n', 'root', '-t', 'CT,C,C', '-i', root]
+  const trust = ['-A', '-d', database, '-n', 'root', '-t', 'CT,C,', '-i', root]
   const added = await runTool('certutil', trust)
   if (made.exitCode !== 0 || added.exitCode !== 0) throw new Error(made.stderr + added.stderr)
   return database
