@@ -132,7 +132,7 @@ function summary(own: readonly Family[], verdicts: LabColumn['verdicts']): strin
   const accepted = asked.filter((title) => verdicts.get(title))
   if (asked.length === 0) return '–'
   if (accepted.length === 0) return 'none'
-  return accepted.length > 5
+  return accepted.length > 7
     ? `${accepted.length} of ${asked.length}`
     : accepted.map(claimOf).join('; ')
 }

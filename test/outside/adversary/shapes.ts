@@ -335,12 +335,20 @@ const rows: Readonly<Record<Family, readonly Row[]>> = {
     ['a client CN=alice', '', { use: 'client', subject: cn('alice') }],
     ['a client O=system:masters', '', { use: 'client', subject: masters, short: true }],
     [
-      'the same without a CN',
+      'a client O=system:masters without a CN',
       '',
       { use: 'client', subject: name([attribute('O', 'system:masters')]) },
     ],
-    ['the same without a purpose', '', { use: 'client', subject: masters, purposes: null }],
-    ['the same for any purpose', '', { use: 'client', subject: masters, purposes: [anyPurpose] }],
+    [
+      'a client O=system:masters without a purpose',
+      '',
+      { use: 'client', subject: masters, purposes: null },
+    ],
+    [
+      'a client O=system:masters for any purpose',
+      '',
+      { use: 'client', subject: masters, purposes: [anyPurpose] },
+    ],
     ['code signing as CN=Bank Inc', '', { use: 'code', subject: cn('Bank Inc'), short: true }],
     ['code signing with a name inside', '', { use: 'code', names: inside }],
     ['time stamping', '', { use: 'time', subject: cn('Time stamps'), short: true }],
