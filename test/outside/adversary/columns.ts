@@ -6,8 +6,8 @@ import type { Forgery } from './forgeries.ts'
 export interface Column {
   readonly name: string
   version(): Promise<string>
-  /** Whether it starts a program for each forgery, which takes long. */
-  readonly startsForEach?: boolean
+  /** As of a `Verifier`. */
+  readonly short?: 'few' | 'none'
   /** Whether the forgery asks the verifier for something that it looks at. */
   asks(forgery: Forgery): boolean
   /** In the order of the forgeries: `null` accepted it, otherwise what it said. */

@@ -48,7 +48,7 @@ export interface Shape {
    * stolen key for a name inside; `free`, signed by a CA that may sign anything.
    */
   readonly control?: 'inside' | 'free'
-  /** Part of the short form, in which verifiers that start a program for each shape are asked. */
+  /** Among the few that the short form asks slow verifiers about. */
   readonly short?: true
 }
 

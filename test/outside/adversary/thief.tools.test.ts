@@ -8,17 +8,18 @@ import { long } from '../../helpers/long.ts'
 import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
 import { run } from '../../helpers/subprocess.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
-import { findColumns } from './columns.ts'
+import { findColumns, type Column } from './columns.ts'
 import { forge, type Forgery } from './forgeries.ts'
 import { readLab, recordColumns, writesLab, type LabColumn } from './security-lab.ts'
 
-// The thief of the only key on disk signs what they like, and everybody's verifier is asked. Those
-// that start a program for each forgery are asked about fewer in the short form.
+// The thief of the only key on disk signs what they like, and everybody's verifier is asked. The
+// short form asks those that start a program for each forgery about few or none.
 
 const { found, missing } = await findColumns()
 const note = missing.length === 0 ? '' : ` [not here: ${missing.join(', ')}]`
 const lab = await readLab()
-const known = found.filter(({ name }) => writesLab || lab.some((column) => column.name === name))
+const asked = found.filter(({ short }) => long || short !== 'none')
+const known = asked.filter(({ name }) => writesLab || lab.some((column) => column.name === name))
 
 let directory: string
 let forgeries: Forgery[]
@@ -45,14 +46,13 @@ afterAll(async () => {
 })
 
 /** What the verifier accepts of the forgeries that it is asked about. */
-async function accepted({ name, startsForEach, asks, verdicts, version }: (typeof found)[number]) {
-  const asked = forgeries.filter(
-    (forgery) => asks(forgery) && (long || !startsForEach || forgery.shape.short),
-  )
-  const said = await verdicts(await temporaryDirectory(), asked)
-  const titles = asked.map(({ title }) => title)
+async function accepted(column: Column) {
+  const few = !long && column.short !== undefined
+  const shown = forgeries.filter((forgery) => column.asks(forgery) && (!few || forgery.shape.short))
+  const said = await column.verdicts(await temporaryDirectory(), shown)
+  const titles = shown.map(({ title }) => title)
   const all = new Map(titles.map((title, i) => [title, said[i] === null]))
-  if (long) columns.push({ name, version: await version(), verdicts: all })
+  if (long) columns.push({ name: column.name, version: await column.version(), verdicts: all })
   return { titles, accepted: titles.filter((title) => all.get(title)) }
 }
 
@@ -68,5 +68,5 @@ test.each(known)(
   },
 )
 
-for (const { name } of found.filter((column) => !known.includes(column)))
+for (const { name } of asked.filter((column) => !known.includes(column)))
   test.skip(`${name} is not in docs/security-lab.md: npm run security-lab`, () => {})

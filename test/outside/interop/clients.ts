@@ -19,7 +19,7 @@ export interface Servable extends Presented {
 }
 
 /** A program that is shown chains by servers. It knows hosts and addresses only. */
-export interface Client extends Pick<Verifier, 'name' | 'version' | 'startsForEach'> {
+export interface Client extends Pick<Verifier, 'name' | 'version' | 'short'> {
   /** Whether it can also be shown the certificates of clients. */
   readonly judgesClients?: boolean
   /** As of a `Verifier`. The chains have one root. */
@@ -158,7 +158,7 @@ const wget: Client = {
 const gnutls: Client = {
   name: 'gnutls-cli',
   version: () => versionOf('gnutls-cli', ['--version']),
-  startsForEach: true,
+  short: 'none',
   verdicts: whileServed((served, root) =>
     oneByOne(served, async ({ host, port }) => {
       const sni = isIP(host) > 0 ? [] : [`--sni-hostname=${host}`]
@@ -171,7 +171,7 @@ const gnutls: Client = {
 const tstclnt: Client = {
   name: 'tstclnt of NSS',
   version: () => versionOf('dpkg-query', ['-W', 'libnss3']),
-  startsForEach: true,
+  short: 'none',
   verdicts: whileServed(async (served, root, directory) => {
     const database = await makeNssDatabase(join(directory, 'nss'), root)
     return oneByOne(served, ({ host, port }) => {
@@ -218,8 +218,9 @@ async function askByNode({ host, port }: Served, root: string): Promise<string |
 }
 
 /** HttpsURLConnection, and the trust manager that servers ask about their clients. */
-function java(program: string): Client {
+function java(program: string, rest: Pick<Client, 'short'>): Client {
   return {
+    ...rest,
     name: `HttpsURLConnection of ${program.split('/').at(-3) ?? program}`,
     version: () => versionOf(program, ['-version']),
     judgesClients: true,
@@ -272,6 +273,8 @@ export async function findClients(): Promise<{ found: Client[]; missing: string[
   ])
   if ((await runTool('perl', ['-MIO::Socket::SSL', '-e', '1'])).exitCode === 0) found.push(perl)
   else missing.push('IO::Socket::SSL of libio-socket-ssl-perl')
-  found.push(...(await javaPrograms()).map(java))
+  // Each JDK takes seconds; the last stands for all in the short form.
+  const jdks = (await javaPrograms()).toReversed()
+  found.push(...jdks.map((program, i) => java(program, i === 0 ? {} : { short: 'none' })))
   return { found, missing }
 }

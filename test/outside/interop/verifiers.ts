@@ -14,8 +14,11 @@ export interface Verifier {
   readonly name: string
   /** In one line, as the program says it. */
   version(): Promise<string>
-  /** Whether it starts a program for each chain, which takes long. */
-  readonly startsForEach?: boolean
+  /**
+   * How much the short form of a long test asks of it, since it starts a program for each chain:
+   * about a few chains, or nothing; default: about all.
+   */
+  readonly short?: 'few' | 'none'
   /** Chains that it refuses or accepts for a reason of its own, with that reason. */
   exempt(presented: Presented, expected: 'accepted' | 'refused'): string | null
   /** In the order of the chains: `null` accepted it, otherwise what it said. */
@@ -88,6 +91,7 @@ function openssl(flags: readonly string[]): Verifier {
   return {
     name: ['openssl verify', ...flags].join(' '),
     version: () => versionOf('openssl', ['version']),
+    short: 'few',
     exempt: none,
     async verdicts(directory, chains) {
       const questions = new Map<string, { args: string[]; leaves: string[] }>()
@@ -146,7 +150,7 @@ async function askOpenssl(args: readonly string[], files: readonly string[]) {
 const gnutls: Verifier = {
   name: 'certtool --verify of GnuTLS',
   version: () => versionOf('certtool', ['--version']),
-  startsForEach: true,
+  short: 'few',
   exempt: ({ identifier }, expected) =>
     expected === 'refused' && identifier.type === 'uri'
       ? 'GnuTLS does not hold URIs to name constraints'
@@ -182,7 +186,7 @@ function nss(name: string, flags: readonly string[]): Verifier {
   return {
     name,
     version: () => versionOf('dpkg-query', ['-W', 'libnss3']),
-    startsForEach: true,
+    short: 'few',
     exempt: ({ keyType, ...rest }) =>
       keyType === 'ed25519'
         ? 'NSS takes no Ed25519 keys'
