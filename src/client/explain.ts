@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto'
 import { connect } from 'node:net'
 import { RootlingError } from '../errors.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
-import { altNames, lookAtPeer } from './peer.ts'
+import { altNames, commonNameOf, lookAtPeer } from './peer.ts'
 import { resolveLocally, type Target } from './target.ts'
 
 type NodeError = NodeJS.ErrnoException & { secured?: boolean }
@@ -38,7 +38,9 @@ async function explainCertificate(
   const { host } = target
   const look = await lookAtPeer(target, lookMilliseconds)
   const chain = look ?? []
-  const names = altNames(chain[0]).join(', ')
+  const commonName = commonNameOf(chain[0])
+  const names =
+    commonName === null ? altNames(chain[0]).join(', ') : `${commonName} (its common name only)`
   const refuse = (sentence: string, hint: string): RootlingError =>
     new RootlingError('not-trusted', `${sentence}.`, { hint, cause: error })
   const issue = `rootling issue ${host}`

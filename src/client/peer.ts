@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { connect, type TLSSocket } from 'node:tls'
+import { commonNameOnly } from '../x509/common-name.ts'
 import { altNameParts, fingerprintOf } from '../x509/parsed-certificate.ts'
 import { oneLine } from '../x509/text.ts'
 import { resolveLocally, type Target } from './target.ts'
@@ -15,6 +16,8 @@ export interface TlsFacts {
    */
   readonly group: string | null
   readonly subjectAltName: string[]
+  /** The common name by which alone the certificate names its host; `null`: there is none. */
+  readonly commonNameOnly: string | null
   readonly issuer: string
   readonly notBefore: Date
   readonly notAfter: Date
@@ -35,12 +38,29 @@ export function describePeer(socket: TLSSocket): TlsFacts {
     cipher: cipher.standardName ?? cipher.name,
     group: key?.name === undefined ? null : (groupNames[key.name] ?? key.name),
     subjectAltName: altNames(certificate),
+    commonNameOnly: commonNameOf(certificate),
     issuer: oneLine(certificate?.issuer ?? ''),
     notBefore: new Date(certificate?.validFrom ?? Number.NaN),
     notAfter: new Date(certificate?.validTo ?? Number.NaN),
     fingerprint: certificate === undefined ? '' : fingerprintOf(certificate),
     authorized: socket.authorized,
   }
+}
+
+/** The common name by which alone a certificate names its host; `null`: there is none. */
+export function commonNameOf(certificate: X509Certificate | undefined): string | null {
+  if (certificate === undefined) return null
+  const commonNames = [...(certificate.subject ?? '').matchAll(/^CN=(.*)$/gm)]
+  const commonName = commonNameOnly({
+    names: altNameParts(certificate).map((part) => ({ type: typeOf(part) })),
+    commonNames: commonNames.map(([, value = '']) => value),
+  })
+  return commonName === null ? null : oneLine(commonName)
+}
+
+function typeOf(part: string): 'dns' | 'ip' | 'other' {
+  if (part.startsWith('DNS:')) return 'dns'
+  return part.startsWith('IP Address:') ? 'ip' : 'other'
 }
 
 /** The names and addresses of a certificate, without their type. */

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
+import { commonNameOnly } from '../x509/common-name.ts'
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { Name } from '../x509/foreign-names.ts'
 import { isBareWildcard, type Identifier } from '../x509/identifier.ts'
@@ -98,12 +99,10 @@ function chainFindings(facts: CertificateFacts, { missing }: Surroundings): Show
 function nameFindings(facts: CertificateFacts, around: Surroundings): ShowFinding[] {
   const names = facts.names ?? []
   const hosts = names.filter(({ type }) => type === 'dns' || type === 'ip')
-  const [commonName] = facts.commonNames
+  const commonName = commonNameOnly(facts)
   const found: ShowFinding[] = []
-  if (names.length === 0)
-    found.push(
-      commonName === undefined ? { code: 'no-names' } : { code: 'common-name-only', commonName },
-    )
+  if (commonName !== null) found.push({ code: 'common-name-only', commonName })
+  else if (names.length === 0) found.push({ code: 'no-names' })
   const { host } = around
   if (host !== null && hosts.length > 0 && !covers(facts, host))
     found.push({ code: 'host-not-covered', host })

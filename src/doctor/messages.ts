@@ -1,6 +1,7 @@
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { Name } from '../x509/foreign-names.ts'
 import { freeTypes } from '../x509/free-types.ts'
+import { shellWord } from '../shell-word.ts'
 import type { ShowFinding } from './findings.ts'
 import { defaultDays, maximumDays } from '../x509/profiles.ts'
 
@@ -91,9 +92,9 @@ export function describeFinding(finding: ShowFinding): FindingText {
       return text(everyone, 'It names no host at all.', anew)
     case 'common-name-only':
       return text(
-        'browsers, Go, Node and others',
-        `It names ${finding.commonName} only as its common name, which no longer counts.`,
-        `Issue it with a subjectAltName: rootling issue ${finding.commonName}`,
+        'browsers, Go, GnuTLS (wget) and rustls',
+        `It names ${finding.commonName} only as its common name, which OpenSSL (curl, Python, PHP, Ruby), Node and Java still compare with the host; no name constraint need have stopped its issuer.`,
+        `Do not trust it unless you know who made it. Issue it with a subjectAltName: rootling issue ${shellWord(finding.commonName)}`,
       )
     case 'host-not-covered':
       return text(

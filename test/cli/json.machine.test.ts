@@ -80,7 +80,14 @@ test('get prints the response, and --compare both views of it', async () => {
     ['body', 'ok', 'truncated', 'url', 'warnings', ...response].toSorted(),
   )
   const compared = await json(['get', '--compare', url])
-  expect(keys(compared.value)).toEqual(['ok', 'trusting', 'untrusting', 'url', 'warnings'])
+  expect(keys(compared.value)).toEqual([
+    'findings',
+    'ok',
+    'trusting',
+    'untrusting',
+    'url',
+    'warnings',
+  ])
   expect(keys(compared.value['trusting'])).toEqual(['ok', 'truncated', ...response].toSorted())
   expect(compared.value['untrusting']).toMatchObject({ ok: false, error: { code: 'not-trusted' } })
   expect(keys(compared.value['untrusting'])).toEqual(['error', 'ok'])

@@ -60,6 +60,13 @@ test('a good certificate with its root has no findings and every fact', async ()
 const defects: readonly (readonly [code: string, recipe: Recipe])[] = [
   ['no-names', { extensions: instead('subjectAltName') }],
   ['common-name-only', { subject: '/CN=app.test', extensions: instead('subjectAltName') }],
+  [
+    'common-name-only',
+    {
+      subject: '/CN=*.bank.com',
+      extensions: instead('subjectAltName', 'subjectAltName=email:a@b.test'),
+    },
+  ],
   ['bare-wildcard', { extensions: instead('subjectAltName', 'subjectAltName=DNS:*.test') }],
   ['underscore', { extensions: instead('subjectAltName', 'subjectAltName=DNS:my_app.test') }],
   ['long-validity', { days: 826 }],
@@ -185,6 +192,32 @@ test('refuses files without certificates, and more of them than anybody reads', 
   await expect(look(workshop.root.repeat(65))).rejects.toMatchObject({ code: 'bad-certificate' })
   const { key } = await workshop.make()
   await expect(look(key)).rejects.toMatchObject({ message: /but a PRIVATE KEY/ })
+})
+
+test('a common name alone is explained by who takes it for a host, and who does not', async () => {
+  const subject = '/O=Bank/CN=x y/CN=*.bank.com'
+  for (const name of ['email:a@app.test', 'URI:https://app.test/', 'otherName:1.2.3.4;UTF8:x']) {
+    const extensions = instead('subjectAltName', `subjectAltName=${name}`)
+    const [leaf] = await look((await workshop.make({ subject, extensions })).cert + workshop.root)
+    const [finding] = leaf?.findings ?? []
+    expect(finding).toEqual({ code: 'common-name-only', commonName: '*.bank.com' })
+    expect(finding && describeFinding(finding)).toMatchObject({
+      rejectedBy: 'browsers, Go, GnuTLS (wget) and rustls',
+      sentence: expect.stringContaining('OpenSSL (curl, Python, PHP, Ruby), Node and Java'),
+      remedy: expect.stringMatching(/rootling issue '\*\.bank\.com'$/),
+    })
+  }
+  const others = [
+    { subject, extensions: instead('subjectAltName', 'subjectAltName=IP:127.0.0.1') },
+    {
+      subject: '/CN=alice',
+      extensions: instead('subjectAltName', 'subjectAltName=email:a@b.test'),
+    },
+  ]
+  for (const recipe of others) {
+    const [leaf] = await look((await workshop.make(recipe)).cert + workshop.root)
+    expect(codesOf(leaf)).toEqual([])
+  }
 })
 
 test('text of a stranger’s choice cannot move the cursor', async () => {

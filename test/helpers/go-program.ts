@@ -1,16 +1,20 @@
+import { createHash } from 'node:crypto'
+import { access, copyFile, mkdir, readFile, rename } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { project } from './built.ts'
 import { scrubbedEnvironment } from './scrubbed.ts'
 import { run } from './subprocess.ts'
 
 /**
- * Builds in `directory`, offline, a Go program of one file that needs only the standard library.
- * Keeps what was compiled of that library for the next build. Returns the program's path.
+ * Builds, offline, a Go program of one file that needs only the standard library; `directory` is
+ * for Go's own files. Keeps the program, and what was compiled of that library, for the next time.
+ * Returns the program's path.
  */
 export async function buildGo(source: string, directory: string): Promise<string> {
-  const program = join(directory, basename(source, '.go'))
+  const name = basename(source, '.go')
+  const cache = join(project, 'node_modules/.cache/rootling-go')
   const own = {
-    GOCACHE: join(project, 'node_modules/.cache/rootling-go'),
+    GOCACHE: cache,
     GOENV: 'off',
     GOFLAGS: '',
     GOPATH: join(directory, 'go'),
@@ -19,7 +23,23 @@ export async function buildGo(source: string, directory: string): Promise<string
     GO111MODULE: 'off',
   }
   const env = scrubbedEnvironment(directory, own)
+  const { stdout: version } = await run('go', ['version'], env)
+  const hash = createHash('sha256')
+    .update(await readFile(source))
+    .update(version)
+    .digest('hex')
+  const kept = join(cache, 'programs', `${name}-${hash}`)
+  const isKept = await access(kept).then(
+    () => true,
+    () => false,
+  )
+  if (isKept) return kept
+  const program = join(directory, name)
   const built = await run('go', ['build', '-o', program, source], env)
   if (built.exitCode !== 0) throw new Error(`go build ${source}: ${built.stderr}`)
-  return program
+  await mkdir(join(cache, 'programs'), { recursive: true })
+  const copy = `${kept}.${process.pid}`
+  await copyFile(program, copy)
+  await rename(copy, kept)
+  return kept
 }

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { readTrustedScopes } from '../../authority/scope.ts'
 import { compare, type Outcome } from '../../client/compare.ts'
 import { get, type GetOptions, type GetResponse } from '../../client/get.ts'
+import { describeFinding } from '../../doctor/messages.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -60,19 +61,35 @@ async function compareBoth(
   { output }: Context,
 ): Promise<ExitCode> {
   const { trusting, untrusting } = await compare(url, options)
+  const findings = findingsOf(trusting.ok ? trusting : untrusting)
   const lines = [
     bold('A client that trusts this CA'),
     ...outcomeLines(trusting, output),
     '',
     bold('A client that does not'),
     ...outcomeLines(untrusting, output),
+    ...findings.flatMap(({ rejectedBy, sentence, remedy }) => [
+      '',
+      bold(`Other clients (${rejectedBy}) refuse it`),
+      `  ${sentence}`,
+      `  → ${output.hint(remedy)}`,
+    ]),
   ]
   output.result(lines, {
     url,
     trusting: outcomeInJson(trusting),
     untrusting: outcomeInJson(untrusting),
+    findings,
   })
   return trusting.ok ? exitCodes.ok : exitCodes.notTrusted
+}
+
+/** Why other clients refuse a certificate that Node accepts, in the form of `show --json`. */
+function findingsOf(outcome: Outcome) {
+  const commonName = outcome.ok ? outcome.response.tls.commonNameOnly : null
+  if (commonName === null) return []
+  const finding = { code: 'common-name-only', commonName } as const
+  return [{ code: finding.code, ...describeFinding(finding) }]
 }
 
 function outcomeLines(outcome: Outcome, output: Output): string[] {
@@ -101,7 +118,7 @@ function tlsLines({ remoteAddress, tls }: GetResponse): string[] {
   return [
     `connected to  ${remoteAddress}`,
     `secured by    ${[tls.protocol, tls.cipher, tls.group].filter(Boolean).join(', ')}`,
-    `certificate   ${tls.subjectAltName.join(', ')}`,
+    `certificate   ${tls.commonNameOnly === null ? tls.subjectAltName.join(', ') : `${tls.commonNameOnly} (its common name only)`}`,
     `issued by     ${tls.issuer}`,
     `valid         ${tls.notBefore.toISOString()} to ${tls.notAfter.toISOString()}`,
     `fingerprint   ${tls.fingerprint}`,

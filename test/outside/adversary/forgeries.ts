@@ -1,10 +1,11 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { Scope } from '../../../src/authority/scope.ts'
 import { scopePath } from '../../../src/storage/files/scopes.ts'
 import type { StateDirectory } from '../../../src/home/state-directory.ts'
-import { implicit, objectIdentifier, octetString, sequence, tlv } from '../../../src/x509/asn1.ts'
+import { boolean, octetString, sequence } from '../../../src/x509/asn1.ts'
 import {
   distinguishedName,
   randomSerialNumber,
@@ -12,115 +13,27 @@ import {
   type Signer,
 } from '../../../src/x509/certificate.ts'
 import * as extension from '../../../src/x509/extensions.ts'
-import { parseIdentifier } from '../../../src/x509/identifier.ts'
-import { ipBytes } from '../../../src/x509/ip.ts'
+import type { Identifier } from '../../../src/x509/identifier.ts'
 import { generateKeys, keyIdentifier, signatureAlgorithmOf } from '../../../src/x509/keys.ts'
 import type { KeyPairDer } from '../../../src/x509/keys.ts'
 import { oids } from '../../../src/x509/oids.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
 import { leafValidity } from '../../../src/x509/profiles.ts'
-import type { Presented } from '../interop/kinds.ts'
+import type { Presented, Use } from '../interop/kinds.ts'
+import { purposeOf, shapes, type Shape } from './shapes.ts'
 
 /** A chain that only a thief of the issuing key would sign, with the key of its leaf, PKCS #8 PEM. */
 export interface Forgery extends Presented {
+  readonly shape: Shape
+  readonly use: Use
   readonly key: string
-  /** Its names are all inside, so it is to be accepted: the forger's hand is not what is refused. */
-  readonly control: boolean
-  /** It stands for a name by its CN alone, which is no name of the certificate for many. */
-  readonly byCommonName: boolean
 }
 
-interface Shape {
-  readonly asked: string
-  /** GeneralNames in DER; `null`: no subjectAltName at all. */
-  readonly names: readonly Buffer[] | null
-  readonly commonName?: string
-  /** `null`: no extKeyUsage. */
-  readonly purposes?: readonly Buffer[] | null
-  /** A CA between the stolen one and the leaf: of another name, or of the stolen one's own. */
-  readonly below?: 'another name' | 'its own name'
-  readonly leafIsCa?: boolean
-  readonly control?: boolean
-}
-
-const dns = (value: string | Buffer): Buffer => implicit(2, Buffer.from(value))
-const mail = (value: string): Buffer => implicit(1, Buffer.from(value))
-const uri = (value: string): Buffer => implicit(6, Buffer.from(value))
-const ip = (value: string): Buffer => implicit(7, ipBytes(value))
-const directory = (commonName: string): Buffer => tlv(0xa4, distinguishedName('Bank', commonName))
-const codeSigning = objectIdentifier('1.3.6.1.5.5.7.3.3')
-const mapped = Buffer.from('00000000000000000000ffff08080808', 'hex')
-
-/** Every form in which a certificate can claim a name that its CA may not sign. */
-const shapes: Readonly<Record<string, Shape>> = {
-  'control: a name inside': {
-    asked: 'app.localhost',
-    names: [dns('app.localhost')],
-    control: true,
-  },
-  'a host': { asked: 'bank.com', names: [dns('bank.com')] },
-  'a host below one': { asked: 'www.bank.com', names: [dns('www.bank.com')] },
-  'a host that ends like one inside': { asked: 'notlocalhost', names: [dns('notlocalhost')] },
-  'a host that begins like one inside': {
-    asked: 'localhost.bank.com',
-    names: [dns('localhost.bank.com')],
-  },
-  'a wildcard': { asked: 'www.bank.com', names: [dns('*.bank.com')] },
-  'a wildcard of a top-level domain': { asked: 'bank.com', names: [dns('*.com')] },
-  'upper case': { asked: 'bank.com', names: [dns('BANK.COM')] },
-  'a trailing dot': { asked: 'bank.com', names: [dns('bank.com.')] },
-  'a leading dot': { asked: 'www.bank.com', names: [dns('.bank.com')] },
-  'an international name': { asked: 'xn--bnk-7cd.com', names: [dns('xn--bnk-7cd.com')] },
-  'an international name in UTF-8': { asked: 'xn--bnk-7cd.com', names: [dns('bаnk.com')] },
-  'a NUL before the name inside': { asked: 'bank.com', names: [dns('bank.com\0.localhost')] },
-  'a NUL after the name inside': { asked: 'bank.com', names: [dns('localhost\0.bank.com')] },
-  'a name inside beside it': { asked: 'bank.com', names: [dns('localhost'), dns('bank.com')] },
-  'an IPv4 address': { asked: '8.8.8.8', names: [ip('8.8.8.8')] },
-  'an IPv6 address': { asked: '2606:4700::1111', names: [ip('2606:4700::1111')] },
-  'an IPv4 address in an IPv6 one': { asked: '8.8.8.8', names: [implicit(7, mapped)] },
-  'an IPv4 address as a host': { asked: '8.8.8.8', names: [dns('8.8.8.8')] },
-  'a mailbox': {
-    asked: 'a@bank.com',
-    names: [mail('a@bank.com')],
-    purposes: [oids.emailProtection],
-  },
-  'a URI': { asked: 'https://bank.com/', names: [uri('https://bank.com/')] },
-  'a CN without names': { asked: 'bank.com', names: null, commonName: 'bank.com' },
-  'a CN beside no names': { asked: 'bank.com', names: [], commonName: 'bank.com' },
-  'a CN beside a name inside': {
-    asked: 'bank.com',
-    names: [dns('localhost')],
-    commonName: 'bank.com',
-  },
-  'a wildcard as CN, without names': {
-    asked: 'www.bank.com',
-    names: null,
-    commonName: '*.bank.com',
-  },
-  'a wildcard as CN, beside an address inside': {
-    asked: 'www.bank.com',
-    names: [ip('127.0.0.1')],
-    commonName: '*.bank.com',
-  },
-  'a CN with a trailing dot': { asked: 'bank.com', names: null, commonName: 'bank.com.' },
-  'a CN of one label': { asked: 'bank', names: null, commonName: 'bank' },
-  'an address as CN': { asked: '8.8.8.8', names: null, commonName: '8.8.8.8' },
-  'a directory name': { asked: 'bank.com', names: [directory('bank.com')] },
-  'no purpose': { asked: 'bank.com', names: [dns('bank.com')], purposes: null },
-  'code signing': { asked: 'bank.com', names: [dns('bank.com')], purposes: [codeSigning] },
-  'a CA below': { asked: 'bank.com', names: [dns('bank.com')], below: 'another name' },
-  'a CA below, for a name inside': {
-    asked: 'app.localhost',
-    names: [dns('app.localhost')],
-    below: 'another name',
-  },
-  // RFC 5280 §6.1.4 counts no self-issued CA against the path length.
-  'a CA below of the same name': {
-    asked: 'bank.com',
-    names: [dns('bank.com')],
-    below: 'its own name',
-  },
-  'a leaf that is a CA': { asked: 'bank.com', names: [dns('bank.com')], leafIsCa: true },
+/** A CA that may sign anything, and its root. */
+interface Authority {
+  readonly signer: Signer
+  readonly root: string
+  readonly intermediate: string
 }
 
 /** What a thief has after reading the state directory: the intermediate's key as the disk holds it. */
@@ -134,37 +47,61 @@ export async function stolenSigner(state: StateDirectory, scope: Scope): Promise
 
 /** Signs one chain of every shape. */
 export async function forge(state: StateDirectory, scope: Scope, now: Date): Promise<Forgery[]> {
-  const thief = await stolenSigner(state, scope)
-  const pair = await generateKeys('p256')
-  const sub = await generateKeys('p256')
-  const root = scope.root.toString()
-  return Object.entries(shapes).map(([title, shape]) => {
-    const { asked, names, commonName, below } = shape
-    const own = below === 'its own name' ? thief.name : distinguishedName('Thief', 'Thief')
-    const signer = below === undefined ? thief : signerOf(sub, own, thief)
-    const ca = below === undefined ? '' : encodePem('CERTIFICATE', caBelow(sub, own, thief, now))
-    const identifier =
-      names === null || names.length === 0 || commonName !== undefined
-        ? ({ type: /^\d/.test(asked) ? 'ip' : 'dns', value: asked } as const)
-        : asked.startsWith('https:')
-          ? ({ type: 'uri', value: asked } as const)
-          : parseIdentifier(asked)
+  const stolen: Authority = {
+    signer: await stolenSigner(state, scope),
+    root: scope.root.toString(),
+    intermediate: scope.intermediate.toString(),
+  }
+  const free = await makeFreeAuthority(stolen.signer, now)
+  const [pair, sub] = [await generateKeys('p256'), await generateKeys('p256')]
+  return [...shapes].map(([title, shape]) => {
+    const { asked, below, use = 'server' } = shape
+    const { signer, root, intermediate } = shape.control === 'free' ? free : stolen
+    const own = below === 'its own name' ? signer.name : distinguishedName('Thief', 'Thief')
+    const issuer = below === undefined ? signer : signerOf(sub, own, signer)
+    const ca = below === undefined ? '' : encodePem('CERTIFICATE', caBelow(sub, own, signer, now))
     return {
       title,
+      shape,
+      use,
       keyType: 'p256',
       root,
-      intermediate: ca + scope.intermediate.toString(),
-      leaf: encodePem('CERTIFICATE', leafOf(shape, pair, signer, now)),
+      intermediate: ca + intermediate,
+      leaf: encodePem('CERTIFICATE', leafOf(shape, pair, issuer, now)),
       key: encodePem('PRIVATE KEY', pair.pkcs8),
-      identifier,
+      // As in the chains of kinds.ts, a wildcard is not what is asked for.
+      identifier: {
+        type: typeOf(shape),
+        value: /wildcard|star/.test(title) ? `*.${asked}` : asked,
+      },
       asked,
-      control: shape.control === true,
-      byCommonName: commonName !== undefined || title === 'a directory name',
     }
   })
 }
 
-function signerOf(keys: KeyPairDer, name: Buffer, { algorithm }: Signer): Signer {
+function typeOf({ family, asked, use }: Shape): Identifier['type'] {
+  if (family === 'URIs' || asked.includes('://')) return 'uri'
+  if (use === 'mail') return 'email'
+  return isIP(asked) > 0 ? 'ip' : 'dns'
+}
+
+/** Makes a root and an intermediate that may sign anything. */
+async function makeFreeAuthority({ algorithm }: Signer, now: Date): Promise<Authority> {
+  const [rootKeys, keys] = [await generateKeys('p256'), await generateKeys('p256')]
+  const root = signerOf(rootKeys, distinguishedName('Free', 'Free root'), { algorithm })
+  const signer = signerOf(keys, distinguishedName('Free', 'Free issuing'), { algorithm })
+  return {
+    signer,
+    root: encodePem('CERTIFICATE', caBelow(rootKeys, root.name, root, now)),
+    intermediate: encodePem('CERTIFICATE', caBelow(keys, signer.name, root, now)),
+  }
+}
+
+function signerOf(
+  keys: KeyPairDer,
+  name: Buffer,
+  { algorithm }: Pick<Signer, 'algorithm'>,
+): Signer {
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
   return { name, keyIdentifier: keyIdentifier(keys.spki), algorithm, key }
 }
@@ -189,20 +126,22 @@ function caBelow({ spki }: KeyPairDer, subject: Buffer, signer: Signer, now: Dat
 }
 
 function leafOf(shape: Shape, { spki }: KeyPairDer, signer: Signer, now: Date): Buffer {
-  const { names, commonName = null, purposes = [oids.serverAuth], leafIsCa = false } = shape
-  const alternatives =
-    names === null ? [] : [sequence(oids.subjectAltName, octetString(sequence(...names)))]
+  const { names = null, moreNames = null, criticalNames = false, use = 'server' } = shape
+  const { purposes = [purposeOf[use]], leafIsCa = false } = shape
+  const alternatives = [names, moreNames].flatMap((all) =>
+    all === null ? [] : [subjectAltName(all, criticalNames)],
+  )
   const bit = extension.keyUsageBits
   return signCertificate(
     {
       serialNumber: randomSerialNumber(),
-      subject: distinguishedName('Bank', commonName),
+      subject: shape.subject ?? distinguishedName('Bank', null),
       ...leafValidity(now, 90, later(now)),
       spki,
       extensions: [
         extension.basicConstraints(leafIsCa, null),
         extension.keyUsage([bit.digitalSignature, ...(leafIsCa ? [bit.keyCertSign] : [])]),
-        ...(purposes === null ? [] : [extension.extKeyUsage(purposes)]),
+        ...(purposes === null ? [] : [extKeyUsage(purposes, use === 'time')]),
         extension.subjectKeyIdentifier(keyIdentifier(spki)),
         extension.authorityKeyIdentifier(signer.keyIdentifier),
         ...alternatives,
@@ -211,5 +150,14 @@ function leafOf(shape: Shape, { spki }: KeyPairDer, signer: Signer, now: Date): 
     signer,
   )
 }
+
+const critical = (yes: boolean): Buffer[] => (yes ? [boolean(true)] : [])
+
+const subjectAltName = (names: readonly Buffer[], isCritical: boolean): Buffer =>
+  sequence(oids.subjectAltName, ...critical(isCritical), octetString(sequence(...names)))
+
+/** Time stamping needs a critical one (RFC 3161 §2.3). */
+const extKeyUsage = (purposes: readonly Buffer[], isCritical: boolean): Buffer =>
+  sequence(oids.extKeyUsage, ...critical(isCritical), octetString(sequence(...purposes)))
 
 const later = (now: Date): Date => new Date(now.getTime() + 1e10)

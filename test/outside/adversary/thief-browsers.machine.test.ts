@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { everyClient, visit } from '../e2e/clients.ts'
 import { rootlingIn } from '../../helpers/rootling.ts'
+import { long } from '../../helpers/long.ts'
 import { startHttpsServer, type TestServer } from '../../helpers/https-server.ts'
 import { namespaceUnavailable, openNamespace, type Namespace } from '../../helpers/namespace.ts'
 import { ensureAuthority } from '../../../src/authority/create.ts'
+import { versionOf } from '../interop/verifiers.ts'
 import { forge, type Forgery } from './forgeries.ts'
+import { recordColumns, writesLab, type LabColumn } from './security-lab.ts'
 
 // The same forgeries, shown to real browsers that trust the root as `rootling install` left it.
 
@@ -19,6 +22,7 @@ const browsers = rows.filter(({ client }) => /^chromium|^firefox \(new/.test(cli
 describe.skipIf(obstacle !== null)(`a thief’s server${skipNote}`, () => {
   let namespace: Namespace
   let directory: string
+  const columns: LabColumn[] = []
   let shown: { forgery: Forgery; server: TestServer }[] = []
 
   beforeAll(async () => {
@@ -30,9 +34,13 @@ describe.skipIf(obstacle !== null)(`a thief’s server${skipNote}`, () => {
     const env = { ROOTLING_HOME: state.path }
     const { exitCode, answer } = await rootlingIn(namespace).json(['install', '--yes'], { env })
     if (exitCode !== 0) throw new Error(`the install failed: ${JSON.stringify(answer)}`)
-    // No address outside is this machine's, so those are for the verifiers of thief.test.ts.
+    // No address outside is this machine's, so those are for the clients of thief.tools.test.ts.
     const hosts = (await forge(state, scope, now)).filter(
-      ({ identifier }) => identifier.type === 'dns',
+      ({ use, identifier: { type }, asked, shape }) =>
+        use === 'server' &&
+        type === 'dns' &&
+        asked !== '' &&
+        (long || shape.short || shape.family === 'DNS names'),
     )
     for (const name of new Set(hosts.map(({ asked }) => asked)))
       await namespace.addHost(name, '127.0.0.1')
@@ -48,6 +56,7 @@ describe.skipIf(obstacle !== null)(`a thief’s server${skipNote}`, () => {
     for (const { server } of shown) await server.close()
     await namespace?.close()
     await rm(directory, { recursive: true, force: true })
+    if (writesLab) await recordColumns(columns)
   })
 
   for (const { client, unavailable, title } of browsers)
@@ -56,9 +65,19 @@ describe.skipIf(obstacle !== null)(`a thief’s server${skipNote}`, () => {
       async () => {
         const urls = shown.map(({ forgery, server }) => `https://${forgery.asked}:${server.port}/`)
         const verdicts = await visit(client, namespace, urls)
-        const accepted = shown.filter((_, i) => verdicts[i]?.trusted)
-        expect(accepted.map(({ forgery }) => forgery.title)).toEqual(['control: a name inside'])
+        const titles = shown.map(({ forgery }) => forgery.title)
+        const accepted = titles.filter((_, i) => verdicts[i]?.trusted)
+        const controls = titles.filter((each) => each.startsWith('controls: '))
+        expect(accepted).toEqual(controls)
+        expect(controls.length).toBeGreaterThan(0)
         expect(verdicts.length).toBeGreaterThan(20)
+        const [name = ''] = client.name.split(' ')
+        const version = await versionOf('dpkg-query', [
+          '-W',
+          name.replace('firefox', 'firefox-esr'),
+        ])
+        const verdictOf = new Map(titles.map((each) => [each, accepted.includes(each)]))
+        columns.push({ name, version, verdicts: verdictOf })
       },
     )
 })

@@ -5,7 +5,8 @@ import java.util.*;
 
 /**
  * Judges chains with Java's CertPathValidator. Each line of standard input is tab-separated:
- * root file, file of intermediates, leaf file, GeneralName tag (1 mail, 2 DNS, 6 URI, 7 address), name (empty: any).
+ * root file, file of intermediates, leaf file, purpose (an OID of extKeyUsage), GeneralName tag (1 mail, 2 DNS, 6 URI,
+ * 7 address), name (empty: any).
  * Prints a line for each: "accepted" or "refused: " and the reason.
  */
 public class Verify {
@@ -34,15 +35,17 @@ public class Verify {
       PKIXParameters parameters = new PKIXParameters(Collections.singleton(anchor));
       parameters.setRevocationEnabled(false);
       X509CertSelector target = new X509CertSelector();
-      if (field.length > 4) {
-        target.addSubjectAlternativeName(Integer.parseInt(field[3]), field[4]);
+      target.setExtendedKeyUsage(Collections.singleton(field[3]));
+      if (field.length > 5) {
+        target.addSubjectAlternativeName(Integer.parseInt(field[4]), field[5]);
       }
       parameters.setTargetCertConstraints(target);
       List<X509Certificate> chain = new ArrayList<>(Arrays.asList(read(field[2])));
       chain.addAll(readAll(field[1]));
       CertPath path = CertificateFactory.getInstance("X.509").generateCertPath(chain);
       CertPathValidator.getInstance("PKIX").validate(path, parameters);
-    } catch (java.security.GeneralSecurityException | IOException e) {
+    } catch (java.security.GeneralSecurityException | IOException | RuntimeException e) {
+      // Java 17 throws a NullPointerException for a URI without a host.
       throw new Refused(e);
     }
   }

@@ -52,7 +52,7 @@ describe.each(found.filter(({ name }) => !name.startsWith('vfychain')))('$name',
   test('refuses a certificate for another host, address or mailbox', async () => {
     const others = { dns: 'other.test', ip: '127.0.0.2', email: 'you@mail.test', uri: 'x://other' }
     const chains = kinds.inside
-      .filter(({ keyType, title }) => keyType === 'p256' && title.includes(', local, '))
+      .filter(({ keyType, title }) => keyType === 'p256' && /, (?:local|mail), /.test(title))
       .filter(({ identifier: { type } }) => type !== 'uri')
       .map((chain) => {
         const asked = others[chain.identifier.type]

@@ -1,5 +1,5 @@
 import { makeScope } from '../../../src/authority/ceremony.ts'
-import { ensureAuthority, permitScope } from '../../../src/authority/create.ts'
+import { ensureAuthority, ensureScopeFor, permitScope } from '../../../src/authority/create.ts'
 import { openScope, type Scope } from '../../../src/authority/scope.ts'
 import { openSigner } from '../../../src/authority/signer.ts'
 import { withLock } from '../../../src/files/lock.ts'
@@ -10,7 +10,10 @@ import { parseIdentifier, type Identifier } from '../../../src/x509/identifier.t
 import { generateKeys, keyTypes, type KeyPairDer, type KeyType } from '../../../src/x509/keys.ts'
 import { localConstraints } from '../../../src/x509/name-constraints.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
-import { day, leafValidity, signServerLeaf } from '../../../src/x509/profiles.ts'
+import { day, leafValidity, signMailLeaf, signServerLeaf } from '../../../src/x509/profiles.ts'
+
+/** What a certificate is shown for, one purpose (extKeyUsage) each. */
+export type Use = 'server' | 'client' | 'mail' | 'code' | 'time' | 'ocsp'
 
 /** One chain for a stranger to judge, all PEM, and what the stranger is asked to expect in it. */
 export interface Presented {
@@ -20,12 +23,17 @@ export interface Presented {
   readonly intermediate: string
   readonly leaf: string
   readonly identifier: Identifier
-  /** What a client would ask for: a host below the wildcard, for instance. */
+  /** What a client would ask for: a host below the wildcard, for instance; empty: no name. */
   readonly asked: string
+  /** Default: `mail` for a mailbox, `server` for the others. */
+  readonly use?: Use
 }
 
 export interface Kinds {
-  /** Every key type times every kind of name, each under every scope that permits the name. */
+  /**
+   * Every key type times every kind of name, each under every scope that permits the name; mailboxes
+   * under the scope for mail.
+   */
   readonly inside: readonly Presented[]
   /** Signed by the stolen key of an intermediate, for names outside its constraints. */
   readonly stolen: readonly Presented[]
@@ -67,10 +75,11 @@ export async function makeKinds(state: StateDirectory, now: Date): Promise<Kinds
   const { scope: permitted } = await permitScope(state, request, now)
   const { scope: free } = await permitScope(state, { permit: [], unconstrained: true }, now)
   const withoutAddresses = await addScopeWithoutAddresses(state, now)
+  const forMail = await ensureScopeFor(state, 'mail', now)
   const keys = new Map<KeyType, KeyPairDer>()
   for (const type of keyTypes) keys.set(type, await generateKeys(type))
   const signers = new Map<Scope, Signer>()
-  for (const scope of [local, permitted, free, withoutAddresses])
+  for (const scope of [local, permitted, free, withoutAddresses, forMail])
     signers.set(scope, await openSigner(state, scope, now))
 
   const present = (
@@ -84,7 +93,8 @@ export async function makeKinds(state: StateDirectory, now: Date): Promise<Kinds
     const validity = leafValidity(at, 90, new Date(scope.intermediate.validTo))
     const rsa = keyType.startsWith('rsa')
     const rest = { serialNumber: randomSerialNumber(), identifiers: [identifier], ...validity }
-    const leaf = encodePem('CERTIFICATE', signServerLeaf({ spki: pair.spki, rsa, ...rest }, signer))
+    const sign = scope === forMail ? signMailLeaf : signServerLeaf
+    const leaf = encodePem('CERTIFICATE', sign({ spki: pair.spki, rsa, ...rest }, signer))
     const intermediate = scope.intermediate.toString()
     return {
       title: `${title} (${identifier.value}, ${scope.name}, ${keyType})`,
@@ -98,21 +108,23 @@ export async function makeKinds(state: StateDirectory, now: Date): Promise<Kinds
   }
   const entries = Object.entries(names)
   const everyKey = keyTypes.flatMap((keyType) =>
-    entries.map(([kind, [typed, asked]]) =>
-      present(kind, local, parseIdentifier(typed), { asked, keyType }),
-    ),
+    entries.map(([kind, [typed, asked]]) => {
+      const identifier = parseIdentifier(typed)
+      const scope = identifier.type === 'email' ? forMail : local
+      return present(kind, scope, identifier, { asked, keyType })
+    }),
   )
   const everyScope = [permitted, free, withoutAddresses].flatMap((scope) =>
     entries
       .map(([kind, [typed, asked]]) => [kind, parseIdentifier(typed), asked] as const)
-      .filter(([, { type }]) => type !== 'ip' || scope !== withoutAddresses)
+      .filter(([, { type }]) => type !== 'email' && (type !== 'ip' || scope !== withoutAddresses))
       .map(([kind, identifier, asked]) => present(kind, scope, identifier, { asked })),
   )
   const ofPermitted = ['dev.example.com', 'a.dev.example.com', '203.0.113.9', '2001:db8::9'].map(
     (name) => present('a permitted name', permitted, parseIdentifier(name)),
   )
   const ofFree = foreign
-    .filter(({ value }) => !value.startsWith('*'))
+    .filter(({ type, value }) => type !== 'email' && !value.startsWith('*'))
     .map((identifier) => present('any name', free, identifier))
   const stolen = [local, permitted, withoutAddresses].flatMap((scope) =>
     [...foreign, foreignUri, ...(scope === withoutAddresses ? [parseIdentifier('127.0.0.1')] : [])]

@@ -1,6 +1,6 @@
 // Judges chains with crypto/x509. Each line of standard input is tab-separated: root file, file of
-// intermediates, leaf file, type of name (dns, ip, email, uri), name. Prints a line for each:
-// "accepted" or "refused: " and the reason.
+// intermediates, leaf file, use, type of name (dns, ip, email, uri), name (empty: any). Prints a line
+// for each: "accepted" or "refused: " and the reason.
 package main
 
 import (
@@ -24,6 +24,15 @@ func main() {
 	}
 }
 
+var usages = map[string]x509.ExtKeyUsage{
+	"server": x509.ExtKeyUsageServerAuth,
+	"client": x509.ExtKeyUsageClientAuth,
+	"mail":   x509.ExtKeyUsageEmailProtection,
+	"code":   x509.ExtKeyUsageCodeSigning,
+	"time":   x509.ExtKeyUsageTimeStamping,
+	"ocsp":   x509.ExtKeyUsageOCSPSigning,
+}
+
 func judge(field []string) error {
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	for pool, file := range map[*x509.CertPool]string{roots: field[0], intermediates: field[1]} {
@@ -37,16 +46,17 @@ func judge(field []string) error {
 		return err
 	}
 	options := x509.VerifyOptions{Roots: roots, Intermediates: intermediates}
-	name := field[4]
-	switch field[3] {
-	case "dns", "ip":
+	options.KeyUsages = []x509.ExtKeyUsage{usages[field[3]]}
+	name := field[5]
+	switch {
+	case name == "":
+	case field[4] == "dns", field[4] == "ip":
 		options.DNSName = name
-	case "email":
-		options.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}
+	case field[4] == "email":
 		if !contains(leaf.EmailAddresses, name) {
 			return errors.New("certificate is not valid for " + name)
 		}
-	case "uri":
+	case field[4] == "uri":
 		if len(leaf.URIs) != 1 || leaf.URIs[0].String() != name {
 			return errors.New("certificate is not valid for " + name)
 		}
