@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { scopeFor } from '../authority/coverage.ts'
-import { readScopes, type Scope } from '../authority/scope.ts'
+import { readScopes, rootForOpenssl, type Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { withLock } from '../files/lock.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
@@ -123,11 +123,12 @@ function certificateOf(
   scope: Scope,
 ): Certificate {
   const leaf = new X509Certificate(cert)
+  const root = rootForOpenssl(scope)
   return {
     cert,
     key,
-    ca: scope.root.toString(),
-    caPath: scope.rootPath,
+    ca: root.pem,
+    caPath: root.path,
     certPath,
     keyPath,
     ...validityOf(leaf),
