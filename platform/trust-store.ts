@@ -6,6 +6,11 @@ export interface TrustAnchor {
   readonly der: Buffer
   /** SHA-256 of the DER, lower-case hex. */
   readonly fingerprint: string
+  /**
+   * What a system store holds in place of this certificate, for OpenSSL's sake, if the root is
+   * hardened.
+   */
+  readonly copies?: readonly TrustAnchor[]
 }
 
 /**
@@ -63,6 +68,11 @@ export interface TrustStore {
   readonly kind: StoreKind
   /** The name by which a person knows the store, such as `Chromium (~/.pki/nssdb)`. */
   readonly title: string
+  /**
+   * Whether it was tried that every program which reads this system store accepts the copies of a
+   * hardened root; default: it was not.
+   */
+  readonly takesCopies?: boolean
   availability(): Promise<Available | Unavailable>
   /** Returns the anchors that Rootling installed, found by the prefix of their names. */
   list(): Promise<TrustAnchor[]>

@@ -24,11 +24,11 @@ import { findRefresh, notifyHooks, refresh } from './refresh.ts'
 export async function findSystemStore(machine: Machine): Promise<TrustStore> {
   if (await exists('/etc/NIXOS')) return createUnwritableStore(nixOs)
   for (const family of linuxFamilies) {
-    if (await exists(family.directory)) return createSystemStore(machine, family)
+    if (await exists(family.directory)) return openFamily(machine, family)
   }
   const debianLike = linuxFamilies.find((family) => family.name === directoryLessFamily)
   if (debianLike && (await machine.find('update-ca-certificates', { forRoot: true })) !== null) {
-    return createSystemStore(machine, debianLike)
+    return openFamily(machine, debianLike)
   }
   const trust = await machine.find('trust', { forRoot: true })
   if (trust !== null) return createP11KitStore(machine, trust)
@@ -39,6 +39,12 @@ export async function findSystemStore(machine: Machine): Promise<TrustStore> {
       'This system keeps no roots in a place that Rootling knows.',
     ),
   )
+}
+
+async function openFamily(machine: Machine, family: LinuxFamily): Promise<TrustStore> {
+  const { takesCopies } = family
+  const tried = takesCopies !== undefined && (await exists(takesCopies))
+  return { ...createSystemStore(machine, family), takesCopies: tried }
 }
 
 const nixOs = unsupported(

@@ -52,7 +52,14 @@ interface Operation {
   readonly whenUnsupported: 'failed' | 'skipped'
 }
 
-const has: Operation['ask'] = (store, anchor) => store.has(anchor)
+/** Returns what a store holds for an anchor: a system store holds the copies of a hardened root. */
+const heldFor = ({ kind }: TrustStore, anchor: TrustAnchor): readonly TrustAnchor[] =>
+  kind === 'system' ? (anchor.copies ?? [anchor]) : [anchor]
+
+const has: Operation['ask'] = async (store, anchor) => {
+  for (const held of heldFor(store, anchor)) if (!(await store.has(held))) return false
+  return true
+}
 
 /** Installs every anchor in every store, then asks each store whether it trusts the anchor. */
 export function installAnchors(
@@ -62,13 +69,23 @@ export function installAnchors(
 ): Promise<StoreOutcome[]> {
   const act: Operation['act'] = async (store, anchor, wasThere) => {
     if (wasThere) return { outcome: 'already-installed' }
-    await store.install(anchor)
+    if (!takes(store, anchor)) return { outcome: 'failed', ...untried(store) }
+    for (const held of heldFor(store, anchor)) await store.install(held)
     if (options.dryRun) return { outcome: 'would-install' }
-    if (await store.has(anchor)) return { outcome: 'installed' }
+    if (await has(store, anchor)) return { outcome: 'installed' }
     return { outcome: 'failed', reason: `${store.title} took the root and does not trust it.` }
   }
   return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
 }
+
+/** Whether a store can hold what it should hold for an anchor. */
+const takes = (store: TrustStore, anchor: TrustAnchor): boolean =>
+  anchor.copies === undefined || store.kind !== 'system' || store.takesCopies === true
+
+const untried = ({ title }: TrustStore): Pick<OutcomeDetails, 'reason' | 'hint'> => ({
+  reason: `The root is hardened, which was tried on Debian and Ubuntu alone, not with ${title}.`,
+  hint: 'rootling ca rotate --no-harden, for each hardened scope that rootling ca list shows',
+})
 
 /** Removes every anchor from every store, then asks each store whether the anchor is gone. */
 export function uninstallAnchors(
@@ -78,8 +95,8 @@ export function uninstallAnchors(
 ): Promise<StoreOutcome[]> {
   const act: Operation['act'] = async (store, anchor, wasThere) => {
     // Uninstalls an anchor that seems absent too: a store can hold leftovers that it does not
-    // trust.
-    await store.uninstall(anchor)
+    // trust. Copies of a hardened root get into Java's stores by Debian's hook.
+    for (const each of allFormsOf(anchor)) await store.uninstall(each)
     if (!wasThere) return { outcome: 'was-absent' }
     if (options.dryRun) return { outcome: 'would-remove' }
     if (!(await isThere(store, anchor))) return { outcome: 'removed' }
@@ -108,6 +125,12 @@ export function trustStatus(
 export function allWell(outcomes: readonly StoreOutcome[]): boolean {
   return outcomes.every(({ outcome }) => outcome !== 'failed' && outcome !== 'not-trusted')
 }
+
+/** Returns the anchor and, if its root is hardened, its copies. */
+export const allFormsOf = (anchor: TrustAnchor): readonly TrustAnchor[] => [
+  anchor,
+  ...(anchor.copies ?? []),
+]
 
 /**
  * Finds Rootling's anchors in these stores by the prefix of their names. Needed to uninstall when
@@ -221,7 +244,10 @@ function unavailable(
   }
 }
 
+/** Whether a store holds an anchor, or one of its copies. */
 async function isThere(store: TrustStore, anchor: TrustAnchor): Promise<boolean> {
-  if (await store.has(anchor)) return true
-  return (await store.list()).some(({ fingerprint }) => fingerprint === anchor.fingerprint)
+  const forms = allFormsOf(anchor)
+  for (const form of forms) if (await store.has(form)) return true
+  const held = new Set((await store.list()).map(({ fingerprint }) => fingerprint))
+  return forms.some(({ fingerprint }) => held.has(fingerprint))
 }
