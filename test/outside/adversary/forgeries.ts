@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import type { Scope } from '../../../src/authority/scope.ts'
 import { scopePath } from '../../../src/storage/files/scopes.ts'
 import type { StateDirectory } from '../../../src/home/state-directory.ts'
-import { implicit, objectIdentifier, octetString, sequence, tlv } from '../../../src/x509/asn1.ts'
+import {
+  boolean,
+  implicit,
+  objectIdentifier,
+  octetString,
+  sequence,
+  set,
+  tlv,
+} from '../../../src/x509/asn1.ts'
 import {
   distinguishedName,
   randomSerialNumber,
@@ -18,7 +26,7 @@ import { generateKeys, keyIdentifier, signatureAlgorithmOf } from '../../../src/
 import type { KeyPairDer } from '../../../src/x509/keys.ts'
 import { oids } from '../../../src/x509/oids.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
-import { leafValidity } from '../../../src/x509/profiles.ts'
+import { emptyName, leafValidity } from '../../../src/x509/profiles.ts'
 import type { Presented } from '../interop/kinds.ts'
 
 /** A chain that only a thief of the issuing key would sign, with the key of its leaf, PKCS #8 PEM. */
@@ -35,6 +43,8 @@ interface Shape {
   /** GeneralNames in DER; `null`: no subjectAltName at all. */
   readonly names: readonly Buffer[] | null
   readonly commonName?: string
+  /** The subject in DER; default: an organization, and `commonName` where there is one. */
+  readonly subject?: Buffer
   /** `null`: no extKeyUsage. */
   readonly purposes?: readonly Buffer[] | null
   /** A CA between the stolen one and the leaf: of another name, or of the stolen one's own. */
@@ -50,6 +60,23 @@ const ip = (value: string): Buffer => implicit(7, ipBytes(value))
 const directory = (commonName: string): Buffer => tlv(0xa4, distinguishedName('Bank', commonName))
 const codeSigning = objectIdentifier('1.3.6.1.5.5.7.3.3')
 const mapped = Buffer.from('00000000000000000000ffff08080808', 'hex')
+
+const text = { utf8: 0x0c, t61: 0x14, universal: 0x1c, bmp: 0x1e } as const
+const attribute = (oid: Buffer, value: Buffer): Buffer => sequence(oid, value)
+const cn = (value: string, type: keyof typeof text = 'utf8'): Buffer =>
+  attribute(oids.commonName, tlv(text[type], encoded(value, type)))
+const organization = attribute(oids.organizationName, tlv(text.utf8, Buffer.from('Bank')))
+/** A subject of these relative distinguished names, each of which is a list of attributes. */
+const subject = (...names: readonly Buffer[][]): Buffer =>
+  sequence(...names.map((attributes) => set(...attributes)))
+const otherName = tlv(0xa0, objectIdentifier('1.2.3.4'), tlv(0xa0, tlv(0x0c, Buffer.from('x'))))
+const registeredId = implicit(8, Buffer.of(0x2a, 3, 4))
+
+function encoded(value: string, type: keyof typeof text): Buffer {
+  if (type === 'utf8' || type === 't61') return Buffer.from(value)
+  const width = type === 'bmp' ? 2 : 4
+  return Buffer.concat([...value].map((letter) => Buffer.from(letter.padStart(width, '\0'))))
+}
 
 /** Every form in which a certificate can claim a name that its CA may not sign. */
 const shapes: Readonly<Record<string, Shape>> = {
@@ -123,6 +150,38 @@ const shapes: Readonly<Record<string, Shape>> = {
   'a leaf that is a CA': { asked: 'bank.com', names: [dns('bank.com')], leafIsCa: true },
 }
 
+const bankStar = { asked: 'www.bank.com', names: null } as const
+const star = '*.bank.com'
+
+/**
+ * Further forms in which a certificate can claim a name by its common name: a program on OpenSSL,
+ * Node or Java accepts most of them below a root that is not hardened.
+ */
+const commonNameShapes: Readonly<Record<string, Shape>> = {
+  'a wildcard as CN, without an organization': { ...bankStar, subject: subject([cn(star)]) },
+  'a CN with a trailing dot, without an organization': {
+    asked: 'bank.com',
+    names: null,
+    subject: subject([cn('bank.com.')]),
+  },
+  'two CNs, the wildcard last': { ...bankStar, subject: subject([cn('x y')], [cn(star)]) },
+  'two CNs, the wildcard first': { ...bankStar, subject: subject([cn(star)], [cn('x y')]) },
+  'a CN in an RDN of two attributes': { ...bankStar, subject: subject([cn(star), organization]) },
+  'a CN as BMPString': { ...bankStar, subject: subject([cn(star, 'bmp')]) },
+  'a CN as TeletexString': { ...bankStar, subject: subject([cn(star, 't61')]) },
+  'a CN as UniversalString': { ...bankStar, subject: subject([cn(star, 'universal')]) },
+  'a CN of one label as BMPString': {
+    asked: 'bank',
+    names: null,
+    subject: subject([cn('bank', 'bmp')]),
+  },
+  'a CN beside a mailbox inside': { ...bankStar, names: [mail('a@localhost')], commonName: star },
+  'a CN beside a URI inside': { ...bankStar, names: [uri('https://localhost/')], commonName: star },
+  'a CN beside an otherName': { ...bankStar, names: [otherName], commonName: star },
+  'a CN beside a registeredID': { ...bankStar, names: [registeredId], commonName: star },
+  'a CN beside an empty list of names': { ...bankStar, names: [], commonName: star },
+}
+
 /** What a thief has after reading the state directory: the key as the disk holds it. */
 async function stolenSigner(state: StateDirectory, scope: Scope): Promise<Signer> {
   const path = join(scopePath(state, scope.name), 'intermediate-key.pem')
@@ -132,19 +191,29 @@ async function stolenSigner(state: StateDirectory, scope: Scope): Promise<Signer
   return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, algorithm, key }
 }
 
-/** Signs one chain of every shape. */
-export async function forge(state: StateDirectory, scope: Scope, now: Date): Promise<Forgery[]> {
+/** Signs one chain of every shape, also of the further forms of a common name where asked to. */
+export async function forge(
+  state: StateDirectory,
+  scope: Scope,
+  now: Date,
+  { everyCommonName = false } = {},
+): Promise<Forgery[]> {
   const thief = await stolenSigner(state, scope)
   const pair = await generateKeys('p256')
   const sub = await generateKeys('p256')
   const root = scope.root.toString()
-  return Object.entries(shapes).map(([title, shape]) => {
-    const { asked, names, commonName, below } = shape
+  const all = everyCommonName ? { ...shapes, ...commonNameShapes } : shapes
+  return Object.entries(all).map(([title, plain]) => {
+    // A subject that is not empty would be refused in a hardened scope, whoever signs it.
+    const shape =
+      plain.control === true && scope.copies !== null ? { ...plain, subject: emptyName } : plain
+    const { asked, names, below } = shape
+    const byCommonName = shape.commonName !== undefined || title in commonNameShapes
     const own = below === 'its own name' ? thief.name : distinguishedName('Thief', 'Thief')
     const signer = below === undefined ? thief : signerOf(sub, own, thief)
     const ca = below === undefined ? '' : encodePem('CERTIFICATE', caBelow(sub, own, thief, now))
     const identifier =
-      names === null || names.length === 0 || commonName !== undefined
+      names === null || names.length === 0 || byCommonName
         ? ({ type: /^\d/.test(asked) ? 'ip' : 'dns', value: asked } as const)
         : asked.startsWith('https:')
           ? ({ type: 'uri', value: asked } as const)
@@ -159,7 +228,7 @@ export async function forge(state: StateDirectory, scope: Scope, now: Date): Pro
       identifier,
       asked,
       control: shape.control === true,
-      byCommonName: commonName !== undefined || title === 'a directory name',
+      byCommonName: byCommonName || title === 'a directory name',
     }
   })
 }
@@ -190,13 +259,17 @@ function caBelow({ spki }: KeyPairDer, subject: Buffer, signer: Signer, now: Dat
 
 function leafOf(shape: Shape, { spki }: KeyPairDer, signer: Signer, now: Date): Buffer {
   const { names, commonName = null, purposes = [oids.serverAuth], leafIsCa = false } = shape
+  const subjectOf = shape.subject ?? distinguishedName('Bank', commonName)
+  const critical = subjectOf.equals(emptyName) ? [boolean(true)] : []
   const alternatives =
-    names === null ? [] : [sequence(oids.subjectAltName, octetString(sequence(...names)))]
+    names === null
+      ? []
+      : [sequence(oids.subjectAltName, ...critical, octetString(sequence(...names)))]
   const bit = extension.keyUsageBits
   return signCertificate(
     {
       serialNumber: randomSerialNumber(),
-      subject: distinguishedName('Bank', commonName),
+      subject: subjectOf,
       ...leafValidity(now, 90, later(now)),
       spki,
       extensions: [
