@@ -13,6 +13,12 @@ export interface TrustAnchor {
   readonly copies?: readonly TrustAnchor[]
 }
 
+/** Returns an anchor and, if its root is hardened, its copies. */
+export const allFormsOf = (anchor: TrustAnchor): readonly TrustAnchor[] => [
+  anchor,
+  ...(anchor.copies ?? []),
+]
+
 /**
  * The beginning of the names of all anchors that Rootling installs, by which uninstall finds them.
  */
@@ -69,8 +75,8 @@ export interface TrustStore {
   /** The name by which a person knows the store, such as `Chromium (~/.pki/nssdb)`. */
   readonly title: string
   /**
-   * Whether it was tried that every program which reads this system store accepts the copies of a
-   * hardened root; default: it was not.
+   * Whether this is a system store that holds the copies of a hardened root, which was tried with
+   * every program that reads it; default: it is not.
    */
   readonly takesCopies?: boolean
   availability(): Promise<Available | Unavailable>

@@ -35,7 +35,10 @@ export interface Certificate {
   readonly cert: string
   /** PKCS #8 PEM. */
   readonly key: string
-  /** PEM of the root, for clients that do not use the system's trust store. */
+  /**
+   * PEM of the root, for clients that do not use the system's trust store. If the root is hardened,
+   * PEM of its two copies for OpenSSL.
+   */
   readonly ca: string
   /** Absolute paths of the same PEM in files. */
   readonly caPath: string

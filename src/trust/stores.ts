@@ -1,5 +1,11 @@
 import { distinctAnchors } from '../../platform/pem.ts'
-import type { StoreKind, TrustAnchor, TrustStore, Unavailable } from '../../platform/trust-store.ts'
+import {
+  allFormsOf,
+  type StoreKind,
+  type TrustAnchor,
+  type TrustStore,
+  type Unavailable,
+} from '../../platform/trust-store.ts'
 import { RootlingError } from '../errors.ts'
 
 /** The result of installing, removing or checking one anchor in one store. */
@@ -52,14 +58,7 @@ interface Operation {
   readonly whenUnsupported: 'failed' | 'skipped'
 }
 
-/** Returns what a store holds for an anchor: a system store holds the copies of a hardened root. */
-const heldFor = ({ kind }: TrustStore, anchor: TrustAnchor): readonly TrustAnchor[] =>
-  kind === 'system' ? (anchor.copies ?? [anchor]) : [anchor]
-
-const has: Operation['ask'] = async (store, anchor) => {
-  for (const held of heldFor(store, anchor)) if (!(await store.has(held))) return false
-  return true
-}
+const has: Operation['ask'] = (store, anchor) => store.has(anchor)
 
 /** Installs every anchor in every store, then asks each store whether it trusts the anchor. */
 export function installAnchors(
@@ -70,9 +69,9 @@ export function installAnchors(
   const act: Operation['act'] = async (store, anchor, wasThere) => {
     if (wasThere) return { outcome: 'already-installed' }
     if (!takes(store, anchor)) return { outcome: 'failed', ...untried(store) }
-    for (const held of heldFor(store, anchor)) await store.install(held)
+    await store.install(anchor)
     if (options.dryRun) return { outcome: 'would-install' }
-    if (await has(store, anchor)) return { outcome: 'installed' }
+    if (await store.has(anchor)) return { outcome: 'installed' }
     return { outcome: 'failed', reason: `${store.title} took the root and does not trust it.` }
   }
   return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
@@ -125,12 +124,6 @@ export function trustStatus(
 export function allWell(outcomes: readonly StoreOutcome[]): boolean {
   return outcomes.every(({ outcome }) => outcome !== 'failed' && outcome !== 'not-trusted')
 }
-
-/** Returns the anchor and, if its root is hardened, its copies. */
-export const allFormsOf = (anchor: TrustAnchor): readonly TrustAnchor[] => [
-  anchor,
-  ...(anchor.copies ?? []),
-]
 
 /**
  * Finds Rootling's anchors in these stores by the prefix of their names. Needed to uninstall when

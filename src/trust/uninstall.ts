@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { isOwnSubject } from '../../platform/own-subject.ts'
-import type { TrustAnchor } from '../../platform/trust-store.ts'
+import { allFormsOf, type TrustAnchor } from '../../platform/trust-store.ts'
 import { deleteAuthority, forgetScope, isDeletable } from '../authority/delete.ts'
 import {
   isTrusted,
@@ -31,13 +31,7 @@ import {
   type StoreChange,
   type StoreOptions,
 } from './machine-stores.ts'
-import {
-  allFormsOf,
-  allWell,
-  findInstalledAnchors,
-  uninstallAnchors,
-  type StoreOutcome,
-} from './stores.ts'
+import { allWell, findInstalledAnchors, uninstallAnchors, type StoreOutcome } from './stores.ts'
 import { confirmOrCancel, type TrustWorld } from './world.ts'
 
 export interface UninstallRequest {

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { TrustStore } from '../../platform/trust-store.ts'
+import { allFormsOf, type TrustStore } from '../../platform/trust-store.ts'
 import { permitScope } from '../../src/authority/create.ts'
 import { deleteAuthority, forgetScope } from '../../src/authority/delete.ts'
 import { openScope, readScopes, type Scope } from '../../src/authority/scope.ts'
@@ -16,8 +16,24 @@ import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 import { createStore, createWorld, shown } from './memory-stores.ts'
 
 const harden = { harden: true }
-const system = (changes: Partial<TrustStore> = {}): TrustStore =>
-  createStore('system', { kind: 'system', takesCopies: true, ...changes })
+
+/** A system store that holds the copies of hardened roots, as that of Debian does. */
+function system(changes: Partial<TrustStore> = {}): TrustStore {
+  const inner = createStore('system', { kind: 'system' })
+  return {
+    ...inner,
+    takesCopies: true,
+    has: async (anchor) =>
+      (await Promise.all((anchor.copies ?? [anchor]).map(inner.has))).every(Boolean),
+    install: async (anchor) => {
+      for (const each of anchor.copies ?? [anchor]) await inner.install(each)
+    },
+    uninstall: async (anchor) => {
+      for (const each of allFormsOf(anchor)) await inner.uninstall(each)
+    },
+    ...changes,
+  }
+}
 
 async function start() {
   const state = await temporaryState()
@@ -113,13 +129,13 @@ describe('install --harden', () => {
     expect(outcomes[0]?.hint).toMatch(/rotate --no-harden/)
   })
 
-  test('plans the same number of changes in a dry run', async () => {
+  test('plans the same changes in a dry run, with placeholders', async () => {
     const state = await temporaryState()
     const asked: string[] = []
     const install = async ({ name }: { name: string }): Promise<void> => void asked.push(name)
     const stores = [system({ install }), createStore('nss', { install })]
     await installAuthority(createWorld(state, stores), { dryRun: true }, null, harden)
-    expect(asked).toHaveLength(3)
+    expect(asked).toEqual(['rootling-XXXXXXXX', 'rootling-XXXXXXXX'])
     expect(await readScopes(state)).toEqual([])
   })
 
@@ -195,7 +211,7 @@ describe('ca rotate', () => {
     }
   })
 
-  test('puts both copies into the system store before the old root leaves, and the other way', async () => {
+  test('asks the system store for the new root before the old one leaves, and the other way', async () => {
     const inner = system()
     const calls: string[] = []
     const store: TrustStore = {
@@ -216,13 +232,14 @@ describe('ca rotate', () => {
     calls.length = 0
     const { next } = await rotate(world, {}, 'local', true)
     const { fingerprint, copies = [] } = anchorOf(next)
-    const [first, second] = copies.map((copy) => copy.fingerprint)
-    expect(calls).toEqual([`install ${first}`, `install ${second}`, `uninstall ${old.fingerprint}`])
+    expect(calls).toEqual([`install ${fingerprint}`, `uninstall ${old.fingerprint}`])
     calls.length = 0
     const back = anchorOf((await rotate(world, {}, 'local', false)).next)
     expect(calls).toEqual([
       `install ${back.fingerprint}`,
-      ...[fingerprint, first, second].map((each) => `uninstall ${each}`),
+      ...[fingerprint, ...copies.map((copy) => copy.fingerprint)].map(
+        (each) => `uninstall ${each}`,
+      ),
     ])
   })
 
