@@ -6,7 +6,18 @@ export interface TrustAnchor {
   readonly der: Buffer
   /** SHA-256 of the DER, lower-case hex. */
   readonly fingerprint: string
+  /**
+   * What a system store holds in place of this certificate, for OpenSSL's sake, if the root is
+   * hardened.
+   */
+  readonly copies?: readonly TrustAnchor[]
 }
+
+/** Returns an anchor and, if its root is hardened, its copies. */
+export const allFormsOf = (anchor: TrustAnchor): readonly TrustAnchor[] => [
+  anchor,
+  ...(anchor.copies ?? []),
+]
 
 /**
  * The beginning of the names of all anchors that Rootling installs, by which uninstall finds them.
@@ -63,6 +74,11 @@ export interface TrustStore {
   readonly kind: StoreKind
   /** The name by which a person knows the store, such as `Chromium (~/.pki/nssdb)`. */
   readonly title: string
+  /**
+   * Whether this is a system store that holds the copies of a hardened root, which was tried with
+   * every program that reads it; default: it is not.
+   */
+  readonly takesCopies?: boolean
   availability(): Promise<Available | Unavailable>
   /** Returns the anchors that Rootling installed, found by the prefix of their names. */
   list(): Promise<TrustAnchor[]>

@@ -7,6 +7,7 @@ import type { Machine } from '../machine.ts'
 import { missingTool } from '../packages.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
 import {
+  allFormsOf,
   anchorPrefix,
   unsupported,
   type TrustAnchor,
@@ -24,11 +25,11 @@ import { findRefresh, notifyHooks, refresh } from './refresh.ts'
 export async function findSystemStore(machine: Machine): Promise<TrustStore> {
   if (await exists('/etc/NIXOS')) return createUnwritableStore(nixOs)
   for (const family of linuxFamilies) {
-    if (await exists(family.directory)) return createSystemStore(machine, family)
+    if (await exists(family.directory)) return openFamily(machine, family)
   }
   const debianLike = linuxFamilies.find((family) => family.name === directoryLessFamily)
   if (debianLike && (await machine.find('update-ca-certificates', { forRoot: true })) !== null) {
-    return createSystemStore(machine, debianLike)
+    return openFamily(machine, debianLike)
   }
   const trust = await machine.find('trust', { forRoot: true })
   if (trust !== null) return createP11KitStore(machine, trust)
@@ -39,6 +40,12 @@ export async function findSystemStore(machine: Machine): Promise<TrustStore> {
       'This system keeps no roots in a place that Rootling knows.',
     ),
   )
+}
+
+async function openFamily(machine: Machine, family: LinuxFamily): Promise<TrustStore> {
+  const { takesCopies } = family
+  const tried = takesCopies !== undefined && (await exists(takesCopies))
+  return { ...createSystemStore(machine, family), takesCopies: tried }
 }
 
 const nixOs = unsupported(
@@ -136,24 +143,29 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
       return distinctAnchors(anchors)
     },
 
-    has: async (anchor) => (await isBundled(anchor)) && (await isHashed(anchor)),
+    has: async (anchor) =>
+      (await isAll(heldFor(anchor), isBundled)) && (await isAll(heldFor(anchor), isHashed)),
 
     async install(anchor) {
       if (await store.has(anchor)) return
-      await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
+      const held = heldFor(anchor)
+      for (const each of held) await machine.writeFile(fileOf(each), each.pem, 'root')
       await refresh(machine, family)
       // Debian's update-ca-certificates, when killed halfway, leaves its own link to the root. It
       // then takes the root for added, and makes no link by its hash until it is run with --fresh.
-      const half = (await isBundled(anchor)) && !(await isHashed(anchor))
+      const half = (await isAll(held, isBundled)) && !(await isAll(held, isHashed))
       if (half && family.refreshAfterRemoval !== undefined)
         await refresh(machine, family, family.refreshAfterRemoval)
     },
 
     async uninstall(anchor) {
-      const files = [fileOf(anchor), ...(await mkcertFilesOf(anchor))]
-      const wereThere = await Promise.all(files.map(exists))
-      const links = await linksTo(anchor)
-      if (!wereThere.includes(true) && links.length === 0 && !(await isStale(anchor))) return
+      const forms = allFormsOf(anchor)
+      const files = [...forms.map(fileOf), ...(await mkcertFilesOf(anchor))]
+      const traces = await Promise.all([
+        ...files.map(exists),
+        ...forms.map(async (form) => (await linksTo(form)).length > 0 || (await isStale(form))),
+      ])
+      if (!traces.includes(true)) return
       for (const file of files) {
         await machine.removeFile(file, 'root')
         await notifyHooks(machine, family, path.basename(file, family.extension))
@@ -162,6 +174,17 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     },
   }
   return store
+}
+
+/** Returns what the store holds for an anchor: of a hardened root, its copies. */
+const heldFor = (anchor: TrustAnchor): readonly TrustAnchor[] => anchor.copies ?? [anchor]
+
+async function isAll(
+  anchors: readonly TrustAnchor[],
+  check: (anchor: TrustAnchor) => Promise<boolean>,
+): Promise<boolean> {
+  for (const anchor of anchors) if (!(await check(anchor))) return false
+  return true
 }
 
 function createUnwritableStore(unavailable: Unavailable): TrustStore {

@@ -23,6 +23,11 @@ export interface LinuxFamily {
   readonly hashLinks: string | null
   /** A directory of scripts that read changes on standard input: `+FILE` added, `-FILE` removed. */
   readonly hooks?: string
+  /**
+   * A file of those distributions in this family on which the copies of a hardened root were tried
+   * with every program; default: they were tried on none.
+   */
+  readonly takesCopies?: string
 }
 
 /**
@@ -47,6 +52,7 @@ export const linuxFamilies: readonly LinuxFamily[] = [
     bundle: '/etc/ssl/certs/ca-certificates.crt',
     hashLinks: '/etc/ssl/certs',
     hooks: '/etc/ca-certificates/update.d',
+    takesCopies: '/etc/debian_version',
   },
   {
     name: 'Arch',

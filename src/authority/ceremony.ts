@@ -10,6 +10,7 @@ import {
   authorityValidity,
   signIntermediate,
   signRoot,
+  signRootCopies,
   type AuthorityUse,
 } from '../x509/profiles.ts'
 
@@ -21,6 +22,11 @@ export interface ScopePlan {
   /** `null`: may sign any name. */
   readonly constraints: NameConstraints | null
   /**
+   * Whether OpenSSL and programs built on it shall take no common name of the scope's leaves for a
+   * host. Only a scope of `servers` with constraints can be hardened.
+   */
+  readonly hardened?: boolean | undefined
+  /**
    * The name of the authority, which the subjects contain. Absent: the default authority, which has
    * no name.
    */
@@ -30,6 +36,10 @@ export interface ScopePlan {
 /**
  * Makes a scope: a root that signs itself, one intermediate and one empty CRL. The root's private
  * key exists in the memory of this function alone and is wiped before it returns. Writes nothing.
+ *
+ * A hardened root is signed in two more forms, for OpenSSL. Its intermediate has the root's own
+ * subject, so that what they say of subjects applies to leaves alone. By that subject clients would
+ * take the root's CRL for one of leaves, so the CRL says that it is not.
  */
 export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles> {
   const validity = authorityValidity(now)
@@ -37,13 +47,21 @@ export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles>
   const rootKeys = await generateKeys('p256')
   const keys = await generateKeys('p256')
   const root = signerOf(rootKeys, authorityName('root', use, hashOf(rootKeys), authority))
-  const issuerName = authorityName('issuing', use, hashOf(keys), authority)
+  const hardenedBy = plan.hardened === true ? constraintsToHarden(plan) : null
+  const issuerName =
+    hardenedBy === null ? authorityName('issuing', use, hashOf(keys), authority) : root.name
   const rootFields = { name: root.name, use, spki: rootKeys.spki, constraints, ...validity }
   const issuerFields = { name: issuerName, use, spki: keys.spki, constraints, ...validity }
   const rootDer = signRoot(rootFields, root)
   const intermediateDer = signIntermediate(issuerFields, root)
+  const copies = hardenedBy === null ? null : signRootCopies(rootFields, hardenedBy, root)
   const rootCrl = signEmptyCrl(
-    { thisUpdate: validity.notBefore, nextUpdate: validity.notAfter, crlNumber: 1 },
+    {
+      thisUpdate: validity.notBefore,
+      nextUpdate: validity.notAfter,
+      crlNumber: 1,
+      authoritiesOnly: copies !== null,
+    },
     root,
   )
   rootKeys.pkcs8.fill(0)
@@ -61,10 +79,21 @@ export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles>
       rootNotAfter: validity.notAfter.toISOString(),
     },
     root: encodePem('CERTIFICATE', rootDer),
+    ...(copies === null
+      ? {}
+      : {
+          rootCopies:
+            encodePem('CERTIFICATE', copies.excluding) + encodePem('CERTIFICATE', copies.notCa),
+        }),
     intermediate: encodePem('CERTIFICATE', intermediateDer),
     rootCrl,
     intermediateKey: encodePem('PRIVATE KEY', keys.pkcs8),
   }
+}
+
+function constraintsToHarden({ use = 'servers', constraints }: ScopePlan): NameConstraints {
+  if (use === 'servers' && constraints !== null) return constraints
+  throw new TypeError('only a scope of servers with constraints can be hardened')
 }
 
 function signerOf(keys: KeyPairDer, name: Buffer): Signer {

@@ -17,16 +17,20 @@ export interface Created {
 }
 
 /**
- * Returns the `local` scope, and creates it where there is none. Of two processes that start at
- * once, one creates it.
+ * Returns the `local` scope, and creates it where there is none; `hardened` is for the new one. Of
+ * two processes that start at once, one creates it.
  */
-export async function ensureAuthority(state: StateDirectory, now: Date): Promise<Created> {
+export async function ensureAuthority(
+  state: StateDirectory,
+  now: Date,
+  hardened = false,
+): Promise<Created> {
   if ((await scopeNames(state)).includes('local'))
     return { scope: await openScope(state, 'local'), created: false }
   return exclusively(state, async () => {
     if ((await scopeNames(state)).includes('local'))
       return { scope: await openScope(state, 'local'), created: false }
-    const plan = { name: 'local', permitted: [], constraints: localConstraints }
+    const plan = { name: 'local', permitted: [], constraints: localConstraints, hardened }
     return { scope: await addScope(state, plan, now), created: true }
   })
 }
@@ -69,8 +73,9 @@ export interface PermitRequest {
 /**
  * Adds a scope beside the others, which stay as they are. To widen one, a new certificate for its
  * old subject and key would be needed, and a client would choose between both by their order in a
- * bundle. Where a scope permits exactly this already, it is returned instead. Throws `usage`,
- * `bad-name`, and `scope-exists` when the scope `name` permits something else.
+ * bundle. The new scope is hardened where `local` is, unless it may sign any name. Where a scope
+ * permits exactly this already, it is returned instead. Throws `usage`, `bad-name`, and
+ * `scope-exists` when the scope `name` permits something else.
  */
 export async function permitScope(
   state: StateDirectory,
@@ -79,7 +84,8 @@ export async function permitScope(
 ): Promise<Created> {
   const { name, use, permitted, constraints } = checkPermit(request)
   return exclusively(state, async () => {
-    const same = (await readScopes(state)).find(
+    const scopes = await readScopes(state)
+    const same = scopes.find(
       (scope) =>
         (request.name === undefined || scope.name === name) &&
         scope.use === use &&
@@ -88,10 +94,15 @@ export async function permitScope(
     )
     if (same !== undefined) return { scope: same, created: false }
     const free = request.name ?? (await freeName(state, name))
-    const plan = { name: free, use, permitted, constraints }
+    const hardened = isHardened(scopes) && use === 'servers' && constraints !== null
+    const plan = { name: free, use, permitted, constraints, hardened }
     return { scope: await addScope(state, plan, now), created: true }
   })
 }
+
+/** Whether the scopes that are added to these are hardened: those beside a hardened `local` are. */
+export const isHardened = (scopes: readonly Scope[]): boolean =>
+  scopes.some(({ name, copies }) => name === 'local' && copies !== null)
 
 /**
  * Checks a request before anything is created, and returns what it would add. Throws `usage` or

@@ -4,6 +4,7 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import {
   damaged,
   readScope,
+  rootCopiesPath,
   rootPath,
   rotationParts,
   scopeNames,
@@ -33,11 +34,26 @@ export interface Scope {
   readonly keyDigest: string
   /** The root's file, for programs that take the path of a CA. */
   readonly rootPath: string
+  /**
+   * What OpenSSL and programs built on it read in place of the root, so that they take no common
+   * name for a host; `null`: the scope is not hardened.
+   */
+  readonly copies: RootCopies | null
   readonly issuerName: Buffer
   readonly issuerKeyIdentifier: Buffer
   /** Whether the root signs leaves itself, as an imported one does; then it is `intermediate` too. */
   readonly direct: boolean
 }
+
+/** The copies of a hardened root, see `signRootCopies`, and the file with both. */
+export interface RootCopies {
+  readonly pem: string
+  readonly path: string
+}
+
+/** Returns the PEM and the file of the root for OpenSSL and programs built on it, such as Node. */
+export const rootForOpenssl = ({ root, rootPath: path, copies }: Scope): RootCopies =>
+  copies ?? { pem: root.toString(), path }
 
 /** Every scope, `local` first; none: there is no authority yet. Throws `corrupt-state`. */
 export async function readScopes(state: StateDirectory): Promise<Scope[]> {
@@ -112,7 +128,7 @@ export async function openScope(
   name: string,
   part: RotationPart | '' = '',
 ): Promise<Scope> {
-  const { scope, root, intermediate, keyDigest } = await readScope(state, name, part)
+  const { scope, root, rootCopies, intermediate, keyDigest } = await readScope(state, name, part)
   const directory = scopePath(state, name + part)
   const direct = root === intermediate
   const parsed: { root?: X509Certificate; intermediate?: X509Certificate } = {}
@@ -134,6 +150,10 @@ export async function openScope(
     rootNotAfter: new Date(scope.rootNotAfter),
     keyDigest,
     rootPath: rootPath(state, name + part),
+    copies:
+      rootCopies === undefined
+        ? null
+        : { pem: rootCopies, path: rootCopiesPath(state, name + part) },
     issuerName: Buffer.from(scope.issuerName, 'base64'),
     issuerKeyIdentifier: Buffer.from(scope.issuerKeyIdentifier, 'hex'),
     direct,

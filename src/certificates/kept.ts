@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { scopeFor } from '../authority/coverage.ts'
-import { readScopes, type Scope } from '../authority/scope.ts'
+import { readScopes, rootForOpenssl, type Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { withLock } from '../files/lock.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
@@ -35,7 +35,10 @@ export interface Certificate {
   readonly cert: string
   /** PKCS #8 PEM. */
   readonly key: string
-  /** PEM of the root, for clients that do not use the system's trust store. */
+  /**
+   * PEM of the root, for clients that do not use the system's trust store. If the root is hardened,
+   * PEM of its two copies for OpenSSL.
+   */
   readonly ca: string
   /** Absolute paths of the same PEM in files. */
   readonly caPath: string
@@ -123,11 +126,12 @@ function certificateOf(
   scope: Scope,
 ): Certificate {
   const leaf = new X509Certificate(cert)
+  const root = rootForOpenssl(scope)
   return {
     cert,
     key,
-    ca: scope.root.toString(),
-    caPath: scope.rootPath,
+    ca: root.pem,
+    caPath: root.path,
     certPath,
     keyPath,
     ...validityOf(leaf),

@@ -8,6 +8,7 @@ import { signatureAlgorithmOf, type KeyPairDer } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
 import {
   day,
+  emptyName,
   leafValidity,
   signClientLeaf,
   signMailLeaf,
@@ -63,7 +64,8 @@ export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now
   const { revocationUrl, subject } = request
   const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
   const sign = signers[useOf(request)]
-  const named = subject === undefined ? {} : { subject: parseSubject(subject) }
+  const chosen = subject === undefined ? {} : { subject: parseSubject(subject) }
+  const named = scope.copies === null ? chosen : { subject: emptyName }
   const validity = shortenedValidity(request.lifetime, scope.validity.notAfter, now)
   return makeLeaf(request, validity, {
     scope: scope.name,

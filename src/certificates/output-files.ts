@@ -203,11 +203,15 @@ function ownCertificate(pem: string, path: string, scopes: readonly Scope[]): X5
   } catch {
     throw notOurs(path, 'is not a certificate')
   }
-  const selfSigned = certificate.subject.includes('Rootling self-signed certificate')
+  const selfSigned = isSelfSigned(certificate)
   const ours = scopes.some(({ intermediate }) => isIssuedBy(certificate, intermediate))
   if (!selfSigned && !ours) throw notOurs(path, 'is a certificate of another CA')
   return certificate
 }
+
+/** Whether `signSelfSigned` made a certificate. Node has no subject for one whose subject is empty. */
+const isSelfSigned = ({ subject }: { readonly subject?: string }): boolean =>
+  subject?.includes('Rootling self-signed certificate') === true
 
 function matches(certificate: X509Certificate, pem: string): boolean {
   // An encrypted key cannot be checked, so it is taken for the key of the certificate beside it.

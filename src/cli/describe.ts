@@ -15,6 +15,7 @@ export function describeScope(scope: Scope): Record<string, unknown> {
     use: scope.use,
     permitted: scope.permitted,
     constraints: scope.constraints,
+    hardened: scope.copies !== null,
     fingerprint: fingerprintOf(scope.root),
     subject: commonName(scope),
     notAfter: scope.rootNotAfter.toISOString(),

@@ -1,6 +1,8 @@
+import type { Scope } from '../authority/scope.ts'
 import { describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
+import { shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
 import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
@@ -89,9 +91,8 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
     case 'tool-failed':
       return output.warn(`${event.program} could not be installed: ${event.reason}`)
     case 'authority-created':
-      return output.note(
-        `Created the certificate authority ${commonName(event.scope)} in ${state.path}.`,
-      )
+      output.note(`Created the certificate authority ${commonName(event.scope)} in ${state.path}.`)
+      return noteHardened(event.scope, output)
     case 'scope-permitted':
       return showPermitted(event, output)
     case 'scope-planned':
@@ -109,7 +110,8 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
         `${event.error.message} Its root may still be in the trust stores; to remove roots that no scope explains: rootling uninstall --all`,
       )
     case 'rotating':
-      return output.note(`Replacing ${commonName(event.old)} by ${commonName(event.next)}.`)
+      output.note(`Replacing ${commonName(event.old)} by ${commonName(event.next)}.`)
+      return noteHardened(event.next, output)
     case 'renewed':
       return showRenewed(event, output)
     case 'foreign-root':
@@ -118,6 +120,13 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
 }
 
 type EventOf<T extends TrustEvent['type']> = Extract<TrustEvent, { readonly type: T }>
+
+function noteHardened({ copies }: Scope, output: Output): void {
+  if (copies === null) return
+  output.note(
+    `It is hardened here. For programs that read no trust store: NODE_EXTRA_CA_CERTS=${shellWord(copies.path)}. Java, phones and other machines are not protected.`,
+  )
+}
 
 function showPermitted({ scope, created }: EventOf<'scope-permitted'>, output: Output): void {
   const verb = created ? 'Added' : 'Already there:'

@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { connect } from 'node:net'
 import { RootlingError } from '../errors.ts'
+import { isSignedBy } from '../x509/parsed-certificate.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
 import { altNames, commonNameOf, lookAtPeer } from './peer.ts'
 import { resolveLocally, type Target } from './target.ts'
@@ -117,7 +118,8 @@ function purposeSentence(host: string, chain: readonly X509Certificate[]): strin
   const [leaf, ...issuers] = chain
   if (issuers.some((issuer) => !issuer.ca))
     return `Not a CA: a certificate in the chain of ${host} signed another without being allowed to`
-  if (leaf !== undefined && leaf.issuer === leaf.subject) return selfSignedSentence(host)
+  if (leaf !== undefined && leaf.issuer === leaf.subject && isSignedBy(leaf, leaf))
+    return selfSignedSentence(host)
   return `Wrong purpose: the certificate of ${host} is not for servers`
 }
 

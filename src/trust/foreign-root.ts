@@ -82,13 +82,22 @@ export async function trustForeignRoot(
   return { fingerprint, constraints, unconstrained, ...change }
 }
 
-/** Throws `usage` for a root of this machine that was made for programs without a trust store. */
+/**
+ * Throws `usage` for a root of this machine that was made for programs without a trust store, or
+ * that is hardened: where the system store holds it itself, programs on OpenSSL ignore the copies.
+ */
 async function refusePrivate(
   { state }: TrustWorld,
   root: X509Certificate,
   source: string,
 ): Promise<void> {
   const scope = (await readScopes(state)).find((each) => each.root.raw.equals(root.raw))
+  if (scope !== undefined && scope.copies !== null)
+    throw new RootlingError(
+      'usage',
+      `${source} is the root of the hardened scope ${scope.name} of this machine, whose system store holds copies of it.`,
+      { hint: 'rootling install' },
+    )
   if (scope === undefined || isTrusted(scope)) return
   throw new RootlingError(
     'usage',

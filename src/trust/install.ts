@@ -1,18 +1,21 @@
-import { createAnchor } from '../../platform/pem.ts'
 import { anchorPrefix, type TrustAnchor } from '../../platform/trust-store.ts'
 import { makeScope } from '../authority/ceremony.ts'
 import {
   checkPermit,
   ensureAuthority,
+  isHardened,
   permitScope,
   type Created,
   type PermitRequest,
 } from '../authority/create.ts'
 import { readTrustedScopes, type Scope } from '../authority/scope.ts'
+import { RootlingError } from '../errors.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
 import { equipStores } from './equip.ts'
+import { requireHardenable } from './harden.ts'
 import {
   anchorOf,
+  anchorWith,
   openStores,
   withStoresLock,
   type StoreChange,
@@ -31,20 +34,46 @@ export interface Installation extends StoreChange {
 /**
  * Creates the authority when there is none, and installs the root of every scope. With a request,
  * first adds a scope for the requested names. Throws `usage`, `bad-name` or `scope-exists` for a
- * request that cannot be granted. A store that fails does not throw: its outcome says `failed`.
+ * request that cannot be granted, and `usage` where `harden` is asked for and cannot be done. A
+ * store that fails does not throw: its outcome says `failed`.
  */
 export async function installAuthority(
   world: TrustWorld,
   options: StoreOptions,
   request: PermitRequest | null,
+  { harden = false } = {},
 ): Promise<Installation> {
-  if (options.dryRun === true) return planInstallation(world, options, request !== null)
+  const scopes = await readTrustedScopes(world.state)
+  if (harden) await checkHarden(world, options, scopes, request)
+  else if (request !== null && isHardened(scopes)) await requireStillHardenable(world, options)
+  if (options.dryRun === true) return planInstallation(world, options, request, harden)
   if (request !== null) checkPermit(request)
-  const { created, scope } = await ensureAuthority(world.state, world.now())
+  const { created, scope } = await ensureAuthority(world.state, world.now(), harden)
   if (created) world.report({ type: 'authority-created', scope })
   if (request !== null) await permit(world, request)
   return installScopes(world, options, { scopes: await readTrustedScopes(world.state), created })
 }
+
+/** Throws `usage` where the authority to install cannot be made hardened, or exists and is not. */
+async function checkHarden(
+  world: TrustWorld,
+  options: StoreOptions,
+  scopes: readonly Scope[],
+  request: PermitRequest | null,
+): Promise<void> {
+  if (request?.unconstrained === true)
+    throw new RootlingError('usage', 'An unconstrained scope cannot be hardened.', {
+      hint: 'rootling install --harden, then rootling ca permit --unconstrained',
+    })
+  if (scopes.length > 0 && !isHardened(scopes))
+    throw new RootlingError('usage', 'There is an authority already, and it is not hardened.', {
+      hint: 'To replace it without a gap by one that is: rootling ca rotate --harden',
+    })
+  await requireHardenable(world, options, 'Leave out --harden')
+}
+
+const requireStillHardenable = (world: TrustWorld, options: StoreOptions): Promise<void> =>
+  requireHardenable(world, options, 'rootling ca rotate --no-harden')
 
 /**
  * Adds a scope for the requested names and installs its root; the other scopes stay as they are.
@@ -54,8 +83,10 @@ export async function permitNames(
   options: StoreOptions,
   request: PermitRequest,
 ): Promise<Installation> {
-  checkPermit(request)
-  if (options.dryRun === true) return planInstallation(world, options, true)
+  const { constraints } = checkPermit(request)
+  if (constraints !== null && isHardened(await readTrustedScopes(world.state)))
+    await requireStillHardenable(world, options)
+  if (options.dryRun === true) return planInstallation(world, options, request)
   await ensureAuthority(world.state, world.now())
   const { scope, created } = await permit(world, request)
   return installScopes(world, options, { scopes: [scope], created })
@@ -96,12 +127,17 @@ async function installScopes(
 async function planInstallation(
   world: TrustWorld,
   options: StoreOptions,
-  addsScope: boolean,
+  request: PermitRequest | null,
+  harden = false,
 ): Promise<Installation> {
   const scopes = await readTrustedScopes(world.state)
   const placeholders: TrustAnchor[] = []
-  if (scopes.length === 0) placeholders.push(await placeholderAnchor(world.now()))
-  if (addsScope) placeholders.push(await placeholderAnchor(world.now()))
+  const hardened = harden || isHardened(scopes)
+  if (scopes.length === 0) placeholders.push(await placeholderAnchor(world.now(), hardened))
+  if (request !== null)
+    placeholders.push(
+      await placeholderAnchor(world.now(), hardened && request.unconstrained !== true),
+    )
   if (placeholders.length > 0) world.report({ type: 'scope-planned', anchorName: placeholderName })
   const found = await openStores(world, options, scopes, placeholders)
   const anchors = [...scopes.map(anchorOf), ...placeholders]
@@ -112,9 +148,9 @@ async function planInstallation(
 
 const placeholderName = `${anchorPrefix}XXXXXXXX`
 
-async function placeholderAnchor(now: Date): Promise<TrustAnchor> {
-  const constraints = localConstraints
-  const { root } = await makeScope({ name: 'local', permitted: [], constraints }, now)
+async function placeholderAnchor(now: Date, hardened: boolean): Promise<TrustAnchor> {
+  const plan = { name: 'local', permitted: [], constraints: localConstraints, hardened }
+  const { root, rootCopies } = await makeScope(plan, now)
   const der = Buffer.from(root.replace(/-----.*-----/g, ''), 'base64')
-  return { ...createAnchor(der), name: placeholderName }
+  return { ...anchorWith(der, rootCopies), name: placeholderName }
 }

@@ -1,6 +1,6 @@
 import { findTrustStores } from '../../platform/index.ts'
 import { createMachine, type Machine } from '../../platform/machine.ts'
-import { createAnchor } from '../../platform/pem.ts'
+import { certificatesIn, createAnchor } from '../../platform/pem.ts'
 import {
   storeKinds,
   type StoreKind,
@@ -92,8 +92,16 @@ export async function trustOfScopes(
 }
 
 /** Returns the root of a scope as a trust anchor. */
-export function anchorOf({ root }: Scope): TrustAnchor {
-  return createAnchor(root.raw)
+export function anchorOf({ root, copies }: Scope): TrustAnchor {
+  return anchorWith(root.raw, copies?.pem)
+}
+
+/** Returns a root as a trust anchor. `copies`: the PEM of its copies, if it is hardened. */
+export function anchorWith(root: Buffer, copies: string | undefined): TrustAnchor {
+  const anchor = createAnchor(root)
+  return copies === undefined
+    ? anchor
+    : { ...anchor, copies: certificatesIn(copies).map(createAnchor) }
 }
 
 /**

@@ -3,8 +3,10 @@ import { makeScope } from '../authority/ceremony.ts'
 import { isTrusted, noScope, openScope, type Scope } from '../authority/scope.ts'
 import { runRenewHooks, type HookOutcome } from '../certificates/renew-hooks.ts'
 import { newlyMade, renew, type Renewal } from '../certificates/renew.ts'
+import { RootlingError } from '../errors.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { shellWord } from '../shell-word.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import {
   createScope,
@@ -15,6 +17,7 @@ import {
   type RotationPart,
 } from '../storage/files/scopes.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
+import { requireHardenable } from './harden.ts'
 import { anchorOf, openStores, withStoresLock, type StoreOptions } from './machine-stores.ts'
 import { allWell, installAnchors, type StoreOutcome } from './stores.ts'
 import { removeAnchors } from './uninstall.ts'
@@ -58,15 +61,20 @@ export interface RotationResult {
  * Replaces a scope's root and intermediate by new ones with new subjects and keys, without a moment
  * in which a certificate is not trusted. Every step can be repeated after an interruption: make the
  * new scope beside the old, install the new root, switch (new certificates come from the new
- * scope), renew the old certificates, remove the old root, delete the old scope. Throws `no-scope`.
+ * scope), renew the old certificates, remove the old root, delete the old scope. `harden` says
+ * whether the new scope is hardened; default: as the old one is. Throws `no-scope`, and `usage`
+ * where the new scope cannot be hardened.
  */
 export async function rotate(
   world: TrustWorld,
   options: Omit<StoreOptions, 'dryRun'>,
   name: string,
+  harden?: boolean,
 ): Promise<RotationResult> {
   const { state, env, now, report } = world
-  const begun = await beginRotation(state, name, now())
+  if (harden ?? (await isHardened(state, name)))
+    await requireHardenable(world, options, `rootling ca rotate ${shellWord(name)} --no-harden`)
+  const begun = await beginRotation(state, name, now(), harden)
   const { old, next } = begun
   report({ type: 'rotating', old, next })
   const kinds = isTrusted(old) ? options.kinds : []
@@ -89,39 +97,69 @@ export async function rotate(
   return { ...renewed, outcomes: [...installed, ...removed], stoppedAt: null }
 }
 
+async function isHardened(state: StateDirectory, name: string): Promise<boolean> {
+  const exists = (await scopeNames(state)).includes(name)
+  return exists && (await openScope(state, name)).copies !== null
+}
+
 /**
  * Makes the new scope beside the old one, or returns the rotation that was interrupted. Throws
- * `no-scope`.
+ * `no-scope`, and `usage` where the new scope cannot be hardened or unhardened as `harden` says.
  */
 export async function beginRotation(
   state: StateDirectory,
   name: string,
   now: Date,
+  harden?: boolean,
 ): Promise<Rotation> {
   return exclusively(state, async () => {
     if (!(await scopeNames(state)).includes(name)) throw noScope(name, 'rootling ca list')
     const parts = (await rotationParts(state)).filter((entry) => entry.name === name)
     const has = (wanted: RotationPart): boolean => parts.some(({ part }) => part === wanted)
-    if (has('.old'))
-      return {
-        old: await openScope(state, name, '.old'),
-        next: await openScope(state, name),
-        switched: true,
-      }
+    if (has('.old')) {
+      const next = await openScope(state, name)
+      refuseOther(next, harden)
+      return { old: await openScope(state, name, '.old'), next, switched: true }
+    }
     const old = await openScope(state, name)
-    if (!has('.next'))
-      await createScope(state, await makeScope(successorOf(old), now), `${name}.next`)
-    return { old, next: await openScope(state, name, '.next'), switched: false }
+    if (!has('.next')) {
+      const plan = successorOf(old, harden)
+      await createScope(state, await makeScope(plan, now), `${name}.next`)
+    }
+    const next = await openScope(state, name, '.next')
+    refuseOther(next, harden)
+    return { old, next, switched: false }
   })
+}
+
+/** Throws `usage` where the rotation that was interrupted makes another kind of scope than asked. */
+function refuseOther({ name, copies }: Scope, harden: boolean | undefined): void {
+  const hardened = copies !== null
+  if (harden === undefined || harden === hardened) return
+  throw new RootlingError(
+    'usage',
+    `An interrupted rotation of ${name} makes a scope that is ${hardened ? '' : 'not '}hardened.`,
+    { hint: `Finish it first: rootling ca rotate ${name}` },
+  )
 }
 
 /**
  * Returns the plan of the scope that replaces `old`, with the same names. Where an imported root
  * may sign any name, the new root is limited to the local names.
  */
-function successorOf({ name, use, permitted, constraints, direct }: Scope) {
+function successorOf(
+  { name, use, permitted, constraints, copies, direct }: Scope,
+  harden: boolean | undefined,
+) {
   const narrowed = direct && constraints === null ? localConstraints : constraints
-  return { name, use, permitted: [...permitted], constraints: narrowed }
+  if (harden === true && (use !== 'servers' || narrowed === null))
+    throw new RootlingError(
+      'usage',
+      `The scope ${name} ${use === 'servers' ? 'may sign any name' : 'is in no trust store'}, so it cannot be hardened.`,
+      { hint: `rootling ca rotate ${name}` },
+    )
+  const hardened = harden ?? copies !== null
+  return { name, use, permitted: [...permitted], constraints: narrowed, hardened }
 }
 
 /** Puts the new scope in the place of the old, so that new certificates come from the new one. */

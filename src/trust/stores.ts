@@ -1,5 +1,11 @@
 import { distinctAnchors } from '../../platform/pem.ts'
-import type { StoreKind, TrustAnchor, TrustStore, Unavailable } from '../../platform/trust-store.ts'
+import {
+  allFormsOf,
+  type StoreKind,
+  type TrustAnchor,
+  type TrustStore,
+  type Unavailable,
+} from '../../platform/trust-store.ts'
 import { RootlingError } from '../errors.ts'
 
 /** The result of installing, removing or checking one anchor in one store. */
@@ -62,6 +68,7 @@ export function installAnchors(
 ): Promise<StoreOutcome[]> {
   const act: Operation['act'] = async (store, anchor, wasThere) => {
     if (wasThere) return { outcome: 'already-installed' }
+    if (!takes(store, anchor)) return { outcome: 'failed', ...untried(store) }
     await store.install(anchor)
     if (options.dryRun) return { outcome: 'would-install' }
     if (await store.has(anchor)) return { outcome: 'installed' }
@@ -69,6 +76,15 @@ export function installAnchors(
   }
   return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
 }
+
+/** Whether a store can hold what it should hold for an anchor. */
+const takes = (store: TrustStore, anchor: TrustAnchor): boolean =>
+  anchor.copies === undefined || store.kind !== 'system' || store.takesCopies === true
+
+const untried = ({ title }: TrustStore): Pick<OutcomeDetails, 'reason' | 'hint'> => ({
+  reason: `The root is hardened, which was tried on Debian and Ubuntu alone, not with ${title}.`,
+  hint: 'rootling ca rotate --no-harden, for each hardened scope that rootling ca list shows',
+})
 
 /** Removes every anchor from every store, then asks each store whether the anchor is gone. */
 export function uninstallAnchors(
@@ -78,8 +94,8 @@ export function uninstallAnchors(
 ): Promise<StoreOutcome[]> {
   const act: Operation['act'] = async (store, anchor, wasThere) => {
     // Uninstalls an anchor that seems absent too: a store can hold leftovers that it does not
-    // trust.
-    await store.uninstall(anchor)
+    // trust. Copies of a hardened root get into Java's stores by Debian's hook.
+    for (const each of allFormsOf(anchor)) await store.uninstall(each)
     if (!wasThere) return { outcome: 'was-absent' }
     if (options.dryRun) return { outcome: 'would-remove' }
     if (!(await isThere(store, anchor))) return { outcome: 'removed' }
@@ -221,7 +237,10 @@ function unavailable(
   }
 }
 
+/** Whether a store holds an anchor, or one of its copies. */
 async function isThere(store: TrustStore, anchor: TrustAnchor): Promise<boolean> {
-  if (await store.has(anchor)) return true
-  return (await store.list()).some(({ fingerprint }) => fingerprint === anchor.fingerprint)
+  const forms = allFormsOf(anchor)
+  for (const form of forms) if (await store.has(form)) return true
+  const held = new Set((await store.list()).map(({ fingerprint }) => fingerprint))
+  return forms.some(({ fingerprint }) => held.has(fingerprint))
 }

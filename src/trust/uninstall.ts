@@ -1,7 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { isOwnSubject } from '../../platform/own-subject.ts'
-import { createAnchor } from '../../platform/pem.ts'
-import type { TrustAnchor } from '../../platform/trust-store.ts'
+import { allFormsOf, type TrustAnchor } from '../../platform/trust-store.ts'
 import { deleteAuthority, forgetScope, isDeletable } from '../authority/delete.ts'
 import {
   isTrusted,
@@ -15,12 +14,18 @@ import { RootlingError, type ErrorCode } from '../errors.ts'
 import { exists } from '../files/exists.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { refuseLinkedScopes, rootPath, scopeNames } from '../storage/files/scopes.ts'
+import {
+  refuseLinkedScopes,
+  rootCopiesPath,
+  rootPath,
+  scopeNames,
+} from '../storage/files/scopes.ts'
 import { namedAuthorities, otherAuthorities } from '../storage/files/state-layout.ts'
 import { removeIssuedClients } from './client-certificates.ts'
 import { equipStores } from './equip.ts'
 import {
   anchorOf,
+  anchorWith,
   openStores,
   withStoresLock,
   type MachineStores,
@@ -128,10 +133,11 @@ async function withClients(
   }
 }
 
+/** Returns a test of whether an anchor is neither one of these nor a copy of one. */
 const isNotIn =
   (anchors: readonly TrustAnchor[]) =>
   ({ fingerprint }: TrustAnchor): boolean =>
-    !anchors.some((anchor) => anchor.fingerprint === fingerprint)
+    !anchors.flatMap(allFormsOf).some((form) => form.fingerprint === fingerprint)
 
 interface Roots {
   readonly scopes: readonly Scope[]
@@ -192,7 +198,9 @@ async function rootsBeside(state: StateDirectory): Promise<TrustAnchor[]> {
 async function storedRoot(state: StateDirectory, name: string): Promise<TrustAnchor | null> {
   try {
     const { raw } = new X509Certificate((await readText(rootPath(state, name))) ?? '')
-    return isOwnSubject(raw) ? createAnchor(raw) : null
+    if (!isOwnSubject(raw)) return null
+    const copies = await readText(rootCopiesPath(state, name)).catch(() => null)
+    return anchorWith(raw, copies ?? undefined)
   } catch {
     return null
   }

@@ -1,12 +1,20 @@
 import { explicit, integer, sequence, time } from './asn1.ts'
 import { signed, type Signer } from './certificate.ts'
-import { authorityKeyIdentifier, crlNumber, reasonCode, type ReasonName } from './extensions.ts'
+import {
+  authorityKeyIdentifier,
+  crlNumber,
+  onlyContainsCaCerts,
+  reasonCode,
+  type ReasonName,
+} from './extensions.ts'
 
 export interface CrlFields {
   readonly thisUpdate: Date
   readonly nextUpdate: Date
   /** Grows with each CRL that an issuer signs (RFC 5280 §5.2.3). */
   readonly crlNumber: number
+  /** Whether the CRL speaks of CA certificates alone, and so of no leaf; default: of both. */
+  readonly authoritiesOnly?: boolean
 }
 
 /** One line of a CRL (RFC 5280 §5.1.2.6). */
@@ -33,7 +41,11 @@ export function signCrl(
     ...(revoked.length === 0 ? [] : [sequence(...revoked.map(entry))]),
     explicit(
       0,
-      sequence(authorityKeyIdentifier(signer.keyIdentifier), crlNumber(fields.crlNumber)),
+      sequence(
+        authorityKeyIdentifier(signer.keyIdentifier),
+        crlNumber(fields.crlNumber),
+        ...(fields.authoritiesOnly === true ? [onlyContainsCaCerts()] : []),
+      ),
     ),
   )
   return signed(tbs, signer)

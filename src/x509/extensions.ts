@@ -55,8 +55,17 @@ export const authorityKeyIdentifier = (id: Buffer): Buffer =>
   extension(oids.authorityKeyIdentifier, false, sequence(implicit(0, id)))
 export const nameConstraints = (constraints: NameConstraints): Buffer =>
   extension(oids.nameConstraints, true, encodeNameConstraints(constraints))
+/**
+ * Encodes nameConstraints that also exclude every subject but the empty one. It is not critical,
+ * since Go refuses a critical one with a directoryName in it.
+ */
+export const nameConstraintsWithoutSubjects = (constraints: NameConstraints): Buffer =>
+  extension(oids.nameConstraints, false, encodeNameConstraints(constraints, 'no subjects'))
 export const subjectAltName = (identifiers: readonly Identifier[], critical = false): Buffer =>
   extension(oids.subjectAltName, critical, sequence(...identifiers.map(generalName)))
+/** Encodes the issuingDistributionPoint of a CRL for CA certificates alone (RFC 5280 §5.2.5). */
+export const onlyContainsCaCerts = (): Buffer =>
+  extension(oids.issuingDistributionPoint, true, sequence(implicit(2, Buffer.of(0xff))))
 export const crlNumber = (value: number | Uint8Array): Buffer =>
   extension(oids.crlNumber, false, integer(value))
 

@@ -71,9 +71,13 @@ function underAny(name: string, bases: readonly string[]): boolean {
 
 /**
  * Encodes the NameConstraints value: the permitted subtrees and, where no address is permitted, the
- * exclusion of all addresses.
+ * exclusion of all addresses. With `no subjects`, also the exclusion of the empty directoryName,
+ * below which is every subject but the empty one.
  */
-export function encodeNameConstraints(constraints: NameConstraints): Buffer {
+export function encodeNameConstraints(
+  constraints: NameConstraints,
+  subjects: 'any subject' | 'no subjects' = 'any subject',
+): Buffer {
   const permitted: Buffer[] = []
   const subtree = (tag: number, base: Uint8Array) => sequence(implicit(tag, base))
   for (const name of constraints.dns) permitted.push(subtree(2, Buffer.from(name)))
@@ -83,10 +87,13 @@ export function encodeNameConstraints(constraints: NameConstraints): Buffer {
   for (const tag of [1, 6])
     for (const name of constraints.dns)
       permitted.push(subtree(tag, Buffer.from(name)), subtree(tag, Buffer.from(`.${name}`)))
-  const excluded = constraints.ip.length > 0 ? [] : ['0.0.0.0/0', '::/0'].map(rangeOctets)
+  const excluded: Buffer[] = []
+  if (constraints.ip.length === 0)
+    excluded.push(...['0.0.0.0/0', '::/0'].map((range) => subtree(7, rangeOctets(range))))
+  if (subjects === 'no subjects') excluded.push(sequence(explicit(4, sequence())))
   return sequence(
     explicit(0, ...permitted),
-    ...(excluded.length > 0 ? [explicit(1, ...excluded.map((octets) => subtree(7, octets)))] : []),
+    ...(excluded.length > 0 ? [explicit(1, ...excluded)] : []),
   )
 }
 

@@ -23,6 +23,7 @@ export const oids = {
   prime256v1: objectIdentifier('1.2.840.10045.3.1.7'),
   secp384r1: objectIdentifier('1.3.132.0.34'),
   reasonCode: objectIdentifier('2.5.29.21'),
+  issuingDistributionPoint: objectIdentifier('2.5.29.28'),
   cRLDistributionPoints: objectIdentifier('2.5.29.31'),
   authorityInfoAccess: objectIdentifier('1.3.6.1.5.5.7.1.1'),
   ocsp: objectIdentifier('1.3.6.1.5.5.7.48.1'),

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import {
   randomSerialNumber,
   signCertificate,
   distinguishedName,
   type Signer,
 } from './certificate.ts'
+import { sequence } from './asn1.ts'
 import * as extension from './extensions.ts'
 import type { Identifier } from './identifier.ts'
 import { keyIdentifier } from './keys.ts'
@@ -139,6 +141,41 @@ export function signIntermediate(fields: AuthorityFields, signer: Signer): Buffe
   ])
 }
 
+/**
+ * Signs two copies of a root for the programs that would take a common name for a host: OpenSSL and
+ * what is built on it. They have the root's subject and key.
+ *
+ * `excluding` excludes every subject but the empty one. It applies to leaves alone if the
+ * intermediate has the root's own subject (RFC 5280 §6.1.4 (b)). `notCa` is for rustls, which
+ * refuses every chain below `excluding`, but takes any certificate with the root's subject and key
+ * as a root. The others pass it over: it is no CA, and its subjectKeyIdentifier is another.
+ */
+export function signRootCopies(
+  fields: AuthorityFields,
+  constraints: NameConstraints,
+  signer: Signer,
+): { excluding: Buffer; notCa: Buffer } {
+  const { name: subject, spki, notBefore, notAfter } = fields
+  const sign = (extensions: Buffer[]): Buffer => {
+    const serialNumber = randomSerialNumber()
+    return signCertificate({ serialNumber, subject, spki, notBefore, notAfter, extensions }, signer)
+  }
+  return {
+    excluding: sign([
+      extension.basicConstraints(true, 1),
+      extension.keyUsage([bit.keyCertSign, bit.cRLSign]),
+      extension.subjectKeyIdentifier(keyIdentifier(spki)),
+      extension.nameConstraintsWithoutSubjects(constraints),
+    ]),
+    notCa: sign([
+      extension.basicConstraints(false, null),
+      extension.keyUsage([bit.digitalSignature]),
+      extension.subjectKeyIdentifier(randomBytes(20)),
+      extension.nameConstraints(constraints),
+    ]),
+  }
+}
+
 function signAuthority(
   fields: AuthorityFields,
   signer: Signer,
@@ -196,6 +233,9 @@ function namedAfterFirst({ identifiers }: LeafFields): Buffer {
   return distinguishedName(leafOrganization, identifiers[0]?.value.slice(0, mostCommonName) ?? null)
 }
 
+/** The subject of leaves in hardened scopes; their subjectAltName is critical (§4.1.2.6). */
+export const emptyName = sequence()
+
 /** Signs a leaf with its own key; the leaf's name says that it is not trusted. */
 export function signSelfSigned(
   fields: LeafFields,
@@ -224,7 +264,9 @@ function signLeaf(
         extension.extKeyUsage(purposes),
         extension.subjectKeyIdentifier(keyIdentifier(fields.spki)),
         extension.authorityKeyIdentifier(signer.keyIdentifier),
-        ...(fields.identifiers.length === 0 ? [] : [extension.subjectAltName(fields.identifiers)]),
+        ...(fields.identifiers.length === 0
+          ? []
+          : [extension.subjectAltName(fields.identifiers, subject.equals(emptyName))]),
         ...(ocsp === undefined ? [] : [extension.authorityInfoAccess(ocsp)]),
         ...(crl === undefined ? [] : [extension.cRLDistributionPoints(crl)]),
       ],

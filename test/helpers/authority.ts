@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ensureAuthority } from '../../src/authority/create.ts'
-import type { Scope } from '../../src/authority/scope.ts'
+import { rootForOpenssl, type Scope } from '../../src/authority/scope.ts'
 import { makeCrl, readRootCrl } from '../../src/certificates/crl.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import { revoke } from '../../src/certificates/revoke.ts'
@@ -32,14 +32,16 @@ export interface World {
 }
 
 /**
- * Makes an authority. Its directory holds root.pem, intermediate.pem, and both of them as cas.pem.
+ * Makes an authority. Its directory holds root.pem, intermediate.pem, and both of them as cas.pem;
+ * of a hardened one, root-openssl.pem too.
  */
-export async function makeWorld(): Promise<World> {
+export async function makeWorld({ hardened = false } = {}): Promise<World> {
   const state = await temporaryState()
   const directory = await temporaryDirectory()
-  const { scope } = await ensureAuthority(state, new Date())
+  const { scope } = await ensureAuthority(state, new Date(), hardened)
   const path = (name: string): string => join(directory, name)
   await writeFile(path('root.pem'), scope.root.toString())
+  if (hardened) await writeFile(path('root-openssl.pem'), rootForOpenssl(scope).pem)
   await writeFile(path('intermediate.pem'), scope.intermediate.toString())
   await writeFile(path('cas.pem'), scope.intermediate.toString() + scope.root.toString())
   return {

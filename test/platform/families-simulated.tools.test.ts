@@ -25,17 +25,18 @@ const openSuse: Row = {
   tool: 'update-ca-certificates',
   simulator: 'update-ca-certificates-opensuse.mjs',
 }
+const debian: Row = {
+  family: 'Debian, Ubuntu, Alpine, Gentoo, Slackware',
+  tool: 'update-ca-certificates',
+  simulator: 'update-ca-certificates-alpine.mjs',
+}
 const rows: readonly Row[] = [
   fedora,
   { ...fedora, family: 'Arch', state: { distribution: 'arch' } },
   { family: 'Arch', tool: 'trust', simulator: 'trust.mjs' },
   openSuse,
   { ...openSuse, family: 'openSUSE (read-only /etc)' },
-  {
-    family: 'Debian, Ubuntu, Alpine, Gentoo, Slackware',
-    tool: 'update-ca-certificates',
-    simulator: 'update-ca-certificates-alpine.mjs',
-  },
+  debian,
 ]
 
 /** A machine of the family, with the row's paths below its own directory. */
@@ -74,6 +75,29 @@ describe.each(rows)('$family with $simulator', (row) => {
     await lifecycle({ store: async () => store, trees, proof: check })
     expect(machine.commands.every((command) => command.startsWith(`root ${row.tool}`))).toBe(true)
   })
+})
+
+test('the Debian row holds the copies of a hardened root in its place, by one refresh', async () => {
+  const { machine, family, store } = makeFamily(debian)
+  const copies = [makeRoot('/CN=one').anchor, makeRoot('/CN=two').anchor] as const
+  const hardened = { ...makeRoot('/CN=hardened').anchor, copies }
+  await store.install(hardened)
+  expect(machine.commands).toHaveLength(1)
+  const verdicts = async () => Promise.all([hardened, ...copies].map((each) => store.has(each)))
+  expect(await verdicts()).toEqual([true, true, true])
+  expect((await store.list()).map(({ name }) => name).toSorted()).toEqual(
+    copies.map(({ name }) => name).toSorted(),
+  )
+  await store.uninstall(copies[0])
+  expect(await verdicts()).toEqual([false, false, true])
+  await store.install(hardened)
+  expect(await verdicts()).toEqual([true, true, true])
+  const before = machine.commands.length
+  await store.uninstall(hardened)
+  expect(machine.commands).toHaveLength(before + 1)
+  expect(await verdicts()).toEqual([false, false, false])
+  expect(await store.list()).toEqual([])
+  expect(existsSync(path.join(family.directory, `${hardened.name}.crt`))).toBe(false)
 })
 
 // Alpine's looks at no argument.

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { expectSuccess, timeLimits } from '../../../platform/command.ts'
 import { createMachine } from '../../../platform/machine.ts'
 import { ensureScopeFor } from '../../authority/create.ts'
-import { requireScope, type Scope } from '../../authority/scope.ts'
+import { requireScope, rootForOpenssl, type Scope } from '../../authority/scope.ts'
 import { refuseExisting, refuseInState } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
@@ -19,6 +19,9 @@ import type { caExportSpec, caPathSpec, caShowSpec } from '../specs/ca.ts'
 /** The password of Java's own trust stores; it protects nothing, since roots are public. */
 const javaPassword = 'changeit'
 
+const ordinaryOnly =
+  'This root is hardened, but not in this form, which every program accepts: with it OpenSSL, curl and Node take a stolen key’s common names for hosts. For them: rootling ca path --openssl'
+
 /** `rootling ca export`: prints or writes a public root, in the format that other programs need. */
 export async function caExport(
   args: ArgumentsOf<typeof caExportSpec>,
@@ -28,6 +31,7 @@ export async function caExport(
   const scope = await chosenScope(args.positionals, context)
   const format = args.format ?? 'pem'
   const pem = scope.root.toString()
+  if (scope.copies !== null) output.note(ordinaryOnly)
   if (args.out === undefined) {
     if (format !== 'pem')
       throw new RootlingError('usage', `--format ${format} is not for a terminal.`, {
@@ -51,7 +55,7 @@ export async function caExport(
 
 /**
  * `rootling ca path`: prints the path of the root's file, for scripts. With --client it makes the
- * scope for clients where there is none.
+ * scope for clients where there is none; with --openssl it prints that of a hardened root's copies.
  */
 export async function caPath(
   args: ArgumentsOf<typeof caPathSpec>,
@@ -61,7 +65,9 @@ export async function caPath(
     args.client === true
       ? await clientScope(args, context)
       : await chosenScope(args.positionals, context)
-  context.output.result([scope.rootPath], { path: scope.rootPath, scope: describeScope(scope) })
+  const path = args.openssl === true ? rootForOpenssl(scope).path : scope.rootPath
+  if (args.openssl !== true && scope.copies !== null) context.output.note(ordinaryOnly)
+  context.output.result([path], { path, scope: describeScope(scope) })
   return exitCodes.ok
 }
 

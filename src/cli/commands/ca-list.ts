@@ -24,6 +24,7 @@ export async function caList(
     bold(scope.name),
     `  root         ${commonName(scope)}`,
     `  may sign     ${describeConstraints(scope)}`,
+    ...(scope.copies === null ? [] : ['  hardened     OpenSSL takes no common name for a host']),
     `  fingerprint  ${fingerprintOf(scope.root)}`,
     `  until        ${shortDate(scope.rootNotAfter.toISOString())}`,
     `  trusted by   ${trust.trustedBy.join(', ') || (isTrusted(scope) ? 'no store' : 'no store, since its root is for programs that are given its file')}`,

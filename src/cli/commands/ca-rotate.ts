@@ -30,7 +30,8 @@ export async function caRotate(
     throw new RootlingError('usage', 'rootling ca rotate takes one scope at a time.', {
       hint: `rootling ca rotate ${name}`,
     })
-  const rotated = await rotate(trustWorld(args, context), storeOptionsOf(args), name)
+  const harden = wantsHardened(args)
+  const rotated = await rotate(trustWorld(args, context), storeOptionsOf(args), name, harden)
   const { next, stoppedAt, outcomes, renewals, hooks } = rotated
   if (stoppedAt !== null) return explainStop(stoppedAt, rotated, context)
   output.result(outcomeTable(outcomes, output), {
@@ -46,6 +47,16 @@ export async function caRotate(
   if (!isTrusted(next))
     output.note(`Have the programs that know its root read the new one: ${next.rootPath}`)
   return hooksSucceeded(hooks) ? exitCodes.ok : exitCodes.failed
+}
+
+/** Whether the new scope shall be hardened; `undefined`: as the old one is. */
+function wantsHardened(args: ArgumentsOf<typeof caRotateSpec>): boolean | undefined {
+  const { harden, 'no-harden': not } = args
+  if (harden === true && not === true)
+    throw new RootlingError('usage', '--harden and --no-harden exclude each other.', {
+      hint: 'rootling ca rotate --harden',
+    })
+  return harden === true ? true : not === true ? false : undefined
 }
 
 type Step = NonNullable<RotationResult['stoppedAt']>

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { readTrustedScopes } from '../../authority/scope.ts'
+import { readTrustedScopes, rootForOpenssl } from '../../authority/scope.ts'
 import { compare, type Outcome } from '../../client/compare.ts'
 import { get, type GetOptions, type GetResponse } from '../../client/get.ts'
 import { describeFinding } from '../../doctor/messages.ts'
@@ -46,7 +46,7 @@ async function readOptions(
     })
   const ca =
     cacert === undefined
-      ? (await readTrustedScopes(state)).map(({ root }) => root.toString())
+      ? (await readTrustedScopes(state)).map((scope) => rootForOpenssl(scope).pem)
       : await readCertificates(resolve(cwd, cacert))
   if (cert === undefined || key === undefined) return { ca, now }
   const [certPem, keyPem] = await Promise.all(

@@ -12,7 +12,7 @@ export async function install(
   args: ArgumentsOf<typeof installSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const { permit = [], name, unconstrained = false, force } = args
+  const { permit = [], name, unconstrained = false, force, harden = false } = args
   const permits = permit.length > 0 || unconstrained
   if (!permits && (name ?? force) !== undefined)
     throw new RootlingError('usage', '--name and --force go with --permit.', {
@@ -21,5 +21,6 @@ export async function install(
   const request = permits ? { permit, name, unconstrained, force: force === true } : null
   const options = storeOptionsOf(args)
   const world = trustWorld(args, context)
-  return reportInstallation(await installAuthority(world, options, request), context.output)
+  const installation = await installAuthority(world, options, request, { harden })
+  return reportInstallation(installation, context.output)
 }

@@ -40,8 +40,12 @@ export const caRotateSpec = {
   name: 'ca rotate',
   summary: 'Replace a scope’s root and intermediate without a gap',
   positionals: '[SCOPE]',
-  options: storeOptions,
-  examples: ['rootling ca rotate', 'rootling ca rotate work'],
+  options: {
+    harden: { type: 'boolean', describe: 'The new scope is hardened, as by install --harden' },
+    'no-harden': { type: 'boolean', describe: 'The new scope is not; default: as the old one' },
+    ...storeOptions,
+  },
+  examples: ['rootling ca rotate', 'rootling ca rotate work', 'rootling ca rotate --harden'],
 } as const satisfies CommandSpec
 
 export const caImportSpec = {
@@ -86,8 +90,12 @@ export const caPathSpec = {
   positionals: '[SCOPE]',
   options: {
     client: { type: 'boolean', describe: 'The root of client certificates, for servers' },
+    openssl: {
+      type: 'boolean',
+      describe: 'For curl, Node, Python and others on OpenSSL: of a hardened scope, its copies',
+    },
   },
-  examples: ['rootling ca path', 'rootling ca path --client'],
+  examples: ['rootling ca path', 'rootling ca path --openssl', 'rootling ca path --client'],
 } as const satisfies CommandSpec
 
 export const caShowSpec = {

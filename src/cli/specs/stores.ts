@@ -17,6 +17,10 @@ export const installSpec = {
       describe: 'Name of the scope that --permit adds',
     },
     ...permitOptions,
+    harden: {
+      type: 'boolean',
+      describe: 'Debian, Ubuntu: let OpenSSL, curl, Node … take no common name for a host',
+    },
     ...storeOptions,
   },
   examples: ['rootling install', 'rootling install --yes --json', 'rootling install --dry-run'],

@@ -52,6 +52,8 @@ export interface ScopeFiles {
   /** PEM. */
   readonly root: string
   readonly intermediate: string
+  /** The copies that `signRootCopies` makes of a hardened root; absent: it is not hardened. */
+  readonly rootCopies?: string | undefined
   /** The root's only CRL, DER: empty, and good until the root's end; `null`: none was made. */
   readonly rootCrl: Buffer | null
   /** PKCS #8 PEM. */
@@ -67,6 +69,9 @@ export const scopePath = (state: StateDirectory, name: string): string =>
   join(scopesPath(state), name)
 export const rootPath = (state: StateDirectory, name: string): string =>
   join(scopePath(state, name), 'root.pem')
+/** The file with the two copies of a hardened root. */
+export const rootCopiesPath = (state: StateDirectory, name: string): string =>
+  join(scopePath(state, name), copiesFile)
 
 /**
  * What the names of two directories end with during a rotation: `.next` for the new scope, `.old`
@@ -88,6 +93,9 @@ export async function createScope(
   const contents: Record<string, FileContents> = {
     'scope.json': { data: `${JSON.stringify(sealScope(files), null, 2)}\n`, mode: 0o644 },
     'root.pem': { data: files.root, mode: 0o644 },
+    ...(files.rootCopies === undefined
+      ? {}
+      : { [copiesFile]: { data: files.rootCopies, mode: 0o644 } }),
     ...(files.rootCrl === null ? {} : { 'root.crl': { data: files.rootCrl, mode: 0o644 } }),
     'intermediate.pem': { data: files.intermediate, mode: 0o644 },
     [keyFile]: { data: files.intermediateKey, mode: 0o600 },
@@ -102,8 +110,8 @@ export async function createScope(
 
 /**
  * The files of a scope. `scope.json` is deleted first, since a scope that lacks only its key would
- * look whole, and the root last: by it, a deletion that was killed finds the root in the trust
- * stores.
+ * look whole, and the root and its copies last: by them, a deletion that was killed finds the root
+ * in the trust stores.
  */
 const scopeLayout: Layout = {
   files: {
@@ -112,6 +120,7 @@ const scopeLayout: Layout = {
     'intermediate.pem': anyText,
     'root.crl': anyText,
     'crl-number': anyText,
+    'root-openssl.pem': anyText,
     'root.pem': anyText,
   },
 }
@@ -191,7 +200,10 @@ function holdsScope(path: string): boolean {
 }
 
 /** A scope without its key, but with the digest of its key. */
-export interface PublicHalf extends Pick<ScopeFiles, 'scope' | 'root' | 'intermediate'> {
+export interface PublicHalf extends Pick<
+  ScopeFiles,
+  'scope' | 'root' | 'intermediate' | 'rootCopies'
+> {
   readonly keyDigest: string
 }
 
@@ -220,10 +232,16 @@ export async function readScope(
     ['intermediate.pem', intermediate],
   ] as const)
     if (files[file] !== digestOf(pem)) throw damaged(join(directory, file), name)
-  return { scope, root, intermediate, keyDigest: files[keyFile] }
+  const half = { scope, root, intermediate, keyDigest: files[keyFile] }
+  const digest = files[copiesFile]
+  if (digest === undefined) return half
+  const rootCopies = await textOf(copiesFile)
+  if (digest !== digestOf(rootCopies)) throw damaged(join(directory, copiesFile), name)
+  return { ...half, rootCopies }
 }
 
 const keyFile = 'intermediate-key.pem'
+const copiesFile = 'root-openssl.pem'
 
 /**
  * Reads a scope's signing key, PEM. Throws `loose-key` when others can read the key, and
@@ -311,7 +329,10 @@ async function finishSwitch(state: StateDirectory, name: string): Promise<void> 
  */
 interface Digests {
   /** SHA-256, hex. The key's digest gives nothing of the key away. */
-  readonly files: Readonly<Record<'root.pem' | 'intermediate.pem' | typeof keyFile, string>>
+  readonly files: Readonly<Record<'root.pem' | 'intermediate.pem' | typeof keyFile, string>> & {
+    /** Absent: the scope is not hardened. */
+    readonly [copiesFile]?: string
+  }
   /** The digest of all other members as compact JSON. It is the last member. */
   readonly digest: string
 }
@@ -320,6 +341,7 @@ interface Digests {
 export function sealScope({
   scope,
   root,
+  rootCopies,
   intermediate,
   intermediateKey,
 }: Omit<ScopeFiles, 'rootCrl'>): StoredScope & Digests {
@@ -327,6 +349,7 @@ export function sealScope({
     'root.pem': digestOf(root),
     'intermediate.pem': digestOf(intermediate),
     [keyFile]: digestOf(intermediateKey),
+    ...(rootCopies === undefined ? {} : { [copiesFile]: digestOf(rootCopies) }),
   }
   return { ...scope, files, digest: digestOf(JSON.stringify({ ...scope, files })) }
 }

@@ -18,7 +18,7 @@ import { generateKeys, keyIdentifier, signatureAlgorithmOf } from '../../../src/
 import type { KeyPairDer } from '../../../src/x509/keys.ts'
 import { oids } from '../../../src/x509/oids.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
-import { leafValidity } from '../../../src/x509/profiles.ts'
+import { emptyName, leafValidity } from '../../../src/x509/profiles.ts'
 import type { Presented, Use } from '../interop/kinds.ts'
 import { purposeOf, shapes, type Shape } from './shapes.ts'
 
@@ -54,7 +54,12 @@ export async function forge(state: StateDirectory, scope: Scope, now: Date): Pro
   }
   const free = await makeFreeAuthority(stolen.signer, now)
   const [pair, sub] = [await generateKeys('p256'), await generateKeys('p256')]
-  return [...shapes].map(([title, shape]) => {
+  return [...shapes].map(([title, plain]) => {
+    // A subject that is not empty would be refused in a hardened scope, whoever signs it.
+    const shape =
+      plain.control === 'inside' && scope.copies !== null
+        ? { ...plain, subject: emptyName, criticalNames: true }
+        : plain
     const { asked, below, use = 'server' } = shape
     const { signer, root, intermediate } = shape.control === 'free' ? free : stolen
     const own = below === 'its own name' ? signer.name : distinguishedName('Thief', 'Thief')

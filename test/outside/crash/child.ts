@@ -54,8 +54,10 @@ async function work(): Promise<void> {
     case 'rekey':
       await renew(state, { which: 'all' }, { rekey: command === 'rekey' }, now)
       return
-    case 'rotate': {
-      const rotation = await beginRotation(state, 'local', now)
+    case 'rotate':
+    case 'harden': {
+      const harden = command === 'harden' ? true : undefined
+      const rotation = await beginRotation(state, 'local', now, harden)
       const switched = rotation.switched ? rotation : await switchRotation(state, rotation)
       await renewRotated(state, switched, now)
       await finishRotation(state, switched)

@@ -13,6 +13,7 @@ export async function tree(path: string): Promise<string[]> {
 }
 
 const scopeFiles = 'intermediate-key.pem intermediate.pem root.crl root.pem scope.json'
+const hardenedFiles = scopeFiles.replace('root.crl', 'root-openssl.pem root.crl')
 /** What a scope has only when it was asked for a CRL. */
 const asked = 'crl-number'
 
@@ -35,7 +36,8 @@ export async function violations(statePath: string, out: string): Promise<string
       .filter((name) => name !== asked)
       .toSorted()
       .join(' ')
-    claim(files === scopeFiles, `the scope ${scope.name} holds ${files}`)
+    const wanted = scope.copies === null ? scopeFiles : hardenedFiles
+    claim(files === wanted, `the scope ${scope.name} holds ${files}`)
     const issued = scope.intermediate.verify(scope.root.publicKey)
     claim(issued, `the intermediate of ${scope.name} is not its root's`)
   }

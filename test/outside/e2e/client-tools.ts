@@ -4,11 +4,13 @@ import { notInstalled, unexpected } from './client.ts'
 import type { Client, Verdict } from './client.ts'
 
 /** A client that is one run of one program for each URL. */
-interface Tool {
+export interface Tool {
   readonly name: string
   readonly program: string
   readonly args: (url: URL) => readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Why it cannot run although its program is there; `null`: it can. */
+  readonly lacks?: () => Promise<string | null>
   /** `true` trusted, `false` refused for its certificate, `null` neither. */
   readonly judge: (finished: Finished) => boolean | null
   /** For the programs that only speak TLS: what to send them, and where the answer begins. */
@@ -26,7 +28,7 @@ except urllib.error.URLError as error:
     sys.exit(60 if isinstance(error.reason, ssl.SSLCertVerificationError) else 1)
 `
 
-const nodeFetch = `
+export const nodeFetch = `
 const { get } = require('node:https')
 // Node has no code of its own for a name constraint, only the sentence of OpenSSL.
 const refused =
@@ -41,7 +43,8 @@ get(process.argv[1], { timeout: 200_000 }, (response) => response.pipe(process.s
 `
 
 /** curl's exit code for "peer certificate cannot be authenticated"; our scripts use it too. */
-const by60 = ({ exitCode }: Finished) => (exitCode === 0 ? true : exitCode === 60 ? false : null)
+export const by60 = ({ exitCode }: Finished) =>
+  exitCode === 0 ? true : exitCode === 60 ? false : null
 
 const tools: readonly Tool[] = [
   {
@@ -113,14 +116,18 @@ const tools: readonly Tool[] = [
 ]
 
 /** The clients that are one program run for each URL; see `Client`. */
-export const toolClients: readonly Client[] = tools.map((tool) => ({
-  name: tool.name,
-  unavailable: () => notInstalled(tool.program),
-  open: async (namespace) => ({
-    fetch: (url) => fetchOnce(tool, namespace, new URL(url)),
-    close: async () => {},
-  }),
-}))
+export const toolClients: readonly Client[] = tools.map(toolClient)
+
+export function toolClient(tool: Tool): Client {
+  return {
+    name: tool.name,
+    unavailable: async () => (await notInstalled(tool.program)) ?? tool.lacks?.() ?? null,
+    open: async (namespace) => ({
+      fetch: (url) => fetchOnce(tool, namespace, new URL(url)),
+      close: async () => {},
+    }),
+  }
+}
 
 async function fetchOnce(tool: Tool, namespace: Namespace, url: URL): Promise<Verdict> {
   const request = `GET ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nConnection: close\r\n\r\n`

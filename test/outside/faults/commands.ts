@@ -83,6 +83,12 @@ export const subjects: readonly Subject[] = [
     done: async (world) => onlyScopes(world, ['local']),
   },
   {
+    title: 'harden',
+    prepare: withCertificates,
+    line: child('harden'),
+    done: async (world) => onlyScopes(world, ['local']),
+  },
+  {
     title: 'revoke',
     prepare: withCertificates,
     line: ({ out }) => rootlingLine(['revoke', join(out, 'localhost.pem')]),
