@@ -3,6 +3,7 @@ import { makeScope } from '../authority/ceremony.ts'
 import { isTrusted, noScope, openScope, type Scope } from '../authority/scope.ts'
 import { runRenewHooks, type HookOutcome } from '../certificates/renew-hooks.ts'
 import { newlyMade, renew, type Renewal } from '../certificates/renew.ts'
+import { RootlingError } from '../errors.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
@@ -109,9 +110,11 @@ export async function beginRotation(
         switched: true,
       }
     const old = await openScope(state, name)
-    if (!has('.next'))
-      await createScope(state, await makeScope(successorOf(old), now), `${name}.next`)
-    return { old, next: await openScope(state, name, '.next'), switched: false }
+    const plan = successorOf(old)
+    if (!has('.next')) await createScope(state, await makeScope(plan, now), `${name}.next`)
+    const next = await openScope(state, name, '.next')
+    if (!isLike(next, plan)) throw notSuccessor(name)
+    return { old, next, switched: false }
   })
 }
 
@@ -123,6 +126,22 @@ function successorOf({ name, use, permitted, constraints, direct }: Scope) {
   const narrowed = direct && constraints === null ? localConstraints : constraints
   return { name, use, permitted: [...permitted], constraints: narrowed }
 }
+
+/**
+ * Whether a scope may sign what a plan says. Another one is left of a rotation of a deleted scope of
+ * the same name; its root may be one that no store must trust.
+ */
+const isLike = ({ use, permitted, constraints }: Scope, plan: ReturnType<typeof successorOf>) =>
+  use === plan.use &&
+  (constraints === null) === (plan.constraints === null) &&
+  permitted.join() === plan.permitted.join()
+
+const notSuccessor = (name: string): RootlingError =>
+  new RootlingError(
+    'corrupt-state',
+    `What a stopped rotation left beside the scope ${name} is of another scope of that name.`,
+    { hint: `Delete both with their keys, then make the scope anew: rootling ca forget ${name}` },
+  )
 
 /** Puts the new scope in the place of the old, so that new certificates come from the new one. */
 export async function switchRotation(
