@@ -123,6 +123,12 @@ const shapes = [
     free: [],
     says: 'only 10.0.0.0/8; not any host name',
   },
+  // OpenSSL takes www.bank.com below this one.
+  {
+    constraints: `${ip},excluded;DNS:.`,
+    free: ['dns'],
+    says: 'any host name (unconstrained); else only 10.0.0.0/8; not .',
+  },
 ]
 
 test.for(shapes)(
