@@ -215,3 +215,11 @@ test('the certificate of certificateFor is kept, also one for mail alone', async
     expect(leaf?.verify(intermediate!.publicKey)).toBe(true)
   }
 })
+
+test('two commands that make the scope for clients at once may write the same file', async () => {
+  const state = await withAuthority()
+  const files = { outDir: await temporaryDirectory() }
+  const request = { names: ['alice'], purpose: 'client', files } as const
+  const both = await Promise.all([issue(state, request, now), issue(state, request, now)])
+  expect(both.map(({ record }) => record.scope)).toEqual(['clients', 'clients'])
+})
