@@ -53,9 +53,13 @@ export function parseSubject(text: string): Buffer {
       hint: `Name ${mostAttributes} at most`,
     })
   if (found.filter(({ type }) => type === 'CN').length > 1)
-    throw new RootlingError('usage', `${text} has two common names, and servers read one of them.`, {
-      hint: `Name one: ${example}`,
-    })
+    throw new RootlingError(
+      'usage',
+      `${text} has two common names, and servers read one of them.`,
+      {
+        hint: `Name one: ${example}`,
+      },
+    )
   return sequence(...found.toReversed().map(encodeAttribute))
 }
 

@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { builtPrograms } from '../../helpers/built.ts'
+import { runTool } from '../../helpers/tools.ts'
 import { treeOf } from '../../helpers/tree.ts'
 import { createSide } from './both.ts'
 
@@ -44,7 +44,7 @@ test('rootling-mkcert replaces nothing but files', async () => {
   const side = createSide(builtPrograms().mkcert)
   try {
     const cwd = side.directory()
-    execFileSync('mkfifo', [join(cwd, 'fifo')])
+    await runTool('mkfifo', [join(cwd, 'fifo')])
     const args = ['-pkcs12', '-p12-file', 'fifo', 'shop.test']
     const { exitCode, stderr } = await side.run(args, cwd)
     expect([exitCode, stderr]).toEqual([1, expect.stringContaining('fifo is not a regular file.')])
