@@ -9,11 +9,18 @@ import { stateEntries } from '../storage/files/state-layout.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 
 /**
- * Deletes a scope; its root must have been removed from the trust stores before. Returns the paths
- * of the foreign files beside it, which are left with their directory.
+ * Deletes a scope, and first what a rotation that stopped keeps beside it: a later scope of the same
+ * name would become that. The roots must have been removed from the trust stores before. Returns the
+ * paths of the foreign files in the directories, which are left with them.
  */
 export async function forgetScope(state: StateDirectory, name: string): Promise<readonly string[]> {
-  return exclusively(state, () => deleteScope(state, name))
+  return exclusively(state, async () => {
+    const parts = (await rotationParts(state)).filter((each) => each.name === name)
+    const left: string[] = []
+    for (const part of [...parts.map((each) => each.part), ''])
+      left.push(...(await deleteScope(state, name + part)))
+    return left
+  })
 }
 
 /** Whether there is something to delete in a state directory. */

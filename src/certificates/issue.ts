@@ -78,7 +78,6 @@ export async function issue(
   request: IssueRequest,
   now: Date,
 ): Promise<Issued> {
-  const scopes = await readScopes(state)
   const purpose = request.purpose ?? 'server'
   const holder = await holderOf(request)
   const { identifiers, keys } = holder
@@ -93,8 +92,12 @@ export async function issue(
   const record = recordOf(leaf, paths, request.onRenew)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   await exclusively(state, async () => {
+    // Read under the lock: another command may have made a scope and written these files just now.
     if (paths !== null && request.force !== true)
-      await refuseForeign(paths, [...scopes, ...(await readScopesInRotation(state))])
+      await refuseForeign(paths, [
+        ...(await readScopes(state)),
+        ...(await readScopesInRotation(state)),
+      ])
     await recordAndWrite(state, record, files)
   })
   const key = keys === null ? null : encodePem('PRIVATE KEY', keys.pkcs8)

@@ -1,7 +1,6 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
-import { scopeFor } from '../authority/coverage.ts'
-import { readScopes, rootForOpenssl, type Scope } from '../authority/scope.ts'
+import { rootForOpenssl, type Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { withLock } from '../files/lock.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
@@ -13,6 +12,7 @@ import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
 import { isDueForRenewal } from '../x509/profiles.ts'
 import { issue } from './issue.ts'
 import { keptDirectory } from './output-files.ts'
+import { chooseScope } from './scope-choice.ts'
 
 export interface KeptOptions {
   /** The type of the new key; default `p256`. */
@@ -63,7 +63,7 @@ export async function keptCertificate(
   now: Date,
 ): Promise<Certificate> {
   const identifiers = names.map(parseIdentifier)
-  const scope = scopeFor(await readScopes(state), identifiers)
+  const scope = await chooseScope(state, { purpose: 'server', identifiers }, now)
   const directory = join(
     state.path,
     keptDirectory,

@@ -98,12 +98,38 @@ export async function resolvePaths(
       return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
     }),
   }
-  const all = pathsOf(paths)
+  // Certificate and key may share one file.
+  const all = pathsOf(paths.keyPath === paths.certPath ? { ...paths, keyPath: null } : paths)
   await refuseInState(state, all, inState === undefined ? [] : [inState])
+  refuseSame(all)
   // Whatever the umask permits, other users must not be able to replace files in `outDir`.
   await makePrivateDirectory(resolve(outDir), state.owner, 0o755)
   for (const path of all) await refuseUnwritable(path)
   return paths
+}
+
+/**
+ * Throws for paths that a command was given and must not write to: `usage` for one in a state
+ * directory, and for two that lead to one file; `state-unwritable` for one in no directory, and for
+ * what is there but is no regular file. Every command calls this, or `resolvePaths`, first.
+ */
+export async function checkOutputs(
+  state: StateDirectory,
+  paths: readonly string[],
+  parts: readonly PartOfState[] = [],
+): Promise<void> {
+  await refuseInState(state, paths, parts)
+  refuseSame(paths)
+  for (const path of paths) await refuseUnwritable(path)
+}
+
+function refuseSame(paths: readonly string[]): void {
+  const real = paths.map((path) => join(realPath(dirname(path)), basename(path)))
+  const same = paths.find((_, i) => real.indexOf(real[i] ?? '') < i)
+  if (same === undefined) return
+  throw new RootlingError('usage', `${same} is the path of two files.`, {
+    hint: 'Name another path for one of them',
+  })
 }
 
 /** Returns the paths of all files of a certificate. */
@@ -116,8 +142,7 @@ export const pathsOf = ({
 
 /**
  * Throws `usage` for a path at or below a state directory, of this or another authority, where a
- * file could replace a signing key or the record. Every command that writes to a path that it was
- * given calls this first. Symbolic links in the path are followed, except the last part, which a
+ * file could replace a signing key or the record. Symbolic links in the path are followed, except the last part, which a
  * write replaces.
  */
 export async function refuseInState(

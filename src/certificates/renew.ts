@@ -7,8 +7,8 @@ import { shellWord } from '../shell-word.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
-import type { Identifier } from '../x509/identifier.ts'
-import { day, parseValidity } from '../x509/profiles.ts'
+import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
 import { pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
@@ -157,6 +157,7 @@ async function reissue(
   const before = skipReason(view, previous)
   if (before !== null) return skip(before)
   await refuseInState(state, pathsOf(previous), ['kept', 'beside'], issueElsewhere(previous))
+  checkNames(previous)
   const scope = await chooseScopeAgain(state, scopes, previous, now)
   const url = await revocationUrlFor(state, wantedBefore(previous))
   const signer = await openSigner(state, scope, now)
@@ -204,9 +205,26 @@ const issueAgain = (identifiers: readonly Identifier[]): string =>
 const issueElsewhere = ({ identifiers }: CertificateRecord): string =>
   `Issue it elsewhere, then delete that file: ${issueAgain(identifiers)} --out-dir DIR`
 
+/** Returns for how many days a certificate was issued, at least 1 and at most what `issue` takes. */
 function daysOf(record: CertificateRecord): number {
   const { notBefore, notAfter } = parseValidity(record)
-  return Math.round((notAfter.getTime() - notBefore.getTime()) / day)
+  const days = Math.round((notAfter.getTime() - notBefore.getTime()) / day)
+  return Math.min(Math.max(days, 1), maximumDays)
+}
+
+/**
+ * Throws `bad-name` and `corrupt-state` for names that `issue` does not take: the record is damaged,
+ * or an older version took them.
+ */
+function checkNames({ identifiers, subject, certPath }: CertificateRecord): void {
+  const sound = identifiers.every(({ type, value }) => {
+    const name = parseIdentifier(value)
+    return name.type === type && name.value === value
+  })
+  if (sound && (identifiers.length > 0 || subject !== undefined)) return
+  throw new RootlingError('corrupt-state', `The record of ${certPath} has a damaged name.`, {
+    hint: 'Issue it anew: rootling issue NAME --force',
+  })
 }
 
 /**

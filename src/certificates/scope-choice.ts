@@ -57,7 +57,10 @@ export async function chooseScopeAgain(
   now: Date,
 ): Promise<Scope> {
   const same = scopes.find(({ name }) => name === previous.scope)
-  if (same !== undefined && signs(same, previous) && covers(same, previous.identifiers)) return same
+  if (same !== undefined && signs(same, previous) && covers(same, previous.identifiers)) {
+    if (refusesSubject(same, previous)) throw subjectRefused()
+    return same
+  }
   const { scope, ...wanted } = previous
   if (useOf(wanted) === 'servers' && wanted.subject !== undefined)
     throw noScope(scope, `rootling ca permit --private ${shellWord(scope)}`)
@@ -74,8 +77,7 @@ function namedScope(scopes: readonly Scope[], wanted: Wanted & { readonly scope:
       `The scope ${scope.name} signs ${signed[scope.use]} certificates, and this is a ${signed[use]} certificate.`,
       { hint: 'Leave out --scope' },
     )
-  if (use === 'servers' && scope.use === 'servers' && wanted.subject !== undefined)
-    throw subjectRefused()
+  if (refusesSubject(scope, wanted)) throw subjectRefused()
   if (!covers(scope, wanted.identifiers)) throw notPermitted([scope], wanted.identifiers)
   return scope
 }
@@ -95,6 +97,9 @@ function signs({ use, direct }: Scope, wanted: Wanted): boolean {
   const asked = useOf(wanted)
   return use === asked || direct || (use === 'private' && asked === 'servers')
 }
+
+const refusesSubject = (scope: Scope, wanted: Wanted): boolean =>
+  wanted.subject !== undefined && scope.use === 'servers' && useOf(wanted) === 'servers'
 
 function subjectRefused(): RootlingError {
   return new RootlingError(

@@ -100,11 +100,17 @@ async function exchange(target: Target, options: GetOptions): Promise<GetRespons
     request.destroy(new Error('timeout'))
   }, milliseconds)
   try {
+    let peer: Pick<GetResponse, 'tls' | 'remoteAddress'> | undefined
+    // Once the server has hung up, the socket does not know these facts any more.
+    request.once('socket', (socket) =>
+      socket.once('secureConnect', () => {
+        const tls = describePeer(socket as TLSSocket)
+        peer = { tls, remoteAddress: socket.remoteAddress ?? '' }
+      }),
+    )
     request.end()
     const response = await answered(request)
-    const socket = response.socket as TLSSocket
-    const tls = describePeer(socket)
-    const remoteAddress = socket.remoteAddress ?? ''
+    if (peer === undefined) throw new TypeError('an answer comes over a secured connection')
     const body = await readBody(response, options.maxBodyBytes ?? 10 * 1024 * 1024)
     return {
       status: response.statusCode ?? 0,
@@ -112,8 +118,7 @@ async function exchange(target: Target, options: GetOptions): Promise<GetRespons
       httpVersion: response.httpVersion,
       headers: response.headers,
       ...body,
-      remoteAddress,
-      tls,
+      ...peer,
     }
   } catch (error) {
     if (!timedOut) throw error

@@ -1,16 +1,17 @@
 import { constants, createReadStream, type Stats } from 'node:fs'
 import { open, readlink, realpath, stat, type FileHandle } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
-import { join, relative, sep } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import type { SendStream } from 'send'
 import { hasCode } from '../files/errors.ts'
 import type { Request, Response } from '../server/http.ts'
+import { isStateDirectory } from '../storage/files/scopes.ts'
 
 /**
  * Answers with the file under `directory` that the path names: index.html for a folder, ranges,
  * ETags, MIME types. Returns `false`, and sends nothing, when there is no such file, or it is a
- * dotfile, not a regular file, or outside the directory by any spelling or symbolic link. The
- * method is not checked here.
+ * dotfile, not a regular file, or outside the directory by any spelling or symbolic link, or when it
+ * belongs to an authority or holds a private key in PEM. The method is not checked here.
  */
 export async function sendFile(
   request: Request,
@@ -69,7 +70,7 @@ interface Found {
 async function locate(root: string, segments: readonly string[]): Promise<Found | null> {
   try {
     const path = await realpath(join(root, ...segments))
-    if (!isServed(root, path)) return null
+    if (!isServed(root, path) || (await isInState(path))) return null
     const status = await stat(path)
     if (status.isFile()) return { kind: 'file', path }
     return status.isDirectory() ? { kind: 'folder', path } : null
@@ -87,6 +88,12 @@ function isServed(root: string, path: string): boolean {
   return !relative(root, path)
     .split(sep)
     .some((step) => step.startsWith('.'))
+}
+
+/** Whether a real path is, or lies below, the state directory of an authority. */
+async function isInState(path: string): Promise<boolean> {
+  if (await isStateDirectory(path)) return true
+  return path === dirname(path) ? false : isInState(dirname(path))
 }
 
 interface OpenFile {
@@ -112,8 +119,8 @@ async function sendBelow(
 
 /**
  * Opens a file, then checks that the open file lies below the root, since somebody may have swapped
- * in a link after the path was checked. Returns `null` when the file lies elsewhere, is gone, or is
- * not a regular file.
+ * in a link after the path was checked. Returns `null` when the file lies elsewhere, is gone, is not
+ * a regular file, or holds a private key.
  */
 async function openBelow(root: string, path: string): Promise<OpenFile | null> {
   // O_NONBLOCK keeps the opening of a pipe from waiting for a writer. Windows has neither flag.
@@ -127,7 +134,8 @@ async function openBelow(root: string, path: string): Promise<OpenFile | null> {
   }
   try {
     const stats = await file.stat()
-    if (stats.isFile() && (await liesBelow(root, path, file, stats))) return { file, stats }
+    const servable = stats.isFile() && (await liesBelow(root, path, file, stats))
+    if (servable && !(await holdsKey(file, stats))) return { file, stats }
   } catch (error) {
     await file.close()
     if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return null
@@ -135,6 +143,17 @@ async function openBelow(root: string, path: string): Promise<OpenFile | null> {
   }
   await file.close()
   return null
+}
+
+/** In octets. The file of a chain and its key is far smaller. */
+const longestPem = 64 * 1024
+
+/** Whether a file is PEM and holds a private key, as certificates and keys often lie together. */
+async function holdsKey(file: FileHandle, { size }: Stats): Promise<boolean> {
+  if (size > longestPem) return false
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0)
+  const text = buffer.toString('latin1', 0, bytesRead)
+  return /^\s*-----BEGIN /.test(text) && /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)
 }
 
 /** Whether an open file lies below the root. Throws `ENOENT` when its path is gone. */

@@ -7,8 +7,10 @@ import {
   type TrustStore,
 } from '../../platform/trust-store.ts'
 import { readRoot } from '../authority/adopt.ts'
-import { isTrusted, readScopes } from '../authority/scope.ts'
+import { isTrusted, readScopes, readScopesInRotation } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
+import { shellWord } from '../shell-word.ts'
+import { otherAuthorities } from '../storage/files/state-layout.ts'
 import { nameConstraintsOf, readCertificateParts } from '../x509/certificate-reader.ts'
 import { freeTypes, type ServerNameType } from '../x509/free-types.ts'
 import { inspectCertificate } from '../x509/inspect.ts'
@@ -83,15 +85,23 @@ export async function trustForeignRoot(
 }
 
 /**
- * Throws `usage` for a root of this machine that was made for programs without a trust store, or
- * that is hardened: where the system store holds it itself, programs on OpenSSL ignore the copies.
+ * Throws `usage` for a root that an authority in or beside the state directory made for programs
+ * without a trust store, also if a rotation is about to replace it, and for one that is hardened:
+ * where the system store holds it itself, programs on OpenSSL ignore the copies.
  */
 async function refusePrivate(
   { state }: TrustWorld,
   root: X509Certificate,
   source: string,
 ): Promise<void> {
-  const scope = (await readScopes(state)).find((each) => each.root.raw.equals(root.raw))
+  const scopes = [...(await readScopes(state)), ...(await readScopesInRotation(state))]
+  // Damage in another authority is reported by the commands for that.
+  for (const other of await otherAuthorities(state))
+    scopes.push(
+      ...(await readScopes(other).catch(() => [])),
+      ...(await readScopesInRotation(other)),
+    )
+  const scope = scopes.find((each) => each.root.raw.equals(root.raw))
   if (scope !== undefined && scope.copies !== null)
     throw new RootlingError(
       'usage',
@@ -102,7 +112,7 @@ async function refusePrivate(
   throw new RootlingError(
     'usage',
     `${source} is the root of the private scope ${scope.name}, which no trust store should hold.`,
-    { hint: `Give its file to the programs that need it: rootling ca path ${scope.name}` },
+    { hint: `Give its file to the programs that need it: ${shellWord(scope.rootPath)}` },
   )
 }
 

@@ -122,12 +122,11 @@ export async function beginRotation(
       return { old: await openScope(state, name, '.old'), next, switched: true }
     }
     const old = await openScope(state, name)
-    if (!has('.next')) {
-      const plan = successorOf(old, harden)
-      await createScope(state, await makeScope(plan, now), `${name}.next`)
-    }
+    const plan = successorOf(old, harden)
+    if (!has('.next')) await createScope(state, await makeScope(plan, now), `${name}.next`)
     const next = await openScope(state, name, '.next')
     refuseOther(next, harden)
+    if (!isLike(next, plan)) throw notSuccessor(name)
     return { old, next, switched: false }
   })
 }
@@ -161,6 +160,22 @@ function successorOf(
   const hardened = harden ?? copies !== null
   return { name, use, permitted: [...permitted], constraints: narrowed, hardened }
 }
+
+/**
+ * Whether a scope may sign what a plan says. Another one is left of a rotation of a deleted scope of
+ * the same name; its root may be one that no store must trust.
+ */
+const isLike = ({ use, permitted, constraints }: Scope, plan: ReturnType<typeof successorOf>) =>
+  use === plan.use &&
+  (constraints === null) === (plan.constraints === null) &&
+  permitted.join() === plan.permitted.join()
+
+const notSuccessor = (name: string): RootlingError =>
+  new RootlingError(
+    'corrupt-state',
+    `What a stopped rotation left beside the scope ${name} is of another scope of that name.`,
+    { hint: `Delete both with their keys, then make the scope anew: rootling ca forget ${name}` },
+  )
 
 /** Puts the new scope in the place of the old, so that new certificates come from the new one. */
 export async function switchRotation(

@@ -240,8 +240,8 @@ export interface Forgotten extends StoreChange {
 }
 
 /**
- * Removes a scope's root from the stores, then deletes the scope, unless a store still holds the
- * root. Throws `cancelled`, and `no-scope` with the hint that `hint` makes from the names of the
+ * Removes a scope's root from the stores, and those that a stopped rotation keeps beside it, then
+ * deletes the scope, unless a store still holds one of the roots. Throws `cancelled`, and `no-scope` with the hint that `hint` makes from the names of the
  * existing scopes.
  */
 export async function forgetTrustedScope(
@@ -255,7 +255,8 @@ export async function forgetTrustedScope(
   if (!names.includes(name)) throw noScope(name, hint(names))
   if (options.dryRun !== true) await confirmOrCancel(world, { type: 'forget-scope', name })
   const scope = await openUndamaged(world, name)
-  const scopes = scope === null ? [] : [scope]
+  const beside = (await readScopesInRotation(state)).filter((each) => each.name === name)
+  const scopes = scope === null ? beside : [scope, ...beside]
   const found = await openStores(world, options, scopes)
   const change = await removeAnchors(world, found, anchorsOf(scopes))
   const deleted = change.plannedCommands === null && allWell(change.outcomes)

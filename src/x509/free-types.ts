@@ -32,10 +32,13 @@ export function freeTypes(constraints: Constraints | null): readonly ServerNameT
   return serverTypes.filter(isFree)
 }
 
-/** Whether every name of a type is below one of these names, or in one of these ranges. */
+/**
+ * Whether every name of a type is below one of these names, or in one of these ranges. No name is
+ * below `.` to OpenSSL, so only an empty name excludes all.
+ */
 function isAll(type: ServerNameType, excluded: readonly string[]): boolean {
   return type === 'dns'
-    ? excluded.some(isEmptyName)
+    ? excluded.includes('')
     : excluded.includes('0.0.0.0/0') && excluded.includes('::/0')
 }
 

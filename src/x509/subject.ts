@@ -52,6 +52,14 @@ export function parseSubject(text: string): Buffer {
     throw new RootlingError('usage', `A subject of ${found.length} attributes is too long.`, {
       hint: `Name ${mostAttributes} at most`,
     })
+  if (found.filter(({ type }) => type === 'CN').length > 1)
+    throw new RootlingError(
+      'usage',
+      `${text} has two common names, and servers read one of them.`,
+      {
+        hint: `Name one: ${example}`,
+      },
+    )
   return sequence(...found.toReversed().map(encodeAttribute))
 }
 
@@ -83,7 +91,7 @@ function parseAttribute(part: string, text: string): Attribute {
   const { length } = Array.from(value)
   if (length === 0 || length > known.most || !isPlain(type, value))
     throw new RootlingError('usage', `${part.trim()} cannot be in a subject.`, {
-      hint: `${match[1]} takes 1 to ${known.most} ${asciiAttributes.has(type) || type === 'C' ? 'ASCII letters' : 'letters'}, without control characters`,
+      hint: `${match[1]} takes 1 to ${known.most} ${asciiAttributes.has(type) || type === 'C' ? 'ASCII letters' : 'letters'}, without control or format characters`,
     })
   return { type, value }
 }
@@ -105,7 +113,8 @@ function unescape(value: string, text: string): string {
 function isPlain(type: string, value: string): boolean {
   if (type === 'C') return /^[A-Z]{2}$/i.test(value)
   if (asciiAttributes.has(type)) return /^[\x20-\x7e]+$/.test(value)
-  return Buffer.from(value).toString() === value && !/\p{Cc}/u.test(value)
+  // Format characters, such as those that reverse text, would make two subjects look alike.
+  return Buffer.from(value).toString() === value && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(value)
 }
 
 function encodeAttribute({ type, value }: Attribute): Buffer {

@@ -7,9 +7,10 @@ import { expect, onTestFinished, test } from 'vitest'
 import { issue } from '../../src/certificates/issue.ts'
 import { exclusively } from '../../src/storage/files/unfinished-writes.ts'
 import { renew } from '../../src/certificates/renew.ts'
-import { ensureAuthority } from '../../src/authority/create.ts'
+import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { certificateStatuses } from '../../src/certificates/status.ts'
-import { readInventory, recordRevoked } from '../../src/storage/files/record.ts'
+import { readInventory, recordIssued, recordRevoked } from '../../src/storage/files/record.ts'
+import type { CertificateRecord } from '../../src/storage/records.ts'
 
 const day = 86_400_000
 const start = new Date('2027-03-01T12:00:00Z')
@@ -142,4 +143,39 @@ test('the newest certificate of a file counts; the older one is replaced', async
   await issue(state, { names: ['localhost'], files: { outDir } }, later(1))
   const statuses = certificateStatuses(await readInventory(state), later(2))
   expect(statuses.map(({ status }) => status)).toEqual(['current', 'replaced'])
+})
+
+const one = (type: string, value: string) => ({ identifiers: [{ type, value }] })
+test.each([
+  one('uri', 'x'),
+  one('uri', 'spiffe://user@localhost/'),
+  one('ip', 'nope'),
+  one('dns', '*'),
+  one('dns', 'Localhost'),
+  one('email', 'nobody'),
+  one('ip', 'localhost'),
+  { identifiers: [] },
+])('a line that names what nobody can ask for is not signed: %j', async (damage) => {
+  const { state, outDir } = await authority()
+  await permitScope(state, { permit: [], name: 'any', private: true }, start)
+  const request = { names: ['localhost'], scope: 'any', files: { outDir } }
+  const { record } = await issue(state, request, start)
+  await recordIssued(state, { ...record, ...damage } as CertificateRecord)
+  const [renewal] = await renew(state, { which: 'all' }, {}, later(1))
+  expect(renewal).toMatchObject({ outcome: 'failed', hint: expect.any(String) })
+  expect(new X509Certificate(await read(record.certPath)).serialNumber.toLowerCase()).toBe(
+    record.serialNumber,
+  )
+})
+
+test.each([
+  [{ notAfter: '2999-01-01T00:00:00Z' }, 825],
+  [{ notBefore: '2999-01-01T00:00:00Z' }, 1],
+])('a line with wrong dates makes no certificate that clients refuse: %j', async (damage, days) => {
+  const { state, outDir } = await authority()
+  const { record } = await issue(state, { names: ['localhost'], files: { outDir } }, start)
+  await recordIssued(state, { ...record, ...damage })
+  await renew(state, { which: 'all' }, {}, start)
+  const leaf = new X509Certificate(await read(record.certPath))
+  expect(Date.parse(leaf.validTo) - Date.parse(leaf.validFrom)).toBe(days * day - 1000)
 })

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { findOutdated } from '../../src/certificates/outdated.ts'
 import { createIssuer } from '../../src/certificates/issuer.ts'
 import { issue, type IssueRequest } from '../../src/certificates/issue.ts'
+import { keptCertificate } from '../../src/certificates/kept.ts'
 import { renew } from '../../src/certificates/renew.ts'
 import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { forgetScope } from '../../src/authority/delete.ts'
@@ -13,6 +14,7 @@ import { readInventory, recordIssued } from '../../src/storage/files/record.ts'
 import { rotate } from '../../src/trust/rotate.ts'
 import { nameConstraintsOf, readCertificateParts } from '../../src/x509/certificate-reader.ts'
 import { generateKeys } from '../../src/x509/keys.ts'
+import { pemBlocks } from '../../src/x509/pem.ts'
 import { addOldAuthority } from '../helpers/old-authority.ts'
 import { createWorld } from '../trust/memory-stores.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
@@ -188,4 +190,37 @@ test('what clients ask for from a server goes to no private scope', async () => 
   const names = (value: string) => ({ ...request, identifiers: [{ type: 'dns', value }] }) as const
   expect((await issuer.sign(names('localhost'))).facts.scope).toBe('local')
   await expect(issuer.sign(names('www.bank.com'))).rejects.toMatchObject({ code: 'not-permitted' })
+})
+
+test('a subject does not follow the name of a private scope into a scope that stores trust', async () => {
+  const state = await withAuthority()
+  await permitScope(state, vpn, now)
+  const files = { outDir: await temporaryDirectory() }
+  const request = { names: ['a.example.com'], scope: 'vpn', subject: 'CN=server', files }
+  await issue(state, request, now)
+  await forgetScope(state, 'vpn')
+  await permitScope(state, { permit: ['a.example.com'], name: 'vpn' }, now)
+  expect(await renew(state, { which: 'all' }, {}, now)).toMatchObject([
+    { outcome: 'failed', reason: expect.stringContaining('no common name') },
+  ])
+})
+
+test('the certificate of certificateFor is kept, also one for mail alone', async () => {
+  const state = await withAuthority()
+  for (const names of [['a@localhost'], ['a@localhost', 'localhost']]) {
+    const first = await keptCertificate(state, names, {}, now)
+    expect((await keptCertificate(state, names, {}, now)).serialNumber).toBe(first.serialNumber)
+    const [leaf, intermediate] = pemBlocks(first.cert).map(({ der }) => new X509Certificate(der))
+    if (leaf === undefined || intermediate === undefined) throw new Error('no chain')
+    expect(intermediate.verify(new X509Certificate(first.ca).publicKey)).toBe(true)
+    expect(leaf.verify(intermediate.publicKey)).toBe(true)
+  }
+})
+
+test('two commands that make the scope for clients at once may write the same file', async () => {
+  const state = await withAuthority()
+  const files = { outDir: await temporaryDirectory() }
+  const request = { names: ['alice'], purpose: 'client', files } as const
+  const both = await Promise.all([issue(state, request, now), issue(state, request, now)])
+  expect(both.map(({ record }) => record.scope)).toEqual(['clients', 'clients'])
 })

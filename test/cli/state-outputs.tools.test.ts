@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { builtPrograms } from '../helpers/built.ts'
@@ -50,4 +50,37 @@ test('a command that runs in the state directory is told where it is', async () 
     expect([exitCode, stderr]).toEqual([2, expect.stringContaining(' is in the state directory ')])
   }
   expect(treeOf(state)).toEqual(before)
+})
+
+// A rename would replace the FIFO, and /dev/null for root, by a file.
+test.for([
+  ['issue', 'localhost', '--cert-file', 'fifo'],
+  ['request', 'localhost', '--csr-file', 'fifo'],
+  ['crl', '--out', 'fifo'],
+  ['ca', 'export', '--out', 'fifo'],
+])('rootling %j replaces nothing but files', async (args) => {
+  const { directory, rootling, run, createAuthority } = openHome()
+  await createAuthority()
+  await run('mkfifo', ['fifo'])
+  const forced = args[0] === 'crl' ? [] : ['--force']
+  const { exitCode, stderr } = await rootling([...args, ...forced])
+  expect([exitCode, stderr]).toEqual([
+    1,
+    expect.stringContaining(`${join(directory, 'fifo')} is not a regular file.`),
+  ])
+  expect(statSync(join(directory, 'fifo')).isFIFO()).toBe(true)
+})
+
+test.for([
+  ['issue', 'localhost', '--chain-file', 'localhost-key.pem'],
+  ['issue', 'localhost', '--chain-file', 'other/../localhost.pem'],
+  ['issue', 'localhost', '--der', '--cert-file', 'localhost.der'],
+  ['request', 'localhost', '--csr-file', 'a', '--key-file', 'a'],
+])('rootling %j would write two files to one path, so it writes none', async (args) => {
+  const { directory, rootling, createAuthority } = openHome()
+  await createAuthority()
+  const before = treeOf(directory)
+  const { exitCode, stderr } = await rootling(args)
+  expect([exitCode, stderr]).toEqual([2, expect.stringContaining(' is the path of two files.\n')])
+  expect(treeOf(directory)).toEqual(before)
 })

@@ -94,6 +94,17 @@ describe('a server that we trust', () => {
     })
   })
 
+  test('may hang up as soon as it has answered, with more than it announced', async () => {
+    const port = await listenOn(
+      createTls(good, (socket) => {
+        socket.on('error', () => {})
+        socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi more'))
+      }),
+    )
+    const { body, tls } = await fetchFrom(port)
+    expect([body.toString(), tls.protocol, tls.authorized]).toEqual(['hi', 'TLSv1.3', true])
+  })
+
   test('may send more than we read, or nothing in time', async () => {
     const big = await serve(good, {
       handler: (_request, response) => void response.end(Buffer.alloc(100_000)),

@@ -208,11 +208,23 @@ describe('the record', () => {
   })
 })
 
-test('a pending file that makes no sense is swept away', async () => {
+const record = { serialNumber: '00' }
+const file = { path: '/tmp/x', mode: 0o644, base64: '', before: null }
+test.each([
+  'not JSON',
+  '{}',
+  '[]',
+  JSON.stringify({ record }),
+  JSON.stringify({ record, files: [null] }),
+  ...Object.keys(file).map((key) =>
+    JSON.stringify({ record, files: [{ ...file, [key]: undefined }] }),
+  ),
+  JSON.stringify({ record, files: [{ ...file, path: 'relative' }] }),
+])('a pending file that makes no sense is swept away: %s', async (text) => {
   const { state } = await withAuthority()
   await mkdir(join(state.path, 'pending'), { mode: 0o700 })
   const damaged = `${'5a'.repeat(16)}.json`
-  await writeFile(join(state.path, 'pending', damaged), 'not JSON', { mode: 0o600 })
+  await writeFile(join(state.path, 'pending', damaged), text, { mode: 0o600 })
   await issueAt(state)
   expect(await readdir(join(state.path, 'pending'))).toEqual([])
 })
@@ -222,7 +234,8 @@ test('a file among the pending ones that Rootling did not write stays, and distu
   const pending = join(state.path, 'pending')
   await mkdir(join(pending, 'drafts'), { recursive: true })
   await writeFile(join(pending, 'thesis.json'), '{}')
+  await writeFile(join(pending, '2024.json'), 'null', { mode: 0o600 })
   await settleInterrupted(state)
   await issueAt(state)
-  expect((await readdir(pending)).toSorted()).toEqual(['drafts', 'thesis.json'])
+  expect((await readdir(pending)).toSorted()).toEqual(['2024.json', 'drafts', 'thesis.json'])
 })

@@ -2,13 +2,16 @@ import { mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from '
 import { createServer, get } from 'node:http'
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import { connect, type AddressInfo, type Server } from 'node:net'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
+import { ensureAuthority } from '../../src/authority/create.ts'
+import { keptCertificate } from '../../src/certificates/kept.ts'
 import type { Request, Response } from '../../src/server/http.ts'
 import { sendFile } from '../../src/sites/static-files.ts'
-import { temporaryDirectory } from '../helpers/temporary.ts'
+import { encodePem } from '../../src/x509/pem.ts'
+import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 
 /** Exchanges two names in a directory as fast as it can; runs in a thread of its own. */
 const swapper = `
@@ -152,4 +155,36 @@ test('a client that has hung up before the file is open leaves it closed', async
   expect(seen).toHaveLength(40)
   expect(await Promise.all(seen)).toEqual(seen.map(() => true))
   expect(descriptors()).toBeLessThan(before + 10)
+})
+
+test('serves nothing of a state directory, below the served one or above it', async () => {
+  const state = await temporaryState()
+  const { scope } = await ensureAuthority(state, new Date())
+  await keptCertificate(state, ['localhost'], {}, new Date())
+  writeFileSync(join(dirname(state.path), 'page.txt'), 'page')
+  const name = basename(state.path)
+  const ask = await serve(dirname(state.path))
+  expect(await ask('/page.txt')).toBe('200 page')
+  for (const path of ['certificates.jsonl', 'CACHEDIR.TAG', 'lock', 'scopes/local/root.pem'])
+    expect(await ask(`/${name}/${path}`)).toBe('404 ')
+  expect(await (await serve(state.path))('/certificates.jsonl')).toBe('404 ')
+  expect(await (await serve(dirname(scope.rootPath)))('/intermediate-key.pem')).toBe('404 ')
+})
+
+test('serves certificates, and no private keys', async () => {
+  const directory = await temporaryDirectory()
+  const pkcs8 = encodePem('PRIVATE KEY', Buffer.alloc(100))
+  const certificate = encodePem('CERTIFICATE', Buffer.alloc(100))
+  const files = {
+    'key.pem': pkcs8,
+    'ec.pem': `\n${encodePem('EC PRIVATE KEY', Buffer.alloc(100))}`,
+    'encrypted.pem': encodePem('ENCRYPTED PRIVATE KEY', Buffer.alloc(100)),
+    'full.pem': certificate.repeat(20) + pkcs8,
+    'text.html': `<pre>\n${pkcs8}</pre>`,
+    'cert.pem': certificate,
+  }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
+  const ask = await serve(directory)
+  for (const [name, text] of Object.entries(files))
+    expect(await ask(`/${name}`)).toBe(/^(?:cert|text)/.test(name) ? `200 ${text}` : '404 ')
 })

@@ -1,7 +1,11 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
+import { namedAuthority } from '../../src/home/state-directory.ts'
 import { trustForeignRoot } from '../../src/trust/foreign-root.ts'
+import { anchorOf } from '../../src/trust/machine-stores.ts'
+import { beginRotation } from '../../src/trust/rotate.ts'
 import { makeAnchor } from '../platform/world.ts'
 import { openHome } from '../helpers/home.ts'
 import { temporaryState } from '../helpers/temporary.ts'
@@ -119,6 +123,12 @@ const shapes = [
     free: [],
     says: 'only 10.0.0.0/8; not any host name',
   },
+  // OpenSSL takes www.bank.com below this one.
+  {
+    constraints: `${ip},excluded;DNS:.`,
+    free: ['dns'],
+    says: 'any host name (unconstrained); else only 10.0.0.0/8; not .',
+  },
 ]
 
 test.for(shapes)(
@@ -208,4 +218,23 @@ test('takes out of Java what the system copied there, or says that it could not'
   const { outcomes } = await trustForeignRoot(badly, {}, trusting)
   expect(shown(outcomes)).toEqual(['system: installed', 'java: failed'])
   expect(outcomes[1]).toMatchObject({ hint: 'Repair it' })
+})
+
+test('refuses a root that no store must trust, of whichever authority of this machine', async () => {
+  const store = createStore('a')
+  const state = await temporaryState()
+  await ensureAuthority(state, new Date())
+  const secret = { permit: [], name: 'vpn', private: true }
+  const { scope } = await permitScope(state, secret, new Date())
+  const { old, next } = await beginRotation(state, 'vpn', new Date())
+  expect(old.rootPath).toBe(scope.rootPath)
+  for (const each of [old, next])
+    for (const of of [state, namedAuthority(state, 'work')]) {
+      const contents = Buffer.from(each.root.toString())
+      const request = { contents, source: 'vpn.pem', fingerprint: anchorOf(each).fingerprint }
+      await expect(
+        trustForeignRoot(createWorld(of, [store]), {}, { ...request, unconstrained: true }),
+      ).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('private scope') })
+    }
+  expect(await store.list()).toEqual([])
 })

@@ -4,13 +4,15 @@ import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { TrustStore } from '../../platform/trust-store.ts'
 import { adoptRoot } from '../../src/authority/adopt.ts'
+import { permitScope } from '../../src/authority/create.ts'
 import { openScope, type Scope } from '../../src/authority/scope.ts'
 import { issue } from '../../src/certificates/issue.ts'
-import { rotationParts } from '../../src/storage/files/scopes.ts'
-import { installAuthority } from '../../src/trust/install.ts'
+import { deleteScope, rotationParts } from '../../src/storage/files/scopes.ts'
+import { installAuthority, permitNames } from '../../src/trust/install.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
 import { beginRotation, renewRotated, rotate, switchRotation } from '../../src/trust/rotate.ts'
 import { installAnchors, uninstallAnchors } from '../../src/trust/stores.ts'
+import { forgetTrustedScope } from '../../src/trust/uninstall.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 import { makeRoot } from '../platform/world.ts'
 import { broken, createStore, createWorld, shown, typesOf } from './memory-stores.ts'
@@ -158,5 +160,36 @@ describe('rotate', () => {
   test('throws for a scope that is not there', async () => {
     const world = await start()
     await expect(rotate(world, {}, 'work')).rejects.toMatchObject({ code: 'no-scope' })
+  })
+})
+
+describe('what a rotation that stopped left beside a scope', () => {
+  const secret = { permit: [], name: 'work', private: true }
+  const trusted = { permit: ['a.example.com'], name: 'work' }
+
+  test('goes with the scope, also out of the stores', async () => {
+    const store = createStore('a')
+    const world = await start(store)
+    const [{ state }, b] = [world, createStore('b', { install: broken })]
+    await permitNames(world, {}, trusted)
+    const both = createWorld(state, [store, b])
+    expect(await rotate(both, {}, 'work')).toMatchObject({ stoppedAt: 'install' })
+    expect(await store.list()).toHaveLength(3)
+    await forgetTrustedScope(world, {}, 'work', () => '')
+    expect(await rotationParts(state)).toEqual([])
+    expect(await store.list()).toEqual([anchorOf(world.old)])
+  })
+
+  test('never becomes the successor of a scope with another use', async () => {
+    const world = await start()
+    const { state, store } = world
+    await permitScope(state, secret, new Date())
+    await beginRotation(state, 'work', new Date())
+    // As an older version did, which left the scope `work.next`.
+    await deleteScope(state, 'work')
+    await permitNames(world, {}, trusted)
+    const roots = await store.list()
+    await expect(rotate(world, {}, 'work')).rejects.toMatchObject({ code: 'corrupt-state' })
+    expect(await store.list()).toEqual(roots)
   })
 })

@@ -5,7 +5,7 @@ import { expectSuccess, timeLimits } from '../../../platform/command.ts'
 import { createMachine } from '../../../platform/machine.ts'
 import { ensureScopeFor } from '../../authority/create.ts'
 import { requireScope, rootForOpenssl, type Scope } from '../../authority/scope.ts'
-import { refuseExisting, refuseInState } from '../../certificates/output-files.ts'
+import { checkOutputs, refuseExisting } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -41,7 +41,7 @@ export async function caExport(
     return exitCodes.ok
   }
   const path = resolve(cwd, args.out)
-  await refuseInState(state, [path])
+  await checkOutputs(state, [path])
   if (args.force !== true) await refuseExisting(path, 'Name another file, or add --force')
   if (format === 'jks') await exportJks(scope, path, context)
   else {

@@ -1,6 +1,6 @@
 import { basename, dirname, resolve } from 'node:path'
 import { makeCrl, readRootCrl } from '../../certificates/crl.ts'
-import { refuseInState } from '../../certificates/output-files.ts'
+import { checkOutputs } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { sweepDead, writeFileAtomic } from '../../files/atomic.ts'
 import { encodePem } from '../../x509/pem.ts'
@@ -22,7 +22,7 @@ export async function crl(
     throw new RootlingError('usage', '--der is for a file, not for a terminal.', {
       hint: `rootling crl --der --out ${scope}.crl`,
     })
-  if (path !== null) await refuseInState(state, [path])
+  if (path !== null) await checkOutputs(state, [path])
   const root = args.root === true
   const der = root ? await readRootCrl(state, scope) : await makeCrl(state, scope, now())
   const pem = encodePem('X509 CRL', der)

@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { resolve } from 'node:path'
 import { parseNames } from '../../certificates/names.ts'
-import { fileBase, refuseExisting, refuseInState } from '../../certificates/output-files.ts'
+import { checkOutputs, fileBase, refuseExisting } from '../../certificates/output-files.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { shellWord } from '../../shell-word.ts'
 import { generateKeys } from '../../x509/keys.ts'
@@ -20,7 +20,7 @@ export async function request(
   const base = fileBase({ identifiers, purpose: 'server' })
   const csrPath = resolve(cwd, args['csr-file'] ?? `${base}.csr`)
   const keyPath = resolve(cwd, args['key-file'] ?? `${base}-key.pem`)
-  await refuseInState(state, [csrPath, keyPath])
+  await checkOutputs(state, [csrPath, keyPath])
   for (const path of [csrPath, keyPath])
     if (args.force !== true)
       await refuseExisting(

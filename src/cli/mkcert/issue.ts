@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { ensureScopeFor } from '../../authority/create.ts'
 import { issue, type Issued, type IssueRequest } from '../../certificates/issue.ts'
-import { refuseInState } from '../../certificates/output-files.ts'
+import { checkOutputs } from '../../certificates/output-files.ts'
 import { useOf } from '../../certificates/scope-choice.ts'
 import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
@@ -38,7 +38,7 @@ export async function issueFiles(
   }
   const pkcs12 = flags.pkcs12 === true
   // For the other files, `issue` looks itself.
-  if (pkcs12) await refuseInState(state, [resolve(cwd, paths.p12)], ['beside'])
+  if (pkcs12) await checkOutputs(state, [resolve(cwd, paths.p12)], ['beside'])
   const purpose = flags.client === true ? 'client' : 'server'
   const use = useOf({ purpose, identifiers: names.map(parseIdentifier) })
   // mkcert's root signs clients and mail too, and their servers know it by rootCA.pem.

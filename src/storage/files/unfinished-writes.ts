@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, isAbsolute, join } from 'node:path'
 import {
   isLeftover,
   stageFile,
@@ -20,6 +20,7 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import type { CertificateRecord } from '../records.ts'
 import { readRecord, recordIssued } from './record.ts'
 import { scopesPath, sweepScopes } from './scopes.ts'
+import { isText } from './stored-values.ts'
 
 /** One of several files that only make sense together, such as a certificate and its key. */
 export interface OutputFile {
@@ -67,8 +68,8 @@ export async function settleInterrupted(state: StateDirectory): Promise<void> {
   if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined)
 }
 
-/** The names of pending files: a serial number in hex, and `.json`. */
-export const pendingNames = /^[0-9a-f]{2,40}\.json$/
+/** The names of pending files: a serial number of ours in hex, and `.json`. */
+export const pendingNames = /^[0-9a-f]{32}\.json$/
 
 /** Returns the names of pending files, whole or not. A foreign file in their directory is left. */
 async function unfinished(state: StateDirectory): Promise<string[]> {
@@ -151,13 +152,22 @@ async function finish(state: StateDirectory, pending: PendingFile): Promise<void
   await writeFileAtomic(file.path, file, file.owner ?? state.owner).catch(() => undefined)
 }
 
+/** Parses a pending file; `null`: it is damaged. */
 function parsePending(text: string | null): Pending | null {
   try {
-    return text === null ? null : (JSON.parse(text) as Pending)
+    const pending = JSON.parse(text ?? 'null') as Pending
+    return isText(pending.record.serialNumber) && pending.files.every(isSound) ? pending : null
   } catch {
     return null
   }
 }
+
+const isSound = ({ path, mode, base64, before }: PendingFile): boolean =>
+  isText(path) &&
+  isAbsolute(path) &&
+  Number.isInteger(mode) &&
+  isText(base64) &&
+  (before === null || isText(before))
 
 function digest(data: string | Buffer): string {
   return createHash('sha256').update(data).digest('hex')

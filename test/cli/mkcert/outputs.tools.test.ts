@@ -1,7 +1,8 @@
-import { mkdirSync, readdirSync, realpathSync } from 'node:fs'
+import { mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { builtPrograms } from '../../helpers/built.ts'
+import { runTool } from '../../helpers/tools.ts'
 import { treeOf } from '../../helpers/tree.ts'
 import { createSide } from './both.ts'
 
@@ -34,6 +35,20 @@ test('rootling-mkcert writes a certificate beside the CA in $CAROOT, and never o
     expect(below.exitCode).toBe(1)
     expect(treeOf(side.caroot)).toEqual(before)
     expect(readdirSync(cwd)).toEqual([])
+  } finally {
+    side.remove()
+  }
+})
+
+test('rootling-mkcert replaces nothing but files', async () => {
+  const side = createSide(builtPrograms().mkcert)
+  try {
+    const cwd = side.directory()
+    await runTool('mkfifo', [join(cwd, 'fifo')])
+    const args = ['-pkcs12', '-p12-file', 'fifo', 'shop.test']
+    const { exitCode, stderr } = await side.run(args, cwd)
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining('fifo is not a regular file.')])
+    expect(statSync(join(cwd, 'fifo')).isFIFO()).toBe(true)
   } finally {
     side.remove()
   }
