@@ -1,5 +1,5 @@
 import type { Scope } from '../authority/scope.ts'
-import { describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
+import { beyondConstraints, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
 import { shellWord } from '../shell-word.ts'
@@ -139,6 +139,7 @@ function showPermitted({ scope, created }: EventOf<'scope-permitted'>, output: O
     output.warn(
       'Anyone who steals the key of an unconstrained scope can impersonate any site, your bank included, to this machine.',
     )
+  else output.note(beyondConstraints)
 }
 
 function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): void {
@@ -153,6 +154,7 @@ function showForeignRoot(event: EventOf<'foreign-root'>, output: Output): void {
   const { subject, constraints, java } = event
   output.note(`${subject} may sign: ${describeMaySign(constraints)}`)
   const warning = unconstrainedWarning(constraints)
-  if (warning !== null) output.warn(warning)
+  if (warning === null) output.note(beyondConstraints)
+  else output.warn(warning)
   if (java) output.warn(`${javaIgnoresConstraints}.`)
 }

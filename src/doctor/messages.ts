@@ -192,6 +192,10 @@ export function describeMaySign(constraints: Constraints | null): string {
   return [...permitted, ...(not === '' ? [] : [`not ${not}`])].join('; ')
 }
 
+/** What constraints do not stop; docs/security-lab.md has it client by client. */
+export const beyondConstraints =
+  'A thief of its key can still use other names with clients that take a common name for a host (curl, Python, Node, Java); browsers, Go and wget refuse them. SECURITY.md says more.'
+
 /** The warning about a root that is unconstrained; `null`: it is not. */
 export function unconstrainedWarning(constraints: Constraints | null): string | null {
   if (freeTypes(constraints).length === 0) return null

@@ -175,6 +175,19 @@ describe('a server that we refuse', () => {
     })
   })
 
+  test('names a host only by its common name, which is said', async () => {
+    const byName = authority.leaf('app.localhost', { subjectAltName: 'email:a@b.test' })
+    const port = await serve(byName)
+    const { tls } = await fetchFrom(port, {}, 'app.localhost')
+    expect(tls).toMatchObject({ authorized: true, commonNameOnly: 'app.localhost' })
+    expect((await fetchFrom(await serve(good))).tls.commonNameOnly).toBe(null)
+    await expect(fetchFrom(port)).rejects.toMatchObject({
+      code: 'not-trusted',
+      message:
+        'Wrong host: the certificate is for app.localhost (its common name only), not for localhost.',
+    })
+  })
+
   test('has a certificate out of its dates', async () => {
     const expired = authority.leaf('expired', {
       notBefore: new Date('2020-01-01'),

@@ -70,7 +70,7 @@ async function compareBoth(
     ...outcomeLines(untrusting, output),
     ...findings.flatMap(({ rejectedBy, sentence, remedy }) => [
       '',
-      bold(`Other clients (${rejectedBy}) refuse it`),
+      bold(`Refused by ${rejectedBy}`),
       `  ${sentence}`,
       `  → ${output.hint(remedy)}`,
     ]),

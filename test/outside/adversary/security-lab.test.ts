@@ -8,7 +8,7 @@ import { shapes } from './shapes.ts'
 const lab = await readLab()
 const security = await readFile(securityPath, 'utf8')
 
-/** Which verifiers accept a forgery; `refused` asks for those that were asked and refused. */
+/** The verifiers with this verdict on a forgery. */
 function verifiers(title: string, verdict: boolean): string[] {
   return lab.filter((column) => column.verdicts.get(title) === verdict).map(({ name }) => name)
 }
@@ -23,8 +23,8 @@ test('the table has every forgery, and every verifier accepts its controls', () 
   expect(lab.length).toBeGreaterThanOrEqual(18)
   for (const { name, verdicts } of lab) {
     expect([name, [...verdicts.keys()]]).toEqual([name, titles])
-    const controls = matching(/^controls/).map((title) => verdicts.get(title))
-    expect([name, controls.includes(false), controls.includes(true)]).toEqual([name, false, true])
+    const controls = new Set(matching(/^controls/).map((title) => verdicts.get(title)))
+    expect([name, controls.has(false), controls.has(true)]).toEqual([name, false, true])
   }
 })
 

@@ -7,7 +7,7 @@ import { shapes, type Family, type Shape } from './shapes.ts'
 // the part of SECURITY.md that sums it up; the tests hold each verifier to it.
 
 /** Whether a forgery was accepted; `null`: the verifier is not asked about it. */
-export type Verdict = boolean | null
+type Verdict = boolean | null
 
 /** What one verifier said. */
 export interface LabColumn {
@@ -79,7 +79,7 @@ function labText(columns: readonly LabColumn[]): string {
 }
 
 /** Reads the columns out of the document. */
-export function parseLab(text: string): LabColumn[] {
+function parseLab(text: string): LabColumn[] {
   const cells = (line: string): string[] => line.slice(2, -2).split(' | ')
   const [head = '', ...sections] = text.split('\n## ')
   const columns = head

@@ -67,7 +67,7 @@ const printable = (text: string): Buffer => tlv(0x13, Buffer.from(text, 'latin1'
 const t61 = (text: string): Buffer => tlv(0x14, Buffer.from(text, 'latin1'))
 const bmp = (text: string): Buffer => tlv(0x1e, Buffer.from(text, 'utf16le').swap16())
 const universal = (text: string): Buffer =>
-  tlv(0x1c, ...[...text].map((c) => Buffer.of(0, 0, 0, c.charCodeAt(0))))
+  tlv(0x1c, ...[...Buffer.from(text, 'latin1')].map((octet) => Buffer.of(0, 0, 0, octet)))
 
 const types = {
   CN: oids.commonName,

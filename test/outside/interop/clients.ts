@@ -14,7 +14,7 @@ import { inLines, javaPrograms, makeNssDatabase, versionOf, type Verifier } from
 // where it can: a chain is accepted when the handshake succeeds.
 
 /** A chain with the private key of its leaf, PKCS #8 PEM. */
-export interface Servable extends Presented {
+interface Servable extends Presented {
   readonly key: string
 }
 
