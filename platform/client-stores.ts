@@ -7,7 +7,7 @@ import type { PrivatePkcs12 } from './nss/pkcs12.ts'
 /**
  * Returns the system's store on macOS and Windows, which all browsers there read; `null` elsewhere.
  */
-export async function findSystemClientStore(
+async function findSystemClientStore(
   machine: Machine,
   system: NodeJS.Platform = process.platform,
 ): Promise<ClientCertificateStore<HeldIdentity> | null> {
@@ -24,7 +24,7 @@ export async function findSystemClientStore(
  * Returns a store for each of the person's NSS databases. Those of the system are left out: they
  * are not a place for a person's key.
  */
-export async function findNssClientStores(
+async function findNssClientStores(
   machine: Machine,
 ): Promise<ClientCertificateStore<ClientIdentity, PrivatePkcs12>[]> {
   const databases = (await findNssDatabases(machine)).filter(({ as }) => as === 'person')

@@ -109,7 +109,7 @@ read -r rest || true
  * update-ca-certificates starts several programs for each of them, which takes most of the time of
  * an installation. `all`: those of this machine.
  */
-export type PublicRoots = 'few' | 'all'
+type PublicRoots = 'few' | 'all'
 
 function openingArguments(
   scratch: string,
