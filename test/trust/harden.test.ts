@@ -229,8 +229,8 @@ describe('ca rotate', () => {
     }
     const state = await temporaryState()
     const world = createWorld(state, [store])
-    const { scopes } = await installAuthority(world, {}, null)
-    const old = anchorOf(scopes[0] as Scope)
+    await installAuthority(world, {}, null)
+    const old = anchorOf(await openScope(state, 'local'))
     calls.length = 0
     const { next } = await rotate(world, {}, 'local', true)
     const { fingerprint, copies = [] } = anchorOf(next)

@@ -75,7 +75,7 @@ const registeredId = implicit(8, Buffer.of(0x2a, 3, 4))
 function encoded(value: string, type: keyof typeof text): Buffer {
   if (type === 'utf8' || type === 't61') return Buffer.from(value)
   const width = type === 'bmp' ? 2 : 4
-  return Buffer.concat([...value].map((letter) => Buffer.from(letter.padStart(width, '\0'))))
+  return Buffer.concat(Array.from(value, (letter) => Buffer.from(letter.padStart(width, '\0'))))
 }
 
 /** Every form in which a certificate can claim a name that its CA may not sign. */
