@@ -223,7 +223,11 @@ function listText(names: readonly Name[]): string {
   const titles = { dns: '', ip: '', email: 'e-mail ', uri: 'URI ', directory: '', other: '' }
   return names
     .filter(({ type, value }) => type === 'dns' || !hosts.has(value.replace(/^\./, '')))
-    .map(({ type, value }) => `${titles[type]}${value || 'any host name'}`)
+    .map(({ type, value }) =>
+      type === 'directory' && value === ''
+        ? 'any subject that is not empty'
+        : `${titles[type]}${value || 'any host name'}`,
+    )
     .join(', ')
 }
 

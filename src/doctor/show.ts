@@ -12,6 +12,7 @@ import { readInventory } from '../storage/files/record.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { certificatesIn, inspectCertificate, type CertificateFacts } from '../x509/inspect.ts'
 import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
+import { pemBlocks } from '../x509/pem.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import { findingsOf, type ShowFinding } from './findings.ts'
 
@@ -141,9 +142,12 @@ interface Known {
 }
 
 function shownCertificate(facts: CertificateFacts, known: Known): ShownCertificate {
-  const { first, host, now, inventory, served } = known
-  // An authority's certificate that a server shows is judged as a server's certificate.
-  const leaf = !facts.ca || (first && (host !== null || facts.names !== null))
+  const { first, host, now, inventory, served, scopes } = known
+  const copied = scopes.find(({ copies }) => copies !== null && holds(copies.pem, facts))
+  // An authority's certificate that a server shows is judged as a server's certificate. A copy of a
+  // hardened root is judged as a root, though one of the two says that it is no CA.
+  const leaf =
+    copied === undefined && (!facts.ca || (first && (host !== null || facts.names !== null)))
   const { issuers, missing, scope } = climb(facts, known)
   const record =
     inventory.certificates.find(({ fingerprint }) => fingerprint === facts.fingerprint) ?? null
@@ -153,13 +157,22 @@ function shownCertificate(facts: CertificateFacts, known: Known): ShownCertifica
   const around = { now, host: first ? host : null, leaf, issuers, missing, revocation, unanswered }
   return {
     facts,
-    role: !facts.ca ? 'leaf' : facts.selfSigned ? 'root' : 'intermediate',
-    scope,
+    role: roleOf(facts, copied !== undefined),
+    scope: copied?.name ?? scope,
     chain: missing === null ? 'complete' : missing === 'intermediate' ? 'incomplete' : 'unknown',
     record,
     revocation,
     findings: findingsOf(facts, around),
   }
+}
+
+const holds = (pem: string, { der }: CertificateFacts): boolean =>
+  pemBlocks(pem).some((block) => block.der.equals(der))
+
+function roleOf({ ca, selfSigned }: CertificateFacts, isCopy: boolean): ShownCertificate['role'] {
+  if (isCopy) return 'root'
+  if (!ca) return 'leaf'
+  return selfSigned ? 'root' : 'intermediate'
 }
 
 interface Climbed {

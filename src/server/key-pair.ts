@@ -161,7 +161,7 @@ function warningsOf(
     return before === undefined || isIssuedBy(before, certificate)
   }) as X509Certificate
   if (roots !== undefined && !isIssuedBy(last, last) && !issuedByAny(last, roots)) {
-    const end = `${file} ends at “${oneLine(last.subject)}”`
+    const end = `${file} ends at “${oneLine(holderOf(last))}”`
     const issuer = `its issuer “${oneLine(last.issuer)}” is neither in the file nor a known root`
     warnings.push({
       code: 'intermediate-missing',
@@ -178,6 +178,11 @@ function warningsOf(
     })
   return warnings
 }
+
+/** Returns the subject, or the names where it is empty; Node then has none. */
+const holderOf = (
+  certificate: Partial<Pick<X509Certificate, 'subject' | 'subjectAltName'>>,
+): string => certificate.subject ?? certificate.subjectAltName ?? ''
 
 function issuedByAny(certificate: X509Certificate, roots: readonly string[]): boolean {
   return roots

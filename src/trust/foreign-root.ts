@@ -101,13 +101,16 @@ async function refusePrivate(
       ...(await readScopes(other).catch(() => [])),
       ...(await readScopesInRotation(other)),
     )
-  const scope = scopes.find((each) => each.root.raw.equals(root.raw))
-  if (scope !== undefined && scope.copies !== null)
+  const hardened = scopes.find(
+    (each) => each.copies !== null && each.root.publicKey.equals(root.publicKey),
+  )
+  if (hardened !== undefined)
     throw new RootlingError(
       'usage',
-      `${source} is the root of the hardened scope ${scope.name} of this machine, whose system store holds copies of it.`,
+      `${source} is the root of the hardened scope ${hardened.name} of this machine, whose system store holds copies of it.`,
       { hint: 'rootling install' },
     )
+  const scope = scopes.find((each) => each.root.raw.equals(root.raw))
   if (scope === undefined || isTrusted(scope)) return
   throw new RootlingError(
     'usage',

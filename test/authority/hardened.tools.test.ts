@@ -2,7 +2,10 @@ import { X509Certificate } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { certificatesIn } from '../../platform/pem.ts'
+import { issue } from '../../src/certificates/issue.ts'
+import { describeMaySign } from '../../src/doctor/messages.ts'
 import { show } from '../../src/doctor/show.ts'
+import { loadKeyPair } from '../../src/server/key-pair.ts'
 import { encodePem } from '../../src/x509/pem.ts'
 import { makeWorld, openssl, type World } from '../helpers/authority.ts'
 import { opensslVerdicts } from '../helpers/tools.ts'
@@ -157,6 +160,51 @@ test('show finds the chain of a leaf without a subject, and no fault in it', asy
   expect(await explain('root.pem', world.scope.root.toString())).toMatchObject([
     { role: 'root', ...known, selfSigned: true, codes: [] },
   ])
+})
+
+test('show takes both copies for the root that they are', async () => {
+  const world = await makeWorld({ hardened: true })
+  const contents = await readFile(world.path('root-openssl.pem'))
+  const target = { from: 'file' as const, name: 'root-openssl.pem', contents }
+  const { certificates } = await show(world.state, target, new Date())
+  expect(certificates).toMatchObject([
+    { role: 'root', scope: 'local', findings: [] },
+    { role: 'root', scope: 'local', findings: [] },
+  ])
+  const [excluding] = certificates
+  expect(describeMaySign(excluding?.facts.nameConstraints ?? null)).toMatch(
+    /^only localhost, .*; not any subject that is not empty$/,
+  )
+})
+
+test('a server is told that the intermediate of a leaf without a subject is missing', async () => {
+  const world = await makeWorld({ hardened: true })
+  await world.issue('good')
+  const [leaf = ''] = (await readFile(world.path('good.pem'), 'utf8')).split(
+    /(?<=-----END CERTIFICATE-----\n)/,
+  )
+  const key = await readFile(world.path('good-key.pem'), 'utf8')
+  const { warnings } = loadKeyPair(leaf, key, new Date(), { roots: [world.scope.root.toString()] })
+  expect(warnings).toMatchObject([
+    {
+      code: 'intermediate-missing',
+      sentence: expect.stringContaining('ends at “DNS:localhost'),
+    },
+  ])
+})
+
+test('a PKCS #12 file and a DER file hold a leaf without a subject', async () => {
+  const world = await makeWorld({ hardened: true })
+  const files = { certPath: world.path('a.pem'), keyPath: world.path('a-key.pem') }
+  const extra = { pkcs12: world.path('a.p12'), der: world.path('a.der') }
+  const pkcs12 = { password: 'secret', legacy: false }
+  const request = { names: ['localhost'], files: { ...files, extra }, pkcs12 }
+  await issue(world.state, request, new Date())
+  const list = ['-in', world.path('a.p12'), '-passin', 'pass:secret', '-nokeys']
+  expect(await openssl('pkcs12', ...list)).toMatch(/subject=\n/)
+  expect(await openssl('x509', '-in', world.path('a.der'), '-noout', '-subject')).toMatch(
+    /^subject=\n/,
+  )
 })
 
 test('a file of a hardened certificate is replaced by the next one', async () => {
