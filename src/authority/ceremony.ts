@@ -1,9 +1,10 @@
-import { createHash, createPrivateKey } from 'node:crypto'
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import type { ScopeFiles } from '../storage/files/scopes.ts'
 import type { Signer } from '../x509/certificate.ts'
 import { signEmptyCrl } from '../x509/crl.ts'
 import { generateKeys, keyIdentifier, signatureAlgorithmOf, type KeyPairDer } from '../x509/keys.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
+import { signStandingResponse } from '../x509/ocsp.ts'
 import { encodePem } from '../x509/pem.ts'
 import {
   authorityName,
@@ -34,7 +35,8 @@ export interface ScopePlan {
 }
 
 /**
- * Makes a scope: a root that signs itself, one intermediate and one empty CRL. The root's private
+ * Makes a scope: a root that signs itself, one intermediate, one empty CRL and, for clients, an OCSP
+ * response that the intermediate is good. The root's private
  * key exists in the memory of this function alone and is wiped before it returns. Writes nothing.
  *
  * A hardened root is signed in two more forms, for OpenSSL. Its intermediate has the root's own
@@ -64,6 +66,10 @@ export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles>
     },
     root,
   )
+  const rootIssuer = { name: root.name, spki: rootKeys.spki }
+  const { serialNumber } = new X509Certificate(intermediateDer)
+  const rootOcsp =
+    use === 'clients' ? signStandingResponse(serialNumber, validity, rootIssuer, root) : null
   rootKeys.pkcs8.fill(0)
   return {
     scope: {
@@ -87,6 +93,7 @@ export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles>
         }),
     intermediate: encodePem('CERTIFICATE', intermediateDer),
     rootCrl,
+    ...(rootOcsp === null ? {} : { rootOcsp }),
     intermediateKey: encodePem('PRIVATE KEY', keys.pkcs8),
   }
 }

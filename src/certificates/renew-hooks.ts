@@ -17,7 +17,7 @@ export interface HookOptions {
    * Who runs the commands: with sudo, the user who called sudo. That user can write to the record,
    * and must not become root by a command in it.
    */
-  readonly owner?: Owner | null
+  readonly owner: Owner | null
   /** Ends the command that runs; the others are not started. */
   readonly signal?: AbortSignal
   readonly timeLimitMilliseconds?: number

@@ -1,5 +1,4 @@
 import { covers, notPermitted, scopeFor } from '../authority/coverage.ts'
-import { ensureScopeFor } from '../authority/create.ts'
 import { noScope, readScopes, type Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
@@ -41,7 +40,11 @@ export async function chooseScope(
   const scopes = await readScopes(state)
   const use = useOf(wanted)
   if (wanted.scope !== undefined) return namedScope(scopes, { ...wanted, scope: wanted.scope })
-  if (use !== 'servers') return ensureScopeFor(state, use, now)
+  if (use !== 'servers') {
+    // Loaded only here, since most certificates are for servers.
+    const { ensureScopeFor } = await import('../authority/create.ts')
+    return ensureScopeFor(state, use, now)
+  }
   if (wanted.subject !== undefined) throw subjectRefused()
   return scopeFor(scopes, wanted.identifiers)
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { explicit, implicit, octetString, sequence, tlv } from './asn1.ts'
+import { explicit, implicit, integer, octetString, sequence, tlv } from './asn1.ts'
 import {
   expectExplicit,
   expectBits,
@@ -17,6 +17,7 @@ import {
 import { signed, type Signer } from './certificate.ts'
 import { enumerated, reasonCodes, type ReasonName } from './extensions.ts'
 import { oids } from './oids.ts'
+import type { Validity } from './profiles.ts'
 
 /** In octets. A request about dozens of certificates fits. */
 export const longestOcspRequest = 8 * 1024
@@ -152,6 +153,39 @@ export interface OcspAnswer {
   readonly nonce: Buffer | null
   readonly thisUpdate: Date
   readonly nextUpdate: Date
+}
+
+/**
+ * Signs a response that says of a certificate, for as long as it lasts, that it is good, by the SHA-1
+ * and the SHA-256 of its issuer, since clients ask by either. A root that signs only once answers so
+ * for its intermediate: nginx asks for the status of every certificate of a client but the root.
+ */
+export function signStandingResponse(
+  serialNumber: string,
+  { notBefore, notAfter }: Validity,
+  issuer: OcspIssuer,
+  signer: Signer,
+): Buffer {
+  const good = { status: 'good' } as const
+  const statuses = (['sha1', 'sha256'] as const).map(
+    (hash) => [certIdOf(serialNumber, hash, issuer), good] as const,
+  )
+  const answer = { statuses, nonce: null, thisUpdate: notBefore, nextUpdate: notAfter }
+  return signOcspResponse(answer, issuer, signer)
+}
+
+/** Returns the CertID (RFC 6960 §4.1.1) of a certificate by one of the hashes. */
+function certIdOf(serialNumber: string, hash: 'sha1' | 'sha256', issuer: OcspIssuer): CertId {
+  const digest = (octets: Buffer): Buffer => createHash(hash).update(octets).digest()
+  const issuerNameHash = digest(issuer.name)
+  const issuerKeyHash = digest(publicKeyBits(issuer.spki))
+  const der = sequence(
+    sequence(oids[hash], tlv(0x05)),
+    octetString(issuerNameHash),
+    octetString(issuerKeyHash),
+    integer(Buffer.from(serialNumber, 'hex')),
+  )
+  return { hash, issuerNameHash, issuerKeyHash, serialNumber, der }
 }
 
 /**

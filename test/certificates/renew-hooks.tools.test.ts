@@ -61,14 +61,14 @@ test.each(['SIGKILL', 'SIGINT'] as const)(
 
 test('a hook that waits for its children does not wait for the watchdog', async () => {
   const command = 'sleep 0.1 & wait; test -z "$(jobs)"'
-  const outcomes = await runRenewHooks(renewed(command), { env: process.env })
+  const outcomes = await runRenewHooks(renewed(command), { env: process.env, owner: null })
   expect(outcomes).toEqual([{ command, failure: null }])
 })
 
 test('a hook that is stopped at its time limit is gone, its children too', async () => {
   const file = join(await temporaryDirectory(), 'child')
   const command = `trap '' TERM; sleep 1000 & echo $! > ${file}; wait`
-  const options = { env: process.env, timeLimitMilliseconds: 500 }
+  const options = { env: process.env, owner: null, timeLimitMilliseconds: 500 }
   expect(await runRenewHooks(renewed(command), options)).toEqual([
     { command, failure: expect.stringContaining('was stopped after 0.5 seconds') },
   ])
@@ -80,7 +80,7 @@ test('a hook that ends in time leaves no watchdog, and its exit code is told', a
   const directory = await temporaryDirectory()
   const file = join(directory, 'group')
   const command = `ps -o pgid= -p $$ | tr -d ' ' > ${file}; echo why >&2; exit 7`
-  const outcomes = await runRenewHooks(renewed(command), { env: process.env })
+  const outcomes = await runRenewHooks(renewed(command), { env: process.env, owner: null })
   expect(outcomes).toEqual([{ command, failure: 'failed with exit code 7. why' }])
   const group = await waitFor('the group', () => pidIn(file))
   await waitFor('an empty group', () => {
@@ -97,7 +97,9 @@ test('a hook’s own quotes, variables and pipes mean what they mean to a shell'
   const directory = await temporaryDirectory()
   const file = join(directory, 'said')
   const command = `a='x  "y"'; printf '%s|%s|%s' "$a" "$#" "$0" | cat > ${file}`
-  expect((await runRenewHooks(renewed(command), { env: process.env }))[0]?.failure).toBeNull()
+  expect(
+    (await runRenewHooks(renewed(command), { env: process.env, owner: null }))[0]?.failure,
+  ).toBeNull()
   expect(readFileSync(file, 'utf8')).toBe('x  "y"|0|/bin/sh')
 })
 

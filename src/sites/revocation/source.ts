@@ -5,8 +5,9 @@ import { RootlingError } from '../../errors.ts'
 import { stampOf } from '../../files/stamp.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { readInventory, recordPath } from '../../storage/files/record.ts'
-import { stampOfScopes } from '../../storage/files/scopes.ts'
+import { readStoredRootOcsp, stampOfScopes } from '../../storage/files/scopes.ts'
 import type { Inventory } from '../../storage/records.ts'
+import { readCertificateParts } from '../../x509/certificate-reader.ts'
 import type { Signer } from '../../x509/certificate.ts'
 import {
   isIssuedBy,
@@ -41,10 +42,19 @@ interface Authority {
   readonly signer: Signer
 }
 
+/** What the root of a scope said of its intermediate when it was made. */
+interface StandingAnswer {
+  readonly issuer: OcspIssuer
+  /** The intermediate's, lower-case hex. */
+  readonly serialNumber: string
+  readonly response: Buffer
+}
+
 interface Snapshot {
   /** A text that changes with the files, taken when they were read. */
   readonly stamp: string
   readonly authorities: readonly Authority[]
+  readonly standing: readonly StandingAnswer[]
   readonly inventory: Inventory
   /** Serial number → the scope that signed it. */
   readonly issued: ReadonlyMap<string, string>
@@ -74,7 +84,8 @@ export function createRevocationSource(state: StateDirectory, now: () => Date): 
         certIds.some((certId) => isIssuedBy(certId, issuer)),
       )
       // RFC 6960 §2.3: no issuer here has issued any of these certificates.
-      if (authority === undefined) return ocspError('unauthorized')
+      if (authority === undefined)
+        return standingAnswer(snapshot, certIds) ?? ocspError('unauthorized')
       const thisUpdate = now()
       const nextUpdate = new Date(thisUpdate.getTime() + answerLifetime)
       const statuses = certIds.map(
@@ -97,6 +108,26 @@ export function createRevocationSource(state: StateDirectory, now: () => Date): 
   }
 }
 
+/** Returns the answer to a question about an intermediate alone; `null`: there is none. */
+function standingAnswer({ standing }: Snapshot, certIds: readonly CertId[]): Buffer | null {
+  const [certId, ...more] = certIds
+  if (certId === undefined || more.length > 0) return null
+  const found = standing.find(
+    ({ issuer, serialNumber }) =>
+      certId.serialNumber === serialNumber && isIssuedBy(certId, issuer),
+  )
+  return found?.response ?? null
+}
+
+async function readStanding(state: StateDirectory, scope: Scope): Promise<StandingAnswer | null> {
+  const response = await readStoredRootOcsp(state, scope.name)
+  if (response === null) return null
+  const { subject } = readCertificateParts(scope.root.raw)
+  const spki = scope.root.publicKey.export({ type: 'spki', format: 'der' })
+  const serialNumber = scope.intermediate.serialNumber.toLowerCase()
+  return { issuer: { name: subject.der, spki }, serialNumber, response }
+}
+
 function statusOf(
   certId: CertId,
   { scope, issuer }: Authority,
@@ -113,17 +144,20 @@ function statusOf(
 async function read(state: StateDirectory, stamp: string, now: Date): Promise<Snapshot> {
   const [scopes, inventory] = await Promise.all([readScopes(state), readInventory(state)])
   const authorities: Authority[] = []
+  const standing: StandingAnswer[] = []
   for (const scope of scopes) {
     // An expired authority cannot sign answers, and must not keep the others from doing so.
     if (scope.validity.notAfter <= now) continue
     const spki = scope.intermediate.publicKey.export({ type: 'spki', format: 'der' })
     const signer = await openSigner(state, scope, now)
     authorities.push({ scope, issuer: { name: scope.issuerName, spki }, signer })
+    const answer = await readStanding(state, scope)
+    if (answer !== null) standing.push(answer)
   }
   const issued = new Map(
     inventory.certificates.map(({ serialNumber, scope }) => [serialNumber, scope]),
   )
-  return { stamp, authorities, inventory, issued, crls: new Map() }
+  return { stamp, authorities, standing, inventory, issued, crls: new Map() }
 }
 
 /**

@@ -56,6 +56,8 @@ export interface ScopeFiles {
   readonly rootCopies?: string | undefined
   /** The root's only CRL, DER: empty, and good until the root's end; `null`: none was made. */
   readonly rootCrl: Buffer | null
+  /** The root's only OCSP response, DER: the intermediate is good; absent: none was made. */
+  readonly rootOcsp?: Buffer
   /** PKCS #8 PEM. */
   readonly intermediateKey: string
 }
@@ -97,6 +99,7 @@ export async function createScope(
       ? {}
       : { [copiesFile]: { data: files.rootCopies, mode: 0o644 } }),
     ...(files.rootCrl === null ? {} : { 'root.crl': { data: files.rootCrl, mode: 0o644 } }),
+    ...(files.rootOcsp === undefined ? {} : { 'root.ocsp': { data: files.rootOcsp, mode: 0o644 } }),
     'intermediate.pem': { data: files.intermediate, mode: 0o644 },
     [keyFile]: { data: files.intermediateKey, mode: 0o600 },
   }
@@ -119,6 +122,7 @@ const scopeLayout: Layout = {
     'intermediate-key.pem': anyText,
     'intermediate.pem': anyText,
     'root.crl': anyText,
+    'root.ocsp': anyText,
     'crl-number': anyText,
     'root-openssl.pem': anyText,
     'root.pem': anyText,
@@ -271,6 +275,15 @@ export async function readStoredRootCrl(state: StateDirectory, name: string): Pr
       cause: error,
     })
   }
+}
+
+/** Reads the root's only OCSP response, DER; `null`: none was made. */
+export async function readStoredRootOcsp(
+  state: StateDirectory,
+  name: string,
+): Promise<Buffer | null> {
+  const path = join(scopePath(state, name), 'root.ocsp')
+  return existsSync(path) ? readFileSync(path) : null
 }
 
 /** Deletes what killed commands left, and finishes a switch of scopes. Call it under the lock. */

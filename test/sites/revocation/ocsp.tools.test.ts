@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { release } from '../../../src/certificates/revoke.ts'
-import { permitScope } from '../../../src/authority/create.ts'
+import { ensureScopeFor, permitScope } from '../../../src/authority/create.ts'
 import { hasTool, runTool } from '../../helpers/tools.ts'
 import { startResponder, type Responder } from './responder.ts'
 import { makeWorld, openssl, type World } from '../../helpers/authority.ts'
@@ -38,6 +38,28 @@ async function makeRequest(world: World, name: string, ...args: string[]): Promi
   await openssl('ocsp', ...args, ...certificate, '-reqout', file)
   return readFile(file)
 }
+
+test.each(['-sha1', '-sha256'])(
+  'OpenSSL hears of the intermediate of clients what its root said, asking by %s',
+  async (hash) => {
+    const world = await makeWorld()
+    const { root, intermediate } = await ensureScopeFor(world.state, 'clients', new Date())
+    await writeFile(world.path('clients.pem'), root.toString())
+    await writeFile(world.path('clients-issuing.pem'), intermediate.toString())
+    const { url } = await startResponder(world.state)
+    const about = (issuer: string, cert: string) =>
+      openssl(
+        ...['ocsp', '-issuer', world.path(issuer), '-CAfile', world.path(issuer)],
+        ...['-url', `${url}/ocsp`, hash, '-no_nonce', '-cert', world.path(cert)],
+      )
+    const said = await about('clients.pem', 'clients-issuing.pem')
+    expect(said).toMatch(/Response verify OK/)
+    expect(said).toMatch(/clients-issuing\.pem: good/)
+    // The root of another scope has signed no such answer.
+    expect(await about('root.pem', 'intermediate.pem')).toMatch(/unauthorized/)
+    expect(await about('clients.pem', 'intermediate.pem')).toMatch(/unauthorized/)
+  },
+)
 
 test.each(['-sha1', '-sha256', '-sha384'])(
   'OpenSSL is told the truth, asking by %s',
