@@ -44,8 +44,19 @@ export async function findSystemStore(machine: Machine): Promise<TrustStore> {
 
 async function openFamily(machine: Machine, family: LinuxFamily): Promise<TrustStore> {
   const { takesCopies } = family
-  const tried = takesCopies !== undefined && (await exists(takesCopies))
+  const tried = takesCopies !== undefined && (await isRelease(takesCopies))
   return { ...createSystemStore(machine, family), takesCopies: tried }
+}
+
+/** Whether /etc/os-release names one of these releases. */
+async function isRelease({
+  id,
+  versions,
+}: NonNullable<LinuxFamily['takesCopies']>): Promise<boolean> {
+  const text = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  const valueOf = (name: string): string | undefined =>
+    new RegExp(`^${name}=(["']?)(.*)\\1$`, 'm').exec(text)?.[2]
+  return valueOf('ID') === id && versions.includes(valueOf('VERSION_ID') ?? '')
 }
 
 const nixOs = unsupported(

@@ -24,10 +24,10 @@ export interface LinuxFamily {
   /** A directory of scripts that read changes on standard input: `+FILE` added, `-FILE` removed. */
   readonly hooks?: string
   /**
-   * A file of those distributions in this family on which the copies of a hardened root were tried
-   * with every program; default: they were tried on none.
+   * The ID and VERSION_ID in /etc/os-release of the releases on which the copies of a hardened root
+   * were tried with every program; default: they were tried on none.
    */
-  readonly takesCopies?: string
+  readonly takesCopies?: { readonly id: string; readonly versions: readonly string[] }
 }
 
 /**
@@ -52,7 +52,7 @@ export const linuxFamilies: readonly LinuxFamily[] = [
     bundle: '/etc/ssl/certs/ca-certificates.crt',
     hashLinks: '/etc/ssl/certs',
     hooks: '/etc/ca-certificates/update.d',
-    takesCopies: '/etc/debian_version',
+    takesCopies: { id: 'debian', versions: ['12', '13'] },
   },
   {
     name: 'Arch',

@@ -17,7 +17,7 @@ export async function requireHardenable(
   const where = other === undefined ? 'this machine' : other.title
   throw new RootlingError(
     'usage',
-    `--harden was tried on Debian and Ubuntu alone, not with ${where}.`,
+    `--harden was tried on Debian 12 and 13 alone, not with ${where}.`,
     { hint: instead },
   )
 }

@@ -82,7 +82,7 @@ const takes = (store: TrustStore, anchor: TrustAnchor): boolean =>
   anchor.copies === undefined || store.kind !== 'system' || store.takesCopies === true
 
 const untried = ({ title }: TrustStore): Pick<OutcomeDetails, 'reason' | 'hint'> => ({
-  reason: `The root is hardened, which was tried on Debian and Ubuntu alone, not with ${title}.`,
+  reason: `The root is hardened, which was tried on Debian 12 and 13 alone, not with ${title}.`,
   hint: 'rootling ca rotate --no-harden, for each hardened scope that rootling ca list shows',
 })
 

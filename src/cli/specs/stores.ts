@@ -19,7 +19,7 @@ export const installSpec = {
     ...permitOptions,
     harden: {
       type: 'boolean',
-      describe: 'Debian, Ubuntu: let OpenSSL, curl, Node … take no common name for a host',
+      describe: 'Debian 12, 13: let OpenSSL, curl, Node … take no common name for a host',
     },
     ...storeOptions,
   },

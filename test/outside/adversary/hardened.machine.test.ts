@@ -244,6 +244,21 @@ describe.skipIf(obstacle !== null)(`a hardened authority${skipNote}`, () => {
     expect(await findRoot(namespace, root)).toEqual([])
   })
 
+  test('is refused on a relative of Debian, where it was not tried', async () => {
+    // A new file takes the place of the link, which leads out of the namespace.
+    const other = `sed 's/^ID=debian/ID=ubuntu/' /usr/lib/os-release > /etc/new && mv /etc/new /etc/os-release`
+    await namespace.must('sh', ['-c', other])
+    const { exitCode, stderr } = await rootling.run(['install', '--harden', '--ca', 'other', '-y'])
+    await namespace.must('ln', ['-sfn', '../usr/lib/os-release', '/etc/os-release'])
+    expect([exitCode, stderr]).toEqual([
+      2,
+      expect.stringContaining(
+        '--harden was tried on Debian 12 and 13 alone, not with System store',
+      ),
+    ])
+    expect(await namespace.readTree(join(namespace.home, '.local'))).toEqual({})
+  })
+
   test('leaves nothing in any store after an uninstall', async () => {
     const certificates = await forms()
     expect(certificates).toHaveLength(3)
