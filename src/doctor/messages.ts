@@ -1,6 +1,6 @@
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { Name } from '../x509/foreign-names.ts'
-import { freeTypes } from '../x509/free-types.ts'
+import { freeTypes, isPublicDomain } from '../x509/free-types.ts'
 import { shellWord } from '../shell-word.ts'
 import type { ShowFinding } from './findings.ts'
 import { defaultDays, maximumDays } from '../x509/profiles.ts'
@@ -209,7 +209,11 @@ function freeText(constraints: Constraints | null): string {
     ranges.length === 0 || ranges.some(({ value }) => value.endsWith('/0'))
       ? 'any IP address'
       : `the IP addresses in ${listText(ranges)}`
-  const words = { dns: 'any host name', ip: addresses } as const
+  const domains = (constraints?.permitted ?? []).filter(
+    ({ type, value }) => type === 'dns' && isPublicDomain(value),
+  )
+  const hosts = domains.length === 0 ? 'any host name' : `any host name in ${listText(domains)}`
+  const words = { dns: hosts, ip: addresses } as const
   return freeTypes(constraints)
     .map((type) => words[type])
     .join(' and ')

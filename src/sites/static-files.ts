@@ -135,7 +135,7 @@ async function openBelow(root: string, path: string): Promise<OpenFile | null> {
   try {
     const stats = await file.stat()
     const servable = stats.isFile() && (await liesBelow(root, path, file, stats))
-    if (servable && !(await holdsKey(file, stats))) return { file, stats }
+    if (servable && !keyStores.test(path) && !(await holdsKey(file, stats))) return { file, stats }
   } catch (error) {
     await file.close()
     if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return null
@@ -145,15 +145,24 @@ async function openBelow(root: string, path: string): Promise<OpenFile | null> {
   return null
 }
 
-/** In octets. The file of a chain and its key is far smaller. */
+/** The names of files that hold keys in other forms than PEM, often under a known password. */
+const keyStores = /\.(?:p12|pfx|jks|keystore|ppk)$/i
+
+/** In octets. The file of a chain and its key, or of a service account, is far smaller. */
 const longestPem = 64 * 1024
 
-/** Whether a file is PEM and holds a private key, as certificates and keys often lie together. */
+/**
+ * Whether a file is PEM or JSON and holds a private key, as certificates and keys often lie together.
+ */
 async function holdsKey(file: FileHandle, { size }: Stats): Promise<boolean> {
   if (size > longestPem) return false
   const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0)
-  const text = buffer.toString('latin1', 0, bytesRead)
-  return /^\s*-----BEGIN /.test(text) && /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)
+  // Without the marks and zeros of UTF-8 and UTF-16.
+  const text = buffer.toString('latin1', 0, bytesRead).replaceAll(/[\0\xbb\xbf\xef\xfe\xff]/g, '')
+  return (
+    /^\s*(?:-----BEGIN |Bag Attributes|\{)/.test(text) &&
+    /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)
+  )
 }
 
 /** Whether an open file lies below the root. Throws `ENOENT` when its path is gone. */

@@ -61,3 +61,28 @@ async function holds(store: TrustStore, anchor: TrustAnchor): Promise<boolean | 
     return null
   }
 }
+
+/**
+ * Calls `change`, which may make the system copy its whole store into Java's again, as Debian does
+ * when a root is removed, and takes out of Java's stores the roots that came by it. `own` are those
+ * of this authority, which stay.
+ */
+export async function changeBesideJava<T>(
+  java: readonly TrustStore[],
+  own: readonly TrustAnchor[],
+  change: () => Promise<T>,
+): Promise<T> {
+  const list = async (store: TrustStore): Promise<readonly TrustAnchor[] | null> =>
+    store.list().catch(() => null)
+  const before = await Promise.all(java.map(list))
+  const result = await change()
+  for (const [i, store] of java.entries()) {
+    const kept = before[i] ?? null
+    const now = kept === null ? null : await list(store)
+    if (kept === null || now === null) continue
+    const stays = new Set([...kept, ...own].map(({ fingerprint }) => fingerprint))
+    const came = now.filter(({ fingerprint }) => !stays.has(fingerprint))
+    if (came.length > 0) await uninstallAnchors([store], came)
+  }
+  return result
+}

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { isOwnSubject } from '../../platform/own-subject.ts'
-import { allFormsOf, type TrustAnchor } from '../../platform/trust-store.ts'
+import { allFormsOf, type TrustAnchor, type TrustStore } from '../../platform/trust-store.ts'
 import { deleteAuthority, forgetScope, isDeletable } from '../authority/delete.ts'
 import {
   isTrusted,
@@ -21,6 +21,7 @@ import {
   scopeNames,
 } from '../storage/files/scopes.ts'
 import { namedAuthorities, otherAuthorities } from '../storage/files/state-layout.ts'
+import { changeBesideJava } from './beside-java.ts'
 import { removeIssuedClients } from './client-certificates.ts'
 import { equipStores } from './equip.ts'
 import {
@@ -295,10 +296,24 @@ export async function removeAnchors(
     return { outcomes, plannedCommands: found.machine.planned }
   }
   if (anchors.length === 0) return { outcomes: [], plannedCommands: null }
-  const remove = async (): Promise<StoreOutcome[]> =>
-    uninstallAnchors(await equipStores(found, world), anchors)
+  const java = await javaBeside(world, found)
+  const own = anchorsOf(await readScopes(world.state).catch(() => []))
+  const remove = (): Promise<StoreOutcome[]> =>
+    changeBesideJava(java, own, async () =>
+      uninstallAnchors(await equipStores(found, world), anchors),
+    )
   // Without a state directory there is no place for a lock file, and none is created for one.
   const locked = await exists(world.state.path)
   const outcomes = locked ? await withStoresLock(world.state, remove) : await remove()
   return { outcomes, plannedCommands: null }
+}
+
+/** Returns Java's stores, also where only the system's was selected: the system copies into them. */
+async function javaBeside(
+  world: TrustWorld,
+  { stores }: MachineStores,
+): Promise<readonly TrustStore[]> {
+  if (!stores.some(({ kind }) => kind === 'system')) return []
+  const java = stores.filter(({ kind }) => kind === 'java')
+  return java.length > 0 ? java : (await openStores(world, { kinds: ['java'] }, [])).stores
 }

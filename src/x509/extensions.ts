@@ -17,7 +17,13 @@ const extension = (oid: Buffer, critical: boolean, value: Buffer): Buffer =>
   critical ? sequence(oid, boolean(true), octetString(value)) : sequence(oid, octetString(value))
 
 /** keyUsage bits (RFC 5280 §4.2.1.3). */
-export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, cRLSign: 6 }
+export const keyUsageBits = {
+  digitalSignature: 0,
+  keyEncipherment: 2,
+  keyAgreement: 4,
+  keyCertSign: 5,
+  cRLSign: 6,
+}
 
 /** Encodes a general name (RFC 5280 §4.2.1.6): an IA5String, or an address in octets. */
 function generalName(identifier: Identifier): Buffer {

@@ -1,6 +1,7 @@
 import type { Constraints } from './foreign-extensions.ts'
 import type { Name } from './foreign-names.ts'
 import { parseIpRange } from './ip.ts'
+import { localConstraints } from './name-constraints.ts'
 
 /** The types of names that a TLS server can have. */
 const serverTypes = ['dns', 'ip'] as const
@@ -17,7 +18,7 @@ const wideShare = 1 / 64
  * Returns the types of server names for which the nameConstraints of an authority leave it free to
  * sign any name; `null` means an authority without nameConstraints. A type is free without a
  * permitted subtree of that type, whatever is permitted of other types (RFC 5280 §4.2.1.10), and
- * with one that every name is in. It is not free when every name of it is excluded. What cannot be
+ * with one that every name is in, or every name of a top-level domain. It is not free when every name of it is excluded. What cannot be
  * understood counts as no constraint.
  */
 export function freeTypes(constraints: Constraints | null): readonly ServerNameType[] {
@@ -43,7 +44,7 @@ function isAll(type: ServerNameType, excluded: readonly string[]): boolean {
 }
 
 function isWide(type: ServerNameType, permitted: readonly string[]): boolean {
-  if (type === 'dns') return permitted.some(isEmptyName)
+  if (type === 'dns') return permitted.some((name) => isEmptyName(name) || isPublicDomain(name))
   const shares = { v4: 0, v6: 0 }
   for (const text of permitted) {
     const range = text.includes('/') ? parseIpRange(text) : null
@@ -51,6 +52,12 @@ function isWide(type: ServerNameType, permitted: readonly string[]): boolean {
     shares[range.address.length === 4 ? 'v4' : 'v6'] += 2 ** -range.prefix
   }
   return Math.max(shares.v4, shares.v6) >= wideShare
+}
+
+/** Whether a name is a whole top-level domain that is not among the local ones, such as `com`. */
+export function isPublicDomain(name: string): boolean {
+  const label = name.replace(/^\./, '').toLowerCase()
+  return label !== '' && !label.includes('.') && !localConstraints.dns.includes(label)
 }
 
 const isEmptyName = (name: string): boolean => /^\.?$/.test(name)

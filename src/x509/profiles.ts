@@ -254,6 +254,9 @@ function signLeaf(
 ): Buffer {
   const { ocsp, crl } = fields.revocationUrls ?? {}
   const usage = fields.rsa ? [bit.digitalSignature, bit.keyEncipherment] : [bit.digitalSignature]
+  // To encrypt a mail for a key of a curve, its holder and the sender agree on a key (RFC 8551).
+  if (purposes.includes(oids.emailProtection) && fields.spki.includes(oids.ecPublicKey))
+    usage.push(bit.keyAgreement)
   return signCertificate(
     {
       ...fields,

@@ -13,6 +13,7 @@ import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { readInventory, recordIssued } from '../../src/storage/files/record.ts'
 import { rotate } from '../../src/trust/rotate.ts'
 import { nameConstraintsOf, readCertificateParts } from '../../src/x509/certificate-reader.ts'
+import { inspectCertificate } from '../../src/x509/inspect.ts'
 import { generateKeys } from '../../src/x509/keys.ts'
 import { pemBlocks } from '../../src/x509/pem.ts'
 import { addOldAuthority } from '../helpers/old-authority.ts'
@@ -179,6 +180,15 @@ test('an old client certificate is renewed by the scope for clients', async () =
   await recordIssued(state, { ...record, purpose: 'client' })
   const [renewal] = await renew(state, { which: 'all' }, {}, now)
   expect(renewal).toMatchObject({ outcome: 'renewed', record: { scope: 'clients' } })
+})
+
+test.each([
+  ['p256', ['digitalSignature', 'keyAgreement']],
+  ['rsa2048', ['digitalSignature', 'keyEncipherment']],
+  ['ed25519', ['digitalSignature']],
+] as const)('a mail certificate of a %s key says what its key can do', async (keyType, usage) => {
+  const { leaf } = await made(await withAuthority(), { names: ['alice@a.test'], keyType })
+  expect(inspectCertificate(leaf.raw).keyUsage).toEqual(usage)
 })
 
 test('what clients ask for from a server goes to no private scope', async () => {

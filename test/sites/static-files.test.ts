@@ -180,6 +180,10 @@ test('serves certificates, and no private keys', async () => {
     'ec.pem': `\n${encodePem('EC PRIVATE KEY', Buffer.alloc(100))}`,
     'encrypted.pem': encodePem('ENCRYPTED PRIVATE KEY', Buffer.alloc(100)),
     'full.pem': certificate.repeat(20) + pkcs8,
+    'marked.pem': `\ufeff${pkcs8}`,
+    'openssl.pem': `Bag Attributes\n    localKeyID: 01\n${pkcs8}`,
+    'account.json': JSON.stringify({ private_key: pkcs8 }),
+    'browser.p12': 'any text',
     'text.html': `<pre>\n${pkcs8}</pre>`,
     'cert.pem': certificate,
   }

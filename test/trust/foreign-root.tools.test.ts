@@ -4,8 +4,11 @@ import { expect, onTestFinished, test } from 'vitest'
 import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { namedAuthority } from '../../src/home/state-directory.ts'
 import { trustForeignRoot } from '../../src/trust/foreign-root.ts'
+import { installAuthority } from '../../src/trust/install.ts'
+import { beginRotation, rotate } from '../../src/trust/rotate.ts'
+import { uninstallAuthority } from '../../src/trust/uninstall.ts'
+import { readScopes } from '../../src/authority/scope.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
-import { beginRotation } from '../../src/trust/rotate.ts'
 import { makeAnchor } from '../platform/world.ts'
 import { openHome } from '../helpers/home.ts'
 import { temporaryState } from '../helpers/temporary.ts'
@@ -123,6 +126,11 @@ const shapes = [
     free: [],
     says: 'only 10.0.0.0/8; not any host name',
   },
+  {
+    constraints: `permitted;DNS:com,permitted;DNS:.de,permitted;DNS:test,${ip}`,
+    free: ['dns'],
+    says: 'any host name in com, .de (unconstrained); else only 10.0.0.0/8',
+  },
   // OpenSSL takes www.bank.com below this one.
   {
     constraints: `${ip},excluded;DNS:.`,
@@ -218,6 +226,33 @@ test('takes out of Java what the system copied there, or says that it could not'
   const { outcomes } = await trustForeignRoot(badly, {}, trusting)
   expect(shown(outcomes)).toEqual(['system: installed', 'java: failed'])
   expect(outcomes[1]).toMatchObject({ hint: 'Repair it' })
+})
+
+test('a root that Java was spared stays out of it when the system copies its store again', async () => {
+  const state = await temporaryState()
+  const copied = java()
+  const inner = createStore('system')
+  // As Debian does with `update-ca-certificates --fresh`, by which a root leaves the bundle.
+  const system = createStore('system', {
+    ...inner,
+    kind: 'system',
+    uninstall: async (anchor) => {
+      await inner.uninstall(anchor)
+      await copied.uninstall(anchor)
+      for (const each of await inner.list()) await copied.install(each)
+    },
+  })
+  const world = createWorld(state, [system, copied])
+  await trustForeignRoot(world, {}, trusting)
+  const { scopes } = await installAuthority(world, {}, null)
+  expect(await rotate(world, {}, 'local')).toMatchObject({ stoppedAt: null })
+  const held = async () => (await copied.list()).map((each) => each.fingerprint)
+  const own = (await readScopes(state)).map((scope) => anchorOf(scope).fingerprint)
+  expect(scopes).toHaveLength(1)
+  expect(await held()).toEqual(own)
+  await uninstallAuthority(world, { kinds: ['system'] }, {})
+  expect(await inner.list()).toMatchObject([{ fingerprint }])
+  expect(await held()).not.toContain(fingerprint)
 })
 
 test('refuses a root that no store must trust, of whichever authority of this machine', async () => {

@@ -25,14 +25,24 @@ export async function caPermit(
   return reportInstallation(await permitNames(world, options, request), context.output)
 }
 
+const meaningless = [
+  'name',
+  'unconstrained',
+  'force',
+  'stores',
+  'scope',
+  'dry-run',
+  'no-sudo',
+] as const
+
 /** Adds a scope whose root goes into no store, so the options of stores mean nothing. */
 async function permitPrivate(
   scopeName: string,
   args: ArgumentsOf<typeof caPermitSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const { positionals, private: _private, yes: _yes, ...others } = args
-  const other = Object.entries(others).find(([, value]) => value !== undefined)?.[0]
+  const { positionals } = args
+  const other = meaningless.find((option) => args[option] !== undefined)
   if (positionals.length > 0 || other !== undefined)
     throw new RootlingError(
       'usage',
