@@ -256,7 +256,7 @@ describe.skipIf(obstacle !== null)(`a hardened authority${skipNote}`, () => {
         '--harden was tried on Debian 12 and 13 alone, not with System store',
       ),
     ])
-    expect(await namespace.readTree(join(namespace.home, '.local'))).toEqual({})
+    expect(await namespace.readTree(join(namespace.home, '.local/share/rootling'))).toEqual({})
   })
 
   test('leaves nothing in any store after an uninstall', async () => {

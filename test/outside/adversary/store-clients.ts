@@ -122,7 +122,9 @@ export function storeClients(
       judge: ({ exitCode, stderr }) =>
         exitCode === 0
           ? true
-          : /^Error: (?:Name constraint violated|Wrong host|Unknown issuer|Not a CA)/m.test(stderr)
+          : /^Error: (?:Name constraint violated|Wrong host|Unknown issuer|Not a CA|The certificate of \S+ is refused)/m.test(
+                stderr,
+              )
             ? false
             : null,
     }),

@@ -30,9 +30,10 @@ except urllib.error.URLError as error:
 
 export const nodeFetch = `
 const { get } = require('node:https')
-// Node has no code of its own for a name constraint, only the sentence of OpenSSL.
+// Node has no code of its own for a name constraint, only the sentence of OpenSSL; the second is
+// for a name that OpenSSL cannot hold to a constraint.
 const refused =
-  /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_|UNSPECIFIED \\w+ subtree violation)/
+  /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_|UNSPECIFIED (\\w+ subtree violation|unsupported or invalid name syntax))/
 get(process.argv[1], { timeout: 200_000 }, (response) => response.pipe(process.stdout)).on(
   'error',
   (error) => {
