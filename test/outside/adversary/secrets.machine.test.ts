@@ -143,7 +143,7 @@ describe.skipIf(obstacle !== null)(`a whole run${skipNote}`, () => {
     expect(loose).toEqual([])
     const followed = made.filter(({ path, flags }) => again.test(path) && !/O_NOFOLLOW/.test(flags))
     expect(followed).toEqual([])
-    // Everything but what is public: certificates, lists, the scope's description, the tag.
+    // Everything but what is public: certificates, lists, answers, the scope's description, the tag.
     const open = made.filter(({ mode }) => (mode & 0o077) !== 0).map(({ path }) => path)
     const secret = open.filter((path) =>
       /key\.pem|full\.pem|\.p12|jsonl|pending|lock|password/.test(path),
@@ -152,7 +152,7 @@ describe.skipIf(obstacle !== null)(`a whole run${skipNote}`, () => {
     expect(
       open.filter(
         (path) =>
-          !/\.pem|\.crl|\.der|\.crt|scope\.json|CACHEDIR\.TAG|crl-number|policies\.json|\/input$|chunks\/compiled/.test(
+          !/\.pem|\.crl|\.ocsp|\.der|\.crt|scope\.json|CACHEDIR\.TAG|crl-number|policies\.json|\/input$|chunks\/compiled/.test(
             path,
           ),
       ),
