@@ -7,6 +7,7 @@ import type { CertificateRecord, Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { generateKeys, type KeyPairDer, type KeyType } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
+import { mostCommonName } from '../x509/subject.ts'
 import { outputFiles, type KeyProtection } from './file-contents.ts'
 import { signLeaf, signLeafByItself, type Leaf } from './leaf.ts'
 import { checkDays, namesWarnings, parseNames } from './names.ts'
@@ -143,6 +144,7 @@ async function sign(
   if (selfSigned === true) return { leaf: signByItself(holder, lifetime, now), scope: null }
   const url = await revocationUrlFor(state, revocationUrl)
   const { identifiers } = holder
+  if (purpose === 'client' && subject === undefined) refuseLongName(identifiers[0])
   const scope = await chooseScope(
     state,
     { purpose, identifiers, subject, scope: request.scope },
@@ -153,6 +155,16 @@ async function sign(
     leaf: signLeaf({ ...holder, purpose, subject, lifetime, ...url }, scope, signer, now),
     scope,
   }
+}
+
+/** Throws `usage` for a name that is no common name: cut, it could be that of another client. */
+function refuseLongName(first: Identifier | undefined): void {
+  if (first === undefined || first.value.length <= mostCommonName) return
+  throw new RootlingError(
+    'usage',
+    `${first.value} is longer than the ${mostCommonName} letters of a common name.`,
+    { hint: 'Choose the name by which servers know the client: --cn alice' },
+  )
 }
 
 function signByItself({ identifiers, keyType, keys }: Holder, lifetime: number, now: Date): Leaf {

@@ -94,6 +94,15 @@ describe('the subject', () => {
     expect(record.subject).toBe('subject' in request ? request.subject : undefined)
   })
 
+  test('of a client is never a part of its name', async () => {
+    const state = await withAuthority()
+    const long = `${'a'.repeat(60)}@a.test`
+    const request = { names: [long], purpose: 'client' } as const
+    await expect(made(state, request)).rejects.toMatchObject({ code: 'usage' })
+    const { leaf } = await made(state, { ...request, subject: 'CN=alice' })
+    expect([leaf.subject, leaf.subjectAltName]).toEqual(['CN=alice', `email:${long}`])
+  })
+
   test('of a server is refused where a store trusts the root, whoever asks', async () => {
     const state = await withAuthority()
     for (const scope of [undefined, 'local'])
