@@ -100,12 +100,23 @@ function find(
   return { record, revocation: revocations.get(record.serialNumber) ?? null }
 }
 
+function readCertificate(der: Buffer): X509Certificate {
+  try {
+    return new X509Certificate(der)
+  } catch (error) {
+    throw new RootlingError('bad-certificate', 'The file holds no certificate that can be read.', {
+      hint: 'Name the .pem file of the certificate, or its serial number: rootling list --json',
+      cause: error,
+    })
+  }
+}
+
 function findCertificate(
   certificates: readonly CertificateRecord[],
   contents: Buffer,
 ): CertificateRecord | undefined {
   const [der] = certificatesIn(contents, 'The file')
-  const certificate = new X509Certificate(der as Buffer)
+  const certificate = readCertificate(der as Buffer)
   if (certificate.ca)
     throw new RootlingError('usage', 'An authority is not revoked: its root key is gone.', {
       hint: 'Take it out of every trust store and delete its scope with its key: rootling ca forget SCOPE',

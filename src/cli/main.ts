@@ -56,13 +56,34 @@ function valueAfter(option: string, argv: readonly string[]): string | undefined
 type Row = (typeof commands)[number]
 
 /**
- * Finds the command that the first one or two words name. When they name none and the first word
- * looks like a host, the command is `issue`. `rest` are the words after the command's name.
+ * Finds the command that the first one or two words name, after options that every command has.
+ * When they name none and the first word looks like a host or is an option of `issue`, the command
+ * is `issue`. `rest` are the words beside the command's name.
  */
 function findCommand(argv: readonly string[]): { row: Row | undefined; rest: readonly string[] } {
-  const row = commandOf(argv)
-  if (row !== undefined) return { row, rest: argv.slice(row.spec.name.split(' ').length) }
-  return { row: looksLikeName(argv[0] ?? '') ? commandOf(['issue']) : undefined, rest: argv }
+  const count = leadingOptions(argv)
+  const words = count === 0 ? argv : argv.slice(count)
+  const row = commandOf(words)
+  if (row !== undefined) {
+    const rest = words.slice(row.spec.name.split(' ').length)
+    return { row, rest: count === 0 ? rest : [...argv.slice(0, count), ...rest] }
+  }
+  const [first = ''] = words
+  const issue = commandOf(['issue'])
+  const isOption = Object.hasOwn(issue?.spec.options ?? {}, /^--([^=]+)/.exec(first)?.[1] ?? '')
+  return { row: isOption || looksLikeName(first) ? issue : undefined, rest: argv }
+}
+
+/** How many words at the beginning are options that every command has, and their values. */
+function leadingOptions(argv: readonly string[]): number {
+  let count = 0
+  for (;;) {
+    const word = argv[count] ?? ''
+    if (word === '--json' || word === '--quiet' || word === '-q' || word.startsWith('--ca='))
+      count++
+    else if (word === '--ca' && argv.length > count + 1) count += 2
+    else return count
+  }
 }
 
 /**

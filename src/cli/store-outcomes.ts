@@ -60,7 +60,9 @@ const commandLines = (command: string): string[] => {
 export function printPlan({ plannedCommands, outcomes }: StoreChange, output: Output): boolean {
   if (plannedCommands === null) return false
   output.note(
-    plannedCommands.length === 0 ? 'Nothing would be changed.' : 'These commands would be run:',
+    plannedCommands.length === 0
+      ? 'No trust store would be changed.'
+      : 'These commands would be run:',
   )
   const result = { dryRun: true, commands: plannedCommands, stores: outcomes }
   output.result(plannedCommands.flatMap(commandLines), result)

@@ -121,10 +121,12 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
 
 type EventOf<T extends TrustEvent['type']> = Extract<TrustEvent, { readonly type: T }>
 
-function noteHardened({ copies }: Scope, output: Output): void {
+function noteHardened({ name, copies }: Scope, output: Output): void {
   if (copies === null) return
+  // The path that the file has once a rotation is finished.
+  const path = copies.path.replace(`/${name}.next/`, `/${name}/`)
   output.note(
-    `It is hardened here. For programs that read no trust store: NODE_EXTRA_CA_CERTS=${shellWord(copies.path)}. Java, phones and other machines are not protected.`,
+    `It is hardened here. For programs that read no trust store: NODE_EXTRA_CA_CERTS=${shellWord(path)}. Java, phones and other machines are not protected.`,
   )
 }
 

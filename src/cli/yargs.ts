@@ -20,10 +20,16 @@ export async function explain(
   let found: { row: Row; values: Record<string, unknown> } | null = null
   const parser = build(commandOf(argv)?.spec ?? null, (row, values) => (found = { row, values }))
   await parser.parseAsync(argv.length === 0 ? ['--help'] : [...argv])
-  if (found === null) return null
+  if (found === null) {
+    // Options alone, such as --quiet, name no command.
+    if (!argv.some((word) => asksForHelp.test(word))) parser.showHelp('log')
+    return null
+  }
   const { row, values } = found as { row: Row; values: Record<string, unknown> }
   return { row, parsed: check(row.spec, values, argv) }
 }
+
+const asksForHelp = /^(?:-\w*[hV]\w*|--help|--version|help|completion|--get-yargs-completions)$/
 
 /** The first words of the commands that have two words, with the summaries that help shows. */
 const groups = {

@@ -101,8 +101,11 @@ function nameFindings(facts: CertificateFacts, around: Surroundings): ShowFindin
   const hosts = names.filter(({ type }) => type === 'dns' || type === 'ip')
   const commonName = commonNameOnly(facts)
   const found: ShowFinding[] = []
-  if (commonName !== null) found.push({ code: 'common-name-only', commonName })
-  else if (names.length === 0) found.push({ code: 'no-names' })
+  // A certificate for clients or mail alone needs no host.
+  if (isForServers(facts)) {
+    if (commonName !== null) found.push({ code: 'common-name-only', commonName })
+    else if (names.length === 0) found.push({ code: 'no-names' })
+  }
   const { host } = around
   if (host !== null && hosts.length > 0 && !covers(facts, host))
     found.push({ code: 'host-not-covered', host })
@@ -202,10 +205,15 @@ function keyFindings(facts: CertificateFacts, { leaf }: Surroundings): ShowFindi
   return found
 }
 
+const isForServers = ({ extKeyUsage }: Pick<CertificateFacts, 'extKeyUsage'>): boolean =>
+  extKeyUsage === null ||
+  extKeyUsage.includes('serverAuth') ||
+  extKeyUsage.includes('anyExtendedKeyUsage')
+
 function purposeFindings({ extKeyUsage, keyUsage }: CertificateFacts): ShowFinding[] {
   const found: ShowFinding[] = []
   if (extKeyUsage === null) found.push({ code: 'no-ext-key-usage' })
-  else if (!extKeyUsage.includes('serverAuth') && !extKeyUsage.includes('anyExtendedKeyUsage'))
+  else if (!isForServers({ extKeyUsage }))
     found.push({ code: 'no-server-auth', purposes: extKeyUsage })
   if (keyUsage !== null && !keyUsage.includes('digitalSignature'))
     found.push({ code: 'no-digital-signature' })

@@ -1,4 +1,5 @@
 import { RootlingError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { objectIdentifier, sequence, set, tlv, utf8String } from './asn1.ts'
 
 /** The longest common name, in letters (RFC 5280, ub-common-name). */
@@ -40,7 +41,7 @@ interface Attribute {
  */
 export function parseSubject(text: string): Buffer {
   if (text.startsWith('/'))
-    throw new RootlingError('usage', `${text} is the form of openssl, with slashes.`, {
+    throw new RootlingError('usage', `${shown(text)} is the form of openssl, with slashes.`, {
       hint: `Write the last attribute first, with commas: ${example}`,
     })
   if (text.length > longestSubject)
@@ -55,7 +56,7 @@ export function parseSubject(text: string): Buffer {
   if (found.filter(({ type }) => type === 'CN').length > 1)
     throw new RootlingError(
       'usage',
-      `${text} has two common names, and servers read one of them.`,
+      `${shown(text)} has two common names, and servers read one of them.`,
       {
         hint: `Name one: ${example}`,
       },
@@ -71,6 +72,10 @@ export function commonNameText(name: string): string {
   return `CN=${escaped.replace(/^ | $/g, String.raw`\ `)}`
 }
 
+/** A text for an error's sentence, cut where it is long. */
+const shown = (text: string): string =>
+  printable(text.length > 100 ? `${text.slice(0, 100)}…` : text)
+
 /** Splits a text at the commas that no backslash stands before. */
 const splitSubject = (text: string): string[] =>
   text.match(/(?:[^,\\]|\\.?)+|(?<=^|,)(?=,|$)/gsu) ?? []
@@ -82,7 +87,9 @@ function parseAttribute(part: string, text: string): Attribute {
   if (match === null || known === undefined)
     throw new RootlingError(
       'usage',
-      `${part.trim() || 'Nothing'} is no attribute of a subject, in ${text}.`,
+      part.trim() === ''
+        ? 'The subject is empty, or has a comma too many.'
+        : `${shown(part.trim())} is no attribute of a subject.`,
       {
         hint: `Known are CN, O, OU, L, ST, C, UID, DC and emailAddress: ${example}`,
       },
@@ -90,7 +97,7 @@ function parseAttribute(part: string, text: string): Attribute {
   const value = unescape(match[2] ?? '', text)
   const { length } = Array.from(value)
   if (length === 0 || length > known.most || !isPlain(type, value))
-    throw new RootlingError('usage', `${part.trim()} cannot be in a subject.`, {
+    throw new RootlingError('usage', `${shown(part.trim())} cannot be in a subject.`, {
       hint: `${match[1]} takes 1 to ${known.most} ${asciiAttributes.has(type) || type === 'C' ? 'ASCII letters' : 'letters'}, without control or format characters`,
     })
   return { type, value }
@@ -99,7 +106,7 @@ function parseAttribute(part: string, text: string): Attribute {
 /** Removes the backslashes, and refuses what has a meaning without one (RFC 4514 §2.4). */
 function unescape(value: string, text: string): string {
   const refuse = (): never => {
-    throw new RootlingError('usage', `${text} has a character that needs a backslash.`, {
+    throw new RootlingError('usage', `${shown(text)} has a character that needs a backslash.`, {
       hint: String.raw`Write \, \+ \" \\ \< \> \; for these characters`,
     })
   }

@@ -18,11 +18,13 @@ export async function caForget(
   const forgotten = await forgetTrustedScope(world, storeOptionsOf(args), name, (names) =>
     meantScope(name, names),
   )
+  if (forgotten.plannedCommands !== null)
+    output.note(`The scope ${name} and its key would be deleted.`)
   if (printPlan(forgotten, output)) return exitCodes.ok
   const { deleted, outcomes, left } = forgotten
   output.note(
     deleted
-      ? `Deleted the scope ${name}; the certificates that it signed are trusted no more.`
+      ? `Deleted the scope ${name}. No store here trusts what it signed; programs that were given its root still do, until they are given another.`
       : `The scope ${name} was kept, since a store still holds its root.`,
   )
   noteLeft(left, output)

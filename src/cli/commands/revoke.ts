@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { release, revoke, serialNumberIn, type Revoked } from '../../certificates/revoke.ts'
 import { RootlingError } from '../../errors.ts'
+import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeHolder, describeRecord } from '../describe.ts'
@@ -26,10 +27,13 @@ export async function revokeCommand(
   output.result([describe(revoked)], { certificate: describeRecord(record), revocation, changed })
   if (changed)
     output.note(
-      'A client learns of it from a new list (rootling crl) or a responder (rootling ocsp).',
+      `A client learns of it from a new list (${crlOf(record)}) or a responder (rootling ocsp).`,
     )
   return exitCodes.ok
 }
+
+const crlOf = ({ scope }: CertificateRecord): string =>
+  scope === 'local' ? 'rootling crl' : `rootling crl --scope ${scope}`
 
 function describe({ record, revocation, changed }: Revoked): string {
   const which = `${describeHolder(record)} (${record.serialNumber})`

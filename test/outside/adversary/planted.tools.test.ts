@@ -174,7 +174,7 @@ describe('what is no file', () => {
     const [first] = await readRecord(state)
     const pending = { path: files.certPath, mode: 0o644, base64: 'AAAA', before: null }
     await writeFile(
-      join(state.path, 'pending', 'aa.json'),
+      join(state.path, 'pending', `${'a'.repeat(32)}.json`),
       JSON.stringify({ record: first, files: [pending] }),
       { mode: 0o600 },
     )

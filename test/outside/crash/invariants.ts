@@ -14,6 +14,7 @@ export async function tree(path: string): Promise<string[]> {
 
 const scopeFiles = 'intermediate-key.pem intermediate.pem root.crl root.pem scope.json'
 const hardenedFiles = scopeFiles.replace('root.crl', 'root-openssl.pem root.crl')
+const clientFiles = scopeFiles.replace('root.crl', 'root.crl root.ocsp')
 /** What a scope has only when it was asked for a CRL. */
 const asked = 'crl-number'
 
@@ -36,7 +37,8 @@ export async function violations(statePath: string, out: string): Promise<string
       .filter((name) => name !== asked)
       .toSorted()
       .join(' ')
-    const wanted = scope.copies === null ? scopeFiles : hardenedFiles
+    const ordinary = scope.use === 'clients' ? clientFiles : scopeFiles
+    const wanted = scope.copies === null ? ordinary : hardenedFiles
     claim(files === wanted, `the scope ${scope.name} holds ${files}`)
     const issued = scope.intermediate.verify(scope.root.publicKey)
     claim(issued, `the intermediate of ${scope.name} is not its root's`)

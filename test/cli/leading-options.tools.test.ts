@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import { openHome } from '../helpers/home.ts'
+
+test.each([
+  [['--quiet', 'localhost'], 'localhost.pem'],
+  [['-q', 'localhost'], 'localhost.pem'],
+  [['--out-dir', 'sub', 'localhost'], 'sub/localhost.pem'],
+  [['--client', 'alice'], 'alice-client.pem'],
+  [['-q', 'issue', 'localhost'], 'localhost.pem'],
+])('rootling %j issues, though an option comes first', async (args, file) => {
+  const home = openHome()
+  await home.createAuthority()
+  expect(await home.rootling(args)).toMatchObject({
+    exitCode: 0,
+    stdout: expect.stringContaining(file),
+  })
+})
+
+test('an option before a command counts as after it', async () => {
+  const home = openHome()
+  await home.createAuthority()
+  const { exitCode, stdout } = await home.rootling(['--json', 'ca', 'list'])
+  expect([exitCode, JSON.parse(stdout)]).toMatchObject([0, { scopes: [{ name: 'local' }] }])
+  const other = await home.rootling(['--ca', 'other', 'list', '--json'])
+  expect(JSON.parse(other.stdout)).toMatchObject({ ok: true, certificates: [] })
+})
+
+test.each([['--quiet'], ['-q'], ['--json']])('%s alone prints the help', async (option) => {
+  const { exitCode, stdout } = await openHome().rootling([option])
+  expect([exitCode, stdout]).toEqual([0, expect.stringContaining('rootling install')])
+})
+
+test('a revocation by a .p12 file names what to give instead, and the list of its scope', async () => {
+  const home = openHome()
+  await home.createAuthority()
+  await home.rootling(['issue', '--client', 'alice', '--pkcs12'])
+  const wrong = await home.rootling(['revoke', 'alice-client.p12'])
+  expect(wrong).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining('Name the .pem file'),
+  })
+  const { stderr } = await home.rootling(['revoke', 'alice-client.pem'])
+  expect(stderr).toContain('crl --scope clients')
+})
