@@ -65,10 +65,13 @@ export async function chooseScopeAgain(
     return same
   }
   const { scope, ...wanted } = previous
-  if (useOf(wanted) === 'servers' && wanted.subject !== undefined)
-    throw noScope(scope, `rootling ca permit --private ${shellWord(scope)}`)
+  // The scope may have been private, and no store must come to trust its certificates in new files.
+  if (useOf(wanted) === 'servers' && same === undefined) throw noScope(scope, issueAgain(previous))
   return chooseScope(state, wanted, now)
 }
+
+const issueAgain = ({ identifiers }: Wanted): string =>
+  `To have another scope sign it: rootling issue ${identifiers.map(({ value }) => shellWord(value)).join(' ')}`
 
 function namedScope(scopes: readonly Scope[], wanted: Wanted & { readonly scope: string }): Scope {
   const scope = scopes.find(({ name }) => name === wanted.scope)
