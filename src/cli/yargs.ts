@@ -19,10 +19,11 @@ export async function explain(
   refuseUnknownCommand(argv)
   let found: { row: Row; values: Record<string, unknown> } | null = null
   const parser = build(commandOf(argv)?.spec ?? null, (row, values) => (found = { row, values }))
-  await parser.parseAsync(argv.length === 0 ? ['--help'] : [...argv])
+  const words = argv.length === 0 ? ['--help'] : [...argv]
+  await parser.parseAsync(words)
   if (found === null) {
     // Options alone, such as --quiet, name no command.
-    if (!argv.some((word) => asksForHelp.test(word))) parser.showHelp('log')
+    if (!words.some((word) => asksForHelp.test(word))) parser.showHelp('log')
     return null
   }
   const { row, values } = found as { row: Row; values: Record<string, unknown> }
