@@ -67,9 +67,15 @@ export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles>
     root,
   )
   const rootIssuer = { name: root.name, spki: rootKeys.spki }
-  const { serialNumber } = new X509Certificate(intermediateDer)
   const rootOcsp =
-    use === 'clients' ? signStandingResponse(serialNumber, validity, rootIssuer, root) : null
+    use === 'clients'
+      ? signStandingResponse(
+          new X509Certificate(intermediateDer).serialNumber,
+          validity,
+          rootIssuer,
+          root,
+        )
+      : null
   rootKeys.pkcs8.fill(0)
   return {
     scope: {

@@ -142,8 +142,8 @@ export const pathsOf = ({
 
 /**
  * Throws `usage` for a path at or below a state directory, of this or another authority, where a
- * file could replace a signing key or the record. Symbolic links in the path are followed, except the last part, which a
- * write replaces.
+ * file could replace a signing key or the record. Symbolic links in the path are followed, except
+ * the last part, which a write replaces.
  */
 export async function refuseInState(
   state: StateDirectory,

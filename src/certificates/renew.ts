@@ -3,17 +3,16 @@ import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { shellWord } from '../shell-word.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
-import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import { parseIdentifier } from '../x509/identifier.ts'
 import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
 import { pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
-import { chooseScopeAgain } from './scope-choice.ts'
+import { chooseScopeAgain, issueAgain } from './scope-choice.ts'
 import { currentCertificates, isDue } from './status.ts'
 
 /** What became of one certificate. */
@@ -189,21 +188,18 @@ type Skip = Pick<Renewal, 'record' | 'reason' | 'hint'>
 
 /** Why this certificate is not renewed (self-signed, replaced or revoked); `null`: renew it. */
 function skipReason({ inventory }: View, previous: CertificateRecord): Skip | null {
-  const { serialNumber, identifiers, certPath, scope } = previous
+  const { serialNumber, certPath, scope } = previous
   if (scope === selfSignedScope)
     return { reason: 'It is self-signed.', hint: 'rootling issue --self-signed makes it anew' }
   const newest = inventory.certificates.findLast((entry) => entry.certPath === certPath)
   if (newest !== undefined && newest.serialNumber !== serialNumber)
     return { record: newest, reason: 'It was replaced meanwhile.' }
   if (!inventory.revocations.has(serialNumber)) return null
-  return { reason: 'It was revoked.', hint: issueAgain(identifiers) }
+  return { reason: 'It was revoked.', hint: issueAgain(previous) }
 }
 
-const issueAgain = (identifiers: readonly Identifier[]): string =>
-  `rootling issue ${identifiers.map(({ value }) => shellWord(value)).join(' ')}`
-
-const issueElsewhere = ({ identifiers }: CertificateRecord): string =>
-  `Issue it elsewhere, then delete that file: ${issueAgain(identifiers)} --out-dir DIR`
+const issueElsewhere = (record: CertificateRecord): string =>
+  `Issue it elsewhere, then delete that file: ${issueAgain(record)} --out-dir DIR`
 
 /** Returns for how many days a certificate was issued, at least 1 and at most what `issue` takes. */
 function daysOf(record: CertificateRecord): number {

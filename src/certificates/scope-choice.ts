@@ -66,12 +66,14 @@ export async function chooseScopeAgain(
   }
   const { scope, ...wanted } = previous
   // The scope may have been private, and no store must come to trust its certificates in new files.
-  if (useOf(wanted) === 'servers' && same === undefined) throw noScope(scope, issueAgain(previous))
+  if (useOf(wanted) === 'servers' && same === undefined)
+    throw noScope(scope, `To have another scope sign it: ${issueAgain(previous)}`)
   return chooseScope(state, wanted, now)
 }
 
-const issueAgain = ({ identifiers }: Wanted): string =>
-  `To have another scope sign it: rootling issue ${identifiers.map(({ value }) => shellWord(value)).join(' ')}`
+/** The command that issues a certificate for these names. */
+export const issueAgain = ({ identifiers }: Pick<Wanted, 'identifiers'>): string =>
+  `rootling issue ${identifiers.map(({ value }) => shellWord(value)).join(' ')}`
 
 function namedScope(scopes: readonly Scope[], wanted: Wanted & { readonly scope: string }): Scope {
   const scope = scopes.find(({ name }) => name === wanted.scope)
