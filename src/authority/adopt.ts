@@ -15,7 +15,7 @@ import {
 import { parseIpRange } from '../x509/ip.ts'
 import { keyIdentifier, signatureAlgorithmOf } from '../x509/keys.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
-import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
+import { fingerprintOf, purposes, purposesOf, validityOf } from '../x509/parsed-certificate.ts'
 import { encodePem, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
 import { readPrivateKey } from '../x509/private-key.ts'
 import type { Created } from './create.ts'
@@ -188,8 +188,9 @@ export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificat
     )
   if (!root.checkIssued(root) || !root.verify(root.publicKey))
     throw refuse('was signed by another CA, so it is not a root', 'Name the root above it')
-  const purposes = (root.keyUsage as readonly string[] | undefined) ?? []
-  if (purposes.length > 0 && !serverPurposes.some((purpose) => purposes.includes(purpose)))
+  const permitted = purposesOf(root)
+  const forServers = [purposes.serverAuth, purposes.any].some((each) => permitted.includes(each))
+  if (permitted.length > 0 && !forServers)
     throw refuse(
       'is the root of client or mail certificates, which no trust store should hold',
       'Give its file to the servers that shall accept those certificates',
@@ -197,9 +198,6 @@ export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificat
   if (new Date(root.validTo) <= now) throw refuse(`ended on ${root.validTo}`, 'Ask for a newer one')
   return root
 }
-
-/** The extKeyUsage serverAuth and anyExtendedKeyUsage (RFC 5280 §4.2.1.12). */
-const serverPurposes = ['1.3.6.1.5.5.7.3.1', '2.5.29.37.0']
 
 /** Whether the key in a file needs a passphrase. */
 export function isEncrypted(pem: string): boolean {

@@ -1,5 +1,6 @@
 import type { Scope } from '../authority/scope.ts'
 import type { CertificateRecord } from '../storage/records.ts'
+import { purposes, purposesOf } from '../x509/parsed-certificate.ts'
 
 /** What an older version made, and what `rotate` replaces. */
 export interface Outdated {
@@ -7,8 +8,6 @@ export interface Outdated {
   /** The certificates that those scopes signed. */
   readonly certificates: readonly CertificateRecord[]
 }
-
-const serverAuth = '1.3.6.1.5.5.7.3.1'
 
 /**
  * Finds the scopes of servers whose key can sign certificates for clients and mail too, as older
@@ -21,9 +20,7 @@ export function findOutdated(
 ): Outdated {
   const outdated = scopes.filter(
     ({ use, direct, intermediate }) =>
-      use === 'servers' &&
-      !direct &&
-      (intermediate.keyUsage as readonly string[] | undefined)?.join() !== serverAuth,
+      use === 'servers' && !direct && purposesOf(intermediate).join() !== purposes.serverAuth,
   )
   const names = new Set(outdated.map(({ name }) => name))
   return { scopes: outdated, certificates: certificates.filter(({ scope }) => names.has(scope)) }

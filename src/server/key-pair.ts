@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { RootlingError } from '../errors.ts'
-import { isIssuedBy, validityOf } from '../x509/parsed-certificate.ts'
+import { isIssuedBy, purposes, purposesOf, validityOf } from '../x509/parsed-certificate.ts'
 import { certificateBlocks, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
 
@@ -29,8 +29,6 @@ export interface KeyPairOrigin {
   /** PEM roots that clients are known to have; without them no missing intermediate is noticed. */
   readonly roots?: readonly string[] | undefined
 }
-
-const serverAuth = '1.3.6.1.5.5.7.3.1'
 
 /**
  * Checks a PEM certificate chain and its PEM key before a server uses them. Throws
@@ -169,8 +167,8 @@ function warningsOf(
       hint: 'Append the certificate of the issuer to the file',
     })
   }
-  const usages = leaf.keyUsage as readonly string[] | undefined
-  if (usages !== undefined && usages.length > 0 && !usages.includes(serverAuth))
+  const permitted = purposesOf(leaf)
+  if (permitted.length > 0 && !permitted.includes(purposes.serverAuth))
     warnings.push({
       code: 'not-for-servers',
       sentence: `${file} is not for servers (its extKeyUsage lacks serverAuth).`,

@@ -1,7 +1,7 @@
 import { constants, type X509Certificate } from 'node:crypto'
 import type { Server, TlsOptions, TLSSocket } from 'node:tls'
 import { RootlingError } from '../errors.ts'
-import { validityOf } from '../x509/parsed-certificate.ts'
+import { purposes, purposesOf, validityOf } from '../x509/parsed-certificate.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
 import { shortened } from './shortened.ts'
@@ -59,8 +59,6 @@ export interface ClientGate {
   /** Decides again before each request: the certificate may have expired or been revoked since. */
   recheck(socket: TLSSocket): Promise<ClientRefusal | null>
 }
-
-const clientAuth = '1.3.6.1.5.5.7.3.2'
 
 /**
  * Creates a gate. Throws `no-authority` when `ca` is empty: Node would then trust the clients of
@@ -140,8 +138,8 @@ async function judgeCertificate(
   if (time > notAfter) return expired(certificate)
   if (time < notBefore) return notYetValid(certificate)
   // As OpenSSL does: a certificate without the extension passes, one for other purposes does not.
-  const usages = certificate.keyUsage as readonly string[] | undefined
-  if (usages !== undefined && usages.length > 0 && !usages.includes(clientAuth))
+  const permitted = purposesOf(certificate)
+  if (permitted.length > 0 && !permitted.includes(purposes.clientAuth))
     return wrongPurpose(certificate)
   const revocation = (await revocationOf?.(certificate.serialNumber)) ?? null
   if (revocation === null) return null

@@ -41,3 +41,17 @@ export function isSignedBy(certificate: X509Certificate, issuer: X509Certificate
     return false
   }
 }
+
+/** Purposes of extKeyUsage (RFC 5280 §4.2.1.12), in dotted form. */
+export const purposes = {
+  serverAuth: '1.3.6.1.5.5.7.3.1',
+  clientAuth: '1.3.6.1.5.5.7.3.2',
+  any: '2.5.29.37.0',
+} as const
+
+/**
+ * Returns the purposes in extKeyUsage, in dotted form; none: the certificate has no such extension.
+ * Node calls them `keyUsage`.
+ */
+export const purposesOf = (certificate: X509Certificate): readonly string[] =>
+  certificate.keyUsage ?? []

@@ -2,6 +2,7 @@ import { readScopes, readScopesInRotation, type Scope } from '../../authority/sc
 import { ensureScopeFor } from '../../authority/create.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
+import { purposes, purposesOf } from '../../x509/parsed-certificate.ts'
 import type { ClientAuthorities } from '../../server/mutual-tls.ts'
 
 /** A place where the CAs of clients are kept. */
@@ -36,11 +37,9 @@ export async function ownAuthorities(state: StateDirectory, now: Date): Promise<
  * for scopes that an older version made and roots of other programs.
  */
 function signsClients({ intermediate }: Scope): boolean {
-  const purposes = intermediate.keyUsage as readonly string[] | undefined
-  return purposes === undefined || purposes.length === 0 || purposes.includes(clientAuth)
+  const permitted = purposesOf(intermediate)
+  return permitted.length === 0 || permitted.includes(purposes.clientAuth)
 }
-
-const clientAuth = '1.3.6.1.5.5.7.3.2'
 
 export interface WatchOptions {
   readonly onChanged: (authorities: ClientAuthorities) => void
