@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { AcmeAuthority } from './acme-authority.ts'
-import type { Connection } from '../server/socket-owner.ts'
+import type { Connection, SocketOwners } from '../server/socket-owner.ts'
 import type { AccountKey } from './keys.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account } from './resources.ts'
@@ -17,8 +17,8 @@ export interface AcmeContext {
   readonly options: ResolvedOptions
   readonly profiles: ReadonlyMap<string, AcmeProfile>
   readonly validator: Validator
-  /** The users of this machine who may open accounts without a binding. */
-  readonly owners: readonly number[]
+  /** Tells who may open accounts without a binding; `null`: anybody may. */
+  readonly owners: SocketOwners | null
   /** Orders whose certificates are being issued at this moment. */
   readonly issuing: Set<string>
 }

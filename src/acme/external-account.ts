@@ -1,6 +1,6 @@
 import { parseBoundedJson } from '../bounded-json.ts'
 import { randomBytes } from 'node:crypto'
-import { peerUsers, type Connection } from '../server/socket-owner.ts'
+import type { Connection } from '../server/socket-owner.ts'
 import { newId, type AcmeContext } from './context.ts'
 import { checkUrl, readJws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
@@ -92,8 +92,8 @@ async function whoseNeedsBinding(
   connection: Connection,
 ): Promise<string | null> {
   if (options.eabRequired) return ''
-  const users = await peerUsers(connection)
-  if (users === null || users.some((user) => owners.includes(user))) return null
-  const local = users.length > 0 || isThisMachine(connection.remoteAddress ?? '')
-  return local ? ' of another user of this machine' : null
+  const whose = (await owners?.ofPeer(connection)) ?? 'ours'
+  if (whose === 'foreign') return ' of another user of this machine'
+  if (whose === 'ours' || !isThisMachine(connection.remoteAddress ?? '')) return null
+  return ' of a user whom this machine does not name'
 }

@@ -1,6 +1,7 @@
 import type { StateDirectory } from '../home/state-directory.ts'
 import { foreignPage, hostOf, isOurHost } from '../server/host-check.ts'
 import type { Handler, Request, Response } from '../server/http.ts'
+import type { SocketOwners } from '../server/socket-owner.ts'
 import { createAcmeAuthority, type AcmeAuthority } from './acme-authority.ts'
 import { resumeValidations } from './authorizations.ts'
 import type { AcmeContext, Answer, Signed } from './context.ts'
@@ -29,10 +30,10 @@ export interface AcmeServerOptions {
   readonly authority?: AcmeAuthority | undefined
   readonly options?: AcmeOptions | undefined
   /**
-   * The users of this machine who may open accounts without an external account binding, and whose
-   * servers may answer challenges; by default root and the user of this process.
+   * Tells who on this machine may open accounts without an external account binding, and whose
+   * servers may answer challenges; `null`: anybody.
    */
-  readonly owners?: readonly number[] | undefined
+  readonly owners: SocketOwners | null
   /** Called with an error that the client sees as serverInternal, for the log. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
@@ -52,9 +53,8 @@ export interface AcmeServer {
  * time. Throws `corrupt-state`, `state-unwritable`, and `usage` for options.
  */
 export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeServer> {
-  const { state, now, revocationUrl } = server
+  const { state, now, revocationUrl, owners } = server
   const options = resolveOptions(server.options ?? {})
-  const owners = server.owners ?? [0, process.getuid?.() ?? 0, state.owner?.uid ?? 0]
   const validator = createValidator(options, owners)
   const base = new URL(server.baseUrl)
   const [store, nonces] = await Promise.all([openStore(state, now), openNonces(state)])

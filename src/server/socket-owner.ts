@@ -1,12 +1,29 @@
-import { readFile } from 'node:fs/promises'
-import { endianness } from 'node:os'
-import { ipBytes, unmapped } from '../x509/ip.ts'
+import { ipBytes } from '../x509/ip.ts'
 
-/*
- * Which users own sockets of this machine. Linux tells that in /proc/net/tcp and /proc/net/tcp6
- * (proc_pid_net(5)), for the sockets of all users. Node can ask other systems for no such thing, so
- * there the functions return `null`.
+/** A user of this machine: on Linux and macOS the uid, on Windows the SID. */
+export type User = number | string
+
+/** A TCP socket of this machine. */
+export interface OwnedSocket {
+  readonly localAddress: string
+  /** Any text, for a socket that listens. */
+  readonly remoteAddress: string
+  readonly user: User
+}
+
+/**
+ * Finds TCP sockets of this machine, of all users, with the users who own them. Each operating
+ * system has its own: Linux's is in `linux-sockets.ts`, the others' in `platform`. The methods
+ * throw where the system gives no answer.
  */
+export interface SocketFinder {
+  /** Returns sockets of connections between these ports, as long as a process holds them. */
+  connections(localPort: number, remotePort: number): Promise<readonly OwnedSocket[]>
+  /** Returns sockets that listen at a port. For any address they have `0.0.0.0` or `::`. */
+  listeners(port: number): Promise<readonly OwnedSocket[]>
+  /** Returns the lowest port at which users without privileges may listen. */
+  firstFreePort(): Promise<number>
+}
 
 /** The addresses and ports of a TCP connection, as a socket of `node:net` has them. */
 export interface Connection {
@@ -16,87 +33,64 @@ export interface Connection {
   readonly remotePort?: number | undefined
 }
 
-/** The states in which a process holds the socket. Later the kernel shows a closed one as root's. */
-const open = new Set(['01', '08'])
-const listening = new Set(['0A'])
-
 /**
- * Returns the users who own the other end of a connection: one user, or none when the other end is
- * closed or on another machine; `null`: this system does not tell.
+ * Whose a socket is: `ours`, `foreign` (of another user), `nobody's` (there is none on this
+ * machine), or `unknown` (the system does not tell).
  */
-export async function peerUsers(connection: Connection): Promise<readonly number[] | null> {
-  const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = connection
-  const theirs = new Set(forms(remoteAddress).map((form) => endpoint(form, remotePort)))
-  const ours = new Set(forms(localAddress).map((form) => endpoint(form, localPort)))
-  return usersOf(
-    (socket) => open.has(socket.state) && theirs.has(socket.local) && ours.has(socket.remote),
-  )
+export type Whose = 'ours' | 'foreign' | "nobody's" | 'unknown'
+
+/** Tells sockets of ours from those of other users of this machine. */
+export interface SocketOwners {
+  /** Whose the other end of a connection is. */
+  ofPeer(connection: Connection): Promise<Whose>
+  /** Whose the servers are that answer at an address: `ours` only when all of them are. */
+  ofListener(address: string, port: number): Promise<Whose>
+  /** Returns the lowest port at which users without privileges may listen. */
+  firstFreePort(): Promise<number>
 }
 
-/**
- * Returns the users whose sockets listen at an address, or at all addresses; `null`: this system
- * does not tell.
- */
-export async function listeningUsers(
-  address: string,
-  port: number,
-): Promise<readonly number[] | null> {
-  const wildcards = ipBytes(address).length === 4 ? ['0.0.0.0', '::'] : ['::']
-  const places = new Set([...forms(address), ...wildcards].map((form) => endpoint(form, port)))
-  return usersOf(({ state, local }) => listening.has(state) && places.has(local))
-}
-
-/** Returns the lowest port at which users without privileges may listen. */
-export async function firstFreePort(): Promise<number> {
-  const text = await readFile('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8').catch(
-    () => '',
-  )
-  return /^\d+\n$/.test(text) ? Number(text) : 1024
-}
-
-interface Socket {
-  readonly local: string
-  readonly remote: string
-  readonly state: string
-}
-
-async function usersOf(isMeant: (socket: Socket) => boolean): Promise<readonly number[] | null> {
-  if (process.platform !== 'linux') return null
-  const users: number[] = []
-  try {
-    // A socket of IPv6 may serve IPv4 too, so both tables are read.
-    for (const table of [await readTable('tcp'), await readTable('tcp6')])
-      for (const line of table) {
-        const [, local = '', remote = '', state = '', , , , uid = ''] = line.trim().split(/\s+/)
-        if (isMeant({ local, remote, state })) users.push(Number(uid))
-      }
-  } catch {
-    return null
-  }
-  return users
-}
-
-async function readTable(name: 'tcp' | 'tcp6'): Promise<string[]> {
-  try {
-    return (await readFile(`/proc/net/${name}`, 'latin1')).split('\n').slice(1, -1)
-  } catch (error) {
-    // A kernel without IPv6 has no tcp6.
-    if (name === 'tcp6') return []
-    throw error
+/** Tells sockets of the users named as `ours` from all others. */
+export function createSocketOwners(finder: SocketFinder, ours: readonly User[]): SocketOwners {
+  const isOurs = ({ user }: OwnedSocket): boolean => ours.includes(user)
+  return {
+    async ofPeer({ localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 }) {
+      if (localAddress === '' || remoteAddress === '') return "nobody's"
+      // The peer's own socket has the same addresses the other way round.
+      const found = await finder.connections(remotePort, localPort).catch(() => null)
+      const peers = found?.filter(
+        (socket) =>
+          isSame(socket.localAddress, remoteAddress) && isSame(socket.remoteAddress, localAddress),
+      )
+      return whose(peers, (all) => all.some(isOurs))
+    },
+    async ofListener(address, port) {
+      const found = await finder.listeners(port).catch(() => null)
+      const wildcards = octetsOf(address).length === 4 ? ['0.0.0.0', '::'] : ['::']
+      const servers = found?.filter(({ localAddress }) =>
+        [address, ...wildcards].some((one) => isSame(localAddress, one)),
+      )
+      return whose(servers, (all) => all.every(isOurs))
+    },
+    firstFreePort: () => finder.firstFreePort(),
   }
 }
 
-/** Returns an address and, for one of IPv4, its form in sockets of IPv6. */
-function forms(address: string): string[] {
-  const plain = unmapped(address).replace(/%.*$/, '')
-  if (plain === '') return []
-  return ipBytes(plain).length === 4 ? [plain, `::ffff:${plain}`] : [plain]
+function whose(
+  sockets: readonly OwnedSocket[] | undefined,
+  areOurs: (all: readonly OwnedSocket[]) => boolean,
+): Whose {
+  if (sockets === undefined) return 'unknown'
+  if (sockets.length === 0) return "nobody's"
+  return areOurs(sockets) ? 'ours' : 'foreign'
 }
 
-/** Writes an address and a port as the tables do: words of four octets in the machine's order. */
-function endpoint(address: string, port: number): string {
-  const octets = Buffer.from(ipBytes(address))
-  if (endianness() === 'LE') octets.swap32()
-  const hex = (text: string): string => text.toUpperCase()
-  return `${hex(octets.toString('hex'))}:${hex(port.toString(16).padStart(4, '0'))}`
+/** Whether two texts are one address, apart from its zone. */
+const isSame = (one: string, other: string): boolean => octetsOf(one).equals(octetsOf(other))
+
+/** The octets of an address; of an IPv4 address in a socket of IPv6 only its own four. */
+function octetsOf(address: string): Buffer {
+  const octets = ipBytes(address.replace(/%.*$/, ''))
+  return octets.subarray(0, mapped.length).equals(mapped) ? octets.subarray(mapped.length) : octets
 }
+
+const mapped = ipBytes('::ffff:0.0.0.0').subarray(0, 12)

@@ -128,7 +128,7 @@ describe('dns-01', () => {
 
   test('needs a resolver that is one, and says so at the start', () => {
     for (const dnsResolver of ['localhost', '127.0.0.1:x', ''])
-      expect(() => createValidator(resolveOptions({ dnsResolver }), [])).toThrow(
+      expect(() => createValidator(resolveOptions({ dnsResolver }), null)).toThrow(
         expect.objectContaining({ code: 'usage' }),
       )
   })

@@ -4,6 +4,8 @@ import { ensureAuthority } from '../../src/authority/create.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import type { Handler } from '../../src/server/http.ts'
+import { linuxSockets } from '../../src/server/linux-sockets.ts'
+import { createSocketOwners } from '../../src/server/socket-owner.ts'
 import { createHttpsServer } from '../../src/server/https.ts'
 
 /** An ACME server on a port of its own, with a certificate of the same authority. */
@@ -30,6 +32,8 @@ export type AcmeSetup = Partial<
   readonly port?: number
 }
 
+const users = [0, process.getuid?.() ?? 0]
+
 export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
   const now = setup.now ?? (() => new Date())
   const state = setup.state ?? (await makeState())
@@ -54,6 +58,7 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
     baseUrl: `https://localhost:${https.port}/acme`,
     options: { http01Port: 1, tlsAlpn01Port: 1, ...setup.options },
     authority: setup.authority,
+    owners: process.platform === 'linux' ? createSocketOwners(linuxSockets, users) : null,
     revocationUrl: setup.revocationUrl,
     onError: (error) => errors.push(error),
   })

@@ -1,5 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { resolveOptions } from '../../src/acme/options.ts'
+import { linuxSockets } from '../../src/server/linux-sockets.ts'
+import { createSocketOwners } from '../../src/server/socket-owner.ts'
 import { createValidator } from '../../src/acme/validation/validator.ts'
 import { startAlpnServer } from './alpn-server.ts'
 import { startResponder } from './responder.ts'
@@ -23,7 +25,7 @@ describe.skipIf(!isLinux)(
         alpn.shows = { names: [identifier], keyAuthorization }
         const options = resolveOptions({ http01Port: web.port, tlsAlpn01Port: alpn.port })
         const ask = (owners: readonly number[], bound: boolean) => {
-          const validator = createValidator(options, owners)
+          const validator = createValidator(options, createSocketOwners(linuxSockets, owners))
           onTestFinished(() => validator.close())
           const challenge = { type, token: 'token' }
           return validator.validate('id', {

@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { listeningUsers, peerUsers } from '../../src/server/socket-owner.ts'
+import { linuxSockets } from '../../src/server/linux-sockets.ts'
+import { createSocketOwners, type SocketFinder } from '../../src/server/socket-owner.ts'
 
 const isLinux = process.platform === 'linux'
 const me = process.getuid?.() ?? -1
+const mine = createSocketOwners(linuxSockets, [me])
+const others = createSocketOwners(linuxSockets, [me + 1])
 
 /** Listens at an address and connects to it; returns both ends. */
 async function connection(listen: string, dial: string) {
@@ -20,34 +23,65 @@ async function connection(listen: string, dial: string) {
   return { port, client, ours }
 }
 
-describe.skipIf(!isLinux)('on Linux (elsewhere skipped: Node cannot ask there)', () => {
+describe.skipIf(!isLinux)('on Linux (elsewhere skipped: /proc/net is read)', () => {
   test.each([
     ['127.0.0.1', '127.0.0.1'],
     ['::1', '::1'],
     ['::', '127.0.0.1'],
     ['0.0.0.0', '127.0.0.1'],
-  ])('the users of both ends are found, from %s to %s', async (listen, dial) => {
+  ])('the users of both ends are told, from %s to %s', async (listen, dial) => {
     const { port, client, ours } = await connection(listen, dial)
-    expect(await peerUsers(ours)).toEqual([me])
-    expect(await peerUsers(client)).toEqual([me])
-    expect(await listeningUsers(dial, port)).toEqual([me])
+    for (const end of [ours, client]) {
+      expect(await mine.ofPeer(end)).toBe('ours')
+      expect(await others.ofPeer(end)).toBe('foreign')
+    }
+    expect(await mine.ofListener(dial, port)).toBe('ours')
+    expect(await others.ofListener(dial, port)).toBe('foreign')
   })
 
-  test('a closed end has no user, though the kernel shows it as root’s', async () => {
+  test('a closed end is nobody’s, though the kernel shows it as root’s', async () => {
     const { client, ours } = await connection('127.0.0.1', '127.0.0.1')
     client.destroy()
     await once(ours.resume(), 'end')
-    expect(await peerUsers(ours)).toEqual([])
+    expect(await mine.ofPeer(ours)).toBe("nobody's")
   })
 
-  test('where nobody listens there is no user', async () => {
+  test('where nobody listens, the server is nobody’s', async () => {
     const { port, ours } = await connection('127.0.0.1', '127.0.0.1')
-    expect(await listeningUsers('127.0.0.2', port)).toEqual([])
-    expect(await listeningUsers('::1', port)).toEqual([])
-    expect(await listeningUsers('127.0.0.1', ours.remotePort ?? 0)).toEqual([])
+    expect(await mine.ofListener('127.0.0.2', port)).toBe("nobody's")
+    expect(await mine.ofListener('::1', port)).toBe("nobody's")
+    expect(await mine.ofListener('127.0.0.1', ours.remotePort ?? 0)).toBe("nobody's")
   })
 })
 
-test.skipIf(isLinux)('other systems do not tell', async () => {
-  expect(await listeningUsers('127.0.0.1', 1)).toBeNull()
+const row = (localAddress: string, remoteAddress: string, user: number) => ({
+  localAddress,
+  remoteAddress,
+  user,
+})
+const finder = (rows: ReturnType<typeof row>[] | null): SocketFinder => {
+  const answer = async () => rows ?? Promise.reject(new Error('no such table'))
+  return { connections: answer, listeners: answer, firstFreePort: async () => 0 }
+}
+const there = { localAddress: '::ffff:127.0.0.1', localPort: 1, remoteAddress: '127.0.0.1' }
+
+test('where the system gives no answer, the owner is unknown', async () => {
+  const owners = createSocketOwners(finder(null), [1])
+  expect(await owners.ofPeer({ ...there, remotePort: 2 })).toBe('unknown')
+  expect(await owners.ofListener('127.0.0.1', 1)).toBe('unknown')
+})
+
+test('addresses are compared as addresses, both of them', async () => {
+  const rows = [row('::ffff:7f00:1', '127.0.0.1', 1), row('127.0.0.1', '127.0.0.2', 2)]
+  const of = (user: number) =>
+    createSocketOwners(finder(rows), [user]).ofPeer({ ...there, remotePort: 2 })
+  expect(await of(1)).toBe('ours')
+  expect(await of(2)).toBe('foreign')
+})
+
+test('servers of two users at one address are not ours', async () => {
+  const rows = [row('0.0.0.0', '0.0.0.0', 1), row('127.0.0.1', '0.0.0.0', 2)]
+  expect(await createSocketOwners(finder(rows), [1]).ofListener('127.0.0.1', 1)).toBe('foreign')
+  expect(await createSocketOwners(finder(rows), [1]).ofListener('127.0.0.9', 1)).toBe('ours')
+  expect(await createSocketOwners(finder(rows), [1, 2]).ofListener('127.0.0.1', 1)).toBe('ours')
 })

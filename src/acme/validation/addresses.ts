@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { RootlingError } from '../../errors.ts'
 import { hostPort } from '../../server/listen.ts'
-import { firstFreePort, listeningUsers } from '../../server/socket-owner.ts'
+import type { SocketOwners } from '../../server/socket-owner.ts'
 import { inRange, ipBytes, ipText, parseIpRange, unmapped } from '../../x509/ip.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { AcmeProblem } from '../problems.ts'
@@ -123,28 +123,28 @@ export function connectionProblem(where: string, error: unknown): AcmeProblem {
 
 /**
  * Calls `ask`, which asks a server for an answer to a challenge, and throws unauthorized unless the
- * server belongs to one of the `owners`, both before and after. Ports that need privileges are
- * their owner's affair; other machines, and systems that do not tell, are not looked at.
+ * server is ours, both before and after. Ports that need privileges are their owner's affair, and
+ * other machines are not looked at.
  */
 export async function askOwners<T extends object>(
-  owners: readonly number[] | null,
+  owners: SocketOwners | null,
   address: string,
   port: number,
   ask: () => Promise<T>,
 ): Promise<T> {
-  if (owners === null || !isThisMachine(address) || port < (await firstFreePort())) return ask()
-  const whose = async (): Promise<'ours' | 'foreign' | 'nobody'> => {
-    const users = await listeningUsers(address, port)
-    if (users === null) return 'ours'
-    if (users.length === 0) return 'nobody'
-    return users.every((user) => owners.includes(user)) ? 'ours' : 'foreign'
-  }
-  const before = await whose()
+  if (owners === null || !isThisMachine(address)) return ask()
+  if (port < (await owners.firstFreePort())) return ask()
+  const before = await owners.ofListener(address, port)
   // Where nobody listens, `ask` says so.
-  const answer = before === 'foreign' ? null : await ask()
-  if (answer !== null && before === 'ours' && (await whose()) === 'ours') return answer
+  const answer = before === 'ours' || before === "nobody's" ? await ask() : null
+  const isOurs = before === 'ours' && (await owners.ofListener(address, port)) === 'ours'
+  if (answer !== null && isOurs) return answer
+  const whose =
+    before === 'unknown'
+      ? 'is of a user whom this machine does not name'
+      : 'belongs to another user of this machine'
   throw new AcmeProblem(
     'unauthorized',
-    `The server at ${hostPort(address, port)} belongs to another user of this machine, so its answer proves nothing.`,
+    `The server at ${hostPort(address, port)} ${whose}, so its answer proves nothing.`,
   )
 }

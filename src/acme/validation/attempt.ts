@@ -1,3 +1,4 @@
+import type { SocketOwners } from '../../server/socket-owner.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { AcmeIdentifier } from '../resources.ts'
 import type { Addresses } from './addresses.ts'
@@ -11,10 +12,10 @@ export interface Attempt {
   readonly addresses: Addresses
   readonly options: ResolvedOptions
   /**
-   * The users of this machine whose servers may answer; `null`: anybody's, since the account is
-   * bound to a key of the authority.
+   * Tells whose servers of this machine may answer; `null`: anybody's, since the account is bound to
+   * a key of the authority, or since the system tells no users apart.
    */
-  readonly owners: readonly number[] | null
+  readonly owners: SocketOwners | null
   /** Fires when the time is up. */
   readonly signal: AbortSignal
 }

@@ -1,4 +1,5 @@
 import { RootlingError } from '../../errors.ts'
+import type { SocketOwners } from '../../server/socket-owner.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { AcmeProblem } from '../problems.ts'
 import type { AcmeIdentifier, Challenge } from '../resources.ts'
@@ -29,11 +30,11 @@ export interface Validator {
 }
 
 /**
- * Creates a validator. `owners` are the users of this machine whose servers may answer the
- * challenges of accounts that are not bound. Throws `usage` for a resolver's address that cannot be
+ * Creates a validator. `owners` tells whose servers of this machine may answer the challenges of
+ * accounts that are not bound (`null`: anybody's). Throws `usage` for a resolver's address that cannot be
  * read.
  */
-export function createValidator(options: ResolvedOptions, owners: readonly number[]): Validator {
+export function createValidator(options: ResolvedOptions, owners: SocketOwners | null): Validator {
   // This throws at the start, and not for the first client that needs the resolver.
   if (options.dnsResolver !== undefined) createResolver(options.dnsResolver)
   const addresses = createAddresses(options)

@@ -1,6 +1,7 @@
 import { createAcmeAuthority } from '../../acme/acme-authority.ts'
 import { createAcmeServer } from '../../acme/server.ts'
 import { openSecuredSite } from '../../sites/secured-site.ts'
+import { findSocketOwners } from './socket-owners.ts'
 import { aloneOn127, type Endpoint, type EndpointOptions } from './endpoint.ts'
 
 /** Serves ACME on loopback, with a certificate of this authority that is renewed in time. */
@@ -17,6 +18,7 @@ export async function startAcme(
     baseUrl,
     now,
     authority: createAcmeAuthority({ state, now, revocationUrl }),
+    owners: await findSocketOwners(state),
     onError,
     options: {
       http01Port,

@@ -111,7 +111,12 @@ export function createMac(
   state: Record<string, unknown> = {},
   options: Partial<SimulatedOptions> = {},
 ): SimulatedMachine {
-  const programs = { '/usr/bin/security': 'security.mjs', '/bin/launchctl': 'launchctl.mjs' }
+  const programs = {
+    '/usr/bin/security': 'security.mjs',
+    '/bin/launchctl': 'launchctl.mjs',
+    '/usr/sbin/netstat': 'macos-netstat.mjs',
+    '/bin/ps': 'macos-ps.mjs',
+  }
   const machine = createSimulatedMachine({ programs, ...options })
   machine.setState('macos', {
     keychains: { [loginKeychain]: [], [systemKeychain]: [] },

@@ -2,10 +2,12 @@
 // Simulates powershell.exe of Windows as far as rootling's own scripts go: a statement that is none of
 // them is an error. Sources: Microsoft's about_PowerShell_exe (-Command, and exit code 1 for an error
 // that ends it), .NET's X509Certificate2Collection.Import and X509Store, about_Quoting_Rules, and the
-// certificate provider's Remove-Item -DeleteKey; a wrong password is CryptographicException.
+// certificate provider's Remove-Item -DeleteKey; a wrong password is CryptographicException;
+// MSFT_NetTCPConnection's State, and Win32_Process' GetOwnerSid.
 import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { fail, hash, openPkcs12, readState, writeState } from './support.mjs'
+import { processOfLinux, socketsOfLinux } from './sockets.mjs'
 
 const state = readState('windows', {
   /** Certificates of the user with their keys, base64, each with its friendly name. */
@@ -13,6 +15,9 @@ const state = readState('windows', {
   ca: [],
   /** Before Windows 10 1709 the modern form of PKCS #12 is not understood. */
   legacyOnly: false,
+  /** The uid of this Linux that stands for the user, and the one that stands for Windows itself. */
+  uid: process.getuid(),
+  system: null,
 })
 
 const [profile, interactive, command, script, ...rest] = process.argv.slice(2)
@@ -40,7 +45,13 @@ const scripts = [
     `${start}${String.raw`\$env:PSModulePath = \$PSHOME \+ '\\Modules'; Remove-Item -LiteralPath 'Cert:\\CurrentUser\\My\\([0-9A-F]{40})' -DeleteKey; `}${store('$my', `'My'`, 'ReadOnly')}; ${store('$ca', `'CA'`, 'ReadWrite')}; ${String.raw`foreach \(\$one in \$ca\.Certificates\) \{ if \(@\(((?:'[0-9A-F]{40}'(?:, )?)*)\) -contains \$one\.Thumbprint -and @\(\$my\.Certificates \| Where-Object Issuer -eq \$one\.Subject\)\.Count -eq 0\) \{ \$ca\.Remove\(\$one\) \} \}`}$`,
     remove,
   ],
+  [
+    `${start}${String.raw`\$env:PSModulePath = \$PSHOME \+ '\\Modules'; \[Security\.Principal\.WindowsIdentity\]::GetCurrent\(\)\.User\.Value; foreach \(\$one in @\(Get-NetTCPConnection -LocalPort (\d+)(?: -RemotePort (\d+))? -ErrorAction SilentlyContinue\)\) \{ \$sid = ''; if \(\$one\.OwningProcess -eq 4\) \{ \$sid = 'S-1-5-18' \} else \{ \$made = Get-CimInstance Win32_Process -Filter \('ProcessId=' \+ \$one\.OwningProcess\); \$known = \$one\.CreationTime\.Year -gt 1601; if \(\$made -and -not \(\$known -and \$made\.CreationDate -gt \$one\.CreationTime\)\) \{ \$sid = \(Invoke-CimMethod \$made -MethodName GetOwnerSid\)\.Sid \} \}; \$one\.LocalAddress \+ ' ' \+ \$one\.RemoteAddress \+ ' ' \+ \[int\]\$one\.State \+ ' ' \+ \$sid \}`}$`,
+    listSockets,
+  ],
 ]
+/** MSFT_NetTCPConnection's numbers of Linux's states. */
+const stateNumbers = { '01': 5, '06': 11, '08': 8, '0A': 2 }
 const known = scripts.flatMap(([pattern, run]) => {
   const match = new RegExp(pattern).exec(script)
   return match === null ? [] : [() => run(...match.slice(1))]
@@ -65,6 +76,19 @@ function importAll(path, friendlyName) {
   for (const { raw, subject, issuer } of others) {
     const base64 = raw.toString('base64')
     if (subject !== issuer && !state.ca.includes(base64)) state.ca.push(base64)
+  }
+}
+
+/** Over this machine's own sockets; whoever is no administrator is told no SID of other users. */
+function listSockets(localPort, remotePort) {
+  const sidOf = (uid) => `S-1-5-21-1004336348-1177238915-682003330-${uid}`
+  console.log(sidOf(state.uid))
+  for (const { local, remote, state: name, process } of socketsOfLinux()) {
+    if (local.port !== Number(localPort)) continue
+    if (remotePort !== undefined && remote.port !== Number(remotePort)) continue
+    const uid = processOfLinux(process)?.uid
+    const sid = state.system === uid ? 'S-1-5-18' : uid === state.uid ? sidOf(uid) : ''
+    console.log(`${local.address} ${remote.address} ${stateNumbers[name] ?? 7} ${sid}`)
   }
 }
 
