@@ -8,15 +8,14 @@ import type { OwnedSocket, SocketFinder } from './socket-owner.ts'
  * all users.
  */
 export const linuxSockets: SocketFinder = {
-  connections: (localPort, remotePort) =>
-    socketsWhere(
-      (socket) =>
-        held.has(socket.state) &&
-        socket.local.port === localPort &&
-        socket.remote.port === remotePort,
-    ),
-  listeners: (port) =>
-    socketsWhere(({ state, local }) => state === listening && local.port === port),
+  connections: (localPort, remotePort) => {
+    const [local, remote] = [hexPort(localPort), hexPort(remotePort)]
+    return socketsWhere((row) => held.has(row.state) && ends(row, local, remote))
+  },
+  listeners: (port) => {
+    const local = hexPort(port)
+    return socketsWhere((row) => row.state === listening && ends(row, local, ''))
+  },
   async firstFreePort() {
     const file = '/proc/sys/net/ipv4/ip_unprivileged_port_start'
     const text = await readFile(file, 'utf8').catch(() => '')
@@ -28,16 +27,16 @@ export const linuxSockets: SocketFinder = {
 const held = new Set(['01', '08'])
 const listening = '0A'
 
-interface Endpoint {
-  readonly address: string
-  readonly port: number
-}
-
+/** A row as the tables have it: addresses and ports in hexadecimal, `0100007F:1F90`. */
 interface Row {
-  readonly local: Endpoint
-  readonly remote: Endpoint
+  readonly local: string
+  readonly remote: string
   readonly state: string
 }
+
+const hexPort = (port: number): string => `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+const ends = ({ local, remote }: Row, localPort: string, remotePort: string): boolean =>
+  local.endsWith(localPort) && remote.endsWith(remotePort)
 
 async function socketsWhere(isMeant: (row: Row) => boolean): Promise<OwnedSocket[]> {
   const found: OwnedSocket[] = []
@@ -45,9 +44,8 @@ async function socketsWhere(isMeant: (row: Row) => boolean): Promise<OwnedSocket
   for (const table of [await readTable('tcp'), await readTable('tcp6')])
     for (const line of table) {
       const [, local = '', remote = '', state = '', , , , uid = ''] = line.trim().split(/\s+/)
-      const row = { local: readEndpoint(local), remote: readEndpoint(remote), state }
-      if (!isMeant(row)) continue
-      const [localAddress, remoteAddress] = [row.local.address, row.remote.address]
+      if (!isMeant({ local, remote, state })) continue
+      const [localAddress, remoteAddress] = [readAddress(local), readAddress(remote)]
       found.push({ localAddress, remoteAddress, user: Number(uid) })
     }
   return found
@@ -63,10 +61,9 @@ async function readTable(name: 'tcp' | 'tcp6'): Promise<string[]> {
   }
 }
 
-/** Reads an address and a port, in hexadecimal: words of four octets in the machine's order. */
-function readEndpoint(text: string): Endpoint {
-  const [address = '', port = ''] = text.split(':')
-  const octets = Buffer.from(address, 'hex')
+/** Reads the address of an address and a port: words of four octets in the machine's order. */
+function readAddress(text: string): string {
+  const octets = Buffer.from(text.slice(0, text.indexOf(':')), 'hex')
   if (endianness() === 'LE') octets.swap32()
-  return { address: ipText(octets), port: Number.parseInt(port, 16) }
+  return ipText(octets)
 }

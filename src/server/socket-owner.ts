@@ -37,7 +37,7 @@ export interface Connection {
  * Whose a socket is: `ours`, `foreign` (of another user), `nobody's` (there is none on this
  * machine), or `unknown` (the system does not tell).
  */
-export type Whose = 'ours' | 'foreign' | "nobody's" | 'unknown'
+type Whose = 'ours' | 'foreign' | "nobody's" | 'unknown'
 
 /** Tells sockets of ours from those of other users of this machine. */
 export interface SocketOwners {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { calculateJwkThumbprint } from 'jose'
 import type { RawAnswer, RawClient } from './raw.ts'
 import { csrFor } from './raw.ts'
@@ -59,7 +60,12 @@ export async function authorize(
     )
     const { token } = challenge
     responder.answers.set(token, await keyAuthorization(client, token))
-    const answer = await client.post(challenge.url, {})
+    let answer = await client.post(challenge.url, {})
+    // A server that is busy answers before the validation has ended (RFC 8555 §7.5.1).
+    while (answer.body.status === 'processing') {
+      await delay(100)
+      answer = await client.post(challenge.url, null)
+    }
     if (answer.body.status !== 'valid') throw new Error(answer.text)
     responder.answers.delete(token)
   }

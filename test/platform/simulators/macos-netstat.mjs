@@ -27,7 +27,7 @@ const columns = {
 console.log('Active Internet connections (including servers)')
 console.log(before + header[version])
 for (const { family, local, remote, state, process } of socketsOfLinux()) {
-  const isMapped = /^::ffff:/.test(local.address)
+  const isMapped = local.address.startsWith('::ffff:')
   const isDual = family === 6 && local.address === '::'
   const protocol = isDual ? 'tcp46' : family === 4 || isMapped ? 'tcp4' : 'tcp6'
   const [from, to] = [local, remote].map((end) => textOf(end, state === '0A'))
