@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, posix } from 'node:path'
 import { root } from './prepare.mjs'
 
 const folder = mkdtempSync(join(tmpdir(), 'rootling-package-'))
@@ -25,7 +25,7 @@ try {
   )
   const files = packed.files.map(({ path }) => path)
   const unexpected = files.filter(
-    (path) => !/^(?:dist\/|README\.md$|LICENSE$|package\.json$|SECURITY\.md$)/.test(path),
+    (path) => !/^(?:dist\/|docs\/[^/]+\.md$|README\.md$|LICENSE$|package\.json$|SECURITY\.md$)/.test(path),
   )
   check(unexpected.length === 0, `files that do not belong in it: ${unexpected.join(', ')}`)
   check(!files.some((path) => /test/i.test(path)), 'test files are in the package')
@@ -33,6 +33,7 @@ try {
     !files.some((path) => /compiled/.test(path)),
     'V8 code that was compiled for one machine is in the package',
   )
+  checkLinks(files)
   checkNotice(files)
   const tarball = join(folder, packed.filename)
 
@@ -61,6 +62,17 @@ try {
   )
 } finally {
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** Checks that links of the packed documents lead to packed files. */
+function checkLinks(files) {
+  for (const file of files.filter((path) => path.endsWith('.md'))) {
+    const text = readFileSync(join(root, file), 'utf8')
+    const links = [...text.matchAll(/\]\(([^)#\s]+)/g)].map(([, link]) => link)
+    const targets = links.filter((link) => !link.startsWith('https://'))
+    const lost = targets.filter((link) => !files.includes(posix.join(posix.dirname(file), link)))
+    check(lost.length === 0, `${file} links to what is not in it: ${lost.join(', ')}`)
+  }
 }
 
 /**

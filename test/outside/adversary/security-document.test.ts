@@ -20,10 +20,9 @@ test('every row of the threat model cites a test that is there under that title'
   expect(model.length).toBeGreaterThan(15)
   for (const [, can = '', stops = '', held = ''] of model) {
     expect([can, stops, held].filter((cell) => cell === '')).toEqual([])
-    const cited = [...held.matchAll(/\[(test\/\S+\.test\.ts)\]\(([^)]+)\) “([^”]+)”/g)]
+    const cited = [...held.matchAll(/`(test\/\S+\.test\.ts)` “([^”]+)”/g)]
     expect([held, cited.length]).not.toEqual([held, 0])
-    for (const [, shown = '', linked = '', title = ''] of cited) {
-      expect(linked).toBe(shown)
+    for (const [, shown = '', title = ''] of cited) {
       // A title may be cut where a number or a name is put into it.
       const titles = (await read(shown)).match(
         /(?:test|it)\b[^'`]*['`][^'`]*['`]|['`][^'`\n]{15,}['`]/g,

@@ -66,7 +66,7 @@ function labText(columns: readonly LabColumn[]): string {
     '',
     '<!-- Made by `npm run security-lab`; do not edit. -->',
     '',
-    `A thief of the key of the default scope signs ${shapes.size - ofFamily('controls').length} certificates, each with another claim that the scope may not make, and each verifier is asked whether it accepts the claim. The controls are to be accepted; those “of a CA that may” are signed by a CA without constraints and purposes. “–”: the verifier has no question for the claim, or does not know the purpose. The claims are those of [shapes.ts](../test/outside/adversary/shapes.ts), where each has its bytes. \`npm test\` holds the verifiers that it finds to this table.`,
+    `A thief of the key of the default scope signs ${shapes.size - ofFamily('controls').length} certificates, each with another claim that the scope may not make, and each verifier is asked whether it accepts the claim. The controls are to be accepted; those “of a CA that may” are signed by a CA without constraints and purposes. “–”: the verifier has no question for the claim, or does not know the purpose. The claims are those of \`test/outside/adversary/shapes.ts\`, where each has its bytes. \`npm test\` holds the verifiers that it finds to this table.`,
     '',
     row('verifier', 'version'),
     rule([1, 2]),
