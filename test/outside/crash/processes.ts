@@ -27,7 +27,6 @@ export async function bundleChild(): Promise<Bundle> {
       'node-forge',
       /^node-forge\//,
       'execa',
-      'env-paths',
     ],
     output: { file: path, format: 'esm', codeSplitting: false },
     logLevel: 'silent',

@@ -34,7 +34,6 @@ async function bundle(): Promise<string> {
       /^node:/,
       'fs-native-extensions',
       /^node-forge/,
-      'env-paths',
       'jose',
       'execa',
       'fast-check',
