@@ -2,7 +2,7 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { RootlingError } from '../../src/errors.ts'
 import { shellWord } from '../../src/shell-word.ts'
 import type { ClientCertificateStore, ClientIdentity } from '../client-store.ts'
-import { expectSuccess, type CommandResult } from '../command.ts'
+import { complaintOf, expectSuccess, type CommandResult } from '../command.ts'
 import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { missingTool } from '../packages.ts'
@@ -174,6 +174,6 @@ function refusal(
     return new RootlingError('store-failed', `${title} is not writable for ${user}.`, {
       hint: `sudo chown -R ${shellWord(user)} ${shellWord(directory)}`,
     })
-  const last = said.trim().split('\n').at(-1) ?? ''
-  return new RootlingError('tool-failed', `pk12util did not write ${title}: ${last.slice(0, 300)}`)
+  const last = complaintOf(result)
+  return new RootlingError('tool-failed', `pk12util did not write ${title}: ${last}`)
 }

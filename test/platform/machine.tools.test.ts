@@ -43,7 +43,7 @@ describe('running a program', () => {
     const { stdout } = await run('/usr/bin/env', [], { env: { ...env, ...noise } })
     expect(stdout.trim().split('\n').toSorted()).toEqual([
       'KEPT=1',
-      'LC_ALL=C',
+      'LC_ALL=C.UTF-8',
       'PATH=/usr/bin:/bin',
     ])
   })
