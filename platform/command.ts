@@ -145,7 +145,9 @@ export function expectSuccess(
  * on standard output, and on standard error what went well before.
  */
 export function complaintOf({ stderr, stdout }: CommandResult): string {
-  const lines = [stdout, stderr].flatMap((text) => text.trim().split('\n')).map((line) => line.trim())
+  const lines = [stdout, stderr]
+    .flatMap((text) => text.trim().split('\n'))
+    .map((line) => line.trim())
   const said = lines.findLast((line) => /error|exception/i.test(line)) ?? lines.findLast(Boolean)
   return said?.slice(0, 300) ?? ''
 }
@@ -188,12 +190,30 @@ export function localeOf(
 const jvmOptions = ['JAVA_TOOL_OPTIONS', '_JAVA_OPTIONS', 'JDK_JAVA_OPTIONS']
 
 /**
+ * Makes a directory in the one for temporary files and returns its absolute path. Throws
+ * `state-unwritable`.
+ */
+export async function makeTemporaryDirectory(): Promise<string> {
+  const parent = path.resolve(tmpdir())
+  try {
+    return await mkdtemp(path.join(parent, 'rootling-'))
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    throw new RootlingError(
+      'state-unwritable',
+      `No temporary file can be made in ${parent} (${code}).`,
+      { hint: 'Set TMPDIR to a directory that you can write to', cause: error },
+    )
+  }
+}
+
+/**
  * Returns the contents as an open file that every user can read and whose name is already deleted.
  * A pipe would not do: Node's pipes are sockets, and a socket cannot be opened as /dev/stdin, which
  * `install` does.
  */
 async function openAsFile(contents: string): Promise<FileHandle> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
+  const directory = await makeTemporaryDirectory()
   try {
     // Everything goes through one descriptor: in a TMPDIR that another user owns, the name may soon
     // lead to another file.

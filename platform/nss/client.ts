@@ -14,6 +14,7 @@ import {
   type NssDatabase,
   type NssEntryWithCertificates as Entry,
 } from './database.ts'
+import { obstacleOf } from './obstacle.ts'
 import { findPk12util, type PrivatePkcs12 } from './pkcs12.ts'
 
 /**
@@ -88,7 +89,11 @@ export function createNssClientStore(
     const args = machine.dryRun ? ['-i', shown] : ['-i', file, '-w', passwordFile]
     const line = [...args, ...target, ...noPk12utilPassword]
     const result = await machine.change(await findPk12util(machine), line, { as })
-    if (result.exitCode !== 0) throw refusal(database, machine.person.name, result)
+    if (result.exitCode !== 0)
+      throw (
+        (await obstacleOf(database, machine.person)) ??
+        refusal(database, machine.person.name, result)
+      )
   }
 
   const store: ClientCertificateStore<ClientIdentity, PrivatePkcs12> = {

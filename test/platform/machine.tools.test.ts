@@ -48,6 +48,16 @@ describe('running a program', () => {
     ])
   })
 
+  test('says that no temporary file can be made, and names TMPDIR', async () => {
+    vi.stubEnv('TMPDIR', '/nonexistent')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    await expect(run('/bin/cat', [], { env, input: 'x' })).rejects.toMatchObject({
+      code: 'state-unwritable',
+      message: 'No temporary file can be made in /nonexistent (ENOENT).',
+      hint: 'Set TMPDIR to a directory that you can write to',
+    })
+  })
+
   test('stops a program that gives no answer', async () => {
     const start = Date.now()
     const hanging = run('/bin/sleep', ['20'], { env, timeLimit: 200 })
