@@ -117,7 +117,8 @@ async function findUser(user: string, env: Environment): Promise<Entry | null> {
   if (found !== null) return found
   // Users of a directory service are not in /etc/passwd; getent finds them.
   const getent = await findProgram('getent', env, true)
-  if (getent !== null) return parsePasswd((await run(getent, ['passwd', user], { env })).stdout, user)
+  if (getent !== null)
+    return parsePasswd((await run(getent, ['passwd', user], { env })).stdout, user)
   // macOS keeps its users in a directory service and has no getent; its id(1) knows them.
   if (process.platform !== 'darwin') return null
   return parsePasswd((await run('/usr/bin/id', ['-P', user], { env })).stdout, user)

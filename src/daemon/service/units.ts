@@ -82,7 +82,11 @@ function systemdWord(word: string): string {
 }
 
 /** Describes a launchd agent (launchd.plist(5)) of a user at the desktop (launchctl(1)). */
-export function launchdService(command: ServiceCommand, uid: number, home = homeDirectory()): Service {
+export function launchdService(
+  command: ServiceCommand,
+  uid: number,
+  home = homeDirectory(),
+): Service {
   const label = ['dev.rootling.daemon', ...ofAuthority(command)].join('.')
   const path = join(home, 'Library/LaunchAgents', `${label}.plist`)
   const words = [command.program, ...command.args]

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { parseAnswer } from '../../helpers/rootling.ts'
 import { openPeople, peopleUnavailable, type People } from '../adversary/people.ts'
 
 // For whom we work, where the system, sudo, doas and HOME do not agree.
@@ -52,9 +53,9 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
     for (const env of [{ ROOTLING_HOME: `${home}/state` }, { HOME: home }]) {
       const installed = await rootling(stranger, env, 'install', '--yes', '--stores', 'java')
       expect(`${installed.exitCode} ${installed.stderr}`).toMatch(/^[34] Created the certificate/)
-      expect(await rootling(stranger, env, 'localhost', '--force', '--out-dir', home)).toMatchObject(
-        { exitCode: 0 },
-      )
+      expect(
+        await rootling(stranger, env, 'localhost', '--force', '--out-dir', home),
+      ).toMatchObject({ exitCode: 0 })
       expect(await rootling(stranger, env, 'uninstall', '--delete-ca', '--yes')).toMatchObject({
         exitCode: expect.toSatisfy((code) => code === 0 || code === 3),
         stderr: expect.not.stringContaining('unexpected'),
@@ -198,6 +199,33 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
       stderr: `Error: ${sentence}\n  → ${hint}\n`,
     })
     expect(await added(people.namespace.home)).toBe('')
+  })
+
+  test('who types in a terminal inside a snap has the same authority and browsers as elsewhere', async () => {
+    const { ada } = people
+    const profile = `${ada.home}/.config/mozilla/firefox/a.default`
+    await ada.sh('mkdir -p "$1"; certutil -N --empty-password -d "sql:$1"', profile)
+    const snap = `${ada.home}/snap/code/180`
+    const env = {
+      SNAP: '/snap/code/180',
+      XDG_DATA_HOME: `${snap}/.local/share`,
+      XDG_CONFIG_HOME: `${snap}/.config`,
+    }
+    const line = ['install', '--yes', '--stores', 'nss', '--json']
+    const outcomesOf = ({ stdout, stderr }: { stdout: string; stderr: string }) =>
+      (parseAnswer(stdout, stderr).stores ?? []).map(
+        ({ store, outcome }) => `${store.id} ${outcome}`,
+      )
+    const installed = await ada.rootling(line, { env })
+    expect(outcomesOf(installed)).toContain(`nss:${profile} installed`)
+    const { stdout } = await ada.rootling(['ca', 'path'])
+    expect(stdout).toBe(`${ada.home}/.local/share/rootling/scopes/local/root.pem\n`)
+    const asked = await ada.rootling(['status', '--stores', 'nss', '--json'])
+    expect(outcomesOf(asked)).toContain(`nss:${profile} trusted`)
+    const unit = await ada.rootling(['daemon', 'install', '--json'], { env })
+    expect(unit.stdout).toContain(`${ada.home}/.config/systemd/user/`)
+    await ada.rootling(['daemon', 'stop'])
+    expect(await ada.sh('ls -d "$1"', snap)).not.toMatchObject({ exitCode: 0 })
   })
 
   test('is not whom a user without root names', async () => {
