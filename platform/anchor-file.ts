@@ -1,6 +1,6 @@
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chown, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { makeTemporaryDirectory } from './command.ts'
 import type { Machine } from './machine.ts'
 import type { TrustAnchor } from './trust-store.ts'
 
@@ -9,7 +9,7 @@ export async function withDirectory<T>(
   machine: Machine,
   work: (directory: string) => Promise<T>,
 ): Promise<T> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
+  const directory = await makeTemporaryDirectory()
   try {
     // Queries run as the person, who could not read a directory that root owns.
     if (machine.person.viaSudo) await chown(directory, machine.person.uid, machine.person.gid)

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -121,8 +122,8 @@ async function runWithInput(
 }
 
 /**
- * Returns the result when its exit code is 0. Otherwise throws `tool-failed` with the last line
- * that the program printed.
+ * Returns the result when its exit code is 0. Otherwise throws `tool-failed` with the line in which
+ * the program says what went wrong.
  */
 export function expectSuccess(
   program: string,
@@ -130,24 +131,56 @@ export function expectSuccess(
   hint?: string,
 ): CommandResult {
   if (result.exitCode === 0) return result
-  const said = (result.stderr.trim() || result.stdout.trim()).split('\n').at(-1)?.trim()
+  const said = complaintOf(result)
   throw new RootlingError(
     'tool-failed',
-    `${program} ended with exit code ${result.exitCode}${said ? `: ${said.slice(0, 300)}` : '.'}`,
+    `${program} ended with exit code ${result.exitCode}${said ? `: ${said}` : '.'}`,
     { hint },
   )
 }
 
 /**
- * Returns the environment with which a program runs: its answers are in English, and the user's
- * extra roots and options for Node and Java are left out.
+ * Returns the line in which a program says what went wrong: the last that speaks of an error, on
+ * standard error or else on standard output, or the last line of either. keytool prints its errors
+ * on standard output, and on standard error what went well before.
+ */
+export function complaintOf({ stderr, stdout }: CommandResult): string {
+  const lines = [stdout, stderr]
+    .flatMap((text) => text.trim().split('\n'))
+    .map((line) => line.trim())
+  const said = lines.findLast((line) => /error|exception/i.test(line)) ?? lines.findLast(Boolean)
+  return said?.slice(0, 300) ?? ''
+}
+
+/**
+ * Returns the environment with which a program runs: its answers are in English, paths are in UTF-8,
+ * and the user's extra roots and options for Node and Java are left out.
  */
 function childEnvironment(env: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
-  const child: NodeJS.ProcessEnv = { ...env, LC_ALL: 'C' }
+  const child: NodeJS.ProcessEnv = { ...env, ...localeOf(env) }
   for (const name of ['NODE_EXTRA_CA_CERTS', 'NODE_OPTIONS', 'LANGUAGE', ...jvmOptions]) {
     delete child[name]
   }
   return child
+}
+
+/**
+ * Returns the variables of a locale that is not translated and whose character set is UTF-8. Without
+ * that set Java cannot open a path such as /home/Jürgen. That locale is C.UTF-8; where a GNU system
+ * is too old to have it, the character set is the one of the machine's own locale. macOS has no
+ * C.UTF-8, but always English.
+ */
+export function localeOf(
+  env: Readonly<Record<string, string | undefined>>,
+  system: NodeJS.Platform = process.platform,
+  locales = '/usr/lib/locale',
+): Readonly<Record<string, string | undefined>> {
+  if (system === 'darwin') return { LC_ALL: 'en_US.UTF-8' }
+  const own = [env['LC_ALL'], env['LC_CTYPE'], env['LANG']].find((name) => (name ?? '') !== '')
+  const has = (name: string): boolean => existsSync(path.join(locales, name))
+  const isOld = has('locale-archive') && !has('C.utf8') && !has('C.UTF-8')
+  if (!isOld || own === undefined || !/utf-?8/i.test(own)) return { LC_ALL: 'C.UTF-8' }
+  return { LC_ALL: undefined, LANG: 'C', LC_MESSAGES: 'C', LC_CTYPE: own }
 }
 
 /**
@@ -157,12 +190,30 @@ function childEnvironment(env: Readonly<Record<string, string | undefined>>): No
 const jvmOptions = ['JAVA_TOOL_OPTIONS', '_JAVA_OPTIONS', 'JDK_JAVA_OPTIONS']
 
 /**
+ * Makes a directory in the one for temporary files and returns its absolute path. Throws
+ * `state-unwritable`.
+ */
+export async function makeTemporaryDirectory(): Promise<string> {
+  const parent = path.resolve(tmpdir())
+  try {
+    return await mkdtemp(path.join(parent, 'rootling-'))
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    throw new RootlingError(
+      'state-unwritable',
+      `No temporary file can be made in ${parent} (${code}).`,
+      { hint: 'Set TMPDIR to a directory that you can write to', cause: error },
+    )
+  }
+}
+
+/**
  * Returns the contents as an open file that every user can read and whose name is already deleted.
  * A pipe would not do: Node's pipes are sockets, and a socket cannot be opened as /dev/stdin, which
  * `install` does.
  */
 async function openAsFile(contents: string): Promise<FileHandle> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
+  const directory = await makeTemporaryDirectory()
   try {
     // Everything goes through one descriptor: in a TMPDIR that another user owns, the name may soon
     // lead to another file.

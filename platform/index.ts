@@ -1,6 +1,6 @@
 import { findFirefoxWithoutSystemRoots, firefoxDirectory } from './firefox/enterprise-roots.ts'
 import { createFirefoxPoliciesStore } from './firefox/policies.ts'
-import { findJavaKeystores } from './java/installations.ts'
+import { findJavaKeystores, whyNoKeystore } from './java/installations.ts'
 import { createJavaStore } from './java/keystore.ts'
 import { findSystemStore } from './linux/anchors.ts'
 import type { Machine } from './machine.ts'
@@ -17,6 +17,8 @@ export interface FindOptions {
    * the platform's choice.
    */
   readonly storeScope?: StoreScope | undefined
+  /** A file whose first line is the password of Java's keystores that do not have the usual one. */
+  readonly javaPasswordFile?: string | undefined
 }
 
 /**
@@ -26,34 +28,37 @@ export interface FindOptions {
 export async function findTrustStores(
   machine: Machine,
   system: NodeJS.Platform = process.platform,
-  { storeScope }: FindOptions = {},
+  { storeScope, javaPasswordFile }: FindOptions = {},
 ): Promise<TrustStore[]> {
   switch (system) {
     case 'linux':
-      return findLinuxStores(machine, storeScope)
+      return findLinuxStores(machine, { storeScope, javaPasswordFile })
     case 'darwin':
       return [
         createMacosKeychainStore(machine, storeScope),
         ...(await findFirefoxWithoutSystemRoots(firefoxDirectory(machine, system))),
-        ...(await findJavaStores(machine)),
+        ...(await findJavaStores(machine, javaPasswordFile)),
       ]
     case 'win32':
       return [
         createWindowsRootStore(machine, nativeWindows(machine), storeScope),
         ...(await findFirefoxWithoutSystemRoots(firefoxDirectory(machine, system))),
-        ...(await findJavaStores(machine)),
+        ...(await findJavaStores(machine, javaPasswordFile)),
       ]
     default:
       return [createAbsentStore('system', 'System store', `Rootling does not know ${system} yet.`)]
   }
 }
 
-async function findLinuxStores(machine: Machine, storeScope?: StoreScope): Promise<TrustStore[]> {
+async function findLinuxStores(
+  machine: Machine,
+  { storeScope, javaPasswordFile }: FindOptions,
+): Promise<TrustStore[]> {
   const [system, windows, databases, java] = await Promise.all([
     findSystemStore(machine),
     findWindowsOutside(machine),
     findNssDatabases(machine),
-    findJavaStores(machine),
+    findJavaStores(machine, javaPasswordFile),
   ])
   const outside = windows === null ? [] : [createWindowsRootStore(machine, windows, storeScope)]
   const nss = databases.map((database) => createNssStore(machine, database))
@@ -69,12 +74,12 @@ async function findLinuxStores(machine: Machine, storeScope?: StoreScope): Promi
   return [system, ...outside, createFirefoxPoliciesStore(machine), ...nss, ...java]
 }
 
-async function findJavaStores(machine: Machine): Promise<TrustStore[]> {
+async function findJavaStores(machine: Machine, passwordFile?: string): Promise<TrustStore[]> {
   const keystores = await findJavaKeystores(machine)
   if (keystores.length === 0) {
-    return [createAbsentStore('java', 'Java', 'No Java is on this machine.')]
+    return [createAbsentStore('java', 'Java', await whyNoKeystore(machine))]
   }
-  return keystores.map((keystore) => createJavaStore(machine, keystore))
+  return keystores.map((keystore) => createJavaStore(machine, keystore, passwordFile))
 }
 
 /** Returns a store that stands for a kind that this machine does not have. */

@@ -84,6 +84,11 @@ export interface TrustStore {
   list(): Promise<TrustAnchor[]>
   /** Whether the store trusts exactly this certificate; compares DER, never names. */
   has(anchor: TrustAnchor): Promise<boolean>
+  /**
+   * Whether the store certainly does not hold this certificate, for when it cannot be read; default:
+   * nobody can say.
+   */
+  lacks?(anchor: TrustAnchor): Promise<boolean>
   install(anchor: TrustAnchor): Promise<void>
   /** Removes the anchor. Does nothing when the anchor is absent. */
   uninstall(anchor: TrustAnchor): Promise<void>

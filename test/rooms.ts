@@ -56,7 +56,7 @@ export const rooms: readonly Room[] = [
   },
   { name: 'server', paths: ['src/server'], rooms: ['ground', 'x509'] },
   { name: 'client', paths: ['src/client'], rooms: ['ground', 'x509'] },
-  { name: 'home', paths: ['src/home'], rooms: ['ground', 'files'], packages: ['env-paths'] },
+  { name: 'home', paths: ['src/home'], rooms: ['ground', 'files'] },
   { name: 'storage', paths: ['src/storage'], rooms: ['ground', 'x509'] },
   {
     name: 'storage/files',

@@ -1,5 +1,6 @@
-import { readdir, realpath, stat } from 'node:fs/promises'
+import { readdir, readlink, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { exists } from '../file-status.ts'
 import type { JavaKeystore } from './keystore.ts'
 import type { Machine } from '../machine.ts'
 
@@ -45,6 +46,18 @@ export async function findJavaKeystores(machine: Machine): Promise<JavaKeystore[
       return { ...keystore, keytool: own ?? shared }
     }),
   )
+}
+
+/** Returns why this machine has no Java keystore, in one sentence. */
+export async function whyNoKeystore(machine: Machine): Promise<string> {
+  for (const home of await findHomes(machine))
+    for (const inner of keystorePaths) {
+      const file = path.join(home, inner)
+      const target = await readlink(file).catch(() => null)
+      if (target !== null && !(await exists(file)))
+        return `${file} is a link to ${target}, which is not there.`
+    }
+  return 'No Java is on this machine.'
 }
 
 /**

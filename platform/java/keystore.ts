@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess } from '../command.ts'
 import { readJks, type JksEntry as Entry } from './jks.ts'
+import { lacksRoot } from '../lacks-root.ts'
 import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
 import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from '../trust-store.ts'
@@ -16,8 +17,19 @@ export interface JavaKeystore {
   readonly title: string
 }
 
-/** The password of the keystore. It is no secret: every Java ships its cacerts with it. */
-const storePassword = 'changeit'
+interface Password {
+  readonly text: string
+  /** The arguments that give the password to keytool. A secret one is only named by its file. */
+  readonly words: readonly string[]
+}
+
+/** The usual password. It is no secret: every Java ships its cacerts with it. */
+const usual: Password = { text: 'changeit', words: ['-storepass', 'changeit'] }
+
+async function readPassword(file: string): Promise<Password> {
+  const text = (await readFile(file, 'utf8')).split(/\r?\n/)[0] ?? ''
+  return { text, words: ['-storepass:file', file] }
+}
 /**
  * The largest keystore that is read without keytool, in octets. Debian's holds 140 roots in 160
  * KiB.
@@ -26,12 +38,25 @@ const largestKeystore = 16 * 1024 * 1024
 
 /**
  * A store that keeps roots in one Java keystore. Changes go through keytool; a file in Java's own
- * format is read without keytool.
+ * format is read without keytool. `passwordFile`: the absolute path of a file whose first line is
+ * the password of keystores that do not have the usual one.
  */
-export function createJavaStore(machine: Machine, keystore: JavaKeystore): TrustStore {
+export function createJavaStore(
+  machine: Machine,
+  keystore: JavaKeystore,
+  passwordFile?: string,
+): TrustStore {
   const { file } = keystore
-  const target = ['-keystore', file, '-storepass', storePassword, '-J-Duser.language=en']
   let last: { signature: string; entries: Entry[] } | null = null
+  /** The password that opened the keystore when it was last read. */
+  let password = usual
+
+  const targetWith = ({ words }: Password): string[] => [
+    '-keystore',
+    file,
+    ...words,
+    '-J-Duser.language=en',
+  ]
 
   function keytool(): string {
     if (keystore.keytool !== null) return keystore.keytool
@@ -41,20 +66,34 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
   /** Returns every trusted certificate. The file is read again only when it has changed. */
   async function entries(): Promise<Entry[]> {
     const signature = await signatureOf(file)
-    if (last?.signature !== signature)
-      last = { signature, entries: (await readWithoutKeytool(file)) ?? (await askKeytool()) }
+    if (last?.signature !== signature) {
+      const passwords =
+        passwordFile === undefined ? [usual] : [usual, await readPassword(passwordFile)]
+      const read = (await readWithoutKeytool(file, passwords)) ?? (await askKeytool(passwords))
+      password = read.password
+      last = { signature, entries: read.entries }
+    }
     return last.entries
   }
 
-  async function askKeytool(): Promise<Entry[]> {
-    const listed = await machine.query(keytool(), ['-list', '-rfc', ...target])
-    return parseKeystore(expectSuccess('keytool', listed).stdout)
+  async function askKeytool(passwords: readonly Password[]): Promise<Contents> {
+    for (const each of passwords) {
+      const listed = await machine.query(keytool(), ['-list', '-rfc', ...targetWith(each)])
+      if (/password was incorrect/i.test(listed.stdout + listed.stderr)) continue
+      return { password: each, entries: parseKeystore(expectSuccess('keytool', listed).stdout) }
+    }
+    const tried = passwordFile === undefined ? '' : `, nor is it the one in ${passwordFile}`
+    throw new RootlingError(
+      'store-failed',
+      `The password of ${file} is not changeit, the usual one${tried}.`,
+      { hint: 'Give it with --java-storepass-file FILE, whose first line is the password' },
+    )
   }
 
   async function change(args: readonly string[], input?: string) {
     const as = await ownerOf(file, machine)
     const options = input === undefined ? { as } : { as, input }
-    const result = await machine.change(keytool(), [...args, ...target], options)
+    const result = await machine.change(keytool(), [...args, ...targetWith(password)], options)
     last = null
     expectSuccess('keytool', result)
   }
@@ -79,6 +118,8 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
 
     has: async (anchor) => (await aliasesOf(anchor)).length > 0,
 
+    lacks: (anchor) => lacksRoot(file, anchor.der),
+
     async install(anchor) {
       if (await store.has(anchor)) return
       await change(['-importcert', '-noprompt', '-alias', anchor.name], anchor.pem)
@@ -95,11 +136,24 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
  * Reads the file without keytool, which takes half a second to start. `null`: only keytool can read
  * the file, or say what is wrong with it.
  */
-async function readWithoutKeytool(file: string): Promise<Entry[] | null> {
+async function readWithoutKeytool(
+  file: string,
+  passwords: readonly Password[],
+): Promise<Contents | null> {
   const { size } = await stat(file)
   if (size > largestKeystore) return null
   const bytes = await readFile(file).catch(() => null)
-  return bytes === null ? null : readJks(bytes, storePassword)
+  if (bytes === null) return null
+  for (const password of passwords) {
+    const found = readJks(bytes, password.text)
+    if (found !== null) return { password, entries: found }
+  }
+  return null
+}
+
+interface Contents {
+  readonly password: Password
+  readonly entries: Entry[]
 }
 
 /**

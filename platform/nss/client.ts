@@ -2,7 +2,7 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { RootlingError } from '../../src/errors.ts'
 import { shellWord } from '../../src/shell-word.ts'
 import type { ClientCertificateStore, ClientIdentity } from '../client-store.ts'
-import { expectSuccess, type CommandResult } from '../command.ts'
+import { complaintOf, expectSuccess, type CommandResult } from '../command.ts'
 import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { missingTool } from '../packages.ts'
@@ -14,6 +14,7 @@ import {
   type NssDatabase,
   type NssEntryWithCertificates as Entry,
 } from './database.ts'
+import { obstacleOf } from './obstacle.ts'
 import { findPk12util, type PrivatePkcs12 } from './pkcs12.ts'
 
 /**
@@ -88,7 +89,11 @@ export function createNssClientStore(
     const args = machine.dryRun ? ['-i', shown] : ['-i', file, '-w', passwordFile]
     const line = [...args, ...target, ...noPk12utilPassword]
     const result = await machine.change(await findPk12util(machine), line, { as })
-    if (result.exitCode !== 0) throw refusal(database, machine.person.name, result)
+    if (result.exitCode !== 0)
+      throw (
+        (await obstacleOf(database, machine.person)) ??
+        refusal(database, machine.person.name, result)
+      )
   }
 
   const store: ClientCertificateStore<ClientIdentity, PrivatePkcs12> = {
@@ -174,6 +179,6 @@ function refusal(
     return new RootlingError('store-failed', `${title} is not writable for ${user}.`, {
       hint: `sudo chown -R ${shellWord(user)} ${shellWord(directory)}`,
     })
-  const last = said.trim().split('\n').at(-1) ?? ''
-  return new RootlingError('tool-failed', `pk12util did not write ${title}: ${last.slice(0, 300)}`)
+  const last = complaintOf(result)
+  return new RootlingError('tool-failed', `pk12util did not write ${title}: ${last}`)
 }

@@ -1,8 +1,8 @@
-import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, chown, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import type { ClientIdentity } from '../client-store.ts'
+import { makeTemporaryDirectory } from '../command.ts'
 import type { Machine } from '../machine.ts'
 import { installHint } from './database.ts'
 
@@ -31,7 +31,7 @@ export async function withPrivatePkcs12<T>(
   { contents, password, shown }: { contents: Buffer; password: string; shown: string },
   use: (pkcs12: PrivatePkcs12) => Promise<T>,
 ): Promise<T> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'rootling-'))
+  const directory = await makeTemporaryDirectory()
   try {
     const file = path.join(directory, 'client.p12')
     const passwordFile = path.join(directory, 'password')

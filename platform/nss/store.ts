@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../../src/errors.ts'
 import { shellWord } from '../../src/shell-word.ts'
-import { expectSuccess, type CommandResult } from '../command.ts'
+import { complaintOf, expectSuccess, type CommandResult } from '../command.ts'
 import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
+import { lacksRoot } from '../lacks-root.ts'
 import { missingTool } from '../packages.ts'
 import { createAnchor, distinctAnchors } from '../pem.ts'
 import { anchorPrefix, type TrustAnchor, type TrustStore } from '../trust-store.ts'
@@ -15,6 +16,7 @@ import {
   type NssEntry,
   type NssEntryWithCertificates,
 } from './database.ts'
+import { obstacleOf } from './obstacle.ts'
 
 /** A store that keeps roots in one NSS database, through certutil. */
 export function createNssStore(machine: Machine, database: NssDatabase): TrustStore {
@@ -22,13 +24,22 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
   const databaseFile = databaseFileOf(database)
   const certutil = createCertutil(machine, database)
 
+  /** Returns every entry. Throws why the person cannot read the database. */
+  async function entries(): Promise<NssEntry[]> {
+    try {
+      return await certutil.entries()
+    } catch (error) {
+      throw (await obstacleOf(database, machine.person)) ?? error
+    }
+  }
+
   /**
    * Returns the entries that hold exactly this certificate, first the one under the anchor's own
    * name.
    */
   async function entriesOf(anchor: TrustAnchor): Promise<NssEntryWithCertificates[]> {
     const names = namesOf(anchor)
-    const likely = (await certutil.entries()).filter(
+    const likely = (await entries()).filter(
       (entry) => isTrusted(entry) || names.some((name) => entry.nickname.includes(name)),
     )
     const found = (await certutil.withCertificates(likely)).filter(({ certificates }) =>
@@ -65,9 +76,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     },
 
     async list() {
-      const ours = (await certutil.entries()).filter(({ nickname }) =>
-        nickname.startsWith(anchorPrefix),
-      )
+      const ours = (await entries()).filter(({ nickname }) => nickname.startsWith(anchorPrefix))
       const found = await certutil.withCertificates(ours)
       const anchors = found.flatMap(({ nickname, certificates }) =>
         // NSS also answers with other roots of the same subject, which are not listed.
@@ -82,6 +91,8 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
       )
     },
 
+    lacks: async (anchor) => database.scheme === 'sql' && lacksRoot(databaseFile, anchor.der),
+
     async install(anchor) {
       if (await store.has(anchor)) return
       const wasThere = (await entriesOf(anchor)).length > 0
@@ -90,7 +101,10 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
       if (result.exitCode === 0) return
       // Without the primary password, certutil adds the certificate but not its trust.
       if (!wasThere && (await entriesOf(anchor)).length > 0) await remove(anchor.name)
-      throw refusal(database, anchor, machine.person.name, result)
+      throw (
+        (await obstacleOf(database, machine.person)) ??
+        refusal(database, anchor, machine.person.name, result)
+      )
     },
 
     async uninstall(anchor) {
@@ -160,6 +174,6 @@ function refusal(
     return new RootlingError('store-failed', `${title} is not writable for ${user}.`, {
       hint: `sudo chown -R ${shellWord(user)} ${shellWord(directory)}`,
     })
-  const said = result.stderr.trim().split('\n').at(-1) ?? ''
-  return new RootlingError('tool-failed', `certutil did not write ${title}: ${said.slice(0, 300)}`)
+  const said = complaintOf(result)
+  return new RootlingError('tool-failed', `certutil did not write ${title}: ${said}`)
 }

@@ -1,8 +1,8 @@
 import { lstatSync, realpathSync, statSync } from 'node:fs'
-import { homedir, userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { withLock } from '../files/lock.ts'
 import { isTaken, removeEntries, removeIfEmpty } from '../files/own-entries.ts'
+import { passwdHome } from '../home/home-directory.ts'
 import { authoritiesPath, defaultAuthority, type StateDirectory } from '../home/state-directory.ts'
 import { deleteScope, rotationParts, scopeNames } from '../storage/files/scopes.ts'
 import { stateEntries } from '../storage/files/state-layout.ts'
@@ -68,17 +68,8 @@ function isKept(path: string): boolean {
   if (info.isSymbolicLink()) return true
   const real = realpathSync(path)
   if (real === dirname(real) || statSync(dirname(real)).dev !== info.dev) return true
-  return [homedir(), homeOfUser()].some((home) => {
-    const found = statSync(home, { throwIfNoEntry: false })
+  return [process.env['HOME'], passwdHome()].some((home) => {
+    const found = statSync(home || '/', { throwIfNoEntry: false })
     return found !== undefined && found.ino === info.ino && found.dev === info.dev
   })
-}
-
-/** Returns the home directory that the system has for this user, whatever HOME says. */
-function homeOfUser(): string {
-  try {
-    return userInfo().homedir
-  } catch {
-    return homedir()
-  }
 }

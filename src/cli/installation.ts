@@ -22,10 +22,7 @@ function summarize(outcomes: readonly StoreOutcome[], output: Output): ExitCode 
     ({ outcome }) => outcome === 'installed' || outcome === 'already-installed',
   )
   const failed = outcomes.filter(({ outcome }) => outcome === 'failed')
-  if (failed.length > 0)
-    output.note(
-      `${failed.length} of ${good.length + failed.length} stores failed; the others trust the CA.`,
-    )
+  if (failed.length > 0) output.note(failureSentence(outcomes))
   else if (good.length === 0) {
     output.note('There is no trust store to install the CA in, so nothing trusts it.')
     return exitCodes.notTrusted
@@ -33,4 +30,14 @@ function summarize(outcomes: readonly StoreOutcome[], output: Output): ExitCode 
   if (outcomes.some(({ store, outcome }) => store.kind === 'nss' && outcome === 'installed'))
     output.note('A browser that is open may need a restart to trust hosts that it refused before.')
   return changeExitCode(outcomes)
+}
+
+function failureSentence(outcomes: readonly StoreOutcome[]): string {
+  const idsOf = (chosen: readonly StoreOutcome[]) => new Set(chosen.map(({ store }) => store.id))
+  const failed = idsOf(outcomes.filter(({ outcome }) => outcome === 'failed')).size
+  const all = idsOf(outcomes.filter(({ outcome }) => outcome !== 'skipped')).size
+  if (failed < all) return `${failed} of ${all} stores failed; the others trust the CA.`
+  return all === 1
+    ? 'The only store failed, so nothing trusts the CA.'
+    : `All ${all} stores failed, so nothing trusts the CA.`
 }

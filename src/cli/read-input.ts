@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { RootlingError } from '../errors.ts'
+import { shellWord } from '../shell-word.ts'
 import { pemBlocks } from '../x509/pem.ts'
 
 const limit = 1024 * 1024
@@ -30,7 +31,7 @@ export async function readInputBytes(path: string): Promise<Buffer> {
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
     const sentence = absent ? `There is no file ${path}.` : `${path} cannot be read.`
     throw new RootlingError('file-unreadable', sentence, {
-      hint: absent ? 'Check the path' : 'Check its permissions: ls -l',
+      hint: absent ? 'Check the path' : `Check its permissions: ls -l ${shellWord(path)}`,
       cause: error,
     })
   }

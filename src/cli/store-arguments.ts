@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { storeKinds, type StoreKind } from '../../platform/trust-store.ts'
 import { RootlingError } from '../errors.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
@@ -9,16 +11,31 @@ export interface StoreArguments {
   readonly 'dry-run'?: boolean | undefined
   readonly yes?: boolean | undefined
   readonly 'no-sudo'?: boolean | undefined
+  readonly 'java-storepass-file'?: string | undefined
 }
 
-/** Returns the library's options for the options of a command. Throws `usage`. */
+/**
+ * Returns the library's options for the options of a command. Throws `usage`, and `file-unreadable`
+ * for the file of a password.
+ */
 export function storeOptionsOf(args: StoreArguments): StoreOptions {
   return {
     kinds: args.stores === undefined ? undefined : parseKinds(args.stores),
     storeScope: args.scope,
     dryRun: args['dry-run'],
     sudo: args['no-sudo'] === true ? 'forbidden' : 'allowed',
+    javaPasswordFile: passwordFileOf(args),
   }
+}
+
+/** Returns the absolute path of the file, which keytool reads again, so it must be no pipe. */
+function passwordFileOf({ 'java-storepass-file': file }: StoreArguments): string | undefined {
+  if (file === undefined) return undefined
+  const path = resolve(file)
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) return path
+  throw new RootlingError('file-unreadable', `--java-storepass-file ${file} is not a file.`, {
+    hint: 'Write the password into a file that only you can read',
+  })
 }
 
 function parseKinds(list: string): readonly StoreKind[] {

@@ -50,6 +50,22 @@ export function changeExitCode(outcomes: readonly StoreOutcome[]): ExitCode {
     : exitCodes.ok
 }
 
+/** Says which stores failed, so that they may still hold a root; `null`: none did. */
+export function holdersOf(outcomes: readonly StoreOutcome[]): string | null {
+  const failed = outcomes.filter(({ outcome }) => outcome === 'failed')
+  const titles = [...new Set(failed.map(({ store }) => store.title))]
+  return titles.length === 0 ? null : `its root may still be in ${titles.join(', ')}`
+}
+
+/** Warns of the stores that may still hold a root whose files are deleted. */
+export function warnOfHolders(outcomes: readonly StoreOutcome[], output: Output): void {
+  const holders = holdersOf(outcomes)
+  if (holders !== null)
+    output.warn(
+      `The key is gone, but ${holders}. Once that can be read again: rootling uninstall --all`,
+    )
+}
+
 /** Returns a command as lines: the command itself is one, and so is each of its input's. */
 const commandLines = (command: string): string[] => {
   const [line = '', input] = command.split(/(?<= <<'EOF')\n/)

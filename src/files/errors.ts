@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
+import { shellWord } from '../shell-word.ts'
 
 /** A `file-unreadable` error that says why. */
 export function unreadable(path: string, error: unknown): RootlingError {
@@ -8,12 +11,14 @@ export function unreadable(path: string, error: unknown): RootlingError {
 }
 
 /** By the system's error code: why a file cannot be read or written, and what to do. */
-const reasons: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
+const reasons: Readonly<
+  Record<string, readonly [reason: string, hint: string | ((path: string) => string)]>
+> = {
   ENOSPC: ['the disk is full', 'Free some space and run the command again'],
   EDQUOT: ['your disk quota is used up', 'Free some space and run the command again'],
   EROFS: ['the file system is read-only', 'Set ROOTLING_HOME or --out-dir to a writable directory'],
-  EACCES: ['permission is denied', 'Check who owns the directory: ls -ld'],
-  EPERM: ['the operation is not permitted', 'Check who owns the directory: ls -ld'],
+  EACCES: ['permission is denied', checkOwner],
+  EPERM: ['the operation is not permitted', checkOwner],
   EISDIR: ['it is a directory', 'Name a file'],
   ENOTDIR: ['a parent is not a directory', 'Check the path'],
   ENOENT: ['its directory does not exist', 'Create the directory first'],
@@ -24,11 +29,22 @@ const reasons: Readonly<Record<string, readonly [reason: string, hint: string]>>
 export function unwritable(path: string, error: unknown): RootlingError {
   if (error instanceof RootlingError) return error
   const sentence = `${path} could not be written${because(error)}.`
-  return new RootlingError('state-unwritable', sentence, { hint: hintFor(error), cause: error })
+  const hint = hintFor(path, error)
+  return new RootlingError('state-unwritable', sentence, { hint, cause: error })
 }
 
-/** What to do about a file system error; `undefined`: nothing is known to help. */
-export const hintFor = (error: unknown): string | undefined => reasons[errorCode(error)]?.[1]
+/** What to do about a file system error at a path; `undefined`: nothing is known to help. */
+export function hintFor(path: string, error: unknown): string | undefined {
+  const hint = reasons[errorCode(error)]?.[1]
+  return typeof hint === 'function' ? hint(path) : hint
+}
+
+/** Names the nearest directory above a path that exists, which is the one that refuses. */
+function checkOwner(path: string): string {
+  let directory = dirname(resolve(path))
+  while (!existsSync(directory) && directory !== dirname(directory)) directory = dirname(directory)
+  return `Check who owns the directory: ls -ld ${shellWord(directory)}, or set ROOTLING_HOME or --out-dir to a writable one`
+}
 
 /** The end of a sentence: `: the disk is full`, or the system's error code. */
 export function because(error: unknown): string {

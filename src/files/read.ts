@@ -102,7 +102,7 @@ export function openNoFollow(path: string): number | null {
         cause: error,
       })
     throw new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
-      hint: hintFor(error),
+      hint: hintFor(path, error),
       cause: error,
     })
   }

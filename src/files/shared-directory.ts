@@ -17,7 +17,7 @@ export async function refuseSharedDirectory({ path, owner }: Directory): Promise
   // must belong to the user who called sudo.
   if (found.uid !== expected && (owner !== null || found.uid !== 0))
     throw new RootlingError('loose-key', `The state directory ${path} belongs to another user.`, {
-      hint: `Name one of yours with ROOTLING_HOME, or take it over: sudo chown -R ${expected} ${shellWord(path)}`,
+      hint: `Set ROOTLING_HOME to one of yours, or where its disk keeps owners, take it over: sudo chown -R ${expected} ${shellWord(path)}`,
     })
   if ((found.mode & 0o022) !== 0)
     throw new RootlingError('loose-key', `Others can write to the state directory ${path}.`, {

@@ -1,8 +1,9 @@
-import { homedir } from 'node:os'
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
-import envPaths from 'env-paths'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { Directory, Owner } from '../files/owner.ts'
+import { homeDirectory, refuseForeignDirectory, xdgDirectory } from './home-directory.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
 
 /** The directory of the authority, the record and the lock, and the owner of the files in it. */
 export interface StateDirectory extends Directory {
@@ -11,16 +12,16 @@ export interface StateDirectory extends Directory {
 }
 
 /**
- * Returns the state directory: `ROOTLING_HOME`, or by default the user's data directory according
- * to env-paths. Each named authority has a directory of its own below it. Throws `usage` for a
- * relative path or a bad name.
+ * Returns the state directory: `ROOTLING_HOME`, or by default a directory in the user's data
+ * directory. Each named authority has a directory of its own below it. Throws `usage` for a relative
+ * path, a bad name, and where there is no data directory or another user's.
  */
 export function stateDirectory(
-  env: Readonly<Record<string, string | undefined>> = process.env,
+  env: Environment = process.env,
   owner: Owner | null = null,
   authority?: string,
 ): StateDirectory {
-  const path = baseDirectory(env)
+  const path = baseDirectory(env, owner)
   if (authority === undefined) return { path, owner }
   if (!isAuthorityName(authority))
     throw new RootlingError('usage', `--ca ${authority} cannot be the name of an authority.`, {
@@ -45,30 +46,28 @@ export function defaultAuthority(state: StateDirectory): StateDirectory {
   return { path: dirname(dirname(state.path)), owner: state.owner }
 }
 
-function baseDirectory(env: Readonly<Record<string, string | undefined>>): string {
+function baseDirectory(env: Environment, owner: Owner | null): string {
   const override = env['ROOTLING_HOME']
-  if (override === undefined || override === '') return dataDirectory()
+  if (override === undefined || override === '') {
+    const path = dataDirectory(env)
+    if (owner === null) refuseForeignDirectory(path)
+    return path
+  }
   if (isAbsolute(override)) return override
   throw new RootlingError('usage', `ROOTLING_HOME must be an absolute path, not ${override}.`, {
     hint: `export ROOTLING_HOME=${resolve(override)}`,
   })
 }
 
-const homeWhenLoaded = homedir()
-
 /**
- * Returns the user's data directory. env-paths reads the home directory once, when it is loaded;
- * the home directory of sudo's caller is known only later, and is put in its place here.
+ * Returns the directory in which this system's programs keep the data of one user. Throws `usage`
+ * where there is none, or where it is another user's.
  */
-function dataDirectory(): string {
-  // The XDG specification says to ignore relative paths: with one, keys would be written to the
-  // current directory.
-  if (!isAbsolute(process.env['XDG_DATA_HOME'] ?? '/')) delete process.env['XDG_DATA_HOME']
-  const { data } = envPaths('rootling', { suffix: '' })
-  const below = relative(homeWhenLoaded, data)
-  const path = below.startsWith('..') || isAbsolute(below) ? data : join(homedir(), below)
-  if (isAbsolute(path)) return path
-  throw new RootlingError('usage', `HOME must be an absolute path, not ${homedir()}.`, {
-    hint: 'Set HOME, or ROOTLING_HOME, to an absolute path',
-  })
+function dataDirectory(env: Environment): string {
+  if (process.platform === 'win32')
+    return join(env['LOCALAPPDATA'] || join(homeDirectory(env), 'AppData/Local'), 'rootling/Data')
+  if (process.platform === 'darwin')
+    return join(homeDirectory(env), 'Library/Application Support/rootling')
+  const data = xdgDirectory('XDG_DATA_HOME', env) ?? join(homeDirectory(env), '.local/share')
+  return join(data, 'rootling')
 }

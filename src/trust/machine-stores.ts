@@ -29,6 +29,8 @@ export interface StoreOptions {
   readonly dryRun?: boolean | undefined
   /** Whether programs may be run with sudo; default: allowed. */
   readonly sudo?: 'allowed' | 'forbidden' | undefined
+  /** A file whose first line is the password of Java's keystores that do not have the usual one. */
+  readonly javaPasswordFile?: string | undefined
 }
 
 /** The result of changing the stores, or of a dry run. */
@@ -54,7 +56,13 @@ export interface MachineStores {
  */
 export async function openStores(
   world: TrustWorld,
-  { kinds = storeKinds, storeScope, dryRun = false, sudo = 'allowed' }: StoreOptions,
+  {
+    kinds = storeKinds,
+    storeScope,
+    dryRun = false,
+    sudo = 'allowed',
+    javaPasswordFile,
+  }: StoreOptions,
   scopes: readonly Scope[],
   planned: readonly TrustAnchor[] = [],
 ): Promise<MachineStores> {
@@ -75,7 +83,7 @@ export async function openStores(
     onPrompt: (sentence) => report({ type: 'password-prompt', sentence }),
   })
   const find = async (): Promise<readonly TrustStore[]> => {
-    const stores = await findStores(machine, process.platform, { storeScope })
+    const stores = await findStores(machine, process.platform, { storeScope, javaPasswordFile })
     return stores.filter(({ kind }) => kinds.includes(kind))
   }
   return { machine, stores: await find(), findAgain: find }

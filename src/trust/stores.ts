@@ -157,7 +157,7 @@ async function forEachStore(
   const ready = await Promise.all(
     stores.map(async (store) => ({
       store,
-      answers: await attempt(() => askStore(store, anchors, operation)),
+      answers: await answersOf(store, anchors, operation),
     })),
   )
   const outcomes = new Map<TrustStore, StoreOutcome[]>()
@@ -169,6 +169,23 @@ async function forEachStore(
   if (options.dryRun) await first
   await Promise.all([first, inOrder('nss')])
   return stores.flatMap((store) => outcomes.get(store) ?? [])
+}
+
+/**
+ * Returns one answer for each anchor, or a single outcome when the store is not available or cannot
+ * be read. When anchors are removed, a store that certainly holds none of them is passed over.
+ */
+async function answersOf(
+  store: TrustStore,
+  anchors: readonly TrustAnchor[],
+  operation: Operation,
+): Promise<boolean[] | OutcomeDetails> {
+  const answers = await attempt(() => askStore(store, anchors, operation))
+  const isUnread = !Array.isArray(answers) && answers.outcome === 'failed'
+  if (!isUnread || operation.ask !== isThere || store.lacks === undefined) return answers
+  for (const form of anchors.flatMap(allFormsOf)) if (!(await store.lacks(form))) return answers
+  const reason = `${answers.reason ?? ''} The root is not in it.`.trim()
+  return { ...answers, outcome: 'skipped', reason }
 }
 
 /** Returns one answer for each anchor, or a single outcome when the store is not available. */

@@ -41,14 +41,16 @@ export interface UninstallRequest {
   readonly others?: boolean | undefined
   /** Also deletes the authority, once no store holds one of its roots. */
   readonly deleteAuthority?: boolean | undefined
+  /** Deletes it also where a store failed, which may still hold one of its roots. */
+  readonly force?: boolean | undefined
   /** Called before an authority is deleted, to stop what uses its files. */
   readonly beforeDeletion?: ((state: StateDirectory) => Promise<unknown>) | undefined
 }
 
 export interface Uninstallation extends StoreChange {
   /**
-   * `kept`: the authority was not deleted, although requested, because a store still holds one of
-   * its roots. `untouched`: deleting was not requested, there is no authority, or this was a dry
+   * `kept`: the authority was not deleted, although requested, because a store that failed may still
+   * hold one of its roots. `untouched`: deleting was not requested, there is no authority, or this was a dry
    * run.
    */
   readonly authority: 'deleted' | 'kept' | 'untouched'
@@ -100,7 +102,8 @@ export async function uninstallAuthority(
   const change = deletes ? await withClients(world, found, removed) : removed
   const untouched = { ...change, left: [], named: [] }
   if (!deletes || change.plannedCommands !== null) return { ...untouched, authority: 'untouched' }
-  if (!allWell(change.outcomes)) return { ...untouched, authority: 'kept' }
+  if (!allWell(change.outcomes) && request.force !== true)
+    return { ...untouched, authority: 'kept' }
   const outcomes = [...change.outcomes]
   const left: string[] = []
   const done = new Set<StateDirectory>()
@@ -224,12 +227,12 @@ async function askAboutEach(
 async function deleteNamed(
   world: TrustWorld,
   options: StoreOptions,
-  { beforeDeletion }: UninstallRequest,
+  { beforeDeletion, force }: UninstallRequest,
 ): Promise<Forgotten> {
   const { scopes, anchors } = await deletableRoots(world)
   const found = await openStores(world, options, scopes)
   const change = await withClients(world, found, await removeAnchors(world, found, anchors))
-  if (!allWell(change.outcomes)) return { ...change, deleted: false, left: [] }
+  if (!allWell(change.outcomes) && force !== true) return { ...change, deleted: false, left: [] }
   await beforeDeletion?.(world.state)
   return { ...change, deleted: true, left: await deleteAuthority(world.state) }
 }
@@ -242,7 +245,8 @@ export interface Forgotten extends StoreChange {
 
 /**
  * Removes a scope's root from the stores, and those that a stopped rotation keeps beside it, then
- * deletes the scope, unless a store still holds one of the roots. Throws `cancelled`, and `no-scope` with the hint that `hint` makes from the names of the
+ * deletes the scope, unless a store that failed may still hold one of the roots; with `force` in any
+ * case. Throws `cancelled`, and `no-scope` with the hint that `hint` makes from the names of the
  * existing scopes.
  */
 export async function forgetTrustedScope(
@@ -250,6 +254,7 @@ export async function forgetTrustedScope(
   options: StoreOptions,
   name: string,
   hint: (names: readonly string[]) => string,
+  { force = false } = {},
 ): Promise<Forgotten> {
   const { state } = world
   const names = await scopeNames(state)
@@ -260,7 +265,7 @@ export async function forgetTrustedScope(
   const scopes = scope === null ? beside : [scope, ...beside]
   const found = await openStores(world, options, scopes)
   const change = await removeAnchors(world, found, anchorsOf(scopes))
-  const deleted = change.plannedCommands === null && allWell(change.outcomes)
+  const deleted = change.plannedCommands === null && (force || allWell(change.outcomes))
   const left = deleted ? await forgetScope(state, name) : []
   return { ...change, deleted, left }
 }

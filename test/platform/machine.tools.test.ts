@@ -43,9 +43,19 @@ describe('running a program', () => {
     const { stdout } = await run('/usr/bin/env', [], { env: { ...env, ...noise } })
     expect(stdout.trim().split('\n').toSorted()).toEqual([
       'KEPT=1',
-      'LC_ALL=C',
+      'LC_ALL=C.UTF-8',
       'PATH=/usr/bin:/bin',
     ])
+  })
+
+  test('says that no temporary file can be made, and names TMPDIR', async () => {
+    vi.stubEnv('TMPDIR', '/nonexistent')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    await expect(run('/bin/cat', [], { env, input: 'x' })).rejects.toMatchObject({
+      code: 'state-unwritable',
+      message: 'No temporary file can be made in /nonexistent (ENOENT).',
+      hint: 'Set TMPDIR to a directory that you can write to',
+    })
   })
 
   test('stops a program that gives no answer', async () => {

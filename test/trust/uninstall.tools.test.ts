@@ -168,6 +168,32 @@ describe('uninstallAuthority', () => {
     expect(await readScopes(world.state)).toHaveLength(2)
   })
 
+  test('is kept by a store that cannot be read, unless that never held the root or it is forced', async () => {
+    const unread = { has: broken, list: broken }
+    const request = { deleteAuthority: true }
+    for (const lacks of [undefined, async () => false]) {
+      const store = createStore('a', lacks === undefined ? {} : { lacks })
+      const world = await installed([store, createStore('b')])
+      Object.assign(store, unread)
+      const kept = await uninstallAuthority(world, {}, request)
+      expect([kept.authority, shown(kept.outcomes)]).toEqual([
+        'kept',
+        ['a: failed', 'b: removed', 'b: removed'],
+      ])
+      const forced = await uninstallAuthority(world, {}, { ...request, force: true })
+      expect([forced.authority, shown(forced.outcomes)[0]]).toEqual(['deleted', 'a: failed'])
+      expect(existsSync(world.state.path)).toBe(false)
+    }
+    const store = createStore('a', { lacks: async () => true })
+    const world = await installed([store])
+    Object.assign(store, unread)
+    const { authority, outcomes } = await uninstallAuthority(world, {}, request)
+    expect(authority).toBe('deleted')
+    expect(outcomes).toMatchObject([
+      { outcome: 'skipped', reason: 'It broke. The root is not in it.' },
+    ])
+  })
+
   test('asks and deletes nothing in a dry run', async () => {
     const uninstalls: string[] = []
     const store = createStore('a')
@@ -198,6 +224,13 @@ describe('forgetTrustedScope', () => {
     const { deleted, outcomes } = await forgetTrustedScope(world, {}, 'work', hint)
     expect([deleted, shown(outcomes)]).toEqual([false, ['a: failed']])
     expect(await readScopes(world.state)).toHaveLength(2)
+  })
+
+  test('deletes the scope all the same where that is forced', async () => {
+    const world = await installed([createStore('a', { uninstall: broken })])
+    const forced = await forgetTrustedScope(world, {}, 'work', hint, { force: true })
+    expect([forced.deleted, shown(forced.outcomes)]).toEqual([true, ['a: failed']])
+    expect(await readScopes(world.state)).toHaveLength(1)
   })
 
   test('keeps the scope in a dry run', async () => {

@@ -18,7 +18,7 @@ import { trustWorld } from '../trust-world.ts'
 
 /**
  * `rootling status`: asks every store whether it trusts the roots. Exits 4 when a store on this
- * machine failed or lacks a root, or when no store trusts any.
+ * machine failed or lacks a root, when no store trusts any, or when a root has expired.
  */
 export async function status(
   args: ArgumentsOf<typeof statusSpec>,
@@ -52,10 +52,13 @@ export async function status(
       certificates: outdated.certificates.map(({ serialNumber }) => serialNumber),
     },
   })
-  if (allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted'))
-    return exitCodes.ok
-  output.note('To fix it: rootling install')
-  return exitCodes.notTrusted
+  // openStores has said already that it has expired, and how to replace it.
+  const isExpired = scopes
+    .filter(isTrusted)
+    .some(({ rootNotAfter }) => rootNotAfter < context.now())
+  const isInstalled = allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted')
+  if (!isInstalled) output.note('To fix it: rootling install')
+  return isInstalled && !isExpired ? exitCodes.ok : exitCodes.notTrusted
 }
 
 interface RevocationStatus {

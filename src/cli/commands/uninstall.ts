@@ -1,11 +1,19 @@
 import { stopDaemon } from '../../daemon/launch.ts'
 import { uninstallAuthority } from '../../trust/uninstall.ts'
+import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { caDeleteSpec } from '../specs/ca.ts'
 import type { uninstallSpec } from '../specs/stores.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
-import { changeExitCode, noteLeft, outcomeTable, printPlan } from '../store-outcomes.ts'
+import {
+  changeExitCode,
+  holdersOf,
+  noteLeft,
+  outcomeTable,
+  printPlan,
+  warnOfHolders,
+} from '../store-outcomes.ts'
 import { trustWorld } from '../trust-world.ts'
 
 /** `rootling uninstall`: removes the authority's roots from every store. */
@@ -14,9 +22,14 @@ export async function uninstall(
   context: Context,
 ): Promise<ExitCode> {
   const { state, output } = context
+  if (args.force === true && args['delete-ca'] !== true)
+    throw new RootlingError('usage', '--force goes with --delete-ca.', {
+      hint: 'rootling uninstall --delete-ca --force',
+    })
   const removal = await uninstallAuthority(trustWorld(args, context), storeOptionsOf(args), {
     others: args.all,
     deleteAuthority: args['delete-ca'],
+    force: args.force,
     // A daemon would write its log into a directory that is left.
     beforeDeletion: stopDaemon,
   })
@@ -25,7 +38,10 @@ export async function uninstall(
   if (authority === 'deleted')
     output.note(`Deleted the certificate authority and its record in ${state.path}.`)
   if (authority === 'kept')
-    output.note('The certificate authority was kept, since a store still holds its root.')
+    output.note(
+      `The certificate authority was kept, since ${holdersOf(outcomes)}. To delete it all the same: rootling uninstall --delete-ca --force`,
+    )
+  if (authority === 'deleted') warnOfHolders(outcomes, output)
   noteLeft(left, output)
   const authorities = named.map(({ state: { authority: name = '', path }, deleted: gone }) => ({
     name,

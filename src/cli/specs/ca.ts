@@ -1,5 +1,5 @@
 import type { CommandSpec } from '../command.ts'
-import { permitOptions, storeOptions } from './shared.ts'
+import { forceOption, permitOptions, storeOptions } from './shared.ts'
 
 export const caListSpec = {
   name: 'ca list',
@@ -33,7 +33,7 @@ export const caForgetSpec = {
   name: 'ca forget',
   summary: 'Take a scope out of every trust store and delete it',
   positionals: 'SCOPE',
-  options: storeOptions,
+  options: { force: forceOption, ...storeOptions },
 } as const satisfies CommandSpec
 
 export const caRotateSpec = {
@@ -108,5 +108,5 @@ export const caShowSpec = {
 export const caDeleteSpec = {
   name: 'ca delete',
   summary: 'Uninstall everything and delete the CA, its keys and record',
-  options: storeOptions,
+  options: { force: forceOption, ...storeOptions },
 } as const satisfies CommandSpec

@@ -13,10 +13,20 @@ export const storeOptions = {
     choices: ['user', 'system'] as const,
     describe: 'macOS and Windows: for you alone, or for every user',
   },
+  'java-storepass-file': {
+    type: 'string',
+    placeholder: 'F',
+    describe: 'Its first line is the password of Java’s keystores, if not changeit',
+  },
   'dry-run': { type: 'boolean', describe: 'Print what would be done, change nothing' },
   yes: { type: 'boolean', describe: 'Ask nothing, agree to everything', alias: 'y' },
   'no-sudo': { type: 'boolean', describe: 'Never use sudo; what needs root is left undone' },
 } as const satisfies CommandSpec['options']
+
+export const forceOption = {
+  type: 'boolean',
+  describe: 'Delete also where a store may still hold the root',
+} as const
 
 export const permitOptions = {
   unconstrained: { type: 'boolean', describe: 'A scope that may sign any name, as mkcert’s root' },

@@ -1,5 +1,5 @@
 import type { CommandSpec } from '../command.ts'
-import { permitOptions, storeOptions } from './shared.ts'
+import { forceOption, permitOptions, storeOptions } from './shared.ts'
 
 export const installSpec = {
   name: 'install',
@@ -31,6 +31,7 @@ export const uninstallSpec = {
   summary: 'Take the local CA out of every trust store',
   options: {
     'delete-ca': { type: 'boolean', describe: 'Delete the CA, its keys and its record too' },
+    force: forceOption,
     all: { type: 'boolean', describe: 'Also roots of other Rootling authorities found here' },
     ...storeOptions,
   },
@@ -40,7 +41,10 @@ export const uninstallSpec = {
 export const statusSpec = {
   name: 'status',
   summary: 'Ask every trust store afresh whether it trusts the local CA',
-  options: { stores: storeOptions.stores },
+  options: {
+    stores: storeOptions.stores,
+    'java-storepass-file': storeOptions['java-storepass-file'],
+  },
   examples: ['rootling status', 'rootling status --json'],
 } as const satisfies CommandSpec
 

@@ -2,6 +2,7 @@ import { userInfo } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createMachine } from '../../../platform/machine.ts'
 import { requireScopes } from '../../authority/scope.ts'
+import { xdgDirectory } from '../../home/home-directory.ts'
 import { stateDirectory } from '../../home/state-directory.ts'
 import {
   askStatus,
@@ -105,6 +106,6 @@ function serviceOf({ state, script, env }: LaunchOptions): Service {
       return windowsTask({ ...command, args }, user, state.path)
     }
     default:
-      return systemdService(command, env['XDG_CONFIG_HOME'] || undefined)
+      return systemdService(command, xdgDirectory('XDG_CONFIG_HOME', env) ?? undefined)
   }
 }

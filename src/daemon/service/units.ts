@@ -1,5 +1,5 @@
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { homeDirectory } from '../../home/home-directory.ts'
 
 /** The program that a service manager starts, and where its state is. */
 export interface ServiceCommand {
@@ -34,7 +34,7 @@ export interface Service {
 /** Describes a systemd user unit (systemd.service(5), systemd.exec(5)). */
 export function systemdService(
   command: ServiceCommand,
-  configHome = join(homedir(), '.config'),
+  configHome = join(homeDirectory(), '.config'),
 ): Service {
   const unit = `${['rootling', ...ofAuthority(command)].join('-')}.service`
   const systemctl = (...args: string[]): CommandLine => ['systemctl', '--user', ...args]
@@ -82,7 +82,11 @@ function systemdWord(word: string): string {
 }
 
 /** Describes a launchd agent (launchd.plist(5)) of a user at the desktop (launchctl(1)). */
-export function launchdService(command: ServiceCommand, uid: number, home = homedir()): Service {
+export function launchdService(
+  command: ServiceCommand,
+  uid: number,
+  home = homeDirectory(),
+): Service {
   const label = ['dev.rootling.daemon', ...ofAuthority(command)].join('.')
   const path = join(home, 'Library/LaunchAgents', `${label}.plist`)
   const words = [command.program, ...command.args]

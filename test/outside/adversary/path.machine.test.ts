@@ -177,7 +177,7 @@ describe.skipIf(obstacle !== null)(`what was planted before us${skipNote}`, () =
     }
     await ada.rootling(['install', '--yes', '--no-sudo', '--stores', 'nss'], { env })
     const seen = (await marked()).join('\n')
-    expect(seen).toMatch(/^LC_ALL=C$/m)
+    expect(seen).toMatch(/^LC_ALL=C\.UTF-8$/m)
     expect(seen).not.toMatch(/^NODE_|JAVA_\w*OPTIONS/m)
   })
 })

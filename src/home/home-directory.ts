@@ -1,0 +1,102 @@
+import { statSync } from 'node:fs'
+import { homedir, userInfo } from 'node:os'
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { RootlingError } from '../errors.ts'
+import { shellWord } from '../shell-word.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Returns the user's home directory: HOME, or where HOME is not set the one that the system knows.
+ * Throws `usage` where there is none, or where it is not a directory of one user.
+ */
+export function homeDirectory(env: Environment = process.env): string {
+  if (process.platform === 'win32') return homedir()
+  const home = env['HOME'] ?? passwdHome()
+  if (home === null)
+    throw refusal(
+      `The user ${process.geteuid?.()} has no home directory: HOME is not set, and the system does not know this user.`,
+    )
+  if (home === '') throw refusal('HOME is empty.')
+  if (!isAbsolute(home)) throw refusal(`HOME must be an absolute path, not ${home}.`)
+  if (resolve(home) === '/')
+    throw refusal(`The home directory is ${home}, which is not a directory of one user.`)
+  return home
+}
+
+/** Returns the home directory that the system has for this user, whatever HOME says. */
+export function passwdHome(): string | null {
+  try {
+    return userInfo().homedir
+  } catch {
+    // In a container the user may be a number without a line in /etc/passwd.
+    return null
+  }
+}
+
+function refusal(sentence: string): RootlingError {
+  const known = usableHome()
+  const hint = known === null ? chooseStateDirectory : `export HOME=${shellWord(known)}`
+  return new RootlingError('usage', sentence, { hint })
+}
+
+const chooseStateDirectory =
+  'export ROOTLING_HOME=DIRECTORY, with the absolute path of a directory that you can write to'
+
+/** Returns the home directory that the system has for this user, if HOME may be set to it. */
+function usableHome(): string | null {
+  const home = passwdHome()
+  if (home === null || !isAbsolute(home) || resolve(home) === '/') return null
+  const info = statSync(home, { throwIfNoEntry: false })
+  return info?.isDirectory() === true && info.uid === process.geteuid?.() ? home : null
+}
+
+/**
+ * Throws `usage` when root would write below a directory of another user, as with HOME=/home/ada:
+ * whether it works for root or for that user is not clear, and that user could not read the files.
+ */
+export function refuseForeignDirectory(path: string): void {
+  if (process.geteuid?.() !== 0) return
+  const { directory, uid } = nearestDirectory(path)
+  if (uid === 0) return
+  const known = usableHome()
+  throw new RootlingError(
+    'usage',
+    `Root would write to ${path}, but ${directory} belongs to the user ${uid}.`,
+    {
+      hint:
+        known === null
+          ? chooseStateDirectory
+          : `To work for root: env -u XDG_DATA_HOME HOME=${shellWord(known)} rootling …. To work for that user: run it as that user`,
+    },
+  )
+}
+
+/** Returns the owner of a path, or of the nearest directory above it that exists. */
+function nearestDirectory(path: string): { directory: string; uid: number } {
+  const info = statSync(path, { throwIfNoEntry: false })
+  if (info !== undefined || path === dirname(path)) return { directory: path, uid: info?.uid ?? 0 }
+  return nearestDirectory(dirname(path))
+}
+
+/**
+ * Returns a directory of the XDG specification that a variable names; `null`: the variable does not
+ * count. It does not when it is relative, or when a terminal inside a snap set it to a directory of
+ * that snap, such as ~/snap/code/42/.local/share: other terminals and browsers do not look there.
+ */
+export function xdgDirectory(
+  variable: 'XDG_DATA_HOME' | 'XDG_CONFIG_HOME',
+  env: Environment,
+): string | null {
+  const directory = env[variable] ?? ''
+  if (!isAbsolute(directory)) return null
+  const homes = [env['SNAP_REAL_HOME'], env['HOME'], passwdHome()]
+  return homes.some((home) => isOfSnap(directory, home ?? '')) ? null : directory
+}
+
+/** Whether a directory is below `~/snap/NAME/REVISION`. */
+function isOfSnap(directory: string, home: string): boolean {
+  if (!isAbsolute(home)) return false
+  const [name = '', revision = ''] = relative(join(home, 'snap'), directory).split(sep)
+  return name !== '' && name !== '..' && /^(?:x?\d+|current|common)$/.test(revision)
+}
