@@ -102,7 +102,7 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
   const authority = typeof parsed['ca'] === 'string' ? parsed['ca'] : undefined
   const state = stateDirectory(process.env, owner, authority)
   if (process.platform === 'win32') await makeStateOnWindows(state.path)
-  await settleInterrupted(state)
+  await settleInterrupted(state, (sentence) => output.warn(sentence))
   return body(parsed as ArgumentsOf<CommandSpec>, {
     env: process.env,
     cwd: process.cwd(),
