@@ -13,6 +13,8 @@ import { signLeaf, signLeafByItself, type Leaf } from './leaf.ts'
 import { checkDays, namesWarnings, parseNames } from './names.ts'
 import {
   fileBase,
+  mountWarnings,
+  pathsOf,
   refuseForeign,
   resolvePaths,
   type OutputPaths,
@@ -90,6 +92,7 @@ export async function issue(
     request.files === null
       ? null
       : await resolvePaths(base, request.files ?? {}, keys !== null, state)
+  if (paths !== null) warnings.push(...mountWarnings(pathsOf(paths)))
   const record = recordOf(leaf, paths, request.onRenew)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   await exclusively(state, async () => {

@@ -1,10 +1,11 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import { realpathSync } from 'node:fs'
+import { accessSync, constants, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { hasCode, unwritable } from '../files/errors.ts'
 import { exists } from '../files/exists.ts'
+import { mountPointsAmong } from '../files/mount-point.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
@@ -111,16 +112,33 @@ export async function resolvePaths(
 /**
  * Throws for paths that a command was given and must not write to: `usage` for one in a state
  * directory, and for two that lead to one file; `state-unwritable` for one in no directory, and for
- * what is there but is no regular file. Every command calls this, or `resolvePaths`, first.
+ * what is there but is no regular file. Every command calls this, or `resolvePaths`, first. Returns the
+ * sentences of `mountWarnings`.
  */
 export async function checkOutputs(
   state: StateDirectory,
   paths: readonly string[],
   parts: readonly PartOfState[] = [],
-): Promise<void> {
+): Promise<string[]> {
   await refuseInState(state, paths, parts)
   refuseSame(paths)
   for (const path of paths) await refuseUnwritable(path)
+  return mountWarnings(paths)
+}
+
+/**
+ * Returns a sentence for each path that is a mount point, which is written in place. Throws
+ * `state-unwritable` for one that cannot be written.
+ */
+export function mountWarnings(paths: readonly string[]): string[] {
+  return mountPointsAmong(paths).map((path) => {
+    try {
+      accessSync(path, constants.W_OK)
+    } catch (error) {
+      throw unwritable(path, error)
+    }
+    return `${path} is mounted by itself and is overwritten in place, so a program may read half of it: mount the directory ${dirname(path)} instead.`
+  })
 }
 
 function refuseSame(paths: readonly string[]): void {

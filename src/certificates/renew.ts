@@ -9,7 +9,7 @@ import { selfSignedScope, type CertificateRecord, type Inventory } from '../stor
 import { parseIdentifier } from '../x509/identifier.ts'
 import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
-import { pathsOf, refuseInState } from './output-files.ts'
+import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
 import { chooseScopeAgain, issueAgain } from './scope-choice.ts'
@@ -24,6 +24,8 @@ export interface Renewal {
   /** One sentence, with `skipped` and `failed`. */
   readonly reason?: string
   readonly hint?: string
+  /** Sentences about the files of a renewed certificate; absent: there is nothing to say. */
+  readonly warnings?: readonly string[]
 }
 
 /** Which certificates: all, those that are due, or named by host, serial number or file. */
@@ -176,11 +178,13 @@ async function reissue(
     const leaf = signLeaf(request, scope, signer, now)
     const record = renewedRecord(previous, leaf)
     const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys)
+    const warnings = mountWarnings(files.map(({ path }) => path))
     await recordAndWrite(state, record, files)
     // The line of this renewal is all that has changed the record, so the view still holds for the
     // other certificates.
     view.stamp = await stampOf(recordPath(state))
-    return { previous, record, outcome: 'renewed' }
+    const said = warnings.length === 0 ? {} : { warnings }
+    return { previous, record, outcome: 'renewed', ...said }
   })
 }
 

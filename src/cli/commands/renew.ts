@@ -5,7 +5,7 @@ import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, shortDate } from '../describe.ts'
 import { green, red, table } from '../lines.ts'
 import type { Output } from '../output.ts'
-import { hooksSucceeded, reportHooks, warnOfPkcs12 } from '../renewals.ts'
+import { hooksSucceeded, reportHooks, warnOfFiles } from '../renewals.ts'
 import type { renewSpec } from '../specs/certificates.ts'
 
 /**
@@ -49,9 +49,9 @@ function reportRenewals(renewals: readonly Renewal[], output: Output): void {
     outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
     outcome === 'renewed' ? (previous.certPath ?? '') : output.hint(hint ?? ''),
   ])
-  warnOfPkcs12(renewals, output)
+  warnOfFiles(renewals, output)
   output.result(table(rows), {
-    renewals: renewals.map(({ previous, record, ...rest }) => ({
+    renewals: renewals.map(({ previous, record, warnings: _warned, ...rest }) => ({
       ...rest,
       previous: describeRecord(previous),
       ...(record === undefined ? {} : { certificate: describeRecord(record) }),
