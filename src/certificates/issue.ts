@@ -3,7 +3,7 @@ import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
-import type { CertificateRecord, Purpose } from '../storage/records.ts'
+import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { generateKeys, type KeyPairDer, type KeyType } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
@@ -93,7 +93,7 @@ export async function issue(
       ? null
       : await resolvePaths(base, request.files ?? {}, keys !== null, state)
   if (paths !== null) warnings.push(...mountWarnings(pathsOf(paths)))
-  const record = recordOf(leaf, paths, request.onRenew)
+  const record = recordOf(leaf, paths, request)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   await exclusively(state, async () => {
     // Read under the lock: another command may have made a scope and written these files just now.
@@ -191,13 +191,16 @@ function leafWarnings({ facts, shortened }: Leaf, scope: Scope | null, now: Date
 function recordOf(
   { facts }: Leaf,
   paths: ResolvedPaths | null,
-  onRenew: string | undefined,
+  { onRenew, pkcs12 }: IssueRequest,
 ): CertificateRecord {
+  const extra = paths?.extra.map((file): ExtraFile =>
+    file.format === 'pkcs12' && pkcs12?.legacy === true ? { ...file, legacy: true } : file,
+  )
   return {
     ...facts,
     certPath: paths?.certPath ?? null,
     keyPath: paths?.keyPath ?? null,
-    ...(paths !== null && paths.extra.length > 0 ? { extra: paths.extra } : {}),
+    ...(extra === undefined || extra.length === 0 ? {} : { extra }),
     ...(onRenew === undefined ? {} : { onRenew }),
   }
 }

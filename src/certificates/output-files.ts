@@ -22,6 +22,11 @@ export interface OutputPaths {
   readonly keyPath?: string | undefined
   /** Further formats, each `true` for its usual name or a path. */
   readonly extra?: Readonly<Partial<Record<ExtraFile['format'], string | true>>> | undefined
+  /**
+   * Where a renewal finds the password of the PKCS #12 file: `true`: in a file that is written beside
+   * it; a path: in that file, which exists. Default: nowhere, the password is not kept.
+   */
+  readonly passwordFile?: string | true | undefined
   /** Which files in the state directory these may be; default: none. */
   readonly inState?: PartOfState
 }
@@ -84,7 +89,7 @@ const suffixes: Record<ExtraFile['format'], string> = {
  */
 export async function resolvePaths(
   base: string,
-  { outDir = '.', certPath, keyPath, extra = {}, inState }: OutputPaths,
+  { outDir = '.', certPath, keyPath, extra = {}, passwordFile, inState }: OutputPaths,
   withKey: boolean,
   state: StateDirectory,
 ): Promise<ResolvedPaths> {
@@ -95,8 +100,11 @@ export async function resolvePaths(
     certPath: named(`${base}.pem`, certPath),
     keyPath: withKey ? named(`${base}-key.pem`, keyPath) : null,
     extra: formats.map((format) => {
-      const path = extra[format]
-      return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
+      const wanted = extra[format]
+      const path = named(base + suffixes[format], wanted === true ? undefined : wanted)
+      if (format !== 'pkcs12' || passwordFile === undefined) return { format, path }
+      const kept = passwordFile === true ? passwordBeside(path) : resolve(passwordFile)
+      return { format, path, passwordFile: kept }
     }),
   }
   // Certificate and key may share one file.
@@ -150,13 +158,25 @@ function refuseSame(paths: readonly string[]): void {
   })
 }
 
+/** The file in which `issue` keeps the password of a PKCS #12 file, for renewals. */
+const passwordBeside = (path: string): string => `${path}.password`
+
+/**
+ * Returns the file that keeps the password of a PKCS #12 file; `null`: there is none, or the user
+ * keeps it.
+ */
+export const ownPasswordFile = ({ path, passwordFile }: ExtraFile): string | null =>
+  passwordFile === passwordBeside(path) ? passwordFile : null
+
 /** Returns the paths of all files of a certificate. */
 export const pathsOf = ({
   certPath,
   keyPath,
   extra = [],
 }: Pick<CertificateRecord, 'certPath' | 'keyPath' | 'extra'>): string[] =>
-  [certPath, keyPath, ...extra.map(({ path }) => path)].filter((path) => path !== null)
+  [certPath, keyPath, ...extra.flatMap((file) => [file.path, ownPasswordFile(file)])].filter(
+    (path) => path !== null,
+  )
 
 /**
  * Throws `usage` for a path at or below a state directory, of this or another authority, where a

@@ -11,6 +11,7 @@ import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
 import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
+import { pkcs12Passwords, type AskPassword } from './pkcs12-passwords.ts'
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
 import { chooseScopeAgain, issueAgain } from './scope-choice.ts'
 import { currentCertificates, isDue } from './status.ts'
@@ -38,6 +39,8 @@ export interface RenewOptions {
    * Whether to make a new key too; by default only the certificate's file changes, by one rename.
    */
   readonly rekey?: boolean | undefined
+  /** Asks for the passwords of PKCS #12 files that are not kept; default: those files stay. */
+  readonly askPassword?: AskPassword | undefined
   /** Called for each damaged line of the record, as `readInventory` calls it. */
   readonly onDamage?: ((sentence: string) => void) | undefined
   /** Whether to renew a selected certificate; default: each. */
@@ -162,6 +165,7 @@ async function reissue(
   const scope = await chooseScopeAgain(state, scopes, previous, now)
   const url = await revocationUrlFor(state, wantedBefore(previous))
   const signer = await openSigner(state, scope, now)
+  const pkcs12 = await pkcs12Passwords(previous, options.askPassword)
   return exclusively(state, async () => {
     if ((await stampOf(recordPath(state))) !== view.stamp)
       Object.assign(view, await readView(state, options))
@@ -177,8 +181,8 @@ async function reissue(
     const request = { identifiers, purpose, subject, spki, keyType, lifetime, ...url }
     const leaf = signLeaf(request, scope, signer, now)
     const record = renewedRecord(previous, leaf)
-    const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys)
-    const warnings = mountWarnings(files.map(({ path }) => path))
+    const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys, pkcs12)
+    const warnings = [...pkcs12.warnings, ...mountWarnings(files.map(({ path }) => path))]
     await recordAndWrite(state, record, files)
     // The line of this renewal is all that has changed the record, so the view still holds for the
     // other certificates.

@@ -46,11 +46,18 @@ export interface CertificateRecord {
 
 /**
  * A further file: `chain` holds the issuers, `der` the leaf, `full` chain and key. `pkcs12` holds
- * chain and key under a password, which must be given anew.
+ * chain and key under a password.
  */
 export interface ExtraFile {
   readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
   readonly path: string
+  /**
+   * The file whose first line is the password of a PKCS #12 file. Absent: the password is not kept,
+   * and a renewal must be given it.
+   */
+  readonly passwordFile?: string
+  /** With `pkcs12`: it is protected as old systems need it. */
+  readonly legacy?: true
 }
 
 /** All issued certificates, oldest first, and which of them are revoked. */

@@ -82,6 +82,11 @@ export const renewSpec = {
     all: { type: 'boolean', describe: 'Every certificate on record' },
     due: { type: 'boolean', describe: 'Those past two thirds of their life' },
     rekey: { type: 'boolean', describe: 'Make a new key too' },
+    'password-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line is the password of a .p12 that keeps none',
+    },
   },
   examples: ['rootling renew --due', 'rootling renew localhost', 'rootling renew --all --rekey'],
 } as const satisfies CommandSpec

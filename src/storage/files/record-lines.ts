@@ -145,4 +145,7 @@ function isSubject(value: unknown): boolean {
 }
 
 const isExtraFile = (one: Partial<ExtraFile> | null): boolean =>
-  formats.has(one?.format) && isPath(one?.path)
+  formats.has(one?.format) &&
+  isPath(one?.path) &&
+  (one?.passwordFile === undefined || isPath(one.passwordFile)) &&
+  (one?.legacy === undefined || one.legacy === true)
