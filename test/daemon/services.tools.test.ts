@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { nodeFlags } from '../../src/daemon/launch.ts'
 import { installService, uninstallService } from '../../src/daemon/service/manager.ts'
 import { launchdService, systemdService, windowsTask } from '../../src/daemon/service/units.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
@@ -90,6 +91,18 @@ test('the plist says the same words after Python’s own parser has read it', as
   })
 })
 
+test('systemd never gives up starting, since what hindered a start may pass', () => {
+  const { contents } = systemdService(plain, '/c')
+  expect(contents).toContain('StartLimitIntervalSec=0\n')
+  expect(contents).toContain('Restart=on-failure\nRestartSec=10\n')
+})
+
+test('the daemon is started with flags alone that Node itself takes over from V8', () => {
+  // Node ends with 9 where V8 does not know a flag; V8 drops such flags as it likes.
+  for (const flag of nodeFlags)
+    expect(process.allowedNodeEnvironmentFlags.has(flag.split('=')[0] ?? '')).toBe(true)
+})
+
 test('each authority has a service of its own', () => {
   const work = { ...plain, authority: 'work' }
   expect(systemdService(plain, '/c').path).toBe('/c/systemd/user/rootling.service')
@@ -172,7 +185,7 @@ describe('Windows’ task scheduler', () => {
         Rootling: {
           users: ['DESKTOP\\ada', 'DESKTOP\\ada'],
           command: 'C:\\Program Files\\Böse & Co\\node.exe',
-          arguments: `"a b" "%n %%" "$HOME $$" "\\"double\\"" 'single' back\\slash\\ <&> "é …" ""`,
+          arguments: `"a b" "%n %%" "$HOME $$" "\\"double\\"" 'single' back\\slash\\ <&> "é …" "" --home /home/a`,
           runs: 1,
         },
       })

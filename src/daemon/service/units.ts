@@ -31,7 +31,10 @@ export interface Service {
   readonly known?: CommandLine
 }
 
-/** Describes a systemd user unit (systemd.service(5), systemd.exec(5)). */
+/**
+ * Describes a systemd user unit (systemd.service(5), systemd.exec(5)). It has no limit of starts:
+ * what hindered one, such as a port in use, may be gone much later.
+ */
 export function systemdService(
   command: ServiceCommand,
   configHome = join(homedir(), '.config'),
@@ -43,15 +46,14 @@ export function systemdService(
     contents: `[Unit]
 Description=Rootling, the certificate authority for local development
 Documentation=https://www.npmjs.com/package/rootling
-StartLimitIntervalSec=60
-StartLimitBurst=5
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
 ExecStart=${systemdCommand([command.program, ...command.args])}
 Environment=${systemdWord(`ROOTLING_HOME=${command.home}`)}
 Restart=on-failure
-RestartSec=5
+RestartSec=10
 NoNewPrivileges=yes
 LimitCORE=0
 
@@ -126,7 +128,8 @@ export function windowsTask(
 ): Service {
   const path = join(stateDirectory, 'rootling-task.xml')
   const name = ['Rootling', ...ofAuthority(command)].join('-')
-  const args = command.args.map(windowsWord).join(' ')
+  // A task cannot set environment variables.
+  const args = [...command.args, '--home', command.home].map(windowsWord).join(' ')
   const text = `<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
   <Triggers><LogonTrigger><Enabled>true</Enabled><UserId>${xml(user)}</UserId></LogonTrigger></Triggers>
