@@ -20,6 +20,10 @@ type CommandLine = readonly string[]
 export interface Service {
   readonly path: string
   readonly contents: string | Buffer
+  /** Whether `daemon install` wrote these contents, now or in an older version. */
+  readonly isOwn: (contents: string) => boolean
+  /** Symbolic links that enable the service, which stay where the manager cannot be asked. */
+  readonly links?: readonly string[]
   /** The commands to run after the file is written. */
   readonly enable: readonly CommandLine[]
   /** The commands to run before the file is deleted. */
@@ -41,9 +45,8 @@ export function systemdService(
 ): Service {
   const unit = `${['rootling', ...ofAuthority(command)].join('-')}.service`
   const systemctl = (...args: string[]): CommandLine => ['systemctl', '--user', ...args]
-  return {
-    path: join(configHome, 'systemd/user', unit),
-    contents: `[Unit]
+  const directory = join(configHome, 'systemd/user')
+  const contents = `[Unit]
 Description=Rootling, the certificate authority for local development
 Documentation=https://www.npmjs.com/package/rootling
 StartLimitIntervalSec=0
@@ -59,10 +62,26 @@ LimitCORE=0
 
 [Install]
 WantedBy=default.target
-`,
+`
+  return {
+    path: join(directory, unit),
+    contents,
+    isOwn: (text) =>
+      text.startsWith('[Unit]\nDescription=Rootling, ') &&
+      onlyLinesOf(contents + olderUnit, /^(?:ExecStart=|Environment="?ROOTLING_HOME=)/, text),
+    links: [join(directory, 'default.target.wants', unit)],
     enable: [systemctl('daemon-reload'), systemctl('enable', '--now', unit)],
     disable: [systemctl('disable', '--now', unit)],
   }
+}
+
+/** The lines that older versions wrote into the unit. */
+const olderUnit = 'StartLimitIntervalSec=60\nStartLimitBurst=5\nRestartSec=5\n'
+
+/** Whether each line of a text is one of `known`, or of the form that differs between machines. */
+function onlyLinesOf(known: string, differing: RegExp, text: string): boolean {
+  const lines = new Set(known.split('\n'))
+  return text.split('\n').every((line) => lines.has(line) || differing.test(line))
 }
 
 /**
@@ -90,9 +109,7 @@ export function launchdService(command: ServiceCommand, uid: number, home = home
   const words = [command.program, ...command.args]
   const launchctl = (...args: string[]): CommandLine => ['launchctl', ...args]
   const domain = `gui/${uid}`
-  return {
-    path,
-    contents: `<?xml version="1.0" encoding="UTF-8"?>
+  const contents = `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">
 <dict>
@@ -108,7 +125,12 @@ ${words.map((word) => `    <string>${xml(word)}</string>`).join('\n')}
   <key>ProcessType</key><string>Background</string>
 </dict>
 </plist>
-`,
+`
+  return {
+    path,
+    contents,
+    isOwn: (text) =>
+      onlyLinesOf(contents, /^ +(?:<string>|<dict><key>ROOTLING_HOME<\/key>)/, text),
     // The legacy `load -w` is not used: it ends with 0 even where it failed.
     enable: [launchctl('enable', `${domain}/${label}`), launchctl('bootstrap', domain, path)],
     disable: [launchctl('bootout', `${domain}/${label}`)],
@@ -150,6 +172,8 @@ export function windowsTask(
   return {
     path,
     contents: Buffer.from(`\uFEFF${text}`, 'utf16le'),
+    // The state directory holds what Rootling wrote alone.
+    isOwn: () => true,
     enable: [schtasks('/Create', '/XML', path, '/F'), schtasks('/Run')],
     disable: [schtasks('/Delete', '/F')],
     known: schtasks('/Query'),
