@@ -190,6 +190,15 @@ test('an order whose lock is held for too long may be finalized later', async ()
   expect((await client.post(made.body.finalize, { csr })).body.status).toBe('valid')
 })
 
+test('a refusal for want of a key names the authority whose key is wanted', async () => {
+  const named = { ...state, authority: 'work' }
+  const acme = await start({ state: named, options: { eabRequired: true } })
+  onTestFinished(() => acme.close())
+  const client = new RawClient(acme.directory, acme.root)
+  await expect(client.start()).rejects.toThrow('rootling acme eab create --ca work')
+  client.close()
+})
+
 describe('nonces', () => {
   test('stay good over many restarts, once each', async () => {
     const made: string[] = []
