@@ -55,6 +55,8 @@ export interface IssueRequest extends KeyProtection {
   readonly selfSigned?: boolean | undefined
   /** A command that a shell runs after each renewal. */
   readonly onRenew?: string | undefined
+  /** How many seconds that command may run, 1 to 86,400; default 60. */
+  readonly onRenewSeconds?: number | undefined
   /**
    * The URL where `rootling ocsp` answers, below which the certificate says that its OCSP and CRL
    * are; `false`: the certificate names none. Default: the daemon's URL while it answers.
@@ -191,7 +193,7 @@ function leafWarnings({ facts, shortened }: Leaf, scope: Scope | null, now: Date
 function recordOf(
   { facts }: Leaf,
   paths: ResolvedPaths | null,
-  { onRenew, pkcs12 }: IssueRequest,
+  { onRenew, onRenewSeconds, pkcs12 }: IssueRequest,
 ): CertificateRecord {
   const extra = paths?.extra.map((file): ExtraFile =>
     file.format === 'pkcs12' && pkcs12?.legacy === true ? { ...file, legacy: true } : file,
@@ -202,5 +204,6 @@ function recordOf(
     keyPath: paths?.keyPath ?? null,
     ...(extra === undefined || extra.length === 0 ? {} : { extra }),
     ...(onRenew === undefined ? {} : { onRenew }),
+    ...(onRenewSeconds === undefined ? {} : { onRenewSeconds }),
   }
 }

@@ -10,6 +10,9 @@ export type Purpose = 'server' | 'client'
  */
 export const selfSignedScope = '(self-signed)'
 
+/** The longest time limit of an `onRenew` command: a day. */
+export const longestHookSeconds = 86_400
+
 /** An issued certificate; recorded before its files are written. */
 export interface CertificateRecord {
   /** Lower-case hex, 32 digits. */
@@ -34,6 +37,8 @@ export interface CertificateRecord {
   readonly extra?: readonly ExtraFile[]
   /** A command that a shell runs after each renewal. */
   readonly onRenew?: string
+  /** How many seconds `onRenew` may run; absent: 60. */
+  readonly onRenewSeconds?: number
   /** The URL below which the certificate's OCSP and CRL are, according to the certificate. */
   readonly revocationUrl?: string
   /**

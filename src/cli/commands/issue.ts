@@ -3,7 +3,7 @@ import { issue, type IssueRequest } from '../../certificates/issue.ts'
 import { ownPasswordFile, type OutputPaths } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { commonNameText, parseSubject } from '../../x509/subject.ts'
-import type { CertificateRecord } from '../../storage/records.ts'
+import { longestHookSeconds, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, shortDate } from '../describe.ts'
@@ -34,6 +34,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
       ? { password: password ?? '', legacy: args['legacy-pkcs12'] === true }
       : undefined,
     onRenew: args['on-renew'],
+    onRenewSeconds: args['hook-timeout'],
     revocationUrl: args['no-revocation-url'] === true ? false : args['revocation-url'],
   }
   const { record, chain, key, warnings } = await issue(state, request, now())
@@ -100,6 +101,20 @@ function refuseContradictions(args: Arguments): void {
     throw new RootlingError('usage', '--on-renew needs a command; it was given an empty one.', {
       hint: "For example --on-renew 'systemctl reload nginx'",
     })
+  const seconds = args['hook-timeout']
+  if (seconds !== undefined && args['on-renew'] === undefined)
+    throw new RootlingError('usage', '--hook-timeout is for --on-renew, which was not given.', {
+      hint: 'Add --on-renew COMMAND, or leave out --hook-timeout',
+    })
+  if (
+    seconds !== undefined &&
+    !(Number.isInteger(seconds) && seconds >= 1 && seconds <= longestHookSeconds)
+  )
+    throw new RootlingError(
+      'usage',
+      `--hook-timeout ${seconds} is not a number of seconds from 1 to ${longestHookSeconds}.`,
+      { hint: 'For example --hook-timeout 300' },
+    )
   if (args['self-signed'] === true && args['revocation-url'] !== undefined)
     throw new RootlingError('usage', 'A self-signed certificate has no issuer to revoke it.', {
       hint: 'Leave out --revocation-url',

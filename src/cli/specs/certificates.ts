@@ -54,6 +54,11 @@ export const issueSpec = {
       placeholder: 'COMMAND',
       describe: 'Run it in / after each renewal',
     },
+    'hook-timeout': {
+      type: 'number',
+      placeholder: 'SECONDS',
+      describe: 'End that command after this time; default 60',
+    },
     force: { type: 'boolean', describe: 'Replace files that rootling did not write' },
   },
   examples: [
