@@ -135,8 +135,7 @@ async function renewedPkcs12(
   return [{ path, data, ...(await ownerOf(path, 0o600)) }]
 }
 
-const holdsKey = (format: ExtraFile['format']): boolean =>
-  format === 'full' || format === 'pkcs12'
+const holdsKey = (format: ExtraFile['format']): boolean => format === 'full' || format === 'pkcs12'
 
 /** Returns the PEM of the private key in a file; an empty text where there is none. */
 async function keyBlockIn(state: StateDirectory, path: string): Promise<string> {

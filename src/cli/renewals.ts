@@ -4,8 +4,7 @@ import type { Output } from './output.ts'
 
 /** Prints what is to say about the files of renewed certificates. */
 export function warnOfFiles(renewals: readonly Renewal[], output: Output): void {
-  for (const { warnings = [] } of renewals)
-    for (const warning of warnings) output.warn(warning)
+  for (const { warnings = [] } of renewals) for (const warning of warnings) output.warn(warning)
 }
 
 /**

@@ -54,7 +54,15 @@ test.each([
   }
   expect(statSync(path('shop.test.p12')).mode & 0o777).toBe(0o600)
   const encryption = args[0] === '--legacy-pkcs12' ? 'pbeWithSHA1And3-KeyTripleDES' : 'AES-256'
-  const inspect = ['pkcs12', '-in', 'shop.test.p12', '-passin', `pass:${password}`, '-info', '-noout']
+  const inspect = [
+    'pkcs12',
+    '-in',
+    'shop.test.p12',
+    '-passin',
+    `pass:${password}`,
+    '-info',
+    '-noout',
+  ]
   expect((await run('openssl', inspect)).stderr).toContain(encryption)
 })
 

@@ -265,9 +265,9 @@ describe('a service file that a person wrote or changed', () => {
     const other = launchdService({ ...plain, program: '/b/node', home: '/b' }, 501, home)
     const text = other.contents.toString()
     expect(agent.isOwn(text)).toBe(true)
-    expect(agent.isOwn(text.replace('<key>RunAtLoad', '<key>Nice</key><integer>5</integer>\n$&'))).toBe(
-      false,
-    )
+    expect(
+      agent.isOwn(text.replace('<key>RunAtLoad', '<key>Nice</key><integer>5</integer>\n$&')),
+    ).toBe(false)
   })
 })
 

@@ -83,7 +83,9 @@ test('a pair that cannot be written now is told and kept for the next command', 
   for (const times of [1, 2]) {
     await settle()
     expect(said).toHaveLength(times)
-    expect(said.at(-1)).toMatch(/could not be written: ENAMETOOLONG.*The next command tries again\.$/)
+    expect(said.at(-1)).toMatch(
+      /could not be written: ENAMETOOLONG.*The next command tries again\.$/,
+    )
     expect(await left()).toHaveLength(1)
   }
 })

@@ -25,7 +25,10 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     purpose: args.client === true ? 'client' : 'server',
     keyType: args['key-type'],
     days: args.days,
-    files: args.stdout === true ? null : { ...outputPaths(args, cwd), ...keptWhere(args, cwd, password) },
+    files:
+      args.stdout === true
+        ? null
+        : { ...outputPaths(args, cwd), ...keptWhere(args, cwd, password) },
     force: args.force,
     csr: args.csr === undefined ? undefined : await readInputBytes(resolve(cwd, args.csr)),
     selfSigned: args['self-signed'],

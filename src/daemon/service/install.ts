@@ -12,7 +12,13 @@ import {
   stopDaemon,
   type LaunchOptions,
 } from '../launch.ts'
-import { asTyped, installService, refuseForeign, uninstallService, type Problem } from './manager.ts'
+import {
+  asTyped,
+  installService,
+  refuseForeign,
+  uninstallService,
+  type Problem,
+} from './manager.ts'
 import { launchdService, systemdService, windowsTask, type Service } from './units.ts'
 
 export interface InstalledDaemon {

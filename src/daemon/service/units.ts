@@ -129,8 +129,7 @@ ${words.map((word) => `    <string>${xml(word)}</string>`).join('\n')}
   return {
     path,
     contents,
-    isOwn: (text) =>
-      onlyLinesOf(contents, /^ +(?:<string>|<dict><key>ROOTLING_HOME<\/key>)/, text),
+    isOwn: (text) => onlyLinesOf(contents, /^ +(?:<string>|<dict><key>ROOTLING_HOME<\/key>)/, text),
     // The legacy `load -w` is not used: it ends with 0 even where it failed.
     enable: [launchctl('enable', `${domain}/${label}`), launchctl('bootstrap', domain, path)],
     disable: [launchctl('bootout', `${domain}/${label}`)],

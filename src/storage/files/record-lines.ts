@@ -2,7 +2,12 @@ import { isAbsolute } from 'node:path'
 import type { Identifier } from '../../x509/identifier.ts'
 import { longestSubject, parseSubject } from '../../x509/subject.ts'
 import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
-import { longestHookSeconds, selfSignedScope, type CertificateRecord, type ExtraFile } from '../records.ts'
+import {
+  longestHookSeconds,
+  selfSignedScope,
+  type CertificateRecord,
+  type ExtraFile,
+} from '../records.ts'
 import { isDate, isScopeName, isText } from './stored-values.ts'
 
 /** What a line of the record says. */
