@@ -89,6 +89,8 @@ export function parseLine(line: string): Event | null {
 
 const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value)
 
+const isTrueOrAbsent = (value: unknown): boolean => value === undefined || value === true
+
 const isSeconds = (value: unknown): boolean =>
   Number.isInteger(value) && Number(value) >= 1 && Number(value) <= longestHookSeconds
 
@@ -157,4 +159,4 @@ const isExtraFile = (one: Partial<ExtraFile> | null): boolean =>
   formats.has(one?.format) &&
   isPath(one?.path) &&
   (one?.passwordFile === undefined || isPath(one.passwordFile)) &&
-  (one?.legacy === undefined || one.legacy === true)
+  isTrueOrAbsent(one?.legacy)
