@@ -10,6 +10,8 @@ import type { Validator } from './validation/validator.ts'
 
 /** The parts of the server that every handler needs. */
 export interface AcmeContext {
+  /** The command that makes a key for an external account binding. */
+  readonly eabCommand: string
   readonly store: Store
   readonly urls: Urls
   readonly now: () => Date

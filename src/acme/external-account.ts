@@ -48,7 +48,7 @@ export async function readBinding(
     if (whose === null) return null
     throw new AcmeProblem(
       'externalAccountRequired',
-      `A new account${whose} has to be bound to a key of this authority. To make one: rootling acme eab create`,
+      `A new account${whose} has to be bound to a key of this authority. To make one: ${context.eabCommand}`,
     )
   }
   if (!isObject(binding)) throw malformed('The externalAccountBinding is not a JWS.')

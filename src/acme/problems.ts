@@ -87,12 +87,15 @@ function asSentence(hint: string): string {
 
 /**
  * Returns the problem for anything that was thrown: `serverInternal` for all but an AcmeProblem.
+ * Where another process holds the lock, the client may try again (RFC 8555 §6.6 has Retry-After).
  */
 export function asProblem(error: unknown): AcmeProblem {
   if (error instanceof AcmeProblem) return error
   const detail =
     error instanceof RootlingError ? detailOf(error) : 'Something went wrong inside the server.'
-  return new AcmeProblem('serverInternal', detail, { cause: error })
+  const isBusy = error instanceof RootlingError && error.code === 'locked'
+  const later = isBusy ? { status: 503, headers: { 'Retry-After': '10' } } : {}
+  return new AcmeProblem('serverInternal', detail, { ...later, cause: error })
 }
 
 export const malformed = (detail: string, options?: ProblemOptions): AcmeProblem =>

@@ -67,6 +67,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
     profiles: resolveProfiles(options),
     validator,
     owners,
+    eabCommand: `rootling acme eab create${state.authority === undefined ? '' : ` --ca ${state.authority}`}`,
     issuing: new Set(),
   }
   await completeOrders(context)

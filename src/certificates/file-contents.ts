@@ -3,8 +3,9 @@ import type { OutputFile } from '../storage/files/unfinished-writes.ts'
 import type { ExtraFile } from '../storage/records.ts'
 import type { KeyPairDer } from '../x509/keys.ts'
 import { encodePem, pemBlocks } from '../x509/pem.ts'
+import type { Pkcs12Fields } from '../x509/pkcs12.ts'
 import type { Leaf } from './leaf.ts'
-import type { ResolvedPaths } from './output-files.ts'
+import { ownPasswordFile, type ResolvedPaths } from './output-files.ts'
 
 export interface KeyProtection {
   /** Encrypts the key in its file, and in the file of chain and key. */
@@ -31,10 +32,20 @@ export async function outputFiles(
     if (keyPath !== null) files.push({ path: keyPath, mode: 0o600, data: key })
     files.push({ path: certPath, mode: 0o644, data: leaf.chain })
   }
-  for (const { format, path } of extra) {
-    if (format === 'pkcs12')
-      files.push({ path, mode: 0o600, data: await pkcs12Of(leaf, keys, protection, friendlyName) })
-    else files.push(extraFile({ format, path }, leaf, key))
+  for (const file of extra) {
+    if (file.format !== 'pkcs12') {
+      files.push(extraFile(file, leaf, key))
+      continue
+    }
+    if (keys === null || protection.pkcs12 === undefined)
+      throw new RootlingError('usage', 'A PKCS #12 file holds a key, and the key is not here.', {
+        hint: 'Leave out --pkcs12 with --csr',
+      })
+    const { password, legacy } = protection.pkcs12
+    const data = await pkcs12Of(leaf, keys.pkcs8, { password, legacy, friendlyName })
+    const kept = ownPasswordFile(file)
+    if (kept !== null) files.push({ path: kept, mode: 0o600, data: `${password}\n` })
+    files.push({ path: file.path, mode: 0o600, data })
   }
   return files
 }
@@ -63,17 +74,13 @@ async function keyFileText({ pkcs8 }: KeyPairDer, passphrase: string | undefined
   return encryptPkcs8(pkcs8, passphrase)
 }
 
-async function pkcs12Of(
-  { der, issuers }: Leaf,
-  keys: KeyPairDer | null,
-  { pkcs12 }: KeyProtection,
-  friendlyName: string,
+/** Returns a PKCS #12 file of a certificate with its issuers and its key. */
+export async function pkcs12Of(
+  { der, issuers }: Pick<Leaf, 'der' | 'issuers'>,
+  pkcs8: Buffer,
+  protection: Pick<Pkcs12Fields, 'password' | 'legacy' | 'friendlyName'>,
 ): Promise<Buffer> {
-  if (keys === null || pkcs12 === undefined)
-    throw new RootlingError('usage', 'A PKCS #12 file holds a key, and the key is not here.', {
-      hint: 'Leave out --pkcs12 with --csr',
-    })
   const { makePkcs12 } = await import('../x509/pkcs12.ts')
   const chain = [der, ...pemBlocks(issuers).map((block) => block.der)]
-  return makePkcs12({ chain, pkcs8: keys.pkcs8, friendlyName, ...pkcs12 })
+  return makePkcs12({ chain, pkcs8, ...protection })
 }

@@ -3,7 +3,7 @@ import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
-import type { CertificateRecord, Purpose } from '../storage/records.ts'
+import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { generateKeys, type KeyPairDer, type KeyType } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
@@ -13,6 +13,8 @@ import { signLeaf, signLeafByItself, type Leaf } from './leaf.ts'
 import { checkDays, namesWarnings, parseNames } from './names.ts'
 import {
   fileBase,
+  mountWarnings,
+  pathsOf,
   refuseForeign,
   resolvePaths,
   type OutputPaths,
@@ -53,6 +55,8 @@ export interface IssueRequest extends KeyProtection {
   readonly selfSigned?: boolean | undefined
   /** A command that a shell runs after each renewal. */
   readonly onRenew?: string | undefined
+  /** How many seconds that command may run, 1 to 86,400; default 60. */
+  readonly onRenewSeconds?: number | undefined
   /**
    * The URL where `rootling ocsp` answers, below which the certificate says that its OCSP and CRL
    * are; `false`: the certificate names none. Default: the daemon's URL while it answers.
@@ -90,7 +94,8 @@ export async function issue(
     request.files === null
       ? null
       : await resolvePaths(base, request.files ?? {}, keys !== null, state)
-  const record = recordOf(leaf, paths, request.onRenew)
+  if (paths !== null) warnings.push(...mountWarnings(pathsOf(paths)))
+  const record = recordOf(leaf, paths, request)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   await exclusively(state, async () => {
     // Read under the lock: another command may have made a scope and written these files just now.
@@ -188,13 +193,17 @@ function leafWarnings({ facts, shortened }: Leaf, scope: Scope | null, now: Date
 function recordOf(
   { facts }: Leaf,
   paths: ResolvedPaths | null,
-  onRenew: string | undefined,
+  { onRenew, onRenewSeconds, pkcs12 }: IssueRequest,
 ): CertificateRecord {
+  const extra = paths?.extra.map((file): ExtraFile =>
+    file.format === 'pkcs12' && pkcs12?.legacy === true ? { ...file, legacy: true } : file,
+  )
   return {
     ...facts,
     certPath: paths?.certPath ?? null,
     keyPath: paths?.keyPath ?? null,
-    ...(paths !== null && paths.extra.length > 0 ? { extra: paths.extra } : {}),
+    ...(extra === undefined || extra.length === 0 ? {} : { extra }),
     ...(onRenew === undefined ? {} : { onRenew }),
+    ...(onRenewSeconds === undefined ? {} : { onRenewSeconds }),
   }
 }

@@ -1,10 +1,11 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import { realpathSync } from 'node:fs'
+import { accessSync, constants, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { hasCode, unwritable } from '../files/errors.ts'
 import { exists } from '../files/exists.ts'
+import { mountPointsAmong } from '../files/mount-point.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
@@ -21,6 +22,11 @@ export interface OutputPaths {
   readonly keyPath?: string | undefined
   /** Further formats, each `true` for its usual name or a path. */
   readonly extra?: Readonly<Partial<Record<ExtraFile['format'], string | true>>> | undefined
+  /**
+   * Where a renewal finds the password of the PKCS #12 file: `true`: in a file that is written beside
+   * it; a path: in that file, which exists. Default: nowhere, the password is not kept.
+   */
+  readonly passwordFile?: string | true | undefined
   /** Which files in the state directory these may be; default: none. */
   readonly inState?: PartOfState
 }
@@ -83,7 +89,7 @@ const suffixes: Record<ExtraFile['format'], string> = {
  */
 export async function resolvePaths(
   base: string,
-  { outDir = '.', certPath, keyPath, extra = {}, inState }: OutputPaths,
+  { outDir = '.', certPath, keyPath, extra = {}, passwordFile, inState }: OutputPaths,
   withKey: boolean,
   state: StateDirectory,
 ): Promise<ResolvedPaths> {
@@ -94,8 +100,11 @@ export async function resolvePaths(
     certPath: named(`${base}.pem`, certPath),
     keyPath: withKey ? named(`${base}-key.pem`, keyPath) : null,
     extra: formats.map((format) => {
-      const path = extra[format]
-      return { format, path: named(base + suffixes[format], path === true ? undefined : path) }
+      const wanted = extra[format]
+      const path = named(base + suffixes[format], wanted === true ? undefined : wanted)
+      if (format !== 'pkcs12' || passwordFile === undefined) return { format, path }
+      const kept = passwordFile === true ? passwordBeside(path) : resolve(passwordFile)
+      return { format, path, passwordFile: kept }
     }),
   }
   // Certificate and key may share one file.
@@ -111,16 +120,33 @@ export async function resolvePaths(
 /**
  * Throws for paths that a command was given and must not write to: `usage` for one in a state
  * directory, and for two that lead to one file; `state-unwritable` for one in no directory, and for
- * what is there but is no regular file. Every command calls this, or `resolvePaths`, first.
+ * what is there but is no regular file. Every command calls this, or `resolvePaths`, first. Returns the
+ * sentences of `mountWarnings`.
  */
 export async function checkOutputs(
   state: StateDirectory,
   paths: readonly string[],
   parts: readonly PartOfState[] = [],
-): Promise<void> {
+): Promise<string[]> {
   await refuseInState(state, paths, parts)
   refuseSame(paths)
   for (const path of paths) await refuseUnwritable(path)
+  return mountWarnings(paths)
+}
+
+/**
+ * Returns a sentence for each path that is a mount point, which is written in place. Throws
+ * `state-unwritable` for one that cannot be written.
+ */
+export function mountWarnings(paths: readonly string[]): string[] {
+  return mountPointsAmong(paths).map((path) => {
+    try {
+      accessSync(path, constants.W_OK)
+    } catch (error) {
+      throw unwritable(path, error)
+    }
+    return `${path} is mounted by itself and is overwritten in place, so a program may read half of it: mount the directory ${dirname(path)} instead.`
+  })
 }
 
 function refuseSame(paths: readonly string[]): void {
@@ -132,13 +158,25 @@ function refuseSame(paths: readonly string[]): void {
   })
 }
 
+/** The file in which `issue` keeps the password of a PKCS #12 file, for renewals. */
+const passwordBeside = (path: string): string => `${path}.password`
+
+/**
+ * Returns the file that keeps the password of a PKCS #12 file; `null`: there is none, or the user
+ * keeps it.
+ */
+export const ownPasswordFile = ({ path, passwordFile }: ExtraFile): string | null =>
+  passwordFile === passwordBeside(path) ? passwordFile : null
+
 /** Returns the paths of all files of a certificate. */
 export const pathsOf = ({
   certPath,
   keyPath,
   extra = [],
 }: Pick<CertificateRecord, 'certPath' | 'keyPath' | 'extra'>): string[] =>
-  [certPath, keyPath, ...extra.map(({ path }) => path)].filter((path) => path !== null)
+  [certPath, keyPath, ...extra.flatMap((file) => [file.path, ownPasswordFile(file)])].filter(
+    (path) => path !== null,
+  )
 
 /**
  * Throws `usage` for a path at or below a state directory, of this or another authority, where a

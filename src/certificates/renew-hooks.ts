@@ -20,6 +20,7 @@ export interface HookOptions {
   readonly owner: Owner | null
   /** Ends the command that runs; the others are not started. */
   readonly signal?: AbortSignal
+  /** Default: what the certificates' records say, or a minute. */
   readonly timeLimitMilliseconds?: number
 }
 
@@ -30,18 +31,27 @@ export async function runRenewHooks(
 ): Promise<HookOutcome[]> {
   const outcomes: HookOutcome[] = []
   for (const command of new Set(renewed.flatMap(({ onRenew }) => onRenew ?? []))) {
+    const limits = renewed
+      .filter(({ onRenew }) => onRenew === command)
+      .map(({ onRenewSeconds = 60 }) => onRenewSeconds * 1_000)
+    const { timeLimitMilliseconds = Math.max(...limits) } = options
     const failure =
-      options.signal?.aborted === true ? 'was not run.' : await runHook(command, options)
+      options.signal?.aborted === true
+        ? 'was not run.'
+        : await runHook(command, { ...options, timeLimitMilliseconds })
     outcomes.push({ command, failure })
   }
   return outcomes
 }
 
-const minute = 60_000
-
 async function runHook(
   command: string,
-  { env, owner, signal, timeLimitMilliseconds = minute }: HookOptions,
+  {
+    env,
+    owner,
+    signal,
+    timeLimitMilliseconds,
+  }: HookOptions & { readonly timeLimitMilliseconds: number },
 ): Promise<string | null> {
   const child = startShell(command, timeLimitMilliseconds, {
     cwd: '/',

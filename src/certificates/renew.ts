@@ -9,8 +9,9 @@ import { selfSignedScope, type CertificateRecord, type Inventory } from '../stor
 import { parseIdentifier } from '../x509/identifier.ts'
 import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
-import { pathsOf, refuseInState } from './output-files.ts'
+import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
+import { pkcs12Passwords, type AskPassword } from './pkcs12-passwords.ts'
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
 import { chooseScopeAgain, issueAgain } from './scope-choice.ts'
 import { currentCertificates, isDue } from './status.ts'
@@ -24,6 +25,8 @@ export interface Renewal {
   /** One sentence, with `skipped` and `failed`. */
   readonly reason?: string
   readonly hint?: string
+  /** Sentences about the files of a renewed certificate; absent: there is nothing to say. */
+  readonly warnings?: readonly string[]
 }
 
 /** Which certificates: all, those that are due, or named by host, serial number or file. */
@@ -36,6 +39,8 @@ export interface RenewOptions {
    * Whether to make a new key too; by default only the certificate's file changes, by one rename.
    */
   readonly rekey?: boolean | undefined
+  /** Asks for the passwords of PKCS #12 files that are not kept; default: those files stay. */
+  readonly askPassword?: AskPassword | undefined
   /** Called for each damaged line of the record, as `readInventory` calls it. */
   readonly onDamage?: ((sentence: string) => void) | undefined
   /** Whether to renew a selected certificate; default: each. */
@@ -160,6 +165,7 @@ async function reissue(
   const scope = await chooseScopeAgain(state, scopes, previous, now)
   const url = await revocationUrlFor(state, wantedBefore(previous))
   const signer = await openSigner(state, scope, now)
+  const pkcs12 = await pkcs12Passwords(previous, options.askPassword)
   return exclusively(state, async () => {
     if ((await stampOf(recordPath(state))) !== view.stamp)
       Object.assign(view, await readView(state, options))
@@ -175,12 +181,14 @@ async function reissue(
     const request = { identifiers, purpose, subject, spki, keyType, lifetime, ...url }
     const leaf = signLeaf(request, scope, signer, now)
     const record = renewedRecord(previous, leaf)
-    const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys)
+    const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys, pkcs12)
+    const warnings = [...pkcs12.warnings, ...mountWarnings(files.map(({ path }) => path))]
     await recordAndWrite(state, record, files)
     // The line of this renewal is all that has changed the record, so the view still holds for the
     // other certificates.
     view.stamp = await stampOf(recordPath(state))
-    return { previous, record, outcome: 'renewed' }
+    const said = warnings.length === 0 ? {} : { warnings }
+    return { previous, record, outcome: 'renewed', ...said }
   })
 }
 

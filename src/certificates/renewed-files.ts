@@ -5,12 +5,14 @@ import { readPrivateText, readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { OutputFile } from '../storage/files/unfinished-writes.ts'
-import type { CertificateRecord } from '../storage/records.ts'
+import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { generateKeys, keyTypes, type KeyPairDer, type KeyType } from '../x509/keys.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import { encodePem, privateKeyBlocks } from '../x509/pem.ts'
-import { extraFile } from './file-contents.ts'
+import { extraFile, pkcs12Of } from './file-contents.ts'
 import type { Leaf } from './leaf.ts'
+import { fileBase } from './output-files.ts'
+import { openKey, type Pkcs12Passwords } from './pkcs12-passwords.ts'
 
 /** Why the files of a certificate are left as they are, for people. */
 interface Unfit {
@@ -87,16 +89,17 @@ export async function newKeys(
 
 /**
  * Returns the files of a renewed certificate, each with the owner and mode of the one it replaces.
- * `keys` is the new key pair; `null`: the key stays. PKCS #12 files are left out, since their
- * passwords are not kept.
+ * `keys` is the new key pair; `null`: the key stays. PKCS #12 files whose passwords are not known are
+ * left out.
  */
 export async function renewedFiles(
   state: StateDirectory,
   { certPath, keyPath, extra = [] }: CertificateRecord & { readonly certPath: string },
   leaf: Leaf,
   keys: KeyPairDer | null,
+  { passwords }: Pick<Pkcs12Passwords, 'passwords'>,
 ): Promise<OutputFile[]> {
-  const needed = certPath === keyPath || extra.some(({ format }) => format === 'full')
+  const needed = certPath === keyPath || extra.some(({ format }) => holdsKey(format))
   const oldKey = needed && keyPath !== null ? await keyBlockIn(state, keyPath) : ''
   const key = keys === null ? oldKey : encodePem('PRIVATE KEY', keys.pkcs8)
   const files: OutputFile[] = []
@@ -104,13 +107,35 @@ export async function renewedFiles(
     files.push({ path: keyPath, data: key, ...(await ownerOf(keyPath, 0o600)) })
   const data = certPath === keyPath ? leaf.chain + key : leaf.chain
   files.push({ path: certPath, data, ...(await ownerOf(certPath, 0o644)) })
-  for (const { format, path } of extra)
-    if (format !== 'pkcs12') {
-      const file = extraFile({ format, path }, leaf, key)
-      files.push(await keepOwner(file, format === 'full' ? oldKey : ''))
+  for (const file of extra)
+    if (file.format === 'pkcs12') files.push(...(await renewedPkcs12(file, leaf, key, passwords)))
+    else {
+      const secret = file.format === 'full' ? oldKey : ''
+      files.push(await keepOwner(extraFile(file, leaf, key), secret))
     }
   return files
 }
+
+/** Returns the file, or none where its password is not known or does not open the key. */
+async function renewedPkcs12(
+  { path, legacy }: ExtraFile,
+  leaf: Leaf,
+  key: string,
+  passwords: ReadonlyMap<string, string>,
+): Promise<OutputFile[]> {
+  const password = passwords.get(path)
+  const pkcs8 = password === undefined ? null : openKey(key, password)
+  if (password === undefined || pkcs8 === null) return []
+  const data = await pkcs12Of(leaf, pkcs8, {
+    password,
+    legacy,
+    friendlyName: fileBase(leaf.facts),
+  })
+  // That the password opened the old file says that it is Rootling's or its user's own.
+  return [{ path, data, ...(await ownerOf(path, 0o600)) }]
+}
+
+const holdsKey = (format: ExtraFile['format']): boolean => format === 'full' || format === 'pkcs12'
 
 /** Returns the PEM of the private key in a file; an empty text where there is none. */
 async function keyBlockIn(state: StateDirectory, path: string): Promise<string> {

@@ -20,14 +20,19 @@ export async function confirm(question: readonly string[]): Promise<boolean> {
  * an empty answer.
  */
 export async function askSecret(prompt: string): Promise<string> {
+  const secret = await askSecretOrNone(prompt)
+  if (secret !== '') return secret
+  throw new RootlingError('cancelled', 'No passphrase was given; nothing was changed.')
+}
+
+/** Asks as `askSecret` does; an empty answer is returned. */
+export async function askSecretOrNone(prompt: string): Promise<string> {
   openStreams()
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
   const terminal = createInterface({ input: process.stdin, output: silent, terminal: true })
   process.stderr.write(printable(prompt))
   try {
-    const secret = await ask(terminal, '')
-    if (secret !== '') return secret
-    throw new RootlingError('cancelled', 'No passphrase was given; nothing was changed.')
+    return await ask(terminal, '')
   } finally {
     process.stderr.write('\n')
   }

@@ -1,6 +1,7 @@
 import type { Scope } from '../authority/scope.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
+import { localConstraints } from '../x509/name-constraints.ts'
 import { day } from '../x509/profiles.ts'
 
 /** Returns a recorded certificate as `--json` prints it; docs/json.md documents its shape. */
@@ -34,6 +35,9 @@ export function describeConstraints({ use, constraints, permitted }: Scope): str
   if (use === 'mail') return 'certificates for mail'
   if (use === 'private') return 'any name, but no trust store holds its root'
   if (constraints === null) return 'any name (unconstrained)'
+  // A root that was adopted has constraints of its own.
+  const isLocal = localConstraints.dns.every((name) => constraints.dns.includes(name))
+  if (!isLocal) return [...constraints.dns, ...constraints.ip].join(', ') || 'no name'
   return permitted.length === 0 ? 'local names' : `local names, ${permitted.join(', ')}`
 }
 

@@ -100,9 +100,10 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
   const body = (await row.load()) as CommandBody<CommandSpec>
   const owner = await adoptCaller()
   const authority = typeof parsed['ca'] === 'string' ? parsed['ca'] : undefined
+  if (typeof parsed['home'] === 'string') process.env['ROOTLING_HOME'] = parsed['home']
   const state = stateDirectory(process.env, owner, authority)
   if (process.platform === 'win32') await makeStateOnWindows(state.path)
-  await settleInterrupted(state)
+  await settleInterrupted(state, (sentence) => output.warn(sentence))
   return body(parsed as ArgumentsOf<CommandSpec>, {
     env: process.env,
     cwd: process.cwd(),

@@ -2,15 +2,9 @@ import type { HookOutcome } from '../certificates/renew-hooks.ts'
 import type { Renewal } from '../certificates/renew.ts'
 import type { Output } from './output.ts'
 
-/**
- * Warns of the PKCS #12 files of renewed certificates, which cannot be rewritten because their
- * passwords are not kept.
- */
-export function warnOfPkcs12(renewals: readonly Renewal[], output: Output): void {
-  for (const { outcome, record } of renewals)
-    for (const { format, path } of record?.extra ?? [])
-      if (outcome === 'renewed' && format === 'pkcs12')
-        output.warn(`${path} still holds the old certificate, since its password is not kept.`)
+/** Prints what is to say about the files of renewed certificates. */
+export function warnOfFiles(renewals: readonly Renewal[], output: Output): void {
+  for (const { warnings = [] } of renewals) for (const warning of warnings) output.warn(warning)
 }
 
 /**

@@ -88,11 +88,14 @@ export function printPlan({ plannedCommands, outcomes }: StoreChange, output: Ou
 /** The most paths that `noteLeft` names; with --json all are printed. */
 const mostPaths = 20
 
-/** Names what a deletion left, since Rootling did not write it. */
-export function noteLeft(left: readonly string[], output: Output): void {
+/** Names what a deletion left, by default because Rootling did not write it. */
+export function noteLeft(
+  left: readonly string[],
+  output: Output,
+  title = 'Left, since Rootling deletes only what it wrote:',
+): void {
   if (left.length === 0) return
   const more = left.length > mostPaths ? [`and ${left.length - mostPaths} more`] : []
   const list = [...left.slice(0, mostPaths), ...more].map((path) => `  ${path}`)
-  for (const line of ['Left, since Rootling deletes only what it wrote:', ...list])
-    output.note(line)
+  for (const line of [title, ...list]) output.note(line)
 }

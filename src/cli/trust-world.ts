@@ -8,7 +8,7 @@ import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
 import { commonName, describeConstraints } from './describe.ts'
 import type { Output } from './output.ts'
-import { reportHooks, warnOfPkcs12 } from './renewals.ts'
+import { reportHooks, warnOfFiles } from './renewals.ts'
 import type { StoreArguments } from './store-arguments.ts'
 
 /**
@@ -145,7 +145,7 @@ function showPermitted({ scope, created }: EventOf<'scope-permitted'>, output: O
 }
 
 function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): void {
-  warnOfPkcs12(renewals, output)
+  warnOfFiles(renewals, output)
   reportHooks(hooks, output)
   for (const { previous, outcome, reason, hint } of renewals)
     if (outcome !== 'renewed')

@@ -44,7 +44,7 @@ export async function renewDue(
 
 function settle(
   work: RenewalWork,
-  { previous, outcome, record, reason = '', hint }: Renewal,
+  { previous, outcome, record, reason = '', hint, warnings = [] }: Renewal,
 ): void {
   const { failures, log } = work
   if (record === undefined)
@@ -52,6 +52,7 @@ function settle(
   failures.delete(previous)
   if (outcome === 'renewed')
     log(`renewed ${namesOf(previous)} until ${record.notAfter} in ${previous.certPath}`)
+  for (const warning of warnings) log(warning)
 }
 
 async function runCommands(

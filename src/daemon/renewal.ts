@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { renewable } from '../certificates/renew.ts'
 import { dueTime } from '../certificates/status.ts'
 import { exists } from '../files/exists.ts'
@@ -15,7 +16,7 @@ export interface RenewalLoop {
   /** Returns when the next certificate is due (ISO 8601); `null` when none is tracked. */
   nextDue(): string | null
   failures(): readonly RenewalFailure[]
-  /** Ends the command that runs, and waits for the check that is under way. */
+  /** Ends the command that runs, and waits three seconds at most for the check that is under way. */
   stop(): Promise<void>
 }
 
@@ -33,6 +34,9 @@ export interface RenewalOptions {
 }
 
 const minute = 60_000
+
+/** How long a stop waits for a check: longer than a command has to end itself. */
+const patienceMilliseconds = 3_000
 
 /**
  * Renews every tracked certificate when it is due, and runs its command. Failures are tried again
@@ -75,7 +79,9 @@ export async function startRenewal(options: RenewalOptions): Promise<RenewalLoop
     stop: async () => {
       clearInterval(timer)
       stopping.abort()
-      await running
+      // A renewal may wait for the lock for half a minute. The next command finishes what is
+      // interrupted here, as after a kill.
+      await Promise.race([running, sleep(patienceMilliseconds, null, { ref: false })])
     },
   }
 }

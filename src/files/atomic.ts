@@ -1,8 +1,20 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, constants, fchmodSync, fchownSync, openSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { RootlingError } from '../errors.ts'
 import { hasCode, unwritable } from './errors.ts'
 import { exists } from './exists.ts'
+import { isMountPoint } from './mount-point.ts'
 import type { Owner } from './owner.ts'
 import { chown, mkdir, readdir, removeFile, rename, rm, sync } from './sync-fs.ts'
 
@@ -23,7 +35,7 @@ export interface FileContents {
 
 /** A file that is complete and synced, under a temporary name beside its target. */
 export interface StagedFile {
-  /** Renames the file over its target and syncs the directory. */
+  /** Renames the file over its target and syncs the directory. Writes a mount point in place. */
   commit(): Promise<void>
   discard(): Promise<void>
 }
@@ -31,8 +43,9 @@ export interface StagedFile {
 /**
  * Replaces a file as a whole: writes the new file beside it under a temporary name, syncs it,
  * renames it over the old one and syncs the directory. The new file is opened with `wx`, so that a
- * link that an attacker planted is not followed. Throws `state-unwritable`. The package
- * write-file-atomic neither syncs the directory nor uses `wx`.
+ * link that an attacker planted is not followed. A file that is a mount point cannot be replaced, so
+ * it is written in place. Throws `state-unwritable`. The package write-file-atomic neither syncs the
+ * directory nor uses `wx`.
  */
 export async function writeFileAtomic(
   path: string,
@@ -62,9 +75,23 @@ export async function stageFile(
       throw unwritable(path, error)
     }
   }
-  await guarded(() => writeNew(temporary, contents, owner))
+  try {
+    await guarded(() => writeNew(temporary, contents, owner))
+  } catch (error) {
+    // A container may mount the file alone into a directory in which no file can be made.
+    const { cause } = error as RootlingError
+    if (!hasCode(cause, 'EROFS', 'EACCES', 'EPERM') || !isMountPoint(path)) throw error
+    return { commit: () => guarded(() => writeInPlace(path, contents, owner)), discard }
+  }
   const commit = async (): Promise<void> => {
-    await rename(temporary, path)
+    try {
+      await rename(temporary, path)
+    } catch (error) {
+      if (!hasCode(error, 'EBUSY') || !isMountPoint(path)) throw error
+      // The pieces of `contents` may be gone by now, so they are read back.
+      await writeInPlace(path, { ...contents, data: readFileSync(temporary) }, owner)
+      return discard()
+    }
     await syncDirectory(dirname(path))
   }
   return { commit: () => guarded(commit), discard }
@@ -156,9 +183,7 @@ function isAlive(pid: number): boolean {
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
   const file = openSync(path, 'wx', contents.mode)
   try {
-    const { data } = contents
-    const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data
-    for (const piece of pieces) writeFileSync(file, piece)
+    writeAll(file, contents.data)
     // The umask may have cleared bits that certificates need, such as those of 0644.
     fchmodSync(file, contents.mode)
     if (owner !== null) fchownSync(file, owner.uid, owner.gid)
@@ -166,6 +191,35 @@ async function writeNew(path: string, contents: FileContents, owner: Owner | nul
   } finally {
     closeSync(file)
   }
+}
+
+/**
+ * Overwrites an existing regular file. Its owner and mode are set before its contents, which may be
+ * a key. After a kill in between, the file is a beginning of the contents.
+ */
+async function writeInPlace(
+  path: string,
+  { data, mode }: FileContents,
+  owner: Owner | null,
+): Promise<void> {
+  const file = openSync(path, constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0))
+  try {
+    const found = fstatSync(file)
+    if (!found.isFile()) throw new RootlingError('state-unwritable', `${path} is no regular file.`)
+    if (owner !== null && (found.uid !== owner.uid || found.gid !== owner.gid))
+      fchownSync(file, owner.uid, owner.gid)
+    if ((found.mode & 0o777) !== mode) fchmodSync(file, mode)
+    ftruncateSync(file)
+    writeAll(file, data)
+    await sync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function writeAll(file: number, data: FileContents['data']): void {
+  const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data
+  for (const piece of pieces) writeFileSync(file, piece)
 }
 
 export async function syncDirectory(path: string): Promise<void> {

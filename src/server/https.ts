@@ -66,6 +66,9 @@ export interface HttpsServer {
   close(options?: { readonly drainMilliseconds?: number }): Promise<void>
 }
 
+/** How long a closing server lets connections be on which nothing is asked. */
+const idleMilliseconds = 500
+
 /**
  * Starts an HTTPS server, which listens when the promise resolves: by default TLS 1.3 only, HTTP/2
  * and HTTP/1.1 by ALPN, every wait bounded. One TLS server accepts all connections and hands each
@@ -141,10 +144,17 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     http1.close()
     http2.close()
     inFlight.closeAfterAnswers()
+    // A connection on which nothing is asked, such as one in its handshake, is not waited for, but
+    // HTTP/2 has to say that it goes away.
+    const idle = setTimeout(() => {
+      const busy = new Set([...inFlight.sockets()].map(({ remotePort }) => remotePort))
+      for (const socket of sockets) if (!busy.has(socket.remotePort)) socket.destroy()
+    }, idleMilliseconds)
     const kill = setTimeout(() => {
       for (const socket of sockets) socket.destroy()
     }, milliseconds)
     await closed
+    clearTimeout(idle)
     clearTimeout(kill)
   }
 

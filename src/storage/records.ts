@@ -10,6 +10,9 @@ export type Purpose = 'server' | 'client'
  */
 export const selfSignedScope = '(self-signed)'
 
+/** The longest time limit of an `onRenew` command: a day. */
+export const longestHookSeconds = 86_400
+
 /** An issued certificate; recorded before its files are written. */
 export interface CertificateRecord {
   /** Lower-case hex, 32 digits. */
@@ -34,6 +37,8 @@ export interface CertificateRecord {
   readonly extra?: readonly ExtraFile[]
   /** A command that a shell runs after each renewal. */
   readonly onRenew?: string
+  /** How many seconds `onRenew` may run; absent: 60. */
+  readonly onRenewSeconds?: number
   /** The URL below which the certificate's OCSP and CRL are, according to the certificate. */
   readonly revocationUrl?: string
   /**
@@ -46,11 +51,18 @@ export interface CertificateRecord {
 
 /**
  * A further file: `chain` holds the issuers, `der` the leaf, `full` chain and key. `pkcs12` holds
- * chain and key under a password, which must be given anew.
+ * chain and key under a password.
  */
 export interface ExtraFile {
   readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
   readonly path: string
+  /**
+   * The file whose first line is the password of a PKCS #12 file. Absent: the password is not kept,
+   * and a renewal must be given it.
+   */
+  readonly passwordFile?: string
+  /** With `pkcs12`: it is protected as old systems need it. */
+  readonly legacy?: true
 }
 
 /** All issued certificates, oldest first, and which of them are revoked. */

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { sep } from 'node:path'
 import { isOwnSubject } from '../../platform/own-subject.ts'
 import { allFormsOf, type TrustAnchor, type TrustStore } from '../../platform/trust-store.ts'
 import { deleteAuthority, forgetScope, isDeletable } from '../authority/delete.ts'
@@ -10,10 +11,14 @@ import {
   readScopesInRotation,
   type Scope,
 } from '../authority/scope.ts'
+import { pathsOf } from '../certificates/output-files.ts'
+import { currentCertificates } from '../certificates/status.ts'
 import { RootlingError, type ErrorCode } from '../errors.ts'
 import { exists } from '../files/exists.ts'
+import { isTaken } from '../files/own-entries.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { readCurrentInventory } from '../storage/files/record.ts'
 import {
   refuseLinkedScopes,
   rootCopiesPath,
@@ -56,6 +61,8 @@ export interface Uninstallation extends StoreChange {
   readonly authority: 'deleted' | 'kept' | 'untouched'
   /** The paths of what a deletion left, since Rootling did not write it. */
   readonly left: readonly string[]
+  /** The files of certificates that the deleted authority issued, and that are still there. */
+  readonly issued: readonly string[]
   /**
    * The named authorities in the directory of the deleted one, which the person was asked about one
    * by one.
@@ -98,19 +105,20 @@ export async function uninstallAuthority(
     await confirmOrCancel(world, { type: 'remove', anchors, deletesAuthority: deletes, authority })
     chosen = await askAboutEach(world, named)
   }
-  const removed = await removeAnchors(world, found, anchors)
-  const change = deletes ? await withClients(world, found, removed) : removed
-  const untouched = { ...change, left: [], named: [] }
+  const change = await (deletes ? removeWithClients : removeAnchors)(world, found, anchors)
+  const untouched = { ...change, left: [], issued: [], named: [] }
   if (!deletes || change.plannedCommands !== null) return { ...untouched, authority: 'untouched' }
   if (!allWell(change.outcomes) && request.force !== true)
     return { ...untouched, authority: 'kept' }
   const outcomes = [...change.outcomes]
+  const issued = await issuedFiles(state)
   const left: string[] = []
   const done = new Set<StateDirectory>()
   for (const each of chosen) {
     const deletion = await deleteNamed({ ...world, state: each }, options, request)
     outcomes.push(...deletion.outcomes)
     left.push(...deletion.left)
+    issued.push(...deletion.issued)
     if (deletion.deleted) done.add(each)
   }
   await request.beforeDeletion?.(state)
@@ -120,17 +128,23 @@ export async function uninstallAuthority(
     outcomes,
     authority: 'deleted',
     left: [...new Set(left)],
+    issued,
     named: named.map((each) => ({ state: each, deleted: done.has(each) })),
   }
 }
 
-/** Also removes the client certificates of the authority from the stores of browsers. */
-async function withClients(
+/**
+ * Removes the client certificates of the authority from the stores of browsers, then its roots: a
+ * database that `install` created is deleted with the root if nothing else is in it.
+ */
+async function removeWithClients(
   world: TrustWorld,
-  { machine }: MachineStores,
-  { outcomes }: StoreChange,
+  found: MachineStores,
+  anchors: readonly TrustAnchor[],
 ): Promise<StoreChange> {
+  const { machine } = found
   const clients = await removeIssuedClients(world, machine, world.findClientStores)
+  const { outcomes } = await removeAnchors(world, found, anchors)
   return {
     outcomes: [...outcomes, ...clients],
     plannedCommands: machine.dryRun ? machine.planned : null,
@@ -228,13 +242,26 @@ async function deleteNamed(
   world: TrustWorld,
   options: StoreOptions,
   { beforeDeletion, force }: UninstallRequest,
-): Promise<Forgotten> {
+): Promise<Forgotten & Pick<Uninstallation, 'issued'>> {
   const { scopes, anchors } = await deletableRoots(world)
   const found = await openStores(world, options, scopes)
-  const change = await withClients(world, found, await removeAnchors(world, found, anchors))
-  if (!allWell(change.outcomes) && force !== true) return { ...change, deleted: false, left: [] }
+  const change = await removeWithClients(world, found, anchors)
+  if (!allWell(change.outcomes) && force !== true)
+    return { ...change, deleted: false, left: [], issued: [] }
+  const issued = await issuedFiles(world.state)
   await beforeDeletion?.(world.state)
-  return { ...change, deleted: true, left: await deleteAuthority(world.state) }
+  return { ...change, deleted: true, left: await deleteAuthority(world.state), issued }
+}
+
+/**
+ * Returns the files outside the state directory that its record names and that are there. A record
+ * that cannot be read names none, and is deleted all the same.
+ */
+async function issuedFiles(state: StateDirectory): Promise<string[]> {
+  const onDamage = (): void => undefined
+  const inventory = await readCurrentInventory(state, { onDamage }).catch(() => null)
+  const paths = new Set(currentCertificates(inventory?.certificates ?? []).flatMap(pathsOf))
+  return [...paths].filter((path) => !path.startsWith(state.path + sep) && isTaken(path))
 }
 
 export interface Forgotten extends StoreChange {

@@ -2,6 +2,7 @@ import { appendFile, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
+import { RootlingError } from '../../src/errors.ts'
 import { openNonces } from '../../src/acme/store/nonces.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
@@ -159,6 +160,43 @@ describe('a certificate that was signed', () => {
     expect(body.status).toBe('valid')
     expect((await client.post(body.certificate, null)).text).toContain('BEGIN CERTIFICATE')
   })
+})
+
+test('an order whose lock is held for too long may be finalized later', async () => {
+  const real = createAcmeAuthority({ state, now: () => new Date() })
+  let held = true
+  const acme = await start({
+    authority: {
+      ...real,
+      async issue(request) {
+        if (held) throw new RootlingError('locked', 'Another rootling has held lock for 30 s.')
+        return real.issue(request)
+      },
+    },
+  })
+  const client = await new RawClient(acme.directory, acme.root).start()
+  onTestFinished(async () => {
+    client.close()
+    await acme.close().catch(() => undefined)
+  })
+  const made = await client.order(['l.localhost'])
+  await authorize(client, made, responder)
+  const csr = csrFor(['l.localhost'])
+  const refused = await client.post(made.body.finalize, { csr })
+  expectProblem(refused, 'serverInternal', 503)
+  expect(refused.headers['retry-after']).toBe('10')
+  expect((await client.post(made.headers['location'] ?? '', null)).body.status).toBe('ready')
+  held = false
+  expect((await client.post(made.body.finalize, { csr })).body.status).toBe('valid')
+})
+
+test('a refusal for want of a key names the authority whose key is wanted', async () => {
+  const named = { ...state, authority: 'work' }
+  const acme = await start({ state: named, options: { eabRequired: true } })
+  onTestFinished(() => acme.close())
+  const client = new RawClient(acme.directory, acme.root)
+  await expect(client.start()).rejects.toThrow('rootling acme eab create --ca work')
+  client.close()
 })
 
 describe('nonces', () => {

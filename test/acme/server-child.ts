@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { limitGarbage } from '../../src/daemon/launch.ts'
 import { startAcme } from './harness.ts'
 
 // An ACME server in a process of its own, to be killed or to be measured.
@@ -9,6 +10,7 @@ const { values } = parseArgs({
     http01: { type: 'string', default: '80' },
   },
 })
+limitGarbage()
 const acme = await startAcme({
   state: { path: values.state, owner: null },
   port: Number(values.port),

@@ -11,6 +11,22 @@ import { temporaryDirectory } from '../helpers/temporary.ts'
 
 const renewed = (command: string) => [{ onRenew: command } as CertificateRecord]
 
+test('a command may run as long as the record of its certificate says', async () => {
+  const env = { PATH: process.env['PATH'] }
+  const short = { onRenew: 'sleep 30', onRenewSeconds: 1 } as CertificateRecord
+  expect(await runRenewHooks([short], { env, owner: null })).toEqual([
+    { command: 'sleep 30', failure: 'was stopped after 1 seconds.' },
+  ])
+  // Of two certificates with one command, the more patient counts.
+  const twice = [
+    { onRenew: 'sleep 2', onRenewSeconds: 1 } as CertificateRecord,
+    { onRenew: 'sleep 2', onRenewSeconds: 60 } as CertificateRecord,
+  ]
+  expect(await runRenewHooks(twice, { env, owner: null })).toEqual([
+    { command: 'sleep 2', failure: null },
+  ])
+})
+
 function isRunning(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))

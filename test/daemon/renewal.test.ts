@@ -1,11 +1,13 @@
 import { createPrivateKey } from 'node:crypto'
 import { cp, mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { permitScope } from '../../src/authority/create.ts'
 import { forgetScope } from '../../src/authority/delete.ts'
 import { renew } from '../../src/certificates/renew.ts'
 import { revoke } from '../../src/certificates/revoke.ts'
 import { readFailures } from '../../src/daemon/renewal-failures.ts'
+import { withLock } from '../../src/files/lock.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 import { day, isValid, minute, renewalWorld } from './renewal-world.ts'
@@ -29,6 +31,21 @@ test('a certificate is renewed when it is due and not before; its key stays', as
   expect(await readFile(path('shop.test-key.pem'), 'utf8')).toBe(key)
   expect(lines).toEqual([expect.stringMatching(/^renewed shop\.test until 2027-\S+Z in .+\.pem$/)])
   expect(Date.parse(nextDue() ?? '')).toBeGreaterThan(now().getTime() + 59 * day)
+})
+
+test('a stop does not wait for a lock that another process holds', async () => {
+  const { issue, jump, loop, state } = await renewalWorld()
+  await issue('shop.test')
+  const { check, stop } = await loop()
+  jump(61 * day)
+  await withLock(state, async () => {
+    const checked = check()
+    await sleep(100)
+    const began = performance.now()
+    await stop()
+    expect(performance.now() - began).toBeLessThan(10_000)
+    void checked
+  })
 })
 
 test('a certificate that is issued while the daemon runs is renewed too', async () => {

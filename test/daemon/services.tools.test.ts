@@ -1,7 +1,16 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { nodeFlags } from '../../src/daemon/launch.ts'
 import { installService, uninstallService } from '../../src/daemon/service/manager.ts'
 import { launchdService, systemdService, windowsTask } from '../../src/daemon/service/units.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
@@ -90,6 +99,18 @@ test('the plist says the same words after Python’s own parser has read it', as
   })
 })
 
+test('systemd never gives up starting, since what hindered a start may pass', () => {
+  const { contents } = systemdService(plain, '/c')
+  expect(contents).toContain('StartLimitIntervalSec=0\n')
+  expect(contents).toContain('Restart=on-failure\nRestartSec=10\n')
+})
+
+test('the daemon is started with flags alone that Node itself takes over from V8', () => {
+  // Node ends with 9 where V8 does not know a flag; V8 drops such flags as it likes.
+  for (const flag of nodeFlags)
+    expect(process.allowedNodeEnvironmentFlags.has(flag.split('=')[0] ?? '')).toBe(true)
+})
+
 test('each authority has a service of its own', () => {
   const work = { ...plain, authority: 'work' }
   expect(systemdService(plain, '/c').path).toBe('/c/systemd/user/rootling.service')
@@ -172,7 +193,7 @@ describe('Windows’ task scheduler', () => {
         Rootling: {
           users: ['DESKTOP\\ada', 'DESKTOP\\ada'],
           command: 'C:\\Program Files\\Böse & Co\\node.exe',
-          arguments: `"a b" "%n %%" "$HOME $$" "\\"double\\"" 'single' back\\slash\\ <&> "é …" ""`,
+          arguments: `"a b" "%n %%" "$HOME $$" "\\"double\\"" 'single' back\\slash\\ <&> "é …" "" --home /home/a`,
           runs: 1,
         },
       })
@@ -194,6 +215,59 @@ describe('Windows’ task scheduler', () => {
       problem: 'schtasks.exe /Delete /TN Rootling /F failed: ERROR: Access is denied.',
     })
     expect(readFileSync(task().path)).toEqual(task().contents)
+  })
+})
+
+describe('a service file that a person wrote or changed', () => {
+  const older = systemdService(plain, '/c').contents.toString()
+  test.each([
+    ['a unit of their own', '[Service]\nExecStart=/usr/local/bin/rootling daemon run\n'],
+    ['a line more', older.replace('[Install]', 'Nice=10\n\n[Install]')],
+  ])('is neither replaced nor deleted: %s', async (_name, text) => {
+    const machine = createFakeMachine()
+    const service = systemdService(plain, await temporaryDirectory())
+    mkdirSync(dirname(service.path), { recursive: true })
+    writeFileSync(service.path, text)
+    await expect(installService(service, machine)).rejects.toMatchObject({
+      code: 'not-ours',
+      message: `${service.path} was not written by rootling daemon install, or was changed since.`,
+    })
+    expect(await uninstallService(service, machine)).toEqual({
+      removed: false,
+      problem: `${service.path} was not written by rootling daemon install, or was changed since, so it was left.`,
+    })
+    expect(readFileSync(service.path, 'utf8')).toBe(text)
+  })
+
+  test('is not one that an older version wrote, for another program and home', async () => {
+    const machine = createFakeMachine()
+    const directory = await temporaryDirectory()
+    const service = systemdService(plain, directory)
+    const other = { program: '/opt/a b/node', args: ['run'], home: '/home/"b"' }
+    mkdirSync(dirname(service.path), { recursive: true })
+    const text = systemdService(other, directory)
+      .contents.toString()
+      .replace('StartLimitIntervalSec=0', 'StartLimitIntervalSec=60\nStartLimitBurst=5')
+      .replace('RestartSec=10', 'RestartSec=5')
+    writeFileSync(service.path, text)
+    expect(await installService(service, machine)).toBe('systemctl is not on this machine.')
+    expect(readFileSync(service.path, 'utf8')).toBe(service.contents)
+    const [link = ''] = service.links ?? []
+    mkdirSync(dirname(link), { recursive: true })
+    symlinkSync(service.path, link)
+    expect((await uninstallService(service, machine)).removed).toBe(true)
+    expect(lstatSync(link, { throwIfNoEntry: false })).toBeUndefined()
+  })
+
+  test('for launchd, too', async () => {
+    const home = await temporaryDirectory()
+    const agent = launchdService(plain, 501, home)
+    const other = launchdService({ ...plain, program: '/b/node', home: '/b' }, 501, home)
+    const text = other.contents.toString()
+    expect(agent.isOwn(text)).toBe(true)
+    expect(
+      agent.isOwn(text.replace('<key>RunAtLoad', '<key>Nice</key><integer>5</integer>\n$&')),
+    ).toBe(false)
   })
 })
 

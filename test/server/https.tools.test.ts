@@ -364,6 +364,18 @@ describe('draining', () => {
     await Promise.all(gone)
   })
 
+  test('does not wait for a connection that never begins its handshake, or never asks', async () => {
+    const server = await start()
+    const silent = connectTcp(server.port)
+    onTestFinished(() => void silent.destroy())
+    await once(silent, 'connect')
+    const asking = await secure(server)
+    asking.write('GET / HTTP/1.1\r\nHost: loc')
+    const began = performance.now()
+    await server.close({ drainMilliseconds: 20_000 })
+    expect(performance.now() - began).toBeLessThan(10_000)
+  })
+
   test('destroys what is left at the end', async () => {
     let arrived = (): void => {}
     const arrival = new Promise<void>((resolve) => (arrived = resolve))

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { rename, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { expectSuccess, timeLimits } from '../../../platform/command.ts'
 import { createMachine } from '../../../platform/machine.ts'
@@ -41,7 +41,7 @@ export async function caExport(
     return exitCodes.ok
   }
   const path = resolve(cwd, args.out)
-  await checkOutputs(state, [path])
+  for (const warning of await checkOutputs(state, [path])) output.warn(warning)
   if (args.force !== true) await refuseExisting(path, 'Name another file, or add --force')
   if (format === 'jks') await exportJks(scope, path, context)
   else {
@@ -113,7 +113,7 @@ async function javaTrustStore(scope: Scope): Promise<Buffer> {
 }
 
 /** Writes the root to a trust store in Java's own format, JKS, with Java's keytool. */
-async function exportJks(scope: Scope, path: string, { env }: Context): Promise<void> {
+async function exportJks(scope: Scope, path: string, { env, state }: Context): Promise<void> {
   const machine = await createMachine({ env })
   const keytool = await machine.find('keytool')
   if (keytool === null)
@@ -132,7 +132,7 @@ async function exportJks(scope: Scope, path: string, { env }: Context): Promise<
   } as const
   try {
     expectSuccess('keytool', await machine.change(keytool, args, options))
-    await rename(made, path)
+    await writeFileAtomic(path, { data: await readFile(made), mode: 0o644 }, state.owner)
   } finally {
     await rm(made, { force: true }).catch(() => undefined)
   }

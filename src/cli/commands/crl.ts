@@ -22,7 +22,7 @@ export async function crl(
     throw new RootlingError('usage', '--der is for a file, not for a terminal.', {
       hint: `rootling crl --der --out ${scope}.crl`,
     })
-  if (path !== null) await checkOutputs(state, [path])
+  if (path !== null) for (const warning of await checkOutputs(state, [path])) output.warn(warning)
   const root = args.root === true
   const der = root ? await readRootCrl(state, scope) : await makeCrl(state, scope, now())
   const pem = encodePem('X509 CRL', der)

@@ -12,15 +12,13 @@ export async function daemonInstall(
   _args: ArgumentsOf<typeof daemonStatusSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const { env, output } = context
+  const { output } = context
   const { path, enabled, running, toEnable } = await installDaemon(
     launchOptions(context),
     (problem) => output.warn(problem),
   )
   if (!enabled) output.note(`To start it: ${toEnable}`)
   else if (!running) output.warn('The daemon does not answer yet; rootling daemon logs says why.')
-  if (process.platform === 'win32' && env['ROOTLING_HOME'])
-    output.warn('A task sees only lasting variables: set ROOTLING_HOME with setx.')
   output.result([path], { path, enabled, running })
   return running ? exitCodes.ok : exitCodes.failed
 }

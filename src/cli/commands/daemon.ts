@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { runDaemon, type DaemonStatus } from '../../daemon/daemon.ts'
 import {
   askStatus,
+  limitGarbage,
   refuseSudo,
   reportFailure,
   reportReady,
@@ -27,6 +28,7 @@ type StartArguments = ArgumentsOf<typeof daemonStartSpec>
 export async function daemonRun(args: StartArguments, context: Context): Promise<ExitCode> {
   const { state, output, now, env } = context
   refuseSudo(state)
+  limitGarbage()
   // When the reader of its output goes away, the daemon goes on.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const stopSignal = firstSignal()

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import { issue, type IssueRequest } from '../../certificates/issue.ts'
-import type { OutputPaths } from '../../certificates/output-files.ts'
+import { ownPasswordFile, type OutputPaths } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { commonNameText, parseSubject } from '../../x509/subject.ts'
-import type { CertificateRecord } from '../../storage/records.ts'
+import { longestHookSeconds, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, shortDate } from '../describe.ts'
@@ -25,7 +25,10 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     purpose: args.client === true ? 'client' : 'server',
     keyType: args['key-type'],
     days: args.days,
-    files: args.stdout === true ? null : outputPaths(args, cwd),
+    files:
+      args.stdout === true
+        ? null
+        : { ...outputPaths(args, cwd), ...keptWhere(args, cwd, password) },
     force: args.force,
     csr: args.csr === undefined ? undefined : await readInputBytes(resolve(cwd, args.csr)),
     selfSigned: args['self-signed'],
@@ -34,6 +37,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
       ? { password: password ?? '', legacy: args['legacy-pkcs12'] === true }
       : undefined,
     onRenew: args['on-renew'],
+    onRenewSeconds: args['hook-timeout'],
     revocationUrl: args['no-revocation-url'] === true ? false : args['revocation-url'],
   }
   const { record, chain, key, warnings } = await issue(state, request, now())
@@ -69,7 +73,8 @@ async function restrictOnWindows({
 }: CertificateRecord): Promise<void> {
   const { restrictToUser } = await import('../../../platform/windows/acl.ts')
   const secret = extra.filter(({ format }) => format === 'full' || format === 'pkcs12')
-  const paths = [keyPath ?? certPath, ...secret.map(({ path }) => path)]
+  const kept = secret.map(ownPasswordFile)
+  const paths = [keyPath ?? certPath, ...secret.map(({ path }) => path), ...kept]
   for (const path of paths) if (path !== null) await restrictToUser(path)
 }
 
@@ -99,6 +104,20 @@ function refuseContradictions(args: Arguments): void {
     throw new RootlingError('usage', '--on-renew needs a command; it was given an empty one.', {
       hint: "For example --on-renew 'systemctl reload nginx'",
     })
+  const seconds = args['hook-timeout']
+  if (seconds !== undefined && args['on-renew'] === undefined)
+    throw new RootlingError('usage', '--hook-timeout is for --on-renew, which was not given.', {
+      hint: 'Add --on-renew COMMAND, or leave out --hook-timeout',
+    })
+  if (
+    seconds !== undefined &&
+    !(Number.isInteger(seconds) && seconds >= 1 && seconds <= longestHookSeconds)
+  )
+    throw new RootlingError(
+      'usage',
+      `--hook-timeout ${seconds} is not a number of seconds from 1 to ${longestHookSeconds}.`,
+      { hint: 'For example --hook-timeout 300' },
+    )
   if (args['self-signed'] === true && args['revocation-url'] !== undefined)
     throw new RootlingError('usage', 'A self-signed certificate has no issuer to revoke it.', {
       hint: 'Leave out --revocation-url',
@@ -152,6 +171,22 @@ function outputPaths(args: Arguments, cwd: string): OutputPaths {
 }
 
 /**
+ * Where a renewal finds the password of the .p12: in the user's file or in a file beside it. A
+ * password that also encrypts the key is not written beside that key, and one with a line break
+ * does not fit into a first line.
+ */
+function keptWhere(
+  args: Arguments,
+  cwd: string,
+  password: string | undefined,
+): Pick<OutputPaths, 'passwordFile'> {
+  if (args['password-file'] !== undefined)
+    return { passwordFile: resolve(cwd, args['password-file']) }
+  if (args['encrypt-key'] === true || /[\r\n]/.test(password ?? '')) return {}
+  return { passwordFile: true }
+}
+
+/**
  * Reads the password from the file, the option or the terminal. For PKCS #12 without --encrypt-key,
  * makes a random one instead of asking. `undefined`: no password is needed.
  */
@@ -182,7 +217,11 @@ function describeFiles(record: CertificateRecord, password: string | undefined):
           ['Certificate', certPath ?? ''],
           ...(keyPath === null ? [] : [['Key', keyPath] as [string, string]]),
         ]
-  for (const { format, path } of extra) rows.push([titles[format], path])
+  for (const file of extra) {
+    rows.push([titles[file.format], file.path])
+    const kept = ownPasswordFile(file)
+    if (kept !== null) rows.push(['Its password', kept])
+  }
   if (password !== undefined) rows.push(['Password', password])
   const width = Math.max(...rows.map(([title]) => title.length)) + 2
   return rows.map(([title, value]) => `${`${title}:`.padEnd(width)}${value}`)

@@ -1,11 +1,14 @@
+import { resolve } from 'node:path'
 import { newlyMade, renew, type Renewal, type Selection } from '../../certificates/renew.ts'
+import type { AskPassword } from '../../certificates/pkcs12-passwords.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, shortDate } from '../describe.ts'
 import { green, red, table } from '../lines.ts'
 import type { Output } from '../output.ts'
-import { hooksSucceeded, reportHooks, warnOfPkcs12 } from '../renewals.ts'
+import { readFirstLine } from '../read-input.ts'
+import { hooksSucceeded, reportHooks, warnOfFiles } from '../renewals.ts'
 import type { renewSpec } from '../specs/certificates.ts'
 
 /**
@@ -18,7 +21,11 @@ export async function renewCommand(
 ): Promise<ExitCode> {
   const { state, output, now } = context
   const damage = new Set<string>()
-  const options = { rekey: args.rekey, onDamage: (sentence: string) => void damage.add(sentence) }
+  const options = {
+    rekey: args.rekey,
+    onDamage: (sentence: string) => void damage.add(sentence),
+    askPassword: askPassword(args, context),
+  }
   const renewals = await renew(state, selectionOf(args), options, now())
   damage.forEach((sentence) => output.warn(sentence))
   reportRenewals(renewals, output)
@@ -30,6 +37,19 @@ export async function renewCommand(
   )
   if (renewals.length === 0) output.note('No certificate is due for renewal.')
   return failed || !succeeded ? exitCodes.failed : exitCodes.ok
+}
+
+/** How the passwords of .p12 files are found that are not kept: in the named file, or by asking. */
+function askPassword(
+  { 'password-file': file }: ArgumentsOf<typeof renewSpec>,
+  { cwd, interactive }: Context,
+): AskPassword | undefined {
+  if (file !== undefined) return async () => readFirstLine(resolve(cwd, file))
+  if (!interactive) return undefined
+  return async (path) => {
+    const { askSecretOrNone } = await import('../ask.ts')
+    return (await askSecretOrNone(`Password of ${path} (Enter leaves it as it is): `)) || null
+  }
 }
 
 function selectionOf({ positionals, all, due }: ArgumentsOf<typeof renewSpec>): Selection {
@@ -49,9 +69,9 @@ function reportRenewals(renewals: readonly Renewal[], output: Output): void {
     outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
     outcome === 'renewed' ? (previous.certPath ?? '') : output.hint(hint ?? ''),
   ])
-  warnOfPkcs12(renewals, output)
+  warnOfFiles(renewals, output)
   output.result(table(rows), {
-    renewals: renewals.map(({ previous, record, ...rest }) => ({
+    renewals: renewals.map(({ previous, record, warnings: _warned, ...rest }) => ({
       ...rest,
       previous: describeRecord(previous),
       ...(record === undefined ? {} : { certificate: describeRecord(record) }),

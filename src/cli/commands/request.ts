@@ -20,7 +20,7 @@ export async function request(
   const base = fileBase({ identifiers, purpose: 'server' })
   const csrPath = resolve(cwd, args['csr-file'] ?? `${base}.csr`)
   const keyPath = resolve(cwd, args['key-file'] ?? `${base}-key.pem`)
-  await checkOutputs(state, [csrPath, keyPath])
+  for (const warning of await checkOutputs(state, [csrPath, keyPath])) output.warn(warning)
   for (const path of [csrPath, keyPath])
     if (args.force !== true)
       await refuseExisting(

@@ -1,10 +1,11 @@
-import { stopDaemon } from '../../daemon/launch.ts'
+import { removeDaemon, type RemovedDaemon } from '../../daemon/service/install.ts'
 import { uninstallAuthority } from '../../trust/uninstall.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { caDeleteSpec } from '../specs/ca.ts'
 import type { uninstallSpec } from '../specs/stores.ts'
+import { launchOptions } from './daemon.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
 import {
   changeExitCode,
@@ -26,15 +27,23 @@ export async function uninstall(
     throw new RootlingError('usage', '--force goes with --delete-ca.', {
       hint: 'rootling uninstall --delete-ca --force',
     })
+  const services: RemovedDaemon[] = []
   const removal = await uninstallAuthority(trustWorld(args, context), storeOptionsOf(args), {
     others: args.all,
     deleteAuthority: args['delete-ca'],
     force: args.force,
     // A daemon would write its log into a directory that is left.
-    beforeDeletion: stopDaemon,
+    beforeDeletion: async (each) => {
+      services.push(await removeDaemon({ ...launchOptions(context), state: each }))
+    },
   })
   if (printPlan(removal, output)) return exitCodes.ok
-  const { authority, outcomes, left, named } = removal
+  const { authority, outcomes, left, issued, named } = removal
+  for (const { pid, path, removed, problem } of services) {
+    if (pid !== null) output.note(`The daemon (pid ${pid}) was stopped.`)
+    if (removed) output.note(`Deleted its service ${path}.`)
+    if (problem !== null) output.warn(problem)
+  }
   if (authority === 'deleted')
     output.note(`Deleted the certificate authority and its record in ${state.path}.`)
   if (authority === 'kept')
@@ -43,6 +52,7 @@ export async function uninstall(
     )
   if (authority === 'deleted') warnOfHolders(outcomes, output)
   noteLeft(left, output)
+  noteLeft(issued, output, 'Left, of certificates that it issued and that nobody trusts any more:')
   const authorities = named.map(({ state: { authority: name = '', path }, deleted: gone }) => ({
     name,
     path,
@@ -54,7 +64,14 @@ export async function uninstall(
       `The authority ${name} in ${path} was left, and its roots may still be trusted. To delete it: ${command}`,
     )
   const deleted = authority === 'deleted'
-  output.result(outcomeTable(outcomes, output), { deleted, stores: outcomes, left, authorities })
+  output.result(outcomeTable(outcomes, output), {
+    deleted,
+    stores: outcomes,
+    left,
+    issued,
+    daemons: services,
+    authorities,
+  })
   return changeExitCode(outcomes)
 }
 

@@ -38,7 +38,9 @@ export async function issueFiles(
   }
   const pkcs12 = flags.pkcs12 === true
   // For the other files, `issue` looks itself.
-  if (pkcs12) await checkOutputs(state, [resolve(cwd, paths.p12)], ['beside'])
+  if (pkcs12)
+    for (const warning of await checkOutputs(state, [resolve(cwd, paths.p12)], ['beside']))
+      output.warn(warning)
   const purpose = flags.client === true ? 'client' : 'server'
   const use = useOf({ purpose, identifiers: names.map(parseIdentifier) })
   // mkcert's root signs clients and mail too, and their servers know it by rootCA.pem.

@@ -63,7 +63,7 @@ async function work(flags: Flags, names: readonly string[]): Promise<boolean> {
   if (!install && !uninstall && !issuing) return print(usage) === 0
   const context = createContext(state)
   selectedKinds(context.env)
-  await settleInterrupted(state)
+  await settleInterrupted(state, (sentence) => context.output.warn(sentence))
   if (uninstall) return uninstallFromStores(await findLocalCa(context), context)
   const ca = await openLocalCa(context)
   if (issuing) refuseKeyless(ca, context)

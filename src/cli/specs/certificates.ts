@@ -54,6 +54,11 @@ export const issueSpec = {
       placeholder: 'COMMAND',
       describe: 'Run it in / after each renewal',
     },
+    'hook-timeout': {
+      type: 'number',
+      placeholder: 'SECONDS',
+      describe: 'End that command after this time; default 60',
+    },
     force: { type: 'boolean', describe: 'Replace files that rootling did not write' },
   },
   examples: [
@@ -82,6 +87,11 @@ export const renewSpec = {
     all: { type: 'boolean', describe: 'Every certificate on record' },
     due: { type: 'boolean', describe: 'Those past two thirds of their life' },
     rekey: { type: 'boolean', describe: 'Make a new key too' },
+    'password-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line is the password of a .p12 that keeps none',
+    },
   },
   examples: ['rootling renew --due', 'rootling renew localhost', 'rootling renew --all --rekey'],
 } as const satisfies CommandSpec

@@ -80,6 +80,11 @@ export const daemonStartSpec = {
     'dns-resolver': { type: 'string', placeholder: 'IP', describe: 'For dns-01, as IP or IP:PORT' },
     'allow-remote': { type: 'boolean', describe: 'Validate names of other machines too' },
     'eab-required': { type: 'boolean', describe: 'Accounts need a key from rootling acme eab' },
+    home: {
+      type: 'string',
+      placeholder: 'DIR',
+      describe: 'In place of ROOTLING_HOME, for Windows’ task scheduler',
+    },
   },
   examples: ['rootling daemon start', 'rootling daemon start --http01-port 5002'],
 } as const satisfies CommandSpec

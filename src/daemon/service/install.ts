@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createMachine } from '../../../platform/machine.ts'
 import { requireScopes } from '../../authority/scope.ts'
 import { xdgDirectory } from '../../home/home-directory.ts'
+import { readRunFile } from '../../home/run-file.ts'
 import { stateDirectory } from '../../home/state-directory.ts'
 import {
   askStatus,
@@ -12,7 +13,13 @@ import {
   stopDaemon,
   type LaunchOptions,
 } from '../launch.ts'
-import { asTyped, installService, uninstallService, type Problem } from './manager.ts'
+import {
+  asTyped,
+  installService,
+  refuseForeign,
+  uninstallService,
+  type Problem,
+} from './manager.ts'
 import { launchdService, systemdService, windowsTask, type Service } from './units.ts'
 
 export interface InstalledDaemon {
@@ -40,6 +47,7 @@ export async function installDaemon(
   refuseSudo(state)
   await requireScopes(state)
   const service = serviceOf(options)
+  await refuseForeign(service)
   // The daemon's lock allows only one daemon at a time.
   const ran = await stopDaemon(state)
   let enabled = false
@@ -84,6 +92,27 @@ export async function uninstallDaemon(options: LaunchOptions): Promise<Uninstall
   const { removed, problem } = await uninstallService(service, await createMachine({ env }))
   if (removed) await stopDaemon(state)
   return { path: service.path, removed, problem }
+}
+
+/** What `removeDaemon` did. */
+export interface RemovedDaemon extends UninstalledDaemon {
+  /** The process ID of the daemon that was stopped; `null`: none ran. */
+  readonly pid: number | null
+}
+
+/**
+ * Takes the daemon from the service manager and stops it, before its authority is deleted. Through
+ * sudo, the user's own service manager cannot be reached, but the service's file is deleted.
+ */
+export async function removeDaemon(options: LaunchOptions): Promise<RemovedDaemon> {
+  const { state, env } = options
+  const service = serviceOf(options)
+  const pid = (await readRunFile(state))?.pid ?? null
+  const found = await uninstallService(service, await createMachine({ env }))
+  const stopped = await stopDaemon(state)
+  // The manager may have stopped it already.
+  const ran = stopped || (found.removed && pid !== null)
+  return { path: service.path, ...found, pid: ran ? pid : null }
 }
 
 /** Describes the daemon as a service of this system. */

@@ -1,7 +1,8 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { lstat, mkdir, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Machine } from '../../../platform/machine.ts'
+import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { unwritable } from '../../files/errors.ts'
 import { exists } from '../../files/exists.ts'
@@ -13,9 +14,10 @@ export type Problem = string | null
 
 /**
  * Writes the service's file, and has the manager start the service now and at each login. An older
- * service is replaced.
+ * service is replaced. Throws `not-ours` for a file that a person wrote or changed.
  */
 export async function installService(service: Service, machine: Machine): Promise<Problem> {
+  await refuseForeign(service)
   await mkdir(dirname(service.path), { recursive: true }).catch((error: unknown) => {
     throw unwritable(service.path, error)
   })
@@ -24,9 +26,27 @@ export async function installService(service: Service, machine: Machine): Promis
   return runAll(service.enable, machine)
 }
 
+const notWritten = 'was not written by rootling daemon install, or was changed since'
+
+/** Throws `not-ours` for a service file that a person wrote or changed. */
+export async function refuseForeign(service: Service): Promise<void> {
+  if (!(await isForeign(service))) return
+  throw new RootlingError('not-ours', `${service.path} ${notWritten}.`, {
+    hint: `mv ${shellWord(service.path)} ${shellWord(`${service.path}.old`)}`,
+  })
+}
+
+/** Whether something else than Rootling wrote what is at the path of the service's file. */
+async function isForeign({ path, isOwn }: Service): Promise<boolean> {
+  const info = await lstat(path).catch(() => null)
+  if (info === null) return false
+  return !info.isFile() || !isOwn(await readFile(path, 'utf8'))
+}
+
 /**
  * Takes the service from the manager and deletes its file. `removed` is false when there was no
- * service, or when the manager keeps it: then the file stays too, for another attempt.
+ * service, when a person wrote its file, or when the manager keeps it: then the file stays too, for
+ * another attempt.
  */
 export async function uninstallService(
   service: Service,
@@ -35,9 +55,11 @@ export async function uninstallService(
   const hasFile = await exists(service.path)
   const isKnown = await managerHas(service, machine)
   if (!hasFile && !isKnown) return { removed: false, problem: null }
+  if (await isForeign(service))
+    return { removed: false, problem: `${service.path} ${notWritten}, so it was left.` }
   const problem = isKnown || service.known === undefined ? await forget(service, machine) : null
   if (problem !== null && service.known !== undefined) return { removed: false, problem }
-  await rm(service.path, { force: true })
+  for (const path of [service.path, ...(service.links ?? [])]) await rm(path, { force: true })
   return { removed: true, problem }
 }
 

@@ -20,6 +20,10 @@ type CommandLine = readonly string[]
 export interface Service {
   readonly path: string
   readonly contents: string | Buffer
+  /** Whether `daemon install` wrote these contents, now or in an older version. */
+  readonly isOwn: (contents: string) => boolean
+  /** Symbolic links that enable the service, which stay where the manager cannot be asked. */
+  readonly links?: readonly string[]
   /** The commands to run after the file is written. */
   readonly enable: readonly CommandLine[]
   /** The commands to run before the file is deleted. */
@@ -31,36 +35,53 @@ export interface Service {
   readonly known?: CommandLine
 }
 
-/** Describes a systemd user unit (systemd.service(5), systemd.exec(5)). */
+/**
+ * Describes a systemd user unit (systemd.service(5), systemd.exec(5)). It has no limit of starts:
+ * what hindered one, such as a port in use, may be gone much later.
+ */
 export function systemdService(
   command: ServiceCommand,
   configHome = join(homeDirectory(), '.config'),
 ): Service {
   const unit = `${['rootling', ...ofAuthority(command)].join('-')}.service`
   const systemctl = (...args: string[]): CommandLine => ['systemctl', '--user', ...args]
-  return {
-    path: join(configHome, 'systemd/user', unit),
-    contents: `[Unit]
+  const directory = join(configHome, 'systemd/user')
+  const contents = `[Unit]
 Description=Rootling, the certificate authority for local development
 Documentation=https://www.npmjs.com/package/rootling
-StartLimitIntervalSec=60
-StartLimitBurst=5
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
 ExecStart=${systemdCommand([command.program, ...command.args])}
 Environment=${systemdWord(`ROOTLING_HOME=${command.home}`)}
 Restart=on-failure
-RestartSec=5
+RestartSec=10
 NoNewPrivileges=yes
 LimitCORE=0
 
 [Install]
 WantedBy=default.target
-`,
+`
+  return {
+    path: join(directory, unit),
+    contents,
+    isOwn: (text) =>
+      text.startsWith('[Unit]\nDescription=Rootling, ') &&
+      onlyLinesOf(contents + olderUnit, /^(?:ExecStart=|Environment="?ROOTLING_HOME=)/, text),
+    links: [join(directory, 'default.target.wants', unit)],
     enable: [systemctl('daemon-reload'), systemctl('enable', '--now', unit)],
     disable: [systemctl('disable', '--now', unit)],
   }
+}
+
+/** The lines that older versions wrote into the unit. */
+const olderUnit = 'StartLimitIntervalSec=60\nStartLimitBurst=5\nRestartSec=5\n'
+
+/** Whether each line of a text is one of `known`, or of the form that differs between machines. */
+function onlyLinesOf(known: string, differing: RegExp, text: string): boolean {
+  const lines = new Set(known.split('\n'))
+  return text.split('\n').every((line) => lines.has(line) || differing.test(line))
 }
 
 /**
@@ -92,9 +113,7 @@ export function launchdService(
   const words = [command.program, ...command.args]
   const launchctl = (...args: string[]): CommandLine => ['launchctl', ...args]
   const domain = `gui/${uid}`
-  return {
-    path,
-    contents: `<?xml version="1.0" encoding="UTF-8"?>
+  const contents = `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">
 <dict>
@@ -110,7 +129,11 @@ ${words.map((word) => `    <string>${xml(word)}</string>`).join('\n')}
   <key>ProcessType</key><string>Background</string>
 </dict>
 </plist>
-`,
+`
+  return {
+    path,
+    contents,
+    isOwn: (text) => onlyLinesOf(contents, /^ +(?:<string>|<dict><key>ROOTLING_HOME<\/key>)/, text),
     // The legacy `load -w` is not used: it ends with 0 even where it failed.
     enable: [launchctl('enable', `${domain}/${label}`), launchctl('bootstrap', domain, path)],
     disable: [launchctl('bootout', `${domain}/${label}`)],
@@ -130,7 +153,8 @@ export function windowsTask(
 ): Service {
   const path = join(stateDirectory, 'rootling-task.xml')
   const name = ['Rootling', ...ofAuthority(command)].join('-')
-  const args = command.args.map(windowsWord).join(' ')
+  // A task cannot set environment variables.
+  const args = [...command.args, '--home', command.home].map(windowsWord).join(' ')
   const text = `<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
   <Triggers><LogonTrigger><Enabled>true</Enabled><UserId>${xml(user)}</UserId></LogonTrigger></Triggers>
@@ -151,6 +175,8 @@ export function windowsTask(
   return {
     path,
     contents: Buffer.from(`\uFEFF${text}`, 'utf16le'),
+    // The state directory holds what Rootling wrote alone.
+    isOwn: () => true,
     enable: [schtasks('/Create', '/XML', path, '/F'), schtasks('/Run')],
     disable: [schtasks('/Delete', '/F')],
     known: schtasks('/Query'),

@@ -2,7 +2,12 @@ import { isAbsolute } from 'node:path'
 import type { Identifier } from '../../x509/identifier.ts'
 import { longestSubject, parseSubject } from '../../x509/subject.ts'
 import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
-import { selfSignedScope, type CertificateRecord, type ExtraFile } from '../records.ts'
+import {
+  longestHookSeconds,
+  selfSignedScope,
+  type CertificateRecord,
+  type ExtraFile,
+} from '../records.ts'
 import { isDate, isScopeName, isText } from './stored-values.ts'
 
 /** What a line of the record says. */
@@ -84,6 +89,11 @@ export function parseLine(line: string): Event | null {
 
 const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value)
 
+const isTrueOrAbsent = (value: unknown): boolean => value === undefined || value === true
+
+const isSeconds = (value: unknown): boolean =>
+  Number.isInteger(value) && Number(value) >= 1 && Number(value) <= longestHookSeconds
+
 const isPath = (value: unknown): boolean =>
   isText(value) && isAbsolute(value) && !value.includes('\0')
 
@@ -118,6 +128,7 @@ function isSoundRecord(record: Partial<CertificateRecord>): boolean {
     (extra === undefined || (Array.isArray(extra) && extra.every(isExtraFile))) &&
     (record.subject === undefined || isSubject(record.subject)) &&
     isTextOrAbsent(record.onRenew) &&
+    (record.onRenewSeconds === undefined || isSeconds(record.onRenewSeconds)) &&
     isTextOrAbsent(record.revocationUrl) &&
     (record.responder === undefined || responders.has(record.responder))
   )
@@ -145,4 +156,7 @@ function isSubject(value: unknown): boolean {
 }
 
 const isExtraFile = (one: Partial<ExtraFile> | null): boolean =>
-  formats.has(one?.format) && isPath(one?.path)
+  formats.has(one?.format) &&
+  isPath(one?.path) &&
+  (one?.passwordFile === undefined || isPath(one.passwordFile)) &&
+  isTrueOrAbsent(one?.legacy)

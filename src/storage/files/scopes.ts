@@ -410,8 +410,13 @@ function remedy(name: string): string {
   return `Restore it from a backup, or start anew, which deletes the scope ${name} with its key: rootling ca forget ${shellWord(name)}; ${again}`
 }
 
-/** Asks backup programs to leave the keys out (https://bford.info/cachedir/). */
+/**
+ * Asks backup programs to leave the keys out (https://bford.info/cachedir/). A tag that something
+ * else wrote stays as it is.
+ */
 export async function markAsCache(state: StateDirectory): Promise<void> {
+  const found = await readText(join(state.path, tagFile)).catch(() => 'unreadable')
+  if (found !== null && found !== '' && !found.includes(tagRemark)) return
   const data = `Signature: 8a477f597d28d172789f06886806bc55\n${tagRemark}\n`
   await writeFileAtomic(join(state.path, tagFile), { data, mode: 0o644 }, state.owner)
 }

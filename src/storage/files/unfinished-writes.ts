@@ -8,9 +8,11 @@ import {
   writeFileAtomic,
   type StagedFile,
 } from '../../files/atomic.ts'
+import { RootlingError } from '../../errors.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
 import { exists } from '../../files/exists.ts'
 import { withLock } from '../../files/lock.ts'
+import { isMountPoint } from '../../files/mount-point.ts'
 import type { Owner } from '../../files/owner.ts'
 import { makePrivateDirectory } from '../../files/private-directory.ts'
 import { readPrivateText } from '../../files/read.ts'
@@ -47,25 +49,36 @@ interface Pending {
 
 const directoryOf = (state: StateDirectory): string => join(state.path, 'pending')
 
-/** Runs `work` under the lock, after finishing or undoing what an interrupted command left. */
-export async function exclusively<T>(state: StateDirectory, work: () => Promise<T>): Promise<T> {
+/**
+ * Runs `work` under the lock, after finishing or undoing what an interrupted command left. `tell` is
+ * that of `settleInterrupted`.
+ */
+export async function exclusively<T>(
+  state: StateDirectory,
+  work: () => Promise<T>,
+  tell?: Tell,
+): Promise<T> {
   return withLock(state, async () => {
     await sweepScopes(state)
     for (const name of await unfinished(state))
-      if (pendingNames.test(name)) await finishOrDrop(state, join(directoryOf(state), name))
+      if (pendingNames.test(name)) await finishOrDrop(state, name, tell)
     await sweepLeftovers(directoryOf(state))
     return work()
   })
 }
 
+/** Takes a sentence for the user about a file that could not be finished. */
+type Tell = (sentence: string) => void
+
 /**
- * Finishes or undoes what an interrupted command left; each command begins with it. Throws
- * `loose-key`.
+ * Finishes or undoes what an interrupted command left; each command begins with it. Calls `tell` for
+ * each file that cannot be finished, which is then given up, except where a later attempt may
+ * succeed. Without `tell`, all such files are left for a later command. Throws `loose-key`.
  */
-export async function settleInterrupted(state: StateDirectory): Promise<void> {
+export async function settleInterrupted(state: StateDirectory, tell?: Tell): Promise<void> {
   // A directory without scopes may be open to others: rootling-mkcert makes it private later.
   if (await exists(scopesPath(state))) await refuseSharedDirectory(state)
-  if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined)
+  if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined, tell)
 }
 
 /** The names of pending files: a serial number of ours in hex, and `.json`. */
@@ -128,28 +141,79 @@ async function drop(path: string): Promise<void> {
   }
 }
 
-async function finishOrDrop(state: StateDirectory, path: string): Promise<void> {
+async function finishOrDrop(
+  state: StateDirectory,
+  name: string,
+  tell: Tell | undefined,
+): Promise<void> {
+  const path = join(directoryOf(state), name)
   const pending = parsePending(await readPrivateText(path, state.owner))
-  if (pending !== null) {
-    const { serialNumber } = pending.record
-    const record = await readRecord(state)
-    const recorded = record.some((entry) => entry.serialNumber === serialNumber)
-    for (const file of pending.files) {
-      await sweepLeftovers(dirname(file.path), basename(file.path))
-      if (recorded) await finish(state, file)
-    }
+  const record = await readRecord(state)
+  const recorded = record.find(({ serialNumber }) => `${serialNumber}.json` === name)
+  if (pending === null) {
+    if (recorded === undefined) return drop(path)
+    return giveUp(path, [`${path} is damaged. ${mayNotFit(recorded)}`], tell)
   }
+  const faults: Unfinished[] = []
+  for (const file of pending.files) {
+    await sweepLeftovers(dirname(file.path), basename(file.path))
+    if (recorded === undefined) continue
+    const fault = await finish(state, file)
+    if (fault !== null) faults.push(fault)
+  }
+  // A later command may have written the same files, with a certificate of its own.
+  const newest = record.findLast(({ certPath }) => certPath === recorded?.certPath)
+  if (recorded === undefined || newest !== recorded || faults.length === 0) return drop(path)
+  const sentences = faults.map(({ sentence }) => `${sentence} ${mayNotFit(recorded)}`)
+  if (faults.every(({ mayPass }) => !mayPass)) return giveUp(path, sentences, tell)
+  for (const sentence of sentences) tell?.(`${sentence} The next command tries again.`)
+}
+
+async function giveUp(
+  path: string,
+  sentences: readonly string[],
+  tell: Tell | undefined,
+): Promise<void> {
+  if (tell === undefined) return
+  for (const sentence of sentences) tell(`${sentence} To make them anew: rootling issue --force`)
   await drop(path)
 }
 
-async function finish(state: StateDirectory, pending: PendingFile): Promise<void> {
-  const file = { ...pending, data: Buffer.from(pending.base64, 'base64') }
-  const current = await hashOf(file.path)
-  // Either something else was put there since, which is not overwritten, or the file is written
-  // already.
-  if (current !== file.before || current === digest(file.data)) return
-  // A directory that is gone, or a disk that is still full, must not stop the next command.
-  await writeFileAtomic(file.path, file, file.owner ?? state.owner).catch(() => undefined)
+const mayNotFit = ({ identifiers, subject = '', certPath }: CertificateRecord): string =>
+  `A command was interrupted while it wrote the certificate for ${
+    identifiers.map(({ value }) => value).join(', ') || subject
+  }, so ${certPath} and the files beside it may not fit each other.`
+
+/** Why a file of an interrupted command could not be written. */
+interface Unfinished {
+  readonly sentence: string
+  /** Whether it may be possible later, such as when a full disk has room again. */
+  readonly mayPass: boolean
+}
+
+/** Writes a file of an interrupted command; `null`: it is there. */
+async function finish(state: StateDirectory, pending: PendingFile): Promise<Unfinished | null> {
+  const { path, before, owner = state.owner } = pending
+  const data = Buffer.from(pending.base64, 'base64')
+  try {
+    const current = await hashOf(path)
+    if (current === digest(data)) return null
+    if (current !== before && !(await isBeginning(path, data)))
+      return { sentence: `${path} was changed by something else since.`, mayPass: false }
+    await writeFileAtomic(path, { ...pending, data }, owner)
+    return null
+  } catch (error) {
+    // A directory that is gone, or a disk that is still full, must not stop the next command.
+    if (!(error instanceof RootlingError)) throw error
+    return { sentence: error.message, mayPass: !hasCode(error.cause, 'ENOENT', 'ENOTDIR') }
+  }
+}
+
+/** Whether a file is a beginning of `data`, as a kill leaves one that is written in place. */
+async function isBeginning(path: string, data: Buffer): Promise<boolean> {
+  if (!isMountPoint(path)) return false
+  const contents = readFileSync(path)
+  return data.subarray(0, contents.length).equals(contents)
 }
 
 /** Parses a pending file; `null`: it is damaged. */
