@@ -66,6 +66,7 @@ export interface Certutil {
   change(args: readonly string[], input?: string): Promise<CommandResult>
   /** Returns every entry; none when there is no database yet. Throws `tool-failed`. */
   entries(): Promise<NssEntry[]>
+  /** Returns the entries with their certificates; one call of certutil reads all it can. */
   withCertificates(entries: readonly NssEntry[]): Promise<NssEntryWithCertificates[]>
 }
 
@@ -96,15 +97,54 @@ export function createCertutil(machine: Machine, database: NssDatabase): Certuti
     },
 
     async withCertificates(entries) {
+      const read = await readBatch(entries.filter(fitsBatch))
       const found: NssEntryWithCertificates[] = []
-      for (const entry of entries) {
-        const { stdout } = await certutil.query('-L', '-n', entry.nickname, '-a')
-        found.push({ ...entry, certificates: certificatesIn(stdout) })
-      }
+      for (const entry of entries)
+        found.push({ ...entry, certificates: read.get(entry) ?? (await readOne(entry)) })
       return found
     },
   }
+
+  async function readOne({ nickname }: NssEntry): Promise<Buffer[]> {
+    return certificatesIn((await certutil.query('-L', '-n', nickname, '-a')).stdout)
+  }
+
+  /**
+   * Reads the certificates of all entries by one call of certutil. Returns none when that call
+   * fails, as it does when an entry was removed meanwhile.
+   */
+  async function readBatch(
+    entries: readonly NssEntry[],
+  ): Promise<ReadonlyMap<NssEntry, readonly Buffer[]>> {
+    if (entries.length < 2) return new Map()
+    // -U lists the modules: its output separates the certificates of one entry from the next one's.
+    const input = entries.map(({ nickname }) => `-L -a -n "${nickname}"\n-U\n`).join('')
+    const args = ['-B', '-i', '/dev/stdin', ...target]
+    const { exitCode, stdout } = await machine.query(await certutil.program(), args, { input })
+    const parts = exitCode === 0 ? splitBatch(stdout) : []
+    if (parts.length !== entries.length) return new Map()
+    return new Map(entries.map((entry, index) => [entry, parts[index] ?? []]))
+  }
+
   return certutil
+}
+
+/**
+ * Whether a batch can name an entry: certutil reads 511 bytes of a line of a batch, and takes no
+ * quotation mark within a nickname.
+ */
+function fitsBatch({ nickname }: NssEntry): boolean {
+  return !/["\\]/.test(nickname) && Buffer.byteLength(nickname) < 450
+}
+
+const certificateRuns = /(?:-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\s*)+/g
+
+/**
+ * Returns the certificates of each entry from the output of a batch, in which other text stands
+ * between two entries.
+ */
+function splitBatch(text: string): Buffer[][] {
+  return Array.from(text.matchAll(certificateRuns), ([run]) => certificatesIn(run))
 }
 
 /** The hint of the errors for a missing NSS tool. */

@@ -13,7 +13,7 @@ import { createMachine, type Machine } from '../../platform/machine.ts'
 import { findNssDatabases } from '../../platform/nss/browsers.ts'
 import { createNssStore } from '../../platform/nss/store.ts'
 import { certificatesIn } from '../../platform/pem.ts'
-import type { TrustStore } from '../../platform/trust-store.ts'
+import type { TrustAnchor, TrustStore } from '../../platform/trust-store.ts'
 import { allWell, findInstalledAnchors, installAnchors } from '../../src/trust/stores.ts'
 import { trustStatus, uninstallAnchors } from '../../src/trust/stores.ts'
 import { RootlingError } from '../../src/errors.ts'
@@ -168,6 +168,34 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
 
+  "root under Firefox's own nickname, listed when nothing else tells of it": async () => {
+    const { machine, home } = await makeMachine()
+    const directory = makeFirefoxProfile(home)
+    const own = '/O=Rootling development CA/CN=Jürgen’s CA'
+    const [{ anchor }, { anchor: other }] = [makeRoot(own), makeRoot('/O=Somebody/CN=A CA')]
+    const add = ['-A', '-a', '-d', `sql:${directory}`, '-t', ',,', '-n']
+    sh('certutil', [...add, 'Jürgen’s CA - Rootling development CA'], anchor.pem)
+    sh('certutil', [...add, 'A CA - Somebody'], other.pem)
+    const store = await nssStore(machine, directory)
+    assert.deepEqual(await store.list(), [anchor])
+    assert.equal(await store.has(anchor), true)
+    await store.uninstall(anchor)
+    assert.deepEqual(await store.list(), [])
+    assert.equal(listing(directory).includes('A CA - Somebody'), true)
+  },
+
+  'as many calls of certutil with sixty other authorities as with two': async () => {
+    const { machine, home } = await makeMachine()
+    const directory = makeDatabase(path.join(home, '.pki/nssdb'))
+    addAuthorities(directory, 1, 2)
+    const { anchor } = makeRoot()
+    const few = await countCalls(machine, directory, anchor)
+    addAuthorities(directory, 3, 60)
+    assert.equal(await countCalls(machine, directory, anchor), few)
+    assert.equal(few <= 20, true, `${few} calls`)
+    assert.equal(listing(directory).split('CA, of "tests"').length - 1, 1)
+  },
+
   'another root of the same subject stays': async () => {
     const { machine, home } = await makeMachine()
     const directory = makeDatabase(path.join(home, '.pki/nssdb'))
@@ -236,6 +264,43 @@ async function javaStore(machine: Machine, file = '/etc/ssl/certs/java/cacerts')
   const keystore = (await findJavaKeystores(machine)).find((each) => each.file === file)
   assert(keystore, `no keystore ${file}`)
   return createJavaStore(machine, keystore)
+}
+
+/** Adds trusted roots of other authorities, the last one under a nickname that needs a call of its own. */
+function addAuthorities(directory: string, from: number, to: number): void {
+  const key = path.join(mkdtempSync(path.join(tmpdir(), 'key-')), 'key.pem')
+  sh('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', key])
+  for (let number = from; number <= to; number++) {
+    const subject = ['-subj', `/CN=Authority ${number}`, '-addext', 'basicConstraints=CA:true']
+    const pem = sh('openssl', ['req', '-x509', '-new', '-key', key, '-days', '9', ...subject])
+    const nickname = number === 1 ? 'CA, of "tests"' : `Authority ${number} - it's another`
+    sh('certutil', ['-A', '-a', '-d', `sql:${directory}`, '-t', 'C,,', '-n', nickname], pem)
+  }
+}
+
+/** Installs a root, uninstalls it, and returns how many programs that started. */
+async function countCalls(
+  machine: Machine,
+  directory: string,
+  anchor: TrustAnchor,
+): Promise<number> {
+  let calls = 0
+  const counting: Machine = {
+    ...machine,
+    query(...args) {
+      calls += 1
+      return machine.query(...args)
+    },
+    change(...args) {
+      calls += 1
+      return machine.change(...args)
+    },
+  }
+  const store = await nssStore(counting, directory)
+  assert.deepEqual(summary(await installAnchors([store], [anchor])), ['installed'])
+  assert.deepEqual(summary(await trustStatus([store], [anchor])), ['trusted'])
+  assert.deepEqual(summary(await uninstallAnchors([store], [anchor])), ['removed'])
+  return calls
 }
 
 function makeDatabase(directory: string, password?: string): string {
