@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
-import { appendFileSync, chownSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createFirefoxPoliciesStore } from '../../platform/firefox/policies.ts'
+import { findFirefoxPolicies } from '../../platform/firefox/policies.ts'
 import { findTrustStores } from '../../platform/index.ts'
 import { findJavaKeystores } from '../../platform/java/installations.ts'
 import { createJavaStore } from '../../platform/java/keystore.ts'
@@ -57,7 +57,7 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
 
   'Firefox policies where none are': async () => {
     const { machine } = await makeMachine()
-    await lifecycle({ store: async () => createFirefoxPoliciesStore(machine), trees: ['/etc'] })
+    await lifecycle({ store: () => policiesStore(machine), trees: ['/etc'] })
     assert.equal(existsSync('/etc/firefox'), false)
   },
 
@@ -66,8 +66,77 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
     const file = parentOf('/etc/firefox/policies/policies.json')
     const before = '{\n\t"policies": {\n\t\t"DisableTelemetry": true\n\t}\n}\n'
     writeFileSync(file, before)
-    await lifecycle({ store: async () => createFirefoxPoliciesStore(machine), trees: ['/etc'] })
+    await lifecycle({ store: () => policiesStore(machine), trees: ['/etc'] })
     assert.equal(readFileSync(file, 'utf8'), before)
+  },
+
+  'Firefox policies that an administrator keeps elsewhere, with an owner and a mode': async () => {
+    const { machine } = await makeMachine()
+    const target = parentOf('/etc/our policies/policies.json')
+    const before = '{\r\n  "policies" : {"Certificates": { "Install":[] }, "A": 1.0}}\r\n'
+    writeFileSync(target, before)
+    chownSync(target, 4242, 4343)
+    chmodSync(target, 0o664)
+    symlinkSync(target, parentOf('/etc/firefox/policies/policies.json'))
+    const status = () => {
+      const { uid, gid, mode } = statSync(target)
+      return [uid, gid, mode & 0o7777]
+    }
+    await lifecycle({ store: () => policiesStore(machine), trees: ['/etc'] })
+    assert.equal(readFileSync(target, 'utf8'), before)
+    assert.deepEqual(status(), [4242, 4343, 0o664])
+    const store = await policiesStore(machine)
+    const { anchor } = makeRoot()
+    await store.install(anchor)
+    assert.deepEqual(status(), [4242, 4343, 0o664])
+    assert.equal(readFileSync(target, 'utf8').includes(anchor.name), true)
+    await store.uninstall(anchor)
+    rmSync('/etc/firefox', { recursive: true })
+    rmSync('/etc/our policies', { recursive: true })
+  },
+
+  'Firefox policies mounted from elsewhere': async () => {
+    const { machine } = await makeMachine()
+    const file = parentOf('/etc/firefox/policies/policies.json')
+    const source = path.join(mkdtempSync(path.join(tmpdir(), 'mounted-')), 'policies.json')
+    for (const each of [file, source]) writeFileSync(each, '{"policies":{}}')
+    sh('mount', ['--bind', source, file])
+    try {
+      const store = await policiesStore(machine)
+      const before = snapshot(['/etc/firefox'])
+      await assert.rejects(store.install(makeRoot().anchor), {
+        code: 'store-failed',
+        message: `${file} is mounted from elsewhere, so it is changed only there.`,
+      })
+      assert.deepEqual(snapshot(['/etc/firefox']), before)
+      assert.equal(readFileSync(source, 'utf8'), '{"policies":{}}')
+    } finally {
+      sh('umount', [file])
+      rmSync('/etc/firefox', { recursive: true })
+    }
+  },
+
+  'Firefox policies in a directory that is a mount, or a link': async () => {
+    const { machine } = await makeMachine()
+    const { anchor } = makeRoot()
+    const cycle = async () => {
+      const store = await policiesStore(machine)
+      assert.deepEqual(summary(await installAnchors([store], [anchor])), ['installed'])
+      assert.deepEqual(summary(await uninstallAnchors([store], [anchor])), ['removed'])
+    }
+    mkdirSync('/etc/firefox/policies', { recursive: true })
+    sh('mount', ['-t', 'tmpfs', 'tmpfs', '/etc/firefox/policies'])
+    try {
+      await cycle()
+    } finally {
+      sh('umount', ['/etc/firefox/policies'])
+    }
+    rmSync('/etc/firefox/policies', { recursive: true })
+    const elsewhere = mkdtempSync(path.join(tmpdir(), 'policies-'))
+    symlinkSync(elsewhere, '/etc/firefox/policies')
+    await cycle()
+    assert.equal(existsSync('/etc/firefox/policies'), true)
+    rmSync('/etc/firefox', { recursive: true })
   },
 
   "Java's keystore, shared by the distribution": async () => {
@@ -258,6 +327,14 @@ async function nssStore(machine: Machine, directory: string): Promise<TrustStore
   const database = databases.find((each) => each.directory.endsWith(directory))
   assert(database, `no database in ${directory}`)
   return createNssStore(machine, database)
+}
+
+/** The store of the Firefox policies in this directory. */
+async function policiesStore(machine: Machine, directory = '/etc/firefox/policies') {
+  const stores = await findFirefoxPolicies(machine)
+  const store = stores.find(({ id }) => id === `firefox-policies:${directory}`)
+  assert(store, `no policies in ${directory}`)
+  return store
 }
 
 async function javaStore(machine: Machine, file = '/etc/ssl/certs/java/cacerts') {
