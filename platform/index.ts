@@ -59,7 +59,8 @@ async function findLinuxStores(machine: Machine, storeScope?: StoreScope): Promi
   ])
   const outside = windows === null ? [] : [createWindowsRootStore(machine, windows, storeScope)]
   const nss = databases.map((database) => createNssStore(machine, database))
-  for (const { title, reason } of passedOver) nss.push(createAbsentStore('nss', title, reason, title))
+  for (const { title, reason } of passedOver)
+    nss.push(createAbsentStore('nss', title, reason, title))
   if (nss.length === 0) {
     nss.push(
       createAbsentStore(

@@ -53,7 +53,11 @@ export async function findReplaceable(
   const by = `Change ${target} by hand`
   const isLink = (await lstat(file)).isSymbolicLink()
   if (isLink && as === 'root' && !(await isTrustedProgram(path.dirname(target))))
-    throw refusal(file, `is a symbolic link to ${target}, which other users than root own`, by)
+    throw refusal(
+      file,
+      `is a symbolic link to ${target}, which other users than root can change`,
+      by,
+    )
   if (await isMountPoint(target))
     throw refusal(file, 'is mounted from elsewhere, so it is changed only there', by)
   const { uid, gid, mode } = await stat(target)

@@ -142,7 +142,8 @@ function removeOnce(text: string, certificate: string): string {
     const members = membersOf(text, open)
     const at = members.findLastIndex(({ key }) => key === name)
     const { start, value, end } = at < 0 ? nowhere : (members[at] ?? nowhere)
-    if (text.slice(start, end) === newMember(depth, certificate)) return cut(text, open, members, at)
+    if (text.slice(start, end) === newMember(depth, certificate))
+      return cut(text, open, members, at)
     open = value
   }
   const items = membersOf(text, open)

@@ -8,7 +8,9 @@ import { readProfiles } from './profiles-ini.ts'
 
 /** Returns the absolute paths of those of these programs that are installed. */
 export async function findAll(machine: Machine, programs: readonly string[]): Promise<string[]> {
-  const found = programs.flatMap((name) => [name, `/snap/bin/${name}`].map((each) => machine.find(each)))
+  const found = programs.flatMap((name) =>
+    [name, `/snap/bin/${name}`].map((each) => machine.find(each)),
+  )
   return (await Promise.all(found)).filter((program) => program !== null)
 }
 

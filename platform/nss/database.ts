@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess, type CommandResult } from '../command.ts'
@@ -117,11 +118,10 @@ export function createCertutil(machine: Machine, database: NssDatabase): Certuti
     entries: readonly NssEntry[],
   ): Promise<ReadonlyMap<NssEntry, readonly Buffer[]>> {
     if (entries.length < 2) return new Map()
-    // -U lists the modules: its output separates the certificates of one entry from the next one's.
-    const input = entries.map(({ nickname }) => `-L -a -n "${nickname}"\n-U\n`).join('')
+    const input = entries.map(({ nickname }) => `-L -a -n "${nickname}"\n`).join('')
     const args = ['-B', '-i', '/dev/stdin', ...target]
     const { exitCode, stdout } = await machine.query(await certutil.program(), args, { input })
-    const parts = exitCode === 0 ? splitBatch(stdout) : []
+    const parts = exitCode === 0 ? splitBySubject(certificatesIn(stdout)) : []
     if (parts.length !== entries.length) return new Map()
     return new Map(entries.map((entry, index) => [entry, parts[index] ?? []]))
   }
@@ -137,14 +137,35 @@ function fitsBatch({ nickname }: NssEntry): boolean {
   return !/["\\]/.test(nickname) && Buffer.byteLength(nickname) < 450
 }
 
-const certificateRuns = /(?:-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\s*)+/g
-
 /**
- * Returns the certificates of each entry from the output of a batch, in which other text stands
- * between two entries.
+ * Returns the certificates of each entry from those of a batch, in which nothing separates two
+ * entries. An entry has all certificates of one subject, so neighbours of the same subject repeat
+ * them. Returns none when a certificate cannot be parsed.
  */
-function splitBatch(text: string): Buffer[][] {
-  return Array.from(text.matchAll(certificateRuns), ([run]) => certificatesIn(run))
+export function splitBySubject(certificates: readonly Buffer[]): Buffer[][] {
+  const runs: Buffer[][] = []
+  let previous: string | null = null
+  for (const der of certificates) {
+    const subject = subjectOf(der)
+    if (subject === null) return []
+    if (subject === previous) runs.at(-1)?.push(der)
+    else runs.push([der])
+    previous = subject
+  }
+  return runs.flatMap((run) => {
+    const { size } = new Set(run.map((der) => der.toString('base64')))
+    return Array.from({ length: run.length / size }, (_, index) =>
+      run.slice(index * size, (index + 1) * size),
+    )
+  })
+}
+
+function subjectOf(der: Buffer): string | null {
+  try {
+    return new X509Certificate(der).subject ?? ''
+  } catch {
+    return null
+  }
 }
 
 /** The hint of the errors for a missing NSS tool. */

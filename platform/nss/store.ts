@@ -83,13 +83,13 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     },
 
     async install(anchor) {
-      if (await store.has(anchor)) return
-      const wasThere = (await entriesOf(anchor)).length > 0
+      const entries = await entriesOf(anchor)
+      if (entries.some(counts)) return
       if (!(await exists(databaseFile))) await createDatabase(machine, database, certutil)
       const result = await add({ nickname: anchor.name, flags: 'C,,' }, anchor.pem)
       if (result.exitCode === 0) return
       // Without the primary password, certutil adds the certificate but not its trust.
-      if (!wasThere && (await entriesOf(anchor)).length > 0) await remove(anchor.name)
+      if (entries.length === 0 && (await entriesOf(anchor)).length > 0) await remove(anchor.name)
       throw refusal(database, anchor, machine.person.name, result)
     },
 

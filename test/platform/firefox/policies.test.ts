@@ -33,7 +33,10 @@ describe('merging', () => {
     ['an empty list', '{"policies": {"Certificates": {"Install": []}}}'],
     ['an empty list with spaces', '{ "policies": { "Certificates": { "Install": [ ] } } }'],
     ['line ends of Windows', '{\r\n  "policies": {\r\n    "A": true\r\n  }\r\n}\r\n'],
-    ['a layout of its own', '{"b" :1.0,\n\n "policies":{ "A" : "\\u00e9\\"{[" , "B":[1,{"x":"]"}] } }\n\n'],
+    [
+      'a layout of its own',
+      '{"b" :1.0,\n\n "policies":{ "A" : "\\u00e9\\"{[" , "B":[1,{"x":"]"}] } }\n\n',
+    ],
     ['a member twice', '{"policies":{"A":1},"policies":{"B":[ {} ]}}'],
     ['an escaped name', '{"polic\\u0069es":{"Certificates":{"Install":["/a.crt", "/b.crt"]}}}'],
   ])('adds to a file with %s and takes exactly that away again', (_, before) => {
