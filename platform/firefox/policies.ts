@@ -70,12 +70,27 @@ export async function findFirefoxPolicies(
     }
     return [{ ...shared, list, uninstall }]
   }
-  const install = (store: TrustStore) => async (anchor: TrustAnchor) => {
-    await store.install(anchor)
-    // A file of ours below /etc, from before this Firefox had policies, switches them off.
-    await shared.uninstall(anchor)
+  /**
+   * Moves the roots in a file of ours below /etc, from before a Firefox had policies of its own,
+   * into the directory of each Firefox: the file switches those policies off.
+   */
+  async function moveShared(): Promise<void> {
+    const anchors = await shared.list()
+    for (const each of own)
+      if ((await each.availability()).available)
+        for (const anchor of anchors) await each.install(anchor)
+    for (const anchor of anchors) await shared.uninstall(anchor)
   }
-  return [shared, ...own.map((store) => ({ ...store, install: install(store) }))]
+  const switchedOff = () => isTaken(path.join(directory, 'policies.json'))
+  const read = own.map((store): TrustStore => ({
+    ...store,
+    has: async (anchor) => !(await switchedOff()) && store.has(anchor),
+    async install(anchor) {
+      await store.install(anchor)
+      await moveShared()
+    },
+  }))
+  return [shared, ...read]
 }
 
 /** Whether the directory below /etc has a policies file that holds more than our roots. */
@@ -106,19 +121,18 @@ async function availabilityOfShared(
 /** Returns the store for the policies in the directory of one Firefox. */
 function createOwnStore(machine: Machine, firefox: string): TrustStore {
   const directory = path.join(firefox, path.dirname(ownPolicies))
-  const owner = stat(firefox).then(
-    ({ uid }) => uid,
-    () => 0,
-  )
+  const isPersons = async (): Promise<boolean> => {
+    const owner = (await stat(firefox).catch(() => null))?.uid ?? 0
+    return owner !== 0 && owner === machine.person.uid
+  }
   return createPoliciesStore(machine, directory, {
-    as: async () => ((await owner) === machine.person.uid ? 'person' : 'root'),
+    as: async () => ((await isPersons()) ? 'person' : 'root'),
     async availability() {
       if (await isReadOnly(firefox)) {
         const reason = `The Firefox in ${firefox} is on a read-only file system.`
         return { available: false, code: 'absent', reason }
       }
-      if ((await owner) === machine.person.uid || (await isTrustedProgram(firefox)))
-        return { available: true }
+      if ((await isPersons()) || (await isTrustedProgram(firefox))) return { available: true }
       return unsupported(
         `${firefox} can be changed by other users, so root does not write there.`,
         `Have its owner add the root to ${path.join(firefox, ownPolicies)}`,

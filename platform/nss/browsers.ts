@@ -80,7 +80,7 @@ interface Installation {
   readonly title: string
   /** The directories in which it may keep profiles.ini. */
   readonly roots: readonly string[]
-  isInstalled(): Promise<boolean>
+  readonly isInstalled: () => Promise<boolean>
 }
 
 /** Returns every way in which a browser of the Firefox family may be installed. */

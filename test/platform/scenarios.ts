@@ -118,6 +118,26 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
 
+  'Firefox policies that Firefox reads, and with a byte order mark does not': async () => {
+    const { machine, home } = await makeMachine()
+    rmSync('/etc/firefox', { recursive: true, force: true })
+    const { anchor } = makeRoot()
+    const store = await policiesStore(machine)
+    await store.install(anchor)
+    const file = '/etc/firefox/policies/policies.json'
+    for (const mark of ['', '\uFEFF']) {
+      writeFileSync(file, mark + readFileSync(file, 'utf8'))
+      const profile = path.join(home, `profile${mark.length}`)
+      mkdirSync(profile)
+      const page = ['--screenshot', path.join(home, 'page.png'), 'about:blank']
+      const firefox = ['firefox', '--headless', '--no-remote', '--profile', profile, ...page]
+      sh('env', [`HOME=${home}`, 'timeout', '300', ...firefox])
+      assert.equal(listing(profile).includes('A root for tests'), mark === '')
+      assert.equal(await store.has(anchor), mark === '')
+    }
+    rmSync('/etc/firefox', { recursive: true })
+  },
+
   'Firefox policies in a directory that is a mount, or a link': async () => {
     const { machine } = await makeMachine()
     rmSync('/etc/firefox', { recursive: true, force: true })

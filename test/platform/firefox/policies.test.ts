@@ -163,12 +163,15 @@ describe('the store', () => {
 
   test('moves out of /etc once a Firefox with policies of its own is there', async () => {
     const { base, directory, store, find } = await makeStore()
-    await store.install(anchor)
-    const shipped = makeFirefox(path.join(base, 'opt/firefox'), shippedText)
-    const own = storeIn(await find(), path.dirname(shipped))
-    expect(await own.has(anchor)).toBe(false)
-    await own.install(anchor)
-    expect(await own.has(anchor)).toBe(true)
+    for (const each of [anchor, otherAnchor]) await store.install(each)
+    makeFirefox(path.join(base, 'opt/firefox-a'))
+    makeFirefox(path.join(base, 'opt/firefox-b'), shippedText)
+    const [shared, ...own] = await find()
+    expect(await shared?.has(anchor)).toBe(true)
+    expect(await own[1]?.has(anchor)).toBe(false)
+    await own[1]?.install(anchor)
+    for (const each of [anchor, otherAnchor])
+      for (const store of own) expect(await store.has(each)).toBe(true)
     expect(existsSync(directory)).toBe(false)
   })
 
