@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'n
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import * as fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { findFirefoxPolicies } from '../../../platform/firefox/policies.ts'
 import { addCertificate, removeCertificate } from '../../../platform/firefox/policies-text.ts'
@@ -60,6 +61,38 @@ describe('merging', () => {
       for (const each of order) text = text === null ? null : removeCertificate(text, each, 'f')
       expect(text).toBe(before)
     }
+  })
+
+  const others = { requiredKeys: [] as [] }
+  const policiesFile = fc.record(
+    {
+      a: fc.jsonValue(),
+      policies: fc.record(
+        {
+          B: fc.jsonValue(),
+          Certificates: fc.record({ Install: fc.array(fc.jsonValue()), C: fc.jsonValue() }, others),
+        },
+        others,
+      ),
+      z: fc.string(),
+    },
+    others,
+  )
+  const layouts = fc.constantFrom(0, 2, '\t', 'Windows')
+
+  test('gives back any policies file as it was', () => {
+    fc.assert(
+      fc.property(policiesFile, layouts, (policies, layout) => {
+        const before =
+          layout === 'Windows'
+            ? JSON.stringify(policies, null, 1).replaceAll('\n', '\r\n')
+            : JSON.stringify(policies, null, layout)
+        const merged = add(before)
+        const { Install } = JSON.parse(merged).policies.Certificates
+        expect(Install).toEqual([ours, ...(policies.policies?.Certificates?.Install ?? [])])
+        expect(remove(merged)).toBe(before)
+      }),
+    )
   })
 
   test('leaves nothing of a file that was ours alone', () => {
