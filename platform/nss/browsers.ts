@@ -147,7 +147,7 @@ async function profilesIn(machine: Machine, root: string, browser: string): Prom
 }
 
 /** An installed browser that no database was found for, so that no root reaches it. */
-export interface PassedOver {
+interface PassedOver {
   readonly title: string
   /** Why, and what the person can do, in one sentence. */
   readonly reason: string
