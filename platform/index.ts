@@ -1,11 +1,11 @@
 import { findFirefoxWithoutSystemRoots, firefoxDirectory } from './firefox/enterprise-roots.ts'
-import { createFirefoxPoliciesStore } from './firefox/policies.ts'
+import { findFirefoxPolicies } from './firefox/policies.ts'
 import { findJavaKeystores, whyNoKeystore } from './java/installations.ts'
 import { createJavaStore } from './java/keystore.ts'
 import { findSystemStore } from './linux/anchors.ts'
 import type { Machine } from './machine.ts'
 import { createMacosKeychainStore } from './macos/keychain.ts'
-import { findNssDatabases } from './nss/browsers.ts'
+import { findNssDatabases, findPassedOver } from './nss/browsers.ts'
 import { createNssStore } from './nss/store.ts'
 import type { StoreKind, StoreScope, TrustStore } from './trust-store.ts'
 import { createWindowsRootStore, nativeWindows } from './windows/root.ts'
@@ -54,14 +54,18 @@ async function findLinuxStores(
   machine: Machine,
   { storeScope, javaPasswordFile }: FindOptions,
 ): Promise<TrustStore[]> {
-  const [system, windows, databases, java] = await Promise.all([
+  const [system, windows, policies, databases, passedOver, java] = await Promise.all([
     findSystemStore(machine),
     findWindowsOutside(machine),
+    findFirefoxPolicies(machine),
     findNssDatabases(machine),
+    findPassedOver(machine),
     findJavaStores(machine, javaPasswordFile),
   ])
   const outside = windows === null ? [] : [createWindowsRootStore(machine, windows, storeScope)]
   const nss = databases.map((database) => createNssStore(machine, database))
+  for (const { title, reason } of passedOver)
+    nss.push(createAbsentStore('nss', title, reason, title))
   if (nss.length === 0) {
     nss.push(
       createAbsentStore(
@@ -71,7 +75,7 @@ async function findLinuxStores(
       ),
     )
   }
-  return [system, ...outside, createFirefoxPoliciesStore(machine), ...nss, ...java]
+  return [system, ...outside, ...policies, ...nss, ...java]
 }
 
 async function findJavaStores(machine: Machine, passwordFile?: string): Promise<TrustStore[]> {
@@ -82,10 +86,15 @@ async function findJavaStores(machine: Machine, passwordFile?: string): Promise<
   return keystores.map((keystore) => createJavaStore(machine, keystore, passwordFile))
 }
 
-/** Returns a store that stands for a kind that this machine does not have. */
-function createAbsentStore(kind: StoreKind, title: string, reason: string): TrustStore {
+/** Returns a store that stands for one that this machine does not have, or not yet. */
+function createAbsentStore(
+  kind: StoreKind,
+  title: string,
+  reason: string,
+  name = 'none',
+): TrustStore {
   return {
-    id: `${kind}:none`,
+    id: `${kind}:${name}`,
     kind,
     title,
     availability: async () => ({ available: false, code: 'absent', reason }),

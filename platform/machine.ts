@@ -9,11 +9,11 @@ import {
   type RunOptions,
 } from './command.ts'
 import { displayCommand } from './display-command.ts'
-import { isTaken } from './file-status.ts'
+import { isDirectoryItself, isTaken } from './file-status.ts'
 import { findPerson, type Person } from './person.ts'
 import { findProgram, rootEnvironment } from './programs.ts'
 import { createSudo, type RunAsRoot } from './sudo.ts'
-import { writeReadableFile } from './write-file.ts'
+import { findReplaceable, octal, writeFileOf, writeReadableFile } from './write-file.ts'
 
 /**
  * Who runs a program or changes a file: root (through sudo where needed), or the person (even when
@@ -56,6 +56,12 @@ export interface Machine {
    * process itself may write the file.
    */
   writeFile(file: string, contents: string, as: Actor): Promise<void>
+  /**
+   * Writes a file that somebody else made. Its owner, group and mode stay, and so does a symbolic
+   * link that leads to it. Throws `store-failed` where the file cannot be replaced by a rename, or
+   * other users can change where a link leads.
+   */
+  replaceFile(file: string, contents: string, as: Actor): Promise<void>
   /** Removes a file. Does nothing when the file is absent. */
   removeFile(file: string, as: Actor): Promise<void>
   /**
@@ -67,7 +73,10 @@ export interface Machine {
    * Returns the path of the file in which these contents are kept; `null`: no such file is known.
    */
   knownFile(contents: string): string | null
-  /** Removes a directory if it is empty. Does nothing when the directory is absent or not empty. */
+  /**
+   * Removes a directory if it is empty. Does nothing when it is absent, not empty, a symbolic link,
+   * or cannot be removed, as where something is mounted on it: an empty directory harms nobody.
+   */
   removeEmptyDirectory(directory: string, as: Actor): Promise<void>
 }
 
@@ -172,7 +181,10 @@ function createFileChanges({
   change,
   actsItself,
   report,
-}: FileChangers): Pick<Machine, 'writeFile' | 'removeFile' | 'removeEmptyDirectory'> {
+}: FileChangers): Pick<
+  Machine,
+  'writeFile' | 'replaceFile' | 'removeFile' | 'removeEmptyDirectory'
+> {
   /** Changes a file with one of the system's own programs. */
   async function changeBy(
     tool: string,
@@ -196,6 +208,25 @@ function createFileChanges({
       await writeReadableFile(file, contents)
     },
 
+    async replaceFile(file, contents, as) {
+      const { path, owner } = await findReplaceable(file, as)
+      const next = `${path}.rootling-${process.pid}`
+      const args = ['-m', octal(owner.mode), '-o', `${owner.uid}`, '-g', `${owner.gid}`]
+      if (actsItself(as)) {
+        report(['install', ...args, '/dev/stdin', path], contents)
+        await writeFileOf(path, contents, owner)
+        return
+      }
+      const command = { as, input: contents }
+      try {
+        expectSuccess('install', await changeBy('install', [...args, '/dev/stdin', next], command))
+        expectSuccess('mv', await changeBy('mv', ['-f', next, path], { as }))
+      } catch (error) {
+        await changeBy('rm', ['-f', next], { as }).catch(() => undefined)
+        throw error
+      }
+    },
+
     async removeFile(file, as) {
       if (!(await isTaken(file))) return
       if (!actsItself(as)) {
@@ -207,14 +238,12 @@ function createFileChanges({
     },
 
     async removeEmptyDirectory(directory, as) {
-      if (!(await isTaken(directory))) return
+      if (!(await isDirectoryItself(directory))) return
       if (!actsItself(as)) {
         await changeBy('rmdir', ['--ignore-fail-on-non-empty', directory], { as })
         return
       }
-      await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error
-      })
+      await rmdir(directory).catch(() => undefined)
     },
   }
 }

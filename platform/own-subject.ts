@@ -12,3 +12,10 @@ export function isOwnSubject(der: Buffer): boolean {
     return false
   }
 }
+
+/** Whether a certificate is a root that Rootling made, by its subject. */
+export function isOwnRoot(der: Buffer): boolean {
+  if (!isOwnSubject(der)) return false
+  const { subject, issuer } = new X509Certificate(der)
+  return subject === issuer
+}

@@ -1,11 +1,28 @@
-import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { RootlingError } from '../../src/errors.ts'
-import { exists } from '../file-status.ts'
-import type { Machine } from '../machine.ts'
-import { findFirefox } from '../nss/browsers.ts'
+import { exists, isTaken } from '../file-status.ts'
+import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
-import { anchorPrefix, type TrustAnchor, type TrustStore } from '../trust-store.ts'
+import { isTrustedProgram } from '../programs.ts'
+import {
+  anchorPrefix,
+  unsupported,
+  type Available,
+  type TrustAnchor,
+  type TrustStore,
+  type Unavailable,
+} from '../trust-store.ts'
+import { findReplaceable } from '../write-file.ts'
+import { findFirefoxes, firefoxPlaces, ownPolicies, type Firefoxes } from './installations.ts'
+import {
+  addCertificate,
+  filesToInstall,
+  installedFiles,
+  isOurs,
+  refuse,
+  removeCertificate,
+} from './policies-text.ts'
 
 /** The only directory below /etc in which Firefox on Linux looks for its policies. */
 const policiesDirectory = '/etc/firefox/policies'
@@ -16,45 +33,154 @@ const policiesDirectory = '/etc/firefox/policies'
  */
 const sizeLimit = 1_000_000
 
-type Json = Record<string, unknown>
-
 /**
- * A store that installs roots through Firefox's policies, which apply to every profile, also to
- * those made later. Firefox copies the root into the database of each profile that it opens. The
- * NSS stores of those databases remove the copies, which they find by their DER.
+ * Finds the stores that install roots through Firefox's policies, which apply to every profile,
+ * also to those made later. Firefox copies the root into the database of each profile that it
+ * opens. The NSS stores of those databases remove the copies, which they find by their DER.
+ *
+ * The first store is the policies file below /etc, which every Firefox reads. Where a Firefox has
+ * policies of its own, a file of ours below /etc would switch those off: then each Firefox gets a
+ * store for the policies in its own directory.
  */
-export function createFirefoxPoliciesStore(
+export async function findFirefoxPolicies(
   machine: Machine,
   directory = policiesDirectory,
-): TrustStore {
-  const fileOf = (anchor: TrustAnchor) => path.join(directory, `${anchor.name}.crt`)
+  places: readonly string[] = firefoxPlaces,
+): Promise<TrustStore[]> {
+  const firefoxes = await findFirefoxes(machine, places)
+  const withPolicies: string[] = []
+  for (const each of firefoxes.directories)
+    if (await exists(path.join(each, ownPolicies))) withPolicies.push(each)
+  const usesOwn = withPolicies.length > 0 && !(await isOfAdministrator(directory))
 
-  const store: TrustStore = {
+  const own = firefoxes.directories.map((each) => createOwnStore(machine, each))
+  const shared = createPoliciesStore(machine, directory, {
+    as: 'root',
+    availability: () => availabilityOfShared(directory, firefoxes, usesOwn ? withPolicies : []),
+  })
+  if (!usesOwn) {
+    // What was put into a Firefox's own policies before is taken out with the rest.
+    const left: TrustStore[] = []
+    for (const each of own) if ((await each.list()).length > 0) left.push(each)
+    const all = [shared, ...left]
+    const list: TrustStore['list'] = async () =>
+      distinctAnchors((await Promise.all(all.map((each) => each.list()))).flat())
+    const uninstall: TrustStore['uninstall'] = async (anchor) => {
+      for (const each of all) await each.uninstall(anchor)
+    }
+    return [{ ...shared, list, uninstall }]
+  }
+  /**
+   * Moves the roots in a file of ours below /etc, from before a Firefox had policies of its own,
+   * into the directory of each Firefox: the file switches those policies off.
+   */
+  async function moveShared(): Promise<void> {
+    const anchors = await shared.list()
+    for (const each of own)
+      if ((await each.availability()).available)
+        for (const anchor of anchors) await each.install(anchor)
+    for (const anchor of anchors) await shared.uninstall(anchor)
+  }
+  const switchedOff = () => isTaken(path.join(directory, 'policies.json'))
+  const read = own.map((store): TrustStore => ({
+    ...store,
+    has: async (anchor) => !(await switchedOff()) && store.has(anchor),
+    async install(anchor) {
+      await store.install(anchor)
+      await moveShared()
+    },
+  }))
+  return [shared, ...read]
+}
+
+/** Whether the directory below /etc has a policies file that holds more than our roots. */
+async function isOfAdministrator(directory: string): Promise<boolean> {
+  try {
+    const text = await readPolicies(path.join(directory, 'policies.json'))
+    return text !== null && !isOurs(text)
+  } catch {
+    return true
+  }
+}
+
+async function availabilityOfShared(
+  directory: string,
+  { found }: Firefoxes,
+  withPolicies: readonly string[],
+): Promise<Available | Unavailable> {
+  const holdsOurs = (await anchorFiles(directory)).length > 0
+  if (holdsOurs || (await isTaken(path.join(directory, 'policies.json'))))
+    return { available: true }
+  if (!found) return { available: false, code: 'absent', reason: 'Firefox is not on this machine.' }
+  const [first] = withPolicies
+  if (first === undefined) return { available: true }
+  const reason = `A file there would switch off the policies of the Firefox in ${first}.`
+  return { available: false, code: 'absent', reason }
+}
+
+/** Returns the store for the policies in the directory of one Firefox. */
+function createOwnStore(machine: Machine, firefox: string): TrustStore {
+  const directory = path.join(firefox, path.dirname(ownPolicies))
+  const isPersons = async (): Promise<boolean> => {
+    const owner = (await stat(firefox).catch(() => null))?.uid ?? 0
+    return owner !== 0 && owner === machine.person.uid
+  }
+  return createPoliciesStore(machine, directory, {
+    as: async () => ((await isPersons()) ? 'person' : 'root'),
+    async availability() {
+      if (await isReadOnly(firefox)) {
+        const reason = `The Firefox in ${firefox} is on a read-only file system.`
+        return { available: false, code: 'absent', reason }
+      }
+      if ((await isPersons()) || (await isTrustedProgram(firefox))) return { available: true }
+      return unsupported(
+        `${firefox} can be changed by other users, so root does not write there.`,
+        `Have its owner add the root to ${path.join(firefox, ownPolicies)}`,
+      )
+    },
+  })
+}
+
+async function isReadOnly(directory: string): Promise<boolean> {
+  return access(directory, constants.W_OK).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'EROFS',
+  )
+}
+
+interface PoliciesOptions {
+  readonly as: Actor | (() => Promise<Actor>)
+  readonly availability: TrustStore['availability']
+}
+
+/** Returns a store that keeps roots in a directory's policies.json, and their files beside it. */
+function createPoliciesStore(
+  machine: Machine,
+  directory: string,
+  { as, availability }: PoliciesOptions,
+): TrustStore {
+  const policies = path.join(directory, 'policies.json')
+  const fileOf = (anchor: TrustAnchor) => path.join(directory, `${anchor.name}.crt`)
+  const actor = async () => (typeof as === 'string' ? as : as())
+
+  return {
     id: `firefox-policies:${directory}`,
     kind: 'nss',
     title: `Firefox policies (${directory})`,
-
-    async availability() {
-      const firefox = await findFirefox(machine)
-      const own = path.join(directory, 'policies.json')
-      if (firefox === null && !(await exists(own))) {
-        return { available: false, code: 'absent', reason: 'Firefox is not on this machine.' }
-      }
-      return { available: true }
-    },
+    availability,
 
     async list() {
       const anchors: TrustAnchor[] = []
-      for (const name of await readdir(directory).catch(() => [])) {
-        if (!name.startsWith(anchorPrefix) || !name.endsWith('.crt')) continue
-        const text = await readFile(path.join(directory, name), 'latin1').catch(() => '')
+      for (const file of await anchorFiles(directory)) {
+        const text = await readFile(file, 'latin1').catch(() => '')
         anchors.push(...certificatesIn(text).map(createAnchor))
       }
       return distinctAnchors(anchors)
     },
 
     async has(anchor) {
-      const { text } = await readPolicies(machine, directory)
+      // Firefox ignores a file that it cannot read.
+      const text = await readPolicies(policies).catch(() => null)
       for (const file of installedFiles(text)) {
         if (!path.isAbsolute(file)) continue
         const pem = await readFile(file, 'latin1').catch(() => '')
@@ -64,153 +190,73 @@ export function createFirefoxPoliciesStore(
     },
 
     async install(anchor) {
-      const { file, text } = await readPolicies(machine, directory)
-      const merged = addCertificate(text, fileOf(anchor), file)
-      await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
-      if (merged !== text) await machine.writeFile(file, merged, 'root')
+      const by = await actor()
+      const text = await readPolicies(policies)
+      const merged = addCertificate(text, fileOf(anchor), policies)
+      if (await isTaken(policies)) await findReplaceable(policies, by)
+      const wasThere = await isTaken(fileOf(anchor))
+      await machine.writeFile(fileOf(anchor), anchor.pem, by)
+      if (merged === text) return
+      try {
+        if (text === null) await machine.writeFile(policies, merged, by)
+        else await machine.replaceFile(policies, merged, by)
+      } catch (error) {
+        if (!wasThere) await machine.removeFile(fileOf(anchor), by)
+        throw error
+      }
     },
 
     async uninstall(anchor) {
-      const { file, text } = await readPolicies(machine, directory)
-      const isOurs = text !== null && text.includes(anchor.name)
-      if (isOurs) {
-        const rest = removeCertificate(text, fileOf(anchor), file)
-        if (rest === null) await machine.removeFile(file, 'root')
-        else if (rest !== text) await machine.writeFile(file, rest, 'root')
-      }
-      if (!isOurs && !(await exists(fileOf(anchor)))) return
-      await machine.removeFile(fileOf(anchor), 'root')
-      await machine.removeEmptyDirectory(directory, 'root')
-      await machine.removeEmptyDirectory(path.dirname(directory), 'root')
+      const by = await actor()
+      const text = await readPolicies(policies)
+      const rest = text === null ? null : removeAnchor(text, anchor, policies)
+      if (rest !== text) await findReplaceable(policies, by)
+      if (rest === null) await machine.removeFile(policies, by)
+      else if (rest !== text) await machine.replaceFile(policies, rest, by)
+      if (rest === text && !(await exists(fileOf(anchor)))) return
+      await machine.removeFile(fileOf(anchor), by)
+      await machine.removeEmptyDirectory(directory, by)
+      // Only /etc/firefox is removed with the directory: that of a Firefox holds its program.
+      if (as === 'root') await machine.removeEmptyDirectory(path.dirname(directory), by)
     },
   }
-  return store
 }
 
 /**
- * Reads the policies file that Firefox uses: the one in `directory`, else the one that the
- * distribution ships beside the program. A new file in /etc would make Firefox ignore the shipped
- * one, so the root is added to the shipped file. `text` is `null` when there is no such file yet.
+ * Returns the text without the files of this anchor, in whatever directory they are; `null`: the
+ * text held nothing else.
  */
-async function readPolicies(machine: Machine, directory: string) {
-  const own = path.join(directory, 'policies.json')
-  if (await exists(own)) return { file: own, text: await readPoliciesFile(own) }
-  const firefox = await findFirefox(machine)
-  const program = firefox === null ? null : await realpath(firefox).catch(() => null)
-  if (program !== null) {
-    const shipped = path.join(path.dirname(program), 'distribution/policies.json')
-    if (await exists(shipped)) return { file: shipped, text: await readPoliciesFile(shipped) }
-  }
-  return { file: own, text: null }
+function removeAnchor(text: string, { name }: TrustAnchor, policies: string): string | null {
+  if (!text.includes(name)) return text
+  let rest: string | null = text
+  for (const file of filesToInstall(text, policies))
+    if (path.basename(file) === `${name}.crt` && rest !== null)
+      rest = removeCertificate(rest, file, policies)
+  return rest
 }
 
-async function readPoliciesFile(file: string): Promise<string> {
-  const found = await stat(file)
-  if (!found.isFile() || found.size > sizeLimit) {
-    throw refuse(file, 'is not a regular file of at most 1 MB')
-  }
-  return readFile(file, 'utf8')
+/** Returns the files of roots that Rootling put into a directory. */
+async function anchorFiles(directory: string): Promise<string[]> {
+  const names = await readdir(directory).catch(() => [])
+  const ours = names.filter((name) => name.startsWith(anchorPrefix) && name.endsWith('.crt'))
+  return ours.map((name) => path.join(directory, name))
 }
 
-/**
- * Returns the text of a policies file with one more certificate to install; everything else stays,
- * in its order. Throws `store-failed` when the text is not that of a policies file.
- */
-export function addCertificate(text: string | null, certificate: string, file: string): string {
-  const root = text === null ? {} : parse(text, file)
-  const policies = member(root, 'policies', file)
-  const certificates = member(policies, 'Certificates', file)
-  const install = (certificates['Install'] ??= [])
-  if (!Array.isArray(install)) throw refuse(file, 'has a Certificates.Install that is not a list')
-  if (install.includes(certificate) && text !== null) return text
-  install.push(certificate)
-  return print(root, text, file)
-}
-
-/**
- * Returns the text of a policies file without this certificate; `null` when the file held nothing
- * else. Throws `store-failed` when the text is not that of a policies file.
- */
-export function removeCertificate(text: string, certificate: string, file: string): string | null {
-  const root = parse(text, file)
-  const policies = root['policies']
-  const certificates = isObject(policies) ? policies['Certificates'] : undefined
-  const install = isObject(certificates) ? certificates['Install'] : undefined
-  if (!isObject(policies) || !isObject(certificates) || !Array.isArray(install)) return text
-  if (!install.includes(certificate)) return text
-  const rest = install.filter((each) => each !== certificate)
-  if (rest.length > 0) {
-    certificates['Install'] = rest
-    return print(root, text, file)
-  }
-  delete certificates['Install']
-  if (Object.keys(certificates).length === 0) delete policies['Certificates']
-  if (Object.keys(policies).length === 0) delete root['policies']
-  return Object.keys(root).length === 0 ? null : print(root, text, file)
-}
-
-/**
- * Returns the certificate files that a policies file names. None when the file is broken, because
- * Firefox then ignores it as a whole.
- */
-function installedFiles(text: string | null): string[] {
-  if (text === null) return []
-  let root: unknown
-  try {
-    root = JSON.parse(withoutByteOrderMark(text))
-  } catch {
-    return []
-  }
-  const policies = isObject(root) ? root['policies'] : undefined
-  const certificates = isObject(policies) ? policies['Certificates'] : undefined
-  const install = isObject(certificates) ? certificates['Install'] : undefined
-  return Array.isArray(install) ? install.filter((each) => typeof each === 'string') : []
-}
-
-function parse(text: string, file: string): Json {
-  let root: unknown
-  try {
-    root = JSON.parse(withoutByteOrderMark(text))
-  } catch (error) {
-    throw refuse(file, 'is not JSON, so it was left as it is', error)
-  }
-  if (!isObject(root)) throw refuse(file, 'does not hold a JSON object')
-  return root
-}
-
-function member(parent: Json, name: string, file: string): Json {
-  const value = (parent[name] ??= {})
-  if (!isObject(value)) throw refuse(file, `has a member ${name} that is not an object`)
-  return value
-}
-
-/** Returns the JSON with the indentation and the line end of the text that it replaces. */
-function print(root: Json, before: string | null, file: string): string {
-  if (before === null) return `${JSON.stringify(root, null, 2)}\n`
-  const indent =
-    /^\s*\{\r?\n([ \t]+)"/.exec(withoutByteOrderMark(before))?.[1] ??
-    (before.includes('\n') ? 2 : 0)
-  const end = /\r?\n$/.exec(before)?.[0] ?? ''
-  try {
-    return JSON.stringify(root, null, indent) + end
-  } catch (error) {
-    // JSON.parse reads any depth, but JSON.stringify overflows the stack on deep nesting.
-    throw refuse(file, 'is nested too deep, so it was left as it is', error)
-  }
-}
-
-/** Removes the byte order mark that some editors write and JSON does not allow. */
-function withoutByteOrderMark(text: string): string {
-  return text.replace(/^\uFEFF/, '')
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function refuse(file: string, why: string, cause?: unknown): RootlingError {
-  return new RootlingError('store-failed', `${file} ${why}.`, {
-    hint: `Fix ${file} or move it away, then try again`,
-    cause,
+/** Returns the text of a policies file; `null`: there is none. Throws `store-failed`. */
+async function readPolicies(file: string): Promise<string | null> {
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null
+    throw refuse(file, 'cannot be read', error)
   })
+  if (found === null) return null
+  if (!found.isFile() || found.size > sizeLimit)
+    throw refuse(file, 'is not a regular file of at most 1 MB')
+  const bytes = await readFile(file).catch((error: unknown) => {
+    throw refuse(file, 'cannot be read, so Firefox cannot read it either', error)
+  })
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (error) {
+    throw refuse(file, 'is not UTF-8, so it was left as it is', error)
+  }
 }

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess, type CommandResult } from '../command.ts'
@@ -66,6 +67,7 @@ export interface Certutil {
   change(args: readonly string[], input?: string): Promise<CommandResult>
   /** Returns every entry; none when there is no database yet. Throws `tool-failed`. */
   entries(): Promise<NssEntry[]>
+  /** Returns the entries with their certificates; one call of certutil reads all it can. */
   withCertificates(entries: readonly NssEntry[]): Promise<NssEntryWithCertificates[]>
 }
 
@@ -96,15 +98,74 @@ export function createCertutil(machine: Machine, database: NssDatabase): Certuti
     },
 
     async withCertificates(entries) {
+      const read = await readBatch(entries.filter(fitsBatch))
       const found: NssEntryWithCertificates[] = []
-      for (const entry of entries) {
-        const { stdout } = await certutil.query('-L', '-n', entry.nickname, '-a')
-        found.push({ ...entry, certificates: certificatesIn(stdout) })
-      }
+      for (const entry of entries)
+        found.push({ ...entry, certificates: read.get(entry) ?? (await readOne(entry)) })
       return found
     },
   }
+
+  async function readOne({ nickname }: NssEntry): Promise<Buffer[]> {
+    return certificatesIn((await certutil.query('-L', '-n', nickname, '-a')).stdout)
+  }
+
+  /**
+   * Reads the certificates of all entries by one call of certutil. Returns none when that call
+   * fails, as it does when an entry was removed meanwhile.
+   */
+  async function readBatch(
+    entries: readonly NssEntry[],
+  ): Promise<ReadonlyMap<NssEntry, readonly Buffer[]>> {
+    if (entries.length < 2) return new Map()
+    const input = entries.map(({ nickname }) => `-L -a -n "${nickname}"\n`).join('')
+    const args = ['-B', '-i', '/dev/stdin', ...target]
+    const { exitCode, stdout } = await machine.query(await certutil.program(), args, { input })
+    const parts = exitCode === 0 ? splitBySubject(certificatesIn(stdout)) : []
+    if (parts.length !== entries.length) return new Map()
+    return new Map(entries.map((entry, index) => [entry, parts[index] ?? []]))
+  }
+
   return certutil
+}
+
+/**
+ * Whether a batch can name an entry: certutil reads 511 bytes of a line of a batch, and takes no
+ * quotation mark within a nickname.
+ */
+function fitsBatch({ nickname }: NssEntry): boolean {
+  return !/["\\]/.test(nickname) && Buffer.byteLength(nickname) < 450
+}
+
+/**
+ * Returns the certificates of each entry from those of a batch, in which nothing separates two
+ * entries. An entry has all certificates of one subject, so neighbours of the same subject repeat
+ * them. Returns none when a certificate cannot be parsed.
+ */
+export function splitBySubject(certificates: readonly Buffer[]): Buffer[][] {
+  const runs: Buffer[][] = []
+  let previous: string | null = null
+  for (const der of certificates) {
+    const subject = subjectOf(der)
+    if (subject === null) return []
+    if (subject === previous) runs.at(-1)?.push(der)
+    else runs.push([der])
+    previous = subject
+  }
+  return runs.flatMap((run) => {
+    const { size } = new Set(run.map((der) => der.toString('base64')))
+    return Array.from({ length: run.length / size }, (_, index) =>
+      run.slice(index * size, (index + 1) * size),
+    )
+  })
+}
+
+function subjectOf(der: Buffer): string | null {
+  try {
+    return new X509Certificate(der).subject ?? ''
+  } catch {
+    return null
+  }
 }
 
 /** The hint of the errors for a missing NSS tool. */

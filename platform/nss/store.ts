@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../../src/errors.ts'
 import { shellWord } from '../../src/shell-word.ts'
 import { complaintOf, expectSuccess, type CommandResult } from '../command.ts'
@@ -6,6 +5,7 @@ import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { lacksRoot } from '../lacks-root.ts'
 import { missingTool } from '../packages.ts'
+import { isOwnRoot } from '../own-subject.ts'
 import { createAnchor, distinctAnchors } from '../pem.ts'
 import { anchorPrefix, type TrustAnchor, type TrustStore } from '../trust-store.ts'
 import { createDatabase, removeCreatedDatabase } from './created-database.ts'
@@ -38,11 +38,8 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
    * name.
    */
   async function entriesOf(anchor: TrustAnchor): Promise<NssEntryWithCertificates[]> {
-    const names = namesOf(anchor)
-    const likely = (await entries()).filter(
-      (entry) => isTrusted(entry) || names.some((name) => entry.nickname.includes(name)),
-    )
-    const found = (await certutil.withCertificates(likely)).filter(({ certificates }) =>
+    const all = await certutil.withCertificates(await entries())
+    const found = all.filter(({ certificates }) =>
       certificates.some((der) => der.equals(anchor.der)),
     )
     return found.toSorted((a, b) => rank(a) - rank(b))
@@ -52,6 +49,10 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
       return nickname.startsWith(anchorPrefix) ? 2 : 1
     }
   }
+
+  /** Whether the browser trusts an entry. */
+  const counts = (entry: NssEntry): boolean =>
+    isTrusted(entry) || (database.firefox && isPolicyCopy(entry))
 
   async function add({ nickname, flags }: NssEntry, pem: string): Promise<CommandResult> {
     return certutil.change(['-A', '-a', '-t', flags, '-n', nickname], pem)
@@ -76,31 +77,32 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     },
 
     async list() {
-      const ours = (await entries()).filter(({ nickname }) => nickname.startsWith(anchorPrefix))
-      const found = await certutil.withCertificates(ours)
-      const anchors = found.flatMap(({ nickname, certificates }) =>
+      const all = await certutil.withCertificates(await entries())
+      const anchors = all.flatMap((entry) => {
+        const { nickname, certificates } = entry
+        // Firefox's policy, or a person, may have added a root under another nickname.
+        if (!nickname.startsWith(anchorPrefix))
+          return counts(entry) ? certificates.filter(isOwnRoot).map(createAnchor) : []
         // NSS also answers with other roots of the same subject, which are not listed.
-        certificates.map(createAnchor).filter(({ name }) => name === nickname),
-      )
+        return certificates.map(createAnchor).filter(({ name }) => name === nickname)
+      })
       return distinctAnchors(anchors)
     },
 
     async has(anchor) {
-      return (await entriesOf(anchor)).some(
-        (entry) => isTrusted(entry) || (database.firefox && isPolicyCopy(entry)),
-      )
+      return (await entriesOf(anchor)).some(counts)
     },
 
     lacks: async (anchor) => database.scheme === 'sql' && lacksRoot(databaseFile, anchor.der),
 
     async install(anchor) {
-      if (await store.has(anchor)) return
-      const wasThere = (await entriesOf(anchor)).length > 0
+      const held = await entriesOf(anchor)
+      if (held.some(counts)) return
       if (!(await exists(databaseFile))) await createDatabase(machine, database, certutil)
       const result = await add({ nickname: anchor.name, flags: 'C,,' }, anchor.pem)
       if (result.exitCode === 0) return
       // Without the primary password, certutil adds the certificate but not its trust.
-      if (!wasThere && (await entriesOf(anchor)).length > 0) await remove(anchor.name)
+      if (held.length === 0 && (await entriesOf(anchor)).length > 0) await remove(anchor.name)
       throw (
         (await obstacleOf(database, machine.person)) ??
         refusal(database, anchor, machine.person.name, result)
@@ -144,17 +146,6 @@ function isTrusted({ flags }: NssEntry): boolean {
  */
 function isPolicyCopy({ nickname, flags }: NssEntry): boolean {
   return flags === ',,' && !nickname.startsWith(anchorPrefix)
-}
-
-/**
- * Returns names that the nickname of the certificate may contain: the anchor's name, or parts of
- * the subject. The copy that Firefox's policy makes is named `CN - O`, and its flags say `,,`
- * although Firefox trusts it.
- */
-function namesOf(anchor: TrustAnchor): string[] {
-  const { subject } = new X509Certificate(anchor.der)
-  const values = subject.split('\n').map((line) => line.slice(line.indexOf('=') + 1))
-  return [anchor.name, ...values].filter((name) => name.length > 0)
 }
 
 function refusal(

@@ -44,6 +44,7 @@ export function createFakeMachine(options: FakeOptions = {}): Machine & { comman
       await mkdir(path.dirname(file), { recursive: true })
       await writeFile(file, contents)
     },
+    replaceFile: (file, contents) => writeFile(file, contents),
     removeFile: (file) => rm(file, { force: true }),
     announce: () => {},
     knownFile: () => null,

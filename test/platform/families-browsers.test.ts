@@ -5,7 +5,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import { findFirefoxWithoutSystemRoots } from '../../platform/firefox/enterprise-roots.ts'
 import { firefoxDirectory } from '../../platform/firefox/enterprise-roots.ts'
 import { findJavaKeystores } from '../../platform/java/installations.ts'
-import { findNssDatabases } from '../../platform/nss/browsers.ts'
+import { findTrustStores } from '../../platform/index.ts'
+import { findNssDatabases, findPassedOver } from '../../platform/nss/browsers.ts'
+import { trustStatus } from '../../src/trust/stores.ts'
 import { createFakeMachine } from './fake-machine.ts'
 import { parentOf } from './world.ts'
 
@@ -31,7 +33,19 @@ test.each([
   ['snap', 'snap/firefox/common/.mozilla/firefox'],
   ['flatpak', '.var/app/org.mozilla.firefox/.mozilla/firefox'],
   ['flatpak with XDG', '.var/app/org.mozilla.firefox/config/mozilla/firefox'],
-])('finds the profiles of Firefox: %s', async (_, root) => {
+  ['LibreWolf', '.librewolf'],
+  ['LibreWolf, XDG', '.config/librewolf/librewolf'],
+  ['LibreWolf, flatpak', '.var/app/io.gitlab.librewolf-community/.librewolf'],
+  ['Zen', '.zen'],
+  ['Zen, flatpak', '.var/app/app.zen_browser.zen/.zen'],
+  ['Waterfox', '.waterfox'],
+  ['Waterfox, flatpak', '.var/app/net.waterfox.waterfox/.waterfox'],
+  ['Floorp', '.floorp'],
+  ['Floorp, flatpak', '.var/app/one.ablaze.floorp/.floorp'],
+  ['Thunderbird', '.thunderbird'],
+  ['Thunderbird, snap', 'snap/thunderbird/common/.thunderbird'],
+  ['Thunderbird, flatpak', '.var/app/org.mozilla.Thunderbird/.thunderbird'],
+])('finds the profiles of Firefox and its family: %s', async (_, root) => {
   const home = makeHome()
   const profile = makeProfile(path.join(home, root))
   const databases = await findNssDatabases(createFakeMachine({ home }))
@@ -49,12 +63,56 @@ test('follows XDG_CONFIG_HOME to the profiles', async () => {
 test.each([
   ['snap', 'snap/chromium/current', 'snap/chromium/current/.pki/nssdb'],
   ['flatpak', null, '.var/app/org.chromium.Chromium/data/pki/nssdb'],
-])('finds the database of Chromium: %s', async (_, made, expected) => {
+  ['Brave, snap', 'snap/brave/current', 'snap/brave/current/.pki/nssdb'],
+  ['Opera, snap', 'snap/opera/current', 'snap/opera/current/.pki/nssdb'],
+  ['Vivaldi, snap', 'snap/vivaldi/current', 'snap/vivaldi/current/.pki/nssdb'],
+  ['snap in XDG, since 146', null, 'snap/brave/current/.local/share/pki/nssdb'],
+  ['Postman, snap', null, 'snap/postman/current/.pki/nssdb'],
+  ['Brave, flatpak', null, '.var/app/com.brave.Browser/.pki/nssdb'],
+  ['Edge, flatpak', null, '.var/app/com.microsoft.Edge/data/pki/nssdb'],
+])('finds the database of Chromium and its family: %s', async (_, made, expected) => {
   const home = makeHome()
   if (made === null) writeFileSync(parentOf(path.join(home, expected, 'cert9.db')), '')
   else mkdirSync(path.join(home, made), { recursive: true })
   const databases = await findNssDatabases(createFakeMachine({ home }))
   expect(databases.map(({ directory }) => directory)).toEqual([path.join(home, expected)])
+})
+
+test.each([
+  ['a program', {}, { librewolf: '/usr/bin/librewolf' }, 'LibreWolf', /no profile/],
+  ['a snap', 'snap/thunderbird/common', {}, 'Thunderbird (snap)', /no profile/],
+  ['a flatpak', '.var/app/com.brave.Browser', {}, 'Brave (flatpak)', /no database/],
+  [
+    'a flatpak that never ran',
+    '.local/share/flatpak/app/org.mozilla.firefox',
+    {},
+    'Firefox (flatpak)',
+    /no profile/,
+  ],
+] as const)(
+  'names in status a browser that it passes over: %s',
+  async (_, made, programs, title, why) => {
+    const home = makeHome()
+    if (typeof made === 'string') mkdirSync(path.join(home, made), { recursive: true })
+    const stores = await findTrustStores(createFakeMachine({ home, programs }), 'linux')
+    const rows = (await trustStatus(stores, [])).filter(({ store }) => store.title === title)
+    expect(rows).toEqual([
+      {
+        store: { id: `nss:${title}`, kind: 'nss', title },
+        anchor: null,
+        outcome: 'skipped',
+        reason: expect.stringMatching(why),
+      },
+    ])
+  },
+)
+
+test('passes over no browser that has a database, or reads the policies', async () => {
+  const home = makeHome()
+  makeProfile(path.join(home, '.librewolf'))
+  mkdirSync(path.join(home, 'snap/postman/current'), { recursive: true })
+  const programs = { librewolf: '/usr/bin/librewolf', firefox: '/usr/bin/firefox' }
+  expect(await findPassedOver(createFakeMachine({ home, programs }))).toEqual([])
 })
 
 const off = 'user_pref("security.enterprise_roots.enabled", false);\n'

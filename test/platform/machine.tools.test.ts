@@ -1,5 +1,5 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -108,6 +108,47 @@ describe('changing the machine', () => {
     await machine.removeFile(file, 'person')
     await machine.removeEmptyDirectory(path.dirname(file), 'person')
     expect(existsSync(path.dirname(file))).toBe(false)
+  })
+
+  test('replaces a file behind a link, with its mode, and leaves the link', async () => {
+    const directory = makeDirectory()
+    const [file, link] = [path.join(directory, 'file'), path.join(directory, 'link')]
+    writeFileSync(file, 'old')
+    chmodSync(file, 0o640)
+    symlinkSync('file', link)
+    const machine = await createMachine({ env })
+    await machine.replaceFile(link, 'new', 'person')
+    expect(readFileSync(file, 'utf8')).toBe('new')
+    expect(statSync(file).mode & 0o7777).toBe(0o640)
+    expect(readdirSync(directory)).toEqual(['file', 'link'])
+    expect(lstatSync(link).isSymbolicLink()).toBe(true)
+  })
+
+  test('replaces no file of root that others could swap for another', async () => {
+    const directory = makeDirectory()
+    const [file, link] = [path.join(directory, 'open/file'), path.join(directory, 'link')]
+    mkdirSync(path.dirname(file))
+    chmodSync(path.dirname(file), 0o777)
+    writeFileSync(file, 'old')
+    symlinkSync('open/file', link)
+    const machine = await createMachine({ env, dryRun: true })
+    await expect(machine.replaceFile(link, 'new', 'root')).rejects.toMatchObject({
+      code: 'store-failed',
+      message: `${link} is a symbolic link to ${file}, which other users than root can change.`,
+    })
+    expect(machine.planned).toEqual([])
+  })
+
+  test('removes a directory only if it is an empty one', async () => {
+    const directory = makeDirectory()
+    const at = (name: string) => path.join(directory, name)
+    for (const name of ['empty', 'full', 'linked']) mkdirSync(at(name))
+    writeFileSync(at('full/file'), '')
+    symlinkSync('linked', at('link'))
+    const machine = await createMachine({ env })
+    for (const name of ['empty', 'full', 'link', 'absent'])
+      await machine.removeEmptyDirectory(at(name), 'person')
+    expect(readdirSync(directory)).toEqual(['full', 'link', 'linked'])
   })
 
   test('only records in a dry run', async () => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
-import { appendFileSync, chownSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createFirefoxPoliciesStore } from '../../platform/firefox/policies.ts'
+import { findFirefoxPolicies } from '../../platform/firefox/policies.ts'
 import { findTrustStores } from '../../platform/index.ts'
 import { findJavaKeystores } from '../../platform/java/installations.ts'
 import { createJavaStore } from '../../platform/java/keystore.ts'
@@ -13,10 +13,11 @@ import { createMachine, type Machine } from '../../platform/machine.ts'
 import { findNssDatabases } from '../../platform/nss/browsers.ts'
 import { createNssStore } from '../../platform/nss/store.ts'
 import { certificatesIn } from '../../platform/pem.ts'
-import type { TrustStore } from '../../platform/trust-store.ts'
+import type { TrustAnchor, TrustStore } from '../../platform/trust-store.ts'
 import { allWell, findInstalledAnchors, installAnchors } from '../../src/trust/stores.ts'
 import { trustStatus, uninstallAnchors } from '../../src/trust/stores.ts'
 import { RootlingError } from '../../src/errors.ts'
+import { anchor as fixedAnchor } from './anchors.ts'
 import { lifecycle } from './lifecycle-steps.ts'
 import { otherSystems } from './scenarios-other.ts'
 import { makeMachine, makeRoot, parentOf, sh, snapshot, succeeds } from './world.ts'
@@ -57,7 +58,7 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
 
   'Firefox policies where none are': async () => {
     const { machine } = await makeMachine()
-    await lifecycle({ store: async () => createFirefoxPoliciesStore(machine), trees: ['/etc'] })
+    await lifecycle({ store: () => policiesStore(machine), trees: ['/etc'] })
     assert.equal(existsSync('/etc/firefox'), false)
   },
 
@@ -66,8 +67,99 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
     const file = parentOf('/etc/firefox/policies/policies.json')
     const before = '{\n\t"policies": {\n\t\t"DisableTelemetry": true\n\t}\n}\n'
     writeFileSync(file, before)
-    await lifecycle({ store: async () => createFirefoxPoliciesStore(machine), trees: ['/etc'] })
+    await lifecycle({ store: () => policiesStore(machine), trees: ['/etc'] })
     assert.equal(readFileSync(file, 'utf8'), before)
+  },
+
+  'Firefox policies that an administrator keeps elsewhere, with an owner and a mode': async () => {
+    const { machine } = await makeMachine()
+    rmSync('/etc/firefox', { recursive: true, force: true })
+    const target = parentOf('/etc/our policies/policies.json')
+    const before = '{\r\n  "policies" : {"Certificates": { "Install":[] }, "A": 1.0}}\r\n'
+    writeFileSync(target, before)
+    chownSync(target, 4242, 4343)
+    chmodSync(target, 0o664)
+    symlinkSync(target, parentOf('/etc/firefox/policies/policies.json'))
+    const status = () => {
+      const { uid, gid, mode } = statSync(target)
+      return [uid, gid, mode & 0o7777]
+    }
+    await lifecycle({ store: () => policiesStore(machine), trees: ['/etc'] })
+    assert.equal(readFileSync(target, 'utf8'), before)
+    assert.deepEqual(status(), [4242, 4343, 0o664])
+    const store = await policiesStore(machine)
+    const { anchor } = makeRoot()
+    await store.install(anchor)
+    assert.deepEqual(status(), [4242, 4343, 0o664])
+    assert.equal(readFileSync(target, 'utf8').includes(anchor.name), true)
+    await store.uninstall(anchor)
+    rmSync('/etc/firefox', { recursive: true })
+    rmSync('/etc/our policies', { recursive: true })
+  },
+
+  'Firefox policies mounted from elsewhere': async () => {
+    const { machine } = await makeMachine()
+    const file = parentOf('/etc/firefox/policies/policies.json')
+    const source = path.join(mkdtempSync(path.join(tmpdir(), 'mounted-')), 'policies.json')
+    for (const each of [file, source]) writeFileSync(each, '{"policies":{}}')
+    sh('mount', ['--bind', source, file])
+    try {
+      const store = await policiesStore(machine)
+      const before = snapshot(['/etc/firefox'])
+      await assert.rejects(store.install(makeRoot().anchor), {
+        code: 'store-failed',
+        message: `${file} is mounted from elsewhere, so it is changed only there.`,
+      })
+      assert.deepEqual(snapshot(['/etc/firefox']), before)
+      assert.equal(readFileSync(source, 'utf8'), '{"policies":{}}')
+    } finally {
+      sh('umount', [file])
+      rmSync('/etc/firefox', { recursive: true })
+    }
+  },
+
+  'Firefox policies that Firefox reads, and with a byte order mark does not': async () => {
+    const { machine, home } = await makeMachine()
+    rmSync('/etc/firefox', { recursive: true, force: true })
+    const { anchor } = makeRoot()
+    const store = await policiesStore(machine)
+    await store.install(anchor)
+    const file = '/etc/firefox/policies/policies.json'
+    for (const mark of ['', '\uFEFF']) {
+      writeFileSync(file, mark + readFileSync(file, 'utf8'))
+      const profile = path.join(home, `profile${mark.length}`)
+      mkdirSync(profile)
+      const page = ['--screenshot', path.join(home, 'page.png'), 'about:blank']
+      const firefox = ['firefox', '--headless', '--no-remote', '--profile', profile, ...page]
+      sh('env', [`HOME=${home}`, 'timeout', '300', ...firefox])
+      assert.equal(listing(profile).includes('A root for tests'), mark === '')
+      assert.equal(await store.has(anchor), mark === '')
+    }
+    rmSync('/etc/firefox', { recursive: true })
+  },
+
+  'Firefox policies in a directory that is a mount, or a link': async () => {
+    const { machine } = await makeMachine()
+    rmSync('/etc/firefox', { recursive: true, force: true })
+    const { anchor } = makeRoot()
+    const cycle = async () => {
+      const store = await policiesStore(machine)
+      assert.deepEqual(summary(await installAnchors([store], [anchor])), ['installed'])
+      assert.deepEqual(summary(await uninstallAnchors([store], [anchor])), ['removed'])
+    }
+    mkdirSync('/etc/firefox/policies', { recursive: true })
+    sh('mount', ['-t', 'tmpfs', 'tmpfs', '/etc/firefox/policies'])
+    try {
+      await cycle()
+    } finally {
+      sh('umount', ['/etc/firefox/policies'])
+    }
+    rmSync('/etc/firefox/policies', { recursive: true })
+    const elsewhere = mkdtempSync(path.join(tmpdir(), 'policies-'))
+    symlinkSync(elsewhere, '/etc/firefox/policies')
+    await cycle()
+    assert.equal(existsSync('/etc/firefox/policies'), true)
+    rmSync('/etc/firefox', { recursive: true })
   },
 
   "Java's keystore, shared by the distribution": async () => {
@@ -168,6 +260,35 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
 
+  "root under Firefox's own nickname, listed when nothing else tells of it": async () => {
+    const { machine, home } = await makeMachine()
+    const directory = makeFirefoxProfile(home)
+    const own = '/O=Rootling development CA/CN=Jürgen’s CA'
+    const [{ anchor }, { anchor: other }] = [makeRoot(own), makeRoot('/O=Somebody/CN=A CA')]
+    const add = ['-A', '-a', '-d', `sql:${directory}`, '-t', ',,', '-n']
+    sh('certutil', [...add, 'Jürgen’s CA - Rootling development CA'], anchor.pem)
+    sh('certutil', [...add, 'A CA - Somebody'], other.pem)
+    const store = await nssStore(machine, directory)
+    assert.deepEqual(await store.list(), [anchor])
+    assert.equal(await store.has(anchor), true)
+    await store.uninstall(anchor)
+    assert.deepEqual(await store.list(), [])
+    assert.equal(listing(directory).includes('A CA - Somebody'), true)
+  },
+
+  'as many calls of certutil with sixty other authorities as with two': async () => {
+    const { machine, home } = await makeMachine()
+    const directory = makeDatabase(path.join(home, '.pki/nssdb'))
+    const [{ anchor }, { anchor: quoted }] = [makeRoot(), makeRoot('/CN=quoted')]
+    sh('certutil', ['-A', '-a', '-d', `sql:${directory}`, '-t', 'C,,', '-n', 'a "CA"'], quoted.pem)
+    addAuthorities(directory, 1, 2)
+    const few = await countCalls(machine, directory, anchor)
+    addAuthorities(directory, 3, 60)
+    assert.equal(await countCalls(machine, directory, anchor), few)
+    assert.equal(few <= 30, true, `${few} calls`)
+    assert.equal(await (await nssStore(machine, directory)).has(quoted), true)
+  },
+
   'another root of the same subject stays': async () => {
     const { machine, home } = await makeMachine()
     const directory = makeDatabase(path.join(home, '.pki/nssdb'))
@@ -203,6 +324,15 @@ export const scenarios: Readonly<Record<string, () => Promise<void>>> = {
     }
     await store.uninstall(anchor)
     assert.deepEqual(snapshot([home]), before)
+    const policies = path.join(home, 'policies.json')
+    writeFileSync(policies, '{}')
+    chmodSync(policies, 0o640)
+    chownSync(policies, 4242, 4343)
+    await machine.replaceFile(policies, '{"policies":{}}', 'person')
+    assert.equal(readFileSync(policies, 'utf8'), '{"policies":{}}')
+    const { uid, gid, mode } = statSync(policies)
+    assert.deepEqual([uid, gid, mode & 0o7777], [4242, 4343, 0o640])
+    assert.deepEqual(snapshot([home]), [policies])
   },
 
   'dry run changes nothing and prints what it would type': async () => {
@@ -232,10 +362,62 @@ async function nssStore(machine: Machine, directory: string): Promise<TrustStore
   return createNssStore(machine, database)
 }
 
+/** The store of the Firefox policies in this directory. */
+async function policiesStore(machine: Machine, directory = '/etc/firefox/policies') {
+  const stores = await findFirefoxPolicies(machine)
+  const store = stores.find(({ id }) => id === `firefox-policies:${directory}`)
+  assert(store, `no policies in ${directory}`)
+  return store
+}
+
 async function javaStore(machine: Machine, file = '/etc/ssl/certs/java/cacerts') {
   const keystore = (await findJavaKeystores(machine)).find((each) => each.file === file)
   assert(keystore, `no keystore ${file}`)
   return createJavaStore(machine, keystore)
+}
+
+/**
+ * Adds trusted roots of other authorities by one call of certutil, which does not look at their
+ * signatures.
+ */
+function addAuthorities(directory: string, from: number, to: number): void {
+  const made = mkdtempSync(path.join(tmpdir(), 'authorities-'))
+  const lines = Array.from({ length: to - from + 1 }, (_, index) => {
+    const subject = `Authority no. ${10 + from + index}`
+    const der = fixedAnchor.der.toString('latin1').replaceAll('A root for tests', subject)
+    const file = path.join(made, `${index}.der`)
+    writeFileSync(file, der, 'latin1')
+    return `-A -t C,, -n "${subject} - it's another" -i ${file}\n`
+  })
+  writeFileSync(path.join(made, 'batch'), lines.join(''))
+  sh('certutil', ['-B', '-i', path.join(made, 'batch'), '-d', `sql:${directory}`])
+  const { length } = listing(directory).split("it's another")
+  assert.equal(length - 1, to)
+}
+
+/** Installs a root, uninstalls it, and returns how many programs that started. */
+async function countCalls(
+  machine: Machine,
+  directory: string,
+  anchor: TrustAnchor,
+): Promise<number> {
+  let calls = 0
+  const counting: Machine = {
+    ...machine,
+    query(...args) {
+      calls += 1
+      return machine.query(...args)
+    },
+    change(...args) {
+      calls += 1
+      return machine.change(...args)
+    },
+  }
+  const store = await nssStore(counting, directory)
+  assert.deepEqual(summary(await installAnchors([store], [anchor])), ['installed'])
+  assert.deepEqual(summary(await trustStatus([store], [anchor])), ['trusted'])
+  assert.deepEqual(summary(await uninstallAnchors([store], [anchor])), ['removed'])
+  return calls
 }
 
 function makeDatabase(directory: string, password?: string): string {

@@ -9,7 +9,7 @@ import {
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { addCertificate, removeCertificate } from '../../../platform/firefox/policies.ts'
+import { addCertificate, removeCertificate } from '../../../platform/firefox/policies-text.ts'
 import { readJks } from '../../../platform/java/jks.ts'
 import { parseKeystore } from '../../../platform/java/keystore.ts'
 import { parsePkcs12Listing } from '../../../platform/nss/pkcs12.ts'

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { chromiumDirectory, findNssDatabases } from '../../../platform/nss/browsers.ts'
-import { parseListing } from '../../../platform/nss/database.ts'
+import { parseListing, splitBySubject } from '../../../platform/nss/database.ts'
 import { parseProfiles } from '../../../platform/nss/profiles-ini.ts'
 import { createNssStore } from '../../../platform/nss/store.ts'
+import { anchor, otherAnchor } from '../anchors.ts'
 import { createFakeMachine } from '../fake-machine.ts'
 import { parentOf } from '../world.ts'
 
@@ -133,4 +134,12 @@ client                                                       u,u,u
     { nickname: 'A CA, of spaces - An O', flags: ',,' },
     { nickname: 'client', flags: 'u,u,u' },
   ])
+})
+
+test('tells the entries of a batch apart, also neighbours of the same subject', () => {
+  const subject = Buffer.from(anchor.der.toString('latin1').replaceAll('root', 'rood'), 'latin1')
+  const [one, two, other] = [anchor.der, otherAnchor.der, subject]
+  expect(splitBySubject([one, two, one, two, other])).toEqual([[one, two], [one, two], [other]])
+  expect(splitBySubject([other, one, two, other])).toEqual([[other], [one, two], [other]])
+  expect(splitBySubject([one, Buffer.from('junk')])).toEqual([])
 })

@@ -86,6 +86,9 @@ export function createSimulatedMachine(options: SimulatedOptions): SimulatedMach
     async writeFile(file, contents) {
       writeFileSync(parentOf(file), contents)
     },
+    async replaceFile(file, contents) {
+      writeFileSync(file, contents)
+    },
     removeFile: (file) => rm(file, { force: true }),
     removeEmptyDirectory: (each) => rmdir(each).catch(() => undefined),
     announce: (sentence) => void announced.push(sentence),
