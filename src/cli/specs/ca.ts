@@ -5,6 +5,7 @@ export const caListSpec = {
   name: 'ca list',
   summary: 'Show the scopes: what each may sign, its expiry, where it is trusted',
   options: {},
+  examples: ['rootling ca list', 'rootling ca list --json'],
 } as const satisfies CommandSpec
 
 export const caPermitSpec = {
@@ -34,6 +35,7 @@ export const caForgetSpec = {
   summary: 'Take a scope out of every trust store and delete it',
   positionals: 'SCOPE',
   options: storeOptions,
+  examples: ['rootling ca forget work'],
 } as const satisfies CommandSpec
 
 export const caRotateSpec = {
@@ -103,10 +105,12 @@ export const caShowSpec = {
   summary: 'Explain a scope’s root in plain words',
   positionals: '[SCOPE]',
   options: {},
+  examples: ['rootling ca show', 'rootling ca show work'],
 } as const satisfies CommandSpec
 
 export const caDeleteSpec = {
   name: 'ca delete',
   summary: 'Uninstall everything and delete the CA, its keys and record',
   options: storeOptions,
+  examples: ['rootling ca delete --yes'],
 } as const satisfies CommandSpec

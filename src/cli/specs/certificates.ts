@@ -4,7 +4,7 @@ import { keyTypes, passwordOptions } from './shared.ts'
 
 export const issueSpec = {
   name: 'issue',
-  summary: 'Issue a certificate for hosts, wildcards, addresses, e-mails, URIs',
+  summary: 'Issue a certificate for hosts, addresses, e-mails, …',
   positionals: 'NAME…',
   options: {
     'key-type': { type: 'string', choices: keyTypes, describe: 'Kind of key; default p256' },
@@ -72,6 +72,7 @@ export const listSpec = {
     due: { type: 'boolean', describe: 'Only those that are due for renewal' },
     expired: { type: 'boolean', describe: 'Only those that have expired' },
   },
+  examples: ['rootling list', 'rootling list --due', 'rootling list --all --json'],
 } as const satisfies CommandSpec
 
 export const renewSpec = {
@@ -88,7 +89,7 @@ export const renewSpec = {
 
 export const requestSpec = {
   name: 'request',
-  summary: 'Make a key and a certification request (CSR) for another CA',
+  summary: 'Make a key and a request (CSR) for another CA',
   positionals: 'NAME…',
   options: {
     'key-type': { type: 'string', choices: keyTypes, describe: 'Kind of key; default p256' },
@@ -96,6 +97,7 @@ export const requestSpec = {
     'key-file': { type: 'string', placeholder: 'F', describe: 'Where the private key goes' },
     force: { type: 'boolean', describe: 'Replace files that are there' },
   },
+  examples: ['rootling request www.example.com', 'rootling request app.test --key-type rsa2048'],
 } as const satisfies CommandSpec
 
 export const revokeSpec = {
@@ -118,7 +120,7 @@ export const revokeSpec = {
 
 export const crlSpec = {
   name: 'crl',
-  summary: 'Print the list of revoked certificates (CRL), signed anew',
+  summary: 'Print the list of revoked certificates (CRL)',
   options: {
     scope: { type: 'string', placeholder: 'NAME', describe: 'Of this scope; default local' },
     root: { type: 'boolean', describe: 'The root’s own list instead, which is always empty' },

@@ -32,7 +32,7 @@ export const serveSpec = {
 
 export const getSpec = {
   name: 'get',
-  summary: 'Fetch a URL, trusting the local CA, and explain a refusal',
+  summary: 'Fetch a URL with the local CA, and explain a refusal',
   positionals: 'URL',
   options: {
     cacert: { type: 'string', placeholder: 'F', describe: 'Trust only the roots in this file' },
@@ -49,7 +49,7 @@ export const getSpec = {
 
 export const ocspSpec = {
   name: 'ocsp',
-  summary: 'Answer clients that ask whether a certificate is revoked',
+  summary: 'Tell clients which certificates are revoked (OCSP)',
   options: {
     host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
     port: { type: 'number', placeholder: 'N', describe: 'Port; default 14680', alias: 'p' },
@@ -88,6 +88,7 @@ export const daemonStatusSpec = {
   name: 'daemon status',
   summary: 'Show what the daemon does and since when; exit 1 if it does not run',
   options: {},
+  examples: ['rootling daemon status', 'rootling daemon status --json'],
 } as const satisfies CommandSpec
 
 export const daemonLogsSpec = {
@@ -97,6 +98,7 @@ export const daemonLogsSpec = {
     follow: { type: 'boolean', describe: 'Print new lines as they come', alias: 'f' },
     lines: { type: 'number', placeholder: 'N', describe: 'How many; default 50', alias: 'n' },
   },
+  examples: ['rootling daemon logs', 'rootling daemon logs --follow --lines 100'],
 } as const satisfies CommandSpec
 
 export const acmeEabSpec = {

@@ -3,7 +3,7 @@ import { permitOptions, storeOptions } from './shared.ts'
 
 export const installSpec = {
   name: 'install',
-  summary: 'Create the local CA when there is none, and trust it everywhere',
+  summary: 'Create the local CA if needed, and trust it everywhere',
   options: {
     permit: {
       type: 'string',
@@ -39,14 +39,14 @@ export const uninstallSpec = {
 
 export const statusSpec = {
   name: 'status',
-  summary: 'Ask every trust store afresh whether it trusts the local CA',
+  summary: 'Ask each trust store whether it trusts the local CA',
   options: { stores: storeOptions.stores },
   examples: ['rootling status', 'rootling status --json'],
 } as const satisfies CommandSpec
 
 export const trustSpec = {
   name: 'trust',
-  summary: 'Trust a teammate’s public root, checked by its fingerprint',
+  summary: 'Trust a teammate’s root, checked by its fingerprint',
   positionals: 'FILE|URL',
   options: {
     fingerprint: {
@@ -66,7 +66,7 @@ export const trustSpec = {
 
 export const installClientSpec = {
   name: 'install-client',
-  summary: 'Give the browsers here a client certificate, from its .p12 file',
+  summary: 'Give the browsers a client certificate (.p12)',
   positionals: 'FILE',
   options: {
     'password-file': {
