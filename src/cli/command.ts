@@ -13,6 +13,8 @@ export interface OptionSpec {
   readonly alias?: string
   /** Other spellings, which are accepted for those who know them from other tools; not in help. */
   readonly hidden?: readonly string[]
+  /** Whether help and completion leave the option out, since another one does the same. */
+  readonly unlisted?: true
   /** The option means nothing without one of these. */
   readonly needs?: readonly string[]
   /** Options that contradict this one. */

@@ -101,7 +101,7 @@ function groupHelp(group: Group): string {
 }
 
 function commandHelp(spec: CommandSpec): string {
-  const options = Object.entries(spec.options)
+  const options = Object.entries(spec.options).filter(([, { unlisted }]) => unlisted !== true)
   return page([
     `${usageOf(spec)} [options]`,
     paragraph(`${spec.summary}.`),

@@ -155,17 +155,20 @@ function build(
 
 function yargsOptions(specs: CommandSpec['options']): Record<string, object> {
   return Object.fromEntries(
-    Object.entries(specs).map(([name, { type, describe, choices, array, alias, hidden = [] }]) => [
-      name,
-      {
-        type: type === 'boolean' ? 'boolean' : 'string',
-        describe,
-        ...(choices === undefined ? {} : { choices }),
-        ...(array === true ? { array } : {}),
-        alias: [...hidden, ...(alias ?? [])],
-        ...(type === 'boolean' ? {} : { requiresArg: true }),
-      },
-    ]),
+    Object.entries(specs).map(
+      ([name, { type, describe, choices, array, alias, hidden = [], unlisted }]) => [
+        name,
+        {
+          type: type === 'boolean' ? 'boolean' : 'string',
+          describe,
+          hidden: unlisted === true,
+          ...(choices === undefined ? {} : { choices }),
+          ...(array === true ? { array } : {}),
+          alias: [...hidden, ...(alias ?? [])],
+          ...(type === 'boolean' ? {} : { requiresArg: true }),
+        },
+      ],
+    ),
   )
 }
 

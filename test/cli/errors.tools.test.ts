@@ -41,7 +41,7 @@ const refusals: readonly (readonly [string[], number, string, string | null])[] 
   [['serve', '--port', '70000'], 2, '--port 70000 is not between 0 and 65535.', '--port 8443'],
   [['serve', '--host', 'nowhere.test'], 2, 'is not an IP address.', '--host 127.0.0.1'],
   [['serve', '--dir', 'absent'], 2, '--dir absent is not a directory.', 'directory'],
-  [['serve', '--cert', 'a.pem'], 2, '--cert and --key go together.', '--key'],
+  [['serve', '--cert', 'a.pem'], 2, '--cert-file and --key-file go together.', '--key-file'],
   [['serve', '--cert=a.pem', '--key=b.pem'], 1, 'There is no file', 'Check the path'],
   [['ca', 'forget', 'work', '--yes'], 1, 'There is no scope named work.', 'rootling ca list'],
 ]

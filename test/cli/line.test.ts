@@ -104,7 +104,10 @@ describe('help', () => {
       .map((title) => help.indexOf(`\n${title}\n`))
     expect(order).not.toContain(-1)
     expect(order).toEqual(order.toSorted((a, b) => a - b))
-    for (const option of Object.keys(spec.options)) expect(help).toContain(`--${option}`)
+    for (const [option, { hidden = [], unlisted }] of Object.entries<OptionSpec>(spec.options)) {
+      if (unlisted !== true) expect(help).toContain(`--${option}`)
+      for (const spelling of hidden) expect(help).not.toContain(`--${spelling} `)
+    }
   })
 
   test('of the program names rootling-mkcert, ROOTLING_HOME and the exit codes', () => {
@@ -147,9 +150,67 @@ test.each([
   await expect(explain(argv)).rejects.toMatchObject({ code: 'usage', message })
 })
 
+test.each([
+  [
+    ['serve', '--mtls', '--mtls-optional'],
+    '--mtls and --mtls-optional exclude each other.',
+    'Leave out --mtls or --mtls-optional',
+  ],
+  [
+    ['issue', 'localhost', '--password', 'secret'],
+    '--password means nothing without --pkcs12 or --p12-file or --legacy-pkcs12 or --encrypt-key.',
+    'Add --pkcs12, or leave out --password',
+  ],
+  [['issue', 'localhost', '--password-file', 'f'], '--password-file means nothing', 'Add --pkcs12'],
+  [['localhost', '--pkcs12', '--password=a', '--password-file=b'], 'exclude each other', 'Leave'],
+  [['issue', 'localhost', '--stdout', '--force'], 'exclude each other', '--force'],
+  [['issue', 'localhost', '--stdout', '--on-renew', 'true'], 'exclude each other', '--on-renew'],
+  [['issue', '--self-signed', '--csr', 'f'], 'exclude each other', '--csr'],
+  [['list', '--all', '--due'], '--all and --due exclude each other.', 'Leave out'],
+  [['ca', 'export', '--force'], '--force means nothing without --out.', 'Add --out'],
+  [['install-client', 'a.p12', '--remove', '--name', 'x'], 'exclude each other', '--name'],
+  [['serve', '--cert=a', '--key=b', '--on-demand'], 'exclude each other', '--on-demand'],
+  [['crl', '--der', '--format', 'der', '--out', 'f'], 'exclude each other', '--der'],
+])('%j is refused, since its options do not go together', async (argv, sentence, hint) => {
+  expect(meaning(argv).parsed).toBeNull()
+  const refusal = {
+    message: expect.stringContaining(sentence),
+    hint: expect.stringContaining(hint),
+  }
+  await expect(explain(argv)).rejects.toMatchObject({ code: 'usage', ...refusal })
+})
+
+test.each([
+  [
+    'get https://a.test --client-cert a --client-key b',
+    'get https://a.test --cert-file a --key-file b',
+  ],
+  ['get https://a.test --cert a --key b', 'get https://a.test --cert-file a --key-file b'],
+  ['serve --cert a --key b', 'serve --cert-file a --key-file b'],
+  ['ca import --cert a --key b', 'ca import --cert-file a --key-file b'],
+  ['install --scope user', 'install --store-scope user'],
+])('rootling %s is rootling %s, in an older spelling', async (old, now) => {
+  expect(meaning(old.split(' ')).parsed).not.toBeNull()
+  expect(meaning(old.split(' '))).toEqual(meaning(now.split(' ')))
+  const read = await explain(old.split(' '))
+  expect(read?.parsed).toEqual(meaning(now.split(' ')).parsed)
+})
+
+test('one name means one thing: no two commands spell the same option differently', () => {
+  const spelled = new Map<string, string>()
+  for (const { spec } of commands)
+    for (const [name, { hidden = [] }] of Object.entries<OptionSpec>(spec.options))
+      for (const spelling of hidden) {
+        // `issue` and `crl` know --scope as the name of a scope.
+        expect(spelled.get(spelling) ?? name, spelling).toBe(name)
+        spelled.set(spelling, name)
+      }
+})
+
 test('options that do not go together are known by their names', () => {
   for (const { spec } of commands)
-    for (const [name, { needs = [], excludes = [] }] of Object.entries(spec.options)) {
+    for (const [name, option] of Object.entries<OptionSpec>(spec.options)) {
+      const { needs = [], excludes = [] } = option
       for (const other of [...needs, ...excludes])
         expect(Object.keys(spec.options), `--${name}`).toContain(other)
       for (const other of excludes)

@@ -86,7 +86,7 @@ export async function daemonStop(
   { state, output }: Context,
 ): Promise<ExitCode> {
   const stopped = await stopDaemon(state)
-  output.note(stopped ? 'The daemon was stopped.' : 'The daemon does not run.')
+  output.note(stopped ? 'The daemon was stopped.' : 'The daemon is not running.')
   output.result([], { stopped })
   return exitCodes.ok
 }
@@ -104,7 +104,7 @@ export async function daemonStatus(
   const status = await askStatus(state)
   if (status === null) {
     output.result([], { running: false })
-    output.note('The daemon does not run. Start it: rootling daemon start')
+    output.note('The daemon is not running. Start it: rootling daemon start')
     return exitCodes.failed
   }
   output.result(describe(status, output), { running: true, ...status })

@@ -39,10 +39,10 @@ async function readOptions(
   args: ArgumentsOf<typeof getSpec>,
   { state, cwd, now }: Context,
 ): Promise<GetOptions> {
-  const { cacert, 'client-cert': cert, 'client-key': key } = args
+  const { cacert, 'cert-file': cert, 'key-file': key } = args
   if ((cert === undefined) !== (key === undefined))
-    throw new RootlingError('usage', '--client-cert and --client-key go together.', {
-      hint: 'rootling get URL --client-cert alice-client.pem --client-key alice-client-key.pem',
+    throw new RootlingError('usage', '--cert-file and --key-file go together.', {
+      hint: 'rootling get URL --cert-file alice-client.pem --key-file alice-client-key.pem',
     })
   const ca =
     cacert === undefined

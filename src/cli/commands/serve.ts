@@ -100,19 +100,19 @@ function mtlsNote(mtls: 'optional' | 'required', clientCa: string | undefined): 
     : `Clients ${verb} show a certificate of a CA in ${clientCa}.`
 }
 
-/** Reads the files of --cert and --key; `undefined`: neither option was given. */
+/** Reads the files of --cert-file and --key-file; `undefined`: neither option was given. */
 async function readCertificate(
-  { cert, key, positionals }: Arguments,
+  { 'cert-file': cert, 'key-file': key, positionals }: Arguments,
   { cwd }: Context,
 ): Promise<GivenCertificate | undefined> {
   if (cert === undefined && key === undefined) return undefined
   if (cert === undefined || key === undefined)
-    throw new RootlingError('usage', '--cert and --key go together.', {
-      hint: 'rootling serve --cert localhost.pem --key localhost-key.pem',
+    throw new RootlingError('usage', '--cert-file and --key-file go together.', {
+      hint: 'rootling serve --cert-file localhost.pem --key-file localhost-key.pem',
     })
   if (positionals.length > 0)
-    throw new RootlingError('usage', 'With --cert the names are the certificate’s own.', {
-      hint: 'Leave out the names, or --cert and --key',
+    throw new RootlingError('usage', 'With --cert-file the names are the certificate’s own.', {
+      hint: 'Leave out the names, or --cert-file and --key-file',
     })
   const certificateFile = resolve(cwd, cert)
   const keyFile = resolve(cwd, key)

@@ -12,7 +12,11 @@ export const issueSpec = {
     'cert-file': { type: 'string', placeholder: 'F', describe: 'Where the certificate goes' },
     'key-file': { type: 'string', placeholder: 'F', describe: 'Where the private key goes' },
     'out-dir': { type: 'string', placeholder: 'DIR', describe: 'Directory for both files' },
-    stdout: { type: 'boolean', describe: 'Print certificate, intermediate and key; write nothing' },
+    stdout: {
+      type: 'boolean',
+      describe: 'Print certificate, intermediate and key; write nothing',
+      excludes: ['force', 'on-renew'],
+    },
     client: { type: 'boolean', describe: 'For a client that shows it to servers (mTLS)' },
     cn: {
       type: 'string',
@@ -34,7 +38,11 @@ export const issueSpec = {
       placeholder: 'F',
       describe: 'Sign the key of this certification request',
     },
-    'self-signed': { type: 'boolean', describe: 'Sign it with its own key: trusted by nobody' },
+    'self-signed': {
+      type: 'boolean',
+      describe: 'Sign it with its own key: trusted by nobody',
+      excludes: ['csr', 'no-revocation-url'],
+    },
     pkcs12: { type: 'boolean', describe: 'Also a NAME.p12 for browsers and Java' },
     'p12-file': { type: 'string', placeholder: 'F', describe: 'Where the .p12 goes' },
     'legacy-pkcs12': { type: 'boolean', describe: 'A .p12 that old systems can read' },
@@ -68,7 +76,11 @@ export const listSpec = {
   name: 'list',
   summary: 'Show the certificates that were issued',
   options: {
-    all: { type: 'boolean', describe: 'Replaced and expired ones too' },
+    all: {
+      type: 'boolean',
+      describe: 'Replaced and expired ones too',
+      excludes: ['due', 'expired'],
+    },
     due: { type: 'boolean', describe: 'Only those that are due for renewal' },
     expired: { type: 'boolean', describe: 'Only those that have expired' },
   },
@@ -125,9 +137,15 @@ export const crlSpec = {
     scope: { type: 'string', placeholder: 'NAME', describe: 'Of this scope; default local' },
     root: { type: 'boolean', describe: 'The root’s own list instead, which is always empty' },
     out: { type: 'string', placeholder: 'F', describe: 'Write it to this file' },
-    der: { type: 'boolean', describe: 'DER instead of PEM; with --out' },
+    format: {
+      type: 'string',
+      choices: ['pem', 'der'] as const,
+      describe: 'Default pem; der needs --out',
+      excludes: ['der'],
+    },
+    der: { type: 'boolean', describe: 'As --format der', unlisted: true },
   },
-  examples: ['rootling crl --out local-crl.pem', 'rootling crl --der --out local.crl'],
+  examples: ['rootling crl --out local-crl.pem', 'rootling crl --format der --out local.crl'],
 } as const satisfies CommandSpec
 
 export const showSpec = {

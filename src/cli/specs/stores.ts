@@ -74,7 +74,12 @@ export const installClientSpec = {
       placeholder: 'F',
       describe: 'Its first line is the password',
     },
-    name: { type: 'string', placeholder: 'NICK', describe: 'What browsers call it' },
+    name: {
+      type: 'string',
+      placeholder: 'NICK',
+      describe: 'What browsers call it',
+      excludes: ['remove'],
+    },
     remove: { type: 'boolean', describe: 'Remove it again; FILE may be the .pem too' },
     'dry-run': storeOptions['dry-run'],
   },
