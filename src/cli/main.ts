@@ -11,6 +11,7 @@ import {
   type ExitCode,
 } from './command.ts'
 import { findCommand } from './line.ts'
+import { currentDirectory } from './current-directory.ts'
 import { createOutput, type Output } from './output.ts'
 import { parseLine, type Parsed } from './parse.ts'
 import { endWith, openStreams, standardOutput } from './standard-streams.ts'
@@ -90,7 +91,9 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
   await settleInterrupted(state)
   return body(parsed as ArgumentsOf<CommandSpec>, {
     env: process.env,
-    cwd: process.cwd(),
+    get cwd() {
+      return currentDirectory()
+    },
     state,
     output,
     // A getter, so that it is computed only when needed: opening standard input takes a

@@ -165,7 +165,6 @@ test.each([
   [['localhost', '--pkcs12', '--password=a', '--password-file=b'], 'exclude each other', 'Leave'],
   [['issue', 'localhost', '--stdout', '--force'], 'exclude each other', '--force'],
   [['issue', 'localhost', '--stdout', '--on-renew', 'true'], 'exclude each other', '--on-renew'],
-  [['issue', '--self-signed', '--csr', 'f'], 'exclude each other', '--csr'],
   [['list', '--all', '--due'], '--all and --due exclude each other.', 'Leave out'],
   [['ca', 'export', '--force'], '--force means nothing without --out.', 'Add --out'],
   [['install-client', 'a.p12', '--remove', '--name', 'x'], 'exclude each other', '--name'],

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runDaemon, type DaemonStatus } from '../../daemon/daemon.ts'
 import {
@@ -18,6 +17,7 @@ import { readSettings, withChanges, type SettingsChanges } from '../../daemon/se
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { stopSignal } from '../listening.ts'
 import type { Output } from '../output.ts'
 import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs/servers.ts'
 
@@ -29,7 +29,7 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   refuseSudo(state)
   // When the reader of its output goes away, the daemon goes on.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
-  const stopSignal = firstSignal()
+  const stopped = stopSignal()
   const write = createLog(state, now)
   const log = (line: string): void => {
     write(line)
@@ -41,7 +41,7 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   }
   try {
     const settings = withChanges(await readSettings(state), changesOf(args))
-    await runDaemon({ state, settings, now, env, log, stopSignal, onReady })
+    await runDaemon({ state, settings, now, env, log, stopSignal: stopped, onReady })
   } catch (error) {
     reportFailure(error)
     // When another daemon runs, the log file belongs to that daemon, which has not ended.
@@ -50,16 +50,6 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
     throw error
   }
   return exitCodes.ok
-}
-
-/**
- * Resolves at the first SIGINT, SIGTERM, or SIGHUP, which a closed terminal sends. A second signal
- * ends the process at once, as is Node's default.
- */
-async function firstSignal(): Promise<void> {
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  await Promise.race(signals.map((signal) => once(process, signal)))
-  for (const signal of signals) process.removeAllListeners(signal)
 }
 
 /**
@@ -142,7 +132,7 @@ export async function daemonLogs(
 /** Prints new lines of the log until a signal comes or the reader of the output goes away. */
 async function followLog(tail: LogTail, output: Output): Promise<void> {
   const ended = Promise.race([
-    firstSignal(),
+    stopSignal(),
     new Promise((resolve) => process.stdout.on('error', resolve)),
   ]).then(() => true)
   while (!(await Promise.race([ended, sleep(250, false)])))

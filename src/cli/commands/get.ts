@@ -37,8 +37,9 @@ export async function getCommand(
 
 async function readOptions(
   args: ArgumentsOf<typeof getSpec>,
-  { state, cwd, now }: Context,
+  context: Context,
 ): Promise<GetOptions> {
+  const { state, now } = context
   const { cacert, 'cert-file': cert, 'key-file': key } = args
   if ((cert === undefined) !== (key === undefined))
     throw new RootlingError('usage', '--cert-file and --key-file go together.', {
@@ -47,10 +48,10 @@ async function readOptions(
   const ca =
     cacert === undefined
       ? (await readTrustedScopes(state)).map((scope) => rootForOpenssl(scope).pem)
-      : await readCertificates(resolve(cwd, cacert))
+      : await readCertificates(resolve(context.cwd, cacert))
   if (cert === undefined || key === undefined) return { ca, now }
   const [certPem, keyPem] = await Promise.all(
-    [cert, key].map((path) => readInput(resolve(cwd, path))),
+    [cert, key].map((path) => readInput(resolve(context.cwd, path))),
   )
   return { ca, now, clientCertificate: { cert: certPem ?? '', key: keyPem ?? '' } }
 }

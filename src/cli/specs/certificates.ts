@@ -41,7 +41,7 @@ export const issueSpec = {
     'self-signed': {
       type: 'boolean',
       describe: 'Sign it with its own key: trusted by nobody',
-      excludes: ['csr', 'no-revocation-url'],
+      excludes: ['no-revocation-url'],
     },
     pkcs12: { type: 'boolean', describe: 'Also a NAME.p12 for browsers and Java' },
     'p12-file': { type: 'string', placeholder: 'F', describe: 'Where the .p12 goes' },
