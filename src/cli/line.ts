@@ -65,7 +65,11 @@ function optionsTakingValues(): ReadonlySet<string> {
     [globalOptions, ...commands.map(({ spec }) => spec.options)]
       .flatMap((options) => Object.entries(options))
       .filter(([, { type }]) => type !== 'boolean')
-      .flatMap(([name, { alias, hidden = [] }]) => [name, ...hidden, ...(alias ?? [])]),
+      .flatMap(([name, { alias, hidden = [] }]) => [
+        name,
+        ...hidden,
+        ...(alias === undefined ? [] : [alias]),
+      ]),
   ))
 }
 let takingValues: ReadonlySet<string> | undefined

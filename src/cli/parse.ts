@@ -72,7 +72,9 @@ export function repeated(
 ): string | null {
   const spellings = new Map(
     Object.entries(specs).flatMap(([name, { alias, hidden = [] }]) =>
-      [name, ...hidden, ...(alias ?? [])].map((spelling) => [spelling, name] as const),
+      [name, ...hidden, ...(alias === undefined ? [] : [alias])].map(
+        (spelling) => [spelling, name] as const,
+      ),
     ),
   )
   const seen = new Set<string>()

@@ -164,7 +164,7 @@ function yargsOptions(specs: CommandSpec['options']): Record<string, object> {
           hidden: unlisted === true,
           ...(choices === undefined ? {} : { choices }),
           ...(array === true ? { array } : {}),
-          alias: [...hidden, ...(alias ?? [])],
+          alias: [...hidden, ...(alias === undefined ? [] : [alias])],
           ...(type === 'boolean' ? {} : { requiresArg: true }),
         },
       ],

@@ -118,7 +118,7 @@ describe('help', () => {
 
   test.for(byName)('of rootling %s has examples that mean this command', ([name, spec]) => {
     expect(spec.examples).not.toEqual([])
-    const [own = ''] = spec.examples.filter((example) => example.startsWith(`rootling ${name}`))
+    const own = spec.examples.find((example) => example.startsWith(`rootling ${name}`)) ?? ''
     expect(own, 'an example of this command').not.toBe('')
     for (const example of spec.examples) {
       const [, ...argv] = example
