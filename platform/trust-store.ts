@@ -29,7 +29,7 @@ export type StoreKind = 'system' | 'nss' | 'java'
 export const storeKinds: readonly StoreKind[] = ['system', 'nss', 'java']
 
 /**
- * Whether trust is for this user or for every user of the machine, as `--scope` says. Linux has
+ * Whether trust is for this user or for every user of the machine, as `--store-scope` says. Linux has
  * `system` only.
  */
 export type StoreScope = 'user' | 'system'

@@ -11,7 +11,7 @@ export interface CertificateForOptions extends KeptOptions {
 }
 
 /**
- * Returns a certificate for these names: hosts, wildcards, IP addresses, e-mail addresses or URIs.
+ * Returns a certificate for a name or several: hosts, wildcards, IP addresses, e-mail addresses or URIs.
  * The certificate is kept in the state directory and returned again until two thirds of its
  * lifetime have passed; then a new one is issued. Creates a certificate authority where there is
  * none yet; `rootling install` makes it trusted. Never prompts. Throws a RootlingError: `bad-name`,
@@ -23,7 +23,7 @@ export interface CertificateForOptions extends KeptOptions {
  * https.createServer({ cert, key }, listener).listen(8443)
  */
 export async function certificateFor(
-  names: readonly string[],
+  names: string | readonly string[],
   options: CertificateForOptions = {},
 ): Promise<Certificate> {
   const { home } = options
@@ -31,5 +31,5 @@ export async function certificateFor(
   const now = (options.now ?? (() => new Date()))()
   await settleInterrupted(state)
   await ensureAuthority(state, now)
-  return keptCertificate(state, names, options, now)
+  return keptCertificate(state, typeof names === 'string' ? [names] : names, options, now)
 }

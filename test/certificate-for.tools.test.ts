@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { ensureBuilt, project } from './helpers/built.ts'
 import { scrubbedEnvironment } from './helpers/scrubbed.ts'
@@ -129,4 +129,31 @@ test('throws a RootlingError with a code for what it cannot issue', async () => 
     [true, 'bad-name', 'string'],
     [true, 'usage', 'string'],
   ])
+})
+
+test('takes one name as a text, as if it were a list of one', async () => {
+  const program = openProgram()
+  const said = await program(`
+    const one = await certificateFor('localhost')
+    say([one.serialNumber, (await certificateFor(['localhost'])).serialNumber])`)
+  const [one, list] = said as string[]
+  expect(one).toMatch(/^[0-9a-f]{32}$/)
+  expect(list).toBe(one)
+})
+
+test('the types that the package exports are known to TypeScript 5.4', () => {
+  ensureBuilt()
+  // Buffer and Uint8Array are generic only from TypeScript 5.7 on, so 5.4 refuses such a type in any
+  // declaration that index.d.ts reaches, unless skipLibCheck is on.
+  const seen = new Set<string>()
+  const visit = (file: string): void => {
+    if (seen.has(file)) return
+    seen.add(file)
+    const text = readFileSync(file, 'utf8')
+    expect(text, file).not.toMatch(/\b(?:Buffer|Uint8Array)</)
+    for (const [, path = ''] of text.matchAll(/from '(\.[^']+)\.ts'/g))
+      visit(join(dirname(file), `${path}.d.ts`))
+  }
+  visit(join(project, 'dist/src/index.d.ts'))
+  expect(seen.size).toBeGreaterThan(4)
 })

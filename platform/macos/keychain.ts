@@ -90,7 +90,7 @@ export function createMacosKeychainStore(
       if ((await read(target)) !== null) return { available: true }
       return unsupported(
         `There is no keychain ${target.keychain}.`,
-        'Log in at the desktop once, or use --scope system',
+        'Log in at the desktop once, or use --store-scope system',
       )
     },
 

@@ -48,11 +48,23 @@ export function notPermitted(
   // A whole top-level domain, such as a bare host name, is permitted only with --force.
   const force = toPermit.some((name) => /^[^.:]+$/.test(name ?? '')) ? ' --force' : ''
   const [is, it] = outside.length === 1 ? ['is', 'it'] : ['are', 'them']
+  const permit = `rootling ca permit ${toPermit.join(' ')}${force}`
   return new RootlingError(
     'not-permitted',
     `${names} ${is} outside the names that this authority may sign; browsers would refuse ${it}.`,
-    { hint: `rootling ca permit ${toPermit.join(' ')}${force}` },
+    { hint: force === '' ? permit : `${localName(missing)}${permit}` },
   )
+}
+
+/**
+ * Proposes a name below localhost in place of a bare host name, and says what it takes to keep the
+ * bare one. Returns a text to put before the command that permits it.
+ */
+function localName(missing: readonly Identifier[]): string {
+  const bare = missing.find(({ type, value }) => type === 'dns' && /^[^.*]+$/.test(value))
+  return bare === undefined
+    ? ''
+    : `Use ${bare.value}.localhost, which needs no permission. ${bare.value} has no dot, so it counts as a top-level domain; a scope that may sign it and all below it: `
 }
 
 /**

@@ -9,7 +9,16 @@ export interface OptionSpec {
   readonly choices?: readonly string[]
   /** Whether the option may be given several times. */
   readonly array?: boolean
+  /** Its letter, as in `-q`. */
   readonly alias?: string
+  /** Other spellings, which are accepted for those who know them from other tools; not in help. */
+  readonly hidden?: readonly string[]
+  /** Whether help and completion leave the option out, since another one does the same. */
+  readonly unlisted?: true
+  /** The option means nothing without one of these. */
+  readonly needs?: readonly string[]
+  /** Options that contradict this one. */
+  readonly excludes?: readonly string[]
 }
 
 export interface CommandSpec {
@@ -21,7 +30,7 @@ export interface CommandSpec {
    */
   readonly positionals?: string
   readonly options: Readonly<Record<string, OptionSpec>>
-  readonly examples?: readonly string[]
+  readonly examples: readonly string[]
 }
 
 type Single<O extends OptionSpec> = O['type'] extends 'boolean'

@@ -4,6 +4,7 @@ import type { Output } from './output.ts'
 /** What a command receives besides its arguments. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>
+  /** The directory in which the command was started; throws when it was deleted. */
   readonly cwd: string
   readonly state: StateDirectory
   readonly output: Output

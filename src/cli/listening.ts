@@ -25,10 +25,11 @@ export function exposure(host: string): string | null {
 }
 
 /**
- * Resolves at the first SIGINT or SIGTERM. A second one ends the process at once, as is Node's
- * default.
+ * Resolves at the first SIGINT, SIGTERM, or SIGHUP, which a closed terminal sends. A second signal
+ * ends the process at once, as is Node's default.
  */
 export async function stopSignal(): Promise<void> {
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
-  for (const signal of ['SIGINT', 'SIGTERM']) process.removeAllListeners(signal)
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  await Promise.race(signals.map((signal) => once(process, signal)))
+  for (const signal of signals) process.removeAllListeners(signal)
 }

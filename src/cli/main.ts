@@ -10,10 +10,12 @@ import {
   type CommandSpec,
   type ExitCode,
 } from './command.ts'
+import { findCommand } from './line.ts'
+import { currentDirectory } from './current-directory.ts'
 import { createOutput, type Output } from './output.ts'
 import { parseLine, type Parsed } from './parse.ts'
-import { endWith, openStreams } from './standard-streams.ts'
-import { commandOf, type commands } from './table.ts'
+import { endWith, openStreams, standardOutput } from './standard-streams.ts'
+import type { commands } from './table.ts'
 
 /** Runs one command line; the only place that decides the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -21,24 +23,19 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function run(argv: readonly string[]): Promise<ExitCode> {
-  const { row, rest } = findCommand(argv)
-  const output = createOutput({
-    json: argv.includes('--json'),
-    quiet: argv.includes('--quiet') || argv.includes('-q'),
-    env: process.env,
-    selected: { home: process.env['ROOTLING_HOME'], authority: valueAfter('--ca', argv) },
+  const words = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv
+  let output = outputFor({
+    json: words.includes('--json'),
+    quiet: words.includes('--quiet') || words.includes('-q'),
+    ca: valueAfter('--ca', words),
   })
   try {
+    const { row, rest } = findCommand(argv)
     const parsed = row === undefined ? null : parseLine(row.spec, rest)
-    if (row === undefined || parsed === null) {
-      const { explain } = await import('./yargs.ts')
-      openStreams()
-      const named = row === undefined || rest !== argv
-      const fromYargs = await explain(named ? argv : [row.spec.name, ...argv])
-      if (fromYargs === null) return exitCodes.ok
-      return await execute(fromYargs.row, fromYargs.parsed, output)
-    }
-    return await execute(row, parsed, output)
+    const line = row === undefined || parsed === null ? await explainLine(argv) : { row, parsed }
+    if (line === null) return exitCodes.ok
+    output = outputFor(line.parsed)
+    return await execute(line.row, line.parsed, output)
   } catch (error) {
     if (process.env['ROOTLING_DEBUG'] !== '1') return reportFailure(error, output)
     const { printDetails } = await import('./debug.ts')
@@ -48,51 +45,40 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   }
 }
 
+function outputFor({ json, quiet, ca }: Readonly<Record<string, unknown>>): Output {
+  return createOutput({
+    json: json === true,
+    quiet: quiet === true,
+    env: process.env,
+    selected: {
+      home: process.env['ROOTLING_HOME'],
+      authority: typeof ca === 'string' ? ca : undefined,
+    },
+  })
+}
+
+/**
+ * Answers a line that asks for help or the version, and explains any other that is not well-formed.
+ * `null`: what was asked for was printed. Throws `usage`.
+ */
+async function explainLine(argv: readonly string[]): Promise<{ row: Row; parsed: Parsed } | null> {
+  const { answerQuestion } = await import('./help.ts')
+  const answer = answerQuestion(argv)
+  if (answer !== null) {
+    standardOutput.write(answer)
+    return null
+  }
+  const { explain } = await import('./yargs.ts')
+  openStreams()
+  return explain(argv)
+}
+
 function valueAfter(option: string, argv: readonly string[]): string | undefined {
   const joined = argv.find((word) => word.startsWith(`${option}=`))
   return joined?.slice(option.length + 1) ?? argv[argv.indexOf(option) + 1 || argv.length]
 }
 
 type Row = (typeof commands)[number]
-
-/**
- * Finds the command that the first one or two words name, after options that every command has.
- * When they name none and the first word looks like a host or is an option of `issue`, the command
- * is `issue`. `rest` are the words beside the command's name.
- */
-function findCommand(argv: readonly string[]): { row: Row | undefined; rest: readonly string[] } {
-  const count = leadingOptions(argv)
-  const words = count === 0 ? argv : argv.slice(count)
-  const row = commandOf(words)
-  if (row !== undefined) {
-    const rest = words.slice(row.spec.name.split(' ').length)
-    return { row, rest: count === 0 ? rest : [...argv.slice(0, count), ...rest] }
-  }
-  const [first = ''] = words
-  const issue = commandOf(['issue'])
-  const isOption = Object.hasOwn(issue?.spec.options ?? {}, /^--([^=]+)/.exec(first)?.[1] ?? '')
-  return { row: isOption || looksLikeName(first) ? issue : undefined, rest: argv }
-}
-
-/** How many words at the beginning are options that every command has, and their values. */
-function leadingOptions(argv: readonly string[]): number {
-  let count = 0
-  for (;;) {
-    const word = argv[count] ?? ''
-    if (word === '--json' || word === '--quiet' || word === '-q' || word.startsWith('--ca='))
-      count++
-    else if (word === '--ca' && argv.length > count + 1) count += 2
-    else return count
-  }
-}
-
-/**
- * Whether a word looks like a name to issue for, which may be given without a command, as to
- * mkcert. A word without any of these characters may be a mistyped command.
- */
-function looksLikeName(word: string): boolean {
-  return word === 'localhost' || /[.:@*]/.test(word)
-}
 
 async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCode> {
   if (row.longRunning === true) openStreams()
@@ -106,7 +92,9 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
   await settleInterrupted(state, (sentence) => output.warn(sentence))
   return body(parsed as ArgumentsOf<CommandSpec>, {
     env: process.env,
-    cwd: process.cwd(),
+    get cwd() {
+      return currentDirectory()
+    },
     state,
     output,
     // A getter, so that it is computed only when needed: opening standard input takes a

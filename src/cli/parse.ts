@@ -13,22 +13,28 @@ export function parseLine(spec: CommandSpec, argv: readonly string[]): Parsed | 
     return takesPositionals(spec, argv) ? { positionals: [...argv] } : null
   const specs: Readonly<Record<string, OptionSpec>> = { ...spec.options, ...globalOptions }
   const options: NonNullable<ParseArgsConfig['options']> = {}
-  for (const [name, { type, array, alias }] of Object.entries(specs))
-    options[name] = {
-      type: type === 'boolean' ? 'boolean' : 'string',
-      ...(array === true ? { multiple: true } : {}),
-      ...(alias === undefined ? {} : { short: alias }),
+  const names: Record<string, string> = {}
+  for (const [name, { type, array, alias, hidden = [] }] of Object.entries(specs))
+    for (const spelling of [name, ...hidden]) {
+      names[spelling] = name
+      options[spelling] = {
+        type: type === 'boolean' ? 'boolean' : 'string',
+        ...(array === true ? { multiple: true } : {}),
+        ...(alias === undefined || spelling !== name ? {} : { short: alias }),
+      }
     }
   try {
     const args = [...argv]
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
     const parsed: Parsed = { positionals }
-    for (const [name, value] of Object.entries(values)) {
+    for (const [spelling, value] of Object.entries(values)) {
+      const name = names[spelling] ?? spelling
       const converted = convert(specs[name], value)
       if (converted === null) return null
       parsed[name] = converted
     }
-    return takesPositionals(spec, positionals) && repeated(specs, argv) === null ? parsed : null
+    if (!takesPositionals(spec, positionals) || repeated(specs, argv) !== null) return null
+    return contradiction(spec, parsed) === null ? parsed : null
   } catch {
     return null
   }
@@ -64,13 +70,58 @@ export function repeated(
   specs: Readonly<Record<string, OptionSpec>>,
   argv: readonly string[],
 ): string | null {
+  const spellings = new Map(
+    Object.entries(specs).flatMap(([name, { alias, hidden = [] }]) =>
+      [name, ...hidden, ...(alias === undefined ? [] : [alias])].map(
+        (spelling) => [spelling, name] as const,
+      ),
+    ),
+  )
   const seen = new Set<string>()
   for (const word of argv) {
     if (word === '--') return null
-    const name = /^--([^=]+)/.exec(word)?.[1]
-    if (name === undefined || specs[name]?.array === true) continue
-    if (seen.has(name)) return name
-    seen.add(name)
+    for (const spelling of spellingsIn(word, specs)) {
+      const name = spellings.get(spelling)
+      if (name === undefined || specs[name]?.array === true) continue
+      if (seen.has(name)) return name
+      seen.add(name)
+    }
+  }
+  return null
+}
+
+/** The options in one word: `--days=30` has one, `-vq` two, and in `-p80` the rest is a value. */
+function spellingsIn(word: string, specs: Readonly<Record<string, OptionSpec>>): string[] {
+  const long = /^--([^=]+)/.exec(word)?.[1]
+  if (long !== undefined) return [long]
+  if (!/^-[^-]/.test(word)) return []
+  const letters = word.slice(1).split('')
+  const isValued = (letter: string): boolean =>
+    Object.values(specs).some(({ alias, type }) => alias === letter && type !== 'boolean')
+  const valued = letters.findIndex(isValued)
+  return valued === -1 ? letters : letters.slice(0, valued + 1)
+}
+
+/** Returns what is wrong with options that do not go together; `null`: nothing is. */
+export function contradiction(
+  { options }: CommandSpec,
+  given: Readonly<Record<string, unknown>>,
+): { readonly sentence: string; readonly hint: string } | null {
+  const isGiven = (name: string): boolean => given[name] !== undefined
+  for (const [name, { needs, excludes = [] }] of Object.entries(options)) {
+    if (!isGiven(name)) continue
+    const other = excludes.find(isGiven)
+    if (other !== undefined)
+      return {
+        sentence: `--${name} and --${other} exclude each other.`,
+        hint: `Leave out --${name} or --${other}`,
+      }
+    if (needs === undefined || needs.some(isGiven)) continue
+    const wanted = needs.map((need) => `--${need}`).join(' or ')
+    return {
+      sentence: `--${name} means nothing without ${wanted}.`,
+      hint: `Add --${needs[0]}, or leave out --${name}`,
+    }
   }
   return null
 }

@@ -5,7 +5,7 @@ import { keepCompiledCode } from './code-cache.ts'
 const argv = process.argv.slice(2)
 // The version is printed before anything else is loaded, because scripts ask for it to see whether
 // rootling is installed.
-if (argv[0] === '--version' || argv[0] === '-V') printVersion()
+if (argv[0] === '--version' || argv[0] === '-V' || argv[0] === 'version') printVersion()
 else void start()
 
 function printVersion(): void {

@@ -7,7 +7,7 @@ import type { StoreOptions } from '../trust/machine-stores.ts'
 /** The options that every command which changes trust stores takes. */
 export interface StoreArguments {
   readonly stores?: string | undefined
-  readonly scope?: 'user' | 'system' | undefined
+  readonly 'store-scope'?: 'user' | 'system' | undefined
   readonly 'dry-run'?: boolean | undefined
   readonly yes?: boolean | undefined
   readonly 'no-sudo'?: boolean | undefined
@@ -21,7 +21,7 @@ export interface StoreArguments {
 export function storeOptionsOf(args: StoreArguments): StoreOptions {
   return {
     kinds: args.stores === undefined ? undefined : parseKinds(args.stores),
-    storeScope: args.scope,
+    storeScope: args['store-scope'],
     dryRun: args['dry-run'],
     sudo: args['no-sudo'] === true ? 'forbidden' : 'allowed',
     javaPasswordFile: passwordFileOf(args),

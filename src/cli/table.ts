@@ -40,6 +40,8 @@ interface TableRow {
   readonly spec: CommandSpec
   /** Whether the command may run until someone stops it. */
   readonly longRunning?: true
+  /** Whether help leaves the command out, since another one does the same. */
+  readonly hidden?: true
   readonly load: () => Promise<CommandBody<never>>
 }
 
@@ -78,11 +80,20 @@ export const commands: readonly TableRow[] = [
   { spec: caExportSpec, load: async () => (await import('./commands/ca-export.ts')).caExport },
   { spec: caPathSpec, load: async () => (await import('./commands/ca-export.ts')).caPath },
   { spec: caShowSpec, load: async () => (await import('./commands/ca-export.ts')).caShow },
-  { spec: caDeleteSpec, load: async () => (await import('./commands/uninstall.ts')).caDelete },
+  {
+    spec: caDeleteSpec,
+    hidden: true,
+    load: async () => (await import('./commands/uninstall.ts')).caDelete,
+  },
   { spec: caForgetSpec, load: async () => (await import('./commands/ca-forget.ts')).caForget },
   { spec: daemonStartSpec, load: async () => (await import('./commands/daemon.ts')).daemonStart },
   {
-    spec: { ...daemonStatusSpec, name: 'daemon stop', summary: 'Stop the daemon' },
+    spec: {
+      ...daemonStatusSpec,
+      name: 'daemon stop',
+      summary: 'Stop the daemon',
+      examples: ['rootling daemon stop'],
+    },
     load: async () => (await import('./commands/daemon.ts')).daemonStop,
   },
   {
@@ -90,6 +101,7 @@ export const commands: readonly TableRow[] = [
       ...daemonStartSpec,
       name: 'daemon restart',
       summary: 'Stop and start it, also for new settings',
+      examples: ['rootling daemon restart', 'rootling daemon restart --http01-port 5002'],
     },
     load: async () => (await import('./commands/daemon.ts')).daemonRestart,
   },
@@ -100,16 +112,31 @@ export const commands: readonly TableRow[] = [
     load: async () => (await import('./commands/daemon.ts')).daemonLogs,
   },
   {
-    spec: { ...daemonStartSpec, name: 'daemon run', summary: 'Run it in the foreground' },
+    spec: {
+      ...daemonStartSpec,
+      name: 'daemon run',
+      summary: 'Run it in the foreground',
+      examples: ['rootling daemon run'],
+    },
     longRunning: true,
     load: async () => (await import('./commands/daemon.ts')).daemonRun,
   },
   {
-    spec: { ...daemonStatusSpec, name: 'daemon install', summary: 'Start it at each login' },
+    spec: {
+      ...daemonStatusSpec,
+      name: 'daemon install',
+      summary: 'Start it at each login',
+      examples: ['rootling daemon install'],
+    },
     load: async () => (await import('./commands/daemon-install.ts')).daemonInstall,
   },
   {
-    spec: { ...daemonStatusSpec, name: 'daemon uninstall', summary: 'Start it at login no more' },
+    spec: {
+      ...daemonStatusSpec,
+      name: 'daemon uninstall',
+      summary: 'Start it at login no more',
+      examples: ['rootling daemon uninstall'],
+    },
     load: async () => (await import('./commands/daemon-install.ts')).daemonUninstall,
   },
   { spec: acmeEabSpec, load: async () => (await import('./commands/acme-eab.ts')).acmeEab },

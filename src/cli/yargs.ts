@@ -1,70 +1,108 @@
 import yargs, { type Argv } from 'yargs'
 import { RootlingError } from '../errors.ts'
+import { shellWord } from '../shell-word.ts'
 import { globalOptions, type CommandSpec, type OptionSpec } from './command.ts'
+import { groupOf, groups, isGroup } from './help.ts'
+import { findCommand, plainWords } from './line.ts'
 import { nearest } from './nearest.ts'
-import { convert, repeated, takesPositionals, type Parsed } from './parse.ts'
+import { contradiction, convert, repeated, takesPositionals, type Parsed } from './parse.ts'
 import { issueSpec } from './specs/certificates.ts'
-import { commandOf, commands } from './table.ts'
+import { commands } from './table.ts'
 
 type Row = (typeof commands)[number]
 
 /**
- * Reads a line with yargs, which is slow but prints help and completions and explains errors.
- * `null`: help or a completion was printed. Throws `usage` with what is wrong and what was probably
- * meant.
+ * Reads a line with yargs, which is slow but explains errors and prints completions. `null`: a
+ * completion was printed. Throws `usage` with what is wrong and what was probably meant.
  */
 export async function explain(
   argv: readonly string[],
 ): Promise<{ row: Row; parsed: Parsed } | null> {
-  refuseUnknownCommand(argv)
-  let found: { row: Row; values: Record<string, unknown> } | null = null
-  const parser = build(commandOf(argv)?.spec ?? null, (row, values) => (found = { row, values }))
-  const words = argv.length === 0 ? ['--help'] : [...argv]
-  await parser.parseAsync(words)
-  if (found === null) {
-    // Options alone, such as --quiet, name no command.
-    if (!words.some((word) => asksForHelp.test(word))) parser.showHelp('log')
-    return null
+  if (argv[0] === '--get-yargs-completions') return complete(argv)
+  const { row: named, rest } = findCommand(argv)
+  const words = plainWords(argv).map((index) => argv[index] ?? '')
+  if (named === undefined) {
+    if (words[0] === 'completion') return printCompletionScript(words.slice(1))
+    refuseUnknownCommand(words[0] === 'help' ? words.slice(1) : words)
+    refuseLoneOption(argv)
   }
+  let found: { row: Row; values: Record<string, unknown> } | null = null
+  const parser = build(named?.spec ?? null, (row, values) => (found = { row, values }))
+  await parser.parseAsync(
+    named === undefined ? [...argv] : [...named.spec.name.split(' '), ...rest],
+  )
+  if (found === null)
+    throw new RootlingError('usage', 'No command was given.', { hint: 'rootling --help' })
   const { row, values } = found as { row: Row; values: Record<string, unknown> }
-  return { row, parsed: check(row.spec, values, argv) }
+  return { row, parsed: check(row.spec, values, rest) }
 }
 
-const asksForHelp = /^(?:-\w*[hV]\w*|--help|--version|help|completion|--get-yargs-completions)$/
+const shells = ['bash', 'zsh', 'fish']
 
-/** The first words of the commands that have two words, with the summaries that help shows. */
-const groups = {
-  ca: 'Look after the CA: list, permit, rotate, …',
-  daemon: 'Look after the daemon: start, stop, status, …',
-  acme: 'Look after the ACME server',
-} as const
-const groupOf = (name: string): keyof typeof groups | null =>
-  (Object.keys(groups) as (keyof typeof groups)[]).find((group) => name.startsWith(`${group} `)) ??
-  null
+/** Prints the completion script of a shell; without its name, of the shell in SHELL. */
+function printCompletionScript([shell, ...more]: readonly string[]): null {
+  if (shell !== undefined && (!shells.includes(shell) || more.length > 0))
+    throw new RootlingError(
+      'usage',
+      `rootling completion takes one of ${shells.join(', ')}, not ${[shell, ...more].join(' ')}.`,
+      { hint: 'rootling completion bash' },
+    )
+  if (shell !== undefined) speakTo(shell)
+  build(null, () => {}).showCompletionScript()
+  return null
+}
 
-function refuseUnknownCommand([first = '', second = '']: readonly string[]): void {
-  const group = first in groups ? `${first} ` : ''
+/**
+ * Prints the completions that a completion script asks for. Of the scripts, only that of zsh sets
+ * COMP_LINE.
+ */
+async function complete(argv: readonly string[]): Promise<null> {
+  if (process.env['COMP_LINE'] !== undefined) speakTo('zsh')
+  else if (process.env['SHELL']?.includes('fish') !== true) speakTo('bash')
+  await build(null, () => {}).parseAsync([...argv])
+  return null
+}
+
+/** Makes yargs print for this shell: it looks at these variables, which name the login shell. */
+function speakTo(shell: string): void {
+  delete process.env['ZSH_NAME']
+  process.env['SHELL'] = shell
+}
+
+/** Throws for words that name no command, or only the first word of one. */
+function refuseUnknownCommand([first = '', second]: readonly string[]): void {
+  if (first === '') return
+  const group = isGroup(first) ? `${first} ` : ''
   const word = group === '' ? first : second
-  if (word === '' || word.startsWith('-')) return
+  if (word === undefined)
+    throw new RootlingError('usage', `rootling ${first} needs a command.`, {
+      hint: `rootling ${first} --help`,
+    })
   const names = commands
-    .map(({ spec }) => spec.name)
-    .filter((name) => name.startsWith(group))
-    .map((name) => name.slice(group.length))
-  if (
-    group === '' &&
-    ['help', 'completion', ...names.map((name) => name.split(' ')[0])].includes(word)
-  )
-    return
-  if (names.includes(word)) return
-  const guess = nearest(word, names)
+    .filter(({ spec, hidden }) => spec.name.startsWith(group) && hidden !== true)
+    .map(({ spec }) => spec.name.slice(group.length))
+  const words = group === '' ? [...names, ...Object.keys(groups), 'help', 'completion'] : names
+  const guess = nearest(word, words)
   throw new RootlingError('usage', `There is no command rootling ${group}${word}.`, {
     hint:
       guess !== null
         ? `Did you mean rootling ${group}${guess}?`
         : group === ''
-          ? `rootling --help; for a certificate for a host of that name: rootling issue ${word}`
+          ? `rootling --help; for a certificate for a host of that name: rootling issue ${shellWord(word)}`
           : `rootling ${group}--help`,
   })
+}
+
+/** Throws for an option that no command was given for. */
+function refuseLoneOption(argv: readonly string[]): void {
+  for (const word of argv) {
+    const name = /^--([^=]+)/.exec(word)?.[1] ?? ''
+    const row = commands.find(({ spec }) => Object.hasOwn(spec.options, name))
+    if (row !== undefined)
+      throw new RootlingError('usage', `--${name} goes with a command, and none was given.`, {
+        hint: help(row.spec),
+      })
+  }
 }
 
 function build(
@@ -73,7 +111,6 @@ function build(
 ): Argv {
   const parser = yargs()
     .scriptName('rootling')
-    .usage(intro)
     .parserConfiguration({
       'boolean-negation': false,
       'camel-case-expansion': false,
@@ -88,12 +125,8 @@ function build(
     .help()
     .alias('help', 'h')
     .alias('version', 'V')
-    .completion('completion', 'Print a completion script for bash or zsh')
-    .epilogue(
-      'Exit codes: 0 all well, 1 failed, 2 usage, 3 some stores failed, 4 not trusted, 5 cancelled',
-    )
+    .completion('completion', 'Print a completion script for bash, zsh or fish')
     .strictOptions()
-    .wrap(Math.min(100, process.stdout.columns ?? 100))
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
@@ -106,48 +139,36 @@ function build(
     target.command(
       name,
       row.spec.summary,
-      (command) => commandHelp(command, row.spec),
+      (command) => command.options(yargsOptions(row.spec.options)),
       (values) => onCommand(row, values),
     )
   }
-  for (const row of commands) if (groupOf(row.spec.name) === null) add(parser, row, row.spec.name)
+  for (const row of commands) if (groupOf(row.spec) === null) add(parser, row, row.spec.name)
   for (const [name, summary] of Object.entries(groups))
     parser.command(name, summary, (group) => {
       for (const row of commands)
-        if (groupOf(row.spec.name) === name) add(group, row, row.spec.name.slice(name.length + 1))
+        if (groupOf(row.spec) === name) add(group, row, row.spec.name.slice(name.length + 1))
       return group
-        .demandCommand(1, `rootling ${name} needs a command`)
-        .usage(`rootling ${name} COMMAND`)
     })
   return parser
 }
 
-const intro = `Trusted HTTPS for localhost: a certificate authority of your own.
-
-  rootling install                          create it and trust it everywhere
-  rootling localhost 127.0.0.1 ::1          issue a certificate
-  rootling serve                            try it: https://localhost:8443`
-
-function commandHelp(command: Argv, spec: CommandSpec): Argv {
-  const usage = ['rootling', spec.name, spec.positionals, '[options]'].filter(Boolean).join(' ')
-  command.usage(`${usage}\n\n${spec.summary}`).options(yargsOptions(spec.options))
-  for (const example of spec.examples ?? []) command.example(example, '')
-  return command
-}
-
 function yargsOptions(specs: CommandSpec['options']): Record<string, object> {
   return Object.fromEntries(
-    Object.entries(specs).map(([name, { type, describe, choices, array, alias }]) => [
-      name,
-      {
-        type: type === 'boolean' ? 'boolean' : 'string',
-        describe,
-        ...(choices === undefined ? {} : { choices }),
-        ...(array === true ? { array } : {}),
-        ...(alias === undefined ? {} : { alias }),
-        ...(type === 'boolean' ? {} : { requiresArg: true }),
-      },
-    ]),
+    Object.entries(specs).map(
+      ([name, { type, describe, choices, array, alias, hidden = [], unlisted }]) => [
+        name,
+        {
+          type: type === 'boolean' ? 'boolean' : 'string',
+          describe,
+          hidden: unlisted === true,
+          ...(choices === undefined ? {} : { choices }),
+          ...(array === true ? { array } : {}),
+          alias: [...hidden, ...(alias === undefined ? [] : [alias])],
+          ...(type === 'boolean' ? {} : { requiresArg: true }),
+        },
+      ],
+    ),
   )
 }
 
@@ -170,6 +191,8 @@ function check(
         : `rootling ${spec.name} takes one ${spec.positionals}, not ${positionals.length}.`,
       { hint: help(spec) },
     )
+  const wrong = contradiction(spec, values)
+  if (wrong !== null) throw new RootlingError('usage', wrong.sentence, { hint: wrong.hint })
   const parsed: Parsed = { positionals }
   for (const [name, option] of Object.entries(specs)) {
     if (values[name] === undefined) continue

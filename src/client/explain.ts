@@ -176,7 +176,7 @@ function explainAlert(
     new RootlingError('not-trusted', sentence, {
       hint: sent
         ? 'rootling issue --client NAME makes a new one; the log of the server says more'
-        : '--client-cert F --client-key F; rootling issue --client NAME makes them',
+        : '--cert-file F --key-file F; rootling issue --client NAME makes them',
       cause: error,
     })
   if (reason.endsWith('ALERT_CERTIFICATE_REQUIRED'))
@@ -236,7 +236,7 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
   if (reason.endsWith('NO_APPLICATION_PROTOCOL')) return fail(`${where} does not offer HTTP/1.1.`)
   if (reason.endsWith('ALERT_HANDSHAKE_FAILURE')) {
     const causes = 'no cipher or group in common, or it wants a client certificate'
-    const hint = 'curl -v, or --client-cert F --client-key F'
+    const hint = 'curl -v, or --cert-file F --key-file F'
     return fail(`${where} refused the handshake: ${causes}.`, hint)
   }
   if (code.startsWith('HPE_')) return fail(`${where} answered with something that is not HTTP.`)

@@ -54,10 +54,18 @@ export async function generateKeys(type: KeyType): Promise<KeyPairDer> {
  * For each curve: OpenSSL's name, the name in RFC 7518 §6.2.1.1, the OID, and the number of octets
  * in a coordinate.
  */
-export const curves = {
+export const curves: Readonly<Record<'p256' | 'p384', Curve>> = {
   p256: { name: 'prime256v1', crv: 'P-256', parameters: oids.prime256v1, bytes: 32 },
   p384: { name: 'secp384r1', crv: 'P-384', parameters: oids.secp384r1, bytes: 48 },
-} as const
+}
+
+/* A type of its own: the inferred one is not known to TypeScript before 5.7. */
+interface Curve {
+  readonly name: string
+  readonly crv: string
+  readonly parameters: Buffer
+  readonly bytes: number
+}
 
 /**
  * Makes an EC key pair and encodes it as OpenSSL does: the public key by RFC 5480 §2, the private

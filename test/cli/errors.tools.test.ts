@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { command } from '../helpers/built.ts'
 import { openHome } from '../helpers/home.ts'
 
 // Every refusal is one sentence and a hint on stderr, nothing on stdout, and an exit code; and
@@ -41,7 +42,7 @@ const refusals: readonly (readonly [string[], number, string, string | null])[] 
   [['serve', '--port', '70000'], 2, '--port 70000 is not between 0 and 65535.', '--port 8443'],
   [['serve', '--host', 'nowhere.test'], 2, 'is not an IP address.', '--host 127.0.0.1'],
   [['serve', '--dir', 'absent'], 2, '--dir absent is not a directory.', 'directory'],
-  [['serve', '--cert', 'a.pem'], 2, '--cert and --key go together.', '--key'],
+  [['serve', '--cert', 'a.pem'], 2, '--cert-file and --key-file go together.', '--key-file'],
   [['serve', '--cert=a.pem', '--key=b.pem'], 1, 'There is no file', 'Check the path'],
   [['ca', 'forget', 'work', '--yes'], 1, 'There is no scope named work.', 'rootling ca list'],
 ]
@@ -70,4 +71,37 @@ test.for(some)('rootling %j --json prints the same as one object', async ([args,
   expect(Object.keys(value['error'] as object)).toEqual(['code', 'message', 'hint'])
   expect(value['error']).toMatchObject({ message: expect.stringContaining(words) })
   expect(exitCode).toBe(code)
+})
+
+test('in a directory that was deleted, only what names files there is refused', async () => {
+  const { run, createAuthority, directory } = openHome()
+  await createAuthority()
+  const inDeleted = (line: string) =>
+    run('sh', [
+      '-c',
+      `mkdir -p ${directory}/gone && cd ${directory}/gone && rmdir ../gone && exec ${process.execPath} ${command} ${line}`,
+    ])
+  for (const line of ['list', 'ca path', 'help ca'])
+    expect(await inDeleted(line), line).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(await inDeleted('issue localhost')).toEqual({
+    exitCode: 1,
+    stdout: '',
+    stderr: 'Error: The current directory was deleted.\n  → cd to a directory that exists\n',
+  })
+})
+
+test('a bare host is first proposed below localhost, and a client has any name', async () => {
+  const { rootling, createAuthority } = openHome()
+  await createAuthority()
+  const { exitCode, stderr } = await rootling(['issue', 'myapp'])
+  expect([exitCode, stderr]).toEqual([
+    1,
+    expect.stringMatching(
+      /→ Use myapp\.localhost, which needs no permission\. myapp has no dot, so it counts as a top-level domain; .*: ROOTLING_HOME=\S+ rootling ca permit myapp --force\n$/,
+    ),
+  ])
+  const dotted = await rootling(['issue', 'app.example.com'])
+  expect(dotted.stderr).toMatch(/→ ROOTLING_HOME=\S+ rootling ca permit app\.example\.com\n$/)
+  const client = await rootling(['issue', '--client', 'bob'])
+  expect(client).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('Issued for bob') })
 })

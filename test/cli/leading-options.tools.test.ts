@@ -42,3 +42,35 @@ test('a revocation by a .p12 file names what to give instead, and the list of it
   const { stderr } = await home.rootling(['revoke', 'alice-client.pem'])
   expect(stderr).toContain('crl --scope clients')
 })
+
+test.each([
+  [['help', 'issue'], 'rootling issue NAME… [options]'],
+  [['help', 'ca'], 'rootling ca COMMAND'],
+  [['ca'], 'rootling ca COMMAND'],
+  [['--json', 'daemon'], 'rootling daemon COMMAND'],
+  [['version'], '0.'],
+  [['completion', 'zsh'], '#compdef rootling'],
+  [['completion', 'bash'], 'complete -o bashdefault'],
+  [['completion', 'fish'], 'complete -f -c rootling'],
+])('rootling %j prints what was asked for', async (args, beginning) => {
+  for (const SHELL of ['/bin/bash', '/bin/zsh']) {
+    const { exitCode, stdout, stderr } = await openHome().rootling(args, { env: { SHELL } })
+    expect([exitCode, stdout, stderr]).toEqual([0, expect.stringContaining(beginning), ''])
+  }
+})
+
+test.each([[['']], [['--json', 'zebra']], [['help', 'zebra']], [['-q', '']], [['--', '']]])(
+  'rootling %j does nothing, and says so',
+  async (args) => {
+    const { exitCode, stderr } = await openHome().rootling(args)
+    expect([exitCode, stderr]).toEqual([2, expect.stringMatching(/^Error: /)])
+  },
+)
+
+test('-q counts among other letters too', async () => {
+  const home = openHome()
+  await home.createAuthority()
+  const { url } = await home.serve()
+  const { exitCode, stderr } = await home.rootling(['get', '-vq', url])
+  expect([exitCode, stderr]).toEqual([0, ''])
+})

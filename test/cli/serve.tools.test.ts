@@ -9,7 +9,7 @@ import { createOpensslCa } from '../helpers/openssl-ca.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 import { openHome } from '../helpers/home.ts'
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   test(`serve ends with 0 on ${signal}, and answers until then`, async () => {
     const { serve, rootling, createAuthority } = openHome()
     await createAuthority()

@@ -77,7 +77,7 @@ test('start, status and stop: what it does and since when, and nothing is left',
   await expectNothingLeft(home)
   expect(await home.status()).toMatchObject({ exitCode: 1, running: false })
   const again = await home.daemon(['stop'])
-  expect(again).toMatchObject({ exitCode: 0, stderr: 'The daemon does not run.\n' })
+  expect(again).toMatchObject({ exitCode: 0, stderr: 'The daemon is not running.\n' })
 })
 
 test('stop does not wait for clients that are idle or send half a request', async () => {
@@ -185,7 +185,7 @@ test('a process that got the dead daemon’s id is neither taken for it nor stop
   const file = join(home.state, 'daemon-run.json')
   writeFileSync(file, JSON.stringify({ ...dead, pid: stranger.pid }), { mode: 0o600 })
   expect(await home.status()).toMatchObject({ running: false })
-  expect((await home.daemon(['stop'])).stderr).toBe('The daemon does not run.\n')
+  expect((await home.daemon(['stop'])).stderr).toBe('The daemon is not running.\n')
   expect((await home.daemon(['restart'])).exitCode).toBe(0)
   expect(isAlive(stranger.pid ?? 0)).toBe(true)
   expect(home.runFile().pid).not.toBe(stranger.pid)
@@ -302,7 +302,7 @@ test('each authority has a daemon of its own, and stop ends the one that is mean
   expect(await pids()).toEqual([null, theirs])
   const status = await home.daemon(['status'])
   expect(status.stderr).toBe(
-    `The daemon does not run. Start it: ROOTLING_HOME=${home.state} rootling daemon start\n`,
+    `The daemon is not running. Start it: ROOTLING_HOME=${home.state} rootling daemon start\n`,
   )
   await home.daemon(['stop', '--ca=work'])
   expect(await pids()).toEqual([null, null])

@@ -15,7 +15,7 @@ export async function acmeEab(
     })
   const key = await askDaemon<{ kid: string; hmacKey: string }>(state, 'create-eab-key')
   if (key === null)
-    throw new RootlingError('connect-failed', 'The daemon does not run.', {
+    throw new RootlingError('connect-failed', 'The daemon is not running.', {
       hint: 'rootling daemon start',
     })
   output.result([`kid       ${key.kid}`, `hmac key  ${key.hmacKey}`], { ...key })

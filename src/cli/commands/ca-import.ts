@@ -37,14 +37,14 @@ export async function caImport(
 }
 
 async function findFiles(
-  { cert, key }: ArgumentsOf<typeof caImportSpec>,
+  { 'cert-file': cert, 'key-file': key }: ArgumentsOf<typeof caImportSpec>,
   { env, cwd }: Context,
 ): Promise<{ certificateFile: string; keyFile: string }> {
   if (cert !== undefined && key !== undefined)
     return { certificateFile: resolve(cwd, cert), keyFile: resolve(cwd, key) }
   if (cert !== undefined || key !== undefined)
-    throw new RootlingError('usage', '--cert and --key go together.', {
-      hint: 'rootling ca import --cert rootCA.pem --key rootCA-key.pem',
+    throw new RootlingError('usage', '--cert-file and --key-file go together.', {
+      hint: 'rootling ca import --cert-file rootCA.pem --key-file rootCA-key.pem',
     })
   for (const directory of mkcertDirectories(env)) {
     const certificateFile = join(directory, 'rootCA.pem')
@@ -53,7 +53,7 @@ async function findFiles(
       return { certificateFile, keyFile }
   }
   throw new RootlingError('file-unreadable', 'No CA of mkcert was found, and none was named.', {
-    hint: 'rootling ca import --cert rootCA.pem --key rootCA-key.pem',
+    hint: 'rootling ca import --cert-file rootCA.pem --key-file rootCA-key.pem',
   })
 }
 

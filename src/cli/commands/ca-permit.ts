@@ -30,7 +30,7 @@ const meaningless = [
   'unconstrained',
   'force',
   'stores',
-  'scope',
+  'store-scope',
   'dry-run',
   'no-sudo',
 ] as const

@@ -18,9 +18,10 @@ export async function crl(
 ): Promise<ExitCode> {
   const scope = args.scope ?? 'local'
   const path = args.out === undefined ? null : resolve(cwd, args.out)
-  if (args.der === true && path === null)
-    throw new RootlingError('usage', '--der is for a file, not for a terminal.', {
-      hint: `rootling crl --der --out ${scope}.crl`,
+  const wantsDer = args.der === true || args.format === 'der'
+  if (wantsDer && path === null)
+    throw new RootlingError('usage', 'DER is for a file, not for a terminal.', {
+      hint: `rootling crl --format der --out ${scope}.crl`,
     })
   if (path !== null) for (const warning of await checkOutputs(state, [path])) output.warn(warning)
   const root = args.root === true
@@ -30,7 +31,7 @@ export async function crl(
     output.result(linesOf(pem.trimEnd()), { scope, root, path, crl: pem })
     return exitCodes.ok
   }
-  const data = args.der === true ? der : pem
+  const data = wantsDer ? der : pem
   await sweepDead(dirname(path), basename(path))
   await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
   output.result([path], { scope, root, path, crl: pem })

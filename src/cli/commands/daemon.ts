@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runDaemon, type DaemonStatus } from '../../daemon/daemon.ts'
 import {
@@ -19,6 +18,7 @@ import { readSettings, withChanges, type SettingsChanges } from '../../daemon/se
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { stopSignal } from '../listening.ts'
 import type { Output } from '../output.ts'
 import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs/servers.ts'
 
@@ -31,7 +31,7 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   limitGarbage()
   // When the reader of its output goes away, the daemon goes on.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
-  const stopSignal = firstSignal()
+  const stopped = stopSignal()
   const write = createLog(state, now)
   const log = (line: string): void => {
     write(line)
@@ -43,7 +43,7 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   }
   try {
     const settings = withChanges(await readSettings(state), changesOf(args))
-    await runDaemon({ state, settings, now, env, log, stopSignal, onReady })
+    await runDaemon({ state, settings, now, env, log, stopSignal: stopped, onReady })
   } catch (error) {
     reportFailure(error)
     // When another daemon runs, the log file belongs to that daemon, which has not ended.
@@ -52,16 +52,6 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
     throw error
   }
   return exitCodes.ok
-}
-
-/**
- * Resolves at the first SIGINT, SIGTERM, or SIGHUP, which a closed terminal sends. A second signal
- * ends the process at once, as is Node's default.
- */
-async function firstSignal(): Promise<void> {
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  await Promise.race(signals.map((signal) => once(process, signal)))
-  for (const signal of signals) process.removeAllListeners(signal)
 }
 
 /**
@@ -88,7 +78,7 @@ export async function daemonStop(
   { state, output }: Context,
 ): Promise<ExitCode> {
   const stopped = await stopDaemon(state)
-  output.note(stopped ? 'The daemon was stopped.' : 'The daemon does not run.')
+  output.note(stopped ? 'The daemon was stopped.' : 'The daemon is not running.')
   output.result([], { stopped })
   return exitCodes.ok
 }
@@ -106,7 +96,7 @@ export async function daemonStatus(
   const status = await askStatus(state)
   if (status === null) {
     output.result([], { running: false })
-    output.note('The daemon does not run. Start it: rootling daemon start')
+    output.note('The daemon is not running. Start it: rootling daemon start')
     return exitCodes.failed
   }
   output.result(describe(status, output), { running: true, ...status })
@@ -144,7 +134,7 @@ export async function daemonLogs(
 /** Prints new lines of the log until a signal comes or the reader of the output goes away. */
 async function followLog(tail: LogTail, output: Output): Promise<void> {
   const ended = Promise.race([
-    firstSignal(),
+    stopSignal(),
     new Promise((resolve) => process.stdout.on('error', resolve)),
   ]).then(() => true)
   while (!(await Promise.race([ended, sleep(250, false)])))

@@ -37,20 +37,21 @@ export async function getCommand(
 
 async function readOptions(
   args: ArgumentsOf<typeof getSpec>,
-  { state, cwd, now }: Context,
+  context: Context,
 ): Promise<GetOptions> {
-  const { cacert, 'client-cert': cert, 'client-key': key } = args
+  const { state, now } = context
+  const { cacert, 'cert-file': cert, 'key-file': key } = args
   if ((cert === undefined) !== (key === undefined))
-    throw new RootlingError('usage', '--client-cert and --client-key go together.', {
-      hint: 'rootling get URL --client-cert alice-client.pem --client-key alice-client-key.pem',
+    throw new RootlingError('usage', '--cert-file and --key-file go together.', {
+      hint: 'rootling get URL --cert-file alice-client.pem --key-file alice-client-key.pem',
     })
   const ca =
     cacert === undefined
       ? (await readTrustedScopes(state)).map((scope) => rootForOpenssl(scope).pem)
-      : await readCertificates(resolve(cwd, cacert))
+      : await readCertificates(resolve(context.cwd, cacert))
   if (cert === undefined || key === undefined) return { ca, now }
   const [certPem, keyPem] = await Promise.all(
-    [cert, key].map((path) => readInput(resolve(cwd, path))),
+    [cert, key].map((path) => readInput(resolve(context.cwd, path))),
   )
   return { ca, now, clientCertificate: { cert: certPem ?? '', key: keyPem ?? '' } }
 }

@@ -79,7 +79,7 @@ function reportsTo(output: Output): SiteReports {
 }
 
 /** Returns which client certificates are accepted; `undefined`: clients are not asked for one. */
-function parseClients(args: Arguments, { cwd }: Context): SiteClients | undefined {
+function parseClients(args: Arguments, context: Context): SiteClients | undefined {
   const { 'client-ca': clientCa, 'mtls-optional': optional = false } = args
   if (args.mtls !== true && !optional) {
     if (clientCa === undefined) return undefined
@@ -88,7 +88,7 @@ function parseClients(args: Arguments, { cwd }: Context): SiteClients | undefine
     })
   }
   if (clientCa === undefined) return { optional }
-  const path = resolve(cwd, clientCa)
+  const path = resolve(context.cwd, clientCa)
   const read = async () => ({ ca: await readCertificates(path) })
   return { optional, authorities: { stamp: () => stampOf(path), read } }
 }
@@ -100,32 +100,32 @@ function mtlsNote(mtls: 'optional' | 'required', clientCa: string | undefined): 
     : `Clients ${verb} show a certificate of a CA in ${clientCa}.`
 }
 
-/** Reads the files of --cert and --key; `undefined`: neither option was given. */
+/** Reads the files of --cert-file and --key-file; `undefined`: neither option was given. */
 async function readCertificate(
-  { cert, key, positionals }: Arguments,
-  { cwd }: Context,
+  { 'cert-file': cert, 'key-file': key, positionals }: Arguments,
+  context: Context,
 ): Promise<GivenCertificate | undefined> {
   if (cert === undefined && key === undefined) return undefined
   if (cert === undefined || key === undefined)
-    throw new RootlingError('usage', '--cert and --key go together.', {
-      hint: 'rootling serve --cert localhost.pem --key localhost-key.pem',
+    throw new RootlingError('usage', '--cert-file and --key-file go together.', {
+      hint: 'rootling serve --cert-file localhost.pem --key-file localhost-key.pem',
     })
   if (positionals.length > 0)
-    throw new RootlingError('usage', 'With --cert the names are the certificate’s own.', {
-      hint: 'Leave out the names, or --cert and --key',
+    throw new RootlingError('usage', 'With --cert-file the names are the certificate’s own.', {
+      hint: 'Leave out the names, or --cert-file and --key-file',
     })
-  const certificateFile = resolve(cwd, cert)
-  const keyFile = resolve(cwd, key)
+  const certificateFile = resolve(context.cwd, cert)
+  const keyFile = resolve(context.cwd, key)
   const [certPem, keyPem] = await Promise.all([readInput(certificateFile), readInput(keyFile)])
   return { cert: certPem, key: keyPem, certificateFile, keyFile }
 }
 
 async function checkDirectory(
   dir: string | undefined,
-  { cwd }: Context,
+  context: Context,
 ): Promise<string | undefined> {
   if (dir === undefined) return undefined
-  const path = resolve(cwd, dir)
+  const path = resolve(context.cwd, dir)
   const info = await stat(path).catch(() => null)
   if (info?.isDirectory() === true) return path
   throw new RootlingError('usage', `--dir ${dir} is not a directory.`, { hint: 'Name a directory' })

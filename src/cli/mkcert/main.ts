@@ -5,6 +5,7 @@ import { settleInterrupted } from '../../storage/files/unfinished-writes.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
 import { completeCommands, type Selected } from '../hint.ts'
+import { currentDirectory } from '../current-directory.ts'
 import { createOutput, linePrinter } from '../output.ts'
 import { endWith, standardError, standardOutput } from '../standard-streams.ts'
 import { findLocalCa, openLocalCa, refuseKeyless } from './authority.ts'
@@ -107,7 +108,9 @@ function createContext(state: StateDirectory): Context {
   const { env } = process
   return {
     env,
-    cwd: process.cwd(),
+    get cwd() {
+      return currentDirectory()
+    },
     state,
     output: createOutput({ json: false, quiet: false, env, selected: selected() }),
     get interactive() {

@@ -5,6 +5,7 @@ export const caListSpec = {
   name: 'ca list',
   summary: 'Show the scopes: what each may sign, its expiry, where it is trusted',
   options: {},
+  examples: ['rootling ca list', 'rootling ca list --json'],
 } as const satisfies CommandSpec
 
 export const caPermitSpec = {
@@ -34,6 +35,7 @@ export const caForgetSpec = {
   summary: 'Take a scope out of every trust store and delete it',
   positionals: 'SCOPE',
   options: { force: forceOption, ...storeOptions },
+  examples: ['rootling ca forget work'],
 } as const satisfies CommandSpec
 
 export const caRotateSpec = {
@@ -52,8 +54,18 @@ export const caImportSpec = {
   name: 'ca import',
   summary: 'Adopt an existing CA, such as mkcert’s, with its key',
   options: {
-    cert: { type: 'string', placeholder: 'F', describe: 'Its certificate; default: mkcert’s' },
-    key: { type: 'string', placeholder: 'F', describe: 'Its private key; default: mkcert’s' },
+    'cert-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its certificate; default: mkcert’s',
+      hidden: ['cert'],
+    },
+    'key-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its private key; default: mkcert’s',
+      hidden: ['key'],
+    },
     name: { type: 'string', placeholder: 'SCOPE', describe: 'Name of the scope' },
     'password-file': {
       type: 'string',
@@ -61,7 +73,10 @@ export const caImportSpec = {
       describe: 'Its first line is the key’s passphrase',
     },
   },
-  examples: ['rootling ca import', 'rootling ca import --cert rootCA.pem --key rootCA-key.pem'],
+  examples: [
+    'rootling ca import',
+    'rootling ca import --cert-file rootCA.pem --key-file rootCA-key.pem',
+  ],
 } as const satisfies CommandSpec
 
 export const caExportSpec = {
@@ -79,7 +94,7 @@ export const caExportSpec = {
       placeholder: 'F',
       describe: 'File to write; without it PEM goes to stdout',
     },
-    force: { type: 'boolean', describe: 'Replace a file that is there' },
+    force: { type: 'boolean', describe: 'Replace a file that is there', needs: ['out'] },
   },
   examples: ['rootling ca export > root.pem', 'rootling ca export --format jks --out trust.jks'],
 } as const satisfies CommandSpec
@@ -103,10 +118,12 @@ export const caShowSpec = {
   summary: 'Explain a scope’s root in plain words',
   positionals: '[SCOPE]',
   options: {},
+  examples: ['rootling ca show', 'rootling ca show work'],
 } as const satisfies CommandSpec
 
 export const caDeleteSpec = {
   name: 'ca delete',
   summary: 'Uninstall everything and delete the CA, its keys and record',
   options: { force: forceOption, ...storeOptions },
+  examples: ['rootling ca delete --yes'],
 } as const satisfies CommandSpec

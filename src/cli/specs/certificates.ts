@@ -4,7 +4,7 @@ import { keyTypes, passwordOptions } from './shared.ts'
 
 export const issueSpec = {
   name: 'issue',
-  summary: 'Issue a certificate for hosts, wildcards, addresses, e-mails, URIs',
+  summary: 'Issue a certificate for hosts, addresses, e-mails, …',
   positionals: 'NAME…',
   options: {
     'key-type': { type: 'string', choices: keyTypes, describe: 'Kind of key; default p256' },
@@ -12,7 +12,11 @@ export const issueSpec = {
     'cert-file': { type: 'string', placeholder: 'F', describe: 'Where the certificate goes' },
     'key-file': { type: 'string', placeholder: 'F', describe: 'Where the private key goes' },
     'out-dir': { type: 'string', placeholder: 'DIR', describe: 'Directory for both files' },
-    stdout: { type: 'boolean', describe: 'Print certificate, intermediate and key; write nothing' },
+    stdout: {
+      type: 'boolean',
+      describe: 'Print certificate, intermediate and key; write nothing',
+      excludes: ['force', 'on-renew'],
+    },
     client: { type: 'boolean', describe: 'For a client that shows it to servers (mTLS)' },
     cn: {
       type: 'string',
@@ -34,7 +38,11 @@ export const issueSpec = {
       placeholder: 'F',
       describe: 'Sign the key of this certification request',
     },
-    'self-signed': { type: 'boolean', describe: 'Sign it with its own key: trusted by nobody' },
+    'self-signed': {
+      type: 'boolean',
+      describe: 'Sign it with its own key: trusted by nobody',
+      excludes: ['no-revocation-url'],
+    },
     pkcs12: { type: 'boolean', describe: 'Also a NAME.p12 for browsers and Java' },
     'p12-file': { type: 'string', placeholder: 'F', describe: 'Where the .p12 goes' },
     'legacy-pkcs12': { type: 'boolean', describe: 'A .p12 that old systems can read' },
@@ -73,10 +81,15 @@ export const listSpec = {
   name: 'list',
   summary: 'Show the certificates that were issued',
   options: {
-    all: { type: 'boolean', describe: 'Replaced and expired ones too' },
+    all: {
+      type: 'boolean',
+      describe: 'Replaced and expired ones too',
+      excludes: ['due', 'expired'],
+    },
     due: { type: 'boolean', describe: 'Only those that are due for renewal' },
     expired: { type: 'boolean', describe: 'Only those that have expired' },
   },
+  examples: ['rootling list', 'rootling list --due', 'rootling list --all --json'],
 } as const satisfies CommandSpec
 
 export const renewSpec = {
@@ -98,7 +111,7 @@ export const renewSpec = {
 
 export const requestSpec = {
   name: 'request',
-  summary: 'Make a key and a certification request (CSR) for another CA',
+  summary: 'Make a key and a request (CSR) for another CA',
   positionals: 'NAME…',
   options: {
     'key-type': { type: 'string', choices: keyTypes, describe: 'Kind of key; default p256' },
@@ -106,6 +119,7 @@ export const requestSpec = {
     'key-file': { type: 'string', placeholder: 'F', describe: 'Where the private key goes' },
     force: { type: 'boolean', describe: 'Replace files that are there' },
   },
+  examples: ['rootling request www.example.com', 'rootling request app.test --key-type rsa2048'],
 } as const satisfies CommandSpec
 
 export const revokeSpec = {
@@ -128,14 +142,20 @@ export const revokeSpec = {
 
 export const crlSpec = {
   name: 'crl',
-  summary: 'Print the list of revoked certificates (CRL), signed anew',
+  summary: 'Print the list of revoked certificates (CRL)',
   options: {
     scope: { type: 'string', placeholder: 'NAME', describe: 'Of this scope; default local' },
     root: { type: 'boolean', describe: 'The root’s own list instead, which is always empty' },
     out: { type: 'string', placeholder: 'F', describe: 'Write it to this file' },
-    der: { type: 'boolean', describe: 'DER instead of PEM; with --out' },
+    format: {
+      type: 'string',
+      choices: ['pem', 'der'] as const,
+      describe: 'Default pem; der needs --out',
+      excludes: ['der'],
+    },
+    der: { type: 'boolean', describe: 'As --format der', unlisted: true },
   },
-  examples: ['rootling crl --out local-crl.pem', 'rootling crl --der --out local.crl'],
+  examples: ['rootling crl --out local-crl.pem', 'rootling crl --format der --out local.crl'],
 } as const satisfies CommandSpec
 
 export const showSpec = {

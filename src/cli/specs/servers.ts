@@ -7,19 +7,30 @@ export const serveSpec = {
   options: {
     host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
     port: { type: 'number', placeholder: 'N', describe: 'Port; default 8443', alias: 'p' },
-    cert: {
+    'cert-file': {
       type: 'string',
       placeholder: 'F',
       describe: 'Certificate file; default: one is issued',
+      hidden: ['cert'],
+      excludes: ['on-demand'],
     },
-    key: { type: 'string', placeholder: 'F', describe: 'Its private key' },
+    'key-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its private key',
+      hidden: ['key'],
+    },
     dir: { type: 'string', placeholder: 'DIR', describe: 'Serve the files in this directory' },
     'on-demand': {
       type: 'boolean',
       describe: 'Issue for any other name when a client first asks for it',
     },
     'tls-min': { type: 'string', choices: ['1.2', '1.3'], describe: 'Oldest TLS; default 1.3' },
-    mtls: { type: 'boolean', describe: 'Answer only clients with a certificate of this CA' },
+    mtls: {
+      type: 'boolean',
+      describe: 'Answer only clients with a certificate of this CA',
+      excludes: ['mtls-optional'],
+    },
     'mtls-optional': { type: 'boolean', describe: 'Like --mtls, but certificates are optional' },
     'client-ca': {
       type: 'string',
@@ -32,12 +43,22 @@ export const serveSpec = {
 
 export const getSpec = {
   name: 'get',
-  summary: 'Fetch a URL, trusting the local CA, and explain a refusal',
+  summary: 'Fetch a URL with the local CA, and explain a refusal',
   positionals: 'URL',
   options: {
     cacert: { type: 'string', placeholder: 'F', describe: 'Trust only the roots in this file' },
-    'client-cert': { type: 'string', placeholder: 'F', describe: 'Certificate to show the server' },
-    'client-key': { type: 'string', placeholder: 'F', describe: 'Its private key' },
+    'cert-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Certificate to show the server',
+      hidden: ['cert', 'client-cert'],
+    },
+    'key-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its private key',
+      hidden: ['key', 'client-key'],
+    },
     compare: { type: 'boolean', describe: 'Also show what a client without the root sees' },
     verbose: { type: 'boolean', describe: 'Print how the connection was secured', alias: 'v' },
   },
@@ -49,7 +70,7 @@ export const getSpec = {
 
 export const ocspSpec = {
   name: 'ocsp',
-  summary: 'Answer clients that ask whether a certificate is revoked',
+  summary: 'Tell clients which certificates are revoked (OCSP)',
   options: {
     host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
     port: { type: 'number', placeholder: 'N', describe: 'Port; default 14680', alias: 'p' },
@@ -91,8 +112,9 @@ export const daemonStartSpec = {
 
 export const daemonStatusSpec = {
   name: 'daemon status',
-  summary: 'Show what the daemon does and since when; exit 1 if it does not run',
+  summary: 'Show what the daemon does and since when; exit 1 if it is not running',
   options: {},
+  examples: ['rootling daemon status', 'rootling daemon status --json'],
 } as const satisfies CommandSpec
 
 export const daemonLogsSpec = {
@@ -102,6 +124,7 @@ export const daemonLogsSpec = {
     follow: { type: 'boolean', describe: 'Print new lines as they come', alias: 'f' },
     lines: { type: 'number', placeholder: 'N', describe: 'How many; default 50', alias: 'n' },
   },
+  examples: ['rootling daemon logs', 'rootling daemon logs --follow --lines 100'],
 } as const satisfies CommandSpec
 
 export const acmeEabSpec = {

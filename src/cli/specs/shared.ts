@@ -8,10 +8,11 @@ export const storeOptions = {
     placeholder: 'LIST',
     describe: 'Only these kinds of stores: system,nss,java',
   },
-  scope: {
+  'store-scope': {
     type: 'string',
     choices: ['user', 'system'] as const,
     describe: 'macOS and Windows: for you alone, or for every user',
+    hidden: ['scope'],
   },
   'java-storepass-file': {
     type: 'string',
@@ -38,6 +39,13 @@ export const passwordOptions = {
     type: 'string',
     placeholder: 'P',
     describe: 'For --pkcs12 (default: a random one) and --encrypt-key; others may see it',
+    needs: ['pkcs12', 'p12-file', 'legacy-pkcs12', 'encrypt-key'],
+    excludes: ['password-file'],
   },
-  'password-file': { type: 'string', placeholder: 'F', describe: 'Its first line is the password' },
+  'password-file': {
+    type: 'string',
+    placeholder: 'F',
+    describe: 'Its first line is the password',
+    needs: ['pkcs12', 'p12-file', 'legacy-pkcs12', 'encrypt-key'],
+  },
 } as const satisfies CommandSpec['options']

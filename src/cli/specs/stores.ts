@@ -3,7 +3,7 @@ import { forceOption, permitOptions, storeOptions } from './shared.ts'
 
 export const installSpec = {
   name: 'install',
-  summary: 'Create the local CA when there is none, and trust it everywhere',
+  summary: 'Create the local CA if needed, and trust it everywhere',
   options: {
     permit: {
       type: 'string',
@@ -40,7 +40,7 @@ export const uninstallSpec = {
 
 export const statusSpec = {
   name: 'status',
-  summary: 'Ask every trust store afresh whether it trusts the local CA',
+  summary: 'Ask each trust store whether it trusts the local CA',
   options: {
     stores: storeOptions.stores,
     'java-storepass-file': storeOptions['java-storepass-file'],
@@ -50,7 +50,7 @@ export const statusSpec = {
 
 export const trustSpec = {
   name: 'trust',
-  summary: 'Trust a teammate’s public root, checked by its fingerprint',
+  summary: 'Trust a teammate’s root, checked by its fingerprint',
   positionals: 'FILE|URL',
   options: {
     fingerprint: {
@@ -70,7 +70,7 @@ export const trustSpec = {
 
 export const installClientSpec = {
   name: 'install-client',
-  summary: 'Give the browsers here a client certificate, from its .p12 file',
+  summary: 'Give the browsers a client certificate (.p12)',
   positionals: 'FILE',
   options: {
     'password-file': {
@@ -78,7 +78,12 @@ export const installClientSpec = {
       placeholder: 'F',
       describe: 'Its first line is the password',
     },
-    name: { type: 'string', placeholder: 'NICK', describe: 'What browsers call it' },
+    name: {
+      type: 'string',
+      placeholder: 'NICK',
+      describe: 'What browsers call it',
+      excludes: ['remove'],
+    },
     remove: { type: 'boolean', describe: 'Remove it again; FILE may be the .pem too' },
     'dry-run': storeOptions['dry-run'],
   },

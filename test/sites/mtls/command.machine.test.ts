@@ -183,7 +183,7 @@ describe.skipIf(obstacle !== null)(`rootling serve --mtls${skipNote}`, () => {
     const half = await rootling.run(['get', 'https://localhost/', '--client-cert', 'a.pem'])
     expect(half).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringContaining('--client-cert and --client-key go together.'),
+      stderr: expect.stringContaining('--cert-file and --key-file go together.'),
     })
     const none = await rootling.run(['serve', '--mtls', '--client-ca', file('localhost-key.pem')])
     expect(none).toMatchObject({
