@@ -32,6 +32,7 @@ export const rooms: readonly Room[] = [
     paths: [
       'src/bounded-json.ts',
       'src/errors.ts',
+      'src/full-path.ts',
       'src/printable.ts',
       'src/retry-delay.ts',
       'src/shell-word.ts',

@@ -1,6 +1,7 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
+import { isFullPath } from '../../src/full-path.ts'
 import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { findFirefox } from '../nss/browsers.ts'
@@ -56,7 +57,7 @@ export function createFirefoxPoliciesStore(
     async has(anchor) {
       const { text } = await readPolicies(machine, directory)
       for (const file of installedFiles(text)) {
-        if (!path.isAbsolute(file)) continue
+        if (!isFullPath(file)) continue
         const pem = await readFile(file, 'latin1').catch(() => '')
         if (holdsCertificate(pem, anchor.der)) return true
       }

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { lstatSync, rmdirSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, isAbsolute, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { writeFileAtomic } from '../files/atomic.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readPrivateText } from '../files/read.ts'
 import { removeFile } from '../files/sync-fs.ts'
+import { isFullPath } from '../full-path.ts'
 import { shellWord } from '../shell-word.ts'
 import type { StateDirectory } from './state-directory.ts'
 
@@ -102,7 +103,7 @@ function shortPath(state: StateDirectory, nonce: string): string {
 
 /** Whether a directory is this user's, and no other can make files in it. */
 function isOwnDirectory(path: string): boolean {
-  if (!isAbsolute(path)) return false
+  if (!isFullPath(path)) return false
   try {
     const info = lstatSync(path)
     return info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o022) === 0

@@ -3,6 +3,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import envPaths from 'env-paths'
 import { RootlingError } from '../errors.ts'
 import type { Directory, Owner } from '../files/owner.ts'
+import { isFullPath } from '../full-path.ts'
 
 /** The directory of the authority, the record and the lock, and the owner of the files in it. */
 export interface StateDirectory extends Directory {
@@ -48,7 +49,7 @@ export function defaultAuthority(state: StateDirectory): StateDirectory {
 function baseDirectory(env: Readonly<Record<string, string | undefined>>): string {
   const override = env['ROOTLING_HOME']
   if (override === undefined || override === '') return dataDirectory()
-  if (isAbsolute(override)) return override
+  if (isFullPath(override)) return override
   throw new RootlingError('usage', `ROOTLING_HOME must be an absolute path, not ${override}.`, {
     hint: `export ROOTLING_HOME=${resolve(override)}`,
   })
@@ -63,11 +64,11 @@ const homeWhenLoaded = homedir()
 function dataDirectory(): string {
   // The XDG specification says to ignore relative paths: with one, keys would be written to the
   // current directory.
-  if (!isAbsolute(process.env['XDG_DATA_HOME'] ?? '/')) delete process.env['XDG_DATA_HOME']
+  if (!isFullPath(process.env['XDG_DATA_HOME'] ?? '')) delete process.env['XDG_DATA_HOME']
   const { data } = envPaths('rootling', { suffix: '' })
   const below = relative(homeWhenLoaded, data)
   const path = below.startsWith('..') || isAbsolute(below) ? data : join(homedir(), below)
-  if (isAbsolute(path)) return path
+  if (isFullPath(path)) return path
   throw new RootlingError('usage', `HOME must be an absolute path, not ${homedir()}.`, {
     hint: 'Set HOME, or ROOTLING_HOME, to an absolute path',
   })

@@ -48,6 +48,7 @@ export async function listeningUsers(
 
 /** Returns the lowest port at which users without privileges may listen. */
 export async function firstFreePort(): Promise<number> {
+  if (process.platform !== 'linux') return 1024
   const text = await readFile('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8').catch(
     () => '',
   )

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
-import { basename, dirname, isAbsolute, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import {
   isLeftover,
   stageFile,
@@ -16,6 +16,7 @@ import { makePrivateDirectory } from '../../files/private-directory.ts'
 import { readPrivateText } from '../../files/read.ts'
 import { refuseSharedDirectory } from '../../files/shared-directory.ts'
 import { readdir, removeFile } from '../../files/sync-fs.ts'
+import { isFullPath } from '../../full-path.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import type { CertificateRecord } from '../records.ts'
 import { readRecord, recordIssued } from './record.ts'
@@ -164,7 +165,7 @@ function parsePending(text: string | null): Pending | null {
 
 const isSound = ({ path, mode, base64, before }: PendingFile): boolean =>
   isText(path) &&
-  isAbsolute(path) &&
+  isFullPath(path) &&
   Number.isInteger(mode) &&
   isText(base64) &&
   (before === null || isText(before))
