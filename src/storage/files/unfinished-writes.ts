@@ -28,6 +28,8 @@ export interface OutputFile {
   readonly path: string
   readonly mode: number
   readonly data: string | Buffer
+  /** Whether it holds a private key. */
+  readonly secret?: boolean
   /** Default: the state directory's owner. */
   readonly owner?: Owner | null
 }
@@ -116,8 +118,14 @@ export async function recordAndWrite(
     await removeFile(path)
     throw error
   }
-  // Should a rename fail, the pending file stays, and the next command finishes the pair.
-  for (const file of staged) await file.commit()
+  try {
+    for (const file of staged) await file.commit()
+  } catch (error) {
+    // The pending file stays, and the next command finishes the pair. Until then no other file
+    // holds the key.
+    for (const file of staged) await file.discard()
+    throw error
+  }
   await drop(path)
 }
 
