@@ -47,8 +47,19 @@ export const rooms: readonly Room[] = [
     packages: ['node-forge'],
     builtins: ['buffer', 'crypto', 'net', 'url', 'util'],
   },
-  { name: 'files', paths: ['src/files'], rooms: ['ground'], packages: ['fs-native-extensions'] },
-  { name: 'platform', paths: ['platform'], rooms: ['ground', 'platform/command'] },
+  {
+    name: 'files',
+    paths: ['src/files'],
+    // On Windows a secret must have its access list before it is written.
+    rooms: ['ground', 'platform/acl'],
+    packages: ['fs-native-extensions'],
+  },
+  { name: 'platform', paths: ['platform'], rooms: ['ground', 'platform/command', 'platform/acl'] },
+  {
+    name: 'platform/acl',
+    paths: ['platform/windows/acl.ts', 'platform/windows/system-program.ts'],
+    rooms: ['ground', 'platform/command'],
+  },
   {
     name: 'platform/command',
     paths: ['platform/command.ts'],

@@ -26,15 +26,17 @@ export async function outputFiles(
 ): Promise<OutputFile[]> {
   const key = keys === null ? '' : await keyFileText(keys, protection.keyPassphrase)
   const files: OutputFile[] = []
-  if (certPath === keyPath) files.push({ path: certPath, mode: 0o600, data: leaf.chain + key })
+  if (certPath === keyPath)
+    files.push({ path: certPath, mode: 0o600, data: leaf.chain + key, secret: true })
   else {
-    if (keyPath !== null) files.push({ path: keyPath, mode: 0o600, data: key })
+    if (keyPath !== null) files.push({ path: keyPath, mode: 0o600, data: key, secret: true })
     files.push({ path: certPath, mode: 0o644, data: leaf.chain })
   }
   for (const { format, path } of extra) {
-    if (format === 'pkcs12')
-      files.push({ path, mode: 0o600, data: await pkcs12Of(leaf, keys, protection, friendlyName) })
-    else files.push(extraFile({ format, path }, leaf, key))
+    if (format === 'pkcs12') {
+      const data = await pkcs12Of(leaf, keys, protection, friendlyName)
+      files.push({ path, mode: 0o600, data, secret: true })
+    } else files.push(extraFile({ format, path }, leaf, key))
   }
   return files
 }
@@ -51,7 +53,7 @@ export function extraFile(
     case 'der':
       return { path, mode: 0o644, data: leaf.der }
     case 'full':
-      return { path, mode: 0o600, data: leaf.chain + key }
+      return { path, mode: 0o600, data: leaf.chain + key, secret: true }
     case 'pkcs12':
       throw new TypeError('a PKCS #12 file needs its password')
   }

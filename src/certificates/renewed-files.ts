@@ -101,9 +101,10 @@ export async function renewedFiles(
   const key = keys === null ? oldKey : encodePem('PRIVATE KEY', keys.pkcs8)
   const files: OutputFile[] = []
   if (keys !== null && keyPath !== null && keyPath !== certPath)
-    files.push({ path: keyPath, data: key, ...(await ownerOf(keyPath, 0o600)) })
-  const data = certPath === keyPath ? leaf.chain + key : leaf.chain
-  files.push({ path: certPath, data, ...(await ownerOf(certPath, 0o644)) })
+    files.push({ path: keyPath, data: key, secret: true, ...(await ownerOf(keyPath, 0o600)) })
+  const secret = certPath === keyPath
+  const data = secret ? leaf.chain + key : leaf.chain
+  files.push({ path: certPath, data, secret, ...(await ownerOf(certPath, 0o644)) })
   for (const { format, path } of extra)
     if (format !== 'pkcs12') {
       const file = extraFile({ format, path }, leaf, key)

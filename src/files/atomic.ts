@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fchmodSync, fchownSync, openSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { keepToUser } from './access-list.ts'
 import { hasCode, unwritable } from './errors.ts'
 import { exists } from './exists.ts'
 import type { Owner } from './owner.ts'
@@ -19,6 +20,8 @@ export interface FileContents {
    */
   readonly data: string | Uint8Array | Iterable<string>
   readonly mode: number
+  /** Whether the file holds a key or a token: on Windows it is the user's alone before it is written. */
+  readonly secret?: boolean
 }
 
 /** A file that is complete and synced, under a temporary name beside its target. */
@@ -156,6 +159,7 @@ function isAlive(pid: number): boolean {
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
   const file = openSync(path, 'wx', contents.mode)
   try {
+    if (contents.secret === true) await keepToUser(path, 'file')
     const { data } = contents
     const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data
     for (const piece of pieces) writeFileSync(file, piece)

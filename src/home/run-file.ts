@@ -50,7 +50,8 @@ export async function readRunFile(state: StateDirectory): Promise<RunFile | null
 }
 
 export async function writeRunFile(state: StateDirectory, run: RunFile): Promise<void> {
-  await writeFileAtomic(fileOf(state), { data: JSON.stringify(run), mode: 0o600 }, state.owner)
+  const contents = { data: JSON.stringify(run), mode: 0o600, secret: true }
+  await writeFileAtomic(fileOf(state), contents, state.owner)
 }
 
 /**

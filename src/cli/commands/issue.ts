@@ -37,7 +37,6 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     revocationUrl: args['no-revocation-url'] === true ? false : args['revocation-url'],
   }
   const { record, chain, key, warnings } = await issue(state, request, now())
-  if (process.platform === 'win32') await restrictOnWindows(record)
   for (const warning of warnings) output.warn(warning)
   if (args['self-signed'] === true)
     output.warn(
@@ -56,21 +55,6 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   const secret = made ? { password } : {}
   output.result(describeFiles(record, made ? password : undefined), { certificate, ...secret })
   return exitCodes.ok
-}
-
-/**
- * Lets only the user read and write the key files. File modes have no effect on Windows: until this
- * function runs, a key has the access list of its directory.
- */
-async function restrictOnWindows({
-  certPath,
-  keyPath,
-  extra = [],
-}: CertificateRecord): Promise<void> {
-  const { restrictToUser } = await import('../../../platform/windows/acl.ts')
-  const secret = extra.filter(({ format }) => format === 'full' || format === 'pkcs12')
-  const paths = [keyPath ?? certPath, ...secret.map(({ path }) => path)]
-  for (const path of paths) if (path !== null) await restrictToUser(path)
 }
 
 function refuseContradictions(args: Arguments): void {

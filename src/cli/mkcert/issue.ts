@@ -153,7 +153,7 @@ async function writePkcs12(
   // The old encryption is used, as by mkcert, for old applications that can read no other.
   const fields = { chain: certificates, pkcs8: pkcs8.der, friendlyName, password, legacy: true }
   const data = await makePkcs12(fields)
-  await writeFileAtomic(path, { data, mode: 0o600 }, state.owner).catch((error: unknown) => {
+  await writeFileAtomic(path, { data, mode: 0o600, secret: true }, state.owner).catch((error: unknown) => {
     throw hasCode(error) ? unwritable(path, error) : error
   })
 }

@@ -101,7 +101,7 @@ export async function createScope(
     ...(files.rootCrl === null ? {} : { 'root.crl': { data: files.rootCrl, mode: 0o644 } }),
     ...(files.rootOcsp === undefined ? {} : { 'root.ocsp': { data: files.rootOcsp, mode: 0o644 } }),
     'intermediate.pem': { data: files.intermediate, mode: 0o644 },
-    [keyFile]: { data: files.intermediateKey, mode: 0o600 },
+    [keyFile]: { data: files.intermediateKey, mode: 0o600, secret: true },
   }
   const path = scopePath(state, directory)
   if (await createDirectoryAtomic(path, contents, state.owner)) return true
