@@ -35,6 +35,7 @@ export const rooms: readonly Room[] = [
       'src/full-path.ts',
       'src/printable.ts',
       'src/retry-delay.ts',
+      'src/shell-commands.ts',
       'src/shell-word.ts',
     ],
     rooms: [],

@@ -15,7 +15,7 @@ import { readText } from '../files/read.ts'
 import { leadsTo } from '../files/same-file.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { printable } from '../printable.ts'
-import { shellWord } from '../shell-word.ts'
+import { toList } from '../shell-commands.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
 
@@ -122,7 +122,7 @@ function openForReading(path: string): number | null {
 
 const unreadable = (path: string, cause?: unknown): RootlingError =>
   new RootlingError('file-unreadable', `The log ${path} is not a file that can be read.`, {
-    hint: `ls -l ${shellWord(path)}`,
+    hint: toList(path, '-l'),
     cause,
   })
 

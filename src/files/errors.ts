@@ -14,6 +14,7 @@ const reasons: Readonly<Record<string, readonly [reason: string, hint: string]>>
   EROFS: ['the file system is read-only', 'Set ROOTLING_HOME or --out-dir to a writable directory'],
   EACCES: ['permission is denied', 'Check who owns the directory: ls -ld'],
   EPERM: ['the operation is not permitted', 'Check who owns the directory: ls -ld'],
+  EBUSY: ['another program uses it', 'End the programs that have it open'],
   EISDIR: ['it is a directory', 'Name a file'],
   ENOTDIR: ['a parent is not a directory', 'Check the path'],
   ENOENT: ['its directory does not exist', 'Create the directory first'],
@@ -28,7 +29,15 @@ export function unwritable(path: string, error: unknown): RootlingError {
 }
 
 /** What to do about a file system error; `undefined`: nothing is known to help. */
-export const hintFor = (error: unknown): string | undefined => reasons[errorCode(error)]?.[1]
+export function hintFor(
+  error: unknown,
+  system: NodeJS.Platform = process.platform,
+): string | undefined {
+  const code = errorCode(error)
+  if (system === 'win32' && ['EACCES', 'EPERM', 'EBUSY'].includes(code))
+    return 'End programs that have it open, and see who may write there: its properties, Security'
+  return reasons[code]?.[1]
+}
 
 /** The end of a sentence: `: the disk is full`, or the system's error code. */
 export function because(error: unknown): string {

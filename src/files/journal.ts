@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import { shellWord } from '../shell-word.ts'
+import { toEdit } from '../shell-commands.ts'
 import { stageFile, sweepLeftovers } from './atomic.ts'
 import { unwritable } from './errors.ts'
 import { linesOf, readPieces } from './lines.ts'
@@ -50,7 +50,7 @@ export function* readJournal(path: string): Generator<string> {
 /** A `corrupt-state` error for a line that is not what it should be; numbers begin at 1. */
 export function damagedLine(path: string, number: number, cause?: unknown): RootlingError {
   return new RootlingError('corrupt-state', `Line ${number} of ${path} is damaged.`, {
-    hint: `Restore it from a backup, or delete that line: sed -i ${number}d ${shellWord(path)}`,
+    hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
     cause,
   })
 }

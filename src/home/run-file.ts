@@ -8,7 +8,7 @@ import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readPrivateText } from '../files/read.ts'
 import { removeFile } from '../files/sync-fs.ts'
 import { isFullPath } from '../full-path.ts'
-import { shellWord } from '../shell-word.ts'
+import { toMove } from '../shell-commands.ts'
 import type { StateDirectory } from './state-directory.ts'
 
 /** How to reach the running daemon; only its owner can read the file. */
@@ -139,6 +139,6 @@ async function refuseOpenDirectory(directory: string): Promise<void> {
   if (info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o077) === 0) return
   const sentence = `${directory} is not a directory that you alone can enter.`
   throw new RootlingError('loose-key', sentence, {
-    hint: `mv ${shellWord(directory)} ${shellWord(`${directory}.old`)}`,
+    hint: toMove(directory, `${directory}.old`),
   })
 }

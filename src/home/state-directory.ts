@@ -3,6 +3,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import envPaths from 'env-paths'
 import { RootlingError } from '../errors.ts'
 import type { Directory, Owner } from '../files/owner.ts'
+import { isDeviceName } from '../files/windows-name.ts'
 import { isFullPath } from '../full-path.ts'
 
 /** The directory of the authority, the record and the lock, and the owner of the files in it. */
@@ -23,6 +24,10 @@ export function stateDirectory(
 ): StateDirectory {
   const path = baseDirectory(env)
   if (authority === undefined) return { path, owner }
+  if (isDeviceName(authority))
+    throw new RootlingError('usage', `--ca ${authority} is the name of a device of Windows.`, {
+      hint: 'Choose another name: --ca work',
+    })
   if (!isAuthorityName(authority))
     throw new RootlingError('usage', `--ca ${authority} cannot be the name of an authority.`, {
       hint: 'Use lower-case letters, digits and hyphens: --ca work',
@@ -51,7 +56,10 @@ function baseDirectory(env: Readonly<Record<string, string | undefined>>): strin
   if (override === undefined || override === '') return dataDirectory()
   if (isFullPath(override)) return override
   throw new RootlingError('usage', `ROOTLING_HOME must be an absolute path, not ${override}.`, {
-    hint: `export ROOTLING_HOME=${resolve(override)}`,
+    hint:
+      process.platform === 'win32'
+        ? `Set ROOTLING_HOME to ${resolve(override)}`
+        : `export ROOTLING_HOME=${resolve(override)}`,
   })
 }
 

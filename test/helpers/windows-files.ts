@@ -61,3 +61,10 @@ function openPaths(): string[] {
     }
   })
 }
+
+/** Has this process say that it runs on Windows, until the test ends. */
+export function callItWindows(): void {
+  const { platform } = process
+  Object.defineProperty(process, 'platform', { value: 'win32' })
+  onTestFinished(() => void Object.defineProperty(process, 'platform', { value: platform }))
+}

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { issue, type IssueRequest } from '../../certificates/issue.ts'
 import type { OutputPaths } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
+import { shellWord } from '../../shell-word.ts'
 import { commonNameText, parseSubject } from '../../x509/subject.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -81,7 +82,7 @@ function refuseContradictions(args: Arguments): void {
     )
   if (args['on-renew']?.trim() === '')
     throw new RootlingError('usage', '--on-renew needs a command; it was given an empty one.', {
-      hint: "For example --on-renew 'systemctl reload nginx'",
+      hint: `For example --on-renew ${shellWord('systemctl reload nginx')}`,
     })
   if (args['self-signed'] === true && args['revocation-url'] !== undefined)
     throw new RootlingError('usage', 'A self-signed certificate has no issuer to revoke it.', {
