@@ -69,19 +69,19 @@ export function programPlaces(
   trustedOnly: boolean,
   system: NodeJS.Platform = process.platform,
 ): string[] {
-  const { join, delimiter } = system === 'win32' ? path.win32 : path.posix
+  const paths = system === 'win32' ? path.win32 : path.posix
   const file = system === 'win32' && !/\.exe$/i.test(program) ? `${program}.exe` : program
   if (isFullPath(program, system)) return [file]
   // A relative path would lead below each directory of PATH, or out of it.
   if (/[\\/]/.test(program)) return []
-  const own = (env['PATH'] ?? '').split(delimiter).filter((each) => isFullPath(each, system))
+  const own = (env['PATH'] ?? '').split(paths.delimiter).filter((each) => isFullPath(each, system))
   const directories =
     system === 'win32'
       ? [system32(env), ...own]
       : trustedOnly
         ? systemDirectories
         : [...own, ...systemDirectories]
-  return [...new Set(directories)].map((directory) => join(directory, file))
+  return [...new Set(directories)].map((directory) => paths.join(directory, file))
 }
 
 async function isProgram(file: string): Promise<boolean> {

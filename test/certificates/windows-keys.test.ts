@@ -102,19 +102,19 @@ test('keeps the key of a request to the user', async () => {
   const { state, outDir } = await workshop()
   forget()
   const output = { note: () => undefined, result: () => undefined }
-  await request({ positionals: ['localhost'] } as never, { cwd: outDir, state, output } as never)
+  await request({ positionals: ['localhost'] }, { cwd: outDir, state, output } as never)
   expect(windows).toMatchObject({ kept: ['localhost-key.pem'], leaked: [], asked: 1 })
 })
 
 test.each(['whoami', 'icacls'] as const)('issues nothing where %s fails', async (program) => {
   const { state, outDir, issueOne } = await workshop()
   await issueOne()
-  const [files, record] = [await treeOf(outDir), await readRecord(state)]
+  const [files, record] = [treeOf(outDir), await readRecord(state)]
   windows.failure = program
   await expect(issueOne({ force: true })).rejects.toMatchObject({ code: 'tool-failed' })
   const [renewal] = await renew(state, { which: 'all' }, { rekey: true }, now)
   expect(renewal?.outcome).toBe('failed')
-  expect(await treeOf(outDir)).toEqual(files)
+  expect(treeOf(outDir)).toEqual(files)
   expect(await readRecord(state)).toEqual(record)
   expect(readdirSync(join(state.path, 'pending'))).toEqual([])
 })

@@ -187,7 +187,7 @@ async function finish(socket: Socket, said: { stdout: string; stderr: string }):
     const { stdout = '', stderr = '', exitCode } = JSON.parse(line) as Partial<Finished>
     said.stdout += stdout
     said.stderr += stderr
-    if (exitCode !== undefined) return { ...said, exitCode } as Finished
+    if (exitCode !== undefined) return { ...said, exitCode }
   }
-  return { ...said, exitCode: null } as Finished
+  return { ...said, exitCode: null }
 }
