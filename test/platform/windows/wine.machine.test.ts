@@ -61,7 +61,9 @@ describe.skipIf(reason !== null).each(versions)('Node %s', (version) => {
     ).toBe(true)
   }
 
-  test('goes through the life of an authority, and runs no planted program', async () => {
+  // These take longest, and Node's version makes no difference to them.
+  const once = test.skipIf(version !== versions[0])
+  once('goes through the life of an authority, and runs no planted program', async () => {
     const { must, options, state } = place()
     wine.ran()
     await must('install', '--stores', 'system,java')
@@ -136,7 +138,7 @@ describe.skipIf(reason !== null).each(versions)('Node %s', (version) => {
     expect(after.stdout).toContain('"running": false')
   })
 
-  test('commands at once wait for each other, and killed ones leave a whole record', async () => {
+  once('commands at once wait for each other, and killed ones leave a whole record', async () => {
     const { options, must, files, state } = place()
     await createAuthority(options.env)
     const names = ['a', 'b', 'c', 'd'].map((name) => `${name}.localhost`)
@@ -158,7 +160,7 @@ describe.skipIf(reason !== null).each(versions)('Node %s', (version) => {
     expect(left.filter((name) => /rootling-tmp|\.json$/.test(name))).toEqual([])
   })
 
-  test('rootling-mkcert issues, and a path on no drive is refused', async () => {
+  once('rootling-mkcert issues, and a path on no drive is refused', async () => {
     const { options, files, home } = place()
     const made = await wine.mkcert(['con.localhost', '127.0.0.1'], {
       ...options,
