@@ -76,7 +76,8 @@ async function runWithInput(
   const child = execa(program, args, {
     env: childEnvironment(options.env),
     extendEnv: false,
-    cwd: '/',
+    // On Windows `/` is the root of the current drive, where other users may have put files.
+    cwd: process.platform === 'win32' ? path.dirname(program) : '/',
     reject: false,
     maxBuffer: outputLimit,
     stripFinalNewline: false,

@@ -12,13 +12,11 @@ export function displayCommand(
   // A path with a drive letter is a Windows program, and Windows shells have other rules for
   // quoting.
   const isWindows = /^[A-Za-z]:\\/.test(command[0] ?? '')
-  const line = command.map(isWindows ? quoteForWindows : shellWord).join(' ')
+  const line = command
+    .map((word) => shellWord(word, isWindows ? 'win32' : process.platform))
+    .join(' ')
   if (input === undefined) return line
   const file = knownFiles.get(input)
   if (file !== undefined) return `${line} < ${shellWord(file)}`
   return `${line} <<'EOF'\n${input.endsWith('\n') ? input : `${input}\n`}EOF`
-}
-
-function quoteForWindows(word: string): string {
-  return /^[^\s"&|<>^%]+$/.test(word) ? word : `"${word}"`
 }

@@ -1,7 +1,9 @@
 import { constants } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { isFullPath } from '../src/full-path.ts'
 import { isFile } from './file-status.ts'
+import { system32 } from './windows/system-program.ts'
 
 /** The directories of the system's own programs. A user's PATH often lacks those named `sbin`. */
 const systemDirectories = [
@@ -49,22 +51,37 @@ export async function findProgram(
   env: Readonly<Record<string, string | undefined>>,
   trustedOnly: boolean,
 ): Promise<string | null> {
-  const places = path.isAbsolute(program)
-    ? [program]
-    : directories(env, trustedOnly).map((directory) => path.join(directory, program))
-  const candidates =
-    process.platform === 'win32' ? places.flatMap((each) => [each, `${each}.exe`]) : places
-  for (const candidate of candidates) {
+  for (const candidate of programPlaces(program, env, trustedOnly)) {
     if (!(await isProgram(candidate))) continue
     if (!trustedOnly || (await isTrustedProgram(candidate))) return candidate
   }
   return null
 }
 
-function directories(env: Readonly<Record<string, string | undefined>>, trustedOnly: boolean) {
-  if (trustedOnly && process.platform !== 'win32') return systemDirectories
-  const own = (env['PATH'] ?? '').split(path.delimiter).filter((each) => path.isAbsolute(each))
-  return [...new Set([...own, ...systemDirectories])]
+/**
+ * Returns the paths at which `findProgram` looks for a program, the first choice first. On Windows
+ * they are those that Windows itself tries: its own programs come first, and each name ends in
+ * `.exe`.
+ */
+export function programPlaces(
+  program: string,
+  env: Readonly<Record<string, string | undefined>>,
+  trustedOnly: boolean,
+  system: NodeJS.Platform = process.platform,
+): string[] {
+  const paths = system === 'win32' ? path.win32 : path.posix
+  const file = system === 'win32' && !/\.exe$/i.test(program) ? `${program}.exe` : program
+  if (isFullPath(program, system)) return [file]
+  // A relative path would lead below each directory of PATH, or out of it.
+  if (/[\\/]/.test(program)) return []
+  const own = (env['PATH'] ?? '').split(paths.delimiter).filter((each) => isFullPath(each, system))
+  const directories =
+    system === 'win32'
+      ? [system32(env), ...own]
+      : trustedOnly
+        ? systemDirectories
+        : [...own, ...systemDirectories]
+  return [...new Set(directories)].map((directory) => paths.join(directory, file))
 }
 
 async function isProgram(file: string): Promise<boolean> {

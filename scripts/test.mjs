@@ -4,11 +4,12 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { installPackages, packagesOfTests } from './packages.mjs'
+import { installPackages, installWindowsNodes, packagesOfTests } from './packages.mjs'
 import { prepare, root, scrubbedEnvironment } from './prepare.mjs'
 
 installPackages(packagesOfTests)
 prepare()
+installWindowsNodes(root)
 const results = mkdtempSync(join(tmpdir(), 'rootling-results-'))
 const outcomes = join(results, 'outcomes.json')
 const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts/outcomes.ts')}`]

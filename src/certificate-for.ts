@@ -27,7 +27,7 @@ export async function certificateFor(
   options: CertificateForOptions = {},
 ): Promise<Certificate> {
   const { home } = options
-  const state = home === undefined ? stateDirectory() : { path: home, owner: null }
+  const state = home === undefined ? await stateDirectory() : { path: home, owner: null }
   const now = (options.now ?? (() => new Date()))()
   await settleInterrupted(state)
   await ensureAuthority(state, now)

@@ -32,8 +32,10 @@ export const rooms: readonly Room[] = [
     paths: [
       'src/bounded-json.ts',
       'src/errors.ts',
+      'src/full-path.ts',
       'src/printable.ts',
       'src/retry-delay.ts',
+      'src/shell-commands.ts',
       'src/shell-word.ts',
     ],
     rooms: [],
@@ -46,8 +48,19 @@ export const rooms: readonly Room[] = [
     packages: ['node-forge'],
     builtins: ['buffer', 'crypto', 'net', 'url', 'util'],
   },
-  { name: 'files', paths: ['src/files'], rooms: ['ground'], packages: ['fs-native-extensions'] },
-  { name: 'platform', paths: ['platform'], rooms: ['ground', 'platform/command'] },
+  {
+    name: 'files',
+    paths: ['src/files'],
+    // On Windows a secret must have its access list before it is written.
+    rooms: ['ground', 'platform/acl'],
+    packages: ['fs-native-extensions'],
+  },
+  { name: 'platform', paths: ['platform'], rooms: ['ground', 'platform/command', 'platform/acl'] },
+  {
+    name: 'platform/acl',
+    paths: ['platform/windows/acl.ts', 'platform/windows/system-program.ts'],
+    rooms: ['ground', 'platform/command'],
+  },
   {
     name: 'platform/command',
     paths: ['platform/command.ts'],
@@ -56,7 +69,7 @@ export const rooms: readonly Room[] = [
   },
   { name: 'server', paths: ['src/server'], rooms: ['ground', 'x509'] },
   { name: 'client', paths: ['src/client'], rooms: ['ground', 'x509'] },
-  { name: 'home', paths: ['src/home'], rooms: ['ground', 'files'] },
+  { name: 'home', paths: ['src/home'], rooms: ['ground', 'files'], packages: ['env-paths'] },
   { name: 'storage', paths: ['src/storage'], rooms: ['ground', 'x509'] },
   {
     name: 'storage/files',

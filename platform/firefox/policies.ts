@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { access, readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { isFullPath } from '../../src/full-path.ts'
 import { exists, isTaken } from '../file-status.ts'
 import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
@@ -182,7 +183,7 @@ function createPoliciesStore(
       // Firefox ignores a file that it cannot read.
       const text = await readPolicies(policies).catch(() => null)
       for (const file of installedFiles(text)) {
-        if (!path.isAbsolute(file)) continue
+        if (!isFullPath(file)) continue
         const pem = await readFile(file, 'latin1').catch(() => '')
         if (holdsCertificate(pem, anchor.der)) return true
       }

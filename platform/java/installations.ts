@@ -1,10 +1,14 @@
 import { readdir, readlink, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { isFullPath } from '../../src/full-path.ts'
 import { exists } from '../file-status.ts'
 import type { JavaKeystore } from './keystore.ts'
 import type { Machine } from '../machine.ts'
 
-/** Directories with one Java installation in each subdirectory. */
+/**
+ * Directories with one Java installation in each subdirectory, of every system; only those with a
+ * full path of this system count.
+ */
 const systemCollections = [
   '/usr/lib/jvm',
   '/usr/java',
@@ -67,20 +71,24 @@ export async function whyNoKeystore(machine: Machine): Promise<string> {
 async function findHomes(machine: Machine): Promise<string[]> {
   const homes: string[] = []
   const javaHome = machine.env['JAVA_HOME']
-  if (javaHome !== undefined && path.isAbsolute(javaHome)) homes.push(javaHome)
+  if (javaHome !== undefined && isFullPath(javaHome)) homes.push(javaHome)
   const java = await machine.find('java')
   const program = java === null ? null : await realpath(java).catch(() => null)
   if (program !== null) homes.push(path.dirname(path.dirname(program)))
-  const collections = [
-    ...systemCollections,
-    ...personalCollections.map((each) => path.join(machine.person.home, each)),
-  ]
-  // On other systems a Windows path would be taken as relative to the current directory.
-  for (const collection of collections.filter((each) => path.isAbsolute(each))) {
+  for (const collection of javaCollections(machine.person.home)) {
     const names = await readdir(collection).catch(() => [])
     // On macOS the home of a Java is inside its bundle.
     const inner = ['', 'Contents/Home']
     homes.push(...names.flatMap((name) => inner.map((each) => path.join(collection, name, each))))
   }
   return homes
+}
+
+/** Returns the directories in which Java installations are looked for, given the person's home. */
+export function javaCollections(
+  home: string,
+  system: NodeJS.Platform = process.platform,
+): string[] {
+  const personal = personalCollections.map((each) => path.join(home, each))
+  return [...systemCollections, ...personal].filter((each) => isFullPath(each, system))
 }

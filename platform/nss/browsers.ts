@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
+import { isFullPath } from '../../src/full-path.ts'
 import { isDirectory, isFile } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import type { NssDatabase } from './database.ts'
@@ -206,7 +207,7 @@ async function database(
  */
 function xdgDirectory(machine: Machine, variable: string, fallback: string): string {
   const value = machine.env[variable]
-  const counts = value !== undefined && path.isAbsolute(value) && !machine.person.viaSudo
+  const counts = value !== undefined && isFullPath(value) && !machine.person.viaSudo
   return counts ? value : path.join(machine.person.home, fallback)
 }
 

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises'
 import path from 'node:path'
+import { isFullPath } from '../../src/full-path.ts'
 import { isFile } from '../file-status.ts'
 
 /** Limits on what is read: nobody has a thousand profiles, and the file may be anything. */
@@ -21,7 +22,7 @@ export function parseProfiles(text: string, root: string): string[] {
     const named = section?.get('path')
     if (named === undefined || named === '' || named.includes('\0')) return
     const isRelative = section?.get('isrelative') !== '0'
-    if (!isRelative && !path.isAbsolute(named)) return
+    if (!isRelative && !isFullPath(named)) return
     if (found.size < limits.profiles) {
       found.add(isRelative ? path.join(root, named) : path.normalize(named))
     }

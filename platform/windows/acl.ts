@@ -1,6 +1,6 @@
-import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess, run } from '../command.ts'
+import { systemProgram } from './system-program.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 type Run = typeof run
@@ -17,12 +17,26 @@ export async function restrictToUser(
   env: Environment = process.env,
   runProgram: Run = run,
 ): Promise<void> {
-  const root = env['SystemRoot'] ?? env['SYSTEMROOT'] ?? String.raw`C:\Windows`
-  const tool = (name: string) => path.win32.join(root, 'System32', name)
-  const answer = await runProgram(tool('whoami.exe'), ['/user', '/fo', 'csv', '/nh'], { env })
-  const sid = /"(S-1-[\d-]+)"/.exec(expectSuccess('whoami', answer).stdout)?.[1]
-  if (sid === undefined) throw new RootlingError('tool-failed', 'whoami named no user.')
+  const sid = runProgram === run ? await currentUser() : await askWhoami(env, runProgram)
   const grant = kind === 'file' ? `*${sid}:F` : `*${sid}:(OI)(CI)F`
   const args = [file, '/inheritance:r', '/grant:r', grant, '/q']
-  expectSuccess('icacls', await runProgram(tool('icacls.exe'), args, { env }))
+  expectSuccess('icacls', await runProgram(systemProgram('icacls.exe', env), args, { env }))
+}
+
+let user: Promise<string> | undefined
+
+/** Returns the SID of the user of this process, which is asked for until it is known. Throws `tool-failed`. */
+export function currentUser(): Promise<string> {
+  return (user ??= askWhoami(process.env, run).catch((error: unknown) => {
+    user = undefined
+    throw error
+  }))
+}
+
+async function askWhoami(env: Environment, runProgram: Run): Promise<string> {
+  const args = ['/user', '/fo', 'csv', '/nh']
+  const answer = await runProgram(systemProgram('whoami.exe', env), args, { env })
+  const sid = /"(S-1-[\d-]+)"/.exec(expectSuccess('whoami', answer).stdout)?.[1]
+  if (sid === undefined) throw new RootlingError('tool-failed', 'whoami named no user.')
+  return sid
 }

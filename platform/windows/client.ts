@@ -1,9 +1,9 @@
-import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { sha1, type ClientCertificateStore, type HeldIdentity } from '../client-store.ts'
 import { expectSuccess } from '../command.ts'
 import type { Machine } from '../machine.ts'
 import { unsupported } from '../trust-store.ts'
+import { systemProgram } from './system-program.ts'
 
 const x509 = 'Security.Cryptography.X509Certificates'
 
@@ -13,9 +13,7 @@ const x509 = 'Security.Cryptography.X509Certificates'
  * imports the file itself and reads the password, in base64, from standard input.
  */
 export function createWindowsClientStore(machine: Machine): ClientCertificateStore<HeldIdentity> {
-  const root = machine.env['SystemRoot'] ?? machine.env['SYSTEMROOT'] ?? String.raw`C:\Windows`
-  const system = path.win32.join(root, 'System32')
-  const powershell = path.win32.join(system, String.raw`WindowsPowerShell\v1.0\powershell.exe`)
+  const powershell = systemProgram(String.raw`WindowsPowerShell\v1.0\powershell.exe`, machine.env)
 
   const argsOf = (...statements: string[]) => {
     const script = [`$ErrorActionPreference = 'Stop'`, ...statements].join('; ')
@@ -47,7 +45,7 @@ export function createWindowsClientStore(machine: Machine): ClientCertificateSto
       if (await store.has(identity)) return
       if (machine.dryRun) {
         // A dry run shows what a person would type: certutil then asks for the password.
-        const certutil = path.win32.join(system, 'certutil.exe')
+        const certutil = systemProgram('certutil.exe', machine.env)
         await machine.change(certutil, ['-user', '-importpfx', shown], { as: 'person' })
         return
       }

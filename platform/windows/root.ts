@@ -8,6 +8,7 @@ import type { Machine } from '../machine.ts'
 import { isOwnSubject } from '../own-subject.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
 import { unsupported, type StoreScope, type TrustAnchor, type TrustStore } from '../trust-store.ts'
+import { systemProgram } from './system-program.ts'
 
 /** How the programs of Windows are reached: directly, or from a Linux that runs inside it. */
 export interface WindowsSide {
@@ -41,12 +42,11 @@ const locations = { user: ['-user'], system: [] } as const
 
 /** Returns the programs of the Windows that this process runs on. */
 export function nativeWindows(machine: Machine): WindowsSide {
-  const root = machine.env['SystemRoot'] ?? machine.env['SYSTEMROOT'] ?? String.raw`C:\Windows`
-  const certutil = path.win32.join(root, 'System32', 'certutil.exe')
+  const certutil = systemProgram('certutil.exe', machine.env)
   return {
     title: 'Windows root store',
     certutil,
-    whoami: path.win32.join(root, 'System32', 'whoami.exe'),
+    whoami: systemProgram('whoami.exe', machine.env),
     isThere: async () => (await machine.find(certutil)) !== null,
     toWindowsPath: async (file) => file,
   }

@@ -1,5 +1,6 @@
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { isDeviceName } from '../files/windows-name.ts'
 import { shellWord } from '../shell-word.ts'
 import { createScope, markAsCache, scopeNames } from '../storage/files/scopes.ts'
 import { isScopeName } from '../storage/files/stored-values.ts'
@@ -145,6 +146,10 @@ function checkPrivate({
 }
 
 function refuseScopeName(name: string, example: string): void {
+  if (isDeviceName(name))
+    throw new RootlingError('usage', `${name} is a device of Windows, so it cannot name a scope.`, {
+      hint: `Choose another name: ${example}`,
+    })
   if (isScopeName(name) && name !== 'local') return
   throw new RootlingError('usage', `${name} cannot be the name of a new scope.`, {
     hint: `Use lower-case letters, digits and hyphens: ${example}`,

@@ -67,9 +67,11 @@ function isKept(path: string): boolean {
   if (info === undefined) return false
   if (info.isSymbolicLink()) return true
   const real = realpathSync(path)
-  if (real === dirname(real) || statSync(dirname(real)).dev !== info.dev) return true
+  // What lstat and stat say of one directory may differ on Windows, so all is asked of stat.
+  const own = statSync(real)
+  if (real === dirname(real) || statSync(dirname(real)).dev !== own.dev) return true
   return [process.env['HOME'], passwdHome()].some((home) => {
     const found = statSync(home || '/', { throwIfNoEntry: false })
-    return found !== undefined && found.ino === info.ino && found.dev === info.dev
+    return found !== undefined && found.ino === own.ino && found.dev === own.dev
   })
 }

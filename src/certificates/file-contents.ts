@@ -27,9 +27,10 @@ export async function outputFiles(
 ): Promise<OutputFile[]> {
   const key = keys === null ? '' : await keyFileText(keys, protection.keyPassphrase)
   const files: OutputFile[] = []
-  if (certPath === keyPath) files.push({ path: certPath, mode: 0o600, data: leaf.chain + key })
+  if (certPath === keyPath)
+    files.push({ path: certPath, mode: 0o600, data: leaf.chain + key, secret: true })
   else {
-    if (keyPath !== null) files.push({ path: keyPath, mode: 0o600, data: key })
+    if (keyPath !== null) files.push({ path: keyPath, mode: 0o600, data: key, secret: true })
     files.push({ path: certPath, mode: 0o644, data: leaf.chain })
   }
   for (const file of extra) {
@@ -44,8 +45,8 @@ export async function outputFiles(
     const { password, legacy } = protection.pkcs12
     const data = await pkcs12Of(leaf, keys.pkcs8, { password, legacy, friendlyName })
     const kept = ownPasswordFile(file)
-    if (kept !== null) files.push({ path: kept, mode: 0o600, data: `${password}\n` })
-    files.push({ path: file.path, mode: 0o600, data })
+    if (kept !== null) files.push({ path: kept, mode: 0o600, data: `${password}\n`, secret: true })
+    files.push({ path: file.path, mode: 0o600, data, secret: true })
   }
   return files
 }
@@ -62,7 +63,7 @@ export function extraFile(
     case 'der':
       return { path, mode: 0o644, data: leaf.der }
     case 'full':
-      return { path, mode: 0o600, data: leaf.chain + key }
+      return { path, mode: 0o600, data: leaf.chain + key, secret: true }
     case 'pkcs12':
       throw new TypeError('a PKCS #12 file needs its password')
   }

@@ -1,6 +1,7 @@
 import { readScopes, readScopesInRotation, type Scope } from '../authority/scope.ts'
 import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
+import { askForUser } from '../files/access-list.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
@@ -84,6 +85,7 @@ export async function issue(
   now: Date,
 ): Promise<Issued> {
   const purpose = request.purpose ?? 'server'
+  if (request.files !== null && request.csr === undefined) await askForUser()
   const holder = await holderOf(request)
   const { identifiers, keys } = holder
   const warnings = purpose === 'server' ? namesWarnings(identifiers, request.force === true) : []

@@ -9,7 +9,9 @@ import { mountPointsAmong } from '../files/mount-point.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
+import { fileName, isDeviceName } from '../files/windows-name.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { toMakeDirectory } from '../shell-commands.ts'
 import { shellWord } from '../shell-word.ts'
 import { isStateDirectory } from '../storage/files/scopes.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
@@ -59,7 +61,7 @@ export function fileBase({
   const first = name.replaceAll(':', '_').replaceAll('*', '_wildcard')
   const more = identifiers.length > 1 ? `+${identifiers.length - 1}` : ''
   const last = `${more}${purpose === 'client' ? '-client' : ''}`
-  const base = first.replaceAll('/', '_')
+  const base = fileName(first.replaceAll('/', '_'))
   if (base.length <= longestBase) return base + last
   const hash = createHash('sha256').update(base).digest('hex').slice(0, 8)
   return `${base.slice(0, longestBase - 9)}-${hash}${last}`
@@ -226,11 +228,15 @@ async function refuseUnwritable(path: string): Promise<void> {
   const parent = await stat(dirname(path)).catch((error: unknown) => {
     if (!hasCode(error, 'ENOENT')) throw unwritable(path, error)
     throw new RootlingError('state-unwritable', `The directory ${dirname(path)} does not exist.`, {
-      hint: `mkdir -p ${shellWord(dirname(path))}`,
+      hint: toMakeDirectory(dirname(path)),
     })
   })
   if (!parent.isDirectory())
     throw new RootlingError('state-unwritable', `${dirname(path)} is not a directory.`)
+  if (process.platform === 'win32' && isDeviceName(basename(path)))
+    throw new RootlingError('state-unwritable', `${path} is a device of Windows, not a file.`, {
+      hint: `Name another file: ${shellWord(join(dirname(path), fileName(basename(path))))}`,
+    })
   const target = await stat(path).catch(() => null)
   if (target?.isDirectory() === true)
     throw new RootlingError('state-unwritable', `${path} is a directory.`, {

@@ -1,6 +1,7 @@
 import { readScopes, type Scope } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
+import { askForUser } from '../files/access-list.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
@@ -175,6 +176,7 @@ async function reissue(
     if ('reason' in certificate) return skip(certificate)
     const fault = rekey ? null : await keyFault(certificate, previous)
     if (fault !== null) return skip(fault)
+    if (rekey || holdsKey(previous)) await askForUser()
     const keys = rekey ? await newKeys(state, previous) : null
     const spki = keys?.spki ?? certificate.publicKey.export({ type: 'spki', format: 'der' })
     const lifetime = daysOf(previous)
@@ -191,6 +193,10 @@ async function reissue(
     return { previous, record, outcome: 'renewed', ...said }
   })
 }
+
+/** Whether a renewal writes the old key again, beside the new certificate. */
+const holdsKey = ({ certPath, keyPath, extra = [] }: CertificateRecord): boolean =>
+  certPath === keyPath || extra.some(({ format }) => format === 'full')
 
 type Skip = Pick<Renewal, 'record' | 'reason' | 'hint'>
 

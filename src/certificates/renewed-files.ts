@@ -104,14 +104,15 @@ export async function renewedFiles(
   const key = keys === null ? oldKey : encodePem('PRIVATE KEY', keys.pkcs8)
   const files: OutputFile[] = []
   if (keys !== null && keyPath !== null && keyPath !== certPath)
-    files.push({ path: keyPath, data: key, ...(await ownerOf(keyPath, 0o600)) })
-  const data = certPath === keyPath ? leaf.chain + key : leaf.chain
-  files.push({ path: certPath, data, ...(await ownerOf(certPath, 0o644)) })
+    files.push({ path: keyPath, data: key, secret: true, ...(await ownerOf(keyPath, 0o600)) })
+  const secret = certPath === keyPath
+  const data = secret ? leaf.chain + key : leaf.chain
+  files.push({ path: certPath, data, secret, ...(await ownerOf(certPath, 0o644)) })
   for (const file of extra)
     if (file.format === 'pkcs12') files.push(...(await renewedPkcs12(file, leaf, key, passwords)))
     else {
-      const secret = file.format === 'full' ? oldKey : ''
-      files.push(await keepOwner(extraFile(file, leaf, key), secret))
+      const kept = file.format === 'full' ? oldKey : ''
+      files.push(await keepOwner(extraFile(file, leaf, key), kept))
     }
   return files
 }
@@ -132,7 +133,7 @@ async function renewedPkcs12(
     friendlyName: fileBase(leaf.facts),
   })
   // That the password opened the old file says that it is Rootling's or its user's own.
-  return [{ path, data, ...(await ownerOf(path, 0o600)) }]
+  return [{ path, data, secret: true, ...(await ownerOf(path, 0o600)) }]
 }
 
 const holdsKey = (format: ExtraFile['format']): boolean => format === 'full' || format === 'pkcs12'

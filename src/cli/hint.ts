@@ -13,15 +13,24 @@ export interface Selected {
  * run, where these are set. Without them, a pasted command would work on the default authority, and
  * `rootling ca forget` would delete that one. What a command names already stays as it is.
  */
-export function completeCommands(text: string, { home = '', authority }: Selected): string {
-  const variable = home === '' ? '' : `ROOTLING_HOME=${shellWord(home)} `
+export function completeCommands(
+  text: string,
+  { home = '', authority }: Selected,
+  system: NodeJS.Platform = process.platform,
+): string {
+  // The shells of Windows take no variable before a command; in the same window it is still set.
+  const isSet = home !== '' && system !== 'win32'
+  const variable = isSet ? `ROOTLING_HOME=${shellWord(home)} ` : ''
   const option = authority === undefined ? '' : ` --ca ${shellWord(authority)}`
-  return text.replace(command, (found, before = variable, name?: string, ...more: unknown[]) => {
-    if (name === undefined) return found
-    const rest = text.slice((more[0] as number) + found.length)
-    const named = / --ca[ =]/.test(rest.split(nextCommand)[0] ?? '')
-    return `${before}${name}${named ? '' : option}`
-  })
+  return text.replace(
+    system === 'win32' ? commandOf(quotedOnWindows) : commandOf(quoted),
+    (found, before = variable, name?: string, ...more: unknown[]) => {
+      if (name === undefined) return found
+      const rest = text.slice((more[0] as number) + found.length)
+      const named = / --ca[ =]/.test(rest.split(nextCommand)[0] ?? '')
+      return `${before}${name}${named ? '' : option}`
+    },
+  )
 }
 
 /**
@@ -29,9 +38,11 @@ export function completeCommands(text: string, { home = '', authority }: Selecte
  * it may be a path in which such words stand.
  */
 const quoted = String.raw`'(?:[^']|'\\'')*'`
-const command = new RegExp(
-  String.raw`(?<![^\s=:(])(?:${quoted}|(ROOTLING_HOME=(?:${quoted}|[^\s'])+ )?` +
-    String.raw`(rootling (?:(?:ca|daemon|acme) )?[a-z][a-z-]*))`,
-  'g',
-)
+const quotedOnWindows = String.raw`"[^"]*"`
+const commandOf = (quotes: string): RegExp =>
+  new RegExp(
+    String.raw`(?<![^\s=:(])(?:${quotes}|(ROOTLING_HOME=(?:${quotes}|[^\s'])+ )?` +
+      String.raw`(rootling (?:(?:ca|daemon|acme) )?[a-z][a-z-]*))`,
+    'g',
+  )
 const nextCommand = /[;&,)]|\brootling /

@@ -87,8 +87,7 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
   const owner = await adoptCaller()
   const authority = typeof parsed['ca'] === 'string' ? parsed['ca'] : undefined
   if (typeof parsed['home'] === 'string') process.env['ROOTLING_HOME'] = parsed['home']
-  const state = stateDirectory(process.env, owner, authority)
-  if (process.platform === 'win32') await makeStateOnWindows(state.path)
+  const state = await stateDirectory(process.env, owner, authority)
   await settleInterrupted(state, (sentence) => output.warn(sentence))
   return body(parsed as ArgumentsOf<CommandSpec>, {
     env: process.env,
@@ -104,19 +103,6 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
     },
     now: () => new Date(),
   })
-}
-
-/**
- * Creates the state directory so that only the user can read and write it. File modes have no
- * effect on Windows, where files inherit the access list of their directory.
- */
-async function makeStateOnWindows(path: string): Promise<void> {
-  const [{ mkdir }, { restrictToUser }] = await Promise.all([
-    import('node:fs/promises'),
-    import('../../platform/windows/acl.ts'),
-  ])
-  if ((await mkdir(path, { recursive: true })) !== undefined)
-    await restrictToUser(path, 'directory')
 }
 
 const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {

@@ -49,7 +49,7 @@ function inPlace(descriptor: 1 | 2): StandardStream {
     },
     get isTTY() {
       // Only a character device can be a terminal, and fstat loads less than the stream.
-      return fstatSync(descriptor).isCharacterDevice() && streamOf(descriptor).isTTY
+      return isCharacterDevice(descriptor) && streamOf(descriptor).isTTY
     },
   }
 }
@@ -63,6 +63,15 @@ function writeInPlace(descriptor: 1 | 2, bytes: Buffer): void {
     // EAGAIN means that another process that shares the pipe made it non-blocking.
     openStreams()
     streamOf(descriptor).write(bytes.subarray(written))
+  }
+}
+
+/** Whether a descriptor is a character device; one that is closed, or is none of Windows', is not. */
+function isCharacterDevice(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isCharacterDevice()
+  } catch {
+    return false
   }
 }
 

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { unwritable } from '../files/errors.ts'
-import { shellWord } from '../shell-word.ts'
+import { toMove } from '../shell-commands.ts'
 import {
   errorResponse,
   isProof,
@@ -81,7 +81,7 @@ async function removeStale(address: string): Promise<void> {
   if (info === null) return
   if (!info.isSocket() || info.uid !== process.geteuid?.())
     throw new RootlingError('not-ours', `${address} is not a socket of the daemon.`, {
-      hint: `mv ${shellWord(address)} ${shellWord(`${address}.old`)}`,
+      hint: toMove(address, `${address}.old`),
     })
   await rm(address)
 }

@@ -12,9 +12,10 @@ import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { hasCode } from '../files/errors.ts'
 import { readText } from '../files/read.ts'
+import { leadsTo } from '../files/same-file.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { printable } from '../printable.ts'
-import { shellWord } from '../shell-word.ts'
+import { toList } from '../shell-commands.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
 
@@ -99,10 +100,8 @@ export function openTail(path: string): LogTail {
 }
 
 function isStill(file: number | null, path: string): boolean {
-  const there = statSync(path, { throwIfNoEntry: false })
-  if (file === null || there === undefined) return there === undefined
-  const held = fstatSync(file)
-  return held.ino === there.ino && held.dev === there.dev
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return true
+  return file !== null && leadsTo(path, file)
 }
 
 /** Opens the log; `null` when it is absent. Throws `file-unreadable`. */
@@ -123,7 +122,7 @@ function openForReading(path: string): number | null {
 
 const unreadable = (path: string, cause?: unknown): RootlingError =>
   new RootlingError('file-unreadable', `The log ${path} is not a file that can be read.`, {
-    hint: `ls -l ${shellWord(path)}`,
+    hint: toList(path, '-l'),
     cause,
   })
 

@@ -3,7 +3,7 @@ import { RootlingError } from '../errors.ts'
 import { writeFileAtomic } from '../files/atomic.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { shellWord } from '../shell-word.ts'
+import { toDelete } from '../shell-commands.ts'
 import { parseObject } from './json-object.ts'
 
 /** The settings of what the daemon serves, kept for its next start. Port 0 turns a service off. */
@@ -40,7 +40,7 @@ export async function readSettings(state: StateDirectory): Promise<DaemonSetting
   const settings = { ...defaultSettings, ...kept }
   if (kept !== null && isSound(settings)) return settings
   throw new RootlingError('corrupt-state', `The daemon's settings ${fileOf(state)} are damaged.`, {
-    hint: `rm ${shellWord(fileOf(state))}; the defaults hold then`,
+    hint: `${toDelete(fileOf(state))}; the defaults hold then`,
   })
 }
 

@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
+import { keepToUser } from './access-list.ts'
 import { hasCode, unwritable } from './errors.ts'
 import { exists } from './exists.ts'
 import { isMountPoint } from './mount-point.ts'
@@ -31,6 +32,8 @@ export interface FileContents {
    */
   readonly data: string | Uint8Array | Iterable<string>
   readonly mode: number
+  /** Whether the file holds a key or a token: on Windows it is the user's alone before it is written. */
+  readonly secret?: boolean
 }
 
 /** A file that is complete and synced, under a temporary name beside its target. */
@@ -183,6 +186,7 @@ function isAlive(pid: number): boolean {
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
   const file = openSync(path, 'wx', contents.mode)
   try {
+    if (contents.secret === true) await keepToUser(path, 'file')
     writeAll(file, contents.data)
     // The umask may have cleared bits that certificates need, such as those of 0644.
     fchmodSync(file, contents.mode)

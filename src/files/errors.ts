@@ -19,6 +19,7 @@ const reasons: Readonly<
   EROFS: ['the file system is read-only', 'Set ROOTLING_HOME or --out-dir to a writable directory'],
   EACCES: ['permission is denied', checkOwner],
   EPERM: ['the operation is not permitted', checkOwner],
+  EBUSY: ['another program uses it', 'End the programs that have it open'],
   EISDIR: ['it is a directory', 'Name a file'],
   ENOTDIR: ['a parent is not a directory', 'Check the path'],
   ENOENT: ['its directory does not exist', 'Create the directory first'],
@@ -34,8 +35,15 @@ export function unwritable(path: string, error: unknown): RootlingError {
 }
 
 /** What to do about a file system error at a path; `undefined`: nothing is known to help. */
-export function hintFor(path: string, error: unknown): string | undefined {
-  const hint = reasons[errorCode(error)]?.[1]
+export function hintFor(
+  path: string,
+  error: unknown,
+  system: NodeJS.Platform = process.platform,
+): string | undefined {
+  const code = errorCode(error)
+  if (system === 'win32' && ['EACCES', 'EPERM', 'EBUSY'].includes(code))
+    return 'End programs that have it open, and see who may write there: its properties, Security'
+  const hint = reasons[code]?.[1]
   return typeof hint === 'function' ? hint(path) : hint
 }
 

@@ -1,8 +1,8 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import { shellWord } from '../shell-word.ts'
-import { sweepLeftovers, writeFileAtomic } from './atomic.ts'
+import { toEdit } from '../shell-commands.ts'
+import { stageFile, sweepLeftovers } from './atomic.ts'
 import { unwritable } from './errors.ts'
 import { linesOf, readPieces } from './lines.ts'
 import type { Directory } from './owner.ts'
@@ -50,7 +50,7 @@ export function* readJournal(path: string): Generator<string> {
 /** A `corrupt-state` error for a line that is not what it should be; numbers begin at 1. */
 export function damagedLine(path: string, number: number, cause?: unknown): RootlingError {
   return new RootlingError('corrupt-state', `Line ${number} of ${path} is damaged.`, {
-    hint: `Restore it from a backup, or delete that line: sed -i ${number}d ${shellWord(path)}`,
+    hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
     cause,
   })
 }
@@ -62,9 +62,15 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   await sweepLeftovers(dirname(path), basename(path))
   let queue: string[] = []
   let rewriting: Promise<void> | null = null
-  let { descriptor, size, length } = await rewrite(path, state, snapshot())
+  let { size, length } = await rewrite(path, state, snapshot())
+  let descriptor: number | null = null
 
+  const release = (): void => {
+    if (descriptor !== null) closeSync(descriptor)
+    descriptor = null
+  }
   const appendQueue = (): void => {
+    descriptor ??= openSync(path, constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0))
     const data = Buffer.from(`${queue.join('\n')}\n`)
     append(descriptor, data, size)
     size += data.length
@@ -78,9 +84,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     const lines = queue
     queue = []
     try {
-      const old = descriptor
-      ;({ descriptor, size, length } = await rewrite(path, state, snapshot()))
-      closeSync(old)
+      // Windows renames no file over one that is open.
+      ;({ size, length } = await rewrite(path, state, snapshot(), release))
     } catch (error) {
       queue = [...lines, ...queue]
       throw error
@@ -104,7 +109,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     },
     async close() {
       await saved()
-      closeSync(descriptor)
+      release()
     },
   }
 }
@@ -118,11 +123,13 @@ function append(descriptor: number, data: Buffer, size: number): void {
     done += writeSync(descriptor, data, done, data.length - done, size + done)
 }
 
+/** Replaces the file by these lines; `release` is called before the file that is there is replaced. */
 async function rewrite(
   path: string,
   state: Directory,
   lines: Iterable<string>,
-): Promise<{ descriptor: number; size: number; length: number }> {
+  release = (): void => undefined,
+): Promise<{ size: number; length: number }> {
   let [size, length] = [0, 0]
   /**
    * Yields the lines in pieces: one text would take several times the memory of all that is known.
@@ -139,7 +146,8 @@ async function rewrite(
     }
     yield piece
   }
-  await writeFileAtomic(path, { data: pieces(), mode: 0o600 }, state.owner)
-  const descriptor = openSync(path, constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0))
-  return { descriptor, size, length }
+  const staged = await stageFile(path, { data: pieces(), mode: 0o600 }, state.owner)
+  release()
+  await staged.commit()
+  return { size, length }
 }

@@ -1,6 +1,6 @@
 import { closeSync, readSync } from 'node:fs'
 import { RootlingError } from '../errors.ts'
-import { shellWord } from '../shell-word.ts'
+import { toEdit } from '../shell-commands.ts'
 import { unreadable } from './errors.ts'
 import { openNoFollow, sizeWithin, textOf } from './read.ts'
 
@@ -20,7 +20,7 @@ export function linesOf(piece: string): { readonly lines: string[]; readonly res
 function refuseLongLine(path: string, length: number): void {
   if (length > longestLine)
     throw new RootlingError('file-unreadable', `${path} holds a line of more than 16 MiB.`, {
-      hint: `Restore it from a backup, or see how its lines begin: cut -c 1-80 ${shellWord(path)}`,
+      hint: `Restore it from a backup, or see how its lines begin: ${toEdit(path, 'cut -c 1-80')}`,
     })
 }
 

@@ -1,12 +1,12 @@
-import { closeSync, constants, fchownSync, fstatSync, openSync } from 'node:fs'
+import { closeSync, constants, fchownSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { hasCode, unwritable } from './errors.ts'
 import type { Directory } from './owner.ts'
 import { makePrivateDirectory } from './private-directory.ts'
+import { leadsTo } from './same-file.ts'
 import { refuseSharedDirectory } from './shared-directory.ts'
-import { stat } from './sync-fs.ts'
 
 export interface LockOptions {
   /** The lock's file in the state directory; one name is one lock. */
@@ -34,10 +34,14 @@ export async function withLock<T>(
       await acquire(file, path, deadline, waitMilliseconds)
       // `uninstall --delete-ca` may have deleted the directory: the lock on a deleted file keeps
       // nobody out.
-      if (await isStill(file, path)) return await work()
+      if (leadsTo(path, file)) return await work()
     } finally {
       closeSync(file)
     }
+    if (monotonic() > deadline)
+      throw new RootlingError('locked', `${path} is replaced again and again.`, {
+        hint: 'End the program that deletes or replaces it',
+      })
   }
 }
 
@@ -55,12 +59,6 @@ export function isLocked(state: Directory, name: string): boolean {
   } finally {
     closeSync(file)
   }
-}
-
-async function isStill(file: number, path: string): Promise<boolean> {
-  const held = fstatSync(file)
-  const there = await stat(path).catch(() => null)
-  return there !== null && held.ino === there.ino && held.dev === there.dev
 }
 
 async function prepare(state: Directory): Promise<void> {

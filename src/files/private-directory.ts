@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { keepToUser } from './access-list.ts'
 import { hasCode, unwritable } from './errors.ts'
 import type { Owner } from './owner.ts'
 import { chown, mkdir } from './sync-fs.ts'
@@ -15,6 +16,7 @@ export async function makePrivateDirectory(
 ): Promise<void> {
   try {
     const first = await makeMissing(path, mode)
+    if (first !== undefined && (mode & 0o077) === 0) await keepToUser(first, 'directory')
     if (first === undefined || owner === null) return
     for (let made = path; made.length >= first.length; made = dirname(made))
       await chown(made, owner.uid, owner.gid)

@@ -1,6 +1,7 @@
 import { isAscii } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { RootlingError } from '../errors.ts'
+import { toEdit, toList } from '../shell-commands.ts'
 import { shellWord } from '../shell-word.ts'
 import { because, hasCode, hintFor, unreadable } from './errors.ts'
 import type { Owner } from './owner.ts'
@@ -116,7 +117,7 @@ function statRegular(path: string, file: number): Stats {
   const stats = fstatSync(file)
   if (stats.isFile()) return stats
   throw new RootlingError('file-unreadable', `${path} is not a regular file.`, {
-    hint: `See what it is: ls -ld ${shellWord(path)}`,
+    hint: `See what it is: ${toList(path)}`,
   })
 }
 
@@ -140,7 +141,7 @@ export function sizeWithin(path: string, file: number, limit: number): number {
   const { size } = statRegular(path, file)
   if (size <= limit) return size
   throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`, {
-    hint: `See what it is: head -c 200 ${shellWord(path)}`,
+    hint: `See what it is: ${toEdit(path, 'head -c 200')}`,
   })
 }
 

@@ -22,14 +22,39 @@ import { promisify } from 'node:util'
 
 export const stat = async (path: string): Promise<Stats> => statSync(path)
 export const readdir = async (path: string): Promise<string[]> => readdirSync(path)
-export const rename = async (from: string, to: string): Promise<void> => renameSync(from, to)
+/**
+ * Renames a file or directory. Where that is refused it is tried again for a second: on Windows, and
+ * on its drives in WSL, a virus scanner or an indexer may have the file open
+ * (https://github.com/npm/write-file-atomic/issues/227).
+ */
+export const rename = (from: string, to: string): Promise<void> =>
+  patiently(() => renameSync(from, to))
 export const rm = async (path: string, options: RmOptions): Promise<void> => rmSync(path, options)
 /** Removes a file; absent is success. `rmSync` would load a module for directories. */
 export const removeFile = async (path: string): Promise<void> => {
+  const remove = (): void => unlinkSync(path)
   try {
-    unlinkSync(path)
+    // Elsewhere a refusal is final, since an open file can be deleted there.
+    if (process.platform === 'win32') await patiently(remove)
+    else remove()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+/** What Windows answers while another program has a file open. */
+const passing = new Set(['EPERM', 'EACCES', 'EBUSY'])
+
+/** Takes a step, and where that is refused for now tries it again, for about a second. */
+async function patiently(step: () => void): Promise<void> {
+  for (let pause = 10; ; pause *= 2) {
+    try {
+      return step()
+    } catch (error) {
+      const isPassing = passing.has((error as NodeJS.ErrnoException).code ?? '')
+      if (!isPassing || pause > 640) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause))
   }
 }
 export const chown = async (path: string, uid: number, gid: number): Promise<void> =>

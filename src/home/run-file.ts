@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import { lstatSync, rmdirSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, isAbsolute, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { writeFileAtomic } from '../files/atomic.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readPrivateText } from '../files/read.ts'
 import { removeFile } from '../files/sync-fs.ts'
-import { shellWord } from '../shell-word.ts'
+import { isFullPath } from '../full-path.ts'
+import { toMove } from '../shell-commands.ts'
 import type { StateDirectory } from './state-directory.ts'
 
 /** How to reach the running daemon; only its owner can read the file. */
@@ -49,7 +50,8 @@ export async function readRunFile(state: StateDirectory): Promise<RunFile | null
 }
 
 export async function writeRunFile(state: StateDirectory, run: RunFile): Promise<void> {
-  await writeFileAtomic(fileOf(state), { data: JSON.stringify(run), mode: 0o600 }, state.owner)
+  const contents = { data: JSON.stringify(run), mode: 0o600, secret: true }
+  await writeFileAtomic(fileOf(state), contents, state.owner)
 }
 
 /**
@@ -102,7 +104,7 @@ function shortPath(state: StateDirectory, nonce: string): string {
 
 /** Whether a directory is this user's, and no other can make files in it. */
 function isOwnDirectory(path: string): boolean {
-  if (!isAbsolute(path)) return false
+  if (!isFullPath(path)) return false
   try {
     const info = lstatSync(path)
     return info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o022) === 0
@@ -137,6 +139,6 @@ async function refuseOpenDirectory(directory: string): Promise<void> {
   if (info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o077) === 0) return
   const sentence = `${directory} is not a directory that you alone can enter.`
   throw new RootlingError('loose-key', sentence, {
-    hint: `mv ${shellWord(directory)} ${shellWord(`${directory}.old`)}`,
+    hint: toMove(directory, `${directory}.old`),
   })
 }

@@ -1,6 +1,9 @@
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { homedir } from 'node:os'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import type { Directory, Owner } from '../files/owner.ts'
+import { isDeviceName } from '../files/windows-name.ts'
+import { isFullPath } from '../full-path.ts'
 import { homeDirectory, refuseForeignDirectory, xdgDirectory } from './home-directory.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -16,13 +19,17 @@ export interface StateDirectory extends Directory {
  * directory. Each named authority has a directory of its own below it. Throws `usage` for a relative
  * path, a bad name, and where there is no data directory or another user's.
  */
-export function stateDirectory(
+export async function stateDirectory(
   env: Environment = process.env,
   owner: Owner | null = null,
   authority?: string,
-): StateDirectory {
-  const path = baseDirectory(env, owner)
+): Promise<StateDirectory> {
+  const path = await baseDirectory(env, owner)
   if (authority === undefined) return { path, owner }
+  if (isDeviceName(authority))
+    throw new RootlingError('usage', `--ca ${authority} is the name of a device of Windows.`, {
+      hint: 'Choose another name: --ca work',
+    })
   if (!isAuthorityName(authority))
     throw new RootlingError('usage', `--ca ${authority} cannot be the name of an authority.`, {
       hint: 'Use lower-case letters, digits and hyphens: --ca work',
@@ -46,16 +53,19 @@ export function defaultAuthority(state: StateDirectory): StateDirectory {
   return { path: dirname(dirname(state.path)), owner: state.owner }
 }
 
-function baseDirectory(env: Environment, owner: Owner | null): string {
+async function baseDirectory(env: Environment, owner: Owner | null): Promise<string> {
   const override = env['ROOTLING_HOME']
   if (override === undefined || override === '') {
-    const path = dataDirectory(env)
+    const path = await dataDirectory(env)
     if (owner === null) refuseForeignDirectory(path)
     return path
   }
-  if (isAbsolute(override)) return override
+  if (isFullPath(override)) return override
   throw new RootlingError('usage', `ROOTLING_HOME must be an absolute path, not ${override}.`, {
-    hint: `export ROOTLING_HOME=${resolve(override)}`,
+    hint:
+      process.platform === 'win32'
+        ? `Set ROOTLING_HOME to ${resolve(override)}`
+        : `export ROOTLING_HOME=${resolve(override)}`,
   })
 }
 
@@ -63,11 +73,20 @@ function baseDirectory(env: Environment, owner: Owner | null): string {
  * Returns the directory in which this system's programs keep the data of one user. Throws `usage`
  * where there is none, or where it is another user's.
  */
-function dataDirectory(env: Environment): string {
-  if (process.platform === 'win32')
-    return join(env['LOCALAPPDATA'] || join(homeDirectory(env), 'AppData/Local'), 'rootling/Data')
-  if (process.platform === 'darwin')
-    return join(homeDirectory(env), 'Library/Application Support/rootling')
-  const data = xdgDirectory('XDG_DATA_HOME', env) ?? join(homeDirectory(env), '.local/share')
-  return join(data, 'rootling')
+async function dataDirectory(env: Environment): Promise<string> {
+  const chosen = process.platform === 'linux' ? xdgDirectory('XDG_DATA_HOME', env) : null
+  if (chosen !== null) return join(chosen, 'rootling')
+  const home = homeDirectory(env)
+  // What XDG_DATA_HOME says does not count here, but env-paths would take it.
+  delete process.env['XDG_DATA_HOME']
+  // env-paths asks for the home directory when it is loaded, which fails where there is none.
+  const { default: envPaths } = await import('env-paths')
+  const { data } = envPaths('rootling', { suffix: '' })
+  // The home directory of `env` may be another one.
+  const below = relative(homedir(), data)
+  const path = below.startsWith('..') || isAbsolute(below) ? data : join(home, below)
+  if (isFullPath(path)) return path
+  throw new RootlingError('usage', `The data directory must be an absolute path, not ${path}.`, {
+    hint: 'Set ROOTLING_HOME to an absolute path',
+  })
 }

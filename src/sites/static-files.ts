@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { dirname, join, relative, sep } from 'node:path'
 import type { SendStream } from 'send'
 import { hasCode } from '../files/errors.ts'
+import { leadsTo } from '../files/same-file.ts'
 import type { Request, Response } from '../server/http.ts'
 import { isStateDirectory } from '../storage/files/scopes.ts'
 
@@ -134,7 +135,7 @@ async function openBelow(root: string, path: string): Promise<OpenFile | null> {
   }
   try {
     const stats = await file.stat()
-    const servable = stats.isFile() && (await liesBelow(root, path, file, stats))
+    const servable = stats.isFile() && (await liesBelow(root, path, file))
     if (servable && !keyStores.test(path) && !(await holdsKey(file, stats))) return { file, stats }
   } catch (error) {
     await file.close()
@@ -166,12 +167,7 @@ async function holdsKey(file: FileHandle, { size }: Stats): Promise<boolean> {
 }
 
 /** Whether an open file lies below the root. Throws `ENOENT` when its path is gone. */
-async function liesBelow(
-  root: string,
-  path: string,
-  file: FileHandle,
-  stats: Stats,
-): Promise<boolean> {
+async function liesBelow(root: string, path: string, file: FileHandle): Promise<boolean> {
   // Linux knows the path of every open file, whatever happens at the path that it was opened by.
   if (process.platform === 'linux')
     return isServed(root, await readlink(`/proc/self/fd/${file.fd}`))
@@ -179,8 +175,7 @@ async function liesBelow(
   // a link in and out between all of these looks still wins.
   for (let look = 0; look < 2; look++) {
     const real = await realpath(path)
-    const there = await stat(real)
-    if (!isServed(root, real) || there.ino !== stats.ino || there.dev !== stats.dev) return false
+    if (!isServed(root, real) || !leadsTo(real, file.fd)) return false
   }
   return true
 }

@@ -32,7 +32,7 @@ export async function bundleServer(): Promise<Bundle> {
   await build({
     input: join(import.meta.dirname, 'server-child.ts'),
     platform: 'node',
-    external: [/^node:/, 'vitest', 'fs-native-extensions', /^node-forge/, 'jose'],
+    external: [/^node:/, 'vitest', 'fs-native-extensions', /^node-forge/, 'env-paths', 'jose'],
     output: { file: path, format: 'esm', codeSplitting: false },
     logLevel: 'silent',
   })

@@ -166,9 +166,9 @@ test.each(['HOME', 'a link'])('a state directory that is %s is left, but empty',
 
 test('named authorities stay, and the last of them takes the directories with it', async () => {
   const base = await withAuthority()
-  const named = ['shop', 'work'].map((name) =>
-    stateDirectory({ ROOTLING_HOME: base.path }, null, name),
-  ) as [StateDirectory, StateDirectory]
+  const named = (await Promise.all(
+    ['shop', 'work'].map((name) => stateDirectory({ ROOTLING_HOME: base.path }, null, name)),
+  )) as [StateDirectory, StateDirectory]
   for (const state of named) await withAuthority(state)
   const before = treeOf(named[0].path)
   expect(await deleteAuthority(base)).toEqual([base.path])

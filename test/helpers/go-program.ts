@@ -7,10 +7,14 @@ import { run } from './subprocess.ts'
 
 /**
  * Builds, offline, a Go program of one file that needs only the standard library; `directory` is
- * for Go's own files. Keeps the program, and what was compiled of that library, for the next time.
+ * for Go's own files, `target` has Go's variables that name another system to build for. Keeps the program, and what was compiled of that library, for the next time.
  * Returns the program's path.
  */
-export async function buildGo(source: string, directory: string): Promise<string> {
+export async function buildGo(
+  source: string,
+  directory: string,
+  target: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const name = basename(source, '.go')
   const cache = join(project, 'node_modules/.cache/rootling-go')
   const own = {
@@ -21,12 +25,14 @@ export async function buildGo(source: string, directory: string): Promise<string
     GOPROXY: 'off',
     GOTOOLCHAIN: 'local',
     GO111MODULE: 'off',
+    ...target,
   }
   const env = scrubbedEnvironment(directory, own)
   const { stdout: version } = await run('go', ['version'], env)
   const hash = createHash('sha256')
     .update(await readFile(source))
     .update(version)
+    .update(JSON.stringify(target))
     .digest('hex')
   const kept = join(cache, 'programs', `${name}-${hash}`)
   const isKept = await access(kept).then(

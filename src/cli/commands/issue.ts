@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { issue, type IssueRequest } from '../../certificates/issue.ts'
 import { ownPasswordFile, type OutputPaths } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
+import { shellWord } from '../../shell-word.ts'
 import { commonNameText, parseSubject } from '../../x509/subject.ts'
 import { longestHookSeconds, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -41,7 +42,6 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     revocationUrl: args['no-revocation-url'] === true ? false : args['revocation-url'],
   }
   const { record, chain, key, warnings } = await issue(state, request, now())
-  if (process.platform === 'win32') await restrictOnWindows(record)
   for (const warning of warnings) output.warn(warning)
   if (args['self-signed'] === true)
     output.warn(
@@ -60,22 +60,6 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   const secret = made ? { password } : {}
   output.result(describeFiles(record, made ? password : undefined), { certificate, ...secret })
   return exitCodes.ok
-}
-
-/**
- * Lets only the user read and write the key files. File modes have no effect on Windows: until this
- * function runs, a key has the access list of its directory.
- */
-async function restrictOnWindows({
-  certPath,
-  keyPath,
-  extra = [],
-}: CertificateRecord): Promise<void> {
-  const { restrictToUser } = await import('../../../platform/windows/acl.ts')
-  const secret = extra.filter(({ format }) => format === 'full' || format === 'pkcs12')
-  const kept = secret.map(ownPasswordFile)
-  const paths = [keyPath ?? certPath, ...secret.map(({ path }) => path), ...kept]
-  for (const path of paths) if (path !== null) await restrictToUser(path)
 }
 
 function refuseContradictions(args: Arguments): void {
@@ -102,7 +86,7 @@ function refuseContradictions(args: Arguments): void {
     )
   if (args['on-renew']?.trim() === '')
     throw new RootlingError('usage', '--on-renew needs a command; it was given an empty one.', {
-      hint: "For example --on-renew 'systemctl reload nginx'",
+      hint: `For example --on-renew ${shellWord('systemctl reload nginx')}`,
     })
   const seconds = args['hook-timeout']
   if (seconds !== undefined && args['on-renew'] === undefined)

@@ -2,6 +2,7 @@ import { createPrivateKey } from 'node:crypto'
 import { resolve } from 'node:path'
 import { parseNames } from '../../certificates/names.ts'
 import { checkOutputs, fileBase, refuseExisting } from '../../certificates/output-files.ts'
+import { askForUser } from '../../files/access-list.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { shellWord } from '../../shell-word.ts'
 import { generateKeys } from '../../x509/keys.ts'
@@ -27,11 +28,12 @@ export async function request(
         path,
         'Write elsewhere with --csr-file and --key-file, or replace it with --force',
       )
+  await askForUser()
   const keys = await generateKeys(args['key-type'] ?? 'p256')
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
   const csr = encodePem('CERTIFICATE REQUEST', makeRequest({ identifiers, keys, key }))
   const data = encodePem('PRIVATE KEY', keys.pkcs8)
-  await writeFileAtomic(keyPath, { data, mode: 0o600 }, state.owner)
+  await writeFileAtomic(keyPath, { data, mode: 0o600, secret: true }, state.owner)
   await writeFileAtomic(csrPath, { data: csr, mode: 0o644 }, state.owner)
   output.note(`To sign it here: rootling issue --csr ${shellWord(csrPath)}`)
   output.result([`Request:  ${csrPath}`, `Key:      ${keyPath}`], { csrPath, keyPath })

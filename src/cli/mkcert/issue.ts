@@ -6,6 +6,7 @@ import { useOf } from '../../certificates/scope-choice.ts'
 import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
+import { fileName } from '../../files/windows-name.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { pemBlocks } from '../../x509/pem.ts'
 import { day, maximumDays } from '../../x509/profiles.ts'
@@ -121,7 +122,9 @@ function defaultBase(names: readonly string[], { client }: Flags): string {
   const [first = ''] = names
   // oxlint-disable-next-line no-control-regex -- what is ASCII is meant
   const shown = /^[\x00-\x7F]*$/.test(first) ? first : parseIdentifier(first).value
-  const safe = shown.replaceAll(':', '_').replaceAll('*', '_wildcard').replaceAll('/', '_')
+  const safe = fileName(
+    shown.replaceAll(':', '_').replaceAll('*', '_wildcard').replaceAll('/', '_'),
+  )
   const more = names.length > 1 ? `+${names.length - 1}` : ''
   return `${safe}${more}${client === true ? '-client' : ''}`
 }
@@ -155,9 +158,11 @@ async function writePkcs12(
   // The old encryption is used, as by mkcert, for old applications that can read no other.
   const fields = { chain: certificates, pkcs8: pkcs8.der, friendlyName, password, legacy: true }
   const data = await makePkcs12(fields)
-  await writeFileAtomic(path, { data, mode: 0o600 }, state.owner).catch((error: unknown) => {
-    throw hasCode(error) ? unwritable(path, error) : error
-  })
+  await writeFileAtomic(path, { data, mode: 0o600, secret: true }, state.owner).catch(
+    (error: unknown) => {
+      throw hasCode(error) ? unwritable(path, error) : error
+    },
+  )
 }
 
 function longDate(date: Date): string {

@@ -4,7 +4,7 @@ import { createMachine } from '../../../platform/machine.ts'
 import { requireScopes } from '../../authority/scope.ts'
 import { xdgDirectory } from '../../home/home-directory.ts'
 import { readRunFile } from '../../home/run-file.ts'
-import { stateDirectory } from '../../home/state-directory.ts'
+import { defaultAuthority } from '../../home/state-directory.ts'
 import {
   askStatus,
   launchDaemon,
@@ -122,7 +122,7 @@ function serviceOf({ state, script, env }: LaunchOptions): Service {
   const command = {
     program: process.execPath,
     args: [...nodeFlags, script, 'daemon', 'run', '--quiet', ...named],
-    home: stateDirectory(env).path,
+    home: defaultAuthority(state).path,
     authority,
   }
   switch (process.platform) {

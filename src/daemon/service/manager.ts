@@ -65,7 +65,9 @@ export async function uninstallService(
 
 /** Returns the commands that enable the service, in one line to type. */
 export function asTyped(service: Service): string {
-  return service.enable.map((words) => words.map(shellWord).join(' ')).join(' && ')
+  const lines = service.enable.map((words) => words.map((word) => shellWord(word)).join(' '))
+  // No sign between commands means the same to cmd and to PowerShell.
+  return lines.join(process.platform === 'win32' ? ', then ' : ' && ')
 }
 
 /**

@@ -3,7 +3,7 @@ import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import { shellWord } from '../../shell-word.ts'
+import { toDelete } from '../../shell-commands.ts'
 import { scopePath } from './scopes.ts'
 
 /**
@@ -21,7 +21,7 @@ export async function nextCrlNumber(
   const text = (await readText(path, 64)) ?? '0\n'
   if (!/^\d{1,15}\n$/.test(text))
     throw new RootlingError('corrupt-state', `${path} is damaged.`, {
-      hint: `Numbers go on from the clock without it: rm ${shellWord(path)}`,
+      hint: `Numbers go on from the clock without it: ${toDelete(path)}`,
     })
   const next = Math.max(Number(text) + 1, Math.floor(now.getTime() / 1000))
   await writeFileAtomic(path, { data: `${next}\n`, mode: 0o644 }, state.owner)

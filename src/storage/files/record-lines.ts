@@ -1,4 +1,4 @@
-import { isAbsolute } from 'node:path'
+import { isFullPath } from '../../full-path.ts'
 import type { Identifier } from '../../x509/identifier.ts'
 import { longestSubject, parseSubject } from '../../x509/subject.ts'
 import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
@@ -95,7 +95,7 @@ const isSeconds = (value: unknown): boolean =>
   Number.isInteger(value) && Number(value) >= 1 && Number(value) <= longestHookSeconds
 
 const isPath = (value: unknown): boolean =>
-  isText(value) && isAbsolute(value) && !value.includes('\0')
+  isText(value) && isFullPath(value) && !value.includes('\0')
 
 const isPathOrNull = (value: unknown): boolean => value === null || isPath(value)
 

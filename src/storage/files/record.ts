@@ -14,7 +14,7 @@ import { unwritable } from '../../files/errors.ts'
 import { linesOf, readPieces, readPiecesFromEnd } from '../../files/lines.ts'
 import { sync } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import { shellWord } from '../../shell-word.ts'
+import { toEdit } from '../../shell-commands.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 import type { CertificateRecord, Inventory } from '../records.ts'
 import { currentLines, isUnfinished, linesOfFiles, parseLine, type Event } from './record-lines.ts'
@@ -112,7 +112,7 @@ function dropUnfinishedLine(file: number, path: string): number {
   const newline = window.lastIndexOf(0x0a)
   if ((newline < 0 && size > window.length) || !isUnfinished(window.toString('utf8', newline + 1)))
     throw new RootlingError('corrupt-state', `The record ${path} is damaged at its end.`, {
-      hint: `Restore it from a backup, or delete what is not a line: tail -c 500 ${shellWord(path)}`,
+      hint: `Restore it from a backup, or delete what is not a line: ${toEdit(path, 'tail -c 500')}`,
     })
   const end = size - window.length + newline + 1
   if (end < size) ftruncateSync(file, end)
@@ -204,6 +204,6 @@ function inventoryOf(events: readonly Event[]): Inventory {
 
 function damagedLine(path: string, number: number): RootlingError {
   return new RootlingError('corrupt-state', `Line ${number} of the record ${path} is damaged.`, {
-    hint: `Restore it from a backup, or delete that line: sed -i ${number}d ${shellWord(path)}`,
+    hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
   })
 }

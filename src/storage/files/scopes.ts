@@ -19,6 +19,7 @@ import { readPrivateText, readText } from '../../files/read.ts'
 import { stampOf } from '../../files/stamp.ts'
 import { readdir, rename } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
+import { toDelete, toMove } from '../../shell-commands.ts'
 import { shellWord } from '../../shell-word.ts'
 import type { NameConstraints } from '../../x509/name-constraints.ts'
 import type { AuthorityUse } from '../../x509/profiles.ts'
@@ -101,13 +102,13 @@ export async function createScope(
     ...(files.rootCrl === null ? {} : { 'root.crl': { data: files.rootCrl, mode: 0o644 } }),
     ...(files.rootOcsp === undefined ? {} : { 'root.ocsp': { data: files.rootOcsp, mode: 0o644 } }),
     'intermediate.pem': { data: files.intermediate, mode: 0o644 },
-    [keyFile]: { data: files.intermediateKey, mode: 0o600 },
+    [keyFile]: { data: files.intermediateKey, mode: 0o600, secret: true },
   }
   const path = scopePath(state, directory)
   if (await createDirectoryAtomic(path, contents, state.owner)) return true
   if (holdsScope(path)) return false
   throw new RootlingError('not-ours', `${path} is there already, and it is not a scope.`, {
-    hint: `mv ${shellWord(path)} ${shellWord(`${state.path}/${directory}.old`)}`,
+    hint: toMove(path, join(state.path, `${directory}.old`)),
   })
 }
 
@@ -168,7 +169,7 @@ export async function refuseLinkedScopes(state: StateDirectory): Promise<void> {
 function refuseLink(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return
   throw new RootlingError('not-ours', `${path} is a symbolic link, so what it leads to is kept.`, {
-    hint: `Delete that by hand, and then the link: rm ${shellWord(path)}`,
+    hint: `Delete that by hand, and then the link: ${toDelete(path)}`,
   })
 }
 
@@ -407,7 +408,7 @@ export function damaged(path: string, name: string, cause?: unknown): RootlingEr
 
 function remedy(name: string): string {
   const again = name === 'local' ? 'rootling install' : 'rootling ca permit'
-  return `Restore it from a backup, or start anew, which deletes the scope ${name} with its key: rootling ca forget ${shellWord(name)}; ${again}`
+  return `Restore it from a backup, or start anew, which deletes the scope ${name} with its key: rootling ca forget ${shellWord(name)}${process.platform === 'win32' ? ', then ' : '; '}${again}`
 }
 
 /**

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
-import { basename, dirname, isAbsolute, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import {
   isLeftover,
   stageFile,
@@ -18,6 +18,7 @@ import { makePrivateDirectory } from '../../files/private-directory.ts'
 import { readPrivateText } from '../../files/read.ts'
 import { refuseSharedDirectory } from '../../files/shared-directory.ts'
 import { readdir, removeFile } from '../../files/sync-fs.ts'
+import { isFullPath } from '../../full-path.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import type { CertificateRecord } from '../records.ts'
 import { readRecord, recordIssued } from './record.ts'
@@ -29,6 +30,8 @@ export interface OutputFile {
   readonly path: string
   readonly mode: number
   readonly data: string | Buffer
+  /** Whether it holds a private key. */
+  readonly secret?: boolean
   /** Default: the state directory's owner. */
   readonly owner?: Owner | null
 }
@@ -128,8 +131,14 @@ export async function recordAndWrite(
     await removeFile(path)
     throw error
   }
-  // Should a rename fail, the pending file stays, and the next command finishes the pair.
-  for (const file of staged) await file.commit()
+  try {
+    for (const file of staged) await file.commit()
+  } catch (error) {
+    // The pending file stays, and the next command finishes the pair. Until then no other file
+    // holds the key.
+    for (const file of staged) await file.discard()
+    throw error
+  }
   await drop(path)
 }
 
@@ -228,7 +237,7 @@ function parsePending(text: string | null): Pending | null {
 
 const isSound = ({ path, mode, base64, before }: PendingFile): boolean =>
   isText(path) &&
-  isAbsolute(path) &&
+  isFullPath(path) &&
   Number.isInteger(mode) &&
   isText(base64) &&
   (before === null || isText(before))

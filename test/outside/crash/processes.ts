@@ -21,7 +21,14 @@ export async function bundleChild(): Promise<Bundle> {
   await build({
     input: join(import.meta.dirname, 'child.ts'),
     platform: 'node',
-    external: [/^node:/, 'fs-native-extensions', 'node-forge', /^node-forge\//, 'execa'],
+    external: [
+      /^node:/,
+      'fs-native-extensions',
+      'node-forge',
+      /^node-forge\//,
+      'execa',
+      'env-paths',
+    ],
     output: { file: path, format: 'esm', codeSplitting: false },
     logLevel: 'silent',
   })

@@ -30,7 +30,15 @@ async function bundle(): Promise<string> {
   await build({
     input: join(import.meta.dirname, 'fuzz-child.ts'),
     platform: 'node',
-    external: [/^node:/, 'fs-native-extensions', /^node-forge/, 'jose', 'execa', 'fast-check'],
+    external: [
+      /^node:/,
+      'fs-native-extensions',
+      /^node-forge/,
+      'env-paths',
+      'jose',
+      'execa',
+      'fast-check',
+    ],
     output: { file, format: 'esm', codeSplitting: false },
     logLevel: 'silent',
   })

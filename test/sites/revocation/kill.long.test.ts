@@ -22,7 +22,7 @@ async function bundleChild(): Promise<string> {
   await build({
     input: join(import.meta.dirname, 'number-child.ts'),
     platform: 'node',
-    external: [/^node:/, 'fs-native-extensions', /^node-forge/],
+    external: [/^node:/, 'fs-native-extensions', 'env-paths', /^node-forge/],
     output: { file: path, format: 'esm', codeSplitting: false },
     logLevel: 'silent',
   })
