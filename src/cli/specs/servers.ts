@@ -38,11 +38,13 @@ export const getSpec = {
     cacert: { type: 'string', placeholder: 'F', describe: 'Trust only the roots in this file' },
     'client-cert': { type: 'string', placeholder: 'F', describe: 'Certificate to show the server' },
     'client-key': { type: 'string', placeholder: 'F', describe: 'Its private key' },
+    include: { type: 'boolean', describe: 'Print status and headers before the body', alias: 'i' },
     compare: { type: 'boolean', describe: 'Also show what a client without the root sees' },
     verbose: { type: 'boolean', describe: 'Print how the connection was secured', alias: 'v' },
   },
   examples: [
-    'rootling get https://localhost:8443',
+    'rootling get localhost:8443',
+    'rootling get https://localhost:8443/api | jq',
     'rootling get --compare https://localhost:8443',
   ],
 } as const satisfies CommandSpec
