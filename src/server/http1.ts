@@ -41,8 +41,10 @@ export function createHttp1Server(options: Http1Options): ProtocolServer {
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const address = (socket as Socket).remoteAddress ?? ''
+    // What still comes in after a refusal is an error again.
+    const first = sockets.delete(socket as Socket)
     refuse(error, socket as Socket)
-    if (!isHangUp(error)) onConnectionError?.(error, address)
+    if (first && !isHangUp(error)) onConnectionError?.(error, address)
   })
   if (onUpgrade !== undefined)
     server.on('upgrade', (request, socket, head) => {

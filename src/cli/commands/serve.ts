@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import { stampOf } from '../../files/stamp.ts'
+import { describeConnectionError } from '../../server/connection-error.ts'
 import { formatLogLine } from '../../server/request-log.ts'
 import { createDemoHandler } from '../../sites/demo/demo.ts'
 import {
@@ -63,7 +64,8 @@ function reportsTo(output: Output): SiteReports {
   return {
     onWarning: ({ sentence, hint }) => output.warn(`${sentence} ${hint}`),
     onRequest: (entry) => output.log(formatLogLine(entry)),
-    onConnectionError: (error, address) => output.log(`${address} refused: ${firstLine(error)}`),
+    onConnectionError: (error, address) => 
+      output.log(`${address} refused: ${describeConnectionError(error)}`),
     onHandlerError: (error) => output.log(`error: ${firstLine(error)}`),
     onRenewed: () => output.log('The certificate was renewed.'),
     onRenewalFailed: (error, next) =>
