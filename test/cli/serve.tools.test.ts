@@ -18,7 +18,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const got = await rootling(['get', url])
     expect(got).toMatchObject({ exitCode: 0 })
     expect(got.stderr).toBe('HTTP/1.1 200 OK\n')
-    expect(got.stdout).toMatch(/^<!doctype html>/)
+    expect(got.stdout).toMatch(/^This connection is secured\.\n/)
     await waitFor('the line of the request log', () => (log().includes('GET /') ? true : null))
     const ended = once(program, 'exit')
     program.kill(signal)

@@ -27,7 +27,7 @@ type Arguments = ArgumentsOf<typeof serveSpec>
 export async function serve(args: Arguments, context: Context): Promise<ExitCode> {
   const { state, output, now } = context
   const host = parseHost(
-    args.host ?? '127.0.0.1',
+    args.host ?? 'localhost',
     '--host 127.0.0.1, or 0.0.0.0 for every network this machine is in',
   )
   const port = parsePort(args.port ?? 8443, '--port 8443, or 0 for a free one')
@@ -35,7 +35,7 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
   const clients = parseClients(args, context)
   const site = await openSecuredSite({
     state,
-    host,
+    host: host === 'localhost' ? undefined : host,
     port,
     minVersion: args['tls-min'] === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
     handler: createDemoHandler({ directory }),
@@ -52,6 +52,10 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
   const what = directory ?? 'a page that tells how the connection was secured'
   output.note(`Serving ${what}. Stop it with Ctrl-C.`)
   if (mtls !== null) output.note(mtlsNote(mtls, args['client-ca']))
+  for (const address of site.unsigned)
+    output.note(
+      `${address} is outside the names that this authority may sign, so it is not in the certificate: rootling ca permit ${address}`,
+    )
   const exposed = exposure(host)
   if (exposed !== null) output.warn(exposed)
   await stopSignal()
@@ -67,6 +71,7 @@ function reportsTo(output: Output): SiteReports {
     onConnectionError: (error, address) => 
       output.log(`${address} refused: ${describeConnectionError(error)}`),
     onHandlerError: (error) => output.log(`error: ${firstLine(error)}`),
+    onAlone: () => output.note('This machine has no ::1, so 127.0.0.1 alone is served.'),
     onRenewed: () => output.log('The certificate was renewed.'),
     onRenewalFailed: (error, next) =>
       output.log(

@@ -5,7 +5,7 @@ export const serveSpec = {
   summary: 'Serve a page or a directory over HTTPS',
   positionals: '[NAME…]',
   options: {
-    host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
+    host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1 and ::1' },
     port: { type: 'number', placeholder: 'N', describe: 'Port; default 8443', alias: 'p' },
     cert: {
       type: 'string',
