@@ -269,13 +269,8 @@ function defaultNames(host: string | undefined): string[] {
  * Whether a name or address of the certificate leads to one of the servers. A name other than
  * `localhost` may be mapped to any address.
  */
-function isReached(
-  name: string,
-  servers: readonly HttpsServer[],
-  own: readonly string[],
-): boolean {
-  const answers = (address: string): boolean =>
-    servers.some(({ host }) => answersOn(host, address))
+function isReached(name: string, servers: readonly HttpsServer[], own: readonly string[]): boolean {
+  const answers = (address: string): boolean => servers.some(({ host }) => answersOn(host, address))
   if (isIP(name) > 0) {
     const isOwn = isLoopback(name) || own.some((address) => answersOn(name, address))
     return isOwn && answers(name)

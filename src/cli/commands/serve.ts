@@ -68,7 +68,7 @@ function reportsTo(output: Output): SiteReports {
   return {
     onWarning: ({ sentence, hint }) => output.warn(`${sentence} ${hint}`),
     onRequest: (entry) => output.log(formatLogLine(entry)),
-    onConnectionError: (error, address) => 
+    onConnectionError: (error, address) =>
       output.log(`${address} refused: ${describeConnectionError(error)}`),
     onHandlerError: (error) => output.log(`error: ${firstLine(error)}`),
     onAlone: () => output.note('This machine has no ::1, so 127.0.0.1 alone is served.'),

@@ -91,7 +91,9 @@ describe('the demo page', () => {
     expect(page.body.toLowerCase()).toContain('x-content-type-options: nosniff')
     expect(page.body.toLowerCase()).toContain('cache-control: no-store')
     const text = await curl(server, '/', ...x25519)
-    expect(text.body).toMatch(/^This connection is secured\.\n\nConnection\n {2}Protocol +TLSv1\.3\n/)
+    expect(text.body).toMatch(
+      /^This connection is secured\.\n\nConnection\n {2}Protocol +TLSv1\.3\n/,
+    )
     expect(text.body).toMatch(/^ {2}Key exchange +X25519$/m)
     expect(text.body).toMatch(/^ {2}Issued by +CN=intermediate$/m)
     const json = await curl(server, '/?x', ...x25519, '-H', 'Accept: application/json')
@@ -174,7 +176,9 @@ describe('the demo page', () => {
     }
     expect(demoPage(facts)).not.toContain('<script')
     expect(demoPage(facts)).toContain('&lt;script&gt;')
-    expect(demoText({ ...facts, serverName: 'a\u001b[2J\nb\u202e' })).toContain('a\uFFFD[2J\uFFFDb\uFFFD')
+    expect(demoText({ ...facts, serverName: 'a\u001b[2J\nb\u202e' })).toContain(
+      'a\uFFFD[2J\uFFFDb\uFFFD',
+    )
   })
 })
 
