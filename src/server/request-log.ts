@@ -29,7 +29,7 @@ export function logRequest(
   const time = now()
   const started = performance.now()
   // These are read now, because a closed socket no longer knows its peer.
-  const socket = request.socket as Socket | TLSSocket
+  const socket: Socket | TLSSocket = request.socket
   const entry = {
     time,
     remoteAddress: unmapped(socket.remoteAddress ?? ''),
