@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { request } from 'node:https'
 import { connect } from 'node:tls'
@@ -70,6 +71,11 @@ test('takes one free port on both loopback addresses', async () => {
   onTestFinished(() => site.close({ drainMilliseconds: 0 }))
   const urls = ['localhost', ...loopback.map((host) => (host === '::1' ? '[::1]' : host))]
   expect(site.urls).toEqual(urls.map((host) => `https://${host}:${site.port}/`))
+  for (const host of loopback) {
+    const socket = connect({ host, port: site.port, rejectUnauthorized: false })
+    await once(socket, 'secureConnect')
+    socket.destroy()
+  }
 })
 
 test('names only the URLs at which it answers', async () => {
