@@ -1,7 +1,7 @@
 import type { RootlingError } from '../errors.ts'
 import { printableJson } from '../printable.ts'
 import { completeCommands, type Selected } from './hint.ts'
-import { dim, red, render, yellow, type Line } from './lines.ts'
+import { dim, linesOf, red, render, yellow, type Line } from './lines.ts'
 import { standardError, standardOutput, type StandardStream } from './standard-streams.ts'
 
 type JsonResult = Readonly<Record<string, unknown>>
@@ -17,6 +17,11 @@ export interface Output {
    * Called once.
    */
   result(lines: readonly Line[], value: JsonResult | (() => JsonResult)): void
+  /**
+   * Prints contents that come from outside, such as the body of an answer: exactly as they are into
+   * a pipe or a file, and as harmless lines on a terminal. Not called with --json.
+   */
+  contents(bytes: Buffer): void
   /** Prints another line of a result that goes on, such as a log that grows. */
   more(line: string): void
   /** Prints progress or a remark. Prints nothing with --quiet or --json. */
@@ -62,6 +67,10 @@ export function createOutput(options: OutputOptions): Output {
       if (json)
         printValue({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
       else if (lines.length > 0) print(...lines)
+    },
+    contents(bytes) {
+      if (!standardOutput.isTTY) standardOutput.write(bytes)
+      else if (bytes.length > 0) print(...linesOf(bytes.toString('utf8').trimEnd()))
     },
     more: (line) => print(line),
     note(text) {

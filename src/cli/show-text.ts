@@ -25,7 +25,7 @@ export async function printShown(
 
 function certificateInJson(shown: ShownCertificate, now: Date): Record<string, unknown> {
   const { facts, record, findings, ...rest } = shown
-  const { der: _der, key, ...said } = facts
+  const { der: _der, key, repeatedExtensions: _repeated, unusedBitsSet: _unused, ...said } = facts
   return {
     ...rest,
     ...said,

@@ -3,7 +3,7 @@ import { hasCode, unwritable } from '../files/errors.ts'
 
 /** The part of standard output or standard error that the commands need. */
 export interface StandardStream {
-  write(text: string): void
+  write(contents: string | Buffer): void
   readonly isTTY: boolean
 }
 
@@ -41,11 +41,11 @@ export function openStreams(): void {
 
 function inPlace(descriptor: 1 | 2): StandardStream {
   return {
-    write(text) {
+    write(contents) {
       // A Windows console takes letters beyond ASCII only through its stream.
       if (process.platform === 'win32') openStreams()
-      if (opened) streamOf(descriptor).write(text)
-      else writeInPlace(descriptor, Buffer.from(text))
+      if (opened) streamOf(descriptor).write(contents)
+      else writeInPlace(descriptor, Buffer.from(contents))
     },
     get isTTY() {
       // Only a character device can be a terminal, and fstat loads less than the stream.

@@ -13,10 +13,12 @@ export interface Target {
   readonly servername: string
 }
 
-/** Reads an https URL. Throws `usage` for anything else. */
-export function parseTarget(text: string): Target {
+/** Reads an https URL, whose `https://` may be left out. Throws `usage` for anything else. */
+export function parseTarget(typed: string): Target {
+  const beginsWithHost = /^(?:\[[\da-f:.]+\]|[^\s:/?#@[\]]+)(?::\d+)?(?:[/?#]|$)/i.test(typed)
+  const text = beginsWithHost ? `https://${typed}` : typed
   if (!URL.canParse(text))
-    throw new RootlingError('usage', `“${shown(text)}” is not a URL.`, {
+    throw new RootlingError('usage', `“${shown(typed)}” is not a URL.`, {
       hint: 'rootling get https://localhost:8443/',
     })
   const url = new URL(text)

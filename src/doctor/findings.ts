@@ -31,6 +31,8 @@ export type ShowFinding =
   | { readonly code: 'no-digital-signature' }
   | { readonly code: 'no-authority-key-identifier' }
   | { readonly code: 'unknown-critical'; readonly extension: string }
+  | { readonly code: 'repeated-extension'; readonly extension: string }
+  | { readonly code: 'unused-bits' }
   | { readonly code: 'self-signed' }
   | { readonly code: 'authority-as-leaf' }
   | { readonly code: 'missing-intermediate'; readonly issuer: string }
@@ -74,6 +76,11 @@ function standingFindings(facts: CertificateFacts, around: Surroundings): ShowFi
     ...(notAfter < now ? [{ code: 'expired' as const, notAfter }] : []),
     ...(notBefore > now ? [{ code: 'not-yet-valid' as const, notBefore }] : []),
     ...facts.unknownCritical.map((extension) => ({ code: 'unknown-critical' as const, extension })),
+    ...facts.repeatedExtensions.map((extension) => ({
+      code: 'repeated-extension' as const,
+      extension,
+    })),
+    ...(facts.unusedBitsSet ? [{ code: 'unused-bits' as const }] : []),
     ...(unanswered === null
       ? []
       : [

@@ -52,6 +52,18 @@ export function describeFinding(finding: ShowFinding): FindingText {
         `Its extension ${finding.extension} is critical, and clients do not know it.`,
         'Leave the extension out, or make it uncritical',
       )
+    case 'repeated-extension':
+      return text(
+        'Go, OpenSSL and others',
+        `Its extension ${finding.extension} occurs more than once, which RFC 5280 forbids; what is said here is of the first.`,
+        'Do not trust it, since programs may obey different ones. Issue it anew',
+      )
+    case 'unused-bits':
+      return text(
+        'clients that are strict about DER',
+        'Its keyUsage sets bits that it says are unused.',
+        'Issue it anew; its issuer encodes keyUsage wrongly',
+      )
     case 'self-signed':
       return text(
         everyone,

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { lingerUntilRead } from './linger.ts'
 import { isHangUp, type ProtocolOptions, type ProtocolServer } from './protocol.ts'
 
 export interface Http1Options extends ProtocolOptions {
@@ -41,6 +42,8 @@ export function createHttp1Server(options: Http1Options): ProtocolServer {
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const address = (socket as Socket).remoteAddress ?? ''
+    // What still comes in after a refusal is an error again, and is discarded.
+    if (!sockets.delete(socket as Socket)) return
     refuse(error, socket as Socket)
     if (!isHangUp(error)) onConnectionError?.(error, address)
   })
@@ -78,6 +81,6 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? '408 Request Timeout'
         : '400 Bad Request'
-  socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-  socket.destroySoon()
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  lingerUntilRead(socket)
 }

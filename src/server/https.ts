@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer as createTcpServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createSecureContext, createServer, type TlsOptions, type TLSSocket } from 'node:tls'
 import { RootlingError } from '../errors.ts'
-import { answer } from './answer.ts'
+import { answer, type AnswerOptions } from './answer.ts'
 import { limitConnections } from './connections.ts'
 import type { Contexts } from './contexts.ts'
 import type { Handler, Request, Response } from './http.ts'
+import { sortByFirstOctet } from './first-octet.ts'
 import { createHttp1Server } from './http1.ts'
 import { createHttp2Server } from './http2.ts'
 import { trackRequests } from './in-flight.ts'
@@ -16,7 +17,9 @@ import { hostPort, listen } from './listen.ts'
 import type { ClientAuthorities, ClientGate, ClientRefusal } from './mutual-tls.ts'
 import { isHangUp } from './protocol.ts'
 import { logRequest, type LogEntry } from './request-log.ts'
+import { unmapped } from '../x509/ip.ts'
 import { tlsSettings } from './tls-settings.ts'
+import { redirectToHttps } from './to-https.ts'
 
 export interface HttpsServerOptions {
   readonly pair: Pick<KeyPair, 'cert' | 'key'>
@@ -71,28 +74,38 @@ const idleMilliseconds = 500
 
 /**
  * Starts an HTTPS server, which listens when the promise resolves: by default TLS 1.3 only, HTTP/2
- * and HTTP/1.1 by ALPN, every wait bounded. One TLS server accepts all connections and hands each
- * to the HTTP/1 or the HTTP/2 server, which never listen themselves. Throws `port-in-use` or
- * `listen-failed`.
+ * and HTTP/1.1 by ALPN, every wait bounded. A TCP server accepts all connections, and the first octet
+ * of each says whether it is TLS or plain HTTP, which is redirected. The TLS server hands each of its
+ * connections to the HTTP/1 or the HTTP/2 server; none of these three listens itself. Throws
+ * `port-in-use` or `listen-failed`.
  */
 export async function createHttpsServer(options: HttpsServerOptions): Promise<HttpsServer> {
-  const { clients, contexts, handler, onConnectionError, onHandlerError, onRequest } = options
+  const { clients, contexts, handler, onHandlerError, onRequest } = options
   const { minVersion = 'TLSv1.3', now = () => new Date(), onUpgrade } = options
   const limits: ServerLimits = { ...defaultLimits, ...options.limits }
   const inFlight = trackRequests()
   const sockets = new Set<Socket>()
 
-  const onRefused = ({ sentence }: ClientRefusal, address: string): void =>
-    onConnectionError?.(new RootlingError('not-trusted', sentence), address)
-  const handle = (request: Request, response: Response): void => {
-    inFlight.add(request, response)
-    connections.answering(request, response)
-    if (onRequest !== undefined) logRequest(request, response, now, onRequest)
-    void answer(request, response, { limits, handler, clients, onRefused, onHandlerError })
+  const onConnectionError = (error: Error, address: string): void => {
+    // A connection without an address is one that the client has reset.
+    if (address !== '') options.onConnectionError?.(error, unmapped(address))
   }
+  const onRefused = ({ sentence }: ClientRefusal, address: string): void =>
+    onConnectionError(new RootlingError('not-trusted', sentence), address)
+  const handleBy =
+    (options: Pick<AnswerOptions, 'handler' | 'clients'>) =>
+    (request: Request, response: Response): void => {
+      inFlight.add(request, response)
+      connections.answering(request, response)
+      if (onRequest !== undefined) logRequest(request, response, now, onRequest)
+      void answer(request, response, { ...options, limits, onRefused, onHandlerError })
+    }
+  const handle = handleBy({ handler, clients })
   const busy = (): ReadonlySet<Socket> => inFlight.sockets()
   const http1 = createHttp1Server({ limits, handle, busy, onConnectionError, onUpgrade })
   const http2 = createHttp2Server({ limits, handle, onConnectionError })
+  const redirect = handleBy({ handler: redirectToHttps, clients: undefined })
+  const plain = createHttp1Server({ limits, handle: redirect, busy, onConnectionError })
 
   let { pair } = options
   const settings = (shown: HttpsServerOptions['pair']): TlsOptions => ({
@@ -104,9 +117,9 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     SNICallback: contexts?.select((named) => createSecureContext(settings(named))),
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: limits.handshakeMilliseconds,
-    noDelay: true,
   })
-  const connections = limitConnections(front, limits)
+  const door = createTcpServer({ noDelay: true })
+  const connections = limitConnections(door, limits)
   clients?.attach(front)
   const track = (socket: Socket): void => {
     sockets.add(socket)
@@ -114,8 +127,22 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   }
   const handOver = (socket: TLSSocket): void =>
     (socket.alpnProtocol === 'h2' ? http2 : http1).accept(socket)
-  front.on('connection', track)
+  door.on('connection', (socket) => {
+    if (socket.destroyed) return
+    track(socket)
+    sortByFirstOctet(socket, {
+      tls: (each) => void front.emit('connection', each),
+      plainHttp: (each) => plain.accept(each),
+      milliseconds: limits.handshakeMilliseconds,
+      onSilent: (address) => onConnectionError(handshakeTimeout(), address),
+    })
+  })
   front.on('secureConnection', (socket) => {
+    // Asked now, the socket remembers its address for the log; after a reset it would have none.
+    if (socket.remoteAddress === undefined) {
+      socket.destroy()
+      return
+    }
     track(socket)
     if (clients === undefined) handOver(socket)
     else void admit(clients, socket, handOver, onRefused)
@@ -124,13 +151,14 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     const address = socket.remoteAddress ?? ''
     // node:tls leaves the socket open, even after its handshake timeout.
     socket.destroy()
-    if (!isHangUp(error)) onConnectionError?.(error, address)
+    if (!isHangUp(error)) onConnectionError(error, address)
   })
   let address
   try {
-    address = await listen(front, options.host ?? '127.0.0.1', options.port ?? 8443)
+    address = await listen(door, options.host ?? '127.0.0.1', options.port ?? 8443)
   } catch (error) {
     http1.close()
+    plain.close()
     throw error
   }
 
@@ -140,8 +168,9 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   }
 
   async function drain(milliseconds: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => front.close(() => resolve()))
+    const closed = new Promise<void>((resolve) => door.close(() => resolve()))
     http1.close()
+    plain.close()
     http2.close()
     inFlight.closeAfterAnswers()
     // A connection on which nothing is asked, such as one in its handshake, is not waited for, but
@@ -174,6 +203,9 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     close: ({ drainMilliseconds = 5_000 } = {}) => (closing ??= drain(drainMilliseconds)),
   }
 }
+
+const handshakeTimeout = (): Error =>
+  Object.assign(new Error('TLS handshake timeout'), { code: 'ERR_TLS_HANDSHAKE_TIMEOUT' })
 
 /**
  * Hands a connection over once the gate has let its client in; nothing is read from the client

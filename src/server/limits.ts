@@ -2,7 +2,7 @@ import type { Request } from './http.ts'
 
 /** How long a client may take and how much it may send. Times in milliseconds, sizes in bytes. */
 export interface ServerLimits {
-  /** The time from the TCP connection to the end of the TLS handshake. */
+  /** The time for the first octet of a TCP connection, and then for the TLS handshake. */
   readonly handshakeMilliseconds: number
   /** The time for the head of an HTTP/1 request, or for the preface of an HTTP/2 connection. */
   readonly headersMilliseconds: number

@@ -15,29 +15,36 @@ export async function listen(server: Server, host: string, port: number): Promis
 }
 
 interface Listening {
+  readonly port: number
   close(): Promise<void>
 }
 
+/** How often two addresses are tried with a port that was free on the first. */
+const freePortTries = 10
+
 /**
- * Listens on both loopback addresses, since `localhost` may be either. On a machine without IPv6
- * only 127.0.0.1 is used, and `onAlone` is called. When ::1 fails for another reason, 127.0.0.1 is
- * closed again. Throws what `start` throws.
+ * Listens on both loopback addresses, since `localhost` may be either, on the same port; 0 takes one
+ * that is free on both. On a machine without IPv6 only 127.0.0.1 is used, and `onAlone` is called.
+ * When ::1 fails for another reason, 127.0.0.1 is closed again. Throws what `start` throws.
  */
 export async function listenOnLoopback<T extends Listening>(
-  start: (host: string) => Promise<T>,
+  port: number,
+  start: (host: string, port: number) => Promise<T>,
   onAlone: () => void,
-): Promise<readonly T[]> {
-  const first = await start('127.0.0.1')
-  try {
-    return [first, await start('::1')]
-  } catch (error) {
-    const { code = '' } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
-    if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') {
-      onAlone()
-      return [first]
+): Promise<readonly [T, ...T[]]> {
+  for (let tries = 1; ; tries++) {
+    const first = await start('127.0.0.1', port)
+    try {
+      return [first, await start('::1', first.port)]
+    } catch (error) {
+      const { code = '' } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
+      if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') {
+        onAlone()
+        return [first]
+      }
+      await first.close()
+      if (port !== 0 || code !== 'EADDRINUSE' || tries === freePortTries) throw error
     }
-    await first.close()
-    throw error
   }
 }
 

@@ -1,13 +1,13 @@
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
 import type { Request, Response } from './http.ts'
 import type { ServerLimits } from './limits.ts'
 
 /**
  * An HTTP/1 or HTTP/2 server behind the TLS server, which hands each secured connection to one of
- * them.
+ * them, or the one that redirects plain HTTP.
  */
 export interface ProtocolServer {
-  accept(socket: TLSSocket): void
+  accept(socket: Socket): void
   /** Takes no new requests; answers that have begun go on. */
   close(): void
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { unmapped } from '../x509/ip.ts'
 import type { Request, Response } from './http.ts'
@@ -13,7 +14,7 @@ export interface LogEntry {
   readonly status: number | null
   /** `HTTP/1.1` or `HTTP/2`. */
   readonly protocol: string
-  /** Such as `TLSv1.3`. */
+  /** Such as `TLSv1.3`; empty: the request came over plain HTTP. */
   readonly tlsVersion: string
   readonly milliseconds: number
 }
@@ -28,14 +29,14 @@ export function logRequest(
   const time = now()
   const started = performance.now()
   // These are read now, because a closed socket no longer knows its peer.
-  const socket = request.socket as TLSSocket
+  const socket: Socket | TLSSocket = request.socket
   const entry = {
     time,
     remoteAddress: unmapped(socket.remoteAddress ?? ''),
     method: request.method ?? '',
     path: request.url ?? '',
     protocol: request.httpVersionMajor === 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`,
-    tlsVersion: socket.getProtocol() ?? '',
+    tlsVersion: 'getProtocol' in socket ? (socket.getProtocol() ?? '') : '',
   }
   let status: number | null = null
   response.once('finish', () => (status = response.statusCode))
@@ -56,7 +57,7 @@ export function formatLogLine(entry: LogEntry): string {
     ...[entry.remoteAddress, entry.method, entry.path].map((text) => shortened(text, 300)),
     entry.status ?? 'aborted',
     entry.protocol,
-    entry.tlsVersion,
+    entry.tlsVersion || 'without TLS',
     `${entry.milliseconds} ms`,
   ].join(' ')
 }

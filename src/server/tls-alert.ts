@@ -1,6 +1,7 @@
 import { createCipheriv, createHmac, type CipherGCMTypes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
+import { lingerUntilRead } from './linger.ts'
 
 /** The alerts about a client's certificate (RFC 8446 §6.2). */
 const alerts = {
@@ -52,8 +53,6 @@ const suites: Readonly<Record<string, Suite>> = {
  */
 const recordsSent = 2
 
-const lingerMilliseconds = 1_000
-
 /**
  * Lets a server say why it refuses a client. Node cannot refuse during the handshake, and
  * afterwards it can only hang up (https://github.com/nodejs/node/issues/15531). So the record with
@@ -99,18 +98,6 @@ export function createAlertSender(): AlertSender {
 /** Returns the addresses of both ends: a client may use the same port towards two servers. */
 const addressesOf = (socket: Socket): string =>
   [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort].join(' ')
-
-/**
- * Discards what the client still sends, and closes once the client has closed or a second has
- * passed. Closing with unread input resets the connection, and the reset may overtake the alert.
- */
-function lingerUntilRead(socket: TLSSocket): void {
-  const end = (): void => void socket.destroy()
-  const timer = setTimeout(end, lingerMilliseconds)
-  socket.once('end', end)
-  socket.once('close', () => clearTimeout(timer))
-  socket.resume()
-}
 
 /**
  * Returns the alert and its type, encrypted as the server's third application record (RFC 8446

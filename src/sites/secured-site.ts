@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import { readScopes } from '../authority/scope.ts'
 import { keptCertificate } from '../certificates/kept.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
@@ -15,7 +14,16 @@ import type { ClientGate } from '../server/mutual-tls.ts'
 import { renewingPair, type RenewingPair } from '../server/renewing.ts'
 import { stampOfScopes } from '../storage/files/scopes.ts'
 import { altNameParts } from '../x509/parsed-certificate.ts'
+import { isIP } from '../x509/ip.ts'
 import type { AuthoritySource } from './mtls/client-authorities.ts'
+import {
+  answersOn,
+  isLoopback,
+  loopbackNames,
+  networkAddresses,
+  ownAddresses,
+  type NetworkAddresses,
+} from './own-addresses.ts'
 
 /** A certificate with its key that the site is given, instead of one that it keeps; not renewed. */
 export interface GivenCertificate {
@@ -54,7 +62,7 @@ export interface SecuredSiteOptions extends SiteReports {
   readonly handler: HttpsServerOptions['handler']
   /** The address to listen on; by default both loopback addresses, as `localhost` may be either. */
   readonly host?: string | undefined
-  /** 0 takes a free port. Possible only with `host`, as two addresses would get two ports. */
+  /** 0 takes a free port. */
   readonly port: number
   readonly minVersion?: HttpsServerOptions['minVersion']
   /**
@@ -63,7 +71,8 @@ export interface SecuredSiteOptions extends SiteReports {
    */
   readonly certificate?: GivenCertificate | undefined
   /**
-   * The names of the kept certificate; by default `localhost`, both loopback addresses, and `host`.
+   * The names of the kept certificate; by default `localhost`, both loopback addresses, and `host`,
+   * or, where that means every address, those of this machine's addresses that may be signed.
    */
   readonly names?: readonly string[]
   /** The lifetime of the kept certificate. */
@@ -73,6 +82,8 @@ export interface SecuredSiteOptions extends SiteReports {
   /** Asks clients for certificates. */
   readonly clients?: SiteClients | undefined
   readonly now: () => Date
+  /** The addresses of this machine, for tests. */
+  readonly own?: readonly string[]
 }
 
 export interface SiteClients {
@@ -86,8 +97,13 @@ export interface SecuredSite {
   readonly port: number
   /** The names and addresses of the certificate that the site began with. */
   readonly names: readonly string[]
-  /** One URL for each name. */
+  /** One URL for each name at which the site answers. */
   readonly urls: readonly string[]
+  /**
+   * The addresses of this machine on which the site answers other machines, and which its authority
+   * may not sign.
+   */
+  readonly unsigned: readonly string[]
   /** Closes the site as `HttpsServer.close` closes a server. */
   close(options?: { readonly drainMilliseconds?: number }): Promise<void>
 }
@@ -112,13 +128,13 @@ export async function openSecuredSite(options: SecuredSiteOptions): Promise<Secu
     const pair = source.current()
     pair.warnings.forEach((warning) => options.onWarning?.(warning))
     const contexts = options.onDemand === true ? await openContexts(pair, options) : undefined
-    const start = async (address: string): Promise<HttpsServer> => {
+    const start = async (address: string, chosen: number): Promise<HttpsServer> => {
       // Not `pair`, which may have been renewed since.
       const current = source.current()
       const server = await createHttpsServer({
         pair: current,
         host: address,
-        port,
+        port: chosen,
         minVersion,
         handler,
         clients: gate?.clients,
@@ -133,14 +149,20 @@ export async function openSecuredSite(options: SecuredSiteOptions): Promise<Secu
       if (source.current() !== current) server.replaceCertificate(source.current())
       return server
     }
-    const [first] =
-      host === undefined ? await listenOnLoopback(start, () => onAlone?.()) : [await start(host)]
+    const listening =
+      host === undefined
+        ? await listenOnLoopback(port, start, () => onAlone?.())
+        : ([await start(host, port)] as const)
     const names = namesOf(pair)
-    const taken = first?.port ?? port
+    const taken = listening[0].port
+    const own = options.own ?? ownAddresses()
+    const reached = names.filter((name) => isReached(name, listening, own))
     return {
       port: taken,
       names,
-      urls: names.map((name) => urlOf(name, taken)),
+      // A name outside this machine may still lead here, if somebody maps it.
+      urls: (reached.length > 0 ? reached : names).map((name) => urlOf(name, taken)),
+      unsigned: source.unsigned,
       async close(closing) {
         stop()
         await Promise.all(servers.map((server) => server.close(closing)))
@@ -155,19 +177,23 @@ export async function openSecuredSite(options: SecuredSiteOptions): Promise<Secu
 async function openSource(
   { state, certificate, days, now, onRenewed, onRenewalFailed, ...options }: SecuredSiteOptions,
   servers: readonly HttpsServer[],
-): Promise<Pick<RenewingPair, 'current' | 'stop'>> {
+): Promise<Pick<RenewingPair, 'current' | 'stop'> & Pick<SecuredSite, 'unsigned'>> {
   const load = async (cert: string, key: string, origin?: KeyPairOrigin): Promise<KeyPair> => {
     const roots = (await readScopes(state)).map(({ root }) => root.toString())
     return loadKeyPair(cert, key, now(), { ...origin, roots })
   }
   if (certificate !== undefined) {
     const pair = await load(certificate.cert, certificate.key, certificate)
-    return { current: () => pair, stop: () => undefined }
+    return { current: () => pair, stop: () => undefined, unsigned: [] }
   }
-  const { names = [], host } = options
-  const asked = names.length > 0 ? names : defaultNames(host)
+  const { names = [], host, own = ownAddresses() } = options
+  const { signed, unsigned } =
+    names.length === 0 && (host === '0.0.0.0' || host === '::')
+      ? await networkAddresses(state, host, own)
+      : noAddresses
+  const asked = names.length > 0 ? names : [...defaultNames(host), ...signed]
   const lifetime = days === undefined ? {} : { days }
-  return renewingPair({
+  const renewing = await renewingPair({
     issue: async () => {
       const { cert, key } = await keptCertificate(state, asked, lifetime, now())
       return load(cert, key)
@@ -181,7 +207,10 @@ async function openSource(
     },
     onFailed: onRenewalFailed,
   })
+  return { ...renewing, unsigned }
 }
+
+const noAddresses: NetworkAddresses = { signed: [], unsigned: [] }
 
 /**
  * Creates the gate that decides about clients, and follows their CAs. Returns `null` when clients
@@ -233,8 +262,21 @@ async function openContexts(
 
 function defaultNames(host: string | undefined): string[] {
   const everyAddress = host === '0.0.0.0' || host === '::'
-  const own = host !== undefined && isIP(host) !== 0 && !everyAddress ? [host] : []
-  return [...new Set(['localhost', '127.0.0.1', '::1', ...own])]
+  return [...new Set([...loopbackNames, ...(host === undefined || everyAddress ? [] : [host])])]
+}
+
+/**
+ * Whether a name or address of the certificate leads to one of the servers. A name other than
+ * `localhost` may be mapped to any address.
+ */
+function isReached(name: string, servers: readonly HttpsServer[], own: readonly string[]): boolean {
+  const answers = (address: string): boolean => servers.some(({ host }) => answersOn(host, address))
+  if (isIP(name) > 0) {
+    const isOwn = isLoopback(name) || own.some((address) => answersOn(name, address))
+    return isOwn && answers(name)
+  }
+  const isLocal = /^(?:.*\.)?localhost$/i.test(name)
+  return !isLocal || answers('127.0.0.1') || answers('::1')
 }
 
 function namesOf({ leaf }: KeyPair): string[] {

@@ -1,5 +1,5 @@
 import { constants, createReadStream, type Stats } from 'node:fs'
-import { open, readlink, realpath, stat, type FileHandle } from 'node:fs/promises'
+import { open, opendir, readlink, realpath, stat, type FileHandle } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { dirname, join, relative, sep } from 'node:path'
 import type { SendStream } from 'send'
@@ -11,7 +11,7 @@ import { isStateDirectory } from '../storage/files/scopes.ts'
 /**
  * Answers with the file under `directory` that the path names: index.html for a folder, ranges,
  * ETags, MIME types. Returns `false`, and sends nothing, when there is no such file, or it is a
- * dotfile, not a regular file, or outside the directory by any spelling or symbolic link, or when it
+ * dotfile other than `/.well-known/` (RFC 8615), not a regular file, or outside the directory by any spelling or symbolic link, or when it
  * belongs to an authority or holds a private key in PEM. The method is not checked here.
  */
 export async function sendFile(
@@ -41,6 +41,9 @@ export async function sendFile(
   return true
 }
 
+/** The one folder that is served although its name begins with a dot (RFC 8615). */
+const wellKnown = '.well-known'
+
 /**
  * Returns the decoded segments of a URL path; `null` if a segment could mean something else to a
  * file system.
@@ -54,7 +57,8 @@ export function pathSegments(path: string): string[] | null {
     const segment = decode(part)
     // Refuses dotfiles, `.` and `..`; separators; controls including NUL; drives and streams of
     // Windows.
-    if (segment === null || segment === '' || segment.startsWith('.')) return null
+    if (segment === null || segment === '') return null
+    if (segment.startsWith('.') && !(segments.length === 0 && segment === wellKnown)) return null
     if (/[/\\\p{Cc}]/u.test(segment)) return null
     if (process.platform === 'win32' && /:|[. ]$/.test(segment)) return null
     segments.push(segment)
@@ -81,20 +85,96 @@ async function locate(root: string, segments: readonly string[]): Promise<Found 
 }
 
 /**
- * Whether a real path lies below the root and leads through no dotfile. A symbolic link may have
+ * Whether a real path lies below the root and leads through no dotfile but `.well-known`. A symbolic link may have
  * led to `..`, to another drive, or to a dotfile.
  */
 function isServed(root: string, path: string): boolean {
   if (path !== root && !path.startsWith(root.endsWith(sep) ? root : root + sep)) return false
   return !relative(root, path)
     .split(sep)
-    .some((step) => step.startsWith('.'))
+    .some((step, i) => step.startsWith('.') && !(i === 0 && step === wellKnown))
 }
 
 /** Whether a real path is, or lies below, the state directory of an authority. */
 async function isInState(path: string): Promise<boolean> {
   if (await isStateDirectory(path)) return true
   return path === dirname(path) ? false : isInState(dirname(path))
+}
+
+/** What is served in a folder. */
+export interface Listing {
+  /** The folder's path below the root. */
+  readonly segments: readonly string[]
+  /** The names, sorted; that of a folder ends in a slash. */
+  readonly entries: readonly string[]
+  /** Whether there are more entries than a listing has. */
+  readonly cut: boolean
+}
+
+/** Each entry is opened, so that a listing has only what is served. */
+const mostEntries = 1_000
+
+/**
+ * Lists the folder under `directory` that a URL path with a slash at its end names. Returns `null`
+ * when there is no such folder, or `sendFile` would send nothing from it. A listing has no file that
+ * `sendFile` would not send.
+ */
+export async function listFolder(url: string, directory: string): Promise<Listing | null> {
+  const [path] = splitOnce(url)
+  const segments = pathSegments(path)
+  if (segments === null || !path.endsWith('/')) return null
+  const root = await realpath(directory)
+  const folder = await locate(root, segments)
+  if (folder?.kind !== 'folder') return null
+  const names = await namesIn(root, folder.path)
+  if (names === null) return null
+  const entries: string[] = []
+  for (const name of names.slice(0, mostEntries).toSorted()) {
+    const within = pathSegments(`/${[...segments, name].map(encodeURIComponent).join('/')}`)
+    const found = within === null ? null : await locate(root, within)
+    if (found?.kind === 'folder') entries.push(`${name}/`)
+    else if (found !== null && (await isSent(root, found.path))) entries.push(name)
+  }
+  return { segments, entries, cut: names.length > mostEntries }
+}
+
+async function isSent(root: string, path: string): Promise<boolean> {
+  const opened = await openBelow(root, path).catch(() => null)
+  await opened?.file.close()
+  return opened !== null
+}
+
+/**
+ * Returns the names in a folder, at most one more than a listing has; `null`: by now, another folder
+ * outside the root is at its path.
+ */
+async function namesIn(root: string, path: string): Promise<string[] | null> {
+  const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+  const folder = await open(path, flags).catch(() => null)
+  if (folder === null) return null
+  try {
+    const stats = await folder.stat()
+    if (!stats.isDirectory() || !(await liesBelow(root, path, folder, stats))) return null
+    // Linux lists the folder that is open, whatever is at its path by now.
+    const names = await readNames(
+      process.platform === 'linux' ? `/proc/self/fd/${folder.fd}` : path,
+    )
+    return (await liesBelow(root, path, folder, stats)) ? names : null
+  } catch {
+    return null
+  } finally {
+    await folder.close()
+  }
+}
+
+async function readNames(path: string): Promise<string[]> {
+  const names: string[] = []
+  for await (const { name } of await opendir(path)) {
+    // A lone surrogate, which a name can have on Windows, has no form in a URL.
+    if (!/\p{Cs}/u.test(name)) names.push(name)
+    if (names.length > mostEntries) break
+  }
+  return names
 }
 
 interface OpenFile {

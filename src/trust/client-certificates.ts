@@ -13,6 +13,7 @@ import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { readInventory } from '../storage/files/record.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
+import { refuseCostlyPkcs12 } from '../x509/pkcs12-cost.ts'
 import type { StoreChange, StoreOptions } from './machine-stores.ts'
 import type { OutcomeDetails, StoreOutcome } from './stores.ts'
 import type { TrustWorld } from './world.ts'
@@ -65,6 +66,8 @@ export async function changeClientCertificate(
     const stores = system === null ? await requireNssStores(machine, find) : [system]
     return result(pem, await inEachStore<HeldIdentity, never>(stores, remover(pem, machine)))
   }
+  // Before the password is asked for, and before any program derives a key.
+  refuseCostlyPkcs12(contents, shown)
   const password = await request.readPassword()
   if (system !== null) {
     const { readPkcs12Identity } = await import('../../platform/pkcs12-identity.ts')

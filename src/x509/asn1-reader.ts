@@ -211,17 +211,27 @@ export function expectBits(value: DerValue | undefined, what: string): Buffer {
 
 /** The positions of the bits that are set in a named bit list, such as keyUsage. */
 export function expectNamedBits(value: DerValue | undefined, what: string): number[] {
+  const { bits, strayed } = readNamedBits(value, what)
+  // The unused bits must be zero (X.690 §11.2.1).
+  if (strayed) throw unexpected(what, 'a list of bits in DER')
+  return bits
+}
+
+/** Reads a named bit list as BER allows it; `strayed`: bits are set that it says are unused. */
+export function readNamedBits(
+  value: DerValue | undefined,
+  what: string,
+): { readonly bits: number[]; readonly strayed: boolean } {
   const { contents } = expectType(value, 3, what, 'a bit string')
   const unused = contents[0] ?? 8
   if (unused > 7 || (unused > 0 && contents.length === 1) || contents.length > 5)
     throw unexpected(what, 'a short list of bits')
-  // The unused bits must be zero (X.690 §11.2.1).
-  if (((contents.at(-1) ?? 0) & ((1 << unused) - 1)) !== 0 && contents.length > 1)
-    throw unexpected(what, 'a list of bits in DER')
+  const last = contents.length > 1 ? (contents.at(-1) ?? 0) : 0
+  const strayed = (last & ((1 << unused) - 1)) !== 0
   const bits: number[] = []
   for (let bit = 0; bit < (contents.length - 1) * 8 - unused; bit++)
     if (((contents[1 + (bit >> 3)] ?? 0) & (0x80 >> (bit & 7))) !== 0) bits.push(bit)
-  return bits
+  return { bits, strayed }
 }
 
 /** An OBJECT IDENTIFIER in dotted form. An arc may have any size, the whole at most 128 octets. */

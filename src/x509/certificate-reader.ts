@@ -27,8 +27,23 @@ export interface CertificateParts {
 
 const what = 'The certificate'
 
-/** Takes a certificate apart (RFC 5280 §4.1). Throws `bad-der`. */
+/**
+ * Takes a certificate apart (RFC 5280 §4.1). Throws `bad-der`, also where an extension occurs twice
+ * (§4.2), since other programs might obey the second one.
+ */
 export function readCertificateParts(der: Buffer): CertificateParts {
+  const { repeated, ...parts } = readLenientParts(der)
+  if (repeated.length > 0) throw unexpected(what, 'each extension once')
+  return parts
+}
+
+/**
+ * Takes a certificate apart to explain it, not to trust it. Of an extension that occurs twice the
+ * first is read; `repeated` are the identifiers of those. Throws `bad-der`.
+ */
+export function readLenientParts(
+  der: Buffer,
+): CertificateParts & { readonly repeated: readonly string[] } {
   const [tbs, signatureAlgorithm] = expectSequence(readDer(der, what), what)
   const fields = expectSequence(tbs, what)
   // The first field is the version, [0], except in certificates of version 1.
@@ -37,10 +52,11 @@ export function readCertificateParts(der: Buffer): CertificateParts {
   expectSequence(subject, what)
   const tagged = fields.find((field) => isContext(field, 3))
   const list = tagged === undefined ? [] : expectSequence(expectExplicit(tagged, 3, what), what)
-  const extensions = new Map(list.map(readExtension))
-  // No extension may occur twice (RFC 5280 §4.2): other programs might obey the second one.
-  if (extensions.size < list.length) throw unexpected(what, 'each extension once')
-  return { issuer, validity, subject, signatureAlgorithm, extensions }
+  const found = list.map(readExtension)
+  // Of equal keys a Map keeps the last.
+  const extensions = new Map(found.toReversed())
+  const repeated = new Set(found.map(([oid]) => oid).filter((oid, i, all) => all.indexOf(oid) < i))
+  return { issuer, validity, subject, signatureAlgorithm, extensions, repeated: [...repeated] }
 }
 
 function readExtension(value: DerValue): [string, { critical: boolean; value: Buffer }] {

@@ -2,11 +2,11 @@ import {
   expectBoolean,
   expectExplicit,
   expectInteger,
-  expectNamedBits,
   expectOid,
   expectSequence,
   isContext,
   isUniversal,
+  readNamedBits,
   type DerValue,
 } from './asn1-reader.ts'
 import { readName, type Name } from './foreign-names.ts'
@@ -50,12 +50,17 @@ const keyUsageNames = [
 ]
 
 /**
- * Returns the names of the bits that are set in keyUsage (§4.2.1.3); `null`: the extension is
- * absent.
+ * Returns the names of the bits that are set in keyUsage (§4.2.1.3), `null` where the extension is
+ * absent, and whether it also sets bits that it says are unused.
  */
-export function readKeyUsage(value: DerValue | null): string[] | null {
-  if (value === null) return null
-  return expectNamedBits(value, what).map((bit) => keyUsageNames[bit] ?? `bit ${bit}`)
+export function readKeyUsage(value: DerValue | null): {
+  keyUsage: string[] | null
+  unusedBitsSet: boolean
+} {
+  if (value === null) return { keyUsage: null, unusedBitsSet: false }
+  const { bits, strayed } = readNamedBits(value, what)
+  const keyUsage = bits.map((bit) => keyUsageNames[bit] ?? `bit ${bit}`)
+  return { keyUsage, unusedBitsSet: strayed }
 }
 
 const purposes: Readonly<Record<string, string>> = {

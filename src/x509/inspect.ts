@@ -2,7 +2,7 @@ import { createHash, X509Certificate, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { expectOid, expectSequence, unexpected, type DerValue } from './asn1-reader.ts'
-import { extensionOf, readCertificateParts } from './certificate-reader.ts'
+import { extensionOf, readLenientParts } from './certificate-reader.ts'
 import {
   readAccess,
   readBasicConstraints,
@@ -47,6 +47,10 @@ export interface CertificateFacts {
   readonly crlUrls: readonly string[]
   /** Critical extensions that this library does not know: dotted identifiers. */
   readonly unknownCritical: readonly string[]
+  /** Extensions that occur more than once: dotted identifiers. Of each the first was read. */
+  readonly repeatedExtensions: readonly string[]
+  /** Whether keyUsage sets bits that it says are unused, which DER forbids (X.690 §11.2.1). */
+  readonly unusedBitsSet: boolean
 }
 
 interface KeyFacts {
@@ -88,7 +92,7 @@ export function certificatesIn(contents: Buffer, name: string): Buffer[] {
 /** Reads the facts of a certificate. Throws `bad-certificate` or `bad-der` for anything else. */
 export function inspectCertificate(der: Buffer): CertificateFacts {
   const certificate = open(der)
-  const parts = readCertificateParts(der)
+  const parts = readLenientParts(der)
   const { subject, issuer, signatureAlgorithm } = parts
   const { notBefore, notAfter } = readValidity(parts.validity)
   const algorithmOid = expectOid(expectSequence(signatureAlgorithm, what)[0], what)
@@ -110,7 +114,8 @@ export function inspectCertificate(der: Buffer): CertificateFacts {
     selfSigned: issuer?.der.equals(subject.der) === true && isSignedBy(certificate, certificate),
     names: altNames === null ? null : expectSequence(altNames, what).map(readName),
     ...readBasicConstraints(basic),
-    keyUsage: readKeyUsage(extensionOf(parts, '2.5.29.15')),
+    ...readKeyUsage(extensionOf(parts, '2.5.29.15')),
+    repeatedExtensions: parts.repeated,
     extKeyUsage: readExtKeyUsage(extensionOf(parts, '2.5.29.37')),
     hasAuthorityKeyIdentifier: parts.extensions.has('2.5.29.35'),
     nameConstraints: constraints === null ? null : readConstraints(constraints),

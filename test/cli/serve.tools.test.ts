@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { command } from '../helpers/built.ts'
 import { startHttpsServer } from '../helpers/https-server.ts'
 import { createOpensslCa } from '../helpers/openssl-ca.ts'
 import { waitFor } from '../helpers/subprocess.ts'
@@ -16,7 +17,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     const { program, url, log } = await serve()
     const got = await rootling(['get', url])
     expect(got).toMatchObject({ exitCode: 0 })
-    expect(got.stdout).toMatch(/^HTTP\/1\.1 200 OK\n\n<!doctype html>/)
+    expect(got.stderr).toBe('HTTP/1.1 200 OK\n')
+    expect(got.stdout).toMatch(/^This connection is secured\.\n/)
     await waitFor('the line of the request log', () => (log().includes('GET /') ? true : null))
     const ended = once(program, 'exit')
     program.kill(signal)
@@ -56,7 +58,39 @@ test('serve takes the files below --dir, and nothing above', async () => {
   expect((await rootling(['get', `${url}page.txt`])).stdout).toContain('below')
   const raw = await rootling(['get', `${url}%2e%2e/secret.txt`])
   expect(raw.stdout).not.toContain('above')
-  expect(raw.stdout).toMatch(/^HTTP\/1\.1 4\d\d /)
+  expect(raw.stderr).toMatch(/^HTTP\/1\.1 4\d\d /)
+})
+
+test('get prints the body alone, so that a pipe and a file have it exactly', async () => {
+  const { serve, rootling, json, run, createAuthority, directory } = openHome()
+  await createAuthority()
+  mkdirSync(join(directory, 'site'))
+  const bytes = Buffer.from('\ufeffa\tb\r\n\u0000\u001b[2J\n\n', 'utf8')
+  writeFileSync(join(directory, 'site/page.txt'), Buffer.concat([bytes, Buffer.from([0xff])]))
+  writeFileSync(join(directory, 'site/data.json'), '{"a":1}')
+  const { url } = await serve(['--dir', 'site'])
+  const { host } = new URL(url)
+
+  // Without https://, as curl takes it.
+  const got = await rootling(['get', `${host}/data.json`])
+  expect(got).toEqual({ exitCode: 0, stdout: '{"a":1}', stderr: 'HTTP/1.1 200 OK\n' })
+  const quiet = await rootling(['get', '--quiet', `${host}/data.json`])
+  expect(quiet).toEqual({ exitCode: 0, stdout: '{"a":1}', stderr: '' })
+  const whole = await rootling(['get', '-i', `${host}/data.json`])
+  expect(whole.stdout).toMatch(
+    /^HTTP\/1\.1 200 OK\n(?:[\w-]+: [^\n]*\n)*content-type: application\/json[^\n]*\n(?:[\w-]+: [^\n]*\n)*\n\{"a":1\}$/,
+  )
+  expect(whole.stderr).toBe('')
+  expect((await json(['get', `${host}/data.json`])).value).toMatchObject({ body: '{"a":1}' })
+
+  const shell = `'${process.execPath}' '${command}' get ${host}/page.txt > out 2> err`
+  await run('sh', ['-c', `ROOTLING_HOME='${directory}/state' ${shell}`])
+  expect(readFileSync(join(directory, 'out'))).toEqual(
+    readFileSync(join(directory, 'site/page.txt')),
+  )
+  const refused = await rootling(['get', 'me@a.test'])
+  expect(refused).toMatchObject({ exitCode: 2, stdout: '' })
+  expect(refused.stderr).toMatch(/^Error: “me@a\.test” is not a URL\.\n {2}→ /)
 })
 
 test('serve names the port that is in use', async () => {

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { compare } from '../../src/client/compare.ts'
 import { get, type GetOptions } from '../../src/client/get.ts'
-import { resolveLocally } from '../../src/client/target.ts'
+import { parseTarget, resolveLocally } from '../../src/client/target.ts'
 import { createHttpsServer, type HttpsServerOptions } from '../../src/server/https.ts'
 import { OpensslAuthority, scrubbedEnvironment, type Issued } from '../helpers/openssl-authority.ts'
 import { knowsMlKem } from '../helpers/post-quantum-node.ts'
@@ -369,6 +369,15 @@ describe('no connection', () => {
       createTls(good, (socket) => socket.on('error', () => {}).end('hello?\r\n\r\n')),
     )
     await expect(fetchFrom(port)).rejects.toThrow('answered with something that is not HTTP')
+  })
+
+  test('is the same whether https:// is typed or left out', () => {
+    for (const typed of ['localhost', 'localhost:8443/a?b', '127.0.0.1:1', '[::1]:8443', 'a.test/'])
+      expect(parseTarget(typed)).toEqual(parseTarget(`https://${typed}`))
+    for (const typed of ['', '/a', '//a.test', 'a b', 'a b:1', 'me@a.test', ':1'])
+      expect(() => parseTarget(typed)).toThrow('is not a URL')
+    for (const typed of ['mailto:a@b.test', 'http:a', 'file:///a'])
+      expect(() => parseTarget(typed)).toThrow('Only https URLs can be fetched')
   })
 
   test('because the URL is none, or not https', async () => {

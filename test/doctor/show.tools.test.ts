@@ -7,6 +7,8 @@ import { issue } from '../../src/certificates/issue.ts'
 import { revoke } from '../../src/certificates/revoke.ts'
 import { show, showTargetOf, type ShownCertificate } from '../../src/doctor/show.ts'
 import { describeFinding } from '../../src/doctor/messages.ts'
+import { readCertificateParts } from '../../src/x509/certificate-reader.ts'
+import { encodePem } from '../../src/x509/pem.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { contentsOf, makeWorld, type World } from '../helpers/authority.ts'
 import { goodExtensions, openWorkshop, type Recipe, type Workshop } from './certificates.ts'
@@ -82,6 +84,7 @@ const defects: readonly (readonly [code: string, recipe: Recipe])[] = [
     'no-authority-key-identifier',
     { extensions: instead('authorityKeyIdentifier', 'authorityKeyIdentifier=none') },
   ],
+  ['unused-bits', { extensions: instead('keyUsage', 'keyUsage=critical,DER:03020781') }],
   ['unknown-critical', { extensions: [...goodExtensions, '1.2.3.4=critical,DER:0500'] }],
 ]
 
@@ -94,6 +97,19 @@ test.each(defects)('finds %s, and nothing else', async (code, recipe) => {
   const { rejectedBy, sentence, remedy } = describeFinding(finding)
   expect(sentence).toMatch(/^.*\.$/)
   expect(rejectedBy.length * remedy.length).toBeGreaterThan(0)
+})
+
+test('explains a certificate with a doubled extension, and reads the first', async () => {
+  const twins = ['1.2.3.4=DER:0500', '1.2.3.5=critical,DER:0500']
+  const { cert } = await workshop.make({ extensions: [...goodExtensions, ...twins] })
+  const der = Buffer.from(new X509Certificate(cert).raw)
+  const second = der.indexOf('06032a0305', 'hex')
+  expect(second).toBeGreaterThan(0)
+  der[second + 4] = 4
+  const [leaf] = await look(encodePem('CERTIFICATE', der) + workshop.root)
+  expect(leaf?.findings).toContainEqual({ code: 'repeated-extension', extension: '1.2.3.4' })
+  expect(codesOf(leaf)).not.toContain('unknown-critical')
+  expect(() => readCertificateParts(der)).toThrow('each extension once')
 })
 
 test('the days that Apple takes, and not one more', async () => {

@@ -9,7 +9,8 @@ import {
   type HttpsServer,
   type HttpsServerOptions,
 } from '../../src/server/https.ts'
-import type { LogEntry } from '../../src/server/request-log.ts'
+import { describeConnectionError } from '../../src/server/connection-error.ts'
+import { formatLogLine, type LogEntry } from '../../src/server/request-log.ts'
 import { OpensslAuthority, type Issued } from '../helpers/openssl-authority.ts'
 import { run } from './peers.ts'
 
@@ -404,7 +405,7 @@ describe('listening and reporting', () => {
     })
   })
 
-  test('logs requests, and reports a client that spoke plain HTTP', async () => {
+  test('logs requests, and redirects those over plain HTTP', async () => {
     const entries: LogEntry[] = []
     const errors: Error[] = []
     const server = await start({
@@ -414,7 +415,13 @@ describe('listening and reporting', () => {
     })
     await curl(server, '--http2')
     await curl(server, '--http1.1', '-I')
-    await run('curl', ['-sS', `http://127.0.0.1:${server.port}/`])
+    const address = `127.0.0.1:${server.port}`
+    const redirected = await run('curl', ['-sSi', `http://${address}/a?b=c`])
+    expect(redirected.stdout).toMatch(/^HTTP\/1\.1 308 /)
+    expect(redirected.stdout).toContain(`Location: https://${address}/a?b=c\r\n`)
+    expect(redirected.stdout).toMatch(/\r\n\r\nThis port speaks HTTPS: \S+\n$/)
+    const followed = ['-sSL', '--cacert', rootFile, '-d', 'x=1', `http://${address}/`]
+    expect((await run('curl', followed)).stdout).toContain('hello')
     const common = {
       time: new Date(0),
       remoteAddress: '127.0.0.1',
@@ -425,10 +432,68 @@ describe('listening and reporting', () => {
     expect(entries).toMatchObject([
       { ...common, method: 'GET', protocol: 'HTTP/2' },
       { ...common, method: 'HEAD', protocol: 'HTTP/1.1' },
+      { ...common, path: '/a?b=c', status: 308, protocol: 'HTTP/1.1', tlsVersion: '' },
+      { ...common, method: 'POST', status: 308, protocol: 'HTTP/1.1', tlsVersion: '' },
+      { ...common, method: 'POST' },
     ])
-    expect(errors.map((error) => (error as NodeJS.ErrnoException).code)).toEqual([
-      'ERR_SSL_HTTP_REQUEST',
+    expect(entries.slice(2, 3).map(formatLogLine)).toEqual([
+      expect.stringMatching(/ 127\.0\.0\.1 GET \/a\?b=c 308 HTTP\/1\.1 without TLS \d+ ms$/),
     ])
+    expect(errors).toEqual([])
+  })
+
+  test('tells clients that refuse or cannot speak TLS apart in readable sentences', async () => {
+    const said: string[] = []
+    const server = await start({
+      onConnectionError: (error, address) =>
+        said.push(`${address} ${describeConnectionError(error)}`),
+    })
+    const raw = (text: string | Buffer) => {
+      const socket = connectTcp(server.port, server.host)
+      socket.write(text)
+      return untilClosed(socket)
+    }
+    await raw('hello?\r\n\r\n')
+    await raw(Buffer.from([0x80, 1, 2, 3, 4, 5, 6, 7, 8]))
+    await raw(Buffer.from('160301000501000001ff', 'hex'))
+    await run('curl', ['-sS', '--tls-max', '1.2', server.url])
+    await run('curl', ['-sS', '--curves', 'secp521r1', server.url])
+    await run('curl', ['-sS', server.url])
+    await once(connectTls({ port: server.port, ALPNProtocols: ['ftp'] }), 'error')
+    for (const sentence of said) expect(sentence).toMatch(/^127\.0\.0\.1 \P{Lu}[^:]*\.$/u)
+    expect(said.map((sentence) => sentence.replace('127.0.0.1 ', ''))).toEqual([
+      'what it sent is not HTTP.',
+      'what it sent is not TLS.',
+      expect.stringMatching(/^the TLS handshake failed \([a-z ]+\)\.$/),
+      'it offers no version of TLS that this server accepts.',
+      'it offers no key exchange that this server accepts.',
+      'it does not trust the root of this certificate.',
+      'it speaks neither HTTP/1.1 nor HTTP/2.',
+    ])
+  })
+
+  test('reports no client that has reset its connection, since nobody knows its address', async () => {
+    const [entries, said]: [LogEntry[], string[]] = [[], []]
+    const server = await start({
+      onRequest: (entry) => entries.push(entry),
+      onConnectionError: (_error, address) => said.push(address),
+    })
+    const hello = Buffer.from('160301000501000001ff', 'hex')
+    for (const sent of ['GET', 'GET / HTTP/1.1\r\n\r\n', hello, 'hello?\r\n\r\n'])
+      for (let i = 0; i < 20; i++) {
+        const socket = connectTcp(server.port, server.host).on('error', () => {})
+        await once(socket, 'connect')
+        socket.write(sent, () => socket.resetAndDestroy())
+        await once(socket, 'close')
+      }
+    for (let i = 0; i < 20; i++) {
+      const carrier = connectTcp(server.port, server.host).on('error', () => {})
+      const socket = await secure(server, { socket: carrier })
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', () => carrier.resetAndDestroy())
+      await once(carrier, 'close')
+    }
+    expect(await curl(server)).toMatchObject({ code: 0 })
+    expect([...entries.map(({ remoteAddress }) => remoteAddress), ...said]).not.toContain('')
   })
 
   test('reports no HTTP/2 client that resets the connection, answered or not', async () => {

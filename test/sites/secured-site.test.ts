@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { request } from 'node:https'
+import { connect } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { issue } from '../../src/certificates/issue.ts'
@@ -60,4 +62,62 @@ test('leaves no server behind when its port is taken', async () => {
   await first.close()
   const second = await openSecuredSite(options)
   await second.close()
+})
+
+test('takes one free port on both loopback addresses', async () => {
+  const state = await temporaryState()
+  await ensureAuthority(state, now())
+  const site = await openSecuredSite({ state, port: 0, handler: () => undefined, now })
+  onTestFinished(() => site.close({ drainMilliseconds: 0 }))
+  const urls = ['localhost', ...loopback.map((host) => (host === '::1' ? '[::1]' : host))]
+  expect(site.urls).toEqual(urls.map((host) => `https://${host}:${site.port}/`))
+  for (const host of loopback) {
+    const socket = connect({ host, port: site.port, rejectUnauthorized: false })
+    await once(socket, 'secureConnect')
+    socket.destroy()
+  }
+})
+
+test('names only the URLs at which it answers', async () => {
+  const state = await temporaryState()
+  await ensureAuthority(state, now())
+  const urlsOn = async (host: string, names: string[] = []) => {
+    const options = { state, port: 0, host, names, handler: () => undefined, now }
+    const site = await openSecuredSite({ ...options, own: ['127.0.0.1', '127.0.0.2', '::1'] })
+    await site.close({ drainMilliseconds: 0 })
+    return site.urls.map((url) => new URL(url).hostname)
+  }
+  expect(await urlsOn('127.0.0.1')).toEqual(['localhost', '127.0.0.1'])
+  expect(await urlsOn('127.0.0.2')).toEqual(['127.0.0.2'])
+  if (loopback.includes('::1')) expect(await urlsOn('::1')).toEqual(['localhost', '[::1]'])
+  expect(await urlsOn('127.0.0.1', ['app.test', '10.1.2.3'])).toEqual(['app.test'])
+  expect(await urlsOn('127.0.0.1', ['10.1.2.3'])).toEqual(['10.1.2.3'])
+})
+
+test('on every address, names those of the network that its authority may sign', async () => {
+  const state = await temporaryState()
+  const { scope } = await ensureAuthority(state, now())
+  const own = ['127.0.0.1', '192.168.7.8', '203.0.113.9', '192.168.7.8', '::1', 'fd12::9']
+  const options = { state, port: 0, handler: () => undefined, now, own }
+  const open = async (host: string) => {
+    const site = await openSecuredSite({ ...options, host })
+    onTestFinished(() => site.close({ drainMilliseconds: 0 }))
+    return site
+  }
+  const site = await open('0.0.0.0')
+  const hosts = (urls: readonly string[]) => urls.map((url) => new URL(url).hostname)
+  expect(hosts(site.urls)).toEqual(['localhost', '127.0.0.1', '192.168.7.8'])
+  expect(site.unsigned).toEqual(['203.0.113.9'])
+  // A client that checks the address accepts it.
+  const shown = await new Promise<string | undefined>((resolve, reject) => {
+    const ca = scope.root.toString()
+    const socket = connect({ port: site.port, host: '127.0.0.1', ca }, () => {
+      resolve(socket.getPeerX509Certificate()?.checkIP('192.168.7.8'))
+      socket.destroy()
+    }).on('error', reject)
+  })
+  expect(shown).toBe('192.168.7.8')
+  if (!loopback.includes('::1')) return
+  const both = await open('::')
+  expect(hosts(both.urls)).toEqual(['localhost', '127.0.0.1', '[::1]', '192.168.7.8', '[fd12::9]'])
 })

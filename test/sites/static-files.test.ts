@@ -9,7 +9,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { keptCertificate } from '../../src/certificates/kept.ts'
 import type { Request, Response } from '../../src/server/http.ts'
-import { sendFile } from '../../src/sites/static-files.ts'
+import { listFolder, sendFile } from '../../src/sites/static-files.ts'
 import { encodePem } from '../../src/x509/pem.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 
@@ -85,6 +85,25 @@ test.each(['file', 'folder'])(
     expect(descriptors()).toBeLessThan(before + 10)
   },
 )
+
+test('a folder that is swapped for a link to the outside is never listed from there', async () => {
+  const directory = await temporaryDirectory()
+  const [site, outside] = [join(directory, 'site'), join(directory, 'outside')]
+  mkdirSync(join(site, 'folder'), { recursive: true })
+  mkdirSync(outside)
+  writeFileSync(join(site, 'folder/inside.txt'), 'inside')
+  writeFileSync(join(outside, 'inside.txt'), 'outside')
+  writeFileSync(join(outside, 'secret.txt'), 'secret')
+  symlinkSync(outside, join(site, 'link'))
+  swap(join(site, 'folder'), join(site, 'link'))
+  const before = descriptors()
+  const seen = new Set<string>()
+  for (let i = 0; i < 600 || (seen.size < 2 && i < 20_000); i++)
+    seen.add((await listFolder('/folder/', site))?.entries.join() ?? 'null')
+  expect(seen).toContain('inside.txt')
+  expect([...seen].join(' ')).not.toContain('secret')
+  expect(descriptors()).toBeLessThan(before + 10)
+})
 
 test('a file, a range and a file without contents are sent as before, and nothing stays open', async () => {
   const directory = await temporaryDirectory()
@@ -167,6 +186,9 @@ test('serves nothing of a state directory, below the served one or above it', as
   expect(await ask('/page.txt')).toBe('200 page')
   for (const path of ['certificates.jsonl', 'CACHEDIR.TAG', 'lock', 'scopes/local/root.pem'])
     expect(await ask(`/${name}/${path}`)).toBe('404 ')
+  expect(await listFolder('/', dirname(state.path))).toMatchObject({ entries: ['page.txt'] })
+  expect(await listFolder(`/${name}/`, dirname(state.path))).toBeNull()
+  expect(await listFolder('/', state.path)).toBeNull()
   expect(await (await serve(state.path))('/certificates.jsonl')).toBe('404 ')
   expect(await (await serve(dirname(scope.rootPath)))('/intermediate-key.pem')).toBe('404 ')
 })

@@ -6,14 +6,14 @@ import { describeFinding } from '../../doctor/messages.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { bold, linesOf } from '../lines.ts'
+import { bold } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { readCertificates, readInput } from '../read-input.ts'
 import type { getSpec } from '../specs/servers.ts'
 
 /**
  * `rootling get URL`: sends one request, trusting the roots of this CA, or those of --cacert, and
- * no others.
+ * no others. The body goes to stdout alone, so that a program can read it from a pipe.
  */
 export async function getCommand(
   args: ArgumentsOf<typeof getSpec>,
@@ -25,12 +25,13 @@ export async function getCommand(
   if (args.compare === true) return compareBoth(url, options, context)
   const response = await get(url, options)
   if (args.verbose === true) for (const line of tlsLines(response)) output.note(line)
-  const body = response.body.toString('utf8')
-  output.result([statusLine(response), '', ...linesOf(body.trimEnd())], {
+  if (args.include !== true) output.note(statusLine(response))
+  output.result(args.include === true ? [statusLine(response), ...headerLines(response), ''] : [], {
     url,
     ...responseInJson(response),
-    body,
+    body: response.body.toString('utf8'),
   })
+  if (!output.json) output.contents(response.body)
   if (response.truncated) output.warn('The body was longer and was cut off.')
   return exitCodes.ok
 }
@@ -113,6 +114,12 @@ function responseInJson(response: GetResponse): Record<string, unknown> {
 
 function statusLine({ httpVersion, status, statusText }: GetResponse): string {
   return `HTTP/${httpVersion} ${status} ${statusText}`.trimEnd()
+}
+
+function headerLines({ headers }: GetResponse): string[] {
+  return Object.entries(headers).flatMap(([name, value = []]) =>
+    [value].flat().map((each) => `${name}: ${each}`),
+  )
 }
 
 function tlsLines({ remoteAddress, tls }: GetResponse): string[] {

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import { stampOf } from '../../files/stamp.ts'
+import { describeConnectionError } from '../../server/connection-error.ts'
 import { formatLogLine } from '../../server/request-log.ts'
 import { createDemoHandler } from '../../sites/demo/demo.ts'
 import {
@@ -26,7 +27,7 @@ type Arguments = ArgumentsOf<typeof serveSpec>
 export async function serve(args: Arguments, context: Context): Promise<ExitCode> {
   const { state, output, now } = context
   const host = parseHost(
-    args.host ?? '127.0.0.1',
+    args.host ?? 'localhost',
     '--host 127.0.0.1, or 0.0.0.0 for every network this machine is in',
   )
   const port = parsePort(args.port ?? 8443, '--port 8443, or 0 for a free one')
@@ -34,7 +35,7 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
   const clients = parseClients(args, context)
   const site = await openSecuredSite({
     state,
-    host,
+    host: host === 'localhost' ? undefined : host,
     port,
     minVersion: args['tls-min'] === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
     handler: createDemoHandler({ directory }),
@@ -51,6 +52,10 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
   const what = directory ?? 'a page that tells how the connection was secured'
   output.note(`Serving ${what}. Stop it with Ctrl-C.`)
   if (mtls !== null) output.note(mtlsNote(mtls, args['client-ca']))
+  for (const address of site.unsigned)
+    output.note(
+      `${address} is outside the names that this authority may sign, so it is not in the certificate: rootling ca permit ${address}`,
+    )
   const exposed = exposure(host)
   if (exposed !== null) output.warn(exposed)
   await stopSignal()
@@ -63,8 +68,10 @@ function reportsTo(output: Output): SiteReports {
   return {
     onWarning: ({ sentence, hint }) => output.warn(`${sentence} ${hint}`),
     onRequest: (entry) => output.log(formatLogLine(entry)),
-    onConnectionError: (error, address) => output.log(`${address} refused: ${firstLine(error)}`),
+    onConnectionError: (error, address) =>
+      output.log(`${address} refused: ${describeConnectionError(error)}`),
     onHandlerError: (error) => output.log(`error: ${firstLine(error)}`),
+    onAlone: () => output.note('This machine has no ::1, so 127.0.0.1 alone is served.'),
     onRenewed: () => output.log('The certificate was renewed.'),
     onRenewalFailed: (error, next) =>
       output.log(

@@ -5,7 +5,7 @@ export const serveSpec = {
   summary: 'Serve a page or a directory over HTTPS',
   positionals: '[NAME…]',
   options: {
-    host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
+    host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1 and ::1' },
     port: { type: 'number', placeholder: 'N', describe: 'Port; default 8443', alias: 'p' },
     'cert-file': {
       type: 'string',
@@ -59,11 +59,13 @@ export const getSpec = {
       describe: 'Its private key',
       hidden: ['key', 'client-key'],
     },
+    include: { type: 'boolean', describe: 'Print status and headers before the body', alias: 'i' },
     compare: { type: 'boolean', describe: 'Also show what a client without the root sees' },
     verbose: { type: 'boolean', describe: 'Print how the connection was secured', alias: 'v' },
   },
   examples: [
-    'rootling get https://localhost:8443',
+    'rootling get localhost:8443',
+    'rootling get https://localhost:8443/api | jq',
     'rootling get --compare https://localhost:8443',
   ],
 } as const satisfies CommandSpec

@@ -8,14 +8,14 @@ export async function startRevocation({
   now,
   log,
 }: EndpointOptions): Promise<Endpoint> {
-  const port = settings.revocationPort
   const onError = (error: unknown): void => log(`revocation: ${String(error)}`)
   const servers = await listenOnLoopback(
-    (host) => createRevocationServer({ state, now, host, port, onError }),
+    settings.revocationPort,
+    (host, port) => createRevocationServer({ state, now, host, port, onError }),
     () => log(aloneOn127('revocation')),
   )
   const close = async (): Promise<void> => {
     await Promise.all(servers.map((server) => server.close()))
   }
-  return { what: 'revocation', url: `http://localhost:${port}`, close }
+  return { what: 'revocation', url: `http://localhost:${settings.revocationPort}`, close }
 }

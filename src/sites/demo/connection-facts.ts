@@ -26,7 +26,7 @@ export interface ConnectionFacts {
   readonly client: CertificateFacts | null
 }
 
-interface CertificateFacts {
+export interface CertificateFacts {
   readonly subject: string
   readonly subjectAltName: string[]
   readonly issuer: string

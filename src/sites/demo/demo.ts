@@ -1,10 +1,12 @@
 import { isOurHost } from '../../server/host-check.ts'
 import type { Handler, Request, Response } from '../../server/http.ts'
 import { connectionFacts } from './connection-facts.ts'
-import { demoPage, styleSource } from './page.ts'
+import type { Listing } from '../static-files.ts'
+import { listingPage, listingText } from './listing.ts'
+import { demoPage, demoText, styleSource } from './page.ts'
 
 export interface DemoOptions {
-  /** A folder whose files are served; without an index.html in it, `/` is still the demo page. */
+  /** A folder whose files are served, with a listing of each folder that has no index.html. */
   readonly directory?: string | undefined
 }
 
@@ -24,8 +26,9 @@ const securityHeaders = {
 
 /**
  * Creates the handler of `rootling serve`. At `/` it shows how the connection of the request was
- * secured, as a page or, for `Accept: application/json`, as data. It answers 421 for a host that
- * this server does not serve, 405 unless the method is GET or HEAD, and else 404.
+ * secured: as a page for a client that asks for HTML, as data for `Accept: application/json`, and
+ * else as text. It answers 421 for a host that this server does not serve, 405 unless the method is
+ * GET or HEAD, and else 404.
  */
 export function createDemoHandler(options: DemoOptions = {}): Handler {
   const { directory } = options
@@ -40,21 +43,41 @@ export function createDemoHandler(options: DemoOptions = {}): Handler {
       return
     }
     if (directory !== undefined) {
-      const { sendFile } = await import('../static-files.ts')
+      const { listFolder, sendFile } = await import('../static-files.ts')
       if (await sendFile(request, response, directory)) return
+      const listing = await listFolder(request.url ?? '', directory)
+      if (listing !== null) {
+        sendListing(request, response, listing)
+        return
+      }
+    } else if (request.url?.split('?')[0] === '/') {
+      sendFacts(request, response)
+      return
     }
-    if (request.url?.split('?')[0] === '/') sendFacts(request, response)
-    else reply(request, response, 404, 'Not found.\n')
+    reply(request, response, 404, 'Not found.\n')
   }
+}
+
+const html = 'text/html; charset=utf-8'
+
+/** Whether a client asks for HTML, as browsers do; curl's, which accepts all, does not. */
+const asksForHtml = (request: Request): boolean =>
+  (request.headers.accept ?? '').includes('text/html')
+
+function sendListing(request: Request, response: Response, listing: Listing): void {
+  response.setHeader('Vary', 'Accept')
+  if (asksForHtml(request)) reply(request, response, 200, listingPage(listing), html)
+  else reply(request, response, 200, listingText(listing))
 }
 
 function sendFacts(request: Request, response: Response): void {
   const facts = connectionFacts(request)
   const accept = request.headers.accept ?? ''
   response.setHeader('Vary', 'Accept')
-  if (accept.includes('application/json') && !accept.includes('text/html'))
+  if (asksForHtml(request)) reply(request, response, 200, demoPage(facts), html)
+  else if (accept.includes('application/json'))
     reply(request, response, 200, `${JSON.stringify(facts, null, 2)}\n`, 'application/json')
-  else reply(request, response, 200, demoPage(facts), 'text/html; charset=utf-8')
+  else reply(request, response, 200, demoText(facts))
 }
 
 function reply(

@@ -100,8 +100,8 @@ test('what a certificate says', async () => {
   expect(await expectHarmlessLine(home, ['show', 'c.pem'])).toMatchObject({ ok: true })
 })
 
-test('what a server says', async () => {
-  const home = await openAuthority()
+/** Opens a server that sends hostile text, and returns its URL. */
+async function openHostileServer(home: Home): Promise<string> {
   await home.rootling(['issue', 'localhost'])
   const read = (name: string) => readFileSync(join(home.directory, name))
   const server = createServer({ cert: read('localhost.pem'), key: read('localhost-key.pem') })
@@ -115,13 +115,19 @@ test('what a server says', async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())
   const { port } = server.address() as { port: number }
-  const url = `https://localhost:${port}/`
+  return `https://localhost:${port}/`
+}
+
+test('what a server says, but for the body in a pipe, which is its own', async () => {
+  const home = await openAuthority()
+  const url = await openHostileServer(home)
   const { stdout, stderr } = await home.rootling(['get', url, '--verbose'])
-  expectHarmless(stdout + stderr)
-  expect(stdout).toBe(
-    'HTTP/1.1 200 so\uFFFD[8m\uFFFDso\n\none\n        two \uFFFD[8m\uFFFDforged: x\n',
-  )
+  expectHarmless(stderr)
+  expect(stderr).toContain('HTTP/1.1 200 so\uFFFD[8m\uFFFDso\n')
+  expect(stdout).toBe('one\r\n\ttwo \u001b[8m\u202e\u200b\u2028\u0085forged: x')
   await expectHarmlessLine(home, ['get', url, '--compare'])
+  const json = await home.rootling(['get', url, '--json'])
+  expectHarmless(json.stdout + json.stderr)
 })
 
 test('the log of the daemon, also as it grows', async () => {
@@ -180,6 +186,20 @@ test('hints, errors and results of rootling-mkcert', async () => {
 
 const noScript = await notInstalled('script')
 const note = noScript === null ? '' : ` [skipped: ${noScript}]`
+
+test.skipIf(noScript !== null)(`what a server says, on a terminal${note}`, async () => {
+  const home = await openAuthority()
+  const url = await openHostileServer(home)
+  const shell = `${process.execPath} ${command} get ${url} --include`
+  const env = { ROOTLING_HOME: join(home.directory, 'state'), TERM: 'xterm' }
+  const args = ['-qec', shell, '/dev/null']
+  const { stdout } = await run('script', args, scrubbedEnvironment(home.directory, env))
+  const said = stdout.replaceAll('\r\n', '\n')
+  expectHarmless(said)
+  expect(said).toBe(
+    'HTTP/1.1 200 so\uFFFD[8m\uFFFDso\nconnection: close\n\none\n        two \uFFFD[8m\uFFFDforged: x\n',
+  )
+})
 
 test.skipIf(noScript !== null)(
   `on a terminal no colours come out but those of this program${note}`,

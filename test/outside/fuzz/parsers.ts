@@ -48,6 +48,7 @@ import { certificatesIn, inspectCertificate } from '../../../src/x509/inspect.ts
 import { parseIpRange } from '../../../src/x509/ip.ts'
 import { parseOcspRequest } from '../../../src/x509/ocsp.ts'
 import { altNameParts } from '../../../src/x509/parsed-certificate.ts'
+import { refuseCostlyPkcs12 } from '../../../src/x509/pkcs12-cost.ts'
 import { pemBlocks } from '../../../src/x509/pem.ts'
 import { readPrivateKey } from '../../../src/x509/private-key.ts'
 import { readPublicKey } from '../../../src/x509/public-key.ts'
@@ -139,6 +140,13 @@ function x509(samples: Samples): ForeignParser[] {
       samples: certificateFiles,
       codes: ['bad-der', 'bad-certificate'],
       read: (input) => certificatesIn(input, what).map(inspectCertificate),
+    },
+    {
+      name: 'cost of a PKCS #12 file',
+      shape: 'der',
+      samples: samples.certificate,
+      codes: ['bad-key'],
+      read: (input) => refuseCostlyPkcs12(input, what),
     },
     {
       name: 'parts of a certificate',

@@ -104,6 +104,6 @@ test.skipIf(!hasIpv6Loopback())('a port that another has at ::1 is taken', async
   const start = (host: string) =>
     createRevocationServer({ state, now: () => new Date(), host, port })
   const taken = { code: 'port-in-use', message: expect.stringContaining(`[::1]:${port}`) }
-  await expect(listenOnLoopback(start, () => {})).rejects.toMatchObject(taken)
+  await expect(listenOnLoopback(port, start, () => {})).rejects.toMatchObject(taken)
   await expect(open({ port })).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })

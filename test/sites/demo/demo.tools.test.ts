@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createDemoHandler } from '../../../src/sites/demo/demo.ts'
-import { demoPage, escapeHtml } from '../../../src/sites/demo/page.ts'
+import { demoPage, demoText, escapeHtml } from '../../../src/sites/demo/page.ts'
 import { pathSegments } from '../../../src/sites/static-files.ts'
 import { createHttpsServer, type HttpsServer } from '../../../src/server/https.ts'
 import { formatLogLine } from '../../../src/server/request-log.ts'
@@ -80,7 +80,7 @@ describe('the demo page', () => {
   ])('says with %s how this connection was secured', async (version, http, alpn) => {
     const server = await start()
     const x25519 = [version, '--curves', 'X25519']
-    const page = await curl(server, '/', ...x25519, '-i')
+    const page = await curl(server, '/', ...x25519, '-i', '-H', 'Accept: text/html,*/*;q=0.8')
     expect(page.status).toBe(200)
     expect(page.body).toContain('TLSv1.3')
     expect(page.body).toContain('<dt>Key exchange</dt><dd>X25519</dd>')
@@ -90,6 +90,12 @@ describe('the demo page', () => {
     )
     expect(page.body.toLowerCase()).toContain('x-content-type-options: nosniff')
     expect(page.body.toLowerCase()).toContain('cache-control: no-store')
+    const text = await curl(server, '/', ...x25519)
+    expect(text.body).toMatch(
+      /^This connection is secured\.\n\nConnection\n {2}Protocol +TLSv1\.3\n/,
+    )
+    expect(text.body).toMatch(/^ {2}Key exchange +X25519$/m)
+    expect(text.body).toMatch(/^ {2}Issued by +CN=intermediate$/m)
     const json = await curl(server, '/?x', ...x25519, '-H', 'Accept: application/json')
     expect(JSON.parse(json.body)).toMatchObject({
       protocol: 'TLSv1.3',
@@ -108,7 +114,7 @@ describe('the demo page', () => {
 
   test('answers HEAD without a body, other methods with 405, other paths with 404', async () => {
     const server = await start()
-    const head = await curl(server, '/', '-I')
+    const head = await curl(server, '/', '-I', '-H', 'Accept: text/html')
     expect(head.status).toBe(200)
     expect(head.body.toLowerCase()).toMatch(/content-length: \d{4}/)
     const post = await curl(server, '/', '-i', '-d', 'x=1')
@@ -156,7 +162,7 @@ describe('the demo page', () => {
       notAfter: evil,
       fingerprint: evil,
     }
-    const page = demoPage({
+    const facts = {
       protocol: evil,
       cipher: evil,
       alpn: evil,
@@ -167,9 +173,12 @@ describe('the demo page', () => {
       resumed: false,
       client: certificate,
       certificate,
-    })
-    expect(page).not.toContain('<script')
-    expect(page).toContain('&lt;script&gt;')
+    }
+    expect(demoPage(facts)).not.toContain('<script')
+    expect(demoPage(facts)).toContain('&lt;script&gt;')
+    expect(demoText({ ...facts, serverName: 'a\u001b[2J\nb\u202e' })).toContain(
+      'a\uFFFD[2J\uFFFDb\uFFFD',
+    )
   })
 })
 
@@ -202,9 +211,66 @@ describe('files under a directory', () => {
       expect(folder.body.toLowerCase()).toContain('location: /docs/?x=1')
       expect((await curl(server, '/docs/a%20b/%C3%BC.txt', version)).body).toBe('umlaut\n')
       expect((await curl(server, '/inner.js', version)).status).toBe(200)
-      expect((await curl(server, '/', version)).body).toContain('This connection is secured')
+      expect((await curl(server, '/', version)).body).toBe('app.js\ndocs/\ninner.js\n')
     },
   )
+
+  test('lists a folder without index.html, with nothing that is not served', async () => {
+    const server = await start(site)
+    const evil = `<img src=x onerror=alert(1)>"&' \u202e`
+    const folder = join(site, 'list')
+    mkdirSync(join(folder, 'sub'), { recursive: true })
+    mkdirSync(join(folder, '.well-known'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    for (const name of [evil, 'a:b', 'javascript:alert(1)', 'a%2F', '.env', 'browser.p12'])
+      writeFileSync(join(folder, name), name)
+    writeFileSync(join(folder, 'key.pem'), pair.key)
+    symlinkSync('../../outside.txt', join(folder, 'outside'))
+    symlinkSync('../.env', join(folder, 'env'))
+    const text = await curl(server, '/list/')
+    const names = [evil.replace('\u202e', '\uFFFD'), 'a%2F', 'a:b', 'javascript:alert(1)', 'sub/']
+    expect(text).toEqual({ status: 200, body: `${names.join('\n')}\n` })
+    const page = await curl(server, '/list/', '-i', '-H', 'Accept: text/html')
+    expect(page.body.toLowerCase()).toContain("content-security-policy: default-src 'none'")
+    expect(page.body).toContain('<title>/list/</title>')
+    expect(page.body).not.toMatch(/<img|\u202e/)
+    const links = [...page.body.matchAll(/href="([^"]*)"/g)].map(([, href = '']) => href)
+    expect(links[0]).toBe('../')
+    for (const href of links.slice(1)) {
+      const { origin, pathname } = new URL(href.replaceAll('&#39;', "'"), `${server.url}list/`)
+      expect(`${origin}/`).toBe(server.url)
+      expect((await curl(server, pathname)).status).toBe(200)
+    }
+    expect((await curl(server, '/up/')).status).toBe(404)
+    expect((await curl(server, '/.git/')).status).toBe(404)
+  })
+
+  test('serves /.well-known/ at the top, and no other name with a dot', async () => {
+    const server = await start(site)
+    const wellKnown = join(site, '.well-known')
+    mkdirSync(join(wellKnown, 'acme-challenge'), { recursive: true })
+    onTestFinished(() => rmSync(wellKnown, { recursive: true }))
+    writeFileSync(join(wellKnown, 'security.txt'), 'Contact: x\n')
+    writeFileSync(join(wellKnown, '.secret'), 'secret')
+    mkdirSync(join(site, 'docs/.well-known'))
+    writeFileSync(join(site, 'docs/.well-known/x.txt'), 'secret')
+    onTestFinished(() => rmSync(join(site, 'docs/.well-known'), { recursive: true }))
+    expect((await curl(server, '/.well-known/security.txt')).body).toBe('Contact: x\n')
+    expect((await curl(server, '/.well-known/')).body).toBe('acme-challenge/\nsecurity.txt\n')
+    expect((await curl(server, '/')).body).toContain('.well-known/\n')
+    for (const path of ['/.well-known/.secret', '/docs/.well-known/x.txt', '/.well-known/..'])
+      expect((await curl(server, path)).status).toBe(404)
+  })
+
+  test('lists a thousand names at most', async () => {
+    const server = await start(site)
+    const many = join(site, 'many')
+    mkdirSync(many)
+    onTestFinished(() => rmSync(many, { recursive: true }))
+    for (let i = 0; i < 1_100; i++) writeFileSync(join(many, `${i}.txt`), '')
+    const lines = (await curl(server, '/many/')).body.trimEnd().split('\n')
+    expect([lines.length, lines.at(-1)]).toEqual([1_001, '(and more)'])
+  })
 
   test('lets no path escape', async () => {
     const server = await start(site)
