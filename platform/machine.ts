@@ -89,6 +89,8 @@ export interface MachineOptions {
    * password.
    */
   readonly onPrompt?: (sentence: string) => void
+  /** Called every second while a program runs, with the program's name and the seconds so far. */
+  readonly onWait?: (program: string, seconds: number) => void
   /**
    * Files that exist, by their contents. A dry run shows `< path` for a program that reads these
    * contents.
@@ -104,15 +106,18 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   // Windows has no sudo: a program that needs an administrator says so itself.
   const actsAsRoot = isRoot || process.getuid === undefined
   const planned: string[] = []
-  const asPerson = optionsOfPerson(person, env, isRoot)
+  const { onWait } = options
+  const asPerson = { ...optionsOfPerson(person, env, isRoot), onWait }
   const runAsRoot: RunAsRoot = actsAsRoot
-    ? (program, args, command) => run(program, args, { ...command, env: rootEnvironment(env) })
+    ? (program, args, command) =>
+        run(program, args, { ...command, env: rootEnvironment(env), onWait })
     : createSudo({
         env,
         user: person.name,
         allowed: options.sudo !== 'forbidden',
         interactive: options.interactive ?? process.stdin.isTTY,
         onPrompt: options.onPrompt,
+        onWait,
       })
 
   const prefixes = {
@@ -203,7 +208,9 @@ function createFileChanges({
         return
       }
       report(['rm', '-f', file])
-      await rm(file, { force: true })
+      await rm(file, { force: true }).catch((error: unknown) => {
+        throw new RootlingError('store-failed', `${file} cannot be removed.`, { cause: error })
+      })
     },
 
     async removeEmptyDirectory(directory, as) {
