@@ -8,6 +8,7 @@ import {
   type CommandResult,
   type RunOptions,
 } from './command.ts'
+import { withDirectoryLock } from './directory-lock.ts'
 import { displayCommand } from './display-command.ts'
 import { isTaken } from './file-status.ts'
 import { findPerson, type Person } from './person.ts'
@@ -58,6 +59,12 @@ export interface Machine {
   writeFile(file: string, contents: string, as: Actor): Promise<void>
   /** Removes a file. Does nothing when the file is absent. */
   removeFile(file: string, as: Actor): Promise<void>
+  /**
+   * Runs `work`, which reads and then changes a file that the users of the machine share, while no
+   * other rootling works on that directory, whoever started it. The directory must exist. Where
+   * flock(1) is not on the machine, as on macOS and Windows, nothing keeps others out.
+   */
+  alone<T>(directory: string, work: () => Promise<T>): Promise<T>
   /**
    * Tells the person that a dialog or a password prompt is about to open. Says nothing in a dry
    * run.
@@ -154,6 +161,14 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     change,
 
     ...createFileChanges({ find, change, actsItself, report }),
+
+    async alone(directory, work) {
+      if (dryRun) return work()
+      const flock = await find('flock', { forRoot: true })
+      const sh = await find('sh', { forRoot: true })
+      if (flock === null || sh === null) return work()
+      return withDirectoryLock(directory, work, { programs: { flock, sh }, onWait })
+    },
 
     announce(sentence) {
       if (!dryRun) options.onPrompt?.(sentence)

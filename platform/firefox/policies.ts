@@ -11,6 +11,12 @@ import { anchorPrefix, type TrustAnchor, type TrustStore } from '../trust-store.
 const policiesDirectory = '/etc/firefox/policies'
 
 /**
+ * The directory that is locked while policies.json is read and written: the policies' own directory
+ * is made and removed.
+ */
+const lockedDirectory = '/etc'
+
+/**
  * The largest policies file that is read, in bytes. A policies file is a page or two long, so a
  * larger file is something else.
  */
@@ -63,28 +69,31 @@ export function createFirefoxPoliciesStore(
       return false
     },
 
-    async install(anchor) {
-      const { file, text } = await readPolicies(machine, directory)
-      const merged = addCertificate(text, fileOf(anchor), file)
-      await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
-      if (merged !== text) await machine.writeFile(file, merged, 'root')
-    },
-
-    async uninstall(anchor) {
-      const { file, text } = await readPolicies(machine, directory)
-      const isOurs = text !== null && text.includes(anchor.name)
-      if (isOurs) {
-        const rest = removeCertificate(text, fileOf(anchor), file)
-        if (rest === null) await machine.removeFile(file, 'root')
-        else if (rest !== text) await machine.writeFile(file, rest, 'root')
-      }
-      if (!isOurs && !(await exists(fileOf(anchor)))) return
-      await machine.removeFile(fileOf(anchor), 'root')
-      await machine.removeEmptyDirectory(directory, 'root')
-      await machine.removeEmptyDirectory(path.dirname(directory), 'root')
-    },
+    install: (anchor) => machine.alone(lockedDirectory, () => install(anchor)),
+    uninstall: (anchor) => machine.alone(lockedDirectory, () => uninstall(anchor)),
   }
   return store
+
+  async function install(anchor: TrustAnchor): Promise<void> {
+    const { file, text } = await readPolicies(machine, directory)
+    const merged = addCertificate(text, fileOf(anchor), file)
+    await machine.writeFile(fileOf(anchor), anchor.pem, 'root')
+    if (merged !== text) await machine.writeFile(file, merged, 'root')
+  }
+
+  async function uninstall(anchor: TrustAnchor): Promise<void> {
+    const { file, text } = await readPolicies(machine, directory)
+    const isOurs = text !== null && text.includes(anchor.name)
+    if (isOurs) {
+      const rest = removeCertificate(text, fileOf(anchor), file)
+      if (rest === null) await machine.removeFile(file, 'root')
+      else if (rest !== text) await machine.writeFile(file, rest, 'root')
+    }
+    if (!isOurs && !(await exists(fileOf(anchor)))) return
+    await machine.removeFile(fileOf(anchor), 'root')
+    await machine.removeEmptyDirectory(directory, 'root')
+    await machine.removeEmptyDirectory(path.dirname(directory), 'root')
+  }
 }
 
 /**

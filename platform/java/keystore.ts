@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
+import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess } from '../command.ts'
 import { readJks, type JksEntry as Entry } from './jks.ts'
@@ -54,7 +55,10 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
   async function change(args: readonly string[], input?: string) {
     const as = await ownerOf(file, machine)
     const options = input === undefined ? { as } : { as, input }
-    const result = await machine.change(keytool(), [...args, ...target], options)
+    // Of two keytools at once, each of which writes the whole file, one would lose its root.
+    const result = await machine.alone(path.dirname(file), () =>
+      machine.change(keytool(), [...args, ...target], options),
+    )
     last = null
     expectSuccess('keytool', result)
   }

@@ -45,6 +45,7 @@ export function createFakeMachine(options: FakeOptions = {}): Machine & { comman
       await writeFile(file, contents)
     },
     removeFile: (file) => rm(file, { force: true }),
+    alone: (_directory, work) => work(),
     announce: () => {},
     knownFile: () => null,
     removeEmptyDirectory: (directory) => rmdir(directory).catch(() => undefined),
