@@ -1,4 +1,5 @@
-import { mkdtemp, open, readdir, readFile, rm, type FileHandle } from 'node:fs/promises'
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
@@ -181,9 +182,9 @@ async function runningProcesses(): Promise<Map<number, number>> {
   const running = new Map<number, number>()
   if (process.platform === 'win32') return running
   if (process.platform === 'linux') {
-    for (const name of await readdir('/proc')) {
+    for (const name of readdirSync('/proc')) {
       if (!/^\d+$/.test(name)) continue
-      const text = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
+      const text = readStat(name)
       // The name of the program may hold spaces and brackets.
       const [state, parent] = text.slice(text.lastIndexOf(')') + 2).split(' ')
       if (parent !== undefined && state !== 'Z') running.set(Number(name), Number(parent))
@@ -195,6 +196,15 @@ async function runningProcesses(): Promise<Map<number, number>> {
   for (const [, id, parent] of (stdout ?? '').matchAll(/^\s*(\d+)\s+(\d+)\s+[^Z\s]/gm))
     running.set(Number(id), Number(parent))
   return running
+}
+
+/** Returns what the kernel says of a process; an empty string: it has ended. */
+function readStat(id: string): string {
+  try {
+    return readFileSync(`/proc/${id}/stat`, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 /**

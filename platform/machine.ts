@@ -14,7 +14,7 @@ import { isTaken } from './file-status.ts'
 import { findPerson, type Person } from './person.ts'
 import { findProgram, rootEnvironment } from './programs.ts'
 import { createSudo, type RunAsRoot } from './sudo.ts'
-import { writeReadableFile } from './write-file.ts'
+import { becauseOf, writeReadableFile } from './write-file.ts'
 
 /**
  * Who runs a program or changes a file: root (through sudo where needed), or the person (even when
@@ -224,7 +224,9 @@ function createFileChanges({
       }
       report(['rm', '-f', file])
       await rm(file, { force: true }).catch((error: unknown) => {
-        throw new RootlingError('store-failed', `${file} cannot be removed.`, { cause: error })
+        throw new RootlingError('store-failed', `${file} cannot be removed${becauseOf(error)}.`, {
+          cause: error,
+        })
       })
     },
 
