@@ -104,7 +104,7 @@ export interface TrustStore {
   trustsFully?(anchor: TrustAnchor): Promise<boolean>
   /** Changes several anchors at once; default: one after the other. */
   readonly together?: Readonly<
-    Record<'install' | 'uninstall', (anchors: readonly TrustAnchor[]) => Promise<void>>
+    Partial<Record<'install' | 'uninstall', (anchors: readonly TrustAnchor[]) => Promise<void>>>
   >
   install(anchor: TrustAnchor): Promise<void>
   /** Removes the anchor. Does nothing when the anchor is absent. */

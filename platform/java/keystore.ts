@@ -1,8 +1,9 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
+import { withDirectory } from '../anchor-file.ts'
 import { expectSuccess } from '../command.ts'
-import { readJks, type JksEntry as Entry } from './jks.ts'
+import { readJks, writeJks, type JksEntry as Entry } from './jks.ts'
 import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
 import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from '../trust-store.ts'
@@ -57,10 +58,24 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
     const options = input === undefined ? { as } : { as, input }
     // Of two keytools at once, each of which writes the whole file, one would lose its root.
     const result = await machine.alone(path.dirname(file), () =>
-      machine.change(keytool(), [...args, ...target], options),
+      machine.change(keytool(), args, options),
     )
     last = null
     expectSuccess('keytool', result)
+  }
+
+  /** Imports several roots by one run of keytool, which takes half a second to start. */
+  async function importAll(anchors: readonly TrustAnchor[]): Promise<void> {
+    await withDirectory(machine, async (directory) => {
+      const source = path.join(directory, 'roots.jks')
+      const roots = anchors.map(({ name, der }) => ({ alias: name, der }))
+      await writeFile(source, writeJks(roots, storePassword), { mode: 0o644 })
+      await change([
+        ...['-importkeystore', '-noprompt', '-J-Duser.language=en'],
+        ...['-srckeystore', source, '-srcstoretype', 'JKS', '-srcstorepass', storePassword],
+        ...['-destkeystore', file, '-deststorepass', storePassword],
+      ])
+    })
   }
 
   const aliasesOf = async (anchor: TrustAnchor) =>
@@ -85,11 +100,22 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
 
     async install(anchor) {
       if (await store.has(anchor)) return
-      await change(['-importcert', '-noprompt', '-alias', anchor.name], anchor.pem)
+      await change(['-importcert', '-noprompt', '-alias', anchor.name, ...target], anchor.pem)
+    },
+
+    together: {
+      async install(anchors) {
+        const lacking: TrustAnchor[] = []
+        for (const anchor of anchors) if (!(await store.has(anchor))) lacking.push(anchor)
+        // A dry run shows what a person can type without the temporary keystore.
+        if (lacking.length > 1 && !machine.dryRun) await importAll(lacking)
+        else for (const anchor of lacking) await store.install(anchor)
+      },
     },
 
     async uninstall(anchor) {
-      for (const alias of await aliasesOf(anchor)) await change(['-delete', '-alias', alias])
+      for (const alias of await aliasesOf(anchor))
+        await change(['-delete', '-alias', alias, ...target])
     },
   }
   return store
