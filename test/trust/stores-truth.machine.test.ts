@@ -98,9 +98,9 @@ describe.skipIf(obstacle !== null)(`the stores of a hindered machine${skipNote}`
     expect((await told()).filter((each) => each === 'run')).toHaveLength(1)
     const status = await rootling.json(['status', ...onlySystem])
     expect(status.exitCode).toBe(0)
+    const roots = await rootsOf(both.answer)
     await rootling.must(['uninstall', '--yes', '--delete-ca', ...onlySystem])
-    for (const root of await rootsOf(both.answer))
-      expect(await findRoot(namespace, root)).toEqual([])
+    for (const root of roots) expect(await findRoot(namespace, root)).toEqual([])
   })
 
   test('are waited for while a hook takes more than a minute, and the wait is told', async () => {
