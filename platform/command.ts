@@ -110,13 +110,13 @@ async function runWithInput(
   clearTimeout(timer)
   clearInterval(ticks)
   if (result === 'expired') {
-    await endTree(child.pid, options.end)
+    const ended = await endTree(child.pid, options.end)
     child.unref()
     child.stdout.destroy()
     child.stderr.destroy()
     throw new RootlingError(
       'tool-timeout',
-      `${name} gave no answer in ${timeLimit / 1000} seconds and was stopped.`,
+      `${name} gave no answer in ${timeLimit / 1000} seconds and ${ended ? 'was' : 'could not be'} stopped.`,
       { hint: 'Close dialogs and other programs that hold the same store, then try again' },
     )
   }
@@ -148,22 +148,23 @@ const endOwn: End = async (signal, ids) => {
 
 /**
  * Ends a program with everything that it started: a script that is ended alone leaves the program
- * that it waits for, such as a hook of update-ca-certificates, which then goes on.
+ * that it waits for, such as a hook of update-ca-certificates, which then goes on. Returns whether
+ * they have all ended.
  */
-async function endTree(root: number | undefined, end: End = endOwn): Promise<void> {
-  if (root === undefined) return
+async function endTree(root: number | undefined, end: End = endOwn): Promise<boolean> {
+  if (root === undefined) return true
   const ids = treeOf(root, await runningProcesses())
-  await end('TERM', ids)
-  for (let tries = 0; tries < 20; tries++) {
-    const running = await runningProcesses()
-    if (!ids.some((id) => running.has(id))) return
-    await new Promise((resolve) => setTimeout(resolve, 100))
+  let running: ReadonlyMap<number, number> = new Map()
+  const left = (): number[] => ids.filter((id) => running.has(id))
+  for (const signal of ['TERM', 'KILL'] as const) {
+    await end(signal, signal === 'TERM' ? ids : left())
+    for (let tries = 0; tries < 20; tries++) {
+      running = await runningProcesses()
+      if (left().length === 0) return true
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
   }
-  const running = await runningProcesses()
-  await end(
-    'KILL',
-    ids.filter((id) => running.has(id)),
-  )
+  return false
 }
 
 /** Returns a process and all that it started, each after the one that started it. */

@@ -74,8 +74,11 @@ export function createSudo(options: SudoOptions): RunAsRoot {
       ...command,
       env: rootEnvironment(env),
       onWait: options.onWait,
-      end: async (signal, ids) =>
-        kill !== null && run(sudo, ['-n', '--', kill, `-${signal}`, ...ids.map(String)], { env }),
+      end: async (signal, ids) => {
+        if (kill === null) return
+        const args = ['-n', '--', kill, `-${signal}`, ...ids.map(String)]
+        await run(sudo, args, { env }).catch(() => undefined)
+      },
     })
   }
 }
