@@ -70,11 +70,9 @@ export function createJavaStore(machine: Machine, keystore: JavaKeystore): Trust
       const source = path.join(directory, 'roots.jks')
       const roots = anchors.map(({ name, der }) => ({ alias: name, der }))
       await writeFile(source, writeJks(roots, storePassword), { mode: 0o644 })
-      await change([
-        ...['-importkeystore', '-noprompt', '-J-Duser.language=en'],
-        ...['-srckeystore', source, '-srcstoretype', 'JKS', '-srcstorepass', storePassword],
-        ...['-destkeystore', file, '-deststorepass', storePassword],
-      ])
+      const from = ['-srckeystore', source, '-srcstoretype', 'JKS', '-srcstorepass', storePassword]
+      const to = ['-destkeystore', file, '-deststorepass', storePassword]
+      await change(['-importkeystore', '-noprompt', '-J-Duser.language=en', ...from, ...to])
     })
   }
 

@@ -121,20 +121,23 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
   /** Whether the programs that look a root up by its hash trust the root. */
   const byHash = (anchor: TrustAnchor) => isAll(heldFor(anchor), isHashed)
 
+  /** Whether some programs do not trust the root. */
+  const isLacking = async (anchor: TrustAnchor): Promise<boolean> =>
+    (family.bundle !== null && !(await inBundle(anchor))) ||
+    (family.hashLinks !== null && !(await byHash(anchor)))
+
   async function install(anchors: readonly TrustAnchor[]): Promise<void> {
-    const lacking = await allThat(anchors, async (each) => !(await store.trustsFully?.(each)))
+    const lacking = await allThat(anchors, isLacking)
     if (lacking.length === 0) return
     for (const each of lacking.flatMap(heldFor))
       await machine.writeFile(fileOf(each), each.pem, 'root')
-    await refreshUntil(machine, family, family.refresh, async () => {
-      const rest = await allThat(lacking, async (each) => !(await store.trustsFully?.(each)))
-      return rest.length === 0
-    })
+    const isDone = async (): Promise<boolean> => (await allThat(lacking, isLacking)).length === 0
+    await refreshUntil(machine, family, family.refresh, isDone)
   }
 
   async function uninstall(anchors: readonly TrustAnchor[]): Promise<void> {
     const forms = anchors.flatMap(allFormsOf)
-    const files = [...forms.map(fileOf)]
+    const files = forms.map(fileOf)
     for (const anchor of anchors) files.push(...(await mkcertFilesOf(anchor)))
     const present = await allThat(files, exists)
     const leaves = async (form: TrustAnchor): Promise<boolean> =>
@@ -142,17 +145,14 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     const traces = await allThat(forms, leaves)
     if (present.length === 0 && traces.length === 0) return
     for (const file of files) await machine.removeFile(file, 'root')
-    // The store comes first: a hook may hang, and Java's keystore is checked as a store of its own.
-    await refreshUntil(machine, family, family.refreshAfterRemoval ?? family.refresh, async () => {
-      const rest = await allThat(forms, leaves)
-      return rest.length === 0
-    }).finally(() =>
-      notifyHooks(
-        machine,
-        family,
-        files.map((file) => path.basename(file, family.extension)),
-      ),
-    )
+    const isDone = async (): Promise<boolean> => (await allThat(forms, leaves)).length === 0
+    try {
+      // The store comes first: a hook may hang, and Java's keystore is checked as a store of its own.
+      await refreshUntil(machine, family, family.refreshAfterRemoval ?? family.refresh, isDone)
+    } finally {
+      const names = files.map((file) => path.basename(file, family.extension))
+      await notifyHooks(machine, family, names)
+    }
   }
 
   const store: TrustStore = {
@@ -193,9 +193,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
 
     has: async (anchor) => (await inBundle(anchor)) || byHash(anchor),
 
-    trustsFully: async (anchor) =>
-      (family.bundle === null || (await inBundle(anchor))) &&
-      (family.hashLinks === null || byHash(anchor)),
+    trustsFully: async (anchor) => !(await isLacking(anchor)),
 
     install: (anchor) => install([anchor]),
     uninstall: (anchor) => uninstall([anchor]),

@@ -10,7 +10,7 @@ function shown(seconds: readonly number[], isTTY: boolean, options: Partial<Outp
   vi.spyOn(standardError, 'isTTY', 'get').mockReturnValue(isTTY)
   vi.spyOn(standardError, 'write').mockImplementation((text) => void written.push(text))
   const defaults = { json: false, quiet: false, env: { NO_COLOR: '1' }, selected: {} }
-  const output = createOutput({ ...defaults, ...options } as OutputOptions)
+  const output = createOutput({ ...defaults, ...options })
   const { report } = trustWorld({}, { output } as Context)
   for (const each of seconds)
     report({ type: 'waiting', what: 'update-ca-certificates', seconds: each })
