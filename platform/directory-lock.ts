@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { RootlingError } from '../src/errors.ts'
 
-export interface DirectoryLockOptions {
+interface DirectoryLockOptions {
   /** The absolute paths of the programs that hold the lock. */
   readonly programs: { readonly flock: string; readonly sh: string }
   /** Milliseconds to wait for the lock; default: fifteen minutes, since a refresh may take ten. */
