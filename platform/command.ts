@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -6,13 +6,14 @@ import { RootlingError } from '../src/errors.ts'
 
 /**
  * Milliseconds that a program may take to answer a query, to change something, to show a dialog, to
- * download.
+ * download, to refresh a system store with the hooks of other programs, some of which take minutes.
  */
 export const timeLimits = {
   query: 15_000,
   change: 60_000,
   dialog: 120_000,
   download: 600_000,
+  refresh: 600_000,
 } as const
 
 /**
@@ -31,6 +32,8 @@ export interface CommandOptions {
    * run.
    */
   readonly secret?: string
+  /** What messages call the program, where another one starts it; default: its path. */
+  readonly name?: string
 }
 
 export interface CommandResult {
@@ -45,6 +48,13 @@ export interface RunOptions extends CommandOptions {
   /** The user that the program runs as. Only root can choose one. */
   readonly uid?: number
   readonly gid?: number
+  /** Called every second while the program runs, with the program's name and the seconds so far. */
+  readonly onWait?: ((name: string, seconds: number) => void) | undefined
+  /**
+   * Ends the processes that this process may not end, since they run as root; default: it may end
+   * them all.
+   */
+  readonly end?: ((signal: 'TERM' | 'KILL', ids: readonly number[]) => Promise<unknown>) | undefined
 }
 
 /**
@@ -72,7 +82,7 @@ async function runWithInput(
   input: FileHandle | null,
 ): Promise<CommandResult> {
   const { execa } = await import('execa')
-  const timeLimit = options.timeLimit ?? timeLimits.query
+  const { timeLimit = timeLimits.query, name = program, onWait } = options
   const child = execa(program, args, {
     env: childEnvironment(options.env),
     extendEnv: false,
@@ -95,16 +105,19 @@ async function runWithInput(
   const expired = new Promise<'expired'>((resolve) => {
     timer = setTimeout(resolve, timeLimit, 'expired')
   })
+  let seconds = 0
+  const ticks = onWait && setInterval(() => onWait(path.basename(name), ++seconds), 1_000)
   const result = await Promise.race([child, expired])
   clearTimeout(timer)
+  clearInterval(ticks)
   if (result === 'expired') {
-    child.kill('SIGTERM')
+    const ended = await endTree(child.pid, options.end)
     child.unref()
     child.stdout.destroy()
     child.stderr.destroy()
     throw new RootlingError(
       'tool-timeout',
-      `${program} gave no answer in ${timeLimit / 1000} seconds and was stopped.`,
+      `${name} gave no answer in ${timeLimit / 1000} seconds and ${ended ? 'was' : 'could not be'} stopped.`,
       { hint: 'Close dialogs and other programs that hold the same store, then try again' },
     )
   }
@@ -112,14 +125,88 @@ async function runWithInput(
     return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr }
   }
   if (result.code === 'ENOENT') {
-    throw new RootlingError('tool-missing', `${program} is not there.`, { cause: result.cause })
+    throw new RootlingError('tool-missing', `${name} is not there.`, { cause: result.cause })
   }
   const reason = result.isMaxBuffer
     ? 'wrote more output than any answer needs'
     : result.signal === undefined
       ? 'could not be started'
       : `was ended by ${result.signal}`
-  throw new RootlingError('tool-failed', `${program} ${reason}.`, { cause: result.cause })
+  throw new RootlingError('tool-failed', `${name} ${reason}.`, { cause: result.cause })
+}
+
+type End = NonNullable<RunOptions['end']>
+
+const endOwn: End = async (signal, ids) => {
+  for (const id of ids) {
+    try {
+      process.kill(id, `SIG${signal}`)
+    } catch {
+      // It has ended by itself.
+    }
+  }
+}
+
+/**
+ * Ends a program with everything that it started: a script that is ended alone leaves the program
+ * that it waits for, such as a hook of update-ca-certificates, which then goes on. Returns whether
+ * they have all ended.
+ */
+async function endTree(root: number | undefined, end: End = endOwn): Promise<boolean> {
+  if (root === undefined) return true
+  const ids = treeOf(root, await runningProcesses())
+  let running: ReadonlyMap<number, number> = new Map()
+  const left = (): number[] => ids.filter((id) => running.has(id))
+  for (const signal of ['TERM', 'KILL'] as const) {
+    await end(signal, signal === 'TERM' ? ids : left())
+    for (let tries = 0; tries < 20; tries++) {
+      running = await runningProcesses()
+      if (left().length === 0) return true
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+  return false
+}
+
+/** Returns a process and all that it started, each after the one that started it. */
+function treeOf(root: number, running: ReadonlyMap<number, number>): number[] {
+  const ids = [root]
+  // The list grows while it is read.
+  for (const id of ids) for (const [child, parent] of running) if (parent === id) ids.push(child)
+  return ids
+}
+
+/**
+ * Returns the running processes with their parents, by number. On Windows it returns none, since
+ * the programs that are used there start no others.
+ */
+async function runningProcesses(): Promise<Map<number, number>> {
+  const running = new Map<number, number>()
+  if (process.platform === 'win32') return running
+  if (process.platform === 'linux') {
+    for (const name of readdirSync('/proc')) {
+      if (!/^\d+$/.test(name)) continue
+      const text = readStat(name)
+      // The name of the program may hold spaces and brackets.
+      const [state, parent] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+      if (parent !== undefined && state !== 'Z') running.set(Number(name), Number(parent))
+    }
+    return running
+  }
+  const { execa } = await import('execa')
+  const { stdout } = await execa('/bin/ps', ['-A', '-o', 'pid=,ppid=,stat='], { reject: false })
+  for (const [, id, parent] of (stdout ?? '').matchAll(/^\s*(\d+)\s+(\d+)\s+[^Z\s]/gm))
+    running.set(Number(id), Number(parent))
+  return running
+}
+
+/** Returns what the kernel says of a process; an empty string: it has ended. */
+function readStat(id: string): string {
+  try {
+    return readFileSync(`/proc/${id}/stat`, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 /**

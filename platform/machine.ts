@@ -8,12 +8,13 @@ import {
   type CommandResult,
   type RunOptions,
 } from './command.ts'
+import { withDirectoryLock } from './directory-lock.ts'
 import { displayCommand } from './display-command.ts'
 import { isDirectoryItself, isTaken } from './file-status.ts'
 import { findPerson, type Person } from './person.ts'
 import { findProgram, rootEnvironment } from './programs.ts'
 import { createSudo, type RunAsRoot } from './sudo.ts'
-import { findReplaceable, octal, writeFileOf, writeReadableFile } from './write-file.ts'
+import { becauseOf, findReplaceable, octal, writeFileOf, writeReadableFile } from './write-file.ts'
 
 /**
  * Who runs a program or changes a file: root (through sudo where needed), or the person (even when
@@ -65,6 +66,12 @@ export interface Machine {
   /** Removes a file. Does nothing when the file is absent. */
   removeFile(file: string, as: Actor): Promise<void>
   /**
+   * Runs `work`, which reads and then changes a file that the users of the machine share, while no
+   * other rootling works on that directory, whoever started it. The directory must exist. Where
+   * flock(1) is not on the machine, as on macOS and Windows, nothing keeps others out.
+   */
+  alone<T>(directory: string, work: () => Promise<T>): Promise<T>
+  /**
    * Tells the person that a dialog or a password prompt is about to open. Says nothing in a dry
    * run.
    */
@@ -98,6 +105,8 @@ export interface MachineOptions {
    * password.
    */
   readonly onPrompt?: (sentence: string) => void
+  /** Called every second while a program runs, with the program's name and the seconds so far. */
+  readonly onWait?: (program: string, seconds: number) => void
   /**
    * Files that exist, by their contents. A dry run shows `< path` for a program that reads these
    * contents.
@@ -113,15 +122,18 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   // Windows has no sudo: a program that needs an administrator says so itself.
   const actsAsRoot = isRoot || process.getuid === undefined
   const planned: string[] = []
-  const asPerson = optionsOfPerson(person, env, isRoot)
+  const { onWait } = options
+  const asPerson = { ...optionsOfPerson(person, env, isRoot), onWait }
   const runAsRoot: RunAsRoot = actsAsRoot
-    ? (program, args, command) => run(program, args, { ...command, env: rootEnvironment(env) })
+    ? (program, args, command) =>
+        run(program, args, { ...command, env: rootEnvironment(env), onWait })
     : createSudo({
         env,
         user: person.name,
         allowed: options.sudo !== 'forbidden',
         interactive: options.interactive ?? process.stdin.isTTY,
         onPrompt: options.onPrompt,
+        onWait,
       })
 
   const prefixes = {
@@ -158,6 +170,14 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     change,
 
     ...createFileChanges({ find, change, actsItself, report }),
+
+    async alone(directory, work) {
+      if (dryRun) return work()
+      const flock = await find('flock', { forRoot: true })
+      const sh = await find('sh', { forRoot: true })
+      if (flock === null || sh === null) return work()
+      return withDirectoryLock(directory, work, { programs: { flock, sh }, onWait })
+    },
 
     announce(sentence) {
       if (!dryRun) options.onPrompt?.(sentence)
@@ -234,7 +254,11 @@ function createFileChanges({
         return
       }
       report(['rm', '-f', file])
-      await rm(file, { force: true })
+      await rm(file, { force: true }).catch((error: unknown) => {
+        throw new RootlingError('store-failed', `${file} cannot be removed${becauseOf(error)}.`, {
+          cause: error,
+        })
+      })
     },
 
     async removeEmptyDirectory(directory, as) {

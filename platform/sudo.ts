@@ -1,6 +1,12 @@
 import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
-import { run, timeLimits, type CommandOptions, type CommandResult } from './command.ts'
+import {
+  run,
+  timeLimits,
+  type CommandOptions,
+  type CommandResult,
+  type RunOptions,
+} from './command.ts'
 import { findProgram, isTrustedProgram, rootEnvironment } from './programs.ts'
 
 export interface SudoOptions {
@@ -13,6 +19,7 @@ export interface SudoOptions {
   readonly interactive: boolean
   /** Called once, before sudo may ask for the password. */
   readonly onPrompt?: ((sentence: string) => void) | undefined
+  readonly onWait?: RunOptions['onWait']
 }
 
 export type RunAsRoot = (
@@ -61,7 +68,18 @@ export function createSudo(options: SudoOptions): RunAsRoot {
       )
     await authenticate(sudo, what)
     const line = [interactive ? '--' : '-n', program, ...args]
-    return run(sudo, line, { ...command, env: rootEnvironment(env) })
+    const kill = await findProgram('kill', env, true)
+    return run(sudo, line, {
+      name: program,
+      ...command,
+      env: rootEnvironment(env),
+      onWait: options.onWait,
+      end: async (signal, ids) => {
+        if (kill === null) return
+        const args = ['-n', '--', kill, `-${signal}`, ...ids.map(String)]
+        await run(sudo, args, { env }).catch(() => undefined)
+      },
+    })
   }
 }
 

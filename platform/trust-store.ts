@@ -45,12 +45,15 @@ export interface Unavailable {
    * `missing-tool`: the store is there, but the program that writes it is not; a failure, and
    * `tool` says how to install the program.
    * `unsupported`: no program can write the store; a failure, and the hint says what to do by hand.
+   * The store can still be asked.
    */
   readonly code: 'absent' | 'missing-tool' | 'unsupported'
   /** Why the store is not available, in one sentence. */
   readonly reason: string
   /** What the person can type next. */
   readonly hint?: string
+  /** What the person can do to take a root out of the store; default: `hint`. */
+  readonly removalHint?: string
   /**
    * With `missing-tool`: the missing program, and the command that installs it, which needs root;
    * `null`: no command is known.
@@ -59,8 +62,14 @@ export interface Unavailable {
 }
 
 /** Returns what `availability` answers for a store that no program can write. */
-export function unsupported(reason: string, hint?: string): Unavailable {
-  return { available: false, code: 'unsupported', reason, ...(hint === undefined ? {} : { hint }) }
+export function unsupported(reason: string, hint?: string, removalHint?: string): Unavailable {
+  return {
+    available: false,
+    code: 'unsupported',
+    reason,
+    ...(hint === undefined ? {} : { hint }),
+    ...(removalHint === undefined ? {} : { removalHint }),
+  }
 }
 
 /**
@@ -79,16 +88,29 @@ export interface TrustStore {
    * every program that reads it; default: it is not.
    */
   readonly takesCopies?: boolean
+  /** Whether the store can be changed. Other methods do not depend on the answer. */
   availability(): Promise<Available | Unavailable>
   /** Returns the anchors that Rootling installed, found by the prefix of their names. */
   list(): Promise<TrustAnchor[]>
-  /** Whether the store trusts exactly this certificate; compares DER, never names. */
+  /**
+   * Whether a program that reads the store trusts exactly this certificate; compares DER, never
+   * names. Needs no right to write.
+   */
   has(anchor: TrustAnchor): Promise<boolean>
   /**
    * Whether the store certainly does not hold this certificate, for when it cannot be read; default:
    * nobody can say.
    */
   lacks?(anchor: TrustAnchor): Promise<boolean>
+  /**
+   * Whether every program that reads the store trusts the certificate, where they read several
+   * files; default: what `has` says.
+   */
+  trustsFully?(anchor: TrustAnchor): Promise<boolean>
+  /** Changes several anchors at once; default: one after the other. */
+  readonly together?: Readonly<
+    Partial<Record<'install' | 'uninstall', (anchors: readonly TrustAnchor[]) => Promise<void>>>
+  >
   install(anchor: TrustAnchor): Promise<void>
   /** Removes the anchor. Does nothing when the anchor is absent. */
   uninstall(anchor: TrustAnchor): Promise<void>

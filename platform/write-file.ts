@@ -9,7 +9,9 @@ import { isTrustedProgram } from './programs.ts'
  * Creates the parent directories. Throws `store-failed`.
  */
 export async function writeReadableFile(file: string, contents: string): Promise<void> {
-  await makeReadableDirectory(path.dirname(file))
+  await makeReadableDirectory(path.dirname(file)).catch((error: unknown) => {
+    throw unwritable(file, error)
+  })
   await writeFileOf(file, contents, { mode: 0o644 })
 }
 
@@ -35,8 +37,13 @@ export async function writeFileOf(
     await rename(temporary, file)
   } catch (error) {
     await rm(temporary, { force: true })
-    throw new RootlingError('store-failed', `${file} cannot be written.`, { cause: error })
+    throw unwritable(file, error)
   }
+}
+
+function unwritable(file: string, error: unknown): RootlingError {
+  const sentence = `${file} cannot be written${becauseOf(error)}.`
+  return new RootlingError('store-failed', sentence, { cause: error })
 }
 
 /**
@@ -69,6 +76,12 @@ export const octal = (mode: number): string => mode.toString(8).padStart(4, '0')
 
 function refusal(file: string, why: string, hint: string): RootlingError {
   return new RootlingError('store-failed', `${file} ${why}.`, { hint })
+}
+
+/** Returns the reason of an error of the file system as the end of a sentence, where it helps. */
+export function becauseOf(error: unknown): string {
+  const isReadOnly = error instanceof Error && 'code' in error && error.code === 'EROFS'
+  return isReadOnly ? ', because it is on a read-only file system' : ''
 }
 
 async function makeReadableDirectory(directory: string): Promise<void> {

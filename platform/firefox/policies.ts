@@ -29,6 +29,12 @@ import {
 const policiesDirectory = '/etc/firefox/policies'
 
 /**
+ * The directory that is locked while policies.json is read and written: the policies' own directory
+ * is made and removed.
+ */
+const lockedDirectory = '/etc'
+
+/**
  * The largest policies file that is read, in bytes. A policies file is a page or two long, so a
  * larger file is something else.
  */
@@ -48,6 +54,12 @@ export async function findFirefoxPolicies(
   directory = policiesDirectory,
   places: readonly string[] = firefoxPlaces,
 ): Promise<TrustStore[]> {
+  /** Lets no other rootling change the policies of this machine at the same time. */
+  const alone = (store: TrustStore): TrustStore => ({
+    ...store,
+    install: (anchor) => machine.alone(lockedDirectory, () => store.install(anchor)),
+    uninstall: (anchor) => machine.alone(lockedDirectory, () => store.uninstall(anchor)),
+  })
   const firefoxes = await findFirefoxes(machine, places)
   const withPolicies: string[] = []
   for (const each of firefoxes.directories)
@@ -69,7 +81,7 @@ export async function findFirefoxPolicies(
     const uninstall: TrustStore['uninstall'] = async (anchor) => {
       for (const each of all) await each.uninstall(anchor)
     }
-    return [{ ...shared, list, uninstall }]
+    return [alone({ ...shared, list, uninstall })]
   }
   /**
    * Moves the roots in a file of ours below /etc, from before a Firefox had policies of its own,
@@ -91,7 +103,7 @@ export async function findFirefoxPolicies(
       await moveShared()
     },
   }))
-  return [shared, ...read]
+  return [shared, ...read].map(alone)
 }
 
 /** Whether the directory below /etc has a policies file that holds more than our roots. */

@@ -27,6 +27,32 @@ export function readJks(bytes: Buffer, password: string): JksEntry[] | null {
   }
 }
 
+/** Returns a keystore in Java's own format that holds these trusted certificates. */
+export function writeJks(entries: readonly JksEntry[], password: string): Buffer {
+  const number = (value: number): Buffer => {
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32BE(value)
+    return bytes
+  }
+  const text = (value: string): Buffer => {
+    const bytes = Buffer.from(value, 'utf8')
+    return Buffer.concat([number(bytes.length).subarray(2), bytes])
+  }
+  const added = Buffer.alloc(8)
+  const body = Buffer.concat([
+    ...[magic, 2, entries.length].map(number),
+    ...entries.flatMap(({ alias, der }) => [
+      number(tags.trustedCertificate),
+      text(alias),
+      added,
+      text('X.509'),
+      number(der.length),
+      der,
+    ]),
+  ])
+  return Buffer.concat([body, seal(body, password)])
+}
+
 /**
  * Returns the seal of a keystore: SHA-1 over the password in UTF-16, a phrase that is built into
  * Java, and the contents.

@@ -1,8 +1,10 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
+import { withDirectory } from '../anchor-file.ts'
 import { expectSuccess } from '../command.ts'
-import { readJks, type JksEntry as Entry } from './jks.ts'
 import { lacksRoot } from '../lacks-root.ts'
+import { readJks, writeJks, type JksEntry as Entry } from './jks.ts'
 import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
 import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from '../trust-store.ts'
@@ -93,9 +95,25 @@ export function createJavaStore(
   async function change(args: readonly string[], input?: string) {
     const as = await ownerOf(file, machine)
     const options = input === undefined ? { as } : { as, input }
-    const result = await machine.change(keytool(), [...args, ...targetWith(password)], options)
+    // Of two keytools at once, each of which writes the whole file, one would lose its root.
+    const result = await machine.alone(path.dirname(file), () =>
+      machine.change(keytool(), args, options),
+    )
     last = null
     expectSuccess('keytool', result)
+  }
+
+  /** Imports several roots by one run of keytool, which takes half a second to start. */
+  async function importAll(anchors: readonly TrustAnchor[]): Promise<void> {
+    await withDirectory(machine, async (directory) => {
+      const source = path.join(directory, 'roots.jks')
+      const roots = anchors.map(({ name, der }) => ({ alias: name, der }))
+      await writeFile(source, writeJks(roots, usual.text), { mode: 0o644 })
+      const from = ['-srckeystore', source, '-srcstoretype', 'JKS', '-srcstorepass', usual.text]
+      const opened = password.words.map((word) => word.replace(/^-storepass/, '-deststorepass'))
+      const to = ['-destkeystore', file, ...opened]
+      await change(['-importkeystore', '-noprompt', '-J-Duser.language=en', ...from, ...to])
+    })
   }
 
   const aliasesOf = async (anchor: TrustAnchor) =>
@@ -122,11 +140,25 @@ export function createJavaStore(
 
     async install(anchor) {
       if (await store.has(anchor)) return
-      await change(['-importcert', '-noprompt', '-alias', anchor.name], anchor.pem)
+      await change(
+        ['-importcert', '-noprompt', '-alias', anchor.name, ...targetWith(password)],
+        anchor.pem,
+      )
+    },
+
+    together: {
+      async install(anchors) {
+        const lacking: TrustAnchor[] = []
+        for (const anchor of anchors) if (!(await store.has(anchor))) lacking.push(anchor)
+        // A dry run shows what a person can type without the temporary keystore.
+        if (lacking.length > 1 && !machine.dryRun) await importAll(lacking)
+        else for (const anchor of lacking) await store.install(anchor)
+      },
     },
 
     async uninstall(anchor) {
-      for (const alias of await aliasesOf(anchor)) await change(['-delete', '-alias', alias])
+      for (const alias of await aliasesOf(anchor))
+        await change(['-delete', '-alias', alias, ...targetWith(password)])
     },
   }
   return store

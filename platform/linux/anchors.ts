@@ -16,7 +16,7 @@ import {
 } from '../trust-store.ts'
 import { directoryLessFamily, linuxFamilies, type LinuxFamily } from './families.ts'
 import { createP11KitStore } from './p11-kit.ts'
-import { findRefresh, notifyHooks, refresh } from './refresh.ts'
+import { findRefresh, notifyHooks, refreshUntil } from './refresh.ts'
 
 /**
  * Returns the system store of this machine, described by the first row of `linuxFamilies` that
@@ -62,6 +62,7 @@ async function isRelease({
 const nixOs = unsupported(
   'NixOS builds its system store from its configuration.',
   'Put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
+  'Take the file of the root out of security.pki.certificateFiles, and rebuild',
 )
 
 /**
@@ -102,7 +103,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
 
   /** Whether programs that look a root up by its hash find this root. */
   async function isHashed(anchor: TrustAnchor): Promise<boolean> {
-    if (family.hashLinks === null) return true
+    if (family.hashLinks === null) return false
     for (const name of await readdir(family.hashLinks).catch(() => [])) {
       if (!/^[0-9a-f]{8}\.\d+$/.test(name)) continue
       const text = await readText(path.join(family.hashLinks, name))
@@ -112,13 +113,47 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
   }
 
   async function isBundled(anchor: TrustAnchor): Promise<boolean> {
-    if (family.bundle === null) return true
-    const text = await readText(family.bundle)
-    return text !== null && holdsCertificate(text, anchor.der)
+    return family.bundle !== null && isInFile(anchor, family.bundle)
   }
 
-  /** Whether the bundle still holds a root whose file was removed without a refresh. */
-  const isStale = async (anchor: TrustAnchor) => family.bundle !== null && (await isBundled(anchor))
+  /** Whether the programs that read the bundle trust the root. */
+  const inBundle = (anchor: TrustAnchor) => isAll(heldFor(anchor), isBundled)
+  /** Whether the programs that look a root up by its hash trust the root. */
+  const byHash = (anchor: TrustAnchor) => isAll(heldFor(anchor), isHashed)
+
+  /** Whether some programs do not trust the root. */
+  const isLacking = async (anchor: TrustAnchor): Promise<boolean> =>
+    (family.bundle !== null && !(await inBundle(anchor))) ||
+    (family.hashLinks !== null && !(await byHash(anchor)))
+
+  async function install(anchors: readonly TrustAnchor[]): Promise<void> {
+    const lacking = await allThat(anchors, isLacking)
+    if (lacking.length === 0) return
+    for (const each of lacking.flatMap(heldFor))
+      await machine.writeFile(fileOf(each), each.pem, 'root')
+    const isDone = async (): Promise<boolean> => (await allThat(lacking, isLacking)).length === 0
+    await refreshUntil(machine, family, family.refresh, isDone)
+  }
+
+  async function uninstall(anchors: readonly TrustAnchor[]): Promise<void> {
+    const forms = anchors.flatMap(allFormsOf)
+    const files = forms.map(fileOf)
+    for (const anchor of anchors) files.push(...(await mkcertFilesOf(anchor)))
+    const present = await allThat(files, exists)
+    const leaves = async (form: TrustAnchor): Promise<boolean> =>
+      (await linksTo(form)).length > 0 || (await isBundled(form)) || isHashed(form)
+    const traces = await allThat(forms, leaves)
+    if (present.length === 0 && traces.length === 0) return
+    for (const file of files) await machine.removeFile(file, 'root')
+    const isDone = async (): Promise<boolean> => (await allThat(forms, leaves)).length === 0
+    try {
+      // The store comes first: a hook may hang, and Java's keystore is checked as a store of its own.
+      await refreshUntil(machine, family, family.refreshAfterRemoval ?? family.refresh, isDone)
+    } finally {
+      const names = files.map((file) => path.basename(file, family.extension))
+      await notifyHooks(machine, family, names)
+    }
+  }
 
   const store: TrustStore = {
     id: `system:${family.directory}`,
@@ -140,6 +175,8 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
             `${family.directory} is on a read-only file system.`,
             `Put the root into ${family.directory} of the image that the system is built from, ` +
               `and run ${family.refresh.join(' ')} there`,
+            `Take the root out of ${family.directory} of the image that the system is built from, ` +
+              `and run ${(family.refreshAfterRemoval ?? family.refresh).join(' ')} there`,
           )
         : { available: true }
     },
@@ -154,41 +191,25 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
       return distinctAnchors(anchors)
     },
 
-    has: async (anchor) =>
-      (await isAll(heldFor(anchor), isBundled)) && (await isAll(heldFor(anchor), isHashed)),
+    has: async (anchor) => (await inBundle(anchor)) || byHash(anchor),
 
-    async install(anchor) {
-      if (await store.has(anchor)) return
-      const held = heldFor(anchor)
-      for (const each of held) await machine.writeFile(fileOf(each), each.pem, 'root')
-      await refresh(machine, family)
-      // Debian's update-ca-certificates, when killed halfway, leaves its own link to the root. It
-      // then takes the root for added, and makes no link by its hash until it is run with --fresh.
-      const half = (await isAll(held, isBundled)) && !(await isAll(held, isHashed))
-      if (half && family.refreshAfterRemoval !== undefined)
-        await refresh(machine, family, family.refreshAfterRemoval)
-    },
+    trustsFully: async (anchor) => !(await isLacking(anchor)),
 
-    async uninstall(anchor) {
-      const forms = allFormsOf(anchor)
-      const files = [...forms.map(fileOf), ...(await mkcertFilesOf(anchor))]
-      const traces = await Promise.all([
-        ...files.map(exists),
-        ...forms.map(async (form) => (await linksTo(form)).length > 0 || (await isStale(form))),
-      ])
-      if (!traces.includes(true)) return
-      for (const file of files) {
-        await machine.removeFile(file, 'root')
-        await notifyHooks(machine, family, path.basename(file, family.extension))
-      }
-      await refresh(machine, family, family.refreshAfterRemoval)
-    },
+    install: (anchor) => install([anchor]),
+    uninstall: (anchor) => uninstall([anchor]),
+    together: { install, uninstall },
   }
   return store
 }
 
 /** Returns what the store holds for an anchor: of a hardened root, its copies. */
 const heldFor = (anchor: TrustAnchor): readonly TrustAnchor[] => anchor.copies ?? [anchor]
+
+async function allThat<T>(items: readonly T[], check: (item: T) => Promise<boolean>): Promise<T[]> {
+  const found: T[] = []
+  for (const item of items) if (await check(item)) found.push(item)
+  return found
+}
 
 async function isAll(
   anchors: readonly TrustAnchor[],
@@ -198,6 +219,14 @@ async function isAll(
   return true
 }
 
+/** The bundles that programs read on systems whose store Rootling does not write. */
+const wellKnownBundles = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+]
+
 function createUnwritableStore(unavailable: Unavailable): TrustStore {
   return {
     id: 'system:none',
@@ -205,12 +234,21 @@ function createUnwritableStore(unavailable: Unavailable): TrustStore {
     title: 'System store',
     availability: async () => unavailable,
     list: async () => [],
-    has: async () => false,
+    async has(anchor) {
+      for (const bundle of wellKnownBundles)
+        if (await isAll(heldFor(anchor), (each) => isInFile(each, bundle))) return true
+      return false
+    },
     async install() {
       throw new RootlingError('store-failed', unavailable.reason, { hint: unavailable.hint })
     },
     async uninstall() {},
   }
+}
+
+async function isInFile({ der }: TrustAnchor, file: string): Promise<boolean> {
+  const text = await readText(file)
+  return text !== null && holdsCertificate(text, der)
 }
 
 async function readText(file: string): Promise<string | null> {

@@ -1,5 +1,5 @@
 import type { RootlingError } from '../errors.ts'
-import { printableJson } from '../printable.ts'
+import { printable, printableJson } from '../printable.ts'
 import { completeCommands, type Selected } from './hint.ts'
 import { dim, linesOf, red, render, yellow, type Line } from './lines.ts'
 import { standardError, standardOutput, type StandardStream } from './standard-streams.ts'
@@ -27,6 +27,11 @@ export interface Output {
   /** Prints progress or a remark. Prints nothing with --quiet or --json. */
   note(text: string): void
   /**
+   * Shows progress in one line of the terminal, which the next text replaces. Returns `false` where
+   * standard error is no terminal. Shows nothing with --quiet or --json.
+   */
+  live(text: string): boolean
+  /**
    * Prints a warning, also with --quiet. With --json the warning goes into the `warnings` of the
    * result.
    */
@@ -53,8 +58,17 @@ export interface OutputOptions {
 export function createOutput(options: OutputOptions): Output {
   const { json, quiet, env, selected } = options
   const warnings: string[] = []
-  const print = linePrinter(standardOutput, env)
-  const say = linePrinter(standardError, env)
+  let isLive = false
+  /** Returns a printer that first clears the line that shows progress. */
+  const clearing =
+    (printer: (...lines: readonly Line[]) => void) =>
+    (...lines: readonly Line[]): void => {
+      if (isLive) standardError.write(clearLine)
+      isLive = false
+      printer(...lines)
+    }
+  const print = clearing(linePrinter(standardOutput, env))
+  const say = clearing(linePrinter(standardError, env))
   const hint = (text: string): string => completeCommands(text, selected)
   const complete = (key: string, value: unknown): unknown =>
     (key === 'hint' || key === 'remedy') && typeof value === 'string' ? hint(value) : value
@@ -73,6 +87,13 @@ export function createOutput(options: OutputOptions): Output {
       else if (bytes.length > 0) print(...linesOf(bytes.toString('utf8').trimEnd()))
     },
     more: (line) => print(line),
+    live(text) {
+      if (quiet || json) return true
+      if (!standardError.isTTY || env['TERM'] === 'dumb') return false
+      standardError.write(`${clearLine}${printable(text)}`)
+      isLive = true
+      return true
+    },
     note(text) {
       if (!quiet && !json) say(hint(text))
     },
@@ -90,6 +111,9 @@ export function createOutput(options: OutputOptions): Output {
     },
   }
 }
+
+/** Moves to the start of the line, and erases the line (ECMA-48, Erase in Line). */
+const clearLine = '\r\u001B[K'
 
 /** Returns a function that prints each argument as a line of its own. */
 export function linePrinter(

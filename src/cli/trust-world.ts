@@ -86,6 +86,8 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
       return output.warn(event.warning)
     case 'password-prompt':
       return output.note(`To write to this machine's trust stores, ${event.sentence}`)
+    case 'waiting':
+      return showWaiting(event, output)
     case 'tool-installing':
       return output.note(`Installing ${event.program}…`)
     case 'tool-failed':
@@ -120,6 +122,13 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
 }
 
 type EventOf<T extends TrustEvent['type']> = Extract<TrustEvent, { readonly type: T }>
+
+/** Says what is waited for: on a terminal in one line that changes, else now and then in a note. */
+function showWaiting({ what, seconds }: EventOf<'waiting'>, output: Output): void {
+  const text = `Waiting for ${what} (${seconds} s)…`
+  const isDue = seconds === 20 || seconds % 60 === 0
+  if (!output.live(text) && isDue) output.note(text)
+}
 
 function noteHardened({ name, copies }: Scope, output: Output): void {
   if (copies === null) return

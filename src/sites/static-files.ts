@@ -154,12 +154,12 @@ async function namesIn(root: string, path: string): Promise<string[] | null> {
   if (folder === null) return null
   try {
     const stats = await folder.stat()
-    if (!stats.isDirectory() || !(await liesBelow(root, path, folder, stats))) return null
+    if (!stats.isDirectory() || !(await liesBelow(root, path, folder))) return null
     // Linux lists the folder that is open, whatever is at its path by now.
     const names = await readNames(
       process.platform === 'linux' ? `/proc/self/fd/${folder.fd}` : path,
     )
-    return (await liesBelow(root, path, folder, stats)) ? names : null
+    return (await liesBelow(root, path, folder)) ? names : null
   } catch {
     return null
   } finally {

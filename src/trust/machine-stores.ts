@@ -81,6 +81,7 @@ export async function openStores(
       ...planned.map(({ pem }) => [pem, rootPath(state, 'NEW')] as const),
     ]),
     onPrompt: (sentence) => report({ type: 'password-prompt', sentence }),
+    onWait: (what, seconds) => report({ type: 'waiting', what, seconds }),
   })
   const find = async (): Promise<readonly TrustStore[]> => {
     const stores = await findStores(machine, process.platform, { storeScope, javaPasswordFile })

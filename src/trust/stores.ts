@@ -46,35 +46,70 @@ export interface TrustOptions {
 /** An outcome without its store and anchor. */
 export type OutcomeDetails = Pick<StoreOutcome, 'outcome' | 'reason' | 'hint' | 'tool'>
 
+/** An anchor, and whether a store had it before the store was changed. */
+interface Asked {
+  readonly anchor: TrustAnchor
+  readonly wasThere: boolean
+}
+
 interface Operation {
   /** Asks a store whether it has the anchor; called for all stores before any store is changed. */
   readonly ask: (store: TrustStore, anchor: TrustAnchor) => Promise<boolean>
-  /** Does the work on one store; `wasThere` is the answer of `ask`. */
-  readonly act: (
-    store: TrustStore,
-    anchor: TrustAnchor,
-    wasThere: boolean,
-  ) => Promise<OutcomeDetails>
+  /** Does the work on one store, and returns an outcome for each anchor, in their order. */
+  readonly act: (store: TrustStore, asked: readonly Asked[]) => Promise<OutcomeDetails[]>
+  /** The outcome in a store that cannot be changed, and that has the anchor. */
+  readonly heldUnchangeably: (unavailable: Unavailable) => OutcomeDetails
+  /** The outcome in a store that cannot be changed, and that has none of the anchors. */
   readonly whenUnsupported: 'failed' | 'skipped'
 }
 
 const has: Operation['ask'] = (store, anchor) => store.has(anchor)
 
-/** Installs every anchor in every store, then asks each store whether it trusts the anchor. */
+const trustsFully: Operation['ask'] = (store, anchor) =>
+  store.trustsFully === undefined ? store.has(anchor) : store.trustsFully(anchor)
+
+/**
+ * Installs every anchor in every store, then asks each store whether it trusts the anchor, also
+ * after a failure: what the store says is the outcome.
+ */
 export function installAnchors(
   stores: readonly TrustStore[],
   anchors: readonly TrustAnchor[],
   options: TrustOptions = {},
 ): Promise<StoreOutcome[]> {
-  const act: Operation['act'] = async (store, anchor, wasThere) => {
-    if (wasThere) return { outcome: 'already-installed' }
-    if (!takes(store, anchor)) return { outcome: 'failed', ...untried(store) }
-    await store.install(anchor)
-    if (options.dryRun) return { outcome: 'would-install' }
-    if (await store.has(anchor)) return { outcome: 'installed' }
-    return { outcome: 'failed', reason: `${store.title} took the root and does not trust it.` }
+  const judge = async (
+    store: TrustStore,
+    anchor: TrustAnchor,
+    failure: OutcomeDetails | undefined,
+  ): Promise<OutcomeDetails> => {
+    if (options.dryRun === true) return failure ?? { outcome: 'would-install' }
+    if (await trustsFully(store, anchor)) return { outcome: 'installed' }
+    if (failure !== undefined) return failure
+    const partly = await store.has(anchor)
+    return {
+      outcome: 'failed',
+      reason: partly
+        ? `${store.title} took the root, but only some programs trust it.`
+        : `${store.title} took the root and does not trust it.`,
+    }
   }
-  return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
+  const act: Operation['act'] = async (store, asked) => {
+    const lacking = asked.filter(({ wasThere }) => !wasThere).map(({ anchor }) => anchor)
+    const wanted = lacking.filter((anchor) => takes(store, anchor))
+    const failures = await change(store, 'install', wanted)
+    return inTurn(asked, async ({ anchor, wasThere }) => {
+      if (wasThere) return { outcome: 'already-installed' }
+      if (!takes(store, anchor)) return { outcome: 'failed', ...untried(store) }
+      const failure = failures.get(anchor)
+      return afterFailure(failure, () => judge(store, anchor, failure))
+    })
+  }
+  return forEachStore(stores, anchors, options, {
+    ask: trustsFully,
+    act,
+    heldUnchangeably: () => ({ outcome: 'already-installed' }),
+    whenUnsupported: 'failed',
+  })
 }
 
 /** Whether a store can hold what it should hold for an anchor. */
@@ -86,26 +121,89 @@ const untried = ({ title }: TrustStore): Pick<OutcomeDetails, 'reason' | 'hint'>
   hint: 'rootling ca rotate --no-harden, for each hardened scope that rootling ca list shows',
 })
 
-/** Removes every anchor from every store, then asks each store whether the anchor is gone. */
+/**
+ * Removes every anchor from every store, then asks each store whether the anchor is gone, also
+ * after a failure: what the store says is the outcome.
+ */
 export function uninstallAnchors(
   stores: readonly TrustStore[],
   anchors: readonly TrustAnchor[],
   options: TrustOptions = {},
 ): Promise<StoreOutcome[]> {
-  const act: Operation['act'] = async (store, anchor, wasThere) => {
-    // Uninstalls an anchor that seems absent too: a store can hold leftovers that it does not
-    // trust. Copies of a hardened root get into Java's stores by Debian's hook.
-    for (const each of allFormsOf(anchor)) await store.uninstall(each)
-    if (!wasThere) return { outcome: 'was-absent' }
-    if (options.dryRun) return { outcome: 'would-remove' }
-    if (!(await isThere(store, anchor))) return { outcome: 'removed' }
+  const judge = async (
+    store: TrustStore,
+    { anchor, wasThere }: Asked,
+    failure: OutcomeDetails | undefined,
+  ): Promise<OutcomeDetails> => {
+    if (options.dryRun === true)
+      return failure ?? { outcome: wasThere ? 'would-remove' : 'was-absent' }
+    if (!(await isThere(store, anchor))) return { outcome: wasThere ? 'removed' : 'was-absent' }
+    if (failure !== undefined) return failure
     return {
       outcome: 'failed',
       reason: `${store.title} still trusts the root.`,
       hint: 'Look for a second copy of it that was added by hand',
     }
   }
-  return forEachStore(stores, anchors, options, { ask: isThere, act, whenUnsupported: 'skipped' })
+  const act: Operation['act'] = async (store, asked) => {
+    // Uninstalls an anchor that seems absent too: a store can hold leftovers that it does not
+    // trust. Copies of a hardened root get into Java's stores by Debian's hook.
+    const forms = asked.flatMap(({ anchor }) => allFormsOf(anchor))
+    const failures = await change(store, 'uninstall', forms)
+    return inTurn(asked, async (each) => {
+      const failure = allFormsOf(each.anchor).find((form) => failures.has(form))
+      const details = failure && failures.get(failure)
+      return afterFailure(details, () => judge(store, each, details))
+    })
+  }
+  return forEachStore(stores, anchors, options, {
+    ask: isThere,
+    act,
+    heldUnchangeably: ({ removalHint, ...why }) => ({
+      ...unavailable(removalHint === undefined ? why : { ...why, hint: removalHint }, 'failed'),
+      reason: `It holds the root, and cannot be changed. ${why.reason}`,
+    }),
+    whenUnsupported: 'skipped',
+  })
+}
+
+/**
+ * Installs or uninstalls anchors in one store: together where the store can, else one after the
+ * other. Returns the failures, by their anchors.
+ */
+async function change(
+  store: TrustStore,
+  verb: 'install' | 'uninstall',
+  anchors: readonly TrustAnchor[],
+): Promise<ReadonlyMap<TrustAnchor, OutcomeDetails>> {
+  const failures = new Map<TrustAnchor, OutcomeDetails>()
+  const together = store.together?.[verb]
+  const groups = together === undefined ? anchors.map((each) => [each]) : [anchors]
+  for (const group of groups) {
+    const [first] = group
+    if (first === undefined) continue
+    const failure = await attempt(async () => {
+      await (together === undefined ? store[verb](first) : together(group))
+      return null
+    })
+    if (failure !== null) for (const each of group) failures.set(each, failure)
+  }
+  return failures
+}
+
+/** Returns what `judge` returns or, where it throws, the failure that came before. */
+async function afterFailure(
+  failure: OutcomeDetails | undefined,
+  judge: () => Promise<OutcomeDetails>,
+): Promise<OutcomeDetails> {
+  const details = await attempt(judge)
+  return details.outcome === 'failed' ? (failure ?? details) : details
+}
+
+async function inTurn<T, U>(items: readonly T[], work: (item: T) => Promise<U>): Promise<U[]> {
+  const results: U[] = []
+  for (const item of items) results.push(await work(item))
+  return results
 }
 
 /** Asks every store whether it trusts every anchor. Changes nothing. */
@@ -114,11 +212,21 @@ export function trustStatus(
   anchors: readonly TrustAnchor[],
   options: Pick<TrustOptions, 'onOutcome'> = {},
 ): Promise<StoreOutcome[]> {
-  const act: Operation['act'] = async (_store, _anchor, isTrusted) => ({
-    outcome: isTrusted ? 'trusted' : 'not-trusted',
+  const act: Operation['act'] = (store, asked) =>
+    inTurn(asked, async ({ anchor, wasThere: isTrusted }) => {
+      if (!isTrusted) return { outcome: 'not-trusted' }
+      const fully = await attempt(() => trustsFully(store, anchor))
+      return fully === true ? { outcome: 'trusted' } : { outcome: 'trusted', reason: partly }
+    })
+  return forEachStore(stores, anchors, options, {
+    ask: has,
+    act,
+    heldUnchangeably: () => ({ outcome: 'trusted' }),
+    whenUnsupported: 'failed',
   })
-  return forEachStore(stores, anchors, options, { ask: has, act, whenUnsupported: 'failed' })
 }
+
+const partly = 'by some programs only; to mend it: rootling install'
 
 /** Whether no outcome is `failed` or `not-trusted`. */
 export function allWell(outcomes: readonly StoreOutcome[]): boolean {
@@ -130,15 +238,7 @@ export function allWell(outcomes: readonly StoreOutcome[]): boolean {
  * the state directory is gone. Stores that cannot be read are left out.
  */
 export async function findInstalledAnchors(stores: readonly TrustStore[]): Promise<TrustAnchor[]> {
-  const lists = await Promise.all(
-    stores.map(async (store) => {
-      try {
-        return (await store.availability()).available ? await store.list() : []
-      } catch {
-        return []
-      }
-    }),
-  )
+  const lists = await Promise.all(stores.map((store) => store.list().catch(() => [])))
   return distinctAnchors(lists.flat())
 }
 
@@ -163,7 +263,7 @@ async function forEachStore(
   const outcomes = new Map<TrustStore, StoreOutcome[]>()
   const inOrder = async (kind: StoreKind) => {
     for (const { store, answers } of ready.filter((each) => each.store.kind === kind))
-      outcomes.set(store, await actOnStore(store, anchors, answers, options, operation))
+      outcomes.set(store, await actOnStore(store, answers, options, operation))
   }
   const first = inOrder('system').then(() => inOrder('java'))
   if (options.dryRun) await first
@@ -171,40 +271,54 @@ async function forEachStore(
   return stores.flatMap((store) => outcomes.get(store) ?? [])
 }
 
+/** What is known of the anchors in a store before anything is changed. */
+type Answers =
+  | { readonly asked: readonly Asked[]; readonly unavailable: Unavailable | null }
+  /** A single outcome for the store as a whole. */
+  | OutcomeDetails
+
 /**
- * Returns one answer for each anchor, or a single outcome when the store is not available or cannot
- * be read. When anchors are removed, a store that certainly holds none of them is passed over.
+ * Returns one answer for each anchor, or a single outcome when the store is absent or cannot be read. When anchors are removed, a store that certainly holds none of them is passed over.
  */
 async function answersOf(
   store: TrustStore,
   anchors: readonly TrustAnchor[],
   operation: Operation,
-): Promise<boolean[] | OutcomeDetails> {
+): Promise<Answers> {
   const answers = await attempt(() => askStore(store, anchors, operation))
-  const isUnread = !Array.isArray(answers) && answers.outcome === 'failed'
+  const isUnread = 'outcome' in answers && answers.outcome === 'failed'
   if (!isUnread || operation.ask !== isThere || store.lacks === undefined) return answers
   for (const form of anchors.flatMap(allFormsOf)) if (!(await store.lacks(form))) return answers
   const reason = `${answers.reason ?? ''} The root is not in it.`.trim()
   return { ...answers, outcome: 'skipped', reason }
 }
 
-/** Returns one answer for each anchor, or a single outcome when the store is not available. */
+/**
+ * Asks a store about each anchor, also a store that cannot be changed: asking needs no right to
+ * write.
+ */
 async function askStore(
   store: TrustStore,
   anchors: readonly TrustAnchor[],
   { ask, whenUnsupported }: Operation,
-): Promise<boolean[] | OutcomeDetails> {
+): Promise<Answers> {
   const availability = await store.availability()
-  if (!availability.available) return unavailable(availability, whenUnsupported)
-  const answers: boolean[] = []
-  for (const anchor of anchors) answers.push(await ask(store, anchor))
-  return answers
+  if (!availability.available && availability.code === 'absent')
+    return unavailable(availability, 'skipped')
+  const answers = await attempt(() =>
+    inTurn(anchors, async (anchor) => ({ anchor, wasThere: await ask(store, anchor) })),
+  )
+  if (availability.available)
+    return Array.isArray(answers) ? { asked: answers, unavailable: null } : answers
+  // A store that cannot be asked may hold the root, so it is not passed over.
+  if (!Array.isArray(answers)) return unavailable(availability, 'failed')
+  if (!answers.some(({ wasThere }) => wasThere)) return unavailable(availability, whenUnsupported)
+  return { asked: answers, unavailable: availability }
 }
 
 async function actOnStore(
   store: TrustStore,
-  anchors: readonly TrustAnchor[],
-  answers: boolean[] | OutcomeDetails,
+  answers: Answers,
   options: TrustOptions,
   operation: Operation,
 ): Promise<StoreOutcome[]> {
@@ -214,14 +328,19 @@ async function actOnStore(
     options.onOutcome?.(outcome)
     return outcome
   }
-  if (!Array.isArray(answers)) return [report(null, answers)]
-  const outcomes: StoreOutcome[] = []
-  for (const [index, anchor] of anchors.entries()) {
-    const wasThere = answers[index] ?? false
-    const details = await attempt(() => operation.act(store, anchor, wasThere))
-    outcomes.push(report(anchor.name, details))
-  }
-  return outcomes
+  if ('outcome' in answers) return [report(null, answers)]
+  const { asked, unavailable: why } = answers
+  if (why !== null)
+    return asked.map(({ anchor, wasThere }) =>
+      report(
+        anchor.name,
+        wasThere ? operation.heldUnchangeably(why) : unavailable(why, operation.whenUnsupported),
+      ),
+    )
+  const details = await operation.act(store, asked)
+  return asked.map(({ anchor }, index) =>
+    report(anchor.name, details[index] ?? { outcome: 'failed' }),
+  )
 }
 
 /** Runs `work`, and returns an error that it throws as a `failed` outcome. */
@@ -237,21 +356,14 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | OutcomeDetails> {
 
 function unavailable(
   { code, reason, hint, tool }: Unavailable,
-  whenUnsupported: 'failed' | 'skipped',
+  whenUnsupported: Operation['whenUnsupported'],
 ): OutcomeDetails {
   const details = {
     reason,
     ...(hint === undefined ? {} : { hint }),
     ...(tool === undefined ? {} : { tool }),
   }
-  switch (code) {
-    case 'absent':
-      return { outcome: 'skipped', ...details }
-    case 'missing-tool':
-      return { outcome: 'failed', ...details }
-    case 'unsupported':
-      return { outcome: whenUnsupported, ...details }
-  }
+  return { outcome: code === 'missing-tool' ? 'failed' : whenUnsupported, ...details }
 }
 
 /** Whether a store holds an anchor, or one of its copies. */

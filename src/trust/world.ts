@@ -61,6 +61,8 @@ export type TrustEvent =
   | { readonly type: 'scope-expires'; readonly warning: string }
   /** The operating system or sudo is about to ask for a password. */
   | { readonly type: 'password-prompt'; readonly sentence: string }
+  /** A program, or what else is waited for, has taken so many seconds; told every second. */
+  | { readonly type: 'waiting'; readonly what: string; readonly seconds: number }
   | { readonly type: 'tool-installing'; readonly program: string }
   | { readonly type: 'tool-failed'; readonly program: string; readonly reason: string }
   | { readonly type: 'authority-created'; readonly scope: Scope }

@@ -46,6 +46,7 @@ export function createFakeMachine(options: FakeOptions = {}): Machine & { comman
     },
     replaceFile: (file, contents) => writeFile(file, contents),
     removeFile: (file) => rm(file, { force: true }),
+    alone: (_directory, work) => work(),
     announce: () => {},
     knownFile: () => null,
     removeEmptyDirectory: (directory) => rmdir(directory).catch(() => undefined),

@@ -1,12 +1,14 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { RootlingError } from '../../src/errors.ts'
 import { createSystemStore } from '../../platform/linux/anchors.ts'
 import { linuxFamilies, type LinuxFamily } from '../../platform/linux/families.ts'
-import { installAnchors } from '../../src/trust/stores.ts'
+import { installAnchors, trustStatus, uninstallAnchors } from '../../src/trust/stores.ts'
 import { createSimulatedMachine, makeDirectory } from './simulators/machine.ts'
 import { lifecycle } from './lifecycle-steps.ts'
 import { makeRoot, succeeds } from './world.ts'
+import { shown } from '../trust/memory-stores.ts'
 
 interface Row {
   family: string
@@ -124,4 +126,93 @@ describe('a refresh that says nothing and does nothing is no success', () => {
       reason: `${store.title} took the root and does not trust it.`,
     })
   })
+})
+
+test.each(rows)('several roots cost one refresh: $family with $simulator', async (row) => {
+  const { machine, store } = makeFamily(row)
+  const roots = [makeRoot('/CN=one').anchor, makeRoot('/CN=two').anchor]
+  const outcomes = await installAnchors([store], roots)
+  expect(outcomes.map(({ outcome }) => outcome)).toEqual(['installed', 'installed'])
+  expect(machine.commands).toHaveLength(1)
+  const removed = await uninstallAnchors([store], roots)
+  expect(removed.map(({ outcome }) => outcome)).toEqual(['removed', 'removed'])
+  expect(machine.commands).toHaveLength(2)
+})
+
+describe('a root that only some programs trust', () => {
+  const partly = async () => {
+    const made = makeFamily(debian)
+    const { anchor } = makeRoot()
+    await made.store.install(anchor)
+    return { ...made, anchor, bundle: made.family.bundle ?? '', links: made.family.hashLinks ?? '' }
+  }
+
+  test.each(['the bundle', 'its hash'])(
+    'by %s alone is trusted, made whole, removed',
+    async (by) => {
+      const { anchor, store, bundle, links } = await partly()
+      const hashes = readdirSync(links).filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name))
+      expect(hashes).toHaveLength(1)
+      if (by === 'the bundle') for (const name of hashes) rmSync(path.join(links, name))
+      else writeFileSync(bundle, '')
+      expect(await store.has(anchor)).toBe(true)
+      const [status] = await trustStatus([store], [anchor])
+      expect(status).toMatchObject({ outcome: 'trusted', reason: expect.stringContaining('only') })
+      expect((await installAnchors([store], [anchor]))[0]?.outcome).toBe('installed')
+      expect(await trustStatus([store], [anchor])).toMatchObject([{ outcome: 'trusted' }])
+      expect((await uninstallAnchors([store], [anchor]))[0]?.outcome).toBe('removed')
+      expect(readFileSync(bundle, 'utf8')).toBe('')
+    },
+  )
+})
+
+describe('beside a refresh of somebody else', () => {
+  /** A store whose first refresh comes before that of another program, which does not know the root. */
+  function racing(meanwhile: (bundle: string) => void) {
+    const { machine, family } = makeFamily(openSuse)
+    let refreshes = 0
+    const change: typeof machine.change = async (...args) => {
+      const result = await machine.change(...args)
+      if (++refreshes === 1) meanwhile(family.bundle ?? '')
+      return result
+    }
+    const store = createSystemStore({ ...machine, change }, family)
+    return { store, refreshes: () => refreshes }
+  }
+
+  test('looks again after a pause', async () => {
+    const { store, refreshes } = racing((bundle) => {
+      const later = readFileSync(bundle)
+      writeFileSync(bundle, '')
+      setTimeout(() => writeFileSync(bundle, later), 500)
+    })
+    expect((await installAnchors([store], [makeRoot().anchor]))[0]?.outcome).toBe('installed')
+    expect(refreshes()).toBe(1)
+  })
+
+  test('runs its own once more, also where the first one failed', async () => {
+    const { store, refreshes } = racing((bundle) => {
+      writeFileSync(bundle, '')
+      throw new RootlingError('tool-failed', 'mv: cannot stat ca-certificates.crt.new')
+    })
+    expect((await installAnchors([store], [makeRoot().anchor]))[0]?.outcome).toBe('installed')
+    expect(refreshes()).toBe(2)
+  })
+})
+
+test('a hook that cannot be started, or that fails, stops no removal', async () => {
+  const { machine, family: plain } = makeFamily(debian)
+  const hooks = makeDirectory(machine, '/etc/ca-certificates/update.d')
+  writeFileSync(path.join(hooks, 'aa-gone'), '#!/opt/gone/bin/python\n', { mode: 0o755 })
+  writeFileSync(path.join(hooks, 'bb-fails'), '#!/bin/false\n', { mode: 0o755 })
+  const told = path.join(machine.directory, 'told')
+  writeFileSync(path.join(hooks, 'cc-works'), `#!/bin/sh\ncat > ${told}\n`, { mode: 0o755 })
+  const find: typeof machine.find = async (name) =>
+    name.startsWith(hooks) ? name : machine.find(name)
+  const store = createSystemStore({ ...machine, find }, { ...plain, hooks })
+  const roots = [makeRoot('/CN=one').anchor, makeRoot('/CN=two').anchor]
+  await installAnchors([store], roots)
+  expect(shown(await uninstallAnchors([store], roots)).join()).not.toContain('failed')
+  const lines = roots.map(({ name }) => `-${path.join(plain.hashLinks ?? '', name)}.pem\n`)
+  expect(readFileSync(told, 'utf8').startsWith(lines.join(''))).toBe(true)
 })

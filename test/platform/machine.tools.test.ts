@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { run } from '../../platform/command.ts'
+import { withDirectoryLock } from '../../platform/directory-lock.ts'
 import { displayCommand } from '../../platform/display-command.ts'
 import { createMachine } from '../../platform/machine.ts'
 import { parsePasswd } from '../../platform/person.ts'
@@ -65,6 +66,32 @@ describe('running a program', () => {
     expect(Date.now() - start).toBeLessThan(5000)
   })
 
+  test('ends all that the program started, and names what is meant', async () => {
+    const directory = makeDirectory()
+    const ids = path.join(directory, 'ids')
+    // One child would go on after a polite signal, and one belongs to a script below.
+    const script = `
+      (trap '' TERM; echo $BASHPID; exec sleep 30) >> ${ids} &
+      sh -c 'echo $$ >> ${ids}; sleep 31; echo survived > ${directory}/survived' &
+      wait`
+    const waits: string[] = []
+    const hanging = run('/bin/bash', ['-c', script], {
+      env,
+      timeLimit: 1_500,
+      name: 'update-ca-certificates',
+      onWait: (name, seconds) => waits.push(`${name} ${seconds}`),
+    })
+    await expect(hanging).rejects.toMatchObject({
+      code: 'tool-timeout',
+      message: 'update-ca-certificates gave no answer in 1.5 seconds and was stopped.',
+    })
+    expect(waits).toEqual(['update-ca-certificates 1'])
+    const started = readFileSync(ids, 'utf8').trim().split('\n')
+    expect(started).toHaveLength(2)
+    for (const id of started) await vi.waitFor(() => expect(isRunning(id)).toBe(false), 5_000)
+    expect(existsSync(path.join(directory, 'survived'))).toBe(false)
+  })
+
   test('reports a program that is not there, is killed, or never stops talking', async () => {
     await expect(run('/bin/nope', [], { env })).rejects.toMatchObject({ code: 'tool-missing' })
     const killed = run('/bin/sh', ['-c', 'kill -9 $$'], { env })
@@ -72,6 +99,12 @@ describe('running a program', () => {
     await expect(run('/usr/bin/yes', [], { env })).rejects.toMatchObject({ code: 'tool-failed' })
   })
 })
+
+/** Whether a process runs: one that ended and that nobody asked for its end does not. */
+function isRunning(id: string): boolean {
+  if (!existsSync(`/proc/${id}/stat`)) return false
+  return !/\) Z /.test(readFileSync(`/proc/${id}/stat`, 'utf8'))
+}
 
 describe('finding a program', () => {
   test('takes no program for root that others can change', async () => {
@@ -149,6 +182,45 @@ describe('changing the machine', () => {
     for (const name of ['empty', 'full', 'link', 'absent'])
       await machine.removeEmptyDirectory(at(name), 'person')
     expect(readdirSync(directory)).toEqual(['full', 'link', 'linked'])
+  })
+
+  test('works alone on a directory of the machine, whatever process asks', async () => {
+    const directory = makeDirectory()
+    const events: string[] = []
+    const step = async (name: string) => {
+      const machine = await createMachine({ env })
+      await machine.alone(directory, async () => {
+        events.push(`${name} begins`)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        events.push(`${name} ends`)
+      })
+    }
+    await Promise.all([step('one'), step('two'), step('three')])
+    const begun = events.filter((_, index) => index % 2 === 0).map((each) => each.split(' ')[0])
+    expect(events).toEqual(begun.flatMap((name) => [`${name} begins`, `${name} ends`]))
+    expect(begun).toHaveLength(3)
+    expect(readdirSync(directory)).toEqual([])
+  })
+
+  test('says who holds the lock that it waited for in vain', async () => {
+    const directory = makeDirectory()
+    const programs = { flock: '/usr/bin/flock', sh: '/bin/sh' }
+    await withDirectoryLock(
+      directory,
+      async () => {
+        const options = { programs, waitMilliseconds: 200 }
+        const second = withDirectoryLock(directory, async () => 'not alone', options)
+        await expect(second).rejects.toMatchObject({
+          code: 'locked',
+          message: `Another rootling has kept ${directory} locked for 0.2 s.`,
+        })
+      },
+      { programs },
+    )
+    expect(await withDirectoryLock(directory, async () => 'alone', { programs })).toBe('alone')
+    await expect(
+      withDirectoryLock('/no/such', async () => null, { programs }),
+    ).rejects.toMatchObject({ code: 'tool-failed' })
   })
 
   test('only records in a dry run', async () => {

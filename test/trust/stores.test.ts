@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { StoreKind } from '../../platform/trust-store.ts'
 import {
   allWell,
@@ -103,4 +103,104 @@ test('lets Java wait for the system store, and the others not', async () => {
   expect(events.indexOf('nss ends')).toBeLessThan(events.indexOf('system ends'))
   expect(seen).toEqual(['nss', 'system', 'java'])
   expect(outcomes.map(({ store }) => store.id)).toEqual(['java', 'nss', 'system'])
+})
+
+describe('a store that cannot be changed', () => {
+  const why = {
+    available: false,
+    code: 'unsupported',
+    reason: 'It is on a read-only file system.',
+    hint: 'put it there',
+    removalHint: 'take it out',
+  } as const
+
+  async function holding() {
+    const store = createStore('a', { availability: async () => why })
+    await store.install(anchor)
+    return store
+  }
+
+  test('is asked all the same', async () => {
+    const store = await holding()
+    expect(shown(await trustStatus([store], [anchor]))).toEqual(['a: trusted'])
+    expect(shown(await installAnchors([store], [anchor]))).toEqual(['a: already-installed'])
+    expect(await findInstalledAnchors([store])).toEqual([anchor])
+    const [, other] = await trustStatus([store], [anchor, otherAnchor])
+    expect(other).toMatchObject({ outcome: 'failed', reason: why.reason, hint: 'put it there' })
+  })
+
+  test('fails to uninstall a root that it holds, and says so', async () => {
+    const outcomes = await uninstallAnchors([await holding()], [anchor, otherAnchor])
+    expect(shown(outcomes)).toEqual(['a: failed', 'a: skipped'])
+    expect(outcomes[0]).toMatchObject({
+      anchor: anchor.name,
+      reason: 'It holds the root, and cannot be changed. It is on a read-only file system.',
+      hint: 'take it out',
+    })
+  })
+
+  test('fails to uninstall where nobody can say whether it holds the root', async () => {
+    const store = createStore('a', { availability: async () => why, has: broken })
+    const [outcome] = await uninstallAnchors([store], [anchor])
+    expect(outcome).toMatchObject({ outcome: 'failed', reason: why.reason })
+  })
+})
+
+describe('after a failure', () => {
+  test('reports what the store says, not what the program said', async () => {
+    const held = createStore('inner')
+    const failsAfter = (verb: 'install' | 'uninstall') => async (root: typeof anchor) => {
+      await held[verb](root)
+      await broken()
+    }
+    const store = createStore('a', {
+      has: held.has,
+      list: held.list,
+      install: failsAfter('install'),
+      uninstall: failsAfter('uninstall'),
+    })
+    expect(shown(await installAnchors([store], [anchor]))).toEqual(['a: installed'])
+    expect(shown(await uninstallAnchors([store], [anchor]))).toEqual(['a: removed'])
+  })
+
+  test('reports the failure where the store cannot be asked either', async () => {
+    let asked = 0
+    const has = async () => (asked++ === 0 ? false : Promise.reject(new Error('no answer')))
+    const [outcome] = await installAnchors([createStore('a', { has, install: broken })], [anchor])
+    expect(outcome).toMatchObject({ outcome: 'failed', reason: 'It broke.', hint: 'Repair it' })
+  })
+})
+
+test('changes several roots at once where the store can', async () => {
+  const calls: string[] = []
+  const held = createStore('inner')
+  const all = (verb: 'install' | 'uninstall') => async (roots: readonly (typeof anchor)[]) => {
+    calls.push(`${verb} ${roots.length}`)
+    for (const root of roots) await held[verb](root)
+  }
+  const together = { install: all('install'), uninstall: all('uninstall') }
+  const store = createStore('a', { has: held.has, list: held.list, together })
+  const both = [anchor, otherAnchor]
+  expect(shown(await installAnchors([store], both))).toEqual(['a: installed', 'a: installed'])
+  expect(shown(await uninstallAnchors([store], both))).toEqual(['a: removed', 'a: removed'])
+  expect(calls).toEqual(['install 2', 'uninstall 2'])
+})
+
+test('a root that only some programs trust is trusted, and an installation mends it', async () => {
+  const held = createStore('inner')
+  const whole = createStore('whole')
+  const changes = { has: held.has, list: held.list, trustsFully: whole.has }
+  const store = createStore('a', { ...changes, uninstall: held.uninstall })
+  await held.install(anchor)
+  const [status] = await trustStatus([store], [anchor])
+  expect(status).toMatchObject({
+    outcome: 'trusted',
+    reason: expect.stringMatching(/^by some programs only/),
+  })
+  const [stays] = await installAnchors([store], [anchor])
+  const reason = 'a took the root, but only some programs trust it.'
+  expect(stays).toMatchObject({ outcome: 'failed', reason })
+  const mending = createStore('a', { ...changes, install: whole.install })
+  expect(shown(await installAnchors([mending], [anchor]))).toEqual(['a: installed'])
+  expect(shown(await uninstallAnchors([store], [anchor]))).toEqual(['a: removed'])
 })

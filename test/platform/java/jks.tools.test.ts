@@ -4,8 +4,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { parseKeystore } from '../../../platform/java/keystore.ts'
+import { createJavaStore, parseKeystore } from '../../../platform/java/keystore.ts'
 import { readJks } from '../../../platform/java/jks.ts'
+import { createMachine } from '../../../platform/machine.ts'
+import { installAnchors, uninstallAnchors } from '../../../src/trust/stores.ts'
 import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
 import { run } from '../../helpers/subprocess.ts'
 import { makeAnchor } from '../world.ts'
@@ -93,3 +95,31 @@ test('reads or leaves whatever is sealed properly, and never throws', () => {
     { numRuns: 5_000 },
   )
 })
+
+test.skipIf(!hasKeytool).each(['JKS', 'PKCS12'])(
+  `several roots cost one run of keytool in a keystore of type %s${why}`,
+  async (type) => {
+    const directory = mkdtempSync(join(tmpdir(), 'rootling-jks-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    const file = join(directory, 'cacerts')
+    const own = ['-keystore', file, '-storepass', 'changeit', '-storetype', type]
+    const theirs = makeAnchor()
+    await keytool(['-importcert', '-noprompt', '-alias', 'theirs', ...own], theirs.pem)
+    const commands: string[] = []
+    const env = { ...scrubbedEnvironment(directory) }
+    const machine = await createMachine({ env, onCommand: (each) => commands.push(each) })
+    const keystore = { file, keytool: '/usr/bin/keytool', title: 'Java' }
+    const store = createJavaStore(machine, keystore)
+    const anchors = [makeAnchor(), makeAnchor(), makeAnchor()]
+    const installed = await installAnchors([store], anchors)
+    expect(installed.map(({ outcome }) => outcome)).toEqual(anchors.map(() => 'installed'))
+    expect(commands).toHaveLength(1)
+    const listed = parseKeystore(await keytool(['-list', '-rfc', ...own]))
+    expect(listed.map(({ alias }) => alias).toSorted()).toEqual(
+      ['theirs', ...anchors.map(({ name }) => name)].toSorted(),
+    )
+    const removed = await uninstallAnchors([createJavaStore(machine, keystore)], anchors)
+    expect(removed.map(({ outcome }) => outcome)).toEqual(anchors.map(() => 'removed'))
+    expect(await store.has(theirs)).toBe(true)
+  },
+)

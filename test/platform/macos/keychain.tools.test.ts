@@ -4,7 +4,7 @@ import { createMacosKeychainStore } from '../../../platform/macos/keychain.ts'
 import { findTrustStores } from '../../../platform/index.ts'
 import { createMac, loginKeychain, systemKeychain } from '../simulators/machine.ts'
 import type { SimulatedOptions } from '../simulators/machine.ts'
-import { installAnchors, uninstallAnchors } from '../../../src/trust/stores.ts'
+import { installAnchors, trustStatus, uninstallAnchors } from '../../../src/trust/stores.ts'
 import { lifecycle } from '../lifecycle-steps.ts'
 import { makeRoot } from '../world.ts'
 
@@ -167,4 +167,17 @@ test('plans with the lasting file in a dry run, and changes nothing', async () =
 test('knows the person behind sudo from what id -P prints', () => {
   const line = 'ada:********:501:20::0:0:Ada Lovelace:/Users/ada:/bin/zsh\n'
   expect(parsePasswd(line, '501')).toEqual({ name: 'ada', uid: 501, gid: 20, home: '/Users/ada' })
+})
+
+test('without its own keychain, a root of the other one is seen, and is not passed over', async () => {
+  const machine = makeMac({ keychains: { [systemKeychain]: [] } })
+  await createMacosKeychainStore(machine, 'system').install(anchor)
+  const store = createMacosKeychainStore(machine)
+  expect(await trustStatus([store], [anchor])).toMatchObject([{ outcome: 'trusted' }])
+  const [outcome] = await uninstallAnchors([store], [anchor])
+  expect(outcome).toMatchObject({
+    outcome: 'failed',
+    reason: `It holds the root, and cannot be changed. There is no keychain ${loginKeychain}.`,
+    hint: expect.stringContaining('--scope system'),
+  })
 })

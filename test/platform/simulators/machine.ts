@@ -91,6 +91,7 @@ export function createSimulatedMachine(options: SimulatedOptions): SimulatedMach
     },
     removeFile: (file) => rm(file, { force: true }),
     removeEmptyDirectory: (each) => rmdir(each).catch(() => undefined),
+    alone: (_directory, work) => work(),
     announce: (sentence) => void announced.push(sentence),
     knownFile: (contents) => options.knownFiles?.get(contents) ?? null,
     readState: (name) => JSON.parse(readFileSync(stateFile(name), 'utf8')),

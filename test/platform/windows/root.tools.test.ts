@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { displayCommand } from '../../../platform/display-command.ts'
 import { createWindowsRootStore, nativeWindows, ownHashes } from '../../../platform/windows/root.ts'
 import type { StoreScope } from '../../../platform/trust-store.ts'
+import { trustStatus, uninstallAnchors } from '../../../src/trust/stores.ts'
 import { createWindows, type SimulatedOptions } from '../simulators/machine.ts'
 import { lifecycle } from '../lifecycle-steps.ts'
 import { makeRoot } from '../world.ts'
@@ -126,4 +127,19 @@ test('finds hashes by their shape alone, and only in our blocks', () => {
   expect(ownHashes(block('Rootling development CA'))).toEqual(['ab'.repeat(20)])
   expect(ownHashes(block('Somebody'))).toEqual([])
   expect(ownHashes('')).toEqual([])
+})
+
+test('a store of the machine is asked without being elevated, and says that it keeps the root', async () => {
+  const { store } = makeStore({ machine: [base64] }, 'system')
+  expect(await trustStatus([store], [anchor])).toMatchObject([{ outcome: 'trusted' }])
+  expect(await uninstallAnchors([store], [anchor])).toMatchObject([
+    {
+      outcome: 'failed',
+      reason:
+        'It holds the root, and cannot be changed. The root store of the whole machine can be changed by an administrator only.',
+      hint: 'Run it again in a terminal that was opened as administrator',
+    },
+  ])
+  const empty = makeStore({}, 'system').store
+  expect(await uninstallAnchors([empty], [anchor])).toMatchObject([{ outcome: 'skipped' }])
 })
