@@ -8,5 +8,5 @@ import { standardError } from './standard-streams.ts'
  * line break in the error's sentence begins no line like those of the program.
  */
 export function printDetails(error: unknown): void {
-  linePrinter(standardError, process.env)(...linesOf(inspect(error)).map((line) => `    ${line}`))
+  linePrinter(standardError, process.env)(linesOf(inspect(error)).map((line) => `    ${line}`))
 }

@@ -61,14 +61,15 @@ export function createOutput(options: OutputOptions): Output {
   let isLive = false
   /** Returns a printer that first clears the line that shows progress. */
   const clearing =
-    (printer: (...lines: readonly Line[]) => void) =>
-    (...lines: readonly Line[]): void => {
+    (printer: (lines: readonly Line[]) => void) =>
+    (lines: readonly Line[]): void => {
       if (isLive) standardError.write(clearLine)
       isLive = false
-      printer(...lines)
+      printer(lines)
     }
   const print = clearing(linePrinter(standardOutput, env))
-  const say = clearing(linePrinter(standardError, env))
+  const printError = clearing(linePrinter(standardError, env))
+  const say = (line: Line): void => printError([line])
   const hint = (text: string): string => completeCommands(text, selected)
   const complete = (key: string, value: unknown): unknown =>
     (key === 'hint' || key === 'remedy') && typeof value === 'string' ? hint(value) : value
@@ -80,13 +81,13 @@ export function createOutput(options: OutputOptions): Output {
     result(lines, value) {
       if (json)
         printValue({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
-      else if (lines.length > 0) print(...lines)
+      else if (lines.length > 0) print(lines)
     },
     contents(bytes) {
       if (!standardOutput.isTTY) standardOutput.write(bytes)
-      else if (bytes.length > 0) print(...linesOf(bytes.toString('utf8').trimEnd()))
+      else if (bytes.length > 0) print(linesOf(bytes.toString('utf8').trimEnd()))
     },
-    more: (line) => print(line),
+    more: (line) => print([line]),
     live(text) {
       if (quiet || json) return true
       if (!standardError.isTTY || env['TERM'] === 'dumb') return false
@@ -115,14 +116,14 @@ export function createOutput(options: OutputOptions): Output {
 /** Moves to the start of the line, and erases the line (ECMA-48, Erase in Line). */
 const clearLine = '\r\u001B[K'
 
-/** Returns a function that prints each argument as a line of its own. */
+/** Returns a function that prints lines, of which there may be very many. */
 export function linePrinter(
   stream: StandardStream,
   env: OutputOptions['env'],
-): (...lines: readonly Line[]) => void {
+): (lines: readonly Line[]) => void {
   let color: boolean | null = null
   const useColor = (): boolean => (color ??= canColor(stream, env))
-  return (...lines) => stream.write(render(lines, useColor))
+  return (lines) => stream.write(render(lines, useColor))
 }
 
 /** Whether to print colours: only on a terminal, and never with NO_COLOR (https://no-color.org). */

@@ -13,7 +13,14 @@ const { readdirSync, readFileSync } = require('node:fs')
 const [base64, ...directories] = process.argv.slice(1)
 const der = Buffer.from(base64, 'base64')
 const holds = (path) => {
-  const bytes = readFileSync(path)
+  let bytes
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    // What a killed program had started may still rename its files.
+    if (error.code === 'ENOENT') return false
+    throw error
+  }
   return bytes.includes(der) || bytes.toString('latin1').replace(/\\s|\\\\n/g, '').includes(base64)
 }
 const search = (directory) => {

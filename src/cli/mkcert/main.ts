@@ -56,7 +56,7 @@ async function work(flags: Flags, names: readonly string[]): Promise<boolean> {
   refuseContradictions(flags, names)
   const state = await findState()
   if (flags.CAROOT === true) {
-    linePrinter(standardOutput, process.env)(state.path)
+    linePrinter(standardOutput, process.env)([state.path])
     return true
   }
   const { install = false, uninstall = false, csr } = flags
@@ -120,7 +120,8 @@ function createContext(state: StateDirectory): Context {
   }
 }
 
-const say = linePrinter(standardError, process.env)
+const printError = linePrinter(standardError, process.env)
+const say = (text: string): void => printError([text])
 
 async function explain(error: unknown): Promise<void> {
   const known = error instanceof RootlingError

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, statSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import {
@@ -268,15 +268,28 @@ export async function readScopeKey(
 /** Reads the root's only CRL, DER. Throws `corrupt-state`. */
 export async function readStoredRootCrl(state: StateDirectory, name: string): Promise<Buffer> {
   const path = join(scopePath(state, name), 'root.crl')
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    throw new RootlingError('corrupt-state', `${path} cannot be read.`, {
+  const refuse = (why: string, cause?: unknown): RootlingError =>
+    new RootlingError('corrupt-state', `${path} ${why}.`, {
       hint: 'Restore it from a backup',
-      cause: error,
+      cause,
     })
+  let crl: Buffer
+  try {
+    const { size } = statSync(path)
+    if (size > longestRootCrl) throw refuse(`has ${size} octets, far more than were written`)
+    crl = readFileSync(path)
+  } catch (error) {
+    throw error instanceof RootlingError ? error : refuse('cannot be read', error)
   }
+  // A SEQUENCE that ends where the file does; its length has one octet or two.
+  const [tag, form = 0, high = 0, low = 0] = crl
+  const end = form === 0x82 ? 4 + high * 256 + low : form === 0x81 ? 3 + high : 0
+  if (tag !== 0x30 || end !== crl.length) throw refuse('is damaged')
+  return crl
 }
+
+/** An empty CRL has a few hundred octets: a name, dates and a signature. */
+const longestRootCrl = 16 * 1024
 
 /** Reads the root's only OCSP response, DER; `null`: none was made. */
 export async function readStoredRootOcsp(
