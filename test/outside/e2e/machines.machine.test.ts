@@ -94,7 +94,7 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
       policies: {
         DisableTelemetry: true,
         Certificates: {
-          Install: ['/etc/ssl/company.crt', expect.stringMatching(/\/rootling-[0-9a-f]{8}\.crt$/)],
+          Install: [expect.stringMatching(/\/rootling-[0-9a-f]{8}\.crt$/), '/etc/ssl/company.crt'],
         },
       },
     })
