@@ -138,7 +138,16 @@ test.skipIf(reason !== null)(
       expect(keys(forgotten)).toEqual(['deleted', 'left', 'ok', 'scope', 'stores', 'warnings'])
       expect(forgotten.deleted).toBe(true)
       const removed = (await rootling.json(['uninstall', '--delete-ca', '--yes'])).answer
-      expect(keys(removed)).toEqual(['authorities', 'deleted', 'left', 'ok', 'stores', 'warnings'])
+      expect(keys(removed)).toEqual([
+        'authorities',
+        'daemons',
+        'deleted',
+        'issued',
+        'left',
+        'ok',
+        'stores',
+        'warnings',
+      ])
       expect(removed.deleted).toBe(true)
     } finally {
       await namespace.close()
