@@ -22,7 +22,8 @@ import {
   type ResolvedPaths,
 } from './output-files.ts'
 import { revocationUrlFor, type WantedUrl } from './revocation-url.ts'
-import { chooseScope, useOf } from './scope-choice.ts'
+import { chooseScope } from './scope-choice.ts'
+import { useOf } from './use.ts'
 
 export interface IssueRequest extends KeyProtection {
   /** Hosts, wildcards, IP addresses, e-mail addresses and URIs, as typed. */

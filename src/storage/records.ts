@@ -13,6 +13,13 @@ export const selfSignedScope = '(self-signed)'
 /** The longest time limit of an `onRenew` command: a day. */
 export const longestHookSeconds = 86_400
 
+/** How many digits of a serial number people are shown. */
+export const shortSerialDigits = 8
+
+/** Returns the first digits of a serial number, which commands take for the whole. */
+export const shortSerial = ({ serialNumber }: Pick<CertificateRecord, 'serialNumber'>): string =>
+  serialNumber.slice(0, shortSerialDigits)
+
 /** An issued certificate; recorded before its files are written. */
 export interface CertificateRecord {
   /** Lower-case hex, 32 digits. */
@@ -70,4 +77,6 @@ export interface Inventory {
   readonly certificates: readonly CertificateRecord[]
   /** The revocations by serial number. A hold that was released is not among them. */
   readonly revocations: ReadonlyMap<string, Revocation>
+  /** The serial numbers of certificates that are neither listed nor renewed any more. */
+  readonly forgotten: ReadonlySet<string>
 }

@@ -95,9 +95,9 @@ export const listSpec = {
 export const renewSpec = {
   name: 'renew',
   summary: 'Re-issue certificates in place, keeping their keys',
-  positionals: '[NAME…]',
+  positionals: '[NAME|FILE|SERIAL…]',
   options: {
-    all: { type: 'boolean', describe: 'Every certificate on record' },
+    all: { type: 'boolean', describe: 'Every one on record, or every one of that name' },
     due: { type: 'boolean', describe: 'Those past two thirds of their life' },
     rekey: { type: 'boolean', describe: 'Make a new key too' },
     'password-file': {
@@ -106,7 +106,22 @@ export const renewSpec = {
       describe: 'Its first line is the password of a .p12 that keeps none',
     },
   },
-  examples: ['rootling renew --due', 'rootling renew localhost', 'rootling renew --all --rekey'],
+  examples: [
+    'rootling renew --due',
+    'rootling renew localhost',
+    'rootling renew certs/tls.crt',
+    'rootling renew --all --rekey',
+  ],
+} as const satisfies CommandSpec
+
+export const forgetSpec = {
+  name: 'forget',
+  summary: 'Drop certificates from the list whose files are gone',
+  positionals: '[NAME|FILE|SERIAL…]',
+  options: {
+    all: { type: 'boolean', describe: 'Every one whose file is gone, or every one of that name' },
+  },
+  examples: ['rootling forget --all', 'rootling forget old/tls.crt'],
 } as const satisfies CommandSpec
 
 export const requestSpec = {
@@ -125,8 +140,9 @@ export const requestSpec = {
 export const revokeSpec = {
   name: 'revoke',
   summary: 'Revoke a certificate, or release one from hold',
-  positionals: 'SERIAL|FILE',
+  positionals: 'NAME|FILE|SERIAL',
   options: {
+    all: { type: 'boolean', describe: 'Every certificate of that name' },
     reason: {
       type: 'string',
       choices: revocationReasons,
@@ -161,7 +177,7 @@ export const crlSpec = {
 export const showSpec = {
   name: 'show',
   summary: 'Explain any certificate, and what would refuse it',
-  positionals: 'FILE|SERIAL|HOST:PORT',
-  options: {},
+  positionals: 'NAME|FILE|SERIAL|HOST:PORT',
+  options: { all: { type: 'boolean', describe: 'Every certificate of that name' } },
   examples: ['rootling show localhost.pem', 'rootling show localhost:8443'],
 } as const satisfies CommandSpec

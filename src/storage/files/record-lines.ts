@@ -14,7 +14,7 @@ import { isDate, isScopeName, isText } from './stored-values.ts'
 export type Event =
   | { readonly kind: 'issued'; readonly certificate: CertificateRecord }
   | { readonly kind: 'revoked'; readonly revocation: Revocation }
-  | { readonly kind: 'released'; readonly serialNumber: string }
+  | { readonly kind: 'released' | 'forgotten'; readonly serialNumber: string }
 
 /**
  * Whether a text is empty or the beginning of a line, which a killed command may leave at the end
@@ -79,7 +79,7 @@ export function parseLine(line: string): Event | null {
     const { event, ...rest } = JSON.parse(line) as Revocation & { readonly event: unknown }
     if (event === 'revoked' && isSoundRevocation(rest)) return { kind: event, revocation: rest }
     const { serialNumber } = rest
-    return event === 'released' && isSerialNumber(serialNumber)
+    return (event === 'released' || event === 'forgotten') && isSerialNumber(serialNumber)
       ? { kind: event, serialNumber }
       : null
   } catch {
