@@ -2,6 +2,7 @@ import { readScopes, readScopesInRotation, type Scope } from '../authority/scope
 import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import { askForUser } from '../files/access-list.ts'
+import { existsSync } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
@@ -74,6 +75,8 @@ export interface Issued {
   readonly key: string | null
   /** Sentences for the user, such as what browsers refuse. */
   readonly warnings: readonly string[]
+  /** Whether the certificate's file replaced another. */
+  readonly replaced: boolean
 }
 
 /**
@@ -100,6 +103,7 @@ export async function issue(
   if (paths !== null) warnings.push(...mountWarnings(pathsOf(paths)))
   const record = recordOf(leaf, paths, request)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
+  const replaced = paths !== null && existsSync(paths.certPath)
   await exclusively(state, async () => {
     // Read under the lock: another command may have made a scope and written these files just now.
     if (paths !== null && request.force !== true)
@@ -110,7 +114,7 @@ export async function issue(
     await recordAndWrite(state, record, files)
   })
   const key = keys === null ? null : encodePem('PRIVATE KEY', keys.pkcs8)
-  return { record, chain: leaf.chain, key, warnings }
+  return { record, chain: leaf.chain, key, warnings, replaced }
 }
 
 /** Whose certificate it is: their names and key. */
@@ -196,7 +200,7 @@ function leafWarnings({ facts, shortened }: Leaf, scope: Scope | null, now: Date
 function recordOf(
   { facts }: Leaf,
   paths: ResolvedPaths | null,
-  { onRenew, onRenewSeconds, pkcs12 }: IssueRequest,
+  { onRenew, onRenewSeconds, pkcs12, keyMode }: IssueRequest,
 ): CertificateRecord {
   const extra = paths?.extra.map((file): ExtraFile =>
     file.format === 'pkcs12' && pkcs12?.legacy === true ? { ...file, legacy: true } : file,
@@ -206,6 +210,7 @@ function recordOf(
     certPath: paths?.certPath ?? null,
     keyPath: paths?.keyPath ?? null,
     ...(extra === undefined || extra.length === 0 ? {} : { extra }),
+    ...(keyMode === undefined ? {} : { keyMode }),
     ...(onRenew === undefined ? {} : { onRenew }),
     ...(onRenewSeconds === undefined ? {} : { onRenewSeconds }),
   }

@@ -32,9 +32,7 @@ export interface Renewal {
 }
 
 /** Which certificates: all, those that are due, or named by host, serial number or file. */
-export type Selection =
-  | { readonly which: 'all' | 'due' }
-  | Named
+export type Selection = { readonly which: 'all' | 'due' } | Named
 
 export interface Named {
   readonly which: 'named'

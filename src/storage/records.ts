@@ -20,6 +20,10 @@ export const shortSerialDigits = 8
 export const shortSerial = ({ serialNumber }: Pick<CertificateRecord, 'serialNumber'>): string =>
   serialNumber.slice(0, shortSerialDigits)
 
+/** The modes that files with a key may have: for its owner alone, or readable by its group. */
+export const keyModes = ['0600', '0640', '0400', '0440'] as const
+export type KeyMode = (typeof keyModes)[number]
+
 /** An issued certificate; recorded before its files are written. */
 export interface CertificateRecord {
   /** Lower-case hex, 32 digits. */
@@ -42,6 +46,8 @@ export interface CertificateRecord {
   readonly keyPath: string | null
   /** Further files of the certificate, which a renewal writes too. */
   readonly extra?: readonly ExtraFile[]
+  /** The mode of the files that hold the key; absent: 0600. */
+  readonly keyMode?: KeyMode
   /** A command that a shell runs after each renewal. */
   readonly onRenew?: string
   /** How many seconds `onRenew` may run; absent: 60. */

@@ -34,7 +34,10 @@ export async function revokeCommand(
     revocation,
     changed,
   }))
-  output.result(revoked.map(describe), args.all === true ? { revoked: described } : { ...described[0] })
+  output.result(
+    revoked.map(describe),
+    args.all === true ? { revoked: described } : { ...described[0] },
+  )
   const lists = new Set(revoked.filter(({ changed }) => changed).map(({ record }) => crlOf(record)))
   for (const list of lists)
     output.note(`A client learns of it from a new list (${list}) or a responder (rootling ocsp).`)
@@ -52,8 +55,7 @@ async function targetsOf(
 ): Promise<readonly (string | Buffer)[]> {
   const found = certificatesNamed(await readInventory(state), word, cwd)
   const path = resolve(cwd, word)
-  if (found.every(fileMatcher(word, cwd)) && existsSync(path))
-    return [await readInputBytes(path)]
+  if (found.every(fileMatcher(word, cwd)) && existsSync(path)) return [await readInputBytes(path)]
   const serialNumber = serialNumberIn(word)
   if (found.length === 0 && serialNumber !== null) return [serialNumber]
   const command = releasing ? 'rootling revoke --release' : 'rootling revoke'

@@ -1,3 +1,4 @@
+import { keyModes } from '../../storage/records.ts'
 import { revocationReasons } from '../../x509/revocation.ts'
 import type { CommandSpec } from '../command.ts'
 import { keyTypes, passwordOptions } from './shared.ts'
@@ -67,6 +68,23 @@ export const issueSpec = {
       placeholder: 'SECONDS',
       describe: 'End that command after this time; default 60',
     },
+    'key-mode': {
+      type: 'string',
+      choices: keyModes,
+      describe: 'Mode of the files that hold the key; default 0600',
+      excludes: ['stdout', 'csr'],
+    },
+    group: {
+      type: 'string',
+      placeholder: 'GROUP',
+      describe: 'Give those files to this group, which may read them',
+      excludes: ['stdout', 'csr'],
+    },
+    'if-needed': {
+      type: 'boolean',
+      describe: 'Only where the files are not good any more; else do nothing',
+      excludes: ['stdout', 'csr'],
+    },
     force: { type: 'boolean', describe: 'Replace files that rootling did not write' },
   },
   examples: [
@@ -74,6 +92,7 @@ export const issueSpec = {
     "rootling issue shop.test '*.shop.test' --out-dir certs",
     'rootling issue localhost --cert-file tls.crt --key-file tls.key',
     'rootling issue --client alice@example.test --cn alice',
+    'rootling issue db.localhost --if-needed --group 999',
   ],
 } as const satisfies CommandSpec
 

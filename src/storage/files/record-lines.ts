@@ -3,6 +3,7 @@ import type { Identifier } from '../../x509/identifier.ts'
 import { longestSubject, parseSubject } from '../../x509/subject.ts'
 import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
 import {
+  keyModes,
   longestHookSeconds,
   selfSignedScope,
   type CertificateRecord,
@@ -127,6 +128,7 @@ function isSoundRecord(record: Partial<CertificateRecord>): boolean {
     isPathOrNull(record.keyPath) &&
     (extra === undefined || (Array.isArray(extra) && extra.every(isExtraFile))) &&
     (record.subject === undefined || isSubject(record.subject)) &&
+    (record.keyMode === undefined || keyModes.includes(record.keyMode)) &&
     isTextOrAbsent(record.onRenew) &&
     (record.onRenewSeconds === undefined || isSeconds(record.onRenewSeconds)) &&
     isTextOrAbsent(record.revocationUrl) &&

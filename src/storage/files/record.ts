@@ -68,11 +68,7 @@ export async function recordForgotten(
   now: Date,
   { durable = true }: { readonly durable?: boolean } = {},
 ): Promise<void> {
-  await append(
-    state,
-    { event: 'forgotten', serialNumber, forgottenAt: now.toISOString() },
-    durable,
-  )
+  await append(state, { event: 'forgotten', serialNumber, forgottenAt: now.toISOString() }, durable)
 }
 
 /** Appends one line to the record's file, so that the cost does not grow with the record. */
