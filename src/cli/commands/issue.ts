@@ -63,6 +63,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   }
   const done = replaced ? 'Replaced the certificate for' : 'Issued for'
   output.note(`${done} ${describeHolder(record)}, good until ${shortDate(record.notAfter)}.`)
+  if (record.purpose === 'server') await noteHosts(record, context)
   const made =
     wantsPkcs12(args) && args.password === undefined && args['password-file'] === undefined
   const secret = made ? { password } : {}
@@ -73,6 +74,14 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     replaced,
   })
   return exitCodes.ok
+}
+
+/** Tells of names that this machine does not find; loaded only where a name may be one. */
+async function noteHosts({ identifiers }: CertificateRecord, { env, output }: Context) {
+  const names = identifiers.map(({ value }) => value)
+  if (!names.some((name) => /\.(?:test|example|invalid)$/.test(name))) return
+  const { noteUnresolved } = await import('../hosts-file.ts')
+  noteUnresolved(names, env, output)
 }
 
 /** Prints the certificate that `--if-needed` found good. */
