@@ -34,7 +34,7 @@ export interface Renewal {
 /** Which certificates: all, those that are due, or named by host, serial number or file. */
 export type Selection = { readonly which: 'all' | 'due' } | Named
 
-export interface Named {
+interface Named {
   readonly which: 'named'
   /** Hosts, serial numbers and files. */
   readonly names: readonly string[]

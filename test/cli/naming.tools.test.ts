@@ -119,7 +119,7 @@ test('forget drops the certificates whose file is gone, and no other', async () 
   })
   expect((await json(['forget', '--all'])).value).toMatchObject({ forgotten: [] })
   const names = async (...args: string[]) =>
-    ((await json(['list', ...args])).value['certificates'] as Record<string, unknown>[]).map(
+    ((await json(['list', ...args])).value['certificates'] as Record<string, string>[]).map(
       ({ names: own, standing }) => `${own} ${standing}`,
     )
   const authority = 'localhost current'
