@@ -1,6 +1,7 @@
 import { RootlingError } from '../errors.ts'
+import type { Owner } from '../files/owner.ts'
 import type { OutputFile } from '../storage/files/unfinished-writes.ts'
-import type { ExtraFile } from '../storage/records.ts'
+import type { ExtraFile, KeyMode } from '../storage/records.ts'
 import type { KeyPairDer } from '../x509/keys.ts'
 import { encodePem, pemBlocks } from '../x509/pem.ts'
 import type { Pkcs12Fields } from '../x509/pkcs12.ts'
@@ -11,7 +12,13 @@ export interface KeyProtection {
   /** Encrypts the key in its file, and in the file of chain and key. */
   readonly keyPassphrase?: string | undefined
   readonly pkcs12?: { readonly password: string; readonly legacy: boolean } | undefined
+  /** The mode of the files that hold the key; default 0600. */
+  readonly keyMode?: KeyMode | undefined
+  /** Who owns the files that hold the key; default: the state directory's owner. */
+  readonly keyOwner?: Owner | undefined
 }
+
+export const modeOf = (keyMode: KeyMode = '0600'): number => Number.parseInt(keyMode, 8)
 
 /**
  * Returns the files of a new certificate, the key's first: a new key without its certificate is
@@ -26,16 +33,20 @@ export async function outputFiles(
   friendlyName: string,
 ): Promise<OutputFile[]> {
   const key = keys === null ? '' : await keyFileText(keys, protection.keyPassphrase)
+  const mode = modeOf(protection.keyMode)
+  const { keyOwner: owner } = protection
+  const given = owner === undefined ? {} : { owner }
   const files: OutputFile[] = []
   if (certPath === keyPath)
-    files.push({ path: certPath, mode: 0o600, data: leaf.chain + key, secret: true })
+    files.push({ path: certPath, mode, data: leaf.chain + key, secret: true, ...given })
   else {
-    if (keyPath !== null) files.push({ path: keyPath, mode: 0o600, data: key, secret: true })
+    if (keyPath !== null) files.push({ path: keyPath, mode, data: key, secret: true, ...given })
     files.push({ path: certPath, mode: 0o644, data: leaf.chain })
   }
   for (const file of extra) {
     if (file.format !== 'pkcs12') {
-      files.push(extraFile(file, leaf, key))
+      const made = extraFile(file, leaf, key, mode)
+      files.push(made.secret === true ? { ...made, ...given } : made)
       continue
     }
     if (keys === null || protection.pkcs12 === undefined)
@@ -46,7 +57,7 @@ export async function outputFiles(
     const data = await pkcs12Of(leaf, keys.pkcs8, { password, legacy, friendlyName })
     const kept = ownPasswordFile(file)
     if (kept !== null) files.push({ path: kept, mode: 0o600, data: `${password}\n`, secret: true })
-    files.push({ path: file.path, mode: 0o600, data, secret: true })
+    files.push({ path: file.path, mode, data, secret: true, ...given })
   }
   return files
 }
@@ -56,6 +67,7 @@ export function extraFile(
   { format, path }: ExtraFile,
   leaf: Pick<Leaf, 'chain' | 'issuers' | 'der'>,
   key: string,
+  keyMode: number,
 ): OutputFile {
   switch (format) {
     case 'chain':
@@ -63,7 +75,7 @@ export function extraFile(
     case 'der':
       return { path, mode: 0o644, data: leaf.der }
     case 'full':
-      return { path, mode: 0o600, data: leaf.chain + key, secret: true }
+      return { path, mode: keyMode, data: leaf.chain + key, secret: true }
     case 'pkcs12':
       throw new TypeError('a PKCS #12 file needs its password')
   }

@@ -2,6 +2,7 @@ import { readScopes, readScopesInRotation, type Scope } from '../authority/scope
 import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import { askForUser } from '../files/access-list.ts'
+import { existsSync } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
@@ -22,7 +23,8 @@ import {
   type ResolvedPaths,
 } from './output-files.ts'
 import { revocationUrlFor, type WantedUrl } from './revocation-url.ts'
-import { chooseScope, useOf } from './scope-choice.ts'
+import { chooseScope } from './scope-choice.ts'
+import { useOf } from './use.ts'
 
 export interface IssueRequest extends KeyProtection {
   /** Hosts, wildcards, IP addresses, e-mail addresses and URIs, as typed. */
@@ -73,6 +75,8 @@ export interface Issued {
   readonly key: string | null
   /** Sentences for the user, such as what browsers refuse. */
   readonly warnings: readonly string[]
+  /** Whether the certificate's file replaced another. */
+  readonly replaced: boolean
 }
 
 /**
@@ -99,6 +103,7 @@ export async function issue(
   if (paths !== null) warnings.push(...mountWarnings(pathsOf(paths)))
   const record = recordOf(leaf, paths, request)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
+  const replaced = paths !== null && existsSync(paths.certPath)
   await exclusively(state, async () => {
     // Read under the lock: another command may have made a scope and written these files just now.
     if (paths !== null && request.force !== true)
@@ -109,7 +114,7 @@ export async function issue(
     await recordAndWrite(state, record, files)
   })
   const key = keys === null ? null : encodePem('PRIVATE KEY', keys.pkcs8)
-  return { record, chain: leaf.chain, key, warnings }
+  return { record, chain: leaf.chain, key, warnings, replaced }
 }
 
 /** Whose certificate it is: their names and key. */
@@ -195,7 +200,7 @@ function leafWarnings({ facts, shortened }: Leaf, scope: Scope | null, now: Date
 function recordOf(
   { facts }: Leaf,
   paths: ResolvedPaths | null,
-  { onRenew, onRenewSeconds, pkcs12 }: IssueRequest,
+  { onRenew, onRenewSeconds, pkcs12, keyMode }: IssueRequest,
 ): CertificateRecord {
   const extra = paths?.extra.map((file): ExtraFile =>
     file.format === 'pkcs12' && pkcs12?.legacy === true ? { ...file, legacy: true } : file,
@@ -205,6 +210,7 @@ function recordOf(
     certPath: paths?.certPath ?? null,
     keyPath: paths?.keyPath ?? null,
     ...(extra === undefined || extra.length === 0 ? {} : { extra }),
+    ...(keyMode === undefined ? {} : { keyMode }),
     ...(onRenew === undefined ? {} : { onRenew }),
     ...(onRenewSeconds === undefined ? {} : { onRenewSeconds }),
   }

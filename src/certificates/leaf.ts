@@ -18,7 +18,7 @@ import {
   type Validity,
 } from '../x509/profiles.ts'
 import { parseSubject } from '../x509/subject.ts'
-import { useOf } from './scope-choice.ts'
+import { useOf } from './use.ts'
 
 export interface LeafRequest {
   readonly identifiers: readonly Identifier[]

@@ -10,6 +10,7 @@ import { selfSignedScope, type CertificateRecord, type Inventory } from '../stor
 import { parseIdentifier } from '../x509/identifier.ts'
 import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
+import { certificatesNamed, chosen } from './named.ts'
 import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
 import { pkcs12Passwords, type AskPassword } from './pkcs12-passwords.ts'
@@ -31,9 +32,17 @@ export interface Renewal {
 }
 
 /** Which certificates: all, those that are due, or named by host, serial number or file. */
-export type Selection =
-  | { readonly which: 'all' | 'due' }
-  | { readonly which: 'named'; readonly names: readonly string[] }
+export type Selection = { readonly which: 'all' | 'due' } | Named
+
+interface Named {
+  readonly which: 'named'
+  /** Hosts, serial numbers and files. */
+  readonly names: readonly string[]
+  /** What relative paths are relative to; default: the current directory. */
+  readonly cwd?: string
+  /** Whether to take every certificate that a name selects; else each must select one alone. */
+  readonly all?: boolean | undefined
+}
 
 export interface RenewOptions {
   /**
@@ -58,12 +67,15 @@ export const newlyMade = (renewals: readonly Renewal[]): CertificateRecord[] =>
  * Returns the certificates that are renewed when they are due: the newest of each file, unless
  * self-signed or revoked.
  */
-export const renewable = ({ certificates, revocations }: Inventory): CertificateRecord[] =>
-  signedByScope(withFile(certificates)).filter(({ serialNumber }) => !revocations.has(serialNumber))
+export const renewable = (inventory: Inventory): CertificateRecord[] =>
+  signedByScope(withFile(inventory)).filter(
+    ({ serialNumber }) => !inventory.revocations.has(serialNumber),
+  )
 
 /**
  * Issues the selected certificates anew, each with as many days of lifetime as it had, and replaces
- * their files. A failure does not stop the others. Throws `usage` when a name selects nothing.
+ * their files. A failure does not stop the others. Throws `usage` when a name selects nothing, or
+ * several certificates that were not asked for.
  */
 export async function renew(
   state: StateDirectory,
@@ -95,35 +107,33 @@ async function readView(state: StateDirectory, { onDamage }: RenewOptions): Prom
 }
 
 function select(inventory: Inventory, selection: Selection, now: Date): CertificateRecord[] {
-  const tracked = withFile(inventory.certificates)
+  const tracked = withFile(inventory)
   switch (selection.which) {
     case 'all':
       return signedByScope(tracked)
     case 'due':
       return renewable(inventory).filter((record) => isDue(record, now))
     case 'named':
-      return [...new Set(selection.names.flatMap((name) => named(tracked, name)))]
+      return [...new Set(selection.names.flatMap((name) => named(inventory, name, selection)))]
   }
 }
 
-const withFile = (certificates: readonly CertificateRecord[]): CertificateRecord[] =>
-  currentCertificates(certificates).filter(({ certPath }) => certPath !== null)
+const withFile = ({ certificates, forgotten }: Inventory): CertificateRecord[] =>
+  currentCertificates(certificates).filter(
+    ({ certPath, serialNumber }) => certPath !== null && !forgotten.has(serialNumber),
+  )
 
 const signedByScope = (tracked: readonly CertificateRecord[]): CertificateRecord[] =>
   tracked.filter(({ scope }) => scope !== selfSignedScope)
 
-function named(tracked: readonly CertificateRecord[], name: string): CertificateRecord[] {
-  const lower = name.toLowerCase().replaceAll(':', '')
-  const found = tracked.filter(
-    ({ identifiers, serialNumber, certPath }) =>
-      serialNumber === lower ||
-      certPath === name ||
-      identifiers.some(({ value }) => value === name.toLowerCase()),
-  )
-  if (found.length > 0) return found
-  throw new RootlingError('usage', `No certificate on record is for ${name}.`, {
-    hint: 'rootling list',
-  })
+function named(
+  inventory: Inventory,
+  word: string,
+  { cwd = '', all }: Named,
+): readonly CertificateRecord[] {
+  const tracked = new Set(withFile(inventory))
+  const found = certificatesNamed(inventory, word, cwd).filter((record) => tracked.has(record))
+  return chosen(found, { word, all, command: 'rootling renew' })
 }
 
 /** What is read once and used for one renewal after the other. */
@@ -208,6 +218,7 @@ function skipReason({ inventory }: View, previous: CertificateRecord): Skip | nu
   const newest = inventory.certificates.findLast((entry) => entry.certPath === certPath)
   if (newest !== undefined && newest.serialNumber !== serialNumber)
     return { record: newest, reason: 'It was replaced meanwhile.' }
+  if (inventory.forgotten.has(serialNumber)) return { reason: 'It was forgotten.' }
   if (!inventory.revocations.has(serialNumber)) return null
   return { reason: 'It was revoked.', hint: issueAgain(previous) }
 }

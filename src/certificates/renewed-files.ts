@@ -9,7 +9,7 @@ import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { generateKeys, keyTypes, type KeyPairDer, type KeyType } from '../x509/keys.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import { encodePem, privateKeyBlocks } from '../x509/pem.ts'
-import { extraFile, pkcs12Of } from './file-contents.ts'
+import { extraFile, modeOf, pkcs12Of } from './file-contents.ts'
 import type { Leaf } from './leaf.ts'
 import { fileBase } from './output-files.ts'
 import { openKey, type Pkcs12Passwords } from './pkcs12-passwords.ts'
@@ -73,14 +73,15 @@ export async function keyFault(
  */
 export async function newKeys(
   state: StateDirectory,
-  { keyType, keyPath }: CertificateRecord,
+  { keyType, keyPath, keyMode }: CertificateRecord,
 ): Promise<KeyPairDer> {
   const type = keyTypes.find((known): known is KeyType => known === keyType)
   if (type === undefined || keyPath === null)
     throw new RootlingError('usage', 'A certificate of a request keeps the key of its request.', {
       hint: 'Leave out --rekey',
     })
-  if ((await readPrivateText(keyPath, state.owner))?.includes('ENCRYPTED') === true)
+  const old = await readPrivateText(keyPath, state.owner, modeOf(keyMode))
+  if (old?.includes('ENCRYPTED') === true)
     throw new RootlingError('usage', 'Its key is encrypted, and its passphrase is not kept.', {
       hint: 'Leave out --rekey, or issue it anew: rootling issue --encrypt-key',
     })
@@ -94,17 +95,18 @@ export async function newKeys(
  */
 export async function renewedFiles(
   state: StateDirectory,
-  { certPath, keyPath, extra = [] }: CertificateRecord & { readonly certPath: string },
+  { certPath, keyPath, extra = [], keyMode }: CertificateRecord & { readonly certPath: string },
   leaf: Leaf,
   keys: KeyPairDer | null,
   { passwords }: Pick<Pkcs12Passwords, 'passwords'>,
 ): Promise<OutputFile[]> {
   const needed = certPath === keyPath || extra.some(({ format }) => holdsKey(format))
-  const oldKey = needed && keyPath !== null ? await keyBlockIn(state, keyPath) : ''
+  const mode = modeOf(keyMode)
+  const oldKey = needed && keyPath !== null ? await keyBlockIn(state, keyPath, mode) : ''
   const key = keys === null ? oldKey : encodePem('PRIVATE KEY', keys.pkcs8)
   const files: OutputFile[] = []
   if (keys !== null && keyPath !== null && keyPath !== certPath)
-    files.push({ path: keyPath, data: key, secret: true, ...(await ownerOf(keyPath, 0o600)) })
+    files.push({ path: keyPath, data: key, secret: true, ...(await ownerOf(keyPath, mode)) })
   const secret = certPath === keyPath
   const data = secret ? leaf.chain + key : leaf.chain
   files.push({ path: certPath, data, secret, ...(await ownerOf(certPath, 0o644)) })
@@ -112,7 +114,7 @@ export async function renewedFiles(
     if (file.format === 'pkcs12') files.push(...(await renewedPkcs12(file, leaf, key, passwords)))
     else {
       const kept = file.format === 'full' ? oldKey : ''
-      files.push(await keepOwner(extraFile(file, leaf, key), kept))
+      files.push(await keepOwner(extraFile(file, leaf, key, mode), kept))
     }
   return files
 }
@@ -139,8 +141,8 @@ async function renewedPkcs12(
 const holdsKey = (format: ExtraFile['format']): boolean => format === 'full' || format === 'pkcs12'
 
 /** Returns the PEM of the private key in a file; an empty text where there is none. */
-async function keyBlockIn(state: StateDirectory, path: string): Promise<string> {
-  const [block] = privateKeyBlocks((await readPrivateText(path, state.owner)) ?? '')
+async function keyBlockIn(state: StateDirectory, path: string, mode: number): Promise<string> {
+  const [block] = privateKeyBlocks((await readPrivateText(path, state.owner, mode)) ?? '')
   return block?.text ?? ''
 }
 
@@ -153,10 +155,15 @@ async function keepOwner(file: OutputFile, secret: string): Promise<OutputFile> 
   return ours === true ? { ...file, ...(await ownerOf(file.path, file.mode)) } : file
 }
 
-/** Returns the owner and mode of an existing file; where there is none, `mode`. */
+/**
+ * Returns the owner and mode of an existing file; where there is none, `mode`. Only root can give a
+ * file to another user, and other users only to a group of theirs.
+ */
 async function ownerOf(path: string, mode: number): Promise<Pick<OutputFile, 'mode' | 'owner'>> {
   const info = await stat(path).catch(() => null)
   if (info === null) return { mode }
   const { uid, gid } = info
-  return { mode: info.mode & 0o777, ...(process.geteuid?.() === 0 ? { owner: { uid, gid } } : {}) }
+  const me = process.geteuid?.()
+  const mayGive = me === 0 || (me === uid && process.getgroups?.().includes(gid) === true)
+  return { mode: info.mode & 0o777, ...(mayGive ? { owner: { uid, gid } } : {}) }
 }

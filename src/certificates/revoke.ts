@@ -27,17 +27,6 @@ export interface Revoked {
 }
 
 /**
- * Returns a serial number in lower-case hex, from any form that tools print (`4A:0F:…`); `null`:
- * the text is not one.
- */
-export function serialNumberIn(text: string): string | null {
-  const hex = /^(?:0x)?((?:[0-9a-f]{2}){1,20})$/i.exec(text)?.[1]
-  // Fewer colons might be a host and its port.
-  const withColons = /^[0-9a-f]{2}(?::[0-9a-f]{2}){3,19}$/i.test(text) ? text : undefined
-  return (hex ?? withColons)?.replaceAll(':', '').toLowerCase() ?? null
-}
-
-/**
  * Revokes a certificate. An earlier revocation stays as it is, except that a hold may become final.
  * Throws `usage` for a certificate that is not on record.
  */

@@ -6,6 +6,7 @@ import { shellWord } from '../shell-word.ts'
 import type { Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import type { AuthorityUse } from '../x509/profiles.ts'
+import { useOf } from './use.ts'
 
 /** What decides which scope signs a certificate. */
 export interface Wanted {
@@ -15,16 +16,6 @@ export interface Wanted {
   readonly subject?: string | undefined
   /** The name of a scope; default: the scope for clients or mail, or the narrowest for servers. */
   readonly scope?: string | undefined
-}
-
-/** Which kind of certificate it is: one of e-mail addresses alone is for mail. */
-export function useOf({
-  purpose,
-  identifiers,
-}: Pick<Wanted, 'purpose' | 'identifiers'>): Exclude<AuthorityUse, 'private'> {
-  if (purpose === 'client') return 'clients'
-  const mailOnly = identifiers.length > 0 && identifiers.every(({ type }) => type === 'email')
-  return mailOnly ? 'mail' : 'servers'
 }
 
 /**

@@ -3,7 +3,14 @@ import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { isDueForRenewal, parseValidity, renewalTime } from '../x509/profiles.ts'
 
 /** The status of a certificate, computed from the record, the files and the clock. */
-export type CertificateStatus = 'current' | 'due' | 'replaced' | 'expired' | 'revoked' | 'missing'
+export type CertificateStatus =
+  | 'current'
+  | 'due'
+  | 'replaced'
+  | 'expired'
+  | 'revoked'
+  | 'missing'
+  | 'forgotten'
 
 /**
  * Returns the newest certificate of each file, and the certificates without a file, oldest first.
@@ -25,12 +32,13 @@ export function dueTime(record: CertificateRecord): number {
 
 /** Returns every certificate with its status, the newest first. */
 export function certificateStatuses(
-  { certificates, revocations }: Inventory,
+  { certificates, revocations, forgotten }: Inventory,
   now: Date,
 ): { record: CertificateRecord; status: CertificateStatus }[] {
   const current = new Set(currentCertificates(certificates))
   return certificates.toReversed().map((record) => {
     if (!current.has(record)) return { record, status: 'replaced' }
+    if (forgotten.has(record.serialNumber)) return { record, status: 'forgotten' }
     if (revocations.has(record.serialNumber)) return { record, status: 'revoked' }
     return { record, status: statusOf(record, now) }
   })

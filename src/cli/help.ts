@@ -79,9 +79,7 @@ function mainHelp(): string {
       ['rootling completion', 'Print a completion script for bash, zsh or fish'],
     ]),
     optionsOfEvery(),
-    paragraph(
-      'rootling-mkcert takes mkcert’s own flags. The variable ROOTLING_HOME names the directory of the authority, where it shall not be the usual one.',
-    ),
+    paragraph('rootling-mkcert takes mkcert’s flags; ROOTLING_HOME names the CA’s directory.'),
     paragraph(
       'Exit codes: 0 all well, 1 failed, 2 wrong usage, 3 some stores failed, 4 not trusted, 5 cancelled.',
     ),

@@ -7,20 +7,30 @@ import { daysLeft, describeHolder, describeRecord, shortDate } from './describe.
 import { blankBetween, bold, dim, green, table, yellow, type Line } from './lines.ts'
 import type { Output } from './output.ts'
 
-/** Prints what the certificates of a target say; `word` is the target as the user typed it. */
+/**
+ * Prints what the certificates of targets say; `word` names the targets as the user typed it. Only
+ * with `several` there may be more than one.
+ */
 export async function printShown(
   word: string,
-  target: ShowTarget,
+  targets: readonly ShowTarget[],
   { state, output, now }: Context,
+  several = false,
 ): Promise<void> {
   const at = now()
-  const shown = await show(state, target, at)
-  output.result(describeShown(shown, at, output), {
-    target: word,
-    from: target.from,
-    record: shown.record === null ? null : describeRecord(shown.record),
-    certificates: shown.certificates.map((certificate) => certificateInJson(certificate, at)),
-  })
+  const blocks: (readonly Line[])[] = []
+  const results: Record<string, unknown>[] = []
+  for (const target of targets) {
+    const shown = await show(state, target, at)
+    blocks.push(describeShown(shown, at, output))
+    results.push({
+      target: word,
+      from: target.from,
+      record: shown.record === null ? null : describeRecord(shown.record),
+      certificates: shown.certificates.map((certificate) => certificateInJson(certificate, at)),
+    })
+  }
+  output.result(blankBetween(blocks), several ? { shown: results } : { ...results[0] })
 }
 
 function certificateInJson(shown: ShownCertificate, now: Date): Record<string, unknown> {

@@ -12,6 +12,7 @@ import {
 } from './specs/ca.ts'
 import {
   crlSpec,
+  forgetSpec,
   issueSpec,
   listSpec,
   renewSpec,
@@ -55,6 +56,7 @@ export const commands: readonly TableRow[] = [
   { spec: requestSpec, load: async () => (await import('./commands/request.ts')).request },
   { spec: showSpec, load: async () => (await import('./commands/show.ts')).showCommand },
   { spec: revokeSpec, load: async () => (await import('./commands/revoke.ts')).revokeCommand },
+  { spec: forgetSpec, load: async () => (await import('./commands/forget.ts')).forgetCommand },
   { spec: crlSpec, load: async () => (await import('./commands/crl.ts')).crl },
   {
     spec: ocspSpec,

@@ -184,13 +184,13 @@ function isAlive(pid: number): boolean {
 
 /** Writes and syncs a new file. Fails where something has its name. */
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
-  const file = openSync(path, 'wx', contents.mode)
+  // Until it has its group, it is nobody else's to read.
+  const file = openSync(path, 'wx', contents.mode & 0o700)
   try {
     if (contents.secret === true) await keepToUser(path, 'file')
     writeAll(file, contents.data)
-    // The umask may have cleared bits that certificates need, such as those of 0644.
-    fchmodSync(file, contents.mode)
     if (owner !== null) fchownSync(file, owner.uid, owner.gid)
+    fchmodSync(file, contents.mode)
     await sync(file)
   } finally {
     closeSync(file)

@@ -23,13 +23,17 @@ export async function readText(path: string, limit = 16 * 1024 * 1024): Promise<
 /**
  * Reads a private key's file as text; `null`: the file is absent. Throws `loose-key` when others
  * can read the file or another user owns it. The hint is the command that fixes this, since it is
- * never fixed silently.
+ * never fixed silently. `mode` is the mode that the file was given, if others were to read it.
  */
-export async function readPrivateText(path: string, owner: Owner | null): Promise<string | null> {
+export async function readPrivateText(
+  path: string,
+  owner: Owner | null,
+  mode = 0o600,
+): Promise<string | null> {
   const file = openNoFollow(path)
   if (file === null) return null
   try {
-    refuseLoose(path, statRegular(path, file), owner)
+    refuseLoose(path, statRegular(path, file), owner, mode)
     return readBounded(path, file, 1024 * 1024)
   } finally {
     closeSync(file)
@@ -65,13 +69,13 @@ export async function readOwnCertificate(
   }
 }
 
-function refuseLoose(path: string, stats: Stats, owner: Owner | null): void {
+function refuseLoose(path: string, stats: Stats, owner: Owner | null, mode: number): void {
   refuseForeignOwner(`The private key ${path}`, path, stats, owner)
-  if (process.platform !== 'win32' && (stats.mode & 0o077) !== 0)
+  if (process.platform !== 'win32' && (stats.mode & 0o077 & ~mode) !== 0)
     throw new RootlingError(
       'loose-key',
       `Others can read the private key ${path}${modeOf(stats)}.`,
-      { hint: `chmod 600 ${shellWord(path)}` },
+      { hint: `chmod ${mode.toString(8)} ${shellWord(path)}` },
     )
 }
 

@@ -13,6 +13,17 @@ export const selfSignedScope = '(self-signed)'
 /** The longest time limit of an `onRenew` command: a day. */
 export const longestHookSeconds = 86_400
 
+/** How many digits of a serial number people are shown. */
+export const shortSerialDigits = 8
+
+/** Returns the first digits of a serial number, which commands take for the whole. */
+export const shortSerial = ({ serialNumber }: Pick<CertificateRecord, 'serialNumber'>): string =>
+  serialNumber.slice(0, shortSerialDigits)
+
+/** The modes that files with a key may have: for its owner alone, or readable by its group. */
+export const keyModes = ['0600', '0640', '0400', '0440'] as const
+export type KeyMode = (typeof keyModes)[number]
+
 /** An issued certificate; recorded before its files are written. */
 export interface CertificateRecord {
   /** Lower-case hex, 32 digits. */
@@ -35,6 +46,8 @@ export interface CertificateRecord {
   readonly keyPath: string | null
   /** Further files of the certificate, which a renewal writes too. */
   readonly extra?: readonly ExtraFile[]
+  /** The mode of the files that hold the key; absent: 0600. */
+  readonly keyMode?: KeyMode
   /** A command that a shell runs after each renewal. */
   readonly onRenew?: string
   /** How many seconds `onRenew` may run; absent: 60. */
@@ -70,4 +83,6 @@ export interface Inventory {
   readonly certificates: readonly CertificateRecord[]
   /** The revocations by serial number. A hold that was released is not among them. */
   readonly revocations: ReadonlyMap<string, Revocation>
+  /** The serial numbers of certificates that are neither listed nor renewed any more. */
+  readonly forgotten: ReadonlySet<string>
 }

@@ -90,7 +90,7 @@ export async function caShow(
   const { rootPath } = await chosenScope(args.positionals, context)
   const { printShown } = await import('../show-text.ts')
   const contents = await readInputBytes(rootPath)
-  await printShown(rootPath, { from: 'file', name: rootPath, contents }, context)
+  await printShown(rootPath, [{ from: 'file', name: rootPath, contents }], context)
   return exitCodes.ok
 }
 

@@ -10,6 +10,7 @@ import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, shortDate } from '../describe.ts'
 import { linesOf } from '../lines.ts'
 import { readFirstLine, readInputBytes } from '../read-input.ts'
+import type { Output } from '../output.ts'
 import type { issueSpec } from '../specs/certificates.ts'
 
 type Arguments = ArgumentsOf<typeof issueSpec>
@@ -34,6 +35,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     csr: args.csr === undefined ? undefined : await readInputBytes(resolve(cwd, args.csr)),
     selfSigned: args['self-signed'],
     keyPassphrase: args['encrypt-key'] === true ? password : undefined,
+    ...(await keyAccess(args, context)),
     pkcs12: wantsPkcs12(args)
       ? { password: password ?? '', legacy: args['legacy-pkcs12'] === true }
       : undefined,
@@ -41,7 +43,12 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     onRenewSeconds: args['hook-timeout'],
     revocationUrl: args['no-revocation-url'] === true ? false : args['revocation-url'],
   }
-  const { record, chain, key, warnings } = await issue(state, request, now())
+  const issued =
+    args['if-needed'] === true
+      ? await (await import('../../certificates/if-needed.ts')).issueIfNeeded(state, request, now())
+      : await issue(state, request, now())
+  if ('kept' in issued) return reportKept(issued.kept, output)
+  const { record, chain, key, warnings, replaced } = issued
   for (const warning of warnings) output.warn(warning)
   if (args['self-signed'] === true)
     output.warn(
@@ -54,12 +61,55 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     })
     return exitCodes.ok
   }
-  output.note(`Issued for ${describeHolder(record)}, good until ${shortDate(record.notAfter)}.`)
+  const done = replaced ? 'Replaced the certificate for' : 'Issued for'
+  output.note(`${done} ${describeHolder(record)}, good until ${shortDate(record.notAfter)}.`)
+  if (record.purpose === 'server') await noteHosts(record, context)
   const made =
     wantsPkcs12(args) && args.password === undefined && args['password-file'] === undefined
   const secret = made ? { password } : {}
-  output.result(describeFiles(record, made ? password : undefined), { certificate, ...secret })
+  output.result(describeFiles(record, made ? password : undefined), {
+    certificate,
+    ...secret,
+    issued: true,
+    replaced,
+  })
   return exitCodes.ok
+}
+
+/** Tells of names that this machine does not find; loaded only where a name may be one. */
+async function noteHosts({ identifiers }: CertificateRecord, { env, output }: Context) {
+  const names = identifiers.map(({ value }) => value)
+  if (!names.some((name) => /\.(?:test|example|invalid)$/.test(name))) return
+  const { noteUnresolved } = await import('../hosts-file.ts')
+  noteUnresolved(names, env, output)
+}
+
+/** Prints the certificate that `--if-needed` found good. */
+function reportKept(record: CertificateRecord, output: Output): ExitCode {
+  const until = shortDate(record.notAfter)
+  output.note(`Kept the certificate for ${describeHolder(record)}, good until ${until}.`)
+  output.result(describeFiles(record, undefined), {
+    certificate: describeRecord(record),
+    issued: false,
+    replaced: false,
+  })
+  return exitCodes.ok
+}
+
+/** The mode and the group of the files that hold the key. A group is given to read them. */
+async function keyAccess(
+  { 'key-mode': mode, group }: Arguments,
+  { state }: Context,
+): Promise<Pick<IssueRequest, 'keyMode' | 'keyOwner'>> {
+  if (process.platform === 'win32' && (mode ?? group) !== undefined)
+    throw new RootlingError('unsupported', 'Windows has no modes and groups of files.', {
+      hint: 'Leave out --key-mode and --group; give access with icacls',
+    })
+  if (group === undefined) return { keyMode: mode }
+  const { groupNumber } = await import('../group.ts')
+  const gid = await groupNumber(group)
+  const uid = state.owner?.uid ?? process.geteuid?.() ?? -1
+  return { keyMode: mode ?? '0640', keyOwner: { uid, gid } }
 }
 
 function refuseContradictions(args: Arguments): void {

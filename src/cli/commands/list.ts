@@ -1,4 +1,5 @@
 import { certificateStatuses, type CertificateStatus } from '../../certificates/status.ts'
+import { useOf } from '../../certificates/use.ts'
 import {
   describeFailure,
   readFailures,
@@ -6,7 +7,7 @@ import {
 } from '../../daemon/renewal-failures.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory, readInventory } from '../../storage/files/record.ts'
-import { selfSignedScope, type CertificateRecord } from '../../storage/records.ts'
+import { selfSignedScope, shortSerial, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeHolder, describeRecord, shortDate } from '../describe.ts'
@@ -48,13 +49,16 @@ export async function list(
     describeHolder(record),
     shortDate(record.notAfter),
     status === 'current' ? `${daysLeft(new Date(record.notAfter), at)} days left` : words[status],
-    record.scope === selfSignedScope ? `${record.purpose}, self-signed` : record.purpose,
+    purposeText(record),
     record.keyType,
+    shortSerial(record),
     record.certPath ?? '(printed)',
   ])
-  const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'FILE']
+  const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'SERIAL', 'FILE']
   const header = titles.map(bold)
   output.result(table([header, ...lines]), json)
+  if (shown.some(({ status }) => status === 'missing'))
+    output.note('To drop those whose file is missing: rootling forget --all')
   return exitCodes.ok
 }
 
@@ -85,6 +89,20 @@ function failureIn(
   return { failure: rest }
 }
 
+/** Says what a certificate is for, and which scope signed it, unless it is the usual one for that. */
+function purposeText(record: CertificateRecord): string {
+  const [what, usual] = uses[useOf(record)]
+  if (record.scope === selfSignedScope) return `${what}, self-signed`
+  return record.scope === usual ? what : `${what}, scope ${record.scope}`
+}
+
+/** A word for each use, and the scope that usually signs for it. */
+const uses = {
+  servers: ['server', 'local'],
+  clients: ['client', 'clients'],
+  mail: ['mail', 'mail'],
+} as const
+
 const words: Record<CertificateStatus, string> = {
   current: 'current',
   due: 'due for renewal',
@@ -92,6 +110,7 @@ const words: Record<CertificateStatus, string> = {
   expired: 'expired',
   revoked: 'revoked',
   missing: 'file is missing',
+  forgotten: 'forgotten',
 }
 
 function isAskedFor(status: CertificateStatus, args: ArgumentsOf<typeof listSpec>): boolean {
@@ -100,5 +119,5 @@ function isAskedFor(status: CertificateStatus, args: ArgumentsOf<typeof listSpec
     return (
       (args.due === true && status === 'due') || (args.expired === true && status === 'expired')
     )
-  return status !== 'replaced' && status !== 'expired'
+  return status !== 'replaced' && status !== 'expired' && status !== 'forgotten'
 }

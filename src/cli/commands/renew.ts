@@ -26,7 +26,7 @@ export async function renewCommand(
     onDamage: (sentence: string) => void damage.add(sentence),
     askPassword: askPassword(args, context),
   }
-  const renewals = await renew(state, selectionOf(args), options, now())
+  const renewals = await renew(state, selectionOf(args, context), options, now())
   damage.forEach((sentence) => output.warn(sentence))
   reportRenewals(renewals, output)
   const succeeded = await runHooks(renewals, context)
@@ -52,13 +52,17 @@ function askPassword(
   }
 }
 
-function selectionOf({ positionals, all, due }: ArgumentsOf<typeof renewSpec>): Selection {
-  const ways = [positionals.length > 0, all === true, due === true].filter(Boolean).length
+function selectionOf(
+  { positionals, all, due }: ArgumentsOf<typeof renewSpec>,
+  context: Context,
+): Selection {
+  const named = positionals.length > 0
+  const ways = [named || all === true, due === true].filter(Boolean).length
   if (ways !== 1)
     throw new RootlingError('usage', 'Choose what to renew: names, --all or --due.', {
       hint: 'rootling renew --due',
     })
-  if (positionals.length > 0) return { which: 'named', names: positionals }
+  if (named) return { which: 'named', names: positionals, cwd: context.cwd, all }
   return { which: all === true ? 'all' : 'due' }
 }
 

@@ -1,6 +1,9 @@
 import { resolve } from 'node:path'
-import { release, revoke, serialNumberIn, type Revoked } from '../../certificates/revoke.ts'
+import { certificatesNamed, chosen, fileMatcher, serialNumberIn } from '../../certificates/named.ts'
+import { release, revoke, type Revoked } from '../../certificates/revoke.ts'
 import { RootlingError } from '../../errors.ts'
+import { existsSync } from '../../files/exists.ts'
+import { readInventory } from '../../storage/files/record.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -8,28 +11,55 @@ import { describeHolder, describeRecord } from '../describe.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { revokeSpec } from '../specs/certificates.ts'
 
-/** `rootling revoke SERIAL|FILE`: revokes a certificate, or with --release ends its hold. */
+/** `rootling revoke NAME|FILE|SERIAL`: revokes certificates, or with --release ends their hold. */
 export async function revokeCommand(
   args: ArgumentsOf<typeof revokeSpec>,
-  { state, cwd, output, now }: Context,
+  context: Context,
 ): Promise<ExitCode> {
+  const { state, output, now } = context
   const [word = ''] = args.positionals
   if (args.release === true && args.reason !== undefined)
     throw new RootlingError('usage', '--release takes no --reason: it ends a certificateHold.', {
       hint: `rootling revoke ${word} --release`,
     })
-  const target = serialNumberIn(word) ?? (await readInputBytes(resolve(cwd, word)))
-  const revoked =
-    args.release === true
-      ? await release(state, { target, now: now() })
-      : await revoke(state, { target, reason: args.reason, now: now() })
-  const { record, revocation, changed } = revoked
-  output.result([describe(revoked)], { certificate: describeRecord(record), revocation, changed })
-  if (changed)
-    output.note(
-      `A client learns of it from a new list (${crlOf(record)}) or a responder (rootling ocsp).`,
+  const revoked: Revoked[] = []
+  for (const target of await targetsOf(word, args, context))
+    revoked.push(
+      args.release === true
+        ? await release(state, { target, now: now() })
+        : await revoke(state, { target, reason: args.reason, now: now() }),
     )
+  const described = revoked.map(({ record, revocation, changed }) => ({
+    certificate: describeRecord(record),
+    revocation,
+    changed,
+  }))
+  output.result(
+    revoked.map(describe),
+    args.all === true ? { revoked: described } : { ...described[0] },
+  )
+  const lists = new Set(revoked.filter(({ changed }) => changed).map(({ record }) => crlOf(record)))
+  for (const list of lists)
+    output.note(`A client learns of it from a new list (${list}) or a responder (rootling ocsp).`)
   return exitCodes.ok
+}
+
+/**
+ * Returns the serial numbers that a word names, or the contents of the file that it names. What a
+ * certificate file holds now counts, and not what was written to it last.
+ */
+async function targetsOf(
+  word: string,
+  { all, release: releasing = false }: ArgumentsOf<typeof revokeSpec>,
+  { state, cwd }: Context,
+): Promise<readonly (string | Buffer)[]> {
+  const found = certificatesNamed(await readInventory(state), word, cwd)
+  const path = resolve(cwd, word)
+  if (found.every(fileMatcher(word, cwd)) && existsSync(path)) return [await readInputBytes(path)]
+  const serialNumber = serialNumberIn(word)
+  if (found.length === 0 && serialNumber !== null) return [serialNumber]
+  const command = releasing ? 'rootling revoke --release' : 'rootling revoke'
+  return chosen(found, { word, all, command }).map(({ serialNumber }) => serialNumber)
 }
 
 const crlOf = ({ scope }: CertificateRecord): string =>

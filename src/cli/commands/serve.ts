@@ -13,6 +13,7 @@ import {
 } from '../../sites/secured-site.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { noteUnresolved } from '../hosts-file.ts'
 import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
 import type { Output } from '../output.ts'
 import { readCertificates, readInput } from '../read-input.ts'
@@ -51,6 +52,7 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
   output.result(urls, { urls, host, port: site.port, names, mtls, pid: process.pid })
   const what = directory ?? 'a page that tells how the connection was secured'
   output.note(`Serving ${what}. Stop it with Ctrl-C.`)
+  noteUnresolved(names, context.env, output)
   if (mtls !== null) output.note(mtlsNote(mtls, args['client-ca']))
   for (const address of site.unsigned)
     output.note(

@@ -1,3 +1,4 @@
+import { keyModes } from '../../storage/records.ts'
 import { revocationReasons } from '../../x509/revocation.ts'
 import type { CommandSpec } from '../command.ts'
 import { keyTypes, passwordOptions } from './shared.ts'
@@ -67,6 +68,23 @@ export const issueSpec = {
       placeholder: 'SECONDS',
       describe: 'End that command after this time; default 60',
     },
+    'key-mode': {
+      type: 'string',
+      choices: keyModes,
+      describe: 'Mode of the files that hold the key; default 0600',
+      excludes: ['stdout', 'csr'],
+    },
+    group: {
+      type: 'string',
+      placeholder: 'GROUP',
+      describe: 'Give those files to this group, which may read them',
+      excludes: ['stdout', 'csr'],
+    },
+    'if-needed': {
+      type: 'boolean',
+      describe: 'Only where the files are not good any more; else do nothing',
+      excludes: ['stdout', 'csr'],
+    },
     force: { type: 'boolean', describe: 'Replace files that rootling did not write' },
   },
   examples: [
@@ -74,6 +92,7 @@ export const issueSpec = {
     "rootling issue shop.test '*.shop.test' --out-dir certs",
     'rootling issue localhost --cert-file tls.crt --key-file tls.key',
     'rootling issue --client alice@example.test --cn alice',
+    'rootling issue db.localhost --if-needed --group 999',
   ],
 } as const satisfies CommandSpec
 
@@ -95,9 +114,9 @@ export const listSpec = {
 export const renewSpec = {
   name: 'renew',
   summary: 'Re-issue certificates in place, keeping their keys',
-  positionals: '[NAME…]',
+  positionals: '[NAME|FILE|SERIAL…]',
   options: {
-    all: { type: 'boolean', describe: 'Every certificate on record' },
+    all: { type: 'boolean', describe: 'Every one on record, or every one of that name' },
     due: { type: 'boolean', describe: 'Those past two thirds of their life' },
     rekey: { type: 'boolean', describe: 'Make a new key too' },
     'password-file': {
@@ -106,7 +125,22 @@ export const renewSpec = {
       describe: 'Its first line is the password of a .p12 that keeps none',
     },
   },
-  examples: ['rootling renew --due', 'rootling renew localhost', 'rootling renew --all --rekey'],
+  examples: [
+    'rootling renew --due',
+    'rootling renew localhost',
+    'rootling renew certs/tls.crt',
+    'rootling renew --all --rekey',
+  ],
+} as const satisfies CommandSpec
+
+export const forgetSpec = {
+  name: 'forget',
+  summary: 'Drop certificates from the list whose files are gone',
+  positionals: '[NAME|FILE|SERIAL…]',
+  options: {
+    all: { type: 'boolean', describe: 'Every one whose file is gone, or every one of that name' },
+  },
+  examples: ['rootling forget --all', 'rootling forget old/tls.crt'],
 } as const satisfies CommandSpec
 
 export const requestSpec = {
@@ -125,8 +159,9 @@ export const requestSpec = {
 export const revokeSpec = {
   name: 'revoke',
   summary: 'Revoke a certificate, or release one from hold',
-  positionals: 'SERIAL|FILE',
+  positionals: 'NAME|FILE|SERIAL',
   options: {
+    all: { type: 'boolean', describe: 'Every certificate of that name' },
     reason: {
       type: 'string',
       choices: revocationReasons,
@@ -161,7 +196,7 @@ export const crlSpec = {
 export const showSpec = {
   name: 'show',
   summary: 'Explain any certificate, and what would refuse it',
-  positionals: 'FILE|SERIAL|HOST:PORT',
-  options: {},
+  positionals: 'NAME|FILE|SERIAL|HOST:PORT',
+  options: { all: { type: 'boolean', describe: 'Every certificate of that name' } },
   examples: ['rootling show localhost.pem', 'rootling show localhost:8443'],
 } as const satisfies CommandSpec

@@ -3,7 +3,7 @@ import { forceOption, permitOptions, storeOptions } from './shared.ts'
 
 export const installSpec = {
   name: 'install',
-  summary: 'Create the local CA if needed, and trust it everywhere',
+  summary: 'Create the local CA if needed, and trust it',
   options: {
     permit: {
       type: 'string',

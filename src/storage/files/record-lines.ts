@@ -3,6 +3,7 @@ import type { Identifier } from '../../x509/identifier.ts'
 import { longestSubject, parseSubject } from '../../x509/subject.ts'
 import { revocationReasons, type Revocation } from '../../x509/revocation.ts'
 import {
+  keyModes,
   longestHookSeconds,
   selfSignedScope,
   type CertificateRecord,
@@ -14,7 +15,7 @@ import { isDate, isScopeName, isText } from './stored-values.ts'
 export type Event =
   | { readonly kind: 'issued'; readonly certificate: CertificateRecord }
   | { readonly kind: 'revoked'; readonly revocation: Revocation }
-  | { readonly kind: 'released'; readonly serialNumber: string }
+  | { readonly kind: 'released' | 'forgotten'; readonly serialNumber: string }
 
 /**
  * Whether a text is empty or the beginning of a line, which a killed command may leave at the end
@@ -79,7 +80,7 @@ export function parseLine(line: string): Event | null {
     const { event, ...rest } = JSON.parse(line) as Revocation & { readonly event: unknown }
     if (event === 'revoked' && isSoundRevocation(rest)) return { kind: event, revocation: rest }
     const { serialNumber } = rest
-    return event === 'released' && isSerialNumber(serialNumber)
+    return (event === 'released' || event === 'forgotten') && isSerialNumber(serialNumber)
       ? { kind: event, serialNumber }
       : null
   } catch {
@@ -127,6 +128,7 @@ function isSoundRecord(record: Partial<CertificateRecord>): boolean {
     isPathOrNull(record.keyPath) &&
     (extra === undefined || (Array.isArray(extra) && extra.every(isExtraFile))) &&
     (record.subject === undefined || isSubject(record.subject)) &&
+    (record.keyMode === undefined || keyModes.includes(record.keyMode)) &&
     isTextOrAbsent(record.onRenew) &&
     (record.onRenewSeconds === undefined || isSeconds(record.onRenewSeconds)) &&
     isTextOrAbsent(record.revocationUrl) &&

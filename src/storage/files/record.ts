@@ -58,6 +58,19 @@ export async function recordReleased(
   await append(state, { event: 'released', serialNumber, releasedAt: now.toISOString() })
 }
 
+/**
+ * Records that a certificate, whose file is gone, is neither listed nor renewed any more. Call it
+ * under the lock. Of several in a row, the last alone needs to be `durable`.
+ */
+export async function recordForgotten(
+  state: StateDirectory,
+  serialNumber: string,
+  now: Date,
+  { durable = true }: { readonly durable?: boolean } = {},
+): Promise<void> {
+  await append(state, { event: 'forgotten', serialNumber, forgottenAt: now.toISOString() }, durable)
+}
+
 /** Appends one line to the record's file, so that the cost does not grow with the record. */
 async function append(state: StateDirectory, event: object, durable = true): Promise<void> {
   const path = recordPath(state)
@@ -194,12 +207,15 @@ const longestRecord = 512 * 1024 * 1024
 function inventoryOf(events: readonly Event[]): Inventory {
   const certificates: CertificateRecord[] = []
   const revocations = new Map<string, Revocation>()
+  const forgotten = new Set<string>()
   for (const event of events) {
     if (event.kind === 'issued') certificates.push(event.certificate)
+    else if (event.kind === 'revoked')
+      revocations.set(event.revocation.serialNumber, event.revocation)
     else if (event.kind === 'released') revocations.delete(event.serialNumber)
-    else revocations.set(event.revocation.serialNumber, event.revocation)
+    else forgotten.add(event.serialNumber)
   }
-  return { certificates, revocations }
+  return { certificates, revocations, forgotten }
 }
 
 function damagedLine(path: string, number: number): RootlingError {

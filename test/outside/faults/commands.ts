@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { issue } from '../../../src/certificates/issue.ts'
 import { ensureAuthority, permitScope } from '../../../src/authority/create.ts'
@@ -93,6 +93,16 @@ export const subjects: readonly Subject[] = [
     prepare: withCertificates,
     line: ({ out }) => rootlingLine(['revoke', join(out, 'localhost.pem')]),
     done: async (world) => (recordOf(world).includes('"revoked"') ? [] : ['nothing is revoked']),
+  },
+  {
+    title: 'forget certificates',
+    prepare: async (world) => {
+      await withCertificates(world)
+      for (const name of ['localhost.pem', 'localhost-key.pem']) rmSync(join(world.out, name))
+    },
+    line: () => rootlingLine(['forget', '--all']),
+    done: async (world) =>
+      recordOf(world).includes('"forgotten"') ? [] : ['nothing is forgotten'],
   },
   {
     title: 'crl',

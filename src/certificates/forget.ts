@@ -1,0 +1,57 @@
+import { RootlingError } from '../errors.ts'
+import { existsSync } from '../files/exists.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { readCurrentInventory, recordForgotten } from '../storage/files/record.ts'
+import { exclusively } from '../storage/files/unfinished-writes.ts'
+import type { CertificateRecord, Inventory } from '../storage/records.ts'
+import { certificatesNamed, chosen } from './named.ts'
+import { currentCertificates } from './status.ts'
+
+export interface ForgetRequest {
+  /** Names, files and serial numbers; none: with `all`, every certificate whose file is gone. */
+  readonly words: readonly string[]
+  readonly cwd: string
+  /** Whether to take every certificate that a word names, of those whose file is gone. */
+  readonly all: boolean
+}
+
+/**
+ * Forgets certificates whose file is gone: they are neither listed nor renewed any more. Their
+ * revocation stays known, since a copy of a file may be in use elsewhere. Throws `usage` for a word
+ * that names none, several, or one whose file is there; nothing is forgotten then.
+ */
+export async function forget(
+  state: StateDirectory,
+  request: ForgetRequest,
+  now: Date,
+): Promise<CertificateRecord[]> {
+  return exclusively(state, async () => {
+    const inventory = await readCurrentInventory(state)
+    const forgotten = [...new Set(select(inventory, request))]
+    for (const [i, { serialNumber }] of forgotten.entries())
+      await recordForgotten(state, serialNumber, now, { durable: i === forgotten.length - 1 })
+    return forgotten
+  })
+}
+
+function select(inventory: Inventory, { words, cwd, all }: ForgetRequest): CertificateRecord[] {
+  const current = currentCertificates(inventory.certificates).filter(
+    ({ serialNumber, certPath }) => certPath !== null && !inventory.forgotten.has(serialNumber),
+  )
+  if (words.length === 0) return current.filter(isGone)
+  return words.flatMap((word) => {
+    const found = new Set(certificatesNamed(inventory, word, cwd))
+    const named = current.filter((record) => found.has(record))
+    const gone = named.filter(isGone)
+    const [kept] = named
+    if (gone.length === 0 && kept !== undefined)
+      throw new RootlingError('usage', `${kept.certPath} is there, so it is not forgotten.`, {
+        hint: 'Delete the file first; rootling forget is for certificates whose file is gone',
+      })
+    return chosen(gone, { word, all, command: 'rootling forget' })
+  })
+}
+
+/** Whether the file of a certificate is gone. Throws where that cannot be found out. */
+const isGone = ({ certPath }: CertificateRecord): boolean =>
+  certPath !== null && !existsSync(certPath)

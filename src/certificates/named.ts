@@ -1,0 +1,142 @@
+import { realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { RootlingError } from '../errors.ts'
+import { shellWord } from '../shell-word.ts'
+import {
+  shortSerial,
+  shortSerialDigits,
+  type CertificateRecord,
+  type Inventory,
+} from '../storage/records.ts'
+import { parseIdentifier } from '../x509/identifier.ts'
+import { commonNameText } from '../x509/subject.ts'
+import { pathsOf } from './output-files.ts'
+import { currentCertificates } from './status.ts'
+
+/**
+ * Returns a serial number in lower-case hex, from any form that tools print (`4A:0F:…`); `null`:
+ * the text is not one.
+ */
+export function serialNumberIn(text: string): string | null {
+  const hex = /^(?:0x)?((?:[0-9a-f]{2}){1,20})$/i.exec(text)?.[1]
+  // Fewer colons might be a host and its port.
+  const withColons = /^[0-9a-f]{2}(?::[0-9a-f]{2}){3,19}$/i.test(text) ? text : undefined
+  return (hex ?? withColons)?.replaceAll(':', '').toLowerCase() ?? null
+}
+
+/**
+ * Returns the certificates on record that a person's word names, oldest first. The word is a serial
+ * number or its first eight digits or more, the path of a file of the certificate, relative to
+ * `cwd`, or one of its names or its common name. A certificate whose file a later one has taken is
+ * found only by its serial number, and so is one that was forgotten.
+ */
+export function certificatesNamed(
+  { certificates, forgotten }: Inventory,
+  word: string,
+  cwd: string,
+): CertificateRecord[] {
+  const isSerial = serialMatcher(word)
+  const isFile = fileMatcher(word, cwd)
+  const isName = nameMatcher(word)
+  const current = new Set(currentCertificates(certificates))
+  return certificates.filter(
+    (record) =>
+      isSerial(record) ||
+      (current.has(record) &&
+        !forgotten.has(record.serialNumber) &&
+        (isName(record) || isFile(record))),
+  )
+}
+
+type Matcher = (record: CertificateRecord) => boolean
+
+function serialMatcher(word: string): Matcher {
+  const whole = serialNumberIn(word)
+  const start = /^[0-9a-f]+(?=(?:…|\.\.\.)?$)/i.exec(word)?.[0].toLowerCase() ?? ''
+  return ({ serialNumber }) =>
+    serialNumber === whole || (start.length >= shortSerialDigits && serialNumber.startsWith(start))
+}
+
+function nameMatcher(word: string): Matcher {
+  const name = identifierIn(word)
+  const subject = commonNameText(word)
+  return (record) =>
+    record.identifiers.some(({ value }) => value === name) ||
+    (record.subject !== undefined && (record.subject === word || record.subject === subject))
+}
+
+/** Returns the name as `issue` records it, such as an A-label; `null`: no certificate can carry it. */
+function identifierIn(word: string): string | null {
+  try {
+    return parseIdentifier(word).value
+  } catch (error) {
+    if (error instanceof RootlingError) return null
+    throw error
+  }
+}
+
+/**
+ * Returns whether a word is the path of a file of a certificate: as it was recorded, or any path
+ * that leads to the same file.
+ */
+export function fileMatcher(word: string, cwd: string): Matcher {
+  const path = resolve(cwd, word)
+  const meant = new Set([path, realPath(path), withRealDirectory(path)])
+  const names = new Set([...meant].map((one) => basename(one).toLowerCase()))
+  return (record) =>
+    pathsOf(record).some(
+      (own) =>
+        meant.has(own) ||
+        // Resolving the links of ten thousand paths would take long.
+        (names.has(basename(own).toLowerCase()) && meant.has(withRealDirectory(own))),
+    )
+}
+
+/** Returns a path whose directory has no symbolic links; the file itself may be gone. */
+const withRealDirectory = (path: string): string => join(realPath(dirname(path)), basename(path))
+
+function realPath(path: string): string {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    return path
+  }
+}
+
+export interface Choice {
+  /** What the person typed. */
+  readonly word: string
+  /** Whether to take every certificate that the word names; else the word must name one alone. */
+  readonly all?: boolean | undefined
+  /** The command in hints, such as `rootling renew`. */
+  readonly command: string
+}
+
+/**
+ * Returns the certificates that were found for a word. Throws `usage`: there is none, or there are
+ * several and `all` was not asked for; the sentence then lists them.
+ */
+export function chosen(
+  found: readonly CertificateRecord[],
+  { word, all = false, command }: Choice,
+): readonly CertificateRecord[] {
+  const [first] = found
+  if (first === undefined)
+    throw new RootlingError('usage', `No certificate on record is for ${word}.`, {
+      hint: 'rootling list',
+    })
+  if (all || found.length === 1) return found
+  const rows = found
+    .slice(-mostListed)
+    .map((record) => `${shortSerial(record)} (${record.certPath ?? 'printed'})`)
+  const more = found.length > mostListed ? ` and ${found.length - mostListed} older ones` : ''
+  throw new RootlingError(
+    'usage',
+    `${word} names ${found.length} certificates: ${rows.join(', ')}${more}.`,
+    {
+      hint: `${command} ${shortSerial(found.at(-1) ?? first)}, or all of them: ${command} ${shellWord(word)} --all`,
+    },
+  )
+}
+
+const mostListed = 8
