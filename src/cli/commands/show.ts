@@ -1,13 +1,18 @@
 import { resolve } from 'node:path'
-import { showTargetOf } from '../../doctor/show.ts'
+import { showTargetOf, type ShowTarget } from '../../doctor/show.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { readInputBytes } from '../read-input.ts'
+import { withPkcs12Password } from '../pkcs12-password.ts'
+import { readFirstLine, readInputBytes } from '../read-input.ts'
 import { printShown } from '../show-text.ts'
 import type { showSpec } from '../specs/certificates.ts'
 
+/** In octets; the bundles of public roots have a quarter of a megabyte. */
+const largestFile = 16 * 1024 * 1024
+
 /**
- * `rootling show FILE|SERIAL|HOST:PORT`: prints what a certificate says, and what would refuse it.
+ * `rootling show FILE|SERIAL|HOST:PORT`: prints what a certificate says and what would refuse it, or
+ * what a request, a key, a list, a response or a PKCS #12 file holds.
  */
 export async function showCommand(
   args: ArgumentsOf<typeof showSpec>,
@@ -15,10 +20,26 @@ export async function showCommand(
 ): Promise<ExitCode> {
   const [word = ''] = args.positionals
   const meant = showTargetOf(word)
-  const target =
-    meant.from === 'file'
-      ? { ...meant, name: word, contents: await readInputBytes(resolve(context.cwd, word)) }
-      : meant
+  const target = meant.from === 'file' ? await fileTarget(args, word, context) : meant
   await printShown(word, target, context)
   return exitCodes.ok
+}
+
+async function fileTarget(
+  args: ArgumentsOf<typeof showSpec>,
+  word: string,
+  context: Context,
+): Promise<ShowTarget> {
+  const path = resolve(context.cwd, word)
+  const passwordFile = args['password-file']
+  return {
+    from: 'file',
+    name: word,
+    contents: await readInputBytes(path, largestFile),
+    withPassword: (open) => withPkcs12Password({ path, shown: word, passwordFile }, context, open),
+    passphrase:
+      passwordFile === undefined
+        ? undefined
+        : await readFirstLine(resolve(context.cwd, passwordFile)),
+  }
 }

@@ -170,6 +170,16 @@ export const showSpec = {
   name: 'show',
   summary: 'Explain any certificate, and what would refuse it',
   positionals: 'FILE|SERIAL|HOST:PORT',
-  options: {},
-  examples: ['rootling show localhost.pem', 'rootling show localhost:8443'],
+  options: {
+    'password-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line opens a .p12 file or a key; nothing secret is shown',
+    },
+  },
+  examples: [
+    'rootling show localhost.pem',
+    'rootling show localhost:8443',
+    'rootling show localhost.p12',
+  ],
 } as const satisfies CommandSpec
