@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, type X509Certificate } from 'node:crypto'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { printable } from '../printable.ts'

@@ -27,7 +27,7 @@ export interface CrlFacts {
   readonly signed: SignedValue
 }
 
-export interface RevokedFacts {
+interface RevokedFacts {
   /** Lower-case hex of whole octets. */
   readonly serialNumber: string
   readonly revocationDate: Date
