@@ -16,6 +16,7 @@ import {
   switchScope,
   type RotationPart,
 } from '../storage/files/scopes.ts'
+import { inspectCertificate } from '../x509/inspect.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
 import { requireHardenable } from './harden.ts'
 import { anchorOf, openStores, withStoresLock, type StoreOptions } from './machine-stores.ts'
@@ -122,6 +123,7 @@ export async function beginRotation(
       return { old: await openScope(state, name, '.old'), next, switched: true }
     }
     const old = await openScope(state, name)
+    refuseExclusions(old)
     const plan = successorOf(old, harden)
     if (!has('.next')) await createScope(state, await makeScope(plan, now), `${name}.next`)
     const next = await openScope(state, name, '.next')
@@ -139,6 +141,25 @@ function refuseOther({ name, copies }: Scope, harden: boolean | undefined): void
     'usage',
     `An interrupted rotation of ${name} makes a scope that is ${hardened ? '' : 'not '}hardened.`,
     { hint: `Finish it first: rootling ca rotate ${name}` },
+  )
+}
+
+/**
+ * Throws `usage` for an imported root that excludes names or addresses: the root that a rotation
+ * makes would permit them. That every address is excluded is kept, since a scope without addresses
+ * excludes them too.
+ */
+function refuseExclusions({ name, root, constraints, direct }: Scope): void {
+  const { nameConstraints } = inspectCertificate(root.raw)
+  if (!direct || nameConstraints === null) return
+  const lost = nameConstraints.excluded
+    .map(({ value }) => value)
+    .filter((value) => constraints?.ip.length !== 0 || !/^(?:0\.0\.0\.0|::)\/0$/.test(value))
+  if (lost.length === 0) return
+  throw new RootlingError(
+    'usage',
+    `The root of the scope ${name} excludes ${lost.join(', ')}, which a new root would permit.`,
+    { hint: `Use it until it expires, or delete it with its key: rootling ca forget ${name}` },
   )
 }
 

@@ -14,6 +14,7 @@ import { beginRotation, renewRotated, rotate, switchRotation } from '../../src/t
 import { installAnchors, uninstallAnchors } from '../../src/trust/stores.ts'
 import { forgetTrustedScope } from '../../src/trust/uninstall.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
+import { runTool } from '../helpers/tools.ts'
 import { makeRoot } from '../platform/world.ts'
 import { broken, createStore, createWorld, shown, typesOf } from './memory-stores.ts'
 
@@ -192,4 +193,24 @@ describe('what a rotation that stopped left beside a scope', () => {
     await expect(rotate(world, {}, 'work')).rejects.toMatchObject({ code: 'corrupt-state' })
     expect(await store.list()).toEqual(roots)
   })
+})
+
+test('a root that excludes names is not rotated, since the new root would permit them', async () => {
+  const state = await temporaryState()
+  const directory = await temporaryDirectory()
+  const [certificateFile, keyFile] = [join(directory, 'ca.pem'), join(directory, 'ca-key.pem')]
+  const made = ['-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=Team', '-days', '30']
+  const constraints = 'nameConstraints=critical,permitted;DNS:test,excluded;DNS:prod.test'
+  const { exitCode, stderr } = await runTool('openssl', [
+    ...['req', ...made, '-keyout', keyFile, '-out', certificateFile],
+    ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign', '-addext', constraints],
+  ])
+  expect(exitCode, stderr).toBe(0)
+  const [certificate, key] = [await readFile(certificateFile), await readFile(keyFile, 'utf8')]
+  await adoptRoot(state, { certificate, certificateFile, key, keyFile }, new Date())
+  await expect(beginRotation(state, 'local', new Date())).rejects.toMatchObject({
+    code: 'usage',
+    message: 'The root of the scope local excludes prod.test, which a new root would permit.',
+  })
+  expect(await rotationParts(state)).toEqual([])
 })

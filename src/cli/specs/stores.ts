@@ -71,12 +71,12 @@ export const trustSpec = {
 export const installClientSpec = {
   name: 'install-client',
   summary: 'Give the browsers a client certificate (.p12)',
-  positionals: 'FILE',
+  positionals: 'FILE|USER',
   options: {
     'password-file': {
       type: 'string',
       placeholder: 'F',
-      describe: 'Its first line is the password',
+      describe: 'Its first line is the password; default: the one kept by issue, or asked for',
     },
     name: {
       type: 'string',
@@ -89,7 +89,8 @@ export const installClientSpec = {
   },
   examples: [
     'rootling issue --client alice@example.test --pkcs12',
-    'rootling install-client alice@example.test-client.p12',
+    'rootling install-client alice@example.test',
+    'rootling install-client bob.p12 --password-file password.txt',
     'rootling install-client --remove alice@example.test-client.pem',
   ],
 } as const satisfies CommandSpec

@@ -86,7 +86,7 @@ let acmePort = 0
 
 const kinds: readonly Kind[] = [
   { file: /^scopes\/local\/crl-number$/, read: ['crl', 'list'] },
-  { file: /^scopes\/local\/root\.crl$/, read: ['root crl', 'issue'] },
+  { file: /^scopes\/local\/root\.crl$/, read: ['root crl', 'crl', 'issue'] },
   {
     file: /^scopes\/local\/intermediate-key\.pem$/,
     read: ['issue', 'renew', 'crl', 'list', 'status'],
