@@ -26,10 +26,10 @@ function width({ constraints }: Scope): number {
 
 /** A `not-permitted` error for identifiers that none of the scopes covers. */
 export function notPermitted(
-  scopes: readonly Scope[],
+  scopes: readonly Pick<Scope, 'constraints'>[],
   identifiers: readonly Identifier[],
 ): RootlingError {
-  const uncovered = (scope: Scope): Identifier[] =>
+  const uncovered = (scope: Pick<Scope, 'constraints'>): Identifier[] =>
     identifiers.filter(
       (identifier) => scope.constraints !== null && !permits(scope.constraints, identifier),
     )

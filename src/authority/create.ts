@@ -3,6 +3,7 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import { isDeviceName } from '../files/windows-name.ts'
 import { shellWord } from '../shell-word.ts'
 import { createScope, markAsCache, scopeNames } from '../storage/files/scopes.ts'
+import { readStoreMemory, writeStoreMemory } from '../storage/files/store-memory.ts'
 import { isScopeName } from '../storage/files/stored-values.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
@@ -32,7 +33,10 @@ export async function ensureAuthority(
     if ((await scopeNames(state)).includes('local'))
       return { scope: await openScope(state, 'local'), created: false }
     const plan = { name: 'local', permitted: [], constraints: localConstraints, hardened }
-    return { scope: await addScope(state, plan, now), created: true }
+    const scope = await addScope(state, plan, now)
+    const { kinds = null, untrusted = [] } = (await readStoreMemory(state)) ?? {}
+    await writeStoreMemory(state, { kinds, untrusted: [...untrusted, scope.name] })
+    return { scope, created: true }
   })
 }
 

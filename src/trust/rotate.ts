@@ -18,7 +18,13 @@ import {
 } from '../storage/files/scopes.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
 import { requireHardenable } from './harden.ts'
-import { anchorOf, openStores, withStoresLock, type StoreOptions } from './machine-stores.ts'
+import {
+  anchorOf,
+  chosenKinds,
+  openStores,
+  withStoresLock,
+  type StoreOptions,
+} from './machine-stores.ts'
 import { allWell, installAnchors, type StoreOutcome } from './stores.ts'
 import { removeAnchors } from './uninstall.ts'
 import type { TrustWorld } from './world.ts'
@@ -77,7 +83,7 @@ export async function rotate(
   const begun = await beginRotation(state, name, now(), harden)
   const { old, next } = begun
   report({ type: 'rotating', old, next })
-  const kinds = isTrusted(old) ? options.kinds : []
+  const kinds = isTrusted(old) ? await chosenKinds(state, options) : []
   const found = await openStores(world, { ...options, kinds }, [next])
   const installed = await withStoresLock(state, () =>
     installAnchors(found.stores, [anchorOf(next)]),

@@ -38,6 +38,7 @@ import {
   type StoreChange,
   type StoreOptions,
 } from './machine-stores.ts'
+import { rememberForgotten, rememberUninstalled } from './remember.ts'
 import { allWell, findInstalledAnchors, uninstallAnchors, type StoreOutcome } from './stores.ts'
 import { confirmOrCancel, type TrustWorld } from './world.ts'
 
@@ -107,6 +108,8 @@ export async function uninstallAuthority(
   }
   const change = await (deletes ? removeWithClients : removeAnchors)(world, found, anchors)
   const untouched = { ...change, left: [], issued: [], named: [] }
+  if (!deletes && change.plannedCommands === null && !isEmpty && allWell(change.outcomes))
+    await rememberUninstalled(state, scopes, options.kinds)
   if (!deletes || change.plannedCommands !== null) return { ...untouched, authority: 'untouched' }
   if (!allWell(change.outcomes) && request.force !== true)
     return { ...untouched, authority: 'kept' }
@@ -294,6 +297,7 @@ export async function forgetTrustedScope(
   const change = await removeAnchors(world, found, anchorsOf(scopes))
   const deleted = change.plannedCommands === null && (force || allWell(change.outcomes))
   const left = deleted ? await forgetScope(state, name) : []
+  if (deleted) await rememberForgotten(state, name)
   return { ...change, deleted, left }
 }
 

@@ -20,7 +20,7 @@ export async function caPermit(
   const { positionals: permit, name, unconstrained = false, force = false } = args
   if (args.private !== undefined) return permitPrivate(args.private, args, context)
   const request = { permit, name, unconstrained, force }
-  const options = storeOptionsOf(args)
+  const options = storeOptionsOf(args, { none: true })
   const world = trustWorld(args, context)
   return reportInstallation(await permitNames(world, options, request), context.output)
 }

@@ -4,6 +4,8 @@ import { ownPasswordFile, type OutputPaths } from '../../certificates/output-fil
 import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
 import { commonNameText, parseSubject } from '../../x509/subject.ts'
+import { scopeNames } from '../../storage/files/scopes.ts'
+import { readStoreMemory } from '../../storage/files/store-memory.ts'
 import { longestHookSeconds, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -32,6 +34,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
         : { ...outputPaths(args, cwd), ...keptWhere(args, cwd, password) },
     force: args.force,
     csr: args.csr === undefined ? undefined : await readInputBytes(resolve(cwd, args.csr)),
+    createAuthority: true,
     selfSigned: args['self-signed'],
     keyPassphrase: args['encrypt-key'] === true ? password : undefined,
     pkcs12: wantsPkcs12(args)
@@ -41,12 +44,16 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     onRenewSeconds: args['hook-timeout'],
     revocationUrl: args['no-revocation-url'] === true ? false : args['revocation-url'],
   }
+  const isFirst = (await scopeNames(state)).length === 0
   const { record, chain, key, warnings } = await issue(state, request, now())
   for (const warning of warnings) output.warn(warning)
   if (args['self-signed'] === true)
     output.warn(
       'A self-signed certificate is trusted by nobody but clients that are configured to trust it.',
     )
+  if (isFirst && args['self-signed'] !== true)
+    output.note(`Created the certificate authority in ${state.path}.`)
+  await warnOfDistrust(record, context)
   const certificate = describeRecord(record)
   if (args.stdout === true) {
     output.result(linesOf((chain + (key ?? '')).trimEnd()), {
@@ -60,6 +67,19 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   const secret = made ? { password } : {}
   output.result(describeFiles(record, made ? password : undefined), { certificate, ...secret })
   return exitCodes.ok
+}
+
+/** Warns where no store was told to trust the root above a certificate. */
+async function warnOfDistrust(
+  { scope }: CertificateRecord,
+  { state, output }: Context,
+): Promise<void> {
+  const memory = await readStoreMemory(state)
+  // Where no store was wanted, the person knows.
+  if (memory?.untrusted.includes(scope) === true && memory.kinds?.length !== 0)
+    output.warn(
+      'No trust store trusts its root yet, so browsers refuse the certificate. To trust it: rootling install',
+    )
 }
 
 function refuseContradictions(args: Arguments): void {

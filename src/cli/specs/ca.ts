@@ -1,5 +1,5 @@
 import type { CommandSpec } from '../command.ts'
-import { forceOption, permitOptions, storeOptions } from './shared.ts'
+import { forceOption, orNone, permitOptions, storeOptions } from './shared.ts'
 
 export const caListSpec = {
   name: 'ca list',
@@ -21,6 +21,7 @@ export const caPermitSpec = {
     },
     ...permitOptions,
     ...storeOptions,
+    stores: orNone,
   },
   examples: [
     'rootling ca permit dev.example.com --name work',

@@ -1,5 +1,5 @@
 import type { CommandSpec } from '../command.ts'
-import { forceOption, permitOptions, storeOptions } from './shared.ts'
+import { forceOption, orNone, permitOptions, storeOptions } from './shared.ts'
 
 export const installSpec = {
   name: 'install',
@@ -22,8 +22,14 @@ export const installSpec = {
       describe: 'Debian 12, 13: let OpenSSL, curl, Node … take no common name for a host',
     },
     ...storeOptions,
+    stores: orNone,
   },
-  examples: ['rootling install', 'rootling install --yes --json', 'rootling install --dry-run'],
+  examples: [
+    'rootling install',
+    'rootling install --yes --json',
+    'rootling install --dry-run',
+    'rootling install --stores none',
+  ],
 } as const satisfies CommandSpec
 
 export const uninstallSpec = {

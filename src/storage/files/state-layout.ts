@@ -26,6 +26,7 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
   'daemon-run.json': /^\{"address":"/,
   'daemon.log.1': /^\d{4}-\d\d-\d\dT[\d:.]+Z /,
   'daemon.log': /^\d{4}-\d\d-\d\dT[\d:.]+Z /,
+  'stores.json': /^\{"kinds":/,
   'renewal.json': /^\[(?:\]|\{"serialNumber":)/,
   'rootling-task.xml': anyText,
   'kept.lock': empty,
