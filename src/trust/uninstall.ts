@@ -18,7 +18,7 @@ import { exists } from '../files/exists.ts'
 import { isTaken } from '../files/own-entries.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readCurrentInventory } from '../storage/files/record.ts'
+import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import {
   refuseLinkedScopes,
   rootCopiesPath,
@@ -72,8 +72,9 @@ export interface Uninstallation extends StoreChange {
 }
 
 /**
- * Removes the authority's roots from the stores. When there is no authority, removes every root
- * whose name in a store is one of Rootling's, except those of the other authorities beside it.
+ * Removes the authority's roots from the stores. When there is no authority, asks whether to remove
+ * every root whose name in a store is one of Rootling's, except those of the other authorities
+ * beside it: they may be those of other users of the machine.
  * Throws `cancelled`, and `not-ours` where scopes to delete are behind a symbolic link. A store
  * that fails does not throw: its outcome says `failed`.
  */
@@ -101,7 +102,10 @@ export async function uninstallAuthority(
   if (anchors.length === 0) report({ type: 'nothing-installed' })
   let chosen: StateDirectory[] = []
   const named = deletes ? await namedAuthorities(state) : []
-  if (options.dryRun !== true && (deletes || taken.length > 0)) {
+  const isAsked = request.others === true
+  if (options.dryRun !== true && taken.length > 0 && !isAsked)
+    await confirmOrCancel(world, { type: 'remove-others', anchors: taken })
+  if (options.dryRun !== true && (deletes || (taken.length > 0 && isAsked))) {
     const authority = { state, scopes: await scopeNames(state) }
     await confirmOrCancel(world, { type: 'remove', anchors, deletesAuthority: deletes, authority })
     chosen = await askAboutEach(world, named)
@@ -115,6 +119,7 @@ export async function uninstallAuthority(
     return { ...untouched, authority: 'kept' }
   const outcomes = [...change.outcomes]
   const issued = await issuedFiles(state)
+  const hasRecord = await exists(recordPath(state))
   const left: string[] = []
   const done = new Set<StateDirectory>()
   for (const each of chosen) {
@@ -129,7 +134,7 @@ export async function uninstallAuthority(
   return {
     ...change,
     outcomes,
-    authority: 'deleted',
+    authority: isEmpty && !hasRecord ? 'untouched' : 'deleted',
     left: [...new Set(left)],
     issued,
     named: named.map((each) => ({ state: each, deleted: done.has(each) })),
