@@ -18,7 +18,9 @@ export function reportInstallation(installation: Installation, output: Output): 
   })
   if (kinds?.length === 0) {
     for (const { name, rootPath } of scopes)
-      output.note(`No store trusts the root of ${name}. Programs may be given its file ${rootPath}.`)
+      output.note(
+        `No store trusts the root of ${name}. Programs may be given its file ${rootPath}.`,
+      )
     return exitCodes.ok
   }
   noteKinds(kinds, output)

@@ -104,8 +104,7 @@ export async function permitNames(
 ): Promise<Installation> {
   const { constraints } = checkPermit(request)
   const before = await readTrustedScopes(world.state)
-  if (constraints !== null && isHardened(before))
-    await requireStillHardenable(world, options)
+  if (constraints !== null && isHardened(before)) await requireStillHardenable(world, options)
   const kinds = await chosenKinds(world.state, options)
   if (options.dryRun === true) return planInstallation(world, { ...options, kinds }, request)
   await ensureAuthority(world.state, world.now())

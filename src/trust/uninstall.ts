@@ -25,6 +25,7 @@ import {
   rootPath,
   scopeNames,
 } from '../storage/files/scopes.ts'
+import { forgetTrusted } from '../storage/files/trusted-roots.ts'
 import { namedAuthorities, otherAuthorities } from '../storage/files/state-layout.ts'
 import { changeBesideJava } from './beside-java.ts'
 import { removeIssuedClients } from './client-certificates.ts'
@@ -111,6 +112,11 @@ export async function uninstallAuthority(
     chosen = await askAboutEach(world, named)
   }
   const change = await (deletes ? removeWithClients : removeAnchors)(world, found, anchors)
+  if (change.plannedCommands === null && options.kinds === undefined && allWell(change.outcomes))
+    await forgetTrusted(
+      state,
+      taken.map(({ fingerprint }) => fingerprint),
+    )
   const untouched = { ...change, left: [], issued: [], named: [] }
   if (!deletes && change.plannedCommands === null && !isEmpty && allWell(change.outcomes))
     await rememberUninstalled(state, scopes, options.kinds)

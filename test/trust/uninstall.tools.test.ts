@@ -60,9 +60,7 @@ describe('uninstallAuthority', () => {
     await expect(uninstallAuthority(world.refused, {}, {})).rejects.toMatchObject({
       code: 'cancelled',
     })
-    expect(world.refused.questions).toMatchObject([
-      { type: 'remove-others', anchors: [{}, {}] },
-    ])
+    expect(world.refused.questions).toMatchObject([{ type: 'remove-others', anchors: [{}, {}] }])
     const { outcomes } = await uninstallAuthority(world, {}, {})
     expect(typesOf(world.questions)).toEqual(['remove-others'])
     expect(shown(outcomes)).toEqual(['a: removed', 'a: removed'])

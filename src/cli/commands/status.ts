@@ -6,6 +6,7 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory } from '../../storage/files/record.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { chosenKinds, trustOfScopes } from '../../trust/machine-stores.ts'
+import { trustOfOthers } from '../../trust/trusted-roots.ts'
 import { allWell } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -42,6 +43,11 @@ export async function status(
   const inUse = renewable(await readCurrentInventory(state, { printed: false, onDamage }))
   const revocation = await revocationOf(state, inUse)
   noteRevocation(revocation, output)
+  const trusted = await trustOfOthers(trustWorld({}, context), storeOptionsOf(args))
+  for (const { label, source, trustedBy } of trusted)
+    output.note(
+      `${label} of another authority, from ${source}: ${trustedBy.length === 0 ? 'trusted by no store' : `trusted by ${trustedBy.join(', ')}`}.`,
+    )
   const outdated = findOutdated(scopes, inUse)
   for (const scope of outdated.scopes) output.warn(outdatedSentence(scope, outdated))
   output.result(outcomeTable(outcomes, output), {
@@ -49,6 +55,7 @@ export async function status(
     scopes: described,
     stores: outcomes,
     kinds: kinds ?? null,
+    trusted,
     revocation,
     outdated: {
       scopes: outdated.scopes.map(({ name }) => name),

@@ -55,7 +55,12 @@ export async function installInStores(ca: LocalCa, context: Context): Promise<bo
   if (kinds.length === 0) return true
   const outcomes = await withStores(kinds, ca, context, installAnchors)
   const before = ca.scopes
-  await rememberInstalled(context.state, { before, scopes: before, outcomes, kinds: named(context) })
+  await rememberInstalled(context.state, {
+    before,
+    scopes: before,
+    outcomes,
+    kinds: named(context),
+  })
   for (const kind of kinds) {
     const of = outcomes.filter(({ store }) => store.kind === kind)
     if (of.some(({ outcome }) => outcome === 'failed')) continue

@@ -64,6 +64,11 @@ export const trustSpec = {
       placeholder: 'SHA256',
       describe: 'SHA-256 fingerprint of the root; required without a terminal',
     },
+    name: {
+      type: 'string',
+      placeholder: 'LABEL',
+      describe: 'What to call it; default: its common name',
+    },
     unconstrained: {
       type: 'boolean',
       describe: 'Also a root that may sign any host name or any IP address',
@@ -72,6 +77,14 @@ export const trustSpec = {
     stores: { ...storeOptions.stores, describe: `${storeOptions.stores.describe}; java only so` },
   },
   examples: ['rootling trust ada-root.pem --fingerprint 84595e78…'],
+} as const satisfies CommandSpec
+
+export const untrustSpec = {
+  name: 'untrust',
+  summary: 'Take a teammate’s root out of the trust stores again',
+  positionals: 'NAME|FINGERPRINT',
+  options: storeOptions,
+  examples: ['rootling untrust ada', 'rootling untrust 84595e78…'],
 } as const satisfies CommandSpec
 
 export const installClientSpec = {

@@ -27,6 +27,7 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
   'daemon.log.1': /^\d{4}-\d\d-\d\dT[\d:.]+Z /,
   'daemon.log': /^\d{4}-\d\d-\d\dT[\d:.]+Z /,
   'stores.json': /^\{"kinds":/,
+  'trusted-roots.json': /^\[(?:\]|\s*\{\s*"label":)/,
   'renewal.json': /^\[(?:\]|\{"serialNumber":)/,
   'rootling-task.xml': anyText,
   'kept.lock': empty,

@@ -208,7 +208,11 @@ async function uninstallByName(namespace: Namespace, rootling: Rootling, root: s
   await namespace.must('rm', ['-r', `${namespace.home}/.local/share/rootling`])
   expect((await findRoot(namespace, root)).length).toBeGreaterThan(2)
   // They may be another user's, so they are taken out only on request.
-  for (const line of [['uninstall', '--yes'], ['uninstall'], ['uninstall', '--delete-ca', '--yes']]) {
+  for (const line of [
+    ['uninstall', '--yes'],
+    ['uninstall'],
+    ['uninstall', '--delete-ca', '--yes'],
+  ]) {
     const refused = await rootling.json(line)
     expect(refused.exitCode).toBe(2)
     expect(refused.answer.error).toMatchObject({
