@@ -161,8 +161,11 @@ function noteHardened({ name, copies }: Scope, output: Output): void {
 }
 
 function showPermitted({ scope, created }: EventOf<'scope-permitted'>, output: Output): void {
-  const verb = created ? 'Added' : 'Already there:'
-  output.note(`${verb} the scope ${scope.name}, which may sign ${describeConstraints(scope)}.`)
+  output.note(
+    created
+      ? `Added the scope ${scope.name}, which may sign ${describeConstraints(scope)}.`
+      : `Nothing to permit: the scope ${scope.name} may sign ${describeConstraints(scope)}.`,
+  )
   if (scope.use === 'private')
     output.warn(
       'Anyone who steals its key can impersonate any server to the programs that are given its root.',

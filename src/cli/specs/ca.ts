@@ -14,6 +14,10 @@ export const caPermitSpec = {
   positionals: '[NAME…]',
   options: {
     name: { type: 'string', placeholder: 'SCOPE', describe: 'Name of the scope' },
+    add: {
+      type: 'boolean',
+      describe: 'Add to the scope --name, which is rotated into one that permits more',
+    },
     private: {
       type: 'string',
       placeholder: 'SCOPE',
@@ -25,6 +29,7 @@ export const caPermitSpec = {
   },
   examples: [
     'rootling ca permit dev.example.com --name work',
+    'rootling ca permit c.example.net --name work --add',
     'rootling ca permit 100.64.0.0/10',
     'rootling ca permit --unconstrained',
     'rootling ca permit --private vpn',
