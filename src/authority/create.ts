@@ -2,6 +2,7 @@ import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { isDeviceName } from '../files/windows-name.ts'
 import { shellWord } from '../shell-word.ts'
+import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { createScope, markAsCache, scopeNames } from '../storage/files/scopes.ts'
 import { readStoreMemory, writeStoreMemory } from '../storage/files/store-memory.ts'
 import { isScopeName } from '../storage/files/stored-values.ts'
@@ -190,8 +191,10 @@ async function addScope(
   now: Date,
 ): Promise<Scope> {
   await markAsCache(state)
-  if (await createScope(state, await makeScope({ ...plan, authority: state.authority }, now)))
+  if (await createScope(state, await makeScope({ ...plan, authority: state.authority }, now))) {
+    await updateAllRoots(state)
     return openScope(state, plan.name)
+  }
   throw new RootlingError('scope-exists', `A scope named ${plan.name} permits something else.`, {
     hint:
       plan.permitted.length === 0

@@ -10,6 +10,7 @@ import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toMove } from '../shell-commands.ts'
 import { shellWord } from '../shell-word.ts'
+import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import {
   createScope,
@@ -166,6 +167,7 @@ export async function beginRotation(
     refuseOther(next, harden)
     refuseWithout(next, add)
     if (!isLike(next, plan)) throw notSuccessor(state, name)
+    await updateAllRoots(state)
     return { old, next, switched: false }
   })
 }
@@ -241,7 +243,10 @@ export async function switchRotation(
   state: StateDirectory,
   { old, next }: Rotation,
 ): Promise<Rotation> {
-  await exclusively(state, () => switchScope(state, next.name))
+  await exclusively(state, async () => {
+    await switchScope(state, next.name)
+    await updateAllRoots(state)
+  })
   return { old, next: await openScope(state, next.name), switched: true }
 }
 
@@ -268,5 +273,8 @@ function isSignedBy(pem: string, { intermediate }: Scope): boolean {
 
 /** Deletes the old scope. Its root must have been removed from the trust stores before. */
 export async function finishRotation(state: StateDirectory, { old }: Rotation): Promise<void> {
-  await exclusively(state, () => deleteScope(state, `${old.name}.old`))
+  await exclusively(state, async () => {
+    await deleteScope(state, `${old.name}.old`)
+    await updateAllRoots(state)
+  })
 }

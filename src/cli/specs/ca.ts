@@ -100,6 +100,7 @@ export const caExportSpec = {
       placeholder: 'F',
       describe: 'File to write; without it PEM goes to stdout',
     },
+    all: { type: 'boolean', describe: 'The roots of all scopes, as PEM or pkcs12' },
     force: { type: 'boolean', describe: 'Replace a file that is there', needs: ['out'] },
   },
   examples: ['rootling ca export > root.pem', 'rootling ca export --format jks --out trust.jks'],
@@ -107,7 +108,7 @@ export const caExportSpec = {
 
 export const caPathSpec = {
   name: 'ca path',
-  summary: 'Print where a root’s PEM file is',
+  summary: 'Print where the PEM file of all roots, or of one, is',
   positionals: '[SCOPE]',
   options: {
     client: { type: 'boolean', describe: 'The root of client certificates, for servers' },
@@ -116,7 +117,12 @@ export const caPathSpec = {
       describe: 'For curl, Node, Python and others on OpenSSL: of a hardened scope, its copies',
     },
   },
-  examples: ['rootling ca path', 'rootling ca path --openssl', 'rootling ca path --client'],
+  examples: [
+    'rootling ca path',
+    'rootling ca path work',
+    'rootling ca path --openssl',
+    'rootling ca path --client',
+  ],
 } as const satisfies CommandSpec
 
 export const caShowSpec = {
