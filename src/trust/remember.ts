@@ -31,12 +31,12 @@ export async function rememberInstalled(
         anchor === anchorOf(scope).name &&
         (outcome === 'installed' || outcome === 'already-installed'),
     )
-  const held = scopes.filter(isHeld).map(({ name }) => name)
-  const absent = scopes.map(({ name }) => name).filter((name) => !held.includes(name))
+  const held = new Set(scopes.filter(isHeld).map(({ name }) => name))
+  const absent = scopes.map(({ name }) => name).filter((name) => !held.has(name))
   const all = wasTrusted ? added(memory.kinds, kinds) : (kinds ?? null)
   // A root that one store refused may still be in another, which an earlier command used.
   const newlyAbsent = absent.filter((name) => !before.some((scope) => scope.name === name))
-  const untrusted = memory.untrusted.filter((name) => !held.includes(name))
+  const untrusted = memory.untrusted.filter((name) => !held.has(name))
   await writeStoreMemory(state, { kinds: all, untrusted: [...untrusted, ...newlyAbsent] })
 }
 
