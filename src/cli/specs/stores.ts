@@ -3,7 +3,7 @@ import { forceOption, orNone, permitOptions, storeOptions } from './shared.ts'
 
 export const installSpec = {
   name: 'install',
-  summary: 'Create the local CA if needed, and trust it everywhere',
+  summary: 'Make the local CA if needed, and trust it everywhere',
   options: {
     permit: {
       type: 'string',
