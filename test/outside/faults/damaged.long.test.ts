@@ -111,6 +111,7 @@ const kinds: readonly Kind[] = [
   { file: /^daemon\.log$/, read: ['daemon run', 'daemon logs'] },
   { file: /^acme\/(journal|nonces)$/, read: ['daemon with ACME'] },
   { file: /^(lock|daemon\.lock|kept\.lock)$/, read: ['issue', 'daemon run'] },
+  { file: /^stores\.json$/, read: ['issue', 'status'] },
   { file: /^CACHEDIR\.TAG$/, read: ['issue'] },
 ]
 
