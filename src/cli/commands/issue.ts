@@ -35,7 +35,8 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
         : { ...outputPaths(args, cwd), ...keptWhere(args, cwd, password) },
     force: args.force,
     csr: args.csr === undefined ? undefined : await readInputBytes(resolve(cwd, args.csr)),
-    createAuthority: true,
+    // A mistyped name of another authority makes none.
+    createAuthority: state.authority === undefined,
     selfSigned: args['self-signed'],
     keyPassphrase: args['encrypt-key'] === true ? password : undefined,
     ...(await keyAccess(args, context)),

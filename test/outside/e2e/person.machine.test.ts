@@ -117,7 +117,7 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
         const env = { [name]: value, HOME }
         await rootling(0, env, 'install', '--yes', '--stores', 'nss')
         const { stdout } = await rootling(0, env, 'ca', 'path')
-        expect(stdout).toBe(`${ada.home}/.local/share/rootling/scopes/local/root.pem\n`)
+        expect(stdout).toBe(`${ada.home}/.local/share/rootling/roots.pem\n`)
       }
       expect(await sh('find "$1" ! -user ada', ada.home)).toBe('')
       expect(await added(people.namespace.home)).toBe('')
@@ -230,7 +230,7 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
     const installed = await ada.rootling(line, { env })
     expect(outcomesOf(installed)).toContain(`nss:${profile} installed`)
     const { stdout } = await ada.rootling(['ca', 'path'])
-    expect(stdout).toBe(`${ada.home}/.local/share/rootling/scopes/local/root.pem\n`)
+    expect(stdout).toBe(`${ada.home}/.local/share/rootling/roots.pem\n`)
     const asked = await ada.rootling(['status', '--stores', 'nss', '--json'])
     expect(outcomesOf(asked)).toContain(`nss:${profile} trusted`)
     const unit = await ada.rootling(['daemon', 'install', '--json'], { env })
