@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
@@ -59,10 +58,10 @@ function usableHome(): string | null {
  * An owner whom the system does not know is no such user: GitHub Actions mounts a HOME of the host's
  * user into containers in which only root is known.
  */
-export function refuseForeignDirectory(path: string): void {
+export async function refuseForeignDirectory(path: string): Promise<void> {
   if (process.geteuid?.() !== 0) return
   const { directory, uid } = nearestDirectory(path)
-  if (uid === 0 || !isKnownUser(uid)) return
+  if (uid === 0 || !(await isKnownUser(uid))) return
   const known = usableHome()
   throw new RootlingError(
     'usage',
@@ -77,12 +76,13 @@ export function refuseForeignDirectory(path: string): void {
 }
 
 /** Whether the system knows a user, in /etc/passwd or by a directory service. */
-function isKnownUser(uid: number): boolean {
+async function isKnownUser(uid: number): Promise<boolean> {
   // macOS keeps its users elsewhere, and has no containers.
   if (process.platform === 'darwin') return true
   try {
     const lines = readFileSync('/etc/passwd', 'utf8').split('\n')
     if (lines.some((line) => line.split(':')[2] === String(uid))) return true
+    const { execFileSync } = await import('node:child_process')
     execFileSync('/usr/bin/getent', ['passwd', String(uid)], { stdio: 'ignore', timeout: 10_000 })
     return true
   } catch (error) {
