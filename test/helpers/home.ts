@@ -60,7 +60,7 @@ export function openHome(node = process.execPath): Home {
     rootling,
     run: runInside,
     async json(args) {
-      const { exitCode, stdout, stderr } = await rootling([...args, '--json'])
+      const { exitCode, stdout, stderr } = await rootling(['--json', ...args])
       return { exitCode, value: JSON.parse(stdout) as Record<string, unknown>, stderr }
     },
     async serve(args = []) {
