@@ -79,10 +79,10 @@ export async function refuseForeignDirectory(path: string): Promise<void> {
 async function isKnownUser(uid: number): Promise<boolean> {
   // macOS keeps its users elsewhere, and has no containers.
   if (process.platform === 'darwin') return true
+  const { execFileSync } = await import('node:child_process')
   try {
     const lines = readFileSync('/etc/passwd', 'utf8').split('\n')
     if (lines.some((line) => line.split(':')[2] === String(uid))) return true
-    const { execFileSync } = await import('node:child_process')
     execFileSync('/usr/bin/getent', ['passwd', String(uid)], { stdio: 'ignore', timeout: 10_000 })
     return true
   } catch (error) {
