@@ -1,4 +1,4 @@
-import { findFirefoxWithoutSystemRoots, firefoxDirectory } from './firefox/enterprise-roots.ts'
+import { findProfilesWithoutSystemRoots } from './firefox/enterprise-roots.ts'
 import { findFirefoxPolicies } from './firefox/policies.ts'
 import { findJavaKeystores, whyNoKeystore } from './java/installations.ts'
 import { createJavaStore } from './java/keystore.ts'
@@ -36,13 +36,13 @@ export async function findTrustStores(
     case 'darwin':
       return [
         createMacosKeychainStore(machine, storeScope),
-        ...(await findFirefoxWithoutSystemRoots(firefoxDirectory(machine, system))),
+        ...(await findProfilesWithoutSystemRoots(machine, system)),
         ...(await findJavaStores(machine, javaPasswordFile)),
       ]
     case 'win32':
       return [
         createWindowsRootStore(machine, nativeWindows(machine), storeScope),
-        ...(await findFirefoxWithoutSystemRoots(firefoxDirectory(machine, system))),
+        ...(await findProfilesWithoutSystemRoots(machine, system)),
         ...(await findJavaStores(machine, javaPasswordFile)),
       ]
     default:

@@ -1,29 +1,32 @@
 import { readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Machine } from '../machine.ts'
+import { firefoxFamily, type MozillaBrowser } from '../nss/browser-table.ts'
 import { readProfiles } from '../nss/profiles-ini.ts'
 import { unsupported, type TrustStore } from '../trust-store.ts'
 
-/**
- * Returns the directory in which Firefox keeps profiles.ini on macOS and Windows, where Firefox
- * reads the system's store.
- */
-export function firefoxDirectory({ env, person }: Machine, system: 'darwin' | 'win32'): string {
-  if (system === 'darwin') return path.join(person.home, 'Library/Application Support/Firefox')
-  return path.join(env['APPDATA'] ?? path.join(person.home, 'AppData/Roaming'), 'Mozilla/Firefox')
+/** Returns the directory in which a browser's profiles.ini is on macOS or Windows. */
+function profilesDirectory({ env, person }: Machine, elsewhere: Elsewhere, system: System): string {
+  if (system === 'darwin') return path.join(person.home, 'Library', elsewhere.darwin)
+  return path.join(env['APPDATA'] ?? path.join(person.home, 'AppData/Roaming'), elsewhere.win32)
 }
 
+type System = 'darwin' | 'win32'
+type Elsewhere = MozillaBrowser['elsewhere']
+
 /**
- * Finds the Firefox profiles that do not trust the roots of the system. On macOS and Windows
- * Firefox reads the system's store, since version 120 by default. Each profile that turned this off
- * is returned as a store that cannot be written, so that reports name it.
+ * Finds the profiles of the Firefox family that do not trust the roots of the system. On macOS and
+ * Windows these browsers read the system's store, Firefox since version 120 by default. Each profile
+ * that turned this off is returned as a store that cannot be written, so that reports name it.
  */
-export async function findFirefoxWithoutSystemRoots(root: string): Promise<TrustStore[]> {
+export async function findProfilesWithoutSystemRoots(
+  machine: Machine,
+  system: System,
+): Promise<TrustStore[]> {
   const stores: TrustStore[] = []
-  for (const profile of await readProfiles(root)) {
-    if (await readsSystemRoots(profile)) continue
-    stores.push(createUnwritableProfile(profile))
-  }
+  for (const { name, elsewhere } of firefoxFamily)
+    for (const profile of await readProfiles(profilesDirectory(machine, elsewhere, system)))
+      if (!(await readsSystemRoots(profile))) stores.push(createUnwritableProfile(name, profile))
   return stores
 }
 
@@ -49,11 +52,11 @@ async function readsSystemRoots(profile: string): Promise<boolean> {
 const preference =
   /^[ \t]*user_pref\(\s*["']security\.enterprise_roots\.enabled["']\s*,\s*(true|false)\s*\)/gm
 
-function createUnwritableProfile(profile: string): TrustStore {
+function createUnwritableProfile(browser: string, profile: string): TrustStore {
   return {
     id: `firefox-profile:${profile}`,
     kind: 'nss',
-    title: `Firefox (${path.basename(profile)})`,
+    title: `${browser} (${path.basename(profile)})`,
     availability: async () =>
       unsupported(
         'This profile has turned off trust in the roots of the system.',

@@ -13,6 +13,8 @@ interface Browser {
 export interface MozillaBrowser extends Browser {
   /** The directory with profiles.ini, below the home directory. */
   readonly legacy: string
+  /** The same on macOS below `~/Library`, and on Windows below `%APPDATA%`. */
+  readonly elsewhere: { readonly darwin: string; readonly win32: string }
   /** The same below the XDG configuration directory, where versions since 147 make it. */
   readonly xdg: readonly string[]
   /** Whether a policies file in /etc reaches profiles that are made later. */
@@ -56,30 +58,35 @@ export const firefoxFamily: readonly MozillaBrowser[] = [
       ['org.mozilla.firefox'],
     ),
     legacy: '.mozilla/firefox',
+    elsewhere: { darwin: 'Application Support/Firefox', win32: 'Mozilla/Firefox' },
     xdg: ['mozilla/firefox'],
     readsPolicies: true,
   },
   {
     ...row('LibreWolf', ['librewolf'], [], ['io.gitlab.librewolf-community']),
     legacy: '.librewolf',
+    elsewhere: { darwin: 'Application Support/librewolf', win32: 'librewolf' },
     xdg: ['librewolf/librewolf', 'librewolf'],
     readsPolicies: false,
   },
   {
     ...row('Zen', ['zen-browser'], [], ['app.zen_browser.zen', 'io.github.zen_browser.zen']),
     legacy: '.zen',
+    elsewhere: { darwin: 'Application Support/zen', win32: 'zen' },
     xdg: ['zen'],
     readsPolicies: false,
   },
   {
     ...row('Waterfox', ['waterfox'], [], ['net.waterfox.waterfox']),
     legacy: '.waterfox',
+    elsewhere: { darwin: 'Application Support/Waterfox', win32: 'Waterfox' },
     xdg: ['waterfox'],
     readsPolicies: false,
   },
   {
     ...row('Floorp', ['floorp'], [], ['one.ablaze.floorp']),
     legacy: '.floorp',
+    elsewhere: { darwin: 'Application Support/Floorp', win32: 'Floorp' },
     xdg: ['floorp'],
     readsPolicies: false,
   },
@@ -91,6 +98,7 @@ export const firefoxFamily: readonly MozillaBrowser[] = [
       ['org.mozilla.Thunderbird', 'org.mozilla.thunderbird'],
     ),
     legacy: '.thunderbird',
+    elsewhere: { darwin: 'Thunderbird', win32: 'Thunderbird' },
     xdg: ['thunderbird'],
     readsPolicies: false,
   },

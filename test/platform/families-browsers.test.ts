@@ -2,8 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { findFirefoxWithoutSystemRoots } from '../../platform/firefox/enterprise-roots.ts'
-import { firefoxDirectory } from '../../platform/firefox/enterprise-roots.ts'
+import { findProfilesWithoutSystemRoots } from '../../platform/firefox/enterprise-roots.ts'
 import { findJavaKeystores } from '../../platform/java/installations.ts'
 import { findTrustStores } from '../../platform/index.ts'
 import { findNssDatabases, findPassedOver } from '../../platform/nss/browsers.ts'
@@ -126,9 +125,9 @@ test.each([
   ['it on, and off in user.js', { 'prefs.js': on, 'user.js': off }, 1],
   ['it off in a comment', { 'prefs.js': `// ${off}` }, 0],
 ])('says of a profile on macOS or Windows with %s', async (_, prefs, count) => {
-  const root = path.join(makeHome(), 'Firefox')
-  makeProfile(root, prefs)
-  const stores = await findFirefoxWithoutSystemRoots(root)
+  const home = makeHome()
+  makeProfile(path.join(home, 'Library/Application Support/Firefox'), prefs)
+  const stores = await findProfilesWithoutSystemRoots(createFakeMachine({ home }), 'darwin')
   expect(stores).toHaveLength(count)
   for (const store of stores) {
     expect(await store.availability()).toEqual({
@@ -140,10 +139,25 @@ test.each([
   }
 })
 
-test('knows where Firefox keeps its profiles on macOS and Windows', () => {
-  const machine = createFakeMachine({ home: '/Users/ada', env: { APPDATA: '/roaming' } })
-  expect(firefoxDirectory(machine, 'darwin')).toBe('/Users/ada/Library/Application Support/Firefox')
-  expect(firefoxDirectory(machine, 'win32')).toBe('/roaming/Mozilla/Firefox')
+test.each([
+  ['darwin', 'Library/Application Support/Firefox', 'Firefox'],
+  ['darwin', 'Library/Application Support/librewolf', 'LibreWolf'],
+  ['darwin', 'Library/Application Support/zen', 'Zen'],
+  ['darwin', 'Library/Application Support/Waterfox', 'Waterfox'],
+  ['darwin', 'Library/Application Support/Floorp', 'Floorp'],
+  ['darwin', 'Library/Thunderbird', 'Thunderbird'],
+  ['win32', 'roaming/Mozilla/Firefox', 'Firefox'],
+  ['win32', 'roaming/librewolf', 'LibreWolf'],
+  ['win32', 'roaming/zen', 'Zen'],
+  ['win32', 'roaming/Waterfox', 'Waterfox'],
+  ['win32', 'roaming/Floorp', 'Floorp'],
+  ['win32', 'roaming/Thunderbird', 'Thunderbird'],
+] as const)('knows on %s the profiles in %s of %s', async (system, directory, browser) => {
+  const home = makeHome()
+  makeProfile(path.join(home, directory), { 'prefs.js': off })
+  const machine = createFakeMachine({ home, env: { APPDATA: path.join(home, 'roaming') } })
+  const stores = await findProfilesWithoutSystemRoots(machine, system)
+  expect(stores.map(({ title }) => title)).toEqual([expect.stringContaining(`${browser} (`)])
 })
 
 test('finds the Java inside a bundle of macOS', async () => {
