@@ -29,6 +29,20 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   })
 }
 
+test('serve makes the authority where there is none, and says that no store trusts it', async () => {
+  const { serve, rootling } = openHome()
+  const outside = await rootling(['serve', 'shop.example.com', '--port', '0'])
+  expect(outside).toMatchObject({ exitCode: 1 })
+  expect(outside.stderr).toContain('shop.example.com')
+  expect((await rootling(['ca', 'list'])).stdout).toBe('')
+  const { url, log } = await serve()
+  expect(log()).toMatch(/^Created the certificate authority in \/.*\.$/m)
+  expect(log()).toMatch(/^Warning: No trust store trusts its root yet, .* rootling install$/m)
+  expect(await rootling(['get', url])).toMatchObject({ exitCode: 0 })
+  const again = await serve()
+  expect(again.log()).not.toContain('Created')
+})
+
 test('serve lets a request in flight finish before it ends', async () => {
   const { serve, createAuthority, directory } = openHome()
   const ca = readFileSync(await createAuthority(), 'utf8')

@@ -5,11 +5,11 @@ import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
 import { commonNameText, parseSubject } from '../../x509/subject.ts'
 import { scopeNames } from '../../storage/files/scopes.ts'
-import { readStoreMemory } from '../../storage/files/store-memory.ts'
 import { longestHookSeconds, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, shortDate } from '../describe.ts'
+import { noteCreated, warnOfDistrust } from '../first-use.ts'
 import { linesOf } from '../lines.ts'
 import { readFirstLine, readInputBytes } from '../read-input.ts'
 import type { Output } from '../output.ts'
@@ -59,9 +59,8 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     output.warn(
       'A self-signed certificate is trusted by nobody but clients that are configured to trust it.',
     )
-  if (isFirst && args['self-signed'] !== true)
-    output.note(`Created the certificate authority in ${state.path}.`)
-  await warnOfDistrust(record, context)
+  if (isFirst && args['self-signed'] !== true) noteCreated(context)
+  await warnOfDistrust(record.scope, context)
   const certificate = describeRecord(record)
   if (args.stdout === true) {
     output.result(linesOf((chain + (key ?? '')).trimEnd()), {
@@ -118,19 +117,6 @@ async function keyAccess(
   const gid = await groupNumber(group)
   const uid = state.owner?.uid ?? process.geteuid?.() ?? -1
   return { keyMode: mode ?? '0640', keyOwner: { uid, gid } }
-}
-
-/** Warns where no store was told to trust the root above a certificate. */
-async function warnOfDistrust(
-  { scope }: CertificateRecord,
-  { state, output }: Context,
-): Promise<void> {
-  const memory = await readStoreMemory(state)
-  // Where no store was wanted, the person knows.
-  if (memory?.untrusted.includes(scope) === true && memory.kinds?.length !== 0)
-    output.warn(
-      'No trust store trusts its root yet, so browsers refuse the certificate. To trust it: rootling install',
-    )
 }
 
 function refuseContradictions(args: Arguments): void {

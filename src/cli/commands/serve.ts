@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { chooseScope } from '../../certificates/scope-choice.ts'
 import { RootlingError } from '../../errors.ts'
 import { stampOf } from '../../files/stamp.ts'
 import { describeConnectionError } from '../../server/connection-error.ts'
@@ -11,8 +12,11 @@ import {
   type SiteClients,
   type SiteReports,
 } from '../../sites/secured-site.ts'
+import { scopeNames } from '../../storage/files/scopes.ts'
+import { parseIdentifier } from '../../x509/identifier.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { noteCreated, warnOfDistrust } from '../first-use.ts'
 import { noteUnresolved } from '../hosts-file.ts'
 import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
 import type { Output } from '../output.ts'
@@ -34,13 +38,15 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
   const port = parsePort(args.port ?? 8443, '--port 8443, or 0 for a free one')
   const directory = await checkDirectory(args.dir, context)
   const clients = parseClients(args, context)
+  const given = await readCertificate(args, context)
+  if (given === undefined) await createFirst(args.positionals, context)
   const site = await openSecuredSite({
     state,
     host: host === 'localhost' ? undefined : host,
     port,
     minVersion: args['tls-min'] === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
     handler: createDemoHandler({ directory }),
-    certificate: await readCertificate(args, context),
+    certificate: given,
     names: args.positionals,
     onDemand: args['on-demand'],
     clients,
@@ -64,6 +70,17 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
   output.note('Stopping; requests in flight may finish.')
   await site.close()
   return exitCodes.ok
+}
+
+/** Creates the authority where there is none, as `rootling issue` does for a first certificate. */
+async function createFirst(names: readonly string[], context: Context): Promise<void> {
+  const { state, now } = context
+  // A mistyped name of another authority makes none.
+  if (state.authority !== undefined || (await scopeNames(state)).length > 0) return
+  const identifiers = names.map(parseIdentifier)
+  const { name } = await chooseScope(state, { purpose: 'server', identifiers, create: true }, now())
+  noteCreated(context)
+  await warnOfDistrust(name, context)
 }
 
 function reportsTo(output: Output): SiteReports {
