@@ -30,7 +30,11 @@ export function commonName({ root }: Scope): string {
 }
 
 /** Returns what a scope may sign, in words. */
-export function describeConstraints({ use, constraints, permitted }: Scope): string {
+export function describeConstraints({
+  use,
+  constraints,
+  permitted,
+}: Pick<Scope, 'use' | 'constraints' | 'permitted'>): string {
   if (use === 'clients') return 'client certificates'
   if (use === 'mail') return 'certificates for mail'
   if (use === 'private') return 'any name, but no trust store holds its root'
