@@ -45,10 +45,6 @@ export function describeConstraints({
   return permitted.length === 0 ? 'local names' : `local names, ${permitted.join(', ')}`
 }
 
-/** Returns whom a certificate is for: its names, or its subject where it has none. */
-export const describeHolder = ({ identifiers, subject = '' }: CertificateRecord): string =>
-  identifiers.length === 0 ? subject : identifiers.map(({ value }) => value).join(', ')
-
 /** Returns the whole days until `notAfter`; negative when it has passed. */
 export function daysLeft(notAfter: Date, now: Date): number {
   return Math.floor((notAfter.getTime() - now.getTime()) / day)

@@ -1,15 +1,14 @@
-import { isTrusted } from '../authority/scope.ts'
+import { isTrusted, type Scope } from '../authority/scope.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { RotationEffects, RotationPlan } from '../trust/rotation-plan.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import { rootPath } from '../storage/files/scopes.ts'
-import type { CertificateRecord } from '../storage/records.ts'
+import { describeHolder, type CertificateRecord } from '../storage/records.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import type { Context } from './context.ts'
 import {
   commonName,
   describeConstraints,
-  describeHolder,
   describeRecord,
   describeScope,
   shortDate,
@@ -51,7 +50,7 @@ export function planLines(plan: RotationPlan): string[] {
         ]
       : []),
     ...effectLines(effects, 'To reload by hand afterwards'),
-    oldElsewhere(name),
+    oldElsewhere(next),
   ]
 }
 
@@ -91,7 +90,7 @@ export function effectLines(
   return [
     ...(reload.length > 0
       ? [
-          `${title}: the programs that read these files (the daemon and rootling serve do so by themselves):`,
+          `${title}: the programs that read these files (the daemon, and rootling serve without --cert-file, follow by themselves):`,
           ...listed(reload),
         ]
       : []),
@@ -104,8 +103,10 @@ export function effectLines(
 }
 
 /** Says what holds the old root elsewhere, of which there is no record. */
-export const oldElsewhere = (name: string): string =>
-  `Old, wherever they are, since no record is kept of them: files that ca export or crl --out wrote, and the root on phones, in containers and at teammates. To write a root anew: rootling ca export ${name} --out FILE --force`
+export function oldElsewhere({ name, use }: Pick<Scope, 'name' | 'use'>): string {
+  const holders = use === 'clients' ? 'what install-client gave to browsers, ' : ''
+  return `Old, wherever they are, since no record is kept of them: files that ca export and crl --out wrote, ${holders}and the root on phones, in containers and at teammates. To write them anew: rootling ca export ${name} --out FILE --force; rootling crl --scope ${name} --out FILE`
+}
 
 const mostListed = 20
 

@@ -71,7 +71,7 @@ export function reportRotation(rotated: RotationResult, context: Context): ExitC
   if (!isTrusted(next))
     output.note(`Have the programs that know its root read the new one: ${next.rootPath}`)
   if (effects !== null) for (const line of effectLines(effects)) output.note(line)
-  output.note(oldElsewhere(next.name))
+  output.note(oldElsewhere(next))
   return hooksSucceeded(hooks) ? exitCodes.ok : exitCodes.failed
 }
 
