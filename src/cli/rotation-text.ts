@@ -25,7 +25,7 @@ export function planLines(plan: RotationPlan): string[] {
   const { name } = next
   const made = next.fingerprint === null ? 'made now' : `SHA-256 ${shortHash(next.fingerprint)}`
   const end = shortDate(next.rootNotAfter.toISOString())
-  const asksPassword = commands.some((command) => /^sudo /.test(command))
+  const asksPassword = commands.some((command) => command.startsWith('sudo '))
   const stores = isTrusted(old) ? storeLines(plan.outcomes) : []
   return [
     continues === null
