@@ -17,7 +17,10 @@ export function scopeFor(scopes: readonly Scope[], identifiers: readonly Identif
 }
 
 /** Whether a scope may sign every one of the identifiers. */
-export const covers = ({ constraints }: Scope, identifiers: readonly Identifier[]): boolean =>
+export const covers = (
+  { constraints }: Pick<Scope, 'constraints'>,
+  identifiers: readonly Identifier[],
+): boolean =>
   constraints === null || identifiers.every((identifier) => permits(constraints, identifier))
 
 function width({ constraints }: Scope): number {

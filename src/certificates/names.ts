@@ -1,5 +1,7 @@
 import { RootlingError } from '../errors.ts'
 import { isBareWildcard, mostNames, parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import type { Purpose } from '../storage/records.ts'
+import { commonNameText } from '../x509/subject.ts'
 import { defaultDays, maximumDays } from '../x509/profiles.ts'
 
 /**
@@ -19,6 +21,30 @@ export function parseNames(names: readonly string[]): Identifier[] {
   for (const identifier of names.map(parseIdentifier))
     seen.set(`${identifier.type}:${identifier.value}`, identifier)
   return [...seen.values()]
+}
+
+/**
+ * Returns a request in which the first name of a client is the common name alone where it is a bare
+ * user name, such as `bob`: in the subjectAltName it would be a host.
+ */
+export function clientSubject<T extends NamedRequest>(request: T): T {
+  const { names, purpose, subject } = request
+  const [first = '', ...rest] = names
+  if (purpose !== 'client' || subject !== undefined || !isUserName(first)) return request
+  return { ...request, names: rest, subject: commonNameText(first.trim()) }
+}
+
+interface NamedRequest {
+  readonly names: readonly string[]
+  readonly purpose?: Purpose | undefined
+  readonly subject?: string | undefined
+}
+
+/** Whether a name is a label without a dot, which but for `localhost` is more likely a person. */
+function isUserName(name: string): boolean {
+  if (name === '' || name.includes('.')) return false
+  const { type, value } = parseIdentifier(name)
+  return type === 'dns' && !value.includes('.') && value !== 'localhost'
 }
 
 /** The lifetime in days, or the default. Throws `usage`. */

@@ -7,6 +7,7 @@ import { selfSignedScope, type CertificateRecord, type Inventory } from '../stor
 import { certificatesIn } from '../x509/inspect.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import type { Revocation, RevocationReason } from '../x509/revocation.ts'
+import { issueAgain } from './scope-choice.ts'
 
 /** A serial number as `serialNumberIn` gives it, or the contents of a certificate file. */
 type RevocationTarget = string | Buffer
@@ -59,7 +60,7 @@ export async function release(
       throw new RootlingError(
         'usage',
         `${record.serialNumber} was revoked for good (${revocation.reason}); only a certificateHold can be released.`,
-        { hint: `rootling issue ${record.identifiers.map(({ value }) => value).join(' ')}` },
+        { hint: issueAgain(record) },
       )
     await recordReleased(state, record.serialNumber, now)
     return { record, revocation: null, changed: true }

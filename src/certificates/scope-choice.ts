@@ -83,9 +83,18 @@ export async function chooseScopeAgain(
   return chooseScope(state, wanted, now)
 }
 
-/** The command that issues a certificate for these names. */
-export const issueAgain = ({ identifiers }: Pick<Wanted, 'identifiers'>): string =>
-  `rootling issue ${identifiers.map(({ value }) => shellWord(value)).join(' ')}`
+/** The command that issues a certificate for the same names, purpose and subject. */
+export const issueAgain = ({
+  identifiers,
+  purpose,
+  subject,
+}: Pick<Wanted, 'identifiers' | 'purpose' | 'subject'>): string =>
+  [
+    'rootling issue',
+    ...identifiers.map(({ value }) => shellWord(value)),
+    ...(purpose === 'client' ? ['--client'] : []),
+    ...(subject === undefined ? [] : ['--subject', shellWord(subject)]),
+  ].join(' ')
 
 function namedScope(scopes: readonly Scope[], wanted: Wanted & { readonly scope: string }): Scope {
   const scope = scopes.find(({ name }) => name === wanted.scope)

@@ -30,7 +30,11 @@ export function commonName({ root }: Scope): string {
 }
 
 /** Returns what a scope may sign, in words. */
-export function describeConstraints({ use, constraints, permitted }: Scope): string {
+export function describeConstraints({
+  use,
+  constraints,
+  permitted,
+}: Pick<Scope, 'use' | 'constraints' | 'permitted'>): string {
   if (use === 'clients') return 'client certificates'
   if (use === 'mail') return 'certificates for mail'
   if (use === 'private') return 'any name, but no trust store holds its root'
@@ -40,10 +44,6 @@ export function describeConstraints({ use, constraints, permitted }: Scope): str
   if (!isLocal) return [...constraints.dns, ...constraints.ip].join(', ') || 'no name'
   return permitted.length === 0 ? 'local names' : `local names, ${permitted.join(', ')}`
 }
-
-/** Returns whom a certificate is for: its names, or its subject where it has none. */
-export const describeHolder = ({ identifiers, subject = '' }: CertificateRecord): string =>
-  identifiers.length === 0 ? subject : identifiers.map(({ value }) => value).join(', ')
 
 /** Returns the whole days until `notAfter`; negative when it has passed. */
 export function daysLeft(notAfter: Date, now: Date): number {

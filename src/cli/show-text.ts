@@ -1,3 +1,4 @@
+import { describeHolder } from '../storage/records.ts'
 import { describeFinding, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import {
   longestChain,
@@ -9,7 +10,7 @@ import {
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
 import type { Context } from './context.ts'
-import { daysLeft, describeHolder, describeRecord, shortDate } from './describe.ts'
+import { daysLeft, describeRecord, shortDate } from './describe.ts'
 import { blankBetween, bold, dim, green, table, yellow, type Line } from './lines.ts'
 import type { Output } from './output.ts'
 import { describeObject } from './show-object.ts'

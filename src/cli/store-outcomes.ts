@@ -67,7 +67,7 @@ export function warnOfHolders(outcomes: readonly StoreOutcome[], output: Output)
 }
 
 /** Returns a command as lines: the command itself is one, and so is each of its input's. */
-const commandLines = (command: string): string[] => {
+export const commandLines = (command: string): string[] => {
   const [line = '', input] = command.split(/(?<= <<'EOF')\n/)
   return [line, ...(input === undefined ? [] : linesOf(input))]
 }

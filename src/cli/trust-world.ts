@@ -2,6 +2,7 @@ import type { TrustAnchor } from '../../platform/trust-store.ts'
 import type { Scope } from '../authority/scope.ts'
 import { beyondConstraints, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
+import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
 import { shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
@@ -10,6 +11,7 @@ import type { Context } from './context.ts'
 import { commonName, describeConstraints } from './describe.ts'
 import type { Output } from './output.ts'
 import { reportHooks, warnOfFiles } from './renewals.ts'
+import { notePlan } from './rotation-text.ts'
 import type { StoreArguments } from './store-arguments.ts'
 
 /**
@@ -25,6 +27,7 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
     now,
     interactive: mayAsk,
     confirm: async (question) => {
+      if (question.type === 'rotate') notePlan(question.plan, context)
       if (question.type === 'trust-foreign-root') requireTerminal(question.fingerprint, context)
       else if (!mayAsk && question.type === 'remove-others') throw notOwn(question.anchors)
       else if (!mayAsk && question.type === 'delete-named-authority') return false
@@ -86,6 +89,11 @@ function wordsOf(question: Question): string[] {
     }
     case 'forget-scope':
       return [`This will delete the scope ${question.name} and its key. Go on?`]
+    case 'rotate': {
+      const { old, next } = question.plan
+      const fingerprint = `SHA-256 ${fingerprintOf(old.root).slice(0, 16)}…`
+      return [`Replace the root of the scope ${next.name} (${fingerprint})?`]
+    }
     case 'trust-foreign-root':
       return [
         `Its fingerprint is ${question.fingerprint}.`,

@@ -2,7 +2,7 @@ import { runRenewHooks } from '../certificates/renew-hooks.ts'
 import { newlyMade, renew, type Renewal } from '../certificates/renew.ts'
 import { isDue } from '../certificates/status.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import type { CertificateRecord } from '../storage/records.ts'
+import { describeHolder, type CertificateRecord } from '../storage/records.ts'
 import type { FailureCause, Failures } from './renewal-failures.ts'
 
 export interface RenewalWork {
@@ -48,10 +48,10 @@ function settle(
 ): void {
   const { failures, log } = work
   if (record === undefined)
-    return fail(work, previous, `could not renew ${namesOf(previous)}:`, { reason, hint })
+    return fail(work, previous, `could not renew ${describeHolder(previous)}:`, { reason, hint })
   failures.delete(previous)
   if (outcome === 'renewed')
-    log(`renewed ${namesOf(previous)} until ${record.notAfter} in ${previous.certPath}`)
+    log(`renewed ${describeHolder(previous)} until ${record.notAfter} in ${previous.certPath}`)
   for (const warning of warnings) log(warning)
 }
 
@@ -73,7 +73,7 @@ async function runCommands(
       if (failure === null) failures.delete(certificate)
       else {
         const reason = `${command} ${failure}`
-        fail(work, certificate, `for ${namesOf(certificate)}:`, { reason, command })
+        fail(work, certificate, `for ${describeHolder(certificate)}:`, { reason, command })
       }
     }
   }
@@ -88,6 +88,3 @@ function fail(
   const { reason, nextAttempt } = failures.add(certificate, cause)
   log(`${what} ${reason} Next try ${nextAttempt}`)
 }
-
-const namesOf = ({ identifiers }: CertificateRecord): string =>
-  identifiers.map(({ value }) => value).join(', ')

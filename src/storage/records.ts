@@ -1,5 +1,6 @@
 import type { Identifier } from '../x509/identifier.ts'
 import type { Revocation } from '../x509/revocation.ts'
+import { commonNameIn } from '../x509/subject.ts'
 
 /** RFC 5280's extKeyUsage serverAuth or clientAuth. */
 export type Purpose = 'server' | 'client'
@@ -19,6 +20,15 @@ export const shortSerialDigits = 8
 /** Returns the first digits of a serial number, which commands take for the whole. */
 export const shortSerial = ({ serialNumber }: Pick<CertificateRecord, 'serialNumber'>): string =>
   serialNumber.slice(0, shortSerialDigits)
+
+/** Returns whom a certificate is for, in words: its names, or its subject where it has none. */
+export const describeHolder = ({
+  identifiers,
+  subject = '',
+}: Pick<CertificateRecord, 'identifiers' | 'subject'>): string =>
+  identifiers.length === 0
+    ? (commonNameIn(subject) ?? subject)
+    : identifiers.map(({ value }) => value).join(', ')
 
 /** The modes that files with a key may have: for its owner alone, or readable by its group. */
 export const keyModes = ['0600', '0640', '0400', '0440'] as const

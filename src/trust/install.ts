@@ -171,9 +171,10 @@ async function planInstallation(
   return { created: false, scopes, outcomes, plannedCommands: found.machine.planned }
 }
 
-const placeholderName = `${anchorPrefix}XXXXXXXX`
+export const placeholderName = `${anchorPrefix}XXXXXXXX`
 
-async function placeholderAnchor(now: Date, hardened: boolean): Promise<TrustAnchor> {
+/** Makes a root that stands, in a dry run, for one that would be made. */
+export async function placeholderAnchor(now: Date, hardened: boolean): Promise<TrustAnchor> {
   const plan = { name: 'local', permitted: [], constraints: localConstraints, hardened }
   const { root, rootCopies } = await makeScope(plan, now)
   const der = Buffer.from(root.replace(/-----.*-----/g, ''), 'base64')

@@ -1,15 +1,10 @@
-import { X509Certificate } from 'node:crypto'
-import { join } from 'node:path'
 import { makeScope } from '../authority/ceremony.ts'
-import { checkPermit, permitsAll, widen, type PermitRequest } from '../authority/create.ts'
+import { checkPermit, permitsAll, type PermitRequest } from '../authority/create.ts'
 import { isTrusted, noScope, openScope, type Scope } from '../authority/scope.ts'
 import { runRenewHooks, type HookOutcome } from '../certificates/renew-hooks.ts'
 import { newlyMade, renew, type Renewal } from '../certificates/renew.ts'
 import { RootlingError } from '../errors.ts'
-import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { toMove } from '../shell-commands.ts'
-import { shellWord } from '../shell-word.ts'
 import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import {
@@ -17,13 +12,15 @@ import {
   deleteScope,
   rotationParts,
   scopeNames,
-  scopePath,
   switchScope,
-  type RotationPart,
 } from '../storage/files/scopes.ts'
-import { inspectCertificate } from '../x509/inspect.ts'
-import { localConstraints } from '../x509/name-constraints.ts'
-import { requireHardenable } from './harden.ts'
+import {
+  decideRotation,
+  effectsOf,
+  holdsCertificateOf,
+  planRotation,
+  type RotationRequest,
+} from './decide-rotation.ts'
 import {
   anchorOf,
   chosenKinds,
@@ -31,9 +28,10 @@ import {
   withStoresLock,
   type StoreOptions,
 } from './machine-stores.ts'
+import type { RotationEffects } from './rotation-plan.ts'
 import { allWell, installAnchors, type StoreOutcome } from './stores.ts'
 import { removeAnchors } from './uninstall.ts'
-import type { TrustWorld } from './world.ts'
+import { confirmOrCancel, type TrustWorld } from './world.ts'
 
 /**
  * A rotation that has begun: the two scopes, and whether new certificates already come from the new
@@ -67,15 +65,17 @@ export interface RotationResult {
   readonly renewals: readonly Renewal[]
   /** The outcomes of the `--on-renew` commands of the renewed certificates. */
   readonly hooks: readonly HookOutcome[]
+  /** `null`: new certificates still come from the old scope. */
+  readonly effects: RotationEffects | null
 }
 
 /**
  * Replaces a scope's root and intermediate by new ones with new subjects and keys, without a moment
- * in which a certificate is not trusted. Every step can be repeated after an interruption: make the
+ * in which a certificate is not trusted. First asks the person, who is shown the plan. Every step can be repeated after an interruption: make the
  * new scope beside the old, install the new root, switch (new certificates come from the new
  * scope), renew the old certificates, remove the old root, delete the old scope. `harden` says
  * whether the new scope is hardened; default: as the old one is. `add`: domains and ranges that the new
- * scope permits too. Throws `no-scope`, and `usage`
+ * scope permits too. Throws `cancelled`, `no-scope`, and `usage`
  * where the new scope cannot be hardened.
  */
 export async function rotate(
@@ -86,8 +86,8 @@ export async function rotate(
   add: readonly string[] = [],
 ): Promise<RotationResult> {
   const { state, env, now, report } = world
-  if (harden ?? (await isHardened(state, name)))
-    await requireHardenable(world, options, `rootling ca rotate ${shellWord(name)} --no-harden`)
+  const plan = await planRotation(world, options, { name, harden, add })
+  await confirmOrCancel(world, { type: 'rotate', plan })
   const begun = await beginRotation(state, name, now(), harden, add)
   const { old, next } = begun
   report({ type: 'rotating', old, next })
@@ -96,13 +96,15 @@ export async function rotate(
   const installed = await withStoresLock(state, () =>
     installAnchors(found.stores, [anchorOf(next)]),
   )
-  const result = { next, outcomes: installed, renewals: [], hooks: [] }
+  const result = { next, outcomes: installed, renewals: [], hooks: [], effects: null }
   if (!allWell(installed)) return { ...result, stoppedAt: 'install' }
   const rotation = begun.switched ? begun : await switchRotation(state, begun)
   const renewals = await renewRotated(state, rotation, now())
-  const hooks = await runRenewHooks(newlyMade(renewals), { env, owner: state.owner })
+  const made = newlyMade(renewals)
+  const hooks = await runRenewHooks(made, { env, owner: state.owner })
   report({ type: 'renewed', renewals, hooks })
-  const renewed = { next: rotation.next, outcomes: installed, renewals, hooks }
+  const effects = await effectsOf(state, made, old, next.copies !== null)
+  const renewed = { next: rotation.next, outcomes: installed, renewals, hooks, effects }
   if (renewals.some(({ outcome }) => outcome === 'failed'))
     return { ...renewed, stoppedAt: 'renew' }
   const { outcomes: removed } = await removeAnchors(world, found, [anchorOf(old)])
@@ -113,15 +115,28 @@ export async function rotate(
 
 /**
  * Adds names to a scope of `ca permit`: rotates it into one that permits them too, since a root that
- * was trusted cannot be widened. `null`: it permits them already. Throws `no-scope`, `bad-name`, and
- * `usage` for a scope that takes no names.
+ * was trusted cannot be widened. `null`: it permits them already. Throws `cancelled`, and what
+ * `requestToAdd` throws.
  */
 export async function addNames(
   world: TrustWorld,
   options: Omit<StoreOptions, 'dryRun'>,
-  request: PermitRequest & { readonly name: string },
+  request: AddRequest,
 ): Promise<RotationResult | null> {
-  const { state } = world
+  const wanted = await requestToAdd(world.state, request)
+  return wanted && rotate(world, options, wanted.name, undefined, wanted.add)
+}
+
+export type AddRequest = PermitRequest & { readonly name: string }
+
+/**
+ * Returns the rotation that adds names to a scope; `null`: it permits them already. Throws
+ * `no-scope`, `bad-name`, and `usage` for a scope that takes no names.
+ */
+export async function requestToAdd(
+  state: StateDirectory,
+  request: AddRequest,
+): Promise<RotationRequest | null> {
   const { name } = request
   const { permitted } = checkPermit(request)
   if (!(await scopeNames(state)).includes(name)) throw noScope(name, 'rootling ca list')
@@ -131,13 +146,7 @@ export async function addNames(
       hint: `rootling ca permit ${permitted.join(' ')}`,
     })
   const isInterrupted = (await rotationParts(state)).some((part) => part.name === name)
-  if (!isInterrupted && permitsAll(scope, permitted)) return null
-  return rotate(world, options, name, undefined, permitted)
-}
-
-async function isHardened(state: StateDirectory, name: string): Promise<boolean> {
-  const exists = (await scopeNames(state)).includes(name)
-  return exists && (await openScope(state, name)).copies !== null
+  return !isInterrupted && permitsAll(scope, permitted) ? null : { name, add: permitted }
 }
 
 /**
@@ -152,112 +161,16 @@ export async function beginRotation(
   add: readonly string[] = [],
 ): Promise<Rotation> {
   return exclusively(state, async () => {
-    if (!(await scopeNames(state)).includes(name)) throw noScope(name, 'rootling ca list')
-    const parts = (await rotationParts(state)).filter((entry) => entry.name === name)
-    const has = (wanted: RotationPart): boolean => parts.some(({ part }) => part === wanted)
-    if (has('.old')) {
-      const next = await openScope(state, name)
-      refuseOther(next, harden)
-      refuseWithout(next, add)
-      return { old: await openScope(state, name, '.old'), next, switched: true }
-    }
-    const old = await openScope(state, name)
-    refuseExclusions(old)
-    const plan = successorOf(old, harden, add)
-    if (!has('.next')) await createScope(state, await makeScope(plan, now), `${name}.next`)
-    const next = await openScope(state, name, '.next')
-    refuseOther(next, harden)
-    refuseWithout(next, add)
-    if (!isLike(next, plan)) throw notSuccessor(state, name)
+    const decision = await decideRotation(state, { name, harden, add })
+    const { old, switched, successor } = decision
+    if (switched && decision.next !== null) return { old, next: decision.next, switched }
+    if (decision.next === null)
+      await createScope(state, await makeScope(successor, now), `${name}.next`)
+    const next = decision.next ?? (await openScope(state, name, '.next'))
     await updateAllRoots(state)
     return { old, next, switched: false }
   })
 }
-
-/** Throws `usage` where the rotation that was interrupted makes another kind of scope than asked. */
-function refuseOther({ name, copies }: Scope, harden: boolean | undefined): void {
-  const hardened = copies !== null
-  if (harden === undefined || harden === hardened) return
-  throw new RootlingError(
-    'usage',
-    `An interrupted rotation of ${name} makes a scope that is ${hardened ? '' : 'not '}hardened.`,
-    { hint: `Finish it first: rootling ca rotate ${name}` },
-  )
-}
-
-/** Throws `usage` where the rotation that was interrupted does not add these names. */
-function refuseWithout(next: Scope, add: readonly string[]): void {
-  if (add.length === 0 || permitsAll(next, add)) return
-  throw new RootlingError(
-    'usage',
-    `An interrupted rotation of ${next.name} does not add ${add.join(', ')}.`,
-    { hint: `Finish it first: rootling ca rotate ${next.name}` },
-  )
-}
-
-/**
- * Throws `usage` for an imported root that excludes names or addresses: the root that a rotation
- * makes would permit them. That every address is excluded is kept, since a scope without addresses
- * excludes them too.
- */
-function refuseExclusions({ name, root, constraints, direct }: Scope): void {
-  const { nameConstraints } = inspectCertificate(root.raw)
-  if (!direct || nameConstraints === null) return
-  const lost = nameConstraints.excluded
-    .map(({ value }) => value)
-    .filter((value) => constraints?.ip.length !== 0 || !/^(?:0\.0\.0\.0|::)\/0$/.test(value))
-  if (lost.length === 0) return
-  throw new RootlingError(
-    'usage',
-    `The root of the scope ${name} excludes ${lost.join(', ')}, which a new root would permit.`,
-    { hint: 'Use it until it expires' },
-  )
-}
-
-/**
- * Returns the plan of the scope that replaces `old`, with the same names. Where an imported root
- * may sign any name, the new root is limited to the local names.
- */
-function successorOf(
-  { name, use, permitted, constraints, copies, direct }: Scope,
-  harden: boolean | undefined,
-  add: readonly string[],
-) {
-  const kept = direct && constraints === null ? localConstraints : constraints
-  const narrowed = kept === null ? null : widen(kept, add)
-  if (harden === true && (use !== 'servers' || narrowed === null))
-    throw new RootlingError(
-      'usage',
-      `The scope ${name} ${use === 'servers' ? 'may sign any name' : 'is in no trust store'}, so it cannot be hardened.`,
-      { hint: `rootling ca rotate ${name}` },
-    )
-  const hardened = harden ?? copies !== null
-  return {
-    name,
-    use,
-    permitted: [...new Set([...permitted, ...add])],
-    constraints: narrowed,
-    hardened,
-  }
-}
-
-/**
- * Whether a scope may sign what a plan says, or more, which an interrupted rotation adds. Another one is left of a rotation of a deleted scope of
- * the same name; its root may be one that no store must trust.
- */
-const isLike = ({ use, permitted, constraints }: Scope, plan: ReturnType<typeof successorOf>) =>
-  use === plan.use &&
-  (constraints === null) === (plan.constraints === null) &&
-  plan.permitted.every((name) => permitted.includes(name))
-
-const notSuccessor = (state: StateDirectory, name: string): RootlingError =>
-  new RootlingError(
-    'corrupt-state',
-    `What a stopped rotation left beside the scope ${name} is of another scope of that name.`,
-    {
-      hint: `Move that away, and rotate again: ${toMove(scopePath(state, `${name}.next`), join(state.path, `${name}.next.away`))}`,
-    },
-  )
 
 /** Puts the new scope in the place of the old, so that new certificates come from the new one. */
 export async function switchRotation(
@@ -277,19 +190,7 @@ export async function renewRotated(
   { old }: Rotation,
   now: Date,
 ): Promise<Renewal[]> {
-  const only = async ({ certPath }: { certPath: string | null }): Promise<boolean> => {
-    const text = certPath === null ? null : await readText(certPath).catch(() => null)
-    return text !== null && isSignedBy(text, old)
-  }
-  return renew(state, { which: 'all' }, { only }, now)
-}
-
-function isSignedBy(pem: string, { intermediate }: Scope): boolean {
-  try {
-    return new X509Certificate(pem).verify(intermediate.publicKey)
-  } catch {
-    return false
-  }
+  return renew(state, { which: 'all' }, { only: holdsCertificateOf(old) }, now)
 }
 
 /** Deletes the old scope. Its root must have been removed from the trust stores before. */

@@ -7,6 +7,7 @@ import type { Renewal } from '../certificates/renew.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { Constraints } from '../x509/foreign-extensions.ts'
+import type { RotationPlan } from './rotation-plan.ts'
 
 /**
  * What the functions that change trust stores need: the authority, the clock, and a way to ask and
@@ -56,6 +57,7 @@ export type Question =
   /** A yes also removes the roots of that authority from the trust stores. */
   | { readonly type: 'delete-named-authority'; readonly authority: AuthorityFiles }
   | { readonly type: 'forget-scope'; readonly name: string }
+  | { readonly type: 'rotate'; readonly plan: RotationPlan }
   | { readonly type: 'trust-foreign-root'; readonly fingerprint: string }
 
 /** An event that the command may show to the person while the work goes on. */

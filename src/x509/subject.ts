@@ -72,6 +72,12 @@ export function commonNameText(name: string): string {
   return `CN=${escaped.replace(/^ | $/g, String.raw`\ `)}`
 }
 
+/** Returns the name in what `commonNameText` returned; `null`: the subject has more, or another. */
+export function commonNameIn(subject: string): string | null {
+  const name = /^CN=((?:[^,\\]|\\.)+)$/su.exec(subject)?.[1]?.replace(/\\(.)/gsu, '$1')
+  return name !== undefined && commonNameText(name) === subject ? name : null
+}
+
 /** A text for an error's sentence, cut where it is long. */
 const shown = (text: string): string =>
   printable(text.length > 100 ? `${text.slice(0, 100)}…` : text)

@@ -93,7 +93,7 @@ test('in a directory that was deleted, only what names files there is refused', 
 })
 
 test('a bare host is first proposed below localhost, and a client has any name', async () => {
-  const { rootling, createAuthority } = openHome()
+  const { rootling, json, createAuthority } = openHome()
   await createAuthority()
   const { exitCode, stderr } = await rootling(['issue', 'myapp'])
   expect([exitCode, stderr]).toEqual([
@@ -106,4 +106,10 @@ test('a bare host is first proposed below localhost, and a client has any name',
   expect(dotted.stderr).toMatch(/→ ROOTLING_HOME=\S+ rootling ca permit app\.example\.com\n$/)
   const client = await rootling(['issue', '--client', 'bob'])
   expect(client).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('Issued for bob') })
+  // A user is no host, so the certificate names bob in its subject alone.
+  const { value } = await json(['issue', '--client', 'bob', '--if-needed'])
+  expect(value).toMatchObject({
+    issued: false,
+    certificate: { subject: 'CN=bob', identifiers: [], names: [] },
+  })
 })

@@ -134,7 +134,8 @@ describe('install --harden', () => {
     const asked: string[] = []
     const install = async ({ name }: { name: string }): Promise<void> => void asked.push(name)
     const stores = [system({ install }), createStore('nss', { install })]
-    await installAuthority(createWorld(state, stores), { dryRun: true }, null, harden)
+    const world = { ...createWorld(state, stores), findStores: async () => stores }
+    await installAuthority(world, { dryRun: true }, null, harden)
     expect(asked).toEqual(['rootling-XXXXXXXX', 'rootling-XXXXXXXX'])
     expect(await readScopes(state)).toEqual([])
   })

@@ -32,6 +32,13 @@ export interface RecordedWorld extends TrustWorld {
   readonly events: TrustEvent[]
 }
 
+/** A store as a dry run sees it, where a `Machine` would only record the changes. */
+function unchanging({ together, ...store }: TrustStore): TrustStore {
+  const nothing = async (): Promise<void> => undefined
+  const change = { install: nothing, uninstall: nothing }
+  return { ...store, ...change, ...(together === undefined ? {} : { together: change }) }
+}
+
 /** A machine with these stores alone, and a person who answers everything alike. */
 export function createWorld(
   state: StateDirectory,
@@ -52,7 +59,7 @@ export function createWorld(
       return answer
     },
     report: (event) => void events.push(event),
-    findStores: async () => [...stores],
+    findStores: async ({ dryRun }) => (dryRun ? stores.map(unchanging) : [...stores]),
   }
 }
 

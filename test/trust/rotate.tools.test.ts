@@ -8,6 +8,7 @@ import { permitScope } from '../../src/authority/create.ts'
 import { openScope, type Scope } from '../../src/authority/scope.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import { deleteScope, rotationParts } from '../../src/storage/files/scopes.ts'
+import { planRotation } from '../../src/trust/decide-rotation.ts'
 import { installAuthority, permitNames } from '../../src/trust/install.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
 import {
@@ -147,8 +148,10 @@ describe('rotate', () => {
     const { scopes } = await installAuthority(world, {}, null)
     const outDir = await temporaryDirectory()
     await issue(state, { names: ['shop.example.com'], files: { outDir } }, new Date())
+    const { unsignable } = await planRotation(world, {}, { name: 'local' })
     const { stoppedAt, next, renewals } = await rotate(world, {}, 'local')
     expect([stoppedAt, renewals]).toMatchObject(['renew', [{ outcome: 'failed' }]])
+    expect(unsignable).toEqual(renewals.map(({ previous }) => previous))
     expect(next.constraints).not.toBe(null)
     expect(await store.list()).toEqual([...scopes, next].map((scope) => anchorOf(scope)))
     expect(await rotationParts(state)).toEqual([{ name: 'local', part: '.old' }])

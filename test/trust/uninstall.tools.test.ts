@@ -213,7 +213,7 @@ describe('uninstallAuthority', () => {
     const uninstalls: string[] = []
     const store = createStore('a')
     const dry = { ...store, uninstall: async () => void uninstalls.push('a') }
-    const world = await installed([dry])
+    const world = { ...(await installed([dry])), findStores: async () => [dry] }
     const request = { deleteAuthority: true, others: true }
     const change = await uninstallAuthority(world, { dryRun: true }, request)
     expect(change).toMatchObject({ authority: 'untouched', plannedCommands: [] })

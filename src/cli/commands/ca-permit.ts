@@ -2,13 +2,14 @@ import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
 import { openScope } from '../../authority/scope.ts'
 import { addPrivateScope, permitNames } from '../../trust/install.ts'
-import { addNames } from '../../trust/rotate.ts'
+import { planRotation } from '../../trust/decide-rotation.ts'
+import { addNames, requestToAdd } from '../../trust/rotate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeScope } from '../describe.ts'
 import { reportInstallation } from '../installation.ts'
 import type { caPermitSpec } from '../specs/ca.ts'
-import { reportRotation } from './ca-rotate.ts'
+import { reportPlan, reportRotation } from './ca-rotate.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
 import { trustWorld } from '../trust-world.ts'
 
@@ -40,23 +41,25 @@ async function addToScope(
     throw new RootlingError('usage', '--add goes with the name of a scope that is there.', {
       hint: `rootling ca permit ${permit.join(' ')} --name SCOPE --add; the scopes: rootling ca list`,
     })
-  if (args['dry-run'] === true || args.unconstrained === true)
+  if (args.unconstrained === true)
     throw new RootlingError(
       'usage',
-      `--add makes new keys and permits names, so ${args.unconstrained === true ? '--unconstrained' : '--dry-run'} means nothing.`,
+      '--add makes new keys and permits names, so --unconstrained means nothing.',
       { hint: 'rootling ca permit --help' },
     )
+  const dryRun = args['dry-run'] === true
   const request = { permit, name, force }
-  const rotated = await addNames(trustWorld(args, context), storeOptionsOf(args), request)
+  const [world, options] = [trustWorld(args, context), storeOptionsOf(args)]
+  if (dryRun) {
+    const wanted = await requestToAdd(state, request)
+    if (wanted !== null) return reportPlan(await planRotation(world, options, wanted), context)
+  }
+  const rotated = dryRun ? null : await addNames(world, options, request)
   if (rotated !== null) return reportRotation(rotated, context)
   const scope = await openScope(state, name)
   output.note(`The scope ${name} permits that already; there is nothing to do.`)
-  output.result([], {
-    scope: describeScope(scope),
-    finished: true,
-    renewed: [],
-    stores: [],
-  })
+  const nothing = { scope: describeScope(scope), finished: true, renewed: [], stores: [] }
+  output.result([], dryRun ? { dryRun, commands: [], stores: [], plan: null } : nothing)
   return exitCodes.ok
 }
 

@@ -1,13 +1,17 @@
 import { isTrusted } from '../../authority/scope.ts'
 import { RootlingError } from '../../errors.ts'
+import { planRotation } from '../../trust/decide-rotation.ts'
+import { placeholderName } from '../../trust/install.ts'
 import { rotate, type RotationResult } from '../../trust/rotate.ts'
+import type { RotationPlan } from '../../trust/rotation-plan.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeRecord, describeScope } from '../describe.ts'
 import { hooksSucceeded } from '../renewals.ts'
+import { describePlan, effectLines, oldElsewhere, planLines } from '../rotation-text.ts'
 import type { caRotateSpec } from '../specs/ca.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
-import { outcomeTable } from '../store-outcomes.ts'
+import { commandLines, outcomeTable } from '../store-outcomes.ts'
 import { trustWorld } from '../trust-world.ts'
 
 /**
@@ -18,26 +22,40 @@ export async function caRotate(
   args: ArgumentsOf<typeof caRotateSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  if (args['dry-run'] === true)
-    throw new RootlingError(
-      'usage',
-      'There is no dry run of a rotation, because it creates keys.',
-      { hint: 'rootling ca list' },
-    )
   const [name = 'local', ...more] = args.positionals
   if (more.length > 0)
     throw new RootlingError('usage', 'rootling ca rotate takes one scope at a time.', {
       hint: `rootling ca rotate ${name}`,
     })
   const harden = wantsHardened(args)
-  const rotated = await rotate(trustWorld(args, context), storeOptionsOf(args), name, harden)
-  return reportRotation(rotated, context)
+  const [world, options] = [trustWorld(args, context), storeOptionsOf(args)]
+  if (args['dry-run'] === true)
+    return reportPlan(await planRotation(world, options, { name, harden }), context)
+  return reportRotation(await rotate(world, options, name, harden), context)
+}
+
+/** Prints what a rotation would do. */
+export function reportPlan(plan: RotationPlan, { state, output }: Context): ExitCode {
+  const { commands, outcomes } = plan
+  const shown =
+    commands.length === 0
+      ? []
+      : ['Commands for the trust stores:', ...commands.flatMap(commandLines)]
+  if (commands.length > 0 && plan.next.fingerprint === null)
+    output.note(`In the commands, NEW and ${placeholderName} stand for the names of the new root.`)
+  output.result([...planLines(plan).map((line) => output.hint(line)), ...shown], {
+    dryRun: true,
+    commands,
+    stores: outcomes,
+    plan: describePlan(plan, state),
+  })
+  return exitCodes.ok
 }
 
 /** Prints how far a rotation came, and returns the exit code. */
 export function reportRotation(rotated: RotationResult, context: Context): ExitCode {
   const { output } = context
-  const { next, stoppedAt, outcomes, renewals, hooks } = rotated
+  const { next, stoppedAt, outcomes, renewals, hooks, effects } = rotated
   if (stoppedAt !== null) return explainStop(stoppedAt, rotated, context)
   output.result(outcomeTable(outcomes, output), {
     scope: describeScope(next),
@@ -46,11 +64,14 @@ export function reportRotation(rotated: RotationResult, context: Context): ExitC
       record === undefined ? [] : [describeRecord(record)],
     ),
     stores: outcomes,
+    ...effects,
   })
   const count = renewals.filter(({ outcome }) => outcome === 'renewed').length
   output.note(`Rotated the scope ${next.name}; ${count} certificates were renewed.`)
   if (!isTrusted(next))
     output.note(`Have the programs that know its root read the new one: ${next.rootPath}`)
+  if (effects !== null) for (const line of effectLines(effects)) output.note(line)
+  output.note(oldElsewhere(next))
   return hooksSucceeded(hooks) ? exitCodes.ok : exitCodes.failed
 }
 
@@ -78,9 +99,14 @@ const stops: Record<Step, { readonly why: string; readonly code: ExitCode }> = {
   },
 }
 
-function explainStop(step: Step, { outcomes }: RotationResult, { output }: Context): ExitCode {
+function explainStop(
+  step: Step,
+  { outcomes, effects }: RotationResult,
+  { output }: Context,
+): ExitCode {
   const { why, code } = stops[step]
-  output.result(outcomeTable(outcomes, output), { finished: false, stores: outcomes })
+  output.result(outcomeTable(outcomes, output), { finished: false, stores: outcomes, ...effects })
+  if (effects !== null) for (const line of effectLines(effects)) output.note(line)
   output.note(`${why}, so the old root stays trusted too. Fix that and run the command again.`)
   return code
 }

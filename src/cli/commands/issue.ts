@@ -1,14 +1,19 @@
 import { resolve } from 'node:path'
 import { issue, type IssueRequest } from '../../certificates/issue.ts'
+import { clientSubject } from '../../certificates/names.ts'
 import { ownPasswordFile, type OutputPaths } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
 import { commonNameText, parseSubject } from '../../x509/subject.ts'
 import { scopeNames } from '../../storage/files/scopes.ts'
-import { longestHookSeconds, type CertificateRecord } from '../../storage/records.ts'
+import {
+  describeHolder,
+  longestHookSeconds,
+  type CertificateRecord,
+} from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeHolder, describeRecord, shortDate } from '../describe.ts'
+import { describeRecord, shortDate } from '../describe.ts'
 import { noteCreated, warnOfDistrust } from '../first-use.ts'
 import { linesOf } from '../lines.ts'
 import { readFirstLine, readInputBytes } from '../read-input.ts'
@@ -22,7 +27,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
   const { state, output, now, cwd } = context
   refuseContradictions(args)
   const password = await readPassword(args, context)
-  const request: IssueRequest = {
+  const request: IssueRequest = clientSubject({
     names: args.positionals,
     scope: args.scope,
     subject: subjectOf(args),
@@ -46,7 +51,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     onRenew: args['on-renew'],
     onRenewSeconds: args['hook-timeout'],
     revocationUrl: args['no-revocation-url'] === true ? false : args['revocation-url'],
-  }
+  })
   const isFirst = (await scopeNames(state)).length === 0
   const issued =
     args['if-needed'] === true

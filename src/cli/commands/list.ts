@@ -7,10 +7,15 @@ import {
 } from '../../daemon/renewal-failures.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory, readInventory } from '../../storage/files/record.ts'
-import { selfSignedScope, shortSerial, type CertificateRecord } from '../../storage/records.ts'
+import {
+  describeHolder,
+  selfSignedScope,
+  shortSerial,
+  type CertificateRecord,
+} from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { daysLeft, describeHolder, describeRecord, shortDate } from '../describe.ts'
+import { daysLeft, describeRecord, shortDate } from '../describe.ts'
 import { bold, table } from '../lines.ts'
 import type { listSpec } from '../specs/certificates.ts'
 

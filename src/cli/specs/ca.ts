@@ -52,8 +52,14 @@ export const caRotateSpec = {
     harden: { type: 'boolean', describe: 'The new scope is hardened, as by install --harden' },
     'no-harden': { type: 'boolean', describe: 'The new scope is not; default: as the old one' },
     ...storeOptions,
+    yes: { ...storeOptions.yes, describe: 'Do not ask; without a terminal it never asks' },
   },
-  examples: ['rootling ca rotate', 'rootling ca rotate work', 'rootling ca rotate --harden'],
+  examples: [
+    'rootling ca rotate --dry-run',
+    'rootling ca rotate',
+    'rootling ca rotate work --yes',
+    'rootling ca rotate --harden',
+  ],
 } as const satisfies CommandSpec
 
 export const caImportSpec = {

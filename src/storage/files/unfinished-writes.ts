@@ -20,7 +20,7 @@ import { refuseSharedDirectory } from '../../files/shared-directory.ts'
 import { readdir, removeFile } from '../../files/sync-fs.ts'
 import { isFullPath } from '../../full-path.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import type { CertificateRecord } from '../records.ts'
+import { describeHolder, type CertificateRecord } from '../records.ts'
 import { readRecord, recordIssued } from './record.ts'
 import { scopesPath, sweepScopes } from './scopes.ts'
 import { isText } from './stored-values.ts'
@@ -188,10 +188,8 @@ async function giveUp(
   await drop(path)
 }
 
-const mayNotFit = ({ identifiers, subject = '', certPath }: CertificateRecord): string =>
-  `A command was interrupted while it wrote the certificate for ${
-    identifiers.map(({ value }) => value).join(', ') || subject
-  }, so ${certPath} and the files beside it may not fit each other.`
+const mayNotFit = (record: CertificateRecord): string =>
+  `A command was interrupted while it wrote the certificate for ${describeHolder(record)}, so ${record.certPath} and the files beside it may not fit each other.`
 
 /** Why a file of an interrupted command could not be written. */
 interface Unfinished {
