@@ -12,6 +12,8 @@ type JsonResult = Readonly<Record<string, unknown>>
  */
 export interface Output {
   readonly json: boolean
+  /** The letters in a line of the result; 80 where it goes to no terminal. */
+  readonly width: number
   /**
    * Prints the result: the lines, or with --json `value`, which may be a function that returns it.
    * Called once.
@@ -77,6 +79,9 @@ export function createOutput(options: OutputOptions): Output {
     standardOutput.write(`${printableJson(JSON.stringify(value, complete, 2))}\n`)
   return {
     json,
+    get width() {
+      return standardOutput.columns
+    },
     hint,
     result(lines, value) {
       if (json)

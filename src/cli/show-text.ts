@@ -4,7 +4,7 @@ import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
 import type { Context } from './context.ts'
 import { daysLeft, describeHolder, describeRecord, shortDate } from './describe.ts'
-import { blankBetween, bold, dim, green, table, yellow, type Line } from './lines.ts'
+import { blankBetween, bold, dim, green, hanging, table, yellow, type Line } from './lines.ts'
 import type { Output } from './output.ts'
 
 /**
@@ -67,16 +67,16 @@ function describeOne(shown: ShownCertificate, number: string, now: Date, output:
   const refusals = findings
     .map(describeFinding)
     .flatMap(({ rejectedBy, sentence, remedy }): Line[] => [
-      ['  ', yellow(`Refused by ${rejectedBy}:`), ` ${sentence}`],
-      ['    ', dim('→'), ` ${output.hint(remedy)}`],
+      ...hanging([yellow(`Refused by ${rejectedBy}:`), ` ${sentence}`], 2, output.width),
+      ...hanging([dim('→'), ` ${output.hint(remedy)}`], 4, output.width),
     ])
   const verdict: readonly Line[] =
     refusals.length > 0 ? refusals : [green('  Nothing known here would refuse it.')]
   const warning = shown.role === 'root' ? unconstrainedWarning(facts.nameConstraints) : null
   return [
     bold(number + titleOf(shown, facts)),
-    ...table(rows),
-    ...(warning === null ? [] : [yellow(`  ${warning}`)]),
+    ...table(rows, output.width),
+    ...(warning === null ? [] : hanging(yellow(warning), 2, output.width)),
     ...verdict,
   ]
 }

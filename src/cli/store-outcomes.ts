@@ -1,7 +1,7 @@
 import type { StoreChange } from '../trust/machine-stores.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import { exitCodes, type ExitCode } from './command.ts'
-import { dim, green, red, linesOf, table, type Line } from './lines.ts'
+import { dim, green, linesOf, red, tableWithHints, type Line } from './lines.ts'
 import type { Output } from './output.ts'
 
 const words: Record<StoreOutcome['outcome'], string> = {
@@ -23,24 +23,24 @@ const words: Record<StoreOutcome['outcome'], string> = {
  */
 export function outcomeTable(outcomes: readonly StoreOutcome[], output: Output): Line[] {
   const anchors = new Set(outcomes.map(({ anchor }) => anchor).filter((name) => name !== null))
-  const rows = outcomes.flatMap(({ store, anchor, outcome, reason, hint }) => {
+  const rows = outcomes.map(({ store, anchor, outcome, reason }) => {
     const bad = outcome === 'failed' || outcome === 'not-trusted'
     const mark = bad ? red('✗') : outcome === 'skipped' ? dim('–') : green('✓')
     const root = anchors.size > 1 ? [anchor ?? ''] : []
     const why = outcome === 'was-absent' ? undefined : reason
-    const lines: Line[][] = [
-      [
-        mark,
-        store.title,
-        ...root,
-        why === undefined ? words[outcome] : `${words[outcome]}: ${why}`,
-      ],
+    return [
+      mark,
+      store.title,
+      ...root,
+      why === undefined ? words[outcome] : `${words[outcome]}: ${why}`,
     ]
-    if (bad && hint !== undefined)
-      lines.push(['', '', ...root.map(() => ''), [dim('→'), ` ${output.hint(hint)}`]])
-    return lines
   })
-  return table(rows)
+  const hints = outcomes.map(({ outcome, hint }) =>
+    (outcome === 'failed' || outcome === 'not-trusted') && hint !== undefined
+      ? [dim('→'), ` ${output.hint(hint)}`]
+      : null,
+  )
+  return tableWithHints(rows, hints, output.width)
 }
 
 /** Returns the exit code after a change of stores. */

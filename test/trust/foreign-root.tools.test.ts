@@ -147,7 +147,7 @@ test.for(shapes)(
     const home = openHome()
     writeFileSync(join(home.directory, 'ada.pem'), workshop.root)
     const shownRoot = await home.rootling(['show', 'ada.pem'])
-    expect(shownRoot.stdout).toContain(`may sign   ${says}; `)
+    expect(shownRoot.stdout.replace(/\s+/g, ' ')).toContain(`may sign ${says}; `)
     const sha256 = /SHA-256 +(\S+)/.exec(shownRoot.stdout)?.[1] ?? ''
 
     const store = createStore('a')

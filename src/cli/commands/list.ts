@@ -56,7 +56,7 @@ export async function list(
   ])
   const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'SERIAL', 'FILE']
   const header = titles.map(bold)
-  output.result(table([header, ...lines]), json)
+  output.result(table([header, ...lines], output.width), json)
   if (shown.some(({ status }) => status === 'missing'))
     output.note('To drop those whose file is missing: rootling forget --all')
   return exitCodes.ok

@@ -5,7 +5,7 @@ import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, shortDate } from '../describe.ts'
-import { green, red, table } from '../lines.ts'
+import { dim, green, red, tableWithHints } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { readFirstLine } from '../read-input.ts'
 import { hooksSucceeded, reportHooks, warnOfFiles } from '../renewals.ts'
@@ -67,14 +67,17 @@ function selectionOf(
 }
 
 function reportRenewals(renewals: readonly Renewal[], output: Output): void {
-  const rows = renewals.map(({ previous, outcome, record, reason, hint }) => [
+  const rows = renewals.map(({ previous, outcome, record, reason }) => [
     record === undefined ? red('✗') : green('✓'),
     describeHolder(previous),
     outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
-    outcome === 'renewed' ? (previous.certPath ?? '') : output.hint(hint ?? ''),
+    outcome === 'renewed' ? (previous.certPath ?? '') : '',
   ])
+  const hints = renewals.map(({ outcome, hint = '' }) =>
+    outcome === 'renewed' || hint === '' ? null : [dim('→'), ` ${output.hint(hint)}`],
+  )
   warnOfFiles(renewals, output)
-  output.result(table(rows), {
+  output.result(tableWithHints(rows, hints, output.width), {
     renewals: renewals.map(({ previous, record, warnings: _warned, ...rest }) => ({
       ...rest,
       previous: describeRecord(previous),
