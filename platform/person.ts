@@ -46,7 +46,7 @@ export async function findPerson(env: Environment): Promise<Person> {
     throw new RootlingError('usage', `HOME must be an absolute path, not ${home}.`, {
       hint: `export HOME=${self.homedir}`,
     })
-  if (self.uid === 0) await refuseForeignHome(home, self.homedir)
+  if (self.uid === 0) await refuseForeignHome(home, self.homedir, env)
   return { name: self.username, uid: self.uid, gid: self.gid, home, viaSudo: false }
 }
 
@@ -81,11 +81,12 @@ async function claimedPerson(env: Environment): Promise<Entry | null> {
 /**
  * Throws `usage` when HOME belongs to another user than root, whose browsers could then not read
  * what root writes. `own` is the home that the system has for root: that one is root's, whoever
- * owns it.
+ * owns it. So is one whose owner is no user that the system knows, as in containers of GitHub Actions.
  */
-async function refuseForeignHome(home: string, own: string): Promise<void> {
+async function refuseForeignHome(home: string, own: string, env: Environment): Promise<void> {
   const owner = (await stat(home).catch(() => null))?.uid ?? 0
   if (owner === 0 || path.resolve(home) === path.resolve(own)) return
+  if ((await findUser(String(owner), env)) === null) return
   throw new RootlingError(
     'usage',
     `Root runs with HOME=${home}, which belongs to the user ${owner}.`,

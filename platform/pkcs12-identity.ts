@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Duplex } from 'node:stream'
 import { connect, createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
-import { RootlingError } from '../src/errors.ts'
+import { RootlingError, WrongPassword } from '../src/errors.ts'
 import { identityOf, type HeldIdentity } from './client-store.ts'
 
 /**
@@ -22,11 +22,7 @@ function openPkcs12(contents: Buffer, password: string, shown: string): SecureCo
     return createSecureContext({ pfx: contents, passphrase: password })
   } catch (error) {
     const said = error instanceof Error ? error.message : ''
-    if (said.includes('mac verify failure'))
-      throw new RootlingError('bad-key', `The password does not open ${shown}.`, {
-        hint: '--password-file FILE, whose first line is the password that rootling issue printed',
-        cause: error,
-      })
+    if (said.includes('mac verify failure')) throw new WrongPassword(shown, error)
     const sentence = said.includes('private key')
       ? `${shown} holds no certificate with its key.`
       : `${shown} is not a PKCS #12 file that OpenSSL can read.`

@@ -82,6 +82,8 @@ const { output } = await bundle.write({
   entryFileNames: '[name].cjs',
   chunkFileNames: 'chunks/[name].cjs',
   banner: (chunk) => (chunk.isEntry ? '#!/usr/bin/env node' : ''),
+  // The main chunk is compiled ahead by vm.Script, in which `import()` of a Node module would throw.
+  dynamicImportInCjs: false,
   sourcemap: true,
   comments: { legal: true, annotation: false, jsdoc: false },
   // One file for what every command loads, and one for what issuing, listing and renewing, and the
@@ -96,6 +98,8 @@ const { output } = await bundle.write({
   },
 })
 await bundle.close()
+for (const { code = '', fileName } of output)
+  if (/\bimport\(/.test(code)) throw new Error(`${fileName} imports a module as only ESM can.`)
 const modules = output.flatMap(({ moduleIds = [] }) => moduleIds)
 writeFileSync(join(root, 'dist/THIRD-PARTY.txt'), thirdPartyNotice(modules))
 for (const name of ['rootling', 'rootling-mkcert'])

@@ -61,3 +61,13 @@ export class RootlingError extends Error {
     this.hint = options.hint
   }
 }
+
+/** The error, of code `bad-key`, of a password that does not open a file; another may be tried. */
+export class WrongPassword extends RootlingError {
+  constructor(shown: string, cause?: unknown) {
+    super('bad-key', `The password does not open ${shown}.`, {
+      hint: '--password-file FILE, whose first line is the password that rootling issue printed',
+      cause,
+    })
+  }
+}

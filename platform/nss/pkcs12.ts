@@ -1,6 +1,6 @@
 import { chmod, chown, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { RootlingError } from '../../src/errors.ts'
+import { RootlingError, WrongPassword } from '../../src/errors.ts'
 import type { ClientIdentity } from '../client-store.ts'
 import { makeTemporaryDirectory } from '../command.ts'
 import type { Machine } from '../machine.ts'
@@ -60,11 +60,8 @@ export async function identityIn(
   const database = ['-d', `sql:${path.dirname(file)}`]
   const listed = await machine.query(pk12util, ['-l', file, '-w', passwordFile, ...database])
   if (listed.exitCode !== 0) {
-    if (/BAD_PASSWORD|INVALID_MAC|PKCS12_PRIVACY/.test(listed.stderr)) {
-      throw new RootlingError('bad-key', `The password does not open ${shown}.`, {
-        hint: '--password-file FILE, whose first line is the password that rootling issue printed',
-      })
-    }
+    if (/BAD_PASSWORD|INVALID_MAC|PKCS12_PRIVACY/.test(listed.stderr))
+      throw new WrongPassword(shown)
     throw new RootlingError('bad-key', `${shown} is not a PKCS #12 file that NSS can read.`, {
       hint: 'rootling issue --client alice@example.test --pkcs12',
     })

@@ -3,6 +3,7 @@ import { RootlingError } from '../errors.ts'
 import type { Owner } from '../files/owner.ts'
 import { readOwnCertificate, readPrivateText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { createScope, markAsCache, scopeNames, type ScopeFiles } from '../storage/files/scopes.ts'
 import { isScopeName } from '../storage/files/stored-values.ts'
@@ -90,8 +91,10 @@ export async function adoptRoot(
     }
     await markAsCache(state)
     const files = scopeFilesOf(name, { root, key, parts, constraints }, now)
-    if (await createScope(state, files))
+    if (await createScope(state, files)) {
+      await updateAllRoots(state)
       return { scope: await openScope(state, name), created: true }
+    }
     throw new RootlingError('scope-exists', `There is a scope named ${name} already.`, {
       hint: 'Choose another name: --name imported',
     })

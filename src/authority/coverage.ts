@@ -26,13 +26,15 @@ function width({ constraints }: Scope): number {
 
 /** A `not-permitted` error for identifiers that none of the scopes covers. */
 export function notPermitted(
-  scopes: readonly Scope[],
+  scopes: readonly Pick<Scope, 'constraints'>[],
   identifiers: readonly Identifier[],
 ): RootlingError {
-  const uncovered = (scope: Scope): Identifier[] =>
+  const uncovered = (scope: Pick<Scope, 'constraints'>): Identifier[] =>
     identifiers.filter(
       (identifier) => scope.constraints !== null && !permits(scope.constraints, identifier),
     )
+  const everywhere = permittedApart(scopes, identifiers)
+  if (everywhere !== null) return everywhere
   // The sentence names what the scope that lacks least does not cover. The hint names all that is
   // not local, since a new scope must permit that.
   const outside = scopes.map(uncovered).toSorted((a, b) => a.length - b.length)[0] ?? []
@@ -53,6 +55,27 @@ export function notPermitted(
     'not-permitted',
     `${names} ${is} outside the names that this authority may sign; browsers would refuse ${it}.`,
     { hint: force === '' ? permit : `${localName(missing)}${permit}` },
+  )
+}
+
+/**
+ * Returns the error for names that several scopes permit, but no single one; `null`: it is another
+ * fault. A certificate has one issuer, so one scope must permit all its names.
+ */
+function permittedApart(
+  scopes: readonly (Pick<Scope, 'constraints'> & { readonly name?: string })[],
+  identifiers: readonly Identifier[],
+): RootlingError | null {
+  const owners = identifiers.map((identifier) =>
+    scopes.find(({ constraints }) => constraints === null || permits(constraints, identifier)),
+  )
+  if (owners.length < 2 || owners.includes(undefined)) return null
+  const parts = identifiers.map(({ value }, index) => `${value} by ${owners[index]?.name}`)
+  const missing = identifiers.filter((identifier) => !permits(localConstraints, identifier))
+  return new RootlingError(
+    'not-permitted',
+    `No single scope permits all these names: ${parts.join(', ')}. A certificate is signed by one scope.`,
+    { hint: `rootling ca permit ${[...new Set(missing.map(permitArgument))].join(' ')}` },
   )
 }
 

@@ -2,12 +2,14 @@ import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { isDeviceName } from '../files/windows-name.ts'
 import { shellWord } from '../shell-word.ts'
+import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { createScope, markAsCache, scopeNames } from '../storage/files/scopes.ts'
+import { readStoreMemory, writeStoreMemory } from '../storage/files/store-memory.ts'
 import { isScopeName } from '../storage/files/stored-values.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
-import { ipRangeText, parseIpRange } from '../x509/ip.ts'
-import { localConstraints, type NameConstraints } from '../x509/name-constraints.ts'
+import { inRange, ipRangeText, parseIpRange } from '../x509/ip.ts'
+import { localConstraints, permits, type NameConstraints } from '../x509/name-constraints.ts'
 import { makeScope } from './ceremony.ts'
 import { noAuthority, openScope, readScopes, type Scope } from './scope.ts'
 
@@ -32,7 +34,10 @@ export async function ensureAuthority(
     if ((await scopeNames(state)).includes('local'))
       return { scope: await openScope(state, 'local'), created: false }
     const plan = { name: 'local', permitted: [], constraints: localConstraints, hardened }
-    return { scope: await addScope(state, plan, now), created: true }
+    const scope = await addScope(state, plan, now)
+    const { kinds = null, untrusted = [] } = (await readStoreMemory(state)) ?? {}
+    await writeStoreMemory(state, { kinds, untrusted: [...untrusted, scope.name] })
+    return { scope, created: true }
   })
 }
 
@@ -75,7 +80,8 @@ export interface PermitRequest {
  * Adds a scope beside the others, which stay as they are. To widen one, a new certificate for its
  * old subject and key would be needed, and a client would choose between both by their order in a
  * bundle. The new scope is hardened where `local` is, unless it may sign any name. Where a scope
- * permits exactly this already, it is returned instead. Throws `usage`, `bad-name`, and
+ * permits exactly this already, or no name was chosen and one permits all this, it is returned
+ * instead. Throws `usage`, `bad-name`, and
  * `scope-exists` when the scope `name` permits something else.
  */
 export async function permitScope(
@@ -94,10 +100,33 @@ export async function permitScope(
         sameNames(scope.permitted, permitted),
     )
     if (same !== undefined) return { scope: same, created: false }
+    const covering = request.name === undefined && scopes.find((one) => permitsAll(one, permitted))
+    if (covering && use === 'servers' && constraints !== null)
+      return { scope: covering, created: false }
     const free = request.name ?? (await freeName(state, name))
     const hardened = isHardened(scopes) && use === 'servers' && constraints !== null
     const plan = { name: free, use, permitted, constraints, hardened }
     return { scope: await addScope(state, plan, now), created: true }
+  })
+}
+
+/**
+ * Whether a scope of trusted servers permits all these domains and ranges already. One that may sign
+ * any name is no reason to do without a scope for these alone.
+ */
+export function permitsAll({ use, constraints }: Scope, permitted: readonly string[]): boolean {
+  if (use !== 'servers' || constraints === null) return false
+  return permitted.every((text) => {
+    const range = parseIpRange(text)
+    if (range === null) return permits(constraints, parseIdentifier(text))
+    return constraints.ip
+      .map(parseIpRange)
+      .some(
+        (wide) =>
+          wide?.address.length === range.address.length &&
+          wide.prefix <= range.prefix &&
+          inRange(range.address, wide),
+      )
   })
 }
 
@@ -162,10 +191,15 @@ async function addScope(
   now: Date,
 ): Promise<Scope> {
   await markAsCache(state)
-  if (await createScope(state, await makeScope({ ...plan, authority: state.authority }, now)))
+  if (await createScope(state, await makeScope({ ...plan, authority: state.authority }, now))) {
+    await updateAllRoots(state)
     return openScope(state, plan.name)
+  }
   throw new RootlingError('scope-exists', `A scope named ${plan.name} permits something else.`, {
-    hint: `Choose another name with --name, or delete that scope with its key: rootling ca forget ${shellWord(plan.name)}`,
+    hint:
+      plan.permitted.length === 0
+        ? 'Choose another name for the new scope'
+        : `Choose another name with --name, or add the names to that scope: rootling ca permit ${plan.permitted.join(' ')} --name ${shellWord(plan.name)} --add`,
   })
 }
 
@@ -205,7 +239,8 @@ function parsePermit(text: string, force = false): string {
   return identifier.value
 }
 
-function widen(base: NameConstraints, permitted: readonly string[]): NameConstraints {
+/** Returns constraints that permit these domains and ranges too. */
+export function widen(base: NameConstraints, permitted: readonly string[]): NameConstraints {
   const isRange = (text: string): boolean => parseIpRange(text) !== null
   return {
     dns: [...new Set([...base.dns, ...permitted.filter((text) => !isRange(text))])],

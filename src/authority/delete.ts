@@ -4,6 +4,7 @@ import { withLock } from '../files/lock.ts'
 import { isTaken, removeEntries, removeIfEmpty } from '../files/own-entries.ts'
 import { passwdHome } from '../home/home-directory.ts'
 import { authoritiesPath, defaultAuthority, type StateDirectory } from '../home/state-directory.ts'
+import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { deleteScope, rotationParts, scopeNames } from '../storage/files/scopes.ts'
 import { stateEntries } from '../storage/files/state-layout.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
@@ -19,6 +20,7 @@ export async function forgetScope(state: StateDirectory, name: string): Promise<
     const left: string[] = []
     for (const part of [...parts.map((each) => each.part), ''])
       left.push(...(await deleteScope(state, name + part)))
+    await updateAllRoots(state)
     return left
   })
 }

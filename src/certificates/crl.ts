@@ -33,6 +33,23 @@ export async function makeCrl(
 }
 
 /**
+ * Returns the CRLs of every authority above a scope's certificates, DER: a new one of the scope, then
+ * the one of its root, unless the root signs the certificates itself. nginx, HAProxy, PostgreSQL and
+ * others that check the whole chain refuse everybody when one of the two is missing (RFC 5280 §6.3).
+ * Throws what `makeCrl` and `readRootCrl` throw.
+ */
+export async function makeCrls(
+  state: StateDirectory,
+  scopeName: string,
+  now: Date,
+): Promise<readonly Buffer[]> {
+  const { direct } = await existingScope(state, scopeName)
+  // The root's list is read first: damage to it is found before a number is used up.
+  const above = direct ? [] : [await readStoredRootCrl(state, scopeName)]
+  return [await makeCrl(state, scopeName, now), ...above]
+}
+
+/**
  * Returns the entries of a scope's CRL. Expired certificates stay in it for the lifetime of one
  * more CRL (RFC 5280 §3.3).
  */

@@ -54,6 +54,8 @@ export interface IssueRequest extends KeyProtection {
   readonly force?: boolean | undefined
   /** A certification request, PEM or DER: its key, and its names where `names` is empty. */
   readonly csr?: Buffer | undefined
+  /** Whether the authority is created where there is none; default: `no-authority` is thrown. */
+  readonly createAuthority?: boolean | undefined
   /** Whether the certificate is signed by its own key, so that nobody trusts it. */
   readonly selfSigned?: boolean | undefined
   /** A command that a shell runs after each renewal. */
@@ -159,7 +161,7 @@ async function sign(
   if (purpose === 'client' && subject === undefined) refuseLongName(identifiers[0])
   const scope = await chooseScope(
     state,
-    { purpose, identifiers, subject, scope: request.scope },
+    { purpose, identifiers, subject, scope: request.scope, create: request.createAuthority },
     now,
   )
   const signer = await openSigner(state, scope, now)

@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs'
 import { RootlingError } from '../errors.ts'
 import { exists } from '../files/exists.ts'
 import { readText } from '../files/read.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { readInventory } from '../storage/files/record.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
+import { refuseCostlyPkcs12 } from '../x509/pkcs12-cost.ts'
 
 /** Asks for the password of a PKCS #12 file, given its path; `null`: it is not known. */
 export type AskPassword = (path: string) => Promise<string | null>
@@ -40,6 +43,20 @@ export async function pkcs12Passwords(
   return { passwords, warnings }
 }
 
+/**
+ * Returns the password that was kept when a PKCS #12 file was issued to this path; `null`: none was,
+ * or it is gone.
+ */
+export async function keptPassword(state: StateDirectory, path: string): Promise<string | null> {
+  const { certificates } = await readInventory(state, { onDamage: () => undefined })
+  const file = certificates
+    .flatMap(({ extra = [] }) => extra)
+    .findLast((each) => each.format === 'pkcs12' && each.path === path)
+  if (file?.passwordFile === undefined) return null
+  const text = await readText(file.passwordFile).catch(() => null)
+  return text?.split(/\r?\n/)[0] ?? null
+}
+
 async function passwordOf(
   { path, passwordFile }: ExtraFile,
   ask: AskPassword | undefined,
@@ -60,8 +77,10 @@ async function passwordOf(
 /** Throws where a password does not open a PKCS #12 file that is there. */
 async function refuseWrong(path: string, passphrase: string, which: string): Promise<void> {
   if (!(await exists(path))) return
+  const pfx = readFileSync(path)
+  refuseCostlyPkcs12(pfx, 'it')
   try {
-    createSecureContext({ pfx: readFileSync(path), passphrase })
+    createSecureContext({ pfx, passphrase })
   } catch (cause) {
     throw fault(`${which} does not open it.`, cause)
   }

@@ -1,10 +1,11 @@
 import { covers, notPermitted, scopeFor } from '../authority/coverage.ts'
-import { noScope, readScopes, type Scope } from '../authority/scope.ts'
+import { noAuthority, noScope, readScopes, type Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
 import type { Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
+import { localConstraints, permits } from '../x509/name-constraints.ts'
 import type { AuthorityUse } from '../x509/profiles.ts'
 import { useOf } from './use.ts'
 
@@ -16,6 +17,8 @@ export interface Wanted {
   readonly subject?: string | undefined
   /** The name of a scope; default: the scope for clients or mail, or the narrowest for servers. */
   readonly scope?: string | undefined
+  /** Whether the authority is created where there is none. */
+  readonly create?: boolean | undefined
 }
 
 /**
@@ -30,6 +33,10 @@ export async function chooseScope(
 ): Promise<Scope> {
   const scopes = await readScopes(state)
   const use = useOf(wanted)
+  if (scopes.length === 0 && wanted.create === true) {
+    await createFor(state, wanted, now)
+    return chooseScope(state, { ...wanted, create: false }, now)
+  }
   if (wanted.scope !== undefined) return namedScope(scopes, { ...wanted, scope: wanted.scope })
   if (use !== 'servers') {
     // Loaded only here, since most certificates are for servers.
@@ -38,6 +45,20 @@ export async function chooseScope(
   }
   if (wanted.subject !== undefined) throw subjectRefused()
   return scopeFor(scopes, wanted.identifiers)
+}
+
+/**
+ * Creates the authority for a first certificate, unless its scope would refuse it: `local` signs
+ * local names alone.
+ */
+async function createFor(state: StateDirectory, wanted: Wanted, now: Date): Promise<void> {
+  if (wanted.scope !== undefined && wanted.scope !== 'local') throw noAuthority()
+  const isForServers = useOf(wanted) === 'servers'
+  if (isForServers && wanted.subject !== undefined) throw subjectRefused()
+  if (isForServers && !wanted.identifiers.every((each) => permits(localConstraints, each)))
+    throw notPermitted([{ constraints: localConstraints }], wanted.identifiers)
+  const { ensureAuthority } = await import('../authority/create.ts')
+  await ensureAuthority(state, now)
 }
 
 /**

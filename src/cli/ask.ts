@@ -1,5 +1,6 @@
-import { createInterface, type Interface } from 'node:readline/promises'
-import { Writable } from 'node:stream'
+import { createInterface } from 'node:readline/promises'
+import { Readable, Writable } from 'node:stream'
+import { ReadStream } from 'node:tty'
 import { RootlingError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { openStreams } from './standard-streams.ts'
@@ -10,8 +11,8 @@ import { openStreams } from './standard-streams.ts'
  */
 export async function confirm(question: readonly string[]): Promise<boolean> {
   openStreams()
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await ask(terminal, `${question.map((line) => printable(line)).join('\n')} [y/N] `)
+  const lines = question.map((line) => printable(line)).join('\n')
+  const answer = await ask(process.stderr, `${lines} [y/N] `)
   return /^y(?:es)?$/i.test(answer.trim())
 }
 
@@ -29,26 +30,71 @@ export async function askSecret(prompt: string): Promise<string> {
 export async function askSecretOrNone(prompt: string): Promise<string> {
   openStreams()
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const terminal = createInterface({ input: process.stdin, output: silent, terminal: true })
   process.stderr.write(printable(prompt))
   try {
-    return await ask(terminal, '')
+    return await ask(silent, '')
   } finally {
     process.stderr.write('\n')
   }
 }
 
-async function ask(terminal: Interface, question: string): Promise<string> {
+async function ask(output: NodeJS.WritableStream, question: string): Promise<string> {
+  const { input, close } = openKeyboard()
+  const terminal = createInterface({ input, output, terminal: true })
   const stopped = new Promise<never>((_resolve, reject) => {
     const stop = (): void => reject(cancelled())
     terminal.once('SIGINT', stop).once('close', stop)
   })
+  terminal.once('line', close)
   try {
     return await Promise.race([terminal.question(question), stopped])
   } finally {
     stopped.catch(() => undefined)
     terminal.close()
+    close()
   }
+}
+
+interface Keyboard {
+  readonly input: Readable
+  /** Takes no further octet from the terminal. */
+  readonly close: () => void
+}
+
+/**
+ * Opens the terminal so that one octet at a time is taken from it. A person who pastes several lines
+ * means the first one alone for this question: what follows stays in the terminal for the next
+ * question, or for the shell.
+ */
+function openKeyboard(): Keyboard {
+  // A Windows console has no such queue.
+  if (process.platform === 'win32') return { input: process.stdin, close: () => undefined }
+  let open = true
+  const onread = {
+    buffer: Buffer.alloc(1),
+    callback(count: number, buffer: Uint8Array): boolean {
+      input.push(Buffer.from(buffer.subarray(0, count)))
+      return open
+    },
+  }
+  // net.Socket documents `onread`, and tty.ReadStream hands all options on to it.
+  const options = { readable: true, onread }
+  const keyboard = new ReadStream(0, options)
+  // readline turns the echo of the terminal off by this method, and on again.
+  const input: Readable = Object.assign(new Readable({ read: () => undefined }), {
+    isTTY: true,
+    setRawMode: (raw: boolean) => keyboard.setRawMode(raw),
+  })
+  keyboard.on('end', () => input.push(null)).on('error', () => input.push(null))
+  keyboard.resume()
+  const close = (): void => {
+    if (!open) return
+    open = false
+    keyboard.pause()
+    // readline sets the mode back first, which needs the terminal.
+    setImmediate(() => keyboard.destroy())
+  }
+  return { input, close }
 }
 
 const cancelled = (): RootlingError =>

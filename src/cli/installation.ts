@@ -1,3 +1,4 @@
+import { storeKinds } from '../../platform/trust-store.ts'
 import type { Installation } from '../trust/install.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import { exitCodes, type ExitCode } from './command.ts'
@@ -7,14 +8,32 @@ import { changeExitCode, outcomeTable, printPlan } from './store-outcomes.ts'
 
 /** Prints the result of installing roots, or after a dry run the plan. Returns the exit code. */
 export function reportInstallation(installation: Installation, output: Output): ExitCode {
-  const { created, scopes, outcomes } = installation
+  const { created, scopes, kinds, outcomes } = installation
   if (printPlan(installation, output)) return changeExitCode(outcomes)
   output.result(outcomeTable(outcomes, output), {
     created,
     scopes: scopes.map(describeScope),
     stores: outcomes,
+    kinds: kinds ?? null,
   })
+  if (kinds?.length === 0) {
+    for (const { name, rootPath } of scopes)
+      output.note(
+        `No store trusts the root of ${name}. Programs may be given its file ${rootPath}.`,
+      )
+    return exitCodes.ok
+  }
+  noteKinds(kinds, output)
   return summarize(outcomes, output)
+}
+
+/** Says that other kinds of stores are left out. */
+export function noteKinds(kinds: Installation['kinds'], output: Output): void {
+  const left = storeKinds.filter((kind) => kinds?.includes(kind) === false)
+  if (left.length > 0)
+    output.note(
+      `Stores of the kind ${left.join(', ')} are left out, as install was told. For all: rootling install --stores ${storeKinds.join(',')}`,
+    )
 }
 
 function summarize(outcomes: readonly StoreOutcome[], output: Output): ExitCode {

@@ -15,14 +15,17 @@ export async function readFirstLine(path: string): Promise<string> {
   return (await readInput(path)).split(/\r?\n/)[0] ?? ''
 }
 
-/** Reads the bytes of a file that the user named, at most 1 MiB. Throws `file-unreadable`. */
-export async function readInputBytes(path: string): Promise<Buffer> {
+/**
+ * Reads the bytes of a file that the user named, of at most so many octets; default: 1 MiB. Throws
+ * `file-unreadable`.
+ */
+export async function readInputBytes(path: string, most = limit): Promise<Buffer> {
   try {
     // The file is checked after it was opened, because another file may take its name. O_NONBLOCK
     // is there because opening a FIFO would wait.
     const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     try {
-      return readBounded(path, file)
+      return readBounded(path, file, most)
     } finally {
       closeSync(file)
     }
@@ -37,11 +40,11 @@ export async function readInputBytes(path: string): Promise<Buffer> {
   }
 }
 
-function readBounded(path: string, file: number): Buffer {
+function readBounded(path: string, file: number, most: number): Buffer {
   const info = fstatSync(file)
   if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a file.`)
-  if (info.size > limit)
-    throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`)
+  if (info.size > most)
+    throw new RootlingError('file-unreadable', `${path} is larger than ${most} bytes.`)
   return readFileSync(file)
 }
 

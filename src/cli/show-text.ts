@@ -1,11 +1,18 @@
 import { describeFinding, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
-import { show, type Shown, type ShownCertificate, type ShowTarget } from '../doctor/show.ts'
+import {
+  longestChain,
+  show,
+  type Shown,
+  type ShownCertificate,
+  type ShowTarget,
+} from '../doctor/show.ts'
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
 import type { Context } from './context.ts'
 import { daysLeft, describeHolder, describeRecord, shortDate } from './describe.ts'
 import { blankBetween, bold, dim, green, hanging, table, yellow, type Line } from './lines.ts'
 import type { Output } from './output.ts'
+import { describeObject } from './show-object.ts'
 
 /**
  * Prints what the certificates of targets say; `word` names the targets as the user typed it. Only
@@ -22,12 +29,14 @@ export async function printShown(
   const results: Record<string, unknown>[] = []
   for (const target of targets) {
     const shown = await show(state, target, at)
+    for (const sentence of shown.unreadable) output.warn(sentence)
     blocks.push(describeShown(shown, at, output))
     results.push({
       target: word,
       from: target.from,
       record: shown.record === null ? null : describeRecord(shown.record),
       certificates: shown.certificates.map((certificate) => certificateInJson(certificate, at)),
+      objects: shown.objects,
     })
   }
   output.result(blankBetween(blocks), several ? { shown: results } : { ...results[0] })
@@ -46,19 +55,40 @@ function certificateInJson(shown: ShownCertificate, now: Date): Record<string, u
   }
 }
 
-function describeShown({ record, certificates }: Shown, now: Date, output: Output): Line[] {
-  if (certificates.length > 0)
-    return blankBetween(
-      certificates.map((certificate, i) => {
+function describeShown(shown: Shown, now: Date, output: Output): Line[] {
+  const { record, certificates, objects } = shown
+  if (certificates.length > longestChain)
+    return blankBetween([
+      certificates.map((certificate, i) => describeBriefly(certificate, i + 1, now)),
+      ...objects.map(describeObject),
+    ])
+  if (certificates.length + objects.length > 0)
+    return blankBetween([
+      ...certificates.map((certificate, i) => {
         const number = certificates.length > 1 ? `${i + 1}. ` : ''
         return describeOne(certificate, number, now, output)
       }),
-    )
+      ...objects.map(describeObject),
+    ])
   if (record === null) return []
   const { notBefore, notAfter, certPath } = record
   const where = certPath === null ? 'It was printed, not written.' : `${certPath} holds it no more.`
   const validity = `valid ${shortDate(notBefore)} to ${shortDate(notAfter)}`
   return [`Issued here for ${describeHolder(record)}, ${validity}. ${where}`]
+}
+
+/** Returns one line of a bundle: number, name, last day, and the beginning of the fingerprint. */
+function describeBriefly({ facts }: ShownCertificate, number: number, now: Date): Line {
+  const { subject, commonNames, notAfter, fingerprint } = facts
+  const name = commonNames.at(-1) ?? (subject || 'without a name')
+  const short = name.length > 34 ? `${name.slice(0, 33)}…` : name
+  const day = shortDate(notAfter.toISOString())
+  const until = notAfter < now ? yellow(`expired ${day}`) : `until ${day}`
+  return [
+    `${String(number).padStart(5)}  ${short.padEnd(34)}  `,
+    until,
+    `  ${fingerprint.slice(0, 16)}`,
+  ]
 }
 
 function describeOne(shown: ShownCertificate, number: string, now: Date, output: Output): Line[] {

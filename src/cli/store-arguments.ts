@@ -15,12 +15,13 @@ export interface StoreArguments {
 }
 
 /**
- * Returns the library's options for the options of a command. Throws `usage`, and `file-unreadable`
+ * Returns the library's options for the options of a command; with `none`, `--stores none` stands
+ * for no store. Throws `usage`, and `file-unreadable`
  * for the file of a password.
  */
-export function storeOptionsOf(args: StoreArguments): StoreOptions {
+export function storeOptionsOf(args: StoreArguments, { none = false } = {}): StoreOptions {
   return {
-    kinds: args.stores === undefined ? undefined : parseKinds(args.stores),
+    kinds: args.stores === undefined ? undefined : parseKinds(args.stores, none),
     storeScope: args['store-scope'],
     dryRun: args['dry-run'],
     sudo: args['no-sudo'] === true ? 'forbidden' : 'allowed',
@@ -38,7 +39,8 @@ function passwordFileOf({ 'java-storepass-file': file }: StoreArguments): string
   })
 }
 
-function parseKinds(list: string): readonly StoreKind[] {
+function parseKinds(list: string, none: boolean): readonly StoreKind[] {
+  if (none && list.trim() === 'none') return []
   const words = list.split(',').map((word) => word.trim())
   for (const word of words)
     if (!(storeKinds as readonly string[]).includes(word))

@@ -35,6 +35,7 @@ import {
   statusSpec,
   trustSpec,
   uninstallSpec,
+  untrustSpec,
 } from './specs/stores.ts'
 
 interface TableRow {
@@ -77,6 +78,7 @@ export const commands: readonly TableRow[] = [
   { spec: caListSpec, load: async () => (await import('./commands/ca-list.ts')).caList },
   { spec: caPermitSpec, load: async () => (await import('./commands/ca-permit.ts')).caPermit },
   { spec: trustSpec, load: async () => (await import('./commands/trust.ts')).trust },
+  { spec: untrustSpec, load: async () => (await import('./commands/untrust.ts')).untrust },
   { spec: caRotateSpec, load: async () => (await import('./commands/ca-rotate.ts')).caRotate },
   { spec: caImportSpec, load: async () => (await import('./commands/ca-import.ts')).caImport },
   { spec: caExportSpec, load: async () => (await import('./commands/ca-export.ts')).caExport },

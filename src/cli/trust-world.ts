@@ -1,3 +1,4 @@
+import type { TrustAnchor } from '../../platform/trust-store.ts'
 import type { Scope } from '../authority/scope.ts'
 import { beyondConstraints, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
@@ -25,6 +26,7 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
     interactive: mayAsk,
     confirm: async (question) => {
       if (question.type === 'trust-foreign-root') requireTerminal(question.fingerprint, context)
+      else if (!mayAsk && question.type === 'remove-others') throw notOwn(question.anchors)
       else if (!mayAsk && question.type === 'delete-named-authority') return false
       else if (!mayAsk) return args.yes === true || question.type !== 'install-tool'
       return confirm(wordsOf(question))
@@ -44,18 +46,37 @@ function requireTerminal(fingerprint: string, { interactive }: Context): void {
   })
 }
 
+/**
+ * A `usage` error for roots that nobody was asked about. `--yes` does not agree to their removal,
+ * since a script with another HOME would take the roots of every user.
+ */
+const notOwn = (anchors: readonly TrustAnchor[]): RootlingError =>
+  new RootlingError(
+    'usage',
+    `There is no authority here, and the trust stores hold roots that may be another user’s: ${namesOf(anchors)}.`,
+    { hint: 'To remove them all the same: rootling uninstall --all --yes' },
+  )
+
+const namesOf = (anchors: readonly TrustAnchor[]): string =>
+  anchors.map(({ name }) => name).join(', ')
+
 function wordsOf(question: Question): string[] {
   switch (question.type) {
     case 'install-tool':
       return [question.reason, `Install ${question.program} now?`]
     case 'remove': {
-      const names = question.anchors.map(({ name }) => name).join(', ')
+      const names = namesOf(question.anchors)
       const what = [
         names === '' ? '' : `remove ${names} from the trust stores`,
         question.deletesAuthority ? `delete ${describeFiles(question.authority)}` : '',
       ]
       return [`This will ${what.filter(Boolean).join(' and ')}. Go on?`]
     }
+    case 'remove-others':
+      return [
+        `There is no authority here. The trust stores hold ${namesOf(question.anchors)}, which may be another user’s.`,
+        'Remove them all the same?',
+      ]
     case 'delete-named-authority': {
       const { authority } = question.authority.state
       return [
@@ -140,8 +161,11 @@ function noteHardened({ name, copies }: Scope, output: Output): void {
 }
 
 function showPermitted({ scope, created }: EventOf<'scope-permitted'>, output: Output): void {
-  const verb = created ? 'Added' : 'Already there:'
-  output.note(`${verb} the scope ${scope.name}, which may sign ${describeConstraints(scope)}.`)
+  output.note(
+    created
+      ? `Added the scope ${scope.name}, which may sign ${describeConstraints(scope)}.`
+      : `Nothing to permit: the scope ${scope.name} may sign ${describeConstraints(scope)}.`,
+  )
   if (scope.use === 'private')
     output.warn(
       'Anyone who steals its key can impersonate any server to the programs that are given its root.',

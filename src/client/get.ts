@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto'
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
-import { checkServerIdentity, createSecureContext, type TLSSocket } from 'node:tls'
+import { createSecureContext, type TLSSocket } from 'node:tls'
 import { RootlingError } from '../errors.ts'
 import { explainFailure } from './explain.ts'
+import { checkIdentity } from './identity.ts'
 import { describePeer, type TlsFacts } from './peer.ts'
 import { parseTarget, resolveLocally, type Target } from './target.ts'
 
@@ -88,7 +89,7 @@ async function exchange(target: Target, options: GetOptions): Promise<GetRespons
     headers: { Host: target.url.host, Accept: '*/*', 'User-Agent': 'rootling' },
     ca: [...options.ca],
     rejectUnauthorized: true,
-    checkServerIdentity,
+    checkServerIdentity: checkIdentity,
     servername: target.servername,
     minVersion: 'TLSv1.2',
     lookup: resolveLocally,

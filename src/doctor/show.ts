@@ -15,10 +15,15 @@ import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
 import { pemBlocks } from '../x509/pem.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import { findingsOf, type ShowFinding } from './findings.ts'
+import { readContents, type FileReading, type ShownObject, type WithPassword } from './objects.ts'
 
-/** The certificates to explain; `contents` are those of a file, PEM or DER. */
+/** What to explain; `contents` are those of a file, PEM or DER. */
 export type ShowTarget =
-  | { readonly from: 'file'; readonly name: string; readonly contents: Buffer }
+  | ({
+      readonly from: 'file'
+      readonly contents: Buffer
+    } & Pick<FileReading, 'name'> &
+      Partial<Pick<FileReading, 'withPassword' | 'passphrase'>>)
   | { readonly from: 'record'; readonly serialNumber: string }
   | { readonly from: 'server'; readonly host: string; readonly port: number }
 
@@ -27,6 +32,10 @@ export interface Shown {
   readonly record: CertificateRecord | null
   /** Empty when the file of the record is gone, or holds another certificate by now. */
   readonly certificates: readonly ShownCertificate[]
+  /** What else a file holds: requests, private keys, CRLs and OCSP responses. */
+  readonly objects: readonly ShownObject[]
+  /** A sentence for each certificate in a bundle that cannot be read. */
+  readonly unreadable: readonly string[]
 }
 
 export interface ShownCertificate {
@@ -70,9 +79,13 @@ export function showTargetOf(
   return { from: 'server', host, port }
 }
 
+/** A file of more certificates is a bundle of authorities, which do not belong to one chain. */
+export const longestChain = 10
+
 /**
- * Explains the certificates of a file, of the record, or that a server shows. Throws
- * `bad-certificate`, `bad-der`, `connect-failed`, and `usage` for a serial number not on record.
+ * Explains what a file holds, a certificate on record, or the certificates that a server shows.
+ * Throws `bad-certificate`, `bad-der`, `bad-key`, `connect-failed`, and `usage` for a serial number
+ * not on record and for a password that is needed.
  */
 export async function show(state: StateDirectory, target: ShowTarget, now: Date): Promise<Shown> {
   const [scopes, inventory, served] = await Promise.all([
@@ -80,32 +93,61 @@ export async function show(state: StateDirectory, target: ShowTarget, now: Date)
     readInventory(state),
     servedRevocationUrl(state),
   ])
-  const shown = (ders: readonly Buffer[], host: string | null): ShownCertificate[] => {
-    const pool = ders.map((der) => inspectCertificate(der))
-    return pool.map((facts, i) => shownCertificate(facts, { pool, first: i === 0, host, ...known }))
-  }
   const known = { scopes, inventory, served, now }
+  const nothing = { record: null, certificates: [], objects: [], unreadable: [] }
   switch (target.from) {
-    case 'file':
-      return {
-        record: null,
-        certificates: shown(certificatesIn(target.contents, target.name), null),
-      }
+    case 'file': {
+      const { name, contents, passphrase, withPassword = noPassword(name) } = target
+      const reading = { name, scopes, passphrase, withPassword }
+      const { certificates, objects } = await readContents(contents, reading)
+      return { ...nothing, objects, ...explained(certificates, null, known) }
+    }
     case 'server': {
       const chain = await presentedBy(target.host, target.port)
       const ders = chain.map(({ raw }) => raw)
-      return { record: null, certificates: shown(ders, target.host) }
+      return { ...nothing, ...explained(ders, target.host, known) }
     }
     case 'record': {
       const record = findRecord(inventory, target.serialNumber)
-      const certificates = shown(await fileOf(record), null)
-      return {
-        record,
-        certificates: certificates[0]?.record === record ? certificates : [],
-      }
+      const { certificates } = explained(await fileOf(record), null, known)
+      const current = certificates[0]?.record === record
+      return { ...nothing, record, certificates: current ? certificates : [] }
     }
   }
 }
+
+/** Explains certificates that came together; of a bundle, those that can be read. */
+function explained(
+  ders: readonly Buffer[],
+  host: string | null,
+  known: Omit<Known, 'pool' | 'first' | 'host'>,
+): Pick<Shown, 'certificates' | 'unreadable'> {
+  const unreadable: string[] = []
+  const bundle = ders.length > longestChain
+  const found = ders.flatMap((der, i) => {
+    try {
+      return [inspectCertificate(der)]
+    } catch (error) {
+      if (!bundle || !(error instanceof RootlingError)) throw error
+      unreadable.push(`Certificate ${i + 1} of ${ders.length} cannot be read: ${error.message}`)
+      return []
+    }
+  })
+  // The members of a bundle stand alone, and looking for issuers among thousands would take hours.
+  const pool = bundle ? [] : found
+  const certificates = found.map((facts, i) =>
+    shownCertificate(facts, { pool, first: i === 0 && !bundle, host, ...known }),
+  )
+  return { certificates, unreadable }
+}
+
+const noPassword =
+  (name: string): WithPassword =>
+  () => {
+    throw new RootlingError('usage', `${name} needs its password.`, {
+      hint: '--password-file FILE',
+    })
+  }
 
 function findRecord({ certificates }: Inventory, serialNumber: string): CertificateRecord {
   const record = certificates.find((entry) => entry.serialNumber === serialNumber)
@@ -181,8 +223,6 @@ interface Climbed {
   readonly scope: string | null
 }
 
-const longestChain = 10
-
 /**
  * Finds the issuers of a certificate: among those that came with it, then the authorities of this
  * machine, then the public roots.
@@ -225,5 +265,8 @@ function knownAbove(
 
 /** Whether a certificate was signed by a root that Node trusts (Mozilla's). */
 function isPublic(certificate: X509Certificate): boolean {
-  return rootCertificates.some((pem) => isIssuedBy(certificate, new X509Certificate(pem)))
+  publicRoots ??= rootCertificates.map((pem) => new X509Certificate(pem))
+  return publicRoots.some((root) => isIssuedBy(certificate, root))
 }
+/** Parsed once: a bundle has many certificates to compare them with. */
+let publicRoots: readonly X509Certificate[] | undefined

@@ -1,7 +1,8 @@
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { RootlingError } from '../errors.ts'
+import { hasCode } from '../files/errors.ts'
 import { shellWord } from '../shell-word.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -54,11 +55,13 @@ function usableHome(): string | null {
 /**
  * Throws `usage` when root would write below a directory of another user, as with HOME=/home/ada:
  * whether it works for root or for that user is not clear, and that user could not read the files.
+ * An owner whom the system does not know is no such user: GitHub Actions mounts a HOME of the host's
+ * user into containers in which only root is known.
  */
-export function refuseForeignDirectory(path: string): void {
+export async function refuseForeignDirectory(path: string): Promise<void> {
   if (process.geteuid?.() !== 0) return
   const { directory, uid } = nearestDirectory(path)
-  if (uid === 0) return
+  if (uid === 0 || !(await isKnownUser(uid))) return
   const known = usableHome()
   throw new RootlingError(
     'usage',
@@ -70,6 +73,25 @@ export function refuseForeignDirectory(path: string): void {
           : `To work for root: env -u XDG_DATA_HOME HOME=${shellWord(known)} rootling …. To work for that user: run it as that user`,
     },
   )
+}
+
+/** Whether the system knows a user, in /etc/passwd or by a directory service. */
+async function isKnownUser(uid: number): Promise<boolean> {
+  // macOS keeps its users elsewhere, and has no containers.
+  if (process.platform === 'darwin') return true
+  const { execFileSync } = await import('node:child_process')
+  try {
+    const lines = readFileSync('/etc/passwd', 'utf8').split('\n')
+    if (lines.some((line) => line.split(':')[2] === String(uid))) return true
+    execFileSync('/usr/bin/getent', ['passwd', String(uid)], { stdio: 'ignore', timeout: 10_000 })
+    return true
+  } catch (error) {
+    // getent ends with 2 for an unknown user; a system without it has no directory service.
+    return (
+      !hasCode(error, 'ENOENT') &&
+      !(error instanceof Error && 'status' in error && error.status === 2)
+    )
+  }
 }
 
 /** Returns the owner of a path, or of the nearest directory above it that exists. */

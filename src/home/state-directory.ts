@@ -57,7 +57,7 @@ async function baseDirectory(env: Environment, owner: Owner | null): Promise<str
   const override = env['ROOTLING_HOME']
   if (override === undefined || override === '') {
     const path = await dataDirectory(env)
-    if (owner === null) refuseForeignDirectory(path)
+    if (owner === null) await refuseForeignDirectory(path)
     return path
   }
   if (isFullPath(override)) return override

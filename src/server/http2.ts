@@ -33,6 +33,9 @@ export function createHttp2Server(options: ProtocolOptions): ProtocolServer {
   }
 }
 
+/** How many PING frames a client may send in this time; gRPC sends one in ten seconds. */
+const [mostPings, pingMilliseconds] = [1_000, 10_000]
+
 /**
  * Holds a session to the limits that `node:http` enforces for HTTP/1 and `node:http2` does not: a
  * preface in time, a request body in time, no session without streams for long (whatever bytes
@@ -53,6 +56,13 @@ function guardSession(session: Http2Session, limits: ServerLimits): void {
     timer.unref()
   }
   session.once('remoteSettings', idle)
+  // Each PING is answered, and a client has no use for many (CVE-2019-9512).
+  let [pings, since] = [0, Date.now()]
+  session.on('ping', () => {
+    if (Date.now() - since > pingMilliseconds) [pings, since] = [0, Date.now()]
+    pings += 1
+    if (pings > mostPings) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  })
   session.on('stream', (stream: ServerHttp2Stream) => {
     open += 1
     clearTimeout(timer)

@@ -15,7 +15,7 @@ import type { KeyPair } from './key-pair.ts'
 import { defaultLimits, type ServerLimits } from './limits.ts'
 import { hostPort, listen } from './listen.ts'
 import type { ClientAuthorities, ClientGate, ClientRefusal } from './mutual-tls.ts'
-import { isHangUp } from './protocol.ts'
+import { isAlert, isHangUp } from './protocol.ts'
 import { logRequest, type LogEntry } from './request-log.ts'
 import { unmapped } from '../x509/ip.ts'
 import { tlsSettings } from './tls-settings.ts'
@@ -34,7 +34,10 @@ export interface HttpsServerOptions {
   readonly now?: (() => Date) | undefined
   /** Called once for each request, when it was answered or its connection broke. */
   readonly onRequest?: ((entry: LogEntry) => void) | undefined
-  /** Called when a handshake failed or a request could not be read; the connection is closed. */
+  /**
+   * Called when a handshake failed or a request could not be read; the connection is closed. The
+   * address is empty where the client closed it before it could be asked for.
+   */
   readonly onConnectionError?: ((error: Error, remoteAddress: string) => void) | undefined
   /** Called with the error when the handler throws; the client gets 500. */
   readonly onHandlerError?: ((error: unknown) => void) | undefined
@@ -87,8 +90,9 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   const sockets = new Set<Socket>()
 
   const onConnectionError = (error: Error, address: string): void => {
-    // A connection without an address is one that the client has reset.
-    if (address !== '') options.onConnectionError?.(error, unmapped(address))
+    // A connection without an address is one that the client has reset. What it said before that
+    // counts: curl resets a connection on which it does not trust the certificate.
+    if (address !== '' || isAlert(error)) options.onConnectionError?.(error, unmapped(address))
   }
   const onRefused = ({ sentence }: ClientRefusal, address: string): void =>
     onConnectionError(new RootlingError('not-trusted', sentence), address)

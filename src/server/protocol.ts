@@ -18,6 +18,11 @@ export interface ProtocolOptions {
   readonly onConnectionError?: ((error: Error, remoteAddress: string) => void) | undefined
 }
 
+/** Whether an error is a TLS alert, with which a client says why it goes away. */
+export function isAlert({ code }: NodeJS.ErrnoException): boolean {
+  return /^ERR_SSL_\w*_ALERT_/.test(code ?? '')
+}
+
 /** Whether an error only means that the client went away, which says nothing about the server. */
 export function isHangUp({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ECONNRESET' || code === 'EPIPE'

@@ -25,8 +25,11 @@ export interface ClientCertificateRequest {
   readonly shown: string
   /** The contents of the file: PKCS #12, or, when removing, also PEM certificates. */
   readonly contents: Buffer
-  /** Reads the password of the file; called only when the file is PKCS #12. */
-  readonly readPassword: () => Promise<string>
+  /**
+   * Calls `open` with a password, and again with others while it throws WrongPassword; called only
+   * when the file is PKCS #12.
+   */
+  readonly withPassword: <T>(open: (password: string) => Promise<T>) => Promise<T>
   /** The name under which NSS and Windows show the certificate; default: the name in the file. */
   readonly nickname?: string | undefined
 }
@@ -68,18 +71,22 @@ export async function changeClientCertificate(
   }
   // Before the password is asked for, and before any program derives a key.
   refuseCostlyPkcs12(contents, shown)
-  const password = await request.readPassword()
   if (system !== null) {
     const { readPkcs12Identity } = await import('../../platform/pkcs12-identity.ts')
-    const identity = await readPkcs12Identity(contents, password, shown)
+    const { identity, password } = await request.withPassword(async (tried) => ({
+      identity: await readPkcs12Identity(contents, tried, shown),
+      password: tried,
+    }))
     const act = actOf(request, identity, { file, password, shown }, machine)
     return result(identity, await inEachStore([system], act))
   }
   const stores = await requireNssStores(machine, find)
-  return withPrivatePkcs12(machine, { contents, password, shown }, async (pkcs12) => {
-    const identity = await identityIn(machine, pkcs12)
-    return result(identity, await inEachStore(stores, actOf(request, identity, pkcs12, machine)))
-  })
+  return request.withPassword((password) =>
+    withPrivatePkcs12(machine, { contents, password, shown }, async (pkcs12) => {
+      const identity = await identityIn(machine, pkcs12)
+      return result(identity, await inEachStore(stores, actOf(request, identity, pkcs12, machine)))
+    }),
+  )
 }
 
 /** A client certificate that this authority issued. */

@@ -10,6 +10,7 @@ import { readRoot } from '../authority/adopt.ts'
 import { isTrusted, readScopes, readScopesInRotation } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { shellWord } from '../shell-word.ts'
+import { recordTrusted, type TrustedRoot } from '../storage/files/trusted-roots.ts'
 import { otherAuthorities } from '../storage/files/state-layout.ts'
 import { nameConstraintsOf, readCertificateParts } from '../x509/certificate-reader.ts'
 import { freeTypes, type ServerNameType } from '../x509/free-types.ts'
@@ -25,7 +26,7 @@ import {
   type StoreChange,
   type StoreOptions,
 } from './machine-stores.ts'
-import { installAnchors } from './stores.ts'
+import { installAnchors, type StoreOutcome } from './stores.ts'
 import { confirmOrCancel, type TrustWorld } from './world.ts'
 
 export interface ForeignRoot {
@@ -33,6 +34,10 @@ export interface ForeignRoot {
   readonly contents: Buffer
   /** The file or URL that the certificate came from, for sentences. */
   readonly source: string
+  /** Where the file or URL is, to be recorded; default: `source`. */
+  readonly from?: string | undefined
+  /** What it is recorded as; default: its common name. */
+  readonly label?: string | undefined
   /**
    * The expected SHA-256 of the DER, in hex, with or without colons. When absent, the person is
    * asked whether the fingerprint is right.
@@ -43,6 +48,8 @@ export interface ForeignRoot {
 }
 
 export interface ForeignRootInstallation extends StoreChange {
+  /** What `untrust` takes it out by. */
+  readonly label: string
   readonly fingerprint: string
   /** The host names and addresses that the root permits; `null`: it has no nameConstraints. */
   readonly constraints: NameConstraints | null
@@ -59,8 +66,9 @@ export interface ForeignRootInstallation extends StoreChange {
 export async function trustForeignRoot(
   world: TrustWorld,
   options: StoreOptions,
-  { contents, source, fingerprint: expected, unconstrained: accepted = false }: ForeignRoot,
+  given: ForeignRoot,
 ): Promise<ForeignRootInstallation> {
+  const { contents, source, fingerprint: expected, unconstrained: accepted = false } = given
   const root = readRoot(contents, source, world.now())
   const fingerprint = fingerprintOf(root)
   await refusePrivate(world, root, source)
@@ -79,9 +87,13 @@ export async function trustForeignRoot(
     throw new RootlingError('usage', `${source} is unconstrained, so it was not trusted.`, {
       hint: 'Ask for a root with name constraints, or trust it all the same: add --unconstrained',
     })
-  const change = await install(world, options, createAnchor(root.raw))
+  const anchor = createAnchor(root.raw)
+  const label = given.label ?? /^CN=(.*)$/m.exec(root.subject)?.[1] ?? anchor.name
+  const trusted = world.now().toISOString()
+  const record = { label, source: given.from ?? source, fingerprint, trusted, pem: anchor.pem }
+  const change = await install(world, options, anchor, record)
   const constraints = nameConstraintsOf(readCertificateParts(root.raw))
-  return { fingerprint, constraints, unconstrained, ...change }
+  return { label, fingerprint, constraints, unconstrained, ...change }
 }
 
 /**
@@ -124,6 +136,7 @@ async function install(
   world: TrustWorld,
   options: StoreOptions,
   anchor: TrustAnchor,
+  record: TrustedRoot,
 ): Promise<StoreChange> {
   // Java's stores are looked at in any case, because a change of the system store can change them.
   const kinds: readonly StoreKind[] = [...(options.kinds ?? storeKinds), 'java']
@@ -141,7 +154,15 @@ async function install(
     installBesideJava(java, anchor, async () =>
       installAnchors(await equipStores(others, world), [anchor], { dryRun }),
     )
-  const outcomes = dryRun ? await work() : await withStoresLock(world.state, work)
+  const isHeld = ({ outcome }: StoreOutcome): boolean =>
+    outcome === 'installed' || outcome === 'already-installed'
+  const outcomes = dryRun
+    ? await work()
+    : await withStoresLock(world.state, async () => {
+        const done = await work()
+        if (done.some(isHeld)) await recordTrusted(world.state, record)
+        return done
+      })
   return { outcomes, plannedCommands: dryRun ? planned : null }
 }
 

@@ -16,11 +16,13 @@ import { requireHardenable } from './harden.ts'
 import {
   anchorOf,
   anchorWith,
+  chosenKinds,
   openStores,
   withStoresLock,
   type StoreChange,
   type StoreOptions,
 } from './machine-stores.ts'
+import { rememberInstalled } from './remember.ts'
 import { installAnchors } from './stores.ts'
 import type { TrustWorld } from './world.ts'
 
@@ -29,6 +31,8 @@ export interface Installation extends StoreChange {
   readonly created: boolean
   /** The scopes whose roots were installed. */
   readonly scopes: readonly Scope[]
+  /** The kinds of stores that were used; absent: every kind. */
+  readonly kinds?: StoreOptions['kinds']
 }
 
 /**
@@ -44,14 +48,29 @@ export async function installAuthority(
   { harden = false } = {},
 ): Promise<Installation> {
   const scopes = await readTrustedScopes(world.state)
+  const kinds = await kindsToInstall(world, options)
   if (harden) await checkHarden(world, options, scopes, request)
   else if (request !== null && isHardened(scopes)) await requireStillHardenable(world, options)
-  if (options.dryRun === true) return planInstallation(world, options, request, harden)
+  if (options.dryRun === true)
+    return planInstallation(world, { ...options, kinds }, request, harden)
   if (request !== null) checkPermit(request)
   const { created, scope } = await ensureAuthority(world.state, world.now(), harden)
   if (created) world.report({ type: 'authority-created', scope })
   if (request !== null) await permit(world, request)
-  return installScopes(world, options, { scopes: await readTrustedScopes(world.state), created })
+  const made = { scopes: await readTrustedScopes(world.state), created }
+  return installScopes(world, { ...options, kinds }, made, scopes)
+}
+
+/**
+ * Returns the kinds of stores for `install`. Where none were wanted before, and none are named now,
+ * all are used: the person asks for trust.
+ */
+async function kindsToInstall(
+  { state }: TrustWorld,
+  options: StoreOptions,
+): Promise<StoreOptions['kinds']> {
+  const kinds = await chosenKinds(state, options)
+  return options.kinds === undefined && kinds?.length === 0 ? undefined : kinds
 }
 
 /** Throws `usage` where the authority to install cannot be made hardened, or exists and is not. */
@@ -84,12 +103,13 @@ export async function permitNames(
   request: PermitRequest,
 ): Promise<Installation> {
   const { constraints } = checkPermit(request)
-  if (constraints !== null && isHardened(await readTrustedScopes(world.state)))
-    await requireStillHardenable(world, options)
-  if (options.dryRun === true) return planInstallation(world, options, request)
+  const before = await readTrustedScopes(world.state)
+  if (constraints !== null && isHardened(before)) await requireStillHardenable(world, options)
+  const kinds = await chosenKinds(world.state, options)
+  if (options.dryRun === true) return planInstallation(world, { ...options, kinds }, request)
   await ensureAuthority(world.state, world.now())
   const { scope, created } = await permit(world, request)
-  return installScopes(world, options, { scopes: [scope], created })
+  return installScopes(world, { ...options, kinds }, { scopes: [scope], created }, before)
 }
 
 /**
@@ -112,12 +132,17 @@ async function installScopes(
   world: TrustWorld,
   options: StoreOptions,
   made: Pick<Installation, 'scopes' | 'created'>,
+  before: readonly Scope[],
 ): Promise<Installation> {
-  const found = await openStores(world, options, made.scopes)
-  const outcomes = await withStoresLock(world.state, async () =>
-    installAnchors(await equipStores(found, world), made.scopes.map(anchorOf)),
-  )
-  return { ...made, outcomes, plannedCommands: null }
+  const { state } = world
+  const { scopes } = made
+  const found = await openStores(world, options, scopes)
+  const outcomes = await withStoresLock(state, async () => {
+    const done = await installAnchors(await equipStores(found, world), scopes.map(anchorOf))
+    await rememberInstalled(state, { before, scopes, outcomes: done, kinds: options.kinds })
+    return done
+  })
+  return { ...made, kinds: options.kinds, outcomes, plannedCommands: null }
 }
 
 /**

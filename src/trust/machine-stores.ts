@@ -13,6 +13,7 @@ import { expiryWarning } from '../authority/signer.ts'
 import { withLock } from '../files/lock.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { rootPath } from '../storage/files/scopes.ts'
+import { readStoreMemory } from '../storage/files/store-memory.ts'
 import { trustStatus, type StoreOutcome } from './stores.ts'
 import type { TrustWorld } from './world.ts'
 
@@ -90,13 +91,27 @@ export async function openStores(
   return { machine, stores: await find(), findAgain: find }
 }
 
+/**
+ * Returns the kinds of stores to use: those that are named, else those that `install` was told to
+ * use before; `undefined`: every kind.
+ */
+export async function chosenKinds(
+  state: StateDirectory,
+  { kinds }: StoreOptions,
+): Promise<readonly StoreKind[] | undefined> {
+  if (kinds !== undefined) return kinds
+  const remembered = (await readStoreMemory(state))?.kinds
+  return remembered == null ? undefined : storeKinds.filter((kind) => remembered.includes(kind))
+}
+
 /** Asks the selected stores whether they trust the roots of these scopes. Changes nothing. */
 export async function trustOfScopes(
   world: TrustWorld,
   options: StoreOptions,
   scopes: readonly Scope[],
 ): Promise<StoreOutcome[]> {
-  const { stores } = await openStores(world, options, scopes)
+  const kinds = await chosenKinds(world.state, options)
+  const { stores } = await openStores(world, { ...options, kinds }, scopes)
   return trustStatus(stores, scopes.map(anchorOf))
 }
 

@@ -18,13 +18,14 @@ import { exists } from '../files/exists.ts'
 import { isTaken } from '../files/own-entries.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readCurrentInventory } from '../storage/files/record.ts'
+import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import {
   refuseLinkedScopes,
   rootCopiesPath,
   rootPath,
   scopeNames,
 } from '../storage/files/scopes.ts'
+import { forgetTrusted } from '../storage/files/trusted-roots.ts'
 import { namedAuthorities, otherAuthorities } from '../storage/files/state-layout.ts'
 import { changeBesideJava } from './beside-java.ts'
 import { removeIssuedClients } from './client-certificates.ts'
@@ -38,6 +39,7 @@ import {
   type StoreChange,
   type StoreOptions,
 } from './machine-stores.ts'
+import { rememberForgotten, rememberUninstalled } from './remember.ts'
 import { allWell, findInstalledAnchors, uninstallAnchors, type StoreOutcome } from './stores.ts'
 import { confirmOrCancel, type TrustWorld } from './world.ts'
 
@@ -71,8 +73,9 @@ export interface Uninstallation extends StoreChange {
 }
 
 /**
- * Removes the authority's roots from the stores. When there is no authority, removes every root
- * whose name in a store is one of Rootling's, except those of the other authorities beside it.
+ * Removes the authority's roots from the stores. When there is no authority, asks whether to remove
+ * every root whose name in a store is one of Rootling's, except those of the other authorities
+ * beside it: they may be those of other users of the machine.
  * Throws `cancelled`, and `not-ours` where scopes to delete are behind a symbolic link. A store
  * that fails does not throw: its outcome says `failed`.
  */
@@ -100,18 +103,29 @@ export async function uninstallAuthority(
   if (anchors.length === 0) report({ type: 'nothing-installed' })
   let chosen: StateDirectory[] = []
   const named = deletes ? await namedAuthorities(state) : []
-  if (options.dryRun !== true && (deletes || taken.length > 0)) {
+  const isAsked = request.others === true
+  if (options.dryRun !== true && taken.length > 0 && !isAsked)
+    await confirmOrCancel(world, { type: 'remove-others', anchors: taken })
+  if (options.dryRun !== true && (deletes || (taken.length > 0 && isAsked))) {
     const authority = { state, scopes: await scopeNames(state) }
     await confirmOrCancel(world, { type: 'remove', anchors, deletesAuthority: deletes, authority })
     chosen = await askAboutEach(world, named)
   }
   const change = await (deletes ? removeWithClients : removeAnchors)(world, found, anchors)
+  if (change.plannedCommands === null && options.kinds === undefined && allWell(change.outcomes))
+    await forgetTrusted(
+      state,
+      taken.map(({ fingerprint }) => fingerprint),
+    )
   const untouched = { ...change, left: [], issued: [], named: [] }
+  if (!deletes && change.plannedCommands === null && !isEmpty && allWell(change.outcomes))
+    await rememberUninstalled(state, scopes, options.kinds)
   if (!deletes || change.plannedCommands !== null) return { ...untouched, authority: 'untouched' }
   if (!allWell(change.outcomes) && request.force !== true)
     return { ...untouched, authority: 'kept' }
   const outcomes = [...change.outcomes]
   const issued = await issuedFiles(state)
+  const hasRecord = await exists(recordPath(state))
   const left: string[] = []
   const done = new Set<StateDirectory>()
   for (const each of chosen) {
@@ -126,7 +140,7 @@ export async function uninstallAuthority(
   return {
     ...change,
     outcomes,
-    authority: 'deleted',
+    authority: isEmpty && !hasRecord ? 'untouched' : 'deleted',
     left: [...new Set(left)],
     issued,
     named: named.map((each) => ({ state: each, deleted: done.has(each) })),
@@ -294,6 +308,7 @@ export async function forgetTrustedScope(
   const change = await removeAnchors(world, found, anchorsOf(scopes))
   const deleted = change.plannedCommands === null && (force || allWell(change.outcomes))
   const left = deleted ? await forgetScope(state, name) : []
+  if (deleted) await rememberForgotten(state, name)
   return { ...change, deleted, left }
 }
 

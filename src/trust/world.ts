@@ -51,6 +51,8 @@ export type Question =
       /** What is deleted where `deletesAuthority` says so. */
       readonly authority: AuthorityFiles
     }
+  /** There is no authority of the person's own, and the stores hold these roots. */
+  | { readonly type: 'remove-others'; readonly anchors: readonly TrustAnchor[] }
   /** A yes also removes the roots of that authority from the trust stores. */
   | { readonly type: 'delete-named-authority'; readonly authority: AuthorityFiles }
   | { readonly type: 'forget-scope'; readonly name: string }

@@ -15,6 +15,7 @@ import {
 import { attributes, nameText, readName, type Name } from './foreign-names.ts'
 import { isSignedBy } from './parsed-certificate.ts'
 import { pemBlocks } from './pem.ts'
+import { readAnyTime } from './status-texts.ts'
 
 /** The facts of any certificate. Texts hold no control characters. */
 export interface CertificateFacts {
@@ -179,6 +180,11 @@ function keyFacts(certificate: X509Certificate): KeyFacts {
   } catch {
     return { name: 'of an unknown kind', rsaBits: null }
   }
+  return keyFactsOf(key)
+}
+
+/** Returns the facts of a public key of any kind. */
+export function keyFactsOf(key: KeyObject): KeyFacts {
   const { namedCurve, modulusLength = null } = key.asymmetricKeyDetails ?? {}
   switch (key.asymmetricKeyType) {
     case 'ec':
@@ -195,25 +201,10 @@ function keyFacts(certificate: X509Certificate): KeyFacts {
 }
 
 function readValidity(value: DerValue | undefined): { notBefore: Date; notAfter: Date } {
-  const [notBefore, notAfter, ...more] = expectSequence(value, what).map(readTime)
+  const [notBefore, notAfter, ...more] = expectSequence(value, what).map((time) =>
+    readAnyTime(time, what),
+  )
   if (notBefore === undefined || notAfter === undefined || more.length > 0)
     throw unexpected(what, 'two times')
   return { notBefore, notAfter }
-}
-
-/**
- * Reads a UTCTime or a GeneralizedTime. The two digits of a UTCTime's year mean 1950 to 2049 (RFC
- * 5280 §4.1.2.5.1).
- */
-function readTime({ tag, contents }: DerValue): Date {
-  const digits = contents.toString('latin1')
-  const full = tag === 0x17 ? `${digits < '50' ? '20' : '19'}${digits}` : digits
-  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(full)
-  const [, year, month, date, hour, minute, second] = match ?? []
-  const iso = `${year}-${month}-${date}T${hour}:${minute}:${second}`
-  const time = new Date(`${iso}Z`)
-  // Date reads the 30th of February as the 2nd of March.
-  if (Number.isNaN(time.getTime()) || !time.toISOString().startsWith(iso))
-    throw unexpected(what, 'a time')
-  return time
 }

@@ -2,7 +2,7 @@ import { RootlingError } from '../errors.ts'
 import { isUniversal, readDer, type DerValue } from './asn1-reader.ts'
 
 /** The most iterations of a key derivation; OWASP recommends 600,000, and each million takes a second. */
-const mostIterations = 5_000_000n
+export const mostIterations = 5_000_000n
 /** How often an OCTET STRING may hold DER of its own: a PKCS #12 file has three such layers. */
 const deepest = 4
 

@@ -212,14 +212,15 @@ const { generatePkcs12Key } = (forge.pki as unknown as { pbe: { generatePkcs12Ke
 
 /**
  * Derives octets from a password (RFC 7292 appendix B): `id` 1 makes a key, 2 an IV, 3 a MAC's key.
+ * A hundred thousand iterations take half a second.
  */
-function deriveKey(
+export function deriveKey(
   password: string,
   salt: Buffer,
   id: 1 | 2 | 3,
   iterations: number,
   length: number,
-  digest: 'sha1' | 'sha256',
+  digest: 'sha1' | 'sha256' | 'sha384' | 'sha512',
 ): Buffer {
   const buffer = forge.util.createBuffer(salt.toString('latin1'))
   const hash = forge.md[digest].create()

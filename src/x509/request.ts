@@ -1,7 +1,6 @@
-import { constants, verify, type KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import * as read from './asn1-reader.ts'
-import type { DerValue } from './asn1-reader.ts'
 import { bitString, explicit, integer, sequence, set, utf8String } from './asn1.ts'
 import { subjectAltName } from './extensions.ts'
 import type { Identifier } from './identifier.ts'
@@ -10,6 +9,7 @@ import { oids } from './oids.ts'
 import { pemBlocks } from './pem.ts'
 import { readPublicKey, type PublicKey } from './public-key.ts'
 import { commonNames, requestedNames } from './requested-names.ts'
+import { isSignedWith } from './signature.ts'
 
 /** What is used of a CertificationRequest: the key, and the names. */
 export interface Request extends PublicKey {
@@ -40,7 +40,8 @@ export function readRequestDer(der: Buffer): Request {
     throw read.unexpected(what, 'a certification request')
   if (read.expectInteger(version, what) !== 0n) throw read.unexpected(what, 'version 1')
   const key = readPublicKey(spki.der, "The request's key")
-  if (!verified(info.der, algorithm, read.expectBits(signature, what), key))
+  const signed = { tbs: info.der, algorithm, signature: read.expectBits(signature, what) }
+  if (!isSignedWith(key, signed, what))
     throw new RootlingError('bad-key', 'The request was not signed with the key that it holds.', {
       hint: 'Make it again, with the private key that belongs to it',
     })
@@ -64,82 +65,6 @@ function requestDer(pemOrDer: Buffer | string): Buffer {
   throw new RootlingError('bad-der', `The request's file holds ${fault}.`, {
     hint: 'openssl req -new -key key.pem -subj / -addext subjectAltName=DNS:localhost',
   })
-}
-
-interface Verification {
-  readonly keyType: RegExp
-  /** `null`: the algorithm has a digest of its own. */
-  readonly digest: string | null
-}
-
-/**
- * The signature algorithms that are accepted (RFC 4055, RFC 5758, RFC 8410), by object identifier.
- * SHA-1 and MD5 are refused: no current tool signs with them.
- */
-const verifications: Readonly<Record<string, Verification>> = {
-  '1.2.840.113549.1.1.11': { keyType: /^rsa/, digest: 'sha256' },
-  '1.2.840.113549.1.1.12': { keyType: /^rsa/, digest: 'sha384' },
-  '1.2.840.113549.1.1.13': { keyType: /^rsa/, digest: 'sha512' },
-  '1.2.840.10045.4.3.2': { keyType: /^p/, digest: 'sha256' },
-  '1.2.840.10045.4.3.3': { keyType: /^p/, digest: 'sha384' },
-  '1.2.840.10045.4.3.4': { keyType: /^p/, digest: 'sha512' },
-  '1.3.101.112': { keyType: /^ed25519$/, digest: null },
-}
-const rsaPss = '1.2.840.113549.1.1.10'
-const mgf1 = '1.2.840.113549.1.1.8'
-const digests: Readonly<Record<string, string>> = {
-  '2.16.840.1.101.3.4.2.1': 'sha256',
-  '2.16.840.1.101.3.4.2.2': 'sha384',
-  '2.16.840.1.101.3.4.2.3': 'sha512',
-}
-
-function verified(
-  signed: Buffer,
-  algorithm: DerValue | undefined,
-  signature: Buffer,
-  { publicKey, keyType }: PublicKey,
-): boolean {
-  const [oid, parameters] = read.expectSequence(algorithm, what)
-  const name = read.expectOid(oid, what)
-  if (name === rsaPss) {
-    const { digest, saltLength } = pssParameters(parameters)
-    const padding = constants.RSA_PKCS1_PSS_PADDING
-    return keyType.startsWith('rsa') && check(digest, { key: publicKey, padding, saltLength })
-  }
-  const row = verifications[name]
-  if (row === undefined) throw unusualSignature(name)
-  return row.keyType.test(keyType) && check(row.digest, { key: publicKey })
-
-  function check(digest: string | null, key: Parameters<typeof verify>[2]): boolean {
-    try {
-      return verify(digest, signed, key, signature)
-    } catch {
-      return false
-    }
-  }
-}
-
-/**
- * Reads RSASSA-PSS-params (RFC 4055 §3.1), which must have the same digest for the message and for
- * the mask, as all tools write it.
- */
-function pssParameters(value: DerValue | undefined): { digest: string; saltLength: number } {
-  const [hash, mask, salt, ...more] = read.expectSequence(value, what)
-  const [digestOid] = read.expectSequence(read.expectExplicit(hash, 0, what), what)
-  const [maskOid, maskHash] = read.expectSequence(read.expectExplicit(mask, 1, what), what)
-  const [maskDigest] = read.expectSequence(maskHash, what)
-  const saltLength = read.expectInteger(read.expectExplicit(salt, 2, what), what)
-  const digest = digests[read.expectOid(digestOid, what)]
-  if (digest === undefined || digests[read.expectOid(maskDigest, what)] !== digest)
-    throw unusualSignature(rsaPss)
-  if (read.expectOid(maskOid, what) !== mgf1 || more.length > 0) throw unusualSignature(rsaPss)
-  if (saltLength < 0n || saltLength > 512n) throw unusualSignature(rsaPss)
-  return { digest, saltLength: Number(saltLength) }
-}
-
-function unusualSignature(oid: string): RootlingError {
-  const sentence = `The request is signed with an algorithm that is too old or unusual (${oid.slice(0, 60)}).`
-  return new RootlingError('bad-key', sentence, { hint: 'Make it again with openssl req -sha256' })
 }
 
 export interface RequestFields {

@@ -105,6 +105,6 @@ describe.skipIf(obstacle !== null)(`while the daemon runs${skipNote}`, () => {
     await rootling.must([...told.split(' '), ...browsers, '--name', 'work'])
     expect(await lego(root, 'dev.example.com', 'run')).toMatchObject({ exitCode: 0 })
     expect(await verifies('dev.example.com', await rootOf('work'))).toBe(true)
-    expect(await verifies('dev.example.com', root)).toBe(false)
+    expect(await verifies('dev.example.com', await rootOf('local'))).toBe(false)
   })
 })

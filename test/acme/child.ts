@@ -32,8 +32,9 @@ export async function bundleServer(): Promise<Bundle> {
   await build({
     input: join(import.meta.dirname, 'server-child.ts'),
     platform: 'node',
-    external: [/^node:/, 'vitest', 'fs-native-extensions', /^node-forge/, 'env-paths', 'jose'],
-    output: { file: path, format: 'esm', codeSplitting: false },
+    external: [/^[\w-]+$/, /^node:/, /^node-forge/],
+    // In several files, so that what the server does not need is not loaded, as in the package.
+    output: { dir: directory, entryFileNames: 'server.mjs', format: 'esm' },
     logLevel: 'silent',
   })
   await symlink(resolve('node_modules'), join(directory, 'node_modules'))

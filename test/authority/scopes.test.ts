@@ -51,15 +51,15 @@ test('a name that was chosen and means something else is refused', async () => {
   await expect(again).rejects.toMatchObject({
     code: 'scope-exists',
     message: 'A scope named work permits something else.',
-    hint: 'Choose another name with --name, or delete that scope with its key: rootling ca forget work',
+    hint: 'Choose another name with --name, or add the names to that scope: rootling ca permit b.example.com --name work --add',
   })
   expect(await names(state)).toEqual(['local', 'work'])
 })
 
 test('a name that nobody chose is counted up when another scope bears it', async () => {
   const state = await withAuthority()
-  await permitScope(state, { permit: ['a.example.com', 'b.example.com'] }, now)
   await permitScope(state, { permit: ['a.example.com'] }, now)
+  await permitScope(state, { permit: ['a.example.com', 'b.example.com'] }, now)
   await permitScope(state, { permit: ['a-example.com'] }, now)
   expect(await names(state)).toEqual([
     'local',
@@ -67,6 +67,40 @@ test('a name that nobody chose is counted up when another scope bears it', async
     'a-example-com-2',
     'a-example-com-3',
   ])
+})
+
+test('permitting what a scope permits already adds nothing, unless another name is chosen', async () => {
+  const state = await withAuthority()
+  await permitScope(state, { permit: ['example.com', '100.64.0.0/10'] }, now)
+  const covered = [['a.example.com'], ['shop.test'], ['100.65.0.0/16', '10.1.0.0/16', '::1']]
+  for (const permit of covered)
+    expect(await permitScope(state, { permit }, now)).toMatchObject({ created: false })
+  expect(await names(state)).toEqual(['local', 'example-com'])
+  await permitScope(state, { permit: ['a.example.com'], name: 'work' }, now)
+  await permitScope(state, { permit: ['100.0.0.0/8'] }, now)
+  await permitScope(state, { permit: ['xexample.com'] }, now)
+  expect(await names(state)).toEqual([
+    'local',
+    '100-0-0-0-8',
+    'example-com',
+    'work',
+    'xexample-com',
+  ])
+})
+
+test('names that two scopes permit apart are not called outside', async () => {
+  const state = await withAuthority()
+  await permitScope(state, { permit: ['a.example.com'], name: 'x' }, now)
+  await permitScope(state, { permit: ['b.example.org'], name: 'y' }, now)
+  const request = { names: ['a.example.com', 'b.example.org'], files: null }
+  await expect(issue(state, request, now)).rejects.toMatchObject({
+    code: 'not-permitted',
+    message:
+      'No single scope permits all these names: a.example.com by x, b.example.org by y. A certificate is signed by one scope.',
+    hint: 'rootling ca permit a.example.com b.example.org',
+  })
+  await obey(state, 'rootling ca permit a.example.com b.example.org')
+  expect((await issue(state, request, now)).record.scope).toBe('a-example-com')
 })
 
 test('a forgotten scope is gone, and forgetting it again is no error', async () => {
@@ -130,7 +164,9 @@ describe('too much is refused', () => {
 
 /** What the hint of a refusal says, done. */
 async function obey(state: StateDirectory, hint: string): Promise<void> {
-  const [program, ca, permit, ...rest] = hint.split(' ')
+  // A bare host's hint first proposes a name below localhost.
+  const line = hint.slice(hint.indexOf('rootling ca permit'))
+  const [program, ca, permit, ...rest] = line.split(' ')
   expect([program, ca, permit]).toEqual(['rootling', 'ca', 'permit'])
   await permitScope(
     state,

@@ -12,7 +12,7 @@ async function hardenedHome(): Promise<{ home: Home; directory: string }> {
 
 test('ca path prints the root and says what for; with --openssl the copies', async () => {
   const { home, directory } = await hardenedHome()
-  const plain = await home.rootling(['ca', 'path'])
+  const plain = await home.rootling(['ca', 'path', 'local'])
   expect(plain.stdout).toBe(`${directory}/root.pem\n`)
   expect(plain.stderr).toMatch(/rootling\S* ca path --openssl/)
   const copies = await home.rootling(['ca', 'path', '--openssl'])

@@ -37,7 +37,7 @@ test('issue prints the certificate, and with --stdout its PEM too', async () => 
   await create()
   const { exitCode, value, stderr } = await json(['issue', 'localhost', '127.0.0.1'])
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
-  expect(keys(value)).toEqual(['certificate', 'ok', 'warnings'])
+  expect(keys(value)).toEqual(['certificate', 'issued', 'ok', 'replaced', 'warnings'])
   expect(keys(value['certificate'])).toEqual(expect.arrayContaining(certificateKeys))
   expect(value['certificate']).toMatchObject({
     names: ['localhost', '127.0.0.1'],
@@ -109,27 +109,29 @@ test.skipIf(reason !== null)(
 
       await createAuthority(namespace)
       const installed = (await rootling.json(['install', '--yes', ...system])).answer
-      expect(keys(installed)).toEqual(['created', 'ok', 'scopes', 'stores', 'warnings'])
+      expect(keys(installed)).toEqual(['created', 'kinds', 'ok', 'scopes', 'stores', 'warnings'])
       expect(keys(installed.scopes?.[0])).toEqual(expect.arrayContaining(scopeKeys))
       expect(keys(installed.stores?.[0])).toEqual(storeKeys)
       expect(keys(installed.stores?.[0]?.store)).toEqual(['id', 'kind', 'title'])
 
       const permit = ['ca', 'permit', 'dev.example.com', '--name=work', '--yes', ...system]
       const permitted = (await rootling.json(permit)).answer
-      expect(keys(permitted)).toEqual(['created', 'ok', 'scopes', 'stores', 'warnings'])
+      expect(keys(permitted)).toEqual(['created', 'kinds', 'ok', 'scopes', 'stores', 'warnings'])
 
       const status = (await rootling.json(['status', ...system])).answer
       expect(keys(status)).toEqual([
         'home',
+        'kinds',
         'ok',
         'outdated',
         'revocation',
         'scopes',
         'stores',
+        'trusted',
         'warnings',
       ])
       const listed = (await rootling.json(['ca', 'list'])).answer
-      expect(keys(listed)).toEqual(['ok', 'scopes', 'warnings'])
+      expect(keys(listed)).toEqual(['ok', 'scopes', 'trusted', 'warnings'])
       expect(keys(listed.scopes?.[0])).toEqual(
         expect.arrayContaining([...scopeKeys, 'notTrustedBy', 'trustedBy']),
       )
@@ -138,7 +140,16 @@ test.skipIf(reason !== null)(
       expect(keys(forgotten)).toEqual(['deleted', 'left', 'ok', 'scope', 'stores', 'warnings'])
       expect(forgotten.deleted).toBe(true)
       const removed = (await rootling.json(['uninstall', '--delete-ca', '--yes'])).answer
-      expect(keys(removed)).toEqual(['authorities', 'deleted', 'left', 'ok', 'stores', 'warnings'])
+      expect(keys(removed)).toEqual([
+        'authorities',
+        'daemons',
+        'deleted',
+        'issued',
+        'left',
+        'ok',
+        'stores',
+        'warnings',
+      ])
       expect(removed.deleted).toBe(true)
     } finally {
       await namespace.close()

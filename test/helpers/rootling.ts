@@ -114,6 +114,9 @@ export async function createAuthority(namespace: Namespace): Promise<string> {
   const script = `
     const { certificateFor } = await import(process.argv[1])
     const { caPath } = await certificateFor(['localhost'])
+    const { rmSync } = await import('node:fs')
+    // Whether stores trust it is unknown, as of one that an older version made.
+    rmSync(caPath.replace(/scopes.*/, 'stores.json'))
     console.log(caPath)`
   const args = ['--input-type=module', '-e', script, library]
   const { stdout } = await namespace.must(process.execPath, args)

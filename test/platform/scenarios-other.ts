@@ -48,6 +48,7 @@ export const otherSystems: Readonly<Record<string, () => Promise<void>>> = {
         code: 'unsupported',
         reason: 'NixOS builds its system store from its configuration.',
         hint: 'Put the root into a file, add security.pki.certificateFiles = [ ./FILE ]; and rebuild',
+        removalHint: 'Take the file of the root out of security.pki.certificateFiles, and rebuild',
       })
     } finally {
       rmSync('/etc/NIXOS')
@@ -65,6 +66,7 @@ export const otherSystems: Readonly<Record<string, () => Promise<void>>> = {
         code: 'unsupported',
         reason: `${directory} is on a read-only file system.`,
         hint: `Put the root into ${directory} of the image that the system is built from, and run update-ca-certificates there`,
+        removalHint: `Take the root out of ${directory} of the image that the system is built from, and run update-ca-certificates --fresh there`,
       })
     } finally {
       sh('umount', [directory])

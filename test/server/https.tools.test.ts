@@ -460,8 +460,9 @@ describe('listening and reporting', () => {
     await run('curl', ['-sS', '--curves', 'secp521r1', server.url])
     await run('curl', ['-sS', server.url])
     await once(connectTls({ port: server.port, ALPNProtocols: ['ftp'] }), 'error')
-    for (const sentence of said) expect(sentence).toMatch(/^127\.0\.0\.1 \P{Lu}[^:]*\.$/u)
-    expect(said.map((sentence) => sentence.replace('127.0.0.1 ', ''))).toEqual([
+    // curl resets the connection after its alert, and a slow server then finds no address.
+    for (const sentence of said) expect(sentence).toMatch(/^(127\.0\.0\.1)? \P{Lu}[^:]*\.$/u)
+    expect(said.map((sentence) => sentence.replace(/^\S* /, ''))).toEqual([
       'what it sent is not HTTP.',
       'what it sent is not TLS.',
       expect.stringMatching(/^the TLS handshake failed \([a-z ]+\)\.$/),

@@ -37,7 +37,7 @@ describe.skipIf(obstacle !== null)(`rootling install-client${skipNote}`, () => {
   const issue = (...args: string[]) =>
     rootling.must(
       ['issue', '--client', '--pkcs12', '--password-file', passwordFile].concat(
-        ['--out-dir', namespace.home],
+        args.includes('--out-dir') ? [] : ['--out-dir', namespace.home],
         args,
       ),
     )
@@ -83,6 +83,31 @@ describe.skipIf(obstacle !== null)(`rootling install-client${skipNote}`, () => {
     }
     const again = await install(`${name}.p12`, '--remove')
     expect(outcomes(again.answer)).toEqual(['was-absent', 'was-absent'])
+  })
+
+  test('finds the .p12 of a user and its password, which issue kept', async () => {
+    const installed = await rootling.json(['install-client', 'alice@example.test'])
+    expect([installed.exitCode, outcomes(installed.answer)]).toEqual([
+      0,
+      ['installed', 'installed'],
+    ])
+    expect(await keys(chromium)).toMatch(/< 0> ec/)
+    const removed = await rootling.json(['install-client', '--remove', 'alice@example.test'])
+    expect(outcomes(removed.answer)).toEqual(['removed', 'removed'])
+    const unknown = await rootling.json(['install-client', 'bob@example.test'])
+    expect([unknown.exitCode, unknown.answer.error?.code]).toEqual([1, 'file-unreadable'])
+    await issue('alice@example.test', '--out-dir', file('more'))
+    const several = await rootling.json(['install-client', 'alice@example.test'])
+    expect([several.exitCode, several.answer.error?.message]).toEqual([
+      2,
+      expect.stringContaining(`${name}.p12, `),
+    ])
+    await namespace.must('rm', [file(`${name}.p12`), file(`more/${name}.p12`)])
+    const none = await rootling.json(['install-client', 'alice@example.test'])
+    expect([none.exitCode, none.answer.error?.message]).toEqual([
+      2,
+      'The client certificate of alice@example.test has no .p12 file.',
+    ])
   })
 
   test('leaves nothing in the browsers once the CA is deleted, but what others put there', async () => {
@@ -183,7 +208,9 @@ exec /usr/bin/pk12util "$@"`
     await namespace.writeFile(file('not.p12'), 'nothing of the kind')
     expect((await install('not.p12')).answer.error?.code).toBe('bad-key')
     expect((await install(`${name}.pem`)).answer.error).toMatchObject({ code: 'usage' })
-    const unasked = await rootling.json(['install-client', file(`${name}.p12`)])
+    // No password is kept for a copy.
+    await namespace.must('cp', [file(`${name}.p12`), file('copy.p12')])
+    const unasked = await rootling.json(['install-client', file('copy.p12')])
     expect([unasked.exitCode, unasked.answer.error?.hint]).toEqual([2, '--password-file FILE'])
     expect(await contents(chromium)).toEqual([])
 

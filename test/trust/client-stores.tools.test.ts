@@ -42,7 +42,7 @@ async function request(action: 'install' | 'remove'): Promise<ClientCertificateR
     file: '/home/ada/ada.p12',
     shown: 'ada.p12',
     contents,
-    readPassword: async () => password,
+    withPassword: (open) => open(password),
   }
 }
 
@@ -66,7 +66,7 @@ test('installs a client certificate, and removes it by its PKCS #12 or PEM file'
   const asPem: ClientCertificateRequest = {
     ...(await request('remove')),
     contents: Buffer.from(pem),
-    readPassword: () => expect.fail('a PEM file has no password'),
+    withPassword: () => expect.fail('a PEM file has no password'),
   }
   expect(shown((await change(asPem)).outcomes)).toEqual(['system: removed'])
   expect(shown((await change(asPem)).outcomes)).toEqual(['system: was-absent'])
@@ -107,7 +107,7 @@ test('throws for a PEM file to install, a wrong password and a machine without a
     of: typeof store | null = store,
   ): Promise<unknown> => changeClientCertificate(world, {}, { ...asked, ...changes }, only(of))
   await expect(change({ contents: Buffer.from(pem) })).rejects.toMatchObject({ code: 'usage' })
-  const wrong = change({ readPassword: async () => 'wrong' })
+  const wrong = change({ withPassword: (open) => open('wrong') })
   await expect(wrong).rejects.toMatchObject({ code: 'bad-key' })
   await expect(change({}, null)).rejects.toMatchObject({ code: 'store-failed' })
 })

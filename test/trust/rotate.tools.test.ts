@@ -10,10 +10,17 @@ import { issue } from '../../src/certificates/issue.ts'
 import { deleteScope, rotationParts } from '../../src/storage/files/scopes.ts'
 import { installAuthority, permitNames } from '../../src/trust/install.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
-import { beginRotation, renewRotated, rotate, switchRotation } from '../../src/trust/rotate.ts'
+import {
+  addNames,
+  beginRotation,
+  renewRotated,
+  rotate,
+  switchRotation,
+} from '../../src/trust/rotate.ts'
 import { installAnchors, uninstallAnchors } from '../../src/trust/stores.ts'
 import { forgetTrustedScope } from '../../src/trust/uninstall.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
+import { runTool } from '../helpers/tools.ts'
 import { makeRoot } from '../platform/world.ts'
 import { broken, createStore, createWorld, shown, typesOf } from './memory-stores.ts'
 
@@ -191,5 +198,83 @@ describe('what a rotation that stopped left beside a scope', () => {
     const roots = await store.list()
     await expect(rotate(world, {}, 'work')).rejects.toMatchObject({ code: 'corrupt-state' })
     expect(await store.list()).toEqual(roots)
+  })
+})
+
+test('a root that excludes names is not rotated, since the new root would permit them', async () => {
+  const state = await temporaryState()
+  const directory = await temporaryDirectory()
+  const [certificateFile, keyFile] = [join(directory, 'ca.pem'), join(directory, 'ca-key.pem')]
+  const made = ['-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=Team', '-days', '30']
+  const constraints = 'nameConstraints=critical,permitted;DNS:test,excluded;DNS:prod.test'
+  const { exitCode, stderr } = await runTool('openssl', [
+    ...['req', ...made, '-keyout', keyFile, '-out', certificateFile],
+    ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign', '-addext', constraints],
+  ])
+  expect(exitCode, stderr).toBe(0)
+  const [certificate, key] = [await readFile(certificateFile), await readFile(keyFile, 'utf8')]
+  await adoptRoot(state, { certificate, certificateFile, key, keyFile }, new Date())
+  await expect(beginRotation(state, 'local', new Date())).rejects.toMatchObject({
+    code: 'usage',
+    message: 'The root of the scope local excludes prod.test, which a new root would permit.',
+  })
+  expect(await rotationParts(state)).toEqual([])
+})
+
+describe('addNames', () => {
+  const work = { permit: ['a.example.com'], name: 'work' }
+  const more = { permit: ['c.example.net'], name: 'work' }
+
+  test('rotates a scope into one that permits more, and its certificates with it', async () => {
+    const world = await start()
+    await permitNames(world, {}, work)
+    const old = await openScope(world.state, 'work')
+    const outDir = await temporaryDirectory()
+    await issue(world.state, { names: ['a.example.com'], files: { outDir } }, new Date())
+    const rotated = await addNames(world, {}, more)
+    expect(rotated).toMatchObject({ stoppedAt: null, renewals: [{ outcome: 'renewed' }] })
+    expect(shown(rotated?.outcomes ?? [])).toEqual(['a: installed', 'a: removed'])
+    const scope = await openScope(world.state, 'work')
+    expect(scope.permitted).toEqual(['a.example.com', 'c.example.net'])
+    expect(anchorOf(scope)).not.toEqual(anchorOf(old))
+    const names = ['a.example.com', 'c.example.net', 'localhost']
+    const { record } = await issue(world.state, { names, files: null }, new Date())
+    expect(record.scope).toBe('work')
+    expect(await addNames(world, {}, more)).toBe(null)
+    expect(anchorOf(await openScope(world.state, 'work'))).toEqual(anchorOf(scope))
+  })
+
+  test('an interrupted one is finished by the same line, and by a rotation', async () => {
+    const inner = createStore('a')
+    let install: TrustStore['install'] = inner.install
+    const world = await start({ ...inner, install: (anchor) => install(anchor) })
+    await permitNames(world, {}, work)
+    install = broken
+    expect(await addNames(world, {}, more)).toMatchObject({ stoppedAt: 'install' })
+    await expect(addNames(world, {}, { ...more, permit: ['d.example.net'] })).rejects.toMatchObject(
+      {
+        message: 'An interrupted rotation of work does not add d.example.net.',
+        hint: 'Finish it first: rootling ca rotate work',
+      },
+    )
+    install = inner.install
+    expect((await rotate(world, {}, 'work')).stoppedAt).toBe(null)
+    expect((await openScope(world.state, 'work')).permitted).toEqual([
+      ...work.permit,
+      ...more.permit,
+    ])
+  })
+
+  test('refuses scopes that take no names, and changes nothing', async () => {
+    const world = await start()
+    await permitNames(world, {}, { permit: [], unconstrained: true, name: 'any' })
+    await expect(addNames(world, {}, { ...more, name: 'any' })).rejects.toMatchObject({
+      code: 'usage',
+    })
+    await expect(addNames(world, {}, more)).rejects.toMatchObject({ code: 'no-scope' })
+    await expect(addNames(world, {}, { ...more, permit: ['com'] })).rejects.toMatchObject({
+      code: 'usage',
+    })
+    expect(await rotationParts(world.state)).toEqual([])
   })
 })

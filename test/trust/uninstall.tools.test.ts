@@ -56,11 +56,26 @@ describe('uninstallAuthority', () => {
   test('removes what the stores hold where there is no authority any more', async () => {
     const world = await installed()
     await rm(world.state.path, { recursive: true })
+    // They may be those of another user, so a person is asked.
+    await expect(uninstallAuthority(world.refused, {}, {})).rejects.toMatchObject({
+      code: 'cancelled',
+    })
+    expect(world.refused.questions).toMatchObject([{ type: 'remove-others', anchors: [{}, {}] }])
     const { outcomes } = await uninstallAuthority(world, {}, {})
+    expect(typesOf(world.questions)).toEqual(['remove-others'])
     expect(shown(outcomes)).toEqual(['a: removed', 'a: removed'])
     expect(existsSync(world.state.path)).toBe(false)
     expect(await uninstallAuthority(world, {}, {})).toMatchObject({ outcomes: [] })
     expect(world.events).toEqual([{ type: 'nothing-installed' }])
+  })
+
+  test('deletes the directory of a state that holds nothing, and does not call it deleted', async () => {
+    const state = await temporaryState()
+    await mkdir(state.path, { recursive: true })
+    const world = createWorld(state, [createStore('a')])
+    const request = { deleteAuthority: true }
+    expect(await uninstallAuthority(world, {}, request)).toMatchObject({ authority: 'untouched' })
+    expect(existsSync(state.path)).toBe(false)
   })
 
   test('deletes the authority when the person agrees and no store holds a root', async () => {

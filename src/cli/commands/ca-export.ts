@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { expectSuccess, timeLimits } from '../../../platform/command.ts'
@@ -8,6 +8,14 @@ import { requireScope, rootForOpenssl, type Scope } from '../../authority/scope.
 import { checkOutputs, refuseExisting } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
+import {
+  allRoots,
+  allRootsPath,
+  hasAllRoots,
+  updateAllRoots,
+} from '../../storage/files/all-roots.ts'
+import { exclusively } from '../../storage/files/unfinished-writes.ts'
+import { toMove } from '../../shell-commands.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeScope } from '../describe.ts'
@@ -30,7 +38,9 @@ export async function caExport(
   const { cwd, state, output } = context
   const scope = await chosenScope(args.positionals, context)
   const format = args.format ?? 'pem'
-  const pem = scope.root.toString()
+  const roots = args.all === true ? await allRoots(state) : [scope.root.toString()]
+  if (args.all === true) refuseAll(args)
+  const pem = roots.join('')
   if (scope.copies !== null) output.note(ordinaryOnly)
   if (args.out === undefined) {
     if (format !== 'pem')
@@ -46,15 +56,38 @@ export async function caExport(
   if (format === 'jks') await exportJks(scope, path, context)
   else {
     const data =
-      format === 'pem' ? pem : format === 'der' ? scope.root.raw : await javaTrustStore(scope)
+      format === 'pem'
+        ? pem
+        : format === 'der'
+          ? scope.root.raw
+          : await javaTrustStore(roots, scope.name)
     await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
   }
   output.result([path], { scope: describeScope(scope), path, format })
   return exitCodes.ok
 }
 
+function refuseAll({
+  positionals: [name],
+  format = 'pem',
+}: ArgumentsOf<typeof caExportSpec>): void {
+  if (name !== undefined)
+    throw new RootlingError('usage', `--all names every scope, so ${name} means nothing.`, {
+      hint: 'rootling ca export --all',
+    })
+  if (format === 'der' || format === 'jks')
+    throw new RootlingError(
+      'usage',
+      `--format ${format} holds one root, and --all means several.`,
+      {
+        hint: 'rootling ca export --all, or with --format pkcs12 --out FILE',
+      },
+    )
+}
+
 /**
- * `rootling ca path`: prints the path of the root's file, for scripts. With --client it makes the
+ * `rootling ca path`: prints the path of the file of all roots, or of that of one scope, for scripts.
+ * With --client it makes the
  * scope for clients where there is none; with --openssl it prints that of a hardened root's copies.
  */
 export async function caPath(
@@ -65,10 +98,23 @@ export async function caPath(
     args.client === true
       ? await clientScope(args, context)
       : await chosenScope(args.positionals, context)
-  const path = args.openssl === true ? rootForOpenssl(scope).path : scope.rootPath
+  const isAll = args.positionals.length === 0 && args.client !== true && args.openssl !== true
+  if (isAll && !(await hasAllRoots(context.state)))
+    await exclusively(context.state, () => updateAllRoots(context.state, { make: true }))
+  if (isAll && !(await hasAllRoots(context.state))) throw foreignRoots(context)
+  const own = args.openssl === true ? rootForOpenssl(scope).path : scope.rootPath
+  const path = isAll ? allRootsPath(context.state) : own
   if (args.openssl !== true && scope.copies !== null) context.output.note(ordinaryOnly)
   context.output.result([path], { path, scope: describeScope(scope) })
   return exitCodes.ok
+}
+
+/** A `not-ours` error for another program's file where that of all roots belongs. */
+function foreignRoots({ state }: Context): RootlingError {
+  const path = allRootsPath(state)
+  return new RootlingError('not-ours', `${path} is there already, and Rootling did not write it.`, {
+    hint: `${toMove(path, `${path}.old`)}; or name one scope: rootling ca path local`,
+  })
 }
 
 async function clientScope(
@@ -104,10 +150,13 @@ async function chosenScope(
   return requireScope(state, name, (names) => meantScope(name, names))
 }
 
-async function javaTrustStore(scope: Scope): Promise<Buffer> {
+async function javaTrustStore(roots: readonly string[], name: string): Promise<Buffer> {
   const { makeTrustStore } = await import('../../x509/pkcs12.ts')
   return makeTrustStore({
-    roots: [{ der: scope.root.raw, friendlyName: `rootling-${scope.name}` }],
+    roots: roots.map((pem, index) => ({
+      der: new X509Certificate(pem).raw,
+      friendlyName: `rootling-${name}${index === 0 ? '' : `-${index + 1}`}`,
+    })),
     password: javaPassword,
   })
 }

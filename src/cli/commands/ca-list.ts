@@ -1,5 +1,6 @@
 import { isTrusted, readScopes } from '../../authority/scope.ts'
 import { anchorOf, trustOfScopes } from '../../trust/machine-stores.ts'
+import { trustOfOthers } from '../../trust/trusted-roots.ts'
 import type { StoreOutcome } from '../../trust/stores.ts'
 import { fingerprintOf } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -20,6 +21,7 @@ export async function caList(
   const rows = scopes.map((scope) => ({ scope, trust: trustOf(anchorOf(scope).name, outcomes) }))
   if (scopes.length === 0)
     output.note('There is no certificate authority yet. Create it: rootling install')
+  const trusted = await trustOfOthers(trustWorld({}, context))
   const blocks = rows.map(({ scope, trust }): Line[] => [
     bold(scope.name),
     `  root         ${commonName(scope)}`,
@@ -30,8 +32,16 @@ export async function caList(
     `  trusted by   ${trust.trustedBy.join(', ') || (isTrusted(scope) ? 'no store' : 'no store, since its root is for programs that are given its file')}`,
     ...(trust.notTrustedBy.length > 0 ? [`  NOT by       ${trust.notTrustedBy.join(', ')}`] : []),
   ])
-  output.result(blankBetween(blocks), {
+  const others = trusted.map(({ label, source, fingerprint, trustedBy }): Line[] => [
+    bold(label),
+    '  root         of another authority; to take it out: rootling untrust',
+    `  source       ${source}`,
+    `  fingerprint  ${fingerprint}`,
+    `  trusted by   ${trustedBy.join(', ') || 'no store'}`,
+  ])
+  output.result(blankBetween([...blocks, ...others]), {
     scopes: rows.map(({ scope, trust }) => ({ ...describeScope(scope), ...trust })),
+    trusted,
   })
   return exitCodes.ok
 }

@@ -1,11 +1,14 @@
 import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
+import { openScope } from '../../authority/scope.ts'
 import { addPrivateScope, permitNames } from '../../trust/install.ts'
+import { addNames } from '../../trust/rotate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeScope } from '../describe.ts'
 import { reportInstallation } from '../installation.ts'
 import type { caPermitSpec } from '../specs/ca.ts'
+import { reportRotation } from './ca-rotate.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
 import { trustWorld } from '../trust-world.ts'
 
@@ -19,13 +22,46 @@ export async function caPermit(
 ): Promise<ExitCode> {
   const { positionals: permit, name, unconstrained = false, force = false } = args
   if (args.private !== undefined) return permitPrivate(args.private, args, context)
+  if (args.add === true) return addToScope(args, context)
   const request = { permit, name, unconstrained, force }
-  const options = storeOptionsOf(args)
+  const options = storeOptionsOf(args, { none: true })
   const world = trustWorld(args, context)
   return reportInstallation(await permitNames(world, options, request), context.output)
 }
 
+/** Adds names to a scope that is there, by a rotation in one step. */
+async function addToScope(
+  args: ArgumentsOf<typeof caPermitSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { positionals: permit, name, force = false } = args
+  const { state, output } = context
+  if (name === undefined)
+    throw new RootlingError('usage', '--add goes with the name of a scope that is there.', {
+      hint: `rootling ca permit ${permit.join(' ')} --name SCOPE --add; the scopes: rootling ca list`,
+    })
+  if (args['dry-run'] === true || args.unconstrained === true)
+    throw new RootlingError(
+      'usage',
+      `--add makes new keys and permits names, so ${args.unconstrained === true ? '--unconstrained' : '--dry-run'} means nothing.`,
+      { hint: 'rootling ca permit --help' },
+    )
+  const request = { permit, name, force }
+  const rotated = await addNames(trustWorld(args, context), storeOptionsOf(args), request)
+  if (rotated !== null) return reportRotation(rotated, context)
+  const scope = await openScope(state, name)
+  output.note(`The scope ${name} permits that already; there is nothing to do.`)
+  output.result([], {
+    scope: describeScope(scope),
+    finished: true,
+    renewed: [],
+    stores: [],
+  })
+  return exitCodes.ok
+}
+
 const meaningless = [
+  'add',
   'name',
   'unconstrained',
   'force',

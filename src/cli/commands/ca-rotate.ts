@@ -18,7 +18,6 @@ export async function caRotate(
   args: ArgumentsOf<typeof caRotateSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const { output } = context
   if (args['dry-run'] === true)
     throw new RootlingError(
       'usage',
@@ -32,6 +31,12 @@ export async function caRotate(
     })
   const harden = wantsHardened(args)
   const rotated = await rotate(trustWorld(args, context), storeOptionsOf(args), name, harden)
+  return reportRotation(rotated, context)
+}
+
+/** Prints how far a rotation came, and returns the exit code. */
+export function reportRotation(rotated: RotationResult, context: Context): ExitCode {
+  const { output } = context
   const { next, stoppedAt, outcomes, renewals, hooks } = rotated
   if (stoppedAt !== null) return explainStop(stoppedAt, rotated, context)
   output.result(outcomeTable(outcomes, output), {
@@ -43,7 +48,7 @@ export async function caRotate(
     stores: outcomes,
   })
   const count = renewals.filter(({ outcome }) => outcome === 'renewed').length
-  output.note(`Rotated the scope ${name}; ${count} certificates were renewed.`)
+  output.note(`Rotated the scope ${next.name}; ${count} certificates were renewed.`)
   if (!isTrusted(next))
     output.note(`Have the programs that know its root read the new one: ${next.rootPath}`)
   return hooksSucceeded(hooks) ? exitCodes.ok : exitCodes.failed

@@ -1,5 +1,5 @@
 import { basename, dirname, resolve } from 'node:path'
-import { makeCrl, readRootCrl } from '../../certificates/crl.ts'
+import { makeCrl, makeCrls, readRootCrl } from '../../certificates/crl.ts'
 import { checkOutputs } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { sweepDead, writeFileAtomic } from '../../files/atomic.ts'
@@ -10,7 +10,8 @@ import { linesOf } from '../lines.ts'
 import type { crlSpec } from '../specs/certificates.ts'
 
 /**
- * `rootling crl`: prints or writes a new CRL of a scope, or with --root the stored CRL of its root.
+ * `rootling crl`: prints or writes a new CRL of a scope and the stored CRL of its root, or with
+ * --issuer or --root one of them. DER holds one list: without --root the scope's own.
  */
 export async function crl(
   args: ArgumentsOf<typeof crlSpec>,
@@ -25,13 +26,17 @@ export async function crl(
     })
   if (path !== null) for (const warning of await checkOutputs(state, [path])) output.warn(warning)
   const root = args.root === true
-  const der = root ? await readRootCrl(state, scope) : await makeCrl(state, scope, now())
-  const pem = encodePem('X509 CRL', der)
+  const lists = root
+    ? [await readRootCrl(state, scope)]
+    : wantsDer || args.issuer === true
+      ? [await makeCrl(state, scope, now())]
+      : await makeCrls(state, scope, now())
+  const pem = lists.map((der) => encodePem('X509 CRL', der)).join('')
   if (path === null) {
     output.result(linesOf(pem.trimEnd()), { scope, root, path, crl: pem })
     return exitCodes.ok
   }
-  const data = wantsDer ? der : pem
+  const data = (wantsDer ? lists[0] : undefined) ?? pem
   await sweepDead(dirname(path), basename(path))
   await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
   output.result([path], { scope, root, path, crl: pem })

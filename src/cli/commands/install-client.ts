@@ -1,29 +1,42 @@
 import { resolve } from 'node:path'
-import { RootlingError } from '../../errors.ts'
+import { clientFileOf } from '../../certificates/client-file.ts'
+import { exists } from '../../files/exists.ts'
 import { changeClientCertificate } from '../../trust/client-certificates.ts'
-import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { readFirstLine, readInputBytes } from '../read-input.ts'
+import { withPkcs12Password } from '../pkcs12-password.ts'
+import { readInputBytes } from '../read-input.ts'
 import type { installClientSpec } from '../specs/stores.ts'
 import { changeExitCode, outcomeTable, printPlan } from '../store-outcomes.ts'
 
-type Arguments = ArgumentsOf<typeof installClientSpec>
-
-/** `rootling install-client FILE.p12`: gives a client certificate to browsers, or removes it. */
-export async function installClient(args: Arguments, context: Context): Promise<ExitCode> {
-  const { env, output, cwd, interactive } = context
+/**
+ * `rootling install-client FILE.p12|USER`: gives a client certificate to browsers, or removes it. For
+ * a user, the file is the one that was issued here.
+ */
+export async function installClient(
+  args: ArgumentsOf<typeof installClientSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { env, output, cwd, interactive, state } = context
   const [word = ''] = args.positionals
-  const file = resolve(cwd, word)
+  const typed = resolve(cwd, word)
+  const issued = (await exists(typed)) ? null : await clientFileOf(state, word)
+  const file = issued ?? typed
+  const shown = issued ?? word
   const change = await changeClientCertificate(
     { env, interactive },
     { dryRun: args['dry-run'] },
     {
       action: args.remove === true ? 'remove' : 'install',
       file,
-      shown: word,
+      shown,
       contents: await readInputBytes(file),
-      readPassword: () => readPassword(args, word, context),
+      withPassword: (open) =>
+        withPkcs12Password(
+          { path: file, shown, passwordFile: args['password-file'] },
+          context,
+          open,
+        ),
       nickname: args.name,
     },
   )
@@ -33,16 +46,4 @@ export async function installClient(args: Arguments, context: Context): Promise<
   if (outcomes.some(({ outcome }) => outcome === 'installed'))
     output.note('A browser that is open sees it after a restart.')
   return changeExitCode(outcomes)
-}
-
-async function readPassword(
-  args: Arguments,
-  word: string,
-  { cwd, interactive }: Context,
-): Promise<string> {
-  if (args['password-file'] !== undefined) return readFirstLine(resolve(cwd, args['password-file']))
-  if (interactive) return askSecret(`Password of ${word}: `)
-  throw new RootlingError('usage', `${word} needs its password, and nobody can be asked.`, {
-    hint: '--password-file FILE',
-  })
 }

@@ -19,7 +19,7 @@ export async function install(
       hint: 'rootling install --permit dev.example.com --name work',
     })
   const request = permits ? { permit, name, unconstrained, force: force === true } : null
-  const options = storeOptionsOf(args)
+  const options = storeOptionsOf(args, { none: true })
   const world = trustWorld(args, context)
   const installation = await installAuthority(world, options, request, { harden })
   return reportInstallation(installation, context.output)

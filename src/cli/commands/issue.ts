@@ -4,6 +4,8 @@ import { ownPasswordFile, type OutputPaths } from '../../certificates/output-fil
 import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
 import { commonNameText, parseSubject } from '../../x509/subject.ts'
+import { scopeNames } from '../../storage/files/scopes.ts'
+import { readStoreMemory } from '../../storage/files/store-memory.ts'
 import { longestHookSeconds, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -33,6 +35,8 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
         : { ...outputPaths(args, cwd), ...keptWhere(args, cwd, password) },
     force: args.force,
     csr: args.csr === undefined ? undefined : await readInputBytes(resolve(cwd, args.csr)),
+    // A mistyped name of another authority makes none.
+    createAuthority: state.authority === undefined,
     selfSigned: args['self-signed'],
     keyPassphrase: args['encrypt-key'] === true ? password : undefined,
     ...(await keyAccess(args, context)),
@@ -43,6 +47,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     onRenewSeconds: args['hook-timeout'],
     revocationUrl: args['no-revocation-url'] === true ? false : args['revocation-url'],
   }
+  const isFirst = (await scopeNames(state)).length === 0
   const issued =
     args['if-needed'] === true
       ? await (await import('../../certificates/if-needed.ts')).issueIfNeeded(state, request, now())
@@ -54,6 +59,9 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     output.warn(
       'A self-signed certificate is trusted by nobody but clients that are configured to trust it.',
     )
+  if (isFirst && args['self-signed'] !== true)
+    output.note(`Created the certificate authority in ${state.path}.`)
+  await warnOfDistrust(record, context)
   const certificate = describeRecord(record)
   if (args.stdout === true) {
     output.result(linesOf((chain + (key ?? '')).trimEnd()), {
@@ -110,6 +118,19 @@ async function keyAccess(
   const gid = await groupNumber(group)
   const uid = state.owner?.uid ?? process.geteuid?.() ?? -1
   return { keyMode: mode ?? '0640', keyOwner: { uid, gid } }
+}
+
+/** Warns where no store was told to trust the root above a certificate. */
+async function warnOfDistrust(
+  { scope }: CertificateRecord,
+  { state, output }: Context,
+): Promise<void> {
+  const memory = await readStoreMemory(state)
+  // Where no store was wanted, the person knows.
+  if (memory?.untrusted.includes(scope) === true && memory.kinds?.length !== 0)
+    output.warn(
+      'No trust store trusts its root yet, so browsers refuse the certificate. To trust it: rootling install',
+    )
 }
 
 function refuseContradictions(args: Arguments): void {

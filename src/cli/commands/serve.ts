@@ -71,7 +71,7 @@ function reportsTo(output: Output): SiteReports {
     onWarning: ({ sentence, hint }) => output.warn(`${sentence} ${hint}`),
     onRequest: (entry) => output.log(formatLogLine(entry)),
     onConnectionError: (error, address) =>
-      output.log(`${address} refused: ${describeConnectionError(error)}`),
+      output.log(`${address || '-'} refused: ${describeConnectionError(error)}`),
     onHandlerError: (error) => output.log(`error: ${firstLine(error)}`),
     onAlone: () => output.note('This machine has no ::1, so 127.0.0.1 alone is served.'),
     onRenewed: () => output.log('The certificate was renewed.'),

@@ -5,12 +5,17 @@ import { existsSync } from '../../files/exists.ts'
 import { readInventory } from '../../storage/files/record.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { readInputBytes } from '../read-input.ts'
+import { withPkcs12Password } from '../pkcs12-password.ts'
+import { readFirstLine, readInputBytes } from '../read-input.ts'
 import { printShown } from '../show-text.ts'
 import type { showSpec } from '../specs/certificates.ts'
 
+/** In octets; the bundles of public roots have a quarter of a megabyte. */
+const largestFile = 16 * 1024 * 1024
+
 /**
- * `rootling show NAME|FILE|SERIAL|HOST:PORT`: prints what a certificate says, and what would refuse it.
+ * `rootling show NAME|FILE|SERIAL|HOST:PORT`: prints what a certificate says and what would refuse it,
+ * or what a request, a key, a list, a response or a PKCS #12 file holds.
  */
 export async function showCommand(
   args: ArgumentsOf<typeof showSpec>,
@@ -25,22 +30,36 @@ export async function showCommand(
 /** Returns a server, the contents of a file, or else the certificates on record of that name. */
 async function targetsOf(
   word: string,
-  { all }: ArgumentsOf<typeof showSpec>,
-  { state, cwd }: Context,
+  args: ArgumentsOf<typeof showSpec>,
+  context: Context,
 ): Promise<readonly ShowTarget[]> {
+  const { state, cwd } = context
   const meant = showTargetOf(word)
   if (meant.from === 'server') return [meant]
-  const path = resolve(cwd, word)
-  const file = async (): Promise<ShowTarget> => ({
+  const isFile = meant.from === 'file' && existsSync(resolve(cwd, word))
+  const found = isFile ? [] : certificatesNamed(await readInventory(state), word, cwd)
+  if (found.length === 0)
+    return [meant.from === 'file' ? await fileTarget(args, word, context) : meant]
+  return chosen(found, { word, all: args.all, command: 'rootling show' }).map(
+    ({ serialNumber }) => ({ from: 'record', serialNumber }),
+  )
+}
+
+async function fileTarget(
+  args: ArgumentsOf<typeof showSpec>,
+  word: string,
+  context: Context,
+): Promise<ShowTarget> {
+  const path = resolve(context.cwd, word)
+  const passwordFile = args['password-file']
+  return {
     from: 'file',
     name: word,
-    contents: await readInputBytes(path),
-  })
-  const isFile = meant.from === 'file' && existsSync(path)
-  const found = isFile ? [] : certificatesNamed(await readInventory(state), word, cwd)
-  if (found.length === 0) return [meant.from === 'file' ? await file() : meant]
-  return chosen(found, { word, all, command: 'rootling show' }).map(({ serialNumber }) => ({
-    from: 'record',
-    serialNumber,
-  }))
+    contents: await readInputBytes(path, largestFile),
+    withPassword: (open) => withPkcs12Password({ path, shown: word, passwordFile }, context, open),
+    passphrase:
+      passwordFile === undefined
+        ? undefined
+        : await readFirstLine(resolve(context.cwd, passwordFile)),
+  }
 }

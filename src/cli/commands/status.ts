@@ -5,11 +5,13 @@ import { servedRevocationUrl, unansweredUrl } from '../../certificates/revocatio
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory } from '../../storage/files/record.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
-import { trustOfScopes } from '../../trust/machine-stores.ts'
+import { chosenKinds, trustOfScopes } from '../../trust/machine-stores.ts'
+import { trustOfOthers } from '../../trust/trusted-roots.ts'
 import { allWell } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
+import { noteKinds } from '../installation.ts'
 import type { Output } from '../output.ts'
 import type { statusSpec } from '../specs/stores.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
@@ -26,9 +28,10 @@ export async function status(
 ): Promise<ExitCode> {
   const { state, output } = context
   const scopes = await requireScopes(state)
+  const kinds = await chosenKinds(state, storeOptionsOf(args))
   const outcomes = await trustOfScopes(
     trustWorld({}, context),
-    storeOptionsOf(args),
+    { ...storeOptionsOf(args), kinds },
     scopes.filter(isTrusted),
   )
   const described = scopes.map(describeScope)
@@ -40,12 +43,19 @@ export async function status(
   const inUse = renewable(await readCurrentInventory(state, { printed: false, onDamage }))
   const revocation = await revocationOf(state, inUse)
   noteRevocation(revocation, output)
+  const trusted = await trustOfOthers(trustWorld({}, context), storeOptionsOf(args))
+  for (const { label, source, trustedBy } of trusted)
+    output.note(
+      `${label} of another authority, from ${source}: ${trustedBy.length === 0 ? 'trusted by no store' : `trusted by ${trustedBy.join(', ')}`}.`,
+    )
   const outdated = findOutdated(scopes, inUse)
   for (const scope of outdated.scopes) output.warn(outdatedSentence(scope, outdated))
   output.result(outcomeTable(outcomes, output), {
     home: state.path,
     scopes: described,
     stores: outcomes,
+    kinds: kinds ?? null,
+    trusted,
     revocation,
     outdated: {
       scopes: outdated.scopes.map(({ name }) => name),
@@ -56,6 +66,7 @@ export async function status(
   const isExpired = scopes
     .filter(isTrusted)
     .some(({ rootNotAfter }) => rootNotAfter < context.now())
+  if (args.stores === undefined) noteKinds(kinds, output)
   const isInstalled = allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted')
   if (!isInstalled) output.note('To fix it: rootling install')
   return isInstalled && !isExpired ? exitCodes.ok : exitCodes.notTrusted

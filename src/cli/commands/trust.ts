@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { get } from '../../client/get.ts'
 import { RootlingError } from '../../errors.ts'
+import { shellWord } from '../../shell-word.ts'
 import { trustForeignRoot } from '../../trust/foreign-root.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -20,30 +21,39 @@ export async function trust(
   const { output } = context
   const [source = ''] = args.positionals
   const contents = await load(source, args, context)
-  const { fingerprint: expected, unconstrained: accepted } = args
-  const root = { contents, source, fingerprint: expected, unconstrained: accepted }
+  const { fingerprint: expected, unconstrained: accepted, name } = args
+  if (name === '')
+    throw new RootlingError('usage', 'A root cannot be called by an empty name.', {
+      hint: 'Leave out --name, or call it by whose it is: --name ada',
+    })
+  const from = isUrl(source) ? source : resolve(context.cwd, source)
+  const shown = { contents, source, from, label: name }
+  const root = { ...shown, fingerprint: expected, unconstrained: accepted }
   const change = await trustForeignRoot(trustWorld(args, context), storeOptionsOf(args), root)
-  const { fingerprint, constraints, unconstrained, outcomes } = change
+  const { label, fingerprint, constraints, unconstrained, outcomes } = change
   if (args['dry-run'] === true)
     for (const { store, outcome, reason } of outcomes)
       if (outcome === 'skipped') output.note(`${store.title} is left out: ${reason}`)
   if (printPlan(change, output)) return changeExitCode(outcomes)
   output.result(outcomeTable(outcomes, output), {
+    label,
     fingerprint,
     constraints,
     unconstrained,
     stores: outcomes,
   })
-  output.note('To take it out again, and your own roots with it: rootling uninstall --all')
+  output.note(`To take it out again: rootling untrust ${shellWord(label)}`)
   return changeExitCode(outcomes)
 }
+
+const isUrl = (source: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(source)
 
 async function load(
   source: string,
   { fingerprint }: ArgumentsOf<typeof trustSpec>,
   { cwd, now }: Context,
 ): Promise<Buffer> {
-  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) return readInputBytes(resolve(cwd, source))
+  if (!isUrl(source)) return readInputBytes(resolve(cwd, source))
   if (fingerprint === undefined)
     throw new RootlingError('usage', 'A root from the network needs its fingerprint.', {
       hint: `rootling trust ${source} --fingerprint SHA256, which your teammate finds in the output of “ca list”`,

@@ -2,6 +2,7 @@ import { storeKinds, type StoreKind } from '../../../platform/trust-store.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../files/exists.ts'
 import { openStores, withStoresLock } from '../../trust/machine-stores.ts'
+import { rememberInstalled, rememberUninstalled } from '../../trust/remember.ts'
 import {
   findInstalledAnchors,
   installAnchors,
@@ -53,6 +54,13 @@ export async function installInStores(ca: LocalCa, context: Context): Promise<bo
   const kinds = selectedKinds(context.env)
   if (kinds.length === 0) return true
   const outcomes = await withStores(kinds, ca, context, installAnchors)
+  const before = ca.scopes
+  await rememberInstalled(context.state, {
+    before,
+    scopes: before,
+    outcomes,
+    kinds: named(context),
+  })
   for (const kind of kinds) {
     const of = outcomes.filter(({ store }) => store.kind === kind)
     if (of.some(({ outcome }) => outcome === 'failed')) continue
@@ -78,6 +86,8 @@ export async function uninstallFromStores(ca: LocalCa, context: Context): Promis
   }
   const outcomes = await withStores(kinds, ca, context, uninstallAnchors)
   const well = reportFailures(outcomes, context)
+  if (well && ca.scopes.length > 0)
+    await rememberUninstalled(context.state, ca.scopes, named(context))
   if (well && kinds.includes('system'))
     context.output.note('The local CA is now uninstalled from the system trust store(s)! 👋')
   else if (well)
@@ -109,6 +119,10 @@ export async function noteUntrusted(ca: LocalCa, context: Context): Promise<void
   if (lacking.length > 0)
     output.note('Run "rootling-mkcert -install" for certificates to be trusted automatically ⚠️')
 }
+
+/** Returns the kinds of store that are named; `undefined`: every kind. */
+const named = ({ env }: Context): readonly StoreKind[] | undefined =>
+  (env['TRUST_STORES'] ?? '') === '' ? undefined : selectedKinds(env)
 
 async function withStores(
   kinds: readonly StoreKind[],

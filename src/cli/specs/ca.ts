@@ -1,5 +1,5 @@
 import type { CommandSpec } from '../command.ts'
-import { forceOption, permitOptions, storeOptions } from './shared.ts'
+import { forceOption, orNone, permitOptions, storeOptions } from './shared.ts'
 
 export const caListSpec = {
   name: 'ca list',
@@ -14,6 +14,10 @@ export const caPermitSpec = {
   positionals: '[NAME…]',
   options: {
     name: { type: 'string', placeholder: 'SCOPE', describe: 'Name of the scope' },
+    add: {
+      type: 'boolean',
+      describe: 'Add to the scope --name, which is rotated into one that permits more',
+    },
     private: {
       type: 'string',
       placeholder: 'SCOPE',
@@ -21,9 +25,11 @@ export const caPermitSpec = {
     },
     ...permitOptions,
     ...storeOptions,
+    stores: orNone,
   },
   examples: [
     'rootling ca permit dev.example.com --name work',
+    'rootling ca permit c.example.net --name work --add',
     'rootling ca permit 100.64.0.0/10',
     'rootling ca permit --unconstrained',
     'rootling ca permit --private vpn',
@@ -94,6 +100,7 @@ export const caExportSpec = {
       placeholder: 'F',
       describe: 'File to write; without it PEM goes to stdout',
     },
+    all: { type: 'boolean', describe: 'The roots of all scopes, as PEM or pkcs12' },
     force: { type: 'boolean', describe: 'Replace a file that is there', needs: ['out'] },
   },
   examples: ['rootling ca export > root.pem', 'rootling ca export --format jks --out trust.jks'],
@@ -101,7 +108,7 @@ export const caExportSpec = {
 
 export const caPathSpec = {
   name: 'ca path',
-  summary: 'Print where a root’s PEM file is',
+  summary: 'Print where the PEM file of all roots, or of one, is',
   positionals: '[SCOPE]',
   options: {
     client: { type: 'boolean', describe: 'The root of client certificates, for servers' },
@@ -110,7 +117,12 @@ export const caPathSpec = {
       describe: 'For curl, Node, Python and others on OpenSSL: of a hardened scope, its copies',
     },
   },
-  examples: ['rootling ca path', 'rootling ca path --openssl', 'rootling ca path --client'],
+  examples: [
+    'rootling ca path',
+    'rootling ca path work',
+    'rootling ca path --openssl',
+    'rootling ca path --client',
+  ],
 } as const satisfies CommandSpec
 
 export const caShowSpec = {

@@ -177,26 +177,45 @@ export const revokeSpec = {
 
 export const crlSpec = {
   name: 'crl',
-  summary: 'Print the list of revoked certificates (CRL)',
+  summary: 'Print the lists of revoked certificates (CRLs)',
   options: {
     scope: { type: 'string', placeholder: 'NAME', describe: 'Of this scope; default local' },
-    root: { type: 'boolean', describe: 'The root’s own list instead, which is always empty' },
+    issuer: {
+      type: 'boolean',
+      describe: 'Only the list of the certificates’ issuer; default: the root’s too',
+      excludes: ['root'],
+    },
+    root: { type: 'boolean', describe: 'Only the root’s list, which is always empty' },
     out: { type: 'string', placeholder: 'F', describe: 'Write it to this file' },
     format: {
       type: 'string',
       choices: ['pem', 'der'] as const,
-      describe: 'Default pem; der needs --out',
+      describe: 'Default pem; der needs --out and holds one list',
       excludes: ['der'],
     },
     der: { type: 'boolean', describe: 'As --format der', unlisted: true },
   },
-  examples: ['rootling crl --out local-crl.pem', 'rootling crl --format der --out local.crl'],
+  examples: [
+    'rootling crl --scope clients --out clients-crl.pem',
+    'rootling crl --format der --out local.crl',
+  ],
 } as const satisfies CommandSpec
 
 export const showSpec = {
   name: 'show',
   summary: 'Explain any certificate, and what would refuse it',
   positionals: 'NAME|FILE|SERIAL|HOST:PORT',
-  options: { all: { type: 'boolean', describe: 'Every certificate of that name' } },
-  examples: ['rootling show localhost.pem', 'rootling show localhost:8443'],
+  options: {
+    all: { type: 'boolean', describe: 'Every certificate of that name' },
+    'password-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line opens a .p12 file or a key; nothing secret is shown',
+    },
+  },
+  examples: [
+    'rootling show localhost.pem',
+    'rootling show localhost:8443',
+    'rootling show localhost.p12',
+  ],
 } as const satisfies CommandSpec

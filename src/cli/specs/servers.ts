@@ -65,7 +65,7 @@ export const getSpec = {
   },
   examples: [
     'rootling get localhost:8443',
-    'rootling get https://localhost:8443/api | jq',
+    'rootling get https://localhost:8443/api',
     'rootling get --compare https://localhost:8443',
   ],
 } as const satisfies CommandSpec

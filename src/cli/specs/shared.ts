@@ -24,6 +24,12 @@ export const storeOptions = {
   'no-sudo': { type: 'boolean', describe: 'Never use sudo; what needs root is left undone' },
 } as const satisfies CommandSpec['options']
 
+/** `--stores` of the commands that can also make a scope alone. */
+export const orNone = {
+  ...storeOptions.stores,
+  describe: `${storeOptions.stores.describe}; or none`,
+} as const
+
 export const forceOption = {
   type: 'boolean',
   describe: 'Delete also where a store may still hold the root',

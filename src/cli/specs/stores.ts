@@ -1,9 +1,9 @@
 import type { CommandSpec } from '../command.ts'
-import { forceOption, permitOptions, storeOptions } from './shared.ts'
+import { forceOption, orNone, permitOptions, storeOptions } from './shared.ts'
 
 export const installSpec = {
   name: 'install',
-  summary: 'Create the local CA if needed, and trust it',
+  summary: 'Make the local CA if needed, and trust it',
   options: {
     permit: {
       type: 'string',
@@ -22,8 +22,14 @@ export const installSpec = {
       describe: 'Debian 12, 13: let OpenSSL, curl, Node … take no common name for a host',
     },
     ...storeOptions,
+    stores: orNone,
   },
-  examples: ['rootling install', 'rootling install --yes --json', 'rootling install --dry-run'],
+  examples: [
+    'rootling install',
+    'rootling install --yes --json',
+    'rootling install --dry-run',
+    'rootling install --stores none',
+  ],
 } as const satisfies CommandSpec
 
 export const uninstallSpec = {
@@ -58,6 +64,11 @@ export const trustSpec = {
       placeholder: 'SHA256',
       describe: 'SHA-256 fingerprint of the root; required without a terminal',
     },
+    name: {
+      type: 'string',
+      placeholder: 'LABEL',
+      describe: 'What to call it; default: its common name',
+    },
     unconstrained: {
       type: 'boolean',
       describe: 'Also a root that may sign any host name or any IP address',
@@ -68,15 +79,23 @@ export const trustSpec = {
   examples: ['rootling trust ada-root.pem --fingerprint 84595e78…'],
 } as const satisfies CommandSpec
 
+export const untrustSpec = {
+  name: 'untrust',
+  summary: 'Take a teammate’s root out of the trust stores again',
+  positionals: 'NAME|FINGERPRINT',
+  options: storeOptions,
+  examples: ['rootling untrust ada', 'rootling untrust 84595e78…'],
+} as const satisfies CommandSpec
+
 export const installClientSpec = {
   name: 'install-client',
   summary: 'Give the browsers a client certificate (.p12)',
-  positionals: 'FILE',
+  positionals: 'FILE|USER',
   options: {
     'password-file': {
       type: 'string',
       placeholder: 'F',
-      describe: 'Its first line is the password',
+      describe: 'Its first line is the password; default: the one kept by issue, or asked for',
     },
     name: {
       type: 'string',
@@ -89,7 +108,8 @@ export const installClientSpec = {
   },
   examples: [
     'rootling issue --client alice@example.test --pkcs12',
-    'rootling install-client alice@example.test-client.p12',
+    'rootling install-client alice@example.test',
+    'rootling install-client bob.p12 --password-file password.txt',
     'rootling install-client --remove alice@example.test-client.pem',
   ],
 } as const satisfies CommandSpec

@@ -2,7 +2,7 @@ import { userInfo } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createMachine } from '../../../platform/machine.ts'
 import { requireScopes } from '../../authority/scope.ts'
-import { xdgDirectory } from '../../home/home-directory.ts'
+import { homeDirectory, xdgDirectory } from '../../home/home-directory.ts'
 import { readRunFile } from '../../home/run-file.ts'
 import { defaultAuthority } from '../../home/state-directory.ts'
 import {
@@ -106,13 +106,25 @@ export interface RemovedDaemon extends UninstalledDaemon {
  */
 export async function removeDaemon(options: LaunchOptions): Promise<RemovedDaemon> {
   const { state, env } = options
-  const service = serviceOf(options)
   const pid = (await readRunFile(state))?.pid ?? null
+  if (!hasHome(env))
+    return { path: '', removed: false, problem: null, pid: (await stopDaemon(state)) ? pid : null }
+  const service = serviceOf(options)
   const found = await uninstallService(service, await createMachine({ env }))
   const stopped = await stopDaemon(state)
   // The manager may have stopped it already.
   const ran = stopped || (found.removed && pid !== null)
   return { path: service.path, ...found, pid: ran ? pid : null }
+}
+
+/** Whether the user has a home directory; without one there is no place for a service's file. */
+function hasHome(env: LaunchOptions['env']): boolean {
+  try {
+    homeDirectory(env)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Describes the daemon as a service of this system. */

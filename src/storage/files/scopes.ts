@@ -281,10 +281,13 @@ export async function readStoredRootCrl(state: StateDirectory, name: string): Pr
   } catch (error) {
     throw error instanceof RootlingError ? error : refuse('cannot be read', error)
   }
-  // A SEQUENCE that ends where the file does; its length has one octet or two.
-  const [tag, form = 0, high = 0, low = 0] = crl
-  const end = form === 0x82 ? 4 + high * 256 + low : form === 0x81 ? 3 + high : 0
-  if (tag !== 0x30 || end !== crl.length) throw refuse('is damaged')
+  // Loaded only here: most commands read scopes, and few the CRL.
+  const { inspectCrl } = await import('../../x509/crl-reader.ts')
+  try {
+    inspectCrl(crl)
+  } catch (error) {
+    throw refuse('is damaged', error)
+  }
   return crl
 }
 

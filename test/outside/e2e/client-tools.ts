@@ -102,7 +102,9 @@ const tools: readonly Tool[] = [
     judge: ({ exitCode, stderr }) =>
       exitCode === 0 || /not valid: is this a git repository|repository .* not found/.test(stderr)
         ? true
-        : /certificate verification failed|SSL certificate problem|SSL: .* match/.test(stderr)
+        : /certificate verification failed|server verification failed: certificate|SSL certificate problem|SSL: .* match/.test(
+              stderr,
+            )
           ? false
           : null,
   },

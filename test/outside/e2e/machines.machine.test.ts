@@ -94,7 +94,7 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
       policies: {
         DisableTelemetry: true,
         Certificates: {
-          Install: ['/etc/ssl/company.crt', expect.stringMatching(/\/rootling-[0-9a-f]{8}\.crt$/)],
+          Install: [expect.stringMatching(/\/rootling-[0-9a-f]{8}\.crt$/), '/etc/ssl/company.crt'],
         },
       },
     })
@@ -176,7 +176,9 @@ describe.skipIf(obstacle !== null)(`install${skipNote}`, () => {
     expect(bogus.answer.error).toMatchObject({ code: 'usage', hint: '--stores system,nss,java' })
 
     // The other stores now, and then uninstall has only the names of roots to find them by.
-    await rootling.json(['install', '--yes'])
+    const kept = await rootling.json(['install', '--yes'])
+    expect(summary(kept.answer)).toEqual(['system already-installed'])
+    await rootling.json(['install', '--yes', '--stores', 'system,nss,java'])
     await uninstallByName(namespace, rootling, await rootOf(namespace, answer))
   })
 
@@ -205,7 +207,22 @@ describe.skipIf(obstacle !== null)(`uninstall${skipNote}`, () => {
 async function uninstallByName(namespace: Namespace, rootling: Rootling, root: string) {
   await namespace.must('rm', ['-r', `${namespace.home}/.local/share/rootling`])
   expect((await findRoot(namespace, root)).length).toBeGreaterThan(2)
-  const { exitCode, answer } = await rootling.json(['uninstall', '--yes'])
+  // They may be another user's, so they are taken out only on request.
+  for (const line of [
+    ['uninstall', '--yes'],
+    ['uninstall'],
+    ['uninstall', '--delete-ca', '--yes'],
+  ]) {
+    const refused = await rootling.json(line)
+    expect(refused.exitCode).toBe(2)
+    expect(refused.answer.error).toMatchObject({
+      code: 'usage',
+      message: expect.stringMatching(/hold roots that may be another user’s: rootling-\w+\.$/),
+      hint: 'To remove them all the same: rootling uninstall --all --yes',
+    })
+  }
+  expect((await findRoot(namespace, root)).length).toBeGreaterThan(2)
+  const { exitCode, answer } = await rootling.json(['uninstall', '--all', '--yes'])
   expect(exitCode).toBe(0)
   expect(storesThat(answer, 'failed')).toEqual([])
   expect(summary(answer)).toEqual(expect.arrayContaining(['system removed', 'nss removed']))

@@ -117,7 +117,7 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
         const env = { [name]: value, HOME }
         await rootling(0, env, 'install', '--yes', '--stores', 'nss')
         const { stdout } = await rootling(0, env, 'ca', 'path')
-        expect(stdout).toBe(`${ada.home}/.local/share/rootling/scopes/local/root.pem\n`)
+        expect(stdout).toBe(`${ada.home}/.local/share/rootling/roots.pem\n`)
       }
       expect(await sh('find "$1" ! -user ada', ada.home)).toBe('')
       expect(await added(people.namespace.home)).toBe('')
@@ -156,18 +156,29 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
 
   test('who is root in a home on another owner’s mount is told of ROOTLING_HOME', async () => {
     const { home } = people.namespace
-    await sh('chown 1000 "$1"', home)
+    const uid = await sh('id -u ada')
+    await sh('chown ada "$1"', home)
     const refused = await rootling(0, { HOME: home }, 'install', '--yes', '--stores', 'nss')
     expect(refused).toEqual({
       exitCode: 2,
       stdout: '',
-      stderr: `Error: Root would write to ${home}/.local/share/rootling, but ${home} belongs to the user 1000.
+      stderr: `Error: Root would write to ${home}/.local/share/rootling, but ${home} belongs to the user ${uid}.
   → export ROOTLING_HOME=DIRECTORY, with the absolute path of a directory that you can write to
 `,
     })
     const env = { HOME: home, ROOTLING_HOME: `${people.scratch}/tmp/state` }
     const created = await rootling(0, env, 'install', '--yes', '--stores', 'nss')
     expect(created.stderr).toContain(`in ${people.scratch}/tmp/state.`)
+  })
+
+  test('is root where HOME belongs to a user whom the system does not know, as in CI', async () => {
+    // GitHub Actions mounts /github/home of the host's user 1001 into containers.
+    const home = `${people.scratch}/tmp/github-home`
+    await sh('mkdir -p "$1" && chown 54321 "$1"', home)
+    const env = { HOME: home }
+    const created = await rootling(0, env, 'install', '--yes', '--stores', 'nss')
+    expect(created.stderr).toContain(`in ${home}/.local/share/rootling.`)
+    expect(await rootling(0, env, 'localhost', '--out-dir', home)).toMatchObject({ exitCode: 0 })
   })
 
   test.each([
@@ -219,7 +230,7 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
     const installed = await ada.rootling(line, { env })
     expect(outcomesOf(installed)).toContain(`nss:${profile} installed`)
     const { stdout } = await ada.rootling(['ca', 'path'])
-    expect(stdout).toBe(`${ada.home}/.local/share/rootling/scopes/local/root.pem\n`)
+    expect(stdout).toBe(`${ada.home}/.local/share/rootling/roots.pem\n`)
     const asked = await ada.rootling(['status', '--stores', 'nss', '--json'])
     expect(outcomesOf(asked)).toContain(`nss:${profile} trusted`)
     const unit = await ada.rootling(['daemon', 'install', '--json'], { env })

@@ -86,7 +86,7 @@ let acmePort = 0
 
 const kinds: readonly Kind[] = [
   { file: /^scopes\/local\/crl-number$/, read: ['crl', 'list'] },
-  { file: /^scopes\/local\/root\.crl$/, read: ['root crl', 'issue'] },
+  { file: /^scopes\/local\/root\.crl$/, read: ['root crl', 'crl', 'issue'] },
   {
     file: /^scopes\/local\/intermediate-key\.pem$/,
     read: ['issue', 'renew', 'crl', 'list', 'status'],
@@ -111,6 +111,7 @@ const kinds: readonly Kind[] = [
   { file: /^daemon\.log$/, read: ['daemon run', 'daemon logs'] },
   { file: /^acme\/(journal|nonces)$/, read: ['daemon with ACME'] },
   { file: /^(lock|daemon\.lock|kept\.lock)$/, read: ['issue', 'daemon run'] },
+  { file: /^stores\.json$/, read: ['issue', 'status'] },
   { file: /^CACHEDIR\.TAG$/, read: ['issue'] },
 ]
 

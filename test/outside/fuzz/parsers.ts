@@ -43,15 +43,20 @@ import {
   readCertificateParts,
   subjectKeyIdentifierOf,
 } from '../../../src/x509/certificate-reader.ts'
+import { inspectCrl } from '../../../src/x509/crl-reader.ts'
+import { kindOfDer } from '../../../src/x509/der-kind.ts'
 import { parseIdentifier } from '../../../src/x509/identifier.ts'
 import { certificatesIn, inspectCertificate } from '../../../src/x509/inspect.ts'
 import { parseIpRange } from '../../../src/x509/ip.ts'
 import { parseOcspRequest } from '../../../src/x509/ocsp.ts'
+import { inspectOcspResponse } from '../../../src/x509/ocsp-reader.ts'
 import { altNameParts } from '../../../src/x509/parsed-certificate.ts'
 import { refuseCostlyPkcs12 } from '../../../src/x509/pkcs12-cost.ts'
 import { pemBlocks } from '../../../src/x509/pem.ts'
+import { readPkcs12 } from '../../../src/x509/pkcs12-reader.ts'
 import { readPrivateKey } from '../../../src/x509/private-key.ts'
 import { readPublicKey } from '../../../src/x509/public-key.ts'
+import { inspectRequest } from '../../../src/x509/request-reader.ts'
 import { readRequest } from '../../../src/x509/request.ts'
 import { parseSubject } from '../../../src/x509/subject.ts'
 import type { Shape } from './inputs.ts'
@@ -140,6 +145,43 @@ function x509(samples: Samples): ForeignParser[] {
       samples: certificateFiles,
       codes: ['bad-der', 'bad-certificate'],
       read: (input) => certificatesIn(input, what).map(inspectCertificate),
+    },
+    {
+      name: 'kind of a file to show',
+      shape: 'der',
+      samples: [...samples.certificate, ...samples.request, ...samples.pkcs12],
+      codes: [],
+      read: kindOfDer,
+    },
+    {
+      name: 'request to show',
+      shape: 'der',
+      // Every other one is PEM.
+      samples: samples.request.filter((_, i) => i % 2 === 1),
+      codes: ['bad-der'],
+      read: inspectRequest,
+    },
+    {
+      name: 'CRL to show',
+      shape: 'der',
+      samples: samples.crl,
+      codes: ['bad-der'],
+      read: inspectCrl,
+    },
+    {
+      name: 'OCSP response to show',
+      shape: 'der',
+      samples: samples.ocspResponse,
+      codes: ['bad-der'],
+      read: inspectOcspResponse,
+    },
+    {
+      name: 'PKCS #12 file to show',
+      shape: 'der',
+      samples: samples.pkcs12,
+      codes: ['bad-der', 'bad-key'],
+      read: (input) => readPkcs12(input, password, what),
+      slow: 10,
     },
     {
       name: 'cost of a PKCS #12 file',

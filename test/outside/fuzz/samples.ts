@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -13,6 +13,8 @@ type SampleName =
   | 'encryptedKey'
   | 'publicKey'
   | 'ocspRequest'
+  | 'ocspResponse'
+  | 'crl'
   | 'pkcs12'
   | 'jks'
   | 'certutil'
@@ -98,6 +100,18 @@ export function makeSamples(): Samples {
     }
     run('openssl', 'ec', '-in', 'ec.pem', '-out', 'sec1.pem')
     run('openssl', 'ocsp', '-issuer', 'ec-root.crt', '-cert', 'rsa.crt', '-reqout', 'ocsp.der')
+    const index = 'R\t400101000000Z\t260101000000Z,keyCompromise\t0A\tunknown\t/CN=a\n'
+    writeFileSync(join(directory, 'index'), index)
+    const settings = '[ca]\ndefault_ca=own\n[own]\ndatabase=index\ndefault_md=sha256\n'
+    writeFileSync(
+      join(directory, 'ca.cnf'),
+      `${settings}default_crl_days=30\ncrl_extensions=more\n[more]\nauthorityKeyIdentifier=keyid\n`,
+    )
+    const signer = ['-keyfile', 'ec.pem', '-cert', 'ec-root.crt']
+    run('openssl', 'ca', '-config', 'ca.cnf', '-gencrl', ...signer, '-out', 'crl.pem')
+    const responder = ['-index', 'index', '-CA', 'ec-root.crt', '-rsigner', 'ec-root.crt']
+    const answer = ['-rkey', 'ec.pem', '-reqin', 'ocsp.der', '-respout', 'response.der']
+    run('openssl', 'ocsp', ...responder, ...answer)
     const names = types.map(([name]) => name)
     const der = (file: string, command: string): Buffer =>
       run('openssl', command, '-in', file, '-outform', 'DER')
@@ -112,6 +126,8 @@ export function makeSamples(): Samples {
         run('openssl', 'pkey', '-in', `${name}.pem`, '-pubout', '-outform', 'DER'),
       ),
       ocspRequest: [read('ocsp.der')],
+      ocspResponse: [read('response.der')],
+      crl: [der('crl.pem', 'crl')],
       pkcs12: names.map((name) => read(`${name}.p12`)),
       jks: [],
       certutil: [

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { startHttpsServer } from '../../helpers/https-server.ts'
 import { start, terminate, waitFor } from '../../helpers/subprocess.ts'
 import { askByJava, javas } from '../../sites/mtls/strangers.ts'
-import { clientServers, openNginxWithOcsp } from './client-servers.ts'
+import { clientServers, crlServers, openNginxWithOcsp } from './client-servers.ts'
 import {
   forgeClient,
   forgeServer,
@@ -120,6 +120,32 @@ test.skipIf(noNginx !== null)(
     expect(await namesBy(server, good)).toEqual(goodNames)
   },
 )
+
+describe.each(crlServers)('$name that reads lists of revoked clients', (server) => {
+  const { open, unavailable, wholeChain } = server
+  test.skipIf(unavailable !== null)(
+    `refuses a revoked client alone with what crl prints by default${note(unavailable)}`,
+    async () => {
+      await world.shell(`cd tls
+        rootling issue --client --cn alice --cert-file gone.pem --key-file gone-key.pem --force
+        rootling revoke gone.pem
+        rootling crl --scope clients --out clients-crl.pem`)
+      const running = await open(world, 'clients')
+      expect(await namesBy(running, good)).toEqual(goodNames)
+      const { name, reason } = await running.ask(pair('gone'))
+      expect(name, reason()).toBeNull()
+    },
+  )
+
+  test.skipIf(unavailable !== null)(
+    `${wholeChain ? 'refuses everybody' : 'lets clients in'} with crl --issuer alone${note(unavailable)}`,
+    async () => {
+      await world.shell('rootling crl --scope clients --issuer --out tls/clients-crl.pem')
+      const { name, reason } = await (await open(world, 'clients')).ask(pair('bare'))
+      expect(name, reason()).toBe(wholeChain ? null : 'alice')
+    },
+  )
+})
 
 test.skipIf(noPostgres !== null)(
   `PostgreSQL knows a client by the whole subject${note(noPostgres)}`,

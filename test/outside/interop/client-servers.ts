@@ -21,6 +21,12 @@ export interface ClientServer {
   readonly admits?: readonly string[]
 }
 
+/** Adds nothing to the first block of a recipe, or takes that block as it is. */
+const nothing = (): string => ''
+const first = ([block = '']: readonly string[]): string => block
+/** Returns the last block of a recipe, which makes the server refuse revoked clients. */
+const last = (blocks: readonly string[]): string => blocks.at(-1) ?? ''
+
 const nginx = (more: (blocks: readonly string[]) => string): Open =>
   opens({
     section: 'nginx',
@@ -42,16 +48,17 @@ export const openNginxWithOcsp = (world: InteropWorld, responder: string): Promi
     'clients',
   )
 
-const apache = opens({
-  section: 'Apache',
-  async write([lines = ''], { directory, port }) {
-    const modules = ['mpm_event', 'authz_core', 'dir', 'headers', 'ssl'].map(
-      (name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`,
-    )
-    // It serves pages as another user.
-    await chmod(directory, 0o755)
-    await put(directory, 'index.html', 'hello')
-    const config = `${modules.join('\n')}
+const apache = (more: (blocks: readonly string[]) => string): Open =>
+  opens({
+    section: 'Apache',
+    async write(blocks, { directory, port }) {
+      const modules = ['mpm_event', 'authz_core', 'dir', 'headers', 'ssl'].map(
+        (name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`,
+      )
+      // It serves pages as another user.
+      await chmod(directory, 0o755)
+      await put(directory, 'index.html', 'hello')
+      const config = `${modules.join('\n')}
       ServerName localhost
       User #65534
       Group #65534
@@ -62,54 +69,64 @@ const apache = opens({
       Listen 127.0.0.1:${port}
       <VirtualHost 127.0.0.1:${port}>
       DocumentRoot ${directory}
-      ${lines}
+      ${blocks[0]}
+      ${more(blocks)}
       </VirtualHost>\n`
-    return ['apache2', '-DFOREGROUND', '-f', await put(directory, 'apache.conf', config)]
-  },
-})
+      return ['apache2', '-DFOREGROUND', '-f', await put(directory, 'apache.conf', config)]
+    },
+  })
 
-const haproxy = opens({
-  section: 'HAProxy',
-  async write([lines = ''], { directory }) {
-    const limits = ['client', 'server', 'connect'].map((end) => `  timeout ${end} 1m\n`)
-    const config = `defaults\n${limits.join('')}${lines}`
-    return ['haproxy', '-db', '-f', await put(directory, 'haproxy.cfg', config)]
-  },
-})
+const haproxy = (change: (blocks: readonly string[]) => string): Open =>
+  opens({
+    section: 'HAProxy',
+    async write(blocks, { directory }) {
+      const lines = change(blocks)
+      const limits = ['client', 'server', 'connect'].map((end) => `  timeout ${end} 1m\n`)
+      const config = `defaults\n${limits.join('')}${lines}`
+      return ['haproxy', '-db', '-f', await put(directory, 'haproxy.cfg', config)]
+    },
+  })
 
-const mosquitto = opens({
-  section: 'Mosquitto',
-  async write([lines = ''], { directory }) {
-    const config = `user ${userInfo().username}\nlog_dest stderr\nlog_type all\n${lines}`
-    return ['mosquitto', '-c', await put(directory, 'mosquitto.conf', config)]
-  },
-  async ask(client, { world, port, log }) {
-    const before = log().length
-    const [, publish = ''] = recipe('Mosquitto')
-    const own = client === null ? '' : `--cert '${client.cert}' --key '${client.key}'`
-    const script = filled(publish, world.home, port, 'clients').replace(/--cert \S+ --key \S+/, own)
-    const { exitCode, stdout, stderr } = await world.bash(script)
-    if (exitCode !== 0) return { read: '', error: stdout + stderr }
-    const connected = /New client connected .* u'(.*)'\)/
-    const name = await waitFor(
-      'Mosquitto to log the client’s name',
-      () => connected.exec(log().slice(before))?.[1] ?? null,
-      5000,
-    )
-    return { read: name }
-  },
-})
+const mosquitto = (more: (blocks: readonly string[]) => string): Open =>
+  opens({
+    section: 'Mosquitto',
+    async write(blocks, { directory }) {
+      const lines = `${blocks[0]}\n${more(blocks)}`
+      const config = `user ${userInfo().username}\nlog_dest stderr\nlog_type all\n${lines}`
+      return ['mosquitto', '-c', await put(directory, 'mosquitto.conf', config)]
+    },
+    async ask(client, { world, port, log }) {
+      const before = log().length
+      const [, publish = ''] = recipe('Mosquitto')
+      const own = client === null ? '' : `--cert '${client.cert}' --key '${client.key}'`
+      const script = filled(publish, world.home, port, 'clients').replace(
+        /--cert \S+ --key \S+/,
+        own,
+      )
+      const { exitCode, stdout, stderr } = await world.bash(script)
+      if (exitCode !== 0) return { read: '', error: stdout + stderr }
+      const connected = /New client connected .* u'(.*)'\)/
+      const name = await waitFor(
+        'Mosquitto to log the client’s name',
+        () => connected.exec(log().slice(before))?.[1] ?? null,
+        5000,
+      )
+      return { read: name }
+    },
+  })
 
-const stunnel = opens({
-  section: 'stunnel',
-  async write([lines = ''], { directory }) {
-    // `env` prints what stunnel tells a program that it starts: the subject of the client, too.
-    const service = lines.replace(/^connect = .*$/m, 'exec = /usr/bin/env')
-    const config = `foreground = yes\npid =\ndebug = info\n${service}`
-    return ['stunnel4', await put(directory, 'stunnel.conf', config)]
-  },
-  ask: (client, place) => askByTls(client, place, ''),
-})
+const stunnel = (more: (blocks: readonly string[]) => string): Open =>
+  opens({
+    section: 'stunnel',
+    async write(blocks, { directory }) {
+      const lines = `${blocks[0]}\n${more(blocks)}`
+      // `env` prints what stunnel tells a program that it starts: the subject of the client, too.
+      const service = lines.replace(/^connect = .*$/m, 'exec = /usr/bin/env')
+      const config = `foreground = yes\npid =\ndebug = info\n${service}`
+      return ['stunnel4', await put(directory, 'stunnel.conf', config)]
+    },
+    ask: (client, place) => askByTls(client, place, ''),
+  })
 
 const go = opens({
   section: 'Go',
@@ -126,13 +143,14 @@ const python = opens({
   ],
 })
 
-const node = opens({
-  section: 'Node',
-  write: async ([program = ''], { directory }) => [
-    process.execPath,
-    await put(directory, 'hello.cjs', program),
-  ],
-})
+const node = (change: (blocks: readonly string[]) => string): Open =>
+  opens({
+    section: 'Node',
+    write: async (blocks, { directory }) => [
+      process.execPath,
+      await put(directory, 'hello.cjs', change(blocks)),
+    ],
+  })
 
 const erlang = opens({
   section: 'Erlang/OTP',
@@ -171,12 +189,22 @@ export const clientServers: readonly ClientServer[] = [
   {
     name: 'nginx',
     unavailable: missing('/usr/sbin/nginx'),
-    open: nginx(() => ''),
+    open: nginx(nothing),
     // It reads on after an error, and reports the last one.
     says: { unknownCa: wrongPurpose, wrongPurpose },
   },
-  { name: 'Apache', unavailable: missing('/usr/sbin/apache2'), open: apache, says: alerts },
-  { name: 'HAProxy', unavailable: missing('/usr/sbin/haproxy'), open: haproxy, says: alerts },
+  {
+    name: 'Apache',
+    unavailable: missing('/usr/sbin/apache2'),
+    open: apache(nothing),
+    says: alerts,
+  },
+  {
+    name: 'HAProxy',
+    unavailable: missing('/usr/sbin/haproxy'),
+    open: haproxy(first),
+    says: alerts,
+  },
   {
     name: 'PostgreSQL',
     unavailable: noPostgres,
@@ -186,13 +214,18 @@ export const clientServers: readonly ClientServer[] = [
   {
     name: 'Mosquitto',
     unavailable: missing('/usr/sbin/mosquitto') ?? missing('/usr/bin/mosquitto_pub'),
-    open: mosquitto,
+    open: mosquitto(nothing),
     says: {
       unknownCa: /certificate verify failed/,
       wrongPurpose: /certificate verify failed/,
     },
   },
-  { name: 'stunnel', unavailable: missing('/usr/bin/stunnel4'), open: stunnel, says: alerts },
+  {
+    name: 'stunnel',
+    unavailable: missing('/usr/bin/stunnel4'),
+    open: stunnel(nothing),
+    says: alerts,
+  },
   {
     name: 'Go',
     unavailable: missing('/usr/bin/go'),
@@ -203,7 +236,7 @@ export const clientServers: readonly ClientServer[] = [
   {
     name: 'Node',
     unavailable: null,
-    open: node,
+    open: node(first),
     // It closes the connection without a word.
     says: { unknownCa: /^$/, wrongPurpose: /^$/ },
   },
@@ -224,3 +257,32 @@ export const clientServers: readonly ClientServer[] = [
     admits: ['a forged client with a local name'],
   })),
 ]
+
+/** The servers that read lists of revoked clients, set up by the last block of their recipe. */
+export const crlServers: readonly (Pick<ClientServer, 'name' | 'unavailable' | 'open'> & {
+  /** Whether it checks the whole chain, and so needs the list of the root too. */
+  readonly wholeChain: boolean
+})[] = [
+  { name: 'nginx', open: nginx(last) },
+  { name: 'Apache', open: apache(last) },
+  {
+    name: 'HAProxy',
+    open: haproxy(([block = '', bind = '']) => block.replace(/^ *bind .*\n/m, bind)),
+  },
+  {
+    name: 'PostgreSQL',
+    open: (world: InteropWorld, ca: string) => openPostgres(world, ca, 'postgres', true),
+  },
+  { name: 'Mosquitto', open: mosquitto(last), wholeChain: false },
+  { name: 'stunnel', open: stunnel(last), wholeChain: false },
+  {
+    name: 'Node',
+    open: node(([program = '', option = '']) =>
+      program.replace('requestCert: true,', `$&\n${option}`),
+    ),
+  },
+].map((server) => ({
+  wholeChain: true,
+  ...server,
+  unavailable: clientServers.find(({ name }) => name === server.name)?.unavailable ?? null,
+}))

@@ -27,16 +27,17 @@ const postgresPrograms = findPostgres()
 
 /**
  * PostgreSQL, as the user nobody where this process is root, since it refuses root. `database`:
- * `postgres`, where users are known by their common name, or `template1`: by the whole subject.
+ * `postgres`, where users are known by their common name, or `template1`: by the whole subject. `revocations`: it refuses revoked clients.
  */
 export async function openPostgres(
   world: InteropWorld,
   ca: string,
   database: 'postgres' | 'template1' = 'postgres',
+  revocations = false,
 ): Promise<Running> {
   const port = await freePort()
   const directory = await ownDirectory()
-  const [settings = '', byName = '', bySubject = '', subjects = '', psql = ''] =
+  const [settings = '', byName = '', bySubject = '', subjects = '', psql = '', lists = ''] =
     recipe('PostgreSQL')
   await cp(join(world.home, 'tls'), join(directory, 'tls'), { recursive: true })
   const data = join(directory, 'data')
@@ -51,7 +52,10 @@ export async function openPostgres(
   await must(join(postgresPrograms, 'initdb'), [
     ...['-D', data, '-U', 'postgres', '--auth=trust', '--no-sync', '--no-locale'],
   ])
-  await appendFile(join(data, 'postgresql.conf'), filled(settings, directory, port, ca))
+  await appendFile(
+    join(data, 'postgresql.conf'),
+    filled(settings + (revocations ? lists : ''), directory, port, ca),
+  )
   const rules = [
     'local all postgres trust\n',
     byName.replace(' all all ', ' postgres all '),

@@ -89,7 +89,9 @@ describe('merging', () => {
             : JSON.stringify(policies, null, layout)
         const merged = add(before)
         const { Install } = JSON.parse(merged).policies.Certificates
-        expect(Install).toEqual([ours, ...(policies.policies?.Certificates?.Install ?? [])])
+        // JSON has no -0.
+        const whole = JSON.parse(before) as typeof policies
+        expect(Install).toEqual([ours, ...(whole.policies?.Certificates?.Install ?? [])])
         expect(remove(merged)).toBe(before)
       }),
     )

@@ -37,8 +37,10 @@ describe.each(linuxFamilies)('$name', (family) => {
     expect(await store.list()).toEqual([anchor])
     await store.uninstall(anchor)
     expect(existsSync(file)).toBe(false)
+    // The simulated refresh writes no bundle, so an installation runs it once more.
     expect(machine.commands).toEqual([
       `root /usr/bin/${row?.install}`,
+      `root /usr/bin/${row?.uninstall ?? row?.install}`,
       `root /usr/bin/${row?.uninstall ?? row?.install}`,
     ])
   })

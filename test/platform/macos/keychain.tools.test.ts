@@ -178,6 +178,6 @@ test('without its own keychain, a root of the other one is seen, and is not pass
   expect(outcome).toMatchObject({
     outcome: 'failed',
     reason: `It holds the root, and cannot be changed. There is no keychain ${loginKeychain}.`,
-    hint: expect.stringContaining('--scope system'),
+    hint: expect.stringContaining('--store-scope system'),
   })
 })

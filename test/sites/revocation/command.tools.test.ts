@@ -99,6 +99,16 @@ test('crl prints PEM, or writes a file that others can read', async () => {
   await writeFile(world.path('root.crl'), root.stdout)
   const asRoot = ['-in', world.path('root.crl'), '-noout', '-CAfile', world.path('root.pem')]
   expect(await openssl('crl', ...asRoot)).toMatch(/verify OK/)
+  const issuer = await rootling(world, 'crl', '--issuer')
+  const lists = (text: string) => text.match(/-----BEGIN X509 CRL-----/g)?.length
+  expect([pem, issuer, root].map(({ stdout }) => lists(stdout))).toEqual([2, 1, 1])
+  expect(pem.stdout.endsWith(root.stdout)).toBe(true)
+  await writeFile(world.path('issuer.crl'), issuer.stdout)
+  const asIssuer = ['-in', world.path('issuer.crl'), '-noout', '-CAfile', world.path('cas.pem')]
+  expect(await openssl('crl', ...asIssuer)).toMatch(/verify OK/)
+  const json = JSON.parse((await rootling(world, 'crl', '--json')).stdout)
+  expect([lists(json.crl), json.root]).toEqual([2, false])
+  expect((await rootling(world, 'crl', '--issuer', '--root')).exitCode).toBe(2)
   expect((await rootling(world, 'crl', '--der')).exitCode).toBe(2)
   const nowhere = await rootling(world, 'crl', '--out', world.path('none/local.crl'))
   expect([nowhere.exitCode, nowhere.stderr]).toEqual([1, expect.stringMatching(/does not exist/)])
