@@ -52,6 +52,7 @@ export interface Rotation {
  * How far a rotation came. Calling `rotate` again continues one that stopped, whatever the reason.
  */
 export interface RotationResult {
+  readonly old: Scope
   readonly next: Scope
   /**
    * The step that failed; `null`: the rotation is finished. `install`: the new root is not in every
@@ -96,13 +97,13 @@ export async function rotate(
   const installed = await withStoresLock(state, () =>
     installAnchors(found.stores, [anchorOf(next)]),
   )
-  const result = { next, outcomes: installed, renewals: [], hooks: [] }
+  const result = { old, next, outcomes: installed, renewals: [], hooks: [] }
   if (!allWell(installed)) return { ...result, stoppedAt: 'install' }
   const rotation = begun.switched ? begun : await switchRotation(state, begun)
   const renewals = await renewRotated(state, rotation, now())
   const hooks = await runRenewHooks(newlyMade(renewals), { env, owner: state.owner })
   report({ type: 'renewed', renewals, hooks })
-  const renewed = { next: rotation.next, outcomes: installed, renewals, hooks }
+  const renewed = { old, next: rotation.next, outcomes: installed, renewals, hooks }
   if (renewals.some(({ outcome }) => outcome === 'failed'))
     return { ...renewed, stoppedAt: 'renew' }
   const { outcomes: removed } = await removeAnchors(world, found, [anchorOf(old)])

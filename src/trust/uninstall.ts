@@ -55,6 +55,8 @@ export interface UninstallRequest {
 }
 
 export interface Uninstallation extends StoreChange {
+  /** The scopes of the authority as they were before. */
+  readonly scopes: readonly Scope[]
   /**
    * `kept`: the authority was not deleted, although requested, because a store that failed may still
    * hold one of its roots. `untouched`: deleting was not requested, there is no authority, or this was a dry
@@ -108,7 +110,8 @@ export async function uninstallAuthority(
     await confirmOrCancel(world, { type: 'remove-others', anchors: taken })
   if (options.dryRun !== true && (deletes || (taken.length > 0 && isAsked))) {
     const authority = { state, scopes: await scopeNames(state) }
-    await confirmOrCancel(world, { type: 'remove', anchors, deletesAuthority: deletes, authority })
+    const question = { type: 'remove', anchors, scopes, deletesAuthority: deletes } as const
+    await confirmOrCancel(world, { ...question, authority })
     chosen = await askAboutEach(world, named)
   }
   const change = await (deletes ? removeWithClients : removeAnchors)(world, found, anchors)
@@ -117,7 +120,7 @@ export async function uninstallAuthority(
       state,
       taken.map(({ fingerprint }) => fingerprint),
     )
-  const untouched = { ...change, left: [], issued: [], named: [] }
+  const untouched = { ...change, scopes, left: [], issued: [], named: [] }
   if (!deletes && change.plannedCommands === null && !isEmpty && allWell(change.outcomes))
     await rememberUninstalled(state, scopes, options.kinds)
   if (!deletes || change.plannedCommands !== null) return { ...untouched, authority: 'untouched' }
@@ -139,6 +142,7 @@ export async function uninstallAuthority(
   left.push(...(await deleteAuthority(state)))
   return {
     ...change,
+    scopes,
     outcomes,
     authority: isEmpty && !hasRecord ? 'untouched' : 'deleted',
     left: [...new Set(left)],
@@ -279,6 +283,8 @@ async function issuedFiles(state: StateDirectory): Promise<string[]> {
 }
 
 export interface Forgotten extends StoreChange {
+  /** The scopes whose roots were removed: the one that was named, and those of a stopped rotation. */
+  readonly scopes: readonly Scope[]
   readonly deleted: boolean
   /** The paths of what was left, since Rootling did not write it. */
   readonly left: readonly string[]
@@ -309,7 +315,7 @@ export async function forgetTrustedScope(
   const deleted = change.plannedCommands === null && (force || allWell(change.outcomes))
   const left = deleted ? await forgetScope(state, name) : []
   if (deleted) await rememberForgotten(state, name)
-  return { ...change, deleted, left }
+  return { ...change, scopes, deleted, left }
 }
 
 /**

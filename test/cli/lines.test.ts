@@ -6,6 +6,7 @@ import {
   render,
   table,
   tableWithHints,
+  whole,
   type Line,
 } from '../../src/cli/lines.ts'
 
@@ -53,14 +54,15 @@ test('names wrap in their column, and a path goes below its row where it does no
         width,
       ),
     )
-    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(width)
+    const others = lines.filter((line) => line !== `    ${path}`)
+    expect(Math.max(...others.map(({ length }) => length))).toBeLessThanOrEqual(width)
     expect(lines.every((line, i) => i === 0 || /^(?: {4}|name)/.test(line))).toBe(true)
-    expect(lines.map((line) => line.trim()).join('')).toContain(path)
+    expect(lines.join('\n')).toContain(path)
   }
 })
 
 test('a hint goes below its row, and each line of it is indented', () => {
-  const hint = [dim('→'), ` ${'rootling '.repeat(20).trim()}`]
+  const hint = [dim('→'), ` ${'instead '.repeat(20).trim()}`]
   const lines = shown(
     tableWithHints(
       [
@@ -72,14 +74,47 @@ test('a hint goes below its row, and each line of it is indented', () => {
     ),
   )
   expect([lines[0], lines.at(-1)]).toEqual(['✗  a', '✓  b'])
-  expect(lines[1]).toMatch(/^ {4}→ rootling/)
-  expect(lines.slice(2, -1).every((line) => /^ {4}rootling/.test(line))).toBe(true)
+  expect(lines[1]).toMatch(/^ {4}→ instead/)
+  expect(lines.slice(2, -1).every((line) => /^ {4}instead/.test(line))).toBe(true)
   expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(80)
 })
 
-test('no letter is lost, and a style goes with its words', () => {
-  const line = [green('one two'), ' three', '/'.repeat(50)]
+test('no word is cut, and a style goes with its words', () => {
+  const line = [green('one two'), ' three four five', ` /${'x'.repeat(50)}`, ' six']
   const lines = hanging(line, 2, 20)
-  expect(shown(lines).join('').replace(/ /g, '')).toBe(`onetwothree${'/'.repeat(50)}`)
+  expect(shown(lines)).toEqual(['  one two three four', '  five', `  /${'x'.repeat(50)}`, '  six'])
   expect(render(lines, () => true)).toContain('\u001B[32mone ')
+})
+
+test('a path with spaces and a command that is copied stay on one line', () => {
+  const path = `/home/ada/${'my shop/'.repeat(5)}tls.crt`
+  expect(shown(hanging(['It is in ', whole(path)], 2, 40))).toEqual(['  It is in', `  ${path}`])
+  const command = "ROOTLING_HOME='/x y' rootling install --stores nss,java,system"
+  const hint = `Then do this: ${command}; or leave it as it is, which is less.`
+  expect(shown(hanging(hint, 4, 50))).toEqual([
+    '    Then do this:',
+    `    ${command};`,
+    '    or leave it as it is, which is less.',
+  ])
+})
+
+test('a word that is too long for its cell has a line above its row', () => {
+  const name = `${'long-name.'.repeat(7)}test`
+  const lines = shown(
+    table([
+      ['NAMES', 'UNTIL', 'FILE'],
+      [name, '2027-12-27', '~/tls.crt'],
+    ]),
+  )
+  expect(lines.slice(1)).toEqual([name, expect.stringMatching(/^ +2027-12-27 {2}~\/tls\.crt$/)])
+})
+
+test('letters that take two columns of a terminal count as two', () => {
+  const lines = shown(
+    table([
+      ['例子.test', 'x'],
+      ['ascii.test', 'y'],
+    ]),
+  )
+  expect(lines).toEqual(['例子.test   x', 'ascii.test  y'])
 })

@@ -37,9 +37,9 @@ export async function caRotate(
 /** Prints how far a rotation came, and returns the exit code. */
 export function reportRotation(rotated: RotationResult, context: Context): ExitCode {
   const { output } = context
-  const { next, stoppedAt, outcomes, renewals, hooks } = rotated
+  const { old, next, stoppedAt, outcomes, renewals, hooks } = rotated
   if (stoppedAt !== null) return explainStop(stoppedAt, rotated, context)
-  output.result(outcomeTable(outcomes, output), {
+  output.result(outcomeTable(outcomes, output, [old, next]), {
     scope: describeScope(next),
     finished: true,
     renewed: renewals.flatMap(({ record }) =>
@@ -50,7 +50,7 @@ export function reportRotation(rotated: RotationResult, context: Context): ExitC
   const count = renewals.filter(({ outcome }) => outcome === 'renewed').length
   output.note(`Rotated the scope ${next.name}; ${count} certificates were renewed.`)
   if (!isTrusted(next))
-    output.note(`Have the programs that know its root read the new one: ${next.rootPath}`)
+    output.note(`Have the programs that know its root read the new one: ${output.path(next.rootPath)}`)
   return hooksSucceeded(hooks) ? exitCodes.ok : exitCodes.failed
 }
 
@@ -78,9 +78,13 @@ const stops: Record<Step, { readonly why: string; readonly code: ExitCode }> = {
   },
 }
 
-function explainStop(step: Step, { outcomes }: RotationResult, { output }: Context): ExitCode {
+function explainStop(
+  step: Step,
+  { old, next, outcomes }: RotationResult,
+  { output }: Context,
+): ExitCode {
   const { why, code } = stops[step]
-  output.result(outcomeTable(outcomes, output), { finished: false, stores: outcomes })
+  output.result(outcomeTable(outcomes, output, [old, next]), { finished: false, stores: outcomes })
   output.note(`${why}, so the old root stays trusted too. Fix that and run the command again.`)
   return code
 }

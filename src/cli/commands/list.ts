@@ -11,7 +11,7 @@ import { selfSignedScope, shortSerial, type CertificateRecord } from '../../stor
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeHolder, describeRecord, shortDate } from '../describe.ts'
-import { bold, table } from '../lines.ts'
+import { bold, table, whole } from '../lines.ts'
 import type { listSpec } from '../specs/certificates.ts'
 
 /** `rootling list`: prints the certificates that were issued, the newest first. */
@@ -52,7 +52,7 @@ export async function list(
     purposeText(record),
     record.keyType,
     shortSerial(record),
-    record.certPath ?? '(printed)',
+    whole(record.certPath === null ? '(printed)' : output.path(record.certPath)),
   ])
   const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'SERIAL', 'FILE']
   const header = titles.map(bold)

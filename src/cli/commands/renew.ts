@@ -5,7 +5,7 @@ import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, shortDate } from '../describe.ts'
-import { dim, green, red, tableWithHints } from '../lines.ts'
+import { dim, green, red, tableWithHints, whole } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { readFirstLine } from '../read-input.ts'
 import { hooksSucceeded, reportHooks, warnOfFiles } from '../renewals.ts'
@@ -70,11 +70,11 @@ function reportRenewals(renewals: readonly Renewal[], output: Output): void {
   const rows = renewals.map(({ previous, outcome, record, reason }) => [
     record === undefined ? red('✗') : green('✓'),
     describeHolder(previous),
-    outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
-    outcome === 'renewed' ? (previous.certPath ?? '') : '',
+    outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : output.paths(`${outcome}: ${reason}`),
+    whole(outcome === 'renewed' ? output.path(previous.certPath ?? '') : ''),
   ])
   const hints = renewals.map(({ outcome, hint = '' }) =>
-    outcome === 'renewed' || hint === '' ? null : [dim('→'), ` ${output.hint(hint)}`],
+    outcome === 'renewed' || hint === '' ? null : [dim('→'), ` ${output.paths(output.hint(hint))}`],
   )
   warnOfFiles(renewals, output)
   output.result(tableWithHints(rows, hints, output.width), {
