@@ -44,7 +44,7 @@ export function describeObject(object: ShownObject, { now, output, ours }: Showe
           ? ['  --password-file FILE, whose first line is its password, shows its public part.']
           : rows([
               ['key', object.key],
-              ['public key', `SHA-256 ${fingerprintText(object.publicKeyFingerprint)}`],
+              ['public key', `SHA-256 ${fingerprintText(object.publicKeyFingerprint ?? '')}`],
             ])),
       ]
     case 'crl':

@@ -55,7 +55,7 @@ export interface UninstallRequest {
 }
 
 export interface Uninstallation extends StoreChange {
-  /** The scopes of the authority as they were before. */
+  /** The scopes of the authority, and of named ones that were deleted with it, as they were. */
   readonly scopes: readonly Scope[]
   /**
    * `kept`: the authority was not deleted, although requested, because a store that failed may still
@@ -127,6 +127,7 @@ export async function uninstallAuthority(
   if (!allWell(change.outcomes) && request.force !== true)
     return { ...untouched, authority: 'kept' }
   const outcomes = [...change.outcomes]
+  const owned = [...scopes]
   const issued = await issuedFiles(state)
   const hasRecord = await exists(recordPath(state))
   const left: string[] = []
@@ -134,6 +135,7 @@ export async function uninstallAuthority(
   for (const each of chosen) {
     const deletion = await deleteNamed({ ...world, state: each }, options, request)
     outcomes.push(...deletion.outcomes)
+    owned.push(...deletion.scopes)
     left.push(...deletion.left)
     issued.push(...deletion.issued)
     if (deletion.deleted) done.add(each)
@@ -142,7 +144,7 @@ export async function uninstallAuthority(
   left.push(...(await deleteAuthority(state)))
   return {
     ...change,
-    scopes,
+    scopes: owned,
     outcomes,
     authority: isEmpty && !hasRecord ? 'untouched' : 'deleted',
     left: [...new Set(left)],
@@ -265,10 +267,10 @@ async function deleteNamed(
   const found = await openStores(world, options, scopes)
   const change = await removeWithClients(world, found, anchors)
   if (!allWell(change.outcomes) && force !== true)
-    return { ...change, deleted: false, left: [], issued: [] }
+    return { ...change, scopes, deleted: false, left: [], issued: [] }
   const issued = await issuedFiles(world.state)
   await beforeDeletion?.(world.state)
-  return { ...change, deleted: true, left: await deleteAuthority(world.state), issued }
+  return { ...change, scopes, deleted: true, left: await deleteAuthority(world.state), issued }
 }
 
 /**
