@@ -1,6 +1,6 @@
 import type { Scope } from '../authority/scope.ts'
 import type { CertificateRecord } from '../storage/records.ts'
-import { fingerprintOf } from '../x509/parsed-certificate.ts'
+import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
 import { day } from '../x509/profiles.ts'
 import { shownName } from './shown-name.ts'
@@ -29,12 +29,6 @@ export function describeScope(scope: Scope): Record<string, unknown> {
 export function commonName({ root }: Scope): string {
   return /^CN=(.*)$/m.exec(root.subject)?.[1] ?? root.subject
 }
-
-/**
- * Returns a fingerprint as people compare it: in groups of eight digits, which fit a line of 80 and
- * can be pasted into `trust` and `untrust` as they are.
- */
-export const fingerprintText = (hex: string): string => hex.replace(/(.{8})(?=.)/g, '$1:')
 
 /**
  * Returns how every text for people names a root: by the name of its scope, or else its name in the

@@ -1,5 +1,6 @@
 import type { ShownObject } from '../doctor/objects.ts'
-import { fingerprintText, timeText, untilText } from './describe.ts'
+import { fingerprintText } from '../x509/parsed-certificate.ts'
+import { timeText, untilText } from './describe.ts'
 import { bold, dim, green, hanging, table, yellow, type Line } from './lines.ts'
 import type { Output } from './output.ts'
 import { shownName } from './shown-name.ts'
@@ -44,7 +45,7 @@ export function describeObject(object: ShownObject, { now, output, ours }: Showe
           ? ['  --password-file FILE, whose first line is its password, shows its public part.']
           : rows([
               ['key', object.key],
-              ['public key', `SHA-256 ${fingerprintText(object.publicKeyFingerprint ?? '')}`],
+              ['SHA-256 of public key', fingerprintText(object.publicKeyFingerprint ?? '')],
             ])),
       ]
     case 'crl':

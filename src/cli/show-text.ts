@@ -10,12 +10,12 @@ import {
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
+import { fingerprintText } from '../x509/parsed-certificate.ts'
 import type { Context } from './context.ts'
 import {
   daysLeft,
   describeHolder,
   describeRecord,
-  fingerprintText,
   scopeText,
   shortDate,
   timeText,

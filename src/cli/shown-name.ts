@@ -1,3 +1,5 @@
+// Node has loaded it already when it starts.
+import { domainToASCII, domainToUnicode } from 'node:url'
 import { printable } from '../printable.ts'
 
 /**
@@ -45,7 +47,6 @@ export function shownName(name: string): string {
 }
 
 function unicodeOf(host: string): string | null {
-  const { domainToASCII, domainToUnicode } = process.getBuiltinModule('node:url')
   const typed = domainToUnicode(host)
   const isSame = typed !== host && domainToASCII(typed) === host
   if (!isSame || printable(typed) !== typed || /[\p{DI}\p{Z}]/u.test(typed)) return null

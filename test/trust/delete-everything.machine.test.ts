@@ -34,8 +34,8 @@ test.skipIf(why !== null)(
     expect(removed.stderr).toContain(
       `Left, of certificates that it issued and that nobody trusts any more:\n`,
     )
-    expect(removed.stderr).toContain(`  ${home}/tls/localhost.pem\n`)
-    expect(removed.stderr).toContain(`  ${home}/tls/localhost-key.pem\n`)
+    expect(removed.stderr).toContain('  ~/tls/localhost.pem\n')
+    expect(removed.stderr).toContain('  ~/tls/localhost-key.pem\n')
     expect(removed.exitCode).toBe(0)
     expect(await namespace.readFile(unit)).toBeNull()
     // What is left of a process that has ended has no command line.

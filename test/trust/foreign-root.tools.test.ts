@@ -148,7 +148,7 @@ test.for(shapes)(
     writeFileSync(join(home.directory, 'ada.pem'), workshop.root)
     const shownRoot = await home.rootling(['show', 'ada.pem'])
     expect(shownRoot.stdout.replace(/\s+/g, ' ')).toContain(`may sign ${says}; `)
-    const sha256 = /SHA-256 +(\S+)/.exec(shownRoot.stdout)?.[1] ?? ''
+    const sha256 = /SHA-256\s+(\S+)/.exec(shownRoot.stdout)?.[1] ?? ''
 
     const store = createStore('a')
     const world = createWorld(await temporaryState(), [store])

@@ -2,14 +2,13 @@ import { isTrusted, readScopes, type Scope } from '../../authority/scope.ts'
 import { anchorOf, trustOfScopes } from '../../trust/machine-stores.ts'
 import { trustOfOthers } from '../../trust/trusted-roots.ts'
 import type { StoreOutcome } from '../../trust/stores.ts'
-import { fingerprintOf } from '../../x509/parsed-certificate.ts'
+import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import {
   commonName,
   describeConstraints,
   describeScope,
-  fingerprintText,
   rootText,
   scopeText,
   untilText,
