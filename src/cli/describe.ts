@@ -48,7 +48,8 @@ export function describeConstraints({ use, constraints, permitted }: Scope): str
   if (constraints === null) return 'any name (unconstrained)'
   // A root that was adopted has constraints of its own.
   const isLocal = localConstraints.dns.every((name) => constraints.dns.includes(name))
-  if (!isLocal) return [...constraints.dns.map(shownName), ...constraints.ip].join(', ') || 'no name'
+  if (!isLocal)
+    return [...constraints.dns.map(shownName), ...constraints.ip].join(', ') || 'no name'
   return ['local names', ...permitted.map(shownName)].join(', ')
 }
 

@@ -193,7 +193,9 @@ function revokedText(
   revocation: { reason: string; revokedAt: string } | null,
 ): string {
   if (!issuedHere) return ''
-  return revocation === null ? 'no' : `${revocation.reason}, on ${timeText(new Date(revocation.revokedAt))}`
+  return revocation === null
+    ? 'no'
+    : `${revocation.reason}, on ${timeText(new Date(revocation.revokedAt))}`
 }
 
 function authorityText(pathLength: number | null, constraints: Constraints | null): string {

@@ -123,7 +123,9 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
     case 'tool-failed':
       return output.warn(`${event.program} could not be installed: ${event.reason}`)
     case 'authority-created':
-      output.note(`Created the certificate authority ${scopeText(event.scope)} in ${output.path(state.path)}.`)
+      output.note(
+        `Created the certificate authority ${scopeText(event.scope)} in ${output.path(state.path)}.`,
+      )
       return noteHardened(event.scope, output)
     case 'scope-permitted':
       return showPermitted(event, output)

@@ -68,10 +68,10 @@ test('results go to stdout, notes to stderr, and --quiet keeps the results', asy
   const { rootling, createAuthority, directory } = openHome()
   await createAuthority()
   const loud = await rootling(['issue', 'localhost'])
-  expect(loud.stdout).toMatch(
-    /^Certificate: ~\/localhost\.pem\nKey: {9}~\/localhost-key\.pem\n$/,
+  expect(loud.stdout).toMatch(/^Certificate: ~\/localhost\.pem\nKey: {9}~\/localhost-key\.pem\n$/)
+  expect(loud.stderr).toMatch(
+    /^Issued for localhost, good until \d{4}-\d\d-\d\d \d\d:\d\d UTC \(in \d+ days\)\.\n$/,
   )
-  expect(loud.stderr).toMatch(/^Issued for localhost, good until \d{4}-\d\d-\d\d \d\d:\d\d UTC \(in \d+ days\)\.\n$/)
   const quiet = await rootling(['issue', 'localhost', '--quiet'])
   // Scripts read it with --quiet, so the paths are whole.
   const stdout = loud.stdout.replaceAll('~/', `${directory}/`)

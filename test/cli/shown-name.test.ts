@@ -2,14 +2,18 @@ import { domainToASCII } from 'node:url'
 import { expect, test } from 'vitest'
 import { shownName } from '../../src/cli/shown-name.ts'
 
-test.each(['bücher.test', '*.bücher.test', 'пример.test', '例え.テスト', '例子.test', 'straße.test'])(
-  '%s is shown as it was typed, with its A-label beside',
-  (typed) => {
-    const label = domainToASCII(typed)
-    expect(shownName(label)).toBe(`${typed} (${label})`)
-    expect(shownName(`ada@${label}`)).toBe(`ada@${typed} (ada@${label})`)
-  },
-)
+test.each([
+  'bücher.test',
+  '*.bücher.test',
+  'пример.test',
+  '例え.テスト',
+  '例子.test',
+  'straße.test',
+])('%s is shown as it was typed, with its A-label beside', (typed) => {
+  const label = domainToASCII(typed)
+  expect(shownName(label)).toBe(`${typed} (${label})`)
+  expect(shownName(`ada@${label}`)).toBe(`ada@${typed} (ada@${label})`)
+})
 
 test.each([
   ['a plain name', 'localhost'],

@@ -147,7 +147,7 @@ test('the OCSP response that the ceremony signed', async () => {
   const response = path('ocsp.der')
   writeFileSync(response, readFileSync(path('state/scopes/clients/root.ocsp')))
   expect(await must('show', response)).toMatch(
-    /^An OCSP response\n +status +successful\n +signed by +key .*\(our root\s+clients \(\w{8}:\w{8}\)\)\n[^]*\n {2}\w+ +good +/,
+    /^An OCSP response\n +status +successful\n +signed by +key .*\(our root\s+clients \(\w{8}:\w{8}\)\)\n[^]*\n {2}\w+ +good\s+/,
   )
 })
 
@@ -206,7 +206,9 @@ test('a bundle of any size is one line a certificate, also where one cannot be r
   const lines = (await must('show', 'bundle.pem')).trimEnd().split('\n')
   expect(lines).toHaveLength(bundle.length)
   for (const line of lines) expect(line).toMatch(/^.{1,80}$/)
-  expect(lines[0]).toMatch(/^ +1 {2}\S.*(?:until|expired) \d{4}-\d\d-\d\d {2}[0-9a-f]{8}:[0-9a-f]{8}$/)
+  expect(lines[0]).toMatch(
+    /^ +1 {2}\S.*(?:until|expired) \d{4}-\d\d-\d\d {2}[0-9a-f]{8}:[0-9a-f]{8}$/,
+  )
   const broken = '-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n'
   writeFileSync(path('broken.pem'), broken + rootCertificates.slice(0, 20).join('\n'))
   const { certificates, warnings } = await json('broken.pem')

@@ -41,6 +41,11 @@ export async function caForget(
     )
   if (deleted) warnOfHolders(outcomes, output)
   noteLeft(left, output)
-  output.result(outcomeTable(outcomes, output, scopes), { deleted, scope: name, stores: outcomes, left })
+  output.result(outcomeTable(outcomes, output, scopes), {
+    deleted,
+    scope: name,
+    stores: outcomes,
+    left,
+  })
   return changeExitCode(outcomes)
 }

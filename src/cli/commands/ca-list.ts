@@ -46,7 +46,9 @@ export async function caList(
       ['fingerprint', fingerprintText(fingerprintOf(scope.root))],
       ['until', untilText(scope.rootNotAfter, at)],
       ['trusted by', trust.trustedBy.join(', ') || untrustedText(scope)],
-      ...(trust.notTrustedBy.length > 0 ? [['NOT by', trust.notTrustedBy.join(', ')] as const] : []),
+      ...(trust.notTrustedBy.length > 0
+        ? [['NOT by', trust.notTrustedBy.join(', ')] as const]
+        : []),
     ]),
   ])
   const others = trusted.map(({ label, source, fingerprint, trustedBy }): Line[] => [
@@ -66,9 +68,7 @@ export async function caList(
 }
 
 const untrustedText = (scope: Scope): string =>
-  isTrusted(scope)
-    ? 'no store'
-    : 'no store, since its root is for programs that are given its file'
+  isTrusted(scope) ? 'no store' : 'no store, since its root is for programs that are given its file'
 
 function trustOf(
   anchor: string,

@@ -50,7 +50,9 @@ export function reportRotation(rotated: RotationResult, context: Context): ExitC
   const count = renewals.filter(({ outcome }) => outcome === 'renewed').length
   output.note(`Rotated the scope ${next.name}; ${count} certificates were renewed.`)
   if (!isTrusted(next))
-    output.note(`Have the programs that know its root read the new one: ${output.path(next.rootPath)}`)
+    output.note(
+      `Have the programs that know its root read the new one: ${output.path(next.rootPath)}`,
+    )
   return hooksSucceeded(hooks) ? exitCodes.ok : exitCodes.failed
 }
 

@@ -70,7 +70,9 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     return exitCodes.ok
   }
   const done = replaced ? 'Replaced the certificate for' : 'Issued for'
-  output.note(`${done} ${describeHolder(record)}, good until ${untilText(new Date(record.notAfter), now())}.`)
+  output.note(
+    `${done} ${describeHolder(record)}, good until ${untilText(new Date(record.notAfter), now())}.`,
+  )
   if (record.purpose === 'server') await noteHosts(record, context)
   const made =
     wantsPkcs12(args) && args.password === undefined && args['password-file'] === undefined

@@ -48,7 +48,9 @@ export async function list(
   const lines = shown.map(({ record, status }) => [
     describeHolder(record),
     shortDate(record.notAfter),
-    status === 'current' ? `${daysLeft(new Date(record.notAfter), at)} days left` : words[status],
+    whole(
+      status === 'current' ? `${daysLeft(new Date(record.notAfter), at)} days left` : words[status],
+    ),
     purposeText(record),
     record.keyType,
     shortSerial(record),

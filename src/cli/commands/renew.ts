@@ -70,7 +70,9 @@ function reportRenewals(renewals: readonly Renewal[], output: Output): void {
   const rows = renewals.map(({ previous, outcome, record, reason }) => [
     record === undefined ? red('✗') : green('✓'),
     describeHolder(previous),
-    outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : output.paths(`${outcome}: ${reason}`),
+    outcome === 'renewed'
+      ? `until ${shortDate(record?.notAfter ?? '')}`
+      : output.paths(`${outcome}: ${reason}`),
     whole(outcome === 'renewed' ? output.path(previous.certPath ?? '') : ''),
   ])
   const hints = renewals.map(({ outcome, hint = '' }) =>
