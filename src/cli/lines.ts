@@ -64,7 +64,9 @@ const widthOf = (line: Line): number =>
 
 /** Returns how many columns of a terminal a text takes: two for each letter that is wide in East Asia. */
 const columnsOf = (text: string): number =>
-  /^[ -~]*$/.test(text) ? text.length : [...text.replace(/\p{M}/gu, '')].length + wideIn(text)
+  /^[ -~]*$/.test(text)
+    ? text.length
+    : Array.from(text.replace(/\p{M}/gu, '')).length + wideIn(text)
 
 const wideIn = (text: string): number =>
   text.match(/[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60]/g)
@@ -130,9 +132,9 @@ function narrowTable(rows: readonly (readonly Line[])[], width: number): Line[][
     const long = first.map((cell, x) => longestWord(cell) > (widths[x] ?? 0))
     const above = first.flatMap((cell, x) => {
       const offset = widths.slice(0, x).reduce((sum, each) => sum + each + 2, 0)
-      return long[x] === true ? hanging(cell, Math.min(offset, 4), width) : []
+      return long[x] ? hanging(cell, Math.min(offset, 4), width) : []
     })
-    const cells = first.map((cell, x) => wrapped(long[x] === true ? '' : cell, widths[x] ?? 0))
+    const cells = first.map((cell, x) => wrapped(long[x] ? '' : cell, widths[x] ?? 0))
     const last = row[widths.length] ?? ''
     const isBeside = widthOf(last) <= width - start || fitsBeside(last, width - start)
     if (isBeside) cells.push(wrapped(last, width - start))
