@@ -131,7 +131,7 @@ test('both lists that crl writes, with one line for each revoked certificate', a
   const gone = list.certificates.find(({ names }) => names[0] === 'gone.test')?.serialNumber ?? '?'
   const text = await must('show', 'local-crl.pem')
   expect(text).toMatch(
-    /^A list of revoked certificates \(CRL\)\n +issued by +.*\(our root\s+local \(\w{8}:\w{8}\)\)/,
+    /^A list of revoked certificates \(CRL\)\n +issued by +.*\(our root\s+local\s+\(\w{8}:\w{8}\)\)/,
   )
   expect(text).toMatch(new RegExp(`\\n {2}${gone} +\\S+ \\S+ UTC +keyCompromise\\n`))
   const { objects } = await json('local-crl.pem')
@@ -147,7 +147,7 @@ test('the OCSP response that the ceremony signed', async () => {
   const response = path('ocsp.der')
   writeFileSync(response, readFileSync(path('state/scopes/clients/root.ocsp')))
   expect(await must('show', response)).toMatch(
-    /^An OCSP response\n +status +successful\n +signed by +key .*\(our root\s+clients \(\w{8}:\w{8}\)\)\n[^]*\n {2}\w+ +good\s+/,
+    /^An OCSP response\n +status +successful\n +signed by +key .*\(our root\s+clients\s+\(\w{8}:\w{8}\)\)\n[^]*\n {2}\w+ +good\s+/,
   )
 })
 

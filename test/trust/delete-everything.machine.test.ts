@@ -30,7 +30,9 @@ test.skipIf(why !== null)(
     expect(running.pid).not.toBe(pid)
     const removed = await rootling('uninstall', '--delete-ca', '--yes', '--stores', 'nss')
     expect(removed.stderr).toContain(`The daemon (pid ${running.pid}) was stopped.\n`)
-    expect(removed.stderr).toContain(`Deleted its service ${unit}.\n`)
+    expect(removed.stderr).toContain(
+      'Deleted its service ~/.config/systemd/user/rootling.service.\n',
+    )
     expect(removed.stderr).toContain(
       `Left, of certificates that it issued and that nobody trusts any more:\n`,
     )
