@@ -3,7 +3,7 @@ import type { Context } from './context.ts'
 
 /** Says that the first use of Rootling made the authority. */
 export function noteCreated({ state, output }: Context): void {
-  output.note(`Created the certificate authority in ${state.path}.`)
+  output.note(`Created the certificate authority in ${output.path(state.path)}.`)
 }
 
 /** Warns where no store was told to trust the root of a scope. */

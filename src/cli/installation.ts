@@ -10,7 +10,7 @@ import { changeExitCode, outcomeTable, printPlan } from './store-outcomes.ts'
 export function reportInstallation(installation: Installation, output: Output): ExitCode {
   const { created, scopes, kinds, outcomes } = installation
   if (printPlan(installation, output)) return changeExitCode(outcomes)
-  output.result(outcomeTable(outcomes, output), {
+  output.result(outcomeTable(outcomes, output, scopes), {
     created,
     scopes: scopes.map(describeScope),
     stores: outcomes,
@@ -19,7 +19,7 @@ export function reportInstallation(installation: Installation, output: Output): 
   if (kinds?.length === 0) {
     for (const { name, rootPath } of scopes)
       output.note(
-        `No store trusts the root of ${name}. Programs may be given its file ${rootPath}.`,
+        `No store trusts the root of ${name}. Programs may be given its file ${output.path(rootPath)}.`,
       )
     return exitCodes.ok
   }

@@ -13,8 +13,10 @@ type Part = string | Styled
 
 /** A text of any origin that terminals show in a style. */
 interface Styled {
-  readonly style: StyleName
+  readonly style: StyleName | null
   readonly text: string
+  /** Whether its spaces are no places for a new line, as those of a path. */
+  readonly whole?: true
 }
 
 /** The codes that begin and end each style (ECMA-48, Select Graphic Rendition). */
@@ -38,11 +40,14 @@ export const red = styled('red')
 export const green = styled('green')
 export const yellow = styled('yellow')
 
+/** Marks a text with spaces that is never wrapped, such as a path. */
+export const whole = (text: string): Part => ({ style: null, text, whole: true })
+
 /** Returns lines as text for a terminal or a file; `color` says whether styles become colours. */
 export function render(lines: readonly Line[], color: () => boolean): string {
   const text = (part: Part): string => {
     const plain = printable(textOf(part))
-    if (typeof part === 'string' || !color()) return plain
+    if (typeof part === 'string' || part.style === null || !color()) return plain
     const [open, close] = codes[part.style]
     return `\u001B[${open}m${plain}\u001B[${close}m`
   }
@@ -54,23 +59,176 @@ const partsOf = (line: Line): readonly Part[] =>
 
 const textOf = (part: Part): string => (typeof part === 'string' ? part : part.text)
 
-/** Returns each row of cells as a line, in columns that are as wide as their widest cell, two spaces apart. */
-export function table(rows: readonly (readonly Line[])[]): Line[] {
+const widthOf = (line: Line): number =>
+  partsOf(line).reduce((width, part) => width + columnsOf(printable(textOf(part))), 0)
+
+/** Returns how many columns of a terminal a text takes: two for each letter that is wide in East Asia. */
+const columnsOf = (text: string): number =>
+  /^[ -~]*$/.test(text)
+    ? text.length
+    : Array.from(text.replace(/\p{M}/gu, '')).length + wideIn(text)
+
+const wideIn = (text: string): number =>
+  text.match(/[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60]/g)
+    ?.length ?? 0
+
+/**
+ * Returns each row of cells as lines of at most `width` columns of the terminal, in cells that are as
+ * wide as the widest below them, two spaces apart. Where that is too wide, cells take several lines:
+ * the last of a row below the others, if it does not fit beside them. No word is cut, since a path
+ * that is copied from two lines is none: one that is too long for its cell has a line of its own.
+ */
+export function table(rows: readonly (readonly Line[])[], width = 80): Line[] {
+  return linesOfRows(rows, width).flat()
+}
+
+/** Returns a table with a line below each row that has a hint. */
+export function tableWithHints(
+  rows: readonly (readonly Line[])[],
+  hints: readonly (Line | null)[],
+  width: number,
+): Line[] {
+  return linesOfRows(rows, width).flatMap((lines, i) => {
+    const hint = hints[i] ?? null
+    return hint === null ? lines : [...lines, ...hanging(hint, 4, width)]
+  })
+}
+
+function linesOfRows(rows: readonly (readonly Line[])[], width: number): Line[][] {
   const widths: number[] = []
-  const widthOf = (cell: Line): number =>
-    partsOf(cell).reduce((width, part) => width + printable(textOf(part)).length, 0)
   // Only built-in methods loop here: V8 would take longer to compile two loops than to run them.
   rows.forEach((row) =>
     row.forEach((cell, x) => (widths[x] = Math.max(widths[x] ?? 0, widthOf(cell)))),
   )
-  return rows.map((row) => {
-    const last = row.findLastIndex((cell) => widthOf(cell) > 0)
-    return row.slice(0, last + 1).flatMap((cell, x) => {
-      const space = x === last ? 0 : (widths[x] ?? 0) + 2 - widthOf(cell)
-      return [...partsOf(cell), ' '.repeat(space)]
-    })
+  const total = widths.reduce((sum, each) => sum + each + 2, -2)
+  if (total > width) return narrowTable(rows, width)
+  return rows.map((row) => [besideEachOther(row, widths)])
+}
+
+/** Returns cells of one line each as a line, without spaces after the last that is not empty. */
+function besideEachOther(cells: readonly Line[], widths: readonly number[]): Line {
+  const last = cells.findLastIndex((cell) => widthOf(cell) > 0)
+  return cells.slice(0, last + 1).flatMap((cell, x) => {
+    const space = x === last ? 0 : (widths[x] ?? 0) + 2 - widthOf(cell)
+    return [...partsOf(cell), ' '.repeat(space)]
   })
 }
+
+/** The least columns beside the other cells that a text is given, and not lines of its own. */
+const leastBeside = 24
+
+function narrowTable(rows: readonly (readonly Line[])[], width: number): Line[][] {
+  // A cell with a word of half a line has lines of its own, so that it makes the others no narrower.
+  const columns = (rows[0] ?? []).slice(0, -1).map((_, x) => rows.map((row) => row[x] ?? ''))
+  const usual = columns.map((cells) => cells.filter((cell) => longestWord(cell) <= width / 2))
+  const widths = shrunk(
+    usual.map((cells) => Math.max(0, ...cells.map(widthOf))),
+    usual.map((cells) => Math.max(0, ...cells.map(longestWord))),
+    width,
+  )
+  const start = widths.reduce((sum, each) => sum + each + 2, 0)
+  return rows.map((row) => {
+    const first = row.slice(0, widths.length)
+    const long = first.map((cell, x) => longestWord(cell) > (widths[x] ?? 0))
+    const above = first.flatMap((cell, x) => {
+      const offset = widths.slice(0, x).reduce((sum, each) => sum + each + 2, 0)
+      return long[x] ? hanging(cell, Math.min(offset, 4), width) : []
+    })
+    const cells = first.map((cell, x) => wrapped(long[x] ? '' : cell, widths[x] ?? 0))
+    const last = row[widths.length] ?? ''
+    const isBeside = widthOf(last) <= width - start || fitsBeside(last, width - start)
+    if (isBeside) cells.push(wrapped(last, width - start))
+    const lines = Array.from({ length: Math.max(...cells.map(({ length }) => length)) }, (_, y) =>
+      besideEachOther(
+        cells.map((cell) => cell[y] ?? ''),
+        widths,
+      ),
+    )
+    const below = isBeside ? [] : hanging(last, 4, width)
+    return [...above, ...lines.filter((line) => widthOf(line) > 0), ...below]
+  })
+}
+
+/** Whether a text can be wrapped beside the other cells without a cut in a word. */
+const fitsBeside = (cell: Line, room: number): boolean =>
+  room >= leastBeside && longestWord(cell) <= room
+
+/**
+ * Returns the widths of cells, the widest made narrower until all fit with two spaces each: if
+ * possible, no narrower than their longest words.
+ */
+function shrunk(natural: readonly number[], longest: readonly number[], width: number): number[] {
+  const widths = [...natural]
+  const least = 8
+  const shrink = (floors: readonly number[]): void => {
+    for (;;) {
+      const excess = widths.reduce((sum, each) => sum + each + 2, -2) - width
+      const rooms = widths.map((each, x) => (each > (floors[x] ?? 0) ? each : 0))
+      const widest = rooms.indexOf(Math.max(...rooms))
+      if (excess <= 0 || rooms.every((each) => each === 0)) return
+      widths[widest] = (widths[widest] ?? 0) - 1
+    }
+  }
+  shrink(longest.map((each) => Math.max(each, least)))
+  shrink(longest.map(() => least))
+  return widths
+}
+
+/**
+ * Returns a line as lines of at most `width` columns. The first begins with `first` spaces, and all
+ * others with `indent`.
+ */
+export function hanging(line: Line, indent: number, width: number, first = indent): Line[] {
+  return wrapped(line, width - indent, width - first).map((each, y) => [
+    ' '.repeat(y === 0 ? first : indent),
+    ...partsOf(each),
+  ])
+}
+
+/**
+ * A command of ours, which a person copies whole, up to where its sentence goes on; or a word. Each
+ * with the space after it.
+ */
+const wordPattern =
+  / *(?:(?:ROOTLING_HOME=(?:'[^']*'|[^ '])+ )?\brootling [a-z](?:'[^']*'|"[^"]*"|(?![;,:.)]+(?: |$)).)*[;,:.)]*|[^ ]+) ?| +/g
+
+/** Returns the words of a line with the spaces after them, each in its style. */
+const wordsOf = (line: Line): Part[] =>
+  partsOf(line).flatMap((part): Part[] => {
+    if (typeof part === 'string') return printable(part).match(wordPattern) ?? []
+    if (part.whole === true) return [part]
+    return (printable(part.text).match(wordPattern) ?? []).map((text) => ({ ...part, text }))
+  })
+
+const longestWord = (line: Line): number => Math.max(0, ...wordsOf(line).map(wordWidth))
+
+const wordWidth = (word: Part): number => columnsOf(textOf(word).trimEnd())
+
+/** Wraps a line at its spaces; `first` is the width of the first line. Words stay whole. */
+function wrapped(line: Line, width: number, first = width): Line[] {
+  if (widthOf(line) <= first) return [line]
+  const lines: Part[][] = [[]]
+  let used = 0
+  let room = first
+  for (const word of wordsOf(line)) {
+    if (used > 0 && used + wordWidth(word) > room) {
+      lines.push([])
+      used = 0
+      room = width
+    }
+    const isNext = used === 0 && lines.length > 1
+    const part = isNext ? withText(word, textOf(word).trimStart()) : word
+    lines.at(-1)?.push(part)
+    used += columnsOf(textOf(part))
+  }
+  return lines.map((parts) => {
+    const last = parts.at(-1) ?? ''
+    return [...parts.slice(0, -1), withText(last, textOf(last).trimEnd())]
+  })
+}
+
+const withText = (part: Part, text: string): Part =>
+  typeof part === 'string' ? text : { ...part, text }
 
 /** Returns the lines of all blocks, with an empty line between two blocks. */
 export function blankBetween(blocks: readonly (readonly Line[])[]): Line[] {

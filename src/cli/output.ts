@@ -1,7 +1,8 @@
 import type { RootlingError } from '../errors.ts'
 import { printable, printableJson } from '../printable.ts'
 import { completeCommands, type Selected } from './hint.ts'
-import { dim, linesOf, red, render, yellow, type Line } from './lines.ts'
+import { dim, hanging, linesOf, red, render, yellow, type Line } from './lines.ts'
+import { shownPath, withShownPaths, type Near } from './shown-path.ts'
 import { standardError, standardOutput, type StandardStream } from './standard-streams.ts'
 
 type JsonResult = Readonly<Record<string, unknown>>
@@ -12,6 +13,8 @@ type JsonResult = Readonly<Record<string, unknown>>
  */
 export interface Output {
   readonly json: boolean
+  /** The letters in a line of the result; 80 where it goes to no terminal. */
+  readonly width: number
   /**
    * Prints the result: the lines, or with --json `value`, which may be a function that returns it.
    * Called once.
@@ -45,6 +48,10 @@ export interface Output {
    * errors and the `hint` and `remedy` members of --json they are completed without it.
    */
   hint(text: string): string
+  /** Returns an absolute path as people read it; with --quiet as it is, since scripts read that. */
+  path(path: string): string
+  /** Returns a sentence with the paths in it as `path` returns them. */
+  paths(sentence: string): string
 }
 
 export interface OutputOptions {
@@ -69,7 +76,16 @@ export function createOutput(options: OutputOptions): Output {
     }
   const print = clearing(linePrinter(standardOutput, env))
   const printError = clearing(linePrinter(standardError, env))
-  const say = (line: Line): void => printError([line])
+  /**
+   * Prints a line on stderr. On a terminal it is wrapped between words; elsewhere it stays one line,
+   * since what reads a log looks for whole sentences.
+   */
+  const say = (line: Line, indent = 2, first = 0): void =>
+    printError(
+      standardError.isTTY
+        ? hanging(line, indent, standardError.columns, first)
+        : [[' '.repeat(first), ...[line].flat()]],
+    )
   const hint = (text: string): string => completeCommands(text, selected)
   const complete = (key: string, value: unknown): unknown =>
     (key === 'hint' || key === 'remedy') && typeof value === 'string' ? hint(value) : value
@@ -77,6 +93,9 @@ export function createOutput(options: OutputOptions): Output {
     standardOutput.write(`${printableJson(JSON.stringify(value, complete, 2))}\n`)
   return {
     json,
+    get width() {
+      return standardOutput.columns
+    },
     hint,
     result(lines, value) {
       if (json)
@@ -108,8 +127,18 @@ export function createOutput(options: OutputOptions): Output {
     fail({ code, message, hint: todo = null }) {
       if (json) printValue({ ok: false, error: { code, message, hint: todo }, warnings })
       say([red('Error:'), ` ${message}`])
-      if (todo !== null) say(['  ', dim('→'), ` ${hint(todo)}`])
+      if (todo !== null) say([dim('→'), ` ${hint(todo)}`], 4, 2)
     },
+    path: (path) => (quiet ? path : shownPath(path, near(env))),
+    paths: (sentence) => (quiet ? sentence : withShownPaths(sentence, near(env))),
+  }
+}
+
+function near(env: OutputOptions['env']): Near {
+  try {
+    return { home: env['HOME'], cwd: process.cwd() }
+  } catch {
+    return { home: env['HOME'], cwd: undefined }
   }
 }
 

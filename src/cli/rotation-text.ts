@@ -3,27 +3,29 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import type { RotationEffects, RotationPlan } from '../trust/rotation-plan.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import { rootPath } from '../storage/files/scopes.ts'
-import { describeHolder, type CertificateRecord } from '../storage/records.ts'
-import { fingerprintOf } from '../x509/parsed-certificate.ts'
+import type { CertificateRecord } from '../storage/records.ts'
 import type { Context } from './context.ts'
 import {
   commonName,
   describeConstraints,
+  describeHolder,
   describeRecord,
   describeScope,
+  rootText,
+  scopeText,
   shortDate,
 } from './describe.ts'
 
 /** Prints what a rotation would do. */
 export function notePlan(plan: RotationPlan, { output }: Pick<Context, 'output'>): void {
-  for (const line of planLines(plan)) output.note(line)
+  for (const line of planLines(plan)) output.note(output.paths(line))
 }
 
 /** Returns what a rotation would do, in words. */
 export function planLines(plan: RotationPlan): string[] {
   const { old, next, continues, commands, renewals, unsignable, unfiled, effects } = plan
   const { name } = next
-  const made = next.fingerprint === null ? 'made now' : `SHA-256 ${shortHash(next.fingerprint)}`
+  const made = next.fingerprint === null ? 'made now' : rootText(name, next.fingerprint)
   const end = shortDate(next.rootNotAfter.toISOString())
   const asksPassword = commands.some((command) => command.startsWith('sudo '))
   const stores = isTrusted(old) ? storeLines(plan.outcomes) : []
@@ -31,7 +33,7 @@ export function planLines(plan: RotationPlan): string[] {
     continues === null
       ? `Rotates the scope ${name}:`
       : `Continues the rotation of the scope ${name} that was interrupted:`,
-    `  the root ${commonName(old)} (SHA-256 ${shortHash(fingerprintOf(old.root))}, until ${shortDate(old.rootNotAfter.toISOString())})`,
+    `  the root ${scopeText(old)}, ${commonName(old)}, until ${shortDate(old.rootNotAfter.toISOString())}`,
     `  is replaced by a root (${made}, until ${end}) for ${describeConstraints(next)}${next.hardened ? ', hardened' : ''}`,
     ...(stores.length > 0 ? ['Trust stores:', ...listed(stores)] : ['No trust store is changed.']),
     ...(asksPassword ? ['For these, sudo may ask for your password.'] : []),
@@ -53,8 +55,6 @@ export function planLines(plan: RotationPlan): string[] {
     oldElsewhere(next),
   ]
 }
-
-const shortHash = (fingerprint: string): string => `${fingerprint.slice(0, 16)}…`
 
 function describeRenewal(record: CertificateRecord): string {
   const { certPath, onRenew } = record

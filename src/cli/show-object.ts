@@ -1,20 +1,42 @@
 import type { ShownObject } from '../doctor/objects.ts'
-import { bold, dim, green, table, yellow, type Line } from './lines.ts'
+import { fingerprintText } from '../x509/parsed-certificate.ts'
+import { timeText, untilText } from './describe.ts'
+import { bold, dim, green, hanging, table, yellow, type Line } from './lines.ts'
+import type { Output } from './output.ts'
+import { shownName } from './shown-name.ts'
+
+/** What the texts of one `show` need. */
+export interface Shower {
+  readonly now: Date
+  readonly output: Output
+  /** Names the root of a scope, in brackets after a space; of `null` it returns nothing. */
+  readonly ours: (scope: string | null) => string
+}
 
 /** Returns what `rootling show` prints of a request, a key, a CRL or an OCSP response. */
-export function describeObject(object: ShownObject): Line[] {
+export function describeObject(object: ShownObject, { now, output, ours }: Shower): Line[] {
+  const { width } = output
+  const rows = (pairs: readonly (readonly [string, string | undefined])[]): Line[] =>
+    table(
+      pairs.flatMap(([title, value]) =>
+        value === undefined || value === '' ? [] : [[dim(`  ${title}`), value]],
+      ),
+      width,
+    )
+  const span = (from: Date, to: Date | null): string =>
+    `${timeText(from)} to ${to === null ? 'an unknown time' : untilText(to, now)}`
   switch (object.type) {
     case 'request':
       return [
         bold('A certification request (CSR)'),
         ...rows([
-          ['names', object.names?.map(({ value }) => value).join(', ')],
+          ['names', object.names?.map(({ value }) => shownName(value)).join(', ')],
           ['subject', object.subject],
           ['key', object.key],
         ]),
-        object.refused === null
-          ? green('  Nothing known here would refuse it.')
-          : ['  ', yellow('Refused by rootling issue --csr:'), ` ${object.refused}`],
+        ...(object.refused === null
+          ? [green('  Nothing known here would refuse it.')]
+          : hanging([yellow('Refused by rootling issue --csr:'), ` ${object.refused}`], 2, width)),
       ]
     case 'key':
       return [
@@ -23,7 +45,7 @@ export function describeObject(object: ShownObject): Line[] {
           ? ['  --password-file FILE, whose first line is its password, shows its public part.']
           : rows([
               ['key', object.key],
-              ['public key', `SHA-256 ${object.publicKeyFingerprint}`],
+              ['SHA-256 of public key', fingerprintText(object.publicKeyFingerprint ?? '')],
             ])),
       ]
     case 'crl':
@@ -38,9 +60,10 @@ export function describeObject(object: ShownObject): Line[] {
         ...table(
           object.revoked.map(({ serialNumber, revocationDate, reason }) => [
             `  ${serialNumber}`,
-            revocationDate.toISOString(),
+            timeText(revocationDate),
             reason,
           ]),
+          width,
         ),
       ]
     case 'ocsp':
@@ -52,7 +75,7 @@ export function describeObject(object: ShownObject): Line[] {
             'signed by',
             object.responder === null ? undefined : `${object.responder}${ours(object.scope)}`,
           ],
-          ['produced', object.producedAt?.toISOString()],
+          ['produced', object.producedAt === null ? undefined : timeText(object.producedAt)],
         ]),
         ...table(
           object.statuses.map(({ serialNumber, status, reason, thisUpdate, nextUpdate }) => [
@@ -60,19 +83,8 @@ export function describeObject(object: ShownObject): Line[] {
             reason === null ? status : `${status}: ${reason}`,
             span(thisUpdate, nextUpdate),
           ]),
+          width,
         ),
       ]
   }
 }
-
-const rows = (pairs: readonly (readonly [string, string | undefined])[]): Line[] =>
-  table(
-    pairs.flatMap(([title, value]) =>
-      value === undefined || value === '' ? [] : [[dim(`  ${title}`), value]],
-    ),
-  )
-
-const ours = (scope: string | null): string => (scope === null ? '' : ` (our scope ${scope})`)
-
-const span = (from: Date, to: Date | null): string =>
-  `${from.toISOString()} to ${to === null ? 'an unknown time' : to.toISOString()}`

@@ -1,4 +1,4 @@
-import { describeHolder } from '../storage/records.ts'
+import { readScopes } from '../authority/scope.ts'
 import { describeFinding, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import {
   longestChain,
@@ -7,13 +7,23 @@ import {
   type ShownCertificate,
   type ShowTarget,
 } from '../doctor/show.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
+import { fingerprintText } from '../x509/parsed-certificate.ts'
 import type { Context } from './context.ts'
-import { daysLeft, describeRecord, shortDate } from './describe.ts'
-import { blankBetween, bold, dim, green, table, yellow, type Line } from './lines.ts'
-import type { Output } from './output.ts'
-import { describeObject } from './show-object.ts'
+import {
+  daysLeft,
+  describeHolder,
+  describeRecord,
+  scopeText,
+  shortDate,
+  timeText,
+  untilText,
+} from './describe.ts'
+import { blankBetween, bold, dim, green, hanging, table, yellow, type Line } from './lines.ts'
+import { describeObject, type Shower } from './show-object.ts'
+import { shownName } from './shown-name.ts'
 
 /**
  * Prints what the certificates of targets say; `word` names the targets as the user typed it. Only
@@ -26,12 +36,13 @@ export async function printShown(
   several = false,
 ): Promise<void> {
   const at = now()
+  const shower: Shower = { now: at, output, ours: await namerOfScopes(state) }
   const blocks: (readonly Line[])[] = []
   const results: Record<string, unknown>[] = []
   for (const target of targets) {
     const shown = await show(state, target, at)
     for (const sentence of shown.unreadable) output.warn(sentence)
-    blocks.push(describeShown(shown, at, output))
+    blocks.push(describeShown(shown, shower))
     results.push({
       target: word,
       from: target.from,
@@ -56,26 +67,44 @@ function certificateInJson(shown: ShownCertificate, now: Date): Record<string, u
   }
 }
 
-function describeShown(shown: Shown, now: Date, output: Output): Line[] {
+/** Returns what names the root of a scope, after the issuer that a certificate names. */
+async function namerOfScopes(state: StateDirectory): Promise<Shower['ours']> {
+  const scopes = await readScopes(state)
+  return (name) => {
+    const scope = scopes.find((each) => each.name === name)
+    return name === null ? '' : ` (our root ${scope === undefined ? name : scopeText(scope)})`
+  }
+}
+
+function describeShown(shown: Shown, shower: Shower): Line[] {
   const { record, certificates, objects } = shown
+  const { now, output } = shower
   if (certificates.length > longestChain)
     return blankBetween([
       certificates.map((certificate, i) => describeBriefly(certificate, i + 1, now)),
-      ...objects.map(describeObject),
+      ...objects.map((object) => describeObject(object, shower)),
     ])
   if (certificates.length + objects.length > 0)
     return blankBetween([
       ...certificates.map((certificate, i) => {
         const number = certificates.length > 1 ? `${i + 1}. ` : ''
-        return describeOne(certificate, number, now, output)
+        return describeOne(certificate, number, shower)
       }),
-      ...objects.map(describeObject),
+      ...objects.map((object) => describeObject(object, shower)),
     ])
   if (record === null) return []
   const { notBefore, notAfter, certPath } = record
-  const where = certPath === null ? 'It was printed, not written.' : `${certPath} holds it no more.`
-  const validity = `valid ${shortDate(notBefore)} to ${shortDate(notAfter)}`
-  return [`Issued here for ${describeHolder(record)}, ${validity}. ${where}`]
+  const where =
+    certPath === null
+      ? 'It was printed, not written.'
+      : `${output.path(certPath)} holds it no more.`
+  const validity = `valid ${timeText(new Date(notBefore))} to ${untilText(new Date(notAfter), now)}`
+  return hanging(
+    `Issued here for ${describeHolder(record)}, ${validity}. ${where}`,
+    2,
+    output.width,
+    0,
+  )
 }
 
 /** Returns one line of a bundle: number, name, last day, and the beginning of the fingerprint. */
@@ -88,26 +117,27 @@ function describeBriefly({ facts }: ShownCertificate, number: number, now: Date)
   return [
     `${String(number).padStart(5)}  ${short.padEnd(34)}  `,
     until,
-    `  ${fingerprint.slice(0, 16)}`,
+    `  ${fingerprintText(fingerprint.slice(0, 16))}`,
   ]
 }
 
-function describeOne(shown: ShownCertificate, number: string, now: Date, output: Output): Line[] {
+function describeOne(shown: ShownCertificate, number: string, shower: Shower): Line[] {
+  const { output } = shower
   const { facts, findings } = shown
-  const rows = rowsOf(shown, now).map(([title, value]) => [dim(`  ${title}`), value])
+  const rows = rowsOf(shown, shower).map(([title, value]) => [dim(`  ${title}`), value])
   const refusals = findings
     .map(describeFinding)
     .flatMap(({ rejectedBy, sentence, remedy }): Line[] => [
-      ['  ', yellow(`Refused by ${rejectedBy}:`), ` ${sentence}`],
-      ['    ', dim('→'), ` ${output.hint(remedy)}`],
+      ...hanging([yellow(`Refused by ${rejectedBy}:`), ` ${sentence}`], 2, output.width),
+      ...hanging([dim('→'), ` ${output.hint(remedy)}`], 4, output.width),
     ])
   const verdict: readonly Line[] =
     refusals.length > 0 ? refusals : [green('  Nothing known here would refuse it.')]
   const warning = shown.role === 'root' ? unconstrainedWarning(facts.nameConstraints) : null
   return [
     bold(number + titleOf(shown, facts)),
-    ...table(rows),
-    ...(warning === null ? [] : [yellow(`  ${warning}`)]),
+    ...table(rows, output.width),
+    ...(warning === null ? [] : hanging(yellow(warning), 2, output.width)),
     ...verdict,
   ]
 }
@@ -123,17 +153,15 @@ function titleOf({ role }: ShownCertificate, { extKeyUsage, selfSigned }: Certif
   return `A ${selfSigned ? 'self-signed ' : ''}certificate${purpose}`
 }
 
-function rowsOf(shown: ShownCertificate, now: Date): [title: string, value: string][] {
+function rowsOf(shown: ShownCertificate, { now, ours }: Shower): [title: string, value: string][] {
   const { facts, scope, chain, record, revocation } = shown
   const { names, nameConstraints, keyUsage, extKeyUsage, ocspUrls, crlUrls } = facts
-  const ours = scope === null ? '' : ` (our scope ${scope})`
   const usages = [...(keyUsage ?? []), ...(extKeyUsage ?? [])]
-  const span = `${facts.notBefore.toISOString()} to ${facts.notAfter.toISOString()}`
   return [
-    ...row('names', names?.map(({ value }) => value).join(', ')),
+    ...row('names', names?.map(({ value }) => shownName(value)).join(', ')),
     ...row('subject', facts.subject),
-    ...row('issued by', `${facts.selfSigned ? 'itself' : facts.issuer}${ours}`),
-    ...row('valid', `${span}, ${lifeLeft(facts, now)}`),
+    ...row('issued by', `${facts.selfSigned ? 'itself' : facts.issuer}${ours(scope)}`),
+    ...row('valid', validText(facts, now)),
     ...row('key', facts.key.name),
     ...row('signature', facts.signatureAlgorithm),
     ...row('usages', usages.join(', ')),
@@ -142,7 +170,7 @@ function rowsOf(shown: ShownCertificate, now: Date): [title: string, value: stri
     ...row('status', [...ocspUrls, ...crlUrls].join(', ')),
     ...row('revoked', revokedText(record !== null, revocation)),
     ...row('serial', facts.serialNumber),
-    ...row('SHA-256', facts.fingerprint),
+    ...row('SHA-256', fingerprintText(facts.fingerprint)),
   ]
 }
 
@@ -155,11 +183,9 @@ const chainTexts = {
   unknown: 'ends at an issuer that is not known here',
 } as const satisfies Record<ShownCertificate['chain'], string>
 
-function lifeLeft(facts: CertificateFacts, now: Date): string {
-  if (facts.notBefore > now) return 'not yet begun'
-  if (facts.notAfter < now) return 'over'
-  const days = daysLeft(facts.notAfter, now)
-  return days === 1 ? '1 day left' : `${days} days left`
+function validText({ notBefore, notAfter }: CertificateFacts, now: Date): string {
+  const begins = notBefore > now ? ', not yet begun' : ''
+  return `${timeText(notBefore)} to ${untilText(notAfter, now)}${begins}`
 }
 
 function revokedText(
@@ -167,7 +193,9 @@ function revokedText(
   revocation: { reason: string; revokedAt: string } | null,
 ): string {
   if (!issuedHere) return ''
-  return revocation === null ? 'no' : `${revocation.reason}, on ${revocation.revokedAt}`
+  return revocation === null
+    ? 'no'
+    : `${revocation.reason}, on ${timeText(new Date(revocation.revokedAt))}`
 }
 
 function authorityText(pathLength: number | null, constraints: Constraints | null): string {

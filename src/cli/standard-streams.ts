@@ -5,6 +5,8 @@ import { hasCode, unwritable } from '../files/errors.ts'
 export interface StandardStream {
   write(contents: string | Buffer): void
   readonly isTTY: boolean
+  /** The letters in a line of the terminal; 80 where it is none. */
+  readonly columns: number
 }
 
 /*
@@ -50,6 +52,9 @@ function inPlace(descriptor: 1 | 2): StandardStream {
     get isTTY() {
       // Only a character device can be a terminal, and fstat loads less than the stream.
       return isCharacterDevice(descriptor) && streamOf(descriptor).isTTY
+    },
+    get columns() {
+      return (this.isTTY && streamOf(descriptor).columns) || 80
     },
   }
 }

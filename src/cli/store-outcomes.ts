@@ -1,7 +1,9 @@
-import type { StoreChange } from '../trust/machine-stores.ts'
+import type { Scope } from '../authority/scope.ts'
+import { anchorOf, type StoreChange } from '../trust/machine-stores.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import { exitCodes, type ExitCode } from './command.ts'
-import { dim, green, red, linesOf, table, type Line } from './lines.ts'
+import { scopeText } from './describe.ts'
+import { dim, green, linesOf, red, tableWithHints, type Line } from './lines.ts'
 import type { Output } from './output.ts'
 
 const words: Record<StoreOutcome['outcome'], string> = {
@@ -19,28 +21,36 @@ const words: Record<StoreOutcome['outcome'], string> = {
 
 /**
  * Returns a table with a row for each store and anchor. Anchors are named only when there are
- * several.
+ * several: those of `scopes` as these are, and others by their name in the stores.
  */
-export function outcomeTable(outcomes: readonly StoreOutcome[], output: Output): Line[] {
+export function outcomeTable(
+  outcomes: readonly StoreOutcome[],
+  output: Output,
+  scopes: readonly Scope[] = [],
+): Line[] {
   const anchors = new Set(outcomes.map(({ anchor }) => anchor).filter((name) => name !== null))
-  const rows = outcomes.flatMap(({ store, anchor, outcome, reason, hint }) => {
+  const names =
+    anchors.size > 1
+      ? new Map(scopes.map((scope) => [anchorOf(scope).name, scopeText(scope)]))
+      : new Map<string, string>()
+  const rows = outcomes.map(({ store, anchor, outcome, reason }) => {
     const bad = outcome === 'failed' || outcome === 'not-trusted'
     const mark = bad ? red('✗') : outcome === 'skipped' ? dim('–') : green('✓')
-    const root = anchors.size > 1 ? [anchor ?? ''] : []
+    const root = anchors.size > 1 ? [names.get(anchor ?? '') ?? anchor ?? ''] : []
     const why = outcome === 'was-absent' ? undefined : reason
-    const lines: Line[][] = [
-      [
-        mark,
-        store.title,
-        ...root,
-        why === undefined ? words[outcome] : `${words[outcome]}: ${why}`,
-      ],
+    return [
+      mark,
+      store.title,
+      ...root,
+      why === undefined ? words[outcome] : output.paths(`${words[outcome]}: ${why}`),
     ]
-    if (bad && hint !== undefined)
-      lines.push(['', '', ...root.map(() => ''), [dim('→'), ` ${output.hint(hint)}`]])
-    return lines
   })
-  return table(rows)
+  const hints = outcomes.map(({ outcome, hint }) =>
+    (outcome === 'failed' || outcome === 'not-trusted') && hint !== undefined
+      ? [dim('→'), ` ${output.paths(output.hint(hint))}`]
+      : null,
+  )
+  return tableWithHints(rows, hints, output.width)
 }
 
 /** Returns the exit code after a change of stores. */
@@ -96,6 +106,6 @@ export function noteLeft(
 ): void {
   if (left.length === 0) return
   const more = left.length > mostPaths ? [`and ${left.length - mostPaths} more`] : []
-  const list = [...left.slice(0, mostPaths), ...more].map((path) => `  ${path}`)
+  const list = [...left.slice(0, mostPaths), ...more].map((path) => `  ${output.path(path)}`)
   for (const line of [title, ...list]) output.note(line)
 }

@@ -8,7 +8,7 @@ import { shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
 import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
-import { commonName, describeConstraints } from './describe.ts'
+import { describeConstraints, rootText, scopeText } from './describe.ts'
 import type { Output } from './output.ts'
 import { reportHooks, warnOfFiles } from './renewals.ts'
 import { notePlan } from './rotation-text.ts'
@@ -45,7 +45,7 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
 function requireTerminal(fingerprint: string, { interactive }: Context): void {
   if (interactive) return
   throw new RootlingError('usage', 'Without a terminal the fingerprint must be given.', {
-    hint: `--fingerprint ${fingerprint}, if that is what your teammate says it is`,
+    hint: `--fingerprint ${fingerprintText(fingerprint)}, if that is what your teammate says it is`,
   })
 }
 
@@ -60,15 +60,23 @@ const notOwn = (anchors: readonly TrustAnchor[]): RootlingError =>
     { hint: 'To remove them all the same: rootling uninstall --all --yes' },
   )
 
-const namesOf = (anchors: readonly TrustAnchor[]): string =>
-  anchors.map(({ name }) => name).join(', ')
+/** Names roots: those of `scopes` by their scopes, and others by their names in the stores. */
+function namesOf(anchors: readonly TrustAnchor[], scopes: readonly Scope[] = []): string {
+  const known = scopes.map(scopeText)
+  return anchors
+    .map(({ name, fingerprint }) => {
+      const scope = scopes.findIndex(({ root }) => fingerprintOf(root) === fingerprint)
+      return known[scope] ?? rootText(name, fingerprint)
+    })
+    .join(', ')
+}
 
 function wordsOf(question: Question): string[] {
   switch (question.type) {
     case 'install-tool':
       return [question.reason, `Install ${question.program} now?`]
     case 'remove': {
-      const names = namesOf(question.anchors)
+      const names = namesOf(question.anchors, question.scopes)
       const what = [
         names === '' ? '' : `remove ${names} from the trust stores`,
         question.deletesAuthority ? `delete ${describeFiles(question.authority)}` : '',
@@ -96,7 +104,7 @@ function wordsOf(question: Question): string[] {
     }
     case 'trust-foreign-root':
       return [
-        `Its fingerprint is ${question.fingerprint}.`,
+        `Its fingerprint is ${fingerprintText(question.fingerprint)}.`,
         'Is that what your teammate says it is?',
       ]
   }
@@ -122,7 +130,9 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
     case 'tool-failed':
       return output.warn(`${event.program} could not be installed: ${event.reason}`)
     case 'authority-created':
-      output.note(`Created the certificate authority ${commonName(event.scope)} in ${state.path}.`)
+      output.note(
+        `Created the certificate authority ${scopeText(event.scope)} in ${output.path(state.path)}.`,
+      )
       return noteHardened(event.scope, output)
     case 'scope-permitted':
       return showPermitted(event, output)
@@ -132,7 +142,7 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
       )
     case 'others-left':
       return output.note(
-        `Left alone, of other authorities: ${event.anchors.map(({ name }) => name).join(', ')}. To remove them too: rootling uninstall --all`,
+        `Left alone, of other authorities: ${namesOf(event.anchors)}. To remove them too: rootling uninstall --all`,
       )
     case 'nothing-installed':
       return output.note('No root of Rootling is in the trust stores.')
@@ -141,7 +151,7 @@ function showEvent(event: TrustEvent, { state, output }: Context): void {
         `${event.error.message} Its root may still be in the trust stores; to remove roots that no scope explains: rootling uninstall --all`,
       )
     case 'rotating':
-      output.note(`Replacing ${commonName(event.old)} by ${commonName(event.next)}.`)
+      output.note(`Replacing ${scopeText(event.old)} by ${scopeText(event.next)}.`)
       return noteHardened(event.next, output)
     case 'renewed':
       return showRenewed(event, output)

@@ -21,14 +21,17 @@ export const shortSerialDigits = 8
 export const shortSerial = ({ serialNumber }: Pick<CertificateRecord, 'serialNumber'>): string =>
   serialNumber.slice(0, shortSerialDigits)
 
-/** Returns whom a certificate is for, in words: its names, or its subject where it has none. */
-export const describeHolder = ({
-  identifiers,
-  subject = '',
-}: Pick<CertificateRecord, 'identifiers' | 'subject'>): string =>
+/**
+ * Returns whom a certificate is for, in words: its names, as `show` writes them, or its subject where
+ * it has none.
+ */
+export const describeHolder = (
+  { identifiers, subject = '' }: Pick<CertificateRecord, 'identifiers' | 'subject'>,
+  show = (name: string): string => name,
+): string =>
   identifiers.length === 0
     ? (commonNameIn(subject) ?? subject)
-    : identifiers.map(({ value }) => value).join(', ')
+    : identifiers.map(({ value }) => show(value)).join(', ')
 
 /** The modes that files with a key may have: for its owner alone, or readable by its group. */
 export const keyModes = ['0600', '0640', '0400', '0440'] as const

@@ -16,7 +16,7 @@ import { nameConstraintsOf, readCertificateParts } from '../x509/certificate-rea
 import { freeTypes, type ServerNameType } from '../x509/free-types.ts'
 import { inspectCertificate } from '../x509/inspect.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
-import { fingerprintOf } from '../x509/parsed-certificate.ts'
+import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
 import { installBesideJava } from './beside-java.ts'
 import { equipStores } from './equip.ts'
 import {
@@ -175,8 +175,9 @@ function checkFingerprint(actual: string, expected: string): void {
     throw new RootlingError('usage', `--fingerprint ${expected} is not a SHA-256 in hex.`, {
       hint: 'It has 64 digits',
     })
+  const text = fingerprintText(actual)
   if (digits !== actual)
-    throw new RootlingError('not-trusted', `The fingerprint is ${actual}, not the one you gave.`, {
+    throw new RootlingError('not-trusted', `The fingerprint is ${text}, not the one you gave.`, {
       hint: 'Do not trust it: ask your teammate again over a channel you trust',
     })
 }

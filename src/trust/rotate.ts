@@ -50,6 +50,7 @@ export interface Rotation {
  * How far a rotation came. Calling `rotate` again continues one that stopped, whatever the reason.
  */
 export interface RotationResult {
+  readonly old: Scope
   readonly next: Scope
   /**
    * The step that failed; `null`: the rotation is finished. `install`: the new root is not in every
@@ -96,7 +97,7 @@ export async function rotate(
   const installed = await withStoresLock(state, () =>
     installAnchors(found.stores, [anchorOf(next)]),
   )
-  const result = { next, outcomes: installed, renewals: [], hooks: [], effects: null }
+  const result = { old, next, outcomes: installed, renewals: [], hooks: [], effects: null }
   if (!allWell(installed)) return { ...result, stoppedAt: 'install' }
   const rotation = begun.switched ? begun : await switchRotation(state, begun)
   const renewals = await renewRotated(state, rotation, now())
@@ -104,7 +105,7 @@ export async function rotate(
   const hooks = await runRenewHooks(made, { env, owner: state.owner })
   report({ type: 'renewed', renewals, hooks })
   const effects = await effectsOf(state, made, old, next.copies !== null)
-  const renewed = { next: rotation.next, outcomes: installed, renewals, hooks, effects }
+  const renewed = { old, next: rotation.next, outcomes: installed, renewals, hooks, effects }
   if (renewals.some(({ outcome }) => outcome === 'failed'))
     return { ...renewed, stoppedAt: 'renew' }
   const { outcomes: removed } = await removeAnchors(world, found, [anchorOf(old)])

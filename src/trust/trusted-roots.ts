@@ -9,6 +9,7 @@ import {
 } from '../storage/files/trusted-roots.ts'
 import { anchorOf, openStores, type StoreChange, type StoreOptions } from './machine-stores.ts'
 import { allWell, findInstalledAnchors, trustStatus } from './stores.ts'
+import { fingerprintText } from '../x509/parsed-certificate.ts'
 import { removeAnchors } from './uninstall.ts'
 import type { TrustWorld } from './world.ts'
 
@@ -98,7 +99,7 @@ function choose(candidates: readonly Candidate[], wanted: string): Candidate {
     throw new RootlingError('usage', `No root of another authority is known as ${wanted}.`, {
       hint: 'rootling ca list',
     })
-  const prints = matching.map(({ anchor }) => anchor.fingerprint)
+  const prints = matching.map(({ anchor }) => fingerprintText(anchor.fingerprint))
   throw new RootlingError('usage', `${wanted} means several roots: ${prints.join(', ')}.`, {
     hint: `Name one by its fingerprint: rootling untrust ${prints[0]}`,
   })

@@ -55,6 +55,8 @@ export interface UninstallRequest {
 }
 
 export interface Uninstallation extends StoreChange {
+  /** The scopes of the authority, and of named ones that were deleted with it, as they were. */
+  readonly scopes: readonly Scope[]
   /**
    * `kept`: the authority was not deleted, although requested, because a store that failed may still
    * hold one of its roots. `untouched`: deleting was not requested, there is no authority, or this was a dry
@@ -108,7 +110,8 @@ export async function uninstallAuthority(
     await confirmOrCancel(world, { type: 'remove-others', anchors: taken })
   if (options.dryRun !== true && (deletes || (taken.length > 0 && isAsked))) {
     const authority = { state, scopes: await scopeNames(state) }
-    await confirmOrCancel(world, { type: 'remove', anchors, deletesAuthority: deletes, authority })
+    const question = { type: 'remove', anchors, scopes, deletesAuthority: deletes } as const
+    await confirmOrCancel(world, { ...question, authority })
     chosen = await askAboutEach(world, named)
   }
   const change = await (deletes ? removeWithClients : removeAnchors)(world, found, anchors)
@@ -117,13 +120,14 @@ export async function uninstallAuthority(
       state,
       taken.map(({ fingerprint }) => fingerprint),
     )
-  const untouched = { ...change, left: [], issued: [], named: [] }
+  const untouched = { ...change, scopes, left: [], issued: [], named: [] }
   if (!deletes && change.plannedCommands === null && !isEmpty && allWell(change.outcomes))
     await rememberUninstalled(state, scopes, options.kinds)
   if (!deletes || change.plannedCommands !== null) return { ...untouched, authority: 'untouched' }
   if (!allWell(change.outcomes) && request.force !== true)
     return { ...untouched, authority: 'kept' }
   const outcomes = [...change.outcomes]
+  const owned = [...scopes]
   const issued = await issuedFiles(state)
   const hasRecord = await exists(recordPath(state))
   const left: string[] = []
@@ -131,6 +135,7 @@ export async function uninstallAuthority(
   for (const each of chosen) {
     const deletion = await deleteNamed({ ...world, state: each }, options, request)
     outcomes.push(...deletion.outcomes)
+    owned.push(...deletion.scopes)
     left.push(...deletion.left)
     issued.push(...deletion.issued)
     if (deletion.deleted) done.add(each)
@@ -139,6 +144,7 @@ export async function uninstallAuthority(
   left.push(...(await deleteAuthority(state)))
   return {
     ...change,
+    scopes: owned,
     outcomes,
     authority: isEmpty && !hasRecord ? 'untouched' : 'deleted',
     left: [...new Set(left)],
@@ -261,10 +267,10 @@ async function deleteNamed(
   const found = await openStores(world, options, scopes)
   const change = await removeWithClients(world, found, anchors)
   if (!allWell(change.outcomes) && force !== true)
-    return { ...change, deleted: false, left: [], issued: [] }
+    return { ...change, scopes, deleted: false, left: [], issued: [] }
   const issued = await issuedFiles(world.state)
   await beforeDeletion?.(world.state)
-  return { ...change, deleted: true, left: await deleteAuthority(world.state), issued }
+  return { ...change, scopes, deleted: true, left: await deleteAuthority(world.state), issued }
 }
 
 /**
@@ -279,6 +285,8 @@ async function issuedFiles(state: StateDirectory): Promise<string[]> {
 }
 
 export interface Forgotten extends StoreChange {
+  /** The scopes whose roots were removed: the one that was named, and those of a stopped rotation. */
+  readonly scopes: readonly Scope[]
   readonly deleted: boolean
   /** The paths of what was left, since Rootling did not write it. */
   readonly left: readonly string[]
@@ -309,7 +317,7 @@ export async function forgetTrustedScope(
   const deleted = change.plannedCommands === null && (force || allWell(change.outcomes))
   const left = deleted ? await forgetScope(state, name) : []
   if (deleted) await rememberForgotten(state, name)
-  return { ...change, deleted, left }
+  return { ...change, scopes, deleted, left }
 }
 
 /**

@@ -48,6 +48,8 @@ export type Question =
   | {
       readonly type: 'remove'
       readonly anchors: readonly TrustAnchor[]
+      /** The scopes that some of the anchors belong to. */
+      readonly scopes: readonly Scope[]
       readonly deletesAuthority: boolean
       /** What is deleted where `deletesAuthority` says so. */
       readonly authority: AuthorityFiles

@@ -10,6 +10,12 @@ export function fingerprintOf(certificate: X509Certificate): string {
   return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
 }
 
+/**
+ * Returns a fingerprint as people compare it: in groups of eight digits, which fit a line of 80 and
+ * can be pasted into `trust` and `untrust` as they are.
+ */
+export const fingerprintText = (hex: string): string => hex.replace(/(.{8})(?=.)/g, '$1:')
+
 export function validityOf(certificate: X509Certificate): Validity {
   return { notBefore: new Date(certificate.validFrom), notAfter: new Date(certificate.validTo) }
 }

@@ -45,7 +45,7 @@ test('a client trusts what the authority issues, by get and by certificateFor', 
   const byFile = await home.run('curl', ['-sS', '--cacert', `${directory}/root-openssl.pem`, url])
   expect(byFile).toMatchObject({ exitCode: 0, stderr: '' })
   const shown = await home.rootling(['show', new URL(url).host])
-  expect(shown.stdout).toMatch(/our scope local/)
+  expect(shown.stdout).toMatch(/our root\s+local\s+\(\w{8}:\w{8}\)/)
   expect(shown.stdout).not.toMatch(/Refused by every client/)
 })
 

@@ -149,8 +149,8 @@ test('list shows short serial numbers, and what each certificate is for', async 
   const { stdout } = await rootling(['list'])
   const row = (name: string) => stdout.split('\n').find((line) => line.startsWith(name)) ?? ''
   expect(row('a.test')).toMatch(/ server {2}/)
-  expect(row('a.test')).toContain(` ${serialOf('a.test.pem').slice(0, 8)} `)
+  expect(row('a.test')).toMatch(new RegExp(` ${serialOf('a.test.pem').slice(0, 8)}(?: |$)`))
   expect(row('ada@a.test')).toMatch(/ mail {2}/)
   expect(row('alice')).toMatch(/ client {2}/)
-  expect(row('gate.example')).toMatch(/ server, scope vpn {2}/)
+  expect(row('gate.example')).toMatch(/ server, scope vpn /)
 })

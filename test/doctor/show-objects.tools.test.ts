@@ -100,7 +100,9 @@ test.each([
   })
   const publicKeyFingerprint = createHash('sha256').update(spki).digest('hex')
   const text = await must('show', file)
-  expect(text).toContain(`A private key\n  key         P-256\n  public key  SHA-256 `)
+  const groups = publicKeyFingerprint.replace(/(.{8})(?=.)/g, '$1:')
+  expect(text).toMatch(/A private key\n {2}key +P-256\n/)
+  expect(text).toContain(`\n  SHA-256 of public key\n    ${groups}\n`)
   expectNoSecret(text)
   const { objects } = await json(file)
   expect(objects).toEqual([{ type: 'key', encrypted: false, key: 'P-256', publicKeyFingerprint }])
@@ -129,9 +131,9 @@ test('both lists that crl writes, with one line for each revoked certificate', a
   const gone = list.certificates.find(({ names }) => names[0] === 'gone.test')?.serialNumber ?? '?'
   const text = await must('show', 'local-crl.pem')
   expect(text).toMatch(
-    /^A list of revoked certificates \(CRL\)\n +issued by +.*\(our scope local\)/,
+    /^A list of revoked certificates \(CRL\)\n +issued by +.*\(our root\s+local\s+\(\w{8}:\w{8}\)\)/,
   )
-  expect(text).toMatch(new RegExp(`\\n {2}${gone} +\\S+Z +keyCompromise\\n`))
+  expect(text).toMatch(new RegExp(`\\n {2}${gone} +\\S+ \\S+ UTC +keyCompromise\\n`))
   const { objects } = await json('local-crl.pem')
   expect(objects).toMatchObject([
     { type: 'crl', scope: 'local', revoked: [{ serialNumber: gone, reason: 'keyCompromise' }] },
@@ -145,7 +147,7 @@ test('the OCSP response that the ceremony signed', async () => {
   const response = path('ocsp.der')
   writeFileSync(response, readFileSync(path('state/scopes/clients/root.ocsp')))
   expect(await must('show', response)).toMatch(
-    /^An OCSP response\n +status +successful\n +signed by +key .*\(our scope clients\)\n[^]*\n {2}\w+ +good +/,
+    /^An OCSP response\n +status +successful\n +signed by +key .*\(our root\s+clients\s+\(\w{8}:\w{8}\)\)\n[^]*\n {2}\w+ +good\s+/,
   )
 })
 
@@ -204,7 +206,9 @@ test('a bundle of any size is one line a certificate, also where one cannot be r
   const lines = (await must('show', 'bundle.pem')).trimEnd().split('\n')
   expect(lines).toHaveLength(bundle.length)
   for (const line of lines) expect(line).toMatch(/^.{1,80}$/)
-  expect(lines[0]).toMatch(/^ +1 {2}\S.*(?:until|expired) \d{4}-\d\d-\d\d {2}[0-9a-f]{16}$/)
+  expect(lines[0]).toMatch(
+    /^ +1 {2}\S.*(?:until|expired) \d{4}-\d\d-\d\d {2}[0-9a-f]{8}:[0-9a-f]{8}$/,
+  )
   const broken = '-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n'
   writeFileSync(path('broken.pem'), broken + rootCertificates.slice(0, 20).join('\n'))
   const { certificates, warnings } = await json('broken.pem')

@@ -30,12 +30,14 @@ test.skipIf(why !== null)(
     expect(running.pid).not.toBe(pid)
     const removed = await rootling('uninstall', '--delete-ca', '--yes', '--stores', 'nss')
     expect(removed.stderr).toContain(`The daemon (pid ${running.pid}) was stopped.\n`)
-    expect(removed.stderr).toContain(`Deleted its service ${unit}.\n`)
+    expect(removed.stderr).toContain(
+      'Deleted its service ~/.config/systemd/user/rootling.service.\n',
+    )
     expect(removed.stderr).toContain(
       `Left, of certificates that it issued and that nobody trusts any more:\n`,
     )
-    expect(removed.stderr).toContain(`  ${home}/tls/localhost.pem\n`)
-    expect(removed.stderr).toContain(`  ${home}/tls/localhost-key.pem\n`)
+    expect(removed.stderr).toContain('  ~/tls/localhost.pem\n')
+    expect(removed.stderr).toContain('  ~/tls/localhost-key.pem\n')
     expect(removed.exitCode).toBe(0)
     expect(await namespace.readFile(unit)).toBeNull()
     // What is left of a process that has ended has no command line.

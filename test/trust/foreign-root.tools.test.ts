@@ -147,8 +147,8 @@ test.for(shapes)(
     const home = openHome()
     writeFileSync(join(home.directory, 'ada.pem'), workshop.root)
     const shownRoot = await home.rootling(['show', 'ada.pem'])
-    expect(shownRoot.stdout).toContain(`may sign   ${says}; `)
-    const sha256 = /SHA-256 +(\S+)/.exec(shownRoot.stdout)?.[1] ?? ''
+    expect(shownRoot.stdout.replace(/\s+/g, ' ')).toContain(`may sign ${says}; `)
+    const sha256 = /SHA-256\s+(\S+)/.exec(shownRoot.stdout)?.[1] ?? ''
 
     const store = createStore('a')
     const world = createWorld(await temporaryState(), [store])

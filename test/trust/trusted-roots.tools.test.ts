@@ -5,6 +5,7 @@ import { installAuthority } from '../../src/trust/install.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
 import { trustOfOthers, untrustRoot } from '../../src/trust/trusted-roots.ts'
 import { uninstallAuthority } from '../../src/trust/uninstall.ts'
+import { fingerprintText } from '../../src/x509/parsed-certificate.ts'
 import { makeAnchor } from '../platform/world.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { broken, createStore, createWorld, shown } from './memory-stores.ts'
@@ -43,7 +44,7 @@ test('a trusted root is recorded once, with its label and source, and is listed'
   ])
 })
 
-test.each(['label', 'name', 'fingerprint', 'short', 'colons'])(
+test.each(['label', 'name', 'fingerprint', 'short', 'colons', 'groups', 'spaces'])(
   'untrust takes it out by its %s, and leaves the others',
   async (by) => {
     const { world, store, ada, own } = await open()
@@ -52,6 +53,8 @@ test.each(['label', 'name', 'fingerprint', 'short', 'colons'])(
       name: ada.name,
       fingerprint: ada.fingerprint,
       short: ada.fingerprint.slice(0, 8),
+      groups: fingerprintText(ada.fingerprint),
+      spaces: ada.fingerprint.toUpperCase().replace(/.{4}(?!$)/g, '$& '),
       colons: ada.fingerprint.toUpperCase().replace(/..(?!$)/g, '$&:'),
     }[by] as string
     const { outcomes, label, fingerprint } = await untrustRoot(world, {}, wanted)
@@ -74,7 +77,7 @@ test('untrust refuses what it does not know, own roots and what means several', 
   const bob = makeAnchor()
   const root = { contents: Buffer.from(bob.pem), source: 'b', label: 'ada', unconstrained: true }
   await trustForeignRoot(world, {}, { ...root, fingerprint: bob.fingerprint })
-  expect(await refusal('ada')).toMatch(/^usage: ada means several roots: \w{64}, \w{64}\.$/)
+  expect(await refusal('ada')).toMatch(/^usage: ada means several roots: [\w:]{71}, [\w:]{71}\.$/)
   expect(await store.list()).toEqual([...before, bob])
 })
 

@@ -28,7 +28,7 @@ export async function caForget(
   if (forgotten.plannedCommands !== null)
     output.note(`The scope ${name} and its key would be deleted.`)
   if (printPlan(forgotten, output)) return exitCodes.ok
-  const { deleted, outcomes, left } = forgotten
+  const { deleted, outcomes, left, scopes } = forgotten
   const failed = holdersOf(outcomes)
   if (!deleted)
     output.note(
@@ -41,6 +41,11 @@ export async function caForget(
     )
   if (deleted) warnOfHolders(outcomes, output)
   noteLeft(left, output)
-  output.result(outcomeTable(outcomes, output), { deleted, scope: name, stores: outcomes, left })
+  output.result(outcomeTable(outcomes, output, scopes), {
+    deleted,
+    scope: name,
+    stores: outcomes,
+    left,
+  })
   return changeExitCode(outcomes)
 }

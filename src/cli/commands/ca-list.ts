@@ -1,12 +1,19 @@
-import { isTrusted, readScopes } from '../../authority/scope.ts'
+import { isTrusted, readScopes, type Scope } from '../../authority/scope.ts'
 import { anchorOf, trustOfScopes } from '../../trust/machine-stores.ts'
 import { trustOfOthers } from '../../trust/trusted-roots.ts'
 import type { StoreOutcome } from '../../trust/stores.ts'
-import { fingerprintOf } from '../../x509/parsed-certificate.ts'
+import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
-import { blankBetween, bold, type Line } from '../lines.ts'
+import {
+  commonName,
+  describeConstraints,
+  describeScope,
+  rootText,
+  scopeText,
+  untilText,
+} from '../describe.ts'
+import { blankBetween, bold, table, type Line } from '../lines.ts'
 import type { caListSpec } from '../specs/ca.ts'
 import { trustWorld } from '../trust-world.ts'
 
@@ -15,7 +22,13 @@ export async function caList(
   _args: ArgumentsOf<typeof caListSpec>,
   context: Context,
 ): Promise<ExitCode> {
-  const { state, output } = context
+  const { state, output, now } = context
+  const at = now()
+  const rowsOf = (rows: readonly (readonly [string, string])[]): Line[] =>
+    table(
+      rows.map(([title, value]) => [`  ${title}`, value]),
+      output.width,
+    )
   const scopes = await readScopes(state)
   const outcomes = await trustOfScopes(trustWorld({}, context), {}, scopes.filter(isTrusted))
   const rows = scopes.map((scope) => ({ scope, trust: trustOf(anchorOf(scope).name, outcomes) }))
@@ -23,21 +36,29 @@ export async function caList(
     output.note('There is no certificate authority yet. Create it: rootling install')
   const trusted = await trustOfOthers(trustWorld({}, context))
   const blocks = rows.map(({ scope, trust }): Line[] => [
-    bold(scope.name),
-    `  root         ${commonName(scope)}`,
-    `  may sign     ${describeConstraints(scope)}`,
-    ...(scope.copies === null ? [] : ['  hardened     OpenSSL takes no common name for a host']),
-    `  fingerprint  ${fingerprintOf(scope.root)}`,
-    `  until        ${shortDate(scope.rootNotAfter.toISOString())}`,
-    `  trusted by   ${trust.trustedBy.join(', ') || (isTrusted(scope) ? 'no store' : 'no store, since its root is for programs that are given its file')}`,
-    ...(trust.notTrustedBy.length > 0 ? [`  NOT by       ${trust.notTrustedBy.join(', ')}`] : []),
+    bold(scopeText(scope)),
+    ...rowsOf([
+      ['root', commonName(scope)],
+      ['may sign', describeConstraints(scope)],
+      ...(scope.copies === null
+        ? []
+        : [['hardened', 'OpenSSL takes no common name for a host'] as const]),
+      ['fingerprint', fingerprintText(fingerprintOf(scope.root))],
+      ['until', untilText(scope.rootNotAfter, at)],
+      ['trusted by', trust.trustedBy.join(', ') || untrustedText(scope)],
+      ...(trust.notTrustedBy.length > 0
+        ? [['NOT by', trust.notTrustedBy.join(', ')] as const]
+        : []),
+    ]),
   ])
   const others = trusted.map(({ label, source, fingerprint, trustedBy }): Line[] => [
-    bold(label),
-    '  root         of another authority; to take it out: rootling untrust',
-    `  source       ${source}`,
-    `  fingerprint  ${fingerprint}`,
-    `  trusted by   ${trustedBy.join(', ') || 'no store'}`,
+    bold(rootText(label, fingerprint)),
+    ...rowsOf([
+      ['root', 'of another authority; to take it out: rootling untrust'],
+      ['source', output.paths(source)],
+      ['fingerprint', fingerprintText(fingerprint)],
+      ['trusted by', trustedBy.join(', ') || 'no store'],
+    ]),
   ])
   output.result(blankBetween([...blocks, ...others]), {
     scopes: rows.map(({ scope, trust }) => ({ ...describeScope(scope), ...trust })),
@@ -45,6 +66,9 @@ export async function caList(
   })
   return exitCodes.ok
 }
+
+const untrustedText = (scope: Scope): string =>
+  isTrusted(scope) ? 'no store' : 'no store, since its root is for programs that are given its file'
 
 function trustOf(
   anchor: string,

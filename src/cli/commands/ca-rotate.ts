@@ -43,7 +43,7 @@ export function reportPlan(plan: RotationPlan, { state, output }: Context): Exit
       : ['Commands for the trust stores:', ...commands.flatMap(commandLines)]
   if (commands.length > 0 && plan.next.fingerprint === null)
     output.note(`In the commands, NEW and ${placeholderName} stand for the names of the new root.`)
-  output.result([...planLines(plan).map((line) => output.hint(line)), ...shown], {
+  output.result([...planLines(plan).map((line) => output.hint(output.paths(line))), ...shown], {
     dryRun: true,
     commands,
     stores: outcomes,
@@ -55,9 +55,9 @@ export function reportPlan(plan: RotationPlan, { state, output }: Context): Exit
 /** Prints how far a rotation came, and returns the exit code. */
 export function reportRotation(rotated: RotationResult, context: Context): ExitCode {
   const { output } = context
-  const { next, stoppedAt, outcomes, renewals, hooks, effects } = rotated
+  const { old, next, stoppedAt, outcomes, renewals, hooks, effects } = rotated
   if (stoppedAt !== null) return explainStop(stoppedAt, rotated, context)
-  output.result(outcomeTable(outcomes, output), {
+  output.result(outcomeTable(outcomes, output, [old, next]), {
     scope: describeScope(next),
     finished: true,
     renewed: renewals.flatMap(({ record }) =>
@@ -69,8 +69,10 @@ export function reportRotation(rotated: RotationResult, context: Context): ExitC
   const count = renewals.filter(({ outcome }) => outcome === 'renewed').length
   output.note(`Rotated the scope ${next.name}; ${count} certificates were renewed.`)
   if (!isTrusted(next))
-    output.note(`Have the programs that know its root read the new one: ${next.rootPath}`)
-  if (effects !== null) for (const line of effectLines(effects)) output.note(line)
+    output.note(
+      `Have the programs that know its root read the new one: ${output.path(next.rootPath)}`,
+    )
+  if (effects !== null) for (const line of effectLines(effects)) output.note(output.paths(line))
   output.note(oldElsewhere(next))
   return hooksSucceeded(hooks) ? exitCodes.ok : exitCodes.failed
 }
@@ -101,12 +103,16 @@ const stops: Record<Step, { readonly why: string; readonly code: ExitCode }> = {
 
 function explainStop(
   step: Step,
-  { outcomes, effects }: RotationResult,
+  { old, next, outcomes, effects }: RotationResult,
   { output }: Context,
 ): ExitCode {
   const { why, code } = stops[step]
-  output.result(outcomeTable(outcomes, output), { finished: false, stores: outcomes, ...effects })
-  if (effects !== null) for (const line of effectLines(effects)) output.note(line)
+  output.result(outcomeTable(outcomes, output, [old, next]), {
+    finished: false,
+    stores: outcomes,
+    ...effects,
+  })
+  if (effects !== null) for (const line of effectLines(effects)) output.note(output.paths(line))
   output.note(`${why}, so the old root stays trusted too. Fix that and run the command again.`)
   return code
 }

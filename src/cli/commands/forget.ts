@@ -1,9 +1,8 @@
-import { describeHolder } from '../../storage/records.ts'
 import { forget } from '../../certificates/forget.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeRecord } from '../describe.ts'
+import { describeHolder, describeRecord } from '../describe.ts'
 import type { forgetSpec } from '../specs/certificates.ts'
 
 /** `rootling forget NAME|FILE|SERIAL…`: forgets certificates whose file is gone. */

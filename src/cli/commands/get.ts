@@ -6,6 +6,8 @@ import { describeFinding } from '../../doctor/messages.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { fingerprintText } from '../../x509/parsed-certificate.ts'
+import { timeText } from '../describe.ts'
 import { bold } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { readCertificates, readInput } from '../read-input.ts'
@@ -128,7 +130,7 @@ function tlsLines({ remoteAddress, tls }: GetResponse): string[] {
     `secured by    ${[tls.protocol, tls.cipher, tls.group].filter(Boolean).join(', ')}`,
     `certificate   ${tls.commonNameOnly === null ? tls.subjectAltName.join(', ') : `${tls.commonNameOnly} (its common name only)`}`,
     `issued by     ${tls.issuer}`,
-    `valid         ${tls.notBefore.toISOString()} to ${tls.notAfter.toISOString()}`,
-    `fingerprint   ${tls.fingerprint}`,
+    `valid         ${timeText(tls.notBefore)} to ${timeText(tls.notAfter)}`,
+    `fingerprint   ${fingerprintText(tls.fingerprint)}`,
   ]
 }

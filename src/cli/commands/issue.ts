@@ -6,14 +6,10 @@ import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
 import { commonNameText, parseSubject } from '../../x509/subject.ts'
 import { scopeNames } from '../../storage/files/scopes.ts'
-import {
-  describeHolder,
-  longestHookSeconds,
-  type CertificateRecord,
-} from '../../storage/records.ts'
+import { longestHookSeconds, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeRecord, shortDate } from '../describe.ts'
+import { describeHolder, describeRecord, untilText } from '../describe.ts'
 import { noteCreated, warnOfDistrust } from '../first-use.ts'
 import { linesOf } from '../lines.ts'
 import { readFirstLine, readInputBytes } from '../read-input.ts'
@@ -57,7 +53,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     args['if-needed'] === true
       ? await (await import('../../certificates/if-needed.ts')).issueIfNeeded(state, request, now())
       : await issue(state, request, now())
-  if ('kept' in issued) return reportKept(issued.kept, output)
+  if ('kept' in issued) return reportKept(issued.kept, context)
   const { record, chain, key, warnings, replaced } = issued
   for (const warning of warnings) output.warn(warning)
   if (args['self-signed'] === true)
@@ -74,12 +70,14 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     return exitCodes.ok
   }
   const done = replaced ? 'Replaced the certificate for' : 'Issued for'
-  output.note(`${done} ${describeHolder(record)}, good until ${shortDate(record.notAfter)}.`)
+  output.note(
+    `${done} ${describeHolder(record)}, good until ${untilText(new Date(record.notAfter), now())}.`,
+  )
   if (record.purpose === 'server') await noteHosts(record, context)
   const made =
     wantsPkcs12(args) && args.password === undefined && args['password-file'] === undefined
   const secret = made ? { password } : {}
-  output.result(describeFiles(record, made ? password : undefined), {
+  output.result(describeFiles(record, made ? password : undefined, output), {
     certificate,
     ...secret,
     issued: true,
@@ -97,10 +95,10 @@ async function noteHosts({ identifiers }: CertificateRecord, { env, output }: Co
 }
 
 /** Prints the certificate that `--if-needed` found good. */
-function reportKept(record: CertificateRecord, output: Output): ExitCode {
-  const until = shortDate(record.notAfter)
+function reportKept(record: CertificateRecord, { output, now }: Context): ExitCode {
+  const until = untilText(new Date(record.notAfter), now())
   output.note(`Kept the certificate for ${describeHolder(record)}, good until ${until}.`)
-  output.result(describeFiles(record, undefined), {
+  output.result(describeFiles(record, undefined, output), {
     certificate: describeRecord(record),
     issued: false,
     replaced: false,
@@ -253,20 +251,24 @@ async function readPassword(args: Arguments, context: Context): Promise<string |
   })
 }
 
-function describeFiles(record: CertificateRecord, password: string | undefined): string[] {
+function describeFiles(
+  record: CertificateRecord,
+  password: string | undefined,
+  output: Output,
+): string[] {
   const { certPath, keyPath, extra = [] } = record
   const titles = { chain: 'Chain', der: 'DER', full: 'Full', pkcs12: 'PKCS #12' } as const
   const rows: [string, string][] =
     certPath === keyPath
-      ? [['Certificate and key', certPath ?? '']]
+      ? [['Certificate and key', output.path(certPath ?? '')]]
       : [
-          ['Certificate', certPath ?? ''],
-          ...(keyPath === null ? [] : [['Key', keyPath] as [string, string]]),
+          ['Certificate', output.path(certPath ?? '')],
+          ...(keyPath === null ? [] : [['Key', output.path(keyPath)] as [string, string]]),
         ]
   for (const file of extra) {
-    rows.push([titles[file.format], file.path])
+    rows.push([titles[file.format], output.path(file.path)])
     const kept = ownPasswordFile(file)
-    if (kept !== null) rows.push(['Its password', kept])
+    if (kept !== null) rows.push(['Its password', output.path(kept)])
   }
   if (password !== undefined) rows.push(['Password', password])
   const width = Math.max(...rows.map(([title]) => title.length)) + 2

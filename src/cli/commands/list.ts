@@ -7,16 +7,11 @@ import {
 } from '../../daemon/renewal-failures.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory, readInventory } from '../../storage/files/record.ts'
-import {
-  describeHolder,
-  selfSignedScope,
-  shortSerial,
-  type CertificateRecord,
-} from '../../storage/records.ts'
+import { selfSignedScope, shortSerial, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { daysLeft, describeRecord, shortDate } from '../describe.ts'
-import { bold, table } from '../lines.ts'
+import { daysLeft, describeHolder, describeRecord, shortDate } from '../describe.ts'
+import { bold, table, whole } from '../lines.ts'
 import type { listSpec } from '../specs/certificates.ts'
 
 /** `rootling list`: prints the certificates that were issued, the newest first. */
@@ -53,15 +48,17 @@ export async function list(
   const lines = shown.map(({ record, status }) => [
     describeHolder(record),
     shortDate(record.notAfter),
-    status === 'current' ? `${daysLeft(new Date(record.notAfter), at)} days left` : words[status],
+    whole(
+      status === 'current' ? `${daysLeft(new Date(record.notAfter), at)} days left` : words[status],
+    ),
     purposeText(record),
     record.keyType,
     shortSerial(record),
-    record.certPath ?? '(printed)',
+    whole(record.certPath === null ? '(printed)' : output.path(record.certPath)),
   ])
   const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'SERIAL', 'FILE']
   const header = titles.map(bold)
-  output.result(table([header, ...lines]), json)
+  output.result(table([header, ...lines], output.width), json)
   if (shown.some(({ status }) => status === 'missing'))
     output.note('To drop those whose file is missing: rootling forget --all')
   return exitCodes.ok

@@ -1,12 +1,11 @@
-import { describeHolder } from '../../storage/records.ts'
 import { resolve } from 'node:path'
 import { newlyMade, renew, type Renewal, type Selection } from '../../certificates/renew.ts'
 import type { AskPassword } from '../../certificates/pkcs12-passwords.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeRecord, shortDate } from '../describe.ts'
-import { green, red, table } from '../lines.ts'
+import { describeHolder, describeRecord, shortDate } from '../describe.ts'
+import { dim, green, red, tableWithHints, whole } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { readFirstLine } from '../read-input.ts'
 import { hooksSucceeded, reportHooks, warnOfFiles } from '../renewals.ts'
@@ -68,14 +67,19 @@ function selectionOf(
 }
 
 function reportRenewals(renewals: readonly Renewal[], output: Output): void {
-  const rows = renewals.map(({ previous, outcome, record, reason, hint }) => [
+  const rows = renewals.map(({ previous, outcome, record, reason }) => [
     record === undefined ? red('✗') : green('✓'),
     describeHolder(previous),
-    outcome === 'renewed' ? `until ${shortDate(record?.notAfter ?? '')}` : `${outcome}: ${reason}`,
-    outcome === 'renewed' ? (previous.certPath ?? '') : output.hint(hint ?? ''),
+    outcome === 'renewed'
+      ? `until ${shortDate(record?.notAfter ?? '')}`
+      : output.paths(`${outcome}: ${reason}`),
+    whole(outcome === 'renewed' ? output.path(previous.certPath ?? '') : ''),
   ])
+  const hints = renewals.map(({ outcome, hint = '' }) =>
+    outcome === 'renewed' || hint === '' ? null : [dim('→'), ` ${output.paths(output.hint(hint))}`],
+  )
   warnOfFiles(renewals, output)
-  output.result(table(rows), {
+  output.result(tableWithHints(rows, hints, output.width), {
     renewals: renewals.map(({ previous, record, warnings: _warned, ...rest }) => ({
       ...rest,
       previous: describeRecord(previous),

@@ -10,7 +10,7 @@ import { trustOfOthers } from '../../trust/trusted-roots.ts'
 import { allWell } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { commonName, describeConstraints, describeScope, shortDate } from '../describe.ts'
+import { describeConstraints, describeScope, rootText, scopeText, untilText } from '../describe.ts'
 import { noteKinds } from '../installation.ts'
 import type { Output } from '../output.ts'
 import type { statusSpec } from '../specs/stores.ts'
@@ -37,20 +37,20 @@ export async function status(
   const described = scopes.map(describeScope)
   for (const scope of scopes)
     output.note(
-      `${commonName(scope)} may sign ${describeConstraints(scope)}, until ${shortDate(scope.rootNotAfter.toISOString())}.`,
+      `${scopeText(scope)} may sign ${describeConstraints(scope)}, until ${untilText(scope.rootNotAfter, context.now())}.`,
     )
   const onDamage = (sentence: string): void => output.warn(sentence)
   const inUse = renewable(await readCurrentInventory(state, { printed: false, onDamage }))
   const revocation = await revocationOf(state, inUse)
   noteRevocation(revocation, output)
   const trusted = await trustOfOthers(trustWorld({}, context), storeOptionsOf(args))
-  for (const { label, source, trustedBy } of trusted)
+  for (const { label, source, fingerprint, trustedBy } of trusted)
     output.note(
-      `${label} of another authority, from ${source}: ${trustedBy.length === 0 ? 'trusted by no store' : `trusted by ${trustedBy.join(', ')}`}.`,
+      `${rootText(label, fingerprint)} of another authority, from ${output.paths(source)}: ${trustedBy.length === 0 ? 'trusted by no store' : `trusted by ${trustedBy.join(', ')}`}.`,
     )
   const outdated = findOutdated(scopes, inUse)
   for (const scope of outdated.scopes) output.warn(outdatedSentence(scope, outdated))
-  output.result(outcomeTable(outcomes, output), {
+  output.result(outcomeTable(outcomes, output, scopes), {
     home: state.path,
     scopes: described,
     stores: outcomes,

@@ -38,14 +38,14 @@ export async function uninstall(
     },
   })
   if (printPlan(removal, output)) return exitCodes.ok
-  const { authority, outcomes, left, issued, named } = removal
+  const { authority, outcomes, left, issued, named, scopes } = removal
   for (const { pid, path, removed, problem } of services) {
     if (pid !== null) output.note(`The daemon (pid ${pid}) was stopped.`)
-    if (removed) output.note(`Deleted its service ${path}.`)
+    if (removed) output.note(`Deleted its service ${output.path(path)}.`)
     if (problem !== null) output.warn(problem)
   }
   if (authority === 'deleted')
-    output.note(`Deleted the certificate authority and its record in ${state.path}.`)
+    output.note(`Deleted the certificate authority and its record in ${output.path(state.path)}.`)
   if (authority === 'kept')
     output.note(
       `The certificate authority was kept, since ${holdersOf(outcomes)}. To delete it all the same: rootling uninstall --delete-ca --force`,
@@ -61,10 +61,10 @@ export async function uninstall(
   }))
   for (const { name, path, command } of authorities.filter((each) => !each.deleted))
     output.warn(
-      `The authority ${name} in ${path} was left, and its roots may still be trusted. To delete it: ${command}`,
+      `The authority ${name} in ${output.path(path)} was left, and its roots may still be trusted. To delete it: ${command}`,
     )
   const deleted = authority === 'deleted'
-  output.result(outcomeTable(outcomes, output), {
+  output.result(outcomeTable(outcomes, output, scopes), {
     deleted,
     stores: outcomes,
     left,

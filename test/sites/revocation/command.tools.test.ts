@@ -123,7 +123,7 @@ test('issue --revocation-url names the responder, and show says so', async () =>
   expect(shown.stdout).toMatch(
     /http:\/\/localhost:14680\/ocsp, http:\/\/localhost:14680\/local\.crl/,
   )
-  expect(shown.stdout).toMatch(/issued by +O=Rootling.*\(our scope local\)/)
+  expect(shown.stdout).toMatch(/issued by +O=Rootling.*\(our root\s+local\s+\(\w{8}:\w{8}\)\)/)
   const json = await rootling(world, 'show', world.path('a.pem'), '--json')
   expect(JSON.parse(json.stdout)).toMatchObject({
     from: 'file',

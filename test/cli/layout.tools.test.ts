@@ -1,0 +1,127 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { openHome } from '../helpers/home.ts'
+import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
+import { run } from '../helpers/subprocess.ts'
+import { notInstalled } from '../outside/e2e/client.ts'
+import { command } from '../helpers/built.ts'
+
+const longName = 'a-very-long-name.that-goes-on-and-on.and-on-and-on.and-on.example.test'
+const longPath = 'a directory with spaces/and-another-one-below-it-with-a-long-name-too'
+const shortPrint = String.raw`\([0-9a-f]{8}:[0-9a-f]{8}\)`
+const moment = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d UTC`
+
+async function openWithNames() {
+  const home = openHome()
+  await home.createAuthority()
+  mkdirSync(join(home.directory, longPath), { recursive: true })
+  const must = async (...args: string[]) => {
+    const { exitCode, stdout, stderr } = await home.rootling(args)
+    if (exitCode !== 0) throw new Error(`${args.join(' ')}: ${stderr}`)
+    return { stdout, stderr }
+  }
+  await must('issue', 'localhost', '127.0.0.1', '::1')
+  await must('issue', 'bücher.test', longName, '--out-dir', longPath)
+  await must('ca', 'permit', '--private', 'vpn')
+  await must('issue', 'gate.example', '--scope', 'vpn', '--out-dir=vpn')
+  return { ...home, must }
+}
+
+/** Lines of more than 80 columns that are not one path or fingerprint alone. */
+const tooLong = (text: string): string[] =>
+  text.split('\n').filter((line) => line.length > 80 && !/^ *(?:~?\/|\S+$)/.test(line))
+
+test('in a pipe no line of list, status, show, renew and ca list is longer than 80 columns', async () => {
+  const { rootling, directory } = await openWithNames()
+  const out: Record<string, string> = {}
+  for (const line of [
+    'list',
+    'ca list',
+    'status',
+    'show bücher.test',
+    'show gate.example',
+    'ca show vpn',
+    'renew --all',
+  ])
+    out[line] = (await rootling(line.split(' '))).stdout
+  for (const [line, text] of Object.entries(out))
+    expect([line, text.length > 0, tooLong(text)]).toEqual([line, true, []])
+  const { list = '', 'renew --all': renewed = '', 'show bücher.test': shown = '' } = out
+  for (const text of [list, renewed]) {
+    expect(text).toContain(`    ~/${longPath}/xn--bcher-kva.test+1.pem\n`)
+    expect(text).not.toContain(directory)
+  }
+  for (const text of [list, renewed, shown]) {
+    expect(text).toContain('bücher.test (xn--bcher-kva.test)')
+    expect(text).toContain(longName)
+  }
+})
+
+test('a root has one name in ca list, status, show and the texts of its making', async () => {
+  const { rootling, must } = await openWithNames()
+  const all = await must('ca', 'list')
+  const [local = ''] = new RegExp(`^local ${shortPrint}$`, 'm').exec(all.stdout) ?? []
+  const [vpn = ''] = new RegExp(`^vpn ${shortPrint}$`, 'm').exec(all.stdout) ?? []
+  expect([local, vpn]).not.toContain('')
+  const { stderr } = await rootling(['status'])
+  expect(stderr).toContain(`${local} may sign local names, until `)
+  expect(stderr).toContain(`${vpn} may sign `)
+  const shown = (await must('show', 'bücher.test')).stdout.replace(/\s+/g, ' ')
+  expect(shown).toContain(` (our root ${local})`)
+  // The whole fingerprint begins as the short one, and is one word.
+  const [, print = ''] = /^ +([0-9a-f]{8}(?::[0-9a-f]{8}){7})$/m.exec(all.stdout) ?? []
+  expect(local).toBe(`local (${print.slice(0, 17)})`)
+})
+
+test('every date for people has one form', async () => {
+  const { rootling, must, json } = await openWithNames()
+  const issued = await must('issue', 'shop.test')
+  expect(issued.stderr).toMatch(
+    new RegExp(`^Issued for shop\\.test, good until ${moment} \\(in 396 days\\)\\.$`, 'm'),
+  )
+  const texts = [
+    (await must('ca', 'list')).stdout,
+    (await must('show', 'shop.test')).stdout,
+    (await rootling(['status'])).stderr,
+  ]
+  for (const text of texts) {
+    expect(text).toMatch(new RegExp(`${moment} \\(in \\d+ days\\)`))
+    expect(text).not.toMatch(/\d{4}-\d\d-\d\dT/)
+  }
+  const { value } = await json(['list'])
+  expect((value['certificates'] as object[])[0]).toMatchObject({
+    notAfter: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/),
+  })
+})
+
+test('--quiet and --json keep whole paths', async () => {
+  const { rootling, json, directory } = await openWithNames()
+  const { stdout } = await rootling(['issue', 'shop.test', '-q'])
+  expect(stdout).toContain(`${directory}/shop.test.pem\n`)
+  expect((await rootling(['list', '-q'])).stdout).toContain(`${directory}/shop.test.pem`)
+  const { value } = await json(['list'])
+  expect((value['certificates'] as object[])[0]).toMatchObject({
+    certPath: `${directory}/shop.test.pem`,
+  })
+  expect((await rootling(['ca', 'path'])).stdout).toBe(`${directory}/state/roots.pem\n`)
+})
+
+const noScript = await notInstalled('script')
+
+test.skipIf(noScript !== null)(
+  'on a terminal sentences wrap between words, and below the first',
+  async () => {
+    const { directory } = await openWithNames()
+    const shell = `stty cols 80; ${process.execPath} ${command} status`
+    const environment = scrubbedEnvironment(directory, {
+      ROOTLING_HOME: join(directory, 'state'),
+      NO_COLOR: '1',
+    })
+    const { stdout } = await run('script', ['-qec', shell, '/dev/null'], environment)
+    const lines = stdout.split(/\r?\n/)
+    expect(lines.filter((line) => line.length > 80)).toEqual([])
+    const at = lines.findIndex((line) => line.startsWith('vpn ('))
+    expect(lines[at + 1]).toMatch(/^ {2}\S/)
+  },
+)

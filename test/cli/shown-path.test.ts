@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { shownPath, withShownPaths } from '../../src/cli/shown-path.ts'
+
+const near = { home: '/home/ada', cwd: '/home/ada/shop' }
+
+test.each([
+  ['/home/ada/shop/tls/a.pem', 'tls/a.pem'],
+  ['/home/ada/shop/-a.pem', './-a.pem'],
+  ['/home/ada/shop/~a.pem', './~a.pem'],
+  ['/home/ada/.local/share/rootling', '~/.local/share/rootling'],
+  ['/home/ada/shopping/a.pem', '~/shopping/a.pem'],
+  ['/home/adam/a.pem', '/home/adam/a.pem'],
+  ['/home/ada', '/home/ada'],
+  ['/etc/ssl/certs', '/etc/ssl/certs'],
+])('%s is shown as %s', (path, expected) => {
+  expect(shownPath(path, near, 'linux')).toBe(expected)
+  expect(shownPath(path, near, 'win32')).toBe(path)
+})
+
+test('in the home and above it, ~ stands for the home', () => {
+  for (const cwd of ['/home/ada', '/home', '/', undefined])
+    expect(shownPath('/home/ada/a.pem', { home: '/home/ada', cwd }, 'linux')).toBe('~/a.pem')
+  for (const home of ['/', '', undefined])
+    expect(shownPath('/srv/a.pem', { home, cwd: '/' }, 'linux')).toBe('/srv/a.pem')
+})
+
+test('a command in a sentence works when it is pasted', () => {
+  const sentence = (text: string) => withShownPaths(text, near, 'linux')
+  expect(sentence('/home/ada/x.pem is there (/home/ada/shop/y), so: mv /home/ada/x.pem z')).toBe(
+    '~/x.pem is there (y), so: mv ~/x.pem z',
+  )
+  // A shell puts no home for a ~ in quotes, or after the = of an option.
+  for (const text of [
+    "To move it: mv '/home/ada/my x' z",
+    'To see it: sh -c "cat /home/ada/x"',
+    'ROOTLING_HOME=/home/ada/state rootling list',
+    'https://example.test/home/ada/x',
+  ])
+    expect(sentence(text)).toBe(text)
+})
