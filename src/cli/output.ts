@@ -115,7 +115,10 @@ export function createOutput(options: OutputOptions): Output {
       return true
     },
     note(text) {
-      if (!quiet && !json) say(hint(text))
+      if (quiet || json) return
+      // An item of a list is indented already.
+      const start = Math.max(0, text.search(/\S/))
+      say(hint(text.slice(start)), start + 2, start)
     },
     warn(text) {
       warnings.push(hint(text))

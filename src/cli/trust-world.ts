@@ -98,9 +98,7 @@ function wordsOf(question: Question): string[] {
     case 'forget-scope':
       return [`This will delete the scope ${question.name} and its key. Go on?`]
     case 'rotate': {
-      const { old, next } = question.plan
-      const fingerprint = `SHA-256 ${fingerprintOf(old.root).slice(0, 16)}…`
-      return [`Replace the root of the scope ${next.name} (${fingerprint})?`]
+      return [`Replace the root ${scopeText(question.plan.old)}?`]
     }
     case 'trust-foreign-root':
       return [

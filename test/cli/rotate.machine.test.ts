@@ -73,7 +73,10 @@ describe.skipIf(obstacle !== null)(`ca rotate and ca permit --add${skipNote}`, (
 
       const no = await onTerminal(namespace, line.join(' '), '\n')
       expect([no.exitCode, no.stdout]).toEqual([5, expect.stringMatching(/\? \[y\/N\]/)])
-      expect(no.stdout).toContain('takes the new root, then gives up the old one')
+      // A terminal's lines are wrapped.
+      expect(no.stdout.replace(/\s+/g, ' ')).toContain(
+        'takes the new root, then gives up the old one',
+      )
       expect(no.stdout).toContain('Cancelled; nothing was changed.')
       expect(await everything()).toEqual(before)
 
