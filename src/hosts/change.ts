@@ -14,7 +14,7 @@ import {
   type OwnLine,
   type Owner,
 } from './block.ts'
-import { hostsFile, readHosts, type Environment } from './hosts-file.ts'
+import { hostsFile, readHostsIfThere, type Environment } from './hosts-file.ts'
 import { canChange, conflictError, editFor, type HostsRequest } from './plan.ts'
 
 /** How the change may be made, and who is told of what takes a while. */
@@ -106,7 +106,7 @@ async function removalOf({ env, names, project, file = hostsFile(env) }: Removal
   const { name: user } = await findPerson(env)
   const isOwner = (owner: Owner): boolean =>
     owner.user === user && (project === undefined || owner.project === project)
-  const text = readHosts(file)
+  const text = readHostsIfThere(file)
   const hosts = parseHosts(text)
   const remove = ownLines(hosts).filter(
     (line) => (names === null || names.includes(line.name)) && line.owners.some(isOwner),
@@ -127,7 +127,7 @@ export interface HostsList {
 
 /** Returns the lines that Rootling wrote for whomever. Throws `hosts-failed`. */
 export async function listHosts(env: Environment, file = hostsFile(env)): Promise<HostsList> {
-  const hosts = parseHosts(readHosts(file))
+  const hosts = parseHosts(readHostsIfThere(file))
   const { name: user } = await findPerson(env)
   return { file, user, lines: ownLines(hosts), changed: foreignLines(hosts) }
 }
