@@ -60,6 +60,7 @@ describe('a plan', () => {
     const text = '# a\n10.0.0.5 shop.test.old xshop.test\n\n10.0.0.5 db shop.test # staging\n'
     expect((await planFor(text)).conflicts).toEqual([
       {
+        file: expect.stringMatching(/hosts$/),
         name: 'shop.test',
         address: '127.0.0.1',
         found: 'line 4: 10.0.0.5 db shop.test # staging',
