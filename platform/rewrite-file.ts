@@ -51,23 +51,16 @@ async function writeCopy(machine: Machine, file: string, contents: Buffer): Prom
   }
 }
 
-/** Returns the copies beside a file that commands left which were killed. */
+/**
+ * Returns the copies beside a file that commands left which were killed. No other command is at work
+ * on it: they come one after the other.
+ */
 async function leftCopies(file: string): Promise<string[]> {
   const prefix = `${path.basename(file)}.rootling-`
   const names = await readdir(path.dirname(file))
   return names
-    .filter((name) => name.startsWith(prefix) && isDead(name.slice(prefix.length)))
+    .filter((name) => name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
     .map((name) => path.join(path.dirname(file), name))
-}
-
-function isDead(id: string): boolean {
-  if (!/^[1-9]\d{0,9}$/.test(id)) return false
-  try {
-    process.kill(Number(id), 0)
-    return false
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'ESRCH'
-  }
 }
 
 /**

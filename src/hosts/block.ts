@@ -87,7 +87,7 @@ function parseLine(text: string): BlockLine {
   if (sum === undefined || check !== checksum(sum)) return { text, own: null }
   const owners = words.split(' ').map(parseOwner)
   const isSound = owners.every((owner) => owner !== null)
-  return { text, own: isSound ? { name, address, owners: owners as Owner[] } : null }
+  return { text, own: isSound ? { name, address, owners } : null }
 }
 
 /** Owners are written as `ada` or `ada:/home/ada/shop`, with what is not plain in percent form. */

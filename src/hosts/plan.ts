@@ -35,7 +35,7 @@ export interface HostsRequest {
 }
 
 /** A name that another line already gives another address. */
-export interface HostsConflict extends HostsEntry {
+interface HostsConflict extends HostsEntry {
   readonly file: string
   /** The line, with its number. */
   readonly found: string
@@ -143,7 +143,7 @@ export async function editIn({ file, windows }: Place, request: HostsRequest): P
   return { file, add, remove: remove.map(entryOf), conflicts, privileged, text, edited }
 }
 
-export const entryOf = ({ name, address }: HostsEntry): HostsEntry => ({ name, address })
+const entryOf = ({ name, address }: HostsEntry): HostsEntry => ({ name, address })
 
 function parseWanted(wanted: HostsRequest['wanted']): HostsEntry[] {
   const entries = [...wanted].flatMap(([word, addresses]) => {
@@ -174,7 +174,7 @@ const describeLine = (text: string, { start, line }: Mapping): string =>
   `line ${text.slice(0, start).split('\n').length}: ${Buffer.from(line, 'latin1').toString()}`
 
 /** Returns who an owner is, for a sentence that `self` reads. */
-export const describeOwner = ({ user, project }: Owner, self: Owner): string =>
+const describeOwner = ({ user, project }: Owner, self: Owner): string =>
   project ?? (user === self.user ? 'yours' : `the user ${user}`)
 
 /** Whether this process may change the file by itself. */

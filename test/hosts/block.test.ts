@@ -12,7 +12,7 @@ import {
 } from '../../src/hosts/block.ts'
 
 const ada: Owner = { user: 'ada', project: null }
-const shop: Owner = { user: 'ada', project: '/home/ada/my shop #1%' }
+const shop: Owner = { user: 'ada', project: '/home/ada/my shöp #1%\n10.9.9.9 bank.com' }
 const bob: Owner = { user: 'Bob B.', project: null }
 const entry: HostsEntry = { name: 'shop.test', address: '127.0.0.1' }
 const other: HostsEntry = { name: 'api.test', address: '::1' }
@@ -74,6 +74,8 @@ describe('the block', () => {
   test('has one line for all owners of a name, and each takes back its own', () => {
     const text = '127.0.0.1 localhost\n'
     const all = add(add(add(text, [entry], ada), [entry], shop), [entry], bob)
+    // A directory's name cannot make a line of its own.
+    expect(all.split('\n')).toHaveLength(5)
     expect(ownLines(parseHosts(all))).toEqual([{ ...entry, owners: [ada, shop, bob] }])
     expect(add(all, [entry], shop)).toBe(all)
     const without = remove(all, [entry], shop)

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { command } from '../helpers/built.ts'
@@ -51,6 +52,12 @@ describe.skipIf(obstacle !== null)(`the hosts file of root${skipNote}`, () => {
   test('gets names that then resolve, and is as it was after their removal', async () => {
     const { namespace, rootling, read, resolve, attributes, inode, besides } = await openMachine()
     await namespace.must('sh', ['-c', `chown 7:8 ${hosts}; chmod 664 ${hosts}`])
+    const attribute = 'trusted.note'
+    const python = `import os, sys; print(getattr(os, sys.argv[1])('${hosts}', *map(os.fsencode, sys.argv[2:])))`
+    await namespace.run('/usr/bin/python3', ['-c', python, 'setxattr', attribute, 'kept'])
+    const xattrs = () => namespace.run('/usr/bin/python3', ['-c', python, 'listxattr'])
+    const beforehand = (await xattrs()).stdout
+    if (existsSync('/usr/bin/python3')) expect(beforehand).toContain(attribute)
     expect(await resolve('shop.test')).toEqual([])
     const added = await rootling.must(['hosts', 'add', 'Shop.test', 'bücher.test'])
     expect(added.stdout).toBe(
@@ -59,6 +66,7 @@ describe.skipIf(obstacle !== null)(`the hosts file of root${skipNote}`, () => {
     expect(await resolve('shop.test')).toEqual(both)
     expect(await resolve('xn--bcher-kva.test')).toEqual(both)
     expect(await attributes()).toBe('7 8 664\n')
+    expect((await xattrs()).stdout).toBe(beforehand)
 
     const before = await inode()
     const again = await rootling.must(['hosts', 'add', 'shop.test'])
@@ -276,6 +284,27 @@ describe.skipIf(obstacle !== null)(`the hosts file of root${skipNote}`, () => {
   })
 })
 
+/** Runs a command on a terminal, types an answer after each of some texts, and prints what is shown. */
+const terminal = `
+import os, pty, select, sys, time
+answers = [each.split('=', 1) for each in sys.argv[1].split('|')]
+child, terminal = pty.fork()
+if child == 0: os.execvp(sys.argv[2], sys.argv[2:])
+shown, end = b'', time.time() + 120
+while time.time() < end:
+    if not select.select([terminal], [], [], 1)[0]: continue
+    try: got = os.read(terminal, 65536)
+    except OSError: break
+    if not got: break
+    shown += got
+    if answers and answers[0][0].encode() in shown:
+        time.sleep(0.2)
+        os.write(terminal, answers.pop(0)[1].encode() + b'\\r')
+sys.stdout.buffer.write(shown)
+_, status = os.waitpid(child, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+`
+
 /** A machine with the user ada, whom sudoers names with this rule; `null`: not at all. */
 async function openPerson(rule: string | null) {
   const machine = await openMachine()
@@ -296,6 +325,12 @@ async function openPerson(rule: string | null) {
     namespace.run('runuser', ['-u', 'ada', '--', 'env', `HOME=${home}`, 'USER=ada', ...args])
   return {
     ...machine,
+    /** Runs the command on a terminal; `answers` are typed, as `TEXT=ANSWER|…`. */
+    adaTypes: async (answers: string, ...args: string[]) => {
+      const words = ['runuser', '-u', 'ada', '--', 'env', `HOME=${home}`, 'USER=ada', ...line]
+      const all = ['-c', terminal, answers, ...words, ...args]
+      return namespace.run('/usr/bin/python3', all)
+    },
     ada: (...args: string[]) => asAda([...line, ...args]),
     sudoAda: (...args: string[]) => asAda(['sudo', ...line, ...args]),
   }
@@ -338,4 +373,23 @@ describe.skipIf(obstacle !== null)(`the hosts file of a person${skipNote}`, () =
     expect(await ada('hosts', 'remove', '--all')).toMatchObject({ exitCode: 0 })
     expect(await read()).toBe(base)
   })
+
+  const python = existsSync('/usr/bin/python3')
+  test.skipIf(!python)(
+    'on a terminal is told of sudo before it asks, and asked of names of the internet',
+    async () => {
+      const { namespace, adaTypes, read, resolve } = await openPerson('ALL=(ALL) ALL')
+      await namespace.must('chpasswd', [], { input: 'ada:secret\n' })
+      const no = await adaTypes('[y/N]=n', 'hosts', 'add', 'bank.com')
+      expect(no.stdout).toContain('bank.com is a name of the internet')
+      expect(no.exitCode).toBe(5)
+      expect(await read()).toBe(base)
+      const yes = await adaTypes('[y/N]=y|password for ada=secret', 'hosts', 'add', 'bank.com')
+      expect(yes.stdout).toMatch(
+        /To write to this machine’s hosts file, sudo asks for the password of ada\.[^]*password for ada/,
+      )
+      expect(yes.exitCode, yes.stdout).toBe(0)
+      expect(await resolve('bank.com')).toEqual(both)
+    },
+  )
 })

@@ -1,5 +1,6 @@
 import { windowsHostsPath } from '../../../platform/windows/hosts.ts'
 import { RootlingError } from '../../errors.ts'
+import { isMountPoint } from '../../files/mount-point.ts'
 import { applyHosts } from '../../hosts/change.ts'
 import { loopback, parseHostName, publicNames } from '../../hosts/host-name.ts'
 import { conflictError, planHosts } from '../../hosts/plan.ts'
@@ -38,6 +39,8 @@ export async function hostsAdd(args: Arguments, context: Context): Promise<ExitC
   if (isSame) output.note(`${file} has ${names.join(' and ')} already; nothing was written.`)
   else if (dryRun) output.note(`These lines of ${file} would change.`)
   else output.note(`Changed ${file}. To undo it: rootling hosts remove ${words(names)}`)
+  if (!isSame && isMountPoint(file))
+    output.note(`${file} is mounted by itself; what mounts it, such as Docker, may make it anew.`)
   if (plan.unreached)
     output.note(
       `The Windows around this WSL is not mounted. Its browsers need in ${windowsHostsPath}: ${wanted.get(names[0] ?? '')?.[0]} ${names.join(' ')}`,

@@ -27,7 +27,7 @@ export async function hostsRemove(
   const removed = removal.remove.map(({ name, address }) => ({ name, address }))
   output.result(
     removed.map(({ name, address }) => `- ${address} ${name}`),
-    { ...(dryRun ? { dryRun } : {}), file: removal.file, removed },
+    { ...(dryRun ? { dryRun } : {}), file: removal.file, removed, changed: removal.changed },
   )
   reportRemoval(removal, names, dryRun, output)
   return exitCodes.ok
