@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { project } from '../../helpers/built.ts'
 import { waitFor, type Finished } from '../../helpers/subprocess.ts'
@@ -60,6 +60,23 @@ describe.skipIf(reason !== null).each(versions)('Node %s', (version) => {
       certificate.checkPrivateKey(createPrivateKey(read(join(files, `${base}-key.pem`)))),
     ).toBe(true)
   }
+
+  test('puts names into the hosts file of Windows, and takes them out again', async () => {
+    const { must } = place()
+    const file = join(wine.drive, 'windows/system32/drivers/etc/hosts')
+    mkdirSync(dirname(file), { recursive: true })
+    const base = '# f\u00FCr\r\n127.0.0.1 localhost\r\n'
+    writeFileSync(file, base, 'latin1')
+    await must('hosts', 'add', 'shop.test')
+    expect(readFileSync(file, 'latin1').slice(base.length)).toMatch(
+      /^# rootling begin.*\r\n127\.0\.0\.1 shop\.test # \w+ \w+\r\n::1 shop\.test # \w+ \w+\r\n# rootling end\r\n$/,
+    )
+    const listed = await must('hosts', 'list')
+    expect(listed.stdout).toContain('shop.test  you')
+    await must('hosts', 'remove', '--all')
+    expect(readFileSync(file, 'latin1')).toBe(base)
+    expect(readdirSync(dirname(file)).filter((name) => name.includes('rootling'))).toEqual([])
+  })
 
   // What is skipped for other versions takes longest, and Node's version makes no difference to it.
   const isFirst = version === versions[0]
