@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { command } from '../../helpers/built.ts'
 import { namespaceUnavailable, openNamespace, type Namespace } from '../../helpers/namespace.ts'
 import { rootlingIn } from '../../helpers/rootling.ts'
@@ -31,8 +31,8 @@ async function openWorld(stores: 'none' | 'system'): Promise<World> {
   }
   await rootling.must(['install', '--yes', '--stores', 'none'])
   const ours = await serve()
-  const others = await serve('--ca', 'other')
   await rootling.must(['install', '--yes', '--stores', 'system,java', '--ca', 'other'])
+  const others = await serve('--ca', 'other')
   if (stores === 'system') await rootling.must(['install', '--yes', '--stores', 'system,java'])
   return { namespace, ours, others }
 }
@@ -58,26 +58,27 @@ for (const stores of ['none', 'system'] as const)
   describe.skipIf(obstacle !== null)(
     `with our root in ${stores === 'none' ? 'no store' : 'the stores of the system and of Java only'}${obstacle ? ` [skipped: ${obstacle}]` : ''}`,
     () => {
-      let world: World
+      let world: World | undefined
       beforeAll(async () => {
         world = await openWorld(stores)
       })
       afterAll(async () => {
-        world.ours.close()
-        world.others.close()
-        await world.namespace.close()
+        world?.ours.close()
+        world?.others.close()
+        await world?.namespace.close()
       })
       for (const runtime of runtimes) {
         const { name, missing, store, run, storeByRun } = runtime
         test.skipIf(missing !== null)(
           `${name}${missing ? ` [skipped: ${missing}]` : ''}`,
           async () => {
+            const opened = world as World
             const isStored = stores === 'system'
             expect({
-              ours: await accepts(world, runtime, world.ours, false),
-              others: await accepts(world, runtime, world.others, false),
-              oursByRun: await accepts(world, runtime, world.ours, true),
-              othersByRun: await accepts(world, runtime, world.others, true),
+              ours: await accepts(opened, runtime, opened.ours, false),
+              others: await accepts(opened, runtime, opened.others, false),
+              oursByRun: await accepts(opened, runtime, opened.ours, true),
+              othersByRun: await accepts(opened, runtime, opened.others, true),
             }).toEqual({
               ours: isStored && store,
               others: store,
@@ -89,3 +90,61 @@ for (const stores of ['none', 'system'] as const)
       }
     },
   )
+
+describe.skipIf(obstacle !== null)('in a machine of its own', () => {
+  const open = async () => {
+    const namespace = await testNamespace({ ownLoopback: true })
+    const rootling = rootlingIn(namespace)
+    await rootling.must(['install', '--yes', '--stores', 'none'])
+    return { namespace, rootling }
+  }
+
+  test('git trusts our names by what env adds, and its other settings stay', async () => {
+    const { namespace, rootling } = await open()
+    const { close } = await rootling.serve(['--port', '8443', 'localhost'])
+    onTestFinished(close)
+    const settings = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'a.b', GIT_CONFIG_VALUE_0: 'kept' }
+    const { stdout } = await rootling.must(['env', '--shell', 'json'], { env: settings })
+    const env = { ...settings, ...(JSON.parse(stdout) as Record<string, string>) }
+    expect(env).not.toHaveProperty('GIT_SSL_CAINFO')
+    expect((await namespace.must('git', ['config', 'a.b'], { env })).stdout).toBe('kept\n')
+    const ask = ['ls-remote', 'https://localhost:8443/x.git']
+    const alone = await namespace.run('git', ask)
+    expect(alone.stderr).toContain('certificate')
+    const { stderr } = await namespace.run('git', ask, { env })
+    expect(stderr).toMatch(/repository .* not found/)
+    // Git passes over an included file that is missing.
+    await namespace.must('rm', ['-r', join(namespace.home, '.local/share/rootling/bundles')])
+    expect((await namespace.must('git', ['config', 'a.b'], { env })).stdout).toBe('kept\n')
+  })
+
+  test('uninstall takes our roots out of the files that replace others, and leaves these', async () => {
+    const { namespace, rootling } = await open()
+    await rootling.must(['install', '--yes', '--stores', 'system'])
+    const { stdout } = await rootling.must(['env', '--replace', '--shell', 'json'])
+    const { SSL_CERT_FILE: bundle = '', NODE_EXTRA_CA_CERTS: extra = '' } = JSON.parse(
+      stdout,
+    ) as Record<string, string>
+    const root = (
+      await namespace.must('cat', [(await rootling.must(['ca', 'path', 'local'])).stdout.trim()])
+    ).stdout
+    const system = async () => namespace.readFile('/etc/ssl/certs/ca-certificates.crt')
+    const lines = (text: string | null) =>
+      text
+        ?.split('\n')
+        .filter((line) => /^[A-Za-z0-9+/=-]/.test(line))
+        .join('\n')
+    expect(await namespace.readFile(bundle)).toContain(root.trim())
+    await rootling.must(['uninstall', '--yes'])
+    expect(await system()).not.toContain(root.trim())
+    expect(lines(await namespace.readFile(bundle))).toBe(lines(await system()))
+    expect(await namespace.readFile(extra)).not.toContain(root.trim())
+
+    await rootling.must(['run', 'true'])
+    expect(await namespace.readFile(bundle)).toContain(root.trim())
+    const { answer } = await rootling.json(['uninstall', '--delete-ca', '--yes'])
+    expect(answer).toMatchObject({ deleted: true, left: [], bundles: [bundle] })
+    expect(lines(await namespace.readFile(bundle))).toBe(lines(await system()))
+    expect(await namespace.readFile(extra)).toBe(null)
+  })
+})

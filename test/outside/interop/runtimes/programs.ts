@@ -72,7 +72,11 @@ export async function findRuntimes(): Promise<Runtime[]> {
       name: 'npm',
       trust: [false, true, own > 20],
       program: await has('npm'),
-      args: (port) => ['ping', '--registry', url(port), '--fetch-retries=0'],
+      // The machine's own configuration may turn the check off, or name roots.
+      args: (port) => [
+        ...['ping', '--registry', url(port), '--fetch-retries=0'],
+        ...['--strict-ssl', '--globalconfig=/no/npmrc'],
+      ],
     },
     {
       name: 'Deno',
