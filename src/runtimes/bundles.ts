@@ -1,13 +1,5 @@
 import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  statSync,
-} from 'node:fs'
+import { closeSync, existsSync, fstatSync, readdirSync, readSync } from 'node:fs'
 import { basename, join, sep } from 'node:path'
 import { findSystemRoots, type SystemRoots } from '../../platform/system-roots.ts'
 import { isLeftover, sweepDead, writeFileAtomic } from '../files/atomic.ts'
@@ -17,7 +9,6 @@ import { openNoFollow } from '../files/read.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { scopeNames } from '../storage/files/scopes.ts'
-import { certificateBlocks } from '../x509/pem.ts'
 import { findOwnRoots, type OwnRoots } from './own-roots.ts'
 
 /*
@@ -105,6 +96,8 @@ async function writeBundle(
   own: string,
   system: SystemRoots,
 ): Promise<Header> {
+  // Loaded only here: mostly the files are up to date.
+  const { certificatesAt, withoutDoubles } = await import('./certificate-files.ts')
   const named = before === null ? '' : certificatesAt(before)
   const texts = [kind === 'roots' ? '' : await system.read(), named ?? '', own]
   const problem = named === null ? `no certificate in PEM could be read from ${before}` : null
@@ -152,37 +145,6 @@ export async function ensureGitConfig(state: StateDirectory, sources: Sources): 
   await writeKept(state, path, { kind: gitConfig, before: null, stamp, problem: null }, body)
   return path
 }
-
-/** Returns the certificates of a text, each once, and nothing else of the text. */
-const withoutDoubles = (text: string): string =>
-  [
-    ...new Map(
-      certificateBlocks(text).map((block) => [block.der.toString('base64'), block.text]),
-    ).values(),
-  ].join('')
-
-/**
- * Returns the certificates in a file, or in the files of a directory, as PEM; `null`: there is none
- * that can be read. Pipes and devices are not read.
- */
-function certificatesAt(path: string): string | null {
-  const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
-  const files = isDirectory ? readdirSync(path).map((name) => join(path, name)) : [path]
-  const blocks = files.flatMap((file) => certificateBlocks(textOf(file)))
-  return blocks.length === 0 ? null : blocks.map(({ text }) => text).join('')
-}
-
-function textOf(file: string): string {
-  try {
-    const info = statSync(file)
-    return info.isFile() && info.size <= largestFile ? readFileSync(file, 'utf8') : ''
-  } catch {
-    return ''
-  }
-}
-
-/** No bundle of public roots has a megabyte. */
-const largestFile = 16 * 1024 * 1024
 
 /** Reads the header of a whole file of ours; `null`: there is none. Throws `file-unreadable`. */
 function readHeader(path: string): Header | null {

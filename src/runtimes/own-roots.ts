@@ -3,7 +3,6 @@ import { RootlingError } from '../errors.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { readScope, rotationParts, scopeNames, stampOfScopes } from '../storage/files/scopes.ts'
-import { readTrustedRoots } from '../storage/files/trusted-roots.ts'
 
 /** The roots that programs are to trust beside those of the system. */
 export interface OwnRoots {
@@ -39,6 +38,8 @@ async function readRoots(state: StateDirectory): Promise<{ pem: string; domains:
     pem.push(rootCopies ?? root)
     domains.push(...(scope.constraints?.dns ?? []))
   }
+  // Loaded only here: mostly the files of roots are up to date.
+  const { readTrustedRoots } = await import('../storage/files/trusted-roots.ts')
   for (const root of await readTrustedRoots(state)) pem.push(root.pem)
   return { pem: pem.join('\n'), domains: [...new Set(domains)] }
 }
