@@ -85,6 +85,7 @@ export const rooms: readonly Room[] = [
     above: 'storage/files',
     rooms: ['platform', 'platform/command'],
   },
+  { name: 'containers', paths: ['src/containers'], rooms: ['ground'], builtins: [] },
   // What uninstalls roots also takes them out of the files that variables name.
   {
     name: 'trust',

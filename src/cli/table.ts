@@ -29,7 +29,7 @@ import {
   ocspSpec,
   serveSpec,
 } from './specs/servers.ts'
-import { envSpec, runSpec } from './specs/runtimes.ts'
+import { dockerSpec, envSpec, runSpec } from './specs/runtimes.ts'
 import {
   installClientSpec,
   installSpec,
@@ -77,6 +77,7 @@ export const commands: readonly TableRow[] = [
   },
   { spec: runSpec, load: async () => (await import('./commands/run.ts')).run },
   { spec: envSpec, load: async () => (await import('./commands/env.ts')).env },
+  { spec: dockerSpec, load: async () => (await import('./commands/docker.ts')).docker },
   { spec: uninstallSpec, load: async () => (await import('./commands/uninstall.ts')).uninstall },
   { spec: caListSpec, load: async () => (await import('./commands/ca-list.ts')).caList },
   { spec: caPermitSpec, load: async () => (await import('./commands/ca-permit.ts')).caPermit },

@@ -120,6 +120,19 @@ async function writeKept(
   return header
 }
 
+/**
+ * Makes sure that the files are there that containers read: our roots, and those of the system with
+ * ours. Throws `no-authority`, `corrupt-state`, `state-unwritable`.
+ */
+export async function ensureContainerFiles(
+  state: StateDirectory,
+): Promise<{ readonly roots: string; readonly bundle: string }> {
+  const sources = await findSources(state)
+  const { path: roots } = await ensureBundle(state, 'roots', null, sources)
+  const { path: bundle } = await ensureBundle(state, 'bundle', null, sources)
+  return { roots, bundle }
+}
+
 /** Returns the roots that a variable named before it named this file; `null`: it named none. */
 export const namedBefore = (path: string): string | null => readHeader(path)?.before ?? null
 

@@ -13,6 +13,29 @@ export const runSpec = {
   ],
 } as const satisfies CommandSpec
 
+export const dockerSpec = {
+  name: 'docker',
+  summary: 'Print what containers need to trust the CA',
+  positionals: '[NAME…]',
+  options: {
+    for: {
+      type: 'string',
+      choices: ['compose', 'devcontainer', 'dockerfile'] as const,
+      describe: 'Only what this file needs',
+    },
+    image: {
+      type: 'string',
+      choices: ['debian', 'alpine', 'fedora', 'node', 'temurin', 'distroless'] as const,
+      describe: 'The image that a Dockerfile begins with; default debian',
+    },
+  },
+  examples: [
+    'rootling docker shop.test',
+    'rootling docker --for compose > compose.override.yaml',
+    'rootling docker --for dockerfile --image alpine',
+  ],
+} as const satisfies CommandSpec
+
 export const envSpec = {
   name: 'env',
   summary: 'Print the variables by which programs trust the CA',
