@@ -7,10 +7,21 @@ import { issuing } from './issuing.ts'
 import { memory } from './memory.ts'
 import { packageSize } from './package.ts'
 import { record } from './record.ts'
+import { runChild } from './run-child.ts'
 import { startUp } from './start-up.ts'
 
 // This file runs the benchmarks; `run.mjs` bundles and starts it.
-const benchmarks = [startUp, issuing, record, acme, handshake, install, memory, packageSize]
+const benchmarks = [
+  startUp,
+  runChild,
+  issuing,
+  record,
+  acme,
+  handshake,
+  install,
+  memory,
+  packageSize,
+]
 
 const { values } = parseArgs({
   options: {
