@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { acme } from './acme.ts'
 import { isWithin, ratioOf, type Row } from './benchmark.ts'
+import { doctor } from './doctor.ts'
 import { handshake } from './handshake.ts'
 import { install } from './install.ts'
 import { issuing } from './issuing.ts'
@@ -10,7 +11,7 @@ import { record } from './record.ts'
 import { startUp } from './start-up.ts'
 
 // This file runs the benchmarks; `run.mjs` bundles and starts it.
-const benchmarks = [startUp, issuing, record, acme, handshake, install, memory, packageSize]
+const benchmarks = [startUp, issuing, record, acme, handshake, install, doctor, memory, packageSize]
 
 const { values } = parseArgs({
   options: {

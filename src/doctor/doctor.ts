@@ -1,5 +1,6 @@
 import { asksOnce } from '../../platform/asks-once.ts'
 import { openScope, isTrusted, type Scope } from '../authority/scope.ts'
+import type { Target } from '../client/target.ts'
 import { RootlingError } from '../errors.ts'
 import { readCurrentInventory } from '../storage/files/record.ts'
 import { scopeNames } from '../storage/files/scopes.ts'
@@ -12,6 +13,7 @@ import { checkCertificates } from './checks/certificates.ts'
 import type { Checked, Known } from './checks/check.ts'
 import { checkEnvironment, checkFiles } from './checks/environment.ts'
 import { checkRoots } from './checks/roots.ts'
+import { checkServer, type CheckedServer } from './checks/server.ts'
 import { checkStores } from './checks/stores.ts'
 import { finding, inOrder, type Finding } from './codes.ts'
 
@@ -19,11 +21,17 @@ export interface Examination {
   /** Ordered by what a person should see to first. */
   readonly findings: readonly Finding[]
   readonly checked: readonly Omit<Checked, 'findings'>[]
+  /** Each server that was asked for. */
+  readonly servers: readonly Pick<CheckedServer, 'url' | 'handshakes' | 'clients'>[]
 }
 
 export interface ExamineOptions extends Pick<StoreOptions, 'kinds' | 'javaPasswordFile'> {
   /** The directory whose project files count; `null`: none does. */
   readonly cwd: string | null
+  /** Whether to run the runtimes of this machine, which takes seconds. */
+  readonly runtimes: boolean
+  /** The servers to visit. */
+  readonly targets: readonly Target[]
 }
 
 /**
@@ -41,11 +49,17 @@ export async function examine(world: TrustWorld, options: ExamineOptions): Promi
     checkFiles,
     checkCertificates,
   ]
-  const results = await Promise.all(checks.map((check) => attempt(check, known)))
-  const found = [...damage, ...results.flatMap(({ findings }) => findings)]
+  if (options.runtimes) checks.push((await import('./checks/runtimes.ts')).checkRuntimes)
+  const [results, servers] = await Promise.all([
+    Promise.all(checks.map((check) => attempt(check, known))),
+    Promise.all(options.targets.map((target) => checkServer(target, known))),
+  ])
+  const all = [...results, ...servers]
+  const found = [...damage, ...all.flatMap(({ findings }) => findings)]
   return {
     findings: inOrder(withoutRepeats(found)),
-    checked: results.map(({ check, subjects }) => ({ check, subjects })),
+    checked: all.map(({ check, subjects }) => ({ check, subjects })),
+    servers: servers.map(({ url, handshakes, clients }) => ({ url, handshakes, clients })),
   }
 }
 

@@ -35,6 +35,20 @@ export const rootVariables: readonly RootVariable[] = [
   variable('PGSSLROOTCERT', 'psql'),
 ]
 
+/** The files and directories in which systems keep the roots that all programs trust. */
+export const systemRoots: ReadonlySet<string> = new Set([
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/ssl/certs',
+  '/etc/ssl/cert.pem',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/pki/tls/cert.pem',
+  '/etc/pki/tls/certs',
+  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
+  '/etc/ca-certificates/extracted/tls-ca-bundle.pem',
+  '/var/lib/ca-certificates/ca-bundle.pem',
+])
+
 /** Variables that switch verification off, where they have such a value. */
 export const switches = [
   { name: 'NODE_TLS_REJECT_UNAUTHORIZED', value: /^0$/, program: 'Node' },

@@ -1,9 +1,10 @@
 import type { Finding, Severity } from '../../doctor/codes.ts'
+import { parseTarget } from '../../client/target.ts'
 import { examine, type Examination } from '../../doctor/doctor.ts'
 import { fixFindings, type Fixed } from '../../doctor/fix.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { dim, green, red, yellow, type Line } from '../lines.ts'
+import { blankBetween, bold, dim, green, red, table, yellow, type Line } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { reportHooks, warnOfFiles } from '../renewals.ts'
 import type { doctorSpec } from '../specs/stores.ts'
@@ -21,7 +22,9 @@ export async function doctor(
   const { output } = context
   const world = trustWorld(args, context)
   const { kinds, javaPasswordFile } = storeOptionsOf(args)
-  const options = { kinds, javaPasswordFile, cwd: directoryOf(context) }
+  const targets = args.positionals.map(parseTarget)
+  const { runtimes = false } = args
+  const options = { kinds, javaPasswordFile, cwd: directoryOf(context), runtimes, targets }
   let examination = await examine(world, options)
   let fixed: readonly Fixed[] = []
   const safe = examination.findings.filter(({ fix }) => fix !== undefined)
@@ -30,10 +33,11 @@ export async function doctor(
     reportFixes(fixed, output)
     examination = await examine(world, options)
   }
-  const { findings, checked } = examination
+  const { findings, checked, servers } = examination
   output.result(linesFor(examination, output), {
     findings: findings.map((each) => inJson(each, output)),
     checked,
+    servers,
     ...(args.fix === true
       ? {
           fixed: fixed.map(({ action, subjects, done, reason }) => ({
@@ -94,12 +98,24 @@ function inJson({ fix, command, ...rest }: Finding, output: Output) {
 
 const marks: Record<Severity, Line> = { error: red('✗'), warning: yellow('!'), note: dim('i') }
 
-function linesFor({ findings, checked }: Examination, output: Output): Line[] {
+function linesFor({ findings, checked, servers }: Examination, output: Output): Line[] {
   const lines = findings.flatMap(({ severity, sentence, remedy }): Line[] => [
     [marks[severity] as string, ` ${sentence}`],
     ['  ', dim('→'), ` ${output.hint(remedy)}`],
   ])
-  return [...lines, ...(lines.length === 0 ? [] : ['']), summaryOf(findings, checked)]
+  const blocks = [lines, ...servers.map(clientLines), [summaryOf(findings, checked)]]
+  return blankBetween(blocks.filter((block) => block.length > 0))
+}
+
+/** Returns a table of what each kind of client makes of a server's certificate. */
+function clientLines({ url, clients }: Examination['servers'][number]): Line[] {
+  if (clients.length === 0) return []
+  const rows = clients.map(({ client, accepts, why }): Line[] => [
+    accepts === true ? green('✓') : accepts === null ? dim('–') : red('✗'),
+    client,
+    accepts === true ? 'accepts' : accepts === null ? 'not on this machine' : why.join(' '),
+  ])
+  return [bold(url), ...table(rows)]
 }
 
 function summaryOf(findings: readonly Finding[], checked: Examination['checked']): Line {

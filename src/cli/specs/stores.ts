@@ -60,12 +60,16 @@ export const doctorSpec = {
   positionals: '[URL…]',
   options: {
     fix: { type: 'boolean', describe: 'Mend what can be mended safely' },
+    runtimes: {
+      type: 'boolean',
+      describe: 'Also run Node, Python, curl … to see what they trust; takes seconds',
+    },
     stores: storeOptions.stores,
     'java-storepass-file': storeOptions['java-storepass-file'],
     yes: { ...storeOptions.yes, needs: ['fix'] },
     'no-sudo': { ...storeOptions['no-sudo'], needs: ['fix'] },
   },
-  examples: ['rootling doctor', 'rootling doctor --fix'],
+  examples: ['rootling doctor', 'rootling doctor https://localhost:8443', 'rootling doctor --fix'],
 } as const satisfies CommandSpec
 
 export const trustSpec = {

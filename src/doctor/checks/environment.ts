@@ -1,11 +1,17 @@
-import { lstat, readdir } from 'node:fs/promises'
+import { lstat, readdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { certificatesIn } from '../../../platform/pem.ts'
 import { isTrusted, type Scope } from '../../authority/scope.ts'
 import { existsSync } from '../../files/exists.ts'
 import { shellWord } from '../../shell-word.ts'
 import { finding, type Finding } from '../codes.ts'
-import { rootVariables, settingsFiles, switches, type SettingsFile } from '../settings.ts'
+import {
+  rootVariables,
+  settingsFiles,
+  switches,
+  systemRoots,
+  type SettingsFile,
+} from '../settings.ts'
 import type { Checked, Known } from './check.ts'
 import { readSmall } from './read.ts'
 
@@ -44,6 +50,8 @@ type Holding = 'missing' | 'all' | 'only ours' | 'without ours'
 
 async function holdingOf(path: string, known: Known): Promise<Holding> {
   if (!existsSync(path)) return 'missing'
+  // Whether the system's own roots lack ours, the check of the stores tells.
+  if (systemRoots.has(path) || systemRoots.has(await realpath(path).catch(() => path))) return 'all'
   const text = await readSmall(path)
   const ders = text === null ? await rootsInDirectory(path) : certificatesIn(text)
   const held = new Set(ders.map((der) => der.toString('base64')))
