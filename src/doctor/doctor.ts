@@ -71,12 +71,23 @@ async function attempt(check: (known: Known) => Promise<Checked>, known: Known):
   }
 }
 
-/** Returns each finding once: two checks may both meet the same damaged file. */
-const withoutRepeats = (findings: readonly Finding[]): Finding[] => [
-  ...new Map(
-    findings.map((each) => [`${each.code} ${each.subject} ${each.sentence}`, each]),
-  ).values(),
-]
+/**
+ * Returns each finding once: two checks may both meet the same damaged file. That a store trusts an
+ * older root says already that it lacks the one of now.
+ */
+function withoutRepeats(findings: readonly Finding[]): Finding[] {
+  const mismatched = new Set(
+    findings.filter(({ code }) => code === 'root-mismatch').map(({ subject }) => subject),
+  )
+  const wanted = findings.filter(
+    ({ code, subject }) => !(code.endsWith('-missing-root') && mismatched.has(subject)),
+  )
+  return [
+    ...new Map(
+      wanted.map((each) => [`${each.code} ${each.subject} ${each.sentence}`, each]),
+    ).values(),
+  ]
+}
 
 function damaged(subject: string, error: unknown): Finding {
   if (!(error instanceof RootlingError)) throw error

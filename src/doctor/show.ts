@@ -285,10 +285,12 @@ function knownAbove(
   return above === undefined ? null : inspectCertificate(above.raw)
 }
 
-/** Whether a certificate was signed by a root that Node trusts (Mozilla's). */
-function isPublic(certificate: X509Certificate): boolean {
+/** Whether a certificate is a root that Node trusts (Mozilla's), or was signed by one. */
+export function isPublic(certificate: X509Certificate): boolean {
   publicRoots ??= rootCertificates.map((pem) => new X509Certificate(pem))
-  return publicRoots.some((root) => isIssuedBy(certificate, root))
+  return publicRoots.some(
+    (root) => root.raw.equals(certificate.raw) || isIssuedBy(certificate, root),
+  )
 }
 /** Parsed once: a bundle has many certificates to compare them with. */
 let publicRoots: readonly X509Certificate[] | undefined

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codes, type Code } from '../../src/doctor/codes.ts'
 import { namespaceUnavailable } from '../helpers/namespace.ts'
+import { addOldAuthority } from '../helpers/old-authority.ts'
 import { notInstalled } from '../outside/e2e/client.ts'
 import { openDoctorWorld, type DoctorWorld } from './doctor-world.ts'
 
@@ -31,6 +35,12 @@ interface Row {
 
 const bundle = '/etc/ssl/certs/ca-certificates.crt'
 const anchors = '/usr/local/share/ca-certificates'
+/** Takes mkcert’s roots out again, also those that Debian’s hook put into Java’s keystore. */
+const withoutMkcert = `
+  rm -rf /etc/mk ${anchors}/mkcert*; update-ca-certificates --fresh
+  for alias in $(keytool -list -cacerts -storepass changeit 2>/dev/null | grep -o '^[^,]*mkcert[^,]*'); do
+    keytool -delete -cacerts -storepass changeit -alias "$alias" 2>/dev/null
+  done`
 const reinstall = async ({ rootling }: DoctorWorld): Promise<unknown> =>
   rootling.must(['install', '--yes'])
 const other = { ROOTLING_HOME: '/etc/other/state' }
@@ -74,7 +84,7 @@ const machineRows: readonly Row[] = [
       profile=$HOME/.mozilla/firefox/x1.dev-edition-default; mkdir -p $profile
       printf '[Profile0]\\nName=dev\\nIsRelative=1\\nPath=x1.dev-edition-default\\n' > $HOME/.mozilla/firefox/profiles.ini
       certutil -N --empty-password -d sql:$profile`,
-    undo: 'rm -r $HOME/.mozilla',
+    undo: 'rm -rf $HOME/.mozilla',
     says: 'dev-edition',
   },
   {
@@ -83,7 +93,7 @@ const machineRows: readonly Row[] = [
     provoke: `
       directory=$HOME/snap/chromium/current/.pki/nssdb; mkdir -p $directory
       certutil -N --empty-password -d sql:$directory`,
-    undo: 'rm -r $HOME/snap',
+    undo: 'rm -rf $HOME/snap',
     says: 'snap',
   },
   {
@@ -92,14 +102,14 @@ const machineRows: readonly Row[] = [
     provoke: `
       directory=$HOME/.var/app/com.brave.Browser/.pki/nssdb; mkdir -p $directory
       certutil -N --empty-password -d sql:$directory`,
-    undo: 'rm -r $HOME/.var',
+    undo: 'rm -rf $HOME/.var',
     says: 'com.brave.Browser',
   },
   {
     code: 'browser-database-missing',
     title: 'a flatpak has never opened a page',
     provoke: 'mkdir -p $HOME/.var/app/com.brave.Browser',
-    undo: 'rm -r $HOME/.var',
+    undo: 'rm -rf $HOME/.var',
     says: 'Brave',
   },
   {
@@ -109,13 +119,34 @@ const machineRows: readonly Row[] = [
     undo: 'umount /usr/bin/certutil',
   },
   {
+    code: 'not-installed',
+    title: 'no store was ever changed',
+    codes: ['not-installed', 'root-mismatch', 'stale-root'],
+    env: other,
+    provoke: ({ certificateFor }) => certificateFor(['localhost'], '{}', '/etc/other/state'),
+    undo: 'rm -rf /etc/other',
+  },
+  {
+    code: 'outdated-issuer',
+    title: 'an older version made the authority',
+    codes: ['not-installed', 'root-mismatch', 'outdated-issuer', 'stale-root'],
+    env: other,
+    provoke: async ({ sh }) => {
+      const directory = mkdtempSync(join(tmpdir(), 'rootling-old-'))
+      await addOldAuthority({ path: join(directory, 'state'), owner: null })
+      await sh(`mkdir /etc/other; cp -r ${directory}/state /etc/other/state`)
+      rmSync(directory, { recursive: true })
+    },
+    undo: 'rm -rf /etc/other',
+  },
+  {
     code: 'root-mismatch',
     title: 'the authority was made anew',
     codes: ['not-installed', 'root-mismatch', 'stale-root'],
     env: other,
     provoke: ({ rootling }) =>
       rootling.must(['issue', 'localhost', '--out-dir', '/etc/other'], { env: other }),
-    undo: 'rm -r /etc/other',
+    undo: 'rm -rf /etc/other',
   },
   {
     code: 'root-mismatch',
@@ -125,15 +156,15 @@ const machineRows: readonly Row[] = [
     provoke: `
       export CAROOT=/etc/mk TRUST_STORES=system; mkcert -install
       rm /etc/mk/*; TRUST_STORES=none mkcert -cert-file /etc/mk/a -key-file /etc/mk/b localhost`,
-    undo: `rm -r /etc/mk ${anchors}/mkcert*; update-ca-certificates --fresh`,
+    undo: withoutMkcert,
     says: 'mkcert',
   },
   {
     code: 'stale-root',
     title: 'mkcert’s files are deleted, and its root is still trusted',
     env: { CAROOT: '/etc/mk' },
-    provoke: 'CAROOT=/etc/mk TRUST_STORES=system mkcert -install; rm -r /etc/mk',
-    undo: `rm ${anchors}/mkcert*; update-ca-certificates --fresh`,
+    provoke: 'CAROOT=/etc/mk TRUST_STORES=system mkcert -install; rm -rf /etc/mk',
+    undo: withoutMkcert,
     says: 'mkcert',
   },
   ...(
@@ -175,7 +206,7 @@ const machineRows: readonly Row[] = [
     provoke: `${plant('/CN=devcert')}
       directory=$HOME/.config/devcert/certificate-authority; mkdir -p $directory
       cp ${anchors}/planted.crt $directory/certificate.cert`,
-    undo: `${unplant}; rm -r $HOME/.config/devcert`,
+    undo: `${unplant}; rm -rf $HOME/.config/devcert`,
     says: 'impersonate',
   },
   {
@@ -188,7 +219,7 @@ const machineRows: readonly Row[] = [
       await world.sh('until pgrep -o chromium >/dev/null; do sleep 0.2; done; sleep 3')
       await reinstall(world)
     },
-    undo: 'pkill -KILL chromium; sleep 1; rm -rf $HOME/.config/chromium $HOME/.cache/chromium',
+    undo: 'pkill -KILL -f chromium; sleep 1; rm -rf $HOME/.config/chromium $HOME/.cache/chromium',
   },
 
   // Environment.
@@ -266,9 +297,9 @@ const machineRows: readonly Row[] = [
       certificateFor(
         ['localhost'],
         '{ now: () => new Date(Date.now() + 30 * 864e5) }',
-        '/etc/other',
+        '/etc/other/state',
       ),
-    undo: 'rm -r /etc/other',
+    undo: 'rm -rf /etc/other',
   },
   {
     code: 'made-with-sudo',
@@ -324,9 +355,9 @@ const machineRows: readonly Row[] = [
       certificateFor(
         ['localhost'],
         '{ now: () => new Date(Date.now() - 3590 * 864e5) }',
-        '/etc/other',
+        '/etc/other/state',
       ),
-    undo: 'rm -r /etc/other',
+    undo: 'rm -rf /etc/other',
   },
   {
     code: 'name-missing',
@@ -338,7 +369,7 @@ const machineRows: readonly Row[] = [
       await rootling.must(['issue', 'localhost', '192.168.77.77', '--out-dir', '/etc/lan'])
     },
     undo: async ({ rootling, sh }) => {
-      await sh('ip link del lan0; rm -r /etc/lan')
+      await sh('ip link del lan0; rm -rf /etc/lan')
       await rootling.must(['forget', '--missing']).catch(() => undefined)
     },
     says: '192.168.5.1',
@@ -347,7 +378,7 @@ const machineRows: readonly Row[] = [
     code: 'wildcard-too-wide',
     title: 'a certificate is for a star directly below a top-level name',
     provoke: ({ rootling }) => rootling.must(['issue', '*.test', '--out-dir', '/etc/wide']),
-    undo: 'rm -r /etc/wide',
+    undo: 'rm -rf /etc/wide',
   },
   {
     code: 'chain-incomplete',
@@ -358,7 +389,7 @@ const machineRows: readonly Row[] = [
         'openssl x509 -in /etc/cut/cut.test.pem -out /etc/cut/leaf; cat /etc/cut/leaf > /etc/cut/cut.test.pem',
       )
     },
-    undo: 'rm -r /etc/cut',
+    undo: 'rm -rf /etc/cut',
   },
   {
     code: 'ip-leaf-in-bun',
@@ -368,7 +399,7 @@ const machineRows: readonly Row[] = [
       await sh('mkdir /etc/bun; printf "#!/bin/sh\\n" > /etc/bun/bun; chmod 755 /etc/bun/bun')
       await rootling.must(['issue', 'localhost', '127.0.0.1', '--out-dir', '/etc/bun'])
     },
-    undo: 'rm -r /etc/bun',
+    undo: 'rm -rf /etc/bun',
   },
   {
     code: 'daemon-down',
@@ -388,7 +419,7 @@ const machineRows: readonly Row[] = [
       await rootling.must(['issue', 'shop.test', '--out-dir', '/etc/shop'])
       await namespace.addHost('shop.test', '203.0.113.7')
     },
-    undo: 'rm -r /etc/shop; sed -i /shop.test/d /etc/hosts',
+    undo: 'rm -rf /etc/shop; sed -i /shop.test/d /etc/hosts',
     says: '203.0.113.7',
   },
   {
@@ -399,7 +430,7 @@ const machineRows: readonly Row[] = [
       printf '[Profile0]\\nName=a\\nIsRelative=1\\nPath=x1.default\\n' > $HOME/.mozilla/firefox/profiles.ini
       printf 'localhost:HSTS\\t0\\t20000\\t4102444800000,1,0\\n' > $profile/SiteSecurityServiceState.txt`,
     codes: ['profile-missing-root', 'hsts-on-localhost'],
-    undo: 'rm -r $HOME/.mozilla',
+    undo: 'rm -rf $HOME/.mozilla',
     says: 'only https',
   },
 ]
@@ -539,7 +570,7 @@ const serverRows: readonly Row[] = [
       await sh('mkdir /etc/old; mv $STATE/kept/*/cert.pem $STATE/kept/*/key.pem /etc/old')
       await serve('/etc/old/cert.pem', '/etc/old/key.pem', 8443)
     },
-    undo: 'rm -r /etc/old',
+    undo: 'rm -rf /etc/old',
     says: 'app.localhost:8443',
   },
   {
@@ -559,7 +590,7 @@ const serverRows: readonly Row[] = [
         cat leaf.pem ca.pem > chain.pem`)
       await serve('/etc/narrow/chain.pem', '/etc/narrow/key.pem', 8443)
     },
-    undo: 'rm -r /etc/narrow',
+    undo: 'rm -rf /etc/narrow',
     says: 'app.localhost is outside',
   },
   {
@@ -577,7 +608,7 @@ const serverRows: readonly Row[] = [
       ])
       await serve('/etc/ed/app.localhost.pem', '/etc/ed/app.localhost-key.pem', 8443)
     },
-    undo: 'rm -r /etc/ed',
+    undo: 'rm -rf /etc/ed',
     says: 'Ed25519',
   },
   {
@@ -585,16 +616,23 @@ const serverRows: readonly Row[] = [
     title: 'the server shows an address to Bun',
     args: ['https://127.0.0.1:8443'],
     env: { PATH: '/etc/bun:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
-    codes: ['ip-leaf-in-bun', 'ip-leaf-in-bun'],
     provoke: async ({ serve, rootling, sh }) => {
       await sh('mkdir /etc/bun; printf "#!/bin/sh\\n" > /etc/bun/bun; chmod 755 /etc/bun/bun')
       await rootling.must(['issue', '127.0.0.1', '--out-dir', '/etc/bun'])
       await serve('/etc/bun/127.0.0.1.pem', '/etc/bun/127.0.0.1-key.pem', 8443)
     },
-    undo: 'rm -r /etc/bun',
+    undo: 'rm -rf /etc/bun',
   },
 ]
-const rows = [...machineRows, ...serverRows]
+const runtimeRows: readonly Row[] = [
+  {
+    code: 'runtime-ignores-store',
+    title: 'Node is given no root',
+    args: ['--runtimes'],
+    says: 'Node does not trust the root',
+  },
+]
+const rows = [...machineRows, ...serverRows, ...runtimeRows]
 
 /** The codes that no row can provoke, and why. */
 const unprovoked: Partial<Record<Code, string>> = {
@@ -653,10 +691,20 @@ describe.skipIf(obstacle !== null)(`doctor${skipNote}`, () => {
     expect(server?.handshakes).toMatchObject(handshakes)
   })
 
+  test('finds that every runtime trusts the root where Node is given it', async () => {
+    const root = `${world.state}/scopes/local/root.pem`
+    const { findings, answer } = await world.doctor(['--runtimes'], { NODE_EXTRA_CA_CERTS: root })
+    expect(findings).toEqual([])
+    const checked = answer['checked'] as { check: string; subjects: string[] }[]
+    const { subjects } = checked.find(({ check }) => check === 'runtimes') ?? { subjects: [] }
+    expect(subjects).toEqual(expect.arrayContaining(['Node', 'Python', 'curl', 'git']))
+  })
+
   test.each(rows)('says $code where $title', async (row) => {
     try {
       await run(world, row.provoke)
-      const { codes: found, findings, exitCode } = await world.doctor(row.args, row.env)
+      const { codes: all, findings, exitCode } = await world.doctor(row.args, row.env)
+      const found = [...new Set(all)]
       const told = findings.find(({ code }) => code === row.code)
       expect(found, JSON.stringify(findings, null, 2)).toEqual(row.codes ?? [row.code])
       expect(told?.sentence).toContain(row.says ?? '')

@@ -83,6 +83,8 @@ async function browserProcesses(uid: number): Promise<Process[]> {
       const name = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'))
       if (!names.has(name)) return []
       if ((await stat(`/proc/${id}`).catch(() => null))?.uid !== uid) return []
+      // A process that has ended stays in the list until its parent asks for its exit code.
+      if (text.slice(text.lastIndexOf(')') + 2).startsWith('Z')) return []
       const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
       const started = (boot + Number(fields[19]) / 100) * 1_000
       return [{ id: Number(id), name, parent: Number(fields[1]), started }]

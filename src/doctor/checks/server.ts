@@ -17,7 +17,7 @@ import { finding, type Finding } from '../codes.ts'
 import { shortDate } from '../dates.ts'
 import type { ShowFinding } from '../findings.ts'
 import { describeFinding } from '../messages.ts'
-import { explainServed, type ShownCertificate } from '../show.ts'
+import { explainServed, isPublic, type ShownCertificate } from '../show.ts'
 import { rememberedHsts } from './browsers.ts'
 import { isOwn, ofCertificate, ownAddresses } from './certificates.ts'
 import type { Checked, Known } from './check.ts'
@@ -212,7 +212,7 @@ async function judgeServed(
   const holders = held.filter(({ certificate }) => last !== undefined && isAbove(certificate, last))
   const root: ServedRoot = {
     scope: leaf.scope,
-    isPublic: leaf.scope === null && leaf.chain === 'complete' && !leaf.facts.selfSigned,
+    isPublic: last !== undefined && isPublic(last),
     heldBy: holders.flatMap(({ stores }) => stores),
   }
   const isStranger = leaf.scope === null && !root.isPublic && root.heldBy.length === 0
