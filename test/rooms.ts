@@ -94,6 +94,8 @@ export const rooms: readonly Room[] = [
     rooms: ['server'],
     packages: ['jose'],
   },
+  // A host name is checked as it is for a certificate.
+  { name: 'hosts', paths: ['src/hosts'], above: 'files', rooms: ['platform', 'x509'] },
   { name: 'doctor', paths: ['src/doctor'], above: 'trust', rooms: ['client'] },
   { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },
   {
