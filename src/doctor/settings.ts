@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { variables } from '../runtimes/variables.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -12,27 +13,13 @@ interface RootVariable {
   readonly list?: true
 }
 
-const variable = (name: string, programs: string, adds = false): RootVariable => ({
-  name,
-  adds,
-  programs,
-})
-
-/** Every variable that names roots, with the programs that read it; each was tried. */
+/** Every variable that names roots, with the programs that read it. */
 export const rootVariables: readonly RootVariable[] = [
-  variable('NODE_EXTRA_CA_CERTS', 'Node, Deno and Bun', true),
-  variable('DENO_CERT', 'Deno', true),
-  variable('SSL_CERT_FILE', 'OpenSSL, curl, Python, Ruby, Go and others'),
-  { ...variable('SSL_CERT_DIR', 'OpenSSL, Go and others'), list: true },
-  variable('CURL_CA_BUNDLE', 'curl and Python’s requests'),
-  variable('REQUESTS_CA_BUNDLE', 'Python’s requests and pip'),
-  variable('PIP_CERT', 'pip'),
-  variable('GIT_SSL_CAINFO', 'git'),
-  variable('CARGO_HTTP_CAINFO', 'cargo'),
-  variable('PERL_LWP_SSL_CA_FILE', 'Perl’s LWP'),
-  variable('HTTPS_CA_FILE', 'Perl’s LWP'),
-  variable('AWS_CA_BUNDLE', 'the AWS tools'),
-  variable('PGSSLROOTCERT', 'psql'),
+  ...variables
+    .filter(({ value }) => value === undefined)
+    .map(({ name, effect, programs }) => ({ name, adds: effect === 'adds', programs })),
+  { name: 'DENO_CERT', adds: true, programs: 'Deno' },
+  { name: 'SSL_CERT_DIR', adds: false, programs: 'OpenSSL, Go and others', list: true },
 ]
 
 /** The files and directories in which systems keep the roots that all programs trust. */

@@ -5,6 +5,7 @@ import { servedRevocationUrl, unansweredUrl } from '../../certificates/revocatio
 import { isDue } from '../../certificates/status.ts'
 import { expiryWarning } from '../../authority/signer.ts'
 import { existsSync } from '../../files/exists.ts'
+import { hostsFile, mappingsOf, readHostsIfThere } from '../../hosts/hosts-file.ts'
 import { isLocked } from '../../files/lock.ts'
 import { daemonLock, readRunFile } from '../../home/run-file.ts'
 import { shellWord } from '../../shell-word.ts'
@@ -15,7 +16,6 @@ import type { ShowFinding } from '../findings.ts'
 import { describeFinding } from '../messages.ts'
 import { explainRecord } from '../show.ts'
 import type { Checked, Known } from './check.ts'
-import { readSmall } from './read.ts'
 
 /** The most certificates whose files are read, the newest first. */
 const mostFiles = 300
@@ -46,7 +46,7 @@ export async function checkCertificates(known: Known): Promise<Checked> {
       ),
       ...judged.flat(),
       ...(await judgeDaemon(known, inUse)),
-      ...(await judgeHosts(inUse)),
+      ...judgeHosts(inUse, known.world.env),
     ],
   }
 }
@@ -134,23 +134,15 @@ async function judgeDaemon(
 }
 
 /** Finds lines of the hosts file that lead the names of certificates away from this machine. */
-async function judgeHosts(inUse: readonly CertificateRecord[]): Promise<Finding[]> {
-  if (process.platform === 'win32') return []
-  const file = '/etc/hosts'
-  const names = new Set(
-    inUse.flatMap(({ identifiers }) =>
-      identifiers.flatMap(({ type, value }) => (type === 'dns' ? [value] : [])),
-    ),
+function judgeHosts(inUse: readonly CertificateRecord[], env: Known['world']['env']): Finding[] {
+  const names = inUse.flatMap(({ identifiers }) =>
+    identifiers.flatMap(({ type, value }) => (type === 'dns' ? [value] : [])),
   )
+  const file = hostsFile(env)
   const own = ownAddresses()
-  const lines = ((await readSmall(file)) ?? '').split('\n').map((line) => line.replace(/#.*/, ''))
-  return lines.flatMap((line) => {
-    const [address = '', ...hosts] = line.trim().split(/\s+/)
-    if (address === '' || isOwn(address, own)) return []
-    return hosts
-      .filter((name) => names.has(name.toLowerCase()))
-      .map((name) => finding('hosts-drift', name, { name, address, file }))
-  })
+  return mappingsOf(readHostsIfThere(file), names)
+    .filter(({ address }) => !isOwn(address, own))
+    .map(({ name, address }) => finding('hosts-drift', name, { name, address, file }))
 }
 
 /** Returns the addresses of this machine. */

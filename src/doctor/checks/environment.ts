@@ -85,7 +85,8 @@ async function judgeVariable(
   known: Known,
 ): Promise<Finding[]> {
   const value = known.world.env[name] ?? ''
-  if (value === '') return []
+  // libpq takes this word for the roots of the system.
+  if (value === '' || value === 'system') return []
   const parts = list === true ? value.split(':').filter(Boolean) : [value]
   const holdings = await Promise.all(parts.map((part) => holdingOf(part, known)))
   if (holdings.every((holding) => holding === 'missing'))
