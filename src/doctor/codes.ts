@@ -38,6 +38,13 @@ const lacking =
       : { command: command ?? install }),
   })
 
+/** Returns the words for a fault of a certificate, whose own words are in messages.ts. */
+const faulty = (d: {
+  readonly what: string
+  readonly sentence: string
+  readonly remedy: string
+}): Words => ({ sentence: `${d.what}: ${d.sentence}`, remedy: d.remedy })
+
 /**
  * Everything that `doctor` can find, in the order in which a person should see to it. No other place
  * has such sentences, except for the faults of a certificate, which messages.ts has.
@@ -140,38 +147,18 @@ export const codes = {
       command: d.command,
     }),
   ),
-  'chain-incomplete': error(
-    (d: { readonly what: string; readonly sentence: string; readonly remedy: string }) => ({
-      sentence: `${d.what}: ${d.sentence}`,
-      remedy: d.remedy,
-    }),
-  ),
+  'chain-incomplete': error(faulty),
   'name-missing': error(
     (d: { readonly what: string; readonly name: string; readonly remedy: string }) => ({
       sentence: `${d.what} does not name ${d.name}.`,
       remedy: d.remedy,
     }),
   ),
-  'outside-constraints': error(
-    (d: { readonly what: string; readonly sentence: string; readonly remedy: string }) => ({
-      sentence: `${d.what}: ${d.sentence}`,
-      remedy: d.remedy,
-    }),
-  ),
-  'wildcard-too-wide': error(
-    (d: { readonly what: string; readonly sentence: string; readonly remedy: string }) => ({
-      sentence: `${d.what}: ${d.sentence}`,
-      remedy: d.remedy,
-    }),
-  ),
-  'certificate-refused': error(
-    (d: { readonly what: string; readonly sentence: string; readonly remedy: string }) => ({
-      sentence: `${d.what}: ${d.sentence}`,
-      remedy: d.remedy,
-    }),
-  ),
+  'outside-constraints': error(faulty),
+  'wildcard-too-wide': error(faulty),
+  'certificate-refused': error(faulty),
   'ip-leaf-in-bun': warning((d: { readonly what: string }) => ({
-    sentence: `Bun, which is on this machine, refuses ${d.what}: an address in a certificate whose authority constrains addresses.`,
+    sentence: `${d.what}: Bun, which is on this machine, refuses an address in a certificate whose authority constrains addresses.`,
     remedy: 'For Bun, issue a certificate without addresses',
   })),
   due: warning(

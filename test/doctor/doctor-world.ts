@@ -45,7 +45,11 @@ export interface DoctorWorld {
   serve(cert: string, key: string, port: number, hosts?: readonly string[]): Promise<void>
   stopServers(): Promise<void>
   /** Calls `certificateFor` with these options, as JavaScript; creates the authority where needed. */
-  certificateFor(names: readonly string[], options: string, state?: string): Promise<void>
+  certificateFor(
+    names: readonly string[],
+    options: string,
+    state?: string,
+  ): Promise<{ readonly cert: string; readonly key: string }>
 }
 
 export async function openDoctorWorld(): Promise<DoctorWorld> {
@@ -94,10 +98,13 @@ export async function openDoctorWorld(): Promise<DoctorWorld> {
       ensureBuilt()
       const script = `
         const { certificateFor } = await import(process.argv[1])
-        await certificateFor(${JSON.stringify(names)}, { home: process.argv[2], ...${options} })`
+        const made = { home: process.argv[2], ...${options} }
+        const { certPath, keyPath } = await certificateFor(${JSON.stringify(names)}, made)
+        console.log(JSON.stringify({ cert: certPath, key: keyPath }))`
       const library = join(project, 'dist/src/index.js')
       const args = ['--input-type=module', '-e', script, library, home]
-      await namespace.must(process.execPath, args)
+      const { stdout } = await namespace.must(process.execPath, args)
+      return JSON.parse(stdout) as { cert: string; key: string }
     },
   }
 }

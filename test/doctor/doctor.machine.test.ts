@@ -43,6 +43,9 @@ const withoutMkcert = `
   done`
 const reinstall = async ({ rootling }: DoctorWorld): Promise<unknown> =>
   rootling.must(['install', '--yes'])
+/** Puts a program named bun where root’s programs are, since only those count for root. */
+const stubBun = `mkdir /etc/bun; printf '#!/bin/sh\\n' > /etc/bun/bun; chmod 755 /etc/bun/bun
+  mount --bind /etc/bun /usr/local/sbin`
 const other = { ROOTLING_HOME: '/etc/other/state' }
 
 /** Puts a root of this subject where another tool would put it. */
@@ -219,7 +222,7 @@ const machineRows: readonly Row[] = [
       await world.sh('until pgrep -o chromium >/dev/null; do sleep 0.2; done; sleep 3')
       await reinstall(world)
     },
-    undo: 'pkill -KILL -f chromium; sleep 1; rm -rf $HOME/.config/chromium $HOME/.cache/chromium',
+    undo: 'pkill -KILL chromium; sleep 1; rm -rf $HOME/.config/chromium $HOME/.cache/chromium',
   },
 
   // Environment.
@@ -349,7 +352,7 @@ const machineRows: readonly Row[] = [
   {
     code: 'issuer-ends-soon',
     title: 'the authority ends in two months',
-    codes: ['not-installed', 'expired', 'root-mismatch', 'issuer-ends-soon', 'stale-root'],
+    codes: ['not-installed', 'root-mismatch', 'expired', 'issuer-ends-soon', 'stale-root'],
     env: other,
     provoke: ({ certificateFor }) =>
       certificateFor(
@@ -394,12 +397,11 @@ const machineRows: readonly Row[] = [
   {
     code: 'ip-leaf-in-bun',
     title: 'Bun is here, and a certificate names an address',
-    env: { PATH: '/etc/bun:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
     provoke: async ({ rootling, sh }) => {
-      await sh('mkdir /etc/bun; printf "#!/bin/sh\\n" > /etc/bun/bun; chmod 755 /etc/bun/bun')
-      await rootling.must(['issue', 'localhost', '127.0.0.1', '--out-dir', '/etc/bun'])
+      await sh(stubBun)
+      await rootling.must(['issue', 'localhost', '127.0.0.1', '--out-dir', '/etc/ip'])
     },
-    undo: 'rm -rf /etc/bun',
+    undo: 'umount /usr/local/sbin; rm -rf /etc/ip /etc/bun',
   },
   {
     code: 'daemon-down',
@@ -429,11 +431,18 @@ const machineRows: readonly Row[] = [
       profile=$HOME/.mozilla/firefox/x1.default; mkdir -p $profile
       printf '[Profile0]\\nName=a\\nIsRelative=1\\nPath=x1.default\\n' > $HOME/.mozilla/firefox/profiles.ini
       printf 'localhost:HSTS\\t0\\t20000\\t4102444800000,1,0\\n' > $profile/SiteSecurityServiceState.txt`,
-    codes: ['profile-missing-root', 'hsts-on-localhost'],
+    codes: ['browser-database-missing', 'hsts-on-localhost'],
     undo: 'rm -rf $HOME/.mozilla',
     says: 'only https',
   },
 ]
+
+const hstsServer = `
+  const [cert, key] = process.argv.slice(1).map((file) => require('fs').readFileSync(file))
+  require('https').createServer({ cert, key }, (_, r) => {
+    r.setHeader('strict-transport-security', 'max-age=31536000')
+    r.end('hello')
+  }).listen(8443)`
 
 const [cert, key] = ['/etc/app/app.localhost.pem', '/etc/app/app.localhost-key.pem']
 const app = 'https://app.localhost:8443'
@@ -563,11 +572,9 @@ const serverRows: readonly Row[] = [
     title: 'the server shows a certificate that has ended',
     args: [app],
     provoke: async ({ serve, sh, certificateFor }) => {
-      await certificateFor(
-        ['app.localhost'],
-        '{ days: 1, now: () => new Date(Date.now() - 30 * 864e5) }',
-      )
-      await sh('mkdir /etc/old; mv $STATE/kept/*/cert.pem $STATE/kept/*/key.pem /etc/old')
+      const options = '{ days: 1, now: () => new Date(Date.now() - 30 * 864e5) }'
+      const old = await certificateFor(['app.localhost', 'old.localhost'], options)
+      await sh(`mkdir /etc/old; mv ${old.cert} ${old.key} /etc/old`)
       await serve('/etc/old/cert.pem', '/etc/old/key.pem', 8443)
     },
     undo: 'rm -rf /etc/old',
@@ -615,15 +622,32 @@ const serverRows: readonly Row[] = [
     code: 'ip-leaf-in-bun',
     title: 'the server shows an address to Bun',
     args: ['https://127.0.0.1:8443'],
-    env: { PATH: '/etc/bun:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
     provoke: async ({ serve, rootling, sh }) => {
-      await sh('mkdir /etc/bun; printf "#!/bin/sh\\n" > /etc/bun/bun; chmod 755 /etc/bun/bun')
-      await rootling.must(['issue', '127.0.0.1', '--out-dir', '/etc/bun'])
-      await serve('/etc/bun/127.0.0.1.pem', '/etc/bun/127.0.0.1-key.pem', 8443)
+      await sh(stubBun)
+      await rootling.must(['issue', '127.0.0.1', '--out-dir', '/etc/ip'])
+      await serve('/etc/ip/127.0.0.1.pem', '/etc/ip/127.0.0.1-key.pem', 8443)
     },
-    undo: 'rm -rf /etc/bun',
+    undo: 'umount /usr/local/sbin; rm -rf /etc/ip /etc/bun',
   },
 ]
+const hstsRow: Row = {
+  code: 'hsts-on-localhost',
+  title: 'Chromium has got HSTS from a server of the past',
+  args: ['https://shop.test:8443'],
+  codes: ['not-listening', 'hsts-on-localhost'],
+  provoke: async ({ rootling, namespace, sh, start, stopServers }) => {
+    await namespace.addHost('shop.test', '127.0.0.1')
+    await rootling.must(['issue', 'shop.test', '--out-dir', '/etc/hsts'])
+    const files = ['/etc/hsts/shop.test.pem', '/etc/hsts/shop.test-key.pem']
+    await start(process.execPath, ['-e', hstsServer, ...files], 8443)
+    await sh(`timeout 60 chromium --headless --no-sandbox --disable-gpu \\
+      --user-data-dir=$HOME/.config/chromium --virtual-time-budget=20000 \\
+      --dump-dom https://shop.test:8443/ | grep hello`)
+    await stopServers()
+  },
+  undo: 'rm -rf /etc/hsts $HOME/.config/chromium $HOME/.cache; sed -i /shop.test/d /etc/hosts',
+  says: 'Chromium remembers for shop.test',
+}
 const runtimeRows: readonly Row[] = [
   {
     code: 'runtime-ignores-store',
@@ -632,7 +656,7 @@ const runtimeRows: readonly Row[] = [
     says: 'Node does not trust the root',
   },
 ]
-const rows = [...machineRows, ...serverRows, ...runtimeRows]
+const rows = [...machineRows, ...serverRows, hstsRow, ...runtimeRows]
 
 /** The codes that no row can provoke, and why. */
 const unprovoked: Partial<Record<Code, string>> = {

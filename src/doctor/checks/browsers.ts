@@ -138,13 +138,14 @@ export async function rememberedHsts(
 }
 
 /**
- * Whether Firefox remembers a host. An entry is the host, a flag of the partition, and then when it
- * ends, in milliseconds, its state (1: set), and whether it holds for hosts below.
+ * Whether Firefox remembers a host. An entry is the host, its partition if any, and then when it
+ * ends, in milliseconds, its state (1: set), and whether it holds for hosts below. In the newer .bin
+ * file zeros stand between the two.
  */
 function hasFirefoxEntry(text: string, host: string, now: Date): boolean {
   const name = host.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
   const entry = new RegExp(
-    `(?:^|[\\0\\n])${name}(?:\\^[^\\0\\t:]*)?(?::HSTS)?[\\0\\t][^\\n]*?(\\d{13}),1,[01]`,
+    `(?:^|[^a-z.-])${name}(?:\\^[^\\0\\t:]*)?(?::HSTS)?(?:\\0+|\\t\\d+\\t\\d+\\t)(\\d{13}),1,[01]`,
     'g',
   )
   return [...text.matchAll(entry)].some(([, end]) => Number(end) > now.getTime())

@@ -65,6 +65,8 @@ async function judgeRecord(
     command: `rootling renew ${shortSerial(record)}`,
   }
   const fix = { action: 'renew', serialNumber } as const
+  // It is of the future, or the clock is wrong, which is told elsewhere.
+  if (Date.parse(record.notBefore) > now.getTime()) return []
   if (Date.parse(notAfter) <= now.getTime()) return [finding('expired', what, renewal, fix)]
   const due = isDue(record, now) ? [finding('due', what, renewal, fix)] : []
   const found = await explainRecord(record, { scopes, inventory, now })

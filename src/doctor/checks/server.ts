@@ -221,7 +221,8 @@ async function judgeServed(
       !(code === 'unknown-issuer' && (root.heldBy.length > 0 || (isStranger && ours))) &&
       !(/^(?:self-signed|authority-as-leaf)$/.test(code) && isStranger && ours),
   )
-  const fromFaults = faults.flatMap((fault) => ofServed(fault, leaf, target) ?? [])
+  const bun = (await known.machine.find('bun')) !== null
+  const fromFaults = faults.flatMap((fault) => ofServed(fault, leaf, target, bun) ?? [])
   const findings = [
     ...(isStranger ? judgeIssuer(leaf, target, ours) : []),
     ...(await judgeFile(leaf, target, inventory)),
@@ -282,11 +283,17 @@ async function judgeFile(
   return [finding('served-is-not-on-disk', url.href, { where: url.host, file })]
 }
 
-function ofServed(fault: ShowFinding, leaf: ShownCertificate, target: Target): Finding | null {
+function ofServed(
+  fault: ShowFinding,
+  leaf: ShownCertificate,
+  target: Target,
+  bun: boolean,
+): Finding | null {
   const { host, url } = target
   const what = `The certificate of ${url.host}`
-  const known = ofCertificate(what, shortened(fault), true)
+  const known = ofCertificate(what, shortened(fault), bun)
   if (known !== null) return { ...known, subject: url.href }
+  if (fault.code === 'ip-under-constraints') return null
   const { rejectedBy, sentence, remedy } = describeFinding(shortened(fault))
   const { record } = leaf
   switch (fault.code) {
