@@ -36,12 +36,27 @@ export function resolveAll(host: string): Promise<string[]> {
  * none is. `ca` are PEM roots that count as trusted beside the public ones. Old versions of TLS are
  * accepted, so that their certificate can be judged.
  */
-export function probe(
+export async function probe(
   address: string,
   port: number,
   servername: string,
   ca: readonly string[],
 ): Promise<Probe> {
+  const { chain, refusal, error } = await handshake(address, port, servername, ca)
+  if (chain.length > 0) return { outcome: 'tls', chain, refusal }
+  return withoutChain(address, port, error)
+}
+
+interface Handshake extends Pick<Probe, 'chain' | 'refusal'> {
+  readonly error: Error | null
+}
+
+function handshake(
+  address: string,
+  port: number,
+  servername: string,
+  ca: readonly string[],
+): Promise<Handshake> {
   return new Promise((resolve) => {
     const socket = connect({
       host: address,
@@ -56,12 +71,10 @@ export function probe(
     })
     const finish = (error: Error | null): void => {
       const chain = sentChain(socket)
-      const { authorizationError } = socket
+      // Node's types say that this is an error; in truth it may be the code alone.
+      const refusal: unknown = socket.authorizationError
       socket.destroy()
-      if (chain.length > 0) {
-        const refusal = authorizationError as unknown as Error | string | null | undefined
-        resolve({ outcome: 'tls', chain, refusal: refusal ? codeOf(refusal) : null })
-      } else void withoutChain(address, port, error).then(resolve)
+      resolve({ chain, refusal: refusal ? codeOf(refusal) : null, error })
     }
     socket.setTimeout(timeLimit, () => finish(null))
     socket.once('error', finish)
@@ -70,8 +83,10 @@ export function probe(
   })
 }
 
-const codeOf = (error: Error | string): string =>
-  typeof error === 'string' ? error : String((error as NodeJS.ErrnoException).code ?? error.message)
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return 'code' in error ? String(error.code) : error.message
+}
 
 const unreachable =
   /^(?:ECONNREFUSED|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|EAFNOSUPPORT)$/

@@ -13,7 +13,7 @@ const httpsServer = `
       .on('tlsClientError', () => {}).listen(Number(port), host)`
 
 /** A finding, as `doctor --json` prints it. */
-export interface FoundRow {
+interface FoundRow {
   readonly code: string
   readonly subject: string
   readonly severity: string
@@ -23,7 +23,7 @@ export interface FoundRow {
   readonly safe: boolean
 }
 
-export interface Examined {
+interface Examined {
   readonly exitCode: number | null
   readonly findings: readonly FoundRow[]
   readonly codes: readonly string[]

@@ -100,9 +100,7 @@ test('doctor survives servers that never answer and never end', async () => {
     silent.close()
     endless.close()
   })
-  await Promise.all(
-    [silent, endless].map((each) => (each.listening ? null : once(each, 'listening'))),
-  )
+  for (const each of [silent, endless]) if (!each.listening) await once(each, 'listening')
   for (const server of [silent, endless]) {
     const { port } = server.address() as AddressInfo
     const { stdout, exitCode } = await rootling(['doctor', `https://127.0.0.1:${port}`], {

@@ -179,12 +179,9 @@ const userData = [
 async function chromiumStates(home: string): Promise<string[]> {
   const roots = userData.map((name) => join(home, '.config', name))
   const names = await Promise.all(roots.map((root) => readdir(root).catch(() => [])))
-  return roots.flatMap((root, index) =>
-    (names[index] ?? [])
-      .filter((name) => name === 'Default' || name.startsWith('Profile '))
-      .flatMap((name) => [
-        join(root, name, 'TransportSecurity'),
-        join(root, name, 'Network', 'TransportSecurity'),
-      ]),
-  )
+  return roots.flatMap((root, index) => {
+    const profiles = (names[index] ?? []).filter((name) => /^(?:Default|Profile .*)$/.test(name))
+    const places = ['TransportSecurity', 'Network/TransportSecurity']
+    return profiles.flatMap((name) => places.map((place) => join(root, name, place)))
+  })
 }

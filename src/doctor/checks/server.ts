@@ -24,7 +24,7 @@ import type { Checked, Known } from './check.ts'
 import { readSmall } from './read.ts'
 
 /** What one address of a server answered, with and without the name of the host in the handshake. */
-export interface Handshake {
+interface Handshake {
   readonly address: string
   readonly serverName: string | null
   readonly outcome: Probe['outcome']
