@@ -45,6 +45,11 @@ export interface CommandResult {
 export interface RunOptions extends CommandOptions {
   /** The environment of the program; no variable is inherited from this process. */
   readonly env: Readonly<Record<string, string | undefined>>
+  /**
+   * Whether the variables by which the person gives roots and options to Node and Java are passed
+   * on; default: they are left out.
+   */
+  readonly keepRoots?: boolean
   /** The user that the program runs as. Only root can choose one. */
   readonly uid?: number
   readonly gid?: number
@@ -84,7 +89,7 @@ async function runWithInput(
   const { execa } = await import('execa')
   const { timeLimit = timeLimits.query, name = program, onWait } = options
   const child = execa(program, args, {
-    env: childEnvironment(options.env),
+    env: options.keepRoots === true ? { ...options.env } : childEnvironment(options.env),
     extendEnv: false,
     // On Windows `/` is the root of the current drive, where other users may have put files.
     cwd: process.platform === 'win32' ? path.dirname(program) : '/',

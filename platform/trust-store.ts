@@ -34,6 +34,13 @@ export const storeKinds: readonly StoreKind[] = ['system', 'nss', 'java']
  */
 export type StoreScope = 'user' | 'system'
 
+/** A root that a store holds, whoever put it there. */
+export interface HeldRoot {
+  readonly der: Buffer
+  /** The command by which a person takes it out of this store. */
+  readonly removal: string
+}
+
 export interface Available {
   readonly available: true
 }
@@ -92,6 +99,11 @@ export interface TrustStore {
   availability(): Promise<Available | Unavailable>
   /** Returns the anchors that Rootling installed, found by the prefix of their names. */
   list(): Promise<TrustAnchor[]>
+  /**
+   * Returns every root in the store, whoever put it there; those that came with the system may be
+   * left out. Default: nobody can say.
+   */
+  heldRoots?(): Promise<HeldRoot[]>
   /**
    * Whether a program that reads the store trusts exactly this certificate; compares DER, never
    * names. Needs no right to write.

@@ -109,7 +109,13 @@ export const rooms: readonly Room[] = [
   },
   // A host name is checked as it is for a certificate.
   { name: 'hosts', paths: ['src/hosts'], above: 'files', rooms: ['platform', 'x509'] },
-  { name: 'doctor', paths: ['src/doctor'], above: 'trust', rooms: ['client'] },
+  {
+    name: 'doctor',
+    paths: ['src/doctor'],
+    above: 'trust',
+    // It runs the person's own runtimes, which are asked with the person's own variables.
+    rooms: ['client', 'hosts', 'platform/command'],
+  },
   { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },
   {
     name: 'public entries',

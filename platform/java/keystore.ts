@@ -3,6 +3,7 @@ import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { withDirectory } from '../anchor-file.ts'
 import { expectSuccess } from '../command.ts'
+import { displayCommand } from '../display-command.ts'
 import { lacksRoot } from '../lacks-root.ts'
 import { readJks, writeJks, type JksEntry as Entry } from './jks.ts'
 import type { Actor, Machine } from '../machine.ts'
@@ -132,6 +133,22 @@ export function createJavaStore(
     async list() {
       const ours = (await entries()).filter(({ alias }) => isOurs(alias))
       return distinctAnchors(ours.map(({ der }) => createAnchor(der)))
+    },
+
+    async heldRoots() {
+      const sudo = (await ownerOf(file, machine)) === 'root' ? ['sudo'] : []
+      return (await entries()).map(({ alias, der }) => ({
+        der,
+        removal: displayCommand([
+          ...sudo,
+          'keytool',
+          '-delete',
+          '-keystore',
+          file,
+          '-alias',
+          alias,
+        ]),
+      }))
     },
 
     has: async (anchor) => (await aliasesOf(anchor)).length > 0,

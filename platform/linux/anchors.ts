@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { access, readdir, readFile, readlink } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
+import { displayCommand } from '../display-command.ts'
 import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { missingTool } from '../packages.ts'
@@ -10,6 +11,7 @@ import {
   allFormsOf,
   anchorPrefix,
   unsupported,
+  type HeldRoot,
   type TrustAnchor,
   type TrustStore,
   type Unavailable,
@@ -189,6 +191,19 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
         anchors.push(...certificatesIn(text).map(createAnchor))
       }
       return distinctAnchors(anchors)
+    },
+
+    async heldRoots() {
+      const roots: HeldRoot[] = []
+      for (const name of await readdir(family.directory).catch(() => [])) {
+        if (!name.endsWith(family.extension)) continue
+        const file = path.join(family.directory, name)
+        const refresh = family.refreshAfterRemoval ?? family.refresh
+        const removal = `${displayCommand(['sudo', 'rm', file])} && ${displayCommand(['sudo', ...refresh])}`
+        const found = certificatesIn((await readText(file)) ?? '')
+        roots.push(...found.map((der) => ({ der, removal })))
+      }
+      return roots
     },
 
     has: async (anchor) => (await inBundle(anchor)) || byHash(anchor),

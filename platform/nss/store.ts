@@ -1,6 +1,7 @@
 import { RootlingError } from '../../src/errors.ts'
 import { shellWord } from '../../src/shell-word.ts'
 import { complaintOf, expectSuccess, type CommandResult } from '../command.ts'
+import { displayCommand } from '../display-command.ts'
 import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { lacksRoot } from '../lacks-root.ts'
@@ -12,6 +13,7 @@ import { createDatabase, removeCreatedDatabase } from './created-database.ts'
 import {
   createCertutil,
   databaseFileOf,
+  targetOf,
   type NssDatabase,
   type NssEntry,
   type NssEntryWithCertificates,
@@ -87,6 +89,15 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
         return certificates.map(createAnchor).filter(({ name }) => name === nickname)
       })
       return distinctAnchors(anchors)
+    },
+
+    async heldRoots() {
+      const all = await certutil.withCertificates(await entries())
+      return all.filter(counts).flatMap(({ nickname, certificates }) => {
+        const line = ['certutil', '-D', ...targetOf(database), '-n', nickname]
+        const removal = displayCommand(as === 'root' ? ['sudo', ...line] : line)
+        return certificates.map((der) => ({ der, removal }))
+      })
     },
 
     async has(anchor) {

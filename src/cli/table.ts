@@ -32,6 +32,7 @@ import {
 } from './specs/servers.ts'
 import { dockerSpec, envSpec, runSpec } from './specs/runtimes.ts'
 import {
+  doctorSpec,
   installClientSpec,
   installSpec,
   statusSpec,
@@ -54,6 +55,7 @@ export const commands: readonly TableRow[] = [
   { spec: installSpec, load: async () => (await import('./commands/install.ts')).install },
   { spec: issueSpec, load: async () => (await import('./commands/issue.ts')).issueCommand },
   { spec: statusSpec, load: async () => (await import('./commands/status.ts')).status },
+  { spec: doctorSpec, load: async () => (await import('./commands/doctor.ts')).doctor },
   { spec: listSpec, load: async () => (await import('./commands/list.ts')).list },
   { spec: renewSpec, load: async () => (await import('./commands/renew.ts')).renewCommand },
   { spec: requestSpec, load: async () => (await import('./commands/request.ts')).request },

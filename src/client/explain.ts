@@ -1,10 +1,10 @@
 import type { X509Certificate } from 'node:crypto'
-import { connect } from 'node:net'
 import { RootlingError } from '../errors.ts'
 import { isSignedBy } from '../x509/parsed-certificate.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
 import { altNames, commonNameOf, lookAtPeer } from './peer.ts'
-import { resolveLocally, type Target } from './target.ts'
+import { speaksPlainHttp } from './probe.ts'
+import type { Target } from './target.ts'
 
 type NodeError = NodeJS.ErrnoException & { secured?: boolean }
 
@@ -225,7 +225,7 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
   }
   const reason = openSslReason(error)
   if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|BAD_PROTOCOL_VERSION|HTTP_REQUEST/.test(reason))
-    return (await speaksPlainHttp(host, port))
+    return (await speaksPlainHttp(host, port, lookMilliseconds))
       ? fail(
           `${where} spoke plain HTTP, not TLS.`,
           `Open http://${url.host}${url.pathname}, or rootling serve`,
@@ -256,22 +256,6 @@ function openSslReason(error: NodeError): string {
   if (error.code?.startsWith('ERR_SSL_')) return error.code.slice('ERR_SSL_'.length)
   const reason = /:SSL routines:[^:]*:([^:]+):/.exec(error.message)?.[1] ?? ''
   return reason.toUpperCase().replaceAll(' ', '_')
-}
-
-/** Whether a server speaks HTTP without TLS: its answer to a plain request begins with `HTTP/`. */
-function speaksPlainHttp(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, lookup: resolveLocally, autoSelectFamily: true })
-    const finish = (answer: boolean): void => {
-      socket.destroy()
-      resolve(answer)
-    }
-    socket.setTimeout(lookMilliseconds, () => finish(false))
-    socket.once('error', () => finish(false))
-    socket.once('close', () => finish(false))
-    socket.once('connect', () => socket.write('HEAD / HTTP/1.0\r\n\r\n'))
-    socket.once('data', (data) => finish(data.toString('latin1').startsWith('HTTP/')))
-  })
 }
 
 function subjectName(certificate: X509Certificate): string {

@@ -116,11 +116,33 @@ export async function show(state: StateDirectory, target: ShowTarget, now: Date)
   }
 }
 
+/** What the faults of certificates are judged by. */
+export type Around = Omit<Known, 'pool' | 'first' | 'host'>
+
+/**
+ * Returns the faults of the certificate that the file of a record holds now, the first in the file;
+ * none where there is no such file.
+ */
+export async function explainRecord(
+  record: CertificateRecord,
+  known: Omit<Around, 'served'>,
+): Promise<readonly ShowFinding[]> {
+  const { certificates } = explained(await fileOf(record), null, { ...known, served: null })
+  return certificates[0]?.findings ?? []
+}
+
+/** Explains what a server showed, leaf first. Throws `bad-der`, `bad-certificate`. */
+export const explainServed = (
+  ders: readonly Buffer[],
+  host: string,
+  known: Around,
+): readonly ShownCertificate[] => explained(ders, host, known).certificates
+
 /** Explains certificates that came together; of a bundle, those that can be read. */
 function explained(
   ders: readonly Buffer[],
   host: string | null,
-  known: Omit<Known, 'pool' | 'first' | 'host'>,
+  known: Around,
 ): Pick<Shown, 'certificates' | 'unreadable'> {
   const unreadable: string[] = []
   const bundle = ders.length > longestChain
@@ -263,10 +285,12 @@ function knownAbove(
   return above === undefined ? null : inspectCertificate(above.raw)
 }
 
-/** Whether a certificate was signed by a root that Node trusts (Mozilla's). */
-function isPublic(certificate: X509Certificate): boolean {
+/** Whether a certificate is a root that Node trusts (Mozilla's), or was signed by one. */
+export function isPublic(certificate: X509Certificate): boolean {
   publicRoots ??= rootCertificates.map((pem) => new X509Certificate(pem))
-  return publicRoots.some((root) => isIssuedBy(certificate, root))
+  return publicRoots.some(
+    (root) => root.raw.equals(certificate.raw) || isIssuedBy(certificate, root),
+  )
 }
 /** Parsed once: a bundle has many certificates to compare them with. */
 let publicRoots: readonly X509Certificate[] | undefined

@@ -32,6 +32,8 @@ export interface StoreOptions {
   readonly sudo?: 'allowed' | 'forbidden' | undefined
   /** A file whose first line is the password of Java's keystores that do not have the usual one. */
   readonly javaPasswordFile?: string | undefined
+  /** What the stores ask the machine through, such as a memory of its answers; default: nothing. */
+  readonly through?: ((machine: Machine) => Machine) | undefined
 }
 
 /** The result of changing the stores, or of a dry run. */
@@ -63,6 +65,7 @@ export async function openStores(
     dryRun = false,
     sudo = 'allowed',
     javaPasswordFile,
+    through = (machine) => machine,
   }: StoreOptions,
   scopes: readonly Scope[],
   planned: readonly TrustAnchor[] = [],
@@ -72,7 +75,7 @@ export async function openStores(
     const warning = expiryWarning(scope, now())
     if (warning !== null) report({ type: 'scope-expires', warning })
   }
-  const machine = await createMachine({
+  const created = await createMachine({
     env,
     dryRun,
     sudo,
@@ -84,6 +87,7 @@ export async function openStores(
     onPrompt: (sentence) => report({ type: 'password-prompt', sentence }),
     onWait: (what, seconds) => report({ type: 'waiting', what, seconds }),
   })
+  const machine = through(created)
   const find = async (): Promise<readonly TrustStore[]> => {
     const stores = await findStores(machine, process.platform, { storeScope, javaPasswordFile })
     return stores.filter(({ kind }) => kinds.includes(kind))

@@ -130,6 +130,8 @@ test.skipIf(reason !== null)(
         'trusted',
         'warnings',
       ])
+      const checked = (await rootling.json(['doctor', ...system])).answer
+      expect(keys(checked)).toEqual(['checked', 'findings', 'ok', 'servers', 'warnings'])
       const listed = (await rootling.json(['ca', 'list'])).answer
       expect(keys(listed)).toEqual(['ok', 'scopes', 'trusted', 'warnings'])
       expect(keys(listed.scopes?.[0])).toEqual(

@@ -54,6 +54,24 @@ export const statusSpec = {
   examples: ['rootling status', 'rootling status --json'],
 } as const satisfies CommandSpec
 
+export const doctorSpec = {
+  name: 'doctor',
+  summary: 'Find out why something does not trust the local CA',
+  positionals: '[URL…]',
+  options: {
+    fix: { type: 'boolean', describe: 'Mend what can be mended safely' },
+    runtimes: {
+      type: 'boolean',
+      describe: 'Also run Node, Python, curl … to see what they trust; takes seconds',
+    },
+    stores: storeOptions.stores,
+    'java-storepass-file': storeOptions['java-storepass-file'],
+    yes: { ...storeOptions.yes, needs: ['fix'] },
+    'no-sudo': { ...storeOptions['no-sudo'], needs: ['fix'] },
+  },
+  examples: ['rootling doctor', 'rootling doctor https://localhost:8443', 'rootling doctor --fix'],
+} as const satisfies CommandSpec
+
 export const trustSpec = {
   name: 'trust',
   summary: 'Trust a teammate’s root, checked by its fingerprint',

@@ -1,0 +1,157 @@
+import { X509Certificate } from 'node:crypto'
+import { fingerprintOf } from '../../../platform/pem.ts'
+import { allFormsOf, type HeldRoot, type TrustStore } from '../../../platform/trust-store.ts'
+import { isTrusted, readScopes, readScopesInRotation } from '../../authority/scope.ts'
+import { otherAuthorities } from '../../storage/files/state-layout.ts'
+import { readTrustedRoots } from '../../storage/files/trusted-roots.ts'
+import { anchorOf } from '../../trust/machine-stores.ts'
+import { freeTypes } from '../../x509/free-types.ts'
+import { inspectCertificate, type CertificateFacts } from '../../x509/inspect.ts'
+import { shortDate } from '../dates.ts'
+import { finding, type Finding } from '../codes.ts'
+import { otherTools, type Tool } from '../other-tools.ts'
+import type { Checked, Known } from './check.ts'
+
+/** Finds roots in stores that no authority stands behind any more, ours and those of other tools. */
+export async function checkRoots(known: Known): Promise<Checked> {
+  const held = await Promise.all(
+    known.stores.map(async (store) => ({ store, roots: await rootsIn(store) })),
+  )
+  const [own, others] = await Promise.all([
+    staleOwn(known),
+    Promise.all(otherTools.map((tool) => ofTool(tool, held, known))),
+  ])
+  return {
+    check: 'roots of other tools',
+    subjects: otherTools.map(({ name }) => name),
+    findings: [...own, ...others.flat()],
+  }
+}
+
+interface Held {
+  readonly store: TrustStore
+  readonly roots: readonly HeldRoot[]
+}
+
+const rootsIn = async (store: TrustStore): Promise<readonly HeldRoot[]> =>
+  store.heldRoots?.().catch(() => []) ?? []
+
+/** Finds roots of Rootling that no authority of this person explains. */
+async function staleOwn(known: Known): Promise<Finding[]> {
+  const { stores, scopes, world, outcomes } = known
+  const beside = await Promise.all(
+    (await otherAuthorities(world.state).catch(() => [])).map((state) =>
+      readScopes(state).catch(() => []),
+    ),
+  )
+  const explained = new Set(
+    [...scopes, ...(await readScopesInRotation(world.state).catch(() => [])), ...beside.flat()]
+      .flatMap((scope) => allFormsOf(anchorOf(scope)))
+      .map(({ fingerprint }) => fingerprint),
+  )
+  const recorded = await readTrustedRoots(world.state).catch(() => [])
+  for (const { fingerprint } of recorded) explained.add(fingerprint)
+  const titles = new Map<string, string[]>()
+  const mismatched: Finding[] = []
+  await Promise.all(
+    stores.map(async (store) => {
+      const stale = (await store.list().catch(() => [])).filter(
+        ({ fingerprint }) => !explained.has(fingerprint),
+      )
+      for (const { fingerprint } of stale)
+        titles.set(fingerprint, [...(titles.get(fingerprint) ?? []), store.title])
+      const lacks = outcomes.some(
+        (each) => each.store.id === store.id && each.outcome === 'not-trusted',
+      )
+      if (stale.length > 0 && lacks && scopes.some(isTrusted))
+        mismatched.push(
+          finding(
+            'root-mismatch',
+            store.title,
+            { store: store.title, authority: 'Rootling', command: 'rootling install' },
+            { action: 'install' },
+          ),
+        )
+    }),
+  )
+  return [
+    ...mismatched,
+    ...[...titles].map(([fingerprint, stored]) =>
+      finding('stale-root', `rootling-${fingerprint.slice(0, 8)}`, {
+        root: `the root rootling-${fingerprint.slice(0, 8)}`,
+        stores: stored.join(', '),
+        why: 'no authority of yours has it; it may be another user’s',
+        command: `rootling untrust ${fingerprint}`,
+      }),
+    ),
+  ]
+}
+
+/** Judges the roots of one other tool. */
+async function ofTool(tool: Tool, held: readonly Held[], known: Known): Promise<Finding[]> {
+  const found = new Map<string, { der: Buffer; stores: string[]; removals: Set<string> }>()
+  for (const { store, roots } of held)
+    for (const { der, removal } of roots) {
+      // Most roots are the public ones, which would take long to parse.
+      if (!der.includes(tool.text)) continue
+      const key = fingerprintOf(der)
+      const entry = found.get(key) ?? { der, stores: [], removals: new Set<string>() }
+      if (!entry.stores.includes(store.title)) entry.stores.push(store.title)
+      entry.removals.add(removal)
+      found.set(key, entry)
+    }
+  if (found.size === 0) return []
+  const kept = await tool.kept(known.world.env, known.machine.person.home)
+  const findings: Finding[] = []
+  for (const { der, stores, removals } of found.values()) {
+    const facts = parsed(der)
+    if (facts === null || !tool.isRoot(facts)) continue
+    const root = `the root of ${tool.name} (${facts.commonNames[0] ?? facts.subject})`
+    const names = stores.join(', ')
+    const stale = (why: string): void =>
+      void findings.push(
+        finding('stale-root', root, {
+          root,
+          stores: names,
+          why,
+          command: [...removals].join(' && '),
+        }),
+      )
+    if (facts.notAfter < known.now) stale(`it ended on ${shortDate(facts.notAfter)}`)
+    else if (kept !== null && !kept.has(sha1Of(der))) {
+      const holdsNew = [...found.values()].some((each) => kept.has(sha1Of(each.der)))
+      stale(
+        kept.size === 0
+          ? `${tool.name} has no such root any more`
+          : `${tool.name} has made another since`,
+      )
+      if (kept.size > 0 && !holdsNew)
+        findings.push(
+          finding('root-mismatch', tool.name, {
+            store: names,
+            authority: tool.name,
+            command: tool.again,
+          }),
+        )
+    } else if (facts.ca && freeTypes(facts.nameConstraints).length > 0)
+      findings.push(
+        finding('unconstrained-root', root, {
+          root: `The${root.slice(3)}`,
+          stores: names,
+          remedy: `Where you need ${tool.name} no more: ${[...removals].join(' && ')}`,
+        }),
+      )
+  }
+  return findings
+}
+
+const sha1Of = (der: Buffer): string =>
+  new X509Certificate(der).fingerprint.replaceAll(':', '').toUpperCase()
+
+function parsed(der: Buffer): CertificateFacts | null {
+  try {
+    return inspectCertificate(der)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,119 @@
+import { chmodSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:tls'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { openHome, type Home } from '../helpers/home.ts'
+import { openWorkshop } from './certificates.ts'
+
+// doctor in a home of its own, where no store may be changed: what it prints, and what it refuses.
+
+async function openChosen(): Promise<Home> {
+  const home = openHome()
+  await home.rootling(['install', '--stores', 'none', '--yes'])
+  return home
+}
+
+test('doctor prints a sentence and a command for each finding, and a summary at the end', async () => {
+  const { rootling, directory } = await openChosen()
+  const clean = await rootling(['doctor'])
+  expect(clean.stdout).toMatch(/^✓ Nothing is wrong\. Looked at: trust stores \(\d+\), /)
+  expect(clean.exitCode).toBe(0)
+  const key = join(directory, 'state/scopes/local/intermediate-key.pem')
+  chmodSync(key, 0o644)
+  const { stdout, exitCode } = await rootling(['doctor'])
+  expect(stdout.split('\n')).toEqual([
+    `✗ Others can read the private key ${key} (mode 0644).`,
+    `  → chmod 600 ${key}`,
+    '',
+    expect.stringMatching(/^1 error\. To mend 1 of them: .*rootling doctor --fix Looked at: trust/),
+    '',
+  ])
+  expect(exitCode).toBe(1)
+})
+
+test('doctor changes nothing without --fix, asks for --fix, and agrees by --yes', async () => {
+  const { rootling, json, directory } = await openChosen()
+  const key = join(directory, 'state/scopes/local/intermediate-key.pem')
+  chmodSync(key, 0o644)
+  const mode = (): number => statSync(key).mode & 0o777
+  await rootling(['doctor'])
+  expect(mode()).toBe(0o644)
+  const asked = await rootling(['doctor', '--fix'])
+  expect(asked.stderr).toContain('Nothing was mended, since nobody could be asked')
+  expect(asked.exitCode).toBe(1)
+  expect(mode()).toBe(0o644)
+  const { value, exitCode } = await json(['doctor', '--fix', '--yes'])
+  expect(value).toMatchObject({
+    findings: [],
+    fixed: [{ action: 'chmod', subjects: [key], done: true }],
+  })
+  expect(exitCode).toBe(0)
+  expect(mode()).toBe(0o600)
+  expect((await rootling(['doctor', '--yes'])).exitCode).toBe(2)
+})
+
+test('doctor refuses what is no https URL', async () => {
+  const { rootling } = await openChosen()
+  for (const url of ['http://localhost', 'ftp://localhost', '::', '']) {
+    const { exitCode, stderr } = await rootling(['doctor', url])
+    expect([url, exitCode]).toEqual([url, 2])
+    expect(stderr).toMatch(/^Error: /)
+  }
+})
+
+test('doctor prints what a server says as harmless text of bounded length', async () => {
+  const { rootling } = await openChosen()
+  const workshop = await openWorkshop()
+  onTestFinished(() => workshop.remove())
+  const evil = `\u001B[2J\u202E${'x'.repeat(50)}`
+  const { cert, key } = await workshop.make({
+    subject: `/CN=${evil}`,
+    self: true,
+    extensions: ['subjectAltName=DNS:app.localhost', 'basicConstraints=CA:FALSE'],
+  })
+  const server = createServer({ cert, key }).on('tlsClientError', () => undefined)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const { stdout, exitCode } = await rootling(['doctor', `https://app.localhost:${port}`])
+  expect(exitCode).toBe(1)
+  expect(stdout).toContain('is of another issuer: itself')
+  expect(stdout.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+})
+
+test('doctor survives servers that never answer and never end', async () => {
+  const { rootling } = await openChosen()
+  const { createServer: listen } = await import('node:net')
+  const silent = listen((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
+  const endless = listen((socket) => {
+    socket.on('error', () => undefined)
+    const write = (): void => {
+      while (!socket.destroyed && socket.write('\u0016\u0003\u0001'.repeat(10_000)));
+      socket.once('drain', write)
+    }
+    write()
+  }).listen(0, '127.0.0.1')
+  onTestFinished(() => {
+    silent.close()
+    endless.close()
+  })
+  for (const each of [silent, endless]) if (!each.listening) await once(each, 'listening')
+  for (const server of [silent, endless]) {
+    const { port } = server.address() as AddressInfo
+    const { stdout, exitCode } = await rootling(['doctor', `https://127.0.0.1:${port}`], {
+      timeout: 60_000,
+    })
+    expect(exitCode).toBe(1)
+    expect(stdout).toMatch(/ends the handshake|Nothing listens/)
+  }
+})
+
+test('doctor names a damaged settings file in no way, and a huge one is not read', async () => {
+  const { rootling, directory } = await openChosen()
+  writeFileSync(join(directory, '.npmrc'), Buffer.alloc(8 * 1024 * 1024, 'cafile=/etc/gone\n'))
+  writeFileSync(join(directory, '.gitconfig'), '[http\nsslVerify == \u0000false\n[[[')
+  expect((await rootling(['doctor'])).exitCode).toBe(0)
+})
