@@ -65,6 +65,8 @@ const bundle = await rolldown({
   // A native addon stays outside the bundles, because it looks for its prebuilt binary beside its
   // own files.
   external: ['fs-native-extensions'],
+  // What the package names as its main file loads its parts in a way that no bundler follows.
+  resolve: { alias: { 'jsonc-parser': require.resolve('jsonc-parser/lib/esm/main.js') } },
   transform: {
     // yargs resolves configuration files with import.meta.resolve, which CommonJS does not have;
     // Rootling has no such files.
@@ -93,6 +95,11 @@ const { output } = await bundle.write({
       { name: 'main', test: /src[\\/]cli[\\/]main\.ts$/, priority: 4 },
       { name: 'issue', test: /src[\\/]cli[\\/]commands[\\/]issue\.ts$/, priority: 3 },
       { name: 'list', test: /src[\\/]cli[\\/](?:commands[\\/]list|renewals)\.ts$/, priority: 2 },
+      {
+        name: 'project',
+        test: /src[\\/]cli[\\/](?:commands[\\/](?:up|down)|steps)\.ts$/,
+        priority: 1,
+      },
       { name: 'stores', test: /src[\\/]cli[\\/](?:trust-world|store-.*)\.ts$/, priority: 1 },
     ],
   },

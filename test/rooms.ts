@@ -33,6 +33,7 @@ export const rooms: readonly Room[] = [
       'src/bounded-json.ts',
       'src/errors.ts',
       'src/full-path.ts',
+      'src/nearest.ts',
       'src/printable.ts',
       'src/retry-delay.ts',
       'src/shell-commands.ts',
@@ -95,6 +96,14 @@ export const rooms: readonly Room[] = [
     packages: ['jose'],
   },
   { name: 'doctor', paths: ['src/doctor'], above: 'trust', rooms: ['client'] },
+  // It is the only room that reads a file which a stranger may have written in a repository.
+  {
+    name: 'project',
+    paths: ['src/project'],
+    above: 'trust',
+    rooms: [],
+    packages: ['jsonc-parser'],
+  },
   { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },
   {
     name: 'public entries',

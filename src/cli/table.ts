@@ -20,6 +20,7 @@ import {
   revokeSpec,
   showSpec,
 } from './specs/certificates.ts'
+import { downSpec, schemaSpec, upSpec } from './specs/project.ts'
 import {
   acmeEabSpec,
   daemonLogsSpec,
@@ -51,6 +52,9 @@ interface TableRow {
 export const commands: readonly TableRow[] = [
   { spec: installSpec, load: async () => (await import('./commands/install.ts')).install },
   { spec: issueSpec, load: async () => (await import('./commands/issue.ts')).issueCommand },
+  { spec: upSpec, load: async () => (await import('./commands/up.ts')).up },
+  { spec: downSpec, load: async () => (await import('./commands/down.ts')).down },
+  { spec: schemaSpec, load: async () => (await import('./commands/schema.ts')).schema },
   { spec: statusSpec, load: async () => (await import('./commands/status.ts')).status },
   { spec: listSpec, load: async () => (await import('./commands/list.ts')).list },
   { spec: renewSpec, load: async () => (await import('./commands/renew.ts')).renewCommand },
