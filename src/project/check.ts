@@ -37,13 +37,14 @@ export function checkText(given: string, shape: ObjectShape, options: CheckOptio
     report(deep, '', `It is nested deeper than ${deepest} levels.`)
     return none
   }
+  if (text.trim() === '') {
+    report(0, '', 'The file is empty; it must hold an object { … }.')
+    return none
+  }
   const errors: ParseError[] = []
   const tree = parseTree(text, errors, { allowTrailingComma: true })
   for (const { offset, error } of errors) report(offset, '', syntaxMessages[error] ?? notJson)
-  if (errors.length > 0 || tree === undefined) {
-    if (errors.length === 0) report(0, '', 'The file is empty; it must hold an object { … }.')
-    return none
-  }
+  if (errors.length > 0 || tree === undefined) return none
   const version = tree.children?.find(({ children }) => children?.[0]?.value === 'version')
   const number: unknown = version?.children?.[1]?.value
   if (version !== undefined && typeof number === 'number' && number > 1) {

@@ -6,6 +6,7 @@ import { RootlingError } from '../errors.ts'
 import { existsSync } from '../files/exists.ts'
 import { removeIfEmpty } from '../files/own-entries.ts'
 import { removeFile } from '../files/sync-fs.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
 import { readCurrentInventory } from '../storage/files/record.ts'
 import { readTrustedRoots } from '../storage/files/trusted-roots.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
@@ -78,8 +79,7 @@ export async function takeDown(world: TrustWorld, options: DownOptions): Promise
     for (const done of record.done.toReversed()) {
       const { step, heir } = await takeBack(done, taking)
       steps.push(step)
-      if (heir !== undefined && options.planOnly !== true)
-        await writeProjectRecord(state, { ...heir, done: unionOf(heir.done, [done]) })
+      if (heir !== undefined && options.planOnly !== true) await handOver(state, heir, done)
       else if (step.outcome === 'failed' || step.outcome === 'kept') left.unshift(done)
     }
     if (options.planOnly !== true)
@@ -90,6 +90,12 @@ export async function takeDown(world: TrustWorld, options: DownOptions): Promise
   }
   const steps = options.planOnly === true ? await work() : await withProjectsLock(state, work)
   return { directory: record.project, steps }
+}
+
+/** Lets another project take something back from now on. */
+async function handOver(state: StateDirectory, { project }: ProjectRecord, done: Done) {
+  const heir = await readProjectRecord(state, project)
+  if (heir !== null) await writeProjectRecord(state, { ...heir, done: unionOf(heir.done, [done]) })
 }
 
 /** Finds what is remembered of the project in a directory or the nearest one above it. */
