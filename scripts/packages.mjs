@@ -15,6 +15,7 @@ const files = {
   curl: '/usr/bin/curl',
   'default-jdk-headless': '/usr/bin/javac',
   'erlang-ssl': '/usr/share/doc/erlang-ssl',
+  fish: '/usr/bin/fish',
   'firefox-esr': '/usr/bin/firefox-esr',
   faketime: '/usr/bin/faketime',
   gcc: '/usr/bin/gcc',
@@ -28,6 +29,7 @@ const files = {
   'libc6-dev': '/usr/include/stdio.h',
   'libmbedtls-dev': '/usr/include/mbedtls/ssl.h',
   'libio-socket-ssl-perl': '/usr/share/perl5/IO/Socket/SSL.pm',
+  'liblwp-protocol-https-perl': '/usr/share/perl5/LWP/Protocol/https.pm',
   'libnss3-tools': '/usr/bin/certutil',
   'libwolfssl-dev': '/usr/include/wolfssl/ssl.h',
   mkcert: '/usr/bin/mkcert',
@@ -40,7 +42,12 @@ const files = {
   pebble: '/usr/bin/pebble',
   postgresql: '/usr/share/doc/postgresql',
   'php-cli': '/usr/bin/php',
+  'php-curl': '/usr/share/doc/php-curl',
   python3: '/usr/bin/python3',
+  'python3-httpx': '/usr/lib/python3/dist-packages/httpx',
+  'python3-pip': '/usr/bin/pip3',
+  'python3-requests': '/usr/lib/python3/dist-packages/requests',
+  'redis-tools': '/usr/bin/redis-cli',
   ruby: '/usr/bin/ruby',
   strace: '/usr/bin/strace',
   stunnel4: '/usr/bin/stunnel4',
@@ -49,6 +56,7 @@ const files = {
   wget: '/usr/bin/wget',
   wine: '/usr/share/doc/wine',
   wine64: '/usr/lib/wine/wine64',
+  zsh: '/usr/bin/zsh',
 }
 
 export const packagesOfTests = Object.keys(files).filter((name) => name !== 'pebble')

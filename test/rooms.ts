@@ -64,7 +64,7 @@ export const rooms: readonly Room[] = [
   },
   {
     name: 'platform/command',
-    paths: ['platform/command.ts'],
+    paths: ['platform/command.ts', 'platform/child.ts'],
     rooms: ['ground'],
     packages: ['execa'],
   },
@@ -80,7 +80,19 @@ export const rooms: readonly Room[] = [
   },
   { name: 'authority', paths: ['src/authority'], above: 'storage/files', rooms: [] },
   { name: 'certificates', paths: ['src/certificates'], above: 'authority', rooms: [] },
-  { name: 'trust', paths: ['src/trust'], above: 'certificates', rooms: ['platform'] },
+  {
+    name: 'runtimes',
+    paths: ['src/runtimes'],
+    above: 'storage/files',
+    rooms: ['platform', 'platform/command'],
+  },
+  // What uninstalls roots also takes them out of the files that variables name.
+  {
+    name: 'trust',
+    paths: ['src/trust'],
+    above: 'certificates',
+    rooms: ['platform', 'runtimes'],
+  },
   {
     name: 'sites',
     paths: ['src/sites'],

@@ -29,6 +29,11 @@ export interface CommandSpec {
    * The arguments as the usage line shows them, such as `NAME…`; absent: the command takes none.
    */
   readonly positionals?: string
+  /**
+   * Whether all words from the first argument on are for another program, those that look like
+   * options too.
+   */
+  readonly passesOn?: true
   readonly options: Readonly<Record<string, OptionSpec>>
   readonly examples: readonly string[]
 }
@@ -72,7 +77,10 @@ export const exitCodes = {
 } as const
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 
+/** How a command ends: with an exit code, or as the program did that it ran. */
+export type CommandEnd = ExitCode | { readonly code: number } | { readonly signal: NodeJS.Signals }
+
 export type CommandBody<S extends CommandSpec> = (
   args: ArgumentsOf<S>,
   context: Context,
-) => Promise<ExitCode>
+) => Promise<CommandEnd>

@@ -29,6 +29,17 @@ export function findCommand(argv: readonly string[]): CommandLine {
   return { row: issues ? commandOf(['issue']) : undefined, rest: argv }
 }
 
+/**
+ * Puts `--` before the first argument of a command that passes its arguments on, so that none of
+ * them is read as an option of `rootling`.
+ */
+export function withPassedOn(argv: readonly string[]): readonly string[] {
+  const [first, second] = plainWords(argv, 2)
+  if (second === undefined || argv.slice(0, second).includes('--')) return argv
+  if (commandOf([wordAt(argv, first)])?.spec.passesOn !== true) return argv
+  return [...argv.slice(0, second), '--', ...argv.slice(second)]
+}
+
 const wordAt = (argv: readonly string[], index: number | undefined): string =>
   index === undefined ? '' : (argv[index] ?? '')
 

@@ -7,22 +7,26 @@ import {
   exitCodes,
   type ArgumentsOf,
   type CommandBody,
+  type CommandEnd,
   type CommandSpec,
   type ExitCode,
 } from './command.ts'
-import { findCommand } from './line.ts'
+import { findCommand, withPassedOn } from './line.ts'
 import { currentDirectory } from './current-directory.ts'
 import { createOutput, type Output } from './output.ts'
 import { parseLine, type Parsed } from './parse.ts'
-import { endWith, openStreams, standardOutput } from './standard-streams.ts'
+import { endBy, endWith, openStreams, standardOutput } from './standard-streams.ts'
 import type { commands } from './table.ts'
 
 /** Runs one command line; the only place that decides the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  endWith(await run(argv))
+  const end = await run(withPassedOn(argv))
+  if (typeof end === 'number') endWith(end)
+  else if ('code' in end) endWith(end.code)
+  else endBy(end.signal)
 }
 
-async function run(argv: readonly string[]): Promise<ExitCode> {
+async function run(argv: readonly string[]): Promise<CommandEnd> {
   const words = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv
   let output = outputFor({
     json: words.includes('--json'),
@@ -80,7 +84,9 @@ function valueAfter(option: string, argv: readonly string[]): string | undefined
 
 type Row = (typeof commands)[number]
 
-async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCode> {
+async function execute(row: Row, parsed: Parsed, output: Output): Promise<CommandEnd> {
+  // What follows changes some variables for the person behind sudo.
+  const callerEnv = row.spec.passesOn === true ? { ...process.env } : process.env
   if (row.longRunning === true) openStreams()
   else syncInPlace()
   const body = (await row.load()) as CommandBody<CommandSpec>
@@ -91,6 +97,7 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<ExitCo
   await settleInterrupted(state, (sentence) => output.warn(sentence))
   return body(parsed as ArgumentsOf<CommandSpec>, {
     env: process.env,
+    callerEnv,
     get cwd() {
       return currentDirectory()
     },

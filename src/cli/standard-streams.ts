@@ -28,6 +28,19 @@ export function endWith(code: number): void {
 }
 
 /**
+ * Ends the process by a signal, as the program did that it ran: a shell stops a loop only when it
+ * sees that. With signals that leave a core dump, which would be one of this process, it ends with
+ * the exit code that shells have for them.
+ */
+export function endBy(signal: NodeJS.Signals): void {
+  if (['SIGHUP', 'SIGINT', 'SIGKILL', 'SIGTERM'].includes(signal)) process.kill(process.pid, signal)
+  // The signal may be ignored, as SIGHUP is under nohup, or take a moment to arrive.
+  setTimeout(() => {
+    void import('node:os').then(({ constants }) => endWith(128 + constants.signals[signal]))
+  }, 200)
+}
+
+/**
  * Opens standard output and standard error as streams: for code that writes to them itself, and for
  * servers, which must not block when a reader stops reading. A full disk or a closed pipe then
  * causes no stack trace.

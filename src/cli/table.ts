@@ -30,6 +30,7 @@ import {
   ocspSpec,
   serveSpec,
 } from './specs/servers.ts'
+import { envSpec, runSpec } from './specs/runtimes.ts'
 import {
   installClientSpec,
   installSpec,
@@ -78,6 +79,8 @@ export const commands: readonly TableRow[] = [
     spec: installClientSpec,
     load: async () => (await import('./commands/install-client.ts')).installClient,
   },
+  { spec: runSpec, load: async () => (await import('./commands/run.ts')).run },
+  { spec: envSpec, load: async () => (await import('./commands/env.ts')).env },
   { spec: uninstallSpec, load: async () => (await import('./commands/uninstall.ts')).uninstall },
   { spec: caListSpec, load: async () => (await import('./commands/ca-list.ts')).caList },
   { spec: caPermitSpec, load: async () => (await import('./commands/ca-permit.ts')).caPermit },

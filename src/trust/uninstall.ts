@@ -18,6 +18,7 @@ import { exists } from '../files/exists.ts'
 import { isTaken } from '../files/own-entries.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { retireBundles, updateBundles } from '../runtimes/bundles.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import {
   refuseLinkedScopes,
@@ -63,6 +64,11 @@ export interface Uninstallation extends StoreChange {
   readonly authority: 'deleted' | 'kept' | 'untouched'
   /** The paths of what a deletion left, since Rootling did not write it. */
   readonly left: readonly string[]
+  /**
+   * The files that the variables of `run` and `env --replace` name, which a deletion leaves with the
+   * system's roots alone: programs that run would trust nobody without them.
+   */
+  readonly bundles: readonly string[]
   /** The files of certificates that the deleted authority issued, and that are still there. */
   readonly issued: readonly string[]
   /**
@@ -117,9 +123,11 @@ export async function uninstallAuthority(
       state,
       taken.map(({ fingerprint }) => fingerprint),
     )
-  const untouched = { ...change, left: [], issued: [], named: [] }
-  if (!deletes && change.plannedCommands === null && !isEmpty && allWell(change.outcomes))
+  const untouched = { ...change, left: [], bundles: [], issued: [], named: [] }
+  if (!deletes && change.plannedCommands === null && !isEmpty && allWell(change.outcomes)) {
     await rememberUninstalled(state, scopes, options.kinds)
+    if (options.kinds === undefined) await retireBundles(state)
+  }
   if (!deletes || change.plannedCommands !== null) return { ...untouched, authority: 'untouched' }
   if (!allWell(change.outcomes) && request.force !== true)
     return { ...untouched, authority: 'kept' }
@@ -127,21 +135,26 @@ export async function uninstallAuthority(
   const issued = await issuedFiles(state)
   const hasRecord = await exists(recordPath(state))
   const left: string[] = []
+  const bundles: string[] = []
   const done = new Set<StateDirectory>()
   for (const each of chosen) {
     const deletion = await deleteNamed({ ...world, state: each }, options, request)
     outcomes.push(...deletion.outcomes)
     left.push(...deletion.left)
+    bundles.push(...deletion.bundles)
     issued.push(...deletion.issued)
     if (deletion.deleted) done.add(each)
   }
   await request.beforeDeletion?.(state)
-  left.push(...(await deleteAuthority(state)))
+  const deletion = await deleteFiles(state)
+  left.push(...deletion.left)
+  bundles.push(...deletion.bundles)
   return {
     ...change,
     outcomes,
     authority: isEmpty && !hasRecord ? 'untouched' : 'deleted',
     left: [...new Set(left)],
+    bundles,
     issued,
     named: named.map((each) => ({ state: each, deleted: done.has(each) })),
   }
@@ -256,15 +269,24 @@ async function deleteNamed(
   world: TrustWorld,
   options: StoreOptions,
   { beforeDeletion, force }: UninstallRequest,
-): Promise<Forgotten & Pick<Uninstallation, 'issued'>> {
+): Promise<Forgotten & Pick<Uninstallation, 'issued' | 'bundles'>> {
   const { scopes, anchors } = await deletableRoots(world)
   const found = await openStores(world, options, scopes)
   const change = await removeWithClients(world, found, anchors)
   if (!allWell(change.outcomes) && force !== true)
-    return { ...change, deleted: false, left: [], issued: [] }
+    return { ...change, deleted: false, left: [], bundles: [], issued: [] }
   const issued = await issuedFiles(world.state)
   await beforeDeletion?.(world.state)
-  return { ...change, deleted: true, left: await deleteAuthority(world.state), issued }
+  return { ...change, deleted: true, ...(await deleteFiles(world.state)), issued }
+}
+
+/** Deletes the files of an authority. Returns what is left of them, and why. */
+async function deleteFiles(
+  state: StateDirectory,
+): Promise<Pick<Uninstallation, 'left' | 'bundles'>> {
+  const bundles = await retireBundles(state, { isDeleted: true })
+  const left = await deleteAuthority(state)
+  return { bundles, left: bundles.length === 0 ? left : left.filter((path) => path !== state.path) }
 }
 
 /**
@@ -309,6 +331,7 @@ export async function forgetTrustedScope(
   const deleted = change.plannedCommands === null && (force || allWell(change.outcomes))
   const left = deleted ? await forgetScope(state, name) : []
   if (deleted) await rememberForgotten(state, name)
+  if (deleted) await updateBundles(state)
   return { ...change, deleted, left }
 }
 

@@ -38,7 +38,7 @@ export async function uninstall(
     },
   })
   if (printPlan(removal, output)) return exitCodes.ok
-  const { authority, outcomes, left, issued, named } = removal
+  const { authority, outcomes, left, bundles, issued, named } = removal
   for (const { pid, path, removed, problem } of services) {
     if (pid !== null) output.note(`The daemon (pid ${pid}) was stopped.`)
     if (removed) output.note(`Deleted its service ${path}.`)
@@ -52,6 +52,11 @@ export async function uninstall(
     )
   if (authority === 'deleted') warnOfHolders(outcomes, output)
   noteLeft(left, output)
+  noteLeft(
+    bundles,
+    output,
+    'Left, with the system’s roots alone, since shells and programs may still be told to read them:',
+  )
   noteLeft(issued, output, 'Left, of certificates that it issued and that nobody trusts any more:')
   const authorities = named.map(({ state: { authority: name = '', path }, deleted: gone }) => ({
     name,
@@ -68,6 +73,7 @@ export async function uninstall(
     deleted,
     stores: outcomes,
     left,
+    bundles,
     issued,
     daemons: services,
     authorities,

@@ -108,6 +108,7 @@ function createContext(state: StateDirectory): Context {
   const { env } = process
   return {
     env,
+    callerEnv: env,
     get cwd() {
       return currentDirectory()
     },

@@ -67,6 +67,8 @@ export async function stateEntries(state: StateDirectory): Promise<Entries> {
   const layout: Layout = {
     files: { ...(await rootCopy(state)), ...stateFiles },
     directory: (name) => {
+      // A deletion leaves what programs may still be told to read: see src/runtimes/bundles.ts.
+      if (name === 'bundles') return 'ignored'
       if (name === 'authorities' && state.authority === undefined) return authorities
       return Object.hasOwn(directories, name) ? directories[name] : undefined
     },

@@ -111,6 +111,12 @@ export const subjects: readonly Subject[] = [
     done: nothing,
   },
   {
+    title: 'env',
+    prepare: withCertificates,
+    line: () => rootlingLine(['env', '--replace', '--shell', 'json']),
+    done: nothing,
+  },
+  {
     title: 'forget',
     prepare: withCertificates,
     line: child('forget', 'local'),
