@@ -25,8 +25,8 @@ const outputLimit = 10_000_000
 export interface CommandOptions {
   /** Milliseconds; by default `timeLimits.query` for a query, `timeLimits.change` for a change. */
   readonly timeLimit?: number
-  /** The text that the program reads on its standard input; by default empty. */
-  readonly input?: string
+  /** What the program reads on its standard input: text, or octets; by default nothing. */
+  readonly input?: string | Uint8Array
   /**
    * Standard input that is secret: passed through a pipe, never written to a disk or shown in a dry
    * run.
@@ -300,14 +300,14 @@ export async function makeTemporaryDirectory(): Promise<string> {
  * A pipe would not do: Node's pipes are sockets, and a socket cannot be opened as /dev/stdin, which
  * `install` does.
  */
-async function openAsFile(contents: string): Promise<FileHandle> {
+async function openAsFile(contents: string | Uint8Array): Promise<FileHandle> {
   const directory = await makeTemporaryDirectory()
   try {
     // Everything goes through one descriptor: in a TMPDIR that another user owns, the name may soon
     // lead to another file.
     const file = await open(path.join(directory, 'input'), 'wx+', 0o644)
     await file.chmod(0o644)
-    const bytes = Buffer.from(contents)
+    const bytes = typeof contents === 'string' ? Buffer.from(contents) : contents
     for (let at = 0; at < bytes.length;)
       at += (await file.write(bytes, at, bytes.length - at, at)).bytesWritten
     return file

@@ -6,7 +6,7 @@ import { shellWord } from '../src/shell-word.ts'
  */
 export function displayCommand(
   command: readonly string[],
-  input?: string,
+  input?: string | Uint8Array,
   knownFiles: ReadonlyMap<string, string> = new Map(),
 ): string {
   // A path with a drive letter is a Windows program, and Windows shells have other rules for
@@ -16,7 +16,8 @@ export function displayCommand(
     .map((word) => shellWord(word, isWindows ? 'win32' : process.platform))
     .join(' ')
   if (input === undefined) return line
-  const file = knownFiles.get(input)
+  const text = typeof input === 'string' ? input : Buffer.from(input).toString()
+  const file = knownFiles.get(text)
   if (file !== undefined) return `${line} < ${shellWord(file)}`
-  return `${line} <<'EOF'\n${input.endsWith('\n') ? input : `${input}\n`}EOF`
+  return `${line} <<'EOF'\n${text.endsWith('\n') ? text : `${text}\n`}EOF`
 }

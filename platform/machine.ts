@@ -142,7 +142,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   }
   const actsItself = (as: Actor): boolean => !dryRun && prefixes[as].length === 0
 
-  const report = (command: readonly string[], input?: string): void =>
+  const report = (command: readonly string[], input?: string | Uint8Array): void =>
     options.onCommand?.(displayCommand(command, input, knownFiles))
 
   const find: Machine['find'] = (program, { forRoot = false } = {}) =>

@@ -48,7 +48,7 @@ export function createSudo(options: SudoOptions): RunAsRoot {
     command: CommandOptions,
   ): Promise<CommandResult> {
     const { env, allowed, interactive } = options
-    const what = path.basename(program)
+    const what = command.name ?? path.basename(program)
     if (!allowed)
       throw needsRoot(
         `${what} needs root, and sudo was not allowed.`,

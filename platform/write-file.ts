@@ -25,7 +25,7 @@ interface Ownership {
 /** Writes a whole file with this mode and owner, as `writeReadableFile` does. */
 export async function writeFileOf(
   file: string,
-  contents: string,
+  contents: string | Uint8Array,
   { mode, uid, gid }: Ownership,
 ): Promise<void> {
   const temporary = `${file}.rootling-${process.pid}`
@@ -49,11 +49,12 @@ function unwritable(file: string, error: unknown): RootlingError {
 /**
  * Returns where a path leads, and the owner and mode of the file there. Throws `store-failed` when
  * the file cannot be replaced: a link leads nowhere or to where other users could put another link
- * while root writes, or something is mounted on the file.
+ * while root writes, or something is mounted on the file and `mounted` does not allow that.
  */
 export async function findReplaceable(
   file: string,
   as: 'root' | 'person',
+  { mounted = 'refused' }: { readonly mounted?: 'refused' | 'allowed' } = {},
 ): Promise<{ path: string; owner: Required<Ownership> }> {
   const target = await realpath(file).catch(() => null)
   if (target === null) throw refusal(file, 'is a symbolic link that leads nowhere', 'Remove it')
@@ -65,7 +66,7 @@ export async function findReplaceable(
       `is a symbolic link to ${target}, which other users than root can change`,
       by,
     )
-  if (await isMountPoint(target))
+  if (mounted === 'refused' && (await isMountPoint(target)))
     throw refusal(file, 'is mounted from elsewhere, so it is changed only there', by)
   const { uid, gid, mode } = await stat(target)
   return { path: target, owner: { uid, gid, mode: mode & 0o7777 } }

@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'bad-der' // bytes that are not DER, too many, or nested too deep
   | 'file-unreadable'
   | 'store-failed' // a trust store refused
+  | 'hosts-failed' // the hosts file cannot be read or changed
+  | 'hosts-conflict' // the hosts file gives a name another address than the one that was asked for
   | 'tool-missing' // a program such as certutil is not installed
   | 'tool-failed' // a program answered with an error
   | 'tool-timeout'

@@ -107,13 +107,15 @@ export const rooms: readonly Room[] = [
     rooms: ['server'],
     packages: ['jose'],
   },
+  // A host name is checked as it is for a certificate.
+  { name: 'hosts', paths: ['src/hosts'], rooms: ['ground', 'files', 'platform', 'x509'] },
   { name: 'doctor', paths: ['src/doctor'], above: 'trust', rooms: ['client'] },
   // It is the only room that reads a file which a stranger may have written in a repository.
   {
     name: 'project',
     paths: ['src/project'],
     above: 'trust',
-    rooms: [],
+    rooms: ['hosts'],
     packages: ['jsonc-parser'],
   },
   { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },

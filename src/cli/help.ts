@@ -6,6 +6,7 @@ import { commands } from './table.ts'
 export const groups = {
   ca: 'Look after the CA: list, permit, rotate, …',
   daemon: 'Look after the daemon: start, stop, status, …',
+  hosts: 'Look after this machine’s hosts file: add, remove, list',
   acme: 'Look after the ACME server',
 } as const
 

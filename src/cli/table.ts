@@ -20,6 +20,7 @@ import {
   revokeSpec,
   showSpec,
 } from './specs/certificates.ts'
+import { hostsAddSpec, hostsListSpec, hostsRemoveSpec } from './specs/hosts.ts'
 import { downSpec, schemaSpec, upSpec } from './specs/project.ts'
 import {
   acmeEabSpec,
@@ -150,6 +151,12 @@ export const commands: readonly TableRow[] = [
     },
     load: async () => (await import('./commands/daemon-install.ts')).daemonUninstall,
   },
+  { spec: hostsAddSpec, load: async () => (await import('./commands/hosts-add.ts')).hostsAdd },
+  {
+    spec: hostsRemoveSpec,
+    load: async () => (await import('./commands/hosts-remove.ts')).hostsRemove,
+  },
+  { spec: hostsListSpec, load: async () => (await import('./commands/hosts-list.ts')).hostsList },
   { spec: acmeEabSpec, load: async () => (await import('./commands/acme-eab.ts')).acmeEab },
 ]
 

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest'
 import { openHome } from '../helpers/home.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 
-const line = '127.0.0.1 never-here.test not-here.test'
+const line = 'rootling hosts add never-here.test not-here.test'
 
-test('issue and serve say in one note which line the hosts file lacks', async () => {
+test('issue and serve say in one note which command adds what the hosts file lacks', async () => {
   const { rootling, createAuthority, serve } = openHome()
   await createAuthority()
   const names = ['localhost', 'never-here.test', 'not-here.test', '*.never-here.test']

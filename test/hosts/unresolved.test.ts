@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { hostsFile, namesWithoutHost } from '../../src/cli/hosts-file.ts'
+import { hostsFile } from '../../src/hosts/hosts-file.ts'
+import { unresolvedNames } from '../../src/hosts/unresolved.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 
 test('names of reserved domains that the hosts file lacks are found, and no others', async () => {
@@ -13,18 +14,18 @@ test('names of reserved domains that the hosts file lacks are found, and no othe
   ]
   writeFileSync(file, lines.join('\r\n'))
   const names = 'shop.test b.test c.test d.test e.test a.example x.invalid xn--bcher-kva.test'
-  expect(namesWithoutHost(names.split(' '), file)).toEqual(
+  expect(unresolvedNames(names.split(' '), file)).toEqual(
     'b.test c.test e.test a.example x.invalid xn--bcher-kva.test'.split(' '),
   )
   const unknown = 'localhost app.localhost db *.shop.test a.lan a.internal dev.example.com a@b.test'
-  expect(namesWithoutHost(unknown.split(' '), file)).toEqual([])
-  expect(namesWithoutHost(['127.0.0.1', '::1', 'spiffe://a.test'], file)).toEqual([])
+  expect(unresolvedNames(unknown.split(' '), file)).toEqual([])
+  expect(unresolvedNames(['127.0.0.1', '::1', 'spiffe://a.test'], file)).toEqual([])
 })
 
 test('without a hosts file that can be read, nothing is said', async () => {
   const directory = await temporaryDirectory()
-  expect(namesWithoutHost(['b.test'], directory)).toEqual([])
-  expect(namesWithoutHost(['b.test'], join(directory, 'hosts'))).toEqual([])
+  expect(unresolvedNames(['b.test'], directory)).toEqual([])
+  expect(unresolvedNames(['b.test'], join(directory, 'hosts'))).toEqual([])
 })
 
 test('the hosts file of Windows is below its system directory', () => {

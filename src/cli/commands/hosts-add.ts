@@ -1,0 +1,74 @@
+import { RootlingError } from '../../errors.ts'
+import { applyHosts } from '../../hosts/change.ts'
+import { loopback, parseHostName, publicNames } from '../../hosts/host-name.ts'
+import { conflictError, planHosts } from '../../hosts/plan.ts'
+import { shellWord } from '../../shell-word.ts'
+import { confirm } from '../ask.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { hostsAccess } from '../hosts-file.ts'
+import type { hostsAddSpec } from '../specs/hosts.ts'
+
+type Arguments = ArgumentsOf<typeof hostsAddSpec>
+
+/** `rootling hosts add NAME…`: adds the lines that names lack in the hosts file. */
+export async function hostsAdd(args: Arguments, context: Context): Promise<ExitCode> {
+  const { env, output } = context
+  const names = args.positionals.map(parseHostName)
+  const wanted = new Map(names.map((name) => [name, args.address ?? loopback]))
+  const request = { env, wanted, project: null }
+  const plan = await planHosts(request)
+  if (plan.conflicts.length > 0) throw conflictError(plan)
+  const dryRun = args['dry-run'] === true
+  if (!dryRun && plan.add.length > 0) await agreeToPublic(names, args, context)
+  const access = hostsAccess(context, args['no-sudo'], commandOf(names, args))
+  const { added, removed } = dryRun
+    ? { added: plan.add, removed: plan.remove }
+    : await applyHosts(request, access)
+  const { file } = plan
+  output.result(
+    [
+      ...removed.map(({ name, address }) => `- ${address} ${name}`),
+      ...added.map(({ name, address }) => `+ ${address} ${name}`),
+    ],
+    { ...(dryRun ? { dryRun } : {}), file, added, removed },
+  )
+  const isSame = added.length + removed.length === 0
+  if (isSame) output.note(`${file} has ${names.join(' and ')} already; nothing was written.`)
+  else if (dryRun) output.note(`These lines of ${file} would change.`)
+  else output.note(`Changed ${file}. To undo it: rootling hosts remove ${words(names)}`)
+  const local = names.filter((name) => name.endsWith('.local'))
+  if (local.length > 0 && !isSame)
+    output.note(
+      `Names below .local belong to multicast DNS (RFC 6762), so a device of your network may have ${local.join(' or ')} too; names below .test have no such neighbour.`,
+    )
+  return exitCodes.ok
+}
+
+const words = (names: readonly string[]): string => names.map((name) => shellWord(name)).join(' ')
+
+function commandOf(names: readonly string[], { address = [], force }: Arguments): string {
+  const addresses = address.map((each) => ` --address ${shellWord(each)}`).join('')
+  return `rootling hosts add ${words(names)}${addresses}${force === true ? ' --force' : ''}`
+}
+
+/**
+ * Asks about names that are somebody's on the internet: malware maps them too. Throws `usage` where
+ * nobody can be asked, and `cancelled`.
+ */
+async function agreeToPublic(
+  names: readonly string[],
+  args: Arguments,
+  { interactive }: Context,
+): Promise<void> {
+  const others = publicNames(names)
+  if (others.length === 0 || args.force === true) return
+  const are = others.length === 1 ? 'is a name' : 'are names'
+  const sentence = `${others.join(' and ')} ${are} of the internet, and with such a line no program of this machine reaches its owner’s server.`
+  if (!interactive)
+    throw new RootlingError('usage', sentence, {
+      hint: `If you mean that: ${commandOf(names, { ...args, force: true })}`,
+    })
+  if (!(await confirm([sentence, 'Add it all the same?'])))
+    throw new RootlingError('cancelled', 'Cancelled; nothing was changed.')
+}

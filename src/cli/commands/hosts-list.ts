@@ -1,0 +1,25 @@
+import { listHosts } from '../../hosts/change.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { table } from '../lines.ts'
+import type { hostsListSpec } from '../specs/hosts.ts'
+
+/** `rootling hosts list`: shows the lines that Rootling added to the hosts file. */
+export async function hostsList(
+  _args: ArgumentsOf<typeof hostsListSpec>,
+  { env, output }: Context,
+): Promise<ExitCode> {
+  const { file, user, lines, changed } = await listHosts(env)
+  const rows = lines.map(({ name, address, owners }) => {
+    const shown = owners.map(({ user: who, project }) => {
+      const person = who === user ? 'you' : who
+      return project === null ? person : who === user ? project : `${project} (${person})`
+    })
+    return [address, name, shown.join(', ')]
+  })
+  output.result(table(rows), { file, user, hosts: lines, changed })
+  if (lines.length === 0) output.note(`Rootling has no line in ${file}.`)
+  if (changed.length > 0)
+    output.note(`Changed by somebody since, so theirs now: ${changed.join('; ')}`)
+  return exitCodes.ok
+}

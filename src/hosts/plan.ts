@@ -1,0 +1,150 @@
+import { open } from 'node:fs/promises'
+import { findPerson } from '../../platform/person.ts'
+import { RootlingError } from '../errors.ts'
+import {
+  addEntries,
+  isSameEntry,
+  isSameOwner,
+  ownLines,
+  parseHosts,
+  removeEntries,
+  withoutOwn,
+  type HostsEntry,
+  type HostsText,
+  type Owner,
+} from './block.ts'
+import { parseHostAddress, parseHostName } from './host-name.ts'
+import { hostsFile, mappingsOf, readHosts, type Environment, type Mapping } from './hosts-file.ts'
+
+export interface HostsRequest {
+  readonly env: Environment
+  /** The address of each name, or several. */
+  readonly wanted: ReadonlyMap<string, string | readonly string[]>
+  /**
+   * The absolute directory of the project that owns the lines: what it does not want any more is
+   * removed. `null`: the person owns them, and their other names stay.
+   */
+  readonly project: string | null
+  /** The hosts file; default: this machine's. */
+  readonly file?: string | undefined
+}
+
+/** A name that another line already gives another address. */
+export interface HostsConflict extends HostsEntry {
+  /** The line, with its number. */
+  readonly found: string
+}
+
+export interface HostsPlan {
+  readonly file: string
+  readonly add: readonly HostsEntry[]
+  readonly remove: readonly HostsEntry[]
+  readonly conflicts: readonly HostsConflict[]
+  /** Whether the change needs rights that this process does not have. */
+  readonly privileged: boolean
+}
+
+/** A plan, and the text that it was made for and makes. */
+export interface HostsEdit extends HostsPlan {
+  readonly text: string
+  readonly edited: HostsText
+}
+
+/**
+ * Returns what must change in the hosts file so that it has these lines. Throws `bad-name`, `usage`
+ * for a wrong address, and `hosts-failed` for a file that cannot be read.
+ */
+export async function planHosts(request: HostsRequest): Promise<HostsPlan> {
+  const { file, add, remove, conflicts, privileged } = await editFor(request)
+  return { file, add, remove, conflicts, privileged }
+}
+
+/** Does what `planHosts` does, and returns the edited text too. */
+export async function editFor(request: HostsRequest): Promise<HostsEdit> {
+  const { env, project, file = hostsFile(env) } = request
+  const owner: Owner = { user: (await findPerson(env)).name, project }
+  const wanted = parseWanted(request.wanted)
+  const text = readHosts(file)
+  const hosts = parseHosts(text, process.platform === 'win32' ? '\r\n' : '\n')
+  const names = new Set(wanted.map(({ name }) => name))
+  const isOwner = (each: Owner): boolean => isSameOwner(each, owner)
+  const all = ownLines(hosts)
+  const own = all.filter((line) => line.owners.some(isOwner))
+  const remove = own
+    .filter((line) => project !== null || names.has(line.name))
+    .filter((line) => !wanted.some((each) => isSameEntry(each, line)))
+
+  const foreign = withoutOwn(hosts)
+  const mappings = mappingsOf(foreign, names)
+  const conflicts = [
+    ...mappings.flatMap((each) => conflictOf(each, wanted, () => describeLine(foreign, each))),
+    ...all.flatMap((line) => {
+      const others = line.owners.filter((each) => !isOwner(each))
+      const found = `a line of ${others.map((each) => describeOwner(each, owner)).join(' and ')}: ${line.address} ${line.name}`
+      return others.length === 0 ? [] : conflictOf(line, wanted, () => found)
+    }),
+  ]
+  // A name that a line of somebody else's maps already needs none of ours.
+  const add = wanted.filter(
+    (entry) =>
+      !own.some((line) => isSameEntry(line, entry)) &&
+      !mappings.some((mapping) => isSameEntry(mapping, entry)),
+  )
+  const edited = addEntries(removeEntries(hosts, remove, isOwner), add, owner)
+  const changes = add.length + remove.length > 0
+  const privileged = changes && !(await canChange(file))
+  return { file, add, remove: remove.map(entryOf), conflicts, privileged, text, edited }
+}
+
+export const entryOf = ({ name, address }: HostsEntry): HostsEntry => ({ name, address })
+
+function parseWanted(wanted: HostsRequest['wanted']): HostsEntry[] {
+  const entries = [...wanted].flatMap(([word, addresses]) => {
+    const name = parseHostName(word)
+    return [addresses].flat().map((address) => ({ name, address: parseHostAddress(address) }))
+  })
+  return entries.filter((entry, i) => entries.findIndex((each) => isSameEntry(each, entry)) === i)
+}
+
+/**
+ * Returns the conflict of a line with what is wanted for its name. The two addresses of this machine
+ * agree with each other: either leads to it.
+ */
+function conflictOf(
+  line: HostsEntry,
+  wanted: readonly HostsEntry[],
+  found: () => string,
+): HostsConflict[] {
+  const asked = wanted.filter(({ name }) => name === line.name)
+  const first = asked[0]
+  if (first === undefined || asked.some((each) => isSameEntry(each, line))) return []
+  if ([line, ...asked].every(({ address }) => /^(?:127\.0\.0\.1|::1)$/.test(address))) return []
+  return [{ ...entryOf(first), found: found() }]
+}
+
+const describeLine = (text: string, { start, line }: Mapping): string =>
+  `line ${text.slice(0, start).split('\n').length}: ${Buffer.from(line, 'latin1').toString()}`
+
+/** Returns who an owner is, for a sentence that `self` reads. */
+export const describeOwner = ({ user, project }: Owner, self: Owner): string =>
+  project ?? (user === self.user ? 'yours' : `the user ${user}`)
+
+/** Whether this process may change the file by itself. */
+export async function canChange(file: string): Promise<boolean> {
+  if (process.getuid !== undefined) return process.getuid() === 0
+  // Node does not know the access lists of Windows, so it is tried.
+  const opened = await open(file, 'r+').catch(() => null)
+  await opened?.close()
+  return opened !== null
+}
+
+/** An error that names every conflict. */
+export function conflictError({ file, conflicts }: HostsPlan): RootlingError {
+  const [first] = conflicts
+  const more = conflicts.length > 1 ? ` (and ${conflicts.length - 1} more)` : ''
+  return new RootlingError(
+    'hosts-conflict',
+    `${file} gives ${first?.name} another address than ${first?.address}, in ${first?.found}${more}.`,
+    { hint: 'Change that line by hand, or choose its address with --address' },
+  )
+}

@@ -1,0 +1,267 @@
+import { dirname } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { commandForEverybody } from '../helpers/for-everybody.ts'
+import { namespaceUnavailable } from '../helpers/namespace.ts'
+import { rootlingIn } from '../helpers/rootling.ts'
+import type { Finished } from '../helpers/subprocess.ts'
+import { testNamespace } from '../helpers/test-namespace.ts'
+import { notInstalled } from '../outside/e2e/client.ts'
+
+// `rootling hosts` changes the hosts file of a namespace, and the system's own resolver reads it.
+
+const missing = await Promise.all(['getent', 'sudo', 'useradd', 'runuser'].map(notInstalled))
+const obstacle = namespaceUnavailable() ?? missing.find((reason) => reason !== null) ?? null
+const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
+
+const hosts = '/etc/hosts'
+const base = '127.0.0.1 localhost\r\n::1 localhost\r\n# \u00FC, no newline'
+
+async function openMachine(text = base) {
+  const namespace = await testNamespace()
+  await namespace.writeFile(hosts, text)
+  const resolve = async (name: string): Promise<string[]> => {
+    const { stdout } = await namespace.run('getent', ['ahosts', name])
+    return [...new Set(stdout.split('\n').flatMap((line) => line.split(' ')[0] || []))].toSorted()
+  }
+  const attributes = async (): Promise<string> =>
+    (await namespace.must('stat', ['-L', '-c', '%u %g %a', hosts])).stdout
+  const inode = async (): Promise<string> =>
+    (await namespace.must('stat', ['-L', '-c', '%i %y', hosts])).stdout
+  const besides = async (): Promise<string[]> => {
+    const { stdout } = await namespace.must('ls', ['-A', '/etc'])
+    return stdout.split('\n').filter((name) => name.startsWith('hosts.rootling'))
+  }
+  const read = () => namespace.readFile(hosts)
+  return {
+    namespace,
+    rootling: rootlingIn(namespace),
+    read,
+    resolve,
+    attributes,
+    inode,
+    besides,
+  }
+}
+
+const both = ['127.0.0.1', '::1']
+
+describe.skipIf(obstacle !== null)(`the hosts file of root${skipNote}`, () => {
+  test('gets names that then resolve, and is as it was after their removal', async () => {
+    const { namespace, rootling, read, resolve, attributes, inode, besides } = await openMachine()
+    await namespace.must('sh', ['-c', `chown 7:8 ${hosts}; chmod 664 ${hosts}`])
+    expect(await resolve('shop.test')).toEqual([])
+    const added = await rootling.must(['hosts', 'add', 'Shop.test', 'bücher.test'])
+    expect(added.stdout).toBe(
+      '+ 127.0.0.1 shop.test\n+ ::1 shop.test\n+ 127.0.0.1 xn--bcher-kva.test\n+ ::1 xn--bcher-kva.test\n',
+    )
+    expect(await resolve('shop.test')).toEqual(both)
+    expect(await resolve('xn--bcher-kva.test')).toEqual(both)
+    expect(await attributes()).toBe('7 8 664\n')
+
+    const before = await inode()
+    const again = await rootling.must(['hosts', 'add', 'shop.test'])
+    expect(again).toMatchObject({ stdout: '', stderr: expect.stringContaining('already') })
+    expect(await inode()).toBe(before)
+    const listed = await rootling.json(['hosts', 'list'])
+    expect(listed.answer).toMatchObject({
+      file: hosts,
+      user: 'root',
+      changed: [],
+      hosts: expect.arrayContaining([
+        { name: 'shop.test', address: '::1', owners: [{ user: 'root', project: null }] },
+      ]),
+    })
+    expect((await rootling.must(['hosts', 'list'])).stdout).toContain('127.0.0.1  shop.test')
+
+    await rootling.must(['hosts', 'remove', 'shop.test'])
+    expect(await resolve('shop.test')).toEqual([])
+    expect(await resolve('xn--bcher-kva.test')).toEqual(both)
+    await rootling.must(['hosts', 'remove', '--all'])
+    expect(await read()).toBe(base)
+    expect(await attributes()).toBe('7 8 664\n')
+    expect(await besides()).toEqual([])
+    const nothing = await rootling.must(['hosts', 'remove', 'shop.test'])
+    expect(nothing.stderr).toContain('no line of yours for shop.test')
+  })
+
+  test('is not changed by a dry run, or by what is refused', async () => {
+    const { namespace, rootling, read, inode } = await openMachine('10.0.0.5 staging.test\n')
+    const before = await inode()
+    const dry = await rootling.json(['hosts', 'add', 'shop.test', '--dry-run'])
+    expect(dry.answer).toMatchObject({
+      dryRun: true,
+      added: both.map((address) => ({ name: 'shop.test', address })),
+      removed: [],
+    })
+    const refused = async (args: string[], exitCode: number, code: string, message: RegExp) => {
+      const said = await rootling.json(['hosts', 'add', ...args])
+      expect(said.answer.error).toMatchObject({ code, message: expect.stringMatching(message) })
+      expect(said.exitCode).toBe(exitCode)
+      return said.answer.error?.hint
+    }
+    await refused(['*.shop.test'], 2, 'bad-name', /is a wildcard/)
+    await refused(['shop.test', 'localhost'], 2, 'usage', /are left alone/)
+    await refused(['shop.test', '--address', 'x'], 2, 'usage', /^x is not an IP address/)
+    expect(await refused(['bank.com'], 2, 'usage', /^bank\.com is a name of the internet/)).toBe(
+      'If you mean that: rootling hosts add bank.com --force',
+    )
+    const conflict = /another address than 127\.0\.0\.1, in line 1: 10\.0\.0\.5 staging\.test\.$/
+    await refused(['shop.test', 'staging.test'], 1, 'hosts-conflict', conflict)
+    expect((await rootling.run(['hosts', 'remove'])).exitCode).toBe(2)
+    expect((await rootling.run(['hosts', 'remove', 'a.test', '--all'])).exitCode).toBe(2)
+    expect(await inode()).toBe(before)
+    expect(await read()).toBe('10.0.0.5 staging.test\n')
+
+    await namespace.writeFile(hosts, '10.0.0.5 staging.test\n')
+    const force = ['bank.com', '--force', '--address', '10.9.9.9']
+    await rootling.must(['hosts', 'add', ...force])
+    await rootling.must(['hosts', 'add', 'shop.test', 'staging.test', '--address', '10.0.0.5'])
+    expect(await read()).not.toMatch(/staging\.test[^]*staging\.test/)
+    await rootling.must(['hosts', 'add', 'shop.test'])
+    expect(await read()).not.toContain('10.0.0.5 shop.test')
+    await rootling.must(['hosts', 'remove', '--all'])
+    expect(await read()).toBe('10.0.0.5 staging.test\n')
+  })
+
+  test('is written in place where a container mounted it, also when the disk is full', async () => {
+    const { namespace, rootling, read, resolve, besides } = await openMachine()
+    const scratch = dirname(namespace.home)
+    const script = `
+      set -eu
+      mkdir "$1/small"
+      mount -t tmpfs -o size=8k tmpfs "$1/small"
+      cat /etc/hosts > "$1/small/hosts"
+      mount --bind "$1/small/hosts" /etc/hosts`
+    await namespace.must('sh', ['-c', script, 'sh', scratch])
+    await rootling.must(['hosts', 'add', 'shop.test', 'api.test'])
+    expect(await resolve('shop.test')).toEqual(both)
+    await rootling.must(['hosts', 'remove', 'api.test'])
+    await rootling.must(['hosts', 'remove', 'shop.test'])
+    expect(await read()).toBe(base)
+
+    await namespace.must('sh', ['-c', 'yes "# full" | head -c 4000 >> /etc/hosts', 'sh'])
+    await namespace.must('sh', [
+      '-c',
+      'cat /etc/hosts | head -c 4000 > "$1/small/filler"',
+      'sh',
+      scratch,
+    ])
+    const full = await read()
+    const names = Array.from({ length: 50 }, (_, i) => `shop-${i}.test`)
+    const failed = await rootling.json(['hosts', 'add', ...names])
+    expect(failed.answer.error).toMatchObject({ code: 'hosts-failed' })
+    expect(failed.exitCode).toBe(1)
+    expect(await read()).toBe(full)
+    expect(await besides()).toEqual([])
+  })
+
+  test('on a read-only disk stays as it is, and the error says so', async () => {
+    const { namespace, rootling, read, besides } = await openMachine()
+    await namespace.must('mount', ['--bind', '/etc', '/etc'])
+    await namespace.must('mount', ['-o', 'remount,ro,bind', '/etc'])
+    const { exitCode, answer } = await rootling.json(['hosts', 'add', 'shop.test'])
+    expect(answer.error).toMatchObject({
+      code: 'hosts-failed',
+      message: expect.stringMatching(/^\/etc\/hosts was not changed: .*Read-only file system/),
+    })
+    expect(exitCode).toBe(1)
+    expect(await read()).toBe(base)
+    expect(await besides()).toEqual([])
+  })
+
+  test('keeps octets that are no UTF-8', async () => {
+    const { namespace, rootling } = await openMachine()
+    await namespace.must('sh', ['-c', `printf '\\r\\n# f\\374r' >> ${hosts}`])
+    const digest = async () => (await namespace.must('sha256sum', [hosts])).stdout
+    const before = await digest()
+    await rootling.must(['hosts', 'add', 'shop.test'])
+    expect(await digest()).not.toBe(before)
+    await rootling.must(['hosts', 'remove', 'shop.test'])
+    expect(await digest()).toBe(before)
+  })
+
+  test('behind a link is changed where the link leads', async () => {
+    const { namespace, rootling, read, resolve } = await openMachine()
+    const script =
+      'mkdir /etc/static; mv /etc/hosts /etc/static/hosts; ln -s static/hosts /etc/hosts'
+    await namespace.must('sh', ['-c', script])
+    await rootling.must(['hosts', 'add', 'shop.test'])
+    expect(await resolve('shop.test')).toEqual(both)
+    await namespace.must('test', ['-L', hosts])
+    await rootling.must(['hosts', 'remove', 'shop.test'])
+    expect(await read()).toBe(base)
+  })
+
+  test('takes the names of several commands at once, and sweeps up after one that was killed', async () => {
+    const { namespace, rootling, resolve, besides } = await openMachine()
+    await namespace.writeFile(`${hosts}.rootling-999999999`, 'half')
+    const names = ['a.test', 'b.test', 'c.test', 'd.test']
+    await Promise.all(names.map((name) => rootling.must(['hosts', 'add', name])))
+    for (const name of names) expect(await resolve(name)).toEqual(both)
+    expect(await besides()).toEqual([])
+  })
+})
+
+/** A machine with the user ada, whom sudoers names with this rule; `null`: not at all. */
+async function openPerson(rule: string | null) {
+  const machine = await openMachine()
+  const { namespace } = machine
+  const home = `${dirname(namespace.home)}/ada`
+  const command = await commandForEverybody(namespace)
+  const script = `
+    set -eu
+    useradd --create-home --home-dir "$1" --shell /bin/sh ada
+    rm -rf /etc/sudoers.d
+    mkdir -m 0755 /etc/sudoers.d`
+  await namespace.must('sh', ['-c', script, 'sh', home])
+  if (rule !== null) {
+    await namespace.writeFile('/etc/sudoers.d/ada', `ada ${rule}\n`)
+    await namespace.must('chmod', ['0440', '/etc/sudoers.d/ada'])
+  }
+  const asAda = (args: readonly string[]): Promise<Finished> =>
+    namespace.run('runuser', ['-u', 'ada', '--', 'env', `HOME=${home}`, 'USER=ada', ...args])
+  return {
+    ...machine,
+    ada: (...args: string[]) => asAda([...command, ...args]),
+    sudoAda: (...args: string[]) => asAda(['sudo', ...command, ...args]),
+  }
+}
+
+describe.skipIf(obstacle !== null)(`the hosts file of a person${skipNote}`, () => {
+  test('is changed through sudo, and each person takes back their own lines', async () => {
+    const machine = await openPerson('ALL=(ALL) NOPASSWD: ALL')
+    const { ada, sudoAda, rootling, read, resolve, attributes } = machine
+    expect(await ada('hosts', 'add', 'shop.test')).toMatchObject({ exitCode: 0 })
+    expect(await resolve('shop.test')).toEqual(both)
+    expect(await attributes()).toBe('0 0 644\n')
+    expect(await sudoAda('hosts', 'add', 'api.test')).toMatchObject({ exitCode: 0 })
+    const listed = await ada('hosts', 'list')
+    expect(listed.stdout.match(/ you$/gm)).toHaveLength(4)
+    await rootling.must(['hosts', 'add', 'shop.test'])
+    expect((await rootling.must(['hosts', 'list'])).stdout).toContain('ada, you')
+    expect((await rootling.must(['hosts', 'remove', 'api.test'])).stdout).toBe('')
+
+    expect(await ada('hosts', 'remove', '--all')).toMatchObject({ exitCode: 0 })
+    expect(await resolve('api.test')).toEqual([])
+    expect(await resolve('shop.test')).toEqual(both)
+    await rootling.must(['hosts', 'remove', '--all'])
+    expect(await read()).toBe(base)
+  })
+
+  test('without rights says what to type, asks nothing, and stays as it is', async () => {
+    const { ada, read } = await openPerson('ALL=(ALL) ALL')
+    const { exitCode, stderr } = await ada('hosts', 'add', 'shop.test')
+    expect(stderr).toContain('Changing /etc/hosts needs root, and sudo would ask for a password')
+    expect(stderr).toContain(
+      'As root, or in a terminal where sudo can ask: rootling hosts add shop.test\n',
+    )
+    expect(exitCode).toBe(1)
+    const never = await ada('hosts', 'add', 'shop.test', '--no-sudo')
+    expect(never.stderr).toContain('Changing /etc/hosts needs root, and sudo was not allowed.')
+    expect(never.exitCode).toBe(1)
+    // What needs no change asks for no rights.
+    expect(await ada('hosts', 'add', 'shop.test', '--dry-run')).toMatchObject({ exitCode: 0 })
+    expect(await ada('hosts', 'remove', '--all')).toMatchObject({ exitCode: 0 })
+    expect(await read()).toBe(base)
+  })
+})
