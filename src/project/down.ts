@@ -4,6 +4,8 @@ import { keyFault, readTracked } from '../certificates/renewed-files.ts'
 import { forget } from '../certificates/forget.ts'
 import { RootlingError } from '../errors.ts'
 import { existsSync } from '../files/exists.ts'
+import { readText } from '../files/read.ts'
+import { planRemoval, removeHosts } from '../hosts/change.ts'
 import { removeIfEmpty } from '../files/own-entries.ts'
 import { removeFile } from '../files/sync-fs.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
@@ -28,6 +30,8 @@ import {
 } from './record.ts'
 import type { Step } from './step.ts'
 import { refuseFailures } from './steps/authority.ts'
+import { isOwnEnv } from './steps/env.ts'
+import { hostsAccess } from './steps/hosts.ts'
 import { removeLines } from './steps/ignore.ts'
 
 export interface DownOptions extends StoreOptions {
@@ -35,6 +39,8 @@ export interface DownOptions extends StoreOptions {
   /** Whether certificates and keys are deleted too. */
   readonly files: boolean
   readonly planOnly?: boolean
+  /** The hosts file; default: this machine's. */
+  readonly hostsFile?: string | undefined
   readonly onStep?: (step: Step) => void
 }
 
@@ -168,8 +174,9 @@ async function undo(done: Done, taking: Taking): Promise<Undoing> {
     case 'ignore':
       return undoIgnore(done, taking)
     case 'hosts':
+      return undoHosts(taking)
     case 'env':
-      throw new RootlingError('unsupported', 'This version of Rootling did not write it.')
+      return undoEnv(done, taking)
   }
 }
 
@@ -321,4 +328,37 @@ async function undoIgnore(
       await removeLines(join(record.project, '.gitignore'), lines, world.state.owner)
     },
   }
+}
+
+async function undoHosts({ world, record, hostsFile: file, ...options }: Taking): Promise<Undoing> {
+  const request = { env: world.env, names: null, project: record.project, file }
+  const { remove, file: path } = await planRemoval(request)
+  const step = { code: 'hosts', subject: path } as const
+  if (remove.length === 0)
+    return { step: { ...step, detail: 'It has no line of the project any more.' }, apply: null }
+  const lines = remove.map(({ address, name }) => `${address} ${name}`)
+  return {
+    step: { ...step, detail: `Lines are removed: ${lines.join(', ')}` },
+    apply: async () => {
+      await removeHosts(request, hostsAccess(world, options, 'rootling down'))
+    },
+  }
+}
+
+async function undoEnv(
+  { file }: Extract<Done, { kind: 'env' }>,
+  { record }: Taking,
+): Promise<Undoing> {
+  const step = { code: 'env', subject: file } as const
+  refusePlace(record.project, file)
+  const path = join(record.project, file)
+  const text = await readText(path)
+  if (text === null) return { step: { ...step, detail: 'It is gone already.' }, apply: null }
+  if (!isOwnEnv(text))
+    return {
+      step: { ...step, detail: 'Something else changed it since, so it is left.' },
+      apply: null,
+      outcome: 'kept',
+    }
+  return { step: { ...step, detail: 'It is deleted.' }, apply: () => removeFile(path) }
 }

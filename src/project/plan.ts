@@ -6,9 +6,12 @@ import { trustStatus } from '../trust/stores.ts'
 import type { TrustWorld } from '../trust/world.ts'
 import type { Project } from './find.ts'
 import type { Wanted } from './read.ts'
+import type { ProjectRecord } from './record.ts'
 import type { PlannedStep, Work } from './step.ts'
 import { planAuthority } from './steps/authority.ts'
 import { planCertificates } from './steps/certificates.ts'
+import { planEnv } from './steps/env.ts'
+import { planHostsLines } from './steps/hosts.ts'
 import { planIgnore } from './steps/ignore.ts'
 import { planPermit } from './steps/permit.ts'
 import { planProxy } from './steps/proxy.ts'
@@ -24,6 +27,8 @@ const kinds: readonly ((work: Work) => Promise<PlannedStep[]>)[] = [
   planPermit,
   planTrust,
   planCertificates,
+  planHostsLines,
+  planEnv,
   planProxy,
 ]
 
@@ -33,9 +38,9 @@ const kinds: readonly ((work: Work) => Promise<PlannedStep[]>)[] = [
  */
 export async function planProject(
   world: TrustWorld,
-  given: StoreOptions,
+  given: StoreOptions & { readonly hostsFile?: string | undefined },
   project: Project,
-  wanted: Wanted,
+  { wanted, recorded }: { readonly wanted: Wanted; readonly recorded: ProjectRecord | null },
 ): Promise<PlannedStep[]> {
   const { state, now } = world
   // Where the person wanted no store, there is nothing to trust.
@@ -49,8 +54,9 @@ export async function planProject(
   )
   const { stores } = await openStores(world, { ...options, dryRun: false }, scopes)
   const trust = await trustStatus(stores, [...scopes.map(anchorOf), ...foreign])
-  const work: Work = { project, wanted, world, options, scopes, trust, roots }
+  const { hostsFile } = given
+  const found = { project, wanted, world, options, scopes, trust, roots, recorded, hostsFile }
   const steps: PlannedStep[] = []
-  for (const kind of kinds) steps.push(...(await kind(work)))
+  for (const kind of kinds) steps.push(...(await kind({ ...found, earlier: steps })))
   return steps
 }

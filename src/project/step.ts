@@ -6,7 +6,7 @@ import type { StoreOutcome } from '../trust/stores.ts'
 import type { Scope } from '../authority/scope.ts'
 import type { Project } from './find.ts'
 import type { Wanted } from './read.ts'
-import type { Done } from './record.ts'
+import type { Done, ProjectRecord } from './record.ts'
 
 export const stepCodes = [
   'authority', // the own authority and its trust
@@ -75,6 +75,12 @@ export interface Work {
   readonly trust: readonly StoreOutcome[]
   /** What could be read of the roots in the file, in their order. */
   readonly roots: readonly (X509Certificate | RootlingError)[]
+  /** What is remembered of the project; `null`: nothing is. */
+  readonly recorded: ProjectRecord | null
+  /** The hosts file; `undefined`: this machine's. */
+  readonly hostsFile: string | undefined
+  /** The steps that are done before those that are planned now. */
+  readonly earlier: readonly PlannedStep[]
 }
 
 /** Returns a step that has nothing to do. `dangers`: those whose approval is not to be forgotten. */

@@ -21,6 +21,8 @@ export interface UpOptions extends StoreOptions {
   readonly planOnly?: boolean
   /** Asks the person to approve all of these; `null`: nobody can be asked. */
   readonly approve: (dangers: readonly Danger[]) => Promise<boolean | null>
+  /** The hosts file; default: this machine's. */
+  readonly hostsFile?: string | undefined
   /** Called before each step that changes something. */
   readonly onStep?: (step: Step) => void
 }
@@ -44,10 +46,10 @@ export async function bringUp(world: TrustWorld, options: UpOptions): Promise<Br
   const { state, env } = world
   const project = findProject({ cwd, env, owner: state.owner })
   const wanted = await readProject(project)
-  const planned = await planProject(world, options, project, wanted)
+  const before = await readProjectRecord(state, project.directory)
+  const planned = await planProject(world, options, project, { wanted, recorded: before })
   const pending = planned.filter(({ step }) => step.outcome === 'would-change')
   const dangers = pending.flatMap((each) => each.dangers)
-  const before = await readProjectRecord(state, project.directory)
   const isApproved = (danger: Danger): boolean =>
     isAllowed(danger, allowed) ||
     (danger.namedOnly !== true && before?.approved.includes(approvalOf(danger)) === true)

@@ -158,6 +158,14 @@ describe('a path', () => {
   })
 })
 
+test('a file of variables that is there already is left', async () => {
+  const clone = await cloneOf({ env: { file: '.env' } })
+  clone.write('.env', 'PASSWORD=secret\n')
+  const { steps } = await clone.up()
+  expect(steps.at(-1)).toMatchObject({ code: 'env', outcome: 'failed' })
+  expect(readFileSync(join(clone.directory, '.env'), 'utf8')).toBe('PASSWORD=secret\n')
+})
+
 describe('the file itself', () => {
   test('that is a link is refused', async () => {
     const clone = await cloneOf(null)
@@ -230,6 +238,8 @@ describe('what can hurt is approved first', () => {
   const dangers = {
     run: pair('a.pem', 'a-key.pem', { onRenew: ': curl evil.example' }),
     permit: { permit: ['bank.com'] },
+    hosts: { hosts: { 'bank.com': '127.0.0.1' } },
+    'hosts, of a local name that leads elsewhere': { hosts: { 'vault.internal': '203.0.113.9' } },
     'permit, by a certificate': {
       certificates: [{ names: ['bank.com'], cert: 'a.pem', key: 'b.pem' }],
       permit: ['bank.com'],
@@ -241,6 +251,7 @@ describe('what can hurt is approved first', () => {
     const stopped = await clone.up()
     expect(stopped).toMatchObject({ stopped: true })
     expect(stopped.unapproved.map((each) => each.kind)).toContain(kind)
+    expect(readFileSync(clone.hostsFile, 'utf8')).toBe('127.0.0.1 localhost\n')
     expect(treeOf(clone).some((path) => path.includes('scopes'))).toBe(false)
     // Another kind does not help, and a plan asks nothing.
     const others = ['run', 'trust', 'permit', 'hosts'].filter((each) => each !== kind).join()

@@ -15,6 +15,8 @@ export interface Clone {
   readonly stores: readonly TrustStore[]
   /** What the person was asked to approve, each time. */
   readonly asked: (readonly Danger[])[]
+  /** A hosts file of the clone's own. */
+  readonly hostsFile: string
   write(path: string, text: string): void
   /** Writes rootling.json with these members and `version`. */
   file(members: object): void
@@ -39,11 +41,13 @@ export async function cloneOf(members: object | null, options: CloneOptions = {}
     beside?.stores ?? [createStore('browser'), createStore('system', { kind: 'system' })]
   const world = createWorld(beside?.world.state ?? (await temporaryState()), stores)
   const directory = join(await temporaryDirectory(), 'repository')
+  const hostsFile = join(directory, '../hosts')
   const asked: (readonly Danger[])[] = []
   const write = (path: string, text: string): void => {
     mkdirSync(dirname(join(directory, path)), { recursive: true })
     writeFileSync(join(directory, path), text)
   }
+  write('../hosts', '127.0.0.1 localhost\n')
   write('.git/HEAD', 'ref: refs/heads/main\n')
   const file = (given: object): void =>
     write('rootling.json', JSON.stringify({ version: 1, ...given }, null, 2))
@@ -53,11 +57,13 @@ export async function cloneOf(members: object | null, options: CloneOptions = {}
     world,
     stores,
     asked,
+    hostsFile,
     write,
     file,
     up: ({ allow, ...more } = {}) =>
       bringUp(world, {
         cwd: directory,
+        hostsFile,
         allowed: allow === undefined ? nothingAllowed : parseAllowed(allow),
         approve: async (dangers) => {
           asked.push(dangers)
@@ -66,7 +72,7 @@ export async function cloneOf(members: object | null, options: CloneOptions = {}
         ...more,
       }),
     down: async ({ files = false, planOnly = false } = {}) =>
-      (await takeDown(world, { cwd: directory, files, planOnly })).steps,
+      (await takeDown(world, { cwd: directory, files, planOnly, hostsFile })).steps,
   }
 }
 

@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { X509Certificate } from 'node:crypto'
@@ -50,7 +51,12 @@ describe('up', () => {
   })
 
   test('changes nothing the second time, not even a date', async () => {
-    const clone = await cloneOf({ ...shop, permit: ['dev.example.com'] })
+    const clone = await cloneOf({
+      ...shop,
+      permit: ['dev.example.com'],
+      hosts: { 'shop.test': '127.0.0.1' },
+      env: { file: '.env.rootling' },
+    })
     await clone.up({ allow: 'permit' })
     const trees = () => [clone.directory, clone.world.state.path].map((path) => readTree(path))
     const before = trees()
@@ -146,6 +152,77 @@ describe('up', () => {
     const clone = await cloneOf(shop)
     await clone.up()
     expect(await stateEntries(clone.world.state)).toMatchObject({ foreign: [] })
+  })
+})
+
+describe('the hosts file', () => {
+  const lines = (clone: Clone) => readFileSync(clone.hostsFile, 'utf8')
+
+  test('gets the lines of the project, and loses those that it wants no more', async () => {
+    const clone = await cloneOf({ hosts: { 'shop.test': '127.0.0.1', 'api.shop.test': '::1' } })
+    const before = lines(clone)
+    const planned = await clone.up({ planOnly: true })
+    expect(shownSteps(planned.steps)).toEqual(['authority: would-change', 'hosts: would-change'])
+    expect(lines(clone)).toBe(before)
+    await clone.up()
+    expect(lines(clone)).toMatch(/^127\.0\.0\.1\s+shop\.test/m)
+    expect(lines(clone)).toMatch(/^::1\s+api\.shop\.test/m)
+    expect(shownSteps((await clone.up()).steps)).toContain('hosts: unchanged')
+    clone.file({ hosts: { 'shop.test': '127.0.0.1' } })
+    await clone.up()
+    expect(lines(clone)).not.toContain('api.shop.test')
+    clone.file({})
+    await clone.up()
+    expect(lines(clone)).toBe(before)
+  })
+
+  test('is as before after down', async () => {
+    const clone = await cloneOf({ hosts: { 'shop.test': '127.0.0.1' } })
+    const before = lines(clone)
+    await clone.up()
+    expect(shownSteps(await clone.down())).toEqual(['hosts: changed'])
+    expect(lines(clone)).toBe(before)
+  })
+
+  test('with another address for a name is left, and the other steps are done', async () => {
+    const clone = await cloneOf({ ...shop, hosts: { 'shop.test': '127.0.0.1' } })
+    writeFileSync(clone.hostsFile, '192.168.1.9 shop.test\n')
+    expect(shownSteps((await clone.up()).steps)).toEqual([
+      'ignore: changed',
+      'authority: changed',
+      'certificate: changed',
+      'hosts: failed',
+    ])
+    expect(lines(clone)).toBe('192.168.1.9 shop.test\n')
+  })
+})
+
+describe('the file of variables', () => {
+  test('names the roots, is ignored, and goes with down', async () => {
+    const clone = await cloneOf({ env: { file: '.env.rootling' } })
+    const planned = await clone.up({ planOnly: true })
+    expect(shownSteps(planned.steps)).toContain('env: would-change')
+    expect(existsSync(clone.world.state.path)).toBe(false)
+    await clone.up()
+    const [, named = ''] =
+      /^NODE_EXTRA_CA_CERTS="?([^"\n]+)/m.exec(read(clone, '.env.rootling')) ?? []
+    expect(readFileSync(named, 'utf8')).toContain('BEGIN CERTIFICATE')
+    expect(read(clone, '.gitignore')).toBe('/.env.rootling\n')
+    expect(shownSteps((await clone.up()).steps)).toContain('env: unchanged')
+    rmSync(named)
+    expect(shownSteps((await clone.up()).steps)).toContain('env: changed')
+    expect(existsSync(named)).toBe(true)
+    expect(shownSteps(await clone.down())).toEqual(['env: changed', 'ignore: changed'])
+    expect(existsSync(join(clone.directory, '.env.rootling'))).toBe(false)
+  })
+
+  test('is written again with the root of a new scope', async () => {
+    const clone = await cloneOf({ env: { file: '.env.rootling' } })
+    await clone.up()
+    clone.file({ env: { file: '.env.rootling' }, permit: ['dev.example.com'] })
+    const { steps } = await clone.up({ allow: 'permit' })
+    expect(shownSteps(steps)).toContain('env: changed')
+    expect(shownSteps((await clone.up()).steps)).toContain('env: unchanged')
   })
 })
 
