@@ -125,7 +125,7 @@ export const rooms: readonly Room[] = [
     above: 'certificates',
     rooms: [],
   },
-  { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs'] },
+  { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs', '@clack/prompts'] },
 ]
 
 const roomNamed = (name: string): Room | undefined => rooms.find((room) => room.name === name)

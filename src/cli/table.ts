@@ -21,7 +21,7 @@ import {
   showSpec,
 } from './specs/certificates.ts'
 import { hostsAddSpec, hostsListSpec, hostsRemoveSpec } from './specs/hosts.ts'
-import { downSpec, schemaSpec, upSpec } from './specs/project.ts'
+import { downSpec, initSpec, schemaSpec, upSpec } from './specs/project.ts'
 import {
   acmeEabSpec,
   daemonLogsSpec,
@@ -56,6 +56,7 @@ export const commands: readonly TableRow[] = [
   { spec: issueSpec, load: async () => (await import('./commands/issue.ts')).issueCommand },
   { spec: upSpec, load: async () => (await import('./commands/up.ts')).up },
   { spec: downSpec, load: async () => (await import('./commands/down.ts')).down },
+  { spec: initSpec, load: async () => (await import('./commands/init.ts')).init },
   { spec: schemaSpec, load: async () => (await import('./commands/schema.ts')).schema },
   { spec: statusSpec, load: async () => (await import('./commands/status.ts')).status },
   { spec: listSpec, load: async () => (await import('./commands/list.ts')).list },

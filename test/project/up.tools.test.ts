@@ -131,6 +131,21 @@ describe('the command', () => {
     expect(readFileSync(calls, 'utf8')).not.toMatch(/execve\([^)]*sudo/)
   })
 
+  test('writes the file where nobody can be asked only with --yes', async () => {
+    const home = openHome()
+    const refused = await home.rootling(['init'])
+    expect(refused).toMatchObject({ exitCode: 2 })
+    expect(refused.stderr).toContain('rootling init --yes')
+    expect(existsSync(join(home.directory, 'rootling.json'))).toBe(false)
+    mkdirSync(join(home.directory, 'app'))
+    const line = (...args: string[]) =>
+      home.run('env', [`--chdir=${home.directory}/app`, process.execPath, command, ...args])
+    const { exitCode, stdout } = await line('init', '--yes')
+    expect(exitCode).toBe(0)
+    expect(readFileSync(join(home.directory, 'app/rootling.json'), 'utf8')).toBe(stdout)
+    expect(await line('init', '--yes')).toMatchObject({ exitCode: 2 })
+  })
+
   test('prints the schema', async () => {
     const home = open({})
     const { stdout } = await inside(home, ['schema'])

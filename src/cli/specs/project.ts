@@ -35,6 +35,19 @@ export const downSpec = {
   examples: ['rootling down', 'rootling down --files', 'rootling down --dry-run'],
 } as const satisfies CommandSpec
 
+export const initSpec = {
+  name: 'init',
+  summary: 'Write a rootling.json for this project',
+  options: {
+    yes: {
+      type: 'boolean',
+      describe: 'Ask nothing, write what the files of the project let guess',
+      alias: 'y',
+    },
+  },
+  examples: ['rootling init', 'rootling init --yes'],
+} as const satisfies CommandSpec
+
 export const schemaSpec = {
   name: 'schema',
   summary: 'Print the JSON Schema of rootling.json',
