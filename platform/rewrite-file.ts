@@ -1,9 +1,11 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { open, readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
 import { expectSuccess } from './command.ts'
 import { isMountPoint } from './file-status.ts'
 import type { Machine } from './machine.ts'
+import { writeElevated } from './windows/elevated-write.ts'
+import { systemProgram } from './windows/system-program.ts'
 import { findReplaceable, writeFileOf } from './write-file.ts'
 
 /**
@@ -15,9 +17,22 @@ import { findReplaceable, writeFileOf } from './write-file.ts'
  */
 export async function rewriteFile(machine: Machine, file: string, contents: Buffer): Promise<void> {
   const found = await findReplaceable(file, 'root', { mounted: 'allowed' })
-  if (process.platform === 'win32') return writeFileOf(found.path, contents, found.owner)
+  if (process.platform === 'win32') return writeOnWindows(machine, found, contents)
   if (await isMountPoint(found.path)) return writeInPlace(machine, found.path, contents)
   return writeCopy(machine, found.path, contents)
+}
+
+/** Writes the file itself, or has Windows ask for the rights where this process has none. */
+async function writeOnWindows(
+  machine: Machine,
+  { path: file, owner }: Awaited<ReturnType<typeof findReplaceable>>,
+  contents: Buffer,
+): Promise<void> {
+  const own = await open(file, 'r+').catch(() => null)
+  await own?.close()
+  if (own !== null) return writeFileOf(file, contents, owner)
+  const powershell = systemProgram(String.raw`WindowsPowerShell\v1.0\powershell.exe`, machine.env)
+  return writeElevated(machine, powershell, { file, contents, old: await readFile(file) })
 }
 
 async function writeCopy(machine: Machine, file: string, contents: Buffer): Promise<void> {

@@ -108,7 +108,7 @@ export const rooms: readonly Room[] = [
     packages: ['jose'],
   },
   // A host name is checked as it is for a certificate.
-  { name: 'hosts', paths: ['src/hosts'], rooms: ['ground', 'files', 'platform', 'x509'] },
+  { name: 'hosts', paths: ['src/hosts'], above: 'files', rooms: ['platform', 'x509'] },
   { name: 'doctor', paths: ['src/doctor'], above: 'trust', rooms: ['client'] },
   // It is the only room that reads a file which a stranger may have written in a repository.
   {

@@ -6,7 +6,7 @@ import type { Machine } from '../machine.ts'
 import type { WindowsSide } from './root.ts'
 
 /** Whether this Linux runs inside Windows, as WSL's variables or the name of the kernel tell. */
-export function isWsl({ env }: Machine, kernel: string = release()): boolean {
+export function isWsl({ env }: Pick<Machine, 'env'>, kernel: string = release()): boolean {
   const exported = Boolean(env['WSL_DISTRO_NAME']) || Boolean(env['WSL_INTEROP'])
   return exported || /microsoft/i.test(kernel)
 }

@@ -8,9 +8,10 @@ import { memory } from './memory.ts'
 import { packageSize } from './package.ts'
 import { record } from './record.ts'
 import { startUp } from './start-up.ts'
+import { up } from './up.ts'
 
 // This file runs the benchmarks; `run.mjs` bundles and starts it.
-const benchmarks = [startUp, issuing, record, acme, handshake, install, memory, packageSize]
+const benchmarks = [startUp, issuing, record, acme, handshake, install, up, memory, packageSize]
 
 const { values } = parseArgs({
   options: {

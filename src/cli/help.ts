@@ -6,7 +6,7 @@ import { commands } from './table.ts'
 export const groups = {
   ca: 'Look after the CA: list, permit, rotate, …',
   daemon: 'Look after the daemon: start, stop, status, …',
-  hosts: 'Look after this machine’s hosts file: add, remove, list',
+  hosts: 'Look after names in the hosts file: add, remove, list',
   acme: 'Look after the ACME server',
 } as const
 
@@ -80,10 +80,12 @@ function mainHelp(): string {
       ['rootling completion', 'Print a completion script for bash, zsh or fish'],
     ]),
     optionsOfEvery(),
-    paragraph('rootling-mkcert takes mkcert’s flags; ROOTLING_HOME names the CA’s directory.'),
-    paragraph(
-      'Exit codes: 0 all well, 1 failed, 2 wrong usage, 3 some stores failed, 4 not trusted, 5 cancelled.',
-    ),
+    [
+      paragraph('rootling-mkcert takes mkcert’s flags; ROOTLING_HOME names the CA’s directory.'),
+      paragraph(
+        'Exit codes: 0 all well, 1 failed, 2 wrong usage, 3 some stores failed, 4 not trusted, 5 cancelled.',
+      ),
+    ].join('\n'),
   ])
 }
 

@@ -1,9 +1,12 @@
 import { hostsFile } from '../hosts/hosts-file.ts'
 import { unresolvedNames } from '../hosts/unresolved.ts'
+import { RootlingError } from '../errors.ts'
+import type { HostsEntry } from '../hosts/block.ts'
 import type { HostsAccess, HostsRemoval } from '../hosts/change.ts'
 import { shellWord } from '../shell-word.ts'
 import type { Context } from './context.ts'
 import type { Output } from './output.ts'
+import type { StoreArguments } from './store-arguments.ts'
 
 /** Tells in one note which names this machine does not find, and the command that adds them. */
 export function noteUnresolved(
@@ -53,4 +56,42 @@ export function reportRemoval(
     output.note(`Left in ${file}, since somebody changed them: ${changed.join('; ')}`)
   if (remove.length > 0)
     output.note(dryRun ? `These lines of ${file} would go.` : `Changed ${file}.`)
+}
+
+interface UninstalledHosts {
+  readonly file: string
+  readonly removed: readonly HostsEntry[]
+  /** The command that a dry run would have run. */
+  readonly planned: readonly string[]
+  readonly failed: boolean
+}
+
+/**
+ * Takes the person's lines out of the hosts file as a part of `uninstall`, unless that is about one
+ * of several authorities or about some stores only. A failure is a warning.
+ */
+export async function uninstallHosts(
+  args: StoreArguments,
+  context: Context,
+): Promise<UninstalledHosts> {
+  const { env, state, output } = context
+  const none = { file: hostsFile(env), removed: [], planned: [], failed: false }
+  if (args.stores !== undefined || state.authority !== undefined) return none
+  const { planRemoval, removeHosts } = await import('../hosts/change.ts')
+  const request = { env, names: null }
+  const command = 'rootling hosts remove --all'
+  const interactive = context.interactive && args.yes !== true
+  const access = hostsAccess({ ...context, interactive }, args['no-sudo'], command)
+  try {
+    const plan = await planRemoval(request)
+    if (plan.remove.length === 0) return none
+    if (args['dry-run'] === true) return { ...none, planned: [command] }
+    const removal = await removeHosts(request, access)
+    reportRemoval(removal, null, false, output)
+    return { ...none, removed: removal.remove.map(({ name, address }) => ({ name, address })) }
+  } catch (error) {
+    if (!(error instanceof RootlingError)) throw error
+    output.warn(`${error.message} Once it can be changed: ${command}`)
+    return { ...none, failed: true }
+  }
 }

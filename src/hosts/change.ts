@@ -14,8 +14,17 @@ import {
   type OwnLine,
   type Owner,
 } from './block.ts'
-import { hostsFile, readHosts, type Environment } from './hosts-file.ts'
-import { canChange, conflictError, editFor, type HostsRequest } from './plan.ts'
+import { readHostsIfThere, type Environment } from './hosts-file.ts'
+import {
+  canChange,
+  conflictError,
+  distinct,
+  editIn,
+  placesOf,
+  type HostsEdit,
+  type HostsRequest,
+  type Place,
+} from './plan.ts'
 
 /** How the change may be made, and who is told of what takes a while. */
 export interface HostsAccess {
@@ -43,16 +52,28 @@ export interface HostsChange {
  * contradict, and `hosts-failed` when the file cannot be changed; it is then as it was.
  */
 export async function applyHosts(request: HostsRequest, access: HostsAccess): Promise<HostsChange> {
-  const first = await editFor(request)
-  if (first.conflicts.length > 0) throw conflictError(first)
-  if (first.add.length + first.remove.length === 0)
-    return { file: first.file, added: [], removed: [] }
-  return changeFile(first.file, request.env, access, async (write) => {
-    const plan = await editFor(request)
-    if (plan.conflicts.length > 0) throw conflictError(plan)
-    await write(plan.text, plan.edited)
-    return { file: plan.file, added: plan.add, removed: plan.remove }
-  })
+  const { places } = await placesOf(request)
+  const needed: Place[] = []
+  for (const place of places) {
+    const { add, remove, conflicts } = await editIn(place, request)
+    if (conflicts.length > 0) throw conflictError({ conflicts })
+    if (add.length + remove.length > 0) needed.push(place)
+  }
+  const changes: HostsEdit[] = []
+  for (const place of needed)
+    changes.push(
+      await changeFile(place, request.env, access, async (write) => {
+        const edit = await editIn(place, request)
+        if (edit.conflicts.length > 0) throw conflictError(edit)
+        await write(edit.text, edit.edited)
+        return edit
+      }),
+    )
+  return {
+    file: places[0]?.file ?? '',
+    added: distinct(changes.flatMap(({ add }) => add)),
+    removed: distinct(changes.flatMap(({ remove }) => remove)),
+  }
 }
 
 export interface RemovalRequest {
@@ -64,8 +85,10 @@ export interface RemovalRequest {
    * theirs.
    */
   readonly project?: string | null | undefined
-  /** The hosts file; default: this machine's. */
+  /** The hosts file; default: this machine's, and in WSL also that of the Windows around. */
   readonly file?: string | undefined
+  /** Finds the hosts file of the Windows around; default: as WSL mounts it. */
+  readonly findWindows?: HostsRequest['findWindows']
 }
 
 export interface HostsRemoval {
@@ -80,9 +103,19 @@ export interface HostsRemoval {
 
 /** Returns what `removeHosts` would take out. Throws `hosts-failed`. */
 export async function planRemoval(request: RemovalRequest): Promise<HostsRemoval> {
-  const { edited: _, text: __, ...plan } = await removalOf(request)
-  return plan
+  const { places } = await placesOf(request)
+  const removals: HostsRemoval[] = []
+  for (const place of places) removals.push(await removalOf(place, request))
+  return together(removals)
 }
+
+/** Returns what several files lose as one removal. */
+const together = (removals: readonly HostsRemoval[]): HostsRemoval => ({
+  file: removals[0]?.file ?? '',
+  remove: distinct(removals.flatMap(({ remove }) => remove)),
+  changed: [...new Set(removals.flatMap(({ changed }) => changed))],
+  privileged: removals.some(({ privileged }) => privileged),
+})
 
 /**
  * Takes lines out of the hosts file, and the whole block with the last of them: the file is then
@@ -93,26 +126,34 @@ export async function removeHosts(
   request: RemovalRequest,
   access: HostsAccess,
 ): Promise<HostsRemoval> {
-  const first = await planRemoval(request)
-  if (first.remove.length === 0) return first
-  return changeFile(first.file, request.env, access, async (write) => {
-    const { edited, text, ...plan } = await removalOf(request)
-    await write(text, edited)
-    return plan
-  })
+  const { places } = await placesOf(request)
+  const removals: HostsRemoval[] = []
+  for (const place of places) {
+    const first = await removalOf(place, request)
+    removals.push(
+      first.remove.length === 0
+        ? first
+        : await changeFile(place, request.env, access, async (write) => {
+            const removal = await removalOf(place, request)
+            await write(removal.text, removal.edited)
+            return removal
+          }),
+    )
+  }
+  return together(removals)
 }
 
-async function removalOf({ env, names, project, file = hostsFile(env) }: RemovalRequest) {
+async function removalOf({ file, windows }: Place, { env, names, project }: RemovalRequest) {
   const { name: user } = await findPerson(env)
   const isOwner = (owner: Owner): boolean =>
     owner.user === user && (project === undefined || owner.project === project)
-  const text = readHosts(file)
+  const text = readHostsIfThere(file)
   const hosts = parseHosts(text)
   const remove = ownLines(hosts).filter(
     (line) => (names === null || names.includes(line.name)) && line.owners.some(isOwner),
   )
   const edited = removeEntries(hosts, remove, isOwner)
-  const privileged = remove.length > 0 && !(await canChange(file))
+  const privileged = remove.length > 0 && (windows !== null || !(await canChange(file)))
   return { file, remove, changed: foreignLines(hosts), privileged, text, edited }
 }
 
@@ -126,17 +167,23 @@ export interface HostsList {
 }
 
 /** Returns the lines that Rootling wrote for whomever. Throws `hosts-failed`. */
-export async function listHosts(env: Environment, file = hostsFile(env)): Promise<HostsList> {
-  const hosts = parseHosts(readHosts(file))
+export async function listHosts(env: Environment): Promise<HostsList> {
+  const { places } = await placesOf({ env })
   const { name: user } = await findPerson(env)
-  return { file, user, lines: ownLines(hosts), changed: foreignLines(hosts) }
+  const texts = places.map(({ file }) => parseHosts(readHostsIfThere(file)))
+  return {
+    file: places[0]?.file ?? '',
+    user,
+    lines: distinct(texts.flatMap(ownLines)),
+    changed: [...new Set(texts.flatMap(foreignLines))],
+  }
 }
 
 type Write = (text: string, edited: HostsText) => Promise<void>
 
 /** Runs `work`, which reads the file again and writes it, while no other rootling changes it. */
 async function changeFile<T>(
-  file: string,
+  place: Place,
   env: Environment,
   access: HostsAccess,
   work: (write: Write) => Promise<T>,
@@ -149,27 +196,36 @@ async function changeFile<T>(
     ...(onPrompt === undefined ? {} : { onPrompt }),
     ...(onWait === undefined ? {} : { onWait }),
   })
-  return machine.alone(dirname(file), () =>
+  const change = (): Promise<T> =>
     work(async (text, edited) => {
       const contents = renderHosts(edited)
       if (contents === text) return
-      await write(machine, file, contents, access.command)
+      await write(machine, place, { contents, old: text }, access.command)
       await flushCache(machine)
-    }),
-  )
+    })
+  // Another system cannot lock a directory of Windows, which compares the contents instead.
+  return place.windows === null ? machine.alone(dirname(place.file), change) : change()
 }
 
-async function write(machine: Machine, file: string, contents: string, command: string) {
+async function write(
+  machine: Machine,
+  { file, windows }: Place,
+  text: { readonly contents: string; readonly old: string },
+  command: string,
+): Promise<void> {
+  const contents = Buffer.from(text.contents, 'latin1')
+  const old = Buffer.from(text.old, 'latin1')
   try {
-    await rewriteFile(machine, file, Buffer.from(contents, 'latin1'))
+    if (windows === null) await rewriteFile(machine, file, contents)
+    else await windows.write(machine, contents, old)
   } catch (error) {
     if (!(error instanceof RootlingError)) throw error
     const sentence = error.message.startsWith('Changing')
       ? error.message
       : `${file} was not changed: ${error.message}`
     const hint =
-      process.getuid === undefined
-        ? `In a terminal that was opened as administrator: ${command}`
+      windows !== null || process.getuid === undefined
+        ? `Answer Yes to the dialog of Windows, or in a terminal opened as administrator: ${command}`
         : process.getuid() !== 0
           ? `As root, or in a terminal where sudo can ask: ${command}`
           : error.hint

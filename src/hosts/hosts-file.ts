@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs'
 import { win32 } from 'node:path'
 import { system32 } from '../../platform/windows/system-program.ts'
 import { RootlingError } from '../errors.ts'
@@ -25,6 +25,9 @@ export function readHosts(file: string): string {
     throw refusal(file, isWide ? 'is in UTF-16, which no program reads there' : 'is not a text')
   return bytes.toString('latin1')
 }
+
+/** Does what `readHosts` does; a file that is absent is empty. */
+export const readHostsIfThere = (file: string): string => (existsSync(file) ? readHosts(file) : '')
 
 function readBytes(file: string): Buffer {
   let opened: number

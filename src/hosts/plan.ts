@@ -1,5 +1,8 @@
 import { open } from 'node:fs/promises'
+import { createMachine } from '../../platform/machine.ts'
 import { findPerson } from '../../platform/person.ts'
+import { findWindowsHosts, type WindowsHosts } from '../../platform/windows/hosts.ts'
+import { isWsl } from '../../platform/windows/wsl.ts'
 import { RootlingError } from '../errors.ts'
 import {
   addEntries,
@@ -25,12 +28,15 @@ export interface HostsRequest {
    * removed. `null`: the person owns them, and their other names stay.
    */
   readonly project: string | null
-  /** The hosts file; default: this machine's. */
+  /** The hosts file; default: this machine's, and in WSL also that of the Windows around. */
   readonly file?: string | undefined
+  /** Finds the hosts file of the Windows around; default: as WSL mounts it. */
+  readonly findWindows?: typeof findWindowsHosts | undefined
 }
 
 /** A name that another line already gives another address. */
 export interface HostsConflict extends HostsEntry {
+  readonly file: string
   /** The line, with its number. */
   readonly found: string
 }
@@ -42,30 +48,69 @@ export interface HostsPlan {
   readonly conflicts: readonly HostsConflict[]
   /** Whether the change needs rights that this process does not have. */
   readonly privileged: boolean
+  /** Whether this is WSL and its Windows is not mounted, so that browsers there are not helped. */
+  readonly unreached: boolean
 }
 
-/** A plan, and the text that it was made for and makes. */
-export interface HostsEdit extends HostsPlan {
+/** A hosts file to change; `windows`: it is that of the Windows around, which writes it itself. */
+export interface Place {
+  readonly file: string
+  readonly windows: WindowsHosts | null
+}
+
+/** What must change in one file, its text, and what that becomes. */
+export interface HostsEdit extends Omit<HostsPlan, 'unreached'> {
   readonly text: string
   readonly edited: HostsText
 }
 
 /**
- * Returns what must change in the hosts file so that it has these lines. Throws `bad-name`, `usage`
- * for a wrong address, and `hosts-failed` for a file that cannot be read.
+ * Returns what must change in the hosts file so that it has these lines; in WSL, what must change in
+ * either of the two. Throws `bad-name`, `usage` for a wrong address, and `hosts-failed` for a file
+ * that cannot be read.
  */
 export async function planHosts(request: HostsRequest): Promise<HostsPlan> {
-  const { file, add, remove, conflicts, privileged } = await editFor(request)
-  return { file, add, remove, conflicts, privileged }
+  const { places, unreached } = await placesOf(request)
+  const edits: HostsEdit[] = []
+  for (const place of places) edits.push(await editIn(place, request))
+  return {
+    file: places[0]?.file ?? '',
+    add: distinct(edits.flatMap(({ add }) => add)),
+    remove: distinct(edits.flatMap(({ remove }) => remove)),
+    conflicts: edits.flatMap(({ conflicts }) => conflicts),
+    privileged: edits.some(({ privileged }) => privileged),
+    unreached,
+  }
 }
 
-/** Does what `planHosts` does, and returns the edited text too. */
-export async function editFor(request: HostsRequest): Promise<HostsEdit> {
-  const { env, project, file = hostsFile(env) } = request
+/** Returns the hosts files that a request is about. */
+export async function placesOf({
+  env,
+  file,
+  findWindows = findWindowsHosts,
+}: Pick<HostsRequest, 'env' | 'file' | 'findWindows'>): Promise<{
+  readonly places: readonly Place[]
+  readonly unreached: boolean
+}> {
+  const own = { file: file ?? hostsFile(env), windows: null }
+  const isDefault = file === undefined && process.platform === 'linux' && isWsl({ env })
+  if (!isDefault && findWindows === findWindowsHosts) return { places: [own], unreached: false }
+  const windows = await findWindows(await createMachine({ env }))
+  if (typeof windows === 'string') return { places: [own], unreached: windows === 'unreached' }
+  return { places: [own, { file: windows.file, windows }], unreached: false }
+}
+
+/** Returns each entry once. */
+export const distinct = <T extends HostsEntry>(entries: readonly T[]): T[] =>
+  entries.filter((entry, i) => entries.findIndex((each) => isSameEntry(each, entry)) === i)
+
+/** Returns what must change in one of the files. */
+export async function editIn({ file, windows }: Place, request: HostsRequest): Promise<HostsEdit> {
+  const { env, project } = request
   const owner: Owner = { user: (await findPerson(env)).name, project }
   const wanted = parseWanted(request.wanted)
   const text = readHosts(file)
-  const hosts = parseHosts(text, process.platform === 'win32' ? '\r\n' : '\n')
+  const hosts = parseHosts(text, windows !== null || process.platform === 'win32' ? '\r\n' : '\n')
   const names = new Set(wanted.map(({ name }) => name))
   const isOwner = (each: Owner): boolean => isSameOwner(each, owner)
   const all = ownLines(hosts)
@@ -77,11 +122,13 @@ export async function editFor(request: HostsRequest): Promise<HostsEdit> {
   const foreign = withoutOwn(hosts)
   const mappings = mappingsOf(foreign, names)
   const conflicts = [
-    ...mappings.flatMap((each) => conflictOf(each, wanted, () => describeLine(foreign, each))),
+    ...mappings.flatMap((each) =>
+      conflictOf(file, each, wanted, () => describeLine(foreign, each)),
+    ),
     ...all.flatMap((line) => {
       const others = line.owners.filter((each) => !isOwner(each))
       const found = `a line of ${others.map((each) => describeOwner(each, owner)).join(' and ')}: ${line.address} ${line.name}`
-      return others.length === 0 ? [] : conflictOf(line, wanted, () => found)
+      return others.length === 0 ? [] : conflictOf(file, line, wanted, () => found)
     }),
   ]
   // A name that a line of somebody else's maps already needs none of ours.
@@ -92,7 +139,7 @@ export async function editFor(request: HostsRequest): Promise<HostsEdit> {
   )
   const edited = addEntries(removeEntries(hosts, remove, isOwner), add, owner)
   const changes = add.length + remove.length > 0
-  const privileged = changes && !(await canChange(file))
+  const privileged = changes && (windows !== null || !(await canChange(file)))
   return { file, add, remove: remove.map(entryOf), conflicts, privileged, text, edited }
 }
 
@@ -103,7 +150,7 @@ function parseWanted(wanted: HostsRequest['wanted']): HostsEntry[] {
     const name = parseHostName(word)
     return [addresses].flat().map((address) => ({ name, address: parseHostAddress(address) }))
   })
-  return entries.filter((entry, i) => entries.findIndex((each) => isSameEntry(each, entry)) === i)
+  return distinct(entries)
 }
 
 /**
@@ -111,6 +158,7 @@ function parseWanted(wanted: HostsRequest['wanted']): HostsEntry[] {
  * agree with each other: either leads to it.
  */
 function conflictOf(
+  file: string,
   line: HostsEntry,
   wanted: readonly HostsEntry[],
   found: () => string,
@@ -119,7 +167,7 @@ function conflictOf(
   const first = asked[0]
   if (first === undefined || asked.some((each) => isSameEntry(each, line))) return []
   if ([line, ...asked].every(({ address }) => /^(?:127\.0\.0\.1|::1)$/.test(address))) return []
-  return [{ ...entryOf(first), found: found() }]
+  return [{ file, ...entryOf(first), found: found() }]
 }
 
 const describeLine = (text: string, { start, line }: Mapping): string =>
@@ -139,12 +187,12 @@ export async function canChange(file: string): Promise<boolean> {
 }
 
 /** An error that names every conflict. */
-export function conflictError({ file, conflicts }: HostsPlan): RootlingError {
+export function conflictError({ conflicts }: Pick<HostsPlan, 'conflicts'>): RootlingError {
   const [first] = conflicts
   const more = conflicts.length > 1 ? ` (and ${conflicts.length - 1} more)` : ''
   return new RootlingError(
     'hosts-conflict',
-    `${file} gives ${first?.name} another address than ${first?.address}, in ${first?.found}${more}.`,
+    `${first?.file} gives ${first?.name} another address than ${first?.address}, in ${first?.found}${more}.`,
     { hint: 'Change that line by hand, or choose its address with --address' },
   )
 }

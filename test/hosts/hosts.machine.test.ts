@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { dirname } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { command } from '../helpers/built.ts'
 import { commandForEverybody } from '../helpers/for-everybody.ts'
 import { namespaceUnavailable } from '../helpers/namespace.ts'
 import { rootlingIn } from '../helpers/rootling.ts'
@@ -192,6 +194,78 @@ describe.skipIf(obstacle !== null)(`the hosts file of root${skipNote}`, () => {
     expect(await read()).toBe(base)
   })
 
+  test('is whole after a kill at any moment, also where it is mounted', async () => {
+    const { namespace, rootling, read, besides } = await openMachine()
+    const added = async () => {
+      await rootling.must(['hosts', 'add', 'shop.test'])
+      return read()
+    }
+    const wholes = [base, await added()]
+    const script = `
+      while [ ! -e /etc/stop ]; do
+        for words in "remove --all" "add shop.test"; do
+          timeout -s KILL "0.$(shuf -i 15-60 -n 1)" "$1" "$2" hosts $words
+        done
+      done`
+    const killAtRandom = async (): Promise<void> => {
+      const killer = namespace.spawn('sh', ['-c', script, 'sh', process.execPath, command])
+      killer.stdout.resume()
+      killer.stderr.resume()
+      const ended = once(killer, 'close')
+      const seen = new Set<string | null>()
+      for (let i = 0; i < 60; i++) {
+        const text = await read()
+        // In place, a file that is to be shorter ends in empty lines until it is cut.
+        seen.add(text?.replace(/(?<=newline|end\n)\n+$/, '') ?? null)
+      }
+      await namespace.writeFile('/etc/stop', '')
+      await ended
+      await namespace.must('rm', ['/etc/stop'])
+      for (const text of seen) expect(wholes).toContain(text)
+      await rootling.must(['hosts', 'add', 'shop.test', 'other.test'])
+      await rootling.must(['hosts', 'remove', '--all'])
+      expect((await read())?.trimEnd()).toBe(base)
+      expect(await besides()).toEqual([])
+    }
+    await killAtRandom()
+    await namespace.must('sh', [
+      '-c',
+      'cp /etc/hosts /etc/mounted; mount --bind /etc/mounted /etc/hosts',
+    ])
+    await killAtRandom()
+  })
+
+  test('is as before after uninstall, but for what somebody changed', async () => {
+    const { namespace, rootling, read } = await openMachine()
+    await rootling.must(['install', '--yes', '--stores', 'none'])
+    await rootling.must(['hosts', 'add', 'shop.test', 'api.test'])
+    const dry = await rootling.json(['uninstall', '--dry-run'])
+    expect(dry.answer).toMatchObject({
+      commands: expect.arrayContaining(['rootling hosts remove --all']),
+    })
+    const some = await rootling.json(['uninstall', '--yes', '--stores', 'nss'])
+    expect(some.answer).toMatchObject({ hosts: { removed: [] } })
+    const whole = await rootling.json(['uninstall', '--yes'])
+    expect(whole.exitCode, whole.stderr).toBe(0)
+    expect(whole.answer).toMatchObject({
+      hosts: {
+        file: hosts,
+        removed: expect.arrayContaining([{ name: 'api.test', address: '::1' }]),
+      },
+    })
+    expect(await read()).toBe(base)
+
+    await rootling.must(['hosts', 'add', 'shop.test'])
+    await namespace.must('sed', ['-i', 's/^::1 shop.test/10.0.0.9 shop.test/', hosts])
+    const changed = await rootling.must(['uninstall', '--yes'])
+    expect(changed.stderr).toMatch(
+      /Left in \/etc\/hosts, since somebody changed them: 10\.0\.0\.9 shop\.test # root/,
+    )
+    expect(await read()).toMatch(
+      /^[^]*no newline\r\n10\.0\.0\.9 shop\.test # root [0-9a-f]{8}\r\n$/,
+    )
+  })
+
   test('takes the names of several commands at once, and sweeps up after one that was killed', async () => {
     const { namespace, rootling, resolve, besides } = await openMachine()
     await namespace.writeFile(`${hosts}.rootling-999999999`, 'half')
@@ -207,7 +281,7 @@ async function openPerson(rule: string | null) {
   const machine = await openMachine()
   const { namespace } = machine
   const home = `${dirname(namespace.home)}/ada`
-  const command = await commandForEverybody(namespace)
+  const line = await commandForEverybody(namespace)
   const script = `
     set -eu
     useradd --create-home --home-dir "$1" --shell /bin/sh ada
@@ -222,8 +296,8 @@ async function openPerson(rule: string | null) {
     namespace.run('runuser', ['-u', 'ada', '--', 'env', `HOME=${home}`, 'USER=ada', ...args])
   return {
     ...machine,
-    ada: (...args: string[]) => asAda([...command, ...args]),
-    sudoAda: (...args: string[]) => asAda(['sudo', ...command, ...args]),
+    ada: (...args: string[]) => asAda([...line, ...args]),
+    sudoAda: (...args: string[]) => asAda(['sudo', ...line, ...args]),
   }
 }
 

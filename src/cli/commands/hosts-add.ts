@@ -1,3 +1,4 @@
+import { windowsHostsPath } from '../../../platform/windows/hosts.ts'
 import { RootlingError } from '../../errors.ts'
 import { applyHosts } from '../../hosts/change.ts'
 import { loopback, parseHostName, publicNames } from '../../hosts/host-name.ts'
@@ -37,6 +38,10 @@ export async function hostsAdd(args: Arguments, context: Context): Promise<ExitC
   if (isSame) output.note(`${file} has ${names.join(' and ')} already; nothing was written.`)
   else if (dryRun) output.note(`These lines of ${file} would change.`)
   else output.note(`Changed ${file}. To undo it: rootling hosts remove ${words(names)}`)
+  if (plan.unreached)
+    output.note(
+      `The Windows around this WSL is not mounted. Its browsers need in ${windowsHostsPath}: ${wanted.get(names[0] ?? '')?.[0]} ${names.join(' ')}`,
+    )
   const local = names.filter((name) => name.endsWith('.local'))
   if (local.length > 0 && !isSame)
     output.note(

@@ -3,6 +3,7 @@ import { uninstallAuthority } from '../../trust/uninstall.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { uninstallHosts } from '../hosts-file.ts'
 import type { caDeleteSpec } from '../specs/ca.ts'
 import type { uninstallSpec } from '../specs/stores.ts'
 import { launchOptions } from './daemon.ts'
@@ -37,7 +38,9 @@ export async function uninstall(
       services.push(await removeDaemon({ ...launchOptions(context), state: each }))
     },
   })
-  if (printPlan(removal, output)) return exitCodes.ok
+  const hosts = await uninstallHosts(args, context)
+  const planned = removal.plannedCommands?.concat(hosts.planned) ?? null
+  if (printPlan({ ...removal, plannedCommands: planned }, output)) return exitCodes.ok
   const { authority, outcomes, left, bundles, issued, named } = removal
   for (const { pid, path, removed, problem } of services) {
     if (pid !== null) output.note(`The daemon (pid ${pid}) was stopped.`)
@@ -77,8 +80,9 @@ export async function uninstall(
     issued,
     daemons: services,
     authorities,
+    hosts: { file: hosts.file, removed: hosts.removed },
   })
-  return changeExitCode(outcomes)
+  return hosts.failed ? exitCodes.someStoresFailed : changeExitCode(outcomes)
 }
 
 /** `rootling ca delete`: another name for `uninstall --delete-ca`. */

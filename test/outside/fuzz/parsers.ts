@@ -33,6 +33,8 @@ import { readFailures } from '../../../src/daemon/renewal-failures.ts'
 import { readSettings } from '../../../src/daemon/settings.ts'
 import { RootlingError, type ErrorCode } from '../../../src/errors.ts'
 import { readRunFile } from '../../../src/home/run-file.ts'
+import { addEntries, parseHosts, removeEntries, renderHosts } from '../../../src/hosts/block.ts'
+import { mappingsOf } from '../../../src/hosts/hosts-file.ts'
 import { hostOf } from '../../../src/server/host-check.ts'
 import type { Request } from '../../../src/server/http.ts'
 import { readCurrentInventory, readInventory } from '../../../src/storage/files/record.ts'
@@ -264,6 +266,19 @@ function sealed(input: Buffer): Buffer {
   return Buffer.concat([body, seal])
 }
 
+const hostsEntry = { name: 'shop.test', address: '127.0.0.1' }
+const hostsOwner = { user: 'ada', project: '/home/ada/shop' }
+
+/** Adds a line to a hosts file and takes it out again, which must leave the text as it was. */
+function changeHosts(text: string): void {
+  mappingsOf(text, ['localhost', 'shop.test'])
+  const before = parseHosts(text)
+  const isThere = text.includes('ada:/home/ada/shop')
+  const added = renderHosts(addEntries(before, [hostsEntry], hostsOwner))
+  const after = renderHosts(removeEntries(parseHosts(added), [hostsEntry], () => true))
+  if (before.lines === null && !isThere && after !== text) throw new Error('the text changed')
+}
+
 function tools(samples: Samples): ForeignParser[] {
   const policies = [
     '{"policies":{"Certificates":{"Install":["/a.crt","/b.crt"]}}}\n',
@@ -276,6 +291,10 @@ function tools(samples: Samples): ForeignParser[] {
     '================ Certificate 0 ================\r\nIssuer: O=Rootling development CA\r\nCert Hash(sha1): ' +
     '1a'.repeat(20) +
     '\r\n'
+  const hostsFiles = [
+    '127.0.0.1\tlocalhost # a\n::1 localhost ip6-localhost\n',
+    renderHosts(addEntries(parseHosts('127.0.0.1 localhost\r\n'), [hostsEntry], hostsOwner)),
+  ]
   const row = (
     name: string,
     samples: readonly (Buffer | string)[],
@@ -297,6 +316,7 @@ function tools(samples: Samples): ForeignParser[] {
     row('passwd', ['root:x:0:0:root:/root:/bin/sh\na:x:1000:1000::/home/a:/bin/sh\n'], (text) =>
       parsePasswd(text, '1000'),
     ),
+    { ...row('hosts file', hostsFiles, changeHosts), codes: ['hosts-failed'] },
     {
       ...row('policies.json, added to', policies, (text) => addCertificate(text, '/c.crt', 'f')),
       shape: 'json',

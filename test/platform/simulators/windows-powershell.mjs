@@ -3,10 +3,13 @@
 // them is an error. Sources: Microsoft's about_PowerShell_exe (-Command, and exit code 1 for an error
 // that ends it), .NET's X509Certificate2Collection.Import and X509Store, about_Quoting_Rules, and the
 // certificate provider's Remove-Item -DeleteKey; a wrong password is CryptographicException;
-// MSFT_NetTCPConnection's State, and Win32_Process' GetOwnerSid.
+// MSFT_NetTCPConnection's State, and Win32_Process' GetOwnerSid; Start-Process (-Verb RunAs opens the
+// dialog of User Account Control and throws when it is declined, -PassThru with -Wait has ExitCode),
+// -EncodedCommand (base64 of UTF-16), and .NET's File.Replace, which keeps the access list.
 import { X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
-import { fail, hash, openPkcs12, readState, writeState } from './support.mjs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { fail, hash, machine, openPkcs12, readState, writeState } from './support.mjs'
 import { processOfLinux, socketsOfLinux } from './sockets.mjs'
 
 const state = readState('windows', {
@@ -15,6 +18,8 @@ const state = readState('windows', {
   ca: [],
   /** Before Windows 10 1709 the modern form of PKCS #12 is not understood. */
   legacyOnly: false,
+  /** Whether the dialog of User Account Control is answered with Yes. */
+  elevates: true,
   /** The uid of this Linux that stands for the user, and the one that stands for Windows itself. */
   uid: process.getuid(),
   system: null,
@@ -30,6 +35,9 @@ const literal = String.raw`'((?:[^'‘’‚‛]|['‘’‚‛]{2})*)'`
 const store = (variable, name, flags) =>
   `\\${variable} = \\[Security\\.Cryptography\\.X509Certificates\\.X509Store\\]::new\\(${name}, 'CurrentUser'\\); \\${variable}\\.Open\\('${flags}'\\)`
 const start = String.raw`^\$ErrorActionPreference = 'Stop'; `
+function plain(text) {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)
+}
 const scripts = [
   [
     `${start}${store('$my', `'My'`, 'ReadOnly')}; ${String.raw`foreach \(\$one in \$my\.Certificates\) \{ if \(\$one\.HasPrivateKey -and \$one\.Thumbprint -eq '([0-9A-F]{40})'\) \{ 'present' \} \}`}$`,
@@ -48,6 +56,10 @@ const scripts = [
   [
     `${start}${String.raw`\$env:PSModulePath = \$PSHOME \+ '\\Modules'; \[Security\.Principal\.WindowsIdentity\]::GetCurrent\(\)\.User\.Value; foreach \(\$one in @\(Get-NetTCPConnection -LocalPort (\d+)(?: -RemotePort (\d+))? -ErrorAction SilentlyContinue\)\) \{ \$sid = ''; if \(\$one\.OwningProcess -eq 4\) \{ \$sid = 'S-1-5-18' \} else \{ \$made = Get-CimInstance Win32_Process -Filter \('ProcessId=' \+ \$one\.OwningProcess\); \$known = \$one\.CreationTime\.Year -gt 1601; if \(\$made -and -not \(\$known -and \$made\.CreationDate -gt \$one\.CreationTime\)\) \{ \$sid = \(Invoke-CimMethod \$made -MethodName GetOwnerSid\)\.Sid \} \}; \$one\.LocalAddress \+ ' ' \+ \$one\.RemoteAddress \+ ' ' \+ \[int\]\$one\.State \+ ' ' \+ \$sid \}`}$`,
     listSockets,
+  ],
+  [
+    `${start}${plain(String.raw`$env:PSModulePath = $PSHOME + '\Modules'; $new = [IO.Path]::GetTempFileName(); [IO.File]::WriteAllBytes($new, [Convert]::FromBase64String([Console]::In.ReadToEnd())); $script = '$new = ''' + $new.Replace('''', '''''') + '''; $file = `)}((?:[^']|'')*)${plain(`; ' + `)}${literal}${plain(String.raw`; $code = [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes($script)); try { $done = Start-Process -FilePath ($PSHOME + '\powershell.exe') -Verb RunAs -WindowStyle Hidden -Wait -PassThru -ArgumentList '-NoProfile', '-NonInteractive', '-EncodedCommand', $code } catch { exit 5 } finally { Remove-Item -LiteralPath $new -ErrorAction SilentlyContinue }; exit $done.ExitCode`)}$`,
+    elevate,
   ],
 ]
 /** MSFT_NetTCPConnection's numbers of Linux's states. */
@@ -77,6 +89,23 @@ function importAll(path, friendlyName) {
     const base64 = raw.toString('base64')
     if (subject !== issuer && !state.ca.includes(base64)) state.ca.push(base64)
   }
+}
+
+/** What the other PowerShell does, which has the rights. */
+function elevate(target, quotedInner) {
+  if (!state.elevates) fail(5)
+  const bytes = Buffer.from(readFileSync(0, 'latin1'), 'base64')
+  const [, name] = /^'(.*)'$/.exec(textOf(target)) ?? fail(1, 'ParserError: no path')
+  const drive = /^([A-Z]):\\(.*)$/.exec(name) ?? fail(1, 'IOException: not a full path')
+  const file = path.join(machine, 'mnt', drive[1].toLowerCase(), drive[2].replaceAll('\\', '/'))
+  const sum = String.raw`[Convert]::ToBase64String($sha.ComputeHash(`
+  const inner = new RegExp(
+    `${start}${plain(String.raw`$sha = [Security.Cryptography.SHA256]::Create(); $bytes = [IO.File]::ReadAllBytes($new); if (${sum}$bytes)) -ne `)}'([\\w+/=]{44})'${plain(String.raw`) { exit 3 }; if (${sum}[IO.File]::ReadAllBytes($file))) -ne `)}'([\\w+/=]{44})'${plain(String.raw`) { exit 3 }; [IO.File]::WriteAllBytes($file + '.rootling', $bytes); [IO.File]::Replace($file + '.rootling', $file, [NullString]::Value)`)}$`,
+  ).exec(textOf(quotedInner))
+  if (inner === null) fail(1, 'ParserError: a script that is not known here')
+  const base64 = (each) => Buffer.from(hash('sha256', each), 'hex').toString('base64')
+  if (base64(bytes) !== inner[1] || base64(readFileSync(file)) !== inner[2]) fail(3)
+  writeFileSync(file, bytes)
 }
 
 /** Over this machine's own sockets; whoever is no administrator is told no SID of other users. */
