@@ -142,6 +142,7 @@ test.skipIf(reason !== null)(
       const removed = (await rootling.json(['uninstall', '--delete-ca', '--yes'])).answer
       expect(keys(removed)).toEqual([
         'authorities',
+        'bundles',
         'daemons',
         'deleted',
         'issued',

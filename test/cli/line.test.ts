@@ -122,7 +122,8 @@ describe('help', () => {
     expect(own, 'an example of this command').not.toBe('')
     for (const example of spec.examples) {
       const [, ...argv] = example
-        .replace(/ > .*$/, '')
+        .replace(/^eval "\$\((.*)\)"$/, '$1')
+        .replace(/ [>|] .*$/, '')
         .replaceAll("'", '')
         .split(' ')
       expect(meaning(argv).parsed, example).not.toBeNull()

@@ -209,7 +209,9 @@ test('libpq is given roots only where it checks them, or had some', async () => 
   expect((await child({ PGSSLMODE: 'require' }))['PGSSLROOTCERT']).toBeUndefined()
   expect((await child({ PGSSLROOTCERT: 'system' }))['PGSSLROOTCERT']).toBe('system')
   expect((await child({ PGSSLMODE: 'verify-full' }))['PGSSLROOTCERT']).toMatch(/bundle\.pem$/)
-  expect((await child({ PGSSLROOTCERT: file }))['PGSSLROOTCERT']).toMatch(/bundle-[0-9a-f]{16}\.pem$/)
+  expect((await child({ PGSSLROOTCERT: file }))['PGSSLROOTCERT']).toMatch(
+    /bundle-[0-9a-f]{16}\.pem$/,
+  )
 })
 
 test('roots that a configuration of git names are not replaced', async () => {
@@ -247,7 +249,9 @@ test('files that programs may still read stay, without our roots', async () => {
   expect(rootsIn(env['SSL_CERT_FILE'])).toEqual(roots.slice(0, -2))
   expect(rootsIn(env['SSL_CERT_FILE'])).toContain(derOf(corporate))
   // The next child gets ours again.
-  expect(rootsIn((await child({ SSL_CERT_FILE: file }))['SSL_CERT_FILE'])).toEqual(roots.slice(0, -1))
+  expect(rootsIn((await child({ SSL_CERT_FILE: file }))['SSL_CERT_FILE'])).toEqual(
+    roots.slice(0, -1),
+  )
   // A deletion leaves only what replaces other roots.
   const left = await retireBundles(state, { isDeleted: true })
   expect(left.length).toBe(2)
