@@ -95,11 +95,6 @@ const { output } = await bundle.write({
       { name: 'main', test: /src[\\/]cli[\\/]main\.ts$/, priority: 4 },
       { name: 'issue', test: /src[\\/]cli[\\/]commands[\\/]issue\.ts$/, priority: 3 },
       { name: 'list', test: /src[\\/]cli[\\/](?:commands[\\/]list|renewals)\.ts$/, priority: 2 },
-      {
-        name: 'project',
-        test: /src[\\/]cli[\\/](?:commands[\\/](?:up|down)|steps)\.ts$/,
-        priority: 1,
-      },
       { name: 'stores', test: /src[\\/]cli[\\/](?:trust-world|store-.*)\.ts$/, priority: 1 },
     ],
   },

@@ -1,5 +1,4 @@
 import { RootlingError } from '../../errors.ts'
-import { installAuthority } from '../../trust/install.ts'
 import { anchorOf } from '../../trust/machine-stores.ts'
 import type { StoreOutcome } from '../../trust/stores.ts'
 import { settled, type PlannedStep, type Work } from '../step.ts'
@@ -33,6 +32,7 @@ export async function planAuthority(work: Work): Promise<PlannedStep[]> {
       done: [],
       uses: [],
       apply: async () => {
+        const { installAuthority } = await import('../../trust/install.ts')
         const { created, outcomes } = await installAuthority(world, options, null)
         refuseFailures(outcomes)
         const held = outcomes.filter(({ outcome }) => outcome === 'installed')
@@ -44,10 +44,8 @@ export async function planAuthority(work: Work): Promise<PlannedStep[]> {
 }
 
 /** Whether a store does not trust a root as it should. */
-export const needsChange = ({ outcome, reason }: StoreOutcome): boolean =>
-  outcome === 'not-trusted' ||
-  outcome === 'failed' ||
-  (outcome === 'trusted' && reason !== undefined)
+export const needsChange = ({ outcome }: StoreOutcome): boolean =>
+  outcome === 'would-install' || outcome === 'failed'
 
 export const titlesOf = (outcomes: readonly StoreOutcome[]): string =>
   [

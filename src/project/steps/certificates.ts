@@ -7,7 +7,6 @@ import { issueIfNeeded, keptRecord } from '../../certificates/if-needed.ts'
 import type { IssueRequest } from '../../certificates/issue.ts'
 import { parseNames } from '../../certificates/names.ts'
 import { refuseForeign } from '../../certificates/output-files.ts'
-import { runRenewHooks } from '../../certificates/renew-hooks.ts'
 import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
@@ -165,6 +164,7 @@ async function issueInto(
   const until = `It is good until ${record.notAfter.slice(0, 10)}.`
   const said = [until, ...warnings]
   if (!replaced || record.onRenew === undefined) return said.join(' ')
+  const { runRenewHooks } = await import('../../certificates/renew-hooks.ts')
   for (const { failure } of await runRenewHooks([record], { env, owner: state.owner }))
     if (failure !== null)
       throw new RootlingError('tool-failed', `${until} Its onRenew command ${failure}`)

@@ -11,9 +11,7 @@ import { impossible, settled, type Danger, type PlannedStep, type Work } from '.
  * wanted is taken out.
  */
 export async function planHostsLines(work: Work): Promise<PlannedStep[]> {
-  const { wanted, world, options, project, recorded, hostsFile: file } = work
-  const had = recorded?.done.some(({ kind }) => kind === 'hosts') === true
-  if (wanted.hosts.size === 0 && !had) return []
+  const { wanted, world, options, project, hostsFile: file } = work
   const names = [...wanted.hosts.keys()]
   const step = { code: 'hosts', subject: names.join(', ') || 'no names any more' } as const
   const dangers = dangersOf(wanted.hosts)

@@ -1,7 +1,6 @@
 import { checkPermit, permitsAll } from '../../authority/create.ts'
 import { localConstraints } from '../../x509/name-constraints.ts'
 import { shellWord } from '../../shell-word.ts'
-import { permitNames } from '../../trust/install.ts'
 import { settled, type Danger, type PlannedStep, type Work } from '../step.ts'
 import { isPrivileged, refuseFailures } from './authority.ts'
 
@@ -17,7 +16,6 @@ export async function planPermit({
   scopes,
   trust,
 }: Work): Promise<PlannedStep[]> {
-  if (wanted.permit.length === 0) return []
   const { permitted: names } = checkPermit({ permit: wanted.permit })
   const command = `rootling ca permit ${names.map((name) => shellWord(name)).join(' ')}`
   const step = { code: 'permit', subject: names.join(', '), command } as const
@@ -37,6 +35,7 @@ export async function planPermit({
       done: uses,
       uses,
       apply: async () => {
+        const { permitNames } = await import('../../trust/install.ts')
         const { scopes: made, outcomes } = await permitNames(world, options, { permit: names })
         refuseFailures(outcomes)
         return `The scope ${made.map(({ name }) => name).join(', ')} may sign them.`

@@ -6,7 +6,6 @@ import { permitsAll, widen } from '../../authority/create.ts'
 import { RootlingError } from '../../errors.ts'
 import { readOwnCertificate } from '../../files/read.ts'
 import { shellWord } from '../../shell-word.ts'
-import { trustForeignRoot } from '../../trust/foreign-root.ts'
 import { anchorOf } from '../../trust/machine-stores.ts'
 import { freeTypes } from '../../x509/free-types.ts'
 import { inspectCertificate } from '../../x509/inspect.ts'
@@ -105,6 +104,7 @@ function planRoot(
     done: uses,
     uses,
     apply: async () => {
+      const { trustForeignRoot } = await import('../../trust/foreign-root.ts')
       // The certificate that was checked is installed, whatever is in the file by now.
       const { outcomes } = await trustForeignRoot(world, options, {
         contents: root.raw,
