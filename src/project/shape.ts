@@ -115,7 +115,7 @@ const certificate: ObjectShape = {
       },
     },
     cert: certificateFile('Where the certificate goes, with its intermediate'),
-    key: certificateFile('Where its private key goes, which up adds to .gitignore'),
+    key: certificateFile('Where its private key goes; up adds both to .gitignore'),
     keyType: {
       type: 'choice',
       describe: 'The kind of key; default p256',

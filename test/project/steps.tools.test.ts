@@ -46,7 +46,7 @@ describe('up', () => {
     const certificate = new X509Certificate(read(clone, '.certs/shop.pem'))
     expect(certificate.subjectAltName).toBe('DNS:localhost, DNS:shop.test')
     expect(statSync(join(clone.directory, '.certs/shop-key.pem')).mode & 0o777).toBe(0o600)
-    expect(read(clone, '.gitignore')).toBe('/.certs/shop-key.pem\n')
+    expect(read(clone, '.gitignore')).toBe('/.certs/shop-key.pem\n/.certs/shop.pem\n')
     for (const store of clone.stores) expect(await store.list()).toHaveLength(1)
   })
 
@@ -246,7 +246,9 @@ describe('.gitignore', () => {
     const clone = await cloneOf(shop)
     clone.write('.gitignore', 'node_modules\r\ndist')
     await clone.up()
-    expect(read(clone, '.gitignore')).toBe('node_modules\r\ndist\r\n/.certs/shop-key.pem\r\n')
+    expect(read(clone, '.gitignore')).toBe(
+      'node_modules\r\ndist\r\n/.certs/shop-key.pem\r\n/.certs/shop.pem\r\n',
+    )
     await clone.down({ files: true })
     expect(read(clone, '.gitignore')).toBe('node_modules\r\ndist\r\n')
   })

@@ -12,16 +12,17 @@ const longest = 4 * 1024 * 1024
 
 /** Plans lines of .gitignore for what belongs into no commit: keys, and files of one person alone. */
 export async function planIgnore({ project, wanted, world }: Work): Promise<PlannedStep[]> {
-  const secret = [
-    ...wanted.certificates.map(({ key }) => key),
+  const own = [
+    // The certificate is of one person's authority, as the key is.
+    ...wanted.certificates.flatMap(({ key, cert }) => [key, cert]),
     ...(wanted.env === null ? [] : [wanted.env.file]),
     ...(wanted.hasLocal ? [localFile] : []),
   ]
-  if (!project.git || secret.length === 0) return []
+  if (!project.git || own.length === 0) return []
   const path = join(project.directory, ignoreFile)
   const step = { code: 'ignore', subject: ignoreFile } as const
   try {
-    const lines = missingLines((await readText(path, longest)) ?? '', secret)
+    const lines = missingLines((await readText(path, longest)) ?? '', own)
     if (lines.length === 0) return [settled(step)]
     return [
       {
