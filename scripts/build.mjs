@@ -65,6 +65,8 @@ const bundle = await rolldown({
   // A native addon stays outside the bundles, because it looks for its prebuilt binary beside its
   // own files.
   external: ['fs-native-extensions'],
+  // What the package names as its main file loads its parts in a way that no bundler follows.
+  resolve: { alias: { 'jsonc-parser': require.resolve('jsonc-parser/lib/esm/main.js') } },
   transform: {
     // yargs resolves configuration files with import.meta.resolve, which CommonJS does not have;
     // Rootling has no such files.

@@ -26,7 +26,9 @@ try {
   const files = packed.files.map(({ path }) => path)
   const unexpected = files.filter(
     (path) =>
-      !/^(?:dist\/|docs\/[^/]+\.md$|README\.md$|LICENSE$|package\.json$|SECURITY\.md$)/.test(path),
+      !/^(?:dist\/|docs\/[^/]+\.md$|schema\/rootling\.schema\.json$|README\.md$|LICENSE$|package\.json$|SECURITY\.md$)/.test(
+        path,
+      ),
   )
   check(unexpected.length === 0, `files that do not belong in it: ${unexpected.join(', ')}`)
   check(!files.some((path) => /test/i.test(path)), 'test files are in the package')

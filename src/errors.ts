@@ -13,6 +13,8 @@ export type ErrorCode =
   | 'corrupt-state' // a damaged file in the state directory
   | 'state-unwritable' // disk full, read-only, no permission
   | 'locked' // another process holds the lock for too long
+  | 'bad-project' // a rootling.json with faults, or in a place where it does not count
+  | 'approval-needed' // a project asks for what its person must approve, and nobody can be asked
   | 'not-ours' // an existing file that was not made here, so it is not replaced
   | 'issuer-expired'
   | 'issuer-not-yet-valid' // the clock is set to a date before the authority's first day
@@ -34,7 +36,22 @@ export type ErrorCode =
   | 'unsupported' // this system does not let a program do what was asked
   | 'internal'
 
+/** One thing that is wrong in a file that a person wrote. */
+export interface Fault {
+  /** The absolute path of the file. */
+  readonly file: string
+  /** Counted from 1, as editors do; a column is a UTF-16 code unit. */
+  readonly line: number
+  readonly column: number
+  /** Where in the file, such as `certificates[0].days`; empty: the file as a whole. */
+  readonly key: string
+  /** What is wrong and what is allowed, in one sentence without the key. */
+  readonly message: string
+}
+
 export interface RootlingErrorOptions {
+  /** Everything that is wrong in a file, in its order. */
+  faults?: readonly Fault[] | undefined
   /** What to type or do next, in one line. */
   hint?: string | undefined
   cause?: unknown
@@ -55,12 +72,15 @@ export interface RootlingErrorOptions {
 export class RootlingError extends Error {
   readonly code: ErrorCode
   readonly hint: string | undefined
+  /** Absent: the error is not about the contents of a file that a person wrote. */
+  readonly faults?: readonly Fault[]
 
   constructor(code: ErrorCode, sentence: string, options: RootlingErrorOptions = {}) {
     super(sentence, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'RootlingError'
     this.code = code
     this.hint = options.hint
+    if (options.faults !== undefined) this.faults = options.faults
   }
 }
 

@@ -33,6 +33,7 @@ export const rooms: readonly Room[] = [
       'src/bounded-json.ts',
       'src/errors.ts',
       'src/full-path.ts',
+      'src/nearest.ts',
       'src/printable.ts',
       'src/retry-delay.ts',
       'src/shell-commands.ts',
@@ -116,6 +117,14 @@ export const rooms: readonly Room[] = [
     // It runs the person's own runtimes, which are asked with the person's own variables.
     rooms: ['client', 'hosts', 'platform/command'],
   },
+  // It is the only room that reads a file which a stranger may have written in a repository.
+  {
+    name: 'project',
+    paths: ['src/project'],
+    above: 'trust',
+    rooms: ['hosts'],
+    packages: ['jsonc-parser'],
+  },
   { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },
   {
     name: 'public entries',
@@ -123,7 +132,7 @@ export const rooms: readonly Room[] = [
     above: 'certificates',
     rooms: [],
   },
-  { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs'] },
+  { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs', '@clack/prompts'] },
 ]
 
 const roomNamed = (name: string): Room | undefined => rooms.find((room) => room.name === name)

@@ -10,6 +10,7 @@ import { packageSize } from './package.ts'
 import { record } from './record.ts'
 import { runChild } from './run-child.ts'
 import { startUp } from './start-up.ts'
+import { up } from './up.ts'
 
 // This file runs the benchmarks; `run.mjs` bundles and starts it.
 const benchmarks = [
@@ -21,6 +22,7 @@ const benchmarks = [
   handshake,
   install,
   doctor,
+  up,
   memory,
   packageSize,
 ]

@@ -114,7 +114,10 @@ export async function permitScope(
  * Whether a scope of trusted servers permits all these domains and ranges already. One that may sign
  * any name is no reason to do without a scope for these alone.
  */
-export function permitsAll({ use, constraints }: Scope, permitted: readonly string[]): boolean {
+export function permitsAll(
+  { use, constraints }: Pick<Scope, 'use' | 'constraints'>,
+  permitted: readonly string[],
+): boolean {
   if (use !== 'servers' || constraints === null) return false
   return permitted.every((text) => {
     const range = parseIpRange(text)

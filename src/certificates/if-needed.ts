@@ -26,15 +26,18 @@ export async function issueIfNeeded(
   return withLock(
     state,
     async () => {
-      const kept = await goodRecord(state, request, now)
+      const kept = await keptRecord(state, request, now)
       return kept === null ? issue(state, request, now) : { kept }
     },
     { name: 'kept.lock' },
   )
 }
 
-/** Returns the record of the certificate that makes a new one needless; `null`: there is none. */
-async function goodRecord(
+/**
+ * Returns the record of the certificate that makes a new one needless; `null`: there is none.
+ * Changes nothing.
+ */
+export async function keptRecord(
   state: StateDirectory,
   request: IssueRequest,
   now: Date,

@@ -71,7 +71,9 @@ export const exitCodes = {
   usage: 2,
   someStoresFailed: 3,
   notTrusted: 4,
+  drift: 4,
   cancelled: 5,
+  approvalNeeded: 6,
 } as const
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 

@@ -115,6 +115,8 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<Comman
 const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
   usage: exitCodes.usage,
   'bad-name': exitCodes.usage,
+  'bad-project': exitCodes.usage,
+  'approval-needed': exitCodes.approvalNeeded,
   'store-failed': exitCodes.someStoresFailed,
   'not-trusted': exitCodes.notTrusted,
   cancelled: exitCodes.cancelled,

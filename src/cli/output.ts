@@ -127,9 +127,12 @@ export function createOutput(options: OutputOptions): Output {
     log(text) {
       if (!quiet) say(text)
     },
-    fail({ code, message, hint: todo = null }) {
-      if (json) printValue({ ok: false, error: { code, message, hint: todo }, warnings })
+    fail({ code, message, hint: todo = null, faults }) {
+      const told = faults === undefined ? {} : { faults }
+      if (json) printValue({ ok: false, error: { code, message, hint: todo, ...told }, warnings })
       say([red('Error:'), ` ${message}`])
+      for (const { file, line, column, key, message: fault } of faults ?? [])
+        say(`${file}:${line}:${column} ${key === '' ? fault : `${key}: ${fault}`}`, 4, 2)
       if (todo !== null) say([dim('→'), ` ${hint(todo)}`], 4, 2)
     },
     path: (path) => (quiet ? path : shownPath(path, near(env))),

@@ -21,6 +21,7 @@ import {
   showSpec,
 } from './specs/certificates.ts'
 import { hostsAddSpec, hostsListSpec, hostsRemoveSpec } from './specs/hosts.ts'
+import { downSpec, initSpec, schemaSpec, upSpec } from './specs/project.ts'
 import {
   acmeEabSpec,
   daemonLogsSpec,
@@ -54,6 +55,10 @@ interface TableRow {
 export const commands: readonly TableRow[] = [
   { spec: installSpec, load: async () => (await import('./commands/install.ts')).install },
   { spec: issueSpec, load: async () => (await import('./commands/issue.ts')).issueCommand },
+  { spec: upSpec, load: async () => (await import('./commands/up.ts')).up },
+  { spec: downSpec, load: async () => (await import('./commands/down.ts')).down },
+  { spec: initSpec, load: async () => (await import('./commands/init.ts')).init },
+  { spec: schemaSpec, load: async () => (await import('./commands/schema.ts')).schema },
   { spec: statusSpec, load: async () => (await import('./commands/status.ts')).status },
   { spec: doctorSpec, load: async () => (await import('./commands/doctor.ts')).doctor },
   { spec: listSpec, load: async () => (await import('./commands/list.ts')).list },

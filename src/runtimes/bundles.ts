@@ -42,6 +42,8 @@ export interface Bundle {
 export interface Sources {
   readonly own: OwnRoots
   readonly system: SystemRoots
+  /** Takes the paths of what is out of date, which is then not made; absent: it is made. */
+  readonly stale?: string[] | undefined
 }
 
 /** Finds the roots of the authority and those of the system. Throws `no-authority`. */
@@ -72,7 +74,7 @@ export async function ensureBundle(
   state: StateDirectory,
   kind: BundleKind,
   before: string | null,
-  { own, system }: Sources,
+  { own, system, stale }: Sources,
 ): Promise<Bundle> {
   const mark = before === null ? '' : `-${digestOf(before).slice(0, 16)}`
   const path = join(bundlesPath(state), `${kind}${mark}.pem`)
@@ -82,6 +84,10 @@ export async function ensureBundle(
   )
   const found = readHeader(path)
   if (found?.stamp === stamp) return { path, problem: found.problem }
+  if (stale !== undefined) {
+    stale.push(path)
+    return { path, problem: null }
+  }
   const { pem } = await own.read()
   const { problem } = await writeBundle(state, path, { kind, before, stamp }, pem, system)
   return { path, problem }
@@ -146,6 +152,10 @@ export async function ensureGitConfig(state: StateDirectory, sources: Sources): 
   const bundle = await ensureBundle(state, 'git', null, sources)
   const stamp = digestOf(sources.own.stamp)
   if (readHeader(path)?.stamp === stamp) return path
+  if (sources.stale !== undefined) {
+    sources.stale.push(path)
+    return path
+  }
   const { domains } = await sources.own.read()
   // A `*` stands for one label, and a port must be named.
   const names = domains.flatMap((domain) => [domain, `*.${domain}`, `*.*.${domain}`])

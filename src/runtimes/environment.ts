@@ -22,12 +22,15 @@ export interface EnvironmentOptions {
   readonly cwd?: () => string
   /** Whether to set also the variables that name a file in the place of all other roots. */
   readonly replace: boolean
+  /** Whether the files that the variables name are not made, only looked at. */
+  readonly planOnly?: boolean
 }
 
 /**
  * Returns the changes that make programs trust the roots of an authority, and makes the files that
  * the variables name. Changes of an earlier call in `env` are taken back first. `problems` are
- * sentences about roots that a variable named before and that cannot be read. Throws
+ * sentences about roots that a variable named before and that cannot be read; `stale` are files that
+ * `planOnly` left out of date. Throws
  * `no-authority`, `corrupt-state`, `state-unwritable`.
  */
 export async function environmentFor({
@@ -35,8 +38,14 @@ export async function environmentFor({
   env,
   cwd = process.cwd,
   replace,
-}: EnvironmentOptions): Promise<{ readonly changes: Changes; readonly problems: string[] }> {
-  const sources = await findSources(state)
+  planOnly = false,
+}: EnvironmentOptions): Promise<{
+  readonly changes: Changes
+  readonly problems: string[]
+  readonly stale: readonly string[]
+}> {
+  const stale: string[] = []
+  const sources = { ...(await findSources(state)), stale: planOnly ? stale : undefined }
   const taken = changesBack(state, env)
   const base = withChanges(env, taken)
   const memory: Record<string, string | null> = {}
@@ -66,7 +75,7 @@ export async function environmentFor({
     changes.set(`GIT_CONFIG_VALUE_${count}`, await ensureGitConfig(state, sources))
   }
   changes.set(memoryName, JSON.stringify(memory))
-  return { changes, problems }
+  return { changes, problems, stale }
 }
 
 /**

@@ -226,6 +226,30 @@ export function trustStatus(
   })
 }
 
+/**
+ * Asks every store once whether it trusts every anchor as `installAnchors` would leave it: an anchor
+ * that it would install is `would-install`. Changes nothing.
+ */
+export function lackingAnchors(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+): Promise<StoreOutcome[]> {
+  return forEachStore(
+    stores,
+    anchors,
+    {},
+    {
+      ask: trustsFully,
+      act: async (_store, asked) =>
+        asked.map(({ wasThere }) => ({
+          outcome: wasThere ? 'already-installed' : 'would-install',
+        })),
+      heldUnchangeably: () => ({ outcome: 'already-installed' }),
+      whenUnsupported: 'failed',
+    },
+  )
+}
+
 const partly = 'by some programs only; to mend it: rootling install'
 
 /** Whether no outcome is `failed` or `not-trusted`. */

@@ -33,6 +33,7 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
   'rootling-task.xml': anyText,
   'kept.lock': empty,
   'stores.lock': empty,
+  'projects.lock': empty,
   'daemon.lock': empty,
   lock: empty,
 }
@@ -40,6 +41,7 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
 const directories: Readonly<Record<string, Layout>> = {
   scopes: scopesLayout,
   pending: { numbered: pendingNames },
+  projects: { numbered: /^[0-9a-f]{32}\.json$/ },
   kept: {
     directory: (name) =>
       /^[0-9a-f]{16}$/.test(name)

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { issue } from '../../../src/certificates/issue.ts'
 import { ensureAuthority, permitScope } from '../../../src/authority/create.ts'
+import { run } from '../../helpers/subprocess.ts'
 import type { Bundle } from '../crash/processes.ts'
 import { mkcertLine, rootlingLine, type World } from './world.ts'
 
@@ -123,6 +124,36 @@ export const subjects: readonly Subject[] = [
     done: async (world) => onlyScopes(world, []),
   },
   {
+    title: 'up',
+    prepare: async ({ out }) => makeProject(out),
+    line: (world) => projectLine(world, ['up', '--yes', '--allow=permit', '--stores=none']),
+    done: async ({ out, state }) => {
+      const left = projectFiles.filter((name) => !existsSync(join(out, name)))
+      return [...left.map((name) => `${name} was not made`), ...onlyScopesIn(state)]
+    },
+  },
+  {
+    title: 'down',
+    prepare: async (world) => {
+      makeProject(world.out)
+      const [program = '', ...args] = projectLine(world, [
+        'up',
+        '--yes',
+        '--allow=permit',
+        '--stores=none',
+      ])
+      await run(program, args, world.env)
+    },
+    line: (world) => projectLine(world, ['down', '--files', '--stores=java', '--no-sudo']),
+    done: async ({ out, state }) => {
+      const left = ['.certs/a.pem', '.certs/a-key.pem', '.env.rootling'].filter((name) =>
+        existsSync(join(out, name)),
+      )
+      const remembered = readdirSync(join(state, 'projects'))
+      return [...left, ...remembered].map((name) => `${name} is left`)
+    },
+  },
+  {
     title: 'delete',
     prepare: withForeignFile,
     line: child('delete'),
@@ -130,6 +161,31 @@ export const subjects: readonly Subject[] = [
       treeOf(world.state).join() === foreign.join() ? [] : treeOf(world.state),
   },
 ]
+
+const projectFiles = ['.certs/a.pem', '.certs/a-key.pem', '.env.rootling', '.gitignore']
+
+/** Makes a repository whose rootling.json asks for all that touches no trust store. */
+function makeProject(directory: string): void {
+  mkdirSync(join(directory, '.git'))
+  const project = {
+    version: 1,
+    certificates: [{ names: ['shop.test'], cert: '.certs/a.pem', key: '.certs/a-key.pem' }],
+    permit: ['dev.example.com'],
+    env: { file: '.env.rootling' },
+  }
+  writeFileSync(join(directory, 'rootling.json'), JSON.stringify(project))
+}
+
+const projectLine = ({ out }: World, args: readonly string[]): string[] => [
+  'env',
+  `--chdir=${out}`,
+  ...rootlingLine(args),
+]
+
+const onlyScopesIn = (state: string): string[] =>
+  readdirSync(join(state, 'scopes')).toSorted().join() === 'dev-example-com,local'
+    ? []
+    : ['the scopes are others']
 
 const foreign = ['scopes', 'scopes/local', 'scopes/local/notes.txt']
 

@@ -35,6 +35,8 @@ import { RootlingError, type ErrorCode } from '../../../src/errors.ts'
 import { readRunFile } from '../../../src/home/run-file.ts'
 import { addEntries, parseHosts, removeEntries, renderHosts } from '../../../src/hosts/block.ts'
 import { mappingsOf } from '../../../src/hosts/hosts-file.ts'
+import { checkText } from '../../../src/project/check.ts'
+import { projectShape } from '../../../src/project/shape.ts'
 import { hostOf } from '../../../src/server/host-check.ts'
 import type { Request } from '../../../src/server/http.ts'
 import { readCurrentInventory, readInventory } from '../../../src/storage/files/record.ts'
@@ -291,6 +293,11 @@ function tools(samples: Samples): ForeignParser[] {
     '================ Certificate 0 ================\r\nIssuer: O=Rootling development CA\r\nCert Hash(sha1): ' +
     '1a'.repeat(20) +
     '\r\n'
+  const projects = [
+    '{"version": 1, "certificates": [{"names": ["a.test"], "cert": "a.pem", "key": "b.pem"}]}',
+    '{ // a\n "version": 1, "hosts": {"a.test": "127.0.0.1",}, "proxy": {"a.test": 3000} }',
+    '{"version": 1, "permit": ["b.example.com"], "env": {"file": ".env"}, "trust": []}',
+  ]
   const hostsFiles = [
     '127.0.0.1\tlocalhost # a\n::1 localhost ip6-localhost\n',
     renderHosts(addEntries(parseHosts('127.0.0.1 localhost\r\n'), [hostsEntry], hostsOwner)),
@@ -308,6 +315,13 @@ function tools(samples: Samples): ForeignParser[] {
   })
   const rows: ForeignParser[] = [
     row('certificates that a tool prints', samples.certificatePem, certificatesInOutput),
+    row('rootling.json', projects, (text) =>
+      checkText(text, projectShape, {
+        file: '/project/rootling.json',
+        directory: '/project',
+        overrides: text.length % 2 === 0,
+      }),
+    ),
     row('certutil -L', samples.certutil, parseListing),
     row('pk12util -l', samples.pk12util, parsePkcs12Listing),
     row('keytool -list -rfc', samples.keytool, parseKeystore),

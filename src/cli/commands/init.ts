@@ -1,0 +1,78 @@
+import { RootlingError } from '../../errors.ts'
+import type { Guess } from '../../project/guess.ts'
+import { hostsAmong, initProject, type Answers } from '../../project/init.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { linesOf } from '../lines.ts'
+import type { initSpec } from '../specs/project.ts'
+import { openStreams } from '../standard-streams.ts'
+
+/** `rootling init`: writes a rootling.json by asking, or with --yes by guessing. */
+export async function init(
+  args: ArgumentsOf<typeof initSpec>,
+  { cwd, env, state, output, interactive }: Context,
+): Promise<ExitCode> {
+  const isAsking = args.yes !== true
+  if (isAsking && !interactive)
+    throw new RootlingError('usage', 'Without a terminal nobody can be asked.', {
+      hint: 'To write what the files of the project let guess: rootling init --yes',
+    })
+  const { file, text, guess } = await initProject({
+    cwd,
+    env,
+    owner: state.owner,
+    ask: async (guessed, found) => (isAsking ? askFor(guessed, found) : guessed),
+  })
+  if (guess.found.length > 0) output.note(`Found ${guess.found.join(', ')}.`)
+  output.note(`Wrote ${file}. To do what it says: rootling up`)
+  output.result(linesOf(text.trimEnd()), { file, contents: text, found: guess.found })
+  return exitCodes.ok
+}
+
+/** Asks on the terminal, with what was guessed as the first answer to each question. */
+async function askFor(guessed: Answers, { found }: Guess): Promise<Answers> {
+  openStreams()
+  const { confirm, intro, isCancel, text } = await import('@clack/prompts')
+  // Standard output is for the result.
+  const output = process.stderr
+  const answered = async <T>(question: Promise<T>): Promise<Exclude<T, symbol>> => {
+    const answer = await question
+    if (!isCancel(answer)) return answer as Exclude<T, symbol>
+    throw new RootlingError('cancelled', 'Cancelled; nothing was written.')
+  }
+  intro(found.length === 0 ? 'A new rootling.json' : `Found ${found.join(', ')}`, { output })
+  const typed = await answered(
+    text({
+      message: 'Host names and addresses of the certificate',
+      initialValue: guessed.names.join(' '),
+      output,
+    }),
+  )
+  const names = typed.split(/[\s,]+/).filter((name) => name !== '')
+  const cert = await answered(
+    text({ message: 'Where the certificate goes', initialValue: guessed.cert, output }),
+  )
+  const key = await answered(
+    text({ message: 'Where its key goes', initialValue: guessed.key, output }),
+  )
+  const hosts = hostsAmong(names)
+  const wantsHosts =
+    hosts.length > 0 &&
+    (await answered(
+      confirm({ message: `Add ${hosts.join(', ')} to the hosts file (needs root)?`, output }),
+    ))
+  const wantsEnv = await answered(
+    confirm({
+      message: 'Write .env.rootling, by which Node and others trust the CA?',
+      initialValue: false,
+      output,
+    }),
+  )
+  return {
+    names,
+    cert,
+    key,
+    hosts: wantsHosts ? hosts : [],
+    env: wantsEnv ? '.env.rootling' : null,
+  }
+}

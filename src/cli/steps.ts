@@ -1,0 +1,62 @@
+import { RootlingError } from '../errors.ts'
+import type { Danger, Step, StepOutcome } from '../project/step.ts'
+import { exitCodes, type ExitCode } from './command.ts'
+import { dim, green, red, table, yellow, type Line } from './lines.ts'
+import type { Output } from './output.ts'
+
+const words: Record<StepOutcome, string> = {
+  unchanged: 'unchanged',
+  'would-change': 'would change',
+  changed: 'changed',
+  failed: 'FAILED',
+  kept: 'left',
+  'not-used': 'not used yet',
+}
+
+/** Returns a table with a row for each step of `up` or `down`. */
+export function stepTable(steps: readonly Step[], output: Output): Line[] {
+  const rows = steps.flatMap(({ code, subject, outcome, privileged, detail = '', hint }) => {
+    const root = privileged && outcome === 'would-change' ? ' (needs root)' : ''
+    const lines: Line[][] = [
+      [
+        markOf(outcome),
+        code,
+        subject,
+        `${words[outcome]}${root}${detail === '' ? '' : `: ${detail}`}`,
+      ],
+    ]
+    if (outcome === 'failed' && hint !== undefined)
+      lines.push(['', '', '', [dim('→'), ` ${output.hint(hint)}`]])
+    return lines
+  })
+  return table(rows)
+}
+
+function markOf(outcome: StepOutcome): Line {
+  if (outcome === 'failed') return red('✗')
+  if (outcome === 'would-change') return yellow('~')
+  return outcome === 'kept' || outcome === 'not-used' ? dim('–') : green('✓')
+}
+
+/** Returns the exit code of `up` or `down`; `check`: whether a change that is needed is drift. */
+export function projectExitCode(steps: readonly Step[], check = false): ExitCode {
+  const has = (wanted: StepOutcome): boolean => steps.some(({ outcome }) => outcome === wanted)
+  if (has('failed')) return exitCodes.someStoresFailed
+  return check && has('would-change') ? exitCodes.drift : exitCodes.ok
+}
+
+/** Returns the error for what nobody could approve, with the command that approves it. */
+export function approvalNeeded(dangers: readonly Danger[]): RootlingError {
+  const words = dangers.map(({ kind, fingerprint, namedOnly }) =>
+    namedOnly === true ? `trust:${fingerprint}` : kind,
+  )
+  return new RootlingError(
+    'approval-needed',
+    'rootling.json asks for what a person must approve, so nothing was changed.',
+    { hint: `If you trust who wrote it: rootling up --allow ${[...new Set(words)].join(',')}` },
+  )
+}
+
+/** The lines of a question about what a file asks for, each danger in full. */
+export const dangerLines = (dangers: readonly Danger[]): string[] =>
+  dangers.map(({ kind, text }) => `  ${kind}: ${text}`)

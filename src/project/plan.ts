@@ -1,0 +1,85 @@
+import { createAnchor } from '../../platform/pem.ts'
+import { readTrustedScopes } from '../authority/scope.ts'
+import { RootlingError } from '../errors.ts'
+import { anchorOf, chosenKinds, openStores, type StoreOptions } from '../trust/machine-stores.ts'
+import { lackingAnchors } from '../trust/stores.ts'
+import type { TrustWorld } from '../trust/world.ts'
+import type { Project } from './find.ts'
+import type { Wanted } from './read.ts'
+import type { ProjectRecord } from './record.ts'
+import type { PlannedStep, Work } from './step.ts'
+import { planAuthority } from './steps/authority.ts'
+import { planIgnore } from './steps/ignore.ts'
+
+type Plan = (work: Work) => Promise<PlannedStep[]>
+type Asked = Pick<Work, 'wanted' | 'recorded'>
+
+/**
+ * The kinds of steps, in the order in which they are done: a key is ignored before it is written,
+ * and a scope is there before it signs. What a file does not ask for is not loaded.
+ */
+const kinds: readonly {
+  readonly isAsked: (asked: Asked) => boolean
+  readonly load: () => Promise<Plan>
+}[] = [
+  { isAsked: () => true, load: async () => planIgnore },
+  { isAsked: () => true, load: async () => planAuthority },
+  {
+    isAsked: ({ wanted }) => wanted.permit.length > 0,
+    load: async () => (await import('./steps/permit.ts')).planPermit,
+  },
+  {
+    isAsked: ({ wanted }) => wanted.trust.length > 0,
+    load: async () => (await import('./steps/trust.ts')).planTrust,
+  },
+  {
+    isAsked: ({ wanted }) => wanted.certificates.length > 0,
+    load: async () => (await import('./steps/certificates.ts')).planCertificates,
+  },
+  {
+    isAsked: ({ wanted, recorded }) =>
+      wanted.hosts.size > 0 || recorded?.done.some(({ kind }) => kind === 'hosts') === true,
+    load: async () => (await import('./steps/hosts.ts')).planHostsLines,
+  },
+  {
+    isAsked: ({ wanted }) => wanted.env !== null,
+    load: async () => (await import('./steps/env.ts')).planEnv,
+  },
+  {
+    isAsked: ({ wanted }) => wanted.proxy.size > 0,
+    load: async () => (await import('./steps/proxy.ts')).planProxy,
+  },
+]
+
+/**
+ * Compares what the file wants with what is found on this machine, and returns a step for each thing
+ * that it asks for, in the order in which they are done. Changes nothing.
+ */
+export async function planProject(
+  world: TrustWorld,
+  given: StoreOptions & { readonly hostsFile?: string | undefined },
+  project: Project,
+  { wanted, recorded }: { readonly wanted: Wanted; readonly recorded: ProjectRecord | null },
+): Promise<PlannedStep[]> {
+  const { state, now } = world
+  // Where the person wanted no store, there is nothing to trust.
+  const options = { ...given, kinds: await chosenKinds(state, given) }
+  const scopes = await readTrustedScopes(state)
+  const roots = wanted.trust.length === 0 ? [] : await readRoots(project, wanted, now())
+  const foreign = roots.flatMap((root) =>
+    root instanceof RootlingError ? [] : [createAnchor(root.raw)],
+  )
+  const { stores } = await openStores(world, options, scopes)
+  const trust = await lackingAnchors(stores, [...scopes.map(anchorOf), ...foreign])
+  const { hostsFile } = given
+  const found = { project, wanted, world, options, scopes, trust, roots, recorded, hostsFile }
+  const steps: PlannedStep[] = []
+  for (const { isAsked, load } of kinds)
+    if (isAsked(found)) steps.push(...(await (await load())({ ...found, earlier: steps })))
+  return steps
+}
+
+async function readRoots({ directory }: Project, { trust }: Wanted, now: Date) {
+  const { readWantedRoot } = await import('./steps/trust.ts')
+  return Promise.all(trust.map((root) => readWantedRoot(directory, root, now)))
+}

@@ -1,0 +1,119 @@
+import { join } from 'node:path'
+import { RootlingError, type Fault } from '../errors.ts'
+import { readText } from '../files/read.ts'
+import type { KeyType } from '../x509/keys.ts'
+import { checkText } from './check.ts'
+import { projectFile, type Project } from './find.ts'
+import { projectShape } from './shape.ts'
+
+/** The file by which a person overrides rootling.json; Git ignores it. */
+export const localFile = 'rootling.local.json'
+
+/** In octets; a file of the most certificates that are allowed is far smaller. */
+const longest = 1024 * 1024
+
+export interface WantedCertificate {
+  readonly names: readonly string[]
+  /** Relative to the directory of rootling.json. */
+  readonly cert: string
+  readonly key: string
+  readonly keyType?: KeyType
+  readonly days?: number
+  readonly onRenew?: string
+}
+
+export interface WantedRoot {
+  readonly root: string
+  /** SHA-256 in lower-case hex. */
+  readonly fingerprint: string
+  readonly names: readonly string[]
+}
+
+/** What rootling.json and rootling.local.json together ask for; all of it is checked. */
+export interface Wanted {
+  readonly certificates: readonly WantedCertificate[]
+  readonly permit: readonly string[]
+  /** Addresses by names. */
+  readonly hosts: ReadonlyMap<string, string>
+  readonly proxy: ReadonlyMap<string, string | number>
+  readonly trust: readonly WantedRoot[]
+  readonly env: { readonly file: string } | null
+  /** Whether there is a rootling.local.json. */
+  readonly hasLocal: boolean
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+/**
+ * Reads rootling.json and, over it, rootling.local.json: its objects are merged member by member,
+ * its lists and other values replace those of rootling.json, and `null` takes a member out. Throws
+ * `bad-project` with all faults of both files, and `file-unreadable`.
+ */
+export async function readProject({ directory }: Pick<Project, 'directory'>): Promise<Wanted> {
+  const faults: Fault[] = []
+  const read = async (name: string, overrides: boolean): Promise<Members | null> => {
+    const file = join(directory, name)
+    const text = await readText(file, longest)
+    if (text === null) return null
+    const checked = checkText(text, projectShape, { file, directory, overrides })
+    faults.push(...checked.faults)
+    return checked.value
+  }
+  const own = await read(projectFile, false)
+  if (own === null)
+    throw new RootlingError('bad-project', `There is no ${projectFile} in ${directory}.`, {
+      hint: 'To write one: rootling init',
+    })
+  const local = await read(localFile, true)
+  if (faults.length > 0) throw invalid(faults)
+  return { ...wantedOf(merge(own, local ?? {})), hasLocal: local !== null }
+}
+
+function invalid(faults: readonly Fault[]): RootlingError {
+  const [first] = faults
+  const count = faults.length === 1 ? 'a fault' : `${faults.length} faults`
+  const files = new Set(faults.map(({ file }) => file))
+  return new RootlingError(
+    'bad-project',
+    `${[...files].join(' and ')} ${files.size === 1 ? 'has' : 'have'} ${count}, so nothing was changed.`,
+    { faults, hint: first?.key === 'version' ? undefined : 'What is allowed: rootling schema' },
+  )
+}
+
+function merge(own: Members, local: Members): Members {
+  const merged: Record<string, unknown> = { ...own }
+  for (const [name, value] of Object.entries(local))
+    merged[name] = isObject(value) && isObject(own[name]) ? { ...own[name], ...value } : value
+  return merged
+}
+
+const isObject = (value: unknown): value is Members =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Gives checked values their types. */
+function wantedOf(members: Members): Omit<Wanted, 'hasLocal'> {
+  const list = <T>(name: string): readonly T[] => (members[name] as readonly T[] | null) ?? []
+  const map = <T>(name: string): ReadonlyMap<string, T> =>
+    new Map(
+      Object.entries((members[name] as Record<string, T> | null) ?? {})
+        .filter(([, value]) => value !== null)
+        .map(([key, value]) => [key.toLowerCase(), value]),
+    )
+  const plain = (path: string): string => path.replace(/^\.\//, '')
+  return {
+    certificates: list<WantedCertificate>('certificates').map((each) => ({
+      ...each,
+      cert: plain(each.cert),
+      key: plain(each.key),
+    })),
+    permit: list('permit'),
+    hosts: map('hosts'),
+    proxy: map('proxy'),
+    trust: list<WantedRoot>('trust').map(({ root, fingerprint, names = [] }) => ({
+      root: plain(root),
+      fingerprint: fingerprint.replaceAll(':', '').toLowerCase(),
+      names,
+    })),
+    env: isObject(members['env']) ? { file: plain(String(members['env']['file'])) } : null,
+  }
+}

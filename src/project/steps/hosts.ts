@@ -1,0 +1,72 @@
+import { applyHosts, type HostsAccess } from '../../hosts/change.ts'
+import { conflictError, planHosts } from '../../hosts/plan.ts'
+import { RootlingError } from '../../errors.ts'
+import type { StoreOptions } from '../../trust/machine-stores.ts'
+import type { TrustWorld } from '../../trust/world.ts'
+import { localConstraints, permits } from '../../x509/name-constraints.ts'
+import { impossible, settled, type Danger, type PlannedStep, type Work } from '../step.ts'
+
+/**
+ * Plans the lines of the hosts file, which the project owns: what an earlier version of the file
+ * wanted is taken out.
+ */
+export async function planHostsLines(work: Work): Promise<PlannedStep[]> {
+  const { wanted, world, options, project, hostsFile: file } = work
+  const names = [...wanted.hosts.keys()]
+  const step = { code: 'hosts', subject: names.join(', ') || 'no names any more' } as const
+  const dangers = dangersOf(wanted.hosts)
+  try {
+    const request = { env: world.env, wanted: wanted.hosts, project: project.directory, file }
+    const plan = await planHosts(request)
+    if (plan.conflicts.length > 0) return [impossible(step, conflictError(plan))]
+    const { add, remove, privileged } = plan
+    if (add.length + remove.length === 0) return [settled(step, { dangers })]
+    const lines = [
+      ...remove.map(({ address, name }) => `-${address} ${name}`),
+      ...add.map(({ address, name }) => `+${address} ${name}`),
+    ]
+    const detail = `In ${plan.file}: ${lines.join(', ')}`
+    return [
+      {
+        step: { ...step, outcome: 'would-change', privileged, detail },
+        dangers,
+        done: [{ kind: 'hosts' }],
+        uses: [],
+        apply: async () => {
+          await applyHosts(request, hostsAccess(world, options, 'rootling up'))
+          return detail
+        },
+      },
+    ]
+  } catch (error) {
+    if (error instanceof RootlingError) return [impossible(step, error)]
+    throw error
+  }
+}
+
+/** A local name that leads to this machine hurts nobody; any other line takes a name from its owner. */
+function dangersOf(hosts: ReadonlyMap<string, string>): Danger[] {
+  return [...hosts]
+    .filter(
+      ([name, address]) =>
+        !permits(localConstraints, { type: 'dns', value: name }) ||
+        !/^(?:127\.|::1$)/.test(address),
+    )
+    .map(([name, address]) => ({
+      kind: 'hosts',
+      text: `let ${name} lead to ${address} on this machine, whoever owns it elsewhere`,
+    }))
+}
+
+/** How the hosts file may be changed; `command` does the same with all rights. */
+export const hostsAccess = (
+  { interactive, report }: TrustWorld,
+  { sudo }: StoreOptions,
+  command: string,
+): HostsAccess => ({
+  interactive,
+  sudo,
+  onPrompt: (sentence) => report({ type: 'password-prompt', sentence }),
+  onWait: (what, seconds) => report({ type: 'waiting', what, seconds }),
+  command,
+})
