@@ -95,7 +95,7 @@ export interface HostsRemoval {
   readonly file: string
   /** The lines that are taken out, or that lose this owner. */
   readonly remove: readonly OwnLine[]
-  /** Lines of the person's among these names that are not Rootling's any more: somebody changed them. */
+  /** The lines within Rootling's that somebody else wrote or changed; they stay. */
   readonly changed: readonly string[]
   /** Whether the change needs rights that this process does not have. */
   readonly privileged: boolean

@@ -147,6 +147,7 @@ test.skipIf(reason !== null)(
         'bundles',
         'daemons',
         'deleted',
+        'hosts',
         'issued',
         'left',
         'ok',
@@ -154,6 +155,13 @@ test.skipIf(reason !== null)(
         'warnings',
       ])
       expect(removed.deleted).toBe(true)
+
+      const named = (await rootling.json(['hosts', 'add', 'shop.test'])).answer
+      expect(keys(named)).toEqual(['added', 'file', 'ok', 'removed', 'warnings'])
+      const lines = (await rootling.json(['hosts', 'list'])).answer
+      expect(keys(lines)).toEqual(['changed', 'file', 'hosts', 'ok', 'user', 'warnings'])
+      const plan = (await rootling.json(['hosts', 'remove', '--all', '--dry-run'])).answer
+      expect(keys(plan)).toEqual(['changed', 'dryRun', 'file', 'ok', 'removed', 'warnings'])
     } finally {
       await namespace.close()
     }
