@@ -10,6 +10,7 @@ import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toMove } from '../shell-commands.ts'
 import { shellWord } from '../shell-word.ts'
+import { updateBundles } from '../runtimes/bundles.ts'
 import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import {
@@ -170,6 +171,7 @@ export async function beginRotation(
     refuseWithout(next, add)
     if (!isLike(next, plan)) throw notSuccessor(state, name)
     await updateAllRoots(state)
+    await updateBundles(state)
     return { old, next, switched: false }
   })
 }
@@ -267,6 +269,7 @@ export async function switchRotation(
   await exclusively(state, async () => {
     await switchScope(state, next.name)
     await updateAllRoots(state)
+    await updateBundles(state)
   })
   return { old, next: await openScope(state, next.name), switched: true }
 }
@@ -297,5 +300,6 @@ export async function finishRotation(state: StateDirectory, { old }: Rotation): 
   await exclusively(state, async () => {
     await deleteScope(state, `${old.name}.old`)
     await updateAllRoots(state)
+    await updateBundles(state)
   })
 }
