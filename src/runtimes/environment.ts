@@ -33,7 +33,7 @@ export interface EnvironmentOptions {
 export async function environmentFor({
   state,
   env,
-  cwd = process.cwd,
+  cwd = () => process.cwd(),
   replace,
 }: EnvironmentOptions): Promise<{ readonly changes: Changes; readonly problems: string[] }> {
   const sources = await findSources(state)
