@@ -26,7 +26,8 @@ export async function runChild(
     process.on(signal, pass)
   }
   try {
-    child = await start(program, args, env)
+    if (process.platform === 'win32') return await runByExeca(program, args, env)
+    child = spawn(program, args, { env, stdio: 'inherit' })
     return await ended(child)
   } catch (error) {
     return { error: error as NodeJS.ErrnoException }
@@ -60,22 +61,22 @@ function hasTerminal(): boolean {
   }
 }
 
-async function start(
+/** Runs a program as `runChild` does on Windows: a .cmd, such as npm, is run by cmd, whose quotes execa knows. */
+export async function runByExeca(
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-): Promise<ChildProcess> {
-  if (process.platform !== 'win32') return spawn(program, args, { env, stdio: 'inherit' })
-  // A .cmd, such as npm, is run by cmd, whose quotes execa knows.
+): Promise<ChildEnd> {
   const { execa } = await import('execa')
-  const child = execa(program, args, {
+  const { exitCode, signal, cause } = await execa(program, args, {
     env,
     extendEnv: false,
     stdio: 'inherit',
     reject: false,
     windowsHide: false,
   })
-  return child as unknown as ChildProcess
+  if (exitCode !== undefined) return { code: exitCode }
+  return signal === undefined ? { error: cause as NodeJS.ErrnoException } : { signal }
 }
 
 const ended = (child: ChildProcess): Promise<ChildEnd> =>

@@ -43,8 +43,12 @@ export async function findSystemRoots(
 }
 
 async function rootsOfNode(): Promise<string> {
-  const tls = (await import('node:tls')) as typeof import('node:tls') & {
-    readonly getCACertificates?: (type: 'system') => readonly string[]
-  }
+  const tls: Tls = await import('node:tls')
   return [...(tls.getCACertificates?.('system') ?? []), ...tls.rootCertificates].join('\n')
+}
+
+/** What is used of Node's module; Node 20 lacks the function. */
+interface Tls {
+  readonly rootCertificates: readonly string[]
+  readonly getCACertificates?: (type: 'system') => readonly string[]
 }

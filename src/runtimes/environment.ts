@@ -36,7 +36,7 @@ export interface EnvironmentOptions {
 export async function environmentFor({
   state,
   env,
-  cwd = process.cwd,
+  cwd = () => process.cwd(),
   replace,
   planOnly = false,
 }: EnvironmentOptions): Promise<{

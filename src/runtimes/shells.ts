@@ -4,7 +4,7 @@ import { memoryName, type Changes } from './environment.ts'
 import type { Environment } from './variables.ts'
 
 /** The forms in which changes of an environment are printed. */
-export const forms = ['bash', 'zsh', 'fish', 'powershell', 'dotenv', 'json'] as const
+const forms = ['bash', 'zsh', 'fish', 'powershell', 'dotenv', 'json'] as const
 export type Form = (typeof forms)[number]
 
 /** By the name of its program, the form that a shell reads. */

@@ -73,7 +73,7 @@ export const variables: readonly Variable[] = [
     // database with a certificate of its own making would fail. `system` is no file.
     where: (env) =>
       env['PGSSLROOTCERT'] !== 'system' &&
-      (whereSet('PGSSLROOTCERT')(env) || /^verify-/.test(env['PGSSLMODE'] ?? '')),
+      (whereSet('PGSSLROOTCERT')(env) || env['PGSSLMODE']?.startsWith('verify-') === true),
   },
   ...['NIX_SSL_CERT_FILE', 'AWS_CA_BUNDLE', 'HTTPS_CA_FILE', 'npm_config_cafile'].map(
     (name): Variable => ({

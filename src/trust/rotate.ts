@@ -5,6 +5,7 @@ import { runRenewHooks, type HookOutcome } from '../certificates/renew-hooks.ts'
 import { newlyMade, renew, type Renewal } from '../certificates/renew.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { updateBundles } from '../runtimes/bundles.ts'
 import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import {
@@ -169,6 +170,7 @@ export async function beginRotation(
       await createScope(state, await makeScope(successor, now), `${name}.next`)
     const next = decision.next ?? (await openScope(state, name, '.next'))
     await updateAllRoots(state)
+    await updateBundles(state)
     return { old, next, switched: false }
   })
 }
@@ -181,6 +183,7 @@ export async function switchRotation(
   await exclusively(state, async () => {
     await switchScope(state, next.name)
     await updateAllRoots(state)
+    await updateBundles(state)
   })
   return { old, next: await openScope(state, next.name), switched: true }
 }
@@ -199,5 +202,6 @@ export async function finishRotation(state: StateDirectory, { old }: Rotation): 
   await exclusively(state, async () => {
     await deleteScope(state, `${old.name}.old`)
     await updateAllRoots(state)
+    await updateBundles(state)
   })
 }

@@ -12,6 +12,7 @@ import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { forgetScope } from '../../src/authority/delete.ts'
 import { readScopes } from '../../src/authority/scope.ts'
 import { retireBundles, updateBundles } from '../../src/runtimes/bundles.ts'
+import { beginRotation, finishRotation, switchRotation } from '../../src/trust/rotate.ts'
 import { changesBack, environmentFor, withChanges } from '../../src/runtimes/environment.ts'
 import { variables, type Environment } from '../../src/runtimes/variables.ts'
 import { pemBlocks } from '../../src/x509/pem.ts'
@@ -231,6 +232,20 @@ test('without an authority nothing is made', async () => {
   const made = environmentFor({ state, env: {}, replace: true })
   await expect(made).rejects.toMatchObject({ code: 'no-authority', hint: 'rootling install' })
   expect(existsSync(state.path)).toBe(false)
+})
+
+test('the files follow a rotation in place, without a gap', async () => {
+  const { state, child, own } = await open()
+  const { SSL_CERT_FILE } = await child({})
+  const held = () => rootsIn(SSL_CERT_FILE)
+  const before = held()
+  const begun = await beginRotation(state, 'local', now)
+  const next = begun.next.root.raw.toString('base64')
+  expect(held()).toEqual([...before, next])
+  const switched = await switchRotation(state, begun)
+  expect(held().toSorted()).toEqual([...before, next].toSorted())
+  await finishRotation(state, switched)
+  expect(held()).toEqual([...before.slice(0, -1), ...(await own())])
 })
 
 test('files that programs may still read stay, without our roots', async () => {
