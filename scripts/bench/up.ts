@@ -39,7 +39,7 @@ export const up: Benchmark = {
         env,
       })
       const [program, ...args] = command(line).argv
-      await inside.must(program as string, args, { env, timeout })
+      await inside.must(program ?? '', args, { env, timeout })
       const cost = await measureProcesses(
         { again: command(line), node: command([process.execPath, '-e', '0']) },
         quick ? 3 : 20,

@@ -93,11 +93,11 @@ const isObject = (value: unknown): value is Members =>
 /** Gives checked values their types. */
 function wantedOf(members: Members): Omit<Wanted, 'hasLocal'> {
   const list = <T>(name: string): readonly T[] => (members[name] as readonly T[] | null) ?? []
-  const map = <T>(name: string): ReadonlyMap<string, T> =>
+  const map = <T>(value: unknown): ReadonlyMap<string, T> =>
     new Map(
-      Object.entries((members[name] as Record<string, T> | null) ?? {})
-        .filter(([, value]) => value !== null)
-        .map(([key, value]) => [key.toLowerCase(), value]),
+      Object.entries((value ?? {}) as Record<string, T | null>).flatMap(([key, each]) =>
+        each === null ? [] : [[key.toLowerCase(), each]],
+      ),
     )
   const plain = (path: string): string => path.replace(/^\.\//, '')
   return {
