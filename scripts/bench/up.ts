@@ -38,8 +38,8 @@ export const up: Benchmark = {
         cwd: '/',
         env,
       })
-      const [program, ...args] = command(line).argv
-      await inside.must(program ?? '', args, { env, timeout })
+      const [program = '', ...args] = command(line).argv
+      await inside.must(program, args, { env, timeout })
       const cost = await measureProcesses(
         { again: command(line), node: command([process.execPath, '-e', '0']) },
         quick ? 3 : 20,

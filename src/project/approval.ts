@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import type { ApprovalKind, Danger } from './step.ts'
 
-export const approvalKinds: readonly ApprovalKind[] = ['run', 'trust', 'permit', 'hosts']
+const approvalKinds: readonly ApprovalKind[] = ['run', 'trust', 'permit', 'hosts']
 
 /** What `--allow` says: kinds of dangers, and roots by the beginning of their fingerprints. */
 export interface Allowed {

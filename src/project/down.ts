@@ -70,11 +70,12 @@ interface Taking extends DownOptions {
 /**
  * Takes back what `up` did for the project that the directory is in, as far as that is unchanged and
  * no other project needs it. The authority stays, and what the file says does not count. Throws
- * `bad-project` where nothing is remembered of the project.
+ * `bad-project` where there is no project.
  */
 export async function takeDown(world: TrustWorld, options: DownOptions): Promise<Taken> {
   const { state } = world
   const record = await recordFor(world, options.cwd)
+  if (typeof record === 'string') return { directory: record, steps: [] }
   const work = async (): Promise<Step[]> => {
     const others = (await readProjectRecords(state)).filter(
       ({ project }) => project !== record.project,
@@ -104,12 +105,16 @@ async function handOver(state: StateDirectory, { project }: ProjectRecord, done:
   if (heir !== null) await writeProjectRecord(state, { ...heir, done: unionOf(heir.done, [done]) })
 }
 
-/** Finds what is remembered of the project in a directory or the nearest one above it. */
-async function recordFor({ state }: TrustWorld, cwd: string): Promise<ProjectRecord> {
+/**
+ * Finds what is remembered of the project in a directory or the nearest one above it. Returns the
+ * directory of a project of which nothing is remembered.
+ */
+async function recordFor({ state }: TrustWorld, cwd: string): Promise<ProjectRecord | string> {
   for (let directory = cwd; ; directory = dirname(directory)) {
     const record = await readProjectRecord(state, directory)
     if (record !== null) return record
-    if (directory === dirname(directory) || existsSync(join(directory, projectFile))) break
+    if (existsSync(join(directory, projectFile))) return directory
+    if (directory === dirname(directory)) break
   }
   throw new RootlingError('bad-project', `rootling up did nothing for the project in ${cwd}.`, {
     hint: 'Change to the directory of its rootling.json',

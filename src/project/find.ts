@@ -70,7 +70,7 @@ const rootFiles = [
  * directory or the file of a worktree; else the nearest with a lock file; else the directory itself.
  * Directories that belong to other users, and home directories, are not looked into.
  */
-export function findRoot({ cwd, env, owner }: Finding): Pick<Project, 'root' | 'git'> {
+function findRoot({ cwd, env, owner }: Finding): Pick<Project, 'root' | 'git'> {
   const homes = homesOf(env)
   let packages: string | null = null
   for (let directory = cwd; ; directory = dirname(directory)) {

@@ -68,7 +68,7 @@ const taken = (file: string): RootlingError =>
   })
 
 /** Returns the answers that a guess comes to; `--yes` takes them. */
-export const answersOf = ({ base, names }: Guess): Answers => ({
+const answersOf = ({ base, names }: Guess): Answers => ({
   names,
   cert: `.certs/${base}.pem`,
   key: `.certs/${base}-key.pem`,

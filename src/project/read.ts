@@ -29,6 +29,9 @@ export interface WantedRoot {
   readonly names: readonly string[]
 }
 
+/** As in the file, in which the names may be left out. */
+type WrittenRoot = Pick<WantedRoot, 'root' | 'fingerprint'> & Partial<WantedRoot>
+
 /** What rootling.json and rootling.local.json together ask for; all of it is checked. */
 export interface Wanted {
   readonly certificates: readonly WantedCertificate[]
@@ -92,24 +95,22 @@ const isObject = (value: unknown): value is Members =>
 
 /** Gives checked values their types. */
 function wantedOf(members: Members): Omit<Wanted, 'hasLocal'> {
-  const list = <T>(name: string): readonly T[] => (members[name] as readonly T[] | null) ?? []
-  const map = <T>(value: unknown): ReadonlyMap<string, T> =>
-    new Map(
-      Object.entries((value ?? {}) as Record<string, T | null>).flatMap(([key, each]) =>
-        each === null ? [] : [[key.toLowerCase(), each]],
-      ),
-    )
+  const list = (name: string): readonly unknown[] => (members[name] as unknown[] | null) ?? []
+  const map = (name: string): [string, unknown][] =>
+    Object.entries((members[name] as Members | null) ?? {})
+      .filter(([, value]) => value !== null)
+      .map(([key, value]) => [key.toLowerCase(), value])
   const plain = (path: string): string => path.replace(/^\.\//, '')
   return {
-    certificates: list<WantedCertificate>('certificates').map((each) => ({
+    certificates: (list('certificates') as readonly WantedCertificate[]).map((each) => ({
       ...each,
       cert: plain(each.cert),
       key: plain(each.key),
     })),
-    permit: list('permit'),
-    hosts: map('hosts'),
-    proxy: map('proxy'),
-    trust: list<WantedRoot>('trust').map(({ root, fingerprint, names = [] }) => ({
+    permit: list('permit') as readonly string[],
+    hosts: new Map(map('hosts') as [string, string][]),
+    proxy: new Map(map('proxy') as [string, string | number][]),
+    trust: (list('trust') as readonly WrittenRoot[]).map(({ root, fingerprint, names = [] }) => ({
       root: plain(root),
       fingerprint: fingerprint.replaceAll(':', '').toLowerCase(),
       names,

@@ -8,17 +8,15 @@ import type { Project } from './find.ts'
 import type { Wanted } from './read.ts'
 import type { Done, ProjectRecord } from './record.ts'
 
-export const stepCodes = [
-  'authority', // the own authority and its trust
-  'permit', // a scope for further names
-  'trust', // a teammate's root
-  'ignore', // lines of .gitignore
-  'certificate',
-  'hosts', // lines of the hosts file
-  'env', // the file of variables
-  'proxy', // a route, which is not used yet
-] as const
-export type StepCode = (typeof stepCodes)[number]
+type StepCode =
+  | 'authority' // the own authority and its trust
+  | 'permit' // a scope for further names
+  | 'trust' // a teammate's root
+  | 'ignore' // lines of .gitignore
+  | 'certificate'
+  | 'hosts' // lines of the hosts file
+  | 'env' // the file of variables
+  | 'proxy' // a route, which is not used yet
 
 /** What a step is about to do or did; `kept` is of `down` alone. */
 export type StepOutcome = 'unchanged' | 'would-change' | 'changed' | 'failed' | 'kept' | 'not-used'

@@ -302,6 +302,8 @@ describe('down', () => {
     expect(existsSync(join(clone.directory, '.certs'))).toBe(false)
     expect(read(clone, '.gitignore')).toBe('')
     expect(await readProjectRecord(clone.world.state, clone.directory)).toBeNull()
+    expect(await clone.down()).toEqual([])
+    rmSync(join(clone.directory, 'rootling.json'))
     await expect(clone.down()).rejects.toMatchObject({ code: 'bad-project' })
   })
 

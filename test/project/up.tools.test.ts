@@ -59,7 +59,8 @@ describe('the command', () => {
       exitCode: 0,
     })
     expect(existsSync(join(home.directory, '.project/.certs'))).toBe(false)
-    expect(await inside(home, ['down'])).toMatchObject({ exitCode: 2 })
+    expect(await inside(home, ['down'])).toMatchObject({ exitCode: 0, stdout: '' })
+    expect(await home.rootling(['down'])).toMatchObject({ exitCode: 2 })
   })
 
   test('prints all faults of the file, each with its place, and changes nothing', async () => {

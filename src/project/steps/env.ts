@@ -1,6 +1,6 @@
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
-import { writeFileAtomic } from '../../files/atomic.ts'
+import { sweepDead, writeFileAtomic } from '../../files/atomic.ts'
 import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { environmentFor } from '../../runtimes/environment.ts'
@@ -63,6 +63,7 @@ export async function planEnv({
           const { text: data } = await environmentText(state, false)
           if ((await readText(path, longest)) === data)
             return 'What it names was brought up to date.'
+          await sweepDead(dirname(path), basename(path))
           await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
           return 'It was written.'
         },

@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
-import { writeFileAtomic } from '../../files/atomic.ts'
+import { sweepDead, writeFileAtomic } from '../../files/atomic.ts'
 import { readText } from '../../files/read.ts'
 import type { Owner } from '../../files/owner.ts'
 import { localFile } from '../read.ts'
@@ -101,5 +101,6 @@ export async function removeLines(
 
 async function write(path: string, data: string, owner: Owner | null): Promise<void> {
   const mode = (lstatSync(path, { throwIfNoEntry: false })?.mode ?? 0o644) & 0o777
+  await sweepDead(dirname(path), basename(path))
   await writeFileAtomic(path, { data, mode }, owner)
 }

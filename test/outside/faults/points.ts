@@ -34,11 +34,15 @@ export async function pointsOf(world: World, line: readonly string[]): Promise<P
     if (thread === undefined || call === undefined) continue
     const when = (counts.get(`${thread} ${call}`) ?? 0) + 1
     counts.set(`${thread} ${call}`, when)
-    if (text.includes(world.root)) points.push({ call, when, line: text })
+    if (isOfWorld(text, world)) points.push({ call, when, line: text })
   }
   rmSync(log)
   return points
 }
+
+/** Whether a call names a file of the world, whatever directory the command runs in. */
+const isOfWorld = (text: string, { root }: World): boolean =>
+  text.replace(/AT_FDCWD<[^>]*>/g, '').includes(root)
 
 /** Runs a command with something done to it at a point; `reached`: it was, and upon our file. */
 export async function runWith(
@@ -56,7 +60,7 @@ export async function runWith(
   rmSync(log)
   const killed = what === 'signal=KILL' && text.includes('killed by SIGKILL')
   const injected = text.split('\n').filter((entry) => entry.includes('(INJECTED)'))
-  const reached = killed || injected.some((entry) => entry.includes(world.root))
+  const reached = killed || injected.some((entry) => isOfWorld(entry, world))
   return { ...finished, reached }
 }
 
