@@ -227,22 +227,23 @@ async function openBelow(root: string, path: string): Promise<OpenFile | null> {
 }
 
 /** The names of files that hold keys in other forms than PEM, often under a known password. */
-const keyStores = /\.(?:p12|pfx|jks|keystore|ppk)$/i
+const keyStores = /\.(?:p12|pfx|jks|keystore|ppk|(?:key|password)(?:\.\w{1,4})?)$/i
 
 /** In octets. The file of a chain and its key, or of a service account, is far smaller. */
 const longestPem = 64 * 1024
 
 /**
- * Whether a file is PEM or JSON and holds a private key, as certificates and keys often lie together.
+ * Whether a file holds a private key in PEM within its first part, as certificates and keys often lie
+ * together: on a line of its own, behind any text but HTML, or in JSON.
  */
 async function holdsKey(file: FileHandle, { size }: Stats): Promise<boolean> {
-  if (size > longestPem) return false
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0)
+  const length = Math.min(size, longestPem)
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0)
   // Without the marks and zeros of UTF-8 and UTF-16.
   const text = buffer.toString('latin1', 0, bytesRead).replaceAll(/[\0\xbb\xbf\xef\xfe\xff]/g, '')
   return (
-    /^\s*(?:-----BEGIN |Bag Attributes|\{)/.test(text) &&
-    /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)
+    (!/^\s*</.test(text) && /^[ \t]*-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----/m.test(text)) ||
+    (/^\s*\{/.test(text) && /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text))
   )
 }
 
