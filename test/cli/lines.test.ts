@@ -118,3 +118,15 @@ test('letters that take two columns of a terminal count as two', () => {
   )
   expect(lines).toEqual(['例子.test   x', 'ascii.test  y'])
 })
+
+test.each([
+  ['dots behind a command', `z rootling a${'.'.repeat(300_000)}x`],
+  ['quotes behind a command', `rootling a${`'"`.repeat(150_000)}`],
+  ['commands', 'rootling a'.repeat(30_000)],
+  ['variables', 'ROOTLING_HOME='.repeat(20_000)],
+  ['quoted variables', `ROOTLING_HOME='`.repeat(20_000)],
+  ['spaces', `a${' '.repeat(300_000)}b`],
+])('a stranger’s text of %s is wrapped in time', (_, text) => {
+  // What is quadratic in the length of such a text takes hours.
+  expect(words(shown(hanging(text, 2, 80)))).toHaveLength(text.trim().replace(/ +/g, ' ').length)
+})
