@@ -1,10 +1,11 @@
 /*
  * The characters that text from outside must not bring to a terminal or a log: controls (Cc, with
  * newlines and the C1 controls), format characters (Cf, with bidirectional overrides and
- * zero-width characters) and line and paragraph separators (Zl, Zp). They could move the cursor,
- * begin a line, hide text or reverse it.
+ * zero-width characters), line and paragraph separators (Zl, Zp), letters that have no form (DI, and
+ * the empty pattern of Braille) and spaces that are none of the keyboard's. They could move the
+ * cursor, begin a line, hide text, reverse it, or make two names look alike.
  */
-const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}\u2800\u00a0\u1680\u2000-\u200a\u202f\u205f]+/gu
 
 // Most text is plain, and compiling the Unicode categories costs a command time.
 const plain = /^[ -~]*$/

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
-import { expectSuccess, timeLimits } from '../command.ts'
+import { expectSuccess, timeLimits, type CommandResult } from '../command.ts'
 import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import type { LinuxFamily } from './families.ts'
@@ -70,6 +70,10 @@ async function waitFor(isDone: () => Promise<boolean>, milliseconds: number): Pr
   }
 }
 
+/** The exit code of flock(1) when another process still holds the lock after two minutes. */
+const lockIsHeld = 75
+const boundedWait = ['-w', '120', '-E', String(lockIsHeld)]
+
 async function refresh(
   machine: Machine,
   family: LinuxFamily,
@@ -79,13 +83,21 @@ async function refresh(
   if (found === null) throw new RootlingError('tool-missing', `${command[0]} is not there.`)
   const { name, program, args } = found
   // Two runs at once would both write the bundle. flock(1) can lock a directory, so it leaves no
-  // lock file behind.
+  // lock file behind. Since every user can take that lock, nobody may keep others out by it.
   const canLock = machine.dryRun || (await exists(family.directory))
   const flock = canLock ? await machine.find('flock', { forRoot: true }) : null
-  const [first, ...rest] =
-    flock === null ? [program, ...args] : [flock, family.directory, program, ...args]
   const options = { as: 'root', timeLimit: timeLimits.refresh, name } as const
-  const result = await machine.change(first, rest, options).catch((error: unknown) => {
+  const attempt = async (): Promise<CommandResult> => {
+    if (flock === null) return machine.change(program, args, options)
+    const locked = [family.directory, program, ...args]
+    const bounded = await machine.change(flock, [...boundedWait, ...locked], options)
+    if (bounded.exitCode === lockIsHeld) return machine.change(program, args, options)
+    // That of BusyBox has no such options.
+    const isSimple =
+      bounded.exitCode !== 0 && /(?:invalid|unrecognized) option/.test(bounded.stderr)
+    return isSimple ? machine.change(flock, locked, options) : bounded
+  }
+  const result = await attempt().catch((error: unknown) => {
     throw error instanceof RootlingError && error.code === 'tool-timeout' && family.hooks
       ? new RootlingError('tool-timeout', error.message, {
           hint: `See whether a script in ${family.hooks} hangs: sudo ${name} --verbose`,

@@ -102,7 +102,8 @@ function wordsOf(question: Question): string[] {
     }
     case 'trust-foreign-root':
       return [
-        `Its fingerprint is ${fingerprintText(question.fingerprint)}.`,
+        'Its fingerprint is',
+        `  ${fingerprintText(question.fingerprint)}`,
         'Is that what your teammate says it is?',
       ]
   }
@@ -201,9 +202,17 @@ function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): v
       output.warn(`${previous.certPath} was not renewed: ${reason} ${hint ?? ''}`.trim())
 }
 
+const longestName = 200
+
+/** Returns a stranger's name, without what is longer than any real one. */
+const cut = (name: string): string =>
+  name.length <= longestName ? name : `${name.slice(0, longestName)}…`
+
 function showForeignRoot(event: EventOf<'foreign-root'>, output: Output): void {
   const { subject, constraints, java } = event
-  output.note(`${subject} may sign: ${describeMaySign(constraints)}`)
+  // The name is a stranger's, and has a line of its own: it could say what it may sign.
+  output.note(`The root calls itself “${cut(subject)}”.`)
+  output.note(`It may sign: ${describeMaySign(constraints)}`)
   const warning = unconstrainedWarning(constraints)
   if (warning === null) output.note(beyondConstraints)
   else output.warn(warning)

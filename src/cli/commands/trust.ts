@@ -42,7 +42,9 @@ export async function trust(
     unconstrained,
     stores: outcomes,
   })
-  output.note(`To take it out again: rootling untrust ${shellWord(label)}`)
+  // A name that begins with a dash would be read as an option.
+  const word = label.startsWith('-') ? fingerprint.slice(0, 16) : shellWord(label)
+  output.note(`To take it out again: rootling untrust ${word}`)
   return changeExitCode(outcomes)
 }
 
