@@ -113,7 +113,8 @@ export async function issue(
         ...(await readScopes(state)),
         ...(await readScopesInRotation(state)),
       ])
-    await recordAndWrite(state, record, files)
+    const chosen = files.map((file) => ({ ...file, chosen: true }))
+    await recordAndWrite(state, record, chosen)
   })
   const key = keys === null ? null : encodePem('PRIVATE KEY', keys.pkcs8)
   return { record, chain: leaf.chain, key, warnings, replaced }

@@ -13,11 +13,12 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { keepToUser } from './access-list.ts'
+import { asOwner } from './as-owner.ts'
 import { hasCode, unwritable } from './errors.ts'
 import { exists } from './exists.ts'
 import { isMountPoint } from './mount-point.ts'
 import type { Owner } from './owner.ts'
-import { chown, mkdir, readdir, removeFile, rename, rm, sync } from './sync-fs.ts'
+import { mkdir, readdir, removeFile, rename, rm, sync } from './sync-fs.ts'
 
 /**
  * A part of the names of unfinished files. By it, the next process that has the lock finds what a
@@ -34,6 +35,11 @@ export interface FileContents {
   readonly mode: number
   /** Whether the file holds a key or a token: on Windows it is the user's alone before it is written. */
   readonly secret?: boolean
+  /**
+   * Whose rights decide, under sudo, whether the file may be written there; default: its owner's.
+   * `null`: root's, for a path that was given on this command line.
+   */
+  readonly rights?: Owner | null
 }
 
 /** A file that is complete and synced, under a temporary name beside its target. */
@@ -69,7 +75,8 @@ export async function stageFile(
   owner: Owner | null = null,
 ): Promise<StagedFile> {
   const temporary = temporaryName(path)
-  const discard = (): Promise<void> => removeFile(temporary).catch(() => undefined)
+  const { rights = owner } = contents
+  const discard = (): Promise<void> => removeFile(temporary, rights).catch(() => undefined)
   const guarded = async (step: () => Promise<void>): Promise<void> => {
     try {
       await step()
@@ -88,7 +95,7 @@ export async function stageFile(
   }
   const commit = async (): Promise<void> => {
     try {
-      await rename(temporary, path)
+      await rename(temporary, path, rights)
     } catch (error) {
       if (!hasCode(error, 'EBUSY') || !isMountPoint(path)) throw error
       // The pieces of `contents` may be gone by now, so they are read back.
@@ -112,12 +119,11 @@ export async function createDirectoryAtomic(
   if (await exists(path)) return false
   const temporary = temporaryName(path)
   try {
-    await mkdir(temporary, { mode: 0o700 })
-    if (owner !== null) await chown(temporary, owner.uid, owner.gid)
+    await mkdir(temporary, { mode: 0o700 }, owner)
     for (const [name, contents] of Object.entries(files))
       await writeNew(join(temporary, name), contents, owner)
     await syncDirectory(temporary)
-    await rename(temporary, path)
+    await rename(temporary, path, owner)
     await syncDirectory(dirname(path))
     return true
   } catch (error) {
@@ -185,7 +191,8 @@ function isAlive(pid: number): boolean {
 /** Writes and syncs a new file. Fails where something has its name. */
 async function writeNew(path: string, contents: FileContents, owner: Owner | null): Promise<void> {
   // Until it has its group, it is nobody else's to read.
-  const file = openSync(path, 'wx', contents.mode & 0o700)
+  const { rights = owner } = contents
+  const file = asOwner(rights, () => openSync(path, 'wx', contents.mode & 0o700))
   try {
     if (contents.secret === true) await keepToUser(path, 'file')
     writeAll(file, contents.data)
@@ -203,10 +210,11 @@ async function writeNew(path: string, contents: FileContents, owner: Owner | nul
  */
 async function writeInPlace(
   path: string,
-  { data, mode }: FileContents,
+  { data, mode, rights }: FileContents,
   owner: Owner | null,
 ): Promise<void> {
-  const file = openSync(path, constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0))
+  const flags = constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0)
+  const file = asOwner(rights === undefined ? owner : rights, () => openSync(path, flags))
   try {
     const found = fstatSync(file)
     if (!found.isFile()) throw new RootlingError('state-unwritable', `${path} is no regular file.`)

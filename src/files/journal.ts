@@ -1,3 +1,4 @@
+import { asOwner } from './as-owner.ts'
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
@@ -70,7 +71,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     descriptor = null
   }
   const appendQueue = (): void => {
-    descriptor ??= openSync(path, constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0))
+    const flags = constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0)
+    descriptor ??= asOwner(state.owner, () => openSync(path, flags))
     const data = Buffer.from(`${queue.join('\n')}\n`)
     append(descriptor, data, size)
     size += data.length

@@ -2,6 +2,7 @@ import { closeSync, constants, fchownSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
+import { asOwner } from './as-owner.ts'
 import { hasCode, unwritable } from './errors.ts'
 import type { Directory } from './owner.ts'
 import { makePrivateDirectory } from './private-directory.ts'
@@ -69,7 +70,7 @@ async function prepare(state: Directory): Promise<void> {
 function openLock(path: string, state: Directory): number {
   try {
     const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
-    const file = openSync(path, flags, 0o600)
+    const file = asOwner(state.owner, () => openSync(path, flags, 0o600))
     if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
     return file
   } catch (error) {

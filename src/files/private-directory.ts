@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { keepToUser } from './access-list.ts'
 import { hasCode, unwritable } from './errors.ts'
@@ -15,7 +15,7 @@ export async function makePrivateDirectory(
   mode = 0o700,
 ): Promise<void> {
   try {
-    const first = await makeMissing(path, mode)
+    const first = await makeMissing(path, mode, rightsAt(path, owner))
     if (first !== undefined && (mode & 0o077) === 0) await keepToUser(first, 'directory')
     if (first === undefined || owner === null) return
     for (let made = path; made.length >= first.length; made = dirname(made))
@@ -30,10 +30,14 @@ export async function makePrivateDirectory(
  * none. Node's own recursion reports a read-only disk as ENOENT, and never ends in /proc, which
  * says ENOENT although the parent exists.
  */
-async function makeMissing(path: string, mode: number): Promise<string | undefined> {
+async function makeMissing(
+  path: string,
+  mode: number,
+  rights: Owner | null,
+): Promise<string | undefined> {
   const make = async (): Promise<boolean> => {
     try {
-      await mkdir(path, { mode })
+      await mkdir(path, { mode }, rights)
       return true
     } catch (error) {
       if (hasCode(error, 'EEXIST')) return false
@@ -46,8 +50,24 @@ async function makeMissing(path: string, mode: number): Promise<string | undefin
     return (await make()) ? path : undefined
   } catch (error) {
     if (!hasCode(error, 'ENOENT') || dirname(path) === path) throw error
-    const first = await makeMissing(dirname(path), mode)
+    const first = await makeMissing(dirname(path), mode, rights)
     const last = (await make()) ? path : undefined
     return first ?? last
   }
 }
+
+/**
+ * Returns whose rights make a directory under sudo: the owner's where a link of theirs leads there,
+ * since it may lead anywhere; else root's, as for a directory in /opt that ROOTLING_HOME names.
+ */
+function rightsAt(path: string, owner: Owner | null): Owner | null {
+  if (owner === null) return null
+  const found = existing(path)
+  return realpathSync(found) === found ? null : owner
+}
+
+/** Returns the path, or the nearest directory above it that exists. */
+const existing = (path: string): string =>
+  path === dirname(path) || statSync(path, { throwIfNoEntry: false }) !== undefined
+    ? path
+    : existing(dirname(path))

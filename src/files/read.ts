@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } f
 import { RootlingError } from '../errors.ts'
 import { toEdit, toList } from '../shell-commands.ts'
 import { shellWord } from '../shell-word.ts'
+import { asOwner } from './as-owner.ts'
 import { because, hasCode, hintFor, unreadable } from './errors.ts'
 import type { Owner } from './owner.ts'
 
@@ -30,7 +31,7 @@ export async function readPrivateText(
   owner: Owner | null,
   mode = 0o600,
 ): Promise<string | null> {
-  const file = openNoFollow(path)
+  const file = asOwner(owner, () => openNoFollow(path))
   if (file === null) return null
   try {
     refuseLoose(path, statRegular(path, file), owner, mode)

@@ -13,11 +13,13 @@ import {
   type Stats,
 } from 'node:fs'
 import { promisify } from 'node:util'
+import { asOwner } from './as-owner.ts'
+import type { Owner } from './owner.ts'
 
 /*
  * The page cache answers these calls, so they are made synchronously; the thread pool would cost a
  * command three times as much, and each command makes about ninety. Only `sync` waits for the disk.
- * Each rejects with what node:fs throws.
+ * Each rejects with what node:fs throws. With `owner`, a step has the rights of `asOwner`.
  */
 
 export const stat = async (path: string): Promise<Stats> => statSync(path)
@@ -27,12 +29,12 @@ export const readdir = async (path: string): Promise<string[]> => readdirSync(pa
  * on its drives in WSL, a virus scanner or an indexer may have the file open
  * (https://github.com/npm/write-file-atomic/issues/227).
  */
-export const rename = (from: string, to: string): Promise<void> =>
-  patiently(() => renameSync(from, to))
+export const rename = (from: string, to: string, owner: Owner | null = null): Promise<void> =>
+  patiently(() => asOwner(owner, () => renameSync(from, to)))
 export const rm = async (path: string, options: RmOptions): Promise<void> => rmSync(path, options)
 /** Removes a file; absent is success. `rmSync` would load a module for directories. */
-export const removeFile = async (path: string): Promise<void> => {
-  const remove = (): void => unlinkSync(path)
+export const removeFile = async (path: string, owner: Owner | null = null): Promise<void> => {
+  const remove = (): void => asOwner(owner, () => unlinkSync(path))
   try {
     // Elsewhere a refusal is final, since an open file can be deleted there.
     if (process.platform === 'win32') await patiently(remove)
@@ -66,7 +68,8 @@ export const chown = async (path: string, uid: number, gid: number): Promise<voi
 export const mkdir = async (
   path: string,
   options: MakeDirectoryOptions,
-): Promise<string | undefined> => mkdirSync(path, options)
+  owner: Owner | null = null,
+): Promise<string | undefined> => asOwner(owner, () => mkdirSync(path, options))
 
 let inPlace = false
 const syncInThread = promisify(fsync)

@@ -38,7 +38,9 @@ test('trust says what a thief of the key of a constrained root can do', () => {
   const ip = { type: 'ip', value: '10.0.0.0/8' } as const
   const constraints = { permitted: [dns, ip], excluded: [] }
   const event = { type: 'foreign-root', subject: 'CN=Ada', constraints, java: false } as TrustEvent
-  expect(said(event)).toMatch(/^The root calls itself “CN=Ada”\.\nIt may sign: only app\.test, 10\.0\.0\.0\/8\n/)
+  expect(said(event)).toMatch(
+    /^The root calls itself “CN=Ada”\.\nIt may sign: only app\.test, 10\.0\.0\.0\/8\n/,
+  )
   expect(said(event)).toContain(thief)
   expect(said({ ...event, constraints: null } as TrustEvent)).not.toContain(thief)
 })

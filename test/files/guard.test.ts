@@ -11,7 +11,7 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
@@ -99,6 +99,8 @@ test.skipIf(!isRoot)(
     const outDir = await temporaryDirectory()
     const { path } = await temporaryState()
     const state = { path, owner: { uid: 12_345, gid: 12_346 } }
+    // It is written with the person's rights, who must come to it.
+    await chmod(dirname(path), 0o755)
     await ensureAuthority(state, now)
     await issue(state, { names: ['localhost'], files: { outDir } }, now)
     const inside = await readdir(path, { recursive: true })

@@ -61,7 +61,7 @@ export async function caExport(
         : format === 'der'
           ? scope.root.raw
           : await javaTrustStore(roots, scope.name)
-    await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
+    await writeFileAtomic(path, { data, rights: null, mode: 0o644 }, state.owner)
   }
   output.result([path], { scope: describeScope(scope), path, format })
   return exitCodes.ok
@@ -181,7 +181,11 @@ async function exportJks(scope: Scope, path: string, { env, state }: Context): P
   } as const
   try {
     expectSuccess('keytool', await machine.change(keytool, args, options))
-    await writeFileAtomic(path, { data: await readFile(made), mode: 0o644 }, state.owner)
+    await writeFileAtomic(
+      path,
+      { data: await readFile(made), rights: null, mode: 0o644 },
+      state.owner,
+    )
   } finally {
     await rm(made, { force: true }).catch(() => undefined)
   }

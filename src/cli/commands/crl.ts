@@ -38,7 +38,7 @@ export async function crl(
   }
   const data = (wantsDer ? lists[0] : undefined) ?? pem
   await sweepDead(dirname(path), basename(path))
-  await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
+  await writeFileAtomic(path, { data, rights: null, mode: 0o644 }, state.owner)
   output.result([path], { scope, root, path, crl: pem })
   return exitCodes.ok
 }

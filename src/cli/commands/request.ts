@@ -33,8 +33,8 @@ export async function request(
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
   const csr = encodePem('CERTIFICATE REQUEST', makeRequest({ identifiers, keys, key }))
   const data = encodePem('PRIVATE KEY', keys.pkcs8)
-  await writeFileAtomic(keyPath, { data, mode: 0o600, secret: true }, state.owner)
-  await writeFileAtomic(csrPath, { data: csr, mode: 0o644 }, state.owner)
+  await writeFileAtomic(keyPath, { data, rights: null, mode: 0o600, secret: true }, state.owner)
+  await writeFileAtomic(csrPath, { data: csr, rights: null, mode: 0o644 }, state.owner)
   output.note(`To sign it here: rootling issue --csr ${shellWord(csrPath)}`)
   output.result([`Request:  ${csrPath}`, `Key:      ${keyPath}`], { csrPath, keyPath })
   return exitCodes.ok

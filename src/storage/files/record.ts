@@ -13,6 +13,7 @@ import { RootlingError } from '../../errors.ts'
 import { unwritable } from '../../files/errors.ts'
 import { linesOf, readPieces, readPiecesFromEnd } from '../../files/lines.ts'
 import { sync } from '../../files/sync-fs.ts'
+import { asOwner } from '../../files/as-owner.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { toEdit } from '../../shell-commands.ts'
 import type { Revocation } from '../../x509/revocation.ts'
@@ -77,7 +78,7 @@ async function append(state: StateDirectory, event: object, durable = true): Pro
   try {
     const flags =
       constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | (constants.O_NOFOLLOW ?? 0)
-    const file = openSync(path, flags, 0o600)
+    const file = asOwner(state.owner, () => openSync(path, flags, 0o600))
     try {
       if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
       const end = dropUnfinishedLine(file, path)

@@ -34,13 +34,15 @@ export interface OutputFile {
   readonly secret?: boolean
   /** Default: the state directory's owner. */
   readonly owner?: Owner | null
+  /** Whether its path was given on this command line, and not read from the record. */
+  readonly chosen?: boolean
 }
 
 /**
  * A file to write. `base64` is its data, which may be DER. `before` is the hash of the file that is
  * to be replaced; `null`: there is none.
  */
-interface PendingFile extends Omit<OutputFile, 'data'> {
+interface PendingFile extends Omit<OutputFile, 'data' | 'chosen'> {
   readonly base64: string
   readonly before: string | null
 }
@@ -112,7 +114,7 @@ export async function recordAndWrite(
   if (files.length === 0) return recordIssued(state, record)
   const path = join(directoryOf(state), `${record.serialNumber}.json`)
   const withBefore = await Promise.all(
-    files.map(async ({ data, ...file }) => ({
+    files.map(async ({ data, chosen: _, ...file }) => ({
       ...file,
       base64: Buffer.from(data).toString('base64'),
       before: await hashOf(file.path),
@@ -123,8 +125,10 @@ export async function recordAndWrite(
   await writeFileAtomic(path, { data: JSON.stringify(pending), mode: 0o600 }, state.owner)
   const staged: StagedFile[] = []
   try {
-    for (const file of files)
-      staged.push(await stageFile(file.path, file, file.owner ?? state.owner))
+    for (const { chosen = false, owner = state.owner, ...file } of files)
+      staged.push(
+        await stageFile(file.path, { ...file, rights: chosen ? null : state.owner }, owner),
+      )
     await recordIssued(state, record)
   } catch (error) {
     for (const file of staged) await file.discard()
@@ -201,13 +205,16 @@ interface Unfinished {
 /** Writes a file of an interrupted command; `null`: it is there. */
 async function finish(state: StateDirectory, pending: PendingFile): Promise<Unfinished | null> {
   const { path, before, owner = state.owner } = pending
+  // Under sudo the file is the person's to write, so that it gives nothing to another user.
+  if (state.owner !== null && owner?.uid !== state.owner.uid)
+    return { sentence: `${path} would belong to another user.`, mayPass: false }
   const data = Buffer.from(pending.base64, 'base64')
   try {
     const current = await hashOf(path)
     if (current === digest(data)) return null
     if (current !== before && !(await isBeginning(path, data)))
       return { sentence: `${path} was changed by something else since.`, mayPass: false }
-    await writeFileAtomic(path, { ...pending, data }, owner)
+    await writeFileAtomic(path, { ...pending, data, rights: state.owner }, owner)
     return null
   } catch (error) {
     // A directory that is gone, or a disk that is still full, must not stop the next command.
@@ -233,10 +240,12 @@ function parsePending(text: string | null): Pending | null {
   }
 }
 
-const isSound = ({ path, mode, base64, before }: PendingFile): boolean =>
+const isSound = ({ path, mode, owner, base64, before }: PendingFile): boolean =>
   isText(path) &&
   isFullPath(path) &&
   Number.isInteger(mode) &&
+  (mode & ~0o777) === 0 &&
+  (owner == null || (Number.isInteger(owner.uid) && Number.isInteger(owner.gid))) &&
   isText(base64) &&
   (before === null || isText(before))
 

@@ -151,7 +151,8 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
     })
     expect(await added(ada.home)).toBe('')
     const own = await rootling(0, { HOME: namespace.home }, 'install', '--yes', '--stores', 'nss')
-    expect(own.stderr).toContain(`in ${namespace.home}/.local/share/rootling.`)
+    expect(own.stderr).toContain('in ~/.local/share/rootling.')
+    await sh('test -d "$1/.local/share/rootling/scopes"', namespace.home)
   })
 
   test('who is root in a home on another owner’s mount is told of ROOTLING_HOME', async () => {
@@ -177,7 +178,8 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
     await sh('mkdir -p "$1" && chown 54321 "$1"', home)
     const env = { HOME: home }
     const created = await rootling(0, env, 'install', '--yes', '--stores', 'nss')
-    expect(created.stderr).toContain(`in ${home}/.local/share/rootling.`)
+    expect(created.stderr).toContain('in ~/.local/share/rootling.')
+    await sh('test -d "$1/.local/share/rootling/scopes"', home)
     expect(await rootling(0, env, 'localhost', '--out-dir', home)).toMatchObject({ exitCode: 0 })
   })
 
@@ -243,6 +245,7 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
     const uid = Number(await sh('id -u mallory'))
     const env = { HOME: people.mallory.home, SUDO_UID: await sh('id -u ada'), DOAS_USER: 'ada' }
     const { stderr } = await rootling(uid, env, 'install', '--yes', '--stores', 'nss', '--no-sudo')
-    expect(stderr).toContain(`in ${people.mallory.home}/.local/share/rootling.`)
+    expect(stderr).toContain('in ~/.local/share/rootling.')
+    await sh('test -d "$1/.local/share/rootling/scopes"', people.mallory.home)
   })
 })
