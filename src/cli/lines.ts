@@ -137,21 +137,22 @@ function narrowTable(rows: readonly (readonly Line[])[], width: number): Line[][
     const isLed =
       lead > 0 &&
       first.slice(0, lead).every((cell, x) => widthOf(cell) <= (widths[x] ?? 0)) &&
-      offsetOf(lead) + longestWord(first[lead] ?? '') <= width
+      (offsetOf(lead) <= 4 || offsetOf(lead) + longestWord(first[lead] ?? '') <= width)
     const above = first.flatMap((cell, x): Line[] => {
       if (!long[x]) return []
       const offset = offsetOf(x)
       const indent = Math.min(offset, 4)
       if (!isLed || x !== lead) return hanging(cell, indent, width)
       const [top = '', ...more] = hanging(cell, indent, width, offset)
-      const before = first.slice(0, lead).flatMap((each, y) => [
-        ...partsOf(each),
-        ' '.repeat((widths[y] ?? 0) + 2 - widthOf(each)),
-      ])
+      const before = first
+        .slice(0, lead)
+        .flatMap((each, y) => [...partsOf(each), ' '.repeat((widths[y] ?? 0) + 2 - widthOf(each))])
       return [[...before, ...partsOf(top).slice(1)], ...more]
     })
-    const isAbove = (x: number): boolean => long[x] === true || (isLed && x < lead)
-    const cells = first.map((cell, x) => wrapped(isAbove(x) ? '' : cell, widths[x] ?? 0))
+    const cells = first.map((cell, x) => {
+      const isAbove = long[x] || (isLed && x < lead)
+      return wrapped(isAbove ? '' : cell, widths[x] ?? 0)
+    })
     const last = row[widths.length] ?? ''
     const isBeside = widthOf(last) <= width - start || fitsBeside(last, width - start)
     if (isBeside) cells.push(wrapped(last, width - start))

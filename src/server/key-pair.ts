@@ -1,7 +1,13 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { RootlingError } from '../errors.ts'
-import { altNameParts, isIssuedBy, purposes, purposesOf, validityOf } from '../x509/parsed-certificate.ts'
+import {
+  altNameParts,
+  isIssuedBy,
+  purposes,
+  purposesOf,
+  validityOf,
+} from '../x509/parsed-certificate.ts'
 import { certificateBlocks, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
 

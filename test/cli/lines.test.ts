@@ -131,6 +131,8 @@ test('a mark stands on the line of a name that is too long for its cell', () => 
     expect.stringMatching(/^ +2027-12-27 {2}renewed$/),
     '✗  short.test  2027-12-27  failed',
   ])
+  const longer = `${'longer-name.'.repeat(8)}test`
+  expect(shown(table([[green('✓'), longer, '2027-12-27', 'renewed']]))[0]).toBe(`✓  ${longer}`)
 })
 
 test('a name of many words that is too long goes on below itself, beside its mark', () => {

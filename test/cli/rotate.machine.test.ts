@@ -72,8 +72,8 @@ describe.skipIf(obstacle !== null)(`ca rotate and ca permit --add${skipNote}`, (
       expect(await everything()).toEqual(before)
 
       const shown = await onTerminal(namespace, `${line.join(' ')} --dry-run`, '')
-      const [plan80 = ''] = shown.stdout.split('Commands for the trust stores:')
-      expect(plan80.split(/\r?\n/).filter((each) => each.length > 80)).toEqual([])
+      const [prose = ''] = shown.stdout.split('Commands for the trust stores:')
+      expect(prose.split(/\r?\n/).filter((each) => each.length > 80)).toEqual([])
 
       const no = await onTerminal(namespace, line.join(' '), '\n')
       expect([no.exitCode, no.stdout]).toEqual([5, expect.stringMatching(/\? \[y\/N\]/)])

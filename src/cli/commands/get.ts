@@ -26,7 +26,7 @@ export async function getCommand(
   const options = await readOptions(args, context)
   if (args.compare === true) return compareBoth(url, options, context)
   const response = await get(url, options)
-  if (args.verbose === true) 
+  if (args.verbose === true)
     for (const [title, value] of tlsRows(response)) output.note(`${title.padEnd(12)}  ${value}`)
   if (args.include !== true) output.note(statusLine(response))
   output.result(args.include === true ? [statusLine(response), ...headerLines(response), ''] : [], {

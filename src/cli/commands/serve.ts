@@ -98,8 +98,7 @@ function reportsTo({ output, now }: Context): SiteReports {
         `The certificate could not be renewed, next try ${next.toISOString()}: ${firstLine(error)}`,
       ),
     onNameRefused: (name, error) => log(`no certificate for ${name}: ${firstLine(error)}`),
-    onClientAuthoritiesChanged: (count) =>
-      log(`The CAs of clients were read anew: ${count} now.`),
+    onClientAuthoritiesChanged: (count) => log(`The CAs of clients were read anew: ${count} now.`),
     onClientAuthoritiesFailed: (error) =>
       log(`The CAs of clients stay as they were: ${firstLine(error)}`),
   }
