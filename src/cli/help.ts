@@ -36,7 +36,9 @@ export function answerQuestion(argv: readonly string[]): string | null {
   if (words[0] === 'help') return helpFor(words.slice(1))
   if (asks(options, 'help', 'h')) return helpFor(words)
   const isBare = words.length === 0 || (words.length === 1 && isGroup(words[0] ?? ''))
-  return isBare && !argv.includes('--') && options.every(isGlobal) ? helpFor(words) : null
+  // A program that asks for JSON cannot read help; it gets an error.
+  const isForPeople = !argv.includes('--') && !options.includes('--json')
+  return isBare && isForPeople && options.every(isGlobal) ? helpFor(words) : null
 }
 
 /** The words before `--` that are options, with the values of options left out. */
@@ -59,7 +61,8 @@ const isGlobal = (word: string): boolean =>
 /** Returns the help for the words of a command, a group, or nothing; `null`: there is no such. */
 function helpFor(words: readonly string[]): string | null {
   const [first = '', ...more] = words
-  if (first === '' || first === 'help' || first === 'completion') return mainHelp()
+  if (first === '' || first === 'help') return mainHelp()
+  if (first === 'completion') return completionHelp()
   const { row } = findCommand(words)
   if (row !== undefined) return commandHelp(row.spec)
   return isGroup(first) && more.length === 0 ? groupHelp(first) : null
@@ -111,6 +114,21 @@ function commandHelp(spec: CommandSpec): string {
     optionsOfEvery(),
   ])
 }
+
+const completionHelp = (): string =>
+  page([
+    'rootling completion [bash|zsh|fish]',
+    paragraph(
+      'Print a completion script for bash, zsh or fish; without a name, for the shell in SHELL.',
+    ),
+    [
+      'Examples:',
+      '  echo \'eval "$(rootling completion bash)"\' >> ~/.bashrc',
+      '  echo \'eval "$(rootling completion zsh)"\' >> ~/.zshrc    (below compinit)',
+      '  rootling completion fish > ~/.config/fish/completions/rootling.fish',
+    ].join('\n'),
+    optionsOfEvery(),
+  ])
 
 const usageOf = ({ name, positionals }: CommandSpec): string =>
   ['rootling', name, positionals].filter(Boolean).join(' ')

@@ -130,11 +130,29 @@ function narrowTable(rows: readonly (readonly Line[])[], width: number): Line[][
   return rows.map((row) => {
     const first = row.slice(0, widths.length)
     const long = first.map((cell, x) => longestWord(cell) > (widths[x] ?? 0))
-    const above = first.flatMap((cell, x) => {
-      const offset = widths.slice(0, x).reduce((sum, each) => sum + each + 2, 0)
-      return long[x] ? hanging(cell, Math.min(offset, 4), width) : []
+    const offsetOf = (x: number): number =>
+      widths.slice(0, x).reduce((sum, each) => sum + each + 2, 0)
+    // The cells before the first long one stand on its line, so that a mark is beside its name.
+    const lead = long.indexOf(true)
+    const isLed =
+      lead > 0 &&
+      first.slice(0, lead).every((cell, x) => widthOf(cell) <= (widths[x] ?? 0)) &&
+      (offsetOf(lead) <= 4 || offsetOf(lead) + longestWord(first[lead] ?? '') <= width)
+    const above = first.flatMap((cell, x): Line[] => {
+      if (!long[x]) return []
+      const offset = offsetOf(x)
+      const indent = Math.min(offset, 4)
+      if (!isLed || x !== lead) return hanging(cell, indent, width)
+      const [top = '', ...more] = hanging(cell, indent, width, offset)
+      const before = first
+        .slice(0, lead)
+        .flatMap((each, y) => [...partsOf(each), ' '.repeat((widths[y] ?? 0) + 2 - widthOf(each))])
+      return [[...before, ...partsOf(top).slice(1)], ...more]
     })
-    const cells = first.map((cell, x) => wrapped(long[x] ? '' : cell, widths[x] ?? 0))
+    const cells = first.map((cell, x) => {
+      const isAbove = long[x] || (isLed && x < lead)
+      return wrapped(isAbove ? '' : cell, widths[x] ?? 0)
+    })
     const last = row[widths.length] ?? ''
     const isBeside = widthOf(last) <= width - start || fitsBeside(last, width - start)
     if (isBeside) cells.push(wrapped(last, width - start))
@@ -211,7 +229,7 @@ function wrapped(line: Line, width: number, first = width): Line[] {
   let used = 0
   let room = first
   for (const word of wordsOf(line)) {
-    if (used > 0 && used + wordWidth(word) > room) {
+    if (used > 0 && !isArrow(lines.at(-1)?.at(-1)) && used + wordWidth(word) > room) {
       lines.push([])
       used = 0
       room = width
@@ -226,6 +244,10 @@ function wrapped(line: Line, width: number, first = width): Line[] {
     return [...parts.slice(0, -1), withText(last, textOf(last).trimEnd())]
   })
 }
+
+/** Whether a word is the arrow before a hint, which is nothing without the word after it. */
+const isArrow = (word: Part | undefined): boolean =>
+  word !== undefined && textOf(word).trim() === '→'
 
 const withText = (part: Part, text: string): Part =>
   typeof part === 'string' ? text : { ...part, text }

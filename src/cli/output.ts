@@ -21,6 +21,11 @@ export interface Output {
    */
   result(lines: readonly Line[], value: JsonResult | (() => JsonResult)): void
   /**
+   * Returns a sentence of the result as lines: on a terminal wrapped between words, and elsewhere
+   * one line, since scripts look for whole sentences. The spaces that it begins with stay.
+   */
+  prose(sentence: string): Line[]
+  /**
    * Prints contents that come from outside, such as the body of an answer: exactly as they are into
    * a pipe or a file, and as harmless lines on a terminal. Not called with --json.
    */
@@ -86,6 +91,8 @@ export function createOutput(options: OutputOptions): Output {
         ? hanging(line, indent, standardError.columns, first)
         : [[' '.repeat(first), ...[line].flat()]],
     )
+  /** Returns how many spaces a text begins with, as an item of a list does. */
+  const indentOf = (text: string): number => Math.max(0, text.search(/\S/))
   const hint = (text: string): string => completeCommands(text, selected)
   const complete = (key: string, value: unknown): unknown =>
     (key === 'hint' || key === 'remedy') && typeof value === 'string' ? hint(value) : value
@@ -102,6 +109,11 @@ export function createOutput(options: OutputOptions): Output {
         printValue({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
       else if (lines.length > 0) print(lines)
     },
+    prose(sentence) {
+      if (!standardOutput.isTTY) return [sentence]
+      const start = indentOf(sentence)
+      return hanging(sentence.slice(start), start + 2, standardOutput.columns, start)
+    },
     contents(bytes) {
       if (!standardOutput.isTTY) standardOutput.write(bytes)
       else if (bytes.length > 0) print(linesOf(bytes.toString('utf8').trimEnd()))
@@ -116,8 +128,7 @@ export function createOutput(options: OutputOptions): Output {
     },
     note(text) {
       if (quiet || json) return
-      // An item of a list is indented already.
-      const start = Math.max(0, text.search(/\S/))
+      const start = indentOf(text)
       say(hint(text.slice(start)), start + 2, start)
     },
     warn(text) {

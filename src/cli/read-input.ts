@@ -15,11 +15,20 @@ export async function readFirstLine(path: string): Promise<string> {
   return (await readInput(path)).split(/\r?\n/)[0] ?? ''
 }
 
+interface ReadOptions {
+  readonly most?: number
+  readonly notNamed?: 'certificate' | 'client certificate' | null
+}
+
 /**
- * Reads the bytes of a file that the user named, of at most so many octets; default: 1 MiB. Throws
+ * Reads the bytes of a file that the user named, of at most so many octets; default: 1 MiB.
+ * `notNamed`: what was looked for on record by the same word, and not found. Throws
  * `file-unreadable`.
  */
-export async function readInputBytes(path: string, most = limit): Promise<Buffer> {
+export async function readInputBytes(
+  path: string,
+  { most = limit, notNamed = null }: ReadOptions = {},
+): Promise<Buffer> {
   try {
     // The file is checked after it was opened, because another file may take its name. O_NONBLOCK
     // is there because opening a FIFO would wait.
@@ -32,9 +41,12 @@ export async function readInputBytes(path: string, most = limit): Promise<Buffer
   } catch (error) {
     if (error instanceof RootlingError) throw error
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    const sentence = absent ? `There is no file ${path}.` : `${path} cannot be read.`
+    const orName = notNamed === null ? '' : `, and no ${notNamed} on record has that name`
+    const sentence = absent ? `There is no file ${path}${orName}.` : `${path} cannot be read.`
     throw new RootlingError('file-unreadable', sentence, {
-      hint: absent ? 'Check the path' : `Check its permissions: ls -l ${shellWord(path)}`,
+      hint: absent
+        ? `Check the path${notNamed === null ? '' : ', or the names: rootling list'}`
+        : `Check its permissions: ls -l ${shellWord(path)}`,
       cause: error,
     })
   }

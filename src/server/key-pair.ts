@@ -1,7 +1,13 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { RootlingError } from '../errors.ts'
-import { isIssuedBy, purposes, purposesOf, validityOf } from '../x509/parsed-certificate.ts'
+import {
+  altNameParts,
+  isIssuedBy,
+  purposes,
+  purposesOf,
+  validityOf,
+} from '../x509/parsed-certificate.ts'
 import { certificateBlocks, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
 
@@ -180,7 +186,7 @@ function warningsOf(
 /** Returns the subject, or the names where it is empty; Node then has none. */
 const holderOf = (
   certificate: Partial<Pick<X509Certificate, 'subject' | 'subjectAltName'>>,
-): string => certificate.subject ?? certificate.subjectAltName ?? ''
+): string => certificate.subject ?? altNameParts(certificate).join(', ')
 
 function issuedByAny(certificate: X509Certificate, roots: readonly string[]): boolean {
   return roots

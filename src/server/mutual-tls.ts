@@ -1,7 +1,7 @@
 import { constants, type X509Certificate } from 'node:crypto'
 import type { Server, TlsOptions, TLSSocket } from 'node:tls'
 import { RootlingError } from '../errors.ts'
-import { purposes, purposesOf, validityOf } from '../x509/parsed-certificate.ts'
+import { altNameParts, purposes, purposesOf, validityOf } from '../x509/parsed-certificate.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
 import { shortened } from './shortened.ts'
@@ -211,9 +211,11 @@ function wrongPurpose(certificate: X509Certificate): ClientRefusal {
 }
 
 /** The names of a certificate, or its subject, for a log. */
-function nameOf({ subjectAltName, subject }: X509Certificate): string {
-  const names = subjectAltName?.replaceAll(/\b(?:email|URI|DNS|IP Address):/g, '')
-  return named(names ?? oneLine(subject ?? ''))
+function nameOf(certificate: X509Certificate): string {
+  const names = altNameParts(certificate).map((part) =>
+    part.replace(/^(?:email|URI|DNS|IP Address):/, ''),
+  )
+  return named(names.join(', ') || oneLine(certificate.subject ?? ''))
 }
 
 const issuerOf = ({ issuer }: X509Certificate): string => named(oneLine(issuer ?? ''))

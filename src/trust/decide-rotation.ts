@@ -4,6 +4,7 @@ import type { ScopePlan } from '../authority/ceremony.ts'
 import { covers } from '../authority/coverage.ts'
 import { permitsAll, widen } from '../authority/create.ts'
 import { isTrusted, noScope, openScope, readTrustedScopes, type Scope } from '../authority/scope.ts'
+import { isKept } from '../certificates/output-files.ts'
 import { renewable } from '../certificates/renew.ts'
 import { useOf } from '../certificates/use.ts'
 import { RootlingError } from '../errors.ts'
@@ -195,7 +196,8 @@ async function unfiled(
 
 /**
  * Returns which files programs must read anew, and which are old, once these certificates of the
- * scope were issued anew. `hardened`: whether the new root is.
+ * scope were issued anew. Those that Rootling keeps for itself are left out, since what uses them
+ * reads them again. `hardened`: whether the new root is.
  */
 export async function effectsOf(
   state: StateDirectory,
@@ -209,7 +211,7 @@ export async function effectsOf(
   const hasAll = isTrusted(old) && (await hasAllRoots(state))
   return {
     reload: records.flatMap(({ certPath, onRenew }) =>
-      certPath === null || onRenew !== undefined ? [] : [certPath],
+      certPath === null || onRenew !== undefined || isKept(state, certPath) ? [] : [certPath],
     ),
     updated: [
       rootPath(state, name),

@@ -59,7 +59,7 @@ export interface ForeignRootInstallation extends StoreChange {
 
 /**
  * Installs the public root of another authority after checking its fingerprint, or after the person
- * has confirmed it. Java's stores are left out unless `options.kinds` names them. Throws
+ * has confirmed it, which a dry run does not ask for. Java's stores are left out unless `options.kinds` names them. Throws
  * `bad-certificate`, `bad-der`, `usage` (also for an unconstrained root that was not accepted), `not-trusted` (the root has another fingerprint) and `cancelled`. A
  * store that fails does not throw: its outcome says `failed`.
  */
@@ -80,13 +80,13 @@ export async function trustForeignRoot(
     constraints: nameConstraints,
     java: namesJava(options),
   })
-  if (expected === undefined)
-    await confirmOrCancel(world, { type: 'trust-foreign-root', fingerprint })
-  else checkFingerprint(fingerprint, expected)
+  if (expected !== undefined) checkFingerprint(fingerprint, expected)
   if (unconstrained.length > 0 && !accepted)
     throw new RootlingError('usage', `${source} is unconstrained, so it was not trusted.`, {
       hint: 'Ask for a root with name constraints, or trust it all the same: add --unconstrained',
     })
+  if (expected === undefined && options.dryRun !== true)
+    await confirmOrCancel(world, { type: 'trust-foreign-root', fingerprint })
   const anchor = createAnchor(root.raw)
   const label = given.label ?? /^CN=(.*)$/m.exec(root.subject)?.[1] ?? anchor.name
   const trusted = world.now().toISOString()

@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
+import { ipBytes, ipText, isIP } from './ip.ts'
 import type { Validity } from './profiles.ts'
 
 /*
@@ -22,12 +23,16 @@ export function validityOf(certificate: X509Certificate): Validity {
 
 /**
  * Splits the subjectAltName into its names, such as `['DNS:a.test', 'IP Address:127.0.0.1']`. Node
- * quotes a name with a comma as JSON does.
+ * quotes a name with a comma as JSON does, and writes `::1` as `0:0:0:0:0:0:0:1`; here it is short.
  */
-export function altNameParts({ subjectAltName }: X509Certificate): string[] {
+export function altNameParts({
+  subjectAltName,
+}: Partial<Pick<X509Certificate, 'subjectAltName'>>): string[] {
   const parts = subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []
-  return parts.map((part) => part.trim())
+  return parts.map((part) => part.trim().replace(/(?<=^IP Address:).*/, shortAddress))
 }
+
+const shortAddress = (text: string): string => (isIP(text) === 0 ? text : ipText(ipBytes(text)))
 
 /**
  * Whether an issuer issued a certificate: the names match, and the issuer's key made the signature.

@@ -46,6 +46,18 @@ const refusals: readonly (readonly [string[], number, string, string | null])[] 
   [['serve', '--dir', 'absent'], 2, '--dir absent is not a directory.', 'directory'],
   [['serve', '--cert', 'a.pem'], 2, '--cert-file and --key-file go together.', '--key-file'],
   [['serve', '--cert=a.pem', '--key=b.pem'], 1, 'There is no file', 'Check the path'],
+  [
+    ['show', 'nothing.test'],
+    1,
+    'nothing.test, and no certificate on record has that name.',
+    'list',
+  ],
+  [
+    ['install-client', 'nobody@example.test'],
+    1,
+    'nobody@example.test, and no client certificate on record has that name.',
+    'rootling list',
+  ],
   [['ca', 'forget', 'work', '--yes'], 1, 'There is no scope named work.', 'rootling ca list'],
 ]
 

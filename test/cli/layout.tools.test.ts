@@ -107,21 +107,51 @@ test('--quiet and --json keep whole paths', async () => {
   expect((await rootling(['ca', 'path'])).stdout).toBe(`${directory}/state/roots.pem\n`)
 })
 
+/** Returns the lines that a command prints on a terminal of 80 columns. */
+async function onTerminal(directory: string, words: string): Promise<string[]> {
+  const shell = `stty cols 80; ${process.execPath} ${command} ${words}`
+  const environment = scrubbedEnvironment(directory, {
+    ROOTLING_HOME: join(directory, 'state'),
+    NO_COLOR: '1',
+  })
+  const { stdout } = await run('script', ['-qec', shell, '/dev/null'], environment)
+  return stdout.split(/\r?\n/)
+}
+
+/** Whether a line is too long and no command, which stays whole so that it can be copied. */
+const isTooLong = (line: string): boolean => line.length > 80 && !/^ *→ ROOTLING_HOME=/.test(line)
+
 const noScript = await notInstalled('script')
 
 test.skipIf(noScript !== null)(
   'on a terminal sentences wrap between words, and below the first',
   async () => {
     const { directory } = await openWithNames()
-    const shell = `stty cols 80; ${process.execPath} ${command} status`
-    const environment = scrubbedEnvironment(directory, {
-      ROOTLING_HOME: join(directory, 'state'),
-      NO_COLOR: '1',
-    })
-    const { stdout } = await run('script', ['-qec', shell, '/dev/null'], environment)
-    const lines = stdout.split(/\r?\n/)
+    const lines = await onTerminal(directory, 'status')
     expect(lines.filter((line) => line.length > 80)).toEqual([])
     const at = lines.findIndex((line) => line.startsWith('vpn ('))
     expect(lines[at + 1]).toMatch(/^ {2}\S/)
+  },
+)
+
+test.skipIf(noScript !== null)(
+  'on a terminal the results of revoke, forget and get --compare wrap between words',
+  async () => {
+    const { directory, must, rootling, serve } = await openWithNames()
+    await must('issue', 'one.test', 'another-one.test', 'www.test', '127.0.0.1', '--out-dir', 'x')
+    const { url } = await serve()
+    const compared = await onTerminal(directory, `get --compare ${url}`)
+    const unknown = await onTerminal(directory, `get --compare https://127.0.0.1:1/`)
+    const revoked = await onTerminal(directory, 'revoke another-one.test')
+    const again = await onTerminal(directory, 'revoke another-one.test')
+    for (const lines of [compared, unknown, revoked, again])
+      expect([lines.length > 1, lines.filter(isTooLong)]).toEqual([true, []])
+    expect(unknown.join(' ')).toContain('  → ROOTLING_HOME=')
+    const text = again.join(' ').replace(/ +/g, ' ')
+    expect(text).toMatch(new RegExp(`was revoked already, on ${moment}: unspecified\\.`))
+    expect(compared.some((line) => /^ +[0-9a-f]{8}(?::[0-9a-f]{8}){7}$/.test(line))).toBe(true)
+    // A script that reads a pipe finds the whole sentence in one line.
+    const { stdout } = await rootling(['revoke', 'another-one.test'])
+    expect(stdout).toMatch(/^one\.test, .* was revoked already, on .*\.\n$/)
   },
 )

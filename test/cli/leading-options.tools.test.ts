@@ -25,7 +25,7 @@ test('an option before a command counts as after it', async () => {
   expect(JSON.parse(other.stdout)).toMatchObject({ ok: true, certificates: [] })
 })
 
-test.each([['--quiet'], ['-q'], ['--json']])('%s alone prints the help', async (option) => {
+test.each([['--quiet'], ['-q']])('%s alone prints the help', async (option) => {
   const { exitCode, stdout } = await openHome().rootling([option])
   expect([exitCode, stdout]).toEqual([0, expect.stringContaining('rootling install')])
 })
@@ -47,7 +47,9 @@ test.each([
   [['help', 'issue'], 'rootling issue NAME… [options]'],
   [['help', 'ca'], 'rootling ca COMMAND'],
   [['ca'], 'rootling ca COMMAND'],
-  [['--json', 'daemon'], 'rootling daemon COMMAND'],
+  [['-q', 'daemon'], 'rootling daemon COMMAND'],
+  [['completion', '--help'], 'rootling completion [bash|zsh|fish]'],
+  [['help', 'completion'], 'rootling completion [bash|zsh|fish]'],
   [['version'], '0.'],
   [['completion', 'zsh'], '#compdef rootling'],
   [['completion', 'bash'], 'complete -o bashdefault'],
@@ -66,6 +68,18 @@ test.each([[['']], [['--json', 'zebra']], [['help', 'zebra']], [['-q', '']], [['
     expect([exitCode, stderr]).toEqual([2, expect.stringMatching(/^Error: /)])
   },
 )
+
+test.each([
+  [['ca', '--json'], 'rootling ca needs a command.', 'rootling ca --help'],
+  [['--json', 'daemon'], 'rootling daemon needs a command.', 'rootling daemon --help'],
+  [['--json'], 'No command was given.', 'rootling --help'],
+])('rootling %j is an error that a program can read', async (args, message, hint) => {
+  const { exitCode, stdout } = await openHome().rootling(args)
+  expect([exitCode, JSON.parse(stdout)]).toMatchObject([
+    2,
+    { ok: false, error: { code: 'usage', message, hint: expect.stringContaining(hint) } },
+  ])
+})
 
 test('-q counts among other letters too', async () => {
   const home = openHome()

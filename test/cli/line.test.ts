@@ -74,7 +74,7 @@ test('an option takes a value in every command that has it, or in none', () => {
 })
 
 describe('help', () => {
-  const targets = ['', ...byName.map(([name]) => name), ...Object.keys(groups)]
+  const targets = ['', 'completion', ...byName.map(([name]) => name), ...Object.keys(groups)]
   const wordsOf = (name: string): string[] => (name === '' ? [] : name.split(' '))
 
   test.for(targets)('of rootling %s is the same in every way to ask', (name) => {

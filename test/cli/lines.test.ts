@@ -130,3 +130,33 @@ test.each([
   // What is quadratic in the length of such a text takes hours.
   expect(words(shown(hanging(text, 2, 80)))).toHaveLength(text.trim().replace(/ +/g, ' ').length)
 })
+
+test('a mark stands on the line of a name that is too long for its cell', () => {
+  const name = `${'long-name.'.repeat(7)}test`
+  const rows = [
+    [green('✓'), name, '2027-12-27', 'renewed'],
+    [green('✗'), 'short.test', '2027-12-27', 'failed'],
+  ]
+  const lines = shown(table(rows))
+  expect(lines).toEqual([
+    `✓  ${name}`,
+    expect.stringMatching(/^ +2027-12-27 {2}renewed$/),
+    '✗  short.test  2027-12-27  failed',
+  ])
+  const longer = `${'longer-name.'.repeat(8)}test`
+  expect(shown(table([[green('✓'), longer, '2027-12-27', 'renewed']]))[0]).toBe(`✓  ${longer}`)
+})
+
+test('a name of many words that is too long goes on below itself, beside its mark', () => {
+  const names = `NSS database of ${'long-directory.'.repeat(4)}d, also of Chromium and of others there`
+  const lines = shown(table([[green('✓'), names, 'already installed: it was there before']]))
+  expect(lines[0]).toMatch(/^✓ {2}NSS/)
+  expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(80)
+  expect(lines.filter((line) => line.includes('✓'))).toHaveLength(1)
+})
+
+test('an arrow and the command after it stay on one line, however long that is', () => {
+  const command = `rootling issue ${'a-long-name.'.repeat(8)}test --out-dir certificates`
+  expect(shown(hanging([dim('→'), ` ${command}`], 4, 80))).toEqual([`    → ${command}`])
+  expect(shown(hanging(`→ ${command}`, 4, 80, 2))).toEqual([`  → ${command}`])
+})

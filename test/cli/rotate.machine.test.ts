@@ -71,6 +71,10 @@ describe.skipIf(obstacle !== null)(`ca rotate and ca permit --add${skipNote}`, (
       expect(commands.join('\n')).toContain('update-ca-certificates')
       expect(await everything()).toEqual(before)
 
+      const shown = await onTerminal(namespace, `${line.join(' ')} --dry-run`, '')
+      const [prose = ''] = shown.stdout.split('Commands for the trust stores:')
+      expect(prose.split(/\r?\n/).filter((each) => each.length > 80)).toEqual([])
+
       const no = await onTerminal(namespace, line.join(' '), '\n')
       expect([no.exitCode, no.stdout]).toEqual([5, expect.stringMatching(/\? \[y\/N\]/)])
       // A terminal's lines are wrapped.

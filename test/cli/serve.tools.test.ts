@@ -183,9 +183,30 @@ test('serve --on-demand answers curl under any local name, and under no other', 
   expect(await curl('shop.app.localhost')).toMatchObject({ exitCode: 0 })
   expect(await curl('bank.com')).toMatchObject({ exitCode: 60 })
   await waitFor('the refusal in the log', () =>
-    log().includes('no certificate for bank.com: bank.com is outside') ? true : null,
+    /^\S+Z no certificate for bank\.com: bank\.com is outside/m.test(log()) ? true : null,
   )
   const { stdout } = await rootling(['list', '--json'])
   expect(stdout).toContain('shop.app.localhost')
   expect(stdout).not.toContain('bank.com')
+})
+
+test('every line of the log of serve --mtls begins with its time', async () => {
+  const { serve, run, createAuthority } = openHome()
+  const ca = await createAuthority()
+  const { url, log } = await serve(['--mtls'])
+  const before = log().length
+  const { port } = new URL(url)
+  await run('curl', ['-sS', '--cacert', ca, url])
+  await run('curl', ['-sS', `http://127.0.0.1:${port}/`])
+  await waitFor('both lines of the log', () =>
+    log().includes('refused: the client sent no certificate.') && log().includes('without TLS')
+      ? true
+      : null,
+  )
+  const lines = log()
+    .slice(before)
+    .split('\n')
+    .filter((line) => / refused: |without TLS/.test(line))
+  for (const line of lines) expect(line).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S/)
+  expect(lines.length).toBeGreaterThan(1)
 })

@@ -39,16 +39,30 @@ test.each([
   expect(await store.list()).toEqual([])
 })
 
-test('asks the person where no fingerprint is given, in a dry run too', async () => {
+test('asks the person where no fingerprint is given, but not in a dry run', async () => {
   const store = createStore('a', { install: async () => {} })
   const state = await temporaryState()
   const refused = trustForeignRoot(createWorld(state, [store], false), {}, root)
   await expect(refused).rejects.toMatchObject({ code: 'cancelled' })
   const world = createWorld(state, [store])
   const change = await trustForeignRoot(world, { dryRun: true }, root)
-  expect(world.questions).toEqual([{ type: 'trust-foreign-root', fingerprint }])
+  expect(world.questions).toEqual([])
   expect(shown(change.outcomes)).toEqual(['a: would-install'])
   expect(change.plannedCommands).toEqual([])
+  await trustForeignRoot(world, {}, root)
+  expect(world.questions).toEqual([{ type: 'trust-foreign-root', fingerprint }])
+})
+
+test('refuses an unconstrained root before it asks, and another fingerprint before that', async () => {
+  const world = createWorld(await temporaryState(), [createStore('a')])
+  const plain = { ...root, unconstrained: false }
+  await expect(trustForeignRoot(world, {}, plain)).rejects.toMatchObject({
+    code: 'usage',
+    message: 'ada.pem is unconstrained, so it was not trusted.',
+  })
+  const other = trustForeignRoot(world, {}, { ...plain, fingerprint: '0'.repeat(64) })
+  await expect(other).rejects.toMatchObject({ code: 'not-trusted' })
+  expect(world.questions).toEqual([])
 })
 
 test('throws for a file that is not a root', async () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { permitScope } from '../../src/authority/create.ts'
 import { openScope } from '../../src/authority/scope.ts'
 import { issue } from '../../src/certificates/issue.ts'
+import { keptCertificate } from '../../src/certificates/kept.ts'
 import { updateAllRoots } from '../../src/storage/files/all-roots.ts'
 import { exclusively } from '../../src/storage/files/unfinished-writes.ts'
 import { planRotation } from '../../src/trust/decide-rotation.ts'
@@ -139,10 +140,13 @@ describe('a plan of a rotation', () => {
   test('tells files to reload from those that have a hook, and names what stays old', async () => {
     const world = await start()
     const { path, state } = world
+    // The certificate of `serve`, which reads it again by itself.
+    const kept = await keptCertificate(state, ['localhost'], {}, world.now())
     const { effects, unfiled, renewals } = await planRotation(world, {}, { name: 'local' })
-    expect(renewals.map(({ certPath }) => certPath)).toEqual(
-      ['shop.test.pem', 'hook.test.pem', 'p12.test.pem'].map(path),
-    )
+    expect(renewals.map(({ certPath }) => certPath)).toEqual([
+      ...['shop.test.pem', 'hook.test.pem', 'p12.test.pem'].map(path),
+      kept.certPath,
+    ])
     expect(unfiled.map(({ identifiers }) => identifiers[0]?.value)).toEqual(['printed.test'])
     expect(effects).toEqual({
       reload: ['shop.test.pem', 'p12.test.pem'].map(path),

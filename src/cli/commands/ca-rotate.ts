@@ -43,7 +43,8 @@ export function reportPlan(plan: RotationPlan, { state, output }: Context): Exit
       : ['Commands for the trust stores:', ...commands.flatMap(commandLines)]
   if (commands.length > 0 && plan.next.fingerprint === null)
     output.note(`In the commands, NEW and ${placeholderName} stand for the names of the new root.`)
-  output.result([...planLines(plan).map((line) => output.hint(output.paths(line))), ...shown], {
+  const prose = planLines(plan).flatMap((line) => output.prose(output.hint(output.paths(line))))
+  output.result([...prose, ...shown], {
     dryRun: true,
     commands,
     stores: outcomes,

@@ -19,6 +19,7 @@ import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { stopSignal } from '../listening.ts'
+import type { Line } from '../lines.ts'
 import type { Output } from '../output.ts'
 import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs/servers.ts'
 
@@ -164,14 +165,15 @@ export const launchOptions = ({ state, env }: Context): LaunchOptions => ({
 function describe(
   { pid, since, listening, nextRenewal, failures }: DaemonStatus,
   output: Output,
-): string[] {
+): Line[] {
   return [
     `Running since ${since}, pid ${pid}`,
     ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
     `next renewal  ${nextRenewal ?? 'none: no certificate is tracked'}`,
-    ...failures.map(
-      (failure) =>
+    ...failures.flatMap((failure) =>
+      output.prose(
         `FAILED        ${output.hint(describeFailure(failure))} (next try ${failure.nextAttempt})`,
+      ),
     ),
   ]
 }

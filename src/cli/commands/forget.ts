@@ -19,7 +19,9 @@ export async function forgetCommand(
   const forgotten = await forget(context.state, request, context.now())
   const { output } = context
   output.result(
-    forgotten.map((record) => `Forgot ${describeHolder(record)}: ${record.certPath} is gone.`),
+    forgotten.flatMap((record) =>
+      output.prose(`Forgot ${describeHolder(record)}: ${record.certPath} is gone.`),
+    ),
     { forgotten: forgotten.map(describeRecord) },
   )
   if (forgotten.length === 0) output.note('No certificate’s file is gone.')

@@ -8,7 +8,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { fingerprintText } from '../../x509/parsed-certificate.ts'
 import { timeText } from '../describe.ts'
-import { bold } from '../lines.ts'
+import { bold, table, type Line } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { readCertificates, readInput } from '../read-input.ts'
 import type { getSpec } from '../specs/servers.ts'
@@ -26,7 +26,8 @@ export async function getCommand(
   const options = await readOptions(args, context)
   if (args.compare === true) return compareBoth(url, options, context)
   const response = await get(url, options)
-  if (args.verbose === true) for (const line of tlsLines(response)) output.note(line)
+  if (args.verbose === true)
+    for (const [title, value] of tlsRows(response)) output.note(`${title.padEnd(12)}  ${value}`)
   if (args.include !== true) output.note(statusLine(response))
   output.result(args.include === true ? [statusLine(response), ...headerLines(response), ''] : [], {
     url,
@@ -75,8 +76,8 @@ async function compareBoth(
     ...findings.flatMap(({ rejectedBy, sentence, remedy }) => [
       '',
       bold(`Refused by ${rejectedBy}`),
-      `  ${sentence}`,
-      `  → ${output.hint(remedy)}`,
+      ...output.prose(`  ${sentence}`),
+      ...output.prose(`  → ${output.hint(remedy)}`),
     ]),
   ]
   output.result(lines, {
@@ -96,11 +97,18 @@ function findingsOf(outcome: Outcome) {
   return [{ code: finding.code, ...describeFinding(finding) }]
 }
 
-function outcomeLines(outcome: Outcome, output: Output): string[] {
+function outcomeLines(outcome: Outcome, output: Output): Line[] {
   if (outcome.ok)
-    return [statusLine(outcome.response), ...tlsLines(outcome.response)].map((line) => `  ${line}`)
+    return [
+      `  ${statusLine(outcome.response)}`,
+      ...table(
+        tlsRows(outcome.response).map(([title, value]) => [`  ${title}`, value]),
+        output.width,
+      ),
+    ]
   const { message, hint } = outcome.error
-  return [`  refused: ${message}`, ...(hint === undefined ? [] : [`  → ${output.hint(hint)}`])]
+  const todo = hint === undefined ? [] : output.prose(`  → ${output.hint(hint)}`)
+  return [...output.prose(`  refused: ${message}`), ...todo]
 }
 
 function outcomeInJson(outcome: Outcome): Record<string, unknown> {
@@ -124,13 +132,19 @@ function headerLines({ headers }: GetResponse): string[] {
   )
 }
 
-function tlsLines({ remoteAddress, tls }: GetResponse): string[] {
+function tlsRows({ remoteAddress, tls }: GetResponse): [title: string, value: string][] {
+  const { protocol, cipher, group, subjectAltName, commonNameOnly } = tls
   return [
-    `connected to  ${remoteAddress}`,
-    `secured by    ${[tls.protocol, tls.cipher, tls.group].filter(Boolean).join(', ')}`,
-    `certificate   ${tls.commonNameOnly === null ? tls.subjectAltName.join(', ') : `${tls.commonNameOnly} (its common name only)`}`,
-    `issued by     ${tls.issuer}`,
-    `valid         ${timeText(tls.notBefore)} to ${timeText(tls.notAfter)}`,
-    `fingerprint   ${fingerprintText(tls.fingerprint)}`,
+    ['connected to', remoteAddress],
+    ['secured by', [protocol, cipher, group].filter(Boolean).join(', ')],
+    [
+      'certificate',
+      commonNameOnly === null
+        ? subjectAltName.join(', ')
+        : `${commonNameOnly} (its common name only)`,
+    ],
+    ['issued by', tls.issuer],
+    ['valid', `${timeText(tls.notBefore)} to ${timeText(tls.notAfter)}`],
+    ['fingerprint', fingerprintText(tls.fingerprint)],
   ]
 }

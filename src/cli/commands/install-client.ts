@@ -30,7 +30,9 @@ export async function installClient(
       action: args.remove === true ? 'remove' : 'install',
       file,
       shown,
-      contents: await readInputBytes(file),
+      contents: await readInputBytes(file, {
+        notNamed: issued === null ? 'client certificate' : null,
+      }),
       withPassword: (open) =>
         withPkcs12Password(
           { path: file, shown, passwordFile: args['password-file'] },

@@ -23,7 +23,9 @@ export async function ocsp(
     host,
     port: parsePort(args.port ?? 14_680, '--port 14680, or 0 for a free one'),
     onError: (error) =>
-      output.log(`error: ${error instanceof Error ? error.message : String(error)}`),
+      output.log(
+        `${now().toISOString()} error: ${error instanceof Error ? error.message : String(error)}`,
+      ),
   })
   // A server can listen on 0.0.0.0 or ::, which mean every address, but no client can connect to
   // them.

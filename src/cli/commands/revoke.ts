@@ -7,7 +7,7 @@ import { readInventory } from '../../storage/files/record.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeHolder, describeRecord } from '../describe.ts'
+import { describeHolder, describeRecord, timeText } from '../describe.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { revokeSpec } from '../specs/certificates.ts'
 
@@ -35,7 +35,7 @@ export async function revokeCommand(
     changed,
   }))
   output.result(
-    revoked.map(describe),
+    revoked.map(describe).flatMap((sentence) => output.prose(sentence)),
     args.all === true ? { revoked: described } : { ...described[0] },
   )
   const lists = new Set(revoked.filter(({ changed }) => changed).map(({ record }) => crlOf(record)))
@@ -70,5 +70,5 @@ function describe({ record, revocation, changed }: Revoked): string {
   if (revocation === null)
     return changed ? `Released ${which}.` : `${which} is not revoked; nothing to release.`
   if (changed) return `Revoked ${which}: ${revocation.reason}.`
-  return `${which} was revoked already, on ${revocation.revokedAt}: ${revocation.reason}.`
+  return `${which} was revoked already, on ${timeText(new Date(revocation.revokedAt))}: ${revocation.reason}.`
 }

@@ -19,7 +19,6 @@ import type { Context } from '../context.ts'
 import { noteCreated, warnOfDistrust } from '../first-use.ts'
 import { noteUnresolved } from '../hosts-file.ts'
 import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
-import type { Output } from '../output.ts'
 import { readCertificates, readInput } from '../read-input.ts'
 import type { serveSpec } from '../specs/servers.ts'
 
@@ -51,7 +50,7 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
     onDemand: args['on-demand'],
     clients,
     now,
-    ...reportsTo(output),
+    ...reportsTo(context),
   })
   const { names, urls } = site
   const mtls = clients === undefined ? null : clients.optional ? 'optional' : 'required'
@@ -83,24 +82,25 @@ async function createFirst(names: readonly string[], context: Context): Promise<
   await warnOfDistrust(name, context)
 }
 
-function reportsTo(output: Output): SiteReports {
+function reportsTo({ output, now }: Context): SiteReports {
+  // Every line of the log begins with its time, as those of requests do.
+  const log = (sentence: string): void => output.log(`${now().toISOString()} ${sentence}`)
   return {
     onWarning: ({ sentence, hint }) => output.warn(`${sentence} ${hint}`),
     onRequest: (entry) => output.log(formatLogLine(entry)),
     onConnectionError: (error, address) =>
-      output.log(`${address || '-'} refused: ${describeConnectionError(error)}`),
-    onHandlerError: (error) => output.log(`error: ${firstLine(error)}`),
+      log(`${address || '-'} refused: ${describeConnectionError(error)}`),
+    onHandlerError: (error) => log(`error: ${firstLine(error)}`),
     onAlone: () => output.note('This machine has no ::1, so 127.0.0.1 alone is served.'),
-    onRenewed: () => output.log('The certificate was renewed.'),
+    onRenewed: () => log('The certificate was renewed.'),
     onRenewalFailed: (error, next) =>
-      output.log(
+      log(
         `The certificate could not be renewed, next try ${next.toISOString()}: ${firstLine(error)}`,
       ),
-    onNameRefused: (name, error) => output.log(`no certificate for ${name}: ${firstLine(error)}`),
-    onClientAuthoritiesChanged: (count) =>
-      output.log(`The CAs of clients were read anew: ${count} now.`),
+    onNameRefused: (name, error) => log(`no certificate for ${name}: ${firstLine(error)}`),
+    onClientAuthoritiesChanged: (count) => log(`The CAs of clients were read anew: ${count} now.`),
     onClientAuthoritiesFailed: (error) =>
-      output.log(`The CAs of clients stay as they were: ${firstLine(error)}`),
+      log(`The CAs of clients stay as they were: ${firstLine(error)}`),
   }
 }
 

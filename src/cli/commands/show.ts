@@ -55,7 +55,7 @@ async function fileTarget(
   return {
     from: 'file',
     name: word,
-    contents: await readInputBytes(path, largestFile),
+    contents: await readInputBytes(path, { most: largestFile, notNamed: 'certificate' }),
     withPassword: (open) => withPkcs12Password({ path, shown: word, passwordFile }, context, open),
     passphrase:
       passwordFile === undefined

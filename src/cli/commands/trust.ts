@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { get } from '../../client/get.ts'
 import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
+import { fingerprintText } from '../../x509/parsed-certificate.ts'
 import { trustForeignRoot } from '../../trust/foreign-root.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -31,9 +32,14 @@ export async function trust(
   const root = { ...shown, fingerprint: expected, unconstrained: accepted }
   const change = await trustForeignRoot(trustWorld(args, context), storeOptionsOf(args), root)
   const { label, fingerprint, constraints, unconstrained, outcomes } = change
-  if (args['dry-run'] === true)
+  if (args['dry-run'] === true) {
+    if (expected === undefined)
+      output.note(
+        `Its fingerprint is ${fingerprintText(fingerprint)}. Without --dry-run you are asked whether that is what your teammate says it is.`,
+      )
     for (const { store, outcome, reason } of outcomes)
       if (outcome === 'skipped') output.note(`${store.title} is left out: ${reason}`)
+  }
   if (printPlan(change, output)) return changeExitCode(outcomes)
   output.result(outcomeTable(outcomes, output), {
     label,

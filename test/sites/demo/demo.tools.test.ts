@@ -105,7 +105,7 @@ describe('the demo page', () => {
       group: 'X25519',
       groupsOffered: expect.arrayContaining(['X25519', 'P-256']),
       certificate: {
-        subjectAltName: ['localhost', '*.app.test', '127.0.0.1', '0:0:0:0:0:0:0:1'],
+        subjectAltName: ['localhost', '*.app.test', '127.0.0.1', '::1'],
         issuer: 'CN=intermediate',
         fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
       },
