@@ -54,7 +54,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
       ? await (await import('../../certificates/if-needed.ts')).issueIfNeeded(state, request, now())
       : await issue(state, request, now())
   if ('kept' in issued) return reportKept(issued.kept, context)
-  const { record, chain, key, warnings, replaced } = issued
+  const { record, chain, key, warnings, replaced, before } = issued
   for (const warning of warnings) output.warn(warning)
   if (args['self-signed'] === true)
     output.warn(
@@ -69,7 +69,9 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     })
     return exitCodes.ok
   }
-  const done = replaced ? 'Replaced the certificate for' : 'Issued for'
+  if (before !== null) (await import('../replaced.ts')).warnOfReplaced(args, before, output)
+  const isSame = replaced && before?.losesNames !== true
+  const done = isSame ? 'Replaced the certificate for' : 'Issued for'
   output.note(
     `${done} ${describeHolder(record)}, good until ${untilText(new Date(record.notAfter), now())}.`,
   )
