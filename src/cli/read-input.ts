@@ -38,12 +38,18 @@ const pipes = new Map<string, Promise<string>>()
 
 const firstLine = (text: string): string => text.split(/\r?\n/)[0] ?? ''
 
-/** Whether what `--password-file` names is still there, with the same contents, in a later run. */
+/** Whether a later command can read what `--password-file` names again. */
 export const staysReadable = (word: string, cwd: string): boolean =>
   !isPipe(word, resolve(cwd, word)) && !/^\/(?:dev|proc)\//.test(resolve(cwd, word))
 
 function isPipe(word: string, path: string): boolean {
-  return word === '-' || statSync(path, { throwIfNoEntry: false })?.isFIFO() === true
+  if (word === '-') return true
+  try {
+    return statSync(path).isFIFO()
+  } catch {
+    // Reading it as a file says why it cannot be read.
+    return false
+  }
 }
 
 async function readLineOfPipe(word: string, path: string): Promise<string> {
@@ -68,11 +74,13 @@ const longestWithoutWriter = 5000
 async function readLine(shown: string, file: number): Promise<string> {
   const bytes = Buffer.alloc(limit + 1)
   let held = 0
-  for (const start = Date.now(); held <= limit;) {
+  const start = Date.now()
+  while (held <= limit) {
     const read = readSome(file, bytes, held)
-    if (read !== null) held += read
-    if (bytes.subarray(0, held).includes(0x0a)) break
-    if (read === 0 && (held > 0 || file === 0)) break
+    held += read ?? 0
+    const text = bytes.subarray(0, held)
+    if (text.includes(0x0a) || (read === 0 && (held > 0 || file === 0)))
+      return firstLine(text.toString('utf8'))
     // Nobody writes to it: the writer has not come yet, or is gone and has written nothing.
     if (read === 0 && Date.now() - start > longestWithoutWriter)
       throw new RootlingError('file-unreadable', `No program has written a password to ${shown}.`, {
@@ -80,8 +88,9 @@ async function readLine(shown: string, file: number): Promise<string> {
       })
     if (read === 0 || read === null) await sleep(20)
   }
-  if (held <= limit) return firstLine(bytes.toString('utf8', 0, held))
-  throw new RootlingError('file-unreadable', `${shown} has no line of at most ${limit} bytes.`)
+  throw new RootlingError('file-unreadable', `${shown} has no line of at most ${limit} bytes.`, {
+    hint: 'Its first line is the password',
+  })
 }
 
 /** Returns how many octets were read; 0: the pipe is at its end; `null`: there are none yet. */

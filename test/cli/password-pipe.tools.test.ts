@@ -43,6 +43,13 @@ test.each([
   expect(readFileSync(path('state/certificates.jsonl'), 'utf8')).not.toContain('passwordFile')
 })
 
+test('a program pipes a password in, without a newline', async () => {
+  const { rootling, opens } = await openWithAuthority()
+  const args = ['issue', 'shop.test', '--pkcs12', '--password-file', '-']
+  expect(await rootling(args, { input: 'secret' })).toMatchObject({ exitCode: 0 })
+  expect(await opens('secret')).toBe(true)
+})
+
 test('one pipe serves every file of a renewal, and show', async () => {
   const { shell } = await openWithAuthority()
   for (const name of ['a.test', 'b.test'])

@@ -69,12 +69,12 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     })
     return exitCodes.ok
   }
-  if (before !== null) (await import('../replaced.ts')).warnOfReplaced(args, before, output)
   const isSame = replaced && before?.losesNames !== true
   const done = isSame ? 'Replaced the certificate for' : 'Issued for'
   output.note(
     `${done} ${describeHolder(record)}, good until ${untilText(new Date(record.notAfter), now())}.`,
   )
+  if (before !== null) (await import('../replaced.ts')).warnOfReplaced(args, before, output)
   if (record.purpose === 'server') await noteHosts(record, context)
   const made =
     wantsPkcs12(args) && args.password === undefined && args['password-file'] === undefined
