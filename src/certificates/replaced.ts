@@ -7,11 +7,24 @@ import { readCurrentInventory } from '../storage/files/record.ts'
 import { selfSignedScope, type CertificateRecord, type ExtraFile } from '../storage/records.ts'
 import { keyTypes } from '../x509/keys.ts'
 import { day, defaultDays, parseValidity } from '../x509/profiles.ts'
-import type { IssueRequest } from './issue.ts'
+import type { KeyProtection } from './file-contents.ts'
 import { pathsOf } from './output-files.ts'
+import type { WantedUrl } from './revocation-url.ts'
 
 /** An option of `rootling issue`, with its value if it takes one. */
 export type IssueOption = readonly [name: string, value?: string]
+
+/** The options of a request that another one may lack; `undefined`: it was not given. */
+interface GivenOptions extends KeyProtection {
+  readonly scope?: string | undefined
+  readonly selfSigned?: boolean | undefined
+  readonly days?: number | undefined
+  readonly keyType?: string | undefined
+  readonly csr?: Buffer | undefined
+  readonly onRenew?: string | undefined
+  readonly onRenewSeconds?: number | undefined
+  readonly revocationUrl?: WantedUrl
+}
 
 /** What a new certificate leaves behind of the one that it takes the file of. */
 export interface Replaced {
@@ -39,7 +52,7 @@ interface StaleFile {
 export async function findReplaced(
   state: StateDirectory,
   record: CertificateRecord,
-  request: IssueRequest,
+  request: GivenOptions,
   scopes: readonly Scope[],
 ): Promise<Replaced | null> {
   // A damaged line must not keep a person from a new certificate.
@@ -75,7 +88,7 @@ function holderOptions(previous: CertificateRecord, record: CertificateRecord): 
 
 function issuerOptions(
   previous: CertificateRecord,
-  { scope, selfSigned, days, revocationUrl }: IssueRequest,
+  { scope, selfSigned, days, revocationUrl }: GivenOptions,
   scopes: readonly Scope[],
 ): IssueOption[] {
   if (selfSigned === true || previous.scope === selfSignedScope) return []
@@ -98,7 +111,7 @@ function issuerOptions(
 
 function hookOptions(
   previous: CertificateRecord,
-  { onRenew, onRenewSeconds }: IssueRequest,
+  { onRenew, onRenewSeconds }: GivenOptions,
 ): IssueOption[] {
   const options: IssueOption[] = []
   if (previous.onRenew === undefined) return options
@@ -111,7 +124,7 @@ function hookOptions(
 async function keyOptions(
   state: StateDirectory,
   { keyPath, keyType, keyMode, extra = [] }: CertificateRecord,
-  request: IssueRequest,
+  request: GivenOptions,
 ): Promise<IssueOption[]> {
   // With a certification request, the key and its file are not Rootling's.
   if (keyPath === null || request.csr !== undefined) return []
@@ -141,7 +154,7 @@ async function groupOf(path: string, { owner }: StateDirectory): Promise<number 
 async function staleFiles(
   { certPath, keyPath, extra = [] }: CertificateRecord,
   record: CertificateRecord,
-  { csr }: IssueRequest,
+  { csr }: GivenOptions,
 ): Promise<StaleFile[]> {
   const old: StaleFile[] = extra.map((file) => ({
     path: file.path,
