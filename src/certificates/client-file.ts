@@ -4,6 +4,7 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
 import { readInventory } from '../storage/files/record.ts'
 import type { CertificateRecord } from '../storage/records.ts'
+import { issueAgain } from './scope-choice.ts'
 
 /**
  * Returns the PKCS #12 file of a client certificate that was issued here, by one of its names or its
@@ -13,17 +14,17 @@ import type { CertificateRecord } from '../storage/records.ts'
 export async function clientFileOf(state: StateDirectory, name: string): Promise<string | null> {
   const { certificates } = await readInventory(state, { onDamage: () => undefined })
   const named = certificates.filter((record) => isClientNamed(record, name))
-  if (named.length === 0) return null
+  const last = named.at(-1)
+  if (last === undefined) return null
   const paths = named
     .flatMap(({ extra = [] }) => extra)
     .flatMap(({ format, path }) => (format === 'pkcs12' ? [path] : []))
   const files: string[] = []
   for (const path of new Set(paths)) if (await exists(path)) files.push(path)
   const [file, ...others] = files
-  const anew = `rootling issue --client ${shellWord(name)} --pkcs12`
   if (file === undefined)
     throw new RootlingError('usage', `The client certificate of ${name} has no .p12 file.`, {
-      hint: `${anew} --force`,
+      hint: `${issueAgain(last)} --pkcs12 --force`,
     })
   if (others.length === 0) return file
   throw new RootlingError('usage', `${name} has several .p12 files: ${files.join(', ')}.`, {

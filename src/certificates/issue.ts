@@ -22,6 +22,7 @@ import {
   type OutputPaths,
   type ResolvedPaths,
 } from './output-files.ts'
+import { findReplaced, type Replaced } from './replaced.ts'
 import { revocationUrlFor, type WantedUrl } from './revocation-url.ts'
 import { chooseScope } from './scope-choice.ts'
 import { useOf } from './use.ts'
@@ -79,6 +80,8 @@ export interface Issued {
   readonly warnings: readonly string[]
   /** Whether the certificate's file replaced another. */
   readonly replaced: boolean
+  /** The certificate that the file held before, by the record; `null`: none is known. */
+  readonly before: Replaced | null
 }
 
 /**
@@ -106,18 +109,18 @@ export async function issue(
   const record = recordOf(leaf, paths, request)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   const replaced = paths !== null && existsSync(paths.certPath)
-  await exclusively(state, async () => {
+  const before = await exclusively(state, async () => {
     // Read under the lock: another command may have made a scope and written these files just now.
+    const scopes = paths === null ? [] : await readScopes(state)
     if (paths !== null && request.force !== true)
-      await refuseForeign(paths, [
-        ...(await readScopes(state)),
-        ...(await readScopesInRotation(state)),
-      ])
+      await refuseForeign(paths, [...scopes, ...(await readScopesInRotation(state))])
+    const found = paths === null ? null : await findReplaced(state, record, request, scopes)
     const chosen = files.map((file) => ({ ...file, chosen: true }))
     await recordAndWrite(state, record, chosen)
+    return found
   })
   const key = keys === null ? null : encodePem('PRIVATE KEY', keys.pkcs8)
-  return { record, chain: leaf.chain, key, warnings, replaced }
+  return { record, chain: leaf.chain, key, warnings, replaced, before }
 }
 
 /** Whose certificate it is: their names and key. */

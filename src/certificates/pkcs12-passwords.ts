@@ -3,11 +3,13 @@ import { createSecureContext } from 'node:tls'
 import { readFileSync } from 'node:fs'
 import { RootlingError } from '../errors.ts'
 import { exists } from '../files/exists.ts'
-import { readText } from '../files/read.ts'
+import type { Owner } from '../files/owner.ts'
+import { readOwnPassword, readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { readInventory } from '../storage/files/record.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { refuseCostlyPkcs12 } from '../x509/pkcs12-cost.ts'
+import { issueAgain } from './scope-choice.ts'
 
 /** Asks for the password of a PKCS #12 file, given its path; `null`: it is not known. */
 export type AskPassword = (path: string) => Promise<string | null>
@@ -15,8 +17,10 @@ export type AskPassword = (path: string) => Promise<string | null>
 /** The passwords of a certificate's PKCS #12 files, by their paths. */
 export interface Pkcs12Passwords {
   readonly passwords: ReadonlyMap<string, string>
-  /** A sentence for each file that has to stay as it is. */
+  /** A sentence for each file that has to stay as it is, or that is gone. */
   readonly warnings: readonly string[]
+  /** The paths of the files that are gone with their passwords, so that renewals forget them. */
+  readonly gone: ReadonlySet<string>
 }
 
 /**
@@ -24,23 +28,44 @@ export interface Pkcs12Passwords {
  * Call it before the lock is taken, since a person may take long to answer.
  */
 export async function pkcs12Passwords(
-  { keyPath, extra = [] }: CertificateRecord,
+  { owner }: StateDirectory,
+  record: CertificateRecord,
   ask: AskPassword | undefined,
 ): Promise<Pkcs12Passwords> {
+  const { keyPath, extra = [] } = record
   const passwords = new Map<string, string>()
   const warnings: string[] = []
+  const gone = new Set<string>()
   for (const file of extra) {
     if (file.format !== 'pkcs12') continue
     try {
-      const password = await passwordOf(file, ask)
+      if (await isGone(file)) {
+        gone.add(file.path)
+        warnings.push(
+          `${file.path} is gone, and its password is not kept, so renewals make it no more. To have it again: ${issueAgain(record)} --pkcs12`,
+        )
+        continue
+      }
+      const password = await passwordOf(file, owner, ask)
       await refuseForKey(keyPath, password)
       passwords.set(file.path, password)
     } catch (error) {
       if (!(error instanceof RootlingError) || error.code === 'cancelled') throw error
-      warnings.push(`${file.path} still holds the old certificate, since ${error.message}`)
+      warnings.push(`${file.path} still holds the old certificate, since ${causeOf(error)}`)
     }
   }
-  return { passwords, warnings }
+  return { passwords, warnings, gone }
+}
+
+/** Whether a PKCS #12 file was deleted, and nothing says which password a new one would need. */
+async function isGone({ path, passwordFile }: ExtraFile): Promise<boolean> {
+  return !(await exists(path)) && (passwordFile === undefined || !(await exists(passwordFile)))
+}
+
+/** Returns an error as the rest of a sentence, with the command that mends a loose file. */
+function causeOf({ code, message, hint }: RootlingError): string {
+  if (code !== 'loose-key') return message
+  return `${message.charAt(0).toLowerCase()}${message.slice(1)} To mend it: ${hint}`
 }
 
 /**
@@ -53,12 +78,13 @@ export async function keptPassword(state: StateDirectory, path: string): Promise
     .flatMap(({ extra = [] }) => extra)
     .findLast((each) => each.format === 'pkcs12' && each.path === path)
   if (file?.passwordFile === undefined) return null
-  const text = await readText(file.passwordFile).catch(() => null)
+  const text = await readOwnPassword(file.passwordFile, state.owner).catch(() => null)
   return text?.split(/\r?\n/)[0] ?? null
 }
 
 async function passwordOf(
   { path, passwordFile }: ExtraFile,
+  owner: Owner | null,
   ask: AskPassword | undefined,
 ): Promise<string> {
   if (passwordFile === undefined) {
@@ -67,7 +93,7 @@ async function passwordOf(
     await refuseWrong(path, answer, 'the password that was given')
     return answer
   }
-  const text = await readText(passwordFile)
+  const text = await readOwnPassword(passwordFile, owner)
   if (text === null) throw fault(`${passwordFile}, which keeps its password, is gone.`)
   const password = text.split(/\r?\n/)[0] ?? ''
   await refuseWrong(path, password, `the password in ${passwordFile}`)

@@ -13,7 +13,7 @@ import { signLeaf, type Leaf } from './leaf.ts'
 import { certificatesNamed, chosen } from './named.ts'
 import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
-import { pkcs12Passwords, type AskPassword } from './pkcs12-passwords.ts'
+import { pkcs12Passwords, type AskPassword, type Pkcs12Passwords } from './pkcs12-passwords.ts'
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
 import { chooseScopeAgain, issueAgain } from './scope-choice.ts'
 import { currentCertificates, isDue } from './status.ts'
@@ -176,7 +176,7 @@ async function reissue(
   const scope = await chooseScopeAgain(state, scopes, previous, now)
   const url = await revocationUrlFor(state, wantedBefore(previous))
   const signer = await openSigner(state, scope, now)
-  const pkcs12 = await pkcs12Passwords(previous, options.askPassword)
+  const pkcs12 = await pkcs12Passwords(state, previous, options.askPassword)
   return exclusively(state, async () => {
     if ((await stampOf(recordPath(state))) !== view.stamp)
       Object.assign(view, await readView(state, options))
@@ -192,7 +192,7 @@ async function reissue(
     const lifetime = daysOf(previous)
     const request = { identifiers, purpose, subject, spki, keyType, lifetime, ...url }
     const leaf = signLeaf(request, scope, signer, now)
-    const record = renewedRecord(previous, leaf)
+    const record = renewedRecord(previous, leaf, pkcs12)
     const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys, pkcs12)
     const warnings = [...pkcs12.warnings, ...mountWarnings(files.map(({ path }) => path))]
     await recordAndWrite(state, record, files)
@@ -250,9 +250,17 @@ function checkNames({ identifiers, subject, certPath }: CertificateRecord): void
 
 /**
  * Returns the record of the new certificate: its facts, with the paths and the hook of the old
- * record. The revocation URL is not taken over, since the new certificate may have none.
+ * record, but without the files that are gone. The revocation URL is not taken over, since the new
+ * certificate may have none.
  */
-function renewedRecord(previous: CertificateRecord, { facts }: Leaf): CertificateRecord {
-  const { serialNumber: _old, revocationUrl: _url, responder: _responder, ...rest } = previous
-  return { ...rest, ...facts }
+function renewedRecord(
+  previous: CertificateRecord,
+  { facts }: Leaf,
+  { gone }: Pkcs12Passwords,
+): CertificateRecord {
+  const { serialNumber: _old, revocationUrl: _url, responder: _responder, ...kept } = previous
+  if (gone.size === 0) return { ...kept, ...facts }
+  const { extra = [], ...rest } = kept
+  const left = extra.filter(({ path }) => !gone.has(path))
+  return { ...rest, ...(left.length === 0 ? {} : { extra: left }), ...facts }
 }

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { keptPassword } from '../certificates/pkcs12-passwords.ts'
 import { RootlingError, WrongPassword } from '../errors.ts'
 import { askSecret } from './ask.ts'
@@ -25,7 +24,7 @@ export async function withPkcs12Password<T>(
   { state, cwd, interactive, output }: Context,
   open: (password: string) => T | Promise<T>,
 ): Promise<T> {
-  if (passwordFile !== undefined) return open(await readFirstLine(resolve(cwd, passwordFile)))
+  if (passwordFile !== undefined) return open(await readFirstLine(passwordFile, cwd))
   const kept = await keptPassword(state, path)
   if (kept !== null)
     try {

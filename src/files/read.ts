@@ -46,23 +46,32 @@ export async function readPrivateText(
  * file is absent. Throws `loose-key` when others can write to the file or another user, except
  * root, owns it.
  */
-export async function readOwnCertificate(
+export const readOwnCertificate = async (
   path: string,
   owner: Owner | null,
-): Promise<Buffer | null> {
+): Promise<Buffer | null> => readOwn('root', path, owner)
+
+/**
+ * Reads a file with a password that is about to protect a key; `null`: the file is absent. Throws
+ * `loose-key` as `readOwnCertificate` does: who writes the password can open what it protects.
+ */
+export async function readOwnPassword(path: string, owner: Owner | null): Promise<string | null> {
+  const bytes = await readOwn('password file', path, owner)
+  return bytes === null ? null : textOf(bytes)
+}
+
+async function readOwn(what: string, path: string, owner: Owner | null): Promise<Buffer | null> {
   const file = openNoFollow(path)
   if (file === null) return null
   try {
     const stats = statRegular(path, file)
     // A file of root's is fine, since only root can have made it.
-    if (stats.uid !== 0) refuseForeignOwner(`The root ${path}`, path, stats, owner)
+    if (stats.uid !== 0) refuseForeignOwner(`The ${what} ${path}`, path, stats, owner)
     if (process.platform !== 'win32' && (stats.mode & 0o022) !== 0)
       throw new RootlingError(
         'loose-key',
-        `Others can write to the root ${path}${modeOf(stats)}.`,
-        {
-          hint: `chmod 644 ${shellWord(path)}`,
-        },
+        `Others can write to the ${what} ${path}${modeOf(stats)}.`,
+        { hint: `chmod ${what === 'root' ? '644' : 'go-w'} ${shellWord(path)}` },
       )
     return readBytes(path, file, 1024 * 1024)
   } finally {

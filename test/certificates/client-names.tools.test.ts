@@ -7,6 +7,7 @@ import { ensureAuthority } from '../../src/authority/create.ts'
 import { openScope } from '../../src/authority/scope.ts'
 import { issueIfNeeded } from '../../src/certificates/if-needed.ts'
 import { issue, type IssueRequest } from '../../src/certificates/issue.ts'
+import { clientFileOf } from '../../src/certificates/client-file.ts'
 import { clientSubject } from '../../src/certificates/names.ts'
 import { renew } from '../../src/certificates/renew.ts'
 import { revoke, release } from '../../src/certificates/revoke.ts'
@@ -122,4 +123,18 @@ test('hints repeat that a certificate is for a client, and its common name', asy
   await expect(again).rejects.toMatchObject({ hint: 'rootling issue --client --subject CN=bob' })
   const [renewal] = await renew(state, { which: 'all' }, {}, now)
   expect(renewal).toMatchObject({ hint: 'rootling issue --client --subject CN=bob' })
+  await expect(clientFileOf(state, 'bob')).rejects.toMatchObject({
+    hint: 'rootling issue --client --subject CN=bob --pkcs12 --force',
+  })
+})
+
+test('the hint for a missing .p12 repeats the common name beside another name', async () => {
+  const { state, outDir } = await start()
+  const names = ['dan@example.test']
+  const request = { names, purpose: 'client', subject: 'CN=dan', files: { outDir } } as const
+  await issue(state, request, now)
+  for (const name of ['dan', 'dan@example.test'])
+    await expect(clientFileOf(state, name)).rejects.toMatchObject({
+      hint: 'rootling issue dan@example.test --client --subject CN=dan --pkcs12 --force',
+    })
 })

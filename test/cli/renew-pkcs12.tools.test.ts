@@ -1,4 +1,12 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openHome } from '../helpers/home.ts'
@@ -98,4 +106,53 @@ test('a password that encrypts the key too is kept nowhere, and renew takes it f
   expect(await renew('--password-file', 'right')).toEqual({ exitCode: 0, stderr: '' })
   expect((await inPkcs12('shop.test.p12', 'secret')).leaf).toBe(leafIn(read('shop.test.pem')))
   expect(read('shop.test-key.pem')).toContain('ENCRYPTED')
+})
+
+test('a .p12 that is gone with its password is told of once', async () => {
+  const { rootling, renew, path } = await openWithAuthority()
+  await rootling(['issue', 'shop.test', '--pkcs12', '--full'])
+  for (const name of ['shop.test.p12', 'shop.test.p12.password']) rmSync(path(name))
+  const { exitCode, stderr } = await renew()
+  expect(exitCode).toBe(0)
+  expect(stderr).toContain(`${path('shop.test.p12')} is gone, and its password is not kept`)
+  expect(stderr).toContain('rootling issue shop.test --pkcs12\n')
+  expect(stderr).not.toContain('still holds')
+  expect(await renew()).toEqual({ exitCode: 0, stderr: '' })
+  expect(existsSync(path('shop.test.p12'))).toBe(false)
+  expect(existsSync(path('shop.test-full.pem'))).toBe(true)
+})
+
+test('a .p12 that is gone is made again with the password that is kept', async () => {
+  const { rootling, renew, path } = await openWithAuthority()
+  await rootling(['issue', 'shop.test', '--pkcs12'])
+  rmSync(path('shop.test.p12'))
+  expect(await renew()).toEqual({ exitCode: 0, stderr: '' })
+  expect(existsSync(path('shop.test.p12'))).toBe(true)
+})
+
+test('a password file that others may write protects no renewed key', async () => {
+  const { rootling, renew, read, path } = await openWithAuthority()
+  await rootling(['issue', 'shop.test', '--pkcs12'])
+  const before = readFileSync(path('shop.test.p12'))
+  // Anybody could plant it where the old one was deleted, and then open the new .p12.
+  const password = path('shop.test.p12.password')
+  chmodSync(password, 0o622)
+  const loose = await renew()
+  expect(loose.exitCode).toBe(0)
+  expect(loose.stderr).toContain(
+    `${stays} others can write to the password file ${password} (mode 0622). To mend it: chmod go-w ${password}`,
+  )
+  expect(readFileSync(path('shop.test.p12'))).toEqual(before)
+  chmodSync(password, 0o600)
+  if (process.geteuid?.() === 0) {
+    chownSync(password, 12_345, 12_345)
+    expect((await renew()).stderr).toContain(
+      `${stays} the password file ${password} belongs to another user. To mend it: sudo chown 0 ${password}`,
+    )
+    expect(readFileSync(path('shop.test.p12'))).toEqual(before)
+    chownSync(password, 0, 0)
+  }
+  expect(await renew()).toEqual({ exitCode: 0, stderr: '' })
+  expect(readFileSync(path('shop.test.p12'))).not.toEqual(before)
+  expect(read('shop.test.p12.password')).not.toBe('')
 })

@@ -207,7 +207,7 @@ test('serves certificates, and no private keys', async () => {
     'account.json': JSON.stringify({ private_key: pkcs8 }),
     'commented.txt': `# my key\n${pkcs8}`,
     'printed.txt': `Private-Key: (256 bit)\npriv:\n    00:01\n${pkcs8}`,
-    'pgp.asc': `${encodePem('PGP PRIVATE KEY BLOCK', Buffer.alloc(100))}`,
+    'pgp.asc': encodePem('PGP PRIVATE KEY BLOCK', Buffer.alloc(100)),
     'long.pem': pkcs8 + '\n'.repeat(100_000),
     'browser.p12': 'any text',
     'browser.p12.password': 'any text',

@@ -78,7 +78,7 @@ async function readPassphrase(
   { interactive }: Context,
 ): Promise<string> {
   const file = args['password-file']
-  if (file !== undefined) return readFirstLine(resolve(cwd, file))
+  if (file !== undefined) return readFirstLine(file, cwd)
   if (interactive) return askSecret('Passphrase of the key: ')
   throw new RootlingError(
     'usage',

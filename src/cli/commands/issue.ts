@@ -12,7 +12,7 @@ import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, untilText } from '../describe.ts'
 import { noteCreated, warnOfDistrust } from '../first-use.ts'
 import { linesOf } from '../lines.ts'
-import { readFirstLine, readInputBytes } from '../read-input.ts'
+import { readFirstLine, readInputBytes, staysReadable } from '../read-input.ts'
 import type { Output } from '../output.ts'
 import type { issueSpec } from '../specs/certificates.ts'
 
@@ -54,7 +54,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
       ? await (await import('../../certificates/if-needed.ts')).issueIfNeeded(state, request, now())
       : await issue(state, request, now())
   if ('kept' in issued) return reportKept(issued.kept, context)
-  const { record, chain, key, warnings, replaced } = issued
+  const { record, chain, key, warnings, replaced, before } = issued
   for (const warning of warnings) output.warn(warning)
   if (args['self-signed'] === true)
     output.warn(
@@ -69,10 +69,12 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
     })
     return exitCodes.ok
   }
-  const done = replaced ? 'Replaced the certificate for' : 'Issued for'
+  const isSame = replaced && before?.losesNames !== true
+  const done = isSame ? 'Replaced the certificate for' : 'Issued for'
   output.note(
     `${done} ${describeHolder(record)}, good until ${untilText(new Date(record.notAfter), now())}.`,
   )
+  if (before !== null) (await import('../replaced.ts')).warnOfReplaced(args, before, output)
   if (record.purpose === 'server') await noteHosts(record, context)
   const made =
     wantsPkcs12(args) && args.password === undefined && args['password-file'] === undefined
@@ -215,7 +217,8 @@ function outputPaths(args: Arguments, cwd: string): OutputPaths {
 }
 
 /**
- * Where a renewal finds the password of the .p12: in the user's file or in a file beside it. A
+ * Where a renewal finds the password of the .p12: in the user's file or in a file beside it. One
+ * from a pipe is kept nowhere, and the renewal must be given it again. A
  * password that also encrypts the key is not written beside that key, and one with a line break
  * does not fit into a first line.
  */
@@ -224,8 +227,9 @@ function keptWhere(
   cwd: string,
   password: string | undefined,
 ): Pick<OutputPaths, 'passwordFile'> {
-  if (args['password-file'] !== undefined)
-    return { passwordFile: resolve(cwd, args['password-file']) }
+  const file = args['password-file']
+  if (file !== undefined)
+    return staysReadable(file, cwd) ? { passwordFile: resolve(cwd, file) } : {}
   if (args['encrypt-key'] === true || /[\r\n]/.test(password ?? '')) return {}
   return { passwordFile: true }
 }
@@ -237,7 +241,7 @@ function keptWhere(
 async function readPassword(args: Arguments, context: Context): Promise<string | undefined> {
   if (!wantsPkcs12(args) && args['encrypt-key'] !== true) return undefined
   if (args['password-file'] !== undefined) {
-    const line = await readFirstLine(resolve(context.cwd, args['password-file']))
+    const line = await readFirstLine(args['password-file'], context.cwd)
     if (line !== '') return line
     throw new RootlingError('usage', `${args['password-file']} is empty.`, {
       hint: 'Its first line is the password',

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { newlyMade, renew, type Renewal, type Selection } from '../../certificates/renew.ts'
 import type { AskPassword } from '../../certificates/pkcs12-passwords.ts'
 import { RootlingError } from '../../errors.ts'
@@ -44,7 +43,7 @@ function askPassword(
   { 'password-file': file }: ArgumentsOf<typeof renewSpec>,
   { cwd, interactive }: Context,
 ): AskPassword | undefined {
-  if (file !== undefined) return async () => readFirstLine(resolve(cwd, file))
+  if (file !== undefined) return async () => readFirstLine(file, cwd)
   if (!interactive) return undefined
   return async (path) => {
     const { askSecretOrNone } = await import('../ask.ts')

@@ -58,8 +58,6 @@ async function fileTarget(
     contents: await readInputBytes(path, { most: largestFile, notNamed: 'certificate' }),
     withPassword: (open) => withPkcs12Password({ path, shown: word, passwordFile }, context, open),
     passphrase:
-      passwordFile === undefined
-        ? undefined
-        : await readFirstLine(resolve(context.cwd, passwordFile)),
+      passwordFile === undefined ? undefined : await readFirstLine(passwordFile, context.cwd),
   }
 }

@@ -51,7 +51,7 @@ export const passwordOptions = {
   'password-file': {
     type: 'string',
     placeholder: 'F',
-    describe: 'Its first line is the password',
+    describe: 'Its first line is the password; a pipe, or - for standard input',
     needs: ['pkcs12', 'p12-file', 'legacy-pkcs12', 'encrypt-key'],
   },
 } as const satisfies CommandSpec['options']

@@ -114,7 +114,7 @@ export async function recordAndWrite(
   if (files.length === 0) return recordIssued(state, record)
   const path = join(directoryOf(state), `${record.serialNumber}.json`)
   const withBefore = await Promise.all(
-    files.map(async ({ data, chosen: _, ...file }) => ({
+    files.map(async ({ data, chosen: _chosen, ...file }) => ({
       ...file,
       base64: Buffer.from(data).toString('base64'),
       before: await hashOf(file.path),

@@ -14,7 +14,8 @@ describe.skipIf(obstacle !== null)(`under sudo${skipNote}`, () => {
   beforeEach(async () => {
     people = await openPeople()
     state = `${people.ada.home}/.local/share/rootling`
-    expect(await people.ada.rootling(['localhost'])).toMatchObject({ exitCode: 0 })
+    const issued = await people.ada.rootling(['localhost'])
+    if (issued.exitCode !== 0) throw new Error(issued.stderr)
   })
   afterEach(() => people.namespace.close())
 
