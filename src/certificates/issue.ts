@@ -49,6 +49,11 @@ export interface IssueRequest extends KeyProtection {
    */
   readonly files?: OutputPaths | null | undefined
   /**
+   * Whether the paths are those of this command line or its working directory, and not of a file that
+   * a stranger may have written: under sudo root's rights count for them then, else the person's.
+   */
+  readonly typedPaths?: boolean | undefined
+  /**
    * Replaces files that this authority did not issue, and allows names that Firefox refuses
    * together.
    */
@@ -115,8 +120,12 @@ export async function issue(
     if (paths !== null && request.force !== true)
       await refuseForeign(paths, [...scopes, ...(await readScopesInRotation(state))])
     const found = paths === null ? null : await findReplaced(state, record, request, scopes)
-    const chosen = files.map((file) => ({ ...file, chosen: true }))
-    await recordAndWrite(state, record, chosen)
+    const isTyped = request.typedPaths === true
+    await recordAndWrite(
+      state,
+      record,
+      files.map((file) => ({ ...file, chosen: isTyped })),
+    )
     return found
   })
   const key = keys === null ? null : encodePem('PRIVATE KEY', keys.pkcs8)

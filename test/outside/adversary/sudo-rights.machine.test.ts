@@ -19,11 +19,12 @@ describe.skipIf(obstacle !== null)(`under sudo${skipNote}`, () => {
   })
   afterEach(() => people.namespace.close())
 
-  const root = async (...args: string[]) => {
+  const root = async (...args: string[]) => rootIn('/', ...args)
+  const rootIn = async (directory: string, ...args: string[]) => {
     const { namespace, command, ada } = people
     const id = (await ada.sh('id -u; id -g')).stdout.trim().split('\n')
     const env = { SUDO_UID: id[0] ?? '', SUDO_GID: id[1] ?? '', SUDO_USER: 'ada' }
-    return namespace.run(command[0], [command[1], ...args], { env })
+    return namespace.run('env', [`--chdir=${directory}`, ...command, ...args], { env })
   }
   const owner = async (path: string) =>
     (
@@ -75,6 +76,25 @@ describe.skipIf(obstacle !== null)(`under sudo${skipNote}`, () => {
     const refused = await root('localhost', '--force')
     expect(refused.exitCode).not.toBe(0)
     expect(await owner('/etc/rootling')).toMatch(/No such file/)
+  })
+
+  test('a path in a rootling.json is written with her rights', async () => {
+    const { ada } = people
+    await ada.sh('mkdir -p app/.git; echo ref: refs/heads/main > app/.git/HEAD')
+    const wanted = {
+      version: 1,
+      certificates: [{ names: ['localhost'], cert: 'c.pem', key: 'k.pem' }],
+    }
+    await ada.sh('printf %s "$1" > app/rootling.json', JSON.stringify(wanted))
+    await people.namespace.must('sh', [
+      '-c',
+      'chown root "$1"; chmod 1755 "$1"',
+      'sh',
+      `${ada.home}/app`,
+    ])
+    const refused = await rootIn(`${ada.home}/app`, 'up', '--yes', '--stores', 'none')
+    expect(`${refused.exitCode} ${refused.stdout}${refused.stderr}`).toMatch(/^3 [^]*c\.pem/)
+    expect(await owner(`${ada.home}/app/c.pem`)).toMatch(/No such file/)
   })
 
   test('what she asks for still works, also in a directory of root’s', async () => {
