@@ -28,6 +28,12 @@ test.each([
   expect(shownName(name)).toBe(name)
 })
 
+test('a name that could be taken for several is in quotes', () => {
+  expect(shownName('a.test, bank.test (xn--80ak6aa92e.test)')).toBe(
+    '"a.test, bank.test (xn--80ak6aa92e.test)"',
+  )
+})
+
 test('no name is shown with a character that hides or turns text', () => {
   // What decodes to a zero-width joiner, a soft hyphen, and a Hangul filler.
   for (const name of ['xn--ab-m1t.test', 'xn--ab-5da.test', 'xn--osd.test'])
