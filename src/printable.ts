@@ -3,9 +3,11 @@
  * newlines and the C1 controls), format characters (Cf, with bidirectional overrides and
  * zero-width characters), line and paragraph separators (Zl, Zp), letters that have no form (DI, and
  * the empty pattern of Braille) and spaces that are none of the keyboard's. They could move the
- * cursor, begin a line, hide text, reverse it, or make two names look alike.
+ * cursor, begin a line, hide text, reverse it, or make two names look alike. U+FE0F may
+ * follow a picture, which it colours.
  */
-const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}\u2800\u00a0\u1680\u2000-\u200a\u202f\u205f]+/gu
+const unprintable =
+  /(?:(?!\ufe0f)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}\u2800\u00a0\u1680\u2000-\u200a\u202f\u205f]|(?<!\p{ExtPict})\ufe0f)+/gu
 
 // Most text is plain, and compiling the Unicode categories costs a command time.
 const plain = /^[ -~]*$/

@@ -17,6 +17,6 @@ test.each([
 })
 
 test('letters of every language do', () => {
-  for (const text of ['bücher', '日本\u3000語', 'Ελλάδα', 'नमस्ते', '❤'])
+  for (const text of ['bücher', '日本\u3000語', 'Ελλάδα', 'नमस्ते', '❤️', '⚡️ ☕️ 🗓️'])
     expect(printable(text)).toBe(text)
 })

@@ -53,7 +53,7 @@ export interface Output {
    * errors and the `hint` and `remedy` members of --json they are completed without it.
    */
   hint(text: string): string
-  /** Returns an absolute path as people read it; with --quiet as it is, since scripts read that. */
+  /** Returns an absolute path as people read it; with --quiet and --json as it is, since scripts read those. */
   path(path: string): string
   /** Returns a sentence with the paths in it as `path` returns them. */
   paths(sentence: string): string
@@ -146,8 +146,8 @@ export function createOutput(options: OutputOptions): Output {
         say(`${file}:${line}:${column} ${key === '' ? fault : `${key}: ${fault}`}`, 4, 2)
       if (todo !== null) say([dim('→'), ` ${hint(todo)}`], 4, 2)
     },
-    path: (path) => (quiet ? path : shownPath(path, near(env))),
-    paths: (sentence) => (quiet ? sentence : withShownPaths(sentence, near(env))),
+    path: (path) => (quiet || json ? path : shownPath(path, near(env))),
+    paths: (sentence) => (quiet || json ? sentence : withShownPaths(sentence, near(env))),
   }
 }
 

@@ -217,7 +217,9 @@ async function uninstallByName(namespace: Namespace, rootling: Rootling, root: s
     expect(refused.exitCode).toBe(2)
     expect(refused.answer.error).toMatchObject({
       code: 'usage',
-      message: expect.stringMatching(/hold roots that may be another user’s: rootling-\w+\.$/),
+      message: expect.stringMatching(
+        /hold roots that may be another user’s: rootling-\w+ \([0-9a-f:]+\)\.$/,
+      ),
       hint: 'To remove them all the same: rootling uninstall --all --yes',
     })
   }

@@ -230,7 +230,7 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
       expect(listed).toMatchObject({ exitCode: 0, stderr: '' })
       expect(listed.stdout).toContain(named)
       const scopes = await rootling.run(['ca', 'list'])
-      expect(scopes.stdout).toMatch(/^local\n[^]*^work\n/m)
+      expect(scopes.stdout).toMatch(/^local \([0-9a-f:]{17}\)\n[^]*^work \([0-9a-f:]{17}\)\n/m)
       expect(scopes.stdout).not.toContain('NOT by')
     })
   })
