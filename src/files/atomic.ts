@@ -169,13 +169,12 @@ export async function sweepLeftovers(directory: string, file = ''): Promise<void
 }
 
 /**
- * Deletes what killed processes left unfinished of a file, without the lock: what a living process
- * may be writing is left alone.
+ * Deletes what killed processes left unfinished in a directory, or only of `file` in it, without the
+ * lock: what a living process may be writing is left alone.
  */
-export async function sweepDead(directory: string, file: string): Promise<void> {
-  const start = `.${file}${temporaryMark}`
+export async function sweepDead(directory: string, file = ''): Promise<void> {
   for (const name of await readdir(directory).catch(() => []))
-    if (isLeftover(name, file) && !isAlive(Number.parseInt(name.slice(start.length), 10)))
+    if (isLeftover(name, file) && !isAlive(Number(/(\d+)-[0-9a-f]{12}$/.exec(name)?.[1])))
       await removeFile(join(directory, name)).catch(() => undefined)
 }
 

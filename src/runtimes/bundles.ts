@@ -9,6 +9,7 @@ import { openNoFollow } from '../files/read.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { scopeNames } from '../storage/files/scopes.ts'
+import { bundles } from '../storage/files/unfinished-writes.ts'
 import { findOwnRoots, type OwnRoots } from './own-roots.ts'
 
 /*
@@ -17,7 +18,7 @@ import { findOwnRoots, type OwnRoots } from './own-roots.ts'
  */
 
 /** The directory of these files in a state directory. */
-const bundlesPath = ({ path }: StateDirectory): string => join(path, 'bundles')
+const bundlesPath = ({ path }: StateDirectory): string => join(path, bundles)
 
 /** Whether a value names one of these files. */
 export const isBundle = (state: StateDirectory, value: string): boolean =>

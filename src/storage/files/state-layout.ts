@@ -10,7 +10,7 @@ import {
   type StateDirectory,
 } from '../../home/state-directory.ts'
 import { rootPath, scopeNames, scopesLayout } from './scopes.ts'
-import { pendingNames } from './unfinished-writes.ts'
+import { bundles, pendingNames } from './unfinished-writes.ts'
 
 const empty = /^$/
 
@@ -68,7 +68,7 @@ export async function stateEntries(state: StateDirectory): Promise<Entries> {
     files: { ...(await rootCopy(state)), ...stateFiles },
     directory: (name) => {
       // A deletion leaves what programs may still be told to read: see src/runtimes/bundles.ts.
-      if (name === 'bundles') return 'ignored'
+      if (name === bundles) return 'ignored'
       if (name === 'authorities' && state.authority === undefined) return authorities
       return Object.hasOwn(directories, name) ? directories[name] : undefined
     },

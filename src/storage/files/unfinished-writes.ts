@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import {
   isLeftover,
   stageFile,
+  sweepDead,
   sweepLeftovers,
   writeFileAtomic,
   type StagedFile,
@@ -52,6 +53,9 @@ interface Pending {
   readonly files: readonly PendingFile[]
 }
 
+/** The directory of the files of roots for programs, which src/runtimes/ writes. */
+export const bundles = 'bundles'
+
 const directoryOf = (state: StateDirectory): string => join(state.path, 'pending')
 
 /**
@@ -68,6 +72,8 @@ export async function exclusively<T>(
     for (const name of await unfinished(state))
       if (pendingNames.test(name)) await finishOrDrop(state, name, tell)
     await sweepLeftovers(directoryOf(state))
+    // `rootling run` and `env` write there without this lock.
+    await sweepDead(join(state.path, bundles))
     return work()
   })
 }

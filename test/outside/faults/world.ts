@@ -110,7 +110,7 @@ export function unfriendly({ exitCode, stdout, stderr }: Finished): string[] {
   const found: string[] = []
   const errors = stderr.split('\n').filter((line) => /^(Error|ERROR): /.test(line))
   // `renew` goes on with the next certificate, and has a line for each in its table.
-  const rows = stdout.split('\n').filter((line) => / failed: /.test(line))
+  const rows = stdout.split('\n').filter((line) => / failed:(?: |$)/.test(line))
   // `up` and `down` do the same with their steps, and end with the code for that.
   const steps = stdout.split('\n').filter((line) => / FAILED: /.test(line))
   if (exitCode === 3 && steps.length > 0) return []

@@ -39,6 +39,8 @@ async function bundle(): Promise<string> {
       'execa',
       'fast-check',
     ],
+    // As scripts/build.mjs does: its other form loads its files by names that no bundler sees.
+    resolve: { alias: { 'jsonc-parser': resolve('node_modules/jsonc-parser/lib/esm/main.js') } },
     output: { file, format: 'esm', codeSplitting: false },
     logLevel: 'silent',
   })
