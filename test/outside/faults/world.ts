@@ -112,7 +112,7 @@ export function unfriendly({ exitCode, stdout, stderr }: Finished): string[] {
   // `renew` goes on with the next certificate, and has a line for each in its table.
   const rows = stdout.split('\n').filter((line) => / failed:(?: |$)/.test(line))
   // `up` and `down` do the same with their steps, and end with the code for that.
-  const steps = stdout.split('\n').filter((line) => / FAILED: /.test(line))
+  const steps = stdout.split('\n').filter((line) => / FAILED:(?: |$)/.test(line))
   if (exitCode === 3 && steps.length > 0) return []
   if (exitCode !== 1 && exitCode !== 2) found.push(`exit code ${exitCode}`)
   if (errors.length !== 1 && rows.length === 0) found.push(`${errors.length} errors`)
