@@ -209,11 +209,12 @@ async function writeNew(path: string, contents: FileContents, owner: Owner | nul
  */
 async function writeInPlace(
   path: string,
-  { data, mode, rights }: FileContents,
+  contents: FileContents,
   owner: Owner | null,
 ): Promise<void> {
+  const { data, mode, rights = owner } = contents
   const flags = constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0)
-  const file = asOwner(rights === undefined ? owner : rights, () => openSync(path, flags))
+  const file = asOwner(rights, () => openSync(path, flags))
   try {
     const found = fstatSync(file)
     if (!found.isFile()) throw new RootlingError('state-unwritable', `${path} is no regular file.`)

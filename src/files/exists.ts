@@ -1,4 +1,5 @@
-import { accessSync, existsSync as canBeSeen } from 'node:fs'
+import { accessSync, existsSync as canBeSeen, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { hasCode, unwritable } from './errors.ts'
 
 /** Whether something has this path. Throws `state-unwritable` where that cannot be found out. */
@@ -17,4 +18,11 @@ export function existsSync(path: string): boolean {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
     throw unwritable(path, error)
   }
+}
+
+/** Returns a path, or the nearest directory above it that exists. Links are followed. */
+export function nearestExisting(path: string): string {
+  const above = dirname(path)
+  if (path === above || statSync(path, { throwIfNoEntry: false }) !== undefined) return path
+  return nearestExisting(above)
 }

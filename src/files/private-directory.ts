@@ -2,6 +2,7 @@ import { realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { keepToUser } from './access-list.ts'
 import { hasCode, unwritable } from './errors.ts'
+import { nearestExisting } from './exists.ts'
 import type { Owner } from './owner.ts'
 import { chown, mkdir } from './sync-fs.ts'
 
@@ -62,12 +63,6 @@ async function makeMissing(
  */
 function rightsAt(path: string, owner: Owner | null): Owner | null {
   if (owner === null) return null
-  const found = existing(path)
+  const found = nearestExisting(path)
   return realpathSync(found) === found ? null : owner
 }
-
-/** Returns the path, or the nearest directory above it that exists. */
-const existing = (path: string): string =>
-  path === dirname(path) || statSync(path, { throwIfNoEntry: false }) !== undefined
-    ? path
-    : existing(dirname(path))

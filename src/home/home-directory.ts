@@ -1,8 +1,9 @@
 import { readFileSync, statSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
-import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { hasCode } from '../files/errors.ts'
+import { nearestExisting } from '../files/exists.ts'
 import { shellWord } from '../shell-word.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -60,7 +61,8 @@ function usableHome(): string | null {
  */
 export async function refuseForeignDirectory(path: string): Promise<void> {
   if (process.geteuid?.() !== 0) return
-  const { directory, uid } = nearestDirectory(path)
+  const directory = nearestExisting(path)
+  const { uid } = statSync(directory)
   if (uid === 0 || !(await isKnownUser(uid))) return
   const known = usableHome()
   throw new RootlingError(
@@ -92,13 +94,6 @@ async function isKnownUser(uid: number): Promise<boolean> {
       !(error instanceof Error && 'status' in error && error.status === 2)
     )
   }
-}
-
-/** Returns the owner of a path, or of the nearest directory above it that exists. */
-function nearestDirectory(path: string): { directory: string; uid: number } {
-  const info = statSync(path, { throwIfNoEntry: false })
-  if (info !== undefined || path === dirname(path)) return { directory: path, uid: info?.uid ?? 0 }
-  return nearestDirectory(dirname(path))
 }
 
 /**
