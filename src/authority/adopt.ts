@@ -5,7 +5,8 @@ import { readOwnCertificate, readPrivateText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
-import { createScope, markAsCache, scopeNames, type ScopeFiles } from '../storage/files/scopes.ts'
+import { createScope, markAsCache, scopeNames } from '../storage/files/scopes.ts'
+import type { ScopeWithKey } from '../storage/scopes.ts'
 import { isScopeName } from '../storage/files/stored-values.ts'
 import {
   nameConstraintsOf,
@@ -139,7 +140,7 @@ interface AdoptedRoot {
 }
 
 /** Returns the files of the scope. The root is its own intermediate, and has signed no CRL. */
-function scopeFilesOf(name: string, adopted: AdoptedRoot, now: Date): ScopeFiles {
+function scopeFilesOf(name: string, adopted: AdoptedRoot, now: Date): ScopeWithKey {
   const { root, key, parts, constraints } = adopted
   const spki = root.publicKey.export({ type: 'spki', format: 'der' })
   const { notBefore, notAfter } = validityOf(root)

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import type { ScopeFiles } from '../storage/files/scopes.ts'
+import type { ScopeWithKey } from '../storage/scopes.ts'
 import type { Signer } from '../x509/certificate.ts'
 import { signEmptyCrl } from '../x509/crl.ts'
 import { generateKeys, keyIdentifier, signatureAlgorithmOf, type KeyPairDer } from '../x509/keys.ts'
@@ -43,7 +43,7 @@ export interface ScopePlan {
  * subject, so that what they say of subjects applies to leaves alone. By that subject clients would
  * take the root's CRL for one of leaves, so the CRL says that it is not.
  */
-export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeFiles> {
+export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeWithKey> {
   const validity = authorityValidity(now)
   const { name, use = 'servers', permitted, constraints, authority } = plan
   const rootKeys = await generateKeys('p256')

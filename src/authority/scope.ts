@@ -9,8 +9,8 @@ import {
   rotationParts,
   scopeNames,
   scopePath,
-  type RotationPart,
 } from '../storage/files/scopes.ts'
+import type { RotationPart } from '../storage/scopes.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { parseValidity, type AuthorityUse, type Validity } from '../x509/profiles.ts'
 

@@ -20,8 +20,8 @@ import {
   rotationParts,
   scopeNames,
   scopePath,
-  type RotationPart,
 } from '../storage/files/scopes.ts'
+import type { RotationPart } from '../storage/scopes.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import { inspectCertificate } from '../x509/inspect.ts'
 import { localConstraints } from '../x509/name-constraints.ts'

@@ -21,47 +21,8 @@ import { readdir, rename } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { toDelete, toMove } from '../../shell-commands.ts'
 import { shellWord } from '../../shell-word.ts'
-import type { NameConstraints } from '../../x509/name-constraints.ts'
-import type { AuthorityUse } from '../../x509/profiles.ts'
+import type { PublicHalf, RotationPart, ScopeWithKey, StoredScope } from '../scopes.ts'
 import { isDate, isScopeName, isText } from './stored-values.ts'
-
-/** A scope on disk: one directory, made and renamed as a whole. */
-interface StoredScope {
-  readonly name: string
-  /** Absent: `servers`. */
-  readonly use?: Exclude<AuthorityUse, 'servers'>
-  /** ISO 8601, UTC. */
-  readonly created: string
-  /** What `ca permit` was given beyond the local names. */
-  readonly permitted: readonly string[]
-  /** `null`: may sign any name. */
-  readonly constraints: NameConstraints | null
-  /**
-   * The issuer's subject (base64 of its DER), subjectKeyIdentifier (hex) and validity, and the end
-   * of the root. They are kept here so that signing need not parse a certificate. Dates are ISO
-   * 8601, UTC.
-   */
-  readonly issuerName: string
-  readonly issuerKeyIdentifier: string
-  readonly notBefore: string
-  readonly notAfter: string
-  readonly rootNotAfter: string
-}
-
-export interface ScopeFiles {
-  readonly scope: StoredScope
-  /** PEM. */
-  readonly root: string
-  readonly intermediate: string
-  /** The copies that `signRootCopies` makes of a hardened root; absent: it is not hardened. */
-  readonly rootCopies?: string | undefined
-  /** The root's only CRL, DER: empty, and good until the root's end; `null`: none was made. */
-  readonly rootCrl: Buffer | null
-  /** The root's only OCSP response, DER: the intermediate is good; absent: none was made. */
-  readonly rootOcsp?: Buffer
-  /** PKCS #8 PEM. */
-  readonly intermediateKey: string
-}
 
 export const scopesPath = (state: StateDirectory): string => join(state.path, 'scopes')
 
@@ -76,11 +37,6 @@ export const rootPath = (state: StateDirectory, name: string): string =>
 export const rootCopiesPath = (state: StateDirectory, name: string): string =>
   join(scopePath(state, name), copiesFile)
 
-/**
- * What the names of two directories end with during a rotation: `.next` for the new scope, `.old`
- * for the one that it replaces.
- */
-export type RotationPart = '.next' | '.old'
 const parts: readonly RotationPart[] = ['.next', '.old']
 
 /**
@@ -89,7 +45,7 @@ const parts: readonly RotationPart[] = ['.next', '.old']
  */
 export async function createScope(
   state: StateDirectory,
-  files: ScopeFiles,
+  files: ScopeWithKey,
   directory = files.scope.name,
 ): Promise<boolean> {
   await makePrivateDirectory(scopesPath(state), state.owner)
@@ -202,14 +158,6 @@ function holdsScope(path: string): boolean {
     // What cannot be read is reported when its files are.
     return !hasCode(error, 'ENOENT', 'ENOTDIR')
   }
-}
-
-/** A scope without its key, but with the digest of its key. */
-export interface PublicHalf extends Pick<
-  ScopeFiles,
-  'scope' | 'root' | 'intermediate' | 'rootCopies'
-> {
-  readonly keyDigest: string
 }
 
 /**
@@ -374,7 +322,7 @@ export function sealScope({
   rootCopies,
   intermediate,
   intermediateKey,
-}: Omit<ScopeFiles, 'rootCrl'>): StoredScope & Digests {
+}: Omit<ScopeWithKey, 'rootCrl'>): StoredScope & Digests {
   const files = {
     'root.pem': digestOf(root),
     'intermediate.pem': digestOf(intermediate),
