@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import type { AuthorityUse } from '../x509/profiles.ts'
 
@@ -56,3 +57,10 @@ export interface PublicHalf extends Pick<
  * one that it replaces.
  */
 export type RotationPart = '.next' | '.old'
+
+/** Returns the SHA-256 of a text in hex, such as the `keyDigest` of a key's PEM. */
+export const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+/** Returns the names of scopes in the order in which they are shown: `local` first. */
+export const inOrder = (names: readonly string[]): string[] =>
+  names.toSorted((a, b) => Number(b === 'local') - Number(a === 'local') || (a < b ? -1 : 1))

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { existsSync, lstatSync, statSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
@@ -21,7 +20,14 @@ import { readdir, rename } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { toDelete, toMove } from '../../shell-commands.ts'
 import { shellWord } from '../../shell-word.ts'
-import type { PublicHalf, RotationPart, ScopeWithKey, StoredScope } from '../scopes.ts'
+import {
+  digestOf,
+  inOrder,
+  type PublicHalf,
+  type RotationPart,
+  type ScopeWithKey,
+  type StoredScope,
+} from '../scopes.ts'
 import { isDate, isScopeName, isText } from './stored-values.ts'
 
 export const scopesPath = (state: StateDirectory): string => join(state.path, 'scopes')
@@ -138,9 +144,7 @@ export async function scopeNames(state: StateDirectory): Promise<string[]> {
     const names = (await readdir(scopesPath(state))).filter(
       (name) => isScopeName(name) && holdsScope(scopePath(state, name)),
     )
-    return names.toSorted(
-      (a, b) => Number(b === 'local') - Number(a === 'local') || (a < b ? -1 : 1),
-    )
+    return inOrder(names)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return []
     throw new RootlingError('file-unreadable', `${scopesPath(state)} cannot be read.`, {
@@ -330,10 +334,6 @@ export function sealScope({
     ...(rootCopies === undefined ? {} : { [copiesFile]: digestOf(rootCopies) }),
   }
   return { ...scope, files, digest: digestOf(JSON.stringify({ ...scope, files })) }
-}
-
-function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }
 
 function parseScope(json: string): (StoredScope & Digests) | null {
