@@ -122,13 +122,7 @@ export function* readPiecesFromEnd(path: string): Generator<string> {
 }
 
 /** Reads into `bytes` from `at` on and returns the number of octets. */
-function readInto(
-  path: string,
-  file: number,
-  bytes: Buffer,
-  at: number,
-  position: number,
-): number {
+function readInto(path: string, file: number, bytes: Buffer, at: number, position: number): number {
   try {
     return readSync(file, bytes, at, bytes.length - at, position)
   } catch (error) {

@@ -201,7 +201,6 @@ export async function readCurrentInventory(
     : readInventory(state, { onDamage })
 }
 
-
 /** Returns the certificates and revocations after all events, which are given oldest first. */
 function inventoryOf(events: readonly Event[]): Inventory {
   const certificates: CertificateRecord[] = []
