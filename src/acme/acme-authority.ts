@@ -7,7 +7,7 @@ import { namesWarnings } from '../certificates/names.ts'
 import { revoke } from '../certificates/revoke.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readInventory } from '../storage/files/record.ts'
+import { certificatesOf } from '../storage/files/certificates.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { encodePem } from '../x509/pem.ts'
 import type { Validity } from '../x509/profiles.ts'
@@ -92,14 +92,12 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
         { onSigned: (leaf, scope) => onSigned(certificateOf(leaf, scope)) },
       )
     },
-    async isRecorded(serialNumber) {
-      const { certificates } = await readInventory(state)
-      return certificates.some((one) => one.serialNumber === serialNumber)
-    },
+    isRecorded: async (serialNumber) => (await certificatesOf(state).find(serialNumber)) !== null,
     async revoke(target, reason) {
       return (await revoke(state, { target, reason, now: now() })).changed
     },
-    isRevoked: async (serialNumber) => (await readInventory(state)).revocations.has(serialNumber),
+    isRevoked: async (serialNumber) =>
+      (await certificatesOf(state).revocationOf(serialNumber)) !== null,
     issuers: async () =>
       new Map(
         (await issuer.scopes()).map((scope) => [

@@ -4,9 +4,8 @@ import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { nextCrlNumber } from '../storage/files/crl-number.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
-import { readInventory } from '../storage/files/record.ts'
+import { certificatesOf } from '../storage/files/certificates.ts'
 import { readStoredRootCrl } from '../storage/files/scopes.ts'
-import type { Inventory } from '../storage/records.ts'
 import { signCrl, type RevokedCertificate } from '../x509/crl.ts'
 import { day } from '../x509/profiles.ts'
 
@@ -25,7 +24,7 @@ export async function makeCrl(
   return exclusively(state, async () => {
     const scope = await existingScope(state, scopeName)
     const signer = await openSigner(state, scope, now)
-    const revoked = revokedIn(await readInventory(state), scopeName, now)
+    const revoked = await revokedIn(state, scopeName, now)
     const crlNumber = await nextCrlNumber(state, scopeName, now)
     const nextUpdate = new Date(now.getTime() + crlLifetime)
     return signCrl({ thisUpdate: now, nextUpdate, crlNumber }, revoked, signer)
@@ -53,22 +52,22 @@ export async function makeCrls(
  * Returns the entries of a scope's CRL. Expired certificates stay in it for the lifetime of one
  * more CRL (RFC 5280 §3.3).
  */
-function revokedIn(
-  { certificates, revocations }: Inventory,
+async function revokedIn(
+  state: StateDirectory,
   scopeName: string,
   now: Date,
-): RevokedCertificate[] {
-  return certificates.flatMap(({ scope, serialNumber, notAfter }) => {
-    const revocation = revocations.get(serialNumber)
-    const gone = Date.parse(notAfter) + crlLifetime < now.getTime()
-    if (revocation === undefined || scope !== scopeName || gone) return []
-    const { reason, revokedAt } = revocation
-    return {
-      serialNumber: Buffer.from(serialNumber, 'hex'),
-      revocationDate: new Date(revokedAt),
-      reason,
-    }
-  })
+): Promise<RevokedCertificate[]> {
+  const since = new Date(now.getTime() - crlLifetime)
+  const entries = await certificatesOf(state).revoked(scopeName, since)
+  return entries.flatMap(({ certificate, revocation }) =>
+    revocation === null
+      ? []
+      : {
+          serialNumber: Buffer.from(certificate.serialNumber, 'hex'),
+          revocationDate: new Date(revocation.revokedAt),
+          reason: revocation.reason,
+        },
+  )
 }
 
 /**

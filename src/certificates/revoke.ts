@@ -2,8 +2,9 @@ import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
-import { readInventory, recordReleased, recordRevoked } from '../storage/files/record.ts'
-import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
+import { certificatesOf } from '../storage/files/certificates.ts'
+import { recordReleased, recordRevoked } from '../storage/files/record.ts'
+import { selfSignedScope, type CertificateRecord } from '../storage/records.ts'
 import { certificatesIn } from '../x509/inspect.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import type { Revocation, RevocationReason } from '../x509/revocation.ts'
@@ -34,7 +35,7 @@ export interface Revoked {
 export async function revoke(state: StateDirectory, request: RevokeRequest): Promise<Revoked> {
   const { target, reason = 'unspecified', now } = request
   return exclusively(state, async () => {
-    const { record, revocation } = find(await readInventory(state), target)
+    const { record, revocation } = await find(state, target)
     const final = revocation?.reason === 'certificateHold' && reason !== 'certificateHold'
     if (revocation !== null && !final) return { record, revocation, changed: false }
     // A hold that becomes final keeps its date (X.509, reason code extension).
@@ -54,7 +55,7 @@ export async function release(
   { target, now }: Pick<RevokeRequest, 'target' | 'now'>,
 ): Promise<Revoked> {
   return exclusively(state, async () => {
-    const { record, revocation } = find(await readInventory(state), target)
+    const { record, revocation } = await find(state, target)
     if (revocation === null) return { record, revocation, changed: false }
     if (revocation.reason !== 'certificateHold')
       throw new RootlingError(
@@ -67,15 +68,16 @@ export async function release(
   })
 }
 
-function find(
-  { certificates, revocations }: Inventory,
+async function find(
+  state: StateDirectory,
   target: RevocationTarget,
-): { record: CertificateRecord; revocation: Revocation | null } {
-  const record =
+): Promise<{ record: CertificateRecord; revocation: Revocation | null }> {
+  const certificates = certificatesOf(state)
+  const entry =
     typeof target === 'string'
-      ? certificates.find(({ serialNumber }) => serialNumber === target)
-      : findCertificate(certificates, target)
-  if (record === undefined)
+      ? await certificates.find(target)
+      : await certificates.findByFingerprint(fingerprintIn(target))
+  if (entry === null)
     throw new RootlingError(
       'usage',
       typeof target === 'string'
@@ -83,11 +85,12 @@ function find(
         : 'The certificate of this file is not on record here, so only its own issuer can revoke it.',
       { hint: 'rootling list --all --json' },
     )
+  const { certificate: record, revocation } = entry
   if (record.scope === selfSignedScope)
     throw new RootlingError('usage', 'A self-signed certificate has no issuer to revoke it.', {
       hint: 'Remove it from every program that trusts it',
     })
-  return { record, revocation: revocations.get(record.serialNumber) ?? null }
+  return { record, revocation }
 }
 
 function readCertificate(der: Buffer): X509Certificate {
@@ -101,15 +104,13 @@ function readCertificate(der: Buffer): X509Certificate {
   }
 }
 
-function findCertificate(
-  certificates: readonly CertificateRecord[],
-  contents: Buffer,
-): CertificateRecord | undefined {
+/** Returns the fingerprint of the certificate in a file. Throws `usage` for that of an authority. */
+function fingerprintIn(contents: Buffer): string {
   const [der] = certificatesIn(contents, 'The file')
   const certificate = readCertificate(der as Buffer)
   if (certificate.ca)
     throw new RootlingError('usage', 'An authority is not revoked: its root key is gone.', {
       hint: 'Take it out of every trust store and delete its scope with its key: rootling ca forget SCOPE',
     })
-  return certificates.find(({ fingerprint }) => fingerprint === fingerprintOf(certificate))
+  return fingerprintOf(certificate)
 }

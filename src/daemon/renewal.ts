@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { renewable } from '../certificates/renew.ts'
 import { dueTime } from '../certificates/status.ts'
 import { exists } from '../files/exists.ts'
-import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
+import { certificatesOf } from '../storage/files/certificates.ts'
 import { scopeNames } from '../storage/files/scopes.ts'
 import type { CertificateRecord } from '../storage/records.ts'
+import type { CertificateReader } from '../storage/storage.ts'
 import { renewDue } from './renew-due.ts'
 import { openFailures, type Failures, type RenewalFailure } from './renewal-failures.ts'
 
@@ -104,30 +103,28 @@ async function createChecker(
     told.add(sentence)
   }
   const work = { ...options, failures, signal, onDamage }
+  const certificates = certificatesOf(state, { onDamage })
+  /** Finds what is to be done now. */
+  const look = (at: Date): Promise<Tracked> => tracked(state, certificates, failures, at)
   // The date is known from the start, for a daemon that is asked for its status at once.
-  let nextDue = nextOf(await tracked(state, now(), onDamage), failures)
+  let nextDue = nextOf(await look(now()), failures)
   let last = { version: '', at: now() }
   return {
     nextDue: () => nextDue,
     async check() {
-      const version = await stampOf(recordPath(state))
+      const version = await certificates.version()
       const at = now()
       const waiting = nextDue === null || Date.parse(nextDue) > at.getTime()
       if (waiting && version === last.version && at >= last.at) {
         last = { version, at }
         return
       }
-      let certificates: readonly CertificateRecord[] | null = null
       try {
-        certificates = await tracked(state, at, onDamage)
-        await renewDue(work, certificates)
+        await renewDue(work, (await look(at)).candidates)
       } finally {
-        last = { version: await stampOf(recordPath(state)), at }
-        // The record may be long, so it is read again only if it has changed.
-        const isSame = last.version === version
-        const left =
-          isSame && certificates !== null ? certificates : await tracked(state, at, onDamage)
-        failures.keepOnly(left)
+        last = { version: await certificates.version(), at }
+        const left = await look(at)
+        failures.keepOnly(left.candidates)
         nextDue = nextOf(left, failures)
         await failures.save()
       }
@@ -135,31 +132,42 @@ async function createChecker(
   }
 }
 
+/** What the renewal loop has to do. */
+interface Tracked {
+  /** The certificates that are due, and those for which something failed before. */
+  readonly candidates: readonly CertificateRecord[]
+  /** When the first of all others is due (milliseconds); `null`: there is no other. */
+  readonly next: number | null
+}
+
 /**
- * Returns the certificates to renew. Those of a forgotten scope are left out, and those that have
+ * Finds the certificates to renew. Those of a forgotten scope are left out, and those that have
  * ended and whose file is gone.
  */
 async function tracked(
   state: StateDirectory,
+  certificates: CertificateReader,
+  failures: Failures,
   now: Date,
-  onDamage: (sentence: string) => void,
-): Promise<CertificateRecord[]> {
-  const scopes = new Set(await scopeNames(state))
-  const found: CertificateRecord[] = []
-  const inventory = await readCurrentInventory(state, { printed: false, onDamage })
-  for (const record of renewable(inventory)) {
-    const ended = new Date(record.notAfter) < now
-    if (ended && !(await exists(record.certPath ?? '').catch(() => true))) continue
-    if (scopes.has(record.scope)) found.push(record)
+): Promise<Tracked> {
+  const scopes = await scopeNames(state)
+  const also = failures.list().map(({ serialNumber }) => serialNumber)
+  const { entries, next } = await certificates.due(now, { scopes, also })
+  const candidates: CertificateRecord[] = []
+  for (const { certificate } of entries) {
+    const ended = new Date(certificate.notAfter) < now
+    const isGone = ended && !(await exists(certificate.certPath ?? '').catch(() => true))
+    if (!isGone) candidates.push(certificate)
   }
-  return found
+  return { candidates, next }
 }
 
 /** Returns when the first of these is due or tried again (ISO 8601); `null` when there is none. */
-function nextOf(certificates: readonly CertificateRecord[], failures: Failures): string | null {
-  const times = certificates.map((record) => {
+function nextOf({ candidates, next }: Tracked, failures: Failures): string | null {
+  const times = candidates.map((record) => {
     const retry = failures.of(record)?.nextAttempt
     return retry === undefined ? dueTime(record) : Date.parse(retry)
   })
-  return times.length === 0 ? null : new Date(Math.ceil(Math.min(...times))).toISOString()
+  const first = times.reduce((least, time) => Math.min(least, time), next ?? Infinity)
+  return first === Infinity ? null : new Date(Math.ceil(first)).toISOString()
 }

@@ -45,7 +45,7 @@ export interface JournalOptions {
 
 /** Yields the lines of a journal, except an unfinished last one, which was never acknowledged. */
 export function* readJournal(path: string): Generator<string> {
-  for (const piece of readPieces(path, 1024 * 1024 * 1024)) yield* linesOf(piece).lines
+  for (const piece of readPieces(path)) yield* linesOf(piece).lines
 }
 
 /** A `corrupt-state` error for a line that is not what it should be; numbers begin at 1. */

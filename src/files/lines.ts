@@ -27,28 +27,60 @@ function refuseLongLine(path: string, length: number): void {
 /**
  * Yields a file's text in pieces of about four megabytes. Each piece holds whole lines, except
  * perhaps the last. An absent file has no pieces. Throws `file-unreadable`, also for a symbolic
- * link and for more than `limit` octets.
+ * link.
  */
-export function* readPieces(path: string, limit: number): Generator<string> {
+export function* readPieces(path: string): Generator<string> {
   const file = openNoFollow(path)
   if (file === null) return
   try {
-    const room = Math.min(sizeWithin(path, file, limit) + 1, 4 * 1024 * 1024)
-    let bytes: Buffer = Buffer.allocUnsafe(room)
-    let held = 0
-    for (;;) {
-      refuseLongLine(path, held)
-      if (held === bytes.length) bytes = Buffer.concat([bytes], 2 * held)
-      const read = readInto(path, file, bytes, held)
-      if (read === 0) break
-      const cut = bytes.lastIndexOf(0x0a, held + read - 1) + 1
-      if (cut > 0) yield textOf(bytes.subarray(0, cut))
-      bytes.copyWithin(0, cut, held + read)
-      held += read - cut
-    }
-    if (held > 0) yield textOf(bytes.subarray(0, held))
+    const room = Math.min(sizeWithin(path, file, Infinity) + 1, 4 * 1024 * 1024)
+    for (const piece of piecesFrom(path, file, { start: 0, room })) yield textOf(piece)
   } finally {
     closeSync(file)
+  }
+}
+
+/**
+ * Yields the octets of an open file from `start` on, in pieces of about `room` octets. Each piece
+ * holds whole lines, except perhaps the last, and is valid until the next is asked for. Throws
+ * `file-unreadable`.
+ */
+export function* piecesFrom(
+  path: string,
+  file: number,
+  { start, room }: { readonly start: number; readonly room: number },
+): Generator<Buffer> {
+  let bytes: Buffer = Buffer.allocUnsafe(room)
+  let held = 0
+  let position = start
+  for (;;) {
+    refuseLongLine(path, held)
+    if (held === bytes.length) bytes = Buffer.concat([bytes], 2 * held)
+    const read = readInto(path, file, bytes, held, position)
+    if (read === 0) break
+    position += read
+    const cut = bytes.lastIndexOf(0x0a, held + read - 1) + 1
+    if (cut > 0) yield bytes.subarray(0, cut)
+    bytes.copyWithin(0, cut, held + read)
+    held += read - cut
+  }
+  if (held > 0) yield bytes.subarray(0, held)
+}
+
+/**
+ * Returns the line of an open file that begins at an octet, without its newline. Throws
+ * `file-unreadable`.
+ */
+export function lineAt(path: string, file: number, start: number): string {
+  let bytes: Buffer = Buffer.allocUnsafe(2048)
+  let held = 0
+  for (;;) {
+    refuseLongLine(path, held)
+    const read = readInto(path, file, bytes, held, start + held)
+    const end = bytes.subarray(0, held + read).indexOf(0x0a, held)
+    if (end >= 0 || read === 0) return textOf(bytes.subarray(0, end < 0 ? held : end))
+    held += read
+    if (held === bytes.length) bytes = Buffer.concat([bytes], 4 * held)
   }
 }
 
@@ -60,11 +92,11 @@ const pieceLength = 96 * 1024
  * holds whole lines; the first may have an unfinished line after its last newline. Otherwise it
  * acts as `readPieces` does.
  */
-export function* readPiecesFromEnd(path: string, limit: number): Generator<string> {
+export function* readPiecesFromEnd(path: string): Generator<string> {
   const file = openNoFollow(path)
   if (file === null) return
   try {
-    let left = sizeWithin(path, file, limit)
+    let left = sizeWithin(path, file, Infinity)
     let bytes: Buffer = Buffer.allocUnsafe(Math.min(left, 2 * pieceLength))
     // The end of a line whose beginning is not read yet.
     let rest: Buffer = Buffer.alloc(0)
@@ -89,17 +121,8 @@ export function* readPiecesFromEnd(path: string, limit: number): Generator<strin
   }
 }
 
-/**
- * Reads into `bytes` from `at` on and returns the number of octets. By default, reading goes on
- * where the last read ended.
- */
-function readInto(
-  path: string,
-  file: number,
-  bytes: Buffer,
-  at: number,
-  position: number | null = null,
-): number {
+/** Reads into `bytes` from `at` on and returns the number of octets. */
+function readInto(path: string, file: number, bytes: Buffer, at: number, position: number): number {
   try {
     return readSync(file, bytes, at, bytes.length - at, position)
   } catch (error) {

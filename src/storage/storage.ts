@@ -64,6 +64,20 @@ export interface Entry {
   readonly forgotten: boolean
 }
 
+export interface DueOptions {
+  /** The names of the scopes whose certificates are renewed. */
+  readonly scopes: readonly string[]
+  /** The serial numbers of certificates to return also when they are not due. */
+  readonly also?: readonly string[] | undefined
+}
+
+/** What is to be renewed; revoked and forgotten certificates are not. */
+export interface Due {
+  readonly entries: readonly Entry[]
+  /** When the first of all others is due (milliseconds); `null`: there is no other. */
+  readonly next: number | null
+}
+
 /**
  * Reads the certificates on record. What one question costs does not grow with their number, except
  * for `current` and `all`.
@@ -75,8 +89,16 @@ export interface CertificateReader {
   find(serialNumber: string): Promise<Entry | null>
   /** `fingerprint` is the SHA-256 of the DER in hex. */
   findByFingerprint(fingerprint: string): Promise<Entry | null>
+  /** The newest certificate that was written to a file. */
+  findByFile(certPath: string): Promise<Entry | null>
+  /** The revocation of a serial number, also of one that is not on record. */
+  revocationOf(serialNumber: string): Promise<Revocation | null>
   /** What the CRL of a scope lists: revoked certificates that end at `notBefore` or later. */
   revoked(scope: string, notBefore: Date): Promise<readonly Entry[]>
+  /** Returns a text that differs after every change of the revocations of a scope. It is cheap. */
+  revocationsVersion(scope: string): Promise<string>
+  /** Returns the newest certificates of files that are due for renewal, and when the next is due. */
+  due(at: Date, options: DueOptions): Promise<Due>
   /**
    * Yields the newest certificate of each file, oldest first, in pages; with `printed`, those that
    * were written to no file too. A page may be any part of the whole.

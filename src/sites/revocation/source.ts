@@ -2,11 +2,10 @@ import { readScopes, type Scope } from '../../authority/scope.ts'
 import { openSigner } from '../../authority/signer.ts'
 import { makeCrl } from '../../certificates/crl.ts'
 import { RootlingError } from '../../errors.ts'
-import { stampOf } from '../../files/stamp.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import { readInventory, recordPath } from '../../storage/files/record.ts'
+import { certificatesOf } from '../../storage/files/certificates.ts'
 import { readStoredRootOcsp, stampOfScopes } from '../../storage/files/scopes.ts'
-import type { Inventory } from '../../storage/records.ts'
+import type { CertificateReader } from '../../storage/storage.ts'
 import { readCertificateParts } from '../../x509/certificate-reader.ts'
 import type { Signer } from '../../x509/certificate.ts'
 import {
@@ -22,10 +21,13 @@ import {
 const hour = 3_600_000
 /** How long clients may keep an answer; short, so that they soon learn of a revocation. */
 const answerLifetime = hour
-/** The age at which a CRL is made anew. It is also made anew when the record changes. */
+/** The age at which a CRL is made anew. It is also made anew when a revocation of its scope changes. */
 const crlMaximumAge = 24 * hour
 
-/** The answers of a responder, from a state directory that is read anew whenever it has changed. */
+/** Milliseconds after which scopes and keys are read again, to notice a key that others can read. */
+const rereadAfter = 60_000
+
+/** The answers of a responder, from a state directory of which changes are seen at once. */
 export interface RevocationSource {
   /**
    * Returns a complete OCSPResponse (DER) to any request, even a malformed one. Throws for a
@@ -51,22 +53,29 @@ interface StandingAnswer {
 }
 
 interface Snapshot {
-  /** A text that changes with the files, taken when they were read. */
+  /** A text that changes with the scopes, taken when they were read. */
   readonly stamp: string
+  readonly until: number
   readonly authorities: readonly Authority[]
   readonly standing: readonly StandingAnswer[]
-  readonly inventory: Inventory
-  /** Serial number → the scope that signed it. */
-  readonly issued: ReadonlyMap<string, string>
-  readonly crls: Map<string, { readonly made: number; readonly der: Promise<Buffer> }>
+}
+
+interface KeptCrl {
+  /** A text that changes with what the CRL lists, taken before it was made. */
+  readonly version: string
+  readonly made: number
+  readonly der: Promise<Buffer>
 }
 
 export function createRevocationSource(state: StateDirectory, now: () => Date): RevocationSource {
+  const certificates = certificatesOf(state)
+  const crls = new Map<string, KeptCrl>()
   let latest: Snapshot | null = null
   const current = async (): Promise<Snapshot> => {
     // The stamp is taken before reading: a change in between is seen by the next request.
-    const stamp = await stateStamp(state)
-    if (latest?.stamp !== stamp) latest = await read(state, stamp, now())
+    const stamp = await stampOfScopes(state)
+    if (latest?.stamp !== stamp || performance.now() > latest.until)
+      latest = await read(state, stamp, now())
     return latest
   }
   return {
@@ -88,20 +97,24 @@ export function createRevocationSource(state: StateDirectory, now: () => Date): 
         return standingAnswer(snapshot, certIds) ?? ocspError('unauthorized')
       const thisUpdate = now()
       const nextUpdate = new Date(thisUpdate.getTime() + answerLifetime)
-      const statuses = certIds.map(
-        (certId) => [certId, statusOf(certId, authority, snapshot)] as const,
+      const statuses = await Promise.all(
+        certIds.map(
+          async (certId) => [certId, await statusOf(certId, authority, certificates)] as const,
+        ),
       )
       const answer = { statuses, nonce, thisUpdate, nextUpdate }
       return signOcspResponse(answer, authority.issuer, authority.signer)
     },
     async crl(scopeName) {
-      const { authorities, crls } = await current()
+      const { authorities, stamp } = await current()
       if (!authorities.some(({ scope }) => scope.name === scopeName)) return null
+      const version = `${stamp}, ${await certificates.revocationsVersion(scopeName)}`
       const kept = crls.get(scopeName)
       const at = now()
-      if (kept !== undefined && Math.abs(at.getTime() - kept.made) < crlMaximumAge) return kept.der
+      const isYoung = Math.abs(at.getTime() - (kept?.made ?? 0)) < crlMaximumAge
+      if (kept?.version === version && isYoung) return kept.der
       const der = makeCrl(state, scopeName, at)
-      crls.set(scopeName, { made: at.getTime(), der })
+      crls.set(scopeName, { version, made: at.getTime(), der })
       der.catch(() => crls.delete(scopeName))
       return der
     },
@@ -128,24 +141,23 @@ async function readStanding(state: StateDirectory, scope: Scope): Promise<Standi
   return { issuer: { name: subject.der, spki }, serialNumber, response }
 }
 
-function statusOf(
+async function statusOf(
   certId: CertId,
   { scope, issuer }: Authority,
-  { issued, inventory }: Snapshot,
-): CertStatus {
-  if (!isIssuedBy(certId, issuer) || issued.get(certId.serialNumber) !== scope.name)
-    return { status: 'unknown' }
-  const revocation = inventory.revocations.get(certId.serialNumber)
-  if (revocation === undefined) return { status: 'good' }
-  const { reason, revokedAt } = revocation
+  certificates: CertificateReader,
+): Promise<CertStatus> {
+  const entry = isIssuedBy(certId, issuer) ? await certificates.find(certId.serialNumber) : null
+  if (entry?.certificate.scope !== scope.name) return { status: 'unknown' }
+  if (entry.revocation === null) return { status: 'good' }
+  const { reason, revokedAt } = entry.revocation
   return { status: 'revoked', reason, revocationTime: new Date(revokedAt) }
 }
 
 async function read(state: StateDirectory, stamp: string, now: Date): Promise<Snapshot> {
-  const [scopes, inventory] = await Promise.all([readScopes(state), readInventory(state)])
+  const until = performance.now() + rereadAfter
   const authorities: Authority[] = []
   const standing: StandingAnswer[] = []
-  for (const scope of scopes) {
+  for (const scope of await readScopes(state)) {
     // An expired authority cannot sign answers, and must not keep the others from doing so.
     if (scope.validity.notAfter <= now) continue
     const spki = scope.intermediate.publicKey.export({ type: 'spki', format: 'der' })
@@ -154,15 +166,5 @@ async function read(state: StateDirectory, stamp: string, now: Date): Promise<Sn
     const answer = await readStanding(state, scope)
     if (answer !== null) standing.push(answer)
   }
-  const issued = new Map(
-    inventory.certificates.map(({ serialNumber, scope }) => [serialNumber, scope]),
-  )
-  return { stamp, authorities, standing, inventory, issued, crls: new Map() }
-}
-
-/**
- * Returns the stamps of the record and of the directory of scopes, which changes with every scope.
- */
-async function stateStamp(state: StateDirectory): Promise<string> {
-  return `${await stampOf(recordPath(state))}, ${await stampOfScopes(state)}`
+  return { stamp, until, authorities, standing }
 }

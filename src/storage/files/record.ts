@@ -167,7 +167,7 @@ export async function readInventory(
       onDamage(`${message} It was skipped. ${hint}`)
     }
   }
-  for (const text of readPieces(path, longestRecord)) {
+  for (const text of readPieces(path)) {
     const { lines, rest } = linesOf(text)
     for (const line of lines) take(line)
     if (!isUnfinished(rest)) take(rest)
@@ -187,7 +187,7 @@ export async function readCurrentInventory(
 ): Promise<Inventory> {
   const taken = new Set<string>()
   const current: string[] = []
-  for (const text of readPiecesFromEnd(recordPath(state), longestRecord)) {
+  for (const text of readPiecesFromEnd(recordPath(state))) {
     const unfinished = text.slice(text.lastIndexOf('\n') + 1)
     if (!isUnfinished(unfinished)) return readInventory(state, { onDamage })
     const whole = text.slice(0, text.length - unfinished.length)
@@ -200,9 +200,6 @@ export async function readCurrentInventory(
     ? inventoryOf(events)
     : readInventory(state, { onDamage })
 }
-
-/** In octets. */
-const longestRecord = 512 * 1024 * 1024
 
 /** Returns the certificates and revocations after all events, which are given oldest first. */
 function inventoryOf(events: readonly Event[]): Inventory {
@@ -219,7 +216,8 @@ function inventoryOf(events: readonly Event[]): Inventory {
   return { certificates, revocations, forgotten }
 }
 
-function damagedLine(path: string, number: number): RootlingError {
+/** Returns the error for a line of the record that cannot be read; numbers begin at 1. */
+export function damagedLine(path: string, number: number): RootlingError {
   return new RootlingError('corrupt-state', `Line ${number} of the record ${path} is damaged.`, {
     hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
   })

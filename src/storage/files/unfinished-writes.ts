@@ -22,7 +22,8 @@ import { readdir, removeFile } from '../../files/sync-fs.ts'
 import { isFullPath } from '../../full-path.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { describeHolder, type CertificateRecord } from '../records.ts'
-import { readRecord, recordIssued } from './record.ts'
+import { certificatesOf } from './certificates.ts'
+import { recordIssued } from './record.ts'
 import { scopesPath, sweepScopes } from './scopes.ts'
 import { isText } from './stored-values.ts'
 
@@ -167,8 +168,8 @@ async function finishOrDrop(
 ): Promise<void> {
   const path = join(directoryOf(state), name)
   const pending = parsePending(await readPrivateText(path, state.owner))
-  const record = await readRecord(state)
-  const recorded = record.find(({ serialNumber }) => `${serialNumber}.json` === name)
+  const certificates = certificatesOf(state)
+  const recorded = (await certificates.find(basename(name, '.json')))?.certificate
   if (pending === null) {
     if (recorded === undefined) return drop(path)
     return giveUp(path, [`${path} is damaged. ${mayNotFit(recorded)}`], tell)
@@ -181,8 +182,9 @@ async function finishOrDrop(
     if (fault !== null) faults.push(fault)
   }
   // A later command may have written the same files, with a certificate of its own.
-  const newest = record.findLast(({ certPath }) => certPath === recorded?.certPath)
-  if (recorded === undefined || newest !== recorded || faults.length === 0) return drop(path)
+  if (recorded === undefined || faults.length === 0) return drop(path)
+  const newest = await certificates.findByFile(recorded.certPath ?? '')
+  if (newest?.certificate.serialNumber !== recorded.serialNumber) return drop(path)
   const sentences = faults.map(({ sentence }) => `${sentence} ${mayNotFit(recorded)}`)
   if (faults.every(({ mayPass }) => !mayPass)) return giveUp(path, sentences, tell)
   for (const sentence of sentences) tell?.(`${sentence} The next command tries again.`)
