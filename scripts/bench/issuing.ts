@@ -8,6 +8,7 @@ import { generateKeys } from '../../src/x509/keys.ts'
 import { encodePem } from '../../src/x509/pem.ts'
 import { median, type Benchmark } from './benchmark.ts'
 import { openWorld } from './world.ts'
+import { keysOf } from '../../src/storage/files/keys.ts'
 
 /**
  * Measures certificates issued per second of CPU time in one thread, beside key generation and
@@ -22,7 +23,7 @@ export const issuing: Benchmark = {
       const now = new Date()
       const [scope] = await readScopes(state)
       if (scope === undefined) throw new Error('no authority')
-      const signer = await openSigner(state, scope, now)
+      const signer = await openSigner(keysOf(state), scope, now)
       const identifiers = [parseIdentifier('localhost'), parseIdentifier('127.0.0.1')]
       const full = async (): Promise<void> => {
         const keys = await generateKeys('p256')

@@ -1,13 +1,13 @@
 import type { X509Certificate } from 'node:crypto'
 import { scopeFor } from '../authority/coverage.ts'
-import type { Scope } from '../authority/scope.ts'
+import type { AnyScope } from '../authority/scope.ts'
 import { createIssuer } from '../certificates/issuer.ts'
 import type { Leaf } from '../certificates/leaf.ts'
 import { namesWarnings } from '../certificates/names.ts'
 import { revoke } from '../certificates/revoke.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { certificatesOf } from '../storage/files/certificates.ts'
+import { fileStorage } from '../storage/files/storage.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { encodePem } from '../x509/pem.ts'
 import type { Validity } from '../x509/profiles.ts'
@@ -72,7 +72,9 @@ export interface AcmeAuthorityOptions {
 /** Creates the ACME server's access to the authority of a state directory. */
 export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthority {
   const { state, now, revocationUrl } = options
-  const issuer = createIssuer(state, now)
+  const storage = fileStorage(state)
+  const { certificates } = storage
+  const issuer = createIssuer(storage, now)
 
   return {
     async check(identifiers, dates) {
@@ -92,12 +94,11 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
         { onSigned: (leaf, scope) => onSigned(certificateOf(leaf, scope)) },
       )
     },
-    isRecorded: async (serialNumber) => (await certificatesOf(state).find(serialNumber)) !== null,
+    isRecorded: async (serialNumber) => (await certificates.find(serialNumber)) !== null,
     async revoke(target, reason) {
-      return (await revoke(state, { target, reason, now: now() })).changed
+      return (await revoke(storage, { target, reason, now: now() })).changed
     },
-    isRevoked: async (serialNumber) =>
-      (await certificatesOf(state).revocationOf(serialNumber)) !== null,
+    isRevoked: async (serialNumber) => (await certificates.revocationOf(serialNumber)) !== null,
     issuers: async () =>
       new Map(
         (await issuer.scopes()).map((scope) => [
@@ -108,7 +109,7 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
   }
 }
 
-function certificateOf({ facts, der, issuers }: Leaf, scope: Scope): SignedCertificate {
+function certificateOf({ facts, der, issuers }: Leaf, scope: AnyScope): SignedCertificate {
   return {
     serialNumber: facts.serialNumber,
     notBefore: new Date(facts.notBefore),

@@ -1,13 +1,16 @@
 import { RootlingError } from '../errors.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import { localConstraints, permits } from '../x509/name-constraints.ts'
-import { isTrusted, noAuthority, type Scope } from './scope.ts'
+import { isTrusted, noAuthority, type AnyScope } from './scope.ts'
 
 /**
  * Returns the narrowest scope of trusted servers that covers every identifier. Throws
  * `no-authority`, or `not-permitted`, whose hint is the command that permits what is missing.
  */
-export function scopeFor(scopes: readonly Scope[], identifiers: readonly Identifier[]): Scope {
+export function scopeFor<S extends AnyScope>(
+  scopes: readonly S[],
+  identifiers: readonly Identifier[],
+): S {
   const trusted = scopes.filter(isTrusted)
   if (trusted.length === 0) throw noAuthority()
   const covering = trusted.filter((scope) => covers(scope, identifiers))
@@ -18,21 +21,21 @@ export function scopeFor(scopes: readonly Scope[], identifiers: readonly Identif
 
 /** Whether a scope may sign every one of the identifiers. */
 export const covers = (
-  { constraints }: Pick<Scope, 'constraints'>,
+  { constraints }: Pick<AnyScope, 'constraints'>,
   identifiers: readonly Identifier[],
 ): boolean =>
   constraints === null || identifiers.every((identifier) => permits(constraints, identifier))
 
-function width({ constraints }: Scope): number {
+function width({ constraints }: AnyScope): number {
   return constraints === null ? Infinity : constraints.dns.length + constraints.ip.length
 }
 
 /** A `not-permitted` error for identifiers that none of the scopes covers. */
 export function notPermitted(
-  scopes: readonly Pick<Scope, 'constraints'>[],
+  scopes: readonly Pick<AnyScope, 'constraints'>[],
   identifiers: readonly Identifier[],
 ): RootlingError {
-  const uncovered = (scope: Pick<Scope, 'constraints'>): Identifier[] =>
+  const uncovered = (scope: Pick<AnyScope, 'constraints'>): Identifier[] =>
     identifiers.filter(
       (identifier) => scope.constraints !== null && !permits(scope.constraints, identifier),
     )
@@ -66,7 +69,7 @@ export function notPermitted(
  * fault. A certificate has one issuer, so one scope must permit all its names.
  */
 function permittedApart(
-  scopes: readonly (Pick<Scope, 'constraints'> & { readonly name?: string })[],
+  scopes: readonly (Pick<AnyScope, 'constraints'> & { readonly name?: string })[],
   identifiers: readonly Identifier[],
 ): RootlingError | null {
   const owners = identifiers.map((identifier) =>

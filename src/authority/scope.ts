@@ -10,12 +10,13 @@ import {
   scopeNames,
   scopePath,
 } from '../storage/files/scopes.ts'
-import type { RotationPart } from '../storage/scopes.ts'
+import type { PublicHalf, RotationPart } from '../storage/scopes.ts'
+import type { Storage } from '../storage/storage.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { parseValidity, type AuthorityUse, type Validity } from '../x509/profiles.ts'
 
 /** A root and its intermediate, with what they may sign. */
-export interface Scope {
+export interface AnyScope {
   readonly name: string
   readonly use: AuthorityUse
   readonly created: string
@@ -32,17 +33,22 @@ export interface Scope {
   readonly validity: Validity
   readonly rootNotAfter: Date
   readonly keyDigest: string
-  /** The root's file, for programs that take the path of a CA. */
-  readonly rootPath: string
   /**
    * What OpenSSL and programs built on it read in place of the root, so that they take no common
    * name for a host; `null`: the scope is not hardened.
    */
-  readonly copies: RootCopies | null
+  readonly copies: Pick<RootCopies, 'pem'> | null
   readonly issuerName: Buffer
   readonly issuerKeyIdentifier: Buffer
   /** Whether the root signs leaves itself, as an imported one does; then it is `intermediate` too. */
   readonly direct: boolean
+}
+
+/** A scope in a state directory, with the files that programs of this machine can be given. */
+export interface Scope extends AnyScope {
+  /** The root's file, for programs that take the path of a CA. */
+  readonly rootPath: string
+  readonly copies: RootCopies | null
 }
 
 /** The copies of a hardened root, see `signRootCopies`, and the file with both. */
@@ -56,6 +62,22 @@ export const rootForOpenssl = ({ root, rootPath: path, copies }: Scope): RootCop
   copies ?? { pem: root.toString(), path }
 
 /** Every scope, `local` first; none: there is no authority yet. Throws `corrupt-state`. */
+export async function scopesIn({ scopes, place }: Storage): Promise<AnyScope[]> {
+  const names = await scopes.names()
+  return Promise.all(
+    names.map(async (name) => parsedScope(await scopes.read(name), `${name} in ${place}`)),
+  )
+}
+
+/** Reads a scope by its name. Throws `no-authority`, and `no-scope` with the names of the others. */
+export async function scopeIn({ scopes, place }: Storage, name: string): Promise<AnyScope> {
+  const names = await scopes.names()
+  if (names.length === 0) throw noAuthority()
+  if (names.includes(name)) return parsedScope(await scopes.read(name), `${name} in ${place}`)
+  throw noScope(name, `The scopes are: ${names.join(', ')}`)
+}
+
+/** What `scopesIn` returns, of a state directory, with the paths of files. */
 export async function readScopes(state: StateDirectory): Promise<Scope[]> {
   return Promise.all((await scopeNames(state)).map((name) => openScope(state, name)))
 }
@@ -64,7 +86,7 @@ export async function readScopes(state: StateDirectory): Promise<Scope[]> {
  * Whether the root of a scope belongs into trust stores. The other roots are for programs that are
  * given their files.
  */
-export const isTrusted = ({ use }: Scope): boolean => use === 'servers'
+export const isTrusted = ({ use }: AnyScope): boolean => use === 'servers'
 
 /** Reads the scopes whose roots belong into trust stores, as `readScopes` does. */
 export async function readTrustedScopes(state: StateDirectory): Promise<Scope[]> {
@@ -128,8 +150,21 @@ export async function openScope(
   name: string,
   part: RotationPart | '' = '',
 ): Promise<Scope> {
-  const { scope, root, rootCopies, intermediate, keyDigest } = await readScope(state, name, part)
-  const directory = scopePath(state, name + part)
+  const half = await readScope(state, name, part)
+  const pem = half.rootCopies
+  // The members are added to the object itself: a copy of it would parse both certificates.
+  return Object.assign(parsedScope(half, scopePath(state, name + part)), {
+    rootPath: rootPath(state, name + part),
+    copies: pem === undefined ? null : { pem, path: rootCopiesPath(state, name + part) },
+  })
+}
+
+/** `place` is where it is stored, for sentences. */
+function parsedScope(
+  { scope, root, rootCopies, intermediate, keyDigest }: PublicHalf,
+  place: string,
+): AnyScope {
+  const { name } = scope
   const direct = root === intermediate
   const parsed: { root?: X509Certificate; intermediate?: X509Certificate } = {}
   return {
@@ -139,21 +174,17 @@ export async function openScope(
     permitted: scope.permitted,
     constraints: scope.constraints,
     get root() {
-      return (parsed.root ??= parseStored(root, `${directory}/root.pem`, name))
+      return (parsed.root ??= parseStored(root, `${place}/root.pem`, name))
     },
     get intermediate() {
-      const path = `${directory}/intermediate.pem`
+      const path = `${place}/intermediate.pem`
       return (parsed.intermediate ??= parseStored(intermediate, path, name))
     },
     issuers: direct ? '' : intermediate,
     validity: parseValidity(scope),
     rootNotAfter: new Date(scope.rootNotAfter),
     keyDigest,
-    rootPath: rootPath(state, name + part),
-    copies:
-      rootCopies === undefined
-        ? null
-        : { pem: rootCopies, path: rootCopiesPath(state, name + part) },
+    copies: rootCopies === undefined ? null : { pem: rootCopies },
     issuerName: Buffer.from(scope.issuerName, 'base64'),
     issuerKeyIdentifier: Buffer.from(scope.issuerKeyIdentifier, 'hex'),
     direct,

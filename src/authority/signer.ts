@@ -1,18 +1,18 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { damaged, readScopeKey, scopePath } from '../storage/files/scopes.ts'
+import { damaged } from '../storage/files/scopes.ts'
+import type { KeyReader } from '../storage/storage.ts'
 import type { Signer } from '../x509/certificate.ts'
 import { signatureAlgorithmOf } from '../x509/keys.ts'
 import { day } from '../x509/profiles.ts'
-import type { Scope } from './scope.ts'
+import type { AnyScope } from './scope.ts'
 
 /**
  * Opens a scope for signing: returns the name and the key of its issuer. Throws `issuer-expired`,
  * `issuer-not-yet-valid`, `loose-key`, or `corrupt-state` when the key is not the one that the
  * scope was made with.
  */
-export async function openSigner(state: StateDirectory, scope: Scope, now: Date): Promise<Signer> {
+export async function openSigner(keys: KeyReader, scope: AnyScope, now: Date): Promise<Signer> {
   const { notBefore, notAfter } = scope.validity
   if (notAfter <= now)
     throw new RootlingError(
@@ -26,30 +26,31 @@ export async function openSigner(state: StateDirectory, scope: Scope, now: Date)
     throw new RootlingError('issuer-not-yet-valid', notYetValid(scope, now), {
       hint: 'Set the clock of this machine',
     })
-  const path = `${scopePath(state, scope.name)}/intermediate-key.pem`
-  const pem = await readScopeKey(state, scope.name, scope.keyDigest)
-  const key = parseKey(pem, path, scope.name)
+  const key = parseKey(await keys.read(scope.name, scope.keyDigest), scope.name)
   const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw damaged(path, scope.name)
+  if (algorithm === null) throw damagedKey(scope.name)
   return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, algorithm, key }
 }
 
-function parseKey(pem: string, path: string, name: string): KeyObject {
+function parseKey(pem: string, name: string): KeyObject {
   try {
     return createPrivateKey(pem)
   } catch (error) {
-    throw damaged(path, name, error)
+    throw damagedKey(name, error)
   }
 }
 
-function notYetValid({ name, validity }: Scope, now: Date): string {
+const damagedKey = (name: string, cause?: unknown): RootlingError =>
+  damaged(`The key of the scope ${name}`, name, cause)
+
+function notYetValid({ name, validity }: AnyScope, now: Date): string {
   return `The scope ${name} begins on ${utc(validity.notBefore)}, and the clock here says ${utc(now)}.`
 }
 
 const utc = (date: Date): string => date.toUTCString()
 
 /** A sentence when a scope expires within 90 days or is not valid yet; `null`: neither. */
-export function expiryWarning(scope: Scope, now: Date): string | null {
+export function expiryWarning(scope: AnyScope, now: Date): string | null {
   const { name, validity, rootNotAfter } = scope
   if (validity.notBefore > now) return notYetValid(scope, now)
   const end = Math.min(rootNotAfter.getTime(), validity.notAfter.getTime())

@@ -1,11 +1,7 @@
-import { requireScope, type Scope } from '../authority/scope.ts'
+import { scopeIn } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { nextCrlNumber } from '../storage/files/crl-number.ts'
-import { exclusively } from '../storage/files/unfinished-writes.ts'
-import { certificatesOf } from '../storage/files/certificates.ts'
-import { readStoredRootCrl } from '../storage/files/scopes.ts'
+import type { Change, Storage } from '../storage/storage.ts'
 import { signCrl, type RevokedCertificate } from '../x509/crl.ts'
 import { day } from '../x509/profiles.ts'
 
@@ -16,16 +12,12 @@ const crlLifetime = 7 * day
  * Signs a new CRL of a scope (RFC 5280 §5) and returns its DER. Its number is above those of all
  * CRLs before. Throws `no-scope`, and what `openSigner` throws.
  */
-export async function makeCrl(
-  state: StateDirectory,
-  scopeName: string,
-  now: Date,
-): Promise<Buffer> {
-  return exclusively(state, async () => {
-    const scope = await existingScope(state, scopeName)
-    const signer = await openSigner(state, scope, now)
-    const revoked = await revokedIn(state, scopeName, now)
-    const crlNumber = await nextCrlNumber(state, scopeName, now)
+export async function makeCrl(storage: Storage, scopeName: string, now: Date): Promise<Buffer> {
+  return storage.change(async (change) => {
+    const scope = await scopeIn(storage, scopeName)
+    const signer = await openSigner(change.keys, scope, now)
+    const revoked = await revokedIn(change, scopeName, now)
+    const crlNumber = await change.nextCrlNumber(scopeName, now)
     const nextUpdate = new Date(now.getTime() + crlLifetime)
     return signCrl({ thisUpdate: now, nextUpdate, crlNumber }, revoked, signer)
   })
@@ -38,14 +30,14 @@ export async function makeCrl(
  * Throws what `makeCrl` and `readRootCrl` throw.
  */
 export async function makeCrls(
-  state: StateDirectory,
+  storage: Storage,
   scopeName: string,
   now: Date,
 ): Promise<readonly Buffer[]> {
-  const { direct } = await existingScope(state, scopeName)
+  const { direct } = await scopeIn(storage, scopeName)
   // The root's list is read first: damage to it is found before a number is used up.
-  const above = direct ? [] : [await readStoredRootCrl(state, scopeName)]
-  return [await makeCrl(state, scopeName, now), ...above]
+  const above = direct ? [] : [await storage.scopes.rootCrl(scopeName)]
+  return [await makeCrl(storage, scopeName, now), ...above]
 }
 
 /**
@@ -53,12 +45,12 @@ export async function makeCrls(
  * more CRL (RFC 5280 §3.3).
  */
 async function revokedIn(
-  state: StateDirectory,
+  { certificates }: Change,
   scopeName: string,
   now: Date,
 ): Promise<RevokedCertificate[]> {
   const since = new Date(now.getTime() - crlLifetime)
-  const entries = await certificatesOf(state).revoked(scopeName, since)
+  const entries = await certificates.revoked(scopeName, since)
   return entries.flatMap(({ certificate, revocation }) =>
     revocation === null
       ? []
@@ -74,13 +66,10 @@ async function revokedIn(
  * Returns the only CRL of a scope's root, DER: an empty one, signed before the root's key was
  * dropped. Throws `no-scope`, `corrupt-state`, and `usage` for a root that signs leaves itself.
  */
-export async function readRootCrl(state: StateDirectory, scopeName: string): Promise<Buffer> {
-  const scope = await existingScope(state, scopeName)
-  if (!scope.direct) return readStoredRootCrl(state, scopeName)
+export async function readRootCrl(storage: Storage, scopeName: string): Promise<Buffer> {
+  const scope = await scopeIn(storage, scopeName)
+  if (!scope.direct) return storage.scopes.rootCrl(scopeName)
   throw new RootlingError('usage', `The root of ${scopeName} signs leaves, and their CRL too.`, {
     hint: `rootling crl --scope ${scopeName}`,
   })
 }
-
-const existingScope = (state: StateDirectory, name: string): Promise<Scope> =>
-  requireScope(state, name, (names) => `The scopes are: ${names.join(', ')}`)

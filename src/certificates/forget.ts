@@ -28,8 +28,11 @@ export async function forget(
   return exclusively(state, async () => {
     const inventory = await readCurrentInventory(state)
     const forgotten = [...new Set(select(inventory, request))]
-    for (const [i, { serialNumber }] of forgotten.entries())
-      await recordForgotten(state, serialNumber, now, { durable: i === forgotten.length - 1 })
+    await recordForgotten(
+      state,
+      forgotten.map(({ serialNumber }) => serialNumber),
+      now,
+    )
     return forgotten
   })
 }

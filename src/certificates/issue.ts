@@ -4,6 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { askForUser } from '../files/access-list.ts'
 import { existsSync } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { keysOf } from '../storage/files/keys.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
@@ -177,7 +178,7 @@ async function sign(
     { purpose, identifiers, subject, scope: request.scope, create: request.createAuthority },
     now,
   )
-  const signer = await openSigner(state, scope, now)
+  const signer = await openSigner(keysOf(state), scope, now)
   return {
     leaf: signLeaf({ ...holder, purpose, subject, lifetime, ...url }, scope, signer, now),
     scope,

@@ -1,10 +1,8 @@
 import { scopeFor } from '../authority/coverage.ts'
-import { readScopes, type Scope } from '../authority/scope.ts'
+import { scopesIn, type AnyScope } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { exclusively } from '../storage/files/unfinished-writes.ts'
-import { recordIssued } from '../storage/files/record.ts'
-import { stampOfScopes } from '../storage/files/scopes.ts'
+import type { CertificateRecord } from '../storage/records.ts'
+import type { Change, Storage } from '../storage/storage.ts'
 import type { Signer } from '../x509/certificate.ts'
 import { signLeaf, type Leaf, type LeafRequest } from './leaf.ts'
 
@@ -13,7 +11,7 @@ interface SignOptions {
    * Called with the signed certificate before it is recorded. Where the scopes have changed
    * meanwhile, another certificate is signed, and this is called again with that.
    */
-  readonly onSigned?: ((leaf: Leaf, scope: Scope) => Promise<void>) | undefined
+  readonly onSigned?: ((leaf: Leaf, scope: AnyScope) => Promise<void>) | undefined
   /**
    * Whether the record must survive a power cut; default `true`. It survives a kill of the process
    * in any case.
@@ -28,7 +26,7 @@ interface SignOptions {
 
 /** Issues many certificates, one soon after the other, from one process, and writes no files. */
 export interface Issuer {
-  scopes(): Promise<readonly Scope[]>
+  scopes(): Promise<readonly AnyScope[]>
   /** Resolves when the certificate is recorded, if it is to be. Throws what `issue` throws. */
   sign(request: LeafRequest, options?: SignOptions): Promise<Leaf>
 }
@@ -39,27 +37,27 @@ export interface Issuer {
 const rereadAfter = 1_000
 
 interface Opened {
-  readonly stamp: string
+  readonly version: string
   readonly until: number
-  readonly scopes: readonly Scope[]
-  readonly signers: Map<Scope, Promise<Signer>>
+  readonly scopes: readonly AnyScope[]
+  readonly signers: Map<AnyScope, Promise<Signer>>
 }
 
 /**
  * Creates an issuer. It reads scopes and keys again when they have changed, and when they were read
  * more than a second ago.
  */
-export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
-  const underLock = createSharedLock<boolean>(state)
+export function createIssuer(storage: Storage, now: () => Date): Issuer {
+  const record = createSharedRecord(storage)
   let last: Opened | null = null
   let reading: Promise<Opened> | null = null
 
   async function read(): Promise<Opened> {
-    // The stamp is taken before the scopes are read, so that a change in between is noticed when a
+    // The version is taken before the scopes are read, so that a change in between is noticed when a
     // certificate is recorded.
-    const stamp = await stampOfScopes(state)
+    const version = await storage.scopes.version()
     const until = performance.now() + rereadAfter
-    return { stamp, until, scopes: await readScopes(state), signers: new Map() }
+    return { version, until, scopes: await scopesIn(storage), signers: new Map() }
   }
 
   async function opened(): Promise<Opened> {
@@ -68,45 +66,54 @@ export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
     return (last = await reading)
   }
 
-  function signerOf({ signers }: Opened, scope: Scope): Promise<Signer> {
+  function signerOf({ signers }: Opened, scope: AnyScope): Promise<Signer> {
     const known = signers.get(scope)
     if (known !== undefined) return known
-    const signer = openSigner(state, scope, now())
+    const signer = openSigner(storage.keys, scope, now())
     signers.set(scope, signer)
     signer.catch(() => signers.delete(scope))
     return signer
   }
 
-  const isCurrent = async ({ stamp }: Opened): Promise<boolean> =>
-    stamp === (await stampOfScopes(state))
+  const isCurrent = async ({ version }: Opened): Promise<boolean> =>
+    version === (await storage.scopes.version())
 
   return {
     scopes: async () => (await opened()).scopes,
-    async sign(request, { onSigned, durable = true, recorded: record = true } = {}) {
+    async sign(request, { onSigned, durable = true, recorded = true } = {}) {
       for (;;) {
         const current = await opened()
         const scope = scopeFor(current.scopes, request.identifiers)
-        const leaf = signLeaf(request, scope, await signerOf(current, scope), now())
+        const leaf = await signLeaf(request, scope, await signerOf(current, scope), now())
         await onSigned?.(leaf, scope)
-        const line = { ...leaf.facts, certPath: null, keyPath: null }
-        const finish = async (): Promise<boolean> => {
-          if (!(await isCurrent(current))) return false
-          if (record) await recordIssued(state, line, { durable })
-          return true
-        }
-        if (await (record ? underLock(finish) : finish())) return leaf
+        const certificate = { ...leaf.facts, certPath: null, keyPath: null }
+        const { version } = current
+        if (await (recorded ? record({ certificate, durable, version }) : isCurrent(current)))
+          return leaf
       }
     },
   }
 }
 
+/** A certificate to be recorded, if the scopes still have the version with which it was signed. */
+interface Signed {
+  readonly certificate: CertificateRecord
+  readonly durable: boolean
+  readonly version: string
+}
+
+interface Waiting extends Signed {
+  readonly resolve: (isRecorded: boolean) => void
+  readonly reject: (error: unknown) => void
+}
+
 /**
- * Returns a function that runs work under the lock. Calls that wait at the same time share one
- * acquisition of the lock, since waiting for it means polling. All of them fail where it cannot be
- * acquired.
+ * Returns a function that records a certificate; `false`: the scopes have changed since it was
+ * signed. Certificates that wait at the same time are recorded by one change, since each change
+ * waits for the disk. All of them fail where it fails.
  */
-function createSharedLock<T>(state: StateDirectory): (work: () => Promise<T>) => Promise<T> {
-  let queue: { run: () => Promise<void>; reject: (error: unknown) => void }[] = []
+function createSharedRecord(storage: Storage): (signed: Signed) => Promise<boolean> {
+  let queue: Waiting[] = []
   let draining = false
 
   async function drain(): Promise<void> {
@@ -115,9 +122,8 @@ function createSharedLock<T>(state: StateDirectory): (work: () => Promise<T>) =>
       const batch = queue
       queue = []
       try {
-        await exclusively(state, async () => {
-          for (const { run } of batch) await run()
-        })
+        const recorded = await storage.change((change) => recordAll(change, batch))
+        for (const one of batch) one.resolve(recorded.has(one))
       } catch (error) {
         for (const { reject } of batch) reject(error)
       }
@@ -125,9 +131,21 @@ function createSharedLock<T>(state: StateDirectory): (work: () => Promise<T>) =>
     draining = false
   }
 
-  return (work) =>
+  return (signed) =>
     new Promise((resolve, reject) => {
-      queue.push({ run: () => work().then(resolve, reject), reject })
+      queue.push({ ...signed, resolve, reject })
       if (!draining) void drain()
     })
+}
+
+async function recordAll(change: Change, batch: readonly Waiting[]): Promise<ReadonlySet<Waiting>> {
+  const version = await change.scopes.version()
+  const current = batch.filter((one) => one.version === version)
+  const durable = current.some((one) => one.durable)
+  if (current.length > 0)
+    await change.issued(
+      current.map(({ certificate }) => certificate),
+      { durable },
+    )
+  return new Set(current)
 }

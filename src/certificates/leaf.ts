@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey } from 'node:crypto'
-import type { Scope } from '../authority/scope.ts'
+import type { AnyScope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { selfSignedScope, type CertificateRecord, type Purpose } from '../storage/records.ts'
 import { randomSerialNumber, type Signer } from '../x509/certificate.ts'
@@ -60,7 +60,7 @@ export interface Leaf {
 const signers = { servers: signServerLeaf, clients: signClientLeaf, mail: signMailLeaf }
 
 /** Signs one leaf; writes nothing. */
-export function signLeaf(request: LeafRequest, scope: Scope, signer: Signer, now: Date): Leaf {
+export function signLeaf(request: LeafRequest, scope: AnyScope, signer: Signer, now: Date): Leaf {
   const { revocationUrl, subject } = request
   const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
   const sign = signers[useOf(request)]

@@ -1,4 +1,5 @@
 import type { StateDirectory } from '../home/state-directory.ts'
+import { fileStorage } from '../storage/files/storage.ts'
 import { generateKeys } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
 import { defaultDays, parseValidity, type Validity } from '../x509/profiles.ts'
@@ -24,7 +25,7 @@ export function onDemandIssuer(
   now: () => Date,
   days = defaultDays,
 ): (name: string, brief?: boolean) => Promise<OnDemandPair> {
-  const issuer = createIssuer(state, now)
+  const issuer = createIssuer(fileStorage(state), now)
   return async (name, brief = false) => {
     const keys = await generateKeys('p256')
     const { chain, facts } = await issuer.sign(

@@ -4,6 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { askForUser } from '../files/access-list.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { keysOf } from '../storage/files/keys.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
@@ -175,7 +176,7 @@ async function reissue(
   checkNames(previous)
   const scope = await chooseScopeAgain(state, scopes, previous, now)
   const url = await revocationUrlFor(state, wantedBefore(previous))
-  const signer = await openSigner(state, scope, now)
+  const signer = await openSigner(keysOf(state), scope, now)
   const pkcs12 = await pkcs12Passwords(state, previous, options.askPassword)
   return exclusively(state, async () => {
     if ((await stampOf(recordPath(state))) !== view.stamp)

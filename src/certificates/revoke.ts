@@ -1,10 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { exclusively } from '../storage/files/unfinished-writes.ts'
-import { certificatesOf } from '../storage/files/certificates.ts'
-import { recordReleased, recordRevoked } from '../storage/files/record.ts'
 import { selfSignedScope, type CertificateRecord } from '../storage/records.ts'
+import type { Change, Storage } from '../storage/storage.ts'
 import { certificatesIn } from '../x509/inspect.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import type { Revocation, RevocationReason } from '../x509/revocation.ts'
@@ -32,16 +29,16 @@ export interface Revoked {
  * Revokes a certificate. An earlier revocation stays as it is, except that a hold may become final.
  * Throws `usage` for a certificate that is not on record.
  */
-export async function revoke(state: StateDirectory, request: RevokeRequest): Promise<Revoked> {
+export async function revoke(storage: Storage, request: RevokeRequest): Promise<Revoked> {
   const { target, reason = 'unspecified', now } = request
-  return exclusively(state, async () => {
-    const { record, revocation } = await find(state, target)
+  return storage.change(async (change) => {
+    const { record, revocation } = await find(change, target)
     const final = revocation?.reason === 'certificateHold' && reason !== 'certificateHold'
     if (revocation !== null && !final) return { record, revocation, changed: false }
     // A hold that becomes final keeps its date (X.509, reason code extension).
     const revokedAt = revocation?.revokedAt ?? now.toISOString()
     const made: Revocation = { serialNumber: record.serialNumber, reason, revokedAt }
-    await recordRevoked(state, made)
+    await change.revoked(made)
     return { record, revocation: made, changed: true }
   })
 }
@@ -51,11 +48,11 @@ export async function revoke(state: StateDirectory, request: RevokeRequest): Pro
  * that is revoked for good.
  */
 export async function release(
-  state: StateDirectory,
+  storage: Storage,
   { target, now }: Pick<RevokeRequest, 'target' | 'now'>,
 ): Promise<Revoked> {
-  return exclusively(state, async () => {
-    const { record, revocation } = await find(state, target)
+  return storage.change(async (change) => {
+    const { record, revocation } = await find(change, target)
     if (revocation === null) return { record, revocation, changed: false }
     if (revocation.reason !== 'certificateHold')
       throw new RootlingError(
@@ -63,16 +60,15 @@ export async function release(
         `${record.serialNumber} was revoked for good (${revocation.reason}); only a certificateHold can be released.`,
         { hint: issueAgain(record) },
       )
-    await recordReleased(state, record.serialNumber, now)
+    await change.released(record.serialNumber, now)
     return { record, revocation: null, changed: true }
   })
 }
 
 async function find(
-  state: StateDirectory,
+  { certificates }: Change,
   target: RevocationTarget,
 ): Promise<{ record: CertificateRecord; revocation: Revocation | null }> {
-  const certificates = certificatesOf(state)
   const entry =
     typeof target === 'string'
       ? await certificates.find(target)

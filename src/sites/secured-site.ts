@@ -12,6 +12,7 @@ import {
 import { listenOnLoopback } from '../server/listen.ts'
 import type { ClientGate } from '../server/mutual-tls.ts'
 import { renewingPair, type RenewingPair } from '../server/renewing.ts'
+import { certificatesOf } from '../storage/files/certificates.ts'
 import { stampOfScopes } from '../storage/files/scopes.ts'
 import { altNameParts } from '../x509/parsed-certificate.ts'
 import { isIP } from '../x509/ip.ts'
@@ -236,7 +237,7 @@ async function openGate(
     onFailed: (error) => reports.onClientAuthoritiesFailed?.(error),
   })
   const { optional } = clients
-  const revocationOf = recordedRevocations(state)
+  const revocationOf = recordedRevocations(certificatesOf(state))
   try {
     gate = createClientGate({ ...initial, optional, revocationOf, now })
     return { clients: gate, stop }

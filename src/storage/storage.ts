@@ -119,6 +119,7 @@ export interface Change extends Pick<Storage, 'scopes' | 'certificates' | 'keys'
    * not write it, for sentences.
    */
   deleteScope(name: string, part?: RotationPart): Promise<readonly string[]>
+  /** Records certificates, each whole or not at all; of several, a kill may leave the first ones. */
   issued(
     certificates: readonly CertificateRecord[],
     options?: { readonly durable?: boolean },

@@ -30,6 +30,7 @@ import { readRecord } from '../../src/storage/files/record.ts'
 import { stateEntries } from '../../src/storage/files/state-layout.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 import { treeOf } from '../helpers/tree.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 const now = new Date()
 
@@ -51,7 +52,7 @@ function put(path: string, text = 'precious'): string {
 /** Has every part of Rootling that writes into a state directory write there. */
 async function writeAll(state: StateDirectory): Promise<void> {
   await keptCertificate(state, ['shop.test'], {}, now)
-  await makeCrl(state, 'local', now)
+  await makeCrl(fileStorage(state), 'local', now)
   await updateRootCopy(state, await readScopes(state))
   await writeSettings(state, await readSettings(state))
   const token = '5a'.repeat(32)

@@ -15,6 +15,7 @@ import { recordIssued } from '../../src/storage/files/record.ts'
 import { exclusively } from '../../src/storage/files/unfinished-writes.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 import { runTool } from '../helpers/tools.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 const now = new Date()
 
@@ -97,7 +98,7 @@ test('what an older version issued for DNS:bob is renewed as it was', async () =
   await writeFile(join(outDir, 'bob-client.pem'), chain)
   const identifiers = [{ type: 'dns', value: 'bob' }] as const
   const certPath = join(outDir, 'bob-client.pem')
-  await exclusively(state, () => recordIssued(state, { ...record, identifiers, certPath }))
+  await exclusively(state, () => recordIssued(state, [{ ...record, identifiers, certPath }]))
   const named = { which: 'named', names: [certPath] } as const
   const [renewal] = await renew(state, named, {}, now)
   expect(renewal).toMatchObject({ outcome: 'renewed', record: { identifiers } })
@@ -118,8 +119,8 @@ test('--if-needed keeps a certificate for the same user', async () => {
 test('hints repeat that a certificate is for a client, and its common name', async () => {
   const { state, client } = await start()
   const { record } = await client('bob')
-  await revoke(state, { target: record.serialNumber, now })
-  const again = release(state, { target: record.serialNumber, now })
+  await revoke(fileStorage(state), { target: record.serialNumber, now })
+  const again = release(fileStorage(state), { target: record.serialNumber, now })
   await expect(again).rejects.toMatchObject({ hint: 'rootling issue --client --subject CN=bob' })
   const [renewal] = await renew(state, { which: 'all' }, {}, now)
   expect(renewal).toMatchObject({ hint: 'rootling issue --client --subject CN=bob' })

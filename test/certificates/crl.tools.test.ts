@@ -11,13 +11,14 @@ import { scopePath } from '../../src/storage/files/scopes.ts'
 import { day } from '../../src/x509/profiles.ts'
 import { hasTool, runTool } from '../helpers/tools.ts'
 import { contentsOf, makeWorld, openssl, type World } from '../helpers/authority.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 const certtool = await hasTool('certtool')
 const curl = await hasTool('curl')
 
 async function numberOf(world: World, scope = 'local', now = new Date()): Promise<bigint> {
   const file = world.path('number.crl')
-  await writeFile(file, await makeCrl(world.state, scope, now))
+  await writeFile(file, await makeCrl(fileStorage(world.state), scope, now))
   const text = await openssl('crl', '-inform', 'DER', '-in', file, '-noout', '-crlnumber')
   return BigInt(/crlNumber=(0x[0-9A-F]+)/.exec(text)?.[1] ?? '-1')
 }
@@ -114,7 +115,7 @@ test('a released hold, and what expired more than a list’s lifetime ago, are n
   const { serialNumber, notAfter } = await world.issue('gone')
   await world.revoke(held, 'certificateHold')
   await world.revoke(await world.issue('other'))
-  await release(world.state, { target: held.serialNumber, now: new Date() })
+  await release(fileStorage(world.state), { target: held.serialNumber, now: new Date() })
   await world.writeCrls()
   const text = async () =>
     (await openssl('crl', '-in', world.path('crl.pem'), '-noout', '-text')).toLowerCase()
@@ -131,10 +132,10 @@ test('each scope has its own list', async () => {
   await permitScope(world.state, { permit: ['dev.example.com'], name: 'work' }, new Date())
   await world.revoke(await world.issue('web'))
   const file = world.path('work.crl')
-  await writeFile(file, await makeCrl(world.state, 'work', new Date()))
+  await writeFile(file, await makeCrl(fileStorage(world.state), 'work', new Date()))
   const text = await openssl('crl', '-inform', 'DER', '-in', file, '-noout', '-text')
   expect(text).toMatch(/No Revoked Certificates/)
-  await expect(makeCrl(world.state, 'none', new Date())).rejects.toMatchObject({
+  await expect(makeCrl(fileStorage(world.state), 'none', new Date())).rejects.toMatchObject({
     code: 'no-scope',
     hint: 'The scopes are: local, work',
   })
@@ -144,14 +145,16 @@ test('numbers only rise: many at once, with a clock set back, after a lost file'
   const world = await makeWorld()
   const first = await numberOf(world)
   const setBack = new Date(Date.now() - 12 * 3_600_000)
-  await Promise.all(Array.from({ length: 20 }, () => makeCrl(world.state, 'local', setBack)))
+  await Promise.all(
+    Array.from({ length: 20 }, () => makeCrl(fileStorage(world.state), 'local', setBack)),
+  )
   const second = await numberOf(world, 'local', setBack)
   expect(second).toBe(first + 21n)
   const path = join(scopePath(world.state, 'local'), 'crl-number')
   await writeFile(path, '1\n')
   expect(await numberOf(world, 'local', new Date(Date.now() + 60_000))).toBeGreaterThan(second)
   await writeFile(path, 'seven\n')
-  await expect(makeCrl(world.state, 'local', new Date())).rejects.toMatchObject({
+  await expect(makeCrl(fileStorage(world.state), 'local', new Date())).rejects.toMatchObject({
     code: 'corrupt-state',
     hint: expect.stringContaining(`rm ${path}`),
   })
@@ -204,9 +207,9 @@ test.skipIf(!curl)(
 test('the root’s list is the one that the ceremony signed, and does not change', async () => {
   const world = await makeWorld()
   await world.writeCrls()
-  const before = await readRootCrl(world.state, 'local')
+  const before = await readRootCrl(fileStorage(world.state), 'local')
   await world.revoke(await world.issue('web'))
-  expect(await readRootCrl(world.state, 'local')).toEqual(before)
+  expect(await readRootCrl(fileStorage(world.state), 'local')).toEqual(before)
   const args = ['-noout', '-CAfile', world.path('root.pem')]
   expect(await openssl('crl', '-in', world.path('root-crl.pem'), ...args)).toMatch(/verify OK/)
 })

@@ -5,6 +5,7 @@ import { createIssuer } from '../../src/certificates/issuer.ts'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
 import { temporaryState } from '../helpers/temporary.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 const now = () => new Date()
 const request = {
@@ -21,7 +22,7 @@ const request = {
 test('certificates that are asked for at once are each recorded once, and fail together', async () => {
   const state = await temporaryState()
   await ensureAuthority(state, now())
-  const issuer = createIssuer(state, now)
+  const issuer = createIssuer(fileStorage(state), now)
   const signAtOnce = () =>
     Promise.allSettled(Array.from({ length: 20 }, () => issuer.sign(request)))
   const serials = async () => (await readRecord(state)).map(({ serialNumber }) => serialNumber)

@@ -160,7 +160,7 @@ test.each([
   await permitScope(state, { permit: [], name: 'any', private: true }, start)
   const request = { names: ['localhost'], scope: 'any', files: { outDir } }
   const { record } = await issue(state, request, start)
-  await recordIssued(state, { ...record, ...damage } as CertificateRecord)
+  await recordIssued(state, [{ ...record, ...damage } as CertificateRecord])
   const [renewal] = await renew(state, { which: 'all' }, {}, later(1))
   expect(renewal).toMatchObject({ outcome: 'failed', hint: expect.any(String) })
   expect(new X509Certificate(await read(record.certPath)).serialNumber.toLowerCase()).toBe(
@@ -174,7 +174,7 @@ test.each([
 ])('a line with wrong dates makes no certificate that clients refuse: %j', async (damage, days) => {
   const { state, outDir } = await authority()
   const { record } = await issue(state, { names: ['localhost'], files: { outDir } }, start)
-  await recordIssued(state, { ...record, ...damage })
+  await recordIssued(state, [{ ...record, ...damage }])
   await renew(state, { which: 'all' }, {}, start)
   const leaf = new X509Certificate(await read(record.certPath))
   expect(Date.parse(leaf.validTo) - Date.parse(leaf.validFrom)).toBe(days * day - 1000)

@@ -6,6 +6,7 @@ import { release, revoke } from '../../src/certificates/revoke.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import { revocationReasons } from '../../src/x509/revocation.ts'
 import { contentsOf, makeWorld } from '../helpers/authority.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 const monday = new Date('2026-01-05T10:00:00Z')
 const tuesday = new Date('2026-01-06T10:00:00Z')
@@ -13,9 +14,17 @@ const tuesday = new Date('2026-01-06T10:00:00Z')
 test('revokes by serial number, once: the second time says so and changes nothing', async () => {
   const world = await makeWorld()
   const { serialNumber: target } = await world.issue('web')
-  const first = await revoke(world.state, { target, reason: 'keyCompromise', now: monday })
+  const first = await revoke(fileStorage(world.state), {
+    target,
+    reason: 'keyCompromise',
+    now: monday,
+  })
   expect(first).toMatchObject({ changed: true, revocation: { reason: 'keyCompromise' } })
-  const again = await revoke(world.state, { target, reason: 'superseded', now: tuesday })
+  const again = await revoke(fileStorage(world.state), {
+    target,
+    reason: 'superseded',
+    now: tuesday,
+  })
   expect(again.changed).toBe(false)
   expect(again.revocation).toEqual(first.revocation)
   const { revocations } = await readInventory(world.state)
@@ -25,7 +34,7 @@ test('revokes by serial number, once: the second time says so and changes nothin
 test.each(revocationReasons)('takes the reason %s', async (reason) => {
   const world = await makeWorld()
   const { serialNumber: target } = await world.issue('web')
-  const { revocation } = await revoke(world.state, { target, reason, now: monday })
+  const { revocation } = await revoke(fileStorage(world.state), { target, reason, now: monday })
   expect(revocation).toEqual({ serialNumber: target, reason, revokedAt: monday.toISOString() })
 })
 
@@ -39,7 +48,7 @@ test('revokes by file, PEM with its chain or DER', async () => {
     [chain, pem],
     [leaf, der],
   ] as const) {
-    const { record, changed } = await revoke(world.state, { target, now: monday })
+    const { record, changed } = await revoke(fileStorage(world.state), { target, now: monday })
     expect({ serial: record.serialNumber, changed }).toEqual({
       serial: serialNumber,
       changed: true,
@@ -61,7 +70,7 @@ test('refuses what it did not issue', async () => {
     [await contentsOf(world, 'web-key'), 'bad-certificate', /but a PRIVATE KEY/],
   ] as const
   for (const [target, code, message] of refusals)
-    await expect(revoke(world.state, { target, now: monday })).rejects.toMatchObject({
+    await expect(revoke(fileStorage(world.state), { target, now: monday })).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),
     })
@@ -71,7 +80,7 @@ test('refuses to revoke a self-signed certificate, which no list could name', as
   const world = await makeWorld()
   const request = { names: ['localhost'], selfSigned: true, files: null }
   const { record } = await issue(world.state, request, new Date())
-  const revoking = revoke(world.state, { target: record.serialNumber, now: monday })
+  const revoking = revoke(fileStorage(world.state), { target: record.serialNumber, now: monday })
   await expect(revoking).rejects.toMatchObject({ code: 'usage', message: /no issuer/ })
 })
 
@@ -79,22 +88,32 @@ test('a hold is released and placed again; released twice is well', async () => 
   const world = await makeWorld()
   const { serialNumber: target } = await world.issue('web')
   const hold = { target, reason: 'certificateHold', now: monday } as const
-  expect((await revoke(world.state, hold)).changed).toBe(true)
-  expect(await release(world.state, hold)).toMatchObject({ changed: true, revocation: null })
-  expect(await release(world.state, hold)).toMatchObject({ changed: false, revocation: null })
-  expect((await revoke(world.state, hold)).changed).toBe(true)
+  expect((await revoke(fileStorage(world.state), hold)).changed).toBe(true)
+  expect(await release(fileStorage(world.state), hold)).toMatchObject({
+    changed: true,
+    revocation: null,
+  })
+  expect(await release(fileStorage(world.state), hold)).toMatchObject({
+    changed: false,
+    revocation: null,
+  })
+  expect((await revoke(fileStorage(world.state), hold)).changed).toBe(true)
 })
 
 test('a hold becomes final with the date of the hold, and then it cannot be released', async () => {
   const world = await makeWorld()
   const { serialNumber: target } = await world.issue('web')
-  await revoke(world.state, { target, reason: 'certificateHold', now: monday })
-  const final = await revoke(world.state, { target, reason: 'keyCompromise', now: tuesday })
+  await revoke(fileStorage(world.state), { target, reason: 'certificateHold', now: monday })
+  const final = await revoke(fileStorage(world.state), {
+    target,
+    reason: 'keyCompromise',
+    now: tuesday,
+  })
   expect(final).toMatchObject({
     changed: true,
     revocation: { reason: 'keyCompromise', revokedAt: monday.toISOString() },
   })
-  const releasing = release(world.state, { target, now: tuesday })
+  const releasing = release(fileStorage(world.state), { target, now: tuesday })
   await expect(releasing).rejects.toMatchObject({
     code: 'usage',
     message: expect.stringMatching(/revoked for good \(keyCompromise\)/),

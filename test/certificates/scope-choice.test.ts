@@ -19,6 +19,7 @@ import { pemBlocks } from '../../src/x509/pem.ts'
 import { addOldAuthority } from '../helpers/old-authority.ts'
 import { createWorld } from '../trust/memory-stores.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 const now = new Date()
 const [serverAuth, clientAuth, emailProtection] = [1, 2, 4].map((n) => `1.3.6.1.5.5.7.3.${n}`)
@@ -186,7 +187,7 @@ test('an old client certificate is renewed by the scope for clients', async () =
   const files = { outDir: await temporaryDirectory() }
   const { record } = await issue(state, { names: ['alice.test'], files }, now)
   // As an older version wrote it: a client of the scope of servers.
-  await recordIssued(state, { ...record, purpose: 'client' })
+  await recordIssued(state, [{ ...record, purpose: 'client' }])
   const [renewal] = await renew(state, { which: 'all' }, {}, now)
   expect(renewal).toMatchObject({ outcome: 'renewed', record: { scope: 'clients' } })
 })
@@ -205,7 +206,7 @@ test('what clients ask for from a server goes to no private scope', async () => 
   await permitScope(state, vpn, now)
   const { spki } = await generateKeys('p256')
   const request = { purpose: 'server', spki, keyType: 'p256', lifetime: 7 } as const
-  const issuer = createIssuer(state, () => now)
+  const issuer = createIssuer(fileStorage(state), () => now)
   const names = (value: string) => ({ ...request, identifiers: [{ type: 'dns', value }] }) as const
   expect((await issuer.sign(names('localhost'))).facts.scope).toBe('local')
   await expect(issuer.sign(names('www.bank.com'))).rejects.toMatchObject({ code: 'not-permitted' })

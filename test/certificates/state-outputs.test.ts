@@ -129,7 +129,7 @@ describe('a renewal', () => {
     const outDir = await temporaryDirectory()
     const { record } = await issue(state, { names, files: { outDir } }, now)
     const certPath = join(state.path, 'scopes/local/root.pem')
-    await recordIssued(state, { ...record, certPath })
+    await recordIssued(state, [{ ...record, certPath }])
     const before = treeOf(join(state.path, 'scopes'))
     const [renewal] = await renew(state, { which: 'named', names: [certPath] }, {}, now)
     expect(renewal).toMatchObject({

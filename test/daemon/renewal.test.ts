@@ -11,6 +11,7 @@ import { withLock } from '../../src/files/lock.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 import { day, isValid, minute, renewalWorld } from './renewal-world.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 test('a certificate is renewed when it is due and not before; its key stays', async () => {
   const { issue, jump, leaf, loop, lines, path, now } = await renewalWorld()
@@ -206,14 +207,14 @@ test('what was revoked, or whose scope was forgotten, is not renewed and is no f
   const forgotten = await issue('app.dev.example.com')
   expect([scope.name, forgotten.scope]).toEqual(['work', 'work'])
   await rm(path('failing.test-key.pem'))
-  await revoke(state, { target: revoked.serialNumber, now: now() })
+  await revoke(fileStorage(state), { target: revoked.serialNumber, now: now() })
   await forgetScope(state, 'work')
   jump(61 * day)
   const { check, failures, nextDue } = await loop()
   await check()
   expect(failures().map(({ names }) => names.join())).toEqual(['failing.test'])
   // A failure goes with its certificate.
-  await revoke(state, { target: failing.serialNumber, now: now() })
+  await revoke(fileStorage(state), { target: failing.serialNumber, now: now() })
   await check()
   expect([failures(), nextDue(), await readFailures(state)]).toEqual([[], null, []])
   expect(lines).toHaveLength(1)

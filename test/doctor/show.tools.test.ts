@@ -12,6 +12,7 @@ import { encodePem } from '../../src/x509/pem.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { contentsOf, makeWorld, type World } from '../helpers/authority.ts'
 import { goodExtensions, openWorkshop, type Recipe, type Workshop } from './certificates.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 let workshop: Workshop
 let constrained: Workshop
@@ -181,7 +182,11 @@ test('knows its own: scope, record, revocation, a chain that lacks the intermedi
   const [alone] = await lookAtOurs(world, new X509Certificate(chain).raw)
   expect(alone?.chain).toBe('incomplete')
   expect(codesOf(alone)).toContain('missing-intermediate')
-  await revoke(world.state, { target: serialNumber, reason: 'certificateHold', now: new Date() })
+  await revoke(fileStorage(world.state), {
+    target: serialNumber,
+    reason: 'certificateHold',
+    now: new Date(),
+  })
   const [revoked] = await lookAtOurs(world, chain)
   expect(revoked?.findings[0]).toMatchObject({ code: 'revoked', reason: 'certificateHold' })
 })

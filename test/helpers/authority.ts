@@ -11,6 +11,7 @@ import { encodePem } from '../../src/x509/pem.ts'
 import type { RevocationReason } from '../../src/x509/revocation.ts'
 import { runTool } from './tools.ts'
 import { temporaryDirectory, temporaryState } from './temporary.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 /** An authority with its files in a directory, deleted when the test ends. */
 export interface World {
@@ -55,11 +56,11 @@ export async function makeWorld({ hardened = false } = {}): Promise<World> {
       return (await issue(state, { names, files, revocationUrl }, new Date())).record
     },
     async revoke({ serialNumber }, reason) {
-      await revoke(state, { target: serialNumber, reason, now: new Date() })
+      await revoke(fileStorage(state), { target: serialNumber, reason, now: new Date() })
     },
     async writeCrls(now = new Date(), scopeName = 'local') {
-      const crl = encodePem('X509 CRL', await makeCrl(state, scopeName, now))
-      const root = encodePem('X509 CRL', await readRootCrl(state, scopeName))
+      const crl = encodePem('X509 CRL', await makeCrl(fileStorage(state), scopeName, now))
+      const root = encodePem('X509 CRL', await readRootCrl(fileStorage(state), scopeName))
       await writeFile(path('crl.pem'), crl)
       await writeFile(path('root-crl.pem'), root)
       await writeFile(path('crls.pem'), crl + root)

@@ -22,6 +22,7 @@ import {
   writeRecord,
 } from '../helpers/filled-record.ts'
 import { temporaryState } from '../helpers/temporary.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 // Work is counted, since time says little on a busy machine.
 const { octets } = vi.hoisted(() => ({ octets: { read: 0 } }))
@@ -178,7 +179,7 @@ describe('a record that changes', () => {
     expect(await reader.find(serialOf(count))).not.toBeNull()
     appendFileSync(path, line.slice(0, 200))
     expect(await reader.find(serialOf(count + 1))).toBeNull()
-    await recordIssued(state, certificate(count + 1))
+    await recordIssued(state, [certificate(count + 1)])
     expect(await reader.find(serialOf(count + 1))).not.toBeNull()
     expect((await readInventory(state)).certificates).toHaveLength(count + 2)
   })
@@ -299,8 +300,8 @@ test('each user of the record reads what was appended, and no more, after an iss
   )
   const elsewhere = { ...world.state }
   const acme = createAcmeAuthority({ state: world.state, now })
-  const revocationOf = recordedRevocations(world.state)
-  const source = createRevocationSource(world.state, now)
+  const revocationOf = recordedRevocations(certificatesOf(world.state))
+  const source = createRevocationSource(fileStorage(world.state), now)
   const renewal = await startRenewal({ state: world.state, now, log: () => undefined, env: {} })
   await source.crl('local')
   const users = {
@@ -309,12 +310,12 @@ test('each user of the record reads what was appended, and no more, after an iss
     mtls: () => revocationOf(first.serialNumber),
     kept: () => source.crl('local'),
     renewal: () => renewal.check(),
-    crl: () => makeCrl(world.state, 'local', now()),
-    revoke: () => revoke(world.state, { target: first.serialNumber, now: now() }),
+    crl: () => makeCrl(fileStorage(world.state), 'local', now()),
+    revoke: () => revoke(fileStorage(world.state), { target: first.serialNumber, now: now() }),
   }
   let i = 10_000
   for (const [name, use] of Object.entries(users)) {
-    await recordIssued(elsewhere, certificate(++i, { certPath: null }))
+    await recordIssued(elsewhere, [certificate(++i, { certPath: null })])
     octets.read = 0
     await use()
     // The record has 700,000 octets.
@@ -325,12 +326,12 @@ test('each user of the record reads what was appended, and no more, after an iss
 
 test('the responder keeps its CRL after an issuance, and makes a new one after a revocation', async () => {
   const world = await makeWorld()
-  const source = createRevocationSource(world.state, () => new Date())
+  const source = createRevocationSource(fileStorage(world.state), () => new Date())
   const { serialNumber } = await world.issue('web')
   const first = await source.crl('local')
   await world.issue('other')
   expect(await source.crl('local')).toBe(first)
-  await revoke({ ...world.state }, { target: serialNumber, now: new Date() })
+  await revoke(fileStorage({ ...world.state }), { target: serialNumber, now: new Date() })
   const second = await source.crl('local')
   expect(second).not.toEqual(first)
   expect(await source.crl('local')).toBe(second)

@@ -45,7 +45,7 @@ async function serialNumbersOf(pages: AsyncIterable<readonly Entry[]>): Promise<
 
 /** Tries on a storage what `Storage` promises. Each test opens an empty one. */
 export function describeStorage(name: string, open: () => Promise<OpenedStorage>): void {
-  describe(name, () => {
+  describe(`storage in ${name}`, () => {
     let local: ScopeWithKey
     let work: ScopeWithKey
     beforeAll(async () => {
@@ -120,7 +120,9 @@ export function describeStorage(name: string, open: () => Promise<OpenedStorage>
         for (let i = 0; i < 2; i++)
           expect(await storage.change((change) => change.deleteScope('local'))).toEqual([])
         expect(await storage.scopes.names()).toEqual([])
-        await expect(storage.keys.read('local', keyDigest)).rejects.toThrow()
+        await expect(storage.keys.read('local', keyDigest)).rejects.toMatchObject({
+          code: 'corrupt-state',
+        })
       })
 
       test('the version differs after each change and is the same without one', async () => {
@@ -159,7 +161,7 @@ export function describeStorage(name: string, open: () => Promise<OpenedStorage>
             { type: 'ip', value: '::1' },
             { type: 'email', value: 'a@b.test' },
           ],
-          subject: 'CN=Ä "b"',
+          subject: 'CN=Jürgen,O=Büro',
           certPath: '/tmp/häuser/"a\\b".pem',
           keyPath: '/tmp/k.pem',
           extra: [{ format: 'pkcs12', path: '/tmp/a.p12', passwordFile: '/tmp/p', legacy: true }],

@@ -6,6 +6,7 @@ import { readDer } from '../../src/x509/asn1-reader.ts'
 import { oids } from '../../src/x509/oids.ts'
 import { isIssuedBy, parseOcspRequest } from '../../src/x509/ocsp.ts'
 import { temporaryState } from '../helpers/temporary.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 
 const sha1 = Buffer.from('06052b0e03021a', 'hex')
 const certId = sequence(
@@ -94,7 +95,7 @@ const almostRequests = fc.oneof(
 )
 
 test('whatever is sent, the answer is an OCSPResponse without an authority: an error', async () => {
-  const source = createRevocationSource(await temporaryState(), () => new Date())
+  const source = createRevocationSource(fileStorage(await temporaryState()), () => new Date())
   await fc.assert(
     fc.asyncProperty(almostRequests, async (request) => {
       const answer = await source.answer(request)

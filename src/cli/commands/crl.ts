@@ -3,6 +3,7 @@ import { makeCrl, makeCrls, readRootCrl } from '../../certificates/crl.ts'
 import { checkOutputs } from '../../certificates/output-files.ts'
 import { RootlingError } from '../../errors.ts'
 import { sweepDead, writeFileAtomic } from '../../files/atomic.ts'
+import { fileStorage } from '../../storage/files/storage.ts'
 import { encodePem } from '../../x509/pem.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -26,11 +27,12 @@ export async function crl(
     })
   if (path !== null) for (const warning of await checkOutputs(state, [path])) output.warn(warning)
   const root = args.root === true
+  const storage = fileStorage(state)
   const lists = root
-    ? [await readRootCrl(state, scope)]
+    ? [await readRootCrl(storage, scope)]
     : wantsDer || args.issuer === true
-      ? [await makeCrl(state, scope, now())]
-      : await makeCrls(state, scope, now())
+      ? [await makeCrl(storage, scope, now())]
+      : await makeCrls(storage, scope, now())
   const pem = lists.map((der) => encodePem('X509 CRL', der)).join('')
   if (path === null) {
     output.result(linesOf(pem.trimEnd()), { scope, root, path, crl: pem })

@@ -4,6 +4,7 @@ import { release, revoke, type Revoked } from '../../certificates/revoke.ts'
 import { RootlingError } from '../../errors.ts'
 import { existsSync } from '../../files/exists.ts'
 import { readInventory } from '../../storage/files/record.ts'
+import { fileStorage } from '../../storage/files/storage.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -22,12 +23,13 @@ export async function revokeCommand(
     throw new RootlingError('usage', '--release takes no --reason: it ends a certificateHold.', {
       hint: `rootling revoke ${word} --release`,
     })
+  const storage = fileStorage(state)
   const revoked: Revoked[] = []
   for (const target of await targetsOf(word, args, context))
     revoked.push(
       args.release === true
-        ? await release(state, { target, now: now() })
-        : await revoke(state, { target, reason: args.reason, now: now() }),
+        ? await release(storage, { target, now: now() })
+        : await revoke(storage, { target, reason: args.reason, now: now() }),
     )
   const described = revoked.map(({ record, revocation, changed }) => ({
     certificate: describeRecord(record),

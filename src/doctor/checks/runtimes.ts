@@ -9,6 +9,7 @@ import { openSigner } from '../../authority/signer.ts'
 import { signLeaf } from '../../certificates/leaf.ts'
 import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
+import { keysOf } from '../../storage/files/keys.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { finding, type Finding } from '../codes.ts'
 import { runtimes, type Runtime } from '../runtimes.ts'
@@ -56,7 +57,7 @@ async function openServer(known: Known): Promise<{ url: string; close: () => voi
   const { scopes, world, now } = known
   const identifiers = [parseIdentifier('localhost')]
   const scope = scopeFor(scopes, identifiers)
-  const signer = await openSigner(world.state, scope, now)
+  const signer = await openSigner(keysOf(world.state), scope, now)
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const spki = publicKey.export({ type: 'spki', format: 'der' })
   const request = { identifiers, purpose: 'server', spki, keyType: 'p256', lifetime: 1 } as const

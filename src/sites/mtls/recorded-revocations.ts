@@ -1,13 +1,12 @@
-import type { StateDirectory } from '../../home/state-directory.ts'
 import type { RevocationLookup } from '../../server/mutual-tls.ts'
-import { certificatesOf } from '../../storage/files/certificates.ts'
+import type { CertificateReader } from '../../storage/storage.ts'
 
 /**
  * Looks up revocations in the record of this machine. What was appended to the record since the last
  * request is read, so that a `rootling revoke` in another process counts from the next request on.
- * Throws what `certificatesOf` throws.
+ * Throws what `certificates` throws.
  */
-export function recordedRevocations(state: StateDirectory): RevocationLookup {
-  const certificates = certificatesOf(state)
-  return (serialNumber) => certificates.revocationOf(serialNumber)
-}
+export const recordedRevocations =
+  (certificates: CertificateReader): RevocationLookup =>
+  (serialNumber) =>
+    certificates.revocationOf(serialNumber)

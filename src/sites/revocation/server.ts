@@ -5,6 +5,7 @@ import { limitConnections } from '../../server/connections.ts'
 import { foreignPage, isLoopbackHost, notForPages } from '../../server/host-check.ts'
 import { defaultLimits, tooManyHeaders } from '../../server/limits.ts'
 import { listen } from '../../server/listen.ts'
+import { fileStorage } from '../../storage/files/storage.ts'
 import { createRevocationSource } from './source.ts'
 
 export interface RevocationHandlerOptions {
@@ -30,7 +31,7 @@ interface Reply {
  * gets 421, and any other web page 403.
  */
 export function createRevocationHandler(options: RevocationHandlerOptions): RevocationHandler {
-  const source = createRevocationSource(options.state, options.now)
+  const source = createRevocationSource(fileStorage(options.state), options.now)
   const answer = async (request: Buffer): Promise<Reply> => {
     const body = await source.answer(request).catch((error: unknown) => {
       options.onError?.(error)

@@ -1,11 +1,8 @@
-import { readScopes, type Scope } from '../../authority/scope.ts'
+import { scopesIn, type AnyScope } from '../../authority/scope.ts'
 import { openSigner } from '../../authority/signer.ts'
 import { makeCrl } from '../../certificates/crl.ts'
 import { RootlingError } from '../../errors.ts'
-import type { StateDirectory } from '../../home/state-directory.ts'
-import { certificatesOf } from '../../storage/files/certificates.ts'
-import { readStoredRootOcsp, stampOfScopes } from '../../storage/files/scopes.ts'
-import type { CertificateReader } from '../../storage/storage.ts'
+import type { CertificateReader, ScopeReader, Storage } from '../../storage/storage.ts'
 import { readCertificateParts } from '../../x509/certificate-reader.ts'
 import type { Signer } from '../../x509/certificate.ts'
 import {
@@ -27,7 +24,7 @@ const crlMaximumAge = 24 * hour
 /** Milliseconds after which scopes and keys are read again, to notice a key that others can read. */
 const rereadAfter = 60_000
 
-/** The answers of a responder, from a state directory of which changes are seen at once. */
+/** The answers of a responder, from a storage of which changes are seen at once. */
 export interface RevocationSource {
   /**
    * Returns a complete OCSPResponse (DER) to any request, even a malformed one. Throws for a
@@ -39,7 +36,7 @@ export interface RevocationSource {
 }
 
 interface Authority {
-  readonly scope: Scope
+  readonly scope: AnyScope
   readonly issuer: OcspIssuer
   readonly signer: Signer
 }
@@ -53,8 +50,8 @@ interface StandingAnswer {
 }
 
 interface Snapshot {
-  /** A text that changes with the scopes, taken when they were read. */
-  readonly stamp: string
+  /** The version of the scopes, taken before they were read. */
+  readonly version: string
   readonly until: number
   readonly authorities: readonly Authority[]
   readonly standing: readonly StandingAnswer[]
@@ -67,15 +64,15 @@ interface KeptCrl {
   readonly der: Promise<Buffer>
 }
 
-export function createRevocationSource(state: StateDirectory, now: () => Date): RevocationSource {
-  const certificates = certificatesOf(state)
+export function createRevocationSource(storage: Storage, now: () => Date): RevocationSource {
+  const { certificates, scopes } = storage
   const crls = new Map<string, KeptCrl>()
   let latest: Snapshot | null = null
   const current = async (): Promise<Snapshot> => {
-    // The stamp is taken before reading: a change in between is seen by the next request.
-    const stamp = await stampOfScopes(state)
-    if (latest?.stamp !== stamp || performance.now() > latest.until)
-      latest = await read(state, stamp, now())
+    // It is asked for before reading: a change in between is seen by the next request.
+    const version = await scopes.version()
+    if (latest?.version !== version || performance.now() > latest.until)
+      latest = await read(storage, version, now())
     return latest
   }
   return {
@@ -106,14 +103,14 @@ export function createRevocationSource(state: StateDirectory, now: () => Date): 
       return signOcspResponse(answer, authority.issuer, authority.signer)
     },
     async crl(scopeName) {
-      const { authorities, stamp } = await current()
+      const { authorities, version: ofScopes } = await current()
       if (!authorities.some(({ scope }) => scope.name === scopeName)) return null
-      const version = `${stamp}, ${await certificates.revocationsVersion(scopeName)}`
+      const version = `${ofScopes}, ${await certificates.revocationsVersion(scopeName)}`
       const kept = crls.get(scopeName)
       const at = now()
       const isYoung = Math.abs(at.getTime() - (kept?.made ?? 0)) < crlMaximumAge
       if (kept?.version === version && isYoung) return kept.der
-      const der = makeCrl(state, scopeName, at)
+      const der = makeCrl(storage, scopeName, at)
       crls.set(scopeName, { version, made: at.getTime(), der })
       der.catch(() => crls.delete(scopeName))
       return der
@@ -132,8 +129,8 @@ function standingAnswer({ standing }: Snapshot, certIds: readonly CertId[]): Buf
   return found?.response ?? null
 }
 
-async function readStanding(state: StateDirectory, scope: Scope): Promise<StandingAnswer | null> {
-  const response = await readStoredRootOcsp(state, scope.name)
+async function readStanding(scopes: ScopeReader, scope: AnyScope): Promise<StandingAnswer | null> {
+  const response = await scopes.rootOcsp(scope.name)
   if (response === null) return null
   const { subject } = readCertificateParts(scope.root.raw)
   const spki = scope.root.publicKey.export({ type: 'spki', format: 'der' })
@@ -153,18 +150,18 @@ async function statusOf(
   return { status: 'revoked', reason, revocationTime: new Date(revokedAt) }
 }
 
-async function read(state: StateDirectory, stamp: string, now: Date): Promise<Snapshot> {
+async function read(storage: Storage, version: string, now: Date): Promise<Snapshot> {
   const until = performance.now() + rereadAfter
   const authorities: Authority[] = []
   const standing: StandingAnswer[] = []
-  for (const scope of await readScopes(state)) {
+  for (const scope of await scopesIn(storage)) {
     // An expired authority cannot sign answers, and must not keep the others from doing so.
     if (scope.validity.notAfter <= now) continue
     const spki = scope.intermediate.publicKey.export({ type: 'spki', format: 'der' })
-    const signer = await openSigner(state, scope, now)
+    const signer = await openSigner(storage.keys, scope, now)
     authorities.push({ scope, issuer: { name: scope.issuerName, spki }, signer })
-    const answer = await readStanding(state, scope)
+    const answer = await readStanding(storage.scopes, scope)
     if (answer !== null) standing.push(answer)
   }
-  return { stamp, until, authorities, standing }
+  return { version, until, authorities, standing }
 }

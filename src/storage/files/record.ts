@@ -33,21 +33,22 @@ const longestLine = 256 * 1024
 export const recordPath = (state: StateDirectory): string => join(state.path, 'certificates.jsonl')
 
 /**
- * Records a certificate. Call it under the lock. Without `durable`, the certificate is still on
- * record after a kill of this process, but perhaps not after a power cut. That is enough where the
- * key is only in the memory of this process.
+ * Records certificates, which wait for the disk together. Call it under the lock. Without `durable`,
+ * they are still on record after a kill of this process, but perhaps not after a power cut. That is
+ * enough where the keys are only in the memory of this process.
  */
 export async function recordIssued(
   state: StateDirectory,
-  record: CertificateRecord,
+  certificates: readonly CertificateRecord[],
   { durable = true }: { readonly durable?: boolean } = {},
 ): Promise<void> {
-  await append(state, { event: 'issued', ...record }, durable)
+  const events = certificates.map((certificate) => ({ event: 'issued', ...certificate }))
+  await append(state, events, durable)
 }
 
 /** Records a revocation. Call it under the lock. */
 export async function recordRevoked(state: StateDirectory, revocation: Revocation): Promise<void> {
-  await append(state, { event: 'revoked', ...revocation })
+  await append(state, [{ event: 'revoked', ...revocation }])
 }
 
 /** Records the end of a hold. Call it under the lock. */
@@ -56,24 +57,33 @@ export async function recordReleased(
   serialNumber: string,
   now: Date,
 ): Promise<void> {
-  await append(state, { event: 'released', serialNumber, releasedAt: now.toISOString() })
+  await append(state, [{ event: 'released', serialNumber, releasedAt: now.toISOString() }])
 }
 
 /**
- * Records that a certificate, whose file is gone, is neither listed nor renewed any more. Call it
- * under the lock. Of several in a row, the last alone needs to be `durable`.
+ * Records that certificates, whose files are gone, are neither listed nor renewed any more. Call it
+ * under the lock.
  */
 export async function recordForgotten(
   state: StateDirectory,
-  serialNumber: string,
+  serialNumbers: readonly string[],
   now: Date,
-  { durable = true }: { readonly durable?: boolean } = {},
 ): Promise<void> {
-  await append(state, { event: 'forgotten', serialNumber, forgottenAt: now.toISOString() }, durable)
+  const forgottenAt = now.toISOString()
+  const event = 'forgotten'
+  await append(
+    state,
+    serialNumbers.map((serialNumber) => ({ event, serialNumber, forgottenAt })),
+  )
 }
 
-/** Appends one line to the record's file, so that the cost does not grow with the record. */
-async function append(state: StateDirectory, event: object, durable = true): Promise<void> {
+/** Appends a line for each event, so that the cost does not grow with the record. */
+async function append(
+  state: StateDirectory,
+  events: readonly object[],
+  durable = true,
+): Promise<void> {
+  if (events.length === 0) return
   const path = recordPath(state)
   try {
     const flags =
@@ -82,7 +92,8 @@ async function append(state: StateDirectory, event: object, durable = true): Pro
     try {
       if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
       const end = dropUnfinishedLine(file, path)
-      await appendOrUndo(file, `${JSON.stringify(event)}\n`, { end, durable })
+      const lines = events.map((event) => `${JSON.stringify(event)}\n`).join('')
+      await appendOrUndo(file, lines, { end, durable })
     } finally {
       closeSync(file)
     }
@@ -92,16 +103,16 @@ async function append(state: StateDirectory, event: object, durable = true): Pro
 }
 
 /**
- * Writes a line, and cuts off what was written where that fails: a full disk may take half a line,
+ * Writes lines, and cuts off what was written where that fails: a full disk may take half a line,
  * and the record must stay whole.
  */
 async function appendOrUndo(
   file: number,
-  line: string,
+  lines: string,
   { end, durable }: { readonly end: number; readonly durable: boolean },
 ): Promise<void> {
   try {
-    writeFileSync(file, line)
+    writeFileSync(file, lines)
     if (durable) await sync(file)
   } catch (error) {
     try {

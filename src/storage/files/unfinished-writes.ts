@@ -118,7 +118,7 @@ export async function recordAndWrite(
   record: CertificateRecord,
   files: readonly OutputFile[],
 ): Promise<void> {
-  if (files.length === 0) return recordIssued(state, record)
+  if (files.length === 0) return recordIssued(state, [record])
   const path = join(directoryOf(state), `${record.serialNumber}.json`)
   const withBefore = await Promise.all(
     files.map(async ({ data, chosen: _chosen, ...file }) => ({
@@ -136,7 +136,7 @@ export async function recordAndWrite(
       staged.push(
         await stageFile(file.path, { ...file, rights: chosen ? null : state.owner }, owner),
       )
-    await recordIssued(state, record)
+    await recordIssued(state, [record])
   } catch (error) {
     for (const file of staged) await file.discard()
     await removeFile(path)

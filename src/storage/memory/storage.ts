@@ -2,7 +2,8 @@ import { RootlingError } from '../../errors.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 import type { CertificateRecord } from '../records.ts'
 import { digestOf, inOrder, type NewScope, type RotationPart } from '../scopes.ts'
-import type { CertificateReader, Change, Entry, ScopeReader, Storage } from '../storage.ts'
+import { isDueForRenewal, parseValidity, renewalTime } from '../../x509/profiles.ts'
+import type { CertificateReader, Change, Due, Entry, ScopeReader, Storage } from '../storage.ts'
 
 interface KeptScope extends NewScope {
   readonly key: string
@@ -12,6 +13,8 @@ interface KeptScope extends NewScope {
 type Scopes = Map<string, KeptScope>
 
 interface Record {
+  /** How often anything was revoked or released. */
+  revocationChanges: number
   /** By serial number, oldest first. */
   readonly certificates: Map<string, CertificateRecord>
   readonly serialNumbers: Map<string, string>
@@ -30,6 +33,7 @@ export function createMemoryStorage(): Storage {
   const scopes: Scopes = new Map()
   const crlNumbers = new Map<string, number>()
   const record: Record = {
+    revocationChanges: 0,
     certificates: new Map(),
     serialNumbers: new Map(),
     revocations: new Map(),
@@ -62,6 +66,7 @@ export function createMemoryStorage(): Storage {
     }
     const revoke = (serialNumber: string, revocation: Revocation | undefined): void => {
       put(record.revocations, serialNumber, revocation)
+      record.revocationChanges++
       versions.certificates++
     }
     return {
@@ -113,6 +118,7 @@ export function createMemoryStorage(): Storage {
       for (const one of undo.toReversed()) one()
       versions.scopes++
       versions.certificates++
+      record.revocationChanges++
       throw error
     }
   }
@@ -127,6 +133,9 @@ export function createMemoryStorage(): Storage {
     },
   }
 }
+
+/** Returns a serial number without leading zeros, which some programs leave out. */
+const bare = (serialNumber: string): string => serialNumber.toLowerCase().replace(/^0+/, '')
 
 function missing(name: string): never {
   throw new RootlingError('corrupt-state', `There is no scope ${name} in memory.`)
@@ -165,6 +174,15 @@ function readCertificates(record: Record, version: () => string): CertificateRea
     const certificate = certificates.get(serialNumber)
     return certificate === undefined ? null : entryOf(certificate)
   }
+  const isNewest = (one: CertificateRecord, newest: ReadonlyMap<string, CertificateRecord>) =>
+    one.certPath !== null && newest.get(one.certPath) === one
+  /** The newest certificate of each file. */
+  const ofFiles = (): Map<string, CertificateRecord> => {
+    const newest = new Map<string, CertificateRecord>()
+    for (const one of certificates.values())
+      if (one.certPath !== null) newest.set(one.certPath, one)
+    return newest
+  }
   async function* pages(chosen: readonly CertificateRecord[]): AsyncGenerator<readonly Entry[]> {
     for (let start = 0; start < chosen.length; start += pageLength)
       yield chosen.slice(start, start + pageLength).map(entryOf)
@@ -173,6 +191,28 @@ function readCertificates(record: Record, version: () => string): CertificateRea
     version: async () => version(),
     find: async (serialNumber) => find(serialNumber),
     findByFingerprint: async (fingerprint) => find(serialNumbers.get(fingerprint) ?? ''),
+    async findByFile(certPath) {
+      const found = ofFiles().get(certPath)
+      return found === undefined ? null : entryOf(found)
+    },
+    revocationOf: async (serialNumber) =>
+      [...revocations.values()].find((one) => bare(one.serialNumber) === bare(serialNumber)) ??
+      null,
+    revocationsVersion: async () => String(record.revocationChanges),
+    async due(at, { scopes, also = [] }) {
+      const newest = ofFiles()
+      const entries = [...certificates.values()]
+        .filter((one) => isNewest(one, newest) && scopes.includes(one.scope))
+        .map(entryOf)
+        .filter(({ revocation, forgotten: isForgotten }) => revocation === null && !isForgotten)
+      const isDue = ({ certificate }: Entry): boolean =>
+        isDueForRenewal(parseValidity(certificate), at) || also.includes(certificate.serialNumber)
+      const times = entries
+        .filter((entry) => !isDue(entry))
+        .map(({ certificate }) => renewalTime(parseValidity(certificate)))
+      const next = times.length === 0 ? null : Math.min(...times)
+      return { entries: entries.filter(isDue), next } satisfies Due
+    },
     async revoked(scope, notBefore) {
       return [...revocations.keys()]
         .flatMap((serialNumber) => find(serialNumber) ?? [])
@@ -180,11 +220,9 @@ function readCertificates(record: Record, version: () => string): CertificateRea
         .filter(({ certificate }) => Date.parse(certificate.notAfter) >= notBefore.getTime())
     },
     current({ printed = false } = {}) {
-      const newest = new Map<string, CertificateRecord>()
-      for (const one of certificates.values())
-        if (one.certPath !== null) newest.set(one.certPath, one)
+      const newest = ofFiles()
       const isCurrent = (one: CertificateRecord): boolean =>
-        one.certPath === null ? printed : newest.get(one.certPath) === one
+        one.certPath === null ? printed : isNewest(one, newest)
       return pages([...certificates.values()].filter(isCurrent))
     },
     all: () => pages([...certificates.values()]),

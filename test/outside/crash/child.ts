@@ -13,6 +13,7 @@ import {
   renewRotated,
   switchRotation,
 } from '../../../src/trust/rotate.ts'
+import { fileStorage } from '../../../src/storage/files/storage.ts'
 
 // One process that creates, permits, issues, rotates or revokes, to be killed or to race others.
 const { values, positionals } = parseArgs({
@@ -72,9 +73,9 @@ async function work(): Promise<void> {
       return
     case 'revoke':
       for (const { serialNumber } of await readRecord(state)) {
-        const { changed } = await revoke(state, { target: serialNumber, now })
+        const { changed } = await revoke(fileStorage(state), { target: serialNumber, now })
         if (changed) process.stdout.write(`revoked ${serialNumber}\n`)
-        await makeCrl(state, 'local', now)
+        await makeCrl(fileStorage(state), 'local', now)
       }
       return
     default:

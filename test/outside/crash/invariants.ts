@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { readScopes } from '../../../src/authority/scope.ts'
 import { openSigner } from '../../../src/authority/signer.ts'
 import { readRecord } from '../../../src/storage/files/record.ts'
+import { keysOf } from '../../../src/storage/files/keys.ts'
 
 const compare = (a: string, b: string): number => (a < b ? -1 : 1)
 
@@ -29,7 +30,7 @@ export async function violations(statePath: string, out: string): Promise<string
     if (!holds) found.push(otherwise)
   }
   for (const scope of await readScopes(state)) {
-    const { key } = await openSigner(state, scope, new Date())
+    const { key } = await openSigner(keysOf(state), scope, new Date())
     const fits = scope.intermediate.checkPrivateKey(key)
     claim(fits, `the key of ${scope.name} is not its intermediate's`)
     const names = await readdir(join(statePath, 'scopes', scope.name))

@@ -10,6 +10,7 @@ import { scopeNames } from '../../../src/storage/files/scopes.ts'
 import { tree, violations } from './invariants.ts'
 import { long, tally } from '../../helpers/long.ts'
 import { bundleChild, runChild, settle, startChild, workplace, type Bundle } from './processes.ts'
+import { keysOf } from '../../../src/storage/files/keys.ts'
 
 const kills = long ? 960 : 80
 const each = kills / 8
@@ -156,7 +157,7 @@ test(`deleting survives ${each} kills: no scope looks whole without its key`, op
     killed += Number((await killAtRandom(['delete', '--state', state], 8)).killed)
     for (const name of await scopeNames(at)) {
       const scope = await openScope(at, name).catch(() => null)
-      if (scope !== null) await openSigner(at, scope, new Date())
+      if (scope !== null) await openSigner(keysOf(at), scope, new Date())
     }
     await runChild(bundle, ['delete', '--state', state])
     expect(await tree(state)).toEqual(['scopes', 'scopes/local', 'scopes/local/notes.txt'])

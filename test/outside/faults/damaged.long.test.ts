@@ -11,6 +11,7 @@ import { damages, fingerprint } from './damage.ts'
 import { long, tally } from '../../helpers/long.ts'
 import { pointsOf, runWith, untraceable } from './points.ts'
 import { openWorld, rootlingLine, templateOf, unfriendly, type World } from './world.ts'
+import { fileStorage } from '../../../src/storage/files/storage.ts'
 
 const ports = ['--revocation-port=0']
 
@@ -22,7 +23,7 @@ async function oldWorld(): Promise<World> {
   await ensureAuthority(state, past)
   for (const names of [['localhost'], ['shop.test'], ['gone.test']])
     await issue(state, { names, files: { outDir: world.out } }, past)
-  await makeCrl(state, 'local', past)
+  await makeCrl(fileStorage(state), 'local', past)
   await runDaemonOnce(world)
   await interrupt(world)
   return world

@@ -11,6 +11,7 @@ import { generateKeys, keyTypes } from '../../../src/x509/keys.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
 import { day, leafValidity, signServerLeaf } from '../../../src/x509/profiles.ts'
 import { temporaryState } from '../../helpers/temporary.ts'
+import { keysOf } from '../../../src/storage/files/keys.ts'
 
 interface Server {
   /** Connects as a client that trusts `ca` alone; `authorized`, or the reason against it. */
@@ -92,7 +93,7 @@ test('Node refuses what a stolen key signs for a bank, unless the scope may sign
   const { scope: free } = await permitScope(state, { permit: [], unconstrained: true }, now)
   const answers: string[] = []
   for (const scope of [local, free]) {
-    const signer = await openSigner(state, scope, now)
+    const signer = await openSigner(keysOf(state), scope, now)
     const { spki, pkcs8 } = await generateKeys('p256')
     const validity = leafValidity(now, 90, new Date(scope.intermediate.validTo))
     const identifiers = [parseIdentifier('bank.com')]

@@ -11,6 +11,7 @@ import { generateKeys, keyTypes, type KeyPairDer, type KeyType } from '../../../
 import { localConstraints } from '../../../src/x509/name-constraints.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
 import { day, leafValidity, signMailLeaf, signServerLeaf } from '../../../src/x509/profiles.ts'
+import { keysOf } from '../../../src/storage/files/keys.ts'
 
 /** What a certificate is shown for, one purpose (extKeyUsage) each. */
 export type Use = 'server' | 'client' | 'mail' | 'code' | 'time' | 'ocsp'
@@ -80,7 +81,7 @@ export async function makeKinds(state: StateDirectory, now: Date): Promise<Kinds
   for (const type of keyTypes) keys.set(type, await generateKeys(type))
   const signers = new Map<Scope, Signer>()
   for (const scope of [local, permitted, free, withoutAddresses, forMail])
-    signers.set(scope, await openSigner(state, scope, now))
+    signers.set(scope, await openSigner(keysOf(state), scope, now))
 
   const present = (
     title: string,

@@ -7,6 +7,7 @@ import { namespaceUnavailable } from '../../helpers/namespace.ts'
 import { testNamespace } from '../../helpers/test-namespace.ts'
 import { startResponder } from './responder.ts'
 import { contentsOf, makeWorld } from '../../helpers/authority.ts'
+import { fileStorage } from '../../../src/storage/files/storage.ts'
 
 const client = firefoxClient('ocsp')
 const obstacle = namespaceUnavailable() ?? (await client.unavailable())
@@ -48,7 +49,7 @@ test.skipIf(obstacle !== null)(
     expect(await look('held')).toEqual([{ trusted: false, reason: 'insecure certificate' }])
     // That nobody answers is to Marionette a failure of NSS, not a doubtful certificate.
     await expect(look('silent')).rejects.toThrow(/e=nssFailure2/)
-    await release(world.state, { target: held.serialNumber, now: new Date() })
+    await release(fileStorage(world.state), { target: held.serialNumber, now: new Date() })
     expect(await look('held')).toEqual(accepted)
     await namespace.writeFile('/etc/firefox/policies/policies.json', policies(false))
     expect(await look('silent')).toEqual(accepted)

@@ -12,6 +12,7 @@ import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
 import { killGroup, start } from '../../helpers/subprocess.ts'
 import { long, tally } from '../../helpers/long.ts'
 import { temporaryState } from '../../helpers/temporary.ts'
+import { fileStorage } from '../../../src/storage/files/storage.ts'
 
 const kills = long ? 60 : 12
 
@@ -57,7 +58,7 @@ test('no number is used twice, however often the maker is killed', options, asyn
     const complete = output.split('\n').slice(0, -1)
     seen.push(...complete.map((line) => numberIn(Buffer.from(line, 'base64'))))
   }
-  seen.push(numberIn(await makeCrl(state, 'local', new Date('2001-01-01'))))
+  seen.push(numberIn(await makeCrl(fileStorage(state), 'local', new Date('2001-01-01'))))
   expect(seen.length).toBeGreaterThan(kills)
   expect(seen).toEqual([...new Set(seen)].toSorted((a, b) => a - b))
 })

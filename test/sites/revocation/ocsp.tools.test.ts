@@ -7,6 +7,7 @@ import { ensureScopeFor, permitScope } from '../../../src/authority/create.ts'
 import { hasTool, runTool } from '../../helpers/tools.ts'
 import { startResponder, type Responder } from './responder.ts'
 import { makeWorld, openssl, type World } from '../../helpers/authority.ts'
+import { fileStorage } from '../../../src/storage/files/storage.ts'
 
 const ocsptool = await hasTool('ocsptool')
 
@@ -144,7 +145,7 @@ test('a revocation and a release by somebody else are seen by a running responde
   expect(await ask(world, responder, 'web')).toMatch(/web\.pem: good/)
   await world.revoke(record, 'certificateHold')
   expect(await ask(world, responder, 'web')).toMatch(/web\.pem: revoked/)
-  await release(world.state, { target: record.serialNumber, now: new Date() })
+  await release(fileStorage(world.state), { target: record.serialNumber, now: new Date() })
   expect(await ask(world, responder, 'web')).toMatch(/web\.pem: good/)
 })
 
