@@ -2,8 +2,7 @@ import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { damaged, readScopeKey, scopePath } from '../storage/files/scopes.ts'
-import type { Signer } from '../x509/certificate.ts'
-import { signatureAlgorithmOf } from '../x509/keys.ts'
+import { signWith, type Signer } from '../x509/certificate.ts'
 import { day } from '../x509/profiles.ts'
 import type { Scope } from './scope.ts'
 
@@ -29,9 +28,9 @@ export async function openSigner(state: StateDirectory, scope: Scope, now: Date)
   const path = `${scopePath(state, scope.name)}/intermediate-key.pem`
   const pem = await readScopeKey(state, scope.name, scope.keyDigest)
   const key = parseKey(pem, path, scope.name)
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw damaged(path, scope.name)
-  return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, algorithm, key }
+  const signing = signWith(key)
+  if (signing === null) throw damaged(path, scope.name)
+  return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, ...signing }
 }
 
 function parseKey(pem: string, path: string, name: string): KeyObject {

@@ -86,7 +86,7 @@ export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
       for (;;) {
         const current = await opened()
         const scope = scopeFor(current.scopes, request.identifiers)
-        const leaf = signLeaf(request, scope, await signerOf(current, scope), now())
+        const leaf = await signLeaf(request, scope, await signerOf(current, scope), now())
         await onSigned?.(leaf, scope)
         const line = { ...leaf.facts, certPath: null, keyPath: null }
         const finish = async (): Promise<boolean> => {
