@@ -7,9 +7,9 @@ import { day } from '../x509/profiles.ts'
 import type { Scope } from './scope.ts'
 
 /**
- * Opens a scope for signing: returns the name and the key of its issuer. Throws `issuer-expired`,
- * `issuer-not-yet-valid`, `loose-key`, or `corrupt-state` when the key is not the one that the
- * scope was made with.
+ * Opens a scope for signing: returns its issuer, which signs with the key that the state directory
+ * holds. Throws `issuer-expired`, `issuer-not-yet-valid`, `loose-key`, or `corrupt-state` when the
+ * key is not the one that the scope was made with.
  */
 export async function openSigner(state: StateDirectory, scope: Scope, now: Date): Promise<Signer> {
   const { notBefore, notAfter } = scope.validity

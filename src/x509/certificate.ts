@@ -14,7 +14,10 @@ export interface Signer {
   readonly sign: (octets: Buffer) => Buffer | Promise<Buffer>
 }
 
-/** Signs with a key that is at hand; `null`: this library does not sign with such a key. */
+/**
+ * Returns the algorithm of a private key and a function that signs with the key; `null`: this
+ * library does not sign with such a key.
+ */
 export function signWith(key: KeyObject): Pick<Signer, 'algorithm' | 'sign'> | null {
   const algorithm = signatureAlgorithmOf(key)
   return algorithm && { algorithm, sign: (octets) => signDer(octets, algorithm, key) }
