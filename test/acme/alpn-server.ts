@@ -1,7 +1,8 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { createSecureContext, createServer } from 'node:tls'
+import { createSecureContext, createServer, type SecureContext } from 'node:tls'
+import { callbackify } from 'node:util'
 import { boolean, objectIdentifier, octetString, sequence } from '../../src/x509/asn1.ts'
 import { signCertificate, signWith, distinguishedName } from '../../src/x509/certificate.ts'
 import { subjectAltName } from '../../src/x509/extensions.ts'
@@ -35,15 +36,7 @@ export async function startAlpnServer(host = '127.0.0.1', port = 0): Promise<Alp
       const wanted = result.shows?.protocol ?? 'acme-tls/1'
       return protocols.includes(wanted) ? wanted : undefined
     },
-    SNICallback: (_, done) => {
-      if (result.shows === null) {
-        done(new Error('nothing to show'))
-        return
-      }
-      pairFor(result.shows)
-        .then(createSecureContext)
-        .then((context) => done(null, context), done)
-    },
+    SNICallback: (_, done) => callbackify(contextFor)(result.shows, done),
   })
   server.on('tlsClientError', () => {})
   server.listen(port, host)
@@ -58,7 +51,8 @@ export async function startAlpnServer(host = '127.0.0.1', port = 0): Promise<Alp
   })
 }
 
-async function pairFor(shows: AlpnShows): Promise<{ cert: string; key: string }> {
+async function contextFor(shows: AlpnShows | null): Promise<SecureContext> {
+  if (shows === null) throw new Error('nothing to show')
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const signing = signWith(privateKey)
   if (signing === null) throw new TypeError('P-256 signs')
@@ -81,8 +75,8 @@ async function pairFor(shows: AlpnShows): Promise<{ cert: string; key: string }>
     },
     { name, keyIdentifier: Buffer.alloc(20), ...signing },
   )
-  return {
+  return createSecureContext({
     cert: encodePem('CERTIFICATE', der),
     key: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
-  }
+  })
 }
