@@ -1,8 +1,8 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import type { ScopeWithKey } from '../storage/scopes.ts'
-import type { Signer } from '../x509/certificate.ts'
+import { signWith, type Signer } from '../x509/certificate.ts'
 import { signEmptyCrl } from '../x509/crl.ts'
-import { generateKeys, keyIdentifier, signatureAlgorithmOf, type KeyPairDer } from '../x509/keys.ts'
+import { generateKeys, keyIdentifier, type KeyPairDer } from '../x509/keys.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { signStandingResponse } from '../x509/ocsp.ts'
 import { encodePem } from '../x509/pem.ts'
@@ -54,10 +54,10 @@ export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeWithKe
     hardenedBy === null ? authorityName('issuing', use, hashOf(keys), authority) : root.name
   const rootFields = { name: root.name, use, spki: rootKeys.spki, constraints, ...validity }
   const issuerFields = { name: issuerName, use, spki: keys.spki, constraints, ...validity }
-  const rootDer = signRoot(rootFields, root)
-  const intermediateDer = signIntermediate(issuerFields, root)
-  const copies = hardenedBy === null ? null : signRootCopies(rootFields, hardenedBy, root)
-  const rootCrl = signEmptyCrl(
+  const rootDer = await signRoot(rootFields, root)
+  const intermediateDer = await signIntermediate(issuerFields, root)
+  const copies = hardenedBy === null ? null : await signRootCopies(rootFields, hardenedBy, root)
+  const rootCrl = await signEmptyCrl(
     {
       thisUpdate: validity.notBefore,
       nextUpdate: validity.notAfter,
@@ -69,7 +69,7 @@ export async function makeScope(plan: ScopePlan, now: Date): Promise<ScopeWithKe
   const rootIssuer = { name: root.name, spki: rootKeys.spki }
   const rootOcsp =
     use === 'clients'
-      ? signStandingResponse(
+      ? await signStandingResponse(
           new X509Certificate(intermediateDer).serialNumber,
           validity,
           rootIssuer,
@@ -111,9 +111,9 @@ function constraintsToHarden({ use = 'servers', constraints }: ScopePlan): NameC
 
 function signerOf(keys: KeyPairDer, name: Buffer): Signer {
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw new TypeError('a P-256 key always has a signature algorithm')
-  return { name, keyIdentifier: keyIdentifier(keys.spki), algorithm, key }
+  const signing = signWith(key)
+  if (signing === null) throw new TypeError('a P-256 key always has a signature algorithm')
+  return { name, keyIdentifier: keyIdentifier(keys.spki), ...signing }
 }
 
 function hashOf({ spki }: KeyPairDer): string {

@@ -2,15 +2,13 @@ import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { damaged } from '../storage/files/scopes.ts'
 import type { KeyReader } from '../storage/storage.ts'
-import type { Signer } from '../x509/certificate.ts'
-import { signatureAlgorithmOf } from '../x509/keys.ts'
+import { signWith, type Signer } from '../x509/certificate.ts'
 import { day } from '../x509/profiles.ts'
 import type { AnyScope } from './scope.ts'
 
 /**
- * Opens a scope for signing: returns the name and the key of its issuer. Throws `issuer-expired`,
- * `issuer-not-yet-valid`, `loose-key`, or `corrupt-state` when the key is not the one that the
- * scope was made with.
+ * Opens a scope for signing: returns its issuer, which signs with the key that is kept for it. Throws `issuer-expired`, `issuer-not-yet-valid`, `loose-key`, or `corrupt-state` when the
+ * key is not the one that the scope was made with.
  */
 export async function openSigner(keys: KeyReader, scope: AnyScope, now: Date): Promise<Signer> {
   const { notBefore, notAfter } = scope.validity
@@ -26,10 +24,9 @@ export async function openSigner(keys: KeyReader, scope: AnyScope, now: Date): P
     throw new RootlingError('issuer-not-yet-valid', notYetValid(scope, now), {
       hint: 'Set the clock of this machine',
     })
-  const key = parseKey(await keys.read(scope.name, scope.keyDigest), scope.name)
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw damagedKey(scope.name)
-  return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, algorithm, key }
+  const signing = signWith(parseKey(await keys.read(scope.name, scope.keyDigest), scope.name))
+  if (signing === null) throw damagedKey(scope.name)
+  return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, ...signing }
 }
 
 function parseKey(pem: string, name: string): KeyObject {

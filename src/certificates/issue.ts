@@ -169,7 +169,7 @@ async function sign(
 ): Promise<{ readonly leaf: Leaf; readonly scope: Scope | null }> {
   const { days, purpose, subject, selfSigned, revocationUrl } = request
   const lifetime = checkDays(days)
-  if (selfSigned === true) return { leaf: signByItself(holder, lifetime, now), scope: null }
+  if (selfSigned === true) return { leaf: await signByItself(holder, lifetime, now), scope: null }
   const url = await revocationUrlFor(state, revocationUrl)
   const { identifiers } = holder
   if (purpose === 'client' && subject === undefined) refuseLongName(identifiers[0])
@@ -180,7 +180,7 @@ async function sign(
   )
   const signer = await openSigner(keysOf(state), scope, now)
   return {
-    leaf: signLeaf({ ...holder, purpose, subject, lifetime, ...url }, scope, signer, now),
+    leaf: await signLeaf({ ...holder, purpose, subject, lifetime, ...url }, scope, signer, now),
     scope,
   }
 }
@@ -195,7 +195,11 @@ function refuseLongName(first: Identifier | undefined): void {
   )
 }
 
-function signByItself({ identifiers, keyType, keys }: Holder, lifetime: number, now: Date): Leaf {
+async function signByItself(
+  { identifiers, keyType, keys }: Holder,
+  lifetime: number,
+  now: Date,
+): Promise<Leaf> {
   if (keys !== null) return signLeafByItself({ identifiers, keyType, lifetime }, keys, now)
   throw new RootlingError('usage', 'A request cannot be self-signed: its key is not here.', {
     hint: 'Leave out --self-signed',

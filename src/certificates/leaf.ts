@@ -2,9 +2,9 @@ import { createHash, createPrivateKey } from 'node:crypto'
 import type { AnyScope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { selfSignedScope, type CertificateRecord, type Purpose } from '../storage/records.ts'
-import { randomSerialNumber, type Signer } from '../x509/certificate.ts'
+import { randomSerialNumber, signWith, type Signer } from '../x509/certificate.ts'
 import type { Identifier } from '../x509/identifier.ts'
-import { signatureAlgorithmOf, type KeyPairDer } from '../x509/keys.ts'
+import type { KeyPairDer } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
 import {
   day,
@@ -60,7 +60,12 @@ export interface Leaf {
 const signers = { servers: signServerLeaf, clients: signClientLeaf, mail: signMailLeaf }
 
 /** Signs one leaf; writes nothing. */
-export function signLeaf(request: LeafRequest, scope: AnyScope, signer: Signer, now: Date): Leaf {
+export function signLeaf(
+  request: LeafRequest,
+  scope: AnyScope,
+  signer: Signer,
+  now: Date,
+): Promise<Leaf> {
   const { revocationUrl, subject } = request
   const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
   const sign = signers[useOf(request)]
@@ -79,15 +84,15 @@ export function signLeafByItself(
   request: Pick<LeafRequest, 'identifiers' | 'keyType'> & { readonly lifetime: number },
   keys: KeyPairDer,
   now: Date,
-): Leaf {
+): Promise<Leaf> {
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw new TypeError('every KeyType has a signature algorithm')
+  const signing = signWith(key)
+  if (signing === null) throw new TypeError('every KeyType has a signature algorithm')
   const validity = shortenedValidity(request.lifetime, new Date(8.64e15), now)
   return makeLeaf({ ...request, purpose: 'server', spki: keys.spki }, validity, {
     scope: selfSignedScope,
     issuers: '',
-    sign: (fields) => signSelfSigned(fields, { algorithm, key }),
+    sign: (fields) => signSelfSigned(fields, signing),
   })
 }
 
@@ -107,18 +112,18 @@ function shortenedValidity(
 interface LeafIssuer {
   readonly scope: string
   readonly issuers: string
-  readonly sign: (fields: LeafFields) => Buffer
+  readonly sign: (fields: LeafFields) => Promise<Buffer>
 }
 
-function makeLeaf(
+async function makeLeaf(
   request: Omit<LeafRequest, 'lifetime'>,
   { notBefore, notAfter, shortened }: ReturnType<typeof shortenedValidity>,
   { scope, issuers, sign }: LeafIssuer,
-): Leaf {
+): Promise<Leaf> {
   const { identifiers, purpose, subject, spki, keyType, revocationUrl, responder } = request
   const serialNumber = randomSerialNumber()
   const rsa = keyType.startsWith('rsa')
-  const der = sign({ serialNumber, spki, rsa, identifiers, notBefore, notAfter })
+  const der = await sign({ serialNumber, spki, rsa, identifiers, notBefore, notAfter })
   return {
     der,
     issuers,

@@ -192,7 +192,7 @@ async function reissue(
     const spki = keys?.spki ?? certificate.publicKey.export({ type: 'spki', format: 'der' })
     const lifetime = daysOf(previous)
     const request = { identifiers, purpose, subject, spki, keyType, lifetime, ...url }
-    const leaf = signLeaf(request, scope, signer, now)
+    const leaf = await signLeaf(request, scope, signer, now)
     const record = renewedRecord(previous, leaf, pkcs12)
     const files = await renewedFiles(state, { ...previous, certPath }, leaf, keys, pkcs12)
     const warnings = [...pkcs12.warnings, ...mountWarnings(files.map(({ path }) => path))]

@@ -1,16 +1,26 @@
 import { randomBytes, type KeyObject } from 'node:crypto'
 import { bitString, explicit, integer, sequence, set, time, utf8String } from './asn1.ts'
-import { signDer, type SignatureAlgorithm } from './keys.ts'
+import { signatureAlgorithmOf, signDer, type SignatureAlgorithm } from './keys.ts'
 import { oids } from './oids.ts'
 
-/** An issuer: its name and key identifier, with its private key. */
+/** An issuer: its name and key identifier, and what signs with its private key. */
 export interface Signer {
   /** The issuer's subject, as DER. */
   readonly name: Buffer
   /** The issuer's subjectKeyIdentifier. */
   readonly keyIdentifier: Buffer
   readonly algorithm: SignatureAlgorithm
-  readonly key: KeyObject
+  /** Returns the signature of some octets; a promise where the key is kept elsewhere. */
+  readonly sign: (octets: Buffer) => Buffer | Promise<Buffer>
+}
+
+/**
+ * Returns the algorithm of a private key and a function that signs with the key; `null`: this
+ * library does not sign with such a key.
+ */
+export function signWith(key: KeyObject): Pick<Signer, 'algorithm' | 'sign'> | null {
+  const algorithm = signatureAlgorithmOf(key)
+  return algorithm && { algorithm, sign: (octets) => signDer(octets, algorithm, key) }
 }
 
 export interface CertificateFields {
@@ -28,7 +38,7 @@ export interface CertificateFields {
 const version3 = explicit(0, integer(2))
 
 /** Signs a certificate (RFC 5280 §4.1) and returns its DER. */
-export function signCertificate(fields: CertificateFields, signer: Signer): Buffer {
+export function signCertificate(fields: CertificateFields, signer: Signer): Promise<Buffer> {
   const tbs = sequence(
     version3,
     integer(fields.serialNumber),
@@ -46,8 +56,8 @@ export function signCertificate(fields: CertificateFields, signer: Signer): Buff
  * Signs `tbs`, the part to be signed, and returns SIGNED{}: that part, the algorithm and the
  * signature.
  */
-export function signed(tbs: Buffer, signer: Signer): Buffer {
-  const signature = signDer(tbs, signer.algorithm, signer.key)
+export async function signed(tbs: Buffer, signer: Signer): Promise<Buffer> {
+  const signature = await signer.sign(tbs)
   return sequence(tbs, signer.algorithm.identifier, bitString(signature))
 }
 

@@ -30,7 +30,7 @@ export function signCrl(
   fields: CrlFields,
   revoked: readonly RevokedCertificate[],
   signer: Signer,
-): Buffer {
+): Promise<Buffer> {
   const tbs = sequence(
     integer(1),
     signer.algorithm.identifier,
@@ -52,7 +52,7 @@ export function signCrl(
 }
 
 /** Signs a CRL without entries, as a root does before its key is dropped. */
-export function signEmptyCrl(fields: CrlFields, signer: Signer): Buffer {
+export function signEmptyCrl(fields: CrlFields, signer: Signer): Promise<Buffer> {
   return signCrl(fields, [], signer)
 }
 

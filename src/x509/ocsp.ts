@@ -165,7 +165,7 @@ export function signStandingResponse(
   { notBefore, notAfter }: Validity,
   issuer: OcspIssuer,
   signer: Signer,
-): Buffer {
+): Promise<Buffer> {
   const good = { status: 'good' } as const
   const statuses = (['sha1', 'sha256'] as const).map(
     (hash) => [certIdOf(serialNumber, hash, issuer), good] as const,
@@ -193,7 +193,11 @@ function certIdOf(serialNumber: string, hash: 'sha1' | 'sha256', issuer: OcspIss
  * DER. The response holds no certificate: every client has the issuer's, and Go's client refuses a
  * response that repeats it.
  */
-export function signOcspResponse(answer: OcspAnswer, issuer: OcspIssuer, signer: Signer): Buffer {
+export async function signOcspResponse(
+  answer: OcspAnswer,
+  issuer: OcspIssuer,
+  signer: Signer,
+): Promise<Buffer> {
   const { statuses, nonce, thisUpdate, nextUpdate } = answer
   // KeyHash is SHA-1 by definition, whatever the CertIDs use.
   const keyHash = createHash('sha1').update(publicKeyBits(issuer.spki)).digest()
@@ -212,7 +216,7 @@ export function signOcspResponse(answer: OcspAnswer, issuer: OcspIssuer, signer:
     ),
     ...(nonce === null ? [] : [explicit(1, sequence(nonce))]),
   )
-  const basic = sequence(oids.ocspBasic, octetString(signed(data, signer)))
+  const basic = sequence(oids.ocspBasic, octetString(await signed(data, signer)))
   return sequence(enumerated(0), explicit(0, basic))
 }
 

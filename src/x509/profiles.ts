@@ -124,7 +124,7 @@ export interface AuthorityFields extends Validity {
  * Signs a root with its own key. The root holds the constraints, and may have one intermediate
  * below it. A root that is not for servers says so, so that it can be kept out of trust stores.
  */
-export function signRoot(fields: AuthorityFields, signer: Signer): Buffer {
+export function signRoot(fields: AuthorityFields, signer: Signer): Promise<Buffer> {
   const purpose = permittedPurpose[fields.use]
   const forServers = purpose === oids.serverAuth
   return signAuthority(fields, signer, 1, forServers ? [] : [extension.extKeyUsage([purpose])])
@@ -134,7 +134,7 @@ export function signRoot(fields: AuthorityFields, signer: Signer): Buffer {
  * Signs the intermediate that issues leaves. It may have no CA below it, and holds the same
  * constraints as the root, since Java reads only those of the intermediate.
  */
-export function signIntermediate(fields: AuthorityFields, signer: Signer): Buffer {
+export function signIntermediate(fields: AuthorityFields, signer: Signer): Promise<Buffer> {
   return signAuthority(fields, signer, 0, [
     extension.extKeyUsage([permittedPurpose[fields.use]]),
     extension.authorityKeyIdentifier(signer.keyIdentifier),
@@ -150,24 +150,24 @@ export function signIntermediate(fields: AuthorityFields, signer: Signer): Buffe
  * refuses every chain below `excluding`, but takes any certificate with the root's subject and key
  * as a root. The others pass it over: it is no CA, and its subjectKeyIdentifier is another.
  */
-export function signRootCopies(
+export async function signRootCopies(
   fields: AuthorityFields,
   constraints: NameConstraints,
   signer: Signer,
-): { excluding: Buffer; notCa: Buffer } {
+): Promise<{ excluding: Buffer; notCa: Buffer }> {
   const { name: subject, spki, notBefore, notAfter } = fields
-  const sign = (extensions: Buffer[]): Buffer => {
+  const sign = (extensions: Buffer[]): Promise<Buffer> => {
     const serialNumber = randomSerialNumber()
     return signCertificate({ serialNumber, subject, spki, notBefore, notAfter, extensions }, signer)
   }
   return {
-    excluding: sign([
+    excluding: await sign([
       extension.basicConstraints(true, 1),
       extension.keyUsage([bit.keyCertSign, bit.cRLSign]),
       extension.subjectKeyIdentifier(keyIdentifier(spki)),
       extension.nameConstraintsWithoutSubjects(constraints),
     ]),
-    notCa: sign([
+    notCa: await sign([
       extension.basicConstraints(false, null),
       extension.keyUsage([bit.digitalSignature]),
       extension.subjectKeyIdentifier(randomBytes(20)),
@@ -181,7 +181,7 @@ function signAuthority(
   signer: Signer,
   pathLength: number,
   more: Buffer[],
-): Buffer {
+): Promise<Buffer> {
   const extensions = [
     extension.basicConstraints(true, pathLength),
     extension.keyUsage([bit.keyCertSign, bit.cRLSign]),
@@ -209,7 +209,7 @@ export interface LeafFields extends Validity {
  * Signs a server's leaf. Without `subject` it has no common name, since OpenSSL and GnuTLS apply
  * the name constraints to that too.
  */
-export function signServerLeaf(fields: LeafFields, signer: Signer): Buffer {
+export function signServerLeaf(fields: LeafFields, signer: Signer): Promise<Buffer> {
   const subject = fields.subject ?? distinguishedName(leafOrganization, null)
   return signLeaf(fields, subject, [oids.serverAuth], signer)
 }
@@ -218,13 +218,13 @@ export function signServerLeaf(fields: LeafFields, signer: Signer): Buffer {
  * Signs a client's leaf, for clientAuth alone. Its common name is its first name, since many
  * servers know a client by the common name.
  */
-export function signClientLeaf(fields: LeafFields, signer: Signer): Buffer {
+export function signClientLeaf(fields: LeafFields, signer: Signer): Promise<Buffer> {
   const subject = fields.subject ?? namedAfterFirst(fields)
   return signLeaf(fields, subject, [oids.clientAuth], signer)
 }
 
 /** Signs a leaf for S/MIME. */
-export function signMailLeaf(fields: LeafFields, signer: Signer): Buffer {
+export function signMailLeaf(fields: LeafFields, signer: Signer): Promise<Buffer> {
   const subject = fields.subject ?? namedAfterFirst(fields)
   return signLeaf(fields, subject, [oids.emailProtection], signer)
 }
@@ -239,8 +239,8 @@ export const emptyName = sequence()
 /** Signs a leaf with its own key; the leaf's name says that it is not trusted. */
 export function signSelfSigned(
   fields: LeafFields,
-  signer: Pick<Signer, 'algorithm' | 'key'>,
-): Buffer {
+  signer: Pick<Signer, 'algorithm' | 'sign'>,
+): Promise<Buffer> {
   const name = distinguishedName('Rootling self-signed certificate (untrusted)', null)
   const self = { ...signer, name, keyIdentifier: keyIdentifier(fields.spki) }
   return signLeaf(fields, name, [oids.serverAuth], self)
@@ -251,7 +251,7 @@ function signLeaf(
   subject: Buffer,
   purposes: readonly Buffer[],
   signer: Signer,
-): Buffer {
+): Promise<Buffer> {
   const { ocsp, crl } = fields.revocationUrls ?? {}
   const usage = fields.rsa ? [bit.digitalSignature, bit.keyEncipherment] : [bit.digitalSignature]
   // To encrypt a mail for a key of a curve, its holder and the sender agree on a key (RFC 8551).

@@ -1,12 +1,12 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { createSecureContext, createServer } from 'node:tls'
+import { createSecureContext, createServer, type SecureContext } from 'node:tls'
+import { callbackify } from 'node:util'
 import { boolean, objectIdentifier, octetString, sequence } from '../../src/x509/asn1.ts'
-import { signCertificate, distinguishedName } from '../../src/x509/certificate.ts'
+import { signCertificate, signWith, distinguishedName } from '../../src/x509/certificate.ts'
 import { subjectAltName } from '../../src/x509/extensions.ts'
 import type { Identifier } from '../../src/x509/identifier.ts'
-import { signatureAlgorithmOf } from '../../src/x509/keys.ts'
 import { encodePem } from '../../src/x509/pem.ts'
 
 /** What a tls-alpn-01 server shows (RFC 8737 §3), right or wrong. */
@@ -36,10 +36,7 @@ export async function startAlpnServer(host = '127.0.0.1', port = 0): Promise<Alp
       const wanted = result.shows?.protocol ?? 'acme-tls/1'
       return protocols.includes(wanted) ? wanted : undefined
     },
-    SNICallback: (_, done) => {
-      if (result.shows === null) done(new Error('nothing to show'))
-      else done(null, createSecureContext(pairFor(result.shows)))
-    },
+    SNICallback: (_, done) => callbackify(contextFor)(result.shows, done),
   })
   server.on('tlsClientError', () => {})
   server.listen(port, host)
@@ -54,16 +51,17 @@ export async function startAlpnServer(host = '127.0.0.1', port = 0): Promise<Alp
   })
 }
 
-function pairFor(shows: AlpnShows): { cert: string; key: string } {
+async function contextFor(shows: AlpnShows | null): Promise<SecureContext> {
+  if (shows === null) throw new Error('nothing to show')
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const algorithm = signatureAlgorithmOf(privateKey)
-  if (algorithm === null) throw new TypeError('P-256 signs')
+  const signing = signWith(privateKey)
+  if (signing === null) throw new TypeError('P-256 signs')
   const digest = createHash('sha256').update(shows.keyAuthorization).digest()
   const value = octetString(shows.extension ?? octetString(digest))
   const id = objectIdentifier('1.3.6.1.5.5.7.1.31')
   const critical = shows.critical === false ? [] : [boolean(true)]
   const name = distinguishedName('test', null)
-  const der = signCertificate(
+  const der = await signCertificate(
     {
       serialNumber: Buffer.of(1),
       subject: name,
@@ -75,10 +73,10 @@ function pairFor(shows: AlpnShows): { cert: string; key: string } {
         ...(shows.extension === null ? [] : [sequence(id, ...critical, value)]),
       ],
     },
-    { name, keyIdentifier: Buffer.alloc(20), algorithm, key: privateKey },
+    { name, keyIdentifier: Buffer.alloc(20), ...signing },
   )
-  return {
+  return createSecureContext({
     cert: encodePem('CERTIFICATE', der),
     key: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
-  }
+  })
 }

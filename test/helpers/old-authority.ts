@@ -2,9 +2,14 @@ import { createHash, createPrivateKey } from 'node:crypto'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { createScope } from '../../src/storage/files/scopes.ts'
 import { exclusively } from '../../src/storage/files/unfinished-writes.ts'
-import { randomSerialNumber, signCertificate, type Signer } from '../../src/x509/certificate.ts'
+import {
+  randomSerialNumber,
+  signCertificate,
+  signWith,
+  type Signer,
+} from '../../src/x509/certificate.ts'
 import * as extension from '../../src/x509/extensions.ts'
-import { generateKeys, keyIdentifier, signatureAlgorithmOf } from '../../src/x509/keys.ts'
+import { generateKeys, keyIdentifier } from '../../src/x509/keys.ts'
 import { localConstraints } from '../../src/x509/name-constraints.ts'
 import { oids } from '../../src/x509/oids.ts'
 import { encodePem } from '../../src/x509/pem.ts'
@@ -15,10 +20,10 @@ async function newSigner(
 ): Promise<Signer & { spki: Buffer; pkcs8: Buffer }> {
   const keys = await generateKeys('p256')
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw new Error('no algorithm')
+  const signing = signWith(key)
+  if (signing === null) throw new Error('no algorithm')
   const name = authorityName(role, 'servers', createHash('sha256').update(keys.spki).digest('hex'))
-  return { ...keys, name, keyIdentifier: keyIdentifier(keys.spki), algorithm, key }
+  return { ...keys, name, keyIdentifier: keyIdentifier(keys.spki), ...signing }
 }
 
 /**
@@ -30,9 +35,9 @@ export async function addOldAuthority(state: StateDirectory): Promise<void> {
   const [root, issuing] = [await newSigner('root'), await newSigner('issuing')]
   const constraints = localConstraints
   const { name, spki } = root
-  const rootDer = signRoot({ name, spki, use: 'servers', constraints, ...validity }, root)
+  const rootDer = await signRoot({ name, spki, use: 'servers', constraints, ...validity }, root)
   const { keyCertSign, cRLSign } = extension.keyUsageBits
-  const intermediateDer = signCertificate(
+  const intermediateDer = await signCertificate(
     {
       serialNumber: randomSerialNumber(),
       subject: issuing.name,

@@ -1,9 +1,9 @@
 import { createPrivateKey } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { makeScope } from '../../src/authority/ceremony.ts'
-import { randomSerialNumber, type Signer } from '../../src/x509/certificate.ts'
+import { randomSerialNumber, signWith, type Signer } from '../../src/x509/certificate.ts'
 import type { Identifier } from '../../src/x509/identifier.ts'
-import { generateKeys, signatureAlgorithmOf } from '../../src/x509/keys.ts'
+import { generateKeys } from '../../src/x509/keys.ts'
 import { localConstraints, permits, type NameConstraints } from '../../src/x509/name-constraints.ts'
 import { encodePem } from '../../src/x509/pem.ts'
 import { leafValidity, signServerLeaf } from '../../src/x509/profiles.ts'
@@ -78,22 +78,21 @@ async function verdicts(constraints: NameConstraints, identifiers: readonly Iden
   const now = new Date()
   const scope = await makeScope({ name: 'local', permitted: [], constraints }, now)
   const key = createPrivateKey(scope.intermediateKey)
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw new Error('the intermediate has an unknown key')
+  const signing = signWith(key)
+  if (signing === null) throw new Error('the intermediate has an unknown key')
   const signer: Signer = {
     name: Buffer.from(scope.scope.issuerName, 'base64'),
     keyIdentifier: Buffer.from(scope.scope.issuerKeyIdentifier, 'hex'),
-    algorithm,
-    key,
+    ...signing,
   }
   const { spki } = await generateKeys('p256')
   const validity = leafValidity(now, 90, new Date(now.getTime() + 1e10))
-  const leaves = identifiers.map((identifier) => {
+  const leaves = identifiers.map(async (identifier) => {
     const serialNumber = randomSerialNumber()
     const fields = { serialNumber, spki, rsa: false, identifiers: [identifier], ...validity }
-    return encodePem('CERTIFICATE', signServerLeaf(fields, signer))
+    return encodePem('CERTIFICATE', await signServerLeaf(fields, signer))
   })
-  return opensslVerdicts(await temporaryDirectory(), scope, leaves)
+  return opensslVerdicts(await temporaryDirectory(), scope, await Promise.all(leaves))
 }
 
 const all = [...inside, ...outside, ...onlyWork, ...beyondWork]

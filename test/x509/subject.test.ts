@@ -1,21 +1,22 @@
 import { describe, expect, test } from 'vitest'
 import { X509Certificate } from 'node:crypto'
 import { commonNameText, parseSubject } from '../../src/x509/subject.ts'
-import { signCertificate } from '../../src/x509/certificate.ts'
-import { generateKeys, signatureAlgorithmOf } from '../../src/x509/keys.ts'
+import { signCertificate, signWith } from '../../src/x509/certificate.ts'
+import { generateKeys } from '../../src/x509/keys.ts'
 import { createPrivateKey } from 'node:crypto'
 
 /** What Node's reader finds in a certificate with this subject, the first attribute first. */
 async function subjectOf(text: string): Promise<string> {
   const keys = await generateKeys('p256')
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw new Error('no algorithm')
+  const signing = signWith(key)
+  if (signing === null) throw new Error('no algorithm')
   const subject = parseSubject(text)
   const [notBefore, notAfter] = [new Date(0), new Date(1e12)]
   const fields = { serialNumber: Buffer.of(1), subject, notBefore, notAfter, extensions: [] }
-  const signer = { name: subject, keyIdentifier: Buffer.of(1), algorithm, key }
-  return new X509Certificate(signCertificate({ ...fields, spki: keys.spki }, signer)).subject
+  const signer = { name: subject, keyIdentifier: Buffer.of(1), ...signing }
+  const der = await signCertificate({ ...fields, spki: keys.spki }, signer)
+  return new X509Certificate(der).subject
 }
 
 test.each([

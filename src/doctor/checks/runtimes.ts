@@ -61,7 +61,7 @@ async function openServer(known: Known): Promise<{ url: string; close: () => voi
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const spki = publicKey.export({ type: 'spki', format: 'der' })
   const request = { identifiers, purpose: 'server', spki, keyType: 'p256', lifetime: 1 } as const
-  const { chain } = signLeaf(request, scope, signer, now)
+  const { chain } = await signLeaf(request, scope, signer, now)
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
   const server = createServer({ key, cert: chain }, (_request, response) => response.end('ok'))
   server.on('tlsClientError', () => undefined)

@@ -10,11 +10,12 @@ import {
   distinguishedName,
   randomSerialNumber,
   signCertificate,
+  signWith,
   type Signer,
 } from '../../../src/x509/certificate.ts'
 import * as extension from '../../../src/x509/extensions.ts'
 import type { Identifier } from '../../../src/x509/identifier.ts'
-import { generateKeys, keyIdentifier, signatureAlgorithmOf } from '../../../src/x509/keys.ts'
+import { generateKeys, keyIdentifier } from '../../../src/x509/keys.ts'
 import type { KeyPairDer } from '../../../src/x509/keys.ts'
 import { oids } from '../../../src/x509/oids.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
@@ -40,9 +41,9 @@ interface Authority {
 export async function stolenSigner(state: StateDirectory, scope: Scope): Promise<Signer> {
   const path = join(scopePath(state, scope.name), 'intermediate-key.pem')
   const key = createPrivateKey(await readFile(path, 'utf8'))
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw new Error('the intermediate has an unknown key')
-  return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, algorithm, key }
+  const signing = signWith(key)
+  if (signing === null) throw new Error('the intermediate has an unknown key')
+  return { name: scope.issuerName, keyIdentifier: scope.issuerKeyIdentifier, ...signing }
 }
 
 /** Signs one chain of every shape. */
@@ -52,9 +53,9 @@ export async function forge(state: StateDirectory, scope: Scope, now: Date): Pro
     root: scope.root.toString(),
     intermediate: scope.intermediate.toString(),
   }
-  const free = await makeFreeAuthority(stolen.signer, now)
+  const free = await makeFreeAuthority(now)
   const [pair, sub] = [await generateKeys('p256'), await generateKeys('p256')]
-  return [...shapes].map(([title, plain]) => {
+  const forgeries = [...shapes].map(async ([title, plain]): Promise<Forgery> => {
     // A subject that is not empty would be refused in a hardened scope, whoever signs it.
     const shape =
       plain.control === 'inside' && scope.copies !== null
@@ -63,8 +64,8 @@ export async function forge(state: StateDirectory, scope: Scope, now: Date): Pro
     const { asked, below, use = 'server' } = shape
     const { signer, root, intermediate } = shape.control === 'free' ? free : stolen
     const own = below === 'its own name' ? signer.name : distinguishedName('Thief', 'Thief')
-    const issuer = below === undefined ? signer : signerOf(sub, own, signer)
-    const ca = below === undefined ? '' : encodePem('CERTIFICATE', caBelow(sub, own, signer, now))
+    const issuer = below === undefined ? signer : signerOf(sub, own)
+    const ca = below === undefined ? '' : await caBelow(sub, own, signer, now)
     return {
       title,
       shape,
@@ -72,7 +73,7 @@ export async function forge(state: StateDirectory, scope: Scope, now: Date): Pro
       keyType: 'p256',
       root,
       intermediate: ca + intermediate,
-      leaf: encodePem('CERTIFICATE', leafOf(shape, pair, issuer, now)),
+      leaf: await leafOf(shape, pair, issuer, now),
       key: encodePem('PRIVATE KEY', pair.pkcs8),
       // As in the chains of kinds.ts, a wildcard is not what is asked for.
       identifier: {
@@ -82,6 +83,7 @@ export async function forge(state: StateDirectory, scope: Scope, now: Date): Pro
       asked,
     }
   })
+  return Promise.all(forgeries)
 }
 
 function typeOf({ family, asked, use }: Shape): Identifier['type'] {
@@ -91,29 +93,32 @@ function typeOf({ family, asked, use }: Shape): Identifier['type'] {
 }
 
 /** Makes a root and an intermediate that may sign anything. */
-async function makeFreeAuthority({ algorithm }: Signer, now: Date): Promise<Authority> {
+async function makeFreeAuthority(now: Date): Promise<Authority> {
   const [rootKeys, keys] = [await generateKeys('p256'), await generateKeys('p256')]
-  const root = signerOf(rootKeys, distinguishedName('Free', 'Free root'), { algorithm })
-  const signer = signerOf(keys, distinguishedName('Free', 'Free issuing'), { algorithm })
+  const root = signerOf(rootKeys, distinguishedName('Free', 'Free root'))
+  const signer = signerOf(keys, distinguishedName('Free', 'Free issuing'))
   return {
     signer,
-    root: encodePem('CERTIFICATE', caBelow(rootKeys, root.name, root, now)),
-    intermediate: encodePem('CERTIFICATE', caBelow(keys, signer.name, root, now)),
+    root: await caBelow(rootKeys, root.name, root, now),
+    intermediate: await caBelow(keys, signer.name, root, now),
   }
 }
 
-function signerOf(
-  keys: KeyPairDer,
-  name: Buffer,
-  { algorithm }: Pick<Signer, 'algorithm'>,
-): Signer {
+function signerOf(keys: KeyPairDer, name: Buffer): Signer {
   const key = createPrivateKey({ key: keys.pkcs8, format: 'der', type: 'pkcs8' })
-  return { name, keyIdentifier: keyIdentifier(keys.spki), algorithm, key }
+  const signing = signWith(key)
+  if (signing === null) throw new Error('a P-256 key signs')
+  return { name, keyIdentifier: keyIdentifier(keys.spki), ...signing }
 }
 
-function caBelow({ spki }: KeyPairDer, subject: Buffer, signer: Signer, now: Date): Buffer {
+async function caBelow(
+  { spki }: KeyPairDer,
+  subject: Buffer,
+  signer: Signer,
+  now: Date,
+): Promise<string> {
   const bit = extension.keyUsageBits
-  return signCertificate(
+  const der = await signCertificate(
     {
       serialNumber: randomSerialNumber(),
       subject,
@@ -128,16 +133,22 @@ function caBelow({ spki }: KeyPairDer, subject: Buffer, signer: Signer, now: Dat
     },
     signer,
   )
+  return encodePem('CERTIFICATE', der)
 }
 
-function leafOf(shape: Shape, { spki }: KeyPairDer, signer: Signer, now: Date): Buffer {
+async function leafOf(
+  shape: Shape,
+  { spki }: KeyPairDer,
+  signer: Signer,
+  now: Date,
+): Promise<string> {
   const { names = null, moreNames = null, criticalNames = false, use = 'server' } = shape
   const { purposes = [purposeOf[use]], leafIsCa = false } = shape
   const alternatives = [names, moreNames].flatMap((all) =>
     all === null ? [] : [subjectAltName(all, criticalNames)],
   )
   const bit = extension.keyUsageBits
-  return signCertificate(
+  const der = await signCertificate(
     {
       serialNumber: randomSerialNumber(),
       subject: shape.subject ?? distinguishedName('Bank', null),
@@ -154,6 +165,7 @@ function leafOf(shape: Shape, { spki }: KeyPairDer, signer: Signer, now: Date): 
     },
     signer,
   )
+  return encodePem('CERTIFICATE', der)
 }
 
 const critical = (yes: boolean): Buffer[] => (yes ? [boolean(true)] : [])

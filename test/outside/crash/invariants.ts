@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, verify, X509Certificate } from 'node:crypto'
 import { lstat, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readScopes } from '../../../src/authority/scope.ts'
@@ -30,8 +30,10 @@ export async function violations(statePath: string, out: string): Promise<string
     if (!holds) found.push(otherwise)
   }
   for (const scope of await readScopes(state)) {
-    const { key } = await openSigner(keysOf(state), scope, new Date())
-    const fits = scope.intermediate.checkPrivateKey(key)
+    const { algorithm, sign } = await openSigner(keysOf(state), scope, new Date())
+    const octets = Buffer.from('any octets')
+    const { publicKey } = scope.intermediate
+    const fits = verify(algorithm.digest, octets, publicKey, await sign(octets))
     claim(fits, `the key of ${scope.name} is not its intermediate's`)
     const names = await readdir(join(statePath, 'scopes', scope.name))
     const files = names

@@ -98,7 +98,7 @@ test('Node refuses what a stolen key signs for a bank, unless the scope may sign
     const validity = leafValidity(now, 90, new Date(scope.intermediate.validTo))
     const identifiers = [parseIdentifier('bank.com')]
     const serialNumber = randomSerialNumber()
-    const leaf = signServerLeaf(
+    const leaf = await signServerLeaf(
       { serialNumber, spki, rsa: false, identifiers, ...validity },
       signer,
     )

@@ -107,14 +107,14 @@ export async function forgeServer(
 async function forge(
   { state, tls, scope }: InteropWorld,
   { file, names, scopeName }: { file: string; names: readonly string[]; scopeName: string },
-  sign: (fields: Parameters<typeof signServerLeaf>[0], signer: Signer) => Buffer,
+  sign: (fields: Parameters<typeof signServerLeaf>[0], signer: Signer) => Promise<Buffer>,
 ): Promise<PairFiles> {
   const now = new Date()
   const stolen = await scope(scopeName)
   const { spki, pkcs8 } = await generateKeys('p256')
   const validity = leafValidity(now, 30, new Date(now.getTime() + 100 * day))
   const identifiers = names.map(parseIdentifier)
-  const leaf = sign(
+  const leaf = await sign(
     { serialNumber: randomSerialNumber(), spki, rsa: false, identifiers, ...validity },
     await stolenSigner(state, stolen),
   )

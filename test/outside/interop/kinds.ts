@@ -83,19 +83,19 @@ export async function makeKinds(state: StateDirectory, now: Date): Promise<Kinds
   for (const scope of [local, permitted, free, withoutAddresses, forMail])
     signers.set(scope, await openSigner(keysOf(state), scope, now))
 
-  const present = (
+  const present = async (
     title: string,
     scope: Scope,
     identifier: Identifier,
     { asked = identifier.value, keyType = 'p256', at = now }: Options = {},
-  ): Presented => {
+  ): Promise<Presented> => {
     const [signer, pair] = [signers.get(scope), keys.get(keyType)]
     if (signer === undefined || pair === undefined) throw new Error('no such scope or key')
     const validity = leafValidity(at, 90, new Date(scope.intermediate.validTo))
     const rsa = keyType.startsWith('rsa')
     const rest = { serialNumber: randomSerialNumber(), identifiers: [identifier], ...validity }
     const sign = scope === forMail ? signMailLeaf : signServerLeaf
-    const leaf = encodePem('CERTIFICATE', sign({ spki: pair.spki, rsa, ...rest }, signer))
+    const leaf = encodePem('CERTIFICATE', await sign({ spki: pair.spki, rsa, ...rest }, signer))
     const intermediate = scope.intermediate.toString()
     return {
       title: `${title} (${identifier.value}, ${scope.name}, ${keyType})`,
@@ -134,14 +134,14 @@ export async function makeKinds(state: StateDirectory, now: Date): Promise<Kinds
   )
   const host = parseIdentifier('app.localhost')
   return {
-    inside: [...everyKey, ...everyScope, ...ofPermitted, ...ofFree],
-    stolen,
+    inside: await Promise.all([...everyKey, ...everyScope, ...ofPermitted, ...ofFree]),
+    stolen: await Promise.all(stolen),
     wrongRoot: [
-      { ...present('wrong root', local, host), root: permitted.root.toString() },
-      { ...present('wrong root', permitted, host), root: local.root.toString() },
+      { ...(await present('wrong root', local, host)), root: permitted.root.toString() },
+      { ...(await present('wrong root', permitted, host)), root: local.root.toString() },
     ],
-    expired: present('expired', local, host, { at: new Date(now.getTime() - 91 * day) }),
-    early: present('not valid yet', local, host, { at: new Date(now.getTime() + 2 * day) }),
+    expired: await present('expired', local, host, { at: new Date(now.getTime() - 91 * day) }),
+    early: await present('not valid yet', local, host, { at: new Date(now.getTime() + 2 * day) }),
   }
 }
 

@@ -5,10 +5,15 @@ import { expect, test } from 'vitest'
 import { makeScope } from '../../../src/authority/ceremony.ts'
 import { ensureAuthority } from '../../../src/authority/create.ts'
 import { scopePath } from '../../../src/storage/files/scopes.ts'
-import { randomSerialNumber, signCertificate, type Signer } from '../../../src/x509/certificate.ts'
+import {
+  randomSerialNumber,
+  signCertificate,
+  signWith,
+  type Signer,
+} from '../../../src/x509/certificate.ts'
 import * as extension from '../../../src/x509/extensions.ts'
 import { parseIdentifier } from '../../../src/x509/identifier.ts'
-import { generateKeys, keyIdentifier, signatureAlgorithmOf } from '../../../src/x509/keys.ts'
+import { generateKeys, keyIdentifier } from '../../../src/x509/keys.ts'
 import { encodePem } from '../../../src/x509/pem.ts'
 import { authorityName, leafValidity, signServerLeaf } from '../../../src/x509/profiles.ts'
 import { hasTool, runTool } from '../../helpers/tools.ts'
@@ -27,10 +32,10 @@ async function stolenSigner() {
   const { scope } = await ensureAuthority(state, now)
   const path = join(scopePath(state, 'local'), 'intermediate-key.pem')
   const key = createPrivateKey(await readFile(path, 'utf8'))
-  const algorithm = signatureAlgorithmOf(key)
-  if (algorithm === null) throw new Error('the intermediate has an unknown key')
+  const signing = signWith(key)
+  if (signing === null) throw new Error('the intermediate has an unknown key')
   const { issuerName: name, issuerKeyIdentifier: identifier } = scope
-  return { now, scope, signer: { name, keyIdentifier: identifier, algorithm, key } }
+  return { now, scope, signer: { name, keyIdentifier: identifier, ...signing } }
 }
 
 /** A CA below the intermediate, without constraints, and what it signs. */
@@ -38,7 +43,7 @@ async function subordinate(now: Date, signer: Signer, host: string) {
   const [ca, pair] = [await generateKeys('p256'), await generateKeys('p256')]
   const { keyUsageBits: bit } = extension
   const name = authorityName('issuing', 'servers', 'deadbeef')
-  const der = signCertificate(
+  const der = await signCertificate(
     {
       serialNumber: randomSerialNumber(),
       subject: name,
@@ -54,13 +59,10 @@ async function subordinate(now: Date, signer: Signer, host: string) {
     signer,
   )
   const key = createPrivateKey({ key: ca.pkcs8, format: 'der', type: 'pkcs8' })
-  const own: Signer = {
-    name,
-    keyIdentifier: keyIdentifier(ca.spki),
-    algorithm: signer.algorithm,
-    key,
-  }
-  const leaf = signServerLeaf(
+  const signing = signWith(key)
+  if (signing === null) throw new Error('a P-256 key signs')
+  const own: Signer = { name, keyIdentifier: keyIdentifier(ca.spki), ...signing }
+  const leaf = await signServerLeaf(
     {
       serialNumber: randomSerialNumber(),
       spki: pair.spki,
