@@ -6,6 +6,7 @@ import { describeFinding } from '../../doctor/messages.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { unmapped } from '../../x509/ip.ts'
 import { fingerprintText } from '../../x509/parsed-certificate.ts'
 import { timeText } from '../describe.ts'
 import { bold, table, type Line } from '../lines.ts'
@@ -135,7 +136,7 @@ function headerLines({ headers }: GetResponse): string[] {
 function tlsRows({ remoteAddress, tls }: GetResponse): [title: string, value: string][] {
   const { protocol, cipher, group, subjectAltName, commonNameOnly } = tls
   return [
-    ['connected to', remoteAddress],
+    ['connected to', unmapped(remoteAddress)],
     ['secured by', [protocol, cipher, group].filter(Boolean).join(', ')],
     [
       'certificate',
