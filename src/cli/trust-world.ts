@@ -3,6 +3,7 @@ import type { Scope } from '../authority/scope.ts'
 import { beyondConstraints, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
+import { shownSubject } from '../x509/shown-subject.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
 import { shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
@@ -211,7 +212,7 @@ const cut = (name: string): string =>
 function showForeignRoot(event: EventOf<'foreign-root'>, output: Output): void {
   const { subject, constraints, java } = event
   // The name is a stranger's, and has a line of its own: it could say what it may sign.
-  output.note(`The root calls itself “${cut(subject)}”.`)
+  output.note(`The root calls itself “${cut(shownSubject(subject))}”.`)
   output.note(`It may sign: ${describeMaySign(constraints)}`)
   const warning = unconstrainedWarning(constraints)
   if (warning === null) output.note(beyondConstraints)

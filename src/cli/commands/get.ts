@@ -8,6 +8,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { unmapped } from '../../x509/ip.ts'
 import { fingerprintText } from '../../x509/parsed-certificate.ts'
+import { shownSubject } from '../../x509/shown-subject.ts'
 import { timeText } from '../describe.ts'
 import { bold, table, type Line } from '../lines.ts'
 import type { Output } from '../output.ts'
@@ -144,7 +145,7 @@ function tlsRows({ remoteAddress, tls }: GetResponse): [title: string, value: st
         ? subjectAltName.join(', ')
         : `${commonNameOnly} (its common name only)`,
     ],
-    ['issued by', tls.issuer],
+    ['issued by', shownSubject(tls.issuer)],
     ['valid', `${timeText(tls.notBefore)} to ${timeText(tls.notAfter)}`],
     ['fingerprint', fingerprintText(tls.fingerprint)],
   ]

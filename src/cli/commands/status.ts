@@ -1,4 +1,4 @@
-import { isTrusted, requireScopes, type Scope } from '../../authority/scope.ts'
+import { isTrusted, noAuthority, readScopes, type Scope } from '../../authority/scope.ts'
 import { findOutdated, type Outdated } from '../../certificates/outdated.ts'
 import { renewable } from '../../certificates/renew.ts'
 import { servedRevocationUrl, unansweredUrl } from '../../certificates/revocation-url.ts'
@@ -6,12 +6,12 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory } from '../../storage/files/record.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { chosenKinds, trustOfScopes } from '../../trust/machine-stores.ts'
-import { trustOfOthers } from '../../trust/trusted-roots.ts'
+import { staleRootsOf, trustOfOthers } from '../../trust/trusted-roots.ts'
 import { allWell } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeConstraints, describeScope, rootText, scopeText, untilText } from '../describe.ts'
-import { noteKinds } from '../installation.ts'
+import { describeStale, noteKinds, noteStale } from '../installation.ts'
 import type { Output } from '../output.ts'
 import type { statusSpec } from '../specs/stores.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
@@ -27,7 +27,12 @@ export async function status(
   context: Context,
 ): Promise<ExitCode> {
   const { state, output } = context
-  const scopes = await requireScopes(state)
+  const scopes = await readScopes(state)
+  const stale = await staleRootsOf(trustWorld({}, context), storeOptionsOf(args))
+  if (scopes.length === 0) {
+    noteStale(stale, output)
+    throw noAuthority()
+  }
   const kinds = await chosenKinds(state, storeOptionsOf(args))
   const outcomes = await trustOfScopes(
     trustWorld({}, context),
@@ -48,6 +53,7 @@ export async function status(
     output.note(
       `${rootText(label, fingerprint)} of another authority, from ${output.paths(source)}: ${trustedBy.length === 0 ? 'trusted by no store' : `trusted by ${trustedBy.join(', ')}`}.`,
     )
+  noteStale(stale, output)
   const outdated = findOutdated(scopes, inUse)
   for (const scope of outdated.scopes) output.warn(outdatedSentence(scope, outdated))
   output.result(outcomeTable(outcomes, output, scopes), {
@@ -56,6 +62,7 @@ export async function status(
     stores: outcomes,
     kinds: kinds ?? null,
     trusted,
+    stale: stale.map(describeStale),
     revocation,
     outdated: {
       scopes: outdated.scopes.map(({ name }) => name),

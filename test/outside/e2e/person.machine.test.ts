@@ -214,12 +214,18 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
     expect(await added(people.namespace.home)).toBe('')
   })
 
-  test('who types in a terminal inside a snap has the same authority and browsers as elsewhere', async () => {
+  test.each([
+    ['a classic snap', {}],
+    ['a strict snap', { HOME: '/home/ada/snap/code/180', SNAP_REAL_HOME: '/home/ada' }],
+  ])('who types in a terminal inside %s has the same authority and browsers as elsewhere', async (_what, homes) => {
     const { ada } = people
     const profile = `${ada.home}/.config/mozilla/firefox/a.default`
     await ada.sh('mkdir -p "$1"; certutil -N --empty-password -d "sql:$1"', profile)
     const snap = `${ada.home}/snap/code/180`
     const env = {
+      ...Object.fromEntries(
+        Object.entries(homes).map(([name, home]) => [name, home.replace('/home/ada', ada.home)]),
+      ),
       SNAP: '/snap/code/180',
       XDG_DATA_HOME: `${snap}/.local/share`,
       XDG_CONFIG_HOME: `${snap}/.config`,
