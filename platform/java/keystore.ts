@@ -8,6 +8,7 @@ import { lacksRoot } from '../lacks-root.ts'
 import { readJks, writeJks, type JksEntry as Entry } from './jks.ts'
 import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
+import { isReadOnly, toMakeWritable } from '../read-only.ts'
 import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from '../trust-store.ts'
 
 /** A `cacerts` file, which holds the trusted roots of one or more Java installations. */
@@ -101,7 +102,17 @@ export function createJavaStore(
       machine.change(keytool(), args, options),
     )
     last = null
+    const obstacle = result.exitCode === 0 ? null : await readOnly()
+    if (obstacle !== null)
+      throw new RootlingError('store-failed', obstacle.reason, { hint: obstacle.hint })
     expectSuccess('keytool', result)
+  }
+
+  /** Says that the keystore is on a read-only file system; `null`: it is not. */
+  async function readOnly(): Promise<{ reason: string; hint: string } | null> {
+    const directory = path.dirname(file)
+    if (!(await isReadOnly(directory))) return null
+    return { reason: `${file} is on a read-only file system.`, hint: toMakeWritable(directory) }
   }
 
   /** Imports several roots by one run of keytool, which takes half a second to start. */
@@ -150,6 +161,8 @@ export function createJavaStore(
         ]),
       }))
     },
+
+    obstacle: readOnly,
 
     has: async (anchor) => (await aliasesOf(anchor)).length > 0,
 

@@ -214,7 +214,7 @@ export function trustStatus(
 ): Promise<StoreOutcome[]> {
   const act: Operation['act'] = (store, asked) =>
     inTurn(asked, async ({ anchor, wasThere: isTrusted }) => {
-      if (!isTrusted) return { outcome: 'not-trusted' }
+      if (!isTrusted) return { outcome: 'not-trusted', ...(await obstacleTo(store, anchor)) }
       const fully = await attempt(() => trustsFully(store, anchor))
       return fully === true ? { outcome: 'trusted' } : { outcome: 'trusted', reason: partly }
     })
@@ -224,6 +224,16 @@ export function trustStatus(
     heldUnchangeably: () => ({ outcome: 'trusted' }),
     whenUnsupported: 'failed',
   })
+}
+
+async function obstacleTo(
+  store: TrustStore,
+  anchor: TrustAnchor,
+): Promise<Pick<OutcomeDetails, 'reason' | 'hint'>> {
+  const obstacle = (await store.obstacle?.(anchor).catch(() => null)) ?? null
+  if (obstacle === null) return {}
+  const { reason, hint } = obstacle
+  return hint === undefined ? { reason } : { reason, hint }
 }
 
 /**

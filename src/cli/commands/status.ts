@@ -7,7 +7,7 @@ import { readCurrentInventory } from '../../storage/files/record.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { chosenKinds, trustOfScopes } from '../../trust/machine-stores.ts'
 import { staleRootsOf, trustOfOthers } from '../../trust/trusted-roots.ts'
-import { allWell } from '../../trust/stores.ts'
+import { allWell, type StoreOutcome } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeConstraints, describeScope, rootText, scopeText, untilText } from '../describe.ts'
@@ -75,7 +75,12 @@ export async function status(
     .some(({ rootNotAfter }) => rootNotAfter < context.now())
   if (args.stores === undefined) noteKinds(kinds, output)
   const isInstalled = allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted')
-  if (!isInstalled) output.note('To fix it: rootling install')
+  // A store that install cannot change says itself what can be done.
+  const bad = outcomes.filter(({ outcome }) => outcome === 'failed' || outcome === 'not-trusted')
+  const isMendable = ({ hint, tool }: StoreOutcome): boolean =>
+    hint === undefined || tool !== undefined
+  if (!isInstalled && (bad.length === 0 || bad.some(isMendable)))
+    output.note('To fix it: rootling install')
   return isInstalled && !isExpired ? exitCodes.ok : exitCodes.notTrusted
 }
 
