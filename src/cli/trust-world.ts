@@ -10,6 +10,7 @@ import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/
 import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
 import { describeConstraints, rootText, scopeText } from './describe.ts'
+import { createKeystoreAsker } from './keystore-password.ts'
 import type { Output } from './output.ts'
 import { reportHooks, warnOfFiles } from './renewals.ts'
 import { notePlan } from './rotation-text.ts'
@@ -27,6 +28,7 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
     env,
     now,
     interactive: mayAsk,
+    askKeystorePassword: mayAsk ? createKeystoreAsker(context.output) : undefined,
     confirm: async (question) => {
       if (question.type === 'rotate') notePlan(question.plan, context)
       if (question.type === 'trust-foreign-root') requireTerminal(question.fingerprint, context)

@@ -6,7 +6,7 @@ import {
   type TrustStore,
   type Unavailable,
 } from '../../platform/trust-store.ts'
-import { RootlingError } from '../errors.ts'
+import { Interrupted, RootlingError } from '../errors.ts'
 
 /** The result of installing, removing or checking one anchor in one store. */
 type Outcome =
@@ -382,6 +382,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | OutcomeDetails> {
   try {
     return await work()
   } catch (error) {
+    if (error instanceof Interrupted) throw error
     const reason = error instanceof Error ? error.message : String(error)
     const hint = error instanceof RootlingError ? error.hint : undefined
     return { outcome: 'failed', reason, ...(hint === undefined ? {} : { hint }) }

@@ -28,14 +28,16 @@ export async function status(
 ): Promise<ExitCode> {
   const { state, output } = context
   const scopes = await readScopes(state)
-  const stale = await staleRootsOf(trustWorld({}, context), storeOptionsOf(args))
+  // One world, so that no password of a keystore is asked for twice.
+  const world = trustWorld({}, context)
+  const stale = await staleRootsOf(world, storeOptionsOf(args))
   if (scopes.length === 0) {
     noteStale(stale, output)
     throw noAuthority()
   }
   const kinds = await chosenKinds(state, storeOptionsOf(args))
   const outcomes = await trustOfScopes(
-    trustWorld({}, context),
+    world,
     { ...storeOptionsOf(args), kinds },
     scopes.filter(isTrusted),
   )
@@ -48,7 +50,7 @@ export async function status(
   const inUse = renewable(await readCurrentInventory(state, { printed: false, onDamage }))
   const revocation = await revocationOf(state, inUse)
   noteRevocation(revocation, output)
-  const trusted = await trustOfOthers(trustWorld({}, context), storeOptionsOf(args))
+  const trusted = await trustOfOthers(world, storeOptionsOf(args))
   for (const { label, source, fingerprint, trustedBy } of trusted)
     output.note(
       `${rootText(label, fingerprint)} of another authority, from ${output.paths(source)}: ${trustedBy.length === 0 ? 'trusted by no store' : `trusted by ${trustedBy.join(', ')}`}.`,
