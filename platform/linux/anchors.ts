@@ -169,7 +169,9 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
         return missingTool(machine, tool, `${tool}, which writes the system store, is not there.`)
       }
       const written = [family.directory, family.bundle && path.dirname(family.bundle)]
-      const readOnly = (await allThat(written, async (each) => each !== null && isReadOnly(each)))[0]
+      const readOnly = (
+        await allThat(written, async (each) => each !== null && isReadOnly(each))
+      )[0]
       return readOnly != null
         ? unsupported(
             `${readOnly} is on a read-only file system.`,

@@ -130,8 +130,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
       // Without the primary password, certutil adds the certificate but not its trust.
       if (held.length === 0 && (await entriesOf(anchor)).length > 0) await remove(anchor.name)
       throw (
-        (await obstacleOf(database, machine.person)) ??
-        refusal(database, anchor, machine, result)
+        (await obstacleOf(database, machine.person)) ?? refusal(database, anchor, machine, result)
       )
     },
 

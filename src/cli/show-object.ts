@@ -74,7 +74,9 @@ export function describeObject(object: ShownObject, { now, output, ours }: Showe
           ['status', object.responseStatus],
           [
             'signed by',
-            object.responder === null ? undefined : `${shownSubject(object.responder)}${ours(object.scope)}`,
+            object.responder === null
+              ? undefined
+              : `${shownSubject(object.responder)}${ours(object.scope)}`,
           ],
           ['produced', object.producedAt === null ? undefined : timeText(object.producedAt)],
         ]),

@@ -161,7 +161,10 @@ function rowsOf(shown: ShownCertificate, { now, ours }: Shower): [title: string,
   return [
     ...row('names', names?.map(({ value }) => shownName(value)).join(', ')),
     ...row('subject', shownSubject(facts.subject)),
-    ...row('issued by', `${facts.selfSigned ? 'itself' : shownSubject(facts.issuer)}${ours(scope)}`),
+    ...row(
+      'issued by',
+      `${facts.selfSigned ? 'itself' : shownSubject(facts.issuer)}${ours(scope)}`,
+    ),
     ...row('valid', validText(facts, now)),
     ...row('key', facts.key.name),
     ...row('signature', facts.signatureAlgorithm),

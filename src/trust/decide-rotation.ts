@@ -215,11 +215,7 @@ export async function effectsOf(
     reload: records.flatMap(({ certPath, onRenew }) =>
       certPath === null || onRenew !== undefined || isKept(state, certPath) ? [] : [certPath],
     ),
-    updated: [
-      rootPath(state, name),
-      ...(wasHardened && hardened ? [copies] : []),
-      ...ofAll,
-    ],
+    updated: [rootPath(state, name), ...(wasHardened && hardened ? [copies] : []), ...ofAll],
     stale: [
       ...(wasHardened && !hardened ? [copies] : []),
       ...records.flatMap(({ extra = [] }) =>

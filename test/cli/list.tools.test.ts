@@ -24,12 +24,23 @@ test('a common name in another script is shown with its octets beside it', async
   const { rootling, run, serve, createAuthority } = openHome()
   const ca = await createAuthority()
   // The letters are Cyrillic, and look like those of another name.
-  const client = ['issue', '--client', '--cn', 'ассе', '--cert-file', 'c.pem', '--key-file', 'k.pem']
+  const client = [
+    'issue',
+    '--client',
+    '--cn',
+    'ассе',
+    '--cert-file',
+    'c.pem',
+    '--key-file',
+    'k.pem',
+  ]
   const { stderr } = await rootling(client)
   const shown = String.raw`ассе (\D0\B0\D1\81\D1\81\D0\B5)`
   expect(stderr).toContain(`Issued for ${shown}, good until`)
   // The cell takes two lines.
-  expect((await rootling(['list'])).stdout).toMatch(/^ассе .*\n\(\\D0\\B0\\D1\\81\\D1\\81\\D0\\B5\)$/m)
+  expect((await rootling(['list'])).stdout).toMatch(
+    /^ассе .*\n\(\\D0\\B0\\D1\\81\\D1\\81\\D0\\B5\)$/m,
+  )
   expect((await rootling(['show', 'c.pem'])).stdout).toContain(`CN=${shown}`)
   expect((await rootling(['revoke', 'c.pem'])).exitCode).toBe(0)
   const { url, log } = await serve(['--mtls'])

@@ -79,7 +79,9 @@ describe.skipIf(obstacle !== null)(`the stores of a hindered machine${skipNote}`
     expect([again.exitCode, again.stderr]).toEqual([0, expect.stringMatching(told)])
     const { answer } = await rootling.json(['status', ...line])
     expect(answer).toMatchObject({
-      stale: [{ fingerprint, trustedBy: expect.arrayContaining([expect.stringMatching('System')]) }],
+      stale: [
+        { fingerprint, trustedBy: expect.arrayContaining([expect.stringMatching('System')]) },
+      ],
     })
     await rootling.must(['untrust', fingerprint])
     expect(await findRoot(namespace, root)).toEqual([])
