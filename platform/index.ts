@@ -1,7 +1,7 @@
 import { findProfilesWithoutSystemRoots } from './firefox/enterprise-roots.ts'
 import { findFirefoxPolicies } from './firefox/policies.ts'
 import { findJavaKeystores, whyNoKeystore } from './java/installations.ts'
-import { createJavaStore } from './java/keystore.ts'
+import { createJavaStore, type AskKeystorePassword } from './java/keystore.ts'
 import { findSystemStore } from './linux/anchors.ts'
 import type { Machine } from './machine.ts'
 import { createMacosKeychainStore } from './macos/keychain.ts'
@@ -19,6 +19,8 @@ export interface FindOptions {
   readonly storeScope?: StoreScope | undefined
   /** A file whose first line is the password of Java's keystores that do not have the usual one. */
   readonly javaPasswordFile?: string | undefined
+  /** Asks the person for the password of a keystore; absent: nobody can be asked. */
+  readonly askKeystorePassword?: AskKeystorePassword | undefined
 }
 
 /**
@@ -28,39 +30,38 @@ export interface FindOptions {
 export async function findTrustStores(
   machine: Machine,
   system: NodeJS.Platform = process.platform,
-  { storeScope, javaPasswordFile }: FindOptions = {},
+  options: FindOptions = {},
 ): Promise<TrustStore[]> {
+  const { storeScope } = options
   switch (system) {
     case 'linux':
-      return findLinuxStores(machine, { storeScope, javaPasswordFile })
+      return findLinuxStores(machine, options)
     case 'darwin':
       return [
         createMacosKeychainStore(machine, storeScope),
         ...(await findProfilesWithoutSystemRoots(machine, system)),
-        ...(await findJavaStores(machine, javaPasswordFile)),
+        ...(await findJavaStores(machine, options)),
       ]
     case 'win32':
       return [
         createWindowsRootStore(machine, nativeWindows(machine), storeScope),
         ...(await findProfilesWithoutSystemRoots(machine, system)),
-        ...(await findJavaStores(machine, javaPasswordFile)),
+        ...(await findJavaStores(machine, options)),
       ]
     default:
       return [createAbsentStore('system', 'System store', `Rootling does not know ${system} yet.`)]
   }
 }
 
-async function findLinuxStores(
-  machine: Machine,
-  { storeScope, javaPasswordFile }: FindOptions,
-): Promise<TrustStore[]> {
+async function findLinuxStores(machine: Machine, options: FindOptions): Promise<TrustStore[]> {
+  const { storeScope } = options
   const [system, windows, policies, databases, passedOver, java] = await Promise.all([
     findSystemStore(machine),
     findWindowsOutside(machine),
     findFirefoxPolicies(machine),
     findNssDatabases(machine),
     findPassedOver(machine),
-    findJavaStores(machine, javaPasswordFile),
+    findJavaStores(machine, options),
   ])
   const outside = windows === null ? [] : [createWindowsRootStore(machine, windows, storeScope)]
   const nss = databases.map((database) => createNssStore(machine, database))
@@ -78,12 +79,17 @@ async function findLinuxStores(
   return [system, ...outside, ...policies, ...nss, ...java]
 }
 
-async function findJavaStores(machine: Machine, passwordFile?: string): Promise<TrustStore[]> {
+async function findJavaStores(
+  machine: Machine,
+  { javaPasswordFile, askKeystorePassword }: FindOptions,
+): Promise<TrustStore[]> {
   const keystores = await findJavaKeystores(machine)
   if (keystores.length === 0) {
     return [createAbsentStore('java', 'Java', await whyNoKeystore(machine))]
   }
-  return keystores.map((keystore) => createJavaStore(machine, keystore, passwordFile))
+  return keystores.map((keystore) =>
+    createJavaStore(machine, keystore, javaPasswordFile, askKeystorePassword),
+  )
 }
 
 /** Returns a store that stands for one that this machine does not have, or not yet. */

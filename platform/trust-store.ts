@@ -119,6 +119,11 @@ export interface TrustStore {
    * files; default: what `has` says.
    */
   trustsFully?(anchor: TrustAnchor): Promise<boolean>
+  /**
+   * Returns why `install` could not put this certificate into the store, and what can be done; `null`:
+   * nothing is known to stand in its way. Default: nobody can say.
+   */
+  obstacle?(anchor: TrustAnchor): Promise<Pick<Unavailable, 'reason' | 'hint'> | null>
   /** Changes several anchors at once; default: one after the other. */
   readonly together?: Readonly<
     Partial<Record<'install' | 'uninstall', (anchors: readonly TrustAnchor[]) => Promise<void>>>

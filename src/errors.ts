@@ -84,6 +84,13 @@ export class RootlingError extends Error {
   }
 }
 
+/** The error, of code `cancelled`, of a person who pressed Ctrl-C at a question: the work ends. */
+export class Interrupted extends RootlingError {
+  constructor() {
+    super('cancelled', 'Cancelled; nothing was changed.')
+  }
+}
+
 /** The error, of code `bad-key`, of a password that does not open a file; another may be tried. */
 export class WrongPassword extends RootlingError {
   constructor(shown: string, cause?: unknown) {

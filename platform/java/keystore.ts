@@ -1,13 +1,14 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
-import { withDirectory } from '../anchor-file.ts'
+import { withAnchorFile, withDirectory } from '../anchor-file.ts'
 import { expectSuccess } from '../command.ts'
 import { displayCommand } from '../display-command.ts'
 import { lacksRoot } from '../lacks-root.ts'
 import { readJks, writeJks, type JksEntry as Entry } from './jks.ts'
 import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
+import { isReadOnly, toMakeWritable } from '../read-only.ts'
 import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from '../trust-store.ts'
 
 /** A `cacerts` file, which holds the trusted roots of one or more Java installations. */
@@ -24,10 +25,23 @@ interface Password {
   readonly text: string
   /** The arguments that give the password to keytool. A secret one is only named by its file. */
   readonly words: readonly string[]
+  /** What keytool reads on its standard input: the password that a person typed. */
+  readonly secret?: string
 }
+
+/**
+ * Asks the person for the password of a keystore until `opens` is true of one; `null`: nobody can be
+ * asked, or knows it. An answer is remembered for the next call.
+ */
+export type AskKeystorePassword = (
+  file: string,
+  opens: (password: string) => Promise<boolean>,
+) => Promise<string | null>
 
 /** The usual password. It is no secret: every Java ships its cacerts with it. */
 const usual: Password = { text: 'changeit', words: ['-storepass', 'changeit'] }
+
+const typed = (text: string): Password => ({ text, words: [], secret: `${text}\n` })
 
 async function readPassword(file: string): Promise<Password> {
   const text = (await readFile(file, 'utf8')).split(/\r?\n/)[0] ?? ''
@@ -42,12 +56,13 @@ const largestKeystore = 16 * 1024 * 1024
 /**
  * A store that keeps roots in one Java keystore. Changes go through keytool; a file in Java's own
  * format is read without keytool. `passwordFile`: the absolute path of a file whose first line is
- * the password of keystores that do not have the usual one.
+ * the password of keystores that do not have the usual one; `ask` asks for another.
  */
 export function createJavaStore(
   machine: Machine,
   keystore: JavaKeystore,
   passwordFile?: string,
+  ask?: AskKeystorePassword,
 ): TrustStore {
   const { file } = keystore
   let last: { signature: string; entries: Entry[] } | null = null
@@ -72,21 +87,39 @@ export function createJavaStore(
     if (last?.signature !== signature) {
       const passwords =
         passwordFile === undefined ? [usual] : [usual, await readPassword(passwordFile)]
-      const read = (await readWithoutKeytool(file, passwords)) ?? (await askKeytool(passwords))
+      const known = password.secret === undefined ? passwords : [password, ...passwords]
+      const read = (await contentsBy(known)) ?? (await contentsByPerson())
+      if (read === null) throw wrongPassword()
       password = read.password
       last = { signature, entries: read.entries }
     }
     return last.entries
   }
 
-  async function askKeytool(passwords: readonly Password[]): Promise<Contents> {
+  const contentsBy = async (passwords: readonly Password[]): Promise<Contents | null> =>
+    (await readWithoutKeytool(file, passwords)) ?? askKeytool(passwords)
+
+  async function contentsByPerson(): Promise<Contents | null> {
+    const opens = async (text: string): Promise<boolean> =>
+      (await contentsBy([typed(text)])) !== null
+    const text = (await ask?.(file, opens)) ?? null
+    return text === null ? null : contentsBy([typed(text)])
+  }
+
+  /** Returns what keytool reads; `null`: none of the passwords is right. */
+  async function askKeytool(passwords: readonly Password[]): Promise<Contents | null> {
     for (const each of passwords) {
-      const listed = await machine.query(keytool(), ['-list', '-rfc', ...targetWith(each)])
+      const list = ['-list', '-rfc', ...targetWith(each)]
+      const listed = await machine.query(keytool(), list, secretOf(each))
       if (/password was incorrect/i.test(listed.stdout + listed.stderr)) continue
       return { password: each, entries: parseKeystore(expectSuccess('keytool', listed).stdout) }
     }
+    return null
+  }
+
+  function wrongPassword(): RootlingError {
     const tried = passwordFile === undefined ? '' : `, nor is it the one in ${passwordFile}`
-    throw new RootlingError(
+    return new RootlingError(
       'store-failed',
       `The password of ${file} is not changeit, the usual one${tried}.`,
       { hint: 'Give it with --java-storepass-file FILE, whose first line is the password' },
@@ -95,13 +128,23 @@ export function createJavaStore(
 
   async function change(args: readonly string[], input?: string) {
     const as = await ownerOf(file, machine)
-    const options = input === undefined ? { as } : { as, input }
+    const options = { as, ...secretOf(password), ...(input === undefined ? {} : { input }) }
     // Of two keytools at once, each of which writes the whole file, one would lose its root.
     const result = await machine.alone(path.dirname(file), () =>
       machine.change(keytool(), args, options),
     )
     last = null
+    const obstacle = result.exitCode === 0 ? null : await readOnly()
+    if (obstacle !== null)
+      throw new RootlingError('store-failed', obstacle.reason, { hint: obstacle.hint })
     expectSuccess('keytool', result)
+  }
+
+  /** Says that the keystore is on a read-only file system; `null`: it is not. */
+  async function readOnly(): Promise<{ reason: string; hint: string } | null> {
+    const directory = path.dirname(file)
+    if (!(await isReadOnly(directory))) return null
+    return { reason: `${file} is on a read-only file system.`, hint: toMakeWritable(directory) }
   }
 
   /** Imports several roots by one run of keytool, which takes half a second to start. */
@@ -151,16 +194,18 @@ export function createJavaStore(
       }))
     },
 
+    obstacle: readOnly,
+
     has: async (anchor) => (await aliasesOf(anchor)).length > 0,
 
     lacks: (anchor) => lacksRoot(file, anchor.der),
 
     async install(anchor) {
       if (await store.has(anchor)) return
-      await change(
-        ['-importcert', '-noprompt', '-alias', anchor.name, ...targetWith(password)],
-        anchor.pem,
-      )
+      const line = ['-importcert', '-noprompt', '-alias', anchor.name, ...targetWith(password)]
+      if (password.secret === undefined) return change(line, anchor.pem)
+      // keytool reads the password where it would read the root.
+      await withAnchorFile(machine, anchor, (source) => change([...line, '-file', source]))
     },
 
     together: {
@@ -180,6 +225,9 @@ export function createJavaStore(
   }
   return store
 }
+
+const secretOf = ({ secret }: Password): { readonly secret?: string } =>
+  secret === undefined ? {} : { secret }
 
 /**
  * Reads the file without keytool, which takes half a second to start. `null`: only keytool can read

@@ -1,11 +1,11 @@
-import { constants } from 'node:fs'
-import { access, readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { displayCommand } from '../display-command.ts'
 import { exists } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { missingTool } from '../packages.ts'
+import { isReadOnly } from '../read-only.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
 import {
   allFormsOf,
@@ -168,15 +168,15 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
         if (tool === 'certctl') return unsupported('certctl is not on this machine.')
         return missingTool(machine, tool, `${tool}, which writes the system store, is not there.`)
       }
-      const readOnly = await access(family.directory, constants.W_OK).then(
-        () => false,
-        (error: NodeJS.ErrnoException) => error.code === 'EROFS',
-      )
-      return readOnly
+      const written = [family.directory, family.bundle && path.dirname(family.bundle)]
+      const readOnly = (
+        await allThat(written, async (each) => each !== null && isReadOnly(each))
+      )[0]
+      return readOnly != null
         ? unsupported(
-            `${family.directory} is on a read-only file system.`,
+            `${readOnly} is on a read-only file system.`,
             `Put the root into ${family.directory} of the image that the system is built from, ` +
-              `and run ${family.refresh.join(' ')} there`,
+              `and run ${family.refresh.join(' ')} there; or start programs without it: rootling run COMMAND`,
             `Take the root out of ${family.directory} of the image that the system is built from, ` +
               `and run ${(family.refreshAfterRemoval ?? family.refresh).join(' ')} there`,
           )

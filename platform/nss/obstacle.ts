@@ -1,8 +1,8 @@
-import { constants } from 'node:fs'
-import { access, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { RootlingError } from '../../src/errors.ts'
 import { shellWord } from '../../src/shell-word.ts'
 import type { Person } from '../person.ts'
+import { isReadOnly, toMakeWritable } from '../read-only.ts'
 import { databaseFileOf, type NssDatabase } from './database.ts'
 
 /**
@@ -14,13 +14,9 @@ export async function obstacleOf(
   person: Pick<Person, 'name' | 'uid'>,
 ): Promise<RootlingError | null> {
   const { directory, title } = database
-  const denied = await access(directory, constants.W_OK).then(
-    () => null,
-    (error: NodeJS.ErrnoException) => error.code,
-  )
-  if (denied === 'EROFS')
+  if (await isReadOnly(directory))
     return new RootlingError('store-failed', `${title} is on a read-only file system.`, {
-      hint: 'Make that file system writable',
+      hint: toMakeWritable(directory),
     })
   const owner = (await stat(databaseFileOf(database)).catch(() => null))?.uid
   if (database.as === 'root' || owner === undefined || owner === person.uid) return null

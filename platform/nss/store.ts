@@ -13,6 +13,7 @@ import { createDatabase, removeCreatedDatabase } from './created-database.ts'
 import {
   createCertutil,
   databaseFileOf,
+  noPassword,
   targetOf,
   type NssDatabase,
   type NssEntry,
@@ -64,6 +65,13 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     expectSuccess('certutil', await certutil.change(['-D', '-n', nickname]))
   }
 
+  /** Returns the error of a database that a primary password locks; `null`: none does. */
+  async function lock(anchor: TrustAnchor): Promise<RootlingError | null> {
+    if (!(await exists(databaseFile))) return null
+    const { stderr } = await certutil.query('-K', ...noPassword)
+    return stderr.includes(wrongPassword) ? lockedBy(database, anchor, machine) : null
+  }
+
   const store: TrustStore = {
     id: `nss:${directory}`,
     kind: 'nss',
@@ -106,6 +114,13 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
 
     lacks: async (anchor) => database.scheme === 'sql' && lacksRoot(databaseFile, anchor.der),
 
+    async obstacle(anchor) {
+      const obstacle = (await obstacleOf(database, machine.person)) ?? (await lock(anchor))
+      if (obstacle === null) return null
+      const { message: reason, hint } = obstacle
+      return hint === undefined ? { reason } : { reason, hint }
+    },
+
     async install(anchor) {
       const held = await entriesOf(anchor)
       if (held.some(counts)) return
@@ -115,8 +130,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
       // Without the primary password, certutil adds the certificate but not its trust.
       if (held.length === 0 && (await entriesOf(anchor)).length > 0) await remove(anchor.name)
       throw (
-        (await obstacleOf(database, machine.person)) ??
-        refusal(database, anchor, machine.person.name, result)
+        (await obstacleOf(database, machine.person)) ?? refusal(database, anchor, machine, result)
       )
     },
 
@@ -160,22 +174,36 @@ function isPolicyCopy({ nickname, flags }: NssEntry): boolean {
 }
 
 function refusal(
-  { directory, scheme, title }: NssDatabase,
+  database: NssDatabase,
   anchor: TrustAnchor,
-  user: string,
+  machine: Machine,
   result: CommandResult,
 ): RootlingError {
-  if (result.stderr.includes('SEC_ERROR_BAD_PASSWORD')) {
-    const target = shellWord(`${scheme}:${directory}`)
-    const command = `certutil -A -d ${target} -t C,, -n ${anchor.name} -i FILE`
-    return new RootlingError('store-failed', `${title} is locked by a primary password.`, {
-      hint: `Put the root into a file, then: ${command}`,
-    })
-  }
+  const { directory, title } = database
+  const user = machine.person.name
+  if (result.stderr.includes(wrongPassword)) return lockedBy(database, anchor, machine)
   if (result.stderr.includes('SEC_ERROR_READ_ONLY'))
     return new RootlingError('store-failed', `${title} is not writable for ${user}.`, {
       hint: `sudo chown -R ${shellWord(user)} ${shellWord(directory)}`,
     })
   const said = complaintOf(result)
   return new RootlingError('tool-failed', `certutil did not write ${title}: ${said}`)
+}
+
+/** What certutil prints for a primary password that it was not given. */
+const wrongPassword = 'SEC_ERROR_BAD_PASSWORD'
+
+/** The error of a database with a primary password, which certutil asks for on a terminal. */
+function lockedBy(
+  { directory, scheme, title }: NssDatabase,
+  { name, pem }: TrustAnchor,
+  machine: Pick<Machine, 'knownFile'>,
+): RootlingError {
+  const known = machine.knownFile(pem)
+  const target = shellWord(`${scheme}:${directory}`)
+  const file = known === null ? 'FILE' : shellWord(known)
+  const command = `certutil -A -d ${target} -t C,, -n ${name} -i ${file}`
+  return new RootlingError('store-failed', `${title} is locked by a primary password.`, {
+    hint: `${known === null ? 'Put the root into a file, then' : 'certutil asks for that password'}: ${command}`,
+  })
 }

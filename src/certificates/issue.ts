@@ -17,6 +17,7 @@ import { checkDays, namesWarnings, parseNames } from './names.ts'
 import {
   fileBase,
   mountWarnings,
+  ownerWarnings,
   pathsOf,
   refuseForeign,
   resolvePaths,
@@ -111,7 +112,8 @@ export async function issue(
     request.files === null
       ? null
       : await resolvePaths(base, request.files ?? {}, keys !== null, state)
-  if (paths !== null) warnings.push(...mountWarnings(pathsOf(paths)))
+  if (paths !== null)
+    warnings.push(...mountWarnings(pathsOf(paths)), ...ownerWarnings(state, pathsOf(paths)))
   const record = recordOf(leaf, paths, request)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   const replaced = paths !== null && existsSync(paths.certPath)

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import { accessSync, constants, realpathSync } from 'node:fs'
+import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
@@ -123,7 +123,7 @@ export async function resolvePaths(
  * Throws for paths that a command was given and must not write to: `usage` for one in a state
  * directory, and for two that lead to one file; `state-unwritable` for one in no directory, and for
  * what is there but is no regular file. Every command calls this, or `resolvePaths`, first. Returns the
- * sentences of `mountWarnings`.
+ * sentences of `mountWarnings` and `ownerWarnings`.
  */
 export async function checkOutputs(
   state: StateDirectory,
@@ -133,7 +133,33 @@ export async function checkOutputs(
   await refuseInState(state, paths, parts)
   refuseSame(paths)
   for (const path of paths) await refuseUnwritable(path)
-  return mountWarnings(paths)
+  return [...mountWarnings(paths), ...ownerWarnings(state, paths)]
+}
+
+/**
+ * Returns a sentence where root itself makes files below a directory of another user, to whom they
+ * will not belong. Under sudo they belong to the user who typed the command. A mount point keeps its
+ * owner.
+ */
+export function ownerWarnings({ owner }: StateDirectory, paths: readonly string[]): string[] {
+  if (owner !== null || process.geteuid?.() !== 0) return []
+  const mounted = new Set(mountPointsAmong(paths))
+  const byUser = new Map<number, string[]>()
+  for (const path of paths) {
+    const user = mounted.has(path) ? 0 : userAbove(path)
+    if (user !== 0) byUser.set(user, [...(byUser.get(user) ?? []), shellWord(path)])
+  }
+  return [...byUser].map(
+    ([user, files]) =>
+      `Root writes below a directory of the user ${user}, and the files belong to root. To give them to that user, which renewals respect: chown ${user} ${files.join(' ')}`,
+  )
+}
+
+/** Returns the owner of the nearest directory above a path that is not root's; 0: all are root's. */
+function userAbove(path: string): number {
+  const directory = dirname(path)
+  const user = statSync(directory, { throwIfNoEntry: false })?.uid ?? 0
+  return user !== 0 || directory === path ? user : userAbove(directory)
 }
 
 /**

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import { Readable, Writable } from 'node:stream'
 import { ReadStream } from 'node:tty'
-import { RootlingError } from '../errors.ts'
+import { Interrupted, RootlingError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { openStreams } from './standard-streams.ts'
 
@@ -42,7 +42,7 @@ async function ask(output: NodeJS.WritableStream, question: string): Promise<str
   const { input, close } = openKeyboard()
   const terminal = createInterface({ input, output, terminal: true })
   const stopped = new Promise<never>((_resolve, reject) => {
-    const stop = (): void => reject(cancelled())
+    const stop = (): void => reject(new Interrupted())
     terminal.once('SIGINT', stop).once('close', stop)
   })
   terminal.once('line', close)
@@ -96,6 +96,3 @@ function openKeyboard(): Keyboard {
   }
   return { input, close }
 }
-
-const cancelled = (): RootlingError =>
-  new RootlingError('cancelled', 'Cancelled; nothing was changed.')

@@ -3,12 +3,18 @@ import { describeHolder as holderOf, type CertificateRecord } from '../storage/r
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
 import { day } from '../x509/profiles.ts'
+import { useOf } from '../certificates/use.ts'
 import { shownName } from './shown-name.ts'
 
 /** Returns a recorded certificate as `--json` prints it; docs/json.md documents its shape. */
 export function describeRecord(record: CertificateRecord): Record<string, unknown> {
-  return { ...record, names: record.identifiers.map(({ value }) => value) }
+  return { ...record, use: useWord(record), names: record.identifiers.map(({ value }) => value) }
 }
+
+/** Returns the word for what a certificate is for, which `list` and `--json` print. */
+export const useWord = (record: CertificateRecord): string => useWords[useOf(record)]
+
+const useWords = { servers: 'server', clients: 'client', mail: 'mail' } as const
 
 /** Returns a scope as `--json` prints it. */
 export function describeScope(scope: Scope): Record<string, unknown> {

@@ -1,21 +1,24 @@
 import { storeKinds } from '../../platform/trust-store.ts'
 import type { Installation } from '../trust/install.ts'
+import type { StaleRoot } from '../trust/stale-roots.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import { exitCodes, type ExitCode } from './command.ts'
-import { describeScope } from './describe.ts'
+import { describeScope, rootText } from './describe.ts'
 import type { Output } from './output.ts'
 import { changeExitCode, outcomeTable, printPlan } from './store-outcomes.ts'
 
 /** Prints the result of installing roots, or after a dry run the plan. Returns the exit code. */
 export function reportInstallation(installation: Installation, output: Output): ExitCode {
-  const { created, scopes, kinds, outcomes } = installation
+  const { created, scopes, kinds, outcomes, stale = [] } = installation
   if (printPlan(installation, output)) return changeExitCode(outcomes)
   output.result(outcomeTable(outcomes, output, scopes), {
     created,
     scopes: scopes.map(describeScope),
     stores: outcomes,
     kinds: kinds ?? null,
+    stale: stale.map(describeStale),
   })
+  noteStale(stale, output)
   if (kinds?.length === 0) {
     for (const { name, rootPath } of scopes)
       output.note(
@@ -25,6 +28,21 @@ export function reportInstallation(installation: Installation, output: Output): 
   }
   noteKinds(kinds, output)
   return summarize(outcomes, output)
+}
+
+/** Returns a root that no authority here has as `--json` prints it. */
+export const describeStale = ({ anchor, stores }: StaleRoot): Record<string, unknown> => ({
+  name: anchor.name,
+  fingerprint: anchor.fingerprint,
+  trustedBy: stores.map(({ title }) => title),
+})
+
+/** Names the roots that stores hold and no authority here has, and how each is taken out. */
+export function noteStale(stale: readonly StaleRoot[], output: Output): void {
+  for (const { anchor, stores } of stale)
+    output.note(
+      `${rootText(anchor.name, anchor.fingerprint)} is still trusted by ${stores.map(({ title }) => title).join(', ')}, and no authority here has it; it may be another user’s. To take it out: rootling untrust ${anchor.fingerprint}`,
+    )
 }
 
 /** Says that other kinds of stores are left out. */

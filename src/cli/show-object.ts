@@ -1,5 +1,6 @@
 import type { ShownObject } from '../doctor/objects.ts'
 import { fingerprintText } from '../x509/parsed-certificate.ts'
+import { shownSubject } from '../x509/shown-subject.ts'
 import { timeText, untilText } from './describe.ts'
 import { bold, dim, green, hanging, table, yellow, type Line } from './lines.ts'
 import type { Output } from './output.ts'
@@ -31,7 +32,7 @@ export function describeObject(object: ShownObject, { now, output, ours }: Showe
         bold('A certification request (CSR)'),
         ...rows([
           ['names', object.names?.map(({ value }) => shownName(value)).join(', ')],
-          ['subject', object.subject],
+          ['subject', shownSubject(object.subject)],
           ['key', object.key],
         ]),
         ...(object.refused === null
@@ -52,7 +53,7 @@ export function describeObject(object: ShownObject, { now, output, ours }: Showe
       return [
         bold('A list of revoked certificates (CRL)'),
         ...rows([
-          ['issued by', `${object.issuer}${ours(object.scope)}`],
+          ['issued by', `${shownSubject(object.issuer)}${ours(object.scope)}`],
           ['valid', span(object.thisUpdate, object.nextUpdate)],
           ['number', object.crlNumber ?? undefined],
           ['revoked', object.revoked.length === 0 ? 'none' : String(object.revoked.length)],
@@ -73,7 +74,9 @@ export function describeObject(object: ShownObject, { now, output, ours }: Showe
           ['status', object.responseStatus],
           [
             'signed by',
-            object.responder === null ? undefined : `${object.responder}${ours(object.scope)}`,
+            object.responder === null
+              ? undefined
+              : `${shownSubject(object.responder)}${ours(object.scope)}`,
           ],
           ['produced', object.producedAt === null ? undefined : timeText(object.producedAt)],
         ]),

@@ -11,6 +11,7 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import type { Constraints } from '../x509/foreign-extensions.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
 import { fingerprintText } from '../x509/parsed-certificate.ts'
+import { shownSubject } from '../x509/shown-subject.ts'
 import type { Context } from './context.ts'
 import {
   daysLeft,
@@ -159,8 +160,11 @@ function rowsOf(shown: ShownCertificate, { now, ours }: Shower): [title: string,
   const usages = [...(keyUsage ?? []), ...(extKeyUsage ?? [])]
   return [
     ...row('names', names?.map(({ value }) => shownName(value)).join(', ')),
-    ...row('subject', facts.subject),
-    ...row('issued by', `${facts.selfSigned ? 'itself' : facts.issuer}${ours(scope)}`),
+    ...row('subject', shownSubject(facts.subject)),
+    ...row(
+      'issued by',
+      `${facts.selfSigned ? 'itself' : shownSubject(facts.issuer)}${ours(scope)}`,
+    ),
     ...row('valid', validText(facts, now)),
     ...row('key', facts.key.name),
     ...row('signature', facts.signatureAlgorithm),

@@ -1,37 +1,7 @@
 // Node has loaded it already when it starts.
 import { domainToASCII, domainToUnicode } from 'node:url'
 import { printable } from '../printable.ts'
-
-/**
- * The scripts of which a label is made when it is shown in its own letters, as Unicode calls them;
- * each line is what one language writes in. A label in several, such as Latin with a Cyrillic letter
- * that looks like a Latin one, is shown as its A-label alone. So are scripts that are written from right to left,
- * since a terminal would show the words around them in another order.
- */
-const scripts = [
-  'Latn',
-  'Grek',
-  'Cyrl',
-  'Armn',
-  'Geor',
-  'Hani Hira Kana',
-  'Hani Hang',
-  'Hani Bopo',
-  'Deva',
-  'Beng',
-  'Guru',
-  'Gujr',
-  'Taml',
-  'Telu',
-  'Knda',
-  'Mlym',
-  'Sinh',
-  'Thai',
-  'Laoo',
-  'Khmr',
-  'Mymr',
-  'Ethi',
-]
+import { isOfOneScript } from '../x509/shown-subject.ts'
 
 /**
  * Returns a name as its owner typed it with its A-label beside it, such as
@@ -51,7 +21,5 @@ function unicodeOf(host: string): string | null {
   const typed = domainToUnicode(host)
   const isSame = typed !== host && domainToASCII(typed) === host
   if (!isSame || printable(typed) !== typed || /[\p{DI}\p{Z}]/u.test(typed)) return null
-  const sets = scripts.map((list) => list.replace(/(\w+) ?/g, '\\p{scx=$1}'))
-  const label = new RegExp(`^(?:${sets.map((set) => `[-*0-9_${set}]+`).join('|')})$`, 'u')
-  return typed.split('.').every((each) => label.test(each)) ? typed : null
+  return typed.split('.').every((each) => isOfOneScript(each, '-*0-9_')) ? typed : null
 }

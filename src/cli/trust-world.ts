@@ -3,12 +3,14 @@ import type { Scope } from '../authority/scope.ts'
 import { beyondConstraints, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
+import { shownSubject } from '../x509/shown-subject.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
 import { shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
 import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
 import { describeConstraints, rootText, scopeText } from './describe.ts'
+import { createKeystoreAsker } from './keystore-password.ts'
 import type { Output } from './output.ts'
 import { reportHooks, warnOfFiles } from './renewals.ts'
 import { notePlan } from './rotation-text.ts'
@@ -26,6 +28,7 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
     env,
     now,
     interactive: mayAsk,
+    askKeystorePassword: mayAsk ? createKeystoreAsker(context.output) : undefined,
     confirm: async (question) => {
       if (question.type === 'rotate') notePlan(question.plan, context)
       if (question.type === 'trust-foreign-root') requireTerminal(question.fingerprint, context)
@@ -211,7 +214,7 @@ const cut = (name: string): string =>
 function showForeignRoot(event: EventOf<'foreign-root'>, output: Output): void {
   const { subject, constraints, java } = event
   // The name is a stranger's, and has a line of its own: it could say what it may sign.
-  output.note(`The root calls itself “${cut(subject)}”.`)
+  output.note(`The root calls itself “${cut(shownSubject(subject))}”.`)
   output.note(`It may sign: ${describeMaySign(constraints)}`)
   const warning = unconstrainedWarning(constraints)
   if (warning === null) output.note(beyondConstraints)

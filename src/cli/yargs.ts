@@ -5,6 +5,7 @@ import { shellWord } from '../shell-word.ts'
 import { globalOptions, type CommandSpec, type OptionSpec } from './command.ts'
 import { groupOf, groups, isGroup } from './help.ts'
 import { findCommand, plainWords } from './line.ts'
+import { commandInstead, isFlag } from './mkcert/flags.ts'
 import { contradiction, convert, repeated, takesPositionals, type Parsed } from './parse.ts'
 import { issueSpec } from './specs/certificates.ts'
 import { commands } from './table.ts'
@@ -19,6 +20,7 @@ export async function explain(
   argv: readonly string[],
 ): Promise<{ row: Row; parsed: Parsed } | null> {
   if (argv[0] === '--get-yargs-completions') return complete(argv)
+  refuseMkcertFlag(argv)
   const { row: named, rest } = findCommand(argv)
   const words = plainWords(argv).map((index) => argv[index] ?? '')
   if (named === undefined) {
@@ -35,6 +37,18 @@ export async function explain(
     throw new RootlingError('usage', 'No command was given.', { hint: 'rootling --help' })
   const { row, values } = found as { row: Row; values: Record<string, unknown> }
   return { row, parsed: check(row.spec, values, rest) }
+}
+
+/** Throws for a flag that mkcert spells with one hyphen, such as `-install`. */
+function refuseMkcertFlag(argv: readonly string[]): void {
+  for (const word of argv) {
+    if (word === '--') return
+    const name = /^-([^-=][^=]+)/.exec(word)?.[1] ?? ''
+    if (isFlag(name))
+      throw new RootlingError('usage', `There is no option -${name}, which is a flag of mkcert.`, {
+        hint: `${commandInstead[name]}; or rootling-mkcert, which takes mkcert’s flags`,
+      })
+  }
 }
 
 const shells = ['bash', 'zsh', 'fish']

@@ -9,12 +9,13 @@ import { shellWord } from '../shell-word.ts'
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Returns the user's home directory: HOME, or where HOME is not set the one that the system knows.
- * Throws `usage` where there is none, or where it is not a directory of one user.
+ * Returns the user's home directory: HOME, or where HOME is not set the one that the system knows;
+ * in a strict snap, the home outside of it. Throws `usage` where there is none, or where it is not a
+ * directory of one user.
  */
 export function homeDirectory(env: Environment = process.env): string {
   if (process.platform === 'win32') return homedir()
-  const home = env['HOME'] ?? passwdHome()
+  const home = homeOutsideSnap(env) ?? env['HOME'] ?? passwdHome()
   if (home === null)
     throw refusal(
       `The user ${process.geteuid?.()} has no home directory: HOME is not set, and the system does not know this user.`,
@@ -24,6 +25,18 @@ export function homeDirectory(env: Environment = process.env): string {
   if (resolve(home) === '/')
     throw refusal(`The home directory is ${home}, which is not a directory of one user.`)
   return home
+}
+
+/**
+ * Returns the user's home directory for a program in a strict snap, where snapd sets HOME to the
+ * directory of one revision of that snap, such as ~/snap/code/42, and SNAP_REAL_HOME to the home
+ * (https://snapcraft.io/docs/environment-variables). `null`: HOME is no such directory.
+ */
+export function homeOutsideSnap(env: Environment): string | null {
+  const home = env['HOME'] ?? ''
+  if (!home.includes('/snap/')) return null
+  const real = [env['SNAP_REAL_HOME'], passwdHome()]
+  return real.find((each) => isOfSnap(home, each ?? '')) ?? null
 }
 
 /** Returns the home directory that the system has for this user, whatever HOME says. */

@@ -3,6 +3,7 @@ import type { Server, TlsOptions, TLSSocket } from 'node:tls'
 import { RootlingError } from '../errors.ts'
 import { altNameParts, purposes, purposesOf, validityOf } from '../x509/parsed-certificate.ts'
 import type { Revocation } from '../x509/revocation.ts'
+import { shownSubject } from '../x509/shown-subject.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
 import { shortened } from './shortened.ts'
 import { createAlertSender, type Alert } from './tls-alert.ts'
@@ -215,9 +216,9 @@ function nameOf(certificate: X509Certificate): string {
   const names = altNameParts(certificate).map((part) =>
     part.replace(/^(?:email|URI|DNS|IP Address):/, ''),
   )
-  return named(names.join(', ') || oneLine(certificate.subject ?? ''))
+  return named(names.join(', ') || shownSubject(oneLine(certificate.subject ?? '')))
 }
 
-const issuerOf = ({ issuer }: X509Certificate): string => named(oneLine(issuer ?? ''))
+const issuerOf = ({ issuer }: X509Certificate): string => named(shownSubject(oneLine(issuer ?? '')))
 
 const named = (text: string): string => shortened(text, 200) || 'no name'

@@ -1,5 +1,6 @@
 import type { Identifier } from '../x509/identifier.ts'
 import type { Revocation } from '../x509/revocation.ts'
+import { shownSubject } from '../x509/shown-subject.ts'
 import { commonNameIn } from '../x509/subject.ts'
 
 /** RFC 5280's extKeyUsage serverAuth or clientAuth. */
@@ -30,7 +31,7 @@ export const describeHolder = (
   show = (name: string): string => name,
 ): string =>
   identifiers.length === 0
-    ? (commonNameIn(subject) ?? subject)
+    ? shownSubject(commonNameIn(subject) ?? subject)
     : identifiers.map(({ value }) => show(value)).join(', ')
 
 /** The modes that files with a key may have: for its owner alone, or readable by its group. */

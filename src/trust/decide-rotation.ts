@@ -12,7 +12,7 @@ import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toMove } from '../shell-commands.ts'
 import { shellWord } from '../shell-word.ts'
-import { allRootsPath, hasAllRoots } from '../storage/files/all-roots.ts'
+import { allRootsFiles, allRootsPath, hasAllRoots } from '../storage/files/all-roots.ts'
 import { readCurrentInventory } from '../storage/files/record.ts'
 import {
   rootCopiesPath,
@@ -208,16 +208,14 @@ export async function effectsOf(
   const { name } = old
   const copies = rootCopiesPath(state, name)
   const wasHardened = old.copies !== null
-  const hasAll = isTrusted(old) && (await hasAllRoots(state))
+  const ofAll: string[] = []
+  for (const file of isTrusted(old) ? allRootsFiles : [])
+    if (await hasAllRoots(state, file)) ofAll.push(allRootsPath(state, file))
   return {
     reload: records.flatMap(({ certPath, onRenew }) =>
       certPath === null || onRenew !== undefined || isKept(state, certPath) ? [] : [certPath],
     ),
-    updated: [
-      rootPath(state, name),
-      ...(wasHardened && hardened ? [copies] : []),
-      ...(hasAll ? [allRootsPath(state)] : []),
-    ],
+    updated: [rootPath(state, name), ...(wasHardened && hardened ? [copies] : []), ...ofAll],
     stale: [
       ...(wasHardened && !hardened ? [copies] : []),
       ...records.flatMap(({ extra = [] }) =>

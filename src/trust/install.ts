@@ -23,6 +23,7 @@ import {
   type StoreOptions,
 } from './machine-stores.ts'
 import { rememberInstalled } from './remember.ts'
+import { findStaleRoots, type StaleRoot } from './stale-roots.ts'
 import { installAnchors } from './stores.ts'
 import type { TrustWorld } from './world.ts'
 
@@ -33,6 +34,8 @@ export interface Installation extends StoreChange {
   readonly scopes: readonly Scope[]
   /** The kinds of stores that were used; absent: every kind. */
   readonly kinds?: StoreOptions['kinds']
+  /** Roots that the stores hold and no authority here has; absent: they were not looked for. */
+  readonly stale?: readonly StaleRoot[]
 }
 
 /**
@@ -142,7 +145,8 @@ async function installScopes(
     await rememberInstalled(state, { before, scopes, outcomes: done, kinds: options.kinds })
     return done
   })
-  return { ...made, kinds: options.kinds, outcomes, plannedCommands: null }
+  const stale = await findStaleRoots(state, found.stores)
+  return { ...made, kinds: options.kinds, outcomes, stale, plannedCommands: null }
 }
 
 /**

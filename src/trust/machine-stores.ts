@@ -71,6 +71,7 @@ export async function openStores(
   planned: readonly TrustAnchor[] = [],
 ): Promise<MachineStores> {
   const { state, env, now, interactive, report, findStores = findTrustStores } = world
+  const { askKeystorePassword } = world
   for (const scope of scopes) {
     const warning = expiryWarning(scope, now())
     if (warning !== null) report({ type: 'scope-expires', warning })
@@ -89,7 +90,8 @@ export async function openStores(
   })
   const machine = through(created)
   const find = async (): Promise<readonly TrustStore[]> => {
-    const stores = await findStores(machine, process.platform, { storeScope, javaPasswordFile })
+    const options = { storeScope, javaPasswordFile, askKeystorePassword }
+    const stores = await findStores(machine, process.platform, options)
     return stores.filter(({ kind }) => kinds.includes(kind))
   }
   return { machine, stores: await find(), findAgain: find }

@@ -6,7 +6,7 @@ import {
   type TrustStore,
   type Unavailable,
 } from '../../platform/trust-store.ts'
-import { RootlingError } from '../errors.ts'
+import { Interrupted, RootlingError } from '../errors.ts'
 
 /** The result of installing, removing or checking one anchor in one store. */
 type Outcome =
@@ -214,7 +214,7 @@ export function trustStatus(
 ): Promise<StoreOutcome[]> {
   const act: Operation['act'] = (store, asked) =>
     inTurn(asked, async ({ anchor, wasThere: isTrusted }) => {
-      if (!isTrusted) return { outcome: 'not-trusted' }
+      if (!isTrusted) return { outcome: 'not-trusted', ...(await obstacleTo(store, anchor)) }
       const fully = await attempt(() => trustsFully(store, anchor))
       return fully === true ? { outcome: 'trusted' } : { outcome: 'trusted', reason: partly }
     })
@@ -224,6 +224,16 @@ export function trustStatus(
     heldUnchangeably: () => ({ outcome: 'trusted' }),
     whenUnsupported: 'failed',
   })
+}
+
+async function obstacleTo(
+  store: TrustStore,
+  anchor: TrustAnchor,
+): Promise<Pick<OutcomeDetails, 'reason' | 'hint'>> {
+  const obstacle = (await store.obstacle?.(anchor).catch(() => null)) ?? null
+  if (obstacle === null) return {}
+  const { reason, hint } = obstacle
+  return hint === undefined ? { reason } : { reason, hint }
 }
 
 /**
@@ -372,6 +382,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | OutcomeDetails> {
   try {
     return await work()
   } catch (error) {
+    if (error instanceof Interrupted) throw error
     const reason = error instanceof Error ? error.message : String(error)
     const hint = error instanceof RootlingError ? error.hint : undefined
     return { outcome: 'failed', reason, ...(hint === undefined ? {} : { hint }) }

@@ -8,6 +8,7 @@ import {
   type TrustedRoot,
 } from '../storage/files/trusted-roots.ts'
 import { anchorOf, openStores, type StoreChange, type StoreOptions } from './machine-stores.ts'
+import { findStaleRoots, type StaleRoot } from './stale-roots.ts'
 import { allWell, findInstalledAnchors, trustStatus } from './stores.ts'
 import { fingerprintText } from '../x509/parsed-certificate.ts'
 import { removeAnchors } from './uninstall.ts'
@@ -34,6 +35,15 @@ export async function trustOfOthers(
       .filter(({ anchor, outcome }) => anchor === anchors[index]?.name && outcome === 'trusted')
       .map(({ store }) => store.title),
   }))
+}
+
+/** Finds the roots in the selected stores that no authority here has. Changes nothing. */
+export async function staleRootsOf(
+  world: TrustWorld,
+  options: StoreOptions = {},
+): Promise<StaleRoot[]> {
+  const { stores } = await openStores(world, options, [])
+  return findStaleRoots(world.state, stores)
 }
 
 const anchorOfRoot = ({ pem }: TrustedRoot): TrustAnchor =>

@@ -1,6 +1,4 @@
-import { X509Certificate } from 'node:crypto'
 import { sep } from 'node:path'
-import { isOwnSubject } from '../../platform/own-subject.ts'
 import { allFormsOf, type TrustAnchor, type TrustStore } from '../../platform/trust-store.ts'
 import { deleteAuthority, forgetScope, isDeletable } from '../authority/delete.ts'
 import {
@@ -16,16 +14,10 @@ import { currentCertificates } from '../certificates/status.ts'
 import { RootlingError, type ErrorCode } from '../errors.ts'
 import { exists } from '../files/exists.ts'
 import { isTaken } from '../files/own-entries.ts'
-import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { retireBundles, updateBundles } from '../runtimes/bundles.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
-import {
-  refuseLinkedScopes,
-  rootCopiesPath,
-  rootPath,
-  scopeNames,
-} from '../storage/files/scopes.ts'
+import { refuseLinkedScopes, scopeNames } from '../storage/files/scopes.ts'
 import { forgetTrusted } from '../storage/files/trusted-roots.ts'
 import { namedAuthorities, otherAuthorities } from '../storage/files/state-layout.ts'
 import { changeBesideJava } from './beside-java.ts'
@@ -33,7 +25,6 @@ import { removeIssuedClients } from './client-certificates.ts'
 import { equipStores } from './equip.ts'
 import {
   anchorOf,
-  anchorWith,
   openStores,
   withStoresLock,
   type MachineStores,
@@ -41,6 +32,7 @@ import {
   type StoreOptions,
 } from './machine-stores.ts'
 import { rememberForgotten, rememberUninstalled } from './remember.ts'
+import { storedRoot } from './stored-root.ts'
 import { allWell, findInstalledAnchors, uninstallAnchors, type StoreOutcome } from './stores.ts'
 import { confirmOrCancel, type TrustWorld } from './world.ts'
 
@@ -240,21 +232,6 @@ async function rootsBeside(state: StateDirectory): Promise<TrustAnchor[]> {
     }
   }
   return anchors
-}
-
-/**
- * Reads the root of a scope, whatever the state of the scope's other files is; `null`: it cannot be
- * read, or another program made it.
- */
-async function storedRoot(state: StateDirectory, name: string): Promise<TrustAnchor | null> {
-  try {
-    const { raw } = new X509Certificate((await readText(rootPath(state, name))) ?? '')
-    if (!isOwnSubject(raw)) return null
-    const copies = await readText(rootCopiesPath(state, name)).catch(() => null)
-    return anchorWith(raw, copies ?? undefined)
-  } catch {
-    return null
-  }
 }
 
 /** Asks about each of the named authorities, and returns those that the person wants deleted. */

@@ -1,5 +1,6 @@
 import type { ClientStoreFinders } from '../../platform/client-stores.ts'
 import type { findTrustStores } from '../../platform/index.ts'
+import type { AskKeystorePassword } from '../../platform/java/keystore.ts'
 import type { TrustAnchor } from '../../platform/trust-store.ts'
 import type { Scope } from '../authority/scope.ts'
 import type { HookOutcome } from '../certificates/renew-hooks.ts'
@@ -23,6 +24,8 @@ export interface TrustWorld {
    * Asks the person a question. Where nobody can be asked, the implementation decides the answer.
    */
   readonly confirm: (question: Question) => Promise<boolean>
+  /** Asks the person for the password of a Java keystore; absent: nobody can be asked. */
+  readonly askKeystorePassword?: AskKeystorePassword | undefined
   /** Called for each event while the work goes on. */
   readonly report: (event: TrustEvent) => void
   /** Finds the stores of the machine; default: all those that `platform/` knows. */

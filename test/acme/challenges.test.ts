@@ -153,6 +153,8 @@ test('goes to remote addresses only where that was allowed', async () => {
   await expect(closed?.of('192.0.2.1')).rejects.toThrow('--allow-remote')
   for (const local of ['127.9.9.9', '::1', '::ffff:127.0.0.1'])
     expect(await open?.of(local)).toHaveLength(1)
+  expect(await closed?.of('::ffff:127.0.0.1')).toEqual(['127.0.0.1'])
+  await expect(closed?.of('::ffff:192.0.2.1')).rejects.toThrow('is at 192.0.2.1, which is not')
   expect(await closed?.of('127.9.9.9')).toEqual(['127.9.9.9'])
 })
 

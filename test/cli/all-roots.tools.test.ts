@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { ensureScopeFor, permitScope } from '../../src/authority/create.ts'
+import { ensureAuthority, ensureScopeFor, permitScope } from '../../src/authority/create.ts'
 import { forgetScope } from '../../src/authority/delete.ts'
 import { readScopes } from '../../src/authority/scope.ts'
 import { beginRotation, finishRotation, switchRotation } from '../../src/trust/rotate.ts'
@@ -64,6 +64,38 @@ test('ca path makes the file again where it was changed, and one scope has its o
   expect(readFileSync(file, 'utf8')).toBe('precious')
   const one = await rootling(['ca', 'path', 'local'])
   expect(one.stdout).toBe(`${join(state.path, 'scopes/local/root.pem')}\n`)
+})
+
+test('ca path --openssl is one file of all roots, with the copies of hardened ones', async () => {
+  const home = openHome()
+  const state = { path: join(home.directory, 'state'), owner: null }
+  const scopes = join(state.path, 'scopes')
+  await ensureAuthority(state, now, true)
+  await permitScope(state, { permit: [], unconstrained: true, name: 'any' }, now)
+  const { stdout, stderr } = await home.rootling(['ca', 'path', '--openssl'])
+  const file = join(state.path, 'roots-openssl.pem')
+  expect([stdout, stderr]).toEqual([`${file}\n`, ''])
+  const held = () => pemBlocks(readFileSync(file, 'utf8')).map(({ der }) => der.toString('hex'))
+  const of = (...names: string[]) =>
+    names.flatMap((name) =>
+      pemBlocks(readFileSync(join(scopes, name), 'utf8')).map(({ der }) => der.toString('hex')),
+    )
+  expect(held()).toEqual(of('local/root-openssl.pem', 'any/root.pem'))
+  expect(held()).toHaveLength(3)
+  const before = held()
+  const begun = await beginRotation(state, 'local', now)
+  expect(held()).toHaveLength(5)
+  await finishRotation(state, await switchRotation(state, begun))
+  expect(held()).toEqual(of('local/root-openssl.pem', 'any/root.pem'))
+  expect(held()).not.toEqual(before)
+  expect(existsSync(join(state.path, 'roots.pem'))).toBe(false)
+  writeFileSync(file, 'precious')
+  const refused = await home.rootling(['ca', 'path', '--openssl'])
+  expect([refused.exitCode, refused.stderr]).toEqual([
+    1,
+    expect.stringMatching(/roots-openssl\.pem is there already.*[^]*ca path local --openssl/),
+  ])
+  expect(readFileSync(file, 'utf8')).toBe('precious')
 })
 
 test('ca export --all gives the roots of all scopes', async () => {

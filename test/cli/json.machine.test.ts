@@ -109,14 +109,18 @@ test.skipIf(reason !== null)(
 
       await createAuthority(namespace)
       const installed = (await rootling.json(['install', '--yes', ...system])).answer
-      expect(keys(installed)).toEqual(['created', 'kinds', 'ok', 'scopes', 'stores', 'warnings'])
+      expect(keys(installed)).toEqual([
+        ...['created', 'kinds', 'ok', 'scopes', 'stale', 'stores', 'warnings'],
+      ])
       expect(keys(installed.scopes?.[0])).toEqual(expect.arrayContaining(scopeKeys))
       expect(keys(installed.stores?.[0])).toEqual(storeKeys)
       expect(keys(installed.stores?.[0]?.store)).toEqual(['id', 'kind', 'title'])
 
       const permit = ['ca', 'permit', 'dev.example.com', '--name=work', '--yes', ...system]
       const permitted = (await rootling.json(permit)).answer
-      expect(keys(permitted)).toEqual(['created', 'kinds', 'ok', 'scopes', 'stores', 'warnings'])
+      expect(keys(permitted)).toEqual([
+        ...['created', 'kinds', 'ok', 'scopes', 'stale', 'stores', 'warnings'],
+      ])
 
       const status = (await rootling.json(['status', ...system])).answer
       expect(keys(status)).toEqual([
@@ -126,6 +130,7 @@ test.skipIf(reason !== null)(
         'outdated',
         'revocation',
         'scopes',
+        'stale',
         'stores',
         'trusted',
         'warnings',

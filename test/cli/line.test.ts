@@ -152,6 +152,34 @@ test.each([
 })
 
 test.each([
+  [['-install'], '-install', 'rootling install'],
+  [['-uninstall'], '-uninstall', 'rootling uninstall'],
+  [['-CAROOT'], '-CAROOT', 'rootling ca path'],
+  [['-version'], '-version', 'rootling --version'],
+  [['-ecdsa', 'shop.test'], '-ecdsa', 'rootling issue'],
+  [['-client', 'shop.test'], '-client', 'rootling issue --client'],
+  [['-pkcs12', 'shop.test'], '-pkcs12', 'rootling issue --pkcs12'],
+  [['shop.test', '-cert-file', 'x'], '-cert-file', 'rootling issue --cert-file'],
+  [['issue', '-key-file=x', 'shop.test'], '-key-file', 'rootling issue --key-file'],
+  [['-p12-file', 'x', 'shop.test'], '-p12-file', 'rootling issue --p12-file'],
+  [['-csr', 'x'], '-csr', 'rootling issue --csr'],
+])('a flag of mkcert, as in %j, is named with what does it here', async (argv, flag, instead) => {
+  expect(answerQuestion(argv)).toBeNull()
+  expect(meaning(argv).parsed).toBeNull()
+  await expect(explain(argv)).rejects.toMatchObject({
+    code: 'usage',
+    message: `There is no option ${flag}, which is a flag of mkcert.`,
+    hint: expect.stringMatching(new RegExp(`^${instead}\\b.*; or rootling-mkcert, which takes`)),
+  })
+})
+
+test('words behind -- are no flags of mkcert', async () => {
+  await expect(explain(['zebra', '--', '-install'])).rejects.toMatchObject({
+    message: 'There is no command rootling zebra.',
+  })
+})
+
+test.each([
   [
     ['serve', '--mtls', '--mtls-optional'],
     '--mtls and --mtls-optional exclude each other.',

@@ -190,6 +190,19 @@ test('serve --on-demand answers curl under any local name, and under no other', 
   expect(stdout).not.toContain('bank.com')
 })
 
+test('an IPv4 client of a server on :: is named by its IPv4 address', async () => {
+  const { serve, run, createAuthority } = openHome()
+  await createAuthority()
+  const { url, log } = await serve(['--mtls', '--host', '::'])
+  const { port } = new URL(url)
+  await run('curl', ['-sSk', `https://127.0.0.1:${port}/`])
+  await waitFor('the refusal', () => (log().includes(' refused: ') ? true : null))
+  await run('curl', ['-sS', `http://127.0.0.1:${port}/`])
+  await waitFor('the request', () => (log().includes('without TLS') ? true : null))
+  expect(log()).toMatch(/^\S+Z 127\.0\.0\.1 refused: /m)
+  expect(log()).not.toContain('::ffff:')
+})
+
 test('every line of the log of serve --mtls begins with its time', async () => {
   const { serve, run, createAuthority } = openHome()
   const ca = await createAuthority()

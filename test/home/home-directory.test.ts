@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { homeDirectory, xdgDirectory } from '../../src/home/home-directory.ts'
+import { homeDirectory, homeOutsideSnap, xdgDirectory } from '../../src/home/home-directory.ts'
 
 test.each([
   ['/data', '/data'],
@@ -16,6 +16,19 @@ test.each([
 ])('XDG_DATA_HOME=%s counts as %s', (value, counts) => {
   const env = { HOME: '/home/ada', SNAP_REAL_HOME: '/real/ada', XDG_DATA_HOME: value }
   expect(xdgDirectory('XDG_DATA_HOME', env)).toBe(counts)
+})
+
+test.each([
+  ['/home/ada', null],
+  ['/home/ada/snap/code/180', '/home/ada'],
+  ['/home/ada/snap/code/x1', '/home/ada'],
+  ['/home/ada/snap/code', null],
+  ['/home/ada/snap/work/shared', null],
+  ['/elsewhere/snap/code/180', null],
+])('with HOME=%s, the home outside of a strict snap is %s', (HOME, outside) => {
+  const env = { HOME, SNAP_REAL_HOME: '/home/ada' }
+  expect(homeOutsideSnap(env)).toBe(outside)
+  if (process.platform !== 'win32') expect(homeDirectory(env)).toBe(outside ?? HOME)
 })
 
 test.skipIf(process.platform === 'win32')('a HOME that is no home is refused', () => {

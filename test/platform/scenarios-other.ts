@@ -65,7 +65,7 @@ export const otherSystems: Readonly<Record<string, () => Promise<void>>> = {
         available: false,
         code: 'unsupported',
         reason: `${directory} is on a read-only file system.`,
-        hint: `Put the root into ${directory} of the image that the system is built from, and run update-ca-certificates there`,
+        hint: `Put the root into ${directory} of the image that the system is built from, and run update-ca-certificates there; or start programs without it: rootling run COMMAND`,
         removalHint: `Take the root out of ${directory} of the image that the system is built from, and run update-ca-certificates --fresh there`,
       })
     } finally {

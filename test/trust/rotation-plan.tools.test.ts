@@ -40,7 +40,7 @@ async function start() {
   await issue(state, { names: ['printed.test'], files: null }, now())
   await issue(state, { names: ['a.example.com'], files: { outDir } }, now())
   await issue(state, { names: ['gate.test'], scope: 'vpn', files: { outDir } }, now())
-  await exclusively(state, () => updateAllRoots(state, { make: true }))
+  await exclusively(state, () => updateAllRoots(state, { make: 'roots.pem' }))
   return { ...world, stores, path: (name: string): string => join(outDir, name) }
 }
 

@@ -61,6 +61,81 @@ describe.skipIf(obstacle !== null)(`the stores of a hindered machine${skipNote}`
     expect(await findRoot(namespace, root)).toContain(bundle)
   })
 
+  test('name the roots of a lost authority, and the command that takes them out', async () => {
+    const { namespace, rootling, rootsOf } = await openMachine()
+    const line = ['--stores', 'system,nss'] as const
+    const first = await rootling.json(['install', '--yes', ...line])
+    const [root = ''] = await rootsOf(first.answer)
+    const fingerprint = first.answer.scopes?.[0]?.fingerprint ?? ''
+    await namespace.must('rm', ['-rf', `${namespace.home}/.local/share/rootling`])
+    const told = new RegExp(
+      `^rootling-${fingerprint.slice(0, 8)} .* is still trusted by System store .*Chromium.*: rootling untrust ${fingerprint}$`,
+      'm',
+    )
+    const status = await rootling.run(['status', ...line])
+    expect([status.exitCode, status.stderr]).toEqual([1, expect.stringMatching(told)])
+    expect(status.stderr).toContain('Error: There is no certificate authority yet.')
+    const again = await rootling.run(['install', '--yes', ...line])
+    expect([again.exitCode, again.stderr]).toEqual([0, expect.stringMatching(told)])
+    const { answer } = await rootling.json(['status', ...line])
+    expect(answer).toMatchObject({
+      stale: [
+        { fingerprint, trustedBy: expect.arrayContaining([expect.stringMatching('System')]) },
+      ],
+    })
+    await rootling.must(['untrust', fingerprint])
+    expect(await findRoot(namespace, root)).toEqual([])
+    const after = await rootling.json(['status', ...line])
+    expect([after.exitCode, after.answer]).toMatchObject([0, { stale: [] }])
+  })
+
+  test('that install cannot change are told with what can, and not sent to install', async () => {
+    const { namespace, rootling, freeze } = await openMachine()
+    const [chromium, locked] = ['.local/share/pki/nssdb', '.mozilla/firefox/locked'].map(
+      (inner) => `${namespace.home}/${inner}`,
+    ) as [string, string]
+    await namespace.writeFile('/etc/password', 'a primary password\n')
+    for (const [directory, ...password] of [
+      [chromium, '--empty-password'],
+      [locked, '-f', '/etc/password'],
+    ] as const) {
+      await namespace.must('mkdir', ['-p', directory])
+      await namespace.must('certutil', ['-N', '-d', `sql:${directory}`, ...password])
+    }
+    await rootling.must(['install', '--yes', '--stores', 'none'])
+    await freeze(chromium)
+    const line = ['--stores', 'nss'] as const
+    const outcomeIn = ({ stores = [] }: Answer, directory: string) =>
+      stores.find(({ store }) => store.id === `nss:${directory}`)
+    const status = await rootling.json(['status', ...line])
+    const [read, asked] = [chromium, locked].map((each) => outcomeIn(status.answer, each))
+    expect(read).toMatchObject({
+      outcome: 'not-trusted',
+      reason: expect.stringMatching(/is on a read-only file system\.$/),
+      hint: expect.stringMatching(/^sudo mount -o remount,rw .*, then: rootling install$/),
+    })
+    expect(asked).toMatchObject({
+      outcome: 'not-trusted',
+      reason: expect.stringMatching(/is locked by a primary password\.$/),
+      hint: expect.stringMatching(/^certutil asks for that password: certutil -A .*root\.pem$/),
+    })
+    const failed = await rootling.json(['install', '--yes', ...line])
+    for (const [directory, { hint, reason } = {}] of [
+      [chromium, read],
+      [locked, asked],
+    ] as const)
+      expect(outcomeIn(failed.answer, directory)).toMatchObject({ outcome: 'failed', hint, reason })
+    // What install can change is trusted now.
+    expect((await rootling.run(['status', ...line])).stderr).not.toContain('To fix it')
+
+    const [mount = ''] = (read?.hint ?? '').replace('sudo ', '').split(', then')
+    const certutil = (asked?.hint ?? '').split('password: ')[1] ?? ''
+    await namespace.must('sh', ['-c', `${mount}; ${certutil} -f /etc/password`])
+    await rootling.must(['install', '--yes', '--stores', 'nss'])
+    const mended = await rootling.json(['status', ...line])
+    expect(mended.exitCode).toBe(0)
+  })
+
   test('change by one refresh, whatever hooks of strangers do', async () => {
     const { namespace, rootling, addHook, rootsOf } = await openMachine()
     await addHook('aa-gone', '#!/opt/gone/bin/python\n')

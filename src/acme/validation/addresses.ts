@@ -26,7 +26,9 @@ const loopback = ['127.0.0.0/8', '::1/128'].flatMap((text) => parseIpRange(text)
 export function createAddresses({ allowRemote, dnsResolver }: ResolvedOptions): Addresses {
   return {
     async of(host) {
-      const found = (await addressesOf(host, dnsResolver)).map((one) => ipText(ipBytes(one)))
+      const found = (await addressesOf(host, dnsResolver)).map((one) =>
+        ipText(ipBytes(unmapped(one))),
+      )
       const allowed = allowRemote ? found : found.filter(isThisMachine)
       if (allowed.length > 0) return [...new Set(allowed)]
       throw new AcmeProblem(

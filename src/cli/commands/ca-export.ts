@@ -13,6 +13,7 @@ import {
   allRootsPath,
   hasAllRoots,
   updateAllRoots,
+  type AllRootsFile,
 } from '../../storage/files/all-roots.ts'
 import { exclusively } from '../../storage/files/unfinished-writes.ts'
 import { toMove } from '../../shell-commands.ts'
@@ -87,8 +88,8 @@ function refuseAll({
 
 /**
  * `rootling ca path`: prints the path of the file of all roots, or of that of one scope, for scripts.
- * With --client it makes the
- * scope for clients where there is none; with --openssl it prints that of a hardened root's copies.
+ * With --client it makes the scope for clients where there is none; with --openssl the file holds the
+ * copies of each hardened root in place of the root.
  */
 export async function caPath(
   args: ArgumentsOf<typeof caPathSpec>,
@@ -98,22 +99,27 @@ export async function caPath(
     args.client === true
       ? await clientScope(args, context)
       : await chosenScope(args.positionals, context)
-  const isAll = args.positionals.length === 0 && args.client !== true && args.openssl !== true
-  if (isAll && !(await hasAllRoots(context.state)))
-    await exclusively(context.state, () => updateAllRoots(context.state, { make: true }))
-  if (isAll && !(await hasAllRoots(context.state))) throw foreignRoots(context)
+  const isAll = args.positionals.length === 0 && args.client !== true
   const own = args.openssl === true ? rootForOpenssl(scope).path : scope.rootPath
-  const path = isAll ? allRootsPath(context.state) : own
+  const file = args.openssl === true ? 'roots-openssl.pem' : 'roots.pem'
+  const path = isAll ? await makeAllRoots(file, context) : own
   if (args.openssl !== true && scope.copies !== null) context.output.note(ordinaryOnly)
   context.output.result([path], { path, scope: describeScope(scope) })
   return exitCodes.ok
 }
 
-/** A `not-ours` error for another program's file where that of all roots belongs. */
-function foreignRoots({ state }: Context): RootlingError {
-  const path = allRootsPath(state)
-  return new RootlingError('not-ours', `${path} is there already, and Rootling did not write it.`, {
-    hint: `${toMove(path, `${path}.old`)}; or name one scope: rootling ca path local`,
+/**
+ * Makes a file of all roots, or brings it up to date, and returns its path. Throws `not-ours` where
+ * another program's file has that path.
+ */
+async function makeAllRoots(file: AllRootsFile, { state }: Context): Promise<string> {
+  const path = allRootsPath(state, file)
+  if (await hasAllRoots(state, file)) return path
+  await exclusively(state, () => updateAllRoots(state, { make: file }))
+  if (await hasAllRoots(state, file)) return path
+  const option = file === 'roots.pem' ? '' : ' --openssl'
+  throw new RootlingError('not-ours', `${path} is there already, and Rootling did not write it.`, {
+    hint: `${toMove(path, `${path}.old`)}; or name one scope: rootling ca path local${option}`,
   })
 }
 

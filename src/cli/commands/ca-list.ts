@@ -30,11 +30,12 @@ export async function caList(
       output.width,
     )
   const scopes = await readScopes(state)
-  const outcomes = await trustOfScopes(trustWorld({}, context), {}, scopes.filter(isTrusted))
+  const world = trustWorld({}, context)
+  const outcomes = await trustOfScopes(world, {}, scopes.filter(isTrusted))
   const rows = scopes.map((scope) => ({ scope, trust: trustOf(anchorOf(scope).name, outcomes) }))
   if (scopes.length === 0)
     output.note('There is no certificate authority yet. Create it: rootling install')
-  const trusted = await trustOfOthers(trustWorld({}, context))
+  const trusted = await trustOfOthers(world)
   const blocks = rows.map(({ scope, trust }): Line[] => [
     bold(scopeText(scope)),
     ...rowsOf([

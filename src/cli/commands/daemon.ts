@@ -18,6 +18,7 @@ import { readSettings, withChanges, type SettingsChanges } from '../../daemon/se
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { timeText } from '../describe.ts'
 import { stopSignal } from '../listening.ts'
 import type { Line } from '../lines.ts'
 import type { Output } from '../output.ts'
@@ -167,13 +168,15 @@ function describe(
   output: Output,
 ): Line[] {
   return [
-    `Running since ${since}, pid ${pid}`,
+    `Running since ${timeOf(since)}, pid ${pid}`,
     ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
-    `next renewal  ${nextRenewal ?? 'none: no certificate is tracked'}`,
+    `next renewal  ${nextRenewal === null ? 'none: no certificate is tracked' : timeOf(nextRenewal)}`,
     ...failures.flatMap((failure) =>
       output.prose(
-        `FAILED        ${output.hint(describeFailure(failure))} (next try ${failure.nextAttempt})`,
+        `FAILED        ${output.hint(describeFailure(failure))} (next try ${timeOf(failure.nextAttempt)})`,
       ),
     ),
   ]
 }
+
+const timeOf = (iso: string): string => timeText(new Date(iso))

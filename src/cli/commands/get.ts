@@ -6,7 +6,9 @@ import { describeFinding } from '../../doctor/messages.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { unmapped } from '../../x509/ip.ts'
 import { fingerprintText } from '../../x509/parsed-certificate.ts'
+import { shownSubject } from '../../x509/shown-subject.ts'
 import { timeText } from '../describe.ts'
 import { bold, table, type Line } from '../lines.ts'
 import type { Output } from '../output.ts'
@@ -135,7 +137,7 @@ function headerLines({ headers }: GetResponse): string[] {
 function tlsRows({ remoteAddress, tls }: GetResponse): [title: string, value: string][] {
   const { protocol, cipher, group, subjectAltName, commonNameOnly } = tls
   return [
-    ['connected to', remoteAddress],
+    ['connected to', unmapped(remoteAddress)],
     ['secured by', [protocol, cipher, group].filter(Boolean).join(', ')],
     [
       'certificate',
@@ -143,7 +145,7 @@ function tlsRows({ remoteAddress, tls }: GetResponse): [title: string, value: st
         ? subjectAltName.join(', ')
         : `${commonNameOnly} (its common name only)`,
     ],
-    ['issued by', tls.issuer],
+    ['issued by', shownSubject(tls.issuer)],
     ['valid', `${timeText(tls.notBefore)} to ${timeText(tls.notAfter)}`],
     ['fingerprint', fingerprintText(tls.fingerprint)],
   ]

@@ -10,7 +10,7 @@ import { readCurrentInventory, readInventory } from '../../storage/files/record.
 import { selfSignedScope, shortSerial, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { daysLeft, describeHolder, describeRecord, shortDate } from '../describe.ts'
+import { daysLeft, describeHolder, describeRecord, shortDate, useWord } from '../describe.ts'
 import { bold, table, whole } from '../lines.ts'
 import type { listSpec } from '../specs/certificates.ts'
 
@@ -93,17 +93,13 @@ function failureIn(
 
 /** Says what a certificate is for, and which scope signed it, unless it is the usual one for that. */
 function purposeText(record: CertificateRecord): string {
-  const [what, usual] = uses[useOf(record)]
-  if (record.scope === selfSignedScope) return `${what}, self-signed`
-  return record.scope === usual ? what : `${what}, scope ${record.scope}`
+  const word = useWord(record)
+  if (record.scope === selfSignedScope) return `${word}, self-signed`
+  return record.scope === usualScopes[useOf(record)] ? word : `${word}, scope ${record.scope}`
 }
 
-/** A word for each use, and the scope that usually signs for it. */
-const uses = {
-  servers: ['server', 'local'],
-  clients: ['client', 'clients'],
-  mail: ['mail', 'mail'],
-} as const
+/** The scope that usually signs for each use. */
+const usualScopes = { servers: 'local', clients: 'clients', mail: 'mail' } as const
 
 const words: Record<CertificateStatus, string> = {
   current: 'current',

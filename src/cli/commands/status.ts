@@ -1,4 +1,4 @@
-import { isTrusted, requireScopes, type Scope } from '../../authority/scope.ts'
+import { isTrusted, noAuthority, readScopes, type Scope } from '../../authority/scope.ts'
 import { findOutdated, type Outdated } from '../../certificates/outdated.ts'
 import { renewable } from '../../certificates/renew.ts'
 import { servedRevocationUrl, unansweredUrl } from '../../certificates/revocation-url.ts'
@@ -6,12 +6,12 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory } from '../../storage/files/record.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { chosenKinds, trustOfScopes } from '../../trust/machine-stores.ts'
-import { trustOfOthers } from '../../trust/trusted-roots.ts'
-import { allWell } from '../../trust/stores.ts'
+import { staleRootsOf, trustOfOthers } from '../../trust/trusted-roots.ts'
+import { allWell, type StoreOutcome } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeConstraints, describeScope, rootText, scopeText, untilText } from '../describe.ts'
-import { noteKinds } from '../installation.ts'
+import { describeStale, noteKinds, noteStale } from '../installation.ts'
 import type { Output } from '../output.ts'
 import type { statusSpec } from '../specs/stores.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
@@ -27,10 +27,17 @@ export async function status(
   context: Context,
 ): Promise<ExitCode> {
   const { state, output } = context
-  const scopes = await requireScopes(state)
+  const scopes = await readScopes(state)
+  // One world, so that no password of a keystore is asked for twice.
+  const world = trustWorld({}, context)
+  const stale = await staleRootsOf(world, storeOptionsOf(args))
+  if (scopes.length === 0) {
+    noteStale(stale, output)
+    throw noAuthority()
+  }
   const kinds = await chosenKinds(state, storeOptionsOf(args))
   const outcomes = await trustOfScopes(
-    trustWorld({}, context),
+    world,
     { ...storeOptionsOf(args), kinds },
     scopes.filter(isTrusted),
   )
@@ -43,11 +50,12 @@ export async function status(
   const inUse = renewable(await readCurrentInventory(state, { printed: false, onDamage }))
   const revocation = await revocationOf(state, inUse)
   noteRevocation(revocation, output)
-  const trusted = await trustOfOthers(trustWorld({}, context), storeOptionsOf(args))
+  const trusted = await trustOfOthers(world, storeOptionsOf(args))
   for (const { label, source, fingerprint, trustedBy } of trusted)
     output.note(
       `${rootText(label, fingerprint)} of another authority, from ${output.paths(source)}: ${trustedBy.length === 0 ? 'trusted by no store' : `trusted by ${trustedBy.join(', ')}`}.`,
     )
+  noteStale(stale, output)
   const outdated = findOutdated(scopes, inUse)
   for (const scope of outdated.scopes) output.warn(outdatedSentence(scope, outdated))
   output.result(outcomeTable(outcomes, output, scopes), {
@@ -56,6 +64,7 @@ export async function status(
     stores: outcomes,
     kinds: kinds ?? null,
     trusted,
+    stale: stale.map(describeStale),
     revocation,
     outdated: {
       scopes: outdated.scopes.map(({ name }) => name),
@@ -68,7 +77,12 @@ export async function status(
     .some(({ rootNotAfter }) => rootNotAfter < context.now())
   if (args.stores === undefined) noteKinds(kinds, output)
   const isInstalled = allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted')
-  if (!isInstalled) output.note('To fix it: rootling install')
+  // A store that install cannot change says itself what can be done.
+  const bad = outcomes.filter(({ outcome }) => outcome === 'failed' || outcome === 'not-trusted')
+  const isMendable = ({ hint, tool }: StoreOutcome): boolean =>
+    hint === undefined || tool !== undefined
+  if (!isInstalled && (bad.length === 0 || bad.some(isMendable)))
+    output.note('To fix it: rootling install')
   return isInstalled && !isExpired ? exitCodes.ok : exitCodes.notTrusted
 }
 

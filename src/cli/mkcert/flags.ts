@@ -18,6 +18,23 @@ const kinds = {
 type Kinds = typeof kinds
 type FlagName = keyof Kinds
 
+/** The `rootling` command that does what a flag of mkcert does, for those who type it there. */
+export const commandInstead: Readonly<Record<FlagName, string>> = {
+  install: 'rootling install',
+  uninstall: 'rootling uninstall',
+  CAROOT: 'rootling ca path, for the file of the roots',
+  client: 'rootling issue --client NAME',
+  ecdsa: 'rootling issue NAME, which makes a P-256 key',
+  pkcs12: 'rootling issue --pkcs12 NAME',
+  help: 'rootling --help',
+  h: 'rootling --help',
+  version: 'rootling --version',
+  'cert-file': 'rootling issue --cert-file FILE NAME',
+  'key-file': 'rootling issue --key-file FILE NAME',
+  'p12-file': 'rootling issue --p12-file FILE NAME',
+  csr: 'rootling issue --csr FILE',
+}
+
 /** The flags that were given. When a flag is given twice, the last one counts, as in Go. */
 export type Flags = {
   readonly [N in FlagName]?: Kinds[N] extends 'boolean' ? boolean : string
@@ -58,7 +75,8 @@ export function parseFlags(argv: readonly string[]): ParsedLine {
   return { flags, names }
 }
 
-function isFlag(name: string): name is FlagName {
+/** Whether mkcert has a flag of this name. */
+export function isFlag(name: string): name is FlagName {
   return Object.hasOwn(kinds, name)
 }
 

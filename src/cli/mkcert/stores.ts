@@ -107,7 +107,9 @@ export async function noteUntrusted(ca: LocalCa, context: Context): Promise<void
   const named = (env['JAVA_HOME'] ?? '') !== '' || (env['TRUST_STORES'] ?? '') !== ''
   const kinds = selectedKinds(env).filter((kind) => kind !== 'java' || named)
   if (kinds.length === 0) return
-  const { stores } = await openStores(trustWorld({}, context), { kinds }, ca.scopes)
+  // Nobody is asked for the password of a keystore only for this note.
+  const world = trustWorld({ yes: true }, context)
+  const { stores } = await openStores(world, { kinds }, ca.scopes)
   const outcomes = await trustStatus(stores, ca.anchors)
   const lacking = kinds.filter((kind) =>
     outcomes.some(

@@ -120,7 +120,7 @@ export const caPathSpec = {
     client: { type: 'boolean', describe: 'The root of client certificates, for servers' },
     openssl: {
       type: 'boolean',
-      describe: 'For curl, Node, Python and others on OpenSSL: of a hardened scope, its copies',
+      describe: 'For curl, Node and others on OpenSSL: copies in place of hardened roots',
     },
   },
   examples: [

@@ -1,10 +1,8 @@
 import { X509Certificate } from 'node:crypto'
 import { fingerprintOf } from '../../../platform/pem.ts'
-import { allFormsOf, type HeldRoot, type TrustStore } from '../../../platform/trust-store.ts'
-import { isTrusted, readScopes, readScopesInRotation } from '../../authority/scope.ts'
-import { otherAuthorities } from '../../storage/files/state-layout.ts'
-import { readTrustedRoots } from '../../storage/files/trusted-roots.ts'
-import { anchorOf } from '../../trust/machine-stores.ts'
+import type { HeldRoot, TrustStore } from '../../../platform/trust-store.ts'
+import { isTrusted } from '../../authority/scope.ts'
+import { findStaleRoots } from '../../trust/stale-roots.ts'
 import { freeTypes } from '../../x509/free-types.ts'
 import { inspectCertificate, type CertificateFacts } from '../../x509/inspect.ts'
 import { shortDate } from '../dates.ts'
@@ -39,47 +37,25 @@ const rootsIn = async (store: TrustStore): Promise<readonly HeldRoot[]> =>
 /** Finds roots of Rootling that no authority of this person explains. */
 async function staleOwn(known: Known): Promise<Finding[]> {
   const { stores, scopes, world, outcomes } = known
-  const beside = await Promise.all(
-    (await otherAuthorities(world.state).catch(() => [])).map((state) =>
-      readScopes(state).catch(() => []),
-    ),
-  )
-  const explained = new Set(
-    [...scopes, ...(await readScopesInRotation(world.state).catch(() => [])), ...beside.flat()]
-      .flatMap((scope) => allFormsOf(anchorOf(scope)))
-      .map(({ fingerprint }) => fingerprint),
-  )
-  const recorded = await readTrustedRoots(world.state).catch(() => [])
-  for (const { fingerprint } of recorded) explained.add(fingerprint)
-  const titles = new Map<string, string[]>()
-  const mismatched: Finding[] = []
-  await Promise.all(
-    stores.map(async (store) => {
-      const stale = (await store.list().catch(() => [])).filter(
-        ({ fingerprint }) => !explained.has(fingerprint),
-      )
-      for (const { fingerprint } of stale)
-        titles.set(fingerprint, [...(titles.get(fingerprint) ?? []), store.title])
-      const lacks = outcomes.some(
-        (each) => each.store.id === store.id && each.outcome === 'not-trusted',
-      )
-      if (stale.length > 0 && lacks && scopes.some(isTrusted))
-        mismatched.push(
-          finding(
-            'root-mismatch',
-            store.title,
-            { store: store.title, authority: 'Rootling', command: 'rootling install' },
-            { action: 'install' },
-          ),
-        )
-    }),
+  const stale = await findStaleRoots(world.state, stores)
+  const lacks = (store: TrustStore): boolean =>
+    outcomes.some((each) => each.store.id === store.id && each.outcome === 'not-trusted')
+  const mismatched = stores.filter(
+    (store) => lacks(store) && stale.some((root) => root.stores.includes(store)),
   )
   return [
-    ...mismatched,
-    ...[...titles].map(([fingerprint, stored]) =>
-      finding('stale-root', `rootling-${fingerprint.slice(0, 8)}`, {
-        root: `the root rootling-${fingerprint.slice(0, 8)}`,
-        stores: stored.join(', '),
+    ...(scopes.some(isTrusted) ? mismatched : []).map((store) =>
+      finding(
+        'root-mismatch',
+        store.title,
+        { store: store.title, authority: 'Rootling', command: 'rootling install' },
+        { action: 'install' },
+      ),
+    ),
+    ...stale.map(({ anchor: { name, fingerprint }, stores: held }) =>
+      finding('stale-root', name, {
+        root: `the root ${name}`,
+        stores: held.map(({ title }) => title).join(', '),
         why: 'no authority of yours has it; it may be another user’s',
         command: `rootling untrust ${fingerprint}`,
       }),

@@ -92,7 +92,7 @@ const codeOf = ({ store, outcome }: StoreOutcome): StoreCode => {
 
 function badStore(bad: StoreOutcome, fix: Fix | undefined): Finding {
   const { store, reason, hint, outcome } = bad
-  const mends = outcome !== 'failed'
+  const mends = outcome !== 'failed' && hint === undefined
   return finding(
     codeOf(bad),
     store.title,

@@ -27,6 +27,7 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
   'daemon.log.1': /^\d{4}-\d\d-\d\dT[\d:.]+Z /,
   'daemon.log': /^\d{4}-\d\d-\d\dT[\d:.]+Z /,
   'roots.pem': /^# Roots that Rootling keeps up to date here/,
+  'roots-openssl.pem': /^# Roots that Rootling keeps up to date here/,
   'stores.json': /^\{"kinds":/,
   'trusted-roots.json': /^\[(?:\]|\s*\{\s*"label":)/,
   'renewal.json': /^\[(?:\]|\{"serialNumber":)/,

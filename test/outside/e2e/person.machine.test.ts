@@ -214,32 +214,41 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
     expect(await added(people.namespace.home)).toBe('')
   })
 
-  test('who types in a terminal inside a snap has the same authority and browsers as elsewhere', async () => {
-    const { ada } = people
-    const profile = `${ada.home}/.config/mozilla/firefox/a.default`
-    await ada.sh('mkdir -p "$1"; certutil -N --empty-password -d "sql:$1"', profile)
-    const snap = `${ada.home}/snap/code/180`
-    const env = {
-      SNAP: '/snap/code/180',
-      XDG_DATA_HOME: `${snap}/.local/share`,
-      XDG_CONFIG_HOME: `${snap}/.config`,
-    }
-    const line = ['install', '--yes', '--stores', 'nss', '--json']
-    const outcomesOf = ({ stdout, stderr }: { stdout: string; stderr: string }) =>
-      (parseAnswer(stdout, stderr).stores ?? []).map(
-        ({ store, outcome }) => `${store.id} ${outcome}`,
-      )
-    const installed = await ada.rootling(line, { env })
-    expect(outcomesOf(installed)).toContain(`nss:${profile} installed`)
-    const { stdout } = await ada.rootling(['ca', 'path'])
-    expect(stdout).toBe(`${ada.home}/.local/share/rootling/roots.pem\n`)
-    const asked = await ada.rootling(['status', '--stores', 'nss', '--json'])
-    expect(outcomesOf(asked)).toContain(`nss:${profile} trusted`)
-    const unit = await ada.rootling(['daemon', 'install', '--json'], { env })
-    expect(unit.stdout).toContain(`${ada.home}/.config/systemd/user/`)
-    await ada.rootling(['daemon', 'stop'])
-    expect(await ada.sh('ls -d "$1"', snap)).not.toMatchObject({ exitCode: 0 })
-  })
+  test.each([
+    ['a classic snap', {}],
+    ['a strict snap', { HOME: '/home/ada/snap/code/180', SNAP_REAL_HOME: '/home/ada' }],
+  ])(
+    'who types in a terminal inside %s has the same authority and browsers as elsewhere',
+    async (_what, homes) => {
+      const { ada } = people
+      const profile = `${ada.home}/.config/mozilla/firefox/a.default`
+      await ada.sh('mkdir -p "$1"; certutil -N --empty-password -d "sql:$1"', profile)
+      const snap = `${ada.home}/snap/code/180`
+      const env = {
+        ...Object.fromEntries(
+          Object.entries(homes).map(([name, home]) => [name, home.replace('/home/ada', ada.home)]),
+        ),
+        SNAP: '/snap/code/180',
+        XDG_DATA_HOME: `${snap}/.local/share`,
+        XDG_CONFIG_HOME: `${snap}/.config`,
+      }
+      const line = ['install', '--yes', '--stores', 'nss', '--json']
+      const outcomesOf = ({ stdout, stderr }: { stdout: string; stderr: string }) =>
+        (parseAnswer(stdout, stderr).stores ?? []).map(
+          ({ store, outcome }) => `${store.id} ${outcome}`,
+        )
+      const installed = await ada.rootling(line, { env })
+      expect(outcomesOf(installed)).toContain(`nss:${profile} installed`)
+      const { stdout } = await ada.rootling(['ca', 'path'])
+      expect(stdout).toBe(`${ada.home}/.local/share/rootling/roots.pem\n`)
+      const asked = await ada.rootling(['status', '--stores', 'nss', '--json'])
+      expect(outcomesOf(asked)).toContain(`nss:${profile} trusted`)
+      const unit = await ada.rootling(['daemon', 'install', '--json'], { env })
+      expect(unit.stdout).toContain(`${ada.home}/.config/systemd/user/`)
+      await ada.rootling(['daemon', 'stop'])
+      expect(await ada.sh('ls -d "$1"', snap)).not.toMatchObject({ exitCode: 0 })
+    },
+  )
 
   test('is not whom a user without root names', async () => {
     const uid = Number(await sh('id -u mallory'))
