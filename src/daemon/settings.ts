@@ -130,7 +130,9 @@ export function withChanges(settings: DaemonSettings, changes: SettingsChanges):
         hint: `--acme-host 172.18.0.1, or host.docker.internal; ${onlyThisMachine}: this machine alone`,
       },
     )
-  const given = Object.entries({ ...changes, acmeHost: host }).filter(([, value]) => value !== undefined)
+  const given = Object.entries({ ...changes, acmeHost: host }).filter(
+    ([, value]) => value !== undefined,
+  )
   return { ...settings, ...(Object.fromEntries(given) as Partial<DaemonSettings>) }
 }
 

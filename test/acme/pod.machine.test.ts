@@ -18,6 +18,20 @@ const host = '172.18.0.1'
 const pod = '172.18.0.2'
 const directory = `https://${host}:14600/acme/directory`
 
+interface EabSecret {
+  readonly stringData: { readonly secret: string }
+}
+
+interface AcmeIssuer {
+  readonly spec: {
+    readonly acme: {
+      readonly server: string
+      readonly caBundle: string
+      readonly externalAccountBinding: { readonly keyID: string }
+    }
+  }
+}
+
 /** Joins a new network to that of the namespace; returns how to run programs in it. */
 async function joinPod(namespace: Namespace) {
   const keeper = namespace.spawn('unshare', ['--net', 'sh', '-c', 'echo $$; read -r rest'])
@@ -36,7 +50,7 @@ async function joinPod(namespace: Namespace) {
 }
 
 test.skipIf(reason !== null)(
-  `a pod gets a certificate by http-01, with a key from acme eab${skipped}`,
+  `a pod gets a certificate by http-01, as the printed issuer tells it${skipped}`,
   async () => {
     const namespace = await testNamespace({ ownLoopback: true })
     await createAuthority(namespace)
@@ -55,8 +69,10 @@ test.skipIf(reason !== null)(
       const who = ['--server', directory, '--email', 'me@example.test', '--accept-tos', ...eab]
       const where = ['--path', join(namespace.home, path), '--domains', 'shop.test']
       const how = ['--http', '--http.port', `${pod}:80`, 'run']
-      return inPod('/usr/bin/lego', [...who, ...where, ...how], { LEGO_CA_CERTIFICATES: root })
+      return inPod('/usr/bin/lego', [...who, ...where, ...how], { LEGO_CA_CERTIFICATES: trusted })
     }
+
+    const trusted = join(namespace.home, 'ca-bundle.pem')
 
     // On loopback alone, as by default, no pod reaches it.
     await rootling('daemon', 'start')
@@ -77,11 +93,16 @@ test.skipIf(reason !== null)(
       newOrder: 'https://localhost:14600/acme/new-order',
     })
 
+    // What the printed issuer tells cert-manager.
+    const { objects } = (await rootling('kubernetes')) as { objects: [EabSecret, AcmeIssuer] }
+    const [{ stringData }, { spec }] = objects
+    expect(spec.acme.server).toBe(directory)
+    await namespace.writeFile(trusted, Buffer.from(spec.acme.caBundle, 'base64').toString())
+    const { keyID } = spec.acme.externalAccountBinding
+    const eab = ['--eab', '--kid', keyID, '--hmac', stringData.secret]
     const unbound = await lego('unbound')
     expect(unbound.exitCode).not.toBe(0)
     expect(unbound.stdout + unbound.stderr).toMatch(/external account binding/i)
-    const { kid, hmacKey } = await rootling('acme', 'eab', 'create')
-    const eab = ['--eab', '--kid', String(kid), '--hmac', String(hmacKey)]
     // The challenge is met on another machine, which the daemon does not ask unless it may.
     const remote = await lego('refused', ...eab)
     expect(remote.exitCode).not.toBe(0)
