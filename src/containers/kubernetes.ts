@@ -2,7 +2,7 @@ import { RootlingError } from '../errors.ts'
 import { yamlLines, type YamlValue } from './yaml.ts'
 
 /** An object of Kubernetes or of cert-manager, as `kubectl apply` reads it. */
-export type KubernetesObject = { readonly [key: string]: YamlValue }
+type KubernetesObject = { readonly [key: string]: YamlValue }
 
 /** What makes a local cluster issue certificates of this CA. */
 export interface KubernetesTexts {
@@ -67,7 +67,7 @@ export function acmeIssuer(issuer: AcmeIssuer): KubernetesTexts {
       '    rootling hosts add shop.test --address 192.168.49.2',
       '    rootling daemon restart --allow-remote',
       "- from pods, by a line in the ConfigMap coredns of kube-system, with your ingress's Service:",
-      '    rewrite name regex (.*)\\.test ingress-nginx-controller.ingress-nginx.svc.cluster.local answer auto',
+      '    rewrite name shop.test ingress-nginx-controller.ingress-nginx.svc.cluster.local',
       'A name under localhost is the pod itself, and cannot be proved. Wildcards need dns-01: a solver',
       'that writes to a DNS server which the daemon asks (--dns-resolver); local clusters have none.',
     ],

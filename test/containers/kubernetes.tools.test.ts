@@ -142,6 +142,9 @@ describe.skipIf(noSchemas !== null)(`the YAML is as the published schemas say${s
       },
     ])
     expect(printed.stdout).not.toContain('PRIVATE KEY')
+    // A command in the comments is for this authority when it is pasted.
+    const home = `ROOTLING_HOME=${daemon.state.path}`
+    expect(printed.stdout).toContain(`\n#   ${home} rootling kubernetes | kubectl apply -f -\n`)
     // Every account needs a key now, also on this machine, to which a container program may belong.
     const { stdout } = await daemon.run('curl', ['-sS', '--cacert', daemon.rootPath, daemon.acme])
     expect(JSON.parse(stdout)).toMatchObject({ meta: { externalAccountRequired: true } })
@@ -165,8 +168,10 @@ describe.skipIf(noSchemas !== null)(`the YAML is as the published schemas say${s
       { kind: 'ClusterIssuer', spec: { ca: { secretName: 'rootling-ca' } } },
       { kind: 'ConfigMap', data: { 'ca.crt': root.toString() } },
     ])
-    const { stringData } = objects[0] as unknown as { stringData: Record<string, string> }
-    const [chain = '', key = ''] = [stringData['tls.crt'], stringData['tls.key']]
+    const { stringData } = objects[0] as unknown as {
+      stringData: Partial<Record<string, string>>
+    }
+    const { 'tls.crt': chain = '', 'tls.key': key = '' } = stringData
     const issuer = new X509Certificate(chain)
     expect(issuer.checkPrivateKey(createPrivateKey(key))).toBe(true)
     expect(issuer.checkIssued(root)).toBe(true)

@@ -24,6 +24,7 @@ import { trustOfScopes } from '../../trust/machine-stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { meantScope } from '../nearest.ts'
+import type { Output } from '../output.ts'
 import type { kubernetesSpec } from '../specs/runtimes.ts'
 import { standardOutput } from '../standard-streams.ts'
 import { trustWorld } from '../trust-world.ts'
@@ -45,9 +46,13 @@ export async function kubernetes(
       ? await orderingByAcme(names, context)
       : await signingWith(secret, names, args.yes === true, context)
   if (context.output.json) context.output.result([], { objects })
-  else context.output.contents(Buffer.from(yaml))
+  else context.output.contents(Buffer.from(withCompleteComments(yaml, context.output)))
   return exitCodes.ok
 }
+
+/** Completes the `rootling` commands in the comments, for the authority of this run. */
+const withCompleteComments = (yaml: string, { hint }: Output): string =>
+  yaml.replaceAll(/^#.*$/gm, (line) => hint(line))
 
 const address =
   'the gateway of the cluster’s network (docker network inspect kind), or host.docker.internal with Docker Desktop'
