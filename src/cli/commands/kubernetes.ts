@@ -51,8 +51,8 @@ export async function kubernetes(
 }
 
 /** Completes the `rootling` commands in the comments, for the authority of this run. */
-const withCompleteComments = (yaml: string, { hint }: Output): string =>
-  yaml.replaceAll(/^#.*$/gm, (line) => hint(line))
+const withCompleteComments = (yaml: string, output: Output): string =>
+  yaml.replaceAll(/^#.*$/gm, (line) => output.hint(line))
 
 const address =
   'the gateway of the cluster’s network (docker network inspect kind), or host.docker.internal with Docker Desktop'
