@@ -84,7 +84,7 @@ export async function readBinding(
 
 /**
  * Returns whose accounts need a binding, if this one does, as words for a sentence; `null`: it needs
- * none. Another user of this machine who got certificates for localhost could later listen on ports
+ * none. Another machine, or another user of this machine who got certificates for localhost could later listen on ports
  * that its owner's clients trust.
  */
 async function whoseNeedsBinding(
@@ -92,8 +92,9 @@ async function whoseNeedsBinding(
   connection: Connection,
 ): Promise<string | null> {
   if (options.eabRequired) return ''
+  if (!isThisMachine(connection.remoteAddress ?? '')) return ' from another machine'
   const whose = (await owners?.ofPeer(connection)) ?? 'ours'
   if (whose === 'foreign') return ' of another user of this machine'
-  if (whose === 'ours' || !isThisMachine(connection.remoteAddress ?? '')) return null
+  if (whose === 'ours') return null
   return ' of a user whom this machine does not name'
 }

@@ -16,13 +16,15 @@ import type { Account } from './resources.ts'
 import { routes, type Route } from './routes.ts'
 import { openNonces, type Nonces } from './store/nonces.ts'
 import { openStore } from './store/store.ts'
-import { createUrls } from './urls.ts'
+import { createUrls, type Urls } from './urls.ts'
 import { createValidator } from './validation/validator.ts'
 
 export interface AcmeServerOptions {
   readonly state: StateDirectory
   /** The URL of the server, such as `https://localhost:14600/acme`; the directory is below it. */
   readonly baseUrl: string
+  /** A second URL, by which other machines reach the server; requests to its host get its URLs. */
+  readonly remoteUrl?: string | undefined
   readonly now: () => Date
   /** The URL where OCSP and the CRL are served; certificates name it. */
   readonly revocationUrl?: string | undefined
@@ -56,11 +58,10 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   const { state, now, revocationUrl, owners } = server
   const options = resolveOptions(server.options ?? {})
   const validator = createValidator(options, owners)
-  const base = new URL(server.baseUrl)
   const [store, nonces] = await Promise.all([openStore(state, now), openNonces(state)])
   const context: AcmeContext = {
     store,
-    urls: createUrls(base.href.replace(/\/$/, '')),
+    urls: urlsBelow(new URL(server.baseUrl)),
     now,
     authority: server.authority ?? createAcmeAuthority({ state, now, revocationUrl }),
     options,
@@ -72,9 +73,17 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   }
   await completeOrders(context)
   resumeValidations(context)
-  const dispatcher = { context, nonces, base }
+  const dispatcherOf = (base: URL): Dispatcher => ({
+    context: { ...context, urls: urlsBelow(base) },
+    nonces,
+    base,
+  })
+  const local = dispatcherOf(new URL(server.baseUrl))
+  const remote = server.remoteUrl === undefined ? null : dispatcherOf(new URL(server.remoteUrl))
   return {
     async handler(request, response) {
+      const isRemote = remote !== null && hostOf(request) === hostnameOf(remote.base)
+      const dispatcher = isRemote ? remote : local
       const answer = await answerTo(dispatcher, request).catch((error: unknown) => {
         const problem = asProblem(error)
         if (problem.document.status >= 500) server.onError?.(problem.cause ?? error)
@@ -90,6 +99,11 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   }
 }
 
+const urlsBelow = (base: URL): Urls => createUrls(base.href.replace(/\/$/, ''))
+
+/** Returns the host of a URL without the brackets of IPv6. */
+const hostnameOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, '')
+
 /** The parts that every request needs: the handlers' context, the nonces, and the server's URL. */
 interface Dispatcher {
   readonly context: AcmeContext
@@ -99,7 +113,7 @@ interface Dispatcher {
 
 async function answerTo(dispatcher: Dispatcher, request: Request): Promise<Answer> {
   const { context, base } = dispatcher
-  if (hostOf(request) !== base.hostname.replace(/^\[|\]$/g, '') && !isOurHost(request))
+  if (hostOf(request) !== hostnameOf(base) && !isOurHost(request))
     throw malformed('This server is not for the host that the request names.', { status: 421 })
   const foreign = foreignPage(request)
   if (foreign !== null) throw unauthorized(foreign)

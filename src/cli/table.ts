@@ -31,7 +31,7 @@ import {
   ocspSpec,
   serveSpec,
 } from './specs/servers.ts'
-import { dockerSpec, envSpec, runSpec } from './specs/runtimes.ts'
+import { dockerSpec, envSpec, kubernetesSpec, runSpec } from './specs/runtimes.ts'
 import {
   doctorSpec,
   installClientSpec,
@@ -86,6 +86,10 @@ export const commands: readonly TableRow[] = [
   { spec: runSpec, load: async () => (await import('./commands/run.ts')).run },
   { spec: envSpec, load: async () => (await import('./commands/env.ts')).env },
   { spec: dockerSpec, load: async () => (await import('./commands/docker.ts')).docker },
+  {
+    spec: kubernetesSpec,
+    load: async () => (await import('./commands/kubernetes.ts')).kubernetes,
+  },
   { spec: uninstallSpec, load: async () => (await import('./commands/uninstall.ts')).uninstall },
   { spec: caListSpec, load: async () => (await import('./commands/ca-list.ts')).caList },
   { spec: caPermitSpec, load: async () => (await import('./commands/ca-permit.ts')).caPermit },

@@ -4,6 +4,9 @@ import { writeFileAtomic } from '../files/atomic.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toDelete } from '../shell-commands.ts'
+import { isLoopback } from '../sites/own-addresses.ts'
+import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import { unmapped } from '../x509/ip.ts'
 import { parseObject } from './json-object.ts'
 
 /** The settings of what the daemon serves, kept for its next start. Port 0 turns a service off. */
@@ -18,7 +21,15 @@ export interface DaemonSettings {
   /** Whether validation may connect to other machines. */
   readonly allowRemote: boolean
   readonly eabRequired: boolean
+  /**
+   * The name or address at which other machines reach ACME, such as the pods of a local cluster;
+   * `onlyThisMachine`: none does. ACME listens at an address, and at a name on loopback alone.
+   */
+  readonly acmeHost: string
 }
+
+/** The value of `acmeHost` with which ACME answers this machine alone. */
+export const onlyThisMachine = 'localhost'
 
 const defaultSettings: DaemonSettings = {
   acmePort: 14_600,
@@ -28,6 +39,7 @@ const defaultSettings: DaemonSettings = {
   dnsResolver: null,
   allowRemote: false,
   eabRequired: false,
+  acmeHost: onlyThisMachine,
 }
 
 const fileOf = (state: StateDirectory): string => join(state.path, 'daemon.json')
@@ -54,7 +66,9 @@ function isSound(settings: {
   return (
     [acmePort, revocationPort, http01Port, tlsAlpn01Port].every(isPort) &&
     (dnsResolver === null || typeof dnsResolver === 'string') &&
-    [settings.allowRemote, settings.eabRequired].every((flag) => typeof flag === 'boolean')
+    [settings.allowRemote, settings.eabRequired].every((flag) => typeof flag === 'boolean') &&
+    typeof settings.acmeHost === 'string' &&
+    acmeHostOf(settings.acmeHost) === settings.acmeHost
   )
 }
 
@@ -71,7 +85,33 @@ const portOptions = {
   tlsAlpn01Port: 'tls-alpn01-port',
 } as const
 
-/** Returns the settings with these changes. Throws `usage` for a number that is not a port. */
+/**
+ * Returns the canonical form of a host at which other machines can reach ACME, or of
+ * `onlyThisMachine`; `null`: the text is neither.
+ */
+function acmeHostOf(text: string): string | null {
+  if (text === onlyThisMachine) return text
+  const identifier = identifierOf(text)
+  if (identifier === null) return null
+  const { type, value } = identifier
+  if (type === 'ip') return isLoopback(unmapped(value)) || isEveryAddress(value) ? null : value
+  return type === 'dns' && !/^\*|(?:^|\.)localhost$/.test(value) ? value : null
+}
+
+const isEveryAddress = (address: string): boolean => /^(?:0\.0\.0\.0|::)$/.test(unmapped(address))
+
+function identifierOf(text: string): Identifier | null {
+  try {
+    return parseIdentifier(text)
+  } catch {
+    return null
+  }
+}
+
+/**
+ * Returns the settings with these changes. Throws `usage` for a number that is not a port, and for
+ * a host at which no other machine can reach this one.
+ */
 export function withChanges(settings: DaemonSettings, changes: SettingsChanges): DaemonSettings {
   for (const [name, option] of Object.entries(portOptions)) {
     const port = changes[name as keyof typeof portOptions]
@@ -80,7 +120,19 @@ export function withChanges(settings: DaemonSettings, changes: SettingsChanges):
       hint: '0 turns it off',
     })
   }
-  const given = Object.entries(changes).filter(([, value]) => value !== undefined)
+  const { acmeHost } = changes
+  const host = acmeHost === undefined ? undefined : acmeHostOf(acmeHost)
+  if (host === null)
+    throw new RootlingError(
+      'usage',
+      `--acme-host ${acmeHost} is no name or address at which other machines reach this one.`,
+      {
+        hint: `--acme-host 172.18.0.1, or host.docker.internal; ${onlyThisMachine}: this machine alone`,
+      },
+    )
+  const given = Object.entries({ ...changes, acmeHost: host }).filter(
+    ([, value]) => value !== undefined,
+  )
   return { ...settings, ...(Object.fromEntries(given) as Partial<DaemonSettings>) }
 }
 

@@ -63,6 +63,8 @@ export interface SecuredSiteOptions extends SiteReports {
   readonly handler: HttpsServerOptions['handler']
   /** The address to listen on; by default both loopback addresses, as `localhost` may be either. */
   readonly host?: string | undefined
+  /** A further address to listen on, at the same port. */
+  readonly alsoOn?: string | undefined
   /** 0 takes a free port. */
   readonly port: number
   readonly minVersion?: HttpsServerOptions['minVersion']
@@ -154,6 +156,7 @@ export async function openSecuredSite(options: SecuredSiteOptions): Promise<Secu
       host === undefined
         ? await listenOnLoopback(port, start, () => onAlone?.())
         : ([await start(host, port)] as const)
+    if (options.alsoOn !== undefined) await startAlso(start, options.alsoOn, listening)
     const names = namesOf(pair)
     const taken = listening[0].port
     const own = options.own ?? ownAddresses()
@@ -171,6 +174,20 @@ export async function openSecuredSite(options: SecuredSiteOptions): Promise<Secu
     }
   } catch (error) {
     stop()
+    throw error
+  }
+}
+
+/** Starts a server at a further address; when it cannot listen, closes those that listen already. */
+async function startAlso(
+  start: (address: string, port: number) => Promise<HttpsServer>,
+  address: string,
+  listening: readonly [HttpsServer, ...HttpsServer[]],
+): Promise<void> {
+  try {
+    await start(address, listening[0].port)
+  } catch (error) {
+    await Promise.all(listening.map((server) => server.close({ drainMilliseconds: 0 })))
     throw error
   }
 }

@@ -1,4 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { AcmeContext } from '../../src/acme/context.ts'
+import { readBinding } from '../../src/acme/external-account.ts'
+import type { AccountKey } from '../../src/acme/keys.ts'
 import { resolveOptions } from '../../src/acme/options.ts'
 import { linuxSockets } from '../../src/server/linux-sockets.ts'
 import { createSocketOwners } from '../../src/server/socket-owner.ts'
@@ -44,3 +47,20 @@ describe.skipIf(!isLinux)(
     )
   },
 )
+
+test('an account of another machine has to be bound, wherever the server listens', async () => {
+  const context = {
+    options: resolveOptions({}),
+    owners: null,
+    eabCommand: 'rootling acme eab create',
+  }
+  const bind = (remoteAddress: string) =>
+    readBinding(context as AcmeContext, {}, {} as AccountKey, { remoteAddress })
+  await expect(bind('127.0.0.1')).resolves.toBeNull()
+  await expect(bind('192.0.2.7')).rejects.toMatchObject({
+    document: {
+      type: 'urn:ietf:params:acme:error:externalAccountRequired',
+      detail: expect.stringContaining('A new account from another machine has to be bound'),
+    },
+  })
+})

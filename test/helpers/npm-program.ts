@@ -22,11 +22,32 @@ export async function npmProgram(spec: string, file: string, kept: string): Prom
     await promisify(execFile)(program, ['--version'])
     return { program, missing: null }
   } catch (error) {
-    const [line] = String((error as { stderr?: string }).stderr || error)
-      .trim()
-      .split('\n')
-    return { program: null, missing: `npm's ${spec} cannot be had: ${line}` }
+    return { program: null, missing: reasonOf(spec, error) }
   }
+}
+
+/** The directory whose node_modules holds a package and its dependencies, or why it cannot be had. */
+type NpmPackage =
+  | { readonly directory: string; readonly missing: null }
+  | { readonly directory: null; readonly missing: string }
+
+/** Finds a package of npm, such as `name@1.2.3`, as `npmProgram` does. */
+export async function npmPackage(spec: string, kept: string): Promise<NpmPackage> {
+  const directory = join(project, 'node_modules/.cache', kept)
+  try {
+    if (!(await exists(join(directory, 'node_modules')))) await download(spec, directory)
+    await access(join(directory, 'node_modules'))
+    return { directory, missing: null }
+  } catch (error) {
+    return { directory: null, missing: reasonOf(spec, error) }
+  }
+}
+
+function reasonOf(spec: string, error: unknown): string {
+  const [line] = String((error as { stderr?: string }).stderr || error)
+    .trim()
+    .split('\n')
+  return `npm's ${spec} cannot be had: ${line}`
 }
 
 /** Several test files may do this at once, so each downloads into a directory of its own. */

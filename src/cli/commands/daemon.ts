@@ -153,6 +153,7 @@ function changesOf(args: StartArguments): SettingsChanges {
     dnsResolver: args['dns-resolver'],
     allowRemote: args['allow-remote'],
     eabRequired: args['eab-required'],
+    acmeHost: args['acme-host'],
   }
 }
 

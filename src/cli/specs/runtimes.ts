@@ -36,6 +36,34 @@ export const dockerSpec = {
   ],
 } as const satisfies CommandSpec
 
+export const kubernetesSpec = {
+  name: 'kubernetes',
+  summary: 'Print a cert-manager issuer for a local cluster',
+  options: {
+    secret: {
+      type: 'string',
+      placeholder: 'SCOPE',
+      describe: 'Sign in the cluster, with the key of this private scope; default: ask the daemon',
+    },
+    name: { type: 'string', placeholder: 'NAME', describe: 'Of the issuer; default rootling' },
+    namespace: {
+      type: 'string',
+      placeholder: 'NS',
+      describe: 'Where cert-manager reads Secrets; default cert-manager',
+    },
+    yes: {
+      type: 'boolean',
+      describe: 'Print the key also on a terminal or into a file that others may read',
+      alias: 'y',
+      needs: ['secret'],
+    },
+  },
+  examples: [
+    'rootling kubernetes | kubectl apply -f -',
+    'rootling kubernetes --secret cluster | kubectl apply -f -',
+  ],
+} as const satisfies CommandSpec
+
 export const envSpec = {
   name: 'env',
   summary: 'Print the variables by which programs trust the CA',

@@ -103,6 +103,11 @@ export const daemonStartSpec = {
     'dns-resolver': { type: 'string', placeholder: 'IP', describe: 'For dns-01, as IP or IP:PORT' },
     'allow-remote': { type: 'boolean', describe: 'Validate names of other machines too' },
     'eab-required': { type: 'boolean', describe: 'Accounts need a key from rootling acme eab' },
+    'acme-host': {
+      type: 'string',
+      placeholder: 'HOST',
+      describe: 'Other machines reach ACME at this name or address, with a key from acme eab',
+    },
     home: {
       type: 'string',
       placeholder: 'DIR',

@@ -8,10 +8,12 @@ export interface EndpointOptions {
   readonly log: (line: string) => void
 }
 
-/** Something that the daemon serves on a port of loopback. */
+/** Something that the daemon serves on a port of loopback, and maybe of another address too. */
 export interface Endpoint {
   readonly what: string
   readonly url: string
+  /** The URL by which other machines reach it; absent: only this one does. */
+  readonly remoteUrl?: string | undefined
   /** Makes a key for an external account binding; only the ACME endpoint has this function. */
   readonly createEabKey?: () => Promise<unknown>
   close(): Promise<void>

@@ -1,4 +1,5 @@
 import { RootlingError } from '../../errors.ts'
+import { onlyThisMachine } from '../settings.ts'
 import type { Endpoint, EndpointOptions } from './endpoint.ts'
 import { startRevocation } from './revocation.ts'
 
@@ -20,7 +21,7 @@ const rows: readonly EndpointRow[] = [
   },
 ]
 
-/** The endpoints that the daemon serves beside its control socket; on loopback only. */
+/** The endpoints that the daemon serves beside its control socket. */
 export interface Endpoints {
   readonly listening: readonly { readonly what: string; readonly url: string }[]
   /** Makes a key for an external account binding. Throws `usage` when ACME is off. */
@@ -42,7 +43,10 @@ export async function startEndpoints(options: EndpointOptions): Promise<Endpoint
     throw error
   }
   return {
-    listening: started.map(({ what, url }) => ({ what, url })),
+    listening: started.flatMap(({ what, url, remoteUrl }) => [
+      { what, url },
+      ...(remoteUrl === undefined ? [] : [{ what, url: remoteUrl }]),
+    ]),
     createEabKey: async () => {
       const [create] = started.flatMap(({ createEabKey }) => createEabKey ?? [])
       if (create !== undefined) return create()
@@ -63,7 +67,9 @@ async function onPort<T>(option: string, starting: Promise<T>): Promise<T> {
     return await starting
   } catch (error) {
     if (!(error instanceof RootlingError)) throw error
-    const hint = error.hint?.replace(/^--port/, `rootling daemon start --${option}`)
+    const hint = error.hint
+      ?.replace(/^--port/, `rootling daemon start --${option}`)
+      .replace(/^--host .*/, `rootling daemon start --acme-host ${onlyThisMachine}`)
     throw new RootlingError(error.code, error.message, { hint, cause: error })
   }
 }

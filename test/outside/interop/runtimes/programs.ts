@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { buildGo } from '../../../helpers/go-program.ts'
 import { buildJava } from '../../../helpers/java-program.ts'
 import { npmProgram } from '../../../helpers/npm-program.ts'
+import { pipPackage } from '../../../helpers/pip-packages.ts'
 import { temporaryDirectory } from '../../../helpers/temporary.ts'
 import { hasTool, runTool } from '../../../helpers/tools.ts'
 
@@ -95,7 +96,21 @@ export async function findRuntimes(): Promise<Runtime[]> {
       program: await has('/usr/bin/python3', '-c', check.join('') || '0'),
       args: (port) => ['-c', script, url(port)],
     })
+  /** A package as PyPI has it; Debian's reads the system store instead of certifi. */
+  const ofPyPI = async (name: 'requests' | 'httpx'): Promise<Row> => {
+    const { directory: packages, missing } = await pipPackage(name)
+    return {
+      name: `${name} of PyPI`,
+      trust: [false, true, true],
+      program: packages === null ? null : '/usr/bin/python3',
+      missing,
+      args: (port) => ['-c', `import sys, ${name}; ${name}.get(sys.argv[1])`, url(port)],
+      env: { PYTHONPATH: packages ?? '' },
+    }
+  }
   rows.push(
+    await ofPyPI('requests'),
+    await ofPyPI('httpx'),
     await python('Python urllib', 'import sys, urllib.request as r; r.urlopen(sys.argv[1])')(),
     await python(
       'requests of Debian',

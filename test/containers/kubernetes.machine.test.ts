@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { namespaceUnavailable } from '../helpers/namespace.ts'
+import { createAuthority, rootlingIn } from '../helpers/rootling.ts'
+import { testNamespace } from '../helpers/test-namespace.ts'
+
+const tool = '/usr/sbin/update-ca-certificates'
+const reason = namespaceUnavailable() ?? (existsSync(tool) ? null : `${tool} is not installed`)
+const skipped = reason === null ? '' : ` [skipped: ${reason}]`
+
+test.skipIf(reason !== null)(
+  `the key of a private scope is not printed once a store trusts its root${skipped}`,
+  async () => {
+    const namespace = await testNamespace()
+    await createAuthority(namespace)
+    const rootling = rootlingIn(namespace)
+    const { stdout } = await rootling.must(['ca', 'permit', '--private', 'cluster'])
+    const print = ['kubernetes', '--secret', 'cluster']
+    expect((await rootling.must(print)).stdout).toContain('PRIVATE KEY')
+
+    const anchor = '/usr/local/share/ca-certificates/by-hand.crt'
+    await namespace.must('cp', [stdout.trim(), anchor])
+    await namespace.must(tool, [])
+    for (const args of [print, [...print, '--yes']]) {
+      const refused = await rootling.run(args)
+      expect([refused.exitCode, refused.stdout]).toEqual([2, ''])
+      expect(refused.stderr).toMatch(
+        /^Error: The root of the scope cluster is in a trust store .*System store.*\n.*ca permit --private cluster\n$/,
+      )
+    }
+  },
+)
