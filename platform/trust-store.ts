@@ -119,6 +119,12 @@ export interface TrustStore {
    * files; default: what `has` says.
    */
   trustsFully?(anchor: TrustAnchor): Promise<boolean>
+  /**
+   * Returns a text that changes with everything by which the store answers, found without starting a
+   * program; `null`: nobody can say now. Default: the store is read at no such cost, or nobody can
+   * say.
+   */
+  stamp?(): Promise<string | null>
   /** Changes several anchors at once; default: one after the other. */
   readonly together?: Readonly<
     Partial<Record<'install' | 'uninstall', (anchors: readonly TrustAnchor[]) => Promise<void>>>

@@ -1,9 +1,8 @@
-import { constants } from 'node:fs'
-import { access, readdir, readFile, readlink } from 'node:fs/promises'
+import { accessSync, constants, readlinkSync } from 'node:fs'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { displayCommand } from '../display-command.ts'
-import { exists } from '../file-status.ts'
+import { exists, namesIn, readLatin1 as readText } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { missingTool } from '../packages.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
@@ -55,7 +54,7 @@ async function isRelease({
   id,
   versions,
 }: NonNullable<LinuxFamily['takesCopies']>): Promise<boolean> {
-  const text = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  const text = (await readText('/etc/os-release')) ?? ''
   const valueOf = (name: string): string | undefined =>
     new RegExp(`^${name}=(["']?)(.*)\\1$`, 'm').exec(text)?.[2]
   return valueOf('ID') === id && versions.includes(valueOf('VERSION_ID') ?? '')
@@ -81,7 +80,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
    */
   async function mkcertFilesOf(anchor: TrustAnchor): Promise<string[]> {
     const files: string[] = []
-    for (const name of await readdir(family.directory).catch(() => [])) {
+    for (const name of await namesIn(family.directory)) {
       if (!/^mkcert_development_CA_\d+\.(?:crt|pem)$/.test(name)) continue
       const file = path.join(family.directory, name)
       const found = certificatesIn((await readText(file)) ?? '')
@@ -96,8 +95,8 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
   async function linksTo(anchor: TrustAnchor): Promise<string[]> {
     if (family.hashLinks === null) return []
     const links: string[] = []
-    for (const name of await readdir(family.hashLinks).catch(() => [])) {
-      const target = await readlink(path.join(family.hashLinks, name)).catch(() => null)
+    for (const name of await namesIn(family.hashLinks)) {
+      const target = targetOf(path.join(family.hashLinks, name))
       if (target === fileOf(anchor) || target === `${anchor.name}.pem`) links.push(name)
     }
     return links
@@ -106,11 +105,12 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
   /** Whether programs that look a root up by its hash find this root. */
   async function isHashed(anchor: TrustAnchor): Promise<boolean> {
     if (family.hashLinks === null) return false
-    for (const name of await readdir(family.hashLinks).catch(() => [])) {
-      if (!/^[0-9a-f]{8}\.\d+$/.test(name)) continue
-      const text = await readText(path.join(family.hashLinks, name))
-      if (text !== null && holdsCertificate(text, anchor.der)) return true
-    }
+    const names = (await namesIn(family.hashLinks)).filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name))
+    const links = names.map((name) => path.join(family.hashLinks ?? '', name))
+    // The links that name the anchor are read first, since mostly one of them is it.
+    const isNamed = (link: string): boolean => targetOf(link)?.includes(anchor.name) === true
+    const [named, others] = [links.filter(isNamed), links.filter((link) => !isNamed(link))]
+    for (const link of [...named, ...others]) if (await isInFile(anchor, link)) return true
     return false
   }
 
@@ -168,11 +168,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
         if (tool === 'certctl') return unsupported('certctl is not on this machine.')
         return missingTool(machine, tool, `${tool}, which writes the system store, is not there.`)
       }
-      const readOnly = await access(family.directory, constants.W_OK).then(
-        () => false,
-        (error: NodeJS.ErrnoException) => error.code === 'EROFS',
-      )
-      return readOnly
+      return isReadOnly(family.directory)
         ? unsupported(
             `${family.directory} is on a read-only file system.`,
             `Put the root into ${family.directory} of the image that the system is built from, ` +
@@ -185,7 +181,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
 
     async list() {
       const anchors: TrustAnchor[] = []
-      for (const name of await readdir(family.directory).catch(() => [])) {
+      for (const name of await namesIn(family.directory)) {
         if (!name.startsWith(anchorPrefix) || !name.endsWith(family.extension)) continue
         const text = (await readText(path.join(family.directory, name))) ?? ''
         anchors.push(...certificatesIn(text).map(createAnchor))
@@ -195,7 +191,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
 
     async heldRoots() {
       const roots: HeldRoot[] = []
-      for (const name of await readdir(family.directory).catch(() => [])) {
+      for (const name of await namesIn(family.directory)) {
         if (!name.endsWith(family.extension)) continue
         const file = path.join(family.directory, name)
         const refresh = family.refreshAfterRemoval ?? family.refresh
@@ -215,6 +211,24 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     together: { install, uninstall },
   }
   return store
+}
+
+/** Returns where a link leads; `null`: it is none. */
+function targetOf(link: string): string | null {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return null
+  }
+}
+
+function isReadOnly(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS'
+  }
 }
 
 /** Returns what the store holds for an anchor: of a hardened root, its copies. */
@@ -264,8 +278,4 @@ function createUnwritableStore(unavailable: Unavailable): TrustStore {
 async function isInFile({ der }: TrustAnchor, file: string): Promise<boolean> {
   const text = await readText(file)
   return text !== null && holdsCertificate(text, der)
-}
-
-async function readText(file: string): Promise<string | null> {
-  return readFile(file, 'latin1').catch(() => null)
 }

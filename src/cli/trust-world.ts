@@ -6,7 +6,6 @@ import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
 import { shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
-import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
 import { describeConstraints, rootText, scopeText } from './describe.ts'
 import type { Output } from './output.ts'
@@ -20,7 +19,7 @@ import type { StoreArguments } from './store-arguments.ts'
  */
 export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context): TrustWorld {
   const { state, env, now } = context
-  const mayAsk = context.interactive && args.yes !== true
+  const mayAsk = args.yes !== true && context.interactive
   return {
     state,
     env,
@@ -32,7 +31,8 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
       else if (!mayAsk && question.type === 'remove-others') throw notOwn(question.anchors)
       else if (!mayAsk && question.type === 'delete-named-authority') return false
       else if (!mayAsk) return args.yes === true || question.type !== 'install-tool'
-      return confirm(wordsOf(question))
+      // Loaded only here: mostly nothing is asked.
+      return (await import('./ask.ts')).confirm(wordsOf(question))
     },
     report: (event) => showEvent(event, context),
   }

@@ -106,6 +106,7 @@ describe('guesses', () => {
     expect(await guessProject(directory)).toEqual({
       base: 'web-shop',
       names: here,
+      routes: new Map(),
       found: [],
       hasPackage: false,
     })

@@ -28,6 +28,7 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
   'daemon.log': /^\d{4}-\d\d-\d\dT[\d:.]+Z /,
   'roots.pem': /^# Roots that Rootling keeps up to date here/,
   'stores.json': /^\{"kinds":/,
+  'trusting-stores.json': /^\{"trusting":/,
   'trusted-roots.json': /^\[(?:\]|\s*\{\s*"label":)/,
   'renewal.json': /^\[(?:\]|\{"serialNumber":)/,
   'rootling-task.xml': anyText,
