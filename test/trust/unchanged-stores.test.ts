@@ -1,8 +1,9 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createAnchor } from '../../platform/pem.ts'
 import { lackingSince } from '../../src/trust/unchanged-stores.ts'
+import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { createStore } from './memory-stores.ts'
 
@@ -10,6 +11,12 @@ const [one, two] = ['one', 'two'].map((text) => createAnchor(Buffer.from(text)))
   ReturnType<typeof createAnchor>,
   ReturnType<typeof createAnchor>,
 ]
+
+async function existingState(): Promise<StateDirectory> {
+  const state = await temporaryState()
+  mkdirSync(state.path, { recursive: true, mode: 0o700 })
+  return state
+}
 
 /** A store whose program takes a while, with the stamp of its files. */
 function slowStore() {
@@ -29,7 +36,7 @@ function slowStore() {
 }
 
 test('a store that trusts the roots is asked again only when its files changed', async () => {
-  const state = await temporaryState()
+  const state = await existingState()
   const { store, files } = slowStore()
   const outcomes = async (anchors = [one]): Promise<string[]> =>
     (await lackingSince(state, [store], anchors)).map(({ outcome }) => outcome)
@@ -52,7 +59,7 @@ test('a store that trusts the roots is asked again only when its files changed',
 })
 
 test('what a store says while its files change is not remembered', async () => {
-  const state = await temporaryState()
+  const state = await existingState()
   const { store, files } = slowStore()
   await store.install(one)
   files.whenAsked = () => void (files.stamp = `${files.asked}`)
@@ -68,7 +75,7 @@ test('what a store says while its files change is not remembered', async () => {
 })
 
 test('a damaged memory is none, and nothing is written that was known', async () => {
-  const state = await temporaryState()
+  const state = await existingState()
   const { store, files } = slowStore()
   await store.install(one)
   await lackingSince(state, [store], [one])
