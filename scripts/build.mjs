@@ -66,7 +66,8 @@ const lateBuiltins = {
       for (const { 0: line, 1: list, 2: module, 3: name, index } of code.matchAll(functionImport)) {
         const words = list.split(',').map((word) => word.trim())
         const names = words.filter((word) => word !== '' && !word.startsWith('type '))
-        if (!loadedLate.has(name) || !names.every((word) => /^[a-z]\w*(?: as \w+)?$/.test(word))) continue
+        if (!loadedLate.has(name) || !names.every((word) => /^[a-z]\w*(?: as \w+)?$/.test(word)))
+          continue
         const all = names.map((word) => word.split(' as '))
         // A constant is read once, and a class is more than a call.
         if (!all.every(([own]) => typeof require(module)[own] === 'function')) continue
@@ -131,7 +132,11 @@ const { output } = await bundle.write({
       { name: 'asn1-reader', test: /src[\\/]x509[\\/]asn1-reader\.ts$/, priority: 4 },
       { name: 'create', test: /src[\\/]authority[\\/]create\.ts$/, priority: 3 },
       { name: 'kept', test: /src[\\/]certificates[\\/]if-needed\.ts$/, priority: 2 },
-      { name: 'up', test: /src[\\/](?:cli[\\/]commands[\\/]up|project[\\/]steps[\\/](?:ignore|authority|permit|certificates|proxy))\.ts$/, priority: 1 },
+      {
+        name: 'up',
+        test: /src[\\/](?:cli[\\/]commands[\\/]up|project[\\/]steps[\\/](?:ignore|authority|permit|certificates|proxy))\.ts$/,
+        priority: 1,
+      },
     ],
   },
 })

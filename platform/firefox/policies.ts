@@ -276,8 +276,7 @@ function bytesOf(file: string): Buffer | null {
   } catch (error) {
     throw refuse(file, 'cannot be read', error)
   }
-  if (size === null || size > sizeLimit)
-    throw refuse(file, 'is not a regular file of at most 1 MB')
+  if (size === null || size > sizeLimit) throw refuse(file, 'is not a regular file of at most 1 MB')
   try {
     return readFileSync(file)
   } catch (error) {

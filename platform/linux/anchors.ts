@@ -105,7 +105,9 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
   /** Whether programs that look a root up by its hash find this root. */
   async function isHashed(anchor: TrustAnchor): Promise<boolean> {
     if (family.hashLinks === null) return false
-    const names = (await namesIn(family.hashLinks)).filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name))
+    const names = (await namesIn(family.hashLinks)).filter((name) =>
+      /^[0-9a-f]{8}\.\d+$/.test(name),
+    )
     const links = names.map((name) => path.join(family.hashLinks ?? '', name))
     // The links that name the anchor are read first, since mostly one of them is it.
     const isNamed = (link: string): boolean => targetOf(link)?.includes(anchor.name) === true

@@ -48,7 +48,8 @@ function mappingsIn(text: string): Mapping[] {
     const content = line.trim().replace(/\s#.*$/, '')
     if (content === '' || content.startsWith('#')) continue
     const indent = line.length - line.trimStart().length
-    const [, key = '', value = ''] = /^(?:- +)?["']?([\w.-]+)["']?:(?:\s+(.*))?$/.exec(content) ?? []
+    const [, key = '', value = ''] =
+      /^(?:- +)?["']?([\w.-]+)["']?:(?:\s+(.*))?$/.exec(content) ?? []
     if (indent === 0) {
       inServices = key === 'services'
       services = keys = ports = -1

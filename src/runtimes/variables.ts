@@ -89,8 +89,8 @@ export const variables: readonly Variable[] = [
 function gitConfigNamesRoots(env: Environment): boolean {
   const home = env['HOME'] ?? ''
   const config = env['XDG_CONFIG_HOME'] || join(home, '.config')
-  return [join(home, '.gitconfig'), join(config, 'git/config')].some(
-    (file) => namesRoots(textAt(file)),
+  return [join(home, '.gitconfig'), join(config, 'git/config')].some((file) =>
+    namesRoots(textAt(file)),
   )
 }
 

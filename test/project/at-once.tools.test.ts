@@ -20,7 +20,9 @@ test('two at once for one project lose nothing and do nothing twice', async () =
   )
   expect(mappingsOf(readFileSync(clone.hostsFile, 'latin1'), ['shop.test'])).toHaveLength(1)
   expect(readdirSync(join(clone.world.state.path, 'scopes'))).toHaveLength(1)
-  expect(shownSteps((await clone.up()).steps).every((step) => step.endsWith('unchanged'))).toBe(true)
+  expect(shownSteps((await clone.up()).steps).every((step) => step.endsWith('unchanged'))).toBe(
+    true,
+  )
 })
 
 test('two projects of one person at once are both recorded', async () => {

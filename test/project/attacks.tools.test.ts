@@ -110,12 +110,9 @@ describe('a path', () => {
     // direnv runs this one as a script.
     '.envrc',
     'app/.ENVRC',
-  ])(
-    'of the variables may not be %s',
-    async (file) => {
-      expect(await refused(await cloneOf({ env: { file } }))).toContain('env.file')
-    },
-  )
+  ])('of the variables may not be %s', async (file) => {
+    expect(await refused(await cloneOf({ env: { file } }))).toContain('env.file')
+  })
 
   test('through a linked directory is refused, whether it leads out or not', async () => {
     for (const target of [await temporaryDirectory(), '.']) {

@@ -81,7 +81,12 @@ test('a damaged memory is none, and nothing is written that was known', async ()
   await lackingSince(state, [store], [one])
   const [file] = readdirSync(state.path).filter((name) => name === 'trusting-stores.json')
   expect(file).toBeDefined()
-  for (const text of ['', '{}', '{"trusting":{"slow":{"stamp":"a","roots":1}}}', '['.repeat(5000)]) {
+  for (const text of [
+    '',
+    '{}',
+    '{"trusting":{"slow":{"stamp":"a","roots":1}}}',
+    '['.repeat(5000),
+  ]) {
     writeFileSync(join(state.path, 'trusting-stores.json'), text)
     const before = files.asked
     await lackingSince(state, [store], [one])

@@ -319,7 +319,8 @@ function tools(samples: Samples): ForeignParser[] {
     '--cacert /a.pem\ninsecure\ncheck_certificate = off\n[http]\ncainfo = "/a.pem"\n',
   ]
   const remembered = {
-    firefox: 'localhost^partitionKey=%28http%2Cdev%29:HSTS\t0\t20000\t1900000000000,1,0\nlocalhost\0\0\0',
+    firefox:
+      'localhost^partitionKey=%28http%2Cdev%29:HSTS\t0\t20000\t1900000000000,1,0\nlocalhost\0\0\0',
     chromium: JSON.stringify({
       sts: [
         {
