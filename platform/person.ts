@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises'
+import { statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
@@ -84,7 +85,7 @@ async function claimedPerson(env: Environment): Promise<Entry | null> {
  * owns it. So is one whose owner is no user that the system knows, as in containers of GitHub Actions.
  */
 async function refuseForeignHome(home: string, own: string, env: Environment): Promise<void> {
-  const owner = (await stat(home).catch(() => null))?.uid ?? 0
+  const owner = ownerOf(home) ?? 0
   if (owner === 0 || path.resolve(home) === path.resolve(own)) return
   if ((await findUser(String(owner), env)) === null) return
   throw new RootlingError(
@@ -94,6 +95,15 @@ async function refuseForeignHome(home: string, own: string, env: Environment): P
       hint: `To work for root: HOME=${own} rootling …. To work for that user: run it as that user, or with sudo`,
     },
   )
+}
+
+/** Returns the UID of the owner of a path; `undefined`: nobody can say. */
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.uid
+  } catch {
+    return undefined
+  }
 }
 
 /**

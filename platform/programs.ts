@@ -1,5 +1,4 @@
-import { constants } from 'node:fs'
-import { access, realpath, stat } from 'node:fs/promises'
+import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { isFullPath } from '../src/full-path.ts'
 import { isFile } from './file-status.ts'
@@ -85,9 +84,11 @@ export function programPlaces(
 }
 
 async function isProgram(file: string): Promise<boolean> {
+  // Asked first, since most places have no such file, and an error takes longer than the look.
+  if (!(await isFile(file))) return false
   try {
-    await access(file, constants.X_OK)
-    return await isFile(file)
+    accessSync(file, constants.X_OK)
+    return true
   } catch {
     return false
   }
@@ -101,10 +102,10 @@ export async function isTrustedProgram(program: string): Promise<boolean> {
   // On Windows Node does not know the owners of files, and no program is run as another user.
   if (process.getuid === undefined) return true
   try {
-    for (const start of new Set([await realpath(program), path.dirname(program)])) {
-      let current = await realpath(start)
+    for (const start of new Set([realpathSync.native(program), path.dirname(program)])) {
+      let current = realpathSync.native(start)
       for (;;) {
-        const { uid, mode } = await stat(current)
+        const { uid, mode } = statSync(current)
         // In a sticky directory such as /tmp nobody can replace what root owns.
         const sticky = (mode & 0o1000) !== 0 && current !== start
         if (uid !== 0 || ((mode & 0o022) !== 0 && !sticky)) return false

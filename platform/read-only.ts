@@ -1,13 +1,14 @@
-import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
+import { accessSync, constants } from 'node:fs'
 import { shellWord } from '../src/shell-word.ts'
 
 /** Whether a directory is on a file system that is mounted read-only. */
-export async function isReadOnly(directory: string): Promise<boolean> {
-  return access(directory, constants.W_OK).then(
-    () => false,
-    (error: NodeJS.ErrnoException) => error.code === 'EROFS',
-  )
+export function isReadOnly(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS'
+  }
 }
 
 /** Returns the hint for a store on a read-only file system: how it can be written to. */

@@ -124,6 +124,12 @@ export interface TrustStore {
    * nothing is known to stand in its way. Default: nobody can say.
    */
   obstacle?(anchor: TrustAnchor): Promise<Pick<Unavailable, 'reason' | 'hint'> | null>
+  /**
+   * Returns a text that changes with everything by which the store answers, found without starting a
+   * program; `null`: nobody can say now. Default: the store is read at no such cost, or nobody can
+   * say.
+   */
+  stamp?(): Promise<string | null>
   /** Changes several anchors at once; default: one after the other. */
   readonly together?: Readonly<
     Partial<Record<'install' | 'uninstall', (anchors: readonly TrustAnchor[]) => Promise<void>>>

@@ -52,13 +52,43 @@ const builtins = {
   },
 }
 
+/**
+ * Replaces imports of functions of these modules of Node by functions that load the module when they
+ * are first called: each takes milliseconds to load, and most commands call none of them.
+ */
+const loadedLate = new Set(['child_process', 'fs/promises', 'net', 'timers/promises', 'tls', 'tty'])
+const functionImport = /^import \{([^}]*)\} from '(node:([\w/]+))'$/gm
+const lateBuiltins = {
+  name: 'late-builtins',
+  transform: {
+    filter: { code: functionImport },
+    handler(code, _id, { magicString }) {
+      for (const { 0: line, 1: list, 2: module, 3: name, index } of code.matchAll(functionImport)) {
+        const words = list.split(',').map((word) => word.trim())
+        const names = words.filter((word) => word !== '' && !word.startsWith('type '))
+        if (!loadedLate.has(name) || !names.every((word) => /^[a-z]\w*(?: as \w+)?$/.test(word)))
+          continue
+        const all = names.map((word) => word.split(' as '))
+        // A constant is read once, and a class is more than a call.
+        if (!all.every(([own]) => typeof require(module)[own] === 'function')) continue
+        const late = all.map(
+          ([own, local = own]) =>
+            `const ${local} = (...given) => globalThis.process.getBuiltinModule('${module}').${own}(...given);`,
+        )
+        magicString.overwrite(index, index + line.length, late.join(' '))
+      }
+      return { code: magicString }
+    },
+  },
+}
+
 const bundle = await rolldown({
   input: {
     rootling: join(root, 'src/cli/rootling.ts'),
     'rootling-mkcert': join(root, 'src/cli/mkcert/rootling-mkcert.ts'),
   },
   platform: 'node',
-  plugins: [plainHelp, builtins],
+  plugins: [plainHelp, builtins, lateBuiltins],
   experimental: { nativeMagicString: true },
   // A warning about slow plugins would fail the build, although it depends on the machine.
   checks: { bundlerTimings: false },
@@ -88,14 +118,25 @@ const { output } = await bundle.write({
   dynamicImportInCjs: false,
   sourcemap: true,
   comments: { legal: true, annotation: false, jsdoc: false },
-  // One file for what every command loads, and one for what issuing, listing and renewing, and the
-  // trust stores each add: Node takes half a millisecond to find, read and wrap each file.
+  // One file for what every command loads, and one for what issuing, listing and renewing, the
+  // trust stores, and so on each add: Node takes half a millisecond to find, read and wrap each file.
   codeSplitting: {
     groups: [
-      { name: 'main', test: /src[\\/]cli[\\/]main\.ts$/, priority: 4 },
-      { name: 'issue', test: /src[\\/]cli[\\/]commands[\\/]issue\.ts$/, priority: 3 },
-      { name: 'list', test: /src[\\/]cli[\\/](?:commands[\\/]list|renewals)\.ts$/, priority: 2 },
-      { name: 'stores', test: /src[\\/]cli[\\/](?:trust-world|store-.*)\.ts$/, priority: 1 },
+      { name: 'main', test: /src[\\/]cli[\\/]main\.ts$/, priority: 10 },
+      { name: 'issue', test: /src[\\/]cli[\\/]commands[\\/]issue\.ts$/, priority: 9 },
+      { name: 'list', test: /src[\\/]cli[\\/](?:commands[\\/]list|renewals)\.ts$/, priority: 8 },
+      { name: 'stores', test: /src[\\/]cli[\\/](?:trust-world|store-.*)\.ts$/, priority: 7 },
+      { name: 'run', test: /src[\\/]cli[\\/]commands[\\/](?:run|env)\.ts$/, priority: 6 },
+      { name: 'hosts', test: /src[\\/]hosts[\\/]/, priority: 5 },
+      // Many commands need this part of the next two groups alone.
+      { name: 'asn1-reader', test: /src[\\/]x509[\\/]asn1-reader\.ts$/, priority: 4 },
+      { name: 'create', test: /src[\\/]authority[\\/]create\.ts$/, priority: 3 },
+      { name: 'kept', test: /src[\\/]certificates[\\/]if-needed\.ts$/, priority: 2 },
+      {
+        name: 'up',
+        test: /src[\\/](?:cli[\\/]commands[\\/]up|project[\\/]steps[\\/](?:ignore|authority|permit|certificates|proxy))\.ts$/,
+        priority: 1,
+      },
     ],
   },
 })

@@ -43,10 +43,15 @@ async function readsSystemRoots(profile: string): Promise<boolean> {
       () => 0,
     )
     if (size === 0 || size > 10_000_000) continue
-    const text = await readFile(file, 'utf8').catch(() => '')
-    for (const [, value] of text.matchAll(preference)) reads = value === 'true'
+    reads = systemRootsPreference(await readFile(file, 'utf8').catch(() => '')) ?? reads
   }
   return reads
+}
+
+/** Returns what the preferences of a profile say last of the system's roots; `null`: nothing. */
+export function systemRootsPreference(text: string): boolean | null {
+  const last = [...text.matchAll(preference)].at(-1)
+  return last === undefined ? null : last[1] === 'true'
 }
 
 const preference =

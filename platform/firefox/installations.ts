@@ -1,6 +1,5 @@
-import { readdir, realpath } from 'node:fs/promises'
 import path from 'node:path'
-import { exists, isFile } from '../file-status.ts'
+import { exists, isFile, namesIn, realPathOf } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { firefoxFamily } from '../nss/browser-table.ts'
 import { findAll } from '../nss/browsers.ts'
@@ -38,12 +37,14 @@ export async function findFirefoxes(
     firefox.flatMap(({ programs }) => programs),
   )
   const candidates = onPath.map(async (program) => {
-    return path.dirname(await realpath(program).catch(() => program))
+    return path.dirname((await realPathOf(program)) ?? program)
   })
   for (const place of [...places, home, path.join(home, '.local/share'), path.join(home, 'opt')])
-    for (const name of await readdir(place).catch(() => []))
-      if (name.startsWith('firefox'))
-        candidates.push(realpath(path.join(place, name)).catch(() => path.join(place, name)))
+    for (const name of await namesIn(place)) {
+      if (!name.startsWith('firefox')) continue
+      const found = path.join(place, name)
+      candidates.push(realPathOf(found).then((real) => real ?? found))
+    }
   const directories: string[] = []
   for (const directory of new Set(await Promise.all(candidates)))
     if (await isInstallation(directory)) directories.push(directory)

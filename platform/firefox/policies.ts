@@ -1,11 +1,12 @@
-import { constants } from 'node:fs'
-import { access, readdir, readFile, stat } from 'node:fs/promises'
+import { readFileSync, statSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { isFullPath } from '../../src/full-path.ts'
-import { exists, isTaken } from '../file-status.ts'
+import { exists, isTaken, namesIn, readLatin1 } from '../file-status.ts'
 import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors, holdsCertificate } from '../pem.ts'
 import { isTrustedProgram } from '../programs.ts'
+import { isReadOnly } from '../read-only.ts'
 import {
   anchorPrefix,
   unsupported,
@@ -141,7 +142,7 @@ function createOwnStore(machine: Machine, firefox: string): TrustStore {
   return createPoliciesStore(machine, directory, {
     as: async () => ((await isPersons()) ? 'person' : 'root'),
     async availability() {
-      if (await isReadOnly(firefox)) {
+      if (isReadOnly(firefox)) {
         const reason = `The Firefox in ${firefox} is on a read-only file system.`
         return { available: false, code: 'absent', reason }
       }
@@ -152,13 +153,6 @@ function createOwnStore(machine: Machine, firefox: string): TrustStore {
       )
     },
   })
-}
-
-async function isReadOnly(directory: string): Promise<boolean> {
-  return access(directory, constants.W_OK).then(
-    () => false,
-    (error: NodeJS.ErrnoException) => error.code === 'EROFS',
-  )
 }
 
 interface PoliciesOptions {
@@ -185,7 +179,7 @@ function createPoliciesStore(
     async list() {
       const anchors: TrustAnchor[] = []
       for (const file of await anchorFiles(directory)) {
-        const text = await readFile(file, 'latin1').catch(() => '')
+        const text = (await readLatin1(file)) ?? ''
         anchors.push(...certificatesIn(text).map(createAnchor))
       }
       return distinctAnchors(anchors)
@@ -196,7 +190,7 @@ function createPoliciesStore(
       const text = await readPolicies(policies).catch(() => null)
       for (const file of installedFiles(text)) {
         if (!isFullPath(file)) continue
-        const pem = await readFile(file, 'latin1').catch(() => '')
+        const pem = (await readLatin1(file)) ?? ''
         if (holdsCertificate(pem, anchor.der)) return true
       }
       return false
@@ -250,26 +244,36 @@ function removeAnchor(text: string, { name }: TrustAnchor, policies: string): st
 
 /** Returns the files of roots that Rootling put into a directory. */
 async function anchorFiles(directory: string): Promise<string[]> {
-  const names = await readdir(directory).catch(() => [])
+  const names = await namesIn(directory)
   const ours = names.filter((name) => name.startsWith(anchorPrefix) && name.endsWith('.crt'))
   return ours.map((name) => path.join(directory, name))
 }
 
 /** Returns the text of a policies file; `null`: there is none. Throws `store-failed`. */
 async function readPolicies(file: string): Promise<string | null> {
-  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null
-    throw refuse(file, 'cannot be read', error)
-  })
-  if (found === null) return null
-  if (!found.isFile() || found.size > sizeLimit)
-    throw refuse(file, 'is not a regular file of at most 1 MB')
-  const bytes = await readFile(file).catch((error: unknown) => {
-    throw refuse(file, 'cannot be read, so Firefox cannot read it either', error)
-  })
+  const bytes = bytesOf(file)
+  if (bytes === null) return null
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (error) {
     throw refuse(file, 'is not UTF-8, so it was left as it is', error)
+  }
+}
+
+/** Returns the octets of a policies file; `null`: there is none. Throws `store-failed`. */
+function bytesOf(file: string): Buffer | null {
+  let size: number | null
+  try {
+    const found = statSync(file, { throwIfNoEntry: false })
+    if (found === undefined) return null
+    size = found.isFile() ? found.size : null
+  } catch (error) {
+    throw refuse(file, 'cannot be read', error)
+  }
+  if (size === null || size > sizeLimit) throw refuse(file, 'is not a regular file of at most 1 MB')
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw refuse(file, 'cannot be read, so Firefox cannot read it either', error)
   }
 }

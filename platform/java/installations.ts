@@ -1,7 +1,8 @@
-import { readdir, readlink, realpath, stat } from 'node:fs/promises'
+import { statSync } from 'node:fs'
+import { readlink } from 'node:fs/promises'
 import path from 'node:path'
 import { isFullPath } from '../../src/full-path.ts'
-import { exists } from '../file-status.ts'
+import { exists, isFile, namesIn, realPathOf } from '../file-status.ts'
 import type { JavaKeystore } from './keystore.ts'
 import type { Machine } from '../machine.ts'
 
@@ -33,8 +34,8 @@ export async function findJavaKeystores(machine: Machine): Promise<JavaKeystore[
   const keystores = new Map<string, JavaKeystore>()
   for (const home of await findHomes(machine)) {
     for (const inner of keystorePaths) {
-      const file = await realpath(path.join(home, inner)).catch(() => null)
-      if (file === null || !(await stat(file)).isFile()) continue
+      const file = await realPathOf(path.join(home, inner))
+      if (file === null || !(await isFile(file))) continue
       const known = keystores.get(file)
       if (known !== undefined && known.keytool !== null) continue
       const keytool = await machine.find(path.join(home, 'bin/keytool'))
@@ -45,7 +46,7 @@ export async function findJavaKeystores(machine: Machine): Promise<JavaKeystore[
   const shared = await machine.find('keytool', { forRoot: true })
   return Promise.all(
     [...keystores.values()].map(async (keystore) => {
-      const isRoots = (await stat(keystore.file)).uid === 0
+      const isRoots = statSync(keystore.file).uid === 0
       const own = await machine.find(keystore.keytool ?? '', { forRoot: isRoots })
       return { ...keystore, keytool: own ?? shared }
     }),
@@ -73,10 +74,10 @@ async function findHomes(machine: Machine): Promise<string[]> {
   const javaHome = machine.env['JAVA_HOME']
   if (javaHome !== undefined && isFullPath(javaHome)) homes.push(javaHome)
   const java = await machine.find('java')
-  const program = java === null ? null : await realpath(java).catch(() => null)
+  const program = java === null ? null : await realPathOf(java)
   if (program !== null) homes.push(path.dirname(path.dirname(program)))
   for (const collection of javaCollections(machine.person.home)) {
-    const names = await readdir(collection).catch(() => [])
+    const names = await namesIn(collection)
     // On macOS the home of a Java is inside its bundle.
     const inner = ['', 'Contents/Home']
     homes.push(...names.flatMap((name) => inner.map((each) => path.join(collection, name, each))))

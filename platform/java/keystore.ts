@@ -1,4 +1,5 @@
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFileSync, statSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { withAnchorFile, withDirectory } from '../anchor-file.ts'
@@ -143,7 +144,7 @@ export function createJavaStore(
   /** Says that the keystore is on a read-only file system; `null`: it is not. */
   async function readOnly(): Promise<{ reason: string; hint: string } | null> {
     const directory = path.dirname(file)
-    if (!(await isReadOnly(directory))) return null
+    if (!isReadOnly(directory)) return null
     return { reason: `${file} is on a read-only file system.`, hint: toMakeWritable(directory) }
   }
 
@@ -237,15 +238,23 @@ async function readWithoutKeytool(
   file: string,
   passwords: readonly Password[],
 ): Promise<Contents | null> {
-  const { size } = await stat(file)
-  if (size > largestKeystore) return null
-  const bytes = await readFile(file).catch(() => null)
+  const bytes = bytesOf(file)
   if (bytes === null) return null
   for (const password of passwords) {
     const found = readJks(bytes, password.text)
     if (found !== null) return { password, entries: found }
   }
   return null
+}
+
+/** Returns the octets of a keystore; `null`: it is too large, or this process may not read it. */
+function bytesOf(file: string): Buffer | null {
+  if (statSync(file).size > largestKeystore) return null
+  try {
+    return readFileSync(file)
+  } catch {
+    return null
+  }
 }
 
 interface Contents {
@@ -272,11 +281,11 @@ export function parseKeystore(text: string): Entry[] {
 }
 
 async function ownerOf(file: string, machine: Machine): Promise<Actor> {
-  return (await stat(file)).uid === machine.person.uid ? 'person' : 'root'
+  return statSync(file).uid === machine.person.uid ? 'person' : 'root'
 }
 
 async function signatureOf(file: string): Promise<string> {
-  const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
+  const { ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true })
   return [ino, size, mtimeNs, ctimeNs].join(' ')
 }
 

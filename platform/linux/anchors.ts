@@ -1,8 +1,8 @@
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readlinkSync } from 'node:fs'
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { displayCommand } from '../display-command.ts'
-import { exists } from '../file-status.ts'
+import { exists, namesIn, readLatin1 as readText } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import { missingTool } from '../packages.ts'
 import { isReadOnly } from '../read-only.ts'
@@ -55,7 +55,7 @@ async function isRelease({
   id,
   versions,
 }: NonNullable<LinuxFamily['takesCopies']>): Promise<boolean> {
-  const text = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  const text = (await readText('/etc/os-release')) ?? ''
   const valueOf = (name: string): string | undefined =>
     new RegExp(`^${name}=(["']?)(.*)\\1$`, 'm').exec(text)?.[2]
   return valueOf('ID') === id && versions.includes(valueOf('VERSION_ID') ?? '')
@@ -81,7 +81,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
    */
   async function mkcertFilesOf(anchor: TrustAnchor): Promise<string[]> {
     const files: string[] = []
-    for (const name of await readdir(family.directory).catch(() => [])) {
+    for (const name of await namesIn(family.directory)) {
       if (!/^mkcert_development_CA_\d+\.(?:crt|pem)$/.test(name)) continue
       const file = path.join(family.directory, name)
       const found = certificatesIn((await readText(file)) ?? '')
@@ -96,8 +96,8 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
   async function linksTo(anchor: TrustAnchor): Promise<string[]> {
     if (family.hashLinks === null) return []
     const links: string[] = []
-    for (const name of await readdir(family.hashLinks).catch(() => [])) {
-      const target = await readlink(path.join(family.hashLinks, name)).catch(() => null)
+    for (const name of await namesIn(family.hashLinks)) {
+      const target = targetOf(path.join(family.hashLinks, name))
       if (target === fileOf(anchor) || target === `${anchor.name}.pem`) links.push(name)
     }
     return links
@@ -106,11 +106,14 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
   /** Whether programs that look a root up by its hash find this root. */
   async function isHashed(anchor: TrustAnchor): Promise<boolean> {
     if (family.hashLinks === null) return false
-    for (const name of await readdir(family.hashLinks).catch(() => [])) {
-      if (!/^[0-9a-f]{8}\.\d+$/.test(name)) continue
-      const text = await readText(path.join(family.hashLinks, name))
-      if (text !== null && holdsCertificate(text, anchor.der)) return true
-    }
+    const names = (await namesIn(family.hashLinks)).filter((name) =>
+      /^[0-9a-f]{8}\.\d+$/.test(name),
+    )
+    const links = names.map((name) => path.join(family.hashLinks ?? '', name))
+    // The links that name the anchor are read first, since mostly one of them is it.
+    const isNamed = (link: string): boolean => targetOf(link)?.includes(anchor.name) === true
+    const [named, others] = [links.filter(isNamed), links.filter((link) => !isNamed(link))]
+    for (const link of [...named, ...others]) if (await isInFile(anchor, link)) return true
     return false
   }
 
@@ -169,9 +172,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
         return missingTool(machine, tool, `${tool}, which writes the system store, is not there.`)
       }
       const written = [family.directory, family.bundle && path.dirname(family.bundle)]
-      const readOnly = (
-        await allThat(written, async (each) => each !== null && isReadOnly(each))
-      )[0]
+      const readOnly = written.find((each) => each !== null && isReadOnly(each))
       return readOnly != null
         ? unsupported(
             `${readOnly} is on a read-only file system.`,
@@ -185,7 +186,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
 
     async list() {
       const anchors: TrustAnchor[] = []
-      for (const name of await readdir(family.directory).catch(() => [])) {
+      for (const name of await namesIn(family.directory)) {
         if (!name.startsWith(anchorPrefix) || !name.endsWith(family.extension)) continue
         const text = (await readText(path.join(family.directory, name))) ?? ''
         anchors.push(...certificatesIn(text).map(createAnchor))
@@ -195,7 +196,7 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
 
     async heldRoots() {
       const roots: HeldRoot[] = []
-      for (const name of await readdir(family.directory).catch(() => [])) {
+      for (const name of await namesIn(family.directory)) {
         if (!name.endsWith(family.extension)) continue
         const file = path.join(family.directory, name)
         const refresh = family.refreshAfterRemoval ?? family.refresh
@@ -215,6 +216,15 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     together: { install, uninstall },
   }
   return store
+}
+
+/** Returns where a link leads; `null`: it is none. */
+function targetOf(link: string): string | null {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return null
+  }
 }
 
 /** Returns what the store holds for an anchor: of a hardened root, its copies. */
@@ -264,8 +274,4 @@ function createUnwritableStore(unavailable: Unavailable): TrustStore {
 async function isInFile({ der }: TrustAnchor, file: string): Promise<boolean> {
   const text = await readText(file)
   return text !== null && holdsCertificate(text, der)
-}
-
-async function readText(file: string): Promise<string | null> {
-  return readFile(file, 'latin1').catch(() => null)
 }

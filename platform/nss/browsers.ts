@@ -1,7 +1,6 @@
-import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { isFullPath } from '../../src/full-path.ts'
-import { isDirectory, isFile } from '../file-status.ts'
+import { isDirectory, isFile, namesIn } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
 import type { NssDatabase } from './database.ts'
 import { chromiumFamily, firefoxFamily, type MozillaBrowser } from './browser-table.ts'
@@ -36,7 +35,7 @@ async function findChromium(machine: Machine): Promise<NssDatabase[]> {
   if (installed || (await isDatabase(own))) {
     databases.push(await database(own, 'Chromium', home, 'person', installed))
   }
-  for (const snap of await readNames(path.join(home, 'snap'))) {
+  for (const snap of await namesIn(path.join(home, 'snap'))) {
     const current = path.join(home, 'snap', snap, 'current')
     const browser = chromiumFamily.find(({ snaps }) => snaps.includes(snap))
     const directory = await snapDirectory(current)
@@ -45,7 +44,7 @@ async function findChromium(machine: Machine): Promise<NssDatabase[]> {
     const title = `${browser?.name ?? snap} (snap)`
     databases.push(await database(directory, title, home, 'person', creates))
   }
-  for (const app of await readNames(path.join(home, '.var/app'))) {
+  for (const app of await namesIn(path.join(home, '.var/app'))) {
     for (const inner of ['.pki/nssdb', 'data/pki/nssdb']) {
       const directory = path.join(home, '.var/app', app, inner)
       if (await isDatabase(directory)) databases.push(await database(directory, app, home))
@@ -138,7 +137,7 @@ async function findProfiles(machine: Machine): Promise<NssDatabase[]> {
 async function profilesIn(machine: Machine, root: string, browser: string): Promise<NssDatabase[]> {
   const databases: NssDatabase[] = []
   const named = await readProfiles(root)
-  const found = (await readNames(root)).map((name) => path.join(root, name))
+  const found = (await namesIn(root)).map((name) => path.join(root, name))
   for (const directory of new Set([...named, ...found])) {
     const isNamed = named.includes(directory) && (await isDirectory(directory))
     if (!isNamed && !(await isDatabase(directory))) continue
@@ -215,8 +214,4 @@ async function isDatabase(directory: string): Promise<boolean> {
   const names = ['cert9.db', 'cert8.db']
   const there = await Promise.all(names.map((name) => isFile(path.join(directory, name))))
   return there.includes(true)
-}
-
-async function readNames(directory: string): Promise<string[]> {
-  return readdir(directory).catch(() => [])
 }

@@ -14,7 +14,7 @@ export async function obstacleOf(
   person: Pick<Person, 'name' | 'uid'>,
 ): Promise<RootlingError | null> {
   const { directory, title } = database
-  if (await isReadOnly(directory))
+  if (isReadOnly(directory))
     return new RootlingError('store-failed', `${title} is on a read-only file system.`, {
       hint: toMakeWritable(directory),
     })

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { closeSync, openSync, readSync } from 'node:fs'
 import path from 'node:path'
 import { isFullPath } from '../../src/full-path.ts'
 import { isFile } from '../file-status.ts'
@@ -48,14 +48,16 @@ export function parseProfiles(text: string, root: string): string[] {
  */
 async function readStart(file: string): Promise<string> {
   // Only a regular file is opened: opening a named pipe would wait for its writer for ever.
-  const handle = (await isFile(file)) ? await open(file, 'r').catch(() => null) : null
-  if (handle === null) return ''
+  if (!(await isFile(file))) return ''
   try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(limits.bytes), 0, limits.bytes, 0)
-    return buffer.toString('utf8', 0, bytesRead)
+    const opened = openSync(file, 'r')
+    try {
+      const start = Buffer.alloc(limits.bytes)
+      return start.toString('utf8', 0, readSync(opened, start, 0, limits.bytes, 0))
+    } finally {
+      closeSync(opened)
+    }
   } catch {
     return ''
-  } finally {
-    await handle.close()
   }
 }

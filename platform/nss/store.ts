@@ -20,6 +20,7 @@ import {
   type NssEntryWithCertificates,
 } from './database.ts'
 import { obstacleOf } from './obstacle.ts'
+import { stampOfDatabase } from './stamp.ts'
 
 /** A store that keeps roots in one NSS database, through certutil. */
 export function createNssStore(machine: Machine, database: NssDatabase): TrustStore {
@@ -111,6 +112,8 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     async has(anchor) {
       return (await entriesOf(anchor)).some(counts)
     },
+
+    stamp: () => stampOfDatabase(database),
 
     lacks: async (anchor) => database.scheme === 'sql' && lacksRoot(databaseFile, anchor.der),
 

@@ -15,7 +15,7 @@ import { findCommand, withPassedOn } from './line.ts'
 import { currentDirectory } from './current-directory.ts'
 import { createOutput, type Output } from './output.ts'
 import { parseLine, type Parsed } from './parse.ts'
-import { endBy, endWith, openStreams, standardOutput } from './standard-streams.ts'
+import { endBy, endWith, isTerminal, openStreams, standardOutput } from './standard-streams.ts'
 import type { commands } from './table.ts'
 
 /** Runs one command line; the only place that decides the process's exit code. */
@@ -106,7 +106,7 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<Comman
     // A getter, so that it is computed only when needed: opening standard input takes a
     // millisecond.
     get interactive() {
-      return process.stdin.isTTY && process.stderr.isTTY && !output.json
+      return !output.json && isTerminal(0) && isTerminal(2)
     },
     now: () => new Date(),
   })

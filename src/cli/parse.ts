@@ -9,8 +9,12 @@ export type Parsed = { positionals: string[] } & Record<string, unknown>
  */
 export function parseLine(spec: CommandSpec, argv: readonly string[]): Parsed | null {
   // Without options there is nothing to parse, and parseArgs takes a millisecond to load.
-  if (!argv.some((word) => word.startsWith('-')))
-    return takesPositionals(spec, argv) ? { positionals: [...argv] } : null
+  const end = argv.indexOf('--')
+  const [before, behind] = end === -1 ? [argv, []] : [argv.slice(0, end), argv.slice(end + 1)]
+  if (!before.some((word) => word.startsWith('-'))) {
+    const positionals = [...before, ...behind]
+    return takesPositionals(spec, positionals) ? { positionals } : null
+  }
   const specs: Readonly<Record<string, OptionSpec>> = { ...spec.options, ...globalOptions }
   const options: NonNullable<ParseArgsConfig['options']> = {}
   const names: Record<string, string> = {}

@@ -63,8 +63,7 @@ function inPlace(descriptor: 1 | 2): StandardStream {
       else writeInPlace(descriptor, Buffer.from(contents))
     },
     get isTTY() {
-      // Only a character device can be a terminal, and fstat loads less than the stream.
-      return isCharacterDevice(descriptor) && streamOf(descriptor).isTTY
+      return isTerminal(descriptor)
     },
     get columns() {
       return (this.isTTY && streamOf(descriptor).columns) || 80
@@ -84,6 +83,13 @@ function writeInPlace(descriptor: 1 | 2, bytes: Buffer): void {
   }
 }
 
+/**
+ * Whether a standard stream is a terminal. Only a character device can be one, and fstat loads less
+ * than the stream.
+ */
+export const isTerminal = (descriptor: 0 | 1 | 2): boolean =>
+  isCharacterDevice(descriptor) && streamOf(descriptor).isTTY
+
 /** Whether a descriptor is a character device; one that is closed, or is none of Windows', is not. */
 function isCharacterDevice(descriptor: number): boolean {
   try {
@@ -93,8 +99,12 @@ function isCharacterDevice(descriptor: number): boolean {
   }
 }
 
-const streamOf = (descriptor: 1 | 2): NodeJS.WriteStream =>
-  descriptor === 1 ? process.stdout : process.stderr
+function streamOf(descriptor: 1 | 2): NodeJS.WriteStream
+function streamOf(descriptor: 0 | 1 | 2): NodeJS.WriteStream | NodeJS.ReadStream
+function streamOf(descriptor: 0 | 1 | 2): NodeJS.WriteStream | NodeJS.ReadStream {
+  if (descriptor === 0) return process.stdin
+  return descriptor === 1 ? process.stdout : process.stderr
+}
 
 function lose(descriptor: 1 | 2, error: unknown): void {
   // A failure of standard error cannot be reported. A reader that closed the pipe, such as `head`,

@@ -7,7 +7,6 @@ import { shownSubject } from '../x509/shown-subject.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
 import { shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
-import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
 import { describeConstraints, rootText, scopeText } from './describe.ts'
 import { createKeystoreAsker } from './keystore-password.ts'
@@ -22,7 +21,7 @@ import type { StoreArguments } from './store-arguments.ts'
  */
 export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context): TrustWorld {
   const { state, env, now } = context
-  const mayAsk = context.interactive && args.yes !== true
+  const mayAsk = args.yes !== true && context.interactive
   return {
     state,
     env,
@@ -35,7 +34,8 @@ export function trustWorld(args: Pick<StoreArguments, 'yes'>, context: Context):
       else if (!mayAsk && question.type === 'remove-others') throw notOwn(question.anchors)
       else if (!mayAsk && question.type === 'delete-named-authority') return false
       else if (!mayAsk) return args.yes === true || question.type !== 'install-tool'
-      return confirm(wordsOf(question))
+      // Loaded only here: mostly nothing is asked.
+      return (await import('./ask.ts')).confirm(wordsOf(question))
     },
     report: (event) => showEvent(event, context),
   }

@@ -4,6 +4,7 @@ import { parseBoundedJson } from '../bounded-json.ts'
 import { readText } from '../files/read.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { localConstraints, permits } from '../x509/name-constraints.ts'
+import { publishedSites } from './compose.ts'
 
 /** What a project seems to need, read from its files; nothing of the project is run. */
 export interface Guess {
@@ -11,6 +12,8 @@ export interface Guess {
   readonly base: string
   /** Host names and addresses for its certificate: those of this machine, then those found. */
   readonly names: readonly string[]
+  /** Which local server answers for which of the names: a port, or the origin of an HTTPS server. */
+  readonly routes: ReadonlyMap<string, number | string>
   /** What was found where, for people, such as `Vite (vite.config.ts)`. */
   readonly found: readonly string[]
   /** Whether package.json asks for Rootling, so that its schema is in node_modules. */
@@ -89,8 +92,10 @@ const longest = 256 * 1024
  */
 export async function guessProject(directory: string): Promise<Guess> {
   const manifest = await manifestIn(directory)
+  const base = baseOf(manifest.name ?? basename(directory))
   const found: string[] = []
   const hosts: string[] = []
+  const routes = new Map<string, number | string>()
   for (const { title, files, packages = [], hosts: patterns } of tools) {
     const texts = await textsOf(directory, files)
     const file = texts[0]?.name
@@ -98,16 +103,23 @@ export async function guessProject(directory: string): Promise<Guess> {
     if (file === undefined && named === undefined) continue
     found.push(`${title} (${file ?? 'package.json'})`)
     hosts.push(...texts.flatMap(({ text }) => hostsIn(text, patterns)))
+    if (title === 'Compose')
+      for (const { service, port, secure } of publishedSites(texts[0]?.text ?? ''))
+        routes.set(
+          `${baseOf(service)}.${base}.localhost`,
+          secure ? `https://127.0.0.1:${port}` : port,
+        )
   }
   for (const { name, text } of await textsOf(directory, settingsOfDjango(directory))) {
     const listed = hostsIn(text, [/^ALLOWED_HOSTS\s*=\s*\[([^\]]{0,2000})\]/gm])
     if (listed.length > 0) found.push(`Django (${name})`)
     hosts.push(...listed)
   }
-  const names = ['localhost', '127.0.0.1', '::1', ...hosts]
+  const names = ['localhost', '127.0.0.1', '::1', ...hosts, ...routes.keys()]
   return {
-    base: baseOf(manifest.name ?? basename(directory)),
+    base,
     names: [...new Set(names)].slice(0, 50),
+    routes,
     found,
     hasPackage: manifest.packages.has('rootling'),
   }

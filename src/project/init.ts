@@ -80,11 +80,13 @@ const answersOf = ({ base, names }: Guess): Answers => ({
 export const hostsAmong = (names: readonly string[]): string[] =>
   names.filter((name) => /\.[a-z]/i.test(name) && !/^\*|(?:^|\.)localhost$/i.test(name))
 
-function textOf({ names, cert, key, hosts, env }: Answers, { hasPackage }: Guess): string {
+function textOf({ names, cert, key, hosts, env }: Answers, { hasPackage, routes }: Guess): string {
   const schema = hasPackage
     ? './node_modules/rootling/schema/rootling.schema.json'
     : 'https://unpkg.com/rootling/schema/rootling.schema.json'
   const list = names.map((name) => JSON.stringify(name)).join(', ')
+  // A name that the person left out has no certificate, so it gets no route.
+  const routed = [...routes].filter(([name]) => names.includes(name))
   const lines = [
     `  "$schema": ${JSON.stringify(schema)},`,
     '  "version": 1,',
@@ -101,6 +103,13 @@ function textOf({ names, cert, key, hosts, env }: Answers, { hasPackage }: Guess
       : [
           '  "hosts": {',
           ...hosts.map((name) => `    ${JSON.stringify(name)}: "127.0.0.1",`),
+          '  },',
+        ]),
+    ...(routed.length === 0
+      ? []
+      : [
+          '  "proxy": {',
+          ...routed.map(([name, to]) => `    ${JSON.stringify(name)}: ${JSON.stringify(to)},`),
           '  },',
         ]),
     ...(env === null ? [] : [`  "env": { "file": ${JSON.stringify(env)} },`]),

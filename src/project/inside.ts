@@ -12,7 +12,7 @@ import type { StateDirectory } from '../home/state-directory.ts'
  */
 
 /** The last parts of paths that are never written, in lower case. */
-const steering = new Set(['package.json', 'rootling.json', 'rootling.local.json'])
+const steering = new Set(['package.json', 'rootling.json', 'rootling.local.json', '.envrc'])
 
 /** Returns what is wrong with a path, by its text alone; `null`: nothing. */
 export function pathFault(text: string): string | null {

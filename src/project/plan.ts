@@ -3,6 +3,7 @@ import { readTrustedScopes } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { anchorOf, chosenKinds, openStores, type StoreOptions } from '../trust/machine-stores.ts'
 import { lackingAnchors } from '../trust/stores.ts'
+import { lackingSince } from '../trust/unchanged-stores.ts'
 import type { TrustWorld } from '../trust/world.ts'
 import type { Project } from './find.ts'
 import type { Wanted } from './read.ts'
@@ -51,16 +52,42 @@ const kinds: readonly {
   },
 ]
 
+interface PlanOptions extends StoreOptions {
+  readonly hostsFile?: string | undefined
+  /** Whether every store is asked, also one whose files did not change since it was asked. */
+  readonly planOnly?: boolean
+}
+
 /**
  * Compares what the file wants with what is found on this machine, and returns a step for each thing
- * that it asks for, in the order in which they are done. Changes nothing.
+ * that it asks for, in the order in which they are done. Changes nothing but what is remembered of
+ * the stores.
  */
 export async function planProject(
   world: TrustWorld,
-  given: StoreOptions & { readonly hostsFile?: string | undefined },
+  given: PlanOptions,
   project: Project,
   { wanted, recorded }: { readonly wanted: Wanted; readonly recorded: ProjectRecord | null },
 ): Promise<PlannedStep[]> {
+  const { hostsFile } = given
+  const trusting = await lookAtStores(world, given, project, wanted)
+  const found = { project, wanted, world, ...trusting, recorded, hostsFile }
+  const steps: PlannedStep[] = []
+  for (const { isAsked, load } of kinds)
+    if (isAsked(found)) steps.push(...(await (await load())({ ...found, earlier: steps })))
+  return steps
+}
+
+/**
+ * Finds out which stores trust the own roots and those that the file names. Unless this is for a plan
+ * alone, remembers what they say, so that the next command need not start their programs.
+ */
+export async function lookAtStores(
+  world: TrustWorld,
+  given: PlanOptions,
+  project: Project,
+  wanted: Wanted,
+): Promise<Pick<Work, 'options' | 'scopes' | 'roots' | 'trust'>> {
   const { state, now } = world
   // Where the person wanted no store, there is nothing to trust.
   const options = { ...given, kinds: await chosenKinds(state, given) }
@@ -70,13 +97,13 @@ export async function planProject(
     root instanceof RootlingError ? [] : [createAnchor(root.raw)],
   )
   const { stores } = await openStores(world, options, scopes)
-  const trust = await lackingAnchors(stores, [...scopes.map(anchorOf), ...foreign])
-  const { hostsFile } = given
-  const found = { project, wanted, world, options, scopes, trust, roots, recorded, hostsFile }
-  const steps: PlannedStep[] = []
-  for (const { isAsked, load } of kinds)
-    if (isAsked(found)) steps.push(...(await (await load())({ ...found, earlier: steps })))
-  return steps
+  const anchors = [...scopes.map(anchorOf), ...foreign]
+  // Without an authority there is no state directory yet to remember anything in.
+  const trust =
+    given.planOnly === true || scopes.length === 0
+      ? await lackingAnchors(stores, anchors)
+      : await lackingSince(state, stores, anchors)
+  return { options, scopes, roots, trust }
 }
 
 async function readRoots({ directory }: Project, { trust }: Wanted, now: Date) {

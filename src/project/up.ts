@@ -3,7 +3,7 @@ import type { StoreOptions } from '../trust/machine-stores.ts'
 import type { TrustWorld } from '../trust/world.ts'
 import { approvalOf, isAllowed, type Allowed } from './approval.ts'
 import { findProject, projectFile, type Project } from './find.ts'
-import { planProject } from './plan.ts'
+import { lookAtStores, planProject } from './plan.ts'
 import { readProject } from './read.ts'
 import {
   isSame,
@@ -83,10 +83,16 @@ export async function bringUp(world: TrustWorld, options: UpOptions): Promise<Br
       ),
       uses,
     })
-    return applyAll(planned, options)
+    const done = await applyAll(planned, options)
+    // Asked once more now, so that the next run asks nobody.
+    if (done.some(changesTrust)) await lookAtStores(world, options, project, wanted)
+    return done
   })
   return { ...result, steps, unapproved: [] }
 }
+
+const changesTrust = ({ code, outcome }: Step): boolean =>
+  outcome === 'changed' && ['authority', 'permit', 'trust'].includes(code)
 
 async function applyAll(
   planned: readonly PlannedStep[],

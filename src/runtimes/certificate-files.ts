@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { certificateBlocks } from '../x509/pem.ts'
+import { textAt } from './text-at.ts'
 
 /** Returns the certificates of a text, each once, and nothing else of the text. */
 export const withoutDoubles = (text: string): string =>
@@ -17,18 +18,6 @@ export const withoutDoubles = (text: string): string =>
 export function certificatesAt(path: string): string | null {
   const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
   const files = isDirectory ? readdirSync(path).map((name) => join(path, name)) : [path]
-  const blocks = files.flatMap((file) => certificateBlocks(textOf(file)))
+  const blocks = files.flatMap((file) => certificateBlocks(textAt(file)))
   return blocks.length === 0 ? null : blocks.map(({ text }) => text).join('')
 }
-
-function textOf(file: string): string {
-  try {
-    const info = statSync(file)
-    return info.isFile() && info.size <= largestFile ? readFileSync(file, 'utf8') : ''
-  } catch {
-    return ''
-  }
-}
-
-/** No bundle of public roots has a megabyte. */
-const largestFile = 16 * 1024 * 1024

@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { textAt } from './text-at.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -89,7 +89,10 @@ export const variables: readonly Variable[] = [
 function gitConfigNamesRoots(env: Environment): boolean {
   const home = env['HOME'] ?? ''
   const config = env['XDG_CONFIG_HOME'] || join(home, '.config')
-  return [join(home, '.gitconfig'), join(config, 'git/config')].some(
-    (file) => existsSync(file) && /^\s*sslca(?:info|path)\b/im.test(readFileSync(file, 'utf8')),
+  return [join(home, '.gitconfig'), join(config, 'git/config')].some((file) =>
+    namesRoots(textAt(file)),
   )
 }
+
+/** Whether the text of a configuration of git names roots. */
+export const namesRoots = (text: string): boolean => /^[ \t]*sslca(?:info|path)\b/im.test(text)

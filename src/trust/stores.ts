@@ -238,18 +238,20 @@ async function obstacleTo(
 
 /**
  * Asks every store once whether it trusts every anchor as `installAnchors` would leave it: an anchor
- * that it would install is `would-install`. Changes nothing.
+ * that it would install is `would-install`. Where `isKnown`, the store is known to trust the anchor
+ * and is not asked. Changes nothing.
  */
 export function lackingAnchors(
   stores: readonly TrustStore[],
   anchors: readonly TrustAnchor[],
+  isKnown: (store: TrustStore, anchor: TrustAnchor) => boolean = () => false,
 ): Promise<StoreOutcome[]> {
   return forEachStore(
     stores,
     anchors,
     {},
     {
-      ask: trustsFully,
+      ask: async (store, anchor) => isKnown(store, anchor) || trustsFully(store, anchor),
       act: async (_store, asked) =>
         asked.map(({ wasThere }) => ({
           outcome: wasThere ? 'already-installed' : 'would-install',

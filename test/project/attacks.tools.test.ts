@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
@@ -14,7 +16,9 @@ import { describe, expect, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { RootlingError } from '../../src/errors.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
+import { fingerprintOf } from '../../src/x509/parsed-certificate.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
+import { hasTool } from '../helpers/tools.ts'
 import { foreignRoot } from './foreign-roots.ts'
 import { cloneOf, shop, shownSteps, type Clone } from './team.ts'
 
@@ -24,6 +28,7 @@ import { cloneOf, shop, shownSteps, type Clone } from './team.ts'
  */
 
 const isRoot = process.getuid?.() === 0
+const openssl = await hasTool('openssl')
 
 /** Says what `up` refuses, and holds that it changed nothing. */
 async function refused(clone: Clone): Promise<string> {
@@ -71,6 +76,14 @@ describe('a path', () => {
     ['of Git, by its short name', 'GIT~1/hooks/site.pem', /Windows takes for another/],
     ['of Git, with a dot that is dropped', '.git./hooks/site.pem', /Windows takes for another/],
     ['of Git, with a stream', '.git::$INDEX_ALLOCATION/site.pem', /no file name has everywhere/],
+    ['of the settings of Git', '.git/config', /ends in \.pem/],
+    ['of a hook', '.git/hooks/pre-commit', /ends in \.pem/],
+    ['with a zero octet', 'a\u0000.pem', /control character/],
+    ['of a device in a directory', 'certs/NUL/site.pem', /Windows takes for another/],
+    ['of a device, with an ending', 'com1.pem', /Windows takes for another/],
+    ['below a file that is no directory', 'rootling.json/site.pem', /which is no directory/],
+    ['with a space that is dropped', 'certs /site.pem', /Windows takes for another/],
+    ['that is too long', `${'a/'.repeat(260)}site.pem`, /too long/],
     ['of a workflow', '.github/workflows/site.pem', /version control/],
     ['in decomposed letters', 'cafe\u0301/site.pem', /another form/],
     ['of a device', 'aux/con.pem', /Windows takes for another/],
@@ -84,12 +97,22 @@ describe('a path', () => {
     expect(await refused(await cloneOf(pair('cert.pem', path)))).toMatch(why)
   })
 
-  test.each(['.git/.env', 'package.json', '../.env', '.gitignore', '/etc/.env'])(
-    'of the variables may not be %s',
-    async (file) => {
-      expect(await refused(await cloneOf({ env: { file } }))).toContain('env.file')
-    },
-  )
+  test.each([
+    '.git/.env',
+    '.git/hooks/post-checkout',
+    'package.json',
+    '../.env',
+    '.gitignore',
+    '/etc/.env',
+    '.bashrc',
+    '../.bashrc',
+    '~/.bashrc',
+    // direnv runs this one as a script.
+    '.envrc',
+    'app/.ENVRC',
+  ])('of the variables may not be %s', async (file) => {
+    expect(await refused(await cloneOf({ env: { file } }))).toContain('env.file')
+  })
 
   test('through a linked directory is refused, whether it leads out or not', async () => {
     for (const target of [await temporaryDirectory(), '.']) {
@@ -208,6 +231,54 @@ describe('the file itself', () => {
     }
   })
 
+  test.each(['certificates', 'hosts', 'trust'])(
+    'with %s twice, of which a reviewer sees one, is refused',
+    async (key) => {
+      const clone = await cloneOf(null)
+      const value = key === 'hosts' ? '{}' : '[]'
+      clone.write('rootling.json', `{"version": 1, "${key}": ${value}, "${key}": ${value}}`)
+      expect(await refused(clone)).toContain(`${key}: This key is there twice`)
+    },
+  )
+
+  test.each(['__proto__', 'constructor', 'toString', 'hosts\u0000', 'h\u043Ests'])(
+    'with the key %j is refused, wherever it is',
+    async (key) => {
+      const member = JSON.stringify({ [`${key}`]: 1 }).slice(1, -1)
+      const texts = [
+        `{"version": 1, ${member}}`,
+        `{"version": 1, "env": {"file": ".env", ${member}}}`,
+        `{"version": 1, "hosts": {${member}}}`,
+      ]
+      for (const text of texts) {
+        const clone = await cloneOf(null)
+        clone.write('rootling.json', text)
+        await refused(clone)
+      }
+      expect(({} as Record<string, unknown>)['file']).toBeUndefined()
+    },
+  )
+
+  test('that nests a hundred thousand levels deep is refused', async () => {
+    const clone = await cloneOf(null)
+    clone.write('rootling.json', `{"version": 1, "permit": ${'['.repeat(100_000)}`)
+    expect(await refused(clone)).toContain('nested deeper than 32 levels')
+  })
+
+  test('of a dependency or a submodule gets nothing of what the project was allowed', async () => {
+    const members = pair('a.pem', 'a-key.pem', { onRenew: ': curl evil.example' })
+    const clone = await cloneOf(members)
+    await clone.up({ allow: 'run' })
+    for (const inner of ['node_modules/evil', 'vendored']) {
+      clone.write(`${inner}/rootling.json`, JSON.stringify({ version: 1, ...members }))
+      if (inner === 'vendored') clone.write(`${inner}/.git`, 'gitdir: ../.git/modules/vendored\n')
+      expect(await clone.up({ cwd: join(clone.directory, inner) })).toMatchObject({ stopped: true })
+      expect(readdirSync(join(clone.directory, inner))).not.toContain('a.pem')
+    }
+    // The project itself does not look into them.
+    expect((await clone.up()).project.directory).toBe(clone.directory)
+  })
+
   test('above the repository is not found', async () => {
     const clone = await cloneOf(shop)
     const inner = join(clone.directory, 'vendored')
@@ -300,6 +371,47 @@ describe('what can hurt is approved first', () => {
     await clone.up()
     expect(clone.asked).toHaveLength(3)
   })
+
+  test('an approval of one danger is none of another', async () => {
+    const clone = await cloneOf(pair('a.pem', 'a-key.pem', { onRenew: ': one' }))
+    await clone.up({ allow: 'run' })
+    // The same command for another file, and a name in the place of the command.
+    for (const members of [
+      pair('b.pem', 'b-key.pem', { onRenew: ': one' }),
+      { hosts: { 'bank.com': '127.0.0.1' } },
+      { permit: ['bank.com'] },
+    ]) {
+      clone.file(members)
+      expect(await clone.up()).toMatchObject({ stopped: true })
+    }
+  })
+
+  test.each([
+    ['google.com', '127.0.0.1'],
+    ['GOOGLE.com', '::1'],
+    ['g\u043E\u043Egle.com', '127.0.0.1'],
+    ['login.test', '10.0.0.1'],
+    ['login.test', '::ffff:203.0.113.9'],
+    ['localhost.evil.com', '127.0.0.1'],
+  ])('a line for %s at %s is shown as what programs look up', async (name, address) => {
+    const clone = await cloneOf({ hosts: { [name]: address } })
+    const stopped = await clone.up().catch((error: unknown) => error)
+    expect(readFileSync(clone.hostsFile, 'utf8')).toBe('127.0.0.1 localhost\n')
+    if (stopped instanceof RootlingError) return expect(stopped.code).toBe('bad-project')
+    expect(stopped).toMatchObject({ stopped: true, unapproved: [{ kind: 'hosts' }] })
+    // Letters that look like others are shown in ASCII.
+    const [danger] = (stopped as Awaited<ReturnType<Clone['up']>>).unapproved
+    expect(danger?.text).toMatch(/^[\x20-\x7E]+$/)
+  })
+
+  test.each(['b\u0430nk.com', 'bank.com.', 'xn--bnk-5cd.com'])(
+    'a certificate for %s, which looks like a bank, is not issued',
+    async (name) => {
+      const clone = await cloneOf(pair('a.pem', 'b.pem', { names: [name] }))
+      await clone.up({ allow: 'run,hosts' }).catch(() => undefined)
+      expect(readdirSync(clone.directory)).not.toContain('a.pem')
+    },
+  )
 
   test('an approval is of one clone alone', async () => {
     const clone = await cloneOf(dangers.run)
@@ -399,6 +511,34 @@ describe('a root', () => {
       expect(await held(clone, fingerprint)).toEqual([false, false])
       const { steps } = await clone.up({ allow: `trust:${fingerprint}` })
       expect(shownSteps(steps).at(-1)).toBe('trust: changed')
+    },
+  )
+
+  test.skipIf(!openssl)(
+    'with limits that are not critical, which clients may pass over, needs its fingerprint too',
+    async () => {
+      const clone = await cloneOf(null)
+      const limits = 'permitted;DNS:test,permitted;IP:127.0.0.0/255.0.0.0'
+      for (const [critical, isEnough] of [
+        ['critical,', true],
+        ['', false],
+      ] as const) {
+        const pem = execFileSync(
+          'openssl',
+          [
+            ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'],
+            ...['-keyout', '/dev/null', '-subj', '/CN=Team', '-days', '30'],
+            ...['-addext', 'keyUsage=critical,keyCertSign'],
+            ...['-addext', `nameConstraints=${critical}${limits}`],
+          ],
+          { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
+        )
+        clone.write('certs/team.pem', pem)
+        const fingerprint = fingerprintOf(new X509Certificate(pem))
+        clone.file(wants(fingerprint))
+        expect(await clone.up({ allow: 'trust' })).toMatchObject({ stopped: !isEnough })
+        expect(await held(clone, fingerprint)).toEqual([isEnough, isEnough])
+      }
     },
   )
 

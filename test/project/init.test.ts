@@ -106,6 +106,7 @@ describe('guesses', () => {
     expect(await guessProject(directory)).toEqual({
       base: 'web-shop',
       names: here,
+      routes: new Map(),
       found: [],
       hasPackage: false,
     })
@@ -135,6 +136,29 @@ describe('init', () => {
       ],
       hosts: new Map([['shop.test', '127.0.0.1']]),
     })
+  })
+
+  test('gives the ports of a Compose file a name, a certificate and a route', async () => {
+    const directory = await projectWith({
+      'compose.yaml':
+        'services:\n  web:\n    ports: ["8443:443"]\n  Api_1:\n    ports:\n      - "3000:3000"\n',
+    })
+    await init(directory)
+    const { certificates, proxy, hosts } = await readProject({ directory })
+    expect([...proxy]).toEqual([
+      ['web.web-shop.localhost', 'https://127.0.0.1:8443'],
+      ['api-1.web-shop.localhost', 3000],
+    ])
+    expect(certificates[0]?.names).toEqual([...here, ...proxy.keys()])
+    expect([...hosts]).toEqual([])
+  })
+
+  test('leaves out the route of a name that the person left out', async () => {
+    const directory = await projectWith({
+      'compose.yaml': 'services:\n  web:\n    ports: ["8443:443"]\n',
+    })
+    await init(directory, { ask: async (guessed) => ({ ...guessed, names: ['localhost'] }) })
+    expect([...(await readProject({ directory })).proxy]).toEqual([])
   })
 
   test('overwrites nothing, not even a link that leads nowhere', async () => {

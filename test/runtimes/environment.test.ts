@@ -1,5 +1,6 @@
 import {
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -272,4 +273,10 @@ test('files that programs may still read stay, without our roots', async () => {
   expect(left.length).toBe(2)
   expect(left.every((path) => /bundle(?:-[0-9a-f]{16})?\.pem$/.test(path))).toBe(true)
   expect(existsSync(env['NODE_EXTRA_CA_CERTS'] ?? '')).toBe(false)
+})
+
+test('a configuration of git that is no file names no roots', async () => {
+  const { directory, child } = await open()
+  mkdirSync(join(directory, '.gitconfig'))
+  expect(await child({ HOME: directory })).toHaveProperty('GIT_SSL_CAINFO')
 })

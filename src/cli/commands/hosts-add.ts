@@ -5,7 +5,6 @@ import { applyHosts } from '../../hosts/change.ts'
 import { loopback, parseHostName, publicNames } from '../../hosts/host-name.ts'
 import { conflictError, planHosts } from '../../hosts/plan.ts'
 import { shellWord } from '../../shell-word.ts'
-import { confirm } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { hostsAccess } from '../hosts-file.ts'
@@ -77,6 +76,6 @@ async function agreeToPublic(
     throw new RootlingError('usage', sentence, {
       hint: `If you mean that: ${commandOf(names, { ...args, force: true })}`,
     })
-  if (!(await confirm([sentence, 'Add it all the same?'])))
+  if (!(await (await import('../ask.ts')).confirm([sentence, 'Add it all the same?'])))
     throw new RootlingError('cancelled', 'Cancelled; nothing was changed.')
 }

@@ -20,6 +20,7 @@ import { askStatus } from '../../daemon/launch.ts'
 import { onlyThisMachine } from '../../daemon/settings.ts'
 import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
+import { keysOf } from '../../storage/files/keys.ts'
 import { trustOfScopes } from '../../trust/machine-stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -102,7 +103,9 @@ async function signingWith(
   const scope = await requireScope(state, scopeName, (all) => meantScope(scopeName, all))
   await refuseTrusted(scope, context)
   if (!yes) refuseReaders(scopeName)
-  const { key } = await openSigner(state, scope, now())
+  const keys = keysOf(state)
+  // It says when the scope has ended.
+  await openSigner(keys, scope, now())
   const root = scope.root.toString()
   output.warn(
     `This output holds the signing key of the scope ${scopeName}, which may sign any name. Whoever reads it, or the cluster’s Secrets, can be any server to the programs that trust the root ${scope.rootPath}.`,
@@ -111,7 +114,7 @@ async function signingWith(
     ...names,
     scope: scopeName,
     chain: `${scope.issuers}${root}`,
-    key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    key: await keys.read(scopeName, scope.keyDigest),
     root,
   })
 }

@@ -1,6 +1,5 @@
 import { nothingAllowed, parseAllowed } from '../../project/approval.ts'
 import { bringUp } from '../../project/up.ts'
-import { confirm } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { upSpec } from '../specs/project.ts'
@@ -22,6 +21,7 @@ export async function up(args: ArgumentsOf<typeof upSpec>, context: Context): Pr
     // --yes approves nothing that a stranger may have written.
     approve: async (dangers) => {
       if (!interactive || yes) return null
+      const { confirm } = await import('../ask.ts')
       return confirm(['rootling.json asks to:', ...dangerLines(dangers), 'Agree to all of that?'])
     },
     onStep: ({ code, subject }) => void output.live(`${code}: ${subject}…`),

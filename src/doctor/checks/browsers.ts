@@ -79,18 +79,31 @@ async function browserProcesses(uid: number): Promise<Process[]> {
   const names = new Set<string>(Object.values(families).flat())
   const found = await Promise.all(
     ids.map(async (id): Promise<Process[]> => {
-      const text = (await readText(`/proc/${id}/stat`)) ?? ''
-      const name = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'))
-      if (!names.has(name)) return []
+      const read = parseProcessStat((await readText(`/proc/${id}/stat`)) ?? '')
+      if (read === null || !names.has(read.name)) return []
       if ((await stat(`/proc/${id}`).catch(() => null))?.uid !== uid) return []
-      // A process that has ended stays in the list until its parent asks for its exit code.
-      if (text.slice(text.lastIndexOf(')') + 2).startsWith('Z')) return []
-      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-      const started = (boot + Number(fields[19]) / 100) * 1_000
-      return [{ id: Number(id), name, parent: Number(fields[1]), started }]
+      const { name, parent, ticks } = read
+      return [{ id: Number(id), name, parent, started: (boot + ticks / 100) * 1_000 }]
     }),
   )
   return found.flat()
+}
+
+/**
+ * Reads /proc/PID/stat (proc(5)): the name of a process, its parent, and when it started, in
+ * hundredths of a second since the machine did. `null`: the process has ended, which stays in the
+ * list until its parent asks for its exit code.
+ */
+export function parseProcessStat(
+  text: string,
+): { readonly name: string; readonly parent: number; readonly ticks: number } | null {
+  // The name is whatever the program chose, with brackets and spaces.
+  const end = text.lastIndexOf(')')
+  const fields = text.slice(end + 2).split(' ')
+  const [state, parent, ticks] = [fields[0], Number(fields[1]), Number(fields[19])]
+  if (end < 0 || state === 'Z' || !Number.isSafeInteger(parent) || !Number.isSafeInteger(ticks))
+    return null
+  return { name: text.slice(text.indexOf('(') + 1, end), parent, ticks }
 }
 
 const readText = async (path: string): Promise<string | null> =>
@@ -142,17 +155,17 @@ export async function rememberedHsts(
  * ends, in milliseconds, its state (1: set), and whether it holds for hosts below. In the newer .bin
  * file zeros stand between the two.
  */
-function hasFirefoxEntry(text: string, host: string, now: Date): boolean {
+export function hasFirefoxEntry(text: string, host: string, now: Date): boolean {
   const name = host.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
   const entry = new RegExp(
-    `(?:^|[^a-z.-])${name}(?:\\^[^\\0\\t:]*)?(?::HSTS)?(?:\\0+|\\t\\d+\\t\\d+\\t)(\\d{13}),1,[01]`,
+    `(?:^|[^a-z.-])${name}(?:\\^[^\\0\\t:]{0,500})?(?::HSTS)?(?:\\0+|\\t\\d+\\t\\d+\\t)(\\d{13}),1,[01]`,
     'g',
   )
   return [...text.matchAll(entry)].some(([, end]) => Number(end) > now.getTime())
 }
 
 /** Whether Chromium remembers a host: by SHA-256 of its name in the form of DNS. */
-function hasChromiumEntry(text: string, host: string, now: Date): boolean {
+export function hasChromiumEntry(text: string, host: string, now: Date): boolean {
   const labels = host.split('.').map((label) => `${String.fromCharCode(label.length)}${label}`)
   const hash = createHash('sha256')
     .update(`${labels.join('')}\0`, 'latin1')

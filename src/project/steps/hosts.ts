@@ -3,6 +3,7 @@ import { conflictError, planHosts } from '../../hosts/plan.ts'
 import { RootlingError } from '../../errors.ts'
 import type { StoreOptions } from '../../trust/machine-stores.ts'
 import type { TrustWorld } from '../../trust/world.ts'
+import { parseIdentifier } from '../../x509/identifier.ts'
 import { localConstraints, permits } from '../../x509/name-constraints.ts'
 import { impossible, settled, type Danger, type PlannedStep, type Work } from '../step.ts'
 
@@ -54,7 +55,8 @@ function dangersOf(hosts: ReadonlyMap<string, string>): Danger[] {
     )
     .map(([name, address]) => ({
       kind: 'hosts',
-      text: `let ${name} lead to ${address} on this machine, whoever owns it elsewhere`,
+      // As programs look it up: Unicode has letters that look like others.
+      text: `let ${parseIdentifier(name).value} lead to ${address} on this machine, whoever owns it elsewhere`,
     }))
 }
 

@@ -36,8 +36,8 @@ export async function planIgnore({ project, wanted, world }: Work): Promise<Plan
         done: [{ kind: 'ignore', lines }],
         uses: [],
         apply: async () => {
-          await addLines(path, lines, world.state.owner)
-          return `Lines were added: ${lines.join(' ')}`
+          const added = await addLines(path, own, world.state.owner)
+          return added.length === 0 ? undefined : `Lines were added: ${added.join(' ')}`
         },
       },
     ]
@@ -72,15 +72,19 @@ function isIgnored(lines: readonly string[], path: string): boolean {
   return last !== -1 && !lines.slice(last).some((line) => line.startsWith('!'))
 }
 
+/** Adds the lines that these paths lack by now, and returns them: another command may have added some. */
 async function addLines(
   path: string,
-  lines: readonly string[],
+  paths: readonly string[],
   owner: Owner | null,
-): Promise<void> {
+): Promise<string[]> {
   const text = (await readText(path, longest)) ?? ''
+  const lines = missingLines(text, paths)
+  if (lines.length === 0) return lines
   const end = text.includes('\r\n') ? '\r\n' : '\n'
   const gap = text === '' || text.endsWith('\n') ? '' : end
   await write(path, `${text}${gap}${lines.map((line) => line + end).join('')}`, owner)
+  return lines
 }
 
 /** Takes lines out again that `up` added; what is empty then is left. Returns whether any was there. */

@@ -29,6 +29,7 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
   'roots.pem': /^# Roots that Rootling keeps up to date here/,
   'roots-openssl.pem': /^# Roots that Rootling keeps up to date here/,
   'stores.json': /^\{"kinds":/,
+  'trusting-stores.json': /^\{"trusting":/,
   'trusted-roots.json': /^\[(?:\]|\s*\{\s*"label":)/,
   'renewal.json': /^\[(?:\]|\{"serialNumber":)/,
   'rootling-task.xml': anyText,

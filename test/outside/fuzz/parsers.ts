@@ -9,6 +9,7 @@ import {
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { systemRootsPreference } from '../../../platform/firefox/enterprise-roots.ts'
 import { addCertificate, removeCertificate } from '../../../platform/firefox/policies-text.ts'
 import { readJks } from '../../../platform/java/jks.ts'
 import { parseKeystore } from '../../../platform/java/keystore.ts'
@@ -31,12 +32,19 @@ import { parseTarget } from '../../../src/client/target.ts'
 import { methodOf, parseRequest, stringMember } from '../../../src/daemon/control-protocol.ts'
 import { readFailures } from '../../../src/daemon/renewal-failures.ts'
 import { readSettings } from '../../../src/daemon/settings.ts'
+import {
+  hasChromiumEntry,
+  hasFirefoxEntry,
+  parseProcessStat,
+} from '../../../src/doctor/checks/browsers.ts'
+import { settingsFiles } from '../../../src/doctor/settings.ts'
 import { RootlingError, type ErrorCode } from '../../../src/errors.ts'
 import { readRunFile } from '../../../src/home/run-file.ts'
 import { addEntries, parseHosts, removeEntries, renderHosts } from '../../../src/hosts/block.ts'
 import { mappingsOf } from '../../../src/hosts/hosts-file.ts'
 import { checkText } from '../../../src/project/check.ts'
 import { projectShape } from '../../../src/project/shape.ts'
+import { namesRoots } from '../../../src/runtimes/variables.ts'
 import { hostOf } from '../../../src/server/host-check.ts'
 import type { Request } from '../../../src/server/http.ts'
 import { readCurrentInventory, readInventory } from '../../../src/storage/files/record.ts'
@@ -302,6 +310,27 @@ function tools(samples: Samples): ForeignParser[] {
     '127.0.0.1\tlocalhost # a\n::1 localhost ip6-localhost\n',
     renderHosts(addEntries(parseHosts('127.0.0.1 localhost\r\n'), [hostsEntry], hostsOwner)),
   ]
+  const preferences =
+    'user_pref("a.b", 1);\nuser_pref("security.enterprise_roots.enabled", false);\n'
+  const processStat = `4242 (Web (Content)) S 4200 ${'1 '.repeat(17)}987654 0`
+  const settings = [
+    '; of npm\ncafile=/a/b.pem\nstrict-ssl=false\n',
+    '[http]\n\tsslCAInfo = /a.pem\n[http "https://a.test"]\n\tsslVerify = no\n',
+    '--cacert /a.pem\ninsecure\ncheck_certificate = off\n[http]\ncainfo = "/a.pem"\n',
+  ]
+  const remembered = {
+    firefox:
+      'localhost^partitionKey=%28http%2Cdev%29:HSTS\t0\t20000\t1900000000000,1,0\nlocalhost\0\0\0',
+    chromium: JSON.stringify({
+      sts: [
+        {
+          host: createHash('sha256').update('\tlocalhost\0').digest('base64'),
+          expiry: 1_900_000_000,
+          mode: 'force-https',
+        },
+      ],
+    }),
+  }
   const row = (
     name: string,
     samples: readonly (Buffer | string)[],
@@ -330,6 +359,19 @@ function tools(samples: Samples): ForeignParser[] {
     row('passwd', ['root:x:0:0:root:/root:/bin/sh\na:x:1000:1000::/home/a:/bin/sh\n'], (text) =>
       parsePasswd(text, '1000'),
     ),
+    row('prefs.js', [preferences], systemRootsPreference),
+    row('HSTS of Firefox', [remembered.firefox], (text) => hasFirefoxEntry(text, 'localhost', now)),
+    {
+      ...row('HSTS of Chromium', [remembered.chromium], (text) =>
+        hasChromiumEntry(text, 'localhost', now),
+      ),
+      shape: 'json',
+    },
+    row('stat of a process', [processStat], parseProcessStat),
+    row('settings of other programs', settings, (text) =>
+      settingsFiles.map(({ read }) => read(text)),
+    ),
+    row('configuration of git', settings, namesRoots),
     { ...row('hosts file', hostsFiles, changeHosts), codes: ['hosts-failed'] },
     {
       ...row('policies.json, added to', policies, (text) => addCertificate(text, '/c.crt', 'f')),
