@@ -3,6 +3,7 @@ import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import { askForUser } from '../files/access-list.ts'
 import { existsSync } from '../files/exists.ts'
+import type { Owner } from '../files/owner.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
@@ -49,10 +50,11 @@ export interface IssueRequest extends KeyProtection {
    */
   readonly files?: OutputPaths | null | undefined
   /**
-   * Whether the paths are those of this command line or its working directory, and not of a file that
-   * a stranger may have written: under sudo root's rights count for them then, else the person's.
+   * Whose rights decide, under sudo, whether the files may be written there; default: those of the
+   * state directory's owner, as for paths in a file that a stranger may have written. `null`: root's,
+   * for paths that were typed on this command line, or that are in its working directory.
    */
-  readonly typedPaths?: boolean | undefined
+  readonly rights?: Owner | null | undefined
   /**
    * Replaces files that this authority did not issue, and allows names that Firefox refuses
    * together.
@@ -120,11 +122,11 @@ export async function issue(
     if (paths !== null && request.force !== true)
       await refuseForeign(paths, [...scopes, ...(await readScopesInRotation(state))])
     const found = paths === null ? null : await findReplaced(state, record, request, scopes)
-    const isTyped = request.typedPaths === true
+    const { rights = state.owner } = request
     await recordAndWrite(
       state,
       record,
-      files.map((file) => ({ ...file, chosen: isTyped })),
+      files.map((file) => ({ ...file, rights })),
     )
     return found
   })

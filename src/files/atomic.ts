@@ -37,7 +37,7 @@ export interface FileContents {
   readonly secret?: boolean
   /**
    * Whose rights decide, under sudo, whether the file may be written there; default: its owner's.
-   * `null`: root's, for a path that was given on this command line.
+   * `null`: root's, for a path that was typed on this command line.
    */
   readonly rights?: Owner | null
 }

@@ -59,7 +59,7 @@ export async function issueFiles(
           keyPath: resolve(cwd, paths.key),
           inState: 'beside',
         },
-    typedPaths: true,
+    rights: null,
     // mkcert replaces existing files, whatever they hold, and scripts rely on it.
     force: true,
     csr,

@@ -35,15 +35,18 @@ export interface OutputFile {
   readonly secret?: boolean
   /** Default: the state directory's owner. */
   readonly owner?: Owner | null
-  /** Whether its path was given on this command line, and not read from the record. */
-  readonly chosen?: boolean
+  /**
+   * Whose rights decide, under sudo, whether it may be written there; default: those of the state
+   * directory's owner. `null`: root's, for a path that was typed on this command line.
+   */
+  readonly rights?: Owner | null
 }
 
 /**
  * A file to write. `base64` is its data, which may be DER. `before` is the hash of the file that is
  * to be replaced; `null`: there is none.
  */
-interface PendingFile extends Omit<OutputFile, 'data' | 'chosen'> {
+interface PendingFile extends Omit<OutputFile, 'data' | 'rights'> {
   readonly base64: string
   readonly before: string | null
 }
@@ -120,7 +123,7 @@ export async function recordAndWrite(
   if (files.length === 0) return recordIssued(state, record)
   const path = join(directoryOf(state), `${record.serialNumber}.json`)
   const withBefore = await Promise.all(
-    files.map(async ({ data, chosen: _chosen, ...file }) => ({
+    files.map(async ({ data, rights: _rights, ...file }) => ({
       ...file,
       base64: Buffer.from(data).toString('base64'),
       before: await hashOf(file.path),
@@ -131,10 +134,8 @@ export async function recordAndWrite(
   await writeFileAtomic(path, { data: JSON.stringify(pending), mode: 0o600 }, state.owner)
   const staged: StagedFile[] = []
   try {
-    for (const { chosen = false, owner = state.owner, ...file } of files)
-      staged.push(
-        await stageFile(file.path, { ...file, rights: chosen ? null : state.owner }, owner),
-      )
+    for (const { rights = state.owner, owner = state.owner, ...file } of files)
+      staged.push(await stageFile(file.path, { ...file, rights }, owner))
     await recordIssued(state, record)
   } catch (error) {
     for (const file of staged) await file.discard()
