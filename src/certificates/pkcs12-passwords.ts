@@ -7,9 +7,9 @@ import type { Owner } from '../files/owner.ts'
 import { readOwnPassword, readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { readInventory } from '../storage/files/record.ts'
+import { issueAgain } from '../storage/issue-again.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { refuseCostlyPkcs12 } from '../x509/pkcs12-cost.ts'
-import { issueAgain } from './scope-choice.ts'
 
 /** Asks for the password of a PKCS #12 file, given its path; `null`: it is not known. */
 export type AskPassword = (path: string) => Promise<string | null>

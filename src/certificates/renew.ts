@@ -6,6 +6,7 @@ import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
+import { issueAgain, issueInFiles } from '../storage/issue-again.ts'
 import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
@@ -15,7 +16,7 @@ import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
 import { pkcs12Passwords, type AskPassword, type Pkcs12Passwords } from './pkcs12-passwords.ts'
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
-import { chooseScopeAgain, issueAgain } from './scope-choice.ts'
+import { chooseScopeAgain } from './scope-choice.ts'
 import { currentCertificates, isDue } from './status.ts'
 
 /** What became of one certificate. */
@@ -214,7 +215,7 @@ type Skip = Pick<Renewal, 'record' | 'reason' | 'hint'>
 function skipReason({ inventory }: View, previous: CertificateRecord): Skip | null {
   const { serialNumber, certPath, scope } = previous
   if (scope === selfSignedScope)
-    return { reason: 'It is self-signed.', hint: 'rootling issue --self-signed makes it anew' }
+    return { reason: 'It is self-signed.', hint: `To make it anew: ${issueInFiles(previous)}` }
   const newest = inventory.certificates.findLast((entry) => entry.certPath === certPath)
   if (newest !== undefined && newest.serialNumber !== serialNumber)
     return { record: newest, reason: 'It was replaced meanwhile.' }

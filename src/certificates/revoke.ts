@@ -3,11 +3,11 @@ import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { readInventory, recordReleased, recordRevoked } from '../storage/files/record.ts'
+import { issueAgain } from '../storage/issue-again.ts'
 import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
 import { certificatesIn } from '../x509/inspect.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import type { Revocation, RevocationReason } from '../x509/revocation.ts'
-import { issueAgain } from './scope-choice.ts'
 
 /** A serial number as `serialNumberIn` gives it, or the contents of a certificate file. */
 type RevocationTarget = string | Buffer

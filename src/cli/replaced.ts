@@ -1,6 +1,6 @@
 import type { IssueOption, Replaced } from '../certificates/replaced.ts'
-import { issueAgain } from '../certificates/scope-choice.ts'
 import { shellWord } from '../shell-word.ts'
+import { issueAgain } from '../storage/issue-again.ts'
 import { describeHolder } from '../storage/records.ts'
 import type { ArgumentsOf } from './command.ts'
 import type { Output } from './output.ts'

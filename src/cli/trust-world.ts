@@ -3,6 +3,7 @@ import type { Scope } from '../authority/scope.ts'
 import { beyondConstraints, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
+import { shortened } from '../printable.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
 import { shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
@@ -202,16 +203,13 @@ function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): v
       output.warn(`${previous.certPath} was not renewed: ${reason} ${hint ?? ''}`.trim())
 }
 
+/** The most characters of a stranger's name that are shown. */
 const longestName = 200
-
-/** Returns a stranger's name, without what is longer than any real one. */
-const cut = (name: string): string =>
-  name.length <= longestName ? name : `${name.slice(0, longestName)}…`
 
 function showForeignRoot(event: EventOf<'foreign-root'>, output: Output): void {
   const { subject, constraints, java } = event
   // The name is a stranger's, and has a line of its own: it could say what it may sign.
-  output.note(`The root calls itself “${cut(subject)}”.`)
+  output.note(`The root calls itself “${shortened(subject, longestName)}”.`)
   output.note(`It may sign: ${describeMaySign(constraints)}`)
   const warning = unconstrainedWarning(constraints)
   if (warning === null) output.note(beyondConstraints)

@@ -21,6 +21,7 @@ import { refuseSharedDirectory } from '../../files/shared-directory.ts'
 import { readdir, removeFile } from '../../files/sync-fs.ts'
 import { isFullPath } from '../../full-path.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
+import { issueInFiles } from '../issue-again.ts'
 import { describeHolder, type CertificateRecord } from '../records.ts'
 import { readRecord, recordIssued } from './record.ts'
 import { scopesPath, sweepScopes } from './scopes.ts'
@@ -172,7 +173,7 @@ async function finishOrDrop(
   const recorded = record.find(({ serialNumber }) => `${serialNumber}.json` === name)
   if (pending === null) {
     if (recorded === undefined) return drop(path)
-    return giveUp(path, [`${path} is damaged. ${mayNotFit(recorded)}`], tell)
+    return giveUp(path, recorded, [`${path} is damaged. ${mayNotFit(recorded)}`], tell)
   }
   const faults: Unfinished[] = []
   for (const file of pending.files) {
@@ -185,17 +186,18 @@ async function finishOrDrop(
   const newest = record.findLast(({ certPath }) => certPath === recorded?.certPath)
   if (recorded === undefined || newest !== recorded || faults.length === 0) return drop(path)
   const sentences = faults.map(({ sentence }) => `${sentence} ${mayNotFit(recorded)}`)
-  if (faults.every(({ mayPass }) => !mayPass)) return giveUp(path, sentences, tell)
+  if (faults.every(({ mayPass }) => !mayPass)) return giveUp(path, recorded, sentences, tell)
   for (const sentence of sentences) tell?.(`${sentence} The next command tries again.`)
 }
 
 async function giveUp(
   path: string,
+  record: CertificateRecord,
   sentences: readonly string[],
   tell: Tell | undefined,
 ): Promise<void> {
   if (tell === undefined) return
-  for (const sentence of sentences) tell(`${sentence} To make them anew: rootling issue --force`)
+  for (const sentence of sentences) tell(`${sentence} To make them anew: ${issueInFiles(record)} --force`)
   await drop(path)
 }
 
