@@ -9,6 +9,7 @@ import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.
 import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { generateKeys, type KeyPairDer, type KeyType } from '../x509/keys.ts'
+import { isJavaPassword } from '../x509/java-password.ts'
 import { encodePem } from '../x509/pem.ts'
 import { mostCommonName } from '../x509/subject.ts'
 import { outputFiles, type KeyProtection } from './file-contents.ts'
@@ -112,7 +113,8 @@ export async function issue(
     request.files === null
       ? null
       : await resolvePaths(base, request.files ?? {}, keys !== null, state)
-  if (paths !== null) warnings.push(...mountWarnings(pathsOf(paths)))
+  if (paths !== null)
+    warnings.push(...mountWarnings(pathsOf(paths)), ...passwordWarnings(paths, request))
   const record = recordOf(leaf, paths, request)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   const replaced = paths !== null && existsSync(paths.certPath)
@@ -201,6 +203,14 @@ function signByItself({ identifiers, keyType, keys }: Holder, lifetime: number, 
   throw new RootlingError('usage', 'A request cannot be self-signed: its key is not here.', {
     hint: 'Leave out --self-signed',
   })
+}
+
+function passwordWarnings({ extra }: ResolvedPaths, { pkcs12 }: IssueRequest): string[] {
+  const file = extra.find(({ format }) => format === 'pkcs12')
+  if (file === undefined || pkcs12 === undefined || isJavaPassword(pkcs12.password)) return []
+  return [
+    `Java cannot open ${file.path}: for .p12 files it takes only passwords of ASCII letters, digits, signs and spaces.`,
+  ]
 }
 
 function leafWarnings({ facts, shortened }: Leaf, scope: Scope | null, now: Date): string[] {

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { readScopes, type Scope } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
@@ -11,6 +12,7 @@ import { selfSignedScope, type CertificateRecord, type Inventory } from '../stor
 import { parseIdentifier } from '../x509/identifier.ts'
 import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
+import { refuseMoved } from './moved.ts'
 import { certificatesNamed, chosen } from './named.ts'
 import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
@@ -87,7 +89,7 @@ export async function renew(
   const view = await readView(state, options)
   const scopes = await readScopes(state)
   const renewals: Renewal[] = []
-  for (const previous of select(view.inventory, selection, now)) {
+  for (const previous of await select(state, view.inventory, selection, now)) {
     if (options.only !== undefined && !(await options.only(previous))) continue
     renewals.push(await renewOne(state, previous, { view, scopes }, options, now))
   }
@@ -107,15 +109,24 @@ async function readView(state: StateDirectory, { onDamage }: RenewOptions): Prom
   return { stamp, inventory: await readCurrentInventory(state, { printed: false, onDamage }) }
 }
 
-function select(inventory: Inventory, selection: Selection, now: Date): CertificateRecord[] {
+async function select(
+  state: StateDirectory,
+  inventory: Inventory,
+  selection: Selection,
+  now: Date,
+): Promise<readonly CertificateRecord[]> {
   const tracked = withFile(inventory)
   switch (selection.which) {
     case 'all':
       return signedByScope(tracked)
     case 'due':
       return renewable(inventory).filter((record) => isDue(record, now))
-    case 'named':
-      return [...new Set(selection.names.flatMap((name) => named(inventory, name, selection)))]
+    case 'named': {
+      const found = new Set<CertificateRecord>()
+      for (const name of selection.names)
+        for (const record of await named(state, inventory, name, selection)) found.add(record)
+      return [...found]
+    }
   }
 }
 
@@ -127,14 +138,16 @@ const withFile = ({ certificates, forgotten }: Inventory): CertificateRecord[] =
 const signedByScope = (tracked: readonly CertificateRecord[]): CertificateRecord[] =>
   tracked.filter(({ scope }) => scope !== selfSignedScope)
 
-function named(
+async function named(
+  state: StateDirectory,
   inventory: Inventory,
   word: string,
   { cwd = '', all }: Named,
-): readonly CertificateRecord[] {
+): Promise<readonly CertificateRecord[]> {
   const tracked = new Set(withFile(inventory))
   const found = certificatesNamed(inventory, word, cwd).filter((record) => tracked.has(record))
-  return chosen(found, { word, all, command: 'rootling renew' })
+  if (found.length === 0) await refuseMoved(state, resolve(cwd, word))
+  return chosen(state, found, { word, all, command: 'rootling renew' })
 }
 
 /** What is read once and used for one renewal after the other. */

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { RootlingError } from '../errors.ts'
+import { RootlingError, UnknownName } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { readInventory, recordReleased, recordRevoked } from '../storage/files/record.ts'
@@ -76,7 +76,7 @@ function find(
       ? certificates.find(({ serialNumber }) => serialNumber === target)
       : findCertificate(certificates, target)
   if (record === undefined)
-    throw new RootlingError(
+    throw new UnknownName(
       'usage',
       typeof target === 'string'
         ? `No certificate on record has the serial number ${target}.`

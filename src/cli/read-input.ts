@@ -10,7 +10,7 @@ import {
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isatty } from 'node:tty'
-import { RootlingError } from '../errors.ts'
+import { RootlingError, UnknownName } from '../errors.ts'
 import { shellWord } from '../shell-word.ts'
 import { pemBlocks } from '../x509/pem.ts'
 
@@ -149,7 +149,8 @@ async function reading<T>(
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
     const orName = notNamed === null ? '' : `, and no ${notNamed} on record has that name`
     const sentence = absent ? `There is no file ${path}${orName}.` : `${path} cannot be read.`
-    throw new RootlingError('file-unreadable', sentence, {
+    const Kind = absent && notNamed !== null ? UnknownName : RootlingError
+    throw new Kind('file-unreadable', sentence, {
       hint: absent
         ? `Check the path${notNamed === null ? '' : ', or the names: rootling list'}`
         : `Check its permissions: ls -l ${shellWord(path)}`,

@@ -7,7 +7,7 @@ import { describeHolder, describeRecord, shortDate } from '../describe.ts'
 import { dim, green, red, tableWithHints, whole } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { readFirstLine } from '../read-input.ts'
-import { hooksSucceeded, reportHooks, warnOfFiles } from '../renewals.ts'
+import { hooksSucceeded, noteKept, reportHooks, warnOfFiles } from '../renewals.ts'
 import type { renewSpec } from '../specs/certificates.ts'
 
 /**
@@ -34,6 +34,11 @@ export async function renewCommand(
     ({ outcome, record }) =>
       outcome === 'failed' || (named && outcome === 'skipped' && record === undefined),
   )
+  if (named)
+    noteKept(
+      renewals.map(({ previous }) => previous),
+      context,
+    )
   if (renewals.length === 0) output.note('No certificate is due for renewal.')
   return failed || !succeeded ? exitCodes.failed : exitCodes.ok
 }
