@@ -8,6 +8,7 @@ import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { recordOfFile } from './moved.ts'
 import { certificatesNamed, chosen, withoutKept } from './named.ts'
 import { currentCertificates } from './status.ts'
+import { quotedPath } from '../shell-word.ts'
 
 export interface ForgetRequest {
   /** Names, files and serial numbers; none: with `all`, every certificate whose file is gone. */
@@ -54,7 +55,7 @@ function select(
     const gone = named.filter(isGone)
     const [kept] = named
     if (gone.length === 0 && kept !== undefined)
-      throw new RootlingError('usage', `${kept.certPath} is there, so it is not forgotten.`, {
+      throw new RootlingError('usage', `${quotedPath(kept.certPath ?? '')} is there, so it is not forgotten.`, {
         hint: 'Delete the file first; rootling forget is for certificates whose file is gone',
       })
     return chosen(state, gone, { word, all, command: 'rootling forget' })

@@ -28,6 +28,7 @@ import { findReplaced, type Replaced } from './replaced.ts'
 import { revocationUrlFor, type WantedUrl } from './revocation-url.ts'
 import { chooseScope } from './scope-choice.ts'
 import { useOf } from './use.ts'
+import { quotedPath } from '../shell-word.ts'
 
 export interface IssueRequest extends KeyProtection {
   /** Hosts, wildcards, IP addresses, e-mail addresses and URIs, as typed. */
@@ -209,7 +210,7 @@ function passwordWarnings({ extra }: ResolvedPaths, { pkcs12 }: IssueRequest): s
   const file = extra.find(({ format }) => format === 'pkcs12')
   if (file === undefined || pkcs12 === undefined || isJavaPassword(pkcs12.password)) return []
   return [
-    `Java cannot open ${file.path}: for .p12 files it takes only passwords of ASCII letters, digits, signs and spaces.`,
+    `Java cannot open ${quotedPath(file.path)}: for .p12 files it takes only passwords of ASCII letters, digits, signs and spaces.`,
   ]
 }
 

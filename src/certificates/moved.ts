@@ -5,7 +5,7 @@ import { RootlingError } from '../errors.ts'
 import { existsSync } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toMove } from '../shell-commands.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import { readInventory } from '../storage/files/record.ts'
 import { issueInFiles } from '../storage/issue-again.ts'
 import type { CertificateRecord } from '../storage/records.ts'
@@ -51,20 +51,20 @@ export async function refuseMoved(state: StateDirectory, path: string): Promise<
   const here = { certPath: path, keyPath: keyBeside(record, path) }
   const issueHere = issueInFiles(record, here)
   if (certPath === null)
-    throw new RootlingError('usage', `The certificate in ${path} was not issued to a file.`, {
+    throw new RootlingError('usage', `The certificate in ${quotedPath(path)} was not issued to a file.`, {
       hint: `To have it renewed here, issue it here: ${issueHere}`,
     })
   if (certPath === path)
-    throw new RootlingError('usage', `The certificate in ${path} was forgotten.`, {
+    throw new RootlingError('usage', `The certificate in ${quotedPath(path)} was forgotten.`, {
       hint: `To issue it again: ${issueHere}`,
     })
   if (existsSync(certPath))
-    throw new RootlingError('usage', `${path} is a copy of ${certPath}, where renewals write.`, {
+    throw new RootlingError('usage', `${quotedPath(path)} is a copy of ${quotedPath(certPath)}, where renewals write.`, {
       hint: `rootling renew ${shellWord(certPath)}; then copy it again. To have one renewed here: ${issueHere}`,
     })
   throw new RootlingError(
     'usage',
-    `${path} was issued as ${certPath}, where renewals write, and which is gone.`,
+    `${quotedPath(path)} was issued as ${quotedPath(certPath)}, where renewals write, and which is gone.`,
     {
       hint: `Move it back: ${toMove(path, certPath)}. Or issue it here and forget the other: ${issueHere}; then rootling forget ${shellWord(certPath)}`,
     },

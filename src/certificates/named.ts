@@ -2,7 +2,7 @@ import { realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { RootlingError, UnknownName } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import {
   shortSerial,
   shortSerialDigits,
@@ -106,7 +106,7 @@ function realPath(path: string): string {
 
 /** What `kept.ts` makes is nobody's to renew, so a sentence says whose it is. */
 export const isKeptSentence =
-  'It is kept for rootling serve and certificateFor, which renew it by themselves.'
+  'It is kept for serve and certificateFor, which renew it by themselves.'
 
 /** Whether a certificate is one that `kept.ts` made. */
 export const isKeptRecord = (state: StateDirectory, { certPath }: CertificateRecord): boolean =>
@@ -148,7 +148,7 @@ export function chosen(
   const found = all ? named : withoutKept(state, named)
   const [first] = found
   if (first === undefined)
-    throw new UnknownName('usage', `No certificate on record is for ${word}.`, {
+    throw new UnknownName('usage', `No certificate on record is for ${quotedPath(word)}.`, {
       hint: 'rootling list',
     })
   if (all || found.length === 1) return found
@@ -156,7 +156,7 @@ export function chosen(
     .slice(-mostListed)
     .map((record) => `${shortSerial(record)} (${record.certPath ?? 'printed'})`)
   const more = found.length > mostListed ? ` and ${found.length - mostListed} older ones` : ''
-  const whose = isKeptRecord(state, first) ? ' They are kept for rootling serve and certificateFor.' : ''
+  const whose = isKeptRecord(state, first) ? ' They are kept for serve and certificateFor.' : ''
   throw new RootlingError(
     'usage',
     `${word} names ${found.length} certificates: ${rows.join(', ')}${more}.${whose}`,

@@ -20,6 +20,7 @@ import { pkcs12Passwords, type AskPassword, type Pkcs12Passwords } from './pkcs1
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
 import { chooseScopeAgain } from './scope-choice.ts'
 import { currentCertificates, isDue } from './status.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** What became of one certificate. */
 export interface Renewal {
@@ -257,7 +258,7 @@ function checkNames({ identifiers, subject, certPath }: CertificateRecord): void
     return name.type === type && name.value === value
   })
   if (sound && (identifiers.length > 0 || subject !== undefined)) return
-  throw new RootlingError('corrupt-state', `The record of ${certPath} has a damaged name.`, {
+  throw new RootlingError('corrupt-state', `The record of ${quotedPath(certPath ?? '')} has a damaged name.`, {
     hint: 'Issue it anew: rootling issue NAME --force',
   })
 }

@@ -14,6 +14,7 @@ import { extraFile, modeOf, pkcs12Of } from './file-contents.ts'
 import type { Leaf } from './leaf.ts'
 import { fileBase } from './output-files.ts'
 import { openKey, type Pkcs12Passwords } from './pkcs12-passwords.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** Why the files of a certificate are left as they are, for people. */
 interface Unfit {
@@ -41,7 +42,7 @@ export async function readTracked(
     // The file holds no certificate at all: the sentence below is true of that too.
   }
   return {
-    reason: `${path} was changed by something else since.`,
+    reason: `${quotedPath(path)} was changed by something else since.`,
     hint: toReplace(record),
   }
 }
@@ -69,7 +70,7 @@ export async function keyFault(
   } catch {
     // The file holds no key at all: the sentence below is true of that too.
   }
-  const reason = `${keyPath} holds another key than the certificate's.`
+  const reason = `${quotedPath(keyPath)} holds another key than the certificate's.`
   return { reason, hint: toReplace(record) }
 }
 

@@ -5,7 +5,7 @@ import { RootlingError } from '../errors.ts'
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
 import { shortened } from '../printable.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
 import { confirm } from './ask.ts'
 import type { Context } from './context.ts'
@@ -114,7 +114,7 @@ function wordsOf(question: Question): string[] {
 function describeFiles({ state, scopes }: AuthorityFiles): string {
   const list = scopes.join(', ')
   const keys = scopes.length > 1 ? `the keys of its scopes ${list}` : `the key of its scope ${list}`
-  return `the CA in ${state.path}${scopes.length === 0 ? '' : `, with ${keys},`} and its record`
+  return `the CA in ${quotedPath(state.path)}${scopes.length === 0 ? '' : `, with ${keys},`} and its record`
 }
 
 function showEvent(event: TrustEvent, { state, output }: Context): void {
@@ -200,7 +200,7 @@ function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): v
   reportHooks(hooks, output)
   for (const { previous, outcome, reason, hint } of renewals)
     if (outcome !== 'renewed')
-      output.warn(`${previous.certPath} was not renewed: ${reason} ${hint ?? ''}`.trim())
+      output.warn(`${quotedPath(previous.certPath ?? '')} was not renewed: ${reason} ${hint ?? ''}`.trim())
 }
 
 /** The most characters of a stranger's name that are shown. */

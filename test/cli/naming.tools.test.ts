@@ -165,7 +165,7 @@ test('list shows short serial numbers, and what each certificate is for', async 
 
 test('what serve keeps for a name counts only where nothing else has the name', async () => {
   const { rootling, json, path, serialOf } = await openAuthority()
-  const kept = 'It is kept for rootling serve and certificateFor, which renew it by themselves.'
+  const kept = 'It is kept for serve and certificateFor, which renew it by themselves.'
   for (const command of ['show', 'renew']) {
     const alone = await rootling([command, 'localhost'])
     expect([command, alone.exitCode, alone.stderr]).toEqual([

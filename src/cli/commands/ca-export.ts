@@ -23,6 +23,7 @@ import { linesOf } from '../lines.ts'
 import { meantScope } from '../nearest.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { caExportSpec, caPathSpec, caShowSpec } from '../specs/ca.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** The password of Java's own trust stores; it protects nothing, since roots are public. */
 const javaPassword = 'changeit'
@@ -112,7 +113,7 @@ export async function caPath(
 /** A `not-ours` error for another program's file where that of all roots belongs. */
 function foreignRoots({ state }: Context): RootlingError {
   const path = allRootsPath(state)
-  return new RootlingError('not-ours', `${path} is there already, and Rootling did not write it.`, {
+  return new RootlingError('not-ours', `${quotedPath(path)} is there already, and Rootling did not write it.`, {
     hint: `${toMove(path, `${path}.old`)}; or name one scope: rootling ca path local`,
   })
 }

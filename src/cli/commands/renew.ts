@@ -9,6 +9,7 @@ import type { Output } from '../output.ts'
 import { readFirstLine } from '../read-input.ts'
 import { hooksSucceeded, noteKept, reportHooks, warnOfFiles } from '../renewals.ts'
 import type { renewSpec } from '../specs/certificates.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /**
  * `rootling renew`: writes new certificates into the files of the old ones. Exits 1 when a renewal
@@ -52,7 +53,7 @@ function askPassword(
   if (!interactive) return undefined
   return async (path) => {
     const { askSecretOrNone } = await import('../ask.ts')
-    return (await askSecretOrNone(`Password of ${path} (Enter leaves it as it is): `)) || null
+    return (await askSecretOrNone(`Password of ${quotedPath(path)} (Enter leaves it as it is): `)) || null
   }
 }
 

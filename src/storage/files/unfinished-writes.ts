@@ -26,6 +26,7 @@ import { describeHolder, type CertificateRecord } from '../records.ts'
 import { readRecord, recordIssued } from './record.ts'
 import { scopesPath, sweepScopes } from './scopes.ts'
 import { isText } from './stored-values.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** One of several files that only make sense together, such as a certificate and its key. */
 export interface OutputFile {
@@ -173,7 +174,7 @@ async function finishOrDrop(
   const recorded = record.find(({ serialNumber }) => `${serialNumber}.json` === name)
   if (pending === null) {
     if (recorded === undefined) return drop(path)
-    return giveUp(path, recorded, [`${path} is damaged. ${mayNotFit(recorded)}`], tell)
+    return giveUp(path, recorded, [`${quotedPath(path)} is damaged. ${mayNotFit(recorded)}`], tell)
   }
   const faults: Unfinished[] = []
   for (const file of pending.files) {
@@ -202,7 +203,7 @@ async function giveUp(
 }
 
 const mayNotFit = (record: CertificateRecord): string =>
-  `A command was interrupted while it wrote the certificate for ${describeHolder(record)}, so ${record.certPath} and the files beside it may not fit each other.`
+  `A command was interrupted while it wrote the certificate for ${describeHolder(record)}, so ${quotedPath(record.certPath ?? '')} and the files beside it may not fit each other.`
 
 /** Why a file of an interrupted command could not be written. */
 interface Unfinished {
@@ -216,13 +217,13 @@ async function finish(state: StateDirectory, pending: PendingFile): Promise<Unfi
   const { path, before, owner = state.owner } = pending
   // Under sudo the file is the person's to write, so that it gives nothing to another user.
   if (state.owner !== null && owner?.uid !== state.owner.uid)
-    return { sentence: `${path} would belong to another user.`, mayPass: false }
+    return { sentence: `${quotedPath(path)} would belong to another user.`, mayPass: false }
   const data = Buffer.from(pending.base64, 'base64')
   try {
     const current = await hashOf(path)
     if (current === digest(data)) return null
     if (current !== before && !(await isBeginning(path, data)))
-      return { sentence: `${path} was changed by something else since.`, mayPass: false }
+      return { sentence: `${quotedPath(path)} was changed by something else since.`, mayPass: false }
     await writeFileAtomic(path, { ...pending, data, rights: state.owner }, owner)
     return null
   } catch (error) {
