@@ -113,13 +113,21 @@ function readKeyOf(
 ): KeyObject {
   const { privateKey } = readPrivateKey(key, passphrase, keyFile)
   if (!root.checkPrivateKey(privateKey))
-    throw new RootlingError('bad-key', `${quotedPath(keyFile)} is not the key of ${quotedPath(certificateFile)}.`, {
-      hint: 'Name the two files that belong together',
-    })
+    throw new RootlingError(
+      'bad-key',
+      `${quotedPath(keyFile)} is not the key of ${quotedPath(certificateFile)}.`,
+      {
+        hint: 'Name the two files that belong together',
+      },
+    )
   if (signatureAlgorithmOf(privateKey) === null)
-    throw new RootlingError('bad-key', `${quotedPath(keyFile)} is of a kind that cannot sign here.`, {
-      hint: 'RSA, P-256, P-384 and Ed25519 keys can',
-    })
+    throw new RootlingError(
+      'bad-key',
+      `${quotedPath(keyFile)} is of a kind that cannot sign here.`,
+      {
+        hint: 'RSA, P-256, P-384 and Ed25519 keys can',
+      },
+    )
   return privateKey
 }
 

@@ -55,9 +55,13 @@ function select(
     const gone = named.filter(isGone)
     const [kept] = named
     if (gone.length === 0 && kept !== undefined)
-      throw new RootlingError('usage', `${quotedPath(kept.certPath ?? '')} is there, so it is not forgotten.`, {
-        hint: 'Delete the file first; rootling forget is for certificates whose file is gone',
-      })
+      throw new RootlingError(
+        'usage',
+        `${quotedPath(kept.certPath ?? '')} is there, so it is not forgotten.`,
+        {
+          hint: 'Delete the file first; rootling forget is for certificates whose file is gone',
+        },
+      )
     return chosen(state, gone, { word, all, command: 'rootling forget' })
   })
 }

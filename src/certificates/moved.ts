@@ -51,17 +51,25 @@ export async function refuseMoved(state: StateDirectory, path: string): Promise<
   const here = { certPath: path, keyPath: keyBeside(record, path) }
   const issueHere = issueInFiles(record, here)
   if (certPath === null)
-    throw new RootlingError('usage', `The certificate in ${quotedPath(path)} was not issued to a file.`, {
-      hint: `To have it renewed here, issue it here: ${issueHere}`,
-    })
+    throw new RootlingError(
+      'usage',
+      `The certificate in ${quotedPath(path)} was not issued to a file.`,
+      {
+        hint: `To have it renewed here, issue it here: ${issueHere}`,
+      },
+    )
   if (certPath === path)
     throw new RootlingError('usage', `The certificate in ${quotedPath(path)} was forgotten.`, {
       hint: `To issue it again: ${issueHere}`,
     })
   if (existsSync(certPath))
-    throw new RootlingError('usage', `${quotedPath(path)} is a copy of ${quotedPath(certPath)}, where renewals write.`, {
-      hint: `rootling renew ${shellWord(certPath)}; then copy it again. To have one renewed here: ${issueHere}`,
-    })
+    throw new RootlingError(
+      'usage',
+      `${quotedPath(path)} is a copy of ${quotedPath(certPath)}, where renewals write.`,
+      {
+        hint: `rootling renew ${shellWord(certPath)}; then copy it again. To have one renewed here: ${issueHere}`,
+      },
+    )
   throw new RootlingError(
     'usage',
     `${quotedPath(path)} was issued as ${quotedPath(certPath)}, where renewals write, and which is gone.`,

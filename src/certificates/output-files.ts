@@ -231,16 +231,24 @@ function realPath(path: string): string {
 async function refuseUnwritable(path: string): Promise<void> {
   const parent = await stat(dirname(path)).catch((error: unknown) => {
     if (!hasCode(error, 'ENOENT')) throw unwritable(path, error)
-    throw new RootlingError('state-unwritable', `The directory ${quotedPath(dirname(path))} does not exist.`, {
-      hint: toMakeDirectory(dirname(path)),
-    })
+    throw new RootlingError(
+      'state-unwritable',
+      `The directory ${quotedPath(dirname(path))} does not exist.`,
+      {
+        hint: toMakeDirectory(dirname(path)),
+      },
+    )
   })
   if (!parent.isDirectory())
     throw new RootlingError('state-unwritable', `${quotedPath(dirname(path))} is not a directory.`)
   if (process.platform === 'win32' && isDeviceName(basename(path)))
-    throw new RootlingError('state-unwritable', `${quotedPath(path)} is a device of Windows, not a file.`, {
-      hint: `Name another file: ${shellWord(join(dirname(path), fileName(basename(path))))}`,
-    })
+    throw new RootlingError(
+      'state-unwritable',
+      `${quotedPath(path)} is a device of Windows, not a file.`,
+      {
+        hint: `Name another file: ${shellWord(join(dirname(path), fileName(basename(path))))}`,
+      },
+    )
   const target = await stat(path).catch(() => null)
   if (target?.isDirectory() === true)
     throw new RootlingError('state-unwritable', `${quotedPath(path)} is a directory.`, {
@@ -307,7 +315,11 @@ function notOurs(path: string, what: string): RootlingError {
  */
 export async function refuseExisting(path: string, hint: string): Promise<void> {
   if (await exists(path))
-    throw new RootlingError('not-ours', `${quotedPath(path)} is there already, so it was left as it is.`, {
-      hint,
-    })
+    throw new RootlingError(
+      'not-ours',
+      `${quotedPath(path)} is there already, so it was left as it is.`,
+      {
+        hint,
+      },
+    )
 }

@@ -52,7 +52,9 @@ export async function pkcs12Passwords(
       passwords.set(file.path, password)
     } catch (error) {
       if (!(error instanceof RootlingError) || error.code === 'cancelled') throw error
-      warnings.push(`${quotedPath(file.path)} still holds the old certificate, since ${causeOf(error)}`)
+      warnings.push(
+        `${quotedPath(file.path)} still holds the old certificate, since ${causeOf(error)}`,
+      )
     }
   }
   return { passwords, warnings, gone }

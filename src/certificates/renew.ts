@@ -258,9 +258,13 @@ function checkNames({ identifiers, subject, certPath }: CertificateRecord): void
     return name.type === type && name.value === value
   })
   if (sound && (identifiers.length > 0 || subject !== undefined)) return
-  throw new RootlingError('corrupt-state', `The record of ${quotedPath(certPath ?? '')} has a damaged name.`, {
-    hint: 'Issue it anew: rootling issue NAME --force',
-  })
+  throw new RootlingError(
+    'corrupt-state',
+    `The record of ${quotedPath(certPath ?? '')} has a damaged name.`,
+    {
+      hint: 'Issue it anew: rootling issue NAME --force',
+    },
+  )
 }
 
 /**

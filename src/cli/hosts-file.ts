@@ -55,7 +55,9 @@ export function reportRemoval(
   if (changed.length > 0)
     output.note(`Left in ${file}, since somebody changed them: ${changed.join('; ')}`)
   if (remove.length > 0)
-    output.note(dryRun ? `These lines of ${quotedPath(file)} would go.` : `Changed ${quotedPath(file)}.`)
+    output.note(
+      dryRun ? `These lines of ${quotedPath(file)} would go.` : `Changed ${quotedPath(file)}.`,
+    )
 }
 
 interface UninstalledHosts {

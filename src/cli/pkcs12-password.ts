@@ -35,9 +35,13 @@ export async function withPkcs12Password<T>(
       if (!(error instanceof WrongPassword) || !interactive) throw error
     }
   if (!interactive)
-    throw new RootlingError('usage', `${quotedPath(shown)} needs its password, and nobody can be asked.`, {
-      hint: '--password-file FILE',
-    })
+    throw new RootlingError(
+      'usage',
+      `${quotedPath(shown)} needs its password, and nobody can be asked.`,
+      {
+        hint: '--password-file FILE',
+      },
+    )
   for (let tries = 1; ; tries++)
     try {
       return await open(await askSecret(`Password of ${quotedPath(shown)}: `))

@@ -148,7 +148,9 @@ async function reading<T>(
     if (error instanceof RootlingError) throw error
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
     const orName = notNamed === null ? '' : `, and no ${notNamed} on record has that name`
-    const sentence = absent ? `There is no file ${quotedPath(path)}${orName}.` : `${quotedPath(path)} cannot be read.`
+    const sentence = absent
+      ? `There is no file ${quotedPath(path)}${orName}.`
+      : `${quotedPath(path)} cannot be read.`
     const Kind = absent && notNamed !== null ? UnknownName : RootlingError
     throw new Kind('file-unreadable', sentence, {
       hint: absent
@@ -161,7 +163,8 @@ async function reading<T>(
 
 function readBounded(path: string, file: number, most: number): Buffer {
   const info = fstatSync(file)
-  if (!info.isFile()) throw new RootlingError('file-unreadable', `${quotedPath(path)} is not a file.`)
+  if (!info.isFile())
+    throw new RootlingError('file-unreadable', `${quotedPath(path)} is not a file.`)
   if (info.size > most)
     throw new RootlingError('file-unreadable', `${quotedPath(path)} is larger than ${most} bytes.`)
   return readFileSync(file)
@@ -174,8 +177,12 @@ function readBounded(path: string, file: number, most: number): Buffer {
 export async function readCertificates(path: string): Promise<string[]> {
   const blocks = pemBlocks(await readInput(path)).filter(({ label }) => label === 'CERTIFICATE')
   if (blocks.length === 0)
-    throw new RootlingError('bad-certificate', `${quotedPath(path)} holds no certificate in PEM form.`, {
-      hint: 'openssl x509 -in FILE -inform DER -out root.pem',
-    })
+    throw new RootlingError(
+      'bad-certificate',
+      `${quotedPath(path)} holds no certificate in PEM form.`,
+      {
+        hint: 'openssl x509 -in FILE -inform DER -out root.pem',
+      },
+    )
   return blocks.map(({ text }) => text)
 }

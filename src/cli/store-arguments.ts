@@ -35,9 +35,13 @@ function passwordFileOf({ 'java-storepass-file': file }: StoreArguments): string
   if (file === undefined) return undefined
   const path = resolve(file)
   if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) return path
-  throw new RootlingError('file-unreadable', `--java-storepass-file ${quotedPath(file)} is not a file.`, {
-    hint: 'Write the password into a file that only you can read',
-  })
+  throw new RootlingError(
+    'file-unreadable',
+    `--java-storepass-file ${quotedPath(file)} is not a file.`,
+    {
+      hint: 'Write the password into a file that only you can read',
+    },
+  )
 }
 
 function parseKinds(list: string, none: boolean): readonly StoreKind[] {

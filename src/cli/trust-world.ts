@@ -200,7 +200,9 @@ function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): v
   reportHooks(hooks, output)
   for (const { previous, outcome, reason, hint } of renewals)
     if (outcome !== 'renewed')
-      output.warn(`${quotedPath(previous.certPath ?? '')} was not renewed: ${reason} ${hint ?? ''}`.trim())
+      output.warn(
+        `${quotedPath(previous.certPath ?? '')} was not renewed: ${reason} ${hint ?? ''}`.trim(),
+      )
 }
 
 /** The most characters of a stranger's name that are shown. */

@@ -218,7 +218,8 @@ async function writeInPlace(
   const file = asOwner(rights, () => openSync(path, flags))
   try {
     const found = fstatSync(file)
-    if (!found.isFile()) throw new RootlingError('state-unwritable', `${quotedPath(path)} is no regular file.`)
+    if (!found.isFile())
+      throw new RootlingError('state-unwritable', `${quotedPath(path)} is no regular file.`)
     if (owner !== null && (found.uid !== owner.uid || found.gid !== owner.gid))
       fchownSync(file, owner.uid, owner.gid)
     if ((found.mode & 0o777) !== mode) fchmodSync(file, mode)

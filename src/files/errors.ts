@@ -5,9 +5,13 @@ import { quotedPath, shellWord } from '../shell-word.ts'
 
 /** A `file-unreadable` error that says why. */
 export function unreadable(path: string, error: unknown): RootlingError {
-  return new RootlingError('file-unreadable', `${quotedPath(path)} cannot be read${because(error)}.`, {
-    cause: error,
-  })
+  return new RootlingError(
+    'file-unreadable',
+    `${quotedPath(path)} cannot be read${because(error)}.`,
+    {
+      cause: error,
+    },
+  )
 }
 
 /** By the system's error code: why a file cannot be read or written, and what to do. */

@@ -20,9 +20,13 @@ export function linesOf(piece: string): { readonly lines: string[]; readonly res
 
 function refuseLongLine(path: string, length: number): void {
   if (length > longestLine)
-    throw new RootlingError('file-unreadable', `${quotedPath(path)} holds a line of more than 16 MiB.`, {
-      hint: `Restore it from a backup, or see how its lines begin: ${toEdit(path, 'cut -c 1-80')}`,
-    })
+    throw new RootlingError(
+      'file-unreadable',
+      `${quotedPath(path)} holds a line of more than 16 MiB.`,
+      {
+        hint: `Restore it from a backup, or see how its lines begin: ${toEdit(path, 'cut -c 1-80')}`,
+      },
+    )
 }
 
 /**

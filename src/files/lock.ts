@@ -88,9 +88,13 @@ async function acquire(
   for (let pause = 2; !tryLock(file); pause = Math.min(pause * 2, 50)) {
     if (monotonic() > deadline) {
       const seconds = Math.round(waitMilliseconds / 1000)
-      throw new RootlingError('locked', `Another rootling has held ${quotedPath(path)} for ${seconds} s.`, {
-        hint: 'Wait for it, or end it; the lock ends with its process',
-      })
+      throw new RootlingError(
+        'locked',
+        `Another rootling has held ${quotedPath(path)} for ${seconds} s.`,
+        {
+          hint: 'Wait for it, or end it; the lock ends with its process',
+        },
+      )
     }
     await new Promise((resolve) => setTimeout(resolve, pause))
   }

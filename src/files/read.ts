@@ -116,10 +116,14 @@ export function openNoFollow(path: string): number | null {
         hint: 'Put the file itself in its place: links are not followed here',
         cause: error,
       })
-    throw new RootlingError('file-unreadable', `${quotedPath(path)} cannot be read${because(error)}.`, {
-      hint: hintFor(path, error),
-      cause: error,
-    })
+    throw new RootlingError(
+      'file-unreadable',
+      `${quotedPath(path)} cannot be read${because(error)}.`,
+      {
+        hint: hintFor(path, error),
+        cause: error,
+      },
+    )
   }
 }
 

@@ -87,7 +87,11 @@ async function dataDirectory(env: Environment): Promise<string> {
   const below = relative(homedir(), data)
   const path = below.startsWith('..') || isAbsolute(below) ? data : join(home, below)
   if (isFullPath(path)) return path
-  throw new RootlingError('usage', `The data directory must be an absolute path, not ${quotedPath(path)}.`, {
-    hint: 'Set ROOTLING_HOME to an absolute path',
-  })
+  throw new RootlingError(
+    'usage',
+    `The data directory must be an absolute path, not ${quotedPath(path)}.`,
+    {
+      hint: 'Set ROOTLING_HOME to an absolute path',
+    },
+  )
 }

@@ -254,8 +254,7 @@ const shown = ({ type, value }: Node): string => {
   return typeof value === 'string' ? shownText(value) : String(value)
 }
 
-const shownText = (text: string): string =>
-  JSON.stringify(shortened(text, 80))
+const shownText = (text: string): string => JSON.stringify(shortened(text, 80))
 
 /** Returns the value of a node. Its objects have no prototype, so that no key means anything else. */
 function valueOf({ type, value, children = [] }: Node): unknown {

@@ -79,8 +79,7 @@ export function commonNameIn(subject: string): string | null {
 }
 
 /** A text for an error's sentence, cut where it is long. */
-const shown = (text: string): string =>
-  printable(shortened(text, 100))
+const shown = (text: string): string => printable(shortened(text, 100))
 
 /** Splits a text at the commas that no backslash stands before. */
 const splitSubject = (text: string): string[] =>

@@ -161,7 +161,11 @@ test('what somebody changed or deleted is told with what to do, and left alone; 
       `${path('changed.test.pem')} was changed by something else since.`,
       `To replace it: ${issueInto('changed.test')} --force`,
     ],
-    ['gone.test', `${path('gone.test.pem')} is gone.`, `To make it anew: ${issueInto('gone.test')}`],
+    [
+      'gone.test',
+      `${path('gone.test.pem')} is gone.`,
+      `To make it anew: ${issueInto('gone.test')}`,
+    ],
     [
       'keyless.test',
       `${path('keyless.test-key.pem')} is gone.`,

@@ -24,10 +24,7 @@ test.each<[string, Partial<CertificateRecord>]>([
     `rootling issue --client --subject 'CN=Ada L' ${files}`,
     { scope: 'clients', purpose: 'client', identifiers: [], subject: 'CN=Ada L' },
   ],
-  [
-    "rootling issue '*.shop.test' --csr FILE --cert-file '/tmp/my certs/a.pem'",
-    { keyPath: null },
-  ],
+  ["rootling issue '*.shop.test' --csr FILE --cert-file '/tmp/my certs/a.pem'", { keyPath: null }],
   ["rootling issue '*.shop.test' --key-file '/tmp/my certs/a-key.pem'", { certPath: null }],
 ])('the command that makes a certificate again is %s', (line, differs) => {
   expect(issueInFiles({ ...record, ...differs })).toBe(line)

@@ -113,9 +113,13 @@ export async function caPath(
 /** A `not-ours` error for another program's file where that of all roots belongs. */
 function foreignRoots({ state }: Context): RootlingError {
   const path = allRootsPath(state)
-  return new RootlingError('not-ours', `${quotedPath(path)} is there already, and Rootling did not write it.`, {
-    hint: `${toMove(path, `${path}.old`)}; or name one scope: rootling ca path local`,
-  })
+  return new RootlingError(
+    'not-ours',
+    `${quotedPath(path)} is there already, and Rootling did not write it.`,
+    {
+      hint: `${toMove(path, `${path}.old`)}; or name one scope: rootling ca path local`,
+    },
+  )
 }
 
 async function clientScope(

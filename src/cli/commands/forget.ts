@@ -21,7 +21,9 @@ export async function forgetCommand(
   const { output } = context
   output.result(
     forgotten.flatMap((record) =>
-      output.prose(`Forgot ${describeHolder(record)}: ${quotedPath(record.certPath ?? '')} is gone.`),
+      output.prose(
+        `Forgot ${describeHolder(record)}: ${quotedPath(record.certPath ?? '')} is gone.`,
+      ),
     ),
     { forgotten: forgotten.map(describeRecord) },
   )

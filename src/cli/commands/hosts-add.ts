@@ -40,7 +40,9 @@ export async function hostsAdd(args: Arguments, context: Context): Promise<ExitC
   else if (dryRun) output.note(`These lines of ${quotedPath(file)} would change.`)
   else output.note(`Changed ${quotedPath(file)}. To undo it: rootling hosts remove ${words(names)}`)
   if (!isSame && isMountPoint(file))
-    output.note(`${quotedPath(file)} is mounted by itself; what mounts it, such as Docker, may make it anew.`)
+    output.note(
+      `${quotedPath(file)} is mounted by itself; what mounts it, such as Docker, may make it anew.`,
+    )
   if (plan.unreached)
     output.note(
       `The Windows around this WSL is not mounted. Its browsers need in ${windowsHostsPath}: ${wanted.get(names[0] ?? '')?.[0]} ${names.join(' ')}`,

@@ -53,7 +53,10 @@ function askPassword(
   if (!interactive) return undefined
   return async (path) => {
     const { askSecretOrNone } = await import('../ask.ts')
-    return (await askSecretOrNone(`Password of ${quotedPath(path)} (Enter leaves it as it is): `)) || null
+    return (
+      (await askSecretOrNone(`Password of ${quotedPath(path)} (Enter leaves it as it is): `)) ||
+      null
+    )
   }
 }
 

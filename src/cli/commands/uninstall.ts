@@ -91,7 +91,9 @@ export async function uninstall(
 /** Says how the files go that variables may still name, which a deletion leaves. */
 function noteRemoval(bundles: readonly string[], output: Output): void {
   if (bundles.length === 0) return
-  output.note('A shell that was told to read them forgets that with: eval "$(rootling env --unset)"')
+  output.note(
+    'A shell that was told to read them forgets that with: eval "$(rootling env --unset)"',
+  )
   output.note('When no shell and no program reads them any more, delete them:')
   for (const path of bundles) output.note(`  ${toDelete(path)}`)
   output.note('Then this deletes their directory too: rootling uninstall --delete-ca')

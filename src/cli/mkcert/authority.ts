@@ -94,7 +94,9 @@ async function closeToOthers({ state, output }: Context): Promise<void> {
   const info = await stat(state.path).catch(() => null)
   if (info === null || info.uid !== process.geteuid?.() || (info.mode & 0o022) === 0) return
   await chmod(state.path, info.mode & 0o755)
-  output.note(`Others could write to ${quotedPath(state.path)}, where the CA is kept; now only you can.`)
+  output.note(
+    `Others could write to ${quotedPath(state.path)}, where the CA is kept; now only you can.`,
+  )
 }
 
 /**

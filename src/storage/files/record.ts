@@ -126,9 +126,13 @@ function dropUnfinishedLine(file: number, path: string): number {
   readSync(file, window, 0, window.length, size - window.length)
   const newline = window.lastIndexOf(0x0a)
   if ((newline < 0 && size > window.length) || !isUnfinished(window.toString('utf8', newline + 1)))
-    throw new RootlingError('corrupt-state', `The record ${quotedPath(path)} is damaged at its end.`, {
-      hint: `Restore it from a backup, or delete what is not a line: ${toEdit(path, 'tail -c 500')}`,
-    })
+    throw new RootlingError(
+      'corrupt-state',
+      `The record ${quotedPath(path)} is damaged at its end.`,
+      {
+        hint: `Restore it from a backup, or delete what is not a line: ${toEdit(path, 'tail -c 500')}`,
+      },
+    )
   const end = size - window.length + newline + 1
   if (end < size) ftruncateSync(file, end)
   return end
@@ -221,7 +225,11 @@ function inventoryOf(events: readonly Event[]): Inventory {
 }
 
 function damagedLine(path: string, number: number): RootlingError {
-  return new RootlingError('corrupt-state', `Line ${number} of the record ${quotedPath(path)} is damaged.`, {
-    hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
-  })
+  return new RootlingError(
+    'corrupt-state',
+    `Line ${number} of the record ${quotedPath(path)} is damaged.`,
+    {
+      hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
+    },
+  )
 }

@@ -63,9 +63,13 @@ export async function createScope(
   const path = scopePath(state, directory)
   if (await createDirectoryAtomic(path, contents, state.owner)) return true
   if (holdsScope(path)) return false
-  throw new RootlingError('not-ours', `${quotedPath(path)} is there already, and it is not a scope.`, {
-    hint: toMove(path, join(state.path, `${directory}.old`)),
-  })
+  throw new RootlingError(
+    'not-ours',
+    `${quotedPath(path)} is there already, and it is not a scope.`,
+    {
+      hint: toMove(path, join(state.path, `${directory}.old`)),
+    },
+  )
 }
 
 /**
@@ -124,9 +128,13 @@ export async function refuseLinkedScopes(state: StateDirectory): Promise<void> {
 
 function refuseLink(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return
-  throw new RootlingError('not-ours', `${quotedPath(path)} is a symbolic link, so what it leads to is kept.`, {
-    hint: `Delete that by hand, and then the link: ${toDelete(path)}`,
-  })
+  throw new RootlingError(
+    'not-ours',
+    `${quotedPath(path)} is a symbolic link, so what it leads to is kept.`,
+    {
+      hint: `Delete that by hand, and then the link: ${toDelete(path)}`,
+    },
+  )
 }
 
 /**

@@ -198,7 +198,8 @@ async function giveUp(
   tell: Tell | undefined,
 ): Promise<void> {
   if (tell === undefined) return
-  for (const sentence of sentences) tell(`${sentence} To make them anew: ${issueInFiles(record)} --force`)
+  for (const sentence of sentences)
+    tell(`${sentence} To make them anew: ${issueInFiles(record)} --force`)
   await drop(path)
 }
 
@@ -223,7 +224,10 @@ async function finish(state: StateDirectory, pending: PendingFile): Promise<Unfi
     const current = await hashOf(path)
     if (current === digest(data)) return null
     if (current !== before && !(await isBeginning(path, data)))
-      return { sentence: `${quotedPath(path)} was changed by something else since.`, mayPass: false }
+      return {
+        sentence: `${quotedPath(path)} was changed by something else since.`,
+        mayPass: false,
+      }
     await writeFileAtomic(path, { ...pending, data, rights: state.owner }, owner)
     return null
   } catch (error) {

@@ -72,7 +72,7 @@ test('rootling-mkcert tells what of the certificate before it does not keep', as
     await issue('--on-renew', 'true', '--pkcs12', '--scope', 'local')
     const { exitCode, stderr } = await side.run(['shop.test'], cwd)
     expect(exitCode).toBe(0)
-    const same = `ROOTLING_HOME=${side.caroot} rootling issue shop.test --cert-file ./shop.test.pem --key-file ./shop.test-key.pem --key-type rsa2048`
+    const same = `ROOTLING_HOME=${side.caroot} rootling issue shop.test --key-type rsa2048 --cert-file ./shop.test.pem --key-file ./shop.test-key.pem`
     expect(stderr).toContain(
       `Warning: The certificate before had --on-renew true; this one has not. To keep it: ${same} --on-renew true\n`,
     )
