@@ -10,24 +10,17 @@ export interface Near {
 
 /**
  * Returns an absolute path as people read it: relative where it is below the working directory, else
- * with `~` where it is below the home. A shell takes both. A path that needs quotes gets them, and no
+ * with `~` where it is below the home. A shell takes both. What needs quotes gets them, but not the
  * `~`, which means nothing in quotes. Windows' shells do not know `~`, so there the path stays whole.
  */
 export function shownPath(path: string, { home, cwd }: Near, system = process.platform): string {
   if (system === 'win32') return quotedPath(path, system)
-  if (quotedPath(path) !== path) return quotedNear(path, cwd)
   const fromHome = below(path, home)
   const fromHere = below(path, cwd)
   // Where the home is below the working directory, or is it, `~` says more.
   if (fromHere !== null && (fromHome === null || (cwd ?? '').length > (home ?? '').length))
-    return /^[-~]/.test(fromHere) ? `./${fromHere}` : fromHere
-  return fromHome === null ? path : `~/${fromHome}`
-}
-
-function quotedNear(path: string, cwd: string | undefined): string {
-  const fromHere = below(path, cwd)
-  if (fromHere === null) return quotedPath(path)
-  return quotedPath(/^[-~]/.test(fromHere) ? `./${fromHere}` : fromHere)
+    return quotedPath(/^[-~]/.test(fromHere) ? `./${fromHere}` : fromHere, system)
+  return fromHome === null ? quotedPath(path, system) : `~/${quotedPath(fromHome, system)}`
 }
 
 /** Returns a path without the directory that it is below; `null`: it is not. */

@@ -21,8 +21,8 @@ test.each([
 test.each([
   ['/home/ada/shop/my certs/a.pem', "'my certs/a.pem'"],
   ['/home/ada/shop/-my a.pem', "'./-my a.pem'"],
-  ['/home/ada/my certs/a.pem', "'/home/ada/my certs/a.pem'"],
-  ["/home/ada/it's.pem", String.raw`'/home/ada/it'\''s.pem'`],
+  ['/home/ada/my certs/a.pem', "~/'my certs/a.pem'"],
+  ["/home/ada/it's.pem", String.raw`~/'it'\''s.pem'`],
   ['/home/josé/a.pem', '/home/josé/a.pem'],
   ['/srv/a\nError: x.pem', String.raw`$'/srv/a\nError: x.pem'`],
   ['/srv/\u202eb.pem', String.raw`$'/srv/\xe2\x80\xaeb.pem'`],
