@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { RootlingError } from '../src/errors.ts'
+import { quotedPath } from '../src/shell-word.ts'
 
 interface DirectoryLockOptions {
   /** The absolute paths of the programs that hold the lock. */
@@ -43,7 +44,10 @@ export async function withDirectoryLock<T>(
     clearTimeout(timer)
     clearInterval(ticks)
     if (outcome === 'ended')
-      throw new RootlingError('tool-failed', `${programs.flock} could not lock ${directory}.`)
+      throw new RootlingError(
+        'tool-failed',
+        `${programs.flock} could not lock ${quotedPath(directory)}.`,
+      )
     return await work()
   } finally {
     clearTimeout(timer)

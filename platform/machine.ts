@@ -15,6 +15,7 @@ import { findPerson, type Person } from './person.ts'
 import { findProgram, rootEnvironment } from './programs.ts'
 import { createSudo, type RunAsRoot } from './sudo.ts'
 import { becauseOf, findReplaceable, octal, writeFileOf, writeReadableFile } from './write-file.ts'
+import { quotedPath } from '../src/shell-word.ts'
 
 /**
  * Who runs a program or changes a file: root (through sudo where needed), or the person (even when
@@ -255,9 +256,13 @@ function createFileChanges({
       }
       report(['rm', '-f', file])
       await rm(file, { force: true }).catch((error: unknown) => {
-        throw new RootlingError('store-failed', `${file} cannot be removed${becauseOf(error)}.`, {
-          cause: error,
-        })
+        throw new RootlingError(
+          'store-failed',
+          `${quotedPath(file)} cannot be removed${becauseOf(error)}.`,
+          {
+            cause: error,
+          },
+        )
       })
     },
 

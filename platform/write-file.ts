@@ -3,6 +3,7 @@ import path from 'node:path'
 import { RootlingError } from '../src/errors.ts'
 import { isMountPoint, isTaken } from './file-status.ts'
 import { isTrustedProgram } from './programs.ts'
+import { quotedPath } from '../src/shell-word.ts'
 
 /**
  * Writes a whole file that every user can read (mode 0644): under a temporary name, then renamed.
@@ -42,7 +43,7 @@ export async function writeFileOf(
 }
 
 function unwritable(file: string, error: unknown): RootlingError {
-  const sentence = `${file} cannot be written${becauseOf(error)}.`
+  const sentence = `${quotedPath(file)} cannot be written${becauseOf(error)}.`
   return new RootlingError('store-failed', sentence, { cause: error })
 }
 
@@ -76,7 +77,7 @@ export async function findReplaceable(
 export const octal = (mode: number): string => mode.toString(8).padStart(4, '0')
 
 function refusal(file: string, why: string, hint: string): RootlingError {
-  return new RootlingError('store-failed', `${file} ${why}.`, { hint })
+  return new RootlingError('store-failed', `${quotedPath(file)} ${why}.`, { hint })
 }
 
 /** Returns the reason of an error of the file system as the end of a sentence, where it helps. */

@@ -91,6 +91,12 @@ export class Interrupted extends RootlingError {
   }
 }
 
+/**
+ * The error of a NAME in the command line that nothing here has. Whatever its code is, the command
+ * exits as for wrong usage.
+ */
+export class UnknownName extends RootlingError {}
+
 /** The error, of code `bad-key`, of a password that does not open a file; another may be tried. */
 export class WrongPassword extends RootlingError {
   constructor(shown: string, cause?: unknown) {

@@ -17,6 +17,10 @@ export function printable(text: string, instead = '\uFFFD'): string {
   return plain.test(text) ? text : text.replace(unprintable, instead)
 }
 
+/** Cuts a text from outside after `most` UTF-16 code units; an ellipsis shows where. */
+export const shortened = (text: string, most: number): string =>
+  text.length > most ? `${text.slice(0, most)}…` : text
+
 /**
  * Writes the unprintable characters of indented JSON as `\uXXXX`, so that the JSON keeps its
  * meaning. JSON.stringify itself escapes only the controls below U+0020.

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { anchorPrefix } from '../trust-store.ts'
+import { quotedPath } from '../../src/shell-word.ts'
 
 /**
  * The members that lead to the list of certificates in a policies file.
@@ -78,7 +79,7 @@ export function isOurs(text: string): boolean {
 
 /** Returns the error for a policies file that is left as it is. */
 export function refuse(file: string, why: string, cause?: unknown): RootlingError {
-  return new RootlingError('store-failed', `${file} ${why}.`, {
+  return new RootlingError('store-failed', `${quotedPath(file)} ${why}.`, {
     hint: `Fix ${file} or move it away, then try again`,
     cause,
   })

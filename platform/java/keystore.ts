@@ -11,6 +11,7 @@ import type { Actor, Machine } from '../machine.ts'
 import { certificatesIn, createAnchor, distinctAnchors } from '../pem.ts'
 import { isReadOnly, toMakeWritable } from '../read-only.ts'
 import { anchorPrefix, unsupported, type TrustAnchor, type TrustStore } from '../trust-store.ts'
+import { quotedPath } from '../../src/shell-word.ts'
 
 /** A `cacerts` file, which holds the trusted roots of one or more Java installations. */
 export interface JavaKeystore {
@@ -122,7 +123,7 @@ export function createJavaStore(
     const tried = passwordFile === undefined ? '' : `, nor is it the one in ${passwordFile}`
     return new RootlingError(
       'store-failed',
-      `The password of ${file} is not changeit, the usual one${tried}.`,
+      `The password of ${quotedPath(file)} is not changeit, the usual one${tried}.`,
       { hint: 'Give it with --java-storepass-file FILE, whose first line is the password' },
     )
   }
@@ -290,5 +291,5 @@ async function signatureOf(file: string): Promise<string> {
 }
 
 function noKeytool(file: string): string {
-  return `No keytool that only root can change goes with ${file}, so root does not run it.`
+  return `No keytool that only root can change goes with ${quotedPath(file)}, so root does not run it.`
 }

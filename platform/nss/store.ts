@@ -1,5 +1,5 @@
 import { RootlingError } from '../../src/errors.ts'
-import { shellWord } from '../../src/shell-word.ts'
+import { quotedPath, shellWord } from '../../src/shell-word.ts'
 import { complaintOf, expectSuccess, type CommandResult } from '../command.ts'
 import { displayCommand } from '../display-command.ts'
 import { exists } from '../file-status.ts'
@@ -80,7 +80,11 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
 
     async availability() {
       if (!database.create && !(await exists(databaseFile)))
-        return { available: false, code: 'absent', reason: `${directory} has no database.` }
+        return {
+          available: false,
+          code: 'absent',
+          reason: `${quotedPath(directory)} has no database.`,
+        }
       if ((await machine.find('certutil', { forRoot: as === 'root' })) !== null)
         return { available: true }
       const reason = `certutil, which writes the database of ${database.title}, is not there.`

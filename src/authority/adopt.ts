@@ -22,6 +22,7 @@ import { encodePem, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
 import { readPrivateKey } from '../x509/private-key.ts'
 import type { Created } from './create.ts'
 import { openScope } from './scope.ts'
+import { quotedPath } from '../shell-word.ts'
 
 export interface AdoptRequest {
   /** PEM or DER. */
@@ -60,7 +61,7 @@ export async function readOwnRoot(path: string, owner: Owner | null): Promise<Bu
 }
 
 function absent(path: string): never {
-  throw new RootlingError('file-unreadable', `There is no file ${path}.`, {
+  throw new RootlingError('file-unreadable', `There is no file ${quotedPath(path)}.`, {
     hint: 'Check the path',
   })
 }
@@ -112,13 +113,21 @@ function readKeyOf(
 ): KeyObject {
   const { privateKey } = readPrivateKey(key, passphrase, keyFile)
   if (!root.checkPrivateKey(privateKey))
-    throw new RootlingError('bad-key', `${keyFile} is not the key of ${certificateFile}.`, {
-      hint: 'Name the two files that belong together',
-    })
+    throw new RootlingError(
+      'bad-key',
+      `${quotedPath(keyFile)} is not the key of ${quotedPath(certificateFile)}.`,
+      {
+        hint: 'Name the two files that belong together',
+      },
+    )
   if (signatureAlgorithmOf(privateKey) === null)
-    throw new RootlingError('bad-key', `${keyFile} is of a kind that cannot sign here.`, {
-      hint: 'RSA, P-256, P-384 and Ed25519 keys can',
-    })
+    throw new RootlingError(
+      'bad-key',
+      `${quotedPath(keyFile)} is of a kind that cannot sign here.`,
+      {
+        hint: 'RSA, P-256, P-384 and Ed25519 keys can',
+      },
+    )
   return privateKey
 }
 
@@ -127,7 +136,7 @@ function constraintsOf(parts: CertificateParts, file: string): NameConstraints |
   if (constraints === null || canKeep(constraints)) return constraints
   throw new RootlingError(
     'bad-certificate',
-    `${file} has name constraints that cannot be kept here.`,
+    `${quotedPath(file)} has name constraints that cannot be kept here.`,
     { hint: 'rootling install makes a CA of your own beside it' },
   )
 }
@@ -178,7 +187,7 @@ function canKeep({ dns, ip }: NameConstraints): boolean {
  */
 export function readRoot(bytes: Buffer, file: string, now: Date): X509Certificate {
   const refuse = (fault: string, hint: string): RootlingError =>
-    new RootlingError('bad-certificate', `${file} ${fault}.`, { hint })
+    new RootlingError('bad-certificate', `${quotedPath(file)} ${fault}.`, { hint })
   let root: X509Certificate
   try {
     root = new X509Certificate(bytes)

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { RootlingError } from '../errors.ts'
+import { RootlingError, UnknownName } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import {
   damaged,
@@ -124,8 +124,8 @@ export async function requireScope(
 }
 
 /** A `no-scope` error. */
-export function noScope(name: string, hint: string): RootlingError {
-  return new RootlingError('no-scope', `There is no scope named ${name}.`, { hint })
+export function noScope(name: string, hint: string): UnknownName {
+  return new UnknownName('no-scope', `There is no scope named ${name}.`, { hint })
 }
 
 /** Reads the scopes that unfinished rotations keep beside the others. Damaged ones are left out. */

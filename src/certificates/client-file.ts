@@ -3,8 +3,8 @@ import { exists } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
 import { readInventory } from '../storage/files/record.ts'
+import { issueAgain } from '../storage/issue-again.ts'
 import type { CertificateRecord } from '../storage/records.ts'
-import { issueAgain } from './scope-choice.ts'
 
 /**
  * Returns the PKCS #12 file of a client certificate that was issued here, by one of its names or its

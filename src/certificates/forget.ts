@@ -1,11 +1,14 @@
+import { resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { existsSync } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { readCurrentInventory, recordForgotten } from '../storage/files/record.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
-import { certificatesNamed, chosen } from './named.ts'
+import { recordOfFile } from './moved.ts'
+import { certificatesNamed, chosen, withoutKept } from './named.ts'
 import { currentCertificates } from './status.ts'
+import { quotedPath } from '../shell-word.ts'
 
 export interface ForgetRequest {
   /** Names, files and serial numbers; none: with `all`, every certificate whose file is gone. */
@@ -27,7 +30,7 @@ export async function forget(
 ): Promise<CertificateRecord[]> {
   return exclusively(state, async () => {
     const inventory = await readCurrentInventory(state)
-    const forgotten = [...new Set(select(inventory, request))]
+    const forgotten = [...new Set(select(state, inventory, request))]
     await recordForgotten(
       state,
       forgotten.map(({ serialNumber }) => serialNumber),
@@ -37,21 +40,32 @@ export async function forget(
   })
 }
 
-function select(inventory: Inventory, { words, cwd, all }: ForgetRequest): CertificateRecord[] {
+function select(
+  state: StateDirectory,
+  inventory: Inventory,
+  { words, cwd, all }: ForgetRequest,
+): CertificateRecord[] {
   const current = currentCertificates(inventory.certificates).filter(
     ({ serialNumber, certPath }) => certPath !== null && !inventory.forgotten.has(serialNumber),
   )
   if (words.length === 0) return current.filter(isGone)
   return words.flatMap((word) => {
     const found = new Set(certificatesNamed(inventory, word, cwd))
-    const named = current.filter((record) => found.has(record))
+    const listed = current.filter((record) => found.has(record))
+    // A file that was moved is known by what it holds.
+    const moved = listed.length > 0 ? null : recordOfFile(current, resolve(cwd, word))
+    const named = moved !== null ? [moved] : all ? listed : withoutKept(state, listed)
     const gone = named.filter(isGone)
     const [kept] = named
     if (gone.length === 0 && kept !== undefined)
-      throw new RootlingError('usage', `${kept.certPath} is there, so it is not forgotten.`, {
-        hint: 'Delete the file first; rootling forget is for certificates whose file is gone',
-      })
-    return chosen(gone, { word, all, command: 'rootling forget' })
+      throw new RootlingError(
+        'usage',
+        `${quotedPath(kept.certPath ?? '')} is there, so it is not forgotten.`,
+        {
+          hint: 'Delete the file first; rootling forget is for certificates whose file is gone',
+        },
+      )
+    return chosen(state, gone, { word, all, command: 'rootling forget' })
   })
 }
 

@@ -3,12 +3,14 @@ import { expiryWarning, openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import { askForUser } from '../files/access-list.ts'
 import { existsSync } from '../files/exists.ts'
+import type { Owner } from '../files/owner.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { keysOf } from '../storage/files/keys.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, ExtraFile, Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { generateKeys, type KeyPairDer, type KeyType } from '../x509/keys.ts'
+import { isJavaPassword } from '../x509/java-password.ts'
 import { encodePem } from '../x509/pem.ts'
 import { mostCommonName } from '../x509/subject.ts'
 import { outputFiles, type KeyProtection } from './file-contents.ts'
@@ -28,6 +30,7 @@ import { findReplaced, type Replaced } from './replaced.ts'
 import { revocationUrlFor, type WantedUrl } from './revocation-url.ts'
 import { chooseScope } from './scope-choice.ts'
 import { useOf } from './use.ts'
+import { quotedPath } from '../shell-word.ts'
 
 export interface IssueRequest extends KeyProtection {
   /** Hosts, wildcards, IP addresses, e-mail addresses and URIs, as typed. */
@@ -51,10 +54,11 @@ export interface IssueRequest extends KeyProtection {
    */
   readonly files?: OutputPaths | null | undefined
   /**
-   * Whether the paths are those of this command line or its working directory, and not of a file that
-   * a stranger may have written: under sudo root's rights count for them then, else the person's.
+   * Whose rights decide, under sudo, whether the files may be written there; default: those of the
+   * state directory's owner, as for paths in a file that a stranger may have written. `null`: root's,
+   * for paths that were typed on this command line, or that are in its working directory.
    */
-  readonly typedPaths?: boolean | undefined
+  readonly rights?: Owner | null | undefined
   /**
    * Replaces files that this authority did not issue, and allows names that Firefox refuses
    * together.
@@ -113,7 +117,11 @@ export async function issue(
       ? null
       : await resolvePaths(base, request.files ?? {}, keys !== null, state)
   if (paths !== null)
-    warnings.push(...mountWarnings(pathsOf(paths)), ...ownerWarnings(state, pathsOf(paths)))
+    warnings.push(
+      ...mountWarnings(pathsOf(paths)),
+      ...ownerWarnings(state, pathsOf(paths)),
+      ...passwordWarnings(paths, request),
+    )
   const record = recordOf(leaf, paths, request)
   const files = paths === null ? [] : await outputFiles(paths, leaf, keys, request, base)
   const replaced = paths !== null && existsSync(paths.certPath)
@@ -123,11 +131,11 @@ export async function issue(
     if (paths !== null && request.force !== true)
       await refuseForeign(paths, [...scopes, ...(await readScopesInRotation(state))])
     const found = paths === null ? null : await findReplaced(state, record, request, scopes)
-    const isTyped = request.typedPaths === true
+    const { rights = state.owner } = request
     await recordAndWrite(
       state,
       record,
-      files.map((file) => ({ ...file, chosen: isTyped })),
+      files.map((file) => ({ ...file, rights })),
     )
     return found
   })
@@ -206,6 +214,14 @@ async function signByItself(
   throw new RootlingError('usage', 'A request cannot be self-signed: its key is not here.', {
     hint: 'Leave out --self-signed',
   })
+}
+
+function passwordWarnings({ extra }: ResolvedPaths, { pkcs12 }: IssueRequest): string[] {
+  const file = extra.find(({ format }) => format === 'pkcs12')
+  if (file === undefined || pkcs12 === undefined || isJavaPassword(pkcs12.password)) return []
+  return [
+    `Java cannot open ${quotedPath(file.path)}: for .p12 files it takes only passwords of ASCII letters, digits, signs and spaces.`,
+  ]
 }
 
 function leafWarnings({ facts, shortened }: Leaf, scope: Scope | null, now: Date): string[] {

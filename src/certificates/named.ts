@@ -1,7 +1,8 @@
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { RootlingError } from '../errors.ts'
-import { shellWord } from '../shell-word.ts'
+import { RootlingError, UnknownName } from '../errors.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import {
   shortSerial,
   shortSerialDigits,
@@ -10,7 +11,7 @@ import {
 } from '../storage/records.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { commonNameText } from '../x509/subject.ts'
-import { pathsOf } from './output-files.ts'
+import { isKept, pathsOf } from './output-files.ts'
 import { currentCertificates } from './status.ts'
 
 /**
@@ -103,10 +104,33 @@ function realPath(path: string): string {
   }
 }
 
+/** What `kept.ts` makes is nobody's to renew, so a sentence says whose it is. */
+export const isKeptSentence =
+  'It is kept for serve and certificateFor, which renew it by themselves.'
+
+/** Whether a certificate is one that `kept.ts` made. */
+export const isKeptRecord = (state: StateDirectory, { certPath }: CertificateRecord): boolean =>
+  certPath !== null && isKept(state, certPath)
+
+/**
+ * Returns, of the certificates that a name means, those that a person issued; where `kept.ts` made
+ * all of them, all.
+ */
+export function withoutKept(
+  state: StateDirectory,
+  found: readonly CertificateRecord[],
+): readonly CertificateRecord[] {
+  const issued = found.filter((record) => !isKeptRecord(state, record))
+  return issued.length === 0 ? found : issued
+}
+
 export interface Choice {
   /** What the person typed. */
   readonly word: string
-  /** Whether to take every certificate that the word names; else the word must name one alone. */
+  /**
+   * Whether to take every certificate that the word names; else the word must name one alone, and
+   * those that `kept.ts` made count only where there are no others.
+   */
   readonly all?: boolean | undefined
   /** The command in hints, such as `rootling renew`. */
   readonly command: string
@@ -117,12 +141,14 @@ export interface Choice {
  * several and `all` was not asked for; the sentence then lists them.
  */
 export function chosen(
-  found: readonly CertificateRecord[],
+  state: StateDirectory,
+  named: readonly CertificateRecord[],
   { word, all = false, command }: Choice,
 ): readonly CertificateRecord[] {
+  const found = all ? named : withoutKept(state, named)
   const [first] = found
   if (first === undefined)
-    throw new RootlingError('usage', `No certificate on record is for ${word}.`, {
+    throw new UnknownName('usage', `No certificate on record is for ${quotedPath(word)}.`, {
       hint: 'rootling list',
     })
   if (all || found.length === 1) return found
@@ -130,9 +156,10 @@ export function chosen(
     .slice(-mostListed)
     .map((record) => `${shortSerial(record)} (${record.certPath ?? 'printed'})`)
   const more = found.length > mostListed ? ` and ${found.length - mostListed} older ones` : ''
+  const whose = isKeptRecord(state, first) ? ' They are kept for serve and certificateFor.' : ''
   throw new RootlingError(
     'usage',
-    `${word} names ${found.length} certificates: ${rows.join(', ')}${more}.`,
+    `${word} names ${found.length} certificates: ${rows.join(', ')}${more}.${whose}`,
     {
       hint: `${command} ${shortSerial(found.at(-1) ?? first)}, or all of them: ${command} ${shellWord(word)} --all`,
     },

@@ -12,7 +12,7 @@ import { stat } from '../files/sync-fs.ts'
 import { fileName, isDeviceName } from '../files/windows-name.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toMakeDirectory } from '../shell-commands.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import { isStateDirectory } from '../storage/files/scopes.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { isIssuedBy } from '../x509/parsed-certificate.ts'
@@ -173,7 +173,7 @@ export function mountWarnings(paths: readonly string[]): string[] {
     } catch (error) {
       throw unwritable(path, error)
     }
-    return `${path} is mounted by itself and is overwritten in place, so a program may read half of it: mount the directory ${dirname(path)} instead.`
+    return `${quotedPath(path)} is mounted by itself and is overwritten in place, so a program may read half of it: mount the directory ${quotedPath(dirname(path))} instead.`
   })
 }
 
@@ -226,7 +226,7 @@ export async function refuseInState(
       if (above === own || (await isStateDirectory(above)))
         throw new RootlingError(
           'usage',
-          `${path} is in the state directory ${above}, where only the CA keeps its files.`,
+          `${quotedPath(path)} is in the state directory ${quotedPath(above)}, where only the CA keeps its files.`,
           { hint },
         )
       if (above === dirname(above)) break
@@ -257,24 +257,32 @@ function realPath(path: string): string {
 async function refuseUnwritable(path: string): Promise<void> {
   const parent = await stat(dirname(path)).catch((error: unknown) => {
     if (!hasCode(error, 'ENOENT')) throw unwritable(path, error)
-    throw new RootlingError('state-unwritable', `The directory ${dirname(path)} does not exist.`, {
-      hint: toMakeDirectory(dirname(path)),
-    })
+    throw new RootlingError(
+      'state-unwritable',
+      `The directory ${quotedPath(dirname(path))} does not exist.`,
+      {
+        hint: toMakeDirectory(dirname(path)),
+      },
+    )
   })
   if (!parent.isDirectory())
-    throw new RootlingError('state-unwritable', `${dirname(path)} is not a directory.`)
+    throw new RootlingError('state-unwritable', `${quotedPath(dirname(path))} is not a directory.`)
   if (process.platform === 'win32' && isDeviceName(basename(path)))
-    throw new RootlingError('state-unwritable', `${path} is a device of Windows, not a file.`, {
-      hint: `Name another file: ${shellWord(join(dirname(path), fileName(basename(path))))}`,
-    })
+    throw new RootlingError(
+      'state-unwritable',
+      `${quotedPath(path)} is a device of Windows, not a file.`,
+      {
+        hint: `Name another file: ${shellWord(join(dirname(path), fileName(basename(path))))}`,
+      },
+    )
   const target = await stat(path).catch(() => null)
   if (target?.isDirectory() === true)
-    throw new RootlingError('state-unwritable', `${path} is a directory.`, {
+    throw new RootlingError('state-unwritable', `${quotedPath(path)} is a directory.`, {
       hint: 'Name a file, or use --out-dir',
     })
   // A rename would replace /dev/stdout by a file, and reading a FIFO would never end.
   if (target !== null && !target.isFile())
-    throw new RootlingError('state-unwritable', `${path} is not a regular file.`, {
+    throw new RootlingError('state-unwritable', `${quotedPath(path)} is not a regular file.`, {
       hint: 'Name a file, or use --out-dir',
     })
 }
@@ -323,7 +331,7 @@ function matches(certificate: X509Certificate, pem: string): boolean {
 }
 
 function notOurs(path: string, what: string): RootlingError {
-  return new RootlingError('not-ours', `${path} ${what}, so it was left as it is.`, {
+  return new RootlingError('not-ours', `${quotedPath(path)} ${what}, so it was left as it is.`, {
     hint: 'Write elsewhere with --cert-file and --key-file, or replace it with --force',
   })
 }
@@ -333,7 +341,11 @@ function notOurs(path: string, what: string): RootlingError {
  */
 export async function refuseExisting(path: string, hint: string): Promise<void> {
   if (await exists(path))
-    throw new RootlingError('not-ours', `${path} is there already, so it was left as it is.`, {
-      hint,
-    })
+    throw new RootlingError(
+      'not-ours',
+      `${quotedPath(path)} is there already, so it was left as it is.`,
+      {
+        hint,
+      },
+    )
 }

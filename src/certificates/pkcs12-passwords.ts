@@ -7,9 +7,10 @@ import type { Owner } from '../files/owner.ts'
 import { readOwnPassword, readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { readInventory } from '../storage/files/record.ts'
+import { issueAgain } from '../storage/issue-again.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { refuseCostlyPkcs12 } from '../x509/pkcs12-cost.ts'
-import { issueAgain } from './scope-choice.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** Asks for the password of a PKCS #12 file, given its path; `null`: it is not known. */
 export type AskPassword = (path: string) => Promise<string | null>
@@ -42,7 +43,7 @@ export async function pkcs12Passwords(
       if (await isGone(file)) {
         gone.add(file.path)
         warnings.push(
-          `${file.path} is gone, and its password is not kept, so renewals make it no more. To have it again: ${issueAgain(record)} --pkcs12`,
+          `${quotedPath(file.path)} is gone, and its password is not kept, so renewals make it no more. To have it again: ${issueAgain(record)} --pkcs12`,
         )
         continue
       }
@@ -51,7 +52,9 @@ export async function pkcs12Passwords(
       passwords.set(file.path, password)
     } catch (error) {
       if (!(error instanceof RootlingError) || error.code === 'cancelled') throw error
-      warnings.push(`${file.path} still holds the old certificate, since ${causeOf(error)}`)
+      warnings.push(
+        `${quotedPath(file.path)} still holds the old certificate, since ${causeOf(error)}`,
+      )
     }
   }
   return { passwords, warnings, gone }
@@ -94,7 +97,7 @@ async function passwordOf(
     return answer
   }
   const text = await readOwnPassword(passwordFile, owner)
-  if (text === null) throw fault(`${passwordFile}, which keeps its password, is gone.`)
+  if (text === null) throw fault(`${quotedPath(passwordFile)}, which keeps its password, is gone.`)
   const password = text.split(/\r?\n/)[0] ?? ''
   await refuseWrong(path, password, `the password in ${passwordFile}`)
   return password
@@ -116,7 +119,7 @@ async function refuseWrong(path: string, passphrase: string, which: string): Pro
 async function refuseForKey(keyPath: string | null, password: string): Promise<void> {
   const key = keyPath === null ? null : await readText(keyPath)
   if (key?.includes('ENCRYPTED') === true && openKey(key, password) === null)
-    throw fault(`its password does not open ${keyPath}.`)
+    throw fault(`its password does not open ${quotedPath(keyPath ?? '')}.`)
 }
 
 const fault = (sentence: string, cause?: unknown): RootlingError =>

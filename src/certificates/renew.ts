@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { readScopes, type Scope } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
@@ -7,17 +8,20 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import { keysOf } from '../storage/files/keys.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
+import { issueAgain, issueInFiles } from '../storage/issue-again.ts'
 import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
+import { refuseMoved } from './moved.ts'
 import { certificatesNamed, chosen } from './named.ts'
 import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
 import { pkcs12Passwords, type AskPassword, type Pkcs12Passwords } from './pkcs12-passwords.ts'
 import { revocationUrlFor, wantedBefore } from './revocation-url.ts'
-import { chooseScopeAgain, issueAgain } from './scope-choice.ts'
+import { chooseScopeAgain } from './scope-choice.ts'
 import { currentCertificates, isDue } from './status.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** What became of one certificate. */
 export interface Renewal {
@@ -87,7 +91,7 @@ export async function renew(
   const view = await readView(state, options)
   const scopes = await readScopes(state)
   const renewals: Renewal[] = []
-  for (const previous of select(view.inventory, selection, now)) {
+  for (const previous of await select(state, view.inventory, selection, now)) {
     if (options.only !== undefined && !(await options.only(previous))) continue
     renewals.push(await renewOne(state, previous, { view, scopes }, options, now))
   }
@@ -107,15 +111,24 @@ async function readView(state: StateDirectory, { onDamage }: RenewOptions): Prom
   return { stamp, inventory: await readCurrentInventory(state, { printed: false, onDamage }) }
 }
 
-function select(inventory: Inventory, selection: Selection, now: Date): CertificateRecord[] {
+async function select(
+  state: StateDirectory,
+  inventory: Inventory,
+  selection: Selection,
+  now: Date,
+): Promise<readonly CertificateRecord[]> {
   const tracked = withFile(inventory)
   switch (selection.which) {
     case 'all':
       return signedByScope(tracked)
     case 'due':
       return renewable(inventory).filter((record) => isDue(record, now))
-    case 'named':
-      return [...new Set(selection.names.flatMap((name) => named(inventory, name, selection)))]
+    case 'named': {
+      const found = new Set<CertificateRecord>()
+      for (const name of selection.names)
+        for (const record of await named(state, inventory, name, selection)) found.add(record)
+      return [...found]
+    }
   }
 }
 
@@ -127,14 +140,16 @@ const withFile = ({ certificates, forgotten }: Inventory): CertificateRecord[] =
 const signedByScope = (tracked: readonly CertificateRecord[]): CertificateRecord[] =>
   tracked.filter(({ scope }) => scope !== selfSignedScope)
 
-function named(
+async function named(
+  state: StateDirectory,
   inventory: Inventory,
   word: string,
   { cwd = '', all }: Named,
-): readonly CertificateRecord[] {
+): Promise<readonly CertificateRecord[]> {
   const tracked = new Set(withFile(inventory))
   const found = certificatesNamed(inventory, word, cwd).filter((record) => tracked.has(record))
-  return chosen(found, { word, all, command: 'rootling renew' })
+  if (found.length === 0) await refuseMoved(state, resolve(cwd, word))
+  return chosen(state, found, { word, all, command: 'rootling renew' })
 }
 
 /** What is read once and used for one renewal after the other. */
@@ -215,7 +230,7 @@ type Skip = Pick<Renewal, 'record' | 'reason' | 'hint'>
 function skipReason({ inventory }: View, previous: CertificateRecord): Skip | null {
   const { serialNumber, certPath, scope } = previous
   if (scope === selfSignedScope)
-    return { reason: 'It is self-signed.', hint: 'rootling issue --self-signed makes it anew' }
+    return { reason: 'It is self-signed.', hint: `To make it anew: ${issueInFiles(previous)}` }
   const newest = inventory.certificates.findLast((entry) => entry.certPath === certPath)
   if (newest !== undefined && newest.serialNumber !== serialNumber)
     return { record: newest, reason: 'It was replaced meanwhile.' }
@@ -244,9 +259,13 @@ function checkNames({ identifiers, subject, certPath }: CertificateRecord): void
     return name.type === type && name.value === value
   })
   if (sound && (identifiers.length > 0 || subject !== undefined)) return
-  throw new RootlingError('corrupt-state', `The record of ${certPath} has a damaged name.`, {
-    hint: 'Issue it anew: rootling issue NAME --force',
-  })
+  throw new RootlingError(
+    'corrupt-state',
+    `The record of ${quotedPath(certPath ?? '')} has a damaged name.`,
+    {
+      hint: 'Issue it anew: rootling issue NAME --force',
+    },
+  )
 }
 
 /**

@@ -5,6 +5,7 @@ import { readPrivateText, readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { OutputFile } from '../storage/files/unfinished-writes.ts'
+import { issueInFiles } from '../storage/issue-again.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { generateKeys, keyTypes, type KeyPairDer, type KeyType } from '../x509/keys.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
@@ -13,6 +14,7 @@ import { extraFile, modeOf, pkcs12Of } from './file-contents.ts'
 import type { Leaf } from './leaf.ts'
 import { fileBase } from './output-files.ts'
 import { openKey, type Pkcs12Passwords } from './pkcs12-passwords.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** Why the files of a certificate are left as they are, for people. */
 interface Unfit {
@@ -26,23 +28,27 @@ interface Unfit {
  */
 export async function readTracked(
   path: string,
-  { fingerprint }: CertificateRecord,
+  record: CertificateRecord,
 ): Promise<X509Certificate | Unfit> {
   const text = await readText(path)
-  if (text === null) return { reason: `${path} is gone.`, hint: 'rootling issue makes it anew' }
+  if (text === null)
+    return { reason: `${path} is gone.`, hint: `To make it anew: ${issueInFiles(record)}` }
   try {
     const certificate = new X509Certificate(text)
     // Fingerprints are compared, since anybody could copy a serial number, and the new certificate
     // is for the key of this one.
-    if (fingerprintOf(certificate) === fingerprint) return certificate
+    if (fingerprintOf(certificate) === record.fingerprint) return certificate
   } catch {
     // The file holds no certificate at all: the sentence below is true of that too.
   }
   return {
-    reason: `${path} was changed by something else since.`,
-    hint: 'To replace it: rootling issue --force',
+    reason: `${quotedPath(path)} was changed by something else since.`,
+    hint: toReplace(record),
   }
 }
+
+const toReplace = (record: CertificateRecord): string =>
+  `To replace it: ${issueInFiles(record)} --force`
 
 /**
  * Returns why the key, which a renewal keeps, does not fit the certificate any more; `null`: it
@@ -50,8 +56,9 @@ export async function readTracked(
  */
 export async function keyFault(
   certificate: X509Certificate,
-  { keyPath, serialNumber }: CertificateRecord,
+  record: CertificateRecord,
 ): Promise<Unfit | null> {
+  const { keyPath, serialNumber } = record
   if (keyPath === null) return null
   if (!(await exists(keyPath)))
     return { reason: `${keyPath} is gone.`, hint: `rootling renew ${serialNumber} --rekey` }
@@ -63,8 +70,8 @@ export async function keyFault(
   } catch {
     // The file holds no key at all: the sentence below is true of that too.
   }
-  const reason = `${keyPath} holds another key than the certificate's.`
-  return { reason, hint: 'To replace it: rootling issue --force' }
+  const reason = `${quotedPath(keyPath)} holds another key than the certificate's.`
+  return { reason, hint: toReplace(record) }
 }
 
 /**
@@ -73,8 +80,9 @@ export async function keyFault(
  */
 export async function newKeys(
   state: StateDirectory,
-  { keyType, keyPath, keyMode }: CertificateRecord,
+  record: CertificateRecord,
 ): Promise<KeyPairDer> {
+  const { keyType, keyPath, keyMode } = record
   const type = keyTypes.find((known): known is KeyType => known === keyType)
   if (type === undefined || keyPath === null)
     throw new RootlingError('usage', 'A certificate of a request keeps the key of its request.', {
@@ -83,7 +91,7 @@ export async function newKeys(
   const old = await readPrivateText(keyPath, state.owner, modeOf(keyMode))
   if (old?.includes('ENCRYPTED') === true)
     throw new RootlingError('usage', 'Its key is encrypted, and its passphrase is not kept.', {
-      hint: 'Leave out --rekey, or issue it anew: rootling issue --encrypt-key',
+      hint: `Leave out --rekey, or issue it anew: ${issueInFiles(record)} --encrypt-key`,
     })
   return generateKeys(type)
 }

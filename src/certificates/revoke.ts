@@ -1,11 +1,11 @@
 import { X509Certificate } from 'node:crypto'
-import { RootlingError } from '../errors.ts'
+import { RootlingError, UnknownName } from '../errors.ts'
+import { issueAgain } from '../storage/issue-again.ts'
 import { selfSignedScope, type CertificateRecord } from '../storage/records.ts'
 import type { Change, Storage } from '../storage/storage.ts'
 import { certificatesIn } from '../x509/inspect.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import type { Revocation, RevocationReason } from '../x509/revocation.ts'
-import { issueAgain } from './scope-choice.ts'
 
 /** A serial number as `serialNumberIn` gives it, or the contents of a certificate file. */
 type RevocationTarget = string | Buffer
@@ -74,7 +74,7 @@ async function find(
       ? await certificates.find(target)
       : await certificates.findByFingerprint(fingerprintIn(target))
   if (entry === null)
-    throw new RootlingError(
+    throw new UnknownName(
       'usage',
       typeof target === 'string'
         ? `No certificate on record has the serial number ${target}.`

@@ -2,7 +2,7 @@ import { covers, notPermitted, scopeFor } from '../authority/coverage.ts'
 import { noAuthority, noScope, readScopes, type Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { shellWord } from '../shell-word.ts'
+import { issueAgain } from '../storage/issue-again.ts'
 import type { Purpose } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { localConstraints, permits } from '../x509/name-constraints.ts'
@@ -82,19 +82,6 @@ export async function chooseScopeAgain(
     throw noScope(scope, `To have another scope sign it: ${issueAgain(previous)}`)
   return chooseScope(state, wanted, now)
 }
-
-/** The command that issues a certificate for the same names, purpose and subject. */
-export const issueAgain = ({
-  identifiers,
-  purpose,
-  subject,
-}: Pick<Wanted, 'identifiers' | 'purpose' | 'subject'>): string =>
-  [
-    'rootling issue',
-    ...identifiers.map(({ value }) => shellWord(value)),
-    ...(purpose === 'client' ? ['--client'] : []),
-    ...(subject === undefined ? [] : ['--subject', shellWord(subject)]),
-  ].join(' ')
 
 function namedScope(scopes: readonly Scope[], wanted: Wanted & { readonly scope: string }): Scope {
   const scope = scopes.find(({ name }) => name === wanted.scope)

@@ -37,7 +37,7 @@ export function completeCommands(
  * A command's name and the ROOTLING_HOME before it; or a word in quotes, which is left alone, since
  * it may be a path in which such words stand.
  */
-const quoted = String.raw`'(?:[^']|'\\'')*'`
+const quoted = String.raw`(?:~/)?(?:\$'(?:[^'\\]|\\.)*'|'(?:[^']|'\\'')*')`
 const quotedOnWindows = String.raw`"[^"]*"`
 const commandOf = (quotes: string): RegExp =>
   new RegExp(

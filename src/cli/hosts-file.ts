@@ -3,7 +3,7 @@ import { unresolvedNames } from '../hosts/unresolved.ts'
 import { RootlingError } from '../errors.ts'
 import type { HostsEntry } from '../hosts/block.ts'
 import type { HostsAccess, HostsRemoval } from '../hosts/change.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import type { Context } from './context.ts'
 import type { Output } from './output.ts'
 import type { StoreArguments } from './store-arguments.ts'
@@ -46,7 +46,7 @@ export function reportRemoval(
   const missing = (names ?? []).filter((name) => !remove.some((line) => line.name === name))
   if (missing.length > 0) output.note(`Rootling has no line of yours for ${missing.join(' and ')}.`)
   if (names === null && remove.length === 0)
-    output.note(`Rootling has no line of yours in ${file}.`)
+    output.note(`Rootling has no line of yours in ${quotedPath(file)}.`)
   const projects = remove.flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
   if (projects.length > 0)
     output.note(
@@ -55,7 +55,9 @@ export function reportRemoval(
   if (changed.length > 0)
     output.note(`Left in ${file}, since somebody changed them: ${changed.join('; ')}`)
   if (remove.length > 0)
-    output.note(dryRun ? `These lines of ${file} would go.` : `Changed ${file}.`)
+    output.note(
+      dryRun ? `These lines of ${quotedPath(file)} would go.` : `Changed ${quotedPath(file)}.`,
+    )
 }
 
 interface UninstalledHosts {

@@ -100,71 +100,116 @@ function linesOfRows(rows: readonly (readonly Line[])[], width: number): Line[][
   rows.forEach((row) =>
     row.forEach((cell, x) => (widths[x] = Math.max(widths[x] ?? 0, widthOf(cell)))),
   )
-  const total = widths.reduce((sum, each) => sum + each + 2, -2)
-  if (total > width) return narrowTable(rows, width)
+  if (startAfter(widths) - gap > width) return narrowTable(rows, width)
   return rows.map((row) => [besideEachOther(row, widths)])
 }
+
+/** The columns between two cells. */
+const gap = 2
+
+/** Returns in which column the cell begins that follows cells of these widths. */
+const startAfter = (widths: readonly number[]): number =>
+  widths.reduce((sum, each) => sum + each + gap, 0)
+
+/** Returns a cell with the spaces before the next one. */
+const padded = (cell: Line, width: number): Part[] => [
+  ...partsOf(cell),
+  ' '.repeat(width + gap - widthOf(cell)),
+]
 
 /** Returns cells of one line each as a line, without spaces after the last that is not empty. */
 function besideEachOther(cells: readonly Line[], widths: readonly number[]): Line {
   const last = cells.findLastIndex((cell) => widthOf(cell) > 0)
-  return cells.slice(0, last + 1).flatMap((cell, x) => {
-    const space = x === last ? 0 : (widths[x] ?? 0) + 2 - widthOf(cell)
-    return [...partsOf(cell), ' '.repeat(space)]
-  })
+  return cells
+    .slice(0, last + 1)
+    .flatMap((cell, x) => (x === last ? partsOf(cell) : padded(cell, widths[x] ?? 0)))
 }
 
 /** The least columns beside the other cells that a text is given, and not lines of its own. */
 const leastBeside = 24
 
+/** What a text that has lines of its own is indented by at most. */
+const mostIndent = 4
+
 function narrowTable(rows: readonly (readonly Line[])[], width: number): Line[][] {
-  // A cell with a word of half a line has lines of its own, so that it makes the others no narrower.
+  const widths = narrowWidths(rows, width)
+  return rows.map((row) => narrowRow(row, widths, width))
+}
+
+/** Returns the widths of all columns but the last, made to fit into lines of `width` columns. */
+function narrowWidths(rows: readonly (readonly Line[])[], width: number): number[] {
   const columns = (rows[0] ?? []).slice(0, -1).map((_, x) => rows.map((row) => row[x] ?? ''))
+  // A cell with a word of half a line has lines of its own, so that it makes the others no narrower.
   const usual = columns.map((cells) => cells.filter((cell) => longestWord(cell) <= width / 2))
-  const widths = shrunk(
+  return shrunk(
     usual.map((cells) => Math.max(0, ...cells.map(widthOf))),
     usual.map((cells) => Math.max(0, ...cells.map(longestWord))),
     width,
   )
-  const start = widths.reduce((sum, each) => sum + each + 2, 0)
-  return rows.map((row) => {
-    const first = row.slice(0, widths.length)
-    const long = first.map((cell, x) => longestWord(cell) > (widths[x] ?? 0))
-    const offsetOf = (x: number): number =>
-      widths.slice(0, x).reduce((sum, each) => sum + each + 2, 0)
-    // The cells before the first long one stand on its line, so that a mark is beside its name.
-    const lead = long.indexOf(true)
-    const isLed =
-      lead > 0 &&
-      first.slice(0, lead).every((cell, x) => widthOf(cell) <= (widths[x] ?? 0)) &&
-      (offsetOf(lead) <= 4 || offsetOf(lead) + longestWord(first[lead] ?? '') <= width)
-    const above = first.flatMap((cell, x): Line[] => {
-      if (!long[x]) return []
-      const offset = offsetOf(x)
-      const indent = Math.min(offset, 4)
-      if (!isLed || x !== lead) return hanging(cell, indent, width)
-      const [top = '', ...more] = hanging(cell, indent, width, offset)
-      const before = first
-        .slice(0, lead)
-        .flatMap((each, y) => [...partsOf(each), ' '.repeat((widths[y] ?? 0) + 2 - widthOf(each))])
-      return [[...before, ...partsOf(top).slice(1)], ...more]
-    })
-    const cells = first.map((cell, x) => {
-      const isAbove = long[x] || (isLed && x < lead)
-      return wrapped(isAbove ? '' : cell, widths[x] ?? 0)
-    })
-    const last = row[widths.length] ?? ''
-    const isBeside = widthOf(last) <= width - start || fitsBeside(last, width - start)
-    if (isBeside) cells.push(wrapped(last, width - start))
-    const lines = Array.from({ length: Math.max(...cells.map(({ length }) => length)) }, (_, y) =>
-      besideEachOther(
-        cells.map((cell) => cell[y] ?? ''),
-        widths,
-      ),
-    )
-    const below = isBeside ? [] : hanging(last, 4, width)
-    return [...above, ...lines.filter((line) => widthOf(line) > 0), ...below]
+}
+
+/**
+ * Returns a row as lines: first those of each cell with a word that is too long for its column, then
+ * the other cells beside each other, and last those of the last cell, if it does not fit beside them.
+ */
+function narrowRow(row: readonly Line[], widths: readonly number[], width: number): Line[] {
+  const cells = row.slice(0, widths.length)
+  const last = row[widths.length] ?? ''
+  const isLong = cells.map((cell, x) => longestWord(cell) > (widths[x] ?? 0))
+  const led = isLong.indexOf(true)
+  const leaders = led > 0 && mayLead(cells, led, widths, width) ? led : 0
+  const above = cells.flatMap((cell, x): Line[] => {
+    if (!isLong[x]) return []
+    const start = startAfter(widths.slice(0, x))
+    return x === leaders && x > 0
+      ? hangingAfter(cells.slice(0, leaders), cell, widths, width)
+      : hanging(cell, Math.min(start, mostIndent), width)
   })
+  const columns = cells.map((cell, x) =>
+    wrapped(isLong[x] || x < leaders ? '' : cell, widths[x] ?? 0),
+  )
+  const room = width - startAfter(widths)
+  const isBeside = widthOf(last) <= room || fitsBeside(last, room)
+  if (isBeside) columns.push(wrapped(last, room))
+  const height = Math.max(...columns.map(({ length }) => length))
+  const beside = Array.from({ length: height }, (_, y) =>
+    besideEachOther(
+      columns.map((lines) => lines[y] ?? ''),
+      widths,
+    ),
+  ).filter((line) => widthOf(line) > 0)
+  return [...above, ...beside, ...(isBeside ? [] : hanging(last, mostIndent, width))]
+}
+
+/**
+ * Whether the cells before the first long one are on its line, so that a mark is beside its name:
+ * each must fit into its column, and the long one beside them.
+ */
+function mayLead(
+  cells: readonly Line[],
+  led: number,
+  widths: readonly number[],
+  width: number,
+): boolean {
+  const start = startAfter(widths.slice(0, led))
+  return (
+    cells.slice(0, led).every((cell, x) => widthOf(cell) <= (widths[x] ?? 0)) &&
+    (start <= mostIndent || start + longestWord(cells[led] ?? '') <= width)
+  )
+}
+
+/** Returns the lines of a cell, the first of which begins with the cells before it. */
+function hangingAfter(
+  before: readonly Line[],
+  cell: Line,
+  widths: readonly number[],
+  width: number,
+): Line[] {
+  const start = startAfter(widths.slice(0, before.length))
+  const [top = '', ...more] = hanging(cell, Math.min(start, mostIndent), width, start)
+  const leading = before.flatMap((each, x) => padded(each, widths[x] ?? 0))
+  // `hanging` begins the line with the spaces in whose place the other cells are.
+  return [[...leading, ...partsOf(top).slice(1)], ...more]
 }
 
 /** Whether a text can be wrapped beside the other cells without a cut in a word. */
@@ -180,7 +225,7 @@ function shrunk(natural: readonly number[], longest: readonly number[], width: n
   const least = 8
   const shrink = (floors: readonly number[]): void => {
     for (;;) {
-      const excess = widths.reduce((sum, each) => sum + each + 2, -2) - width
+      const excess = startAfter(widths) - gap - width
       const rooms = widths.map((each, x) => (each > (floors[x] ?? 0) ? each : 0))
       const widest = rooms.indexOf(Math.max(...rooms))
       if (excess <= 0 || rooms.every((each) => each === 0)) return

@@ -1,4 +1,4 @@
-import { RootlingError, type ErrorCode } from '../errors.ts'
+import { RootlingError, UnknownName, type ErrorCode } from '../errors.ts'
 import { stateDirectory } from '../home/state-directory.ts'
 import { settleInterrupted } from '../storage/files/unfinished-writes.ts'
 import { syncInPlace } from '../files/sync-fs.ts'
@@ -125,6 +125,7 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
 function reportFailure(error: unknown, output: Output): ExitCode {
   if (error instanceof RootlingError) {
     output.fail(error)
+    if (error instanceof UnknownName) return exitCodes.usage
     return exitCodeOf[error.code] ?? exitCodes.failed
   }
   const sentence = `Something unexpected happened: ${error instanceof Error ? error.message : String(error)}.`

@@ -3,6 +3,7 @@ import { RootlingError, WrongPassword } from '../errors.ts'
 import { askSecret } from './ask.ts'
 import type { Context } from './context.ts'
 import { readFirstLine } from './read-input.ts'
+import { quotedPath } from '../shell-word.ts'
 
 export interface Pkcs12File {
   readonly path: string
@@ -34,12 +35,16 @@ export async function withPkcs12Password<T>(
       if (!(error instanceof WrongPassword) || !interactive) throw error
     }
   if (!interactive)
-    throw new RootlingError('usage', `${shown} needs its password, and nobody can be asked.`, {
-      hint: '--password-file FILE',
-    })
+    throw new RootlingError(
+      'usage',
+      `${quotedPath(shown)} needs its password, and nobody can be asked.`,
+      {
+        hint: '--password-file FILE',
+      },
+    )
   for (let tries = 1; ; tries++)
     try {
-      return await open(await askSecret(`Password of ${shown}: `))
+      return await open(await askSecret(`Password of ${quotedPath(shown)}: `))
     } catch (error) {
       if (!(error instanceof WrongPassword) || tries === mostTries) throw error
       output.warn(`${error.message} Try again.`)

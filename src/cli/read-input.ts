@@ -10,8 +10,8 @@ import {
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isatty } from 'node:tty'
-import { RootlingError } from '../errors.ts'
-import { shellWord } from '../shell-word.ts'
+import { RootlingError, UnknownName } from '../errors.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import { pemBlocks } from '../x509/pem.ts'
 
 const limit = 1024 * 1024
@@ -56,7 +56,7 @@ async function readLineOfPipe(word: string, path: string): Promise<string> {
   if (word !== '-') {
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
-      return await readLine(path, file)
+      return await readLine(quotedPath(path), file)
     } finally {
       closeSync(file)
     }
@@ -148,8 +148,11 @@ async function reading<T>(
     if (error instanceof RootlingError) throw error
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
     const orName = notNamed === null ? '' : `, and no ${notNamed} on record has that name`
-    const sentence = absent ? `There is no file ${path}${orName}.` : `${path} cannot be read.`
-    throw new RootlingError('file-unreadable', sentence, {
+    const sentence = absent
+      ? `There is no file ${quotedPath(path)}${orName}.`
+      : `${quotedPath(path)} cannot be read.`
+    const Kind = absent && notNamed !== null ? UnknownName : RootlingError
+    throw new Kind('file-unreadable', sentence, {
       hint: absent
         ? `Check the path${notNamed === null ? '' : ', or the names: rootling list'}`
         : `Check its permissions: ls -l ${shellWord(path)}`,
@@ -160,9 +163,10 @@ async function reading<T>(
 
 function readBounded(path: string, file: number, most: number): Buffer {
   const info = fstatSync(file)
-  if (!info.isFile()) throw new RootlingError('file-unreadable', `${path} is not a file.`)
+  if (!info.isFile())
+    throw new RootlingError('file-unreadable', `${quotedPath(path)} is not a file.`)
   if (info.size > most)
-    throw new RootlingError('file-unreadable', `${path} is larger than ${most} bytes.`)
+    throw new RootlingError('file-unreadable', `${quotedPath(path)} is larger than ${most} bytes.`)
   return readFileSync(file)
 }
 
@@ -173,8 +177,12 @@ function readBounded(path: string, file: number, most: number): Buffer {
 export async function readCertificates(path: string): Promise<string[]> {
   const blocks = pemBlocks(await readInput(path)).filter(({ label }) => label === 'CERTIFICATE')
   if (blocks.length === 0)
-    throw new RootlingError('bad-certificate', `${path} holds no certificate in PEM form.`, {
-      hint: 'openssl x509 -in FILE -inform DER -out root.pem',
-    })
+    throw new RootlingError(
+      'bad-certificate',
+      `${quotedPath(path)} holds no certificate in PEM form.`,
+      {
+        hint: 'openssl x509 -in FILE -inform DER -out root.pem',
+      },
+    )
   return blocks.map(({ text }) => text)
 }

@@ -1,6 +1,17 @@
 import type { HookOutcome } from '../certificates/renew-hooks.ts'
 import type { Renewal } from '../certificates/renew.ts'
+import { isKeptRecord, isKeptSentence } from '../certificates/named.ts'
+import type { CertificateRecord } from '../storage/records.ts'
+import type { Context } from './context.ts'
 import type { Output } from './output.ts'
+
+/** Says of certificates that were named by a person that they are those of `kept.ts`. */
+export function noteKept(
+  records: readonly CertificateRecord[],
+  { state, output }: Pick<Context, 'state' | 'output'>,
+): void {
+  if (records.some((record) => isKeptRecord(state, record))) output.note(isKeptSentence)
+}
 
 /** Prints what is to say about the files of renewed certificates. */
 export function warnOfFiles(renewals: readonly Renewal[], output: Output): void {

@@ -1,6 +1,6 @@
 import type { IssueOption, Replaced } from '../certificates/replaced.ts'
-import { issueAgain } from '../certificates/scope-choice.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
+import { issueAgain } from '../storage/issue-again.ts'
 import { describeHolder } from '../storage/records.ts'
 import type { ArgumentsOf } from './command.ts'
 import type { Output } from './output.ts'
@@ -19,7 +19,7 @@ export function warnOfReplaced(
 ): void {
   if (losesNames)
     output.warn(
-      `It replaces the certificate for ${describeHolder(record)} in ${record.certPath}. To have both: ${issueAgain(record)} --out-dir DIR`,
+      `It replaces the certificate for ${describeHolder(record)} in ${quotedPath(record.certPath ?? '')}. To have both: ${issueAgain(record)} --out-dir DIR`,
     )
   if (options.length > 0) {
     const them = options.length === 1 ? 'it' : 'them'
@@ -29,7 +29,7 @@ export function warnOfReplaced(
   }
   for (const file of stale)
     output.warn(
-      `${file.path} still holds the old ${file.holds}. To write it anew: ${commandWith(args, [...options, ...file.options])}`,
+      `${quotedPath(file.path)} still holds the old ${file.holds}. To write it anew: ${commandWith(args, [...options, ...file.options])}`,
     )
 }
 

@@ -1,3 +1,5 @@
+import { quotedPath } from '../shell-word.ts'
+
 /** The directories by which paths are shown shorter. */
 export interface Near {
   /** The person's home; absent: unknown. */
@@ -8,17 +10,17 @@ export interface Near {
 
 /**
  * Returns an absolute path as people read it: relative where it is below the working directory, else
- * with `~` where it is below the home. A shell takes both, if the path needs no quotes. Windows'
- * shells do not know `~`, so there the path stays as it is.
+ * with `~` where it is below the home. A shell takes both. What needs quotes gets them, but not the
+ * `~`, which means nothing in quotes. Windows' shells do not know `~`, so there the path stays whole.
  */
 export function shownPath(path: string, { home, cwd }: Near, system = process.platform): string {
-  if (system === 'win32') return path
+  if (system === 'win32') return quotedPath(path, system)
   const fromHome = below(path, home)
   const fromHere = below(path, cwd)
   // Where the home is below the working directory, or is it, `~` says more.
   if (fromHere !== null && (fromHome === null || (cwd ?? '').length > (home ?? '').length))
-    return /^[-~]/.test(fromHere) ? `./${fromHere}` : fromHere
-  return fromHome === null ? path : `~/${fromHome}`
+    return quotedPath(/^[-~]/.test(fromHere) ? `./${fromHere}` : fromHere, system)
+  return fromHome === null ? quotedPath(path, system) : `~/${quotedPath(fromHome, system)}`
 }
 
 /** Returns a path without the directory that it is below; `null`: it is not. */
@@ -36,7 +38,7 @@ function below(path: string, directory = ''): string | null {
 export function withShownPaths(sentence: string, near: Near, system = process.platform): string {
   if (system === 'win32') return sentence
   return sentence.replace(
-    /(?<![^\s=:(])(?:'(?:[^']|'\\'')*'|"[^"]*")|(?<![^\s(])\/[^\s,;:)”"']+/g,
+    /(?<![^\s=:(])(?:\$'(?:[^'\\]|\\.)*'|'(?:[^']|'\\'')*'|"[^"]*")|(?<![^\s(])\/[^\s,;:)”"']+/g,
     (found) => (found.startsWith('/') ? shownPath(found, near, system) : found),
   )
 }

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { storeKinds, type StoreKind } from '../../platform/trust-store.ts'
 import { RootlingError } from '../errors.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** The options that every command which changes trust stores takes. */
 export interface StoreArguments {
@@ -34,9 +35,13 @@ function passwordFileOf({ 'java-storepass-file': file }: StoreArguments): string
   if (file === undefined) return undefined
   const path = resolve(file)
   if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) return path
-  throw new RootlingError('file-unreadable', `--java-storepass-file ${file} is not a file.`, {
-    hint: 'Write the password into a file that only you can read',
-  })
+  throw new RootlingError(
+    'file-unreadable',
+    `--java-storepass-file ${quotedPath(file)} is not a file.`,
+    {
+      hint: 'Write the password into a file that only you can read',
+    },
+  )
 }
 
 function parseKinds(list: string, none: boolean): readonly StoreKind[] {

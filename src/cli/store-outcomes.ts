@@ -106,6 +106,6 @@ export function noteLeft(
 ): void {
   if (left.length === 0) return
   const more = left.length > mostPaths ? [`and ${left.length - mostPaths} more`] : []
-  const list = [...left.slice(0, mostPaths), ...more].map((path) => `  ${output.path(path)}`)
-  for (const line of [title, ...list]) output.note(line)
+  const list = [...left.slice(0, mostPaths).map((path) => output.path(path)), ...more]
+  for (const line of [title, ...list.map((each) => `  ${each}`)]) output.note(line)
 }

@@ -3,9 +3,10 @@ import type { Scope } from '../authority/scope.ts'
 import { beyondConstraints, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
+import { shortened } from '../printable.ts'
 import { shownSubject } from '../x509/shown-subject.ts'
 import { javaIgnoresConstraints } from '../trust/beside-java.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import type { AuthorityFiles, Question, TrustEvent, TrustWorld } from '../trust/world.ts'
 import type { Context } from './context.ts'
 import { describeConstraints, rootText, scopeText } from './describe.ts'
@@ -116,7 +117,7 @@ function wordsOf(question: Question): string[] {
 function describeFiles({ state, scopes }: AuthorityFiles): string {
   const list = scopes.join(', ')
   const keys = scopes.length > 1 ? `the keys of its scopes ${list}` : `the key of its scope ${list}`
-  return `the CA in ${state.path}${scopes.length === 0 ? '' : `, with ${keys},`} and its record`
+  return `the CA in ${quotedPath(state.path)}${scopes.length === 0 ? '' : `, with ${keys},`} and its record`
 }
 
 function showEvent(event: TrustEvent, { state, output }: Context): void {
@@ -202,19 +203,18 @@ function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): v
   reportHooks(hooks, output)
   for (const { previous, outcome, reason, hint } of renewals)
     if (outcome !== 'renewed')
-      output.warn(`${previous.certPath} was not renewed: ${reason} ${hint ?? ''}`.trim())
+      output.warn(
+        `${quotedPath(previous.certPath ?? '')} was not renewed: ${reason} ${hint ?? ''}`.trim(),
+      )
 }
 
+/** The most characters of a stranger's name that are shown. */
 const longestName = 200
-
-/** Returns a stranger's name, without what is longer than any real one. */
-const cut = (name: string): string =>
-  name.length <= longestName ? name : `${name.slice(0, longestName)}…`
 
 function showForeignRoot(event: EventOf<'foreign-root'>, output: Output): void {
   const { subject, constraints, java } = event
   // The name is a stranger's, and has a line of its own: it could say what it may sign.
-  output.note(`The root calls itself “${cut(shownSubject(subject))}”.`)
+  output.note(`The root calls itself “${shortened(shownSubject(subject), longestName)}”.`)
   output.note(`It may sign: ${describeMaySign(constraints)}`)
   const warning = unconstrainedWarning(constraints)
   if (warning === null) output.note(beyondConstraints)

@@ -19,6 +19,7 @@ import {
 } from '../home/run-file.ts'
 import { startEndpoints } from './endpoints/index.ts'
 import type { DaemonSettings } from './settings.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** What `daemon status` shows. */
 export interface DaemonStatus {
@@ -147,7 +148,7 @@ function watchForDeletion(state: StateDirectory): { happened: Promise<never>; st
   const ours = inode()
   let timer: NodeJS.Timeout | undefined
   const happened = new Promise<never>((_resolve, reject) => {
-    const sentence = `The state directory ${state.path} was deleted while the daemon ran.`
+    const sentence = `The state directory ${quotedPath(state.path)} was deleted while the daemon ran.`
     timer = setInterval(() => {
       if (inode() !== ours)
         reject(new RootlingError('no-authority', sentence, { hint: 'rootling install' }))

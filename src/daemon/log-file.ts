@@ -16,6 +16,7 @@ import { leadsTo } from '../files/same-file.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { printable } from '../printable.ts'
 import { toList } from '../shell-commands.ts'
+import { quotedPath } from '../shell-word.ts'
 
 export const logPath = (state: StateDirectory): string => join(state.path, 'daemon.log')
 
@@ -121,10 +122,14 @@ function openForReading(path: string): number | null {
 }
 
 const unreadable = (path: string, cause?: unknown): RootlingError =>
-  new RootlingError('file-unreadable', `The log ${path} is not a file that can be read.`, {
-    hint: toList(path, '-l'),
-    cause,
-  })
+  new RootlingError(
+    'file-unreadable',
+    `The log ${quotedPath(path)} is not a file that can be read.`,
+    {
+      hint: toList(path, '-l'),
+      cause,
+    },
+  )
 
 /** Returns the lines of the file before the last rotation, the oldest first. */
 export async function olderLines(state: StateDirectory): Promise<string[]> {

@@ -1,4 +1,4 @@
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 
 /**
  * `error`: something is refused now. `warning`: something is unsafe, or will be refused. `note`:
@@ -57,14 +57,14 @@ export const codes = {
   })),
   'made-with-sudo': error(
     (d: { readonly path: string; readonly owner: number; readonly command: string }) => ({
-      sentence: `${d.path} belongs to the user ${d.owner}, as files do that a command under sudo left.`,
+      sentence: `${quotedPath(d.path)} belongs to the user ${d.owner}, as files do that a command under sudo left.`,
       command: d.command,
     }),
   ),
   'damaged-state': error((d: { readonly sentence: string; readonly remedy: string }) => d),
   'loose-key': error(
     (d: { readonly path: string; readonly mode: string; readonly command: string }) => ({
-      sentence: `Others can read the private key ${d.path} (mode ${d.mode}).`,
+      sentence: `Others can read the private key ${quotedPath(d.path)} (mode ${d.mode}).`,
       command: d.command,
     }),
   ),
@@ -110,7 +110,7 @@ export const codes = {
   ),
   'hosts-drift': error(
     (d: { readonly name: string; readonly address: string; readonly file: string }) => ({
-      sentence: `${d.file} leads ${d.name}, which a certificate here is for, to ${d.address}, which is not this machine.`,
+      sentence: `${quotedPath(d.file)} leads ${d.name}, which a certificate here is for, to ${d.address}, which is not this machine.`,
       command: `rootling hosts add ${shellWord(d.name)}`,
     }),
   ),
@@ -135,7 +135,7 @@ export const codes = {
     remedy: `Give the server the files of: rootling issue ${shellWord(d.host)}`,
   })),
   'served-is-not-on-disk': error((d: { readonly where: string; readonly file: string }) => ({
-    sentence: `${d.where} serves an older certificate than ${d.file} holds: it has not read the file again.`,
+    sentence: `${d.where} serves an older certificate than ${quotedPath(d.file)} holds: it has not read the file again.`,
     remedy:
       'Reload the server; a command after each renewal: rootling issue NAME --on-renew COMMAND',
   })),
@@ -205,8 +205,8 @@ export const codes = {
       readonly missing: boolean
       readonly program: string
     }) => ({
-      sentence: `${d.setting} in ${d.file} names ${d.value}, which ${d.missing ? 'is not there' : 'lacks the root'}, and ${d.program} trusts nothing else.`,
-      remedy: `Take ${d.setting} out of ${d.file}, or add the root to that file: rootling ca path`,
+      sentence: `${d.setting} in ${quotedPath(d.file)} names ${d.value}, which ${d.missing ? 'is not there' : 'lacks the root'}, and ${d.program} trusts nothing else.`,
+      remedy: `Take ${d.setting} out of ${quotedPath(d.file)}, or add the root to that file: rootling ca path`,
     }),
   ),
   'verification-off': warning(
@@ -229,7 +229,7 @@ export const codes = {
       readonly file: string
       readonly remedy: string
     }) => ({
-      sentence: `${d.browser} remembers for ${d.host} that only https may be used (HSTS, in ${d.file}), on every port.`,
+      sentence: `${d.browser} remembers for ${d.host} that only https may be used (HSTS, in ${quotedPath(d.file)}), on every port.`,
       remedy: d.remedy,
     }),
   ),

@@ -7,6 +7,7 @@ import { allWell } from '../trust/stores.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
 import type { TrustWorld } from '../trust/world.ts'
 import type { Finding, Fix } from './codes.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** What became of the findings that one action mends. */
 export interface Fixed {
@@ -61,7 +62,7 @@ async function act(
   const failures: string[] = []
   for (const { path, mode } of keys)
     await chmod(path, mode).catch((error: NodeJS.ErrnoException) => {
-      failures.push(`The mode of ${path} cannot be changed (${error.code ?? ''}).`)
+      failures.push(`The mode of ${quotedPath(path)} cannot be changed (${error.code ?? ''}).`)
     })
   return failures.length === 0 ? { done: true } : { done: false, reason: failures.join(' ') }
 }

@@ -5,7 +5,7 @@ import { readScopes, type Scope } from '../authority/scope.ts'
 import { serialNumberIn } from '../certificates/named.ts'
 import { servedRevocationUrl, unansweredUrl } from '../certificates/revocation-url.ts'
 import { presentedBy } from '../client/presented.ts'
-import { RootlingError } from '../errors.ts'
+import { RootlingError, UnknownName } from '../errors.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { readInventory } from '../storage/files/record.ts'
@@ -174,7 +174,7 @@ const noPassword =
 function findRecord({ certificates }: Inventory, serialNumber: string): CertificateRecord {
   const record = certificates.find((entry) => entry.serialNumber === serialNumber)
   if (record !== undefined) return record
-  throw new RootlingError(
+  throw new UnknownName(
     'usage',
     `No certificate on record has the serial number ${serialNumber}.`,
     { hint: 'rootling list --all --json' },

@@ -19,6 +19,7 @@ import { exists } from './exists.ts'
 import { isMountPoint } from './mount-point.ts'
 import type { Owner } from './owner.ts'
 import { mkdir, readdir, removeFile, rename, rm, sync } from './sync-fs.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /**
  * A part of the names of unfinished files. By it, the next process that has the lock finds what a
@@ -37,7 +38,7 @@ export interface FileContents {
   readonly secret?: boolean
   /**
    * Whose rights decide, under sudo, whether the file may be written there; default: its owner's.
-   * `null`: root's, for a path that was given on this command line.
+   * `null`: root's, for a path that was typed on this command line.
    */
   readonly rights?: Owner | null
 }
@@ -217,7 +218,8 @@ async function writeInPlace(
   const file = asOwner(rights, () => openSync(path, flags))
   try {
     const found = fstatSync(file)
-    if (!found.isFile()) throw new RootlingError('state-unwritable', `${path} is no regular file.`)
+    if (!found.isFile())
+      throw new RootlingError('state-unwritable', `${quotedPath(path)} is no regular file.`)
     if (owner !== null && (found.uid !== owner.uid || found.gid !== owner.gid))
       fchownSync(file, owner.uid, owner.gid)
     if ((found.mode & 0o777) !== mode) fchmodSync(file, mode)

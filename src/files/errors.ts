@@ -1,13 +1,17 @@
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 
 /** A `file-unreadable` error that says why. */
 export function unreadable(path: string, error: unknown): RootlingError {
-  return new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
-    cause: error,
-  })
+  return new RootlingError(
+    'file-unreadable',
+    `${quotedPath(path)} cannot be read${because(error)}.`,
+    {
+      cause: error,
+    },
+  )
 }
 
 /** By the system's error code: why a file cannot be read or written, and what to do. */
@@ -29,7 +33,7 @@ const reasons: Readonly<
 /** A `state-unwritable` error that says why; a RootlingError is returned as it is. */
 export function unwritable(path: string, error: unknown): RootlingError {
   if (error instanceof RootlingError) return error
-  const sentence = `${path} could not be written${because(error)}.`
+  const sentence = `${quotedPath(path)} could not be written${because(error)}.`
   const hint = hintFor(path, error)
   return new RootlingError('state-unwritable', sentence, { hint, cause: error })
 }

@@ -8,6 +8,7 @@ import { unwritable } from './errors.ts'
 import { linesOf, readPieces } from './lines.ts'
 import type { Directory } from './owner.ts'
 import { makePrivateDirectory } from './private-directory.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /**
  * A file of lines that is only appended to. Lines that are added while others are written go
@@ -50,7 +51,7 @@ export function* readJournal(path: string): Generator<string> {
 
 /** A `corrupt-state` error for a line that is not what it should be; numbers begin at 1. */
 export function damagedLine(path: string, number: number, cause?: unknown): RootlingError {
-  return new RootlingError('corrupt-state', `Line ${number} of ${path} is damaged.`, {
+  return new RootlingError('corrupt-state', `Line ${number} of ${quotedPath(path)} is damaged.`, {
     hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
     cause,
   })

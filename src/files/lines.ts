@@ -3,6 +3,7 @@ import { RootlingError } from '../errors.ts'
 import { toEdit } from '../shell-commands.ts'
 import { unreadable } from './errors.ts'
 import { openNoFollow, sizeWithin, textOf } from './read.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** In octets. The lines of all files that are read here are far shorter. */
 const longestLine = 16 * 1024 * 1024
@@ -19,9 +20,13 @@ export function linesOf(piece: string): { readonly lines: string[]; readonly res
 
 function refuseLongLine(path: string, length: number): void {
   if (length > longestLine)
-    throw new RootlingError('file-unreadable', `${path} holds a line of more than 16 MiB.`, {
-      hint: `Restore it from a backup, or see how its lines begin: ${toEdit(path, 'cut -c 1-80')}`,
-    })
+    throw new RootlingError(
+      'file-unreadable',
+      `${quotedPath(path)} holds a line of more than 16 MiB.`,
+      {
+        hint: `Restore it from a backup, or see how its lines begin: ${toEdit(path, 'cut -c 1-80')}`,
+      },
+    )
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Directory } from './owner.ts'
 import { makePrivateDirectory } from './private-directory.ts'
 import { leadsTo } from './same-file.ts'
 import { refuseSharedDirectory } from './shared-directory.ts'
+import { quotedPath } from '../shell-word.ts'
 
 export interface LockOptions {
   /** The lock's file in the state directory; one name is one lock. */
@@ -40,7 +41,7 @@ export async function withLock<T>(
       closeSync(file)
     }
     if (monotonic() > deadline)
-      throw new RootlingError('locked', `${path} is replaced again and again.`, {
+      throw new RootlingError('locked', `${quotedPath(path)} is replaced again and again.`, {
         hint: 'End the program that deletes or replaces it',
       })
   }
@@ -87,9 +88,13 @@ async function acquire(
   for (let pause = 2; !tryLock(file); pause = Math.min(pause * 2, 50)) {
     if (monotonic() > deadline) {
       const seconds = Math.round(waitMilliseconds / 1000)
-      throw new RootlingError('locked', `Another rootling has held ${path} for ${seconds} s.`, {
-        hint: 'Wait for it, or end it; the lock ends with its process',
-      })
+      throw new RootlingError(
+        'locked',
+        `Another rootling has held ${quotedPath(path)} for ${seconds} s.`,
+        {
+          hint: 'Wait for it, or end it; the lock ends with its process',
+        },
+      )
     }
     await new Promise((resolve) => setTimeout(resolve, pause))
   }

@@ -2,7 +2,7 @@ import { isAscii } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { RootlingError } from '../errors.ts'
 import { toEdit, toList } from '../shell-commands.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import { asOwner } from './as-owner.ts'
 import { because, hasCode, hintFor, unreadable } from './errors.ts'
 import type { Owner } from './owner.ts'
@@ -70,7 +70,7 @@ async function readOwn(what: string, path: string, owner: Owner | null): Promise
     if (process.platform !== 'win32' && (stats.mode & 0o022) !== 0)
       throw new RootlingError(
         'loose-key',
-        `Others can write to the ${what} ${path}${modeOf(stats)}.`,
+        `Others can write to the ${what} ${quotedPath(path)}${modeOf(stats)}.`,
         { hint: `chmod ${what === 'root' ? '644' : 'go-w'} ${shellWord(path)}` },
       )
     return readBytes(path, file, 1024 * 1024)
@@ -84,7 +84,7 @@ function refuseLoose(path: string, stats: Stats, owner: Owner | null, mode: numb
   if (process.platform !== 'win32' && (stats.mode & 0o077 & ~mode) !== 0)
     throw new RootlingError(
       'loose-key',
-      `Others can read the private key ${path}${modeOf(stats)}.`,
+      `Others can read the private key ${quotedPath(path)}${modeOf(stats)}.`,
       { hint: `chmod ${mode.toString(8)} ${shellWord(path)}` },
     )
 }
@@ -112,14 +112,18 @@ export function openNoFollow(path: string): number | null {
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return null
     if (hasCode(error, 'ELOOP'))
-      throw new RootlingError('file-unreadable', `${path} is a symbolic link.`, {
+      throw new RootlingError('file-unreadable', `${quotedPath(path)} is a symbolic link.`, {
         hint: 'Put the file itself in its place: links are not followed here',
         cause: error,
       })
-    throw new RootlingError('file-unreadable', `${path} cannot be read${because(error)}.`, {
-      hint: hintFor(path, error),
-      cause: error,
-    })
+    throw new RootlingError(
+      'file-unreadable',
+      `${quotedPath(path)} cannot be read${because(error)}.`,
+      {
+        hint: hintFor(path, error),
+        cause: error,
+      },
+    )
   }
 }
 
@@ -130,7 +134,7 @@ export function openNoFollow(path: string): number | null {
 function statRegular(path: string, file: number): Stats {
   const stats = fstatSync(file)
   if (stats.isFile()) return stats
-  throw new RootlingError('file-unreadable', `${path} is not a regular file.`, {
+  throw new RootlingError('file-unreadable', `${quotedPath(path)} is not a regular file.`, {
     hint: `See what it is: ${toList(path)}`,
   })
 }
@@ -154,7 +158,7 @@ function readBytes(path: string, file: number, limit: number): Buffer {
 export function sizeWithin(path: string, file: number, limit: number): number {
   const { size } = statRegular(path, file)
   if (size <= limit) return size
-  throw new RootlingError('file-unreadable', `${path} is larger than ${limit} bytes.`, {
+  throw new RootlingError('file-unreadable', `${quotedPath(path)} is larger than ${limit} bytes.`, {
     hint: `See what it is: ${toEdit(path, 'head -c 200')}`,
   })
 }

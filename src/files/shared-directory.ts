@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import type { Directory } from './owner.ts'
 
 /**
@@ -16,13 +16,21 @@ export async function refuseSharedDirectory({ path, owner }: Directory): Promise
   // A directory of root's is fine, since only root can have made it. With sudo, however, the files
   // must belong to the user who called sudo.
   if (found.uid !== expected && (owner !== null || found.uid !== 0))
-    throw new RootlingError('loose-key', `The state directory ${path} belongs to another user.`, {
-      hint: `Set ROOTLING_HOME to one of yours, or where its disk keeps owners, take it over: sudo chown -R ${expected} ${shellWord(path)}`,
-    })
+    throw new RootlingError(
+      'loose-key',
+      `The state directory ${quotedPath(path)} belongs to another user.`,
+      {
+        hint: `Set ROOTLING_HOME to one of yours, or where its disk keeps owners, take it over: sudo chown -R ${expected} ${shellWord(path)}`,
+      },
+    )
   if ((found.mode & 0o022) !== 0)
-    throw new RootlingError('loose-key', `Others can write to the state directory ${path}.`, {
-      hint: `chmod 700 ${shellWord(path)}`,
-    })
+    throw new RootlingError(
+      'loose-key',
+      `Others can write to the state directory ${quotedPath(path)}.`,
+      {
+        hint: `chmod 700 ${shellWord(path)}`,
+      },
+    )
   for (let above = dirname(resolve(path)); ; above = dirname(above)) {
     if ((statSync(above).mode & 0o1002) === 0o0002)
       throw new RootlingError('loose-key', `Every user can rename what is in ${above}.`, {

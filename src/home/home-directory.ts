@@ -4,7 +4,7 @@ import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { hasCode } from '../files/errors.ts'
 import { nearestExisting } from '../files/exists.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -80,7 +80,7 @@ export async function refuseForeignDirectory(path: string): Promise<void> {
   const known = usableHome()
   throw new RootlingError(
     'usage',
-    `Root would write to ${path}, but ${directory} belongs to the user ${uid}.`,
+    `Root would write to ${quotedPath(path)}, but ${quotedPath(directory)} belongs to the user ${uid}.`,
     {
       hint:
         known === null

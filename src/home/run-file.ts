@@ -10,6 +10,7 @@ import { removeFile } from '../files/sync-fs.ts'
 import { isFullPath } from '../full-path.ts'
 import { toMove } from '../shell-commands.ts'
 import type { StateDirectory } from './state-directory.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** How to reach the running daemon; only its owner can read the file. */
 export interface RunFile {
@@ -78,7 +79,7 @@ export async function socketPath(state: StateDirectory, nonce: string): Promise<
   const own = join(state.path, 'run', socketName)
   const path = Buffer.byteLength(own) <= longestPath ? own : shortPath(state, nonce)
   if (Buffer.byteLength(path) > longestPath)
-    throw new RootlingError('state-unwritable', `${path} is too long for a socket.`, {
+    throw new RootlingError('state-unwritable', `${quotedPath(path)} is too long for a socket.`, {
       hint: 'Set ROOTLING_HOME to a shorter path',
     })
   await makePrivateDirectory(dirname(path), state.owner)
@@ -137,7 +138,7 @@ export function removeStaleSocket({ address }: RunFile): void {
 async function refuseOpenDirectory(directory: string): Promise<void> {
   const info = lstatSync(directory)
   if (info.isDirectory() && info.uid === process.geteuid?.() && (info.mode & 0o077) === 0) return
-  const sentence = `${directory} is not a directory that you alone can enter.`
+  const sentence = `${quotedPath(directory)} is not a directory that you alone can enter.`
   throw new RootlingError('loose-key', sentence, {
     hint: toMove(directory, `${directory}.old`),
   })

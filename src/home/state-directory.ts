@@ -5,6 +5,7 @@ import type { Directory, Owner } from '../files/owner.ts'
 import { isDeviceName } from '../files/windows-name.ts'
 import { isFullPath } from '../full-path.ts'
 import { homeDirectory, refuseForeignDirectory, xdgDirectory } from './home-directory.ts'
+import { quotedPath } from '../shell-word.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -86,7 +87,11 @@ async function dataDirectory(env: Environment): Promise<string> {
   const below = relative(homedir(), data)
   const path = below.startsWith('..') || isAbsolute(below) ? data : join(home, below)
   if (isFullPath(path)) return path
-  throw new RootlingError('usage', `The data directory must be an absolute path, not ${path}.`, {
-    hint: 'Set ROOTLING_HOME to an absolute path',
-  })
+  throw new RootlingError(
+    'usage',
+    `The data directory must be an absolute path, not ${quotedPath(path)}.`,
+    {
+      hint: 'Set ROOTLING_HOME to an absolute path',
+    },
+  )
 }

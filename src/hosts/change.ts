@@ -25,6 +25,7 @@ import {
   type HostsRequest,
   type Place,
 } from './plan.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** How the change may be made, and who is told of what takes a while. */
 export interface HostsAccess {
@@ -222,7 +223,7 @@ async function write(
     if (!(error instanceof RootlingError)) throw error
     const sentence = error.message.startsWith('Changing')
       ? error.message
-      : `${file} was not changed: ${error.message}`
+      : `${quotedPath(file)} was not changed: ${error.message}`
     const hint =
       windows !== null || process.getuid === undefined
         ? `Answer Yes to the dialog of Windows, or in a terminal opened as administrator: ${command}`

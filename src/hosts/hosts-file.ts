@@ -4,6 +4,7 @@ import { system32 } from '../../platform/windows/system-program.ts'
 import { RootlingError } from '../errors.ts'
 import { sizeWithin } from '../files/read.ts'
 import { canonicalAddress } from './host-name.ts'
+import { quotedPath } from '../shell-word.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -57,7 +58,10 @@ function readBytes(file: string): Buffer {
 }
 
 const refusal = (file: string, why: string, hint?: string, cause?: unknown): RootlingError =>
-  new RootlingError('hosts-failed', `${file} ${why}, so it was left as it is.`, { hint, cause })
+  new RootlingError('hosts-failed', `${quotedPath(file)} ${why}, so it was left as it is.`, {
+    hint,
+    cause,
+  })
 
 /** A line that gives a name an address. */
 export interface Mapping {

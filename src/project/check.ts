@@ -1,7 +1,7 @@
 import { createScanner, parseTree, type Node, type ParseError } from 'jsonc-parser'
 import type { Fault } from '../errors.ts'
 import { nearest } from '../nearest.ts'
-import { printable } from '../printable.ts'
+import { printable, shortened } from '../printable.ts'
 import type { ObjectShape, Place, Shape, TextShape } from './shape.ts'
 
 /** The most levels of objects and arrays; the format itself has four. */
@@ -254,8 +254,7 @@ const shown = ({ type, value }: Node): string => {
   return typeof value === 'string' ? shownText(value) : String(value)
 }
 
-const shownText = (text: string): string =>
-  JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text)
+const shownText = (text: string): string => JSON.stringify(shortened(text, 80))
 
 /** Returns the value of a node. Its objects have no prototype, so that no key means anything else. */
 function valueOf({ type, value, children = [] }: Node): unknown {

@@ -4,7 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { isTaken } from '../files/own-entries.ts'
 import type { Owner } from '../files/owner.ts'
 import { passwdHome } from '../home/home-directory.ts'
-import { shellWord } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 
 export const projectFile = 'rootling.json'
 
@@ -40,9 +40,13 @@ export function findProject(finding: Finding): Project {
     if (directory === root) break
   }
   const above = root === finding.cwd ? '' : ` or above it, up to ${root}`
-  throw new RootlingError('bad-project', `There is no ${projectFile} in ${finding.cwd}${above}.`, {
-    hint: 'To write one: rootling init',
-  })
+  throw new RootlingError(
+    'bad-project',
+    `There is no ${projectFile} in ${quotedPath(finding.cwd)}${above}.`,
+    {
+      hint: 'To write one: rootling init',
+    },
+  )
 }
 
 /**
@@ -100,7 +104,7 @@ export function refusePlaceOfProject(directory: string, { env, owner }: Finding)
     if (home === directory || home.startsWith(directory === '/' ? '/' : `${directory}/`))
       throw new RootlingError(
         'bad-project',
-        `${directory} is or holds the home directory ${home}, so it is no project.`,
+        `${quotedPath(directory)} is or holds the home directory ${quotedPath(home)}, so it is no project.`,
         { hint: `Move ${projectFile} into the directory of a repository` },
       )
   for (const name of ['', projectFile, 'rootling.local.json']) {
@@ -108,17 +112,25 @@ export function refusePlaceOfProject(directory: string, { env, owner }: Finding)
     const found = lstatSync(path, { throwIfNoEntry: false })
     if (found === undefined) continue
     if (found.isSymbolicLink())
-      throw new RootlingError('bad-project', `${path} is a symbolic link, which is not followed.`, {
-        hint: 'Put the file itself in its place',
-      })
+      throw new RootlingError(
+        'bad-project',
+        `${quotedPath(path)} is a symbolic link, which is not followed.`,
+        {
+          hint: 'Put the file itself in its place',
+        },
+      )
     if (process.platform === 'win32') continue
     if (!isOfPerson(found, owner))
-      throw new RootlingError('bad-project', `${path} belongs to another user.`, {
+      throw new RootlingError('bad-project', `${quotedPath(path)} belongs to another user.`, {
         hint: `If the repository is yours: sudo chown -R ${process.geteuid?.()} ${shellWord(directory)}`,
       })
     if ((found.mode & 0o002) !== 0)
-      throw new RootlingError('bad-project', `Every user of this machine can change ${path}.`, {
-        hint: `chmod o-w ${shellWord(path)}`,
-      })
+      throw new RootlingError(
+        'bad-project',
+        `Every user of this machine can change ${quotedPath(path)}.`,
+        {
+          hint: `chmod o-w ${shellWord(path)}`,
+        },
+      )
   }
 }

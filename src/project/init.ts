@@ -8,6 +8,7 @@ import { checkText } from './check.ts'
 import { projectFile, refusePlaceOfProject } from './find.ts'
 import { guessProject, type Guess } from './guess.ts'
 import { projectShape } from './shape.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** What goes into a new rootling.json. */
 export interface Answers {
@@ -47,10 +48,14 @@ export async function initProject({ cwd, env, owner, ask }: InitOptions): Promis
   const text = textOf(answers, guess)
   const { faults } = checkText(text, projectShape, { file, directory: cwd, overrides: false })
   if (faults.length > 0)
-    throw new RootlingError('bad-project', `${file} would have faults, so it was not written.`, {
-      faults,
-      hint: 'What is allowed: rootling schema',
-    })
+    throw new RootlingError(
+      'bad-project',
+      `${quotedPath(file)} would have faults, so it was not written.`,
+      {
+        faults,
+        hint: 'What is allowed: rootling schema',
+      },
+    )
   try {
     // `wx`: what came into its place meanwhile is not replaced.
     writeFileSync(file, text, { flag: 'wx', mode: 0o644 })
@@ -63,9 +68,13 @@ export async function initProject({ cwd, env, owner, ask }: InitOptions): Promis
 }
 
 const taken = (file: string): RootlingError =>
-  new RootlingError('bad-project', `${file} is there already, so it was left as it is.`, {
-    hint: 'To do what it says: rootling up',
-  })
+  new RootlingError(
+    'bad-project',
+    `${quotedPath(file)} is there already, so it was left as it is.`,
+    {
+      hint: 'To do what it says: rootling up',
+    },
+  )
 
 /** Returns the answers that a guess comes to; `--yes` takes them. */
 const answersOf = ({ base, names }: Guess): Answers => ({

@@ -5,6 +5,7 @@ import type { KeyType } from '../x509/keys.ts'
 import { checkText } from './check.ts'
 import { projectFile, type Project } from './find.ts'
 import { projectShape } from './shape.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** The file by which a person overrides rootling.json; Git ignores it. */
 export const localFile = 'rootling.local.json'
@@ -64,9 +65,13 @@ export async function readProject({ directory }: Pick<Project, 'directory'>): Pr
   }
   const own = await read(projectFile, false)
   if (own === null)
-    throw new RootlingError('bad-project', `There is no ${projectFile} in ${directory}.`, {
-      hint: 'To write one: rootling init',
-    })
+    throw new RootlingError(
+      'bad-project',
+      `There is no ${projectFile} in ${quotedPath(directory)}.`,
+      {
+        hint: 'To write one: rootling init',
+      },
+    )
   const local = await read(localFile, true)
   if (faults.length > 0) throw invalid(faults)
   return { ...wantedOf(merge(own, local ?? {})), hasLocal: local !== null }

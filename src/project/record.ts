@@ -9,6 +9,7 @@ import { readText } from '../files/read.ts'
 import { readdir, removeFile } from '../files/sync-fs.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toDelete } from '../shell-commands.ts'
+import { quotedPath } from '../shell-word.ts'
 
 /** One thing that `up` did, which `down` takes back. Paths are relative to the project. */
 export type Done =
@@ -63,7 +64,7 @@ async function readAt(path: string): Promise<ProjectRecord | null> {
   } catch {
     // It is told below.
   }
-  throw new RootlingError('corrupt-state', `${path} is damaged.`, {
+  throw new RootlingError('corrupt-state', `${quotedPath(path)} is damaged.`, {
     hint: `It holds what rootling up did for one project; without it rootling down takes nothing back: ${toDelete(path)}`,
   })
 }

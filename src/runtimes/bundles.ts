@@ -213,6 +213,8 @@ export async function retireBundles(
   { isDeleted = false } = {},
 ): Promise<string[]> {
   const kept = keptFiles(state)
+  // The person may have deleted the files that an earlier deletion left.
+  if (kept.length === 0 && isDeleted) removeIfEmpty(bundlesPath(state))
   if (kept.length === 0) return []
   const system = await findSystemRoots()
   const left: string[] = []

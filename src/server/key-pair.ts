@@ -10,6 +10,7 @@ import {
 } from '../x509/parsed-certificate.ts'
 import { certificateBlocks, isEncryptedKey, privateKeyBlocks } from '../x509/pem.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 
 /** What a server presents: PEM chain (leaf first), PEM key, and the chain parsed. */
 export interface KeyPair {
@@ -64,7 +65,7 @@ export function loadKeyPair(
 function parseChain(pem: string, file: string): X509Certificate[] {
   const blocks = certificateBlocks(pem)
   if (blocks.length === 0)
-    throw new RootlingError('bad-certificate', `${file} holds no PEM certificate.`, {
+    throw new RootlingError('bad-certificate', `${quotedPath(file)} holds no PEM certificate.`, {
       hint:
         privateKeyBlocks(pem).length > 0
           ? 'It holds a key: were --cert and --key swapped?'
@@ -74,7 +75,7 @@ function parseChain(pem: string, file: string): X509Certificate[] {
     try {
       return new X509Certificate(text)
     } catch (cause) {
-      const sentence = `${file}: certificate ${index + 1} of ${blocks.length} cannot be read.`
+      const sentence = `${quotedPath(file)}: certificate ${index + 1} of ${blocks.length} cannot be read.`
       throw new RootlingError('bad-certificate', sentence, { cause })
     }
   })
@@ -83,21 +84,29 @@ function parseChain(pem: string, file: string): X509Certificate[] {
 function parseKey(pem: string, file: string): KeyObject {
   const [block] = privateKeyBlocks(pem)
   if (block === undefined)
-    throw new RootlingError('bad-key', `${file} holds no PEM private key.`, {
+    throw new RootlingError('bad-key', `${quotedPath(file)} holds no PEM private key.`, {
       hint: pem.includes('BEGIN CERTIFICATE')
         ? 'It holds a certificate: were --cert and --key swapped?'
         : 'A PEM key starts with -----BEGIN PRIVATE KEY-----',
     })
   if (isEncryptedKey(block))
-    throw new RootlingError('bad-key', `${file} is encrypted; a server needs it unencrypted.`, {
-      hint: `openssl pkey -in ${file} -out plain-key.pem`,
-    })
+    throw new RootlingError(
+      'bad-key',
+      `${quotedPath(file)} is encrypted; a server needs it unencrypted.`,
+      {
+        hint: `openssl pkey -in ${shellWord(file)} -out plain-key.pem`,
+      },
+    )
   try {
     return createPrivateKey(block.text)
   } catch (cause) {
-    throw new RootlingError('bad-key', `${file} holds a private key that cannot be read.`, {
-      cause,
-    })
+    throw new RootlingError(
+      'bad-key',
+      `${quotedPath(file)} holds a private key that cannot be read.`,
+      {
+        cause,
+      },
+    )
   }
 }
 
@@ -105,11 +114,11 @@ function checkValidity(leaf: X509Certificate, now: Date, file: string): void {
   const { notBefore, notAfter } = validityOf(leaf)
   const hint = 'rootling issue makes a new one'
   if (now > notAfter) {
-    const sentence = `${file} expired on ${formatDate(notAfter)}.`
+    const sentence = `${quotedPath(file)} expired on ${formatDate(notAfter)}.`
     throw new RootlingError('bad-certificate', sentence, { hint })
   }
   if (now < notBefore) {
-    const sentence = `${file} is not valid before ${formatDate(notBefore)}.`
+    const sentence = `${quotedPath(file)} is not valid before ${formatDate(notBefore)}.`
     throw new RootlingError('bad-certificate', sentence, { hint: "Check this machine's clock" })
   }
 }
@@ -123,13 +132,21 @@ function checkMatch(
   if (chain[0]?.checkPrivateKey(key)) return
   const elsewhere = chain.findIndex((certificate) => certificate.checkPrivateKey(key))
   if (elsewhere === -1)
-    throw new RootlingError('bad-key', `${keyFile} is not the key of ${certificateFile}.`, {
-      hint: 'A certificate works only with the key that it was issued for',
-    })
+    throw new RootlingError(
+      'bad-key',
+      `${quotedPath(keyFile)} is not the key of ${quotedPath(certificateFile)}.`,
+      {
+        hint: 'A certificate works only with the key that it was issued for',
+      },
+    )
   const position = `certificate ${elsewhere + 1} in ${certificateFile}`
-  throw new RootlingError('bad-key', `${keyFile} is the key of ${position}, not of its first.`, {
-    hint: 'Put the server certificate first, then its issuers',
-  })
+  throw new RootlingError(
+    'bad-key',
+    `${quotedPath(keyFile)} is the key of ${position}, not of its first.`,
+    {
+      hint: 'Put the server certificate first, then its issuers',
+    },
+  )
 }
 
 /** Lets OpenSSL refuse keys that are too small and signatures that are too weak. */
@@ -138,9 +155,13 @@ function checkUsable(cert: string, key: string, file: string): void {
     createSecureContext({ cert, key })
   } catch (cause) {
     const reason = (cause as { reason?: string }).reason ?? (cause as Error).message
-    throw new RootlingError('bad-certificate', `${file} is refused by OpenSSL: ${reason}.`, {
-      cause,
-    })
+    throw new RootlingError(
+      'bad-certificate',
+      `${quotedPath(file)} is refused by OpenSSL: ${reason}.`,
+      {
+        cause,
+      },
+    )
   }
 }
 
@@ -156,7 +177,7 @@ function warningsOf(
     if (subject === undefined || isIssuedBy(subject, issuer)) continue
     warnings.push({
       code: 'unrelated-certificate',
-      sentence: `${file}: certificate ${index + 1} did not issue the one before it.`,
+      sentence: `${quotedPath(file)}: certificate ${index + 1} did not issue the one before it.`,
       hint: 'The order is: server certificate, its issuer, the issuer of that',
     })
   }
@@ -165,7 +186,7 @@ function warningsOf(
     return before === undefined || isIssuedBy(before, certificate)
   }) as X509Certificate
   if (roots !== undefined && !isIssuedBy(last, last) && !issuedByAny(last, roots)) {
-    const end = `${file} ends at “${oneLine(holderOf(last))}”`
+    const end = `${quotedPath(file)} ends at “${oneLine(holderOf(last))}”`
     const issuer = `its issuer “${oneLine(last.issuer)}” is neither in the file nor a known root`
     warnings.push({
       code: 'intermediate-missing',
@@ -177,7 +198,7 @@ function warningsOf(
   if (permitted.length > 0 && !permitted.includes(purposes.serverAuth))
     warnings.push({
       code: 'not-for-servers',
-      sentence: `${file} is not for servers (its extKeyUsage lacks serverAuth).`,
+      sentence: `${quotedPath(file)} is not for servers (its extKeyUsage lacks serverAuth).`,
       hint: 'rootling issue makes one for servers',
     })
   return warnings

@@ -1,11 +1,11 @@
 import { constants, type X509Certificate } from 'node:crypto'
 import type { Server, TlsOptions, TLSSocket } from 'node:tls'
 import { RootlingError } from '../errors.ts'
+import { printable, shortened } from '../printable.ts'
 import { altNameParts, purposes, purposesOf, validityOf } from '../x509/parsed-certificate.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import { shownSubject } from '../x509/shown-subject.ts'
 import { formatDate, oneLine } from '../x509/text.ts'
-import { shortened } from './shortened.ts'
 import { createAlertSender, type Alert } from './tls-alert.ts'
 
 /** Why a client is not let in: the sentence for the log, the alert for the client. */
@@ -221,4 +221,4 @@ function nameOf(certificate: X509Certificate): string {
 
 const issuerOf = ({ issuer }: X509Certificate): string => named(shownSubject(oneLine(issuer ?? '')))
 
-const named = (text: string): string => shortened(text, 200) || 'no name'
+const named = (text: string): string => shortened(printable(text, ''), 200) || 'no name'

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { printable, shortened } from '../printable.ts'
 import { unmapped } from '../x509/ip.ts'
 import type { Request, Response } from './http.ts'
-import { shortened } from './shortened.ts'
 
 /** One request that was answered, or whose connection broke. */
 export interface LogEntry {
@@ -54,7 +54,9 @@ export function logRequest(
 export function formatLogLine(entry: LogEntry): string {
   return [
     entry.time.toISOString(),
-    ...[entry.remoteAddress, entry.method, entry.path].map((text) => shortened(text, 300)),
+    ...[entry.remoteAddress, entry.method, entry.path].map((text) =>
+      shortened(printable(text, ''), 300),
+    ),
     entry.status ?? 'aborted',
     entry.protocol,
     entry.tlsVersion || 'without TLS',

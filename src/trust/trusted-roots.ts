@@ -1,7 +1,7 @@
 import { createAnchor, certificatesIn } from '../../platform/pem.ts'
 import type { TrustAnchor } from '../../platform/trust-store.ts'
 import { readScopes, readScopesInRotation } from '../authority/scope.ts'
-import { RootlingError } from '../errors.ts'
+import { RootlingError, UnknownName } from '../errors.ts'
 import {
   forgetTrusted,
   readTrustedRoots,
@@ -106,7 +106,7 @@ function choose(candidates: readonly Candidate[], wanted: string): Candidate {
   const [only] = matching
   if (only !== undefined && matching.length === 1) return only
   if (only === undefined)
-    throw new RootlingError('usage', `No root of another authority is known as ${wanted}.`, {
+    throw new UnknownName('usage', `No root of another authority is known as ${wanted}.`, {
       hint: 'rootling ca list',
     })
   const prints = matching.map(({ anchor }) => fingerprintText(anchor.fingerprint))

@@ -12,6 +12,7 @@ import {
   tlv,
 } from './asn1.ts'
 import { encryptPbes2, type Encrypted } from './encrypted-key.ts'
+import { isJavaPassword } from './java-password.ts'
 
 const asn1Null = tlv(0x05)
 /** The object identifiers of RFC 2315 §14, RFC 2985 §5.5 and RFC 7292 appendix D. */
@@ -61,8 +62,8 @@ export interface Pkcs12Fields {
   /** The private key, PKCS #8 DER. */
   readonly pkcs8: Buffer
   /**
-   * Must not be empty: programs encode an empty password in two ways. OpenSSL and NSS read
-   * characters beyond ASCII, Java does not.
+   * Must not be empty: programs encode an empty password in two ways. `isJavaPassword` says which
+   * ones Java takes.
    */
   readonly password: string
   /**
@@ -104,7 +105,7 @@ export interface TrustStoreFields {
  * `usage` for a password that is empty or not ASCII.
  */
 export async function makeTrustStore({ roots, password }: TrustStoreFields): Promise<Buffer> {
-  if (!/^[\x20-\x7e]*$/.test(password))
+  if (!isJavaPassword(password))
     throw new RootlingError('usage', 'Java takes only ASCII passwords.', {
       hint: 'Choose one of letters and digits',
     })

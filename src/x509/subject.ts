@@ -1,5 +1,5 @@
 import { RootlingError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { printable, shortened } from '../printable.ts'
 import { objectIdentifier, sequence, set, tlv, utf8String } from './asn1.ts'
 
 /** The longest common name, in letters (RFC 5280, ub-common-name). */
@@ -79,8 +79,7 @@ export function commonNameIn(subject: string): string | null {
 }
 
 /** A text for an error's sentence, cut where it is long. */
-const shown = (text: string): string =>
-  printable(text.length > 100 ? `${text.slice(0, 100)}…` : text)
+const shown = (text: string): string => printable(shortened(text, 100))
 
 /** Splits a text at the commas that no backslash stands before. */
 const splitSubject = (text: string): string[] =>

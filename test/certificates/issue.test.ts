@@ -234,3 +234,26 @@ describe('what browsers and Java refuse', () => {
     ])
   })
 })
+
+test.each([
+  ['correct horse ~!', 0],
+  ['pässwörd', 1],
+  ['a\tb', 1],
+])('a .p12 whose password Java does not take is a warning: %j', async (password, count) => {
+  const { state, at, outDir } = await workshop()
+  const pkcs12 = { password, legacy: false }
+  const made = await issue(
+    state,
+    { names: ['localhost'], files: { outDir, extra: { pkcs12: true } }, pkcs12 },
+    now,
+  )
+  const said = made.warnings.filter((warning) => warning.includes('Java'))
+  expect(said).toEqual(
+    count === 0
+      ? []
+      : [
+          `Java cannot open ${at('localhost.p12')}: for .p12 files it takes only passwords of ASCII letters, digits, signs and spaces.`,
+        ],
+  )
+  expect(said.join()).not.toContain(password)
+})

@@ -28,7 +28,7 @@ test('ca path names a file that curl takes, and ca show explains it', async () =
   for (const verb of ['path', 'show', 'export']) {
     const refused = await rootling(['ca', verb, 'locla'])
     expect([refused.exitCode, refused.stdout, refused.stderr]).toEqual([
-      1,
+      2,
       '',
       'Error: There is no scope named locla.\n  → Did you mean local?\n',
     ])

@@ -48,17 +48,17 @@ const refusals: readonly (readonly [string[], number, string, string | null])[] 
   [['serve', '--cert=a.pem', '--key=b.pem'], 1, 'There is no file', 'Check the path'],
   [
     ['show', 'nothing.test'],
-    1,
+    2,
     'nothing.test, and no certificate on record has that name.',
     'list',
   ],
   [
     ['install-client', 'nobody@example.test'],
-    1,
+    2,
     'nobody@example.test, and no client certificate on record has that name.',
     'rootling list',
   ],
-  [['ca', 'forget', 'work', '--yes'], 1, 'There is no scope named work.', 'rootling ca list'],
+  [['ca', 'forget', 'work', '--yes'], 2, 'There is no scope named work.', 'rootling ca list'],
 ]
 
 test.for(refusals)('rootling %j exits with %i and a hint', async ([args, code, words, hint]) => {

@@ -33,6 +33,8 @@ test.for([
 test.for([
   "chmod 600 '/x/my rootling install/key.pem'",
   String.raw`chmod 600 '/x/it'\''s my rootling install/key.pem'`,
+  String.raw`chmod 600 $'/x/it\'s\n rootling install/key.pem'`,
+  "~/'my rootling install/key.pem' is there",
   'chmod 600 /x/rootling install',
   'Run "rootling-mkcert -install"',
   'rootling --help',

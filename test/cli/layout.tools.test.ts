@@ -49,7 +49,7 @@ test('in a pipe no line of list, status, show, renew and ca list is longer than 
     expect([line, text.length > 0, tooLong(text)]).toEqual([line, true, []])
   const { list = '', 'renew --all': renewed = '', 'show bücher.test': shown = '' } = out
   for (const text of [list, renewed]) {
-    expect(text).toContain(`    ~/${longPath}/xn--bcher-kva.test+1.pem\n`)
+    expect(text).toContain(`    ~/'${longPath}/xn--bcher-kva.test+1.pem'\n`)
     expect(text).not.toContain(directory)
   }
   for (const text of [list, renewed, shown]) {

@@ -1,5 +1,13 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openHome } from '../helpers/home.ts'
@@ -153,4 +161,75 @@ test('list shows short serial numbers, and what each certificate is for', async 
   expect(row('ada@a.test')).toMatch(/ mail {2}/)
   expect(row('alice')).toMatch(/ client {2}/)
   expect(row('gate.example')).toMatch(/ server, scope vpn /)
+})
+
+test('what serve keeps for a name counts only where nothing else has the name', async () => {
+  const { rootling, json, path, serialOf } = await openAuthority()
+  const kept = 'It is kept for serve and certificateFor, which renew it by themselves.'
+  for (const command of ['show', 'renew']) {
+    const alone = await rootling([command, 'localhost'])
+    expect([command, alone.exitCode, alone.stderr]).toEqual([
+      command,
+      0,
+      expect.stringContaining(kept),
+    ])
+  }
+  await rootling(['issue', 'localhost'])
+  const serial = serialOf('localhost.pem')
+  const shown = await json(['show', 'localhost'])
+  expect(shown.value).toMatchObject({ record: { serialNumber: serial } })
+  expect(shown.stderr).not.toContain(kept)
+  expect((await json(['renew', 'localhost'])).value).toMatchObject({
+    renewals: [{ previous: { serialNumber: serial }, outcome: 'renewed' }],
+  })
+  const renewed = serialOf('localhost.pem')
+  const everyShown = (await json(['show', 'localhost', '--all'])).value['shown']
+  expect(everyShown).toHaveLength(2)
+  const there = await rootling(['forget', 'localhost'])
+  expect(there.stderr).toContain(`${path('localhost.pem')} is there`)
+  expect((await json(['revoke', 'localhost'])).value).toMatchObject({
+    certificate: { serialNumber: renewed },
+  })
+  rmSync(path('localhost.pem'))
+  expect((await json(['forget', 'localhost'])).value).toMatchObject({
+    forgotten: [{ serialNumber: renewed }],
+  })
+})
+
+test('a file that was copied or moved is known by what it holds', async () => {
+  const { rootling, json, path, serialOf } = await openAuthority()
+  await rootling(['issue', 'a.test', '--out-dir=certs'])
+  const serial = serialOf('certs/a.test.pem')
+  copyFileSync(path('certs/a.test.pem'), path('copy.pem'))
+  expect((await json(['show', 'copy.pem'])).value).toMatchObject({
+    certificates: [{ serialNumber: serial, issuedHere: true }, {}],
+  })
+  const here = `rootling issue a.test --cert-file ${path('copy.pem')} --key-file ${path('a.test-key.pem')}`
+  const copied = await rootling(['renew', 'copy.pem'])
+  expect([copied.exitCode, copied.stderr]).toEqual([2, expect.stringContaining(here)])
+  expect(copied.stderr).toContain(
+    `${path('copy.pem')} is a copy of ${path('certs/a.test.pem')}, where renewals write.`,
+  )
+  expect(copied.stderr).toContain(`rootling renew ${path('certs/a.test.pem')}`)
+  expect((await rootling(['forget', 'copy.pem'])).stderr).toContain('certs/a.test.pem is there')
+  expect(serialOf('certs/a.test.pem')).toBe(serial)
+
+  renameSync(path('certs/a.test.pem'), path('moved.pem'))
+  const moved = await rootling(['renew', 'moved.pem'])
+  expect([moved.exitCode, moved.stderr]).toEqual([
+    2,
+    expect.stringContaining(`mv ${path('moved.pem')} ${path('certs/a.test.pem')}`),
+  ])
+  expect((await json(['revoke', 'moved.pem'])).value).toMatchObject({
+    certificate: { serialNumber: serial },
+    changed: true,
+  })
+  expect((await json(['forget', 'moved.pem'])).value).toMatchObject({
+    forgotten: [{ serialNumber: serial }],
+  })
+  const printed = await rootling(['issue', 'b.test', '--stdout'])
+  writeFileSync(path('printed.pem'), printed.stdout)
+  expect((await rootling(['renew', 'printed.pem'])).stderr).toContain(
+    `rootling issue b.test --cert-file ${path('printed.pem')} --key-file ${path('printed-key.pem')}`,
+  )
 })

@@ -15,6 +15,23 @@ test.each([
 ])('%s is shown as %s', (path, expected) => {
   expect(shownPath(path, near, 'linux')).toBe(expected)
   expect(shownPath(path, near, 'win32')).toBe(path)
+  expect(shownPath('C:\\My certs\\a.pem', near, 'win32')).toBe('"C:\\My certs\\a.pem"')
+})
+
+test.each([
+  ['/home/ada/shop/my certs/a.pem', "'my certs/a.pem'"],
+  ['/home/ada/shop/-my a.pem', "'./-my a.pem'"],
+  ['/home/ada/my certs/a.pem', "~/'my certs/a.pem'"],
+  ["/home/ada/it's.pem", String.raw`~/'it'\''s.pem'`],
+  ['/home/josé/a.pem', '/home/josé/a.pem'],
+  ['/srv/a\nError: x.pem', String.raw`$'/srv/a\nError: x.pem'`],
+  ['/srv/\u202eb.pem', String.raw`$'/srv/\xe2\x80\xaeb.pem'`],
+])('%j is shown in quotes, as a shell takes it, if it reads as several words', (path, expected) => {
+  expect(shownPath(path, near, 'linux')).toBe(expected)
+  // What is in quotes is neither shortened nor completed later.
+  expect(withShownPaths(`There is no file ${expected}.`, near, 'linux')).toBe(
+    `There is no file ${expected}.`,
+  )
 })
 
 test('in the home and above it, ~ stands for the home', () => {

@@ -153,14 +153,20 @@ test('what somebody changed or deleted is told with what to do, and left alone; 
     await expect(readFile(path(file))).rejects.toMatchObject({ code: 'ENOENT' })
   expect(await serialOf('a.test')).not.toBe(before.a)
   expect(await serialOf('z.test')).not.toBe(before.z)
+  const issueInto = (name: string): string =>
+    `rootling issue ${name} --cert-file ${path(`${name}.pem`)} --key-file ${path(`${name}-key.pem`)}`
   const told = failures().map(({ names, reason, hint }) => [names.join(), reason, hint])
   expect(told).toEqual([
     [
       'changed.test',
       `${path('changed.test.pem')} was changed by something else since.`,
-      'To replace it: rootling issue --force',
+      `To replace it: ${issueInto('changed.test')} --force`,
     ],
-    ['gone.test', `${path('gone.test.pem')} is gone.`, 'rootling issue makes it anew'],
+    [
+      'gone.test',
+      `${path('gone.test.pem')} is gone.`,
+      `To make it anew: ${issueInto('gone.test')}`,
+    ],
     [
       'keyless.test',
       `${path('keyless.test-key.pem')} is gone.`,
@@ -169,7 +175,7 @@ test('what somebody changed or deleted is told with what to do, and left alone; 
     [
       'rekeyed.test',
       `${path('rekeyed.test-key.pem')} holds another key than the certificate's.`,
-      'To replace it: rootling issue --force',
+      `To replace it: ${issueInto('rekeyed.test')} --force`,
     ],
   ])
   for (const [name, reason] of told)

@@ -102,7 +102,7 @@ test.skipIf(!isRoot)(
     // It is written with the person's rights, who must come to it.
     await chmod(dirname(path), 0o755)
     await ensureAuthority(state, now)
-    await issue(state, { names: ['localhost'], files: { outDir }, typedPaths: true }, now)
+    await issue(state, { names: ['localhost'], files: { outDir }, rights: null }, now)
     const inside = await readdir(path, { recursive: true })
     const paths = [path, ...inside.map((name) => join(path, name)), join(outDir, 'localhost.pem')]
     const owners = await Promise.all(

@@ -53,11 +53,11 @@ test('a pair that can be finished is finished, and nothing is said', async () =>
 })
 
 test('a pair of which something else replaced a file is told, with what to type', async () => {
-  const { settle, said, left, certPath } = await interrupted()
+  const { settle, said, left, certPath, keyPath } = await interrupted()
   await writeFile(certPath, 'something else')
   await settle()
   expect(said).toEqual([
-    `${certPath} was changed by something else since. ${mayNotFit} ${certPath} and the files beside it may not fit each other. To make them anew: rootling issue --force`,
+    `${certPath} was changed by something else since. ${mayNotFit} ${certPath} and the files beside it may not fit each other. To make them anew: rootling issue localhost --cert-file ${certPath} --key-file ${keyPath} --force`,
   ])
   expect(await readFile(certPath, 'utf8')).toBe('something else')
   expect(await left()).toEqual([])

@@ -24,6 +24,7 @@ import { linesOf } from '../lines.ts'
 import { meantScope } from '../nearest.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { caExportSpec, caPathSpec, caShowSpec } from '../specs/ca.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** The password of Java's own trust stores; it protects nothing, since roots are public. */
 const javaPassword = 'changeit'
@@ -118,7 +119,8 @@ async function makeAllRoots(file: AllRootsFile, { state }: Context): Promise<str
   await exclusively(state, () => updateAllRoots(state, { make: file }))
   if (await hasAllRoots(state, file)) return path
   const option = file === 'roots.pem' ? '' : ' --openssl'
-  throw new RootlingError('not-ours', `${path} is there already, and Rootling did not write it.`, {
+  const sentence = `${quotedPath(path)} is there already, and Rootling did not write it.`
+  throw new RootlingError('not-ours', sentence, {
     hint: `${toMove(path, `${path}.old`)}; or name one scope: rootling ca path local${option}`,
   })
 }

@@ -23,6 +23,7 @@ import { stopSignal } from '../listening.ts'
 import type { Line } from '../lines.ts'
 import type { Output } from '../output.ts'
 import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs/servers.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 type StartArguments = ArgumentsOf<typeof daemonStartSpec>
 
@@ -126,7 +127,7 @@ export async function daemonLogs(
   const tail = openTail(path)
   const all = [...(await olderLines(state)), ...tail.read()]
   const lines = all.slice(Math.max(0, all.length - count))
-  if (all.length === 0) output.note(`There is nothing in the log ${path} yet.`)
+  if (all.length === 0) output.note(`There is nothing in the log ${quotedPath(path)} yet.`)
   output.result(lines, { path, lines })
   if (follow) await followLog(tail, output)
   tail.close()

@@ -4,6 +4,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeHolder, describeRecord } from '../describe.ts'
 import type { forgetSpec } from '../specs/certificates.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** `rootling forget NAME|FILE|SERIAL…`: forgets certificates whose file is gone. */
 export async function forgetCommand(
@@ -20,7 +21,9 @@ export async function forgetCommand(
   const { output } = context
   output.result(
     forgotten.flatMap((record) =>
-      output.prose(`Forgot ${describeHolder(record)}: ${record.certPath} is gone.`),
+      output.prose(
+        `Forgot ${describeHolder(record)}: ${quotedPath(record.certPath ?? '')} is gone.`,
+      ),
     ),
     { forgotten: forgotten.map(describeRecord) },
   )

@@ -4,7 +4,7 @@ import { isMountPoint } from '../../files/mount-point.ts'
 import { applyHosts } from '../../hosts/change.ts'
 import { loopback, parseHostName, publicNames } from '../../hosts/host-name.ts'
 import { conflictError, planHosts } from '../../hosts/plan.ts'
-import { shellWord } from '../../shell-word.ts'
+import { quotedPath, shellWord } from '../../shell-word.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { hostsAccess } from '../hosts-file.ts'
@@ -36,10 +36,12 @@ export async function hostsAdd(args: Arguments, context: Context): Promise<ExitC
   )
   const isSame = added.length + removed.length === 0
   if (isSame) output.note(`${file} has ${names.join(' and ')} already; nothing was written.`)
-  else if (dryRun) output.note(`These lines of ${file} would change.`)
-  else output.note(`Changed ${file}. To undo it: rootling hosts remove ${words(names)}`)
+  else if (dryRun) output.note(`These lines of ${quotedPath(file)} would change.`)
+  else output.note(`Changed ${quotedPath(file)}. To undo it: rootling hosts remove ${words(names)}`)
   if (!isSame && isMountPoint(file))
-    output.note(`${file} is mounted by itself; what mounts it, such as Docker, may make it anew.`)
+    output.note(
+      `${quotedPath(file)} is mounted by itself; what mounts it, such as Docker, may make it anew.`,
+    )
   if (plan.unreached)
     output.note(
       `The Windows around this WSL is not mounted. Its browsers need in ${windowsHostsPath}: ${wanted.get(names[0] ?? '')?.[0]} ${names.join(' ')}`,

@@ -3,6 +3,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { table } from '../lines.ts'
 import type { hostsListSpec } from '../specs/hosts.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** `rootling hosts list`: shows the lines that Rootling added to the hosts file. */
 export async function hostsList(
@@ -18,7 +19,7 @@ export async function hostsList(
     return [address, name, shown.join(', ')]
   })
   output.result(table(rows), { file, user, hosts: lines, changed })
-  if (lines.length === 0) output.note(`Rootling has no line in ${file}.`)
+  if (lines.length === 0) output.note(`Rootling has no line in ${quotedPath(file)}.`)
   if (changed.length > 0)
     output.note(`Changed by somebody since, so theirs now: ${changed.join('; ')}`)
   return exitCodes.ok

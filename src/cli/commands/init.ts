@@ -6,6 +6,7 @@ import type { Context } from '../context.ts'
 import { linesOf } from '../lines.ts'
 import type { initSpec } from '../specs/project.ts'
 import { openStreams } from '../standard-streams.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** `rootling init`: writes a rootling.json by asking, or with --yes by guessing. */
 export async function init(
@@ -24,7 +25,7 @@ export async function init(
     ask: async (guessed, found) => (isAsking ? askFor(guessed, found) : guessed),
   })
   if (guess.found.length > 0) output.note(`Found ${guess.found.join(', ')}.`)
-  output.note(`Wrote ${file}. To do what it says: rootling up`)
+  output.note(`Wrote ${quotedPath(file)}. To do what it says: rootling up`)
   output.result(linesOf(text.trimEnd()), { file, contents: text, found: guess.found })
   return exitCodes.ok
 }

@@ -34,7 +34,7 @@ export async function issueCommand(args: Arguments, context: Context): Promise<E
       args.stdout === true
         ? null
         : { ...outputPaths(args, cwd), ...keptWhere(args, cwd, password) },
-    typedPaths: true,
+    rights: null,
     force: args.force,
     csr: args.csr === undefined ? undefined : await readInputBytes(resolve(cwd, args.csr)),
     // A mistyped name of another authority makes none.

@@ -7,8 +7,9 @@ import { describeHolder, describeRecord, shortDate } from '../describe.ts'
 import { dim, green, red, tableWithHints, whole } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { readFirstLine } from '../read-input.ts'
-import { hooksSucceeded, reportHooks, warnOfFiles } from '../renewals.ts'
+import { hooksSucceeded, noteKept, reportHooks, warnOfFiles } from '../renewals.ts'
 import type { renewSpec } from '../specs/certificates.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /**
  * `rootling renew`: writes new certificates into the files of the old ones. Exits 1 when a renewal
@@ -34,6 +35,11 @@ export async function renewCommand(
     ({ outcome, record }) =>
       outcome === 'failed' || (named && outcome === 'skipped' && record === undefined),
   )
+  if (named)
+    noteKept(
+      renewals.map(({ previous }) => previous),
+      context,
+    )
   if (renewals.length === 0) output.note('No certificate is due for renewal.')
   return failed || !succeeded ? exitCodes.failed : exitCodes.ok
 }
@@ -47,7 +53,10 @@ function askPassword(
   if (!interactive) return undefined
   return async (path) => {
     const { askSecretOrNone } = await import('../ask.ts')
-    return (await askSecretOrNone(`Password of ${path} (Enter leaves it as it is): `)) || null
+    return (
+      (await askSecretOrNone(`Password of ${quotedPath(path)} (Enter leaves it as it is): `)) ||
+      null
+    )
   }
 }
 

@@ -10,6 +10,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { describeHolder, describeRecord, timeText } from '../describe.ts'
 import { readInputBytes } from '../read-input.ts'
+import { noteKept } from '../renewals.ts'
 import type { revokeSpec } from '../specs/certificates.ts'
 
 /** `rootling revoke NAME|FILE|SERIAL`: revokes certificates, or with --release ends their hold. */
@@ -40,6 +41,10 @@ export async function revokeCommand(
     revoked.map(describe).flatMap((sentence) => output.prose(sentence)),
     args.all === true ? { revoked: described } : { ...described[0] },
   )
+  noteKept(
+    revoked.map(({ record }) => record),
+    context,
+  )
   const lists = new Set(revoked.filter(({ changed }) => changed).map(({ record }) => crlOf(record)))
   for (const list of lists)
     output.note(`A client learns of it from a new list (${list}) or a responder (rootling ocsp).`)
@@ -61,7 +66,7 @@ async function targetsOf(
   const serialNumber = serialNumberIn(word)
   if (found.length === 0 && serialNumber !== null) return [serialNumber]
   const command = releasing ? 'rootling revoke --release' : 'rootling revoke'
-  return chosen(found, { word, all, command }).map(({ serialNumber }) => serialNumber)
+  return chosen(state, found, { word, all, command }).map(({ serialNumber }) => serialNumber)
 }
 
 const crlOf = ({ scope }: CertificateRecord): string =>

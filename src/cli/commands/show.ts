@@ -7,6 +7,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { withPkcs12Password } from '../pkcs12-password.ts'
 import { readFirstLine, readInputBytes } from '../read-input.ts'
+import { noteKept } from '../renewals.ts'
 import { printShown } from '../show-text.ts'
 import type { showSpec } from '../specs/certificates.ts'
 
@@ -40,9 +41,9 @@ async function targetsOf(
   const found = isFile ? [] : certificatesNamed(await readInventory(state), word, cwd)
   if (found.length === 0)
     return [meant.from === 'file' ? await fileTarget(args, word, context) : meant]
-  return chosen(found, { word, all: args.all, command: 'rootling show' }).map(
-    ({ serialNumber }) => ({ from: 'record', serialNumber }),
-  )
+  const named = chosen(state, found, { word, all: args.all, command: 'rootling show' })
+  noteKept(named, context)
+  return named.map(({ serialNumber }) => ({ from: 'record', serialNumber }))
 }
 
 async function fileTarget(

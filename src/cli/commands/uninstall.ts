@@ -1,12 +1,14 @@
 import { removeDaemon, type RemovedDaemon } from '../../daemon/service/install.ts'
 import { uninstallAuthority } from '../../trust/uninstall.ts'
 import { RootlingError } from '../../errors.ts'
+import { toDelete } from '../../shell-commands.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { uninstallHosts } from '../hosts-file.ts'
 import type { caDeleteSpec } from '../specs/ca.ts'
 import type { uninstallSpec } from '../specs/stores.ts'
 import { launchOptions } from './daemon.ts'
+import type { Output } from '../output.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
 import {
   changeExitCode,
@@ -60,6 +62,7 @@ export async function uninstall(
     output,
     'Left, with the system’s roots alone, since shells and programs may still be told to read them:',
   )
+  noteRemoval(bundles, output)
   noteLeft(issued, output, 'Left, of certificates that it issued and that nobody trusts any more:')
   const authorities = named.map(({ state: { authority: name = '', path }, deleted: gone }) => ({
     name,
@@ -83,6 +86,17 @@ export async function uninstall(
     hosts: { file: hosts.file, removed: hosts.removed },
   })
   return hosts.failed ? exitCodes.someStoresFailed : changeExitCode(outcomes)
+}
+
+/** Says how the files go that variables may still name, which a deletion leaves. */
+function noteRemoval(bundles: readonly string[], output: Output): void {
+  if (bundles.length === 0) return
+  output.note(
+    'A shell that was told to read them forgets that with: eval "$(rootling env --unset)"',
+  )
+  output.note('When no shell and no program reads them any more, delete them:')
+  for (const path of bundles) output.note(`  ${toDelete(path)}`)
+  output.note('Then this deletes their directory too: rootling uninstall --delete-ca')
 }
 
 /** `rootling ca delete`: another name for `uninstall --delete-ca`. */

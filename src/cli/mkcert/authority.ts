@@ -16,6 +16,7 @@ import { refuseSharedDirectory } from '../../files/shared-directory.ts'
 import { anchorOf } from '../../trust/machine-stores.ts'
 import type { Context } from '../context.ts'
 import { mkcertKeyPath, rootCopyPath, updateRootCopy } from './root-copy.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** The CA that is kept in `$CAROOT`. */
 export interface LocalCa {
@@ -93,7 +94,9 @@ async function closeToOthers({ state, output }: Context): Promise<void> {
   const info = await stat(state.path).catch(() => null)
   if (info === null || info.uid !== process.geteuid?.() || (info.mode & 0o022) === 0) return
   await chmod(state.path, info.mode & 0o755)
-  output.note(`Others could write to ${state.path}, where the CA is kept; now only you can.`)
+  output.note(
+    `Others could write to ${quotedPath(state.path)}, where the CA is kept; now only you can.`,
+  )
 }
 
 /**
@@ -105,7 +108,7 @@ async function mentionMkcert({ env, state, output }: Context): Promise<void> {
   const directory = join(data, 'mkcert')
   if (directory === state.path || !(await exists(join(directory, 'rootCA-key.pem')))) return
   output.note(
-    `The CA of mkcert in ${directory} was left alone. To go on with that one: CAROOT=${directory}`,
+    `The CA of mkcert in ${quotedPath(directory)} was left alone. To go on with that one: CAROOT=${quotedPath(directory)}`,
   )
 }
 
@@ -114,7 +117,7 @@ export function refuseKeyless({ scopes }: LocalCa, { state }: Context): void {
   if (scopes.length > 0) return
   throw new RootlingError(
     'no-authority',
-    `${mkcertKeyPath(state)} is not there: with the root alone nothing can be signed.`,
+    `${quotedPath(mkcertKeyPath(state))} is not there: with the root alone nothing can be signed.`,
     { hint: `-install trusts it; to make a new CA, remove ${rootCopyPath(state)}` },
   )
 }

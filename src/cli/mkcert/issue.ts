@@ -7,14 +7,18 @@ import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
 import { fileName } from '../../files/windows-name.ts'
+import { readCurrentInventory } from '../../storage/files/record.ts'
+import { issueInFiles } from '../../storage/issue-again.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { pemBlocks } from '../../x509/pem.ts'
 import { day, maximumDays } from '../../x509/profiles.ts'
 import type { Context } from '../context.ts'
 import type { Output } from '../output.ts'
+import { warnOfReplaced } from '../replaced.ts'
 import { readInputBytes } from '../read-input.ts'
 import type { LocalCa } from './authority.ts'
 import type { Flags } from './flags.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 const password = 'changeit'
 
@@ -59,14 +63,29 @@ export async function issueFiles(
           keyPath: resolve(cwd, paths.key),
           inState: 'beside',
         },
-    typedPaths: true,
+    rights: null,
     // mkcert replaces existing files, whatever they hold, and scripts rely on it.
     force: true,
     csr,
   }
   const issued = await issue(state, request, now())
-  if (pkcs12) await writePkcs12(issued, resolve(cwd, paths.p12), base, context)
+  if (pkcs12) {
+    await warnOfTakenP12(resolve(cwd, paths.p12), context)
+    await writePkcs12(issued, resolve(cwd, paths.p12), base, context)
+  }
   describe(issued, context)
+  if (issued.before !== null) {
+    // What mkcert's flags cannot say, the command `rootling issue` can.
+    const same = {
+      positionals: names,
+      client: flags.client,
+      csr: flags.csr,
+      'cert-file': paths.cert,
+      ...(csr === undefined ? { 'key-file': paths.key } : {}),
+      ...(csr === undefined && flags.ecdsa !== true ? { 'key-type': 'rsa2048' as const } : {}),
+    }
+    warnOfReplaced(same, issued.before, output)
+  }
   if (use === 'clients' && adopted === undefined) {
     const { rootPath } = await ensureScopeFor(state, 'clients', now())
     paragraph(`Servers know it by the root "${rootPath}", not by rootCA.pem ℹ️`, output)
@@ -163,6 +182,17 @@ async function writePkcs12(
     (error: unknown) => {
       throw hasCode(error) ? unwritable(path, error) : error
     },
+  )
+}
+
+/** Warns where a .p12 on record gets other contents, which its renewals cannot open. */
+async function warnOfTakenP12(path: string, { state, output }: Context): Promise<void> {
+  const reading = { printed: false, onDamage: () => undefined }
+  const { certificates, forgotten } = await readCurrentInventory(state, reading)
+  const record = certificates.findLast(({ extra = [] }) => extra.some((each) => each.path === path))
+  if (record === undefined || forgotten.has(record.serialNumber)) return
+  output.warn(
+    `${quotedPath(path)} was the .p12 of the certificate in ${quotedPath(record.certPath ?? '')}, whose renewals cannot open this one. To have both: ${issueInFiles(record)} --p12-file FILE`,
   )
 }
 

@@ -5,6 +5,7 @@ import { writeFileAtomic } from '../../files/atomic.ts'
 import { exists } from '../../files/exists.ts'
 import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** The paths at which mkcert, and tools that use it, look for the root and its key. */
 export const rootCopyPath = ({ path }: StateDirectory): string => join(path, 'rootCA.pem')
@@ -23,7 +24,7 @@ export async function updateRootCopy(
   const current = await readText(path)
   if (current !== null && (await exists(mkcertKeyPath(state)))) {
     if (scopes.some(({ root }) => sameCertificate(root, current))) return null
-    return `${path} is of a CA that signs nothing here any more; delete it and rootCA-key.pem, and the next run writes the new root there.`
+    return `${quotedPath(path)} is of a CA that signs nothing here any more; delete it and rootCA-key.pem, and the next run writes the new root there.`
   }
   const data = scopes.map(({ root }) => root.toString()).join('')
   if (current !== data) await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)

@@ -13,6 +13,7 @@ import {
 import type { Context } from '../context.ts'
 import { trustWorld } from '../trust-world.ts'
 import type { LocalCa } from './authority.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** The words that mkcert uses for each kind of store, which scripts look for in its output. */
 const titles: Record<StoreKind, string> = {
@@ -152,7 +153,7 @@ function reportFailures(outcomes: readonly StoreOutcome[], { output }: Context):
 async function mentionOthers(kinds: readonly StoreKind[], context: Context): Promise<void> {
   const { state, output } = context
   const why = (await exists(state.path)) ? 'holds no CA' : 'does not exist'
-  output.note(`${state.path} ${why}, so there is nothing to uninstall.`)
+  output.note(`${quotedPath(state.path)} ${why}, so there is nothing to uninstall.`)
   const { stores } = await openStores(trustWorld({}, context), { kinds }, [])
   const others = await findInstalledAnchors(stores)
   if (others.length > 0)

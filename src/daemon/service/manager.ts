@@ -6,7 +6,7 @@ import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { unwritable } from '../../files/errors.ts'
 import { exists } from '../../files/exists.ts'
-import { shellWord } from '../../shell-word.ts'
+import { quotedPath, shellWord } from '../../shell-word.ts'
 import type { Service } from './units.ts'
 
 /** A sentence about the first command that failed; `null` when none failed. */
@@ -31,7 +31,7 @@ const notWritten = 'was not written by rootling daemon install, or was changed s
 /** Throws `not-ours` for a service file that a person wrote or changed. */
 export async function refuseForeign(service: Service): Promise<void> {
   if (!(await isForeign(service))) return
-  throw new RootlingError('not-ours', `${service.path} ${notWritten}.`, {
+  throw new RootlingError('not-ours', `${quotedPath(service.path)} ${notWritten}.`, {
     hint: `mv ${shellWord(service.path)} ${shellWord(`${service.path}.old`)}`,
   })
 }
@@ -56,7 +56,7 @@ export async function uninstallService(
   const isKnown = await managerHas(service, machine)
   if (!hasFile && !isKnown) return { removed: false, problem: null }
   if (await isForeign(service))
-    return { removed: false, problem: `${service.path} ${notWritten}, so it was left.` }
+    return { removed: false, problem: `${quotedPath(service.path)} ${notWritten}, so it was left.` }
   const problem = isKnown || service.known === undefined ? await forget(service, machine) : null
   if (problem !== null && service.known !== undefined) return { removed: false, problem }
   for (const path of [service.path, ...(service.links ?? [])]) await rm(path, { force: true })

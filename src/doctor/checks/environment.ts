@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { certificatesIn } from '../../../platform/pem.ts'
 import { isTrusted, type Scope } from '../../authority/scope.ts'
 import { existsSync } from '../../files/exists.ts'
-import { shellWord } from '../../shell-word.ts'
+import { quotedPath, shellWord } from '../../shell-word.ts'
 import { finding, type Finding } from '../codes.ts'
 import {
   rootVariables,
@@ -130,7 +130,7 @@ async function judgeFile(
     ...named.flat(),
     ...off.map((setting) =>
       finding('verification-off', path, {
-        what: `${path} says ${setting}`,
+        what: `${quotedPath(path)} says ${setting}`,
         program,
         remedy: `Take ${setting} out of ${path}`,
       }),

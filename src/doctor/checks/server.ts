@@ -7,6 +7,7 @@ import { servedRevocationUrl } from '../../certificates/revocation-url.ts'
 import { probe, resolveAll, type Probe } from '../../client/probe.ts'
 import type { Target } from '../../client/target.ts'
 import { RootlingError } from '../../errors.ts'
+import { shortened } from '../../printable.ts'
 import { shellWord } from '../../shell-word.ts'
 import { readInventory } from '../../storage/files/record.ts'
 import { shortSerial, type CertificateRecord, type Inventory } from '../../storage/records.ts'
@@ -291,10 +292,10 @@ function ofServed(
 ): Finding | null {
   const { host, url } = target
   const what = `The certificate of ${url.host}`
-  const known = ofCertificate(what, shortened(fault), bun)
+  const known = ofCertificate(what, withShortTexts(fault), bun)
   if (known !== null) return { ...known, subject: url.href }
   if (fault.code === 'ip-under-constraints') return null
-  const { rejectedBy, sentence, remedy } = describeFinding(shortened(fault))
+  const { rejectedBy, sentence, remedy } = describeFinding(withShortTexts(fault))
   const { record } = leaf
   switch (fault.code) {
     case 'expired': {
@@ -323,11 +324,10 @@ function ofServed(
 /** The most characters of a text of a stranger. */
 const longest = 200
 
-const short = (text: string): string =>
-  text.length > longest ? `${text.slice(0, longest)}…` : text
+const short = (text: string): string => shortened(text, longest)
 
 /** Returns a fault with the texts of a stranger cut. */
-const shortened = (fault: ShowFinding): ShowFinding =>
+const withShortTexts = (fault: ShowFinding): ShowFinding =>
   Object.fromEntries(
     Object.entries(fault).map(([key, value]) => [
       key,

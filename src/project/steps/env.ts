@@ -5,7 +5,7 @@ import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { environmentFor } from '../../runtimes/environment.ts'
 import { textFor } from '../../runtimes/shells.ts'
-import { shellWord } from '../../shell-word.ts'
+import { quotedPath, shellWord } from '../../shell-word.ts'
 import { placeToWrite } from '../inside.ts'
 import { impossible, settled, type PlannedStep, type Work } from '../step.ts'
 
@@ -35,7 +35,7 @@ export async function planEnv({
     if (found !== null && !isOwnEnv(found))
       throw new RootlingError(
         'not-ours',
-        `${file} was not written by rootling up, so it is left.`,
+        `${quotedPath(file)} was not written by rootling up, so it is left.`,
         {
           hint: 'Name another file in rootling.json, or move this one away',
         },

@@ -5,7 +5,7 @@ import { readRoot } from '../../authority/adopt.ts'
 import { permitsAll, widen } from '../../authority/create.ts'
 import { RootlingError } from '../../errors.ts'
 import { readOwnCertificate } from '../../files/read.ts'
-import { shellWord } from '../../shell-word.ts'
+import { quotedPath, shellWord } from '../../shell-word.ts'
 import { anchorOf } from '../../trust/machine-stores.ts'
 import { readCertificateParts } from '../../x509/certificate-reader.ts'
 import { freeTypes } from '../../x509/free-types.ts'
@@ -34,7 +34,7 @@ export async function readWantedRoot(
     if (fingerprintOf(root) === fingerprint) return root
     return new RootlingError(
       'not-trusted',
-      `${path} is another root than rootling.json says: its fingerprint is ${fingerprintOf(root)}, not ${fingerprint}.`,
+      `${quotedPath(path)} is another root than rootling.json says: its fingerprint is ${fingerprintOf(root)}, not ${fingerprint}.`,
       { hint: 'Ask the teammate whose root it is which one is right' },
     )
   } catch (error) {
@@ -88,7 +88,7 @@ function planRoot(
       : `local names${names.length === 0 ? '' : `, ${names.join(', ')} and all below`}`
   const danger: Danger = {
     kind: 'trust',
-    text: `trust the root ${path} of another authority, with the fingerprint ${fingerprint}, which may sign ${may}`,
+    text: `trust the root ${quotedPath(path)} of another authority, with the fingerprint ${fingerprint}, which may sign ${may}`,
     fingerprint,
     ...(free.length > 0 ? { namedOnly: true } : {}),
   }

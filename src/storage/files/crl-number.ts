@@ -5,6 +5,7 @@ import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { toDelete } from '../../shell-commands.ts'
 import { scopePath } from './scopes.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /**
  * Returns the number of a scope's next CRL. Call it under the lock. The number is stored before it
@@ -20,7 +21,7 @@ export async function nextCrlNumber(
   const path = join(scopePath(state, scopeName), 'crl-number')
   const text = (await readText(path, 64)) ?? '0\n'
   if (!/^\d{1,15}\n$/.test(text))
-    throw new RootlingError('corrupt-state', `${path} is damaged.`, {
+    throw new RootlingError('corrupt-state', `${quotedPath(path)} is damaged.`, {
       hint: `Numbers go on from the clock without it: ${toDelete(path)}`,
     })
   const next = Math.max(Number(text) + 1, Math.floor(now.getTime() / 1000))

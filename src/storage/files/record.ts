@@ -19,6 +19,7 @@ import { toEdit } from '../../shell-commands.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 import type { CertificateRecord, Inventory } from '../records.ts'
 import { currentLines, isUnfinished, linesOfFiles, parseLine, type Event } from './record-lines.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /**
  * In octets. The line of a certificate with the most and longest names that `issue` takes is far
@@ -136,9 +137,13 @@ function dropUnfinishedLine(file: number, path: string): number {
   readSync(file, window, 0, window.length, size - window.length)
   const newline = window.lastIndexOf(0x0a)
   if ((newline < 0 && size > window.length) || !isUnfinished(window.toString('utf8', newline + 1)))
-    throw new RootlingError('corrupt-state', `The record ${path} is damaged at its end.`, {
-      hint: `Restore it from a backup, or delete what is not a line: ${toEdit(path, 'tail -c 500')}`,
-    })
+    throw new RootlingError(
+      'corrupt-state',
+      `The record ${quotedPath(path)} is damaged at its end.`,
+      {
+        hint: `Restore it from a backup, or delete what is not a line: ${toEdit(path, 'tail -c 500')}`,
+      },
+    )
   const end = size - window.length + newline + 1
   if (end < size) ftruncateSync(file, end)
   return end
@@ -229,7 +234,8 @@ function inventoryOf(events: readonly Event[]): Inventory {
 
 /** Returns the error for a line of the record that cannot be read; numbers begin at 1. */
 export function damagedLine(path: string, number: number): RootlingError {
-  return new RootlingError('corrupt-state', `Line ${number} of the record ${path} is damaged.`, {
+  const sentence = `Line ${number} of the record ${quotedPath(path)} is damaged.`
+  return new RootlingError('corrupt-state', sentence, {
     hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
   })
 }

@@ -19,7 +19,7 @@ import { stampOf } from '../../files/stamp.ts'
 import { readdir, rename } from '../../files/sync-fs.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { toDelete, toMove } from '../../shell-commands.ts'
-import { shellWord } from '../../shell-word.ts'
+import { quotedPath, shellWord } from '../../shell-word.ts'
 import {
   digestOf,
   inOrder,
@@ -69,9 +69,13 @@ export async function createScope(
   const path = scopePath(state, directory)
   if (await createDirectoryAtomic(path, contents, state.owner)) return true
   if (holdsScope(path)) return false
-  throw new RootlingError('not-ours', `${path} is there already, and it is not a scope.`, {
-    hint: toMove(path, join(state.path, `${directory}.old`)),
-  })
+  throw new RootlingError(
+    'not-ours',
+    `${quotedPath(path)} is there already, and it is not a scope.`,
+    {
+      hint: toMove(path, join(state.path, `${directory}.old`)),
+    },
+  )
 }
 
 /**
@@ -130,9 +134,13 @@ export async function refuseLinkedScopes(state: StateDirectory): Promise<void> {
 
 function refuseLink(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return
-  throw new RootlingError('not-ours', `${path} is a symbolic link, so what it leads to is kept.`, {
-    hint: `Delete that by hand, and then the link: ${toDelete(path)}`,
-  })
+  throw new RootlingError(
+    'not-ours',
+    `${quotedPath(path)} is a symbolic link, so what it leads to is kept.`,
+    {
+      hint: `Delete that by hand, and then the link: ${toDelete(path)}`,
+    },
+  )
 }
 
 /**
@@ -147,7 +155,7 @@ export async function scopeNames(state: StateDirectory): Promise<string[]> {
     return inOrder(names)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return []
-    throw new RootlingError('file-unreadable', `${scopesPath(state)} cannot be read.`, {
+    throw new RootlingError('file-unreadable', `${quotedPath(scopesPath(state))} cannot be read.`, {
       cause: error,
     })
   }
@@ -221,7 +229,7 @@ export async function readScopeKey(
 export async function readStoredRootCrl(state: StateDirectory, name: string): Promise<Buffer> {
   const path = join(scopePath(state, name), 'root.crl')
   const refuse = (why: string, cause?: unknown): RootlingError =>
-    new RootlingError('corrupt-state', `${path} ${why}.`, {
+    new RootlingError('corrupt-state', `${quotedPath(path)} ${why}.`, {
       hint: 'Restore it from a backup',
       cause,
     })
@@ -366,7 +374,7 @@ function missing(directory: string, file: string, name: string): never {
 
 /** A `corrupt-state` error for a scope's file. */
 export function damaged(path: string, name: string, cause?: unknown): RootlingError {
-  const sentence = `${path} is damaged.`
+  const sentence = `${quotedPath(path)} is damaged.`
   return new RootlingError('corrupt-state', sentence, { hint: remedy(name), cause })
 }
 

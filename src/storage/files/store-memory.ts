@@ -5,6 +5,7 @@ import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { toDelete } from '../../shell-commands.ts'
 import { isText } from './stored-values.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** What is remembered of the trust stores between two commands. */
 export interface StoreMemory {
@@ -37,7 +38,7 @@ function parseMemory(text: string): StoreMemory | null {
 
 function damaged(state: StateDirectory): never {
   const path = memoryPath(state)
-  throw new RootlingError('corrupt-state', `${path} is damaged.`, {
+  throw new RootlingError('corrupt-state', `${quotedPath(path)} is damaged.`, {
     hint: `It holds only which trust stores were chosen: ${toDelete(path)}; then rootling install`,
   })
 }

@@ -5,6 +5,7 @@ import { readText } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { toDelete } from '../../shell-commands.ts'
 import { isText } from './stored-values.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** A root of another authority that `trust` put into the stores. */
 export interface TrustedRoot {
@@ -33,7 +34,7 @@ export async function readTrustedRoots(state: StateDirectory): Promise<TrustedRo
   } catch {
     // It is told below.
   }
-  throw new RootlingError('corrupt-state', `${path(state)} is damaged.`, {
+  throw new RootlingError('corrupt-state', `${quotedPath(path(state))} is damaged.`, {
     hint: `The roots stay trusted without it; then take them out by their fingerprints: ${toDelete(path(state))}`,
   })
 }

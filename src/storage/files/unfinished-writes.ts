@@ -21,11 +21,13 @@ import { refuseSharedDirectory } from '../../files/shared-directory.ts'
 import { readdir, removeFile } from '../../files/sync-fs.ts'
 import { isFullPath } from '../../full-path.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
+import { issueInFiles } from '../issue-again.ts'
 import { describeHolder, type CertificateRecord } from '../records.ts'
 import { certificatesOf } from './certificates.ts'
 import { recordIssued } from './record.ts'
 import { scopesPath, sweepScopes } from './scopes.ts'
 import { isText } from './stored-values.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /** One of several files that only make sense together, such as a certificate and its key. */
 export interface OutputFile {
@@ -36,15 +38,18 @@ export interface OutputFile {
   readonly secret?: boolean
   /** Default: the state directory's owner. */
   readonly owner?: Owner | null
-  /** Whether its path was given on this command line, and not read from the record. */
-  readonly chosen?: boolean
+  /**
+   * Whose rights decide, under sudo, whether it may be written there; default: those of the state
+   * directory's owner. `null`: root's, for a path that was typed on this command line.
+   */
+  readonly rights?: Owner | null
 }
 
 /**
  * A file to write. `base64` is its data, which may be DER. `before` is the hash of the file that is
  * to be replaced; `null`: there is none.
  */
-interface PendingFile extends Omit<OutputFile, 'data' | 'chosen'> {
+interface PendingFile extends Omit<OutputFile, 'data' | 'rights'> {
   readonly base64: string
   readonly before: string | null
 }
@@ -121,7 +126,7 @@ export async function recordAndWrite(
   if (files.length === 0) return recordIssued(state, [record])
   const path = join(directoryOf(state), `${record.serialNumber}.json`)
   const withBefore = await Promise.all(
-    files.map(async ({ data, chosen: _chosen, ...file }) => ({
+    files.map(async ({ data, rights: _rights, ...file }) => ({
       ...file,
       base64: Buffer.from(data).toString('base64'),
       before: await hashOf(file.path),
@@ -132,10 +137,8 @@ export async function recordAndWrite(
   await writeFileAtomic(path, { data: JSON.stringify(pending), mode: 0o600 }, state.owner)
   const staged: StagedFile[] = []
   try {
-    for (const { chosen = false, owner = state.owner, ...file } of files)
-      staged.push(
-        await stageFile(file.path, { ...file, rights: chosen ? null : state.owner }, owner),
-      )
+    for (const { rights = state.owner, owner = state.owner, ...file } of files)
+      staged.push(await stageFile(file.path, { ...file, rights }, owner))
     await recordIssued(state, [record])
   } catch (error) {
     for (const file of staged) await file.discard()
@@ -172,7 +175,7 @@ async function finishOrDrop(
   const recorded = (await certificates.find(basename(name, '.json')))?.certificate
   if (pending === null) {
     if (recorded === undefined) return drop(path)
-    return giveUp(path, [`${path} is damaged. ${mayNotFit(recorded)}`], tell)
+    return giveUp(path, recorded, [`${quotedPath(path)} is damaged. ${mayNotFit(recorded)}`], tell)
   }
   const faults: Unfinished[] = []
   for (const file of pending.files) {
@@ -186,22 +189,24 @@ async function finishOrDrop(
   const newest = await certificates.findByFile(recorded.certPath ?? '')
   if (newest?.certificate.serialNumber !== recorded.serialNumber) return drop(path)
   const sentences = faults.map(({ sentence }) => `${sentence} ${mayNotFit(recorded)}`)
-  if (faults.every(({ mayPass }) => !mayPass)) return giveUp(path, sentences, tell)
+  if (faults.every(({ mayPass }) => !mayPass)) return giveUp(path, recorded, sentences, tell)
   for (const sentence of sentences) tell?.(`${sentence} The next command tries again.`)
 }
 
 async function giveUp(
   path: string,
+  record: CertificateRecord,
   sentences: readonly string[],
   tell: Tell | undefined,
 ): Promise<void> {
   if (tell === undefined) return
-  for (const sentence of sentences) tell(`${sentence} To make them anew: rootling issue --force`)
+  for (const sentence of sentences)
+    tell(`${sentence} To make them anew: ${issueInFiles(record)} --force`)
   await drop(path)
 }
 
 const mayNotFit = (record: CertificateRecord): string =>
-  `A command was interrupted while it wrote the certificate for ${describeHolder(record)}, so ${record.certPath} and the files beside it may not fit each other.`
+  `A command was interrupted while it wrote the certificate for ${describeHolder(record)}, so ${quotedPath(record.certPath ?? '')} and the files beside it may not fit each other.`
 
 /** Why a file of an interrupted command could not be written. */
 interface Unfinished {
@@ -215,13 +220,16 @@ async function finish(state: StateDirectory, pending: PendingFile): Promise<Unfi
   const { path, before, owner = state.owner } = pending
   // Under sudo the file is the person's to write, so that it gives nothing to another user.
   if (state.owner !== null && owner?.uid !== state.owner.uid)
-    return { sentence: `${path} would belong to another user.`, mayPass: false }
+    return { sentence: `${quotedPath(path)} would belong to another user.`, mayPass: false }
   const data = Buffer.from(pending.base64, 'base64')
   try {
     const current = await hashOf(path)
     if (current === digest(data)) return null
     if (current !== before && !(await isBeginning(path, data)))
-      return { sentence: `${path} was changed by something else since.`, mayPass: false }
+      return {
+        sentence: `${quotedPath(path)} was changed by something else since.`,
+        mayPass: false,
+      }
     await writeFileAtomic(path, { ...pending, data, rights: state.owner }, owner)
     return null
   } catch (error) {

@@ -2,6 +2,8 @@ import { mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { builtPrograms } from '../../helpers/built.ts'
+import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
+import { run } from '../../helpers/subprocess.ts'
 import { runTool } from '../../helpers/tools.ts'
 import { treeOf } from '../../helpers/tree.ts'
 import { createSide } from './both.ts'
@@ -49,6 +51,40 @@ test('rootling-mkcert replaces nothing but files', async () => {
     const { exitCode, stderr } = await side.run(args, cwd)
     expect([exitCode, stderr]).toEqual([1, expect.stringContaining('fifo is not a regular file.')])
     expect(statSync(join(cwd, 'fifo')).isFIFO()).toBe(true)
+  } finally {
+    side.remove()
+  }
+})
+
+test('rootling-mkcert tells what of the certificate before it does not keep', async () => {
+  const { mkcert, rootling } = builtPrograms()
+  const side = createSide(mkcert)
+  try {
+    const cwd = side.directory()
+    const at = (name: string): string => join(cwd, name)
+    expect((await side.run(['shop.test'], cwd)).stderr).not.toContain('Warning')
+    expect((await side.run(['shop.test'], cwd)).stderr).not.toContain('Warning')
+    const issue = async (...args: string[]) => {
+      const environment = scrubbedEnvironment(side.directory(), { ROOTLING_HOME: side.caroot })
+      const line = [`--chdir=${cwd}`, rootling, 'issue', 'shop.test', ...args]
+      expect(await run('env', line, environment)).toMatchObject({ exitCode: 0 })
+    }
+    await issue('--on-renew', 'true', '--pkcs12', '--scope', 'local')
+    const { exitCode, stderr } = await side.run(['shop.test'], cwd)
+    expect(exitCode).toBe(0)
+    const same = `ROOTLING_HOME=${side.caroot} rootling issue shop.test --key-type rsa2048 --cert-file ./shop.test.pem --key-file ./shop.test-key.pem`
+    expect(stderr).toContain(
+      `Warning: The certificate before had --on-renew true; this one has not. To keep it: ${same} --on-renew true\n`,
+    )
+    expect(stderr).toContain(
+      `Warning: ${at('shop.test.p12')} still holds the old certificate. To write it anew: ${same} --on-renew true --pkcs12\n`,
+    )
+    await issue('--pkcs12')
+    const over = await side.run(['-pkcs12', 'shop.test'], cwd)
+    expect(over).toMatchObject({ exitCode: 0 })
+    expect(over.stderr).toContain(
+      `Warning: ${at('shop.test.p12')} was the .p12 of the certificate in ${at('shop.test.pem')}, whose renewals cannot open this one. To have both: ROOTLING_HOME=${side.caroot} rootling issue shop.test --cert-file ${at('shop.test.pem')} --key-file ${at('shop.test-key.pem')} --p12-file FILE\n`,
+    )
   } finally {
     side.remove()
   }
