@@ -122,8 +122,8 @@ function narrowTable(rows: readonly (readonly Line[])[], width: number): Line[][
   const columns = (rows[0] ?? []).slice(0, -1).map((_, x) => rows.map((row) => row[x] ?? ''))
   const usual = columns.map((cells) => cells.filter((cell) => longestWord(cell) <= width / 2))
   const widths = shrunk(
-    usual.map((cells) => Math.max(0, ...cells.map(widthOf))),
-    usual.map((cells) => Math.max(0, ...cells.map(longestWord))),
+    usual.map((cells) => most(cells, widthOf)),
+    usual.map((cells) => most(cells, longestWord)),
     width,
   )
   const start = widths.reduce((sum, each) => sum + each + 2, 0)
@@ -166,6 +166,10 @@ function narrowTable(rows: readonly (readonly Line[])[], width: number): Line[][
     return [...above, ...lines.filter((line) => widthOf(line) > 0), ...below]
   })
 }
+
+/** Returns the largest measure of some cells, of which there may be more than arguments of a call. */
+const most = (cells: readonly Line[], measure: (cell: Line) => number): number =>
+  cells.reduce((largest, cell) => Math.max(largest, measure(cell)), 0)
 
 /** Whether a text can be wrapped beside the other cells without a cut in a word. */
 const fitsBeside = (cell: Line, room: number): boolean =>
@@ -213,6 +217,8 @@ const wordPattern =
 /** Returns the words of a line with the spaces after them, each in its style. */
 const wordsOf = (line: Line): Part[] =>
   partsOf(line).flatMap((part): Part[] => {
+    // Most cells of a long table are one word.
+    if (typeof part === 'string' && part !== '' && !part.includes(' ')) return [printable(part)]
     if (typeof part === 'string') return printable(part).match(wordPattern) ?? []
     if (part.whole === true) return [part]
     return (printable(part.text).match(wordPattern) ?? []).map((text) => ({ ...part, text }))
