@@ -5,6 +5,7 @@ import { askForUser } from '../files/access-list.ts'
 import { exists } from '../files/exists.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { compactWhereWorthwhile } from '../storage/files/compact.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
@@ -91,6 +92,9 @@ export async function renew(
     if (options.only !== undefined && !(await options.only(previous))) continue
     renewals.push(await renewOne(state, previous, { view, scopes }, options, now))
   }
+  // The record is whole without it, and the certificates are renewed.
+  if (newlyMade(renewals).length > 0)
+    await compactWhereWorthwhile(state, now).catch(() => undefined)
   return renewals
 }
 
