@@ -1,3 +1,4 @@
+import type * as Fs from 'node:fs'
 import { beforeEach, expect, test, vi } from 'vitest'
 import { renew } from '../../src/certificates/renew.ts'
 import { makeWorld } from '../helpers/authority.ts'
@@ -5,7 +6,7 @@ import { issued, writeRecord } from '../helpers/filled-record.ts'
 
 const { opened } = vi.hoisted(() => ({ opened: { paths: [] as string[] } }))
 vi.mock('node:fs', async (original) => {
-  const fs = await original<typeof import('node:fs')>()
+  const fs = await original<typeof Fs>()
   const openSync = (...args: Parameters<typeof fs.openSync>): number => {
     opened.paths.push(String(args[0]))
     return fs.openSync(...args)
