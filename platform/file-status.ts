@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
  * them, and Node's thread pool and an error for each absent file would take most of its time.
  */
 
-function statusOf(file: string, look: typeof statSync | typeof lstatSync): Stats | undefined {
+function statusOf(file: string, look: typeof statSync): Stats | undefined {
   try {
     return look(file, { throwIfNoEntry: false })
   } catch {

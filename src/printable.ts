@@ -11,6 +11,7 @@ const unprintable =
 
 // Most text is plain, and compiling the Unicode categories costs a command time.
 const plain = /^[ -~]*$/
+const plainLines = /^[\n -~]*$/
 
 /** Returns a text as one harmless line: `instead` replaces each run of unprintable characters. */
 export function printable(text: string, instead = '\uFFFD'): string {
@@ -26,6 +27,7 @@ export const shortened = (text: string, most: number): string =>
  * meaning. JSON.stringify itself escapes only the controls below U+0020.
  */
 export function printableJson(json: string): string {
+  if (plainLines.test(json)) return json
   return json
     .split('\n')
     .map((line) => (plain.test(line) ? line : line.replace(unprintable, escaped)))

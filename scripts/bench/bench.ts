@@ -9,6 +9,7 @@ import { memory } from './memory.ts'
 import { packageSize } from './package.ts'
 import { record } from './record.ts'
 import { runChild } from './run-child.ts'
+import { scale } from './scale.ts'
 import { startUp } from './start-up.ts'
 import { up } from './up.ts'
 
@@ -19,6 +20,7 @@ const benchmarks = [
   issuing,
   record,
   acme,
+  scale,
   handshake,
   install,
   doctor,

@@ -11,11 +11,14 @@ export interface Command {
   readonly empty?: readonly string[]
 }
 
-/** The median CPU time and wall time of a command, in milliseconds. */
+/** The median CPU time and wall time of a command, in milliseconds, and its peak memory in MiB. */
 export interface Cost {
   readonly cpu: number
   readonly wall: number
+  readonly memory: number
 }
+
+type Sample = [cpu: number, wall: number, code: number, memory: number]
 
 /** Runs a program with text on its standard input. */
 type Runner = (program: string, args: readonly string[], input: string) => Promise<Finished>
@@ -36,13 +39,13 @@ export async function measureProcesses<Name extends string>(
   const input = JSON.stringify({ commands, rounds })
   const { exitCode, stdout, stderr } = await runner('/usr/bin/python3', [script], input)
   if (exitCode !== 0) throw new Error(`rusage.py: ${stderr}`)
-  const samples = JSON.parse(stdout) as Record<Name, [cpu: number, wall: number, code: number][]>
-  const costs = (Object.entries(samples) as [Name, [number, number, number][]][]).map(
-    ([name, runs]) => {
-      const failed = runs.find(([, , code]) => code !== 0)
-      if (failed !== undefined) throw new Error(`${name} exited with ${failed[2]}`)
-      return [name, { cpu: median(runs.map(([cpu]) => cpu)), wall: median(runs.map(([, t]) => t)) }]
-    },
-  )
+  const samples = JSON.parse(stdout) as Record<Name, Sample[]>
+  const costs = (Object.entries(samples) as [Name, Sample[]][]).map(([name, runs]) => {
+    const failed = runs.find(([, , code]) => code !== 0)
+    if (failed !== undefined) throw new Error(`${name} exited with ${failed[2]}`)
+    const cpu = median(runs.map(([time]) => time))
+    const wall = median(runs.map(([, time]) => time))
+    return [name, { cpu, wall, memory: median(runs.map(([, , , octets]) => octets)) / 1024 }]
+  })
   return Object.fromEntries(costs) as Record<Name, Cost>
 }

@@ -1,5 +1,5 @@
 # Runs all programs in turn, round by round, and prints for each process with all its children:
-# [CPU ms, wall ms, exit code]. Node has no wait4.
+# [CPU ms, wall ms, exit code, peak memory in KiB]. Node has no wait4.
 import json
 import os
 import shutil
@@ -23,5 +23,6 @@ for _ in range(order["rounds"]):
         _, status, usage = os.wait4(child, 0)
         wall = time.perf_counter() - begun
         cpu = usage.ru_utime + usage.ru_stime
-        samples[name].append([cpu * 1000, wall * 1000, os.waitstatus_to_exitcode(status)])
+        code = os.waitstatus_to_exitcode(status)
+        samples[name].append([cpu * 1000, wall * 1000, code, usage.ru_maxrss])
 json.dump(samples, sys.stdout)

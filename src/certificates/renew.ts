@@ -3,8 +3,10 @@ import { readScopes, type Scope } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
 import { askForUser } from '../files/access-list.ts'
+import { exists } from '../files/exists.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { compactWhereWorthwhile } from '../storage/files/compact.ts'
 import { keysOf } from '../storage/files/keys.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
 import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
@@ -95,6 +97,9 @@ export async function renew(
     if (options.only !== undefined && !(await options.only(previous))) continue
     renewals.push(await renewOne(state, previous, { view, scopes }, options, now))
   }
+  // The record is whole without it, and the certificates are renewed.
+  if (newlyMade(renewals).length > 0)
+    await compactWhereWorthwhile(state, now).catch(() => undefined)
   return renewals
 }
 
@@ -102,13 +107,17 @@ export async function renew(
 interface View {
   stamp: string
   inventory: Inventory
+  /** By file: its newest certificate. */
+  newest: ReadonlyMap<string | null, CertificateRecord>
 }
 
 async function readView(state: StateDirectory, { onDamage }: RenewOptions): Promise<View> {
   // The stamp is taken before the record is read, so that a change in between is seen the next
   // time.
   const stamp = await stampOf(recordPath(state))
-  return { stamp, inventory: await readCurrentInventory(state, { printed: false, onDamage }) }
+  const inventory = await readCurrentInventory(state, { printed: false, onDamage })
+  const newest = new Map(inventory.certificates.map((record) => [record.certPath, record]))
+  return { stamp, inventory, newest }
 }
 
 async function select(
@@ -187,6 +196,10 @@ async function reissue(
   if (certPath === null) return skip({ reason: 'It has no file.' })
   const before = skipReason(view, previous)
   if (before !== null) return skip(before)
+  // All else takes milliseconds, and thousands of files may have gone with their directory.
+  const isGone = !(await exists(certPath).catch(() => true))
+  const gone = isGone ? await readTracked(certPath, previous) : null
+  if (gone !== null && 'reason' in gone) return skip(gone)
   await refuseInState(state, pathsOf(previous), ['kept', 'beside'], issueElsewhere(previous))
   checkNames(previous)
   const scope = await chooseScopeAgain(state, scopes, previous, now)
@@ -227,11 +240,11 @@ const holdsKey = ({ certPath, keyPath, extra = [] }: CertificateRecord): boolean
 type Skip = Pick<Renewal, 'record' | 'reason' | 'hint'>
 
 /** Why this certificate is not renewed (self-signed, replaced or revoked); `null`: renew it. */
-function skipReason({ inventory }: View, previous: CertificateRecord): Skip | null {
+function skipReason({ inventory, newest: ofFile }: View, previous: CertificateRecord): Skip | null {
   const { serialNumber, certPath, scope } = previous
   if (scope === selfSignedScope)
     return { reason: 'It is self-signed.', hint: `To make it anew: ${issueInFiles(previous)}` }
-  const newest = inventory.certificates.findLast((entry) => entry.certPath === certPath)
+  const newest = ofFile.get(certPath)
   if (newest !== undefined && newest.serialNumber !== serialNumber)
     return { record: newest, reason: 'It was replaced meanwhile.' }
   if (inventory.forgotten.has(serialNumber)) return { reason: 'It was forgotten.' }

@@ -3,7 +3,7 @@ import { exists } from '../files/exists.ts'
 import { readText } from '../files/read.ts'
 import { stat } from '../files/sync-fs.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readCurrentInventory } from '../storage/files/record.ts'
+import { newestOfFile } from '../storage/files/record.ts'
 import { selfSignedScope, type CertificateRecord, type ExtraFile } from '../storage/records.ts'
 import { keyTypes } from '../x509/keys.ts'
 import { day, defaultDays, parseValidity } from '../x509/profiles.ts'
@@ -55,11 +55,11 @@ export async function findReplaced(
   request: GivenOptions,
   scopes: readonly Scope[],
 ): Promise<Replaced | null> {
-  // A damaged line must not keep a person from a new certificate.
-  const reading = { printed: false, onDamage: () => undefined }
-  const { certificates, forgotten } = await readCurrentInventory(state, reading)
-  const previous = certificates.findLast(({ certPath }) => certPath === record.certPath)
-  if (previous === undefined || forgotten.has(previous.serialNumber)) return null
+  if (record.certPath === null) return null
+  // It skips damaged lines, which must not keep a person from a new certificate.
+  const found = await newestOfFile(state, record.certPath)
+  if (found === null || found.forgotten) return null
+  const previous = found.certificate
   const kept = new Set(record.identifiers.map(({ value }) => value))
   const losesNames =
     previous.identifiers.some(({ value }) => !kept.has(value)) ||

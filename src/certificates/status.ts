@@ -1,5 +1,6 @@
 import { existsSync } from '../files/exists.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
+import type { Entry } from '../storage/storage.ts'
 import { isDueForRenewal, parseValidity, renewalTime } from '../x509/profiles.ts'
 
 /** The status of a certificate, computed from the record, the files and the clock. */
@@ -37,15 +38,24 @@ export function certificateStatuses(
 ): { record: CertificateRecord; status: CertificateStatus }[] {
   const current = new Set(currentCertificates(certificates))
   return certificates.toReversed().map((record) => {
-    if (!current.has(record)) return { record, status: 'replaced' }
-    if (forgotten.has(record.serialNumber)) return { record, status: 'forgotten' }
-    if (revocations.has(record.serialNumber)) return { record, status: 'revoked' }
-    return { record, status: statusOf(record, now) }
+    const revocation = revocations.get(record.serialNumber) ?? null
+    const gone = forgotten.has(record.serialNumber)
+    const entry = { certificate: record, revocation, forgotten: gone }
+    return { record, status: statusOf({ ...entry, replaced: !current.has(record) }, now) }
   })
 }
 
-function statusOf(record: CertificateRecord, now: Date): CertificateStatus {
-  if (Date.parse(record.notAfter) <= now.getTime()) return 'expired'
-  if (record.certPath !== null && !existsSync(record.certPath)) return 'missing'
-  return isDue(record, now) ? 'due' : 'current'
+/** Returns the status of a certificate; `replaced`: a later one has taken its file. */
+export function statusOf(
+  entry: Entry & { readonly replaced: boolean },
+  now: Date,
+): CertificateStatus {
+  const { certificate, revocation, forgotten, replaced } = entry
+  const { notAfter, certPath } = certificate
+  if (replaced) return 'replaced'
+  if (forgotten) return 'forgotten'
+  if (revocation !== null) return 'revoked'
+  if (Date.parse(notAfter) <= now.getTime()) return 'expired'
+  if (certPath !== null && !existsSync(certPath)) return 'missing'
+  return isDue(certificate, now) ? 'due' : 'current'
 }

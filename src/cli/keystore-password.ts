@@ -1,5 +1,4 @@
 import type { AskKeystorePassword } from '../../platform/java/keystore.ts'
-import { askSecretOrNone } from './ask.ts'
 import type { Output } from './output.ts'
 
 const mostTries = 3
@@ -17,6 +16,7 @@ export function createKeystoreAsker(output: Output): AskKeystorePassword {
   const ask: AskKeystorePassword = async (file, opens) => {
     for (const text of known) if (await opens(text)) return text
     for (let tries = 1; tries <= mostTries; tries++) {
+      const { askSecretOrNone } = await import('./ask.ts')
       const text = await askSecretOrNone(`Password of ${file} (Enter leaves it out): `)
       if (text === '') return null
       if (await opens(text)) {

@@ -142,8 +142,8 @@ function narrowWidths(rows: readonly (readonly Line[])[], width: number): number
   // A cell with a word of half a line has lines of its own, so that it makes the others no narrower.
   const usual = columns.map((cells) => cells.filter((cell) => longestWord(cell) <= width / 2))
   return shrunk(
-    usual.map((cells) => Math.max(0, ...cells.map(widthOf))),
-    usual.map((cells) => Math.max(0, ...cells.map(longestWord))),
+    usual.map((cells) => most(cells, widthOf)),
+    usual.map((cells) => most(cells, longestWord)),
     width,
   )
 }
@@ -212,6 +212,10 @@ function hangingAfter(
   return [[...leading, ...partsOf(top).slice(1)], ...more]
 }
 
+/** Returns the largest measure of some cells, of which there may be more than arguments of a call. */
+const most = (cells: readonly Line[], measure: (cell: Line) => number): number =>
+  cells.reduce((largest, cell) => Math.max(largest, measure(cell)), 0)
+
 /** Whether a text can be wrapped beside the other cells without a cut in a word. */
 const fitsBeside = (cell: Line, room: number): boolean =>
   room >= leastBeside && longestWord(cell) <= room
@@ -258,6 +262,8 @@ const wordPattern =
 /** Returns the words of a line with the spaces after them, each in its style. */
 const wordsOf = (line: Line): Part[] =>
   partsOf(line).flatMap((part): Part[] => {
+    // Most cells of a long table are one word.
+    if (typeof part === 'string' && part !== '' && !part.includes(' ')) return [printable(part)]
     if (typeof part === 'string') return printable(part).match(wordPattern) ?? []
     if (part.whole === true) return [part]
     return (printable(part.text).match(wordPattern) ?? []).map((text) => ({ ...part, text }))

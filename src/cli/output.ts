@@ -13,6 +13,8 @@ type JsonResult = Readonly<Record<string, unknown>>
  */
 export interface Output {
   readonly json: boolean
+  /** Whether the result goes to a terminal. */
+  readonly isTerminal: boolean
   /** The letters in a line of the result; 80 where it goes to no terminal. */
   readonly width: number
   /**
@@ -20,6 +22,11 @@ export interface Output {
    * Called once.
    */
   result(lines: readonly Line[], value: JsonResult | (() => JsonResult)): void
+  /**
+   * Prints a result that may be very long, page by page, as `result` prints one: with --json the
+   * values of all pages are the member `name`. Called once.
+   */
+  pages(name: string, pages: Iterable<Page>): void
   /**
    * Returns a sentence of the result as lines: on a terminal wrapped between words, and elsewhere
    * one line, since scripts look for whole sentences. The spaces that it begins with stay.
@@ -57,6 +64,13 @@ export interface Output {
   path(path: string): string
   /** Returns a sentence with the paths in it as `path` returns them. */
   paths(sentence: string): string
+}
+
+/** A part of a long result. One of the two functions is called, once. */
+export interface Page {
+  lines(): readonly Line[]
+  /** With --json; at least one. */
+  values(): readonly JsonResult[]
 }
 
 export interface OutputOptions {
@@ -98,8 +112,31 @@ export function createOutput(options: OutputOptions): Output {
     (key === 'hint' || key === 'remedy') && typeof value === 'string' ? hint(value) : value
   const printValue = (value: object): void =>
     standardOutput.write(`${printableJson(JSON.stringify(value, complete, 2))}\n`)
+  function printPages(name: string, pages: Iterable<Page>): void {
+    const begin = `{\n  ${JSON.stringify(name)}: [\n`
+    let text = `{\n  "ok": true,\n  ${JSON.stringify(name)}: [`
+    let isEmpty = true
+    for (const page of pages) {
+      const value = { [name]: page.values() }
+      const plain = JSON.stringify(value, null, 2)
+      // `complete` is called for each member, which takes longer than all else.
+      const hasHints = /"(?:hint|remedy)":/.test(plain)
+      const whole = hasHints ? JSON.stringify(value, complete, 2) : plain
+      text += `${isEmpty ? '' : ','}\n${whole.slice(begin.length, -'\n  ]\n}'.length)}`
+      isEmpty = false
+      // An error at the beginning of a long list, and anywhere in a short one, is still alone.
+      if (text.length < 1024 * 1024) continue
+      standardOutput.write(printableJson(text))
+      text = ''
+    }
+    const rest = JSON.stringify({ warnings }, null, 2)
+    standardOutput.write(printableJson(`${text}${isEmpty ? '' : '\n  '}],${rest.slice(1)}\n`))
+  }
   return {
     json,
+    get isTerminal() {
+      return standardOutput.isTTY
+    },
     get width() {
       return standardOutput.columns
     },
@@ -108,6 +145,10 @@ export function createOutput(options: OutputOptions): Output {
       if (json)
         printValue({ ok: true, ...(typeof value === 'function' ? value() : value), warnings })
       else if (lines.length > 0) print(lines)
+    },
+    pages(name, pages) {
+      if (json) return printPages(name, pages)
+      for (const page of pages) print(page.lines())
     },
     prose(sentence) {
       if (!standardOutput.isTTY) return [sentence]

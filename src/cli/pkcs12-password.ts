@@ -1,6 +1,5 @@
 import { keptPassword } from '../certificates/pkcs12-passwords.ts'
 import { RootlingError, WrongPassword } from '../errors.ts'
-import { askSecret } from './ask.ts'
 import type { Context } from './context.ts'
 import { readFirstLine } from './read-input.ts'
 import { quotedPath } from '../shell-word.ts'
@@ -44,7 +43,9 @@ export async function withPkcs12Password<T>(
     )
   for (let tries = 1; ; tries++)
     try {
-      return await open(await askSecret(`Password of ${quotedPath(shown)}: `))
+      return await open(
+        await (await import('./ask.ts')).askSecret(`Password of ${quotedPath(shown)}: `),
+      )
     } catch (error) {
       if (!(error instanceof WrongPassword) || tries === mostTries) throw error
       output.warn(`${error.message} Try again.`)

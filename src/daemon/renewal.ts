@@ -3,9 +3,11 @@ import { dueTime } from '../certificates/status.ts'
 import { exists } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { certificatesOf } from '../storage/files/certificates.ts'
+import { compactWhereWorthwhile } from '../storage/files/compact.ts'
 import { scopeNames } from '../storage/files/scopes.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import type { CertificateReader } from '../storage/storage.ts'
+import { day } from '../x509/profiles.ts'
 import { renewDue } from './renew-due.ts'
 import { openFailures, type Failures, type RenewalFailure } from './renewal-failures.ts'
 
@@ -109,9 +111,18 @@ async function createChecker(
   // The date is known from the start, for a daemon that is asked for its status at once.
   let nextDue = nextOf(await look(now()), failures)
   let last = { version: '', at: now() }
+  let tidied = -Infinity
+  /** Once a day, drops from the record what ended long ago. */
+  const tidy = async (at: Date): Promise<void> => {
+    if (Math.abs(at.getTime() - tidied) < day) return
+    tidied = at.getTime()
+    await compactWhereWorthwhile(state, at)
+  }
   return {
     nextDue: () => nextDue,
     async check() {
+      // What is wrong with the record, the check itself says.
+      await tidy(now()).catch(() => undefined)
       const version = await certificates.version()
       const at = now()
       const waiting = nextDue === null || Date.parse(nextDue) > at.getTime()

@@ -126,6 +126,24 @@ export function* readPiecesFromEnd(path: string): Generator<string> {
   }
 }
 
+/**
+ * Returns where some octets are last in an open file before `end`; -1: nowhere. Throws
+ * `file-unreadable`.
+ */
+export function lastIndexIn(path: string, file: number, wanted: Buffer, end: number): number {
+  const bytes = Buffer.allocUnsafe(1024 * 1024 + wanted.length)
+  for (let right = end; right > 0;) {
+    const left = Math.max(0, right - 1024 * 1024)
+    // What is wanted may begin before `right` and end behind it.
+    const length = Math.min(end, right + wanted.length - 1) - left
+    const read = readInto(path, file, bytes.subarray(0, length), 0, left)
+    const found = bytes.subarray(0, read).lastIndexOf(wanted)
+    if (found >= 0) return left + found
+    right = left
+  }
+  return -1
+}
+
 /** Reads into `bytes` from `at` on and returns the number of octets. */
 function readInto(path: string, file: number, bytes: Buffer, at: number, position: number): number {
   try {

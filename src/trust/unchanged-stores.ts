@@ -50,9 +50,9 @@ export async function lackingSince(
 
 async function stampsOf(stores: readonly TrustStore[]): Promise<ReadonlyMap<string, string>> {
   const stamps = new Map<string, string>()
-  for (const { id, stamp } of stores) {
-    const found = (await stamp?.()) ?? null
-    if (found !== null) stamps.set(id, found)
+  for (const store of stores) {
+    const found = (await store.stamp?.()) ?? null
+    if (found !== null) stamps.set(store.id, found)
   }
   return stamps
 }

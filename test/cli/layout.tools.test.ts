@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { issued, serialOf, writeRecord } from '../helpers/filled-record.ts'
 import { openHome } from '../helpers/home.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
@@ -153,5 +154,47 @@ test.skipIf(noScript !== null)(
     // A script that reads a pipe finds the whole sentence in one line.
     const { stdout } = await rootling(['revoke', 'another-one.test'])
     expect(stdout).toMatch(/^one\.test, .* was revoked already, on .*\.\n$/)
+  },
+)
+
+/** Writes certificates into the record whose files are gone. */
+function fillRecord(directory: string, count: number): void {
+  const state = { path: join(directory, 'state'), owner: null }
+  const days = (from: number) => new Date(Date.now() + from * 86_400_000).toISOString()
+  const dates = { notBefore: days(-1), notAfter: days(300) }
+  writeRecord(
+    state,
+    Array.from({ length: count }, (_, i) => issued(i, dates)),
+  )
+}
+
+test('a long list is one JSON value in many pieces, and a table with one head', async () => {
+  const { directory, rootling } = openHome()
+  const count = 5_000
+  fillRecord(directory, count)
+  const { stdout } = await rootling(['list', '--json'])
+  const answer = JSON.parse(stdout) as { certificates: { serialNumber: string }[] }
+  expect(stdout).toBe(`${JSON.stringify(answer, null, 2)}\n`)
+  expect(Object.keys(answer)).toEqual(['ok', 'certificates', 'warnings'])
+  const serials = answer.certificates.map(({ serialNumber }) => serialNumber)
+  expect(serials).toEqual(Array.from({ length: count }, (_, i) => serialOf(count - 1 - i)))
+  const table = (await rootling(['list'])).stdout
+  expect(table.match(/^NAMES/gm)).toHaveLength(1)
+  expect(table.match(/file is missing/g)).toHaveLength(count)
+  const empty = (await rootling(['list', '--due', '--json'])).stdout
+  expect(empty).toBe('{\n  "ok": true,\n  "certificates": [],\n  "warnings": []\n}\n')
+})
+
+test.skipIf(noScript !== null)(
+  'on a terminal list ends after the newest thousand, and says how to read on',
+  async () => {
+    const { directory } = openHome()
+    fillRecord(directory, 1_001)
+    const lines = await onTerminal(directory, 'list')
+    expect(lines.filter((line) => line.includes('file is missing  server'))).toHaveLength(1_000)
+    expect(lines.some((line) => line.startsWith('host0.localhost '))).toBe(false)
+    expect(lines.join(' ')).toContain('These are the newest 1000. To read on: ')
+    fillRecord(directory, 1_000)
+    expect((await onTerminal(directory, 'list')).join(' ')).not.toContain('These are the newest')
   },
 )

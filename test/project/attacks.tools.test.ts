@@ -244,7 +244,7 @@ describe('the file itself', () => {
   test.each(['__proto__', 'constructor', 'toString', 'hosts\u0000', 'h\u043Ests'])(
     'with the key %j is refused, wherever it is',
     async (key) => {
-      const member = JSON.stringify({ [`${key}`]: 1 }).slice(1, -1)
+      const member = JSON.stringify({ [key]: 1 }).slice(1, -1)
       const texts = [
         `{"version": 1, ${member}}`,
         `{"version": 1, "env": {"file": ".env", ${member}}}`,

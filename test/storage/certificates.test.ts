@@ -1,3 +1,4 @@
+import type * as Fs from 'node:fs'
 import { appendFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
@@ -27,7 +28,7 @@ import { fileStorage } from '../../src/storage/files/storage.ts'
 // Work is counted, since time says little on a busy machine.
 const { octets } = vi.hoisted(() => ({ octets: { read: 0 } }))
 vi.mock('node:fs', async (original) => {
-  const fs = await original<typeof import('node:fs')>()
+  const fs = await original<typeof Fs>()
   const readSync = (...args: Parameters<typeof fs.readSync>): number => {
     const read = fs.readSync(...args)
     octets.read += read

@@ -1,8 +1,14 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { currentCertificates } from '../../src/certificates/status.ts'
-import { readCurrentInventory, readInventory, recordPath } from '../../src/storage/files/record.ts'
+import {
+  newestOfFile,
+  readCurrentInventory,
+  readInventory,
+  readNewestFirst,
+  recordPath,
+} from '../../src/storage/files/record.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 
 const serialOf = (i: number) => (0x4a_0000 + i).toString(16)
@@ -78,6 +84,70 @@ describe.each(Object.entries(records))('a record of megabytes, %s', (_, events) 
       certificates: current.filter(({ certPath }) => certPath !== null),
     })
   })
+})
+
+test('is read newest first in pages that end with what certificates became', async () => {
+  const events = [
+    ...records['of certificates with files, without, revoked and released'].slice(0, 4_000),
+    ...[7, 12, 14].map((i) => ({ event: 'forgotten', serialNumber: serialOf(i) })),
+  ]
+  const { state } = await withRecord(events)
+  const { certificates, revocations, forgotten } = await readInventory(state)
+  const current = new Set(currentCertificates(certificates))
+  const expected = certificates.toReversed().map((certificate) => ({
+    certificate,
+    revocation: revocations.get(certificate.serialNumber) ?? null,
+    forgotten: forgotten.has(certificate.serialNumber),
+    replaced: !current.has(certificate),
+  }))
+  const onDamage = vi.fn<(sentence: string) => void>()
+  const pages = [...readNewestFirst(state, { all: true, onDamage })]
+  expect(pages.flat()).toEqual(expected)
+  expect(Math.max(...pages.map(({ length }) => length))).toBeLessThan(1_000)
+  const inUse = [...readNewestFirst(state, { all: false, onDamage })].flat()
+  expect(inUse).toEqual(expected.filter(({ replaced }) => !replaced))
+  expect(onDamage).not.toHaveBeenCalled()
+  for (const path of [...names.slice(0, 20), '/absent.pem'])
+    expect(await newestOfFile(state, path)).toEqual(currentOf(inUse, path))
+})
+
+/** The entry of a file without what \`newestOfFile\` does not say. */
+function currentOf<T extends { certificate: { certPath: string | null }; replaced: boolean }>(
+  entries: readonly T[],
+  path: string,
+) {
+  const found = entries.find(({ certificate }) => certificate.certPath === path)
+  if (found === undefined) return null
+  const { replaced: _replaced, ...entry } = found
+  return entry
+}
+
+test('read newest first, and for one file, damaged lines are skipped and named in their order', async () => {
+  const { state } = await withRecord([
+    issued(1, '/a.pem'),
+    issued(2, '/b.pem'),
+    issued(3, '/c.pem'),
+  ])
+  const lines = (await readFile(recordPath(state), 'utf8')).split('\n')
+  const damaged = [
+    lines[0],
+    '{"event":"revoked"}',
+    lines[1],
+    lines[2]?.replace('"p256"', '1'),
+    'rubbish',
+  ]
+  await writeFile(recordPath(state), damaged.join('\n'), { mode: 0o600 })
+  const said: string[] = []
+  const onDamage = (sentence: string) => void said.push(sentence)
+  const found = [...readNewestFirst(state, { all: false, onDamage })].flat()
+  expect(found.map(({ certificate }) => certificate.certPath)).toEqual(['/b.pem', '/a.pem'])
+  expect(said.map((sentence) => /Line \d/.exec(sentence)?.[0])).toEqual([
+    'Line 2',
+    'Line 4',
+    'Line 5',
+  ])
+  expect(await newestOfFile(state, '/c.pem')).toBeNull()
+  expect((await newestOfFile(state, '/b.pem'))?.certificate.serialNumber).toBe(serialOf(2))
 })
 
 test('a damaged line is named by its number behind the first megabytes, and one of megabytes too', async () => {

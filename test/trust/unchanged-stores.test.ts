@@ -79,7 +79,7 @@ test('a damaged memory is none, and nothing is written that was known', async ()
   const { store, files } = slowStore()
   await store.install(one)
   await lackingSince(state, [store], [one])
-  const [file] = readdirSync(state.path).filter((name) => name === 'trusting-stores.json')
+  const file = readdirSync(state.path).find((name) => name === 'trusting-stores.json')
   expect(file).toBeDefined()
   for (const text of [
     '',

@@ -2,7 +2,6 @@ import { join, resolve } from 'node:path'
 import { adoptRoot, isEncrypted, readRootFiles } from '../../authority/adopt.ts'
 import { RootlingError } from '../../errors.ts'
 import { exists } from '../../files/exists.ts'
-import { askSecret } from '../ask.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { commonName, describeConstraints, describeScope } from '../describe.ts'
@@ -79,7 +78,7 @@ async function readPassphrase(
 ): Promise<string> {
   const file = args['password-file']
   if (file !== undefined) return readFirstLine(file, cwd)
-  if (interactive) return askSecret('Passphrase of the key: ')
+  if (interactive) return (await import('../ask.ts')).askSecret('Passphrase of the key: ')
   throw new RootlingError(
     'usage',
     'The key is encrypted, and nobody can be asked for its passphrase.',

@@ -1,78 +1,127 @@
-import { certificateStatuses, type CertificateStatus } from '../../certificates/status.ts'
+import { statusOf, type CertificateStatus } from '../../certificates/status.ts'
 import { useOf } from '../../certificates/use.ts'
 import {
   describeFailure,
   readFailures,
   type RenewalFailure,
 } from '../../daemon/renewal-failures.ts'
-import type { StateDirectory } from '../../home/state-directory.ts'
-import { readCurrentInventory, readInventory } from '../../storage/files/record.ts'
+import { readNewestFirst } from '../../storage/files/record.ts'
 import { selfSignedScope, shortSerial, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeHolder, describeRecord, shortDate, useWord } from '../describe.ts'
-import { bold, table, whole } from '../lines.ts'
+import { bold, table, whole, type Line } from '../lines.ts'
+import type { Output, Page } from '../output.ts'
 import type { listSpec } from '../specs/certificates.ts'
 
-/** `rootling list`: prints the certificates that were issued, the newest first. */
+/**
+ * How many certificates are printed on a terminal, which nobody reads further. gh, too, limits its
+ * lists; a pager would leave it open whether the end of the list was read.
+ */
+const mostOnTerminal = 1_000
+
+/** How many rows, at least, stand below each other in columns of one width. */
+const rowsOfPage = 1_000
+
+/**
+ * `rootling list`: prints the certificates that were issued, the newest first. They are read and
+ * printed page by page, since there may be very many.
+ */
 export async function list(
   args: ArgumentsOf<typeof listSpec>,
-  { state, output, now }: Context,
+  context: Context,
 ): Promise<ExitCode> {
+  const { state, output, now } = context
   const at = now()
-  const read = args.all === true ? readInventory : readCurrentInventory
-  const rows = certificateStatuses(
-    await read(state, { onDamage: (sentence) => output.warn(sentence) }),
-    at,
-  )
-  const shown = rows.filter(({ status }) => isAskedFor(status, args))
-  const failing = await failuresOf(shown, state)
-  const json = () => ({
-    certificates: shown.map(({ record, status }) => ({
-      ...describeRecord(record),
-      standing: status,
-      daysLeft: daysLeft(new Date(record.notAfter), at),
-      ...failureIn(failing, record),
-    })),
-  })
-  for (const failure of failing.values()) output.warn(describeFailure(failure))
-  if (shown.length === 0) {
-    output.result([], json)
-    output.note(
-      rows.length === 0
-        ? 'No certificates. Issue one: rootling issue localhost'
-        : 'No such certificates. All of them: rootling list --all',
-    )
-    return exitCodes.ok
+  const failures = await readFailures(state)
+  const seen = { any: false, missing: false, more: false, count: 0 }
+  const most = output.isTerminal && !output.json ? mostOnTerminal : Infinity
+
+  function* pages(): Generator<Page> {
+    const onDamage = (sentence: string): void => output.warn(sentence)
+    let rows: Row[] = []
+    for (const entries of readNewestFirst(state, { all: args.all === true, onDamage })) {
+      seen.any = true
+      for (const entry of entries) {
+        const status = statusOf(entry, at)
+        if (!isAskedFor(status, args)) continue
+        if (seen.count + rows.length === most) {
+          seen.more = true
+          return yield pageOf(rows)
+        }
+        rows.push({ record: entry.certificate, status })
+      }
+      if (rows.length === 0 || (!output.json && rows.length < rowsOfPage)) continue
+      yield pageOf(rows)
+      rows = []
+    }
+    if (rows.length > 0) yield pageOf(rows)
   }
-  const lines = shown.map(({ record, status }) => [
-    describeHolder(record),
-    shortDate(record.notAfter),
-    whole(
-      status === 'current' ? `${daysLeft(new Date(record.notAfter), at)} days left` : words[status],
-    ),
-    purposeText(record),
-    record.keyType,
-    shortSerial(record),
-    whole(record.certPath === null ? '(printed)' : output.path(record.certPath)),
-  ])
-  const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'SERIAL', 'FILE']
-  const header = titles.map(bold)
-  output.result(table([header, ...lines], output.width), json)
-  if (shown.some(({ status }) => status === 'missing'))
-    output.note('To drop those whose file is missing: rootling forget --all')
+
+  function pageOf(shown: readonly Row[]): Page {
+    const isFirst = seen.count === 0
+    seen.count += shown.length
+    seen.missing ||= shown.some(({ status }) => status === 'missing')
+    const failing = failuresOf(shown, failures)
+    for (const failure of failing.values()) output.warn(describeFailure(failure))
+    return {
+      lines: () => {
+        const lines = table(
+          [titles.map(bold), ...shown.map((row) => cellsOf(row, at, output))],
+          output.width,
+        )
+        return isFirst ? lines : lines.slice(1)
+      },
+      values: () =>
+        shown.map(({ record, status }) => ({
+          ...describeRecord(record),
+          standing: status,
+          daysLeft: daysLeft(new Date(record.notAfter), at),
+          ...failureIn(failing, record),
+        })),
+    }
+  }
+
+  output.pages('certificates', pages())
+  if (seen.count === 0)
+    output.note(
+      seen.any
+        ? 'No such certificates. All of them: rootling list --all'
+        : 'No certificates. Issue one: rootling issue localhost',
+    )
+  if (seen.more)
+    output.note(`These are the newest ${mostOnTerminal}. To read on: rootling list | less`)
+  if (seen.missing) output.note('To drop those whose file is missing: rootling forget --all')
   return exitCodes.ok
 }
+
+interface Row {
+  readonly record: CertificateRecord
+  readonly status: CertificateStatus
+}
+
+const titles = ['NAMES', 'UNTIL', 'STANDING', 'FOR', 'KEY', 'SERIAL', 'FILE']
+
+const cellsOf = ({ record, status }: Row, at: Date, output: Output): Line[] => [
+  describeHolder(record),
+  shortDate(record.notAfter),
+  whole(
+    status === 'current' ? `${daysLeft(new Date(record.notAfter), at)} days left` : words[status],
+  ),
+  purposeText(record),
+  record.keyType,
+  shortSerial(record),
+  whole(record.certPath === null ? '(printed)' : output.path(record.certPath)),
+]
 
 /**
  * Returns the renewal failures of the shown certificates, by serial number. Those of replaced and
  * revoked certificates, which are no longer renewed, are left out.
  */
-async function failuresOf(
-  shown: ReturnType<typeof certificateStatuses>,
-  state: StateDirectory,
-): Promise<ReadonlyMap<string, RenewalFailure>> {
-  const failures = await readFailures(state)
+function failuresOf(
+  shown: readonly Row[],
+  failures: readonly RenewalFailure[],
+): ReadonlyMap<string, RenewalFailure> {
   if (failures.length === 0) return new Map()
   const over = new Set<CertificateStatus>(['replaced', 'revoked'])
   const statuses = new Map(shown.map(({ record, status }) => [record.serialNumber, status]))

@@ -15,7 +15,8 @@ import { isDate, isScopeName, isText } from './stored-values.ts'
 export type Event =
   | { readonly kind: 'issued'; readonly certificate: CertificateRecord }
   | { readonly kind: 'revoked'; readonly revocation: Revocation }
-  | { readonly kind: 'released' | 'forgotten'; readonly serialNumber: string }
+  | { readonly kind: 'released'; readonly serialNumber: string }
+  | { readonly kind: 'forgotten'; readonly serialNumber: string }
 
 /**
  * Whether a text is empty or the beginning of a line, which a killed command may leave at the end
@@ -34,6 +35,9 @@ const issued = '{"event":"issued",'
  */
 const certPaths = /"certPath":"[^"\\]*(?:\\.[^"\\]*)*"/g
 
+/** Returns a copy of a part of a text, since a part alone would keep the whole text in memory. */
+const detached = (part: string): string => ` ${part}`.slice(1)
+
 /**
  * Returns the lines of certificates whose file no later line names, the newest first; `null`: not
  * every line is of an issued certificate with a file. `taken` holds the files that later lines
@@ -48,7 +52,7 @@ export function linesOfFiles(text: string, taken: Set<string>): string[] | null 
   const newest: string[] = []
   paths.toReversed().forEach((path, i) => {
     if (taken.has(path)) return
-    taken.add(path)
+    taken.add(detached(path))
     newest.push(lines[paths.length - 1 - i] ?? '')
   })
   return newest
@@ -66,7 +70,7 @@ export function currentLines(text: string, taken: Set<string>, printed: boolean)
     .filter((line) => {
       const path = line.startsWith(issued) ? line.match(certPaths)?.[0] : undefined
       if (path === undefined) return printed || !line.includes('"certPath":null')
-      return !taken.has(path) && taken.add(path)
+      return !taken.has(path) && taken.add(detached(path))
     })
 }
 

@@ -11,13 +11,22 @@ import {
 import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import { unwritable } from '../../files/errors.ts'
-import { linesOf, readPieces, readPiecesFromEnd } from '../../files/lines.ts'
+import {
+  lastIndexIn,
+  lineAt,
+  linesOf,
+  piecesFrom,
+  readPieces,
+  readPiecesFromEnd,
+} from '../../files/lines.ts'
+import { openNoFollow, sizeWithin, textOf } from '../../files/read.ts'
 import { sync } from '../../files/sync-fs.ts'
 import { asOwner } from '../../files/as-owner.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { toEdit } from '../../shell-commands.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 import type { CertificateRecord, Inventory } from '../records.ts'
+import type { Entry } from '../storage.ts'
 import { currentLines, isUnfinished, linesOfFiles, parseLine, type Event } from './record-lines.ts'
 import { quotedPath } from '../../shell-word.ts'
 
@@ -178,10 +187,7 @@ export async function readInventory(
     const event = parseLine(line)
     if (event !== null) events.push(event)
     else if (onDamage === undefined) throw damagedLine(path, count)
-    else {
-      const { message, hint } = damagedLine(path, count)
-      onDamage(`${message} It was skipped. ${hint}`)
-    }
+    else onDamage(skipped(path, count))
   }
   for (const text of readPieces(path)) {
     const { lines, rest } = linesOf(text)
@@ -215,6 +221,137 @@ export async function readCurrentInventory(
   return events.every((event) => event !== null)
     ? inventoryOf(events)
     : readInventory(state, { onDamage })
+}
+
+/**
+ * Finds the newest certificate that was written to a file, and skips lines that cannot be read;
+ * `null`: there is none. It searches the record for the path and parses few lines: for a command
+ * that asks once. `certificatesOf` answers many questions.
+ */
+export async function newestOfFile(state: StateDirectory, certPath: string): Promise<Entry | null> {
+  const path = recordPath(state)
+  const file = openNoFollow(path)
+  if (file === null) return null
+  try {
+    const wanted = Buffer.from(`"certPath":${JSON.stringify(certPath)}`)
+    for (let end = sizeWithin(path, file, Infinity); end > 0;) {
+      const found = lastIndexIn(path, file, wanted, end)
+      if (found < 0) return null
+      end = lastIndexIn(path, file, newline, found) + 1
+      const event = parseLine(lineAt(path, file, end))
+      if (event?.kind === 'issued' && event.certificate.certPath === certPath)
+        return eventsAfter(path, file, end, event.certificate)
+    }
+    return null
+  } finally {
+    closeSync(file)
+  }
+}
+
+const newline = Buffer.from('\n')
+
+/** Returns a certificate with what the lines from `start` on say of it. */
+function eventsAfter(
+  path: string,
+  file: number,
+  start: number,
+  certificate: CertificateRecord,
+): Entry {
+  const { serialNumber } = certificate
+  const events: Event[] = []
+  for (const piece of piecesFrom(path, file, { start, room: 1024 * 1024 }))
+    if (piece.includes(serialNumber))
+      for (const line of linesOf(textOf(piece)).lines) {
+        const event = line.includes(serialNumber) ? parseLine(line) : null
+        if (event !== null) events.push(event)
+      }
+  const { revocations, forgotten } = inventoryOf(events)
+  return {
+    certificate,
+    revocation: revocations.get(serialNumber) ?? null,
+    forgotten: forgotten.has(serialNumber),
+  }
+}
+
+/** A certificate of `readNewestFirst`. */
+export interface Listed extends Entry {
+  /** Whether a later certificate has taken its file. */
+  readonly replaced: boolean
+}
+
+/**
+ * Yields the certificates on record, the newest first, in pages of some hundred: with `all` every
+ * one, else those whose file no later one has taken. What it keeps in memory is a page, and the path
+ * of each file. Calls `onDamage` with a sentence for each line that cannot be read.
+ */
+export function* readNewestFirst(
+  state: StateDirectory,
+  { all, onDamage }: { readonly all: boolean; readonly onDamage: (sentence: string) => void },
+): Generator<readonly Listed[]> {
+  const path = recordPath(state)
+  const taken = new Set<string>()
+  const ends = createEnds()
+  let isDamaged = false
+  for (const text of readPiecesFromEnd(path)) {
+    const unfinished = text.slice(text.lastIndexOf('\n') + 1)
+    if (!isUnfinished(unfinished)) isDamaged = true
+    const whole = text.slice(0, text.length - unfinished.length)
+    const lines = all
+      ? linesOf(whole).lines.toReversed()
+      : (linesOfFiles(whole, taken) ?? currentLines(whole, taken, true))
+    const page: Listed[] = []
+    for (const line of lines) {
+      const event = parseLine(line)
+      if (event === null) isDamaged = true
+      else if (event.kind !== 'issued') ends.add(event)
+      else {
+        const file = all && event.certificate.certPath
+        const replaced = typeof file === 'string' && taken.has(file)
+        if (typeof file === 'string') taken.add(file)
+        page.push({ ...ends.entryOf(event.certificate), replaced })
+      }
+    }
+    if (page.length > 0) yield page
+  }
+  if (isDamaged) tellDamage(path, onDamage)
+}
+
+/** Collects events that are read backwards: the last that happened to a certificate comes first. */
+function createEnds() {
+  const revocations = new Map<string, Revocation | null>()
+  const forgotten = new Set<string>()
+  return {
+    add(event: Exclude<Event, { readonly kind: 'issued' }>): void {
+      if (event.kind === 'forgotten') return void forgotten.add(event.serialNumber)
+      const revocation = event.kind === 'revoked' ? event.revocation : null
+      const serialNumber =
+        event.kind === 'revoked' ? event.revocation.serialNumber : event.serialNumber
+      if (!revocations.has(serialNumber)) revocations.set(serialNumber, revocation)
+    },
+    entryOf: (certificate: CertificateRecord): Entry => ({
+      certificate,
+      revocation: revocations.get(certificate.serialNumber) ?? null,
+      forgotten: forgotten.has(certificate.serialNumber),
+    }),
+  }
+}
+
+/** Calls `onDamage` with a sentence for each line that cannot be read, in their order. */
+function tellDamage(path: string, onDamage: (sentence: string) => void): void {
+  let count = 0
+  for (const text of readPieces(path)) {
+    const { lines, rest } = linesOf(text)
+    for (const line of isUnfinished(rest) ? lines : [...lines, rest]) {
+      count++
+      if (parseLine(line) === null) onDamage(skipped(path, count))
+    }
+  }
+}
+
+/** Returns the sentence about a line that was skipped; numbers begin at 1. */
+export function skipped(path: string, number: number): string {
+  const { message, hint } = damagedLine(path, number)
+  return `${message} It was skipped. ${hint}`
 }
 
 /** Returns the certificates and revocations after all events, which are given oldest first. */

@@ -33,7 +33,7 @@ export function fileStorage(state: StateDirectory): Storage {
   const readers = { scopes, certificates: certificatesOf(state), keys: keysOf(state) }
   const change: Change = {
     ...readers,
-    createScope: (scope, key, part = undefined) =>
+    createScope: (scope, key, part) =>
       createScope(state, { ...scope, intermediateKey: key }, scope.scope.name + (part ?? '')),
     switchScope: (name) => switchScope(state, name),
     deleteScope: (name, part) => deleteScope(state, name + (part ?? '')),

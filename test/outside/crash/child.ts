@@ -6,6 +6,7 @@ import { issue } from '../../../src/certificates/issue.ts'
 import { renew } from '../../../src/certificates/renew.ts'
 import { revoke } from '../../../src/certificates/revoke.ts'
 import { RootlingError } from '../../../src/errors.ts'
+import { compactWhereWorthwhile } from '../../../src/storage/files/compact.ts'
 import { readRecord } from '../../../src/storage/files/record.ts'
 import {
   beginRotation,
@@ -67,6 +68,9 @@ async function work(): Promise<void> {
     }
     case 'forget':
       for (const name of names) await forgetScope(state, name)
+      return
+    case 'compact':
+      await compactWhereWorthwhile(state, now, 0)
       return
     case 'delete':
       await deleteAuthority(state)

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { issue } from '../../../src/certificates/issue.ts'
 import { ensureAuthority, permitScope } from '../../../src/authority/create.ts'
+import { issued, linesOf, revoked } from '../../helpers/filled-record.ts'
 import { run } from '../../helpers/subprocess.ts'
 import type { Bundle } from '../crash/processes.ts'
 import { mkcertLine, rootlingLine, type World } from './world.ts'
@@ -104,6 +105,22 @@ export const subjects: readonly Subject[] = [
     line: () => rootlingLine(['forget', '--all']),
     done: async (world) =>
       recordOf(world).includes('"forgotten"') ? [] : ['nothing is forgotten'],
+  },
+  {
+    title: 'compact',
+    prepare: async (world) => {
+      await withCertificates(world)
+      const ended = { notBefore: '2020-01-01T00:00:00.000Z', notAfter: '2020-02-01T00:00:00.000Z' }
+      // The two certificates are more than a sixteenth, as the clock's check asks.
+      const old = Array.from({ length: 20 }, (_, i) => issued(i, { ...ended, certPath: null }))
+      const path = join(world.state, 'certificates.jsonl')
+      writeFileSync(path, `${linesOf([...old, revoked(3)])}${recordOf(world)}`)
+    },
+    line: child('compact'),
+    done: async (world) => {
+      const lines = recordOf(world).split('\n').slice(0, -1)
+      return lines.length === 2 ? [] : [`the record has ${lines.length} lines`]
+    },
   },
   {
     title: 'crl',

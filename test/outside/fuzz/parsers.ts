@@ -47,7 +47,12 @@ import { projectShape } from '../../../src/project/shape.ts'
 import { namesRoots } from '../../../src/runtimes/variables.ts'
 import { hostOf } from '../../../src/server/host-check.ts'
 import type { Request } from '../../../src/server/http.ts'
-import { readCurrentInventory, readInventory } from '../../../src/storage/files/record.ts'
+import { certificatesOf } from '../../../src/storage/files/certificates.ts'
+import {
+  readCurrentInventory,
+  readInventory,
+  readNewestFirst,
+} from '../../../src/storage/files/record.ts'
 import { readScope, sealScope } from '../../../src/storage/files/scopes.ts'
 import * as asn1 from '../../../src/x509/asn1-reader.ts'
 import {
@@ -642,6 +647,8 @@ function stateFiles(path: string): ForeignParser[] {
   ]
   return [
     row('certificates.jsonl', [`${issued}\n${revoked}\n`], async () => [
+      [...readNewestFirst(state, { all: true, onDamage: () => undefined })],
+      await certificatesOf({ ...state }, { onDamage: () => undefined }).find('4a0f'),
       await readInventory(state),
       await readCurrentInventory(state),
     ]),
