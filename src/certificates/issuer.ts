@@ -10,11 +10,6 @@ import { signLeaf, type Leaf, type LeafRequest } from './leaf.ts'
 
 interface SignOptions {
   /**
-   * Called with the signed certificate before it is recorded. Where the scopes have changed
-   * meanwhile, another certificate is signed, and this is called again with that.
-   */
-  readonly onSigned?: ((leaf: Leaf, scope: Scope) => Promise<void>) | undefined
-  /**
    * Whether the record must survive a power cut; default `true`. It survives a kill of the process
    * in any case.
    */
@@ -26,11 +21,24 @@ interface SignOptions {
   readonly recorded?: boolean | undefined
 }
 
+/** A certificate that is signed, and not on record yet: it must not leave this process. */
+export interface PreparedLeaf {
+  readonly leaf: Leaf
+  readonly scope: Scope
+  /**
+   * Records the certificate; `false`: the scopes have changed since it was signed. It outlives a kill of
+   * the process, and a power cut unless `durable` is `false`.
+   */
+  readonly record: (options?: { readonly durable?: boolean }) => Promise<boolean>
+}
+
 /** Issues many certificates, one soon after the other, from one process, and writes no files. */
 export interface Issuer {
   scopes(): Promise<readonly Scope[]>
   /** Resolves when the certificate is recorded, if it is to be. Throws what `issue` throws. */
   sign(request: LeafRequest, options?: SignOptions): Promise<Leaf>
+  /** Signs a certificate for the caller to record. Throws what `issue` throws. */
+  prepare(request: LeafRequest): Promise<PreparedLeaf>
 }
 
 /**
@@ -80,23 +88,29 @@ export function createIssuer(state: StateDirectory, now: () => Date): Issuer {
   const isCurrent = async ({ stamp }: Opened): Promise<boolean> =>
     stamp === (await stampOfScopes(state))
 
+  async function prepare(request: LeafRequest): Promise<PreparedLeaf & { opened: Opened }> {
+    const current = await opened()
+    const scope = scopeFor(current.scopes, request.identifiers)
+    const leaf = signLeaf(request, scope, await signerOf(current, scope), now())
+    const line = { ...leaf.facts, certPath: null, keyPath: null }
+    const record = ({ durable = true } = {}): Promise<boolean> =>
+      underLock(async () => {
+        if (!(await isCurrent(current))) return false
+        await recordIssued(state, line, { durable })
+        return true
+      })
+    return { leaf, scope, record, opened: current }
+  }
+
   return {
     scopes: async () => (await opened()).scopes,
-    async sign(request, { onSigned, durable = true, recorded: record = true } = {}) {
+    async sign(request, { durable = true, recorded = true } = {}) {
       for (;;) {
-        const current = await opened()
-        const scope = scopeFor(current.scopes, request.identifiers)
-        const leaf = signLeaf(request, scope, await signerOf(current, scope), now())
-        await onSigned?.(leaf, scope)
-        const line = { ...leaf.facts, certPath: null, keyPath: null }
-        const finish = async (): Promise<boolean> => {
-          if (!(await isCurrent(current))) return false
-          if (record) await recordIssued(state, line, { durable })
-          return true
-        }
-        if (await (record ? underLock(finish) : finish())) return leaf
+        const { leaf, record, opened } = await prepare(request)
+        if (await (recorded ? record({ durable }) : isCurrent(opened))) return leaf
       }
     },
+    prepare,
   }
 }
 

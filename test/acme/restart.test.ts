@@ -1,4 +1,5 @@
-import { appendFile, readFile, stat } from 'node:fs/promises'
+import { X509Certificate } from 'node:crypto'
+import { appendFile, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
@@ -7,6 +8,7 @@ import { openNonces } from '../../src/acme/store/nonces.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { temporaryState } from '../helpers/temporary.ts'
+import { certIdOf } from './cert-id.ts'
 import { startAcme, type Acme, type AcmeSetup } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient } from './raw.ts'
@@ -105,24 +107,39 @@ describe('after a restart', () => {
   })
 })
 
+test('renewal information outlives the order', async () => {
+  const first = await start()
+  const client = await new RawClient(first.directory, first.root).start()
+  const { chain } = await obtain(client, ['forgotten.localhost'], responder)
+  await first.close()
+  await rm(join(state.path, 'acme', 'journal'))
+  const second = await start({ port: first.port })
+  client.agent.destroy()
+  onTestFinished(async () => {
+    client.close()
+    await second.close()
+  })
+  const url = `${client.to('renewalInfo')}/${certIdOf(new X509Certificate(chain))}`
+  const { status, body } = await client.send('GET', url)
+  expect(status).toBe(200)
+  expect(Date.parse(body.suggestedWindow.start)).toBeGreaterThan(Date.now() + 59 * 86_400_000)
+})
+
 describe('a certificate that was signed', () => {
   /** Dies, as far as the order can tell, before or after the certificate stands in the record. */
   async function die(when: 'before' | 'after') {
     const real = createAcmeAuthority({ state, now: () => new Date() })
     const dying = {
       ...real,
-      async issue(request: Parameters<typeof real.issue>[0]): Promise<never> {
-        const stop = new Error('killed')
-        await real.issue({
-          ...request,
-          async onSigned(certificate) {
-            await request.onSigned(certificate)
-            if (when === 'before') throw stop
-          },
-        })
-        throw stop
+      async sign(request: Parameters<typeof real.sign>[0]) {
+        const signed = await real.sign(request)
+        const record = async (): Promise<never> => {
+          if (when === 'after') await signed.record()
+          throw new Error('killed')
+        }
+        return { ...signed, record }
       },
-      isRecorded: () => Promise.reject(new Error('killed')),
+      find: () => Promise.reject(new Error('killed')),
     }
     const first = await start({ authority: dying })
     const client = await new RawClient(first.directory, first.root).start()
@@ -168,9 +185,9 @@ test('an order whose lock is held for too long may be finalized later', async ()
   const acme = await start({
     authority: {
       ...real,
-      async issue(request) {
+      async sign(request) {
         if (held) throw new RootlingError('locked', 'Another rootling has held lock for 30 s.')
-        return real.issue(request)
+        return real.sign(request)
       },
     },
   })

@@ -1,20 +1,23 @@
 import { join } from 'node:path'
 import { openJournal, readJournal } from '../../files/journal.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import type { Account, Order, StoredCertificate } from '../resources.ts'
+import type { Account, Authorization, Order, StoredCertificate } from '../resources.ts'
 import { bounds } from './bounds.ts'
-import { parseLine, type JournalLine } from './journal-line.ts'
+import { parseLine, type JournalLine, type Put } from './journal-line.ts'
 import { createTables, kinds, type Kind, type Kinds, type Tables } from './tables.ts'
 import type { Unfinished } from './unfinished.ts'
 
-/**
- * All resources that the server knows, in memory; each change is a line in a journal. A handler
- * changes the store in one step between two awaits, so that simultaneous requests take effect one
- * after the other. It answers after `saved`.
- */
+/** All resources that the server knows, in memory; each change is a line in a journal. */
 export interface Store {
   get<K extends Kind>(kind: K, id: string): Kinds[K] | undefined
   put<K extends Kind>(kind: K, resource: Kinds[K]): void
+  /** Puts all that a unit of work has put, and makes room. */
+  putAll(puts: readonly Put[]): void
+  /** Keeps puts, beside the others, until `settle` says whether they take effect. */
+  prepare(serialNumber: string, puts: readonly Put[]): void
+  settle(serialNumber: string, recorded: boolean): void
+  /** The serial numbers that are prepared and not settled. */
+  prepared(): Iterable<string>
   delete(kind: Kind, id: string): void
   all<K extends Kind>(kind: K): Iterable<Kinds[K]>
   accountByThumbprint(thumbprint: string): Account | undefined
@@ -22,6 +25,8 @@ export interface Store {
   /** The orders of an account, oldest first. */
   ordersOf(accountId: string): readonly Order[]
   readonly unfinished: Unfinished
+  /** The authorizations with a challenge whose validation was asked for and has no outcome. */
+  validating(): Iterable<Authorization>
   /**
    * Forgets the oldest resources beyond the bounds: orders with all that belongs to them, and
    * accounts without orders.
@@ -40,16 +45,14 @@ export interface Store {
 export async function openStore(state: StateDirectory, now: () => Date): Promise<Store> {
   const path = join(state.path, 'acme', 'journal')
   const tables = createTables()
+  const prepared: Prepared = new Map()
   let number = 0
-  for (const line of readJournal(path)) {
-    const parsed = parseLine(line, path, ++number)
-    if (parsed.length === 2) tables.put(parsed[0], parsed[1], Buffer.byteLength(line))
-    else tables.delete(parsed[0], parsed[1])
-  }
+  for (const line of readJournal(path))
+    apply(tables, prepared, parseLine(line, path, ++number), Buffer.byteLength(line))
   const journal = await openJournal({
     path,
     state,
-    snapshot: () => snapshotOf(tables, now().getTime()),
+    snapshot: () => snapshotOf(tables, prepared, now().getTime()),
     longest: () => 4 * kinds.reduce((sum, kind) => sum + tables.count(kind), 0) + 20_000,
     largest: () => 2 * kinds.reduce((sum, kind) => sum + tables.octets(kind), 0) + smallJournal,
   })
@@ -63,17 +66,31 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     tables.delete(kind, id)
     write([kind, id, 'deleted'])
   }
+  const put = (line: Put): void => tables.put(line[0], line[1], write(line))
   return {
     get: (kind, id) => tables.get(kind, id),
-    put(kind, resource) {
-      tables.put(kind, resource, write([kind, resource]))
+    put: (kind, resource) => put([kind, resource]),
+    putAll(puts) {
+      for (const one of puts) put(one)
+      makeRoom(tables, forget)
     },
+    prepare(serialNumber, puts) {
+      prepared.set(serialNumber, puts)
+      write(['prepared', serialNumber, puts])
+    },
+    settle(serialNumber, recorded) {
+      const line = ['settled', serialNumber, recorded] as const
+      apply(tables, prepared, line, write(line))
+      makeRoom(tables, forget)
+    },
+    prepared: () => [...prepared.keys()],
     delete: forget,
     all: (kind) => tables.all(kind),
     accountByThumbprint: (thumbprint) => tables.accountByThumbprint(thumbprint),
     certificateBySerialNumber: (number) => tables.certificateBySerialNumber(number),
     ordersOf: (accountId) => tables.ordersOf(accountId),
     unfinished: tables.unfinished,
+    validating: () => tables.validating(),
     makeRoom: () => makeRoom(tables, forget),
     saved: () => journal.saved(),
     close: () => journal.close(),
@@ -86,8 +103,22 @@ const smallJournal = 16 * 1024 * 1024
 /** The time for which an order is remembered after its end, in milliseconds. */
 const remembered = 30 * 86_400_000
 
+/** What is prepared and not settled, by serial number. */
+type Prepared = Map<string, readonly Put[]>
+
+/** Makes the change that a line of so many octets says. */
+function apply(tables: Tables, prepared: Prepared, line: JournalLine, octets: number): void {
+  if (line.length === 2) tables.put(line[0], line[1], octets)
+  else if (line[0] === 'prepared') prepared.set(line[1], line[2])
+  else if (line[0] === 'settled') {
+    const puts = line[2] ? prepared.get(line[1]) : undefined
+    for (const put of puts ?? []) tables.put(put[0], put[1], Buffer.byteLength(JSON.stringify(put)))
+    prepared.delete(line[1])
+  } else tables.delete(line[0], line[1])
+}
+
 /** Forgets what ended long ago, and returns the journal's lines for everything else. */
-function* snapshotOf(tables: Tables, now: number): Generator<string> {
+function* snapshotOf(tables: Tables, prepared: Prepared, now: number): Generator<string> {
   for (const { id, expires, certificateId = '', authorizationIds } of tables.all('order')) {
     const end = Math.max(expires, tables.get('certificate', certificateId)?.notAfter ?? 0)
     if (end + remembered > now) continue
@@ -97,6 +128,7 @@ function* snapshotOf(tables: Tables, now: number): Generator<string> {
   }
   for (const kind of kinds)
     for (const resource of tables.all(kind)) yield JSON.stringify([kind, resource])
+  for (const line of prepared) yield JSON.stringify(['prepared', ...line])
 }
 
 /** Calls `forget` for the oldest resources until all bounds are kept. */

@@ -1,5 +1,11 @@
 import type { Account, Authorization, EabKey, Order, StoredCertificate } from '../resources.ts'
-import { indexOrders, indexSerialNumbers, indexThumbprints, type Index } from './indices.ts'
+import {
+  indexOrders,
+  indexSerialNumbers,
+  indexThumbprints,
+  indexValidating,
+  type Index,
+} from './indices.ts'
 import { indexUnfinished, type UnfinishedIndex } from './unfinished.ts'
 
 /** The kinds of resources, by their names in the journal. */
@@ -30,6 +36,8 @@ export interface Tables {
   ordersOf(accountId: string): readonly Order[]
   hasOrders(accountId: string): boolean
   readonly unfinished: UnfinishedIndex
+  /** The authorizations with a challenge whose validation was asked for and has no outcome. */
+  validating(): Iterable<Authorization>
 }
 
 export function createTables(): Tables {
@@ -37,14 +45,15 @@ export function createTables(): Tables {
   const serialNumbers = indexSerialNumbers()
   const orders = indexOrders()
   const unfinished = indexUnfinished()
+  const validating = indexValidating()
   const tables: { readonly [K in Kind]: Table<Kinds[K]> } = {
     account: createTable([thumbprints]),
     order: createTable([orders, unfinished]),
-    authorization: createTable([]),
+    authorization: createTable([validating]),
     certificate: createTable([serialNumbers], sharedIssuers()),
     eabKey: createTable([]),
   }
-  const { account, order, certificate } = tables
+  const { account, order, authorization, certificate } = tables
   return {
     get: (kind, id) => tables[kind].get(id),
     all: (kind) => tables[kind].all(),
@@ -57,6 +66,7 @@ export function createTables(): Tables {
     ordersOf: (accountId) => [...orders.of(accountId)].flatMap((id) => order.get(id) ?? []),
     hasOrders: (accountId) => orders.has(accountId),
     unfinished,
+    validating: () => [...validating.ids()].flatMap((id) => authorization.get(id) ?? []),
   }
 }
 

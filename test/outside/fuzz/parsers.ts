@@ -19,13 +19,13 @@ import { certificatesIn as certificatesInOutput } from '../../../platform/pem.ts
 import { parsePasswd } from '../../../platform/person.ts'
 import { readPkcs12Identity } from '../../../platform/pkcs12-identity.ts'
 import { ownHashes } from '../../../platform/windows/root.ts'
-import type { AcmeContext } from '../../../src/acme/context.ts'
-import { readBinding } from '../../../src/acme/external-account.ts'
+import { checkBinding } from '../../../src/acme/external-account.ts'
 import { readIdentifiers } from '../../../src/acme/identifiers.ts'
 import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from '../../../src/acme/jws.ts'
 import { readJwk } from '../../../src/acme/keys.ts'
 import * as payloads from '../../../src/acme/payload.ts'
 import { openStore } from '../../../src/acme/store/store.ts'
+import { createUrls } from '../../../src/acme/urls.ts'
 import { readRoot } from '../../../src/authority/adopt.ts'
 import { parseTarget } from '../../../src/client/target.ts'
 import { methodOf, parseRequest, stringMember } from '../../../src/daemon/control-protocol.ts'
@@ -397,11 +397,9 @@ function acme(): ForeignParser[] {
   const binding = jwsOf({ alg: 'HS256', kid: 'k', url }, jwk, (input) => {
     return createHmac('sha256', secret).update(input).digest()
   })
-  const context = {
-    urls: { newAccount: url },
-    options: {},
-    store: { get: () => ({ key: secret.toString('base64url') }) },
-  } as unknown as AcmeContext
+  const context = { urls: createUrls('https://localhost/acme'), eabCommand: '' }
+  const eabKey = { id: 'k', key: secret.toString('base64url'), createdAt: 0 }
+  const unit = { get: () => eabKey as never }
   const key = readJwk(jwk)
   const row = (
     name: string,
@@ -454,7 +452,7 @@ function acme(): ForeignParser[] {
       },
     ),
     row('external account binding', [{ externalAccountBinding: binding }], (input) => {
-      return readBinding(context, bindingOf(input), key, {})
+      return checkBinding(context, unit, { payload: bindingOf(input), key, whose: null })
     }),
   ]
 }
