@@ -1,25 +1,9 @@
 import { renewalTime } from '../x509/profiles.ts'
+import { readCertId } from './cert-id.ts'
 import type { AcmeContext, Answer } from './context.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import type { Account, AcmeIdentifier, StoredCertificate } from './resources.ts'
 import type { Unit } from './store/contract.ts'
-
-interface CertId {
-  /** The key identifier of the issuer, hex. */
-  readonly issuer: string
-  /** Lower-case hex. */
-  readonly serialNumber: string
-}
-
-/** Reads a certID (RFC 9773 §4.1); `null`: the text is none. */
-export function readCertId(text: string): CertId | null {
-  const match = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/.exec(text)
-  const [issuer = '', serialNumber = ''] = (match ?? []).slice(1).map((part) => {
-    const octets = Buffer.from(part, 'base64url')
-    return octets.toString('base64url') === part ? octets.toString('hex') : ''
-  })
-  return issuer === '' || serialNumber === '' ? null : { issuer, serialNumber }
-}
 
 /**
  * Finds a certificate by its certID. Returns `null` when the text is not a certID, and `undefined` when

@@ -25,6 +25,8 @@ export const bounds = {
   octets: 64 * 1024 * 1024,
   /** Validations at the same time. */
   validations: 1_000,
+  /** Nonces that are not used, of a store in memory. */
+  nonces: 100_000,
   /** Octets of request bodies that are not complete. */
   bodies: 16 * 1024 * 1024,
 }

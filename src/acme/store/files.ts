@@ -104,12 +104,12 @@ async function commitRecorded(
     return 'conflict'
   }
   if (nonce !== null && !nonces.use(nonce)) return 'replayed'
-  const work = writeRecorded(parts, puts, recording)
+  const work = writeRecorded(parts, puts, recording, () => {
+    if (nonce !== null) nonces.release(nonce)
+  })
   parts.recording.set(orderId, work)
   try {
-    if (await work) return 'done'
-    if (nonce !== null) nonces.release(nonce)
-    return 'conflict'
+    return (await work) ? 'done' : 'conflict'
   } finally {
     parts.recording.delete(orderId)
   }
@@ -117,12 +117,14 @@ async function commitRecorded(
 
 /**
  * Writes puts to the journal, the certificate into the record, and then to the journal that the puts are
- * in effect. Should the process be killed in between, the record decides at the next start.
+ * in effect. Should the process be killed in between, the record decides at the next start. Calls
+ * `release` where nothing took effect.
  */
 async function writeRecorded(
   { store, saved, isRecorded }: Parts,
   puts: readonly Put[],
   { serialNumber, write }: Recording,
+  release: () => void,
 ): Promise<boolean> {
   store.prepare(serialNumber, puts)
   let recorded: boolean
@@ -133,9 +135,11 @@ async function writeRecorded(
     // Where the record does not say it now, it does at the next start.
     const found = await isRecorded(serialNumber).catch(() => null)
     if (found !== null) store.settle(serialNumber, found)
+    if (found === false) release()
     throw error
   }
   store.settle(serialNumber, recorded)
+  if (!recorded) release()
   await saved()
   return recorded
 }
