@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { bounds, rateLimited } from './store/bounds.ts'
 import { newId, type AcmeContext, type Answer, type SignedByAccount, type Step } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
@@ -262,7 +263,10 @@ function newAuthorization(
   }
 }
 
-/** Makes a challenge with a token of its own (RFC 8555 §8.3), of at least 128 bits. */
+/**
+ * Makes a challenge with a token of its own (RFC 8555 §8.3), which has to have at least 128 bits. An
+ * authorization has one challenge of each type, so that the type is its ID.
+ */
 function newChallenge(type: ChallengeType): Challenge {
-  return { id: newId(), type, token: newId() + newId() }
+  return { id: type, type, token: randomBytes(18).toString('base64url') }
 }

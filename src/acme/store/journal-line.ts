@@ -1,5 +1,11 @@
 import { damagedLine } from '../../files/journal.ts'
 import { isObject } from '../payload.ts'
+import {
+  isChallengeChange,
+  isPackedAuthorization,
+  type ChallengeChange,
+  type PackedAuthorization,
+} from './packed.ts'
 import { kinds, type Kind, type Kinds } from './tables.ts'
 
 /** A resource as it is from now on. */
@@ -8,7 +14,10 @@ export type Put = readonly [kind: Kind, resource: Kinds[Kind]]
 /** A line of the journal. */
 export type JournalLine =
   | Put
+  /** Authorizations of one account, such as those of an order. */
+  | readonly ['authorizations', accountId: string, packed: readonly PackedAuthorization[]]
   | readonly [kind: Kind, id: string, 'deleted']
+  | readonly ['challenge', ...change: ChallengeChange]
   /** Puts that are in effect once the authority has the certificate on record. */
   | readonly ['prepared', serialNumber: string, puts: readonly Put[]]
   /** Whether it has; if not, the puts are dropped. */
@@ -31,6 +40,8 @@ function isJournalLine(value: unknown): value is JournalLine {
   const [kind, content, more]: unknown[] = value
   if (value.length === 2) return isPut(value)
   if (typeof content !== 'string') return false
+  if (kind === 'challenge') return isChallengeChange(value.slice(1))
+  if (kind === 'authorizations') return Array.isArray(more) && more.every(isPackedAuthorization)
   if (kind === 'prepared') return Array.isArray(more) && more.every(isPut)
   if (kind === 'settled') return typeof more === 'boolean'
   return kinds.includes(kind as Kind)

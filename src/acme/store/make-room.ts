@@ -10,10 +10,7 @@ export function makeRoom(tables: Tables, forget: (kind: Kind, id: string) => voi
     forget('order', id)
   }
   while (tables.unfinished.names > bounds.names) forgetOrder(tables.unfinished.next() ?? '')
-  while (
-    tables.count('certificate') > bounds.certificates ||
-    octetsOfOrders(tables) > bounds.octets
-  ) {
+  while (octetsOfOrders(tables) > bounds.octets) {
     const id = oldestFinished(tables)
     if (id === null) break
     forgetOrder(id)

@@ -4,6 +4,14 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import type { Account, Authorization, Order, StoredCertificate } from '../resources.ts'
 import { parseLine, type JournalLine, type Put } from './journal-line.ts'
 import { makeRoom } from './make-room.ts'
+import {
+  challengeChange,
+  packAuthorization,
+  unpackAuthorization,
+  withChange,
+  type ChallengeChange,
+  type PackedAuthorization,
+} from './packed.ts'
 import { createTables, kinds, type Kind, type Kinds, type Tables } from './tables.ts'
 import type { Unfinished } from './unfinished.ts'
 
@@ -57,7 +65,7 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     largest: () => 2 * kinds.reduce((sum, kind) => sum + tables.octets(kind), 0) + smallJournal,
   })
 
-  const write = (line: JournalLine): number => {
+  const write = (line: Exclude<JournalLine, readonly ['authorizations', ...unknown[]]>): number => {
     const text = JSON.stringify(line)
     journal.add(text)
     return Buffer.byteLength(text)
@@ -66,12 +74,22 @@ export async function openStore(state: StateDirectory, now: () => Date): Promise
     tables.delete(kind, id)
     write([kind, id, 'deleted'])
   }
-  const put = (line: Put): void => tables.put(line[0], line[1], write(line))
+  const putAll = (puts: readonly Put[]): void => {
+    const authorizations: Authorization[] = []
+    for (const [kind, resource] of puts)
+      if (kind !== 'authorization') tables.put<Kind>(kind, resource, write([kind, resource]))
+      else {
+        const change = putAuthorization(tables, resource as Authorization)
+        if (change === null) authorizations.push(resource as Authorization)
+        else write(['challenge', ...change])
+      }
+    for (const line of linesOf(tables, authorizations)) journal.add(line)
+  }
   return {
     get: (kind, id) => tables.get(kind, id),
-    put: (kind, resource) => put([kind, resource]),
+    put: (kind, resource) => putAll([[kind, resource]]),
     putAll(puts) {
-      for (const one of puts) put(one)
+      putAll(puts)
       makeRoom(tables, forget)
     },
     prepare(serialNumber, puts) {
@@ -109,12 +127,53 @@ type Prepared = Map<string, readonly Put[]>
 /** Makes the change that a line of so many octets says. */
 function apply(tables: Tables, prepared: Prepared, line: JournalLine, octets: number): void {
   if (line.length === 2) tables.put(line[0], line[1], octets)
-  else if (line[0] === 'prepared') prepared.set(line[1], line[2])
+  else if (line[0] === 'authorizations')
+    for (const packed of line[2])
+      tables.put('authorization', unpackAuthorization(line[1], packed), 0)
+  else if (line[0] === 'challenge') {
+    const [, ...change] = line
+    const before = tables.get('authorization', change[0])
+    // It may have been forgotten since.
+    if (before === undefined) return
+    const packed = withChange(packAuthorization(before), change)
+    tables.put('authorization', unpackAuthorization(before.accountId, packed), 0)
+  } else if (line[0] === 'prepared') prepared.set(line[1], line[2])
   else if (line[0] === 'settled') {
     const puts = line[2] ? prepared.get(line[1]) : undefined
     for (const put of puts ?? []) tables.put(put[0], put[1], Buffer.byteLength(JSON.stringify(put)))
     prepared.delete(line[1])
   } else tables.delete(line[0], line[1])
+}
+
+/**
+ * Puts an authorization; returns the change of a challenge that makes it of the one before, if that is
+ * all.
+ */
+function putAuthorization(tables: Tables, authorization: Authorization): ChallengeChange | null {
+  const packed = (): string => tables.authorizationText(authorization.id)
+  const before = packed()
+  tables.put('authorization', authorization, 0)
+  const parse = (text: string): PackedAuthorization => JSON.parse(text) as PackedAuthorization
+  return before === '' ? null : challengeChange(parse(before), parse(packed()))
+}
+
+/** The most authorizations in a line. */
+const longestLine = 100
+
+/** Yields lines for authorizations in the tables: one for all that follow each other in an account. */
+function* linesOf(tables: Tables, authorizations: Iterable<Authorization>): Generator<string> {
+  let accountId = ''
+  let texts: string[] = []
+  const line = (): string => `["authorizations",${JSON.stringify(accountId)},[${texts.join(',')}]]`
+  for (const one of authorizations) {
+    if (texts.length === longestLine || (texts.length > 0 && one.accountId !== accountId)) {
+      yield line()
+      texts = []
+    }
+    accountId = one.accountId
+    texts.push(tables.authorizationText(one.id))
+  }
+  if (texts.length > 0) yield line()
 }
 
 /** Forgets what ended long ago, and returns the journal's lines for everything else. */
@@ -127,6 +186,7 @@ function* snapshotOf(tables: Tables, prepared: Prepared, now: number): Generator
     tables.delete('order', id)
   }
   for (const kind of kinds)
-    for (const resource of tables.all(kind)) yield JSON.stringify([kind, resource])
+    if (kind === 'authorization') yield* linesOf(tables, tables.all(kind))
+    else for (const resource of tables.all(kind)) yield JSON.stringify([kind, resource])
   for (const line of prepared) yield JSON.stringify(['prepared', ...line])
 }

@@ -6,6 +6,7 @@ import {
   indexValidating,
   type Index,
 } from './indices.ts'
+import { packAuthorization, unpackAuthorization, type PackedAuthorization } from './packed.ts'
 import { indexUnfinished, type UnfinishedIndex } from './unfinished.ts'
 
 /** The kinds of resources, by their names in the journal. */
@@ -26,8 +27,13 @@ export interface Tables {
   count(kind: Kind): number
   /** The octets of all resources of a kind. */
   octets(kind: Kind): number
-  /** Adds a resource of so many octets, or replaces the one with its ID. */
+  /**
+   * Adds a resource of so many octets, or replaces the one with its ID. The octets of an authorization
+   * are those of its text.
+   */
   put<K extends Kind>(kind: K, resource: Kinds[K], octets: number): void
+  /** Returns the text of a `PackedAuthorization`; `''`: there is none. */
+  authorizationText(id: string): string
   /** Deletes a resource; does nothing when it is absent. */
   delete(kind: Kind, id: string): void
   accountByThumbprint(thumbprint: string): Account | undefined
@@ -46,21 +52,23 @@ export function createTables(): Tables {
   const orders = indexOrders()
   const unfinished = indexUnfinished()
   const validating = indexValidating()
-  const tables: { readonly [K in Kind]: Table<Kinds[K]> } = {
-    account: createTable([thumbprints]),
-    order: createTable([orders, unfinished]),
-    authorization: createTable([validating]),
-    certificate: createTable([serialNumbers], sharedIssuers()),
-    eabKey: createTable([]),
+  const tables = {
+    account: createTable<Account>([thumbprints]),
+    order: createTable<Order>([orders, unfinished]),
+    authorization: packedTable(createTable<AuthorizationText>([]), validating),
+    certificate: createTable<StoredCertificate>([serialNumbers], sharedIssuers()),
+    eabKey: createTable<EabKey>([]),
   }
   const { account, order, authorization, certificate } = tables
+  const of: { readonly [K in Kind]: Table<Kinds[K]> } = tables
   return {
-    get: (kind, id) => tables[kind].get(id),
-    all: (kind) => tables[kind].all(),
-    count: (kind) => tables[kind].count(),
-    octets: (kind) => tables[kind].octets(),
-    put: (kind, resource, octets) => tables[kind].put(resource, octets),
-    delete: (kind, id) => tables[kind].delete(id),
+    get: (kind, id) => of[kind].get(id),
+    all: (kind) => of[kind].all(),
+    count: (kind) => of[kind].count(),
+    octets: (kind) => of[kind].octets(),
+    put: (kind, resource, octets) => of[kind].put(resource, octets),
+    authorizationText: authorization.textOf,
+    delete: (kind, id) => of[kind].delete(id),
     accountByThumbprint: (thumbprint) => account.get(thumbprints.idOf(thumbprint) ?? ''),
     certificateBySerialNumber: (number) => certificate.get(serialNumbers.idOf(number) ?? ''),
     ordersOf: (accountId) => [...orders.of(accountId)].flatMap((id) => order.get(id) ?? []),
@@ -106,6 +114,45 @@ function createTable<T extends { readonly id: string }>(
       rows.delete(id)
       sum -= sizes.get(id) ?? 0
       sizes.delete(id)
+    },
+  }
+}
+
+/** An authorization, packed and as JSON: in this form it takes a fifth of the memory. */
+interface AuthorizationText {
+  readonly id: string
+  readonly accountId: string
+  readonly text: string
+}
+
+/** Keeps authorizations as text, and parses one whenever it is asked for. */
+function packedTable(
+  table: Table<AuthorizationText>,
+  index: Index<Authorization>,
+): Table<Authorization> & { textOf(id: string): string } {
+  const unpack = ({ accountId, text }: AuthorizationText): Authorization =>
+    unpackAuthorization(accountId, JSON.parse(text) as PackedAuthorization)
+  return {
+    count: table.count,
+    octets: table.octets,
+    textOf: (id) => table.get(id)?.text ?? '',
+    get(id) {
+      const row = table.get(id)
+      return row === undefined ? undefined : unpack(row)
+    },
+    *all() {
+      for (const row of table.all()) yield unpack(row)
+    },
+    put(authorization) {
+      index.add(authorization, undefined)
+      const text = JSON.stringify(packAuthorization(authorization))
+      const { id, accountId } = authorization
+      table.put({ id, accountId, text }, Buffer.byteLength(text))
+    },
+    delete(id) {
+      const row = table.get(id)
+      if (row !== undefined) index.remove(unpack(row))
+      table.delete(id)
     },
   }
 }

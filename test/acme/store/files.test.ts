@@ -46,6 +46,37 @@ test.each([
   expect([certificateId, csrDigest, unit.certificateBySerialNumber('ab')?.id]).toEqual(expected)
 })
 
+test('a journal of an earlier version is read, with challenges whose IDs are not their types', async () => {
+  const state = await temporaryState()
+  mkdirSync(join(state.path, 'acme'), { mode: 0o700, recursive: true })
+  const authorization = {
+    id: 'z',
+    accountId: 'a',
+    identifier: { type: 'dns', value: 'a.localhost' },
+    wildcard: false,
+    expires,
+    deactivated: false,
+    challenges: [
+      { id: 'one', type: 'http-01', token: 't', requested: 5, validated: 6 },
+      { id: 'two', type: 'dns-01', token: 'u' },
+    ],
+  }
+  const path = join(state.path, 'acme', 'journal')
+  writeFileSync(path, `${JSON.stringify(['authorization', authorization])}\n`)
+  const isRecorded = () => Promise.resolve(false)
+  for (let restarts = 0; restarts < 2; restarts++) {
+    const store = await openFileStore({ state, now: () => new Date(), isRecorded })
+    const unit = await store.open({ authorization: 'z' })
+    expect(unit.get('authorization', 'z')).toEqual(authorization)
+    await store.close()
+  }
+  for (const damaged of ['[["z","dns"]]', '[["z","dns","a",1,0,[["http-01"]]]]', '[7]', '{}']) {
+    writeFileSync(path, `["authorizations","a",${damaged}]\n["challenge","z",0,1,2,3,4]\n`)
+    const opening = openFileStore({ state, now: () => new Date(), isRecorded })
+    await expect(opening).rejects.toMatchObject({ code: 'corrupt-state' })
+  }
+})
+
 test('a journal of an earlier version, which has certificates that are not on record yet, is completed', async () => {
   const state = await temporaryState()
   mkdirSync(join(state.path, 'acme'), { mode: 0o700, recursive: true })
