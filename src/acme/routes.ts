@@ -26,7 +26,7 @@ type PostByAccount = (
 type PostByKey = (context: AcmeContext, request: Signed, key: AccountKey) => Step | Promise<Step>
 
 /** A request whose signature is not verified yet: it only chooses what is read. */
-export interface Ask {
+interface Ask {
   readonly ids: readonly string[]
   /** The account that the request names, and the key that it shows; each may be absent. */
   readonly account: string | undefined

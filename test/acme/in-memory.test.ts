@@ -87,10 +87,8 @@ describe('a server over a store that shows a request what it needs', () => {
     const ask = () => client.postWithKey(client.to('newAccount'), {})
     const answers = await Promise.all(Array.from({ length: 8 }, ask))
     expect(new Set(answers.map(({ headers }) => headers['location'])).size).toBe(1)
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([
-      ...Array.from({ length: 7 }, () => 200),
-      201,
-    ])
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1)
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(7)
   })
 
   test('gives one certificate for an order that is finalized eight times at once', async () => {

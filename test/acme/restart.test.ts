@@ -205,6 +205,31 @@ test('an order whose lock is held for too long may be finalized later', async ()
   expect((await client.post(made.body.finalize, { csr })).body.status).toBe('valid')
 })
 
+test('a certificate that was signed before the scopes changed gives way to another', async () => {
+  const real = createAcmeAuthority({ state, now: () => new Date() })
+  const signed: string[] = []
+  const acme = await start({
+    authority: {
+      ...real,
+      async sign(request) {
+        const one = await real.sign(request)
+        signed.push(one.serialNumber)
+        return signed.length === 1 ? { ...one, record: () => Promise.resolve(false) } : one
+      },
+    },
+  })
+  const client = await new RawClient(acme.directory, acme.root).start()
+  onTestFinished(async () => {
+    client.close()
+    await acme.close()
+  })
+  const { chain } = await obtain(client, ['changed.localhost'], responder)
+  const { serialNumber } = new X509Certificate(chain)
+  expect(signed).toEqual([expect.any(String), serialNumber.toLowerCase()])
+  const { certificates } = await readInventory(state)
+  expect(certificates.map((one) => one.serialNumber)).not.toContain(signed[0])
+})
+
 test('a refusal for want of a key names the authority whose key is wanted', async () => {
   const named = { ...state, authority: 'work' }
   const acme = await start({ state: named, options: { eabRequired: true } })

@@ -67,7 +67,7 @@ export function createTables(): Tables {
     count: (kind) => of[kind].count(),
     octets: (kind) => of[kind].octets(),
     put: (kind, resource, octets) => of[kind].put(resource, octets),
-    authorizationText: authorization.textOf,
+    authorizationText: (id) => authorization.textOf(id),
     delete: (kind, id) => of[kind].delete(id),
     accountByThumbprint: (thumbprint) => account.get(thumbprints.idOf(thumbprint) ?? ''),
     certificateBySerialNumber: (number) => certificate.get(serialNumbers.idOf(number) ?? ''),

@@ -340,10 +340,7 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
       expect(await claim(10, 50)).toEqual([['asked', 'c', 'a']])
       expect(await claim(20, 60)).toEqual([])
       expect(await claim(50, 80)).toEqual([['asked', 'c', 'a']])
-      expect((await claim(100, 200)).toSorted()).toEqual([
-        ['asked', 'c', 'a'],
-        ['led', 'c', 'a'],
-      ])
+      expect((await claim(100, 200)).map(([id]) => id ?? '').toSorted()).toEqual(['asked', 'led'])
       await kill()
       expect(await claim(200, 300, 1)).toHaveLength(1)
       expect(await claim(200, 300)).toHaveLength(1)
