@@ -65,8 +65,16 @@ function hasMembers(kind: Kind, resource: Readonly<Record<string, unknown>>): bo
     case 'certificate':
       return ['id', 'serialNumber', 'orderId', 'issuers'].every(isText)
     case 'authorization':
-      return isText('id') && isList('challenges')
+      return (
+        ['id', 'accountId'].every(isText) &&
+        hasTexts(resource['identifier'], ['type', 'value']) &&
+        isList('challenges') &&
+        (resource['challenges'] as unknown[]).every((one) => hasTexts(one, ['id', 'type', 'token']))
+      )
     case 'eabKey':
       return isText('id') && isText('key')
   }
 }
+
+const hasTexts = (value: unknown, names: readonly string[]): boolean =>
+  isObject(value) && names.every((name) => typeof value[name] === 'string')

@@ -70,6 +70,14 @@ test('a journal of an earlier version is read, with challenges whose IDs are not
     expect(unit.get('authorization', 'z')).toEqual(authorization)
     await store.close()
   }
+  for (const member of ['accountId', 'identifier', 'challenges']) {
+    writeFileSync(
+      path,
+      `${JSON.stringify(['authorization', { ...authorization, [member]: [7] }])}\n`,
+    )
+    const opening = openFileStore({ state, now: () => new Date(), isRecorded })
+    await expect(opening).rejects.toMatchObject({ code: 'corrupt-state' })
+  }
   for (const damaged of ['[["z","dns"]]', '[["z","dns","a",1,0,[["http-01"]]]]', '[7]', '{}']) {
     writeFileSync(path, `["authorizations","a",${damaged}]\n["challenge","z",0,1,2,3,4]\n`)
     const opening = openFileStore({ state, now: () => new Date(), isRecorded })

@@ -590,11 +590,35 @@ function stateFiles(path: string): ForeignParser[] {
     nextAttempt: dates.notAfter,
   }
   const order = { id: 'o', accountId: 'a', expires: 0, identifiers: [], authorizationIds: [] }
+  const challenges = [{ id: 'c', type: 'http-01', token: 't' }]
+  const identifier = { type: 'dns', value: 'a.test' }
+  const authorization = { id: 'z', accountId: 'a', expires: 0, identifier, challenges }
   const journal = [
     ['account', { id: 'a', thumbprint: 't' }],
     ['order', order],
     ['eabKey', { id: 'k', key: 'AA' }],
     ['order', 'o', 'deleted'],
+    ['authorization', authorization],
+    [
+      'authorizations',
+      'a',
+      [
+        [
+          'y',
+          'dns',
+          'a.test',
+          0,
+          1,
+          [
+            ['http-01', 't', 5],
+            ['dns-01', 'u'],
+          ],
+        ],
+      ],
+    ],
+    ['challenge', 'y', 0, 9, 5, 6, 0],
+    ['prepared', 'ab', [['order', order]]],
+    ['settled', 'ab', true],
   ]
   return [
     row('certificates.jsonl', [`${issued}\n${revoked}\n`], async () => [
