@@ -101,7 +101,7 @@ async function answersOf(world: World, count: number, rounds: number) {
   )
   const request = sequence(sequence(sequence(sequence(certId))))
   const questions = {
-    ari: () => acme.isRevoked(serialOf(count)),
+    ari: () => acme.find(serialOf(count)),
     ocsp: () => source.answer(request),
     crl: () => source.crl('local'),
   }

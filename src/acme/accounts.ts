@@ -6,9 +6,10 @@ import {
   type AcmeContext,
   type Signed,
   type SignedByAccount,
+  type Step,
 } from './context.ts'
-import { readBinding } from './external-account.ts'
-import { checkUrl, keyReference, parseJws, verifyJws } from './jws.ts'
+import { checkBinding, whoNeedsBinding } from './external-account.ts'
+import { checkUrl, keyReference, parseJws, verifyJws, type Jws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
 import { flag, list, text } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
@@ -22,89 +23,97 @@ export async function newAccount(
   context: AcmeContext,
   { payload, connection }: Signed,
   key: AccountKey,
-): Promise<Answer> {
+): Promise<Step> {
   if (payload === null) throw malformed('A new account needs a payload: {} is enough.')
-  const { store, options } = context
-  const thumbprint = await thumbprintOf(key.jwk)
-  const existing = store.accountByThumbprint(thumbprint)
-  if (existing !== undefined) {
-    if (existing.status !== 'valid') throw unauthorized('The account of this key is deactivated.')
-    return answerWith(context, existing, 200)
+  const { options } = context
+  const thumbprint = thumbprintOf(key.jwk)
+  const whose = await whoNeedsBinding(context, payload, connection)
+  return (unit) => {
+    const existing = unit.accountByThumbprint(thumbprint)
+    if (existing !== undefined) {
+      if (existing.status !== 'valid') throw unauthorized('The account of this key is deactivated.')
+      return answerWith(context, existing, 200)
+    }
+    if (flag(payload, 'onlyReturnExisting') === true)
+      throw new AcmeProblem('accountDoesNotExist', 'There is no account with this key.')
+    const contact = readContact(payload) ?? []
+    const termsOfServiceAgreed = flag(payload, 'termsOfServiceAgreed') ?? false
+    if (options.termsOfService !== undefined && !termsOfServiceAgreed)
+      throw malformed(`A new account has to agree to the terms at ${options.termsOfService}.`)
+    const externalAccountBinding = checkBinding(context, unit, { payload, key, whose })
+    const account: Account = {
+      id: newId(),
+      status: 'valid',
+      jwk: key.jwk,
+      thumbprint,
+      contact,
+      termsOfServiceAgreed,
+      createdAt: context.now().getTime(),
+      ...(externalAccountBinding === null ? {} : { externalAccountBinding }),
+    }
+    unit.put('account', account)
+    return answerWith(context, account, 201)
   }
-  if (flag(payload, 'onlyReturnExisting') === true)
-    throw new AcmeProblem('accountDoesNotExist', 'There is no account with this key.')
-  const contact = readContact(payload) ?? []
-  const termsOfServiceAgreed = flag(payload, 'termsOfServiceAgreed') ?? false
-  if (options.termsOfService !== undefined && !termsOfServiceAgreed)
-    throw malformed(`A new account has to agree to the terms at ${options.termsOfService}.`)
-  const externalAccountBinding = await readBinding(context, payload, key, connection)
-  // While the binding was verified, another request may have made the account.
-  const made = store.accountByThumbprint(thumbprint)
-  if (made !== undefined) return answerWith(context, made, 200)
-  const account: Account = {
-    id: newId(),
-    status: 'valid',
-    jwk: key.jwk,
-    thumbprint,
-    contact,
-    termsOfServiceAgreed,
-    createdAt: context.now().getTime(),
-    ...(externalAccountBinding === null ? {} : { externalAccountBinding }),
-  }
-  store.put('account', account)
-  store.makeRoom()
-  return answerWith(context, account, 201)
 }
 
 /** Changes the contacts of an account, or deactivates it (RFC 8555 §7.3.2 and §7.3.6). */
-export function updateAccount(context: AcmeContext, request: SignedByAccount, id: string): Answer {
+export function updateAccount(context: AcmeContext, request: SignedByAccount, id: string): Step {
   const { payload, account } = request
   if (account.id !== id) throw unauthorized('This is the account of another key.')
-  if (payload === null) return answerWith(context, account, 200)
-  const contact = readContact(payload)
-  const status = text(payload, 'status')
-  if (status !== undefined && status !== 'deactivated' && status !== 'valid')
-    throw malformed('The status of an account can only become "deactivated".')
-  const changed: Account = {
-    ...account,
-    ...(contact === undefined ? {} : { contact }),
-    ...(status === 'deactivated' ? { status } : {}),
+  return (unit) => {
+    const current = unit.get('account', id) ?? account
+    if (payload === null) return answerWith(context, current, 200)
+    const contact = readContact(payload)
+    const status = text(payload, 'status')
+    if (status !== undefined && status !== 'deactivated' && status !== 'valid')
+      throw malformed('The status of an account can only become "deactivated".')
+    const changed: Account = {
+      ...current,
+      ...(contact === undefined ? {} : { contact }),
+      ...(status === 'deactivated' ? { status } : {}),
+    }
+    unit.put('account', changed)
+    return answerWith(context, changed, 200)
   }
-  context.store.put('account', changed)
-  return answerWith(context, changed, 200)
 }
 
 /**
  * Gives an account a new key (RFC 8555 §7.3.5). The request, signed by the old key, holds one
  * signed by the new key.
  */
-export async function keyChange(context: AcmeContext, request: SignedByAccount): Promise<Answer> {
-  const { store, urls } = context
+export async function keyChange(context: AcmeContext, request: SignedByAccount): Promise<Step> {
+  const { urls } = context
   const { payload, account } = request
   if (payload === null) throw malformed('The payload is not a JWS by the new key.')
+  const { inner, jwk } = readKeyChange(payload)
+  checkUrl(inner, urls.keyChange)
+  if ('nonce' in inner.header) throw malformed('The inner JWS has a nonce, which it must not.')
+  const change = await verifyJws(inner, jwk)
+  if (change === null || text(change, 'account') !== urls.account(account.id))
+    throw malformed('The inner JWS does not name the account that the outer one is signed for.')
+  const oldKey = thumbprintOf(readJwk(change['oldKey']).jwk)
+  const newKey = thumbprintOf(jwk.jwk)
+  return (unit) => {
+    const current = unit.get('account', account.id) ?? account
+    if (oldKey !== current.thumbprint) throw malformed('The oldKey is not the key of the account.')
+    const holder = unit.accountByThumbprint(newKey)
+    if (holder !== undefined)
+      throw malformed('The new key is in use by an account already.', {
+        status: 409,
+        headers: { Location: urls.account(holder.id) },
+      })
+    const changed: Account = { ...current, jwk: jwk.jwk, thumbprint: newKey }
+    unit.put('account', changed)
+    return answerWith(context, changed, 200)
+  }
+}
+
+/** Reads the JWS by the new key in the payload of a key change. Throws malformed. */
+export function readKeyChange(payload: object): { inner: Jws; jwk: AccountKey } {
   const inner = parseJws(JSON.stringify(payload))
   const reference = keyReference(inner)
   if (!('jwk' in reference)) throw malformed('The inner JWS has no jwk.')
-  checkUrl(inner, urls.keyChange)
-  if ('nonce' in inner.header) throw malformed('The inner JWS has a nonce, which it must not.')
-  const change = await verifyJws(inner, reference.jwk)
-  if (change === null || text(change, 'account') !== urls.account(account.id))
-    throw malformed('The inner JWS does not name the account that the outer one is signed for.')
-  const [oldKey, newKey] = await Promise.all([
-    thumbprintOf(readJwk(change['oldKey']).jwk),
-    thumbprintOf(reference.jwk.jwk),
-  ])
-  const current = store.get('account', account.id) ?? account
-  if (oldKey !== current.thumbprint) throw malformed('The oldKey is not the key of the account.')
-  const holder = store.accountByThumbprint(newKey)
-  if (holder !== undefined)
-    throw malformed('The new key is in use by an account already.', {
-      status: 409,
-      headers: { Location: urls.account(holder.id) },
-    })
-  const changed: Account = { ...current, jwk: reference.jwk.jwk, thumbprint: newKey }
-  store.put('account', changed)
-  return answerWith(context, changed, 200)
+  return { inner, jwk: reference.jwk }
 }
 
 function answerWith({ urls }: AcmeContext, account: Account, status: number): Answer {

@@ -1,16 +1,15 @@
 import type { X509Certificate } from 'node:crypto'
 import { scopeFor } from '../authority/coverage.ts'
-import type { AnyScope } from '../authority/scope.ts'
-import { createIssuer } from '../certificates/issuer.ts'
-import type { Leaf } from '../certificates/leaf.ts'
+import { createIssuer, type PreparedLeaf } from '../certificates/issuer.ts'
 import { namesWarnings } from '../certificates/names.ts'
 import { revoke } from '../certificates/revoke.ts'
 import { RootlingError } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { fileStorage } from '../storage/files/storage.ts'
+import { selfSignedScope } from '../storage/records.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { encodePem } from '../x509/pem.ts'
-import type { Validity } from '../x509/profiles.ts'
+import { parseValidity, type Validity } from '../x509/profiles.ts'
 import type { RevocationReason } from '../x509/revocation.ts'
 
 interface AcmeIssueRequest {
@@ -22,15 +21,9 @@ interface AcmeIssueRequest {
   readonly days: number
   /** The exact validity, to the second. */
   readonly dates: Validity | null
-  /**
-   * Called with the signed certificate before it is recorded. Should the process die in between,
-   * `isRecorded` says whether the certificate exists. Called again with another certificate when
-   * the scopes have changed meanwhile.
-   */
-  readonly onSigned: (certificate: SignedCertificate) => Promise<void>
 }
 
-export interface SignedCertificate {
+export interface IssuedCertificate {
   /** Lower-case hex. */
   readonly serialNumber: string
   readonly notBefore: Date
@@ -40,24 +33,37 @@ export interface SignedCertificate {
   readonly issuers: string
   /** The key identifier of the issuer, hex. */
   readonly issuerKeyIdentifier: string
+  /**
+   * Records the certificate, which exists from then on; `false`: the scopes have changed since it was
+   * signed, and another one has to be signed in its place.
+   */
+  readonly record: () => Promise<boolean>
+}
+
+/** A certificate on record, whoever asked for it. */
+interface RecordedCertificate {
+  readonly validity: Validity
+  readonly isRevoked: boolean
+  /** The key identifier of its scope's current issuer, hex; `null`: the scope was forgotten. */
+  readonly currentIssuer: string | null
 }
 
 /** What the ACME server asks of the certificate authority. */
 export interface AcmeAuthority {
   /**
-   * Checks whether `issue` would succeed. Throws what `issue` would throw: `not-permitted`,
+   * Checks whether `sign` would succeed. Throws what `sign` would throw: `not-permitted`,
    * `bad-name`, `usage` (dates), `no-authority`.
    */
   check(identifiers: readonly Identifier[], dates: Validity | null): Promise<void>
-  /** Issues a certificate, and resolves when it is recorded. */
-  issue(request: AcmeIssueRequest): Promise<void>
-  isRecorded(serialNumber: string): Promise<boolean>
+  /** Signs a certificate, which is to be recorded before anybody gets it. */
+  sign(request: AcmeIssueRequest): Promise<IssuedCertificate>
+  /** `serialNumber` in lower-case hex; `null`: it is not on record. */
+  find(serialNumber: string): Promise<RecordedCertificate | null>
   /**
    * Revokes a certificate; `false` when it was revoked before. Throws `usage` for a certificate
    * that was not issued here.
    */
   revoke(certificate: Buffer, reason: RevocationReason): Promise<boolean>
-  isRevoked(serialNumber: string): Promise<boolean>
   /** The certificates of the current issuers, by key identifier in hex. */
   issuers(): Promise<ReadonlyMap<string, X509Certificate>>
 }
@@ -84,21 +90,28 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
       if (dates !== null && dates.notAfter > end)
         throw new RootlingError('usage', `The issuer ends before that, on ${end.toISOString()}.`)
     },
-    async issue({ identifiers, spki, keyType, days, dates, onSigned }) {
+    async sign({ identifiers, spki, keyType, days, dates }) {
       const purpose = 'server' as const
       const lifetime = dates ?? days
       const responder =
         revocationUrl === undefined ? {} : { revocationUrl, responder: 'daemon' as const }
-      await issuer.sign(
-        { identifiers, purpose, spki, keyType, lifetime, ...responder },
-        { onSigned: (leaf, scope) => onSigned(certificateOf(leaf, scope)) },
-      )
+      const request = { identifiers, purpose, spki, keyType, lifetime, ...responder }
+      return certificateOf(await issuer.prepare(request))
     },
-    isRecorded: async (serialNumber) => (await certificates.find(serialNumber)) !== null,
+    async find(serialNumber) {
+      const found = await certificates.find(serialNumber)
+      if (found === null || found.certificate.scope === selfSignedScope) return null
+      const { certificate, revocation } = found
+      const scope = (await issuer.scopes()).find(({ name }) => name === certificate.scope)
+      return {
+        validity: parseValidity(certificate),
+        isRevoked: revocation !== null,
+        currentIssuer: scope?.issuerKeyIdentifier.toString('hex') ?? null,
+      }
+    },
     async revoke(target, reason) {
       return (await revoke(storage, { target, reason, now: now() })).changed
     },
-    isRevoked: async (serialNumber) => (await certificates.revocationOf(serialNumber)) !== null,
     issuers: async () =>
       new Map(
         (await issuer.scopes()).map((scope) => [
@@ -109,7 +122,8 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
   }
 }
 
-function certificateOf({ facts, der, issuers }: Leaf, scope: AnyScope): SignedCertificate {
+function certificateOf({ leaf, scope, record }: PreparedLeaf): IssuedCertificate {
+  const { facts, der, issuers } = leaf
   return {
     serialNumber: facts.serialNumber,
     notBefore: new Date(facts.notBefore),
@@ -117,5 +131,6 @@ function certificateOf({ facts, der, issuers }: Leaf, scope: AnyScope): SignedCe
     leaf: encodePem('CERTIFICATE', der),
     issuers,
     issuerKeyIdentifier: scope.issuerKeyIdentifier.toString('hex'),
+    record,
   }
 }

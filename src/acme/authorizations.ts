@@ -1,72 +1,87 @@
-import type { AcmeContext, Answer, SignedByAccount } from './context.ts'
+import type { AcmeContext, SignedByAccount, Step } from './context.ts'
 import { text } from './payload.ts'
 import { asProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { rfc3339 } from './orders.ts'
 import {
   authorizationStatus,
   challengeStatus,
-  type Account,
   type Authorization,
   type Challenge,
 } from './resources.ts'
+import { bounds } from './store/bounds.ts'
+import { commitStep, type Claim, type Unit } from './store/contract.ts'
 
 /** How long an authorization is valid after its challenge was met, in milliseconds. */
 const validFor = 30 * 86_400_000
 
 /** Shows an authorization, or deactivates it (RFC 8555 §7.5 and §7.5.2). */
-export function getAuthorization(
-  context: AcmeContext,
-  request: SignedByAccount,
-  id: string,
-): Answer {
-  const authorization = ownAuthorization(context, request, id)
-  if (request.payload !== null) {
-    if (text(request.payload, 'status') !== 'deactivated')
-      throw malformed('The status of an authorization can only become "deactivated".')
-    const status = authorizationStatus(authorization, context.now().getTime())
-    if (status !== 'pending' && status !== 'valid' && status !== 'deactivated')
-      throw malformed(`The authorization is ${status}, and cannot be deactivated.`)
-    context.store.put('authorization', { ...authorization, deactivated: true })
-  }
-  const current = context.store.get('authorization', id) ?? authorization
-  const processing = current.challenges.some((one) => challengeStatus(one) === 'processing')
-  return {
-    status: 200,
-    body: authorizationBody(context, current),
-    ...(processing ? { headers: { 'Retry-After': '1' } } : {}),
+export function getAuthorization(context: AcmeContext, request: SignedByAccount, id: string): Step {
+  return (unit) => {
+    const authorization = ownAuthorization(unit, request, id)
+    if (request.payload !== null) {
+      if (text(request.payload, 'status') !== 'deactivated')
+        throw malformed('The status of an authorization can only become "deactivated".')
+      const status = authorizationStatus(authorization, context.now().getTime())
+      if (status !== 'pending' && status !== 'valid' && status !== 'deactivated')
+        throw malformed(`The authorization is ${status}, and cannot be deactivated.`)
+      unit.put('authorization', { ...authorization, deactivated: true })
+    }
+    const current = unit.get('authorization', id) ?? authorization
+    const processing = current.challenges.some((one) => challengeStatus(one) === 'processing')
+    return {
+      status: 200,
+      body: authorizationBody(context, current),
+      ...(processing ? { headers: { 'Retry-After': '1' } } : {}),
+    }
   }
 }
 
 /**
- * Starts the validation of a challenge (RFC 8555 §7.5.1). Answers when the validation is done, or
- * after a moment with Retry-After. The answer waits because a client that reads "pending" sleeps
- * for seconds.
+ * Starts the validation of a challenge (RFC 8555 §7.5.1), once the store knows that it was asked for.
+ * Answers when the validation is done, or after a moment with Retry-After. The answer waits because a
+ * client that reads "pending" sleeps for seconds.
  */
-export async function respondToChallenge(
+export function respondToChallenge(
   context: AcmeContext,
   request: SignedByAccount,
   authorizationId: string,
   id: string,
-): Promise<Answer> {
-  const { urls, options, now } = context
-  const authorization = ownAuthorization(context, request, authorizationId)
-  const challenge = authorization.challenges.find((one) => one.id === id)
-  if (challenge === undefined) throw notFound('There is no such challenge.')
-  if (request.payload !== null) {
+): Step {
+  const { store, urls, options, now } = context
+  return (unit) => {
+    const authorization = ownAuthorization(unit, request, authorizationId)
+    const challenge = findChallenge(authorization, id)
+    if (challenge === undefined) throw notFound('There is no such challenge.')
+    const up = `<${urls.authorization(authorizationId)}>;rel="up"`
+    const answerWith = (current: Challenge) => ({
+      status: 200,
+      headers: {
+        Link: up,
+        ...(challengeStatus(current) === 'processing' ? { 'Retry-After': '1' } : {}),
+      },
+      body: challengeBody(context, authorizationId, current),
+    })
+    if (request.payload === null) return answerWith(challenge)
     const status = authorizationStatus(authorization, now().getTime())
-    if (status === 'pending') {
-      const validating = startValidation(context, authorization, id, request.account)
+    if (status !== 'pending') {
+      if (challengeStatus(challenge) === 'pending')
+        throw malformed(`The authorization is ${status} already.`)
+      return answerWith(challenge)
+    }
+    if (challenge.requested === undefined) {
+      unit.put('authorization', changed(authorization, id, { requested: now().getTime() }))
+      unit.lease(authorizationId, id, leaseFrom(context))
+    }
+    return async () => {
+      const { account } = request
+      const validating = validate(context, { authorization, challenge, account })
       await atMost(options.answerMilliseconds, validating)
-    } else if (challengeStatus(challenge) === 'pending')
-      throw malformed(`The authorization is ${status} already.`)
-  }
-  const current = findChallenge(context, authorizationId, id) ?? challenge
-  const up = `<${urls.authorization(authorizationId)}>;rel="up"`
-  const processing = challengeStatus(current) === 'processing'
-  return {
-    status: 200,
-    headers: { Link: up, ...(processing ? { 'Retry-After': '1' } : {}) },
-    body: challengeBody(context, authorizationId, current),
+      const current = (await store.open({ authorization: authorizationId })).get(
+        'authorization',
+        authorizationId,
+      )
+      return answerWith((current && findChallenge(current, id)) ?? challenge)
+    }
   }
 }
 
@@ -77,75 +92,71 @@ async function atMost(milliseconds: number, work: Promise<void>): Promise<void> 
   await Promise.race([work, enough]).finally(() => clearTimeout(timer))
 }
 
-/** Starts anew the validations that a killed server was running: clients still poll for them. */
-export function resumeValidations(context: AcmeContext): void {
+/** Returns when a validation that begins now is over in any case, in milliseconds since 1970. */
+const leaseFrom = ({ now, options }: AcmeContext): number =>
+  now().getTime() + options.validationMilliseconds + 5_000
+
+/**
+ * Begins the validations that were asked for and that no process runs: those of a killed one, for which
+ * clients still poll.
+ */
+export async function resumeValidations(context: AcmeContext): Promise<void> {
   const { store, now } = context
-  for (const authorization of store.all('authorization')) {
-    const account = store.get('account', authorization.accountId)
-    if (account === undefined) continue
-    if (authorizationStatus(authorization, now().getTime()) !== 'pending') continue
-    for (const challenge of authorization.challenges)
-      if (challengeStatus(challenge) === 'processing')
-        void startValidation(context, authorization, challenge.id, account)
-  }
+  const until = leaseFrom(context)
+  for (const claim of await store.claimValidations(now().getTime(), until, bounds.validations))
+    validate(context, claim).catch(context.onError)
 }
 
 /**
- * Validates a challenge once, however often the client asks for it. Never throws: the outcome is in
- * the store.
+ * Validates a challenge once, however often the client asks for it, and commits the outcome in a unit of
+ * its own: the request may be answered by then.
  */
-function startValidation(
+async function validate(
   context: AcmeContext,
-  authorization: Authorization,
-  id: string,
-  { thumbprint, externalAccountBinding }: Account,
+  { authorization, challenge, account }: Claim,
 ): Promise<void> {
   const { validator, now } = context
-  const challenge = authorization.challenges.find((one) => one.id === id)
-  if (challenge === undefined) return Promise.resolve()
-  if (challenge.requested === undefined)
-    update(context, authorization.id, id, { requested: now().getTime() })
   const { identifier } = authorization
+  const { id } = challenge
+  const { thumbprint, externalAccountBinding } = account
   const bound = externalAccountBinding !== undefined
-  return validator.validate(id, { challenge, identifier, thumbprint, bound }).then(
-    () => update(context, authorization.id, id, { validated: now().getTime() }),
-    (error: unknown) => {
-      if (validator.closed) return
-      const document = { ...asProblem(error).document, identifier }
-      update(context, authorization.id, id, { error: document })
-    },
-  )
-}
-
-function update(
-  { store, now }: AcmeContext,
-  authorizationId: string,
-  id: string,
-  change: Partial<Challenge>,
-): void {
-  const authorization = store.get('authorization', authorizationId)
-  const challenge = authorization?.challenges.find((one) => one.id === id)
-  if (authorization === undefined || challenge === undefined) return
-  if (challenge.validated !== undefined || challenge.error !== undefined) return
-  store.put('authorization', {
-    ...authorization,
-    ...(change.validated === undefined ? {} : { expires: now().getTime() + validFor }),
-    challenges: authorization.challenges.map((one) =>
-      one.id === id ? { ...one, ...change } : one,
-    ),
+  const work = { challenge, identifier, thumbprint, bound }
+  let outcome: Partial<Challenge>
+  try {
+    await validator.validate(`${authorization.id}/${id}`, work)
+    outcome = { validated: now().getTime() }
+  } catch (error) {
+    // The next process validates it anew.
+    if (validator.closed) return
+    outcome = { error: { ...asProblem(error).document, identifier } }
+  }
+  await commitStep(context.store, { authorization: authorization.id }, (unit) => {
+    const current = unit.get('authorization', authorization.id)
+    const before = current && findChallenge(current, id)
+    if (current === undefined || before === undefined) return
+    if (before.validated !== undefined || before.error !== undefined) return
+    unit.put('authorization', {
+      ...changed(current, id, outcome),
+      ...(outcome.validated === undefined ? {} : { expires: outcome.validated + validFor }),
+    })
   })
 }
 
-function findChallenge({ store }: AcmeContext, authorizationId: string, id: string) {
-  return store.get('authorization', authorizationId)?.challenges.find((one) => one.id === id)
-}
-
-function ownAuthorization(
-  { store }: AcmeContext,
-  { account }: SignedByAccount,
+/** Returns an authorization with a changed challenge. */
+const changed = (
+  authorization: Authorization,
   id: string,
-): Authorization {
-  const authorization = store.get('authorization', id)
+  change: Partial<Challenge>,
+): Authorization => ({
+  ...authorization,
+  challenges: authorization.challenges.map((one) => (one.id === id ? { ...one, ...change } : one)),
+})
+
+const findChallenge = ({ challenges }: Authorization, id: string): Challenge | undefined =>
+  challenges.find((one) => one.id === id)
+
+function ownAuthorization(unit: Unit, { account }: SignedByAccount, id: string): Authorization {
+  const authorization = unit.get('authorization', id)
   if (authorization === undefined) throw notFound('There is no such authorization.')
   if (authorization.accountId === account.id) return authorization
   throw unauthorized('This is the authorization of another account.')

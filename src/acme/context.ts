@@ -4,7 +4,7 @@ import type { Connection, SocketOwners } from '../server/socket-owner.ts'
 import type { AccountKey } from './keys.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account } from './resources.ts'
-import type { Store } from './store/store.ts'
+import type { AcmeStore, Unit } from './store/contract.ts'
 import type { Urls } from './urls.ts'
 import type { Validator } from './validation/validator.ts'
 
@@ -12,7 +12,7 @@ import type { Validator } from './validation/validator.ts'
 export interface AcmeContext {
   /** The command that makes a key for an external account binding. */
   readonly eabCommand: string
-  readonly store: Store
+  readonly store: AcmeStore
   readonly urls: Urls
   readonly now: () => Date
   readonly authority: AcmeAuthority
@@ -21,8 +21,17 @@ export interface AcmeContext {
   readonly validator: Validator
   /** Tells who may open accounts without a binding; `null`: anybody may. */
   readonly owners: SocketOwners | null
-  /** Orders whose certificates are being issued at this moment. */
-  readonly issuing: Set<string>
+  /** Orders whose certificates this process is issuing at this moment, by ID. */
+  readonly issuing: Map<string, Issuing>
+  /** Takes an error that is no client's fault, for the log. */
+  readonly onError: (error: unknown) => void
+}
+
+interface Issuing {
+  /** The digest of the CSR. */
+  readonly csrDigest: string
+  /** Resolves when the certificate is issued, or was not. */
+  readonly ended: Promise<void>
 }
 
 /** A verified request. */
@@ -31,11 +40,23 @@ export interface Signed {
   readonly payload: Readonly<Record<string, unknown>> | null
   /** The connection by which it came. */
   readonly connection: Connection
+  /** Has `end` called when the request is committed, or has failed. */
+  readonly atEnd: (end: () => void) => void
 }
 export interface SignedByAccount extends Signed {
   readonly account: Account
   readonly key: AccountKey
 }
+
+/**
+ * The part of a handler that reads and changes the store. It may be run again over another unit, where
+ * the first one conflicts with other requests. A problem that it throws is the answer; what it put
+ * before is committed.
+ */
+export type Step = (unit: Unit) => Reply
+
+/** An answer, or the work that gives it: it is done once the unit is committed. */
+export type Reply = Answer | (() => Promise<Answer>)
 
 export interface Answer {
   readonly status: number

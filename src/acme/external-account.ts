@@ -1,12 +1,13 @@
 import { parseBoundedJson } from '../bounded-json.ts'
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Connection } from '../server/socket-owner.ts'
 import { newId, type AcmeContext } from './context.ts'
-import { checkUrl, readJws } from './jws.ts'
+import { checkUrl, readJws, type Jws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 import type { EabKey } from './resources.ts'
+import { commitStep, type Unit } from './store/contract.ts'
 import { isThisMachine } from './validation/addresses.ts'
 
 /**
@@ -26,25 +27,42 @@ export async function createEabKey({ store, now }: AcmeContext): Promise<Created
     key: randomBytes(32).toString('base64url'),
     createdAt: now().getTime(),
   }
-  store.put('eabKey', made)
-  await store.saved()
+  await commitStep(store, {}, (unit) => unit.put('eabKey', made))
   return { kid: made.id, hmacKey: made.key }
+}
+
+/** Returns the ID of the key that a binding names, unverified; `undefined`: it names none. */
+export function boundTo(payload: Readonly<Record<string, unknown>>): string | undefined {
+  const binding = payload['externalAccountBinding']
+  if (!isObject(binding)) return undefined
+  try {
+    const { kid } = readJws(binding).header
+    return typeof kid === 'string' ? kid : undefined
+  } catch {
+    return undefined
+  }
+}
+
+interface BindingRequest {
+  readonly payload: Readonly<Record<string, unknown>>
+  /** The key of the account. */
+  readonly key: AccountKey
+  /** What `whoNeedsBinding` returned. */
+  readonly whose: string | null
 }
 
 /**
  * Verifies the binding of a new account (RFC 8555 §7.3.4) and returns it; `null` when the account
  * has none. Throws externalAccountRequired, malformed or unauthorized.
  */
-export async function readBinding(
-  context: AcmeContext,
-  payload: Readonly<Record<string, unknown>>,
-  key: AccountKey,
-  connection: Connection,
-): Promise<object | null> {
-  const { store, urls } = context
+export function checkBinding(
+  context: Pick<AcmeContext, 'urls' | 'eabCommand'>,
+  unit: Pick<Unit, 'get'>,
+  { payload, key, whose }: BindingRequest,
+): object | null {
+  const { urls } = context
   const binding = payload['externalAccountBinding']
   if (binding === undefined) {
-    const whose = await whoseNeedsBinding(context, connection)
     if (whose === null) return null
     throw new AcmeProblem(
       'externalAccountRequired',
@@ -62,35 +80,47 @@ export async function readBinding(
     throw malformed('The externalAccountBinding names no key identifier (kid).')
   if (nonce !== undefined) throw malformed('The externalAccountBinding has a nonce.')
   checkUrl(jws, urls.newAccount)
-  const known = store.get('eabKey', kid)
+  const known = unit.get('eabKey', kid)
   if (known === undefined) throw unauthorized('The externalAccountBinding names an unknown key.')
-  const { flattenedVerify } = await import('jose')
-  let bound: unknown
-  try {
-    const secret = Buffer.from(known.key, 'base64url')
-    const verified = await flattenedVerify(jws.flattened, secret, { algorithms: ['HS256'] })
-    bound = parseBoundedJson(Buffer.from(verified.payload).toString())
-  } catch {
-    throw unauthorized('The externalAccountBinding was not made with the key that it names.')
-  }
-  const [inside, outside] = await Promise.all([
-    thumbprintOf(readJwk(bound).jwk),
-    thumbprintOf(key.jwk),
-  ])
-  if (inside !== outside) throw malformed('The externalAccountBinding binds another key.')
+  const bound = verifyBinding(jws, known)
+  if (thumbprintOf(readJwk(bound).jwk) !== thumbprintOf(key.jwk))
+    throw malformed('The externalAccountBinding binds another key.')
   // Returns the verified JWS alone: other members may be nested deeper than JSON can be written.
   return jws.flattened
 }
 
 /**
- * Returns whose accounts need a binding, if this one does, as words for a sentence; `null`: it needs
- * none. Another machine, or another user of this machine who got certificates for localhost could later listen on ports
- * that its owner's clients trust.
+ * Verifies the HMAC of a binding (RFC 7515, HS256), and returns its payload. It is synchronous, so that
+ * the key is read and the account made in one step.
  */
-async function whoseNeedsBinding(
-  { options, owners }: AcmeContext,
+function verifyBinding({ flattened, header }: Jws, { key }: EabKey): unknown {
+  const { protected: head, payload, signature } = flattened
+  const wanted = createHmac('sha256', Buffer.from(key, 'base64url'))
+    .update(`${head}.${String(payload)}`)
+    .digest()
+  const given = Buffer.from(signature, 'base64url')
+  // No critical extension (RFC 7515 §4.1.11) is known here.
+  const isSound =
+    given.length === wanted.length && timingSafeEqual(given, wanted) && !('crit' in header)
+  try {
+    if (isSound) return parseBoundedJson(Buffer.from(String(payload), 'base64url').toString())
+  } catch {
+    // What it holds is not JSON.
+  }
+  throw unauthorized('The externalAccountBinding was not made with the key that it names.')
+}
+
+/**
+ * Returns whose accounts need a binding, if the account of this payload has none and needs one, as
+ * words for a sentence; `null`: it needs none. Another machine, or another user of this machine, who
+ * got certificates for localhost could later listen on ports that its owner's clients trust.
+ */
+export async function whoNeedsBinding(
+  { options, owners }: Pick<AcmeContext, 'options' | 'owners'>,
+  payload: Readonly<Record<string, unknown>>,
   connection: Connection,
 ): Promise<string | null> {
+  if (payload['externalAccountBinding'] !== undefined) return null
   if (options.eabRequired) return ''
   if (!isThisMachine(connection.remoteAddress ?? '')) return ' from another machine'
   const whose = (await owners?.ofPeer(connection)) ?? 'ours'

@@ -1,43 +1,127 @@
+import { createHash } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { readRequestDer, type Request } from '../x509/request.ts'
-import type { SignedCertificate } from './acme-authority.ts'
-import { newId, type AcmeContext, type Answer, type SignedByAccount } from './context.ts'
-import { answerWith, datesOf, ownOrder, statusOf } from './orders.ts'
+import type { IssuedCertificate } from './acme-authority.ts'
+import { newId, type AcmeContext, type SignedByAccount, type Step } from './context.ts'
+import { answerWith, datesOf, ownOrder, statusOf, storedStatus } from './orders.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, asProblem, detailOf, malformed } from './problems.ts'
 import { findByCertId } from './renewal-info.ts'
 import type { AcmeIdentifier, Order, StoredCertificate } from './resources.ts'
+import type { Unit } from './store/contract.ts'
 
-/** Issues the certificate of an order that is ready, and answers afterwards (RFC 8555 §7.4). */
+/**
+ * Issues the certificate of an order that is ready, and answers afterwards (RFC 8555 §7.4). The
+ * certificate is signed first; one unit then gives it to the order and to the record. A request that is
+ * repeated with the same CSR is answered again: its client has lost the answer.
+ */
 export async function finalizeOrder(
   context: AcmeContext,
   request: SignedByAccount,
   id: string,
-): Promise<Answer> {
+): Promise<Step> {
+  const { csrDigest, signed } = await prepare(context, request, id)
+  return (unit) => {
+    const order = ownOrder(unit, request, id)
+    if (order.certificateId !== undefined && order.csrDigest === csrDigest)
+      return answerWith(context, unit, order, 200)
+    const status = storedStatus(unit, order, context.now())
+    if (status !== 'ready') throw notReady(status)
+    if (signed === null) throw notReady('processing')
+    if (signed instanceof AcmeProblem) {
+      unit.put('order', { ...order, error: signed.document })
+      throw signed
+    }
+    const certificate = certificateOf(order, signed)
+    const finished: Order = { ...order, certificateId: certificate.id, csrDigest }
+    unit.put('certificate', certificate)
+    unit.put('order', finished)
+    markReplaced(unit, order)
+    unit.record(certificate.serialNumber, signed.record)
+    return answerWith(context, unit, finished, 200)
+  }
+}
+
+interface Prepared {
+  readonly csrDigest: string
+  /**
+   * The certificate, which is not on record yet; a problem of the order that shows only when it is
+   * signed; `null`: the order was not ready.
+   */
+  readonly signed: IssuedCertificate | AcmeProblem | null
+}
+
+/**
+ * Checks a CSR and signs the certificate. While another request of this process with the same CSR does
+ * that, it waits and looks again.
+ */
+async function prepare(
+  context: AcmeContext,
+  request: SignedByAccount,
+  id: string,
+): Promise<Prepared> {
   const { store, issuing } = context
-  const order = ownOrder(context, request, id)
-  if (request.payload === null) throw malformed('To finalize, send a payload with a csr.')
-  const status = statusOf(context, order)
-  if (status !== 'ready')
-    throw new AcmeProblem('orderNotReady', `The order is ${status}${because(status)}.`)
-  const csr = readCsr(octets(request.payload, 'csr'), order.identifiers)
-  if (csr.publicKey.equals(request.key.publicKey))
-    throw badCsr("The request's key is the account's; a certificate needs a key of its own.")
-  issuing.add(id)
+  for (;;) {
+    const unit = await store.open({ order: id })
+    const order = ownOrder(unit, request, id)
+    if (request.payload === null) throw malformed('To finalize, send a payload with a csr.')
+    const der = octets(request.payload, 'csr')
+    const csrDigest = createHash('sha256').update(der).digest('base64url')
+    const other = issuing.get(id)
+    if (other?.csrDigest === csrDigest) {
+      await other.ended
+      continue
+    }
+    if (statusOf(context, unit, order) !== 'ready') return { csrDigest, signed: null }
+    const csr = readCsr(der, order.identifiers)
+    if (csr.publicKey.equals(request.key.publicKey))
+      throw badCsr("The request's key is the account's; a certificate needs a key of its own.")
+    const ended = new Promise<void>((resolve) =>
+      request.atEnd(() => {
+        issuing.delete(id)
+        resolve()
+      }),
+    )
+    issuing.set(id, { csrDigest, ended })
+    return { csrDigest, signed: await sign(context, order, csr) }
+  }
+}
+
+async function sign(
+  { authority, profiles, now }: AcmeContext,
+  order: Order,
+  { spki, keyType }: Request,
+): Promise<IssuedCertificate | AcmeProblem> {
+  const dates = datesOf(order, { profiles }, now().getTime())
+  const days = profiles.get(order.profile)?.days ?? 90
+  const { identifiers } = order
   try {
-    const certificate = await issue(context, order, csr)
-    store.put('order', { ...order, certificateId: certificate.id })
-    markReplaced(context, order)
+    return await authority.sign({ identifiers, spki, keyType, days, dates })
   } catch (error) {
     const problem = refusalOf(error)
-    if (problem === null) throw error
-    store.put('order', { ...order, error: problem.document })
-    throw problem
-  } finally {
-    issuing.delete(id)
+    if (problem !== null) return problem
+    throw error
   }
-  return answerWith(context, store.get('order', id) ?? order, 200)
 }
+
+function certificateOf(order: Order, signed: IssuedCertificate): StoredCertificate {
+  const { serialNumber, notBefore, notAfter, leaf, issuers, issuerKeyIdentifier } = signed
+  return {
+    id: newId(),
+    accountId: order.accountId,
+    orderId: order.id,
+    identifiers: order.identifiers,
+    serialNumber,
+    notBefore: notBefore.getTime(),
+    notAfter: notAfter.getTime(),
+    leaf,
+    issuers,
+    issuerKeyIdentifier,
+  }
+}
+
+const notReady = (status: string): AcmeProblem =>
+  new AcmeProblem('orderNotReady', `The order is ${status}${because(status)}.`)
 
 function because(status: string): string {
   switch (status) {
@@ -52,69 +136,10 @@ function because(status: string): string {
   }
 }
 
-/**
- * Issues the certificate of an order. It is signed, stored here, recorded by the authority, and
- * only then given to the client.
- */
-async function issue(
-  { store, authority, profiles, now }: AcmeContext,
-  order: Order,
-  csr: Request,
-): Promise<StoredCertificate> {
-  let stored: StoredCertificate | null = null
-  const id = newId()
-  const onSigned = async (signed: SignedCertificate): Promise<void> => {
-    const { notBefore, notAfter, ...rest } = signed
-    stored = {
-      ...rest,
-      id,
-      accountId: order.accountId,
-      orderId: order.id,
-      identifiers: order.identifiers,
-      notBefore: notBefore.getTime(),
-      notAfter: notAfter.getTime(),
-    }
-    store.put('certificate', stored)
-    await store.saved()
-  }
-  const { spki, keyType } = csr
-  const dates = datesOf(order, { profiles }, now().getTime())
-  const days = profiles.get(order.profile)?.days ?? 90
-  const { identifiers } = order
-  try {
-    await authority.issue({ identifiers, spki, keyType, days, dates, onSigned })
-  } catch (error) {
-    await forget(stored)
-    throw error
-  }
-  if (stored === null) throw new TypeError('the authority did not show what it signed')
-  return stored
-
-  async function forget(certificate: StoredCertificate | null): Promise<void> {
-    if (certificate === null) return
-    const recorded = await authority.isRecorded(certificate.serialNumber).catch(() => true)
-    if (!recorded) store.delete('certificate', certificate.id)
-  }
-}
-
-/**
- * Completes the orders for which a killed server had signed a certificate, but not yet answered. A
- * certificate that is on record is given to its order, and one that is not is deleted.
- */
-export async function completeOrders({ store, authority }: AcmeContext): Promise<void> {
-  for (const certificate of store.all('certificate')) {
-    const order = store.get('order', certificate.orderId)
-    if (order === undefined || order.certificateId !== undefined) continue
-    if (await authority.isRecorded(certificate.serialNumber))
-      store.put('order', { ...order, certificateId: certificate.id })
-    else store.delete('certificate', certificate.id)
-  }
-}
-
-function markReplaced({ store }: AcmeContext, { replaces, id }: Order): void {
-  const replaced = replaces === undefined ? null : findByCertId(store, replaces)
+function markReplaced(unit: Unit, { replaces, id }: Order): void {
+  const replaced = replaces === undefined ? null : findByCertId(unit, replaces)
   if (replaced !== null && replaced !== undefined)
-    store.put('certificate', { ...replaced, replacedBy: id })
+    unit.put('certificate', { ...replaced, replacedBy: id })
 }
 
 /**

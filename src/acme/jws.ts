@@ -82,6 +82,15 @@ export function nonceOf({ header: { nonce } }: Jws): string {
   throw malformed('The nonce of the JWS is not in base64url.')
 }
 
+/** Returns the payload, not verified; an empty object where it is none, for a later complaint. */
+export function peekPayload({ flattened }: Jws): Readonly<Record<string, unknown>> {
+  try {
+    return parseObject(Buffer.from(String(flattened.payload), 'base64url').toString(), '')
+  } catch {
+    return {}
+  }
+}
+
 /**
  * Verifies the signature and returns the payload; `null` when the payload is empty, as in
  * POST-as-GET. Throws badSignatureAlgorithm with the supported algorithms, or malformed.

@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
 import type { JWK } from 'jose'
 import { RootlingError } from '../errors.ts'
 import { keyTypeOf } from '../x509/public-key.ts'
@@ -92,7 +92,11 @@ export function checkAlgorithm(name: unknown, key: AccountKey | null): void {
 }
 
 /** Returns the thumbprint of a key (RFC 7638, SHA-256, base64url). */
-export async function thumbprintOf(jwk: JWK): Promise<string> {
-  const { calculateJwkThumbprint } = await import('jose')
-  return calculateJwkThumbprint(jwk)
+export function thumbprintOf(jwk: JWK): string {
+  const members = publicMembers.get(jwk.kty) ?? []
+  // The members in the order of the alphabet, without spaces (RFC 7638 §3).
+  const text = JSON.stringify(
+    Object.fromEntries(members.map((name) => [name, (jwk as Record<string, unknown>)[name]])),
+  )
+  return createHash('sha256').update(text).digest('base64url')
 }

@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { bounds, rateLimited } from './store/bounds.ts'
-import { newId, type AcmeContext, type Answer, type SignedByAccount } from './context.ts'
+import { newId, type AcmeContext, type Answer, type SignedByAccount, type Step } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -15,6 +16,7 @@ import {
   type Order,
   type OrderStatus,
 } from './resources.ts'
+import type { Unit } from './store/contract.ts'
 
 const day = 86_400_000
 /** How long an order waits for its authorizations, in milliseconds. */
@@ -29,9 +31,9 @@ const longestDays = 397
 export async function newOrder(
   context: AcmeContext,
   { payload, account }: SignedByAccount,
-): Promise<Answer> {
+): Promise<Step> {
   if (payload === null) throw malformed('A new order needs a payload.')
-  const { store, now } = context
+  const { now } = context
   const identifiers = readIdentifiers(list(payload, 'identifiers'))
   const profile = readProfile(context, text(payload, 'profile'))
   const [notBefore, notAfter] = [time(payload, 'notBefore'), time(payload, 'notAfter')]
@@ -46,53 +48,60 @@ export async function newOrder(
   if (dates !== null) checkDates(dates, createdAt)
   checkProvable(context, identifiers)
   await checkPermitted(context.authority, identifiers, dates)
-  checkOpenNames(context, account.id, identifiers.length)
-  if (replaces !== undefined) replacedCertificate(context, replaces, account, identifiers)
-
-  const expires = createdAt + orderLifetime
-  const authorizations = identifiers.map((identifier) =>
-    newAuthorization(context, account.id, identifier, expires),
-  )
-  const order: Order = {
-    id: newId(),
-    accountId: account.id,
-    identifiers,
-    authorizationIds: authorizations.map(({ id }) => id),
-    createdAt,
-    expires,
-    profile,
-    ...asked,
+  return (unit) => {
+    checkOpenNames(context, unit, account.id, identifiers.length)
+    if (replaces !== undefined) replacedCertificate(unit, replaces, account, identifiers)
+    const expires = createdAt + orderLifetime
+    const authorizations = identifiers.map((identifier) =>
+      newAuthorization(context, account.id, identifier, expires),
+    )
+    const order: Order = {
+      id: newId(),
+      accountId: account.id,
+      identifiers,
+      authorizationIds: authorizations.map(({ id }) => id),
+      createdAt,
+      expires,
+      profile,
+      ...asked,
+    }
+    for (const authorization of authorizations) unit.put('authorization', authorization)
+    unit.put('order', order)
+    return answerWith(context, unit, order, 201)
   }
-  for (const authorization of authorizations) store.put('authorization', authorization)
-  store.put('order', order)
-  store.makeRoom()
-  return answerWith(context, order, 201)
 }
 
 /** Shows an order (RFC 8555 §7.1.3). */
-export function getOrder(context: AcmeContext, request: SignedByAccount, id: string): Answer {
-  return answerWith(context, ownOrder(context, request, id), 200)
+export function getOrder(context: AcmeContext, request: SignedByAccount, id: string): Step {
+  return (unit) => answerWith(context, unit, ownOrder(unit, request, id), 200)
 }
 
 /** Returns an order of the account that signed the request. Throws notFound or unauthorized. */
-export function ownOrder({ store }: AcmeContext, { account }: SignedByAccount, id: string): Order {
-  const order = store.get('order', id)
+export function ownOrder(unit: Unit, { account }: SignedByAccount, id: string): Order {
+  const order = unit.get('order', id)
   if (order === undefined) throw notFound('There is no such order.')
   if (order.accountId !== account.id) throw unauthorized('This is the order of another account.')
   return order
 }
 
-export function statusOf({ store, issuing, now }: AcmeContext, order: Order): OrderStatus {
-  if (issuing.has(order.id)) return 'processing'
-  const authorizations = order.authorizationIds.flatMap(
-    (id) => store.get('authorization', id) ?? [],
-  )
-  return orderStatus(order, authorizations, now().getTime())
+export function statusOf({ issuing, now }: AcmeContext, unit: Unit, order: Order): OrderStatus {
+  if (order.certificateId !== undefined) return 'valid'
+  return issuing.has(order.id) ? 'processing' : storedStatus(unit, order, now())
 }
 
-export function answerWith(context: AcmeContext, order: Order, status: number): Answer {
+/** Derives the status of an order from the store alone: never `processing`. */
+export function storedStatus(
+  unit: Unit,
+  order: Order,
+  now: Date,
+): Exclude<OrderStatus, 'processing'> {
+  const authorizations = order.authorizationIds.flatMap((id) => unit.get('authorization', id) ?? [])
+  return orderStatus(order, authorizations, now.getTime())
+}
+
+export function answerWith(context: AcmeContext, unit: Unit, order: Order, status: number): Answer {
   const { urls } = context
-  const derived = statusOf(context, order)
+  const derived = statusOf(context, unit, order)
   const { notBefore, notAfter, replaces, error, certificateId } = order
   return {
     status,
@@ -128,18 +137,22 @@ export function listOrders(
   { account }: SignedByAccount,
   accountId: string,
   after?: string,
-): Answer {
+): Step {
   if (account.id !== accountId) throw unauthorized('These are the orders of another account.')
-  const { store, urls } = context
-  const orders = store.ordersOf(accountId).filter((order) => statusOf(context, order) !== 'invalid')
-  const start = after === undefined ? 0 : orders.findIndex(({ id }) => id === after) + 1
-  const page = orders.slice(start, start + pageLength)
-  const last = page.at(-1)
-  const more = last !== undefined && start + pageLength < orders.length
-  return {
-    status: 200,
-    body: { orders: page.map(({ id }) => urls.order(id)) },
-    ...(more ? { headers: { Link: `<${urls.orders(accountId, last.id)}>;rel="next"` } } : {}),
+  const { urls } = context
+  return (unit) => {
+    const orders = unit
+      .ordersOf(accountId)
+      .filter((order) => statusOf(context, unit, order) !== 'invalid')
+    const start = after === undefined ? 0 : orders.findIndex(({ id }) => id === after) + 1
+    const page = orders.slice(start, start + pageLength)
+    const last = page.at(-1)
+    const more = last !== undefined && start + pageLength < orders.length
+    return {
+      status: 200,
+      body: { orders: page.map(({ id }) => urls.order(id)) },
+      ...(more ? { headers: { Link: `<${urls.orders(accountId, last.id)}>;rel="next"` } } : {}),
+    }
   }
 }
 
@@ -147,14 +160,14 @@ export function listOrders(
  * Throws rateLimited (RFC 8555 §6.6) when an account has too many names in orders that wait or that
  * failed within the hour.
  */
-function checkOpenNames(context: AcmeContext, accountId: string, more: number): void {
-  const { store, now } = context
-  if (store.unfinished.namesOf(accountId) + more <= bounds.namesOfAccount) return
-  const recent = now().getTime() - day / 24
-  const names = store.unfinished
+function checkOpenNames(context: AcmeContext, unit: Unit, accountId: string, more: number): void {
+  const { unfinished } = unit
+  if (unfinished.namesOf(accountId) + more <= bounds.namesOfAccount) return
+  const recent = context.now().getTime() - day / 24
+  const names = unfinished
     .ordersOf(accountId)
-    .flatMap((id) => store.get('order', id) ?? [])
-    .filter((order) => order.createdAt > recent || statusOf(context, order) !== 'invalid')
+    .flatMap((id) => unit.get('order', id) ?? [])
+    .filter((order) => order.createdAt > recent || statusOf(context, unit, order) !== 'invalid')
     .reduce((sum, { identifiers }) => sum + identifiers.length, more)
   if (names <= bounds.namesOfAccount) return
   throw rateLimited(
@@ -250,7 +263,10 @@ function newAuthorization(
   }
 }
 
-/** Makes a challenge with a token of its own (RFC 8555 §8.3), of at least 128 bits. */
+/**
+ * Makes a challenge with a token of its own (RFC 8555 §8.3), which has to have at least 128 bits. An
+ * authorization has one challenge of each type, so that the type is its ID.
+ */
 function newChallenge(type: ChallengeType): Challenge {
-  return { id: newId(), type, token: newId() + newId() }
+  return { id: type, type, token: randomBytes(18).toString('base64url') }
 }

@@ -1,55 +1,41 @@
 import { renewalTime } from '../x509/profiles.ts'
+import { readCertId } from './cert-id.ts'
 import type { AcmeContext, Answer } from './context.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import type { Account, AcmeIdentifier, StoredCertificate } from './resources.ts'
-import type { Store } from './store/store.ts'
+import type { Unit } from './store/contract.ts'
 
 /**
- * Finds a certificate by its certID (RFC 9773 §4.1), which consists of its issuer's key identifier
- * and its serial number. Returns `null` when the text is not a certID, and `undefined` when ACME
- * issued no such certificate here.
+ * Finds a certificate by its certID. Returns `null` when the text is not a certID, and `undefined` when
+ * no order has such a certificate.
  */
-export function findByCertId(store: Store, certId: string): StoredCertificate | null | undefined {
-  const match = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/.exec(certId)
-  if (match === null) return null
-  const [issuer, serialNumber] = match.slice(1).map((part) => {
-    const octets = Buffer.from(part, 'base64url')
-    return octets.toString('base64url') === part ? octets.toString('hex') : ''
-  })
-  if (issuer === '' || serialNumber === '') return null
-  const certificate = store.certificateBySerialNumber(serialNumber ?? '')
-  if (certificate === undefined) return undefined
-  // The certificate was signed but is not on record yet. Should the process die now, it does not
-  // exist.
-  if (store.get('order', certificate.orderId)?.certificateId !== certificate.id) return undefined
-  return certificate.issuerKeyIdentifier === issuer ? certificate : undefined
+export function findByCertId(unit: Unit, certId: string): StoredCertificate | null | undefined {
+  const read = readCertId(certId)
+  if (read === null) return null
+  const certificate = unit.certificateBySerialNumber(read.serialNumber)
+  return certificate?.issuerKeyIdentifier === read.issuer ? certificate : undefined
 }
 
 /** The seconds until clients are to ask again. */
 const askAgain = 6 * 3600
 
 /**
- * Says when to renew a certificate (RFC 9773 §4.2): at once, if it was revoked or if a rotation has
- * replaced its issuer.
+ * Says when to renew a certificate (RFC 9773 §4.2): at once, if it was revoked or if the issuer that the
+ * certID names is not the current one of its scope. It asks the record, which outlives the orders.
  */
 export async function renewalInfo(
-  { store, authority, now }: AcmeContext,
+  { authority, now }: AcmeContext,
   certId: string,
 ): Promise<Answer> {
-  const certificate = findByCertId(store, certId)
-  if (certificate === null) throw malformed('This is not the ID of a certificate (RFC 9773).')
-  if (certificate === undefined) throw notFound('No certificate with this ID was issued here.')
-  const { notBefore, notAfter, serialNumber, issuerKeyIdentifier } = certificate
-  const [revoked, issuers] = await Promise.all([
-    authority.isRevoked(serialNumber),
-    authority.issuers(),
-  ])
-  const lifetime = notAfter - notBefore
-  const atOnce = revoked || !issuers.has(issuerKeyIdentifier)
-  const start = atOnce
-    ? Math.min(now().getTime() - 60_000, notAfter)
-    : renewalTime({ notBefore: new Date(notBefore), notAfter: new Date(notAfter) })
-  const end = atOnce ? start + 30_000 : start + lifetime / 12
+  const read = readCertId(certId)
+  if (read === null) throw malformed('This is not the ID of a certificate (RFC 9773).')
+  const found = await authority.find(read.serialNumber)
+  if (found === null) throw notFound('No certificate with this ID was issued here.')
+  const { validity, isRevoked, currentIssuer } = found
+  const [notBefore, notAfter] = [validity.notBefore.getTime(), validity.notAfter.getTime()]
+  const atOnce = isRevoked || currentIssuer !== read.issuer
+  const start = atOnce ? Math.min(now().getTime() - 60_000, notAfter) : renewalTime(validity)
+  const end = atOnce ? start + 30_000 : start + (notAfter - notBefore) / 12
   return {
     status: 200,
     headers: { 'Retry-After': String(askAgain) },
@@ -65,12 +51,12 @@ const iso = (milliseconds: number): string =>
  * alreadyReplaced.
  */
 export function replacedCertificate(
-  { store }: AcmeContext,
+  unit: Unit,
   certId: string,
   account: Account,
   identifiers: readonly AcmeIdentifier[],
 ): void {
-  const certificate = findByCertId(store, certId)
+  const certificate = findByCertId(unit, certId)
   if (certificate === null) throw malformed('replaces is not the ID of a certificate (RFC 9773).')
   if (certificate === undefined)
     throw malformed('replaces names a certificate that was not issued here.')

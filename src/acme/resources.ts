@@ -42,6 +42,8 @@ export interface Order {
   readonly replaces?: string
   readonly error?: ProblemDocument
   readonly certificateId?: string
+  /** The SHA-256 of the CSR (DER) for which the certificate was issued, base64url. */
+  readonly csrDigest?: string
 }
 
 export interface Authorization {

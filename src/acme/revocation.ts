@@ -2,11 +2,12 @@ import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { readDer } from '../x509/asn1-reader.ts'
 import type { RevocationReason } from '../x509/revocation.ts'
-import type { AcmeContext, Answer, Signed, SignedByAccount } from './context.ts'
+import type { AcmeContext, Signed, SignedByAccount, Step } from './context.ts'
 import type { AccountKey } from './keys.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { authorizationStatus, type Account, type StoredCertificate } from './resources.ts'
+import type { Unit } from './store/contract.ts'
 
 /**
  * The reasons by number (RFC 5280 §5.3.1). certificateHold is left out: no ACME request could end
@@ -25,51 +26,60 @@ const reasons: ReadonlyMap<unknown, RevocationReason> = new Map([
  * Revokes a certificate (RFC 8555 §7.6) for the account that ordered it, or for an account with
  * valid authorizations for all of its names.
  */
-export function revokeByAccount(context: AcmeContext, request: SignedByAccount): Promise<Answer> {
+export function revokeByAccount(context: AcmeContext, request: SignedByAccount): Step {
   return revokeCertificate(context, request, { account: request.account })
 }
 
 /** Revokes a certificate for its own key (RFC 8555 §7.6). */
-export function revokeByKey(
-  context: AcmeContext,
-  request: Signed,
-  jwk: AccountKey,
-): Promise<Answer> {
+export function revokeByKey(context: AcmeContext, request: Signed, jwk: AccountKey): Step {
   return revokeCertificate(context, request, { jwk })
 }
 
-async function revokeCertificate(
+function revokeCertificate(
   context: AcmeContext,
   { payload }: Signed,
   signer: { readonly account: Account } | { readonly jwk: AccountKey },
-): Promise<Answer> {
+): Step {
   if (payload === null) throw malformed('The payload names no certificate.')
   const der = octets(payload, 'certificate')
   const certificate = parse(der)
   const code = payload['reason']
   const reason = code === undefined ? 'unspecified' : reasons.get(code)
-  const ours = context.store.certificateBySerialNumber(certificate.serialNumber.toLowerCase())
-  const stored =
-    ours !== undefined && new X509Certificate(ours.leaf).raw.equals(der) ? ours : undefined
-  if ('jwk' in signer) {
-    if (!certificate.publicKey.equals(signer.jwk.publicKey))
+  return (unit) => {
+    const ours = unit.certificateBySerialNumber(certificate.serialNumber.toLowerCase())
+    const stored =
+      ours !== undefined && new X509Certificate(ours.leaf).raw.equals(der) ? ours : undefined
+    if ('jwk' in signer) {
+      if (!certificate.publicKey.equals(signer.jwk.publicKey))
+        throw unauthorized(
+          'The request is signed by a key that is neither an account nor the key of the certificate.',
+        )
+    } else if (stored === undefined)
+      throw notFound('This certificate was not issued by ACME here; its own key may revoke it.')
+    else if (!mayRevoke(context, unit, signer.account, stored))
       throw unauthorized(
-        'The request is signed by a key that is neither an account nor the key of the certificate.',
+        'This account neither ordered the certificate nor is authorized for all of its names.',
       )
-  } else if (stored === undefined)
-    throw notFound('This certificate was not issued by ACME here; its own key may revoke it.')
-  else if (!mayRevoke(context, signer.account, stored))
-    throw unauthorized(
-      'This account neither ordered the certificate nor is authorized for all of its names.',
-    )
-  if (reason === undefined)
-    throw new AcmeProblem(
-      'badRevocationReason',
-      `The reason has to be one of ${[...reasons.keys()].join(', ')}.`,
-    )
-  if (!(await revoke(context, der, reason)))
-    throw new AcmeProblem('alreadyRevoked', 'The certificate was revoked before.')
-  return { status: 200 }
+    if (reason === undefined)
+      throw new AcmeProblem(
+        'badRevocationReason',
+        `The reason has to be one of ${[...reasons.keys()].join(', ')}.`,
+      )
+    return async () => {
+      if (!(await revoke(context, der, reason)))
+        throw new AcmeProblem('alreadyRevoked', 'The certificate was revoked before.')
+      return { status: 200 }
+    }
+  }
+}
+
+/** Returns the serial number in a payload, unverified; `undefined`: it has no certificate. */
+export function serialNumberIn(payload: Readonly<Record<string, unknown>>): string | undefined {
+  try {
+    return parse(octets(payload, 'certificate')).serialNumber.toLowerCase()
+  } catch {
+    return undefined
+  }
 }
 
 function parse(der: Buffer): X509Certificate {
@@ -82,14 +92,16 @@ function parse(der: Buffer): X509Certificate {
 }
 
 function mayRevoke(
-  { store, now }: AcmeContext,
+  { now }: AcmeContext,
+  unit: Unit,
   account: Account,
   { accountId, identifiers }: StoredCertificate,
 ): boolean {
   if (accountId === account.id) return true
   const valid = new Set<string>()
-  for (const authorization of store.all('authorization')) {
-    if (authorization.accountId !== account.id) continue
+  for (const id of unit.ordersOf(account.id).flatMap((order) => order.authorizationIds)) {
+    const authorization = unit.get('authorization', id)
+    if (authorization === undefined) continue
     if (authorizationStatus(authorization, now().getTime()) !== 'valid') continue
     const { identifier, wildcard } = authorization
     valid.add(`${identifier.type}:${wildcard ? '*.' : ''}${identifier.value}`)

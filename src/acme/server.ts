@@ -1,21 +1,29 @@
 import type { StateDirectory } from '../home/state-directory.ts'
 import { foreignPage, hostOf, isOurHost } from '../server/host-check.ts'
 import type { Handler, Request, Response } from '../server/http.ts'
-import type { SocketOwners } from '../server/socket-owner.ts'
+import type { Connection, SocketOwners } from '../server/socket-owner.ts'
 import { createAcmeAuthority, type AcmeAuthority } from './acme-authority.ts'
 import { resumeValidations } from './authorizations.ts'
-import type { AcmeContext, Answer, Signed } from './context.ts'
+import type { AcmeContext, Answer, Reply, Signed, Step } from './context.ts'
 import { createEabKey, type CreatedEabKey } from './external-account.ts'
-import { completeOrders } from './finalize.ts'
 import { checkContentType, readBody, send } from './http.ts'
-import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from './jws.ts'
-import { accountKey, checkAlgorithm } from './keys.ts'
+import {
+  checkUrl,
+  keyReference,
+  nonceOf,
+  parseJws,
+  peekPayload,
+  verifyJws,
+  type Jws,
+  type KeyReference,
+} from './jws.ts'
+import { accountKey, checkAlgorithm, type AccountKey } from './keys.ts'
 import { resolveOptions, resolveProfiles, type AcmeOptions } from './options.ts'
 import { AcmeProblem, asProblem, malformed, notFound, unauthorized } from './problems.ts'
 import type { Account } from './resources.ts'
 import { routes, type Route } from './routes.ts'
-import { openNonces, type Nonces } from './store/nonces.ts'
-import { openStore } from './store/store.ts'
+import { mostAttempts, type AcmeStore, type Need, type Unit } from './store/contract.ts'
+import { openFileStore } from './store/files.ts'
 import { createUrls, type Urls } from './urls.ts'
 import { createValidator } from './validation/validator.ts'
 
@@ -30,6 +38,8 @@ export interface AcmeServerOptions {
   readonly revocationUrl?: string | undefined
   /** By default the authority of the state directory. */
   readonly authority?: AcmeAuthority | undefined
+  /** By default the files in `acme/` of the state directory. The server closes it. */
+  readonly store?: AcmeStore | undefined
   readonly options?: AcmeOptions | undefined
   /**
    * Tells who on this machine may open accounts without an external account binding, and whose
@@ -51,50 +61,55 @@ export interface AcmeServer {
 
 /**
  * Creates an ACME server (RFC 8555) over a state directory, to be mounted on HTTPS. The server
- * keeps its own state in `acme/` there, which survives a kill; only one process may open it at a
- * time. Throws `corrupt-state`, `state-unwritable`, and `usage` for options.
+ * keeps its own state in an `AcmeStore`; of that in files only one process may make use at a time. Throws `corrupt-state`, `state-unwritable`, and `usage` for options.
  */
 export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeServer> {
   const { state, now, revocationUrl, owners } = server
   const options = resolveOptions(server.options ?? {})
   const validator = createValidator(options, owners)
-  const [store, nonces] = await Promise.all([openStore(state, now), openNonces(state)])
+  const authority = server.authority ?? createAcmeAuthority({ state, now, revocationUrl })
+  const isRecorded = async (serialNumber: string): Promise<boolean> =>
+    (await authority.find(serialNumber)) !== null
   const context: AcmeContext = {
-    store,
+    store: server.store ?? (await openFileStore({ state, now, isRecorded })),
     urls: urlsBelow(new URL(server.baseUrl)),
     now,
-    authority: server.authority ?? createAcmeAuthority({ state, now, revocationUrl }),
+    authority,
     options,
     profiles: resolveProfiles(options),
     validator,
     owners,
     eabCommand: `rootling acme eab create${state.authority === undefined ? '' : ` --ca ${state.authority}`}`,
-    issuing: new Set(),
+    issuing: new Map(),
+    onError: (error) => server.onError?.(error),
   }
-  await completeOrders(context)
-  resumeValidations(context)
   const dispatcherOf = (base: URL): Dispatcher => ({
     context: { ...context, urls: urlsBelow(base) },
-    nonces,
     base,
   })
   const local = dispatcherOf(new URL(server.baseUrl))
   const remote = server.remoteUrl === undefined ? null : dispatcherOf(new URL(server.remoteUrl))
+  await resumeValidations(context)
+  const again = setInterval(
+    () => void resumeValidations(context).catch(context.onError),
+    options.validationMilliseconds,
+  ).unref()
   return {
     async handler(request, response) {
       const isRemote = remote !== null && hostOf(request) === hostnameOf(remote.base)
       const dispatcher = isRemote ? remote : local
       const answer = await answerTo(dispatcher, request).catch((error: unknown) => {
         const problem = asProblem(error)
-        if (problem.document.status >= 500) server.onError?.(problem.cause ?? error)
+        if (problem.document.status >= 500) context.onError(problem.cause ?? error)
         return problemAnswer(problem)
       })
-      await respond(dispatcher, request, response, answer)
+      respond(dispatcher.context, request, response, answer)
     },
     createEabKey: () => createEabKey(context),
     async close() {
-      context.validator.close()
-      await Promise.all([store.close(), nonces.close()])
+      clearInterval(again)
+      validator.close()
+      await context.store.close()
     },
   }
 }
@@ -104,10 +119,9 @@ const urlsBelow = (base: URL): Urls => createUrls(base.href.replace(/\/$/, ''))
 /** Returns the host of a URL without the brackets of IPv6. */
 const hostnameOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, '')
 
-/** The parts that every request needs: the handlers' context, the nonces, and the server's URL. */
+/** The parts that every request needs: the handlers' context, and the server's URL. */
 interface Dispatcher {
   readonly context: AcmeContext
-  readonly nonces: Nonces
   readonly base: URL
 }
 
@@ -149,44 +163,125 @@ function notAllowed({ get, byAccount, byKey }: Route): AcmeProblem {
 }
 
 /**
- * Verifies a signed request and answers it (RFC 8555 §6.2 to §6.5). The nonce is used up last, so
- * that a refused request keeps it.
+ * Answers a signed request by one unit of work, the nonce included; again over a new unit, where it
+ * conflicts with other requests.
  */
 async function answerPost(
-  dispatcher: Dispatcher,
+  { context, base }: Dispatcher,
   request: Request,
   route: Route,
   ids: readonly string[],
 ): Promise<Answer> {
-  const { context, nonces, base } = dispatcher
   checkContentType(request)
   const jws = parseJws(await readBody(request))
   checkAlgorithm(jws.header['alg'], null)
   const reference = keyReference(jws)
   checkUrl(jws, base.origin + (request.url ?? ''))
   const nonce = nonceOf(jws)
-  const account = 'kid' in reference ? findAccount(context, reference.kid) : null
+  const ask: SignedAsk = { route, ids, jws, reference, nonce, connection: request.socket }
+  for (let attempt = 0; attempt < mostAttempts; attempt++) {
+    const answer = await answerOnce(context, ask)
+    if (answer !== 'conflict') return answer
+  }
+  throw new AcmeProblem('serverInternal', 'Other requests for the same resources came first.', {
+    status: 503,
+    headers: { 'Retry-After': '1' },
+  })
+}
+
+/** A signed request whose signature is not verified yet. */
+interface SignedAsk {
+  readonly route: Route
+  readonly ids: readonly string[]
+  readonly jws: Jws
+  readonly reference: KeyReference
+  readonly nonce: string
+  readonly connection: Connection
+}
+
+/**
+ * Opens a unit, verifies the request (RFC 8555 §6.2 to §6.5), runs its handler, and commits what that
+ * put. The nonce is used up last, so that a refused request keeps it.
+ */
+async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer | 'conflict'> {
+  const { store } = context
+  const { jws, reference, nonce } = ask
+  const need = needOf(context, ask)
+  let unit = await store.open(need)
+  const account = 'kid' in reference ? findAccount(context, unit, reference.kid) : null
   const key = 'jwk' in reference ? reference.jwk : accountKey((account as Account).jwk)
   const payload = await verifyJws(jws, key)
-  if (!nonces.use(nonce))
-    throw new AcmeProblem('badNonce', 'The nonce is not one of this server, or was used before.')
-  const signed: Signed = { payload, connection: request.socket }
+  if (!store.nonces.isOurs(nonce)) throw badNonce()
+  const ends: (() => void)[] = []
+  const atEnd = (end: () => void): void => void ends.push(end)
+  try {
+    let reply: Reply | AcmeProblem
+    try {
+      let step = startStep(context, ask, { payload, account, key, atEnd })
+      // What had to wait may have taken long: the step looks at the present.
+      if (step instanceof Promise) [step, unit] = [await step, await store.open(need)]
+      if ('kid' in reference) checkKey(account, findAccount(context, unit, reference.kid))
+      reply = step(unit)
+    } catch (error) {
+      if (!(error instanceof AcmeProblem)) throw error
+      reply = error
+    }
+    const outcome = await unit.commit(nonce)
+    if (outcome === 'conflict') return outcome
+    if (outcome === 'replayed') throw badNonce()
+    if (reply instanceof AcmeProblem) throw reply
+    return typeof reply === 'function' ? await reply() : reply
+  } finally {
+    for (const end of ends) end()
+  }
+}
+
+/** Returns what the store has to read: the account that signs, and what the route looks at. */
+function needOf({ urls }: AcmeContext, { route, ids, jws, reference }: SignedAsk): Need {
+  const account = 'kid' in reference ? (urls.accountId(reference.kid) ?? undefined) : undefined
+  const key = 'jwk' in reference ? reference.jwk : undefined
+  const more = route.need?.({
+    ids,
+    account,
+    key,
+    get payload() {
+      return peekPayload(jws)
+    },
+  })
+  return { account, ...more }
+}
+
+/** Begins the handler. Throws malformed where it is for the other kind of signature. */
+function startStep(
+  context: AcmeContext,
+  { route, ids, connection }: SignedAsk,
+  { account, key, ...signed }: Verified,
+): Step | Promise<Step> {
   if (account === null) {
-    if (route.byKey !== undefined) return route.byKey(context, signed, key)
+    if (route.byKey !== undefined) return route.byKey(context, { ...signed, connection }, key)
     throw malformed('Sign this request for an account: with kid, not with jwk.')
   }
-  // Verifying took a moment, in which the account may have been deactivated or have changed its
-  // key.
-  const current = findAccount(context, String(jws.header['kid']))
-  if (current.thumbprint !== account.thumbprint)
-    throw unauthorized('The key of the account has changed.')
   if (route.byAccount !== undefined)
-    return route.byAccount(context, { ...signed, account: current, key }, ...ids)
+    return route.byAccount(context, { ...signed, connection, account, key }, ...ids)
   throw malformed('Sign this request with the key itself: with jwk, not with kid.')
 }
 
-function findAccount({ store, urls }: AcmeContext, kid: string): Account {
-  const account = store.get('account', urls.accountId(kid) ?? '')
+interface Verified extends Omit<Signed, 'connection'> {
+  /** `null`: the request shows its key. */
+  readonly account: Account | null
+  readonly key: AccountKey
+}
+
+const badNonce = (): AcmeProblem =>
+  new AcmeProblem('badNonce', 'The nonce is not one of this server, or was used before.')
+
+/** Verifying took a moment, in which the account may have changed its key. */
+function checkKey(before: Account | null, { thumbprint }: Account): void {
+  if (before?.thumbprint !== thumbprint) throw unauthorized('The key of the account has changed.')
+}
+
+function findAccount({ urls }: AcmeContext, unit: Unit, kid: string): Account {
+  const account = unit.get('account', urls.accountId(kid) ?? '')
   if (account === undefined)
     throw new AcmeProblem('accountDoesNotExist', `There is no account ${kid.slice(0, 200)} here.`)
   if (account.status === 'valid') return account
@@ -202,30 +297,19 @@ function problemAnswer({ document, headers }: AcmeProblem): Answer {
   }
 }
 
-/**
- * Sends an answer once its changes are written, so that a client gets the same answer after a kill
- * -9.
- */
-async function respond(
-  { context, nonces }: Dispatcher,
+function respond(
+  { urls, store }: AcmeContext,
   request: Request,
   response: Response,
   answer: Answer,
-): Promise<void> {
-  const { urls, store } = context
-  let sent = answer
-  try {
-    await Promise.all([store.saved(), nonces.saved()])
-  } catch (error) {
-    sent = problemAnswer(asProblem(error))
-  }
-  const link = sent.headers?.['Link']
+): void {
+  const link = answer.headers?.['Link']
   const index = `<${urls.directory}>;rel="index"`
-  const isDirectory = context.urls.directory.endsWith(request.url ?? '') && sent.status === 200
+  const isDirectory = urls.directory.endsWith(request.url ?? '') && answer.status === 200
   const headers = {
-    ...sent.headers,
+    ...answer.headers,
     ...(isDirectory ? {} : { Link: link === undefined ? index : [index, link].flat() }),
-    'Replay-Nonce': nonces.make(),
+    'Replay-Nonce': store.nonces.make(),
   }
-  send(request, response, { ...sent, headers })
+  send(request, response, { ...answer, headers })
 }

@@ -8,11 +8,6 @@ import { signLeaf, type Leaf, type LeafRequest } from './leaf.ts'
 
 interface SignOptions {
   /**
-   * Called with the signed certificate before it is recorded. Where the scopes have changed
-   * meanwhile, another certificate is signed, and this is called again with that.
-   */
-  readonly onSigned?: ((leaf: Leaf, scope: AnyScope) => Promise<void>) | undefined
-  /**
    * Whether the record must survive a power cut; default `true`. It survives a kill of the process
    * in any case.
    */
@@ -24,11 +19,24 @@ interface SignOptions {
   readonly recorded?: boolean | undefined
 }
 
+/** A certificate that is signed, and not on record yet: it must not leave this process. */
+export interface PreparedLeaf {
+  readonly leaf: Leaf
+  readonly scope: AnyScope
+  /**
+   * Records the certificate; `false`: the scopes have changed since it was signed. It outlives a kill of
+   * the process, and a power cut unless `durable` is `false`.
+   */
+  readonly record: (options?: { readonly durable?: boolean }) => Promise<boolean>
+}
+
 /** Issues many certificates, one soon after the other, from one process, and writes no files. */
 export interface Issuer {
   scopes(): Promise<readonly AnyScope[]>
   /** Resolves when the certificate is recorded, if it is to be. Throws what `issue` throws. */
   sign(request: LeafRequest, options?: SignOptions): Promise<Leaf>
+  /** Signs a certificate for the caller to record. Throws what `issue` throws. */
+  prepare(request: LeafRequest): Promise<PreparedLeaf>
 }
 
 /**
@@ -48,7 +56,7 @@ interface Opened {
  * more than a second ago.
  */
 export function createIssuer(storage: Storage, now: () => Date): Issuer {
-  const record = createSharedRecord(storage)
+  const recordShared = createSharedRecord(storage)
   let last: Opened | null = null
   let reading: Promise<Opened> | null = null
 
@@ -78,20 +86,26 @@ export function createIssuer(storage: Storage, now: () => Date): Issuer {
   const isCurrent = async ({ version }: Opened): Promise<boolean> =>
     version === (await storage.scopes.version())
 
+  async function prepare(request: LeafRequest): Promise<PreparedLeaf & { signedWith: Opened }> {
+    const current = await opened()
+    const scope = scopeFor(current.scopes, request.identifiers)
+    const leaf = await signLeaf(request, scope, await signerOf(current, scope), now())
+    const certificate = { ...leaf.facts, certPath: null, keyPath: null }
+    const { version } = current
+    const record: PreparedLeaf['record'] = ({ durable = true } = {}) =>
+      recordShared({ certificate, durable, version })
+    return { leaf, scope, record, signedWith: current }
+  }
+
   return {
     scopes: async () => (await opened()).scopes,
-    async sign(request, { onSigned, durable = true, recorded = true } = {}) {
+    async sign(request, { durable = true, recorded = true } = {}) {
       for (;;) {
-        const current = await opened()
-        const scope = scopeFor(current.scopes, request.identifiers)
-        const leaf = await signLeaf(request, scope, await signerOf(current, scope), now())
-        await onSigned?.(leaf, scope)
-        const certificate = { ...leaf.facts, certPath: null, keyPath: null }
-        const { version } = current
-        if (await (recorded ? record({ certificate, durable, version }) : isCurrent(current)))
-          return leaf
+        const { leaf, record, signedWith } = await prepare(request)
+        if (await (recorded ? record({ durable }) : isCurrent(signedWith))) return leaf
       }
     },
+    prepare,
   }
 }
 

@@ -25,7 +25,7 @@ export interface Acme {
 }
 
 export type AcmeSetup = Partial<
-  Pick<AcmeServerOptions, 'options' | 'now' | 'authority' | 'revocationUrl'>
+  Pick<AcmeServerOptions, 'options' | 'now' | 'authority' | 'revocationUrl' | 'store'>
 > & {
   /** Default: a new one. */
   readonly state?: StateDirectory
@@ -58,6 +58,7 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
     baseUrl: `https://localhost:${https.port}/acme`,
     options: { http01Port: 1, tlsAlpn01Port: 1, ...setup.options },
     authority: setup.authority,
+    store: setup.store,
     owners: process.platform === 'linux' ? createSocketOwners(linuxSockets, users) : null,
     revocationUrl: setup.revocationUrl,
     onError: (error) => errors.push(error),

@@ -1,4 +1,5 @@
-import { appendFile, readFile, stat } from 'node:fs/promises'
+import { X509Certificate } from 'node:crypto'
+import { appendFile, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
@@ -7,6 +8,7 @@ import { openNonces } from '../../src/acme/store/nonces.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { temporaryState } from '../helpers/temporary.ts'
+import { certIdOf } from './cert-id.ts'
 import { startAcme, type Acme, type AcmeSetup } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient } from './raw.ts'
@@ -69,14 +71,12 @@ describe('after a restart', () => {
     await first.close()
     // As a kill in the middle leaves it: asked for, and without an outcome.
     const path = join(state.path, 'acme', 'journal')
-    const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line.includes(token))
-    const asked = lines.find((line) => line.includes('"requested"')) ?? ''
+    const id = (made.body.authorizations[0] as string).split('/').at(-1) ?? ''
+    const lines = (await readFile(path, 'utf8')).split('\n')
+    const asked = lines.find((line) => line.startsWith(`["challenge","${id}"`)) ?? ''
     expect(asked).not.toBe('')
-    const [kind, authorization] = JSON.parse(asked)
-    const challenges = authorization.challenges.map(
-      ({ error: _error, ...one }: object & { error?: unknown }) => one,
-    )
-    await appendFile(path, `${JSON.stringify([kind, { ...authorization, challenges }])}\n`)
+    expect(asked).not.toContain('connection')
+    await appendFile(path, `${asked}\n`)
 
     const second = await start({ port: first.port })
     client.agent.destroy()
@@ -105,24 +105,39 @@ describe('after a restart', () => {
   })
 })
 
+test('renewal information outlives the order', async () => {
+  const first = await start()
+  const client = await new RawClient(first.directory, first.root).start()
+  const { chain } = await obtain(client, ['forgotten.localhost'], responder)
+  await first.close()
+  await rm(join(state.path, 'acme', 'journal'))
+  const second = await start({ port: first.port })
+  client.agent.destroy()
+  onTestFinished(async () => {
+    client.close()
+    await second.close()
+  })
+  const url = `${client.to('renewalInfo')}/${certIdOf(new X509Certificate(chain))}`
+  const { status, body } = await client.send('GET', url)
+  expect(status).toBe(200)
+  expect(Date.parse(body.suggestedWindow.start)).toBeGreaterThan(Date.now() + 59 * 86_400_000)
+})
+
 describe('a certificate that was signed', () => {
   /** Dies, as far as the order can tell, before or after the certificate stands in the record. */
   async function die(when: 'before' | 'after') {
     const real = createAcmeAuthority({ state, now: () => new Date() })
     const dying = {
       ...real,
-      async issue(request: Parameters<typeof real.issue>[0]): Promise<never> {
-        const stop = new Error('killed')
-        await real.issue({
-          ...request,
-          async onSigned(certificate) {
-            await request.onSigned(certificate)
-            if (when === 'before') throw stop
-          },
-        })
-        throw stop
+      async sign(request: Parameters<typeof real.sign>[0]) {
+        const signed = await real.sign(request)
+        const record = async (): Promise<never> => {
+          if (when === 'after') await signed.record()
+          throw new Error('killed')
+        }
+        return { ...signed, record }
       },
-      isRecorded: () => Promise.reject(new Error('killed')),
+      find: () => Promise.reject(new Error('killed')),
     }
     const first = await start({ authority: dying })
     const client = await new RawClient(first.directory, first.root).start()
@@ -168,9 +183,9 @@ test('an order whose lock is held for too long may be finalized later', async ()
   const acme = await start({
     authority: {
       ...real,
-      async issue(request) {
+      async sign(request) {
         if (held) throw new RootlingError('locked', 'Another rootling has held lock for 30 s.')
-        return real.issue(request)
+        return real.sign(request)
       },
     },
   })
@@ -188,6 +203,31 @@ test('an order whose lock is held for too long may be finalized later', async ()
   expect((await client.post(made.headers['location'] ?? '', null)).body.status).toBe('ready')
   held = false
   expect((await client.post(made.body.finalize, { csr })).body.status).toBe('valid')
+})
+
+test('a certificate that was signed before the scopes changed gives way to another', async () => {
+  const real = createAcmeAuthority({ state, now: () => new Date() })
+  const signed: string[] = []
+  const acme = await start({
+    authority: {
+      ...real,
+      async sign(request) {
+        const one = await real.sign(request)
+        signed.push(one.serialNumber)
+        return signed.length === 1 ? { ...one, record: () => Promise.resolve(false) } : one
+      },
+    },
+  })
+  const client = await new RawClient(acme.directory, acme.root).start()
+  onTestFinished(async () => {
+    client.close()
+    await acme.close()
+  })
+  const { chain } = await obtain(client, ['changed.localhost'], responder)
+  const { serialNumber } = new X509Certificate(chain)
+  expect(signed).toEqual([expect.any(String), serialNumber.toLowerCase()])
+  const { certificates } = await readInventory(state)
+  expect(certificates.map((one) => one.serialNumber)).not.toContain(signed[0])
 })
 
 test('a refusal for want of a key names the authority whose key is wanted', async () => {

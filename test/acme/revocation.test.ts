@@ -158,8 +158,20 @@ describe('renewal information', () => {
       expectProblem(await client.send('GET', `${url}/${id}`), 'malformed', 400)
     expectProblem(await client.send('GET', `${url}/AAAA.AAAA`), 'malformed', 404)
     const { leaf } = await certificate()
-    const [, serialNumber] = certIdOf(leaf).split('.')
-    expectProblem(await client.send('GET', `${url}/AAAA.${serialNumber}`), 'malformed', 404)
+    const [issuer, serialNumber] = certIdOf(leaf).split('.')
+    expectProblem(await client.send('GET', `${url}/${issuer}.AAAA`), 'malformed', 404)
+    // An issuer that is not the current one may have been replaced by a rotation: renew at once.
+    const { status, body } = await client.send('GET', `${url}/AAAA.${serialNumber}`)
+    expect(status).toBe(200)
+    expect(Date.parse(body.suggestedWindow.end)).toBeLessThan(Date.now())
+  })
+
+  test('is told for a certificate that no order here has', async () => {
+    const names = { names: ['cli.localhost'], files: null }
+    const leaf = new X509Certificate((await issue(acme.state, names, new Date())).chain)
+    const { status, body } = await info(leaf)
+    expect(status).toBe(200)
+    expect(Date.parse(body.suggestedWindow.start)).toBeGreaterThan(Date.now())
   })
 
   test('lets one order replace a certificate, of the same account and a name of it', async () => {

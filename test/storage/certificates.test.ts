@@ -306,8 +306,7 @@ test('each user of the record reads what was appended, and no more, after an iss
   const renewal = await startRenewal({ state: world.state, now, log: () => undefined, env: {} })
   await source.crl('local')
   const users = {
-    recorded: () => acme.isRecorded(first.serialNumber),
-    revokedAcme: () => acme.isRevoked(first.serialNumber),
+    acme: () => acme.find(first.serialNumber),
     mtls: () => revocationOf(first.serialNumber),
     kept: () => source.crl('local'),
     renewal: () => renewal.check(),

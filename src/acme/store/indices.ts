@@ -1,4 +1,10 @@
-import type { Account, Order, StoredCertificate } from '../resources.ts'
+import {
+  challengeStatus,
+  type Account,
+  type Authorization,
+  type Order,
+  type StoredCertificate,
+} from '../resources.ts'
 
 /**
  * A way to find resources of one kind. The table calls it for each resource that is put or deleted.
@@ -33,6 +39,19 @@ export function indexSerialNumbers(): IdIndex<StoredCertificate> {
     add: ({ id, serialNumber }) => void ids.set(serialNumber, id),
     remove: ({ serialNumber }) => void ids.delete(serialNumber),
     idOf: (serialNumber) => ids.get(serialNumber),
+  }
+}
+
+/** Finds the authorizations with a challenge that is being validated. */
+export function indexValidating(): Index<Authorization> & { ids(): Iterable<string> } {
+  const ids = new Set<string>()
+  return {
+    add({ id, challenges }) {
+      if (challenges.some((one) => challengeStatus(one) === 'processing')) ids.add(id)
+      else ids.delete(id)
+    },
+    remove: ({ id }) => void ids.delete(id),
+    ids: () => ids,
   }
 }
 

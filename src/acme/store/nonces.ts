@@ -10,8 +10,15 @@ import { damagedLine, openJournal, readJournal } from '../../files/journal.ts'
  */
 export interface Nonces {
   make(): string
+  /** Whether a nonce was made here, used or not. */
+  isOurs(nonce: string): boolean
   /** Uses up a nonce; `false` when it is not a nonce of this server, or was used before. */
   use(nonce: string): boolean
+  /**
+   * Makes a nonce good again that was used for what did not happen. A process that is killed first may
+   * have used it up.
+   */
+  release(nonce: string): void
   saved(): Promise<void>
   close(): Promise<void>
 }
@@ -58,6 +65,20 @@ export async function openNonces(state: StateDirectory): Promise<Nonces> {
 
   const macOf = (number: Buffer): Buffer =>
     createHmac('sha256', secret).update(number).digest().subarray(0, macOctets)
+  // A request asks whether its nonce is ours, and mostly uses it in the same moment.
+  let last: { nonce: string; number: [series: number, index: number] | null } | null = null
+  /** Returns the series and the index of a nonce; `null`: it was not made here. */
+  const parse = (nonce: string): [series: number, index: number] | null => {
+    if (last?.nonce !== nonce) last = { nonce, number: verify(nonce) }
+    return last.number
+  }
+  const verify = (nonce: string): [series: number, index: number] | null => {
+    const octets = Buffer.from(nonce, 'base64url')
+    if (octets.length !== 8 + macOctets || octets.toString('base64url') !== nonce) return null
+    const number = octets.subarray(0, 8)
+    if (!timingSafeEqual(macOf(number), octets.subarray(8))) return null
+    return [number.readUInt32BE(), number.readUInt32BE(4)]
+  }
   return {
     make() {
       if (next === seriesLength) {
@@ -71,15 +92,19 @@ export async function openNonces(state: StateDirectory): Promise<Nonces> {
       number.writeUInt32BE(next++, 4)
       return Buffer.concat([number, macOf(number)]).toString('base64url')
     },
+    isOurs: (nonce) => parse(nonce) !== null,
     use(nonce) {
-      const octets = Buffer.from(nonce, 'base64url')
-      if (octets.length !== 8 + macOctets || octets.toString('base64url') !== nonce) return false
-      const number = octets.subarray(0, 8)
-      if (!timingSafeEqual(macOf(number), octets.subarray(8))) return false
-      const [of, index] = [number.readUInt32BE(), number.readUInt32BE(4)]
-      if (!mark(used, of, index)) return false
-      journal.add(`${of} ${index}`)
+      const number = parse(nonce)
+      if (number === null || !mark(used, ...number)) return false
+      journal.add(number.join(' '))
       return true
+    },
+    release(nonce) {
+      const [of, index] = parse(nonce) ?? [0, 0]
+      const bits = used.get(of)
+      if (bits === undefined) return
+      bits[index >> 3] = (bits[index >> 3] ?? 0) & ~(1 << (index & 7))
+      journal.add(`series ${of} ${trimmed(bits).toString('base64url')}`)
     },
     saved: () => journal.saved(),
     close: () => journal.close(),

@@ -20,13 +20,13 @@ import { certificatesIn as certificatesInOutput } from '../../../platform/pem.ts
 import { parsePasswd } from '../../../platform/person.ts'
 import { readPkcs12Identity } from '../../../platform/pkcs12-identity.ts'
 import { ownHashes } from '../../../platform/windows/root.ts'
-import type { AcmeContext } from '../../../src/acme/context.ts'
-import { readBinding } from '../../../src/acme/external-account.ts'
+import { checkBinding } from '../../../src/acme/external-account.ts'
 import { readIdentifiers } from '../../../src/acme/identifiers.ts'
 import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from '../../../src/acme/jws.ts'
 import { readJwk } from '../../../src/acme/keys.ts'
 import * as payloads from '../../../src/acme/payload.ts'
 import { openStore } from '../../../src/acme/store/store.ts'
+import { createUrls } from '../../../src/acme/urls.ts'
 import { readRoot } from '../../../src/authority/adopt.ts'
 import { parseTarget } from '../../../src/client/target.ts'
 import { methodOf, parseRequest, stringMember } from '../../../src/daemon/control-protocol.ts'
@@ -444,11 +444,9 @@ function acme(): ForeignParser[] {
   const binding = jwsOf({ alg: 'HS256', kid: 'k', url }, jwk, (input) => {
     return createHmac('sha256', secret).update(input).digest()
   })
-  const context = {
-    urls: { newAccount: url },
-    options: {},
-    store: { get: () => ({ key: secret.toString('base64url') }) },
-  } as unknown as AcmeContext
+  const context = { urls: createUrls('https://localhost/acme'), eabCommand: '' }
+  const eabKey = { id: 'k', key: secret.toString('base64url'), createdAt: 0 }
+  const unit = { get: () => eabKey as never }
   const key = readJwk(jwk)
   const row = (
     name: string,
@@ -501,7 +499,7 @@ function acme(): ForeignParser[] {
       },
     ),
     row('external account binding', [{ externalAccountBinding: binding }], (input) => {
-      return readBinding(context, bindingOf(input), key, {})
+      return checkBinding(context, unit, { payload: bindingOf(input), key, whose: null })
     }),
   ]
 }
@@ -639,11 +637,35 @@ function stateFiles(path: string): ForeignParser[] {
     nextAttempt: dates.notAfter,
   }
   const order = { id: 'o', accountId: 'a', expires: 0, identifiers: [], authorizationIds: [] }
+  const challenges = [{ id: 'c', type: 'http-01', token: 't' }]
+  const identifier = { type: 'dns', value: 'a.test' }
+  const authorization = { id: 'z', accountId: 'a', expires: 0, identifier, challenges }
   const journal = [
     ['account', { id: 'a', thumbprint: 't' }],
     ['order', order],
     ['eabKey', { id: 'k', key: 'AA' }],
     ['order', 'o', 'deleted'],
+    ['authorization', authorization],
+    [
+      'authorizations',
+      'a',
+      [
+        [
+          'y',
+          'dns',
+          'a.test',
+          0,
+          1,
+          [
+            ['http-01', 't', 5],
+            ['dns-01', 'u'],
+          ],
+        ],
+      ],
+    ],
+    ['challenge', 'y', 0, 9, 5, 6, 0],
+    ['prepared', 'ab', [['order', order]]],
+    ['settled', 'ab', true],
   ]
   return [
     row('certificates.jsonl', [`${issued}\n${revoked}\n`], async () => [

@@ -1,0 +1,118 @@
+import type { Account, Authorization, Challenge, Order, StoredCertificate } from '../resources.ts'
+import type { Kind, Kinds } from './tables.ts'
+import type { Unfinished } from './unfinished.ts'
+
+/**
+ * What the ACME server knows: accounts, orders with their authorizations and certificates, keys for
+ * external account binding, and used nonces. The adapters are `files.ts` (the default: a journal of
+ * this machine) and `memory.ts` (tests, and servers that need not outlive their process).
+ *
+ * A request is one unit of work. Every adapter keeps these promises, which
+ * test/acme/store/contract.ts tries on each:
+ *
+ * 1. A commit happens whole or not at all, the nonce included. What a unit put and did not commit
+ *    never was.
+ * 2. When `commit` answers `done`, the unit outlives a kill of this process. It does not surely
+ *    outlive a power cut: a client repeats an order that is lost.
+ * 3. Units that are opened after that see it, whichever process opens them. No unit sees another
+ *    one that is not committed.
+ * 4. A unit that puts something answers `conflict`, and changes nothing, where a resource that it
+ *    got or put has changed since it was read, or where another account has taken the same key, or
+ *    another certificate the same serial number. The caller does everything again, from `open`, with
+ *    the same nonce. The lists of a unit (such as `ordersOf`) may be a moment old.
+ * 5. A unit with `record` is one step with the authority's own record: after a kill at any moment,
+ *    either both have the certificate or neither has.
+ * 6. Nothing else is lost by a kill: a validation that was asked for is claimed by another process,
+ *    or by the next one.
+ */
+export interface AcmeStore {
+  /** Reads what a request will look at. */
+  open(need: Need): Promise<Unit>
+  /** Replay nonces (RFC 8555 §6.5). Neither function reads or writes the store. */
+  readonly nonces: {
+    make(): string
+    /** Whether a nonce was made here; `commit` says whether it was used. */
+    isOurs(nonce: string): boolean
+  }
+  /**
+   * Returns validations that were asked for, have no outcome, and are in no lease at `now`, and puts
+   * them into a lease until `until`, for this process to run.
+   */
+  claimValidations(now: number, until: number, limit: number): Promise<readonly Claim[]>
+  /** Ends the use of the store. Everything that was committed is written. */
+  close(): Promise<void>
+}
+
+/** What a unit will look at. What is not named here, the unit may not know. */
+export interface Need {
+  /** The ID of an account. */
+  readonly account?: string | undefined
+  /** The thumbprint of a key, whose account is wanted. */
+  readonly thumbprint?: string | undefined
+  readonly eabKey?: string | undefined
+  /** The ID of an order: with its authorizations, and the certificate that it replaces. */
+  readonly order?: string | undefined
+  readonly authorization?: string | undefined
+  /** The ID of a certificate. */
+  readonly certificate?: string | undefined
+  readonly serialNumber?: string | undefined
+  /** The ID of an account, all of whose orders are wanted, with their authorizations. */
+  readonly ordersOf?: string | undefined
+  /** The ID of an account whose orders without a certificate are wanted, likewise. */
+  readonly unfinishedOf?: string | undefined
+}
+
+/** What a request reads and changes. All is synchronous, except for the commit. */
+export interface Unit {
+  /** Returns a resource as it was read, or as this unit has put it; `undefined`: it is absent. */
+  get<K extends Kind>(kind: K, id: string): Kinds[K] | undefined
+  put<K extends Kind>(kind: K, resource: Kinds[K]): void
+  accountByThumbprint(thumbprint: string): Account | undefined
+  certificateBySerialNumber(serialNumber: string): StoredCertificate | undefined
+  /** The orders of an account, oldest first. */
+  ordersOf(accountId: string): readonly Order[]
+  /** The orders without a certificate. */
+  readonly unfinished: Pick<Unfinished, 'namesOf' | 'ordersOf'>
+  /** Says that this process validates a challenge until `until`; `claimValidations` leaves it out. */
+  lease(authorizationId: string, challengeId: string, until: number): void
+  /**
+   * Makes the commit one step with `write`, which writes the certificate that this unit puts into
+   * the authority's record, and answers `false` where the authority has changed since it was signed:
+   * then the commit answers `conflict`. The commit throws what `write` throws.
+   */
+  record(serialNumber: string, write: () => Promise<boolean>): void
+  /**
+   * Writes what was put, and uses up the nonce (`null`: there is none). `replayed`: the nonce was
+   * used before, or is none of this server, and nothing is written. Call it once.
+   */
+  commit(nonce: string | null): Promise<Outcome>
+}
+
+export type Outcome = 'done' | 'conflict' | 'replayed'
+
+/** A validation for this process to run. */
+export interface Claim {
+  readonly authorization: Authorization
+  readonly challenge: Challenge
+  readonly account: Account
+}
+
+/** How often a unit is tried when it conflicts with others. */
+export const mostAttempts = 10
+
+/**
+ * Runs a step over a unit without a nonce, and commits it; again, over a new unit, where it conflicts.
+ * Returns what the step returned; `null` where it always conflicted.
+ */
+export async function commitStep<T>(
+  store: AcmeStore,
+  need: Need,
+  step: (unit: Unit) => T,
+): Promise<T | null> {
+  for (let attempt = 0; attempt < mostAttempts; attempt++) {
+    const unit = await store.open(need)
+    const result = step(unit)
+    if ((await unit.commit(null)) === 'done') return result
+  }
+  return null
+}

@@ -1,0 +1,191 @@
+import { randomBytes } from 'node:crypto'
+import { readCertId } from '../cert-id.ts'
+import type { Order } from '../resources.ts'
+import { bounds } from './bounds.ts'
+import type { AcmeStore, Need, Outcome, Unit } from './contract.ts'
+import type { Put } from './journal-line.ts'
+import { createLeases, type Leases } from './leases.ts'
+import { makeRoom } from './make-room.ts'
+import { createTables, type Kind, type Kinds, type Tables } from './tables.ts'
+
+/**
+ * Creates a memory with nothing in it, and returns what opens stores over it: each is like a process of a
+ * server that shares a database with others. The memory ends with this process. A unit sees what it needs
+ * as it was when the unit was opened, and nothing else, so that units conflict as they would there.
+ */
+export function createMemory(): () => AcmeStore {
+  const memory: Memory = {
+    tables: createTables(),
+    versions: new Map(),
+    nonces: new Set(),
+    leases: createLeases(),
+    changes: 0,
+    last: Promise.resolve(),
+  }
+  return () => ({
+    open: (need) => Promise.resolve(openUnit(memory, need)),
+    nonces: {
+      make: () => makeNonce(memory.nonces),
+      isOurs: (nonce) => memory.nonces.has(nonce),
+    },
+    claimValidations(now, until, limit) {
+      const { tables, leases } = memory
+      const accountOf = (id: string) => tables.get('account', id)
+      return Promise.resolve(leases.claim(tables.validating(), accountOf, { now, until, limit }))
+    },
+    close: async () => void (await memory.last),
+  })
+}
+
+interface Memory {
+  readonly tables: Tables
+  /** A number for each resource, by `keyOf`, which grows at each change. */
+  readonly versions: Map<string, number>
+  /** The nonces that are not used. */
+  readonly nonces: Set<string>
+  readonly leases: Leases
+  changes: number
+  /** The last commit. They follow each other, since one may have to wait for the record. */
+  last: Promise<unknown>
+}
+
+const keyOf = (kind: Kind, id: string): string => `${kind} ${id}`
+
+function makeNonce(nonces: Set<string>): string {
+  const nonce = randomBytes(16).toString('base64url')
+  nonces.add(nonce)
+  const [oldest = ''] = nonces
+  if (nonces.size > bounds.nonces) nonces.delete(oldest)
+  return nonce
+}
+
+/** What a unit has read: the resources with their versions, and the lists. */
+interface Snapshot {
+  readonly read: ReadonlyMap<string, Read>
+  readonly ordersOf: readonly Order[]
+  readonly unfinishedOf: readonly Order[]
+}
+interface Read {
+  /** `undefined`: it is absent, and its version is 0. */
+  readonly resource: Kinds[Kind] | undefined
+  readonly version: number
+}
+
+/** Reads all that is needed, at once. */
+function take({ tables, versions }: Memory, need: Need): Snapshot {
+  const read = new Map<string, Read>()
+  const see = <K extends Kind>(kind: K, id: string | undefined): Kinds[K] | undefined => {
+    if (id === undefined) return undefined
+    const key = keyOf(kind, id)
+    const resource = tables.get(kind, id)
+    read.set(key, { resource, version: versions.get(key) ?? 0 })
+    return resource
+  }
+  const seeOrders = (orders: readonly Order[]): readonly Order[] => {
+    for (const { id, authorizationIds } of orders) {
+      see('order', id)
+      for (const one of authorizationIds) see('authorization', one)
+    }
+    return orders
+  }
+  const seeSerialNumber = (serialNumber = ''): void =>
+    void see('certificate', tables.certificateBySerialNumber(serialNumber)?.id)
+
+  see('account', need.account)
+  see('account', tables.accountByThumbprint(need.thumbprint ?? '')?.id)
+  see('eabKey', need.eabKey)
+  see('authorization', need.authorization)
+  see('certificate', need.certificate)
+  seeSerialNumber(need.serialNumber)
+  const order = see('order', need.order)
+  if (order !== undefined) seeOrders([order])
+  seeSerialNumber(readCertId(order?.replaces ?? '')?.serialNumber)
+  const unfinished = tables
+    .ordersOf(need.unfinishedOf ?? '')
+    .filter(({ certificateId }) => certificateId === undefined)
+  return {
+    read,
+    ordersOf: seeOrders(tables.ordersOf(need.ordersOf ?? '')),
+    unfinishedOf: seeOrders(unfinished),
+  }
+}
+
+function openUnit(memory: Memory, need: Need): Unit {
+  const { read, ordersOf, unfinishedOf } = take(memory, need)
+  const puts = new Map<string, Put>()
+  /** The keys of what the unit has looked at. */
+  const looked = new Set<string>()
+  let write: (() => Promise<boolean>) | null = null
+  let lease = (): void => undefined
+
+  const get = <K extends Kind>(kind: K, id: string): Kinds[K] | undefined => {
+    const key = keyOf(kind, id)
+    looked.add(key)
+    const put = puts.get(key)
+    if (put !== undefined) return put[1] as Kinds[K]
+    return read.get(key)?.resource as Kinds[K] | undefined
+  }
+  const find = <K extends Kind>(
+    kind: K,
+    fits: (resource: Kinds[K]) => boolean,
+  ): Kinds[K] | undefined => {
+    for (const [key, { resource }] of read)
+      if (resource !== undefined && key.startsWith(`${kind} `) && fits(resource as Kinds[K]))
+        return get(kind, resource.id)
+    return undefined
+  }
+  return {
+    get,
+    put: (kind, resource) => void puts.set(keyOf(kind, resource.id), [kind, resource]),
+    accountByThumbprint: (wanted) => find('account', ({ thumbprint }) => thumbprint === wanted),
+    certificateBySerialNumber: (wanted) =>
+      find('certificate', ({ serialNumber }) => serialNumber === wanted),
+    ordersOf: () => ordersOf,
+    unfinished: {
+      namesOf: () => unfinishedOf.reduce((sum, { identifiers }) => sum + identifiers.length, 0),
+      ordersOf: () => unfinishedOf.map(({ id }) => id),
+    },
+    lease: (...of) => (lease = () => memory.leases.take(...of)),
+    record: (_serialNumber, writeRecord) => (write = writeRecord),
+    commit(nonce) {
+      const isStale = (): boolean =>
+        [...looked, ...puts.keys()].some(
+          (key) => (memory.versions.get(key) ?? 0) !== (read.get(key)?.version ?? 0),
+        )
+      const work = async (): Promise<Outcome> => {
+        if (nonce !== null && !memory.nonces.has(nonce)) return 'replayed'
+        const changes = [...puts.values()]
+        if (changes.length > 0 && (isStale() || changes.some((put) => isTaken(memory, put))))
+          return 'conflict'
+        if (write !== null && !(await write())) return 'conflict'
+        if (nonce !== null) memory.nonces.delete(nonce)
+        apply(memory, changes)
+        lease()
+        return 'done'
+      }
+      const outcome = memory.last.then(work)
+      memory.last = outcome.catch(() => undefined)
+      return outcome
+    },
+  }
+}
+
+/** Whether another resource has the key, or the serial number, that only one may have. */
+function isTaken({ tables }: Memory, [, resource]: Put): boolean {
+  let holder: { readonly id: string } | undefined
+  if ('thumbprint' in resource) holder = tables.accountByThumbprint(resource.thumbprint)
+  if ('serialNumber' in resource) holder = tables.certificateBySerialNumber(resource.serialNumber)
+  return holder !== undefined && holder.id !== resource.id
+}
+
+function apply(memory: Memory, puts: readonly Put[]): void {
+  const { tables, versions } = memory
+  for (const [kind, resource] of puts) {
+    tables.put(kind, resource, Buffer.byteLength(JSON.stringify(resource)))
+    versions.set(keyOf(kind, resource.id), ++memory.changes)
+  }
+  makeRoom(tables, (kind, id) => {
+    tables.delete(kind, id)
+    versions.delete(keyOf(kind, id))
+  })
+}

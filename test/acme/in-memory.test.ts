@@ -1,0 +1,169 @@
+import { X509Certificate } from 'node:crypto'
+import { beforeAll, afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { AcmeStore, Outcome } from '../../src/acme/store/contract.ts'
+import { createMemory } from '../../src/acme/store/memory.ts'
+import { readInventory } from '../../src/storage/files/record.ts'
+import { temporaryState } from '../helpers/temporary.ts'
+import { startAcme, type Acme } from './harness.ts'
+import { certIdOf } from './cert-id.ts'
+import { expectProblem } from './problem.ts'
+import { createKey, csrFor, RawClient } from './raw.ts'
+import { authorize, keyAuthorization, obtain, startResponder, type Responder } from './responder.ts'
+
+let responder: Responder
+beforeAll(async () => {
+  responder = await startResponder()
+})
+afterAll(() => responder.close())
+
+/** A server over a store in memory, which knows no more than each route says that it needs. */
+async function start(store: AcmeStore = createMemory()(), more: object = {}): Promise<Acme> {
+  const options = { http01Port: responder.port, ...more }
+  const acme = await startAcme({ store, options, state: await temporaryState() })
+  onTestFinished(() => acme.close())
+  return acme
+}
+
+async function connect(acme: Acme, key = createKey()): Promise<RawClient> {
+  const client = await new RawClient(acme.directory, acme.root, key).start()
+  onTestFinished(() => client.close())
+  return client
+}
+
+/** A store whose commits are first answered with these outcomes, and written after that. */
+function contended(outcomes: () => Outcome | undefined): AcmeStore {
+  const real = createMemory()()
+  return {
+    ...real,
+    async open(need) {
+      const unit = await real.open(need)
+      const commit = async (nonce: string | null): Promise<Outcome> =>
+        (nonce === null ? undefined : outcomes()) ?? unit.commit(nonce)
+      return { ...unit, commit }
+    },
+  }
+}
+
+describe('a server over a store that shows a request what it needs', () => {
+  test('answers every route', async () => {
+    const acme = await start()
+    const client = await connect(acme)
+    const { order, certificate, chain } = await obtain(client, ['m.localhost'], responder)
+    const leaf = new X509Certificate(chain)
+    expect((await client.post(certificate, null)).text).toBe(chain)
+    const replaces = certIdOf(leaf)
+    await obtain(client, ['m.localhost'], responder, { replaces })
+    const again = await client.order(['m.localhost'], { replaces })
+    expectProblem(again, 'alreadyReplaced', 409)
+    const account = (await client.post(client.kid, { contact: ['mailto:a@b.test'] })).body
+    expect(account.contact).toEqual(['mailto:a@b.test'])
+    const { orders } = (await client.post(account.orders, null)).body
+    expect([orders.length, orders[0]]).toEqual([2, order])
+    const stranger = await connect(acme)
+    const der = { certificate: leaf.raw.toString('base64url') }
+    expectProblem(await stranger.post(client.to('revokeCert'), der), 'unauthorized', 403)
+    await authorize(stranger, await stranger.order(['m.localhost']), responder)
+    expect((await stranger.post(client.to('revokeCert'), der)).status).toBe(200)
+    expectProblem(await client.post(client.to('revokeCert'), der), 'alreadyRevoked', 400)
+    const pending = await client.order(['d.localhost'])
+    const [url] = pending.body.authorizations
+    expect((await client.post(url, { status: 'deactivated' })).body.status).toBe('deactivated')
+    const inner = client.sign(
+      { account: client.kid, oldKey: client.key.jwk },
+      { url: client.to('keyChange'), jwk: stranger.key.jwk },
+      { key: stranger.key },
+    )
+    const taken = await client.post(client.to('keyChange'), inner)
+    expectProblem(taken, 'malformed', 409)
+    expect((await client.post(client.kid, { status: 'deactivated' })).body.status).toBe(
+      'deactivated',
+    )
+  })
+
+  test('opens one account for a key that asks several times at once', async () => {
+    const acme = await start()
+    const client = await new RawClient(acme.directory, acme.root).start(null)
+    onTestFinished(() => client.close())
+    const ask = () => client.postWithKey(client.to('newAccount'), {})
+    const answers = await Promise.all(Array.from({ length: 8 }, ask))
+    expect(new Set(answers.map(({ headers }) => headers['location'])).size).toBe(1)
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1)
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(7)
+  })
+
+  test('gives one certificate for an order that is finalized eight times at once', async () => {
+    const acme = await start()
+    const client = await connect(acme)
+    const made = await client.order(['eight.localhost'])
+    await authorize(client, made, responder)
+    const csr = { csr: csrFor(['eight.localhost']) }
+    const finalize = () => client.post(made.body.finalize, csr)
+    const answers = await Promise.all(Array.from({ length: 8 }, finalize))
+    expect(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size).toBe(1)
+    expect(answers[0]?.body.status).toBe('valid')
+    const { certificates } = await readInventory(acme.state)
+    const recorded = certificates.flatMap(({ identifiers }) => identifiers.map((one) => one.value))
+    expect(recorded.filter((value) => value === 'eight.localhost')).toHaveLength(1)
+  })
+})
+
+describe('a request that conflicts with others', () => {
+  test('is done again with the same nonce, and happens once', async () => {
+    let conflicts = 0
+    const acme = await start(contended(() => (conflicts-- > 0 ? 'conflict' : undefined)))
+    const client = await connect(acme)
+    conflicts = 9
+    const made = await client.order(['c.localhost'])
+    expect([made.status, conflicts]).toEqual([201, -1])
+    const { orders } = (await client.post((await client.post(client.kid, null)).body.orders, null))
+      .body
+    expect(orders).toEqual([made.headers['location']])
+    await authorize(client, made, responder)
+    conflicts = 3
+    const csr = { csr: csrFor(['c.localhost']) }
+    expect((await client.post(made.body.finalize, csr)).body.status).toBe('valid')
+  })
+
+  test('ten times is refused with a time to try again, and keeps its nonce', async () => {
+    let conflicts = 0
+    const acme = await start(contended(() => (conflicts-- > 0 ? 'conflict' : undefined)))
+    const client = await connect(acme)
+    const nonce = await client.nonce()
+    conflicts = 10
+    const identifiers = [{ type: 'dns', value: 'c.localhost' }]
+    const url = client.to('newOrder')
+    const refused = await client.post(url, { identifiers }, { header: { nonce } })
+    expectProblem(refused, 'serverInternal', 503)
+    expect(refused.headers['retry-after']).toBe('1')
+    expect((await client.post(url, { identifiers }, { header: { nonce } })).status).toBe(201)
+    ;(acme.errors as unknown[]).length = 0
+  })
+})
+
+test('a validation that a killed server had begun is taken over when its lease ends', async () => {
+  const open = createMemory()
+  const client = await connect(await start(open(), { http01Port: 1 }))
+  const made = await client.order(['l.localhost'])
+  const { challenges } = (await client.post(made.body.authorizations[0], null)).body
+  const { token, url } = challenges[0]
+  // What a server that dies right after its commit leaves.
+  const id = (made.body.authorizations[0] as string).split('/').at(-1) ?? ''
+  const store = open()
+  const unit = await store.open({ authorization: id })
+  const authorization = unit.get('authorization', id)
+  if (authorization === undefined) throw new TypeError('no authorization')
+  const asked = authorization.challenges.map((one) =>
+    one.token === token ? { ...one, requested: Date.now() } : one,
+  )
+  unit.put('authorization', { ...authorization, challenges: asked })
+  unit.lease(id, (url as string).split('/').at(-1) ?? '', Date.now() + 600)
+  expect(await unit.commit(null)).toBe('done')
+  responder.answers.set(token, await keyAuthorization(client, token))
+  await start(open(), { validationMilliseconds: 300 })
+  const status = async () =>
+    (await store.open({ authorization: id })).get('authorization', id)?.challenges[0]
+  await expect.poll(status, { timeout: 10_000 }).toMatchObject({ requested: expect.any(Number) })
+  await expect
+    .poll(async () => (await status())?.validated, { timeout: 10_000 })
+    .toEqual(expect.any(Number))
+})
