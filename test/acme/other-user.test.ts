@@ -1,5 +1,4 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { AcmeContext } from '../../src/acme/context.ts'
 import { whoNeedsBinding } from '../../src/acme/external-account.ts'
 import { resolveOptions } from '../../src/acme/options.ts'
 import { linuxSockets } from '../../src/server/linux-sockets.ts'
@@ -54,7 +53,7 @@ test('an account of another machine has to be bound, wherever the server listens
     eabCommand: 'rootling acme eab create',
   }
   const needs = (remoteAddress: string) =>
-    whoNeedsBinding(context as AcmeContext, {}, { remoteAddress })
+    whoNeedsBinding(context, {}, { remoteAddress })
   await expect(needs('127.0.0.1')).resolves.toBeNull()
   await expect(needs('192.0.2.7')).resolves.toBe(' from another machine')
 })
