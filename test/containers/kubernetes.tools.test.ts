@@ -297,7 +297,7 @@ describe('the signing key', () => {
     const clients = await rootling(['kubernetes', '--secret', 'clients', '--yes'])
     expect([clients.exitCode, clients.stdout]).toEqual([2, ''])
     const none = await rootling(['kubernetes', '--secret', 'clster', '--yes'])
-    expect([none.exitCode, none.stdout]).toEqual([1, ''])
+    expect([none.exitCode, none.stdout]).toEqual([2, ''])
     expect(none.stderr).toContain('Did you mean cluster?')
   })
 
