@@ -67,6 +67,16 @@ export const subjects: readonly Subject[] = [
     done: nothing,
   },
   {
+    title: 'carry over',
+    prepare: async (world) => {
+      await withCertificates(world)
+      rmSync(join(world.state, 'version'))
+    },
+    line: ({ out }) => rootlingLine(['issue', 'localhost', '--full', '--out-dir', out]),
+    done: async ({ state }) =>
+      readFileSync(join(state, 'version'), 'utf8') === '2\n' ? [] : ['it has no version'],
+  },
+  {
     title: 'renew',
     prepare: withCertificates,
     line: () => rootlingLine(['renew', '--all']),
