@@ -227,7 +227,7 @@ async function withForeignFile(world: World): Promise<void> {
 // What is done after the deletion takes the lock again.
 const treeOf = (path: string): string[] =>
   readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name !== 'lock')
+    .filter((name) => name !== 'lock' && name !== 'version')
     .toSorted()
 
 function onlyScopes({ state }: World, names: readonly string[]): string[] {
