@@ -88,7 +88,7 @@ describe('a state directory', () => {
     let isBroken = true
     const steps = [1, 2, 3].map((from) => async () => {
       taken.push(
-        `${from} ${existsSync(versionPath(state)) ? readFileSync(versionPath(state)) : ''}`,
+        `${from} ${existsSync(versionPath(state)) ? readFileSync(versionPath(state), 'utf8') : ''}`,
       )
       if (from === 2 && isBroken) throw new Error('killed')
     })

@@ -684,7 +684,10 @@ function stateFiles(path: string): ForeignParser[] {
         return [asIs, await readLocal()]
       },
     },
-    row('version', ['2\n', '1\n'], () => refuseNewer(state)),
+    {
+      ...row('version', ['2\n', '1\n'], () => refuseNewer(state)),
+      codes: ['corrupt-state', 'file-unreadable', 'newer-state'],
+    },
     row('daemon.json', [{ acmePort: 1 }, { dnsResolver: '127.0.0.1' }], () => readSettings(state)),
     row('daemon-run.json', [run], () => readRunFile(state)),
     row('renewal.json', [[failure]], () => readFailures(state)),
