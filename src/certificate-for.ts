@@ -16,7 +16,8 @@ export interface CertificateForOptions extends KeptOptions {
  * lifetime have passed; then a new one is issued. Creates a certificate authority where there is
  * none yet; `rootling install` makes it trusted. Never prompts. Throws a RootlingError: `bad-name`,
  * `usage` (no names, or days out of range), `not-permitted` (its hint is the command that permits
- * the names), `issuer-expired`, `loose-key`, `corrupt-state`, `state-unwritable`, `locked`.
+ * the names), `issuer-expired`, `loose-key`, `corrupt-state`, `newer-state`, `state-unwritable`,
+ * `locked`.
  *
  * @example
  * const { cert, key } = await certificateFor(['localhost', '127.0.0.1'])

@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'scope-exists'
   | 'loose-key' // a key that others can read, or a key or root that others can replace
   | 'corrupt-state' // a damaged file in the state directory
+  | 'newer-state' // the state directory was written by a newer Rootling
   | 'state-unwritable' // disk full, read-only, no permission
   | 'locked' // another process holds the lock for too long
   | 'bad-project' // a rootling.json with faults, or in a place where it does not count

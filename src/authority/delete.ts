@@ -8,6 +8,7 @@ import { updateAllRoots } from '../storage/files/all-roots.ts'
 import { deleteScope, rotationParts, scopeNames } from '../storage/files/scopes.ts'
 import { stateEntries } from '../storage/files/state-layout.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
+import { refuseNewer } from '../storage/files/version.ts'
 
 /**
  * Deletes a scope, and first what a rotation that stopped keeps beside it: a later scope of the same
@@ -41,6 +42,7 @@ export async function isDeletable(state: StateDirectory): Promise<boolean> {
  */
 export async function deleteAuthority(state: StateDirectory): Promise<readonly string[]> {
   const foreign = await withLock(state, async () => {
+    await refuseNewer(state)
     const copy = join(state.path, 'rootCA.pem')
     const { files, foreign: found } = await stateEntries(state)
     // Whose copy it is can be told only while the scopes are there.

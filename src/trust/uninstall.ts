@@ -20,6 +20,7 @@ import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
 import { refuseLinkedScopes, scopeNames } from '../storage/files/scopes.ts'
 import { forgetTrusted } from '../storage/files/trusted-roots.ts'
 import { namedAuthorities, otherAuthorities } from '../storage/files/state-layout.ts'
+import { refuseNewer } from '../storage/files/version.ts'
 import { changeBesideJava } from './beside-java.ts'
 import { removeIssuedClients } from './client-certificates.ts'
 import { equipStores } from './equip.ts'
@@ -76,8 +77,9 @@ export interface Uninstallation extends StoreChange {
  * Removes the authority's roots from the stores. When there is no authority, asks whether to remove
  * every root whose name in a store is one of Rootling's, except those of the other authorities
  * beside it: they may be those of other users of the machine.
- * Throws `cancelled`, and `not-ours` where scopes to delete are behind a symbolic link. A store
- * that fails does not throw: its outcome says `failed`.
+ * Throws `cancelled`, `not-ours` where scopes to delete are behind a symbolic link, and `newer-state`
+ * where a newer Rootling wrote one of the authorities. A store that fails does not throw: its outcome
+ * says `failed`.
  */
 export async function uninstallAuthority(
   world: TrustWorld,
@@ -86,6 +88,8 @@ export async function uninstallAuthority(
 ): Promise<Uninstallation> {
   const { state, report } = world
   const deletes = request.deleteAuthority === true && (await isDeletable(state))
+  const named = deletes ? await namedAuthorities(state) : []
+  for (const each of named) await refuseNewer(each)
   const {
     scopes,
     anchors: own,
@@ -102,7 +106,6 @@ export async function uninstallAuthority(
   if (rest.length > 0) report({ type: 'others-left', anchors: rest })
   if (anchors.length === 0) report({ type: 'nothing-installed' })
   let chosen: StateDirectory[] = []
-  const named = deletes ? await namedAuthorities(state) : []
   const isAsked = request.others === true
   if (options.dryRun !== true && taken.length > 0 && !isAsked)
     await confirmOrCancel(world, { type: 'remove-others', anchors: taken })
@@ -225,6 +228,7 @@ async function deletableRoots(world: TrustWorld): Promise<Roots> {
 async function rootsBeside(state: StateDirectory): Promise<TrustAnchor[]> {
   const anchors: TrustAnchor[] = []
   for (const other of await otherAuthorities(state)) {
+    await refuseNewer(other)
     anchors.push(...anchorsOf(await readScopesInRotation(other)))
     for (const name of await scopeNames(other)) {
       const root = await storedRoot(other, name)

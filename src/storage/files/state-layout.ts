@@ -37,6 +37,8 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
   'stores.lock': empty,
   'projects.lock': empty,
   'daemon.lock': empty,
+  // A killed deletion must not leave files of a version without its number.
+  version: /^[1-9]\d*\s*$/,
   lock: empty,
 }
 

@@ -27,6 +27,7 @@ import { certificatesOf } from './certificates.ts'
 import { recordIssued } from './record.ts'
 import { scopesPath, sweepScopes } from './scopes.ts'
 import { isText } from './stored-values.ts'
+import { carryOver, refuseNewer } from './version.ts'
 import { quotedPath } from '../../shell-word.ts'
 
 /** One of several files that only make sense together, such as a certificate and its key. */
@@ -65,8 +66,9 @@ export const bundles = 'bundles'
 const directoryOf = (state: StateDirectory): string => join(state.path, 'pending')
 
 /**
- * Runs `work` under the lock, after finishing or undoing what an interrupted command left. `tell` is
- * that of `settleInterrupted`.
+ * Runs `work` under the lock, after carrying over what an older version wrote, and finishing or
+ * undoing what an interrupted command left. `tell` is that of `settleInterrupted`. Throws
+ * `newer-state`.
  */
 export async function exclusively<T>(
   state: StateDirectory,
@@ -74,6 +76,7 @@ export async function exclusively<T>(
   tell?: Tell,
 ): Promise<T> {
   return withLock(state, async () => {
+    await carryOver(state)
     await sweepScopes(state)
     for (const name of await unfinished(state))
       if (pendingNames.test(name)) await finishOrDrop(state, name, tell)
@@ -90,12 +93,15 @@ type Tell = (sentence: string) => void
 /**
  * Finishes or undoes what an interrupted command left; each command begins with it. Calls `tell` for
  * each file that cannot be finished, which is then given up, except where a later attempt may
- * succeed. Without `tell`, all such files are left for a later command. Throws `loose-key`.
+ * succeed. Without `tell`, all such files are left for a later command. Throws `loose-key`, and
+ * `newer-state` where a newer Rootling wrote the state directory.
  */
 export async function settleInterrupted(state: StateDirectory, tell?: Tell): Promise<void> {
   // A directory without scopes may be open to others: rootling-mkcert makes it private later.
   if (await exists(scopesPath(state))) await refuseSharedDirectory(state)
-  if ((await unfinished(state)).length > 0) await exclusively(state, async () => undefined, tell)
+  const left = await unfinished(state)
+  await refuseNewer(state)
+  if (left.length > 0) await exclusively(state, async () => undefined, tell)
 }
 
 /** The names of pending files: a serial number of ours in hex, and `.json`. */

@@ -193,6 +193,7 @@ describe('in the state directory a symbolic link', () => {
     'scopes/local/root.pem',
     'scopes/local/scope.json',
     'certificates.jsonl',
+    'version',
     'lock',
   ]
   test.each(planted)('in the place of %s is refused; what it points to stays', async (name) => {

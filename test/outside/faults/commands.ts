@@ -67,6 +67,16 @@ export const subjects: readonly Subject[] = [
     done: nothing,
   },
   {
+    title: 'carry over',
+    prepare: async (world) => {
+      await withCertificates(world)
+      rmSync(join(world.state, 'version'))
+    },
+    line: ({ out }) => rootlingLine(['issue', 'localhost', '--full', '--out-dir', out]),
+    done: async ({ state }) =>
+      readFileSync(join(state, 'version'), 'utf8') === '2\n' ? [] : ['it has no version'],
+  },
+  {
     title: 'renew',
     prepare: withCertificates,
     line: () => rootlingLine(['renew', '--all']),
@@ -217,7 +227,7 @@ async function withForeignFile(world: World): Promise<void> {
 // What is done after the deletion takes the lock again.
 const treeOf = (path: string): string[] =>
   readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name !== 'lock')
+    .filter((name) => name !== 'lock' && name !== 'version')
     .toSorted()
 
 function onlyScopes({ state }: World, names: readonly string[]): string[] {

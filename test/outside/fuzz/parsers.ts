@@ -54,6 +54,7 @@ import {
   readNewestFirst,
 } from '../../../src/storage/files/record.ts'
 import { readScope, sealScope } from '../../../src/storage/files/scopes.ts'
+import { refuseNewer } from '../../../src/storage/files/version.ts'
 import * as asn1 from '../../../src/x509/asn1-reader.ts'
 import {
   nameConstraintsOf,
@@ -682,6 +683,10 @@ function stateFiles(path: string): ForeignParser[] {
         writeFileSync(scopeJson, sealedAnew(input))
         return [asIs, await readLocal()]
       },
+    },
+    {
+      ...row('version', ['2\n', '1\n'], () => refuseNewer(state)),
+      codes: ['corrupt-state', 'file-unreadable', 'newer-state'],
     },
     row('daemon.json', [{ acmePort: 1 }, { dnsResolver: '127.0.0.1' }], () => readSettings(state)),
     row('daemon-run.json', [run], () => readRunFile(state)),
