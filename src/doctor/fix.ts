@@ -1,7 +1,9 @@
-import { chmod } from 'node:fs/promises'
+import { closeSync, constants, fchmodSync, fstatSync, openSync } from 'node:fs'
 import type { HookOutcome } from '../certificates/renew-hooks.ts'
 import { newlyMade, renew, type Renewal } from '../certificates/renew.ts'
 import { RootlingError } from '../errors.ts'
+import { asOwner } from '../files/as-owner.ts'
+import type { Owner } from '../files/owner.ts'
 import { installAuthority, type Installation } from '../trust/install.ts'
 import { allWell } from '../trust/stores.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
@@ -60,11 +62,38 @@ async function act(
     return { installation, done: allWell(installation.outcomes) }
   }
   const failures: string[] = []
-  for (const { path, mode } of keys)
-    await chmod(path, mode).catch((error: NodeJS.ErrnoException) => {
-      failures.push(`The mode of ${quotedPath(path)} cannot be changed (${error.code ?? ''}).`)
-    })
+  for (const { path, mode } of keys) {
+    const fault = closeToOthers(path, mode, world.state.owner)
+    if (fault !== null) failures.push(`The mode of ${quotedPath(path)} was not changed: ${fault}.`)
+  }
   return failures.length === 0 ? { done: true } : { done: false, reason: failures.join(' ') }
+}
+
+/**
+ * Gives a key file its mode, with the person's rights also under sudo; `null`: it is done. The path is
+ * what the record says, which any program of theirs may have written, so only a regular file that
+ * they own is touched, through no link.
+ */
+export function closeToOthers(path: string, mode: number, owner: Owner | null): string | null {
+  const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+  try {
+    return asOwner(owner, () => {
+      const file = openSync(path, flags)
+      try {
+        const status = fstatSync(file)
+        if (!status.isFile()) return 'it is no regular file'
+        const uid = process.geteuid?.()
+        if (uid !== undefined && status.uid !== uid) return 'another user owns it'
+        fchmodSync(file, mode)
+        return null
+      } finally {
+        closeSync(file)
+      }
+    })
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    return code === 'ELOOP' ? 'it is a symbolic link' : `it cannot be opened (${code})`
+  }
 }
 
 async function renewAll(

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { run, type CommandResult } from '../../../platform/command.ts'
+import { run, type CommandResult, type RunOptions } from '../../../platform/command.ts'
 import { scopeFor } from '../../authority/coverage.ts'
 import { isTrusted } from '../../authority/scope.ts'
 import { openSigner } from '../../authority/signer.ts'
@@ -77,17 +77,29 @@ async function openServer(known: Known): Promise<{ url: string; close: () => voi
   }
 }
 
+/**
+ * Returns with whose rights and variables the programs run: under sudo those of the person, whose files
+ * they read, such as .curlrc. What the person's variables say is what is asked here, so they are all
+ * passed on.
+ */
+export function asPerson({
+  machine: { person },
+  world: { env },
+}: Pick<Known, 'machine' | 'world'>): Pick<RunOptions, 'env' | 'uid' | 'gid'> {
+  const { name, uid, gid, home, viaSudo } = person
+  if (!viaSudo) return { env: { ...env, HOME: home } }
+  return { env: { ...env, HOME: home, USER: name, LOGNAME: name }, uid, gid }
+}
+
 async function ask(
   { name, args, variable, lacking }: Runtime,
   program: string,
   url: string,
   known: Known,
 ): Promise<Finding[]> {
-  const { env } = known.world
   let answer: CommandResult
   try {
-    // What the person's variables say is what is asked here, so they are all passed on.
-    answer = await run(program, args(url), { env, timeLimit, keepRoots: true })
+    answer = await run(program, args(url), { ...asPerson(known), timeLimit, keepRoots: true })
   } catch (error) {
     if (!(error instanceof RootlingError)) throw error
     answer = { exitCode: 1, stdout: '', stderr: error.message }
