@@ -4,17 +4,7 @@ import { examine, type Examination } from '../../doctor/doctor.ts'
 import { fixFindings, type Fixed } from '../../doctor/fix.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import {
-  blankBetween,
-  bold,
-  dim,
-  green,
-  hanging,
-  red,
-  table,
-  yellow,
-  type Line,
-} from '../lines.ts'
+import { blankBetween, bold, dim, green, hanging, red, table, yellow, type Line } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { reportHooks, warnOfFiles } from '../renewals.ts'
 import type { doctorSpec } from '../specs/stores.ts'
@@ -162,7 +152,8 @@ function summaryOf(
   const told = all.filter(Boolean).join(', ')
   const fine = count('error') + count('warning') === 0
   const safe = findings.filter(({ fix }) => fix !== undefined).length
-  const more = safe === 0 ? [] : [`To mend ${safe} of them: ${output.hint('rootling doctor --fix')}`]
+  const more =
+    safe === 0 ? [] : [`To mend ${safe} of them: ${output.hint('rootling doctor --fix')}`]
   return fine
     ? [[green('✓'), ` Nothing is wrong${told === '' ? '' : ` (${told})`}. Looked at: ${seen}.`]]
     : [`${told}.`, ...more, `Looked at: ${seen}.`]
