@@ -100,8 +100,9 @@ test('every image can be asked for, and distroless can only mount', async () => 
 })
 
 test('a Dockerfile gets every root, in a file of its own where several in one are not read', async () => {
-  const { rootling, run, directory, state } = openHome()
-  await rootling(['install', '--stores', 'none', '--yes'])
+  const { rootling, run, directory, createAuthority } = openHome()
+  await createAuthority()
+  const state = { path: join(directory, 'state'), owner: null }
   await permitScope(state, { permit: ['dev.example.com'], name: 'work' }, new Date())
   const { stdout } = await rootling(['docker'])
   const hint = /For the Dockerfile: \S+ rootling (.*)/.exec(stdout)?.[1] ?? ''
@@ -115,7 +116,7 @@ test('a Dockerfile gets every root, in a file of its own where several in one ar
       .replace(/^RUN /, '')
       .replace(/ && update-ca-certificates$/, '')
       .replaceAll(/\/(?:usr\/local\/share\/ca-)?certificates/g, place)
-      .replace('/tmp/', `${directory}/`)
+      .replace('/tmp/rootling.crt', join(directory, 'rootling.crt'))
     const { exitCode, stderr } = await run('sh', ['-c', script])
     expect([exitCode, stderr]).toEqual([0, ''])
     const roots = ['1', '2'].map((i) => readFileSync(join(place, `rootling-${i}.crt`), 'utf8'))

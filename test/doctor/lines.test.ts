@@ -18,7 +18,9 @@ function shown(isTTY: boolean): string[] {
   const examination = { findings, checked, servers: [] } as unknown as Parameters<
     typeof examinationLines
   >[0]
-  return render(examinationLines(examination, output), () => false).trimEnd().split('\n')
+  return render(examinationLines(examination, output), () => false)
+    .trimEnd()
+    .split('\n')
 }
 
 test('each sentence of doctor’s end is a line of its own, with a command that can be pasted', () => {
