@@ -93,27 +93,6 @@ describe.skipIf(!python)('the dialogue of init, on a terminal', () => {
     expect(text).toContain('"env": { "file": ".env.rootling" }')
   })
 
-  test('asks again for what rootling.json may not hold, and says once what it found', async () => {
-    const { directory, type } = openProject('shop')
-    const clear = '\u0015'
-    const shown = await type([
-      [questions[0] ?? '', ` shop.test:8443${enter}`],
-      ['"shop.test:8443" is', `${clear}api.test${enter}`],
-      [questions[1] ?? '', `${clear}../a.pem${enter}`],
-      ['two dots', `${clear}a.pem${enter}`],
-      [questions[2] ?? '', `${clear}a.pem${enter}`],
-      ['It is the same as', `${clear}b.pem${enter}`],
-      [questions[3] ?? '', 'n'],
-      [questions[4] ?? '', 'n'],
-    ])
-    expect(shown).toContain('exit 0')
-    expect(shown.match(/Found /g)).toHaveLength(1)
-    const text = readFileSync(join(directory, 'rootling.json'), 'utf8')
-    expect(text).toContain('"names": ["api.test"]')
-    expect(text).toContain('"cert": "a.pem"')
-    expect(text).toContain('"key": "b.pem"')
-  })
-
   test.each(questions.map((question, i) => [question, i] as const))(
     'writes nothing after Ctrl-C at “%s”',
     async (_question, i) => {
