@@ -5,13 +5,13 @@ import { commonNameText } from '../x509/subject.ts'
 import { defaultDays, maximumDays } from '../x509/profiles.ts'
 
 /**
- * Parses the names of one certificate, without repetitions, in the order typed. Throws `usage`,
- * `bad-name`.
+ * Parses the names of one certificate, without repetitions, in the order typed. `command` is what
+ * the hint names where there are none. Throws `usage`, `bad-name`.
  */
-export function parseNames(names: readonly string[]): Identifier[] {
+export function parseNames(names: readonly string[], command = 'rootling issue'): Identifier[] {
   if (names.length === 0)
     throw new RootlingError('usage', 'Name at least one host or address.', {
-      hint: 'rootling issue localhost 127.0.0.1 ::1',
+      hint: `${command} localhost 127.0.0.1 ::1`,
     })
   if (names.length > mostNames)
     throw new RootlingError('usage', `${names.length} names are too many for one certificate.`, {

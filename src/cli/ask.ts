@@ -3,7 +3,8 @@ import { Readable, Writable } from 'node:stream'
 import { ReadStream } from 'node:tty'
 import { Interrupted, RootlingError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { openStreams } from './standard-streams.ts'
+import { hanging, render } from './lines.ts'
+import { openStreams, standardError } from './standard-streams.ts'
 
 /**
  * Asks a yes-or-no question, in one line or several, on the terminal; Enter means no. Throws
@@ -11,9 +12,21 @@ import { openStreams } from './standard-streams.ts'
  */
 export async function confirm(question: readonly string[]): Promise<boolean> {
   openStreams()
-  const lines = question.map((line) => printable(line)).join('\n')
-  const answer = await ask(process.stderr, `${lines} [y/N] `)
+  const answer = await ask(process.stderr, questionText(question, standardError.columns))
   return /^y(?:es)?$/i.test(answer.trim())
+}
+
+/**
+ * Returns the text of a yes-or-no question, wrapped between words into lines of at most `width`
+ * columns. The spaces that a line begins with stay.
+ */
+export function questionText(question: readonly string[], width: number): string {
+  const lines = question.flatMap((line, i) => {
+    const start = Math.max(0, line.search(/\S/))
+    const text = `${line.slice(start)}${i === question.length - 1 ? ' [y/N]' : ''}`
+    return hanging(text, start + 2, width - 1, start)
+  })
+  return `${render(lines, () => false).trimEnd()} `
 }
 
 /**

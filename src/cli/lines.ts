@@ -88,10 +88,20 @@ export function tableWithHints(
   hints: readonly (Line | null)[],
   width: number,
 ): Line[] {
-  return linesOfRows(rows, width).flatMap((lines, i) => {
-    const hint = hints[i] ?? null
-    return hint === null ? lines : [...lines, ...hanging(hint, 4, width)]
-  })
+  const below = hints.map((hint) => (hint === null ? [] : [hint]))
+  return tableWithLines(rows, below, width)
+}
+
+/** Returns a table with lines of one indent below each row. */
+export function tableWithLines(
+  rows: readonly (readonly Line[])[],
+  below: readonly (readonly Line[])[],
+  width: number,
+): Line[] {
+  return linesOfRows(rows, width).flatMap((lines, i) => [
+    ...lines,
+    ...(below[i] ?? []).flatMap((line) => hanging(line, mostIndent, width)),
+  ])
 }
 
 function linesOfRows(rows: readonly (readonly Line[])[], width: number): Line[][] {

@@ -1,7 +1,7 @@
 import { RootlingError } from '../errors.ts'
 import type { Danger, Step, StepOutcome } from '../project/step.ts'
 import { exitCodes, type ExitCode } from './command.ts'
-import { dim, green, red, table, yellow, type Line } from './lines.ts'
+import { dim, green, red, tableWithLines, yellow, type Line } from './lines.ts'
 import type { Output } from './output.ts'
 
 const words: Record<StepOutcome, string> = {
@@ -13,23 +13,27 @@ const words: Record<StepOutcome, string> = {
   'not-used': 'not used yet',
 }
 
-/** Returns a table with a row for each step of `up` or `down`. */
+/**
+ * Returns a table with a row for each step of `up` or `down`. Why a step failed and what to type are
+ * below its row.
+ */
 export function stepTable(steps: readonly Step[], output: Output): Line[] {
-  const rows = steps.flatMap(({ code, subject, outcome, privileged, detail = '', hint }) => {
-    const root = privileged && outcome === 'would-change' ? ' (needs root)' : ''
-    const lines: Line[][] = [
-      [
-        markOf(outcome),
-        code,
-        subject,
-        `${words[outcome]}${root}${detail === '' ? '' : `: ${detail}`}`,
-      ],
-    ]
-    if (outcome === 'failed' && hint !== undefined)
-      lines.push(['', '', '', [dim('→'), ` ${output.hint(hint)}`]])
-    return lines
+  const rows = steps.map((step): Line[] => {
+    const { outcome, code, subject } = step
+    return [markOf(outcome), code, subject, outcome === 'failed' ? '' : outcomeText(step)]
   })
-  return table(rows)
+  const below = steps.map((step): Line[] => {
+    if (step.outcome !== 'failed') return []
+    const { hint } = step
+    const todo: Line[] = hint === undefined ? [] : [[dim('→'), ` ${output.hint(hint)}`]]
+    return [outcomeText(step), ...todo]
+  })
+  return tableWithLines(rows, below, output.width)
+}
+
+function outcomeText({ outcome, privileged, detail = '' }: Step): string {
+  const root = privileged && outcome === 'would-change' ? ' (needs root)' : ''
+  return `${words[outcome]}${root}${detail === '' ? '' : `: ${detail}`}`
 }
 
 function markOf(outcome: StepOutcome): Line {

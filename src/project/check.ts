@@ -14,6 +14,8 @@ export interface Checked {
   readonly faults: readonly Fault[]
   /** Objects without a prototype; what a faulty file holds is not to be used. */
   readonly value: Readonly<Record<string, unknown>>
+  /** Whether the file is of a later version of the format; the fault says how to update. */
+  readonly isNewer: boolean
 }
 
 export interface CheckOptions extends Place {
@@ -31,7 +33,7 @@ export function checkText(given: string, shape: ObjectShape, options: CheckOptio
     if (faults.length < mostFaults)
       faults.push({ file: options.file, ...positionOf(text, offset), key, message })
   }
-  const none = { faults, value: {} }
+  const none = { faults, value: {}, isNewer: false }
   const deep = tooDeep(text)
   if (deep !== null) {
     report(deep, '', `It is nested deeper than ${deepest} levels.`)
@@ -54,10 +56,11 @@ export function checkText(given: string, shape: ObjectShape, options: CheckOptio
       'version',
       `This file is of version ${number}, and this Rootling knows version 1. To update: npm install rootling@latest, or npx rootling@latest up`,
     )
-    return none
+    return { ...none, isNewer: true }
   }
   checkNode(tree, shape, '', { ...options, report })
-  return { faults: faults.toSorted(byPosition), value: valueOf(tree) as Checked['value'] }
+  const value = valueOf(tree) as Checked['value']
+  return { faults: faults.toSorted(byPosition), value, isNewer: false }
 }
 
 const byPosition = (a: Fault, b: Fault): number => a.line - b.line || a.column - b.column
@@ -163,8 +166,14 @@ function checkObject(node: Node, shape: ObjectShape, key: string, options: Repor
     options.report(
       node.offset,
       joined(key, name),
-      `It is missing: ${shape.members[name]?.describe}.`,
+      `It is missing: ${shape.members[name]?.describe}.${onlyChoice(name, shape.members[name])}`,
     )
+}
+
+/** Returns what to write for a member that has one right value alone. */
+function onlyChoice(name: string, member: Shape | undefined): string {
+  if (member?.type !== 'choice' || member.choices.length !== 1) return ''
+  return ` Write ${JSON.stringify(name)}: ${JSON.stringify(member.choices[0])}`
 }
 
 function checkList(

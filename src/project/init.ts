@@ -67,6 +67,22 @@ export async function initProject({ cwd, env, owner, ask }: InitOptions): Promis
   return { file, text, guess }
 }
 
+/**
+ * Returns what is wrong with the last of the answers given so far about the certificate, as
+ * rootling.json would have it; `null`: nothing. `directory` is that of the file.
+ */
+export function answerFault(
+  last: 'names' | 'cert' | 'key',
+  given: Partial<Pick<Answers, 'names' | 'cert' | 'key'>>,
+  directory: string,
+): string | null {
+  const text = JSON.stringify({ version: 1, certificates: [given] })
+  const file = join(directory, projectFile)
+  const { faults } = checkText(text, projectShape, { file, directory, overrides: false })
+  const fault = faults.find(({ key }) => key.startsWith(`certificates[0].${last}`))
+  return fault?.message ?? null
+}
+
 const taken = (file: string): RootlingError =>
   new RootlingError(
     'bad-project',

@@ -55,12 +55,14 @@ type Members = Readonly<Record<string, unknown>>
  */
 export async function readProject({ directory }: Pick<Project, 'directory'>): Promise<Wanted> {
   const faults: Fault[] = []
+  let isNewer = false
   const read = async (name: string, overrides: boolean): Promise<Members | null> => {
     const file = join(directory, name)
     const text = await readText(file, longest)
     if (text === null) return null
     const checked = checkText(text, projectShape, { file, directory, overrides })
     faults.push(...checked.faults)
+    isNewer ||= checked.isNewer
     return checked.value
   }
   const own = await read(projectFile, false)
@@ -73,18 +75,17 @@ export async function readProject({ directory }: Pick<Project, 'directory'>): Pr
       },
     )
   const local = await read(localFile, true)
-  if (faults.length > 0) throw invalid(faults)
+  if (faults.length > 0) throw invalid(faults, isNewer)
   return { ...wantedOf(merge(own, local ?? {})), hasLocal: local !== null }
 }
 
-function invalid(faults: readonly Fault[]): RootlingError {
-  const [first] = faults
+function invalid(faults: readonly Fault[], isNewer: boolean): RootlingError {
   const count = faults.length === 1 ? 'a fault' : `${faults.length} faults`
   const files = new Set(faults.map(({ file }) => file))
   return new RootlingError(
     'bad-project',
     `${[...files].join(' and ')} ${files.size === 1 ? 'has' : 'have'} ${count}, so nothing was changed.`,
-    { faults, hint: first?.key === 'version' ? undefined : 'What is allowed: rootling schema' },
+    { faults, hint: isNewer ? undefined : 'What is allowed: rootling schema' },
   )
 }
 

@@ -15,6 +15,12 @@ const refusals: readonly (readonly [string[], number, string, string | null])[] 
   [['issue', 'a.test', '--dayz', '3'], 2, 'no option --dayz. Did you mean --days?', '--help'],
   [['list', '--nonsense'], 2, 'There is no option --nonsense.', '--help'],
   [['request', 'a.test', '--out-dir', 'x'], 2, 'There is no option --out-dir.\n', '--help'],
+  [
+    ['request'],
+    2,
+    'Name at least one host or address.',
+    'rootling request localhost 127.0.0.1 ::1',
+  ],
   [['a.test', '--outdir', 'x'], 2, 'no option --outdir. Did you mean --out-dir?', '--help'],
   [['issue', 'localhost', '--days'], 2, '--days needs a value.', '--help'],
   [['issue', 'localhost', '--days', 'ten'], 2, '--days ten is not a whole number.', '--help'],

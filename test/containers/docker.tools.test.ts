@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { permitScope } from '../../src/authority/create.ts'
 import { containerTexts } from '../../src/containers/docker.ts'
 import { images } from '../../src/containers/images.ts'
 import { dockerSpec } from '../../src/cli/specs/runtimes.ts'
@@ -95,6 +96,33 @@ test('every image can be asked for, and distroless can only mount', async () => 
     expect(whole.exitCode).toBe(0)
     for (const line of ['services:', '"containerEnv": {', ...lines])
       expect(whole.stdout).toContain(line)
+  }
+})
+
+test('a Dockerfile gets every root, in a file of its own where several in one are not read', async () => {
+  const { rootling, run, directory, createAuthority } = openHome()
+  await createAuthority()
+  const state = { path: join(directory, 'state'), owner: null }
+  await permitScope(state, { permit: ['dev.example.com'], name: 'work' }, new Date())
+  const { stdout } = await rootling(['docker'])
+  const hint = /For the Dockerfile: \S+ rootling (.*)/.exec(stdout)?.[1] ?? ''
+  expect(hint).toBe('ca export --all --out rootling.crt')
+  expect((await rootling(hint.split(' '))).exitCode).toBe(0)
+  for (const name of ['debian', 'alpine', 'temurin']) {
+    const lines = images.find((image) => image.name === name)?.lines ?? []
+    const line = lines.find((each) => each.includes('awk')) ?? ''
+    const place = join(directory, name)
+    const script = line
+      .replace(/^RUN /, '')
+      .replace(/ && update-ca-certificates$/, '')
+      .replaceAll(/\/(?:usr\/local\/share\/ca-)?certificates/g, place)
+      .replace('/tmp/rootling.crt', join(directory, 'rootling.crt'))
+    const { exitCode, stderr } = await run('sh', ['-c', script])
+    expect([exitCode, stderr]).toEqual([0, ''])
+    const roots = ['1', '2'].map((i) => readFileSync(join(place, `rootling-${i}.crt`), 'utf8'))
+    for (const pem of roots) expect(pem.match(/BEGIN CERT/g)).toHaveLength(1)
+    expect(readdirSync(place)).toHaveLength(2)
+    expect(roots.join('')).toBe(readFileSync(join(directory, 'rootling.crt'), 'utf8'))
   }
 })
 

@@ -235,14 +235,14 @@ describe('what no cluster could use is refused', () => {
     const { exitCode, stdout, stderr } = await rootling(['kubernetes'])
     expect([exitCode, stdout]).toEqual([1, ''])
     expect(stderr).toMatch(
-      /^Error: The daemon is not running\.\n.* rootling daemon start --acme-host 172\.18\.0\.1: /,
+      /^Error: The daemon is not running\. Pods reach this machine at .*\n.* rootling daemon start --acme-host 172\.18\.0\.1\n$/,
     )
     const daemon = await startDaemon()
     onTestFinished(() => daemon.close())
     const alone = await daemon.run(process.execPath, [command, 'kubernetes'])
     expect([alone.exitCode, alone.stdout]).toEqual([1, ''])
     expect(alone.stderr).toMatch(
-      /^Error: The daemon answers ACME on this machine alone, .*\n.*daemon restart --acme-host /,
+      /^Error: The daemon answers ACME on this machine alone, .* Pods reach .*\n.*daemon restart --acme-host 172\.18\.0\.1\n$/,
     )
   })
 
@@ -335,7 +335,7 @@ describe('the signing key', () => {
     const refused = await show()
     expect(refused.exitCode).toBe(2)
     expect(refused.stdout.replaceAll(/\s+/g, ' ')).toMatch(
-      /not shown on a terminal.*--secret cluster \| kubectl apply -f -, or add --yes/,
+      /not shown on a terminal.*→ Add --yes, or: .*--secret cluster \| kubectl apply -f - $/,
     )
     expect(refused.stdout).not.toContain('PRIVATE KEY')
     const agreed = await show('--yes')

@@ -77,7 +77,7 @@ test.each([
   ['{version: 1}', /^1:2 : A symbol is wrong here/],
   ['{"version": 1} {}', '1:16 : The file goes on after its end.'],
   ['{"version": 1, /* never', '1:16 : A comment is not closed.'],
-  ['{"permit": []}', '1:1 version: It is missing: The version of this format.'],
+  ['{"permit": []}', '1:1 version: It is missing: The version of this format. Write "version": 1'],
   ['{"version": "1"}', '1:13 version: "1" is not right; it must be 1.'],
   ['{"version": 1, "version": 1}', '1:16 version: This key is there twice.'],
   ['{"version": 1, "__proto__": {}}', /__proto__: There is no such key/],
@@ -133,6 +133,28 @@ describe('rootling.local.json', () => {
       (error as RootlingError).faults?.map(({ file, key }) => `${file.split('/').at(-1)} ${key}`),
     ).toEqual(['rootling.json permit[0]', 'rootling.local.json day'])
   })
+})
+
+test('README’s example loads as it is', async () => {
+  const readme = readFileSync(join(project, 'README.md'), 'utf8')
+  const example = /### A team: rootling\.json[^]*?```jsonc\n([^]*?)```/.exec(readme)?.[1] ?? ''
+  const clone = await cloneOf({})
+  clone.write('rootling.json', example)
+  const { trust } = await readProject(clone)
+  expect(trust[0]?.fingerprint.replaceAll(':', '')).toMatch(/^[0-9a-f]{64}$/)
+})
+
+test.each([
+  ['{}', 'What is allowed: rootling schema'],
+  ['{"version": "1"}', 'What is allowed: rootling schema'],
+  // The fault itself says how to update.
+  ['{"version": 2}', undefined],
+])('a file that is %s has the hint %s', async (text, hint) => {
+  const clone = await cloneOf({})
+  clone.write('rootling.json', text)
+  const error = await readProject(clone).catch((caught: unknown) => caught)
+  expect(error).toMatchObject({ code: 'bad-project', faults: [{ key: 'version' }] })
+  expect((error as RootlingError).hint).toBe(hint)
 })
 
 test('the schema in the package is the one that is checked', () => {

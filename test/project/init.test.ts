@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } fro
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { guessProject } from '../../src/project/guess.ts'
-import { initProject, type InitOptions } from '../../src/project/init.ts'
+import { answerFault, initProject, type InitOptions } from '../../src/project/init.ts'
 import { readProject } from '../../src/project/read.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 
@@ -197,4 +197,18 @@ describe('init', () => {
       code: 'bad-project',
     })
   })
+})
+
+test('each answer is checked by itself, as rootling.json would be', async () => {
+  const directory = await projectWith({})
+  expect(answerFault('names', { names: here }, directory)).toBeNull()
+  expect(answerFault('names', { names: [] }, directory)).toContain('0 items')
+  expect(answerFault('names', { names: ['a.test', 'shop.test:8443'] }, directory)).toContain(
+    '"shop.test:8443"',
+  )
+  expect(answerFault('cert', { cert: '.certs/a.pem' }, directory)).toBeNull()
+  expect(answerFault('cert', { cert: '../a.pem' }, directory)).toContain('two dots')
+  expect(answerFault('cert', { cert: '' }, directory)).toContain('ends in .pem')
+  expect(answerFault('key', { cert: 'a.pem', key: 'b.pem' }, directory)).toBeNull()
+  expect(answerFault('key', { cert: 'a.pem', key: 'A.pem' }, directory)).toContain('the same as')
 })

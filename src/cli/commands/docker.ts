@@ -50,7 +50,7 @@ export async function docker(
       'The files hold public certificates only. Start containers anew after ca rotate.',
       ...(baked === ''
         ? []
-        : [output.hint('For the Dockerfile: rootling ca export --out rootling.crt')]),
+        : [output.hint('For the Dockerfile: rootling ca export --all --out rootling.crt')]),
     ],
     {},
   )

@@ -4,7 +4,7 @@ import { examine, type Examination } from '../../doctor/doctor.ts'
 import { fixFindings, type Fixed } from '../../doctor/fix.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { blankBetween, bold, dim, green, red, table, yellow, type Line } from '../lines.ts'
+import { blankBetween, bold, dim, green, hanging, red, table, yellow, type Line } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { reportHooks, warnOfFiles } from '../renewals.ts'
 import type { doctorSpec } from '../specs/stores.ts'
@@ -34,7 +34,7 @@ export async function doctor(
     examination = await examine(world, options)
   }
   const { findings, checked, servers } = examination
-  output.result(linesFor(examination, output), {
+  output.result(examinationLines(examination, output), {
     findings: findings.map((each) => inJson(each, output)),
     checked,
     servers,
@@ -98,27 +98,47 @@ function inJson({ fix, command, ...rest }: Finding, output: Output) {
 
 const marks: Record<Severity, Line> = { error: red('✗'), warning: yellow('!'), note: dim('i') }
 
-function linesFor({ findings, checked, servers }: Examination, output: Output): Line[] {
-  const lines = findings.flatMap(({ severity, sentence, remedy }): Line[] => [
-    [marks[severity] as string, ` ${sentence}`],
-    ['  ', dim('→'), ` ${output.hint(remedy)}`],
-  ])
-  const blocks = [lines, ...servers.map(clientLines), [summaryOf(findings, checked)]]
+/**
+ * Returns the findings, what clients make of each server, and a summary. On a terminal the sentences
+ * are wrapped; elsewhere each is one line, since scripts look for whole sentences.
+ */
+export function examinationLines(
+  { findings, checked, servers }: Examination,
+  output: Output,
+): Line[] {
+  const sentence = (parts: readonly Line[], first: number): Line[] => {
+    const line = parts.flat()
+    return output.isTerminal
+      ? hanging(line, first + 2, output.width, first)
+      : [[' '.repeat(first), ...line]]
+  }
+  const blocks = [
+    findings.flatMap(({ severity, sentence: text, remedy }) => [
+      ...sentence([marks[severity], ` ${text}`], 0),
+      ...sentence([dim('→'), ` ${output.hint(remedy)}`], 2),
+    ]),
+    ...servers.map((server) => clientLines(server, output.width)),
+    summaryOf(findings, checked, output).flatMap((line) => sentence([line], 0)),
+  ]
   return blankBetween(blocks.filter((block) => block.length > 0))
 }
 
 /** Returns a table of what each kind of client makes of a server's certificate. */
-function clientLines({ url, clients }: Examination['servers'][number]): Line[] {
+function clientLines({ url, clients }: Examination['servers'][number], width: number): Line[] {
   if (clients.length === 0) return []
   const rows = clients.map(({ client, accepts, why }): Line[] => [
     accepts === true ? green('✓') : accepts === null ? dim('–') : red('✗'),
     client,
     accepts === true ? 'accepts' : accepts === null ? 'not on this machine' : why.join(' '),
   ])
-  return [bold(url), ...table(rows)]
+  return [bold(url), ...table(rows, width)]
 }
 
-function summaryOf(findings: readonly Finding[], checked: Examination['checked']): Line {
+function summaryOf(
+  findings: readonly Finding[],
+  checked: Examination['checked'],
+  output: Output,
+): Line[] {
   const count = (wanted: Severity): number =>
     findings.filter(({ severity }) => severity === wanted).length
   const some = (number: number, one: string): string =>
@@ -132,8 +152,9 @@ function summaryOf(findings: readonly Finding[], checked: Examination['checked']
   const told = all.filter(Boolean).join(', ')
   const fine = count('error') + count('warning') === 0
   const safe = findings.filter(({ fix }) => fix !== undefined).length
-  const more = safe === 0 ? '' : ` To mend ${safe} of them: rootling doctor --fix`
+  const more =
+    safe === 0 ? [] : [`To mend ${safe} of them: ${output.hint('rootling doctor --fix')}`]
   return fine
-    ? [green('✓'), ` Nothing is wrong${told === '' ? '' : ` (${told})`}. Looked at: ${seen}.`]
-    : `${told}.${more} Looked at: ${seen}.`
+    ? [[green('✓'), ` Nothing is wrong${told === '' ? '' : ` (${told})`}. Looked at: ${seen}.`]]
+    : [`${told}.`, ...more, `Looked at: ${seen}.`]
 }

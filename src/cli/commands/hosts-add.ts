@@ -1,13 +1,14 @@
 import { windowsHostsPath } from '../../../platform/windows/hosts.ts'
 import { RootlingError } from '../../errors.ts'
 import { isMountPoint } from '../../files/mount-point.ts'
-import { applyHosts } from '../../hosts/change.ts'
-import { loopback, parseHostName, publicNames } from '../../hosts/host-name.ts'
+import { applyHosts, type HostsChange } from '../../hosts/change.ts'
+import { loopback, parseHostAddress, parseHostName, publicNames } from '../../hosts/host-name.ts'
 import { conflictError, planHosts } from '../../hosts/plan.ts'
 import { quotedPath, shellWord } from '../../shell-word.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { hostsAccess } from '../hosts-file.ts'
+import type { HostsEntry } from '../../hosts/block.ts'
 import type { hostsAddSpec } from '../specs/hosts.ts'
 
 type Arguments = ArgumentsOf<typeof hostsAddSpec>
@@ -37,7 +38,10 @@ export async function hostsAdd(args: Arguments, context: Context): Promise<ExitC
   const isSame = added.length + removed.length === 0
   if (isSame) output.note(`${file} has ${names.join(' and ')} already; nothing was written.`)
   else if (dryRun) output.note(`These lines of ${quotedPath(file)} would change.`)
-  else output.note(`Changed ${quotedPath(file)}. To undo it: rootling hosts remove ${words(names)}`)
+  else
+    output.note(
+      `Changed ${quotedPath(file)}. To undo it: ${undoing({ added, removed }, wanted, args)}`,
+    )
   if (!isSame && isMountPoint(file))
     output.note(
       `${quotedPath(file)} is mounted by itself; what mounts it, such as Docker, may make it anew.`,
@@ -55,6 +59,31 @@ export async function hostsAdd(args: Arguments, context: Context): Promise<ExitC
 }
 
 const words = (names: readonly string[]): string => names.map((name) => shellWord(name)).join(' ')
+
+/**
+ * Returns the commands that bring back what the hosts file had before a change: names that had
+ * addresses get these again, and the others are removed.
+ */
+export function undoing(
+  { added, removed }: Pick<HostsChange, 'added' | 'removed'>,
+  wanted: ReadonlyMap<string, readonly string[]>,
+  { force }: Pick<Arguments, 'force'>,
+): string {
+  const fresh: string[] = []
+  const restoring: string[] = []
+  for (const [name, addresses] of wanted) {
+    const isOfName = (entry: HostsEntry): boolean => entry.name === name
+    const ofName = added.filter(isOfName).map(({ address }) => address)
+    const gone = removed.filter(isOfName).map(({ address }) => address)
+    if (ofName.length + gone.length === 0) continue
+    const kept = addresses.map(parseHostAddress).filter((each) => !ofName.includes(each))
+    const address = [...new Set([...gone, ...kept])]
+    if (address.length === 0) fresh.push(name)
+    else restoring.push(commandOf([name], { positionals: [name], address, force }))
+  }
+  if (fresh.length > 0) restoring.push(`rootling hosts remove ${words(fresh)}`)
+  return restoring.join('; ')
+}
 
 function commandOf(names: readonly string[], { address = [], force }: Arguments): string {
   const addresses = address.map((each) => ` --address ${shellWord(each)}`).join('')

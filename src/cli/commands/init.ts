@@ -1,6 +1,6 @@
 import { RootlingError } from '../../errors.ts'
 import type { Guess } from '../../project/guess.ts'
-import { hostsAmong, initProject, type Answers } from '../../project/init.ts'
+import { answerFault, hostsAmong, initProject, type Answers } from '../../project/init.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { linesOf } from '../lines.ts'
@@ -22,16 +22,20 @@ export async function init(
     cwd,
     env,
     owner: state.owner,
-    ask: async (guessed, found) => (isAsking ? askFor(guessed, found) : guessed),
+    ask: async (guessed, found) => (isAsking ? askFor(guessed, found, cwd) : guessed),
   })
-  if (guess.found.length > 0) output.note(`Found ${guess.found.join(', ')}.`)
+  // The dialogue begins with it.
+  if (!isAsking && guess.found.length > 0) output.note(`Found ${guess.found.join(', ')}.`)
   output.note(`Wrote ${quotedPath(file)}. To do what it says: rootling up`)
   output.result(linesOf(text.trimEnd()), { file, contents: text, found: guess.found })
   return exitCodes.ok
 }
 
-/** Asks on the terminal, with what was guessed as the first answer to each question. */
-async function askFor(guessed: Answers, { found }: Guess): Promise<Answers> {
+/**
+ * Asks on the terminal, with what was guessed as the first answer to each question, and asks again
+ * for what rootling.json may not hold.
+ */
+async function askFor(guessed: Answers, { found }: Guess, directory: string): Promise<Answers> {
   openStreams()
   const { confirm, intro, isCancel, text } = await import('@clack/prompts')
   // Standard output is for the result.
@@ -46,15 +50,27 @@ async function askFor(guessed: Answers, { found }: Guess): Promise<Answers> {
     text({
       message: 'Host names and addresses of the certificate',
       initialValue: guessed.names.join(' '),
+      validate: (value = '') =>
+        answerFault('names', { names: wordsIn(value) }, directory) ?? undefined,
       output,
     }),
   )
-  const names = typed.split(/[\s,]+/).filter((name) => name !== '')
+  const names = wordsIn(typed)
   const cert = await answered(
-    text({ message: 'Where the certificate goes', initialValue: guessed.cert, output }),
+    text({
+      message: 'Where the certificate goes',
+      initialValue: guessed.cert,
+      validate: (value = '') => answerFault('cert', { cert: value }, directory) ?? undefined,
+      output,
+    }),
   )
   const key = await answered(
-    text({ message: 'Where its key goes', initialValue: guessed.key, output }),
+    text({
+      message: 'Where its key goes',
+      initialValue: guessed.key,
+      validate: (value = '') => answerFault('key', { cert, key: value }, directory) ?? undefined,
+      output,
+    }),
   )
   const hosts = hostsAmong(names)
   const wantsHosts =
@@ -77,3 +93,5 @@ async function askFor(guessed: Answers, { found }: Guess): Promise<Answers> {
     env: wantsEnv ? '.env.rootling' : null,
   }
 }
+
+const wordsIn = (typed: string): string[] => typed.split(/[\s,]+/).filter((word) => word !== '')

@@ -56,7 +56,7 @@ const withCompleteComments = (yaml: string, output: Output): string =>
   yaml.replaceAll(/^#.*$/gm, (line) => output.hint(line))
 
 const address =
-  'the gateway of the cluster’s network (docker network inspect kind), or host.docker.internal with Docker Desktop'
+  'Pods reach this machine at the gateway of the cluster’s network (docker network inspect kind), or at host.docker.internal with Docker Desktop.'
 
 /** Makes a key for an external account binding, which the daemon must do. */
 async function orderingByAcme(
@@ -66,8 +66,8 @@ async function orderingByAcme(
   await requireScopes(state)
   const status = await askStatus(state)
   if (status === null)
-    throw new RootlingError('connect-failed', 'The daemon is not running.', {
-      hint: `rootling daemon start --acme-host 172.18.0.1: ${address}`,
+    throw new RootlingError('connect-failed', `The daemon is not running. ${address}`, {
+      hint: 'rootling daemon start --acme-host 172.18.0.1',
     })
   const server = status.listening.find(
     ({ what, url }) => what === 'ACME' && new URL(url).hostname !== onlyThisMachine,
@@ -79,8 +79,8 @@ async function orderingByAcme(
   if (server === undefined || eab === null)
     throw new RootlingError(
       'connect-failed',
-      'The daemon answers ACME on this machine alone, where no pod reaches it.',
-      { hint: `rootling daemon restart --acme-host 172.18.0.1: ${address}` },
+      `The daemon answers ACME on this machine alone, where no pod reaches it. ${address}`,
+      { hint: 'rootling daemon restart --acme-host 172.18.0.1' },
     )
   const scopes = await readTrustedScopes(state)
   return acmeIssuer({
@@ -148,7 +148,7 @@ function refuseReaders(scope: string): void {
   const command = `rootling kubernetes --secret ${shellWord(scope)}`
   if (standardOutput.isTTY)
     throw new RootlingError('usage', 'The signing key of a scope is not shown on a terminal.', {
-      hint: `${command} | kubectl apply -f -, or add --yes`,
+      hint: `Add --yes, or: ${command} | kubectl apply -f -`,
     })
   const status = fstatSync(1)
   if (process.platform === 'win32' || !status.isFile() || (status.mode & 0o077) === 0) return

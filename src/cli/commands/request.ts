@@ -17,7 +17,7 @@ export async function request(
   args: ArgumentsOf<typeof requestSpec>,
   { cwd, state, output }: Context,
 ): Promise<ExitCode> {
-  const identifiers = parseNames(args.positionals)
+  const identifiers = parseNames(args.positionals, 'rootling request')
   const base = fileBase({ identifiers, purpose: 'server' })
   const csrPath = resolve(cwd, args['csr-file'] ?? `${base}.csr`)
   const keyPath = resolve(cwd, args['key-file'] ?? `${base}-key.pem`)
