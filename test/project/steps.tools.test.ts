@@ -15,6 +15,7 @@ import { describe, expect, test } from 'vitest'
 import { readScopes } from '../../src/authority/scope.ts'
 import { findProject } from '../../src/project/find.ts'
 import { readProjectRecord } from '../../src/project/record.ts'
+import type { Step } from '../../src/project/step.ts'
 import { missingLines } from '../../src/project/steps/ignore.ts'
 import { stateEntries } from '../../src/storage/files/state-layout.ts'
 import { broken, createStore } from '../trust/memory-stores.ts'
@@ -81,6 +82,31 @@ describe('up', () => {
       }))
     expect(plain(done.steps)).toEqual(plain(planned.steps))
     expect(new Set(planned.steps.map(({ outcome }) => outcome))).toEqual(new Set(['would-change']))
+  })
+
+  test('names in its first plan the stores that it then changes, and no others', async () => {
+    const system = createStore('system', { kind: 'system', title: 'the system' })
+    const absent = createStore('absent', {
+      availability: async () => ({ available: false, code: 'absent', reason: 'It is not here.' }),
+    })
+    const stores = [createStore('Firefox'), system, absent]
+    const clone = await cloneOf({ permit: ['dev.example.com'] }, { stores })
+    const detailOf = (steps: readonly Step[], code: string) =>
+      steps.find((step) => step.code === code)?.detail
+    const { steps } = await clone.up({ planOnly: true })
+    const held = 'trusted by Firefox, the system.'
+    expect(detailOf(steps, 'authority')).toBe(`The authority is made, and ${held}`)
+    expect(detailOf(steps, 'permit')).toBe(
+      `A scope of its own is made, which may sign these names and all below them, and is to be ${held}`,
+    )
+    const none = await clone.up({ planOnly: true, kinds: [] })
+    expect(detailOf(none.steps, 'authority')).toBe(
+      'The authority is made, and trusted by no store, since none is here or chosen.',
+    )
+    expect(existsSync(clone.world.state.path)).toBe(false)
+    for (const store of stores) expect(await store.list()).toEqual([])
+    const done = await clone.up({ allow: 'permit' })
+    expect(detailOf(done.steps, 'authority')).toBe(`The authority was made; now ${held}`)
   })
 
   test('goes on after a step that fails, and does that one the next time', async () => {
