@@ -38,7 +38,7 @@ test('the help fits a screen, opens with examples and names every command', asyn
 
 test('the help names the exit codes in the words of the README, and every code', async () => {
   const { rootling } = openHome()
-  const codesIn = (text: string) => /Exit codes: .*? approve\./.exec(text.replaceAll('`', ''))?.[0]
+  const codesIn = (text: string) => /Exit codes: .*? approval\./.exec(text.replaceAll('`', ''))?.[0]
   const { stdout } = await rootling(['--help'])
   const told = codesIn(stdout.replaceAll(/\s+/g, ' '))
   expect(told).toBe(codesIn(readFileSync(join(project, 'README.md'), 'utf8')))
