@@ -129,7 +129,7 @@ export async function issue(
     // Read under the lock: another command may have made a scope and written these files just now.
     const scopes = paths === null ? [] : await readScopes(state)
     if (paths !== null && request.force !== true)
-      await refuseForeign(paths, [...scopes, ...(await readScopesInRotation(state))])
+      await refuseForeign(state, paths, [...scopes, ...(await readScopesInRotation(state))])
     const found = paths === null ? null : await findReplaced(state, record, request, scopes)
     const { rights = state.owner } = request
     await recordAndWrite(

@@ -13,9 +13,11 @@ import { fileName, isDeviceName } from '../files/windows-name.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toMakeDirectory } from '../shell-commands.ts'
 import { quotedPath, shellWord } from '../shell-word.ts'
+import { readCurrentInventory } from '../storage/files/record.ts'
 import { isStateDirectory } from '../storage/files/scopes.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
-import { isIssuedBy } from '../x509/parsed-certificate.ts'
+import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
+import { isKeyLike } from './key-like.ts'
 
 export interface OutputPaths {
   /** Default: the current directory; created when absent. */
@@ -288,32 +290,75 @@ async function refuseUnwritable(path: string): Promise<void> {
 }
 
 /**
- * Throws `not-ours` for files that must not be replaced: a certificate that no scope signed and
- * that is not self-signed by this program, or a key that does not match the certificate beside it.
+ * Throws `not-ours` for files that must not be replaced: a certificate that no scope signed, that is
+ * not self-signed by this program and that the record does not know as written there, or a key that
+ * neither matches the certificate beside it nor was written with one that is gone.
  */
 export async function refuseForeign(
+  state: StateDirectory,
   { certPath, keyPath }: Pick<ResolvedPaths, 'certPath' | 'keyPath'>,
   scopes: readonly Scope[],
 ): Promise<void> {
   const cert = await readText(certPath)
   const key = keyPath === null ? null : certPath === keyPath ? cert : await readText(keyPath)
-  const existing = cert === null ? null : ownCertificate(cert, certPath, scopes)
+  const existing = cert === null ? null : await ownCertificate(state, cert, certPath, scopes)
   if (key === null || keyPath === null) return
-  if (existing === null || !matches(existing, key))
+  if (existing === null) {
+    if (!(await isLeftKey(state, { certPath, keyPath }, key)))
+      throw notOurs(keyPath, 'is not known to hold a key that Rootling wrote')
+  } else if (!matches(existing, key))
     throw notOurs(keyPath, 'holds a key that is not of the certificate beside it')
 }
 
-function ownCertificate(pem: string, path: string, scopes: readonly Scope[]): X509Certificate {
+async function ownCertificate(
+  state: StateDirectory,
+  pem: string,
+  path: string,
+  scopes: readonly Scope[],
+): Promise<X509Certificate> {
   let certificate: X509Certificate
   try {
     certificate = new X509Certificate(pem)
   } catch {
     throw notOurs(path, 'is not a certificate')
   }
-  const selfSigned = isSelfSigned(certificate)
-  const ours = scopes.some(({ intermediate }) => isIssuedBy(certificate, intermediate))
-  if (!selfSigned && !ours) throw notOurs(path, 'is a certificate of another CA')
+  const ours =
+    isSelfSigned(certificate) ||
+    scopes.some(({ intermediate }) => isIssuedBy(certificate, intermediate)) ||
+    (await isRecorded(state, path, certificate))
+  if (!ours) throw notOurs(path, 'is a certificate of another CA')
   return certificate
+}
+
+/**
+ * Whether a file holds the certificate that was written to it last. Its scope may be gone since, as
+ * after `rootling down`.
+ */
+async function isRecorded(
+  state: StateDirectory,
+  path: string,
+  certificate: X509Certificate,
+): Promise<boolean> {
+  const { certificates } = await readCurrentInventory(state)
+  const record = certificates.findLast(({ certPath }) => certPath === path)
+  return record?.fingerprint === fingerprintOf(certificate)
+}
+
+/** Whether a file holds the key that was written with a certificate whose own file is gone. */
+export async function isLeftKey(
+  state: StateDirectory,
+  { certPath, keyPath }: Pick<ResolvedPaths, 'certPath' | 'keyPath'>,
+  pem: string | null,
+): Promise<boolean> {
+  const { certificates, forgotten } = await readCurrentInventory(state)
+  // A later certificate elsewhere may have been given the same file for its key.
+  const record = certificates.findLast((each) => each.keyPath === keyPath)
+  return (
+    pem !== null &&
+    record?.certPath === certPath &&
+    !forgotten.has(record.serialNumber) &&
+    isKeyLike(pem, record)
+  )
 }
 
 /** Whether `signSelfSigned` made a certificate. Node has no subject for one whose subject is empty. */

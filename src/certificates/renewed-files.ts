@@ -12,6 +12,7 @@ import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import { encodePem, privateKeyBlocks } from '../x509/pem.ts'
 import { extraFile, modeOf, pkcs12Of } from './file-contents.ts'
 import type { Leaf } from './leaf.ts'
+import { isKeyLike } from './key-like.ts'
 import { fileBase } from './output-files.ts'
 import { openKey, type Pkcs12Passwords } from './pkcs12-passwords.ts'
 import { quotedPath } from '../shell-word.ts'
@@ -32,7 +33,10 @@ export async function readTracked(
 ): Promise<X509Certificate | Unfit> {
   const text = await readText(path)
   if (text === null)
-    return { reason: `${path} is gone.`, hint: `To make it anew: ${issueInFiles(record)}` }
+    return {
+      reason: `${path} is gone.`,
+      hint: `To make it anew: ${issueInFiles(record)}${(await hasOtherKey(record)) ? ' --force' : ''}`,
+    }
   try {
     const certificate = new X509Certificate(text)
     // Fingerprints are compared, since anybody could copy a serial number, and the new certificate
@@ -45,6 +49,14 @@ export async function readTracked(
     reason: `${quotedPath(path)} was changed by something else since.`,
     hint: toReplace(record),
   }
+}
+
+/** Whether the key file of a certificate that is gone holds what `issue` replaces only by force. */
+async function hasOtherKey(record: CertificateRecord): Promise<boolean> {
+  const { certPath, keyPath } = record
+  if (keyPath === null || keyPath === certPath) return false
+  const text = await readText(keyPath).catch(() => '')
+  return text !== null && !isKeyLike(text, record)
 }
 
 const toReplace = (record: CertificateRecord): string =>

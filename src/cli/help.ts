@@ -86,7 +86,7 @@ function mainHelp(): string {
     [
       paragraph('rootling-mkcert takes mkcert’s flags; ROOTLING_HOME names the CA’s directory.'),
       paragraph(
-        'Exit codes: 0 all well, 1 failed, 2 wrong usage, 3 some stores failed, 4 not trusted, 5 cancelled.',
+        'Exit codes: 0 all well · 1 failed, or doctor found something · 2 wrong usage · 3 some stores, or steps of up, failed · 4 not trusted, or up --check found something to change · 5 cancelled · 6 rootling.json needs approval.',
       ),
     ].join('\n'),
   ])

@@ -1,4 +1,5 @@
 import { createAnchor } from '../../platform/pem.ts'
+import type { TrustAnchor } from '../../platform/trust-store.ts'
 import { readTrustedScopes } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { anchorOf, chosenKinds, openStores, type StoreOptions } from '../trust/machine-stores.ts'
@@ -97,13 +98,20 @@ export async function lookAtStores(
     root instanceof RootlingError ? [] : [createAnchor(root.raw)],
   )
   const { stores } = await openStores(world, options, scopes)
-  const anchors = [...scopes.map(anchorOf), ...foreign]
+  const own = scopes.length > 0 ? scopes.map(anchorOf) : [await rootToMake(now())]
+  const anchors = [...own, ...foreign]
   // Without an authority there is no state directory yet to remember anything in.
   const trust =
     given.planOnly === true || scopes.length === 0
       ? await lackingAnchors(stores, anchors)
       : await lackingSince(state, stores, anchors)
   return { options, scopes, roots, trust }
+}
+
+/** Returns a root in place of the one that is to be made, to ask which stores would take it. */
+async function rootToMake(now: Date): Promise<TrustAnchor> {
+  const { placeholderAnchor } = await import('../trust/install.ts')
+  return placeholderAnchor(now, false)
 }
 
 async function readRoots({ directory }: Project, { trust }: Wanted, now: Date) {

@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path'
 import { readScopes } from '../authority/scope.ts'
 import { forget } from '../certificates/forget.ts'
+import { isLeftKey } from '../certificates/output-files.ts'
 import { keyFault, readTracked } from '../certificates/renewed-files.ts'
 import { existsSync } from '../files/exists.ts'
 import { removeIfEmpty } from '../files/own-entries.ts'
@@ -8,6 +9,7 @@ import { readText } from '../files/read.ts'
 import { removeFile } from '../files/sync-fs.ts'
 import { planRemoval, removeHosts } from '../hosts/change.ts'
 import { readCurrentInventory } from '../storage/files/record.ts'
+import type { CertificateRecord } from '../storage/records.ts'
 import { readTrustedRoots } from '../storage/files/trusted-roots.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
 import { untrustRoot } from '../trust/trusted-roots.ts'
@@ -95,13 +97,8 @@ async function undoCertificate(
   const own = certificates.findLast(
     (each) => each.certPath === certPath && each.keyPath === keyPath,
   )
-  const tracked = own === undefined ? null : await readTracked(certPath, own)
-  const isOwn =
-    own !== undefined &&
-    tracked !== null &&
-    !('reason' in tracked) &&
-    (await keyFault(tracked, own)) === null
-  if (!isOwn) return kept(step, 'Something else changed the files since, so they are left.')
+  if (own === undefined || !(await areOwn(own, { certPath, keyPath }, world)))
+    return kept(step, 'Something else changed the files since, so they are left.')
   return {
     step: { ...step, detail: `${cert} and ${key} are deleted.` },
     apply: async () => {
@@ -111,6 +108,17 @@ async function undoCertificate(
       await forget(state, { words: [own.serialNumber], cwd: '/', all: true }, now())
     },
   }
+}
+
+/** Whether both files, or the key that is left alone, hold what Rootling wrote. */
+async function areOwn(
+  record: CertificateRecord,
+  { certPath, keyPath }: { readonly certPath: string; readonly keyPath: string },
+  { state }: TrustWorld,
+): Promise<boolean> {
+  if (!existsSync(certPath)) return isLeftKey(state, { certPath, keyPath }, await readText(keyPath))
+  const tracked = await readTracked(certPath, record)
+  return !('reason' in tracked) && (await keyFault(tracked, record)) === null
 }
 
 /** Returns another project that needs what this one did; `undefined`: none does. */

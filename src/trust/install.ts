@@ -1,4 +1,4 @@
-import { anchorPrefix, type TrustAnchor } from '../../platform/trust-store.ts'
+import type { TrustAnchor } from '../../platform/trust-store.ts'
 import { makeScope } from '../authority/ceremony.ts'
 import {
   checkPermit,
@@ -18,6 +18,7 @@ import {
   anchorWith,
   chosenKinds,
   openStores,
+  placeholderName,
   withStoresLock,
   type StoreChange,
   type StoreOptions,
@@ -175,9 +176,7 @@ async function planInstallation(
   return { created: false, scopes, outcomes, plannedCommands: found.machine.planned }
 }
 
-export const placeholderName = `${anchorPrefix}XXXXXXXX`
-
-/** Makes a root that stands, in a dry run, for one that would be made. */
+/** Makes a root that stands, in a plan, for one that would be made. */
 export async function placeholderAnchor(now: Date, hardened: boolean): Promise<TrustAnchor> {
   const plan = { name: 'local', permitted: [], constraints: localConstraints, hardened }
   const { root, rootCopies } = await makeScope(plan, now)

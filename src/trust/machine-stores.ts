@@ -2,6 +2,7 @@ import { findTrustStores } from '../../platform/index.ts'
 import { createMachine, type Machine } from '../../platform/machine.ts'
 import { certificatesIn, createAnchor } from '../../platform/pem.ts'
 import {
+  anchorPrefix,
   storeKinds,
   type StoreKind,
   type StoreScope,
@@ -120,6 +121,9 @@ export async function trustOfScopes(
   const { stores } = await openStores(world, { ...options, kinds }, scopes)
   return trustStatus(stores, scopes.map(anchorOf))
 }
+
+/** The name of a root that does not exist yet, in a plan. */
+export const placeholderName = `${anchorPrefix}XXXXXXXX`
 
 /** Returns the root of a scope as a trust anchor. */
 export function anchorOf({ root, copies }: Scope): TrustAnchor {

@@ -1,9 +1,11 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { chmod, lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { issue, type IssueRequest } from '../../src/certificates/issue.ts'
-import { ensureAuthority } from '../../src/authority/create.ts'
+import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
+import { forgetScope } from '../../src/authority/delete.ts'
+import { forget } from '../../src/certificates/forget.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
 import { day } from '../../src/x509/profiles.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
@@ -102,6 +104,73 @@ describe('what stands in the way', () => {
     })
     await issue(['localhost'], { force: true })
     await expectPair(at('localhost.pem'), at('localhost-key.pem'))
+  })
+
+  test.each(['p256', 'ed25519', 'rsa2048'] as const)(
+    'is replaced when it is a %s key whose certificate is gone',
+    async (keyType) => {
+      const { issue, at } = await workshop()
+      await issue(['localhost'], { keyType })
+      await rm(at('localhost.pem'))
+      await issue(['localhost'])
+      await expectPair(at('localhost.pem'), at('localhost-key.pem'))
+    },
+  )
+
+  const leftAlone = (path: string) => ({
+    code: 'not-ours',
+    message: `${path} is not known to hold a key that Rootling wrote, so it was left as it is.`,
+  })
+
+  test('is left alone when it is no key that was written with a certificate that is gone', async () => {
+    const { issue, at, state, outDir } = await workshop()
+    const key = at('localhost-key.pem')
+    await issue(['a.localhost'], { keyType: 'rsa2048' })
+    await writeFile(key, await readFile(at('a.localhost-key.pem')))
+    // Nothing is on record of this file.
+    await expect(issue(['localhost'])).rejects.toMatchObject(leftAlone(key))
+    await issue(['localhost'], { force: true })
+    await rm(at('localhost.pem'))
+    // Another type of key than is on record, and no key at all.
+    const theirs = await readFile(at('a.localhost-key.pem'), 'utf8')
+    for (const text of [theirs, 'my novel']) {
+      await writeFile(key, text)
+      await expect(issue(['localhost'])).rejects.toMatchObject(leftAlone(key))
+      expect(await readFile(key, 'utf8')).toBe(text)
+    }
+    await issue(['localhost'], { force: true })
+    // The key is of a later certificate in another file.
+    const files = { outDir, certPath: at('other.pem'), keyPath: key }
+    await issue(['b.localhost'], { files, force: true })
+    await rm(at('localhost.pem'))
+    await expect(issue(['localhost'])).rejects.toMatchObject(leftAlone(key))
+    await expectPair(at('other.pem'), key)
+    // The person said that it is Rootling's no more.
+    await rm(at('other.pem'))
+    await forget(state, { words: [at('other.pem')], cwd: '/', all: false }, now)
+    await expect(issue(['b.localhost'], { files })).rejects.toMatchObject(leftAlone(key))
+  })
+
+  test('is replaced when it is on record, though its scope is gone', async () => {
+    const { issue, at, state } = await workshop()
+    const { scope } = await permitScope(state, { permit: ['example.com'] }, now)
+    await issue(['example.com'])
+    const [cert, key] = [at('example.com.pem'), at('example.com-key.pem')]
+    const [oldCert, oldKey] = [await readFile(cert), await readFile(key)]
+    await forgetScope(state, scope.name)
+    await permitScope(state, { permit: ['example.com'] }, now)
+    await issue(['example.com'])
+    expect(await readFile(cert)).not.toEqual(oldCert)
+    await expectPair(cert, key)
+    // One that a later certificate replaced, put back by somebody, is on record as replaced.
+    await forgetScope(state, scope.name)
+    await permitScope(state, { permit: ['example.com'] }, now)
+    await writeFile(cert, oldCert)
+    await writeFile(key, oldKey)
+    await expect(issue(['example.com'])).rejects.toMatchObject({
+      code: 'not-ours',
+      message: `${cert} is a certificate of another CA, so it was left as it is.`,
+    })
   })
 
   test('is left alone when it is no certificate at all', async () => {

@@ -86,6 +86,19 @@ test('a file that something else replaced, or that is gone, is left alone', asyn
   expect(gone).toMatchObject({ outcome: 'skipped', reason: expect.stringContaining('is gone') })
 })
 
+test('a certificate that is gone is made anew by the line of the hint, by force over another key', async () => {
+  const { state, outDir } = await authority()
+  const { record } = await issue(state, { names: ['localhost'], files: { outDir } }, start)
+  const again = `To make it anew: rootling issue localhost --cert-file ${record.certPath} --key-file ${record.keyPath}`
+  await rm(record.certPath ?? '')
+  const hint = async () => (await renew(state, { which: 'all' }, {}, later(1)))[0]?.hint
+  expect(await hint()).toBe(again)
+  await writeFile(record.keyPath ?? '', 'something else')
+  expect(await hint()).toBe(`${again} --force`)
+  await rm(record.keyPath ?? '')
+  expect(await hint()).toBe(again)
+})
+
 test('a revoked certificate is not renewed', async () => {
   const { state, outDir } = await authority()
   const { record } = await issue(state, { names: ['localhost'], files: { outDir } }, start)

@@ -4,7 +4,8 @@ import { expect, test } from 'vitest'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 import { notInstalled } from '../outside/e2e/client.ts'
-import { command } from '../helpers/built.ts'
+import { exitCodes } from '../../src/cli/command.ts'
+import { command, project } from '../helpers/built.ts'
 import { openHome } from '../helpers/home.ts'
 
 const noScript = await notInstalled('script')
@@ -33,6 +34,21 @@ test('the help fits a screen, opens with examples and names every command', asyn
   for (const name of ['install', 'issue', 'status', 'list', 'serve', 'get', 'uninstall', 'ca'])
     expect(stdout).toMatch(new RegExp(`^ {2}rootling ${name} `, 'm'))
   expect((await rootling([])).stdout).toBe(stdout)
+})
+
+test('the help names the exit codes in the words of the README, and every code', async () => {
+  const { rootling } = openHome()
+  const codesIn = (text: string) => /Exit codes: .*? approval\./.exec(text.replaceAll('`', ''))?.[0]
+  const { stdout } = await rootling(['--help'])
+  const told = codesIn(stdout.replaceAll(/\s+/g, ' '))
+  expect(told).toBe(codesIn(readFileSync(join(project, 'README.md'), 'utf8')))
+  for (const code of Object.values(exitCodes)) expect(told).toContain(` ${code} `)
+})
+
+test('the help of up says that --yes approves nothing', async () => {
+  const { rootling } = openHome()
+  const { stdout } = await rootling(['up', '--help'])
+  expect(stdout.replaceAll(/\s+/g, ' ')).toContain('agree to everything but what needs --allow')
 })
 
 test('the help of a command shows its usage, options and examples', async () => {

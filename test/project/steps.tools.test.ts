@@ -10,11 +10,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { readScopes } from '../../src/authority/scope.ts'
 import { findProject } from '../../src/project/find.ts'
 import { readProjectRecord } from '../../src/project/record.ts'
+import type { Step } from '../../src/project/step.ts'
 import { missingLines } from '../../src/project/steps/ignore.ts'
 import { stateEntries } from '../../src/storage/files/state-layout.ts'
 import { broken, createStore } from '../trust/memory-stores.ts'
@@ -83,6 +84,31 @@ describe('up', () => {
     expect(new Set(planned.steps.map(({ outcome }) => outcome))).toEqual(new Set(['would-change']))
   })
 
+  test('names in its first plan the stores that it then changes, and no others', async () => {
+    const system = createStore('system', { kind: 'system', title: 'the system' })
+    const absent = createStore('absent', {
+      availability: async () => ({ available: false, code: 'absent', reason: 'It is not here.' }),
+    })
+    const stores = [createStore('Firefox'), system, absent]
+    const clone = await cloneOf({ permit: ['dev.example.com'] }, { stores })
+    const detailOf = (steps: readonly Step[], code: string) =>
+      steps.find((step) => step.code === code)?.detail
+    const { steps } = await clone.up({ planOnly: true })
+    const held = 'trusted by Firefox, the system.'
+    expect(detailOf(steps, 'authority')).toBe(`The authority is made, and ${held}`)
+    expect(detailOf(steps, 'permit')).toBe(
+      `A scope of its own is made, which may sign these names and all below them, and is to be ${held}`,
+    )
+    const none = await clone.up({ planOnly: true, kinds: [] })
+    expect(detailOf(none.steps, 'authority')).toBe(
+      'The authority is made, and trusted by no store, since none is here or chosen.',
+    )
+    expect(existsSync(clone.world.state.path)).toBe(false)
+    for (const store of stores) expect(await store.list()).toEqual([])
+    const done = await clone.up({ allow: 'permit' })
+    expect(detailOf(done.steps, 'authority')).toBe(`The authority was made; now ${held}`)
+  })
+
   test('goes on after a step that fails, and does that one the next time', async () => {
     let works = false
     const store = createStore('stubborn')
@@ -118,6 +144,32 @@ describe('up', () => {
     expect(shownSteps((await clone.up()).steps).at(-1)).toBe('certificate: changed')
     expect(read(clone, '.certs/shop.pem')).not.toBe(before)
     expect(shownSteps((await clone.up()).steps).at(-1)).toBe('certificate: unchanged')
+  })
+
+  test('issues again where the certificate alone is gone', async () => {
+    const clone = await cloneOf(shop)
+    await clone.up()
+    rmSync(join(clone.directory, '.certs/shop.pem'))
+    const outcomes = async (planOnly: boolean) =>
+      (await clone.up({ planOnly })).steps.map(({ outcome }) => outcome)
+    expect(await outcomes(true)).toEqual(['unchanged', 'unchanged', 'would-change'])
+    expect(await outcomes(false)).toEqual(['unchanged', 'unchanged', 'changed'])
+    const certificate = new X509Certificate(read(clone, '.certs/shop.pem'))
+    const key = createPrivateKey(read(clone, '.certs/shop-key.pem'))
+    expect(certificate.checkPrivateKey(key)).toBe(true)
+    expect(await outcomes(false)).toEqual(['unchanged', 'unchanged', 'unchanged'])
+  })
+
+  test('leaves a key that something else wrote where the certificate is gone', async () => {
+    const clone = await cloneOf(shop)
+    clone.write('.certs/shop-key.pem', 'mine')
+    const { steps } = await clone.up()
+    expect(steps.at(-1)).toMatchObject({
+      outcome: 'failed',
+      detail: `${clone.directory}/.certs/shop-key.pem is not known to hold a key that Rootling wrote, so it was left as it is.`,
+      hint: 'Name another path in rootling.json, or move the file away if it is needed no more',
+    })
+    expect(read(clone, '.certs/shop-key.pem')).toBe('mine')
   })
 
   test('works from a directory below, and for several files with one authority', async () => {
@@ -305,6 +357,42 @@ describe('down', () => {
     expect(await clone.down()).toEqual([])
     rmSync(join(clone.directory, 'rootling.json'))
     await expect(clone.down()).rejects.toMatchObject({ code: 'bad-project' })
+  })
+
+  test('is undone by the next up, for a scope of its own too', async () => {
+    const certificate = { names: ['api.dev.example.com'], cert: 'd.pem', key: 'd-key.pem' }
+    const clone = await cloneOf({ certificates: [certificate], permit: ['dev.example.com'] })
+    await clone.up({ allow: 'permit' })
+    await clone.down()
+    const [cert, key] = [read(clone, 'd.pem'), read(clone, 'd-key.pem')]
+    const { steps } = await clone.up({ allow: 'permit' })
+    expect(shownSteps(steps)).toEqual([
+      'ignore: unchanged',
+      'authority: unchanged',
+      'permit: changed',
+      'certificate: changed',
+    ])
+    const scope = (await readScopes(clone.world.state)).find(({ name }) => name !== 'local')
+    expect(new X509Certificate(read(clone, 'd.pem')).issuer).toBe(scope?.intermediate.subject)
+    // The same files, put back since, are not what is on record.
+    await clone.down()
+    clone.write('d.pem', cert)
+    clone.write('d-key.pem', key)
+    expect((await clone.up({ allow: 'permit' })).steps.at(-1)).toMatchObject({ outcome: 'failed' })
+    expect(read(clone, 'd.pem')).toBe(cert)
+  })
+
+  test('takes the key with the files where the certificate is gone already', async () => {
+    const clone = await cloneOf(shop)
+    await clone.up()
+    rmSync(join(clone.directory, '.certs/shop.pem'))
+    expect((await clone.down({ files: true }))[0]).toMatchObject({ outcome: 'changed' })
+    expect(existsSync(join(clone.directory, '.certs'))).toBe(false)
+    await clone.up()
+    rmSync(join(clone.directory, '.certs/shop.pem'))
+    clone.write('.certs/shop-key.pem', 'mine')
+    expect((await clone.down({ files: true }))[0]).toMatchObject({ outcome: 'kept' })
+    expect(read(clone, '.certs/shop-key.pem')).toBe('mine')
   })
 
   test('leaves files that something else changed', async () => {

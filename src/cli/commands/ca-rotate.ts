@@ -1,7 +1,7 @@
 import { isTrusted } from '../../authority/scope.ts'
 import { RootlingError } from '../../errors.ts'
 import { planRotation } from '../../trust/decide-rotation.ts'
-import { placeholderName } from '../../trust/install.ts'
+import { placeholderName } from '../../trust/machine-stores.ts'
 import { rotate, type RotationResult } from '../../trust/rotate.ts'
 import type { RotationPlan } from '../../trust/rotation-plan.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'

@@ -16,6 +16,10 @@ export const upSpec = {
       describe: 'Approve what the file asks for: run,trust,permit,hosts; trust:FINGERPRINT',
     },
     ...storeOptions,
+    yes: {
+      ...storeOptions.yes,
+      describe: 'Ask nothing, agree to everything but what needs --allow',
+    },
   },
   examples: [
     'rootling up',

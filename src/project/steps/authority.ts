@@ -1,5 +1,5 @@
 import { RootlingError } from '../../errors.ts'
-import { anchorOf } from '../../trust/machine-stores.ts'
+import { anchorOf, placeholderName } from '../../trust/machine-stores.ts'
 import type { StoreOutcome } from '../../trust/stores.ts'
 import { settled, type PlannedStep, type Work } from '../step.ts'
 
@@ -11,21 +11,20 @@ export async function planAuthority(work: Work): Promise<PlannedStep[]> {
     subject: world.state.path,
     command: 'rootling install',
   } as const
-  const anchors = new Set(scopes.map((scope) => anchorOf(scope).name))
-  const own = work.trust.filter(({ anchor }) => anchor === null || anchors.has(anchor))
+  const own = ownOutcomes(work)
   const lacking = own.filter(needsChange)
   if (scopes.length > 0 && lacking.length === 0) return [settled(step)]
-  const titles = titlesOf(lacking.length > 0 ? lacking : own)
+  const titles = titlesOf(lacking)
   const detail =
     scopes.length === 0
-      ? `The authority is made, and trusted by ${titles || 'no store, since none is here'}.`
+      ? `The authority is made, and trusted by ${titles || 'no store, since none is here or chosen'}.`
       : `It is to be trusted by ${titles}.`
   return [
     {
       step: {
         ...step,
         outcome: 'would-change',
-        privileged: isPrivileged(own, scopes.length),
+        privileged: isPrivileged(own),
         detail,
       },
       dangers: [],
@@ -43,6 +42,13 @@ export async function planAuthority(work: Work): Promise<PlannedStep[]> {
   ]
 }
 
+/** What the stores say of the own roots, or of the one that is to be made. */
+function ownOutcomes({ scopes, trust }: Work): StoreOutcome[] {
+  const names = new Set(scopes.map((scope) => anchorOf(scope).name))
+  if (scopes.length === 0) names.add(placeholderName)
+  return trust.filter(({ anchor }) => anchor === null || names.has(anchor))
+}
+
 /** Whether a store does not trust a root as it should. */
 export const needsChange = ({ outcome }: StoreOutcome): boolean =>
   outcome === 'would-install' || outcome === 'failed'
@@ -54,13 +60,15 @@ export const titlesOf = (outcomes: readonly StoreOutcome[]): string =>
     ),
   ].join(', ')
 
-/** Whether a change of these stores needs root, as that of the system's does on Linux. */
-export function isPrivileged(outcomes: readonly StoreOutcome[], scopes = 1): boolean {
+/**
+ * Whether a change of these stores needs root, as that of the system's does on Linux. `isNew`: it is
+ * for one more root, which they were not asked about.
+ */
+export function isPrivileged(outcomes: readonly StoreOutcome[], isNew = false): boolean {
   if (process.platform !== 'linux' || process.geteuid?.() === 0) return false
   return outcomes.some(
     (each) =>
-      each.store.kind === 'system' &&
-      (needsChange(each) || (scopes === 0 && each.outcome !== 'skipped')),
+      each.store.kind === 'system' && (needsChange(each) || (isNew && each.outcome !== 'skipped')),
   )
 }
 

@@ -35,7 +35,7 @@ async function planCertificate(
   wanted: WantedCertificate,
   scopes: readonly Scope[],
 ): Promise<PlannedStep> {
-  const { project } = work
+  const { project, world } = work
   const { cert, key } = wanted
   const step = { code: 'certificate', subject: cert, command: commandOf(wanted) } as const
   const request = requestOf(work, wanted)
@@ -46,7 +46,7 @@ async function planCertificate(
     const dangers = dangersOf(wanted, names)
     if ((await keptOf(work, request)) !== null) return settled(step, { dangers })
     const paths = { certPath: join(project.directory, cert), keyPath: join(project.directory, key) }
-    await refuseForeign(paths, scopes)
+    await refuseForeign(world.state, paths, scopes)
     refuseNotPermitted(work, names)
     return {
       step: { ...step, ...needOf(paths), privileged: false },

@@ -2,7 +2,7 @@ import { checkPermit, permitsAll } from '../../authority/create.ts'
 import { localConstraints } from '../../x509/name-constraints.ts'
 import { shellWord } from '../../shell-word.ts'
 import { settled, type Danger, type PlannedStep, type Work } from '../step.ts'
-import { isPrivileged, refuseFailures } from './authority.ts'
+import { isPrivileged, refuseFailures, titlesOf } from './authority.ts'
 
 /** Whether every Rootling authority may sign these domains and ranges. */
 const isLocal = (permitted: readonly string[]): boolean =>
@@ -27,10 +27,12 @@ export async function planPermit({
   const uses = [{ kind: 'permit', names }] as const
   if (scopes.some((scope) => permitsAll(scope, names)))
     return [settled(step, { dangers: [danger], uses })]
-  const detail = 'A scope of its own is made, which may sign these names and all below them.'
+  const titles = titlesOf(trust)
+  const trusted = titles === '' ? '' : `, and is to be trusted by ${titles}`
+  const detail = `A scope of its own is made, which may sign these names and all below them${trusted}.`
   return [
     {
-      step: { ...step, outcome: 'would-change', privileged: isPrivileged(trust, 0), detail },
+      step: { ...step, outcome: 'would-change', privileged: isPrivileged(trust, true), detail },
       dangers: [danger],
       done: uses,
       uses,
