@@ -70,8 +70,12 @@ export const envSpec = {
   options: {
     shell: {
       type: 'string',
-      choices: ['bash', 'zsh', 'fish', 'powershell', 'dotenv', 'json'] as const,
+      choices: [
+        ...['bash', 'zsh', 'fish', 'powershell', 'dotenv', 'json'],
+        ...['sh', 'dash', 'ash', 'ksh', 'mksh', 'pwsh'],
+      ],
       describe: 'Form of the output; default: of your shell',
+      otherwise: 'rootling run works in every shell: rootling run -- COMMAND',
     },
     replace: {
       type: 'boolean',
