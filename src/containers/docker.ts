@@ -33,6 +33,7 @@ const variables: Readonly<Record<string, string>> = {
       'GIT_SSL_CAINFO',
       'CARGO_HTTP_CAINFO',
       'PERL_LWP_SSL_CA_FILE',
+      'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH',
     ].map((name) => [name, inside.bundle]),
   ),
 }
