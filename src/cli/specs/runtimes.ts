@@ -23,6 +23,12 @@ export const dockerSpec = {
       choices: ['compose', 'devcontainer', 'dockerfile'] as const,
       describe: 'Only what this file needs',
     },
+    service: {
+      type: 'string',
+      placeholder: 'NAME',
+      describe: 'A service of the Compose file, repeatable; default: those of compose.yaml here',
+      array: true,
+    },
     image: {
       type: 'string',
       choices: ['debian', 'alpine', 'fedora', 'node', 'temurin', 'distroless'] as const,
