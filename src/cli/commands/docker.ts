@@ -46,7 +46,7 @@ export async function docker(
     })
   if (devcontainerByCompose && only !== 'compose' && only !== 'dockerfile')
     output.note(
-      `devcontainer.json names a Compose file, so it has no containerEnv and runArgs; for all programs${names.length === 0 ? '' : ', and for the names'}: rootling docker --for compose${names.map((name) => ` ${name}`).join('')}`,
+      `devcontainer.json names a Compose file, so it gets remoteEnv, which terminals and tools see, and no runArgs. For all programs${names.length === 0 ? '' : ', and for the names'}: rootling docker --for compose${names.map((name) => ` ${name}`).join('')}`,
     )
   else if (only === 'devcontainer' && names.length > 0)
     for (const line of bridgeLines(names)) output.note(line)
