@@ -7,6 +7,8 @@ export interface OptionSpec {
   /** The name of the value in help. */
   readonly placeholder?: string
   readonly choices?: readonly string[]
+  /** What to do where a value is none of the choices; absent: read the help of the command. */
+  readonly otherwise?: string
   /** Whether the option may be given several times. */
   readonly array?: boolean
   /** Its letter, as in `-q`. */

@@ -146,7 +146,7 @@ function build(
     .fail((message, error) => {
       if (error instanceof RootlingError) throw error
       throw new RootlingError('usage', sentence(message ?? error.message, spec ?? issueSpec), {
-        hint: spec === null ? 'rootling --help' : help(spec),
+        hint: spec === null ? 'rootling --help' : (otherwise(message, spec) ?? help(spec)),
       })
     })
   const add = (target: Argv, row: Row, name: string): void => {
@@ -226,9 +226,16 @@ function check(
 
 const help = (spec: CommandSpec): string => `rootling ${spec.name} --help`
 
+/** How yargs says that a value is none of the choices of an option. */
+const invalidValue = /^Invalid values:\s+Argument: (\S+), Given: (.*), Choices: (.*)$/s
+
+/** Returns what to do instead of giving an option a value that it does not take. */
+const otherwise = (message: string | null, { options }: CommandSpec): string | undefined =>
+  options[invalidValue.exec(message ?? '')?.[1] ?? '']?.otherwise
+
 /** Returns yargs' message as a full sentence, with the option that was probably meant. */
 function sentence(message: string, { options }: CommandSpec): string {
-  const invalid = /^Invalid values:\s+Argument: (\S+), Given: (.*), Choices: (.*)$/s.exec(message)
+  const invalid = invalidValue.exec(message)
   if (invalid !== null) {
     const choices = invalid[3]?.trim().replaceAll('"', '')
     return `--${invalid[1]} ${invalid[2]?.replaceAll('"', '')} is not one of ${choices}.`

@@ -9,6 +9,16 @@ export interface ContainerFiles {
   readonly bundle: string
 }
 
+/** For which containers, and whose machine, the texts are. */
+export interface ContainerOptions {
+  /** The services of the Compose file; none: `app`, with a comment. */
+  readonly services?: readonly string[]
+  /** Whether devcontainer.json names a Compose file, so that tools read other members of it. */
+  readonly devcontainerByCompose?: boolean
+  /** The home directory, which devcontainer.json names by a variable; absent: by its path. */
+  readonly home?: string | undefined
+}
+
 /** What containers need so that programs in them trust the roots, and reach this machine. */
 export interface ContainerTexts {
   /** For compose.override.yaml. */
@@ -33,6 +43,7 @@ const variables: Readonly<Record<string, string>> = {
       'GIT_SSL_CAINFO',
       'CARGO_HTTP_CAINFO',
       'PERL_LWP_SSL_CA_FILE',
+      'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH',
     ].map((name) => [name, inside.bundle]),
   ),
 }
@@ -45,6 +56,7 @@ const variables: Readonly<Record<string, string>> = {
 export function containerTexts(
   { roots, bundle }: ContainerFiles,
   names: readonly string[],
+  { services = [], devcontainerByCompose = false, home }: ContainerOptions = {},
 ): ContainerTexts {
   const hosts = names.map(checkedHost)
   const mounts = [
@@ -55,10 +67,12 @@ export function containerTexts(
   const hostLines =
     hosts.length === 0
       ? []
-      : ['    extra_hosts:', ...hosts.map((host) => `      - "${host}:host-gateway"`)]
-  const compose = [
-    'services:',
-    '  app:',
+      : [
+          ...bridgeLines(hosts).map((line) => `    # ${line}`),
+          '    extra_hosts:',
+          ...hosts.map((host) => `      - "${host}:host-gateway"`),
+        ]
+  const members = [
     '    volumes:',
     ...mounts.flatMap(({ source, target }) => [
       '      - type: bind',
@@ -74,12 +88,22 @@ export function containerTexts(
     ...Object.entries(variables).map(([name, value]) => `      ${name}: ${value}`),
     ...hostLines,
   ]
+  const compose = [
+    'services:',
+    ...(services.length === 0
+      ? ['  # app stands for your service: rootling docker --for compose --service NAME']
+      : []),
+    ...(services.length === 0 ? ['app'] : services.map(checkedService)).flatMap((service) => [
+      `  ${service}:`,
+      ...members,
+    ]),
+  ]
   const devcontainer = {
     mounts: mounts.map(
-      ({ source, target }) => `source=${source},target=${target},type=bind,readonly`,
+      ({ source, target }) => `source=${byHome(source, home)},target=${target},type=bind,readonly`,
     ),
-    containerEnv: variables,
-    ...(hosts.length === 0
+    [devcontainerByCompose ? 'remoteEnv' : 'containerEnv']: variables,
+    ...(hosts.length === 0 || devcontainerByCompose
       ? {}
       : { runArgs: hosts.map((host) => `--add-host=${host}:host-gateway`) }),
   }
@@ -92,8 +116,38 @@ export function containerTexts(
   }
 }
 
-/** Throws `usage` for a name that `containerTexts` refuses. */
-export const checkHosts = (names: readonly string[]): void => names.forEach(checkedHost)
+/**
+ * Returns what a person must know of names that lead to this machine: on Linux they lead to the
+ * address of Docker's bridge, where a server on loopback does not listen.
+ */
+export const bridgeLines = (names: readonly string[]): string[] => [
+  'On Linux these names lead to Docker’s bridge, so servers of this machine must listen there',
+  `(172.17.0.1, unless ip addr show docker0 says otherwise): rootling serve --host 172.17.0.1 ${names.join(' ')}`,
+]
+
+/** Throws `usage` for a name of a host or a service that `containerTexts` refuses. */
+export function checkNames(hosts: readonly string[], services: readonly string[]): void {
+  hosts.forEach(checkedHost)
+  services.forEach(checkedService)
+}
+
+/** Returns a service as a key of YAML. Throws `usage` for a name that Compose takes for none. */
+function checkedService(name: string): string {
+  if (!/^[a-zA-Z0-9._-]+$/.test(name))
+    throw new RootlingError('usage', `${JSON.stringify(name)} is no name of a Compose service.`, {
+      hint: 'Letters, digits, dots, underscores and hyphens: rootling docker --service web --service api',
+    })
+  // YAML reads words such as on, and numbers, as something else than text.
+  return /^[a-z][\w.-]*$/i.test(name) && !/^(?:y|n|yes|no|on|off|true|false|null)$/i.test(name)
+    ? name
+    : JSON.stringify(name)
+}
+
+/** Returns a path in which a variable of devcontainer.json takes the place of the home directory. */
+const byHome = (path: string, home: string | undefined): string =>
+  home !== undefined && home.length > 1 && path.startsWith(`${home}/`)
+    ? `\${localEnv:HOME}${path.slice(home.length)}`
+    : path
 
 /** Returns a name for extra_hosts. Throws `usage` for one that a container takes for itself. */
 function checkedHost(name: string): string {

@@ -1,3 +1,11 @@
+/** The names of a Compose file; where there are several, Compose reads the first. */
+export const composeFiles = [
+  'compose.yaml',
+  'compose.yml',
+  'docker-compose.yaml',
+  'docker-compose.yml',
+] as const
+
 /** A website that a service of a Compose file publishes on a port of this machine. */
 export interface PublishedSite {
   readonly service: string
@@ -30,6 +38,33 @@ export function publishedSites(text: string): PublishedSite[] {
   return [...sites.values()]
 }
 
+/** The key, and the value, of a line of YAML. */
+const member = /^(?:- +)?["']?([\w.-]+)["']?:(?:\s+(.*))?$/
+
+/**
+ * Returns the names of the services in a Compose file that is written in the plain forms of YAML;
+ * of another form, none.
+ */
+export function serviceNames(text: string): string[] {
+  const names = new Set<string>()
+  let inServices = false
+  let services = -1
+  for (const line of text.split(/\r?\n/)) {
+    const content = line.trim().replace(/\s#.*$/, '')
+    if (content === '' || content.startsWith('#')) continue
+    const indent = line.length - line.trimStart().length
+    const key = member.exec(content)?.[1] ?? ''
+    if (indent === 0) {
+      inServices = key === 'services'
+      services = -1
+    } else if (inServices) {
+      if (services === -1) services = indent
+      if (indent === services && key !== '') names.add(key)
+    }
+  }
+  return [...names]
+}
+
 interface Mapping {
   readonly service: string
   /** In the short form, such as `8443:443`. */
@@ -48,8 +83,7 @@ function mappingsIn(text: string): Mapping[] {
     const content = line.trim().replace(/\s#.*$/, '')
     if (content === '' || content.startsWith('#')) continue
     const indent = line.length - line.trimStart().length
-    const [, key = '', value = ''] =
-      /^(?:- +)?["']?([\w.-]+)["']?:(?:\s+(.*))?$/.exec(content) ?? []
+    const [, key = '', value = ''] = member.exec(content) ?? []
     if (indent === 0) {
       inServices = key === 'services'
       services = keys = ports = -1

@@ -5,6 +5,7 @@ import { isTaken } from '../files/own-entries.ts'
 import type { Owner } from '../files/owner.ts'
 import { passwdHome } from '../home/home-directory.ts'
 import { quotedPath, shellWord } from '../shell-word.ts'
+import { workspacesOf } from './workspaces.ts'
 
 export const projectFile = 'rootling.json'
 
@@ -30,7 +31,7 @@ interface Finding {
  * Throws `bad-project` where there is none, and where it is not the person's own: in the home
  * directory itself, in a directory of another user, or where every user may replace it.
  */
-export function findProject(finding: Finding): Project {
+export async function findProject(finding: Finding): Promise<Project> {
   const { root, git } = findRoot(finding)
   for (let directory = finding.cwd; ; directory = dirname(directory)) {
     if (isTaken(join(directory, projectFile))) {
@@ -44,9 +45,19 @@ export function findProject(finding: Finding): Project {
     'bad-project',
     `There is no ${projectFile} in ${quotedPath(finding.cwd)}${above}.`,
     {
-      hint: 'To write one: rootling init',
+      hint: (await hintOfWorkspaces(finding.cwd)) ?? 'To write one: rootling init',
     },
   )
+}
+
+/** Names the packages of a monorepo that have a rootling.json; `null`: there are none. */
+async function hintOfWorkspaces(directory: string): Promise<string | null> {
+  const paths = (await workspacesOf(directory)).filter((path) =>
+    isTaken(join(directory, path, projectFile)),
+  )
+  const [first] = paths
+  if (first === undefined) return null
+  return `Of its packages ${paths.join(', ')} ${paths.length === 1 ? 'has' : 'have'} one: cd ${shellWord(first)} && rootling up`
 }
 
 /**

@@ -4,7 +4,8 @@ import { parseBoundedJson } from '../bounded-json.ts'
 import { readText } from '../files/read.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { localConstraints, permits } from '../x509/name-constraints.ts'
-import { publishedSites } from './compose.ts'
+import { composeFiles, publishedSites } from './compose.ts'
+import { workspacesOf } from './workspaces.ts'
 
 /** What a project seems to need, read from its files; nothing of the project is run. */
 export interface Guess {
@@ -41,7 +42,7 @@ const keyed = (key: string): RegExp =>
 const tools: readonly Tool[] = [
   {
     title: 'Compose',
-    files: ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'],
+    files: composeFiles,
     // Traefik's labels, Caddy's label, the variable of nginx-proxy, and aliases of a network.
     hosts: [
       /Host\(([^)\n]{1,500})\)/g,
@@ -87,12 +88,41 @@ const tools: readonly Tool[] = [
 const longest = 256 * 1024
 
 /**
- * Guesses what rootling.json should hold from the files in a directory. Reads the beginning of no
- * more than some dozens of them, as text.
+ * Guesses what rootling.json should hold from the files in a directory, and in the packages of a
+ * monorepo whose root it is. Reads no more than some dozens of files in each, as text.
  */
 export async function guessProject(directory: string): Promise<Guess> {
   const manifest = await manifestIn(directory)
   const base = baseOf(manifest.name ?? basename(directory))
+  const clues = [await cluesIn(directory, manifest, base)]
+  for (const path of await workspacesOf(directory)) {
+    const inside = join(directory, path)
+    const { found, ...others } = await cluesIn(inside, await manifestIn(inside), base)
+    clues.push({ ...others, found: found.map((each) => each.replace('(', `(${path}/`)) })
+  }
+  const routes = new Map(clues.toReversed().flatMap((each) => [...each.routes]))
+  const names = [
+    'localhost',
+    '127.0.0.1',
+    '::1',
+    ...clues.flatMap(({ hosts }) => hosts),
+    ...routes.keys(),
+  ]
+  return {
+    base,
+    names: [...new Set(names)].slice(0, 50),
+    routes,
+    found: clues.flatMap(({ found }) => found),
+    hasPackage: manifest.packages.has('rootling'),
+  }
+}
+
+/** What the files of one directory say. */
+interface Clues extends Pick<Guess, 'routes' | 'found'> {
+  readonly hosts: readonly string[]
+}
+
+async function cluesIn(directory: string, manifest: Manifest, base: string): Promise<Clues> {
   const found: string[] = []
   const hosts: string[] = []
   const routes = new Map<string, number | string>()
@@ -115,14 +145,7 @@ export async function guessProject(directory: string): Promise<Guess> {
     if (listed.length > 0) found.push(`Django (${name})`)
     hosts.push(...listed)
   }
-  const names = ['localhost', '127.0.0.1', '::1', ...hosts, ...routes.keys()]
-  return {
-    base,
-    names: [...new Set(names)].slice(0, 50),
-    routes,
-    found,
-    hasPackage: manifest.packages.has('rootling'),
-  }
+  return { hosts, routes, found }
 }
 
 interface Manifest {

@@ -44,7 +44,7 @@ export interface Brought {
 export async function bringUp(world: TrustWorld, options: UpOptions): Promise<Brought> {
   const { cwd, allowed, planOnly = false, approve } = options
   const { state, env } = world
-  const project = findProject({ cwd, env, owner: state.owner })
+  const project = await findProject({ cwd, env, owner: state.owner })
   const wanted = await readProject(project)
   const before = await readProjectRecord(state, project.directory)
   const planned = await planProject(world, options, project, { wanted, recorded: before })

@@ -4,8 +4,7 @@ import { memoryName, type Changes } from './environment.ts'
 import type { Environment } from './variables.ts'
 
 /** The forms in which changes of an environment are printed. */
-const forms = ['bash', 'zsh', 'fish', 'powershell', 'dotenv', 'json'] as const
-export type Form = (typeof forms)[number]
+export type Form = 'bash' | 'zsh' | 'fish' | 'powershell' | 'dotenv' | 'json'
 
 /** By the name of its program, the form that a shell reads. */
 const formOfShell: Readonly<Record<string, Form>> = {
@@ -29,11 +28,17 @@ export function formFor(env: Environment, system: NodeJS.Platform = process.plat
   const path = env['SHELL'] ?? ''
   if (path === '') return system === 'win32' ? 'powershell' : 'bash'
   const name = path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1)
-  const form = formOfShell[name.replace(/\.exe$/i, '')]
-  if (form !== undefined) return form
+  const form = formNamed(name.replace(/\.exe$/i, ''))
+  if (form !== null) return form
   throw new RootlingError('usage', `SHELL names ${path}, for which there is no form of output.`, {
-    hint: `Choose one: rootling env --shell ${forms.join('|')}`,
+    hint: `rootling run works in every shell: rootling run -- COMMAND; for another shell: rootling env --shell ${[...new Set(Object.values(formOfShell)), 'dotenv', 'json'].join('|')}`,
   })
+}
+
+/** Returns the form of a name that `--shell` takes; `null`: it is none. */
+export function formNamed(name: string): Form | null {
+  if (name === 'dotenv' || name === 'json') return name
+  return Object.hasOwn(formOfShell, name) ? (formOfShell[name] ?? null) : null
 }
 
 /**

@@ -75,6 +75,14 @@ export const variables: readonly Variable[] = [
       env['PGSSLROOTCERT'] !== 'system' &&
       (whereSet('PGSSLROOTCERT')(env) || env['PGSSLMODE']?.startsWith('verify-') === true),
   },
+  {
+    name: 'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH',
+    effect: 'replaces',
+    programs: 'gRPC: grpcio, @grpc/grpc-js',
+    // @grpc/grpc-js would no longer trust the roots that NODE_EXTRA_CA_CERTS named before.
+    where: (env) =>
+      whereSet('GRPC_DEFAULT_SSL_ROOTS_FILE_PATH')(env) || !whereSet('NODE_EXTRA_CA_CERTS')(env),
+  },
   ...['NIX_SSL_CERT_FILE', 'AWS_CA_BUNDLE', 'HTTPS_CA_FILE', 'npm_config_cafile'].map(
     (name): Variable => ({
       name,

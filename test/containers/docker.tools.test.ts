@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { permitScope } from '../../src/authority/create.ts'
@@ -64,7 +64,9 @@ test('devcontainer.json is JSON that mounts the same', async () => {
   const { rootling, directory, createAuthority, json } = openHome()
   await createAuthority()
   const { stdout } = await rootling(['docker', '--for', 'devcontainer', 'shop.test'])
-  const roots = join(directory, 'state/bundles/roots.pem')
+  // The path is the same for every teammate, below the home directory of each.
+  const roots = '${localEnv:HOME}/state/bundles/roots.pem'
+  expect(existsSync(join(directory, 'state/bundles/roots.pem'))).toBe(true)
   const devcontainer: unknown = JSON.parse(stdout)
   expect(devcontainer).toMatchObject({
     mounts: [
@@ -77,6 +79,57 @@ test('devcontainer.json is JSON that mounts the same', async () => {
   const { value } = await json(['docker', 'shop.test'])
   expect(value['devcontainer']).toEqual(devcontainer)
   expect(Object.keys(value['dockerfile'] as object)).toEqual(images.map(({ name }) => name))
+})
+
+test('the Compose file names the services that are given, else those of compose.yaml, else app', async () => {
+  const { rootling, directory, createAuthority } = openHome()
+  await createAuthority()
+  const services = async (...flags: string[]) => {
+    const { exitCode, stdout } = await rootling(['docker', '--for', 'compose', ...flags])
+    expect(exitCode).toBe(0)
+    return [...stdout.matchAll(/^ {2}([^ #].*):$/gm)].map(([, name]) => name)
+  }
+  const comment = '  # app stands for your service: rootling docker --for compose --service NAME'
+  const { stdout } = await rootling(['docker', '--for', 'compose'])
+  expect(stdout.split('\n').slice(0, 3)).toEqual(['services:', comment, '  app:'])
+  writeFileSync(
+    join(directory, 'compose.yaml'),
+    'services:\n  web:\n    image: nginx\n  db:\n    image: postgres\nvolumes:\n  data:\n',
+  )
+  expect(await services()).toEqual(['web', 'db'])
+  expect(await services('--service', 'api', '--service', 'on')).toEqual(['api', '"on"'])
+  for (const flags of [
+    ['--service', 'a b'],
+    ['--service', 'web', '--for', 'dockerfile'],
+  ]) {
+    const refused = await rootling(['docker', ...flags])
+    expect([refused.exitCode, refused.stdout]).toEqual([2, ''])
+    expect(refused.stderr).toMatch(/^Error: .*\n.* rootling docker /)
+  }
+})
+
+test('a devcontainer by Compose gets what tools read there', async () => {
+  const { rootling, directory, createAuthority } = openHome()
+  await createAuthority()
+  mkdirSync(join(directory, '.devcontainer'))
+  writeFileSync(
+    join(directory, '.devcontainer/devcontainer.json'),
+    '{\n  // By Compose\n  "dockerComposeFile": "../compose.yaml", "service": "web",\n}',
+  )
+  const { stdout, stderr } = await rootling(['docker', '--for', 'devcontainer', 'shop.test'])
+  expect(Object.keys(JSON.parse(stdout) as object)).toEqual(['mounts', 'remoteEnv'])
+  expect(stderr).toContain('rootling docker --for compose shop.test\n')
+})
+
+test('names come with the address at which a server must listen on Linux', async () => {
+  const { rootling, createAuthority } = openHome()
+  await createAuthority()
+  const line = 'rootling serve --host 172.17.0.1 shop.test\n'
+  const compose = await rootling(['docker', '--for', 'compose', 'shop.test'])
+  expect(compose.stdout).toContain(line)
+  const devcontainer = await rootling(['docker', '--for', 'devcontainer', 'shop.test'])
+  expect(devcontainer.stderr).toContain(line)
+  expect((await rootling(['docker', '--for', 'compose'])).stdout).not.toContain('--host')
 })
 
 test('every image can be asked for, and distroless can only mount', async () => {

@@ -12,9 +12,9 @@ export type PipPackage =
 /**
  * Finds a package as PyPI has it, without a distribution's changes, for the system's Python. The
  * package is downloaded once into node_modules/.cache, by the caller's pip and its configuration; a
- * registry that does not answer is no failure but a reason to skip.
+ * registry that does not answer is no failure but a reason to skip. `module` is what Python imports.
  */
-export async function pipPackage(name: string): Promise<PipPackage> {
+export async function pipPackage(name: string, module = name): Promise<PipPackage> {
   const directory = join(project, 'node_modules/.cache', `rootling-pypi-${name}`)
   const has = (path: string): Promise<boolean> =>
     access(path).then(
@@ -24,7 +24,7 @@ export async function pipPackage(name: string): Promise<PipPackage> {
   try {
     if (!(await has(directory))) await download(name, directory)
     const env = { ...process.env, PYTHONPATH: directory }
-    const check = `import ${name}; assert ${name}.__file__.startswith(${JSON.stringify(directory)})`
+    const check = `import ${module}; assert ${module}.__file__.startswith(${JSON.stringify(directory)})`
     await promisify(execFile)('/usr/bin/python3', ['-c', check], { env })
     return { directory, missing: null }
   } catch (error) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { publishedSites } from '../../src/project/compose.ts'
+import { publishedSites, serviceNames } from '../../src/project/compose.ts'
 
 const sites = (text: string): string[] =>
   publishedSites(text).map(
@@ -39,4 +39,12 @@ test.each([
   ['no YAML', 'ports: {{{ [ "8080:80"'],
 ])('finds no site in %s', (_title, text) => {
   expect(sites(text)).toEqual([])
+})
+
+test('names every service, and nothing of another part of the file', () => {
+  const text =
+    'name: shop\nx-base: &base\n  web: 1\nservices:\n  "web":\n    ports:\n      - "1:80"\n  # the other\n  db: &db\n    image: y\nvolumes:\n  data:\n'
+  expect(serviceNames(text)).toEqual(['web', 'db'])
+  for (const none of ['', 'services: {web: {image: x}}', 'volumes:\n  data:\n'])
+    expect(serviceNames(none)).toEqual([])
 })

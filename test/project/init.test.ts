@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } fro
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { guessProject } from '../../src/project/guess.ts'
+import { findProject } from '../../src/project/find.ts'
 import { answerFault, initProject, type InitOptions } from '../../src/project/init.ts'
 import { readProject } from '../../src/project/read.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
@@ -96,6 +97,45 @@ describe('guesses', () => {
     const guess = await guessProject(directory)
     expect([...guess.names].toSorted()).toEqual([...here, ...names].toSorted())
     expect(guess.found).toEqual(found)
+  })
+
+  const apps = {
+    'apps/shop/vite.config.ts': "export default { server: { host: 'shop.test' } }",
+    'apps/api/package.json': '{"devDependencies": {"next": "16"}}',
+    'apps/api/compose.yaml': 'services:\n  api:\n    ports: ["8080:80"]\n',
+    'tools/x/vite.config.ts': "host: 'tools.test'",
+    'outside/.env.example': 'APP_URL=https://outside.test',
+  }
+  test.each([
+    ['pnpm', { 'pnpm-workspace.yaml': "packages:\n  # all\n  - 'apps/*'\n  - '!**/test'\n" }],
+    ['npm', { 'package.json': '{"workspaces": ["apps/*", "../*", "/tmp", "link/*"]}' }],
+    ['Yarn', { 'package.json': '{"workspaces": {"packages": ["./apps/shop", "apps/api/"]}}' }],
+  ])('what the packages of a monorepo of %s hold', async (_title, root) => {
+    const directory = await projectWith({ ...apps, ...root })
+    symlinkSync('outside', join(directory, 'link'))
+    symlinkSync('../outside', join(directory, 'apps/link'))
+    const guess = await guessProject(directory)
+    expect(guess.names.toSorted()).toEqual(
+      [...here, 'shop.test', 'api.web-shop.localhost'].toSorted(),
+    )
+    expect(guess.found.toSorted()).toEqual([
+      'Compose (apps/api/compose.yaml)',
+      'Next (apps/api/package.json)',
+      'Vite (apps/shop/vite.config.ts)',
+    ])
+  })
+
+  test('of no more than some dozens of packages, and broken lists name none', async () => {
+    const many = Object.fromEntries(
+      Array.from({ length: 100 }, (_, i) => [`apps/a${i}/.env.example`, `URL=http://a${i}.test`]),
+    )
+    const directory = await projectWith({ ...many, 'package.json': '{"workspaces": ["apps/*"]}' })
+    expect((await guessProject(directory)).found).toHaveLength(30)
+    for (const workspaces of ['1', 'null', '[1]', '{"packages": 2}'])
+      expect(
+        (await guessProject(await projectWith({ 'package.json': `{"workspaces": ${workspaces}}` })))
+          .names,
+      ).toEqual(here)
   })
 
   test('nothing from what is too large, a link, or broken', async () => {
@@ -211,4 +251,21 @@ test('each answer is checked by itself, as rootling.json would be', async () => 
   expect(answerFault('cert', { cert: '' }, directory)).toContain('ends in .pem')
   expect(answerFault('key', { cert: 'a.pem', key: 'b.pem' }, directory)).toBeNull()
   expect(answerFault('key', { cert: 'a.pem', key: 'A.pem' }, directory)).toContain('the same as')
+})
+
+test('up at the root of a monorepo names the packages that have a rootling.json', async () => {
+  const directory = await projectWith({
+    'pnpm-workspace.yaml': 'packages:\n  - apps/*\n',
+    'apps/shop/rootling.json': '{"version": 1}',
+    'apps/api/rootling.json': '{"version": 1}',
+    'apps/other/package.json': '{}',
+  })
+  const finding = { env: {}, owner: null }
+  await expect(findProject({ ...finding, cwd: directory })).rejects.toMatchObject({
+    code: 'bad-project',
+    hint: 'Of its packages apps/api, apps/shop have one: cd apps/api && rootling up',
+  })
+  await expect(findProject({ ...finding, cwd: join(directory, 'apps') })).rejects.toMatchObject({
+    hint: 'To write one: rootling init',
+  })
 })

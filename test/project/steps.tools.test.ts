@@ -260,6 +260,7 @@ describe('the file of variables', () => {
       /^NODE_EXTRA_CA_CERTS="?([^"\n]+)/m.exec(read(clone, '.env.rootling')) ?? []
     expect(readFileSync(named, 'utf8')).toContain('BEGIN CERTIFICATE')
     expect(read(clone, '.gitignore')).toBe('/.env.rootling\n')
+    expect(read(clone, '.env.rootling')).toMatch(/^# Node trusts .* rootling run .*--env-file/m)
     expect(shownSteps((await clone.up()).steps)).toContain('env: unchanged')
     rmSync(named)
     expect(shownSteps((await clone.up()).steps)).toContain('env: changed')

@@ -47,6 +47,7 @@ const replacing = [
   'CARGO_HTTP_CAINFO',
   'CURL_CA_BUNDLE',
   'GIT_SSL_CAINFO',
+  'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH',
   'PERL_LWP_SSL_CA_FILE',
   'PIP_CERT',
   'REQUESTS_CA_BUNDLE',
@@ -80,6 +81,16 @@ test('NODE_EXTRA_CA_CERTS names one file with what it named before and ours', as
   const { NODE_EXTRA_CA_CERTS } = await child({ NODE_EXTRA_CA_CERTS: file })
   expect(rootsIn(NODE_EXTRA_CA_CERTS)).toEqual([derOf(corporate), ...(await own())])
   expect(rootsIn((await child())['NODE_EXTRA_CA_CERTS'])).toEqual(await own())
+})
+
+test('gRPC gets a file of its own only where Node’s clients of it lose no root by that', async () => {
+  const { child, corporate, file, own } = await open()
+  const name = 'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH'
+  expect(await child({ NODE_EXTRA_CA_CERTS: file })).not.toHaveProperty(name)
+  const both = await child({ NODE_EXTRA_CA_CERTS: file, [name]: file })
+  expect(rootsIn(both[name]).slice(-2)).toEqual([derOf(corporate), ...(await own())])
+  // A child of a child gets the same.
+  expect((await child(await child()))[name]).toBe((await child())[name])
 })
 
 test('a bundle holds certificates only, whatever stands beside them in the file', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { formFor, textFor } from '../../src/runtimes/shells.ts'
+import { envSpec } from '../../src/cli/specs/runtimes.ts'
+import { formFor, formNamed, textFor } from '../../src/runtimes/shells.ts'
 
 const changes = (value: string | null) => new Map([['NAME', value]])
 
@@ -24,9 +25,18 @@ test('a shell that reads none of the forms is refused', () => {
     expect.objectContaining({
       code: 'usage',
       message: 'SHELL names /bin/tcsh, for which there is no form of output.',
-      hint: 'Choose one: rootling env --shell bash|zsh|fish|powershell|dotenv|json',
+      hint: 'rootling run works in every shell: rootling run -- COMMAND; for another shell: rootling env --shell bash|zsh|fish|powershell|dotenv|json',
     }),
   )
+})
+
+test('every name that --shell takes has a form, and so has each POSIX shell', () => {
+  const choices: readonly string[] = envSpec.options.shell.choices
+  expect(choices.filter((name) => formNamed(name) === null)).toEqual([])
+  for (const name of ['sh', 'dash', 'ksh'])
+    expect([choices.includes(name), formNamed(name)]).toEqual([true, 'bash'])
+  expect([choices.includes('pwsh'), formNamed('pwsh')]).toEqual([true, 'powershell'])
+  expect(formNamed('constructor')).toBe(null)
 })
 
 // about_Quoting_Rules: in a string in single quotes only a quote means something else than itself,

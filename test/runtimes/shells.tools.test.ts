@@ -131,6 +131,28 @@ test('a line that cannot mean anything is refused with exit code 2', async () =>
   }
 })
 
+test('--shell takes the names of shells that read the same, and names run for others', async () => {
+  const { createAuthority, rootling } = openHome()
+  await createAuthority()
+  const printed = async (shell: string) => (await rootling(['env', '--shell', shell])).stdout
+  for (const [name, form] of [
+    ['sh', 'bash'],
+    ['dash', 'bash'],
+    ['ksh', 'bash'],
+    ['pwsh', 'powershell'],
+  ] as const)
+    expect(await printed(name)).toBe(await printed(form))
+  for (const name of ['nu', 'cmd', 'tcsh']) {
+    const { exitCode, stdout, stderr } = await rootling(['env', '--shell', name])
+    expect([exitCode, stdout]).toEqual([2, ''])
+    expect(stderr).toMatch(
+      new RegExp(
+        `^Error: --shell ${name} is not one of bash, zsh, fish, powershell, .*\\.\n.* rootling run works in every shell: .*rootling run -- COMMAND\n$`,
+      ),
+    )
+  }
+})
+
 test('without an authority there is a hint and no output', async () => {
   const { rootling } = openHome()
   const { exitCode, stdout, stderr } = await rootling(['env'])

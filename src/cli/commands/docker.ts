@@ -1,5 +1,8 @@
-import { checkHosts, containerTexts } from '../../containers/docker.ts'
+import { join } from 'node:path'
+import { bridgeLines, checkNames, containerTexts } from '../../containers/docker.ts'
 import { RootlingError } from '../../errors.ts'
+import { readText } from '../../files/read.ts'
+import { composeFiles, serviceNames } from '../../project/compose.ts'
 import { ensureContainerFiles } from '../../runtimes/bundles.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -9,16 +12,28 @@ import type { dockerSpec } from '../specs/runtimes.ts'
 /** `rootling docker`: prints what containers need so that programs in them trust the authority. */
 export async function docker(
   args: ArgumentsOf<typeof dockerSpec>,
-  { state, output }: Context,
+  { cwd, env, state, output }: Context,
 ): Promise<ExitCode> {
   const { for: only, image = 'debian', positionals: names } = args
   if (args.image !== undefined && only !== undefined && only !== 'dockerfile')
     throw new RootlingError('usage', `--image means nothing for --for ${only}.`, {
       hint: 'rootling docker --for dockerfile --image alpine',
     })
-  checkHosts(names)
+  if (args.service !== undefined && only !== undefined && only !== 'compose')
+    throw new RootlingError('usage', `--service means nothing for --for ${only}.`, {
+      hint: 'rootling docker --for compose --service web',
+    })
+  checkNames(names, args.service ?? [])
   const { roots, bundle } = await ensureContainerFiles(state)
-  const { compose, devcontainer, dockerfile } = containerTexts({ roots, bundle }, names)
+  // It is JSON with comments, of which this one member counts.
+  const devcontainerByCompose = /^[^/\n]*"dockerComposeFile"\s*:/m.test(
+    (await firstText(cwd, devcontainerFiles)) ?? '',
+  )
+  const { compose, devcontainer, dockerfile } = containerTexts({ roots, bundle }, names, {
+    services: args.service ?? serviceNames((await firstText(cwd, composeFiles)) ?? ''),
+    devcontainerByCompose,
+    home: process.platform === 'win32' ? undefined : env['HOME'],
+  })
   if (output.json) {
     const parsed: unknown = JSON.parse(devcontainer)
     output.result([], { files: { roots, bundle }, compose, devcontainer: parsed, dockerfile })
@@ -29,6 +44,12 @@ export async function docker(
     throw new RootlingError('unsupported', `No line of a Dockerfile makes ${image} trust a root.`, {
       hint: 'Mount the files: rootling docker --for compose',
     })
+  if (devcontainerByCompose && only !== 'compose' && only !== 'dockerfile')
+    output.note(
+      `devcontainer.json names a Compose file, so it gets remoteEnv, which terminals and tools see, and no runArgs. For all programs${names.length === 0 ? '' : ', and for the names'}: rootling docker --for compose${names.map((name) => ` ${name}`).join('')}`,
+    )
+  else if (only === 'devcontainer' && names.length > 0)
+    for (const line of bridgeLines(names)) output.note(line)
   if (only !== undefined) {
     const text = { compose, devcontainer, dockerfile: baked }[only]
     output.contents(Buffer.from(text))
@@ -55,4 +76,15 @@ export async function docker(
     {},
   )
   return exitCodes.ok
+}
+
+const devcontainerFiles = ['.devcontainer/devcontainer.json', '.devcontainer.json']
+
+/** Returns the text of the first of the files in a directory that can be read; `null`: of none. */
+async function firstText(directory: string, names: readonly string[]): Promise<string | null> {
+  for (const name of names) {
+    const text = await readText(join(directory, name), 256 * 1024).catch(() => null)
+    if (text !== null) return text
+  }
+  return null
 }

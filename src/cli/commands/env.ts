@@ -1,6 +1,6 @@
 import { RootlingError } from '../../errors.ts'
 import { changesBack, environmentFor } from '../../runtimes/environment.ts'
-import { formFor, textFor } from '../../runtimes/shells.ts'
+import { formFor, formNamed, textFor } from '../../runtimes/shells.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { envSpec } from '../specs/runtimes.ts'
@@ -23,6 +23,9 @@ export async function env(args: ArgumentsOf<typeof envSpec>, context: Context): 
         })
   for (const problem of problems) output.warn(problem)
   if (output.json) output.result([], { variables: Object.fromEntries(changes) })
-  else output.contents(Buffer.from(textFor(args.shell ?? formFor(context.env), changes)))
+  else {
+    const form = formNamed(args.shell ?? '') ?? formFor(context.env)
+    output.contents(Buffer.from(textFor(form, changes)))
+  }
   return exitCodes.ok
 }

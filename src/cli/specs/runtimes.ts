@@ -23,6 +23,12 @@ export const dockerSpec = {
       choices: ['compose', 'devcontainer', 'dockerfile'] as const,
       describe: 'Only what this file needs',
     },
+    service: {
+      type: 'string',
+      placeholder: 'NAME',
+      describe: 'A service of the Compose file, repeatable; default: those of compose.yaml here',
+      array: true,
+    },
     image: {
       type: 'string',
       choices: ['debian', 'alpine', 'fedora', 'node', 'temurin', 'distroless'] as const,
@@ -70,8 +76,12 @@ export const envSpec = {
   options: {
     shell: {
       type: 'string',
-      choices: ['bash', 'zsh', 'fish', 'powershell', 'dotenv', 'json'] as const,
+      choices: [
+        ...['bash', 'zsh', 'fish', 'powershell', 'dotenv', 'json'],
+        ...['sh', 'dash', 'ash', 'ksh', 'mksh', 'pwsh'],
+      ],
       describe: 'Form of the output; default: of your shell',
+      otherwise: 'rootling run works in every shell: rootling run -- COMMAND',
     },
     replace: {
       type: 'boolean',

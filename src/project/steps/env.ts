@@ -12,6 +12,10 @@ import { impossible, settled, type PlannedStep, type Work } from '../step.ts'
 /** The first line, by which the file is known as one that `up` wrote. */
 const title = '# rootling up keeps this file; changes are overwritten.\n'
 
+/** Node reads NODE_EXTRA_CA_CERTS before it reads the file of --env-file. */
+const warning =
+  '# Node trusts the CA by rootling run -- COMMAND; node --env-file is too late for Node itself.\n'
+
 const longest = 1024 * 1024
 
 /** Plans the file of the variables that make programs trust the roots. */
@@ -53,7 +57,8 @@ export async function planEnv({
           ...step,
           outcome: 'would-change',
           privileged: false,
-          detail: 'It is written, for what loads such files.',
+          detail:
+            'It is written, for what loads such files; Node itself needs rootling run, not --env-file.',
         },
         dangers: [],
         done: [{ kind: 'env', file }],
@@ -65,7 +70,7 @@ export async function planEnv({
             return 'What it names was brought up to date.'
           await sweepDead(dirname(path), basename(path))
           await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
-          return 'It was written.'
+          return 'It was written. Node itself needs rootling run: node --env-file is too late.'
         },
       },
     ]
@@ -83,5 +88,5 @@ export const isOwnEnv = (text: string): boolean => text.startsWith(title)
  */
 async function environmentText(state: StateDirectory, planOnly: boolean) {
   const { changes, stale } = await environmentFor({ state, env: {}, replace: false, planOnly })
-  return { text: title + textFor('dotenv', changes), stale }
+  return { text: title + warning + textFor('dotenv', changes), stale }
 }

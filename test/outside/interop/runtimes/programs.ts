@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { buildGo } from '../../../helpers/go-program.ts'
 import { buildJava } from '../../../helpers/java-program.ts'
-import { npmProgram } from '../../../helpers/npm-program.ts'
+import { npmPackage, npmProgram } from '../../../helpers/npm-program.ts'
 import { pipPackage } from '../../../helpers/pip-packages.ts'
 import { temporaryDirectory } from '../../../helpers/temporary.ts'
 import { hasTool, runTool } from '../../../helpers/tools.ts'
@@ -43,6 +43,14 @@ const both = [true, true, true] as const
 const storeOnly = [true, false, true] as const
 
 const fetchByNode = 'fetch(process.argv.at(-1)).then((r) => r.text())'
+
+// Clients of gRPC: they send their first octets once they trust the server.
+const connectByGrpcJs = `const grpc = require('@grpc/grpc-js')
+new grpc.Client('localhost:' + process.argv.at(-1), grpc.credentials.createSsl())
+  .waitForReady(Date.now() + 2000, () => process.exit())`
+const connectByGrpcio = `import sys, grpc
+channel = grpc.secure_channel('localhost:' + sys.argv[1], grpc.ssl_channel_credentials())
+grpc.channel_ready_future(channel).result(timeout=2)`
 
 /** Every program of the table of docs/runtimes.md. */
 export async function findRuntimes(): Promise<Runtime[]> {
@@ -88,6 +96,15 @@ export async function findRuntimes(): Promise<Runtime[]> {
     },
     { name: 'Bun', trust: both, ...bun, args: (port) => ['-e', fetchByNode, url(port)] },
   )
+  const grpcJs = await npmPackage('@grpc/grpc-js@1', 'rootling-grpc-js')
+  rows.push({
+    name: '@grpc/grpc-js',
+    trust: [false, true, true],
+    program: grpcJs.directory === null ? null : process.execPath,
+    missing: grpcJs.missing,
+    args: (port) => ['-e', connectByGrpcJs, String(port)],
+    env: { NODE_PATH: join(grpcJs.directory ?? '', 'node_modules') },
+  })
   const python =
     (name: string, script: string, ...check: string[]) =>
     async (): Promise<Row> => ({
@@ -108,9 +125,18 @@ export async function findRuntimes(): Promise<Runtime[]> {
       env: { PYTHONPATH: packages ?? '' },
     }
   }
+  const grpcio = await pipPackage('grpcio', 'grpc')
   rows.push(
     await ofPyPI('requests'),
     await ofPyPI('httpx'),
+    {
+      name: 'grpcio of PyPI',
+      trust: [false, true, true],
+      program: grpcio.directory === null ? null : '/usr/bin/python3',
+      missing: grpcio.missing,
+      args: (port) => ['-c', connectByGrpcio, String(port)],
+      env: { PYTHONPATH: grpcio.directory ?? '' },
+    },
     await python('Python urllib', 'import sys, urllib.request as r; r.urlopen(sys.argv[1])')(),
     await python(
       'requests of Debian',

@@ -19,7 +19,13 @@ export async function serveAsked(key: string, cert: string): Promise<AskedServer
   const secureContext = createSecureContext({ key, cert })
   let asked = false
   const serve = (socket: Socket): void => {
-    const wire = new TLSSocket(socket, { isServer: true, secureContext })
+    const wire = new TLSSocket(socket, {
+      isServer: true,
+      secureContext,
+      // gRPC speaks HTTP/2 alone, and its core asks that the server says so.
+      ALPNCallback: ({ protocols }) =>
+        protocols.find((name) => name === 'http/1.1') ?? protocols[0],
+    })
     wire.on('error', () => socket.destroy())
     wire.on('data', () => {
       asked = true
