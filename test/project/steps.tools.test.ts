@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   appendFileSync,
   existsSync,
@@ -15,6 +16,7 @@ import { describe, expect, test } from 'vitest'
 import { readScopes } from '../../src/authority/scope.ts'
 import { findProject } from '../../src/project/find.ts'
 import { readProjectRecord } from '../../src/project/record.ts'
+import type { Step } from '../../src/project/step.ts'
 import { missingLines } from '../../src/project/steps/ignore.ts'
 import { stateEntries } from '../../src/storage/files/state-layout.ts'
 import { broken, createStore } from '../trust/memory-stores.ts'
@@ -255,6 +257,71 @@ describe('.gitignore', () => {
 
   test('escapes what would be a pattern', () => {
     expect(missingLines('', ['[a] #1/k.pem'])).toEqual(['/\\[a\\]\\ \\#1/k.pem'])
+  })
+})
+
+describe('a key that commits would take', () => {
+  const key = '.certs/shop-key.pem'
+  const git = (clone: Clone, ...args: string[]): void =>
+    void execFileSync('git', ['-C', clone.directory, ...args])
+  const inGit = async (): Promise<Clone> => {
+    const clone = await cloneOf(shop)
+    rmSync(join(clone.directory, '.git'), { recursive: true })
+    git(clone, 'init', '-q')
+    return clone
+  }
+  const failures = (steps: readonly Step[]) => steps.filter(({ outcome }) => outcome === 'failed')
+
+  test('is not there where .gitignore names it', async () => {
+    const clone = await inGit()
+    expect(failures((await clone.up()).steps)).toEqual([])
+    expect(failures((await clone.up()).steps)).toEqual([])
+  })
+
+  test('fails a step each time, until Git tracks it no more', async () => {
+    const clone = await inGit()
+    clone.write(key, 'old')
+    git(clone, 'add', key)
+    rmSync(join(clone.directory, key))
+    for (const planOnly of [true, false, true])
+      expect(failures((await clone.up({ planOnly })).steps)).toMatchObject([
+        {
+          code: 'ignore',
+          subject: key,
+          detail: `Git tracks ${key} already, so that commits take it whatever .gitignore says.`,
+          hint: expect.stringMatching(/^git rm --cached \.certs\/shop-key\.pem, and commit that;/),
+        },
+      ])
+    git(clone, 'rm', '-qf', '--cached', key)
+    expect(failures((await clone.up()).steps)).toEqual([])
+  })
+
+  test.each(['with Git', 'without an answer of Git'])(
+    'fails a step that names the line of the .gitignore below it, %s',
+    async (how) => {
+      const clone = how === 'with Git' ? await inGit() : await cloneOf(shop)
+      clone.write('.certs/.gitignore', '*\n!shop-k*.pem\n')
+      for (const planOnly of [true, false, true])
+        expect(failures((await clone.up({ planOnly })).steps)).toMatchObject([
+          {
+            subject: key,
+            detail: `Git does not ignore ${key}: line 2 of .certs/.gitignore, !shop-k*.pem, takes it into commits.`,
+            hint: 'Delete line 2 of .certs/.gitignore',
+          },
+        ])
+      clone.write('.certs/.gitignore', '*\n!.gitignore\n')
+      expect(failures((await clone.up()).steps)).toEqual([])
+    },
+  )
+
+  test('is looked for without running what the repository’s settings name', async () => {
+    const clone = await inGit()
+    const ran = join(clone.directory, 'ran')
+    const hook = join(clone.directory, 'hook')
+    writeFileSync(hook, `#!/bin/sh\ntouch ${ran}\n`, { mode: 0o755 })
+    git(clone, 'config', 'core.fsmonitor', hook)
+    await clone.up()
+    expect(existsSync(ran)).toBe(false)
   })
 })
 
