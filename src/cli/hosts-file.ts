@@ -23,14 +23,17 @@ export function noteUnresolved(
   )
 }
 
-/** Returns how a command may change the hosts file; `command` is its own line. */
+/**
+ * Returns how a command may change the hosts file; `command` is its own line. With `--yes`, sudo asks
+ * for no password.
+ */
 export const hostsAccess = (
   { interactive, output }: Context,
-  noSudo: boolean | undefined,
+  args: Pick<StoreArguments, 'yes' | 'no-sudo'>,
   command: string,
 ): HostsAccess => ({
-  interactive,
-  sudo: noSudo === true ? 'forbidden' : 'allowed',
+  interactive: interactive && args.yes !== true,
+  sudo: args['no-sudo'] === true ? 'forbidden' : 'allowed',
   command,
   onPrompt: (sentence) => output.note(`To write to this machine’s hosts file, ${sentence}`),
   onWait: (what, seconds) => void output.live(`Waiting for ${what} (${seconds} s)…`),
@@ -82,8 +85,7 @@ export async function uninstallHosts(
   const { planRemoval, removeHosts } = await import('../hosts/change.ts')
   const request = { env, names: null }
   const command = 'rootling hosts remove --all'
-  const interactive = context.interactive && args.yes !== true
-  const access = hostsAccess({ ...context, interactive }, args['no-sudo'], command)
+  const access = hostsAccess(context, args, command)
   try {
     const plan = await planRemoval(request)
     if (plan.remove.length === 0) return none

@@ -179,9 +179,10 @@ describe('the hosts file', () => {
   })
 
   test('is as before after down', async () => {
-    const clone = await cloneOf({ hosts: { 'shop.test': '127.0.0.1' } })
+    const clone = await cloneOf({ hosts: { 'shop.test': ['127.0.0.1', '::1'] } })
     const before = lines(clone)
     await clone.up()
+    expect(lines(clone)).toMatch(/^127\.0\.0\.1\s+shop\.test[^]*^::1\s+shop\.test/m)
     expect(shownSteps(await clone.down())).toEqual(['hosts: changed'])
     expect(lines(clone)).toBe(before)
   })
@@ -189,13 +190,42 @@ describe('the hosts file', () => {
   test('with another address for a name is left, and the other steps are done', async () => {
     const clone = await cloneOf({ ...shop, hosts: { 'shop.test': '127.0.0.1' } })
     writeFileSync(clone.hostsFile, '192.168.1.9 shop.test\n')
-    expect(shownSteps((await clone.up()).steps)).toEqual([
+    const { steps } = await clone.up()
+    expect(shownSteps(steps)).toEqual([
       'ignore: changed',
       'authority: changed',
       'certificate: changed',
       'hosts: failed',
     ])
+    expect(steps.at(-1)?.hint).toContain('under hosts in rootling.json or rootling.local.json')
     expect(lines(clone)).toBe('192.168.1.9 shop.test\n')
+  })
+})
+
+describe('a line of the hosts file that two projects want', () => {
+  const members = { hosts: { 'shop.test': '127.0.0.1' } }
+  const last = (steps: readonly Step[]) => steps.at(-1)
+
+  test('is there already for the second, and stays when the first one goes', async () => {
+    const first = await cloneOf(members)
+    const second = await cloneOf(members, { beside: first })
+    const { hostsFile } = first
+    await first.up()
+    for (const planOnly of [true, false])
+      expect(last((await second.up({ hostsFile, planOnly })).steps)).toMatchObject({
+        outcome: planOnly ? 'would-change' : 'changed',
+        detail: `In ${hostsFile}: 127.0.0.1 shop.test is there already for ${first.directory}, and is kept for both`,
+      })
+    for (const planOnly of [true, false])
+      expect(last(await first.down({ planOnly }))).toMatchObject({
+        outcome: planOnly ? 'would-change' : 'changed',
+        detail: `127.0.0.1 shop.test stays for ${second.directory}`,
+      })
+    expect(readFileSync(hostsFile, 'utf8')).toMatch(/^127\.0\.0\.1 shop\.test/m)
+    second.file({ hosts: { 'api.test': '127.0.0.1' } })
+    expect(last((await second.up({ hostsFile })).steps)?.detail).toBe(
+      `In ${hostsFile}: -127.0.0.1 shop.test, +127.0.0.1 api.test`,
+    )
   })
 })
 
