@@ -1,3 +1,4 @@
+import { isGone } from '../files/exists.ts'
 import { hostsFile } from '../hosts/hosts-file.ts'
 import { unresolvedNames } from '../hosts/unresolved.ts'
 import { RootlingError } from '../errors.ts'
@@ -41,7 +42,7 @@ export const hostsAccess = (
 
 /** Tells what a removal left, and what it would do. `names`: those that were asked for. */
 export function reportRemoval(
-  { file, remove, changed }: HostsRemoval,
+  { file, remove, shared, changed }: HostsRemoval,
   names: readonly string[] | null,
   dryRun: boolean,
   output: Output,
@@ -50,7 +51,14 @@ export function reportRemoval(
   if (missing.length > 0) output.note(`Rootling has no line of yours for ${missing.join(' and ')}.`)
   if (names === null && remove.length === 0)
     output.note(`Rootling has no line of yours in ${quotedPath(file)}.`)
-  const projects = remove.flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
+  for (const { address, name, owners } of shared)
+    output.note(
+      `${address} ${name} stays for ${owners.map(({ user, project }) => project ?? `the user ${user}`).join(' and ')}.`,
+    )
+  const others = shared.flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
+  const projects = remove
+    .flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
+    .filter((project) => !others.includes(project) && !isGone(project))
   if (projects.length > 0)
     output.note(
       `Some were of a project, whose next rootling up adds them: ${[...new Set(projects)].join(', ')}`,

@@ -63,7 +63,7 @@ export function approvalNeeded(
     'approval-needed',
     'rootling.json asks for what a person must approve, so nothing was changed.',
     {
-      hint: `If you trust who wrote it: rootling up${optionsOf(args)} --allow ${[...new Set([...given, ...words])].join(',')}`,
+      hint: `If you trust who wrote it: rootling up --allow ${[...new Set([...given, ...words])].join(',')}${optionsOf(args)}`,
     },
   )
 }

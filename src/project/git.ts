@@ -82,7 +82,8 @@ async function askGit(
   const git = (await machine.find('git', { forRoot: true })) ?? (await machine.find('git'))
   if (git === null) return null
   const ask = async (args: readonly string[], input?: string): Promise<string | null> => {
-    const given = input === undefined ? {} : { input }
+    // Through a pipe, since a second `up` writes no file, and other input goes through one.
+    const given = input === undefined ? {} : { secret: input }
     const line = ['-C', directory, ...safely, ...args]
     const { exitCode, stdout } = await machine.query(git, line, given)
     // check-ignore ends with 1 where it ignores none of the files.

@@ -192,6 +192,7 @@ async function undoIgnore(
   const hasKeys = record.done.some(
     (each) => each.kind === 'certificate' && existsSync(join(record.project, each.key)),
   )
+  if (!existsSync(join(record.project, '.gitignore'))) return unchanged(step, 'It is gone already.')
   // While a key is there, its line keeps it out of commits.
   if (!files && hasKeys) return kept(step, 'Its lines are left with the files.')
   return {

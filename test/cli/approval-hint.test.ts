@@ -7,9 +7,9 @@ test('the command that approves keeps the options that were given, and what was 
   const hint = (args: object) => approvalNeeded([permit], { positionals: [], ...args }).hint
   expect(hint({})).toBe('If you trust who wrote it: rootling up --allow permit')
   expect(hint({ yes: true, allow: 'run' })).toBe(
-    'If you trust who wrote it: rootling up --yes --allow run,permit',
+    'If you trust who wrote it: rootling up --allow run,permit --yes',
   )
   expect(hint({ stores: 'system,nss', 'no-sudo': true, allow: 'permit, run' })).toBe(
-    'If you trust who wrote it: rootling up --no-sudo --stores system,nss --allow permit,run',
+    'If you trust who wrote it: rootling up --allow permit,run --no-sudo --stores system,nss',
   )
 })

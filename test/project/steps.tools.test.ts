@@ -6,14 +6,16 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { readScopes } from '../../src/authority/scope.ts'
+import { takeDown, takeDownGone } from '../../src/project/down.ts'
 import { findProject } from '../../src/project/find.ts'
 import { readProjectRecord } from '../../src/project/record.ts'
 import type { Step } from '../../src/project/step.ts'
@@ -226,6 +228,38 @@ describe('a line of the hosts file that two projects want', () => {
     expect(last((await second.up({ hostsFile })).steps)?.detail).toBe(
       `In ${hostsFile}: -127.0.0.1 shop.test, +127.0.0.1 api.test`,
     )
+  })
+})
+
+describe('a project that was moved', () => {
+  test('keeps its lines in the hosts file until down --gone', async () => {
+    const clone = await cloneOf({ ...shop, hosts: { 'shop.test': '127.0.0.1' } })
+    const { directory, hostsFile, world } = clone
+    const before = readFileSync(hostsFile, 'utf8')
+    const options = { cwd: `${directory}-moved`, files: false, hostsFile }
+    await clone.up()
+    expect(await takeDownGone(world, options)).toEqual([])
+    renameSync(directory, options.cwd)
+    expect(await takeDown(world, options)).toEqual({
+      directory: options.cwd,
+      steps: [],
+      recorded: false,
+    })
+    await expect(takeDown(world, { ...options, cwd: dirname(directory) })).rejects.toMatchObject({
+      hint: expect.stringContaining('rootling down --gone'),
+    })
+    const [planned] = await takeDownGone(world, { ...options, planOnly: true })
+    expect(shownSteps(planned?.steps ?? [])).toContain('hosts: would-change')
+    const [taken] = await takeDownGone(world, options)
+    expect(taken?.directory).toBe(directory)
+    expect(shownSteps(taken?.steps ?? [])).toEqual([
+      'hosts: changed',
+      'certificate: unchanged',
+      'ignore: unchanged',
+    ])
+    expect(readFileSync(hostsFile, 'utf8')).toBe(before)
+    expect(await takeDownGone(world, options)).toEqual([])
+    expect(existsSync(join(options.cwd, '.certs/shop.pem'))).toBe(true)
   })
 })
 
