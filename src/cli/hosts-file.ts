@@ -1,3 +1,4 @@
+import { isGone } from '../files/exists.ts'
 import { hostsFile } from '../hosts/hosts-file.ts'
 import { unresolvedNames } from '../hosts/unresolved.ts'
 import { RootlingError } from '../errors.ts'
@@ -23,14 +24,17 @@ export function noteUnresolved(
   )
 }
 
-/** Returns how a command may change the hosts file; `command` is its own line. */
+/**
+ * Returns how a command may change the hosts file; `command` is its own line. With `--yes`, sudo asks
+ * for no password.
+ */
 export const hostsAccess = (
   { interactive, output }: Context,
-  noSudo: boolean | undefined,
+  args: Pick<StoreArguments, 'yes' | 'no-sudo'>,
   command: string,
 ): HostsAccess => ({
-  interactive,
-  sudo: noSudo === true ? 'forbidden' : 'allowed',
+  interactive: interactive && args.yes !== true,
+  sudo: args['no-sudo'] === true ? 'forbidden' : 'allowed',
   command,
   onPrompt: (sentence) => output.note(`To write to this machine’s hosts file, ${sentence}`),
   onWait: (what, seconds) => void output.live(`Waiting for ${what} (${seconds} s)…`),
@@ -38,7 +42,7 @@ export const hostsAccess = (
 
 /** Tells what a removal left, and what it would do. `names`: those that were asked for. */
 export function reportRemoval(
-  { file, remove, changed }: HostsRemoval,
+  { file, remove, shared, changed }: HostsRemoval,
   names: readonly string[] | null,
   dryRun: boolean,
   output: Output,
@@ -47,7 +51,14 @@ export function reportRemoval(
   if (missing.length > 0) output.note(`Rootling has no line of yours for ${missing.join(' and ')}.`)
   if (names === null && remove.length === 0)
     output.note(`Rootling has no line of yours in ${quotedPath(file)}.`)
-  const projects = remove.flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
+  for (const { address, name, owners } of shared)
+    output.note(
+      `${address} ${name} stays for ${owners.map(({ user, project }) => project ?? `the user ${user}`).join(' and ')}.`,
+    )
+  const others = shared.flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
+  const projects = remove
+    .flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
+    .filter((project) => !others.includes(project) && !isGone(project))
   if (projects.length > 0)
     output.note(
       `Some were of a project, whose next rootling up adds them: ${[...new Set(projects)].join(', ')}`,
@@ -82,8 +93,7 @@ export async function uninstallHosts(
   const { planRemoval, removeHosts } = await import('../hosts/change.ts')
   const request = { env, names: null }
   const command = 'rootling hosts remove --all'
-  const interactive = context.interactive && args.yes !== true
-  const access = hostsAccess({ ...context, interactive }, args['no-sudo'], command)
+  const access = hostsAccess(context, args, command)
   try {
     const plan = await planRemoval(request)
     if (plan.remove.length === 0) return none

@@ -1,8 +1,10 @@
 import { RootlingError } from '../errors.ts'
 import type { Danger, Step, StepOutcome } from '../project/step.ts'
-import { exitCodes, type ExitCode } from './command.ts'
+import { shellWord } from '../shell-word.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from './command.ts'
 import { dim, green, red, tableWithLines, yellow, type Line } from './lines.ts'
 import type { Output } from './output.ts'
+import type { upSpec } from './specs/project.ts'
 
 const words: Record<StepOutcome, string> = {
   unchanged: 'unchanged',
@@ -49,16 +51,35 @@ export function projectExitCode(steps: readonly Step[], check = false): ExitCode
   return check && has('would-change') ? exitCodes.drift : exitCodes.ok
 }
 
-/** Returns the error for what nobody could approve, with the command that approves it. */
-export function approvalNeeded(dangers: readonly Danger[]): RootlingError {
+/**
+ * Returns the error for what nobody could approve, with the command that approves it: the one that
+ * was given, and in `--allow` also what was allowed already.
+ */
+export function approvalNeeded(
+  dangers: readonly Danger[],
+  args: ArgumentsOf<typeof upSpec>,
+): RootlingError {
+  const given = args.allow?.split(',').map((word) => word.trim()) ?? []
   const words = dangers.map(({ kind, fingerprint, namedOnly }) =>
     namedOnly === true ? `trust:${fingerprint}` : kind,
   )
   return new RootlingError(
     'approval-needed',
     'rootling.json asks for what a person must approve, so nothing was changed.',
-    { hint: `If you trust who wrote it: rootling up --allow ${[...new Set(words)].join(',')}` },
+    {
+      hint: `If you trust who wrote it: rootling up --allow ${[...new Set([...given, ...words])].join(',')}${optionsOf(args)}`,
+    },
   )
+}
+
+/** Returns the options of `up` as they were typed, without `--allow` and those that change nothing. */
+function optionsOf(args: ArgumentsOf<typeof upSpec>): string {
+  const texts = (['stores', 'store-scope', 'java-storepass-file'] as const).flatMap((name) => {
+    const value = args[name]
+    return value === undefined ? [] : [` --${name} ${shellWord(value)}`]
+  })
+  const flags = (['yes', 'no-sudo'] as const).filter((name) => args[name] === true)
+  return [...flags.map((name) => ` --${name}`), ...texts].join('')
 }
 
 /** The lines of a question about what a file asks for, each danger in full. */

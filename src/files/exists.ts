@@ -20,6 +20,15 @@ export function existsSync(path: string): boolean {
   }
 }
 
+/** Whether nothing has this path for certain: not so where it cannot be found out. */
+export function isGone(path: string): boolean {
+  try {
+    return !existsSync(path)
+  } catch {
+    return false
+  }
+}
+
 /** Returns a path, or the nearest directory above it that exists. Links are followed. */
 export function nearestExisting(path: string): string {
   const above = dirname(path)

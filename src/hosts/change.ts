@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { createMachine, type Machine } from '../../platform/machine.ts'
 import { findPerson } from '../../platform/person.ts'
+import { isReadOnly } from '../../platform/read-only.ts'
 import { rewriteFile } from '../../platform/rewrite-file.ts'
 import { RootlingError } from '../errors.ts'
 import {
@@ -20,12 +21,13 @@ import {
   conflictError,
   distinct,
   editIn,
+  othersLines,
   placesOf,
   type HostsEdit,
   type HostsRequest,
   type Place,
 } from './plan.ts'
-import { quotedPath } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 
 /** How the change may be made, and who is told of what takes a while. */
 export interface HostsAccess {
@@ -57,7 +59,7 @@ export async function applyHosts(request: HostsRequest, access: HostsAccess): Pr
   const needed: Place[] = []
   for (const place of places) {
     const { add, remove, conflicts } = await editIn(place, request)
-    if (conflicts.length > 0) throw conflictError({ conflicts })
+    if (conflicts.length > 0) throw conflictError({ conflicts }, request)
     if (add.length + remove.length > 0) needed.push(place)
   }
   const changes: HostsEdit[] = []
@@ -65,7 +67,7 @@ export async function applyHosts(request: HostsRequest, access: HostsAccess): Pr
     changes.push(
       await changeFile(place, request.env, access, async (write) => {
         const edit = await editIn(place, request)
-        if (edit.conflicts.length > 0) throw conflictError(edit)
+        if (edit.conflicts.length > 0) throw conflictError(edit, request)
         await write(edit.text, edit.edited)
         return edit
       }),
@@ -96,6 +98,8 @@ export interface HostsRemoval {
   readonly file: string
   /** The lines that are taken out, or that lose this owner. */
   readonly remove: readonly OwnLine[]
+  /** The lines among them that stay, since others own them too; `owners`: those others. */
+  readonly shared: readonly OwnLine[]
   /** The lines within Rootling's that somebody else wrote or changed; they stay. */
   readonly changed: readonly string[]
   /** Whether the change needs rights that this process does not have. */
@@ -114,6 +118,7 @@ export async function planRemoval(request: RemovalRequest): Promise<HostsRemoval
 const together = (removals: readonly HostsRemoval[]): HostsRemoval => ({
   file: removals[0]?.file ?? '',
   remove: distinct(removals.flatMap(({ remove }) => remove)),
+  shared: distinct(removals.flatMap(({ shared }) => shared)),
   changed: [...new Set(removals.flatMap(({ changed }) => changed))],
   privileged: removals.some(({ privileged }) => privileged),
 })
@@ -155,7 +160,8 @@ async function removalOf({ file, windows }: Place, { env, names, project }: Remo
   )
   const edited = removeEntries(hosts, remove, isOwner)
   const privileged = remove.length > 0 && (windows !== null || !(await canChange(file)))
-  return { file, remove, changed: foreignLines(hosts), privileged, text, edited }
+  const shared = othersLines(remove, isOwner)
+  return { file, remove, shared, changed: foreignLines(hosts), privileged, text, edited }
 }
 
 export interface HostsList {
@@ -221,6 +227,8 @@ async function write(
     else await windows.write(machine, contents, old)
   } catch (error) {
     if (!(error instanceof RootlingError)) throw error
+    const fault = windows === null ? unwritableHosts(file, error, command) : null
+    if (fault !== null) throw fault
     const sentence = error.message.startsWith('Changing')
       ? error.message
       : `${quotedPath(file)} was not changed: ${error.message}`
@@ -232,6 +240,27 @@ async function write(
           : error.hint
     throw new RootlingError('hosts-failed', sentence, { hint, cause: error })
   }
+}
+
+/** Returns the error for a file that not even root can write; `null`: it is not such a file. */
+function unwritableHosts(file: string, cause: RootlingError, command: string) {
+  const wrong = (why: string, hint: string): RootlingError =>
+    new RootlingError('hosts-failed', `${quotedPath(file)} was not changed: ${why}.`, {
+      hint,
+      cause,
+    })
+  if (isReadOnly(file) || cause.message.includes('Read-only file system'))
+    return wrong(
+      'Read-only file system',
+      `Change it where it is mounted from, or mount it writable (sudo mount -o remount,rw "$(findmnt -n -o TARGET -T ${shellWord(file)})"), then: ${command}`,
+    )
+  // Root meets this where chattr protects the file.
+  if (process.getuid?.() === 0 && cause.message.includes('Operation not permitted'))
+    return wrong(
+      'Operation not permitted, as for a file that chattr made immutable',
+      `sudo chattr -i ${shellWord(file)}, then: ${command}`,
+    )
+  return null
 }
 
 /** Makes macOS read the file anew; other systems see the change by themselves. */

@@ -14,6 +14,7 @@ import {
   withoutOwn,
   type HostsEntry,
   type HostsText,
+  type OwnLine,
   type Owner,
 } from './block.ts'
 import { parseHostAddress, parseHostName } from './host-name.ts'
@@ -45,6 +46,11 @@ export interface HostsPlan {
   readonly file: string
   readonly add: readonly HostsEntry[]
   readonly remove: readonly HostsEntry[]
+  /**
+   * The lines among `add` that are there already and among `remove` that stay, since another owner
+   * has them; `owners`: those others.
+   */
+  readonly shared: readonly OwnLine[]
   readonly conflicts: readonly HostsConflict[]
   /** Whether the change needs rights that this process does not have. */
   readonly privileged: boolean
@@ -77,6 +83,7 @@ export async function planHosts(request: HostsRequest): Promise<HostsPlan> {
     file: places[0]?.file ?? '',
     add: distinct(edits.flatMap(({ add }) => add)),
     remove: distinct(edits.flatMap(({ remove }) => remove)),
+    shared: distinct(edits.flatMap(({ shared }) => shared)),
     conflicts: edits.flatMap(({ conflicts }) => conflicts),
     privileged: edits.some(({ privileged }) => privileged),
     unreached,
@@ -137,11 +144,24 @@ export async function editIn({ file, windows }: Place, request: HostsRequest): P
       !own.some((line) => isSameEntry(line, entry)) &&
       !mappings.some((mapping) => isSameEntry(mapping, entry)),
   )
+  const shared = othersLines(
+    all.filter((line) => [...add, ...remove].some((entry) => isSameEntry(entry, line))),
+    isOwner,
+  )
   const edited = addEntries(removeEntries(hosts, remove, isOwner), add, owner)
   const changes = add.length + remove.length > 0
   const privileged = changes && (windows !== null || !(await canChange(file)))
-  return { file, add, remove: remove.map(entryOf), conflicts, privileged, text, edited }
+  return { file, add, remove: remove.map(entryOf), shared, conflicts, privileged, text, edited }
 }
+
+/** Returns the lines that others own too, with those owners alone. */
+export const othersLines = (
+  lines: readonly OwnLine[],
+  isOwner: (owner: Owner) => boolean,
+): OwnLine[] =>
+  lines
+    .map((line) => ({ ...line, owners: line.owners.filter((each) => !isOwner(each)) }))
+    .filter(({ owners }) => owners.length > 0)
 
 const entryOf = ({ name, address }: HostsEntry): HostsEntry => ({ name, address })
 
@@ -186,13 +206,18 @@ export async function canChange(file: string): Promise<boolean> {
   return opened !== null
 }
 
-/** An error that names every conflict. */
-export function conflictError({ conflicts }: Pick<HostsPlan, 'conflicts'>): RootlingError {
+/** An error for the conflicts of what was asked for. */
+export function conflictError(
+  { conflicts }: Pick<HostsPlan, 'conflicts'>,
+  { project }: Pick<HostsRequest, 'project'>,
+): RootlingError {
+  const where =
+    project === null ? 'with --address' : 'under hosts in rootling.json or rootling.local.json'
   const [first] = conflicts
   const more = conflicts.length > 1 ? ` (and ${conflicts.length - 1} more)` : ''
   return new RootlingError(
     'hosts-conflict',
     `${first?.file} gives ${first?.name} another address than ${first?.address}, in ${first?.found}${more}.`,
-    { hint: 'Change that line by hand, or choose its address with --address' },
+    { hint: `Change that line by hand, or choose its address ${where}` },
   )
 }

@@ -138,7 +138,8 @@ function checkNode(node: Node, shape: Shape, key: string, options: Reporting): v
     }
     case 'either': {
       const [first, second] = shape.of
-      return checkNode(node, node.type === 'number' ? first : second, key, options)
+      const isFirst = node.type === (first.type === 'list' ? 'array' : 'number')
+      return checkNode(node, isFirst ? first : second, key, options)
     }
   }
 }

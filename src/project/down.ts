@@ -6,6 +6,7 @@ import type { TrustWorld } from '../trust/world.ts'
 import { projectFile } from './find.ts'
 import {
   forgetProject,
+  readGoneRecords,
   readProjectRecord,
   readProjectRecords,
   unionOf,
@@ -21,6 +22,8 @@ export interface Taken {
   /** The directory of the project. */
   readonly directory: string
   readonly steps: readonly Step[]
+  /** Whether anything was remembered of the project. */
+  readonly recorded: boolean
 }
 
 /**
@@ -29,9 +32,25 @@ export interface Taken {
  * `bad-project` where there is no project.
  */
 export async function takeDown(world: TrustWorld, options: DownOptions): Promise<Taken> {
-  const { state } = world
   const record = await recordFor(world, options.cwd)
-  if (typeof record === 'string') return { directory: record, steps: [] }
+  if (typeof record === 'string') return { directory: record, steps: [], recorded: false }
+  return takeDownRecord(world, options, record)
+}
+
+/** Does what `takeDown` does for each project whose directory is gone: deleted or moved. */
+export async function takeDownGone(world: TrustWorld, options: DownOptions): Promise<Taken[]> {
+  const taken: Taken[] = []
+  for (const record of await readGoneRecords(world.state))
+    taken.push(await takeDownRecord(world, options, record))
+  return taken
+}
+
+async function takeDownRecord(
+  world: TrustWorld,
+  options: DownOptions,
+  record: ProjectRecord,
+): Promise<Taken> {
+  const { state } = world
   const work = async (): Promise<Step[]> => {
     const others = (await readProjectRecords(state)).filter(
       ({ project }) => project !== record.project,
@@ -52,7 +71,7 @@ export async function takeDown(world: TrustWorld, options: DownOptions): Promise
     return steps
   }
   const steps = options.planOnly === true ? await work() : await withProjectsLock(state, work)
-  return { directory: record.project, steps }
+  return { directory: record.project, steps, recorded: true }
 }
 
 /** Lets another project take something back from now on. */
@@ -72,8 +91,11 @@ async function recordFor({ state }: TrustWorld, cwd: string): Promise<ProjectRec
     if (existsSync(join(directory, projectFile))) return directory
     if (directory === dirname(directory)) break
   }
+  const gone = await readGoneRecords(state)
+  const more =
+    gone.length === 0 ? '' : ', or for projects whose directories are gone: rootling down --gone'
   throw new RootlingError('bad-project', `rootling up did nothing for the project in ${cwd}.`, {
-    hint: 'Change to the directory of its rootling.json',
+    hint: `Change to the directory of its rootling.json${more}`,
   })
 }
 

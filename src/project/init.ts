@@ -4,6 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { hasCode, unwritable } from '../files/errors.ts'
 import { isTaken } from '../files/own-entries.ts'
 import type { Owner } from '../files/owner.ts'
+import { loopback } from '../hosts/host-name.ts'
 import { checkText } from './check.ts'
 import { projectFile, refusePlaceOfProject } from './find.ts'
 import { guessProject, type Guess } from './guess.ts'
@@ -15,7 +16,7 @@ export interface Answers {
   readonly names: readonly string[]
   readonly cert: string
   readonly key: string
-  /** Names that get a line for 127.0.0.1 in the hosts file. */
+  /** Names that get lines for this machine, at 127.0.0.1 and ::1, in the hosts file. */
   readonly hosts: readonly string[]
   /** The file of variables; `null`: none. */
   readonly env: string | null
@@ -109,6 +110,7 @@ function textOf({ names, cert, key, hosts, env }: Answers, { hasPackage, routes 
   const schema = hasPackage
     ? './node_modules/rootling/schema/rootling.schema.json'
     : 'https://unpkg.com/rootling/schema/rootling.schema.json'
+  const addresses = `[${loopback.map((address) => JSON.stringify(address)).join(', ')}]`
   const list = names.map((name) => JSON.stringify(name)).join(', ')
   // A name that the person left out has no certificate, so it gets no route.
   const routed = [...routes].filter(([name]) => names.includes(name))
@@ -127,7 +129,7 @@ function textOf({ names, cert, key, hosts, env }: Answers, { hasPackage, routes 
       ? []
       : [
           '  "hosts": {',
-          ...hosts.map((name) => `    ${JSON.stringify(name)}: "127.0.0.1",`),
+          ...hosts.map((name) => `    ${JSON.stringify(name)}: ${addresses},`),
           '  },',
         ]),
     ...(routed.length === 0

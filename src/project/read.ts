@@ -37,8 +37,8 @@ type WrittenRoot = Pick<WantedRoot, 'root' | 'fingerprint'> & Partial<WantedRoot
 export interface Wanted {
   readonly certificates: readonly WantedCertificate[]
   readonly permit: readonly string[]
-  /** Addresses by names. */
-  readonly hosts: ReadonlyMap<string, string>
+  /** The address of each name, or several. */
+  readonly hosts: ReadonlyMap<string, string | readonly string[]>
   readonly proxy: ReadonlyMap<string, string | number>
   readonly trust: readonly WantedRoot[]
   readonly env: { readonly file: string } | null
@@ -114,7 +114,7 @@ function wantedOf(members: Members): Omit<Wanted, 'hasLocal'> {
       key: plain(each.key),
     })),
     permit: list('permit') as readonly string[],
-    hosts: new Map(map('hosts') as [string, string][]),
+    hosts: new Map(map('hosts') as [string, string | readonly string[]][]),
     proxy: new Map(map('proxy') as [string, string | number][]),
     trust: (list('trust') as readonly WrittenRoot[]).map(({ root, fingerprint, names = [] }) => ({
       root: plain(root),

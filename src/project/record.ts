@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseBoundedJson } from '../bounded-json.ts'
 import { RootlingError } from '../errors.ts'
 import { sweepLeftovers, writeFileAtomic } from '../files/atomic.ts'
+import { isGone } from '../files/exists.ts'
 import { withLock } from '../files/lock.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readText } from '../files/read.ts'
@@ -54,6 +55,12 @@ export async function readProjectRecords(state: StateDirectory): Promise<Project
   const records = await Promise.all(own.map((name) => readAt(join(directoryOf(state), name))))
   return records.filter((record) => record !== null)
 }
+
+/** Returns what is remembered of projects whose directories are gone: deleted or moved. */
+export const readGoneRecords = async (state: StateDirectory): Promise<ProjectRecord[]> =>
+  (await readProjectRecords(state))
+    .filter(({ project }) => isGone(project))
+    .toSorted((a, b) => (a.project < b.project ? -1 : 1))
 
 async function readAt(path: string): Promise<ProjectRecord | null> {
   const text = await readText(path)

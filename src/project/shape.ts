@@ -40,7 +40,7 @@ export type Shape =
       readonly describe: string
       readonly choices: readonly (string | number)[]
     }
-  /** The first of the two shapes whose JSON type fits decides. */
+  /** A list or a whole number comes first, and decides about a value of its JSON type; else the second. */
   | { readonly type: 'either'; readonly describe: string; readonly of: readonly [Shape, Shape] }
 
 export interface ObjectShape {
@@ -77,6 +77,13 @@ const hostName: TextShape = {
 }
 
 const isHost = (type: string, value: string): boolean => type === 'dns' && !value.startsWith('*')
+
+const ipAddress: TextShape = {
+  type: 'text',
+  describe: 'An IP address',
+  allowed: 'an IP address such as 127.0.0.1',
+  fault: (text) => (isIP(text) === 0 ? 'is no IP address' : null),
+}
 
 const filePath = (describe: string, pattern: string, allowed: string): TextShape => ({
   type: 'text',
@@ -194,13 +201,15 @@ export const projectShape: ObjectShape = {
     },
     hosts: {
       type: 'map',
-      describe: 'Lines of the hosts file: which address each name has',
+      describe: 'Lines of the hosts file: which address each name has, or which several',
       keys: { ...hostName, fault: hostsNameFault },
       values: {
-        type: 'text',
-        describe: 'An IP address',
-        allowed: 'an IP address such as 127.0.0.1',
-        fault: (text) => (isIP(text) === 0 ? 'is no IP address' : null),
+        type: 'either',
+        describe: 'An IP address or a list of them, such as ["127.0.0.1", "::1"]',
+        of: [
+          { type: 'list', describe: 'IP addresses', items: ipAddress, least: 1, most: 10 },
+          ipAddress,
+        ],
       },
     },
     proxy: {

@@ -7,6 +7,7 @@ import { existsSync } from '../files/exists.ts'
 import { removeIfEmpty } from '../files/own-entries.ts'
 import { readText } from '../files/read.ts'
 import { removeFile } from '../files/sync-fs.ts'
+import { isSameEntry } from '../hosts/block.ts'
 import { planRemoval, removeHosts } from '../hosts/change.ts'
 import { readCurrentInventory } from '../storage/files/record.ts'
 import type { CertificateRecord } from '../storage/records.ts'
@@ -20,7 +21,7 @@ import { isSame, type Done, type ProjectRecord } from './record.ts'
 import type { Step } from './step.ts'
 import { refuseFailures } from './steps/authority.ts'
 import { isOwnEnv } from './steps/env.ts'
-import { hostsAccess } from './steps/hosts.ts'
+import { hostsAccess, staying } from './steps/hosts.ts'
 import { removeLines } from './steps/ignore.ts'
 export interface DownOptions extends StoreOptions {
   readonly cwd: string
@@ -199,6 +200,7 @@ async function undoIgnore(
   const hasKeys = record.done.some(
     (each) => each.kind === 'certificate' && existsSync(join(record.project, each.key)),
   )
+  if (!existsSync(join(record.project, '.gitignore'))) return unchanged(step, 'It is gone already.')
   // While a key is there, its line keeps it out of commits.
   if (!files && hasKeys) return kept(step, 'Its lines are left with the files.')
   return {
@@ -211,12 +213,15 @@ async function undoIgnore(
 
 async function undoHosts({ world, record, hostsFile: file, ...options }: Taking): Promise<Undoing> {
   const request = { env: world.env, names: null, project: record.project, file }
-  const { remove, file: path } = await planRemoval(request)
+  const { remove, shared, file: path } = await planRemoval(request)
   const step = { code: 'hosts', subject: path } as const
   if (remove.length === 0) return unchanged(step, 'It has no line of the project any more.')
-  const lines = remove.map(({ address, name }) => `${address} ${name}`)
+  const lines = remove
+    .filter((line) => !shared.some((each) => isSameEntry(each, line)))
+    .map(({ address, name }) => `${address} ${name}`)
+  const removed = lines.length === 0 ? [] : [`Lines are removed: ${lines.join(', ')}`]
   return {
-    step: { ...step, detail: `Lines are removed: ${lines.join(', ')}` },
+    step: { ...step, detail: [...removed, ...shared.map(staying)].join('; ') },
     apply: async () => {
       await removeHosts(request, hostsAccess(world, options, 'rootling down'))
     },

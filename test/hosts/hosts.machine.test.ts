@@ -131,6 +131,9 @@ describe.skipIf(obstacle !== null)(`the hosts file of root${skipNote}`, () => {
     expect(await read()).not.toContain('10.0.0.5 shop.test')
     await rootling.must(['hosts', 'remove', '--all'])
     expect(await read()).toBe('10.0.0.5 staging.test\n')
+    await rootling.must(['hosts', 'add', 'bank.com', '--yes'])
+    await rootling.must(['hosts', 'remove', 'bank.com', '--yes'])
+    expect(await read()).toBe('10.0.0.5 staging.test\n')
   })
 
   test('is written in place where a container mounted it, also when the disk is full', async () => {
@@ -173,7 +176,9 @@ describe.skipIf(obstacle !== null)(`the hosts file of root${skipNote}`, () => {
     expect(answer.error).toMatchObject({
       code: 'hosts-failed',
       message: expect.stringMatching(/^\/etc\/hosts was not changed: .*Read-only file system/),
+      hint: expect.stringMatching(/mount it writable .*, then: rootling hosts add shop\.test$/),
     })
+    expect(answer.error?.message).toBe('/etc/hosts was not changed: Read-only file system.')
     expect(exitCode).toBe(1)
     expect(await read()).toBe(base)
     expect(await besides()).toEqual([])

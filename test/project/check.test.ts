@@ -102,6 +102,16 @@ test.each([
   expect(typeof fault === 'string' ? faults[0] : fault).toEqual(fault)
 })
 
+test('a name of hosts has one address or a list of them', () => {
+  const faults = (value: string) =>
+    shown(check(`{"version": 1, "hosts": {"a.test": ${value}}}`).faults)
+  expect(faults('["127.0.0.1", "::1"]')).toEqual([])
+  expect(faults('"::1"')).toEqual([])
+  expect(faults('[]')[0]).toContain('hosts.a.test: It has 0 items; allowed are 1 to 10.')
+  expect(faults('["::1", "x"]')[0]).toContain('hosts.a.test[1]: "x" is no IP address')
+  expect(faults('true')[0]).toContain('it must be an IP address such as 127.0.0.1')
+})
+
 test('an overriding file needs nothing, and takes members out', () => {
   expect(check('{"certificates": null, "hosts": {"a.test": null}}', true).faults).toEqual([])
   expect(check('{"version": 1, "certificates": null}').faults).toHaveLength(1)

@@ -174,7 +174,7 @@ describe('init', () => {
       certificates: [
         { names: [...here, 'shop.test'], cert: '.certs/shop.pem', key: '.certs/shop-key.pem' },
       ],
-      hosts: new Map([['shop.test', '127.0.0.1']]),
+      hosts: new Map([['shop.test', ['127.0.0.1', '::1']]]),
     })
   })
 

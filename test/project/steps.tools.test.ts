@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   appendFileSync,
   existsSync,
@@ -5,14 +6,16 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { readScopes } from '../../src/authority/scope.ts'
+import { takeDown, takeDownGone } from '../../src/project/down.ts'
 import { findProject } from '../../src/project/find.ts'
 import { readProjectRecord } from '../../src/project/record.ts'
 import type { Step } from '../../src/project/step.ts'
@@ -229,9 +232,10 @@ describe('the hosts file', () => {
   })
 
   test('is as before after down', async () => {
-    const clone = await cloneOf({ hosts: { 'shop.test': '127.0.0.1' } })
+    const clone = await cloneOf({ hosts: { 'shop.test': ['127.0.0.1', '::1'] } })
     const before = lines(clone)
     await clone.up()
+    expect(lines(clone)).toMatch(/^127\.0\.0\.1\s+shop\.test[^]*^::1\s+shop\.test/m)
     expect(shownSteps(await clone.down())).toEqual(['hosts: changed'])
     expect(lines(clone)).toBe(before)
   })
@@ -239,13 +243,74 @@ describe('the hosts file', () => {
   test('with another address for a name is left, and the other steps are done', async () => {
     const clone = await cloneOf({ ...shop, hosts: { 'shop.test': '127.0.0.1' } })
     writeFileSync(clone.hostsFile, '192.168.1.9 shop.test\n')
-    expect(shownSteps((await clone.up()).steps)).toEqual([
+    const { steps } = await clone.up()
+    expect(shownSteps(steps)).toEqual([
       'ignore: changed',
       'authority: changed',
       'certificate: changed',
       'hosts: failed',
     ])
+    expect(steps.at(-1)?.hint).toContain('under hosts in rootling.json or rootling.local.json')
     expect(lines(clone)).toBe('192.168.1.9 shop.test\n')
+  })
+})
+
+describe('a line of the hosts file that two projects want', () => {
+  const members = { hosts: { 'shop.test': '127.0.0.1' } }
+  const last = (steps: readonly Step[]) => steps.at(-1)
+
+  test('is there already for the second, and stays when the first one goes', async () => {
+    const first = await cloneOf(members)
+    const second = await cloneOf(members, { beside: first })
+    const { hostsFile } = first
+    await first.up()
+    for (const planOnly of [true, false])
+      expect(last((await second.up({ hostsFile, planOnly })).steps)).toMatchObject({
+        outcome: planOnly ? 'would-change' : 'changed',
+        detail: `In ${hostsFile}: 127.0.0.1 shop.test is there already for ${first.directory}, and is kept for both`,
+      })
+    for (const planOnly of [true, false])
+      expect(last(await first.down({ planOnly }))).toMatchObject({
+        outcome: planOnly ? 'would-change' : 'changed',
+        detail: `127.0.0.1 shop.test stays for ${second.directory}`,
+      })
+    expect(readFileSync(hostsFile, 'utf8')).toMatch(/^127\.0\.0\.1 shop\.test/m)
+    second.file({ hosts: { 'api.test': '127.0.0.1' } })
+    expect(last((await second.up({ hostsFile })).steps)?.detail).toBe(
+      `In ${hostsFile}: -127.0.0.1 shop.test, +127.0.0.1 api.test`,
+    )
+  })
+})
+
+describe('a project that was moved', () => {
+  test('keeps its lines in the hosts file until down --gone', async () => {
+    const clone = await cloneOf({ ...shop, hosts: { 'shop.test': '127.0.0.1' } })
+    const { directory, hostsFile, world } = clone
+    const before = readFileSync(hostsFile, 'utf8')
+    const options = { cwd: `${directory}-moved`, files: false, hostsFile }
+    await clone.up()
+    expect(await takeDownGone(world, options)).toEqual([])
+    renameSync(directory, options.cwd)
+    expect(await takeDown(world, options)).toEqual({
+      directory: options.cwd,
+      steps: [],
+      recorded: false,
+    })
+    await expect(takeDown(world, { ...options, cwd: dirname(directory) })).rejects.toMatchObject({
+      hint: expect.stringContaining('rootling down --gone'),
+    })
+    const [planned] = await takeDownGone(world, { ...options, planOnly: true })
+    expect(shownSteps(planned?.steps ?? [])).toContain('hosts: would-change')
+    const [taken] = await takeDownGone(world, options)
+    expect(taken?.directory).toBe(directory)
+    expect(shownSteps(taken?.steps ?? [])).toEqual([
+      'hosts: changed',
+      'certificate: unchanged',
+      'ignore: unchanged',
+    ])
+    expect(readFileSync(hostsFile, 'utf8')).toBe(before)
+    expect(await takeDownGone(world, options)).toEqual([])
+    expect(existsSync(join(options.cwd, '.certs/shop.pem'))).toBe(true)
   })
 })
 
@@ -308,6 +373,71 @@ describe('.gitignore', () => {
 
   test('escapes what would be a pattern', () => {
     expect(missingLines('', ['[a] #1/k.pem'])).toEqual(['/\\[a\\]\\ \\#1/k.pem'])
+  })
+})
+
+describe('a key that commits would take', () => {
+  const key = '.certs/shop-key.pem'
+  const git = (clone: Clone, ...args: string[]): void =>
+    void execFileSync('git', ['-C', clone.directory, ...args])
+  const inGit = async (): Promise<Clone> => {
+    const clone = await cloneOf(shop)
+    rmSync(join(clone.directory, '.git'), { recursive: true })
+    git(clone, 'init', '-q')
+    return clone
+  }
+  const failures = (steps: readonly Step[]) => steps.filter(({ outcome }) => outcome === 'failed')
+
+  test('is not there where .gitignore names it', async () => {
+    const clone = await inGit()
+    expect(failures((await clone.up()).steps)).toEqual([])
+    expect(failures((await clone.up()).steps)).toEqual([])
+  })
+
+  test('fails a step each time, until Git tracks it no more', async () => {
+    const clone = await inGit()
+    clone.write(key, 'old')
+    git(clone, 'add', key)
+    rmSync(join(clone.directory, key))
+    for (const planOnly of [true, false, true])
+      expect(failures((await clone.up({ planOnly })).steps)).toMatchObject([
+        {
+          code: 'ignore',
+          subject: key,
+          detail: `Git tracks ${key} already, so that commits take it whatever .gitignore says.`,
+          hint: expect.stringMatching(/^git rm --cached \.certs\/shop-key\.pem, and commit that;/),
+        },
+      ])
+    git(clone, 'rm', '-qf', '--cached', key)
+    expect(failures((await clone.up()).steps)).toEqual([])
+  })
+
+  test.each(['with Git', 'without an answer of Git'])(
+    'fails a step that names the line of the .gitignore below it, %s',
+    async (how) => {
+      const clone = how === 'with Git' ? await inGit() : await cloneOf(shop)
+      clone.write('.certs/.gitignore', '*\n!shop-k*.pem\n')
+      for (const planOnly of [true, false, true])
+        expect(failures((await clone.up({ planOnly })).steps)).toMatchObject([
+          {
+            subject: key,
+            detail: `Git does not ignore ${key}: line 2 of .certs/.gitignore, !shop-k*.pem, takes it into commits.`,
+            hint: 'Delete line 2 of .certs/.gitignore',
+          },
+        ])
+      clone.write('.certs/.gitignore', '*\n!.gitignore\n')
+      expect(failures((await clone.up()).steps)).toEqual([])
+    },
+  )
+
+  test('is looked for without running what the repository’s settings name', async () => {
+    const clone = await inGit()
+    const ran = join(clone.directory, 'ran')
+    const hook = join(clone.directory, 'hook')
+    writeFileSync(hook, `#!/bin/sh\ntouch ${ran}\n`, { mode: 0o755 })
+    git(clone, 'config', 'core.fsmonitor', hook)
+    await clone.up()
+    expect(existsSync(ran)).toBe(false)
   })
 })
 

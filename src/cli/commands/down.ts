@@ -1,6 +1,10 @@
-import { takeDown } from '../../project/down.ts'
+import { takeDown, takeDownGone, type Taken } from '../../project/down.ts'
+import { readGoneRecords } from '../../project/record.ts'
+import type { DownOptions } from '../../project/undo.ts'
+import { quotedPath } from '../../shell-word.ts'
 import type { ArgumentsOf, ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import type { Output } from '../output.ts'
 import type { downSpec } from '../specs/project.ts'
 import { projectExitCode, stepTable } from '../steps.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
@@ -13,16 +17,44 @@ export async function down(
 ): Promise<ExitCode> {
   const { output, cwd } = context
   const planOnly = args['dry-run'] === true
-  const { directory, steps } = await takeDown(trustWorld(args, context), {
+  const world = trustWorld(args, context)
+  const options: DownOptions = {
     ...storeOptionsOf(args),
     dryRun: false,
     cwd,
     planOnly,
     files: args.files === true,
     onStep: ({ code, subject }) => void output.live(`${code}: ${subject}…`),
-  })
+  }
+  if (args.gone === true) return reportGone(await takeDownGone(world, options), planOnly, output)
+  const { directory, steps, recorded } = await takeDown(world, options)
   output.result(stepTable(steps, output), { project: directory, planOnly, steps })
-  if (!planOnly)
+  if (!recorded) await noteUnrecorded(directory, context)
+  else if (!planOnly)
     output.note('The authority stays. To take it out of the trust stores: rootling uninstall')
   return projectExitCode(steps)
+}
+
+function reportGone(taken: readonly Taken[], planOnly: boolean, output: Output): ExitCode {
+  output.result(
+    taken.flatMap(({ directory, steps }) => [[quotedPath(directory)], ...stepTable(steps, output)]),
+    {
+      planOnly,
+      projects: taken.map(({ directory, steps }) => ({ project: directory, steps })),
+    },
+  )
+  if (taken.length === 0) output.note('No directory of a project that rootling up was for is gone.')
+  return projectExitCode(taken.flatMap(({ steps }) => steps))
+}
+
+/** Says that nothing is remembered of a project, and of which ones it is whose directories are gone. */
+async function noteUnrecorded(directory: string, { state, output }: Context): Promise<void> {
+  output.note(
+    `rootling up did nothing for the project in ${quotedPath(directory)}, so nothing was taken back.`,
+  )
+  const gone = (await readGoneRecords(state)).map(({ project }) => quotedPath(project))
+  if (gone.length > 0)
+    output.note(
+      `It did for projects whose directories are gone: ${gone.join(', ')}. To take that back, after rootling up where one was moved to: rootling down --gone`,
+    )
 }

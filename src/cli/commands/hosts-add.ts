@@ -16,14 +16,18 @@ type Arguments = ArgumentsOf<typeof hostsAddSpec>
 /** `rootling hosts add NAME…`: adds the lines that names lack in the hosts file. */
 export async function hostsAdd(args: Arguments, context: Context): Promise<ExitCode> {
   const { env, output } = context
+  if (args.positionals.length === 0)
+    throw new RootlingError('usage', 'Name the hosts to add.', {
+      hint: 'rootling hosts add NAME…, such as: rootling hosts add shop.test',
+    })
   const names = args.positionals.map(parseHostName)
   const wanted = new Map(names.map((name) => [name, args.address ?? loopback]))
   const request = { env, wanted, project: null }
   const plan = await planHosts(request)
-  if (plan.conflicts.length > 0) throw conflictError(plan)
+  if (plan.conflicts.length > 0) throw conflictError(plan, request)
   const dryRun = args['dry-run'] === true
   if (!dryRun && plan.add.length > 0) await agreeToPublic(names, args, context)
-  const access = hostsAccess(context, args['no-sudo'], commandOf(names, args))
+  const access = hostsAccess(context, args, commandOf(names, args))
   const { added, removed } = dryRun
     ? { added: plan.add, removed: plan.remove }
     : await applyHosts(request, access)
@@ -100,7 +104,7 @@ async function agreeToPublic(
   { interactive }: Context,
 ): Promise<void> {
   const others = publicNames(names)
-  if (others.length === 0 || args.force === true) return
+  if (others.length === 0 || args.force === true || args.yes === true) return
   const are = others.length === 1 ? 'is a name' : 'are names'
   const sentence = `${others.join(' and ')} ${are} of the internet, and with such a line no program of this machine reaches its owner’s server.`
   if (!interactive)

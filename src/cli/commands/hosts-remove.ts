@@ -21,7 +21,7 @@ export async function hostsRemove(
   const names = all ? null : positionals.map(parseHostName)
   const request = { env, names }
   const words = names?.map((name) => shellWord(name)).join(' ') ?? '--all'
-  const access = hostsAccess(context, args['no-sudo'], `rootling hosts remove ${words}`)
+  const access = hostsAccess(context, args, `rootling hosts remove ${words}`)
   const dryRun = args['dry-run'] === true
   const removal = await (dryRun ? planRemoval(request) : removeHosts(request, access))
   const removed = removal.remove.map(({ name, address }) => ({ name, address }))

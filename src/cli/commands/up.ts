@@ -34,7 +34,7 @@ export async function up(args: ArgumentsOf<typeof upSpec>, context: Context): Pr
     output.result(stepTable(steps, output), value)
     return projectExitCode(steps, check)
   }
-  const error = approvalNeeded(unapproved)
+  const error = approvalNeeded(unapproved, args)
   const { code, message, hint = null } = error
   if (output.json) output.result([], { ...value, ok: false, error: { code, message, hint } })
   else output.fail(error)

@@ -2,6 +2,7 @@ import type { CommandSpec } from '../command.ts'
 import { storeOptions } from './shared.ts'
 
 const changeOptions = {
+  yes: storeOptions.yes,
   'dry-run': { type: 'boolean', describe: 'Print the lines, change nothing' },
   'no-sudo': { ...storeOptions['no-sudo'], describe: 'Never use sudo' },
 } as const satisfies CommandSpec['options']

@@ -34,9 +34,19 @@ export const downSpec = {
   summary: 'Take back what up did for this project',
   options: {
     files: { type: 'boolean', describe: 'Delete its certificates and keys too' },
+    gone: {
+      type: 'boolean',
+      describe: 'Instead for all projects whose directories were deleted or moved',
+      excludes: ['files'],
+    },
     ...storeOptions,
   },
-  examples: ['rootling down', 'rootling down --files', 'rootling down --dry-run'],
+  examples: [
+    'rootling down',
+    'rootling down --files',
+    'rootling down --dry-run',
+    'rootling down --gone',
+  ],
 } as const satisfies CommandSpec
 
 export const initSpec = {

@@ -1,3 +1,4 @@
+import { isSameEntry, type HostsEntry, type OwnLine } from '../../hosts/block.ts'
 import { applyHosts, type HostsAccess } from '../../hosts/change.ts'
 import { conflictError, planHosts } from '../../hosts/plan.ts'
 import { RootlingError } from '../../errors.ts'
@@ -19,12 +20,21 @@ export async function planHostsLines(work: Work): Promise<PlannedStep[]> {
   try {
     const request = { env: world.env, wanted: wanted.hosts, project: project.directory, file }
     const plan = await planHosts(request)
-    if (plan.conflicts.length > 0) return [impossible(step, conflictError(plan))]
-    const { add, remove, privileged } = plan
+    if (plan.conflicts.length > 0) return [impossible(step, conflictError(plan, request))]
+    const { add, remove, shared, privileged } = plan
     if (add.length + remove.length === 0) return [settled(step, { dangers })]
+    const sharedOf = (entry: HostsEntry) => shared.find((line) => isSameEntry(line, entry))
     const lines = [
-      ...remove.map(({ address, name }) => `-${address} ${name}`),
-      ...add.map(({ address, name }) => `+${address} ${name}`),
+      ...remove.map((entry) => {
+        const line = sharedOf(entry)
+        return line === undefined ? `-${entry.address} ${entry.name}` : staying(line)
+      }),
+      ...add.map((entry) => {
+        const line = sharedOf(entry)
+        const text = `${entry.address} ${entry.name}`
+        if (line === undefined) return `+${text}`
+        return `${text} is there already for ${ownersOf(line)}, and is kept for both`
+      }),
     ]
     const detail = `In ${plan.file}: ${lines.join(', ')}`
     return [
@@ -45,9 +55,17 @@ export async function planHostsLines(work: Work): Promise<PlannedStep[]> {
   }
 }
 
+/** Returns the sentence for a line that stays for its other owners. */
+export const staying = (line: OwnLine): string =>
+  `${line.address} ${line.name} stays for ${ownersOf(line)}`
+
+const ownersOf = ({ owners }: OwnLine): string =>
+  owners.map(({ user, project }) => project ?? `the user ${user}`).join(' and ')
+
 /** A local name that leads to this machine hurts nobody; any other line takes a name from its owner. */
-function dangersOf(hosts: ReadonlyMap<string, string>): Danger[] {
+function dangersOf(hosts: Work['wanted']['hosts']): Danger[] {
   return [...hosts]
+    .flatMap(([name, addresses]) => [addresses].flat().map((each) => [name, each] as const))
     .filter(
       ([name, address]) =>
         !permits(localConstraints, { type: 'dns', value: name }) ||

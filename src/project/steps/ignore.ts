@@ -4,13 +4,17 @@ import { RootlingError } from '../../errors.ts'
 import { sweepDead, writeFileAtomic } from '../../files/atomic.ts'
 import { readText } from '../../files/read.ts'
 import type { Owner } from '../../files/owner.ts'
+import { exposedFiles } from '../git.ts'
 import { localFile } from '../read.ts'
 import { impossible, settled, type PlannedStep, type Work } from '../step.ts'
 
 const ignoreFile = '.gitignore'
 const longest = 4 * 1024 * 1024
 
-/** Plans lines of .gitignore for what belongs into no commit: keys, and files of one person alone. */
+/**
+ * Plans lines of .gitignore for what belongs into no commit: keys, and files of one person alone. A
+ * step fails for each file that a commit would take all the same.
+ */
 export async function planIgnore({ project, wanted, world }: Work): Promise<PlannedStep[]> {
   const own = [
     // The certificate is of one person's authority, as the key is.
@@ -23,7 +27,11 @@ export async function planIgnore({ project, wanted, world }: Work): Promise<Plan
   const step = { code: 'ignore', subject: ignoreFile } as const
   try {
     const lines = missingLines((await readText(path, longest)) ?? '', own)
-    if (lines.length === 0) return [settled(step)]
+    const exposed = await exposedFiles(project, own, world.env, { added: lines.length === 0 })
+    const failed = exposed.map((each) =>
+      impossible({ code: 'ignore', subject: each.path }, each.error),
+    )
+    if (lines.length === 0) return [settled(step), ...failed]
     return [
       {
         step: {
@@ -37,9 +45,13 @@ export async function planIgnore({ project, wanted, world }: Work): Promise<Plan
         uses: [],
         apply: async () => {
           const added = await addLines(path, own, world.state.owner)
+          const others = own.filter((each) => !exposed.some((known) => known.path === each))
+          const [exposure] = await exposedFiles(project, others, world.env, { added: true })
+          if (exposure !== undefined) throw exposure.error
           return added.length === 0 ? undefined : `Lines were added: ${added.join(' ')}`
         },
       },
+      ...failed,
     ]
   } catch (error) {
     if (error instanceof RootlingError) return [impossible(step, error)]
