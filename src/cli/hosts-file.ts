@@ -55,10 +55,10 @@ export function reportRemoval(
     output.note(
       `${address} ${name} stays for ${owners.map(({ user, project }) => project ?? `the user ${user}`).join(' and ')}.`,
     )
-  const others = shared.flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
+  const others = new Set(shared.flatMap(({ owners }) => owners.map(({ project }) => project)))
   const projects = remove
     .flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
-    .filter((project) => !others.includes(project) && !isGone(project))
+    .filter((project) => !others.has(project) && !isGone(project))
   if (projects.length > 0)
     output.note(
       `Some were of a project, whose next rootling up adds them: ${[...new Set(projects)].join(', ')}`,
