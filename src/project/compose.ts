@@ -45,11 +45,11 @@ function mappingsIn(text: string): Mapping[] {
   let target = ''
   let published = ''
   for (const line of text.split(/\r?\n/)) {
-    const content = line.trim().replace(/\s#.*$/, '')
+    const content = line.trim().replace(/\s#[^]*$/, '')
     if (content === '' || content.startsWith('#')) continue
     const indent = line.length - line.trimStart().length
     const [, key = '', value = ''] =
-      /^(?:- +)?["']?([\w.-]+)["']?:(?:\s+(.*))?$/.exec(content) ?? []
+      /^(?:- +)?["']?([\w.-]+)["']?:(?:\s+([^]*))?$/.exec(content) ?? []
     if (indent === 0) {
       inServices = key === 'services'
       services = keys = ports = -1

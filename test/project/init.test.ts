@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } fro
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { guessProject } from '../../src/project/guess.ts'
+import { publishedSites } from '../../src/project/compose.ts'
 import { initProject, type InitOptions } from '../../src/project/init.ts'
 import { readProject } from '../../src/project/read.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
@@ -120,6 +121,32 @@ describe('guesses', () => {
     expect(performance.now() - started).toBeLessThan(2_000)
   })
 })
+
+test.each(['\n', ' ', '\t', 'x\n', '- ', '-\n', ' #', '_', 'caddy:\n'])(
+  'guesses from files with %j a hundred thousand times in no longer than seconds',
+  async (part) => {
+    const filler = part.repeat(100_000)
+    const started = performance.now()
+    for (const before of [
+      '',
+      'services:\n web:\n  ports: ',
+      'caddy',
+      'URL',
+      'config.hosts',
+      'host:',
+    ])
+      for (const after of ['', '\rx', '\u2028x\ry']) {
+        const text = `${before}${filler}${after}`.slice(-250_000)
+        const files = ['compose.yaml', '.env.example', 'vite.config.ts', 'manage.py']
+        const settings = ['config/environments/development.rb', 'shop/settings.py']
+        const named = [...files, ...settings].map((name) => [name, text])
+        await guessProject(await projectWith(Object.fromEntries(named) as Record<string, string>))
+        publishedSites(`services:\n a:${filler}${after}`)
+      }
+    expect(performance.now() - started).toBeLessThan(15_000)
+  },
+  60_000,
+)
 
 describe('init', () => {
   test('writes a file without faults, which up reads', async () => {
