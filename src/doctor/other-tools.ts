@@ -1,11 +1,19 @@
 import { X509Certificate } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { closeSync, fstatSync, readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Machine } from '../../platform/machine.ts'
 import { certificatesIn } from '../../platform/pem.ts'
+import { RootlingError } from '../errors.ts'
+import { hasCode } from '../files/errors.ts'
+import { openNoFollow, sizeWithin } from '../files/read.ts'
 import { isFullPath } from '../full-path.ts'
 import type { CertificateFacts } from '../x509/inspect.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
+
+/** The person whose tools they are. */
+type Person = Pick<Machine['person'], 'home' | 'uid'>
 
 /** Another tool that puts a root of its own into trust stores. */
 export interface Tool {
@@ -17,7 +25,7 @@ export interface Tool {
    * Returns the SHA-1 fingerprints, upper-case hex, of the roots that the tool keeps on disk now;
    * `null`: its files cannot be read.
    */
-  readonly kept: (env: Environment, home: string) => Promise<ReadonlySet<string> | null>
+  readonly kept: (env: Environment, person: Person) => Promise<ReadonlySet<string> | null>
   /** The command that makes the root of now trusted. */
   readonly again: string
 }
@@ -31,7 +39,7 @@ const named =
 const inFile = (
   tool: Omit<Tool, 'kept'>,
   places: (env: Environment, home: string) => readonly string[],
-): Tool => ({ ...tool, kept: (env, home) => inFiles(places(env, home)) })
+): Tool => ({ ...tool, kept: async (env, person) => inFiles(places(env, person.home), person) })
 
 /** Returns the directory in which programs keep data, or settings, by the rule of each system. */
 function personal(kind: 'data' | 'config', env: Environment, home: string): string {
@@ -93,7 +101,7 @@ export const otherTools: readonly Tool[] = [
     text: 'localhost',
     isRoot: ({ der, selfSigned }) => selfSigned && der.includes(dotnetExtension),
     again: 'dotnet dev-certs https --trust',
-    async kept(_env, home) {
+    async kept(_env, { home }) {
       const store = join(home, '.dotnet/corefx/cryptography/x509stores/my')
       const names = await readdir(store).catch(() => [])
       return new Set(names.map((name) => name.replace(/\.pfx$/i, '').toUpperCase()))
@@ -104,15 +112,48 @@ export const otherTools: readonly Tool[] = [
 /** The DER of 1.3.6.1.4.1.311.84.1.1, by which .NET knows its development certificates. */
 const dotnetExtension = Buffer.from('060a2b060104018237540101', 'hex')
 
-async function inFiles(paths: readonly string[]): Promise<ReadonlySet<string> | null> {
+/** In octets; a file of one root has a few thousand. */
+const longest = 1024 * 1024
+
+function inFiles(paths: readonly string[], person: Person): ReadonlySet<string> | null {
   const found = new Set<string>()
-  for (const path of paths) {
-    const text = await readFile(path, 'latin1').catch((error: NodeJS.ErrnoException) => error)
-    if (typeof text === 'string')
-      for (const der of certificatesIn(text)) found.add(sha1Of(der) ?? '')
-    else if (text.code !== 'ENOENT' && text.code !== 'ENOTDIR') return null
+  try {
+    for (const path of paths)
+      for (const der of certificatesIn(readKept(path, person) ?? '')) found.add(sha1Of(der) ?? '')
+    return found
+  } catch (error) {
+    if (error instanceof RootlingError) return null
+    throw error
   }
-  return found
+}
+
+/**
+ * Reads a file of another tool as text; `null`: the file is absent. Throws `file-unreadable` for
+ * what is no small regular file of the person or of root: some places, such as /tmp, are open to
+ * every user, who may put a pipe or a device there.
+ */
+function readKept(path: string, { uid }: Person): string | null {
+  const file = openOrAbsent(path)
+  if (file === null) return null
+  try {
+    sizeWithin(path, file, longest)
+    const isForeign = ![0, uid, process.geteuid?.()].includes(fstatSync(file).uid)
+    // Only root makes directories in /var/lib, each for the user of one service.
+    if (process.platform !== 'win32' && isForeign && !path.startsWith('/var/lib/'))
+      throw new RootlingError('file-unreadable', `${path} belongs to another user.`)
+    return readFileSync(file, 'latin1')
+  } finally {
+    closeSync(file)
+  }
+}
+
+function openOrAbsent(path: string): number | null {
+  try {
+    return openNoFollow(path)
+  } catch (error) {
+    if (error instanceof RootlingError && hasCode(error.cause, 'ENOTDIR')) return null
+    throw error
+  }
 }
 
 /** Returns the fingerprint; `null`: these bytes are no certificate. */

@@ -66,11 +66,17 @@ export interface SettingsFile {
   readonly read: (text: string) => Settings
 }
 
+/**
+ * Returns the lines of a text. A CR alone ends one too: `.` of a regular expression does not match
+ * it, and a long line with one inside would take the patterns below minutes.
+ */
+const linesOf = (text: string): string[] => text.split(/\r\n?|\n/)
+
 /** Returns a reader of lines `NAME = VALUE`. */
 const assignments =
   (roots: RegExp, off: RegExp, comment = /^\s*[#;]/) =>
   (text: string): Settings => {
-    const lines = text.split(/\r?\n/).filter((line) => !comment.test(line))
+    const lines = linesOf(text).filter((line) => !comment.test(line))
     return {
       roots: lines.flatMap((line) => {
         const match = roots.exec(line)
@@ -85,7 +91,7 @@ const assignments =
 function section(text: string, wanted: RegExp): string {
   let inside = false
   const kept: string[] = []
-  for (const line of text.split(/\r?\n/)) {
+  for (const line of linesOf(text)) {
     if (/^\s*\[/.test(line)) inside = wanted.test(line)
     else if (inside) kept.push(line)
   }

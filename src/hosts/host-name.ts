@@ -13,7 +13,7 @@ export const loopback: readonly string[] = ['127.0.0.1', '::1']
 
 /**
  * Returns a host name as a hosts file holds it: in lower case, an international name as A-labels.
- * Throws `bad-name` for anything else, and `usage` for `localhost`.
+ * Throws `bad-name` for anything else, and `usage` for `localhost` and other names of every machine.
  */
 export function parseHostName(text: string): string {
   const { type, value } = parseIdentifier(text)
@@ -28,16 +28,36 @@ export function parseHostName(text: string): string {
       `${shown} is a wildcard, and a hosts file has lines for single names only.`,
       { hint: 'Name each host, or use names below .localhost, which browsers find without a line' },
     )
-  if (value === 'localhost')
-    throw new RootlingError(
-      'usage',
-      `Every machine finds localhost, so its lines are left alone.`,
-      {
-        hint: 'Name another host, such as shop.test',
-      },
-    )
+  if (isMachineName(value))
+    throw new RootlingError('usage', `Every machine finds ${value}, so its lines are left alone.`, {
+      hint: 'Name another host, such as shop.test',
+    })
   return value
 }
+
+/**
+ * The names that systems put into the hosts file themselves: hosts(5) of Debian and Fedora, and of
+ * macOS.
+ */
+const machineNames = new Set([
+  'localhost',
+  'localhost.localdomain',
+  'localhost4',
+  'localhost4.localdomain4',
+  'localhost6',
+  'localhost6.localdomain6',
+  'ip6-localhost',
+  'ip6-loopback',
+  'ip6-localnet',
+  'ip6-mcastprefix',
+  'ip6-allnodes',
+  'ip6-allrouters',
+  'ip6-allhosts',
+  'broadcasthost',
+])
+
+/** Whether a host name, in lower case and as A-labels, is one that every machine has for itself. */
+export const isMachineName = (name: string): boolean => machineNames.has(name)
 
 /** Returns an IP address in its one form (RFC 5952). Throws `usage` for anything else. */
 export function parseHostAddress(text: string): string {
@@ -65,6 +85,15 @@ export function canonicalAddress(text: string): string | null {
  */
 export const publicNames = (names: Iterable<string>): string[] =>
   [...names].filter((name) => name.includes('.') && !localConstraints.dns.some(isAbove(name)))
+
+/**
+ * The domains below which no name belongs to anybody else (RFC 6761). In others that are not of the
+ * internet, such as .lan, .internal and .local, a server of the network may have the name.
+ */
+const unowned = ['localhost', 'test', 'example', 'invalid']
+
+/** Whether nobody else can own a name, so that a line for it takes it from no server. */
+export const isUnowned = (name: string): boolean => unowned.some(isAbove(name))
 
 const isAbove =
   (name: string) =>

@@ -39,7 +39,7 @@ export function publishedSites(text: string): PublishedSite[] {
 }
 
 /** The key, and the value, of a line of YAML. */
-const member = /^(?:- +)?["']?([\w.-]+)["']?:(?:\s+(.*))?$/
+const member = /^(?:- +)?["']?([\w.-]+)["']?:(?:\s+([^]*))?$/
 
 /**
  * Returns the names of the services in a Compose file that is written in the plain forms of YAML;
@@ -80,7 +80,7 @@ function mappingsIn(text: string): Mapping[] {
   let target = ''
   let published = ''
   for (const line of text.split(/\r?\n/)) {
-    const content = line.trim().replace(/\s#.*$/, '')
+    const content = line.trim().replace(/\s#[^]*$/, '')
     if (content === '' || content.startsWith('#')) continue
     const indent = line.length - line.trimStart().length
     const [, key = '', value = ''] = member.exec(content) ?? []

@@ -46,8 +46,8 @@ const tools: readonly Tool[] = [
     // Traefik's labels, Caddy's label, the variable of nginx-proxy, and aliases of a network.
     hosts: [
       /Host\(([^)\n]{1,500})\)/g,
-      /^\s*-?\s*caddy\s*[:=]\s*(.{1,200})$/gm,
-      /\bVIRTUAL_HOST\s*[:=]\s*(.{1,200})$/gm,
+      /^[ \t]*(?:-[ \t]*)?caddy[ \t]*[:=][ \t]*(.{1,200})$/gm,
+      /\bVIRTUAL_HOST[ \t]*[:=][ \t]*(.{1,200})$/gm,
     ],
   },
   {
@@ -70,7 +70,7 @@ const tools: readonly Tool[] = [
   {
     title: 'variables',
     files: ['.env.example', '.env.dist', '.env.development'],
-    hosts: [/^(?:\w+_)?(?:URL|HOST|DOMAIN|ORIGIN)\s*=\s*(.{1,200})$/gm],
+    hosts: [/^(?:\w+_)?(?:URL|HOST|DOMAIN|ORIGIN)[ \t]*=[ \t]*(.{1,200})$/gm],
   },
   {
     title: 'Django',
@@ -80,7 +80,7 @@ const tools: readonly Tool[] = [
   {
     title: 'Rails',
     files: ['config/environments/development.rb'],
-    hosts: [/^\s*config\.hosts\s*(?:<<|\+?=)\s*(.{1,500})$/gm],
+    hosts: [/^[ \t]*config\.hosts[ \t]*(?:<<|\+?=)[ \t]*(.{1,500})$/gm],
   },
 ]
 

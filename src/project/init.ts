@@ -4,7 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { hasCode, unwritable } from '../files/errors.ts'
 import { isTaken } from '../files/own-entries.ts'
 import type { Owner } from '../files/owner.ts'
-import { loopback } from '../hosts/host-name.ts'
+import { isMachineName, loopback } from '../hosts/host-name.ts'
 import { checkText } from './check.ts'
 import { projectFile, refusePlaceOfProject } from './find.ts'
 import { guessProject, type Guess } from './guess.ts'
@@ -102,9 +102,12 @@ const answersOf = ({ base, names }: Guess): Answers => ({
   env: null,
 })
 
-/** The names that only a hosts file can resolve: no wildcard, and not below .localhost. */
+/** The names that only a hosts file can resolve: no wildcard, not below .localhost, none of every machine. */
 export const hostsAmong = (names: readonly string[]): string[] =>
-  names.filter((name) => /\.[a-z]/i.test(name) && !/^\*|(?:^|\.)localhost$/i.test(name))
+  names.filter(
+    (name) =>
+      /\.[a-z]/i.test(name) && !/^\*|(?:^|\.)localhost$/i.test(name) && !isMachineName(name),
+  )
 
 function textOf({ names, cert, key, hosts, env }: Answers, { hasPackage, routes }: Guess): string {
   const schema = hasPackage

@@ -2,6 +2,7 @@ import { createAnchor } from '../../platform/pem.ts'
 import type { TrustAnchor } from '../../platform/trust-store.ts'
 import { readTrustedScopes } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
+import type { Owner } from '../files/owner.ts'
 import { anchorOf, chosenKinds, openStores, type StoreOptions } from '../trust/machine-stores.ts'
 import { lackingAnchors } from '../trust/stores.ts'
 import { lackingSince } from '../trust/unchanged-stores.ts'
@@ -93,7 +94,8 @@ export async function lookAtStores(
   // Where the person wanted no store, there is nothing to trust.
   const options = { ...given, kinds: await chosenKinds(state, given) }
   const scopes = await readTrustedScopes(state)
-  const roots = wanted.trust.length === 0 ? [] : await readRoots(project, wanted, now())
+  const roots =
+    wanted.trust.length === 0 ? [] : await readRoots(project, wanted, now(), state.owner)
   const foreign = roots.flatMap((root) =>
     root instanceof RootlingError ? [] : [createAnchor(root.raw)],
   )
@@ -114,7 +116,12 @@ async function rootToMake(now: Date): Promise<TrustAnchor> {
   return placeholderAnchor(now, false)
 }
 
-async function readRoots({ directory }: Project, { trust }: Wanted, now: Date) {
+async function readRoots(
+  { directory }: Project,
+  { trust }: Wanted,
+  now: Date,
+  owner: Owner | null,
+) {
   const { readWantedRoot } = await import('./steps/trust.ts')
-  return Promise.all(trust.map((root) => readWantedRoot(directory, root, now)))
+  return Promise.all(trust.map((root) => readWantedRoot(directory, root, now, owner)))
 }

@@ -1,5 +1,6 @@
 import { RootlingError } from '../errors.ts'
 import { checkPermit } from '../authority/create.ts'
+import { isMachineName } from '../hosts/host-name.ts'
 import { isIP } from '../x509/ip.ts'
 import { isBareWildcard, mostNames, parseIdentifier } from '../x509/identifier.ts'
 import { maximumDays } from '../x509/profiles.ts'
@@ -291,11 +292,8 @@ function bareWildcardFault(names: readonly unknown[]): string | null {
     : `holds ${bare} among other names, which Firefox refuses: write ${bare.replace('*.', '*.dev.')}, or give it a certificate of its own`
 }
 
-/** The names of this machine itself, whose lines in the hosts file no project changes. */
-const ownNames = new Set(['localhost', 'localhost.localdomain', 'ip6-localhost', 'broadcasthost'])
-
 function hostsNameFault(text: string, place: Place): string | null {
-  if (ownNames.has(text.toLowerCase().replace(/\.$/, '')))
-    return 'is a name of this machine itself, whose lines no project changes'
-  return hostName.fault?.(text, place) ?? null
+  const fault = hostName.fault?.(text, place) ?? null
+  if (fault !== null || !isMachineName(parseIdentifier(text).value)) return fault
+  return 'is a name of this machine itself, whose lines no project changes'
 }

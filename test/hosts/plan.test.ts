@@ -29,6 +29,8 @@ describe('a name', () => {
       ['*.shop.test', /^\*\.shop\.test is a wildcard, and a hosts file has lines for single names/],
       ['localhost', /^Every machine finds localhost/],
       ['LOCALHOST.', /^Every machine finds localhost/],
+      ['ip6-loopback', /^Every machine finds ip6-loopback, so its lines are left alone/],
+      ['localhost.localdomain.', /^Every machine finds localhost\.localdomain/],
       ['10.0.0.1', /^10\.0\.0\.1 is not a host name\.$/],
       ['a@b.test', /^a@b\.test is not a host name\.$/],
       ['shop.test:8443', /has a port/],

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { RootlingError } from '../../src/errors.ts'
 import { anchorOf } from '../../src/trust/machine-stores.ts'
@@ -187,6 +187,55 @@ test('a file of variables that is there already is left', async () => {
   const { steps } = await clone.up()
   expect(steps.at(-1)).toMatchObject({ code: 'env', outcome: 'failed' })
   expect(readFileSync(join(clone.directory, '.env'), 'utf8')).toBe('PASSWORD=secret\n')
+})
+
+test('a file that comes while a person is asked is left too', async () => {
+  const clone = await cloneOf({
+    ...pair('site.pem', 'key.pem'),
+    hosts: { 'bank.com': '127.0.0.1' },
+    env: { file: '.env' },
+  })
+  const { steps } = await clone.up({
+    approve: async () => {
+      clone.write('.env', 'PASSWORD=secret\n')
+      clone.write('key.pem', 'precious')
+      return true
+    },
+  })
+  for (const code of ['certificate', 'env'])
+    expect(steps.find((step) => step.code === code)).toMatchObject({ outcome: 'failed' })
+  expect(readFileSync(join(clone.directory, '.env'), 'utf8')).toBe('PASSWORD=secret\n')
+  expect(readFileSync(join(clone.directory, 'key.pem'), 'utf8')).toBe('precious')
+  expect(readFileSync(clone.hostsFile, 'utf8')).toContain('bank.com')
+})
+
+describe('a key that Git does not ignore is not written', () => {
+  const failed = {
+    outcome: 'failed',
+    detail: expect.stringContaining('its key could get into a commit') as string,
+  }
+
+  test('where .gitignore is a link', async () => {
+    const clone = await cloneOf(shop)
+    symlinkSync('elsewhere', join(clone.directory, '.gitignore'))
+    const planned = await clone.up({ planOnly: true })
+    expect(planned.steps.find(({ code }) => code === 'certificate')).toMatchObject(failed)
+    const { steps } = await clone.up()
+    expect(steps.find(({ code }) => code === 'certificate')).toMatchObject(failed)
+    expect(readdirSync(clone.directory)).not.toContain('.certs')
+  })
+
+  test('where its lines are gone when the certificate is to be issued', async () => {
+    const clone = await cloneOf(shop)
+    const { steps } = await clone.up({
+      onStep: ({ code }) => {
+        if (code === 'certificate') clone.write('.gitignore', '# nothing\n')
+      },
+    })
+    expect(shownSteps(steps)).toContain('ignore: changed')
+    expect(steps.find(({ code }) => code === 'certificate')).toMatchObject(failed)
+    expect(treeOf(clone)).not.toContain('.certs/shop-key.pem')
+  })
 })
 
 describe('the file itself', () => {
@@ -444,14 +493,58 @@ describe('what can hurt is approved first', () => {
     })
   })
 
-  test.each(['localhost', 'LOCALHOST', 'localhost.', 'ip6-localhost'])(
-    'a line for %s in the hosts file is refused',
+  test.each([
+    'vault.internal',
+    'nas.lan',
+    'printer.LOCAL',
+    'router.home.arpa',
+    'nas.localdomain',
+    'wiki.corp',
+    'nas.home',
+    'wiki.intranet',
+    'intranet',
+    'test.lan',
+  ])('a line for %s, which a server of the network may have, is approved first', async (name) => {
+    const clone = await cloneOf({ hosts: { [name]: '127.0.0.1' } })
+    expect(await clone.up()).toMatchObject({ stopped: true, unapproved: [{ kind: 'hosts' }] })
+    expect(await clone.up({ allow: 'run,trust,permit' })).toMatchObject({ stopped: true })
+    expect(readFileSync(clone.hostsFile, 'utf8')).toBe('127.0.0.1 localhost\n')
+    expect(shownSteps((await clone.up({ allow: 'hosts' })).steps)).toContain('hosts: changed')
+  })
+
+  test('lines for names that nobody can own need no approval', async () => {
+    const hosts = ['SHOP.test', 'test', 'a.localhost', 'a.example', 'a.invalid']
+    const clone = await cloneOf({ hosts: Object.fromEntries(hosts.map((name) => [name, '::1'])) })
+    expect(await clone.up()).toMatchObject({ stopped: false, unapproved: [] })
+    expect(readFileSync(clone.hostsFile, 'utf8')).toContain('::1 shop.test')
+  })
+
+  test.each(['wiki.corp', 'nas.home', 'intranet'])(
+    'a certificate for %s, which is none of the local names, is approved first',
     async (name) => {
-      expect(await refused(await cloneOf({ hosts: { [name]: '203.0.113.9' } }))).toContain(
-        'a name of this machine itself',
-      )
+      const clone = await cloneOf(pair('a.pem', 'b.pem', { names: [name] }))
+      clone.file({ ...pair('a.pem', 'b.pem', { names: [name] }), permit: ['wiki.corp'] })
+      const { unapproved } = await clone.up({ planOnly: true })
+      expect(unapproved.map(({ kind }) => kind)).toContain('permit')
     },
   )
+
+  test.each([
+    'localhost',
+    'LOCALHOST',
+    'localhost.',
+    'localhost.localdomain',
+    '\uFF4C\uFF4F\uFF43\uFF41\uFF4C\uFF48\uFF4F\uFF53\uFF54.localdomain',
+    'ip6-localhost',
+    'IP6-loopback.',
+    'ip6-allnodes',
+    'ip6-\uFF41llrouters',
+    'localhost6.localdomain6',
+  ])('a line for %s in the hosts file is refused', async (name) => {
+    expect(await refused(await cloneOf({ hosts: { [name]: '203.0.113.9' } }))).toContain(
+      'a name of this machine itself',
+    )
+  })
 })
 
 describe('a root', () => {
@@ -579,6 +672,32 @@ describe('a root', () => {
     const { steps } = await clone.up()
     expect(shownSteps(steps)).toContain('trust: unchanged')
   })
+
+  test.skipIf(!isRoot)(
+    'of the person is trusted under sudo too, and that of others is not',
+    async () => {
+      const { clone, fingerprint } = await withRoot('local')
+      clone.file(wants(fingerprint))
+      Object.assign(clone.world, {
+        // The machine's stores are those of this process's user.
+        env: { ...process.env },
+        state: { ...clone.world.state, owner: { uid: 4321, gid: 4321 } },
+      })
+      vi.stubEnv('SUDO_UID', '4321')
+      onTestFinished(() => void vi.unstubAllEnvs())
+      const path = join(clone.directory, 'certs/team.pem')
+      chownSync(path, 1234, 1234)
+      const shownRoot = async () => {
+        const { steps } = await clone.up({ planOnly: true })
+        return steps.find(({ code }) => code === 'trust')
+      }
+      expect(await clone.up({ planOnly: true }).catch((error: unknown) => error)).toMatchObject({
+        code: 'bad-project',
+      })
+      chownSync(path, 4321, 4321)
+      expect(await shownRoot()).toMatchObject({ outcome: 'would-change' })
+    },
+  )
 
   test('is checked again when it is replaced after the approval', async () => {
     const { clone, fingerprint } = await withRoot('local')

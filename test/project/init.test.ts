@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } fro
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { guessProject } from '../../src/project/guess.ts'
+import { publishedSites } from '../../src/project/compose.ts'
 import { findProject } from '../../src/project/find.ts'
 import { answerFault, initProject, type InitOptions } from '../../src/project/init.ts'
 import { readProject } from '../../src/project/read.ts'
@@ -160,6 +161,23 @@ describe('guesses', () => {
     expect(performance.now() - started).toBeLessThan(2_000)
   })
 })
+
+test.each(['\n', ' ', '- ', ' #', 'caddy:\n'])(
+  'guesses from files with %j a hundred thousand times in no longer than seconds',
+  async (part) => {
+    const filler = part.repeat(100_000)
+    const started = performance.now()
+    for (const before of ['', 'caddy', 'URL', 'config.hosts']) {
+      const text = (before + filler).slice(0, 250_000)
+      const files = ['compose.yaml', '.env.example', 'config/environments/development.rb']
+      await guessProject(await projectWith(Object.fromEntries(files.map((name) => [name, text]))))
+    }
+    for (const after of ['', '\rx', 'x\ry'])
+      publishedSites(`services:\n a:\n  ports: ${filler}${after}`)
+    expect(performance.now() - started).toBeLessThan(20_000)
+  },
+  60_000,
+)
 
 describe('init', () => {
   test('writes a file without faults, which up reads', async () => {

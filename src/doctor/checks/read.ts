@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
 
 /** The largest settings file or bundle that is read, in octets. */
 const largest = 4 * 1024 * 1024
@@ -9,8 +10,16 @@ const largest = 4 * 1024 * 1024
  */
 export async function readSmall(path: string): Promise<string | null> {
   try {
-    const { size } = await stat(path).then((found) => (found.isFile() ? found : { size: Infinity }))
-    return size > largest ? null : await readFile(path, 'latin1')
+    // Looked at before too, since opening some devices does something.
+    if (!(await stat(path)).isFile()) return null
+    // O_NONBLOCK: otherwise opening a pipe that came meanwhile would wait for ever.
+    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    try {
+      const found = await file.stat()
+      return found.isFile() && found.size <= largest ? await file.readFile('latin1') : null
+    } finally {
+      await file.close()
+    }
   } catch {
     return null
   }

@@ -77,7 +77,7 @@ async function ofTool(tool: Tool, held: readonly Held[], known: Known): Promise<
       found.set(key, entry)
     }
   if (found.size === 0) return []
-  const kept = await tool.kept(known.world.env, known.machine.person.home)
+  const kept = await tool.kept(known.world.env, known.machine.person)
   const findings: Finding[] = []
   for (const { der, stores, removals } of found.values()) {
     const facts = parsed(der)

@@ -22,6 +22,7 @@ import {
   type Step,
   type Work,
 } from '../step.ts'
+import { notIgnored, refuseUnignored } from './ignore.ts'
 
 /** Plans the certificates: each is issued unless its files hold one that is good and as wanted. */
 export async function planCertificates(work: Work): Promise<PlannedStep[]> {
@@ -48,6 +49,7 @@ async function planCertificate(
     const paths = { certPath: join(project.directory, cert), keyPath: join(project.directory, key) }
     await refuseForeign(world.state, paths, scopes)
     refuseNotPermitted(work, names)
+    refuseAfterFailedIgnore(work)
     return {
       step: { ...step, ...needOf(paths), privileged: false },
       dangers,
@@ -127,6 +129,12 @@ function dangersOf({ cert, onRenew }: WantedCertificate, names: readonly Identif
   ]
 }
 
+/** Throws `bad-project` where the step that would have Git ignore the keys cannot be done. */
+function refuseAfterFailedIgnore({ earlier }: Work): void {
+  const failed = earlier.find(({ step }) => step.code === 'ignore' && step.outcome === 'failed')
+  if (failed !== undefined) throw notIgnored(failed.step.detail ?? '', failed.step.hint)
+}
+
 /** Throws `not-permitted` for names that no scope may sign, not even the one that `permit` makes. */
 function refuseNotPermitted({ wanted, scopes }: Work, names: readonly Identifier[]): void {
   const outside = nonLocal(names)
@@ -158,6 +166,8 @@ async function issueInto(
 ): Promise<string | undefined> {
   const { state, env, now } = world
   for (const path of [cert, key]) await placeToWrite(project.directory, path, state)
+  // The step that adds the lines may have failed.
+  await refuseUnignored(project, [key, cert])
   const issued = await issueIfNeeded(state, request, now())
   if ('kept' in issued) return undefined
   const { record, replaced, warnings } = issued

@@ -36,14 +36,7 @@ export async function planEnv({
   } as const
   try {
     const found = await readText(join(project.directory, file), longest)
-    if (found !== null && !isOwnEnv(found))
-      throw new RootlingError(
-        'not-ours',
-        `${quotedPath(file)} was not written by rootling up, so it is left.`,
-        {
-          hint: 'Name another file in rootling.json, or move this one away',
-        },
-      )
+    refuseForeignEnv(file, found)
     const isEarlier = earlier.some(
       ({ step: { code, outcome } }) =>
         outcome === 'would-change' && ['authority', 'permit', 'trust'].includes(code),
@@ -66,8 +59,10 @@ export async function planEnv({
         apply: async () => {
           const path = await placeToWrite(project.directory, file, state)
           const { text: data } = await environmentText(state, false)
-          if ((await readText(path, longest)) === data)
-            return 'What it names was brought up to date.'
+          const present = await readText(path, longest)
+          if (present === data) return 'What it names was brought up to date.'
+          // A file may have come while the person was asked.
+          refuseForeignEnv(file, present)
           await sweepDead(dirname(path), basename(path))
           await writeFileAtomic(path, { data, mode: 0o644 }, state.owner)
           return 'It was written. Node itself needs rootling run: node --env-file is too late.'
@@ -81,6 +76,16 @@ export async function planEnv({
 }
 
 export const isOwnEnv = (text: string): boolean => text.startsWith(title)
+
+/** Throws `not-ours` for the text of a file that `up` did not write. */
+function refuseForeignEnv(file: string, text: string | null): void {
+  if (text === null || isOwnEnv(text)) return
+  throw new RootlingError(
+    'not-ours',
+    `${quotedPath(file)} was not written by rootling up, so it is left.`,
+    { hint: 'Name another file in rootling.json, or move this one away' },
+  )
+}
 
 /**
  * Returns the text of the file, which does not depend on the variables of this process, and which of

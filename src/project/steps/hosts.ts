@@ -1,11 +1,11 @@
 import { isSameEntry, type HostsEntry, type OwnLine } from '../../hosts/block.ts'
 import { applyHosts, type HostsAccess } from '../../hosts/change.ts'
+import { isUnowned } from '../../hosts/host-name.ts'
 import { conflictError, planHosts } from '../../hosts/plan.ts'
 import { RootlingError } from '../../errors.ts'
 import type { StoreOptions } from '../../trust/machine-stores.ts'
 import type { TrustWorld } from '../../trust/world.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
-import { localConstraints, permits } from '../../x509/name-constraints.ts'
 import { impossible, settled, type Danger, type PlannedStep, type Work } from '../step.ts'
 
 /**
@@ -62,19 +62,20 @@ export const staying = (line: OwnLine): string =>
 const ownersOf = ({ owners }: OwnLine): string =>
   owners.map(({ user, project }) => project ?? `the user ${user}`).join(' and ')
 
-/** A local name that leads to this machine hurts nobody; any other line takes a name from its owner. */
+/**
+ * A line that leads a name of nobody to this machine hurts nobody. Any other takes a name from its
+ * owner: a site of the internet, or a server of the network at work or at home.
+ */
 function dangersOf(hosts: Work['wanted']['hosts']): Danger[] {
   return [...hosts]
-    .flatMap(([name, addresses]) => [addresses].flat().map((each) => [name, each] as const))
-    .filter(
-      ([name, address]) =>
-        !permits(localConstraints, { type: 'dns', value: name }) ||
-        !/^(?:127\.|::1$)/.test(address),
+    .flatMap(([word, addresses]) =>
+      [addresses].flat().map((address) => ({ name: parseIdentifier(word).value, address })),
     )
-    .map(([name, address]) => ({
+    .filter(({ name, address }) => !isUnowned(name) || !/^(?:127\.|::1$)/.test(address))
+    .map(({ name, address }) => ({
       kind: 'hosts',
       // As programs look it up: Unicode has letters that look like others.
-      text: `let ${parseIdentifier(name).value} lead to ${address} on this machine, whoever owns it elsewhere`,
+      text: `let ${name} lead to ${address} on this machine, whoever owns it elsewhere`,
     }))
 }
 

@@ -5,6 +5,7 @@ import { sweepDead, writeFileAtomic } from '../../files/atomic.ts'
 import { readText } from '../../files/read.ts'
 import type { Owner } from '../../files/owner.ts'
 import { exposedFiles } from '../git.ts'
+import type { Project } from '../find.ts'
 import { localFile } from '../read.ts'
 import { impossible, settled, type PlannedStep, type Work } from '../step.ts'
 
@@ -58,6 +59,27 @@ export async function planIgnore({ project, wanted, world }: Work): Promise<Plan
     throw error
   }
 }
+
+/**
+ * Throws `bad-project` unless .gitignore has the lines of these paths by now: Git would otherwise
+ * offer a key for the next commit.
+ */
+export async function refuseUnignored(
+  { directory, git }: Project,
+  paths: readonly string[],
+): Promise<void> {
+  if (!git) return
+  const lines = missingLines((await readText(join(directory, ignoreFile), longest)) ?? '', paths)
+  if (lines.length > 0) throw notIgnored(`${ignoreFile} lacks ${lines.join(' ')}`)
+}
+
+/** An error that says why a certificate is not issued; `why` is what is wrong with .gitignore. */
+export const notIgnored = (why: string, hint = `Add the lines to ${ignoreFile}`): RootlingError =>
+  new RootlingError(
+    'bad-project',
+    `It is not issued, since its key could get into a commit: ${why.replace(/\.$/, '')}.`,
+    { hint },
+  )
 
 /** Returns the lines that a .gitignore needs so that Git ignores these paths. */
 export function missingLines(text: string, paths: readonly string[]): string[] {

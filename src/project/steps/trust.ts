@@ -4,6 +4,7 @@ import { createAnchor } from '../../../platform/pem.ts'
 import { readRoot } from '../../authority/adopt.ts'
 import { permitsAll, widen } from '../../authority/create.ts'
 import { RootlingError } from '../../errors.ts'
+import type { Owner } from '../../files/owner.ts'
 import { readOwnCertificate } from '../../files/read.ts'
 import { quotedPath, shellWord } from '../../shell-word.ts'
 import { anchorOf } from '../../trust/machine-stores.ts'
@@ -22,10 +23,11 @@ export async function readWantedRoot(
   directory: string,
   { root: path, fingerprint }: WantedRoot,
   now: Date,
+  owner: Owner | null,
 ): Promise<X509Certificate | RootlingError> {
   try {
     refusePlace(directory, path)
-    const contents = await readOwnCertificate(join(directory, path), null)
+    const contents = await readOwnCertificate(join(directory, path), owner)
     if (contents === null)
       return new RootlingError('file-unreadable', `There is no file ${join(directory, path)}.`, {
         hint: 'Ask the teammate whose root it is for the file: rootling ca export',
