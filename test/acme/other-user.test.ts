@@ -52,7 +52,8 @@ test('an account of another machine has to be bound, wherever the server listens
     owners: null,
     eabCommand: 'rootling acme eab create',
   }
-  const needs = (remoteAddress: string) => whoNeedsBinding(context, {}, { remoteAddress })
+  const needs = (remoteAddress: string) =>
+    whoNeedsBinding(context, {}, { remoteAddress })
   await expect(needs('127.0.0.1')).resolves.toBeNull()
   await expect(needs('192.0.2.7')).resolves.toBe(' from another machine')
 })
