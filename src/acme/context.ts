@@ -14,6 +14,8 @@ export interface AcmeContext {
   readonly eabCommand: string
   readonly store: AcmeStore
   readonly urls: Urls
+  /** Whether the request came by the URL for other machines. */
+  readonly isRemote: boolean
   readonly now: () => Date
   readonly authority: AcmeAuthority
   readonly options: ResolvedOptions

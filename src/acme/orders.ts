@@ -17,6 +17,7 @@ import {
   type OrderStatus,
 } from './resources.ts'
 import type { Unit } from './store/contract.ts'
+import { isLoopback } from './validation/addresses.ts'
 
 const day = 86_400_000
 /** How long an order waits for its authorizations, in milliseconds. */
@@ -46,6 +47,7 @@ export async function newOrder(
   const createdAt = now().getTime()
   const dates = datesOf({ ...asked, profile }, context, createdAt)
   if (dates !== null) checkDates(dates, createdAt)
+  checkNotLoopback(context, identifiers)
   checkProvable(context, identifiers)
   await checkPermitted(context.authority, identifiers, dates)
   return (unit) => {
@@ -227,6 +229,23 @@ function challengesFor(
   // An address has no TXT record (RFC 8738 §7).
   if (type === 'dns' && dnsResolver !== undefined) offered.push('dns-01')
   return offered
+}
+
+/**
+ * Refuses loopback names to clients of other machines: they mean the client's machine there, and this
+ * one here, whose servers would prove them.
+ */
+function checkNotLoopback({ isRemote }: AcmeContext, identifiers: readonly AcmeIdentifier[]): void {
+  if (!isRemote) return
+  throwFaults(
+    identifiers
+      .filter(({ value }) => isLoopback(value.replace(/^\*\./, '')))
+      .map((identifier) => ({
+        type: 'rejectedIdentifier',
+        detail: `${identifier.value} names the machine that uses it, and this server proves it only to clients of its own machine: order it at https://localhost, or use another name.`,
+        identifier,
+      })),
+  )
 }
 
 /** Refuses identifiers that no challenge can prove: their order could only expire. */

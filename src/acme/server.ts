@@ -25,13 +25,15 @@ import { routes, type Route } from './routes.ts'
 import { mostAttempts, type AcmeStore, type Need, type Unit } from './store/contract.ts'
 import { openFileStore } from './store/files.ts'
 import { createUrls, type Urls } from './urls.ts'
+import { isLoopback } from './validation/addresses.ts'
 import { createValidator } from './validation/validator.ts'
 
 export interface AcmeServerOptions {
   readonly state: StateDirectory
   /** The URL of the server, such as `https://localhost:14600/acme`; the directory is below it. */
   readonly baseUrl: string
-  /** A second URL, by which other machines reach the server; requests to its host get its URLs. */
+  /** A second URL, by which other machines reach the server; requests to its host get its URLs, and
+   * no certificate for a loopback name. */
   readonly remoteUrl?: string | undefined
   readonly now: () => Date
   /** The URL where OCSP and the CRL are served; certificates name it. */
@@ -73,6 +75,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   const context: AcmeContext = {
     store: server.store ?? (await openFileStore({ state, now, isRecorded })),
     urls: urlsBelow(new URL(server.baseUrl)),
+    isRemote: false,
     now,
     authority,
     options,
@@ -83,12 +86,13 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
     issuing: new Map(),
     onError: (error) => server.onError?.(error),
   }
-  const dispatcherOf = (base: URL): Dispatcher => ({
-    context: { ...context, urls: urlsBelow(base) },
+  const dispatcherOf = (base: URL, isRemote: boolean): Dispatcher => ({
+    context: { ...context, urls: urlsBelow(base), isRemote },
     base,
   })
-  const local = dispatcherOf(new URL(server.baseUrl))
-  const remote = server.remoteUrl === undefined ? null : dispatcherOf(new URL(server.remoteUrl))
+  const local = dispatcherOf(new URL(server.baseUrl), false)
+  const remote =
+    server.remoteUrl === undefined ? null : dispatcherOf(new URL(server.remoteUrl), true)
   await resumeValidations(context)
   const again = setInterval(
     () => void resumeValidations(context).catch(context.onError),
@@ -96,7 +100,11 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   ).unref()
   return {
     async handler(request, response) {
-      const isRemote = remote !== null && hostOf(request) === hostnameOf(remote.base)
+      // A client of another machine can name localhost too, but not connect to it.
+      const isRemote =
+        remote !== null &&
+        (hostOf(request) === hostnameOf(remote.base) ||
+          !isLoopback(request.socket.localAddress ?? ''))
       const dispatcher = isRemote ? remote : local
       const answer = await answerTo(dispatcher, request).catch((error: unknown) => {
         const problem = asProblem(error)

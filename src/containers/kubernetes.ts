@@ -68,8 +68,9 @@ export function acmeIssuer(issuer: AcmeIssuer): KubernetesTexts {
       '    rootling daemon restart --allow-remote',
       "- from pods, by a line in the ConfigMap coredns of kube-system, with your ingress's Service:",
       '    rewrite name shop.test ingress-nginx-controller.ingress-nginx.svc.cluster.local',
-      'A name under localhost is the pod itself, and cannot be proved. Wildcards need dns-01: a solver',
-      'that writes to a DNS server which the daemon asks (--dns-resolver); local clusters have none.',
+      'Names under localhost and loopback addresses are the pod itself there, and refused. Wildcards',
+      'need dns-01: a solver that writes to a DNS server which the daemon asks (--dns-resolver); local',
+      'clusters have none.',
     ],
     [
       {

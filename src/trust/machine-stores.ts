@@ -15,7 +15,7 @@ import { withLock } from '../files/lock.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { rootPath } from '../storage/files/scopes.ts'
 import { readStoreMemory } from '../storage/files/store-memory.ts'
-import { trustStatus, type StoreOutcome } from './stores.ts'
+import { presenceStatus, trustStatus, type StoreOutcome } from './stores.ts'
 import type { TrustWorld } from './world.ts'
 
 /** Selects the stores of a machine, and says whether they may be changed and sudo used. */
@@ -124,6 +124,25 @@ export async function trustOfScopes(
 
 /** The name of a root that does not exist yet, in a plan. */
 export const placeholderName = `${anchorPrefix}XXXXXXXX`
+
+/**
+ * Asks every store of this machine whether it holds the root of a scope. Returns the stores that do,
+ * and those that cannot be read, so that they may. Changes nothing.
+ */
+export async function holdersOfScope(
+  world: TrustWorld,
+  scope: Scope,
+): Promise<{
+  readonly holding: readonly StoreOutcome[]
+  readonly unread: readonly StoreOutcome[]
+}> {
+  const { stores } = await openStores(world, {}, [scope])
+  const outcomes = await presenceStatus(stores, [anchorOf(scope)])
+  return {
+    holding: outcomes.filter(({ outcome }) => outcome === 'trusted'),
+    unread: outcomes.filter(({ outcome }) => outcome === 'failed'),
+  }
+}
 
 /** Returns the root of a scope as a trust anchor. */
 export function anchorOf({ root, copies }: Scope): TrustAnchor {

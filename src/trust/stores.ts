@@ -226,6 +226,28 @@ export function trustStatus(
   })
 }
 
+/**
+ * Asks every store whether it holds every anchor, or a copy of it, trusted or not: `trusted` where it
+ * does, and `failed` where a store cannot be read, so that it may. Changes nothing.
+ */
+export function presenceStatus(
+  stores: readonly TrustStore[],
+  anchors: readonly TrustAnchor[],
+): Promise<StoreOutcome[]> {
+  return forEachStore(
+    stores,
+    anchors,
+    {},
+    {
+      ask: isThere,
+      act: async (_store, asked) =>
+        asked.map(({ wasThere }) => ({ outcome: wasThere ? 'trusted' : 'not-trusted' })),
+      heldUnchangeably: () => ({ outcome: 'trusted' }),
+      whenUnsupported: 'skipped',
+    },
+  )
+}
+
 async function obstacleTo(
   store: TrustStore,
   anchor: TrustAnchor,

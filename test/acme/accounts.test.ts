@@ -209,21 +209,21 @@ interface Deviation {
   readonly by?: RawKey
 }
 
+async function bind(client: RawClient, kid: string, hmacKey: string, change: object = {}) {
+  const url = client.to('newAccount')
+  const header = { alg: 'HS256', kid, url, ...change }
+  const binding = await new FlattenedSign(Buffer.from(JSON.stringify(client.key.jwk)))
+    .setProtectedHeader(header)
+    .sign(Buffer.from(hmacKey, 'base64url'))
+  return client.postWithKey(url, { externalAccountBinding: binding })
+}
+
 describe('external account binding', () => {
   let bound: Acme
   beforeAll(async () => {
     bound = await startAcme({ options: { eabRequired: true } })
   })
   afterAll(() => bound.close())
-
-  async function bind(client: RawClient, kid: string, hmacKey: string, change: object = {}) {
-    const url = client.to('newAccount')
-    const header = { alg: 'HS256', kid, url, ...change }
-    const binding = await new FlattenedSign(Buffer.from(JSON.stringify(client.key.jwk)))
-      .setProtectedHeader(header)
-      .sign(Buffer.from(hmacKey, 'base64url'))
-    return client.postWithKey(url, { externalAccountBinding: binding })
-  }
 
   test('is demanded and told of in the directory', async () => {
     const client = await open(null, bound)
@@ -275,4 +275,50 @@ test('names the key of an account as RFC 7638 has it', async () => {
   const client = await open()
   const { body } = await client.post(client.kid, null)
   expect(await calculateJwkThumbprint(body.key)).toBe(await calculateJwkThumbprint(client.key.jwk))
+})
+
+describe('by the URL for other machines', () => {
+  let both: Acme
+  beforeAll(async () => {
+    // 127.0.0.1 is in place of another address: the server tells the two URLs apart by their host.
+    both = await startAcme({
+      remoteHost: '127.0.0.1',
+      options: { eabRequired: true, dnsResolver: '127.0.0.1:1' },
+    })
+  })
+  afterAll(() => both.close())
+
+  /** Opens one account, and returns a client of it for each of the URLs. */
+  async function openBoth() {
+    const local = await open(null, both)
+    const remoteUrl = both.directory.replace('localhost', '127.0.0.1')
+    const remote = await new RawClient(remoteUrl, both.root, local.key).start(null)
+    clients.push(remote)
+    const key = await both.server.createEabKey()
+    const kid = (await bind(remote, key.kid, key.hmacKey)).headers['location'] ?? ''
+    remote.kid = kid
+    local.kid = kid.replace('127.0.0.1', 'localhost')
+    return { local, remote }
+  }
+
+  test('no loopback name or address is ordered, but by the local one it is', async () => {
+    const { local, remote } = await openBoth()
+    for (const name of [
+      'localhost',
+      'a.localhost',
+      '*.a.localhost',
+      '127.0.0.1',
+      '127.9.9.9',
+      '::1',
+    ]) {
+      const answer = await remote.order([name])
+      expectProblem(answer, 'rejectedIdentifier', 400)
+      expect(answer.body.detail).toContain(`${name} names the machine that uses it`)
+      expect((await local.order([name])).status).toBe(201)
+    }
+    const mixed = await remote.order(['shop.test', 'A.LocalHost'])
+    expectProblem(mixed, 'rejectedIdentifier', 400)
+    expect(mixed.body.subproblems).toMatchObject([{ identifier: { value: 'a.localhost' } }])
+    expect((await remote.order(['shop.test', '192.168.7.7'])).status).toBe(201)
+  })
 })

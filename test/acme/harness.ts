@@ -30,6 +30,8 @@ export type AcmeSetup = Partial<
   /** Default: a new one. */
   readonly state?: StateDirectory
   readonly port?: number
+  /** The host of the URL for other machines; default: there is none. */
+  readonly remoteHost?: string
 }
 
 const users = [0, process.getuid?.() ?? 0]
@@ -56,6 +58,9 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
     state,
     now,
     baseUrl: `https://localhost:${https.port}/acme`,
+    ...(setup.remoteHost === undefined
+      ? {}
+      : { remoteUrl: `https://${setup.remoteHost}:${https.port}/acme` }),
     options: { http01Port: 1, tlsAlpn01Port: 1, ...setup.options },
     authority: setup.authority,
     store: setup.store,

@@ -3,6 +3,9 @@ import type { RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { resolveOptions } from '../../src/acme/options.ts'
+import { AcmeProblem } from '../../src/acme/problems.ts'
+import { createValidator } from '../../src/acme/validation/validator.ts'
 import { issue } from '../../src/certificates/issue.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { temporaryState } from '../helpers/temporary.ts'
@@ -168,6 +171,74 @@ describe('http-01', () => {
     await expect.poll(challenge.status).toEqual(['invalid', 'invalid'])
     const { error } = (await world.client.post(challenge.url, null)).body
     expect(error.type).toMatch(/:(dns|connection)$/)
+  })
+})
+
+describe('what a bound account, whose client may be of another machine, learns of servers here', () => {
+  const validate = async (bound: boolean, answer: RequestListener) => {
+    answerWeb = answer
+    const options = resolveOptions({ http01Port: web.port, tlsAlpn01Port: tlsPort })
+    const validator = createValidator(options, null)
+    onTestFinished(() => validator.close())
+    return validator.validate('id', {
+      challenge: { type: 'http-01', token: 'token' },
+      identifier: { type: 'dns', value: 'g.localhost' },
+      thumbprint: 'thumbprint',
+      bound,
+    })
+  }
+  const detailOf = async (bound: boolean, answer: RequestListener): Promise<string> => {
+    const error: unknown = await validate(bound, answer).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(AcmeProblem)
+    return (error as AcmeProblem).document.detail
+  }
+  /** Redirects the challenge, and answers anything else. */
+  const leadTo =
+    (location: string, answer = 'SECRET'): RequestListener =>
+    (request, response) => {
+      if (request.url?.startsWith('/.well-known/') !== true) response.end(answer)
+      else response.writeHead(302, { location }).end()
+    }
+
+  test('is no octet of a body, but its length', async () => {
+    const answer: RequestListener = (_, response) => void response.end('SECRET')
+    expect(await detailOf(true, answer)).toMatch(/answered 6 octets, not the key authorization\.$/)
+    expect(await detailOf(false, answer)).toContain('"SECRET", not the key authorization')
+  })
+
+  test.each([true, false])(
+    'is no body behind a redirect, nor is its path (bound: %s)',
+    async (bound) => {
+      const detail = await detailOf(bound, leadTo('/admin?token=HIDDEN'))
+      expect(detail).toMatch(/answered 6 octets, not the key authorization\.$/)
+      expect(detail).not.toContain('SECRET')
+      expect(detail.includes('HIDDEN')).toBe(!bound)
+    },
+  )
+
+  test('is nothing at another host than the one that is proved', async () => {
+    for (const host of ['127.0.0.1', 'localhost', '[::1]', '192.168.0.1', '169.254.169.254']) {
+      let asked = 0
+      const location = `http://${host}:${web.port}/admin`
+      const detail = await detailOf(true, (request, response) => {
+        asked++
+        leadTo(location)(request, response)
+      })
+      expect([asked, detail]).toEqual([1, expect.stringContaining('redirects to another host')])
+      expect(detail).not.toContain('/admin')
+    }
+  })
+
+  test('is no text of a Location that is not followed', async () => {
+    const location = 'file:///etc/HIDDEN'
+    expect(await detailOf(true, leadTo(location))).toMatch(/redirects to what is no URL/)
+    expect(await detailOf(true, leadTo(location))).not.toContain('HIDDEN')
+    expect(await detailOf(true, leadTo('http://g.localhost:22/HIDDEN'))).toMatch(/port 22/)
+  })
+
+  test('and a redirect on the same host is followed, as from HTTP to HTTPS by an ingress', async () => {
+    const there = leadTo(`http://g.localhost:${web.port}/there`, 'token.thumbprint')
+    await expect(validate(true, there)).resolves.toBeUndefined()
   })
 })
 

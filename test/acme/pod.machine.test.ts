@@ -65,9 +65,10 @@ test.skipIf(reason !== null)(
     await namespace.addHost('shop.test', pod)
     const visit = (url: string, ...args: string[]) =>
       inPod('curl', ['-sS', '--capath', '/nowhere', '--cacert', root, ...args, url])
-    const lego = (path: string, ...eab: string[]) => {
+    const lego = (path: string, ...eab: string[]) => order('shop.test', path, ...eab)
+    const order = (domain: string, path: string, ...eab: string[]) => {
       const who = ['--server', directory, '--email', 'me@example.test', '--accept-tos', ...eab]
-      const where = ['--path', join(namespace.home, path), '--domains', 'shop.test']
+      const where = ['--path', join(namespace.home, path), '--domains', domain]
       const how = ['--http', '--http.port', `${pod}:80`, 'run']
       return inPod('/usr/bin/lego', [...who, ...where, ...how], { LEGO_CA_CERTIFICATES: trusted })
     }
@@ -93,6 +94,15 @@ test.skipIf(reason !== null)(
       newOrder: 'https://localhost:14600/acme/new-order',
     })
 
+    // A pod that names localhost as the host is answered as another machine all the same.
+    const named = await visit(
+      'https://localhost:14600/acme/directory',
+      ...['--connect-to', `localhost:14600:${host}:14600`],
+    )
+    expect(JSON.parse(named.stdout)).toMatchObject({
+      newOrder: `https://${host}:14600/acme/new-order`,
+    })
+
     // What the printed issuer tells cert-manager.
     const { objects } = (await rootling('kubernetes')) as { objects: [EabSecret, AcmeIssuer] }
     const [{ stringData }, { spec }] = objects
@@ -103,6 +113,9 @@ test.skipIf(reason !== null)(
     const unbound = await lego('unbound')
     expect(unbound.exitCode).not.toBe(0)
     expect(unbound.stdout + unbound.stderr).toMatch(/external account binding/i)
+    const loopback = await order('localhost', 'loopback', ...eab)
+    expect(loopback.exitCode).not.toBe(0)
+    expect(loopback.stdout + loopback.stderr).toMatch(/rejectedIdentifier.*localhost names the/)
     // The challenge is met on another machine, which the daemon does not ask unless it may.
     const remote = await lego('refused', ...eab)
     expect(remote.exitCode).not.toBe(0)

@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { permitScope } from '../../src/authority/create.ts'
@@ -212,6 +213,26 @@ describe.skipIf(noSchemas !== null)(`the YAML is as the published schemas say${s
     ]
     expect(await faults(wrong)).toMatch(/secret must be string[^]*privateKeySecretRef[^]*'"dta"'/)
   })
+})
+
+test('a file that others may read gets the key of the binding with a warning', async () => {
+  const daemon = await openDaemon()
+  const directory = mkdtempSync(join(tmpdir(), 'rootling-kubernetes-'))
+  onTestFinished(() => rm(directory, { recursive: true }))
+  const file = join(directory, 'issuer.yaml')
+  const print = (mask: string) => {
+    const script = `umask ${mask}; rm -f "$1"; exec "$2" "$3" kubernetes > "$1"`
+    return daemon.run('sh', ['-c', script, 'sh', file, process.execPath, command])
+  }
+  const open = await print('022')
+  expect(open).toMatchObject({
+    exitCode: 0,
+    stderr: expect.stringMatching(
+      /^Warning: Others may read the file that gets this output, .* umask 077\n$/,
+    ) as string,
+  })
+  expect(readFileSync(file, 'utf8')).toContain('kind: Secret')
+  expect(await print('077')).toMatchObject({ exitCode: 0, stderr: '' })
 })
 
 test.skipIf(!ruby)('any string is written so that YAML reads the same', async () => {

@@ -18,6 +18,15 @@ export interface Addresses {
 }
 
 const loopback = ['127.0.0.0/8', '::1/128'].flatMap((text) => parseIpRange(text) ?? [])
+/** The addresses that mean "any of mine": connecting to them connects to loopback. */
+const unspecified = ['0.0.0.0/32', '::/128'].flatMap((text) => parseIpRange(text) ?? [])
+
+/** Whether a host is `localhost`, a name below it (RFC 6761 §6.3), or an address of loopback. */
+export function isLoopback(host: string): boolean {
+  if (isIP(host) === 0) return /^(?:.+\.)?localhost$/.test(host)
+  const octets = ipBytes(unmapped(host))
+  return [...loopback, ...unspecified].some((range) => inRange(octets, range))
+}
 
 /**
  * Finds only this machine's own addresses, unless remote ones are allowed: a server that connects
@@ -41,8 +50,8 @@ export function createAddresses({ allowRemote, dnsResolver }: ResolvedOptions): 
 
 async function addressesOf(host: string, resolver: string | undefined): Promise<string[]> {
   if (isIP(host) !== 0) return [host]
-  // These names are always loopback (RFC 6761 §6.3), whatever a resolver says.
-  if (/^(?:.+\.)?localhost$/.test(host)) return ['127.0.0.1', '::1']
+  // Whatever a resolver says.
+  if (isLoopback(host)) return ['127.0.0.1', '::1']
   if (resolver !== undefined) {
     const asked = createResolver(resolver)
     const answers = await Promise.allSettled([asked.resolve4(host), asked.resolve6(host)])

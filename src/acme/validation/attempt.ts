@@ -16,6 +16,11 @@ export interface Attempt {
    * a key of the authority, or since the system tells no users apart.
    */
   readonly owners: SocketOwners | null
+  /**
+   * Whether the account is bound to a key of the authority: its client may be of another machine or
+   * user, and may learn nothing of what the servers of this machine answer.
+   */
+  readonly bound: boolean
   /** Fires when the time is up. */
   readonly signal: AbortSignal
 }

@@ -21,7 +21,7 @@ export async function validateHttp01(attempt: Attempt): Promise<void> {
   let url = new URL(`http://${host}/.well-known/acme-challenge/${token}`)
   if (options.http01Port !== 80) url.port = String(options.http01Port)
   for (let redirects = 0; redirects <= mostRedirects; redirects++) {
-    const next = await fetchOnce(url, attempt)
+    const next = await fetchOnce(url, redirects > 0, attempt)
     if (next === null) return
     url = next
   }
@@ -32,11 +32,13 @@ export async function validateHttp01(attempt: Attempt): Promise<void> {
  * Fetches a URL. Returns `null` when the key authorization is there, or else the URL that it
  * redirects to.
  */
-async function fetchOnce(url: URL, attempt: Attempt): Promise<URL | null> {
+async function fetchOnce(url: URL, redirected: boolean, attempt: Attempt): Promise<URL | null> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
   const ask = async (address: string): Promise<{ readonly next: URL | null }> => {
-    const where = `${url.href} (${hostPort(address, port)})`
+    // The path of a redirect is text of the server that sent it.
+    const shown = redirected && attempt.bound ? url.origin : url.href
+    const where = `${shown} (${hostPort(address, port)})`
     let response: IncomingMessage
     try {
       response = await get(url, address, port, attempt.signal)
@@ -47,15 +49,14 @@ async function fetchOnce(url: URL, attempt: Attempt): Promise<URL | null> {
       const status = response.statusCode ?? 0
       const { location } = response.headers
       if ([301, 302, 303, 307, 308].includes(status) && location !== undefined) {
-        return { next: redirectTarget(location, url, attempt) }
+        return { next: redirectTarget(location, url, where, attempt) }
       }
       if (status !== 200) throw incorrect(`${where} answered with the status ${status}, not 200.`)
       const body = await readAnswer(response, where)
-      if (body.trimEnd() !== attempt.keyAuthorization)
-        throw incorrect(
-          `${where} answered ${JSON.stringify(body.slice(0, 80))}, not the key authorization.`,
-        )
-      return { next: null }
+      if (body.trimEnd() === attempt.keyAuthorization) return { next: null }
+      const mayShow = !redirected && !attempt.bound
+      const said = mayShow ? JSON.stringify(body.slice(0, 80)) : `${Buffer.byteLength(body)} octets`
+      throw incorrect(`${where} answered ${said}, not the key authorization.`)
     } finally {
       response.destroy()
     }
@@ -115,20 +116,34 @@ async function readAnswer(response: IncomingMessage, where: string): Promise<str
 }
 
 /**
- * Returns the URL that a redirect leads to. Refuses ports that no server for validation has; the
- * addresses of the new host are checked like those of the first.
+ * Returns the URL that a redirect leads to. Refuses ports that no server for validation has, and, for
+ * a bound account, other hosts: its client would choose which servers of this network are asked for
+ * what. The addresses of the new host are checked like those of the first.
  */
-function redirectTarget(location: string, from: URL, { options }: Attempt): URL {
+function redirectTarget(
+  location: string,
+  from: URL,
+  where: string,
+  { options, bound }: Attempt,
+): URL {
   const url = URL.canParse(location, from.href) ? new URL(location, from.href) : null
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '')
-    throw incorrect(`${from.href} redirects to ${JSON.stringify(location.slice(0, 200))}.`)
+    throw incorrect(
+      bound
+        ? `${where} redirects to what is no URL of http or https.`
+        : `${where} redirects to ${JSON.stringify(location.slice(0, 200))}.`,
+    )
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
   if (![80, 443, options.http01Port, options.tlsAlpn01Port].includes(port))
-    throw incorrect(`${from.href} redirects to the port ${port}, which is not one of a web server.`)
+    throw incorrect(`${where} redirects to the port ${port}, which is not one of a web server.`)
+  if (bound && url.hostname !== from.hostname)
+    throw incorrect(
+      `${where} redirects to another host, which is not followed for an account that is bound to a key of this authority.`,
+    )
   try {
     parseIdentifier(url.hostname.replace(/^\[|\]$/g, ''))
   } catch (error) {
-    throw incorrect(`${from.href} redirects to an invalid host.`, error)
+    throw incorrect(`${where} redirects to an invalid host.`, error)
   }
   return url
 }

@@ -57,6 +57,7 @@ export function createValidator(options: ResolvedOptions, owners: SocketOwners |
       addresses,
       options,
       owners: allowed,
+      bound,
       signal,
     }
     const gaveUp = new Promise<never>((_, reject) => {

@@ -1,5 +1,4 @@
 import { fstatSync } from 'node:fs'
-import { storeKinds } from '../../../platform/trust-store.ts'
 import {
   readTrustedScopes,
   requireScope,
@@ -21,7 +20,7 @@ import { onlyThisMachine } from '../../daemon/settings.ts'
 import { RootlingError } from '../../errors.ts'
 import { shellWord } from '../../shell-word.ts'
 import { keysOf } from '../../storage/files/keys.ts'
-import { trustOfScopes } from '../../trust/machine-stores.ts'
+import { holdersOfScope } from '../../trust/machine-stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { meantScope } from '../nearest.ts'
@@ -61,7 +60,7 @@ const address =
 /** Makes a key for an external account binding, which the daemon must do. */
 async function orderingByAcme(
   names: KubernetesNames,
-  { state }: Context,
+  { state, output }: Context,
 ): Promise<KubernetesTexts> {
   await requireScopes(state)
   const status = await askStatus(state)
@@ -82,6 +81,10 @@ async function orderingByAcme(
       `The daemon answers ACME on this machine alone, where no pod reaches it. ${address}`,
       { hint: 'rootling daemon restart --acme-host 172.18.0.1' },
     )
+  if (othersMayRead())
+    output.warn(
+      'Others may read the file that gets this output, which holds a key with which an ACME client opens an account here. Pipe it (rootling kubernetes | kubectl apply -f -), or run before: umask 077',
+    )
   const scopes = await readTrustedScopes(state)
   return acmeIssuer({
     ...names,
@@ -101,7 +104,7 @@ async function signingWith(
 ): Promise<KubernetesTexts> {
   const { state, now, output } = context
   const scope = await requireScope(state, scopeName, (all) => meantScope(scopeName, all))
-  await refuseTrusted(scope, context)
+  await refuseTrusted(scope, yes, context)
   if (!yes) refuseReaders(scopeName)
   const keys = keysOf(state)
   // It says when the scope has ended.
@@ -119,8 +122,11 @@ async function signingWith(
   })
 }
 
-/** Throws `usage` for a scope whose root something else than the cluster trusts. */
-async function refuseTrusted(scope: Scope, context: Context): Promise<void> {
+/**
+ * Throws `usage` for a scope whose root something else than the cluster trusts, or, without `yes`,
+ * may trust.
+ */
+async function refuseTrusted(scope: Scope, yes: boolean, context: Context): Promise<void> {
   const { name, use } = scope
   const another = { hint: 'rootling ca permit --private cluster' }
   if (use !== 'private')
@@ -129,14 +135,22 @@ async function refuseTrusted(scope: Scope, context: Context): Promise<void> {
       `The scope ${name} is not a private one, so its key does not go into a cluster: who reads it there could be any of its names to all that trust its root.`,
       another,
     )
-  const options = { kinds: storeKinds }
-  const outcomes = await trustOfScopes(trustWorld({}, context), options, [scope])
-  const trusting = outcomes.filter(({ outcome }) => outcome === 'trusted')
-  if (trusting.length === 0) return
+  const { holding, unread } = await holdersOfScope(trustWorld({}, context), scope)
+  const titles = (outcomes: typeof holding): string =>
+    outcomes.map(({ store }) => store.title).join(', ')
+  if (holding.length > 0)
+    throw new RootlingError(
+      'usage',
+      `The root of the scope ${name} is in a trust store of this machine (${titles(holding)}), so its key does not go into a cluster: it may sign any name.`,
+      { hint: `Take ${scope.rootPath} out of there, or make another: ${another.hint}` },
+    )
+  const [first] = unread
+  if (first === undefined || yes) return
+  const agreed = `If it is in none: ${secretCommand(name)} --yes`
   throw new RootlingError(
     'usage',
-    `The root of the scope ${name} is in a trust store of this machine (${trusting.map(({ store }) => store.title).join(', ')}), so its key does not go into a cluster: it may sign any name.`,
-    { hint: `Take ${scope.rootPath} out of there, or make another: ${another.hint}` },
+    `The root of the scope ${name} may be in a trust store that cannot be read (${titles(unread)}), so its key does not go into a cluster: ${first.reason ?? 'the store did not say why.'}`,
+    { hint: first.hint === undefined ? agreed : `${first.hint}. ${agreed}` },
   )
 }
 
@@ -145,14 +159,22 @@ async function refuseTrusted(scope: Scope, context: Context): Promise<void> {
  * others may read.
  */
 function refuseReaders(scope: string): void {
-  const command = `rootling kubernetes --secret ${shellWord(scope)}`
+  const command = secretCommand(scope)
   if (standardOutput.isTTY)
     throw new RootlingError('usage', 'The signing key of a scope is not shown on a terminal.', {
       hint: `Add --yes, or: ${command} | kubectl apply -f -`,
     })
-  const status = fstatSync(1)
-  if (process.platform === 'win32' || !status.isFile() || (status.mode & 0o077) === 0) return
+  if (!othersMayRead()) return
   throw new RootlingError('usage', 'Others may read the file that would get the signing key.', {
     hint: `${command} | kubectl apply -f -; or first: umask 077`,
   })
+}
+
+const secretCommand = (scope: string): string => `rootling kubernetes --secret ${shellWord(scope)}`
+
+/** Whether standard output is a file that other users may read; `false` on Windows. */
+function othersMayRead(): boolean {
+  if (process.platform === 'win32') return false
+  const status = fstatSync(1)
+  return status.isFile() && (status.mode & 0o077) !== 0
 }

@@ -59,7 +59,8 @@ export const kubernetesSpec = {
     },
     yes: {
       type: 'boolean',
-      describe: 'Print the key also on a terminal or into a file that others may read',
+      describe:
+        'Print the key also on a terminal, into a file that others may read, or with unread stores',
       alias: 'y',
       needs: ['secret'],
     },
