@@ -1,9 +1,11 @@
 import { certificatesIn } from '../../platform/pem.ts'
+import { commandForEnv } from '../runtimes/shells.ts'
 import { anchorOf } from '../trust/machine-stores.ts'
 import type { Known } from './checks/check.ts'
 import { readSmall } from './checks/read.ts'
 import type { ShowFinding } from './findings.ts'
 import { describeFinding } from './messages.ts'
+import { readsSystemStore } from './settings.ts'
 
 /** What one kind of client makes of a certificate. */
 export interface ClientVerdict {
@@ -85,9 +87,9 @@ export async function clientVerdicts(
   )
 }
 
-function untrusted({ reads }: Kind, { scopes }: Known): string {
+function untrusted({ reads }: Kind, { world: { env } }: Known): string {
   if (reads !== null) return 'Its store does not trust the root.'
-  return `It reads no store: NODE_EXTRA_CA_CERTS=${scopes[0]?.rootPath ?? 'ROOT'}`
+  return `It reads no store: ${commandForEnv(env)}`
 }
 
 async function trustOf(
@@ -100,8 +102,7 @@ async function trustOf(
   const { env } = known.world
   for (const name of variables)
     if (scope !== undefined && (await holds(env[name], anchorOf(scope).der))) return 'yes'
-  const asked = `${env['NODE_OPTIONS'] ?? ''} ${env['NODE_USE_SYSTEM_CA'] === '1' ? '--use-system-ca' : ''}`
-  const store = reads ?? (/--use-(?:system|openssl)-ca/.test(asked) ? /^system:/ : null)
+  const store = reads ?? (readsSystemStore('NODE_EXTRA_CA_CERTS', env) ? /^system:/ : null)
   if (store === null) return 'no'
   const stores = known.outcomes.filter(
     ({ store: { id }, outcome }) => store.test(id) && outcome !== 'skipped',

@@ -190,11 +190,28 @@ export const codes = {
       readonly value: string
       readonly programs: string
       readonly only: boolean
+      /** Whether no certificate can be read from it. */
+      readonly empty: boolean
     }) => ({
       sentence: d.only
         ? `${d.variable} names ${d.value}, which holds local roots alone, so ${d.programs} trust no public site.`
-        : `${d.variable} names ${d.value}, which lacks the root, and ${d.programs} trust nothing else.`,
+        : d.empty
+          ? `${d.variable} names ${d.value}, from which no certificate in PEM can be read, and ${d.programs} trust nothing else.`
+          : `${d.variable} names ${d.value}, which lacks the root, and ${d.programs} trust nothing else.`,
       command: `unset ${d.variable}`,
+    }),
+  ),
+  'variable-lacks-root': error(
+    (d: {
+      readonly variable: string
+      readonly value: string
+      readonly programs: string
+      /** Whether no certificate can be read from it. */
+      readonly empty: boolean
+      readonly command: string
+    }) => ({
+      sentence: `${d.variable} names ${d.value}, ${d.empty ? 'from which no certificate in PEM can be read' : 'which lacks the root'}, so ${d.programs} do not trust the root by it.`,
+      command: d.command,
     }),
   ),
   'config-replaces-roots': error(

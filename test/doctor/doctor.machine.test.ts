@@ -248,6 +248,14 @@ const machineRows: readonly Row[] = [
     undo: 'rm /etc/root.pem',
     says: 'no public site',
   },
+  {
+    code: 'variable-lacks-root',
+    title: 'NODE_EXTRA_CA_CERTS names roots of others alone',
+    env: { NODE_EXTRA_CA_CERTS: '/etc/few.pem' },
+    provoke: `head -60 ${bundle} > /etc/few.pem`,
+    undo: 'rm /etc/few.pem',
+    says: 'lacks the root',
+  },
   ...(
     [
       ['.npmrc', 'cafile=/etc/few.pem'],
