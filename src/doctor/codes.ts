@@ -134,6 +134,12 @@ export const codes = {
     sentence: `The certificate of ${d.host} is of another issuer: ${d.issuer}.`,
     remedy: `Give the server the files of: rootling issue ${shellWord(d.host)}`,
   })),
+  'client-refuses': warning(
+    (d: { readonly client: string; readonly where: string; readonly command: string }) => ({
+      sentence: `${d.where} shows a certificate that ${d.client} on this machine would refuse.`,
+      command: d.command,
+    }),
+  ),
   'served-is-not-on-disk': error((d: { readonly where: string; readonly file: string }) => ({
     sentence: `${d.where} serves an older certificate than ${quotedPath(d.file)} holds: it has not read the file again.`,
     remedy:
@@ -199,6 +205,12 @@ export const codes = {
           ? `${d.variable} names ${d.value}, from which no certificate in PEM can be read, and ${d.programs} trust nothing else.`
           : `${d.variable} names ${d.value}, which lacks the root, and ${d.programs} trust nothing else.`,
       command: `unset ${d.variable}`,
+    }),
+  ),
+  'java-options-replace-roots': error(
+    (d: { readonly variable: string; readonly file: string; readonly reason: string }) => ({
+      sentence: `${d.variable} makes Java trust nothing but ${quotedPath(d.file)}: ${d.reason}.`,
+      remedy: `Take -Djavax.net.ssl.trustStore out of ${d.variable}, or add the root of rootling ca path to that file with keytool -importcert`,
     }),
   ),
   'variable-lacks-root': error(

@@ -249,6 +249,18 @@ const machineRows: readonly Row[] = [
     says: 'no public site',
   },
   {
+    code: 'java-options-replace-roots',
+    title: 'JAVA_TOOL_OPTIONS names a keystore without the root',
+    env: { JAVA_TOOL_OPTIONS: '-Djavax.net.ssl.trustStore=/etc/other.jks' },
+    provoke: `
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+        -subj '/CN=Other' -keyout /etc/planted.key -out /etc/planted.pem 2>/dev/null
+      keytool -importcert -noprompt -storetype JKS -keystore /etc/other.jks -storepass changeit \
+        -file /etc/planted.pem 2>/dev/null`,
+    undo: 'rm -f /etc/other.jks /etc/planted.*',
+    says: 'it lacks the root',
+  },
+  {
     code: 'variable-lacks-root',
     title: 'NODE_EXTRA_CA_CERTS names roots of others alone',
     env: { NODE_EXTRA_CA_CERTS: '/etc/few.pem' },

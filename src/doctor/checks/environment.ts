@@ -2,10 +2,12 @@ import { readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { certificatesIn } from '../../../platform/pem.ts'
 import { isTrusted, type Scope } from '../../authority/scope.ts'
+import { RootlingError } from '../../errors.ts'
 import { existsSync } from '../../files/exists.ts'
 import { commandForEnv } from '../../runtimes/shells.ts'
 import { quotedPath, shellWord } from '../../shell-word.ts'
 import { finding, type Finding } from '../codes.ts'
+import { javaTrustStore, rootsForJava } from '../java-options.ts'
 import {
   readsSystemStore,
   rootVariables,
@@ -20,6 +22,7 @@ import { readSmall } from './read.ts'
 /** Finds variables, settings and proxies that keep programs from trusting the roots. */
 export async function checkEnvironment(known: Known): Promise<Checked> {
   const { env } = known.world
+  const java = javaTrustStore(env, known.cwd)
   const places = { env, home: known.machine.person.home, cwd: known.cwd }
   const files = settingsFiles.flatMap((kind) => kind.places(places).map((path) => ({ kind, path })))
   const read = await Promise.all(
@@ -36,10 +39,12 @@ export async function checkEnvironment(known: Known): Promise<Checked> {
     check: 'environment',
     subjects: [
       ...rootVariables.map(({ name }) => name).filter((name) => env[name] !== undefined),
+      ...(java === null ? [] : [java.variable]),
       ...present.map(({ path }) => path),
     ],
     findings: [
       ...findings.flat(),
+      ...(await judgeJava(known)),
       ...judgeSwitches(env),
       ...judgeProxy(known),
       ...judgeClock(known),
@@ -118,6 +123,28 @@ async function judgeVariable(
   const only = holdings.includes('only ours')
   const details = { variable: name, value, programs, only, empty }
   return [finding('variable-replaces-roots', name, details)]
+}
+
+/** Judges the file of roots that variables give to Java. */
+async function judgeJava(known: Known): Promise<Finding[]> {
+  const store = javaTrustStore(known.world.env, known.cwd)
+  const ours = wantedScopes(known).map(formsOf)
+  if (store === null || ours.length === 0) return []
+  const { variable, file } = store
+  const reason = await rootsForJava(store, known).then(
+    (ders) => {
+      const held = new Set(ders.map((der) => der.toString('base64')))
+      const isWhole = ours.every((forms) => forms.some((form) => held.has(form)))
+      return isWhole ? null : 'it lacks the root'
+    },
+    (error: unknown) => {
+      if (error instanceof RootlingError) return error.message.replace(/\.$/, '')
+      throw error
+    },
+  )
+  return reason === null
+    ? []
+    : [finding('java-options-replace-roots', variable, { variable, file, reason })]
 }
 
 interface Read {
