@@ -178,6 +178,10 @@ export const codes = {
     sentence: `The scope ${d.scope} is of an older version: a thief of its key could also be any client or sign mail.`,
     command: `rootling ca rotate ${d.scope}`,
   })),
+  'project-drift': warning((d: { readonly file: string; readonly steps: readonly string[] }) => ({
+    sentence: `rootling up --check finds that this machine is not as ${quotedPath(d.file)} says: ${d.steps.join('; ')}.`,
+    command: 'rootling up',
+  })),
   'daemon-down': warning((d: { readonly url: string | null; readonly count: number }) => ({
     sentence: `The daemon was started and does not run${d.url === null ? '' : `, and ${d.count} certificates name its OCSP and CRL at ${d.url}, which Windows' schannel requires`}.`,
     command: 'rootling daemon start',

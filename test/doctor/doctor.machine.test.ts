@@ -473,6 +473,13 @@ const selfSigned = (subject: string): string => `
 
 const serverRows: readonly Row[] = [
   {
+    code: 'client-refuses',
+    title: 'Node is given no root',
+    args: [app],
+    provoke: ({ serve }) => serve(cert, key, 8443),
+    says: 'that Node on this machine would refuse',
+  },
+  {
     code: 'not-listening',
     title: 'no server was started',
     args: [app],
@@ -681,6 +688,7 @@ const rows = [...machineRows, ...serverRows, hstsRow, ...runtimeRows]
 /** The codes that no row can provoke, and why. */
 const unprovoked: Partial<Record<Code, string>> = {
   'firefox-os-roots-off': 'a preference of Firefox on macOS and Windows; on Linux it is not read',
+  'project-drift': 'needs a directory of a project, which doctor.tools.test.ts has',
 }
 
 const run = async (world: DoctorWorld, step: Row['provoke']): Promise<void> => {
@@ -747,7 +755,11 @@ describe.skipIf(obstacle !== null)(`doctor${skipNote}`, () => {
   test.each(rows)('says $code where $title', async (row) => {
     try {
       await run(world, row.provoke)
-      const { codes: all, findings, exitCode } = await world.doctor(row.args, row.env)
+      // Node, which is asked about each server too, reads no store.
+      const isServer = row.args?.some((arg) => arg.startsWith('https:')) === true
+      const given = { NODE_EXTRA_CA_CERTS: `${world.state}/scopes/local/root.pem` }
+      const env = { ...(isServer && row.code !== 'client-refuses' ? given : {}), ...row.env }
+      const { codes: all, findings, exitCode } = await world.doctor(row.args, env)
       const found = [...new Set(all)]
       const told = findings.find(({ code }) => code === row.code)
       expect(found, JSON.stringify(findings, null, 2)).toEqual(row.codes ?? [row.code])
@@ -757,7 +769,7 @@ describe.skipIf(obstacle !== null)(`doctor${skipNote}`, () => {
       expect(exitCode).toBe(isNote ? 0 : 1)
       if (row.fixed !== true) return
       expect(told?.safe).toBe(true)
-      const after = await world.doctor(['--fix', '--yes'], row.env)
+      const after = await world.doctor(['--fix', '--yes'], env)
       expect(after.findings).toEqual([])
       expect(after.exitCode).toBe(0)
     } finally {
