@@ -158,7 +158,7 @@ function untrusted(kind: Kind, known: Known): string {
   const options = optionsOf(kind, known)
   if (options !== null) return `${options.variable} names a keystore that lacks the root.`
   if (kind.reads !== null) return 'Its store does not trust the root.'
-  return 'It reads no store, and no variable gives it the root.'
+  return 'No variable gives it the root.'
 }
 
 async function trustOf(

@@ -25,8 +25,9 @@ test('advises for Node what keeps the roots that NODE_EXTRA_CA_CERTS names alrea
   const verdicts = await clientVerdicts([], root, knownOf(world, env, { programs: ['node'] }))
   expect(verdicts.find(({ client }) => client === 'Node')).toMatchObject({
     accepts: false,
-    why: ['It reads no store: eval "$(rootling env)"'],
+    why: ['No variable gives it the root.'],
     cause: 'root',
+    command: 'eval "$(rootling env)"',
   })
 })
 

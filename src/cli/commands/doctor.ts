@@ -103,25 +103,17 @@ function linesFor({ findings, checked, servers }: Examination, output: Output): 
     [marks[severity] as string, ` ${sentence}`],
     ['  ', dim('→'), ` ${output.hint(remedy)}`],
   ])
-  const blocks = [
-    lines,
-    ...servers.map((server) => clientLines(server, output)),
-    [summaryOf(findings, checked)],
-  ]
+  const blocks = [lines, ...servers.map(clientLines), [summaryOf(findings, checked)]]
   return blankBetween(blocks.filter((block) => block.length > 0))
 }
 
 /** Returns a table of what each kind of client makes of a server's certificate. */
-function clientLines({ url, clients }: Examination['servers'][number], output: Output): Line[] {
+function clientLines({ url, clients }: Examination['servers'][number]): Line[] {
   if (clients.length === 0) return []
   const rows = clients.map(({ client, accepts, why }): Line[] => [
     accepts === true ? green('✓') : accepts === null ? dim('–') : red('✗'),
     client,
-    accepts === true
-      ? 'accepts'
-      : accepts === null
-        ? 'not on this machine'
-        : output.hint(why.join(' ')),
+    accepts === true ? 'accepts' : accepts === null ? 'not on this machine' : why.join(' '),
   ])
   return [bold(url), ...table(rows)]
 }
