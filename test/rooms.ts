@@ -114,8 +114,9 @@ export const rooms: readonly Room[] = [
     name: 'doctor',
     paths: ['src/doctor'],
     above: 'trust',
-    // It runs the person's own runtimes, which are asked with the person's own variables.
-    rooms: ['client', 'hosts', 'platform/command'],
+    // It runs the person's own runtimes, which are asked with the person's own variables, and says
+    // what `up` would change.
+    rooms: ['client', 'hosts', 'platform/command', 'project'],
   },
   // It is the only room that reads a file which a stranger may have written in a repository.
   {

@@ -12,13 +12,14 @@ const tags = { privateKey: 1, trustedCertificate: 2 } as const
 /**
  * Reads the trusted certificates, but no keys and chains, of a keystore in Java's own format, JKS,
  * as sun.security.provider's JavaKeyStore writes it. `null`: the file has another format, is
- * damaged, or is sealed with another password; only keytool can say which.
+ * damaged, or is sealed with another password; only keytool can say which. Without a password, the
+ * seal is not checked, as Java does.
  */
-export function readJks(bytes: Buffer, password: string): JksEntry[] | null {
+export function readJks(bytes: Buffer, password: string | null): JksEntry[] | null {
   const sealed = bytes.length - 20
   if (sealed < 12 || bytes.readUInt32BE(0) !== magic) return null
   const body = bytes.subarray(0, sealed)
-  if (!seal(body, password).equals(bytes.subarray(sealed))) return null
+  if (password !== null && !seal(body, password).equals(bytes.subarray(sealed))) return null
   try {
     return readEntries(body)
   } catch (error) {

@@ -1,9 +1,13 @@
 import { certificatesIn } from '../../platform/pem.ts'
+import { RootlingError } from '../errors.ts'
+import { commandForEnv } from '../runtimes/shells.ts'
 import { anchorOf } from '../trust/machine-stores.ts'
 import type { Known } from './checks/check.ts'
 import { readSmall } from './checks/read.ts'
 import type { ShowFinding } from './findings.ts'
+import { javaTrustStore, rootsForJava, type JavaTrustStore } from './java-options.ts'
 import { describeFinding } from './messages.ts'
+import { readsSystemStore } from './settings.ts'
 
 /** What one kind of client makes of a certificate. */
 export interface ClientVerdict {
@@ -21,6 +25,18 @@ export interface ServedRoot {
   readonly isPublic: boolean
   /** The IDs of the stores that hold the root of another authority. */
   readonly heldBy: readonly string[]
+  /** The DER of the roots of others that the stores hold and that are above the certificate. */
+  readonly foreign: readonly Buffer[]
+}
+
+/** A verdict, and what is to be done about one that refuses. */
+export interface JudgedClient extends ClientVerdict {
+  /**
+   * Why it refuses: it lacks the root, which for `told` another check says too, or the certificate
+   * has a fault; `null`: it does not refuse.
+   */
+  readonly cause: 'root' | 'told' | 'certificate' | null
+  readonly command: string
 }
 
 interface Kind {
@@ -31,6 +47,8 @@ interface Kind {
   readonly reads: RegExp | null
   /** The variables by which it is given roots. */
   readonly variables: readonly string[]
+  /** The programs one of which is on every machine with such a client; absent: its stores tell. */
+  readonly programs?: readonly string[]
 }
 
 const firefox = /^firefox-|^nss:\/.*(?:mozilla|firefox|librewolf|zen|waterfox|floorp)/
@@ -54,22 +72,44 @@ const kinds: readonly Kind[] = [
     words: /OpenSSL|curl|Python/,
     reads: /^system:/,
     variables: ['SSL_CERT_FILE'],
+    programs: ['curl', 'openssl', 'python3', 'ruby'],
   },
-  { client: 'Go', words: /\bGo\b/, reads: /^system:/, variables: ['SSL_CERT_FILE'] },
+  {
+    client: 'Go',
+    words: /\bGo\b/,
+    reads: /^system:/,
+    variables: ['SSL_CERT_FILE'],
+    programs: ['go'],
+  },
   { client: 'Java', words: /Java/, reads: /^java:/, variables: [] },
-  { client: 'Node', words: /Node/, reads: null, variables: ['NODE_EXTRA_CA_CERTS'] },
-  { client: 'Bun', words: /Bun/, reads: /^system:/, variables: ['NODE_EXTRA_CA_CERTS'] },
+  {
+    client: 'Node',
+    words: /Node/,
+    reads: null,
+    variables: ['NODE_EXTRA_CA_CERTS'],
+    programs: ['node'],
+  },
+  {
+    client: 'Bun',
+    words: /Bun/,
+    reads: /^system:/,
+    variables: ['NODE_EXTRA_CA_CERTS'],
+    programs: ['bun'],
+  },
 ]
 
 /** The faults of the chain that the trust of a store decides. */
 const ofTrust = new Set<ShowFinding['code']>(['unknown-issuer', 'self-signed'])
 
-/** Says for each kind of client whether it takes a served certificate, and why not. */
+/**
+ * Says for each kind of client whether it takes a served certificate, and why not. One that would
+ * refuse it and is not on this machine has no verdict.
+ */
 export async function clientVerdicts(
   faults: readonly ShowFinding[],
   root: ServedRoot,
   known: Known,
-): Promise<ClientVerdict[]> {
+): Promise<JudgedClient[]> {
   return Promise.all(
     kinds.map(async (kind) => {
       const why = faults
@@ -78,40 +118,82 @@ export async function clientVerdicts(
         .filter(({ rejectedBy }) => /every client/.test(rejectedBy) || kind.words.test(rejectedBy))
         .map(({ sentence }) => sentence)
       const trust = await trustOf(kind, root, known)
-      if (trust === 'unknown') return { client: kind.client, accepts: null, why: [] }
+      const { client, reads } = kind
+      const command = reads === null ? commandForEnv(known.world.env) : 'rootling install'
       const all = trust === 'yes' ? why : [...why, untrusted(kind, known)]
-      return { client: kind.client, accepts: all.length === 0, why: all }
+      const isHere = trust !== 'unknown' && (all.length === 0 || (await isOnMachine(kind, known)))
+      if (!isHere) return { client, accepts: null, why: [], cause: null, command }
+      const isNew = trust === 'no' && !isToldByStores(kind, root, known)
+      const cause = isNew ? 'root' : why.length > 0 ? 'certificate' : trust === 'no' ? 'told' : null
+      return { client, accepts: all.length === 0, why: all, cause, command }
     }),
   )
 }
 
-function untrusted({ reads }: Kind, { scopes }: Known): string {
-  if (reads !== null) return 'Its store does not trust the root.'
-  return `It reads no store: NODE_EXTRA_CA_CERTS=${scopes[0]?.rootPath ?? 'ROOT'}`
+async function isOnMachine({ programs }: Kind, { machine }: Known): Promise<boolean> {
+  if (programs === undefined) return true
+  const found = await Promise.all(programs.map((program) => machine.find(program)))
+  return found.some((path) => path !== null)
+}
+
+/** Whether a finding says already that a store of this kind, or of its options, lacks the root. */
+function isToldByStores(kind: Kind, root: ServedRoot, known: Known): boolean {
+  const scope = known.scopes.find(({ name }) => name === root.scope)
+  if (scope === undefined || kind.reads === null) return false
+  if (optionsOf(kind, known) !== null) return !known.untrusted.includes(scope.name)
+  const name = anchorOf(scope).name
+  return known.outcomes.some(
+    ({ store: { id }, outcome, anchor }) =>
+      kind.reads?.test(id) === true &&
+      (anchor === null || anchor === name) &&
+      ['not-trusted', 'failed'].includes(outcome),
+  )
+}
+
+/** Returns the keystore that options give to Java; `null`: none, or another kind of client. */
+const optionsOf = ({ client }: Kind, { world: { env }, cwd }: Known): JavaTrustStore | null =>
+  client === 'Java' ? javaTrustStore(env, cwd) : null
+
+function untrusted(kind: Kind, known: Known): string {
+  const options = optionsOf(kind, known)
+  if (options !== null) return `${options.variable} names a keystore that lacks the root.`
+  if (kind.reads !== null) return 'Its store does not trust the root.'
+  return 'No variable gives it the root.'
 }
 
 async function trustOf(
-  { reads, variables }: Kind,
+  kind: Kind,
   root: ServedRoot,
   known: Known,
 ): Promise<'yes' | 'no' | 'unknown'> {
   if (root.isPublic) return 'yes'
+  const { reads, variables } = kind
   const scope = known.scopes.find(({ name }) => name === root.scope)
   const { env } = known.world
   for (const name of variables)
     if (scope !== undefined && (await holds(env[name], anchorOf(scope).der))) return 'yes'
-  const asked = `${env['NODE_OPTIONS'] ?? ''} ${env['NODE_USE_SYSTEM_CA'] === '1' ? '--use-system-ca' : ''}`
-  const store = reads ?? (/--use-(?:system|openssl)-ca/.test(asked) ? /^system:/ : null)
+  const store = reads ?? (readsSystemStore('NODE_EXTRA_CA_CERTS', env) ? /^system:/ : null)
   if (store === null) return 'no'
   const stores = known.outcomes.filter(
     ({ store: { id }, outcome }) => store.test(id) && outcome !== 'skipped',
   )
   if (stores.length === 0) return 'unknown'
+  const options = optionsOf(kind, known)
+  if (options !== null) {
+    const wanted = scope === undefined ? root.foreign : [anchorOf(scope).der]
+    const held = await rootsForJava(options, known).catch(unlessUnreadable)
+    return held.some((der) => wanted.some((each) => each.equals(der))) ? 'yes' : 'no'
+  }
   const name = scope === undefined ? null : anchorOf(scope).name
   const trusts = stores.some(({ store: { id }, outcome, anchor }) =>
     name === null ? root.heldBy.includes(id) : outcome === 'trusted' && anchor === name,
   )
   return trusts ? 'yes' : 'no'
+}
+
+function unlessUnreadable(error: unknown): Buffer[] {
+  if (error instanceof RootlingError) return []
+  throw error
 }
 
 async function holds(file: string | undefined, der: Buffer): Promise<boolean> {

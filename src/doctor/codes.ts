@@ -134,6 +134,12 @@ export const codes = {
     sentence: `The certificate of ${d.host} is of another issuer: ${d.issuer}.`,
     remedy: `Give the server the files of: rootling issue ${shellWord(d.host)}`,
   })),
+  'client-refuses': warning(
+    (d: { readonly client: string; readonly where: string; readonly command: string }) => ({
+      sentence: `${d.where} shows a certificate that ${d.client} on this machine would refuse.`,
+      command: d.command,
+    }),
+  ),
   'served-is-not-on-disk': error((d: { readonly where: string; readonly file: string }) => ({
     sentence: `${d.where} serves an older certificate than ${quotedPath(d.file)} holds: it has not read the file again.`,
     remedy:
@@ -172,6 +178,10 @@ export const codes = {
     sentence: `The scope ${d.scope} is of an older version: a thief of its key could also be any client or sign mail.`,
     command: `rootling ca rotate ${d.scope}`,
   })),
+  'project-drift': warning((d: { readonly file: string; readonly steps: readonly string[] }) => ({
+    sentence: `rootling up --check finds that this machine is not as ${quotedPath(d.file)} says: ${d.steps.join('; ')}.`,
+    command: 'rootling up',
+  })),
   'daemon-down': warning((d: { readonly url: string | null; readonly count: number }) => ({
     sentence: `The daemon was started and does not run${d.url === null ? '' : `, and ${d.count} certificates name its OCSP and CRL at ${d.url}, which Windows' schannel requires`}.`,
     command: 'rootling daemon start',
@@ -190,11 +200,34 @@ export const codes = {
       readonly value: string
       readonly programs: string
       readonly only: boolean
+      /** Whether no certificate can be read from it. */
+      readonly empty: boolean
     }) => ({
       sentence: d.only
         ? `${d.variable} names ${d.value}, which holds local roots alone, so ${d.programs} trust no public site.`
-        : `${d.variable} names ${d.value}, which lacks the root, and ${d.programs} trust nothing else.`,
+        : d.empty
+          ? `${d.variable} names ${d.value}, from which no certificate in PEM can be read, and ${d.programs} trust nothing else.`
+          : `${d.variable} names ${d.value}, which lacks the root, and ${d.programs} trust nothing else.`,
       command: `unset ${d.variable}`,
+    }),
+  ),
+  'java-options-replace-roots': error(
+    (d: { readonly variable: string; readonly file: string; readonly reason: string }) => ({
+      sentence: `${d.variable} makes Java trust nothing but ${quotedPath(d.file)}: ${d.reason}.`,
+      remedy: `Take -Djavax.net.ssl.trustStore out of ${d.variable}, or add the root of rootling ca path to that file with keytool -importcert`,
+    }),
+  ),
+  'variable-lacks-root': error(
+    (d: {
+      readonly variable: string
+      readonly value: string
+      readonly programs: string
+      /** Whether no certificate can be read from it. */
+      readonly empty: boolean
+      readonly command: string
+    }) => ({
+      sentence: `${d.variable} names ${d.value}, ${d.empty ? 'from which no certificate in PEM can be read' : 'which lacks the root'}, so ${d.programs} do not trust the root by it.`,
+      command: d.command,
     }),
   ),
   'config-replaces-roots': error(

@@ -9,18 +9,50 @@ interface RootVariable {
   /** Whether the roots that it names are added to the others; else they replace them. */
   readonly adds: boolean
   readonly programs: string
+  /** Whether its programs read a directory too. */
+  readonly directories?: true
   /** Whether it holds several paths, with colons between. */
   readonly list?: true
 }
+
+/** The variables whose programs read the file by Python's requests, which takes directories too. */
+const ofRequests: ReadonlySet<string> = new Set(['REQUESTS_CA_BUNDLE', 'PIP_CERT'])
 
 /** Every variable that names roots, with the programs that read it. */
 export const rootVariables: readonly RootVariable[] = [
   ...variables
     .filter(({ value }) => value === undefined)
-    .map(({ name, effect, programs }) => ({ name, adds: effect === 'adds', programs })),
+    .map(({ name, effect, programs }) => ({
+      name,
+      adds: effect === 'adds',
+      programs,
+      ...(ofRequests.has(name) ? ({ directories: true } as const) : {}),
+    })),
   { name: 'DENO_CERT', adds: true, programs: 'Deno' },
-  { name: 'SSL_CERT_DIR', adds: false, programs: 'OpenSSL, Go and others', list: true },
+  {
+    name: 'SSL_CERT_DIR',
+    adds: false,
+    programs: 'OpenSSL, Go and others',
+    directories: true,
+    list: true,
+  },
+  { name: 'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH', adds: false, programs: 'programs that use gRPC' },
+  { name: 'BUNDLE_SSL_CA_CERT', adds: false, programs: 'Bundler', directories: true },
+  { name: 'HEX_CACERTS_PATH', adds: false, programs: 'Hex and Mix' },
+  { name: 'HTTPLIB2_CA_CERTS', adds: false, programs: 'Python programs that use httplib2' },
 ]
+
+/**
+ * Whether programs that a variable adds roots for read the roots of the system too, and so need no
+ * file: Node and Deno do where a variable asks for that.
+ */
+export function readsSystemStore(name: string, env: Environment): boolean {
+  if (name === 'DENO_CERT') return (env['DENO_TLS_CA_STORE'] ?? '').split(',').includes('system')
+  return (
+    env['NODE_USE_SYSTEM_CA'] === '1' ||
+    /--use-(?:system|openssl)-ca/.test(env['NODE_OPTIONS'] ?? '')
+  )
+}
 
 /** The files and directories in which systems keep the roots that all programs trust. */
 export const systemRoots: ReadonlySet<string> = new Set([
@@ -43,6 +75,8 @@ export const switches = [
   { name: 'PYTHONHTTPSVERIFY', value: /^0$/, program: 'Python' },
   { name: 'npm_config_strict_ssl', value: /^false$/, program: 'npm' },
   { name: 'NPM_CONFIG_STRICT_SSL', value: /^false$/, program: 'npm' },
+  { name: 'YARN_ENABLE_STRICT_SSL', value: /^(?:0|false)$/, program: 'Yarn' },
+  { name: 'PERL_LWP_SSL_VERIFY_HOSTNAME', value: /^0$/, program: 'Perl’s LWP' },
 ] as const
 
 interface Places {

@@ -28,18 +28,12 @@ interface Finding {
 
 /**
  * Finds the nearest rootling.json: in `cwd` or a directory above it, up to the repository's root.
- * Throws `bad-project` where there is none, and where it is not the person's own: in the home
- * directory itself, in a directory of another user, or where every user may replace it.
+ * Throws `bad-project` where there is none, and as `findProjectIfAny` does.
  */
 export async function findProject(finding: Finding): Promise<Project> {
-  const { root, git } = findRoot(finding)
-  for (let directory = finding.cwd; ; directory = dirname(directory)) {
-    if (isTaken(join(directory, projectFile))) {
-      refusePlaceOfProject(directory, finding)
-      return { directory, root, git }
-    }
-    if (directory === root) break
-  }
+  const found = findProjectIfAny(finding)
+  if (found !== null) return found
+  const { root } = findRoot(finding)
   const above = root === finding.cwd ? '' : ` or above it, up to ${root}`
   throw new RootlingError(
     'bad-project',
@@ -58,6 +52,22 @@ async function hintOfWorkspaces(directory: string): Promise<string | null> {
   const [first] = paths
   if (first === undefined) return null
   return `Of its packages ${paths.join(', ')} ${paths.length === 1 ? 'has' : 'have'} one: cd ${shellWord(first)} && rootling up`
+}
+
+/**
+ * Finds the nearest rootling.json as `findProject` does; `null`: there is none. Throws `bad-project`
+ * where it is not the person's own: in the home directory itself, in a directory of another user, or
+ * where every user may replace it.
+ */
+export function findProjectIfAny(finding: Finding): Project | null {
+  const { root, git } = findRoot(finding)
+  for (let directory = finding.cwd; ; directory = dirname(directory)) {
+    if (isTaken(join(directory, projectFile))) {
+      refusePlaceOfProject(directory, finding)
+      return { directory, root, git }
+    }
+    if (directory === root) return null
+  }
 }
 
 /**

@@ -41,6 +41,15 @@ export function formNamed(name: string): Form | null {
   return Object.hasOwn(formOfShell, name) ? (formOfShell[name] ?? null) : null
 }
 
+/** Returns the command by which the person's shell takes over the variables of `rootling env`. */
+export function commandForEnv(env: Environment, system = process.platform): string {
+  const name = (env['SHELL'] ?? '').replace(/^.*[\\/]/, '').replace(/\.exe$/i, '')
+  const form = formOfShell[name] ?? (name === '' && system === 'win32' ? 'powershell' : 'bash')
+  if (form === 'fish') return 'rootling env | source'
+  if (form === 'powershell') return 'rootling env | Out-String | Invoke-Expression'
+  return 'eval "$(rootling env)"'
+}
+
 /**
  * Returns the text by which a shell or another reader makes the changes. What `--unset` would read
  * is left out for readers that are not shells. Throws `usage` for a value that cannot be written so

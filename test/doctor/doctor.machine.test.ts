@@ -248,6 +248,26 @@ const machineRows: readonly Row[] = [
     undo: 'rm /etc/root.pem',
     says: 'no public site',
   },
+  {
+    code: 'java-options-replace-roots',
+    title: 'JAVA_TOOL_OPTIONS names a keystore without the root',
+    env: { JAVA_TOOL_OPTIONS: '-Djavax.net.ssl.trustStore=/etc/other.jks' },
+    provoke: `
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+        -subj '/CN=Other' -keyout /etc/planted.key -out /etc/planted.pem 2>/dev/null
+      keytool -importcert -noprompt -storetype JKS -keystore /etc/other.jks -storepass changeit \
+        -file /etc/planted.pem 2>/dev/null`,
+    undo: 'rm -f /etc/other.jks /etc/planted.*',
+    says: 'it lacks the root',
+  },
+  {
+    code: 'variable-lacks-root',
+    title: 'NODE_EXTRA_CA_CERTS names roots of others alone',
+    env: { NODE_EXTRA_CA_CERTS: '/etc/few.pem' },
+    provoke: `head -60 ${bundle} > /etc/few.pem`,
+    undo: 'rm /etc/few.pem',
+    says: 'lacks the root',
+  },
   ...(
     [
       ['.npmrc', 'cafile=/etc/few.pem'],
@@ -452,6 +472,13 @@ const selfSigned = (subject: string): string => `
     -addext subjectAltName=DNS:app.localhost -keyout /etc/self.key -out /etc/self.pem 2>/dev/null`
 
 const serverRows: readonly Row[] = [
+  {
+    code: 'client-refuses',
+    title: 'Node is given no root',
+    args: [app],
+    provoke: ({ serve }) => serve(cert, key, 8443),
+    says: 'that Node on this machine would refuse',
+  },
   {
     code: 'not-listening',
     title: 'no server was started',
@@ -661,6 +688,7 @@ const rows = [...machineRows, ...serverRows, hstsRow, ...runtimeRows]
 /** The codes that no row can provoke, and why. */
 const unprovoked: Partial<Record<Code, string>> = {
   'firefox-os-roots-off': 'a preference of Firefox on macOS and Windows; on Linux it is not read',
+  'project-drift': 'needs a directory of a project, which doctor.tools.test.ts has',
 }
 
 const run = async (world: DoctorWorld, step: Row['provoke']): Promise<void> => {
@@ -727,7 +755,11 @@ describe.skipIf(obstacle !== null)(`doctor${skipNote}`, () => {
   test.each(rows)('says $code where $title', async (row) => {
     try {
       await run(world, row.provoke)
-      const { codes: all, findings, exitCode } = await world.doctor(row.args, row.env)
+      // Node, which is asked about each server too, reads no store.
+      const isServer = row.args?.some((arg) => arg.startsWith('https:')) === true
+      const given = { NODE_EXTRA_CA_CERTS: `${world.state}/scopes/local/root.pem` }
+      const env = { ...(isServer && row.code !== 'client-refuses' ? given : {}), ...row.env }
+      const { codes: all, findings, exitCode } = await world.doctor(row.args, env)
       const found = [...new Set(all)]
       const told = findings.find(({ code }) => code === row.code)
       expect(found, JSON.stringify(findings, null, 2)).toEqual(row.codes ?? [row.code])
@@ -737,7 +769,7 @@ describe.skipIf(obstacle !== null)(`doctor${skipNote}`, () => {
       expect(exitCode).toBe(isNote ? 0 : 1)
       if (row.fixed !== true) return
       expect(told?.safe).toBe(true)
-      const after = await world.doctor(['--fix', '--yes'], row.env)
+      const after = await world.doctor(['--fix', '--yes'], env)
       expect(after.findings).toEqual([])
       expect(after.exitCode).toBe(0)
     } finally {

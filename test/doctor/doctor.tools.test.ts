@@ -1,9 +1,10 @@
-import { chmodSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:tls'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { command } from '../helpers/built.ts'
 import { openHome, type Home } from '../helpers/home.ts'
 import { openWorkshop } from './certificates.ts'
 
@@ -63,6 +64,66 @@ test('doctor refuses what is no https URL', async () => {
     expect([url, exitCode]).toEqual([url, 2])
     expect(stderr).toMatch(/^Error: /)
   }
+})
+
+test('doctor finds what up would change for the nearest rootling.json', async () => {
+  const { json, run, directory } = await openChosen()
+  const app = join(directory, 'app')
+  mkdirSync(app)
+  const inApp = async (...args: string[]) => {
+    const all = [`--chdir=${app}`, process.execPath, command, '--json', ...args]
+    const { stdout, exitCode } = await run('env', all)
+    return { exitCode, value: JSON.parse(stdout) as { findings?: unknown } }
+  }
+  const write = (rest: object): void =>
+    writeFileSync(join(app, 'rootling.json'), JSON.stringify({ version: 1, ...rest }))
+  expect(await inApp('doctor')).toMatchObject({ exitCode: 0, value: { findings: [] } })
+  const certificates = [{ names: ['localhost'], cert: 'web.pem', key: 'web-key.pem' }]
+  const drift = (sentence: string) => ({
+    exitCode: 1,
+    value: {
+      findings: [
+        {
+          code: 'project-drift',
+          subject: join(app, 'rootling.json'),
+          severity: 'warning',
+          sentence: expect.stringContaining(sentence),
+          command: expect.stringMatching(/rootling up$/),
+        },
+      ],
+    },
+  })
+  write({ certificates })
+  expect(await inApp('doctor')).toMatchObject(drift('app/rootling.json says: certificate web.pem.'))
+  await inApp('issue', 'localhost', '--cert-file', 'web.pem', '--key-file', 'web-key.pem')
+  expect(await inApp('doctor')).toMatchObject({ exitCode: 0, value: { findings: [] } })
+  write({ certificates, hosts: { 'doctor-drift.test': '127.0.0.1' } })
+  expect(await inApp('doctor')).toMatchObject(drift('says: hosts doctor-drift.test.'))
+  write({ certificates: 'none' })
+  expect(await inApp('doctor')).toMatchObject({
+    exitCode: 1,
+    value: { findings: [{ code: 'damaged-state', subject: 'rootling.json' }] },
+  })
+  // Elsewhere, the project does not count.
+  expect(await json(['doctor'])).toMatchObject({ exitCode: 0, value: { findings: [] } })
+})
+
+test('doctor finds that Node refuses a server, and nothing once Node is given the root', async () => {
+  const { rootling, serve, directory } = await openChosen()
+  const { url } = await serve()
+  const { stdout, exitCode } = await rootling(['doctor', url])
+  const { host } = new URL(url)
+  const advice = `eval "$(ROOTLING_HOME=${join(directory, 'state')} rootling env)"`
+  expect(stdout).toContain(
+    `! ${host} shows a certificate that Node on this machine would refuse.\n  → ${advice}\n`,
+  )
+  expect(stdout).toMatch(/✗ +Node +No variable gives it the root\./)
+  expect(stdout).toMatch(/\n1 warning\. Looked at: /)
+  expect(exitCode).toBe(1)
+  const root = join(directory, 'state/scopes/local/root.pem')
+  const given = await rootling(['doctor', url], { env: { NODE_EXTRA_CA_CERTS: root } })
+  expect(given.stdout).toMatch(/\n✓ Nothing is wrong\./)
+  expect(given.exitCode).toBe(0)
 })
 
 test('doctor prints what a server says as harmless text of bounded length', async () => {

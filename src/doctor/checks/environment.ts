@@ -1,11 +1,15 @@
-import { readdir, realpath } from 'node:fs/promises'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { certificatesIn } from '../../../platform/pem.ts'
 import { isTrusted, type Scope } from '../../authority/scope.ts'
+import { RootlingError } from '../../errors.ts'
 import { existsSync } from '../../files/exists.ts'
+import { commandForEnv } from '../../runtimes/shells.ts'
 import { quotedPath, shellWord } from '../../shell-word.ts'
 import { finding, type Finding } from '../codes.ts'
+import { javaTrustStore, rootsForJava } from '../java-options.ts'
 import {
+  readsSystemStore,
   rootVariables,
   settingsFiles,
   switches,
@@ -18,6 +22,7 @@ import { readSmall } from './read.ts'
 /** Finds variables, settings and proxies that keep programs from trusting the roots. */
 export async function checkEnvironment(known: Known): Promise<Checked> {
   const { env } = known.world
+  const java = javaTrustStore(env, known.cwd)
   const places = { env, home: known.machine.person.home, cwd: known.cwd }
   const files = settingsFiles.flatMap((kind) => kind.places(places).map((path) => ({ kind, path })))
   const read = await Promise.all(
@@ -34,10 +39,12 @@ export async function checkEnvironment(known: Known): Promise<Checked> {
     check: 'environment',
     subjects: [
       ...rootVariables.map(({ name }) => name).filter((name) => env[name] !== undefined),
+      ...(java === null ? [] : [java.variable]),
       ...present.map(({ path }) => path),
     ],
     findings: [
       ...findings.flat(),
+      ...(await judgeJava(known)),
       ...judgeSwitches(env),
       ...judgeProxy(known),
       ...judgeClock(known),
@@ -46,18 +53,23 @@ export async function checkEnvironment(known: Known): Promise<Checked> {
 }
 
 /** What a file or directory of roots holds. */
-type Holding = 'missing' | 'all' | 'only ours' | 'without ours'
+type Holding = 'missing' | 'nothing' | 'all' | 'only ours' | 'without ours'
 
-async function holdingOf(path: string, known: Known): Promise<Holding> {
+/** Finds out what a file holds, or with `directories` also a directory, for who reads those. */
+async function holdingOf(path: string, known: Known, directories: boolean): Promise<Holding> {
   if (!existsSync(path)) return 'missing'
+  const isDirectory = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (isDirectory && !directories) return 'nothing'
   // Whether the system's own roots lack ours, the check of the stores tells.
   if (systemRoots.has(path) || systemRoots.has(await realpath(path).catch(() => path))) return 'all'
   const text = await readSmall(path)
   const ders = text === null ? await rootsInDirectory(path) : certificatesIn(text)
+  if (ders.length === 0) return 'nothing'
   const held = new Set(ders.map((der) => der.toString('base64')))
-  const ours = known.scopes
-    .filter((scope) => isTrusted(scope) && !known.untrusted.includes(scope.name))
-    .map(formsOf)
+  const ours = wantedScopes(known).map(formsOf)
   // A program that is not meant to know the roots lacks none.
   if (ours.length === 0) return 'all'
   const holds = (forms: readonly string[]): boolean => forms.some((form) => held.has(form))
@@ -65,6 +77,10 @@ async function holdingOf(path: string, known: Known): Promise<Holding> {
   const own = new Set(ours.flat())
   return [...held].every((each) => own.has(each)) ? 'only ours' : 'all'
 }
+
+/** The scopes whose roots belong into stores, and were not taken out of them. */
+const wantedScopes = ({ scopes, untrusted }: Known): Scope[] =>
+  scopes.filter((scope) => isTrusted(scope) && !untrusted.includes(scope.name))
 
 /** The root of a scope, and the copies that OpenSSL reads in its place, in base64. */
 const formsOf = ({ root, copies }: Scope): string[] =>
@@ -81,19 +97,54 @@ async function rootsInDirectory(path: string): Promise<Buffer[]> {
 }
 
 async function judgeVariable(
-  { name, adds, programs, list }: (typeof rootVariables)[number],
+  { name, adds, programs, directories, list }: (typeof rootVariables)[number],
   known: Known,
 ): Promise<Finding[]> {
   const value = known.world.env[name] ?? ''
   // libpq takes this word for the roots of the system.
   if (value === '' || value === 'system') return []
   const parts = list === true ? value.split(':').filter(Boolean) : [value]
-  const holdings = await Promise.all(parts.map((part) => holdingOf(part, known)))
+  const holdings = await Promise.all(
+    parts.map((part) => holdingOf(part, known, directories === true)),
+  )
   if (holdings.every((holding) => holding === 'missing'))
     return [finding('variable-names-missing-file', name, { variable: name, value, programs })]
-  if (adds || holdings.includes('all')) return []
+  if (holdings.includes('all')) return []
+  const empty = holdings.every((holding) => holding === 'missing' || holding === 'nothing')
+  if (adds) {
+    const isEnough =
+      wantedScopes(known).length === 0 ||
+      holdings.includes('only ours') ||
+      readsSystemStore(name, known.world.env)
+    const command = commandForEnv(known.world.env)
+    const details = { variable: name, value, programs, empty, command }
+    return isEnough ? [] : [finding('variable-lacks-root', name, details)]
+  }
   const only = holdings.includes('only ours')
-  return [finding('variable-replaces-roots', name, { variable: name, value, programs, only })]
+  const details = { variable: name, value, programs, only, empty }
+  return [finding('variable-replaces-roots', name, details)]
+}
+
+/** Judges the file of roots that variables give to Java. */
+async function judgeJava(known: Known): Promise<Finding[]> {
+  const store = javaTrustStore(known.world.env, known.cwd)
+  const ours = wantedScopes(known).map(formsOf)
+  if (store === null || ours.length === 0) return []
+  const { variable, file } = store
+  const reason = await rootsForJava(store, known).then(
+    (ders) => {
+      const held = new Set(ders.map((der) => der.toString('base64')))
+      const isWhole = ours.every((forms) => forms.some((form) => held.has(form)))
+      return isWhole ? null : 'it lacks the root'
+    },
+    (error: unknown) => {
+      if (error instanceof RootlingError) return error.message.replace(/\.$/, '')
+      throw error
+    },
+  )
+  return reason === null
+    ? []
+    : [finding('java-options-replace-roots', variable, { variable, file, reason })]
 }
 
 interface Read {
@@ -112,7 +163,7 @@ async function judgeFile(
   const named = await Promise.all(
     roots.map(async ({ setting, value }) => {
       const file = expanded(value, known.world.env, home)
-      const holding = await holdingOf(file, known)
+      const holding = await holdingOf(file, known, true)
       if (holding === 'all' || holding === 'only ours') return []
       const missing = holding === 'missing'
       return [

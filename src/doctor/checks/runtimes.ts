@@ -8,7 +8,7 @@ import { isTrusted } from '../../authority/scope.ts'
 import { openSigner } from '../../authority/signer.ts'
 import { signLeaf } from '../../certificates/leaf.ts'
 import { RootlingError } from '../../errors.ts'
-import { shellWord } from '../../shell-word.ts'
+import { commandForEnv } from '../../runtimes/shells.ts'
 import { keysOf } from '../../storage/files/keys.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { finding, type Finding } from '../codes.ts'
@@ -109,14 +109,13 @@ async function ask(
   const trusts =
     exitCode === 0 || exitCode === lacking || /not found|not valid: is this a git/.test(stderr)
   if (trusts) return []
-  const root = known.scopes.find(isTrusted)?.rootPath ?? ''
   return [
     finding('runtime-ignores-store', name, {
       runtime: name,
       said: lastLine(stderr) || `it ended with exit code ${exitCode}.`,
       remedy:
         variable === 'NODE_EXTRA_CA_CERTS' || variable === 'DENO_CERT'
-          ? `export ${variable}=${shellWord(root)}`
+          ? commandForEnv(env)
           : 'rootling run -- COMMAND',
     }),
   ]

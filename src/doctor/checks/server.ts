@@ -215,6 +215,7 @@ async function judgeServed(
     scope: leaf.scope,
     isPublic: last !== undefined && isPublic(last),
     heldBy: holders.flatMap(({ stores }) => stores),
+    foreign: holders.map(({ certificate }) => certificate.raw),
   }
   const isStranger = leaf.scope === null && !root.isPublic && root.heldBy.length === 0
   const faults = leaf.findings.filter(
@@ -235,12 +236,25 @@ async function judgeServed(
     sentence: `OpenSSL refuses it: ${short(refusal ?? '')}.`,
     remedy: `rootling show ${url.hostname}:${target.port}`,
   }
+  const clients = await clientVerdicts(leaf.findings, root, known)
+  // A fault of the certificate is a finding of its own, unless only few clients mind it.
+  const refusing = clients.filter(
+    ({ cause }) =>
+      (cause === 'root' && !isStranger) || (cause === 'certificate' && findings.length === 0),
+  )
   return {
     findings: [
       ...findings,
       ...(unexplained ? [finding('certificate-refused', url.href, words)] : []),
+      ...refusing.map(({ client, cause, command }) =>
+        finding('client-refuses', url.href, {
+          client,
+          where: url.host,
+          command: cause === 'root' ? command : `rootling show ${url.hostname}:${target.port}`,
+        }),
+      ),
     ],
-    clients: await clientVerdicts(leaf.findings, root, known),
+    clients: clients.map(({ client, accepts, why }) => ({ client, accepts, why })),
   }
 }
 
