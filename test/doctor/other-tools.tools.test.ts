@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import {
   chownSync,
   closeSync,
@@ -17,12 +16,13 @@ import { otherTools } from '../../src/doctor/other-tools.ts'
 import { settingsFiles } from '../../src/doctor/settings.ts'
 import { foreignRoot } from '../project/foreign-roots.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
+import { runTool } from '../helpers/tools.ts'
 
 const isRoot = process.getuid?.() === 0
 const windows = process.platform === 'win32'
 
 /** What `kept` of portless says of a directory where a file of its root should be. */
-async function portless(put: (path: string) => void | Promise<void>) {
+async function portless(put: (path: string) => unknown) {
   const home = await temporaryDirectory()
   const path = join(home, 'ca.pem')
   await put(path)
@@ -40,7 +40,7 @@ describe('the file of another tool', () => {
 
   test.each([
     ['a link to what never ends', (path: string) => symlinkSync('/dev/zero', path)],
-    ['a directory', (path: string) => void mkdirSync(path)],
+    ['a directory', (path: string) => mkdirSync(path)],
     [
       'too large',
       (path: string) => {
@@ -62,8 +62,8 @@ describe('the file of another tool', () => {
   })
 
   test.skipIf(windows)('that is a pipe is not waited for', async () => {
-    const made = (path: string) => {
-      execFileSync('mkfifo', [path])
+    const made = async (path: string) => {
+      await runTool('mkfifo', [path])
       // Lets a reader go that waits all the same, so that the process can end.
       onTestFinished(() => {
         try {
@@ -75,7 +75,7 @@ describe('the file of another tool', () => {
     }
     expect(await portless(made)).toBeNull()
     const pipe = join(await temporaryDirectory(), 'pipe')
-    made(pipe)
+    await made(pipe)
     expect(await readSmall(pipe)).toBeNull()
   })
 })
