@@ -199,7 +199,7 @@ describe('up', () => {
     mkdirSync(join(directory, 'app'))
     for (const name of ['package-lock.json', 'rootling.json'])
       appendFileSync(join(directory, name), '{"version": 1}')
-    const found = findProject({ cwd: join(directory, 'app'), env: {}, owner: null })
+    const found = await findProject({ cwd: join(directory, 'app'), env: {}, owner: null })
     expect(found).toEqual({ directory, root: directory, git: false })
   })
 
