@@ -115,7 +115,7 @@ async function ask(
       said: lastLine(stderr) || `it ended with exit code ${exitCode}.`,
       remedy:
         variable === 'NODE_EXTRA_CA_CERTS' || variable === 'DENO_CERT'
-          ? commandForEnv(env)
+          ? commandForEnv(known.world.env)
           : 'rootling run -- COMMAND',
     }),
   ]
