@@ -95,7 +95,7 @@ describe.skipIf(obstacle !== null)(`rootling install-client${skipNote}`, () => {
     const removed = await rootling.json(['install-client', '--remove', 'alice@example.test'])
     expect(outcomes(removed.answer)).toEqual(['removed', 'removed'])
     const unknown = await rootling.json(['install-client', 'bob@example.test'])
-    expect([unknown.exitCode, unknown.answer.error?.code]).toEqual([1, 'file-unreadable'])
+    expect([unknown.exitCode, unknown.answer.error?.code]).toEqual([2, 'file-unreadable'])
     await issue('alice@example.test', '--out-dir', file('more'))
     const several = await rootling.json(['install-client', 'alice@example.test'])
     expect([several.exitCode, several.answer.error?.message]).toEqual([
