@@ -164,7 +164,7 @@ test.skipIf(reason !== null)(
       const named = (await rootling.json(['hosts', 'add', 'shop.test'])).answer
       expect(keys(named)).toEqual(['added', 'file', 'ok', 'removed', 'warnings'])
       const lines = (await rootling.json(['hosts', 'list'])).answer
-      expect(keys(lines)).toEqual(['changed', 'file', 'hosts', 'ok', 'user', 'warnings'])
+      expect(keys(lines)).toEqual(['changed', 'file', 'gone', 'hosts', 'ok', 'user', 'warnings'])
       const plan = (await rootling.json(['hosts', 'remove', '--all', '--dry-run'])).answer
       expect(keys(plan)).toEqual(['changed', 'dryRun', 'file', 'ok', 'removed', 'warnings'])
     } finally {
