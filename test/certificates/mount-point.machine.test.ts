@@ -42,7 +42,7 @@ test.skipIf(why !== null)(
     const before = host('localhost.pem')
     const renew = `"$node" "$rootling" renew "$PWD/in a container/localhost.pem" --rekey`
     const { exitCode, stderr } = await inContainer(`${issueThere}; ${renew}`)
-    expect(stderr).toContain('in a container/localhost.pem is mounted by itself')
+    expect(stderr).toContain("in a container/localhost.pem' is mounted by itself")
     expect(stderr).toContain('mount the directory')
     expect(exitCode).toBe(0)
     expect(host('localhost.pem')).not.toBe(before)
@@ -79,7 +79,7 @@ test.skipIf(why !== null)(
     const readOnly = `mount -o remount,ro,bind 'in a container/localhost.pem'`
     const { exitCode, stderr } = await inContainer(issueThere, readOnly)
     expect(exitCode).toBe(1)
-    expect(stderr).toContain('localhost.pem could not be written: the file system is read-only.')
+    expect(stderr).toContain("localhost.pem' could not be written: the file system is read-only.")
     expect(host('localhost.pem')).toBe(before)
     expect((await home.json(['list'])).value['certificates']).toEqual(recorded)
   },
