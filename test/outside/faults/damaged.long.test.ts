@@ -114,6 +114,7 @@ const kinds: readonly Kind[] = [
   { file: /^(lock|daemon\.lock|kept\.lock)$/, read: ['issue', 'daemon run'] },
   { file: /^stores\.json$/, read: ['issue', 'status'] },
   { file: /^CACHEDIR\.TAG$/, read: ['issue'] },
+  { file: /^version$/, read: ['issue', 'list', 'crl', 'daemon run'] },
 ]
 
 /** Root without the right to pass over modes, so that an unreadable file is one. */
@@ -146,7 +147,9 @@ function judge(
   const expected = /does not run|is not running|To fix it/.test(stdout + stderr)
   const unseen = /on record|by something else|is gone/.test(stdout + stderr)
   if (exitCode !== 0 && !expected && !(appended && unseen)) {
-    const blamed = (stdout + stderr).includes(join(world.state, file))
+    // Another digit in `version` is the number of a newer Rootling's directory.
+    const newer = `${world.state} has version`
+    const blamed = [join(world.state, file), newer].some((text) => (stdout + stderr).includes(text))
     return [...unfriendly(finished), ...(blamed ? [] : [`names another file: ${stdout}${stderr}`])]
   }
   return /^\s+at |node:internal/m.test(stderr) ? [stderr] : []
