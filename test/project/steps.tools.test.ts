@@ -387,6 +387,7 @@ describe('a key that commits would take', () => {
     return clone
   }
   const failures = (steps: readonly Step[]) => steps.filter(({ outcome }) => outcome === 'failed')
+  const notIssued = { code: 'certificate', subject: '.certs/shop.pem' }
 
   test('is not there where .gitignore names it', async () => {
     const clone = await inGit()
@@ -407,7 +408,9 @@ describe('a key that commits would take', () => {
           detail: `Git tracks ${key} already, so that commits take it whatever .gitignore says.`,
           hint: expect.stringMatching(/^git rm --cached \.certs\/shop-key\.pem, and commit that;/),
         },
+        notIssued,
       ])
+    expect(existsSync(join(clone.directory, key))).toBe(false)
     git(clone, 'rm', '-qf', '--cached', key)
     expect(failures((await clone.up()).steps)).toEqual([])
   })
@@ -424,7 +427,9 @@ describe('a key that commits would take', () => {
             detail: `Git does not ignore ${key}: line 2 of .certs/.gitignore, !shop-k*.pem, takes it into commits.`,
             hint: 'Delete line 2 of .certs/.gitignore',
           },
+          notIssued,
         ])
+      expect(existsSync(join(clone.directory, key))).toBe(false)
       clone.write('.certs/.gitignore', '*\n!.gitignore\n')
       expect(failures((await clone.up()).steps)).toEqual([])
     },
