@@ -111,7 +111,7 @@ async function undoCertificate(
   }
 }
 
-/** Whether both files, or the key that is left alone, hold what Rootling wrote. */
+/** Whether both files, or the one that a killed `down` left alone, hold what Rootling wrote. */
 async function areOwn(
   record: CertificateRecord,
   { certPath, keyPath }: { readonly certPath: string; readonly keyPath: string },
@@ -119,7 +119,8 @@ async function areOwn(
 ): Promise<boolean> {
   if (!existsSync(certPath)) return isLeftKey(state, { certPath, keyPath }, await readText(keyPath))
   const tracked = await readTracked(certPath, record)
-  return !('reason' in tracked) && (await keyFault(tracked, record)) === null
+  if ('reason' in tracked) return false
+  return !existsSync(keyPath) || (await keyFault(tracked, record)) === null
 }
 
 /** Returns another project that needs what this one did; `undefined`: none does. */

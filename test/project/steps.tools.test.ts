@@ -531,6 +531,14 @@ describe('down', () => {
     expect(read(clone, '.certs/shop-key.pem')).toBe('mine')
   })
 
+  test('takes the certificate whose key a killed down has deleted already', async () => {
+    const clone = await cloneOf(shop)
+    await clone.up()
+    rmSync(join(clone.directory, '.certs/shop-key.pem'))
+    await clone.down({ files: true })
+    expect(existsSync(join(clone.directory, '.certs'))).toBe(false)
+  })
+
   test('leaves files that something else changed', async () => {
     const clone = await cloneOf(shop)
     await clone.up()
