@@ -118,7 +118,7 @@ test('doctor finds that Node refuses a server, and nothing once Node is given th
     `! ${host} shows a certificate that Node on this machine would refuse.\n  → ${advice}\n`,
   )
   expect(stdout).toMatch(/✗ +Node +No variable gives it the root\./)
-  expect(stdout).toMatch(/\n1 warning\. Looked at: /)
+  expect(stdout).toMatch(/\n1 warning\.\nLooked at: /)
   expect(exitCode).toBe(1)
   const root = join(directory, 'state/scopes/local/root.pem')
   const given = await rootling(['doctor', url], { env: { NODE_EXTRA_CA_CERTS: root } })
