@@ -78,7 +78,7 @@ describe.skipIf(!python)('the dialogue of init, on a terminal', () => {
       readFileSync(join(directory, 'rootling.json'), 'utf8'),
     )
     expect(typed).toBe(taken)
-    expect(typed).toContain('"shop.test": "127.0.0.1"')
+    expect(typed).toContain('"shop.test": ["127.0.0.1", "::1"]')
     expect(typed).toContain('"web.shop.localhost": "https://127.0.0.1:8443"')
   })
 
