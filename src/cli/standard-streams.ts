@@ -1,5 +1,5 @@
 import { fstatSync, writeSync } from 'node:fs'
-import { hasCode, unwritable } from '../files/errors.ts'
+import { hasCode, because } from '../files/errors.ts'
 
 /** The part of standard output or standard error that the commands need. */
 export interface StandardStream {
@@ -112,5 +112,5 @@ function lose(descriptor: 1 | 2, error: unknown): void {
   if (descriptor === 2 || unprinted || hasCode(error, 'EPIPE')) return
   unprinted = true
   process.exitCode = 1
-  standardError.write(`Error: ${unwritable('Standard output', error).message}\n`)
+  standardError.write(`Error: Standard output could not be written${because(error)}.\n`)
 }
