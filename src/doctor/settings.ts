@@ -36,7 +36,6 @@ export const rootVariables: readonly RootVariable[] = [
     directories: true,
     list: true,
   },
-  { name: 'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH', adds: false, programs: 'programs that use gRPC' },
   { name: 'BUNDLE_SSL_CA_CERT', adds: false, programs: 'Bundler', directories: true },
   { name: 'HEX_CACERTS_PATH', adds: false, programs: 'Hex and Mix' },
   { name: 'HTTPLIB2_CA_CERTS', adds: false, programs: 'Python programs that use httplib2' },
