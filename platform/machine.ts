@@ -279,9 +279,9 @@ function createFileChanges({
 
 /**
  * Returns the environment and user with which the person's programs run. With root's home they
- * would use root's files.
+ * would use root's files. `isRoot`: of root's own variables, few are passed on.
  */
-function optionsOfPerson(
+export function optionsOfPerson(
   person: Person,
   env: Machine['env'],
   isRoot: boolean,

@@ -15,6 +15,9 @@ export const selfSignedScope = '(self-signed)'
 /** The longest time limit of an `onRenew` command: a day. */
 export const longestHookSeconds = 86_400
 
+/** Returns a serial number to compare: in lower case, without the zeros that some programs leave out. */
+export const bare = (serialNumber: string): string => serialNumber.toLowerCase().replace(/^0+/, '')
+
 /** How many digits of a serial number people are shown. */
 export const shortSerialDigits = 8
 

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { run, type CommandResult, type RunOptions } from '../../../platform/command.ts'
+import { optionsOfPerson } from '../../../platform/machine.ts'
 import { scopeFor } from '../../authority/coverage.ts'
 import { isTrusted } from '../../authority/scope.ts'
 import { openSigner } from '../../authority/signer.ts'
@@ -86,9 +87,7 @@ export function asPerson({
   machine: { person },
   world: { env },
 }: Pick<Known, 'machine' | 'world'>): Pick<RunOptions, 'env' | 'uid' | 'gid'> {
-  const { name, uid, gid, home, viaSudo } = person
-  if (!viaSudo) return { env: { ...env, HOME: home } }
-  return { env: { ...env, HOME: home, USER: name, LOGNAME: name }, uid, gid }
+  return optionsOfPerson(person, env, false)
 }
 
 async function ask(

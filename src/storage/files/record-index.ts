@@ -3,7 +3,7 @@ import { lineAt, linesOf, piecesFrom } from '../../files/lines.ts'
 import { textOf } from '../../files/read.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 import { parseValidity, renewalTime } from '../../x509/profiles.ts'
-import type { CertificateRecord } from '../records.ts'
+import { bare, type CertificateRecord } from '../records.ts'
 import type { Due, DueOptions, Entry } from '../storage.ts'
 import { createNumbering, type Numbering } from './numbering.ts'
 import { isUnfinished, parseLine } from './record-lines.ts'
@@ -31,9 +31,6 @@ export interface RecordIndex {
   /** Yields the certificates that were on record at the last `follow`, oldest first, in pages. */
   pages(file: number, wanted: 'all' | 'current' | 'current in files'): Generator<readonly Entry[]>
 }
-
-/** Returns a serial number without leading zeros, which some programs leave out. */
-const bare = (serialNumber: string): string => serialNumber.toLowerCase().replace(/^0+/, '')
 
 /** Numbers, 8 octets for each. */
 interface Column {

@@ -1,6 +1,6 @@
 import { RootlingError } from '../../errors.ts'
 import type { Revocation } from '../../x509/revocation.ts'
-import type { CertificateRecord } from '../records.ts'
+import { bare, type CertificateRecord } from '../records.ts'
 import { digestOf, inOrder, type NewScope, type RotationPart } from '../scopes.ts'
 import { isDueForRenewal, parseValidity, renewalTime } from '../../x509/profiles.ts'
 import type { CertificateReader, Change, Due, Entry, ScopeReader, Storage } from '../storage.ts'
@@ -133,9 +133,6 @@ export function createMemoryStorage(): Storage {
     },
   }
 }
-
-/** Returns a serial number without leading zeros, which some programs leave out. */
-const bare = (serialNumber: string): string => serialNumber.toLowerCase().replace(/^0+/, '')
 
 function missing(name: string): never {
   throw new RootlingError('corrupt-state', `There is no scope ${name} in memory.`)
