@@ -28,7 +28,7 @@ export const up: Benchmark = {
     const inside = await openNamespace()
     try {
       const cwd = join(inside.home, 'project')
-      await inside.writeFile(join(cwd, '.git/HEAD'), 'ref: refs/heads/main\n')
+      await inside.must('git', ['init', '--quiet', cwd], { timeout })
       await inside.writeFile(join(cwd, 'rootling.json'), JSON.stringify(project))
       const env = scrubbedEnvironment(inside.home, { ROOTLING_HOME: join(inside.home, 'state') })
       const line = [...rootling, 'up', '--yes', '--allow', 'permit']

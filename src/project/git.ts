@@ -4,6 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { readText } from '../files/read.ts'
 import { shellWord } from '../shell-word.ts'
 import type { Project } from './find.ts'
+import { surelyIgnored } from './git-index.ts'
 
 /** Why a commit would take a file, and what keeps it out. */
 export interface Exposure {
@@ -24,7 +25,7 @@ export async function exposedFiles(
   env: Machine['env'],
   { added }: { readonly added: boolean },
 ): Promise<Exposure[]> {
-  if (paths.length === 0) return []
+  if (paths.length === 0 || (added && surelyIgnored(project, paths))) return []
   const found = await askGit(project, paths, env)
   if (found === null) return readExposures(project, paths)
   return found.flatMap(({ path, isTracked, match }) => {
