@@ -112,8 +112,8 @@ export function createSystemStore(machine: Machine, family: LinuxFamily): TrustS
     const links = names.map((name) => path.join(family.hashLinks ?? '', name))
     // The links that name the anchor are read first, since mostly one of them is it.
     const isNamed = (link: string): boolean => targetOf(link)?.includes(anchor.name) === true
-    const [named, others] = [links.filter(isNamed), links.filter((link) => !isNamed(link))]
-    for (const link of [...named, ...others]) if (await isInFile(anchor, link)) return true
+    for (const link of new Set([...links.filter(isNamed), ...links]))
+      if (await isInFile(anchor, link)) return true
     return false
   }
 

@@ -106,7 +106,7 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<Comman
     // A getter, so that it is computed only when needed: opening standard input takes a
     // millisecond.
     get interactive() {
-      return !output.json && isTerminal(0) && isTerminal(2)
+      return !output.json && isTerminal(2) && isTerminal(0)
     },
     now: () => new Date(),
   })
