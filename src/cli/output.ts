@@ -69,8 +69,8 @@ export interface Output {
 /** A part of a long result. One of the two functions is called, once. */
 export interface Page {
   lines(): readonly Line[]
-  /** With --json; at least one. */
-  values(): readonly JsonResult[]
+  /** With --json: each value as JSON without newlines; at least one. */
+  json(): readonly string[]
 }
 
 export interface OutputOptions {
@@ -113,17 +113,16 @@ export function createOutput(options: OutputOptions): Output {
   const printValue = (value: object): void =>
     standardOutput.write(`${printableJson(JSON.stringify(value, complete, 2))}\n`)
   function printPages(name: string, pages: Iterable<Page>): void {
-    const begin = `{\n  ${JSON.stringify(name)}: [\n`
     let text = `{\n  "ok": true,\n  ${JSON.stringify(name)}: [`
     let isEmpty = true
     for (const page of pages) {
-      const value = { [name]: page.values() }
-      const plain = JSON.stringify(value, null, 2)
-      // `complete` is called for each member, which takes longer than all else.
-      const hasHints = /"(?:hint|remedy)":/.test(plain)
-      const whole = hasHints ? JSON.stringify(value, complete, 2) : plain
-      text += `${isEmpty ? '' : ','}\n${whole.slice(begin.length, -'\n  ]\n}'.length)}`
-      isEmpty = false
+      for (const json of page.json()) {
+        // `complete` is called for each member, which takes longer than all else.
+        const hasHints = json.includes('"hint":') || json.includes('"remedy":')
+        const value = hasHints ? JSON.stringify(JSON.parse(json), complete) : json
+        text += `${isEmpty ? '' : ','}\n    ${value}`
+        isEmpty = false
+      }
       // An error at the beginning of a long list, and anywhere in a short one, is still alone.
       if (text.length < 1024 * 1024) continue
       standardOutput.write(printableJson(text))

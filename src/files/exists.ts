@@ -1,4 +1,4 @@
-import { existsSync as canBeSeen, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { hasCode, unwritable } from './errors.ts'
 
@@ -10,9 +10,9 @@ export const exists = async (path: string): Promise<boolean> => existsSync(path)
  * the system call.
  */
 export function existsSync(path: string): boolean {
-  if (canBeSeen(path)) return true
   try {
-    // `accessSync` would make an error for each absent file, which takes longer than the call.
+    // `accessSync` would make an error for each absent file, which takes longer than the call, and
+    // Node's `existsSync` would not say why it found none.
     return statSync(path, { throwIfNoEntry: false }) !== undefined
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false

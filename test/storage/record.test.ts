@@ -99,6 +99,7 @@ test('is read newest first in pages that end with what certificates became', asy
     revocation: revocations.get(certificate.serialNumber) ?? null,
     forgotten: forgotten.has(certificate.serialNumber),
     replaced: !current.has(certificate),
+    members: JSON.stringify(certificate).slice(1, -1),
   }))
   const onDamage = vi.fn<(sentence: string) => void>()
   const pages = [...readNewestFirst(state, { all: true, onDamage })]
@@ -112,13 +113,12 @@ test('is read newest first in pages that end with what certificates became', asy
 })
 
 /** The entry of a file without what \`newestOfFile\` does not say. */
-function currentOf<T extends { certificate: { certPath: string | null }; replaced: boolean }>(
-  entries: readonly T[],
-  path: string,
-) {
+function currentOf<
+  T extends { certificate: { certPath: string | null }; replaced: boolean; members: string },
+>(entries: readonly T[], path: string) {
   const found = entries.find(({ certificate }) => certificate.certPath === path)
   if (found === undefined) return null
-  const { replaced: _replaced, ...entry } = found
+  const { replaced: _replaced, members: _members, ...entry } = found
   return entry
 }
 

@@ -9,7 +9,7 @@ import { readNewestFirst } from '../../storage/files/record.ts'
 import { selfSignedScope, shortSerial, type CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { daysLeft, describeHolder, describeRecord, shortDate, useWord } from '../describe.ts'
+import { daysLeft, describeHolder, shortDate, useWord } from '../describe.ts'
 import { bold, table, whole, type Line } from '../lines.ts'
 import type { Output, Page } from '../output.ts'
 import type { listSpec } from '../specs/certificates.ts'
@@ -49,7 +49,7 @@ export async function list(
           seen.more = true
           return yield pageOf(rows)
         }
-        rows.push({ record: entry.certificate, status })
+        rows.push({ record: entry.certificate, members: entry.members, status })
       }
       if (rows.length === 0 || (!output.json && rows.length < rowsOfPage)) continue
       yield pageOf(rows)
@@ -72,13 +72,7 @@ export async function list(
         )
         return isFirst ? lines : lines.slice(1)
       },
-      values: () =>
-        shown.map(({ record, status }) => ({
-          ...describeRecord(record),
-          standing: status,
-          daysLeft: daysLeft(new Date(record.notAfter), at),
-          ...failureIn(failing, record),
-        })),
+      json: () => shown.map((row) => jsonOf(row, at, failureIn(failing, row.record))),
     }
   }
 
@@ -97,6 +91,7 @@ export async function list(
 
 interface Row {
   readonly record: CertificateRecord
+  readonly members: string
   readonly status: CertificateStatus
 }
 
@@ -133,11 +128,26 @@ function failuresOf(
 function failureIn(
   failing: ReadonlyMap<string, RenewalFailure>,
   { serialNumber }: CertificateRecord,
-): { readonly failure?: Record<string, unknown> } {
+): Record<string, unknown> | null {
   const failure = failing.get(serialNumber)
-  if (failure === undefined) return {}
+  if (failure === undefined) return null
   const { serialNumber: _serial, names: _names, ...rest } = failure
-  return { failure: rest }
+  return rest
+}
+
+/**
+ * Returns what `describeRecord` returns, with what `list` adds, as JSON. The members of the record
+ * are copied as the record has them, in a third of the time that printing them anew takes.
+ */
+function jsonOf({ record, members, status }: Row, at: Date, failure: object | null): string {
+  const more = {
+    use: useWord(record),
+    names: record.identifiers.map(({ value }) => value),
+    standing: status,
+    daysLeft: daysLeft(new Date(record.notAfter), at),
+    failure: failure ?? undefined,
+  }
+  return `{${members},${JSON.stringify(more).slice(1)}`
 }
 
 /** Says what a certificate is for, and which scope signed it, unless it is the usual one for that. */

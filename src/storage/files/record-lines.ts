@@ -27,7 +27,8 @@ export function isUnfinished(line: string): boolean {
   return line.startsWith(begin) || begin.startsWith(line)
 }
 
-const issued = '{"event":"issued",'
+/** How the line of an issued certificate begins; the members of its `CertificateRecord` follow. */
+export const issued = '{"event":"issued",'
 
 /**
  * Finds the member `certPath` of each line. Quotes within JSON texts are escaped, so no text can

@@ -27,7 +27,14 @@ import { toEdit } from '../../shell-commands.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 import type { CertificateRecord, Inventory } from '../records.ts'
 import type { Entry } from '../storage.ts'
-import { currentLines, isUnfinished, linesOfFiles, parseLine, type Event } from './record-lines.ts'
+import {
+  currentLines,
+  issued,
+  isUnfinished,
+  linesOfFiles,
+  parseLine,
+  type Event,
+} from './record-lines.ts'
 import { quotedPath } from '../../shell-word.ts'
 
 /**
@@ -277,6 +284,8 @@ function eventsAfter(
 export interface Listed extends Entry {
   /** Whether a later certificate has taken its file. */
   readonly replaced: boolean
+  /** The members of the certificate's record as JSON, without the braces. */
+  readonly members: string
 }
 
 /**
@@ -308,7 +317,11 @@ export function* readNewestFirst(
         const file = all && event.certificate.certPath
         const replaced = typeof file === 'string' && taken.has(file)
         if (typeof file === 'string') taken.add(file)
-        page.push({ ...ends.entryOf(event.certificate), replaced })
+        page.push({
+          ...ends.entryOf(event.certificate),
+          replaced,
+          members: line.slice(issued.length, -1),
+        })
       }
     }
     if (page.length > 0) yield page
