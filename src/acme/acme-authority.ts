@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { scopeFor } from '../authority/coverage.ts'
-import { createIssuer, type PreparedLeaf } from '../certificates/issuer.ts'
+import { createIssuer, type PreparedLeaf, type Recording } from '../certificates/issuer.ts'
 import { namesWarnings } from '../certificates/names.ts'
 import { revoke } from '../certificates/revoke.ts'
 import { RootlingError } from '../errors.ts'
@@ -33,11 +33,8 @@ export interface IssuedCertificate {
   readonly issuers: string
   /** The key identifier of the issuer, hex. */
   readonly issuerKeyIdentifier: string
-  /**
-   * Records the certificate, which exists from then on; `false`: the scopes have changed since it was
-   * signed, and another one has to be signed in its place.
-   */
-  readonly record: () => Promise<boolean>
+  /** It does not exist before it is recorded. */
+  readonly recording: Recording
 }
 
 /** A certificate on record, whoever asked for it. */
@@ -122,7 +119,7 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
   }
 }
 
-function certificateOf({ leaf, scope, record }: PreparedLeaf): IssuedCertificate {
+function certificateOf({ leaf, scope, recording }: PreparedLeaf): IssuedCertificate {
   const { facts, der, issuers } = leaf
   return {
     serialNumber: facts.serialNumber,
@@ -131,6 +128,6 @@ function certificateOf({ leaf, scope, record }: PreparedLeaf): IssuedCertificate
     leaf: encodePem('CERTIFICATE', der),
     issuers,
     issuerKeyIdentifier: scope.issuerKeyIdentifier.toString('hex'),
-    record,
+    recording,
   }
 }

@@ -37,7 +37,7 @@ export async function finalizeOrder(
     unit.put('certificate', certificate)
     unit.put('order', finished)
     markReplaced(unit, order)
-    unit.record(certificate.serialNumber, signed.record)
+    unit.record(signed.recording)
     return answerWith(context, unit, finished, 200)
   }
 }

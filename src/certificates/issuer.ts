@@ -23,11 +23,20 @@ interface SignOptions {
 export interface PreparedLeaf {
   readonly leaf: Leaf
   readonly scope: AnyScope
+  readonly recording: Recording
+}
+
+/** How a signed certificate comes on record. */
+export interface Recording {
+  readonly certificate: CertificateRecord
+  /** The version of the scopes with which it was signed. */
+  readonly scopesVersion: string
   /**
    * Records the certificate; `false`: the scopes have changed since it was signed. It outlives a kill of
-   * the process, and a power cut unless `durable` is `false`.
+   * the process, and a power cut unless `durable` is `false`. A store that shares its database with the
+   * record does this itself, in its own transaction.
    */
-  readonly record: (options?: { readonly durable?: boolean }) => Promise<boolean>
+  readonly write: (options?: { readonly durable?: boolean }) => Promise<boolean>
 }
 
 /** Issues many certificates, one soon after the other, from one process, and writes no files. */
@@ -92,17 +101,18 @@ export function createIssuer(storage: Storage, now: () => Date): Issuer {
     const leaf = await signLeaf(request, scope, await signerOf(current, scope), now())
     const certificate = { ...leaf.facts, certPath: null, keyPath: null }
     const { version } = current
-    const record: PreparedLeaf['record'] = ({ durable = true } = {}) =>
+    const write: Recording['write'] = ({ durable = true } = {}) =>
       recordShared({ certificate, durable, version })
-    return { leaf, scope, record, signedWith: current }
+    const recording = { certificate, scopesVersion: version, write }
+    return { leaf, scope, recording, signedWith: current }
   }
 
   return {
     scopes: async () => (await opened()).scopes,
     async sign(request, { durable = true, recorded = true } = {}) {
       for (;;) {
-        const { leaf, record, signedWith } = await prepare(request)
-        if (await (recorded ? record({ durable }) : isCurrent(signedWith))) return leaf
+        const { leaf, recording, signedWith } = await prepare(request)
+        if (await (recorded ? recording.write({ durable }) : isCurrent(signedWith))) return leaf
       }
     },
     prepare,

@@ -131,11 +131,11 @@ describe('a certificate that was signed', () => {
       ...real,
       async sign(request: Parameters<typeof real.sign>[0]) {
         const signed = await real.sign(request)
-        const record = async (): Promise<never> => {
-          if (when === 'after') await signed.record()
+        const write = async (): Promise<never> => {
+          if (when === 'after') await signed.recording.write()
           throw new Error('killed')
         }
-        return { ...signed, record }
+        return { ...signed, recording: { ...signed.recording, write } }
       },
       find: () => Promise.reject(new Error('killed')),
     }
@@ -214,7 +214,8 @@ test('a certificate that was signed before the scopes changed gives way to anoth
       async sign(request) {
         const one = await real.sign(request)
         signed.push(one.serialNumber)
-        return signed.length === 1 ? { ...one, record: () => Promise.resolve(false) } : one
+        const changed = { ...one.recording, write: () => Promise.resolve(false) }
+        return signed.length === 1 ? { ...one, recording: changed } : one
       },
     },
   })

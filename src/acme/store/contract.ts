@@ -1,3 +1,4 @@
+import type { Recording } from '../../certificates/issuer.ts'
 import type { Account, Authorization, Challenge, Order, StoredCertificate } from '../resources.ts'
 import type { Kind, Kinds } from './tables.ts'
 import type { Unfinished } from './unfinished.ts'
@@ -76,11 +77,11 @@ export interface Unit {
   /** Says that this process validates a challenge until `until`; `claimValidations` leaves it out. */
   lease(authorizationId: string, challengeId: string, until: number): void
   /**
-   * Makes the commit one step with `write`, which writes the certificate that this unit puts into
-   * the authority's record, and answers `false` where the authority has changed since it was signed:
-   * then the commit answers `conflict`. The commit throws what `write` throws.
+   * Makes the commit one step with the recording of the certificate that this unit puts. Where the
+   * scopes have changed since it was signed, the commit answers `conflict`. It throws what keeps the
+   * certificate from being recorded.
    */
-  record(serialNumber: string, write: () => Promise<boolean>): void
+  record(recording: Recording): void
   /**
    * Writes what was put, and uses up the nonce (`null`: there is none). `replayed`: the nonce was
    * used before, or is none of this server, and nothing is written. Call it once.

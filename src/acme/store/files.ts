@@ -1,3 +1,4 @@
+import type { Recording } from '../../certificates/issuer.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import type { AcmeStore, Outcome, Unit } from './contract.ts'
 import type { Put } from './journal-line.ts'
@@ -56,11 +57,6 @@ interface Parts {
   readonly saved: () => Promise<void>
 }
 
-interface Recording {
-  readonly serialNumber: string
-  readonly write: () => Promise<boolean>
-}
-
 function openUnit(parts: Parts): Unit {
   const { store, nonces, leases, saved } = parts
   const puts = new Map<string, Put>()
@@ -77,7 +73,7 @@ function openUnit(parts: Parts): Unit {
     ordersOf: (accountId) => store.ordersOf(accountId),
     unfinished: store.unfinished,
     lease: (...of) => (lease = () => leases.take(...of)),
-    record: (serialNumber, write) => (recording = { serialNumber, write }),
+    record: (signed) => (recording = signed),
     async commit(nonce) {
       if (recording !== null) return commitRecorded(parts, [...puts.values()], recording, nonce)
       if (nonce !== null && !nonces.use(nonce)) return 'replayed'
@@ -123,7 +119,7 @@ async function commitRecorded(
 async function writeRecorded(
   { store, saved, isRecorded }: Parts,
   puts: readonly Put[],
-  { serialNumber, write }: Recording,
+  { certificate: { serialNumber }, write }: Recording,
   release: () => void,
 ): Promise<boolean> {
   store.prepare(serialNumber, puts)

@@ -146,7 +146,7 @@ function openUnit(memory: Memory, need: Need): Unit {
       ordersOf: () => unfinishedOf.map(({ id }) => id),
     },
     lease: (...of) => (lease = () => memory.leases.take(...of)),
-    record: (_serialNumber, writeRecord) => (write = writeRecord),
+    record: (recording) => (write = recording.write),
     commit(nonce) {
       const isStale = (): boolean =>
         [...looked, ...puts.keys()].some(

@@ -11,6 +11,11 @@ import {
   type Need,
   type Unit,
 } from '../../../src/acme/store/contract.ts'
+import type { Recording } from '../../../src/certificates/issuer.ts'
+import type { CertificateRecord } from '../../../src/storage/records.ts'
+
+/** What happens to a recording: it is written, the scopes have changed, or the record is full. */
+type Fate = 'written' | 'changed' | 'full'
 
 /** Where an adapter keeps its state, and the certificates that the authority has on record. */
 export interface Place {
@@ -19,7 +24,42 @@ export interface Place {
    * any more.
    */
   open(): Promise<AcmeStore>
-  readonly recorded: Set<string>
+  /** The serial numbers on record. */
+  recorded(): Promise<readonly string[]>
+  /** Makes a recording. Where the store calls its `write`, `during` runs before that writes. */
+  recording(
+    serialNumber: string,
+    fate: Fate,
+    during: () => Promise<unknown>,
+  ): Promise<Pick<Recording, 'certificate' | 'write'> & Partial<Recording>>
+  /** What one throws that is full. */
+  readonly full: RegExp
+  /** Whether the store calls `write`. */
+  readonly callsWrite: boolean
+}
+
+/** A record beside the store, which writes by the function that it is given. */
+export function recordBeside(): Omit<Place, 'open'> {
+  const serials = new Set<string>()
+  return {
+    recorded: () => Promise.resolve([...serials]),
+    recording(serialNumber, fate, during) {
+      const write = async (): Promise<boolean> => {
+        await during()
+        if (fate === 'full') throw new Error('the disk is full')
+        if (fate === 'written') serials.add(serialNumber)
+        return fate === 'written'
+      }
+      return Promise.resolve({ certificate: { serialNumber } as CertificateRecord, write })
+    },
+    full: /the disk is full/,
+    callsWrite: true,
+  }
+}
+
+interface Recorded {
+  readonly during?: () => Promise<unknown>
+  readonly nonce?: string
 }
 
 const account = (id: string, more: Partial<Account> = {}): Account => ({
@@ -254,32 +294,29 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
       }
     })
 
-    /** Commits a certificate for the order `o`, by so much of a record. */
-    async function record(serialNumber: string, write: () => Promise<boolean>, nonce?: string) {
+    /** Commits a certificate for the order `o`. */
+    async function record(serialNumber: string, fate: Fate, more: Recorded = {}) {
+      const { during = () => Promise.resolve(), nonce = null } = more
       const unit = await store.open({ order: 'o' })
       const current = unit.get('order', 'o') as Order
       if (current.certificateId !== undefined) return 'late'
       unit.put('certificate', certificate(`c${serialNumber}`, serialNumber))
       unit.put('order', { ...current, certificateId: `c${serialNumber}` })
-      unit.record(serialNumber, write)
-      return unit.commit(nonce ?? null)
+      unit.record((await place.recording(serialNumber, fate, during)) as Recording)
+      return unit.commit(nonce)
     }
     const certificateId = () =>
       look({ order: 'o' }, (unit) => unit.get('order', 'o')?.certificateId)
-    const write = (serialNumber: string) => () => {
-      place.recorded.add(serialNumber)
-      return Promise.resolve(true)
-    }
 
     test('gives a certificate to the order and the record in one step', async () => {
       await putOrder()
       const seen: unknown[] = []
-      const outcome = await record('ab', async () => {
-        seen.push(await certificateId(), await look({ serialNumber: 'ab' }, findAb))
-        return write('ab')()
-      })
-      expect([outcome, ...seen]).toEqual(['done', undefined, undefined])
+      const during = async () =>
+        void seen.push(await certificateId(), await look({ serialNumber: 'ab' }, findAb))
+      expect(await record('ab', 'written', { during })).toBe('done')
+      expect(seen).toEqual(place.callsWrite ? [undefined, undefined] : [])
       expect(await certificateId()).toBe('cab')
+      expect(await place.recorded()).toEqual(['ab'])
       await kill()
       expect(await certificateId()).toBe('cab')
       expect(await look({ serialNumber: 'ab' }, findAb)).toBe('cab')
@@ -289,36 +326,35 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
     test('conflicts where the authority has changed, and leaves nonce and order as they were', async () => {
       await putOrder()
       const nonce = store.nonces.make()
-      expect(await record('ab', () => Promise.resolve(false), nonce)).toBe('conflict')
+      expect(await record('ab', 'changed', { nonce })).toBe('conflict')
       expect(await certificateId()).toBeUndefined()
-      expect(await record('cd', write('cd'), nonce)).toBe('done')
+      expect(await record('cd', 'written', { nonce })).toBe('done')
       expect(await certificateId()).toBe('ccd')
       await kill()
       expect(await certificateId()).toBe('ccd')
       expect(await look({ serialNumber: 'ab' }, findAb)).toBeUndefined()
+      expect(await place.recorded()).toEqual(['cd'])
     })
 
     test('leaves everything as it was where the record cannot be written', async () => {
       await putOrder()
       const nonce = store.nonces.make()
-      const full = () => Promise.reject(new Error('the disk is full'))
-      await expect(record('ab', full, nonce)).rejects.toThrow('the disk is full')
+      await expect(record('ab', 'full', { nonce })).rejects.toThrow(place.full)
       expect(await certificateId()).toBeUndefined()
-      expect(await record('cd', write('cd'), nonce)).toBe('done')
+      expect(await record('cd', 'written', { nonce })).toBe('done')
       expect(await certificateId()).toBe('ccd')
+      expect(await place.recorded()).toEqual(['cd'])
     })
 
     test('gives an order one of many certificates that are signed at once', async () => {
       await putOrder()
-      const slow = (serialNumber: string) => async () => {
-        await new Promise((resolve) => setTimeout(resolve, 5))
-        return write(serialNumber)()
-      }
-      const outcomes = await Promise.all(['ab', 'cd', 'ef'].map((one) => record(one, slow(one))))
-      expect(outcomes.toSorted()).toEqual(['conflict', 'conflict', 'done'])
-      expect(place.recorded.size).toBe(1)
-      expect(await certificateId()).toBe(`c${[...place.recorded].join('')}`)
-      expect(await record('ab', write('ab'))).toBe('late')
+      const during = () => new Promise((resolve) => setTimeout(resolve, 5))
+      const all = ['ab', 'cd', 'ef'].map((one) => record(one, 'written', { during }))
+      expect((await Promise.all(all)).toSorted()).toEqual(['conflict', 'conflict', 'done'])
+      const recorded = await place.recorded()
+      expect(recorded).toHaveLength(1)
+      expect(await certificateId()).toBe(`c${recorded.join('')}`)
+      expect(await record('ab', 'written')).toBe('late')
     })
 
     test('claims validations that were asked for, once until the lease ends', async () => {

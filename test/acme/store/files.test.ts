@@ -4,8 +4,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { Order, StoredCertificate } from '../../../src/acme/resources.ts'
 import { commitStep } from '../../../src/acme/store/contract.ts'
 import { openFileStore } from '../../../src/acme/store/files.ts'
+import type { Recording } from '../../../src/certificates/issuer.ts'
 import { temporaryState } from '../../helpers/temporary.ts'
-import { describeStore } from './contract.ts'
+import { describeStore, recordBeside } from './contract.ts'
 
 const expires = Date.now() + 86_400_000
 
@@ -22,10 +23,11 @@ async function killed(recordedBefore: boolean) {
   unit.put('certificate', certificate as StoredCertificate)
   unit.put('order', { ...(order as unknown as Order), certificateId: 'c', csrDigest: 'd' })
   const reached = new Promise<void>((resolve) => {
-    unit.record('ab', () => {
+    const write = (): Promise<boolean> => {
       resolve()
       return new Promise(() => undefined)
-    })
+    }
+    unit.record({ certificate: { serialNumber: 'ab' }, write } as Recording)
   })
   void unit.commit(null)
   await reached
@@ -108,8 +110,9 @@ test('a journal of an earlier version, which has certificates that are not on re
 
 describeStore('files', async () => {
   const state = await temporaryState()
-  const recorded = new Set<string>()
-  const isRecorded = (serialNumber: string) => Promise.resolve(recorded.has(serialNumber))
+  const record = recordBeside()
+  const isRecorded = async (serialNumber: string) =>
+    (await record.recorded()).includes(serialNumber)
   const now = () => new Date()
-  return { recorded, open: () => openFileStore({ state, now, isRecorded }) }
+  return { ...record, open: () => openFileStore({ state, now, isRecorded }) }
 })

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
 import type { Account } from '../../../src/acme/resources.ts'
 import { createMemory } from '../../../src/acme/store/memory.ts'
-import { describeStore } from './contract.ts'
+import { describeStore, recordBeside } from './contract.ts'
 
 describeStore('memory', () => {
   const open = createMemory()
-  return Promise.resolve({ recorded: new Set<string>(), open: () => Promise.resolve(open()) })
+  return Promise.resolve({ ...recordBeside(), open: () => Promise.resolve(open()) })
 })
 
 test('a unit in memory conflicts where what it looked at has changed, and knows no more than it needs', async () => {
