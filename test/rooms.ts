@@ -78,6 +78,13 @@ export const rooms: readonly Room[] = [
     above: 'storage',
     rooms: ['files', 'home'],
   },
+  {
+    name: 'storage/postgres',
+    paths: ['src/storage/postgres'],
+    above: 'storage',
+    rooms: [],
+    packages: ['pg'],
+  },
   { name: 'authority', paths: ['src/authority'], above: 'storage/files', rooms: [] },
   { name: 'certificates', paths: ['src/certificates'], above: 'authority', rooms: [] },
   {
@@ -105,7 +112,7 @@ export const rooms: readonly Room[] = [
     name: 'acme',
     paths: ['src/acme'],
     above: 'certificates',
-    rooms: ['server'],
+    rooms: ['server', 'storage/postgres'],
     packages: ['jose'],
   },
   // A host name is checked as it is for a certificate.

@@ -1,8 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs'
 import { appendFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { freePort } from '../../helpers/free-port.ts'
+import { asNobody, postgresPrograms } from '../../helpers/postgres.ts'
 import { run, waitFor } from '../../helpers/subprocess.ts'
 import { missing, recipe, type InteropWorld, type PairFiles } from './interop-world.ts'
 import {
@@ -13,17 +13,6 @@ import {
   type Read,
   type Running,
 } from './server-process.ts'
-
-/** The programs of the newest PostgreSQL; Debian has a directory for each version. */
-function findPostgres(): string {
-  const above = '/usr/lib/postgresql'
-  const versions = existsSync(above) ? readdirSync(above) : []
-  const [newest = '15'] = versions
-    .filter((version) => existsSync(join(above, version, 'bin/initdb')))
-    .toSorted((a, b) => Number(b) - Number(a))
-  return join(above, newest, 'bin')
-}
-const postgresPrograms = findPostgres()
 
 /**
  * PostgreSQL, as the user nobody where this process is root, since it refuses root. `database`:
@@ -42,9 +31,8 @@ export async function openPostgres(
   await cp(join(world.home, 'tls'), join(directory, 'tls'), { recursive: true })
   const data = join(directory, 'data')
   await mkdir(data, { mode: 0o700 })
-  const root = process.getuid?.() === 0
-  if (root) await run('chown', ['-R', '65534:65534', directory], world.env)
-  const user = root ? ['--reuid=65534', '--regid=65534', '--clear-groups'] : []
+  const user = asNobody()
+  if (user.length > 0) await run('chown', ['-R', '65534:65534', directory], world.env)
   const must = async (program: string, args: string[]): Promise<void> => {
     const ran = await run('setpriv', [...user, program, ...args], world.env)
     if (ran.exitCode !== 0) throw new Error(`${program}: ${ran.stdout}${ran.stderr}`)

@@ -1,0 +1,290 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Recording } from '../../certificates/issuer.ts'
+import type { Database, Row } from '../../storage/postgres/database.ts'
+import type { Sealer } from '../../storage/postgres/seal.ts'
+import { readCertId } from '../cert-id.ts'
+import {
+  authorizationStatus,
+  challengeStatus,
+  type Account,
+  type Authorization,
+  type Order,
+} from '../resources.ts'
+import type { AcmeStore, Claim, Need, Outcome, Unit } from './contract.ts'
+import type { Kind, Kinds } from './tables.ts'
+
+/**
+ * Opens the store in a database, which any number of processes share. `open` is one statement, and so is
+ * `commit`, each a transaction of its own, so that PgBouncer may stand in between. Every function throws
+ * `database-away`.
+ */
+export async function openPostgresStore(database: Database, sealer: Sealer): Promise<AcmeStore> {
+  const nonces = createNonces(await nonceSecret(database, sealer))
+  return {
+    open: async (need) => openUnit(database, nonces, await read(database, need)),
+    nonces,
+    claimValidations: (now, until, limit) => claim(database, { now, until, limit }),
+    close: () => Promise.resolve(),
+  }
+}
+
+/** Returns the secret that all processes make their nonces with. The first of them chooses it. */
+async function nonceSecret(database: Database, sealer: Sealer): Promise<Buffer> {
+  const name = 'nonces'
+  const read = async () =>
+    (await database.query('SELECT value FROM rootling.secret WHERE name = $1', [name]))[0]
+  const existing = await read()
+  if (existing === undefined)
+    await database.query('INSERT INTO rootling.secret VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+      name,
+      sealer.seal(randomBytes(32), name),
+    ])
+  return sealer.open((existing ?? (await read()))?.['value'] as Buffer, name)
+}
+
+const day = 86_400_000
+
+/** A nonce in the database: in the partition of its day, so that old ones are dropped at once. */
+interface UsedNonce {
+  readonly day: number
+  readonly nonce: Buffer
+}
+
+type Nonces = AcmeStore['nonces'] & { parse(nonce: string): UsedNonce | null }
+
+/** Nonces of two octets of a day, ten random ones, and 16 of an HMAC-SHA-256 over both. */
+function createNonces(secret: Buffer): Nonces {
+  const macOf = (body: Buffer): Buffer =>
+    createHmac('sha256', secret).update(body).digest().subarray(0, 16)
+  function parse(text: string): UsedNonce | null {
+    const octets = Buffer.from(text, 'base64url')
+    if (octets.length !== 28) return null
+    const body = octets.subarray(0, 12)
+    if (!timingSafeEqual(macOf(body), octets.subarray(12))) return null
+    const made = body.readUInt16BE(0)
+    // Rows of older days may be gone, so that such a nonce could be used again.
+    return Math.abs(Math.floor(Date.now() / day) - made) > keptDays
+      ? null
+      : { day: made, nonce: body.subarray(2) }
+  }
+  return {
+    make() {
+      const body = Buffer.concat([Buffer.alloc(2), randomBytes(10)])
+      body.writeUInt16BE(Math.floor(Date.now() / day))
+      return Buffer.concat([body, macOf(body)]).toString('base64url')
+    },
+    isOurs: (nonce) => parse(nonce) !== null,
+    parse,
+  }
+}
+
+/** How many days a nonce is good, and its row is kept. */
+const keptDays = 2
+
+interface Known {
+  readonly resource: Kinds[Kind]
+  readonly version: number
+}
+
+/** What a unit has read: resources by `keyOf`, and the orders of its lists. */
+interface Snapshot {
+  readonly known: ReadonlyMap<string, Known>
+  readonly ordersOf: readonly Order[]
+  readonly unfinishedOf: readonly Order[]
+}
+
+const keyOf = (kind: Kind, id: string): string => `${kind} ${id}`
+
+const columns = 'a.kind, a.id, a.version, a.facts'
+const authorizationsOf = (orders: string): string =>
+  `SELECT 'authorization', ${columns} FROM ${orders} o,
+     jsonb_array_elements_text(o.facts->'authorizationIds') AS i,
+     rootling.acme a WHERE a.kind = 'authorization' AND a.id = i`
+
+/** Reads all that is needed in one statement; `why` says for which list. */
+const reading = `
+WITH own AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND id = $5),
+  all_orders AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $8),
+  unfinished AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $9 AND open)
+SELECT '' AS why, ${columns} FROM rootling.acme a WHERE kind = 'account' AND id = $1
+UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'account' AND key = $2
+UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'eabKey' AND id = $3
+UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'authorization' AND id = $4
+UNION ALL SELECT '', ${columns} FROM own a
+UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'certificate' AND id = $6
+UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'certificate' AND key = $7
+UNION ALL SELECT 'all', ${columns} FROM all_orders a
+UNION ALL SELECT 'unfinished', ${columns} FROM unfinished a
+UNION ALL ${authorizationsOf('own')}
+UNION ALL ${authorizationsOf('all_orders')}
+UNION ALL ${authorizationsOf('unfinished')}`
+
+async function read(database: Database, need: Need): Promise<Snapshot> {
+  const values = [
+    need.account,
+    need.thumbprint,
+    need.eabKey,
+    need.authorization,
+    need.order,
+    need.certificate,
+    need.serialNumber,
+    need.ordersOf,
+    need.unfinishedOf,
+  ]
+  const nothing = { known: new Map<string, Known>(), ordersOf: [], unfinishedOf: [] }
+  if (values.every((value) => value === undefined)) return nothing
+  const rows = await database.query(
+    reading,
+    values.map((value) => value ?? null),
+  )
+  const known = new Map(
+    rows.map((row) => [keyOf(row['kind'] as Kind, String(row['id'])), knownOf(row)]),
+  )
+  const { replaces } = (known.get(keyOf('order', need.order ?? ''))?.resource ??
+    {}) as Partial<Order>
+  const replaced = replaces === undefined ? null : readCertId(replaces)
+  if (replaced !== null)
+    for (const row of await database.query(
+      `SELECT ${columns} FROM rootling.acme a WHERE kind = 'certificate' AND key = $1`,
+      [replaced.serialNumber],
+    ))
+      known.set(keyOf('certificate', String(row['id'])), knownOf(row))
+  const listed = (why: string): Order[] =>
+    rows
+      .filter((row) => row['why'] === why)
+      .map((row) => row['facts'] as Order)
+      .toSorted((a, b) => a.createdAt - b.createdAt)
+  return { known, ordersOf: listed('all'), unfinishedOf: listed('unfinished') }
+}
+
+const knownOf = ({ facts, version }: Row): Known => ({
+  resource: facts as Kinds[Kind],
+  version: Number(version),
+})
+
+function openUnit(database: Database, nonces: Nonces, snapshot: Snapshot): Unit {
+  const { known, ordersOf, unfinishedOf } = snapshot
+  const puts = new Map<string, readonly [Kind, Kinds[Kind]]>()
+  const looked = new Map<string, readonly [Kind, string]>()
+  const leases: (readonly [string, string, number])[] = []
+  let recording: Recording | null = null
+
+  function get<K extends Kind>(kind: K, id: string): Kinds[K] | undefined {
+    const key = keyOf(kind, id)
+    looked.set(key, [kind, id])
+    return (puts.get(key)?.[1] ?? known.get(key)?.resource) as Kinds[K] | undefined
+  }
+  function find<K extends Kind>(
+    kind: K,
+    fits: (resource: Kinds[K]) => boolean,
+  ): Kinds[K] | undefined {
+    for (const [key, { resource }] of known)
+      if (key.startsWith(`${kind} `) && fits(resource as Kinds[K])) return get(kind, resource.id)
+    return undefined
+  }
+  const versionOf = (key: string): number => known.get(key)?.version ?? 0
+
+  async function commit(nonce: string | null): Promise<Outcome> {
+    const used = nonce === null ? ownNonce() : nonces.parse(nonce)
+    if (used === null) return 'replayed'
+    if (puts.size === 0 && leases.length === 0 && nonce === null) return 'done'
+    // What a unit only reads may change at any time.
+    const checked = puts.size === 0 ? [] : [...looked].filter(([key]) => !puts.has(key))
+    try {
+      const [row] = await database.query(
+        'SELECT rootling.commit_unit($1, $2, $3, $4, $5, $6, $7) AS outcome',
+        [
+          used.day,
+          used.nonce,
+          randomBytes(12),
+          JSON.stringify(checked.map(([key, one]) => [...one, versionOf(key)])),
+          JSON.stringify([...puts].map(([key, put]) => rowOf(put, versionOf(key)))),
+          JSON.stringify(leases),
+          recording === null ? null : JSON.stringify(recording),
+        ],
+      )
+      return row?.['outcome'] as Outcome
+    } catch (error) {
+      if (isConflict(error)) return 'conflict'
+      throw error
+    }
+  }
+
+  return {
+    get,
+    put: (kind, resource) => void puts.set(keyOf(kind, resource.id), [kind, resource]),
+    accountByThumbprint: (wanted) => find('account', ({ thumbprint }) => thumbprint === wanted),
+    certificateBySerialNumber: (wanted) =>
+      find('certificate', ({ serialNumber }) => serialNumber === wanted),
+    ordersOf: () => ordersOf,
+    unfinished: {
+      namesOf: () => unfinishedOf.reduce((sum, { identifiers }) => sum + identifiers.length, 0),
+      ordersOf: () => unfinishedOf.map(({ id }) => id),
+    },
+    lease: (...lease) => void leases.push(lease),
+    record: (signed) => (recording = signed),
+    commit,
+  }
+}
+
+/** Stands in the place of a nonce, so that a unit without one knows too whether it happened. */
+const ownNonce = (): UsedNonce => ({ day: Math.floor(Date.now() / day), nonce: randomBytes(16) })
+
+/** Another unit was first, or has taken the key or the serial number. */
+function isConflict(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return code === 'RL001' || code === '23505'
+}
+
+/** The row of a resource, with what it is found by. */
+function rowOf([kind, resource]: readonly [Kind, Kinds[Kind]], version: number): object {
+  const one = resource as Partial<Account & Order & Authorization & Kinds['certificate']>
+  return {
+    kind,
+    id: resource.id,
+    version,
+    account: one.accountId ?? null,
+    key: one.thumbprint ?? one.serialNumber ?? null,
+    created: one.createdAt ?? null,
+    open:
+      kind === 'order'
+        ? one.certificateId === undefined
+        : (one.challenges ?? []).some((challenge) => challengeStatus(challenge) === 'processing'),
+    facts: resource,
+  }
+}
+
+interface Lease {
+  readonly now: number
+  readonly until: number
+  readonly limit: number
+}
+
+function claim(database: Database, { now, until, limit }: Lease): Promise<readonly Claim[]> {
+  return database.transaction(async () => {
+    // Another process that claims at the same time takes others.
+    const rows = await database.query(
+      `SELECT a.facts, o.facts AS owner
+       FROM rootling.acme a JOIN rootling.acme o ON o.kind = 'account' AND o.id = a.account
+       WHERE a.kind = 'authorization' AND a.open
+         AND NOT EXISTS (SELECT FROM rootling.lease l WHERE l.authz = a.id AND l.until > $1)
+       ORDER BY a.id LIMIT $2 FOR UPDATE OF a SKIP LOCKED`,
+      [now, limit],
+    )
+    const claims: Claim[] = []
+    for (const row of rows) {
+      const authorization = row['facts'] as Authorization
+      if (authorizationStatus(authorization, now) !== 'pending') continue
+      for (const challenge of authorization.challenges) {
+        if (challengeStatus(challenge) !== 'processing' || claims.length === limit) continue
+        claims.push({ authorization, challenge, account: row['owner'] as Account })
+        await database.query(
+          `INSERT INTO rootling.lease VALUES ($1, $2, $3)
+           ON CONFLICT (authz, challenge) DO UPDATE SET until = excluded.until`,
+          [authorization.id, challenge.id, until],
+        )
+      }
+    }
+    return claims
+  })
+}

@@ -1,0 +1,161 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { Pool, type PoolClient, type QueryResult } from 'pg'
+import { RootlingError } from '../../errors.ts'
+
+/** A database of PostgreSQL 13 or later, and the connections to it. */
+export interface Database {
+  /** For sentences: the database without its password. */
+  readonly place: string
+  /**
+   * Runs one statement that may be repeated: where a connection is lost, nobody knows whether it was
+   * done. Within `transaction` it is part of that. Throws `database-away`.
+   */
+  query(text: string, values?: readonly unknown[]): Promise<readonly Row[]>
+  /**
+   * Runs work in a transaction that is durable once it ends, also on the synchronous standbys.
+   * Throws what the work throws, and then nothing has happened, and `database-away`.
+   */
+  transaction<T>(work: () => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+/** A row; the caller knows its columns from the statement. */
+export type Row = Readonly<Record<string, unknown>>
+
+export interface DatabaseOptions {
+  /** `postgres://USER@HOST:PORT/DATABASE`. A password is better given by PGPASSFILE. */
+  readonly url: string
+  /** The most connections; default: 10. */
+  readonly most?: number
+  /** Milliseconds to wait for a database that is away; default: 10,000. */
+  readonly patience?: number
+}
+
+/** Opens a database. It is connected to when it is first asked. */
+export function openDatabase({ url, most = 10, patience = 10_000 }: DatabaseOptions): Database {
+  const pool = new Pool({
+    connectionString: url,
+    max: most,
+    connectionTimeoutMillis: Math.min(patience, 5_000),
+    application_name: 'rootling',
+  })
+  // A connection that is lost while nobody uses it is opened anew by the next question.
+  pool.on('error', () => undefined)
+  const current = new AsyncLocalStorage<PoolClient>()
+  const place = placeOf(url)
+
+  /** Tries again while the database is away, but no longer than `patience`. */
+  async function persist<T>(attempt: () => Promise<T>): Promise<T> {
+    const end = performance.now() + patience
+    for (let wait = 20; ; wait = Math.min(wait * 2, 1_000))
+      try {
+        return await attempt()
+      } catch (error) {
+        if (!isAway(error)) throw error
+        if (performance.now() + wait > end) throw away(place, error)
+        await new Promise((resolve) => setTimeout(resolve, wait))
+      }
+  }
+
+  async function begin(client: PoolClient): Promise<string> {
+    // Several statements in one message; the last one gives the number of the transaction.
+    const results = (await client.query(
+      "BEGIN; SELECT set_config('synchronous_commit', 'on', true); SELECT pg_current_xact_id()::text AS id",
+    )) as unknown as readonly QueryResult<{ id: string }>[]
+    return results.at(-1)?.rows[0]?.id ?? ''
+  }
+
+  /** Finds out by a new connection whether a transaction happened whose connection was lost. */
+  const hasHappened = async (id: string): Promise<boolean> =>
+    persist(async () => {
+      const { rows } = await pool.query<{ status: string | null }>(
+        'SELECT pg_xact_status($1::xid8) AS status',
+        [id],
+      )
+      if (rows[0]?.status === 'in progress') throw new StillRunning()
+      return rows[0]?.status === 'committed'
+    })
+
+  return {
+    place,
+    async query(text, values = []) {
+      const client = current.getStore()
+      if (client !== undefined) return (await client.query<Row>(text, [...values])).rows
+      return persist(async () => (await pool.query<Row>(text, [...values])).rows)
+    },
+    async transaction(work) {
+      if (current.getStore() !== undefined) return work()
+      const { client, id } = await persist(async () => {
+        const opened = await pool.connect()
+        try {
+          return { client: opened, id: await begin(opened) }
+        } catch (error) {
+          opened.release(true)
+          throw error
+        }
+      })
+      let result: Awaited<ReturnType<typeof work>>
+      try {
+        result = await current.run(client, work)
+      } catch (error) {
+        // A connection that does not answer is closed, which ends the transaction too.
+        const isEnded = await client.query('ROLLBACK').then(
+          () => true,
+          () => false,
+        )
+        client.release(!isEnded)
+        throw isAway(error) ? away(place, error) : error
+      }
+      try {
+        await client.query('COMMIT')
+        client.release()
+      } catch (error) {
+        client.release(true)
+        if (!isAway(error)) throw error
+        if (!(await hasHappened(id))) throw away(place, error)
+      }
+      return result
+    },
+    close: () => pool.end(),
+  }
+}
+
+/** A transaction of ours whose backend has not noticed yet that its connection is lost. */
+class StillRunning extends Error {
+  readonly code = '57P01'
+}
+
+/**
+ * The SQLSTATEs, or the codes of Node, of a database that cannot be reached, is starting, stopping or
+ * only a standby, or has ended this session or statement for the sake of others.
+ */
+const awayCodes =
+  /^(?:08\w{3}|57P0[1-4]|57014|53300|40001|40P01|55P03|25006|ECONN\w+|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/
+
+/** Whether it would perhaps go well a moment later, or through another connection. */
+function isAway(error: unknown): boolean {
+  const { code, message = '' } = error as { code?: unknown; message?: string }
+  if (typeof code === 'string') return awayCodes.test(code)
+  return /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
+    message,
+  )
+}
+
+const away = (place: string, cause: unknown): RootlingError =>
+  new RootlingError('database-away', `The database ${place} does not answer.`, {
+    hint: 'See that PostgreSQL runs there, and what its log says',
+    cause,
+  })
+
+/** Returns the URL of a database without password and options. */
+function placeOf(text: string): string {
+  try {
+    const { protocol, username, host, pathname } = new URL(text)
+    return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
+  } catch (error) {
+    throw new RootlingError('usage', 'The URL of the database cannot be read.', {
+      hint: '--database postgres://USER@HOST/DATABASE',
+      cause: error,
+    })
+  }
+}

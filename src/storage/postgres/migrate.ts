@@ -1,0 +1,58 @@
+import { RootlingError } from '../../errors.ts'
+import { digestOf } from '../scopes.ts'
+import type { Database } from './database.ts'
+import { migrations, type Migration } from './schema.ts'
+
+/**
+ * Brings the schema of a database to this version. Processes that do so at the same time wait for each
+ * other, and each step is taken once; a step is whole or not at all. Throws `newer-state` for a schema
+ * of a newer Rootling, `corrupt-state` for one that was changed by hand, and `database-away`.
+ */
+export async function migrate(
+  database: Database,
+  steps: readonly Migration[] = migrations,
+): Promise<void> {
+  if ((await lastStep(database, steps)) === steps.length) return
+  await database.transaction(async () => {
+    await database.query('SELECT pg_advisory_xact_lock(7274646, 2)')
+    await database.query('CREATE SCHEMA IF NOT EXISTS rootling')
+    await database.query(
+      `CREATE TABLE IF NOT EXISTS rootling.migration (
+        number int PRIMARY KEY, digest text NOT NULL, at timestamptz NOT NULL DEFAULT now()
+      )`,
+    )
+    const last = await lastStep(database, steps)
+    for (const { number, sql } of steps.slice(last)) {
+      await database.query(sql)
+      await database.query('INSERT INTO rootling.migration VALUES ($1, $2)', [
+        number,
+        digestOf(sql),
+      ])
+    }
+  })
+}
+
+/** Returns how many steps were taken; it throws as `migrate` does. */
+async function lastStep(database: Database, steps: readonly Migration[]): Promise<number> {
+  const [{ there } = { there: null }] = await database.query(
+    "SELECT to_regclass('rootling.migration') AS there",
+  )
+  if (there === null) return 0
+  const taken = await database.query(
+    'SELECT number, digest FROM rootling.migration ORDER BY number',
+  )
+  if (taken.length > steps.length)
+    throw new RootlingError(
+      'newer-state',
+      `The database ${database.place} has the schema ${taken.length} of a newer Rootling; this one knows ${steps.length}.`,
+      { hint: 'Update Rootling: npm install -g rootling@latest' },
+    )
+  const changed = taken.find(({ digest }, i) => digest !== digestOf(steps[i]?.sql ?? ''))
+  if (changed !== undefined)
+    throw new RootlingError(
+      'corrupt-state',
+      `Step ${String(changed['number'])} of the schema in ${database.place} is not the one of this Rootling.`,
+      { hint: 'Restore the database from a backup' },
+    )
+  return taken.length
+}

@@ -1,0 +1,151 @@
+/** One step of the schema. A step that was released never changes. */
+export interface Migration {
+  readonly number: number
+  readonly sql: string
+}
+
+/**
+ * The schema, all of it in the schema `rootling` of the database. Within a release steps only add, so
+ * that replicas of the version before go on while the next ones start.
+ */
+export const migrations: readonly Migration[] = [
+  {
+    number: 1,
+    sql: `
+-- What differs after each change: 'scopes', 'record' and 'revocations NAME'.
+CREATE TABLE rootling.revision (name text PRIMARY KEY, number bigint NOT NULL);
+INSERT INTO rootling.revision VALUES ('scopes', 0), ('record', 0);
+
+-- part: '' for the scope in use, '.next' and '.old' during a rotation.
+CREATE TABLE rootling.scope (
+  name text NOT NULL,
+  part text NOT NULL,
+  scope jsonb NOT NULL,
+  root text NOT NULL,
+  intermediate text NOT NULL,
+  root_copies text,
+  root_crl bytea,
+  root_ocsp bytea,
+  key_digest text NOT NULL,
+  sealed_key bytea NOT NULL,
+  PRIMARY KEY (name, part)
+);
+CREATE TABLE rootling.crl_number (scope text PRIMARY KEY, number bigint NOT NULL);
+CREATE TABLE rootling.secret (name text PRIMARY KEY, value bytea NOT NULL);
+
+-- n: the order in which certificates were recorded. Serial numbers are without leading zeros.
+CREATE TABLE rootling.certificate (
+  n bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+  serial text PRIMARY KEY,
+  fingerprint text NOT NULL UNIQUE,
+  scope text NOT NULL,
+  not_after timestamptz NOT NULL,
+  path text,
+  forgotten boolean NOT NULL DEFAULT false,
+  facts jsonb NOT NULL
+);
+CREATE INDEX certificate_path ON rootling.certificate (path, n) WHERE path IS NOT NULL;
+CREATE TABLE rootling.revocation (serial text PRIMARY KEY, facts jsonb NOT NULL);
+
+-- Accounts, orders, authorizations, certificates and keys for external account binding. key is what
+-- only one resource of its kind has: a thumbprint, a serial number.
+CREATE TABLE rootling.acme (
+  kind text NOT NULL,
+  id text NOT NULL,
+  version bigint NOT NULL,
+  account text,
+  key text,
+  created bigint,
+  open boolean NOT NULL,
+  facts jsonb NOT NULL,
+  PRIMARY KEY (kind, id)
+);
+CREATE UNIQUE INDEX acme_key ON rootling.acme (kind, key) WHERE key IS NOT NULL;
+CREATE INDEX acme_orders ON rootling.acme (account, created, id) WHERE kind = 'order';
+CREATE INDEX acme_open_orders ON rootling.acme (account) WHERE kind = 'order' AND open;
+CREATE INDEX acme_validating ON rootling.acme (id) WHERE kind = 'authorization' AND open;
+CREATE TABLE rootling.lease (
+  authz text NOT NULL,
+  challenge text NOT NULL,
+  until bigint NOT NULL,
+  PRIMARY KEY (authz, challenge)
+);
+-- The row says that a unit happened: by is the random name of the unit, by which it knows its own.
+CREATE TABLE rootling.nonce (
+  day int NOT NULL,
+  nonce bytea NOT NULL,
+  by bytea NOT NULL,
+  PRIMARY KEY (day, nonce)
+);
+
+CREATE FUNCTION rootling.touch(of text) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO rootling.revision AS r VALUES (of, 1)
+  ON CONFLICT (name) DO UPDATE SET number = r.number + 1
+$$;
+
+-- Records a certificate. Its facts are a CertificateRecord.
+CREATE FUNCTION rootling.record(facts jsonb) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO rootling.certificate (serial, fingerprint, scope, not_after, path, facts)
+  VALUES (
+    ltrim(facts->>'serialNumber', '0'), facts->>'fingerprint', facts->>'scope',
+    (facts->>'notAfter')::timestamptz, facts->>'certPath', facts
+  )
+$$;
+
+-- One unit of the ACME server, in one round trip and one transaction. RL001: it conflicts.
+CREATE FUNCTION rootling.commit_unit(
+  unit_day int, unit_nonce bytea, unit_by bytea, looked jsonb, puts jsonb, leases jsonb,
+  recording jsonb
+) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  other bytea;
+  one jsonb;
+  found_version bigint;
+BEGIN
+  -- Whatever the role's default is: what a client is told must not be lost.
+  PERFORM set_config('synchronous_commit', 'on', true);
+  INSERT INTO rootling.nonce VALUES (unit_day, unit_nonce, unit_by) ON CONFLICT DO NOTHING;
+  IF NOT FOUND THEN
+    SELECT by INTO other FROM rootling.nonce WHERE day = unit_day AND nonce = unit_nonce;
+    RETURN CASE WHEN other = unit_by THEN 'done' ELSE 'replayed' END;
+  END IF;
+  FOR one IN SELECT * FROM jsonb_array_elements(looked) LOOP
+    SELECT version INTO found_version FROM rootling.acme
+    WHERE kind = one->>0 AND id = one->>1 FOR SHARE;
+    IF coalesce(found_version, 0) <> (one->>2)::bigint THEN
+      RAISE EXCEPTION USING ERRCODE = 'RL001', MESSAGE = 'changed meanwhile';
+    END IF;
+  END LOOP;
+  FOR one IN SELECT * FROM jsonb_array_elements(puts) LOOP
+    IF (one->>'version')::bigint = 0 THEN
+      INSERT INTO rootling.acme VALUES (
+        one->>'kind', one->>'id', 1, one->>'account', one->>'key', (one->>'created')::bigint,
+        (one->>'open')::boolean, one->'facts'
+      );
+    ELSE
+      UPDATE rootling.acme SET version = version + 1, account = one->>'account',
+        key = one->>'key', open = (one->>'open')::boolean, facts = one->'facts'
+      WHERE kind = one->>'kind' AND id = one->>'id' AND version = (one->>'version')::bigint;
+      IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'RL001', MESSAGE = 'changed meanwhile';
+      END IF;
+    END IF;
+  END LOOP;
+  FOR one IN SELECT * FROM jsonb_array_elements(leases) LOOP
+    INSERT INTO rootling.lease VALUES (one->>0, one->>1, (one->>2)::bigint)
+    ON CONFLICT (authz, challenge) DO UPDATE SET until = excluded.until;
+  END LOOP;
+  IF recording IS NOT NULL THEN
+    -- Changes take this lock alone, units together.
+    PERFORM pg_advisory_xact_lock_shared(7274646, 1);
+    IF (SELECT number::text FROM rootling.revision WHERE name = 'scopes')
+        <> recording->>'scopesVersion' THEN
+      RAISE EXCEPTION USING ERRCODE = 'RL001', MESSAGE = 'the scopes have changed';
+    END IF;
+    PERFORM rootling.record(recording->'certificate');
+  END IF;
+  RETURN 'done';
+END $$;
+`,
+  },
+]
