@@ -82,10 +82,7 @@ export async function removeEntries({
   files,
   directories = [],
 }: Pick<Entries, 'files'> & Partial<Entries>): Promise<void> {
-  for (const path of files)
-    await removeFile(path).catch((error: unknown) => {
-      throw unwritable(path, error)
-    })
+  for (const path of files) await removeFile(path)
   for (const path of directories) removeIfEmpty(path)
 }
 

@@ -14,12 +14,13 @@ import {
 } from 'node:fs'
 import { promisify } from 'node:util'
 import { asOwner } from './as-owner.ts'
+import { hasCode, unwritable } from './errors.ts'
 import type { Owner } from './owner.ts'
 
 /*
  * The page cache answers these calls, so they are made synchronously; the thread pool would cost a
  * command three times as much, and each command makes about ninety. Only `sync` waits for the disk.
- * Each rejects with what node:fs throws. With `owner`, a step has the rights of `asOwner`.
+ * Each but `removeFile` rejects with what node:fs throws. With `owner`, a step has the rights of `asOwner`.
  */
 
 export const stat = async (path: string): Promise<Stats> => statSync(path)
@@ -32,7 +33,10 @@ export const readdir = async (path: string): Promise<string[]> => readdirSync(pa
 export const rename = (from: string, to: string, owner: Owner | null = null): Promise<void> =>
   patiently(() => asOwner(owner, () => renameSync(from, to)))
 export const rm = async (path: string, options: RmOptions): Promise<void> => rmSync(path, options)
-/** Removes a file; absent is success. `rmSync` would load a module for directories. */
+/**
+ * Removes a file; absent is success. Throws `state-unwritable`. `rmSync` would load a module for
+ * directories.
+ */
 export const removeFile = async (path: string, owner: Owner | null = null): Promise<void> => {
   const remove = (): void => asOwner(owner, () => unlinkSync(path))
   try {
@@ -40,7 +44,7 @@ export const removeFile = async (path: string, owner: Owner | null = null): Prom
     if (process.platform === 'win32') await patiently(remove)
     else remove()
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (!hasCode(error, 'ENOENT')) throw unwritable(path, error)
   }
 }
 

@@ -1,4 +1,4 @@
-import { lstat, mkdir, readFile, rm } from 'node:fs/promises'
+import { lstat, mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Machine } from '../../../platform/machine.ts'
@@ -6,6 +6,7 @@ import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { unwritable } from '../../files/errors.ts'
 import { exists } from '../../files/exists.ts'
+import { removeFile } from '../../files/sync-fs.ts'
 import { quotedPath, shellWord } from '../../shell-word.ts'
 import type { Service } from './units.ts'
 
@@ -59,7 +60,7 @@ export async function uninstallService(
     return { removed: false, problem: `${quotedPath(service.path)} ${notWritten}, so it was left.` }
   const problem = isKnown || service.known === undefined ? await forget(service, machine) : null
   if (problem !== null && service.known !== undefined) return { removed: false, problem }
-  for (const path of [service.path, ...(service.links ?? [])]) await rm(path, { force: true })
+  for (const path of [service.path, ...(service.links ?? [])]) await removeFile(path)
   return { removed: true, problem }
 }
 

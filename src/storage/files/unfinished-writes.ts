@@ -159,15 +159,7 @@ export async function recordAndWrite(
     for (const file of staged) await file.discard()
     throw error
   }
-  await drop(path)
-}
-
-async function drop(path: string): Promise<void> {
-  try {
-    await removeFile(path)
-  } catch (error) {
-    throw unwritable(path, error)
-  }
+  await removeFile(path)
 }
 
 async function finishOrDrop(
@@ -180,7 +172,7 @@ async function finishOrDrop(
   const certificates = certificatesOf(state)
   const recorded = (await certificates.find(basename(name, '.json')))?.certificate
   if (pending === null) {
-    if (recorded === undefined) return drop(path)
+    if (recorded === undefined) return removeFile(path)
     return giveUp(path, recorded, [`${quotedPath(path)} is damaged. ${mayNotFit(recorded)}`], tell)
   }
   const faults: Unfinished[] = []
@@ -191,9 +183,9 @@ async function finishOrDrop(
     if (fault !== null) faults.push(fault)
   }
   // A later command may have written the same files, with a certificate of its own.
-  if (recorded === undefined || faults.length === 0) return drop(path)
+  if (recorded === undefined || faults.length === 0) return removeFile(path)
   const newest = await certificates.findByFile(recorded.certPath ?? '')
-  if (newest?.certificate.serialNumber !== recorded.serialNumber) return drop(path)
+  if (newest?.certificate.serialNumber !== recorded.serialNumber) return removeFile(path)
   const sentences = faults.map(({ sentence }) => `${sentence} ${mayNotFit(recorded)}`)
   if (faults.every(({ mayPass }) => !mayPass)) return giveUp(path, recorded, sentences, tell)
   for (const sentence of sentences) tell?.(`${sentence} The next command tries again.`)
@@ -208,7 +200,7 @@ async function giveUp(
   if (tell === undefined) return
   for (const sentence of sentences)
     tell(`${sentence} To make them anew: ${issueInFiles(record)} --force`)
-  await drop(path)
+  await removeFile(path)
 }
 
 const mayNotFit = (record: CertificateRecord): string =>
