@@ -88,7 +88,7 @@ async function answersOf(world: World, count: number, rounds: number) {
   const state = { path: world.state, owner: null }
   const [scope] = await readScopes(state)
   if (scope === undefined) throw new Error('no authority')
-  const acme = createAcmeAuthority({ state, now })
+  const acme = createAcmeAuthority({ storage: fileStorage(state), now })
   const source = createRevocationSource(fileStorage(state), now)
   const sha1 = (octets: Buffer) => octetString(createHash('sha1').update(octets).digest())
   const spki = scope.intermediate.publicKey.export({ type: 'spki', format: 'der' })

@@ -4,9 +4,8 @@ import { createIssuer, type PreparedLeaf, type Recording } from '../certificates
 import { namesWarnings } from '../certificates/names.ts'
 import { revoke } from '../certificates/revoke.ts'
 import { RootlingError } from '../errors.ts'
-import type { StateDirectory } from '../home/state-directory.ts'
-import { fileStorage } from '../storage/files/storage.ts'
 import { selfSignedScope } from '../storage/records.ts'
+import type { Storage } from '../storage/storage.ts'
 import type { Identifier } from '../x509/identifier.ts'
 import { encodePem } from '../x509/pem.ts'
 import { parseValidity, type Validity } from '../x509/profiles.ts'
@@ -66,16 +65,16 @@ export interface AcmeAuthority {
 }
 
 export interface AcmeAuthorityOptions {
-  readonly state: StateDirectory
+  /** What the authority knows. */
+  readonly storage: Storage
   readonly now: () => Date
   /** The URL where OCSP and the CRL are served; certificates name it. */
   readonly revocationUrl?: string | undefined
 }
 
-/** Creates the ACME server's access to the authority of a state directory. */
+/** Creates the ACME server's access to an authority. */
 export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthority {
-  const { state, now, revocationUrl } = options
-  const storage = fileStorage(state)
+  const { storage, now, revocationUrl } = options
   const { certificates } = storage
   const issuer = createIssuer(storage, now)
 

@@ -27,6 +27,7 @@ import { openFileStore } from './store/files.ts'
 import { createUrls, type Urls } from './urls.ts'
 import { isLoopback } from './validation/addresses.ts'
 import { createValidator } from './validation/validator.ts'
+import { fileStorage } from '../storage/files/storage.ts'
 
 export interface AcmeServerOptions {
   readonly state: StateDirectory
@@ -69,7 +70,8 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   const { state, now, revocationUrl, owners } = server
   const options = resolveOptions(server.options ?? {})
   const validator = createValidator(options, owners)
-  const authority = server.authority ?? createAcmeAuthority({ state, now, revocationUrl })
+  const authority =
+    server.authority ?? createAcmeAuthority({ storage: fileStorage(state), now, revocationUrl })
   const isRecorded = async (serialNumber: string): Promise<boolean> =>
     (await authority.find(serialNumber)) !== null
   const context: AcmeContext = {

@@ -30,6 +30,8 @@ export type AcmeSetup = Partial<
   /** Default: a new one. */
   readonly state?: StateDirectory
   readonly port?: number
+  /** The base URL; default: below `localhost` and the port. */
+  readonly baseUrl?: string
   /** The host of the URL for other machines; default: there is none. */
   readonly remoteHost?: string
 }
@@ -57,7 +59,7 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
   const server = await createAcmeServer({
     state,
     now,
-    baseUrl: `https://localhost:${https.port}/acme`,
+    baseUrl: setup.baseUrl ?? `https://localhost:${https.port}/acme`,
     ...(setup.remoteHost === undefined
       ? {}
       : { remoteUrl: `https://${setup.remoteHost}:${https.port}/acme` }),

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { startAcme, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
@@ -77,7 +78,7 @@ describe('orders', () => {
 
   test('are processing while the certificate is signed, with Retry-After in whole seconds', async () => {
     const state = await temporaryState()
-    const real = createAcmeAuthority({ state, now: () => new Date() })
+    const real = createAcmeAuthority({ storage: fileStorage(state), now: () => new Date() })
     let sign = (): void => undefined
     const asked = new Promise<void>((resolve) => (sign = resolve))
     const authority: typeof real = {

@@ -7,6 +7,7 @@ import { RootlingError } from '../../src/errors.ts'
 import { openNonces } from '../../src/acme/store/nonces.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { certIdOf } from './cert-id.ts'
 import { startAcme, type Acme, type AcmeSetup } from './harness.ts'
@@ -126,7 +127,7 @@ test('renewal information outlives the order', async () => {
 describe('a certificate that was signed', () => {
   /** Dies, as far as the order can tell, before or after the certificate stands in the record. */
   async function die(when: 'before' | 'after') {
-    const real = createAcmeAuthority({ state, now: () => new Date() })
+    const real = createAcmeAuthority({ storage: fileStorage(state), now: () => new Date() })
     const dying = {
       ...real,
       async sign(request: Parameters<typeof real.sign>[0]) {
@@ -178,7 +179,7 @@ describe('a certificate that was signed', () => {
 })
 
 test('an order whose lock is held for too long may be finalized later', async () => {
-  const real = createAcmeAuthority({ state, now: () => new Date() })
+  const real = createAcmeAuthority({ storage: fileStorage(state), now: () => new Date() })
   let held = true
   const acme = await start({
     authority: {
@@ -206,7 +207,7 @@ test('an order whose lock is held for too long may be finalized later', async ()
 })
 
 test('a certificate that was signed before the scopes changed gives way to another', async () => {
-  const real = createAcmeAuthority({ state, now: () => new Date() })
+  const real = createAcmeAuthority({ storage: fileStorage(state), now: () => new Date() })
   const signed: string[] = []
   const acme = await start({
     authority: {

@@ -300,7 +300,7 @@ test('each user of the record reads what was appended, and no more, after an iss
     linesOf(Array.from({ length: 2_000 }, (_, i) => issued(i, { certPath: null }))),
   )
   const elsewhere = { ...world.state }
-  const acme = createAcmeAuthority({ state: world.state, now })
+  const acme = createAcmeAuthority({ storage: fileStorage(world.state), now })
   const revocationOf = recordedRevocations(certificatesOf(world.state))
   const source = createRevocationSource(fileStorage(world.state), now)
   const renewal = await startRenewal({ state: world.state, now, log: () => undefined, env: {} })

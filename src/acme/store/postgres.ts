@@ -8,6 +8,7 @@ import {
   challengeStatus,
   type Account,
   type Authorization,
+  type Challenge,
   type Order,
 } from '../resources.ts'
 import type { AcmeStore, Claim, Need, Outcome, Unit } from './contract.ts'
@@ -260,31 +261,36 @@ interface Lease {
   readonly limit: number
 }
 
-function claim(database: Database, { now, until, limit }: Lease): Promise<readonly Claim[]> {
-  return database.transaction(async () => {
-    // Another process that claims at the same time takes others.
-    const rows = await database.query(
-      `SELECT a.facts, o.facts AS owner
-       FROM rootling.acme a JOIN rootling.acme o ON o.kind = 'account' AND o.id = a.account
+/**
+ * Claims in one statement. Should its answer be lost, what it claimed waits until the lease ends.
+ * Another process that claims at the same time takes others.
+ */
+async function claim(database: Database, { now, until, limit }: Lease): Promise<readonly Claim[]> {
+  const rows = await database.query(
+    `WITH asked AS (
+       SELECT a.id, a.facts, o.facts AS owner, one AS asked_for
+       FROM rootling.acme a
+       JOIN rootling.acme o ON o.kind = 'account' AND o.id = a.account
+       CROSS JOIN jsonb_array_elements(a.facts->'challenges') AS one
        WHERE a.kind = 'authorization' AND a.open
-         AND NOT EXISTS (SELECT FROM rootling.lease l WHERE l.authz = a.id AND l.until > $1)
-       ORDER BY a.id LIMIT $2 FOR UPDATE OF a SKIP LOCKED`,
-      [now, limit],
-    )
-    const claims: Claim[] = []
-    for (const row of rows) {
-      const authorization = row['facts'] as Authorization
-      if (authorizationStatus(authorization, now) !== 'pending') continue
-      for (const challenge of authorization.challenges) {
-        if (challengeStatus(challenge) !== 'processing' || claims.length === limit) continue
-        claims.push({ authorization, challenge, account: row['owner'] as Account })
-        await database.query(
-          `INSERT INTO rootling.lease VALUES ($1, $2, $3)
-           ON CONFLICT (authz, challenge) DO UPDATE SET until = excluded.until`,
-          [authorization.id, challenge.id, until],
-        )
-      }
-    }
-    return claims
-  })
+         AND one ? 'requested' AND NOT one ?| '{validated,error}'
+         AND NOT EXISTS (
+           SELECT FROM rootling.lease l
+           WHERE l.authz = a.id AND l.challenge = one->>'id' AND l.until > $1
+         )
+       ORDER BY a.id LIMIT $3 FOR UPDATE OF a SKIP LOCKED
+     ), leased AS (
+       INSERT INTO rootling.lease SELECT id, asked_for->>'id', $2 FROM asked
+       ON CONFLICT (authz, challenge) DO UPDATE SET until = excluded.until
+     )
+     SELECT facts, owner, asked_for FROM asked`,
+    [now, until, limit],
+  )
+  return rows
+    .map((row) => ({
+      authorization: row['facts'] as Authorization,
+      challenge: row['asked_for'] as Challenge,
+      account: row['owner'] as Account,
+    }))
+    .filter(({ authorization }) => authorizationStatus(authorization, now) === 'pending')
 }

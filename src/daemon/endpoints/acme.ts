@@ -7,6 +7,7 @@ import { openSecuredSite } from '../../sites/secured-site.ts'
 import { onlyThisMachine } from '../settings.ts'
 import { findSocketOwners } from './socket-owners.ts'
 import { aloneOn127, type Endpoint, type EndpointOptions } from './endpoint.ts'
+import { fileStorage } from '../../storage/files/storage.ts'
 
 /**
  * Serves ACME on loopback, and at the address of other machines if there is one, with a certificate of this authority that is renewed in
@@ -27,7 +28,7 @@ export async function startAcme(
     baseUrl,
     remoteUrl,
     now,
-    authority: createAcmeAuthority({ state, now, revocationUrl }),
+    authority: createAcmeAuthority({ storage: fileStorage(state), now, revocationUrl }),
     owners: await findSocketOwners(state),
     onError,
     options: {

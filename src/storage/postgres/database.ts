@@ -39,8 +39,9 @@ export function openDatabase({ url, most = 10, patience = 10_000 }: DatabaseOpti
     connectionTimeoutMillis: Math.min(patience, 5_000),
     application_name: 'rootling',
   })
-  // A connection that is lost while nobody uses it is opened anew by the next question.
+  // The next statement on a connection that was lost meanwhile says so; a pool opens others.
   pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const current = new AsyncLocalStorage<PoolClient>()
   const place = placeOf(url)
 

@@ -1,0 +1,160 @@
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
+import { openPostgresStore } from '../../src/acme/store/postgres.ts'
+import { makeScope } from '../../src/authority/ceremony.ts'
+import { createRevocationSource } from '../../src/sites/revocation/source.ts'
+import { openDatabase, type Database } from '../../src/storage/postgres/database.ts'
+import { migrate } from '../../src/storage/postgres/migrate.ts'
+import { sealWith } from '../../src/storage/postgres/seal.ts'
+import { postgresStorage } from '../../src/storage/postgres/storage.ts'
+import { openPostgresServer, type PostgresServer } from '../helpers/postgres.ts'
+import { temporaryState } from '../helpers/temporary.ts'
+import { startAcme, type Acme } from './harness.ts'
+import { csrFor, RawClient } from './raw.ts'
+import { authorize, startResponder, type Responder } from './responder.ts'
+
+const now = () => new Date()
+const sealer = sealWith('correct horse')
+let server: PostgresServer
+let responder: Responder
+beforeAll(async () => {
+  server = await openPostgresServer()
+  responder = await startResponder()
+})
+afterAll(async () => {
+  await responder.close()
+  await server.close()
+})
+
+/** Hands each connection to the next of several ports, as a load balancer does. */
+async function balance(ports: readonly number[]): Promise<number> {
+  let turn = 0
+  const front = createServer((socket) => {
+    const behind = connect(ports[turn++ % ports.length] ?? 0, '127.0.0.1')
+    socket.pipe(behind).pipe(socket)
+    for (const one of [socket, behind])
+      one.on('error', () => [socket, behind].forEach((each) => each.destroy()))
+  })
+  front.listen(0, '127.0.0.1')
+  await once(front, 'listening')
+  onTestFinished(() => void front.close())
+  return (front.address() as AddressInfo).port
+}
+
+/** Replicas of an ACME server over one database, behind one address. */
+async function startReplicas(count: number) {
+  const url = await server.createDatabase()
+  const open = (): Database => {
+    const database = openDatabase({ url, patience: 300_000 })
+    onTestFinished(() => database.close())
+    return database
+  }
+  const first = open()
+  await migrate(first)
+  const storage = postgresStorage(first, sealer)
+  const { intermediateKey, ...scope } = await makeScope(
+    { name: 'local', permitted: [], constraints: null },
+    now(),
+  )
+  await storage.change((change) => change.createScope(scope, intermediateKey))
+  const state = await temporaryState()
+  const ports: number[] = []
+  const port = await balance(ports)
+  const replicas: Acme[] = []
+  for (let i = 0; i < count; i++) {
+    const database = open()
+    const replica = await startAcme({
+      state,
+      baseUrl: `https://localhost:${port}/acme`,
+      store: await openPostgresStore(database, sealer),
+      authority: createAcmeAuthority({ storage: postgresStorage(database, sealer), now }),
+      options: { http01Port: responder.port },
+    })
+    onTestFinished(() => replica.close())
+    replicas.push(replica)
+    ports.push(replica.port)
+  }
+  const client = async (): Promise<RawClient> => {
+    const made = new RawClient(`https://localhost:${port}/acme/directory`, replicas[0]?.root ?? '')
+    // Each request is a connection of its own, so that the replicas take turns.
+    made.agent.options.keepAlive = false
+    onTestFinished(() => made.close())
+    return made.start()
+  }
+  return { url, storage, client }
+}
+
+/** Ends all sessions of a database, and so breaks what they were doing. */
+const endSessions = (url: string): Promise<string> =>
+  server.psql(
+    url,
+    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+  )
+
+test('three replicas share accounts, nonces, orders and the record, while sessions are ended and every finalize is sent four times', async () => {
+  const { url, storage, client } = await startReplicas(3)
+  let running = true
+  const ending = (async () => {
+    while (running) {
+      await endSessions(url)
+      await new Promise((resolve) => setTimeout(resolve, 150))
+    }
+  })()
+  const serials: string[] = []
+  const work = Array.from({ length: 4 }, async (_, i) => {
+    const own = await client()
+    for (let k = 0; k < 5; k++) {
+      const name = `n${i}-${k}.localhost`
+      const order = await own.order([name])
+      expect(order.status).toBe(201)
+      await authorize(own, order, responder)
+      const csr = csrFor([name])
+      const answers = await Promise.all(
+        Array.from({ length: 4 }, () => own.post(order.body.finalize, { csr })),
+      )
+      expect(answers.map(({ status }) => status).filter((status) => status >= 500)).toEqual([])
+      const location = order.headers['location'] ?? ''
+      const { body } = await own.post(location, null)
+      expect(body.status).toBe('valid')
+      const { text } = await own.post(body.certificate, null)
+      serials.push(new X509Certificate(text).serialNumber.toLowerCase())
+    }
+  })
+  try {
+    await Promise.all(work)
+  } finally {
+    running = false
+    await ending
+  }
+  expect(serials).toHaveLength(20)
+  const recorded: string[] = []
+  for await (const page of storage.certificates.all())
+    for (const { certificate } of page) recorded.push(certificate.serialNumber)
+  expect(recorded.toSorted()).toEqual(serials.toSorted())
+  const orders = "select count(*) from rootling.acme where kind = 'order' and not open"
+  expect(await server.psql(url, orders)).toBe('20\n')
+  expect(await server.psql(url, 'select count(*) from rootling.certificate')).toBe('20\n')
+})
+
+test('a revocation through one replica is in the CRL that another one makes', async () => {
+  const { storage, client } = await startReplicas(2)
+  const own = await client()
+  const order = await own.order(['revoked.localhost'])
+  await authorize(own, order, responder)
+  const { body } = await own.post(order.body.finalize, { csr: csrFor(['revoked.localhost']) })
+  const { text } = await own.post(body.certificate, null)
+  const leaf = new X509Certificate(text)
+  const source = createRevocationSource(storage, now)
+  const before = await source.crl('local')
+  const answer = await own.post(own.to('revokeCert'), {
+    certificate: leaf.raw.toString('base64url'),
+  })
+  expect(answer.status).toBe(200)
+  const after = await source.crl('local')
+  const serial = Buffer.from(leaf.serialNumber, 'hex')
+  expect(before?.includes(serial)).toBe(false)
+  expect(after?.includes(serial)).toBe(true)
+})
