@@ -25,7 +25,7 @@ export async function readWantedRoot(
   owner: Owner | null,
 ): Promise<X509Certificate | RootlingError> {
   try {
-    refusePlace(directory, path)
+    refusePlace(directory, path, owner)
     const contents = await readOwnCertificate(join(directory, path), owner)
     if (contents === null)
       return new RootlingError('file-unreadable', `There is no file ${join(directory, path)}.`, {
