@@ -71,12 +71,16 @@ test('retries at once when the clock was set back far', async () => {
 
 test('renews what is revoked, and serves it where that cannot be found out', async () => {
   const revoked = new Set<string>()
-  const isRevoked = vi.fn(async (serialNumber: string) => revoked.has(serialNumber))
+  const isRevoked = vi.fn<(serialNumber: string) => Promise<boolean>>(async (serialNumber) =>
+    revoked.has(serialNumber),
+  )
   let serial = 10
   const issue = async (): Promise<KeyPair> => {
     const pair = pairFrom(Date.parse('2030-01-01T00:00:00Z'))
     const serialNumber = String(serial++)
-    return { ...pair, cert: serialNumber, leaf: { ...pair.leaf, serialNumber } as X509Certificate }
+    const { validFrom, validTo } = pair.leaf
+    const leaf = { validFrom, validTo, serialNumber } as X509Certificate
+    return { ...pair, cert: serialNumber, leaf }
   }
   const { renewing, onRenewed } = await harness({ issue, isRevoked })
   await renewing.check()

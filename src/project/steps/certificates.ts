@@ -64,7 +64,7 @@ async function planCertificate(
 
 function needOf({ certPath }: { readonly certPath: string }): Pick<Step, 'outcome' | 'detail'> {
   const detail = existsSync(certPath)
-    ? 'It is issued anew: it is due, or not as the file says.'
+    ? 'It is issued anew: it is due or revoked, or not as the file says.'
     : 'It is issued.'
   return { outcome: 'would-change', detail }
 }
