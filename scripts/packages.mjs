@@ -36,6 +36,7 @@ const files = {
   mosquitto: '/usr/sbin/mosquitto',
   'mosquitto-clients': '/usr/bin/mosquitto_pub',
   'nginx-light': '/usr/sbin/nginx',
+  opendoas: '/usr/bin/doas',
   openssl: '/usr/bin/openssl',
   openvpn: '/usr/sbin/openvpn',
   'p11-kit': '/usr/bin/trust',

@@ -13,7 +13,7 @@ export interface CertificateForOptions extends KeptOptions {
 /**
  * Returns a certificate for a name or several: hosts, wildcards, IP addresses, e-mail addresses or URIs.
  * The certificate is kept in the state directory and returned again until two thirds of its
- * lifetime have passed; then a new one is issued. Creates a certificate authority where there is
+ * lifetime have passed or it is revoked; then a new one is issued. Creates a certificate authority where there is
  * none yet; `rootling install` makes it trusted. Never prompts. Throws a RootlingError: `bad-name`,
  * `usage` (no names, or days out of range), `not-permitted` (its hint is the command that permits
  * the names), `issuer-expired`, `loose-key`, `corrupt-state`, `newer-state`, `state-unwritable`,

@@ -6,6 +6,7 @@ import { withLock } from '../files/lock.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readPrivateText, readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { revocationOf } from '../storage/files/record.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import type { KeyType } from '../x509/keys.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
@@ -92,8 +93,8 @@ export async function keptCertificate(
 }
 
 /**
- * Reads the kept certificate; `null`: there is none, or it is damaged, due for renewal or signed by
- * an old issuer.
+ * Reads the kept certificate; `null`: there is none, or it is damaged, revoked, due for renewal or
+ * signed by an old issuer.
  */
 async function readKept(
   state: StateDirectory,
@@ -110,7 +111,8 @@ async function readKept(
     const good =
       leaf.checkPrivateKey(createPrivateKey(key)) &&
       leaf.verify(scope.intermediate.publicKey) &&
-      !isDueForRenewal(validityOf(leaf), now)
+      !isDueForRenewal(validityOf(leaf), now) &&
+      (await revocationOf(state, leaf.serialNumber)) === null
     return good ? certificateOf(chain, key, certPath, keyPath, scope) : null
   } catch (error) {
     if (error instanceof RootlingError) throw error

@@ -11,6 +11,7 @@ import { revocationUrlFor } from './revocation-url.ts'
 export interface OnDemandPair extends Validity {
   readonly cert: string
   readonly key: string
+  readonly serialNumber: string
 }
 
 const hour = 3_600_000
@@ -40,7 +41,9 @@ export function onDemandIssuer(
       },
       { durable: false, recorded: !brief },
     )
-    return { cert: chain, key: encodePem('PRIVATE KEY', keys.pkcs8), ...parseValidity(facts) }
+    const { serialNumber } = facts
+    const key = encodePem('PRIVATE KEY', keys.pkcs8)
+    return { cert: chain, key, serialNumber, ...parseValidity(facts) }
   }
 }
 

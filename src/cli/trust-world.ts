@@ -2,6 +2,7 @@ import type { TrustAnchor } from '../../platform/trust-store.ts'
 import type { Scope } from '../authority/scope.ts'
 import { beyondConstraints, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import { RootlingError } from '../errors.ts'
+import { whyUncritical } from '../x509/free-types.ts'
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
 import { shortened } from '../printable.ts'
 import { shownSubject } from '../x509/shown-subject.ts'
@@ -212,12 +213,12 @@ function showRenewed({ renewals, hooks }: EventOf<'renewed'>, output: Output): v
 const longestName = 200
 
 function showForeignRoot(event: EventOf<'foreign-root'>, output: Output): void {
-  const { subject, constraints, java } = event
+  const { subject, constraints, uncritical, java } = event
   // The name is a stranger's, and has a line of its own: it could say what it may sign.
   output.note(`The root calls itself “${shortened(shownSubject(subject), longestName)}”.`)
   output.note(`It may sign: ${describeMaySign(constraints)}`)
   const warning = unconstrainedWarning(constraints)
   if (warning === null) output.note(beyondConstraints)
-  else output.warn(warning)
+  else output.warn(uncritical ? `${warning} The reason: ${whyUncritical}.` : warning)
   if (java) output.warn(`${javaIgnoresConstraints}.`)
 }

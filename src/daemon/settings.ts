@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { createResolver } from '../acme/validation/addresses.ts'
 import { RootlingError } from '../errors.ts'
 import { writeFileAtomic } from '../files/atomic.ts'
 import { readText } from '../files/read.ts'
@@ -72,7 +73,13 @@ function isSound(settings: {
   )
 }
 
-/** The settings that a person asks for; an absent or undefined one stays as it was. */
+/** The value of `--dns-resolver` that sets the setting to `null` again. */
+const systemResolver = 'system'
+
+/**
+ * The settings that a person asks for; an absent or undefined one stays as it was. `dnsResolver` may
+ * be `systemResolver` too.
+ */
 export type SettingsChanges = {
   readonly [K in keyof DaemonSettings]?: DaemonSettings[K] | undefined
 }
@@ -109,8 +116,8 @@ function identifierOf(text: string): Identifier | null {
 }
 
 /**
- * Returns the settings with these changes. Throws `usage` for a number that is not a port, and for
- * a host at which no other machine can reach this one.
+ * Returns the settings with these changes. Throws `usage` for a number that is not a port, for what
+ * is no address of a resolver, and for a host at which no other machine can reach this one.
  */
 export function withChanges(settings: DaemonSettings, changes: SettingsChanges): DaemonSettings {
   for (const [name, option] of Object.entries(portOptions)) {
@@ -120,6 +127,8 @@ export function withChanges(settings: DaemonSettings, changes: SettingsChanges):
       hint: '0 turns it off',
     })
   }
+  const dnsResolver = changes.dnsResolver === systemResolver ? null : changes.dnsResolver
+  if (typeof dnsResolver === 'string') createResolver(dnsResolver)
   const { acmeHost } = changes
   const host = acmeHost === undefined ? undefined : acmeHostOf(acmeHost)
   if (host === null)
@@ -130,7 +139,7 @@ export function withChanges(settings: DaemonSettings, changes: SettingsChanges):
         hint: `--acme-host 172.18.0.1, or host.docker.internal; ${onlyThisMachine}: this machine alone`,
       },
     )
-  const given = Object.entries({ ...changes, acmeHost: host }).filter(
+  const given = Object.entries({ ...changes, dnsResolver, acmeHost: host }).filter(
     ([, value]) => value !== undefined,
   )
   return { ...settings, ...(Object.fromEntries(given) as Partial<DaemonSettings>) }

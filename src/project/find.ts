@@ -1,10 +1,11 @@
-import { lstatSync, statSync, type Stats } from 'node:fs'
+import { lstatSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { isTaken } from '../files/own-entries.ts'
 import type { Owner } from '../files/owner.ts'
 import { passwdHome } from '../home/home-directory.ts'
 import { quotedPath, shellWord } from '../shell-word.ts'
+import { isOfPerson } from './inside.ts'
 import { workspacesOf } from './workspaces.ts'
 
 export const projectFile = 'rootling.json'
@@ -112,11 +113,6 @@ function findRoot({ cwd, env, owner }: Finding): Pick<Project, 'root' | 'git'> {
 function homesOf(env: Finding['env']): ReadonlySet<string> {
   const homes = [env['HOME'], env['USERPROFILE'], passwdHome()]
   return new Set(homes.flatMap((home) => (home == null || home === '' ? [] : [resolve(home)])))
-}
-
-function isOfPerson({ uid }: Stats, owner: Owner | null): boolean {
-  if (process.platform === 'win32') return true
-  return uid === process.geteuid?.() || uid === 0 || uid === owner?.uid
 }
 
 /** Throws `bad-project` for a directory, or a file in it, that is not the person's own project. */

@@ -47,7 +47,12 @@ export async function initProject({ cwd, env, owner, ask }: InitOptions): Promis
   const guess = await guessProject(cwd)
   const answers = await ask(answersOf(guess), guess)
   const text = textOf(answers, guess)
-  const { faults } = checkText(text, projectShape, { file, directory: cwd, overrides: false })
+  const { faults } = checkText(text, projectShape, {
+    file,
+    directory: cwd,
+    owner,
+    overrides: false,
+  })
   if (faults.length > 0)
     throw new RootlingError(
       'bad-project',
@@ -70,18 +75,21 @@ export async function initProject({ cwd, env, owner, ask }: InitOptions): Promis
 
 /**
  * Returns what is wrong with the last of the answers given so far about the certificate, as
- * rootling.json would have it; `null`: nothing. `directory` is that of the file.
+ * rootling.json would have it; `null`: nothing. `directory` is that of the file, and `owner` the
+ * person for whom root works.
  */
 export function answerFault(
   last: 'names' | 'cert' | 'key',
   given: Partial<Pick<Answers, 'names' | 'cert' | 'key'>>,
   directory: string,
+  owner: Owner | null = null,
 ): string | null {
   const text = JSON.stringify({ version: 1, certificates: [given] })
   const file = join(directory, projectFile)
-  const { faults } = checkText(text, projectShape, { file, directory, overrides: false })
+  const { faults } = checkText(text, projectShape, { file, directory, owner, overrides: false })
   const fault = faults.find(({ key }) => key.startsWith(`certificates[0].${last}`))
-  return fault?.message ?? null
+  // The person has not seen the file yet.
+  return fault?.message.replace('certificates[0].cert', 'the path of the certificate') ?? null
 }
 
 const taken = (file: string): RootlingError =>

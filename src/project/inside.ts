@@ -1,6 +1,7 @@
 import { lstatSync, type Stats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { RootlingError } from '../errors.ts'
+import type { Owner } from '../files/owner.ts'
 import { makePrivateDirectory } from '../files/private-directory.ts'
 import { isDeviceName } from '../files/windows-name.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
@@ -36,9 +37,9 @@ export function pathFault(text: string): string | null {
 
 /**
  * Returns what is wrong with the place to which a path leads now; `null`: nothing. The path has no
- * fault by its text.
+ * fault by its text. `owner` is the person for whom root works.
  */
-export function placeFault(directory: string, text: string): string | null {
+export function placeFault(directory: string, text: string, owner: Owner | null): string | null {
   const parts = text.split('/')
   let path = directory
   for (const [i, part] of parts.entries()) {
@@ -49,7 +50,7 @@ export function placeFault(directory: string, text: string): string | null {
     const isLast = i === parts.length - 1
     if (!isLast && !found.isDirectory()) return `leads through ${path}, which is no directory`
     if (isLast && !found.isFile()) return `is at ${path}, which is no regular file`
-    if (isForeign(found)) return `leads to ${path}, which belongs to another user`
+    if (!isOfPerson(found, owner)) return `leads to ${path}, which belongs to another user`
   }
   return null
 }
@@ -63,11 +64,13 @@ function look(path: string): Stats | undefined {
   }
 }
 
-/** Whether a file belongs to neither this user nor root. */
-function isForeign({ uid }: Stats): boolean {
-  if (process.platform === 'win32') return false
-  const persons = [process.geteuid?.(), 0, Number(process.env['SUDO_UID'] ?? NaN)]
-  return !persons.includes(uid)
+/**
+ * Whether a file belongs to this process's user, to root, or to the person for whom root works. That
+ * person is `owner`, whom `findPerson` found by what sudo, doas or pkexec says; `null`: there is none.
+ */
+export function isOfPerson({ uid }: Stats, owner: Owner | null): boolean {
+  if (process.platform === 'win32') return true
+  return uid === process.geteuid?.() || uid === 0 || uid === owner?.uid
 }
 
 /**
@@ -80,16 +83,16 @@ export async function placeToWrite(
   text: string,
   { owner }: StateDirectory,
 ): Promise<string> {
-  refusePlace(directory, text)
+  refusePlace(directory, text, owner)
   const path = join(directory, text)
   await makePrivateDirectory(dirname(path), owner, 0o755)
-  refusePlace(directory, text)
+  refusePlace(directory, text, owner)
   return path
 }
 
 /** Throws `bad-project` where a path does not lead to a place inside the project now. */
-export function refusePlace(directory: string, text: string): void {
-  const fault = pathFault(text) ?? placeFault(directory, text)
+export function refusePlace(directory: string, text: string, owner: Owner | null): void {
+  const fault = pathFault(text) ?? placeFault(directory, text, owner)
   if (fault === null) return
   throw new RootlingError('bad-project', `The path ${text} ${fault}.`, {
     hint: 'Write a path below the directory of rootling.json, and make its directories real ones',

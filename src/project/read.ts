@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { RootlingError, type Fault } from '../errors.ts'
+import type { Owner } from '../files/owner.ts'
 import { readText } from '../files/read.ts'
 import type { KeyType } from '../x509/keys.ts'
 import { checkText } from './check.ts'
@@ -51,16 +52,20 @@ type Members = Readonly<Record<string, unknown>>
 /**
  * Reads rootling.json and, over it, rootling.local.json: its objects are merged member by member,
  * its lists and other values replace those of rootling.json, and `null` takes a member out. Throws
- * `bad-project` with all faults of both files, and `file-unreadable`.
+ * `bad-project` with all faults of both files, and `file-unreadable`. `owner` is the person for whom
+ * root works.
  */
-export async function readProject({ directory }: Pick<Project, 'directory'>): Promise<Wanted> {
+export async function readProject(
+  { directory }: Pick<Project, 'directory'>,
+  owner: Owner | null = null,
+): Promise<Wanted> {
   const faults: Fault[] = []
   let isNewer = false
   const read = async (name: string, overrides: boolean): Promise<Members | null> => {
     const file = join(directory, name)
     const text = await readText(file, longest)
     if (text === null) return null
-    const checked = checkText(text, projectShape, { file, directory, overrides })
+    const checked = checkText(text, projectShape, { file, directory, owner, overrides })
     faults.push(...checked.faults)
     isNewer ||= checked.isNewer
     return checked.value

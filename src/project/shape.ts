@@ -1,5 +1,6 @@
 import { RootlingError } from '../errors.ts'
 import { checkPermit } from '../authority/create.ts'
+import type { Owner } from '../files/owner.ts'
 import { isMachineName } from '../hosts/host-name.ts'
 import { isIP } from '../x509/ip.ts'
 import { isBareWildcard, mostNames, parseIdentifier } from '../x509/identifier.ts'
@@ -66,6 +67,8 @@ export interface TextShape {
 export interface Place {
   /** The absolute path of its directory. */
   readonly directory: string
+  /** The person for whom root works; absent or `null`: there is none. */
+  readonly owner?: Owner | null
 }
 
 const longestCommand = 2_000
@@ -91,7 +94,8 @@ const filePath = (describe: string, pattern: string, allowed: string): TextShape
   describe,
   allowed,
   pattern,
-  fault: (text, { directory }) => pathFault(text) ?? placeFault(directory, text),
+  fault: (text, { directory, owner = null }) =>
+    pathFault(text) ?? placeFault(directory, text, owner),
 })
 
 const certificateFile = (describe: string): TextShape =>

@@ -89,8 +89,7 @@ async function undoCertificate(
   const { state, now } = world
   const step = { code: 'certificate', subject: cert } as const
   const [certPath, keyPath] = [join(record.project, cert), join(record.project, key)]
-  refusePlace(record.project, cert)
-  refusePlace(record.project, key)
+  for (const path of [cert, key]) refusePlace(record.project, path, state.owner)
   if (!existsSync(certPath) && !existsSync(keyPath))
     return unchanged(step, 'Its files are gone already.')
   if (!files) return kept(step, 'The files are left. To delete them too: rootling down --files')
@@ -231,10 +230,10 @@ async function undoHosts({ world, record, hostsFile: file, ...options }: Taking)
 
 async function undoEnv(
   { file }: Extract<Done, { kind: 'env' }>,
-  { record }: Taking,
+  { world, record }: Taking,
 ): Promise<Undoing> {
   const step = { code: 'env', subject: file } as const
-  refusePlace(record.project, file)
+  refusePlace(record.project, file, world.state.owner)
   const path = join(record.project, file)
   const text = await readText(path)
   if (text === null) return unchanged(step, 'It is gone already.')

@@ -45,7 +45,7 @@ export async function bringUp(world: TrustWorld, options: UpOptions): Promise<Br
   const { cwd, allowed, planOnly = false, approve } = options
   const { state, env } = world
   const project = await findProject({ cwd, env, owner: state.owner })
-  const wanted = await readProject(project)
+  const wanted = await readProject(project, state.owner)
   const before = await readProjectRecord(state, project.directory)
   const planned = await planProject(world, options, project, { wanted, recorded: before })
   const pending = planned.filter(({ step }) => step.outcome === 'would-change')

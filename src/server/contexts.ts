@@ -11,7 +11,9 @@ export interface ContextsOptions {
    * Issues a certificate for one name; a `brief` one leaves nothing behind and soon ends. Throws for
    * a name that gets none, such as `not-permitted`.
    */
-  readonly issue: (name: string, brief: boolean) => Promise<Pair & Validity>
+  readonly issue: (name: string, brief: boolean) => Promise<Pair & Validity & Serial>
+  /** Says whether the certificate with a serial number is revoked; another is issued then. */
+  readonly isRevoked?: (serialNumber: string) => Promise<boolean>
   /** Whether the server's own certificate covers a name, so that none is issued for it. */
   readonly covers: (name: string) => boolean
   readonly now: () => Date
@@ -45,7 +47,11 @@ export interface Contexts {
   forget(): void
 }
 
-interface Kept extends Validity {
+interface Serial {
+  readonly serialNumber: string
+}
+
+interface Kept extends Validity, Serial {
   readonly context: SecureContext
   /** Whether the name was asked for again since it was issued for the first time. */
   readonly again: boolean
@@ -55,10 +61,10 @@ const hour = 3_600_000
 
 /**
  * Creates certificates by name and renews them. There is no timer: each handshake checks whether
- * its certificate is due for renewal, which also works after the machine has slept.
+ * its certificate is revoked or due for renewal, which also works after the machine has slept.
  */
 export function createContexts(options: ContextsOptions): Contexts {
-  const { issue, covers, now, onRefused, most = 256, mostAnHour = 1_000 } = options
+  const { issue, isRevoked, covers, now, onRefused, most = 256, mostAnHour = 1_000 } = options
   const kept = new Map<string, Kept>()
   const issuing = new Map<string, Promise<Kept>>()
   let last: Promise<unknown> = Promise.resolve()
@@ -87,9 +93,9 @@ export function createContexts(options: ContextsOptions): Contexts {
     const running = issuing.get(name)
     if (running !== undefined) return running
     const started = last.then(async () => {
-      const { notBefore, notAfter, ...pair } = await issue(name, isBeyond())
+      const { notBefore, notAfter, serialNumber, ...pair } = await issue(name, isBeyond())
       const again = kept.get(name)?.again ?? false
-      const fresh = { context: make(pair), notBefore, notAfter, again }
+      const fresh = { context: make(pair), notBefore, notAfter, serialNumber, again }
       keep(name, fresh)
       return fresh
     })
@@ -108,11 +114,13 @@ export function createContexts(options: ContextsOptions): Contexts {
     kept.delete(name)
     kept.set(name, { ...known, again: true })
     const at = now().getTime()
-    if (at >= known.notBefore.getTime() && at < renewalTime(known)) return known.context
+    // While the record cannot be read, what is served stays.
+    const revoked = (await isRevoked?.(known.serialNumber).catch(() => false)) ?? false
+    if (!revoked && at >= known.notBefore.getTime() && at < renewalTime(known)) return known.context
     try {
       return (await issueOnce(name, make)).context
     } catch (error) {
-      if (at < known.notBefore.getTime() || at > known.notAfter.getTime()) throw error
+      if (revoked || at < known.notBefore.getTime() || at > known.notAfter.getTime()) throw error
       return known.context
     }
   }

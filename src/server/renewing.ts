@@ -12,6 +12,8 @@ export interface RenewingPairOptions {
    * same certificate.
    */
   readonly issuersStamp?: (() => Promise<string>) | undefined
+  /** Says whether the certificate with a serial number is revoked, which makes it due for renewal. */
+  readonly isRevoked?: ((serialNumber: string) => Promise<boolean>) | undefined
   /** Called with each pair after the first, for example to call `server.replaceCertificate`. */
   readonly onRenewed?: ((pair: KeyPair) => void) | undefined
   readonly onFailed?: ((error: unknown, nextAttempt: Date) => void) | undefined
@@ -29,7 +31,8 @@ export interface RenewingPair {
 const minute = 60_000
 
 /**
- * Issues a pair and renews it at two thirds of its lifetime, or when its issuer was replaced. The
+ * Issues a pair and renews it at two thirds of its lifetime, or when its issuer was replaced or it
+ * was revoked. The
  * timer is short and reads the wall clock, because a long `setTimeout` does not advance while a
  * laptop sleeps. Failures are retried after 1, 2, 4, … minutes, at most an hour; the old pair stays
  * in use meanwhile. Rejects when the first pair cannot be issued.
@@ -37,6 +40,9 @@ const minute = 60_000
 export async function renewingPair(options: RenewingPairOptions): Promise<RenewingPair> {
   const stampNow = async (): Promise<string> =>
     (await options.issuersStamp?.().catch(() => 'unreadable')) ?? ''
+  // While the record cannot be read, the pair stays in use.
+  const isRevoked = async ({ leaf }: KeyPair): Promise<boolean> =>
+    (await options.isRevoked?.(leaf.serialNumber).catch(() => false)) ?? false
   let stamp = await stampNow()
   let pair = await options.issue()
   let retry: { at: number; failures: number; stamp: string } | null = null
@@ -66,7 +72,7 @@ export async function renewingPair(options: RenewingPairOptions): Promise<Renewi
   async function renewIfNeeded(): Promise<void> {
     const now = options.now()
     const latest = await stampNow()
-    const isDue = isDueForRenewal(pair, now)
+    const isDue = isDueForRenewal(pair, now) || (await isRevoked(pair))
     if (!isDue && latest === stamp) return
     // A retry more than an hour away means that the clock was set back.
     const waits =

@@ -1,5 +1,6 @@
 import { readScopes } from '../authority/scope.ts'
 import { keptCertificate } from '../certificates/kept.ts'
+import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { Contexts } from '../server/contexts.ts'
 import { createHttpsServer, type HttpsServer, type HttpsServerOptions } from '../server/https.ts'
@@ -13,6 +14,7 @@ import { listenOnLoopback } from '../server/listen.ts'
 import type { ClientGate } from '../server/mutual-tls.ts'
 import { renewingPair, type RenewingPair } from '../server/renewing.ts'
 import { certificatesOf } from '../storage/files/certificates.ts'
+import { recordPath, revocationOf } from '../storage/files/record.ts'
 import { stampOfScopes } from '../storage/files/scopes.ts'
 import { altNameParts } from '../x509/parsed-certificate.ts'
 import { isIP } from '../x509/ip.ts'
@@ -113,7 +115,8 @@ export interface SecuredSite {
 
 /**
  * Serves over HTTPS with a certificate of the authority in `state`, and follows what changes
- * there: the certificate is renewed in time, and issued anew when the authority is rotated. Throws
+ * there: the certificate is renewed in time, and issued anew when it is revoked or the authority is
+ * rotated. Throws
  * what `keptCertificate`, `loadKeyPair`, `createClientGate` and `createHttpsServer` throw; nothing
  * is left running then.
  */
@@ -217,6 +220,7 @@ async function openSource(
       return load(cert, key)
     },
     issuersStamp: () => stampOfScopes(state),
+    isRevoked: revokedIn(state),
     checkMilliseconds: 1_000,
     now,
     onRenewed: (pair) => {
@@ -226,6 +230,26 @@ async function openSource(
     onFailed: onRenewalFailed,
   })
   return { ...renewing, unsigned }
+}
+
+/** The most answers that `revokedIn` keeps. */
+const mostAnswers = 1_000
+
+/**
+ * Returns a function that says whether the certificate with a serial number is revoked. It searches
+ * the record again only after a change of the record.
+ */
+function revokedIn(state: StateDirectory): (serialNumber: string) => Promise<boolean> {
+  const answers = new Map<string, boolean>()
+  let stamp = ''
+  return async (serialNumber) => {
+    const latest = await stampOf(recordPath(state))
+    if (latest !== stamp || answers.size >= mostAnswers) answers.clear()
+    stamp = latest
+    const revoked = answers.get(serialNumber) ?? (await revocationOf(state, serialNumber)) !== null
+    answers.set(serialNumber, revoked)
+    return revoked
+  }
 }
 
 const noAddresses: NetworkAddresses = { signed: [], unsigned: [] }
@@ -272,6 +296,7 @@ async function openContexts(
   const { onDemandIssuer } = await import('../certificates/on-demand.ts')
   return createContexts({
     issue: onDemandIssuer(state, now),
+    isRevoked: revokedIn(state),
     covers: (name) => leaf.checkHost(name) !== undefined,
     now,
     onRefused: onNameRefused,

@@ -13,7 +13,7 @@ import { shellWord } from '../shell-word.ts'
 import { recordTrusted, type TrustedRoot } from '../storage/files/trusted-roots.ts'
 import { otherAuthorities } from '../storage/files/state-layout.ts'
 import { nameConstraintsOf, readCertificateParts } from '../x509/certificate-reader.ts'
-import { freeTypes, type ServerNameType } from '../x509/free-types.ts'
+import { limitsOf, whyUncritical, type ServerNameType } from '../x509/free-types.ts'
 import { inspectCertificate } from '../x509/inspect.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
@@ -53,7 +53,7 @@ export interface ForeignRootInstallation extends StoreChange {
   readonly fingerprint: string
   /** The host names and addresses that the root permits; `null`: it has no nameConstraints. */
   readonly constraints: NameConstraints | null
-  /** The types of names for which the root is unconstrained. */
+  /** The types of names for which the root is unconstrained: all, where its constraints are not critical. */
   readonly unconstrained: readonly ServerNameType[]
 }
 
@@ -72,19 +72,27 @@ export async function trustForeignRoot(
   const root = readRoot(contents, source, world.now())
   const fingerprint = fingerprintOf(root)
   await refusePrivate(world, root, source)
-  const { subject, nameConstraints } = inspectCertificate(root.raw)
-  const unconstrained = freeTypes(nameConstraints)
+  const { subject } = inspectCertificate(root.raw)
+  const constraints = nameConstraintsOf(readCertificateParts(root.raw))
+  const { constraints: limits, free: unconstrained, uncritical } = limitsOf(root.raw)
   world.report({
     type: 'foreign-root',
     subject,
-    constraints: nameConstraints,
+    constraints: limits,
+    uncritical,
     java: namesJava(options),
   })
   if (expected !== undefined) checkFingerprint(fingerprint, expected)
   if (unconstrained.length > 0 && !accepted)
-    throw new RootlingError('usage', `${source} is unconstrained, so it was not trusted.`, {
-      hint: 'Ask for a root with name constraints, or trust it all the same: add --unconstrained',
-    })
+    throw new RootlingError(
+      'usage',
+      uncritical
+        ? `${source} was not trusted: it is unconstrained, since ${whyUncritical}.`
+        : `${source} is unconstrained, so it was not trusted.`,
+      {
+        hint: 'Ask for a root with name constraints, or trust it all the same: add --unconstrained',
+      },
+    )
   if (expected === undefined && options.dryRun !== true)
     await confirmOrCancel(world, { type: 'trust-foreign-root', fingerprint })
   const anchor = createAnchor(root.raw)
@@ -92,7 +100,6 @@ export async function trustForeignRoot(
   const trusted = world.now().toISOString()
   const record = { label, source: given.from ?? source, fingerprint, trusted, pem: anchor.pem }
   const change = await install(world, options, anchor, record)
-  const constraints = nameConstraintsOf(readCertificateParts(root.raw))
   return { label, fingerprint, constraints, unconstrained, ...change }
 }
 

@@ -91,6 +91,8 @@ export type TrustEvent =
       readonly type: 'foreign-root'
       readonly subject: string
       readonly constraints: Constraints | null
+      /** Whether it has constraints that do not count, since clients may pass over them. */
+      readonly uncritical: boolean
       /** Whether the root goes into Java's stores too. */
       readonly java: boolean
     }

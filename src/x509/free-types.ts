@@ -1,4 +1,5 @@
-import type { Constraints } from './foreign-extensions.ts'
+import { extensionOf, readLenientParts } from './certificate-reader.ts'
+import { readConstraints, type Constraints } from './foreign-extensions.ts'
 import type { Name } from './foreign-names.ts'
 import { parseIpRange } from './ip.ts'
 import { localConstraints } from './name-constraints.ts'
@@ -32,6 +33,37 @@ export function freeTypes(constraints: Constraints | null): readonly ServerNameT
   }
   return serverTypes.filter(isFree)
 }
+
+/** What a root of another authority is held to. */
+export interface Limits {
+  /** Its nameConstraints; `null`: it has none, or clients may pass over them. */
+  readonly constraints: Constraints | null
+  /** The types of server names for which it may sign any name. */
+  readonly free: readonly ServerNameType[]
+  /** Whether it has nameConstraints that clients may pass over. */
+  readonly uncritical: boolean
+}
+
+/** Says of a root why it counts as unconstrained although it has nameConstraints. */
+export const whyUncritical =
+  'its name constraints are not critical, so that clients may pass over them'
+
+/**
+ * Returns what limits a root of another authority, given as DER. nameConstraints that are not
+ * critical count as none: clients may pass over them (RFC 5280 §4.2). So do repeated ones, of which
+ * each client may obey another. Throws `bad-der`.
+ */
+export function limitsOf(root: Buffer): Limits {
+  const parts = readLenientParts(root)
+  const value = extensionOf(parts, nameConstraintsOid)
+  const uncritical = parts.extensions.get(nameConstraintsOid)?.critical === false
+  const counts = !uncritical && !parts.repeated.includes(nameConstraintsOid)
+  const constraints = value !== null && counts ? readConstraints(value) : null
+  return { constraints, free: freeTypes(constraints), uncritical }
+}
+
+/** nameConstraints (RFC 5280 §4.2.1.10). */
+const nameConstraintsOid = '2.5.29.30'
 
 /**
  * Whether every name of a type is below one of these names, or in one of these ranges. No name is

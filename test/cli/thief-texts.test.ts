@@ -37,7 +37,8 @@ test('trust says what a thief of the key of a constrained root can do', () => {
   const dns = { type: 'dns', value: 'app.test' } as const
   const ip = { type: 'ip', value: '10.0.0.0/8' } as const
   const constraints = { permitted: [dns, ip], excluded: [] }
-  const event = { type: 'foreign-root', subject: 'CN=Ada', constraints, java: false } as TrustEvent
+  const facts = { subject: 'CN=Ada', constraints, uncritical: false, java: false }
+  const event = { type: 'foreign-root', ...facts } as TrustEvent
   expect(said(event)).toMatch(
     /^The root calls itself “CN=Ada”\.\nIt may sign: only app\.test, 10\.0\.0\.0\/8\n/,
   )

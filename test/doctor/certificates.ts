@@ -37,8 +37,8 @@ export const goodExtensions = [
   'authorityKeyIdentifier=keyid',
 ]
 
-/** `constraints`: the root's nameConstraints. */
-export async function openWorkshop(constraints?: string): Promise<Workshop> {
+/** `constraints`: the root's nameConstraints, which are critical unless `critical` is `false`. */
+export async function openWorkshop(constraints?: string, critical = true): Promise<Workshop> {
   const directory = await mkdtemp(join(tmpdir(), 'rootling-show-'))
   const path = (name: string): string => join(directory, name)
   const openssl = async (...args: string[]): Promise<void> => {
@@ -73,7 +73,9 @@ export async function openWorkshop(constraints?: string): Promise<Workshop> {
     'basicConstraints=critical,CA:TRUE',
     'subjectKeyIdentifier=hash',
     'keyUsage=critical,keyCertSign,cRLSign',
-    ...(constraints === undefined ? [] : [`nameConstraints=critical,${constraints}`]),
+    ...(constraints === undefined
+      ? []
+      : [`nameConstraints=${critical ? 'critical,' : ''}${constraints}`]),
   ]
   const own = ['-signkey', path('root.key')]
   const root = await sign('root', { subject: '/CN=Workshop root', extensions: ca }, own)

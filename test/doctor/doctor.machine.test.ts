@@ -213,6 +213,15 @@ const machineRows: readonly Row[] = [
     says: 'impersonate',
   },
   {
+    code: 'unconstrained-root',
+    title: 'devcert’s root has limits that are not critical',
+    provoke: `${plant('/CN=devcert', "-addext 'nameConstraints=permitted;DNS:test,permitted;IP:127.0.0.0/255.0.0.0'")}
+      directory=$HOME/.config/devcert/certificate-authority; mkdir -p $directory
+      cp ${anchors}/planted.crt $directory/certificate.cert`,
+    undo: `${unplant}; rm -rf $HOME/.config/devcert`,
+    says: 'impersonate',
+  },
+  {
     code: 'restart-browser',
     title: 'Chromium runs since before the root was installed',
     provoke: async (world) => {

@@ -629,8 +629,13 @@ describe('a root', () => {
         clone.write('certs/team.pem', pem)
         const fingerprint = fingerprintOf(new X509Certificate(pem))
         clone.file(wants(fingerprint))
-        expect(await clone.up({ allow: 'trust' })).toMatchObject({ stopped: !isEnough })
+        const brought = await clone.up({ allow: 'trust' })
+        expect(brought).toMatchObject({ stopped: !isEnough })
         expect(await held(clone, fingerprint)).toEqual([isEnough, isEnough])
+        // `trust` says it in the same words.
+        const why = 'its name constraints are not critical, so that clients may pass over them'
+        for (const { text } of brought.unapproved)
+          expect(text).toMatch(new RegExp(`may sign ANY name or address, .*: ${why}$`))
       }
     },
   )

@@ -15,12 +15,14 @@ import { dirname, join } from 'node:path'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { readScopes } from '../../src/authority/scope.ts'
+import { revoke } from '../../src/certificates/revoke.ts'
 import { takeDown, takeDownGone } from '../../src/project/down.ts'
 import { findProject } from '../../src/project/find.ts'
 import { readProjectRecord } from '../../src/project/record.ts'
 import type { Step } from '../../src/project/step.ts'
 import { missingLines } from '../../src/project/steps/ignore.ts'
 import { stateEntries } from '../../src/storage/files/state-layout.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 import { broken, createStore } from '../trust/memory-stores.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 import { foreignRoot } from './foreign-roots.ts'
@@ -147,6 +149,19 @@ describe('up', () => {
     expect(shownSteps((await clone.up()).steps).at(-1)).toBe('certificate: changed')
     expect(read(clone, '.certs/shop.pem')).not.toBe(before)
     expect(shownSteps((await clone.up()).steps).at(-1)).toBe('certificate: unchanged')
+  })
+
+  test('issues again where the certificate is revoked, or on hold', async () => {
+    const clone = await cloneOf(shop)
+    await clone.up()
+    for (const reason of ['certificateHold', 'keyCompromise'] as const) {
+      const { serialNumber: target } = new X509Certificate(read(clone, '.certs/shop.pem'))
+      const storage = fileStorage(clone.world.state)
+      await revoke(storage, { target: target.toLowerCase(), reason, now: new Date() })
+      expect(shownSteps((await clone.up()).steps)).toContain('certificate: changed')
+      expect(shownSteps((await clone.up()).steps)).toContain('certificate: unchanged')
+      expect(new X509Certificate(read(clone, '.certs/shop.pem')).serialNumber).not.toBe(target)
+    }
   })
 
   test('issues again where the certificate alone is gone', async () => {

@@ -69,6 +69,32 @@ test('retries at once when the clock was set back far', async () => {
   expect(onFailed).toHaveBeenCalledTimes(2)
 })
 
+test('renews what is revoked, and serves it where that cannot be found out', async () => {
+  const revoked = new Set<string>()
+  const isRevoked = vi.fn<(serialNumber: string) => Promise<boolean>>(async (serialNumber) =>
+    revoked.has(serialNumber),
+  )
+  let serial = 10
+  const issue = async (): Promise<KeyPair> => {
+    const pair = pairFrom(Date.parse('2030-01-01T00:00:00Z'))
+    const serialNumber = String(serial++)
+    const { validFrom, validTo } = pair.leaf
+    const leaf = { validFrom, validTo, serialNumber } as X509Certificate
+    return { ...pair, cert: serialNumber, leaf }
+  }
+  const { renewing, onRenewed } = await harness({ issue, isRevoked })
+  await renewing.check()
+  expect(renewing.current().cert).toBe('10')
+  revoked.add('10')
+  isRevoked.mockRejectedValueOnce(new Error('the record is unreadable'))
+  await renewing.check()
+  expect(renewing.current().cert).toBe('10')
+  await renewing.check()
+  await renewing.check()
+  expect(renewing.current().cert).toBe('11')
+  expect(onRenewed).toHaveBeenCalledTimes(1)
+})
+
 test('does not ask again at once when a new pair is due already', async () => {
   const { clock, issue, renewing } = await harness()
   clock.now += LIFETIME

@@ -5,7 +5,9 @@ import { connect } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { issue } from '../../src/certificates/issue.ts'
+import { revoke } from '../../src/certificates/revoke.ts'
 import { openSecuredSite } from '../../src/sites/secured-site.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { hasIpv6Loopback } from '../helpers/https-server.ts'
 import { temporaryState } from '../helpers/temporary.ts'
@@ -77,6 +79,35 @@ test('takes one free port on both loopback addresses', async () => {
     socket.destroy()
   }
 })
+
+test.each(['certificateHold', 'keyCompromise'] as const)(
+  'shows other certificates once its own are revoked (%s), also those on demand',
+  async (reason) => {
+    const state = await temporaryState()
+    await ensureAuthority(state, now())
+    const site = await openSecuredSite({
+      ...{ state, port: 0, handler: () => undefined, now },
+      onDemand: true,
+    })
+    onTestFinished(() => site.close({ drainMilliseconds: 0 }))
+    const shown = async (servername: string): Promise<string> => {
+      const at = { host: '127.0.0.1', port: site.port, rejectUnauthorized: false }
+      const socket = connect({ ...at, servername })
+      await once(socket, 'secureConnect')
+      const { serialNumber } = socket.getPeerCertificate()
+      socket.destroy()
+      return serialNumber.toLowerCase()
+    }
+    for (const name of ['localhost', 'app.test']) {
+      const target = await shown(name)
+      expect(await shown(name)).toBe(target)
+      await revoke(fileStorage(state), { target, reason, now: now() })
+      await expect.poll(() => shown(name), { timeout: 5_000 }).not.toBe(target)
+      const next = await shown(name)
+      expect(await shown(name)).toBe(next)
+    }
+  },
+)
 
 test('names only the URLs at which it answers', async () => {
   const state = await temporaryState()

@@ -8,6 +8,7 @@ import {
   readInventory,
   readNewestFirst,
   recordPath,
+  revocationOf,
 } from '../../src/storage/files/record.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 
@@ -110,6 +111,25 @@ test('is read newest first in pages that end with what certificates became', asy
   expect(onDamage).not.toHaveBeenCalled()
   for (const path of [...names.slice(0, 20), '/absent.pem'])
     expect(await newestOfFile(state, path)).toEqual(currentOf(inUse, path))
+})
+
+test('the revocation of one certificate is found as in the whole record', async () => {
+  const { state } = await withRecord([
+    ...records['of certificates with files, without, revoked and released'].slice(0, 12_000),
+    // A hold that was released, and set again.
+    ...[released(0), revoked(0)],
+    ...[{ event: 'forgotten', serialNumber: serialOf(0) }],
+  ])
+  const { certificates, revocations } = await readInventory(state)
+  const asked = certificates.filter((_, i) => i < 40 || i % 500 === 0)
+  const found = await Promise.all(
+    asked.map(({ serialNumber }) => revocationOf(state, serialNumber.toUpperCase())),
+  )
+  expect(found).toEqual(asked.map(({ serialNumber }) => revocations.get(serialNumber) ?? null))
+  expect(new Set(found.map((each) => each === null)).size).toBe(2)
+  expect(await revocationOf(state, serialOf(0))).toMatchObject({ reason: 'superseded' })
+  expect(await revocationOf(state, 'ffffffff')).toBeNull()
+  expect(await revocationOf(await temporaryState(), serialOf(0))).toBeNull()
 })
 
 /** The entry of a file without what \`newestOfFile\` does not say. */

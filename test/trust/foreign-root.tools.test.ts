@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -190,6 +191,36 @@ test.for(shapes)(
     expect((await home.rootling([...line, '--unconstrained'])).exitCode).toBe(0)
   },
 )
+
+test('takes a root whose constraints are not critical for an unconstrained one, and says why', async () => {
+  const workshop = await openWorkshop(`${dns},${ip}`, false)
+  onTestFinished(() => workshop.remove())
+  const store = createStore('a')
+  const world = createWorld(await temporaryState(), [store])
+  const contents = Buffer.from(workshop.root)
+  const sha256 = new X509Certificate(contents).fingerprint256
+  const ada = { contents, source: 'ada.pem', fingerprint: sha256 }
+  const why = 'its name constraints are not critical, so that clients may pass over them.'
+  await expect(trustForeignRoot(world, {}, ada)).rejects.toMatchObject({
+    code: 'usage',
+    message: `ada.pem was not trusted: it is unconstrained, since ${why}`,
+  })
+  expect(await store.list()).toEqual([])
+  const change = await trustForeignRoot(world, {}, { ...ada, unconstrained: true })
+  expect(change).toMatchObject({
+    unconstrained: ['dns', 'ip'],
+    constraints: { dns: ['corp.test'], ip: ['10.0.0.0/8'] },
+  })
+
+  const home = openHome()
+  writeFileSync(join(home.directory, 'ada.pem'), workshop.root)
+  const line = ['trust', 'ada.pem', '--fingerprint', sha256, '--dry-run', '--stores', 'nss']
+  const refused = await home.rootling(line)
+  expect(refused.exitCode).toBe(2)
+  expect(refused.stderr).toContain('may sign: any name (unconstrained)\n')
+  expect(refused.stderr.replace(/\s+/g, ' ')).toContain(`The reason: ${why}`)
+  expect((await home.rootling([...line, '--unconstrained'])).exitCode).toBe(0)
+})
 
 const java = (changes = {}) => createStore('java', { kind: 'java', ...changes })
 const trusting = { ...root, fingerprint }

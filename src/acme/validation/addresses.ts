@@ -75,10 +75,11 @@ export function createResolver(address: string): Resolver {
   try {
     resolver.setServers([address])
   } catch (cause) {
-    throw new RootlingError('usage', `${address} is not the address of a resolver.`, {
-      hint: '--dns-resolver 127.0.0.1:53',
-      cause,
-    })
+    throw new RootlingError(
+      'usage',
+      `--dns-resolver ${address === '' ? 'without a value' : address} is not the address of a resolver.`,
+      { hint: '--dns-resolver 127.0.0.1:53; --dns-resolver system: none, and no dns-01', cause },
+    )
   }
   return resolver
 }

@@ -152,8 +152,8 @@ function changesOf(args: StartArguments): SettingsChanges {
     http01Port: args['http01-port'],
     tlsAlpn01Port: args['tls-alpn01-port'],
     dnsResolver: args['dns-resolver'],
-    allowRemote: args['allow-remote'],
-    eabRequired: args['eab-required'],
+    allowRemote: args['no-allow-remote'] === true ? false : args['allow-remote'],
+    eabRequired: args['no-eab-required'] === true ? false : args['eab-required'],
     acmeHost: args['acme-host'],
   }
 }

@@ -8,6 +8,12 @@ import type { initSpec } from '../specs/project.ts'
 import { openStreams } from '../standard-streams.ts'
 import { quotedPath } from '../../shell-word.ts'
 
+/** Says what is wrong with the last of the answers; `undefined`: nothing. */
+type FaultOf = (
+  last: Parameters<typeof answerFault>[0],
+  answers: Parameters<typeof answerFault>[1],
+) => string | undefined
+
 /** `rootling init`: writes a rootling.json by asking, or with --yes by guessing. */
 export async function init(
   args: ArgumentsOf<typeof initSpec>,
@@ -18,11 +24,13 @@ export async function init(
     throw new RootlingError('usage', 'Without a terminal nobody can be asked.', {
       hint: 'To write what the files of the project let guess: rootling init --yes',
     })
+  const faultOf: FaultOf = (last, answers) =>
+    answerFault(last, answers, cwd, state.owner) ?? undefined
   const { file, text, guess } = await initProject({
     cwd,
     env,
     owner: state.owner,
-    ask: async (guessed, found) => (isAsking ? askFor(guessed, found, cwd) : guessed),
+    ask: async (guessed, found) => (isAsking ? askFor(guessed, found, faultOf) : guessed),
   })
   // The dialogue begins with it.
   if (!isAsking && guess.found.length > 0) output.note(`Found ${guess.found.join(', ')}.`)
@@ -35,7 +43,7 @@ export async function init(
  * Asks on the terminal, with what was guessed as the first answer to each question, and asks again
  * for what rootling.json may not hold.
  */
-async function askFor(guessed: Answers, { found }: Guess, directory: string): Promise<Answers> {
+async function askFor(guessed: Answers, { found }: Guess, faultOf: FaultOf): Promise<Answers> {
   openStreams()
   const { confirm, intro, isCancel, text } = await import('@clack/prompts')
   // Standard output is for the result.
@@ -50,8 +58,7 @@ async function askFor(guessed: Answers, { found }: Guess, directory: string): Pr
     text({
       message: 'Host names and addresses of the certificate',
       initialValue: guessed.names.join(' '),
-      validate: (value = '') =>
-        answerFault('names', { names: wordsIn(value) }, directory) ?? undefined,
+      validate: (value = '') => faultOf('names', { names: wordsIn(value) }),
       output,
     }),
   )
@@ -60,7 +67,7 @@ async function askFor(guessed: Answers, { found }: Guess, directory: string): Pr
     text({
       message: 'Where the certificate goes',
       initialValue: guessed.cert,
-      validate: (value = '') => answerFault('cert', { cert: value }, directory) ?? undefined,
+      validate: (value = '') => faultOf('cert', { cert: value }),
       output,
     }),
   )
@@ -68,7 +75,7 @@ async function askFor(guessed: Answers, { found }: Guess, directory: string): Pr
     text({
       message: 'Where its key goes',
       initialValue: guessed.key,
-      validate: (value = '') => answerFault('key', { cert, key: value }, directory) ?? undefined,
+      validate: (value = '') => faultOf('key', { cert, key: value }),
       output,
     }),
   )
@@ -94,4 +101,9 @@ async function askFor(guessed: Answers, { found }: Guess, directory: string): Pr
   }
 }
 
-const wordsIn = (typed: string): string[] => typed.split(/[\s,]+/).filter((word) => word !== '')
+/** Returns the names that were typed, each once. */
+function wordsIn(typed: string): string[] {
+  const words = typed.split(/[\s,]+/).filter((word) => word !== '')
+  const folded = words.map((word) => word.toLowerCase())
+  return words.filter((_, i) => folded.indexOf(folded[i] ?? '') === i)
+}

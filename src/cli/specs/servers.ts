@@ -100,9 +100,23 @@ export const daemonStartSpec = {
       placeholder: 'N',
       describe: 'Port that tls-alpn-01 asks; default 443; 0: not offered',
     },
-    'dns-resolver': { type: 'string', placeholder: 'IP', describe: 'For dns-01, as IP or IP:PORT' },
+    'dns-resolver': {
+      type: 'string',
+      placeholder: 'IP',
+      describe: 'For dns-01, as IP or IP:PORT; default system: no dns-01',
+    },
     'allow-remote': { type: 'boolean', describe: 'Validate names of other machines too' },
+    'no-allow-remote': {
+      type: 'boolean',
+      describe: 'Only names of this machine: the default',
+      excludes: ['allow-remote'],
+    },
     'eab-required': { type: 'boolean', describe: 'Accounts need a key from rootling acme eab' },
+    'no-eab-required': {
+      type: 'boolean',
+      describe: 'Accounts of this machine need none: the default',
+      excludes: ['eab-required'],
+    },
     'acme-host': {
       type: 'string',
       placeholder: 'HOST',

@@ -40,7 +40,7 @@ async function compare({
   const { readProject } = await import('../../project/read.ts')
   const { planProject } = await import('../../project/plan.ts')
   const { readProjectRecord } = await import('../../project/record.ts')
-  const wanted = await readProject(project)
+  const wanted = await readProject(project, state.owner)
   const recorded = await readProjectRecord(state, project.directory)
   // An expired scope is told by a check, not by an event.
   const silent = { ...world, report: () => undefined }

@@ -3,7 +3,7 @@ import { fingerprintOf } from '../../../platform/pem.ts'
 import type { HeldRoot, TrustStore } from '../../../platform/trust-store.ts'
 import { isTrusted } from '../../authority/scope.ts'
 import { findStaleRoots } from '../../trust/stale-roots.ts'
-import { freeTypes } from '../../x509/free-types.ts'
+import { limitsOf } from '../../x509/free-types.ts'
 import { inspectCertificate, type CertificateFacts } from '../../x509/inspect.ts'
 import { shortDate } from '../dates.ts'
 import { finding, type Finding } from '../codes.ts'
@@ -109,7 +109,7 @@ async function ofTool(tool: Tool, held: readonly Held[], known: Known): Promise<
             command: tool.again,
           }),
         )
-    } else if (facts.ca && freeTypes(facts.nameConstraints).length > 0)
+    } else if (facts.ca && limitsOf(der).free.length > 0)
       findings.push(
         finding('unconstrained-root', root, {
           root: `The${root.slice(3)}`,

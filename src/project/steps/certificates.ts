@@ -41,8 +41,7 @@ async function planCertificate(
   const step = { code: 'certificate', subject: cert, command: commandOf(wanted) } as const
   const request = requestOf(work, wanted)
   try {
-    refusePlace(project.directory, cert)
-    refusePlace(project.directory, key)
+    for (const path of [cert, key]) refusePlace(project.directory, path, world.state.owner)
     const names = parseNames(wanted.names)
     const dangers = dangersOf(wanted, names)
     if ((await keptOf(work, request)) !== null) return settled(step, { dangers })
@@ -65,7 +64,7 @@ async function planCertificate(
 
 function needOf({ certPath }: { readonly certPath: string }): Pick<Step, 'outcome' | 'detail'> {
   const detail = existsSync(certPath)
-    ? 'It is issued anew: it is due, or not as the file says.'
+    ? 'It is issued anew: it is due or revoked, or not as the file says.'
     : 'It is issued.'
   return { outcome: 'would-change', detail }
 }

@@ -8,8 +8,7 @@ import type { Owner } from '../../files/owner.ts'
 import { readOwnCertificate } from '../../files/read.ts'
 import { quotedPath, shellWord } from '../../shell-word.ts'
 import { anchorOf } from '../../trust/machine-stores.ts'
-import { readCertificateParts } from '../../x509/certificate-reader.ts'
-import { freeTypes } from '../../x509/free-types.ts'
+import { limitsOf, whyUncritical } from '../../x509/free-types.ts'
 import { inspectCertificate } from '../../x509/inspect.ts'
 import { localConstraints } from '../../x509/name-constraints.ts'
 import { fingerprintOf } from '../../x509/parsed-certificate.ts'
@@ -26,7 +25,7 @@ export async function readWantedRoot(
   owner: Owner | null,
 ): Promise<X509Certificate | RootlingError> {
   try {
-    refusePlace(directory, path)
+    refusePlace(directory, path, owner)
     const contents = await readOwnCertificate(join(directory, path), owner)
     if (contents === null)
       return new RootlingError('file-unreadable', `There is no file ${join(directory, path)}.`, {
@@ -73,7 +72,7 @@ function planRoot(
     ({ anchor: name, store }) => (name === null || name === anchor.name) && store.kind !== 'java',
   )
   const lacking = held.filter(needsChange)
-  const free = freeTypesOf(root)
+  const { free, uncritical } = limitsOf(root.raw)
   const beyond = free.length > 0 ? [] : namesBeyond(root, names)
   if (beyond.length > 0)
     return impossible(
@@ -86,7 +85,7 @@ function planRoot(
     )
   const may =
     free.length > 0
-      ? 'ANY name or address, such as that of a bank'
+      ? `ANY name or address, such as that of a bank${uncritical ? `: ${whyUncritical}` : ''}`
       : `local names${names.length === 0 ? '' : `, ${names.join(', ')} and all below`}`
   const danger: Danger = {
     kind: 'trust',
@@ -121,18 +120,6 @@ function planRoot(
     },
   }
 }
-
-/**
- * Returns the types of names that a root may sign freely. Clients may pass over limits that are not
- * critical (RFC 5280 §4.2), so such limits leave every type free.
- */
-function freeTypesOf({ raw }: X509Certificate): readonly string[] {
-  const limits = readCertificateParts(raw).extensions.get(nameConstraintsOid)
-  return freeTypes(limits?.critical === true ? inspectCertificate(raw).nameConstraints : null)
-}
-
-/** nameConstraints (RFC 5280 §4.2.1.10). */
-const nameConstraintsOid = '2.5.29.30'
 
 /** Returns what a root may sign besides the local names and those that the file names. */
 function namesBeyond(root: X509Certificate, names: readonly string[]): string[] {

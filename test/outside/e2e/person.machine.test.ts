@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseAnswer } from '../../helpers/rootling.ts'
+import { notInstalled } from './client.ts'
 import { openPeople, peopleUnavailable, type People } from '../adversary/people.ts'
 
 // For whom we work, where the system, sudo, doas and HOME do not agree.
@@ -126,6 +127,65 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
       expect(JSON.parse(listed.stdout)).toMatchObject({ scopes: [{ name: 'local' }] })
     },
   )
+
+  /** Gives ada a project, and returns a function that reads the step of its certificate. */
+  async function openProject() {
+    const { ada } = people
+    const [cert, key] = ['.certs/a.pem', '.certs/a-key.pem']
+    const members = { version: 1, certificates: [{ names: ['a.localhost'], cert, key }] }
+    await ada.sh('mkdir shop; printf %s "$1" > shop/rootling.json', JSON.stringify(members))
+    expect((await ada.rootling(['install', '--yes', '--stores', 'none'])).exitCode).toBe(0)
+    const directory = `${ada.home}/shop`
+    return { directory, line: ['up', '--yes', '--no-sudo', '--stores', 'nss', '--json'] }
+  }
+
+  /** What `up --json` says of the certificate, or of the file that it refuses. */
+  const outcomeIn = ({ stdout, stderr }: { stdout: string; stderr: string }): unknown => {
+    const { steps, error } = parseAnswer(stdout, stderr) as {
+      steps?: { code: string; outcome: string }[]
+      error?: { message: string; faults?: { message: string }[] }
+    }
+    return (
+      steps?.find(({ code }) => code === 'certificate')?.outcome ??
+      error?.faults?.map(({ message }) => message).join()
+    )
+  }
+
+  test.each(['DOAS_USER=ada', 'PKEXEC_UID', 'SUDO_USER=ada', 'SUDO_UID'])(
+    'who called root by %s has a project brought up over their own files, and over nobody else’s',
+    async (claim) => {
+      const { directory, line } = await openProject()
+      const [name = '', value = await sh('id -u ada')] = claim.split('=')
+      const up = async () => {
+        const words = ['env', `--chdir=${directory}`, ...people.command, ...line]
+        const env = { [name]: value, HOME: people.ada.home }
+        return outcomeIn(await people.namespace.run(words[0] ?? '', words.slice(1), { env }))
+      }
+      expect(await up()).toBe('changed')
+      expect(await sh('stat -c %U "$1"/.certs/*', directory)).toBe('ada\nada')
+      expect(await up()).toBe('unchanged')
+      await sh('chown mallory "$1/.certs/a.pem"', directory)
+      expect(await up()).toContain('belongs to another user')
+    },
+  )
+
+  test.for([
+    ['sudo', '/etc/sudoers.d/ada', 'ada ALL=(ALL) NOPASSWD: ALL'],
+    ['doas', '/etc/doas.conf', 'permit nopass ada'],
+  ] as const)('who types %s before a command is found by it', async (row, { skip }) => {
+    const [program, path, rule] = row
+    const missing = await notInstalled(program)
+    skip(missing !== null, missing ?? '')
+    const { directory, line } = await openProject()
+    await sh('mkdir -p "${1%/*}"; printf "%s\\n" "$2" > "$1"; chmod 0440 "$1"', path, rule)
+    const up = async () => {
+      const words = [`--chdir=${directory}`, program, ...people.command, ...line]
+      return outcomeIn(await people.ada.run('env', words))
+    }
+    expect(await up()).toBe('changed')
+    expect(await sh('stat -c %U "$1"/.certs/*', directory)).toBe('ada\nada')
+    expect(await up()).toBe('unchanged')
+  })
 
   test('is asked for where root has another user’s HOME, and nobody is named', async () => {
     const { ada, namespace } = people

@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { freePort } from '../helpers/free-port.ts'
+import { noPorts, openDaemonHome } from './daemon-home.ts'
+
+test('every setting that the daemon keeps can be set back', async () => {
+  const home = await openDaemonHome()
+  const kept = () =>
+    JSON.parse(readFileSync(join(home.state, 'daemon.json'), 'utf8')) as Record<string, unknown>
+  const defaults = { dnsResolver: null, allowRemote: false, eabRequired: false }
+  const set = ['--dns-resolver', '127.0.0.1:5353', '--allow-remote', '--eab-required']
+  expect(await home.daemon(['start', ...noPorts, ...set])).toMatchObject({ exitCode: 0 })
+  const changed = { dnsResolver: '127.0.0.1:5353', allowRemote: true, eabRequired: true }
+  expect(kept()).toMatchObject(changed)
+  expect(await home.daemon(['restart'])).toMatchObject({ exitCode: 0 })
+  expect(kept()).toMatchObject(changed)
+  const unset = ['--dns-resolver', 'system', '--no-allow-remote', '--no-eab-required']
+  expect(await home.daemon(['restart', ...unset])).toMatchObject({ exitCode: 0 })
+  expect(kept()).toMatchObject(defaults)
+  // It starts ACME by them.
+  const acme = `--acme-port=${await freePort()}`
+  expect(await home.daemon(['restart', acme])).toMatchObject({ exitCode: 0 })
+})
+
+test('what is no resolver is refused while the daemon still runs, and nothing is kept of it', async () => {
+  const home = await openDaemonHome()
+  expect(await home.daemon(['start', ...noPorts])).toMatchObject({ exitCode: 0 })
+  const { pid } = home.runFile()
+  for (const [value, said] of [
+    ['ns.example', 'ns.example is'],
+    ['127.0.0.1:x', '127.0.0.1:x is'],
+    ['', 'without a value is'],
+  ])
+    expect(await home.daemon(['restart', '--allow-remote', '--dns-resolver', value ?? ''])).toEqual(
+      {
+        exitCode: 2,
+        stdout: '',
+        stderr: `Error: --dns-resolver ${said} not the address of a resolver.\n  → --dns-resolver 127.0.0.1:53; --dns-resolver system: none, and no dns-01\n`,
+      },
+    )
+  const both = await home.daemon(['restart', '--allow-remote', '--no-allow-remote'])
+  expect(both).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('exclude each other') })
+  expect(home.runFile().pid).toBe(pid)
+  expect(readFileSync(join(home.state, 'daemon.json'), 'utf8')).toContain('"allowRemote": false')
+})
