@@ -68,5 +68,5 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
 }
 
-/** A random ID for a resource, 120 bits in base64url. */
-export const newId = (): string => randomBytes(15).toString('base64url')
+/** A random ID for a resource, 128 bits in base64url. */
+export const newId = (): string => randomBytes(16).toString('base64url')

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { bounds, rateLimited } from './store/bounds.ts'
 import { newId, type AcmeContext, type Answer, type SignedByAccount, type Step } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
@@ -9,6 +8,7 @@ import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { replacedCertificate } from './renewal-info.ts'
 import {
   orderStatus,
+  tokenOf,
   type AcmeIdentifier,
   type Authorization,
   type Challenge,
@@ -271,21 +271,21 @@ function newAuthorization(
 ): Authorization {
   const { type, value } = identifier
   const wildcard = value.startsWith('*.')
+  const id = newId()
   return {
-    id: newId(),
+    id,
     accountId,
     identifier: { type, value: wildcard ? value.slice(2) : value },
     wildcard,
     expires,
     deactivated: false,
-    challenges: challengesFor(options, identifier).map(newChallenge),
+    challenges: challengesFor(options, identifier).map((challenge) => newChallenge(id, challenge)),
   }
 }
 
-/**
- * Makes a challenge with a token of its own (RFC 8555 §8.3), which has to have at least 128 bits. An
- * authorization has one challenge of each type, so that the type is its ID.
- */
-function newChallenge(type: ChallengeType): Challenge {
-  return { id: type, type, token: randomBytes(18).toString('base64url') }
-}
+/** Makes a challenge. An authorization has one of each type, so that the type is its ID. */
+const newChallenge = (authorizationId: string, type: ChallengeType): Challenge => ({
+  id: type,
+  type,
+  token: tokenOf(authorizationId, type),
+})

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { JWK } from 'jose'
 
 /** A name or an address in an order (RFC 8555 §9.7.7, RFC 8738). */
@@ -97,6 +98,14 @@ export interface EabKey {
   readonly key: string
   readonly createdAt: number
 }
+
+/**
+ * Derives the token of a challenge from the ID of its authorization, so that the store need not keep
+ * three for each name. The ID has the 128 random bits that RFC 8555 §8.3 wants, and a token does not
+ * tell it.
+ */
+export const tokenOf = (authorizationId: string, type: ChallengeType): string =>
+  hash('sha256', `${authorizationId} ${type}`, 'base64url').slice(0, 24)
 
 /** Derives the status of a challenge from what has happened to it (RFC 8555 §7.1.6). */
 export function challengeStatus(

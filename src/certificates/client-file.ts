@@ -2,7 +2,7 @@ import { RootlingError } from '../errors.ts'
 import { exists } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { shellWord } from '../shell-word.ts'
-import { readInventory } from '../storage/files/record.ts'
+import { inJson, readInventoryOf } from '../storage/files/record.ts'
 import { issueAgain } from '../storage/issue-again.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 
@@ -12,7 +12,11 @@ import type { CertificateRecord } from '../storage/records.ts'
  * several such files, or none.
  */
 export async function clientFileOf(state: StateDirectory, name: string): Promise<string | null> {
-  const { certificates } = await readInventory(state, { onDamage: () => undefined })
+  const { certificates } = await readInventoryOf(
+    state,
+    [`"${inJson(name)}"`, `CN=${inJson(name)}`],
+    { onDamage: () => undefined },
+  )
   const named = certificates.filter((record) => isClientNamed(record, name))
   const last = named.at(-1)
   if (last === undefined) return null

@@ -2,11 +2,11 @@ import { resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { existsSync } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readCurrentInventory, recordForgotten } from '../storage/files/record.ts'
+import { readCurrentInventory, readInventoryOf, recordForgotten } from '../storage/files/record.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
-import { recordOfFile } from './moved.ts'
-import { certificatesNamed, chosen, withoutKept } from './named.ts'
+import { fingerprintIn, recordOfFile } from './moved.ts'
+import { certificatesNamed, chosen, textsOf, withoutKept } from './named.ts'
 import { currentCertificates } from './status.ts'
 import { quotedPath } from '../shell-word.ts'
 
@@ -29,7 +29,7 @@ export async function forget(
   now: Date,
 ): Promise<CertificateRecord[]> {
   return exclusively(state, async () => {
-    const inventory = await readCurrentInventory(state)
+    const inventory = await readFor(state, request)
     const forgotten = [...new Set(select(state, inventory, request))]
     await recordForgotten(
       state,
@@ -38,6 +38,18 @@ export async function forget(
     )
     return forgotten
   })
+}
+
+function readFor(
+  state: StateDirectory,
+  { words, cwd }: Pick<ForgetRequest, 'words' | 'cwd'>,
+): Promise<Inventory> {
+  if (words.length === 0) return readCurrentInventory(state)
+  const texts = words.flatMap((word) => [...textsOf(word, cwd), fingerprintIn(resolve(cwd, word))])
+  return readInventoryOf(
+    state,
+    texts.filter((text) => text !== null),
+  )
 }
 
 function select(

@@ -2,7 +2,7 @@ import { existsSync } from '../files/exists.ts'
 import { withLock } from '../files/lock.ts'
 import { stat } from '../files/sync-fs.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readCurrentInventory } from '../storage/files/record.ts'
+import { inJson, readInventoryOf } from '../storage/files/record.ts'
 import { selfSignedScope, type CertificateRecord } from '../storage/records.ts'
 import { isIssuedBy } from '../x509/parsed-certificate.ts'
 import { day, parseValidity } from '../x509/profiles.ts'
@@ -46,7 +46,9 @@ export async function keptRecord(
   const identifiers = names.length === 0 && subject !== undefined ? [] : parseNames(names)
   const base = fileBase({ identifiers, purpose, ...(subject === undefined ? {} : { subject }) })
   const paths = await resolvePaths(base, request.files ?? {}, true, state)
-  const { certificates, revocations, forgotten } = await readCurrentInventory(state)
+  const { certificates, revocations, forgotten } = await readInventoryOf(state, [
+    `"${inJson(paths.certPath)}"`,
+  ])
   const record = certificates.findLast(({ certPath }) => certPath === paths.certPath)
   if (record === undefined) return null
   const { serialNumber } = record

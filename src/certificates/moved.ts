@@ -6,7 +6,7 @@ import { existsSync } from '../files/exists.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toMove } from '../shell-commands.ts'
 import { quotedPath, shellWord } from '../shell-word.ts'
-import { readInventory } from '../storage/files/record.ts'
+import { readInventoryOf } from '../storage/files/record.ts'
 import { issueInFiles } from '../storage/issue-again.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import { certificatesIn } from '../x509/inspect.ts'
@@ -27,7 +27,8 @@ export function recordOfFile(
   return certificates.find(({ fingerprint }) => fingerprint === held) ?? null
 }
 
-function fingerprintIn(path: string): string | null {
+/** Returns the fingerprint of the first certificate in a file; `null`: there is none. */
+export function fingerprintIn(path: string): string | null {
   try {
     const info = statSync(path, { throwIfNoEntry: false })
     if (info?.isFile() !== true || info.size > largestFile) return null
@@ -44,7 +45,9 @@ function fingerprintIn(path: string): string | null {
  * write there, and leave this file as it is.
  */
 export async function refuseMoved(state: StateDirectory, path: string): Promise<void> {
-  const { certificates } = await readInventory(state, { onDamage: () => undefined })
+  const held = fingerprintIn(path)
+  if (held === null) return
+  const { certificates } = await readInventoryOf(state, [held], { onDamage: () => undefined })
   const record = recordOfFile(certificates, path)
   if (record === null) return
   const { certPath } = record

@@ -1,8 +1,9 @@
 import { realpathSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 import { RootlingError, UnknownName } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { quotedPath, shellWord } from '../shell-word.ts'
+import { inJson, readInventoryOf } from '../storage/files/record.ts'
 import {
   shortSerial,
   shortSerialDigits,
@@ -49,11 +50,39 @@ export function certificatesNamed(
   )
 }
 
+/** Reads the certificates on record that a word names, as `certificatesNamed` finds them. */
+export async function readNamed(
+  state: StateDirectory,
+  word: string,
+  cwd: string,
+): Promise<CertificateRecord[]> {
+  return certificatesNamed(await readInventoryOf(state, textsOf(word, cwd)), word, cwd)
+}
+
+/**
+ * Returns texts for `readInventoryOf`, of which each certificate that `certificatesNamed` finds has
+ * one.
+ */
+export function textsOf(word: string, cwd: string): readonly string[] {
+  const { whole, start } = serialIn(word)
+  const names = [identifierIn(word), word, commonNameText(word), whole]
+  return [
+    ...names.flatMap((name) => (name === null ? [] : [`"${inJson(name)}"`])),
+    ...(start.length < shortSerialDigits ? [] : [`"${start}`]),
+    ...pathsMeant(word, cwd).map((path) => `${inJson(sep + basename(path))}"`),
+  ]
+}
+
 type Matcher = (record: CertificateRecord) => boolean
 
+/** Returns the serial number that a word is, if any, and the digits with which one may begin. */
+const serialIn = (word: string): { readonly whole: string | null; readonly start: string } => ({
+  whole: serialNumberIn(word),
+  start: /^[0-9a-f]+(?=(?:…|\.\.\.)?$)/i.exec(word)?.[0].toLowerCase() ?? '',
+})
+
 function serialMatcher(word: string): Matcher {
-  const whole = serialNumberIn(word)
-  const start = /^[0-9a-f]+(?=(?:…|\.\.\.)?$)/i.exec(word)?.[0].toLowerCase() ?? ''
+  const { whole, start } = serialIn(word)
   return ({ serialNumber }) =>
     serialNumber === whole || (start.length >= shortSerialDigits && serialNumber.startsWith(start))
 }
@@ -81,8 +110,7 @@ function identifierIn(word: string): string | null {
  * that leads to the same file.
  */
 export function fileMatcher(word: string, cwd: string): Matcher {
-  const path = resolve(cwd, word)
-  const meant = new Set([path, realPath(path), withRealDirectory(path)])
+  const meant = new Set(pathsMeant(word, cwd))
   const names = new Set([...meant].map((one) => basename(one).toLowerCase()))
   return (record) =>
     pathsOf(record).some(
@@ -91,6 +119,11 @@ export function fileMatcher(word: string, cwd: string): Matcher {
         // Resolving the links of ten thousand paths would take long.
         (names.has(basename(own).toLowerCase()) && meant.has(withRealDirectory(own))),
     )
+}
+
+function pathsMeant(word: string, cwd: string): string[] {
+  const path = resolve(cwd, word)
+  return [path, realPath(path), withRealDirectory(path)]
 }
 
 /** Returns a path whose directory has no symbolic links; the file itself may be gone. */

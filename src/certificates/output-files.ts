@@ -13,11 +13,12 @@ import { fileName, isDeviceName } from '../files/windows-name.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toMakeDirectory } from '../shell-commands.ts'
 import { quotedPath, shellWord } from '../shell-word.ts'
-import { readCurrentInventory } from '../storage/files/record.ts'
+import { inJson, readInventoryOf } from '../storage/files/record.ts'
 import { isStateDirectory } from '../storage/files/scopes.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
 import { isKeyLike } from './key-like.ts'
+import { currentCertificates } from './status.ts'
 
 export interface OutputPaths {
   /** Default: the current directory; created when absent. */
@@ -339,7 +340,7 @@ async function isRecorded(
   path: string,
   certificate: X509Certificate,
 ): Promise<boolean> {
-  const { certificates } = await readCurrentInventory(state)
+  const { certificates } = await readInventoryOf(state, [`"${inJson(path)}"`])
   const record = certificates.findLast(({ certPath }) => certPath === path)
   return record?.fingerprint === fingerprintOf(certificate)
 }
@@ -350,9 +351,10 @@ export async function isLeftKey(
   { certPath, keyPath }: Pick<ResolvedPaths, 'certPath' | 'keyPath'>,
   pem: string | null,
 ): Promise<boolean> {
-  const { certificates, forgotten } = await readCurrentInventory(state)
+  if (keyPath === null) return false
+  const { certificates, forgotten } = await readInventoryOf(state, [`"${inJson(keyPath)}"`])
   // A later certificate elsewhere may have been given the same file for its key.
-  const record = certificates.findLast((each) => each.keyPath === keyPath)
+  const record = currentCertificates(certificates).findLast((each) => each.keyPath === keyPath)
   return (
     pem !== null &&
     record?.certPath === certPath &&

@@ -6,7 +6,7 @@ import { exists } from '../files/exists.ts'
 import type { Owner } from '../files/owner.ts'
 import { readOwnPassword, readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readInventory } from '../storage/files/record.ts'
+import { inJson, readInventoryOf } from '../storage/files/record.ts'
 import { issueAgain } from '../storage/issue-again.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { refuseCostlyPkcs12 } from '../x509/pkcs12-cost.ts'
@@ -76,7 +76,9 @@ function causeOf({ code, message, hint }: RootlingError): string {
  * or it is gone.
  */
 export async function keptPassword(state: StateDirectory, path: string): Promise<string | null> {
-  const { certificates } = await readInventory(state, { onDamage: () => undefined })
+  const { certificates } = await readInventoryOf(state, [`"${inJson(path)}"`], {
+    onDamage: () => undefined,
+  })
   const file = certificates
     .flatMap(({ extra = [] }) => extra)
     .findLast((each) => each.format === 'pkcs12' && each.path === path)

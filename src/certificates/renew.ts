@@ -9,14 +9,14 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import { compactWhereWorthwhile } from '../storage/files/compact.ts'
 import { keysOf } from '../storage/files/keys.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
-import { readCurrentInventory, recordPath } from '../storage/files/record.ts'
+import { readCurrentInventory, readInventoryOf, recordPath } from '../storage/files/record.ts'
 import { issueAgain, issueInFiles } from '../storage/issue-again.ts'
 import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
 import { refuseMoved } from './moved.ts'
-import { certificatesNamed, chosen } from './named.ts'
+import { certificatesNamed, chosen, textsOf } from './named.ts'
 import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
 import { pkcs12Passwords, type AskPassword, type Pkcs12Passwords } from './pkcs12-passwords.ts'
@@ -90,12 +90,12 @@ export async function renew(
   options: RenewOptions,
   now: Date,
 ): Promise<Renewal[]> {
-  const view = await readView(state, options)
+  const view = await readView(state, selection, options)
   const scopes = await readScopes(state)
   const renewals: Renewal[] = []
   for (const previous of await select(state, view.inventory, selection, now)) {
     if (options.only !== undefined && !(await options.only(previous))) continue
-    renewals.push(await renewOne(state, previous, { view, scopes }, options, now))
+    renewals.push(await renewOne(state, previous, { selection, view, scopes }, options, now))
   }
   // The record is whole without it, and the certificates are renewed.
   if (newlyMade(renewals).length > 0)
@@ -111,14 +111,24 @@ interface View {
   newest: ReadonlyMap<string | null, CertificateRecord>
 }
 
-async function readView(state: StateDirectory, { onDamage }: RenewOptions): Promise<View> {
+async function readView(
+  state: StateDirectory,
+  selection: Selection,
+  { onDamage }: RenewOptions,
+): Promise<View> {
   // The stamp is taken before the record is read, so that a change in between is seen the next
   // time.
   const stamp = await stampOf(recordPath(state))
-  const inventory = await readCurrentInventory(state, { printed: false, onDamage })
+  const inventory =
+    selection.which === 'named'
+      ? await readInventoryOf(state, textsOfAll(selection), { onDamage })
+      : await readCurrentInventory(state, { printed: false, onDamage })
   const newest = new Map(inventory.certificates.map((record) => [record.certPath, record]))
   return { stamp, inventory, newest }
 }
+
+const textsOfAll = ({ names, cwd = '' }: Named): string[] =>
+  names.flatMap((name) => textsOf(name, cwd))
 
 async function select(
   state: StateDirectory,
@@ -163,6 +173,7 @@ async function named(
 
 /** What is read once and used for one renewal after the other. */
 interface Known {
+  readonly selection: Selection
   readonly view: View
   readonly scopes: readonly Scope[]
 }
@@ -186,7 +197,7 @@ async function renewOne(
 async function reissue(
   state: StateDirectory,
   previous: CertificateRecord,
-  { view, scopes }: Known,
+  { selection, view, scopes }: Known,
   options: RenewOptions,
   now: Date,
 ): Promise<Renewal> {
@@ -208,7 +219,7 @@ async function reissue(
   const pkcs12 = await pkcs12Passwords(state, previous, options.askPassword)
   return exclusively(state, async () => {
     if ((await stampOf(recordPath(state))) !== view.stamp)
-      Object.assign(view, await readView(state, options))
+      Object.assign(view, await readView(state, selection, options))
     const meanwhile = skipReason(view, previous)
     if (meanwhile !== null) return skip(meanwhile)
     const certificate = await readTracked(certPath, previous)

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { rootCertificates } from 'node:tls'
+import { fingerprintOf } from '../../platform/pem.ts'
 import { readScopes, type Scope } from '../authority/scope.ts'
 import { serialNumberIn } from '../certificates/named.ts'
 import { servedRevocationUrl, unansweredUrl } from '../certificates/revocation-url.ts'
@@ -8,10 +9,10 @@ import { presentedBy } from '../client/presented.ts'
 import { RootlingError, UnknownName } from '../errors.ts'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
-import { readInventory } from '../storage/files/record.ts'
+import { readInventoryOf } from '../storage/files/record.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { certificatesIn, inspectCertificate, type CertificateFacts } from '../x509/inspect.ts'
-import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
+import { isIssuedBy } from '../x509/parsed-certificate.ts'
 import { pemBlocks } from '../x509/pem.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import { findingsOf, type ShowFinding } from './findings.ts'
@@ -88,28 +89,29 @@ export const longestChain = 10
  * not on record and for a password that is needed.
  */
 export async function show(state: StateDirectory, target: ShowTarget, now: Date): Promise<Shown> {
-  const [scopes, inventory, served] = await Promise.all([
-    readScopes(state),
-    readInventory(state),
-    servedRevocationUrl(state),
-  ])
-  const known = { scopes, inventory, served, now }
+  const [scopes, served] = await Promise.all([readScopes(state), servedRevocationUrl(state)])
+  const around = { scopes, served, now }
+  const explain = async (ders: readonly Buffer[], host: string | null) => {
+    const inventory = await readInventoryOf(state, ders.map(fingerprintOf))
+    return explained(ders, host, { ...around, inventory })
+  }
   const nothing = { record: null, certificates: [], objects: [], unreadable: [] }
   switch (target.from) {
     case 'file': {
       const { name, contents, passphrase, withPassword = noPassword(name) } = target
       const reading = { name, scopes, passphrase, withPassword }
       const { certificates, objects } = await readContents(contents, reading)
-      return { ...nothing, objects, ...explained(certificates, null, known) }
+      return { ...nothing, objects, ...(await explain(certificates, null)) }
     }
     case 'server': {
       const chain = await presentedBy(target.host, target.port)
       const ders = chain.map(({ raw }) => raw)
-      return { ...nothing, ...explained(ders, target.host, known) }
+      return { ...nothing, ...(await explain(ders, target.host)) }
     }
     case 'record': {
+      const inventory = await readInventoryOf(state, [target.serialNumber])
       const record = findRecord(inventory, target.serialNumber)
-      const { certificates } = explained(await fileOf(record), null, known)
+      const { certificates } = explained(await fileOf(record), null, { ...around, inventory })
       const current = certificates[0]?.record === record
       return { ...nothing, record, certificates: current ? certificates : [] }
     }
@@ -267,7 +269,7 @@ function climb(facts: CertificateFacts, { pool, scopes }: Known): Climbed {
   }
   const all = new Set([facts, ...issuers].map(({ fingerprint }) => fingerprint))
   const scope = scopes.find(({ root, intermediate }) =>
-    [root, intermediate].some((own) => all.has(fingerprintOf(own))),
+    [root, intermediate].some((own) => all.has(fingerprintOf(own.raw))),
   )
   return { issuers, missing, scope: scope?.name ?? null }
 }

@@ -5,6 +5,9 @@ import { unreadable } from './errors.ts'
 import { openNoFollow, sizeWithin, textOf } from './read.ts'
 import { quotedPath } from '../shell-word.ts'
 
+/** In octets. Small enough for V8's young generation. */
+const pieceLength = 96 * 1024
+
 /** In octets. The lines of all files that are read here are far shorter. */
 const longestLine = 16 * 1024 * 1024
 
@@ -30,15 +33,14 @@ function refuseLongLine(path: string, length: number): void {
 }
 
 /**
- * Yields a file's text in pieces of about four megabytes. Each piece holds whole lines, except
- * perhaps the last. An absent file has no pieces. Throws `file-unreadable`, also for a symbolic
- * link.
+ * Yields a file's text in pieces of about 100 kilobytes. Each piece holds whole lines, except perhaps
+ * the last. An absent file has no pieces. Throws `file-unreadable`, also for a symbolic link.
  */
 export function* readPieces(path: string): Generator<string> {
   const file = openNoFollow(path)
   if (file === null) return
   try {
-    const room = Math.min(sizeWithin(path, file, Infinity) + 1, 4 * 1024 * 1024)
+    const room = Math.min(sizeWithin(path, file, Infinity) + 1, pieceLength)
     for (const piece of piecesFrom(path, file, { start: 0, room })) yield textOf(piece)
   } finally {
     closeSync(file)
@@ -88,9 +90,6 @@ export function lineAt(path: string, file: number, start: number): string {
     if (held === bytes.length) bytes = Buffer.concat([bytes], 4 * held)
   }
 }
-
-/** Bytes per read when reading backwards. Small enough for V8's young generation. */
-const pieceLength = 96 * 1024
 
 /**
  * Yields a file's text from the end to the beginning, in pieces of about 100 kilobytes. Each piece

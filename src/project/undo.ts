@@ -3,13 +3,14 @@ import { readScopes } from '../authority/scope.ts'
 import { forget } from '../certificates/forget.ts'
 import { isLeftKey } from '../certificates/output-files.ts'
 import { keyFault, readTracked } from '../certificates/renewed-files.ts'
+import { currentCertificates } from '../certificates/status.ts'
 import { existsSync } from '../files/exists.ts'
 import { removeIfEmpty } from '../files/own-entries.ts'
 import { readText } from '../files/read.ts'
 import { removeFile } from '../files/sync-fs.ts'
 import { isSameEntry } from '../hosts/block.ts'
 import { planRemoval, removeHosts } from '../hosts/change.ts'
-import { readCurrentInventory } from '../storage/files/record.ts'
+import { inJson, readCurrentInventory, readInventoryOf } from '../storage/files/record.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import { readTrustedRoots } from '../storage/files/trusted-roots.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
@@ -93,8 +94,8 @@ async function undoCertificate(
   if (!existsSync(certPath) && !existsSync(keyPath))
     return unchanged(step, 'Its files are gone already.')
   if (!files) return kept(step, 'The files are left. To delete them too: rootling down --files')
-  const { certificates } = await readCurrentInventory(state)
-  const own = certificates.findLast(
+  const { certificates } = await readInventoryOf(state, [`"${inJson(certPath)}"`])
+  const own = currentCertificates(certificates).findLast(
     (each) => each.certPath === certPath && each.keyPath === keyPath,
   )
   if (own === undefined || !(await areOwn(own, { certPath, keyPath }, world)))

@@ -25,6 +25,9 @@ import type { Unfinished } from './unfinished.ts'
  *    either both have the certificate or neither has.
  * 6. Nothing else is lost by a kill: a validation that was asked for is claimed by another process,
  *    or by the next one.
+ * 7. An adapter forgets by itself what bounds.ts does not let it keep. It may forget an order a month
+ *    after the order and its certificate ended, with all that belongs to it; so there is no call for
+ *    that (files: whenever the journal is rewritten).
  */
 export interface AcmeStore {
   /** Reads what a request will look at. */

@@ -1,5 +1,11 @@
 import { isObject } from '../payload.ts'
-import type { AcmeIdentifier, Authorization, Challenge, ChallengeType } from '../resources.ts'
+import {
+  tokenOf,
+  type AcmeIdentifier,
+  type Authorization,
+  type Challenge,
+  type ChallengeType,
+} from '../resources.ts'
 
 /**
  * An authorization without its account, in the form that memory and journal keep: an order of 100 names
@@ -15,10 +21,10 @@ export type PackedAuthorization = readonly [
   challenges: readonly PackedChallenge[],
 ]
 
-/** 0 is for an absent time. The ID is left out where it is the type. */
+/** 0 is for an absent time, and for the token of `tokenOf`. The ID is left out where it is the type. */
 type PackedChallenge = readonly [
   type: ChallengeType,
-  token: string,
+  token: string | 0,
   requested?: number,
   validated?: number,
   error?: Challenge['error'] | 0,
@@ -28,11 +34,19 @@ type PackedChallenge = readonly [
 export function packAuthorization(authorization: Authorization): PackedAuthorization {
   const { id, identifier, expires, wildcard, deactivated, challenges } = authorization
   const flags = (wildcard ? 1 : 0) + (deactivated ? 2 : 0)
-  return [id, identifier.type, identifier.value, expires, flags, challenges.map(packChallenge)]
+  return [
+    id,
+    identifier.type,
+    identifier.value,
+    expires,
+    flags,
+    challenges.map((one) => packChallenge(id, one)),
+  ]
 }
 
-function packChallenge(challenge: Challenge): PackedChallenge {
-  const { id, type, token, requested = 0, validated = 0, error = 0 } = challenge
+function packChallenge(authorizationId: string, challenge: Challenge): PackedChallenge {
+  const { id, type, requested = 0, validated = 0, error = 0 } = challenge
+  const token = challenge.token === tokenOf(authorizationId, type) ? 0 : challenge.token
   return shortened([type, token, requested, validated, error, id === type ? undefined : id])
 }
 
@@ -56,21 +70,31 @@ export function unpackAuthorization(
     wildcard: (flags & 1) !== 0,
     expires,
     deactivated: (flags & 2) !== 0,
-    challenges: challenges.map(unpackChallenge),
+    challenges: challenges.map((one) => unpackChallenge(id, one)),
   }
 }
 
-function unpackChallenge(packed: PackedChallenge): Challenge {
+function unpackChallenge(authorizationId: string, packed: PackedChallenge): Challenge {
   const [type, token, requested = 0, validated = 0, error = 0, id = type] = packed
   return {
     id,
     type,
-    token,
+    token: token === 0 ? tokenOf(authorizationId, type) : token,
     ...(requested === 0 ? {} : { requested }),
     ...(validated === 0 ? {} : { validated }),
     ...(error === 0 ? {} : { error }),
   }
 }
+
+/** Returns the names of an order as one text, which takes a third of the memory that objects take. */
+export const packNames = (identifiers: readonly AcmeIdentifier[] = []): string =>
+  identifiers.map(({ type, value }) => `${type} ${value}`).join('\n')
+
+export const unpackNames = (names: string): AcmeIdentifier[] =>
+  (names === '' ? [] : names.split('\n')).map((name) => {
+    const [type, value = ''] = name.split(' ')
+    return { type: type === 'ip' ? 'ip' : 'dns', value }
+  })
 
 /** What has happened to one challenge, and until when its authorization is valid now. */
 export type ChallengeChange = readonly [
@@ -137,7 +161,8 @@ function isPackedChallenge(value: unknown): boolean {
   if (!Array.isArray(value)) return false
   const [type, token, requested = 0, validated = 0, error = 0, id = '']: unknown[] = value
   return (
-    [type, token, id].every((one) => typeof one === 'string') &&
+    [type, id].every((one) => typeof one === 'string') &&
+    (token === 0 || typeof token === 'string') &&
     [requested, validated].every((one) => typeof one === 'number') &&
     (error === 0 || isObject(error))
   )

@@ -1,4 +1,11 @@
-import type { Account, Authorization, EabKey, Order, StoredCertificate } from '../resources.ts'
+import type {
+  Account,
+  AcmeIdentifier,
+  Authorization,
+  EabKey,
+  Order,
+  StoredCertificate,
+} from '../resources.ts'
 import {
   indexOrders,
   indexSerialNumbers,
@@ -6,7 +13,13 @@ import {
   indexValidating,
   type Index,
 } from './indices.ts'
-import { packAuthorization, unpackAuthorization, type PackedAuthorization } from './packed.ts'
+import {
+  packAuthorization,
+  packNames,
+  unpackAuthorization,
+  unpackNames,
+  type PackedAuthorization,
+} from './packed.ts'
 import { indexUnfinished, type UnfinishedIndex } from './unfinished.ts'
 
 /** The kinds of resources, by their names in the journal. */
@@ -52,14 +65,21 @@ export function createTables(): Tables {
   const orders = indexOrders()
   const unfinished = indexUnfinished()
   const validating = indexValidating()
-  const tables = {
-    account: createTable<Account>([thumbprints]),
-    order: createTable<Order>([orders, unfinished]),
-    authorization: createAuthorizations(validating),
-    certificate: createTable<StoredCertificate>([serialNumbers], sharedIssuers()),
-    eabKey: createTable<EabKey>([]),
-  }
-  const { account, order, authorization, certificate } = tables
+  const issuers = sharedTexts()
+  const account = createTable<Account, Account>([thumbprints], same, same)
+  const order = createTable<Order, WithNames<Order>>(
+    [orders, unfinished],
+    (resource, previous) => packed(resource, previous?.names),
+    unpacked,
+  )
+  const authorization = createAuthorizations(validating)
+  const certificate = createTable<StoredCertificate, WithNames<StoredCertificate>>(
+    [serialNumbers],
+    (one) => packed({ ...one, issuers: issuers(one.issuers) }, order.kept(one.orderId)?.names),
+    unpacked,
+  )
+  const eabKey = createTable<EabKey, EabKey>([], same, same)
+  const tables = { account, order, authorization, certificate, eabKey }
   const of: { readonly [K in Kind]: Table<Kinds[K]> } = tables
   return {
     get: (kind, id) => of[kind].get(id),
@@ -88,27 +108,57 @@ interface Table<T> {
   delete(id: string): void
 }
 
-/** Creates a table. `kept` returns the form in which the table keeps a resource. */
-function createTable<T extends { readonly id: string }>(
+const same = <T>(resource: T): T => resource
+
+/** A resource without its names, and these as one text. */
+interface WithNames<T> {
+  readonly rest: T
+  readonly names: string
+}
+
+/** Returns a resource with its names as one text: `shared`, where that is the same. */
+function packed<T extends { readonly identifiers: readonly AcmeIdentifier[] }>(
+  resource: T,
+  shared: string | undefined,
+): WithNames<T> {
+  const names = packNames(resource.identifiers)
+  return { rest: { ...resource, identifiers: [] }, names: names === shared ? shared : names }
+}
+
+const unpacked = <T>({ rest, names }: WithNames<T>): T => ({
+  ...rest,
+  identifiers: unpackNames(names),
+})
+
+/** Creates a table. `pack` returns the form in which it keeps a resource, and `unpack` undoes that. */
+function createTable<T extends { readonly id: string }, Kept>(
   indices: readonly Index<T>[],
-  kept = (resource: T): T => resource,
-): Table<T> {
-  const rows = new Map<string, T>()
+  pack: (resource: T, previous: Kept | undefined) => Kept,
+  unpack: (kept: Kept) => T,
+): Table<T> & { kept(id: string): Kept | undefined } {
+  const rows = new Map<string, Kept>()
+  const get = (id: string): T | undefined => {
+    const row = rows.get(id)
+    return row === undefined ? undefined : unpack(row)
+  }
   const sizes = new Map<string, number>()
   let sum = 0
   return {
-    get: (id) => rows.get(id),
-    all: () => rows.values(),
+    get,
+    kept: (id) => rows.get(id),
+    *all() {
+      for (const row of rows.values()) yield unpack(row)
+    },
     count: () => rows.size,
     octets: () => sum,
     put(resource, octets) {
-      for (const index of indices) index.add(resource, rows.get(resource.id))
-      rows.set(resource.id, kept(resource))
+      for (const index of indices) index.add(resource, get(resource.id))
+      rows.set(resource.id, pack(resource, rows.get(resource.id)))
       sum += octets - (sizes.get(resource.id) ?? 0)
       sizes.set(resource.id, octets)
     },
     delete(id) {
-      const resource = rows.get(id)
+      const resource = get(id)
       if (resource === undefined) return
       for (const index of indices) index.remove(resource)
       rows.delete(id)
@@ -171,11 +221,11 @@ function createAuthorizations(
  * Makes certificates share the text of their issuers, a few thousand octets that are the same for
  * nearly all certificates.
  */
-function sharedIssuers(): (certificate: StoredCertificate) => StoredCertificate {
+function sharedTexts(): (text: string) => string {
   const known = new Map<string, string>()
-  return (certificate) => {
-    const issuers = known.get(certificate.issuers) ?? certificate.issuers
-    known.set(issuers, issuers)
-    return { ...certificate, issuers }
+  return (text) => {
+    const shared = known.get(text) ?? text
+    known.set(shared, shared)
+    return shared
   }
 }

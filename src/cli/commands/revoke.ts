@@ -1,9 +1,8 @@
 import { resolve } from 'node:path'
-import { certificatesNamed, chosen, fileMatcher, serialNumberIn } from '../../certificates/named.ts'
+import { chosen, fileMatcher, readNamed, serialNumberIn } from '../../certificates/named.ts'
 import { release, revoke, type Revoked } from '../../certificates/revoke.ts'
 import { RootlingError } from '../../errors.ts'
 import { existsSync } from '../../files/exists.ts'
-import { readInventory } from '../../storage/files/record.ts'
 import { fileStorage } from '../../storage/files/storage.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
@@ -60,7 +59,7 @@ async function targetsOf(
   { all, release: releasing = false }: ArgumentsOf<typeof revokeSpec>,
   { state, cwd }: Context,
 ): Promise<readonly (string | Buffer)[]> {
-  const found = certificatesNamed(await readInventory(state), word, cwd)
+  const found = await readNamed(state, word, cwd)
   const path = resolve(cwd, word)
   if (found.every(fileMatcher(word, cwd)) && existsSync(path)) return [await readInputBytes(path)]
   const serialNumber = serialNumberIn(word)

@@ -1,8 +1,7 @@
 import { resolve } from 'node:path'
-import { certificatesNamed, chosen } from '../../certificates/named.ts'
+import { chosen, readNamed } from '../../certificates/named.ts'
 import { showTargetOf, type ShowTarget } from '../../doctor/show.ts'
 import { existsSync } from '../../files/exists.ts'
-import { readInventory } from '../../storage/files/record.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { withPkcs12Password } from '../pkcs12-password.ts'
@@ -38,7 +37,7 @@ async function targetsOf(
   const meant = showTargetOf(word)
   if (meant.from === 'server') return [meant]
   const isFile = meant.from === 'file' && existsSync(resolve(cwd, word))
-  const found = isFile ? [] : certificatesNamed(await readInventory(state), word, cwd)
+  const found = isFile ? [] : await readNamed(state, word, cwd)
   if (found.length === 0)
     return [meant.from === 'file' ? await fileTarget(args, word, context) : meant]
   const named = chosen(state, found, { word, all: args.all, command: 'rootling show' })

@@ -2,12 +2,13 @@ import { resolve } from 'node:path'
 import { ensureScopeFor } from '../../authority/create.ts'
 import { issue, type Issued, type IssueRequest } from '../../certificates/issue.ts'
 import { checkOutputs } from '../../certificates/output-files.ts'
+import { currentCertificates } from '../../certificates/status.ts'
 import { useOf } from '../../certificates/use.ts'
 import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
 import { fileName } from '../../files/windows-name.ts'
-import { readCurrentInventory } from '../../storage/files/record.ts'
+import { inJson, readInventoryOf } from '../../storage/files/record.ts'
 import { issueInFiles } from '../../storage/issue-again.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { pemBlocks } from '../../x509/pem.ts'
@@ -187,9 +188,12 @@ async function writePkcs12(
 
 /** Warns where a .p12 on record gets other contents, which its renewals cannot open. */
 async function warnOfTakenP12(path: string, { state, output }: Context): Promise<void> {
-  const reading = { printed: false, onDamage: () => undefined }
-  const { certificates, forgotten } = await readCurrentInventory(state, reading)
-  const record = certificates.findLast(({ extra = [] }) => extra.some((each) => each.path === path))
+  const { certificates, forgotten } = await readInventoryOf(state, [`"${inJson(path)}"`], {
+    onDamage: () => undefined,
+  })
+  const record = currentCertificates(certificates).findLast(({ extra = [] }) =>
+    extra.some((each) => each.path === path),
+  )
   if (record === undefined || forgotten.has(record.serialNumber)) return
   output.warn(
     `${quotedPath(path)} was the .p12 of the certificate in ${quotedPath(record.certPath ?? '')}, whose renewals cannot open this one. To have both: ${issueInFiles(record)} --p12-file FILE`,

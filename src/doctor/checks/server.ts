@@ -9,7 +9,7 @@ import type { Target } from '../../client/target.ts'
 import { RootlingError } from '../../errors.ts'
 import { shortened } from '../../printable.ts'
 import { shellWord } from '../../shell-word.ts'
-import { readInventory } from '../../storage/files/record.ts'
+import { readInventoryOf } from '../../storage/files/record.ts'
 import { shortSerial, type CertificateRecord, type Inventory } from '../../storage/records.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { isIssuedBy } from '../../x509/parsed-certificate.ts'
@@ -192,7 +192,11 @@ async function judgeServed(
   { known, held, ours }: Context,
 ): Promise<{ findings: Finding[]; clients: readonly ClientVerdict[] }> {
   const { host, url } = target
-  const inventory = await readInventory(known.world.state, { onDamage: () => undefined })
+  const inventory = await readInventoryOf(
+    known.world.state,
+    chain.map(({ raw }) => fingerprintOf(raw)),
+    { onDamage: () => undefined },
+  )
   const served = await servedRevocationUrl(known.world.state).catch(() => null)
   const around = { scopes: known.scopes, inventory, now: known.now, served }
   let shown: readonly ShownCertificate[]

@@ -186,22 +186,75 @@ export async function readInventory(
   state: StateDirectory,
   { onDamage }: ReadingOptions = {},
 ): Promise<Inventory> {
+  return inventoryOf(readEvents(state, { onDamage }))
+}
+
+interface EventOptions extends ReadingOptions {
+  /** Returns, for a piece of the record, which of its lines to parse; default: every one. */
+  readonly chooseIn?: (piece: string) => (line: string) => boolean
+  /** Called for each certificate that was parsed. */
+  readonly found?: (certificate: CertificateRecord) => void
+}
+
+function readEvents(
+  state: StateDirectory,
+  { onDamage, chooseIn = () => () => true, found = () => undefined }: EventOptions,
+): Event[] {
   const path = recordPath(state)
   const events: Event[] = []
   let count = 0
-  const take = (line: string): void => {
+  const take = (line: string, isChosen: (line: string) => boolean): void => {
     count++
+    if (!isChosen(line)) return
     const event = parseLine(line)
+    if (event?.kind === 'issued') found(event.certificate)
     if (event !== null) events.push(event)
     else if (onDamage === undefined) throw damagedLine(path, count)
     else onDamage(skipped(path, count))
   }
   for (const text of readPieces(path)) {
     const { lines, rest } = linesOf(text)
-    for (const line of lines) take(line)
-    if (!isUnfinished(rest)) take(rest)
+    const isChosen = chooseIn(text)
+    for (const line of lines) take(line, isChosen)
+    if (!isUnfinished(rest)) take(rest, isChosen)
   }
-  return inventoryOf(events)
+  return events
+}
+
+/** Beyond so many texts, parsing a line takes no longer than searching it for each. */
+const mostTexts = 16
+
+/** Returns a text as it is within the JSON of the record's lines. */
+export const inJson = (text: string): string => JSON.stringify(text).slice(1, -1)
+
+/**
+ * Reads the certificates whose lines hold one of some texts (written as by `inJson`), the later ones
+ * in the same files, and every revocation. It parses few lines: for a command that asks once about
+ * few certificates; `certificatesOf` answers many questions. A damaged line is treated as by
+ * `readInventory`, but that of a certificate without these texts is not noticed.
+ */
+export async function readInventoryOf(
+  state: StateDirectory,
+  texts: readonly string[],
+  { onDamage }: ReadingOptions = {},
+): Promise<Inventory> {
+  const sought = [...texts]
+  /** Those that the piece of the record holds which is read now. */
+  let here: string[] = []
+  const chooseIn = (piece: string) => {
+    here = sought.filter((text) => piece.includes(text))
+    return (line: string): boolean =>
+      sought.length > mostTexts ||
+      !line.startsWith(issued) ||
+      here.some((text) => line.includes(text))
+  }
+  const found = ({ certPath }: CertificateRecord): void => {
+    const file = `"certPath":${JSON.stringify(certPath)}`
+    if (certPath === null || sought.includes(file)) return
+    sought.push(file)
+    here.push(file)
+  }
+  return inventoryOf(readEvents(state, { chooseIn, found, onDamage }))
 }
 
 /**
