@@ -31,9 +31,9 @@ describe.skipIf(obstacle !== null)(`a state directory of a newer version${skipNo
     await must(['install', '--yes', '--stores', 'nss'])
     await must(['issue', 'localhost', '--out-dir', namespace.home])
     const state = `${namespace.home}/.local/share/rootling`
-    await namespace.writeFile(`${state}/version`, '3\n')
+    await namespace.writeFile(`${state}/version`, '4\n')
     const before = await storeTrees(namespace)
-    const message = `${state} has version 3, which a newer Rootling wrote; this one knows versions up to 2.`
+    const message = `${state} has version 4, which a newer Rootling wrote; this one knows versions up to 3.`
     const hint =
       'Update Rootling, and restart what still runs an older one: npm install -g rootling@latest'
     for (const line of lines) {
@@ -47,7 +47,7 @@ describe.skipIf(obstacle !== null)(`a state directory of a newer version${skipNo
     for (const line of [['localhost'], ['-install'], ['-uninstall']]) {
       const { exitCode, stderr } = await namespace.run(process.execPath, [mkcertCommand, ...line])
       expect({ line, exitCode }).toEqual({ line, exitCode: 1 })
-      expect(stderr).toContain('has version 3, which a newer Rootling wrote')
+      expect(stderr).toContain('has version 4, which a newer Rootling wrote')
     }
     expect(await storeTrees(namespace)).toEqual(before)
     const help = await run(['--help'])

@@ -22,17 +22,17 @@ import { createStore, createWorld } from '../trust/memory-stores.ts'
 const now = new Date('2026-11-29T12:00:00Z')
 const versionPath = ({ path }: StateDirectory): string => join(path, 'version')
 
-/** An authority that a newer Rootling carried over to version 3. */
+/** An authority that a newer Rootling carried over to version 4. */
 async function newerState(): Promise<StateDirectory> {
   const state = await temporaryState()
   await ensureAuthority(state, now)
-  writeFileSync(versionPath(state), '3\n')
+  writeFileSync(versionPath(state), '4\n')
   return state
 }
 
 const refusal = ({ path }: StateDirectory) => ({
   code: 'newer-state',
-  message: `${path} has version 3, which a newer Rootling wrote; this one knows versions up to 2.`,
+  message: `${path} has version 4, which a newer Rootling wrote; this one knows versions up to 3.`,
   hint: 'Update Rootling, and restart what still runs an older one: npm install -g rootling@latest',
 })
 
@@ -40,7 +40,7 @@ describe('a state directory', () => {
   test('has its version in a file that others may read and a deletion takes along', async () => {
     const state = await temporaryState()
     await ensureAuthority(state, now)
-    expect(readFileSync(versionPath(state), 'utf8')).toBe('2\n')
+    expect(readFileSync(versionPath(state), 'utf8')).toBe('3\n')
     expect((statSync(versionPath(state)).mode & 0o777).toString(8)).toBe('644')
     const { files, foreign } = await stateEntries(state)
     expect(foreign).toEqual([])
@@ -70,7 +70,7 @@ describe('a state directory', () => {
       [record]: after[record],
       [versionPath(state)]: after[versionPath(state)],
     })
-    expect(readFileSync(versionPath(state), 'utf8')).toBe('2\n')
+    expect(readFileSync(versionPath(state), 'utf8')).toBe('3\n')
     expect((await readRecord(state)).slice(0, 2)).toEqual(certificates)
   })
 
@@ -79,7 +79,7 @@ describe('a state directory', () => {
     await addOldAuthority(state)
     writeFileSync(versionPath(state), '1\n')
     await issue(state, { names: ['localhost'], files: null }, new Date())
-    expect(readFileSync(versionPath(state), 'utf8')).toBe('2\n')
+    expect(readFileSync(versionPath(state), 'utf8')).toBe('3\n')
   })
 
   test('is carried over step by step, and after a failure from the step that failed', async () => {
@@ -125,7 +125,7 @@ describe('a state directory of a newer version', () => {
     await ensureAuthority(state, now)
     const named = namedAuthority(state, 'work')
     await ensureAuthority(named, now)
-    writeFileSync(versionPath(named), '3\n')
+    writeFileSync(versionPath(named), '4\n')
     const before = treeOf(state.path)
     const uninstall = async () => expect.unreachable('a root was removed')
     const world = createWorld(state, [createStore('a', { uninstall })])

@@ -16,6 +16,8 @@ export type Step = (state: StateDirectory) => Promise<void>
 const allSteps: readonly Step[] = [
   // Version 1 is a directory without the file `version`; all else is as it was.
   async () => undefined,
+  // In the journal of the ACME server, 0 may stand for a token from here on. Older lines are read too.
+  async () => undefined,
 ]
 
 /** Returns the version that a state directory has once all steps have been taken. */

@@ -294,17 +294,19 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
       }
     })
 
-    /** Commits a certificate for the order `o`. */
-    async function record(serialNumber: string, fate: Fate, more: Recorded = {}) {
-      const { during = () => Promise.resolve(), nonce = null } = more
+    /** A unit with a certificate for the order `o`; `null`: the order has one. */
+    async function unitWith(serialNumber: string, fate: Fate, during?: () => Promise<unknown>) {
       const unit = await store.open({ order: 'o' })
       const current = unit.get('order', 'o') as Order
-      if (current.certificateId !== undefined) return 'late'
+      if (current.certificateId !== undefined) return null
       unit.put('certificate', certificate(`c${serialNumber}`, serialNumber))
       unit.put('order', { ...current, certificateId: `c${serialNumber}` })
-      unit.record((await place.recording(serialNumber, fate, during)) as Recording)
-      return unit.commit(nonce)
+      const nothing = () => Promise.resolve()
+      unit.record((await place.recording(serialNumber, fate, during ?? nothing)) as Recording)
+      return unit
     }
+    const record = async (serialNumber: string, fate: Fate, { during, nonce }: Recorded = {}) =>
+      (await unitWith(serialNumber, fate, during))?.commit(nonce ?? null) ?? 'late'
     const certificateId = () =>
       look({ order: 'o' }, (unit) => unit.get('order', 'o')?.certificateId)
 
@@ -349,8 +351,9 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
     test('gives an order one of many certificates that are signed at once', async () => {
       await putOrder()
       const during = () => new Promise((resolve) => setTimeout(resolve, 5))
-      const all = ['ab', 'cd', 'ef'].map((one) => record(one, 'written', { during }))
-      expect((await Promise.all(all)).toSorted()).toEqual(['conflict', 'conflict', 'done'])
+      const signing = ['ab', 'cd', 'ef'].map((one) => unitWith(one, 'written', during))
+      const commits = (await Promise.all(signing)).map((unit) => unit?.commit(null))
+      expect((await Promise.all(commits)).toSorted()).toEqual(['conflict', 'conflict', 'done'])
       const recorded = await place.recorded()
       expect(recorded).toHaveLength(1)
       expect(await certificateId()).toBe(`c${recorded.join('')}`)

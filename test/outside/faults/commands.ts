@@ -74,7 +74,7 @@ export const subjects: readonly Subject[] = [
     },
     line: ({ out }) => rootlingLine(['issue', 'localhost', '--full', '--out-dir', out]),
     done: async ({ state }) =>
-      readFileSync(join(state, 'version'), 'utf8') === '2\n' ? [] : ['it has no version'],
+      readFileSync(join(state, 'version'), 'utf8') === '3\n' ? [] : ['it has no version'],
   },
   {
     title: 'renew',

@@ -685,7 +685,7 @@ function stateFiles(path: string): ForeignParser[] {
       },
     },
     {
-      ...row('version', ['2\n', '1\n'], () => refuseNewer(state)),
+      ...row('version', ['3\n', '2\n', '1\n'], () => refuseNewer(state)),
       codes: ['corrupt-state', 'file-unreadable', 'newer-state'],
     },
     row('daemon.json', [{ acmePort: 1 }, { dnsResolver: '127.0.0.1' }], () => readSettings(state)),
