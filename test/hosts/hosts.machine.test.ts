@@ -409,7 +409,7 @@ describe.skipIf(obstacle !== null)(`the hosts file of a person${skipNote}`, () =
     expect(moved.stderr).toMatch(
       /::1 shop\.test is there already for the user ada and \/etc\/shop, and is kept for both\.$/m,
     )
-    expect((await ada('hosts', 'remove', '--all')).stdout).toBe('')
+    expect((await ada('hosts', 'remove', '--all')).stdout).toBe('- 127.0.0.1 shop.test\n')
     const whole = await rootling.json(['uninstall', '--yes'])
     const last = [{ name: 'shop.test', address: '::1' }]
     expect(whole.answer).toMatchObject({ hosts: { removed: last, shared: [] } })
