@@ -204,6 +204,34 @@ const machineRows: readonly Row[] = [
     says: 'no authority of yours',
   },
   {
+    code: 'root-of-another-user',
+    title: 'the system’s stores hold the root of another user',
+    provoke: async ({ rootling, sh }) => {
+      const ada = { ROOTLING_HOME: '/etc/ada/.local/share/rootling' }
+      await rootling.must(['install', '--yes', '--stores', 'system'], { env: ada })
+      await sh("echo 'ada:x:1234:1234::/etc/ada:/bin/sh' >> /etc/passwd")
+    },
+    undo: async ({ rootling, sh }) => {
+      const ada = { ROOTLING_HOME: '/etc/ada/.local/share/rootling' }
+      await sh('sed -i /^ada:/d /etc/passwd')
+      await rootling.must(['uninstall', '--yes', '--delete-ca'], { env: ada })
+    },
+    says: 'another user of this machine has it',
+  },
+  {
+    code: 'stale-root',
+    title: 'the system’s stores hold a root, and no other user has it',
+    provoke: async ({ rootling, sh }) => {
+      await rootling.must(['install', '--yes', '--stores', 'system'], { env: other })
+      await sh("echo 'ada:x:1234:1234::/etc/ada:/bin/sh' >> /etc/passwd")
+    },
+    undo: async ({ rootling, sh }) => {
+      await sh('sed -i /^ada:/d /etc/passwd')
+      await rootling.must(['uninstall', '--yes', '--delete-ca'], { env: other })
+    },
+    says: 'no authority of yours',
+  },
+  {
     code: 'unconstrained-root',
     title: 'devcert’s root is in use',
     provoke: `${plant('/CN=devcert')}
