@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
-import { isSameEntry } from './shared-lines.ts'
 
 /** A person of this machine, or a project of theirs, for whom a line is there. */
 export interface Owner {
@@ -107,6 +106,9 @@ const wordOf = ({ user, project }: Owner): string =>
 
 export const isSameOwner = (a: Owner, b: Owner): boolean =>
   a.user === b.user && a.project === b.project
+
+export const isSameEntry = (a: HostsEntry, b: HostsEntry): boolean =>
+  a.name === b.name && a.address === b.address
 
 function renderLine(line: OwnLine, lineEnd: string): BlockLine {
   const sum = `${line.address} ${line.name} # ${line.owners.map(wordOf).join(' ')}`

@@ -6,6 +6,7 @@ import { isWsl } from '../../platform/windows/wsl.ts'
 import { RootlingError } from '../errors.ts'
 import {
   addEntries,
+  isSameEntry,
   isSameOwner,
   ownLines,
   parseHosts,
@@ -18,7 +19,6 @@ import {
 } from './block.ts'
 import { parseHostAddress, parseHostName } from './host-name.ts'
 import { hostsFile, mappingsOf, readHosts, type Environment, type Mapping } from './hosts-file.ts'
-import { isSameEntry } from './shared-lines.ts'
 
 export interface HostsRequest {
   readonly env: Environment

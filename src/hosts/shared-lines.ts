@@ -1,7 +1,4 @@
-import type { HostsEntry, OwnLine } from './block.ts'
-
-export const isSameEntry = (a: HostsEntry, b: HostsEntry): boolean =>
-  a.name === b.name && a.address === b.address
+import { isSameEntry, type HostsEntry, type OwnLine } from './block.ts'
 
 /**
  * Returns the entries that no other owner has, as `shared` says: only these come into a hosts file
