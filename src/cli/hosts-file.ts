@@ -1,8 +1,9 @@
 import { isGone } from '../files/exists.ts'
 import { hostsFile } from '../hosts/hosts-file.ts'
+import { notShared, staying } from '../hosts/shared-lines.ts'
 import { unresolvedNames } from '../hosts/unresolved.ts'
 import { RootlingError } from '../errors.ts'
-import type { HostsEntry } from '../hosts/block.ts'
+import type { HostsEntry, OwnLine } from '../hosts/block.ts'
 import type { HostsAccess, HostsRemoval } from '../hosts/change.ts'
 import { quotedPath, shellWord } from '../shell-word.ts'
 import type { Context } from './context.ts'
@@ -51,10 +52,7 @@ export function reportRemoval(
   if (missing.length > 0) output.note(`Rootling has no line of yours for ${missing.join(' and ')}.`)
   if (names === null && remove.length === 0)
     output.note(`Rootling has no line of yours in ${quotedPath(file)}.`)
-  for (const { address, name, owners } of shared)
-    output.note(
-      `${address} ${name} stays for ${owners.map(({ user, project }) => project ?? `the user ${user}`).join(' and ')}.`,
-    )
+  for (const line of shared) output.note(`${staying(line)}.`)
   const others = new Set(shared.flatMap(({ owners }) => owners.map(({ project }) => project)))
   const projects = remove
     .flatMap(({ owners }) => owners.flatMap(({ project }) => project ?? []))
@@ -65,15 +63,16 @@ export function reportRemoval(
     )
   if (changed.length > 0)
     output.note(`Left in ${file}, since somebody changed them: ${changed.join('; ')}`)
-  if (remove.length > 0)
-    output.note(
-      dryRun ? `These lines of ${quotedPath(file)} would go.` : `Changed ${quotedPath(file)}.`,
-    )
+  if (!dryRun && remove.length > 0) output.note(`Changed ${quotedPath(file)}.`)
+  if (dryRun && remove.length > shared.length)
+    output.note(`These lines of ${quotedPath(file)} would go.`)
 }
 
 interface UninstalledHosts {
   readonly file: string
   readonly removed: readonly HostsEntry[]
+  /** The lines that stay for the other owners that they have. */
+  readonly shared: readonly OwnLine[]
   /** The command that a dry run would have run. */
   readonly planned: readonly string[]
   readonly failed: boolean
@@ -88,7 +87,7 @@ export async function uninstallHosts(
   context: Context,
 ): Promise<UninstalledHosts> {
   const { env, state, output } = context
-  const none = { file: hostsFile(env), removed: [], planned: [], failed: false }
+  const none = { file: hostsFile(env), removed: [], shared: [], planned: [], failed: false }
   if (args.stores !== undefined || state.authority !== undefined) return none
   const { planRemoval, removeHosts } = await import('../hosts/change.ts')
   const request = { env, names: null }
@@ -100,7 +99,8 @@ export async function uninstallHosts(
     if (args['dry-run'] === true) return { ...none, planned: [command] }
     const removal = await removeHosts(request, access)
     reportRemoval(removal, null, false, output)
-    return { ...none, removed: removal.remove.map(({ name, address }) => ({ name, address })) }
+    const { remove, shared } = removal
+    return { ...none, removed: notShared(remove, shared), shared }
   } catch (error) {
     if (!(error instanceof RootlingError)) throw error
     output.warn(`${error.message} Once it can be changed: ${command}`)

@@ -1,13 +1,14 @@
 import { certificatesIn } from '../../platform/pem.ts'
+import { allFormsOf } from '../../platform/trust-store.ts'
 import { RootlingError } from '../errors.ts'
 import { commandForEnv } from '../runtimes/shells.ts'
 import { anchorOf } from '../trust/machine-stores.ts'
 import type { Known } from './checks/check.ts'
-import { readSmall } from './checks/read.ts'
+import { readSmall, rootsInDirectory } from './checks/read.ts'
 import type { ShowFinding } from './findings.ts'
 import { javaTrustStore, rootsForJava, type JavaTrustStore } from './java-options.ts'
 import { describeFinding } from './messages.ts'
-import { readsSystemStore } from './settings.ts'
+import { readsSystemStore, rootVariables } from './settings.ts'
 
 /** What one kind of client makes of a certificate. */
 export interface ClientVerdict {
@@ -45,11 +46,31 @@ interface Kind {
   readonly words: RegExp
   /** The stores that it reads; `null`: none, or more than stores. */
   readonly reads: RegExp | null
-  /** The variables by which it is given roots. */
+  /** The variables by which it is given roots beside those of its store. */
   readonly variables: readonly string[]
+  /** The variables by which it is given other roots than those of the system. */
+  readonly instead?: Instead
   /** The programs one of which is on every machine with such a client; absent: its stores tell. */
   readonly programs?: readonly string[]
 }
+
+/** The variables that replace the roots of the system for a kind of client. */
+interface Instead {
+  /** Those that name a file; the first that is set counts. */
+  readonly file: readonly string[]
+  /** The one that names directories, with colons between. */
+  readonly directories: string
+  /** Whether all connections fail where the file cannot be read. */
+  readonly needsFile?: true
+  /** Whether only one variable is read: the first file, else the directories, else the next file. */
+  readonly onlyOne?: true
+  /** Whether it reads every file of a directory, and not only those that OpenSSL's hashes name. */
+  readonly anyName?: true
+  /** Whether it reads no file of the system where the system has a directory of hashed names. */
+  readonly eitherDefault?: true
+}
+
+const ofOpenssl: Instead = { file: ['SSL_CERT_FILE'], directories: 'SSL_CERT_DIR' }
 
 const firefox = /^firefox-|^nss:\/.*(?:mozilla|firefox|librewolf|zen|waterfox|floorp)/
 
@@ -68,17 +89,50 @@ const kinds: readonly Kind[] = [
     variables: [],
   },
   {
-    client: 'curl, OpenSSL, Python, Ruby',
-    words: /OpenSSL|curl|Python/,
+    client: 'curl',
+    words: /OpenSSL|curl/,
     reads: /^system:/,
-    variables: ['SSL_CERT_FILE'],
-    programs: ['curl', 'openssl', 'python3', 'ruby'],
+    variables: [],
+    instead: {
+      file: ['CURL_CA_BUNDLE', 'SSL_CERT_FILE'],
+      directories: 'SSL_CERT_DIR',
+      needsFile: true,
+      onlyOne: true,
+    },
+    programs: ['curl'],
   },
+  {
+    client: 'OpenSSL, Python, Ruby',
+    words: /OpenSSL|Python/,
+    reads: /^system:/,
+    variables: [],
+    instead: ofOpenssl,
+    programs: ['openssl', 'python3', 'ruby'],
+  },
+  {
+    client: 'git',
+    words: /GnuTLS/,
+    reads: /^system:/,
+    variables: [],
+    instead: {
+      file: ['GIT_SSL_CAINFO'],
+      directories: 'GIT_SSL_CAPATH',
+      needsFile: true,
+      eitherDefault: true,
+    },
+    programs: ['git'],
+  },
+  // Built with GnuTLS, as mostly, it reads no variable.
+  { client: 'wget', words: /GnuTLS/, reads: /^system:/, variables: [], programs: ['wget'] },
   {
     client: 'Go',
     words: /\bGo\b/,
     reads: /^system:/,
-    variables: ['SSL_CERT_FILE'],
+    variables: [],
+    // On macOS and Windows it asks the system, and reads no variable.
+    ...(/^(?:darwin|win32)$/.test(process.platform)
+      ? {}
+      : { instead: { ...ofOpenssl, anyName: true } }),
     programs: ['go'],
   },
   { client: 'Java', words: /Java/, reads: /^java:/, variables: [] },
@@ -117,13 +171,22 @@ export async function clientVerdicts(
         .map(describeFinding)
         .filter(({ rejectedBy }) => /every client/.test(rejectedBy) || kind.words.test(rejectedBy))
         .map(({ sentence }) => sentence)
-      const trust = await trustOf(kind, root, known)
+      const stored = await trustOf(kind, root, known)
+      const given = root.isPublic ? null : await givenInstead(kind, stored, root, known)
+      const trust = given === null ? stored : given.accepts ? 'yes' : 'no'
       const { client, reads } = kind
-      const command = reads === null ? commandForEnv(known.world.env) : 'rootling install'
-      const all = trust === 'yes' ? why : [...why, untrusted(kind, known)]
+      const blamed = given?.accepts === false ? given.variable : null
+      const installs = reads === null ? commandForEnv(known.world.env) : 'rootling install'
+      const command = blamed === null ? installs : `unset ${blamed}`
+      const lacks = given?.accepts === false ? given.sentence : untrusted(kind, known)
+      const all = trust === 'yes' ? why : [...why, lacks]
       const isHere = trust !== 'unknown' && (all.length === 0 || (await isOnMachine(kind, known)))
       if (!isHere) return { client, accepts: null, why: [], cause: null, command }
-      const isNew = trust === 'no' && !isToldByStores(kind, root, known)
+      const isTold =
+        blamed === null
+          ? isToldByStores(kind, root, known)
+          : rootVariables.some(({ name }) => name === blamed)
+      const isNew = trust === 'no' && !isTold
       const cause = isNew ? 'root' : why.length > 0 ? 'certificate' : trust === 'no' ? 'told' : null
       return { client, accepts: all.length === 0, why: all, cause, command }
     }),
@@ -189,6 +252,72 @@ async function trustOf(
     name === null ? root.heldBy.includes(id) : outcome === 'trusted' && anchor === name,
   )
   return trusts ? 'yes' : 'no'
+}
+
+/** What variables say in place of the system's roots; `sentence` says why it refuses. */
+type Given =
+  | { readonly accepts: true }
+  | { readonly accepts: false; readonly variable: string; readonly sentence: string }
+
+/** The directories of the system in which OpenSSL and others find roots by hashed names. */
+const hashedDirectories = ['/etc/ssl/certs', '/etc/pki/tls/certs']
+
+/**
+ * Judges a client by the variables that name other roots than those of the system; `null`: none is
+ * set, or they change nothing about what its store says. A variable for a file leaves the directory
+ * of the system in use, and one for directories leaves the file in use.
+ */
+async function givenInstead(
+  { instead }: Kind,
+  stored: 'yes' | 'no' | 'unknown',
+  root: ServedRoot,
+  known: Known,
+): Promise<Given | null> {
+  if (instead === undefined) return null
+  const { env } = known.world
+  const { file, directories } = readBy(instead, env)
+  if (file === undefined && directories === undefined) return null
+  const scope = known.scopes.find(({ name }) => name === root.scope)
+  const wanted =
+    scope === undefined ? root.foreign : allFormsOf(anchorOf(scope)).map(({ der }) => der)
+  const has = (ders: readonly Buffer[]): boolean =>
+    ders.some((der) => wanted.some((each) => each.equals(der)))
+  const inDirectory = async (path: string, anyName: boolean): Promise<boolean> =>
+    has(await rootsInDirectory(path, anyName))
+  const refuses = (variable: string, what: string): Given => ({
+    accepts: false,
+    variable,
+    sentence: `${variable} names ${env[variable]}, ${what}. To use the roots of the system: unset ${variable}`,
+  })
+  if (file !== undefined) {
+    const ders = certificatesIn((await readSmall(env[file] ?? '')) ?? '')
+    if (has(ders)) return { accepts: true }
+    if (instead.needsFile === true && ders.length === 0)
+      return refuses(file, 'from which no certificate can be read')
+  }
+  for (const path of (env[directories ?? ''] ?? '').split(':').filter(Boolean))
+    if (await inDirectory(path, instead.anyName === true)) return { accepts: true }
+  if (stored !== 'yes') return null
+  const found = await Promise.all(hashedDirectories.map((path) => inDirectory(path, false)))
+  const hasDirectory = found.includes(true)
+  const keepsFile = file === undefined && !(instead.eitherDefault === true && hasDirectory)
+  if (keepsFile || (directories === undefined && hasDirectory)) return null
+  return refuses(file ?? directories ?? '', 'which lacks the root')
+}
+
+/** Returns the names of the variables that a client reads, of those that are set. */
+function readBy(
+  { file, directories, onlyOne }: Instead,
+  env: Known['world']['env'],
+): { readonly file: string | undefined; readonly directories: string | undefined } {
+  const isSet = (name: string): boolean => (env[name] ?? '') !== ''
+  const first = file.find(isSet)
+  const found = isSet(directories) ? directories : undefined
+  if (onlyOne !== true || first === undefined || found === undefined)
+    return { file: first, directories: found }
+  return first === file[0]
+    ? { file: first, directories: undefined }
+    : { file: undefined, directories: found }
 }
 
 function unlessUnreadable(error: unknown): Buffer[] {

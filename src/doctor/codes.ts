@@ -287,6 +287,18 @@ export const codes = {
     sentence: `${d.browser} (process ${d.process}) runs since before the root was installed, and may refuse what it refused then.`,
     remedy: 'Close all its windows and start it again',
   })),
+  'root-of-another-user': note(
+    (d: {
+      readonly root: string
+      readonly stores: string
+      readonly command: string
+      /** Whether an authority of that user was found, or one may be there that cannot be read. */
+      readonly owned: boolean
+    }) => ({
+      sentence: `${d.stores} ${d.stores.includes(', ') ? 'trust' : 'trusts'} ${d.root}, which is constrained and in force and of no authority of yours: ${d.owned ? 'another user of this machine has it' : 'it may be of another user of this machine'}.`,
+      remedy: `Leave it, unless nobody uses it any more; then: ${d.command}`,
+    }),
+  ),
   'unconstrained-root': note(
     (d: { readonly root: string; readonly stores: string; readonly remedy: string }) => ({
       sentence: `${d.root} in ${d.stores} is unconstrained: who has its key can impersonate any site.`,

@@ -24,6 +24,7 @@ import {
   othersLines,
   placesOf,
   type HostsEdit,
+  type HostsPlan,
   type HostsRequest,
   type Place,
 } from './plan.ts'
@@ -43,8 +44,8 @@ export interface HostsAccess {
   readonly command: string
 }
 
-export interface HostsChange {
-  readonly file: string
+/** What was changed for an owner: the lines that got or lost it. */
+export interface HostsChange extends Pick<HostsPlan, 'file' | 'shared'> {
   readonly added: readonly HostsEntry[]
   readonly removed: readonly HostsEntry[]
 }
@@ -76,6 +77,7 @@ export async function applyHosts(request: HostsRequest, access: HostsAccess): Pr
     file: places[0]?.file ?? '',
     added: distinct(changes.flatMap(({ add }) => add)),
     removed: distinct(changes.flatMap(({ remove }) => remove)),
+    shared: distinct(changes.flatMap(({ shared }) => shared)),
   }
 }
 

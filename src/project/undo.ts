@@ -8,8 +8,8 @@ import { existsSync } from '../files/exists.ts'
 import { removeIfEmpty } from '../files/own-entries.ts'
 import { readText } from '../files/read.ts'
 import { removeFile } from '../files/sync-fs.ts'
-import { isSameEntry } from '../hosts/block.ts'
 import { planRemoval, removeHosts } from '../hosts/change.ts'
+import { notShared, staying } from '../hosts/shared-lines.ts'
 import { inJson, readCurrentInventory, readInventoryOf } from '../storage/files/record.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import { readTrustedRoots } from '../storage/files/trusted-roots.ts'
@@ -22,7 +22,7 @@ import { isSame, type Done, type ProjectRecord } from './record.ts'
 import type { Step } from './step.ts'
 import { refuseFailures } from './steps/authority.ts'
 import { isOwnEnv } from './steps/env.ts'
-import { hostsAccess, staying } from './steps/hosts.ts'
+import { hostsAccess } from './steps/hosts.ts'
 import { removeLines } from './steps/ignore.ts'
 export interface DownOptions extends StoreOptions {
   readonly cwd: string
@@ -217,9 +217,7 @@ async function undoHosts({ world, record, hostsFile: file, ...options }: Taking)
   const { remove, shared, file: path } = await planRemoval(request)
   const step = { code: 'hosts', subject: path } as const
   if (remove.length === 0) return unchanged(step, 'It has no line of the project any more.')
-  const lines = remove
-    .filter((line) => !shared.some((each) => isSameEntry(each, line)))
-    .map(({ address, name }) => `${address} ${name}`)
+  const lines = notShared(remove, shared).map(({ address, name }) => `${address} ${name}`)
   const removed = lines.length === 0 ? [] : [`Lines are removed: ${lines.join(', ')}`]
   return {
     step: { ...step, detail: [...removed, ...shared.map(staying)].join('; ') },

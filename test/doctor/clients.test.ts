@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { writeJks } from '../../platform/java/jks.ts'
 import type { TrustStore } from '../../platform/trust-store.ts'
@@ -38,6 +38,55 @@ test('has no verdict of a client that would refuse and is not on this machine', 
   expect(of('Node')).toMatchObject({ accepts: null, why: [], cause: null })
   // One that would accept accepts, also where the program is put on this machine later.
   expect(of('Go')).toMatchObject({ accepts: true })
+})
+
+test('judges each client by the variables that it reads in place of the system’s roots', async () => {
+  const world = await makeWorld()
+  const [root_, other] = [world.path('root.pem'), world.path('intermediate.pem')]
+  const [gone, good, bad] = [world.path('gone.pem'), world.path('good'), world.path('bad')]
+  for (const [directory, der] of [
+    [good, world.scope.root],
+    [bad, world.scope.intermediate],
+  ] as const) {
+    mkdirSync(directory)
+    writeFileSync(`${directory}/01234567.0`, der.toString())
+  }
+  const programs = ['curl', 'openssl', 'git', 'wget', 'go']
+  const refusing = async (env: Readonly<Record<string, string>>, outcomes = trusting(world)) => {
+    const verdicts = await clientVerdicts([], root, knownOf(world, env, { programs, outcomes }))
+    return verdicts.filter(({ accepts }) => accepts === false)
+  }
+  const namesOf = async (env: Readonly<Record<string, string>>): Promise<string[]> =>
+    (await refusing(env)).map(({ client }) => client)
+  const openssl = 'OpenSSL, Python, Ruby'
+  expect(await namesOf({})).toEqual([])
+  expect(await namesOf({ SSL_CERT_FILE: root_, SSL_CERT_DIR: bad })).toEqual([])
+  expect(await namesOf({ SSL_CERT_FILE: other, SSL_CERT_DIR: good })).toEqual([])
+  expect(await namesOf({ SSL_CERT_FILE: gone, SSL_CERT_DIR: bad })).toEqual([openssl, 'Go'])
+  // curl reads one of its variables alone, and stops where it cannot read a file.
+  expect(await namesOf({ SSL_CERT_FILE: gone, SSL_CERT_DIR: good })).toEqual([])
+  expect(await namesOf({ CURL_CA_BUNDLE: gone, SSL_CERT_FILE: root_ })).toEqual(['curl'])
+  expect(await namesOf({ CURL_CA_BUNDLE: root_, SSL_CERT_FILE: root_ })).toEqual([])
+  expect(await namesOf({ GIT_SSL_CAINFO: gone })).toEqual(['git'])
+  expect(await namesOf({ GIT_SSL_CAINFO: '', GIT_SSL_CAPATH: good })).toEqual([])
+  expect(await refusing({ GIT_SSL_CAINFO: other, GIT_SSL_CAPATH: bad })).toMatchObject([
+    {
+      client: 'git',
+      why: [
+        `GIT_SSL_CAINFO names ${other}, which lacks the root. To use the roots of the system: unset GIT_SSL_CAINFO`,
+      ],
+      command: 'unset GIT_SSL_CAINFO',
+      cause: 'told',
+    },
+  ])
+  // A store that lacks the root is the reason, but for a client that stops before.
+  const none = await refusing({ SSL_CERT_FILE: other, CURL_CA_BUNDLE: gone }, [])
+  expect(none.map(({ client, why }) => [client, why[0]])).toEqual([
+    [
+      'curl',
+      `CURL_CA_BUNDLE names ${gone}, from which no certificate can be read. To use the roots of the system: unset CURL_CA_BUNDLE`,
+    ],
+  ])
 })
 
 test.each(['JAVA_TOOL_OPTIONS', 'JDK_JAVA_OPTIONS', '_JAVA_OPTIONS'])(

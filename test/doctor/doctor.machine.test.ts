@@ -204,6 +204,34 @@ const machineRows: readonly Row[] = [
     says: 'no authority of yours',
   },
   {
+    code: 'root-of-another-user',
+    title: 'the system’s stores hold the root of another user',
+    provoke: async ({ rootling, sh }) => {
+      const ada = { ROOTLING_HOME: '/etc/ada/.local/share/rootling' }
+      await rootling.must(['install', '--yes', '--stores', 'system'], { env: ada })
+      await sh("echo 'ada:x:1234:1234::/etc/ada:/bin/sh' >> /etc/passwd")
+    },
+    undo: async ({ rootling, sh }) => {
+      const ada = { ROOTLING_HOME: '/etc/ada/.local/share/rootling' }
+      await sh('sed -i /^ada:/d /etc/passwd')
+      await rootling.must(['uninstall', '--yes', '--delete-ca'], { env: ada })
+    },
+    says: 'another user of this machine has it',
+  },
+  {
+    code: 'stale-root',
+    title: 'the system’s stores hold a root, and no other user has it',
+    provoke: async ({ rootling, sh }) => {
+      await rootling.must(['install', '--yes', '--stores', 'system'], { env: other })
+      await sh("echo 'ada:x:1234:1234::/etc/ada:/bin/sh' >> /etc/passwd")
+    },
+    undo: async ({ rootling, sh }) => {
+      await sh('sed -i /^ada:/d /etc/passwd')
+      await rootling.must(['uninstall', '--yes', '--delete-ca'], { env: other })
+    },
+    says: 'no authority of yours',
+  },
+  {
     code: 'unconstrained-root',
     title: 'devcert’s root is in use',
     provoke: `${plant('/CN=devcert')}
@@ -739,7 +767,7 @@ describe.skipIf(obstacle !== null)(`doctor${skipNote}`, () => {
     expect(exitCode).toBe(0)
     const [server] = answer['servers'] as { clients: object[]; handshakes: object[] }[]
     for (const verdict of server?.clients ?? []) expect(verdict).toMatchObject({ accepts: true })
-    expect(server?.clients).toHaveLength(7)
+    expect(server?.clients).toHaveLength(10)
     const addresses = ['127.0.0.1', '::1']
     const handshakes = addresses.flatMap((address) =>
       ['app.localhost', null].map((serverName) => ({
@@ -750,6 +778,37 @@ describe.skipIf(obstacle !== null)(`doctor${skipNote}`, () => {
       })),
     )
     expect(server?.handshakes).toMatchObject(handshakes)
+  })
+
+  test('judges by variables as the programs themselves do', async () => {
+    await world.sh(`mkdir /etc/bad; openssl x509 -in ${bundle} -out /etc/bad/few.pem
+      cp /etc/bad/few.pem "/etc/bad/$(openssl x509 -hash -noout -in /etc/bad/few.pem).0"`)
+    await world.serve(cert, key, 8443)
+    const given = { NODE_EXTRA_CA_CERTS: `${world.state}/scopes/local/root.pem` }
+    for (const env of [
+      { SSL_CERT_FILE: '/etc/bad/few.pem' },
+      { SSL_CERT_FILE: '/etc/gone.pem' },
+      { SSL_CERT_DIR: '/etc/bad' },
+      { SSL_CERT_FILE: '/etc/bad/few.pem', SSL_CERT_DIR: '/etc/bad' },
+      { CURL_CA_BUNDLE: '/etc/gone.pem' },
+      { GIT_SSL_CAINFO: '/etc/bad/few.pem' },
+      { GIT_SSL_CAINFO: '/etc/gone.pem' },
+      { GIT_SSL_CAPATH: '/etc/bad' },
+    ]) {
+      const { findings, answer } = await world.doctor([app, '--runtimes'], { ...given, ...env })
+      const refused = new Set(
+        findings.flatMap(({ code, subject }) =>
+          code === 'runtime-ignores-store' ? [subject] : [],
+        ),
+      )
+      const [server] = answer['servers'] as { clients: { client: string; accepts: unknown }[] }[]
+      const judged = (name: string): unknown =>
+        server?.clients.find(({ client }) => client.split(', ').includes(name))?.accepts
+      for (const name of ['curl', 'git', 'wget', 'Python', 'Ruby'])
+        expect([env, name, judged(name)]).toEqual([env, name, !refused.has(name)])
+    }
+    await world.stopServers()
+    await world.sh('rm -r /etc/bad')
   })
 
   test('finds that every runtime trusts the root where Node is given it', async () => {

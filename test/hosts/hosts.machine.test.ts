@@ -362,6 +362,60 @@ describe.skipIf(obstacle !== null)(`the hosts file of a person${skipNote}`, () =
     expect(await read()).toBe(base)
   })
 
+  test('keeps the lines that another user or project wants, and says so', async () => {
+    const { namespace, ada, rootling, read } = await openPerson('ALL=(ALL) NOPASSWD: ALL')
+    const lines = both.map((address) => ({ name: 'shop.test', address }))
+    const own = { name: 'own.test', address: '127.0.0.1' }
+    const ofAda = lines.map((line) => ({ ...line, owners: [{ user: 'ada', project: null }] }))
+    expect(await ada('hosts', 'add', 'shop.test')).toMatchObject({ exitCode: 0 })
+    for (const dry of [['--dry-run'], []]) {
+      const added = await rootling.json(['hosts', 'add', 'shop.test', ...dry])
+      expect(added.answer).toMatchObject({ added: [], removed: [], shared: ofAda })
+      expect(added.exitCode).toBe(0)
+    }
+    await rootling.must(['hosts', 'add', 'own.test', '--address', '127.0.0.1'])
+    const said = await rootling.must(['hosts', 'remove', '--all', '--dry-run'])
+    expect(said.stdout).toBe('- 127.0.0.1 own.test\n')
+    expect(said.stderr).toContain('127.0.0.1 shop.test stays for the user ada.\n')
+    expect(said.stderr).toContain('These lines of /etc/hosts would go.')
+    for (const dry of [['--dry-run'], []]) {
+      const all = await rootling.json(['hosts', 'remove', '--all', ...dry])
+      expect(all.answer).toMatchObject({ removed: [own], shared: ofAda })
+    }
+    expect(await read()).toMatch(/^127\.0\.0\.1 shop\.test # ada /m)
+    expect((await rootling.json(['hosts', 'remove', '--all'])).answer).toMatchObject({
+      removed: [],
+      shared: [],
+    })
+
+    // A project of root's wants one of the two lines too.
+    await namespace.must('sh', [
+      '-c',
+      `mkdir -p /etc/shop/.git; echo '{"version":1,"hosts":{"shop.test":"::1"}}' > /etc/shop/rootling.json
+       cd /etc/shop; exec "$@"`,
+      'sh',
+      process.execPath,
+      command,
+      'up',
+      '--yes',
+    ])
+    const kept = (addresses: string[]) =>
+      addresses.map((address) => ({ name: 'shop.test', address, owners: expect.anything() }))
+    const left = await rootling.json(['hosts', 'add', 'shop.test', '--address', '127.0.0.1'])
+    expect(left.answer).toMatchObject({ added: [], removed: [], shared: kept(['127.0.0.1']) })
+    const moved = await rootling.run(['hosts', 'add', 'shop.test', '--address', '::1'])
+    expect(moved.stdout).toBe('')
+    expect(moved.stderr).toMatch(/127\.0\.0\.1 shop\.test stays for the user ada\.$/m)
+    expect(moved.stderr).toMatch(
+      /::1 shop\.test is there already for the user ada and \/etc\/shop, and is kept for both\.$/m,
+    )
+    expect((await ada('hosts', 'remove', '--all')).stdout).toBe('- 127.0.0.1 shop.test\n')
+    const whole = await rootling.json(['uninstall', '--yes'])
+    const last = [{ name: 'shop.test', address: '::1' }]
+    expect(whole.answer).toMatchObject({ hosts: { removed: last, shared: [] } })
+    expect(await read()).toBe(base)
+  })
+
   test('without rights says what to type, asks nothing, and stays as it is', async () => {
     const { ada, read } = await openPerson('ALL=(ALL) ALL')
     const { exitCode, stderr } = await ada('hosts', 'add', 'shop.test')

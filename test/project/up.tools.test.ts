@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { command } from '../helpers/built.ts'
@@ -61,6 +61,56 @@ describe('the command', () => {
     expect(existsSync(join(home.directory, '.project/.certs'))).toBe(false)
     expect(await inside(home, ['down'])).toMatchObject({ exitCode: 0, stdout: '' })
     expect(await home.rootling(['down'])).toMatchObject({ exitCode: 2 })
+  })
+
+  test('says the same each time of a key that Git tracks already', async () => {
+    const home = open(shop)
+    const { directory } = home
+    const git = async (...args: string[]): Promise<void> => {
+      const done = await home.run('git', ['-C', `${directory}/.project`, ...args])
+      expect(done.exitCode, done.stderr).toBe(0)
+    }
+    await git('init', '-q')
+    mkdirSync(join(directory, '.project/.certs'))
+    writeFileSync(join(directory, '.project/.certs/shop-key.pem'), 'old')
+    await git('add', '.certs/shop-key.pem')
+    rmSync(join(directory, '.project/.certs/shop-key.pem'))
+    const up = async (...args: string[]) => {
+      const { stdout, stderr, exitCode } = await inside(home, ['up', '--yes', ...args, ...inStores])
+      return { stdout, stderr, exitCode }
+    }
+    const failed = async () => {
+      const { stdout, exitCode } = await up('--json')
+      const { ok, steps } = JSON.parse(stdout) as { ok: boolean; steps: { outcome: string }[] }
+      return { ok, exitCode, failed: steps.filter(({ outcome }) => outcome === 'failed') }
+    }
+    const sentence = 'Git tracks .certs/shop-key.pem already'
+    const first = await failed()
+    expect(first).toMatchObject({
+      ok: true,
+      exitCode: 3,
+      failed: [
+        {
+          code: 'ignore',
+          subject: '.certs/shop-key.pem',
+          detail: expect.stringContaining(sentence),
+        },
+        { code: 'certificate', detail: expect.stringContaining(sentence) },
+      ],
+    })
+    expect(await failed()).toEqual(first)
+    const shown = await up()
+    expect(shown.exitCode).toBe(3)
+    expect(shown.stdout).toContain(sentence)
+    expect(await up()).toEqual(shown)
+    // The certificate is good already, and its key still tracked.
+    await git('rm', '-q', '--cached', '-f', '.certs/shop-key.pem')
+    expect(await up()).toMatchObject({ exitCode: 0 })
+    await git('add', '-f', '.certs/shop-key.pem')
+    const again = await up()
+    expect(again).toMatchObject({ exitCode: 3, stdout: expect.stringContaining(sentence) })
+    expect(await up()).toEqual(again)
+    expect((await failed()).failed).toMatchObject([first.failed[0]])
   })
 
   test('prints all faults of the file, each with its place, and changes nothing', async () => {

@@ -4,11 +4,12 @@ import { isMountPoint } from '../../files/mount-point.ts'
 import { applyHosts, type HostsChange } from '../../hosts/change.ts'
 import { loopback, parseHostAddress, parseHostName, publicNames } from '../../hosts/host-name.ts'
 import { conflictError, planHosts } from '../../hosts/plan.ts'
+import { notShared, presentAlready, staying } from '../../hosts/shared-lines.ts'
 import { quotedPath, shellWord } from '../../shell-word.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { hostsAccess } from '../hosts-file.ts'
-import type { HostsEntry } from '../../hosts/block.ts'
+import { isSameEntry, type HostsEntry } from '../../hosts/block.ts'
 import type { hostsAddSpec } from '../specs/hosts.ts'
 
 type Arguments = ArgumentsOf<typeof hostsAddSpec>
@@ -28,24 +29,29 @@ export async function hostsAdd(args: Arguments, context: Context): Promise<ExitC
   const dryRun = args['dry-run'] === true
   if (!dryRun && plan.add.length > 0) await agreeToPublic(names, args, context)
   const access = hostsAccess(context, args, commandOf(names, args))
-  const { added, removed } = dryRun
-    ? { added: plan.add, removed: plan.remove }
+  const change = dryRun
+    ? { added: plan.add, removed: plan.remove, shared: plan.shared }
     : await applyHosts(request, access)
+  const { shared } = change
+  const [added, removed] = [notShared(change.added, shared), notShared(change.removed, shared)]
   const { file } = plan
   output.result(
     [
       ...removed.map(({ name, address }) => `- ${address} ${name}`),
       ...added.map(({ name, address }) => `+ ${address} ${name}`),
     ],
-    { ...(dryRun ? { dryRun } : {}), file, added, removed },
+    { ...(dryRun ? { dryRun } : {}), file, added, removed, shared },
   )
-  const isSame = added.length + removed.length === 0
+  for (const line of shared) {
+    const stays = change.removed.some((entry) => isSameEntry(entry, line))
+    output.note(`${stays ? staying(line) : presentAlready(line)}.`)
+  }
+  const isSame = change.added.length + change.removed.length === 0
   if (isSame) output.note(`${file} has ${names.join(' and ')} already; nothing was written.`)
-  else if (dryRun) output.note(`These lines of ${quotedPath(file)} would change.`)
-  else
-    output.note(
-      `Changed ${quotedPath(file)}. To undo it: ${undoing({ added, removed }, wanted, args)}`,
-    )
+  else if (!dryRun)
+    output.note(`Changed ${quotedPath(file)}. To undo it: ${undoing(change, wanted, args)}`)
+  else if (added.length + removed.length > 0)
+    output.note(`These lines of ${quotedPath(file)} would change.`)
   if (!isSame && isMountPoint(file))
     output.note(
       `${quotedPath(file)} is mounted by itself; what mounts it, such as Docker, may make it anew.`,

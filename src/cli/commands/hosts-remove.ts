@@ -1,6 +1,7 @@
 import { RootlingError } from '../../errors.ts'
 import { planRemoval, removeHosts } from '../../hosts/change.ts'
 import { parseHostName } from '../../hosts/host-name.ts'
+import { notShared } from '../../hosts/shared-lines.ts'
 import { shellWord } from '../../shell-word.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -24,10 +25,11 @@ export async function hostsRemove(
   const access = hostsAccess(context, args, `rootling hosts remove ${words}`)
   const dryRun = args['dry-run'] === true
   const removal = await (dryRun ? planRemoval(request) : removeHosts(request, access))
-  const removed = removal.remove.map(({ name, address }) => ({ name, address }))
+  const { file, remove, shared, changed } = removal
+  const removed = notShared(remove, shared)
   output.result(
     removed.map(({ name, address }) => `- ${address} ${name}`),
-    { ...(dryRun ? { dryRun } : {}), file: removal.file, removed, changed: removal.changed },
+    { ...(dryRun ? { dryRun } : {}), file, removed, shared, changed },
   )
   reportRemoval(removal, names, dryRun, output)
   return exitCodes.ok

@@ -83,7 +83,7 @@ export async function uninstall(
     issued,
     daemons: services,
     authorities,
-    hosts: { file: hosts.file, removed: hosts.removed },
+    hosts: { file: hosts.file, removed: hosts.removed, shared: hosts.shared },
   })
   return hosts.failed ? exitCodes.someStoresFailed : changeExitCode(outcomes)
 }

@@ -1,4 +1,4 @@
-import { readdir, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { certificatesIn } from '../../../platform/pem.ts'
 import { isTrusted, type Scope } from '../../authority/scope.ts'
@@ -17,7 +17,7 @@ import {
   type SettingsFile,
 } from '../settings.ts'
 import type { Checked, Known } from './check.ts'
-import { readSmall } from './read.ts'
+import { readSmall, rootsInDirectory } from './read.ts'
 
 /** Finds variables, settings and proxies that keep programs from trusting the roots. */
 export async function checkEnvironment(known: Known): Promise<Checked> {
@@ -85,16 +85,6 @@ const wantedScopes = ({ scopes, untrusted }: Known): Scope[] =>
 /** The root of a scope, and the copies that OpenSSL reads in its place, in base64. */
 const formsOf = ({ root, copies }: Scope): string[] =>
   [root.raw, ...certificatesIn(copies?.pem ?? '')].map((der) => der.toString('base64'))
-
-/** The most files of a directory of roots that are read. */
-const mostFiles = 2_000
-
-async function rootsInDirectory(path: string): Promise<Buffer[]> {
-  const names = await readdir(path).catch(() => [])
-  const hashed = names.filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name)).slice(0, mostFiles)
-  const texts = await Promise.all(hashed.map((name) => readSmall(join(path, name))))
-  return texts.flatMap((text) => certificatesIn(text ?? ''))
-}
 
 async function judgeVariable(
   { name, adds, programs, directories, list }: (typeof rootVariables)[number],

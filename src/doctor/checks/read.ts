@@ -1,5 +1,7 @@
 import { constants } from 'node:fs'
-import { open, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { certificatesIn } from '../../../platform/pem.ts'
 
 /** The largest settings file or bundle that is read, in octets. */
 const largest = 4 * 1024 * 1024
@@ -23,4 +25,20 @@ export async function readSmall(path: string): Promise<string | null> {
   } catch {
     return null
   }
+}
+
+/** The most files of a directory of roots that are read. */
+const mostFiles = 2_000
+
+/**
+ * Returns the certificates in a directory of roots: in the files that OpenSSL's hashes name, or with
+ * `anyName`, as Go reads it, in all.
+ */
+export async function rootsInDirectory(path: string, anyName = false): Promise<Buffer[]> {
+  const names = await readdir(path).catch(() => [])
+  const read = names
+    .filter((name) => anyName || /^[0-9a-f]{8}\.\d+$/.test(name))
+    .slice(0, mostFiles)
+  const texts = await Promise.all(read.map((name) => readSmall(join(path, name))))
+  return texts.flatMap((text) => certificatesIn(text ?? ''))
 }

@@ -2,8 +2,9 @@ import { X509Certificate } from 'node:crypto'
 import { fingerprintOf } from '../../../platform/pem.ts'
 import type { HeldRoot, TrustStore } from '../../../platform/trust-store.ts'
 import { isTrusted } from '../../authority/scope.ts'
-import { findStaleRoots } from '../../trust/stale-roots.ts'
-import { limitsOf } from '../../x509/free-types.ts'
+import { rootsOfOthers, type RootsOfOthers } from '../../trust/roots-of-others.ts'
+import { findStaleRoots, type StaleRoot } from '../../trust/stale-roots.ts'
+import { freeTypes, limitsOf } from '../../x509/free-types.ts'
 import { inspectCertificate, type CertificateFacts } from '../../x509/inspect.ts'
 import { shortDate } from '../dates.ts'
 import { finding, type Finding } from '../codes.ts'
@@ -43,6 +44,8 @@ async function staleOwn(known: Known): Promise<Finding[]> {
   const mismatched = stores.filter(
     (store) => lacks(store) && stale.some((root) => root.stores.includes(store)),
   )
+  const none = { fingerprints: new Set<string>(), unknown: false }
+  const others = stale.length === 0 ? none : await rootsOfOthers(known.machine.person)
   return [
     ...(scopes.some(isTrusted) ? mismatched : []).map((store) =>
       finding(
@@ -52,15 +55,47 @@ async function staleOwn(known: Known): Promise<Finding[]> {
         { action: 'install' },
       ),
     ),
-    ...stale.map(({ anchor: { name, fingerprint }, stores: held }) =>
-      finding('stale-root', name, {
-        root: `the root ${name}`,
-        stores: held.map(({ title }) => title).join(', '),
-        why: 'no authority of yours has it; it may be another user’s',
-        command: `rootling untrust ${fingerprint}`,
-      }),
-    ),
+    ...stale.map((root) => judgeStale(root, known, others)),
   ]
+}
+
+/** Judges a root of Rootling that no authority of this person has. */
+export function judgeStale(
+  { anchor: { name, der, fingerprint }, stores }: StaleRoot,
+  { now, outcomes }: Known,
+  { fingerprints, unknown }: RootsOfOthers,
+): Finding {
+  const details = {
+    root: `the root ${name}`,
+    stores: stores.map(({ title }) => title).join(', '),
+    command: `rootling untrust ${fingerprint}`,
+  }
+  const facts = parsed(der)
+  const free = facts === null || freeTypes(facts.nameConstraints).length > 0
+  const isInOrder = !free && facts.ca && facts.notBefore <= now && facts.notAfter >= now
+  // What only this person's programs read, no other user needs there. A store that lacks the root of
+  // this person holds what is left of an older authority.
+  const isOfAnother =
+    (unknown || fingerprints.has(fingerprint)) &&
+    stores.every(
+      ({ id, kind }) =>
+        kind !== 'nss' &&
+        outcomes.some(({ store, outcome }) => store.id === id && outcome === 'trusted'),
+    )
+  if (isOfAnother && isInOrder)
+    return finding('root-of-another-user', name, {
+      ...details,
+      owned: fingerprints.has(fingerprint),
+    })
+  const why =
+    facts === null
+      ? 'it cannot be read'
+      : facts.notAfter < now
+        ? `it ended on ${shortDate(facts.notAfter)}`
+        : free
+          ? 'no authority of yours has it, and it is unconstrained'
+          : 'no authority of yours has it; it may be another user’s'
+  return finding('stale-root', name, { ...details, why })
 }
 
 /** Judges the roots of one other tool. */

@@ -1,7 +1,8 @@
-import { isSameEntry, type HostsEntry, type OwnLine } from '../../hosts/block.ts'
+import { isSameEntry, type HostsEntry } from '../../hosts/block.ts'
 import { applyHosts, type HostsAccess } from '../../hosts/change.ts'
 import { isUnowned } from '../../hosts/host-name.ts'
 import { conflictError, planHosts } from '../../hosts/plan.ts'
+import { presentAlready, staying } from '../../hosts/shared-lines.ts'
 import { RootlingError } from '../../errors.ts'
 import type { StoreOptions } from '../../trust/machine-stores.ts'
 import type { TrustWorld } from '../../trust/world.ts'
@@ -31,9 +32,7 @@ export async function planHostsLines(work: Work): Promise<PlannedStep[]> {
       }),
       ...add.map((entry) => {
         const line = sharedOf(entry)
-        const text = `${entry.address} ${entry.name}`
-        if (line === undefined) return `+${text}`
-        return `${text} is there already for ${ownersOf(line)}, and is kept for both`
+        return line === undefined ? `+${entry.address} ${entry.name}` : presentAlready(line)
       }),
     ]
     const detail = `In ${plan.file}: ${lines.join(', ')}`
@@ -54,13 +53,6 @@ export async function planHostsLines(work: Work): Promise<PlannedStep[]> {
     throw error
   }
 }
-
-/** Returns the sentence for a line that stays for its other owners. */
-export const staying = (line: OwnLine): string =>
-  `${line.address} ${line.name} stays for ${ownersOf(line)}`
-
-const ownersOf = ({ owners }: OwnLine): string =>
-  owners.map(({ user, project }) => project ?? `the user ${user}`).join(' and ')
 
 /**
  * A line that leads a name of nobody to this machine hurts nobody. Any other takes a name from its
