@@ -1,14 +1,14 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Recording } from '../../certificates/issuer.ts'
-import type { Database, Row } from '../../storage/postgres/database.ts'
+import { toJsonb, type Database, type Row } from '../../storage/postgres/database.ts'
 import type { Sealer } from '../../storage/postgres/seal.ts'
 import { readCertId } from '../cert-id.ts'
 import {
-  authorizationStatus,
   challengeStatus,
   type Account,
   type Authorization,
   type Challenge,
+  type EabKey,
   type Order,
 } from '../resources.ts'
 import type { AcmeStore, Claim, Need, Outcome, Unit } from './contract.ts'
@@ -21,12 +21,53 @@ import type { Kind, Kinds } from './tables.ts'
  */
 export async function openPostgresStore(database: Database, sealer: Sealer): Promise<AcmeStore> {
   const nonces = createNonces(await nonceSecret(database, sealer))
+  const place = { database, sealer, nonces }
+  let swept = -Infinity
   return {
-    open: async (need) => openUnit(database, nonces, await read(database, need)),
+    open: async (need) => openUnit(place, await read(place, need)),
     nonces,
-    claimValidations: (now, until, limit) => claim(database, { now, until, limit }),
+    async claimValidations(now, until, limit) {
+      if (now - swept >= hour) {
+        swept = now
+        await sweep(database, now)
+      }
+      return claim(database, { now, until, limit })
+    },
     close: () => Promise.resolve(),
   }
+}
+
+/** What a unit needs. */
+interface Place {
+  readonly database: Database
+  readonly sealer: Sealer
+  readonly nonces: Nonces
+}
+
+/**
+ * Deletes the nonces of days whose nonces are refused, and orders that ended a month ago, as their
+ * certificates did, with all that belongs to them. Processes may do so at the same time.
+ */
+async function sweep(database: Database, now: number): Promise<void> {
+  await database.query('DELETE FROM rootling.nonce WHERE day < $1', [
+    Math.floor(now / day) - keptDays,
+  ])
+  await database.query('DELETE FROM rootling.lease WHERE until <= $1', [now])
+  await database.query(
+    `WITH ended AS (
+       DELETE FROM rootling.acme o WHERE kind = 'order' AND created < $1
+         AND (facts->>'expires')::bigint < $1
+         AND NOT EXISTS (
+           SELECT FROM rootling.acme c WHERE c.kind = 'certificate'
+             AND c.id = o.facts->>'certificateId' AND (c.facts->>'notAfter')::bigint >= $1
+         )
+       RETURNING facts
+     )
+     DELETE FROM rootling.acme a USING ended
+     WHERE a.kind = 'certificate' AND a.id = ended.facts->>'certificateId'
+       OR a.kind = 'authorization' AND ended.facts->'authorizationIds' ? a.id`,
+    [now - 30 * day],
+  )
 }
 
 /** Returns the secret that all processes make their nonces with. The first of them chooses it. */
@@ -43,9 +84,10 @@ async function nonceSecret(database: Database, sealer: Sealer): Promise<Buffer> 
   return sealer.open((existing ?? (await read()))?.['value'] as Buffer, name)
 }
 
-const day = 86_400_000
+const hour = 3_600_000
+const day = 24 * hour
 
-/** A nonce in the database: in the partition of its day, so that old ones are dropped at once. */
+/** A nonce in the database, with the day on which it was made. */
 interface UsedNonce {
   readonly day: number
   readonly nonce: Buffer
@@ -120,7 +162,7 @@ UNION ALL ${authorizationsOf('own')}
 UNION ALL ${authorizationsOf('all_orders')}
 UNION ALL ${authorizationsOf('unfinished')}`
 
-async function read(database: Database, need: Need): Promise<Snapshot> {
+async function read({ database, sealer }: Place, need: Need): Promise<Snapshot> {
   const values = [
     need.account,
     need.thumbprint,
@@ -139,7 +181,7 @@ async function read(database: Database, need: Need): Promise<Snapshot> {
     values.map((value) => value ?? null),
   )
   const known = new Map(
-    rows.map((row) => [keyOf(row['kind'] as Kind, String(row['id'])), knownOf(row)]),
+    rows.map((row) => [keyOf(row['kind'] as Kind, String(row['id'])), knownOf(row, sealer)]),
   )
   const { replaces } = (known.get(keyOf('order', need.order ?? ''))?.resource ??
     {}) as Partial<Order>
@@ -149,7 +191,7 @@ async function read(database: Database, need: Need): Promise<Snapshot> {
       `SELECT ${columns} FROM rootling.acme a WHERE kind = 'certificate' AND key = $1`,
       [replaced.serialNumber],
     ))
-      known.set(keyOf('certificate', String(row['id'])), knownOf(row))
+      known.set(keyOf('certificate', String(row['id'])), knownOf(row, sealer))
   const listed = (why: string): Order[] =>
     rows
       .filter((row) => row['why'] === why)
@@ -158,12 +200,29 @@ async function read(database: Database, need: Need): Promise<Snapshot> {
   return { known, ordersOf: listed('all'), unfinishedOf: listed('unfinished') }
 }
 
-const knownOf = ({ facts, version }: Row): Known => ({
-  resource: facts as Kinds[Kind],
-  version: Number(version),
+function knownOf({ kind, facts, version }: Row, sealer: Sealer): Known {
+  const resource =
+    kind === 'eabKey' ? openEabKey(facts as SealedEabKey, sealer) : (facts as Kinds[Kind])
+  return { resource, version: Number(version) }
+}
+
+/** A key for external account binding as the database has it: a dump opens no accounts. */
+interface SealedEabKey extends Omit<EabKey, 'key'> {
+  /** base64url */
+  readonly sealed: string
+}
+
+const sealEabKey = ({ key, ...rest }: EabKey, sealer: Sealer): SealedEabKey => ({
+  ...rest,
+  sealed: sealer.seal(Buffer.from(key), `the key ${rest.id}`).toString('base64url'),
 })
 
-function openUnit(database: Database, nonces: Nonces, snapshot: Snapshot): Unit {
+const openEabKey = ({ sealed, ...rest }: SealedEabKey, sealer: Sealer): EabKey => ({
+  ...rest,
+  key: sealer.open(Buffer.from(sealed, 'base64url'), `the key ${rest.id}`).toString(),
+})
+
+function openUnit({ database, sealer, nonces }: Place, snapshot: Snapshot): Unit {
   const { known, ordersOf, unfinishedOf } = snapshot
   const puts = new Map<string, readonly [Kind, Kinds[Kind]]>()
   const looked = new Map<string, readonly [Kind, string]>()
@@ -198,10 +257,10 @@ function openUnit(database: Database, nonces: Nonces, snapshot: Snapshot): Unit 
           used.day,
           used.nonce,
           randomBytes(12),
-          JSON.stringify(checked.map(([key, one]) => [...one, versionOf(key)])),
-          JSON.stringify([...puts].map(([key, put]) => rowOf(put, versionOf(key)))),
-          JSON.stringify(leases),
-          recording === null ? null : JSON.stringify(recording),
+          toJsonb(checked.map(([key, one]) => [...one, versionOf(key)])),
+          toJsonb([...puts].map(([key, put]) => rowOf(put, versionOf(key), sealer))),
+          toJsonb(leases),
+          recording === null ? null : toJsonb(recording),
         ],
       )
       return row?.['outcome'] as Outcome
@@ -238,7 +297,11 @@ function isConflict(error: unknown): boolean {
 }
 
 /** The row of a resource, with what it is found by. */
-function rowOf([kind, resource]: readonly [Kind, Kinds[Kind]], version: number): object {
+function rowOf(
+  [kind, resource]: readonly [Kind, Kinds[Kind]],
+  version: number,
+  sealer: Sealer,
+): object {
   const one = resource as Partial<Account & Order & Authorization & Kinds['certificate']>
   return {
     kind,
@@ -247,12 +310,16 @@ function rowOf([kind, resource]: readonly [Kind, Kinds[Kind]], version: number):
     account: one.accountId ?? null,
     key: one.thumbprint ?? one.serialNumber ?? null,
     created: one.createdAt ?? null,
-    open:
-      kind === 'order'
-        ? one.certificateId === undefined
-        : (one.challenges ?? []).some((challenge) => challengeStatus(challenge) === 'processing'),
-    facts: resource,
+    open: kind === 'order' ? one.certificateId === undefined : isValidating(one),
+    facts: kind === 'eabKey' ? sealEabKey(resource as EabKey, sealer) : resource,
   }
+}
+
+/** Whether a validation was asked for that can still decide about an authorization. */
+const isValidating = ({ deactivated, challenges = [] }: Partial<Authorization>): boolean => {
+  const statuses = new Set(challenges.map(challengeStatus))
+  const isDecided = statuses.has('valid') || statuses.has('invalid')
+  return deactivated === false && !isDecided && statuses.has('processing')
 }
 
 interface Lease {
@@ -272,7 +339,7 @@ async function claim(database: Database, { now, until, limit }: Lease): Promise<
        FROM rootling.acme a
        JOIN rootling.acme o ON o.kind = 'account' AND o.id = a.account
        CROSS JOIN jsonb_array_elements(a.facts->'challenges') AS one
-       WHERE a.kind = 'authorization' AND a.open
+       WHERE a.kind = 'authorization' AND a.open AND (a.facts->>'expires')::bigint > $1
          AND one ? 'requested' AND NOT one ?| '{validated,error}'
          AND NOT EXISTS (
            SELECT FROM rootling.lease l
@@ -286,11 +353,9 @@ async function claim(database: Database, { now, until, limit }: Lease): Promise<
      SELECT facts, owner, asked_for FROM asked`,
     [now, until, limit],
   )
-  return rows
-    .map((row) => ({
-      authorization: row['facts'] as Authorization,
-      challenge: row['asked_for'] as Challenge,
-      account: row['owner'] as Account,
-    }))
-    .filter(({ authorization }) => authorizationStatus(authorization, now) === 'pending')
+  return rows.map((row) => ({
+    authorization: row['facts'] as Authorization,
+    challenge: row['asked_for'] as Challenge,
+    account: row['owner'] as Account,
+  }))
 }

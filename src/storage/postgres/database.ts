@@ -31,8 +31,9 @@ export interface DatabaseOptions {
   readonly patience?: number
 }
 
-/** Opens a database. It is connected to when it is first asked. */
+/** Opens a database. It is connected to when it is first asked. Throws `usage` for a URL that is none. */
 export function openDatabase({ url, most = 10, patience = 10_000 }: DatabaseOptions): Database {
+  const place = placeOf(url)
   const pool = new Pool({
     connectionString: url,
     max: most,
@@ -43,7 +44,6 @@ export function openDatabase({ url, most = 10, patience = 10_000 }: DatabaseOpti
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
   const current = new AsyncLocalStorage<PoolClient>()
-  const place = placeOf(url)
 
   /** Tries again while the database is away, but no longer than `patience`. */
   async function persist<T>(attempt: () => Promise<T>): Promise<T> {
@@ -108,11 +108,13 @@ export function openDatabase({ url, most = 10, patience = 10_000 }: DatabaseOpti
         throw isAway(error) ? away(place, error) : error
       }
       try {
-        await client.query('COMMIT')
+        const { command } = await client.query('COMMIT')
         client.release()
+        // PostgreSQL rolls back without an error where a statement failed whose error was not thrown on.
+        if (command !== 'COMMIT') throw new Error('A statement of the transaction had failed.')
       } catch (error) {
-        client.release(true)
         if (!isAway(error)) throw error
+        client.release(true)
         if (!(await hasHappened(id))) throw away(place, error)
       }
       return result
@@ -153,10 +155,19 @@ function placeOf(text: string): string {
   try {
     const { protocol, username, host, pathname } = new URL(text)
     return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
-  } catch (error) {
+  } catch {
+    // The error of URL would hold the password.
     throw new RootlingError('usage', 'The URL of the database cannot be read.', {
-      hint: '--database postgres://USER@HOST/DATABASE',
-      cause: error,
+      hint: 'It looks like postgres://USER@HOST/DATABASE',
     })
   }
 }
+
+/**
+ * Returns a value as JSON for a column of jsonb, which holds no NUL and no half of a surrogate pair:
+ * text of strangers gets U+FFFD in their place.
+ */
+export const toJsonb = (value: unknown): string =>
+  JSON.stringify(value, (_, each: unknown) =>
+    typeof each === 'string' ? each.replace(/[\0\p{Cs}]/gu, '\uFFFD') : each,
+  )

@@ -71,6 +71,7 @@ CREATE TABLE rootling.lease (
   PRIMARY KEY (authz, challenge)
 );
 -- The row says that a unit happened: by is the random name of the unit, by which it knows its own.
+-- Rows of days whose nonces are refused are deleted.
 CREATE TABLE rootling.nonce (
   day int NOT NULL,
   nonce bytea NOT NULL,
@@ -84,13 +85,20 @@ CREATE FUNCTION rootling.touch(of text) RETURNS void LANGUAGE sql AS $$
 $$;
 
 -- Records a certificate. Its facts are a CertificateRecord.
-CREATE FUNCTION rootling.record(facts jsonb) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION rootling.record(facts jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  own text := ltrim(facts->>'serialNumber', '0');
+BEGIN
   INSERT INTO rootling.certificate (serial, fingerprint, scope, not_after, path, facts)
   VALUES (
-    ltrim(facts->>'serialNumber', '0'), facts->>'fingerprint', facts->>'scope',
+    own, facts->>'fingerprint', facts->>'scope',
     (facts->>'notAfter')::timestamptz, facts->>'certPath', facts
-  )
-$$;
+  );
+  -- Its revocation may have been first, as where two records are joined.
+  IF EXISTS (SELECT FROM rootling.revocation r WHERE r.serial = own) THEN
+    PERFORM rootling.touch('revocations ' || (facts->>'scope'));
+  END IF;
+END $$;
 
 -- One unit of the ACME server, in one round trip and one transaction. RL001: it conflicts.
 CREATE FUNCTION rootling.commit_unit(

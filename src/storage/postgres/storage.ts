@@ -17,7 +17,7 @@ import type {
   ScopeReader,
   Storage,
 } from '../storage.ts'
-import type { Database, Row } from './database.ts'
+import { toJsonb, type Database, type Row } from './database.ts'
 import type { Sealer } from './seal.ts'
 
 /**
@@ -229,7 +229,7 @@ function openChange(database: Database, sealer: Sealer, readers: Readers): Chang
         [
           scope.name,
           part ?? '',
-          JSON.stringify(scope),
+          toJsonb(scope),
           root,
           intermediate,
           rootCopies ?? null,
@@ -268,14 +268,14 @@ function openChange(database: Database, sealer: Sealer, readers: Readers): Chang
     async issued(certificates) {
       await database.query(
         'SELECT rootling.record(facts) FROM jsonb_array_elements($1::jsonb) AS facts',
-        [JSON.stringify(certificates)],
+        [toJsonb(certificates)],
       )
     },
     async revoked(revocation) {
       await database.query(
         `INSERT INTO rootling.revocation VALUES ($1, $2)
          ON CONFLICT (serial) DO UPDATE SET facts = excluded.facts`,
-        [bare(revocation.serialNumber), JSON.stringify(revocation)],
+        [bare(revocation.serialNumber), toJsonb(revocation)],
       )
       await touchScope(revocation.serialNumber)
     },
