@@ -18,12 +18,13 @@ export type Event =
   | { readonly kind: 'released'; readonly serialNumber: string }
   | { readonly kind: 'forgotten'; readonly serialNumber: string }
 
+const begin = '{"event":"'
+
 /**
  * Whether a text is empty or the beginning of a line, which a killed command may leave at the end
  * of the record. Any other text there is damage.
  */
 export function isUnfinished(line: string): boolean {
-  const begin = '{"event":"'
   return line.startsWith(begin) || begin.startsWith(line)
 }
 
@@ -77,6 +78,8 @@ export function currentLines(text: string, taken: Set<string>, printed: boolean)
 
 /** Parses what a line says; `null`: the line is damaged. */
 export function parseLine(line: string): Event | null {
+  // An error of JSON.parse takes longer than all else here, and damage may have many lines.
+  if (!line.startsWith(begin)) return null
   try {
     if (line.startsWith(issued)) {
       const certificate = JSON.parse(`{${line.slice(issued.length)}`) as CertificateRecord

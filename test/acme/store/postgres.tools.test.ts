@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import type { Account } from '../../../src/acme/resources.ts'
+import type { Account, Order, StoredCertificate } from '../../../src/acme/resources.ts'
+import { commitStep } from '../../../src/acme/store/contract.ts'
 import { openPostgresStore } from '../../../src/acme/store/postgres.ts'
 import { openDatabase } from '../../../src/storage/postgres/database.ts'
 import { migrate } from '../../../src/storage/postgres/migrate.ts'
@@ -73,4 +74,69 @@ test('a unit whose answer is lost happens once', async () => {
   await ending
   expect((await store.open({ account: 'a' })).get('account', 'a')).toEqual(account)
   expect(await (await store.open({})).commit(nonce)).toBe('replayed')
+})
+
+const identifier = { type: 'dns', value: 'a.localhost' } as const
+const asked = { id: 'c', type: 'http-01', token: 't', requested: 1 } as const
+
+test('a dump of the database has no key for external account binding', async () => {
+  const url = await server.createDatabase(template)
+  const store = await openPostgresStore(open(url), sealer)
+  const key = { id: 'k', key: 'SECRETHMAC', createdAt: 7 }
+  await commitStep(store, {}, (unit) => unit.put('eabKey', key))
+  expect(await server.psql(url, 'select * from rootling.acme')).not.toContain('SECRETHMAC')
+  expect((await store.open({ eabKey: 'k' })).get('eabKey', 'k')).toEqual(key)
+})
+
+test('what cannot be validated any more starves no claim', async () => {
+  const store = await openPostgresStore(open(await server.createDatabase(template)), sealer)
+  const base = { accountId: 'a', identifier, wildcard: false, challenges: [asked] }
+  await commitStep(store, {}, (unit) => {
+    unit.put('account', { id: 'a', thumbprint: 't' } as Account)
+    for (let i = 0; i < 20; i++) {
+      const dead =
+        i % 2 === 0 ? { deactivated: true, expires: 1_000 } : { deactivated: false, expires: 5 }
+      unit.put('authorization', { ...base, ...dead, id: `a${i}` })
+    }
+    unit.put('authorization', { ...base, id: 'z', deactivated: false, expires: 1_000 })
+  })
+  const claims = await store.claimValidations(10, 50, 2)
+  expect(claims.map(({ authorization }) => authorization.id)).toEqual(['z'])
+})
+
+test('used nonces of refused days, and orders that ended a month ago, are forgotten', async () => {
+  const url = await server.createDatabase(template)
+  const store = await openPostgresStore(open(url), sealer)
+  const day = 86_400_000
+  const now = Date.now()
+  const order = (id: string, more: Partial<Order>): Order => ({
+    id,
+    accountId: 'a',
+    identifiers: [identifier],
+    authorizationIds: [`z${id}`],
+    createdAt: now - 100 * day,
+    expires: now - 93 * day,
+    profile: 'default',
+    ...more,
+  })
+  await commitStep(store, {}, (unit) => {
+    for (const id of ['ended', 'lasting', 'new']) {
+      unit.put('authorization', {
+        ...{ id: `z${id}`, accountId: 'a', identifier, wildcard: false, challenges: [] },
+        ...{ deactivated: false, expires: now - 93 * day },
+      })
+      if (id === 'new') unit.put('order', order(id, { createdAt: now, expires: now + day }))
+      else unit.put('order', order(id, { certificateId: `c${id}` }))
+    }
+    for (const [id, notAfter] of [
+      ['cended', now - 40 * day],
+      ['clasting', now - 20 * day],
+    ] as const)
+      unit.put('certificate', { id, serialNumber: id, notAfter } as StoredCertificate)
+  })
+  await server.psql(url, "insert into rootling.nonce values (7, 'a', 'b')")
+  await store.claimValidations(now, now + 1_000, 1)
+  const left = await server.psql(url, 'select id from rootling.acme order by id')
+  expect(left.trim().split('\n')).toEqual(['clasting', 'lasting', 'new', 'zlasting', 'znew'])
+  expect(await server.psql(url, 'select count(*) from rootling.nonce where day = 7')).toBe('0\n')
 })

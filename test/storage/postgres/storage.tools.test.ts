@@ -1,15 +1,18 @@
+import { inspect } from 'node:util'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { makeScope } from '../../../src/authority/ceremony.ts'
 import { openDatabase } from '../../../src/storage/postgres/database.ts'
 import { migrate } from '../../../src/storage/postgres/migrate.ts'
 import { sealWith } from '../../../src/storage/postgres/seal.ts'
 import { postgresStorage } from '../../../src/storage/postgres/storage.ts'
+import { certificate } from '../../helpers/filled-record.ts'
 import { openPostgresServer, type PostgresServer } from '../../helpers/postgres.ts'
 import { describeStorage } from '../contract.ts'
 
 let server: PostgresServer
 let template: string
 const sealer = sealWith('correct horse')
+const now = '2026-06-01T00:00:00.000Z'
 
 beforeAll(async () => {
   server = await openPostgresServer()
@@ -92,4 +95,46 @@ test('a database that is away is waited for, and then named without its password
   const asked = Promise.all([storage.scopes.names(), storage.change(async () => 'done')])
   await Promise.all([server.start(), asked])
   expect(await asked).toEqual([[], 'done'])
+})
+
+test('a transaction of which a statement failed is not told as done', async () => {
+  const database = open(await server.createDatabase(template))
+  const failing = database.transaction(async () => {
+    await database.query("SELECT rootling.touch('x')")
+    await database.query('SELECT 1/0').catch(() => undefined)
+    return 'done'
+  })
+  await expect(failing).rejects.toThrow('had failed')
+  expect(await database.query("SELECT FROM rootling.revision WHERE name = 'x'")).toEqual([])
+})
+
+test('a URL that cannot be read is not shown, since it may have a password', () => {
+  expect.assertions(2)
+  try {
+    openDatabase({ url: 'postgres://me:s3cret@host:99999/db' })
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'usage' })
+    expect(inspect(error)).not.toContain('s3cret')
+  }
+})
+
+test('text with NUL and half characters is kept as far as the database can', async () => {
+  const storage = postgresStorage(open(await server.createDatabase(template)), sealer)
+  const facts = certificate(1, { onRenew: 'a\0b\uD800c😀' })
+  await storage.change((change) => change.issued([facts]))
+  const found = await storage.certificates.find(facts.serialNumber)
+  expect(found?.certificate.onRenew).toBe('a\uFFFDb\uFFFDc😀')
+})
+
+test('a certificate that is recorded after its revocation changes the revocations of its scope', async () => {
+  const storage = postgresStorage(open(await server.createDatabase(template)), sealer)
+  const { certificates } = storage
+  const facts = certificate(1)
+  const { serialNumber } = facts
+  const revocation = { serialNumber, reason: 'keyCompromise', revokedAt: now } as const
+  await storage.change((change) => change.revoked(revocation))
+  const before = await certificates.revocationsVersion('local')
+  await storage.change((change) => change.issued([facts]))
+  expect(await certificates.revocationsVersion('local')).not.toBe(before)
+  expect(await certificates.revoked('local', new Date(now))).toHaveLength(1)
 })
