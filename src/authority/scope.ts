@@ -61,8 +61,10 @@ export interface RootCopies {
 export const rootForOpenssl = ({ root, rootPath: path, copies }: Scope): RootCopies =>
   copies ?? { pem: root.toString(), path }
 
+type Stored = Pick<Storage, 'scopes' | 'place'>
+
 /** Every scope, `local` first; none: there is no authority yet. Throws `corrupt-state`. */
-export async function scopesIn({ scopes, place }: Storage): Promise<AnyScope[]> {
+export async function scopesIn({ scopes, place }: Stored): Promise<AnyScope[]> {
   const names = await scopes.names()
   return Promise.all(
     names.map(async (name) => parsedScope(await scopes.read(name), `${name} in ${place}`)),
@@ -70,7 +72,7 @@ export async function scopesIn({ scopes, place }: Storage): Promise<AnyScope[]> 
 }
 
 /** Reads a scope by its name. Throws `no-authority`, and `no-scope` with the names of the others. */
-export async function scopeIn({ scopes, place }: Storage, name: string): Promise<AnyScope> {
+export async function scopeIn({ scopes, place }: Stored, name: string): Promise<AnyScope> {
   const names = await scopes.names()
   if (names.length === 0) throw noAuthority()
   if (names.includes(name)) return parsedScope(await scopes.read(name), `${name} in ${place}`)

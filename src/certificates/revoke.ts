@@ -2,10 +2,11 @@ import { X509Certificate } from 'node:crypto'
 import { RootlingError, UnknownName } from '../errors.ts'
 import { issueAgain } from '../storage/issue-again.ts'
 import { selfSignedScope, type CertificateRecord } from '../storage/records.ts'
-import type { Change, Storage } from '../storage/storage.ts'
+import type { Change, Entry, Storage } from '../storage/storage.ts'
 import { certificatesIn } from '../x509/inspect.ts'
 import { fingerprintOf } from '../x509/parsed-certificate.ts'
 import type { Revocation, RevocationReason } from '../x509/revocation.ts'
+import { restoreRecord } from './restore-record.ts'
 
 /** A serial number as `serialNumberIn` gives it, or the contents of a certificate file. */
 type RevocationTarget = string | Buffer
@@ -27,12 +28,13 @@ export interface Revoked {
 
 /**
  * Revokes a certificate. An earlier revocation stays as it is, except that a hold may become final.
- * Throws `usage` for a certificate that is not on record.
+ * A certificate of a file that this authority issued and that is not on record, as after an older
+ * backup was restored, is recorded first. Throws `usage` for any other that is not on record.
  */
 export async function revoke(storage: Storage, request: RevokeRequest): Promise<Revoked> {
   const { target, reason = 'unspecified', now } = request
   return storage.change(async (change) => {
-    const { record, revocation } = await find(change, target)
+    const { record, revocation } = await find(change, storage.place, target)
     const final = revocation?.reason === 'certificateHold' && reason !== 'certificateHold'
     if (revocation !== null && !final) return { record, revocation, changed: false }
     // A hold that becomes final keeps its date (X.509, reason code extension).
@@ -52,7 +54,7 @@ export async function release(
   { target, now }: Pick<RevokeRequest, 'target' | 'now'>,
 ): Promise<Revoked> {
   return storage.change(async (change) => {
-    const { record, revocation } = await find(change, target)
+    const { record, revocation } = await find(change, storage.place, target)
     if (revocation === null) return { record, revocation, changed: false }
     if (revocation.reason !== 'certificateHold')
       throw new RootlingError(
@@ -66,22 +68,32 @@ export async function release(
 }
 
 async function find(
-  { certificates }: Change,
+  change: Change,
+  place: string,
   target: RevocationTarget,
 ): Promise<{ record: CertificateRecord; revocation: Revocation | null }> {
-  const entry =
-    typeof target === 'string'
-      ? await certificates.find(target)
-      : await certificates.findByFingerprint(fingerprintIn(target))
-  if (entry === null)
-    throw new UnknownName(
-      'usage',
-      typeof target === 'string'
-        ? `No certificate on record has the serial number ${target}.`
-        : 'The certificate of this file is not on record here, so only its own issuer can revoke it.',
-      { hint: 'rootling list --all --json' },
-    )
-  const { certificate: record, revocation } = entry
+  const { certificates } = change
+  if (typeof target === 'string') {
+    const entry = await certificates.find(target)
+    if (entry !== null) return revocable(entry)
+    throw unknown(`No certificate on record has the serial number ${target}.`)
+  }
+  const certificate = leafIn(target)
+  const entry = await certificates.findByFingerprint(fingerprintOf(certificate))
+  if (entry !== null) return revocable(entry)
+  const record = await restoreRecord(change, place, certificate)
+  if (record !== null)
+    return { record, revocation: await certificates.revocationOf(record.serialNumber) }
+  throw unknown(
+    'The certificate of this file was not issued here, so only its own issuer can revoke it.',
+  )
+}
+
+const unknown = (sentence: string): UnknownName =>
+  new UnknownName('usage', sentence, { hint: 'rootling list --all --json' })
+
+/** Throws `usage` for a certificate that has no issuer. */
+function revocable({ certificate: record, revocation }: Entry) {
   if (record.scope === selfSignedScope)
     throw new RootlingError('usage', 'A self-signed certificate has no issuer to revoke it.', {
       hint: 'Remove it from every program that trusts it',
@@ -100,13 +112,13 @@ function readCertificate(der: Buffer): X509Certificate {
   }
 }
 
-/** Returns the fingerprint of the certificate in a file. Throws `usage` for that of an authority. */
-function fingerprintIn(contents: Buffer): string {
+/** Returns the certificate in a file. Throws `usage` for that of an authority. */
+function leafIn(contents: Buffer): X509Certificate {
   const [der] = certificatesIn(contents, 'The file')
   const certificate = readCertificate(der as Buffer)
   if (certificate.ca)
     throw new RootlingError('usage', 'An authority is not revoked: its root key is gone.', {
       hint: 'Take it out of every trust store and delete its scope with its key: rootling ca forget SCOPE',
     })
-  return fingerprintOf(certificate)
+  return certificate
 }

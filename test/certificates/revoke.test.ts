@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { issue } from '../../src/certificates/issue.ts'
 import { serialNumberIn } from '../../src/certificates/named.ts'
 import { release, revoke } from '../../src/certificates/revoke.ts'
-import { readInventory } from '../../src/storage/files/record.ts'
+import { readInventory, recordPath } from '../../src/storage/files/record.ts'
 import { revocationReasons } from '../../src/x509/revocation.ts'
 import { contentsOf, makeWorld } from '../helpers/authority.ts'
 import { fileStorage } from '../../src/storage/files/storage.ts'
@@ -64,7 +65,7 @@ test('refuses what it did not issue', async () => {
   const foreign = await contentsOf(stranger, 'web')
   const refusals = [
     ['4a'.repeat(16), 'usage', /No certificate on record has the serial number 4a4a/],
-    [foreign, 'usage', /not on record here/],
+    [foreign, 'usage', /was not issued here/],
     [Buffer.from(world.scope.intermediate.toString()), 'usage', /An authority is not revoked/],
     [Buffer.from('hello\n'), 'bad-certificate', /holds no certificate/],
     [await contentsOf(world, 'web-key'), 'bad-certificate', /but a PRIVATE KEY/],
@@ -74,6 +75,22 @@ test('refuses what it did not issue', async () => {
       code,
       message: expect.stringMatching(message),
     })
+})
+
+test('revokes what it issued also where an older backup has no record of it', async () => {
+  const world = await makeWorld()
+  await world.issue('before')
+  const backup = await readFile(recordPath(world.state))
+  const { serialNumber, identifiers, fingerprint } = await world.issue('after')
+  const leaf = await contentsOf(world, 'after')
+  await writeFile(recordPath(world.state), backup)
+  const storage = fileStorage(world.state)
+  const { changed, record } = await revoke(storage, { target: leaf, now: monday })
+  expect(changed).toBe(true)
+  expect(record).toMatchObject({ serialNumber, identifiers, fingerprint, scope: 'local' })
+  const [listed] = await storage.certificates.revoked('local', monday)
+  expect(listed?.certificate).toEqual(record)
+  expect((await revoke(storage, { target: leaf, now: tuesday })).changed).toBe(false)
 })
 
 test('refuses to revoke a self-signed certificate, which no list could name', async () => {
