@@ -9,7 +9,7 @@ import {
   type Challenge,
 } from './resources.ts'
 import { bounds } from './store/bounds.ts'
-import { commitStep, type Claim, type Unit } from './store/contract.ts'
+import { commitStep, longestLease, type Claim, type Unit } from './store/contract.ts'
 
 /** How long an authorization is valid after its challenge was met, in milliseconds. */
 const validFor = 30 * 86_400_000
@@ -92,9 +92,9 @@ async function atMost(milliseconds: number, work: Promise<void>): Promise<void> 
   await Promise.race([work, enough]).finally(() => clearTimeout(timer))
 }
 
-/** Returns when a validation that begins now is over in any case, in milliseconds since 1970. */
+/** Returns when the lease of a validation that begins now ends, in milliseconds since 1970. */
 const leaseFrom = ({ now, options }: AcmeContext): number =>
-  now().getTime() + options.validationMilliseconds + 5_000
+  now().getTime() + Math.min(options.validationMilliseconds + 5_000, longestLease)
 
 /**
  * Begins the validations that were asked for and that no process runs: those of a killed one, for which

@@ -6,7 +6,7 @@ import { checkUrl, readJws, type Jws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
-import type { EabKey } from './resources.ts'
+import type { Account, EabKey } from './resources.ts'
 import { commitStep, type Unit } from './store/contract.ts'
 import { isThisMachine } from './validation/addresses.ts'
 
@@ -43,6 +43,20 @@ export function boundTo(payload: Readonly<Record<string, unknown>>): string | un
   }
 }
 
+/** The IDs that `eabKeyOf` returned, by the binding, so that each binding is read once. */
+const keyIds = new WeakMap<object, string>()
+
+/**
+ * Returns the ID of the EAB key that an account is bound to, `''` where its binding cannot be read;
+ * `undefined`: it is bound to none.
+ */
+export function eabKeyOf({ externalAccountBinding }: Account): string | undefined {
+  if (externalAccountBinding === undefined) return undefined
+  const id = keyIds.get(externalAccountBinding) ?? boundTo({ externalAccountBinding }) ?? ''
+  keyIds.set(externalAccountBinding, id)
+  return id
+}
+
 interface BindingRequest {
   readonly payload: Readonly<Record<string, unknown>>
   /** The key of the account. */
@@ -71,14 +85,21 @@ export function checkBinding(
   }
   if (!isObject(binding)) throw malformed('The externalAccountBinding is not a JWS.')
   const jws = readJws(binding)
-  const { alg, kid, nonce, jwk } = jws.header
+  // An account keeps it, so its size is limited. The key of RSA with 16,384 bits fits.
+  if (JSON.stringify(jws.flattened).length > longestBinding)
+    throw malformed(`The externalAccountBinding has more than ${longestBinding} characters.`)
+  const { alg, kid } = jws.header
   if (alg !== 'HS256')
     throw new AcmeProblem('badSignatureAlgorithm', 'The externalAccountBinding has to use HS256.', {
       algorithms: ['HS256'],
     })
-  if (typeof kid !== 'string' || jwk !== undefined)
+  if (typeof kid !== 'string')
     throw malformed('The externalAccountBinding names no key identifier (kid).')
-  if (nonce !== undefined) throw malformed('The externalAccountBinding has a nonce.')
+  const other = Object.keys(jws.header).find((name) => !['alg', 'kid', 'url'].includes(name))
+  if (other !== undefined)
+    throw malformed(
+      `The header of the externalAccountBinding has the member ${JSON.stringify(other.slice(0, 40))}; only alg, kid and url may be there.`,
+    )
   checkUrl(jws, urls.newAccount)
   const known = unit.get('eabKey', kid)
   if (known === undefined) throw unauthorized('The externalAccountBinding names an unknown key.')
@@ -89,19 +110,20 @@ export function checkBinding(
   return jws.flattened
 }
 
+/** The most characters of a binding as JSON. */
+const longestBinding = 5_000
+
 /**
  * Verifies the HMAC of a binding (RFC 7515, HS256), and returns its payload. It is synchronous, so that
  * the key is read and the account made in one step.
  */
-function verifyBinding({ flattened, header }: Jws, { key }: EabKey): unknown {
+function verifyBinding({ flattened }: Jws, { key }: EabKey): unknown {
   const { protected: head, payload, signature } = flattened
   const wanted = createHmac('sha256', Buffer.from(key, 'base64url'))
     .update(`${head}.${String(payload)}`)
     .digest()
   const given = Buffer.from(signature, 'base64url')
-  // No critical extension (RFC 7515 §4.1.11) is known here.
-  const isSound =
-    given.length === wanted.length && timingSafeEqual(given, wanted) && !('crit' in header)
+  const isSound = given.length === wanted.length && timingSafeEqual(given, wanted)
   try {
     if (isSound) return parseBoundedJson(Buffer.from(String(payload), 'base64url').toString())
   } catch {

@@ -22,13 +22,14 @@ export interface AccountKey {
   readonly publicKey: KeyObject
   /** The type as `keyTypeOf` names it, such as `p256`. */
   readonly keyType: string
-  /** Only the members that make the public key. */
+  /** The public key as node:crypto writes it, so that one key has one text and one thumbprint. */
   readonly jwk: JWK
 }
 
 /**
- * Reads a public key. Throws malformed, or badPublicKey for a private or a weak key (RFC 8555
- * §6.2).
+ * Reads a public key; members that do not belong to it, such as kid, are dropped. Throws malformed, or
+ * badPublicKey for a private or a weak key (RFC 8555 §6.2), or one in another form than that of RFC 7518
+ * §6: each form of a key would have an account of its own.
  */
 export function readJwk(value: unknown): AccountKey {
   if (!isObject(value)) throw malformed('The key (jwk) is not an object.')
@@ -38,13 +39,21 @@ export function readJwk(value: unknown): AccountKey {
   const members = publicMembers.get(key['kty'])
   if (members === undefined)
     throw new AcmeProblem('badPublicKey', `The key's type (kty) is none of EC, RSA and OKP.`)
-  const jwk = Object.fromEntries(members.map((name) => [name, key[name]])) as unknown as JWK
+  const given = Object.fromEntries(members.map((name) => [name, key[name]]))
   try {
-    const publicKey = createPublicKey({ key: jwk as never, format: 'jwk' })
+    const publicKey = createPublicKey({ key: given as never, format: 'jwk' })
+    const jwk: JWK = publicKey.export({ format: 'jwk' })
+    const strange = members.find((name) => given[name] !== (jwk as typeof given)[name])
+    if (strange !== undefined)
+      throw new AcmeProblem(
+        'badPublicKey',
+        `The member ${strange} of the key (jwk) is not in the one form that RFC 7518 has for it.`,
+      )
     const understood = { publicKey, keyType: keyTypeOf(publicKey, "The account's key"), jwk }
     known.set(jwk, understood)
     return understood
   } catch (error) {
+    if (error instanceof AcmeProblem) throw error
     const detail =
       error instanceof RootlingError ? detailOf(error) : 'The key (jwk) cannot be understood.'
     throw new AcmeProblem('badPublicKey', detail, { cause: error })

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { calculateJwkThumbprint, FlattenedSign } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startAcme, type Acme } from './harness.ts'
@@ -258,6 +259,8 @@ describe('external account binding', () => {
       'badSignatureAlgorithm',
       400,
     )
+    for (const more of [{ fill: 'x' }, { jwk: client.key.jwk }, { typ: 'JWS' }])
+      expectProblem(await bind(client, kid, hmacKey, more), 'malformed', 400)
     const stranger = await open(null, bound)
     const forOther = await new FlattenedSign(Buffer.from(JSON.stringify(stranger.key.jwk)))
       .setProtectedHeader({ alg: 'HS256', kid, url: client.to('newAccount') })
@@ -269,6 +272,32 @@ describe('external account binding', () => {
         400,
       )
   })
+})
+
+test('keeps of a binding what is small, and refuses a large one', async () => {
+  const { kid, hmacKey } = await acme.server.createEabKey()
+  const client = await open(null)
+  const newAccount = client.to('newAccount')
+  const send = (key: RawKey, before = '', more: object = {}) => {
+    const head = `${before}${JSON.stringify({ alg: 'HS256', kid, url: newAccount })}`
+    const [protectedHeader, payload] = [head, JSON.stringify({ ...key.jwk, ...more })].map((part) =>
+      Buffer.from(part).toString('base64url'),
+    )
+    const signature = createHmac('sha256', Buffer.from(hmacKey, 'base64url'))
+      .update(`${protectedHeader}.${payload}`)
+      .digest('base64url')
+    const binding = { protected: protectedHeader, payload, signature, other: 'x'.repeat(9_000) }
+    return client.postWithKey(newAccount, { externalAccountBinding: binding }, { key })
+  }
+  expectProblem(await send(client.key, ' '.repeat(5_000)), 'malformed', 400)
+  expectProblem(await send(client.key, '', { kid: 'x'.repeat(5_000) }), 'malformed', 400)
+  for (const key of [client.key, createKey('RS256', 4_096)]) {
+    const answer = await send(key)
+    expect(answer.status).toBe(201)
+    const kept = answer.body.externalAccountBinding
+    expect(Object.keys(kept).toSorted()).toEqual(['payload', 'protected', 'signature'])
+    expect(JSON.stringify(kept).length).toBeLessThan(5_000)
+  }
 })
 
 test('names the key of an account as RFC 7638 has it', async () => {

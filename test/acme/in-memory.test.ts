@@ -17,9 +17,13 @@ beforeAll(async () => {
 afterAll(() => responder.close())
 
 /** A server over a store in memory, which knows no more than each route says that it needs. */
-async function start(store: AcmeStore = createMemory()(), more: object = {}): Promise<Acme> {
+async function start(
+  store: AcmeStore = createMemory()(),
+  more: object = {},
+  now = () => new Date(),
+): Promise<Acme> {
   const options = { http01Port: responder.port, ...more }
-  const acme = await startAcme({ store, options, state: await temporaryState() })
+  const acme = await startAcme({ store, options, now, state: await temporaryState() })
   onTestFinished(() => acme.close())
   return acme
 }
@@ -142,7 +146,9 @@ describe('a request that conflicts with others', () => {
 
 test('a validation that a killed server had begun is taken over when its lease ends', async () => {
   const open = createMemory()
-  const client = await connect(await start(open(), { http01Port: 1 }))
+  // The first server looks for validations once an hour, so that it never takes this one over itself.
+  const idle = { http01Port: 1, validationMilliseconds: 3_600_000 }
+  const client = await connect(await start(open(), idle))
   const made = await client.order(['l.localhost'])
   const { challenges } = (await client.post(made.body.authorizations[0], null)).body
   const { token, url } = challenges[0]
@@ -156,13 +162,17 @@ test('a validation that a killed server had begun is taken over when its lease e
     one.token === token ? { ...one, requested: Date.now() } : one,
   )
   unit.put('authorization', { ...authorization, challenges: asked })
-  unit.lease(id, (url as string).split('/').at(-1) ?? '', Date.now() + 600)
+  let time = Date.now()
+  unit.lease(id, (url as string).split('/').at(-1) ?? '', time + 600)
   expect(await unit.commit(null)).toBe('done')
   responder.answers.set(token, await keyAuthorization(client, token))
-  await start(open(), { validationMilliseconds: 300 })
+  await start(open(), { validationMilliseconds: 2_000 }, () => new Date(time))
   const status = async () =>
     (await store.open({ authorization: id })).get('authorization', id)?.challenges[0]
   await expect.poll(status, { timeout: 10_000 }).toMatchObject({ requested: expect.any(Number) })
+  expect(await store.claimValidations(time, time + 600, 1)).toEqual([])
+  expect((await status())?.validated).toBeUndefined()
+  time += 600
   await expect
     .poll(async () => (await status())?.validated, { timeout: 10_000 })
     .toEqual(expect.any(Number))

@@ -11,12 +11,13 @@ export const bounds = {
   namesOfAccount: 2_000,
   /** Names in all orders without a certificate. */
   names: 20_000,
-  /** Accounts; beyond this number, those without orders are forgotten. */
+  /** Accounts; beyond this number, or these octets, those without orders are forgotten. */
   accounts: 5_000,
+  octetsOfAccounts: 8 * 1024 * 1024,
   /**
-   * Octets of all orders with what belongs to them, as lines of the journal. Beyond them the oldest
-   * finished orders are forgotten: the record and the client's files keep the certificates. There is room
-   * for about 6,000 orders of one name, or 700 of 100 names.
+   * Octets of all accounts, and all orders with what belongs to them, as lines of the journal. Beyond them
+   * the oldest finished orders are forgotten: the record and the client's files keep the certificates.
+   * There is room for about 6,000 orders of one name, or 700 of 100 names.
    */
   octets: 32 * 1024 * 1024,
   /** Validations at the same time. */

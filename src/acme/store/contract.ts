@@ -40,7 +40,8 @@ export interface AcmeStore {
   }
   /**
    * Returns validations that were asked for, have no outcome, and are in no lease at `now`, and puts
-   * them into a lease until `until`, for this process to run.
+   * into a lease until `until`, for this process to run. A lease that ends later than `longestLease`
+   * after `now` counts as none: it was taken before the clock was set back.
    */
   claimValidations(now: number, until: number, limit: number): Promise<readonly Claim[]>
   /** Ends the use of the store. Everything that was committed is written. */
@@ -100,6 +101,9 @@ export interface Claim {
   readonly challenge: Challenge
   readonly account: Account
 }
+
+/** The longest lease that a process takes, in milliseconds. */
+export const longestLease = 60_000
 
 /** How often a unit is tried when it conflicts with others. */
 export const mostAttempts = 10

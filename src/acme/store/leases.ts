@@ -4,7 +4,7 @@ import {
   type Account,
   type Authorization,
 } from '../resources.ts'
-import type { Claim } from './contract.ts'
+import { longestLease, type Claim } from './contract.ts'
 
 /** Until when a process validates a challenge, for each that is being validated. */
 export interface Leases {
@@ -25,7 +25,7 @@ export function createLeases(): Leases {
   return {
     take,
     claim(authorizations, accountOf, { now, until, limit }) {
-      for (const [key, end] of ends) if (end <= now) ends.delete(key)
+      for (const [key, end] of ends) if (end <= now || end > now + longestLease) ends.delete(key)
       const claims: Claim[] = []
       for (const authorization of authorizations) {
         const account = accountOf(authorization.accountId)

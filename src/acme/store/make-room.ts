@@ -1,3 +1,4 @@
+import { eabKeyOf } from '../external-account.ts'
 import { bounds } from './bounds.ts'
 import type { Kind, Tables } from './tables.ts'
 
@@ -10,25 +11,21 @@ export function makeRoom(tables: Tables, forget: (kind: Kind, id: string) => voi
     forget('order', id)
   }
   while (tables.unfinished.names > bounds.names) forgetOrder(tables.unfinished.next() ?? '')
-  while (octetsOfOrders(tables) > bounds.octets) {
-    const id = oldestFinished(tables)
-    if (id === null) break
-    forgetOrder(id)
-  }
-  while (octetsOfOrders(tables) > bounds.octets) {
-    const id = tables.unfinished.next()
-    if (id === null) break
-    forgetOrder(id)
-  }
-  while (tables.count('account') > bounds.accounts) {
-    const id = oldestEmptyAccount(tables)
-    if (id === null) return
-    forget('account', id)
-  }
+  forgetAccounts(tables, forget)
+  for (const next of [() => oldestFinished(tables), () => tables.unfinished.next()])
+    while (octetsOf(tables) > bounds.octets) {
+      const id = next()
+      if (id === null) break
+      forgetOrder(id)
+      forgetAccounts(tables, forget)
+    }
 }
 
-const octetsOfOrders = (tables: Tables): number =>
-  tables.octets('order') + tables.octets('authorization') + tables.octets('certificate')
+const octetsOf = (tables: Tables): number =>
+  (['account', 'order', 'authorization', 'certificate'] as const).reduce(
+    (sum, kind) => sum + tables.octets(kind),
+    0,
+  )
 
 /** Returns the ID of the oldest order that has its certificate; `null` when there is none. */
 function oldestFinished(tables: Tables): string | null {
@@ -38,11 +35,29 @@ function oldestFinished(tables: Tables): string | null {
 }
 
 /**
- * Returns the ID of the oldest account that has no orders and needed no operator's key; `null` when
- * there is none.
+ * Forgets the oldest accounts without orders of the EAB key whose accounts take the most octets, while
+ * there are too many accounts, so that the holder of one key pushes out no account of others. Accounts
+ * that need no key count as those of one. A key's newest account stays, since its client is about to
+ * order. The bounds of orders limit the accounts that have some.
  */
-function oldestEmptyAccount(tables: Tables): string | null {
-  for (const { id, externalAccountBinding } of tables.all('account'))
-    if (!tables.hasOrders(id) && externalAccountBinding === undefined) return id
-  return null
+function forgetAccounts(tables: Tables, forget: (kind: Kind, id: string) => void): void {
+  const isFull = (): boolean =>
+    tables.count('account') > bounds.accounts || tables.octets('account') > bounds.octetsOfAccounts
+  if (!isFull()) return
+  const byKey = new Map<string | undefined, { octets: number; readonly empty: string[] }>()
+  for (const account of tables.all('account')) {
+    const key = eabKeyOf(account)
+    const those = byKey.get(key) ?? { octets: 0, empty: [] }
+    byKey.set(key, those)
+    those.octets += tables.octets('account', account.id)
+    if (!tables.hasOrders(account.id)) those.empty.push(account.id)
+  }
+  while (isFull()) {
+    const most = [...byKey.values()].reduce((a, b) => (b.octets > a.octets ? b : a))
+    const [id, newer] = most.empty
+    if (id === undefined || newer === undefined) return
+    most.empty.shift()
+    most.octets -= tables.octets('account', id)
+    forget('account', id)
+  }
 }

@@ -11,7 +11,14 @@ import {
   type EabKey,
   type Order,
 } from '../resources.ts'
-import type { AcmeStore, Claim, Need, Outcome, Unit } from './contract.ts'
+import {
+  longestLease,
+  type AcmeStore,
+  type Claim,
+  type Need,
+  type Outcome,
+  type Unit,
+} from './contract.ts'
 import type { Kind, Kinds } from './tables.ts'
 
 /**
@@ -343,7 +350,7 @@ async function claim(database: Database, { now, until, limit }: Lease): Promise<
          AND one ? 'requested' AND NOT one ?| '{validated,error}'
          AND NOT EXISTS (
            SELECT FROM rootling.lease l
-           WHERE l.authz = a.id AND l.challenge = one->>'id' AND l.until > $1
+           WHERE l.authz = a.id AND l.challenge = one->>'id' AND l.until > $1 AND l.until <= $4
          )
        ORDER BY a.id LIMIT $3 FOR UPDATE OF a SKIP LOCKED
      ), leased AS (
@@ -351,7 +358,7 @@ async function claim(database: Database, { now, until, limit }: Lease): Promise<
        ON CONFLICT (authz, challenge) DO UPDATE SET until = excluded.until
      )
      SELECT facts, owner, asked_for FROM asked`,
-    [now, until, limit],
+    [now, until, limit, now + longestLease],
   )
   return rows.map((row) => ({
     authorization: row['facts'] as Authorization,

@@ -37,7 +37,7 @@ export interface Store {
   validating(): Iterable<Authorization>
   /**
    * Forgets the oldest resources beyond the bounds: orders with all that belongs to them, and
-   * accounts without orders.
+   * accounts without orders, even those that are bound to an EAB key.
    */
   makeRoom(): void
   /** Resolves when all changes so far are on disk. */

@@ -38,8 +38,8 @@ export interface Tables {
   get<K extends Kind>(kind: K, id: string): Kinds[K] | undefined
   all<K extends Kind>(kind: K): Iterable<Kinds[K]>
   count(kind: Kind): number
-  /** The octets of all resources of a kind. */
-  octets(kind: Kind): number
+  /** The octets of all resources of a kind, or of the one with an ID. */
+  octets(kind: Kind, id?: string): number
   /**
    * Adds a resource of so many octets, or replaces the one with its ID. The octets of an authorization
    * are those of its text.
@@ -85,7 +85,7 @@ export function createTables(): Tables {
     get: (kind, id) => of[kind].get(id),
     all: (kind) => of[kind].all(),
     count: (kind) => of[kind].count(),
-    octets: (kind) => of[kind].octets(),
+    octets: (kind, id) => of[kind].octets(id),
     put: (kind, resource, octets) => of[kind].put(resource, octets),
     authorizationText: (id) => authorization.textOf(id),
     delete: (kind, id) => of[kind].delete(id),
@@ -103,7 +103,7 @@ interface Table<T> {
   get(id: string): T | undefined
   all(): Iterable<T>
   count(): number
-  octets(): number
+  octets(id?: string): number
   put(resource: T, octets: number): void
   delete(id: string): void
 }
@@ -150,7 +150,7 @@ function createTable<T extends { readonly id: string }, Kept>(
       for (const row of rows.values()) yield unpack(row)
     },
     count: () => rows.size,
-    octets: () => sum,
+    octets: (id) => (id === undefined ? sum : (sizes.get(id) ?? 0)),
     put(resource, octets) {
       for (const index of indices) index.add(resource, get(resource.id))
       rows.set(resource.id, pack(resource, rows.get(resource.id)))
@@ -185,7 +185,7 @@ function createAuthorizations(
     row === undefined ? 0 : id.length + row.length
   return {
     count: () => rows.size,
-    octets: () => sum,
+    octets: (id) => (id === undefined ? sum : octetsOf(id, rows.get(id))),
     get(id) {
       const row = rows.get(id)
       return row === undefined ? undefined : unpack(id, row)

@@ -385,5 +385,20 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
       expect(await claim(200, 300)).toHaveLength(1)
       expect(await claim(200, 300)).toEqual([])
     })
+
+    test('claims a validation whose lease was taken before the clock was set back', async () => {
+      await putOrder()
+      const [now, day] = [Date.now(), 86_400_000]
+      const asked = { id: 'c', type: 'http-01', token: 't', requested: now } as const
+      await put({}, (unit) => {
+        unit.put('authorization', authorization('led', { challenges: [asked] }))
+        unit.lease('led', 'c', now + 15_000)
+      })
+      const claim = (at: number) => store.claimValidations(at, at + 15_000, 10)
+      expect(await claim(now - 1_000)).toEqual([])
+      expect(await claim(now - day)).toHaveLength(1)
+      expect(await claim(now - day)).toEqual([])
+      expect(await claim(now - day + 15_000)).toHaveLength(1)
+    })
   })
 }

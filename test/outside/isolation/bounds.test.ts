@@ -25,6 +25,17 @@ const account = (id: string, more: Partial<Account> = {}): Account => ({
 })
 const identifier = { type: 'dns', value: 'a.localhost' } as const
 
+/** An account that is bound to a key; `null`: to none. Its contact has so many octets. */
+const bound = (id: string, key: string | null, octets = 0): Account => {
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const head = encode({ alg: 'HS256', kid: key, url: 'https://localhost/acme/new-account' })
+  const binding = { protected: head, payload: encode({ kty: 'EC' }), signature: 'AA' }
+  return account(id, {
+    contact: ['x'.repeat(octets)],
+    ...(key === null ? {} : { externalAccountBinding: binding }),
+  })
+}
+
 /** An order for so many names, with its authorizations. */
 function putOrder(store: Store, id: string, accountId: string, names: number): void {
   const expires = Date.now() + 86_400_000
@@ -52,7 +63,7 @@ function putOrder(store: Store, id: string, accountId: string, names: number): v
 }
 
 describe('the memory of a server', () => {
-  test('forgets the oldest accounts without orders, and none with orders or a binding', async () => {
+  test('forgets the oldest accounts without orders, and none with orders or of another EAB key', async () => {
     const state = await temporaryState()
     const store = await openStore(state, () => new Date())
     store.put('account', account('bound', { externalAccountBinding: {} }))
@@ -71,6 +82,75 @@ describe('the memory of a server', () => {
     const again = await openStore(state, () => new Date())
     expect([...again.all('account')].map(({ id }) => id)).toEqual(kept)
     await again.close()
+  })
+
+  test('forgets accounts of the EAB key that has most of them, and none of others', async () => {
+    lower('accounts', 50)
+    const state = await temporaryState()
+    const store = await openStore(state, () => new Date())
+    const others = ['own0', 'own1', 'honest0', 'honest1', 'honest2']
+    for (const id of others) store.put('account', bound(id, id.startsWith('own') ? null : 'honest'))
+    for (let i = 0; i < 200; i++) {
+      store.put('account', bound(`flood${i}`, 'flood'))
+      store.makeRoom()
+    }
+    const kept = [...store.all('account')].map(({ id }) => id)
+    const flood = Array.from({ length: 45 }, (_, i) => `flood${155 + i}`)
+    expect(kept).toEqual([...others, ...flood])
+    await store.close()
+    const again = await openStore(state, () => new Date())
+    expect([...again.all('account')].map(({ id }) => id)).toEqual(kept)
+    again.put('account', bound('more', 'honest'))
+    again.makeRoom()
+    const now = [...again.all('account')].map(({ id }) => id)
+    expect(now).toEqual([...others, ...flood.slice(1), 'more'])
+    await again.close()
+  })
+
+  test('counts the octets of accounts: few large ones are forgotten, and none of many small ones', async () => {
+    lower('octetsOfAccounts', 200_000)
+    const state = await temporaryState()
+    const store = await openStore(state, () => new Date())
+    for (let i = 0; i < 100; i++) store.put('account', bound(`small${i}`, 'honest'))
+    for (let i = 0; i < 80; i++) {
+      store.put('account', bound(`large${i}`, 'flood', 5_000))
+      store.makeRoom()
+    }
+    const kept = [...store.all('account')].map(({ id }) => id)
+    expect(kept.filter((id) => id.startsWith('small'))).toHaveLength(100)
+    expect(kept.length).toBeLessThan(140)
+    expect(kept).toContain('large79')
+    await store.close()
+    const again = await openStore(state, () => new Date())
+    again.put('account', bound('last', 'flood', 5_000))
+    again.makeRoom()
+    expect([...again.all('account')]).toHaveLength(kept.length)
+    await again.close()
+  })
+
+  test('lets a key with many accounts that have orders push out no account of others', async () => {
+    lower('accounts', 20)
+    lower('octets', 400_000)
+    const state = await temporaryState()
+    const store = await openStore(state, () => new Date())
+    store.put('account', bound('honest0', 'honest'))
+    store.put('account', bound('honest1', 'honest'))
+    for (let i = 0; i < 200; i++) {
+      store.put('account', bound(`flood${i}`, 'flood', 5_000))
+      store.makeRoom()
+      // It is about to order.
+      expect(store.get('account', `flood${i}`)).toBeDefined()
+      putOrder(store, `order${i}`, `flood${i}`, 1)
+    }
+    store.put('account', bound('honest2', 'honest'))
+    store.makeRoom()
+    for (const id of ['honest0', 'honest1', 'honest2'])
+      expect(store.get('account', id)).toBeDefined()
+    // Their orders are forgotten, and they with these.
+    const kept = [...store.all('account')].length
+    expect(kept).toBeGreaterThan(40)
+    expect(kept).toBeLessThan(90)
+    await store.close()
   })
 
   test('forgets orders of whoever has most of them, and none with a certificate', async () => {
