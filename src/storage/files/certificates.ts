@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import { RootlingError } from '../../errors.ts'
 import { openNoFollow } from '../../files/read.ts'
 import { stampOf } from '../../files/stamp.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
@@ -44,12 +45,19 @@ export function certificatesOf(
   }
 
   function ask<T>(question: (file: number) => T, absent: T): T {
-    const file = open()
-    if (file === null) return absent
-    try {
-      return question(file)
-    } finally {
-      closeSync(file)
+    for (let isAnew = false; ; isAnew = true) {
+      const file = open()
+      if (file === null) return absent
+      try {
+        return question(file)
+      } catch (error) {
+        if (isAnew || !(error instanceof RootlingError) || error.code !== 'corrupt-state')
+          throw error
+        // The file was written over and looks as before.
+        index.clear()
+      } finally {
+        closeSync(file)
+      }
     }
   }
 
@@ -58,6 +66,9 @@ export function certificatesOf(
     if (file === null) return
     try {
       yield* index.pages(file, wanted)
+    } catch (error) {
+      index.clear()
+      throw error
     } finally {
       closeSync(file)
     }
