@@ -19,7 +19,7 @@ import {
   readPieces,
   readPiecesFromEnd,
 } from '../../files/lines.ts'
-import { openNoFollow, sizeWithin, textOf } from '../../files/read.ts'
+import { openNoFollow, refuseOtherWriters, sizeWithin, textOf } from '../../files/read.ts'
 import { sync } from '../../files/sync-fs.ts'
 import { asOwner } from '../../files/as-owner.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
@@ -175,6 +175,21 @@ function endLastLine(file: number, path: string): { end: number; missing: '' | '
 /** The certificates of `readInventory`, oldest first. */
 export async function readRecord(state: StateDirectory): Promise<readonly CertificateRecord[]> {
   return (await readInventory(state)).certificates
+}
+
+/**
+ * Throws `loose-key` when another user can write to the record. Renewals run its commands and write
+ * to its paths.
+ */
+export function refuseWritableRecord(state: StateDirectory): void {
+  const path = recordPath(state)
+  const file = openNoFollow(path)
+  if (file === null) return
+  try {
+    refuseOtherWriters('record', path, file, state.owner)
+  } finally {
+    closeSync(file)
+  }
 }
 
 export interface ReadingOptions {
