@@ -9,7 +9,7 @@ export type ErrorCode =
   | 'no-authority' // no certificate authority was created yet
   | 'no-scope' // no scope of that name
   | 'scope-exists'
-  | 'loose-key' // a key that others can read, or a key or root that others can replace
+  | 'loose-key' // a key that others can read, or a key, root or record that others can replace
   | 'corrupt-state' // a damaged file in the state directory
   | 'newer-state' // the state directory was written by a newer Rootling
   | 'state-unwritable' // disk full, read-only, no permission

@@ -9,7 +9,12 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import { compactWhereWorthwhile } from '../storage/files/compact.ts'
 import { keysOf } from '../storage/files/keys.ts'
 import { exclusively, recordAndWrite } from '../storage/files/unfinished-writes.ts'
-import { readCurrentInventory, readInventoryOf, recordPath } from '../storage/files/record.ts'
+import {
+  readCurrentInventory,
+  readInventoryOf,
+  recordPath,
+  refuseWritableRecord,
+} from '../storage/files/record.ts'
 import { issueAgain, issueInFiles } from '../storage/issue-again.ts'
 import { selfSignedScope, type CertificateRecord, type Inventory } from '../storage/records.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
@@ -119,6 +124,7 @@ async function readView(
   // The stamp is taken before the record is read, so that a change in between is seen the next
   // time.
   const stamp = await stampOf(recordPath(state))
+  refuseWritableRecord(state)
   const inventory =
     selection.which === 'named'
       ? await readInventoryOf(state, textsOfAll(selection), { onDamage })

@@ -63,8 +63,13 @@ export const codes = {
   ),
   'damaged-state': error((d: { readonly sentence: string; readonly remedy: string }) => d),
   'loose-key': error(
-    (d: { readonly path: string; readonly mode: string; readonly command: string }) => ({
-      sentence: `Others can read the private key ${quotedPath(d.path)} (mode ${d.mode}).`,
+    (d: {
+      readonly path: string
+      readonly mode: string
+      readonly command: string
+      readonly isRecord?: boolean
+    }) => ({
+      sentence: `Others can ${d.isRecord === true ? 'write to the record' : 'read the private key'} ${quotedPath(d.path)} (mode ${d.mode}).`,
       command: d.command,
     }),
   ),

@@ -64,19 +64,32 @@ async function readOwn(what: string, path: string, owner: Owner | null): Promise
   const file = openNoFollow(path)
   if (file === null) return null
   try {
-    const stats = statRegular(path, file)
-    // A file of root's is fine, since only root can have made it.
-    if (stats.uid !== 0) refuseForeignOwner(`The ${what} ${path}`, path, stats, owner)
-    if (process.platform !== 'win32' && (stats.mode & 0o022) !== 0)
-      throw new RootlingError(
-        'loose-key',
-        `Others can write to the ${what} ${quotedPath(path)}${modeOf(stats)}.`,
-        { hint: `chmod ${what === 'root' ? '644' : 'go-w'} ${shellWord(path)}` },
-      )
+    refuseOtherWriters(what, path, file, owner)
     return readBytes(path, file, 1024 * 1024)
   } finally {
     closeSync(file)
   }
+}
+
+/**
+ * Throws `loose-key` when others can write to an open file or another user, except root, owns it.
+ * `what` is the file in words.
+ */
+export function refuseOtherWriters(
+  what: string,
+  path: string,
+  file: number,
+  owner: Owner | null,
+): void {
+  const stats = statRegular(path, file)
+  // A file of root's is fine, since only root can have made it.
+  if (stats.uid !== 0) refuseForeignOwner(`The ${what} ${path}`, path, stats, owner)
+  if (process.platform !== 'win32' && (stats.mode & 0o022) !== 0)
+    throw new RootlingError(
+      'loose-key',
+      `Others can write to the ${what} ${quotedPath(path)}${modeOf(stats)}.`,
+      { hint: `chmod ${what === 'root' ? '644' : 'go-w'} ${shellWord(path)}` },
+    )
 }
 
 function refuseLoose(path: string, stats: Stats, owner: Owner | null, mode: number): void {

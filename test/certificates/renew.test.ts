@@ -9,7 +9,12 @@ import { exclusively } from '../../src/storage/files/unfinished-writes.ts'
 import { renew } from '../../src/certificates/renew.ts'
 import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { certificateStatuses } from '../../src/certificates/status.ts'
-import { readInventory, recordIssued, recordRevoked } from '../../src/storage/files/record.ts'
+import {
+  readInventory,
+  recordIssued,
+  recordPath,
+  recordRevoked,
+} from '../../src/storage/files/record.ts'
 import type { CertificateRecord } from '../../src/storage/records.ts'
 
 const day = 86_400_000
@@ -192,3 +197,29 @@ test.each([
   const leaf = new X509Certificate(await read(record.certPath))
   expect(Date.parse(leaf.validTo) - Date.parse(leaf.validFrom)).toBe(days * day - 1000)
 })
+
+test.skipIf(process.platform === 'win32')(
+  'a record that others can write to renews nothing and runs no command',
+  async () => {
+    const { state, outDir } = await authority()
+    const { record } = await issue(state, { names: ['localhost'], files: { outDir } }, start)
+    const path = recordPath(state)
+    const before = await read(record.certPath)
+    for (const mode of [0o666, 0o620, 0o602]) {
+      await chmod(path, mode)
+      for (const selection of [
+        { which: 'all' },
+        { which: 'due' },
+        { which: 'named', names: ['localhost'] },
+      ] as const)
+        await expect(renew(state, selection, {}, later(300))).rejects.toMatchObject({
+          code: 'loose-key',
+          message: `Others can write to the record ${path} (mode 0${mode.toString(8)}).`,
+          hint: `chmod go-w ${path}`,
+        })
+    }
+    expect(await read(record.certPath)).toBe(before)
+    await chmod(path, 0o644)
+    expect(await renew(state, { which: 'due' }, {}, later(300))).toHaveLength(1)
+  },
+)

@@ -1,5 +1,5 @@
 import { createPrivateKey } from 'node:crypto'
-import { cp, mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { permitScope } from '../../src/authority/create.ts'
@@ -290,3 +290,22 @@ test('a record that cannot be read is told once, and not every minute', async ()
   await check()
   expect(lines.at(-1)).toMatch(/^renewed shop\.test/)
 })
+
+test.skipIf(process.platform === 'win32')(
+  'a record that others can write to renews nothing until its mode is mended',
+  async () => {
+    const { issue, jump, loop, lines, state } = await renewalWorld()
+    await issue('shop.test')
+    const { check } = await loop()
+    const path = `${state.path}/certificates.jsonl`
+    jump(61 * day)
+    await chmod(path, 0o666)
+    for (let i = 0; i < 3; i++) await check()
+    expect(lines).toEqual([
+      expect.stringContaining(`renewal: Others can write to the record ${path}`),
+    ])
+    await chmod(path, 0o600)
+    await check()
+    expect(lines.at(-1)).toMatch(/^renewed shop\.test/)
+  },
+)

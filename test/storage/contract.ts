@@ -222,6 +222,28 @@ export function describeStorage(name: string, open: () => Promise<OpenedStorage>
         expect((await storage.certificates.find(serialOf(1)))?.revocation).toBeNull()
       })
 
+      test('what happened to a certificate before it is on record counts', async () => {
+        const { storage } = await open()
+        const { certificates } = storage
+        const due = { ...certificate(1), certPath: '/1' }
+        await storage.change(async (change) => {
+          await change.issued([certificate(3)])
+          await change.revoked(revocation(1))
+          await change.forgotten([serialOf(2)], later)
+        })
+        expect(await certificates.revocationOf(serialOf(1))).toEqual(revocation(1))
+        const before = await certificates.revocationsVersion('local')
+        await storage.change((change) =>
+          change.issued([due, { ...certificate(2), certPath: '/2' }]),
+        )
+        expect(await certificates.revocationsVersion('local')).not.toBe(before)
+        expect((await certificates.find(serialOf(1)))?.revocation).toEqual(revocation(1))
+        expect((await certificates.find(serialOf(2)))?.forgotten).toBe(true)
+        expect(await certificates.revoked('local', now)).toHaveLength(1)
+        const { entries } = await certificates.due(new Date(due.notAfter), { scopes: ['local'] })
+        expect(entries).toEqual([])
+      })
+
       test('the revoked of a scope are those that end at a time or later', async () => {
         const { storage } = await open()
         const ended = { notAfter: '2026-05-01T00:00:00.000Z' }

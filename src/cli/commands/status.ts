@@ -2,8 +2,9 @@ import { isTrusted, noAuthority, readScopes, type Scope } from '../../authority/
 import { findOutdated, type Outdated } from '../../certificates/outdated.ts'
 import { renewable } from '../../certificates/renew.ts'
 import { servedRevocationUrl, unansweredUrl } from '../../certificates/revocation-url.ts'
+import { RootlingError } from '../../errors.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import { readCurrentInventory } from '../../storage/files/record.ts'
+import { readCurrentInventory, refuseWritableRecord } from '../../storage/files/record.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
 import { chosenKinds, trustOfScopes } from '../../trust/machine-stores.ts'
 import { staleRootsOf, trustOfOthers } from '../../trust/trusted-roots.ts'
@@ -46,6 +47,7 @@ export async function status(
     output.note(
       `${scopeText(scope)} may sign ${describeConstraints(scope)}, until ${untilText(scope.rootNotAfter, context.now())}.`,
     )
+  warnOfWritableRecord(state, output)
   const onDamage = (sentence: string): void => output.warn(sentence)
   const inUse = renewable(await readCurrentInventory(state, { printed: false, onDamage }))
   const revocation = await revocationOf(state, inUse)
@@ -100,6 +102,15 @@ function outdatedSentence({ name }: Scope, { certificates }: Outdated): string {
   const signed = certificates.filter(({ scope }) => scope === name)
   const files = signed.map(({ certPath }) => certPath).join(', ')
   return `The scope ${name} is of an older version: a thief of its key could also be any client or sign mail.${files === '' ? '' : ` It signed ${files}.`} To replace it without a gap: rootling ca rotate ${name}`
+}
+
+function warnOfWritableRecord(state: StateDirectory, output: Output): void {
+  try {
+    refuseWritableRecord(state)
+  } catch (error) {
+    if (!(error instanceof RootlingError)) throw error
+    output.warn(`${error.message} Nothing is renewed until this is mended: ${error.hint}`)
+  }
 }
 
 async function revocationOf(

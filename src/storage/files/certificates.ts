@@ -1,8 +1,9 @@
 import { closeSync } from 'node:fs'
-import { openNoFollow } from '../../files/read.ts'
+import { RootlingError } from '../../errors.ts'
+import { openNoFollow, refuseOtherWriters } from '../../files/read.ts'
 import { stampOf } from '../../files/stamp.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import type { CertificateReader } from '../storage.ts'
+import type { CertificateReader, Due } from '../storage.ts'
 import { damagedLine, recordPath, skipped, type ReadingOptions } from './record.ts'
 import { createRecordIndex, type RecordIndex } from './record-index.ts'
 
@@ -13,7 +14,8 @@ const indexes = new WeakMap<StateDirectory, RecordIndex>()
  * Reads the certificates on record in a state directory. The first question reads the whole record;
  * every later one reads only what was appended since, also by other processes, because an index is
  * kept for the state directory's object. Throws `corrupt-state` where a line is damaged, unless
- * there is `onDamage`.
+ * there is `onDamage`. `due`, whose certificates are renewed with the commands on record, throws
+ * `loose-key` where another user can write to the record.
  */
 export function certificatesOf(
   state: StateDirectory,
@@ -44,12 +46,19 @@ export function certificatesOf(
   }
 
   function ask<T>(question: (file: number) => T, absent: T): T {
-    const file = open()
-    if (file === null) return absent
-    try {
-      return question(file)
-    } finally {
-      closeSync(file)
+    for (let isAnew = false; ; isAnew = true) {
+      const file = open()
+      if (file === null) return absent
+      try {
+        return question(file)
+      } catch (error) {
+        if (isAnew || !(error instanceof RootlingError) || error.code !== 'corrupt-state')
+          throw error
+        // The file was written over and looks as before.
+        index.clear()
+      } finally {
+        closeSync(file)
+      }
     }
   }
 
@@ -58,6 +67,9 @@ export function certificatesOf(
     if (file === null) return
     try {
       yield* index.pages(file, wanted)
+    } catch (error) {
+      index.clear()
+      throw error
     } finally {
       closeSync(file)
     }
@@ -74,7 +86,13 @@ export function certificatesOf(
     revoked: async (scope, notBefore) => ask((file) => index.revoked(file, scope, notBefore), []),
     revocationsVersion: async (scope) => ask(() => String(index.revocationsOf(scope)), 'absent'),
     due: async (at, options) =>
-      ask((file) => index.due(file, at, options), { entries: [], next: null }),
+      ask<Due>(
+        (file) => {
+          refuseOtherWriters('record', path, file, state.owner)
+          return index.due(file, at, options)
+        },
+        { entries: [], next: null },
+      ),
     current: ({ printed = false } = {}) => pages(printed ? 'current' : 'current in files'),
     all: () => pages('all'),
   }

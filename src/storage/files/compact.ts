@@ -5,8 +5,9 @@ import { linesOf, piecesFrom, readPieces } from '../../files/lines.ts'
 import { openNoFollow, sizeWithin, textOf } from '../../files/read.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { day } from '../../x509/profiles.ts'
+import { bare, type CertificateRecord } from '../records.ts'
 import { createNumbering } from './numbering.ts'
-import { isUnfinished, parseLine, type Event } from './record-lines.ts'
+import { linesIn, parseLine, serialIn, type Event } from './record-lines.ts'
 import { recordPath } from './record.ts'
 import { exclusively } from './unfinished-writes.ts'
 
@@ -103,19 +104,25 @@ function survey(path: string, now: Date): Survey | null {
   // The clock may be years ahead now, and was so for the last renewals, but for no long time.
   const lately = issuedAt[Math.floor((issuedAt.length * 15) / 16)] ?? 0
   const since = Math.min(now.getTime(), lately) - keptAfterEnd
-  const gone = createNumbering()
-  const isKept = (event: Event, number: number): boolean => {
-    if (event.kind !== 'issued') {
-      const { serialNumber } = event.kind === 'revoked' ? event.revocation : event
-      return gone.get(serialNumber) === undefined
-    }
-    const { certPath, notAfter, serialNumber } = event.certificate
-    const isNewest = certPath !== null && newest[files.get(certPath) ?? -1] === number
-    if (isNewest || Date.parse(notAfter) >= since) return true
-    gone.add(serialNumber)
-    return false
+  const stays = ({ certPath, notAfter }: CertificateRecord, number: number): boolean =>
+    (certPath !== null && newest[files.get(certPath) ?? -1] === number) ||
+    Date.parse(notAfter) >= since
+  // Two records that a person joined may have a certificate twice, and its events before it.
+  const [gone, staying] = [createNumbering(), createNumbering()]
+  let number = 0
+  for (const { event } of eventsOf(path)) {
+    number++
+    if (event?.kind !== 'issued') continue
+    const serials = stays(event.certificate, number) ? staying : gone
+    serials.add(bare(serialIn(event)))
   }
-  let [kept, number] = [0, 0]
+  const isKept = (event: Event, at: number): boolean => {
+    if (event.kind === 'issued') return stays(event.certificate, at)
+    const serial = bare(serialIn(event))
+    return gone.get(serial) === undefined || staying.get(serial) !== undefined
+  }
+  let kept = 0
+  number = 0
   for (const { event, line } of eventsOf(path)) {
     const octets = Buffer.byteLength(line) + 1
     size += octets
@@ -127,9 +134,7 @@ function survey(path: string, now: Date): Survey | null {
 /** Yields the lines of the record with what they say, without an unfinished last one. */
 function* eventsOf(path: string): Generator<{ line: string; event: Event | null }> {
   for (const text of readPieces(path)) {
-    const { lines, rest } = linesOf(text)
-    for (const line of lines) yield { line, event: parseLine(line) }
-    if (!isUnfinished(rest)) yield { line: rest, event: null }
+    for (const line of linesIn(text)) yield { line, event: parseLine(line) }
   }
 }
 

@@ -1,16 +1,19 @@
 import { fstatSync } from 'node:fs'
-import { lineAt, linesOf, piecesFrom } from '../../files/lines.ts'
+import { lineAt, piecesFrom } from '../../files/lines.ts'
 import { textOf } from '../../files/read.ts'
+import { RootlingError } from '../../errors.ts'
+import { quotedPath } from '../../shell-word.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 import { parseValidity, renewalTime } from '../../x509/profiles.ts'
 import { bare, type CertificateRecord } from '../records.ts'
 import type { Due, DueOptions, Entry } from '../storage.ts'
 import { createNumbering, type Numbering } from './numbering.ts'
-import { isUnfinished, parseLine } from './record-lines.ts'
+import { isUnfinished, linesIn, parseLine, serialIn } from './record-lines.ts'
 
 /**
  * Where each certificate is in the record's file, and what later lines say of it. It takes about 150
  * octets for each certificate and none for its names. `file` is the open file of the last `follow`.
+ * Questions throw `corrupt-state` where a line is not what it was at that time.
  */
 export interface RecordIndex {
   /** Reads what the file holds more than at the last call. A file that was replaced is read anew. */
@@ -66,8 +69,8 @@ interface Known {
   /** The last octets before `end`. */
   tail: string
   damaged: number[]
-  /** Whether text that is no beginning of a line follows the last newline. */
-  endsDamaged: boolean
+  /** Whether the last line was read although its newline is missing. */
+  lacksNewline: boolean
   readonly serials: Numbering
   readonly fingerprints: Numbering
   readonly files: Numbering
@@ -85,6 +88,8 @@ interface Known {
   /** 1: it is. */
   readonly isForgotten: Column
   readonly isRevoked: Column
+  /** The serial numbers that were forgotten before a line issued them. */
+  readonly forgottenBefore: Set<string>
   /** By serial number: where the line of its revocation begins. */
   readonly revocations: Map<string, number>
   /** By the number of a scope: how often revocations of its certificates changed. */
@@ -99,7 +104,7 @@ const nothing = (): Known => ({
   lines: 0,
   tail: '',
   damaged: [],
-  endsDamaged: false,
+  lacksNewline: false,
   serials: createNumbering(),
   fingerprints: createNumbering(),
   files: createNumbering(),
@@ -114,9 +119,21 @@ const nothing = (): Known => ({
   scope: createColumn(),
   isForgotten: createColumn(),
   isRevoked: createColumn(),
+  forgottenBefore: new Set(),
   revocations: new Map(),
   changes: new Map(),
 })
+
+/**
+ * Returns the error for a line that is not what it was: the file was written over and looks as
+ * before, with the same size and time of change.
+ */
+const changedUnseen = (path: string): RootlingError =>
+  new RootlingError(
+    'corrupt-state',
+    `The record ${quotedPath(path)} was written over while it was in use.`,
+    { hint: 'Run the command again' },
+  )
 
 /** How many octets of the end are compared before only what follows them is read. */
 const tailLength = 1024
@@ -132,7 +149,8 @@ export function createRecordIndex(path: string): RecordIndex {
     if (stamp === known.stamp) return
     const identity = `${dev} ${ino}`
     const goesOn = identity === known.identity && size > known.size && tailAt(file) === known.tail
-    if (!goesOn) clear()
+    // A last line without its newline may since have been completed, or cut off.
+    if (!goesOn || known.lacksNewline) clear()
     try {
       readOn(file)
     } catch (error) {
@@ -157,7 +175,6 @@ export function createRecordIndex(path: string): RecordIndex {
   }
 
   function readOn(file: number): void {
-    known.endsDamaged = false
     for (const piece of piecesFrom(path, file, { start: known.end, room: 1024 * 1024 })) {
       let from = 0
       for (;;) {
@@ -166,7 +183,12 @@ export function createRecordIndex(path: string): RecordIndex {
         take(textOf(piece.subarray(from, newline)), known.end + from)
         from = newline + 1
       }
-      known.endsDamaged = !isUnfinished(textOf(piece.subarray(from)))
+      const rest = textOf(piece.subarray(from))
+      known.lacksNewline = !isUnfinished(rest)
+      if (known.lacksNewline) {
+        take(rest, known.end + from)
+        from = piece.length
+      }
       known.end += from
     }
   }
@@ -179,15 +201,18 @@ export function createRecordIndex(path: string): RecordIndex {
     else if (event.kind === 'revoked') takeRevocation(event.revocation.serialNumber, place)
     else if (event.kind === 'released') takeRevocation(event.serialNumber, null)
     else {
-      const number = known.serials.get(bare(event.serialNumber))
-      if (number !== undefined) known.isForgotten.set(number, 1)
+      const serial = bare(event.serialNumber)
+      const number = known.serials.get(serial)
+      if (number === undefined) known.forgottenBefore.add(serial)
+      else known.isForgotten.set(number, 1)
     }
   }
 
   function takeCertificate(certificate: CertificateRecord, place: number): void {
     const { serialNumber, fingerprint, certPath, scope, notBefore, notAfter } = certificate
     const { serials, fingerprints, files, scopes } = known
-    const number = serials.add(bare(serialNumber))
+    const serial = bare(serialNumber)
+    const number = serials.add(serial)
     known.place.set(number, place)
     known.notBefore.set(number, Date.parse(notBefore))
     known.notAfter.set(number, Date.parse(notAfter))
@@ -195,6 +220,8 @@ export function createRecordIndex(path: string): RecordIndex {
     known.ofFingerprint.set(fingerprints.add(fingerprint), number)
     if (!scopes.has(scope)) scopes.set(scope, scopes.size)
     known.scope.set(number, scopes.get(scope) ?? 0)
+    if (known.forgottenBefore.has(serial)) known.isForgotten.set(number, 1)
+    if (known.revocations.has(serial)) setRevoked(number, true)
     if (certPath === null) return known.file.set(number, -1)
     const path = files.add(certPath)
     known.file.set(number, path)
@@ -206,8 +233,11 @@ export function createRecordIndex(path: string): RecordIndex {
     if (place === null) known.revocations.delete(serial)
     else known.revocations.set(serial, place)
     const number = known.serials.get(serial)
-    if (number === undefined) return
-    known.isRevoked.set(number, place === null ? 0 : 1)
+    if (number !== undefined) setRevoked(number, place !== null)
+  }
+
+  function setRevoked(number: number, isRevoked: boolean): void {
+    known.isRevoked.set(number, isRevoked ? 1 : 0)
     const scope = known.scope.get(number)
     known.changes.set(scope, (known.changes.get(scope) ?? 0) + 1)
   }
@@ -218,7 +248,9 @@ export function createRecordIndex(path: string): RecordIndex {
   function entryOf(file: number, number: number | undefined): Entry | null {
     if (number === undefined) return null
     const event = parseLine(lineAt(path, file, known.place.get(number)))
-    return event?.kind === 'issued' ? withEvents(file, event.certificate, known) : null
+    const isSame = event?.kind === 'issued' && known.serials.get(bare(serialIn(event))) === number
+    if (!isSame) throw changedUnseen(path)
+    return withEvents(file, event.certificate, known)
   }
 
   const withEvents = (file: number, certificate: CertificateRecord, from: Known): Entry => {
@@ -234,7 +266,9 @@ export function createRecordIndex(path: string): RecordIndex {
     const place = from.revocations.get(bare(serialNumber))
     if (place === undefined) return null
     const event = parseLine(lineAt(path, file, place))
-    return event?.kind === 'revoked' ? event.revocation : null
+    if (event?.kind === 'revoked' && bare(serialIn(event)) === bare(serialNumber))
+      return event.revocation
+    throw changedUnseen(path)
   }
 
   const entriesOf = (file: number, numbers: readonly number[]): Entry[] =>
@@ -243,7 +277,7 @@ export function createRecordIndex(path: string): RecordIndex {
   return {
     follow,
     clear,
-    damaged: () => (known.endsDamaged ? [...known.damaged, known.lines + 1] : known.damaged),
+    damaged: () => known.damaged,
     find: (file, serialNumber) => entryOf(file, known.serials.get(bare(serialNumber))),
     findByFingerprint(file, fingerprint) {
       const number = known.fingerprints.get(fingerprint)
@@ -305,7 +339,7 @@ export function createRecordIndex(path: string): RecordIndex {
       for (const piece of piecesFrom(path, file, { start, room: 256 * 1024 })) {
         if (start >= end) return
         start += piece.length
-        yield linesOf(textOf(piece)).lines.flatMap((line): Entry[] => {
+        yield linesIn(textOf(piece)).flatMap((line): Entry[] => {
           const event = parseLine(line)
           return event?.kind === 'issued' && isWanted(event.certificate)
             ? [withEvents(file, event.certificate, from)]

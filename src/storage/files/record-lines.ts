@@ -1,3 +1,4 @@
+import { linesOf } from '../../files/lines.ts'
 import { isFullPath } from '../../full-path.ts'
 import type { Identifier } from '../../x509/identifier.ts'
 import { longestSubject, parseSubject } from '../../x509/subject.ts'
@@ -20,12 +21,37 @@ export type Event =
 
 const begin = '{"event":"'
 
+/** Returns the serial number of the certificate that an event happened to. */
+export function serialIn(event: Event): string {
+  if (event.kind === 'issued') return event.certificate.serialNumber
+  return event.kind === 'revoked' ? event.revocation.serialNumber : event.serialNumber
+}
+
 /**
- * Whether a text is empty or the beginning of a line, which a killed command may leave at the end
- * of the record. Any other text there is damage.
+ * Whether a text without a newline, at the end of the record, is empty or only the beginning of a
+ * line, as a killed command may leave it. A whole line there counts although its newline is lost,
+ * and any other text is damage.
  */
-export function isUnfinished(line: string): boolean {
-  return line.startsWith(begin) || begin.startsWith(line)
+export function isUnfinished(text: string): boolean {
+  const own = withoutLastNuls(text)
+  return begin.startsWith(own) || (own.startsWith(begin) && parseLine(own) === null)
+}
+
+/** Some file systems have NULs where a power cut left a write unfinished. */
+function withoutLastNuls(text: string): string {
+  let length = text.length
+  while (length > 0 && text.charCodeAt(length - 1) === 0) length--
+  return text.slice(0, length)
+}
+
+/**
+ * Splits a piece of the record into its lines. The last piece may end without a newline: what is
+ * there is a line too, unless it is unfinished.
+ */
+export function linesIn(piece: string): string[] {
+  const { lines, rest } = linesOf(piece)
+  if (!isUnfinished(rest)) lines.push(rest)
+  return lines
 }
 
 /** How the line of an issued certificate begins; the members of its `CertificateRecord` follow. */

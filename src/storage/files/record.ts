@@ -19,7 +19,7 @@ import {
   readPieces,
   readPiecesFromEnd,
 } from '../../files/lines.ts'
-import { openNoFollow, sizeWithin, textOf } from '../../files/read.ts'
+import { openNoFollow, refuseOtherWriters, sizeWithin, textOf } from '../../files/read.ts'
 import { sync } from '../../files/sync-fs.ts'
 import { asOwner } from '../../files/as-owner.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
@@ -31,8 +31,10 @@ import {
   currentLines,
   issued,
   isUnfinished,
+  linesIn,
   linesOfFiles,
   parseLine,
+  serialIn,
   type Event,
 } from './record-lines.ts'
 import { quotedPath } from '../../shell-word.ts'
@@ -108,9 +110,9 @@ async function append(
     const file = asOwner(state.owner, () => openSync(path, flags, 0o600))
     try {
       if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
-      const end = dropUnfinishedLine(file, path)
+      const { end, missing } = endLastLine(file, path)
       const lines = events.map((event) => `${JSON.stringify(event)}\n`).join('')
-      await appendOrUndo(file, lines, { end, durable })
+      await appendOrUndo(file, missing + lines, { end, durable })
     } finally {
       closeSync(file)
     }
@@ -142,17 +144,22 @@ async function appendOrUndo(
 }
 
 /**
- * Cuts off an unfinished last line, left by a command that was killed; returns the file's length in
- * octets. Throws `corrupt-state` for any other text there, which a person may want to look at.
+ * Cuts off an unfinished last line, left by a command that was killed. Returns the file's length in
+ * octets, and the newline that is missing where a whole last line has lost its own. Throws
+ * `corrupt-state` for any other text there, which a person may want to look at.
  */
-function dropUnfinishedLine(file: number, path: string): number {
+function endLastLine(file: number, path: string): { end: number; missing: '' | '\n' } {
   const { size } = fstatSync(file)
   const last = Buffer.alloc(1)
-  if (size === 0 || (readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 0x0a)) return size
+  if (size === 0 || (readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 0x0a))
+    return { end: size, missing: '' }
   const window = Buffer.alloc(Math.min(size, longestLine))
   readSync(file, window, 0, window.length, size - window.length)
   const newline = window.lastIndexOf(0x0a)
-  if ((newline < 0 && size > window.length) || !isUnfinished(window.toString('utf8', newline + 1)))
+  const text = window.toString('utf8', newline + 1)
+  const isCut = newline < 0 && size > window.length
+  if (!isCut && parseLine(text) !== null) return { end: size, missing: '\n' }
+  if (isCut || !isUnfinished(text))
     throw new RootlingError(
       'corrupt-state',
       `The record ${quotedPath(path)} is damaged at its end.`,
@@ -162,12 +169,27 @@ function dropUnfinishedLine(file: number, path: string): number {
     )
   const end = size - window.length + newline + 1
   if (end < size) ftruncateSync(file, end)
-  return end
+  return { end, missing: '' }
 }
 
 /** The certificates of `readInventory`, oldest first. */
 export async function readRecord(state: StateDirectory): Promise<readonly CertificateRecord[]> {
   return (await readInventory(state)).certificates
+}
+
+/**
+ * Throws `loose-key` when another user can write to the record. Renewals run its commands and write
+ * to its paths.
+ */
+export function refuseWritableRecord(state: StateDirectory): void {
+  const path = recordPath(state)
+  const file = openNoFollow(path)
+  if (file === null) return
+  try {
+    refuseOtherWriters('record', path, file, state.owner)
+  } finally {
+    closeSync(file)
+  }
 }
 
 export interface ReadingOptions {
@@ -213,10 +235,8 @@ function readEvents(
     else onDamage(skipped(path, count))
   }
   for (const text of readPieces(path)) {
-    const { lines, rest } = linesOf(text)
     const isChosen = chooseIn(text)
-    for (const line of lines) take(line, isChosen)
-    if (!isUnfinished(rest)) take(rest, isChosen)
+    for (const line of linesIn(text)) take(line, isChosen)
   }
   return events
 }
@@ -270,9 +290,7 @@ export async function readCurrentInventory(
   const taken = new Set<string>()
   const current: string[] = []
   for (const text of readPiecesFromEnd(recordPath(state))) {
-    const unfinished = text.slice(text.lastIndexOf('\n') + 1)
-    if (!isUnfinished(unfinished)) return readInventory(state, { onDamage })
-    const whole = text.slice(0, text.length - unfinished.length)
+    const whole = wholeLines(text)
     const lines = linesOfFiles(whole, taken) ?? currentLines(whole, taken, printed)
     for (const line of lines) current.push(line)
   }
@@ -300,7 +318,7 @@ export async function newestOfFile(state: StateDirectory, certPath: string): Pro
       end = lastIndexIn(path, file, newline, found) + 1
       const event = parseLine(lineAt(path, file, end))
       if (event?.kind === 'issued' && event.certificate.certPath === certPath)
-        return eventsAfter(path, file, end, event.certificate)
+        return entryIn(path, file, event.certificate)
     }
     return null
   } finally {
@@ -310,11 +328,19 @@ export async function newestOfFile(state: StateDirectory, certPath: string): Pro
 
 const newline = Buffer.from('\n')
 
+/** Returns a piece of the record so that a newline ends its last line too. */
+function wholeLines(piece: string): string {
+  const rest = piece.slice(piece.lastIndexOf('\n') + 1)
+  if (rest === '') return piece
+  return isUnfinished(rest) ? piece.slice(0, piece.length - rest.length) : `${piece}\n`
+}
+
 /**
  * Finds the revocation of a certificate, and skips lines that cannot be read; `null`: it is not
- * revoked, its hold was released, or it is not on record. It searches the record from the end for
- * the serial number, back to where the certificate was issued, and parses few lines: for a program
- * that asks seldom. `certificatesOf` answers many questions.
+ * revoked, or its hold was released. It searches the record from the end for the serial number, and
+ * parses few lines: for a program that asks seldom. `certificatesOf` answers many questions. Where
+ * the certificate was issued it does not stop, since two records that a person joined may have a
+ * revocation before its certificate.
  */
 export async function revocationOf(
   state: StateDirectory,
@@ -331,8 +357,9 @@ export async function revocationOf(
       if (found < 0) return null
       end = lastIndexIn(path, file, newline, found) + 1
       const event = parseLine(lineAt(path, file, end))
-      if (event === null || event.kind === 'forgotten' || bare(serialIn(event)) !== serial) continue
-      return event.kind === 'revoked' ? event.revocation : null
+      if (event === null || bare(serialIn(event)) !== serial) continue
+      if (event.kind === 'revoked') return event.revocation
+      if (event.kind === 'released') return null
     }
     return null
   } finally {
@@ -340,33 +367,17 @@ export async function revocationOf(
   }
 }
 
-/** Returns the serial number of the certificate that an event happened to. */
-function serialIn(event: Event): string {
-  if (event.kind === 'issued') return event.certificate.serialNumber
-  return event.kind === 'revoked' ? event.revocation.serialNumber : event.serialNumber
-}
-
-/** Returns a certificate with what the lines from `start` on say of it. */
-function eventsAfter(
-  path: string,
-  file: number,
-  start: number,
-  certificate: CertificateRecord,
-): Entry {
-  const { serialNumber } = certificate
-  const events: Event[] = []
-  for (const piece of piecesFrom(path, file, { start, room: 1024 * 1024 }))
-    if (piece.includes(serialNumber))
-      for (const line of linesOf(textOf(piece)).lines) {
-        const event = line.includes(serialNumber) ? parseLine(line) : null
-        if (event !== null) events.push(event)
+/** Returns a certificate with what the lines of the record say of it. */
+function entryIn(path: string, file: number, certificate: CertificateRecord): Entry {
+  const serial = `${bare(certificate.serialNumber)}"`
+  const ends = createEnds()
+  for (const piece of piecesFrom(path, file, { start: 0, room: 1024 * 1024 }))
+    if (piece.includes(serial))
+      for (const line of linesIn(textOf(piece))) {
+        const event = line.includes(serial) ? parseLine(line) : null
+        if (event !== null) ends.add(event)
       }
-  const { revocations, forgotten } = inventoryOf(events)
-  return {
-    certificate,
-    revocation: revocations.get(serialNumber) ?? null,
-    forgotten: forgotten.has(serialNumber),
-  }
+  return ends.entryOf(certificate)
 }
 
 /** A certificate of `readNewestFirst`. */
@@ -388,12 +399,10 @@ export function* readNewestFirst(
 ): Generator<readonly Listed[]> {
   const path = recordPath(state)
   const taken = new Set<string>()
-  const ends = createEnds()
+  const ends = readEnds(path)
   let isDamaged = false
   for (const text of readPiecesFromEnd(path)) {
-    const unfinished = text.slice(text.lastIndexOf('\n') + 1)
-    if (!isUnfinished(unfinished)) isDamaged = true
-    const whole = text.slice(0, text.length - unfinished.length)
+    const whole = wholeLines(text)
     const lines = all
       ? linesOf(whole).lines.toReversed()
       : (linesOfFiles(whole, taken) ?? currentLines(whole, taken, true))
@@ -401,8 +410,7 @@ export function* readNewestFirst(
     for (const line of lines) {
       const event = parseLine(line)
       if (event === null) isDamaged = true
-      else if (event.kind !== 'issued') ends.add(event)
-      else {
+      else if (event.kind === 'issued') {
         const file = all && event.certificate.certPath
         const replaced = typeof file === 'string' && taken.has(file)
         if (typeof file === 'string') taken.add(file)
@@ -418,22 +426,42 @@ export function* readNewestFirst(
   if (isDamaged) tellDamage(path, onDamage)
 }
 
-/** Collects events that are read backwards: the last that happened to a certificate comes first. */
+/**
+ * Reads what happened to certificates, which are few lines of the record. It is known before any
+ * certificate is read, since a revocation may be on record before its certificate.
+ */
+function readEnds(path: string) {
+  const ends = createEnds()
+  for (const text of readPieces(path))
+    for (const line of linesIn(text)) {
+      const event = line.startsWith(issued) ? null : parseLine(line)
+      if (event !== null) ends.add(event)
+    }
+  return ends
+}
+
+/**
+ * Collects what happened to certificates; the events are given oldest first. A certificate and its
+ * events may write the serial number with and without leading zeros.
+ */
 function createEnds() {
-  const revocations = new Map<string, Revocation | null>()
-  const forgotten = new Set<string>()
+  const revocations = new Map<string, Revocation>()
+  const forgotten = new Map<string, string>()
   return {
-    add(event: Exclude<Event, { readonly kind: 'issued' }>): void {
-      if (event.kind === 'forgotten') return void forgotten.add(event.serialNumber)
-      const revocation = event.kind === 'revoked' ? event.revocation : null
-      const serialNumber = serialIn(event)
-      if (!revocations.has(serialNumber)) revocations.set(serialNumber, revocation)
+    /** By the bare serial number: the revocation, and the serial number as a `forgotten` writes it. */
+    revocations,
+    forgotten,
+    add(event: Event): void {
+      if (event.kind === 'revoked')
+        revocations.set(bare(event.revocation.serialNumber), event.revocation)
+      if (event.kind === 'released') revocations.delete(bare(event.serialNumber))
+      if (event.kind === 'forgotten') forgotten.set(bare(event.serialNumber), event.serialNumber)
     },
-    entryOf: (certificate: CertificateRecord): Entry => ({
-      certificate,
-      revocation: revocations.get(certificate.serialNumber) ?? null,
-      forgotten: forgotten.has(certificate.serialNumber),
-    }),
+    entryOf(certificate: CertificateRecord): Entry {
+      const serial = bare(certificate.serialNumber)
+      const revocation = revocations.get(serial) ?? null
+      return { certificate, revocation, forgotten: forgotten.has(serial) }
+    },
   }
 }
 
@@ -441,8 +469,7 @@ function createEnds() {
 function tellDamage(path: string, onDamage: (sentence: string) => void): void {
   let count = 0
   for (const text of readPieces(path)) {
-    const { lines, rest } = linesOf(text)
-    for (const line of isUnfinished(rest) ? lines : [...lines, rest]) {
+    for (const line of linesIn(text)) {
       count++
       if (parseLine(line) === null) onDamage(skipped(path, count))
     }
@@ -458,14 +485,19 @@ export function skipped(path: string, number: number): string {
 /** Returns the certificates and revocations after all events, which are given oldest first. */
 function inventoryOf(events: readonly Event[]): Inventory {
   const certificates: CertificateRecord[] = []
-  const revocations = new Map<string, Revocation>()
-  const forgotten = new Set<string>()
+  const ends = createEnds()
   for (const event of events) {
     if (event.kind === 'issued') certificates.push(event.certificate)
-    else if (event.kind === 'revoked')
-      revocations.set(event.revocation.serialNumber, event.revocation)
-    else if (event.kind === 'released') revocations.delete(event.serialNumber)
-    else forgotten.add(event.serialNumber)
+    else ends.add(event)
+  }
+  const forgotten = new Set(ends.forgotten.values())
+  const revocations = new Map<string, Revocation>()
+  for (const one of ends.revocations.values()) revocations.set(one.serialNumber, one)
+  // A certificate finds its events by the serial number as it writes it itself.
+  for (const certificate of certificates) {
+    const entry = ends.entryOf(certificate)
+    if (entry.revocation !== null) revocations.set(certificate.serialNumber, entry.revocation)
+    if (entry.forgotten) forgotten.add(certificate.serialNumber)
   }
   return { certificates, revocations, forgotten }
 }

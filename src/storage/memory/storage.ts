@@ -13,7 +13,7 @@ interface KeptScope extends NewScope {
 type Scopes = Map<string, KeptScope>
 
 interface Record {
-  /** How often anything was revoked or released. */
+  /** How often anything was revoked or released, or issued with a revocation that was there before. */
   revocationChanges: number
   /** By serial number, oldest first. */
   readonly certificates: Map<string, CertificateRecord>
@@ -91,6 +91,7 @@ export function createMemoryStorage(): Storage {
         for (const certificate of certificates) {
           put(record.certificates, certificate.serialNumber, certificate)
           put(record.serialNumbers, certificate.fingerprint, certificate.serialNumber)
+          if (record.revocations.has(certificate.serialNumber)) record.revocationChanges++
         }
         versions.certificates++
       },

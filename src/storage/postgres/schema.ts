@@ -41,11 +41,12 @@ CREATE TABLE rootling.certificate (
   scope text NOT NULL,
   not_after timestamptz NOT NULL,
   path text,
-  forgotten boolean NOT NULL DEFAULT false,
   facts jsonb NOT NULL
 );
 CREATE INDEX certificate_path ON rootling.certificate (path, n) WHERE path IS NOT NULL;
+-- Either may come before the certificate is on record.
 CREATE TABLE rootling.revocation (serial text PRIMARY KEY, facts jsonb NOT NULL);
+CREATE TABLE rootling.forgotten (serial text PRIMARY KEY);
 
 -- Accounts, orders, authorizations, certificates and keys for external account binding. key is what
 -- only one resource of its kind has: a thumbprint, a serial number.

@@ -122,8 +122,9 @@ async function revision(database: Database, name: string): Promise<string> {
 /** How many certificates a page has. */
 const pageLength = 1_000
 
-const columns = 'c.n, c.facts, c.forgotten, r.facts AS revocation'
-const joined = 'rootling.certificate c LEFT JOIN rootling.revocation r USING (serial)'
+const columns = 'c.n, c.facts, f.serial IS NOT NULL AS forgotten, r.facts AS revocation'
+const joined = `rootling.certificate c LEFT JOIN rootling.revocation r USING (serial)
+  LEFT JOIN rootling.forgotten f USING (serial)`
 
 function entryOf({ facts, forgotten, revocation }: Row): Entry {
   return {
@@ -164,7 +165,7 @@ function readCertificates(database: Database): CertificateReader {
       )
       return String(row?.['version'])
     },
-    find: (serialNumber) => find('c.serial = $1', bare(serialNumber)),
+    find: (serialNumber) => find('serial = $1', bare(serialNumber)),
     findByFingerprint: (fingerprint) => find('c.fingerprint = $1', fingerprint),
     findByFile: (path) => find('c.path = $1 ORDER BY c.n DESC LIMIT 1', path),
     async revocationOf(serialNumber) {
@@ -178,6 +179,7 @@ function readCertificates(database: Database): CertificateReader {
     async revoked(scope, notBefore) {
       const rows = await database.query(
         `SELECT ${columns} FROM rootling.revocation r JOIN rootling.certificate c USING (serial)
+         LEFT JOIN rootling.forgotten f USING (serial)
          WHERE c.scope = $1 AND c.not_after >= $2 ORDER BY c.n`,
         [scope, notBefore.toISOString()],
       )
@@ -188,7 +190,7 @@ function readCertificates(database: Database): CertificateReader {
       let next: number | null = null
       const wanted = new Set(also.map(bare))
       for await (const page of pages(
-        `c.path IS NOT NULL AND NOT c.forgotten AND r.serial IS NULL AND ${isNewest}`,
+        `c.path IS NOT NULL AND f.serial IS NULL AND r.serial IS NULL AND ${isNewest}`,
       ))
         for (const entry of page) {
           const { certificate } = entry
@@ -287,7 +289,7 @@ function openChange(database: Database, sealer: Sealer, readers: Readers): Chang
     },
     async forgotten(serialNumbers) {
       await database.query(
-        'UPDATE rootling.certificate SET forgotten = true WHERE serial = ANY($1)',
+        'INSERT INTO rootling.forgotten SELECT unnest($1::text[]) ON CONFLICT DO NOTHING',
         [serialNumbers.map(bare)],
       )
       await touch('record')
