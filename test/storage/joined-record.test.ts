@@ -163,6 +163,18 @@ describe('a last line that has lost its newline', () => {
   })
 })
 
+test.each(['', '{"event":"iss'])(
+  'NULs at the end, as a power cut leaves them after %j, are cut off by the next line',
+  async (begun) => {
+    const { state, path } = await withRecord([issued(1), revoked(1)])
+    appendFileSync(path, begun + '\0'.repeat(4096))
+    expect(await answers(state)).toEqual(everyReader([true, false]))
+    expect(await revocations(state)).toEqual(revokedEverywhere)
+    await recordIssued(state, [certificate(2)])
+    expect(readFileSync(path, 'utf8')).toBe(linesOf([issued(1), revoked(1), issued(2)]))
+  },
+)
+
 describe('what happened to a certificate before its line', () => {
   test('counts for every reader', async () => {
     const { state, path } = await withRecord([revoked(1), forgotten(1), issued(1), issued(2)])
