@@ -102,7 +102,7 @@ function refuseUnknownCommand([first = '', second]: readonly string[]): void {
       guess !== null
         ? `Did you mean rootling ${group}${guess}?`
         : group === ''
-          ? `rootling --help; for a certificate for a host of that name: rootling issue ${shellWord(word)}`
+          ? `--help lists all commands; for a certificate for a host of that name: rootling issue ${shellWord(word)}`
           : `rootling ${group}--help`,
   })
 }

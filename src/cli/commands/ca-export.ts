@@ -82,7 +82,7 @@ function refuseAll({
       'usage',
       `--format ${format} holds one root, and --all means several.`,
       {
-        hint: 'rootling ca export --all, or with --format pkcs12 --out FILE',
+        hint: 'Give --format pkcs12 --out FILE, or print PEM: rootling ca export --all',
       },
     )
 }
