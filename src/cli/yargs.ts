@@ -46,7 +46,7 @@ function refuseMkcertFlag(argv: readonly string[]): void {
     const name = /^-([^-=][^=]+)/.exec(word)?.[1] ?? ''
     if (isFlag(name))
       throw new RootlingError('usage', `There is no option -${name}, which is a flag of mkcert.`, {
-        hint: `${commandInstead[name]}; or rootling-mkcert, which takes mkcert’s flags`,
+        hint: `rootling-mkcert takes mkcert’s flags; here it is: ${commandInstead[name]}`,
       })
   }
 }
