@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve, sep } from 'node:path'
 import { RootlingError, UnknownName } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { existsSync } from '../files/exists.ts'
-import { quotedPath } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import { inJson, readInventoryOf } from '../storage/files/record.ts'
 import { issueAgain } from '../storage/issue-again.ts'
 import {
@@ -247,7 +247,7 @@ export function chosen(
     'usage',
     `${word} names ${found.length} certificates: ${rows.join(', ')}${more}.${whose}`,
     {
-      hint: `For all of them add --all; for one: ${command} ${shortSerial(found.at(-1) ?? first)}`,
+      hint: `Name one by its serial number, or take all: ${command} ${shellWord(word)} --all`,
     },
   )
 }
