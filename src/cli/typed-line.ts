@@ -1,16 +1,18 @@
 import { shellWord } from '../shell-word.ts'
 import type { CommandSpec } from './command.ts'
 
+type Values = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
+
 /**
  * Returns the line that a person typed, with some options changed, so that a hint can be pasted
  * whole. `--ca` and ROOTLING_HOME are added where the hint is printed.
  */
 export function typedLine(
   { name, options }: CommandSpec,
-  args: { readonly positionals: readonly string[] } & Readonly<Record<string, unknown>>,
-  changes: Readonly<Record<string, unknown>> = {},
+  args: { readonly positionals: readonly string[] } & Values,
+  changes: Values = {},
 ): string {
-  const values: Readonly<Record<string, unknown>> = { ...args, ...changes }
+  const values: Values = { ...args, ...changes }
   const given = Object.keys(options).flatMap((option) => {
     const value = values[option]
     if (value === undefined) return []
