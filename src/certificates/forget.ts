@@ -6,7 +6,14 @@ import { readCurrentInventory, readInventoryOf, recordForgotten } from '../stora
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import type { CertificateRecord, Inventory } from '../storage/records.ts'
 import { fingerprintIn, recordOfFile } from './moved.ts'
-import { certificatesNamed, chosen, textsOf, withoutKept } from './named.ts'
+import {
+  certificatesNamed,
+  chosen,
+  refusePrinted,
+  refuseShortSerial,
+  textsOf,
+  withoutKept,
+} from './named.ts'
 import { currentCertificates } from './status.ts'
 import { quotedPath } from '../shell-word.ts'
 
@@ -67,6 +74,10 @@ function select(
     // A file that was moved is known by what it holds.
     const moved = listed.length > 0 ? null : recordOfFile(current, resolve(cwd, word))
     const named = moved !== null ? [moved] : all ? listed : withoutKept(state, listed)
+    if (named.length === 0) {
+      refusePrinted(inventory, word, { cwd, verb: 'forget' })
+      refuseShortSerial(inventory, word, cwd)
+    }
     const gone = named.filter(isGone)
     const [kept] = named
     if (gone.length === 0 && kept !== undefined)

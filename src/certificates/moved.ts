@@ -70,7 +70,7 @@ export async function refuseMoved(state: StateDirectory, path: string): Promise<
       'usage',
       `${quotedPath(path)} is a copy of ${quotedPath(certPath)}, where renewals write.`,
       {
-        hint: `rootling renew ${shellWord(certPath)}; then copy it again. To have one renewed here: ${issueHere}`,
+        hint: `Copy it again after rootling renew ${shellWord(certPath)}; to have one renewed here: ${issueHere}`,
       },
     )
   throw new RootlingError(

@@ -2,8 +2,10 @@ import { realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { RootlingError, UnknownName } from '../errors.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
+import { existsSync } from '../files/exists.ts'
 import { quotedPath, shellWord } from '../shell-word.ts'
 import { inJson, readInventoryOf } from '../storage/files/record.ts'
+import { issueAgain } from '../storage/issue-again.ts'
 import {
   shortSerial,
   shortSerialDigits,
@@ -50,27 +52,78 @@ export function certificatesNamed(
   )
 }
 
-/** Reads the certificates on record that a word names, as `certificatesNamed` finds them. */
+/**
+ * Reads the certificates on record that a word names, as `certificatesNamed` finds them. Throws what
+ * `refuseShortSerial` throws.
+ */
 export async function readNamed(
   state: StateDirectory,
   word: string,
   cwd: string,
 ): Promise<CertificateRecord[]> {
-  return certificatesNamed(await readInventoryOf(state, textsOf(word, cwd)), word, cwd)
+  const inventory = await readInventoryOf(state, textsOf(word, cwd))
+  const found = certificatesNamed(inventory, word, cwd)
+  if (found.length === 0) refuseShortSerial(inventory, word, cwd)
+  return found
 }
 
 /**
- * Returns texts for `readInventoryOf`, of which each certificate that `certificatesNamed` finds has
- * one.
+ * Returns texts for `readInventoryOf`, of which each certificate that `certificatesNamed` or
+ * `refuseShortSerial` finds has one.
  */
 export function textsOf(word: string, cwd: string): readonly string[] {
   const { whole, start } = serialIn(word)
   const names = [identifierIn(word), word, commonNameText(word), whole]
   return [
     ...names.flatMap((name) => (name === null ? [] : [`"${inJson(name)}"`])),
-    ...(start.length < shortSerialDigits ? [] : [`"${start}`]),
+    ...(start.length < leastSerialDigits ? [] : [`"${start}`]),
     ...pathsMeant(word, cwd).map((path) => `${inJson(sep + basename(path))}"`),
   ]
+}
+
+/** Who types so many digits probably means a serial number. */
+const leastSerialDigits = 4
+
+/**
+ * Throws `usage` for a word that begins a serial number on record, but has too few digits to name
+ * it, unless it is a file.
+ */
+export function refuseShortSerial({ certificates }: Inventory, word: string, cwd: string): void {
+  const { start } = serialIn(word)
+  if (start.length < leastSerialDigits || start.length >= shortSerialDigits) return
+  const meant = certificates.findLast(({ serialNumber }) => serialNumber.startsWith(start))
+  if (meant === undefined || existsSync(resolve(cwd, word))) return
+  throw new UnknownName(
+    'usage',
+    `No certificate on record is for ${word}, and for a serial number it is too short.`,
+    {
+      hint: `Give at least ${shortSerialDigits} digits, as rootling list shows: ${shortSerial(meant)}`,
+    },
+  )
+}
+
+/**
+ * Throws `usage` for a word that names only certificates without a file, which nothing can `verb`.
+ */
+export function refusePrinted(
+  inventory: Inventory,
+  word: string,
+  { cwd, verb }: { readonly cwd: string; readonly verb: 'renew' | 'forget' },
+): void {
+  const printed = certificatesNamed(inventory, word, cwd).findLast(
+    ({ certPath }) => certPath === null,
+  )
+  if (printed === undefined) return
+  throw new UnknownName(
+    'usage',
+    `The certificate for ${quotedPath(word)} was printed or given to a program, so there is no file to ${verb}.`,
+    {
+      hint:
+        verb === 'renew'
+          ? `To print a new one: ${issueAgain(printed)} --stdout`
+          : `To have clients refuse it: rootling revoke ${shortSerial(printed)}`,
+    },
+  )
 }
 
 type Matcher = (record: CertificateRecord) => boolean
@@ -194,7 +247,7 @@ export function chosen(
     'usage',
     `${word} names ${found.length} certificates: ${rows.join(', ')}${more}.${whose}`,
     {
-      hint: `${command} ${shortSerial(found.at(-1) ?? first)}, or all of them: ${command} ${shellWord(word)} --all`,
+      hint: `Name one by its serial number, or take all: ${command} ${shellWord(word)} --all`,
     },
   )
 }

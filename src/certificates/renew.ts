@@ -21,7 +21,7 @@ import { parseIdentifier } from '../x509/identifier.ts'
 import { day, maximumDays, parseValidity } from '../x509/profiles.ts'
 import { signLeaf, type Leaf } from './leaf.ts'
 import { refuseMoved } from './moved.ts'
-import { certificatesNamed, chosen, textsOf } from './named.ts'
+import { certificatesNamed, chosen, refusePrinted, refuseShortSerial, textsOf } from './named.ts'
 import { mountWarnings, pathsOf, refuseInState } from './output-files.ts'
 import { keyFault, newKeys, readTracked, renewedFiles } from './renewed-files.ts'
 import { pkcs12Passwords, type AskPassword, type Pkcs12Passwords } from './pkcs12-passwords.ts'
@@ -39,6 +39,8 @@ export interface Renewal {
   /** One sentence, with `skipped` and `failed`. */
   readonly reason?: string
   readonly hint?: string
+  /** With `skipped`: the certificate was revoked or forgotten, so nothing is left to renew. */
+  readonly over?: true
   /** Sentences about the files of a renewed certificate; absent: there is nothing to say. */
   readonly warnings?: readonly string[]
 }
@@ -173,7 +175,11 @@ async function named(
 ): Promise<readonly CertificateRecord[]> {
   const tracked = new Set(withFile(inventory))
   const found = certificatesNamed(inventory, word, cwd).filter((record) => tracked.has(record))
-  if (found.length === 0) await refuseMoved(state, resolve(cwd, word))
+  if (found.length === 0) {
+    await refuseMoved(state, resolve(cwd, word))
+    refusePrinted(inventory, word, { cwd, verb: 'renew' })
+    refuseShortSerial(inventory, word, cwd)
+  }
   return chosen(state, found, { word, all, command: 'rootling renew' })
 }
 
@@ -254,7 +260,7 @@ async function reissue(
 const holdsKey = ({ certPath, keyPath, extra = [] }: CertificateRecord): boolean =>
   certPath === keyPath || extra.some(({ format }) => format === 'full')
 
-type Skip = Pick<Renewal, 'record' | 'reason' | 'hint'>
+type Skip = Pick<Renewal, 'record' | 'reason' | 'hint' | 'over'>
 
 /** Why this certificate is not renewed (self-signed, replaced or revoked); `null`: renew it. */
 function skipReason({ inventory, newest: ofFile }: View, previous: CertificateRecord): Skip | null {
@@ -264,9 +270,9 @@ function skipReason({ inventory, newest: ofFile }: View, previous: CertificateRe
   const newest = ofFile.get(certPath)
   if (newest !== undefined && newest.serialNumber !== serialNumber)
     return { record: newest, reason: 'It was replaced meanwhile.' }
-  if (inventory.forgotten.has(serialNumber)) return { reason: 'It was forgotten.' }
+  if (inventory.forgotten.has(serialNumber)) return { reason: 'It was forgotten.', over: true }
   if (!inventory.revocations.has(serialNumber)) return null
-  return { reason: 'It was revoked.', hint: issueAgain(previous) }
+  return { reason: 'It was revoked.', hint: issueAgain(previous), over: true }
 }
 
 const issueElsewhere = (record: CertificateRecord): string =>

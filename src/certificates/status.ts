@@ -52,7 +52,7 @@ export function statusOf(
 ): CertificateStatus {
   const { certificate, revocation, forgotten, replaced } = entry
   const { notAfter, certPath } = certificate
-  if (replaced) return 'replaced'
+  if (replaced) return revocation === null ? 'replaced' : 'revoked'
   if (forgotten) return 'forgotten'
   if (revocation !== null) return 'revoked'
   if (Date.parse(notAfter) <= now.getTime()) return 'expired'

@@ -104,13 +104,26 @@ export function tableWithLines(
   ])
 }
 
-function linesOfRows(rows: readonly (readonly Line[])[], width: number): Line[][] {
+/**
+ * Returns the lines of a table's titles and those of its rows. Where every row has its last cell
+ * below the others, the titles have theirs there too.
+ */
+export function tableWithTitles(
+  titles: readonly Line[],
+  rows: readonly (readonly Line[])[],
+  width: number,
+): { readonly titles: Line[]; readonly rows: Line[] } {
+  const [first = [], ...rest] = linesOfRows([titles, ...rows], width, true)
+  return { titles: first, rows: rest.flat() }
+}
+
+function linesOfRows(rows: readonly (readonly Line[])[], width: number, titled = false): Line[][] {
   const widths: number[] = []
   // Only built-in methods loop here: V8 would take longer to compile two loops than to run them.
   rows.forEach((row) =>
     row.forEach((cell, x) => (widths[x] = Math.max(widths[x] ?? 0, widthOf(cell)))),
   )
-  if (startAfter(widths) - gap > width) return narrowTable(rows, width)
+  if (startAfter(widths) - gap > width) return narrowTable(rows, width, titled)
   return rows.map((row) => [besideEachOther(row, widths)])
 }
 
@@ -141,9 +154,15 @@ const leastBeside = 24
 /** What a text that has lines of its own is indented by at most. */
 const mostIndent = 4
 
-function narrowTable(rows: readonly (readonly Line[])[], width: number): Line[][] {
+function narrowTable(rows: readonly (readonly Line[])[], width: number, titled: boolean): Line[][] {
   const widths = narrowWidths(rows, width)
-  return rows.map((row) => narrowRow(row, widths, width))
+  const room = width - startAfter(widths)
+  const isBeside = rows.map((row) => {
+    const last = row[widths.length] ?? ''
+    return widthOf(last) <= room || fitsBeside(last, room)
+  })
+  if (titled) isBeside[0] = isBeside.indexOf(true, 1) > 0
+  return rows.map((row, y) => narrowRow(row, widths, width, isBeside[y] ?? true))
 }
 
 /** Returns the widths of all columns but the last, made to fit into lines of `width` columns. */
@@ -160,9 +179,14 @@ function narrowWidths(rows: readonly (readonly Line[])[], width: number): number
 
 /**
  * Returns a row as lines: first those of each cell with a word that is too long for its column, then
- * the other cells beside each other, and last those of the last cell, if it does not fit beside them.
+ * the other cells beside each other, and last those of the last cell, unless it is beside them.
  */
-function narrowRow(row: readonly Line[], widths: readonly number[], width: number): Line[] {
+function narrowRow(
+  row: readonly Line[],
+  widths: readonly number[],
+  width: number,
+  isBeside: boolean,
+): Line[] {
   const cells = row.slice(0, widths.length)
   const last = row[widths.length] ?? ''
   const isLong = cells.map((cell, x) => longestWord(cell) > (widths[x] ?? 0))
@@ -178,9 +202,7 @@ function narrowRow(row: readonly Line[], widths: readonly number[], width: numbe
   const columns = cells.map((cell, x) =>
     wrapped(isLong[x] || x < leaders ? '' : cell, widths[x] ?? 0),
   )
-  const room = width - startAfter(widths)
-  const isBeside = widthOf(last) <= room || fitsBeside(last, room)
-  if (isBeside) columns.push(wrapped(last, room))
+  if (isBeside) columns.push(wrapped(last, width - startAfter(widths)))
   const height = Math.max(...columns.map(({ length }) => length))
   const beside = Array.from({ length: height }, (_, y) =>
     besideEachOther(

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { isIP } from 'node:net'
 import { RootlingError } from '../errors.ts'
+import type { CommandSpec } from './command.ts'
+import { typedLine } from './typed-line.ts'
 
 /**
  * Returns the value of `--host` without brackets. Throws `usage` unless it is an IP address or
@@ -16,6 +18,26 @@ export function parseHost(host: string, hint: string): string {
 export function parsePort(port: number, hint: string, option = 'port'): number {
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
   throw new RootlingError('usage', `--${option} ${port} is not between 0 and 65535.`, { hint })
+}
+
+/**
+ * Waits for a server to listen. When it cannot have its port or its address, the hint of the error
+ * is the whole line that a person typed, with another one.
+ */
+export async function listeningAs<T>(
+  spec: CommandSpec,
+  args: Parameters<typeof typedLine>[1],
+  starting: Promise<T>,
+): Promise<T> {
+  try {
+    return await starting
+  } catch (error) {
+    if (!(error instanceof RootlingError)) throw error
+    const [, option, value] = /^--(port|host) (\S+)$/.exec(error.hint ?? '') ?? []
+    if (option === undefined) throw error
+    const hint = typedLine(spec, args, { [option]: value })
+    throw new RootlingError(error.code, error.message, { hint, cause: error })
+  }
 }
 
 /** Returns a warning when other machines can connect to this address; `null`: they cannot. */

@@ -48,6 +48,7 @@ export async function printShown(
       target: word,
       from: target.from,
       record: shown.record === null ? null : describeRecord(shown.record),
+      revocation: shown.revocation,
       certificates: shown.certificates.map((certificate) => certificateInJson(certificate, at)),
       objects: shown.objects,
     })
@@ -78,7 +79,7 @@ async function namerOfScopes(state: StateDirectory): Promise<Shower['ours']> {
 }
 
 function describeShown(shown: Shown, shower: Shower): Line[] {
-  const { record, certificates, objects } = shown
+  const { record, revocation, certificates, objects } = shown
   const { now, output } = shower
   if (certificates.length > longestChain)
     return blankBetween([
@@ -100,8 +101,9 @@ function describeShown(shown: Shown, shower: Shower): Line[] {
       ? 'It was printed, not written.'
       : `${output.path(certPath)} holds it no more.`
   const validity = `valid ${timeText(new Date(notBefore))} to ${untilText(new Date(notAfter), now)}`
+  const revoked = revocation === null ? '' : ` Revoked: ${revokedText(true, revocation)}.`
   return hanging(
-    `Issued here for ${describeHolder(record)}, ${validity}. ${where}`,
+    `Issued here for ${describeHolder(record)}, ${validity}. ${where}${revoked}`,
     2,
     output.width,
     0,

@@ -46,7 +46,7 @@ function refuseMkcertFlag(argv: readonly string[]): void {
     const name = /^-([^-=][^=]+)/.exec(word)?.[1] ?? ''
     if (isFlag(name))
       throw new RootlingError('usage', `There is no option -${name}, which is a flag of mkcert.`, {
-        hint: `${commandInstead[name]}; or rootling-mkcert, which takes mkcert’s flags`,
+        hint: `rootling-mkcert takes mkcert’s flags; here it is: ${commandInstead[name]}`,
       })
   }
 }
@@ -102,7 +102,7 @@ function refuseUnknownCommand([first = '', second]: readonly string[]): void {
       guess !== null
         ? `Did you mean rootling ${group}${guess}?`
         : group === ''
-          ? `rootling --help; for a certificate for a host of that name: rootling issue ${shellWord(word)}`
+          ? `--help lists all commands; for a certificate for a host of that name: rootling issue ${shellWord(word)}`
           : `rootling ${group}--help`,
   })
 }

@@ -56,11 +56,14 @@ async function explainCertificate(
     case 'CERT_NOT_YET_VALID':
       return refuse(validitySentence(code, chain, circumstances.now), issue)
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-      return refuse(selfSignedSentence(host), `${issue}, or --cacert with that certificate`)
+      return refuse(
+        selfSignedSentence(host),
+        `Name that certificate with --cacert, or issue one: ${issue}`,
+      )
     case 'SELF_SIGNED_CERT_IN_CHAIN':
       return refuse(
         `Unknown issuer: the chain of ${host} ends at ${untrustedRoot(chain)}`,
-        'rootling install, or --cacert with that root',
+        nameOrInstall,
       )
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
@@ -139,9 +142,11 @@ function untrustedRoot(chain: readonly X509Certificate[]): string {
   return `“${issuerName(chain.at(-1))}”, which is not a root that this client trusts`
 }
 
+const nameOrInstall = 'Name that root with --cacert, or trust ours: rootling install'
+
 function unknownIssuerHint(chain: readonly X509Certificate[]): string {
   return chain.length > 1
-    ? 'rootling install, or --cacert with that root'
+    ? nameOrInstall
     : 'Let the server send its whole chain, or --cacert with the root'
 }
 

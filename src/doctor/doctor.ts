@@ -119,13 +119,8 @@ async function readKnown(world: TrustWorld, options: ExamineOptions): Promise<Re
   const scopes: Scope[] = []
   for (const name of names)
     scopes.push(...(await orTell(name, async () => [await openScope(state, name)], [])))
-  const onDamage = (sentence: string): void =>
-    void findings.push(
-      finding('damaged-state', 'the record', {
-        sentence,
-        remedy: 'Restore the record from a backup',
-      }),
-    )
+  const onDamage = (_sentence: string, error: RootlingError): void =>
+    void findings.push(damaged('the record', error))
   const empty = { certificates: [], revocations: new Map(), forgotten: new Set<string>() }
   const inventory = await orTell(
     'the record',

@@ -38,7 +38,7 @@ export function describeFinding(finding: ShowFinding): FindingText {
       return text(
         everyone,
         `It ended on ${dayOf(finding.notAfter)}.`,
-        'Renew it: rootling renew, or ask its issuer',
+        'Ask its issuer for a new one, or renew it: rootling renew',
       )
     case 'not-yet-valid':
       return text(

@@ -31,6 +31,8 @@ export type ShowTarget =
 export interface Shown {
   /** The record of the serial number that was asked for; `null` when none was asked for. */
   readonly record: CertificateRecord | null
+  /** The revocation of that certificate; `null`: none is known here. */
+  readonly revocation: Revocation | null
   /** Empty when the file of the record is gone, or holds another certificate by now. */
   readonly certificates: readonly ShownCertificate[]
   /** What else a file holds: requests, private keys, CRLs and OCSP responses. */
@@ -95,7 +97,7 @@ export async function show(state: StateDirectory, target: ShowTarget, now: Date)
     const inventory = await readInventoryOf(state, ders.map(fingerprintOf))
     return explained(ders, host, { ...around, inventory })
   }
-  const nothing = { record: null, certificates: [], objects: [], unreadable: [] }
+  const nothing = { record: null, revocation: null, certificates: [], objects: [], unreadable: [] }
   switch (target.from) {
     case 'file': {
       const { name, contents, passphrase, withPassword = noPassword(name) } = target
@@ -113,7 +115,8 @@ export async function show(state: StateDirectory, target: ShowTarget, now: Date)
       const record = findRecord(inventory, target.serialNumber)
       const { certificates } = explained(await fileOf(record), null, { ...around, inventory })
       const current = certificates[0]?.record === record
-      return { ...nothing, record, certificates: current ? certificates : [] }
+      const revocation = inventory.revocations.get(record.serialNumber) ?? null
+      return { ...nothing, record, revocation, certificates: current ? certificates : [] }
     }
   }
 }

@@ -20,7 +20,7 @@ export function parseHostName(text: string): string {
   const shown = printable(text)
   if (type !== 'dns')
     throw new RootlingError('bad-name', `${shown} is not a host name.`, {
-      hint: 'rootling hosts add NAME, such as shop.test; its address goes after --address',
+      hint: 'Its address goes after --address: rootling hosts add shop.test --address 127.0.0.2',
     })
   if (value.startsWith('*'))
     throw new RootlingError(

@@ -104,12 +104,12 @@ function refuse(form: Form, name: string, value: string): void {
     throw new RootlingError(
       'usage',
       `${name} would be ${printable(value)}, and control characters cannot be printed safely.`,
-      { hint: 'rootling run -- COMMAND, or rootling env --shell json' },
+      { hint: 'Print them as JSON: rootling env --shell json' },
     )
   if (form === 'dotenv' && value.includes("'"))
     throw new RootlingError(
       'usage',
       `${name} would be ${value}, and not every reader of dotenv files knows how to quote that.`,
-      { hint: 'rootling run -- COMMAND, or rootling env --shell json' },
+      { hint: 'Print them as JSON: rootling env --shell json' },
     )
 }

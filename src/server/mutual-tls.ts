@@ -68,7 +68,7 @@ export interface ClientGate {
 export function createClientGate(options: ClientGateOptions): ClientGate {
   if (options.ca.length === 0)
     throw new RootlingError('no-authority', 'There is no CA whose clients could be let in.', {
-      hint: 'rootling install, or --client-ca F',
+      hint: 'Name a CA with --client-ca F, or create one: rootling install',
     })
   const sender = createAlertSender()
   let trusted: ClientAuthorities = options

@@ -86,7 +86,7 @@ async function checkHarden(
 ): Promise<void> {
   if (request?.unconstrained === true)
     throw new RootlingError('usage', 'An unconstrained scope cannot be hardened.', {
-      hint: 'rootling install --harden, then rootling ca permit --unconstrained',
+      hint: 'Install without --unconstrained, and then: rootling ca permit --unconstrained',
     })
   if (scopes.length > 0 && !isHardened(scopes))
     throw new RootlingError('usage', 'There is an authority already, and it is not hardened.', {

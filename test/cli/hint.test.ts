@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { completeCommands } from '../../src/cli/hint.ts'
 import { commands } from '../../src/cli/table.ts'
@@ -57,4 +59,23 @@ test('knows the name of every command', () => {
     expect(completeCommands(`rootling ${spec.name} x`, both)).toBe(
       `ROOTLING_HOME=/h rootling ${spec.name} --ca work x`,
     )
+})
+
+/** Whether a text that begins with a command's name is a sentence about the command. */
+const isProse = (text: string): boolean => /[.:]$| makes | works in /.test(text)
+
+test('no text begins with a command and goes on behind a comma, which would be pasted too', () => {
+  const sources = ['src', 'platform'].flatMap((directory) =>
+    readdirSync(directory, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => join(directory, name)),
+  )
+  expect(sources.length).toBeGreaterThan(300)
+  const found = sources.flatMap((path) =>
+    Array.from(
+      readFileSync(path, 'utf8').matchAll(/['`](rootling [^'`\n]*[,;] [^'`\n]*)['`]/g),
+      ([, text]) => `${path}: ${text}`,
+    ),
+  )
+  expect(found.filter((text) => !isProse(text))).toEqual([])
 })

@@ -146,7 +146,7 @@ describe('a server that we refuse', () => {
       code: 'not-trusted',
       message:
         'Unknown issuer: the chain of localhost leads to “CN=root”, which is not a root that this client trusts.',
-      hint: 'rootling install, or --cacert with that root',
+      hint: 'Name that root with --cacert, or trust ours: rootling install',
     })
     expect(await refusal(good, 'localhost', [])).toMatchObject({ code: 'not-trusted' })
     expect(await refusal({ cert: good.cert + root, key: good.key }, 'localhost', [])).toMatchObject(

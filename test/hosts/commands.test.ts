@@ -8,7 +8,7 @@ test('hosts add without a name is wrong usage', async () => {
   await expect(add()).rejects.toMatchObject({
     code: 'usage',
     message: 'Name the hosts to add.',
-    hint: 'rootling hosts add NAME…, such as: rootling hosts add shop.test',
+    hint: 'Such as: rootling hosts add shop.test',
   })
   await expect(add('')).rejects.toMatchObject({ code: 'bad-name' })
 })

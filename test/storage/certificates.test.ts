@@ -196,7 +196,10 @@ describe('a record that changes', () => {
     const onDamage = vi.fn<(sentence: string) => void>()
     const lenient = certificatesOf(state, { onDamage })
     expect(await lenient.find(serialOf(count))).not.toBeNull()
-    expect(onDamage).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('It was skipped.'))
+    expect(onDamage).toHaveBeenCalledExactlyOnceWith(
+      expect.stringContaining('It was skipped.'),
+      expect.objectContaining(error),
+    )
     writeRecord(state, many)
     expect(await reader.find(serialOf(1))).not.toBeNull()
     appendFileSync(path, 'rubbish')

@@ -28,6 +28,27 @@ test('the record names a damaged line, changes nothing, and its hint mends it', 
   expect(await readRecord(state)).toHaveLength(2)
 })
 
+test('several damaged lines make one warning, and one finding, whose command mends them', async () => {
+  const { rootling, json, createAuthority, run, directory } = openHome()
+  await createAuthority()
+  for (const name of ['a.test', 'b.test', 'c.test']) await rootling(['issue', name])
+  const path = join(directory, 'state/certificates.jsonl')
+  const whole = await readFile(path, 'utf8')
+  const [first = '', ...rest] = whole.split('\n')
+  await writeFile(path, [first, 'rubbish', rest[0], '{}', ...rest.slice(1)].join('\n'))
+  const sentence = `Lines 2, 4 of the record ${path} are damaged.`
+  const command = `sed -i '2d;4d' ${path}`
+  const remedy = `Restore it from a backup, or delete those lines: ${command}`
+  const { value } = await json(['list', '--all'])
+  expect(value['warnings']).toEqual([`${sentence} They were skipped. ${remedy}`])
+  expect((await json(['doctor'])).value['findings']).toContainEqual(
+    expect.objectContaining({ code: 'damaged-state', subject: 'the record', sentence, remedy }),
+  )
+  expect((await rootling(['revoke', 'a.test.pem'])).stderr).toContain(sentence)
+  expect((await run('sh', ['-c', command])).exitCode).toBe(0)
+  expect(await readFile(path, 'utf8')).toBe(whole)
+})
+
 test('damaged lines are skipped and told by list, status and renew, and stop what revokes', async () => {
   const { rootling, json, createAuthority, directory } = openHome()
   await createAuthority()

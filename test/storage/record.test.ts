@@ -10,6 +10,7 @@ import {
   recordPath,
   revocationOf,
 } from '../../src/storage/files/record.ts'
+import { certificatesOf } from '../../src/storage/files/certificates.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 
 const serialOf = (i: number) => (0x4a_0000 + i).toString(16)
@@ -142,7 +143,7 @@ function currentOf<
   return entry
 }
 
-test('read newest first, and for one file, damaged lines are skipped and named in their order', async () => {
+test('read newest first, and for one file, damaged lines are skipped and named in one sentence', async () => {
   const { state } = await withRecord([
     issued(1, '/a.pem'),
     issued(2, '/b.pem'),
@@ -161,13 +162,32 @@ test('read newest first, and for one file, damaged lines are skipped and named i
   const onDamage = (sentence: string) => void said.push(sentence)
   const found = [...readNewestFirst(state, { all: false, onDamage })].flat()
   expect(found.map(({ certificate }) => certificate.certPath)).toEqual(['/b.pem', '/a.pem'])
-  expect(said.map((sentence) => /Line \d/.exec(sentence)?.[0])).toEqual([
-    'Line 2',
-    'Line 4',
-    'Line 5',
-  ])
+  const path = recordPath(state)
+  const sentence = `Lines 2, 4-5 of the record ${path} are damaged.`
+  const hint = `Restore it from a backup, or delete those lines: sed -i '2d;4,5d' ${path}`
+  expect(said).toEqual([`${sentence} They were skipped. ${hint}`])
+  await expect(readInventory(state)).rejects.toMatchObject({ message: sentence, hint })
+  await readInventory(state, { onDamage })
+  await certificatesOf(state, { onDamage }).find(serialOf(1))
+  expect(said).toEqual(Array.from({ length: 3 }, () => said[0]))
   expect(await newestOfFile(state, '/c.pem')).toBeNull()
   expect((await newestOfFile(state, '/b.pem'))?.certificate.serialNumber).toBe(serialOf(2))
+})
+
+test('of hundreds of damaged lines one sentence tells the count and the first', async () => {
+  const { state } = await withRecord([])
+  const path = recordPath(state)
+  const said: string[] = []
+  const onDamage = (sentence: string) => void said.push(sentence)
+  const whole = JSON.stringify(issued(1, '/a.pem'))
+  await writeFile(path, `${whole}\n`.concat(`rubbish\n${whole}\n`.repeat(600)))
+  await readInventory(state, { onDamage })
+  await writeFile(path, `${whole}\n`.concat('rubbish\n'.repeat(600)))
+  await readInventory(state, { onDamage })
+  expect(said).toEqual([
+    `600 lines of the record ${path} are damaged, the first of them line 2. They were skipped. Restore it from a backup.`,
+    `Lines 2-601 of the record ${path} are damaged. They were skipped. Restore it from a backup, or delete those lines: sed -i 2,601d ${path}`,
+  ])
 })
 
 test('a damaged line is named by its number behind the first megabytes, and one of megabytes too', async () => {

@@ -82,7 +82,7 @@ function refuseAll({
       'usage',
       `--format ${format} holds one root, and --all means several.`,
       {
-        hint: 'rootling ca export --all, or with --format pkcs12 --out FILE',
+        hint: 'Give --format pkcs12 --out FILE, or print PEM: rootling ca export --all',
       },
     )
 }
@@ -175,7 +175,7 @@ async function exportJks(scope: Scope, path: string, { env, state }: Context): P
   const keytool = await machine.find('keytool')
   if (keytool === null)
     throw new RootlingError('tool-missing', 'keytool is not on this machine; it comes with Java.', {
-      hint: 'rootling ca export --format pkcs12, which Java 8 and later read too',
+      hint: 'Java 8 and later read PKCS #12 too: rootling ca export --format pkcs12',
     })
   // keytool writes to a new file, because it would add the root to an existing store, and because
   // the old store must stay if keytool fails.

@@ -13,7 +13,7 @@ export async function forgetCommand(
 ): Promise<ExitCode> {
   if (positionals.length === 0 && !all)
     throw new RootlingError('usage', 'Choose what to forget: names, files or --all.', {
-      hint: 'rootling forget --all, for every certificate whose file is gone',
+      hint: 'For every certificate whose file is gone: rootling forget --all',
     })
   const cwd = positionals.length === 0 ? '' : context.cwd
   const request = { words: positionals, cwd, all }

@@ -19,7 +19,7 @@ export async function hostsAdd(args: Arguments, context: Context): Promise<ExitC
   const { env, output } = context
   if (args.positionals.length === 0)
     throw new RootlingError('usage', 'Name the hosts to add.', {
-      hint: 'rootling hosts add NAME…, such as: rootling hosts add shop.test',
+      hint: 'Such as: rootling hosts add shop.test',
     })
   const names = args.positionals.map(parseHostName)
   const wanted = new Map(names.map((name) => [name, args.address ?? loopback]))

@@ -10,9 +10,10 @@ import { selfSignedScope, shortSerial, type CertificateRecord } from '../../stor
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { daysLeft, describeHolder, shortDate, useWord } from '../describe.ts'
-import { bold, table, whole, type Line } from '../lines.ts'
+import { bold, tableWithTitles, whole, type Line } from '../lines.ts'
 import type { Output, Page } from '../output.ts'
-import type { listSpec } from '../specs/certificates.ts'
+import { listSpec } from '../specs/certificates.ts'
+import { typedLine } from '../typed-line.ts'
 
 /**
  * How many certificates are printed on a terminal, which nobody reads further. gh, too, limits its
@@ -66,11 +67,9 @@ export async function list(
     for (const failure of failing.values()) output.warn(describeFailure(failure))
     return {
       lines: () => {
-        const lines = table(
-          [titles.map(bold), ...shown.map((row) => cellsOf(row, at, output))],
-          output.width,
-        )
-        return isFirst ? lines : lines.slice(1)
+        const cells = shown.map((row) => cellsOf(row, at, output))
+        const { titles: head, rows } = tableWithTitles(titles.map(bold), cells, output.width)
+        return isFirst ? [...head, ...rows] : rows
       },
       json: () => shown.map((row) => jsonOf(row, at, failureIn(failing, row.record))),
     }
@@ -84,7 +83,9 @@ export async function list(
         : 'No certificates. Issue one: rootling issue localhost',
     )
   if (seen.more)
-    output.note(`These are the newest ${mostOnTerminal}. To read on: rootling list | less`)
+    output.note(
+      `These are the newest ${mostOnTerminal}. To read on: ${typedLine(listSpec, args)} | less`,
+    )
   if (seen.missing) output.note('To drop those whose file is missing: rootling forget --all')
   return exitCodes.ok
 }

@@ -4,8 +4,8 @@ import { hostPort } from '../../server/listen.ts'
 import { createRevocationServer } from '../../sites/revocation/server.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
-import type { ocspSpec } from '../specs/servers.ts'
+import { exposure, listeningAs, parseHost, parsePort, stopSignal } from '../listening.ts'
+import { ocspSpec } from '../specs/servers.ts'
 
 /**
  * `rootling ocsp`: runs a server that tells clients which certificates are revoked, until SIGINT or
@@ -17,7 +17,7 @@ export async function ocsp(
 ): Promise<ExitCode> {
   const host = parseHost(args.host ?? '127.0.0.1', '--host 127.0.0.1')
   const scopes = await requireScopes(state)
-  const server = await createRevocationServer({
+  const starting = createRevocationServer({
     state,
     now,
     host,
@@ -27,6 +27,7 @@ export async function ocsp(
         `${now().toISOString()} error: ${error instanceof Error ? error.message : String(error)}`,
       ),
   })
+  const server = await listeningAs(ocspSpec, args, starting)
   // A server can listen on 0.0.0.0 or ::, which mean every address, but no client can connect to
   // them.
   const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host

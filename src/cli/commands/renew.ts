@@ -1,5 +1,6 @@
 import { newlyMade, renew, type Renewal, type Selection } from '../../certificates/renew.ts'
 import type { AskPassword } from '../../certificates/pkcs12-passwords.ts'
+import { isDue } from '../../certificates/status.ts'
 import { RootlingError } from '../../errors.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -13,7 +14,7 @@ import { quotedPath } from '../../shell-word.ts'
 
 /**
  * `rootling renew`: writes new certificates into the files of the old ones. Exits 1 when a renewal
- * failed, or when a certificate that was named was skipped.
+ * failed, or when a certificate was skipped that was named, or that is due and still in use.
  */
 export async function renewCommand(
   args: ArgumentsOf<typeof renewSpec>,
@@ -26,23 +27,30 @@ export async function renewCommand(
     onDamage: (sentence: string) => void damage.add(sentence),
     askPassword: askPassword(args, context),
   }
-  const renewals = await renew(state, selectionOf(args, context), options, now())
+  const at = now()
+  const renewals = await renew(state, selectionOf(args, context), options, at)
   damage.forEach((sentence) => output.warn(sentence))
   reportRenewals(renewals, output)
   const succeeded = await runHooks(renewals, context)
   const named = args.positionals.length > 0
-  const failed = renewals.some(
-    ({ outcome, record }) =>
-      outcome === 'failed' || (named && outcome === 'skipped' && record === undefined),
+  const skipped = renewals.filter(
+    ({ outcome, record }) => outcome === 'skipped' && record === undefined,
   )
+  const failed =
+    renewals.some(({ outcome }) => outcome === 'failed') ||
+    skipped.some(({ previous, over }) => named || (over !== true && isDue(previous, at)))
   if (named)
     noteKept(
       renewals.map(({ previous }) => previous),
       context,
     )
+  if (skipped.length > mostUncounted) output.note(`${skipped.length} certificates were skipped.`)
   if (renewals.length === 0) output.note('No certificate is due for renewal.')
   return failed || !succeeded ? exitCodes.failed : exitCodes.ok
 }
+
+/** More skipped certificates than these are counted in a last line, since nobody counts the rows. */
+const mostUncounted = 10
 
 /** How the passwords of .p12 files are found that are not kept: in the named file, or by asking. */
 function askPassword(
@@ -88,7 +96,7 @@ function reportRenewals(renewals: readonly Renewal[], output: Output): void {
   )
   warnOfFiles(renewals, output)
   output.result(tableWithHints(rows, hints, output.width), {
-    renewals: renewals.map(({ previous, record, warnings: _warned, ...rest }) => ({
+    renewals: renewals.map(({ previous, record, warnings: _warned, over: _over, ...rest }) => ({
       ...rest,
       previous: describeRecord(previous),
       ...(record === undefined ? {} : { certificate: describeRecord(record) }),

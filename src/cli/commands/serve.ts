@@ -18,9 +18,9 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { noteCreated, warnOfDistrust } from '../first-use.ts'
 import { noteUnresolved } from '../hosts-file.ts'
-import { exposure, parseHost, parsePort, stopSignal } from '../listening.ts'
+import { exposure, listeningAs, parseHost, parsePort, stopSignal } from '../listening.ts'
 import { readCertificates, readInput } from '../read-input.ts'
-import type { serveSpec } from '../specs/servers.ts'
+import { serveSpec } from '../specs/servers.ts'
 
 type Arguments = ArgumentsOf<typeof serveSpec>
 
@@ -39,7 +39,7 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
   const clients = parseClients(args, context)
   const given = await readCertificate(args, context)
   if (given === undefined) await createFirst(args.positionals, context)
-  const site = await openSecuredSite({
+  const opening = openSecuredSite({
     state,
     host: host === 'localhost' ? undefined : host,
     port,
@@ -52,6 +52,7 @@ export async function serve(args: Arguments, context: Context): Promise<ExitCode
     now,
     ...reportsTo(context),
   })
+  const site = await listeningAs(serveSpec, args, opening)
   const { names, urls } = site
   const mtls = clients === undefined ? null : clients.optional ? 'optional' : 'required'
   output.result(urls, { urls, host, port: site.port, names, mtls, pid: process.pid })

@@ -64,7 +64,7 @@ async function load(
   if (!isUrl(source)) return readInputBytes(resolve(cwd, source))
   if (fingerprint === undefined)
     throw new RootlingError('usage', 'A root from the network needs its fingerprint.', {
-      hint: `rootling trust ${source} --fingerprint SHA256, which your teammate finds in the output of “ca list”`,
+      hint: `Your teammate finds it in the output of “ca list”: rootling trust ${source} --fingerprint SHA256`,
     })
   if (!source.startsWith('https://'))
     throw new RootlingError('usage', `${source} is not an https URL.`, {

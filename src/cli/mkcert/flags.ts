@@ -22,9 +22,9 @@ type FlagName = keyof Kinds
 export const commandInstead: Readonly<Record<FlagName, string>> = {
   install: 'rootling install',
   uninstall: 'rootling uninstall',
-  CAROOT: 'rootling ca path, for the file of the roots',
+  CAROOT: 'rootling ca path',
   client: 'rootling issue --client NAME',
-  ecdsa: 'rootling issue NAME, which makes a P-256 key',
+  ecdsa: 'rootling issue NAME',
   pkcs12: 'rootling issue --pkcs12 NAME',
   help: 'rootling --help',
   h: 'rootling --help',

@@ -171,7 +171,7 @@ export const revokeSpec = {
   },
   examples: [
     'rootling revoke localhost.pem --reason keyCompromise',
-    'rootling revoke 4a0f… --release',
+    'rootling revoke 4a0f2c1b --release',
   ],
 } as const satisfies CommandSpec
 

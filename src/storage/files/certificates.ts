@@ -4,7 +4,7 @@ import { openNoFollow, refuseOtherWriters } from '../../files/read.ts'
 import { stampOf } from '../../files/stamp.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import type { CertificateReader, Due } from '../storage.ts'
-import { damagedLine, recordPath, skipped, type ReadingOptions } from './record.ts'
+import { recordPath, tellDamage, type ReadingOptions } from './record.ts'
 import { createRecordIndex, type RecordIndex } from './record-index.ts'
 
 /** The index of each state directory, for as long as its object is in use. */
@@ -34,10 +34,7 @@ export function certificatesOf(
     }
     try {
       index.follow(file)
-      for (const line of index.damaged()) {
-        if (onDamage === undefined) throw damagedLine(path, line)
-        onDamage(skipped(path, line))
-      }
+      tellDamage(path, index.damaged(), onDamage)
       return file
     } catch (error) {
       closeSync(file)

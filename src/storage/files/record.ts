@@ -37,7 +37,7 @@ import {
   serialIn,
   type Event,
 } from './record-lines.ts'
-import { quotedPath } from '../../shell-word.ts'
+import { quotedPath, shellWord } from '../../shell-word.ts'
 
 /**
  * In octets. The line of a certificate with the most and longest names that `issue` takes is far
@@ -194,10 +194,10 @@ export function refuseWritableRecord(state: StateDirectory): void {
 
 export interface ReadingOptions {
   /**
-   * Called with a sentence for each damaged line, which is then skipped. Without it, a damaged line
-   * is an error: the line may have been a revocation.
+   * Called with one sentence about all damaged lines, which are skipped, and with the error that they
+   * would be without it: a damaged line may have been a revocation.
    */
-  readonly onDamage?: ((sentence: string) => void) | undefined
+  readonly onDamage?: ((sentence: string, error: RootlingError) => void) | undefined
 }
 
 /**
@@ -224,20 +224,21 @@ function readEvents(
 ): Event[] {
   const path = recordPath(state)
   const events: Event[] = []
+  const damaged: number[] = []
   let count = 0
   const take = (line: string, isChosen: (line: string) => boolean): void => {
     count++
     if (!isChosen(line)) return
     const event = parseLine(line)
     if (event?.kind === 'issued') found(event.certificate)
-    if (event !== null) events.push(event)
-    else if (onDamage === undefined) throw damagedLine(path, count)
-    else onDamage(skipped(path, count))
+    if (event === null) damaged.push(count)
+    else events.push(event)
   }
   for (const text of readPieces(path)) {
     const isChosen = chooseIn(text)
     for (const line of linesIn(text)) take(line, isChosen)
   }
+  tellDamage(path, damaged, onDamage)
   return events
 }
 
@@ -391,7 +392,7 @@ export interface Listed extends Entry {
 /**
  * Yields the certificates on record, the newest first, in pages of some hundred: with `all` every
  * one, else those whose file no later one has taken. What it keeps in memory is a page, and the path
- * of each file. Calls `onDamage` with a sentence for each line that cannot be read.
+ * of each file. Calls `onDamage` with one sentence about the lines that cannot be read.
  */
 export function* readNewestFirst(
   state: StateDirectory,
@@ -423,7 +424,7 @@ export function* readNewestFirst(
     }
     if (page.length > 0) yield page
   }
-  if (isDamaged) tellDamage(path, onDamage)
+  if (isDamaged) tellDamage(path, damagedIn(path), onDamage)
 }
 
 /**
@@ -465,21 +466,33 @@ function createEnds() {
   }
 }
 
-/** Calls `onDamage` with a sentence for each line that cannot be read, in their order. */
-function tellDamage(path: string, onDamage: (sentence: string) => void): void {
+/** Returns the numbers of the lines that cannot be read. */
+function damagedIn(path: string): number[] {
+  const damaged: number[] = []
   let count = 0
   for (const text of readPieces(path)) {
     for (const line of linesIn(text)) {
       count++
-      if (parseLine(line) === null) onDamage(skipped(path, count))
+      if (parseLine(line) === null) damaged.push(count)
     }
   }
+  return damaged
 }
 
-/** Returns the sentence about a line that was skipped; numbers begin at 1. */
-export function skipped(path: string, number: number): string {
-  const { message, hint } = damagedLine(path, number)
-  return `${message} It was skipped. ${hint}`
+/**
+ * Calls `onDamage` with one sentence about the damaged lines, if there are any. Throws
+ * `corrupt-state` where there is no `onDamage`.
+ */
+export function tellDamage(
+  path: string,
+  numbers: readonly number[],
+  onDamage: ReadingOptions['onDamage'],
+): void {
+  if (numbers.length === 0) return
+  const error = damagedLines(path, numbers)
+  if (onDamage === undefined) throw error
+  const skipped = numbers.length === 1 ? 'It was skipped.' : 'They were skipped.'
+  onDamage(`${error.message} ${skipped} ${error.hint}`, error)
 }
 
 /** Returns the certificates and revocations after all events, which are given oldest first. */
@@ -502,10 +515,43 @@ function inventoryOf(events: readonly Event[]): Inventory {
   return { certificates, revocations, forgotten }
 }
 
-/** Returns the error for a line of the record that cannot be read; numbers begin at 1. */
-export function damagedLine(path: string, number: number): RootlingError {
-  const sentence = `Line ${number} of the record ${quotedPath(path)} is damaged.`
-  return new RootlingError('corrupt-state', sentence, {
-    hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
-  })
+/**
+ * Returns the error for the lines of the record that cannot be read; numbers begin at 1. Its hint
+ * deletes all of them by one command, since each deletion moves the lines after it.
+ */
+function damagedLines(path: string, numbers: readonly number[]): RootlingError {
+  const ranges = rangesOf(numbers)
+  const isOne = numbers.length === 1
+  const record = `the record ${quotedPath(path)}`
+  if (ranges.length > mostRanges)
+    return new RootlingError(
+      'corrupt-state',
+      `${numbers.length} lines of ${record} are damaged, the first of them line ${numbers[0]}.`,
+      { hint: 'Restore it from a backup.' },
+    )
+  const named = ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`))
+  const deletions = ranges.map(([first, last]) =>
+    first === last ? `${first}d` : `${first},${last}d`,
+  )
+  return new RootlingError(
+    'corrupt-state',
+    `${isOne ? 'Line' : 'Lines'} ${named.join(', ')} of ${record} ${isOne ? 'is' : 'are'} damaged.`,
+    {
+      hint: `Restore it from a backup, or delete ${isOne ? 'that line' : 'those lines'}: ${toEdit(path, `sed -i ${shellWord(deletions.join(';'))}`)}`,
+    },
+  )
+}
+
+/** Nobody reads more numbers, and a record with so much damage is better restored. */
+const mostRanges = 10
+
+/** Returns the first and the last of each run of consecutive numbers. */
+function rangesOf(numbers: readonly number[]): [first: number, last: number][] {
+  const ranges: [number, number][] = []
+  for (const number of numbers) {
+    const range = ranges.at(-1)
+    if (range?.[1] === number - 1) range[1] = number
+    else ranges.push([number, number])
+  }
+  return ranges
 }
