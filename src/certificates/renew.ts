@@ -39,7 +39,7 @@ export interface Renewal {
   /** One sentence, with `skipped` and `failed`. */
   readonly reason?: string
   readonly hint?: string
-  /** With `skipped`: the certificate was revoked or forgotten, so nothing is left to renew. */
+  /** With `skipped`: it was revoked or forgotten, or its file deleted, so nothing is left to renew. */
   readonly over?: true
   /** Sentences about the files of a renewed certificate; absent: there is nothing to say. */
   readonly warnings?: readonly string[]
@@ -222,7 +222,7 @@ async function reissue(
   // All else takes milliseconds, and thousands of files may have gone with their directory.
   const isGone = !(await exists(certPath).catch(() => true))
   const gone = isGone ? await readTracked(certPath, previous) : null
-  if (gone !== null && 'reason' in gone) return skip(gone)
+  if (gone !== null && 'reason' in gone) return skip({ ...gone, over: true })
   await refuseInState(state, pathsOf(previous), ['kept', 'beside'], issueElsewhere(previous))
   checkNames(previous)
   const scope = await chooseScopeAgain(state, scopes, previous, now)

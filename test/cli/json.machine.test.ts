@@ -162,11 +162,19 @@ test.skipIf(reason !== null)(
       expect(removed.deleted).toBe(true)
 
       const named = (await rootling.json(['hosts', 'add', 'shop.test'])).answer
-      expect(keys(named)).toEqual(['added', 'file', 'ok', 'removed', 'warnings'])
+      expect(keys(named)).toEqual(['added', 'file', 'ok', 'removed', 'shared', 'warnings'])
       const lines = (await rootling.json(['hosts', 'list'])).answer
       expect(keys(lines)).toEqual(['changed', 'file', 'gone', 'hosts', 'ok', 'user', 'warnings'])
       const plan = (await rootling.json(['hosts', 'remove', '--all', '--dry-run'])).answer
-      expect(keys(plan)).toEqual(['changed', 'dryRun', 'file', 'ok', 'removed', 'warnings'])
+      expect(keys(plan)).toEqual([
+        'changed',
+        'dryRun',
+        'file',
+        'ok',
+        'removed',
+        'shared',
+        'warnings',
+      ])
     } finally {
       await namespace.close()
     }
