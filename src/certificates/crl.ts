@@ -1,6 +1,7 @@
 import { scopeIn } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
 import { RootlingError } from '../errors.ts'
+import type { CertificateRecord } from '../storage/records.ts'
 import type { Change, Storage } from '../storage/storage.ts'
 import { signCrl, type RevokedCertificate } from '../x509/crl.ts'
 import { day } from '../x509/profiles.ts'
@@ -40,6 +41,13 @@ export async function makeCrls(
   return [await makeCrl(storage, scopeName, now), ...above]
 }
 
+/** From when on a certificate must be valid to be on a CRL that is made now. */
+const listedSince = (now: Date): Date => new Date(now.getTime() - crlLifetime)
+
+/** Whether a CRL that is made now lists a certificate, if it is revoked. */
+export const isListed = ({ notAfter }: Pick<CertificateRecord, 'notAfter'>, now: Date): boolean =>
+  Date.parse(notAfter) >= listedSince(now).getTime()
+
 /**
  * Returns the entries of a scope's CRL. Expired certificates stay in it for the lifetime of one
  * more CRL (RFC 5280 §3.3).
@@ -49,8 +57,7 @@ async function revokedIn(
   scopeName: string,
   now: Date,
 ): Promise<RevokedCertificate[]> {
-  const since = new Date(now.getTime() - crlLifetime)
-  const entries = await certificates.revoked(scopeName, since)
+  const entries = await certificates.revoked(scopeName, listedSince(now))
   return entries.flatMap(({ certificate, revocation }) =>
     revocation === null
       ? []

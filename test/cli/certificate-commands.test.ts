@@ -143,6 +143,17 @@ test('hints end with a command that can be pasted', async () => {
     })
 })
 
+test('revoke names a list only where one will have the certificate', async () => {
+  const { said, contextAt, make } = await opened()
+  const [first, second] = [await make('a.test'), await make('b.test')]
+  await revokeCommand({ positionals: [first.serialNumber] }, contextAt(later(90 + 5)))
+  expect(said.notes.join('\n')).toContain('from a new list (rootling crl)')
+  said.notes.length = 0
+  await revokeCommand({ positionals: [second.serialNumber] }, contextAt(later(90 + 9)))
+  expect(said.notes.join('\n')).toContain('too long ago for a list')
+  expect(said.notes.join('\n')).not.toContain('rootling crl')
+})
+
 test('for a port that is taken, ocsp and serve name the whole line with another one', async () => {
   const { contextAt } = await opened()
   const server = createServer()

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { isListed } from '../../certificates/crl.ts'
 import { chosen, fileMatcher, readNamed, serialNumberIn } from '../../certificates/named.ts'
 import { release, revoke, type Revoked } from '../../certificates/revoke.ts'
 import { RootlingError } from '../../errors.ts'
@@ -44,9 +45,12 @@ export async function revokeCommand(
     revoked.map(({ record }) => record),
     context,
   )
-  const lists = new Set(revoked.filter(({ changed }) => changed).map(({ record }) => crlOf(record)))
+  const changed = revoked.filter((each) => each.changed).map(({ record }) => record)
+  const lists = new Set(changed.filter((record) => isListed(record, now())).map(crlOf))
   for (const list of lists)
     output.note(`A client learns of it from a new list (${list}) or a responder (rootling ocsp).`)
+  if (changed.length > 0 && lists.size === 0)
+    output.note('It ended too long ago for a list; a responder still says it (rootling ocsp).')
   return exitCodes.ok
 }
 
