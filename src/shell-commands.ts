@@ -14,6 +14,19 @@ export const toList = (path: string, options = '-ld'): string =>
 export const toEdit = (path: string, unix: string): string =>
   `${isWindows() ? 'notepad' : unix} ${shellWord(path)}`
 
+/**
+ * Deletes lines of a text file; `script` is that of sed, such as `3d`. On macOS and BSD a word after
+ * `-i` ends the name of a copy.
+ */
+export const toDeleteLines = (
+  path: string,
+  script: string,
+  system: NodeJS.Platform = process.platform,
+): string => {
+  if (system === 'win32') return `notepad ${shellWord(path)}`
+  return `sed -i ${system === 'linux' ? '' : "'' "}${shellWord(script)} ${shellWord(path)}`
+}
+
 export const toMakeDirectory = (path: string): string =>
   `${isWindows() ? 'mkdir' : 'mkdir -p'} ${shellWord(path)}`
 

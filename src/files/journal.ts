@@ -2,7 +2,7 @@ import { asOwner } from './as-owner.ts'
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { RootlingError } from '../errors.ts'
-import { toEdit } from '../shell-commands.ts'
+import { toDeleteLines } from '../shell-commands.ts'
 import { stageFile, sweepLeftovers } from './atomic.ts'
 import { unwritable } from './errors.ts'
 import { linesOf, readPieces } from './lines.ts'
@@ -52,7 +52,7 @@ export function* readJournal(path: string): Generator<string> {
 /** A `corrupt-state` error for a line that is not what it should be; numbers begin at 1. */
 export function damagedLine(path: string, number: number, cause?: unknown): RootlingError {
   return new RootlingError('corrupt-state', `Line ${number} of ${quotedPath(path)} is damaged.`, {
-    hint: `Restore it from a backup, or delete that line: ${toEdit(path, `sed -i ${number}d`)}`,
+    hint: `Restore it from a backup, or delete that line: ${toDeleteLines(path, `${number}d`)}`,
     cause,
   })
 }

@@ -8,7 +8,14 @@ import { windowsTask } from '../../src/daemon/service/units.ts'
 import { unwritable } from '../../src/files/errors.ts'
 import { readText } from '../../src/files/read.ts'
 import { stateDirectory } from '../../src/home/state-directory.ts'
-import { toDelete, toEdit, toList, toMakeDirectory, toMove } from '../../src/shell-commands.ts'
+import {
+  toDelete,
+  toDeleteLines,
+  toEdit,
+  toList,
+  toMakeDirectory,
+  toMove,
+} from '../../src/shell-commands.ts'
 import { shellWord } from '../../src/shell-word.ts'
 import { callItWindows } from '../helpers/windows-files.ts'
 
@@ -28,8 +35,9 @@ test('names commands of Windows', async () => {
   callItWindows()
   const hints = [
     toList(path),
-    toEdit(path, 'sed -i 3d'),
+    toDeleteLines(path, '3d;5d'),
     toMakeDirectory(path),
+    toEdit(path, 'tail -c 500'),
     toMove(path, `${path}.old`),
     toDelete(path),
     unwritable(path, denied).hint ?? '',
@@ -44,8 +52,13 @@ test('names commands of Windows', async () => {
   }
   for (const hint of hints) expect(hint).not.toMatch(unix)
   expect(hints.slice(0, 3)).toEqual([`dir "${path}"`, `notepad "${path}"`, `mkdir "${path}"`])
-  expect(hints[7]).toBe('rootling ca forget --ca work "rootling list"')
-  expect(hints).toHaveLength(10)
+  expect(hints[8]).toBe('rootling ca forget --ca work "rootling list"')
+  expect(hints).toHaveLength(11)
+})
+
+test('deletes lines as the sed of each system takes it', () => {
+  expect(toDeleteLines('/a b', '3d;5d', 'linux')).toBe("sed -i '3d;5d' '/a b'")
+  expect(toDeleteLines('/a', '3d', 'darwin')).toBe("sed -i '' 3d /a")
 })
 
 test('a standard stream that is closed is no terminal, and hides no message', () => {

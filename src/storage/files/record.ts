@@ -23,7 +23,7 @@ import { openNoFollow, refuseOtherWriters, sizeWithin, textOf } from '../../file
 import { sync } from '../../files/sync-fs.ts'
 import { asOwner } from '../../files/as-owner.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import { toEdit } from '../../shell-commands.ts'
+import { toDeleteLines, toEdit } from '../../shell-commands.ts'
 import type { Revocation } from '../../x509/revocation.ts'
 import { bare, type CertificateRecord, type Inventory } from '../records.ts'
 import type { Entry } from '../storage.ts'
@@ -37,7 +37,7 @@ import {
   serialIn,
   type Event,
 } from './record-lines.ts'
-import { quotedPath, shellWord } from '../../shell-word.ts'
+import { quotedPath } from '../../shell-word.ts'
 
 /**
  * In octets. The line of a certificate with the most and longest names that `issue` takes is far
@@ -537,7 +537,7 @@ function damagedLines(path: string, numbers: readonly number[]): RootlingError {
     'corrupt-state',
     `${isOne ? 'Line' : 'Lines'} ${named.join(', ')} of ${record} ${isOne ? 'is' : 'are'} damaged.`,
     {
-      hint: `Restore it from a backup, or delete ${isOne ? 'that line' : 'those lines'}: ${toEdit(path, `sed -i ${shellWord(deletions.join(';'))}`)}`,
+      hint: `Restore it from a backup, or delete ${isOne ? 'that line' : 'those lines'}: ${toDeleteLines(path, deletions.join(';'))}`,
     },
   )
 }
