@@ -6,11 +6,9 @@ import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
 import { openPostgresStore } from '../../src/acme/store/postgres.ts'
 import { makeScope } from '../../src/authority/ceremony.ts'
 import { createRevocationSource } from '../../src/sites/revocation/source.ts'
-import { openDatabase, type Database } from '../../src/storage/postgres/database.ts'
-import { migrate } from '../../src/storage/postgres/migrate.ts'
 import { sealWith } from '../../src/storage/postgres/seal.ts'
 import { postgresStorage } from '../../src/storage/postgres/storage.ts'
-import { openPostgresServer, type PostgresServer } from '../helpers/postgres.ts'
+import { usePostgres } from '../helpers/postgres.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { startAcme, type Acme } from './harness.ts'
 import { csrFor, RawClient } from './raw.ts'
@@ -18,16 +16,12 @@ import { authorize, startResponder, type Responder } from './responder.ts'
 
 const now = () => new Date()
 const sealer = sealWith('correct horse')
-let server: PostgresServer
+const postgres = usePostgres()
 let responder: Responder
 beforeAll(async () => {
-  server = await openPostgresServer()
   responder = await startResponder()
 })
-afterAll(async () => {
-  await responder.close()
-  await server.close()
-})
+afterAll(() => responder.close())
 
 /** Hands each connection to the next of several ports, as a load balancer does. */
 async function balance(ports: readonly number[]): Promise<number> {
@@ -46,14 +40,8 @@ async function balance(ports: readonly number[]): Promise<number> {
 
 /** Replicas of an ACME server over one database, behind one address. */
 async function startReplicas(count: number) {
-  const url = await server.createDatabase()
-  const open = (): Database => {
-    const database = openDatabase({ url, patience: 300_000 })
-    onTestFinished(() => database.close())
-    return database
-  }
-  const first = open()
-  await migrate(first)
+  const url = await postgres.create()
+  const first = postgres.open(url)
   const storage = postgresStorage(first, sealer)
   const { intermediateKey, ...scope } = await makeScope(
     { name: 'local', permitted: [], constraints: null },
@@ -65,7 +53,7 @@ async function startReplicas(count: number) {
   const port = await balance(ports)
   const replicas: Acme[] = []
   for (let i = 0; i < count; i++) {
-    const database = open()
+    const database = postgres.open(url)
     const replica = await startAcme({
       state,
       baseUrl: `https://localhost:${port}/acme`,
@@ -89,7 +77,7 @@ async function startReplicas(count: number) {
 
 /** Ends all sessions of a database, and so breaks what they were doing. */
 const endSessions = (url: string): Promise<string> =>
-  server.psql(
+  postgres.server.psql(
     url,
     'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
   )
@@ -135,8 +123,8 @@ test('three replicas share accounts, nonces, orders and the record, while sessio
     for (const { certificate } of page) recorded.push(certificate.serialNumber)
   expect(recorded.toSorted()).toEqual(serials.toSorted())
   const orders = "select count(*) from rootling.acme where kind = 'order' and not open"
-  expect(await server.psql(url, orders)).toBe('20\n')
-  expect(await server.psql(url, 'select count(*) from rootling.certificate')).toBe('20\n')
+  expect(await postgres.server.psql(url, orders)).toBe('20\n')
+  expect(await postgres.server.psql(url, 'select count(*) from rootling.certificate')).toBe('20\n')
 })
 
 test('a revocation through one replica is in the CRL that another one makes', async () => {

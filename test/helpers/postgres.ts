@@ -3,6 +3,9 @@ import { existsSync, readdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import { openDatabase, type Database } from '../../src/storage/postgres/database.ts'
+import { migrate } from '../../src/storage/postgres/migrate.ts'
 import { freePort } from './free-port.ts'
 import { scrubbedEnvironment } from './scrubbed.ts'
 import { run, start, terminate, waitFor } from './subprocess.ts'
@@ -90,6 +93,39 @@ export async function openPostgresServer(): Promise<PostgresServer> {
     async close() {
       if (child !== null) await terminate(child)
       await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A PostgreSQL for the tests of one file. */
+export interface Databases {
+  readonly server: PostgresServer
+  /** Creates a database with our schema, and returns its URL. */
+  create(): Promise<string>
+  /** Opens one until the test ends. It is waited for long, since this machine may be busy. */
+  open(url: string): Database
+}
+
+export function usePostgres(): Databases {
+  let server: PostgresServer
+  let template: string
+  beforeAll(async () => {
+    server = await openPostgresServer()
+    template = await server.createDatabase()
+    const database = openDatabase({ url: template })
+    await migrate(database)
+    await database.close()
+  })
+  afterAll(() => server.close())
+  return {
+    get server() {
+      return server
+    },
+    create: () => server.createDatabase(template),
+    open(url) {
+      const database = openDatabase({ url, patience: 300_000 })
+      onTestFinished(() => database.close())
+      return database
     },
   }
 }

@@ -1,40 +1,21 @@
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Account, Order, StoredCertificate } from '../../../src/acme/resources.ts'
 import { commitStep } from '../../../src/acme/store/contract.ts'
 import { openPostgresStore } from '../../../src/acme/store/postgres.ts'
-import { openDatabase } from '../../../src/storage/postgres/database.ts'
-import { migrate } from '../../../src/storage/postgres/migrate.ts'
 import { sealWith } from '../../../src/storage/postgres/seal.ts'
 import { postgresStorage } from '../../../src/storage/postgres/storage.ts'
 import { certificate } from '../../helpers/filled-record.ts'
-import { openPostgresServer, type PostgresServer } from '../../helpers/postgres.ts'
+import { usePostgres } from '../../helpers/postgres.ts'
 import { describeStore } from './contract.ts'
 
-let server: PostgresServer
-let template: string
+const postgres = usePostgres()
 const sealer = sealWith('correct horse')
 
-beforeAll(async () => {
-  server = await openPostgresServer()
-  template = await server.createDatabase()
-  const database = openDatabase({ url: template })
-  await migrate(database)
-  await database.close()
-})
-afterAll(() => server.close())
-
-/** It is waited for longer than by default, since this machine may be busy. */
-const open = (url: string) => {
-  const database = openDatabase({ url, patience: 300_000 })
-  onTestFinished(() => database.close())
-  return database
-}
-
 describeStore('PostgreSQL', async () => {
-  const url = await server.createDatabase(template)
-  const storage = postgresStorage(open(url), sealer)
+  const url = await postgres.create()
+  const storage = postgresStorage(postgres.open(url), sealer)
   return {
-    open: () => openPostgresStore(open(url), sealer),
+    open: () => openPostgresStore(postgres.open(url), sealer),
     async recorded() {
       const serials: string[] = []
       for await (const page of storage.certificates.all())
@@ -56,8 +37,8 @@ describeStore('PostgreSQL', async () => {
 })
 
 test('a unit whose answer is lost happens once', async () => {
-  const url = await server.createDatabase(template)
-  const store = await openPostgresStore(open(url), sealer)
+  const url = await postgres.create()
+  const store = await openPostgresStore(postgres.open(url), sealer)
   const account = { id: 'a', thumbprint: 't' } as Account
   const unit = await store.open({ account: 'a' })
   unit.put('account', account)
@@ -65,7 +46,7 @@ test('a unit whose answer is lost happens once', async () => {
   // Ends every session of the store, before, while, or after the commit happens.
   const ending = (async () => {
     for (let i = 0; i < 20; i++)
-      await server.psql(
+      await postgres.server.psql(
         url,
         'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
       )
@@ -80,16 +61,16 @@ const identifier = { type: 'dns', value: 'a.localhost' } as const
 const asked = { id: 'c', type: 'http-01', token: 't', requested: 1 } as const
 
 test('a dump of the database has no key for external account binding', async () => {
-  const url = await server.createDatabase(template)
-  const store = await openPostgresStore(open(url), sealer)
+  const url = await postgres.create()
+  const store = await openPostgresStore(postgres.open(url), sealer)
   const key = { id: 'k', key: 'SECRETHMAC', createdAt: 7 }
   await commitStep(store, {}, (unit) => unit.put('eabKey', key))
-  expect(await server.psql(url, 'select * from rootling.acme')).not.toContain('SECRETHMAC')
+  expect(await postgres.server.psql(url, 'select * from rootling.acme')).not.toContain('SECRETHMAC')
   expect((await store.open({ eabKey: 'k' })).get('eabKey', 'k')).toEqual(key)
 })
 
 test('what cannot be validated any more starves no claim', async () => {
-  const store = await openPostgresStore(open(await server.createDatabase(template)), sealer)
+  const store = await openPostgresStore(postgres.open(await postgres.create()), sealer)
   const base = { accountId: 'a', identifier, wildcard: false, challenges: [asked] }
   await commitStep(store, {}, (unit) => {
     unit.put('account', { id: 'a', thumbprint: 't' } as Account)
@@ -105,8 +86,8 @@ test('what cannot be validated any more starves no claim', async () => {
 })
 
 test('used nonces of refused days, and orders that ended a month ago, are forgotten', async () => {
-  const url = await server.createDatabase(template)
-  const store = await openPostgresStore(open(url), sealer)
+  const url = await postgres.create()
+  const store = await openPostgresStore(postgres.open(url), sealer)
   const day = 86_400_000
   const now = Date.now()
   const order = (id: string, more: Partial<Order>): Order => ({
@@ -134,9 +115,11 @@ test('used nonces of refused days, and orders that ended a month ago, are forgot
     ] as const)
       unit.put('certificate', { id, serialNumber: id, notAfter } as StoredCertificate)
   })
-  await server.psql(url, "insert into rootling.nonce values (7, 'a', 'b')")
+  await postgres.server.psql(url, "insert into rootling.nonce values (7, 'a', 'b')")
   await store.claimValidations(now, now + 1_000, 1)
-  const left = await server.psql(url, 'select id from rootling.acme order by id')
+  const left = await postgres.server.psql(url, 'select id from rootling.acme order by id')
   expect(left.trim().split('\n')).toEqual(['clasting', 'lasting', 'new', 'zlasting', 'znew'])
-  expect(await server.psql(url, 'select count(*) from rootling.nonce where day = 7')).toBe('0\n')
+  expect(await postgres.server.psql(url, 'select count(*) from rootling.nonce where day = 7')).toBe(
+    '0\n',
+  )
 })

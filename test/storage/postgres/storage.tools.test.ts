@@ -1,104 +1,87 @@
 import { inspect } from 'node:util'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { makeScope } from '../../../src/authority/ceremony.ts'
 import { openDatabase } from '../../../src/storage/postgres/database.ts'
 import { migrate } from '../../../src/storage/postgres/migrate.ts'
 import { sealWith } from '../../../src/storage/postgres/seal.ts'
 import { postgresStorage } from '../../../src/storage/postgres/storage.ts'
 import { certificate } from '../../helpers/filled-record.ts'
-import { openPostgresServer, type PostgresServer } from '../../helpers/postgres.ts'
+import { usePostgres } from '../../helpers/postgres.ts'
 import { describeStorage } from '../contract.ts'
 
-let server: PostgresServer
-let template: string
+const postgres = usePostgres()
 const sealer = sealWith('correct horse')
 const now = '2026-06-01T00:00:00.000Z'
 
-beforeAll(async () => {
-  server = await openPostgresServer()
-  template = await server.createDatabase()
-  const database = openDatabase({ url: template })
-  await migrate(database)
-  await database.close()
-})
-afterAll(() => server.close())
-
-/** It is waited for longer than by default, since this machine may be busy. */
-const open = (url: string) => {
-  const database = openDatabase({ url, patience: 300_000 })
-  onTestFinished(() => database.close())
-  return database
-}
-
 describeStorage('PostgreSQL', async () => {
-  const url = await server.createDatabase(template)
-  const openStorage = () => postgresStorage(open(url), sealer)
+  const url = await postgres.create()
+  const openStorage = () => postgresStorage(postgres.open(url), sealer)
   return { storage: openStorage(), again: openStorage, afterThrow: 'nothing' }
 })
 
 test('a dump of the database has no key, and another passphrase opens none', async () => {
-  const url = await server.createDatabase(template)
-  const storage = postgresStorage(open(url), sealer)
+  const url = await postgres.create()
+  const storage = postgresStorage(postgres.open(url), sealer)
   const plan = { name: 'local', permitted: [], constraints: null }
   const { intermediateKey, ...scope } = await makeScope(plan, new Date())
   await storage.change((change) => change.createScope(scope, intermediateKey))
-  const dump = await server.psql(url, 'select * from rootling.scope')
+  const dump = await postgres.server.psql(url, 'select * from rootling.scope')
   expect(dump).toContain('BEGIN CERTIFICATE')
   expect(dump).not.toContain('PRIVATE KEY')
   const body = Buffer.from(intermediateKey.split('\n').slice(1, -2).join(''), 'base64')
   expect(dump).not.toContain(body.toString('hex').slice(60, 120))
   const { keyDigest } = await storage.scopes.read('local')
   await expect(
-    postgresStorage(open(url), sealWith('wrong')).keys.read('local', keyDigest),
+    postgresStorage(postgres.open(url), sealWith('wrong')).keys.read('local', keyDigest),
   ).rejects.toMatchObject({ code: 'bad-key' })
 })
 
 test('five processes that migrate at once take each step once', async () => {
-  const url = await server.createDatabase()
-  await Promise.all(Array.from({ length: 5 }, () => migrate(open(url))))
-  expect(await server.psql(url, 'select count(*) from rootling.migration')).toBe('1\n')
+  const url = await postgres.server.createDatabase()
+  await Promise.all(Array.from({ length: 5 }, () => migrate(postgres.open(url))))
+  expect(await postgres.server.psql(url, 'select count(*) from rootling.migration')).toBe('1\n')
 })
 
 test('a schema of a newer Rootling, or one that was changed, is refused', async () => {
-  const url = await server.createDatabase(template)
+  const url = await postgres.create()
   const one = { number: 1, sql: 'select 1' }
-  await expect(migrate(open(url), [one])).rejects.toMatchObject({ code: 'corrupt-state' })
-  await server.psql(url, "insert into rootling.migration values (2, 'x')")
-  await expect(migrate(open(url))).rejects.toMatchObject({
+  await expect(migrate(postgres.open(url), [one])).rejects.toMatchObject({ code: 'corrupt-state' })
+  await postgres.server.psql(url, "insert into rootling.migration values (2, 'x')")
+  await expect(migrate(postgres.open(url))).rejects.toMatchObject({
     code: 'newer-state',
     message: expect.stringMatching(/^The database postgres:\/\/.* has the schema 2 of a newer/),
   })
 })
 
 test('a step that fails leaves nothing of itself', async () => {
-  const url = await server.createDatabase()
+  const url = await postgres.server.createDatabase()
   const steps = [{ number: 1, sql: 'CREATE TABLE rootling.a (); SELECT 1/0' }]
-  await expect(migrate(open(url), steps)).rejects.toThrow('division by zero')
-  await migrate(open(url))
+  await expect(migrate(postgres.open(url), steps)).rejects.toThrow('division by zero')
+  await migrate(postgres.open(url))
 })
 
 test('a database that is away is waited for, and then named without its password', async () => {
-  const url = await server.createDatabase(template)
+  const url = await postgres.create()
   const impatient = openDatabase({
     url: url.replace('postgres@', 'postgres:secret@'),
     patience: 300,
   })
   onTestFinished(() => impatient.close())
-  const storage = postgresStorage(open(url), sealer)
+  const storage = postgresStorage(postgres.open(url), sealer)
   expect(await storage.scopes.names()).toEqual([])
-  await server.stop('immediate')
+  await postgres.server.stop('immediate')
   const error = await postgresStorage(impatient, sealer)
     .scopes.names()
     .catch((one: unknown) => one)
   expect(error).toMatchObject({ code: 'database-away' })
   expect((error as Error).message).not.toContain('secret')
   const asked = Promise.all([storage.scopes.names(), storage.change(async () => 'done')])
-  await Promise.all([server.start(), asked])
+  await Promise.all([postgres.server.start(), asked])
   expect(await asked).toEqual([[], 'done'])
 })
 
 test('a transaction of which a statement failed is not told as done', async () => {
-  const database = open(await server.createDatabase(template))
+  const database = postgres.open(await postgres.create())
   const failing = database.transaction(async () => {
     await database.query("SELECT rootling.touch('x')")
     await database.query('SELECT 1/0').catch(() => undefined)
@@ -119,7 +102,7 @@ test('a URL that cannot be read is not shown, since it may have a password', () 
 })
 
 test('text with NUL and half characters is kept as far as the database can', async () => {
-  const storage = postgresStorage(open(await server.createDatabase(template)), sealer)
+  const storage = postgresStorage(postgres.open(await postgres.create()), sealer)
   const facts = certificate(1, { onRenew: 'a\0b\uD800c😀' })
   await storage.change((change) => change.issued([facts]))
   const found = await storage.certificates.find(facts.serialNumber)
@@ -127,7 +110,7 @@ test('text with NUL and half characters is kept as far as the database can', asy
 })
 
 test('a certificate that is recorded after its revocation changes the revocations of its scope', async () => {
-  const storage = postgresStorage(open(await server.createDatabase(template)), sealer)
+  const storage = postgresStorage(postgres.open(await postgres.create()), sealer)
   const { certificates } = storage
   const facts = certificate(1)
   const { serialNumber } = facts
