@@ -128,7 +128,7 @@ describe.skipIf(noSchemas !== null)(`the YAML is as the published schemas say${s
             caBundle: Buffer.from(root).toString('base64'),
             privateKeySecretRef: { name: 'dev-account' },
             externalAccountBinding: {
-              keyID: expect.stringMatching(/^[\w-]{20}$/) as string,
+              keyID: expect.stringMatching(/^[\w-]{22}$/) as string,
               keySecretRef: { name: 'dev-eab', key: 'secret' },
             },
             solvers: [{ http01: { ingress: {} } }],

@@ -81,7 +81,7 @@ test('a line of the record whose name or path somebody edited', async () => {
   for (const args of [['list'], ['renew', '--all'], ['revoke', 'localhost.pem']]) {
     const { stdout, stderr } = await home.rootling(args)
     expectHarmless(stdout + stderr)
-    expect(stderr).toMatch(/Line \d+ of the record .* is damaged\./)
+    expect(stderr).toMatch(/Lines? [-\d, ]+ of the record .* (?:is|are) damaged\./)
   }
   plant('localhost.pem"', `localhost${text}.pem"`)
   const { certificates } = await expectHarmlessLine(home, ['list'])
