@@ -118,7 +118,7 @@ const takes = (store: TrustStore, anchor: TrustAnchor): boolean =>
 
 const untried = ({ title }: TrustStore): Pick<OutcomeDetails, 'reason' | 'hint'> => ({
   reason: `The root is hardened, which was tried on Debian 12 and 13 alone, not with ${title}.`,
-  hint: 'For each hardened scope of rootling ca list: rootling ca rotate SCOPE --no-harden',
+  hint: 'For each hardened scope, which rootling ca list shows: rootling ca rotate SCOPE --no-harden',
 })
 
 /**

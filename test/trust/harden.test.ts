@@ -126,7 +126,7 @@ describe('install --harden', () => {
     await expect(more).rejects.toMatchObject({ code: 'usage' })
     const { outcomes } = await installAuthority(elsewhere, {}, null)
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(['failed', 'installed', 'failed'])
-    expect(outcomes[0]?.hint).toMatch(/rotate --no-harden/)
+    expect(outcomes[0]?.hint).toMatch(/: rootling ca rotate SCOPE --no-harden$/)
   })
 
   test('plans the same changes in a dry run, with placeholders', async () => {
