@@ -169,7 +169,7 @@ test.each([
   await expect(explain(argv)).rejects.toMatchObject({
     code: 'usage',
     message: `There is no option ${flag}, which is a flag of mkcert.`,
-    hint: expect.stringMatching(new RegExp(`^${instead}\\b.*; or rootling-mkcert, which takes`)),
+    hint: expect.stringMatching(new RegExp(`^rootling-mkcert takes .*; here it is: ${instead}\\b`)),
   })
 })
 
