@@ -26,7 +26,7 @@ export const asNobody = (): readonly string[] =>
   process.getuid?.() === 0 ? ['--reuid=65534', '--regid=65534', '--clear-groups'] : []
 
 /** A PostgreSQL of its own, which listens on loopback and on a socket in its directory. */
-export interface PostgresServer {
+interface PostgresServer {
   /** Creates a database, as a copy of `template` if one is given, and returns its URL. */
   createDatabase(template?: string): Promise<string>
   /** Runs statements as the superuser. */
@@ -37,7 +37,7 @@ export interface PostgresServer {
   close(): Promise<void>
 }
 
-export async function openPostgresServer(): Promise<PostgresServer> {
+async function openPostgresServer(): Promise<PostgresServer> {
   const directory = await mkdtemp(join(tmpdir(), 'rootling-postgres-'))
   const env = scrubbedEnvironment(directory)
   const user = asNobody()
