@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
-import { scopeIn } from '../authority/scope.ts'
+import { scopesIn } from '../authority/scope.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import type { Change } from '../storage/storage.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
@@ -23,14 +23,12 @@ export async function restoreRecord(
   place: string,
   certificate: X509Certificate,
 ): Promise<CertificateRecord | null> {
-  for (const name of await change.scopes.names()) {
-    const { intermediate } = await scopeIn({ ...change, place }, name)
-    if (!isIssuedBy(certificate, intermediate)) continue
-    const record = recordOf(certificate, name)
-    await change.issued([record])
-    return record
-  }
-  return null
+  const scopes = await scopesIn({ ...change, place })
+  const scope = scopes.find(({ intermediate }) => isIssuedBy(certificate, intermediate))
+  if (scope === undefined) return null
+  const record = recordOf(certificate, scope.name)
+  await change.issued([record])
+  return record
 }
 
 function recordOf(certificate: X509Certificate, scope: string): CertificateRecord {
