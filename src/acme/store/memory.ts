@@ -6,6 +6,7 @@ import type { AcmeStore, Need, Outcome, Unit } from './contract.ts'
 import type { Put } from './journal-line.ts'
 import { createLeases, type Leases } from './leases.ts'
 import { makeRoom } from './make-room.ts'
+import { keyOf, unitOver, type Known, type Snapshot } from './snapshot.ts'
 import { createTables, type Kind, type Kinds, type Tables } from './tables.ts'
 
 /**
@@ -49,8 +50,6 @@ interface Memory {
   last: Promise<unknown>
 }
 
-const keyOf = (kind: Kind, id: string): string => `${kind} ${id}`
-
 function makeNonce(nonces: Set<string>): string {
   const nonce = randomBytes(16).toString('base64url')
   nonces.add(nonce)
@@ -59,26 +58,14 @@ function makeNonce(nonces: Set<string>): string {
   return nonce
 }
 
-/** What a unit has read: the resources with their versions, and the lists. */
-interface Snapshot {
-  readonly read: ReadonlyMap<string, Read>
-  readonly ordersOf: readonly Order[]
-  readonly unfinishedOf: readonly Order[]
-}
-interface Read {
-  /** `undefined`: it is absent, and its version is 0. */
-  readonly resource: Kinds[Kind] | undefined
-  readonly version: number
-}
-
 /** Reads all that is needed, at once. */
 function take({ tables, versions }: Memory, need: Need): Snapshot {
-  const read = new Map<string, Read>()
+  const known = new Map<string, Known>()
   const see = <K extends Kind>(kind: K, id: string | undefined): Kinds[K] | undefined => {
     if (id === undefined) return undefined
     const key = keyOf(kind, id)
     const resource = tables.get(kind, id)
-    read.set(key, { resource, version: versions.get(key) ?? 0 })
+    if (resource !== undefined) known.set(key, { resource, version: versions.get(key) ?? 0 })
     return resource
   }
   const seeOrders = (orders: readonly Order[]): readonly Order[] => {
@@ -104,53 +91,24 @@ function take({ tables, versions }: Memory, need: Need): Snapshot {
     .ordersOf(need.unfinishedOf ?? '')
     .filter(({ certificateId }) => certificateId === undefined)
   return {
-    read,
+    known,
     ordersOf: seeOrders(tables.ordersOf(need.ordersOf ?? '')),
     unfinishedOf: seeOrders(unfinished),
   }
 }
 
 function openUnit(memory: Memory, need: Need): Unit {
-  const { read, ordersOf, unfinishedOf } = take(memory, need)
-  const puts = new Map<string, Put>()
-  /** The keys of what the unit has looked at. */
-  const looked = new Set<string>()
+  const { unit, puts, looked, versionOf } = unitOver(take(memory, need))
   let write: (() => Promise<boolean>) | null = null
   let lease = (): void => undefined
-
-  const get = <K extends Kind>(kind: K, id: string): Kinds[K] | undefined => {
-    const key = keyOf(kind, id)
-    looked.add(key)
-    const put = puts.get(key)
-    if (put !== undefined) return put[1] as Kinds[K]
-    return read.get(key)?.resource as Kinds[K] | undefined
-  }
-  const find = <K extends Kind>(
-    kind: K,
-    fits: (resource: Kinds[K]) => boolean,
-  ): Kinds[K] | undefined => {
-    for (const [key, { resource }] of read)
-      if (resource !== undefined && key.startsWith(`${kind} `) && fits(resource as Kinds[K]))
-        return get(kind, resource.id)
-    return undefined
-  }
   return {
-    get,
-    put: (kind, resource) => void puts.set(keyOf(kind, resource.id), [kind, resource]),
-    accountByThumbprint: (wanted) => find('account', ({ thumbprint }) => thumbprint === wanted),
-    certificateBySerialNumber: (wanted) =>
-      find('certificate', ({ serialNumber }) => serialNumber === wanted),
-    ordersOf: () => ordersOf,
-    unfinished: {
-      namesOf: () => unfinishedOf.reduce((sum, { identifiers }) => sum + identifiers.length, 0),
-      ordersOf: () => unfinishedOf.map(({ id }) => id),
-    },
+    ...unit,
     lease: (...of) => (lease = () => memory.leases.take(...of)),
     record: (recording) => (write = recording.write),
     commit(nonce) {
       const isStale = (): boolean =>
-        [...looked, ...puts.keys()].some(
-          (key) => (memory.versions.get(key) ?? 0) !== (read.get(key)?.version ?? 0),
+        [...looked.keys(), ...puts.keys()].some(
+          (key) => (memory.versions.get(key) ?? 0) !== versionOf(key),
         )
       const work = async (): Promise<Outcome> => {
         if (nonce !== null && !memory.nonces.has(nonce)) return 'replayed'

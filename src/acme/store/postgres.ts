@@ -19,6 +19,8 @@ import {
   type Outcome,
   type Unit,
 } from './contract.ts'
+import type { Put } from './journal-line.ts'
+import { keyOf, unitOver, type Known, type Snapshot } from './snapshot.ts'
 import type { Kind, Kinds } from './tables.ts'
 
 /**
@@ -131,20 +133,6 @@ function createNonces(secret: Buffer): Nonces {
 /** How many days a nonce is good, and its row is kept. */
 const keptDays = 2
 
-interface Known {
-  readonly resource: Kinds[Kind]
-  readonly version: number
-}
-
-/** What a unit has read: resources by `keyOf`, and the orders of its lists. */
-interface Snapshot {
-  readonly known: ReadonlyMap<string, Known>
-  readonly ordersOf: readonly Order[]
-  readonly unfinishedOf: readonly Order[]
-}
-
-const keyOf = (kind: Kind, id: string): string => `${kind} ${id}`
-
 const columns = 'a.kind, a.id, a.version, a.facts'
 const authorizationsOf = (orders: string): string =>
   `SELECT 'authorization', ${columns} FROM ${orders} o,
@@ -230,26 +218,9 @@ const openEabKey = ({ sealed, ...rest }: SealedEabKey, sealer: Sealer): EabKey =
 })
 
 function openUnit({ database, sealer, nonces }: Place, snapshot: Snapshot): Unit {
-  const { known, ordersOf, unfinishedOf } = snapshot
-  const puts = new Map<string, readonly [Kind, Kinds[Kind]]>()
-  const looked = new Map<string, readonly [Kind, string]>()
+  const { unit, puts, looked, versionOf } = unitOver(snapshot)
   const leases: (readonly [string, string, number])[] = []
   let recording: Recording | null = null
-
-  function get<K extends Kind>(kind: K, id: string): Kinds[K] | undefined {
-    const key = keyOf(kind, id)
-    looked.set(key, [kind, id])
-    return (puts.get(key)?.[1] ?? known.get(key)?.resource) as Kinds[K] | undefined
-  }
-  function find<K extends Kind>(
-    kind: K,
-    fits: (resource: Kinds[K]) => boolean,
-  ): Kinds[K] | undefined {
-    for (const [key, { resource }] of known)
-      if (key.startsWith(`${kind} `) && fits(resource as Kinds[K])) return get(kind, resource.id)
-    return undefined
-  }
-  const versionOf = (key: string): number => known.get(key)?.version ?? 0
 
   async function commit(nonce: string | null): Promise<Outcome> {
     const used = nonce === null ? ownNonce() : nonces.parse(nonce)
@@ -278,16 +249,7 @@ function openUnit({ database, sealer, nonces }: Place, snapshot: Snapshot): Unit
   }
 
   return {
-    get,
-    put: (kind, resource) => void puts.set(keyOf(kind, resource.id), [kind, resource]),
-    accountByThumbprint: (wanted) => find('account', ({ thumbprint }) => thumbprint === wanted),
-    certificateBySerialNumber: (wanted) =>
-      find('certificate', ({ serialNumber }) => serialNumber === wanted),
-    ordersOf: () => ordersOf,
-    unfinished: {
-      namesOf: () => unfinishedOf.reduce((sum, { identifiers }) => sum + identifiers.length, 0),
-      ordersOf: () => unfinishedOf.map(({ id }) => id),
-    },
+    ...unit,
     lease: (...lease) => void leases.push(lease),
     record: (signed) => (recording = signed),
     commit,
@@ -304,11 +266,7 @@ function isConflict(error: unknown): boolean {
 }
 
 /** The row of a resource, with what it is found by. */
-function rowOf(
-  [kind, resource]: readonly [Kind, Kinds[Kind]],
-  version: number,
-  sealer: Sealer,
-): object {
+function rowOf([kind, resource]: Put, version: number, sealer: Sealer): object {
   const one = resource as Partial<Account & Order & Authorization & Kinds['certificate']>
   return {
     kind,
