@@ -113,7 +113,6 @@ export const rooms: readonly Room[] = [
     paths: ['src/acme'],
     above: 'certificates',
     rooms: ['server', 'storage/postgres'],
-    packages: ['jose'],
   },
   // A host name is checked as it is for a certificate.
   { name: 'hosts', paths: ['src/hosts'], above: 'files', rooms: ['platform', 'x509'] },

@@ -2,10 +2,12 @@ import { csrFor, RawClient, type RawAnswer } from '../../test/acme/raw.ts'
 import { keyAuthorization, type Responder } from '../../test/acme/responder.ts'
 import type { AcmeServer } from './servers.ts'
 
-/** The number of orders that succeeded per second, and the number that failed. */
 export interface Load {
+  /** The number of orders that succeeded per second. */
   readonly perSecond: number
   readonly failed: number
+  /** Whether the server stopped answering, so that the rest was given up. */
+  readonly isStuck: boolean
 }
 
 /** Returns clients that have one account each at a server. */
@@ -28,17 +30,36 @@ export async function orderMany(
   responder: Responder,
 ): Promise<Load> {
   let next = 0
-  let failed = 0
+  let succeeded = 0
   const work = async (): Promise<void> => {
     while (next < count) {
       const client = clients[next++ % clients.length]
       if (client === undefined) throw new RangeError('no client')
-      await obtain(client, responder).catch(() => failed++)
+      await obtain(client, responder).then(
+        () => succeeded++,
+        () => undefined,
+      )
     }
   }
   const begun = performance.now()
-  await Promise.all(Array.from({ length: atOnce }, work))
-  return { perSecond: (count - failed) / ((performance.now() - begun) / 1000), failed }
+  const all = Promise.all(Array.from({ length: atOnce }, work))
+  const isStuck = await isStillAtWork(all, () => succeeded)
+  next = count
+  const seconds = (performance.now() - begun) / 1000
+  return { perSecond: succeeded / seconds, failed: count - succeeded, isStuck }
+}
+
+/** Resolves with `false` when the work ends, or with `true` when 10 s pass without any progress. */
+async function isStillAtWork(work: Promise<unknown>, progress: () => number): Promise<boolean> {
+  for (let before = -1; before < progress();) {
+    before = progress()
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<true>((resolve) => (timer = setTimeout(resolve, 10_000, true)))
+    const isLate = await Promise.race([work.then(() => false), late])
+    clearTimeout(timer)
+    if (!isLate) return false
+  }
+  return true
 }
 
 async function obtain(client: RawClient, responder: Responder): Promise<void> {

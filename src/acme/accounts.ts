@@ -88,7 +88,7 @@ export async function keyChange(context: AcmeContext, request: SignedByAccount):
   const { inner, jwk } = readKeyChange(payload)
   checkUrl(inner, urls.keyChange)
   if ('nonce' in inner.header) throw malformed('The inner JWS has a nonce, which it must not.')
-  const change = await verifyJws(inner, jwk)
+  const change = verifyJws(inner, jwk)
   if (change === null || text(change, 'account') !== urls.account(account.id))
     throw malformed('The inner JWS does not name the account that the outer one is signed for.')
   const oldKey = thumbprintOf(readJwk(change['oldKey']).jwk)

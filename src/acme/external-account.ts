@@ -120,12 +120,12 @@ const longestBinding = 5_000
 function verifyBinding({ flattened }: Jws, { key }: EabKey): unknown {
   const { protected: head, payload, signature } = flattened
   const wanted = createHmac('sha256', Buffer.from(key, 'base64url'))
-    .update(`${head}.${String(payload)}`)
+    .update(`${head}.${payload}`)
     .digest()
   const given = Buffer.from(signature, 'base64url')
   const isSound = given.length === wanted.length && timingSafeEqual(given, wanted)
   try {
-    if (isSound) return parseBoundedJson(Buffer.from(String(payload), 'base64url').toString())
+    if (isSound) return parseBoundedJson(Buffer.from(payload, 'base64url').toString())
   } catch {
     // What it holds is not JSON.
   }

@@ -1,19 +1,23 @@
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
-import type { JWK } from 'jose'
+import { createHash, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { keyTypeOf } from '../x509/public-key.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, detailOf, malformed } from './problems.ts'
 
-/**
- * The signature algorithms of requests, each with the types of keys that it fits (RFC 7518, RFC
- * 8037).
- */
-const algorithms: ReadonlyMap<string, RegExp> = new Map([
-  ['ES256', /^p256$/],
-  ['ES384', /^p384$/],
-  ['RS256', /^rsa/],
-  ['EdDSA', /^ed25519$/],
+/** A signature algorithm of requests. */
+interface Algorithm {
+  /** The types of keys that it fits. */
+  readonly keyTypes: RegExp
+  /** The hash, as node:crypto names it; `null`: the algorithm has its own. */
+  readonly digest: string | null
+}
+
+/** RFC 7518 §3.1, and RFC 8037 §3.1. */
+const algorithms: ReadonlyMap<string, Algorithm> = new Map([
+  ['ES256', { keyTypes: /^p256$/, digest: 'sha256' }],
+  ['ES384', { keyTypes: /^p384$/, digest: 'sha384' }],
+  ['RS256', { keyTypes: /^rsa/, digest: 'sha256' }],
+  ['EdDSA', { keyTypes: /^ed25519$/, digest: null }],
 ])
 const supportedAlgorithms = [...algorithms.keys()]
 
@@ -23,7 +27,7 @@ export interface AccountKey {
   /** The type as `keyTypeOf` names it, such as `p256`. */
   readonly keyType: string
   /** The public key as node:crypto writes it, so that one key has one text and one thumbprint. */
-  readonly jwk: JWK
+  readonly jwk: JsonWebKey
 }
 
 /**
@@ -42,7 +46,7 @@ export function readJwk(value: unknown): AccountKey {
   const given = Object.fromEntries(members.map((name) => [name, key[name]]))
   try {
     const publicKey = createPublicKey({ key: given as never, format: 'jwk' })
-    const jwk: JWK = publicKey.export({ format: 'jwk' })
+    const jwk: JsonWebKey = publicKey.export({ format: 'jwk' })
     const strange = members.find((name) => given[name] !== (jwk as typeof given)[name])
     if (strange !== undefined)
       throw new AcmeProblem(
@@ -63,10 +67,10 @@ export function readJwk(value: unknown): AccountKey {
 /**
  * The keys that were read, by their `jwk`, the object that an account keeps. So each is read once.
  */
-const known = new WeakMap<JWK, AccountKey>()
+const known = new WeakMap<JsonWebKey, AccountKey>()
 
 /** Returns the key of an account, from its `jwk`. Throws what `readJwk` throws. */
-export function accountKey(jwk: JWK): AccountKey {
+export function accountKey(jwk: JsonWebKey): AccountKey {
   const key = known.get(jwk) ?? readJwk(jwk)
   known.set(jwk, key)
   return key
@@ -80,28 +84,29 @@ const publicMembers: ReadonlyMap<unknown, readonly string[]> = new Map([
 ])
 
 /**
- * Throws badSignatureAlgorithm for an algorithm that is unknown or does not fit the key, or
- * malformed when none is named.
+ * Returns a request's signature algorithm. Throws badSignatureAlgorithm for one that is unknown or
+ * does not fit the key, or malformed when none is named.
  */
-export function checkAlgorithm(name: unknown, key: AccountKey | null): void {
+export function algorithmOf(name: unknown, key: AccountKey | null): Algorithm {
   if (typeof name !== 'string') throw malformed('The JWS names no algorithm (alg).')
-  const keyType = algorithms.get(name)
-  if (keyType === undefined)
+  const algorithm = algorithms.get(name)
+  if (algorithm === undefined)
     throw new AcmeProblem(
       'badSignatureAlgorithm',
       `The algorithm ${name.slice(0, 40)} is not supported; use one of ${supportedAlgorithms.join(', ')}.`,
       { algorithms: supportedAlgorithms },
     )
-  if (key !== null && !keyType.test(key.keyType))
-    throw new AcmeProblem(
-      'badSignatureAlgorithm',
-      `The algorithm ${name} is not for a key of the type ${key.keyType}.`,
-      { algorithms: supportedAlgorithms.filter((one) => algorithms.get(one)?.test(key.keyType)) },
-    )
+  if (key === null || algorithm.keyTypes.test(key.keyType)) return algorithm
+  const fits = (one: string): boolean => algorithms.get(one)?.keyTypes.test(key.keyType) === true
+  throw new AcmeProblem(
+    'badSignatureAlgorithm',
+    `The algorithm ${name} is not for a key of the type ${key.keyType}.`,
+    { algorithms: supportedAlgorithms.filter(fits) },
+  )
 }
 
 /** Returns the thumbprint of a key (RFC 7638, SHA-256, base64url). */
-export function thumbprintOf(jwk: JWK): string {
+export function thumbprintOf(jwk: JsonWebKey): string {
   const members = publicMembers.get(jwk.kty) ?? []
   // The members in the order of the alphabet, without spaces (RFC 7638 §3).
   const text = JSON.stringify(

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { JWK } from 'jose'
+import type { JsonWebKey } from 'node:crypto'
 
 /** A name or an address in an order (RFC 8555 §9.7.7, RFC 8738). */
 export interface AcmeIdentifier {
@@ -18,7 +18,7 @@ export interface AcmeIdentifier {
 export interface Account {
   readonly id: string
   readonly status: 'valid' | 'deactivated'
-  readonly jwk: JWK
+  readonly jwk: JsonWebKey
   /** The thumbprint of `jwk` (RFC 7638, SHA-256, base64url). */
   readonly thumbprint: string
   readonly contact: readonly string[]

@@ -17,7 +17,7 @@ import {
   type Jws,
   type KeyReference,
 } from './jws.ts'
-import { accountKey, checkAlgorithm, type AccountKey } from './keys.ts'
+import { accountKey, algorithmOf, type AccountKey } from './keys.ts'
 import { resolveOptions, resolveProfiles, type AcmeOptions } from './options.ts'
 import { AcmeProblem, asProblem, malformed, notFound, unauthorized } from './problems.ts'
 import type { Account } from './resources.ts'
@@ -184,7 +184,7 @@ async function answerPost(
 ): Promise<Answer> {
   checkContentType(request)
   const jws = parseJws(await readBody(request))
-  checkAlgorithm(jws.header['alg'], null)
+  algorithmOf(jws.header['alg'], null)
   const reference = keyReference(jws)
   checkUrl(jws, base.origin + (request.url ?? ''))
   const nonce = nonceOf(jws)
@@ -220,7 +220,7 @@ async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer 
   let unit = await store.open(need)
   const account = 'kid' in reference ? findAccount(context, unit, reference.kid) : null
   const key = 'jwk' in reference ? reference.jwk : accountKey((account as Account).jwk)
-  const payload = await verifyJws(jws, key)
+  const payload = verifyJws(jws, key)
   if (!store.nonces.isOurs(nonce)) throw badNonce()
   const ends: (() => void)[] = []
   const atEnd = (end: () => void): void => void ends.push(end)

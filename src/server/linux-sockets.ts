@@ -17,10 +17,19 @@ export const linuxSockets: SocketFinder = {
     return socketsWhere((row) => row.state === listening && ends(row, local, ''))
   },
   async firstFreePort() {
-    const file = '/proc/sys/net/ipv4/ip_unprivileged_port_start'
-    const text = await readFile(file, 'utf8').catch(() => '')
-    return /^\d+\n$/.test(text) ? Number(text) : 1024
+    if (performance.now() > firstFree.until)
+      firstFree = { port: readFirstFreePort(), until: performance.now() + 1_000 }
+    return firstFree.port
   },
+}
+
+/** The lowest port without privileges, which is read once a second: only root changes it. */
+let firstFree = { port: Promise.resolve(1024), until: -1 }
+
+async function readFirstFreePort(): Promise<number> {
+  const file = '/proc/sys/net/ipv4/ip_unprivileged_port_start'
+  const text = await readFile(file, 'utf8').catch(() => '')
+  return /^\d+\n$/.test(text) ? Number(text) : 1024
 }
 
 /** The states in which a process holds the socket. Later the kernel shows a closed one as root's. */
