@@ -40,7 +40,7 @@ export async function newAccount(
     const termsOfServiceAgreed = flag(payload, 'termsOfServiceAgreed') ?? false
     if (options.termsOfService !== undefined && !termsOfServiceAgreed)
       throw malformed(`A new account has to agree to the terms at ${options.termsOfService}.`)
-    const externalAccountBinding = checkBinding(context, unit, { payload, key, whose })
+    const bound = checkBinding(context, unit, { payload, key, whose })
     const account: Account = {
       id: newId(),
       status: 'valid',
@@ -49,8 +49,10 @@ export async function newAccount(
       contact,
       termsOfServiceAgreed,
       createdAt: context.now().getTime(),
-      ...(externalAccountBinding === null ? {} : { externalAccountBinding }),
+      ...(bound === null ? {} : { externalAccountBinding: bound.jws, eabKeyId: bound.boundTo.id }),
     }
+    if (bound?.boundTo.uses !== undefined)
+      unit.put('eabKey', { ...bound.boundTo, uses: bound.boundTo.uses - 1 })
     unit.put('account', account)
     return answerWith(context, account, 201)
   }

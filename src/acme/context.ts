@@ -3,7 +3,7 @@ import type { AcmeAuthority } from './acme-authority.ts'
 import type { Connection, SocketOwners } from '../server/socket-owner.ts'
 import type { AccountKey } from './keys.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
-import type { Account } from './resources.ts'
+import type { Account, EabKey } from './resources.ts'
 import type { AcmeStore, Unit } from './store/contract.ts'
 import type { Urls } from './urls.ts'
 import type { Validator } from './validation/validator.ts'
@@ -48,6 +48,8 @@ export interface Signed {
 export interface SignedByAccount extends Signed {
   readonly account: Account
   readonly key: AccountKey
+  /** The key that the account is bound to, as it was when the request came. */
+  readonly eabKey: () => EabKey | undefined
 }
 
 /**

@@ -1,35 +1,14 @@
 import { parseBoundedJson } from '../bounded-json.ts'
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Connection } from '../server/socket-owner.ts'
-import { newId, type AcmeContext } from './context.ts'
+import type { AcmeContext } from './context.ts'
 import { checkUrl, readJws, type Jws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
 import { isObject } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 import type { Account, EabKey } from './resources.ts'
-import { commitStep, type Unit } from './store/contract.ts'
+import type { Unit } from './store/contract.ts'
 import { isThisMachine } from './validation/addresses.ts'
-
-/**
- * The key that an operator gives to people who may open accounts: ACME clients ask for both
- * members.
- */
-export interface CreatedEabKey {
-  readonly kid: string
-  /** base64url, for HS256. */
-  readonly hmacKey: string
-}
-
-/** Makes a key for external account binding; several accounts may be bound to it. */
-export async function createEabKey({ store, now }: AcmeContext): Promise<CreatedEabKey> {
-  const made: EabKey = {
-    id: newId(),
-    key: randomBytes(32).toString('base64url'),
-    createdAt: now().getTime(),
-  }
-  await commitStep(store, {}, (unit) => unit.put('eabKey', made))
-  return { kid: made.id, hmacKey: made.key }
-}
 
 /** Returns the ID of the key that a binding names, unverified; `undefined`: it names none. */
 export function boundTo(payload: Readonly<Record<string, unknown>>): string | undefined {
@@ -50,11 +29,18 @@ const keyIds = new WeakMap<object, string>()
  * Returns the ID of the EAB key that an account is bound to, `''` where its binding cannot be read;
  * `undefined`: it is bound to none.
  */
-export function eabKeyOf({ externalAccountBinding }: Account): string | undefined {
+export function eabKeyOf({ eabKeyId, externalAccountBinding }: Account): string | undefined {
+  if (eabKeyId !== undefined) return eabKeyId
   if (externalAccountBinding === undefined) return undefined
   const id = keyIds.get(externalAccountBinding) ?? boundTo({ externalAccountBinding }) ?? ''
   keyIds.set(externalAccountBinding, id)
   return id
+}
+
+/** Says how a key has ended; `null`: it has not. */
+export function endOf({ revoked, expires }: EabKey, now: Date): string | null {
+  if (revoked !== undefined) return 'was revoked'
+  return expires !== undefined && expires <= now.getTime() ? 'has expired' : null
 }
 
 interface BindingRequest {
@@ -65,16 +51,22 @@ interface BindingRequest {
   readonly whose: string | null
 }
 
+/** The binding of a new account as it is kept, and the key that it was made with. */
+interface Binding {
+  readonly jws: object
+  readonly boundTo: EabKey
+}
+
 /**
  * Verifies the binding of a new account (RFC 8555 §7.3.4) and returns it; `null` when the account
  * has none. Throws externalAccountRequired, malformed or unauthorized.
  */
 export function checkBinding(
-  context: Pick<AcmeContext, 'urls' | 'eabCommand'>,
+  context: Pick<AcmeContext, 'urls' | 'eabCommand' | 'now'>,
   unit: Pick<Unit, 'get'>,
   { payload, key, whose }: BindingRequest,
-): object | null {
-  const { urls } = context
+): Binding | null {
+  const { urls, now } = context
   const binding = payload['externalAccountBinding']
   if (binding === undefined) {
     if (whose === null) return null
@@ -106,8 +98,12 @@ export function checkBinding(
   const bound = verifyBinding(jws, known)
   if (thumbprintOf(readJwk(bound).jwk) !== thumbprintOf(key.jwk))
     throw malformed('The externalAccountBinding binds another key.')
-  // Returns the verified JWS alone: other members may be nested deeper than JSON can be written.
-  return jws.flattened
+  // Only who has the key learns what became of it.
+  const end = endOf(known, now()) ?? (known.uses === 0 ? 'has bound all accounts it may' : null)
+  if (end !== null)
+    throw unauthorized(`The key of the externalAccountBinding ${end}: ask for another key.`)
+  // Keeps the verified JWS alone: other members may be nested deeper than JSON can be written.
+  return { jws: jws.flattened, boundTo: known }
 }
 
 /** The most characters of a binding as JSON. */

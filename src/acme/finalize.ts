@@ -3,6 +3,7 @@ import { RootlingError } from '../errors.ts'
 import { readRequestDer, type Request } from '../x509/request.ts'
 import type { IssuedCertificate } from './acme-authority.ts'
 import { newId, type AcmeContext, type SignedByAccount, type Step } from './context.ts'
+import { keyOfAccount } from './eab-keys.ts'
 import { answerWith, datesOf, ownOrder, statusOf, storedStatus } from './orders.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, asProblem, detailOf, malformed } from './problems.ts'
@@ -25,6 +26,7 @@ export async function finalizeOrder(
     const order = ownOrder(unit, request, id)
     if (order.certificateId !== undefined && order.csrDigest === csrDigest)
       return answerWith(context, unit, order, 200)
+    keyOfAccount(unit, request.account, context.now())
     const status = storedStatus(unit, order, context.now())
     if (status !== 'ready') throw notReady(status)
     if (signed === null) throw notReady('processing')

@@ -1,6 +1,7 @@
 import { bounds, rateLimited } from './store/bounds.ts'
 import { newId, type AcmeContext, type Answer, type SignedByAccount, type Step } from './context.ts'
 import type { Validity } from '../x509/profiles.ts'
+import { checkKeyPermits, keyOfAccount } from './eab-keys.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
 import type { ResolvedOptions } from './options.ts'
 import { list, text, time } from './payload.ts'
@@ -13,6 +14,7 @@ import {
   type Authorization,
   type Challenge,
   type ChallengeType,
+  type EabKey,
   type Order,
   type OrderStatus,
 } from './resources.ts'
@@ -31,12 +33,12 @@ const longestDays = 397
  */
 export async function newOrder(
   context: AcmeContext,
-  { payload, account }: SignedByAccount,
+  { payload, account, eabKey }: SignedByAccount,
 ): Promise<Step> {
   if (payload === null) throw malformed('A new order needs a payload.')
   const { now } = context
   const identifiers = readIdentifiers(list(payload, 'identifiers'))
-  const profile = readProfile(context, text(payload, 'profile'))
+  const profile = readProfile(context, text(payload, 'profile'), eabKey())
   const [notBefore, notAfter] = [time(payload, 'notBefore'), time(payload, 'notAfter')]
   const replaces = text(payload, 'replaces')
   const asked = {
@@ -51,6 +53,8 @@ export async function newOrder(
   checkProvable(context, identifiers)
   await checkPermitted(context.authority, identifiers, dates)
   return (unit) => {
+    const key = keyOfAccount(unit, account, now())
+    if (key !== undefined) checkKeyPermits(key, identifiers, profile)
     checkOpenNames(context, unit, account.id, identifiers.length)
     if (replaces !== undefined) replacedCertificate(unit, replaces, account, identifiers)
     const expires = createdAt + orderLifetime
@@ -178,8 +182,14 @@ function checkOpenNames(context: AcmeContext, unit: Unit, accountId: string, mor
   )
 }
 
-function readProfile({ profiles }: AcmeContext, name: string | undefined): string {
-  if (name === undefined) return 'default'
+function readProfile(
+  { profiles }: AcmeContext,
+  asked: string | undefined,
+  key: EabKey | undefined,
+): string {
+  const own = key?.profiles?.includes('default') === false ? key.profiles[0] : undefined
+  if (asked === undefined && own === undefined) return 'default'
+  const name = asked ?? own ?? 'default'
   if (profiles.has(name)) return name
   throw new AcmeProblem(
     'invalidProfile',

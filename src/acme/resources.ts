@@ -26,6 +26,8 @@ export interface Account {
   readonly createdAt: number
   /** The binding as the client sent it (RFC 8555 §7.3.4). */
   readonly externalAccountBinding?: object
+  /** The ID of the key that it is bound to; accounts of earlier versions have the binding alone. */
+  readonly eabKeyId?: string
 }
 
 export interface Order {
@@ -91,12 +93,27 @@ export interface StoredCertificate {
   readonly replacedBy?: string
 }
 
-/** A key for external account binding, which an operator gives to people with ACME clients. */
+/**
+ * A key for external account binding, which an operator gives to people with ACME clients, and what the
+ * accounts that are bound to it may do. What is absent does not limit them.
+ */
 export interface EabKey {
   readonly id: string
   /** base64url, 32 octets. */
   readonly key: string
   readonly createdAt: number
+  /** What an operator calls it. */
+  readonly label?: string
+  /** How many accounts it may still bind. */
+  readonly uses?: number
+  /** The names that its accounts may order, as `parseNamePattern` returns them. */
+  readonly names?: readonly string[]
+  /** The profiles that its accounts may order; the first is for orders that name none. */
+  readonly profiles?: readonly string[]
+  /** From then on it binds no account, and its accounts get no certificate. */
+  readonly expires?: number
+  /** When it was revoked, which has the same effect. */
+  readonly revoked?: number
 }
 
 /**

@@ -4,8 +4,16 @@ import type { Handler, Request, Response } from '../server/http.ts'
 import type { Connection, SocketOwners } from '../server/socket-owner.ts'
 import { createAcmeAuthority, type AcmeAuthority } from './acme-authority.ts'
 import { resumeValidations } from './authorizations.ts'
-import type { AcmeContext, Answer, Reply, Signed, Step } from './context.ts'
-import { createEabKey, type CreatedEabKey } from './external-account.ts'
+import type { AcmeContext, Answer, Reply, Signed, SignedByAccount, Step } from './context.ts'
+import {
+  createEabKey,
+  keyOfAccount,
+  listEabKeys,
+  revokeEabKey,
+  type CreatedEabKey,
+  type EabKeyOptions,
+  type ListedEabKey,
+} from './eab-keys.ts'
 import { checkContentType, readBody, send } from './http.ts'
 import {
   checkUrl,
@@ -20,7 +28,7 @@ import {
 import { accountKey, algorithmOf, type AccountKey } from './keys.ts'
 import { resolveOptions, resolveProfiles, type AcmeOptions } from './options.ts'
 import { AcmeProblem, asProblem, malformed, notFound, unauthorized } from './problems.ts'
-import type { Account } from './resources.ts'
+import type { Account, EabKey } from './resources.ts'
 import { routes, type Route } from './routes.ts'
 import { mostAttempts, type AcmeStore, type Need, type Unit } from './store/contract.ts'
 import { openFileStore } from './store/files.ts'
@@ -56,8 +64,18 @@ export interface AcmeServerOptions {
 export interface AcmeServer {
   /** Answers requests below the path of the base URL; all others get 404. */
   readonly handler: Handler
-  /** Makes a key for external account binding (RFC 8555 §7.3.4). */
-  createEabKey(): Promise<CreatedEabKey>
+  /**
+   * Makes a key for external account binding (RFC 8555 §7.3.4). Without options it limits nothing, and any
+   * number of accounts may be bound to it. Throws `usage` for options.
+   */
+  createEabKey(options?: EabKeyOptions): Promise<CreatedEabKey>
+  /** Returns all keys without their secrets, oldest first. */
+  listEabKeys(): Promise<readonly ListedEabKey[]>
+  /**
+   * Revokes a key: it binds no account any more, and its accounts get no certificates. `false`: it was
+   * revoked before. Throws `usage` where there is no such key.
+   */
+  revokeEabKey(kid: string): Promise<boolean>
   /** Ends running validations, and resolves when every acknowledged change is written. */
   close(): Promise<void>
 }
@@ -115,7 +133,9 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
       })
       respond(dispatcher.context, request, response, answer)
     },
-    createEabKey: () => createEabKey(context),
+    createEabKey: (keyOptions) => createEabKey(context, keyOptions),
+    listEabKeys: () => listEabKeys(context),
+    revokeEabKey: (kid) => revokeEabKey(context, kid),
     async close() {
       clearInterval(again)
       validator.close()
@@ -227,7 +247,10 @@ async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer 
   try {
     let reply: Reply | AcmeProblem
     try {
-      let step = startStep(context, ask, { payload, account, key, atEnd })
+      const opened = unit
+      const eabKey = (): EabKey | undefined =>
+        account === null ? undefined : keyOfAccount(opened, account, context.now())
+      let step = startStep(context, ask, { payload, account, key, eabKey, atEnd })
       // What had to wait may have taken long: the step looks at the present.
       if (step instanceof Promise) [step, unit] = [await step, await store.open(need)]
       if ('kid' in reference) checkKey(account, findAccount(context, unit, reference.kid))
@@ -265,14 +288,14 @@ function needOf({ urls }: AcmeContext, { route, ids, jws, reference }: SignedAsk
 function startStep(
   context: AcmeContext,
   { route, ids, connection }: SignedAsk,
-  { account, key, ...signed }: Verified,
+  { account, key, eabKey, ...signed }: Verified,
 ): Step | Promise<Step> {
   if (account === null) {
     if (route.byKey !== undefined) return route.byKey(context, { ...signed, connection }, key)
     throw malformed('Sign this request for an account: with kid, not with jwk.')
   }
   if (route.byAccount !== undefined)
-    return route.byAccount(context, { ...signed, connection, account, key }, ...ids)
+    return route.byAccount(context, { ...signed, connection, account, key, eabKey }, ...ids)
   throw malformed('Sign this request with the key itself: with jwk, not with kid.')
 }
 
@@ -280,6 +303,7 @@ interface Verified extends Omit<Signed, 'connection'> {
   /** `null`: the request shows its key. */
   readonly account: Account | null
   readonly key: AccountKey
+  readonly eabKey: SignedByAccount['eabKey']
 }
 
 const badNonce = (): AcmeProblem =>

@@ -1,5 +1,12 @@
 import type { Recording } from '../../certificates/issuer.ts'
-import type { Account, Authorization, Challenge, Order, StoredCertificate } from '../resources.ts'
+import type {
+  Account,
+  Authorization,
+  Challenge,
+  EabKey,
+  Order,
+  StoredCertificate,
+} from '../resources.ts'
 import type { Kind, Kinds } from './tables.ts'
 import type { Unfinished } from './unfinished.ts'
 
@@ -44,13 +51,15 @@ export interface AcmeStore {
    * after `now` counts as none: it was taken before the clock was set back.
    */
   claimValidations(now: number, until: number, limit: number): Promise<readonly Claim[]>
+  /** Returns all keys for external account binding, oldest first, for an operator. */
+  eabKeys(): Promise<readonly EabKey[]>
   /** Ends the use of the store. Everything that was committed is written. */
   close(): Promise<void>
 }
 
 /** What a unit will look at. What is not named here, the unit may not know. */
 export interface Need {
-  /** The ID of an account. */
+  /** The ID of an account: with the key that it is bound to (its `eabKeyId`). */
   readonly account?: string | undefined
   /** The thumbprint of a key, whose account is wanted. */
   readonly thumbprint?: string | undefined

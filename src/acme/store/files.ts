@@ -42,6 +42,7 @@ export async function openFileStore(options: FileStoreOptions): Promise<AcmeStor
           limit,
         }),
       ),
+    eabKeys: () => Promise.resolve([...store.all('eabKey')]),
     close: async () => void (await Promise.all([store.close(), nonces.close()])),
   }
 }

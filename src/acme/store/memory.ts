@@ -34,6 +34,7 @@ export function createMemory(): () => AcmeStore {
       const accountOf = (id: string) => tables.get('account', id)
       return Promise.resolve(leases.claim(tables.validating(), accountOf, { now, until, limit }))
     },
+    eabKeys: () => Promise.resolve([...memory.tables.all('eabKey')]),
     close: async () => void (await memory.last),
   })
 }
@@ -78,7 +79,7 @@ function take({ tables, versions }: Memory, need: Need): Snapshot {
   const seeSerialNumber = (serialNumber = ''): void =>
     void see('certificate', tables.certificateBySerialNumber(serialNumber)?.id)
 
-  see('account', need.account)
+  see('eabKey', see('account', need.account)?.eabKeyId)
   see('account', tables.accountByThumbprint(need.thumbprint ?? '')?.id)
   see('eabKey', need.eabKey)
   see('authorization', need.authorization)

@@ -42,6 +42,12 @@ export async function openPostgresStore(database: Database, sealer: Sealer): Pro
       }
       return claim(database, { now, until, limit })
     },
+    eabKeys: async () =>
+      (
+        await database.query(
+          `SELECT ${columns} FROM rootling.acme a WHERE kind = 'eabKey' ORDER BY created, id`,
+        )
+      ).map((row) => knownOf(row, sealer).resource as EabKey),
     close: () => Promise.resolve(),
   }
 }
@@ -145,6 +151,8 @@ WITH own AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND id = $5),
   all_orders AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $8),
   unfinished AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $9 AND open)
 SELECT '' AS why, ${columns} FROM rootling.acme a WHERE kind = 'account' AND id = $1
+UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'eabKey'
+  AND id = (SELECT facts->>'eabKeyId' FROM rootling.acme WHERE kind = 'account' AND id = $1)
 UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'account' AND key = $2
 UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'eabKey' AND id = $3
 UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'authorization' AND id = $4

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type {
   Account,
   Authorization,
+  EabKey,
   Order,
   StoredCertificate,
 } from '../../../src/acme/resources.ts'
@@ -151,7 +152,17 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
     test('keeps all of a commit over a kill, each kind of resource with all its members', async () => {
       const all = {
         account: account('a', { contact: ['mailto:a@b.test'], externalAccountBinding: { x: 1 } }),
-        eabKey: { id: 'k', key: 'secret', createdAt: 7 },
+        eabKey: {
+          id: 'k',
+          key: 'secret',
+          createdAt: 7,
+          label: 'CI',
+          uses: 2,
+          names: ['*.a.test', '10.0.0.0/8'],
+          profiles: ['short'],
+          expires,
+          revoked: 9,
+        },
         order: order('o', { certificateId: 'c', csrDigest: 'd', notAfter: expires, replaces: 'r' }),
         authorization: authorization('zo', {
           wildcard: true,
@@ -183,6 +194,23 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
         certificate: unit.get('certificate', 'c'),
       }))
       expect(read).toEqual(all)
+    })
+
+    test('shows an account with the key that it is bound to, and lists all keys', async () => {
+      const keys = ['k2', 'k1', 'k3'].map((id, i) => ({ id, key: `secret ${id}`, createdAt: i }))
+      await put({}, (unit) => {
+        for (const key of keys) unit.put('eabKey', key)
+        unit.put('account', account('a', { eabKeyId: 'k1' }))
+      })
+      const found = await look({ account: 'a' }, (unit) => unit.get('eabKey', 'k1'))
+      expect(found).toEqual(keys[1])
+      const revoked = { ...keys[0], revoked: 5 } as EabKey
+      await put({ eabKey: 'k2' }, (unit) => {
+        unit.get('eabKey', 'k2')
+        unit.put('eabKey', revoked)
+      })
+      await kill()
+      expect(await store.eabKeys()).toEqual([revoked, keys[1], keys[2]])
     })
 
     test('finds accounts by key, certificates by serial number, and orders by account', async () => {

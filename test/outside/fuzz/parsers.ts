@@ -445,7 +445,11 @@ function acme(): ForeignParser[] {
   const binding = jwsOf({ alg: 'HS256', kid: 'k', url }, jwk, (input) => {
     return createHmac('sha256', secret).update(input).digest()
   })
-  const context = { urls: createUrls('https://localhost/acme'), eabCommand: '' }
+  const context = {
+    urls: createUrls('https://localhost/acme'),
+    eabCommand: '',
+    now: () => new Date(0),
+  }
   const eabKey = { id: 'k', key: secret.toString('base64url'), createdAt: 0 }
   const unit = { get: () => eabKey as never }
   const key = readJwk(jwk)

@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { CreatedEabKey, EabKeyOptions } from '../../src/acme/eab-keys.ts'
+import { createMemory } from '../../src/acme/store/memory.ts'
+import { bindTo } from './bind.ts'
+import { startAcme, type Acme } from './harness.ts'
+import { expectProblem } from './problem.ts'
+import { csrFor, RawClient } from './raw.ts'
+import { authorize, obtain, startResponder, type Responder } from './responder.ts'
+
+let responder: Responder
+beforeAll(async () => {
+  responder = await startResponder()
+})
+afterAll(() => responder.close())
+
+const kept = [
+  ['files', () => undefined],
+  ['memory', () => createMemory()()],
+] as const
+
+describe.each(kept)('a key for external account binding, kept in %s', (_, makeStore) => {
+  let acme: Acme
+  let now = new Date()
+  beforeAll(async () => {
+    const options = { http01Port: responder.port, eabRequired: true, dnsResolver: '127.0.0.1:1' }
+    acme = await startAcme({ store: makeStore(), options, now: () => now })
+  })
+  afterAll(() => acme.close())
+
+  const create = (options?: EabKeyOptions) => acme.server.createEabKey(options)
+  const client = async (): Promise<RawClient> => {
+    const made = await new RawClient(acme.directory, acme.root).start(null)
+    onTestFinished(() => made.close())
+    return made
+  }
+  const bound = async (key: CreatedEabKey): Promise<RawClient> => {
+    const made = await client()
+    expect((await bindTo(made, key)).status).toBe(201)
+    return made
+  }
+  const listed = async ({ kid }: CreatedEabKey) =>
+    (await acme.server.listEabKeys()).find(({ id }) => id === kid)
+
+  test('binds any number of accounts where it was made without options', async () => {
+    const key = await create()
+    for (let i = 0; i < 3; i++) await bound(key)
+    expect(await listed(key)).toEqual({ id: key.kid, createdAt: expect.any(Number) })
+  })
+
+  test('binds one account, and again the same one, where options say nothing else', async () => {
+    const key = await create({ label: 'CI' })
+    expect(await listed(key)).toMatchObject({ label: 'CI', uses: 1 })
+    const first = await bound(key)
+    expect((await bindTo(first, key)).status).toBe(200)
+    expect(await listed(key)).toMatchObject({ uses: 0 })
+    const refused = await bindTo(await client(), key)
+    expectProblem(refused, 'unauthorized', 403)
+    expect(refused.body.detail).toBe(
+      'The key of the externalAccountBinding has bound all accounts it may: ask for another key.',
+    )
+  })
+
+  test('binds as many of the accounts that ask at once as it may', async () => {
+    const key = await create({ uses: 2 })
+    const clients = await Promise.all(Array.from({ length: 5 }, client))
+    const answers = await Promise.all(clients.map((one) => bindTo(one, key)))
+    expect(
+      answers
+        .map(({ status }) => `${status}`)
+        .toSorted()
+        .join(' '),
+    ).toBe('201 201 403 403 403')
+    expect(await listed(key)).toMatchObject({ uses: 0 })
+  })
+
+  test('binds one account where its client asks many times at once', async () => {
+    const key = await create({})
+    const one = await client()
+    const answers = await Promise.all([1, 2, 3, 4].map(() => bindTo(one, key)))
+    expect(
+      answers
+        .map(({ status }) => `${status}`)
+        .toSorted()
+        .join(' '),
+    ).toBe('200 200 200 201')
+  })
+
+  test('lets its accounts order its names, and tells the others', async () => {
+    const one = await bound(await create({ names: ['api.localhost', '*.team.localhost'] }))
+    expect((await one.order(['api.localhost', 'a.b.team.localhost'])).status).toBe(201)
+    expect((await one.order(['*.team.localhost'])).status).toBe(201)
+    const refused = await one.order(['api.localhost', 'b.localhost', '127.0.0.1'])
+    expectProblem(refused, 'rejectedIdentifier', 400)
+    expect(refused.body.subproblems).toMatchObject([
+      { identifier: { value: 'b.localhost' } },
+      { identifier: { value: '127.0.0.1' } },
+    ])
+    expect(refused.body.detail).toContain(
+      "b.localhost is not one of the names that this account's key is for: api.localhost, *.team.localhost.",
+    )
+    const addresses = await bound(await create({ names: ['127.0.0.0/8'] }))
+    expect((await addresses.order(['127.0.0.1'])).status).toBe(201)
+    expectProblem(await addresses.order(['::1']), 'rejectedIdentifier', 400)
+  })
+
+  test('chooses the profile of its accounts', async () => {
+    const one = await bound(await create({ profiles: ['short'] }))
+    expect((await one.order(['a.localhost'])).body.profile).toBe('short')
+    const refused = await one.order(['a.localhost'], { profile: 'default' })
+    expectProblem(refused, 'invalidProfile', 400)
+    expect(refused.body.detail).toBe(
+      "The profile default is not one that this account's key is for: short.",
+    )
+    const both = await bound(await create({ profiles: ['short', 'default'] }))
+    expect((await both.order(['a.localhost'])).body.profile).toBe('default')
+  })
+
+  test('that is revoked binds nobody, and ends the orders of its accounts', async () => {
+    const key = await create({ uses: null })
+    const one = await bound(key)
+    const { certificate } = await obtain(one, ['kept.localhost'], responder)
+    const ready = await one.order(['ready.localhost'])
+    await authorize(one, ready, responder)
+    expect(await acme.server.revokeEabKey(key.kid)).toBe(true)
+    expect(await acme.server.revokeEabKey(key.kid)).toBe(false)
+    expect(await listed(key)).toMatchObject({ revoked: now.getTime() })
+    const refused = await one.order(['a.localhost'])
+    expectProblem(refused, 'unauthorized', 403)
+    expect(refused.body.detail).toContain('The key that this account is bound to was revoked')
+    const csr = csrFor(['ready.localhost'])
+    expectProblem(await one.post(ready.body.finalize, { csr }), 'unauthorized', 403)
+    expectProblem(await bindTo(await client(), key), 'unauthorized', 403)
+    expect((await one.post(certificate, null)).status).toBe(200)
+    await expect(acme.server.revokeEabKey('x')).rejects.toThrow('There is no key x here.')
+  })
+
+  test('that has expired binds nobody, and its accounts order nothing', async () => {
+    const expires = new Date(now.getTime() + 1_000)
+    const key = await create({ uses: null, expires })
+    const one = await bound(key)
+    expect((await one.order(['a.localhost'])).status).toBe(201)
+    const before = now
+    onTestFinished(() => void (now = before))
+    now = expires
+    const refused = await one.order(['a.localhost'])
+    expectProblem(refused, 'unauthorized', 403)
+    expect(refused.body.detail).toContain('has expired')
+    expectProblem(await bindTo(await client(), key), 'unauthorized', 403)
+  })
+
+  test('is not made of options that mean nothing', async () => {
+    const faults: [EabKeyOptions, string][] = [
+      [{ names: [] }, 'The key is for no name.'],
+      [{ names: ['a b'] }, 'a b is not a name'],
+      [{ names: Array.from({ length: 101 }, (_, i) => `a${i}.test`) }, '101 names are too many'],
+      [{ profiles: ['long'] }, 'There is no profile long.'],
+      [{ profiles: [] }, 'The key is for no profile.'],
+      [{ uses: 0 }, '0 is not a number of accounts'],
+      [{ uses: 1.5 }, '1.5 is not a number of accounts'],
+      [{ expires: new Date(0) }, 'The key would expire before it is made.'],
+      [{ expires: new Date(Number.NaN) }, 'The key would expire before it is made.'],
+      [{ label: 'x'.repeat(201) }, 'more than 200 characters'],
+    ]
+    for (const [options, sentence] of faults)
+      await expect(create(options)).rejects.toThrow(
+        expect.objectContaining({ code: 'usage', message: expect.stringContaining(sentence) }),
+      )
+  })
+})
