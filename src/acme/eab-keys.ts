@@ -18,6 +18,11 @@ export interface EabKeyOptions {
    */
   readonly names?: readonly string[] | undefined
   /**
+   * The names that its accounts may order without a challenge, in place of which this key vouches for
+   * them; default: none. Where `names` is given too, a name has to fit both.
+   */
+  readonly preauthorized?: readonly string[] | undefined
+  /**
    * The profiles that its accounts may order; default: all. An order that names no profile has the
    * `default` one where that is among them, and else the first.
    */
@@ -70,7 +75,7 @@ function limitsOf(
   now: Date,
 ): Partial<ListedEabKey> {
   const { label, profiles, uses = 1, expires } = options
-  const names = patternsOf(options.names)
+  const [names, preauthorized] = [options.names, options.preauthorized].map(patternsOf)
   if (label !== undefined && label.length > 200)
     throw usage('The label has more than 200 characters.', 'Give the key a shorter label')
   const unknown = profiles?.find((name) => !known.includes(name))
@@ -87,6 +92,7 @@ function limitsOf(
   return {
     ...(label === undefined ? {} : { label }),
     ...(names === undefined ? {} : { names }),
+    ...(preauthorized === undefined ? {} : { preauthorized }),
     ...(profiles === undefined ? {} : { profiles }),
     ...(uses === null ? {} : { uses }),
     ...(expires === undefined ? {} : { expires: expires.getTime() }),

@@ -4,6 +4,7 @@ import type { Validity } from '../x509/profiles.ts'
 import { checkKeyPermits, keyOfAccount } from './eab-keys.ts'
 import { checkPermitted, readIdentifiers, throwFaults } from './identifiers.ts'
 import type { ResolvedOptions } from './options.ts'
+import { fitsPattern } from './name-patterns.ts'
 import { list, text, time } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { replacedCertificate } from './renewal-info.ts'
@@ -50,7 +51,7 @@ export async function newOrder(
   const dates = datesOf({ ...asked, profile }, context, createdAt)
   if (dates !== null) checkDates(dates, createdAt)
   checkNotLoopback(context, identifiers)
-  checkProvable(context, identifiers)
+  checkProvable(context, identifiers, vouched(eabKey()))
   await checkPermitted(context.authority, identifiers, dates)
   return (unit) => {
     const key = keyOfAccount(unit, account, now())
@@ -59,7 +60,7 @@ export async function newOrder(
     if (replaces !== undefined) replacedCertificate(unit, replaces, account, identifiers)
     const expires = createdAt + orderLifetime
     const authorizations = identifiers.map((identifier) =>
-      newAuthorization(context, account.id, identifier, expires),
+      newAuthorization(context, account.id, identifier, { expires, isVouched: vouched(key) }),
     )
     const order: Order = {
       id: newId(),
@@ -259,9 +260,14 @@ function checkNotLoopback({ isRemote }: AcmeContext, identifiers: readonly AcmeI
 }
 
 /** Refuses identifiers that no challenge can prove: their order could only expire. */
-function checkProvable({ options }: AcmeContext, identifiers: readonly AcmeIdentifier[]): void {
+function checkProvable(
+  { options }: AcmeContext,
+  identifiers: readonly AcmeIdentifier[],
+  isVouched: (identifier: AcmeIdentifier) => boolean,
+): void {
   throwFaults(
     identifiers
+      .filter((identifier) => !isVouched(identifier))
       .filter((identifier) => challengesFor(options, identifier).length === 0)
       .map((identifier) => ({
         type: 'rejectedIdentifier',
@@ -273,15 +279,24 @@ function checkProvable({ options }: AcmeContext, identifiers: readonly AcmeIdent
   )
 }
 
+/** Tells for which names the key of an account stands in for a challenge (RFC 8555 §7.4.1 allows it). */
+const vouched =
+  (key: EabKey | undefined) =>
+  (identifier: AcmeIdentifier): boolean =>
+    fitsPattern(identifier, key?.preauthorized ?? [])
+
 function newAuthorization(
   { options }: AcmeContext,
   accountId: string,
   identifier: AcmeIdentifier,
-  expires: number,
+  { expires, isVouched }: { expires: number; isVouched: (identifier: AcmeIdentifier) => boolean },
 ): Authorization {
   const { type, value } = identifier
   const wildcard = value.startsWith('*.')
   const id = newId()
+  const proof = isVouched(identifier)
+    ? { preauthorized: true as const, challenges: [] }
+    : { challenges: challengesFor(options, identifier).map((one) => newChallenge(id, one)) }
   return {
     id,
     accountId,
@@ -289,7 +304,7 @@ function newAuthorization(
     wildcard,
     expires,
     deactivated: false,
-    challenges: challengesFor(options, identifier).map((challenge) => newChallenge(id, challenge)),
+    ...proof,
   }
 }
 

@@ -57,6 +57,8 @@ export interface Authorization {
   readonly wildcard: boolean
   readonly expires: number
   readonly deactivated: boolean
+  /** Valid without a challenge, of which it has none: the key of its account vouches for the name. */
+  readonly preauthorized?: true
   readonly challenges: readonly Challenge[]
 }
 
@@ -108,6 +110,8 @@ export interface EabKey {
   readonly uses?: number
   /** The names that its accounts may order, as `parseNamePattern` returns them. */
   readonly names?: readonly string[]
+  /** Of these, the names that its accounts may order without a challenge, likewise; absent: none. */
+  readonly preauthorized?: readonly string[]
   /** The profiles that its accounts may order; the first is for orders that name none. */
   readonly profiles?: readonly string[]
   /** From then on it binds no account, and its accounts get no certificate. */
@@ -135,17 +139,17 @@ export function challengeStatus(
 
 /**
  * Derives the status of an authorization (RFC 8555 §7.1.6): one valid challenge makes it valid, one
- * failed challenge makes it invalid for good.
+ * failed challenge makes it invalid for good. The key of the account may stand in for a challenge.
  */
 export function authorizationStatus(
-  { deactivated, challenges, expires }: Authorization,
+  { deactivated, preauthorized, challenges, expires }: Authorization,
   now: number,
 ): 'pending' | 'valid' | 'invalid' | 'deactivated' | 'expired' {
   if (deactivated) return 'deactivated'
   const statuses = new Set(challenges.map(challengeStatus))
   if (statuses.has('invalid') && !statuses.has('valid')) return 'invalid'
   if (expires <= now) return 'expired'
-  return statuses.has('valid') ? 'valid' : 'pending'
+  return preauthorized === true || statuses.has('valid') ? 'valid' : 'pending'
 }
 
 export type OrderStatus = 'pending' | 'ready' | 'processing' | 'valid' | 'invalid'

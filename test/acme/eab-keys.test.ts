@@ -115,6 +115,39 @@ describe.each(kept)('a key for external account binding, kept in %s', (_, makeSt
     expect((await both.order(['a.localhost'])).body.profile).toBe('default')
   })
 
+  test('vouches for names in place of a challenge, and for no others', async () => {
+    const key = await create({
+      names: ['*.team.localhost', 'b.localhost'],
+      preauthorized: ['*.team.localhost'],
+    })
+    const one = await bound(key)
+    const names = ['a.team.localhost', '*.team.localhost']
+    const order = await one.order(names)
+    expect([order.status, order.body.status]).toEqual([201, 'ready'])
+    const [authorization] = order.body.authorizations
+    const { body } = await one.post(authorization, null)
+    expect(body).toMatchObject({ status: 'valid', challenges: [] })
+    const finalized = await one.post(order.body.finalize, { csr: csrFor(names) })
+    expect(finalized.body.status).toBe('valid')
+    const mixed = await one.order(['a.team.localhost', 'b.localhost'])
+    expect(mixed.body.status).toBe('pending')
+    const statuses = mixed.body.authorizations.map(async (url: string) => {
+      const { status, challenges } = (await one.post(url, null)).body
+      return [status, challenges.length]
+    })
+    expect(await Promise.all(statuses)).toEqual([
+      ['valid', 0],
+      ['pending', 3],
+    ])
+    const csr = csrFor(['a.team.localhost', 'b.localhost'])
+    expectProblem(await one.post(mixed.body.finalize, { csr }), 'orderNotReady', 403)
+    await one.post(mixed.body.authorizations[0], { status: 'deactivated' })
+    expect((await one.post(mixed.headers['location'] ?? '', null)).body.status).toBe('invalid')
+    expectProblem(await one.order(['c.localhost']), 'rejectedIdentifier', 400)
+    const other = await bound(await create({}))
+    expect((await other.order(['a.team.localhost'])).body.status).toBe('pending')
+  })
+
   test('that is revoked binds nobody, and ends the orders of its accounts', async () => {
     const key = await create({ uses: null })
     const one = await bound(key)

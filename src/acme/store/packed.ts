@@ -16,7 +16,7 @@ export type PackedAuthorization = readonly [
   type: AcmeIdentifier['type'],
   value: string,
   expires: number,
-  /** 1: wildcard, 2: deactivated, 3: both. */
+  /** The sum of 1: wildcard, 2: deactivated, 4: preauthorized. */
   flags: number,
   challenges: readonly PackedChallenge[],
 ]
@@ -32,8 +32,9 @@ type PackedChallenge = readonly [
 ]
 
 export function packAuthorization(authorization: Authorization): PackedAuthorization {
-  const { id, identifier, expires, wildcard, deactivated, challenges } = authorization
-  const flags = (wildcard ? 1 : 0) + (deactivated ? 2 : 0)
+  const { id, identifier, expires, wildcard, deactivated, preauthorized, challenges } =
+    authorization
+  const flags = (wildcard ? 1 : 0) + (deactivated ? 2 : 0) + (preauthorized === true ? 4 : 0)
   return [
     id,
     identifier.type,
@@ -70,6 +71,7 @@ export function unpackAuthorization(
     wildcard: (flags & 1) !== 0,
     expires,
     deactivated: (flags & 2) !== 0,
+    ...((flags & 4) === 0 ? {} : { preauthorized: true }),
     challenges: challenges.map((one) => unpackChallenge(id, one)),
   }
 }

@@ -159,6 +159,7 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
           label: 'CI',
           uses: 2,
           names: ['*.a.test', '10.0.0.0/8'],
+          preauthorized: ['*.a.test'],
           profiles: ['short'],
           expires,
           revoked: 9,
@@ -167,6 +168,7 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
         authorization: authorization('zo', {
           wildcard: true,
           deactivated: true,
+          preauthorized: true,
           challenges: [
             { id: 'c1', type: 'http-01', token: 't1', requested: 1, validated: 2 },
             {
