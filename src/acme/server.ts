@@ -38,7 +38,8 @@ import { createValidator } from './validation/validator.ts'
 import { fileStorage } from '../storage/files/storage.ts'
 
 export interface AcmeServerOptions {
-  readonly state: StateDirectory
+  /** Not needed where `authority` and `store` are given. */
+  readonly state?: StateDirectory | undefined
   /** The URL of the server, such as `https://localhost:14600/acme`; the directory is below it. */
   readonly baseUrl: string
   /** A second URL, by which other machines reach the server; requests to its host get its URLs, and
@@ -57,6 +58,11 @@ export interface AcmeServerOptions {
    * servers may answer challenges; `null`: anybody.
    */
   readonly owners: SocketOwners | null
+  /**
+   * The command that makes a key for external account binding, for clients that need one; default:
+   * `rootling acme eab create`.
+   */
+  readonly eabCommand?: string | undefined
   /** Called with an error that the client sees as serverInternal, for the log. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
@@ -81,19 +87,25 @@ export interface AcmeServer {
 }
 
 /**
- * Creates an ACME server (RFC 8555) over a state directory, to be mounted on HTTPS. The server
- * keeps its own state in an `AcmeStore`; of that in files only one process may make use at a time. Throws `corrupt-state`, `state-unwritable`, and `usage` for options.
+ * Creates an ACME server (RFC 8555), to be mounted on HTTPS. The server keeps its own state in an
+ * `AcmeStore`; of that in files only one process may make use at a time. Throws `corrupt-state`,
+ * `state-unwritable`, and `usage` for options.
  */
 export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeServer> {
   const { state, now, revocationUrl, owners } = server
   const options = resolveOptions(server.options ?? {})
   const validator = createValidator(options, owners)
+  const stateDirectory = (): StateDirectory => {
+    if (state !== undefined) return state
+    throw new TypeError('an ACME server needs a state directory, or an authority and a store')
+  }
   const authority =
-    server.authority ?? createAcmeAuthority({ storage: fileStorage(state), now, revocationUrl })
+    server.authority ??
+    createAcmeAuthority({ storage: fileStorage(stateDirectory()), now, revocationUrl })
   const isRecorded = async (serialNumber: string): Promise<boolean> =>
     (await authority.find(serialNumber)) !== null
   const context: AcmeContext = {
-    store: server.store ?? (await openFileStore({ state, now, isRecorded })),
+    store: server.store ?? (await openFileStore({ state: stateDirectory(), now, isRecorded })),
     urls: urlsBelow(new URL(server.baseUrl)),
     isRemote: false,
     now,
@@ -102,7 +114,9 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
     profiles: resolveProfiles(options),
     validator,
     owners,
-    eabCommand: `rootling acme eab create${state.authority === undefined ? '' : ` --ca ${state.authority}`}`,
+    eabCommand:
+      server.eabCommand ??
+      `rootling acme eab create${state?.authority === undefined ? '' : ` --ca ${state.authority}`}`,
     issuing: new Map(),
     onError: (error) => server.onError?.(error),
   }

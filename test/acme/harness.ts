@@ -25,7 +25,10 @@ export interface Acme {
 }
 
 export type AcmeSetup = Partial<
-  Pick<AcmeServerOptions, 'options' | 'now' | 'authority' | 'revocationUrl' | 'store'>
+  Pick<
+    AcmeServerOptions,
+    'options' | 'now' | 'authority' | 'revocationUrl' | 'store' | 'eabCommand'
+  >
 > & {
   /** Default: a new one. */
   readonly state?: StateDirectory
@@ -47,6 +50,7 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
     { names: ['localhost', '127.0.0.1', '::1'], files: null },
     now(),
   )
+  const isStateless = setup.authority !== undefined && setup.store !== undefined
   const errors: unknown[] = []
   let open: (handler: Handler) => void = () => undefined
   const opened = new Promise<Handler>((resolve) => (open = resolve))
@@ -57,7 +61,7 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
     onHandlerError: (error) => errors.push(error),
   })
   const server = await createAcmeServer({
-    state,
+    state: isStateless ? undefined : state,
     now,
     baseUrl: setup.baseUrl ?? `https://localhost:${https.port}/acme`,
     ...(setup.remoteHost === undefined
@@ -68,6 +72,7 @@ export async function startAcme(setup: AcmeSetup = {}): Promise<Acme> {
     store: setup.store,
     owners: process.platform === 'linux' ? createSocketOwners(linuxSockets, users) : null,
     revocationUrl: setup.revocationUrl,
+    eabCommand: setup.eabCommand,
     onError: (error) => errors.push(error),
   })
   open(server.handler)
