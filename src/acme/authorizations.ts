@@ -1,6 +1,6 @@
 import type { AcmeContext, SignedByAccount, Step } from './context.ts'
 import { text } from './payload.ts'
-import { asProblem, malformed, notFound, unauthorized } from './problems.ts'
+import { asProblem, isAway, malformed, notFound, unauthorized } from './problems.ts'
 import { rfc3339 } from './orders.ts'
 import {
   authorizationStatus,
@@ -68,19 +68,27 @@ export function respondToChallenge(
         throw malformed(`The authorization is ${status} already.`)
       return answerWith(challenge)
     }
+    const { requested = now().getTime() } = challenge
     if (challenge.requested === undefined) {
-      unit.put('authorization', changed(authorization, id, { requested: now().getTime() }))
+      unit.put('authorization', changed(authorization, id, { requested }))
       unit.lease(authorizationId, id, leaseFrom(context))
     }
     return async () => {
       const { account } = request
       const validating = validate(context, { authorization, challenge, account })
-      await atMost(options.answerMilliseconds, validating)
-      const current = (await store.open({ authorization: authorizationId })).get(
-        'authorization',
-        authorizationId,
-      )
-      return answerWith((current && findChallenge(current, id)) ?? challenge)
+      try {
+        await atMost(options.answerMilliseconds, validating)
+        const current = (await store.open({ authorization: authorizationId })).get(
+          'authorization',
+          authorizationId,
+        )
+        return answerWith((current && findChallenge(current, id)) ?? challenge)
+      } catch (error) {
+        if (!isAway(error)) throw error
+        // That the validation was asked for is committed, with the nonce: it goes on later.
+        context.onError(error)
+        return answerWith({ ...challenge, requested })
+      }
     }
   }
 }

@@ -85,12 +85,23 @@ function asSentence(hint: string): string {
   return /^(?:rootling|openssl) /.test(hint) ? `To fix it: ${hint}` : hint
 }
 
+/** Whether an error says that the store's database does not answer. */
+export const isAway = (error: unknown): boolean =>
+  error instanceof RootlingError && error.code === 'database-away'
+
 /**
  * Returns the problem for anything that was thrown: `serverInternal` for all but an AcmeProblem.
- * Where another process holds the lock, the client may try again (RFC 8555 §6.6 has Retry-After).
+ * Where another process holds the lock, or the database is away, the client may try again (RFC 8555 §6.6 has Retry-After).
  */
 export function asProblem(error: unknown): AcmeProblem {
   if (error instanceof AcmeProblem) return error
+  // The error names the database's place, which is no client's affair.
+  if (isAway(error))
+    return new AcmeProblem(
+      'serverInternal',
+      'The server cannot reach its own records at the moment: try again.',
+      { status: 503, headers: { 'Retry-After': '5' }, cause: error },
+    )
   const detail =
     error instanceof RootlingError ? detailOf(error) : 'Something went wrong inside the server.'
   const isBusy = error instanceof RootlingError && error.code === 'locked'

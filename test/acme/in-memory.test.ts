@@ -1,5 +1,9 @@
 import { X509Certificate } from 'node:crypto'
 import { beforeAll, afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
+import { createAcmeServer } from '../../src/acme/server.ts'
+import { RootlingError } from '../../src/errors.ts'
+import { fileStorage } from '../../src/storage/files/storage.ts'
 import type { AcmeStore, Outcome } from '../../src/acme/store/contract.ts'
 import { createMemory } from '../../src/acme/store/memory.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
@@ -142,6 +146,101 @@ describe('a request that conflicts with others', () => {
     expect((await client.post(url, { identifiers }, { header: { nonce } })).status).toBe(201)
     ;(acme.errors as unknown[]).length = 0
   })
+})
+
+const away = () =>
+  new RootlingError('database-away', 'The database db.internal:5432 does not answer.', {
+    hint: 'Start postgres@db.internal',
+  })
+
+/** A store that answers nothing while `isAway`, for reads or for commits alone. */
+function leaving(isAway: (what: 'open' | 'commit') => boolean): AcmeStore {
+  const real = createMemory()()
+  return {
+    ...real,
+    async open(need) {
+      if (isAway('open')) throw away()
+      const unit = await real.open(need)
+      return {
+        ...unit,
+        commit: async (nonce) => {
+          if (isAway('commit')) throw away()
+          return unit.commit(nonce)
+        },
+      }
+    },
+  }
+}
+
+describe('a server whose database is away', () => {
+  test.each(['open', 'commit'])('at %s says when to try again, and keeps the nonce', async (at) => {
+    let isAway = false
+    const acme = await start(leaving((what) => isAway && what === at))
+    const client = await connect(acme)
+    const nonce = await client.nonce()
+    isAway = true
+    const identifiers = [{ type: 'dns', value: 'a.localhost' }]
+    const order = (header: object) => client.post(client.to('newOrder'), { identifiers }, header)
+    const refused = await order({ header: { nonce } })
+    expectProblem(refused, 'serverInternal', 503)
+    expect(refused.headers['retry-after']).toBe('5')
+    expect(refused.text).not.toMatch(/5432|postgres|db\.internal|atabase/)
+    expect(acme.errors).toMatchObject([{ code: 'database-away' }])
+    const fresh = refused.headers['replay-nonce'] ?? ''
+    expect((await order({ header: { nonce: fresh } })).status).toBe(503)
+    isAway = false
+    for (const one of [nonce, fresh])
+      expect((await order({ header: { nonce: one } })).status).toBe(201)
+    expectProblem(await order({ header: { nonce } }), 'badNonce', 400)
+    ;(acme.errors as unknown[]).length = 0
+  })
+})
+
+test('a validation whose outcome cannot be written is still being processed', async () => {
+  let isAway = false
+  const silent = await startResponder((_, response) => {
+    isAway = true
+    response.end()
+  })
+  onTestFinished(() => silent.close())
+  const acme = await start(
+    leaving(() => isAway),
+    { http01Port: silent.port },
+  )
+  const client = await connect(acme)
+  const order = await client.order(['a.localhost'])
+  const { challenges } = (await client.post(order.body.authorizations[0], null)).body
+  const { url } = challenges.find(({ type }: { type: string }) => type === 'http-01')
+  const answer = await client.post(url, {})
+  expect([answer.status, answer.body.status]).toEqual([200, 'processing'])
+  expect(answer.headers['retry-after']).toBe('1')
+  isAway = false
+  expect((await client.post(url, null)).body.status).toBe('processing')
+  expect(acme.errors).toMatchObject([{ code: 'database-away' }])
+  ;(acme.errors as unknown[]).length = 0
+})
+
+test('a server over a given store and authority needs no state directory', async () => {
+  const state = await temporaryState()
+  const storage = fileStorage(state)
+  const now = () => new Date()
+  const authority = createAcmeAuthority({ storage, now })
+  const eabCommand = 'rootling server eab create'
+  const options = { http01Port: responder.port }
+  const setup = { state, authority, eabCommand, store: createMemory()(), options }
+  const acme = await startAcme(setup)
+  onTestFinished(() => acme.close())
+  const client = await connect(acme)
+  await obtain(client, ['s.localhost'], responder)
+  const strict = await startAcme({
+    ...setup,
+    store: createMemory()(),
+    options: { eabRequired: true },
+  })
+  onTestFinished(() => strict.close())
+  await expect(connect(strict)).rejects.toThrow(`To make one: ${eabCommand}`)
+  const lacking = { baseUrl: 'https://localhost/acme', now, owners: null, authority }
+  await expect(createAcmeServer(lacking)).rejects.toThrow('needs a state directory')
 })
 
 test('a validation that a killed server had begun is taken over when its lease ends', async () => {
