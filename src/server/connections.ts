@@ -2,17 +2,23 @@ import type { Server, Socket } from 'node:net'
 import { ipBytes, isIP, unmapped } from '../x509/ip.ts'
 import type { Request, Response } from './http.ts'
 import type { ServerLimits } from './limits.ts'
+import { connectionOf } from './peer.ts'
 
 /** The open connections of a server, whose number is limited. */
 export interface Connections {
   /** Notes that a request is being answered: its connection is not closed meanwhile. */
   answering(request: Request, response: Response): void
+  /**
+   * Counts a balancer's connection to the share of this client, as whose the balancer forwards it.
+   * `false`: the connection was closed, since that share is used up.
+   */
+  forwarded(socket: Socket, address: string): boolean
 }
 
 interface Connection {
   readonly socket: Socket
   /** Whose share of the connections it counts to; `null`: nobody's. */
-  readonly owner: string | null
+  owner: string | null
   readonly answers: Map<Request, Response>
   /** When its client was first seen to leave an answer unread; `null`: it has read everything. */
   blocked: Progress | null
@@ -32,32 +38,40 @@ interface Progress {
  * whose client reads its answer most slowly; if all are busy, the new one is closed. Node's
  * `maxConnections` would always turn the new one away, so that connections which do nothing would
  * lock everybody out. Also closes connections whose clients read more slowly than
- * `leastBytesPerSecond`.
+ * `leastBytesPerSecond`. A balancer has no share of its own.
  */
-export function limitConnections(server: Server, limits: ServerLimits): Connections {
+export function limitConnections(
+  server: Server,
+  limits: ServerLimits,
+  isBalancer: (address: string) => boolean = () => false,
+): Connections {
   // The connections in the order of their last request. They are found by address, since the TLS
   // socket of a request is another object than the TCP socket below it.
   const open = new Map<string, Connection>()
 
   server.on('connection', (socket: Socket) => {
-    const peer = peerOf(socket)
-    const owner = ownerOf(socket.remoteAddress ?? '')
-    if (peer === null || !makeRoom(owner)) {
+    const key = connectionOf(socket)
+    const address = socket.remoteAddress ?? ''
+    const owner = isBalancer(address) ? null : ownerOf(address)
+    if (key === null || !makeRoom(owner)) {
       socket.destroy()
       return
     }
-    open.set(peer, { socket, owner, answers: new Map(), blocked: null, measured: null })
+    open.set(key, { socket, owner, answers: new Map(), blocked: null, measured: null })
     socket.once('close', () => {
-      if (open.get(peer)?.socket === socket) open.delete(peer)
+      if (open.get(key)?.socket === socket) open.delete(key)
     })
   })
 
   /** Whether one more connection of this owner may be opened, after one was closed if need be. */
   function makeRoom(owner: string | null): boolean {
-    const own = owner === null ? [] : [...open].filter(([, one]) => one.owner === owner)
+    const own = ofOwner(owner)
     if (own.length >= limits.connectionsPerAddress) return closeOne(own)
     return open.size < limits.connections || closeOne([...open])
   }
+
+  const ofOwner = (owner: string | null): [string, Connection][] =>
+    owner === null ? [] : [...open].filter(([, one]) => one.owner === owner)
 
   function closeOne(among: readonly [string, Connection][]): boolean {
     const given = among.find(([, one]) => isUnused(one)) ?? slowest(among)
@@ -114,13 +128,25 @@ export function limitConnections(server: Server, limits: ServerLimits): Connecti
 
   return {
     answering(request, response) {
-      const peer = peerOf(request.socket)
-      const connection = open.get(peer ?? '')
-      if (peer === null || connection === undefined) return
-      open.delete(peer)
-      open.set(peer, connection)
+      const key = connectionOf(request.socket)
+      const connection = open.get(key ?? '')
+      if (key === null || connection === undefined) return
+      open.delete(key)
+      open.set(key, connection)
       connection.answers.set(request, response)
       response.once('close', () => connection.answers.delete(request))
+    },
+    forwarded(socket, address) {
+      const connection = open.get(connectionOf(socket) ?? '')
+      if (connection?.socket !== socket) return false
+      const owner = ownerOf(address)
+      const own = ofOwner(owner)
+      if (own.length >= limits.connectionsPerAddress && !closeOne(own)) {
+        socket.destroy()
+        return false
+      }
+      connection.owner = owner
+      return true
     },
   }
 }
@@ -128,11 +154,6 @@ export function limitConnections(server: Server, limits: ServerLimits): Connecti
 /** In octets a second. */
 const rateSince = ({ at, octets }: Progress, now: number, socket: Socket): number =>
   (1_000 * (socket.bytesWritten - octets)) / Math.max(1, now - at)
-
-/** Returns the address and port of the client; `null` when the socket is closed already. */
-function peerOf({ remoteAddress, remotePort }: Socket): string | null {
-  return remotePort === undefined ? null : `${remoteAddress} ${remotePort}`
-}
 
 /**
  * Returns the address of another machine, or the first half of its IPv6 address, since a machine

@@ -15,7 +15,9 @@ import type { KeyPair } from './key-pair.ts'
 import { defaultLimits, type ServerLimits } from './limits.ts'
 import { hostPort, listen } from './listen.ts'
 import type { ClientAuthorities, ClientGate, ClientRefusal } from './mutual-tls.ts'
+import { connectionOf, showPeer, type Peer } from './peer.ts'
 import { isAlert, isHangUp } from './protocol.ts'
+import { balancersIn, readProxyHeader } from './proxy-protocol.ts'
 import { logRequest, type LogEntry } from './request-log.ts'
 import { unmapped } from '../x509/ip.ts'
 import { tlsSettings } from './tls-settings.ts'
@@ -54,6 +56,13 @@ export interface HttpsServerOptions {
    * Certificates by host name; a client that asks for another name, or for none, is shown `pair`.
    */
   readonly contexts?: Contexts | undefined
+  /**
+   * Addresses and ranges, such as `10.0.0.0/24`, of balancers that forward TCP connections. What comes
+   * from them must begin with a header of the PROXY protocol, version 1 or 2, and the client that it
+   * names counts as the other end of the connection. From any other address no header is read.
+   * Throws `usage` for text that is no address or range.
+   */
+  readonly proxies?: readonly string[] | undefined
 }
 
 export interface HttpsServer {
@@ -88,6 +97,9 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   const limits: ServerLimits = { ...defaultLimits, ...options.limits }
   const inFlight = trackRequests()
   const sockets = new Set<Socket>()
+  const isBalancer = balancersIn(options.proxies ?? [])
+  /** The clients that balancers named, by connection. */
+  const forwarded = new Map<string, Peer>()
 
   const onConnectionError = (error: Error, address: string): void => {
     // A connection without an address is one that the client has reset. What it said before that
@@ -123,7 +135,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     handshakeTimeout: limits.handshakeMilliseconds,
   })
   const door = createTcpServer({ noDelay: true })
-  const connections = limitConnections(door, limits)
+  const connections = limitConnections(door, limits, isBalancer)
   clients?.attach(front)
   const track = (socket: Socket): void => {
     sockets.add(socket)
@@ -131,17 +143,39 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   }
   const handOver = (socket: TLSSocket): void =>
     (socket.alpnProtocol === 'h2' ? http2 : http1).accept(socket)
-  door.on('connection', (socket) => {
-    if (socket.destroyed) return
-    track(socket)
+  const sort = (socket: Socket): void =>
     sortByFirstOctet(socket, {
       tls: (each) => void front.emit('connection', each),
       plainHttp: (each) => plain.accept(each),
       milliseconds: limits.handshakeMilliseconds,
       onSilent: (address) => onConnectionError(handshakeTimeout(), address),
     })
+  const forward = (socket: Socket, client: Peer): void => {
+    const connection = connectionOf(socket)
+    if (connection === null || !connections.forwarded(socket, client.address)) return
+    showPeer(socket, client)
+    forwarded.set(connection, client)
+    socket.once('close', () => forwarded.delete(connection))
+    sort(socket)
+  }
+  /** Node makes the TLS socket, which has the addresses of the TCP socket below it. */
+  const showForwarded = (socket: TLSSocket): void => {
+    const client = forwarded.get(connectionOf(socket) ?? '')
+    if (client !== undefined) showPeer(socket, client)
+  }
+  door.on('connection', (socket) => {
+    if (socket.destroyed) return
+    track(socket)
+    const address = socket.remoteAddress ?? ''
+    if (!isBalancer(address)) return sort(socket)
+    readProxyHeader(socket, {
+      onHeader: (client) => (client === null ? sort(socket) : forward(socket, client)),
+      onRefused: (error) => onConnectionError(error, address),
+      milliseconds: limits.handshakeMilliseconds,
+    })
   })
   front.on('secureConnection', (socket) => {
+    showForwarded(socket)
     // Asked now, the socket remembers its address for the log; after a reset it would have none.
     if (socket.remoteAddress === undefined) {
       socket.destroy()
@@ -152,6 +186,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     else void admit(clients, socket, handOver, onRefused)
   })
   front.on('tlsClientError', (error, socket) => {
+    showForwarded(socket)
     const address = socket.remoteAddress ?? ''
     // node:tls leaves the socket open, even after its handshake timeout.
     socket.destroy()
@@ -180,8 +215,8 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
     // A connection on which nothing is asked, such as one in its handshake, is not waited for, but
     // HTTP/2 has to say that it goes away.
     const idle = setTimeout(() => {
-      const busy = new Set([...inFlight.sockets()].map(({ remotePort }) => remotePort))
-      for (const socket of sockets) if (!busy.has(socket.remotePort)) socket.destroy()
+      const busy = new Set([...inFlight.sockets()].map(connectionOf))
+      for (const socket of sockets) if (!busy.has(connectionOf(socket))) socket.destroy()
     }, idleMilliseconds)
     const kill = setTimeout(() => {
       for (const socket of sockets) socket.destroy()

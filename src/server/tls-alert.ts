@@ -2,6 +2,7 @@ import { createCipheriv, createHmac, type CipherGCMTypes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import { lingerUntilRead } from './linger.ts'
+import { connectionOf } from './peer.ts'
 
 /** The alerts about a client's certificate (RFC 8446 §6.2). */
 const alerts = {
@@ -71,7 +72,8 @@ export function createAlertSender(): AlertSender {
         if (secret !== undefined) secrets.set(socket, Buffer.from(secret, 'hex'))
       })
       server.on('connection', (carrier: Socket) => {
-        const connection = addressesOf(carrier)
+        const connection = connectionOf(carrier)
+        if (connection === null) return
         carriers.set(connection, carrier)
         carrier.once('close', () => carriers.delete(connection))
       })
@@ -82,7 +84,7 @@ export function createAlertSender(): AlertSender {
       await new Promise((resolve) => setImmediate(resolve))
       const secret = secrets.get(socket)
       const suite = suites[socket.getCipher()?.standardName ?? '']
-      const carrier = carriers.get(addressesOf(socket))
+      const carrier = carriers.get(connectionOf(socket) ?? '')
       if (secret === undefined || suite === undefined || carrier === undefined) {
         socket.end()
         lingerUntilRead(socket)
@@ -94,10 +96,6 @@ export function createAlertSender(): AlertSender {
     },
   }
 }
-
-/** Returns the addresses of both ends: a client may use the same port towards two servers. */
-const addressesOf = (socket: Socket): string =>
-  [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort].join(' ')
 
 /**
  * Returns the alert and its type, encrypted as the server's third application record (RFC 8446

@@ -47,6 +47,7 @@ import { projectShape } from '../../../src/project/shape.ts'
 import { namesRoots } from '../../../src/runtimes/variables.ts'
 import { hostOf } from '../../../src/server/host-check.ts'
 import type { Request } from '../../../src/server/http.ts'
+import { parseProxyHeader } from '../../../src/server/proxy-protocol.ts'
 import { certificatesOf } from '../../../src/storage/files/certificates.ts'
 import {
   readCurrentInventory,
@@ -550,6 +551,17 @@ function typed(): ForeignParser[] {
     row('subject', ['CN=alice,OU=a,O=b', String.raw`CN=a\,b,C=DE`], ['usage'], parseSubject),
     row('range of addresses', ['10.0.0.0/8', '::1/128', '1:2:3:4:5:6:7::/64'], [], parseIpRange),
     row('URL', ['https://localhost:8443/a', 'https://[::1]/'], ['usage'], parseTarget),
+    {
+      name: 'PROXY header',
+      shape: 'text',
+      samples: [
+        Buffer.from('PROXY TCP4 192.0.2.7 192.0.2.1 56324 443\r\n'),
+        Buffer.from('PROXY TCP6 2001:db8::7 2001:db8::1 56324 443\r\n'),
+        Buffer.from('0d0a0d0a000d0a515549540a2111000cc0000207c0000201dc0401bb', 'hex'),
+      ],
+      codes: ['connect-failed'],
+      read: parseProxyHeader,
+    },
     row('Host header', ['localhost:8443', '[::1]:443'], [], (text) => hostOf(request(text))),
     row(
       'line of the control socket',
