@@ -1,3 +1,5 @@
+import type { AcmeLimits } from './limits.ts'
+
 /** The options of an ACME server, about matters that RFC 8555 leaves open. */
 export interface AcmeOptions {
   /** The port to which http-01 connects; default 80. 0 turns http-01 off. */
@@ -17,6 +19,8 @@ export interface AcmeOptions {
   readonly termsOfService?: string | undefined
   /** The profiles by name; `default` is for orders that name none. */
   readonly profiles?: Readonly<Record<string, AcmeProfile>> | undefined
+  /** How much accounts and addresses may do; default: there are no limits. */
+  readonly limits?: AcmeLimits | undefined
   /** How long a validation may take; default 10,000. */
   readonly validationMilliseconds?: number | undefined
   /** How long the answer to a challenge waits for its validation; default 2,000. */
