@@ -11,6 +11,7 @@ import {
 import { checkBinding, whoNeedsBinding } from './external-account.ts'
 import { checkUrl, keyReference, parseJws, verifyJws, type Jws } from './jws.ts'
 import { readJwk, thumbprintOf, type AccountKey } from './keys.ts'
+import { clientOf } from './limits.ts'
 import { flag, list, text } from './payload.ts'
 import { AcmeProblem, malformed, unauthorized } from './problems.ts'
 import type { Account } from './resources.ts'
@@ -21,11 +22,11 @@ import type { Account } from './resources.ts'
  */
 export async function newAccount(
   context: AcmeContext,
-  { payload, connection }: Signed,
+  { payload, connection, atEnd }: Signed,
   key: AccountKey,
 ): Promise<Step> {
   if (payload === null) throw malformed('A new account needs a payload: {} is enough.')
-  const { options } = context
+  const { options, limits } = context
   const thumbprint = thumbprintOf(key.jwk)
   const whose = await whoNeedsBinding(context, payload, connection)
   return (unit) => {
@@ -53,6 +54,12 @@ export async function newAccount(
     }
     if (bound?.boundTo.uses !== undefined)
       unit.put('eabKey', { ...bound.boundTo, uses: bound.boundTo.uses - 1 })
+    const from = clientOf(connection.remoteAddress)
+    limits.check('newAccountsPerHour', from)
+    limits.count('newAccountsPerHour', from)
+    atEnd((isDone) => {
+      if (!isDone) limits.giveBack('newAccountsPerHour', from)
+    })
     unit.put('account', account)
     return answerWith(context, account, 201)
   }

@@ -47,7 +47,7 @@ export function respondToChallenge(
   authorizationId: string,
   id: string,
 ): Step {
-  const { store, urls, options, now } = context
+  const { store, urls, options, now, limits } = context
   return (unit) => {
     const authorization = ownAuthorization(unit, request, authorizationId)
     const challenge = findChallenge(authorization, id)
@@ -70,6 +70,7 @@ export function respondToChallenge(
     }
     const { requested = now().getTime() } = challenge
     if (challenge.requested === undefined) {
+      limits.check('failedValidationsPerHour', request.account.id)
       unit.put('authorization', changed(authorization, id, { requested }))
       unit.lease(authorizationId, id, leaseFrom(context))
     }
@@ -123,7 +124,7 @@ async function validate(
   context: AcmeContext,
   { authorization, challenge, account }: Claim,
 ): Promise<void> {
-  const { validator, now } = context
+  const { validator, now, limits } = context
   const { identifier } = authorization
   const { id } = challenge
   const { thumbprint, externalAccountBinding } = account
@@ -136,6 +137,7 @@ async function validate(
   } catch (error) {
     // The next process validates it anew.
     if (validator.closed) return
+    limits.count('failedValidationsPerHour', account.id)
     outcome = { error: { ...asProblem(error).document, identifier } }
   }
   await commitStep(context.store, { authorization: authorization.id }, (unit) => {

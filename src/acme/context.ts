@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { AcmeAuthority } from './acme-authority.ts'
 import type { Connection, SocketOwners } from '../server/socket-owner.ts'
 import type { AccountKey } from './keys.ts'
+import type { Limits } from './limits.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account, EabKey } from './resources.ts'
 import type { AcmeStore, Unit } from './store/contract.ts'
@@ -21,6 +22,7 @@ export interface AcmeContext {
   readonly options: ResolvedOptions
   readonly profiles: ReadonlyMap<string, AcmeProfile>
   readonly validator: Validator
+  readonly limits: Limits
   /** Tells who may open accounts without a binding; `null`: anybody may. */
   readonly owners: SocketOwners | null
   /** Orders whose certificates this process is issuing at this moment, by ID. */
@@ -42,8 +44,8 @@ export interface Signed {
   readonly payload: Readonly<Record<string, unknown>> | null
   /** The connection by which it came. */
   readonly connection: Connection
-  /** Has `end` called when the request is committed, or has failed. */
-  readonly atEnd: (end: () => void) => void
+  /** Has `end` called when the request is committed, or has failed or is begun anew (`false`). */
+  readonly atEnd: (end: (isDone: boolean) => void) => void
 }
 export interface SignedByAccount extends Signed {
   readonly account: Account

@@ -1,3 +1,5 @@
+import type { AcmeLimits } from './limits.ts'
+
 /** The options of an ACME server, about matters that RFC 8555 leaves open. */
 export interface AcmeOptions {
   /** The port to which http-01 connects; default 80. 0 turns http-01 off. */
@@ -17,10 +19,24 @@ export interface AcmeOptions {
   readonly termsOfService?: string | undefined
   /** The profiles by name; `default` is for orders that name none. */
   readonly profiles?: Readonly<Record<string, AcmeProfile>> | undefined
+  /** Where validation may connect to; default: wherever `allowRemote` lets it. */
+  readonly validation?: ValidationRanges | undefined
+  /** How much accounts and addresses may do; default: there are no limits. */
+  readonly limits?: AcmeLimits | undefined
   /** How long a validation may take; default 10,000. */
   readonly validationMilliseconds?: number | undefined
   /** How long the answer to a challenge waits for its validation; default 2,000. */
   readonly answerMilliseconds?: number | undefined
+}
+
+/**
+ * Addresses and ranges of addresses (CIDR). Validation connects to none in `deny`, and to none that gives
+ * metadata to machines of clouds, or is loopback, link-local, unspecified or multicast, except for those
+ * in `allow`. The resolver of dns-01 is asked wherever it is.
+ */
+export interface ValidationRanges {
+  readonly deny: readonly string[]
+  readonly allow: readonly string[]
 }
 
 export interface AcmeProfile {

@@ -34,7 +34,7 @@ const longestDays = 397
  */
 export async function newOrder(
   context: AcmeContext,
-  { payload, account, eabKey }: SignedByAccount,
+  { payload, account, eabKey, atEnd }: SignedByAccount,
 ): Promise<Step> {
   if (payload === null) throw malformed('A new order needs a payload.')
   const { now } = context
@@ -52,6 +52,7 @@ export async function newOrder(
   if (dates !== null) checkDates(dates, createdAt)
   checkNotLoopback(context, identifiers)
   checkProvable(context, identifiers, vouched(eabKey()))
+  limitOrders(context, account.id, identifiers.length, atEnd)
   await checkPermitted(context.authority, identifiers, dates)
   return (unit) => {
     const key = keyOfAccount(unit, account, now())
@@ -76,6 +77,24 @@ export async function newOrder(
     unit.put('order', order)
     return answerWith(context, unit, order, 201)
   }
+}
+
+/** Counts an order unless the request fails. Throws rateLimited. */
+function limitOrders(
+  { limits }: AcmeContext,
+  accountId: string,
+  names: number,
+  atEnd: SignedByAccount['atEnd'],
+): void {
+  limits.check('ordersPerHour', accountId)
+  limits.check('namesPerHour', accountId)
+  limits.count('ordersPerHour', accountId)
+  limits.count('namesPerHour', accountId, names)
+  atEnd((isDone) => {
+    if (isDone) return
+    limits.giveBack('ordersPerHour', accountId)
+    limits.giveBack('namesPerHour', accountId, names)
+  })
 }
 
 /** Shows an order (RFC 8555 §7.1.3). */

@@ -85,6 +85,10 @@ function asSentence(hint: string): string {
   return /^(?:rootling|openssl) /.test(hint) ? `To fix it: ${hint}` : hint
 }
 
+/** Whether a problem is that a limit is reached. */
+export const isRateLimited = ({ document }: AcmeProblem): boolean =>
+  document.type === `${namespace}rateLimited`
+
 /** Whether an error says that the store's database does not answer. */
 export const isAway = (error: unknown): boolean =>
   error instanceof RootlingError && error.code === 'database-away'

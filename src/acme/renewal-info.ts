@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { renewalTime } from '../x509/profiles.ts'
 import { readCertId } from './cert-id.ts'
 import type { AcmeContext, Answer } from './context.ts'
@@ -16,15 +17,18 @@ export function findByCertId(unit: Unit, certId: string): StoredCertificate | nu
   return certificate?.issuerKeyIdentifier === read.issuer ? certificate : undefined
 }
 
-/** The seconds until clients are to ask again. */
-const askAgain = 6 * 3600
+const hour = 3600
 
 /**
  * Says when to renew a certificate (RFC 9773 §4.2): at once, if it was revoked or if the issuer that the
- * certID names is not the current one of its scope. It asks the record, which outlives the orders.
+ * certID names is not the current one of its scope. Else in a window of a twelfth of its lifetime, which
+ * begins within a twelfth after two thirds of that: after an outage many certificates may be issued at
+ * the same time, and some clients renew when the window begins. The serial number decides about that and
+ * about when to ask again, so that every answer for one certificate is the same. It asks the record, which
+ * outlives the orders.
  */
 export async function renewalInfo(
-  { authority, now }: AcmeContext,
+  { authority, now }: Pick<AcmeContext, 'authority' | 'now'>,
   certId: string,
 ): Promise<Answer> {
   const read = readCertId(certId)
@@ -34,13 +38,23 @@ export async function renewalInfo(
   const { validity, isRevoked, currentIssuer } = found
   const [notBefore, notAfter] = [validity.notBefore.getTime(), validity.notAfter.getTime()]
   const atOnce = isRevoked || currentIssuer !== read.issuer
-  const start = atOnce ? Math.min(now().getTime() - 60_000, notAfter) : renewalTime(validity)
-  const end = atOnce ? start + 30_000 : start + (notAfter - notBefore) / 12
+  const twelfth = (notAfter - notBefore) / 12
+  const [later, askAgain] = sharesOf(read.serialNumber)
+  const start = atOnce
+    ? Math.min(now().getTime() - 60_000, notAfter)
+    : renewalTime(validity) + later * twelfth
+  const end = atOnce ? start + 30_000 : start + twelfth
   return {
     status: 200,
-    headers: { 'Retry-After': String(askAgain) },
+    headers: { 'Retry-After': String(Math.floor((5 + 2 * askAgain) * hour)) },
     body: { suggestedWindow: { start: iso(start), end: iso(end) } },
   }
+}
+
+/** Returns two numbers from 0 up to 1 that are a certificate's own. */
+function sharesOf(serialNumber: string): [number, number] {
+  const digest = createHash('sha256').update(serialNumber).digest()
+  return [digest.readUInt32BE(0) / 2 ** 32, digest.readUInt32BE(4) / 2 ** 32]
 }
 
 const iso = (milliseconds: number): string =>

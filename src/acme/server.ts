@@ -26,8 +26,16 @@ import {
   type KeyReference,
 } from './jws.ts'
 import { accountKey, algorithmOf, type AccountKey } from './keys.ts'
+import { clientOf, createLimits } from './limits.ts'
 import { resolveOptions, resolveProfiles, type AcmeOptions } from './options.ts'
-import { AcmeProblem, asProblem, malformed, notFound, unauthorized } from './problems.ts'
+import {
+  AcmeProblem,
+  asProblem,
+  isRateLimited,
+  malformed,
+  notFound,
+  unauthorized,
+} from './problems.ts'
 import type { Account, EabKey } from './resources.ts'
 import { routes, type Route } from './routes.ts'
 import { mostAttempts, type AcmeStore, type Need, type Unit } from './store/contract.ts'
@@ -113,6 +121,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
     options,
     profiles: resolveProfiles(options),
     validator,
+    limits: createLimits(options.limits ?? {}, now),
     owners,
     eabCommand:
       server.eabCommand ??
@@ -222,6 +231,7 @@ async function answerPost(
   const reference = keyReference(jws)
   checkUrl(jws, base.origin + (request.url ?? ''))
   const nonce = nonceOf(jws)
+  context.limits.check('failedSignaturesPerMinute', clientOf(request.socket.remoteAddress))
   const ask: SignedAsk = { route, ids, jws, reference, nonce, connection: request.socket }
   for (let attempt = 0; attempt < mostAttempts; attempt++) {
     const answer = await answerOnce(context, ask)
@@ -245,19 +255,21 @@ interface SignedAsk {
 
 /**
  * Opens a unit, verifies the request (RFC 8555 §6.2 to §6.5), runs its handler, and commits what that
- * put. The nonce is used up last, so that a refused request keeps it.
+ * put. The nonce is used up last, so that a request that is refused before keeps it, as does one that is to
+ * be sent again later because of a limit.
  */
 async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer | 'conflict'> {
   const { store } = context
-  const { jws, reference, nonce } = ask
+  const { reference, nonce } = ask
   const need = needOf(context, ask)
   let unit = await store.open(need)
   const account = 'kid' in reference ? findAccount(context, unit, reference.kid) : null
   const key = 'jwk' in reference ? reference.jwk : accountKey((account as Account).jwk)
-  const payload = verifyJws(jws, key)
+  const payload = verify(context, ask, key)
   if (!store.nonces.isOurs(nonce)) throw badNonce()
-  const ends: (() => void)[] = []
-  const atEnd = (end: () => void): void => void ends.push(end)
+  const ends: ((isDone: boolean) => void)[] = []
+  const atEnd = (end: (isDone: boolean) => void): void => void ends.push(end)
+  let isDone = false
   try {
     let reply: Reply | AcmeProblem
     try {
@@ -270,16 +282,31 @@ async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer 
       if ('kid' in reference) checkKey(account, findAccount(context, unit, reference.kid))
       reply = step(unit)
     } catch (error) {
-      if (!(error instanceof AcmeProblem)) throw error
+      if (!(error instanceof AcmeProblem) || isRateLimited(error)) throw error
       reply = error
     }
     const outcome = await unit.commit(nonce)
     if (outcome === 'conflict') return outcome
     if (outcome === 'replayed') throw badNonce()
     if (reply instanceof AcmeProblem) throw reply
+    isDone = true
     return typeof reply === 'function' ? await reply() : reply
   } finally {
-    for (const end of ends) end()
+    for (const end of ends) end(isDone)
+  }
+}
+
+/** Verifies the signature; counts a wrong one for the address that it came from. */
+function verify(
+  { limits }: AcmeContext,
+  { jws, connection }: SignedAsk,
+  key: AccountKey,
+): Readonly<Record<string, unknown>> | null {
+  try {
+    return verifyJws(jws, key)
+  } catch (error) {
+    limits.count('failedSignaturesPerMinute', clientOf(connection.remoteAddress))
+    throw error
   }
 }
 

@@ -6,6 +6,7 @@ export interface DnsServer {
   /** `127.0.0.1:PORT`. */
   readonly address: string
   readonly txt: Map<string, string[]>
+  /** Several addresses of a name with spaces between them. */
   readonly a: Map<string, string>
   close(): void
 }
@@ -18,7 +19,8 @@ export async function startDnsServer(): Promise<DnsServer> {
     const { name, type, end } = question(query)
     const texts = type === 16 ? (txt.get(name) ?? []).map(characterStrings) : []
     const found = type === 1 ? a.get(name) : undefined
-    const data = found === undefined ? texts : [Buffer.from(found.split('.').map(Number))]
+    const octets = (one: string) => Buffer.from(one.split('.').map(Number))
+    const data = found?.split(' ').map(octets) ?? texts
     const head = Buffer.alloc(12)
     query.copy(head, 0, 0, 2)
     head.writeUInt16BE(data.length === 0 ? 0x8183 : 0x8180, 2)

@@ -3,8 +3,8 @@ import { AcmeProblem } from '../problems.ts'
 /**
  * Limits on what is kept for clients, above all on orders whose names are not proved: they cost a
  * client nothing, but the server memory. At a limit the oldest entry is dropped, so that no client
- * can lock others out. The rate of requests has no limit: all come from this machine, and a limit
- * could refuse a client that does no harm.
+ * can lock others out. How often clients may ask is limited by limits.ts, and only where an
+ * option says so: on one machine a limit could refuse a client that does no harm.
  */
 export const bounds = {
   /** Names of one account in orders that wait, or that failed within the hour. */

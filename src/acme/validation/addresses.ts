@@ -2,10 +2,11 @@ import { lookup, Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { RootlingError } from '../../errors.ts'
+import { printable } from '../../printable.ts'
 import { hostPort } from '../../server/listen.ts'
 import type { SocketOwners } from '../../server/socket-owner.ts'
-import { inRange, ipBytes, ipText, parseIpRange, unmapped } from '../../x509/ip.ts'
-import type { ResolvedOptions } from '../options.ts'
+import { inRange, ipBytes, ipText, parseIpRange, unmapped, type IpRange } from '../../x509/ip.ts'
+import type { ResolvedOptions, ValidationRanges } from '../options.ts'
 import { AcmeProblem } from '../problems.ts'
 
 /** Finds the addresses of a name to which validation may connect. */
@@ -29,23 +30,86 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Finds only this machine's own addresses, unless remote ones are allowed: a server that connects
- * to names of a client's choice must not be a way into other networks.
+ * Finds only this machine's own addresses, unless remote ones are allowed, and none that
+ * `AcmeOptions.validation` forbids: a server that connects to names of a client's choice must not be a way
+ * into other networks. Validation connects to the addresses as they are returned here, and does not look
+ * the name up again. Throws `usage` for ranges.
  */
-export function createAddresses({ allowRemote, dnsResolver }: ResolvedOptions): Addresses {
+export function createAddresses(options: ResolvedOptions): Addresses {
+  const { allowRemote, dnsResolver, validation } = options
+  const isForbidden = validation === undefined ? () => false : forbidding(validation)
   return {
     async of(host) {
       const found = (await addressesOf(host, dnsResolver)).map((one) =>
         ipText(ipBytes(unmapped(one))),
       )
       const allowed = allowRemote ? found : found.filter(isThisMachine)
-      if (allowed.length > 0) return [...new Set(allowed)]
+      const open = allowed.filter((address) => !isForbidden(address))
+      if (open.length > 0) return [...new Set(open)]
+      if (allowed.length > 0)
+        throw new AcmeProblem(
+          'connection',
+          `${host} is at ${allowed.join(', ')}, where this server validates nothing: it keeps off its own machine, metadata services and networks that its operator named.`,
+        )
       throw new AcmeProblem(
         'connection',
         `${host} is at ${found.join(', ')}, which is not this machine. To validate there, start the server with --allow-remote.`,
       )
     },
   }
+}
+
+/**
+ * Where no server of a team is: the metadata services of clouds, which answer at link-local addresses and
+ * at one of Amazon's own (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html),
+ * loopback (RFC 6890), unspecified, multicast and broadcast addresses.
+ */
+const alwaysForbidden = [
+  '169.254.0.0/16',
+  'fe80::/10',
+  'fd00:ec2::254',
+  '127.0.0.0/8',
+  '::1',
+  '0.0.0.0/8',
+  '::',
+  '224.0.0.0/4',
+  'ff00::/8',
+  '255.255.255.255',
+]
+
+/** Tells which addresses are forbidden. Throws `usage`. */
+function forbidding({ deny, allow }: ValidationRanges): (address: string) => boolean {
+  const [denied, allowed] = [[...alwaysForbidden, ...deny], allow].map((ranges) =>
+    ranges.map(validationRange),
+  ) as [IpRange[], IpRange[]]
+  const isIn = (ranges: readonly IpRange[], address: string): boolean =>
+    octetsWithin(address).some((octets) => ranges.some((range) => inRange(octets, range)))
+  return (address) => isIn(denied, address) && !isIn(allowed, address)
+}
+
+function validationRange(text: string): IpRange {
+  const range = parseIpRange(text)
+  if (range !== null) return range
+  throw new RootlingError(
+    'usage',
+    `${printable(text).slice(0, 100)} is not an address or a range of addresses for validation.`,
+    { hint: 'For example 10.2.0.7, 10.2.0.0/16 or fd00:2::/32' },
+  )
+}
+
+/** Prefixes of IPv6 addresses that lead to IPv4: mapped, compatible, NAT64 (RFC 6052), 6to4 (RFC 3056). */
+const translated = [
+  { range: '::ffff:0:0/96', at: 12 },
+  { range: '::/96', at: 12 },
+  { range: '64:ff9b::/96', at: 12 },
+  { range: '2002::/16', at: 2 },
+].map(({ range, at }) => ({ range: parseIpRange(range), at }))
+
+/** Returns the octets of an address, and those of IPv4 addresses that it may lead to. */
+function octetsWithin(address: string): Buffer[] {
+  const octets = ipBytes(address.replace(/%.*$/, ''))
+  const found = translated.filter(({ range }) => range !== null && inRange(octets, range))
+  return [octets, ...found.map(({ at }) => octets.subarray(at, at + 4))]
 }
 
 async function addressesOf(host: string, resolver: string | undefined): Promise<string[]> {

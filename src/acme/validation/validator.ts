@@ -31,8 +31,8 @@ export interface Validator {
 
 /**
  * Creates a validator. `owners` tells whose servers of this machine may answer the challenges of
- * accounts that are not bound (`null`: anybody's). Throws `usage` for a resolver's address that cannot be
- * read.
+ * accounts that are not bound (`null`: anybody's). Throws `usage` for a resolver's address, or ranges of
+ * addresses, that cannot be read.
  */
 export function createValidator(options: ResolvedOptions, owners: SocketOwners | null): Validator {
   // This throws at the start, and not for the first client that needs the resolver.
