@@ -47,6 +47,7 @@ const files = {
   python3: '/usr/bin/python3',
   'python3-httpx': '/usr/lib/python3/dist-packages/httpx',
   'python3-pip': '/usr/bin/pip3',
+  'python3-prometheus-client': '/usr/lib/python3/dist-packages/prometheus_client',
   'python3-requests': '/usr/lib/python3/dist-packages/requests',
   'redis-tools': '/usr/bin/redis-cli',
   ruby: '/usr/bin/ruby',

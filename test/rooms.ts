@@ -133,6 +133,7 @@ export const rooms: readonly Room[] = [
     packages: ['jsonc-parser'],
   },
   { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },
+  { name: 'replica', paths: ['src/replica'], rooms: ['ground', 'server'] },
   {
     name: 'public entries',
     paths: ['src/index.ts', 'src/certificate-for.ts'],

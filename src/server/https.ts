@@ -35,7 +35,7 @@ export interface HttpsServerOptions {
   readonly limits?: Partial<ServerLimits> | undefined
   readonly now?: (() => Date) | undefined
   /** Called once for each request, when it was answered or its connection broke. */
-  readonly onRequest?: ((entry: LogEntry) => void) | undefined
+  readonly onRequest?: ((entry: LogEntry, request: Request) => void) | undefined
   /**
    * Called when a handshake failed or a request could not be read; the connection is closed. The
    * address is empty where the client closed it before it could be asked for.

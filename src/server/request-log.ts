@@ -24,7 +24,7 @@ export function logRequest(
   request: Request,
   response: Response,
   now: () => Date,
-  log: (entry: LogEntry) => void,
+  log: (entry: LogEntry, request: Request) => void,
 ): void {
   const time = now()
   const started = performance.now()
@@ -42,11 +42,8 @@ export function logRequest(
   response.once('finish', () => (status = response.statusCode))
   response.once('close', () => {
     const milliseconds = Math.round(performance.now() - started)
-    log({
-      ...entry,
-      status: status ?? (response.headersSent ? response.statusCode : null),
-      milliseconds,
-    })
+    const shown = status ?? (response.headersSent ? response.statusCode : null)
+    log({ ...entry, status: shown, milliseconds }, request)
   })
 }
 
