@@ -238,7 +238,7 @@ function openUnit({ database, sealer, nonces }: Place, snapshot: Snapshot): Unit
     const checked = puts.size === 0 ? [] : [...looked].filter(([key]) => !puts.has(key))
     try {
       const [row] = await database.query(
-        'SELECT rootling.commit_unit($1, $2, $3, $4, $5, $6, $7) AS outcome',
+        'SELECT rootling.commit_unit($1, $2, $3, $4, $5, $6, $7, $8, $9) AS outcome',
         [
           used.day,
           used.nonce,
@@ -247,6 +247,8 @@ function openUnit({ database, sealer, nonces }: Place, snapshot: Snapshot): Unit
           toJsonb([...puts].map(([key, put]) => rowOf(put, versionOf(key), sealer))),
           toJsonb(leases),
           recording === null ? null : toJsonb(recording),
+          database.replica,
+          actorOf([...puts]),
         ],
       )
       return row?.['outcome'] as Outcome
@@ -262,6 +264,13 @@ function openUnit({ database, sealer, nonces }: Place, snapshot: Snapshot): Unit
     record: (signed) => (recording = signed),
     commit,
   }
+}
+
+/** The account for which a unit records a certificate, as the audit names it. */
+function actorOf(puts: readonly (readonly [string, Put])[]): string {
+  const order = puts.map(([, put]) => put).find(([kind]) => kind === 'order')?.[1]
+  const { accountId } = (order ?? {}) as Partial<Order>
+  return accountId === undefined ? '' : `account ${accountId}`
 }
 
 /** Stands in the place of a nonce, so that a unit without one knows too whether it happened. */

@@ -6,6 +6,8 @@ import { RootlingError } from '../../errors.ts'
 export interface Database {
   /** For sentences: the database without its password. */
   readonly place: string
+  /** The name under which this process writes the audit. */
+  readonly replica: string
   /**
    * Runs one statement that may be repeated: where a connection is lost, nobody knows whether it was
    * done. Within `transaction` it is part of that. Throws `database-away`.
@@ -25,6 +27,8 @@ export type Row = Readonly<Record<string, unknown>>
 export interface DatabaseOptions {
   /** `postgres://USER@HOST:PORT/DATABASE`. A password is better given by PGPASSFILE. */
   readonly url: string
+  /** The name under which this process writes the audit, such as a host's; default: `rootling`. */
+  readonly replica?: string
   /** The most connections; default: 10. */
   readonly most?: number
   /** Milliseconds to wait for a database that is away; default: 10,000. */
@@ -32,7 +36,12 @@ export interface DatabaseOptions {
 }
 
 /** Opens a database. It is connected to when it is first asked. Throws `usage` for a URL that is none. */
-export function openDatabase({ url, most = 10, patience = 10_000 }: DatabaseOptions): Database {
+export function openDatabase({
+  url,
+  replica = 'rootling',
+  most = 10,
+  patience = 10_000,
+}: DatabaseOptions): Database {
   const place = placeOf(url)
   const pool = new Pool({
     connectionString: url,
@@ -60,8 +69,9 @@ export function openDatabase({ url, most = 10, patience = 10_000 }: DatabaseOpti
 
   async function begin(client: PoolClient): Promise<string> {
     // Several statements in one message; the last one gives the number of the transaction.
+    const name = client.escapeLiteral(replica)
     const results = (await client.query(
-      "BEGIN; SELECT set_config('synchronous_commit', 'on', true); SELECT pg_current_xact_id()::text AS id",
+      `BEGIN; SELECT set_config('synchronous_commit', 'on', true), set_config('rootling.replica', ${name}, true); SELECT pg_current_xact_id()::text AS id`,
     )) as unknown as readonly QueryResult<{ id: string }>[]
     return results.at(-1)?.rows[0]?.id ?? ''
   }
@@ -79,6 +89,7 @@ export function openDatabase({ url, most = 10, patience = 10_000 }: DatabaseOpti
 
   return {
     place,
+    replica,
     async query(text, values = []) {
       const client = current.getStore()
       if (client !== undefined) return (await client.query<Row>(text, [...values])).rows

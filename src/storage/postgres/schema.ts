@@ -157,4 +157,87 @@ BEGIN
 END $$;
 `,
   },
+  {
+    number: 2,
+    sql: `
+-- What happened, in a chain for each replica: hash covers the hash of the row before, and the row.
+CREATE TABLE rootling.audit (
+  replica text NOT NULL,
+  n bigint NOT NULL,
+  at timestamptz NOT NULL,
+  actor text NOT NULL,
+  event text NOT NULL,
+  facts jsonb NOT NULL,
+  hash bytea NOT NULL,
+  PRIMARY KEY (replica, n)
+);
+
+-- Length and text of a field, so that two rows never have the same text.
+CREATE FUNCTION rootling.field(field text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT octet_length(convert_to(field, 'UTF8')) || ':' || field
+$$;
+
+-- Adds a row to the chain of a replica. Its rows follow each other until each transaction ends.
+CREATE FUNCTION rootling.audit(by_replica text, by_actor text, of_event text, of_facts jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  own_n bigint := 1;
+  own_hash bytea := '';
+  own_at timestamptz;
+BEGIN
+  PERFORM pg_advisory_xact_lock(7274647, hashtext(by_replica));
+  SELECT n + 1, hash INTO own_n, own_hash FROM rootling.audit
+  WHERE replica = by_replica ORDER BY n DESC LIMIT 1;
+  own_n := coalesce(own_n, 1);
+  own_at := clock_timestamp();
+  INSERT INTO rootling.audit VALUES (
+    by_replica, own_n, own_at, by_actor, of_event, of_facts,
+    sha256(coalesce(own_hash, '') || convert_to(
+      rootling.field(by_replica) || rootling.field(own_n::text) ||
+      rootling.field(to_char(own_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) ||
+      rootling.field(by_actor) || rootling.field(of_event) || rootling.field(of_facts::text),
+      'UTF8'))
+  );
+END $$;
+
+-- The replica and the actor of this transaction; a process of the version before names neither.
+CREATE FUNCTION rootling.audit(of_event text, of_facts jsonb) RETURNS void LANGUAGE sql AS $$
+  SELECT rootling.audit(
+    coalesce(nullif(current_setting('rootling.replica', true), ''), 'unnamed'),
+    coalesce(nullif(current_setting('rootling.actor', true), ''), 'rootling'),
+    of_event, of_facts
+  )
+$$;
+
+CREATE OR REPLACE FUNCTION rootling.record(facts jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  own text := ltrim(facts->>'serialNumber', '0');
+BEGIN
+  INSERT INTO rootling.certificate (serial, fingerprint, scope, not_after, path, facts)
+  VALUES (
+    own, facts->>'fingerprint', facts->>'scope',
+    (facts->>'notAfter')::timestamptz, facts->>'certPath', facts
+  );
+  -- Its revocation may have been first, as where two records are joined.
+  IF EXISTS (SELECT FROM rootling.revocation r WHERE r.serial = own) THEN
+    PERFORM rootling.touch('revocations ' || (facts->>'scope'));
+  END IF;
+  -- Last, since this waits until the row before is durable.
+  PERFORM rootling.audit('issued', jsonb_build_object(
+    'serial', own, 'scope', facts->'scope', 'names', facts->'identifiers'
+  ));
+END $$;
+
+-- A unit of a replica that names itself. Processes of the version before call the function within.
+CREATE FUNCTION rootling.commit_unit(
+  unit_day int, unit_nonce bytea, unit_by bytea, looked jsonb, puts jsonb, leases jsonb,
+  recording jsonb, unit_replica text, unit_actor text
+) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('rootling.replica', unit_replica, true),
+    set_config('rootling.actor', unit_actor, true);
+  RETURN rootling.commit_unit(unit_day, unit_nonce, unit_by, looked, puts, leases, recording);
+END $$;
+`,
+  },
 ]

@@ -213,6 +213,8 @@ type Readers = Pick<Change, 'scopes' | 'certificates' | 'keys'>
 /** The calls of a change, each part of the transaction in which it is called. */
 function openChange(database: Database, sealer: Sealer, readers: Readers): Change {
   const touch = (name: string) => database.query('SELECT rootling.touch($1)', [name])
+  const audit = (event: string, facts: object) =>
+    database.query('SELECT rootling.audit($1, $2)', [event, toJsonb(facts)])
   const touchScope = async (serialNumber: string): Promise<void> => {
     await touch('record')
     const [row] = await database.query('SELECT scope FROM rootling.certificate WHERE serial = $1', [
@@ -242,6 +244,8 @@ function openChange(database: Database, sealer: Sealer, readers: Readers): Chang
         ],
       )
       await touch('scopes')
+      if (made.length === 1)
+        await audit('createScope', { scope: scope.name, part: part ?? '', keyDigest: digest })
       return made.length === 1
     },
     async switchScope(name) {
@@ -261,10 +265,15 @@ function openChange(database: Database, sealer: Sealer, readers: Readers): Chang
           to,
         ])
       await touch('scopes')
+      await audit('switchScope', { scope: name })
     },
     async deleteScope(name, part = '' as RotationPart) {
-      await database.query('DELETE FROM rootling.scope WHERE name = $1 AND part = $2', [name, part])
+      const deleted = await database.query(
+        'DELETE FROM rootling.scope WHERE name = $1 AND part = $2 RETURNING name',
+        [name, part],
+      )
       await touch('scopes')
+      if (deleted.length > 0) await audit('deleteScope', { scope: name, part })
       return []
     },
     async issued(certificates) {
@@ -280,12 +289,15 @@ function openChange(database: Database, sealer: Sealer, readers: Readers): Chang
         [bare(revocation.serialNumber), toJsonb(revocation)],
       )
       await touchScope(revocation.serialNumber)
+      const { reason } = revocation
+      await audit('revoked', { serial: bare(revocation.serialNumber), reason })
     },
     async released(serialNumber) {
       await database.query('DELETE FROM rootling.revocation WHERE serial = $1', [
         bare(serialNumber),
       ])
       await touchScope(serialNumber)
+      await audit('released', { serial: bare(serialNumber) })
     },
     async forgotten(serialNumbers) {
       await database.query(

@@ -39,17 +39,17 @@ test('a dump of the database has no key, and another passphrase opens none', asy
 test('five processes that migrate at once take each step once', async () => {
   const url = await postgres.server.createDatabase()
   await Promise.all(Array.from({ length: 5 }, () => migrate(postgres.open(url))))
-  expect(await postgres.server.psql(url, 'select count(*) from rootling.migration')).toBe('1\n')
+  expect(await postgres.server.psql(url, 'select count(*) from rootling.migration')).toBe('2\n')
 })
 
 test('a schema of a newer Rootling, or one that was changed, is refused', async () => {
   const url = await postgres.create()
   const one = { number: 1, sql: 'select 1' }
   await expect(migrate(postgres.open(url), [one])).rejects.toMatchObject({ code: 'corrupt-state' })
-  await postgres.server.psql(url, "insert into rootling.migration values (2, 'x')")
+  await postgres.server.psql(url, "insert into rootling.migration values (3, 'x')")
   await expect(migrate(postgres.open(url))).rejects.toMatchObject({
     code: 'newer-state',
-    message: expect.stringMatching(/^The database postgres:\/\/.* has the schema 2 of a newer/),
+    message: expect.stringMatching(/^The database postgres:\/\/.* has the schema 3 of a newer/),
   })
 })
 
