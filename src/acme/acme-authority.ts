@@ -70,11 +70,16 @@ export interface AcmeAuthorityOptions {
   readonly now: () => Date
   /** The URL where OCSP and the CRL are served; certificates name it. */
   readonly revocationUrl?: string | undefined
+  /**
+   * Whether certificates of seven days and less name no such URL, and say so by noRevAvail (RFC
+   * 9608).
+   */
+  readonly shortLives?: boolean | undefined
 }
 
 /** Creates the ACME server's access to an authority. */
 export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthority {
-  const { storage, now, revocationUrl } = options
+  const { storage, now, revocationUrl, shortLives = false } = options
   const { certificates } = storage
   const issuer = createIssuer(storage, now)
 
@@ -91,7 +96,8 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
       const lifetime = dates ?? days
       const responder =
         revocationUrl === undefined ? {} : { revocationUrl, responder: 'daemon' as const }
-      const request = { identifiers, purpose, spki, keyType, lifetime, ...responder }
+      const noRevAvail = shortLives ? ('short' as const) : undefined
+      const request = { identifiers, purpose, spki, keyType, lifetime, noRevAvail, ...responder }
       return certificateOf(await issuer.prepare(request))
     },
     async find(serialNumber) {

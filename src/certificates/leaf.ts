@@ -9,6 +9,7 @@ import { encodePem } from '../x509/pem.ts'
 import {
   day,
   emptyName,
+  isShortLived,
   leafValidity,
   signClientLeaf,
   signMailLeaf,
@@ -43,6 +44,12 @@ export interface LeafRequest {
   readonly revocationUrl?: string | undefined
   /** Who chose `revocationUrl`, for the record. */
   readonly responder?: CertificateRecord['responder'] | undefined
+  /**
+   * `short`: a leaf of seven days and less names no such URL, and has the extension noRevAvail (RFC
+   * 9608) instead. Default: it has the URL, as any other; a developer who tries out revocation wants
+   * a short life too, and a client that knows the extension would never ask.
+   */
+  readonly noRevAvail?: 'short' | undefined
 }
 
 export interface Leaf {
@@ -66,16 +73,18 @@ export function signLeaf(
   signer: Signer,
   now: Date,
 ): Promise<Leaf> {
-  const { revocationUrl, subject } = request
+  const { subject } = request
+  const validity = shortenedValidity(request.lifetime, scope.validity.notAfter, now)
+  const noRevAvail = request.noRevAvail === 'short' && isShortLived(validity)
+  const { revocationUrl, responder } = noRevAvail ? {} : request
   const urls = revocationUrl === undefined ? {} : revocationUrls(revocationUrl, scope.name)
   const sign = signers[useOf(request)]
   const chosen = subject === undefined ? {} : { subject: parseSubject(subject) }
   const named = scope.copies === null ? chosen : { subject: emptyName }
-  const validity = shortenedValidity(request.lifetime, scope.validity.notAfter, now)
-  return makeLeaf(request, validity, {
+  return makeLeaf({ ...request, revocationUrl, responder }, validity, {
     scope: scope.name,
     issuers: scope.issuers,
-    sign: (fields) => sign({ ...fields, ...named, revocationUrls: urls }, signer),
+    sign: (fields) => sign({ ...fields, ...named, revocationUrls: urls, noRevAvail }, signer),
   })
 }
 

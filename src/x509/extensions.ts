@@ -105,3 +105,6 @@ export const cRLDistributionPoints = (url: string): Buffer =>
     false,
     sequence(sequence(explicit(0, explicit(0, uri(url))))),
   )
+
+/** Encodes noRevAvail (RFC 9608 §2), whose value is NULL. */
+export const noRevAvail = (): Buffer => extension(oids.noRevAvail, false, tlv(0x05))

@@ -26,6 +26,7 @@ export const oids = {
   issuingDistributionPoint: objectIdentifier('2.5.29.28'),
   cRLDistributionPoints: objectIdentifier('2.5.29.31'),
   authorityInfoAccess: objectIdentifier('1.3.6.1.5.5.7.1.1'),
+  noRevAvail: objectIdentifier('2.5.29.56'),
   sha1: objectIdentifier('1.3.14.3.2.26'),
   sha256: objectIdentifier('2.16.840.1.101.3.4.2.1'),
   ocsp: objectIdentifier('1.3.6.1.5.5.7.48.1'),

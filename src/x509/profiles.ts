@@ -20,6 +20,11 @@ export const day = 24 * hour
  */
 export const maximumDays = 825
 export const defaultDays = 397
+/**
+ * The longest lifetime of a leaf that is short-lived, so that it ends soon enough without a
+ * revocation: the number of the CA/Browser Forum's Baseline Requirements (§1.6.1) since March 2026.
+ */
+const shortDays = 7
 
 const { keyUsageBits: bit } = extension
 const rootOrganization = 'Rootling development CA'
@@ -48,6 +53,10 @@ export function leafValidity(now: Date, days: number, issuerNotAfter: Date): Val
   const end = notBefore.getTime() + days * day - 1000
   return { notBefore, notAfter: new Date(Math.min(end, issuerNotAfter.getTime())) }
 }
+
+/** Whether a validity is that of a short-lived leaf; both ends belong to it. */
+export const isShortLived = ({ notBefore, notAfter }: Validity): boolean =>
+  notAfter.getTime() + 1000 - notBefore.getTime() <= shortDays * day
 
 /** Reads a validity from dates in ISO 8601, as they are stored. */
 export const parseValidity = (dates: {
@@ -203,6 +212,11 @@ export interface LeafFields extends Validity {
   readonly subject?: Buffer | undefined
   /** Default: none, since some clients refuse a certificate whose responder does not answer. */
   readonly revocationUrls?: extension.RevocationUrls | undefined
+  /**
+   * Says that nobody publishes whether the certificate was revoked (RFC 9608); it has no
+   * `revocationUrls` then. Default: no.
+   */
+  readonly noRevAvail?: boolean | undefined
 }
 
 /**
@@ -272,6 +286,7 @@ function signLeaf(
           : [extension.subjectAltName(fields.identifiers, subject.equals(emptyName))]),
         ...(ocsp === undefined ? [] : [extension.authorityInfoAccess(ocsp)]),
         ...(crl === undefined ? [] : [extension.cRLDistributionPoints(crl)]),
+        ...(fields.noRevAvail === true ? [extension.noRevAvail()] : []),
       ],
     },
     signer,
