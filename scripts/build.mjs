@@ -108,8 +108,9 @@ const bundle = await rolldown({
   // A warning about slow plugins would fail the build, although it depends on the machine.
   checks: { bundlerTimings: false },
   // A native addon stays outside the bundles, because it looks for its prebuilt binary beside its
-  // own files.
-  external: ['fs-native-extensions'],
+  // own files. pg stays outside too: two of its packages ship no licence text to copy, and only the
+  // team's server loads it.
+  external: ['fs-native-extensions', 'pg'],
   // What the package names as its main file loads its parts in a way that no bundler follows.
   resolve: { alias: { 'jsonc-parser': require.resolve('jsonc-parser/lib/esm/main.js') } },
   transform: {

@@ -138,7 +138,9 @@ async function validate(
     // The next process validates it anew.
     if (validator.closed) return
     limits.count('failedValidationsPerHour', account.id)
-    outcome = { error: { ...asProblem(error).document, identifier } }
+    const { document } = asProblem(error)
+    context.onInvalid(challenge.type, document.type)
+    outcome = { error: { ...document, identifier } }
   }
   await commitStep(context.store, { authorization: authorization.id }, (unit) => {
     const current = unit.get('authorization', authorization.id)

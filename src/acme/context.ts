@@ -29,6 +29,8 @@ export interface AcmeContext {
   readonly issuing: Map<string, Issuing>
   /** Takes an error that is no client's fault, for the log. */
   readonly onError: (error: unknown) => void
+  /** Called with the types of a challenge that failed, and of its problem. */
+  readonly onInvalid: (type: string, problem: string) => void
 }
 
 interface Issuing {

@@ -73,6 +73,10 @@ export interface AcmeServerOptions {
   readonly eabCommand?: string | undefined
   /** Called with an error that the client sees as serverInternal, for the log. */
   readonly onError?: ((error: unknown) => void) | undefined
+  /** Called with the status of each answer, for metrics, and the problem that it shows, if any. */
+  readonly onAnswer?: ((request: Request, status: number, problem: string | null) => void) | undefined
+  /** Called when a validation has failed: the type of its challenge, and that of the problem. */
+  readonly onInvalid?: ((type: string, problem: string) => void) | undefined
 }
 
 export interface AcmeServer {
@@ -128,6 +132,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
       `rootling acme eab create${state?.authority === undefined ? '' : ` --ca ${state.authority}`}`,
     issuing: new Map(),
     onError: (error) => server.onError?.(error),
+    onInvalid: (type, problem) => server.onInvalid?.(type, shortType(problem)),
   }
   const dispatcherOf = (base: URL, isRemote: boolean): Dispatcher => ({
     context: { ...context, urls: urlsBelow(base), isRemote },
@@ -154,6 +159,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
         if (problem.document.status >= 500) context.onError(problem.cause ?? error)
         return problemAnswer(problem)
       })
+      server.onAnswer?.(request, answer.status, problemOf(answer))
       respond(dispatcher.context, request, response, answer)
     },
     createEabKey: (keyOptions) => createEabKey(context, keyOptions),
@@ -363,10 +369,21 @@ function findAccount({ urls }: AcmeContext, unit: Unit, kid: string): Account {
   throw unauthorized('The account is deactivated.')
 }
 
+/** Returns the type of the problem that an answer shows; `null`: it shows none. */
+function problemOf({ contentType, body }: Answer): string | null {
+  if (contentType !== problemType || typeof body !== 'object') return null
+  return 'type' in body && typeof body.type === 'string' ? shortType(body.type) : null
+}
+
+/** Returns a type of problem without its namespace. */
+const shortType = (type: string): string => type.slice(type.lastIndexOf(':') + 1)
+
+const problemType = 'application/problem+json'
+
 function problemAnswer({ document, headers }: AcmeProblem): Answer {
   return {
     status: document.status,
-    contentType: 'application/problem+json',
+    contentType: problemType,
     headers,
     body: document,
   }

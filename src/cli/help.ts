@@ -8,6 +8,7 @@ export const groups = {
   daemon: 'Look after the daemon: start, stop, status, …',
   hosts: 'Look after names in the hosts file: add, remove, list',
   acme: 'Look after the ACME server',
+  server: 'Serve ACME for a team: run, init, migrate, eab, audit',
 } as const
 
 type Group = keyof typeof groups
@@ -63,9 +64,9 @@ function helpFor(words: readonly string[]): string | null {
   const [first = '', ...more] = words
   if (first === '' || first === 'help') return mainHelp()
   if (first === 'completion') return completionHelp()
+  if (isGroup(first) && more.length === 0) return groupHelp(first)
   const { row } = findCommand(words)
-  if (row !== undefined) return commandHelp(row.spec)
-  return isGroup(first) && more.length === 0 ? groupHelp(first) : null
+  return row === undefined ? null : commandHelp(row.spec)
 }
 
 function mainHelp(): string {

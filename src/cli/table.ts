@@ -31,6 +31,13 @@ import {
   ocspSpec,
   serveSpec,
 } from './specs/servers.ts'
+import {
+  serverAuditSpec,
+  serverEabSpec,
+  serverInitSpec,
+  serverMigrateSpec,
+  serverRunSpec,
+} from './specs/team.ts'
 import { dockerSpec, envSpec, kubernetesSpec, runSpec } from './specs/runtimes.ts'
 import {
   doctorSpec,
@@ -166,6 +173,18 @@ export const commands: readonly TableRow[] = [
   },
   { spec: hostsListSpec, load: async () => (await import('./commands/hosts-list.ts')).hostsList },
   { spec: acmeEabSpec, load: async () => (await import('./commands/acme-eab.ts')).acmeEab },
+  {
+    spec: serverRunSpec,
+    longRunning: true,
+    load: async () => (await import('./commands/server.ts')).serverRun,
+  },
+  { spec: serverInitSpec, load: async () => (await import('./commands/server.ts')).serverInit },
+  {
+    spec: serverMigrateSpec,
+    load: async () => (await import('./commands/server.ts')).serverMigrate,
+  },
+  { spec: serverEabSpec, load: async () => (await import('./commands/server-eab.ts')).serverEab },
+  { spec: serverAuditSpec, load: async () => (await import('./commands/server.ts')).serverAudit },
 ]
 
 /**
@@ -175,5 +194,7 @@ export const commands: readonly TableRow[] = [
 export function commandOf([first = '', second = '']: readonly string[]): TableRow | undefined {
   const named = (name: string): TableRow | undefined =>
     commands.find(({ spec }) => spec.name === name)
-  return named(`${first} ${second}`) ?? named(first)
+  // `rootling server` with options alone runs it.
+  const short = first === 'server' && second === '' ? 'server run' : first
+  return named(`${first} ${second}`) ?? named(short)
 }

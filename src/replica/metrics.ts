@@ -38,7 +38,6 @@ export interface Metrics {
   requestAnswered(request: AnsweredRequest): void
   /** `limit`: the limit that was reached, such as `orders`. */
   rateLimited(limit: string): void
-  auditWritten(rows: number): void
   /** Returns everything, in the text format of Prometheus (`prometheusType`). */
   text(): Promise<string>
 }
@@ -75,8 +74,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     'Requests that were refused since a limit was reached.',
     ['limit'],
   )
-  const audit = count('rootling_audit_rows_written_total', 'Rows written to the audit table.')
-  const own = [created, issued, failed, validations, requests, latency, limited, audit]
+  const own = [created, issued, failed, validations, requests, latency, limited]
 
   return {
     orderCreated: () => created.add({}),
@@ -88,7 +86,6 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       latency.observe({ route }, milliseconds / 1000)
     },
     rateLimited: (limit) => limited.add({ limit }),
-    auditWritten: (rows) => audit.add({}, rows),
     async text() {
       const texts = [...own.map(({ text }) => text()), processText(), ...(await asked(options))]
       return texts.join('')

@@ -18,6 +18,8 @@ export interface Database {
    * Throws what the work throws, and then nothing has happened, and `database-away`.
    */
   transaction<T>(work: () => Promise<T>): Promise<T>
+  /** The connections that are open, those of them that do nothing, and how much work waits for one. */
+  pool(): { readonly total: number; readonly idle: number; readonly waiting: number }
   close(): Promise<void>
 }
 
@@ -130,6 +132,7 @@ export function openDatabase({
       }
       return result
     },
+    pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => pool.end(),
   }
 }

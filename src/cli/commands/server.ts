@@ -1,0 +1,264 @@
+import { lookup } from 'node:dns/promises'
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { AcmeLimits } from '../../acme/limits.ts'
+import { RootlingError } from '../../errors.ts'
+import { foundAuthority } from '../../replica/found.ts'
+import { readPassphrase } from '../../replica/key-source.ts'
+import { readServerUrl, startReplica } from '../../replica/replica.ts'
+import { verifyAudit } from '../../storage/postgres/audit.ts'
+import { openDatabase, type Database } from '../../storage/postgres/database.ts'
+import { migrate } from '../../storage/postgres/migrate.ts'
+import { grantServing } from '../../storage/postgres/roles.ts'
+import { sealWith, type Sealer } from '../../storage/postgres/seal.ts'
+import { standbyWarning } from '../../storage/postgres/standby.ts'
+import { postgresStorage } from '../../storage/postgres/storage.ts'
+import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { exposure, listeningAs, parseHost, parsePort, stopSignal } from '../listening.ts'
+import {
+  serverRunSpec,
+  type serverAuditSpec,
+  type serverInitSpec,
+  type serverMigrateSpec,
+} from '../specs/team.ts'
+import { serverSocket } from '../server-socket.ts'
+
+type RunArguments = ArgumentsOf<typeof serverRunSpec>
+
+/** `rootling server`: serves ACME for a team until SIGINT or SIGTERM. */
+export async function serverRun(args: RunArguments, context: Context): Promise<ExitCode> {
+  const { output, now, env } = context
+  const { url: given, drain = 5 } = args
+  if (drain < 0 || drain > 3_600)
+    throw new RootlingError('usage', `--drain ${drain} is not between 0 and 3600 seconds.`, {
+      hint: '--drain 5',
+    })
+  if (given === undefined)
+    throw new RootlingError('usage', 'The server needs the URL by which clients reach it.', {
+      hint: '--url https://ca.team.internal',
+    })
+  const url = readServerUrl(given)
+  const host = parseHost(args.host ?? '127.0.0.1', '--host 127.0.0.1, or --host 0.0.0.0')
+  const stopped = stopSignal()
+  return withDatabase(args, context, async (database) => {
+    const sealer = await openSealer(args, context)
+    await migrate(database)
+    const warning = await standbyWarning(database)
+    if (warning !== null) output.warn(warning)
+    const starting = startReplica({
+      database,
+      sealer,
+      url,
+      host,
+      port: parsePort(args.port ?? 14_600, '--port 14600, or 0 for a free one'),
+      revocation: revocationOf(args),
+      socket: serverSocket(args, context),
+      proxies: args.proxy,
+      acme: {
+        http01Port: args['http01-port'],
+        tlsAlpn01Port: args['tls-alpn01-port'],
+        dnsResolver: args['dns-resolver'],
+        eabRequired: args['no-eab-required'] !== true,
+        validation: {
+          deny: await databaseAddresses(args, env),
+          allow: args['allow-address'] ?? [],
+        },
+        ...(args['no-limits'] === true ? {} : { limits }),
+      },
+      metricsPort: metricsPortOf(args),
+      now,
+      write: (line) => output.log(line.trimEnd()),
+    })
+    const replica = await listeningAs(serverRunSpec, args, starting)
+    const { urls, port } = replica
+    output.result(
+      [
+        `ACME        ${urls.acme}`,
+        `roots       ${urls.roots}`,
+        ...(urls.revocation === null ? [] : [`revocation  ${urls.revocation}`]),
+        `listening   ${host}, port ${port}`,
+      ],
+      { urls, host, port, pid: process.pid },
+    )
+    const exposed = exposure(host)
+    if (exposed !== null) output.warn(exposed)
+    await stopped
+    replica.log.event('info', 'draining', { seconds: drain })
+    replica.drain()
+    await sleep(drain * 1_000)
+    await replica.close()
+    replica.log.event('info', 'stopped')
+    return exitCodes.ok
+  })
+}
+
+/** `rootling server init`: makes the schema and the authority, or returns the one that is there. */
+export async function serverInit(
+  args: ArgumentsOf<typeof serverInitSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { output, now } = context
+  const { permit = [], force, grant } = args
+  if (permit.length === 0)
+    throw new RootlingError('usage', 'Say which names the authority may sign.', {
+      hint: 'rootling server init --permit team.internal',
+    })
+  const sealer = await openSealer(args, context)
+  return withDatabase(args, context, async (database) => {
+    await migrate(database)
+    if (grant !== undefined) await grantServing(database, grant)
+    const { scope, created } = await foundAuthority(
+      postgresStorage(database, sealer),
+      { permit, force },
+      now(),
+    )
+    const fingerprint = fingerprintOf(scope.root)
+    output.result(
+      [
+        `may sign     ${scope.permitted.join(', ')}`,
+        `fingerprint  ${fingerprintText(fingerprint)}`,
+        `until        ${scope.rootNotAfter.toISOString()}`,
+      ],
+      {
+        created,
+        permitted: scope.permitted,
+        fingerprint,
+        notAfter: scope.rootNotAfter.toISOString(),
+        root: scope.root.toString(),
+      },
+    )
+    output.note(
+      created
+        ? 'The key of the root is gone for good; that of the issuer is sealed in the database.'
+        : 'The authority was there already.',
+    )
+    return exitCodes.ok
+  })
+}
+
+/** `rootling server migrate`: brings the schema to this release. */
+export async function serverMigrate(
+  args: ArgumentsOf<typeof serverMigrateSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  return withDatabase(args, context, async (database) => {
+    await migrate(database)
+    if (args.grant !== undefined) await grantServing(database, args.grant)
+    context.output.note(`The schema in ${database.place} is that of this release.`)
+    context.output.result([], { migrated: true })
+    return exitCodes.ok
+  })
+}
+
+/** `rootling server audit verify`: exits 1 where the trail was changed. */
+export async function serverAudit(
+  args: ArgumentsOf<typeof serverAuditSpec>,
+  context: Context,
+): Promise<ExitCode> {
+  const { output } = context
+  if (args.positionals.join(' ') !== 'verify')
+    throw new RootlingError('usage', 'rootling server audit takes one word: verify.', {
+      hint: 'rootling server audit verify',
+    })
+  return withDatabase(args, context, async (database) => {
+    const { rows, replicas, faults } = await verifyAudit(database)
+    output.result(
+      [
+        ...faults.map(({ replica, n, what }) => `${replica} ${n}: ${what}`),
+        `${rows} rows of ${replicas.length} replicas, ${faults.length} faults`,
+      ],
+      { rows, replicas, faults },
+    )
+    return faults.length === 0 ? exitCodes.ok : exitCodes.failed
+  })
+}
+
+interface DatabaseArguments {
+  readonly database?: string | undefined
+  readonly replica?: string | undefined
+  readonly port?: number | undefined
+}
+
+async function withDatabase<T>(
+  args: DatabaseArguments,
+  { env }: Context,
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
+  const replica = args.replica ?? [hostname(), args.port ?? []].flat().join(':')
+  const database = openDatabase({ url: databaseUrl(args, env), replica })
+  try {
+    return await work(database)
+  } finally {
+    await database.close()
+  }
+}
+
+/**
+ * Returns the URL of the database. Throws `usage` for none, and for a password in the command line,
+ * which every user of this machine can read.
+ */
+function databaseUrl({ database }: DatabaseArguments, env: Context['env']): string {
+  const url = database ?? env['ROOTLING_DATABASE']
+  if (url === undefined || url === '')
+    throw new RootlingError('usage', 'No database was named.', {
+      hint: '--database postgres://USER@HOST/DATABASE',
+    })
+  if (database !== undefined && URL.canParse(database) && new URL(database).password !== '')
+    throw new RootlingError('usage', 'Other users can read a password in the command line.', {
+      hint: 'Give the URL by the variable ROOTLING_DATABASE, or the password by PGPASSFILE',
+    })
+  return url
+}
+
+/** The addresses of the database, to which no validation connects. */
+async function databaseAddresses(
+  args: DatabaseArguments,
+  env: Context['env'],
+): Promise<readonly string[]> {
+  const url = databaseUrl(args, env)
+  const host = URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : ''
+  if (host === '' || host.includes('%')) return []
+  const found = await lookup(host, { all: true }).catch(() => [])
+  return found.map(({ address }) => address)
+}
+
+/** What one replica lets an account, or an address, do. */
+const limits: AcmeLimits = {
+  ordersPerHour: 300,
+  namesPerHour: 3_000,
+  failedValidationsPerHour: 60,
+  newAccountsPerHour: 60,
+  failedSignaturesPerMinute: 60,
+}
+
+function metricsPortOf({ 'metrics-port': port }: RunArguments): number | null {
+  return port === undefined ? null : parsePort(port, '--metrics-port 14690', 'metrics-port')
+}
+
+interface KeyArguments {
+  readonly 'passphrase-file'?: string | undefined
+  readonly 'key-command'?: string | undefined
+}
+
+async function openSealer(args: KeyArguments, { cwd, env }: Context): Promise<Sealer> {
+  const path = (word: string | undefined) => (word === undefined ? undefined : resolve(cwd, word))
+  const source = {
+    passphraseFile: path(args['passphrase-file']),
+    keyCommand: path(args['key-command']),
+  }
+  return sealWith(await readPassphrase(source, env))
+}
+
+function revocationOf(args: RunArguments): { url: URL; port: number } | null {
+  const { 'revocation-url': text, 'revocation-port': port = 14_680 } = args
+  if (text === undefined) return null
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (url?.protocol === 'http:' && url.href === `${url.origin}/`)
+    return { url, port: parsePort(port, '--revocation-port 14680', 'revocation-port') }
+  throw new RootlingError('usage', `--revocation-url ${text} is not an http URL without a path.`, {
+    hint: '--revocation-url http://ca.team.internal: the answers are signed, so http is enough',
+  })
+}

@@ -1,0 +1,166 @@
+import type { CommandSpec } from '../command.ts'
+
+const databaseOption = {
+  type: 'string',
+  placeholder: 'URL',
+  describe: 'postgres://USER@HOST/DATABASE; or the variable ROOTLING_DATABASE',
+} as const
+
+const keyOptions = {
+  'passphrase-file': {
+    type: 'string',
+    placeholder: 'F',
+    describe: 'Its first line opens the keys in the database',
+    excludes: ['key-command'],
+  },
+  'key-command': {
+    type: 'string',
+    placeholder: 'PROGRAM',
+    describe: 'A program that prints it, such as one that asks a KMS',
+  },
+} as const satisfies CommandSpec['options']
+
+const socketOption = {
+  type: 'string',
+  placeholder: 'PATH',
+  describe: 'The administrator’s socket; default: in ROOTLING_HOME',
+} as const
+
+export const serverRunSpec = {
+  name: 'server run',
+  summary: 'Serve ACME for a team, with its state in PostgreSQL',
+  options: {
+    database: databaseOption,
+    url: {
+      type: 'string',
+      placeholder: 'URL',
+      describe: 'How clients reach it, such as https://ca.team.internal',
+    },
+    ...keyOptions,
+    host: { type: 'string', placeholder: 'ADDR', describe: 'Address; default 127.0.0.1' },
+    port: { type: 'number', placeholder: 'N', describe: 'Port; default 14600', alias: 'p' },
+    'revocation-url': {
+      type: 'string',
+      placeholder: 'URL',
+      describe: 'How clients reach CRL and OCSP: http; default: certificates name none',
+    },
+    'revocation-port': { type: 'number', placeholder: 'N', describe: 'Its port; default 14680' },
+    proxy: {
+      type: 'string',
+      array: true,
+      placeholder: 'IP',
+      describe: 'A balancer, or a range of them, that sends PROXY headers',
+    },
+    'http01-port': { type: 'number', placeholder: 'N', describe: 'Default 80; 0: not offered' },
+    'tls-alpn01-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Default 443; 0: not offered',
+    },
+    'dns-resolver': {
+      type: 'string',
+      placeholder: 'IP',
+      describe: 'For dns-01 and for all names, as IP or IP:PORT',
+    },
+    'allow-address': {
+      type: 'string',
+      array: true,
+      placeholder: 'IP',
+      describe: 'Validate there too: loopback, metadata and database are left out',
+    },
+    'no-eab-required': { type: 'boolean', describe: 'Anybody who reaches it may open an account' },
+    replica: {
+      type: 'string',
+      placeholder: 'NAME',
+      describe: 'Its name in the audit trail; default: that of the machine, with --port',
+    },
+    'no-limits': { type: 'boolean', describe: 'Count neither orders, accounts nor failures' },
+    'metrics-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Prometheus metrics on 127.0.0.1; default: none',
+    },
+    drain: {
+      type: 'number',
+      placeholder: 'S',
+      describe: 'Seconds between “not ready” and the end; default 5',
+    },
+    socket: socketOption,
+  },
+  examples: [
+    'rootling server --database postgres://ca@db/ca --url https://ca.team.internal --passphrase-file ca.pass',
+  ],
+} as const satisfies CommandSpec
+
+export const serverInitSpec = {
+  name: 'server init',
+  summary: 'Make a team’s authority in a database, and its schema',
+  options: {
+    database: databaseOption,
+    permit: {
+      type: 'string',
+      array: true,
+      placeholder: 'NAME',
+      describe: 'A domain with all below it, or a range of addresses, that it may sign',
+    },
+    ...keyOptions,
+    grant: {
+      type: 'string',
+      placeholder: 'ROLE',
+      describe: 'The role of the database that the servers use',
+    },
+    force: { type: 'boolean', describe: 'Permit a whole top-level domain too' },
+  },
+  examples: [
+    'rootling server init --database postgres://owner@db/ca --permit team.internal --passphrase-file ca.pass --grant ca',
+  ],
+} as const satisfies CommandSpec
+
+export const serverMigrateSpec = {
+  name: 'server migrate',
+  summary: 'Bring a team’s database to this release; servers may go on',
+  options: { database: databaseOption, grant: serverInitSpec.options.grant },
+  examples: ['rootling server migrate --database postgres://owner@db/ca --grant ca'],
+} as const satisfies CommandSpec
+
+export const serverEabSpec = {
+  name: 'server eab',
+  summary: 'Keys with which a team’s ACME clients register',
+  positionals: 'create|list|revoke…',
+  options: {
+    label: { type: 'string', placeholder: 'TEXT', describe: 'What you call a new key' },
+    name: {
+      type: 'string',
+      array: true,
+      placeholder: 'NAME',
+      describe: 'What its accounts may order: a.team.internal, *.team.internal, 10.1.0.0/16',
+    },
+    preauthorized: {
+      type: 'string',
+      array: true,
+      placeholder: 'NAME',
+      describe: 'What they may order without a challenge',
+    },
+    profile: { type: 'string', array: true, placeholder: 'P', describe: 'The profiles; default: all' },
+    uses: {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'How many accounts it binds; default 1; 0: any number',
+    },
+    days: { type: 'number', placeholder: 'N', describe: 'When it ends; default: never' },
+    socket: socketOption,
+  },
+  examples: [
+    "rootling server eab create --name '*.shop.team.internal' --label 'the shop'",
+    'rootling server eab list',
+    'rootling server eab revoke KID',
+  ],
+} as const satisfies CommandSpec
+
+export const serverAuditSpec = {
+  name: 'server audit',
+  summary: 'Check that nobody has changed a team’s audit trail',
+  positionals: 'verify',
+  options: { database: databaseOption },
+  examples: ['rootling server audit verify --database postgres://ca@db/ca'],
+} as const satisfies CommandSpec

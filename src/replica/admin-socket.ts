@@ -1,0 +1,174 @@
+import { lstat, rm } from 'node:fs/promises'
+import { createServer, request as ask, type IncomingMessage, type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
+import { dirname } from 'node:path'
+import { RootlingError, type ErrorCode } from '../errors.ts'
+import { unwritable } from '../files/errors.ts'
+import { makePrivateDirectory } from '../files/private-directory.ts'
+import { quotedPath } from '../shell-word.ts'
+
+/**
+ * The requests of an administrator: HTTP over a Unix socket, which only the user of the server can open.
+ * A request is `POST /METHOD` with a JSON object, and the answer `{ "result": … }` or `{ "error": … }`.
+ */
+export type AdminHandler = (method: string, parameters: Parameters) => Promise<unknown>
+
+export type Parameters = Readonly<Record<string, unknown>>
+
+export interface AdminSocket {
+  close(): Promise<void>
+}
+
+const mostOctets = 64 * 1024
+
+/**
+ * Listens at a path for the administrator. Throws `port-in-use` where another server listens there,
+ * `not-ours` where there is something else than a socket of this user, and `state-unwritable`.
+ */
+export async function openAdminSocket(path: string, handler: AdminHandler): Promise<AdminSocket> {
+  await makePrivateDirectory(dirname(path), null)
+  await removeStale(path)
+  const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
+    void answer(request, response, handler)
+  })
+  server.maxConnections = 16
+  // The socket has its mode from its first moment.
+  const before = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(path, resolve)
+    })
+  } catch (error) {
+    throw unwritable(path, error)
+  } finally {
+    process.umask(before)
+  }
+  server.on('error', () => undefined)
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+async function removeStale(path: string): Promise<void> {
+  const info = await lstat(path).catch(() => null)
+  if (info === null) return
+  if (!info.isSocket() || info.uid !== process.geteuid?.())
+    throw new RootlingError('not-ours', `${quotedPath(path)} is not a socket of this user.`, {
+      hint: 'Name another path: --socket PATH',
+    })
+  if (await isAnswered(path))
+    throw new RootlingError('port-in-use', `A server listens at ${quotedPath(path)} already.`, {
+      hint: 'Stop it, or name another path: --socket PATH',
+    })
+  await rm(path)
+}
+
+const isAnswered = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  handler: AdminHandler,
+): Promise<void> {
+  const send = (status: number, body: object): void => {
+    response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close' })
+    response.end(`${JSON.stringify(body)}\n`)
+  }
+  try {
+    if (request.method !== 'POST') throw new RootlingError('usage', 'Use POST here.')
+    const parameters = await readObject(request)
+    send(200, { result: (await handler((request.url ?? '').slice(1), parameters)) ?? null })
+  } catch (error) {
+    const known = error instanceof RootlingError ? error : null
+    send(known === null ? 500 : 400, {
+      error: {
+        code: known?.code ?? 'internal',
+        message: known?.message ?? 'Something unexpected happened; the log of the server says what.',
+        hint: known?.hint,
+      },
+    })
+    if (known === null) throw error
+  }
+}
+
+async function readObject(stream: AsyncIterable<Buffer>): Promise<Parameters> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of stream) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length > mostOctets) throw new RootlingError('usage', 'This is longer than 64 KiB.')
+  }
+  try {
+    const value: unknown = JSON.parse(Buffer.concat(chunks).toString())
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as Parameters
+  } catch {
+    // The sentence is the same.
+  }
+  throw new RootlingError('usage', 'The body is not a JSON object.')
+}
+
+/**
+ * Asks the server that listens at a path. Throws `connect-failed` where none does, and the error of the
+ * server.
+ */
+export async function askAdmin(
+  path: string,
+  method: string,
+  parameters: Parameters = {},
+): Promise<unknown> {
+  const { body, status } = await post(path, method, parameters)
+  const value = JSON.parse(body) as { result?: unknown; error?: ServerError }
+  if (status === 200) return value.result
+  const { code = 'internal', message = 'The server failed.', hint } = value.error ?? {}
+  throw new RootlingError(code, message, { hint })
+}
+
+interface ServerError {
+  readonly code?: ErrorCode
+  readonly message?: string
+  readonly hint?: string
+}
+
+function post(
+  socketPath: string,
+  method: string,
+  parameters: Parameters,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = ask({ socketPath, method: 'POST', path: `/${method}`, timeout: 30_000 })
+    request.once('response', (response) => {
+      let body = ''
+      response.setEncoding('utf8').on('data', (text: string) => (body += text))
+      response.once('end', () => resolve({ status: response.statusCode ?? 0, body }))
+      response.once('error', reject)
+    })
+    request.once('timeout', () => request.destroy(new Error('no answer in 30 s')))
+    request.once('error', (cause: NodeJS.ErrnoException) =>
+      reject(
+        new RootlingError(
+          'connect-failed',
+          `No server listens at ${quotedPath(socketPath)}: ${cause.code ?? cause.message}.`,
+          {
+            hint: 'Start it, or name its socket and be its user: --socket PATH',
+            cause,
+          },
+        ),
+      ),
+    )
+    request.end(JSON.stringify(parameters))
+  })
+}

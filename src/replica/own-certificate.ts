@@ -1,0 +1,49 @@
+import { createIssuer } from '../certificates/issuer.ts'
+import { loadKeyPair } from '../server/key-pair.ts'
+import { renewingPair, type RenewingPair } from '../server/renewing.ts'
+import type { Storage } from '../storage/storage.ts'
+import { parseIdentifier } from '../x509/identifier.ts'
+import { generateKeys } from '../x509/keys.ts'
+import { encodePem } from '../x509/pem.ts'
+
+/** In days. Its key never leaves the memory of this process, so it is not recorded. */
+const lifetime = 7
+
+export interface OwnCertificateOptions {
+  readonly storage: Storage
+  /** The host of the server's URL. */
+  readonly host: string
+  readonly now: () => Date
+  readonly onRenewed: Parameters<typeof renewingPair>[0]['onRenewed']
+  readonly onFailed: Parameters<typeof renewingPair>[0]['onFailed']
+}
+
+/**
+ * Issues a certificate of the team's authority for the server itself, and renews it at two thirds of its
+ * lifetime, and when the authority is rotated. Throws `not-permitted` for a host that the authority may
+ * not sign, and what `issue` throws.
+ */
+export function ownCertificate(options: OwnCertificateOptions): Promise<RenewingPair> {
+  const { storage, host, now, onRenewed, onFailed } = options
+  const issuer = createIssuer(storage, now)
+  return renewingPair({
+    now,
+    onRenewed,
+    onFailed,
+    issuersStamp: () => storage.scopes.version(),
+    async issue() {
+      const keys = await generateKeys('p256')
+      const leaf = await issuer.sign(
+        {
+          identifiers: [parseIdentifier(host)],
+          purpose: 'server',
+          spki: keys.spki,
+          keyType: 'p256',
+          lifetime,
+        },
+        { recorded: false },
+      )
+      return loadKeyPair(leaf.chain, encodePem('PRIVATE KEY', keys.pkcs8), now())
+    },
+  })
+}

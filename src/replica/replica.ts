@@ -1,0 +1,299 @@
+import { createServer } from 'node:http'
+import { isIP } from 'node:net'
+import { createAcmeAuthority } from '../acme/acme-authority.ts'
+import type { EabKeyOptions } from '../acme/eab-keys.ts'
+import type { AcmeOptions } from '../acme/options.ts'
+import { routes } from '../acme/routes.ts'
+import { createAcmeServer, type AcmeServer } from '../acme/server.ts'
+import { openPostgresStore } from '../acme/store/postgres.ts'
+import { noAuthority, scopesIn } from '../authority/scope.ts'
+import { RootlingError } from '../errors.ts'
+import type { Handler } from '../server/http.ts'
+import { createHttpsServer, type HttpsServer } from '../server/https.ts'
+import { listen } from '../server/listen.ts'
+import { createRevocationServer } from '../sites/revocation/server.ts'
+import { recordAudit } from '../storage/postgres/audit.ts'
+import type { Database } from '../storage/postgres/database.ts'
+import type { Sealer } from '../storage/postgres/seal.ts'
+import { postgresStorage } from '../storage/postgres/storage.ts'
+import { openAdminSocket, type AdminHandler, type Parameters } from './admin-socket.ts'
+import { createHealth } from './health.ts'
+import { createJsonLog, createRoutes, type JsonLog } from './json-log.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { ownCertificate } from './own-certificate.ts'
+import { prometheusType } from './prometheus-text.ts'
+
+export interface ReplicaOptions {
+  /** `migrate` has made its schema, and `foundAuthority` the authority in it. The caller closes it. */
+  readonly database: Database
+  readonly sealer: Sealer
+  /** The URL by which clients reach all replicas, such as `https://ca.team.internal`, without a path. */
+  readonly url: URL
+  /** The address and the port to listen on; 0 takes a free port. */
+  readonly host: string
+  readonly port: number
+  /** Where OCSP and the CRL are served over plain HTTP; `null`: nowhere, and no certificate names it. */
+  readonly revocation: { readonly url: URL; readonly port: number } | null
+  /** The path of the administrator's socket. */
+  readonly socket: string
+  /** Addresses or CIDR ranges of balancers, which begin each connection with a PROXY header. */
+  readonly proxies?: readonly string[] | undefined
+  /** What is left out here has the defaults of a server that other machines reach. */
+  readonly acme?: AcmeOptions | undefined
+  /** The port of loopback where metrics are served over plain HTTP; `null`: they are not. */
+  readonly metricsPort: number | null
+  readonly now: () => Date
+  /** Writes a line of the log, which ends with a newline. */
+  readonly write: (line: string) => void
+}
+
+export interface Replica {
+  /** The directory of the ACME server, and the URL of the roots. */
+  readonly urls: { readonly acme: string; readonly roots: string; readonly revocation: string | null }
+  readonly port: number
+  readonly log: JsonLog
+  /** Says that it is not ready, so that a balancer sends its clients elsewhere, and goes on serving. */
+  drain(): void
+  /** Finishes the requests in flight, and ends. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts one process of a team's ACME server. Any number of them share a database, behind any load
+ * balancer. Throws `no-authority`, `not-permitted` for a URL whose host the authority may not sign,
+ * `port-in-use`, `listen-failed`, `bad-key` for a wrong passphrase, and `database-away`.
+ */
+export async function startReplica(options: ReplicaOptions): Promise<Replica> {
+  const { database, sealer, url, host, now, revocation } = options
+  const storage = postgresStorage(database, sealer)
+  if ((await storage.scopes.names()).length === 0)
+    throw new RootlingError('no-authority', `There is no authority in ${database.place} yet.`, {
+      hint: 'rootling server init',
+      cause: noAuthority(),
+    })
+  const closing: (() => unknown)[] = []
+  const close = async (): Promise<void> => {
+    for (const step of closing.splice(0).toReversed()) await step()
+  }
+  const base = url.href.replace(/\/$/, '')
+  const routeOf = createRoutes('/acme', routes.keys(), plainPaths)
+  const unlogged = new Set(healthPaths)
+  const log = createJsonLog({ write: options.write, now, routeOf, unlogged })
+  const onError = (error: unknown): void => log.event('error', 'failed', { error: textOf(error) })
+  const metrics = createMetrics({ pool: () => database.pool(), onError })
+  try {
+    const acme = await createAcmeServer({
+      baseUrl: `${base}/acme`,
+      store: await openPostgresStore(database, sealer),
+      authority: createAcmeAuthority({
+        storage,
+        now,
+        revocationUrl: revocation?.url.href.replace(/\/$/, ''),
+        shortLives: true,
+      }),
+      // All clients are of other machines.
+      owners: null,
+      eabCommand: 'rootling server eab create',
+      now,
+      onError,
+      onInvalid: metrics.validationFailed,
+      onAnswer: (request, status, problem) =>
+        countOrders(metrics, routeOf(request.url ?? ''), status, problem),
+      options: { allowRemote: true, eabRequired: true, ...options.acme },
+    })
+    closing.push(() => acme.close())
+    const servers: HttpsServer[] = []
+    const own = await ownCertificate({
+      storage,
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      now,
+      onRenewed: (pair) => servers.forEach((server) => server.replaceCertificate(pair)),
+      onFailed: onError,
+    })
+    closing.push(() => own.stop())
+    const health = createHealth(() => storage.scopes.version())
+    const roots = async (): Promise<string> =>
+      (await scopesIn(storage)).map(({ root }) => root.toString()).join('')
+    const server = await createHttpsServer({
+      pair: own.current(),
+      host,
+      port: options.port,
+      // Clients on older systems speak only TLS 1.2.
+      minVersion: 'TLSv1.2',
+      ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
+      now,
+      handler: routed({ acme, health, roots }),
+      onHandlerError: onError,
+      onRequest(entry, request) {
+        log.request(entry, request)
+        const { path, status, milliseconds } = entry
+        metrics.requestAnswered({ route: routeOf(path), status, milliseconds })
+      },
+    })
+    servers.push(server)
+    server.replaceCertificate(own.current())
+    closing.push(() => server.close())
+    if (revocation !== null) {
+      const responder = await createRevocationServer({
+        state: { path: '/nowhere' } as never,
+
+        now,
+        host,
+        port: revocation.port,
+        onError,
+      })
+      closing.push(() => responder.close())
+    }
+    if (options.metricsPort !== null)
+      closing.push(await serveMetrics(metrics, options.metricsPort, onError))
+    const admin = await openAdminSocket(options.socket, administer(acme, database, log))
+    closing.push(() => admin.close())
+    return {
+      urls: {
+        acme: `${base}/acme/directory`,
+        roots: `${base}/roots.pem`,
+        revocation: revocation?.url.href ?? null,
+      },
+      port: server.port,
+      log,
+      drain: () => health.drain(),
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+const healthPaths = ['/healthz', '/readyz']
+const plainPaths = [...healthPaths, '/roots.pem']
+
+function countOrders(
+  metrics: Metrics,
+  route: string,
+  status: number,
+  problem: string | null,
+): void {
+  if (problem === 'rateLimited') metrics.rateLimited(route)
+  else if (route === 'new-order' && status === 201) metrics.orderCreated()
+  else if (route === 'finalize' && status === 200) metrics.orderIssued()
+  else if (route === 'new-order' || route === 'finalize')
+    metrics.orderFailed(problem ?? String(status))
+}
+
+/** Serves the metrics on loopback, and returns what ends that. */
+async function serveMetrics(
+  metrics: Metrics,
+  port: number,
+  onError: (error: unknown) => void,
+): Promise<() => void> {
+  const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
+    if (request.method !== 'GET' || request.url !== '/metrics') {
+      response.writeHead(404).end()
+      return
+    }
+    metrics.text().then(
+      (text) => response.writeHead(200, { 'Content-Type': prometheusType }).end(text),
+      (error: unknown) => {
+        onError(error)
+        response.writeHead(500).end()
+      },
+    )
+  })
+  server.maxConnections = 64
+  await listen(server, '127.0.0.1', port)
+  return () => {
+    server.close()
+    server.closeAllConnections()
+  }
+}
+
+/** Names neither the database nor what a statement held. */
+const textOf = (error: unknown): string =>
+  error instanceof RootlingError ? `${error.code}: ${error.message}` : String(error)
+
+interface Parts {
+  readonly acme: AcmeServer
+  readonly health: ReturnType<typeof createHealth>
+  /** Returns the roots, PEM. */
+  readonly roots: () => Promise<string>
+}
+
+function routed({ acme, health, roots }: Parts): Handler {
+  return async (request, response) => {
+    if (await health.handler(request, response)) return
+    if (request.url !== '/roots.pem') return acme.handler(request, response)
+    response.setHeader('Content-Type', 'application/x-pem-file')
+    response.end(await roots())
+  }
+}
+
+/** Answers the administrator. */
+function administer(acme: AcmeServer, database: Database, log: JsonLog): AdminHandler {
+  const note = async (event: string, facts: { readonly kid: string }): Promise<void> => {
+    log.event('info', event, { kid: facts.kid })
+    await recordAudit(database, { actor: 'administrator', event, facts })
+  }
+  return async (method, parameters) => {
+    switch (method) {
+      case 'eab-create': {
+        const limits = eabOptions(parameters)
+        const created = await acme.createEabKey(limits)
+        await note('eabKeyCreated', { kid: created.kid, ...limits })
+        return created
+      }
+      case 'eab-list':
+        return acme.listEabKeys()
+      case 'eab-revoke': {
+        const kid = String(parameters['kid'])
+        const changed = await acme.revokeEabKey(kid)
+        if (changed) await note('eabKeyRevoked', { kid })
+        return { kid, changed }
+      }
+      default:
+        throw new RootlingError('usage', `The server knows no method ${method.slice(0, 40)}.`, {
+          hint: 'Is the server of another release than this command?',
+        })
+    }
+  }
+}
+
+/** Reads options from JSON. The ACME server checks their values. */
+function eabOptions(parameters: Parameters): EabKeyOptions {
+  const list = (name: string): string[] | undefined => {
+    const value = parameters[name]
+    if (value === undefined) return undefined
+    if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
+    throw new RootlingError('usage', `${name} is not a list of texts.`)
+  }
+  const { label, uses, expires } = parameters
+  if (label !== undefined && typeof label !== 'string')
+    throw new RootlingError('usage', 'label is not a text.')
+  if (uses !== undefined && uses !== null && typeof uses !== 'number')
+    throw new RootlingError('usage', 'uses is not a number.')
+  return {
+    label,
+    names: list('names'),
+    preauthorized: list('preauthorized'),
+    profiles: list('profiles'),
+    ...(uses === undefined ? {} : { uses }),
+    ...(expires === undefined ? {} : { expires: new Date(String(expires)) }),
+  }
+}
+
+/**
+ * Reads the URL of the server. Throws `usage` unless it is https, without path, query and password, and
+ * of a host that can be in a certificate.
+ */
+export function readServerUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null
+  const isPlain =
+    url?.protocol === 'https:' && url.href === `${url.origin}/` && !isWildcardAddress(url.hostname)
+  if (isPlain) return url
+  throw new RootlingError('usage', `--url ${text} is not the URL of a server.`, {
+    hint: '--url https://ca.team.internal, by which clients reach it: no path, and https',
+  })
+}
+
+const isWildcardAddress = (host: string): boolean =>
+  isIP(host.replace(/^\[|\]$/g, '')) !== 0 && /^(?:0\.0\.0\.0|\[::\])$/.test(host)
