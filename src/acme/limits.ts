@@ -32,7 +32,7 @@ const kinds = {
   failedSignaturesPerMinute: { what: 'wrong signatures from one address', ...minute },
 } as const
 
-export type LimitKind = keyof typeof kinds
+type LimitKind = keyof typeof kinds
 
 export interface Limits {
   /** Throws rateLimited where nothing more is allowed to the account or the address now. */

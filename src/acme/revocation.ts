@@ -4,6 +4,7 @@ import { readDer } from '../x509/asn1-reader.ts'
 import type { RevocationReason } from '../x509/revocation.ts'
 import type { AcmeContext, Signed, SignedByAccount, Step } from './context.ts'
 import type { AccountKey } from './keys.ts'
+import { keyOfAccount } from './eab-keys.ts'
 import { octets } from './payload.ts'
 import { AcmeProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { authorizationStatus, type Account, type StoredCertificate } from './resources.ts'
@@ -98,6 +99,7 @@ function mayRevoke(
   { accountId, identifiers }: StoredCertificate,
 ): boolean {
   if (accountId === account.id) return true
+  keyOfAccount(unit, account, now())
   const valid = new Set<string>()
   for (const id of unit.ordersOf(account.id).flatMap((order) => order.authorizationIds)) {
     const authorization = unit.get('authorization', id)

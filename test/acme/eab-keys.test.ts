@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { CreatedEabKey, EabKeyOptions } from '../../src/acme/eab-keys.ts'
 import { createMemory } from '../../src/acme/store/memory.ts'
@@ -165,6 +166,21 @@ describe.each(kept)('a key for external account binding, kept in %s', (_, makeSt
     expectProblem(await bindTo(await client(), key), 'unauthorized', 403)
     expect((await one.post(certificate, null)).status).toBe(200)
     await expect(acme.server.revokeEabKey('x')).rejects.toThrow('There is no key x here.')
+  })
+
+  test('that is revoked ends what its accounts may revoke of others', async () => {
+    const keys = [await create({ preauthorized: ['v.localhost'] }), await create({})] as const
+    const [vouched, owner] = [await bound(keys[0]), await bound(keys[1])]
+    const issue = async () => {
+      const { chain } = await obtain(owner, ['v.localhost'], responder)
+      return { certificate: new X509Certificate(chain).raw.toString('base64url') }
+    }
+    const [first, second] = [await issue(), await issue()]
+    expect((await vouched.order(['v.localhost'])).body.status).toBe('ready')
+    expect((await vouched.post(vouched.to('revokeCert'), first)).status).toBe(200)
+    for (const { kid } of keys) await acme.server.revokeEabKey(kid)
+    expectProblem(await vouched.post(vouched.to('revokeCert'), second), 'unauthorized', 403)
+    expect((await owner.post(owner.to('revokeCert'), second)).status).toBe(200)
   })
 
   test('that has expired binds nobody, and its accounts order nothing', async () => {

@@ -22,6 +22,7 @@ import { readPkcs12Identity } from '../../../platform/pkcs12-identity.ts'
 import { ownHashes } from '../../../platform/windows/root.ts'
 import { checkBinding } from '../../../src/acme/external-account.ts'
 import { readIdentifiers } from '../../../src/acme/identifiers.ts'
+import { parseNamePattern } from '../../../src/acme/name-patterns.ts'
 import { checkUrl, keyReference, nonceOf, parseJws, verifyJws } from '../../../src/acme/jws.ts'
 import { readJwk } from '../../../src/acme/keys.ts'
 import * as payloads from '../../../src/acme/payload.ts'
@@ -549,6 +550,7 @@ function typed(): ForeignParser[] {
       parseIdentifier,
     ),
     row('subject', ['CN=alice,OU=a,O=b', String.raw`CN=a\,b,C=DE`], ['usage'], parseSubject),
+    row('pattern of names', ['*.a.test', 'a.test', '10.0.0.0/8'], ['usage'], parseNamePattern),
     row('range of addresses', ['10.0.0.0/8', '::1/128', '1:2:3:4:5:6:7::/64'], [], parseIpRange),
     row('URL', ['https://localhost:8443/a', 'https://[::1]/'], ['usage'], parseTarget),
     {
