@@ -133,7 +133,12 @@ export const rooms: readonly Room[] = [
     packages: ['jsonc-parser'],
   },
   { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },
-  { name: 'replica', paths: ['src/replica'], rooms: ['ground', 'server'] },
+  {
+    name: 'replica',
+    paths: ['src/replica'],
+    above: 'sites',
+    rooms: ['acme', 'platform/command', 'storage/postgres'],
+  },
   {
     name: 'public entries',
     paths: ['src/index.ts', 'src/certificate-for.ts'],

@@ -139,6 +139,7 @@ export async function whoNeedsBinding(
   connection: Connection,
 ): Promise<string | null> {
   if (payload['externalAccountBinding'] !== undefined) return null
+  if (options.openToAll) return null
   if (options.eabRequired) return ''
   if (!isThisMachine(connection.remoteAddress ?? '')) return ' from another machine'
   const whose = (await owners?.ofPeer(connection)) ?? 'ours'

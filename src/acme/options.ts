@@ -15,6 +15,8 @@ export interface AcmeOptions {
   readonly allowRemote?: boolean | undefined
   /** Whether new accounts need an external account binding (RFC 8555 §7.3.4). */
   readonly eabRequired?: boolean | undefined
+  /** Whether anybody who reaches the server may open an account, also from another machine. */
+  readonly openToAll?: boolean | undefined
   /** The URL of terms that new accounts have to agree to. */
   readonly termsOfService?: string | undefined
   /** The profiles by name; `default` is for orders that name none. */
@@ -49,6 +51,7 @@ export interface ResolvedOptions extends AcmeOptions {
   readonly tlsAlpn01Port: number
   readonly allowRemote: boolean
   readonly eabRequired: boolean
+  readonly openToAll: boolean
   readonly validationMilliseconds: number
   readonly answerMilliseconds: number
 }
@@ -58,6 +61,7 @@ const defaults = {
   tlsAlpn01Port: 443,
   allowRemote: false,
   eabRequired: false,
+  openToAll: false,
   validationMilliseconds: 10_000,
   answerMilliseconds: 2_000,
 }

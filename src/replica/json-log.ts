@@ -3,7 +3,7 @@ import { printableJson, shortened } from '../printable.ts'
 import type { Request } from '../server/http.ts'
 import type { LogEntry } from '../server/request-log.ts'
 
-export type LogLevel = 'info' | 'warning' | 'error'
+type LogLevel = 'info' | 'warning' | 'error'
 
 /** What an event says beside its name. Secrets do not belong here. */
 type Members = Readonly<Record<string, string | number | boolean | null | undefined>>

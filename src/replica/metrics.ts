@@ -1,7 +1,7 @@
-import { createCounter, createHistogram, valuesText } from './prometheus-text.ts'
+import { createCounter, createHistogram, prometheusType, valuesText } from './prometheus-text.ts'
 
 /** The connections to the database. */
-export interface PoolState {
+interface PoolState {
   readonly total: number
   readonly idle: number
   /** How much work waits for a connection. */
@@ -20,7 +20,7 @@ export interface MetricsOptions {
   readonly milliseconds?: number | undefined
 }
 
-export interface AnsweredRequest {
+interface AnsweredRequest {
   readonly route: string
   /** `null`: the connection ended before an answer. */
   readonly status: number | null
@@ -38,7 +38,9 @@ export interface Metrics {
   requestAnswered(request: AnsweredRequest): void
   /** `limit`: the limit that was reached, such as `orders`. */
   rateLimited(limit: string): void
-  /** Returns everything, in the text format of Prometheus (`prometheusType`). */
+  /** The Content-Type of `text`. */
+  readonly contentType: string
+  /** Returns everything, in the text format of Prometheus. */
   text(): Promise<string>
 }
 
@@ -86,6 +88,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       latency.observe({ route }, milliseconds / 1000)
     },
     rateLimited: (limit) => limited.add({ limit }),
+    contentType: prometheusType,
     async text() {
       const texts = [...own.map(({ text }) => text()), processText(), ...(await asked(options))]
       return texts.join('')

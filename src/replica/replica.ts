@@ -21,7 +21,6 @@ import { createHealth } from './health.ts'
 import { createJsonLog, createRoutes, type JsonLog } from './json-log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { ownCertificate } from './own-certificate.ts'
-import { prometheusType } from './prometheus-text.ts'
 
 export interface ReplicaOptions {
   /** `migrate` has made its schema, and `foundAuthority` the authority in it. The caller closes it. */
@@ -105,7 +104,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     const servers: HttpsServer[] = []
     const own = await ownCertificate({
       storage,
-      host: url.hostname.replace(/^\[|\]$/g, ''),
+      host: bareHost(url),
       now,
       onRenewed: (pair) => servers.forEach((server) => server.replaceCertificate(pair)),
       onFailed: onError,
@@ -135,7 +134,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     closing.push(() => server.close())
     if (revocation !== null) {
       const responder = await createRevocationServer({
-        state: { path: '/nowhere' } as never,
+        storage,
+        hosts: [bareHost(revocation.url)],
 
         now,
         host,
@@ -193,7 +193,7 @@ async function serveMetrics(
       return
     }
     metrics.text().then(
-      (text) => response.writeHead(200, { 'Content-Type': prometheusType }).end(text),
+      (text) => response.writeHead(200, { 'Content-Type': metrics.contentType }).end(text),
       (error: unknown) => {
         onError(error)
         response.writeHead(500).end()
@@ -207,6 +207,9 @@ async function serveMetrics(
     server.closeAllConnections()
   }
 }
+
+/** Returns the host of a URL without the brackets of IPv6. */
+const bareHost = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, '')
 
 /** Names neither the database nor what a statement held. */
 const textOf = (error: unknown): string =>

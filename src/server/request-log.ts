@@ -39,7 +39,10 @@ export function logRequest(
     tlsVersion: 'getProtocol' in socket ? (socket.getProtocol() ?? '') : '',
   }
   let status: number | null = null
-  response.once('finish', () => (status = response.statusCode))
+  response.once('finish', () => {
+    // node:http2 emits this for a connection that broke before any answer, too.
+    if (response.headersSent) status = response.statusCode
+  })
   response.once('close', () => {
     const milliseconds = Math.round(performance.now() - started)
     const shown = status ?? (response.headersSent ? response.statusCode : null)

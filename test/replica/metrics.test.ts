@@ -19,7 +19,6 @@ test('show what a replica did, and what it was told of the rest', async () => {
   metrics.validationFailed('http-01', 'connection')
   metrics.validationFailed('http-01', 'connection')
   metrics.rateLimited('orders')
-  metrics.auditWritten(3)
   metrics.requestAnswered({ route: 'new-order', status: 201, milliseconds: 30 })
   metrics.requestAnswered({ route: 'new-order', status: null, milliseconds: 20_000 })
   const text = await metrics.text()
@@ -40,7 +39,6 @@ test('show what a replica did, and what it was told of the rest', async () => {
     'rootling_http_request_duration_seconds_sum{route="new-order"} 20.03',
     'rootling_http_request_duration_seconds_count{route="new-order"} 2',
     'rootling_rate_limited_requests_total{limit="orders"} 1',
-    'rootling_audit_rows_written_total 3',
     'rootling_database_connections 5',
     'rootling_database_connections_idle 3',
     'rootling_database_waiting 0',
@@ -56,7 +54,6 @@ test('of a replica that has done nothing are zero, where they have no labels', a
   expect(samplesOf(await createMetrics().text())).toEqual([
     'rootling_orders_created_total 0',
     'rootling_orders_issued_total 0',
-    'rootling_audit_rows_written_total 0',
   ])
 })
 

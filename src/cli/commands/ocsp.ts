@@ -2,6 +2,7 @@ import { requireScopes } from '../../authority/scope.ts'
 import { revocationUrls } from '../../certificates/leaf.ts'
 import { hostPort } from '../../server/listen.ts'
 import { createRevocationServer } from '../../sites/revocation/server.ts'
+import { fileStorage } from '../../storage/files/storage.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { exposure, listeningAs, parseHost, parsePort, stopSignal } from '../listening.ts'
@@ -18,7 +19,7 @@ export async function ocsp(
   const host = parseHost(args.host ?? '127.0.0.1', '--host 127.0.0.1')
   const scopes = await requireScopes(state)
   const starting = createRevocationServer({
-    state,
+    storage: fileStorage(state),
     now,
     host,
     port: parsePort(args.port ?? 14_680, '--port 14680, or 0 for a free one'),

@@ -62,6 +62,7 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
         tlsAlpn01Port: args['tls-alpn01-port'],
         dnsResolver: args['dns-resolver'],
         eabRequired: args['no-eab-required'] !== true,
+        openToAll: args['no-eab-required'] === true,
         validation: {
           deny: await databaseAddresses(args, env),
           allow: args['allow-address'] ?? [],

@@ -1,16 +1,20 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { StateDirectory } from '../../home/state-directory.ts'
 import { longestOcspRequest, ocspError } from '../../x509/ocsp.ts'
 import { limitConnections } from '../../server/connections.ts'
-import { foreignPage, isLoopbackHost, notForPages } from '../../server/host-check.ts'
+import { foreignPage, hostOf, isLoopbackHost, notForPages } from '../../server/host-check.ts'
 import { defaultLimits, tooManyHeaders } from '../../server/limits.ts'
 import { listen } from '../../server/listen.ts'
-import { fileStorage } from '../../storage/files/storage.ts'
+import type { Storage } from '../../storage/storage.ts'
 import { createRevocationSource } from './source.ts'
 
 export interface RevocationHandlerOptions {
-  readonly state: StateDirectory
+  readonly storage: Storage
   readonly now: () => Date
+  /**
+   * The names and addresses by which other machines ask, without ports, such as the host of the URL
+   * in certificates. Default: none; names of this machine's loopback are always answered.
+   */
+  readonly hosts?: readonly string[] | undefined
   /** Called with the error when the answer is internalError, or 500 for a CRL. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
@@ -27,11 +31,12 @@ interface Reply {
 /**
  * Answers OCSP (RFC 6960 appendix A: POST, and GET with the request in the path) and `GET
  * /SCOPE.crl`. Plain HTTP is enough, since the answers are signed. The state is read anew when it
- * has changed. Only requests to loopback names are answered: a web page that rebinds its own name
- * gets 421, and any other web page 403.
+ * has changed. Only requests to loopback names and to `hosts` are answered: a web page that rebinds
+ * its own name gets 421, and any other web page 403.
  */
 export function createRevocationHandler(options: RevocationHandlerOptions): RevocationHandler {
-  const source = createRevocationSource(fileStorage(options.state), options.now)
+  const source = createRevocationSource(options.storage, options.now)
+  const hosts = new Set(options.hosts?.map(plainHost))
   const answer = async (request: Buffer): Promise<Reply> => {
     const body = await source.answer(request).catch((error: unknown) => {
       options.onError?.(error)
@@ -51,7 +56,8 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
   }
   const route = async (request: IncomingMessage): Promise<Reply> => {
     if (tooManyHeaders(request, defaultLimits)) return refuse(431, 'These are too many headers.')
-    if (!isLoopbackHost(request)) return refuse(421, 'This responder is for loopback names.')
+    if (!isLoopbackHost(request) && !hosts.has(hostOf(request) ?? ''))
+      return refuse(421, notHere(hosts))
     const foreign = foreignPage(request)
     if (foreign !== null) return refuse(403, foreign)
     const path = (request.url ?? '').replace(/\?.*$/s, '')
@@ -82,6 +88,18 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
     )
   }
 }
+
+/** Writes a host as `hostOf` does: that of a URL may have brackets or a dot at its end. */
+const plainHost = (host: string): string =>
+  host
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, '$1')
+    .replace(/\.$/, '')
+
+const notHere = (hosts: ReadonlySet<string>): string =>
+  hosts.size === 0
+    ? 'This responder is for loopback names.'
+    : `This responder is for ${[...hosts].join(', ')} and loopback names.`
 
 function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
   const { status, type, body, headers } = reply

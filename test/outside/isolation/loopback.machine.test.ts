@@ -5,6 +5,7 @@ import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { listenOnLoopback } from '../../../src/server/listen.ts'
 import { createRevocationServer } from '../../../src/sites/revocation/server.ts'
+import { fileStorage } from '../../../src/storage/files/storage.ts'
 import { startDaemon, type Daemon } from '../../acme/daemon.ts'
 import { command } from '../../helpers/built.ts'
 import { hasIpv6Loopback } from '../../helpers/https-server.ts'
@@ -100,9 +101,9 @@ test.skipIf(!hasIpv6Loopback())('a port that another has at ::1 is taken', async
   await once(other, 'listening')
   onTestFinished(() => void other.close())
   const { port } = other.address() as AddressInfo
-  const { state } = daemon
+  const storage = fileStorage(daemon.state)
   const start = (host: string) =>
-    createRevocationServer({ state, now: () => new Date(), host, port })
+    createRevocationServer({ storage, now: () => new Date(), host, port })
   const taken = { code: 'port-in-use', message: expect.stringContaining(`[::1]:${port}`) }
   await expect(listenOnLoopback(port, start, () => {})).rejects.toMatchObject(taken)
   await expect(open({ port })).rejects.toMatchObject({ code: 'ECONNREFUSED' })

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createRevocationHandler } from '../../../src/sites/revocation/server.ts'
+import { fileStorage } from '../../../src/storage/files/storage.ts'
 import { command, ensureBuilt } from '../../helpers/built.ts'
 import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
 import { killGroup, run, start } from '../../helpers/subprocess.ts'
@@ -135,7 +136,10 @@ test('issue --revocation-url names the responder, and show says so', async () =>
 
 test('the handler stands in anybody’s HTTP server', async () => {
   const world = await makeWorld()
-  const handler = createRevocationHandler({ state: world.state, now: () => new Date() })
+  const handler = createRevocationHandler({
+    storage: fileStorage(world.state),
+    now: () => new Date(),
+  })
   const server = createServer(handler).listen(0, '127.0.0.1')
   onTestFinished(() => void server.close())
   await once(server, 'listening')

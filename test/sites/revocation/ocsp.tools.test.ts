@@ -290,6 +290,21 @@ test('answers for loopback names alone, and lends no origin its answers', async 
   expect(Object.keys(headers).filter((name) => name.startsWith('access-control'))).toEqual([])
 })
 
+test('answers for the hosts of a server that other machines ask, and for no others', async () => {
+  const world = await makeWorld()
+  const hosts = ['CA.team.test', '[2001:db8::7]', '192.0.2.7']
+  const responder = await startResponder(world.state, undefined, hosts)
+  const ask = (host: string, headers: Record<string, string> = {}) =>
+    send(responder, 'GET', '/local.crl', { host, ...headers })
+  const known = ['ca.team.test', 'CA.TEAM.TEST:14680', 'ca.team.test.', '[2001:db8::7]:80']
+  for (const host of [...known, '192.0.2.7', 'localhost', '127.0.0.1'])
+    expect((await ask(host)).status).toBe(200)
+  for (const host of ['team.test', 'x.ca.team.test', 'evil.test', '192.0.2.8', 'a@ca.team.test'])
+    expect((await ask(host)).status).toBe(421)
+  expect((await ask('ca.team.test', { origin: 'http://evil.test' })).status).toBe(403)
+  expect(responder.errors).toEqual([])
+})
+
 test('an HTTP/1.0 client without Host is answered, as no browser can ask so', async () => {
   const world = await makeWorld()
   const { port } = await startResponder(world.state)

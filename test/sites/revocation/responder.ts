@@ -1,6 +1,7 @@
 import { onTestFinished } from 'vitest'
 import type { StateDirectory } from '../../../src/home/state-directory.ts'
 import { createRevocationServer } from '../../../src/sites/revocation/server.ts'
+import { fileStorage } from '../../../src/storage/files/storage.ts'
 
 export interface Responder {
   readonly port: number
@@ -13,11 +14,13 @@ export interface Responder {
 export async function startResponder(
   state: StateDirectory,
   now: () => Date = () => new Date(),
+  hosts?: readonly string[],
 ): Promise<Responder> {
   const errors: unknown[] = []
   const server = await createRevocationServer({
-    state,
+    storage: fileStorage(state),
     now,
+    hosts,
     host: '127.0.0.1',
     port: 0,
     onError: (error) => errors.push(error),
