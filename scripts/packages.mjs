@@ -42,6 +42,7 @@ const files = {
   'p11-kit': '/usr/bin/trust',
   pebble: '/usr/bin/pebble',
   postgresql: '/usr/share/doc/postgresql',
+  pgbouncer: '/usr/sbin/pgbouncer',
   'php-cli': '/usr/bin/php',
   'php-curl': '/usr/share/doc/php-curl',
   python3: '/usr/bin/python3',

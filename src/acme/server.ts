@@ -74,7 +74,9 @@ export interface AcmeServerOptions {
   /** Called with an error that the client sees as serverInternal, for the log. */
   readonly onError?: ((error: unknown) => void) | undefined
   /** Called with the status of each answer, for metrics, and the problem that it shows, if any. */
-  readonly onAnswer?: ((request: Request, status: number, problem: string | null) => void) | undefined
+  readonly onAnswer?:
+    | ((request: Request, status: number, problem: string | null) => void)
+    | undefined
   /** Called when a validation has failed: the type of its challenge, and that of the problem. */
   readonly onInvalid?: ((type: string, problem: string) => void) | undefined
 }

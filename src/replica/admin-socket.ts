@@ -95,7 +95,8 @@ async function answer(
     send(known === null ? 500 : 400, {
       error: {
         code: known?.code ?? 'internal',
-        message: known?.message ?? 'Something unexpected happened; the log of the server says what.',
+        message:
+          known?.message ?? 'Something unexpected happened; the log of the server says what.',
         hint: known?.hint,
       },
     })

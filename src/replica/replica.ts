@@ -48,7 +48,11 @@ export interface ReplicaOptions {
 
 export interface Replica {
   /** The directory of the ACME server, and the URL of the roots. */
-  readonly urls: { readonly acme: string; readonly roots: string; readonly revocation: string | null }
+  readonly urls: {
+    readonly acme: string
+    readonly roots: string
+    readonly revocation: string | null
+  }
   readonly port: number
   readonly log: JsonLog
   /** Says that it is not ready, so that a balancer sends its clients elsewhere, and goes on serving. */
@@ -95,7 +99,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       eabCommand: 'rootling server eab create',
       now,
       onError,
-      onInvalid: metrics.validationFailed,
+      onInvalid: (type, problem) => metrics.validationFailed(type, problem),
       onAnswer: (request, status, problem) =>
         countOrders(metrics, routeOf(request.url ?? ''), status, problem),
       options: { allowRemote: true, eabRequired: true, ...options.acme },
@@ -274,13 +278,15 @@ function eabOptions(parameters: Parameters): EabKeyOptions {
     throw new RootlingError('usage', 'label is not a text.')
   if (uses !== undefined && uses !== null && typeof uses !== 'number')
     throw new RootlingError('usage', 'uses is not a number.')
+  if (expires !== undefined && typeof expires !== 'string')
+    throw new RootlingError('usage', 'expires is not a time.')
   return {
     label,
     names: list('names'),
     preauthorized: list('preauthorized'),
     profiles: list('profiles'),
     ...(uses === undefined ? {} : { uses }),
-    ...(expires === undefined ? {} : { expires: new Date(String(expires)) }),
+    ...(expires === undefined ? {} : { expires: new Date(expires) }),
   }
 }
 

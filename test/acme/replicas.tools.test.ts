@@ -6,9 +6,15 @@ import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
 import { openPostgresStore } from '../../src/acme/store/postgres.ts'
 import { makeScope } from '../../src/authority/ceremony.ts'
 import { createRevocationSource } from '../../src/sites/revocation/source.ts'
+import { verifyAudit } from '../../src/storage/postgres/audit.ts'
+import { migrate } from '../../src/storage/postgres/migrate.ts'
 import { sealWith } from '../../src/storage/postgres/seal.ts'
+import { standbyWarning } from '../../src/storage/postgres/standby.ts'
 import { postgresStorage } from '../../src/storage/postgres/storage.ts'
-import { usePostgres } from '../helpers/postgres.ts'
+import { bare } from '../../src/storage/records.ts'
+import type { Storage } from '../../src/storage/storage.ts'
+import { openPostgresServer, startPgBouncer, usePostgres } from '../helpers/postgres.ts'
+import { waitFor } from '../helpers/subprocess.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { startAcme, type Acme } from './harness.ts'
 import { csrFor, RawClient } from './raw.ts'
@@ -39,8 +45,8 @@ async function balance(ports: readonly number[]): Promise<number> {
 }
 
 /** Replicas of an ACME server over one database, behind one address. */
-async function startReplicas(count: number) {
-  const url = await postgres.create()
+async function startReplicas(count: number, given?: string) {
+  const url = given ?? (await postgres.create())
   const first = postgres.open(url)
   const storage = postgresStorage(first, sealer)
   const { intermediateKey, ...scope } = await makeScope(
@@ -75,23 +81,11 @@ async function startReplicas(count: number) {
   return { url, storage, client }
 }
 
-/** Ends all sessions of a database, and so breaks what they were doing. */
-const endSessions = (url: string): Promise<string> =>
-  postgres.server.psql(
-    url,
-    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
-  )
+/** The same database at another port. */
+const through = (url: string, port: number): string => url.replace(/:\d+\//, `:${port}/`)
 
-test('three replicas share accounts, nonces, orders and the record, while sessions are ended and every finalize is sent four times', async () => {
-  const { url, storage, client } = await startReplicas(3)
-  let running = true
-  const ending = (async () => {
-    while (running) {
-      await endSessions(url)
-      await new Promise((resolve) => setTimeout(resolve, 150))
-    }
-  })()
-  const serials: string[] = []
+/** Issues 20 certificates through 4 clients; each finalize is sent four times, and none fails. */
+async function issueAll(client: () => Promise<RawClient>, serials: string[]): Promise<void> {
   const work = Array.from({ length: 4 }, async (_, i) => {
     const own = await client()
     for (let k = 0; k < 5; k++) {
@@ -111,20 +105,119 @@ test('three replicas share accounts, nonces, orders and the record, while sessio
       serials.push(new X509Certificate(text).serialNumber.toLowerCase())
     }
   })
+  await Promise.all(work)
+}
+
+/** Expects the record to be what the clients got: none is lost, and none was issued twice. */
+async function expectAll(storage: Storage, serials: readonly string[]): Promise<void> {
+  const recorded: string[] = []
+  for await (const page of storage.certificates.all())
+    for (const { certificate } of page) recorded.push(certificate.serialNumber)
+  expect(recorded.toSorted()).toEqual(serials.toSorted())
+}
+
+/** Expects the audit to name the same certificates, and to be whole. */
+async function expectAudit(url: string, serials: readonly string[]): Promise<void> {
+  const database = postgres.open(url)
+  const rows = await database.query(
+    "SELECT facts->>'serial' AS serial FROM rootling.audit WHERE event = 'issued' AND actor LIKE 'account %'",
+  )
+  expect(rows.map(({ serial }) => String(serial)).toSorted()).toEqual(serials.map(bare).toSorted())
+  expect((await verifyAudit(database)).faults).toEqual([])
+}
+
+/** Ends all sessions of a database, and so breaks what they were doing. */
+const endSessions = (url: string): Promise<string> =>
+  postgres.server.psql(
+    url,
+    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+  )
+
+test('three replicas share accounts, nonces, orders and the record, while sessions are ended and every finalize is sent four times', async () => {
+  const { url, storage, client } = await startReplicas(3)
+  let running = true
+  const ending = (async () => {
+    while (running) {
+      await endSessions(url)
+      await new Promise((resolve) => setTimeout(resolve, 150))
+    }
+  })()
+  const serials: string[] = []
+  const work = issueAll(client, serials)
   try {
-    await Promise.all(work)
+    await work
   } finally {
     running = false
     await ending
   }
   expect(serials).toHaveLength(20)
-  const recorded: string[] = []
-  for await (const page of storage.certificates.all())
-    for (const { certificate } of page) recorded.push(certificate.serialNumber)
-  expect(recorded.toSorted()).toEqual(serials.toSorted())
+  await expectAll(storage, serials)
   const orders = "select count(*) from rootling.acme where kind = 'order' and not open"
   expect(await postgres.server.psql(url, orders)).toBe('20\n')
-  expect(await postgres.server.psql(url, 'select count(*) from rootling.certificate')).toBe('20\n')
+  await expectAudit(url, serials)
+})
+
+test('replicas behind PgBouncer in transaction mode do the same while sessions are ended', async () => {
+  const url = await postgres.create()
+  const port = await startPgBouncer(postgres.server)
+  const { storage, client } = await startReplicas(2, through(url, port))
+  const serials: string[] = []
+  const work = issueAll(client, serials)
+  for (let i = 0; i < 5; i++) {
+    await endSessions(url)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+  await work
+  expect(serials).toHaveLength(20)
+  await expectAll(storage, serials)
+  await expectAudit(url, serials)
+})
+
+test('requests wait for a database that is away for seconds', async () => {
+  const { url, storage, client } = await startReplicas(2)
+  const serials: string[] = []
+  const work = issueAll(client, serials)
+  await waitFor('some orders', () => (serials.length > 4 ? true : null))
+  await postgres.server.stop('immediate')
+  await new Promise((resolve) => setTimeout(resolve, 3_000))
+  await postgres.server.start()
+  await work
+  expect(serials).toHaveLength(20)
+  await expectAll(storage, serials)
+  await expectAudit(url, serials)
+})
+
+test('a synchronous standby that is promoted while orders run has all of them, once', async () => {
+  const primary = await openPostgresServer()
+  onTestFinished(() => primary.close())
+  const standby = await primary.addStandby()
+  onTestFinished(() => standby.close())
+  const ports = [primary.port]
+  const address = await balance(ports)
+  const url = through(await primary.createDatabase(), address)
+  await migrate(postgres.open(url))
+  const database = postgres.open(url)
+  const setStandbys = async (names: string): Promise<void> => {
+    await primary.psql(url, `alter system set synchronous_standby_names = '${names}'`)
+    await primary.psql(url, 'select pg_reload_conf()')
+  }
+  await setStandbys('')
+  const warning = await waitFor('a warning', () => standbyWarning(database))
+  expect(warning).toMatch(/^No standby of postgres:.* is synchronous, .* 'ANY 1 \(\*\)' there\.$/)
+  await setStandbys('ANY 1 (*)')
+  await waitFor('no warning', async () => ((await standbyWarning(database)) === null ? true : null))
+  const { storage, client } = await startReplicas(2, url)
+  const serials: string[] = []
+  const work = issueAll(client, serials)
+  await waitFor('some orders', () => (serials.length > 4 ? true : null))
+  await primary.stop('immediate')
+  ports[0] = standby.port
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  await primary.psql(through(url, standby.port), 'select pg_promote()')
+  await work
+  expect(serials).toHaveLength(20)
+  await expectAll(storage, serials)
+  await expectAudit(url, serials)
 })
 
 test('a revocation through one replica is in the CRL that another one makes', async () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
@@ -29,15 +29,20 @@ export const asNobody = (): readonly string[] =>
 interface PostgresServer {
   /** Creates a database, as a copy of `template` if one is given, and returns its URL. */
   createDatabase(template?: string): Promise<string>
+  readonly port: number
   /** Runs statements as the superuser. */
   psql(url: string, sql: string): Promise<string>
+  /** Runs a program of PostgreSQL, and returns what it prints. */
+  program(name: string, ...args: string[]): Promise<string>
+  /** Starts a synchronous standby of this server. */
+  addStandby(): Promise<PostgresServer>
   /** Stops the server and starts it again; `immediate`: as a crash would. */
   stop(how: 'fast' | 'immediate'): Promise<void>
   start(): Promise<void>
   close(): Promise<void>
 }
 
-async function openPostgresServer(): Promise<PostgresServer> {
+export async function openPostgresServer(primary?: number): Promise<PostgresServer> {
   const directory = await mkdtemp(join(tmpdir(), 'rootling-postgres-'))
   const env = scrubbedEnvironment(directory)
   const user = asNobody()
@@ -49,10 +54,17 @@ async function openPostgresServer(): Promise<PostgresServer> {
   }
   const programOf = (name: string): string => join(postgresPrograms, name)
   if (user.length > 0) await run('chown', ['65534:65534', directory], env)
-  await must(
-    programOf('initdb'),
-    ...['-D', data, '-U', 'postgres', '--auth=trust', '--no-sync', '--no-locale', '-E', 'UTF8'],
-  )
+  if (primary === undefined)
+    await must(
+      programOf('initdb'),
+      ...['-D', data, '-U', 'postgres', '--auth=trust', '--no-sync', '--no-locale', '-E', 'UTF8'],
+    )
+  else
+    await must(
+      programOf('pg_basebackup'),
+      ...['-D', data, '-U', 'postgres', '-h', '127.0.0.1', '-p', String(primary)],
+      ...['-R', '--no-sync', '-c', 'fast'],
+    )
   const port = await freePort()
   const urlOf = (name: string): string => `postgres://postgres@127.0.0.1:${port}/${name}`
   const psql = (url: string, sql: string): Promise<string> =>
@@ -84,7 +96,19 @@ async function openPostgresServer(): Promise<PostgresServer> {
       await psql(urlOf('postgres'), `create database ${name}${of}`)
       return urlOf(name)
     },
+    port,
     psql,
+    program: (name, ...args) => must(programOf(name), ...args),
+    async addStandby() {
+      const standby = await openPostgresServer(port)
+      const url = urlOf('postgres')
+      await psql(url, "alter system set synchronous_standby_names = '*'")
+      await psql(url, 'select pg_reload_conf()')
+      await waitFor('the standby', async () =>
+        (await psql(url, 'select sync_state from pg_stat_replication')) === 'sync\n' ? true : null,
+      )
+      return standby
+    },
     async stop(how) {
       await must(programOf('pg_ctl'), 'stop', '-D', data, '-m', how)
       child = null
@@ -128,4 +152,46 @@ export function usePostgres(): Databases {
       return database
     },
   }
+}
+
+/** Starts a PgBouncer in transaction mode before a server; returns its port. It ends with the test. */
+export async function startPgBouncer(server: PostgresServer): Promise<number> {
+  const directory = await mkdtemp(join(tmpdir(), 'rootling-pgbouncer-'))
+  const env = scrubbedEnvironment(directory)
+  const port = await freePort()
+  const settings = join(directory, 'pgbouncer.ini')
+  await writeFile(join(directory, 'users'), '"postgres" ""\n')
+  await writeFile(
+    settings,
+    `[databases]
+* = host=127.0.0.1 port=${server.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = trust
+auth_file = ${directory}/users
+pool_mode = transaction
+default_pool_size = 3
+server_login_retry = 1
+`,
+  )
+  const user = asNobody()
+  if (user.length > 0) await run('chown', ['-R', '65534:65534', directory], env)
+  const child = start('setpriv', [...user, '/usr/sbin/pgbouncer', settings], env)
+  let log = ''
+  child.stderr.on('data', (chunk) => (log += String(chunk)))
+  child.stdout.resume()
+  onTestFinished(async () => {
+    await terminate(child)
+    await rm(directory, { recursive: true, force: true })
+  })
+  await waitFor('PgBouncer', async () => {
+    if (child.exitCode !== null) throw new Error(`PgBouncer ended: ${log}`)
+    return server.psql(`postgres://postgres@127.0.0.1:${port}/postgres`, 'select 1').then(
+      () => true,
+      () => null,
+    )
+  })
+  return port
 }

@@ -16,8 +16,7 @@ export async function serverEab(args: Arguments, context: Context): Promise<Exit
     askAdmin(serverSocket(args, context), method, parameters)
   if (word === 'create' && kid === undefined) return create(args, context, asks)
   if (word === 'list' && kid === undefined) return list(context, asks)
-  if (word === 'revoke' && kid !== undefined && more.length === 0)
-    return revoke(kid, context, asks)
+  if (word === 'revoke' && kid !== undefined && more.length === 0) return revoke(kid, context, asks)
   throw new RootlingError(
     'usage',
     'rootling server eab takes create, or list, or revoke and the kid of a key.',
@@ -64,7 +63,9 @@ async function list({ output, now }: Context, asks: Asks): Promise<ExitCode> {
 
 async function revoke(kid: string, { output }: Context, asks: Asks): Promise<ExitCode> {
   const { changed } = (await asks('eab-revoke', { kid })) as { readonly changed: boolean }
-  output.note(changed ? `Revoked ${kid}; its accounts get no certificates.` : `${kid} was revoked before.`)
+  output.note(
+    changed ? `Revoked ${kid}; its accounts get no certificates.` : `${kid} was revoked before.`,
+  )
   output.result([], { kid, changed })
   return exitCodes.ok
 }

@@ -109,8 +109,7 @@ export async function serverInit(
     })
   const sealer = await openSealer(args, context)
   return withDatabase(args, context, async (database) => {
-    await migrate(database)
-    if (grant !== undefined) await grantServing(database, grant)
+    await migrateAndGrant(database, grant)
     const { scope, created } = await foundAuthority(
       postgresStorage(database, sealer),
       { permit, force },
@@ -146,8 +145,7 @@ export async function serverMigrate(
   context: Context,
 ): Promise<ExitCode> {
   return withDatabase(args, context, async (database) => {
-    await migrate(database)
-    if (args.grant !== undefined) await grantServing(database, args.grant)
+    await migrateAndGrant(database, args.grant)
     context.output.note(`The schema in ${database.place} is that of this release.`)
     context.output.result([], { migrated: true })
     return exitCodes.ok
@@ -175,6 +173,16 @@ export async function serverAudit(
     )
     return faults.length === 0 ? exitCodes.ok : exitCodes.failed
   })
+}
+
+/** Makes the schema that of this release, and lets a role serve, in one step. */
+async function migrateAndGrant(database: Database, role: string | undefined): Promise<void> {
+  const work = async (): Promise<void> => {
+    await migrate(database)
+    if (role !== undefined) await grantServing(database, role)
+  }
+  // An old schema has no table for the mark of a transaction.
+  await database.transaction(work, { isMarked: false })
 }
 
 interface DatabaseArguments {

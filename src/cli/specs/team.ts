@@ -141,7 +141,12 @@ export const serverEabSpec = {
       placeholder: 'NAME',
       describe: 'What they may order without a challenge',
     },
-    profile: { type: 'string', array: true, placeholder: 'P', describe: 'The profiles; default: all' },
+    profile: {
+      type: 'string',
+      array: true,
+      placeholder: 'P',
+      describe: 'The profiles; default: all',
+    },
     uses: {
       type: 'number',
       placeholder: 'N',

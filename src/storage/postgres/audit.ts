@@ -38,7 +38,7 @@ export interface AuditHead {
   readonly hash: string
 }
 
-export interface AuditFault {
+interface AuditFault {
   readonly replica: string
   readonly n: number
   /** `changed`: this row, or its place in the order; `missing`: it is not there. */

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { randomBytes } from 'node:crypto'
 import { Pool, type PoolClient, type QueryResult } from 'pg'
 import { RootlingError } from '../../errors.ts'
 
@@ -15,9 +16,11 @@ export interface Database {
   query(text: string, values?: readonly unknown[]): Promise<readonly Row[]>
   /**
    * Runs work in a transaction that is durable once it ends, also on the synchronous standbys.
-   * Throws what the work throws, and then nothing has happened, and `database-away`.
+   * Throws what the work throws, and then nothing has happened, and `database-away`, and then nothing
+   * has happened unless the connection was lost at the end of one that is not marked. To be marked, it
+   * needs our schema.
    */
-  transaction<T>(work: () => Promise<T>): Promise<T>
+  transaction<T>(work: () => Promise<T>, options?: { readonly isMarked?: boolean }): Promise<T>
   /** The connections that are open, those of them that do nothing, and how much work waits for one. */
   pool(): { readonly total: number; readonly idle: number; readonly waiting: number }
   close(): Promise<void>
@@ -69,24 +72,28 @@ export function openDatabase({
       }
   }
 
-  async function begin(client: PoolClient): Promise<string> {
-    // Several statements in one message; the last one gives the number of the transaction.
-    const name = client.escapeLiteral(replica)
-    const results = (await client.query(
-      `BEGIN; SELECT set_config('synchronous_commit', 'on', true), set_config('rootling.replica', ${name}, true); SELECT pg_current_xact_id()::text AS id`,
-    )) as unknown as readonly QueryResult<{ id: string }>[]
-    return results.at(-1)?.rows[0]?.id ?? ''
+  async function begin(client: PoolClient, mark: string | null): Promise<void> {
+    // Several statements in one message.
+    await client.query(
+      `BEGIN; SELECT set_config('synchronous_commit', 'on', true), set_config('rootling.replica', ${client.escapeLiteral(replica)}, true)${
+        mark === null ? '' : `; INSERT INTO rootling.nonce VALUES (${mark}, 'done')`
+      }`,
+    )
   }
 
-  /** Finds out by a new connection whether a transaction happened whose connection was lost. */
-  const hasHappened = async (id: string): Promise<boolean> =>
+  /**
+   * Finds out by a new connection whether a transaction happened whose connection was lost: it left its
+   * mark, or it waits for us, or it never will happen. PostgreSQL's own number of the transaction would
+   * not tell, since another one has it after a crash or a failover.
+   */
+  const hasHappened = (mark: string): Promise<boolean> =>
     persist(async () => {
-      const { rows } = await pool.query<{ status: string | null }>(
-        'SELECT pg_xact_status($1::xid8) AS status',
-        [id],
-      )
-      if (rows[0]?.status === 'in progress') throw new StillRunning()
-      return rows[0]?.status === 'committed'
+      const results = (await pool.query(
+        `SELECT set_config('lock_timeout', '2s', true);
+         INSERT INTO rootling.nonce VALUES (${mark}, 'none') ON CONFLICT DO NOTHING;
+         SELECT by FROM rootling.nonce WHERE (day, nonce) = (${mark})`,
+      )) as unknown as readonly QueryResult<{ by: Buffer }>[]
+      return results.at(-1)?.rows[0]?.by.toString() === 'done'
     })
 
   return {
@@ -97,12 +104,14 @@ export function openDatabase({
       if (client !== undefined) return (await client.query<Row>(text, [...values])).rows
       return persist(async () => (await pool.query<Row>(text, [...values])).rows)
     },
-    async transaction(work) {
+    async transaction(work, { isMarked = true } = {}) {
       if (current.getStore() !== undefined) return work()
-      const { client, id } = await persist(async () => {
+      const mark = isMarked ? newMark() : null
+      const client = await persist(async () => {
         const opened = await pool.connect()
         try {
-          return { client: opened, id: await begin(opened) }
+          await begin(opened, mark)
+          return opened
         } catch (error) {
           opened.release(true)
           throw error
@@ -128,7 +137,7 @@ export function openDatabase({
       } catch (error) {
         if (!isAway(error)) throw error
         client.release(true)
-        if (!(await hasHappened(id))) throw away(place, error)
+        if (mark === null || !(await hasHappened(mark))) throw away(place, error)
       }
       return result
     },
@@ -137,10 +146,9 @@ export function openDatabase({
   }
 }
 
-/** A transaction of ours whose backend has not noticed yet that its connection is lost. */
-class StillRunning extends Error {
-  readonly code = '57P01'
-}
+/** The day and the name of a transaction, as in the table of used nonces, where old ones are deleted. */
+const newMark = (): string =>
+  `${Math.floor(Date.now() / 86_400_000)}, '\\x${randomBytes(16).toString('hex')}'::bytea`
 
 /**
  * The SQLSTATEs, or the codes of Node, of a database that cannot be reached, is starting, stopping or

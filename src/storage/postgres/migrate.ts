@@ -32,23 +32,26 @@ export async function migrate(
 const insufficientPrivilege = '42501'
 
 async function takeSteps(database: Database, steps: readonly Migration[]): Promise<void> {
-  await database.transaction(async () => {
-    await database.query('SELECT pg_advisory_xact_lock(7274646, 2)')
-    await database.query('CREATE SCHEMA IF NOT EXISTS rootling')
-    await database.query(
-      `CREATE TABLE IF NOT EXISTS rootling.migration (
+  await database.transaction(
+    async () => {
+      await database.query('SELECT pg_advisory_xact_lock(7274646, 2)')
+      await database.query('CREATE SCHEMA IF NOT EXISTS rootling')
+      await database.query(
+        `CREATE TABLE IF NOT EXISTS rootling.migration (
         number int PRIMARY KEY, digest text NOT NULL, at timestamptz NOT NULL DEFAULT now()
       )`,
-    )
-    const last = await lastStep(database, steps)
-    for (const { number, sql } of steps.slice(last)) {
-      await database.query(sql)
-      await database.query('INSERT INTO rootling.migration VALUES ($1, $2)', [
-        number,
-        digestOf(sql),
-      ])
-    }
-  })
+      )
+      const last = await lastStep(database, steps)
+      for (const { number, sql } of steps.slice(last)) {
+        await database.query(sql)
+        await database.query('INSERT INTO rootling.migration VALUES ($1, $2)', [
+          number,
+          digestOf(sql),
+        ])
+      }
+    },
+    { isMarked: false },
+  )
 }
 
 /** Returns how many steps were taken; it throws as `migrate` does. */

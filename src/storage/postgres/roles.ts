@@ -22,8 +22,9 @@ const rights: Readonly<Record<string, string>> = {
 
 /**
  * Lets a role serve, and no more: what it could do before in our schema is taken from it. The owner of
- * the schema does this after each migration. Throws `usage` for a role that is absent, or that is the
- * owner or may become it, and `database-away`.
+ * the schema does this with each migration, best within one transaction that is not marked, so that
+ * processes that serve meanwhile never lack a right to what is new. Throws `usage` for a role that is
+ * absent, or that is the owner or may become it, and `database-away`.
  */
 export async function grantServing(database: Database, role: string): Promise<void> {
   const [found] = await database.query(

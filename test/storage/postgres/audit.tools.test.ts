@@ -131,9 +131,15 @@ const asRole = (url: string, role: string): string =>
   url.replace('postgres@', `${encodeURIComponent(role)}@`)
 
 test('a role that serves does what serving needs, and changes no audit and no schema', async () => {
-  const url = await postgres.create()
+  const url = await postgres.server.createDatabase()
   const role = await createRole(url)
-  await grantServing(open(url, 'owner'), role)
+  const owner = open(url, 'owner')
+  const prepare = async (): Promise<void> => {
+    await migrate(owner)
+    await grantServing(owner, role)
+  }
+  await owner.transaction(prepare, { isMarked: false })
+  await owner.transaction(prepare, { isMarked: false })
   const served = open(asRole(url, role), 'a')
   await migrate(served)
   const storage = postgresStorage(served, sealer)

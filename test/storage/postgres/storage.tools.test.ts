@@ -1,8 +1,12 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { makeScope } from '../../../src/authority/ceremony.ts'
+import { recordAudit } from '../../../src/storage/postgres/audit.ts'
 import { openDatabase } from '../../../src/storage/postgres/database.ts'
 import { migrate } from '../../../src/storage/postgres/migrate.ts'
+import { migrations } from '../../../src/storage/postgres/schema.ts'
 import { sealWith } from '../../../src/storage/postgres/seal.ts'
 import { postgresStorage } from '../../../src/storage/postgres/storage.ts'
 import { certificate } from '../../helpers/filled-record.ts'
@@ -45,7 +49,8 @@ test('five processes that migrate at once take each step once', async () => {
 test('a schema of a newer Rootling, or one that was changed, is refused', async () => {
   const url = await postgres.create()
   const one = { number: 1, sql: 'select 1' }
-  await expect(migrate(postgres.open(url), [one])).rejects.toMatchObject({ code: 'corrupt-state' })
+  const steps = [one, ...migrations.slice(1)]
+  await expect(migrate(postgres.open(url), steps)).rejects.toMatchObject({ code: 'corrupt-state' })
   await postgres.server.psql(url, "insert into rootling.migration values (3, 'x')")
   await expect(migrate(postgres.open(url))).rejects.toMatchObject({
     code: 'newer-state',
@@ -120,4 +125,38 @@ test('a certificate that is recorded after its revocation changes the revocation
   await storage.change((change) => change.issued([facts]))
   expect(await certificates.revocationsVersion('local')).not.toBe(before)
   expect(await certificates.revoked('local', new Date(now))).toHaveLength(1)
+})
+
+/** Where connections pass through; at the first COMMIT, before or behind it, the connection is lost. */
+async function losing(url: string, when: 'before' | 'after'): Promise<string> {
+  let isLost = false
+  const front = createServer((socket) => {
+    const behind = connect(Number(new URL(url).port), '127.0.0.1')
+    const end = () => [socket, behind].forEach((one) => one.destroy())
+    socket.on('data', (chunk) => {
+      if (isLost || !chunk.includes('COMMIT')) return void behind.write(chunk)
+      isLost = true
+      if (when === 'before') return end()
+      // The answer does not pass.
+      behind.removeAllListeners('data').on('data', end).write(chunk)
+    })
+    behind.on('data', (chunk) => socket.write(chunk))
+    for (const one of [socket, behind]) one.on('error', end).on('close', end)
+  })
+  front.listen(0, '127.0.0.1')
+  await once(front, 'listening')
+  onTestFinished(() => void front.close())
+  return url.replace(/:\d+\//, `:${(front.address() as AddressInfo).port}/`)
+}
+
+test('a transaction whose end is lost is told as done where it happened, and else as not', async () => {
+  const url = await postgres.create()
+  const rows = () => postgres.server.psql(url, 'select count(*) from rootling.audit')
+  const facts = { actor: 'me', event: 'started', facts: {} }
+  await recordAudit(postgres.open(await losing(url, 'after')), facts)
+  expect(await rows()).toBe('1\n')
+  await expect(
+    recordAudit(postgres.open(await losing(url, 'before')), facts),
+  ).rejects.toMatchObject({ code: 'database-away' })
+  expect(await rows()).toBe('1\n')
 })
