@@ -45,10 +45,11 @@ export function killGroup(child: ChildProcess): void {
 }
 
 /**
- * Asks a program that `start` started to end, and resolves when it has. After two minutes, kills it
- * with all its children.
+ * Asks a program that `start` started to end, and resolves when it has; it may have ended before. After
+ * two minutes, kills it with all its children.
  */
 export async function terminate(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
   const closed = once(child, 'close')
   child.kill('SIGTERM')
   const late = setTimeout(() => killGroup(child), 120_000)

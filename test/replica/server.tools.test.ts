@@ -1,0 +1,278 @@
+import { X509Certificate } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { request } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { builtPrograms } from '../helpers/built.ts'
+import { freePort } from '../helpers/free-port.ts'
+import { usePostgres } from '../helpers/postgres.ts'
+import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
+import { run, start, terminate, waitFor } from '../helpers/subprocess.ts'
+
+// The command as people run it: replicas behind HAProxy, asked by clients that nobody here wrote.
+const postgres = usePostgres()
+const programs = builtPrograms()
+let directory: string
+let env: Record<string, string>
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'rootling-server-'))
+  env = { ...scrubbedEnvironment(directory), ROOTLING_HOME: join(directory, 'state') }
+  await writeFile(join(directory, 'passphrase'), 'correct horse battery\n', { mode: 0o600 })
+})
+afterAll(() => rm(directory, { recursive: true, force: true }))
+
+const rootling = (args: readonly string[]) =>
+  run(programs.rootling, args, { ...env, PATH: process.env['PATH'] ?? '' })
+
+async function json(args: readonly string[]): Promise<Record<string, any>> {
+  const { exitCode, stdout, stderr } = await rootling([...args, '--json'])
+  expect(exitCode, stderr).toBe(0)
+  return JSON.parse(stdout) as Record<string, any>
+}
+
+const keyFile = () => ['--passphrase-file', join(directory, 'passphrase')]
+
+/** A team's database with an authority for localhost, and a role that serves. */
+async function found() {
+  const owner = await postgres.create()
+  const role = `serving_${owner.split('/').at(-1)}`
+  await postgres.server.psql(owner, `create role ${role} login`)
+  const permit = ['--permit', 'localhost', '--force', '--grant', role]
+  const made = await json(['server', 'init', '--database', owner, ...permit, ...keyFile()])
+  return { owner, serving: owner.replace('postgres@', `${role}@`), made, permit }
+}
+
+interface Replica {
+  readonly port: number
+  readonly log: () => string
+  readonly child: ReturnType<typeof start>
+}
+
+async function startReplica(
+  database: string,
+  url: string,
+  name: string,
+  more: readonly string[] = [],
+): Promise<Replica> {
+  const port = await freePort()
+  const line = ['server', '--database', database, '--url', url, '--port', String(port)]
+  const socket = ['--socket', join(directory, `${name}.sock`), '--replica', name]
+  const local = ['--allow-address', '127.0.0.0/8', '--allow-address', '::1', '--drain', '1']
+  const all = [...line, ...keyFile(), ...socket, ...local, ...more]
+  const child = start(programs.rootling, all, env)
+  onTestFinished(() => terminate(child))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (text) => (output += String(text)))
+  await waitFor(`the replica ${name}`, () => {
+    if (child.exitCode !== null) throw new Error(output)
+    return Promise.resolve(output.includes('listening') ? true : null)
+  })
+  return { port, log: () => output, child }
+}
+
+/** HAProxy in front of replicas, which it asks whether they are ready. */
+async function balance(port: number, replicas: readonly Replica[]): Promise<void> {
+  const file = join(directory, `haproxy-${port}.cfg`)
+  const servers = replicas.map(
+    (replica, i) =>
+      `  server r${i} 127.0.0.1:${replica.port} send-proxy-v2 check check-ssl verify none inter 200ms fall 1 rise 1`,
+  )
+  await writeFile(
+    file,
+    `defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  retries 3
+frontend acme
+  bind 127.0.0.1:${port}
+  default_backend replicas
+backend replicas
+  balance roundrobin
+  option redispatch
+  option httpchk GET /readyz
+  http-check send hdr Host localhost
+  http-check expect status 200
+${servers.join('\n')}
+`,
+  )
+  const child = start('/usr/sbin/haproxy', ['-db', '-f', file], env)
+  onTestFinished(() => terminate(child))
+  let output = ''
+  child.stderr.on('data', (text) => (output += String(text)))
+  await waitFor('HAProxy', () => {
+    if (child.exitCode !== null) throw new Error(output)
+    return fetchText(port, '/readyz', null).then(
+      ({ status }) => (status === 200 ? true : null),
+      () => null,
+    )
+  })
+}
+
+/** `ca`: the root to trust; `null`: whatever is shown. */
+function fetchText(
+  port: number,
+  path: string,
+  ca: string | null,
+): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const trust = ca === null ? { rejectUnauthorized: false } : { ca }
+    request({ host: 'localhost', port, path, agent: false, ...trust }, (response) => {
+      let text = ''
+      response.on('data', (chunk) => (text += String(chunk)))
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+    })
+      .on('error', reject)
+      .end()
+  })
+}
+
+const eab = (name: string, args: readonly string[]) =>
+  json(['server', 'eab', ...args, '--socket', join(directory, `${name}.sock`)])
+
+test('the authority is made once, and for these names alone', async () => {
+  const { owner, made } = await found()
+  expect(made).toMatchObject({ created: true, permitted: ['localhost'] })
+  const root = new X509Certificate(String(made['root']))
+  expect(root.fingerprint256.replaceAll(':', '').toLowerCase()).toBe(made['fingerprint'])
+  const line = ['server', 'init', '--database', owner, ...keyFile()]
+  const again = await json([...line, '--permit', 'localhost', '--force'])
+  expect(again).toMatchObject({ created: false, fingerprint: made['fingerprint'] })
+  const other = await rootling([...line, '--permit', 'team.internal'])
+  expect(other.exitCode).toBe(1)
+  expect(other.stderr).toContain('may sign localhost alone')
+})
+
+test('a wrong passphrase, a loose file and a password in the line are refused', async () => {
+  const { owner } = await found()
+  const line = ['server', '--database', owner, '--url', 'https://localhost:1', '--port', '0']
+  const wrong = join(directory, 'wrong')
+  await writeFile(wrong, 'incorrect horse battery\n', { mode: 0o600 })
+  const refused = await rootling([...line, '--passphrase-file', wrong])
+  expect(refused).toMatchObject({ exitCode: 1 })
+  expect(refused.stderr).toContain('The passphrase does not open')
+  const loose = join(directory, 'loose')
+  await writeFile(loose, 'correct horse battery\n', { mode: 0o644 })
+  expect((await rootling([...line, '--passphrase-file', loose])).stderr).toContain('chmod')
+  const secret = owner.replace('postgres@', 'postgres:sesame@')
+  const told = await rootling(['server', 'migrate', '--database', secret])
+  expect(told).toMatchObject({ exitCode: 2 })
+  expect(told.stderr).not.toContain('sesame')
+})
+
+test.skipIf(!existsSync('/usr/bin/lego') || !existsSync('/usr/sbin/haproxy'))(
+  'three replicas behind HAProxy serve lego, while one is killed and one is drained',
+  async () => {
+    const { serving, made } = await found()
+    const [front, http01, metrics] = [await freePort(), await freePort(), await freePort()]
+    const url = `https://localhost:${front}`
+    const ports = ['--proxy', '127.0.0.1', '--http01-port', String(http01)]
+    const replicas = await Promise.all(
+      ['a', 'b', 'c'].map((name) =>
+        startReplica(serving, url, name, [
+          ...ports,
+          ...(name === 'a' ? ['--metrics-port', String(metrics)] : []),
+        ]),
+      ),
+    )
+    const [a, b, c] = replicas as [Replica, Replica, Replica]
+    await balance(front, replicas)
+    const roots = await fetchText(front, '/roots.pem', String(made['root']))
+    expect(roots).toEqual({ status: 200, text: made['root'] })
+    const root = join(directory, 'root.pem')
+    await writeFile(root, roots.text)
+
+    const key = await eab('a', ['create', '--name', '*.shop.localhost', '--label', 'the shop'])
+    const lego = (path: string, name: string, command: readonly string[]) =>
+      run(
+        '/usr/bin/lego',
+        [
+          ...['--server', `${url}/acme/directory`, '--email', 'me@example.com', '--accept-tos'],
+          ...['--path', join(directory, path), '--domains', name],
+          ...['--eab', '--kid', String(key['kid']), '--hmac', String(key['hmacKey'])],
+          ...['--http', '--http.port', `127.0.0.1:${http01}`, ...command],
+        ],
+        { ...env, LEGO_CA_CERTIFICATES: root },
+      )
+    const issue = async (name: string): Promise<X509Certificate> => {
+      const issued = await lego('lego', name, ['run'])
+      expect(issued, issued.stderr).toMatchObject({ exitCode: 0 })
+      return new X509Certificate(
+        await readFile(join(directory, 'lego/certificates', `${name}.crt`), 'utf8'),
+      )
+    }
+    const leaves = [await issue('one.shop.localhost')]
+    expect(leaves[0]?.subjectAltName).toBe('DNS:one.shop.localhost')
+    b.child.kill('SIGKILL')
+    leaves.push(await issue('two.shop.localhost'))
+    c.child.kill('SIGTERM')
+    leaves.push(await issue('three.shop.localhost'))
+    await waitFor('the end of c', () => Promise.resolve(c.child.exitCode))
+    expect(c.child.exitCode).toBe(0)
+    expect(c.log()).toContain('"event":"stopped"')
+
+    // What the key does not permit, and a key that is used up or revoked.
+    const beyond = await lego('lego', 'bank.localhost', ['run'])
+    expect(beyond.exitCode).not.toBe(0)
+    expect(beyond.stderr).toContain('rejectedIdentifier')
+    const second = await lego('other', 'four.shop.localhost', ['run'])
+    expect(second.exitCode).not.toBe(0)
+    expect(second.stderr).toContain('has bound all accounts it may')
+    expect(await eab('a', ['revoke', String(key['kid'])])).toMatchObject({ changed: true })
+    const ended = await lego('lego', 'five.shop.localhost', ['run'])
+    expect(ended.exitCode).not.toBe(0)
+    expect(ended.stderr).toContain('was revoked')
+    const { keys } = await eab('a', ['list'])
+    expect(keys).toHaveLength(1)
+    expect(JSON.stringify(keys)).not.toContain(String(key['hmacKey']))
+
+    // The audit has each certificate once, and who made and revoked the key.
+    const audit = await json(['server', 'audit', 'verify', '--database', serving])
+    expect(audit).toMatchObject({ faults: [] })
+    const rows = "select facts->>'serial' from rootling.audit where event = 'issued'"
+    const recorded = (await postgres.server.psql(serving, rows)).trim().split('\n')
+    const bare = (serial: string): string => serial.toLowerCase().replace(/^0+/, '')
+    expect(recorded.map(bare).toSorted()).toEqual(
+      leaves.map(({ serialNumber }) => bare(serialNumber)).toSorted(),
+    )
+    const text = await fetchMetrics(metrics)
+    expect(text).toMatch(/^rootling_orders_issued_total \d+$/m)
+    expect(text).toContain('rootling_orders_failed_total{reason="rejectedIdentifier"}')
+    // Neither a secret nor a health check is in a log, and clients have their own addresses.
+    const logs = [a, b, c].map(({ log }) => log()).join('')
+    expect(logs).not.toContain(String(key['hmacKey']))
+    expect(logs).not.toContain('readyz')
+    expect(logs).toContain('"route":"new-order"')
+  },
+)
+
+async function fetchMetrics(port: number): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`)
+  return response.text()
+}
+
+test('a role that serves may not change the schema, and says who can', async () => {
+  const owner = await postgres.server.createDatabase()
+  await postgres.server.psql(owner, 'create role newcomer login')
+  const serving = owner.replace('postgres@', 'newcomer@')
+  const line = ['server', '--database', serving, '--url', 'https://localhost:1', ...keyFile()]
+  const refused = await rootling(line)
+  expect(refused).toMatchObject({ exitCode: 2 })
+  expect(refused.stderr).toContain('rootling server migrate')
+})
+
+test('a database that is away is said to be so, and the server is not ready until it is back', async () => {
+  const { serving } = await found()
+  const replica = await startReplica(serving, 'https://localhost:1', 'away')
+  const ready = async () => (await fetchText(replica.port, '/readyz', null)).status
+  expect(await ready()).toBe(200)
+  await postgres.server.stop('immediate')
+  expect(await ready()).toBe(503)
+  expect((await fetchText(replica.port, '/healthz', null)).status).toBe(200)
+  await postgres.server.start()
+  await waitFor('the database to be back', async () => ((await ready()) === 200 ? true : null))
+})
