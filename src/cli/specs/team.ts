@@ -87,9 +87,7 @@ export const serverRunSpec = {
     },
     socket: socketOption,
   },
-  examples: [
-    'rootling server --database postgres://ca@db/ca --url https://ca.team.internal --passphrase-file ca.pass',
-  ],
+  examples: ['rootling server run --url https://ca.team.internal --passphrase-file pass'],
 } as const satisfies CommandSpec
 
 export const serverInitSpec = {
@@ -111,9 +109,7 @@ export const serverInitSpec = {
     },
     force: { type: 'boolean', describe: 'Permit a whole top-level domain too' },
   },
-  examples: [
-    'rootling server init --database postgres://owner@db/ca --permit team.internal --passphrase-file ca.pass --grant ca',
-  ],
+  examples: ['rootling server init --permit team.internal --passphrase-file pass'],
 } as const satisfies CommandSpec
 
 export const serverMigrateSpec = {
