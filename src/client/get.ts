@@ -9,8 +9,11 @@ import { describePeer, type TlsFacts } from './peer.ts'
 import { parseTarget, resolveLocally, type Target } from './target.ts'
 
 export interface GetOptions {
-  /** PEM roots to trust, and no others. */
-  readonly ca: readonly string[]
+  /**
+   * PEM roots to trust, and no others; `anything`: the server's certificate says nothing, since the caller
+   * checks what it gets.
+   */
+  readonly ca: readonly string[] | 'anything'
   /** PEM; sent if the server asks for a client certificate. */
   readonly clientCertificate?: { cert: string; key: string } | undefined
   /** The time for the whole exchange; default 10,000. */
@@ -58,7 +61,7 @@ export async function get(url: string, options: GetOptions): Promise<GetResponse
 function checkCredentials(options: GetOptions): void {
   try {
     // node:tls silently skips roots that are not certificates.
-    options.ca.forEach((pem) => new X509Certificate(pem))
+    if (options.ca !== 'anything') options.ca.forEach((pem) => new X509Certificate(pem))
   } catch (cause) {
     throw new RootlingError('bad-certificate', 'A root to trust is not a PEM certificate.', {
       hint: '--cacert takes a PEM file',
@@ -87,8 +90,9 @@ async function exchange(target: Target, options: GetOptions): Promise<GetRespons
     port: target.port,
     path: `${target.url.pathname}${target.url.search}`,
     headers: { Host: target.url.host, Accept: '*/*', 'User-Agent': 'rootling' },
-    ca: [...options.ca],
-    rejectUnauthorized: true,
+    ...(options.ca === 'anything'
+      ? { rejectUnauthorized: false }
+      : { ca: [...options.ca], rejectUnauthorized: true }),
     checkServerIdentity: checkIdentity,
     servername: target.servername,
     minVersion: 'TLSv1.2',

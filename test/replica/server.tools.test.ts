@@ -186,6 +186,13 @@ test.skipIf(!existsSync('/usr/bin/lego') || !existsSync('/usr/sbin/haproxy'))(
     const root = join(directory, 'root.pem')
     await writeFile(root, roots.text)
 
+    // A developer's machine trusts it by the fingerprint alone, whatever the server shows.
+    const trust = ['trust', url, '--dry-run', '--stores', 'nss', '--fingerprint']
+    expect(await json([...trust, String(made['fingerprint'])])).toMatchObject({ dryRun: true })
+    const other = await rootling([...trust, 'ab'.repeat(32)])
+    expect(other.exitCode).not.toBe(0)
+    expect(other.stderr).toContain('fingerprint')
+
     const key = await eab('a', ['create', '--name', '*.shop.localhost', '--label', 'the shop'])
     const lego = (path: string, name: string, command: readonly string[]) =>
       run(
