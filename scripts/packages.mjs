@@ -73,6 +73,7 @@ export const packagesOfBenchmarks = [
   'mkcert',
   'openssl',
   'pebble',
+  'postgresql',
   'python3',
 ]
 

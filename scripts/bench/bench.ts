@@ -11,6 +11,7 @@ import { record } from './record.ts'
 import { runChild } from './run-child.ts'
 import { scale } from './scale.ts'
 import { startUp } from './start-up.ts'
+import { team } from './team.ts'
 import { up } from './up.ts'
 
 // This file runs the benchmarks; `run.mjs` bundles and starts it.
@@ -20,6 +21,7 @@ const benchmarks = [
   issuing,
   record,
   acme,
+  team,
   scale,
   handshake,
   install,

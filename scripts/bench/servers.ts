@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { nodeFlags } from '../../src/daemon/launch.ts'
 import { freePort } from '../../test/helpers/free-port.ts'
+import type { PostgresServer } from '../../test/helpers/postgres-server.ts'
 import { start, terminate, waitFor } from '../../test/helpers/subprocess.ts'
 import { rootling, type World } from './world.ts'
 
@@ -29,6 +30,31 @@ export async function startDaemon(world: World, http01: number): Promise<AcmeSer
   const ports = ['--acme-port', `${port}`, '--revocation-port', '0', '--http01-port', `${http01}`]
   const server = await launch(node, [...nodeFlags, script, 'daemon', 'run', ...ports], world, port)
   return { ...server, directory: `https://localhost:${port}/acme/directory` }
+}
+
+/**
+ * Starts one replica of a team's server, over a database that waits for its disk. Accounts need no
+ * binding there, since the load opens them as at the others, and nothing is limited.
+ */
+export async function startReplica(
+  world: World,
+  http01: number,
+  postgres: PostgresServer,
+): Promise<AcmeServer> {
+  const port = await freePort()
+  const database = ['--database', await postgres.createDatabase()]
+  const passphrase = join(world.directory, 'passphrase')
+  await writeFile(passphrase, 'correct horse battery\n', { mode: 0o600 })
+  const key = ['--passphrase-file', passphrase]
+  const permit = ['--permit', 'localhost', '--force']
+  const { root } = await world.rootling(['server', 'init', ...database, ...permit, ...key])
+  const [node, script] = rootling
+  const own = ['--url', `https://localhost:${port}`, '--port', String(port), '--drain', '0']
+  const open = ['--no-eab-required', '--no-limits', '--allow-address', '127.0.0.0/8', '--quiet']
+  const line = ['server', 'run', ...database, ...key, ...own, ...open, '--http01-port', `${http01}`]
+  const server = await launch(node, [...nodeFlags, script, ...line], world, port)
+  const directory = `https://localhost:${port}/acme/directory`
+  return { ...server, root: String(root), directory }
 }
 
 /**

@@ -2,7 +2,7 @@ import { appendFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { freePort } from '../../helpers/free-port.ts'
-import { asNobody, postgresPrograms } from '../../helpers/postgres.ts'
+import { asNobody, postgresPrograms } from '../../helpers/postgres-server.ts'
 import { run, waitFor } from '../../helpers/subprocess.ts'
 import { missing, recipe, type InteropWorld, type PairFiles } from './interop-world.ts'
 import {
