@@ -22,14 +22,19 @@ export interface AdminSocket {
 const mostOctets = 64 * 1024
 
 /**
- * Listens at a path for the administrator. Throws `port-in-use` where another server listens there,
+ * Listens at a path for the administrator. Calls `onError` with what the handler throws beside a
+ * RootlingError. Throws `port-in-use` where another server listens there,
  * `not-ours` where there is something else than a socket of this user, and `state-unwritable`.
  */
-export async function openAdminSocket(path: string, handler: AdminHandler): Promise<AdminSocket> {
+export async function openAdminSocket(
+  path: string,
+  handler: AdminHandler,
+  onError: (error: unknown) => void,
+): Promise<AdminSocket> {
   await makePrivateDirectory(dirname(path), null)
   await removeStale(path)
   const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
-    void answer(request, response, handler)
+    answer(request, response, handler).catch(onError)
   })
   server.maxConnections = 16
   // The socket has its mode from its first moment.

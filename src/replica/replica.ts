@@ -150,7 +150,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     }
     if (options.metricsPort !== null)
       closing.push(await serveMetrics(metrics, options.metricsPort, onError))
-    const admin = await openAdminSocket(options.socket, administer(acme, database, log))
+    const admin = await openAdminSocket(options.socket, administer(acme, database, log), onError)
     closing.push(() => admin.close())
     return {
       urls: {

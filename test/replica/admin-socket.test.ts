@@ -1,0 +1,90 @@
+import { statSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { RootlingError } from '../../src/errors.ts'
+import { askAdmin, openAdminSocket, type AdminHandler } from '../../src/replica/admin-socket.ts'
+import { temporaryDirectory } from '../helpers/temporary.ts'
+
+let path: string
+beforeEach(async () => {
+  path = join(await temporaryDirectory(), 'below', 'admin.sock')
+})
+
+const handler: AdminHandler = (method, parameters) => {
+  if (method === 'refuse') throw new RootlingError('usage', 'Not so.', { hint: 'so' })
+  if (method === 'fail') throw new Error('secret')
+  return Promise.resolve({ method, parameters })
+}
+
+async function open(onError: (error: unknown) => void = () => undefined) {
+  const socket = await openAdminSocket(path, handler, onError)
+  onTestFinished(() => socket.close())
+  return socket
+}
+
+test('only its user can open it, and gets what the handler returns', async () => {
+  await open()
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+  expect(statSync(join(path, '..')).mode & 0o777).toBe(0o700)
+  expect(await askAdmin(path, 'a', { b: ['c'] })).toEqual({
+    method: 'a',
+    parameters: { b: ['c'] },
+  })
+})
+
+test('an error of ours is told with its hint, and any other one only to the log', async () => {
+  const errors: unknown[] = []
+  await open((error) => errors.push(error))
+  await expect(askAdmin(path, 'refuse')).rejects.toMatchObject({ code: 'usage', hint: 'so' })
+  await expect(askAdmin(path, 'fail')).rejects.toMatchObject({
+    code: 'internal',
+    message: expect.not.stringContaining('secret'),
+  })
+  expect(errors.map(String)).toEqual(['Error: secret'])
+  expect(await askAdmin(path, 'a')).toMatchObject({ method: 'a' })
+})
+
+test.each([
+  ['GET', 'GET /a HTTP/1.1\r\nHost: a\r\n\r\n', 'Use POST'],
+  ['an array', 'POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n[]', 'not a JSON object'],
+  [
+    'too much',
+    `POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n${' '.repeat(70_000)}`,
+    '64 KiB',
+  ],
+])('%s is refused', async (_, sent, said) => {
+  await open()
+  const answer = await new Promise<string>((resolve) => {
+    let text = ''
+    const socket = connect(path, () => socket.write(sent))
+    socket.on('data', (chunk) => (text += String(chunk)))
+    socket.on('error', () => resolve(text)).on('close', () => resolve(text))
+  })
+  expect(answer).toContain(said)
+})
+
+test('a client that goes away in the middle of its request changes nothing', async () => {
+  const failed = new Promise((resolve) => void open(resolve))
+  await expect.poll(() => statSync(path, { throwIfNoEntry: false })).toBeDefined()
+  const socket = connect(path, () => {
+    socket.write('POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{')
+    setTimeout(() => socket.destroy(), 50)
+  })
+  await failed
+  expect(await askAdmin(path, 'a')).toMatchObject({ method: 'a' })
+})
+
+test('what is there is left, but for a socket on which nobody listens', async () => {
+  await open()
+  await expect(openAdminSocket(path, handler, () => undefined)).rejects.toMatchObject({
+    code: 'port-in-use',
+  })
+  const file = `${path}.txt`
+  await writeFile(file, '')
+  await expect(openAdminSocket(file, handler, () => undefined)).rejects.toMatchObject({
+    code: 'not-ours',
+  })
+  await expect(askAdmin(`${path}.none`, 'a')).rejects.toMatchObject({ code: 'connect-failed' })
+})
