@@ -1,5 +1,6 @@
-import type { X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { scopeFor } from '../authority/coverage.ts'
+import type { AnyScope } from '../authority/scope.ts'
 import { createIssuer, type PreparedLeaf, type Recording } from '../certificates/issuer.ts'
 import { namesWarnings } from '../certificates/names.ts'
 import { revoke } from '../certificates/revoke.ts'
@@ -7,6 +8,7 @@ import { RootlingError } from '../errors.ts'
 import { selfSignedScope } from '../storage/records.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Identifier } from '../x509/identifier.ts'
+import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
 import { encodePem } from '../x509/pem.ts'
 import { parseValidity, type Validity } from '../x509/profiles.ts'
 import type { RevocationReason } from '../x509/revocation.ts'
@@ -112,6 +114,12 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
       }
     },
     async revoke(target, reason) {
+      // A change is alone in the whole storage, so none begins for a stranger's certificate.
+      const certificate = new X509Certificate(target)
+      const entry = await certificates.findByFingerprint(fingerprintOf(certificate))
+      const isOurs = ({ intermediate }: AnyScope): boolean => isIssuedBy(certificate, intermediate)
+      if (entry === null && !(await issuer.scopes()).some(isOurs))
+        throw new RootlingError('usage', 'This certificate was not issued here.')
       return (await revoke(storage, { target, reason, now: now() })).changed
     },
     issuers: async () =>

@@ -293,6 +293,8 @@ async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer 
       if (!(error instanceof AcmeProblem) || isRateLimited(error)) throw error
       reply = error
     }
+    // Nothing is written for a stranger who is refused, and so not that the nonce was used either.
+    if (account === null && reply instanceof AcmeProblem) throw reply
     const outcome = await unit.commit(nonce)
     if (outcome === 'conflict') return outcome
     if (outcome === 'replayed') throw badNonce()

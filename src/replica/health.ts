@@ -17,14 +17,19 @@ const patience = 2_000
  */
 export function createHealth(ask: () => Promise<unknown>): Health {
   let isDraining = false
+  // Requests at the same time share one question to the database.
+  let asked: Promise<boolean> | null = null
   const isReady = async (): Promise<boolean> => {
     if (isDraining) return false
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, patience, false)))
-    const answered = ask().then(
-      () => true,
-      () => false,
-    )
+    asked ??= ask()
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => (asked = null))
+    const answered = asked
     return Promise.race([answered, late]).finally(() => clearTimeout(timer))
   }
   const send = (request: Request, response: Response, good: boolean): void => {

@@ -1,4 +1,6 @@
+import { covers } from '../authority/coverage.ts'
 import { createIssuer } from '../certificates/issuer.ts'
+import { RootlingError } from '../errors.ts'
 import { loadKeyPair } from '../server/key-pair.ts'
 import { renewingPair, type RenewingPair } from '../server/renewing.ts'
 import type { Storage } from '../storage/storage.ts'
@@ -32,10 +34,16 @@ export function ownCertificate(options: OwnCertificateOptions): Promise<Renewing
     onFailed,
     issuersStamp: () => storage.scopes.version(),
     async issue() {
+      const identifiers = [parseIdentifier(host)]
+      const scopes = await issuer.scopes()
+      if (!scopes.some((scope) => covers(scope, identifiers)))
+        throw new RootlingError('not-permitted', `The authority may not sign ${host}.`, {
+          hint: `Its server has to have a name below ${scopes.flatMap(({ permitted }) => permitted).join(' or ')}: --url URL`,
+        })
       const keys = await generateKeys('p256')
       const leaf = await issuer.sign(
         {
-          identifiers: [parseIdentifier(host)],
+          identifiers,
           purpose: 'server',
           spki: keys.spki,
           keyType: 'p256',

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { isIP } from 'node:net'
-import { createAcmeAuthority } from '../acme/acme-authority.ts'
+import { createAcmeAuthority, type AcmeAuthority } from '../acme/acme-authority.ts'
 import type { EabKeyOptions } from '../acme/eab-keys.ts'
 import type { AcmeOptions } from '../acme/options.ts'
 import { routes } from '../acme/routes.ts'
@@ -10,6 +10,7 @@ import { noAuthority, scopesIn } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import type { Handler } from '../server/http.ts'
 import { createHttpsServer, type HttpsServer } from '../server/https.ts'
+import { isLoopbackHost } from '../server/host-check.ts'
 import { listen } from '../server/listen.ts'
 import { createRevocationServer } from '../sites/revocation/server.ts'
 import { recordAudit } from '../storage/postgres/audit.ts'
@@ -74,26 +75,33 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       hint: 'rootling server init',
       cause: noAuthority(),
     })
-  const closing: (() => unknown)[] = []
-  const close = async (): Promise<void> => {
-    for (const step of closing.splice(0).toReversed()) await step()
-  }
   const base = url.href.replace(/\/$/, '')
   const routeOf = createRoutes('/acme', routes.keys(), plainPaths)
   const unlogged = new Set(healthPaths)
   const log = createJsonLog({ write: options.write, now, routeOf, unlogged })
+  const closing: (() => unknown)[] = []
+  const close = async (): Promise<void> => {
+    for (const step of closing.splice(0).toReversed())
+      try {
+        await step()
+      } catch (error) {
+        log.event('error', 'closing failed', { error: textOf(error) })
+      }
+  }
   const onError = (error: unknown): void => log.event('error', 'failed', { error: textOf(error) })
   const metrics = createMetrics({ pool: () => database.pool(), onError })
   try {
     const acme = await createAcmeServer({
       baseUrl: `${base}/acme`,
       store: await openPostgresStore(database, sealer),
-      authority: createAcmeAuthority({
-        storage,
-        now,
-        revocationUrl: revocation?.url.href.replace(/\/$/, ''),
-        shortLives: true,
-      }),
+      authority: withoutHints(
+        createAcmeAuthority({
+          storage,
+          now,
+          revocationUrl: revocation?.url.href.replace(/\/$/, ''),
+          shortLives: true,
+        }),
+      ),
       // All clients are of other machines.
       owners: null,
       eabCommand: 'rootling server eab create',
@@ -169,6 +177,26 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   }
 }
 
+/**
+ * Returns an authority whose refusals give no hint, since the hint would be for the authority of one
+ * machine, which can be given more names.
+ */
+function withoutHints(authority: AcmeAuthority): AcmeAuthority {
+  const plain = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work
+    } catch (error) {
+      if (!(error instanceof RootlingError) || error.code !== 'not-permitted') throw error
+      throw new RootlingError(error.code, error.message, { cause: error })
+    }
+  }
+  return {
+    ...authority,
+    check: (...args) => plain(authority.check(...args)),
+    sign: (request) => plain(authority.sign(request)),
+  }
+}
+
 const healthPaths = ['/healthz', '/readyz']
 const plainPaths = [...healthPaths, '/roots.pem']
 
@@ -192,7 +220,8 @@ async function serveMetrics(
   onError: (error: unknown) => void,
 ): Promise<() => void> {
   const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
-    if (request.method !== 'GET' || request.url !== '/metrics') {
+    // A web page that rebinds its own name to loopback reads nothing here.
+    if (request.method !== 'GET' || request.url !== '/metrics' || !isLoopbackHost(request)) {
       response.writeHead(404).end()
       return
     }
@@ -215,7 +244,7 @@ async function serveMetrics(
 /** Returns the host of a URL without the brackets of IPv6. */
 const bareHost = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, '')
 
-/** Names neither the database nor what a statement held. */
+/** Says nothing of what a statement held. */
 const textOf = (error: unknown): string =>
   error instanceof RootlingError ? `${error.code}: ${error.message}` : String(error)
 
@@ -252,7 +281,11 @@ function administer(acme: AcmeServer, database: Database, log: JsonLog): AdminHa
       case 'eab-list':
         return acme.listEabKeys()
       case 'eab-revoke': {
-        const kid = String(parameters['kid'])
+        const { kid } = parameters
+        if (typeof kid !== 'string' || !/^[\w-]{1,64}$/.test(kid))
+          throw new RootlingError('usage', 'This is not the kid of a key.', {
+            hint: 'rootling server eab list',
+          })
         const changed = await acme.revokeEabKey(kid)
         if (changed) await note('eabKeyRevoked', { kid })
         return { kid, changed }

@@ -147,6 +147,15 @@ test('the authority is made once, and for these names alone', async () => {
   expect(other.stderr).toContain('may sign localhost alone')
 })
 
+test('a host of the server that the authority may not sign is refused, with the names that it may', async () => {
+  const { owner } = await found()
+  const line = ['server', '--database', owner, '--port', '0', ...keyFile()]
+  const refused = await rootling([...line, '--url', 'https://www.example.com'])
+  expect(refused).toMatchObject({ exitCode: 1 })
+  expect(refused.stderr).toContain('may not sign www.example.com')
+  expect(refused.stderr).toContain('a name below localhost')
+})
+
 test('a wrong passphrase, a loose file and a password in the line are refused', async () => {
   const { owner } = await found()
   const line = ['server', '--database', owner, '--url', 'https://localhost:1', '--port', '0']
@@ -159,9 +168,11 @@ test('a wrong passphrase, a loose file and a password in the line are refused', 
   await writeFile(loose, 'correct horse battery\n', { mode: 0o644 })
   expect((await rootling([...line, '--passphrase-file', loose])).stderr).toContain('chmod')
   const secret = owner.replace('postgres@', 'postgres:sesame@')
-  const told = await rootling(['server', 'migrate', '--database', secret])
-  expect(told).toMatchObject({ exitCode: 2 })
-  expect(told.stderr).not.toContain('sesame')
+  for (const url of [secret, `${owner}?password=sesame`]) {
+    const told = await rootling(['server', 'migrate', '--database', url])
+    expect(told).toMatchObject({ exitCode: 2 })
+    expect(told.stderr).not.toContain('sesame')
+  }
 })
 
 test.skipIf(!existsSync('/usr/bin/lego') || !existsSync('/usr/sbin/haproxy'))(
@@ -194,13 +205,13 @@ test.skipIf(!existsSync('/usr/bin/lego') || !existsSync('/usr/sbin/haproxy'))(
     expect(other.stderr).toContain('fingerprint')
 
     const key = await eab('a', ['create', '--name', '*.shop.localhost', '--label', 'the shop'])
-    const lego = (path: string, name: string, command: readonly string[]) =>
+    const lego = (path: string, name: string, command: readonly string[], bound = key) =>
       run(
         '/usr/bin/lego',
         [
           ...['--server', `${url}/acme/directory`, '--email', 'me@example.com', '--accept-tos'],
           ...['--path', join(directory, path), '--domains', name],
-          ...['--eab', '--kid', String(key['kid']), '--hmac', String(key['hmacKey'])],
+          ...['--eab', '--kid', String(bound['kid']), '--hmac', String(bound['hmacKey'])],
           ...['--http', '--http.port', `127.0.0.1:${http01}`, ...command],
         ],
         { ...env, LEGO_CA_CERTIFICATES: root },
@@ -226,6 +237,10 @@ test.skipIf(!existsSync('/usr/bin/lego') || !existsSync('/usr/sbin/haproxy'))(
     const beyond = await lego('lego', 'bank.localhost', ['run'])
     expect(beyond.exitCode).not.toBe(0)
     expect(beyond.stderr).toContain('rejectedIdentifier')
+    const any = await eab('a', ['create', '--label', 'anything'])
+    const outside = await lego('any', 'www.example.com', ['run'], any)
+    expect(outside.stderr).toContain('outside the names that this authority may sign')
+    expect(outside.stderr).not.toContain('ca permit')
     const second = await lego('other', 'four.shop.localhost', ['run'])
     expect(second.exitCode).not.toBe(0)
     expect(second.stderr).toContain('has bound all accounts it may')
@@ -234,7 +249,7 @@ test.skipIf(!existsSync('/usr/bin/lego') || !existsSync('/usr/sbin/haproxy'))(
     expect(ended.exitCode).not.toBe(0)
     expect(ended.stderr).toContain('was revoked')
     const { keys } = await eab('a', ['list'])
-    expect(keys).toHaveLength(1)
+    expect(keys).toHaveLength(2)
     expect(JSON.stringify(keys)).not.toContain(String(key['hmacKey']))
 
     // The audit has each certificate once, and who made and revoked the key.

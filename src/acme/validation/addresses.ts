@@ -62,12 +62,14 @@ export function createAddresses(options: ResolvedOptions): Addresses {
 /**
  * Where no server of a team is: the metadata services of clouds, which answer at link-local addresses and
  * at one of Amazon's own (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html),
- * loopback (RFC 6890), unspecified, multicast and broadcast addresses.
+ * Alibaba's and Azure's; loopback (RFC 6890), unspecified, multicast and broadcast addresses.
  */
 const alwaysForbidden = [
   '169.254.0.0/16',
   'fe80::/10',
   'fd00:ec2::254',
+  '100.100.100.200',
+  '168.63.129.16',
   '127.0.0.0/8',
   '::1',
   '0.0.0.0/8',

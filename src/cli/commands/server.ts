@@ -215,23 +215,40 @@ function databaseUrl({ database }: DatabaseArguments, env: Context['env']): stri
     throw new RootlingError('usage', 'No database was named.', {
       hint: '--database postgres://USER@HOST/DATABASE',
     })
-  if (database !== undefined && URL.canParse(database) && new URL(database).password !== '')
+  if (database !== undefined && holdsPassword(database))
     throw new RootlingError('usage', 'Other users can read a password in the command line.', {
       hint: 'Give the URL by the variable ROOTLING_DATABASE, or the password by PGPASSFILE',
     })
   return url
 }
 
-/** The addresses of the database, to which no validation connects. */
+function holdsPassword(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : null
+  return url !== null && (url.password !== '' || url.searchParams.has('password'))
+}
+
+/**
+ * The addresses of the database, to which no validation connects. Throws `database-away` where its name
+ * has none.
+ */
 async function databaseAddresses(
   args: DatabaseArguments,
   env: Context['env'],
 ): Promise<readonly string[]> {
   const url = databaseUrl(args, env)
-  const host = URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : ''
-  if (host === '' || host.includes('%')) return []
-  const found = await lookup(host, { all: true }).catch(() => [])
-  return found.map(({ address }) => address)
+  const { hostname = '', searchParams } = URL.canParse(url) ? new URL(url) : {}
+  const host = searchParams?.get('host') ?? (hostname === '' ? (env['PGHOST'] ?? '') : hostname)
+  // A path, here or in the place of the host, is that of a socket.
+  if (host === '' || /[/%]/.test(host)) return []
+  try {
+    const found = await lookup(host.replace(/^\[|\]$/g, ''), { all: true })
+    return found.map(({ address }) => address)
+  } catch (cause) {
+    throw new RootlingError('database-away', `The database's host ${host} has no address.`, {
+      hint: 'See --database, and the resolver of this machine',
+      cause,
+    })
+  }
 }
 
 /** What one replica lets an account, or an address, do. */
