@@ -1,7 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { createMemory } from '../../src/acme/store/memory.ts'
 import { startAcme } from './harness.ts'
-import { expectProblem } from './problem.ts'
 import { RawClient } from './raw.ts'
 
 test('a stranger who is refused has nothing written', async () => {

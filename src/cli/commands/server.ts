@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AcmeLimits } from '../../acme/limits.ts'
+import { limitGarbage } from '../../daemon/launch.ts'
 import { RootlingError } from '../../errors.ts'
 import { foundAuthority } from '../../replica/found.ts'
 import { readPassphrase } from '../../replica/key-source.ts'
@@ -42,6 +43,7 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
     })
   const url = readServerUrl(given)
   const host = parseHost(args.host ?? '127.0.0.1', '--host 127.0.0.1, or --host 0.0.0.0')
+  limitGarbage()
   const stopped = stopSignal()
   return withDatabase(args, context, async (database) => {
     const sealer = await openSealer(args, context)
