@@ -43,14 +43,14 @@ export async function orderMany(
   }
   const begun = performance.now()
   const all = Promise.all(Array.from({ length: atOnce }, work))
-  const isStuck = await isStillAtWork(all, () => succeeded)
+  const isStuck = await getsStuck(all, () => succeeded)
   next = count
   const seconds = (performance.now() - begun) / 1000
   return { perSecond: succeeded / seconds, failed: count - succeeded, isStuck }
 }
 
 /** Resolves with `false` when the work ends, or with `true` when 10 s pass without any progress. */
-async function isStillAtWork(work: Promise<unknown>, progress: () => number): Promise<boolean> {
+async function getsStuck(work: Promise<unknown>, progress: () => number): Promise<boolean> {
   for (let before = -1; before < progress();) {
     before = progress()
     let timer: NodeJS.Timeout | undefined

@@ -36,7 +36,7 @@ export interface Metrics {
   /** `type`: of the challenge, such as `http-01`; `reason`: the type of the problem. */
   validationFailed(type: string, reason: string): void
   requestAnswered(request: AnsweredRequest): void
-  /** `limit`: the limit that was reached, such as `orders`. */
+  /** `limit`: the route whose limit was reached, such as `new-order`. */
   rateLimited(limit: string): void
   /** The Content-Type of `text`. */
   readonly contentType: string
