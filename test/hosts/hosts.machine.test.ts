@@ -213,7 +213,11 @@ describe.skipIf(obstacle !== null)(`the hosts file of root${skipNote}`, () => {
       await rootling.must(['hosts', 'add', 'shop.test'])
       return read()
     }
-    const wholes = [base, await added()]
+    // A kill in the middle of a change in place may leave empty lines where lines of ours were, which
+    // also end the line above them: they are no fault.
+    const linesOf = (text: string | null): string | undefined =>
+      text?.replace(' (the line above had no end)', '').split('\n').filter(Boolean).join('\n')
+    const wholes = [base, await added()].map(linesOf)
     const script = `
       while [ ! -e /etc/stop ]; do
         for words in "remove --all" "add shop.test"; do
@@ -225,12 +229,8 @@ describe.skipIf(obstacle !== null)(`the hosts file of root${skipNote}`, () => {
       killer.stdout.resume()
       killer.stderr.resume()
       const ended = once(killer, 'close')
-      const seen = new Set<string | null>()
-      for (let i = 0; i < 60; i++) {
-        const text = await read()
-        // In place, a file that is to be shorter ends in empty lines until it is cut.
-        seen.add(text?.replace(/(?<=newline|end\n)\n+$/, '') ?? null)
-      }
+      const seen = new Set<string | undefined>()
+      for (let i = 0; i < 60; i++) seen.add(linesOf(await read()))
       await namespace.writeFile('/etc/stop', '')
       await ended
       await namespace.must('rm', ['/etc/stop'])
