@@ -37,21 +37,27 @@ export function getAuthorization(context: AcmeContext, request: SignedByAccount,
 }
 
 /**
- * Starts the validation of a challenge (RFC 8555 §7.5.1), once the store knows that it was asked for.
- * Answers when the validation is done, or after a moment with Retry-After. The answer waits because a
- * client that reads "pending" sleeps for seconds.
+ * How long the commit of a request for a validation waits for its outcome, in milliseconds. Most
+ * validations are done by then, so that one commit has both.
  */
-export function respondToChallenge(
+const soon = 250
+
+/**
+ * Validates a challenge (RFC 8555 §7.5.1). What takes longer than a moment is validated once the store
+ * knows that it was asked for. Answers when the validation is done, or after a longer moment with
+ * Retry-After. The answer waits because a client that reads "pending" sleeps for seconds.
+ */
+export async function respondToChallenge(
   context: AcmeContext,
   request: SignedByAccount,
   authorizationId: string,
   id: string,
-): Step {
-  const { store, urls, options, now, limits } = context
+): Promise<Step> {
+  const { store, urls, options, now } = context
+  const validating = begin(context, request, authorizationId, id)
+  const early = validating === null ? null : await atMost(soon, validating)
   return (unit) => {
-    const authorization = ownAuthorization(unit, request, authorizationId)
-    const challenge = findChallenge(authorization, id)
-    if (challenge === undefined) throw notFound('There is no such challenge.')
+    const { authorization, challenge } = ownChallenge(unit, request, authorizationId, id)
     const up = `<${urls.authorization(authorizationId)}>;rel="up"`
     const answerWith = (current: Challenge) => ({
       status: 200,
@@ -70,15 +76,17 @@ export function respondToChallenge(
     }
     const { requested = now().getTime() } = challenge
     if (challenge.requested === undefined) {
-      limits.check('failedValidationsPerHour', request.account.id)
-      unit.put('authorization', changed(authorization, id, { requested }))
+      const asked = changed(authorization, id, { requested })
+      const done = early === null ? asked : decided(asked, id, early)
+      unit.put('authorization', done)
+      if (early !== null) return answerWith(findChallenge(done, id) ?? challenge)
       unit.lease(authorizationId, id, leaseFrom(context))
     }
+    const claim = { authorization, challenge, account: request.account }
     return async () => {
-      const { account } = request
-      const validating = validate(context, { authorization, challenge, account })
       try {
-        await atMost(options.answerMilliseconds, validating)
+        const outcome = validating ?? outcomeOf(context, claim)
+        await atMost(options.answerMilliseconds, settle(context, claim, outcome))
         const current = (await store.open({ authorization: authorizationId })).get(
           'authorization',
           authorizationId,
@@ -94,11 +102,26 @@ export function respondToChallenge(
   }
 }
 
-/** Resolves when the work is done, or when the time is up. */
-async function atMost(milliseconds: number, work: Promise<void>): Promise<void> {
+/** Begins the validation of a challenge that is asked for the first time; `null`: none begins. */
+function begin(
+  context: AcmeContext,
+  request: SignedByAccount,
+  authorizationId: string,
+  id: string,
+): Promise<Outcome | null> | null {
+  const { unit, payload, account } = request
+  const { authorization, challenge } = ownChallenge(unit, request, authorizationId, id)
+  const status = authorizationStatus(authorization, context.now().getTime())
+  if (payload === null || status !== 'pending' || challenge.requested !== undefined) return null
+  context.limits.check('failedValidationsPerHour', account.id)
+  return outcomeOf(context, { authorization, challenge, account })
+}
+
+/** Resolves when the work is done; with `null`, when the time is up. */
+async function atMost<T>(milliseconds: number, work: Promise<T>): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined
-  const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)))
-  await Promise.race([work, enough]).finally(() => clearTimeout(timer))
+  const enough = new Promise<null>((resolve) => (timer = setTimeout(resolve, milliseconds, null)))
+  return Promise.race([work, enough]).finally(() => clearTimeout(timer))
 }
 
 /** Returns when the lease of a validation that begins now ends, in milliseconds since 1970. */
@@ -113,17 +136,20 @@ export async function resumeValidations(context: AcmeContext): Promise<void> {
   const { store, now } = context
   const until = leaseFrom(context)
   for (const claim of await store.claimValidations(now().getTime(), until, bounds.validations))
-    validate(context, claim).catch(context.onError)
+    settle(context, claim, outcomeOf(context, claim)).catch(context.onError)
 }
 
+/** What a validation adds to its challenge. */
+type Outcome = Pick<Challenge, 'validated' | 'error'>
+
 /**
- * Validates a challenge once, however often the client asks for it, and commits the outcome in a unit of
- * its own: the request may be answered by then.
+ * Validates a challenge, once at a time however often the client asks for it. `null`: this process ends,
+ * and the next one validates it anew.
  */
-async function validate(
+async function outcomeOf(
   context: AcmeContext,
   { authorization, challenge, account }: Claim,
-): Promise<void> {
+): Promise<Outcome | null> {
   const { validator, options, now, limits } = context
   const { identifier } = authorization
   const { id } = challenge
@@ -131,29 +157,40 @@ async function validate(
   // Where anybody may open an account, its client is as much a stranger as one of another machine.
   const bound = externalAccountBinding !== undefined || options.openToAll
   const work = { challenge, identifier, thumbprint, bound }
-  let outcome: Partial<Challenge>
   try {
     await validator.validate(`${authorization.id}/${id}`, work)
-    outcome = { validated: now().getTime() }
+    return { validated: now().getTime() }
   } catch (error) {
-    // The next process validates it anew.
-    if (validator.closed) return
+    if (validator.closed) return null
     limits.count('failedValidationsPerHour', account.id)
     const { document } = asProblem(error)
     context.onInvalid(challenge.type, document.type)
-    outcome = { error: { ...document, identifier } }
+    return { error: { ...document, identifier } }
   }
+}
+
+/** Commits the outcome of a validation in a unit of its own: the request may be answered by then. */
+async function settle(
+  context: AcmeContext,
+  { authorization, challenge: { id } }: Claim,
+  validating: Promise<Outcome | null>,
+): Promise<void> {
+  const outcome = await validating
+  if (outcome === null) return
   await commitStep(context.store, { authorization: authorization.id }, (unit) => {
     const current = unit.get('authorization', authorization.id)
     const before = current && findChallenge(current, id)
     if (current === undefined || before === undefined) return
     if (before.validated !== undefined || before.error !== undefined) return
-    unit.put('authorization', {
-      ...changed(current, id, outcome),
-      ...(outcome.validated === undefined ? {} : { expires: outcome.validated + validFor }),
-    })
+    unit.put('authorization', decided(current, id, outcome))
   })
 }
+
+/** Returns an authorization with the outcome of a validation. */
+const decided = (authorization: Authorization, id: string, outcome: Outcome): Authorization => ({
+  ...changed(authorization, id, outcome),
+  ...(outcome.validated === undefined ? {} : { expires: outcome.validated + validFor }),
+})
 
 /** Returns an authorization with a changed challenge. */
 const changed = (
@@ -173,6 +210,18 @@ function ownAuthorization(unit: Unit, { account }: SignedByAccount, id: string):
   if (authorization === undefined) throw notFound('There is no such authorization.')
   if (authorization.accountId === account.id) return authorization
   throw unauthorized('This is the authorization of another account.')
+}
+
+function ownChallenge(
+  unit: Unit,
+  request: SignedByAccount,
+  authorizationId: string,
+  id: string,
+): Pick<Claim, 'authorization' | 'challenge'> {
+  const authorization = ownAuthorization(unit, request, authorizationId)
+  const challenge = findChallenge(authorization, id)
+  if (challenge === undefined) throw notFound('There is no such challenge.')
+  return { authorization, challenge }
 }
 
 function authorizationBody(context: AcmeContext, authorization: Authorization): object {

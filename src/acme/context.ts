@@ -5,6 +5,7 @@ import type { AccountKey } from './keys.ts'
 import type { Limits } from './limits.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account, EabKey } from './resources.ts'
+import type { KnownKeys } from './known-keys.ts'
 import type { AcmeStore, Unit } from './store/contract.ts'
 import type { Urls } from './urls.ts'
 import type { Validator } from './validation/validator.ts'
@@ -25,6 +26,8 @@ export interface AcmeContext {
   readonly limits: Limits
   /** Tells who may open accounts without a binding; `null`: anybody may. */
   readonly owners: SocketOwners | null
+  /** The keys of accounts that sent requests of late. */
+  readonly keys: KnownKeys
   /** Orders whose certificates this process is issuing at this moment, by ID. */
   readonly issuing: Map<string, Issuing>
   /** Takes an error that is no client's fault, for the log. */
@@ -44,6 +47,8 @@ interface Issuing {
 export interface Signed {
   /** `null` for POST-as-GET. */
   readonly payload: Readonly<Record<string, unknown>> | null
+  /** What the store had when the request came. */
+  readonly unit: Unit
   /** The connection by which it came. */
   readonly connection: Connection
   /** Has `end` called when the request is committed, or has failed or is begun anew (`false`). */
@@ -57,9 +62,9 @@ export interface SignedByAccount extends Signed {
 }
 
 /**
- * The part of a handler that reads and changes the store. It may be run again over another unit, where
- * the first one conflicts with other requests. A problem that it throws is the answer; what it put
- * before is committed.
+ * The part of a handler that reads and changes the store. A problem that it throws is the answer; what it
+ * put before is committed. Where the commit conflicts with that of another request, the whole handler runs
+ * again.
  */
 export type Step = (unit: Unit) => Reply
 

@@ -20,8 +20,10 @@ export async function finalizeOrder(
   context: AcmeContext,
   request: SignedByAccount,
   id: string,
-): Promise<Step> {
-  const { csrDigest, signed } = await prepare(context, request, id)
+): Promise<Step | 'conflict'> {
+  const prepared = await prepare(context, request, id)
+  if (prepared === 'conflict') return prepared
+  const { csrDigest, signed } = prepared
   return (unit) => {
     const order = ownOrder(unit, request, id)
     if (order.certificateId !== undefined && order.csrDigest === csrDigest)
@@ -55,38 +57,36 @@ interface Prepared {
 
 /**
  * Checks a CSR and signs the certificate. While another request of this process with the same CSR does
- * that, it waits and looks again.
+ * that, it waits, and answers `conflict`.
  */
 async function prepare(
   context: AcmeContext,
   request: SignedByAccount,
   id: string,
-): Promise<Prepared> {
-  const { store, issuing } = context
-  for (;;) {
-    const unit = await store.open({ order: id })
-    const order = ownOrder(unit, request, id)
-    if (request.payload === null) throw malformed('To finalize, send a payload with a csr.')
-    const der = octets(request.payload, 'csr')
-    const csrDigest = createHash('sha256').update(der).digest('base64url')
-    const other = issuing.get(id)
-    if (other?.csrDigest === csrDigest) {
-      await other.ended
-      continue
-    }
-    if (statusOf(context, unit, order) !== 'ready') return { csrDigest, signed: null }
-    const csr = readCsr(der, order.identifiers)
-    if (csr.publicKey.equals(request.key.publicKey))
-      throw badCsr("The request's key is the account's; a certificate needs a key of its own.")
-    const ended = new Promise<void>((resolve) =>
-      request.atEnd(() => {
-        issuing.delete(id)
-        resolve()
-      }),
-    )
-    issuing.set(id, { csrDigest, ended })
-    return { csrDigest, signed: await sign(context, order, csr) }
+): Promise<Prepared | 'conflict'> {
+  const { issuing } = context
+  const { unit, payload, key } = request
+  const order = ownOrder(unit, request, id)
+  if (payload === null) throw malformed('To finalize, send a payload with a csr.')
+  const der = octets(payload, 'csr')
+  const csrDigest = createHash('sha256').update(der).digest('base64url')
+  const other = issuing.get(id)
+  if (other?.csrDigest === csrDigest) {
+    await other.ended
+    return 'conflict'
   }
+  if (statusOf(context, unit, order) !== 'ready') return { csrDigest, signed: null }
+  const csr = readCsr(der, order.identifiers)
+  if (csr.publicKey.equals(key.publicKey))
+    throw badCsr("The request's key is the account's; a certificate needs a key of its own.")
+  const ended = new Promise<void>((resolve) =>
+    request.atEnd(() => {
+      issuing.delete(id)
+      resolve()
+    }),
+  )
+  issuing.set(id, { csrDigest, ended })
+  return { csrDigest, signed: await sign(context, order, csr) }
 }
 
 async function sign(

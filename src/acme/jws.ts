@@ -89,6 +89,9 @@ export function nonceOf({ header: { nonce } }: Jws): string {
   throw malformed('The nonce of the JWS is not in base64url.')
 }
 
+/** Whether a request only reads (RFC 8555 §6.3); not verified. */
+export const isPostAsGet = ({ flattened: { payload } }: Jws): boolean => payload === ''
+
 /** Returns the payload, not verified; an empty object where it is none, for a later complaint. */
 export function peekPayload({ flattened }: Jws): Readonly<Record<string, unknown>> {
   try {

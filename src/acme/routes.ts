@@ -15,15 +15,16 @@ import type { Need } from './store/contract.ts'
 /** Answers a GET or HEAD. The IDs are the segments of the path behind the route's name. */
 type Get = (context: AcmeContext, ...ids: string[]) => Answer | Promise<Answer>
 /**
- * Answers a POST: does what needs no unit of the store and may wait, and returns the step that works over
- * the unit.
+ * Answers a POST: does what may wait, and returns the step that works over the unit. `conflict`: another
+ * request came first, so that all is to begin anew.
  */
 type PostByAccount = (
   context: AcmeContext,
   request: SignedByAccount,
   ...ids: string[]
-) => Step | Promise<Step>
-type PostByKey = (context: AcmeContext, request: Signed, key: AccountKey) => Step | Promise<Step>
+) => Begun | Promise<Begun>
+type PostByKey = (context: AcmeContext, request: Signed, key: AccountKey) => Begun | Promise<Begun>
+type Begun = Step | 'conflict'
 
 /** A request whose signature is not verified yet: it only chooses what is read. */
 interface Ask {
@@ -110,13 +111,14 @@ function ofRevocation({ account, payload }: Ask): Need {
 function readOnly(read: PostByAccount): PostByAccount {
   return (context, request, ...ids) => {
     const step = read(context, request, ...ids)
-    const checked =
-      (step: Step): Step =>
-      (unit) => {
-        const reply = step(unit)
-        if (request.payload === null) return reply
-        throw malformed('This resource can only be read: the payload has to be empty.')
-      }
+    const checked = (step: Begun): Begun =>
+      step === 'conflict'
+        ? step
+        : (unit) => {
+            const reply = step(unit)
+            if (request.payload === null) return reply
+            throw malformed('This resource can only be read: the payload has to be empty.')
+          }
     return step instanceof Promise ? step.then(checked) : checked(step)
   }
 }

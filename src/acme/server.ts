@@ -4,7 +4,7 @@ import type { Handler, Request, Response } from '../server/http.ts'
 import type { Connection, SocketOwners } from '../server/socket-owner.ts'
 import { createAcmeAuthority, type AcmeAuthority } from './acme-authority.ts'
 import { resumeValidations } from './authorizations.ts'
-import type { AcmeContext, Answer, Reply, Signed, SignedByAccount, Step } from './context.ts'
+import type { AcmeContext, Answer, Reply, Signed, SignedByAccount } from './context.ts'
 import {
   createEabKey,
   keyOfAccount,
@@ -17,6 +17,7 @@ import {
 import { checkContentType, readBody, send } from './http.ts'
 import {
   checkUrl,
+  isPostAsGet,
   keyReference,
   nonceOf,
   parseJws,
@@ -25,7 +26,8 @@ import {
   type Jws,
   type KeyReference,
 } from './jws.ts'
-import { accountKey, algorithmOf, type AccountKey } from './keys.ts'
+import { algorithmOf, type AccountKey } from './keys.ts'
+import { createKnownKeys } from './known-keys.ts'
 import { clientOf, createLimits } from './limits.ts'
 import { resolveOptions, resolveProfiles, type AcmeOptions } from './options.ts'
 import {
@@ -132,6 +134,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
     eabCommand:
       server.eabCommand ??
       `rootling acme eab create${state?.authority === undefined ? '' : ` --ca ${state.authority}`}`,
+    keys: createKnownKeys(),
     issuing: new Map(),
     onError: (error) => server.onError?.(error),
     onInvalid: (type, problem) => server.onInvalid?.(type, shortType(problem)),
@@ -267,27 +270,19 @@ interface SignedAsk {
  * be sent again later because of a limit.
  */
 async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer | 'conflict'> {
-  const { store } = context
-  const { reference, nonce } = ask
-  const need = needOf(context, ask)
-  let unit = await store.open(need)
-  const account = 'kid' in reference ? findAccount(context, unit, reference.kid) : null
-  const key = 'jwk' in reference ? reference.jwk : accountKey((account as Account).jwk)
-  const payload = verify(context, ask, key)
-  if (!store.nonces.isOurs(nonce)) throw badNonce()
+  const { unit, account, key, payload, nonce } =
+    (await readAtOnce(context, ask)) ?? (await openVerified(context, ask))
   const ends: ((isDone: boolean) => void)[] = []
   const atEnd = (end: (isDone: boolean) => void): void => void ends.push(end)
   let isDone = false
   try {
     let reply: Reply | AcmeProblem
     try {
-      const opened = unit
       const eabKey = (): EabKey | undefined =>
-        account === null ? undefined : keyOfAccount(opened, account, context.now())
-      let step = startStep(context, ask, { payload, account, key, eabKey, atEnd })
-      // What had to wait may have taken long: the step looks at the present.
-      if (step instanceof Promise) [step, unit] = [await step, await store.open(need)]
-      if ('kid' in reference) checkKey(account, findAccount(context, unit, reference.kid))
+        account === null ? undefined : keyOfAccount(unit, account, context.now())
+      const step = await startStep(context, ask, { payload, account, key, eabKey, unit, atEnd })
+      if (step === 'conflict') return step
+      if (account !== null) checkUnchanged(account, unit)
       reply = step(unit)
     } catch (error) {
       if (!(error instanceof AcmeProblem) || isRateLimited(error)) throw error
@@ -303,6 +298,48 @@ async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer 
     return typeof reply === 'function' ? await reply() : reply
   } finally {
     for (const end of ends) end(isDone)
+  }
+}
+
+/** A request that is verified, and the unit that was opened for it. */
+interface Opened extends Pick<Verified, 'account' | 'key' | 'payload' | 'unit'> {
+  /** The nonce for the commit to use up; `null`: it is used. */
+  readonly nonce: string | null
+}
+
+async function openVerified(context: AcmeContext, ask: SignedAsk): Promise<Opened> {
+  const { reference, nonce } = ask
+  const unit = await context.store.open(needOf(context, ask))
+  const account = 'kid' in reference ? findAccount(context, unit, reference.kid) : null
+  const key = 'jwk' in reference ? reference.jwk : context.keys.of(account as Account)
+  const payload = verify(context, ask, key)
+  if (!context.store.nonces.isOurs(nonce)) throw badNonce()
+  return { unit, account, key, payload, nonce }
+}
+
+/**
+ * Verifies a request that only reads by a key that is known, so that one step of the store uses up the
+ * nonce and reads. `null`: this is no such request, or it may be refused, which `openVerified` decides.
+ */
+async function readAtOnce(context: AcmeContext, ask: SignedAsk): Promise<Opened | null> {
+  const { store, urls, keys } = context
+  const { reference, nonce, jws } = ask
+  if (!isPostAsGet(jws) || !('kid' in reference) || !store.nonces.isOurs(nonce)) return null
+  const key = keys.recent(urls.accountId(reference.kid) ?? '')
+  if (key === undefined || !isVerified(jws, key)) return null
+  const unit = await store.read(needOf(context, ask), nonce)
+  if (unit === null) throw badNonce()
+  const account = findAccount(context, unit, reference.kid)
+  if (keys.of(account) !== key) throw keyChanged()
+  return { unit, account, key, payload: null, nonce: null }
+}
+
+function isVerified(jws: Jws, key: AccountKey): boolean {
+  try {
+    verifyJws(jws, key)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -335,12 +372,15 @@ function needOf({ urls }: AcmeContext, { route, ids, jws, reference }: SignedAsk
   return { account, ...more }
 }
 
-/** Begins the handler. Throws malformed where it is for the other kind of signature. */
+/**
+ * Begins the handler; `conflict`: all is to begin anew. Throws malformed where it is for the other kind of
+ * signature.
+ */
 function startStep(
   context: AcmeContext,
   { route, ids, connection }: SignedAsk,
   { account, key, eabKey, ...signed }: Verified,
-): Step | Promise<Step> {
+): ReturnType<NonNullable<Route['byAccount']>> {
   if (account === null) {
     if (route.byKey !== undefined) return route.byKey(context, { ...signed, connection }, key)
     throw malformed('Sign this request for an account: with kid, not with jwk.')
@@ -360,17 +400,22 @@ interface Verified extends Omit<Signed, 'connection'> {
 const badNonce = (): AcmeProblem =>
   new AcmeProblem('badNonce', 'The nonce is not one of this server, or was used before.')
 
-/** Verifying took a moment, in which the account may have changed its key. */
-function checkKey(before: Account | null, { thumbprint }: Account): void {
-  if (before?.thumbprint !== thumbprint) throw unauthorized('The key of the account has changed.')
+/** A handler may have waited, and meanwhile the account changed, where the unit shows that. */
+function checkUnchanged({ id, thumbprint }: Account, unit: Unit): void {
+  const account = unit.get('account', id)
+  if (account?.status !== 'valid') throw deactivated()
+  if (account.thumbprint !== thumbprint) throw keyChanged()
 }
+
+const keyChanged = (): AcmeProblem => unauthorized('The key of the account has changed.')
+const deactivated = (): AcmeProblem => unauthorized('The account is deactivated.')
 
 function findAccount({ urls }: AcmeContext, unit: Unit, kid: string): Account {
   const account = unit.get('account', urls.accountId(kid) ?? '')
   if (account === undefined)
     throw new AcmeProblem('accountDoesNotExist', `There is no account ${kid.slice(0, 200)} here.`)
   if (account.status === 'valid') return account
-  throw unauthorized('The account is deactivated.')
+  throw deactivated()
 }
 
 /** Returns the type of the problem that an answer shows; `null`: it shows none. */

@@ -122,7 +122,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       onFailed: onError,
     })
     closing.push(() => own.stop())
-    const health = createHealth(() => storage.scopes.version())
+    const health = createHealth(() => database.query('SELECT 1'))
     const roots = async (): Promise<string> =>
       (await scopesIn(storage)).map(({ root }) => root.toString()).join('')
     const server = await createHttpsServer({

@@ -198,9 +198,12 @@ describe('a server whose database is away', () => {
 
 test('a validation whose outcome cannot be written is still being processed', async () => {
   let isAway = false
+  // Slow enough for the store to be told first that the validation was asked for.
   const silent = await startResponder((_, response) => {
-    isAway = true
-    response.end()
+    setTimeout(() => {
+      isAway = true
+      response.end()
+    }, 500)
   })
   onTestFinished(() => silent.close())
   const acme = await start(

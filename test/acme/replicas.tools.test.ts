@@ -7,6 +7,7 @@ import { openPostgresStore } from '../../src/acme/store/postgres.ts'
 import { makeScope } from '../../src/authority/ceremony.ts'
 import { createRevocationSource } from '../../src/sites/revocation/source.ts'
 import { verifyAudit } from '../../src/storage/postgres/audit.ts'
+import type { Database } from '../../src/storage/postgres/database.ts'
 import { migrate } from '../../src/storage/postgres/migrate.ts'
 import { sealWith } from '../../src/storage/postgres/seal.ts'
 import { standbyWarning } from '../../src/storage/postgres/standby.ts'
@@ -19,7 +20,7 @@ import { waitFor } from '../helpers/subprocess.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { startAcme, type Acme } from './harness.ts'
 import { csrFor, RawClient } from './raw.ts'
-import { authorize, startResponder, type Responder } from './responder.ts'
+import { authorize, obtain, startResponder, type Responder } from './responder.ts'
 
 const now = () => new Date()
 const sealer = sealWith('correct horse')
@@ -219,6 +220,43 @@ test('a synchronous standby that is promoted while orders run has all of them, o
   expect(serials).toHaveLength(20)
   await expectAll(storage, serials)
   await expectAudit(url, serials)
+})
+
+test('an order takes eight statements, three of which wait for the disk', async () => {
+  const url = await postgres.create()
+  const opened = postgres.open(url)
+  const statements: string[] = []
+  const database: Database = {
+    ...opened,
+    query(text, values = []) {
+      const waits = text.includes('commit_unit') && values[4] !== '[]'
+      statements.push(waits ? `synchronous ${text}` : text)
+      return opened.query(text, values)
+    },
+  }
+  const storage = postgresStorage(database, sealer)
+  const plan = { name: 'local', permitted: [], constraints: null }
+  const { intermediateKey, ...scope } = await makeScope(plan, now())
+  await storage.change((change) => change.createScope(scope, intermediateKey))
+  const replica = await startAcme({
+    state: await temporaryState(),
+    store: await openPostgresStore(database, sealer),
+    authority: createAcmeAuthority({ storage, now }),
+    options: { http01Port: responder.port },
+  })
+  onTestFinished(() => replica.close())
+  const client = await new RawClient(replica.directory, replica.root).start()
+  onTestFinished(() => client.close())
+  const one = async (): Promise<readonly string[]> => {
+    statements.length = 0
+    await obtain(client, ['a.localhost'], responder)
+    return [...statements]
+  }
+  // The first one also reads the key of the account and the authority.
+  await one()
+  const taken = await one()
+  expect(taken.length, taken.join('\n')).toBeLessThanOrEqual(8)
+  expect(taken.filter((text) => text.startsWith('synchronous'))).toHaveLength(3)
 })
 
 test('a revocation through one replica is in the CRL that another one makes', async () => {

@@ -39,6 +39,11 @@ import type { Unfinished } from './unfinished.ts'
 export interface AcmeStore {
   /** Reads what a request will look at. */
   open(need: Need): Promise<Unit>
+  /**
+   * Reads what a request will look at that changes nothing, and uses up its nonce, in one step. `null`: the
+   * nonce was used before. Its commit gets no nonce.
+   */
+  read(need: Need, nonce: string): Promise<Unit | null>
   /** Replay nonces (RFC 8555 §6.5). Neither function reads or writes the store. */
   readonly nonces: {
     make(): string

@@ -33,6 +33,10 @@ export async function openFileStore(options: FileStoreOptions): Promise<AcmeStor
   }
   return {
     open: () => Promise.resolve(openUnit(parts)),
+    async read(_, nonce) {
+      const unit = openUnit(parts)
+      return (await unit.commit(nonce)) === 'done' ? unit : null
+    },
     nonces,
     claimValidations: (at, until, limit) =>
       Promise.resolve(

@@ -25,6 +25,10 @@ export function createMemory(): () => AcmeStore {
   }
   return () => ({
     open: (need) => Promise.resolve(openUnit(memory, need)),
+    async read(need, nonce) {
+      const unit = openUnit(memory, need)
+      return (await unit.commit(nonce)) === 'done' ? unit : null
+    },
     nonces: {
       make: () => makeNonce(memory.nonces),
       isOurs: (nonce) => memory.nonces.has(nonce),

@@ -34,6 +34,10 @@ export async function openPostgresStore(database: Database, sealer: Sealer): Pro
   let swept = -Infinity
   return {
     open: async (need) => openUnit(place, await read(place, need)),
+    async read(need, nonce) {
+      const snapshot = await readOnce(place, need, nonce)
+      return snapshot === null ? null : openUnit(place, snapshot)
+    },
     nonces,
     async claimValidations(now, until, limit) {
       if (now - swept >= hour) {
@@ -140,49 +144,38 @@ function createNonces(secret: Buffer): Nonces {
 const keptDays = 2
 
 const columns = 'a.kind, a.id, a.version, a.facts'
-const authorizationsOf = (orders: string): string =>
-  `SELECT 'authorization', ${columns} FROM ${orders} o,
-     jsonb_array_elements_text(o.facts->'authorizationIds') AS i,
-     rootling.acme a WHERE a.kind = 'authorization' AND a.id = i`
 
-/** Reads all that is needed in one statement; `why` says for which list. */
-const reading = `
-WITH own AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND id = $5),
-  all_orders AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $8),
-  unfinished AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $9 AND open)
-SELECT '' AS why, ${columns} FROM rootling.acme a WHERE kind = 'account' AND id = $1
-UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'eabKey'
-  AND id = (SELECT facts->>'eabKeyId' FROM rootling.acme WHERE kind = 'account' AND id = $1)
-UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'account' AND key = $2
-UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'eabKey' AND id = $3
-UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'authorization' AND id = $4
-UNION ALL SELECT '', ${columns} FROM own a
-UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'certificate' AND id = $6
-UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'certificate' AND key = $7
-UNION ALL SELECT 'all', ${columns} FROM all_orders a
-UNION ALL SELECT 'unfinished', ${columns} FROM unfinished a
-UNION ALL ${authorizationsOf('own')}
-UNION ALL ${authorizationsOf('all_orders')}
-UNION ALL ${authorizationsOf('unfinished')}`
+async function read(place: Place, need: Need): Promise<Snapshot> {
+  if (isEmpty(need)) return { known: new Map<string, Known>(), ordersOf: [], unfinishedOf: [] }
+  const rows = await place.database.query('SELECT * FROM rootling.read_unit($1)', [toJsonb(need)])
+  return snapshotOf(place, need, rows)
+}
 
-async function read({ database, sealer }: Place, need: Need): Promise<Snapshot> {
-  const values = [
-    need.account,
-    need.thumbprint,
-    need.eabKey,
-    need.authorization,
-    need.order,
-    need.certificate,
-    need.serialNumber,
-    need.ordersOf,
-    need.unfinishedOf,
-  ]
-  const nothing = { known: new Map<string, Known>(), ordersOf: [], unfinishedOf: [] }
-  if (values.every((value) => value === undefined)) return nothing
-  const rows = await database.query(
-    reading,
-    values.map((value) => value ?? null),
-  )
+/** Reads, and uses up a nonce; `null`: it was used before. */
+async function readOnce(place: Place, need: Need, nonce: string): Promise<Snapshot | null> {
+  const used = place.nonces.parse(nonce)
+  if (used === null) return null
+  const rows = await place.database.query('SELECT * FROM rootling.read_unit($1, $2, $3, $4)', [
+    toJsonb(need),
+    used.day,
+    used.nonce,
+    randomBytes(12),
+  ])
+  return rows.length === 0 ? null : snapshotOf(place, need, rows)
+}
+
+const isEmpty = (need: Need): boolean => Object.values(need).every((value) => value === undefined)
+
+/** Makes what a unit knows of the rows of `rootling.read_unit`. */
+async function snapshotOf(
+  { database, sealer }: Place,
+  need: Need,
+  all: readonly Row[],
+): Promise<Snapshot> {
+  const rows = all.filter(({ why, version }) => {
+    if (why === 'scopes') database.scopesVersion.seen(String(version))
+    return why !== 'scopes'
+  })
   const known = new Map(
     rows.map((row) => [keyOf(row['kind'] as Kind, String(row['id'])), knownOf(row, sealer)]),
   )

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import { Pool, type PoolClient, type QueryResult } from 'pg'
 import { RootlingError } from '../../errors.ts'
+import { createRecentVersion, type RecentVersion } from './recent-version.ts'
 
 /** A database of PostgreSQL 13 or later, and the connections to it. */
 export interface Database {
@@ -21,6 +22,7 @@ export interface Database {
    * needs our schema.
    */
   transaction<T>(work: () => Promise<T>, options?: { readonly isMarked?: boolean }): Promise<T>
+  readonly scopesVersion: RecentVersion
   /** The connections that are open, those of them that do nothing, and how much work waits for one. */
   pool(): { readonly total: number; readonly idle: number; readonly waiting: number }
   close(): Promise<void>
@@ -99,6 +101,7 @@ export function openDatabase({
   return {
     place,
     replica,
+    scopesVersion: createRecentVersion(),
     async query(text, values = []) {
       const client = current.getStore()
       if (client !== undefined) return (await client.query<Row>(text, [...values])).rows

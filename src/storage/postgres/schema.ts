@@ -240,4 +240,142 @@ BEGIN
 END $$;
 `,
   },
+  {
+    number: 3,
+    sql: `
+-- What a unit of the ACME server needs, a Need, in one step. why: for which list a row is; 'scopes' is
+-- the row with the version of the scopes. A function, since its statements are planned once for each
+-- connection, and parts that are not needed do nothing.
+CREATE FUNCTION rootling.read_unit(need jsonb)
+RETURNS TABLE (why text, kind text, id text, version bigint, facts jsonb)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+  own_account text := need->>'account';
+BEGIN
+  RETURN QUERY SELECT 'scopes', '', '', r.number, NULL::jsonb
+    FROM rootling.revision r WHERE r.name = 'scopes';
+  IF own_account IS NOT NULL THEN
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'account' AND a.id = own_account;
+    RETURN QUERY SELECT '', k.kind, k.id, k.version, k.facts
+      FROM rootling.acme a JOIN rootling.acme k ON k.kind = 'eabKey' AND k.id = a.facts->>'eabKeyId'
+      WHERE a.kind = 'account' AND a.id = own_account;
+  END IF;
+  IF need ? 'thumbprint' THEN
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'account' AND a.key = need->>'thumbprint';
+  END IF;
+  IF need ? 'eabKey' THEN
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'eabKey' AND a.id = need->>'eabKey';
+  END IF;
+  IF need ? 'authorization' THEN
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'authorization' AND a.id = need->>'authorization';
+  END IF;
+  IF need ? 'order' THEN
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'order' AND a.id = need->>'order';
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme o, jsonb_array_elements_text(o.facts->'authorizationIds') i
+      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i
+      WHERE o.kind = 'order' AND o.id = need->>'order';
+  END IF;
+  IF need ? 'certificate' THEN
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'certificate' AND a.id = need->>'certificate';
+  END IF;
+  IF need ? 'serialNumber' THEN
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'certificate' AND a.key = need->>'serialNumber';
+  END IF;
+  IF need ? 'ordersOf' THEN
+    RETURN QUERY SELECT 'all', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'order' AND a.account = need->>'ordersOf';
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme o, jsonb_array_elements_text(o.facts->'authorizationIds') i
+      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i
+      WHERE o.kind = 'order' AND o.account = need->>'ordersOf';
+  END IF;
+  IF need ? 'unfinishedOf' THEN
+    RETURN QUERY SELECT 'unfinished', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'order' AND a.open AND a.account = need->>'unfinishedOf';
+    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme o, jsonb_array_elements_text(o.facts->'authorizationIds') i
+      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i
+      WHERE o.kind = 'order' AND o.open AND o.account = need->>'unfinishedOf';
+  END IF;
+END $$;
+
+-- The same for a request that changes nothing, with its nonce; no row: that was used before.
+CREATE FUNCTION rootling.read_unit(
+  need jsonb, unit_day int, unit_nonce bytea, unit_by bytea
+) RETURNS TABLE (why text, kind text, id text, version bigint, facts jsonb)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+  -- Should the database lose it in a crash, what was read may be read once more.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  INSERT INTO rootling.nonce VALUES (unit_day, unit_nonce, unit_by) ON CONFLICT DO NOTHING;
+  -- A statement that is repeated, since its answer was lost, finds its own row.
+  IF FOUND OR unit_by = (
+    SELECT n.by FROM rootling.nonce n WHERE n.day = unit_day AND n.nonce = unit_nonce
+  ) THEN
+    RETURN QUERY SELECT * FROM rootling.read_unit(need);
+  END IF;
+END $$;
+
+-- A unit that only uses up a nonce need not wait for the disk, as in read_unit.
+CREATE OR REPLACE FUNCTION rootling.commit_unit(
+  unit_day int, unit_nonce bytea, unit_by bytea, looked jsonb, puts jsonb, leases jsonb,
+  recording jsonb, unit_replica text, unit_actor text
+) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  outcome text;
+BEGIN
+  PERFORM set_config('rootling.replica', unit_replica, true),
+    set_config('rootling.actor', unit_actor, true);
+  outcome := rootling.commit_unit(unit_day, unit_nonce, unit_by, looked, puts, leases, recording);
+  IF puts = '[]' AND leases = '[]' AND recording IS NULL THEN
+    PERFORM set_config('synchronous_commit', 'off', true);
+  END IF;
+  RETURN outcome;
+END $$;
+
+-- Adds a row to one of the eight chains of a replica: the next row of a chain waits until the
+-- transaction of this one is durable. The first chain has the name of the replica, the others end in
+-- a number, such as /1.
+CREATE OR REPLACE FUNCTION rootling.audit(
+  by_replica text, by_actor text, of_event text, of_facts jsonb
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  chain text := by_replica;
+  own_n bigint;
+  own_hash bytea;
+  own_at timestamptz;
+BEGIN
+  FOR i IN 1..8 LOOP
+    EXIT WHEN pg_try_advisory_xact_lock(7274647, hashtext(chain));
+    IF i = 8 THEN
+      PERFORM pg_advisory_xact_lock(7274647, hashtext(chain));
+    ELSE
+      chain := by_replica || '/' || i;
+    END IF;
+  END LOOP;
+  SELECT n, hash INTO own_n, own_hash FROM rootling.audit
+  WHERE replica = chain ORDER BY n DESC LIMIT 1;
+  own_n := coalesce(own_n, 0) + 1;
+  own_at := clock_timestamp();
+  INSERT INTO rootling.audit VALUES (
+    chain, own_n, own_at, by_actor, of_event, of_facts,
+    sha256(coalesce(own_hash, '') || convert_to(
+      rootling.field(chain) || rootling.field(own_n::text) ||
+      rootling.field(to_char(own_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) ||
+      rootling.field(by_actor) || rootling.field(of_event) || rootling.field(of_facts::text),
+      'UTF8'))
+  );
+END $$;
+`,
+  },
 ]

@@ -35,12 +35,17 @@ export function postgresStorage(database: Database, sealer: Sealer): Storage {
   return {
     place: database.place,
     ...readers,
-    change: (work) =>
-      database.transaction(async () => {
-        // Units of the ACME server take this lock together, changes alone.
-        await database.query('SELECT pg_advisory_xact_lock(7274646, 1)')
-        return work(change)
-      }),
+    async change(work) {
+      try {
+        return await database.transaction(async () => {
+          // Units of the ACME server take this lock together, changes alone.
+          await database.query('SELECT pg_advisory_xact_lock(7274646, 1)')
+          return work(change)
+        })
+      } finally {
+        database.scopesVersion.forget()
+      }
+    },
   }
 }
 
@@ -59,7 +64,13 @@ function readScopes(database: Database): ScopeReader {
   const octets = async (column: string, name: string): Promise<Buffer | null> =>
     (await read(column, name, ''))[column] as Buffer | null
   return {
-    version: () => revision(database, 'scopes'),
+    async version() {
+      const recent = database.scopesVersion.get()
+      if (recent !== null) return recent
+      const version = await revision(database, 'scopes')
+      database.scopesVersion.seen(version)
+      return version
+    },
     async names() {
       const rows = await database.query("SELECT name FROM rootling.scope WHERE part = ''")
       return inOrder(rows.map(({ name }) => String(name)))
@@ -224,6 +235,7 @@ function openChange(database: Database, sealer: Sealer, readers: Readers): Chang
   }
   return {
     ...readers,
+    scopes: { ...readers.scopes, version: () => revision(database, 'scopes') },
     async createScope(files, key, part) {
       const { scope, root, intermediate, rootCopies, rootCrl, rootOcsp } = files
       const digest = digestOf(key)

@@ -314,6 +314,24 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
       expect(await use(last, 'e')).toBe('done')
     })
 
+    test('reads and uses up the nonce in one step', async () => {
+      const put = await store.open({})
+      put.put('account', account('a'))
+      await put.commit(null)
+      const nonce = store.nonces.make()
+      const units = await Promise.all([1, 2, 3].map(() => store.read({ account: 'a' }, nonce)))
+      const [unit, ...more] = units.filter((one) => one !== null)
+      expect(more).toEqual([])
+      expect(unit?.get('account', 'a')).toEqual(account('a'))
+      expect(await unit?.commit(null)).toBe('done')
+      expect(await store.read({}, nonce)).toBeNull()
+      expect(await (await store.open({})).commit(nonce)).toBe('replayed')
+      const used = store.nonces.make()
+      expect(await (await store.open({})).commit(used)).toBe('done')
+      expect(await store.read({ account: 'a' }, used)).toBeNull()
+      expect(await store.read({}, 'AAAA')).toBeNull()
+    })
+
     test('knows the nonces of another store', async () => {
       const other = await (await makePlace()).open()
       onTestFinished(() => other.close())

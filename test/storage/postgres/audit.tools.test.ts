@@ -24,15 +24,33 @@ function open(url: string, replica: string, role = 'postgres'): Database {
   return database
 }
 
-test('two replicas write chains, which are verified, together', async () => {
+test('two replicas write up to eight chains each, which are verified, together', async () => {
   const url = await postgres.create()
   const [a, b] = [open(url, 'a'), open(url, 'b')]
   await Promise.all(Array.from({ length: 20 }, (_, i) => recordAudit(i % 2 ? a : b, event)))
   const { rows, replicas, faults } = await verifyAudit(a)
   expect([rows, faults]).toEqual([20, []])
-  expect(replicas.map(({ replica, n }) => [replica, n])).toEqual([
-    ['a', 10],
-    ['b', 10],
+  expect(
+    replicas.map(({ replica }) => replica).filter((name) => !/^[ab](?:\/[1-7])?$/.test(name)),
+  ).toEqual([])
+  const rowsOf = (name: string): number =>
+    replicas.filter(({ replica }) => replica[0] === name).reduce((sum, { n }) => sum + n, 0)
+  expect([rowsOf('a'), rowsOf('b')]).toEqual([10, 10])
+})
+
+test('an event that is not committed yet keeps no other one waiting', async () => {
+  const url = await postgres.create()
+  const first = open(url, 'a')
+  await first.transaction(async () => {
+    await recordAudit(first, event)
+    await recordAudit(open(url, 'a'), event)
+    await recordAudit(first, event)
+  })
+  const { replicas, faults } = await verifyAudit(first)
+  expect(faults).toEqual([])
+  expect(replicas).toMatchObject([
+    { replica: 'a', n: 2 },
+    { replica: 'a/1', n: 1 },
   ])
 })
 
