@@ -192,7 +192,11 @@ function placeOf(text: string): string {
  * Returns a value as JSON for a column of jsonb, which holds no NUL and no half of a surrogate pair:
  * text of strangers gets U+FFFD in their place.
  */
-export const toJsonb = (value: unknown): string =>
-  JSON.stringify(value, (_, each: unknown) =>
+export function toJsonb(value: unknown): string {
+  const text = JSON.stringify(value)
+  // JSON escapes both, so that a text without such an escape has neither.
+  if (!/\\u(?:0000|d[89a-f])/.test(text)) return text
+  return JSON.stringify(value, (_, each: unknown) =>
     typeof each === 'string' ? each.replace(/[\0\p{Cs}]/gu, '\uFFFD') : each,
   )
+}
