@@ -11,6 +11,7 @@ import { record } from './record.ts'
 import { runChild } from './run-child.ts'
 import { scale } from './scale.ts'
 import { startUp } from './start-up.ts'
+import { teamScale } from './team-scale.ts'
 import { team } from './team.ts'
 import { up } from './up.ts'
 
@@ -22,6 +23,7 @@ const benchmarks = [
   record,
   acme,
   team,
+  teamScale,
   scale,
   handshake,
   install,

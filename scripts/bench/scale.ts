@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
@@ -6,9 +5,9 @@ import { readScopes } from '../../src/authority/scope.ts'
 import { createRevocationSource } from '../../src/sites/revocation/source.ts'
 import { recordIssued } from '../../src/storage/files/record.ts'
 import { fileStorage } from '../../src/storage/files/storage.ts'
-import { integer, octetString, sequence } from '../../src/x509/asn1.ts'
 import { certificate, issued, linesOf, serialOf } from '../../test/helpers/filled-record.ts'
 import { median, type Benchmark, type Row } from './benchmark.ts'
+import { ocspRequestFor } from './ocsp-request.ts'
 import { measureProcesses } from './processes.ts'
 import { startDaemon } from './servers.ts'
 import { openWorld, rootling, type World } from './world.ts'
@@ -90,16 +89,7 @@ async function answersOf(world: World, count: number, rounds: number) {
   if (scope === undefined) throw new Error('no authority')
   const acme = createAcmeAuthority({ storage: fileStorage(state), now })
   const source = createRevocationSource(fileStorage(state), now)
-  const sha1 = (octets: Buffer) => octetString(createHash('sha1').update(octets).digest())
-  const spki = scope.intermediate.publicKey.export({ type: 'spki', format: 'der' })
-  const certId = sequence(
-    sequence(Buffer.from('06052b0e03021a', 'hex')),
-    sha1(scope.issuerName),
-    // The key of P-256 is the last 65 octets.
-    sha1(spki.subarray(-65)),
-    integer(Buffer.from(serialOf(count), 'hex')),
-  )
-  const request = sequence(sequence(sequence(sequence(certId))))
+  const request = ocspRequestFor(scope, serialOf(count))
   const questions = {
     ari: () => acme.find(serialOf(count)),
     ocsp: () => source.answer(request),
