@@ -1,10 +1,10 @@
-import { lookup } from 'node:dns/promises'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AcmeLimits } from '../../acme/limits.ts'
 import { limitGarbage } from '../../daemon/launch.ts'
 import { RootlingError } from '../../errors.ts'
+import { watchAddresses } from '../../replica/database-addresses.ts'
 import { foundAuthority } from '../../replica/found.ts'
 import { readPassphrase } from '../../replica/key-source.ts'
 import { readServerUrl, startReplica } from '../../replica/replica.ts'
@@ -66,8 +66,9 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
         eabRequired: args['no-eab-required'] !== true,
         openToAll: args['no-eab-required'] === true,
         validation: {
-          deny: await databaseAddresses(args, env),
+          deny: [],
           allow: args['allow-address'] ?? [],
+          denyUnlessNamed: await watchAddresses({ host: databaseHost(args, env) }),
         },
         ...(args['no-limits'] === true ? {} : { limits }),
       },
@@ -230,27 +231,15 @@ function holdsPassword(text: string): boolean {
 }
 
 /**
- * The addresses of the database, to which no validation connects. Throws `database-away` where its name
- * has none.
+ * Returns the host of the database as its URL or PGHOST names it; `null`: it is reached by a socket of this
+ * machine.
  */
-async function databaseAddresses(
-  args: DatabaseArguments,
-  env: Context['env'],
-): Promise<readonly string[]> {
+function databaseHost(args: DatabaseArguments, env: Context['env']): string | null {
   const url = databaseUrl(args, env)
   const { hostname = '', searchParams } = URL.canParse(url) ? new URL(url) : {}
   const host = searchParams?.get('host') ?? (hostname === '' ? (env['PGHOST'] ?? '') : hostname)
   // A path, here or in the place of the host, is that of a socket.
-  if (host === '' || /[/%]/.test(host)) return []
-  try {
-    const found = await lookup(host.replace(/^\[|\]$/g, ''), { all: true })
-    return found.map(({ address }) => address)
-  } catch (cause) {
-    throw new RootlingError('database-away', `The database's host ${host} has no address.`, {
-      hint: 'See --database, and the resolver of this machine',
-      cause,
-    })
-  }
+  return host === '' || /[/%]/.test(host) ? null : host.replace(/^\[|\]$/g, '')
 }
 
 /** What one replica lets an account, or an address, do. */

@@ -66,7 +66,7 @@ export const serverRunSpec = {
       type: 'string',
       array: true,
       placeholder: 'IP',
-      describe: 'Validate there too: loopback, metadata and database are left out',
+      describe: 'Validate there too; without it: no loopback, metadata, own address or database',
     },
     'no-eab-required': { type: 'boolean', describe: 'Anybody who reaches it may open an account' },
     replica: {
