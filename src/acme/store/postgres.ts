@@ -13,6 +13,8 @@ import {
 } from '../resources.ts'
 import {
   longestLease,
+  mostOrders,
+  mostUnfinished,
   type AcmeStore,
   type Claim,
   type Need,
@@ -148,8 +150,17 @@ const authorizationsOf = (orders: string): string =>
 /** Reads all that is needed in one statement; `why` says for which list. */
 const reading = `
 WITH own AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND id = $5),
-  all_orders AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $8),
-  unfinished AS (SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $9 AND open)
+  all_orders AS (
+    SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $8 AND (
+      $10::text IS NULL OR (created, id COLLATE "C") < (
+        SELECT created, id FROM rootling.acme WHERE kind = 'order' AND id = $10 AND account = $8
+      )
+    ) ORDER BY created DESC, id COLLATE "C" DESC LIMIT ${mostOrders}
+  ),
+  unfinished AS (
+    SELECT * FROM rootling.acme WHERE kind = 'order' AND account = $9 AND open
+    ORDER BY created DESC LIMIT ${mostUnfinished}
+  )
 SELECT '' AS why, ${columns} FROM rootling.acme a WHERE kind = 'account' AND id = $1
 UNION ALL SELECT '', ${columns} FROM rootling.acme a WHERE kind = 'eabKey'
   AND id = (SELECT facts->>'eabKeyId' FROM rootling.acme WHERE kind = 'account' AND id = $1)
@@ -176,6 +187,7 @@ async function read({ database, sealer }: Place, need: Need): Promise<Snapshot> 
     need.serialNumber,
     need.ordersOf,
     need.unfinishedOf,
+    need.ordersBefore,
   ]
   const nothing = { known: new Map<string, Known>(), ordersOf: [], unfinishedOf: [] }
   if (values.every((value) => value === undefined)) return nothing
@@ -199,8 +211,9 @@ async function read({ database, sealer }: Place, need: Need): Promise<Snapshot> 
     rows
       .filter((row) => row['why'] === why)
       .map((row) => row['facts'] as Order)
-      .toSorted((a, b) => a.createdAt - b.createdAt)
-  return { known, ordersOf: listed('all'), unfinishedOf: listed('unfinished') }
+      .toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+  const ordersOf = listed('all').toReversed()
+  return { known, ordersOf, unfinishedOf: listed('unfinished') }
 }
 
 function knownOf({ kind, facts, version }: Row, sealer: Sealer): Known {
