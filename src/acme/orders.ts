@@ -51,7 +51,7 @@ export async function newOrder(
   const dates = datesOf({ ...asked, profile }, context, createdAt)
   if (dates !== null) checkDates(dates, createdAt)
   checkNotLoopback(context, identifiers)
-  checkProvable(context, identifiers, vouched(eabKey()))
+  checkProvable(context, identifiers, vouched(context, eabKey()))
   limitOrders(context, account.id, identifiers.length, atEnd)
   await checkPermitted(context.authority, identifiers, dates)
   return (unit) => {
@@ -61,7 +61,10 @@ export async function newOrder(
     if (replaces !== undefined) replacedCertificate(unit, replaces, account, identifiers)
     const expires = createdAt + orderLifetime
     const authorizations = identifiers.map((identifier) =>
-      newAuthorization(context, account.id, identifier, { expires, isVouched: vouched(key) }),
+      newAuthorization(context, account.id, identifier, {
+        expires,
+        isVouched: vouched(context, key),
+      }),
     )
     const order: Order = {
       id: newId(),
@@ -300,11 +303,15 @@ function checkProvable(
   )
 }
 
-/** Tells for which names the key of an account stands in for a challenge (RFC 8555 §7.4.1 allows it). */
+/**
+ * Tells for which names the key of an account stands in for a challenge (RFC 8555 §7.4.1 allows it). A
+ * server for other machines takes no key for loopback names, such as an earlier one or a wide range.
+ */
 const vouched =
-  (key: EabKey | undefined) =>
+  ({ options }: AcmeContext, key: EabKey | undefined) =>
   (identifier: AcmeIdentifier): boolean =>
-    fitsPattern(identifier, key?.preauthorized ?? [])
+    fitsPattern(identifier, key?.preauthorized ?? []) &&
+    (options.validation === undefined || !isLoopback(identifier.value.replace(/^\*\./, '')))
 
 function newAuthorization(
   { options }: AcmeContext,
