@@ -12,7 +12,7 @@ import { verifyAudit } from '../../storage/postgres/audit.ts'
 import { openDatabase, type Database } from '../../storage/postgres/database.ts'
 import { migrate } from '../../storage/postgres/migrate.ts'
 import { grantServing } from '../../storage/postgres/roles.ts'
-import { sealWith, type Sealer } from '../../storage/postgres/seal.ts'
+import { openSealer } from '../../storage/postgres/seal.ts'
 import { standbyWarning } from '../../storage/postgres/standby.ts'
 import { postgresStorage } from '../../storage/postgres/storage.ts'
 import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
@@ -46,8 +46,9 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
   limitGarbage()
   const stopped = stopSignal()
   return withDatabase(args, context, async (database) => {
-    const sealer = await openSealer(args, context)
+    const passphrase = await passphraseOf(args, context)
     await migrate(database)
+    const sealer = await openSealer(database, passphrase)
     const warning = await standbyWarning(database)
     if (warning !== null) output.warn(warning)
     const starting = startReplica({
@@ -110,9 +111,10 @@ export async function serverInit(
     throw new RootlingError('usage', 'Say which names the authority may sign.', {
       hint: 'rootling server init --permit team.internal',
     })
-  const sealer = await openSealer(args, context)
+  const passphrase = await passphraseOf(args, context)
   return withDatabase(args, context, async (database) => {
     await migrateAndGrant(database, grant)
+    const sealer = await openSealer(database, passphrase)
     const { scope, created } = await foundAuthority(
       postgresStorage(database, sealer),
       { permit, force },
@@ -260,13 +262,13 @@ interface KeyArguments {
   readonly 'key-command'?: string | undefined
 }
 
-async function openSealer(args: KeyArguments, { cwd, env }: Context): Promise<Sealer> {
+function passphraseOf(args: KeyArguments, { cwd, env }: Context): Promise<string> {
   const path = (word: string | undefined) => (word === undefined ? undefined : resolve(cwd, word))
   const source = {
     passphraseFile: path(args['passphrase-file']),
     keyCommand: path(args['key-command']),
   }
-  return sealWith(await readPassphrase(source, env))
+  return readPassphrase(source, env)
 }
 
 function revocationOf(args: RunArguments): { url: URL; port: number } | null {
