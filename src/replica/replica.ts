@@ -148,7 +148,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       const responder = await createRevocationServer({
         storage,
         hosts: [bareHost(revocation.url)],
-
+        proxies: options.proxies,
         now,
         host,
         port: revocation.port,
