@@ -1,25 +1,25 @@
 import { lstat, rm } from 'node:fs/promises'
-import { createServer, request as ask, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, request as ask } from 'node:http'
 import { connect } from 'node:net'
 import { basename, dirname } from 'node:path'
-import { RootlingError, type ErrorCode } from '../errors.ts'
+import { RootlingError } from '../errors.ts'
 import { unwritable } from '../files/errors.ts'
 import { withLock } from '../files/lock.ts'
 import { quotedPath } from '../shell-word.ts'
-
-/**
- * The requests of an administrator: HTTP over a Unix socket, which only the user of the server can open.
- * A request is `POST /METHOD` with a JSON object, and the answer `{ "result": … }` or `{ "error": … }`.
- */
-export type AdminHandler = (method: string, parameters: Parameters) => Promise<unknown>
-
-export type Parameters = Readonly<Record<string, unknown>>
+import {
+  answerAdmin,
+  readAdminAnswer,
+  type Administrator,
+  type AdminHandler,
+  type Parameters,
+} from './admin-requests.ts'
 
 export interface AdminSocket {
   close(): Promise<void>
 }
 
-const mostOctets = 64 * 1024
+/** Whoever opens the socket is the user of the server, or root. */
+const local: Administrator = { actor: 'administrator by the socket', isLocal: true }
 
 /**
  * Listens at a path for the administrator, while it holds the kernel lock `PATH.lock`: of two servers that
@@ -91,7 +91,7 @@ async function listenAt(
 ): Promise<() => Promise<void>> {
   await removeStale(path)
   const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
-    answer(request, response, handler).catch(onError)
+    answerAdmin(request, response, local, handler).catch(onError)
   })
   server.maxConnections = 16
   // The socket has its mode from its first moment.
@@ -141,51 +141,6 @@ const isAnswered = (path: string): Promise<boolean> =>
     socket.once('error', () => resolve(false))
   })
 
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  handler: AdminHandler,
-): Promise<void> {
-  const send = (status: number, body: object): void => {
-    response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close' })
-    response.end(`${JSON.stringify(body)}\n`)
-  }
-  try {
-    if (request.method !== 'POST') throw new RootlingError('usage', 'Use POST here.')
-    const parameters = await readObject(request)
-    send(200, { result: (await handler((request.url ?? '').slice(1), parameters)) ?? null })
-  } catch (error) {
-    const known = error instanceof RootlingError ? error : null
-    send(known === null ? 500 : 400, {
-      error: {
-        code: known?.code ?? 'internal',
-        message:
-          known?.message ?? 'Something unexpected happened; the log of the server says what.',
-        hint: known?.hint,
-      },
-    })
-    if (known === null) throw error
-  }
-}
-
-async function readObject(stream: AsyncIterable<Buffer>): Promise<Parameters> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of stream) {
-    chunks.push(chunk)
-    length += chunk.length
-    if (length > mostOctets) throw new RootlingError('usage', 'This is longer than 64 KiB.')
-  }
-  try {
-    const value: unknown = JSON.parse(Buffer.concat(chunks).toString())
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Parameters
-  } catch {
-    // The sentence is the same.
-  }
-  throw new RootlingError('usage', 'The body is not a JSON object.')
-}
-
 /**
  * Asks the server that listens at a path. Throws `connect-failed` where none does, and the error of the
  * server.
@@ -196,16 +151,7 @@ export async function askAdmin(
   parameters: Parameters = {},
 ): Promise<unknown> {
   const { body, status } = await post(path, method, parameters)
-  const value = JSON.parse(body) as { result?: unknown; error?: ServerError }
-  if (status === 200) return value.result
-  const { code = 'internal', message = 'The server failed.', hint } = value.error ?? {}
-  throw new RootlingError(code, message, { hint })
-}
-
-interface ServerError {
-  readonly code?: ErrorCode
-  readonly message?: string
-  readonly hint?: string
+  return readAdminAnswer(status, body)
 }
 
 function post(

@@ -4,7 +4,8 @@ import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { RootlingError } from '../../src/errors.ts'
-import { askAdmin, openAdminSocket, type AdminHandler } from '../../src/replica/admin-socket.ts'
+import type { AdminHandler } from '../../src/replica/admin-requests.ts'
+import { askAdmin, openAdminSocket } from '../../src/replica/admin-socket.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 
 let path: string

@@ -7,7 +7,8 @@ import { RootlingError } from '../../errors.ts'
 import { watchAddresses } from '../../replica/database-addresses.ts'
 import { foundAuthority } from '../../replica/found.ts'
 import { readPassphrase } from '../../replica/key-source.ts'
-import { readServerUrl, startReplica } from '../../replica/replica.ts'
+import { readAdministrators } from '../../replica/administrators.ts'
+import { readServerUrl, startReplica, type ReplicaOptions } from '../../replica/replica.ts'
 import { verifyAudit } from '../../storage/postgres/audit.ts'
 import { openDatabase, type Database } from '../../storage/postgres/database.ts'
 import { migrate } from '../../storage/postgres/migrate.ts'
@@ -43,6 +44,7 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
     })
   const url = readServerUrl(given)
   const host = parseHost(args.host ?? '127.0.0.1', '--host 127.0.0.1, or --host 0.0.0.0')
+  const admin = adminOf(args)
   limitGarbage()
   const stopped = stopSignal()
   return withDatabase(args, context, async (database) => {
@@ -74,6 +76,7 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
         ...(args['no-limits'] === true ? {} : { limits }),
       },
       metricsPort: metricsPortOf(args),
+      admin,
       now,
       write: (line) => output.log(line.trimEnd()),
     })
@@ -84,6 +87,7 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
         `ACME        ${urls.acme}`,
         `roots       ${urls.roots}`,
         ...(urls.revocation === null ? [] : [`revocation  ${urls.revocation}`]),
+        ...(urls.admin === null ? [] : [`admin       ${urls.admin}`]),
         `listening   ${host}, port ${port}`,
       ],
       { urls, host, port, pid: process.pid },
@@ -255,6 +259,21 @@ const limits: AcmeLimits = {
 
 function metricsPortOf({ 'metrics-port': port }: RunArguments): number | null {
   return port === undefined ? null : parsePort(port, '--metrics-port 14690', 'metrics-port')
+}
+
+function adminOf(args: RunArguments): ReplicaOptions['admin'] {
+  const { 'admin-port': port, 'admin-host': host, admin } = args
+  if (port === undefined) {
+    if (host === undefined && admin === undefined) return undefined
+    throw new RootlingError('usage', '--admin and --admin-host are for --admin-port.', {
+      hint: '--admin-port 14601',
+    })
+  }
+  return {
+    port: parsePort(port, '--admin-port 14601', 'admin-port'),
+    host: parseHost(host ?? '127.0.0.1', '--admin-host 0.0.0.0'),
+    administrators: readAdministrators(admin ?? []),
+  }
 }
 
 interface KeyArguments {
