@@ -50,7 +50,7 @@ export async function startReplica(
   const { root } = await world.rootling(['server', 'init', ...database, ...permit, ...key])
   const [node, script] = rootling
   const own = ['--url', `https://localhost:${port}`, '--port', String(port), '--drain', '0']
-  const open = ['--no-eab-required', '--no-limits', '--allow-address', '127.0.0.0/8', '--quiet']
+  const open = ['--no-eab-required', '--no-limits', '--allow-address', '127.0.0.1', '--quiet']
   const line = ['server', 'run', ...database, ...key, ...own, ...open, '--http01-port', `${http01}`]
   const server = await launch(node, [...nodeFlags, script, ...line], world, port)
   const directory = `https://localhost:${port}/acme/directory`

@@ -7,6 +7,7 @@ import { fitsPattern, parseNamePattern } from './name-patterns.ts'
 import { AcmeProblem, unauthorized } from './problems.ts'
 import type { Account, AcmeIdentifier, EabKey } from './resources.ts'
 import { commitStep, type Unit } from './store/contract.ts'
+import { isLoopback } from './validation/addresses.ts'
 
 /** What the accounts that are bound to a new key may do. */
 export interface EabKeyOptions {
@@ -19,7 +20,8 @@ export interface EabKeyOptions {
   readonly names?: readonly string[] | undefined
   /**
    * The names that its accounts may order without a challenge, in place of which this key vouches for
-   * them; default: none. Where `names` is given too, a name has to fit both.
+   * them; default: none. Where `names` is given too, a name has to fit both. Where the server limits
+   * where validation goes, since it is for other machines, no loopback name is among them.
    */
   readonly preauthorized?: readonly string[] | undefined
   /**
@@ -46,16 +48,17 @@ export interface CreatedEabKey {
 /** A key without its secret. */
 export type ListedEabKey = Omit<EabKey, 'key'>
 
-type Operator = Pick<AcmeContext, 'store' | 'now' | 'profiles'>
+type Operator = Pick<AcmeContext, 'store' | 'now' | 'options' | 'profiles'>
 
 /**
  * Makes a key for external account binding. Without options it limits nothing, and any number of
  * accounts may be bound to it. Throws `usage` for options.
  */
 export async function createEabKey(
-  { store, now, profiles }: Operator,
+  { store, now, options: { validation }, profiles }: Operator,
   options?: EabKeyOptions,
 ): Promise<CreatedEabKey> {
+  if (validation !== undefined) refuseLoopback(options?.preauthorized ?? [])
   const made: EabKey = {
     id: newId(),
     key: randomBytes(32).toString('base64url'),
@@ -65,6 +68,22 @@ export async function createEabKey(
   await commitStep(store, {}, (unit) => unit.put('eabKey', made))
   return { kid: made.id, hmacKey: made.key }
 }
+
+/**
+ * Throws `usage` for loopback names. They mean the machine that uses them: by such a key its holder would
+ * be localhost to everybody who trusts the authority.
+ */
+function refuseLoopback(patterns: readonly string[]): void {
+  const refused = patterns.find((pattern) => isLoopback(hostIn(parseNamePattern(pattern))))
+  if (refused === undefined) return
+  throw usage(
+    `${refused} names each machine for itself, so no key vouches for it.`,
+    'On one machine its own authority signs such names: rootling issue localhost',
+  )
+}
+
+/** Returns a name of the pattern, or its first address. */
+const hostIn = (pattern: string): string => pattern.replace(/^\*\./, '').replace(/\/\d+$/, '')
 
 /** The most patterns of a key. */
 const mostPatterns = 100

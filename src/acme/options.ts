@@ -32,13 +32,19 @@ export interface AcmeOptions {
 }
 
 /**
- * Addresses and ranges of addresses (CIDR). Validation connects to none in `deny`, and to none that gives
- * metadata to machines of clouds, or is loopback, link-local, unspecified or multicast, except for those
- * in `allow`. The resolver of dns-01 is asked wherever it is.
+ * Addresses and ranges of addresses (CIDR). Validation connects to none in `deny`, to none of this machine,
+ * and to none that gives metadata to machines of clouds, or is loopback, link-local, unspecified or
+ * multicast, except for those in `allow`. An IPv6 address that leads to an IPv4 address counts as both.
+ * The resolver of dns-01 is asked wherever it is.
  */
 export interface ValidationRanges {
   readonly deny: readonly string[]
   readonly allow: readonly string[]
+  /**
+   * Returns addresses, as they are now, to which validation connects only where `allow` names the very
+   * address: a range is not enough.
+   */
+  readonly denyUnlessNamed?: (() => Promise<readonly string[]>) | undefined
 }
 
 export interface AcmeProfile {

@@ -19,7 +19,7 @@ import {
   type Order,
   type OrderStatus,
 } from './resources.ts'
-import type { Unit } from './store/contract.ts'
+import { mostOrders, type Unit } from './store/contract.ts'
 import { isLoopback } from './validation/addresses.ts'
 
 const day = 86_400_000
@@ -51,7 +51,7 @@ export async function newOrder(
   const dates = datesOf({ ...asked, profile }, context, createdAt)
   if (dates !== null) checkDates(dates, createdAt)
   checkNotLoopback(context, identifiers)
-  checkProvable(context, identifiers, vouched(eabKey()))
+  checkProvable(context, identifiers, vouched(context, eabKey()))
   limitOrders(context, account.id, identifiers.length, atEnd)
   await checkPermitted(context.authority, identifiers, dates)
   return (unit) => {
@@ -61,7 +61,10 @@ export async function newOrder(
     if (replaces !== undefined) replacedCertificate(unit, replaces, account, identifiers)
     const expires = createdAt + orderLifetime
     const authorizations = identifiers.map((identifier) =>
-      newAuthorization(context, account.id, identifier, { expires, isVouched: vouched(key) }),
+      newAuthorization(context, account.id, identifier, {
+        expires,
+        isVouched: vouched(context, key),
+      }),
     )
     const order: Order = {
       id: newId(),
@@ -155,29 +158,31 @@ export function answerWith(context: AcmeContext, unit: Unit, order: Order, statu
 export const rfc3339 = (milliseconds: number): string =>
   new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
 
-const pageLength = 500
+const pageLength = mostOrders - 1
 
-/** Lists an account's orders in pages, without the invalid ones (RFC 8555 §7.1.2.1). */
+/**
+ * Lists an account's orders in pages, the latest first, without the invalid ones (RFC 8555 §7.1.2.1).
+ * `before`: the last order of the page before.
+ */
 export function listOrders(
   context: AcmeContext,
   { account }: SignedByAccount,
   accountId: string,
-  after?: string,
+  before?: string,
 ): Step {
   if (account.id !== accountId) throw unauthorized('These are the orders of another account.')
   const { urls } = context
   return (unit) => {
-    const orders = unit
-      .ordersOf(accountId)
-      .filter((order) => statusOf(context, unit, order) !== 'invalid')
-    const start = after === undefined ? 0 : orders.findIndex(({ id }) => id === after) + 1
-    const page = orders.slice(start, start + pageLength)
+    const orders = unit.ordersOf(accountId, before)
+    const page = orders.slice(0, pageLength)
     const last = page.at(-1)
-    const more = last !== undefined && start + pageLength < orders.length
+    const shown = page.filter((order) => statusOf(context, unit, order) !== 'invalid')
     return {
       status: 200,
-      body: { orders: page.map(({ id }) => urls.order(id)) },
-      ...(more ? { headers: { Link: `<${urls.orders(accountId, last.id)}>;rel="next"` } } : {}),
+      body: { orders: shown.map(({ id }) => urls.order(id)) },
+      ...(last !== undefined && orders.length > pageLength
+        ? { headers: { Link: `<${urls.orders(accountId, last.id)}>;rel="next"` } }
+        : {}),
     }
   }
 }
@@ -298,11 +303,15 @@ function checkProvable(
   )
 }
 
-/** Tells for which names the key of an account stands in for a challenge (RFC 8555 §7.4.1 allows it). */
+/**
+ * Tells for which names the key of an account stands in for a challenge (RFC 8555 §7.4.1 allows it). A
+ * server for other machines takes no key for loopback names, such as an earlier one or a wide range.
+ */
 const vouched =
-  (key: EabKey | undefined) =>
+  ({ options }: AcmeContext, key: EabKey | undefined) =>
   (identifier: AcmeIdentifier): boolean =>
-    fitsPattern(identifier, key?.preauthorized ?? [])
+    fitsPattern(identifier, key?.preauthorized ?? []) &&
+    (options.validation === undefined || !isLoopback(identifier.value.replace(/^\*\./, '')))
 
 function newAuthorization(
   { options }: AcmeContext,

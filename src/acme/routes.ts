@@ -90,8 +90,8 @@ function ofOrder({ ids: [order] }: Ask): Need {
   return { order }
 }
 
-function ofAccount({ account }: Ask): Need {
-  return { ordersOf: account }
+function ofAccount({ account, ids: [, before] }: Ask): Need {
+  return { ordersOf: account, ordersBefore: before }
 }
 
 function ofAuthorization({ ids: [authorization] }: Ask): Need {
@@ -102,7 +102,7 @@ function ofCertificate({ ids: [certificate] }: Ask): Need {
   return { certificate }
 }
 
-/** An account that did not order a certificate may revoke it by its authorizations. */
+/** An account that did not order a certificate may revoke it by the authorizations of its latest orders. */
 function ofRevocation({ account, payload }: Ask): Need {
   return { serialNumber: serialNumberIn(payload), ordersOf: account }
 }

@@ -8,7 +8,7 @@ export interface Urls {
   readonly keyChange: string
   readonly renewalInfo: string
   readonly account: (id: string) => string
-  readonly orders: (accountId: string, after?: string) => string
+  readonly orders: (accountId: string, before?: string) => string
   readonly order: (id: string) => string
   readonly finalize: (orderId: string) => string
   readonly authorization: (id: string) => string
@@ -32,7 +32,7 @@ export function createUrls(base: string): Urls {
     keyChange: `${base}/key-change`,
     renewalInfo: `${base}/renewal-info`,
     account: (id) => `${base}/account/${id}`,
-    orders: (id, after) => `${base}/orders/${id}${after === undefined ? '' : `/${after}`}`,
+    orders: (id, before) => `${base}/orders/${id}${before === undefined ? '' : `/${before}`}`,
     order: (id) => `${base}/order/${id}`,
     finalize: (id) => `${base}/finalize/${id}`,
     authorization: (id) => `${base}/authorization/${id}`,

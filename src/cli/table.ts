@@ -32,6 +32,7 @@ import {
   serveSpec,
 } from './specs/servers.ts'
 import {
+  serverAdminCertSpec,
   serverAuditSpec,
   serverEabSpec,
   serverInitSpec,
@@ -184,6 +185,10 @@ export const commands: readonly TableRow[] = [
     load: async () => (await import('./commands/server.ts')).serverMigrate,
   },
   { spec: serverEabSpec, load: async () => (await import('./commands/server-eab.ts')).serverEab },
+  {
+    spec: serverAdminCertSpec,
+    load: async () => (await import('./commands/server-admin-cert.ts')).serverAdminCert,
+  },
   { spec: serverAuditSpec, load: async () => (await import('./commands/server.ts')).serverAudit },
 ]
 

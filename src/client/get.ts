@@ -23,6 +23,8 @@ export interface GetOptions {
    * `truncated` set.
    */
   readonly maxBodyBytes?: number | undefined
+  /** JSON, which is sent by POST in place of the GET. */
+  readonly post?: string | undefined
   readonly now?: (() => Date) | undefined
 }
 
@@ -39,7 +41,7 @@ export interface GetResponse {
 }
 
 /**
- * Makes one GET request that trusts exactly the given roots, whatever NODE_TLS_REJECT_UNAUTHORIZED,
+ * Makes one GET request, or a POST, that trusts exactly the given roots, whatever NODE_TLS_REJECT_UNAUTHORIZED,
  * NODE_EXTRA_CA_CERTS or a proxy variable say. Redirects are returned, not followed. Throws
  * `usage`, `bad-certificate` or `bad-key` for the arguments, `not-trusted` with the check that
  * failed, or `connect-failed`.
@@ -89,7 +91,13 @@ async function exchange(target: Target, options: GetOptions): Promise<GetRespons
     host: target.host,
     port: target.port,
     path: `${target.url.pathname}${target.url.search}`,
-    headers: { Host: target.url.host, Accept: '*/*', 'User-Agent': 'rootling' },
+    method: options.post === undefined ? 'GET' : 'POST',
+    headers: {
+      Host: target.url.host,
+      Accept: '*/*',
+      'User-Agent': 'rootling',
+      ...(options.post === undefined ? {} : { 'Content-Type': 'application/json' }),
+    },
     ...(options.ca === 'anything'
       ? { rejectUnauthorized: false }
       : { ca: [...options.ca], rejectUnauthorized: true }),
@@ -113,7 +121,7 @@ async function exchange(target: Target, options: GetOptions): Promise<GetRespons
         peer = { tls, remoteAddress: socket.remoteAddress ?? '' }
       }),
     )
-    request.end()
+    request.end(options.post)
     const response = await answered(request)
     if (peer === undefined) throw new TypeError('an answer comes over a secured connection')
     const body = await readBody(response, options.maxBodyBytes ?? 10 * 1024 * 1024)

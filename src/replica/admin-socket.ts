@@ -1,40 +1,97 @@
 import { lstat, rm } from 'node:fs/promises'
-import { createServer, request as ask, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, request as ask } from 'node:http'
 import { connect } from 'node:net'
-import { dirname } from 'node:path'
-import { RootlingError, type ErrorCode } from '../errors.ts'
+import { basename, dirname } from 'node:path'
+import { RootlingError } from '../errors.ts'
 import { unwritable } from '../files/errors.ts'
-import { makePrivateDirectory } from '../files/private-directory.ts'
+import { withLock } from '../files/lock.ts'
 import { quotedPath } from '../shell-word.ts'
-
-/**
- * The requests of an administrator: HTTP over a Unix socket, which only the user of the server can open.
- * A request is `POST /METHOD` with a JSON object, and the answer `{ "result": … }` or `{ "error": … }`.
- */
-export type AdminHandler = (method: string, parameters: Parameters) => Promise<unknown>
-
-export type Parameters = Readonly<Record<string, unknown>>
+import {
+  answerAdmin,
+  readAdminAnswer,
+  type Administrator,
+  type AdminHandler,
+  type Parameters,
+} from './admin-requests.ts'
 
 export interface AdminSocket {
   close(): Promise<void>
 }
 
-const mostOctets = 64 * 1024
+/** Whoever opens the socket is the user of the server, or root. */
+const local: Administrator = { actor: 'administrator by the socket', isLocal: true }
 
 /**
- * Listens at a path for the administrator. Calls `onError` with what the handler throws beside a
+ * Listens at a path for the administrator, while it holds the kernel lock `PATH.lock`: of two servers that
+ * start at once, only one looks what is at the path and takes it. Calls `onError` with what the handler throws beside a
  * RootlingError. Throws `port-in-use` where another server listens there,
- * `not-ours` where there is something else than a socket of this user, and `state-unwritable`.
+ * `not-ours` where there is something else than a socket of this user, `loose-key` for a directory in which
+ * others can write, and `state-unwritable`.
  */
 export async function openAdminSocket(
   path: string,
   handler: AdminHandler,
   onError: (error: unknown) => void,
 ): Promise<AdminSocket> {
-  await makePrivateDirectory(dirname(path), null)
+  const release = await lockPath(path)
+  try {
+    const close = await listenAt(path, handler, onError)
+    return {
+      async close() {
+        await close()
+        await release()
+      },
+    }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+/** Takes the lock of a path, and returns what gives it back. */
+async function lockPath(path: string): Promise<() => Promise<void>> {
+  const directory = { path: dirname(path), owner: null }
+  const lock = { name: `${basename(path)}.lock`, waitMilliseconds: 0 }
+  let release = (): void => undefined
+  let held: Promise<void> = Promise.resolve()
+  const released = new Promise<void>((resolve) => (release = resolve))
+  try {
+    await new Promise<void>((resolve, reject) => {
+      held = withLock(
+        directory,
+        () => {
+          resolve()
+          return released
+        },
+        lock,
+      )
+      held.catch(reject)
+    })
+  } catch (error) {
+    if (!(error instanceof RootlingError)) throw error
+    if (error.code === 'locked') throw inUse(path, error)
+    if (error.code !== 'loose-key') throw error
+    throw new RootlingError(
+      'loose-key',
+      `Another user could replace what is in ${quotedPath(directory.path)}, the directory of the socket.`,
+      { hint: 'Name one in a directory of this user alone: --socket PATH', cause: error },
+    )
+  }
+  return () => {
+    release()
+    return held
+  }
+}
+
+/** Returns what closes the server, and with it deletes the socket. */
+async function listenAt(
+  path: string,
+  handler: AdminHandler,
+  onError: (error: unknown) => void,
+): Promise<() => Promise<void>> {
   await removeStale(path)
   const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
-    answer(request, response, handler).catch(onError)
+    answerAdmin(request, response, local, handler).catch(onError)
   })
   server.maxConnections = 16
   // The socket has its mode from its first moment.
@@ -50,14 +107,18 @@ export async function openAdminSocket(
     process.umask(before)
   }
   server.on('error', () => undefined)
-  return {
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      }),
-  }
+  return () =>
+    new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
 }
+
+const inUse = (path: string, cause?: unknown): RootlingError =>
+  new RootlingError('port-in-use', `A server listens at ${quotedPath(path)} already.`, {
+    hint: 'Stop it, or name another path: --socket PATH',
+    cause,
+  })
 
 async function removeStale(path: string): Promise<void> {
   const info = await lstat(path).catch(() => null)
@@ -66,10 +127,8 @@ async function removeStale(path: string): Promise<void> {
     throw new RootlingError('not-ours', `${quotedPath(path)} is not a socket of this user.`, {
       hint: 'Name another path: --socket PATH',
     })
-  if (await isAnswered(path))
-    throw new RootlingError('port-in-use', `A server listens at ${quotedPath(path)} already.`, {
-      hint: 'Stop it, or name another path: --socket PATH',
-    })
+  // One of the version before this holds no lock.
+  if (await isAnswered(path)) throw inUse(path)
   await rm(path)
 }
 
@@ -82,51 +141,6 @@ const isAnswered = (path: string): Promise<boolean> =>
     socket.once('error', () => resolve(false))
   })
 
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  handler: AdminHandler,
-): Promise<void> {
-  const send = (status: number, body: object): void => {
-    response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close' })
-    response.end(`${JSON.stringify(body)}\n`)
-  }
-  try {
-    if (request.method !== 'POST') throw new RootlingError('usage', 'Use POST here.')
-    const parameters = await readObject(request)
-    send(200, { result: (await handler((request.url ?? '').slice(1), parameters)) ?? null })
-  } catch (error) {
-    const known = error instanceof RootlingError ? error : null
-    send(known === null ? 500 : 400, {
-      error: {
-        code: known?.code ?? 'internal',
-        message:
-          known?.message ?? 'Something unexpected happened; the log of the server says what.',
-        hint: known?.hint,
-      },
-    })
-    if (known === null) throw error
-  }
-}
-
-async function readObject(stream: AsyncIterable<Buffer>): Promise<Parameters> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of stream) {
-    chunks.push(chunk)
-    length += chunk.length
-    if (length > mostOctets) throw new RootlingError('usage', 'This is longer than 64 KiB.')
-  }
-  try {
-    const value: unknown = JSON.parse(Buffer.concat(chunks).toString())
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Parameters
-  } catch {
-    // The sentence is the same.
-  }
-  throw new RootlingError('usage', 'The body is not a JSON object.')
-}
-
 /**
  * Asks the server that listens at a path. Throws `connect-failed` where none does, and the error of the
  * server.
@@ -137,16 +151,7 @@ export async function askAdmin(
   parameters: Parameters = {},
 ): Promise<unknown> {
   const { body, status } = await post(path, method, parameters)
-  const value = JSON.parse(body) as { result?: unknown; error?: ServerError }
-  if (status === 200) return value.result
-  const { code = 'internal', message = 'The server failed.', hint } = value.error ?? {}
-  throw new RootlingError(code, message, { hint })
-}
-
-interface ServerError {
-  readonly code?: ErrorCode
-  readonly message?: string
-  readonly hint?: string
+  return readAdminAnswer(status, body)
 }
 
 function post(

@@ -1,4 +1,5 @@
 import { covers } from '../authority/coverage.ts'
+import { isTrusted } from '../authority/scope.ts'
 import { createIssuer } from '../certificates/issuer.ts'
 import { RootlingError } from '../errors.ts'
 import { loadKeyPair } from '../server/key-pair.ts'
@@ -35,7 +36,7 @@ export function ownCertificate(options: OwnCertificateOptions): Promise<Renewing
     issuersStamp: () => storage.scopes.version(),
     async issue() {
       const identifiers = [parseIdentifier(host)]
-      const scopes = await issuer.scopes()
+      const scopes = (await issuer.scopes()).filter(isTrusted)
       if (!scopes.some((scope) => covers(scope, identifiers)))
         throw new RootlingError('not-permitted', `The authority may not sign ${host}.`, {
           hint: `Its server has to have a name below ${scopes.flatMap(({ permitted }) => permitted).join(' or ')}: --url URL`,

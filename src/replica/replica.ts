@@ -6,7 +6,7 @@ import type { AcmeOptions } from '../acme/options.ts'
 import { routes } from '../acme/routes.ts'
 import { createAcmeServer, type AcmeServer } from '../acme/server.ts'
 import { openPostgresStore } from '../acme/store/postgres.ts'
-import { noAuthority, scopesIn } from '../authority/scope.ts'
+import { isTrusted, noAuthority, scopesIn } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import type { Handler } from '../server/http.ts'
 import { createHttpsServer, type HttpsServer } from '../server/https.ts'
@@ -17,7 +17,16 @@ import { recordAudit } from '../storage/postgres/audit.ts'
 import type { Database } from '../storage/postgres/database.ts'
 import type { Sealer } from '../storage/postgres/seal.ts'
 import { postgresStorage } from '../storage/postgres/storage.ts'
-import { openAdminSocket, type AdminHandler, type Parameters } from './admin-socket.ts'
+import {
+  createAdminCertificate,
+  listAdminCertificates,
+  revokeAdminCertificate,
+  type AdminCertificatesOptions,
+} from './admin-certificates.ts'
+import { openAdminHttps } from './admin-https.ts'
+import type { AdminHandler, Administrator, Parameters } from './admin-requests.ts'
+import { openAdminSocket } from './admin-socket.ts'
+import type { Administrators } from './administrators.ts'
 import { createHealth } from './health.ts'
 import { createJsonLog, createRoutes, type JsonLog } from './json-log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -36,6 +45,10 @@ export interface ReplicaOptions {
   readonly revocation: { readonly url: URL; readonly port: number } | null
   /** The path of the administrator's socket. */
   readonly socket: string
+  /** Where administrators are served over TLS, and who they are; absent: nowhere. */
+  readonly admin?:
+    | { readonly host: string; readonly port: number; readonly administrators: Administrators }
+    | undefined
   /** Addresses or CIDR ranges of balancers, which begin each connection with a PROXY header. */
   readonly proxies?: readonly string[] | undefined
   /** What is left out here has the defaults of a server that other machines reach. */
@@ -53,6 +66,7 @@ export interface Replica {
     readonly acme: string
     readonly roots: string
     readonly revocation: string | null
+    readonly admin: string | null
   }
   readonly port: number
   readonly log: JsonLog
@@ -124,7 +138,10 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     closing.push(() => own.stop())
     const health = createHealth(() => database.query('SELECT 1'))
     const roots = async (): Promise<string> =>
-      (await scopesIn(storage)).map(({ root }) => root.toString()).join('')
+      (await scopesIn(storage))
+        .filter(isTrusted)
+        .map(({ root }) => root.toString())
+        .join('')
     const server = await createHttpsServer({
       pair: own.current(),
       host,
@@ -148,7 +165,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       const responder = await createRevocationServer({
         storage,
         hosts: [bareHost(revocation.url)],
-
+        proxies: options.proxies,
         now,
         host,
         port: revocation.port,
@@ -158,13 +175,33 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     }
     if (options.metricsPort !== null)
       closing.push(await serveMetrics(metrics, options.metricsPort, onError))
-    const admin = await openAdminSocket(options.socket, administer(acme, database, log), onError)
+    const handler = administer(acme, { database, storage, now }, log)
+    const admin = await openAdminSocket(options.socket, handler, onError)
     closing.push(() => admin.close())
+    const remote =
+      options.admin === undefined
+        ? null
+        : await openAdminHttps({
+            ...options.admin,
+            ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
+            pair: own.current(),
+            storage,
+            handler,
+            log,
+            now,
+            onError,
+          })
+    if (remote !== null) {
+      servers.push(remote)
+      remote.replaceCertificate(own.current())
+      closing.push(() => remote.close())
+    }
     return {
       urls: {
         acme: `${base}/acme/directory`,
         roots: `${base}/roots.pem`,
         revocation: revocation?.url.href ?? null,
+        admin: remote === null ? null : `https://${url.hostname}:${remote.port}`,
       },
       port: server.port,
       log,
@@ -198,7 +235,15 @@ function withoutHints(authority: AcmeAuthority): AcmeAuthority {
 }
 
 const healthPaths = ['/healthz', '/readyz']
-const plainPaths = [...healthPaths, '/roots.pem']
+const adminMethods = [
+  'eab-create',
+  'eab-list',
+  'eab-revoke',
+  'admin-cert-create',
+  'admin-cert-list',
+  'admin-cert-revoke',
+]
+const plainPaths = [...healthPaths, '/roots.pem', ...adminMethods.map((method) => `/${method}`)]
 
 function countOrders(
   metrics: Metrics,
@@ -264,18 +309,26 @@ function routed({ acme, health, roots }: Parts): Handler {
   }
 }
 
-/** Answers the administrator. */
-function administer(acme: AcmeServer, database: Database, log: JsonLog): AdminHandler {
-  const note = async (event: string, facts: { readonly kid: string }): Promise<void> => {
-    log.event('info', event, { kid: facts.kid })
-    await recordAudit(database, { actor: 'administrator', event, facts })
+/** Answers administrators. */
+function administer(
+  acme: AcmeServer,
+  certificates: AdminCertificatesOptions,
+  log: JsonLog,
+): AdminHandler {
+  const note = async (
+    event: string,
+    facts: { readonly kid: string },
+    { actor }: Administrator,
+  ): Promise<void> => {
+    log.event('info', event, { kid: facts.kid, by: actor })
+    await recordAudit(certificates.database, { actor, event, facts })
   }
-  return async (method, parameters) => {
+  return async (method, parameters, by) => {
     switch (method) {
       case 'eab-create': {
         const limits = eabOptions(parameters)
         const created = await acme.createEabKey(limits)
-        await note('eabKeyCreated', { kid: created.kid, ...limits })
+        await note('eabKeyCreated', { kid: created.kid, ...limits }, by)
         return created
       }
       case 'eab-list':
@@ -287,8 +340,30 @@ function administer(acme: AcmeServer, database: Database, log: JsonLog): AdminHa
             hint: 'rootling server eab list',
           })
         const changed = await acme.revokeEabKey(kid)
-        if (changed) await note('eabKeyRevoked', { kid })
+        if (changed) await note('eabKeyRevoked', { kid }, by)
         return { kid, changed }
+      }
+      case 'admin-cert-create': {
+        if (!by.isLocal) throw onlyBySocket()
+        const { name, csr } = parameters
+        if (typeof name !== 'string' || typeof csr !== 'string')
+          throw new RootlingError('usage', 'A certificate needs a name and a request.')
+        const created = await createAdminCertificate(certificates, { name, csr }, by)
+        const { serialNumber } = created
+        log.event('info', 'adminCertificateCreated', { serialNumber, by: by.actor })
+        return created
+      }
+      case 'admin-cert-list':
+        return listAdminCertificates(certificates)
+      case 'admin-cert-revoke': {
+        const { serialNumber } = parameters
+        if (typeof serialNumber !== 'string' || !/^[0-9a-f]{1,40}$/i.test(serialNumber))
+          throw new RootlingError('usage', 'This is not the serial number of a certificate.', {
+            hint: 'rootling server admin-cert list',
+          })
+        const changed = await revokeAdminCertificate(certificates, serialNumber, by)
+        if (changed) log.event('info', 'adminCertificateRevoked', { serialNumber, by: by.actor })
+        return { serialNumber, changed }
       }
       default:
         throw new RootlingError('usage', `The server knows no method ${method.slice(0, 40)}.`, {
@@ -297,6 +372,12 @@ function administer(acme: AcmeServer, database: Database, log: JsonLog): AdminHa
     }
   }
 }
+
+/** Whoever stole the key of an administrator must not stay one. */
+const onlyBySocket = (): RootlingError =>
+  new RootlingError('usage', 'Certificates of administrators are made on the server’s machine.', {
+    hint: 'As the user of the server: rootling server admin-cert create NAME',
+  })
 
 /** Reads options from JSON. The ACME server checks their values. */
 function eabOptions(parameters: Parameters): EabKeyOptions {

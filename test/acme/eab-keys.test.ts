@@ -216,3 +216,39 @@ describe.each(kept)('a key for external account binding, kept in %s', (_, makeSt
       )
   })
 })
+
+describe('a key of a server for other machines', () => {
+  let acme: Acme
+  beforeAll(async () => {
+    const validation = { deny: [], allow: ['127.0.0.1'] }
+    const options = { http01Port: responder.port, eabRequired: true, validation }
+    acme = await startAcme({ options })
+  })
+  afterAll(() => acme.close())
+
+  test.each([
+    'localhost',
+    'a.localhost',
+    '*.localhost',
+    '127.0.0.1',
+    '127.1.0.0/16',
+    '::1',
+    '::/0',
+  ])('vouches for no loopback name, such as %s', async (name) => {
+    const options = { preauthorized: ['web.team.internal', name] }
+    await expect(acme.server.createEabKey(options)).rejects.toMatchObject({
+      code: 'usage',
+      message: `${name} names each machine for itself, so no key vouches for it.`,
+    })
+    await acme.server.createEabKey({ names: [name], preauthorized: ['web.team.internal'] })
+  })
+
+  test('leaves a loopback address to its challenge, also where a range has it', async () => {
+    const key = await acme.server.createEabKey({ preauthorized: ['126.0.0.0/7'] })
+    const client = await new RawClient(acme.directory, acme.root).start(null)
+    onTestFinished(() => client.close())
+    await bindTo(client, key)
+    const { body } = await client.order(['127.0.0.1'])
+    expect(body.status).toBe('pending')
+  })
+})

@@ -135,7 +135,7 @@ describe('orders', () => {
     const first = await many.post((await many.post(many.kid, null)).body.orders, null)
     const next = /<([^>]+)>;rel="next"/.exec(first.headers['link'] ?? '')?.[1] ?? ''
     const second = await many.post(next, null)
-    expect([...first.body.orders, ...second.body.orders]).toEqual(made)
+    expect([...first.body.orders, ...second.body.orders]).toEqual(made.toReversed())
     expect(second.headers['link']).not.toContain('rel="next"')
     expect(second.body.orders).toHaveLength(2)
     expectProblem(await client.post(next, null), 'unauthorized', 403)

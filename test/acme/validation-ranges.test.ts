@@ -1,7 +1,9 @@
+import { networkInterfaces } from 'node:os'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { resolveOptions } from '../../src/acme/options.ts'
 import { createAddresses } from '../../src/acme/validation/addresses.ts'
 import { createValidator } from '../../src/acme/validation/validator.ts'
+import { ipBytes } from '../../src/x509/ip.ts'
 import { startAlpnServer } from './alpn-server.ts'
 import { startChallenged } from './challenged.ts'
 import { startDnsServer, type DnsServer } from './dns-server.ts'
@@ -40,6 +42,17 @@ describe('ranges for validation', () => {
     '64:ff9b::a09:909',
     '10.9.9.9',
     'fd12::5',
+    // What leads to IPv4 by this network's own NAT64, Teredo, 6to4, ISATAP and translation.
+    '64:ff9b:1::a09:908',
+    '64:ff9b:1:ffff::1',
+    '2001:0:102:304::1',
+    '2002:102:304::',
+    '2001:db8::5efe:a9fe:a9fe',
+    '2001:db8::200:5efe:10.9.9.9',
+    '::ffff:0:127.0.0.1',
+    '::10.9.9.9',
+    '::2',
+    'fec0::1',
   ])('keep validation from %s', async (host) => {
     const { of } = addresses(['10.9.9.9', 'fd12::/16'], ['10.9.9.8'])
     await expect(of(host)).rejects.toEqual(problem('connection', 'this server validates nothing'))
@@ -51,6 +64,73 @@ describe('ranges for validation', () => {
       expect(await of(host)).toEqual([host])
     await expect(of('127.0.0.3')).rejects.toThrow('validates nothing')
     await expect(of('10.2.0.1')).rejects.toThrow('validates nothing')
+  })
+
+  test.each([
+    // The IPv4 address within is allowed, and the way to it is not.
+    ['2002:a09:908::', ['10.9.9.8']],
+    ['2001:0:a09:908::f6f6:f6f7', ['10.9.9.8']],
+    // The way is allowed, and the address within is not.
+    ['2002:7f00:1::', ['2002::/16']],
+    ['2001:0:102:304::8001:fffe', ['2001::/32', '1.2.3.4']],
+    ['64:ff9b::7f00:1', ['64:ff9b::/96']],
+  ])('keep validation from %s where only a part of it is allowed', async (host, allow) => {
+    await expect(addresses([], allow).of(host)).rejects.toThrow('validates nothing')
+  })
+
+  test.each([
+    ['2002:7f00:1::', ['2002::/16', '127.0.0.1']],
+    ['2001:0:102:304::8001:fffe', ['2001::/32', '127.0.0.0/8']],
+    ['64:ff9b:1::a09:908', ['64:ff9b:1::/48']],
+    ['64:ff9b::808:808', []],
+    ['::1', ['::1']],
+  ])('let it go to %s where all of it is allowed', async (host, allow) => {
+    expect(await addresses([], allow).of(host)).toHaveLength(1)
+  })
+
+  test('keep it from the addresses of this machine, which are read when they are needed', async () => {
+    const own: Buffer[] = []
+    const of = (allow: readonly string[]) =>
+      createAddresses(
+        resolveOptions({ allowRemote: true, validation: { deny: [], allow } }),
+        () => own,
+      ).of
+    const hosts = ['10.1.0.11', '64:ff9b::a01:b', '2001:db8::b']
+    for (const host of hosts) expect(await of([])(host)).toEqual([host])
+    own.push(ipBytes('10.1.0.11'), ipBytes('2001:db8::b'))
+    for (const host of hosts) await expect(of([])(host)).rejects.toThrow('its own machine')
+    expect(await of(['10.1.0.0/16'])('10.1.0.11')).toEqual(['10.1.0.11'])
+    expect(await of([])('10.1.0.12')).toEqual(['10.1.0.12'])
+  })
+
+  test('are by default those of the interfaces', async () => {
+    const [address] = Object.values(networkInterfaces())
+      .flatMap((rows) => rows ?? [])
+      .filter(({ internal }) => !internal)
+      .map((row) => row.address.replace(/%.*$/, ''))
+    if (address === undefined) return
+    await expect(addresses([], []).of(address)).rejects.toThrow('validates nothing')
+    expect(await addresses([], [address]).of(address)).toEqual([address])
+  })
+
+  test('keep it from what only its very address allows, as it is now', async () => {
+    let database = ['10.1.0.5']
+    const of = (allow: readonly string[]) =>
+      createAddresses(
+        resolveOptions({
+          allowRemote: true,
+          validation: { deny: [], allow, denyUnlessNamed: () => Promise.resolve(database) },
+        }),
+      ).of
+    const wide = of(['10.0.0.0/8', '10.1.0.4/31'])
+    for (const host of ['10.1.0.5', '::ffff:10.1.0.5', '64:ff9b::a01:5'])
+      await expect(wide(host)).rejects.toThrow('validates nothing')
+    expect(await wide('10.1.0.6')).toEqual(['10.1.0.6'])
+    for (const named of ['10.1.0.5', '10.1.0.5/32'])
+      expect(await of([named])('10.1.0.5')).toEqual(['10.1.0.5'])
+    database = ['10.1.0.6']
+    expect(await wide('10.1.0.5')).toEqual(['10.1.0.5'])
+    await expect(wide('10.1.0.6')).rejects.toThrow('validates nothing')
   })
 
   test('that are none are refused at the start', () => {

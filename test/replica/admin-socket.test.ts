@@ -1,10 +1,11 @@
 import { statSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { chmod, mkdir, rename, writeFile } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { RootlingError } from '../../src/errors.ts'
-import { askAdmin, openAdminSocket, type AdminHandler } from '../../src/replica/admin-socket.ts'
+import type { AdminHandler } from '../../src/replica/admin-requests.ts'
+import { askAdmin, openAdminSocket } from '../../src/replica/admin-socket.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 
 let path: string
@@ -73,6 +74,56 @@ test('a client that goes away in the middle of its request changes nothing', asy
     setTimeout(() => socket.destroy(), 50)
   })
   await failed
+  expect(await askAdmin(path, 'a')).toMatchObject({ method: 'a' })
+})
+
+test('of servers that start at once where a socket was left, one listens', async () => {
+  await mkdir(join(path, '..'), { mode: 0o700 })
+  for (let round = 0; round < 20; round++) {
+    const left = createServer()
+    await new Promise<void>((resolve) => left.listen(path, resolve))
+    // As a kill leaves it: closing would delete the socket.
+    await rename(path, `${path}.kept`)
+    await new Promise((resolve) => left.close(resolve))
+    await rename(`${path}.kept`, path)
+    const started = await Promise.allSettled(
+      [1, 2, 3].map((n) =>
+        openAdminSocket(
+          path,
+          () => Promise.resolve(n),
+          () => undefined,
+        ),
+      ),
+    )
+    const [opened] = started.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))
+    const refused = started.flatMap((one) => (one.status === 'rejected' ? one.reason : []))
+    expect(refused).toHaveLength(2)
+    for (const error of refused)
+      expect(error).toMatchObject({
+        code: 'port-in-use',
+        message: expect.stringContaining('A server listens at'),
+      })
+    expect(await askAdmin(path, 'a')).toBe(
+      started.findIndex(({ status }) => status === 'fulfilled') + 1,
+    )
+    await opened?.close()
+  }
+})
+
+test('a directory in which others can write is refused', async () => {
+  const directory = join(path, '..')
+  await mkdir(directory)
+  await chmod(directory, 0o777)
+  await expect(open()).rejects.toMatchObject({
+    code: 'loose-key',
+    message: expect.stringContaining('the directory of the socket'),
+  })
+})
+
+test('a socket whose server ended is taken by the next one', async () => {
+  const first = await openAdminSocket(path, handler, () => undefined)
+  await first.close()
+  await open()
   expect(await askAdmin(path, 'a')).toMatchObject({ method: 'a' })
 })
 

@@ -59,7 +59,7 @@ async function startReplica(
   const port = await freePort()
   const line = ['server', '--database', database, '--url', url, '--port', String(port)]
   const socket = ['--socket', join(directory, `${name}.sock`), '--replica', name]
-  const local = ['--allow-address', '127.0.0.0/8', '--allow-address', '::1', '--drain', '1']
+  const local = ['--allow-address', '127.0.0.1', '--allow-address', '::1', '--drain', '1']
   const all = [...line, ...keyFile(), ...socket, ...local, ...more]
   const child = start(programs.rootling, all, env)
   onTestFinished(() => terminate(child))

@@ -7,6 +7,7 @@ import type {
   Order,
   StoredCertificate,
 } from '../resources.ts'
+import { bounds } from './bounds.ts'
 import type { Kind, Kinds } from './tables.ts'
 import type { Unfinished } from './unfinished.ts'
 
@@ -75,8 +76,10 @@ export interface Need {
   /** The ID of a certificate. */
   readonly certificate?: string | undefined
   readonly serialNumber?: string | undefined
-  /** The ID of an account, all of whose orders are wanted, with their authorizations. */
+  /** The ID of an account whose latest orders are wanted, with their authorizations. */
   readonly ordersOf?: string | undefined
+  /** With `ordersOf`: the ID of an order of the account, of which only older ones are wanted. */
+  readonly ordersBefore?: string | undefined
   /** The ID of an account whose orders without a certificate are wanted, likewise. */
   readonly unfinishedOf?: string | undefined
 }
@@ -88,9 +91,12 @@ export interface Unit {
   put<K extends Kind>(kind: K, resource: Kinds[K]): void
   accountByThumbprint(thumbprint: string): Account | undefined
   certificateBySerialNumber(serialNumber: string): StoredCertificate | undefined
-  /** The orders of an account, oldest first. */
-  ordersOf(accountId: string): readonly Order[]
-  /** The orders without a certificate. */
+  /**
+   * The latest orders of an account, latest first, and no more than `mostOrders`. `before`: the ID of an
+   * order, of which only older ones are returned; none where the account has no such order.
+   */
+  ordersOf(accountId: string, before?: string): readonly Order[]
+  /** The orders without a certificate, of which an adapter may know the latest `mostUnfinished` alone. */
   readonly unfinished: Pick<Unfinished, 'namesOf' | 'ordersOf'>
   /** Says that this process validates a challenge until `until`; `claimValidations` leaves it out. */
   lease(authorizationId: string, challengeId: string, until: number): void
@@ -114,6 +120,18 @@ export interface Claim {
   readonly authorization: Authorization
   readonly challenge: Challenge
   readonly account: Account
+}
+
+/** The most orders that a unit reads of an account: those of a page, and one that says there are more. */
+export const mostOrders = 501
+
+/** The most orders without a certificate that a unit reads: each has a name, of which more are too many. */
+export const mostUnfinished = bounds.namesOfAccount + 1
+
+/** Returns the page of an account's orders, given all of them from the oldest to the latest. */
+export function latestOrders(orders: readonly Order[], before?: string): readonly Order[] {
+  const end = before === undefined ? orders.length : orders.findIndex(({ id }) => id === before)
+  return orders.slice(Math.max(0, end - mostOrders), Math.max(0, end)).toReversed()
 }
 
 /** The longest lease that a process takes, in milliseconds. */

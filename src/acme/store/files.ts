@@ -1,6 +1,6 @@
 import type { Recording } from '../../certificates/issuer.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
-import type { AcmeStore, Outcome, Unit } from './contract.ts'
+import { latestOrders, type AcmeStore, type Outcome, type Unit } from './contract.ts'
 import type { Put } from './journal-line.ts'
 import { createLeases, type Leases } from './leases.ts'
 import { openNonces, type Nonces } from './nonces.ts'
@@ -75,7 +75,7 @@ function openUnit(parts: Parts): Unit {
     put: (kind, resource) => void puts.set(`${kind} ${resource.id}`, [kind, resource]),
     accountByThumbprint: (thumbprint) => store.accountByThumbprint(thumbprint),
     certificateBySerialNumber: (number) => store.certificateBySerialNumber(number),
-    ordersOf: (accountId) => store.ordersOf(accountId),
+    ordersOf: (accountId, before) => latestOrders(store.ordersOf(accountId), before),
     unfinished: store.unfinished,
     lease: (...of) => (lease = () => leases.take(...of)),
     record: (signed) => (recording = signed),

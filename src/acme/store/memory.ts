@@ -2,7 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { readCertId } from '../cert-id.ts'
 import type { Order } from '../resources.ts'
 import { bounds } from './bounds.ts'
-import type { AcmeStore, Need, Outcome, Unit } from './contract.ts'
+import {
+  latestOrders,
+  mostUnfinished,
+  type AcmeStore,
+  type Need,
+  type Outcome,
+  type Unit,
+} from './contract.ts'
 import type { Put } from './journal-line.ts'
 import { createLeases, type Leases } from './leases.ts'
 import { makeRoom } from './make-room.ts'
@@ -95,9 +102,10 @@ function take({ tables, versions }: Memory, need: Need): Snapshot {
   const unfinished = tables
     .ordersOf(need.unfinishedOf ?? '')
     .filter(({ certificateId }) => certificateId === undefined)
+    .slice(-mostUnfinished)
   return {
     known,
-    ordersOf: seeOrders(tables.ordersOf(need.ordersOf ?? '')),
+    ordersOf: seeOrders(latestOrders(tables.ordersOf(need.ordersOf ?? ''), need.ordersBefore)),
     unfinishedOf: seeOrders(unfinished),
   }
 }

@@ -13,6 +13,8 @@ import {
 } from '../resources.ts'
 import {
   longestLease,
+  mostOrders,
+  mostUnfinished,
   type AcmeStore,
   type Claim,
   type Need,
@@ -147,7 +149,7 @@ const columns = 'a.kind, a.id, a.version, a.facts'
 
 async function read(place: Place, need: Need): Promise<Snapshot> {
   if (isEmpty(need)) return { known: new Map<string, Known>(), ordersOf: [], unfinishedOf: [] }
-  const rows = await place.database.query('SELECT * FROM rootling.read_unit($1)', [toJsonb(need)])
+  const rows = await place.database.query('SELECT * FROM rootling.read_unit($1)', [limited(need)])
   return snapshotOf(place, need, rows)
 }
 
@@ -156,13 +158,16 @@ async function readOnce(place: Place, need: Need, nonce: string): Promise<Snapsh
   const used = place.nonces.parse(nonce)
   if (used === null) return null
   const rows = await place.database.query('SELECT * FROM rootling.read_unit($1, $2, $3, $4)', [
-    toJsonb(need),
+    limited(need),
     used.day,
     used.nonce,
     randomBytes(12),
   ])
   return rows.length === 0 ? null : snapshotOf(place, need, rows)
 }
+
+/** Returns a need as `rootling.read_unit` takes it. */
+const limited = (need: Need): string => toJsonb({ ...need, mostOrders, mostUnfinished })
 
 const isEmpty = (need: Need): boolean => Object.values(need).every((value) => value === undefined)
 
@@ -192,8 +197,9 @@ async function snapshotOf(
     rows
       .filter((row) => row['why'] === why)
       .map((row) => row['facts'] as Order)
-      .toSorted((a, b) => a.createdAt - b.createdAt)
-  return { known, ordersOf: listed('all'), unfinishedOf: listed('unfinished') }
+      .toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+  const ordersOf = listed('all').toReversed()
+  return { known, ordersOf, unfinishedOf: listed('unfinished') }
 }
 
 function knownOf({ kind, facts, version }: Row, sealer: Sealer): Known {

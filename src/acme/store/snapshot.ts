@@ -7,6 +7,7 @@ import type { Kind, Kinds } from './tables.ts'
 export interface Snapshot {
   /** By `keyOf`. */
   readonly known: ReadonlyMap<string, Known>
+  /** Latest first. */
   readonly ordersOf: readonly Order[]
   readonly unfinishedOf: readonly Order[]
 }

@@ -22,11 +22,14 @@ const loopback = ['127.0.0.0/8', '::1/128'].flatMap((text) => parseIpRange(text)
 /** The addresses that mean "any of mine": connecting to them connects to loopback. */
 const unspecified = ['0.0.0.0/32', '::/128'].flatMap((text) => parseIpRange(text) ?? [])
 
-/** Whether a host is `localhost`, a name below it (RFC 6761 §6.3), or an address of loopback. */
+/**
+ * Whether a host is `localhost`, a name below it (RFC 6761 §6.3), or an address that leads to loopback.
+ */
 export function isLoopback(host: string): boolean {
   if (isIP(host) === 0) return /^(?:.+\.)?localhost$/.test(host)
-  const octets = ipBytes(unmapped(host))
-  return [...loopback, ...unspecified].some((range) => inRange(octets, range))
+  return octetsWithin(host).some((octets) =>
+    [...loopback, ...unspecified].some((range) => inRange(octets, range)),
+  )
 }
 
 /**
@@ -35,15 +38,19 @@ export function isLoopback(host: string): boolean {
  * into other networks. Validation connects to the addresses as they are returned here, and does not look
  * the name up again. Throws `usage` for ranges.
  */
-export function createAddresses(options: ResolvedOptions): Addresses {
+export function createAddresses(
+  options: ResolvedOptions,
+  own: () => readonly Buffer[] = ownAddresses,
+): Addresses {
   const { allowRemote, dnsResolver, validation } = options
-  const isForbidden = validation === undefined ? () => false : forbidding(validation)
+  const forbidden = validation === undefined ? null : forbidding(validation, own)
   return {
     async of(host) {
       const found = (await addressesOf(host, dnsResolver)).map((one) =>
         ipText(ipBytes(unmapped(one))),
       )
       const allowed = allowRemote ? found : found.filter(isThisMachine)
+      const isForbidden = (await forbidden?.()) ?? (() => false)
       const open = allowed.filter((address) => !isForbidden(address))
       if (open.length > 0) return [...new Set(open)]
       if (allowed.length > 0)
@@ -62,31 +69,58 @@ export function createAddresses(options: ResolvedOptions): Addresses {
 /**
  * Where no server of a team is: the metadata services of clouds, which answer at link-local addresses and
  * at one of Amazon's own (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html),
- * Alibaba's and Azure's; loopback (RFC 6890), unspecified, multicast and broadcast addresses.
+ * Alibaba's and Azure's; loopback (RFC 6890), unspecified, multicast and broadcast addresses; site-local
+ * addresses (RFC 3879); and what leads to IPv4 in ways that this network chooses or nobody runs any more:
+ * a NAT64 of this network's own (RFC 8215), Teredo (RFC 4380), 6to4 (RFC 7526).
  */
 const alwaysForbidden = [
   '169.254.0.0/16',
   'fe80::/10',
+  'fec0::/10',
   'fd00:ec2::254',
   '100.100.100.200',
   '168.63.129.16',
   '127.0.0.0/8',
-  '::1',
   '0.0.0.0/8',
-  '::',
+  '::/104',
   '224.0.0.0/4',
   'ff00::/8',
   '255.255.255.255',
+  '64:ff9b:1::/48',
+  '2001::/32',
+  '2002::/16',
 ]
 
-/** Tells which addresses are forbidden. Throws `usage`. */
-function forbidding({ deny, allow }: ValidationRanges): (address: string) => boolean {
+type IsForbidden = (address: string) => boolean
+
+/**
+ * Returns what finds out which addresses are forbidden now. An address is allowed where it, and each
+ * IPv4 address that it may lead to, is denied by nothing or is in `allow`. Throws `usage`.
+ */
+function forbidding(
+  { deny, allow, denyUnlessNamed }: ValidationRanges,
+  own: () => readonly Buffer[],
+): () => Promise<IsForbidden> {
   const [denied, allowed] = [[...alwaysForbidden, ...deny], allow].map((ranges) =>
     ranges.map(validationRange),
   ) as [IpRange[], IpRange[]]
-  const isIn = (ranges: readonly IpRange[], address: string): boolean =>
-    octetsWithin(address).some((octets) => ranges.some((range) => inRange(octets, range)))
-  return (address) => isIn(denied, address) && !isIn(allowed, address)
+  const isIn = (ranges: readonly IpRange[], octets: Buffer): boolean =>
+    ranges.some((range) => inRange(octets, range))
+  const isAmong = (addresses: readonly Buffer[], octets: Buffer): boolean =>
+    addresses.some((one) => one.equals(octets))
+  const named = allowed
+    .filter(({ address, prefix }) => prefix === address.length * 8)
+    .map(({ address }) => address)
+  return async () => {
+    const precious = ((await denyUnlessNamed?.()) ?? []).flatMap(octetsWithin)
+    const ours = own()
+    const isForbidden = (octets: Buffer): boolean => {
+      if (isAmong(named, octets)) return false
+      if (isAmong(precious, octets)) return true
+      return (isIn(denied, octets) || isAmong(ours, octets)) && !isIn(allowed, octets)
+    }
+    return (address) => octetsWithin(address).some(isForbidden)
+  }
 }
 
 function validationRange(text: string): IpRange {
@@ -99,19 +133,39 @@ function validationRange(text: string): IpRange {
   )
 }
 
-/** Prefixes of IPv6 addresses that lead to IPv4: mapped, compatible, NAT64 (RFC 6052), 6to4 (RFC 3056). */
+/**
+ * IPv6 addresses that lead to IPv4: mapped, compatible (RFC 4291 §2.5.5), translated (RFC 2765), NAT64
+ * (RFC 6052), 6to4 (RFC 3056) and Teredo (RFC 4380), where `at` is the octet at which the IPv4 address
+ * begins. `::` and `::1` are none of them. Teredo has its server's, and its client's with all bits
+ * turned over.
+ */
 const translated = [
   { range: '::ffff:0:0/96', at: 12 },
-  { range: '::/96', at: 12 },
+  { range: '::/96', except: '::/104', at: 12 },
+  { range: '::ffff:0:0:0/96', at: 12 },
   { range: '64:ff9b::/96', at: 12 },
   { range: '2002::/16', at: 2 },
-].map(({ range, at }) => ({ range: parseIpRange(range), at }))
+  { range: '2001::/32', at: 4 },
+  { range: '2001::/32', at: 12, turned: 0xff },
+].map(({ range, except = '', at, turned = 0 }) => ({
+  range: parseIpRange(range),
+  except: parseIpRange(except),
+  at,
+  turned,
+}))
+
+/** How an interface identifier of ISATAP begins, before an IPv4 address (RFC 5214 §6.1). */
+const isatap = /^0[02]005efe$/
 
 /** Returns the octets of an address, and those of IPv4 addresses that it may lead to. */
 function octetsWithin(address: string): Buffer[] {
   const octets = ipBytes(address.replace(/%.*$/, ''))
-  const found = translated.filter(({ range }) => range !== null && inRange(octets, range))
-  return [octets, ...found.map(({ at }) => octets.subarray(at, at + 4))]
+  const isIn = (range: IpRange | null): boolean => range !== null && inRange(octets, range)
+  const found = translated
+    .filter(({ range, except }) => isIn(range) && !isIn(except))
+    .map(({ at, turned }) => Buffer.from(octets.subarray(at, at + 4).map((one) => one ^ turned)))
+  const isIsatap = octets.length === 16 && isatap.test(octets.toString('hex', 8, 12))
+  return [octets, ...found, ...(isIsatap ? [octets.subarray(12)] : [])]
 }
 
 async function addressesOf(host: string, resolver: string | undefined): Promise<string[]> {
@@ -150,15 +204,28 @@ export function createResolver(address: string): Resolver {
   return resolver
 }
 
+/** When the interfaces are read again, in milliseconds of `performance.now`, and what they had. */
+let interfaces: { readonly until: number; readonly addresses: readonly Buffer[] } | null = null
+
 /**
- * Whether an address is one of this machine. The interfaces are read each time: networks come and
- * go.
+ * Returns the octets of all addresses of this machine. Networks come and go, so the interfaces are read
+ * again after a second.
  */
+function ownAddresses(): readonly Buffer[] {
+  const now = performance.now()
+  if (interfaces !== null && now < interfaces.until) return interfaces.addresses
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((rows) => rows ?? [])
+    .map((row) => ipBytes(row.address.replace(/%.*$/, '')))
+  interfaces = { until: now + 1_000, addresses }
+  return addresses
+}
+
+/** Whether an address is one of this machine. */
 export function isThisMachine(address: string): boolean {
   const octets = ipBytes(unmapped(address))
   if (loopback.some((range) => inRange(octets, range))) return true
-  const own = Object.values(networkInterfaces()).flatMap((rows) => rows ?? [])
-  return own.some((row) => ipBytes(row.address.replace(/%.*$/, '')).equals(octets))
+  return ownAddresses().some((own) => own.equals(octets))
 }
 
 /**

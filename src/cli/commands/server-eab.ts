@@ -1,19 +1,17 @@
 import type { CreatedEabKey, ListedEabKey } from '../../acme/eab-keys.ts'
 import { RootlingError } from '../../errors.ts'
-import { askAdmin } from '../../replica/admin-socket.ts'
 import { day } from '../../x509/profiles.ts'
+import { serverOf, type Asks } from '../ask-server.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { serverSocket } from '../server-socket.ts'
 import type { serverEabSpec } from '../specs/team.ts'
 
 type Arguments = ArgumentsOf<typeof serverEabSpec>
 
-/** `rootling server eab create|list|revoke KID`: asks the server that runs on this machine. */
+/** `rootling server eab create|list|revoke KID`. */
 export async function serverEab(args: Arguments, context: Context): Promise<ExitCode> {
   const [word = '', kid, ...more] = args.positionals
-  const asks = (method: string, parameters = {}): Promise<unknown> =>
-    askAdmin(serverSocket(args, context), method, parameters)
+  const asks = serverOf(args, context)
   if (word === 'create' && kid === undefined) return create(args, context, asks)
   if (word === 'list' && kid === undefined) return list(context, asks)
   if (word === 'revoke' && kid !== undefined && more.length === 0) return revoke(kid, context, asks)
@@ -23,8 +21,6 @@ export async function serverEab(args: Arguments, context: Context): Promise<Exit
     { hint: 'rootling server eab list' },
   )
 }
-
-type Asks = (method: string, parameters?: object) => Promise<unknown>
 
 async function create(args: Arguments, { output, now }: Context, asks: Asks): Promise<ExitCode> {
   const { label, name: names, preauthorized, profile: profiles, uses, days } = args

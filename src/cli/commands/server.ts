@@ -1,18 +1,19 @@
-import { lookup } from 'node:dns/promises'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AcmeLimits } from '../../acme/limits.ts'
 import { limitGarbage } from '../../daemon/launch.ts'
 import { RootlingError } from '../../errors.ts'
+import { watchAddresses } from '../../replica/database-addresses.ts'
 import { foundAuthority } from '../../replica/found.ts'
 import { readPassphrase } from '../../replica/key-source.ts'
-import { readServerUrl, startReplica } from '../../replica/replica.ts'
+import { readAdministrators } from '../../replica/administrators.ts'
+import { readServerUrl, startReplica, type ReplicaOptions } from '../../replica/replica.ts'
 import { verifyAudit } from '../../storage/postgres/audit.ts'
 import { openDatabase, type Database } from '../../storage/postgres/database.ts'
 import { migrate } from '../../storage/postgres/migrate.ts'
 import { grantServing } from '../../storage/postgres/roles.ts'
-import { sealWith, type Sealer } from '../../storage/postgres/seal.ts'
+import { openSealer } from '../../storage/postgres/seal.ts'
 import { standbyWarning } from '../../storage/postgres/standby.ts'
 import { postgresStorage } from '../../storage/postgres/storage.ts'
 import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
@@ -43,11 +44,13 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
     })
   const url = readServerUrl(given)
   const host = parseHost(args.host ?? '127.0.0.1', '--host 127.0.0.1, or --host 0.0.0.0')
+  const admin = adminOf(args)
   limitGarbage()
   const stopped = stopSignal()
   return withDatabase(args, context, async (database) => {
-    const sealer = await openSealer(args, context)
+    const passphrase = await passphraseOf(args, context)
     await migrate(database)
+    const sealer = await openSealer(database, passphrase)
     const warning = await standbyWarning(database)
     if (warning !== null) output.warn(warning)
     const starting = startReplica({
@@ -66,12 +69,14 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
         eabRequired: args['no-eab-required'] !== true,
         openToAll: args['no-eab-required'] === true,
         validation: {
-          deny: await databaseAddresses(args, env),
+          deny: [],
           allow: args['allow-address'] ?? [],
+          denyUnlessNamed: await watchAddresses({ host: databaseHost(args, env) }),
         },
         ...(args['no-limits'] === true ? {} : { limits }),
       },
       metricsPort: metricsPortOf(args),
+      admin,
       now,
       write: (line) => output.log(line.trimEnd()),
     })
@@ -82,6 +87,7 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
         `ACME        ${urls.acme}`,
         `roots       ${urls.roots}`,
         ...(urls.revocation === null ? [] : [`revocation  ${urls.revocation}`]),
+        ...(urls.admin === null ? [] : [`admin       ${urls.admin}`]),
         `listening   ${host}, port ${port}`,
       ],
       { urls, host, port, pid: process.pid },
@@ -109,9 +115,10 @@ export async function serverInit(
     throw new RootlingError('usage', 'Say which names the authority may sign.', {
       hint: 'rootling server init --permit team.internal',
     })
-  const sealer = await openSealer(args, context)
+  const passphrase = await passphraseOf(args, context)
   return withDatabase(args, context, async (database) => {
     await migrateAndGrant(database, grant)
+    const sealer = await openSealer(database, passphrase)
     const { scope, created } = await foundAuthority(
       postgresStorage(database, sealer),
       { permit, force },
@@ -230,27 +237,15 @@ function holdsPassword(text: string): boolean {
 }
 
 /**
- * The addresses of the database, to which no validation connects. Throws `database-away` where its name
- * has none.
+ * Returns the host of the database as its URL or PGHOST names it; `null`: it is reached by a socket of this
+ * machine.
  */
-async function databaseAddresses(
-  args: DatabaseArguments,
-  env: Context['env'],
-): Promise<readonly string[]> {
+function databaseHost(args: DatabaseArguments, env: Context['env']): string | null {
   const url = databaseUrl(args, env)
   const { hostname = '', searchParams } = URL.canParse(url) ? new URL(url) : {}
   const host = searchParams?.get('host') ?? (hostname === '' ? (env['PGHOST'] ?? '') : hostname)
   // A path, here or in the place of the host, is that of a socket.
-  if (host === '' || /[/%]/.test(host)) return []
-  try {
-    const found = await lookup(host.replace(/^\[|\]$/g, ''), { all: true })
-    return found.map(({ address }) => address)
-  } catch (cause) {
-    throw new RootlingError('database-away', `The database's host ${host} has no address.`, {
-      hint: 'See --database, and the resolver of this machine',
-      cause,
-    })
-  }
+  return host === '' || /[/%]/.test(host) ? null : host.replace(/^\[|\]$/g, '')
 }
 
 /** What one replica lets an account, or an address, do. */
@@ -266,18 +261,33 @@ function metricsPortOf({ 'metrics-port': port }: RunArguments): number | null {
   return port === undefined ? null : parsePort(port, '--metrics-port 14690', 'metrics-port')
 }
 
+function adminOf(args: RunArguments): ReplicaOptions['admin'] {
+  const { 'admin-port': port, 'admin-host': host, admin } = args
+  if (port === undefined) {
+    if (host === undefined && admin === undefined) return undefined
+    throw new RootlingError('usage', '--admin and --admin-host are for --admin-port.', {
+      hint: '--admin-port 14601',
+    })
+  }
+  return {
+    port: parsePort(port, '--admin-port 14601', 'admin-port'),
+    host: parseHost(host ?? '127.0.0.1', '--admin-host 0.0.0.0'),
+    administrators: readAdministrators(admin ?? []),
+  }
+}
+
 interface KeyArguments {
   readonly 'passphrase-file'?: string | undefined
   readonly 'key-command'?: string | undefined
 }
 
-async function openSealer(args: KeyArguments, { cwd, env }: Context): Promise<Sealer> {
+function passphraseOf(args: KeyArguments, { cwd, env }: Context): Promise<string> {
   const path = (word: string | undefined) => (word === undefined ? undefined : resolve(cwd, word))
   const source = {
     passphraseFile: path(args['passphrase-file']),
     keyCommand: path(args['key-command']),
   }
-  return sealWith(await readPassphrase(source, env))
+  return readPassphrase(source, env)
 }
 
 function revocationOf(args: RunArguments): { url: URL; port: number } | null {

@@ -26,6 +26,23 @@ const socketOption = {
   describe: 'The administrator’s socket; default: in ROOTLING_HOME',
 } as const
 
+/** How an administrator reaches the server of another machine. */
+const remoteOptions = {
+  server: {
+    type: 'string',
+    placeholder: 'URL',
+    describe: 'A server’s --admin-port, such as https://ca.team.internal:14601',
+    excludes: ['socket'],
+  },
+  cert: { type: 'string', placeholder: 'F', describe: 'With --server: your client certificate' },
+  key: { type: 'string', placeholder: 'F', describe: 'With --server: its key' },
+  ca: {
+    type: 'string',
+    placeholder: 'F',
+    describe: 'With --server: the team’s root; default: those that this system trusts',
+  },
+} as const satisfies CommandSpec['options']
+
 export const serverRunSpec = {
   name: 'server run',
   summary: 'Serve ACME for a team, with its state in PostgreSQL',
@@ -66,7 +83,7 @@ export const serverRunSpec = {
       type: 'string',
       array: true,
       placeholder: 'IP',
-      describe: 'Validate there too: loopback, metadata and database are left out',
+      describe: 'Validate there too; without it: no loopback, metadata, own address or database',
     },
     'no-eab-required': { type: 'boolean', describe: 'Anybody who reaches it may open an account' },
     replica: {
@@ -75,6 +92,22 @@ export const serverRunSpec = {
       describe: 'Its name in the audit trail; default: that of the machine, with --port',
     },
     'no-limits': { type: 'boolean', describe: 'Count neither orders, accounts nor failures' },
+    'admin-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Administration by client certificates; default: by the socket alone',
+    },
+    'admin-host': {
+      type: 'string',
+      placeholder: 'ADDR',
+      describe: 'Its address; default 127.0.0.1',
+    },
+    admin: {
+      type: 'string',
+      array: true,
+      placeholder: 'NAME',
+      describe: 'Who may: the e-mail, DNS name, URI or SHA-256 of a client certificate',
+    },
     'metrics-port': {
       type: 'number',
       placeholder: 'N',
@@ -150,11 +183,32 @@ export const serverEabSpec = {
     },
     days: { type: 'number', placeholder: 'N', describe: 'When it ends; default: never' },
     socket: socketOption,
+    ...remoteOptions,
   },
   examples: [
     "rootling server eab create --name '*.shop.team.internal' --label 'the shop'",
     'rootling server eab list',
     'rootling server eab revoke KID',
+  ],
+} as const satisfies CommandSpec
+
+export const serverAdminCertSpec = {
+  name: 'server admin-cert',
+  summary: 'Client certificates of a team’s administrators',
+  positionals: 'create|list|revoke…',
+  options: {
+    out: {
+      type: 'string',
+      placeholder: 'DIR',
+      describe: 'Where create puts certificate, key and the team’s root; default: here',
+    },
+    socket: socketOption,
+    ...remoteOptions,
+  },
+  examples: [
+    'rootling server admin-cert create alice@team.internal --out alice',
+    'rootling server admin-cert list',
+    'rootling server admin-cert revoke SERIAL',
   ],
 } as const satisfies CommandSpec
 

@@ -1,9 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTcpServer, type Socket } from 'node:net'
 import { longestOcspRequest, ocspError } from '../../x509/ocsp.ts'
 import { limitConnections } from '../../server/connections.ts'
 import { foreignPage, hostOf, isLoopbackHost, notForPages } from '../../server/host-check.ts'
 import { defaultLimits, tooManyHeaders } from '../../server/limits.ts'
 import { listen } from '../../server/listen.ts'
+import { showPeer } from '../../server/peer.ts'
+import { balancersIn, readProxyHeader } from '../../server/proxy-protocol.ts'
 import type { Storage } from '../../storage/storage.ts'
 import { createRevocationSource } from './source.ts'
 
@@ -167,14 +170,27 @@ export interface RevocationServer {
   close(): Promise<void>
 }
 
+export interface RevocationServerOptions extends RevocationHandlerOptions {
+  readonly host: string
+  readonly port: number
+  /**
+   * Addresses and ranges of balancers, as `createHttpsServer` takes them: their connections begin with a
+   * PROXY header, and count as those of the client that it names. Without it, all clients behind a
+   * balancer would share the connections of one address.
+   */
+  readonly proxies?: readonly string[] | undefined
+}
+
 /**
- * Starts a server with the handler of `createRevocationHandler`. Throws `port-in-use` or
- * `listen-failed`.
+ * Starts a server with the handler of `createRevocationHandler`. A TCP server accepts the connections,
+ * and hands them to the HTTP server, which never listens itself. Throws `port-in-use` or
+ * `listen-failed`, and `usage` for `proxies`.
  */
 export async function createRevocationServer(
-  options: RevocationHandlerOptions & { readonly host: string; readonly port: number },
+  options: RevocationServerOptions,
 ): Promise<RevocationServer> {
   const limits = defaultLimits
+  const isBalancer = balancersIn(options.proxies ?? [])
   const handle = createRevocationHandler(options)
   const server = createServer(
     {
@@ -189,18 +205,47 @@ export async function createRevocationServer(
       handle(request, response)
     },
   )
-  const connections = limitConnections(server, limits)
+  const door = createTcpServer({ noDelay: true })
+  const connections = limitConnections(door, limits, isBalancer)
   // 0 keeps all headers. With a limit node:http would leave out the rest, such as a second Host;
   // the handler refuses a request with too many headers instead.
   server.maxHeadersCount = 0
   server.setTimeout(limits.idleMilliseconds)
-  const { port } = await listen(server, options.host, options.port)
+  // On this event node:http starts its timer for slow requests, and `listen` alone would emit it.
+  server.emit('listening')
+  const sockets = new Set<Socket>()
+  const accept = (socket: Socket): void => void server.emit('connection', socket)
+  door.on('connection', (socket) => {
+    if (socket.destroyed) return
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    if (!isBalancer(socket.remoteAddress ?? '')) return accept(socket)
+    readProxyHeader(socket, {
+      onHeader(client) {
+        if (client !== null) {
+          if (!connections.forwarded(socket, client.address)) return
+          showPeer(socket, client)
+        }
+        accept(socket)
+      },
+      onRefused: () => undefined,
+      milliseconds: limits.headersMilliseconds,
+    })
+  })
+  let port
+  try {
+    port = (await listen(door, options.host, options.port)).port
+  } catch (error) {
+    server.close()
+    throw error
+  }
   return {
     port,
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
+        door.close(() => resolve())
+        server.close()
+        for (const socket of sockets) socket.destroy()
       }),
   }
 }

@@ -243,7 +243,7 @@ END $$;
   {
     number: 3,
     sql: `
--- What a unit of the ACME server needs, a Need, in one step. why: for which list a row is; 'scopes' is
+-- What a unit of the ACME server needs, a Need with the limits of its lists, in one step. why: for which list a row is; 'scopes' is
 -- the row with the version of the scopes. A function, since its statements are planned once for each
 -- connection, and parts that are not needed do nothing.
 CREATE FUNCTION rootling.read_unit(need jsonb)
@@ -291,20 +291,29 @@ BEGIN
       FROM rootling.acme a WHERE a.kind = 'certificate' AND a.key = need->>'serialNumber';
   END IF;
   IF need ? 'ordersOf' THEN
-    RETURN QUERY SELECT 'all', a.kind, a.id, a.version, a.facts
-      FROM rootling.acme a WHERE a.kind = 'order' AND a.account = need->>'ordersOf';
-    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
-      FROM rootling.acme o, jsonb_array_elements_text(o.facts->'authorizationIds') i
-      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i
-      WHERE o.kind = 'order' AND o.account = need->>'ordersOf';
+    RETURN QUERY WITH o AS (
+      SELECT * FROM rootling.acme a WHERE a.kind = 'order' AND a.account = need->>'ordersOf' AND (
+        NOT need ? 'ordersBefore' OR (a.created, a.id COLLATE "C") < (
+          SELECT b.created, b.id FROM rootling.acme b WHERE b.kind = 'order'
+            AND b.id = need->>'ordersBefore' AND b.account = need->>'ordersOf'
+        )
+      ) ORDER BY a.created DESC, a.id COLLATE "C" DESC LIMIT (need->>'mostOrders')::int
+    )
+    SELECT 'all', o.kind, o.id, o.version, o.facts FROM o
+    UNION ALL SELECT '', a.kind, a.id, a.version, a.facts
+      FROM o, jsonb_array_elements_text(o.facts->'authorizationIds') i
+      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i;
   END IF;
   IF need ? 'unfinishedOf' THEN
-    RETURN QUERY SELECT 'unfinished', a.kind, a.id, a.version, a.facts
-      FROM rootling.acme a WHERE a.kind = 'order' AND a.open AND a.account = need->>'unfinishedOf';
-    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
-      FROM rootling.acme o, jsonb_array_elements_text(o.facts->'authorizationIds') i
-      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i
-      WHERE o.kind = 'order' AND o.open AND o.account = need->>'unfinishedOf';
+    RETURN QUERY WITH o AS (
+      SELECT * FROM rootling.acme a
+      WHERE a.kind = 'order' AND a.open AND a.account = need->>'unfinishedOf'
+      ORDER BY a.created DESC LIMIT (need->>'mostUnfinished')::int
+    )
+    SELECT 'unfinished', o.kind, o.id, o.version, o.facts FROM o
+    UNION ALL SELECT '', a.kind, a.id, a.version, a.facts
+      FROM o, jsonb_array_elements_text(o.facts->'authorizationIds') i
+      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i;
   END IF;
 END $$;
 

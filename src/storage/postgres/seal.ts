@@ -1,5 +1,6 @@
-import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, randomBytes, scrypt, scryptSync } from 'node:crypto'
 import { RootlingError } from '../../errors.ts'
+import type { Database } from './database.ts'
 
 /** Encrypts what the database must not give away, such as keys: a dump of it signs nothing. */
 export interface Sealer {
@@ -15,13 +16,53 @@ const [saltLength, nonceLength, tagLength] = [16, 12, 16]
 /** The cost of scrypt (RFC 7914): 2^17 rounds take 128 MiB and about half a second. */
 const cost = { N: 2 ** 17, r: 8, p: 1, maxmem: 256 * 1024 * 1024 }
 
+/** The salts of what is sealed in a database, the one first with which all else is to be sealed. */
+const findSalts = `
+SELECT salt FROM (
+  SELECT substring(sealed_key FOR ${saltLength}) AS salt, CASE part WHEN '' THEN 0 ELSE 1 END AS rank
+  FROM rootling.scope
+  UNION ALL SELECT substring(value FOR ${saltLength}), 2 FROM rootling.secret
+  UNION ALL SELECT substring(
+    decode(translate(left(facts->>'sealed', 24), '-_', '+/'), 'base64') FOR ${saltLength}
+  ), 3 FROM rootling.acme WHERE kind = 'eabKey'
+) AS found WHERE length(salt) = ${saltLength} GROUP BY salt ORDER BY min(rank), salt`
+
+/**
+ * Returns a sealer for a database, which seals with the salt of the issuing key there. The keys of all
+ * salts are computed here, one after the other, while the process can do other work: a server does this
+ * before it serves. Throws `database-away`.
+ */
+export async function openSealer(database: Database, passphrase: string): Promise<Sealer> {
+  const found = (await database.query(findSalts)).map((row) => row['salt'] as Buffer)
+  const salts = found.length === 0 ? [randomBytes(saltLength)] : found
+  const keys = new Map<string, Buffer>()
+  for (const salt of salts) keys.set(salt.toString('hex'), await derive(passphrase, salt))
+  return sealWith(passphrase, { own: salts[0] as Buffer, keys })
+}
+
+const derive = (passphrase: string, salt: Buffer): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
+    scrypt(passphrase, salt, 32, cost, (error, key) =>
+      error === null ? resolve(key) : reject(error),
+    )
+  })
+
+/** The salt for what is sealed, and the keys that were computed, by the hex of their salt. */
+interface Salts {
+  readonly own: Buffer
+  readonly keys: Map<string, Buffer>
+}
+
 /**
  * Returns a sealer whose key comes from a passphrase by scrypt, once for each salt, and which seals with
- * AES-256-GCM.
+ * AES-256-GCM and random nonces: of one salt that is good for 2^32 sealings (NIST SP 800-38D §8.3), which
+ * are 136 a second for a year. A salt that `keys` lacks, as of a process that was started before there
+ * was one, is computed while the process waits.
  */
-export function sealWith(passphrase: string): Sealer {
-  const keys = new Map<string, Buffer>()
-  const own = randomBytes(saltLength)
+export function sealWith(
+  passphrase: string,
+  { own, keys }: Salts = { own: randomBytes(saltLength), keys: new Map() },
+): Sealer {
   const keyOf = (salt: Buffer): Buffer => {
     const name = salt.toString('hex')
     const key = keys.get(name) ?? scryptSync(passphrase, salt, 32, cost)

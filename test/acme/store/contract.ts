@@ -8,6 +8,7 @@ import type {
 } from '../../../src/acme/resources.ts'
 import {
   commitStep,
+  mostOrders,
   type AcmeStore,
   type Need,
   type Unit,
@@ -215,6 +216,22 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
       expect(await store.eabKeys()).toEqual([revoked, keys[1], keys[2]])
     })
 
+    test('reads of an account a page of orders, and one order more, the latest first', async () => {
+      const ids = Array.from({ length: mostOrders + 2 }, (_, i) => `o${1_000 + i}`)
+      await put({}, (unit) => {
+        unit.put('account', account('a'))
+        for (const [i, id] of ids.entries())
+          unit.put('order', order(id, { createdAt: Math.floor(i / 2), authorizationIds: [] }))
+      })
+      const page = (before?: string) =>
+        look({ ordersOf: 'a', ordersBefore: before }, (unit) =>
+          unit.ordersOf('a', before).map(({ id }) => id),
+        )
+      const latest = ids.toReversed()
+      expect(await page()).toEqual(latest.slice(0, mostOrders))
+      expect(await page(latest[mostOrders - 1])).toEqual(latest.slice(mostOrders))
+    })
+
     test('finds accounts by key, certificates by serial number, and orders by account', async () => {
       await putOrder()
       await put({}, (unit) => {
@@ -234,7 +251,12 @@ export function describeStore(name: string, makePlace: () => Promise<Place>): vo
           unit.get('authorization', 'zp')?.id,
         ],
       )
-      expect(found).toEqual(['a', 'c', ['o', 'p'], ['o'], 1, 'zp'])
+      expect(found).toEqual(['a', 'c', ['p', 'o'], ['o'], 1, 'zp'])
+      const before = async (id: string) =>
+        look({ ordersOf: 'a', ordersBefore: id }, (unit) =>
+          unit.ordersOf('a', id).map((one) => one.id),
+        )
+      expect([await before('p'), await before('o'), await before('q')]).toEqual([['o'], [], []])
       const none = await look({ thumbprint: 'x', serialNumber: 'cd' }, (unit) => [
         unit.accountByThumbprint('x'),
         unit.certificateBySerialNumber('cd'),

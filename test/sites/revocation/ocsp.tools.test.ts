@@ -293,7 +293,7 @@ test('answers for loopback names alone, and lends no origin its answers', async 
 test('answers for the hosts of a server that other machines ask, and for no others', async () => {
   const world = await makeWorld()
   const hosts = ['CA.team.test', '[2001:db8::7]', '192.0.2.7']
-  const responder = await startResponder(world.state, undefined, hosts)
+  const responder = await startResponder(world.state, undefined, { hosts })
   const ask = (host: string, headers: Record<string, string> = {}) =>
     send(responder, 'GET', '/local.crl', { host, ...headers })
   const known = ['ca.team.test', 'CA.TEAM.TEST:14680', 'ca.team.test.', '[2001:db8::7]:80']

@@ -14,13 +14,17 @@ export interface Responder {
 export async function startResponder(
   state: StateDirectory,
   now: () => Date = () => new Date(),
-  hosts?: readonly string[],
+  {
+    hosts,
+    proxies,
+  }: { readonly hosts?: readonly string[]; readonly proxies?: readonly string[] } = {},
 ): Promise<Responder> {
   const errors: unknown[] = []
   const server = await createRevocationServer({
     storage: fileStorage(state),
     now,
     hosts,
+    proxies,
     host: '127.0.0.1',
     port: 0,
     onError: (error) => errors.push(error),
