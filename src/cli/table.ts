@@ -36,6 +36,7 @@ import {
   serverEabSpec,
   serverInitSpec,
   serverMigrateSpec,
+  serverRotateSpec,
   serverRunSpec,
 } from './specs/team.ts'
 import { dockerSpec, envSpec, kubernetesSpec, runSpec } from './specs/runtimes.ts'
@@ -182,6 +183,10 @@ export const commands: readonly TableRow[] = [
   {
     spec: serverMigrateSpec,
     load: async () => (await import('./commands/server.ts')).serverMigrate,
+  },
+  {
+    spec: serverRotateSpec,
+    load: async () => (await import('./commands/server-rotate.ts')).serverRotate,
   },
   { spec: serverEabSpec, load: async () => (await import('./commands/server-eab.ts')).serverEab },
   { spec: serverAuditSpec, load: async () => (await import('./commands/server.ts')).serverAudit },

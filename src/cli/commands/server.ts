@@ -187,13 +187,14 @@ async function migrateAndGrant(database: Database, role: string | undefined): Pr
   await database.transaction(work, { isMarked: false })
 }
 
-interface DatabaseArguments {
+export interface DatabaseArguments {
   readonly database?: string | undefined
   readonly replica?: string | undefined
   readonly port?: number | undefined
 }
 
-async function withDatabase<T>(
+/** Opens the database that the arguments name, and closes it after the work. */
+export async function withDatabase<T>(
   args: DatabaseArguments,
   { env }: Context,
   work: (database: Database) => Promise<T>,
@@ -266,12 +267,13 @@ function metricsPortOf({ 'metrics-port': port }: RunArguments): number | null {
   return port === undefined ? null : parsePort(port, '--metrics-port 14690', 'metrics-port')
 }
 
-interface KeyArguments {
+export interface KeyArguments {
   readonly 'passphrase-file'?: string | undefined
   readonly 'key-command'?: string | undefined
 }
 
-async function openSealer(args: KeyArguments, { cwd, env }: Context): Promise<Sealer> {
+/** Returns what opens the keys in the database. Throws what `readPassphrase` throws. */
+export async function openSealer(args: KeyArguments, { cwd, env }: Context): Promise<Sealer> {
   const path = (word: string | undefined) => (word === undefined ? undefined : resolve(cwd, word))
   const source = {
     passphraseFile: path(args['passphrase-file']),

@@ -158,6 +158,35 @@ export const serverEabSpec = {
   ],
 } as const satisfies CommandSpec
 
+export const serverRotateSpec = {
+  name: 'server rotate',
+  summary: 'Replace a team’s authority in two steps, without a gap',
+  options: {
+    database: databaseOption,
+    ...keyOptions,
+    prepare: {
+      type: 'boolean',
+      describe: 'Make the next authority, and publish its root in /roots.pem',
+      excludes: ['activate', 'finish'],
+    },
+    activate: {
+      type: 'boolean',
+      describe: 'Sign with it from now on; a week after --prepare',
+      excludes: ['finish'],
+    },
+    now: { type: 'boolean', describe: 'Within the week too', needs: ['activate'] },
+    finish: {
+      type: 'boolean',
+      describe: 'Delete replaced authorities whose last certificate has ended',
+    },
+  },
+  examples: [
+    'rootling server rotate --prepare --passphrase-file pass',
+    'rootling server rotate --activate --passphrase-file pass',
+    'rootling server rotate',
+  ],
+} as const satisfies CommandSpec
+
 export const serverAuditSpec = {
   name: 'server audit',
   summary: 'Check that nobody has changed a team’s audit trail',
