@@ -26,7 +26,7 @@ export async function readPassphrase(
     return checked(readFile(passphraseFile), quotedPath(passphraseFile))
   if (keyCommand !== undefined) return checked(await ask(keyCommand, env), quotedPath(keyCommand))
   throw new RootlingError('usage', 'Nothing opens the keys in the database.', {
-    hint: '--passphrase-file FILE, or --key-command PROGRAM',
+    hint: '--passphrase-file FILE, --key-command PROGRAM, or --key-pkcs11 URI',
   })
 }
 

@@ -8,6 +8,7 @@ import {
   type TeamAuthorities,
 } from '../../replica/rotation.ts'
 import type { Database } from '../../storage/postgres/database.ts'
+import { migrate } from '../../storage/postgres/migrate.ts'
 import type { Sealer } from '../../storage/postgres/seal.ts'
 import { postgresStorage } from '../../storage/postgres/storage.ts'
 import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
@@ -21,6 +22,7 @@ type Arguments = ArgumentsOf<typeof serverRotateSpec>
 /** `rootling server rotate`: takes a step of a rotation; without one, says how far it is. */
 export async function serverRotate(args: Arguments, context: Context): Promise<ExitCode> {
   return withDatabase(args, context, async (database) => {
+    await migrate(database)
     const after = await takeStep(args, context, database)
     const { current, next, retired } = after
     context.output.result(
@@ -54,7 +56,7 @@ async function takeStep(
 ): Promise<TeamAuthorities | Rotated> {
   const now = context.now()
   if (args.prepare === true || args.activate === true) {
-    const storage = postgresStorage(database, await openSealer(args, context))
+    const storage = postgresStorage(database, await openSealer(args, context, database))
     return args.prepare === true
       ? prepareRotation(database, storage, now)
       : activateRotation(database, storage, { now, early: args.now })

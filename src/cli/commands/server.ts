@@ -8,6 +8,7 @@ import { RootlingError } from '../../errors.ts'
 import { foundAuthority } from '../../replica/found.ts'
 import { readPassphrase } from '../../replica/key-source.ts'
 import { readServerUrl, startReplica } from '../../replica/replica.ts'
+import { wrappedPassphrase } from '../../replica/wrapped-passphrase.ts'
 import { verifyAudit } from '../../storage/postgres/audit.ts'
 import { openDatabase, type Database } from '../../storage/postgres/database.ts'
 import { migrate } from '../../storage/postgres/migrate.ts'
@@ -46,8 +47,8 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
   limitGarbage()
   const stopped = stopSignal()
   return withDatabase(args, context, async (database) => {
-    const sealer = await openSealer(args, context)
     await migrate(database)
+    const sealer = await openSealer(args, context, database)
     const warning = await standbyWarning(database)
     if (warning !== null) output.warn(warning)
     const starting = startReplica({
@@ -109,9 +110,11 @@ export async function serverInit(
     throw new RootlingError('usage', 'Say which names the authority may sign.', {
       hint: 'rootling server init --permit team.internal',
     })
-  const sealer = await openSealer(args, context)
+  // A wrapped passphrase is kept in the schema, and any other is to be right before that is made.
+  const given = args['key-pkcs11'] === undefined ? await openSealer(args, context, null) : null
   return withDatabase(args, context, async (database) => {
     await migrateAndGrant(database, grant)
+    const sealer = given ?? (await openSealer(args, context, database, true))
     const { scope, created } = await foundAuthority(
       postgresStorage(database, sealer),
       { permit, force },
@@ -270,10 +273,23 @@ function metricsPortOf({ 'metrics-port': port }: RunArguments): number | null {
 export interface KeyArguments {
   readonly 'passphrase-file'?: string | undefined
   readonly 'key-command'?: string | undefined
+  readonly 'key-pkcs11'?: string | undefined
 }
 
-/** Returns what opens the keys in the database. Throws what `readPassphrase` throws. */
-export async function openSealer(args: KeyArguments, { cwd, env }: Context): Promise<Sealer> {
+/**
+ * Returns what opens the keys in the database, which only a PKCS #11 module needs to be asked; with
+ * `make`, it chooses a passphrase for a new authority. Throws what `readPassphrase` and
+ * `wrappedPassphrase` throw.
+ */
+export async function openSealer(
+  args: KeyArguments,
+  { cwd, env }: Context,
+  database: Database | null,
+  make = false,
+): Promise<Sealer> {
+  const uri = args['key-pkcs11']
+  if (uri !== undefined && database !== null)
+    return sealWith(await wrappedPassphrase(database, { uri, env, make }))
   const path = (word: string | undefined) => (word === undefined ? undefined : resolve(cwd, word))
   const source = {
     passphraseFile: path(args['passphrase-file']),

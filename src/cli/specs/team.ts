@@ -11,12 +11,18 @@ const keyOptions = {
     type: 'string',
     placeholder: 'F',
     describe: 'Its first line opens the keys in the database',
-    excludes: ['key-command'],
+    excludes: ['key-command', 'key-pkcs11'],
   },
   'key-command': {
     type: 'string',
     placeholder: 'PROGRAM',
     describe: 'A program that prints it, such as one that asks a KMS',
+    excludes: ['key-pkcs11'],
+  },
+  'key-pkcs11': {
+    type: 'string',
+    placeholder: 'URI',
+    describe: 'The key of a PKCS #11 module that opens it, as a URI of RFC 7512',
   },
 } as const satisfies CommandSpec['options']
 
