@@ -36,6 +36,7 @@ import {
   serverEabSpec,
   serverInitSpec,
   serverMigrateSpec,
+  serverRekeySpec,
   serverRotateSpec,
   serverRunSpec,
 } from './specs/team.ts'
@@ -187,6 +188,10 @@ export const commands: readonly TableRow[] = [
   {
     spec: serverRotateSpec,
     load: async () => (await import('./commands/server-rotate.ts')).serverRotate,
+  },
+  {
+    spec: serverRekeySpec,
+    load: async () => (await import('./commands/server-rekey.ts')).serverRekey,
   },
   { spec: serverEabSpec, load: async () => (await import('./commands/server-eab.ts')).serverEab },
   { spec: serverAuditSpec, load: async () => (await import('./commands/server.ts')).serverAudit },

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import type { Database } from '../storage/postgres/database.ts'
 import { keepWrapped, readWrapped } from '../storage/postgres/wrapped.ts'
-import { openWrappingKey } from './pkcs11.ts'
+import { openWrappingKey, type WrappingKey } from './pkcs11.ts'
 import { parsePkcs11Uri } from './pkcs11-uri.ts'
 
 interface WrappedOptions {
@@ -27,19 +27,36 @@ export async function wrappedPassphrase(
   const kept = await readWrapped(database)
   if (kept !== null) return key.unwrap(kept)
   if (!make) throw keptElsewhere(database)
-  const passphrase = randomBytes(32).toString('base64url')
-  const wrapped = await key.wrap(passphrase)
-  // Before anything is sealed with it, the module has to show that it can open it.
-  if ((await key.unwrap(wrapped)) !== passphrase)
-    throw new RootlingError('tool-failed', 'The module opened another text than it was given.', {
-      hint: 'Is the public key in the token that of the private one?',
-    })
+  const { wrapped } = await chosenBy(key)
   const chosen = await keepWrapped(database, wrapped)
   if (chosen === null) throw keptElsewhere(database)
   return key.unwrap(chosen)
 }
 
+/** Chooses a passphrase for `server rekey`. Throws what `wrappedPassphrase` throws of the URI. */
+export async function newWrappedPassphrase({
+  uri,
+  env,
+}: Omit<WrappedOptions, 'make'>): Promise<Chosen> {
+  return chosenBy(await openWrappingKey(parsePkcs11Uri(uri), env))
+}
+
+interface Chosen {
+  readonly passphrase: string
+  readonly wrapped: Buffer
+}
+
+async function chosenBy(key: WrappingKey): Promise<Chosen> {
+  const passphrase = randomBytes(32).toString('base64url')
+  const wrapped = await key.wrap(passphrase)
+  // Before anything is sealed with it, the module has to show that it can open it.
+  if ((await key.unwrap(wrapped)) === passphrase) return { passphrase, wrapped }
+  throw new RootlingError('tool-failed', 'The module opened another text than it was given.', {
+    hint: 'Is the public key in the token that of the private one?',
+  })
+}
+
 const keptElsewhere = ({ place }: Database): RootlingError =>
   new RootlingError('bad-key', `No passphrase in ${place} was wrapped by a PKCS #11 module.`, {
-    hint: 'An authority that was made with one is opened by --passphrase-file or --key-command',
+    hint: 'Open it by --passphrase-file or --key-command, or move it: rootling server rekey',
   })

@@ -1,55 +1,16 @@
-import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { chmod, writeFile } from 'node:fs/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { RawClient } from '../acme/raw.ts'
 import { obtain, startResponder } from '../acme/responder.ts'
 import { freePort } from '../helpers/free-port.ts'
-import { run, terminate } from '../helpers/subprocess.ts'
+import { terminate } from '../helpers/subprocess.ts'
+import { hasSoftHsm, openToken, skippedHsm } from './soft-hsm.ts'
 import { fetchText, useTeam } from './team.ts'
 
-const modulePath = '/usr/lib/softhsm/libsofthsm2.so'
-const isThere = existsSync(modulePath) && existsSync('/usr/bin/pkcs11-tool')
-const skipped = isThere ? '' : ' (skipped: softhsm2 or opensc is not installed)'
 const team = useTeam()
 
-/** A token of SoftHSM in a directory of its own, with an RSA key, until the test ends. */
-async function openToken() {
-  const directory = await mkdtemp(join(tmpdir(), 'rootling-hsm-'))
-  onTestFinished(() => rm(directory, { recursive: true, force: true }))
-  const [conf, pinFile] = [join(directory, 'conf'), join(directory, 'pin')]
-  const tokens = `directories.tokendir = ${directory}\nobjectstore.backend = file\n`
-  await writeFile(conf, `${tokens}log.level = ERROR\n`)
-  await writeFile(pinFile, '87654321\n', { mode: 0o600 })
-  const env = { SOFTHSM2_CONF: conf }
-  const must = async (program: string, ...args: string[]): Promise<string> => {
-    const { exitCode, stdout, stderr } = await run(program, args, {
-      ...env,
-      PATH: process.env['PATH'] ?? '',
-    })
-    if (exitCode !== 0) throw new Error(stderr)
-    return stdout
-  }
-  const line = ['--init-token', '--free', '--label', 'ca', '--so-pin', '12345678']
-  await must('softhsm2-util', ...line, '--pin', '87654321')
-  const tool = (...args: string[]) =>
-    must(
-      'pkcs11-tool',
-      ...['--module', modulePath, '--token-label', 'ca', '--login', '--pin', '87654321', ...args],
-    )
-  const makeKey = (label: string, id: string, type = 'rsa:2048') =>
-    tool('--keypairgen', '--key-type', type, '--usage-decrypt', '--label', label, '--id', id)
-  // The one to be found is not the first.
-  await makeKey('other', '01')
-  await makeKey('rootling', '02')
-  const uriOf = (key = 'object=rootling', pin = pinFile, token = 'ca', path = modulePath): string =>
-    `pkcs11:token=${token};${key}?module-path=${path}&pin-source=file:${pin}`
-  return { directory, env, pinFile, tool, makeKey, uriOf }
-}
-
-test.skipIf(!isThere)(
-  `the keys of a team are opened by an RSA key that never leaves its module${skipped}`,
+test.skipIf(!hasSoftHsm)(
+  `the keys of a team are opened by an RSA key that never leaves its module${skippedHsm}`,
   { timeout: 900_000 },
   async () => {
     const { env, uriOf, pinFile, tool, makeKey } = await openToken()
@@ -128,8 +89,8 @@ test.skipIf(!isThere)(
   },
 )
 
-test.skipIf(!isThere)(
-  `an authority that was made with a passphrase, and a key that is no RSA key, are refused${skipped}`,
+test.skipIf(!hasSoftHsm)(
+  `an authority that was made with a passphrase, and a key that is no RSA key, are refused${skippedHsm}`,
   { timeout: 300_000 },
   async () => {
     const { env, uriOf, makeKey } = await openToken()

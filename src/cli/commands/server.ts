@@ -8,6 +8,7 @@ import { RootlingError } from '../../errors.ts'
 import { foundAuthority } from '../../replica/found.ts'
 import { readPassphrase } from '../../replica/key-source.ts'
 import { readServerUrl, startReplica } from '../../replica/replica.ts'
+import { watchKeys } from '../../replica/watch-keys.ts'
 import { wrappedPassphrase } from '../../replica/wrapped-passphrase.ts'
 import { verifyAudit } from '../../storage/postgres/audit.ts'
 import { openDatabase, type Database } from '../../storage/postgres/database.ts'
@@ -89,12 +90,16 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
     )
     const exposed = exposure(host)
     if (exposed !== null) output.warn(exposed)
-    await stopped
+    const keys = watchKeys(postgresStorage(database, sealer))
+    const lost = await Promise.race([stopped.then(() => null), keys.lost])
+    keys.stop()
+    if (lost !== null) replica.log.event('error', 'keys lost', { error: lost.message })
     replica.log.event('info', 'draining', { seconds: drain })
     replica.drain()
     await sleep(drain * 1_000)
     await replica.close()
     replica.log.event('info', 'stopped')
+    if (lost !== null) throw lost
     return exitCodes.ok
   })
 }

@@ -193,6 +193,33 @@ export const serverRotateSpec = {
   ],
 } as const satisfies CommandSpec
 
+export const serverRekeySpec = {
+  name: 'server rekey',
+  summary: 'Seal a team’s keys with another passphrase',
+  options: {
+    database: databaseOption,
+    ...keyOptions,
+    'new-passphrase-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line opens the keys from now on',
+      excludes: ['new-key-command', 'new-key-pkcs11'],
+    },
+    'new-key-command': {
+      type: 'string',
+      placeholder: 'PROGRAM',
+      describe: 'A program that prints the new passphrase',
+      excludes: ['new-key-pkcs11'],
+    },
+    'new-key-pkcs11': {
+      type: 'string',
+      placeholder: 'URI',
+      describe: 'The key of a PKCS #11 module that opens it from now on',
+    },
+  },
+  examples: ['rootling server rekey --passphrase-file old --new-passphrase-file new'],
+} as const satisfies CommandSpec
+
 export const serverAuditSpec = {
   name: 'server audit',
   summary: 'Check that nobody has changed a team’s audit trail',

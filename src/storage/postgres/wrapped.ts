@@ -1,13 +1,16 @@
 import type { Database } from './database.ts'
 
-const name = 'wrapped passphrase'
+/** What a wrapped passphrase is called among the secrets. It alone is not sealed. */
+export const wrappedName = 'wrapped passphrase'
 
 /**
  * Returns the passphrase of an authority as the key of a PKCS #11 module wrapped it; `null`: the
  * authority has none, since its passphrase is kept elsewhere.
  */
 export async function readWrapped(database: Database): Promise<Buffer | null> {
-  const [row] = await database.query('SELECT value FROM rootling.secret WHERE name = $1', [name])
+  const [row] = await database.query('SELECT value FROM rootling.secret WHERE name = $1', [
+    wrappedName,
+  ])
   return (row?.['value'] as Buffer | undefined) ?? null
 }
 
@@ -21,7 +24,7 @@ export function keepWrapped(database: Database, wrapped: Buffer): Promise<Buffer
     await database.query(
       `INSERT INTO rootling.secret SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM rootling.scope)
        ON CONFLICT DO NOTHING`,
-      [name, wrapped],
+      [wrappedName, wrapped],
     )
     return readWrapped(database)
   })
