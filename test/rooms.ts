@@ -137,7 +137,7 @@ export const rooms: readonly Room[] = [
     name: 'replica',
     paths: ['src/replica'],
     above: 'sites',
-    rooms: ['acme', 'platform/command', 'storage/postgres'],
+    rooms: ['acme', 'platform', 'platform/command', 'storage/postgres'],
   },
   {
     name: 'public entries',

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { scopeFor } from '../authority/coverage.ts'
-import type { AnyScope } from '../authority/scope.ts'
+import { scopesInPart, type AnyScope } from '../authority/scope.ts'
 import { createIssuer, type PreparedLeaf, type Recording } from '../certificates/issuer.ts'
 import { namesWarnings } from '../certificates/names.ts'
 import { revoke } from '../certificates/revoke.ts'
@@ -62,7 +62,7 @@ export interface AcmeAuthority {
    * that was not issued here.
    */
   revoke(certificate: Buffer, reason: RevocationReason): Promise<boolean>
-  /** The certificates of the current issuers, by key identifier in hex. */
+  /** The certificates of the issuers, also those that a rotation replaced, by key identifier in hex. */
   issuers(): Promise<ReadonlyMap<string, X509Certificate>>
 }
 
@@ -124,7 +124,7 @@ export function createAcmeAuthority(options: AcmeAuthorityOptions): AcmeAuthorit
     },
     issuers: async () =>
       new Map(
-        (await issuer.scopes()).map((scope) => [
+        [...(await scopesInPart(storage, '.old')), ...(await issuer.scopes())].map((scope) => [
           scope.issuerKeyIdentifier.toString('hex'),
           scope.intermediate,
         ]),

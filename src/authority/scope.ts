@@ -71,6 +71,19 @@ export async function scopesIn({ scopes, place }: Stored): Promise<AnyScope[]> {
   )
 }
 
+/** Reads the scopes that rotations keep beside the others as this part. Throws `corrupt-state`. */
+export async function scopesInPart(
+  { scopes, place }: Stored,
+  part: RotationPart,
+): Promise<AnyScope[]> {
+  const kept = (await scopes.parts()).filter((one) => one.part === part)
+  return Promise.all(
+    kept.map(async ({ name }) =>
+      parsedScope(await scopes.read(name, part), `${name}${part} in ${place}`),
+    ),
+  )
+}
+
 /** Reads a scope by its name. Throws `no-authority`, and `no-scope` with the names of the others. */
 export async function scopeIn({ scopes, place }: Stored, name: string): Promise<AnyScope> {
   const names = await scopes.names()

@@ -37,6 +37,8 @@ import {
   serverEabSpec,
   serverInitSpec,
   serverMigrateSpec,
+  serverRekeySpec,
+  serverRotateSpec,
   serverRunSpec,
 } from './specs/team.ts'
 import { dockerSpec, envSpec, kubernetesSpec, runSpec } from './specs/runtimes.ts'
@@ -183,6 +185,14 @@ export const commands: readonly TableRow[] = [
   {
     spec: serverMigrateSpec,
     load: async () => (await import('./commands/server.ts')).serverMigrate,
+  },
+  {
+    spec: serverRotateSpec,
+    load: async () => (await import('./commands/server-rotate.ts')).serverRotate,
+  },
+  {
+    spec: serverRekeySpec,
+    load: async () => (await import('./commands/server-rekey.ts')).serverRekey,
   },
   { spec: serverEabSpec, load: async () => (await import('./commands/server-eab.ts')).serverEab },
   {

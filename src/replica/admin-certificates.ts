@@ -1,5 +1,5 @@
 import { makeScope } from '../authority/ceremony.ts'
-import { isTrusted, scopesIn, type AnyScope } from '../authority/scope.ts'
+import { scopesIn, type AnyScope } from '../authority/scope.ts'
 import { openSigner } from '../authority/signer.ts'
 import { signLeaf } from '../certificates/leaf.ts'
 import { revoke } from '../certificates/revoke.ts'
@@ -11,6 +11,7 @@ import { readRequest } from '../x509/request.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import type { Administrator } from './admin-requests.ts'
 import { readAdministrator } from './administrators.ts'
+import { publishedRoots } from './retired.ts'
 
 /**
  * The scope that signs the client certificates of administrators: its root is for their servers alone,
@@ -89,9 +90,8 @@ export async function createAdminCertificate(
   await asActor(database, by, () =>
     storage.change((change) => change.issued([{ ...facts, certPath: null, keyPath: null }])),
   )
-  const roots = (await scopesIn(storage)).filter(isTrusted).map(({ root }) => root.toString())
   const { serialNumber, notAfter } = facts
-  return { certificate: chain, serialNumber, notAfter, roots: roots.join('') }
+  return { certificate: chain, serialNumber, notAfter, roots: await publishedRoots(storage) }
 }
 
 /** Returns the certificates of administrators that have not ended, oldest first, at most 1,000. */

@@ -1,6 +1,6 @@
 import { makeScope } from '../authority/ceremony.ts'
 import { checkPermit, permitsAll, widen } from '../authority/create.ts'
-import { scopesIn, type AnyScope } from '../authority/scope.ts'
+import { isTrusted, scopesIn, type AnyScope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import type { Storage } from '../storage/storage.ts'
 
@@ -28,7 +28,7 @@ export async function foundAuthority(
   const { permitted } = checkPermit(request)
   const constraints = widen({ dns: [], ip: [] }, permitted)
   return storage.change(async (change) => {
-    const existing = (await scopesIn({ ...storage, ...change })).at(0)
+    const existing = (await scopesIn({ ...storage, ...change })).find(isTrusted)
     if (existing !== undefined) return { scope: refuseFewer(existing, permitted), created: false }
     const { intermediateKey, ...scope } = await makeScope(
       { name: scopeName, permitted, constraints },

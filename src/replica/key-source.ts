@@ -1,5 +1,5 @@
 import { RootlingError } from '../errors.ts'
-import { readPrivateText } from '../files/read.ts'
+import { readSecretText } from '../files/secret-file.ts'
 import { run } from '../../platform/command.ts'
 import { quotedPath } from '../shell-word.ts'
 
@@ -16,22 +16,22 @@ const fewestCharacters = 16
 
 /**
  * Returns the passphrase. Throws `usage` (none was named, or too short), `file-unreadable`, `loose-key`
- * for a file that others can read, and `tool-missing`, `tool-failed` or `tool-timeout` for the program.
+ * for a file that others can read (see `readSecretText`), and `tool-missing`, `tool-failed` or `tool-timeout` for the program.
  */
 export async function readPassphrase(
   { passphraseFile, keyCommand }: KeySource,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<string> {
   if (passphraseFile !== undefined)
-    return checked(await readFile(passphraseFile), quotedPath(passphraseFile))
+    return checked(readFile(passphraseFile), quotedPath(passphraseFile))
   if (keyCommand !== undefined) return checked(await ask(keyCommand, env), quotedPath(keyCommand))
   throw new RootlingError('usage', 'Nothing opens the keys in the database.', {
-    hint: '--passphrase-file FILE, or --key-command PROGRAM',
+    hint: '--passphrase-file FILE, --key-command PROGRAM, or --key-pkcs11 URI',
   })
 }
 
-async function readFile(path: string): Promise<string> {
-  const text = await readPrivateText(path, null)
+function readFile(path: string): string {
+  const text = readSecretText(path)
   if (text !== null) return text
   throw new RootlingError('file-unreadable', `There is no file ${quotedPath(path)}.`, {
     hint: `(umask 077 && openssl rand -base64 32 > ${quotedPath(path)})`,

@@ -6,7 +6,7 @@ import type { AcmeOptions } from '../acme/options.ts'
 import { routes } from '../acme/routes.ts'
 import { createAcmeServer, type AcmeServer } from '../acme/server.ts'
 import { openPostgresStore } from '../acme/store/postgres.ts'
-import { isTrusted, noAuthority, scopesIn } from '../authority/scope.ts'
+import { noAuthority } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import type { Handler } from '../server/http.ts'
 import { createHttpsServer, type HttpsServer } from '../server/https.ts'
@@ -31,6 +31,7 @@ import { createHealth } from './health.ts'
 import { createJsonLog, createRoutes, type JsonLog } from './json-log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { ownCertificate } from './own-certificate.ts'
+import { publishedRoots, withRetired } from './retired.ts'
 
 export interface ReplicaOptions {
   /** `migrate` has made its schema, and `foundAuthority` the authority in it. The caller closes it. */
@@ -137,11 +138,6 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     })
     closing.push(() => own.stop())
     const health = createHealth(() => database.query('SELECT 1'))
-    const roots = async (): Promise<string> =>
-      (await scopesIn(storage))
-        .filter(isTrusted)
-        .map(({ root }) => root.toString())
-        .join('')
     const server = await createHttpsServer({
       pair: own.current(),
       host,
@@ -150,7 +146,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       minVersion: 'TLSv1.2',
       ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
       now,
-      handler: routed({ acme, health, roots }),
+      handler: routed({ acme, health, roots: () => publishedRoots(storage) }),
       onHandlerError: onError,
       onRequest(entry, request) {
         log.request(entry, request)
@@ -163,7 +159,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     closing.push(() => server.close())
     if (revocation !== null) {
       const responder = await createRevocationServer({
-        storage,
+        storage: withRetired(storage),
         hosts: [bareHost(revocation.url)],
         proxies: options.proxies,
         now,

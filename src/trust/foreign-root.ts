@@ -1,4 +1,4 @@
-import type { X509Certificate } from 'node:crypto'
+import { createHash, type X509Certificate } from 'node:crypto'
 import { createAnchor } from '../../platform/pem.ts'
 import {
   storeKinds,
@@ -14,7 +14,7 @@ import { recordTrusted, type TrustedRoot } from '../storage/files/trusted-roots.
 import { otherAuthorities } from '../storage/files/state-layout.ts'
 import { nameConstraintsOf, readCertificateParts } from '../x509/certificate-reader.ts'
 import { limitsOf, whyUncritical, type ServerNameType } from '../x509/free-types.ts'
-import { inspectCertificate } from '../x509/inspect.ts'
+import { certificatesIn, inspectCertificate } from '../x509/inspect.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
 import { installBesideJava } from './beside-java.ts'
@@ -69,7 +69,7 @@ export async function trustForeignRoot(
   given: ForeignRoot,
 ): Promise<ForeignRootInstallation> {
   const { contents, source, fingerprint: expected, unconstrained: accepted = false } = given
-  const root = readRoot(contents, source, world.now())
+  const root = readRoot(chosenFrom(contents, expected), source, world.now())
   const fingerprint = fingerprintOf(root)
   await refusePrivate(world, root, source)
   const { subject } = inspectCertificate(root.raw)
@@ -175,6 +175,17 @@ async function install(
 
 const namesJava = ({ kinds = [] }: StoreOptions): boolean => kinds.includes('java')
 const isJava = ({ kind }: TrustStore): boolean => kind === 'java'
+
+/**
+ * Returns the certificate with a fingerprint where it is one of several, as those of a team's server
+ * while its authority is rotated; else the contents.
+ */
+function chosenFrom(contents: Buffer, expected: string | undefined): Buffer {
+  const digits = expected?.replace(/[:\s]/g, '').toLowerCase()
+  if (digits === undefined || !contents.includes('-----BEGIN')) return contents
+  const wanted = (der: Buffer): boolean => createHash('sha256').update(der).digest('hex') === digits
+  return certificatesIn(contents, 'The file').find(wanted) ?? contents
+}
 
 function checkFingerprint(actual: string, expected: string): void {
   const digits = expected.replace(/[:\s]/g, '').toLowerCase()

@@ -1,19 +1,17 @@
 import { hostname } from 'node:os'
-import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AcmeLimits } from '../../acme/limits.ts'
 import { limitGarbage } from '../../daemon/launch.ts'
 import { RootlingError } from '../../errors.ts'
 import { watchAddresses } from '../../replica/database-addresses.ts'
 import { foundAuthority } from '../../replica/found.ts'
-import { readPassphrase } from '../../replica/key-source.ts'
 import { readAdministrators } from '../../replica/administrators.ts'
 import { readServerUrl, startReplica, type ReplicaOptions } from '../../replica/replica.ts'
+import { watchKeys } from '../../replica/watch-keys.ts'
 import { verifyAudit } from '../../storage/postgres/audit.ts'
 import { openDatabase, type Database } from '../../storage/postgres/database.ts'
 import { migrate } from '../../storage/postgres/migrate.ts'
 import { grantServing } from '../../storage/postgres/roles.ts'
-import { openSealer } from '../../storage/postgres/seal.ts'
 import { standbyWarning } from '../../storage/postgres/standby.ts'
 import { postgresStorage } from '../../storage/postgres/storage.ts'
 import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
@@ -26,6 +24,7 @@ import {
   type serverInitSpec,
   type serverMigrateSpec,
 } from '../specs/team.ts'
+import { namedPassphrase, openKeys } from '../server-keys.ts'
 import { serverSocket } from '../server-socket.ts'
 
 type RunArguments = ArgumentsOf<typeof serverRunSpec>
@@ -48,9 +47,9 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
   limitGarbage()
   const stopped = stopSignal()
   return withDatabase(args, context, async (database) => {
-    const passphrase = await passphraseOf(args, context)
+    const named = await namedPassphrase(args, context)
     await migrate(database)
-    const sealer = await openSealer(database, passphrase)
+    const sealer = await openKeys(args, context, database, { named })
     const warning = await standbyWarning(database)
     if (warning !== null) output.warn(warning)
     const starting = startReplica({
@@ -94,12 +93,16 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
     )
     const exposed = exposure(host)
     if (exposed !== null) output.warn(exposed)
-    await stopped
+    const keys = watchKeys(postgresStorage(database, sealer))
+    const lost = await Promise.race([stopped.then(() => null), keys.lost])
+    keys.stop()
+    if (lost !== null) replica.log.event('error', 'keys lost', { error: lost.message })
     replica.log.event('info', 'draining', { seconds: drain })
     replica.drain()
     await sleep(drain * 1_000)
     await replica.close()
     replica.log.event('info', 'stopped')
+    if (lost !== null) throw lost
     return exitCodes.ok
   })
 }
@@ -115,10 +118,10 @@ export async function serverInit(
     throw new RootlingError('usage', 'Say which names the authority may sign.', {
       hint: 'rootling server init --permit team.internal',
     })
-  const passphrase = await passphraseOf(args, context)
+  const named = await namedPassphrase(args, context)
   return withDatabase(args, context, async (database) => {
     await migrateAndGrant(database, grant)
-    const sealer = await openSealer(database, passphrase)
+    const sealer = await openKeys(args, context, database, { named, make: true })
     const { scope, created } = await foundAuthority(
       postgresStorage(database, sealer),
       { permit, force },
@@ -194,13 +197,14 @@ async function migrateAndGrant(database: Database, role: string | undefined): Pr
   await database.transaction(work, { isMarked: false })
 }
 
-interface DatabaseArguments {
+export interface DatabaseArguments {
   readonly database?: string | undefined
   readonly replica?: string | undefined
   readonly port?: number | undefined
 }
 
-async function withDatabase<T>(
+/** Opens the database that the arguments name, and closes it after the work. */
+export async function withDatabase<T>(
   args: DatabaseArguments,
   { env }: Context,
   work: (database: Database) => Promise<T>,
@@ -274,20 +278,6 @@ function adminOf(args: RunArguments): ReplicaOptions['admin'] {
     host: parseHost(host ?? '127.0.0.1', '--admin-host 0.0.0.0'),
     administrators: readAdministrators(admin ?? []),
   }
-}
-
-interface KeyArguments {
-  readonly 'passphrase-file'?: string | undefined
-  readonly 'key-command'?: string | undefined
-}
-
-function passphraseOf(args: KeyArguments, { cwd, env }: Context): Promise<string> {
-  const path = (word: string | undefined) => (word === undefined ? undefined : resolve(cwd, word))
-  const source = {
-    passphraseFile: path(args['passphrase-file']),
-    keyCommand: path(args['key-command']),
-  }
-  return readPassphrase(source, env)
 }
 
 function revocationOf(args: RunArguments): { url: URL; port: number } | null {

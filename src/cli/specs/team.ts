@@ -11,12 +11,18 @@ const keyOptions = {
     type: 'string',
     placeholder: 'F',
     describe: 'Its first line opens the keys in the database',
-    excludes: ['key-command'],
+    excludes: ['key-command', 'key-pkcs11'],
   },
   'key-command': {
     type: 'string',
     placeholder: 'PROGRAM',
     describe: 'A program that prints it, such as one that asks a KMS',
+    excludes: ['key-pkcs11'],
+  },
+  'key-pkcs11': {
+    type: 'string',
+    placeholder: 'URI',
+    describe: 'The key of a PKCS #11 module that opens it, as a URI of RFC 7512',
   },
 } as const satisfies CommandSpec['options']
 
@@ -210,6 +216,62 @@ export const serverAdminCertSpec = {
     'rootling server admin-cert list',
     'rootling server admin-cert revoke SERIAL',
   ],
+} as const satisfies CommandSpec
+
+export const serverRotateSpec = {
+  name: 'server rotate',
+  summary: 'Replace a team’s authority in two steps, without a gap',
+  options: {
+    database: databaseOption,
+    ...keyOptions,
+    prepare: {
+      type: 'boolean',
+      describe: 'Make the next authority, and publish its root in /roots.pem',
+      excludes: ['activate', 'finish'],
+    },
+    activate: {
+      type: 'boolean',
+      describe: 'Sign with it from now on; a week after --prepare',
+      excludes: ['finish'],
+    },
+    now: { type: 'boolean', describe: 'Within the week too', needs: ['activate'] },
+    finish: {
+      type: 'boolean',
+      describe: 'Delete replaced authorities whose last certificate has ended',
+    },
+  },
+  examples: [
+    'rootling server rotate --prepare --passphrase-file pass',
+    'rootling server rotate --activate --passphrase-file pass',
+    'rootling server rotate',
+  ],
+} as const satisfies CommandSpec
+
+export const serverRekeySpec = {
+  name: 'server rekey',
+  summary: 'Seal a team’s keys with another passphrase',
+  options: {
+    database: databaseOption,
+    ...keyOptions,
+    'new-passphrase-file': {
+      type: 'string',
+      placeholder: 'F',
+      describe: 'Its first line opens the keys from now on',
+      excludes: ['new-key-command', 'new-key-pkcs11'],
+    },
+    'new-key-command': {
+      type: 'string',
+      placeholder: 'PROGRAM',
+      describe: 'A program that prints the new passphrase',
+      excludes: ['new-key-pkcs11'],
+    },
+    'new-key-pkcs11': {
+      type: 'string',
+      placeholder: 'URI',
+      describe: 'The key of a PKCS #11 module that opens it from now on',
+    },
+  },
+  examples: ['rootling server rekey --passphrase-file old --new-passphrase-file new'],
 } as const satisfies CommandSpec
 
 export const serverAuditSpec = {

@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, randomBytes, scrypt, scryptSync } from 'node:crypto'
 import { RootlingError } from '../../errors.ts'
 import type { Database } from './database.ts'
+import { wrappedName } from './wrapped.ts'
 
 /** Encrypts what the database must not give away, such as keys: a dump of it signs nothing. */
 export interface Sealer {
@@ -22,6 +23,7 @@ SELECT salt FROM (
   SELECT substring(sealed_key FOR ${saltLength}) AS salt, CASE part WHEN '' THEN 0 ELSE 1 END AS rank
   FROM rootling.scope
   UNION ALL SELECT substring(value FOR ${saltLength}), 2 FROM rootling.secret
+    WHERE name <> '${wrappedName}'
   UNION ALL SELECT substring(
     decode(translate(left(facts->>'sealed', 24), '-_', '+/'), 'base64') FOR ${saltLength}
   ), 3 FROM rootling.acme WHERE kind = 'eabKey'

@@ -110,7 +110,8 @@ function readKeys(database: Database, sealer: Sealer): KeyReader {
   return {
     async read(name, digest) {
       const [row] = await database.query(
-        "SELECT sealed_key FROM rootling.scope WHERE name = $1 AND part = '' AND key_digest = $2",
+        // The digest says of which part of a rotation the key is.
+        'SELECT sealed_key FROM rootling.scope WHERE name = $1 AND key_digest = $2',
         [name, digest],
       )
       if (row === undefined) throw missing(name, database.place)

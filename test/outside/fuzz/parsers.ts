@@ -48,6 +48,7 @@ import { projectShape } from '../../../src/project/shape.ts'
 import { namesRoots } from '../../../src/runtimes/variables.ts'
 import { hostOf } from '../../../src/server/host-check.ts'
 import type { Request } from '../../../src/server/http.ts'
+import { parsePkcs11Uri } from '../../../src/replica/pkcs11-uri.ts'
 import { parseProxyHeader } from '../../../src/server/proxy-protocol.ts'
 import { certificatesOf } from '../../../src/storage/files/certificates.ts'
 import {
@@ -552,6 +553,15 @@ function typed(): ForeignParser[] {
     row('subject', ['CN=alice,OU=a,O=b', String.raw`CN=a\,b,C=DE`], ['usage'], parseSubject),
     row('pattern of names', ['*.a.test', 'a.test', '10.0.0.0/8'], ['usage'], parseNamePattern),
     row('range of addresses', ['10.0.0.0/8', '::1/128', '1:2:3:4:5:6:7::/64'], [], parseIpRange),
+    row(
+      'URI of a PKCS #11 key',
+      [
+        'pkcs11:token=ca;object=a?module-path=/m.so&pin-source=file:/p',
+        'pkcs11:token=a%20b;id=%01;type=private?module-path=/m.so&pin-source=file:///p',
+      ],
+      ['usage'],
+      parsePkcs11Uri,
+    ),
     row('URL', ['https://localhost:8443/a', 'https://[::1]/'], ['usage'], parseTarget),
     {
       name: 'PROXY header',
