@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { SecureContext, SecureContextOptions } from 'node:tls'
 import { RootlingError } from '../errors.ts'
 
@@ -33,45 +34,47 @@ export async function trustInProcess(root: string): Promise<ProcessTrust> {
         },
       )
   const tls: Tls = (await import('node:tls')).default
-  const dispose = tls.setDefaultCACertificates ? setDefaults(tls, root) : wrap(tls, root)
+  added.push(root)
+  ours.add(root.trim())
+  apply(tls)
+  let ended = false
+  const dispose = (): void => {
+    if (ended) return
+    ended = true
+    added.splice(added.indexOf(root), 1)
+    apply(tls)
+  }
   return { dispose, [Symbol.dispose]: dispose }
 }
 
-function setDefaults(tls: Tls, root: string): () => void {
-  const change = (change: (before: readonly string[]) => readonly string[]): void =>
-    tls.setDefaultCACertificates?.(change(tls.getCACertificates?.('default') ?? []))
-  change((before) => [...before, root])
-  return () => change((before) => before.filter((pem) => !isSame(pem, root)))
+/** The roots that are trusted now, one for each trust that has not ended. */
+const added: string[] = []
+/** The roots that were ever trusted, without the final newline, which not all of Node's PEM has. */
+const ours = new Set<string>()
+let isWrapped = false
+
+function apply(tls: Tls): void {
+  if (tls.getCACertificates && tls.setDefaultCACertificates) {
+    const others = tls.getCACertificates('default').filter((pem) => !ours.has(pem.trim()))
+    tls.setDefaultCACertificates([...others, ...new Set(added)])
+  } else if (!isWrapped) {
+    isWrapped = true
+    wrap(tls)
+  }
 }
 
-/** Node writes PEM with a final newline or without one. */
-const isSame = (one: string, other: string): boolean => one.trim() === other.trim()
-
 /**
- * The roots that `createSecureContext` adds in a Node that is older than 22.19, and what it was
- * before.
+ * Replaces `tls.createSecureContext`, which Node itself calls for each connection, by a function
+ * that adds the roots. `addCACert` of the context inside is not documented; Node calls it for `ca`,
+ * and it keeps the default roots.
  */
-const added: string[] = []
-
-/**
- * Adds a root by a replacement of `tls.createSecureContext`, which Node itself calls for each
- * connection. `addCACert` of the context inside is not documented; Node calls it for `ca`, and it
- * keeps the default roots.
- */
-function wrap(tls: Tls, root: string): () => void {
-  if (added.length === 0) {
-    const original = tls.createSecureContext
-    tls.createSecureContext = (options) => {
-      const secure = original(options)
-      if (options?.ca === undefined || options.ca === null)
-        for (const pem of added) (secure.context as Native).addCACert(pem)
-      return secure
-    }
-  }
-  added.push(root)
-  return () => {
-    const at = added.indexOf(root)
-    if (at >= 0) added.splice(at, 1)
+function wrap(tls: Tls): void {
+  const original = tls.createSecureContext
+  tls.createSecureContext = (options) => {
+    const secure = original(options)
+    if (options?.ca === undefined || options.ca === null)
+      for (const pem of new Set(added)) (secure.context as Native).addCACert(pem)
+    return secure
   }
 }
 
