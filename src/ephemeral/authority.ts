@@ -7,15 +7,10 @@ import { ipRangeText, parseIpRange } from '../x509/ip.ts'
 import { localConstraints, permits, widen, type NameConstraints } from '../x509/name-constraints.ts'
 import { encodePem } from '../x509/pem.ts'
 import { leafValidity } from '../x509/profiles.ts'
+import type { ClientOptions, EphemeralCertificate, ServerOptions } from './certificate.ts'
 import type { ChildEnvironment } from './child-environment.ts'
 import { makeHierarchy, type Hierarchy, type Issuer, type LeafUse } from './issuers.ts'
-import {
-  revocationOf,
-  signEphemeralLeaf,
-  type ClientOptions,
-  type EphemeralCertificate,
-  type ServerOptions,
-} from './leaf.ts'
+import { revocationOf, signEphemeralLeaf } from './leaf.ts'
 import type { ProcessTrust } from './process-trust.ts'
 
 export interface EphemeralOptions {

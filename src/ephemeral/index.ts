@@ -1,6 +1,6 @@
 export { ephemeralAuthority } from './authority.ts'
 export type { EphemeralAuthority, EphemeralOptions } from './authority.ts'
-export { certificateFaults } from './leaf.ts'
+export { certificateFaults } from './certificate.ts'
 export type {
   CertificateFault,
   ClientFault,
@@ -8,7 +8,7 @@ export type {
   EphemeralCertificate,
   LeafOptions,
   ServerOptions,
-} from './leaf.ts'
+} from './certificate.ts'
 export type { CertificateFiles, TemporaryFiles } from './temporary-files.ts'
 export type { ChildEnvironment } from './child-environment.ts'
 export type { ProcessTrust } from './process-trust.ts'
