@@ -209,6 +209,24 @@ async function bundleEphemeral(format, extension, errors) {
 }
 output.push(...(await bundleEphemeral('esm', 'js', '../src/errors.js')))
 output.push(...(await bundleEphemeral('cjs', 'cjs', './errors.cjs')))
+writeFileSync(join(root, 'dist/ephemeral/index.d.cts'), commonJsTypes())
+
+/** Returns the types of `index.cjs`: those of the ESM, which TypeScript would refuse to `require`. */
+function commonJsTypes() {
+  const source = readFileSync(join(root, 'src/ephemeral/index.ts'), 'utf8')
+  const lists = [...source.matchAll(/^export (type )?\{([^}]*)\}/gm)]
+  const names = (isType) =>
+    lists
+      .filter(([, type]) => (type !== undefined) === isType)
+      .flatMap(([, , list]) => list.match(/\w+/g))
+  return [
+    "import type * as entry from '../src/ephemeral/index.js' with { 'resolution-mode': 'import' }",
+    ...names(false).map((name) => `export declare const ${name}: typeof entry.${name}`),
+    'export type RootlingError = entry.RootlingError',
+    ...names(true).map((name) => `export type ${name} = entry.${name}`),
+    '',
+  ].join('\n')
+}
 
 const modules = output.flatMap(({ moduleIds = [] }) => moduleIds)
 writeFileSync(join(root, 'dist/THIRD-PARTY.txt'), thirdPartyNotice(modules))

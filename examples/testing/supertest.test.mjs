@@ -19,5 +19,5 @@ test('answers over TLS', async () => {
 })
 
 test('is refused by who does not know the root', async () => {
-  await assert.rejects(request(server).get('/').then(), { code: /^UNABLE_TO_/ })
+  await assert.rejects(request(server).get('/'), { code: /^UNABLE_TO_/ })
 })

@@ -58,7 +58,7 @@ export async function writeTemporary(
 }
 
 /** Returns an object that `await using` disposes of, where the symbol for that exists. */
-export const disposable = (dispose: () => Promise<void>): TemporaryFiles => ({
+const disposable = (dispose: () => Promise<void>): TemporaryFiles => ({
   dispose,
   [Symbol.asyncDispose]: dispose,
 })

@@ -153,6 +153,8 @@ test('its types are known to TypeScript 5.4, without skipLibCheck', async ({ ski
     types: ['node'],
   }
   await writeFile(join(directory, 'use.mts'), text)
+  // The same text as CommonJS, which may not load ESM in TypeScript before 5.8.
+  await writeFile(join(directory, 'require.cts'), text)
   await writeFile(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions: options }))
   const { stdout, exitCode } = await run(
     process.execPath,
