@@ -5,12 +5,13 @@ import { signCrl } from '../x509/crl.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import { ipRangeText, parseIpRange } from '../x509/ip.ts'
 import { localConstraints, permits, widen, type NameConstraints } from '../x509/name-constraints.ts'
+import type { KeyType } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
 import { leafValidity } from '../x509/profiles.ts'
 import type { ClientOptions, EphemeralCertificate, ServerOptions } from './certificate.ts'
 import type { ChildEnvironment } from './child-environment.ts'
 import { makeHierarchy, type Hierarchy, type Issuer, type LeafUse } from './issuers.ts'
-import { revocationOf, signEphemeralLeaf } from './leaf.ts'
+import { checkKeyType, revocationOf, signEphemeralLeaf } from './leaf.ts'
 import type { ProcessTrust } from './process-trust.ts'
 
 export interface EphemeralOptions {
@@ -21,6 +22,8 @@ export interface EphemeralOptions {
    * root, and Bun refuses addresses below every root that constrains them.
    */
   readonly permitted?: readonly string[]
+  /** The type of the keys of the root and the intermediates; default `p256`. */
+  readonly keyType?: KeyType
   /**
    * The clock, for dates of certificates and CRLs. Default: the system's, also where a test has
    * replaced `Date` by a false clock after this module was loaded: TLS does not look at that one.
@@ -126,15 +129,17 @@ const crlDays = 7
 export async function ephemeralAuthority(
   options: EphemeralOptions = {},
 ): Promise<EphemeralAuthority> {
-  const { permitted, now = () => new SystemDate() } = options
+  const { permitted, keyType = 'p256', now = () => new SystemDate() } = options
+  checkKeyType(keyType)
   const constraints = permitted === undefined ? null : constraintsOf(permitted)
-  const hierarchy = await makeHierarchy(constraints, now())
+  const hierarchy = await makeHierarchy({ constraints, keyType, now: now() })
   const { root } = hierarchy
   const servers = await hierarchy.issuer('servers')
   const issued = new Map<string, Issuer>()
   let crlNumber = 0
   let stranger: Promise<Hierarchy> | undefined
-  const other = (): Promise<Hierarchy> => (stranger ??= makeHierarchy(constraints, now()))
+  const other = (): Promise<Hierarchy> =>
+    (stranger ??= makeHierarchy({ constraints, keyType, now: now() }))
 
   async function issue(
     use: LeafUse,

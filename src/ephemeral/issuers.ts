@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey } from 'node:crypto'
 import { signWith, type Signer } from '../x509/certificate.ts'
 import type { RevokedCertificate } from '../x509/crl.ts'
-import { generateKeys, keyIdentifier, type KeyPairDer } from '../x509/keys.ts'
+import { generateKeys, keyIdentifier, type KeyPairDer, type KeyType } from '../x509/keys.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { encodePem } from '../x509/pem.ts'
 import {
@@ -36,6 +36,13 @@ export interface Hierarchy {
   issuers(): Promise<readonly Issuer[]>
 }
 
+export interface HierarchyOptions {
+  /** `null`: may sign any name. */
+  readonly constraints: NameConstraints | null
+  readonly keyType: KeyType
+  readonly now: Date
+}
+
 /** Part of the subjects, by which a person knows the certificates in a list. */
 const authority = 'ephemeral'
 
@@ -44,12 +51,13 @@ const authority = 'ephemeral'
  * As in authorities on disk, an intermediate permits one purpose (RFC 5280 §4.2.1.12), so there is
  * one for each use; here both are below one root, which a test then passes to either side as `ca`.
  */
-export async function makeHierarchy(
-  constraints: NameConstraints | null,
-  now: Date,
-): Promise<Hierarchy> {
+export async function makeHierarchy({
+  constraints,
+  keyType,
+  now,
+}: HierarchyOptions): Promise<Hierarchy> {
   const validity = authorityValidity(now)
-  const rootKeys = await generateKeys('p256')
+  const rootKeys = await generateKeys(keyType)
   const rootFields = fieldsOf('root', 'servers', rootKeys)
   const signer = signerOf(rootKeys, rootFields.name)
   const root = issuerOf(signer, await signRoot(rootFields, signer), rootKeys)
@@ -61,7 +69,7 @@ export async function makeHierarchy(
   }
 
   async function makeIssuer(use: LeafUse): Promise<Issuer> {
-    const keys = await generateKeys('p256')
+    const keys = await generateKeys(keyType)
     const fields = fieldsOf('issuing', use, keys)
     return issuerOf(signerOf(keys, fields.name), await signIntermediate(fields, signer), keys)
   }

@@ -206,6 +206,12 @@ describe('what cannot be issued throws', () => {
   const never = 'no such fault' as CertificateFault
   test.each([
     ['an empty list', () => ca.certificate([]), 'usage', 'The list of names is empty.'],
+    [
+      'an unknown key type of the root',
+      () => ephemeralAuthority({ keyType: 'dsa' as 'p256' }),
+      'usage',
+      'dsa is no type of key.',
+    ],
     ['no name', () => ca.certificate('a..b'), 'bad-name', 'The name a..b has two dots in a row.'],
     [
       'an unknown fault',

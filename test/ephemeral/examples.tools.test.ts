@@ -41,6 +41,7 @@ const examples: readonly Example[] = [
     command: ['node_modules/mocha/bin/mocha.js', 'mocha.test.mjs'],
     passed: /2 passing/,
   },
+  { file: 'cheat-sheet.test.mjs', packages: [], ...nodeTest },
   { file: 'supertest.test.mjs', packages: ['supertest'], ...nodeTest },
   { file: 'undici.test.mjs', packages: ['undici'], ...nodeTest },
   {

@@ -83,6 +83,16 @@ test.each(['p256', 'p384', 'rsa2048', 'ed25519'] as const)(
   },
 )
 
+test.each(['p384', 'rsa2048', 'ed25519'] as const)(
+  'openssl verify accepts a root of type %s',
+  async (keyType) => {
+    const { root, certificate } = await ephemeralAuthority({ keyType })
+    const [leaf, intermediate] = split((await certificate()).cert)
+    const directory = await temporaryDirectory()
+    expect(await opensslVerdicts(directory, { root, intermediate }, [leaf])).toEqual([null])
+  },
+)
+
 const saysCurl: Record<CertificateFault, RegExp> = {
   expired: /certificate has expired/,
   'not-yet-valid': /certificate is not yet valid/,
