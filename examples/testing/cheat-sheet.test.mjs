@@ -28,9 +28,7 @@ const refusal = (port, options) =>
   })
 
 test('a server and a client', async (t) => {
-  const server = tls.createServer(await ca.certificate('localhost'), (socket) =>
-    socket.end('hello'),
-  )
+  const server = tls.createServer(await ca.certificate(), (socket) => socket.end('hello'))
   const port = await listen(server, t)
 
   const client = { ca: ca.root }

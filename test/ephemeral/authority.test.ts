@@ -10,6 +10,7 @@ import {
   type CertificateFault,
 } from '../../src/ephemeral/index.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
+import { blocksWithoutExample, documentedRefusals } from './documented.ts'
 import { serve, serveClients, visit } from './visit.ts'
 
 const ca = await ephemeralAuthority()
@@ -100,22 +101,14 @@ describe('a certificate', () => {
 })
 
 /** What a client says that has the CRLs where the fault needs them. */
-const refusals: Record<CertificateFault, string> = {
-  expired: 'CERT_HAS_EXPIRED',
-  'not-yet-valid': 'CERT_NOT_YET_VALID',
-  'wrong-name': 'ERR_TLS_CERT_ALTNAME_INVALID',
-  'wrong-issuer': 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'self-signed': 'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'no-intermediate': 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  revoked: 'CERT_REVOKED',
-}
+const refusals = documentedRefusals()
 
 describe('a certificate with a fault', () => {
   test.each(certificateFaults)('%s is refused by a client for that', async (fault) => {
     const names = ['localhost', '*.shop.test']
     const port = await serve(await ca.certificate(names, { fault }))
     const crl = fault === 'revoked' ? { crl: await ca.crls() } : {}
-    expect(await visit(port, { ca: ca.root, ...crl })).toBe(refusals[fault])
+    expect(await visit(port, { ca: ca.root, ...crl })).toBe(refusals[fault].node)
     // The fault is the only one.
     const good = await serve(await ca.certificate(names))
     expect(await visit(good, { ca: ca.root, crl: await ca.crls() })).toBe('hello')
@@ -127,7 +120,7 @@ describe('a certificate with a fault', () => {
       const client = await ca.clientCertificate('ada', { fault })
       const crl = fault === 'revoked' ? { crl: await ca.crls() } : {}
       const port = await serveClients({ ...(await ca.certificate()), ...crl })
-      expect(await visit(port, client)).toBe(refusals[fault])
+      expect(await visit(port, client)).toBe(refusals[fault].node)
       expect(await visit(port, await ca.clientCertificate('ada'))).toBe('ada')
     },
   )
@@ -326,5 +319,12 @@ describe('trust', () => {
       code: 'unsupported',
       message: `${name} does not let a program change the roots that its fetch trusts.`,
     })
+  })
+})
+
+describe('docs/testing.md', () => {
+  test('has every fault, and no code that is in no example', () => {
+    expect(Object.keys(refusals)).toEqual(certificateFaults)
+    expect(blocksWithoutExample()).toEqual([])
   })
 })

@@ -2,9 +2,9 @@ import { cp, writeFile } from 'node:fs/promises'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { project } from '../helpers/built.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
+import { examples as directory } from './documented.ts'
 import { strangersProject } from './stranger.ts'
 
 // Runs each example of examples/testing as a stranger would, with the package installed.
@@ -59,7 +59,6 @@ const examples: readonly Example[] = [
     },
   },
 ]
-const directory = join(project, 'examples/testing')
 
 describe('the examples', () => {
   test('are all run here', () => {

@@ -6,13 +6,13 @@ import { expect, onTestFinished, test } from 'vitest'
 import {
   certificateFaults,
   ephemeralAuthority,
-  type CertificateFault,
   type ClientFault,
 } from '../../src/ephemeral/index.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 import { hasTool, opensslVerdicts, runTool } from '../helpers/tools.ts'
+import { documentedRefusals } from './documented.ts'
 import { serve } from './visit.ts'
 
 // What other programs say of an authority in memory.
@@ -23,15 +23,7 @@ const split = (chain: string): [leaf: string, rest: string] => {
   return [chain.slice(0, end), chain.slice(end)]
 }
 
-const reasons: Record<CertificateFault, string> = {
-  expired: 'certificate has expired',
-  'not-yet-valid': 'certificate is not yet valid',
-  'wrong-name': 'hostname mismatch',
-  'wrong-issuer': 'unable to get local issuer certificate',
-  'self-signed': 'self-signed certificate',
-  'no-intermediate': 'unable to get local issuer certificate',
-  revoked: 'certificate revoked',
-}
+const refusals = documentedRefusals()
 
 async function verdict(
   { cert }: { readonly cert: string },
@@ -52,7 +44,7 @@ test.each(certificateFaults)('openssl verify refuses a certificate for %s', asyn
   const server = ['-purpose', 'sslserver', '-verify_hostname', 'localhost']
   const bad = await ca.certificate('localhost', { fault })
   const crls = fault === 'revoked' ? await ca.crls() : []
-  expect(await verdict(bad, server, crls)).toBe(reasons[fault])
+  expect(await verdict(bad, server, crls)).toBe(refusals[fault].openssl)
   expect(await verdict(await ca.certificate(), server, await ca.crls())).toBeNull()
 })
 
@@ -62,7 +54,7 @@ test.each(certificateFaults.filter((one): one is ClientFault => one !== 'wrong-n
     const client = ['-purpose', 'sslclient']
     const bad = await ca.clientCertificate('ada', { fault })
     const crls = fault === 'revoked' ? await ca.crls() : []
-    expect(await verdict(bad, client, crls)).toBe(reasons[fault])
+    expect(await verdict(bad, client, crls)).toBe(refusals[fault].openssl)
     const good = await ca.clientCertificate('ada@example.com')
     expect(await verdict(good, client, await ca.crls())).toBeNull()
     // The other way round, each is refused for its purpose.
@@ -93,16 +85,6 @@ test.each(['p384', 'rsa2048', 'ed25519'] as const)(
   },
 )
 
-const saysCurl: Record<CertificateFault, RegExp> = {
-  expired: /certificate has expired/,
-  'not-yet-valid': /certificate is not yet valid/,
-  'wrong-name': /no alternative certificate subject name matches/,
-  'wrong-issuer': /unable to get local issuer certificate/,
-  'self-signed': /self-signed certificate/,
-  'no-intermediate': /unable to get local issuer certificate/,
-  revoked: /certificate revoked/,
-}
-
 test.skipIf(!(await hasTool('curl'))).each(certificateFaults)(
   'curl refuses a server for %s',
   async (fault) => {
@@ -119,7 +101,10 @@ test.skipIf(!(await hasTool('curl'))).each(certificateFaults)(
     ]
     const visit = async (port: number) => runTool('curl', [...args, `https://localhost:${port}/`])
     const refused = await visit(await serve(bad))
-    expect(refused).toMatchObject({ exitCode: 60, stderr: expect.stringMatching(saysCurl[fault]) })
+    expect(refused).toMatchObject({
+      exitCode: 60,
+      stderr: expect.stringContaining(refusals[fault].curl),
+    })
     expect(await visit(await serve(good))).toMatchObject({ exitCode: 0, stdout: 'hello' })
   },
 )
