@@ -182,6 +182,13 @@ describe('permitted', () => {
         'www.example.com is outside the names that this authority may sign; clients would refuse it.',
       hint: "ephemeralAuthority({ permitted: ['www.example.com'] })",
     })
+    const asking = await serveClients(await narrow.certificate())
+    for (const name of ['ada', 'ada@shop.example.com', 'cart.shop.test'])
+      expect(await visit(asking, await narrow.clientCertificate(name))).toBe(name)
+    await expect(narrow.clientCertificate('ada@example.com')).rejects.toMatchObject({
+      code: 'not-permitted',
+      hint: "ephemeralAuthority({ permitted: ['example.com'] })",
+    })
     const wrong = await serve(await narrow.certificate('localhost', { fault: 'wrong-name' }))
     expect(await visit(wrong, { ca: narrow.root })).toBe('ERR_TLS_CERT_ALTNAME_INVALID')
   })
