@@ -118,6 +118,44 @@ test('trust() uses the function that newer Nodes have for it', async ({ skip }) 
   expect(JSON.parse(said)).toEqual([refused, 'hello', 2, 'hello', refused, 1, 0, true])
 })
 
+test('works in Bun, whose fetch refuses the same faults; trust() says what to do there', async ({
+  skip,
+}) => {
+  const spec = `@oven/bun-${process.platform}-${process.arch}@1.3`
+  const { program, missing } = await npmProgram(spec, 'bin/bun', 'rootling-bun')
+  if (program === null) return skip(missing)
+  const said = await runScript(
+    `import https from 'node:https'
+    import { certificateFaults, ephemeralAuthority } from 'rootling/test'
+    const ca = await ephemeralAuthority()
+    const said = {}
+    for (const fault of [undefined, ...certificateFaults]) {
+      const certificate = await ca.certificate(undefined, { fault })
+      const server = https.createServer(certificate, (_, response) => response.end('hello'))
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+      const url = 'https://127.0.0.1:' + server.address().port
+      said[fault ?? 'good'] = await fetch(url, { tls: { ca: ca.root } }).then((r) => r.text(), (e) => e.code)
+      server.close()
+      server.closeAllConnections()
+    }
+    said.trust = await ca.trust().catch((error) => error.code)
+    console.log(JSON.stringify(said))
+    process.exit()`,
+    { node: program },
+  )
+  expect(JSON.parse(said)).toEqual({
+    good: 'hello',
+    expired: 'CERT_HAS_EXPIRED',
+    'not-yet-valid': 'CERT_NOT_YET_VALID',
+    'wrong-name': 'ERR_TLS_CERT_ALTNAME_INVALID',
+    'wrong-issuer': expect.stringMatching(/^UNABLE_TO_/),
+    'self-signed': expect.stringMatching(/^UNABLE_TO_|SELF_SIGNED/),
+    'no-intermediate': expect.stringMatching(/^UNABLE_TO_/),
+    revoked: 'hello',
+    trust: 'unsupported',
+  })
+})
+
 test('its types are known to TypeScript 5.4, without skipLibCheck', async ({ skip }) => {
   const { program, missing } = await npmProgram(
     'typescript@5.4',
