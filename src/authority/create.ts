@@ -9,12 +9,7 @@ import { isScopeName } from '../storage/files/stored-values.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { inRange, ipRangeText, parseIpRange } from '../x509/ip.ts'
-import {
-  localConstraints,
-  permits,
-  widen,
-  type NameConstraints,
-} from '../x509/name-constraints.ts'
+import { localConstraints, permits, widen, type NameConstraints } from '../x509/name-constraints.ts'
 import { makeScope } from './ceremony.ts'
 import { noAuthority, openScope, readScopes, type Scope } from './scope.ts'
 

@@ -248,7 +248,8 @@ function refuseOutside(
   const outside = identifiers.find((one) => constraints !== null && !permits(constraints, one))
   if (outside === undefined) return
   const { type, value } = outside
-  const domain = type === 'email' ? value.slice(value.lastIndexOf('@') + 1) : value
+  const host = type === 'uri' ? new URL(value).hostname : value
+  const domain = host.slice(host.lastIndexOf('@') + 1).replace(/^\*\./, '')
   throw new RootlingError(
     'not-permitted',
     `${value} is outside the names that this authority may sign; clients would refuse it.`,

@@ -185,6 +185,10 @@ describe('permitted', () => {
     const asking = await serveClients(await narrow.certificate())
     for (const name of ['ada', 'ada@shop.example.com', 'cart.shop.test'])
       expect(await visit(asking, await narrow.clientCertificate(name))).toBe(name)
+    for (const name of ['*.example.com', 'spiffe://example.com/ada'])
+      await expect(narrow.certificate(name)).rejects.toMatchObject({
+        hint: "ephemeralAuthority({ permitted: ['example.com'] })",
+      })
     await expect(narrow.clientCertificate('ada@example.com')).rejects.toMatchObject({
       code: 'not-permitted',
       hint: "ephemeralAuthority({ permitted: ['example.com'] })",
