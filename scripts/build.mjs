@@ -97,6 +97,11 @@ const asciiOnly = {
   },
 }
 
+const onLog = (level, log, print) => {
+  if (level === 'warn') throw new Error(`The build warns: ${log.message}`)
+  print(level, log)
+}
+
 const bundle = await rolldown({
   input: {
     rootling: join(root, 'src/cli/rootling.ts'),
@@ -119,10 +124,7 @@ const bundle = await rolldown({
     define: { VERSION: JSON.stringify(version), 'import.meta.resolve': 'undefined' },
     target: 'node20',
   },
-  onLog(level, log, print) {
-    if (level === 'warn') throw new Error(`The build warns: ${log.message}`)
-    print(level, log)
-  },
+  onLog,
 })
 const { output } = await bundle.write({
   dir: join(root, 'dist/cli'),
@@ -159,6 +161,73 @@ const { output } = await bundle.write({
 await bundle.close()
 for (const { code = '', fileName } of output)
   if (/\bimport\(/.test(code)) throw new Error(`${fileName} imports a module as only ESM can.`)
+
+/**
+ * Builds the entry `rootling/test`: as one file, which loads in half the time of the separate ones,
+ * and the parts that it loads late. `index.cjs` is for Jest, whose `require` takes no ESM; the
+ * `require` of Node takes `index.js`.
+ */
+async function bundleEphemeral(format, extension, errors) {
+  const outside = {
+    name: 'outside',
+    resolveId(id, importer, { kind }) {
+      // One class of errors for all parts, and in ESM for the entry `rootling` too.
+      if (importer && id.endsWith('/errors.ts')) return { id: errors, external: true }
+      const late = kind === 'dynamic-import'
+      return late ? { id: id.replace(/\.ts$/, `.${extension}`), external: true } : null
+    },
+  }
+  const parts = [
+    'ephemeral/child-environment',
+    'ephemeral/process-trust',
+    'ephemeral/temporary-files',
+  ]
+  if (errors === `./errors.${extension}`) parts.push('errors')
+  const files = []
+  for (const names of [['ephemeral/index'], parts]) {
+    const entry = await rolldown({
+      input: names.map((name) => join(root, `src/${name}.ts`)),
+      platform: 'node',
+      plugins: [outside],
+      checks: { bundlerTimings: false },
+      transform: { target: 'node20' },
+      onLog,
+    })
+    const { output: written } = await entry.write({
+      dir: join(root, 'dist/ephemeral'),
+      format,
+      entryFileNames: `[name].${extension}`,
+      chunkFileNames: `[name].${extension}`,
+      dynamicImportInCjs: false,
+      sourcemap: true,
+      comments: { legal: true, annotation: false, jsdoc: false },
+    })
+    files.push(...written)
+    await entry.close()
+  }
+  return files
+}
+output.push(...(await bundleEphemeral('esm', 'js', '../src/errors.js')))
+output.push(...(await bundleEphemeral('cjs', 'cjs', './errors.cjs')))
+writeFileSync(join(root, 'dist/ephemeral/index.d.cts'), commonJsTypes())
+
+/** Returns the types of `index.cjs`: those of the ESM, which TypeScript would refuse to `require`. */
+function commonJsTypes() {
+  const source = readFileSync(join(root, 'src/ephemeral/index.ts'), 'utf8')
+  const lists = [...source.matchAll(/^export (type )?\{([^}]*)\}/gm)]
+  const names = (isType) =>
+    lists
+      .filter(([, type]) => (type !== undefined) === isType)
+      .flatMap(([, , list]) => list.match(/\w+/g))
+  return [
+    "import type * as entry from '../src/ephemeral/index.js' with { 'resolution-mode': 'import' }",
+    ...names(false).map((name) => `export declare const ${name}: typeof entry.${name}`),
+    'export type RootlingError = entry.RootlingError',
+    ...names(true).map((name) => `export type ${name} = entry.${name}`),
+    '',
+  ].join('\n')
+}
+
 const modules = output.flatMap(({ moduleIds = [] }) => moduleIds)
 writeFileSync(join(root, 'dist/THIRD-PARTY.txt'), thirdPartyNotice(modules))
 for (const name of ['rootling', 'rootling-mkcert'])

@@ -31,7 +31,7 @@ try {
       ),
   )
   check(unexpected.length === 0, `files that do not belong in it: ${unexpected.join(', ')}`)
-  check(!files.some((path) => /test/i.test(path)), 'test files are in the package')
+  check(!files.some((path) => /\.test\.|^test\//i.test(path)), 'test files are in the package')
   check(
     !files.some((path) => /compiled/.test(path)),
     'V8 code that was compiled for one machine is in the package',
@@ -57,6 +57,20 @@ try {
     console.log(certPath)`
   writeFileSync(join(folder, 'use.mjs'), script)
   check(run(process.execPath, ['use.mjs'], { env }).includes('cert.pem'), 'the library')
+  const inMemory = `
+    ephemeralAuthority()
+      .then((ca) => ca.certificate())
+      .then(({ names, files }) => console.log(names.join(), typeof files))`
+  writeFileSync(
+    join(folder, 'ca.mjs'),
+    `import { ephemeralAuthority } from 'rootling/test'${inMemory}`,
+  )
+  writeFileSync(
+    join(folder, 'ca.cjs'),
+    `const { ephemeralAuthority } = require('rootling/test')${inMemory}`,
+  )
+  for (const file of ['ca.mjs', 'ca.cjs'])
+    check(run(process.execPath, [file]).includes('localhost,127.0.0.1,::1 function'), file)
   run(rootling, ['issue', 'localhost', '--json'], { env })
   check(readFileSync(join(folder, 'localhost.pem'), 'utf8').includes('CERTIFICATE'), 'issue')
   check(run(rootling, ['--help']).includes('rootling install'), 'help')

@@ -139,6 +139,13 @@ export const rooms: readonly Room[] = [
     above: 'sites',
     rooms: ['acme', 'platform', 'platform/command', 'storage/postgres'],
   },
+  // It holds all in memory; for children, it writes the files that variables name.
+  {
+    name: 'ephemeral',
+    paths: ['src/ephemeral'],
+    above: 'certificates',
+    rooms: ['platform', 'runtimes'],
+  },
   {
     name: 'public entries',
     paths: ['src/index.ts', 'src/certificate-for.ts'],

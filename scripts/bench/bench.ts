@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { acme } from './acme.ts'
 import { isWithin, ratioOf, type Row } from './benchmark.ts'
 import { doctor } from './doctor.ts'
+import { ephemeral } from './ephemeral.ts'
 import { handshake } from './handshake.ts'
 import { install } from './install.ts'
 import { issuing } from './issuing.ts'
@@ -20,6 +21,7 @@ const benchmarks = [
   startUp,
   runChild,
   issuing,
+  ephemeral,
   record,
   acme,
   team,

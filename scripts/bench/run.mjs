@@ -19,7 +19,7 @@ const directory = join(root, 'node_modules/.rootling-bench')
 const bundle = await rolldown({
   input: join(root, 'scripts/bench/bench.ts'),
   platform: 'node',
-  external: [/^node:/, 'fs-native-extensions', /^node-forge/, 'env-paths', 'pg'],
+  external: [/^node:/, 'fs-native-extensions', /^node-forge/, 'env-paths', 'pg', 'selfsigned'],
   logLevel: 'warn',
 })
 await bundle.write({ dir: directory, format: 'esm', entryFileNames: 'bench.mjs' })

@@ -9,7 +9,7 @@ import { isScopeName } from '../storage/files/stored-values.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { inRange, ipRangeText, parseIpRange } from '../x509/ip.ts'
-import { localConstraints, permits, type NameConstraints } from '../x509/name-constraints.ts'
+import { localConstraints, permits, widen, type NameConstraints } from '../x509/name-constraints.ts'
 import { makeScope } from './ceremony.ts'
 import { noAuthority, openScope, readScopes, type Scope } from './scope.ts'
 
@@ -240,15 +240,6 @@ function parsePermit(text: string, force = false): string {
       hint: `Permit the names that are yours, such as dev.${identifier.value}; or add --force`,
     })
   return identifier.value
-}
-
-/** Returns constraints that permit these domains and ranges too. */
-export function widen(base: NameConstraints, permitted: readonly string[]): NameConstraints {
-  const isRange = (text: string): boolean => parseIpRange(text) !== null
-  return {
-    dns: [...new Set([...base.dns, ...permitted.filter((text) => !isRange(text))])],
-    ip: [...new Set([...base.ip, ...permitted.filter(isRange)])],
-  }
 }
 
 function scopeNameFor(permitted: readonly string[]): string {

@@ -1,5 +1,6 @@
 import { makeScope } from '../authority/ceremony.ts'
-import { checkPermit, permitsAll, widen } from '../authority/create.ts'
+import { checkPermit, permitsAll } from '../authority/create.ts'
+import { widen } from '../x509/name-constraints.ts'
 import { isTrusted, scopesIn, type AnyScope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import type { Storage } from '../storage/storage.ts'

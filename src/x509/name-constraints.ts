@@ -38,6 +38,15 @@ export const localConstraints: NameConstraints = {
   ],
 }
 
+/** Returns constraints that permit these domains and ranges too. */
+export function widen(base: NameConstraints, permitted: readonly string[]): NameConstraints {
+  const isRange = (text: string): boolean => parseIpRange(text) !== null
+  return {
+    dns: [...new Set([...base.dns, ...permitted.filter((text) => !isRange(text))])],
+    ip: [...new Set([...base.ip, ...permitted.filter(isRange)])],
+  }
+}
+
 /** Whether the constraints permit an identifier. */
 export function permits(constraints: NameConstraints, identifier: Identifier): boolean {
   switch (identifier.type) {

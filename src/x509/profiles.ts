@@ -254,10 +254,11 @@ export const emptyName = sequence()
 export function signSelfSigned(
   fields: LeafFields,
   signer: Pick<Signer, 'algorithm' | 'sign'>,
+  use: 'servers' | 'clients' = 'servers',
 ): Promise<Buffer> {
   const name = distinguishedName('Rootling self-signed certificate (untrusted)', null)
   const self = { ...signer, name, keyIdentifier: keyIdentifier(fields.spki) }
-  return signLeaf(fields, name, [oids.serverAuth], self)
+  return signLeaf(fields, name, [permittedPurpose[use]], self)
 }
 
 function signLeaf(

@@ -1,7 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { makeScope } from '../../src/authority/ceremony.ts'
-import { widen } from '../../src/authority/create.ts'
-import { localConstraints } from '../../src/x509/name-constraints.ts'
+import { localConstraints, widen } from '../../src/x509/name-constraints.ts'
 import { fingerprintOf } from '../../src/x509/parsed-certificate.ts'
 
 const constraintsOf = {

@@ -35,7 +35,9 @@ test('npm run bench measures us and a peer, and gives both and their ratio as JS
 test('a benchmark that is not there is named as such, with those that are', async () => {
   const { exitCode, stderr } = await bench(['--quick', '--only', 'zebra'])
   expect(exitCode).toBe(1)
-  expect(stderr).toContain('No benchmark has such a name: start-up, run, issuing, record, acme')
+  expect(stderr).toContain(
+    'No benchmark has such a name: start-up, run, issuing, ephemeral, record, acme',
+  )
 })
 
 test('bars are held against the ratio, or against our own figure where there is no peer', () => {
