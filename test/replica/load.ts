@@ -11,8 +11,10 @@ import { createKey, csrFor, RawClient, type RawAnswer } from '../acme/raw.ts'
 import { keyAuthorization } from '../acme/responder.ts'
 import type { Team } from './team.ts'
 
-/** How many orders each client makes. */
+/** How many orders each client makes, at least. */
 export interface Load {
+  /** Whether the raw clients go on after that. */
+  readonly more?: () => boolean
   readonly raw?: number
   readonly acmeClient?: number
   readonly lego?: number
@@ -41,26 +43,35 @@ export interface Seen {
 /** Makes all orders, some at the same time, whatever happens meanwhile. */
 export async function makeOrders(team: Team, load: Load, seen: Seen): Promise<void> {
   const jobs = (
-    count = 0,
     clients: number,
+    isWanted: (next: number) => boolean,
     work: (name: string, own: number) => Promise<string>,
   ) => {
     let next = 0
-    return Array.from({ length: Math.min(clients, count) }, async (_, own) => {
-      while (next < count) {
+    return Array.from({ length: clients }, async (_, own) => {
+      while (isWanted(next)) {
         const pem = await work(`n${next++}`, own)
         seen.serials.push(bare(new X509Certificate(pem).serialNumber.toLowerCase()))
       }
     })
   }
+  const upTo =
+    (count = 0) =>
+    (next: number): boolean =>
+      next < count
+  const isMore = load.more ?? (() => false)
   const raw = rawClients(team, seen)
   const npm = npmClients(team, seen)
   try {
     await Promise.all([
-      ...jobs(load.raw, 6, (name, own) => raw.obtain(`${name}.raw.localhost`, own)),
-      ...jobs(load.acmeClient, 6, (name, own) => npm.obtain(`${name}.npm.localhost`, own)),
-      ...jobs(load.lego, 1, (name) => lego(team, seen, `${name}.lego.localhost`)),
-      ...jobs(load.certbot, 1, (name) => certbot(team, seen, `${name}.certbot.localhost`)),
+      ...jobs(
+        6,
+        (next) => upTo(load.raw)(next) || isMore(),
+        (name, own) => raw.obtain(`${name}.raw.localhost`, own),
+      ),
+      ...jobs(6, upTo(load.acmeClient), (name, own) => npm.obtain(`${name}.npm.localhost`, own)),
+      ...jobs(1, upTo(load.lego), (name) => lego(team, seen, `${name}.lego.localhost`)),
+      ...jobs(1, upTo(load.certbot), (name) => certbot(team, seen, `${name}.certbot.localhost`)),
     ])
   } finally {
     raw.close()
@@ -175,7 +186,7 @@ function npmClients(team: Team, seen: Seen) {
     } catch (error) {
       // It has axios throw whatever the status is.
       const { response } = error as AxiosFault
-      const text = String(response?.data ?? '')
+      const text = typeof response?.data === 'string' ? response.data : ''
       if (response === undefined) seen.broken++
       else if (text.includes('badNonce') && isRepeated) seen.repeated++
       else if (response.status >= 500 || text.includes('badNonce'))

@@ -210,10 +210,22 @@ interface Front {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** HAProxy, which tries another replica where one cannot be connected to. */
+/**
+ * HAProxy, which tries another replica where one cannot be connected to. Where none is ready, as without a
+ * database, those that run answer.
+ */
 async function balance({ front, ports, home, env }: Front): Promise<void> {
   const file = join(home, 'haproxy.cfg')
-  const servers = ports.map((port, i) => `  server r${i} 127.0.0.1:${port}`)
+  const servers = ports.map((port, i) => `  server r${i} 127.0.0.1:${port}`).join('\n')
+  const backend = (name: string, path: string): string => `backend ${name}
+  balance roundrobin
+  option redispatch 1
+  option httpchk GET ${path}
+  http-check send hdr Host localhost
+  http-check expect status 200
+  default-server send-proxy-v2 check check-ssl verify none inter 200ms fall 1 rise 1
+${servers}
+`
   await writeFile(
     file,
     `defaults
@@ -224,16 +236,9 @@ async function balance({ front, ports, home, env }: Front): Promise<void> {
   retries 6
 frontend acme
   bind 127.0.0.1:${front}
-  default_backend replicas
-backend replicas
-  balance roundrobin
-  option redispatch 1
-  option httpchk GET /readyz
-  http-check send hdr Host localhost
-  http-check expect status 200
-  default-server send-proxy-v2 check check-ssl verify none inter 200ms fall 1 rise 1
-${servers.join('\n')}
-`,
+  default_backend ready
+  use_backend running if { nbsrv(ready) eq 0 }
+${backend('ready', '/readyz')}${backend('running', '/healthz')}`,
   )
   const child = start('/usr/sbin/haproxy', ['-db', '-f', file], env)
   onTestFinished(() => terminate(child))
