@@ -95,9 +95,10 @@ export function openDatabase({
    */
   const hasHappened = (mark: string): Promise<boolean> =>
     persist(async () => {
-      const text = `SELECT set_config('lock_timeout', '2s', true);
+      // The lock is written, so that this waits for a synchronous standby to have the mark too.
+      const text = `SELECT set_config('lock_timeout', '2s', true), set_config('synchronous_commit', 'on', true);
          INSERT INTO rootling.nonce VALUES (${mark}, 'none') ON CONFLICT DO NOTHING;
-         SELECT by FROM rootling.nonce WHERE (day, nonce) = (${mark})`
+         SELECT by FROM rootling.nonce WHERE (day, nonce) = (${mark}) FOR UPDATE`
       const results = (await pool.query(limited(text))) as unknown as readonly QueryResult<{
         by: Buffer
       }>[]

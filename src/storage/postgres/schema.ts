@@ -240,4 +240,25 @@ BEGIN
 END $$;
 `,
   },
+  {
+    number: 3,
+    sql: `
+-- An attempt of a unit that finds that an earlier one happened. That one may have been ended while it
+-- waited for a synchronous standby; this one waits in its place, for which it has to write: a lock.
+CREATE OR REPLACE FUNCTION rootling.commit_unit(
+  unit_day int, unit_nonce bytea, unit_by bytea, looked jsonb, puts jsonb, leases jsonb,
+  recording jsonb, unit_replica text, unit_actor text
+) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  outcome text;
+BEGIN
+  PERFORM set_config('rootling.replica', unit_replica, true),
+    set_config('rootling.actor', unit_actor, true);
+  outcome := rootling.commit_unit(unit_day, unit_nonce, unit_by, looked, puts, leases, recording);
+  PERFORM FROM rootling.nonce WHERE day = unit_day AND nonce = unit_nonce
+    AND xmin <> pg_current_xact_id()::xid FOR UPDATE;
+  RETURN outcome;
+END $$;
+`,
+  },
 ]
