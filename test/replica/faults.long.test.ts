@@ -7,8 +7,10 @@ import { RawClient } from '../acme/raw.ts'
 import { long, tally } from '../helpers/long.ts'
 import { openPostgresServer, type PostgresServer } from '../helpers/postgres-server.ts'
 import { startPgBouncer } from '../helpers/postgres.ts'
+import { waitFor } from '../helpers/subprocess.ts'
 import { startCuttingProxy, type CuttingProxy } from './cutting-proxy.ts'
 import { makeOrders, nothingSeen, type Load, type Seen } from './load.ts'
+import { buildNextRelease } from './next-release.ts'
 import { startTeam, type Team } from './team.ts'
 
 // Processes of the built command, with HAProxy before them and PostgreSQL behind, asked by clients that
@@ -236,6 +238,52 @@ test.skipIf(isMissing).each(['away', 'silent'] as const)(
     await makeOrders(team, { raw: 2 }, seen)
     expect(seen.refusals).toEqual([])
     expect(seen.serials).toHaveLength(4)
+  },
+  limit,
+)
+
+/** A step that adds, and holds its locks for a second, as a step over a large table does. */
+const nextStep = `
+ALTER TABLE rootling.acme ADD COLUMN noted timestamptz NOT NULL DEFAULT now();
+ALTER TABLE rootling.certificate ADD COLUMN note text;
+CREATE OR REPLACE FUNCTION rootling.touch(of text) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO rootling.revision AS r VALUES (of, 1)
+  ON CONFLICT (name) DO UPDATE SET number = r.number + 1
+$$;
+SELECT pg_sleep(1);
+`
+
+test.skipIf(isMissing)(
+  'replicas of this release go on while the next one migrates, starts its own and drains them',
+  async () => {
+    const { primary, role, owner, serving } = await openPlace()
+    const next = await buildNextRelease(nextStep)
+    const team = await startTeam({ owner, serving, role })
+    const old = [...team.replicas]
+    const seen = nothingSeen()
+    let isUpgrading = true
+    const more = async (count: number): Promise<void> => {
+      const before = seen.serials.length
+      await waitFor('orders', () => (seen.serials.length >= before + count ? true : null))
+    }
+    const load: Load = long ? { raw: 100 } : { raw: 8, clients: 2 }
+    const work = makeOrders(team, { ...load, more: () => isUpgrading }, seen)
+    const upgrade = async (): Promise<void> => {
+      await more(2)
+      await team.json(['server', 'migrate', '--database', owner, '--grant', role], next)
+      await more(4)
+      for (const replica of old) {
+        await team.add(next)
+        await replica.drain()
+      }
+      await more(2)
+    }
+    await Promise.all([upgrade().finally(() => (isUpgrading = false)), work])
+    const noted = 'select count(*) from rootling.acme where noted is not null'
+    expect(Number(await primary.psql(owner, noted))).toBeGreaterThan(0)
+    await expectNothingLost(owner, team, seen)
+    // What was drained does not come back: the schema is of a release that it does not know.
+    await expect(old[0]?.start()).rejects.toThrow('of a newer Rootling')
   },
   limit,
 )

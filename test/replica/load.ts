@@ -15,6 +15,8 @@ import type { Team } from './team.ts'
 export interface Load {
   /** Whether the raw clients go on after that. */
   readonly more?: () => boolean
+  /** How many raw clients there are; default: 6. */
+  readonly clients?: number
   readonly raw?: number
   readonly acmeClient?: number
   readonly lego?: number
@@ -65,7 +67,7 @@ export async function makeOrders(team: Team, load: Load, seen: Seen): Promise<vo
   try {
     await Promise.all([
       ...jobs(
-        6,
+        load.clients ?? 6,
         (next) => upTo(load.raw)(next) || isMore(),
         (name, own) => raw.obtain(`${name}.raw.localhost`, own),
       ),
