@@ -1,6 +1,6 @@
-// `npm run test:faults`: runs the long form of the tests that kill commands, damage the state
-// directory and make its writes fail; `npm test` runs their short form. Prints how often each was
-// done.
+// `npm run test:faults`: runs the long form of the tests that kill commands and a team's replicas,
+// damage the state directory and make its writes fail; `npm test` runs their short form. Prints how
+// often each was done.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,16 @@ import { join } from 'node:path'
 import { installPackages } from './packages.mjs'
 import { prepare, root, scrubbedEnvironment } from './prepare.mjs'
 
-installPackages(['faketime', 'openssl', 'strace'])
+installPackages([
+  'certbot',
+  'faketime',
+  'haproxy',
+  'lego',
+  'openssl',
+  'pgbouncer',
+  'postgresql',
+  'strace',
+])
 prepare()
 const directory = mkdtempSync(join(tmpdir(), 'rootling-faults-'))
 const tally = join(directory, 'tally')
@@ -20,6 +29,7 @@ const files = [
   'test/outside/faults',
   'test/sites/revocation/kill.long.test.ts',
   'test/acme/kill.long.test.ts',
+  'test/replica/faults.long.test.ts',
 ]
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : files
 const { status } = spawnSync(process.execPath, [vitest, 'run', ...chosen], {

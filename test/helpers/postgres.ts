@@ -42,13 +42,20 @@ export function usePostgres(): Databases {
   }
 }
 
-/** Starts a PgBouncer in transaction mode before a server; returns its port. It ends with the test. */
-export async function startPgBouncer(server: PostgresServer): Promise<number> {
+/**
+ * Starts a PgBouncer in transaction mode before a server; returns its port. It ends with the test. Beside the
+ * superuser, it lets some roles in.
+ */
+export async function startPgBouncer(
+  server: Pick<PostgresServer, 'port' | 'psql'>,
+  roles: readonly string[] = [],
+): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'rootling-pgbouncer-'))
   const env = scrubbedEnvironment(directory)
   const port = await freePort()
   const settings = join(directory, 'pgbouncer.ini')
-  await writeFile(join(directory, 'users'), '"postgres" ""\n')
+  const users = ['postgres', ...roles].map((role) => `"${role}" ""\n`)
+  await writeFile(join(directory, 'users'), users.join(''))
   await writeFile(
     settings,
     `[databases]

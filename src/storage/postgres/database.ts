@@ -38,7 +38,7 @@ export interface DatabaseOptions {
   readonly replica?: string
   /** The most connections; default: 10. */
   readonly most?: number
-  /** Milliseconds to wait for a database that is away; default: 10,000. */
+  /** Milliseconds to wait for a database that is away, or says nothing; default: 10,000. */
   readonly patience?: number
 }
 
@@ -59,7 +59,15 @@ export function openDatabase({
   // The next statement on a connection that was lost meanwhile says so; a pool opens others.
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
-  const current = new AsyncLocalStorage<PoolClient>()
+  const current = new AsyncLocalStorage<{ client: PoolClient; longest: number }>()
+  // A machine that has lost its power says nothing: half of the patience leaves time to ask another
+  // one. 0 waits for ever.
+  const half = patience / 2
+  const limited = (text: string, values: readonly unknown[] = [], longest: number = half) => ({
+    text,
+    values: [...values],
+    query_timeout: longest,
+  })
 
   /** Tries again while the database is away, but no longer than `patience`. */
   async function persist<T>(attempt: () => Promise<T>): Promise<T> {
@@ -76,11 +84,10 @@ export function openDatabase({
 
   async function begin(client: PoolClient, mark: string | null): Promise<void> {
     // Several statements in one message.
-    await client.query(
-      `BEGIN; SELECT set_config('synchronous_commit', 'on', true), set_config('rootling.replica', ${client.escapeLiteral(replica)}, true)${
-        mark === null ? '' : `; INSERT INTO rootling.nonce VALUES (${mark}, 'done')`
-      }`,
-    )
+    const text = `BEGIN; SELECT set_config('synchronous_commit', 'on', true), set_config('rootling.replica', ${client.escapeLiteral(replica)}, true)${
+      mark === null ? '' : `; INSERT INTO rootling.nonce VALUES (${mark}, 'done')`
+    }`
+    await client.query(limited(text))
   }
 
   /**
@@ -90,11 +97,13 @@ export function openDatabase({
    */
   const hasHappened = (mark: string): Promise<boolean> =>
     persist(async () => {
-      const results = (await pool.query(
-        `SELECT set_config('lock_timeout', '2s', true);
+      // The lock is written, so that this waits for a synchronous standby to have the mark too.
+      const text = `SELECT set_config('lock_timeout', '2s', true), set_config('synchronous_commit', 'on', true);
          INSERT INTO rootling.nonce VALUES (${mark}, 'none') ON CONFLICT DO NOTHING;
-         SELECT by FROM rootling.nonce WHERE (day, nonce) = (${mark})`,
-      )) as unknown as readonly QueryResult<{ by: Buffer }>[]
+         SELECT by FROM rootling.nonce WHERE (day, nonce) = (${mark}) FOR UPDATE`
+      const results = (await pool.query(limited(text))) as unknown as readonly QueryResult<{
+        by: Buffer
+      }>[]
       return results.at(-1)?.rows[0]?.by.toString() === 'done'
     })
 
@@ -103,9 +112,10 @@ export function openDatabase({
     replica,
     scopesVersion: createRecentVersion(),
     async query(text, values = []) {
-      const client = current.getStore()
-      if (client !== undefined) return (await client.query<Row>(text, [...values])).rows
-      return persist(async () => (await pool.query<Row>(text, [...values])).rows)
+      const { client, longest } = current.getStore() ?? {}
+      if (client !== undefined)
+        return (await client.query<Row>(limited(text, values, longest))).rows
+      return persist(async () => (await pool.query<Row>(limited(text, values))).rows)
     },
     async transaction(work, { isMarked = true } = {}) {
       if (current.getStore() !== undefined) return work()
@@ -122,18 +132,22 @@ export function openDatabase({
       })
       let result: Awaited<ReturnType<typeof work>>
       try {
-        result = await current.run(client, work)
+        // The schema may take long to change; other work is done in a moment, or waits for other work.
+        const longest = isMarked ? patience : 0
+        result = await current.run({ client, longest }, work)
       } catch (error) {
         // A connection that does not answer is closed, which ends the transaction too.
-        const isEnded = await client.query('ROLLBACK').then(
-          () => true,
-          () => false,
-        )
+        const isEnded =
+          !isAway(error) &&
+          (await client.query(limited('ROLLBACK')).then(
+            () => true,
+            () => false,
+          ))
         client.release(!isEnded)
         throw isAway(error) ? away(place, error) : error
       }
       try {
-        const { command } = await client.query('COMMIT')
+        const { command } = await client.query(limited('COMMIT'))
         client.release()
         // PostgreSQL rolls back without an error where a statement failed whose error was not thrown on.
         if (command !== 'COMMIT') throw new Error('A statement of the transaction had failed.')
@@ -164,7 +178,7 @@ const awayCodes =
 function isAway(error: unknown): boolean {
   const { code, message = '' } = error as { code?: unknown; message?: string }
   if (typeof code === 'string') return awayCodes.test(code)
-  return /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
+  return /^(?:Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
     message,
   )
 }

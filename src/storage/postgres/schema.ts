@@ -243,9 +243,9 @@ END $$;
   {
     number: 3,
     sql: `
--- What a unit of the ACME server needs, a Need with the limits of its lists, in one step. why: for which list a row is; 'scopes' is
--- the row with the version of the scopes. A function, since its statements are planned once for each
--- connection, and parts that are not needed do nothing.
+-- What a unit of the ACME server needs, a Need with the limits of its lists, in one step. why: for which
+-- list a row is; 'scopes' is the row with the version of the scopes. A function, since its statements are
+-- planned once for each connection, and parts that are not needed do nothing.
 CREATE FUNCTION rootling.read_unit(need jsonb)
 RETURNS TABLE (why text, kind text, id text, version bigint, facts jsonb)
 LANGUAGE plpgsql STABLE AS $$
@@ -353,7 +353,9 @@ BEGIN
     set_config('rootling.actor', unit_actor, true);
   INSERT INTO rootling.nonce VALUES (unit_day, unit_nonce, unit_by) ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN
-    SELECT by INTO other FROM rootling.nonce WHERE day = unit_day AND nonce = unit_nonce;
+    -- An earlier attempt of this unit may have been ended while it waited for a synchronous standby. This
+    -- one waits in its place, for which it has to write: a lock.
+    SELECT by INTO other FROM rootling.nonce WHERE day = unit_day AND nonce = unit_nonce FOR UPDATE;
     RETURN CASE WHEN other = unit_by THEN 'done' ELSE 'replayed' END;
   END IF;
   FOR one IN SELECT * FROM jsonb_array_elements(looked) LOOP
