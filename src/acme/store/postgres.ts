@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Recording } from '../../certificates/issuer.ts'
 import { toJsonb, type Database, type Row } from '../../storage/postgres/database.ts'
+import { forgetExpired } from '../../storage/postgres/gauges.ts'
 import type { Sealer } from '../../storage/postgres/seal.ts'
 import { readCertId } from '../cert-id.ts'
 import {
@@ -68,6 +69,7 @@ async function sweep(database: Database, now: number): Promise<void> {
     Math.floor(now / day) - keptDays,
   ])
   await database.query('DELETE FROM rootling.lease WHERE until <= $1', [now])
+  await forgetExpired(database, new Date(now))
   await database.query(
     `WITH ended AS (
        DELETE FROM rootling.acme o WHERE kind = 'order' AND created < $1

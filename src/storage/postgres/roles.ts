@@ -9,6 +9,7 @@ const rights: Readonly<Record<string, string>> = {
   migration: 'SELECT',
   audit: 'SELECT, INSERT',
   certificate: 'SELECT, INSERT',
+  newest: 'SELECT, DELETE',
   forgotten: 'SELECT, INSERT',
   secret: 'SELECT, INSERT',
   crl_number: 'SELECT, INSERT, UPDATE',

@@ -240,4 +240,54 @@ BEGIN
 END $$;
 `,
   },
+  {
+    number: 3,
+    sql: `
+-- When the newest CRL was made. Its number is at least the seconds at which it was.
+ALTER TABLE rootling.crl_number ADD COLUMN made timestamptz NOT NULL DEFAULT now();
+UPDATE rootling.crl_number SET made = least(now(), to_timestamp(number));
+
+-- The newest certificate for the same names or in the same file, so that the certificates which are
+-- due are counted without reading all. Those that have expired are deleted.
+CREATE TABLE rootling.newest (
+  holder bytea PRIMARY KEY,
+  n bigint NOT NULL,
+  serial text NOT NULL,
+  due timestamptz NOT NULL,
+  not_after timestamptz NOT NULL
+);
+CREATE INDEX newest_due ON rootling.newest (due);
+
+CREATE FUNCTION rootling.as_newest(c rootling.certificate) RETURNS rootling.newest
+LANGUAGE sql STABLE AS $$
+  SELECT ROW(
+    sha256(convert_to(concat_ws(E'\\n', c.scope, c.facts->>'purpose', coalesce(c.path, (
+      SELECT string_agg(one::text, E'\\n' ORDER BY one::text COLLATE "C")
+      FROM jsonb_array_elements(c.facts->'identifiers') AS one
+    ))), 'UTF8')),
+    c.n, c.serial,
+    -- After two thirds of its lifetime.
+    to_timestamp((extract(epoch FROM (c.facts->>'notBefore')::timestamptz)
+      + 2 * extract(epoch FROM c.not_after)) / 3),
+    c.not_after
+  )::rootling.newest
+$$;
+
+CREATE FUNCTION rootling.note_newest() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO rootling.newest AS w SELECT (rootling.as_newest(NEW)).*
+  ON CONFLICT (holder) DO UPDATE SET n = excluded.n, serial = excluded.serial,
+    due = excluded.due, not_after = excluded.not_after
+  WHERE w.n < excluded.n;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER note_newest AFTER INSERT ON rootling.certificate
+FOR EACH ROW EXECUTE FUNCTION rootling.note_newest();
+
+INSERT INTO rootling.newest
+SELECT DISTINCT ON (w.holder) w.* FROM rootling.certificate c, LATERAL rootling.as_newest(c) AS w
+WHERE c.not_after > now() ORDER BY w.holder, w.n DESC;
+`,
+  },
 ]
