@@ -61,10 +61,11 @@ interface Place {
 }
 
 /**
- * Deletes the nonces of days whose nonces are refused, and orders that ended a month ago, as their
+ * Makes the next partitions of the audit; deletes the nonces of days whose nonces are refused, and orders that ended a month ago, as their
  * certificates did, with all that belongs to them. Processes may do so at the same time.
  */
 async function sweep(database: Database, now: number): Promise<void> {
+  await database.query('SELECT rootling.prepare_audit()')
   await database.query('DELETE FROM rootling.nonce WHERE day < $1', [
     Math.floor(now / day) - keptDays,
   ])

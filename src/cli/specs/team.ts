@@ -160,8 +160,18 @@ export const serverEabSpec = {
 
 export const serverAuditSpec = {
   name: 'server audit',
-  summary: 'Check that nobody has changed a team’s audit trail',
-  positionals: 'verify',
-  options: { database: databaseOption },
-  examples: ['rootling server audit verify --database postgres://ca@db/ca'],
+  summary: 'Check that nobody has changed a team’s audit trail, or drop old months of it',
+  positionals: 'verify|drop',
+  options: {
+    database: databaseOption,
+    before: {
+      type: 'string',
+      placeholder: 'MONTH',
+      describe: 'drop: the months before this one, such as 2026-01',
+    },
+  },
+  examples: [
+    'rootling server audit verify --database postgres://ca@db/ca',
+    'rootling server audit drop --before 2026-01 --database postgres://owner@db/ca',
+  ],
 } as const satisfies CommandSpec
