@@ -390,4 +390,11 @@ ALTER FUNCTION rootling.record(jsonb)
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 `,
   },
+  {
+    number: 6,
+    sql: `
+-- For the accounts that are forgotten.
+CREATE INDEX acme_accounts ON rootling.acme (created) WHERE kind = 'account';
+`,
+  },
 ]
