@@ -36,6 +36,7 @@ import {
   serverEabSpec,
   serverInitSpec,
   serverMigrateSpec,
+  serverRestoredSpec,
   serverRunSpec,
 } from './specs/team.ts'
 import { dockerSpec, envSpec, kubernetesSpec, runSpec } from './specs/runtimes.ts'
@@ -184,6 +185,10 @@ export const commands: readonly TableRow[] = [
     load: async () => (await import('./commands/server.ts')).serverMigrate,
   },
   { spec: serverEabSpec, load: async () => (await import('./commands/server-eab.ts')).serverEab },
+  {
+    spec: serverRestoredSpec,
+    load: async () => (await import('./commands/server-restored.ts')).serverRestored,
+  },
   { spec: serverAuditSpec, load: async () => (await import('./commands/server.ts')).serverAudit },
 ]
 

@@ -215,7 +215,8 @@ interface DatabaseArguments {
   readonly port?: number | undefined
 }
 
-async function withDatabase<T>(
+/** Opens the database that the command line or the environment names, for some work. */
+export async function withDatabase<T>(
   args: DatabaseArguments,
   { env }: Context,
   work: (database: Database) => Promise<T>,

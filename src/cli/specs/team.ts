@@ -175,3 +175,14 @@ export const serverAuditSpec = {
     'rootling server audit drop --before 2026-01 --database postgres://owner@db/ca',
   ],
 } as const satisfies CommandSpec
+
+export const serverRestoredSpec = {
+  name: 'server restored',
+  summary: 'Find, and revoke again, what a restored database does not know as revoked',
+  options: {
+    database: databaseOption,
+    crl: { type: 'string', placeholder: 'FILE', describe: 'The newest CRL that was kept' },
+    revoke: { type: 'boolean', describe: 'Revoke them again; as the owner of the database' },
+  },
+  examples: ['rootling server restored --crl team.crl --database postgres://owner@db/ca'],
+} as const satisfies CommandSpec
