@@ -44,7 +44,7 @@ export async function readBody(request: Request): Promise<string> {
   if (body.length > mostOctets)
     throw malformed(`The body is longer than ${mostOctets} octets.`, { status: 413 })
   if (body.kept < body.length)
-    throw rateLimited('The body took long, and there was no room to wait for it.', 1)
+    throw rateLimited('bodies', 'The body took long, and there was no room to wait for it.', 1)
   return Buffer.concat(body.chunks).toString()
 }
 

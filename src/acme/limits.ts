@@ -96,6 +96,7 @@ function exceeded(kind: LimitKind, most: number, lacking: number): AcmeProblem {
   const { seconds, per, what } = kinds[kind]
   const wait = most > 0 ? Math.max(1, Math.ceil((lacking * seconds) / most)) : seconds
   return rateLimited(
+    kind,
     `The limit on ${what} is ${most} ${per}, and is used up: try again in ${wait} seconds.`,
     wait,
   )

@@ -202,6 +202,7 @@ function checkOpenNames(context: AcmeContext, unit: Unit, accountId: string, mor
     .reduce((sum, { identifiers }) => sum + identifiers.length, more)
   if (names <= bounds.namesOfAccount) return
   throw rateLimited(
+    'namesOfAccount',
     `This account has more than ${bounds.namesOfAccount} names in orders that wait or that failed within the hour: finalize them, or deactivate their authorizations and wait.`,
     60,
   )

@@ -41,6 +41,8 @@ export interface ProblemOptions {
   readonly subproblems?: readonly Subproblem[]
   readonly algorithms?: readonly string[]
   readonly headers?: Readonly<Record<string, string>>
+  /** With `rateLimited`: the limit that was reached, such as `ordersPerHour`, for metrics. */
+  readonly limit?: string
   readonly cause?: unknown
 }
 
@@ -58,11 +60,14 @@ export interface Subproblem {
 export class AcmeProblem extends Error {
   readonly document: ProblemDocument
   readonly headers: Readonly<Record<string, string>>
+  /** The limit that was reached; `undefined`: it is another problem. Clients do not see it. */
+  readonly limit: string | undefined
 
   constructor(type: ProblemType, detail: string, options: ProblemOptions = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'AcmeProblem'
     this.headers = options.headers ?? {}
+    this.limit = options.limit
     const { subproblems = [], algorithms } = options
     this.document = {
       type: namespace + type,

@@ -75,12 +75,21 @@ export interface AcmeServerOptions {
   readonly eabCommand?: string | undefined
   /** Called with an error that the client sees as serverInternal, for the log. */
   readonly onError?: ((error: unknown) => void) | undefined
-  /** Called with the status of each answer, for metrics, and the problem that it shows, if any. */
-  readonly onAnswer?:
-    | ((request: Request, status: number, problem: string | null) => void)
-    | undefined
+  /** Called with each answer, for metrics. */
+  readonly onAnswer?: ((request: Request, shown: Shown) => void) | undefined
+  /** Called with the ID of the account that has signed a request, once its signature is verified. */
+  readonly onAccount?: ((request: Request, account: string) => void) | undefined
   /** Called when a validation has failed: the type of its challenge, and that of the problem. */
   readonly onInvalid?: ((type: string, problem: string) => void) | undefined
+}
+
+/** What metrics count of an answer. */
+export interface Shown {
+  readonly status: number
+  /** The type of the problem in it, such as `badCSR`; `null`: it shows none. */
+  readonly problem: string | null
+  /** The limit that was reached, such as `ordersPerHour`; `null`: none was. */
+  readonly limit: string | null
 }
 
 export interface AcmeServer {
@@ -142,6 +151,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
   const dispatcherOf = (base: URL, isRemote: boolean): Dispatcher => ({
     context: { ...context, urls: urlsBelow(base), isRemote },
     base,
+    onAccount: (request, account) => server.onAccount?.(request, account),
   })
   const local = dispatcherOf(new URL(server.baseUrl), false)
   const remote =
@@ -159,12 +169,15 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
         (hostOf(request) === hostnameOf(remote.base) ||
           !isLoopback(request.socket.localAddress ?? ''))
       const dispatcher = isRemote ? remote : local
+      let limit: string | null = null
       const answer = await answerTo(dispatcher, request).catch((error: unknown) => {
         const problem = asProblem(error)
+        limit = problem.limit ?? null
         if (problem.document.status >= 500) context.onError(problem.cause ?? error)
         return problemAnswer(problem)
       })
-      server.onAnswer?.(request, answer.status, problemOf(answer))
+      const { status } = answer
+      server.onAnswer?.(request, { status, problem: problemOf(answer), limit })
       respond(dispatcher.context, request, response, answer)
     },
     createEabKey: (keyOptions) => createEabKey(context, keyOptions),
@@ -187,6 +200,7 @@ const hostnameOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, '
 interface Dispatcher {
   readonly context: AcmeContext
   readonly base: URL
+  readonly onAccount: (request: Request, account: string) => void
 }
 
 async function answerTo(dispatcher: Dispatcher, request: Request): Promise<Answer> {
@@ -231,7 +245,7 @@ function notAllowed({ get, byAccount, byKey }: Route): AcmeProblem {
  * conflicts with other requests.
  */
 async function answerPost(
-  { context, base }: Dispatcher,
+  { context, base, onAccount }: Dispatcher,
   request: Request,
   route: Route,
   ids: readonly string[],
@@ -243,7 +257,15 @@ async function answerPost(
   checkUrl(jws, base.origin + (request.url ?? ''))
   const nonce = nonceOf(jws)
   context.limits.check('failedSignaturesPerMinute', clientOf(request.socket.remoteAddress))
-  const ask: SignedAsk = { route, ids, jws, reference, nonce, connection: request.socket }
+  const ask: SignedAsk = {
+    route,
+    ids,
+    jws,
+    reference,
+    nonce,
+    connection: request.socket,
+    onAccount: (account) => onAccount(request, account),
+  }
   for (let attempt = 0; attempt < mostAttempts; attempt++) {
     const answer = await answerOnce(context, ask)
     if (answer !== 'conflict') return answer
@@ -262,6 +284,8 @@ interface SignedAsk {
   readonly reference: KeyReference
   readonly nonce: string
   readonly connection: Connection
+  /** Called with the ID of the account that signs, once its signature is verified. */
+  readonly onAccount: (account: string) => void
 }
 
 /**
@@ -313,6 +337,7 @@ async function openVerified(context: AcmeContext, ask: SignedAsk): Promise<Opene
   const account = 'kid' in reference ? findAccount(context, unit, reference.kid) : null
   const key = 'jwk' in reference ? reference.jwk : context.keys.of(account as Account)
   const payload = verify(context, ask, key)
+  if (account !== null) ask.onAccount(account.id)
   if (!context.store.nonces.isOurs(nonce)) throw badNonce()
   return { unit, account, key, payload, nonce }
 }
@@ -330,6 +355,7 @@ async function readAtOnce(context: AcmeContext, ask: SignedAsk): Promise<Opened 
   const unit = await store.read(needOf(context, ask), nonce)
   if (unit === null) throw badNonce()
   const account = findAccount(context, unit, reference.kid)
+  ask.onAccount(account.id)
   if (keys.of(account) !== key) throw keyChanged()
   return { unit, account, key, payload: null, nonce: null }
 }

@@ -39,6 +39,7 @@ import {
   serverMigrateSpec,
   serverRekeySpec,
   serverRotateSpec,
+  serverRestoredSpec,
   serverRunSpec,
 } from './specs/team.ts'
 import { dockerSpec, envSpec, kubernetesSpec, runSpec } from './specs/runtimes.ts'
@@ -198,6 +199,10 @@ export const commands: readonly TableRow[] = [
   {
     spec: serverAdminCertSpec,
     load: async () => (await import('./commands/server-admin-cert.ts')).serverAdminCert,
+  },
+  {
+    spec: serverRestoredSpec,
+    load: async () => (await import('./commands/server-restored.ts')).serverRestored,
   },
   { spec: serverAuditSpec, load: async () => (await import('./commands/server.ts')).serverAudit },
 ]

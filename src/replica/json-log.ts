@@ -16,11 +16,6 @@ export interface JsonLogOptions {
   readonly routeOf: (path: string) => string
   /** The routes whose requests are not logged, such as health checks. */
   readonly unlogged?: ReadonlySet<string> | undefined
-  /**
-   * Whether an address is that of a proxy that speaks HTTP, whose X-Request-ID counts; default: none
-   * is.
-   */
-  readonly isHttpProxy?: ((address: string) => boolean) | undefined
 }
 
 /** A log of one line of JSON for each event. */
@@ -28,7 +23,7 @@ export interface JsonLog {
   event(level: LogLevel, event: string, members?: Members): void
   /** Logs a request that was answered, or whose connection broke: `onRequest` of the HTTPS server. */
   request(entry: LogEntry, request: Request): void
-  /** Returns the ID with which a request is logged, for what else is recorded of it. */
+  /** Returns the random ID with which a request is logged, so that its client can name the line. */
   requestId(request: Request): string
   /** Notes which account signed a request. */
   account(request: Request, account: string): void
@@ -38,7 +33,7 @@ const longestText = 1_000
 
 /** Creates a log. Control characters are escaped, and no text has more than 1,000 characters. */
 export function createJsonLog(options: JsonLogOptions): JsonLog {
-  const { write, now, routeOf, unlogged, isHttpProxy = () => false } = options
+  const { write, now, routeOf, unlogged } = options
   const ids = new WeakMap<Request, string>()
   const accounts = new WeakMap<Request, string>()
 
@@ -50,12 +45,8 @@ export function createJsonLog(options: JsonLogOptions): JsonLog {
     write(`${printableJson(json)}\n`)
   }
 
-  function idOf(request: Request, address: () => string): string {
-    const known = ids.get(request)
-    if (known !== undefined) return known
-    const given = request.headers['x-request-id']
-    const isSane = typeof given === 'string' && /^[\w.-]{1,64}$/.test(given)
-    const id = isSane && isHttpProxy(address()) ? given : randomUUID()
+  function requestId(request: Request): string {
+    const id = ids.get(request) ?? randomUUID()
     ids.set(request, id)
     return id
   }
@@ -68,8 +59,7 @@ export function createJsonLog(options: JsonLogOptions): JsonLog {
       const { time, method, status, milliseconds, remoteAddress } = entry
       const level = status !== null && status >= 500 ? 'error' : 'info'
       line(time, level, 'request', {
-        // A connection that has closed no longer knows its address.
-        request: idOf(request, () => remoteAddress),
+        request: requestId(request),
         method: shortened(method, 20),
         route,
         status,
@@ -78,7 +68,7 @@ export function createJsonLog(options: JsonLogOptions): JsonLog {
         account: accounts.get(request),
       })
     },
-    requestId: (request) => idOf(request, () => request.socket.remoteAddress ?? ''),
+    requestId,
     account: (request, account) => void accounts.set(request, account),
   }
 }

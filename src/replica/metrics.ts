@@ -12,7 +12,7 @@ export interface MetricsOptions {
   readonly pool?: (() => PoolState) | undefined
   /** The age in seconds of the newest CRL of each scope, by its name. */
   readonly crlAges?: (() => Promise<ReadonlyMap<string, number>>) | undefined
-  /** How many certificates are in the last third of their lifetime and not replaced. */
+  /** How many certificates are in the last third of their lifetime and not replaced, at most 10,000. */
   readonly certificatesDue?: (() => Promise<number>) | undefined
   /** Called when one of these values cannot be told; the others are shown. */
   readonly onError?: ((error: unknown) => void) | undefined
@@ -36,7 +36,7 @@ export interface Metrics {
   /** `type`: of the challenge, such as `http-01`; `reason`: the type of the problem. */
   validationFailed(type: string, reason: string): void
   requestAnswered(request: AnsweredRequest): void
-  /** `limit`: the route whose limit was reached, such as `new-order`. */
+  /** `limit`: the limit that was reached, such as `ordersPerHour`. */
   rateLimited(limit: string): void
   /** The Content-Type of `text`. */
   readonly contentType: string
@@ -137,7 +137,10 @@ const poolText = ({ total, idle, waiting }: PoolState): string =>
 
 const crlText = (ages: ReadonlyMap<string, number>): string =>
   valuesText(
-    described('rootling_crl_age_seconds', 'The age of the newest CRL, by scope.'),
+    described(
+      'rootling_crl_age_seconds',
+      'The age of the newest CRL that any replica made, by scope.',
+    ),
     'gauge',
     [...ages].map(([scope, age]) => [{ scope }, age]),
   )
@@ -145,7 +148,7 @@ const crlText = (ages: ReadonlyMap<string, number>): string =>
 const dueText = (due: number): string =>
   gauge(
     'rootling_certificates_due',
-    'Certificates in the last third of their lifetime that nothing has replaced.',
+    'Certificates in the last third of their lifetime that nothing has replaced, of 10,000 at most.',
     due,
   )
 

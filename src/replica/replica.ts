@@ -4,7 +4,7 @@ import { createAcmeAuthority, type AcmeAuthority } from '../acme/acme-authority.
 import type { EabKeyOptions } from '../acme/eab-keys.ts'
 import type { AcmeOptions } from '../acme/options.ts'
 import { routes } from '../acme/routes.ts'
-import { createAcmeServer, type AcmeServer } from '../acme/server.ts'
+import { createAcmeServer, type AcmeServer, type Shown } from '../acme/server.ts'
 import { openPostgresStore } from '../acme/store/postgres.ts'
 import { noAuthority } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
@@ -15,6 +15,7 @@ import { listen } from '../server/listen.ts'
 import { createRevocationServer } from '../sites/revocation/server.ts'
 import { recordAudit } from '../storage/postgres/audit.ts'
 import type { Database } from '../storage/postgres/database.ts'
+import { countDue, crlAges } from '../storage/postgres/gauges.ts'
 import type { Sealer } from '../storage/postgres/seal.ts'
 import { postgresStorage } from '../storage/postgres/storage.ts'
 import {
@@ -104,7 +105,12 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       }
   }
   const onError = (error: unknown): void => log.event('error', 'failed', { error: textOf(error) })
-  const metrics = createMetrics({ pool: () => database.pool(), onError })
+  const metrics = createMetrics({
+    pool: () => database.pool(),
+    crlAges: () => crlAges(database, now()),
+    certificatesDue: () => countDue(database, now()),
+    onError,
+  })
   try {
     const acme = await createAcmeServer({
       baseUrl: `${base}/acme`,
@@ -123,8 +129,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       now,
       onError,
       onInvalid: (type, problem) => metrics.validationFailed(type, problem),
-      onAnswer: (request, status, problem) =>
-        countOrders(metrics, routeOf(request.url ?? ''), status, problem),
+      onAnswer: (request, shown) => countOrders(metrics, routeOf(request.url ?? ''), shown),
+      onAccount: (request, account) => log.account(request, account),
       options: { allowRemote: true, eabRequired: true, ...options.acme },
     })
     closing.push(() => acme.close())
@@ -146,7 +152,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       minVersion: 'TLSv1.2',
       ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
       now,
-      handler: routed({ acme, health, roots: () => publishedRoots(storage) }),
+      handler: routed({ acme, health, roots: () => publishedRoots(storage), log }),
       onHandlerError: onError,
       onRequest(entry, request) {
         log.request(entry, request)
@@ -241,13 +247,8 @@ const adminMethods = [
 ]
 const plainPaths = [...healthPaths, '/roots.pem', ...adminMethods.map((method) => `/${method}`)]
 
-function countOrders(
-  metrics: Metrics,
-  route: string,
-  status: number,
-  problem: string | null,
-): void {
-  if (problem === 'rateLimited') metrics.rateLimited(route)
+function countOrders(metrics: Metrics, route: string, { status, problem, limit }: Shown): void {
+  if (limit !== null) metrics.rateLimited(limit)
   else if (route === 'new-order' && status === 201) metrics.orderCreated()
   else if (route === 'finalize' && status === 200) metrics.orderIssued()
   else if (route === 'new-order' || route === 'finalize')
@@ -294,10 +295,12 @@ interface Parts {
   readonly health: ReturnType<typeof createHealth>
   /** Returns the roots, PEM. */
   readonly roots: () => Promise<string>
+  readonly log: JsonLog
 }
 
-function routed({ acme, health, roots }: Parts): Handler {
+function routed({ acme, health, roots, log }: Parts): Handler {
   return async (request, response) => {
+    response.setHeader('X-Request-Id', log.requestId(request))
     if (await health.handler(request, response)) return
     if (request.url !== '/roots.pem') return acme.handler(request, response)
     response.setHeader('Content-Type', 'application/x-pem-file')

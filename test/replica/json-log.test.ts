@@ -73,16 +73,10 @@ test('health checks are not logged', () => {
   expect(lines).toHaveLength(1)
 })
 
-test('an X-Request-ID counts from a proxy alone, and only if it is harmless', () => {
-  const { log, last } = open({ isHttpProxy: (address) => address === '10.0.0.1' })
-  const idOf = (given: string, remoteAddress: string): unknown => {
-    log.request(entry({ remoteAddress }), request({ 'x-request-id': given }, remoteAddress))
-    return last()['request']
-  }
-  expect(idOf('a1B2-c3.d_4', '10.0.0.1')).toBe('a1B2-c3.d_4')
-  expect(idOf('a1B2-c3.d_4', '10.0.0.2')).not.toBe('a1B2-c3.d_4')
-  for (const bad of ['', 'a b', 'a"b', 'a\nb', 'é', 'x'.repeat(65)])
-    expect(idOf(bad, '10.0.0.1')).toMatch(/^[\da-f-]{36}$/)
+test('an X-Request-ID that a client sends does not count', () => {
+  const { log, last } = open()
+  log.request(entry(), request({ 'x-request-id': 'a1B2-c3' }))
+  expect(last()['request']).toMatch(/^[\da-f-]{36}$/)
 })
 
 test('no text breaks a line, and each line is JSON', () => {

@@ -19,7 +19,6 @@ test('the HTTPS server logs requests of curl, and one whose connection broke', a
     now: () => new Date(),
     routeOf,
     unlogged: new Set(['/healthz']),
-    isHttpProxy: () => true,
   })
   const server = await createHttpsServer({
     pair: authority.leaf('server'),
@@ -50,7 +49,7 @@ test('the HTTPS server logs requests of curl, and one whose connection broke', a
   await expect.poll(() => lines.length).toBe(3)
   const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   expect(logged).toMatchObject([
-    { request: 'given-1', method: 'GET', route: 'order', status: 200, address: '127.0.0.1' },
+    { request: ids[1], method: 'GET', route: 'order', status: 200, address: '127.0.0.1' },
     { request: ids[2], method: 'POST', route: 'order', status: 200, account: 'acct-1' },
     { request: expect.stringMatching(/^[\da-f-]{36}$/), route: 'order', status: null },
   ])

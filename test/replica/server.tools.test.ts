@@ -269,6 +269,9 @@ test.skipIf(!existsSync('/usr/bin/lego') || !existsSync('/usr/sbin/haproxy'))(
     expect(logs).not.toContain(String(key['hmacKey']))
     expect(logs).not.toContain('readyz')
     expect(logs).toContain('"route":"new-order"')
+    const line = logs.split('\n').find((one) => one.includes('"route":"finalize"'))
+    expect(line).toMatch(/"request":"[\da-f-]{36}".*"account":"[\w-]{22}"/)
+    expect(text).toContain('rootling_certificates_due 0\n')
   },
 )
 

@@ -29,8 +29,8 @@ export const bounds = {
 }
 
 /**
- * Makes the problem for a limit. `seconds` is the time until the client may try again: an integer,
- * since some clients cannot read a date.
+ * Makes the problem for a limit, which metrics call `limit`. `seconds` is the time until the client may
+ * try again: an integer, since some clients cannot read a date.
  */
-export const rateLimited = (detail: string, seconds: number): AcmeProblem =>
-  new AcmeProblem('rateLimited', detail, { headers: { 'Retry-After': String(seconds) } })
+export const rateLimited = (limit: string, detail: string, seconds: number): AcmeProblem =>
+  new AcmeProblem('rateLimited', detail, { headers: { 'Retry-After': String(seconds) }, limit })

@@ -35,7 +35,9 @@ import type { Unfinished } from './unfinished.ts'
  *    or by the next one.
  * 7. An adapter forgets by itself what bounds.ts does not let it keep. It may forget an order a month
  *    after the order and its certificate ended, with all that belongs to it; so there is no call for
- *    that (files: whenever the journal is rewritten).
+ *    that (files: whenever the journal is rewritten). It may forget an account that has no orders: at
+ *    the bounds (files, memory), or a year after it was made, unless its client could not register
+ *    again (a database, which keeps no bounds: what it holds does not have to fit into memory).
  */
 export interface AcmeStore {
   /** Reads what a request will look at. */

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Recording } from '../../certificates/issuer.ts'
 import { toJsonb, type Database, type Row } from '../../storage/postgres/database.ts'
+import { forgetExpired } from '../../storage/postgres/gauges.ts'
 import type { Sealer } from '../../storage/postgres/seal.ts'
 import { readCertId } from '../cert-id.ts'
 import {
@@ -66,14 +67,16 @@ interface Place {
 }
 
 /**
- * Deletes the nonces of days whose nonces are refused, and orders that ended a month ago, as their
+ * Makes the next partitions of the audit; deletes the nonces of days whose nonces are refused, and orders that ended a month ago, as their
  * certificates did, with all that belongs to them. Processes may do so at the same time.
  */
 async function sweep(database: Database, now: number): Promise<void> {
+  await database.query('SELECT rootling.prepare_audit()')
   await database.query('DELETE FROM rootling.nonce WHERE day < $1', [
     Math.floor(now / day) - keptDays,
   ])
   await database.query('DELETE FROM rootling.lease WHERE until <= $1', [now])
+  await forgetExpired(database, new Date(now))
   await database.query(
     `WITH ended AS (
        DELETE FROM rootling.acme o WHERE kind = 'order' AND created < $1
@@ -89,6 +92,39 @@ async function sweep(database: Database, now: number): Promise<void> {
        OR a.kind = 'authorization' AND ended.facts->'authorizationIds' ? a.id`,
     [now - 30 * day],
   )
+  await forgetAccounts(database, now)
+}
+
+/** The most accounts that are forgotten at once, so that nobody waits for it. */
+const mostForgotten = 1_000
+
+/**
+ * Deletes accounts that are older than a year and have no order any more, where that shuts nobody out: an
+ * account that is deactivated, one whose key for external account binding has ended, and one whose client
+ * can register again, without a key or with one that binds any number of accounts. Of the others there
+ * are no more than the operator has allowed.
+ */
+async function forgetAccounts(database: Database, now: number): Promise<void> {
+  const orders = "SELECT FROM rootling.acme o WHERE o.kind = 'order' AND o.account = a.id"
+  await database.transaction(async () => {
+    const unused = await database.query(
+      `SELECT a.id FROM rootling.acme a
+       WHERE a.kind = 'account' AND a.created < $1 AND NOT EXISTS (${orders})
+         AND (a.facts->>'status' <> 'valid' OR NOT EXISTS (
+           SELECT FROM rootling.acme k WHERE k.kind = 'eabKey' AND k.id = a.facts->>'eabKeyId'
+             AND k.facts ? 'uses' AND NOT k.facts ? 'revoked'
+             AND coalesce((k.facts->>'expires')::bigint > $2, true)
+         ))
+       ORDER BY a.created LIMIT ${mostForgotten} FOR UPDATE OF a SKIP LOCKED`,
+      [now - 365 * day, now],
+    )
+    // Looks again, now that no unit can use the account: one may have made an order just before.
+    await database.query(
+      `DELETE FROM rootling.acme a
+       WHERE a.kind = 'account' AND a.id = ANY($1) AND NOT EXISTS (${orders})`,
+      [unused.map(({ id }) => String(id))],
+    )
+  })
 }
 
 /** Returns the secret that all processes make their nonces with. The first of them chooses it. */

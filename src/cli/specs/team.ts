@@ -276,8 +276,29 @@ export const serverRekeySpec = {
 
 export const serverAuditSpec = {
   name: 'server audit',
-  summary: 'Check that nobody has changed a team’s audit trail',
-  positionals: 'verify',
-  options: { database: databaseOption },
-  examples: ['rootling server audit verify --database postgres://ca@db/ca'],
+  summary: 'Check that nobody has changed a team’s audit trail, or drop old months of it',
+  positionals: 'verify|drop',
+  options: {
+    database: databaseOption,
+    before: {
+      type: 'string',
+      placeholder: 'MONTH',
+      describe: 'drop: the months before this one, such as 2026-01',
+    },
+  },
+  examples: [
+    'rootling server audit verify --database postgres://ca@db/ca',
+    'rootling server audit drop --before 2026-01 --database postgres://owner@db/ca',
+  ],
+} as const satisfies CommandSpec
+
+export const serverRestoredSpec = {
+  name: 'server restored',
+  summary: 'Find, and revoke again, what a restored database does not know as revoked',
+  options: {
+    database: databaseOption,
+    crl: { type: 'string', placeholder: 'FILE', describe: 'The newest CRL that was kept' },
+    revoke: { type: 'boolean', describe: 'Revoke them again; as the owner of the database' },
+  },
+  examples: ['rootling server restored --crl team.crl --database postgres://owner@db/ca'],
 } as const satisfies CommandSpec

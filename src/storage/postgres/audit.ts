@@ -49,6 +49,8 @@ export interface AuditCheck {
   readonly rows: number
   /** For the operator to keep, apart from the database, and to give as `heads` later. */
   readonly replicas: readonly AuditHead[]
+  /** The time of the oldest row that is kept, where older ones were dropped; `null`: none were. */
+  readonly since: string | null
   /** At most 1,000 of them. */
   readonly faults: readonly AuditFault[]
 }
@@ -60,15 +62,49 @@ const mostFaults = 1_000
  * Reads the whole audit and returns which rows were changed, reordered or taken out. Rows that were
  * deleted from the end of a replica's chain leave no trace in what remains, and neither does a chain
  * that was wholly written anew: both are found only by `heads`, the `replicas` of an earlier check that
- * were kept elsewhere. Throws `database-away`.
+ * were kept elsewhere. Rows that `dropAudit` has dropped are not missing; heads among them are passed
+ * over. Throws `database-away`.
  */
 export async function verifyAudit(
   database: Database,
   heads: readonly AuditHead[] = [],
 ): Promise<AuditCheck> {
+  const starts = await readStarts(database)
+  const check = await verifyFrom(database, starts, heads)
+  // Months that are dropped while this reads would look like missing ones.
+  return toText(await readStarts(database)) === toText(starts)
+    ? check
+    : verifyAudit(database, heads)
+}
+
+type Heads = ReadonlyMap<string, AuditHead>
+
+const toText = (heads: Heads): string => JSON.stringify([...heads])
+
+/** The last dropped row of each replica of which rows were dropped. */
+async function readStarts(database: Database): Promise<Heads> {
+  const rows = await database.query(
+    `SELECT replica, n::text AS n, encode(hash, 'hex') AS hash FROM rootling.audit_start
+     ORDER BY replica`,
+  )
+  return new Map(
+    rows.map(({ replica, n, hash }) => [
+      String(replica),
+      { replica: String(replica), n: Number(n), hash: String(hash) },
+    ]),
+  )
+}
+
+async function verifyFrom(
+  database: Database,
+  starts: Heads,
+  heads: readonly AuditHead[],
+): Promise<AuditCheck> {
   const last = new Map<string, AuditHead>()
   const faults: AuditFault[] = []
-  const noted = new Map(heads.map((head) => [`${head.n} ${head.replica}`, head]))
+  const kept = heads.filter(({ replica, n }) => n > (starts.get(replica)?.n ?? 0))
+  const noted = new Map(kept.map((head) => [`${head.n} ${head.replica}`, head]))
+  let oldest: string | null = null
   const fault = (one: AuditFault): void => {
     if (faults.length < mostFaults) faults.push(one)
   }
@@ -86,7 +122,9 @@ export async function verifyAudit(
     for (const row of rows) {
       const replica = String(row['replica'])
       const n = Number(row['n'])
-      const before = last.get(replica)
+      const before = last.get(replica) ?? starts.get(replica)
+      const at = String(row['at'])
+      if (oldest === null || at < oldest) oldest = at
       const hash = (row['hash'] as Buffer).toString('hex')
       const expected = (before?.n ?? 0) + 1
       if (n !== expected) fault({ replica, n: expected, what: 'missing' })
@@ -99,7 +137,10 @@ export async function verifyAudit(
     }
   }
   for (const { replica, n } of noted.values()) fault({ replica, n, what: 'missing' })
-  return { rows: count, replicas: [...last.values()], faults }
+  for (const { replica, n } of starts.values())
+    if (!last.has(replica)) fault({ replica, n: n + 1, what: 'missing' })
+  const since = starts.size === 0 ? null : oldest
+  return { rows: count, replicas: [...last.values()], since, faults }
 }
 
 /** Computes the hash of a row as `rootling.audit` in schema.ts does. */

@@ -2,13 +2,16 @@ import { RootlingError } from '../../errors.ts'
 import type { Database } from './database.ts'
 
 /**
- * What a role that serves may do with each table. It writes certificates and the audit once, and
- * changes neither; what it may do with the table of migrations is to read it.
+ * What a role that serves may do with each table. It writes certificates and the audit by functions of
+ * the owner alone: each certificate is in the audit, and a row is added at the end of a chain, at the
+ * database's time. What it may do with the table of migrations is to read it.
  */
 const rights: Readonly<Record<string, string>> = {
   migration: 'SELECT',
-  audit: 'SELECT, INSERT',
-  certificate: 'SELECT, INSERT',
+  audit: 'SELECT',
+  audit_start: 'SELECT',
+  certificate: 'SELECT',
+  newest: 'SELECT, DELETE',
   forgotten: 'SELECT, INSERT',
   secret: 'SELECT, INSERT',
   crl_number: 'SELECT, INSERT, UPDATE',

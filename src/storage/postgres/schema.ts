@@ -432,4 +432,161 @@ BEGIN
 END $$;
 `,
   },
+  {
+    number: 4,
+    sql: `
+-- When the newest CRL was made. Its number is at least the seconds at which it was.
+ALTER TABLE rootling.crl_number ADD COLUMN made timestamptz NOT NULL DEFAULT now();
+UPDATE rootling.crl_number SET made = least(now(), to_timestamp(number));
+
+-- The newest certificate for the same names or in the same file, so that the certificates which are
+-- due are counted without reading all. Those that have expired are deleted.
+CREATE TABLE rootling.newest (
+  holder bytea PRIMARY KEY,
+  n bigint NOT NULL,
+  serial text NOT NULL,
+  due timestamptz NOT NULL,
+  not_after timestamptz NOT NULL
+);
+CREATE INDEX newest_due ON rootling.newest (due);
+
+CREATE FUNCTION rootling.as_newest(c rootling.certificate) RETURNS rootling.newest
+LANGUAGE sql STABLE AS $$
+  SELECT ROW(
+    sha256(convert_to(concat_ws(E'\\n', c.scope, c.facts->>'purpose', coalesce(c.path, (
+      SELECT string_agg(one::text, E'\\n' ORDER BY one::text COLLATE "C")
+      FROM jsonb_array_elements(c.facts->'identifiers') AS one
+    ))), 'UTF8')),
+    c.n, c.serial,
+    -- After two thirds of its lifetime.
+    to_timestamp((extract(epoch FROM (c.facts->>'notBefore')::timestamptz)
+      + 2 * extract(epoch FROM c.not_after)) / 3),
+    c.not_after
+  )::rootling.newest
+$$;
+
+CREATE FUNCTION rootling.note_newest() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO rootling.newest AS w SELECT (rootling.as_newest(NEW)).*
+  ON CONFLICT (holder) DO UPDATE SET n = excluded.n, serial = excluded.serial,
+    due = excluded.due, not_after = excluded.not_after
+  WHERE w.n < excluded.n;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER note_newest AFTER INSERT ON rootling.certificate
+FOR EACH ROW EXECUTE FUNCTION rootling.note_newest();
+
+INSERT INTO rootling.newest
+SELECT DISTINCT ON (w.holder) w.* FROM rootling.certificate c, LATERAL rootling.as_newest(c) AS w
+WHERE c.not_after > now() ORDER BY w.holder, w.n DESC;
+`,
+  },
+  {
+    number: 5,
+    sql: `
+-- The audit, a partition for each month (of UTC), so that old months are dropped whole. What was
+-- written until now is one partition, named for its last month.
+ALTER TABLE rootling.audit RENAME TO audit_default;
+ALTER TABLE rootling.audit_default DROP CONSTRAINT audit_pkey;
+CREATE TABLE rootling.audit (
+  replica text NOT NULL,
+  n bigint NOT NULL,
+  at timestamptz NOT NULL,
+  actor text NOT NULL,
+  event text NOT NULL,
+  facts jsonb NOT NULL,
+  hash bytea NOT NULL,
+  PRIMARY KEY (replica, n, at)
+) PARTITION BY RANGE (at);
+-- Who could read it still can.
+DO $$
+DECLARE
+  reader name;
+BEGIN
+  FOR reader IN
+    SELECT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
+    WHERE c.oid = 'rootling.audit_default'::regclass AND a.privilege_type = 'SELECT'
+      AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE format('REVOKE ALL ON rootling.audit_default FROM %I', reader);
+    EXECUTE format('GRANT SELECT ON rootling.audit TO %I', reader);
+  END LOOP;
+END $$;
+DO $$
+DECLARE
+  last date := date_trunc('month', greatest(
+    (SELECT max(at) FROM rootling.audit_default), now()) AT TIME ZONE 'UTC');
+  name text := to_char(last, '"audit_"YYYY_MM');
+BEGIN
+  EXECUTE format('ALTER TABLE rootling.audit_default RENAME TO %I', name);
+  EXECUTE format(
+    'ALTER TABLE rootling.audit ATTACH PARTITION rootling.%I FOR VALUES FROM (MINVALUE) TO (%L)',
+    name, (last + '1 month'::interval)::timestamp AT TIME ZONE 'UTC');
+END $$;
+-- Where a month lacks its partition, nothing fails.
+CREATE TABLE rootling.audit_default PARTITION OF rootling.audit DEFAULT;
+
+-- Where the chain of a replica begins whose older rows were dropped: n and hash of the last of them.
+CREATE TABLE rootling.audit_start (
+  replica text PRIMARY KEY,
+  n bigint NOT NULL,
+  hash bytea NOT NULL
+);
+
+-- Makes the partitions of this month and the next two, and of what is in the default one. Anybody who
+-- serves may call it. Where something else reads the audit, such as a dump, it leaves that for later
+-- and returns false: a longer wait would keep the servers from writing.
+CREATE FUNCTION rootling.prepare_audit() RETURNS boolean LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '2s'
+AS $$
+DECLARE
+  month timestamptz;
+  name text;
+BEGIN
+  -- Before the table is read: of two that read it, none could lock it.
+  PERFORM pg_advisory_xact_lock(7274646, 3);
+  FOR month IN
+    SELECT date_trunc('month', now()) + i * '1 month'::interval FROM generate_series(0, 2) AS i
+    UNION SELECT date_trunc('month', at) FROM rootling.audit_default
+    ORDER BY 1
+  LOOP
+    name := to_char(month, '"audit_"YYYY_MM');
+    CONTINUE WHEN to_regclass('rootling.' || name) IS NOT NULL;
+    LOCK TABLE rootling.audit_default IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('CREATE TABLE rootling.%I (LIKE rootling.audit)', name);
+    EXECUTE format(
+      'WITH moved AS (DELETE FROM rootling.audit_default WHERE at >= %L AND at < %L RETURNING *)
+       INSERT INTO rootling.%I SELECT * FROM moved',
+      month, month + '1 month'::interval, name);
+    EXECUTE format(
+      'ALTER TABLE rootling.audit ATTACH PARTITION rootling.%I FOR VALUES FROM (%L) TO (%L)',
+      name, month, month + '1 month'::interval);
+  END LOOP;
+  RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+  RETURN false;
+END $$;
+SELECT rootling.prepare_audit();
+
+-- Whoever serves writes the audit by this function alone.
+ALTER FUNCTION rootling.audit(text, text, text, jsonb)
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+`,
+  },
+  {
+    number: 6,
+    sql: `
+-- Whoever serves records certificates by this function alone, which writes the audit too.
+ALTER FUNCTION rootling.record(jsonb)
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+`,
+  },
+  {
+    number: 7,
+    sql: `
+-- For the accounts that are forgotten.
+CREATE INDEX acme_accounts ON rootling.acme (created) WHERE kind = 'account';
+`,
+  },
 ]

@@ -321,10 +321,10 @@ function openChange(database: Database, sealer: Sealer, readers: Readers): Chang
     },
     async nextCrlNumber(scope, now) {
       const [row] = await database.query(
-        `INSERT INTO rootling.crl_number AS c VALUES ($1, $2)
-         ON CONFLICT (scope) DO UPDATE SET number = greatest(c.number + 1, excluded.number)
+        `INSERT INTO rootling.crl_number AS c VALUES ($1, $2, $3)
+         ON CONFLICT (scope) DO UPDATE SET number = greatest(c.number + 1, excluded.number), made = $3
          RETURNING number`,
-        [scope, Math.floor(now.getTime() / 1000)],
+        [scope, Math.floor(now.getTime() / 1000), now.toISOString()],
       )
       return Number(row?.['number'])
     },

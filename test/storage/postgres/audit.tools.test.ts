@@ -185,7 +185,23 @@ test('a role that serves does what serving needs, and changes no audit and no sc
   await store.claimValidations(Date.now(), Date.now() + 1_000, 1)
   await recordAudit(served, event)
   expect((await verifyAudit(served)).rows).toBe(8)
+  await served.query('SELECT rootling.prepare_audit()')
+  const [month] = await owner.query(
+    "SELECT max(relname) AS name FROM pg_class WHERE relname ~ '^audit_2[0-9]{3}_[0-9]{2}$'",
+  )
+  const row = "VALUES ('a', 9, now(), 'x', 'x', '{}', '')"
   for (const sql of [
+    `INSERT INTO rootling.audit ${row}`,
+    `INSERT INTO rootling.${String(month?.['name'])} ${row}`,
+    `INSERT INTO rootling.audit_default ${row}`,
+    'DELETE FROM rootling.audit_default',
+    `DROP TABLE rootling.${String(month?.['name'])}`,
+    `ALTER TABLE rootling.audit DETACH PARTITION rootling.${String(month?.['name'])}`,
+    "INSERT INTO rootling.audit_start VALUES ('a', 1, '')",
+    "INSERT INTO rootling.certificate (serial) VALUES ('x')",
+    'UPDATE rootling.certificate SET path = NULL',
+    "UPDATE rootling.newest SET serial = 'x'",
+    'ALTER FUNCTION rootling.audit(text, text, text, jsonb) SECURITY INVOKER',
     "UPDATE rootling.audit SET actor = 'x'",
     'DELETE FROM rootling.audit',
     'TRUNCATE rootling.audit',
