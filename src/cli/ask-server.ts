@@ -17,9 +17,9 @@ export type Asks = (
 interface ServerArguments {
   readonly socket?: string | undefined
   readonly server?: string | undefined
-  readonly cert?: string | undefined
-  readonly key?: string | undefined
-  readonly ca?: string | undefined
+  readonly 'cert-file'?: string | undefined
+  readonly 'key-file'?: string | undefined
+  readonly cacert?: string | undefined
 }
 
 /** The server's answer to a list of keys may be long. */
@@ -30,13 +30,13 @@ const longestAnswer = 64 * 1024 * 1024
  * `usage` for options that do not fit together.
  */
 export function serverOf(args: ServerArguments, context: Context): Asks {
-  const { server, cert, key, ca } = args
+  const { server, 'cert-file': cert, 'key-file': key, cacert: ca } = args
   if (server === undefined) {
     if ((cert ?? key ?? ca) === undefined)
       return (method, parameters) => askAdmin(serverSocket(args, context), method, parameters)
     throw new RootlingError(
       'usage',
-      '--cert, --key and --ca are for the server of another machine.',
+      '--cert-file, --key-file and --cacert are for the server of another machine.',
       {
         hint: '--server https://ca.team.internal:14601',
       },
@@ -44,7 +44,7 @@ export function serverOf(args: ServerArguments, context: Context): Asks {
   }
   if (cert === undefined || key === undefined)
     throw new RootlingError('usage', `${server} knows an administrator by a client certificate.`, {
-      hint: '--cert FILE --key FILE; on the server’s machine: rootling server admin-cert create NAME',
+      hint: '--cert-file FILE --key-file FILE; on the server’s machine: rootling server admin-cert create NAME',
     })
   const url = URL.canParse(server) ? new URL(server) : null
   if (url?.protocol !== 'https:' || url.href !== `${url.origin}/`)

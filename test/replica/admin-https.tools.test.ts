@@ -252,7 +252,10 @@ test('requests are bounded, of TLS 1.3, and not of web pages', async () => {
     answer: { error: { message: expect.stringContaining(message) } },
   })
   expect(await asked({ maxVersion: 'TLSv1.2' })).toBe('EPROTO')
-  expect(await asked({ method: 'GET' })).toMatchObject({ status: 400, ...refusal('Use POST') })
+  expect(await asked({ method: 'GET', body: '' })).toMatchObject({
+    status: 400,
+    ...refusal('Use POST'),
+  })
   expect(await asked({ body: '[]' })).toMatchObject(refusal('not a JSON object'))
   expect(await asked({ body: ' '.repeat(70_000) })).toMatchObject(refusal('64 KiB'))
   expect(await asked({ headers: { origin: 'https://www.example.com' } })).toMatchObject({

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -279,6 +279,81 @@ async function fetchMetrics(port: number): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/metrics`)
   return response.text()
 }
+
+test('an administrator of another machine makes keys by a client certificate', async () => {
+  const { serving, made } = await found()
+  const admin = await freePort()
+  const remote = ['--admin-port', String(admin), '--admin', 'alice@team.internal']
+  const replica = await startReplica(serving, 'https://localhost:1', 'remote', remote)
+  const socket = ['--socket', join(directory, 'remote.sock')]
+  const make = (name: string, ...more: readonly string[]) =>
+    json(['server', 'admin-cert', 'create', name, '--out', join(directory, 'admins'), ...more])
+  const alice = await make('alice@team.internal', ...socket)
+  const bob = await make('bob@team.internal', ...socket)
+  expect(await readFile(String(alice['caPath']), 'utf8')).toBe(made['root'])
+  expect(statSync(String(alice['keyPath'])).mode & 0o777).toBe(0o600)
+  const by = ({ certPath, keyPath, caPath }: Record<string, any>) => [
+    ...['--server', `https://localhost:${admin}`, '--cert-file', String(certPath)],
+    ...['--key-file', String(keyPath), '--cacert', String(caPath)],
+  ]
+  const key = await json(['server', 'eab', 'create', '--label', 'CI', ...by(alice)])
+  expect(await json(['server', 'eab', 'revoke', String(key['kid']), ...by(alice)])).toMatchObject({
+    changed: true,
+  })
+  const refused = async (args: readonly string[], code: string, sentence: string) => {
+    const { exitCode, stdout } = await rootling([...args, '--json'])
+    expect(exitCode).not.toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({
+      error: { code, message: expect.stringContaining(sentence) },
+    })
+  }
+  const list = ['server', 'eab', 'list']
+  await refused([...list, ...by(bob)], 'not-trusted', 'does not name this administrator')
+  // Only the server's own user makes administrators.
+  const eve = ['server', 'admin-cert', 'create', 'eve@team.internal', '--out', directory]
+  await refused([...eve, ...by(alice)], 'usage', 'made on the server')
+  // The roots that the system trusts do not have the team's.
+  await refused([...list, ...by(alice).slice(0, 6)], 'not-trusted', 'localhost')
+  expect(await json(['server', 'admin-cert', 'list', ...by(alice)])).toMatchObject({
+    certificates: [{ names: ['alice@team.internal'] }, { names: ['bob@team.internal'] }],
+  })
+  const revoke = ['server', 'admin-cert', 'revoke', String(alice['serialNumber'])]
+  expect(await json([...revoke, ...socket])).toMatchObject({ changed: true })
+  await refused([...list, ...by(alice)], 'not-trusted', 'revoked')
+  const roots = await fetchText(replica.port, '/roots.pem', String(made['root']))
+  expect(roots.text).toBe(made['root'])
+
+  const rows = await postgres.server.psql(
+    serving,
+    `select event, actor from rootling.audit where event in
+       ('eabKeyCreated', 'eabKeyRevoked', 'issued', 'revoked') order by n`,
+  )
+  expect(rows.trim().split('\n')).toEqual([
+    'issued|administrator by the socket',
+    'issued|administrator by the socket',
+    'eabKeyCreated|administrator alice@team.internal',
+    'eabKeyRevoked|administrator alice@team.internal',
+    'revoked|administrator by the socket',
+  ])
+  expect(await json(['server', 'audit', 'verify', '--database', serving])).toMatchObject({
+    faults: [],
+  })
+  expect(replica.log()).toContain('"route":"/eab-create"')
+  expect(replica.log()).not.toContain(String(key['hmacKey']))
+})
+
+test('administration over the network needs a port, and somebody who may', async () => {
+  const line = ['server', '--database', 'postgres://x@localhost/x', '--url', 'https://localhost:1']
+  for (const [more, sentence] of [
+    [['--admin-port', '1'], 'Nobody is named'],
+    [['--admin', 'alice@team.internal'], 'are for --admin-port'],
+    [['--admin-port', '1', '--admin', '*.internal'], 'cannot be the name of an administrator'],
+  ] as const) {
+    const refused = await rootling([...line, ...keyFile(), ...more])
+    expect(refused).toMatchObject({ exitCode: 2 })
+    expect(refused.stderr).toContain(sentence)
+  }
+})
 
 test('a role that serves may not change the schema, and says who can', async () => {
   const owner = await postgres.server.createDatabase()

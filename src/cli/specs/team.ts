@@ -40,9 +40,13 @@ const remoteOptions = {
     describe: 'A server’s --admin-port, such as https://ca.team.internal:14601',
     excludes: ['socket'],
   },
-  cert: { type: 'string', placeholder: 'F', describe: 'With --server: your client certificate' },
-  key: { type: 'string', placeholder: 'F', describe: 'With --server: its key' },
-  ca: {
+  'cert-file': {
+    type: 'string',
+    placeholder: 'F',
+    describe: 'With --server: your client certificate',
+  },
+  'key-file': { type: 'string', placeholder: 'F', describe: 'With --server: its key' },
+  cacert: {
     type: 'string',
     placeholder: 'F',
     describe: 'With --server: the team’s root; default: those that this system trusts',
