@@ -34,14 +34,14 @@ export interface Team {
   add(program?: string): Promise<ReplicaProcess>
 }
 
-export interface LogLine {
+interface LogLine {
   readonly event?: string
   readonly route?: string
   readonly status?: number | null
   readonly error?: string
 }
 
-export interface ReplicaProcess {
+interface ReplicaProcess {
   readonly name: string
   /** Kills it at once, and starts it again. */
   restart(): Promise<void>
@@ -52,7 +52,7 @@ export interface ReplicaProcess {
 }
 
 /** Answers http-01 from `answers`, and from the files that lego and certbot write into a directory. */
-export interface WebResponder {
+interface WebResponder {
   readonly port: number
   readonly answers: Map<string, string>
   readonly webroot: string

@@ -2,7 +2,6 @@ import * as acmeClient from 'acme-client'
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Agent } from 'node:https'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { bare } from '../../src/storage/records.ts'
@@ -36,7 +35,7 @@ export interface Seen {
    * wants it so; acme-client repeats requests like this, and then signs anew.
    */
   repeated: number
-  /** Requests whose connection broke before the answer was there. */
+  /** Signed requests, and raw ones, whose connection broke before the answer was there. */
   broken: number
   /** Runs of lego and certbot that ended for such a request, and were begun again. */
   brokenRuns: number
@@ -166,37 +165,36 @@ function rawClients(team: Team, seen: Seen) {
   }
 }
 
-type Adapter = (config: { data?: unknown; url?: string }) => Promise<unknown>
-interface AxiosFault {
-  readonly response?: { readonly status: number; readonly data: unknown }
+/** What acme-client does with its requests and answers itself. */
+const ownTransforms = {
+  request: [acmeClient.axios.defaults.transformRequest ?? []].flat(),
+  response: [acmeClient.axios.defaults.transformResponse ?? []].flat(),
 }
 
 /** Clients of the package acme-client, each with an account. */
 function npmClients(team: Team, seen: Seen) {
-  const require = createRequire(createRequire(import.meta.url).resolve('acme-client'))
-  const { getAdapter } = require('axios') as { getAdapter(name: string): Adapter }
-  const http = getAdapter('http')
-  const sent = new Set<string>()
+  // It repeats a request whose connection broke by itself, octet for octet.
+  const [sent, repeated] = [new Set<string>(), new Set<string>()]
+  const onRequest = (body: unknown): unknown => {
+    if (typeof body !== 'string') return body
+    if (sent.has(body)) {
+      repeated.add(body)
+      seen.broken++
+    }
+    sent.add(body)
+    return body
+  }
+  function onResponse(this: { data?: unknown }, text: unknown, _: unknown, status = 0): unknown {
+    const isBadNonce = typeof text === 'string' && text.includes('badNonce')
+    if (isBadNonce && repeated.has(String(this.data))) seen.repeated++
+    else if (isBadNonce || status >= 500)
+      seen.refusals.push(`acme-client: ${status} ${String(text)}`)
+    return text
+  }
   const agent = new Agent({ ca: team.root, keepAlive: true })
   const { defaults } = acmeClient.axios
-  const adapter: Adapter = async (config) => {
-    const body = typeof config.data === 'string' ? config.data : null
-    const isRepeated = body !== null && sent.has(body)
-    if (body !== null) sent.add(body)
-    try {
-      return await http(config)
-    } catch (error) {
-      // It has axios throw whatever the status is.
-      const { response } = error as AxiosFault
-      const text = typeof response?.data === 'string' ? response.data : ''
-      if (response === undefined) seen.broken++
-      else if (text.includes('badNonce') && isRepeated) seen.repeated++
-      else if (response.status >= 500 || text.includes('badNonce'))
-        seen.refusals.push(`acme-client: ${response.status} ${text}`)
-      throw error
-    }
-  }
-  defaults.adapter = adapter as never
+  defaults.transformRequest = [...ownTransforms.request, onRequest]
+  defaults.transformResponse = [onResponse, ...ownTransforms.response]
   defaults.httpsAgent = agent
   defaults.proxy = false
   const clients = new Map<number, Promise<acmeClient.Client>>()
