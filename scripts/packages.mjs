@@ -51,6 +51,7 @@ const files = {
   'python3-pip': '/usr/bin/pip3',
   'python3-prometheus-client': '/usr/lib/python3/dist-packages/prometheus_client',
   'python3-requests': '/usr/lib/python3/dist-packages/requests',
+  'python3-yaml': '/usr/lib/python3/dist-packages/yaml',
   'redis-tools': '/usr/bin/redis-cli',
   ruby: '/usr/bin/ruby',
   strace: '/usr/bin/strace',
