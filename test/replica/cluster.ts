@@ -130,7 +130,7 @@ export async function startTeam({ owner, serving, role, count = 3 }: TeamOptions
     const line = [
       ...['server', '--database', serving, '--url', `https://localhost:${front}`],
       ...['--port', String(port), '--replica', name, '--socket', join(home, `${name}.sock`)],
-      ...['--allow-address', '127.0.0.0/8', '--allow-address', '::1', '--drain', '1'],
+      ...['--allow-address', '127.0.0.1', '--allow-address', '::1', '--drain', '1'],
       ...['--http01-port', String(responder.port), '--proxy', '127.0.0.1'],
       ...['--no-eab-required', '--no-limits', ...keyFile],
     ]

@@ -76,7 +76,7 @@ export function useTeam() {
         [
           ...['server', '--database', database, '--url', url, '--port', String(port)],
           ...['--socket', join(directory, `${name}.sock`), '--replica', name, '--drain', '0'],
-          ...['--allow-address', '127.0.0.0/8', '--allow-address', '::1', '--no-limits'],
+          ...['--allow-address', '127.0.0.1', '--allow-address', '::1', '--no-limits'],
           ...['--revocation-port', String(revocationPort), '--no-eab-required', ...options],
         ],
         { ...env, ...more },

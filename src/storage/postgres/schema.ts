@@ -317,6 +317,15 @@ BEGIN
   END IF;
 END $$;
 
+-- For a transaction that only uses up a nonce: should it be lost in a crash, what was read may be read
+-- once more. Where there is a synchronous standby it waits all the same, since what it read may be of a
+-- transaction that was ended while it waited for the standby.
+CREATE FUNCTION rootling.no_need_to_wait() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('synchronous_commit',
+    CASE current_setting('synchronous_standby_names') WHEN '' THEN 'off' ELSE 'on' END, true);
+END $$;
+
 -- The same for a request that changes nothing, with its nonce; no row: that was used before.
 CREATE FUNCTION rootling.read_unit(
   need jsonb, unit_day int, unit_nonce bytea, unit_by bytea
@@ -324,8 +333,7 @@ CREATE FUNCTION rootling.read_unit(
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-  -- Should the database lose it in a crash, what was read may be read once more.
-  PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM rootling.no_need_to_wait();
   INSERT INTO rootling.nonce VALUES (unit_day, unit_nonce, unit_by) ON CONFLICT DO NOTHING;
   -- A statement that is repeated, since its answer was lost, finds its own row.
   IF FOUND OR unit_by = (
@@ -345,12 +353,13 @@ DECLARE
   one jsonb;
   found_version bigint;
 BEGIN
-  -- Whatever the role's default is: what a client is told must not be lost. Of a unit that only uses up
-  -- a nonce nothing would be, as in read_unit.
-  PERFORM set_config('synchronous_commit',
-      CASE WHEN puts = '[]' AND leases = '[]' THEN 'off' ELSE 'on' END, true),
+  -- Whatever the role's default is: what a client is told must not be lost.
+  PERFORM set_config('synchronous_commit', 'on', true),
     set_config('rootling.replica', unit_replica, true),
     set_config('rootling.actor', unit_actor, true);
+  IF puts = '[]' AND leases = '[]' THEN
+    PERFORM rootling.no_need_to_wait();
+  END IF;
   INSERT INTO rootling.nonce VALUES (unit_day, unit_nonce, unit_by) ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN
     -- An earlier attempt of this unit may have been ended while it waited for a synchronous standby. This
