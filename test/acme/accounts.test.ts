@@ -135,7 +135,7 @@ describe('accounts', () => {
     expect((await client.post(body.orders, null)).body).toEqual({ orders: [] })
     const made = [await client.order(['a.localhost']), await client.order(['b.localhost'])]
     const listed = await client.post(body.orders, null)
-    expect(listed.body.orders).toEqual(made.map(({ headers }) => headers['location']))
+    expect(listed.body.orders).toEqual(made.map(({ headers }) => headers['location']).toReversed())
     const stranger = await open()
     expectProblem(await stranger.post(body.orders, null), 'unauthorized', 403)
     expectProblem(

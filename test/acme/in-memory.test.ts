@@ -66,7 +66,7 @@ describe('a server over a store that shows a request what it needs', () => {
     const account = (await client.post(client.kid, { contact: ['mailto:a@b.test'] })).body
     expect(account.contact).toEqual(['mailto:a@b.test'])
     const { orders } = (await client.post(account.orders, null)).body
-    expect([orders.length, orders[0]]).toEqual([2, order])
+    expect([orders.length, orders[1]]).toEqual([2, order])
     const stranger = await connect(acme)
     const der = { certificate: leaf.raw.toString('base64url') }
     expectProblem(await stranger.post(client.to('revokeCert'), der), 'unauthorized', 403)
