@@ -102,7 +102,14 @@ export async function respondToChallenge(
   }
 }
 
-/** Begins the validation of a challenge that is asked for the first time; `null`: none begins. */
+/** The most challenges of which a process remembers that it validated them early. */
+const mostEarly = 10_000
+
+/**
+ * Begins the validation of a challenge that is asked for the first time; `null`: none begins. That is before
+ * the nonce is used up, so for each challenge it happens once: where the request is not committed then, as
+ * with a used nonce that is sent again and again, the next one is committed before anything is validated.
+ */
 function begin(
   context: AcmeContext,
   request: SignedByAccount,
@@ -114,6 +121,15 @@ function begin(
   const status = authorizationStatus(authorization, context.now().getTime())
   if (payload === null || status !== 'pending' || challenge.requested !== undefined) return null
   context.limits.check('failedValidationsPerHour', account.id)
+  const { early } = context
+  const key = `${authorizationId}/${id}`
+  request.atEnd((isDone) => {
+    if (isDone) early.delete(key)
+  })
+  if (early.has(key)) return null
+  early.add(key)
+  const [oldest = ''] = early.size > mostEarly ? early : []
+  early.delete(oldest)
   return outcomeOf(context, { authorization, challenge, account })
 }
 

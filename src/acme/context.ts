@@ -30,6 +30,8 @@ export interface AcmeContext {
   readonly keys: KnownKeys
   /** Orders whose certificates this process is issuing at this moment, by ID. */
   readonly issuing: Map<string, Issuing>
+  /** Challenges that were validated for a request that is not committed, by authorization and ID. */
+  readonly early: Set<string>
   /** Takes an error that is no client's fault, for the log. */
   readonly onError: (error: unknown) => void
   /** Called with the types of a challenge that failed, and of its problem. */

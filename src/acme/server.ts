@@ -145,6 +145,7 @@ export async function createAcmeServer(server: AcmeServerOptions): Promise<AcmeS
       `rootling acme eab create${state?.authority === undefined ? '' : ` --ca ${state.authority}`}`,
     keys: createKnownKeys(),
     issuing: new Map(),
+    early: new Set(),
     onError: (error) => server.onError?.(error),
     onInvalid: (type, problem) => server.onInvalid?.(type, shortType(problem)),
   }

@@ -87,6 +87,26 @@ describe('a challenge', () => {
     expect(asked).toBe(0)
   })
 
+  test('is validated once by a nonce that is sent again and again, and later as ever', async () => {
+    const challenge = await world.challengeFor('used.localhost', 'http-01')
+    let asked = 0
+    answerWeb = (_, response) => {
+      asked++
+      response.end(challenge.keyAuthorization)
+    }
+    const nonce = await world.client.nonce()
+    await world.client.post(challenge.authorization, null, { header: { nonce } })
+    for (let i = 0; i < 5; i++)
+      expectProblem(
+        await world.client.post(challenge.url, {}, { header: { nonce } }),
+        'badNonce',
+        400,
+      )
+    expect(asked).toBe(1)
+    expect((await world.client.post(challenge.url, {})).body.status).toBe('valid')
+    expect(await challenge.status()).toEqual(['valid', 'ready'])
+  })
+
   test('cannot be answered once its authorization was deactivated', async () => {
     const challenge = await world.challengeFor('d.localhost', 'http-01')
     const ended = await world.client.post(challenge.authorization, { status: 'deactivated' })

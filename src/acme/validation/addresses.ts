@@ -68,16 +68,24 @@ export function createAddresses(
 
 /**
  * Where no server of a team is: the metadata services of clouds, which answer at link-local addresses and
- * at one of Amazon's own (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html),
- * Alibaba's and Azure's; loopback (RFC 6890), unspecified, multicast and broadcast addresses; site-local
- * addresses (RFC 3879); and what leads to IPv4 in ways that this network chooses or nobody runs any more:
- * a NAT64 of this network's own (RFC 8215), Teredo (RFC 4380), 6to4 (RFC 7526).
+ * at some of their own, by IPv6 Amazon's
+ * (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html), Google's,
+ * Oracle's, Scaleway's, Akamai's and Alibaba's, by IPv4 Oracle's older one, Alibaba's and Azure's;
+ * loopback (RFC 6890), unspecified, multicast and broadcast addresses; site-local addresses (RFC 3879);
+ * and what leads to IPv4 in ways that this network chooses or nobody runs any more: a NAT64 of this
+ * network's own (RFC 8215), Teredo (RFC 4380), 6to4 (RFC 7526).
  */
 const alwaysForbidden = [
   '169.254.0.0/16',
   'fe80::/10',
   'fec0::/10',
-  'fd00:ec2::254',
+  'fd00:ec2::/32',
+  'fd20:ce::254',
+  'fd00:c1::a9fe:a9fe',
+  'fd00:42::42',
+  'fd00:a9fe:a9fe::1',
+  'fd00:100::100:200',
+  '192.0.0.192',
   '100.100.100.200',
   '168.63.129.16',
   '127.0.0.0/8',

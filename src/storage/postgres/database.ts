@@ -189,17 +189,21 @@ const away = (place: string, cause: unknown): RootlingError =>
     cause,
   })
 
-/** Returns the URL of a database without password and options. */
+/**
+ * Returns the URL of a database without password and options. Throws `usage` for what is none, and where
+ * `/`, `?` or `#` in a password ends the host, so that the user would be the host and the password shown.
+ */
 function placeOf(text: string): string {
-  try {
-    const { protocol, username, host, pathname } = new URL(text)
-    return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
-  } catch {
-    // The error of URL would hold the password.
+  const url = URL.canParse(text) ? new URL(text) : null
+  const { protocol, username, host, port, pathname, search, hash } = url ?? new URL('postgres:')
+  // An @ in the options may be one of theirs.
+  const behind = pathname === '' && port !== '' ? search + hash : pathname + hash
+  // The error of URL would hold the password.
+  if (url === null || behind.includes('@'))
     throw new RootlingError('usage', 'The URL of the database cannot be read.', {
-      hint: 'It looks like postgres://USER@HOST/DATABASE',
+      hint: 'It looks like postgres://USER@HOST/DATABASE; in a password / is %2F, ? is %3F, # is %23',
     })
-  }
+  return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
 }
 
 /**

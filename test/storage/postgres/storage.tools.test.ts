@@ -101,13 +101,19 @@ test('a transaction of which a statement failed is not told as done', async () =
   expect(await database.query("SELECT FROM rootling.revision WHERE name = 'x'")).toEqual([])
 })
 
-test('a URL that cannot be read is not shown, since it may have a password', () => {
+test.each([
+  'postgres://me:s3cret@host:99999/db',
+  // The host would be `me`, and its port the beginning of the password.
+  'postgres://me:12/s3cret@host/db',
+  'postgres://me:12?s3cret@host/db',
+  'postgres://me:12#s3cret@host/db',
+])('a URL that cannot be read is not shown, since it may have a password: %s', (url) => {
   expect.assertions(2)
   try {
-    openDatabase({ url: 'postgres://me:s3cret@host:99999/db' })
+    openDatabase({ url })
   } catch (error) {
     expect(error).toMatchObject({ code: 'usage' })
-    expect(inspect(error)).not.toContain('s3cret')
+    expect(inspect(error)).not.toMatch(/s3cret|12/)
   }
 })
 
