@@ -33,6 +33,7 @@ import { createJsonLog, createRoutes, type JsonLog } from './json-log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { ownCertificate } from './own-certificate.ts'
 import { publishedRoots, withRetired } from './retired.ts'
+import { checkKeys } from './watch-keys.ts'
 
 export interface ReplicaOptions {
   /** `migrate` has made its schema, and `foundAuthority` the authority in it. The caller closes it. */
@@ -91,6 +92,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       hint: 'rootling server init',
       cause: noAuthority(),
     })
+  await checkKeys(storage)
   const base = url.href.replace(/\/$/, '')
   const routeOf = createRoutes('/acme', routes.keys(), plainPaths)
   const unlogged = new Set(healthPaths)

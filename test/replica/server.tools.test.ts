@@ -163,7 +163,10 @@ test('a wrong passphrase, a loose file and a password in the line are refused', 
   await writeFile(wrong, 'incorrect horse battery\n', { mode: 0o600 })
   const refused = await rootling([...line, '--passphrase-file', wrong])
   expect(refused).toMatchObject({ exitCode: 1 })
-  expect(refused.stderr).toContain('The passphrase does not open')
+  expect(refused.stderr).toContain(`The passphrase does not open the keys in ${owner}.`)
+  // It has sealed nothing either, which the right one would not open.
+  const sealed = 'select count(*) from rootling.secret'
+  expect((await postgres.server.psql(owner, sealed)).trim()).toBe('0')
   const loose = join(directory, 'loose')
   await writeFile(loose, 'correct horse battery\n', { mode: 0o644 })
   expect((await rootling([...line, '--passphrase-file', loose])).stderr).toContain('chmod')
