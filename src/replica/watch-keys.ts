@@ -22,7 +22,7 @@ export async function checkKeys(storage: Storage): Promise<void> {
         'bad-key',
         `The passphrase does not open the keys in ${storage.place}.`,
         {
-          hint: 'Give the passphrase with which rootling server init made them, or the last rekey sealed them',
+          hint: 'Give the passphrase with which the authority was made, or that of the last rekey',
           cause: error,
         },
       )

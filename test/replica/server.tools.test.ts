@@ -178,6 +178,26 @@ test('a wrong passphrase, a loose file and a password in the line are refused', 
   }
 })
 
+test('a port that is taken is named by its own option', async () => {
+  const { serving } = await found()
+  const url = 'https://localhost'
+  const taken = await startReplica(serving, url, 'first', ['--metrics-port', '0'])
+  const port = String(taken.port)
+  const line = ['server', '--database', serving, '--url', url, ...keyFile(), '--port', '0']
+  const socket = ['--socket', join(directory, 'second.sock')]
+  for (const [option, more] of [
+    ['--metrics-port', []],
+    ['--revocation-port', ['--revocation-url', 'http://localhost']],
+    ['--admin-port', ['--admin', 'alice@team.internal']],
+  ] as const) {
+    const refused = await rootling([...line, ...socket, option, port, ...more])
+    expect(refused).toMatchObject({ exitCode: 1 })
+    expect(refused.stderr).toContain(`already listens on 127.0.0.1:${port}.`)
+    expect(refused.stderr).toContain(`${option} ${taken.port + 1}`)
+    expect(refused.stderr).toContain('--port 0')
+  }
+})
+
 test.skipIf(!existsSync('/usr/bin/lego') || !existsSync('/usr/sbin/haproxy'))(
   'three replicas behind HAProxy serve lego, while one is killed and one is drained',
   async () => {
