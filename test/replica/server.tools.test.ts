@@ -323,12 +323,17 @@ test('an administrator of another machine makes keys by a client certificate', a
   expect(await json(['server', 'eab', 'revoke', String(key['kid']), ...by(alice)])).toMatchObject({
     changed: true,
   })
-  const refused = async (args: readonly string[], code: string, sentence: string) => {
+  const refused = async (
+    args: readonly string[],
+    code: string,
+    sentence: string,
+    hint: string | RegExp = '',
+  ) => {
     const { exitCode, stdout } = await rootling([...args, '--json'])
     expect(exitCode).not.toBe(0)
-    expect(JSON.parse(stdout)).toMatchObject({
-      error: { code, message: expect.stringContaining(sentence) },
-    })
+    const { error } = JSON.parse(stdout) as Record<string, any>
+    expect(error).toMatchObject({ code, message: expect.stringContaining(sentence) })
+    expect(error['hint'] ?? '').toMatch(hint)
   }
   const list = ['server', 'eab', 'list']
   await refused([...list, ...by(bob)], 'not-trusted', 'does not name this administrator')
@@ -336,13 +341,20 @@ test('an administrator of another machine makes keys by a client certificate', a
   const eve = ['server', 'admin-cert', 'create', 'eve@team.internal', '--out', directory]
   await refused([...eve, ...by(alice)], 'usage', 'made on the server')
   // The roots that the system trusts do not have the team's.
-  await refused([...list, ...by(alice).slice(0, 6)], 'not-trusted', 'localhost')
+  await refused([...list, ...by(alice).slice(0, 6)], 'not-trusted', 'localhost', '--cacert FILE')
+  // The hints are those for a team's server, not for the servers of one machine.
+  const at = (server: string) => [...list, '--server', server, ...by(alice).slice(2)]
+  const nobody = await freePort()
+  await refused(at(`https://localhost:${nobody}`), 'connect-failed', 'Nothing', '--admin-port')
+  await refused(at(`https://127.0.0.1:${admin}`), 'not-trusted', 'Wrong host', /^Name the server/)
+  const acme = `https://localhost:${replica.port}`
+  await refused(at(acme), 'connect-failed', 'does not administer', '--admin-port')
   expect(await json(['server', 'admin-cert', 'list', ...by(alice)])).toMatchObject({
     certificates: [{ names: ['alice@team.internal'] }, { names: ['bob@team.internal'] }],
   })
   const revoke = ['server', 'admin-cert', 'revoke', String(alice['serialNumber'])]
   expect(await json([...revoke, ...socket])).toMatchObject({ changed: true })
-  await refused([...list, ...by(alice)], 'not-trusted', 'revoked')
+  await refused([...list, ...by(alice)], 'not-trusted', 'revoked', 'server admin-cert create')
   const roots = await fetchText(replica.port, '/roots.pem', String(made['root']))
   expect(roots.text).toBe(made['root'])
 
