@@ -178,6 +178,20 @@ test('a wrong passphrase, a loose file and a password in the line are refused', 
   }
 })
 
+test('init says what to do next, and a database without our schema is no defect', async () => {
+  const owner = await postgres.server.createDatabase()
+  const line = ['server', 'init', '--database', owner, '--permit', 'team.internal', ...keyFile()]
+  const first = await rootling(line)
+  expect(first.stderr).toContain('rootling server run --url URL')
+  expect(first.stdout).toMatch(/^until +\d{4}-\d\d-\d\d \d\d:\d\d UTC \(in 36\d\d days\)$/m)
+  expect((await rootling(line)).stderr).toContain('was there already')
+  const empty = await postgres.server.createDatabase()
+  const refused = await rootling(['server', 'audit', 'verify', '--database', empty])
+  expect(refused).toMatchObject({ exitCode: 2 })
+  expect(refused.stderr).toContain('server migrate')
+  expect(refused.stderr).not.toContain('defect')
+})
+
 test('a port that is taken is named by its own option', async () => {
   const { serving } = await found()
   const url = 'https://localhost'

@@ -18,6 +18,7 @@ import { postgresStorage } from '../../storage/postgres/storage.ts'
 import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { untilText } from '../describe.ts'
 import { exposure, listeningAs, parseHost, parsePort, stopSignal } from '../listening.ts'
 import {
   serverRunSpec,
@@ -133,7 +134,7 @@ export async function serverInit(
       [
         `may sign     ${scope.permitted.join(', ')}`,
         `fingerprint  ${fingerprintText(fingerprint)}`,
-        `until        ${scope.rootNotAfter.toISOString()}`,
+        `until        ${untilText(scope.rootNotAfter, now())}`,
       ],
       {
         created,
@@ -148,6 +149,10 @@ export async function serverInit(
         ? 'The key of the root is gone for good; that of the issuer is sealed in the database.'
         : 'The authority was there already.',
     )
+    if (created)
+      output.note(
+        'Keep the fingerprint: machines trust the root by it. Next: rootling server run --url URL',
+      )
     return exitCodes.ok
   })
 }
