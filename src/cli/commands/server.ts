@@ -240,9 +240,22 @@ export async function withDatabase<T>(
   const database = openDatabase({ url: databaseUrl(args, env), replica })
   try {
     return await work(database)
+  } catch (error) {
+    throw schemaFault(error, database.place) ?? error
   } finally {
     await database.close()
   }
+}
+
+/** Returns the error for a role that may not use our schema, or a database without it; `null`: another one. */
+function schemaFault(cause: unknown, place: string): RootlingError | null {
+  // The SQLSTATEs of a privilege, a table, a schema and a function that is missing.
+  if (!/^(?:42501|42P01|3F000|42883)$/.test(String((cause as { code?: unknown }).code))) return null
+  const sentence = `This role may not use ${place}, or Rootling’s schema is not there or of another release`
+  return new RootlingError('usage', `${sentence}: ${(cause as Error).message}.`, {
+    hint: 'rootling server migrate --database URL-OF-THE-OWNER --grant ROLE',
+    cause,
+  })
 }
 
 /**
