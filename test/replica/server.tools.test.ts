@@ -363,6 +363,11 @@ test('an administrator of another machine makes keys by a client certificate', a
   await refused(at(`https://127.0.0.1:${admin}`), 'not-trusted', 'Wrong host', /^Name the server/)
   const acme = `https://localhost:${replica.port}`
   await refused(at(acme), 'connect-failed', 'does not administer', '--admin-port')
+  const uses = ['server', 'eab', 'create', ...by(alice), '--uses', '-1']
+  await refused(uses, 'usage', '--uses -1', '--uses 0 for any number')
+  const one = await rootling(['server', 'eab', 'create', '--name', 'a.localhost', ...by(alice)])
+  expect(one.stderr).toContain('not shown again')
+  expect((await rootling([...list, ...by(alice)])).stdout).toContain('binds 1 more account  a.')
   expect(await json(['server', 'admin-cert', 'list', ...by(alice)])).toMatchObject({
     certificates: [{ names: ['alice@team.internal'] }, { names: ['bob@team.internal'] }],
   })
@@ -382,6 +387,7 @@ test('an administrator of another machine makes keys by a client certificate', a
     'issued|administrator by the socket',
     'eabKeyCreated|administrator alice@team.internal',
     'eabKeyRevoked|administrator alice@team.internal',
+    'eabKeyCreated|administrator alice@team.internal',
     'revoked|administrator by the socket',
   ])
   expect(await json(['server', 'audit', 'verify', '--database', serving])).toMatchObject({
