@@ -63,9 +63,25 @@ export function serverOf(args: ServerArguments, context: Context): Asks {
       maxBodyBytes: longestAnswer,
       post: JSON.stringify(parameters),
       now,
+    }).catch((error: unknown) => {
+      throw hintingHere(error, url)
     })
     return readAdminAnswer(status, body.toString())
   }
+}
+
+/** The hints of `get` are for the servers of one machine: this returns the error with one for a team's. */
+function hintingHere(error: unknown, { host }: URL): unknown {
+  if (!(error instanceof RootlingError) || error.hint?.includes('rootling ') !== true) return error
+  const hint =
+    error.code === 'connect-failed'
+      ? `See that the server is up, and that ${host} is its --admin-host and --admin-port`
+      : error.hint.includes('--client')
+        ? 'On the server’s machine: rootling server admin-cert create NAME'
+        : error.hint.includes('rootling install')
+          ? '--cacert FILE: the one ending in -ca.pem that admin-cert create wrote'
+          : 'Name the server as its own --url does, with the port of --admin-port'
+  return new RootlingError(error.code, error.message, { hint, cause: error })
 }
 
 const certificatePem = /-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----/gs

@@ -33,7 +33,7 @@ export async function listeningAs<T>(
     return await starting
   } catch (error) {
     if (!(error instanceof RootlingError)) throw error
-    const [, option, value] = /^--(port|host) (\S+)$/.exec(error.hint ?? '') ?? []
+    const [, option, value] = /^--((?:[a-z]+-)?port|host) (\S+)$/.exec(error.hint ?? '') ?? []
     if (option === undefined) throw error
     const hint = typedLine(spec, args, { [option]: value })
     throw new RootlingError(error.code, error.message, { hint, cause: error })

@@ -96,11 +96,18 @@ export function readAdminAnswer(status: number, body: string): unknown {
   }
   if (typeof value !== 'object' || value === null)
     throw new RootlingError('connect-failed', `What answers there is no server: status ${status}.`)
-  const { result, error = {} } = value as {
+  const { result, error } = value as {
     readonly result?: unknown
     readonly error?: Partial<RootlingError>
   }
   if (status === 200) return result
+  // The port of ACME answers with its own errors.
+  if (typeof error !== 'object')
+    throw new RootlingError(
+      'connect-failed',
+      `What answers there does not administer a server: status ${status}.`,
+      { hint: 'Name the port of --admin-port' },
+    )
   const { code = 'internal', message = 'The server failed.', hint } = error
   throw new RootlingError(code, message, { hint })
 }

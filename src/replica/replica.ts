@@ -33,6 +33,7 @@ import { createJsonLog, createRoutes, type JsonLog } from './json-log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { ownCertificate } from './own-certificate.ts'
 import { publishedRoots, withRetired } from './retired.ts'
+import { checkKeys } from './watch-keys.ts'
 
 export interface ReplicaOptions {
   /** `migrate` has made its schema, and `foundAuthority` the authority in it. The caller closes it. */
@@ -91,6 +92,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       hint: 'rootling server init',
       cause: noAuthority(),
     })
+  await checkKeys(storage)
   const base = url.href.replace(/\/$/, '')
   const routeOf = createRoutes('/acme', routes.keys(), plainPaths)
   const unlogged = new Set(healthPaths)
@@ -164,7 +166,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     server.replaceCertificate(own.current())
     closing.push(() => server.close())
     if (revocation !== null) {
-      const responder = await createRevocationServer({
+      const starting = createRevocationServer({
         storage: withRetired(storage),
         hosts: [bareHost(revocation.url)],
         proxies: options.proxies,
@@ -173,26 +175,32 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         port: revocation.port,
         onError,
       })
+      const responder = await hintingAt('revocation-port', starting)
       closing.push(() => responder.close())
     }
     if (options.metricsPort !== null)
-      closing.push(await serveMetrics(metrics, options.metricsPort, onError))
+      closing.push(
+        await hintingAt('metrics-port', serveMetrics(metrics, options.metricsPort, onError)),
+      )
     const handler = administer(acme, { database, storage, now }, log)
     const admin = await openAdminSocket(options.socket, handler, onError)
     closing.push(() => admin.close())
     const remote =
       options.admin === undefined
         ? null
-        : await openAdminHttps({
-            ...options.admin,
-            ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
-            pair: own.current(),
-            storage,
-            handler,
-            log,
-            now,
-            onError,
-          })
+        : await hintingAt(
+            'admin-port',
+            openAdminHttps({
+              ...options.admin,
+              ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
+              pair: own.current(),
+              storage,
+              handler,
+              log,
+              now,
+              onError,
+            }),
+          )
     if (remote !== null) {
       servers.push(remote)
       remote.replaceCertificate(own.current())
@@ -213,6 +221,17 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Waits for another server than that of `--port`, whose option the hint at another port then names. */
+async function hintingAt<T>(option: string, starting: Promise<T>): Promise<T> {
+  try {
+    return await starting
+  } catch (error) {
+    if (!(error instanceof RootlingError)) throw error
+    const hint = error.hint?.replace(/^--port /, `--${option} `)
+    throw new RootlingError(error.code, error.message, { hint, cause: error })
   }
 }
 

@@ -8,6 +8,27 @@ export interface KeyWatch {
   stop(): void
 }
 
+/**
+ * Throws `bad-key` where what was given does not open the keys of every authority. Whoever writes something
+ * that is sealed asks this first: what a wrong passphrase sealed, the right one would not open.
+ */
+export async function checkKeys(storage: Storage): Promise<void> {
+  for (const { name, keyDigest } of await scopesIn(storage))
+    try {
+      await storage.keys.read(name, keyDigest)
+    } catch (error) {
+      if (!(error instanceof RootlingError && error.code === 'bad-key')) throw error
+      throw new RootlingError(
+        'bad-key',
+        `The passphrase does not open the keys in ${storage.place}.`,
+        {
+          hint: 'Give the passphrase with which the authority was made, or that of the last rekey',
+          cause: error,
+        },
+      )
+    }
+}
+
 /** In milliseconds. */
 const period = 2_000
 
@@ -22,13 +43,12 @@ export function watchKeys(storage: Storage): KeyWatch {
   async function look(): Promise<RootlingError | null> {
     const version = await storage.scopes.version()
     if (version === seen) return null
-    for (const { name, keyDigest } of await scopesIn(storage))
-      try {
-        await storage.keys.read(name, keyDigest)
-      } catch (error) {
-        if (error instanceof RootlingError && error.code === 'bad-key') return sealedAnew(error)
-        throw error
-      }
+    try {
+      await checkKeys(storage)
+    } catch (error) {
+      if (error instanceof RootlingError && error.code === 'bad-key') return sealedAnew(error)
+      throw error
+    }
     seen = version
     return null
   }

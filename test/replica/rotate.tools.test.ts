@@ -238,5 +238,8 @@ test('a wrong passphrase prepares nothing, and nothing is activated that was not
   const unprepared = await team.rootling([...line, '--activate', ...team.keyFile()])
   expect(unprepared).toMatchObject({ exitCode: 2 })
   expect(unprepared.stderr).toContain('rotate --prepare')
+  const unreplaced = await team.rootling([...line, '--finish'])
+  expect(unreplaced).toMatchObject({ exitCode: 0 })
+  expect(unreplaced.stderr).toContain('Nothing was deleted: no authority was replaced.')
   expect(await team.json(line)).toMatchObject({ changed: false, next: null, retired: [] })
 })

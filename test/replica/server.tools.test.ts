@@ -163,7 +163,10 @@ test('a wrong passphrase, a loose file and a password in the line are refused', 
   await writeFile(wrong, 'incorrect horse battery\n', { mode: 0o600 })
   const refused = await rootling([...line, '--passphrase-file', wrong])
   expect(refused).toMatchObject({ exitCode: 1 })
-  expect(refused.stderr).toContain('The passphrase does not open')
+  expect(refused.stderr).toContain(`The passphrase does not open the keys in ${owner}.`)
+  // It has sealed nothing either, which the right one would not open.
+  const sealed = 'select count(*) from rootling.secret'
+  expect((await postgres.server.psql(owner, sealed)).trim()).toBe('0')
   const loose = join(directory, 'loose')
   await writeFile(loose, 'correct horse battery\n', { mode: 0o644 })
   expect((await rootling([...line, '--passphrase-file', loose])).stderr).toContain('chmod')
@@ -172,6 +175,40 @@ test('a wrong passphrase, a loose file and a password in the line are refused', 
     const told = await rootling(['server', 'migrate', '--database', url])
     expect(told).toMatchObject({ exitCode: 2 })
     expect(told.stderr).not.toContain('sesame')
+  }
+})
+
+test('init says what to do next, and a database without our schema is no defect', async () => {
+  const owner = await postgres.server.createDatabase()
+  const line = ['server', 'init', '--database', owner, '--permit', 'team.internal', ...keyFile()]
+  const first = await rootling(line)
+  expect(first.stderr).toContain('rootling server run --url URL')
+  expect(first.stdout).toMatch(/^until +\d{4}-\d\d-\d\d \d\d:\d\d UTC \(in 36\d\d days\)$/m)
+  expect((await rootling(line)).stderr).toContain('was there already')
+  const empty = await postgres.server.createDatabase()
+  const refused = await rootling(['server', 'audit', 'verify', '--database', empty])
+  expect(refused).toMatchObject({ exitCode: 2 })
+  expect(refused.stderr).toContain('server migrate')
+  expect(refused.stderr).not.toContain('defect')
+})
+
+test('a port that is taken is named by its own option', async () => {
+  const { serving } = await found()
+  const url = 'https://localhost'
+  const taken = await startReplica(serving, url, 'first', ['--metrics-port', '0'])
+  const port = String(taken.port)
+  const line = ['server', '--database', serving, '--url', url, ...keyFile(), '--port', '0']
+  const socket = ['--socket', join(directory, 'second.sock')]
+  for (const [option, more] of [
+    ['--metrics-port', []],
+    ['--revocation-port', ['--revocation-url', 'http://localhost']],
+    ['--admin-port', ['--admin', 'alice@team.internal']],
+  ] as const) {
+    const refused = await rootling([...line, ...socket, option, port, ...more])
+    expect(refused).toMatchObject({ exitCode: 1 })
+    expect(refused.stderr).toContain(`already listens on 127.0.0.1:${port}.`)
+    expect(refused.stderr).toContain(`${option} ${taken.port + 1}`)
+    expect(refused.stderr).toContain('--port 0')
   }
 })
 
@@ -300,12 +337,17 @@ test('an administrator of another machine makes keys by a client certificate', a
   expect(await json(['server', 'eab', 'revoke', String(key['kid']), ...by(alice)])).toMatchObject({
     changed: true,
   })
-  const refused = async (args: readonly string[], code: string, sentence: string) => {
+  const refused = async (
+    args: readonly string[],
+    code: string,
+    sentence: string,
+    hint: string | RegExp = '',
+  ) => {
     const { exitCode, stdout } = await rootling([...args, '--json'])
     expect(exitCode).not.toBe(0)
-    expect(JSON.parse(stdout)).toMatchObject({
-      error: { code, message: expect.stringContaining(sentence) },
-    })
+    const { error } = JSON.parse(stdout) as Record<string, any>
+    expect(error).toMatchObject({ code, message: expect.stringContaining(sentence) })
+    expect(error['hint'] ?? '').toMatch(hint)
   }
   const list = ['server', 'eab', 'list']
   await refused([...list, ...by(bob)], 'not-trusted', 'does not name this administrator')
@@ -313,13 +355,25 @@ test('an administrator of another machine makes keys by a client certificate', a
   const eve = ['server', 'admin-cert', 'create', 'eve@team.internal', '--out', directory]
   await refused([...eve, ...by(alice)], 'usage', 'made on the server')
   // The roots that the system trusts do not have the team's.
-  await refused([...list, ...by(alice).slice(0, 6)], 'not-trusted', 'localhost')
+  await refused([...list, ...by(alice).slice(0, 6)], 'not-trusted', 'localhost', '--cacert FILE')
+  // The hints are those for a team's server, not for the servers of one machine.
+  const at = (server: string) => [...list, '--server', server, ...by(alice).slice(2)]
+  const nobody = await freePort()
+  await refused(at(`https://localhost:${nobody}`), 'connect-failed', 'Nothing', '--admin-port')
+  await refused(at(`https://127.0.0.1:${admin}`), 'not-trusted', 'Wrong host', /^Name the server/)
+  const acme = `https://localhost:${replica.port}`
+  await refused(at(acme), 'connect-failed', 'does not administer', '--admin-port')
+  const uses = ['server', 'eab', 'create', ...by(alice), '--uses', '-1']
+  await refused(uses, 'usage', '--uses -1', '--uses 0 for any number')
+  const one = await rootling(['server', 'eab', 'create', '--name', 'a.localhost', ...by(alice)])
+  expect(one.stderr).toContain('not shown again')
+  expect((await rootling([...list, ...by(alice)])).stdout).toContain('binds 1 more account  a.')
   expect(await json(['server', 'admin-cert', 'list', ...by(alice)])).toMatchObject({
     certificates: [{ names: ['alice@team.internal'] }, { names: ['bob@team.internal'] }],
   })
   const revoke = ['server', 'admin-cert', 'revoke', String(alice['serialNumber'])]
   expect(await json([...revoke, ...socket])).toMatchObject({ changed: true })
-  await refused([...list, ...by(alice)], 'not-trusted', 'revoked')
+  await refused([...list, ...by(alice)], 'not-trusted', 'revoked', 'server admin-cert create')
   const roots = await fetchText(replica.port, '/roots.pem', String(made['root']))
   expect(roots.text).toBe(made['root'])
 
@@ -333,6 +387,7 @@ test('an administrator of another machine makes keys by a client certificate', a
     'issued|administrator by the socket',
     'eabKeyCreated|administrator alice@team.internal',
     'eabKeyRevoked|administrator alice@team.internal',
+    'eabKeyCreated|administrator alice@team.internal',
     'revoked|administrator by the socket',
   ])
   expect(await json(['server', 'audit', 'verify', '--database', serving])).toMatchObject({

@@ -24,6 +24,10 @@ export async function serverEab(args: Arguments, context: Context): Promise<Exit
 
 async function create(args: Arguments, { output, now }: Context, asks: Asks): Promise<ExitCode> {
   const { label, name: names, preauthorized, profile: profiles, uses, days } = args
+  if (uses !== undefined && !(uses >= 0))
+    throw new RootlingError('usage', `--uses ${uses} is not a number of accounts.`, {
+      hint: '--uses 1, or --uses 0 for any number',
+    })
   if (days !== undefined && days < 1)
     throw new RootlingError('usage', `--days ${days} is over before it begins.`, {
       hint: '--days 90',
@@ -37,6 +41,7 @@ async function create(args: Arguments, { output, now }: Context, asks: Asks): Pr
     ...(days === undefined ? {} : { expires: new Date(now().getTime() + days * day) }),
   })) as CreatedEabKey
   output.result([`kid       ${created.kid}`, `hmac key  ${created.hmacKey}`], { ...created })
+  output.note('A client registers with both. The HMAC key is not shown again: keep it secret.')
   return exitCodes.ok
 }
 
@@ -45,7 +50,8 @@ async function list({ output, now }: Context, asks: Asks): Promise<ExitCode> {
   const stateOf = ({ revoked, expires = Infinity, uses }: ListedEabKey): string => {
     if (revoked !== undefined) return 'revoked'
     if (expires <= now().getTime()) return 'expired'
-    return uses === undefined ? 'binds any number of accounts' : `binds ${uses} more accounts`
+    if (uses === undefined) return 'binds any number of accounts'
+    return uses === 1 ? 'binds 1 more account' : `binds ${uses} more accounts`
   }
   output.result(
     keys.map((key) =>

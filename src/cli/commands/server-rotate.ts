@@ -14,6 +14,7 @@ import { postgresStorage } from '../../storage/postgres/storage.ts'
 import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { timeText } from '../describe.ts'
 import type { serverRotateSpec } from '../specs/team.ts'
 import { openKeys } from '../server-keys.ts'
 import { withDatabase } from './server.ts'
@@ -32,7 +33,7 @@ export async function serverRotate(args: Arguments, context: Context): Promise<E
         ...(next === null ? [] : [`next     ${lineOf(next)}`]),
         ...retired.map(
           ({ scope, until }) =>
-            `retired  ${lineOf(scope)}, until ${until?.toISOString() ?? 'now: it has no certificate'}`,
+            `retired  ${lineOf(scope)}, until ${until === null ? 'now: it has no certificate' : timeText(until)}`,
         ),
       ],
       {
@@ -45,6 +46,12 @@ export async function serverRotate(args: Arguments, context: Context): Promise<E
         })),
       },
     )
+    if (args.finish === true && 'changed' in after && !after.changed)
+      context.output.note(
+        retired.length === 0
+          ? 'Nothing was deleted: no authority was replaced.'
+          : 'Nothing was deleted: each replaced authority has a certificate that has not ended.',
+      )
     context.output.note(adviceOn(after))
     return exitCodes.ok
   })

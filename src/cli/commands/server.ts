@@ -18,6 +18,7 @@ import { postgresStorage } from '../../storage/postgres/storage.ts'
 import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { untilText } from '../describe.ts'
 import { exposure, listeningAs, parseHost, parsePort, stopSignal } from '../listening.ts'
 import {
   serverRunSpec,
@@ -133,7 +134,7 @@ export async function serverInit(
       [
         `may sign     ${scope.permitted.join(', ')}`,
         `fingerprint  ${fingerprintText(fingerprint)}`,
-        `until        ${scope.rootNotAfter.toISOString()}`,
+        `until        ${untilText(scope.rootNotAfter, now())}`,
       ],
       {
         created,
@@ -148,6 +149,10 @@ export async function serverInit(
         ? 'The key of the root is gone for good; that of the issuer is sealed in the database.'
         : 'The authority was there already.',
     )
+    if (created)
+      output.note(
+        'Keep the fingerprint: machines trust the root by it. Next: rootling server run --url URL',
+      )
     return exitCodes.ok
   })
 }
@@ -235,9 +240,22 @@ export async function withDatabase<T>(
   const database = openDatabase({ url: databaseUrl(args, env), replica })
   try {
     return await work(database)
+  } catch (error) {
+    throw schemaFault(error, database.place) ?? error
   } finally {
     await database.close()
   }
+}
+
+/** Returns the error for a role that may not use our schema, or a database without it; `null`: another one. */
+function schemaFault(cause: unknown, place: string): RootlingError | null {
+  // The SQLSTATEs of a privilege, a table, a schema and a function that is missing.
+  if (!/^(?:42501|42P01|3F000|42883)$/.test(String((cause as { code?: unknown }).code))) return null
+  const sentence = `This role may not use ${place}, or Rootling’s schema is not there or of another release`
+  return new RootlingError('usage', `${sentence}: ${(cause as Error).message}.`, {
+    hint: 'rootling server migrate --database URL-OF-THE-OWNER --grant ROLE',
+    cause,
+  })
 }
 
 /**

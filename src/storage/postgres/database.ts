@@ -76,7 +76,7 @@ export function openDatabase({
       try {
         return await attempt()
       } catch (error) {
-        if (!isAway(error)) throw error
+        if (!isAway(error)) throw refusal(place, error) ?? error
         if (performance.now() + wait > end) throw away(place, error)
         await new Promise((resolve) => setTimeout(resolve, wait))
       }
@@ -188,6 +188,27 @@ const away = (place: string, cause: unknown): RootlingError =>
     hint: 'See that PostgreSQL runs there, and what its log says',
     cause,
   })
+
+/**
+ * Returns the error for a database that answers, but lets nobody in by this URL; `null`: it is another one.
+ * What PostgreSQL says holds no password.
+ */
+function refusal(place: string, cause: unknown): RootlingError | null {
+  const { code, message = '' } = cause as { code?: unknown; message?: string }
+  // Without a code: what `pg` says itself before it sends a password, or where it wants TLS.
+  const isRefused =
+    typeof code === 'string'
+      ? /^(?:28\w{3}|3D000)$/.test(code)
+      : /client password must be|does not support SSL/.test(message)
+  if (!isRefused) return null
+  return new RootlingError('connect-failed', `${place} cannot be opened: ${message}.`, {
+    hint:
+      code === '3D000'
+        ? 'Create it first, as by: createdb NAME'
+        : 'See that its role, its password (PGPASSFILE) and pg_hba.conf are right',
+    cause,
+  })
+}
 
 /**
  * Returns the URL of a database without password and options. Throws `usage` for what is none, and where

@@ -101,6 +101,25 @@ test('a transaction of which a statement failed is not told as done', async () =
   expect(await database.query("SELECT FROM rootling.revision WHERE name = 'x'")).toEqual([])
 })
 
+test('a database or role that is not there is named, and is no defect of ours', async () => {
+  const url = await postgres.server.createDatabase()
+  await expect(postgres.open(`${url}x`).query('SELECT 1')).rejects.toMatchObject({
+    code: 'connect-failed',
+    message: `${url}x cannot be opened: database "${url.split('/').at(-1)}x" does not exist.`,
+    hint: expect.stringContaining('createdb'),
+  })
+  const stranger = url.replace('postgres@', 'stranger@')
+  for (const work of [
+    () => postgres.open(stranger).query('SELECT 1'),
+    () => migrate(postgres.open(stranger)),
+  ])
+    await expect(work()).rejects.toMatchObject({
+      code: 'connect-failed',
+      message: `${stranger} cannot be opened: role "stranger" does not exist.`,
+      hint: expect.stringContaining('pg_hba.conf'),
+    })
+})
+
 test.each([
   'postgres://me:s3cret@host:99999/db',
   // The host would be `me`, and its port the beginning of the password.
