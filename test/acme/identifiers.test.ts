@@ -106,6 +106,17 @@ describe('identifiers that are refused', () => {
     expect((await client.order(['x.dev.example.net'])).status).toBe(201)
   })
 
+  test.each([
+    { notBefore: null, notAfter: null, profile: null, replaces: null },
+    { notBefore: '0001-01-01T00:00:00Z', notAfter: '0001-01-01T00:00:00Z' },
+  ])('not for members that a client writes though it has nothing to say: %j', async (more) => {
+    const answer = await client.order(['a.localhost'], more)
+    expect(answer.status, answer.text).toBe(201)
+    expect(answer.body).not.toHaveProperty('notBefore')
+    expect(answer.body).not.toHaveProperty('notAfter')
+    expect(answer.body).toMatchObject({ profile: 'default' })
+  })
+
   test('unless a profile of the name exists', async () => {
     expectProblem(await client.order(['a.localhost'], { profile: 'gold' }), 'invalidProfile', 400)
     const { chain } = await obtain(client, ['a.localhost'], responder, { profile: 'short' })
