@@ -97,6 +97,8 @@ describe('identifiers that are refused', () => {
       identifiers: [{ type: 'dns', value: '10.0.0.1' }],
     })
     expect(address.body.detail).toContain('type ip (RFC 8738)')
+    const dotted = await client.order(['a.localhost.'])
+    expect(dotted.body.detail).toBe('The name "a.localhost." ends with a dot; write it without.')
   })
 
   test('until they are permitted', async () => {
