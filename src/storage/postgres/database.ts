@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import { Pool, type PoolClient, type QueryResult } from 'pg'
 import { RootlingError } from '../../errors.ts'
+import { printable } from '../../printable.ts'
 import { createRecentVersion, type RecentVersion } from './recent-version.ts'
 
 /** A database of PostgreSQL 13 or later, and the connections to it. */
@@ -76,6 +77,7 @@ export function openDatabase({
       try {
         return await attempt()
       } catch (error) {
+        if (isRefused(error)) throw refused(place, error)
         if (!isAway(error)) throw error
         if (performance.now() + wait > end) throw away(place, error)
         await new Promise((resolve) => setTimeout(resolve, wait))
@@ -184,15 +186,41 @@ function isAway(error: unknown): boolean {
 }
 
 const away = (place: string, cause: unknown): RootlingError =>
-  new RootlingError('database-away', `The database ${place} does not answer.`, {
+  new RootlingError('database-away', `The database ${place} does not answer: ${reasonOf(cause)}.`, {
     hint: 'See that PostgreSQL runs there, and what its log says',
     cause,
   })
+
+/** No such role or password, none that pg_hba.conf lets in, no such database, a TLS that fails. */
+const refusedCodes =
+  /^(?:28\w{3}|3D000|EACCES|EISDIR|CERT_\w+|DEPTH_ZERO_\w+|SELF_SIGNED_\w+|UNABLE_TO_\w+|HOSTNAME_MISMATCH|ERR_TLS_\w+|ERR_SSL_\w+|ERR_OSSL_\w+)$/
+
+/** Whether no connection will be had until somebody changes the URL, a password or the database. */
+function isRefused(error: unknown): boolean {
+  const { code, syscall, message } = error as NodeJS.ErrnoException
+  // A file that the URL names, not the socket of a server that is not there yet.
+  if (code === 'ENOENT') return syscall === 'open'
+  if (typeof code === 'string') return refusedCodes.test(code)
+  return /^(?:SASL: |SCRAM|The server does not support SSL connections)/.test(message)
+}
+
+const refused = (place: string, cause: unknown): RootlingError =>
+  new RootlingError('database-away', `The database ${place} lets nobody in: ${reasonOf(cause)}.`, {
+    hint: 'See the role, the database and the options in its URL, its password (PGPASSFILE), and pg_hba.conf',
+    cause,
+  })
+
+/** What the system or PostgreSQL says, without the dot at its end. Neither ever says a password. */
+function reasonOf(cause: unknown): string {
+  const { message, code } = cause as NodeJS.ErrnoException
+  return printable((message || code || 'it says nothing').slice(0, 200)).replace(/\.$/, '')
+}
 
 /** Returns the URL of a database without password and options. */
 function placeOf(text: string): string {
   try {
     const { protocol, username, host, pathname } = new URL(text)
+    if (!/^postgres(?:ql)?:$/.test(protocol)) throw new Error('another kind of database')
     return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
   } catch {
     // The error of URL would hold the password.
