@@ -13,7 +13,7 @@ export type ErrorCode =
   | 'corrupt-state' // a damaged file in the state directory
   | 'newer-state' // the state directory was written by a newer Rootling
   | 'state-unwritable' // disk full, read-only, no permission
-  | 'database-away' // the database does not answer, or not in time
+  | 'database-away' // the database does not answer, not in time, or lets nobody in
   | 'locked' // another process holds the lock for too long
   | 'bad-project' // a rootling.json with faults, or in a place where it does not count
   | 'approval-needed' // a project asks for what its person must approve, and nobody can be asked

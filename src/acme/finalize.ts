@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
+import { parseIdentifier } from '../x509/identifier.ts'
 import { readRequestDer, type Request } from '../x509/request.ts'
 import type { IssuedCertificate } from './acme-authority.ts'
 import { newId, type AcmeContext, type SignedByAccount, type Step } from './context.ts'
@@ -170,7 +171,7 @@ function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
   const values = new Set(identifiers.map(({ value }) => value))
   const beyond = [
     ...[...asked].filter((name) => !ordered.has(name)).map((name) => name.replace(/^[a-z]+:/, '')),
-    ...request.commonNames.filter((name) => !values.has(name.toLowerCase())),
+    ...request.commonNames.filter((name) => !values.has(oneSpelling(name))),
   ]
   if (beyond.length > 0)
     throw badCsr(
@@ -180,6 +181,19 @@ function readCsr(der: Buffer, identifiers: readonly AcmeIdentifier[]): Request {
   if (missing.length > 0)
     throw badCsr(`The request leaves out ${missing.map(({ value }) => value).join(', ')}.`)
   return request
+}
+
+/**
+ * Returns a common name as identifiers are spelled, where it is one: clients write there what their user
+ * typed, such as a U-label or all groups of an IPv6 address.
+ */
+function oneSpelling(commonName: string): string {
+  try {
+    return parseIdentifier(commonName).value
+  } catch (error) {
+    if (error instanceof RootlingError) return commonName
+    throw error
+  }
 }
 
 function badCsr(detail: string, cause?: unknown): AcmeProblem {

@@ -46,8 +46,13 @@ function readIdentifier(type: string, value: string): AcmeIdentifier | Fault {
       type: 'malformed',
       detail: `${value} is an address: it belongs in an identifier of the type ip (RFC 8738), which older clients, such as lego before 4.10, cannot send.`,
     }
+  if (type === 'dns' && value.endsWith('.'))
+    return {
+      type: 'malformed',
+      detail: `The name ${JSON.stringify(value.slice(0, 260))} ends with a dot; write it without.`,
+    }
   // Certificates name A-labels (RFC 8555 §7.1.4), to which the client has to convert its names.
-  if (type === 'dns' && (!/^[\x21-\x7e]+$/.test(value) || value.endsWith('.')))
+  if (type === 'dns' && !/^[\x21-\x7e]+$/.test(value))
     return {
       type: 'malformed',
       detail: `The name ${JSON.stringify(value.slice(0, 80))} is not one of ASCII letters, digits, hyphens and dots.`,

@@ -102,6 +102,11 @@ function readExtension(extension: DerValue): Identifier[] | null {
     }
     case '2.5.29.37': // extKeyUsage: the profile decides
     case '2.5.29.14': // subjectKeyIdentifier: made from the key
+    // What IIS and certreq of Windows add by themselves, which speaks to Windows' own CA alone:
+    case '1.2.840.113549.1.9.15': // sMIMECapabilities
+    case '1.3.6.1.4.1.311.20.2': // the name of a template
+    case '1.3.6.1.4.1.311.21.7': // a template
+    case '1.3.6.1.4.1.311.21.10': // application policies: extKeyUsage once more
       return null
     default:
       throw refused(

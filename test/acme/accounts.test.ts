@@ -36,6 +36,14 @@ describe('new accounts', () => {
     }
   })
 
+  test('are created where the client writes null for what it does not say', async () => {
+    const client = await open(null)
+    const unsaid = { contact: null, onlyReturnExisting: null, termsOfServiceAgreed: null }
+    const answer = await client.postWithKey(client.to('newAccount'), unsaid)
+    expect(answer.status, answer.text).toBe(201)
+    expect(answer.body).not.toHaveProperty('contact')
+  })
+
   test('are not created when only an existing one is asked for', async () => {
     const client = await open(null)
     // certbot sends further members with it.

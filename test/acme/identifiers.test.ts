@@ -97,6 +97,8 @@ describe('identifiers that are refused', () => {
       identifiers: [{ type: 'dns', value: '10.0.0.1' }],
     })
     expect(address.body.detail).toContain('type ip (RFC 8738)')
+    const dotted = await client.order(['a.localhost.'])
+    expect(dotted.body.detail).toBe('The name "a.localhost." ends with a dot; write it without.')
   })
 
   test('until they are permitted', async () => {
@@ -104,6 +106,17 @@ describe('identifiers that are refused', () => {
     await permitScope(acme.state, { permit: ['dev.example.net'] }, new Date())
     await new Promise((resolve) => setTimeout(resolve, 1_100))
     expect((await client.order(['x.dev.example.net'])).status).toBe(201)
+  })
+
+  test.each([
+    { notBefore: null, notAfter: null, profile: null, replaces: null },
+    { notBefore: '0001-01-01T00:00:00Z', notAfter: '0001-01-01T00:00:00Z' },
+  ])('not for members that a client writes though it has nothing to say: %j', async (more) => {
+    const answer = await client.order(['a.localhost'], more)
+    expect(answer.status, answer.text).toBe(201)
+    expect(answer.body).not.toHaveProperty('notBefore')
+    expect(answer.body).not.toHaveProperty('notAfter')
+    expect(answer.body).toMatchObject({ profile: 'default' })
   })
 
   test('unless a profile of the name exists', async () => {

@@ -1,13 +1,18 @@
 import { X509Certificate } from 'node:crypto'
+import type { RequestListener } from 'node:http'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
 import { readInventory } from '../../src/storage/files/record.ts'
 import { fileStorage } from '../../src/storage/files/storage.ts'
+import { bitString, explicit, integer, sequence, set, utf8String } from '../../src/x509/asn1.ts'
+import { subjectAltName } from '../../src/x509/extensions.ts'
+import { signatureAlgorithmOf, signDer } from '../../src/x509/keys.ts'
+import { oids } from '../../src/x509/oids.ts'
 import { temporaryState } from '../helpers/temporary.ts'
 import { startAcme, type Acme } from './harness.ts'
 import { expectProblem } from './problem.ts'
 import { createKey, csrFor, RawClient, type RawAnswer } from './raw.ts'
-import { authorize, obtain, type Responder } from './responder.ts'
+import { authorize, obtain, startResponder, type Responder } from './responder.ts'
 import { startWithClient } from './with-client.ts'
 
 let acme: Acme
@@ -260,6 +265,31 @@ describe('certification requests', () => {
     expect(right.body.status).toBe('valid')
   })
 
+  test.each([
+    ['b\u00fccher.localhost', 'xn--bcher-kva.localhost'],
+    ['CSR.LocalHost', 'csr.localhost'],
+    ['csr.localhost.', 'csr.localhost'],
+    ['0:0:0:0:0:0:0:1', '::1'],
+    ['::0001', '::1'],
+  ])('may spell an ordered name in their own way as the common name: %s', async (common, name) => {
+    if (name === '::1') {
+      const listener: RequestListener = (request, response) =>
+        response.end(responder.answers.get(request.url?.split('/').at(-1) ?? ''))
+      const other = await startResponder(listener, responder.port, '::1')
+      onTestFinished(() => other.close())
+    }
+    const answer = await finalize(csrWithCommonName(common, name), [name])
+    expect(answer.body, answer.text).toMatchObject({ status: 'valid' })
+  })
+
+  test.each(['My server', 'other.localhost', '127.0.0.1', '::1', 'a@csr.localhost', '*.localhost'])(
+    'with a common name that is not an ordered one are refused: %s',
+    async (common) => {
+      const csr = csrWithCommonName(common, 'csr.localhost')
+      expectProblem(await finalize(csr, ['csr.localhost']), 'badCSR', 400)
+    },
+  )
+
   test('that are no base64url are malformed', async () => {
     for (const csr of ['=', 'a b', '', 7, null])
       expectProblem(await finalize(csr), 'malformed', 400)
@@ -270,6 +300,21 @@ describe('certification requests', () => {
       expect((await finalize(csrFor(names, createKey(alg)))).body.status).toBe('valid')
   })
 })
+
+/** A CSR as clients make it that copy into the common name what their user typed. */
+function csrWithCommonName(common: string, name: string): string {
+  const { privateKey, publicKey } = createKey()
+  const algorithm = signatureAlgorithmOf(privateKey)
+  if (algorithm === null) throw new Error('no algorithm for the key')
+  const type = /:/.test(name) ? 'ip' : 'dns'
+  const extensions = sequence(subjectAltName([{ type, value: name }], false))
+  const subject = sequence(set(sequence(oids.commonName, utf8String(common))))
+  const spki = publicKey.export({ format: 'der', type: 'spki' })
+  const attributes = explicit(0, sequence(oids.extensionRequest, set(extensions)))
+  const info = sequence(integer(0), subject, spki, attributes)
+  const signature = bitString(signDer(info, algorithm, privateKey))
+  return sequence(info, algorithm.identifier, signature).toString('base64url')
+}
 
 const days = (certificate: X509Certificate | undefined): number =>
   Math.round(

@@ -108,6 +108,16 @@ test('usages, CA:FALSE, a key identifier and a challenge password are passed ove
   expect(names(shop.read('r.pem'))).toEqual(['dns:localhost'])
 })
 
+test.each([
+  ['IIS', '1.2.840.113549.1.9.15=DER:300c300a06082a864886f70d0307'],
+  ['certreq with the name of a template', '1.3.6.1.4.1.311.20.2=DER:1e0400570065'],
+  ['certreq with a template', '1.3.6.1.4.1.311.21.7=DER:300706052a03040506'],
+  ['certreq with policies', '1.3.6.1.4.1.311.21.10=DER:300c300a06082b06010505070301'],
+])('what Windows adds by itself is passed over: %s', async (_, extension) => {
+  const request = await opensslRequest(workshop(), p256, ...san, '-addext', extension)
+  expect(names(request)).toEqual(sanNames)
+})
+
 function refusal(request: Buffer | string): RootlingError {
   try {
     readRequest(request)

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import { Pool, type PoolClient, type QueryResult } from 'pg'
 import { RootlingError } from '../../errors.ts'
+import { printable } from '../../printable.ts'
 import { createRecentVersion, type RecentVersion } from './recent-version.ts'
 
 /** A database of PostgreSQL 13 or later, and the connections to it. */
@@ -76,7 +77,8 @@ export function openDatabase({
       try {
         return await attempt()
       } catch (error) {
-        if (!isAway(error)) throw refusal(place, error) ?? error
+        if (isRefused(error)) throw refused(place, error)
+        if (!isAway(error)) throw error
         if (performance.now() + wait > end) throw away(place, error)
         await new Promise((resolve) => setTimeout(resolve, wait))
       }
@@ -184,30 +186,38 @@ function isAway(error: unknown): boolean {
 }
 
 const away = (place: string, cause: unknown): RootlingError =>
-  new RootlingError('database-away', `The database ${place} does not answer.`, {
+  new RootlingError('database-away', `The database ${place} does not answer: ${reasonOf(cause)}.`, {
     hint: 'See that PostgreSQL runs there, and what its log says',
     cause,
   })
 
-/**
- * Returns the error for a database that answers, but lets nobody in by this URL; `null`: it is another one.
- * What PostgreSQL says holds no password.
- */
-function refusal(place: string, cause: unknown): RootlingError | null {
-  const { code, message = '' } = cause as { code?: unknown; message?: string }
-  // Without a code: what `pg` says itself before it sends a password, or where it wants TLS.
-  const isRefused =
-    typeof code === 'string'
-      ? /^(?:28\w{3}|3D000)$/.test(code)
-      : /client password must be|does not support SSL/.test(message)
-  if (!isRefused) return null
-  return new RootlingError('connect-failed', `${place} cannot be opened: ${message}.`, {
+/** No such role or password, none that pg_hba.conf lets in, no such database, a TLS that fails. */
+const refusedCodes =
+  /^(?:28\w{3}|3D000|EACCES|EISDIR|CERT_\w+|DEPTH_ZERO_\w+|SELF_SIGNED_\w+|UNABLE_TO_\w+|HOSTNAME_MISMATCH|ERR_TLS_\w+|ERR_SSL_\w+|ERR_OSSL_\w+)$/
+
+/** Whether no connection will be had until somebody changes the URL, a password or the database. */
+function isRefused(error: unknown): boolean {
+  const { code, syscall, message } = error as NodeJS.ErrnoException
+  // A file that the URL names, not the socket of a server that is not there yet.
+  if (code === 'ENOENT') return syscall === 'open'
+  if (typeof code === 'string') return refusedCodes.test(code)
+  return /^(?:SASL: |SCRAM|The server does not support SSL connections)/.test(message)
+}
+
+/** What the system or PostgreSQL says holds no password. */
+const refused = (place: string, cause: unknown): RootlingError =>
+  new RootlingError('connect-failed', `${place} cannot be opened: ${reasonOf(cause)}.`, {
     hint:
-      code === '3D000'
+      (cause as NodeJS.ErrnoException).code === '3D000'
         ? 'Create it first, as by: createdb NAME'
-        : 'See that its role, its password (PGPASSFILE) and pg_hba.conf are right',
+        : 'See that its role, its password (PGPASSFILE), the options in its URL and pg_hba.conf are right',
     cause,
   })
+
+/** What the system or PostgreSQL says, without the dot at its end. Neither ever says a password. */
+function reasonOf(cause: unknown): string {
+  const { message, code } = cause as NodeJS.ErrnoException
+  return printable((message || code || 'it says nothing').slice(0, 200)).replace(/\.$/, '')
 }
 
 /**
@@ -220,7 +230,7 @@ function placeOf(text: string): string {
   // An @ in the options may be one of theirs.
   const behind = pathname === '' && port !== '' ? search + hash : pathname + hash
   // The error of URL would hold the password.
-  if (url === null || behind.includes('@'))
+  if (url === null || !/^postgres(?:ql)?:$/.test(protocol) || behind.includes('@'))
     throw new RootlingError('usage', 'The URL of the database cannot be read.', {
       hint: 'It looks like postgres://USER@HOST/DATABASE; in a password / is %2F, ? is %3F, # is %23',
     })

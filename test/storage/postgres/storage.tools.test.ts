@@ -23,6 +23,32 @@ describeStorage('PostgreSQL', async () => {
   return { storage: openStorage(), again: openStorage, afterThrow: 'nothing' }
 })
 
+test.each<[string, (url: string) => string, string]>([
+  ['a role', (url) => url.replace('postgres@', 'nobody@'), 'role "nobody" does not exist'],
+  ['a database', (url) => `${url}_none`, '_none" does not exist'],
+  ['TLS', (url) => `${url}?sslmode=verify-full`, 'does not support SSL'],
+  ['a file', (url) => `${url}?sslmode=verify-full&sslrootcert=/none.pem`, "'/none.pem'"],
+])('%s that is not there is said at once, and is no defect', async (_, change, reason) => {
+  const url = change(await postgres.create())
+  const database = openDatabase({ url, patience: 600_000 })
+  await expect(database.query('SELECT 1')).rejects.toMatchObject({
+    code: 'connect-failed',
+    message: expect.stringContaining(reason),
+  })
+  await database.close()
+})
+
+test('a server that is not there is named with the reason, and another database is refused', async () => {
+  const database = openDatabase({ url: 'postgres://x@127.0.0.1:1/x', patience: 3_000 })
+  await expect(database.query('SELECT 1')).rejects.toMatchObject({
+    code: 'database-away',
+    message: expect.stringContaining('ECONNREFUSED'),
+  })
+  await database.close()
+  for (const url of ['mysql://x@127.0.0.1/x', 'x', ''])
+    expect(() => openDatabase({ url })).toThrow('The URL of the database cannot be read.')
+})
+
 test('a dump of the database has no key, and another passphrase opens none', async () => {
   const url = await postgres.create()
   const storage = postgresStorage(postgres.open(url), sealer)
