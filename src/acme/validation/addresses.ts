@@ -236,21 +236,43 @@ export function isThisMachine(address: string): boolean {
   return ownAddresses().some((own) => own.equals(octets))
 }
 
+/** An attempt to connect to one of several addresses. */
+export interface Connecting {
+  /** Ends the attempt: with the validation, or where no connection is made in time. */
+  readonly signal: AbortSignal
+  /** To be called when there is a connection, which may then take as long as the validation. */
+  readonly connected: () => void
+}
+
+/** How long to wait for a connection while there are other addresses to try, in milliseconds. */
+const longestConnecting = 2_000
+
 /**
- * Tries each address until one succeeds. When all fail, throws the first error of an address that
- * answered, or else the first error.
+ * Tries each address until one succeeds. Packets to an address may be dropped in silence, as where
+ * IPv6 is misconfigured: all but the last have a moment to connect. When all fail, throws the first
+ * error of an address that answered, or else the first error.
  */
 export async function tryEach(
   addresses: readonly string[],
-  attempt: (address: string) => Promise<void>,
+  signal: AbortSignal,
+  attempt: (address: string, connecting: Connecting) => Promise<void>,
 ): Promise<void> {
   const errors: unknown[] = []
   for (const address of addresses) {
+    const giveUp = new AbortController()
+    const abort = (): void => giveUp.abort()
+    const isLast = address === addresses.at(-1)
+    const timer = isLast ? undefined : setTimeout(abort, longestConnecting)
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
     try {
-      await attempt(address)
+      await attempt(address, { signal: giveUp.signal, connected: () => clearTimeout(timer) })
       return
     } catch (error) {
       errors.push(error)
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
     }
   }
   const refused = (error: unknown): boolean =>

@@ -4,7 +4,7 @@ import { isIP, isIPv6 } from 'node:net'
 import { hostPort } from '../../server/listen.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { AcmeProblem } from '../problems.ts'
-import { askOwners, connectionProblem, tryEach } from './addresses.ts'
+import { askOwners, connectionProblem, tryEach, type Connecting } from './addresses.ts'
 import type { Attempt } from './attempt.ts'
 
 const mostRedirects = 5
@@ -35,13 +35,16 @@ export async function validateHttp01(attempt: Attempt): Promise<void> {
 async function fetchOnce(url: URL, redirected: boolean, attempt: Attempt): Promise<URL | null> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
-  const ask = async (address: string): Promise<{ readonly next: URL | null }> => {
+  const ask = async (
+    address: string,
+    connecting: Connecting,
+  ): Promise<{ readonly next: URL | null }> => {
     // The path of a redirect is text of the server that sent it.
     const shown = redirected && attempt.bound ? url.origin : url.href
     const where = `${shown} (${hostPort(address, port)})`
     let response: IncomingMessage
     try {
-      response = await get(url, address, port, attempt.signal)
+      response = await get(url, address, port, connecting)
     } catch (error) {
       throw connectionProblem(where, error)
     }
@@ -62,8 +65,8 @@ async function fetchOnce(url: URL, redirected: boolean, attempt: Attempt): Promi
     }
   }
   let next: URL | null = null
-  await tryEach(await attempt.addresses.of(host), async (address) => {
-    const asked = askOwners(attempt.owners, address, port, () => ask(address))
+  await tryEach(await attempt.addresses.of(host), attempt.signal, async (address, connecting) => {
+    const asked = askOwners(attempt.owners, address, port, () => ask(address, connecting))
     next = (await asked).next
   })
   return next
@@ -73,7 +76,7 @@ function get(
   url: URL,
   address: string,
   port: number,
-  signal: AbortSignal,
+  { signal, connected }: Connecting,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const name = url.hostname.replace(/^\[|\]$/g, '')
@@ -96,6 +99,7 @@ function get(
             ...(isIP(name) === 0 ? { servername: name } : {}),
           })
         : requestHttp(options)
+    request.once('socket', (socket) => socket.once('connect', connected))
     request.once('response', resolve).once('error', reject).end()
   })
 }

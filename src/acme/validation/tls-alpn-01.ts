@@ -7,7 +7,7 @@ import { expectOctets, expectSequence, isContext, readDer } from '../../x509/asn
 import { readCertificateParts } from '../../x509/certificate-reader.ts'
 import { ipBytes } from '../../x509/ip.ts'
 import { AcmeProblem } from '../problems.ts'
-import { askOwners, connectionProblem, tryEach } from './addresses.ts'
+import { askOwners, connectionProblem, tryEach, type Connecting } from './addresses.ts'
 import type { Attempt } from './attempt.ts'
 
 const acmeIdentifier = '1.3.6.1.5.5.7.1.31'
@@ -21,12 +21,14 @@ const protocol = 'acme-tls/1'
 export async function validateTlsAlpn01(attempt: Attempt): Promise<void> {
   const { identifier, addresses, options, owners, signal } = attempt
   const port = options.tlsAlpn01Port
-  await tryEach(await addresses.of(identifier.value), async (address) => {
+  await tryEach(await addresses.of(identifier.value), signal, async (address, connecting) => {
     const where = `${identifier.value} (${hostPort(address, port)})`
     let der: Buffer
     try {
       const name = serverName(identifier.value)
-      der = await askOwners(owners, address, port, () => certificateAt(address, port, name, signal))
+      der = await askOwners(owners, address, port, () =>
+        certificateAt(address, port, name, connecting),
+      )
     } catch (error) {
       throw connectionProblem(where, error)
     }
@@ -51,7 +53,7 @@ function certificateAt(
   host: string,
   port: number,
   servername: string,
-  signal: AbortSignal,
+  { signal, connected }: Connecting,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const socket: TLSSocket = connect({
@@ -69,6 +71,7 @@ function certificateAt(
       reject(new Error('the connection was closed'))
     })
     socket.once('error', reject)
+    socket.once('connect', connected)
     socket.once('secureConnect', () => {
       const certificate = socket.getPeerX509Certificate()
       if (socket.alpnProtocol !== protocol)
