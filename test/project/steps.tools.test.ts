@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { readScopes } from '../../src/authority/scope.ts'
+import { foundAuthority } from '../../src/replica/found.ts'
 import { revoke } from '../../src/certificates/revoke.ts'
 import { takeDown, takeDownGone } from '../../src/project/down.ts'
 import { findProject } from '../../src/project/find.ts'
@@ -23,6 +24,8 @@ import type { Step } from '../../src/project/step.ts'
 import { missingLines } from '../../src/project/steps/ignore.ts'
 import { stateEntries } from '../../src/storage/files/state-layout.ts'
 import { fileStorage } from '../../src/storage/files/storage.ts'
+import { createMemoryStorage } from '../../src/storage/memory/storage.ts'
+import { fingerprintOf } from '../../src/x509/parsed-certificate.ts'
 import { broken, createStore } from '../trust/memory-stores.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 import { foreignRoot } from './foreign-roots.ts'
@@ -460,6 +463,37 @@ describe('a key that commits would take', () => {
     clone.write('.certs/.gitignore', '*\n')
     await clone.up()
     expect(existsSync(ran)).toBe(false)
+  })
+})
+
+describe("the root of a team's server", () => {
+  const named = async (permit: readonly string[], names?: readonly string[]) => {
+    const { scope } = await foundAuthority(createMemoryStorage(), { permit }, new Date())
+    const fingerprint = fingerprintOf(scope.root)
+    const trust = [{ root: 'certs/team.pem', fingerprint, ...(names ? { names } : {}) }]
+    const clone = await cloneOf({ ...shop, trust })
+    clone.write('certs/team.pem', scope.root.toString())
+    return clone
+  }
+
+  test('is trusted for the names that the file gives it, and taken back', async () => {
+    for (const clone of [
+      await named(['team.internal']),
+      await named(['dev.example.com'], ['dev.example.com']),
+    ]) {
+      const { steps } = await clone.up({ allow: 'trust' })
+      expect(shownSteps(steps)).toContain('trust: changed')
+      expect((await clone.stores[0]?.list())?.length).toBe(2)
+      expect(shownSteps(await clone.down())).toContain('trust: changed')
+      expect((await clone.stores[0]?.list())?.length).toBe(1)
+    }
+  })
+
+  test('is not where it may sign more than that', async () => {
+    const clone = await named(['dev.example.com'])
+    const { steps } = await clone.up({ allow: 'trust' })
+    expect(shownSteps(steps)).not.toContain('trust: changed')
+    expect((await clone.stores[0]?.list())?.length ?? 0).toBeLessThan(2)
   })
 })
 
