@@ -306,13 +306,19 @@ function checkProvable(
 
 /**
  * Tells for which names the key of an account stands in for a challenge (RFC 8555 §7.4.1 allows it). A
- * server for other machines takes no key for loopback names, such as an earlier one or a wide range.
+ * server for other machines takes no key for loopback names, such as an earlier one or a wide range, nor
+ * for its own name, whose holder could pass for it.
  */
 const vouched =
-  ({ options }: AcmeContext, key: EabKey | undefined) =>
-  (identifier: AcmeIdentifier): boolean =>
-    fitsPattern(identifier, key?.preauthorized ?? []) &&
-    (options.validation === undefined || !isLoopback(identifier.value.replace(/^\*\./, '')))
+  ({ options, urls }: AcmeContext, key: EabKey | undefined) =>
+  (identifier: AcmeIdentifier): boolean => {
+    if (!fitsPattern(identifier, key?.preauthorized ?? [])) return false
+    if (options.validation === undefined) return true
+    const name = identifier.value.replace(/^\*\./, '')
+    const own = new URL(urls.directory).hostname.replace(/^\[|\]$/g, '')
+    const isOfOwn = name === own || (identifier.value !== name && own.endsWith(`.${name}`))
+    return !isLoopback(name) && !isOfOwn
+  }
 
 function newAuthorization(
   { options }: AcmeContext,

@@ -243,6 +243,30 @@ describe('a key of a server for other machines', () => {
     await acme.server.createEabKey({ names: [name], preauthorized: ['web.team.internal'] })
   })
 
+  test('leaves the name of the server itself to its challenge, and wildcards that have it', async () => {
+    const validation = { deny: [], allow: ['127.0.0.1'] }
+    const options = { dnsResolver: '127.0.0.1:1', eabRequired: true, allowRemote: true, validation }
+    const baseUrl = 'https://ca.team.internal/acme'
+    const team = await startAcme({ options, baseUrl })
+    onTestFinished(() => team.close())
+    const client = new RawClient(`${baseUrl}/directory`, team.root)
+    // The name leads here, where the certificate is for localhost.
+    Object.assign(client.agent.options, {
+      port: team.port,
+      servername: 'localhost',
+      lookup: (_: string, __: object, found: (error: null, all: object[]) => void) =>
+        found(null, [{ address: '127.0.0.1', family: 4 }]),
+    })
+    await client.start(null)
+    onTestFinished(() => client.close())
+    await bindTo(client, await team.server.createEabKey({ preauthorized: ['*.team.internal'] }))
+    const statusOf = async (name: string) => (await client.order([name])).body.status
+    expect(await statusOf('web.team.internal')).toBe('ready')
+    expect(await statusOf('*.web.team.internal')).toBe('ready')
+    expect(await statusOf('ca.team.internal')).toBe('pending')
+    expect(await statusOf('*.team.internal')).toBe('pending')
+  })
+
   test('leaves a loopback address to its challenge, also where a range has it', async () => {
     const key = await acme.server.createEabKey({ preauthorized: ['126.0.0.0/7'] })
     const client = await new RawClient(acme.directory, acme.root).start(null)

@@ -24,6 +24,7 @@ export async function serverRekey(args: Arguments, context: Context): Promise<Ex
       [secrets === 0 ? 'The keys were sealed so already.' : `${secrets} secrets were sealed anew.`],
       { changed: secrets > 0, secrets },
     )
+    if (secrets === 0) return exitCodes.ok
     context.output.note(
       'Servers that run notice, and end: start them with the new key. Dumps from before are still opened by the old one.',
     )

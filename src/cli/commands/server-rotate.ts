@@ -7,6 +7,7 @@ import {
   type Rotated,
   type TeamAuthorities,
 } from '../../replica/rotation.ts'
+import { checkKeys } from '../../replica/watch-keys.ts'
 import type { Database } from '../../storage/postgres/database.ts'
 import { migrate } from '../../storage/postgres/migrate.ts'
 import type { Sealer } from '../../storage/postgres/seal.ts'
@@ -65,6 +66,7 @@ async function takeStep(
   const now = context.now()
   if (args.prepare === true || args.activate === true) {
     const storage = postgresStorage(database, await openKeys(args, context, database))
+    await checkKeys(storage)
     return args.prepare === true
       ? prepareRotation(database, storage, now)
       : activateRotation(database, storage, { now, early: args.now })

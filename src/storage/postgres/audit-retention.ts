@@ -31,7 +31,9 @@ async function drop(database: Database, before: string): Promise<DroppedAudit> {
   const bound = `${before}-01T00:00:00Z`
   const [prepared] = await database.query(
     `SELECT set_config('lock_timeout', '10s', true), $1::timestamptz > now() AS is_later,
-       rootling.prepare_audit() AS done`,
+       rootling.prepare_audit() AS done,
+       (SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class
+        WHERE oid = 'rootling.audit'::regclass) AS is_owner`,
     [bound],
   )
   if (prepared?.['is_later'] === true)
@@ -39,6 +41,8 @@ async function drop(database: Database, before: string): Promise<DroppedAudit> {
       hint: 'Name a month up to this one: the months before it are dropped',
     })
   if (prepared?.['done'] !== true) throw busy(database)
+  // Also where there is nothing to drop yet, so that a job with another role does not look well till then.
+  if (prepared['is_owner'] !== true) throw notOwner(database)
   const partitions = await database.query(
     `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
      WHERE i.inhparent = 'rootling.audit'::regclass
@@ -104,8 +108,11 @@ function asRefusal(database: Database, error: unknown): unknown {
   if ([codeOf(error), codeOf((error as Error).cause)].includes('55P03'))
     return busy(database, error)
   if (codeOf(error) !== '42501') return error
-  return new RootlingError('usage', `This role may not drop the audit of ${database.place}.`, {
-    hint: 'rootling server audit drop --before MONTH --database URL-OF-THE-OWNER',
-    cause: error,
-  })
+  return notOwner(database, error)
 }
+
+const notOwner = ({ place }: Database, cause?: unknown): RootlingError =>
+  new RootlingError('usage', `This role may not drop the audit of ${place}.`, {
+    hint: 'rootling server audit drop --before MONTH --database URL-OF-THE-OWNER',
+    cause,
+  })
