@@ -262,11 +262,15 @@ export async function tryEach(
     const giveUp = new AbortController()
     const abort = (): void => giveUp.abort()
     const isLast = address === addresses.at(-1)
-    const timer = isLast ? undefined : setTimeout(abort, longestConnecting)
+    let isConnected = false
+    const connected = (): void => void (isConnected = true)
+    // After this process was busy for long, timers come first: then a connection has its turn.
+    const isLate = (): void => void setImmediate(() => isConnected || abort())
+    const timer = isLast ? undefined : setTimeout(isLate, longestConnecting)
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     try {
-      await attempt(address, { signal: giveUp.signal, connected: () => clearTimeout(timer) })
+      await attempt(address, { signal: giveUp.signal, connected })
       return
     } catch (error) {
       errors.push(error)
