@@ -28,6 +28,7 @@ import { openAdminHttps } from './admin-https.ts'
 import type { AdminHandler, Administrator, Parameters } from './admin-requests.ts'
 import { openAdminSocket } from './admin-socket.ts'
 import type { Administrators } from './administrators.ts'
+import { refuseForeignNames } from './eab-names.ts'
 import { createHealth } from './health.ts'
 import { createJsonLog, createRoutes, type JsonLog } from './json-log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -345,6 +346,8 @@ function administer(
     switch (method) {
       case 'eab-create': {
         const limits = eabOptions(parameters)
+        const { names = [], preauthorized = [] } = limits
+        await refuseForeignNames(certificates.storage, [...names, ...preauthorized])
         const created = await acme.createEabKey(limits)
         await note('eabKeyCreated', { kid: created.kid, ...limits }, by)
         return created

@@ -1,6 +1,4 @@
 import { X509Certificate } from 'node:crypto'
-import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
 import { openPostgresStore } from '../../src/acme/store/postgres.ts'
@@ -18,6 +16,7 @@ import { openPostgresServer } from '../helpers/postgres-server.ts'
 import { startPgBouncer, usePostgres } from '../helpers/postgres.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 import { temporaryState } from '../helpers/temporary.ts'
+import { balance } from '../replica/team.ts'
 import { startAcme, type Acme } from './harness.ts'
 import { csrFor, RawClient } from './raw.ts'
 import { authorize, obtain, startResponder, type Responder } from './responder.ts'
@@ -30,21 +29,6 @@ beforeAll(async () => {
   responder = await startResponder()
 })
 afterAll(() => responder.close())
-
-/** Hands each connection to the next of several ports, as a load balancer does. */
-async function balance(ports: readonly number[]): Promise<number> {
-  let turn = 0
-  const front = createServer((socket) => {
-    const behind = connect(ports[turn++ % ports.length] ?? 0, '127.0.0.1')
-    socket.pipe(behind).pipe(socket)
-    for (const one of [socket, behind])
-      one.on('error', () => [socket, behind].forEach((each) => each.destroy()))
-  })
-  front.listen(0, '127.0.0.1')
-  await once(front, 'listening')
-  onTestFinished(() => void front.close())
-  return (front.address() as AddressInfo).port
-}
 
 /** Replicas of an ACME server over one database, behind one address. */
 async function startReplicas(count: number, given?: string) {
