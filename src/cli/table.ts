@@ -204,7 +204,10 @@ export const commands: readonly TableRow[] = [
     spec: serverRestoredSpec,
     load: async () => (await import('./commands/server-restored.ts')).serverRestored,
   },
-  { spec: serverAuditSpec, load: async () => (await import('./commands/server.ts')).serverAudit },
+  {
+    spec: serverAuditSpec,
+    load: async () => (await import('./commands/server-audit.ts')).serverAudit,
+  },
 ]
 
 /**

@@ -8,8 +8,6 @@ import { foundAuthority } from '../../replica/found.ts'
 import { readAdministrators } from '../../replica/administrators.ts'
 import { readServerUrl, startReplica, type ReplicaOptions } from '../../replica/replica.ts'
 import { watchKeys } from '../../replica/watch-keys.ts'
-import { dropAudit } from '../../storage/postgres/audit-retention.ts'
-import { verifyAudit } from '../../storage/postgres/audit.ts'
 import { openDatabase, type Database } from '../../storage/postgres/database.ts'
 import { migrate } from '../../storage/postgres/migrate.ts'
 import { grantServing } from '../../storage/postgres/roles.ts'
@@ -20,12 +18,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { untilText } from '../describe.ts'
 import { exposure, listeningAs, parseHost, parsePort, stopSignal } from '../listening.ts'
-import {
-  serverRunSpec,
-  type serverAuditSpec,
-  type serverInitSpec,
-  type serverMigrateSpec,
-} from '../specs/team.ts'
+import { serverRunSpec, type serverInitSpec, type serverMigrateSpec } from '../specs/team.ts'
 import { namedPassphrase, openKeys } from '../server-keys.ts'
 import { serverSocket } from '../server-socket.ts'
 
@@ -168,50 +161,6 @@ export async function serverMigrate(
     context.output.result([], { migrated: true })
     return exitCodes.ok
   })
-}
-
-/** `rootling server audit`: verifies the trail, and exits 1 where it was changed; or drops old months. */
-export async function serverAudit(
-  args: ArgumentsOf<typeof serverAuditSpec>,
-  context: Context,
-): Promise<ExitCode> {
-  const word = args.positionals.join(' ')
-  const { before } = args
-  if (word === 'verify' && before === undefined)
-    return withDatabase(args, context, (database) => auditVerify(database, context))
-  if (word === 'drop' && before !== undefined)
-    return withDatabase(args, context, (database) => auditDrop(database, before, context))
-  throw new RootlingError(
-    'usage',
-    'rootling server audit takes one word: verify, or drop with --before MONTH.',
-    { hint: 'rootling server audit verify' },
-  )
-}
-
-async function auditVerify(database: Database, { output }: Context): Promise<ExitCode> {
-  const { rows, replicas, since, faults } = await verifyAudit(database)
-  output.result(
-    [
-      ...faults.map(({ replica, n, what }) => `${replica} ${n}: ${what}`),
-      `${rows} rows of ${replicas.length} replicas, ${faults.length} faults`,
-      ...(since === null ? [] : [`kept since ${since}: what was before has been dropped`]),
-    ],
-    { rows, replicas, since, faults },
-  )
-  return faults.length === 0 ? exitCodes.ok : exitCodes.failed
-}
-
-async function auditDrop(
-  database: Database,
-  before: string,
-  { output }: Context,
-): Promise<ExitCode> {
-  const { months, rows } = await dropAudit(database, before)
-  output.result(
-    [months.length === 0 ? 'nothing to drop' : `dropped ${rows} rows: ${months.join(', ')}`],
-    { months, rows },
-  )
-  return exitCodes.ok
 }
 
 /** Makes the schema that of this release, and lets a role serve, in one step. */

@@ -289,6 +289,11 @@ export const serverAuditSpec = {
       placeholder: 'MONTH',
       describe: 'drop: the months before this one, such as 2026-01',
     },
+    heads: {
+      type: 'string',
+      placeholder: 'FILE',
+      describe: 'verify: what an earlier verify --json printed, to find a cut end too',
+    },
   },
   examples: [
     'rootling server audit verify --database postgres://ca@db/ca',
