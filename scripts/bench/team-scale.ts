@@ -126,6 +126,7 @@ async function fill(database: Database, count: number): Promise<void> {
     `INSERT INTO rootling.certificate (serial, fingerprint, scope, not_after, facts)
      SELECT serial, lpad(to_hex(i), 64, '0'), 'team', now() + interval '200 days',
        $1::jsonb || jsonb_build_object('serialNumber', serial, 'fingerprint', lpad(to_hex(i), 64, '0'),
+         'identifiers', jsonb_build_array(jsonb_build_object('type', 'dns', 'value', 'host' || i || '.team.internal')),
          'notAfter', to_char(now() + interval '200 days', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
      FROM (SELECT i, '40' || left(md5(i::text), 30) AS serial FROM generate_series(1, $2::int) i) s`,
     [JSON.stringify(facts), count],
