@@ -3,7 +3,7 @@ import { createAcmeAuthority } from '../../src/acme/acme-authority.ts'
 import { makeScope } from '../../src/authority/ceremony.ts'
 import { scopesIn } from '../../src/authority/scope.ts'
 import { createRevocationSource } from '../../src/sites/revocation/source.ts'
-import { openDatabase, type Database } from '../../src/storage/postgres/database.ts'
+import { openDatabase } from '../../src/storage/postgres/database.ts'
 import { migrate } from '../../src/storage/postgres/migrate.ts'
 import { sealWith } from '../../src/storage/postgres/seal.ts'
 import { postgresStorage } from '../../src/storage/postgres/storage.ts'
@@ -76,7 +76,7 @@ async function openPlace(postgres: PostgresServer, count: number): Promise<Place
   const other = postgresStorage(elsewhere, sealer)
   const { intermediateKey, ...scope } = await makeScope(plan, now())
   await other.change((change) => change.createScope(scope, intermediateKey))
-  await fill(elsewhere, count)
+  await fill(postgres, url, count)
   const authority = createAcmeAuthority({ storage, now })
   const source = createRevocationSource(storage, now)
   const [made] = await scopesIn(storage)
@@ -120,25 +120,27 @@ const serialOf = (i: number): string =>
   `40${createHash('md5').update(String(i)).digest('hex').slice(0, 30)}`
 
 /** Puts certificates into the record, the first of which are revoked. */
-async function fill(database: Database, count: number): Promise<void> {
-  const facts = certificate(0, { scope: 'team', certPath: null })
-  await database.query(
+async function fill(postgres: PostgresServer, url: string, count: number): Promise<void> {
+  const facts = JSON.stringify(certificate(0, { scope: 'team', certPath: null }))
+  await postgres.psql(
+    url,
     `INSERT INTO rootling.certificate (serial, fingerprint, scope, not_after, facts)
      SELECT serial, lpad(to_hex(i), 64, '0'), 'team', now() + interval '200 days',
-       $1::jsonb || jsonb_build_object('serialNumber', serial, 'fingerprint', lpad(to_hex(i), 64, '0'),
-         'identifiers', jsonb_build_array(jsonb_build_object('type', 'dns', 'value', 'host' || i || '.team.internal')),
+       '${facts}'::jsonb || jsonb_build_object('serialNumber', serial,
+         'fingerprint', lpad(to_hex(i), 64, '0'), 'identifiers', jsonb_build_array(
+           jsonb_build_object('type', 'dns', 'value', 'host' || i || '.team.internal')),
          'notAfter', to_char(now() + interval '200 days', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-     FROM (SELECT i, '40' || left(md5(i::text), 30) AS serial FROM generate_series(1, $2::int) i) s`,
-    [JSON.stringify(facts), count],
+     FROM (SELECT i, '40' || left(md5(i::text), 30) AS serial
+       FROM generate_series(1, ${count}) i) s`,
   )
-  await database.query(
+  await postgres.psql(
+    url,
     `INSERT INTO rootling.revocation
      SELECT serial, jsonb_build_object('serialNumber', serial, 'reason', 'superseded',
        'revokedAt', '2026-02-01T00:00:00Z')
-     FROM rootling.certificate ORDER BY n LIMIT $1`,
-    [revoked],
+     FROM rootling.certificate ORDER BY n LIMIT ${revoked}`,
   )
   // As a database is that has grown slowly.
-  await database.query('VACUUM ANALYZE')
-  await database.query('CHECKPOINT')
+  await postgres.psql(url, 'VACUUM ANALYZE')
+  await postgres.psql(url, 'CHECKPOINT')
 }
