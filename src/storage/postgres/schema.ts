@@ -474,13 +474,22 @@ LANGUAGE sql STABLE AS $$
   )::rootling.newest
 $$;
 
+-- Where another transaction is noting the same names, this one does not wait for it to be durable: of
+-- certificates of one moment, one is noted.
 CREATE FUNCTION rootling.note_newest() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  own rootling.newest;
 BEGIN
-  INSERT INTO rootling.newest AS w SELECT (rootling.as_newest(NEW)).*
-  ON CONFLICT (holder) DO UPDATE SET n = excluded.n, serial = excluded.serial,
-    due = excluded.due, not_after = excluded.not_after
-  WHERE w.n < excluded.n;
+  own := rootling.as_newest(NEW);
+  PERFORM FROM rootling.newest WHERE holder = own.holder FOR UPDATE SKIP LOCKED;
+  IF FOUND THEN
+    UPDATE rootling.newest SET n = own.n, serial = own.serial, due = own.due,
+      not_after = own.not_after
+    WHERE holder = own.holder AND n < own.n;
+  ELSE
+    INSERT INTO rootling.newest SELECT own.* ON CONFLICT DO NOTHING;
+  END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER note_newest AFTER INSERT ON rootling.certificate
