@@ -8,7 +8,7 @@ export const groups = {
   daemon: 'Look after the daemon: start, stop, status, …',
   hosts: 'Look after names in the hosts file: add, remove, list',
   acme: 'Look after the ACME server',
-  server: 'Serve ACME for a team: init, run, eab, rotate, audit, …',
+  server: 'Serve ACME for a team: init, run, eab, rotate, …',
 } as const
 
 type Group = keyof typeof groups
