@@ -12,6 +12,7 @@ const rights: Readonly<Record<string, string>> = {
   audit_start: 'SELECT',
   certificate: 'SELECT',
   newest: 'SELECT, DELETE',
+  newest_until: 'SELECT',
   forgotten: 'SELECT, INSERT',
   secret: 'SELECT, INSERT',
   crl_number: 'SELECT, INSERT, UPDATE',

@@ -254,14 +254,14 @@ DECLARE
   own_account text := need->>'account';
 BEGIN
   RETURN QUERY SELECT 'scopes', '', '', r.number, NULL::jsonb
-    FROM rootling.revision r WHERE r.name = 'scopes';
-  IF own_account IS NOT NULL THEN
-    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
-      FROM rootling.acme a WHERE a.kind = 'account' AND a.id = own_account;
-    RETURN QUERY SELECT '', k.kind, k.id, k.version, k.facts
-      FROM rootling.acme a JOIN rootling.acme k ON k.kind = 'eabKey' AND k.id = a.facts->>'eabKeyId'
-      WHERE a.kind = 'account' AND a.id = own_account;
-  END IF;
+      FROM rootling.revision r WHERE r.name = 'scopes'
+    UNION ALL SELECT '', a.kind, a.id, a.version, a.facts
+      FROM rootling.acme a WHERE a.kind = 'account' AND a.id = own_account
+    UNION ALL SELECT '', k.kind, k.id, k.version, k.facts
+      FROM rootling.acme k WHERE k.kind = 'eabKey' AND k.id = (
+        SELECT a.facts->>'eabKeyId' FROM rootling.acme a
+        WHERE a.kind = 'account' AND a.id = own_account
+      );
   IF need ? 'thumbprint' THEN
     RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
       FROM rootling.acme a WHERE a.kind = 'account' AND a.key = need->>'thumbprint';
@@ -276,11 +276,12 @@ BEGIN
   END IF;
   IF need ? 'order' THEN
     RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
-      FROM rootling.acme a WHERE a.kind = 'order' AND a.id = need->>'order';
-    RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
-      FROM rootling.acme o, jsonb_array_elements_text(o.facts->'authorizationIds') i
-      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i
-      WHERE o.kind = 'order' AND o.id = need->>'order';
+        FROM rootling.acme a WHERE a.kind = 'order' AND a.id = need->>'order'
+      UNION ALL SELECT '', a.kind, a.id, a.version, a.facts
+        FROM rootling.acme a WHERE a.kind = 'authorization' AND a.id = ANY (ARRAY(
+          SELECT jsonb_array_elements_text(o.facts->'authorizationIds')
+          FROM rootling.acme o WHERE o.kind = 'order' AND o.id = need->>'order'
+        ));
   END IF;
   IF need ? 'certificate' THEN
     RETURN QUERY SELECT '', a.kind, a.id, a.version, a.facts
@@ -301,8 +302,9 @@ BEGIN
     )
     SELECT 'all', o.kind, o.id, o.version, o.facts FROM o
     UNION ALL SELECT '', a.kind, a.id, a.version, a.facts
-      FROM o, jsonb_array_elements_text(o.facts->'authorizationIds') i
-      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i;
+      FROM rootling.acme a WHERE a.kind = 'authorization' AND a.id = ANY (ARRAY(
+        SELECT jsonb_array_elements_text(o.facts->'authorizationIds') FROM o
+      ));
   END IF;
   IF need ? 'unfinishedOf' THEN
     RETURN QUERY WITH o AS (
@@ -312,8 +314,9 @@ BEGIN
     )
     SELECT 'unfinished', o.kind, o.id, o.version, o.facts FROM o
     UNION ALL SELECT '', a.kind, a.id, a.version, a.facts
-      FROM o, jsonb_array_elements_text(o.facts->'authorizationIds') i
-      JOIN rootling.acme a ON a.kind = 'authorization' AND a.id = i;
+      FROM rootling.acme a WHERE a.kind = 'authorization' AND a.id = ANY (ARRAY(
+        SELECT jsonb_array_elements_text(o.facts->'authorizationIds') FROM o
+      ));
   END IF;
 END $$;
 
@@ -344,6 +347,7 @@ BEGIN
 END $$;
 
 -- What is looked at is not locked: a unit that is committed while another one changes that came first.
+-- Assignments call functions faster than PERFORM does, which plans a statement.
 CREATE OR REPLACE FUNCTION rootling.commit_unit(
   unit_day int, unit_nonce bytea, unit_by bytea, looked jsonb, puts jsonb, leases jsonb,
   recording jsonb, unit_replica text, unit_actor text
@@ -351,12 +355,11 @@ CREATE OR REPLACE FUNCTION rootling.commit_unit(
 DECLARE
   other bytea;
   one jsonb;
-  found_version bigint;
-BEGIN
   -- Whatever the role's default is: what a client is told must not be lost.
-  PERFORM set_config('synchronous_commit', 'on', true),
-    set_config('rootling.replica', unit_replica, true),
-    set_config('rootling.actor', unit_actor, true);
+  durable text := set_config('synchronous_commit', 'on', true);
+  as_replica text := set_config('rootling.replica', unit_replica, true);
+  as_actor text := set_config('rootling.actor', unit_actor, true);
+BEGIN
   IF puts = '[]' AND leases = '[]' THEN
     PERFORM rootling.no_need_to_wait();
   END IF;
@@ -367,12 +370,13 @@ BEGIN
     SELECT by INTO other FROM rootling.nonce WHERE day = unit_day AND nonce = unit_nonce FOR UPDATE;
     RETURN CASE WHEN other = unit_by THEN 'done' ELSE 'replayed' END;
   END IF;
-  FOR one IN SELECT * FROM jsonb_array_elements(looked) LOOP
-    SELECT version INTO found_version FROM rootling.acme WHERE kind = one->>0 AND id = one->>1;
-    IF coalesce(found_version, 0) <> (one->>2)::bigint THEN
-      RAISE EXCEPTION USING ERRCODE = 'RL001', MESSAGE = 'changed meanwhile';
-    END IF;
-  END LOOP;
+  -- A subquery for each, which is answered by the index whatever the statistics say.
+  IF looked <> '[]' AND EXISTS (
+    SELECT FROM jsonb_array_elements(looked) AS l WHERE (l->>2)::bigint <> coalesce(
+      (SELECT a.version FROM rootling.acme a WHERE a.kind = l->>0 AND a.id = l->>1), 0)
+  ) THEN
+    RAISE EXCEPTION USING ERRCODE = 'RL001', MESSAGE = 'changed meanwhile';
+  END IF;
   FOR one IN SELECT * FROM jsonb_array_elements(puts) LOOP
     IF (one->>'version')::bigint = 0 THEN
       INSERT INTO rootling.acme VALUES (
@@ -388,10 +392,11 @@ BEGIN
       END IF;
     END IF;
   END LOOP;
-  FOR one IN SELECT * FROM jsonb_array_elements(leases) LOOP
-    INSERT INTO rootling.lease VALUES (one->>0, one->>1, (one->>2)::bigint)
+  IF leases <> '[]' THEN
+    INSERT INTO rootling.lease
+    SELECT l->>0, l->>1, (l->>2)::bigint FROM jsonb_array_elements(leases) AS l
     ON CONFLICT (authz, challenge) DO UPDATE SET until = excluded.until;
-  END LOOP;
+  END IF;
   IF recording IS NOT NULL THEN
     -- Changes take this lock alone, units together.
     PERFORM pg_advisory_xact_lock_shared(7274646, 1);
@@ -417,6 +422,8 @@ DECLARE
   own_n bigint;
   own_hash bytea;
   own_at timestamptz;
+  field text;
+  own_text text := '';
 BEGIN
   FOR i IN 1..8 LOOP
     EXIT WHEN pg_try_advisory_xact_lock(7274647, hashtext(chain));
@@ -430,13 +437,16 @@ BEGIN
   WHERE replica = chain ORDER BY n DESC LIMIT 1;
   own_n := coalesce(own_n, 0) + 1;
   own_at := clock_timestamp();
+  -- Length and text of each field, as in rootling.field.
+  FOREACH field IN ARRAY ARRAY[
+    chain, own_n::text, to_char(own_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    by_actor, of_event, of_facts::text
+  ] LOOP
+    own_text := own_text || octet_length(convert_to(field, 'UTF8')) || ':' || field;
+  END LOOP;
   INSERT INTO rootling.audit VALUES (
     chain, own_n, own_at, by_actor, of_event, of_facts,
-    sha256(coalesce(own_hash, '') || convert_to(
-      rootling.field(chain) || rootling.field(own_n::text) ||
-      rootling.field(to_char(own_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) ||
-      rootling.field(by_actor) || rootling.field(of_event) || rootling.field(of_facts::text),
-      'UTF8'))
+    sha256(coalesce(own_hash, '') || convert_to(own_text, 'UTF8'))
   );
 END $$;
 `,
@@ -474,30 +484,49 @@ LANGUAGE sql STABLE AS $$
   )::rootling.newest
 $$;
 
--- Where another transaction is noting the same names, this one does not wait for it to be durable: of
--- certificates of one moment, one is noted.
-CREATE FUNCTION rootling.note_newest() RETURNS trigger
+-- How far certificates are noted there. All up to noted_n are; those after it up to seen_n too, but of
+-- transactions before seen_xid that were still running there may come more.
+CREATE TABLE rootling.newest_until (
+  noted_n bigint NOT NULL,
+  seen_n bigint NOT NULL,
+  seen_xid xid8 NOT NULL
+);
+INSERT INTO rootling.newest_until VALUES (0, 0, '0');
+
+-- Notes the next certificates, at most 5,000, and says whether there may be more. Whoever wants to read
+-- the table calls it first, so that issuing a certificate need not wait for it.
+CREATE FUNCTION rootling.note_newest() RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  own rootling.newest;
+  most int := 5000;
+  before rootling.newest_until;
+  ended xid8 := pg_snapshot_xmin(pg_current_snapshot());
+  last_n bigint;
+  count int;
 BEGIN
-  own := rootling.as_newest(NEW);
-  PERFORM FROM rootling.newest WHERE holder = own.holder FOR UPDATE SKIP LOCKED;
-  IF FOUND THEN
-    UPDATE rootling.newest SET n = own.n, serial = own.serial, due = own.due,
-      not_after = own.not_after
-    WHERE holder = own.holder AND n < own.n;
-  ELSE
-    INSERT INTO rootling.newest SELECT own.* ON CONFLICT DO NOTHING;
+  SELECT * INTO before FROM rootling.newest_until FOR UPDATE;
+  SELECT coalesce(max(n), before.seen_n), count(*) INTO last_n, count FROM (
+    SELECT n FROM rootling.certificate WHERE n > before.seen_n ORDER BY n LIMIT most
+  ) AS page;
+  IF last_n = before.noted_n THEN
+    RETURN false;
   END IF;
-  RETURN NULL;
+  INSERT INTO rootling.newest AS w
+  SELECT DISTINCT ON (own.holder) own.*
+  FROM rootling.certificate c, LATERAL rootling.as_newest(c) AS own
+  WHERE c.n > before.noted_n AND c.n <= last_n
+  ORDER BY own.holder, own.n DESC
+  ON CONFLICT (holder) DO UPDATE SET n = excluded.n, serial = excluded.serial,
+    due = excluded.due, not_after = excluded.not_after
+  WHERE w.n < excluded.n;
+  -- A certificate has its number after its transaction has its own: all that may still come with a
+  -- number up to last_n are of transactions that have begun by now.
+  IF ended >= before.seen_xid THEN
+    UPDATE rootling.newest_until SET noted_n = before.seen_n, seen_n = last_n,
+      seen_xid = pg_snapshot_xmax(pg_current_snapshot());
+  END IF;
+  RETURN count = most;
 END $$;
-CREATE TRIGGER note_newest AFTER INSERT ON rootling.certificate
-FOR EACH ROW EXECUTE FUNCTION rootling.note_newest();
-
-INSERT INTO rootling.newest
-SELECT DISTINCT ON (w.holder) w.* FROM rootling.certificate c, LATERAL rootling.as_newest(c) AS w
-WHERE c.not_after > now() ORDER BY w.holder, w.n DESC;
 `,
   },
   {

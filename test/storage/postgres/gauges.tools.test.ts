@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Database } from '../../../src/storage/postgres/database.ts'
 import { migrate } from '../../../src/storage/postgres/migrate.ts'
 import { countDue, crlAges, forgetExpired } from '../../../src/storage/postgres/gauges.ts'
 import { migrations } from '../../../src/storage/postgres/schema.ts'
@@ -77,6 +78,25 @@ test('certificates of before the step are counted, and the newest in a file is t
     await database.query('SELECT rootling.record($1)', [JSON.stringify(record)])
   await migrate(database)
   expect(await countDue(database, new Date())).toBe(2)
+})
+
+test('a certificate of a transaction that ends after later ones is counted', async () => {
+  const url = await postgres.create()
+  const [late, other] = [postgres.open(url), postgres.open(url)]
+  const record = (database: Database, i: number) =>
+    database.query('SELECT rootling.record($1)', [JSON.stringify(printed(i))])
+  const due = () => countDue(other, after(70))
+  await record(other, 1)
+  const counts: number[] = []
+  await late.transaction(async () => {
+    await record(late, 2)
+    await record(other, 3)
+    for (let i = 0; i < 3; i++) counts.push(await due())
+  })
+  expect(counts).toEqual([2, 2, 2])
+  expect([await due(), await due()]).toEqual([3, 3])
+  await record(other, 4)
+  expect(await due()).toBe(4)
 })
 
 test('the age of a CRL is that of the newest one of its scope, whoever made it', async () => {
