@@ -268,7 +268,7 @@ async function answerPost(
     onAccount: (account) => onAccount(request, account),
   }
   for (let attempt = 0; attempt < mostAttempts; attempt++) {
-    const answer = await answerOnce(context, ask)
+    const answer = await answerOnce(context, ask, attempt === 0)
     if (answer !== 'conflict') return answer
   }
   throw new AcmeProblem('serverInternal', 'Other requests for the same resources came first.', {
@@ -294,9 +294,14 @@ interface SignedAsk {
  * put. The nonce is used up last, so that a request that is refused before keeps it, as does one that is to
  * be sent again later because of a limit.
  */
-async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer | 'conflict'> {
+async function answerOnce(
+  context: AcmeContext,
+  ask: SignedAsk,
+  isFirst: boolean,
+): Promise<Answer | 'conflict'> {
+  const recent = isFirst ? openRecent(context, ask) : null
   const { unit, account, key, payload, nonce } =
-    (await readAtOnce(context, ask)) ?? (await openVerified(context, ask))
+    recent ?? (await readAtOnce(context, ask)) ?? (await openVerified(context, ask))
   const ends: ((isDone: boolean) => void)[] = []
   const atEnd = (end: (isDone: boolean) => void): void => void ends.push(end)
   let isDone = false
@@ -310,7 +315,10 @@ async function answerOnce(context: AcmeContext, ask: SignedAsk): Promise<Answer 
       if (account !== null) checkUnchanged(account, unit)
       reply = step(unit)
     } catch (error) {
-      if (!(error instanceof AcmeProblem) || isRateLimited(error)) throw error
+      if (!(error instanceof AcmeProblem)) throw error
+      // It may be so no longer, and the next unit is read.
+      if (recent !== null) return 'conflict'
+      if (isRateLimited(error)) throw error
       reply = error
     }
     // Nothing is written for a stranger who is refused, and so not that the nonce was used either.
@@ -352,7 +360,7 @@ async function readAtOnce(context: AcmeContext, ask: SignedAsk): Promise<Opened 
   const { reference, nonce, jws } = ask
   if (!isPostAsGet(jws) || !('kid' in reference) || !store.nonces.isOurs(nonce)) return null
   const key = keys.recent(urls.accountId(reference.kid) ?? '')
-  if (key === undefined || !isVerified(jws, key)) return null
+  if (key === undefined || verified(jws, key) === undefined) return null
   const unit = await store.read(needOf(context, ask), nonce)
   if (unit === null) throw badNonce()
   const account = findAccount(context, unit, reference.kid)
@@ -361,12 +369,30 @@ async function readAtOnce(context: AcmeContext, ask: SignedAsk): Promise<Opened 
   return { unit, account, key, payload: null, nonce: null }
 }
 
-function isVerified(jws: Jws, key: AccountKey): boolean {
+/**
+ * Verifies a request that may change something over what is known without reading. `null`: that is not
+ * enough, or it may be refused, which `openVerified` decides.
+ */
+function openRecent(context: AcmeContext, ask: SignedAsk): Opened | null {
+  const { store, urls, keys } = context
+  const { reference, nonce, jws } = ask
+  if (isPostAsGet(jws) || !('kid' in reference) || !store.nonces.isOurs(nonce)) return null
+  const unit = store.openRecent?.(needOf(context, ask)) ?? null
+  const account = unit?.get('account', urls.accountId(reference.kid) ?? '')
+  if (unit === null || account?.status !== 'valid') return null
+  const key = keys.of(account)
+  const payload = verified(jws, key)
+  if (payload === undefined) return null
+  ask.onAccount(account.id)
+  return { unit, account, key, payload, nonce }
+}
+
+/** Returns the payload; `undefined`: the signature, or something else, is wrong. */
+function verified(jws: Jws, key: AccountKey): ReturnType<typeof verifyJws> | undefined {
   try {
-    verifyJws(jws, key)
-    return true
+    return verifyJws(jws, key)
   } catch {
-    return false
+    return undefined
   }
 }
 

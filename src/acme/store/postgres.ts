@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Recording } from '../../certificates/issuer.ts'
 import { toJsonb, type Database, type Row } from '../../storage/postgres/database.ts'
-import { forgetExpired } from '../../storage/postgres/gauges.ts'
+import { forgetExpired, noteNewest } from '../../storage/postgres/gauges.ts'
 import type { Sealer } from '../../storage/postgres/seal.ts'
 import { readCertId } from '../cert-id.ts'
 import {
@@ -23,6 +23,7 @@ import {
   type Unit,
 } from './contract.ts'
 import type { Put } from './journal-line.ts'
+import { createRecent, type Recent } from './recent.ts'
 import { keyOf, unitOver, type Known, type Snapshot } from './snapshot.ts'
 import type { Kind, Kinds } from './tables.ts'
 
@@ -33,9 +34,13 @@ import type { Kind, Kinds } from './tables.ts'
  */
 export async function openPostgresStore(database: Database, sealer: Sealer): Promise<AcmeStore> {
   const nonces = createNonces(await nonceSecret(database, sealer))
-  const place = { database, sealer, nonces }
+  const place = { database, sealer, nonces, recent: createRecent() }
   let swept = -Infinity
   return {
+    openRecent(need) {
+      const snapshot = place.recent.snapshotFor(need)
+      return snapshot === null ? null : openUnit(place, snapshot, { isRecent: true })
+    },
     open: async (need) => openUnit(place, await read(place, need)),
     async read(need, nonce) {
       const snapshot = await readOnce(place, need, nonce)
@@ -64,6 +69,7 @@ interface Place {
   readonly database: Database
   readonly sealer: Sealer
   readonly nonces: Nonces
+  readonly recent: Recent
 }
 
 /**
@@ -76,6 +82,7 @@ async function sweep(database: Database, now: number): Promise<void> {
     Math.floor(now / day) - keptDays,
   ])
   await database.query('DELETE FROM rootling.lease WHERE until <= $1', [now])
+  await noteNewest(database)
   await forgetExpired(database, new Date(now))
   await database.query(
     `WITH ended AS (
@@ -209,7 +216,7 @@ const isEmpty = (need: Need): boolean => Object.values(need).every((value) => va
 
 /** Makes what a unit knows of the rows of `rootling.read_unit`. */
 async function snapshotOf(
-  { database, sealer }: Place,
+  { database, sealer, recent }: Place,
   need: Need,
   all: readonly Row[],
 ): Promise<Snapshot> {
@@ -217,9 +224,13 @@ async function snapshotOf(
     if (why === 'scopes') database.scopesVersion.seen(String(version))
     return why !== 'scopes'
   })
-  const known = new Map(
-    rows.map((row) => [keyOf(row['kind'] as Kind, String(row['id'])), knownOf(row, sealer)]),
-  )
+  const known = new Map<string, Known>()
+  for (const row of rows) {
+    const kind = row['kind'] as Kind
+    const one = knownOf(row, sealer)
+    known.set(keyOf(kind, String(row['id'])), one)
+    recent.saw(kind, one)
+  }
   const { replaces } = (known.get(keyOf('order', need.order ?? ''))?.resource ??
     {}) as Partial<Order>
   const replaced = replaces === undefined ? null : readCertId(replaces)
@@ -260,7 +271,11 @@ const openEabKey = ({ sealed, ...rest }: SealedEabKey, sealer: Sealer): EabKey =
   key: sealer.open(Buffer.from(sealed, 'base64url'), `the key ${rest.id}`).toString(),
 })
 
-function openUnit({ database, sealer, nonces }: Place, snapshot: Snapshot): Unit {
+function openUnit(
+  { database, sealer, nonces, recent }: Place,
+  snapshot: Snapshot,
+  { isRecent = false } = {},
+): Unit {
   const { unit, puts, looked, versionOf } = unitOver(snapshot)
   const leases: (readonly [string, string, number])[] = []
   let recording: Recording | null = null
@@ -268,6 +283,8 @@ function openUnit({ database, sealer, nonces }: Place, snapshot: Snapshot): Unit
   async function commit(nonce: string | null): Promise<Outcome> {
     const used = nonce === null ? ownNonce() : nonces.parse(nonce)
     if (used === null) return 'replayed'
+    // No version tells whether what it showed is true still.
+    if (puts.size === 0 && isRecent) return 'conflict'
     if (puts.size === 0 && leases.length === 0 && nonce === null) return 'done'
     // What a unit only reads may change at any time.
     const checked = puts.size === 0 ? [] : [...looked].filter(([key]) => !puts.has(key))
@@ -286,8 +303,17 @@ function openUnit({ database, sealer, nonces }: Place, snapshot: Snapshot): Unit
           actorOf([...puts]),
         ],
       )
-      return row?.['outcome'] as Outcome
+      const outcome = row?.['outcome'] as Outcome
+      if (outcome === 'done')
+        for (const [key, [kind, resource]] of puts)
+          recent.saw(kind, { resource, version: versionOf(key) + 1 })
+      return outcome
     } catch (error) {
+      for (const [kind, id] of [
+        ...looked.values(),
+        ...[...puts.values()].map(([kind, { id }]) => [kind, id] as const),
+      ])
+        recent.forget(kind, id)
       if (isConflict(error)) return 'conflict'
       throw error
     }
