@@ -48,7 +48,7 @@ export interface CreatedEabKey {
 /** A key without its secret. */
 export type ListedEabKey = Omit<EabKey, 'key'>
 
-type Operator = Pick<AcmeContext, 'store' | 'now' | 'options' | 'profiles'>
+type Operator = Pick<AcmeContext, 'store' | 'now' | 'options' | 'profiles' | 'eabCommand'>
 
 /**
  * Makes a key for external account binding. Without options it limits nothing, and any number of
@@ -143,11 +143,17 @@ export async function listEabKeys({ store }: Operator): Promise<ListedEabKey[]> 
  * Revokes a key: it binds no account any more, and its accounts get no certificates. `false`: it was
  * revoked before. Throws `usage` where there is no such key.
  */
-export async function revokeEabKey({ store, now }: Operator, kid: string): Promise<boolean> {
+export async function revokeEabKey(
+  { store, now, eabCommand }: Operator,
+  kid: string,
+): Promise<boolean> {
   const changed = await commitStep(store, { eabKey: kid }, (unit) => {
     const key = unit.get('eabKey', kid)
     if (key === undefined)
-      throw usage(`There is no key ${kid.slice(0, 60)} here.`, 'List the keys that there are')
+      throw usage(
+        `There is no key ${kid.slice(0, 60)} here.`,
+        eabCommand.replace('eab create', 'eab list'),
+      )
     if (key.revoked !== undefined) return false
     unit.put('eabKey', { ...key, revoked: now().getTime() })
     return true

@@ -42,6 +42,7 @@ export async function openAdminHttps(options: AdminHttpsOptions): Promise<HttpsS
   })
   return createHttpsServer({
     ...listening,
+    portOption: 'admin-port',
     clients,
     limits,
     now,

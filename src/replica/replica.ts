@@ -1,7 +1,6 @@
 import { createServer } from 'node:http'
 import { isIP } from 'node:net'
 import { createAcmeAuthority, type AcmeAuthority } from '../acme/acme-authority.ts'
-import type { EabKeyOptions } from '../acme/eab-keys.ts'
 import type { AcmeOptions } from '../acme/options.ts'
 import { routes } from '../acme/routes.ts'
 import { createAcmeServer, type AcmeServer, type Shown } from '../acme/server.ts'
@@ -13,22 +12,14 @@ import { createHttpsServer, type HttpsServer } from '../server/https.ts'
 import { isLoopbackHost } from '../server/host-check.ts'
 import { listen } from '../server/listen.ts'
 import { createRevocationServer } from '../sites/revocation/server.ts'
-import { recordAudit } from '../storage/postgres/audit.ts'
 import type { Database } from '../storage/postgres/database.ts'
 import { countDue, crlAges } from '../storage/postgres/gauges.ts'
 import type { Sealer } from '../storage/postgres/seal.ts'
 import { postgresStorage } from '../storage/postgres/storage.ts'
-import {
-  createAdminCertificate,
-  listAdminCertificates,
-  revokeAdminCertificate,
-  type AdminCertificatesOptions,
-} from './admin-certificates.ts'
 import { openAdminHttps } from './admin-https.ts'
-import type { AdminHandler, Administrator, Parameters } from './admin-requests.ts'
+import { adminMethods, administer } from './admin-methods.ts'
 import { openAdminSocket } from './admin-socket.ts'
 import type { Administrators } from './administrators.ts'
-import { refuseForeignNames } from './eab-names.ts'
 import { createHealth } from './health.ts'
 import { createJsonLog, createRoutes, type JsonLog } from './json-log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -167,41 +158,36 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     server.replaceCertificate(own.current())
     closing.push(() => server.close())
     if (revocation !== null) {
-      const starting = createRevocationServer({
+      const responder = await createRevocationServer({
         storage: withRetired(storage),
         hosts: [bareHost(revocation.url)],
         proxies: options.proxies,
         now,
         host,
         port: revocation.port,
+        portOption: 'revocation-port',
         onError,
       })
-      const responder = await hintingAt('revocation-port', starting)
       closing.push(() => responder.close())
     }
     if (options.metricsPort !== null)
-      closing.push(
-        await hintingAt('metrics-port', serveMetrics(metrics, options.metricsPort, onError)),
-      )
-    const handler = administer(acme, { database, storage, now }, log)
+      closing.push(await serveMetrics(metrics, options.metricsPort, onError))
+    const handler = administer({ acme, database, storage, now, log })
     const admin = await openAdminSocket(options.socket, handler, onError)
     closing.push(() => admin.close())
     const remote =
       options.admin === undefined
         ? null
-        : await hintingAt(
-            'admin-port',
-            openAdminHttps({
-              ...options.admin,
-              ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
-              pair: own.current(),
-              storage,
-              handler,
-              log,
-              now,
-              onError,
-            }),
-          )
+        : await openAdminHttps({
+            ...options.admin,
+            ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
+            pair: own.current(),
+            storage,
+            handler,
+            log,
+            now,
+            onError,
+          })
     if (remote !== null) {
       servers.push(remote)
       remote.replaceCertificate(own.current())
@@ -222,17 +208,6 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   } catch (error) {
     await close()
     throw error
-  }
-}
-
-/** Waits for another server than that of `--port`, whose option the hint at another port then names. */
-async function hintingAt<T>(option: string, starting: Promise<T>): Promise<T> {
-  try {
-    return await starting
-  } catch (error) {
-    if (!(error instanceof RootlingError)) throw error
-    const hint = error.hint?.replace(/^--port /, `--${option} `)
-    throw new RootlingError(error.code, error.message, { hint, cause: error })
   }
 }
 
@@ -257,14 +232,6 @@ function withoutHints(authority: AcmeAuthority): AcmeAuthority {
 }
 
 const healthPaths = ['/healthz', '/readyz']
-const adminMethods = [
-  'eab-create',
-  'eab-list',
-  'eab-revoke',
-  'admin-cert-create',
-  'admin-cert-list',
-  'admin-cert-revoke',
-]
 const plainPaths = [...healthPaths, '/roots.pem', ...adminMethods.map((method) => `/${method}`)]
 
 function countOrders(metrics: Metrics, route: string, { status, problem, limit }: Shown): void {
@@ -296,7 +263,7 @@ async function serveMetrics(
     )
   })
   server.maxConnections = 64
-  await listen(server, '127.0.0.1', port)
+  await listen(server, '127.0.0.1', port, 'metrics-port')
   return () => {
     server.close()
     server.closeAllConnections()
@@ -325,103 +292,6 @@ function routed({ acme, health, roots, log }: Parts): Handler {
     if (request.url !== '/roots.pem') return acme.handler(request, response)
     response.setHeader('Content-Type', 'application/x-pem-file')
     response.end(await roots())
-  }
-}
-
-/** Answers administrators. */
-function administer(
-  acme: AcmeServer,
-  certificates: AdminCertificatesOptions,
-  log: JsonLog,
-): AdminHandler {
-  const note = async (
-    event: string,
-    facts: { readonly kid: string },
-    { actor }: Administrator,
-  ): Promise<void> => {
-    log.event('info', event, { kid: facts.kid, by: actor })
-    await recordAudit(certificates.database, { actor, event, facts })
-  }
-  return async (method, parameters, by) => {
-    switch (method) {
-      case 'eab-create': {
-        const limits = eabOptions(parameters)
-        const { names = [], preauthorized = [] } = limits
-        await refuseForeignNames(certificates.storage, [...names, ...preauthorized])
-        const created = await acme.createEabKey(limits)
-        await note('eabKeyCreated', { kid: created.kid, ...limits }, by)
-        return created
-      }
-      case 'eab-list':
-        return acme.listEabKeys()
-      case 'eab-revoke': {
-        const { kid } = parameters
-        if (typeof kid !== 'string' || !/^[\w-]{1,64}$/.test(kid))
-          throw new RootlingError('usage', 'This is not the kid of a key.', {
-            hint: 'rootling server eab list',
-          })
-        const changed = await acme.revokeEabKey(kid)
-        if (changed) await note('eabKeyRevoked', { kid }, by)
-        return { kid, changed }
-      }
-      case 'admin-cert-create': {
-        if (!by.isLocal) throw onlyBySocket()
-        const { name, csr } = parameters
-        if (typeof name !== 'string' || typeof csr !== 'string')
-          throw new RootlingError('usage', 'A certificate needs a name and a request.')
-        const created = await createAdminCertificate(certificates, { name, csr }, by)
-        const { serialNumber } = created
-        log.event('info', 'adminCertificateCreated', { serialNumber, by: by.actor })
-        return created
-      }
-      case 'admin-cert-list':
-        return listAdminCertificates(certificates)
-      case 'admin-cert-revoke': {
-        const { serialNumber } = parameters
-        if (typeof serialNumber !== 'string' || !/^[0-9a-f]{1,40}$/i.test(serialNumber))
-          throw new RootlingError('usage', 'This is not the serial number of a certificate.', {
-            hint: 'rootling server admin-cert list',
-          })
-        const changed = await revokeAdminCertificate(certificates, serialNumber, by)
-        if (changed) log.event('info', 'adminCertificateRevoked', { serialNumber, by: by.actor })
-        return { serialNumber, changed }
-      }
-      default:
-        throw new RootlingError('usage', `The server knows no method ${method.slice(0, 40)}.`, {
-          hint: 'Is the server of another release than this command?',
-        })
-    }
-  }
-}
-
-/** Whoever stole the key of an administrator must not stay one. */
-const onlyBySocket = (): RootlingError =>
-  new RootlingError('usage', 'Certificates of administrators are made on the server’s machine.', {
-    hint: 'As the user of the server: rootling server admin-cert create NAME',
-  })
-
-/** Reads options from JSON. The ACME server checks their values. */
-function eabOptions(parameters: Parameters): EabKeyOptions {
-  const list = (name: string): string[] | undefined => {
-    const value = parameters[name]
-    if (value === undefined) return undefined
-    if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
-    throw new RootlingError('usage', `${name} is not a list of texts.`)
-  }
-  const { label, uses, expires } = parameters
-  if (label !== undefined && typeof label !== 'string')
-    throw new RootlingError('usage', 'label is not a text.')
-  if (uses !== undefined && uses !== null && typeof uses !== 'number')
-    throw new RootlingError('usage', 'uses is not a number.')
-  if (expires !== undefined && typeof expires !== 'string')
-    throw new RootlingError('usage', 'expires is not a time.')
-  return {
-    label,
-    names: list('names'),
-    preauthorized: list('preauthorized'),
-    profiles: list('profiles'),
-    ...(uses === undefined ? {} : { uses }),
-    ...(expires === undefined ? {} : { expires: new Date(expires) }),
   }
 }
 

@@ -30,6 +30,8 @@ export interface HttpsServerOptions {
   readonly host?: string | undefined
   /** Default 8443; 0 takes a free port. */
   readonly port?: number | undefined
+  /** The name of the command's option that says which port, for hints; default `port`. */
+  readonly portOption?: string | undefined
   /** Default TLSv1.3. */
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
   readonly limits?: Partial<ServerLimits> | undefined
@@ -194,7 +196,8 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   })
   let address
   try {
-    address = await listen(door, options.host ?? '127.0.0.1', options.port ?? 8443)
+    const { host = '127.0.0.1', port = 8443, portOption } = options
+    address = await listen(door, host, port, portOption)
   } catch (error) {
     http1.close()
     plain.close()

@@ -2,14 +2,22 @@ import { once } from 'node:events'
 import { isIPv6, type AddressInfo, type Server } from 'node:net'
 import { RootlingError } from '../errors.ts'
 
-/** Starts listening, and returns the address. Throws `port-in-use` or `listen-failed`. */
-export async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+/**
+ * Starts listening, and returns the address. Throws `port-in-use` or `listen-failed`, whose hints name the
+ * option of the command that says which port.
+ */
+export async function listen(
+  server: Server,
+  host: string,
+  port: number,
+  option = 'port',
+): Promise<AddressInfo> {
   const listening = once(server, 'listening')
   server.listen({ host, port, exclusive: true })
   try {
     await listening
   } catch (cause) {
-    throw listenError(cause as NodeJS.ErrnoException, host, port)
+    throw listenError(cause as NodeJS.ErrnoException, { host, port, option })
   }
   return server.address() as AddressInfo
 }
@@ -53,18 +61,21 @@ export function hostPort(host: string, port: number): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-function listenError(cause: NodeJS.ErrnoException, host: string, port: number): RootlingError {
+function listenError(
+  cause: NodeJS.ErrnoException,
+  { host, port, option }: { host: string; port: number; option: string },
+): RootlingError {
   const where = hostPort(host, port)
   switch (cause.code ?? '') {
     case 'EADDRINUSE':
       return new RootlingError('port-in-use', `Another program already listens on ${where}.`, {
-        hint: `--port ${port < 65_535 ? port + 1 : 8443}`,
+        hint: `--${option} ${port < 65_535 ? port + 1 : 8443}`,
         cause,
       })
     case 'EACCES': {
       const why = port < 1024 ? ': ports below 1024 are reserved' : ''
       const sentence = `This user may not listen on ${where}${why}.`
-      return new RootlingError('listen-failed', sentence, { hint: '--port 8443', cause })
+      return new RootlingError('listen-failed', sentence, { hint: `--${option} 8443`, cause })
     }
     case 'EADDRNOTAVAIL':
       return new RootlingError('listen-failed', `This machine has no address ${host}.`, {

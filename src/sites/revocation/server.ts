@@ -173,6 +173,8 @@ export interface RevocationServer {
 export interface RevocationServerOptions extends RevocationHandlerOptions {
   readonly host: string
   readonly port: number
+  /** The name of the command's option that says which port, for hints; default `port`. */
+  readonly portOption?: string | undefined
   /**
    * Addresses and ranges of balancers, as `createHttpsServer` takes them: their connections begin with a
    * PROXY header, and count as those of the client that it names. Without it, all clients behind a
@@ -234,7 +236,7 @@ export async function createRevocationServer(
   })
   let port
   try {
-    port = (await listen(door, options.host, options.port)).port
+    port = (await listen(door, options.host, options.port, options.portOption)).port
   } catch (error) {
     server.close()
     throw error

@@ -30,7 +30,7 @@ export async function reseal(
       const all = await readSealed(database)
       if (opensAll(to, all)) return 0
       for (const { sealed, context, write } of all)
-        await write(to.seal(from.open(sealed, context), context))
+        await write(to.seal(openBy(from, sealed, context, database), context))
       await database.query('DELETE FROM rootling.secret WHERE name = $1', [wrappedName])
       if (wrapped !== null)
         await database.query('INSERT INTO rootling.secret VALUES ($1, $2)', [wrappedName, wrapped])
@@ -99,6 +99,18 @@ async function readSealed(database: Database): Promise<Sealed[]> {
         ),
     })),
   ]
+}
+
+function openBy(from: Sealer, sealed: Buffer, context: string, { place }: Database): Buffer {
+  try {
+    return from.open(sealed, context)
+  } catch (cause) {
+    if (!(cause instanceof RootlingError)) throw cause
+    throw new RootlingError('bad-key', `The passphrase does not open the keys in ${place}.`, {
+      hint: 'Give the one that opens them now: --passphrase-file FILE',
+      cause,
+    })
+  }
 }
 
 function opensAll(sealer: Sealer, all: readonly Sealed[]): boolean {

@@ -36,7 +36,8 @@ async function serve(url: string, sealer: Sealer) {
   await storage.change((change) => change.createScope(scope, intermediateKey))
   const store = await openPostgresStore(database, sealer)
   const options = resolveOptions({})
-  const world = { store, options, profiles: resolveProfiles(options), now: () => new Date() }
+  const own = { store, options, profiles: resolveProfiles(options) }
+  const world = { ...own, now: () => new Date(), eabCommand: '' }
   await createEabKey(world)
   const { keyDigest } = await storage.scopes.read('team')
   expect(await storage.keys.read('team', keyDigest)).toContain('PRIVATE KEY')
