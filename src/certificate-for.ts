@@ -3,6 +3,7 @@ import { keptCertificate, type Certificate, type KeptOptions } from './certifica
 import { stateDirectory } from './home/state-directory.ts'
 import { settleInterrupted } from './storage/files/unfinished-writes.ts'
 
+/** What a certificate can have, and where it is kept. */
 export interface CertificateForOptions extends KeptOptions {
   /** The state directory, an absolute path; default: the one that the command line uses. */
   readonly home?: string
@@ -20,8 +21,11 @@ export interface CertificateForOptions extends KeptOptions {
  * `locked`.
  *
  * @example
+ * import { createServer } from 'node:https'
+ * import { certificateFor } from 'rootling'
+ *
  * const { cert, key } = await certificateFor(['localhost', '127.0.0.1'])
- * https.createServer({ cert, key }, listener).listen(8443)
+ * createServer({ cert, key }, (_, response) => response.end('hello')).listen(8443)
  */
 export async function certificateFor(
   names: string | readonly string[],
