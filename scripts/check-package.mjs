@@ -26,7 +26,7 @@ try {
   const files = packed.files.map(({ path }) => path)
   const unexpected = files.filter(
     (path) =>
-      !/^(?:dist\/|docs\/(?:api\/)?[^/]+\.md$|docs\/server\/(?:Dockerfile|[^/]+\.(?:cfg|service|yaml))$|schema\/rootling\.schema\.json$|README\.md$|LICENSE$|package\.json$|SECURITY\.md$)/.test(
+      !/^(?:dist\/|docs\/(?:api\/(?:rootling\/)?)?[^/]+\.md$|docs\/server\/(?:Dockerfile|[^/]+\.(?:cfg|service|yaml))$|schema\/rootling\.schema\.json$|README\.md$|LICENSE$|package\.json$|SECURITY\.md$)/.test(
         path,
       ),
   )

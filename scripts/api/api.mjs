@@ -3,9 +3,9 @@
 // also fails where docs/api is not what it would write. With `--examples` it prints, as JSON, what
 // must have an example, and all examples, for the test that runs them. A test also gives the
 // directory of another package.
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Application, LogLevel, ReflectionKind } from 'typedoc'
 
@@ -58,7 +58,6 @@ async function readDocstrings() {
     outputs: [{ name: 'markdown', path: made }],
     entryFileName: 'README',
     outputFileStrategy: 'modules',
-    flattenOutputFiles: true,
     hidePageHeader: true,
     hideBreadcrumbs: true,
     parametersFormat: 'table',
@@ -122,25 +121,20 @@ function codeOf(text) {
 
 /** Returns whether docs/api holds what was made; says so where it does not. */
 function isFresh() {
-  const files = [...new Set([made, target].flatMap((directory) => listOf(directory)))]
-  const stale = files.filter((file) => read(made, file) !== read(target, file))
+  const [fresh, kept] = [textsIn(made), textsIn(target)]
+  const files = [...new Set([...fresh.keys(), ...kept.keys()])]
+  const stale = files.filter((file) => fresh.get(file) !== kept.get(file))
   if (stale.length > 0)
     console.error(`docs/api is not what the docstrings say: ${stale.join(', ')}. Run npm run api.`)
   return stale.length === 0
 }
 
-function listOf(directory) {
-  try {
-    return readdirSync(directory)
-  } catch {
-    return []
-  }
-}
-
-function read(directory, file) {
-  try {
-    return readFileSync(join(directory, file), 'utf8')
-  } catch {
-    return null
-  }
+/** Returns the texts of all files below a directory, by their paths; an absent one has none. */
+function textsIn(directory) {
+  if (!existsSync(directory)) return new Map()
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true })
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
+  return new Map(paths.map((path) => [relative(directory, path), readFileSync(path, 'utf8')]))
 }
