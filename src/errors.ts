@@ -62,6 +62,9 @@ export interface RootlingErrorOptions {
   cause?: unknown
 }
 
+/** What the errors of all copies of this package have in common. */
+const brand = Symbol.for('rootling.RootlingError')
+
 /**
  * The error that this library throws for every failure that it expects: `message` is one sentence
  * for people, which names the value at fault; `code` is for programs; `hint` says what to type or
@@ -78,6 +81,11 @@ export interface RootlingErrorOptions {
  * }
  */
 export class RootlingError extends Error {
+  static {
+    // Not a member of the type: the errors of two copies of the package would be of different types.
+    Object.defineProperty(this.prototype, brand, { value: true })
+  }
+
   /** What went wrong, for a program. */
   readonly code: ErrorCode
   /** What to type or do next, in one line; `undefined`: nothing is known to help. */
@@ -92,6 +100,25 @@ export class RootlingError extends Error {
     this.hint = options.hint
     if (options.faults !== undefined) this.faults = options.faults
   }
+}
+
+/**
+ * Whether something that was thrown is a RootlingError, of the given code if there is one. Unlike
+ * `instanceof`, it also knows the errors of another copy of this package, such as one that a
+ * dependency brings.
+ *
+ * @example
+ * import { certificateFor, isRootlingError } from 'rootling'
+ *
+ * const error = await certificateFor('www.example.com').catch((error) => error)
+ * if (isRootlingError(error, 'not-permitted')) console.log(error.hint)
+ */
+export function isRootlingError<Code extends ErrorCode = ErrorCode>(
+  error: unknown,
+  code?: Code,
+): error is RootlingError & { readonly code: Code } {
+  if (typeof error !== 'object' || error === null || !(brand in error)) return false
+  return code === undefined || (error as unknown as RootlingError).code === code
 }
 
 /** The error, of code `cancelled`, of a person who pressed Ctrl-C at a question: the work ends. */
