@@ -116,7 +116,7 @@ export class RootlingError extends Error {
 export function isRootlingError<Code extends ErrorCode = ErrorCode>(
   error: unknown,
   code?: Code,
-): error is RootlingError & { readonly code: Code } {
+): error is RootlingError & Readonly<Record<'code', Code>> {
   if (typeof error !== 'object' || error === null || !(brand in error)) return false
   return code === undefined || (error as unknown as RootlingError).code === code
 }

@@ -31,6 +31,7 @@ async function main() {
     return !app.logger.hasErrors()
   }
   app.validate(project)
+  shortenOverloads(project)
   await app.generateOutputs(project)
   if (app.logger.hasErrors() || app.logger.hasWarnings()) return false
   if (values.check) return isFresh()
@@ -76,6 +77,13 @@ async function readDocstrings() {
   return { app, project }
 }
 
+/** Leaves the docstring of a function with overloads to the first of them. */
+function shortenOverloads(project) {
+  for (const { signatures = [] } of Object.values(project.reflections))
+    for (const overload of signatures.slice(1))
+      if (overload.comment?.similarTo(signatures[0].comment)) delete overload.comment
+}
+
 /** Returns the entries of the package, with the source file of each: `exports` of package.json. */
 function publicEntries() {
   const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -107,7 +115,9 @@ function examplesOf(project) {
     const { comment, kind, signatures = [], inheritedFrom } = reflection
     const comments = [comment, ...signatures.map((signature) => signature.comment)]
     const tags = comments.flatMap((one) => one?.getTags('@example') ?? [])
-    const examples = tags.flatMap(({ content }) => codeOf(content.map(({ text }) => text).join('')))
+    const codes = tags.flatMap(({ content }) => codeOf(content.map(({ text }) => text).join('')))
+    // The docstring of a function with overloads is the docstring of each.
+    const examples = [...new Set(codes)]
     const isNeeded = [Class, Function, Method].includes(kind) && !reflection.name.startsWith('[')
     if (inheritedFrom !== undefined || (!isNeeded && tags.length === 0)) return []
     return [{ name: reflection.getFullName(), isNeeded, examples }]
