@@ -31,6 +31,7 @@ export const rooms: readonly Room[] = [
     name: 'ground',
     paths: [
       'src/bounded-json.ts',
+      'src/complete-commands.ts',
       'src/errors.ts',
       'src/full-path.ts',
       'src/nearest.ts',
@@ -147,9 +148,9 @@ export const rooms: readonly Room[] = [
     rooms: ['platform', 'runtimes'],
   },
   {
-    name: 'public entries',
-    paths: ['src/index.ts', 'src/certificate-for.ts'],
-    above: 'certificates',
+    name: 'library',
+    paths: ['src/index.ts', 'src/certificate-for.ts', 'src/library'],
+    above: 'doctor',
     rooms: [],
   },
   { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs', '@clack/prompts'] },
