@@ -56,7 +56,7 @@ async function targetOf(
   target: string | Uint8Array | URL,
   options: InspectOptions,
 ): Promise<ShowTarget> {
-  if (target instanceof Uint8Array) return contentsOf(Buffer.from(target), 'The value', options)
+  if (target instanceof Uint8Array) return contentsOf(Buffer.from(target), 'target', options)
   if (target instanceof URL) return targetOfUrl(target, options)
   if (typeof target !== 'string')
     throw new RootlingError(
@@ -66,7 +66,7 @@ async function targetOf(
         hint: "inspect('cert.pem'), inspect(pem), inspect(der), inspect(new URL('https://localhost'))",
       },
     )
-  if (target.includes('-----BEGIN ')) return contentsOf(Buffer.from(target), 'The text', options)
+  if (target.includes('-----BEGIN ')) return contentsOf(Buffer.from(target), 'target', options)
   if (/^[a-z][a-z\d+.-]*:\/\//i.test(target)) {
     if (URL.canParse(target)) return targetOfUrl(new URL(target), options)
     const { shortened } = await import('../printable.ts')
