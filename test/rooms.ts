@@ -149,9 +149,9 @@ export const rooms: readonly Room[] = [
   },
   {
     name: 'library',
-    paths: ['src/index.ts', 'src/certificate-for.ts', 'src/library'],
+    paths: ['src/index.ts', 'src/library'],
     above: 'doctor',
-    rooms: [],
+    rooms: ['server'],
   },
   { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs', '@clack/prompts'] },
 ]
