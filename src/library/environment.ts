@@ -1,6 +1,6 @@
-import type { AuthorityOptions } from './options.ts'
+import { stateOf, type StateOptions } from './state.ts'
 
-export interface EnvironmentOptions extends Pick<AuthorityOptions, 'home'> {
+export interface EnvironmentOptions extends Pick<StateOptions, 'home'> {
   /**
    * Whether to set also the variables by which a program trusts a file and nothing else, such as
    * SSL_CERT_FILE for curl, Python and Go; the file holds the roots of the system too. Default:
@@ -31,10 +31,7 @@ export interface EnvironmentOptions extends Pick<AuthorityOptions, 'home'> {
 export async function environmentFor(
   options: EnvironmentOptions = {},
 ): Promise<Record<string, string>> {
-  const [{ stateOf }, { environmentFor: changesFor }] = await Promise.all([
-    import('./world.ts'),
-    import('../runtimes/environment.ts'),
-  ])
+  const { environmentFor: changesFor } = await import('../runtimes/environment.ts')
   const { replace = true, base = process.env, warn } = options
   const { changes, problems } = await changesFor({
     state: await stateOf(options),

@@ -1,9 +1,9 @@
 import type { Inspected } from '../doctor/inspection.ts'
 import type { ShowTarget } from '../doctor/show.ts'
 import { RootlingError } from '../errors.ts'
-import type { AuthorityOptions } from './options.ts'
+import { stateOf, systemClock, type StateOptions } from './state.ts'
 
-export interface InspectOptions extends AuthorityOptions {
+export interface InspectOptions extends StateOptions {
   /** The password of a PKCS #12 file or of an encrypted private key. */
   readonly password?: string
 }
@@ -39,13 +39,13 @@ export async function inspect(
   target: string | Uint8Array | URL,
   options: InspectOptions = {},
 ): Promise<Inspection> {
-  const [{ clockOf, completerOf, plain, stateOf }, { show }, { inspectionOf }] = await Promise.all([
+  const [{ completerOf, plain }, { show }, { inspectionOf }] = await Promise.all([
     import('./world.ts'),
     import('../doctor/show.ts'),
     import('../doctor/inspection.ts'),
   ])
   const state = await stateOf(options)
-  const now = clockOf(options)()
+  const now = (options.now ?? systemClock)()
   const found = await targetOf(target, options)
   const shown = await withPasswordHint(() => show(state, found, now))
   const { unreadable: warnings } = shown

@@ -1,15 +1,8 @@
 import type { StoreKind, StoreScope } from '../../platform/trust-store.ts'
-
-/** The options of every function that works on the authority of this machine. */
-export interface AuthorityOptions {
-  /** The state directory, an absolute path; default: the one that the command line uses. */
-  readonly home?: string
-  /** The clock; default: the system's. */
-  readonly now?: () => Date
-}
+import type { StateOptions } from './state.ts'
 
 /** The options of a function that asks or changes trust stores. */
-export interface StoreSelection extends AuthorityOptions {
+export interface StoreSelection extends StateOptions {
   /** The kinds of stores; default: those that `rootling install` was told to use, or all. */
   readonly stores?: readonly StoreKind[]
   /**

@@ -1,6 +1,6 @@
 import { RootlingError } from '../errors.ts'
 import type { ProcessTrust } from '../runtimes/process-trust.ts'
-import type { AuthorityOptions } from './options.ts'
+import { stateOf, type StateOptions } from './state.ts'
 
 /** Whether this process trusts the roots. It ends with `dispose` or `using`. */
 export interface InProcessTrust extends ProcessTrust {
@@ -29,7 +29,7 @@ const longestRoots = 1024 * 1024
  */
 export async function trustInProcess(
   ca?: string,
-  options: Pick<AuthorityOptions, 'home'> = {},
+  options: Pick<StateOptions, 'home'> = {},
 ): Promise<InProcessTrust> {
   const { trustInProcess: trustRoots } = await import('../runtimes/process-trust.ts')
   const roots = await rootsIn(ca ?? (await ownRoots(options)))
@@ -39,11 +39,8 @@ export async function trustInProcess(
   return { dispose, [Symbol.dispose]: dispose, supported: false }
 }
 
-async function ownRoots(options: Pick<AuthorityOptions, 'home'>): Promise<string> {
-  const [{ stateOf }, { findOwnRoots }] = await Promise.all([
-    import('./world.ts'),
-    import('../runtimes/own-roots.ts'),
-  ])
+async function ownRoots(options: Pick<StateOptions, 'home'>): Promise<string> {
+  const { findOwnRoots } = await import('../runtimes/own-roots.ts')
   const { pem } = await (await findOwnRoots(await stateOf(options))).read()
   return pem
 }

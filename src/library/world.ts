@@ -3,30 +3,18 @@ import { storeKinds } from '../../platform/trust-store.ts'
 import { completeCommands } from '../complete-commands.ts'
 import { RootlingError } from '../errors.ts'
 import { isFullPath } from '../full-path.ts'
-import { stateDirectory, type StateDirectory } from '../home/state-directory.ts'
 import { quotedPath } from '../shell-word.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
 import type { TrustWorld } from '../trust/world.ts'
-import type { AuthorityOptions, StoreSelection } from './options.ts'
-
-/** Returns the state directory of the options. Throws `usage` for a path that is not absolute. */
-export async function stateOf({ home }: Pick<AuthorityOptions, 'home'>): Promise<StateDirectory> {
-  if (home === undefined) return stateDirectory()
-  if (isFullPath(home) && !home.includes('\0')) return { path: home, owner: null }
-  throw new RootlingError('usage', `home must be an absolute path, not ${quotedPath(home)}.`, {
-    hint: "home: path.resolve('state')",
-  })
-}
-
-/** Returns the clock of the options. */
-export const clockOf = ({ now = () => new Date() }: AuthorityOptions): (() => Date) => now
+import type { StoreSelection } from './options.ts'
+import { stateOf, systemClock, type StateOptions } from './state.ts'
 
 /** Returns a world of trust stores in which nobody is asked, and no dialog opens. */
-export async function silentWorld(options: AuthorityOptions): Promise<TrustWorld> {
+export async function silentWorld(options: StateOptions): Promise<TrustWorld> {
   return {
     state: await stateOf(options),
     env: process.env,
-    now: clockOf(options),
+    now: options.now ?? systemClock,
     interactive: false,
     attendedCommand: 'rootling install',
     confirm: async () => false,
@@ -58,7 +46,7 @@ const isFileAt = (path: string): boolean =>
 
 /** Completes the commands in a hint with the state directory that they are to work on. */
 export const completerOf =
-  ({ home = process.env['ROOTLING_HOME'] }: Pick<AuthorityOptions, 'home'>) =>
+  ({ home = process.env['ROOTLING_HOME'] }: Pick<StateOptions, 'home'>) =>
   (text: string): string =>
     completeCommands(text, { home })
 

@@ -94,7 +94,7 @@ describe.skipIf(obstacle !== null)(`trust() and trustStatus()${skipNote}`, () =>
         sentence: expect.stringMatching(/^No trust store trusts the authority in /),
         remedy: 'rootling install',
         command: 'rootling install',
-        safe: false,
+        safe: true,
       },
     ])
     expect(checked.map(({ check }) => check)).toContain('trust stores')
