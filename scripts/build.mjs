@@ -226,6 +226,8 @@ const ofEntries = ({ format }, ...plugins) => ({
 const writtenAs = ({ format, extension }) => ({
   dir: join(root, 'dist'),
   format,
+  // A part that exports nothing but a default would itself be that in CommonJS.
+  exports: 'named',
   entryFileNames: `[name].${extension}`,
   chunkFileNames: `chunks/[name].${extension}`,
   dynamicImportInCjs: false,

@@ -12,7 +12,7 @@ import type { ClientOptions, EphemeralCertificate, ServerOptions } from './certi
 import type { ChildEnvironment } from './child-environment.ts'
 import { makeHierarchy, type Hierarchy, type Issuer, type LeafUse } from './issuers.ts'
 import { checkKeyType, revocationOf, signEphemeralLeaf } from './leaf.ts'
-import type { ProcessTrust } from './process-trust.ts'
+import type { ProcessTrust } from '../runtimes/process-trust.ts'
 
 /** What an authority can have. */
 export interface EphemeralOptions {
@@ -260,8 +260,8 @@ export async function ephemeralAuthority(
       return (await Promise.all(lists)).map((der) => encodePem('X509 CRL', der))
     },
     async trust() {
-      const { trustInProcess } = await import('./process-trust.ts')
-      return trustInProcess(root.pem)
+      const { trustForTests } = await import('./process-trust.ts')
+      return trustForTests(root.pem)
     },
     async environment(env = process.env) {
       const { environmentOfChildren } = await import('./child-environment.ts')

@@ -11,7 +11,7 @@ export type {
 } from './certificate.ts'
 export type { CertificateFiles, TemporaryFiles } from './temporary-files.ts'
 export type { ChildEnvironment } from './child-environment.ts'
-export type { ProcessTrust } from './process-trust.ts'
+export type { ProcessTrust } from '../runtimes/process-trust.ts'
 export { RootlingError } from '../errors.ts'
 export type { ErrorCode, Fault, RootlingErrorOptions } from '../errors.ts'
 export type { KeyType } from '../x509/keys.ts'
