@@ -74,7 +74,7 @@ export interface Machine {
   alone<T>(directory: string, work: () => Promise<T>): Promise<T>
   /**
    * Tells the person that a dialog or a password prompt is about to open. Says nothing in a dry
-   * run.
+   * run. Throws `store-failed` where none may open.
    */
   announce(sentence: string): void
   /**
@@ -96,6 +96,11 @@ export interface MachineOptions {
   readonly sudo?: 'allowed' | 'forbidden'
   /** Whether sudo may ask for a password; by default when standard input is a terminal. */
   readonly interactive?: boolean
+  /**
+   * The command that a person types to do what this process does not do without a person: open a
+   * dialog, and use sudo where it is forbidden or asks for a password. Absent: dialogs may open.
+   */
+  readonly attendedCommand?: string | undefined
   /**
    * Called before each command that changes the machine, with the command as a person would type
    * it.
@@ -133,6 +138,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
         user: person.name,
         allowed: options.sudo !== 'forbidden',
         interactive: options.interactive ?? process.stdin.isTTY,
+        attendedCommand: options.attendedCommand,
         onPrompt: options.onPrompt,
         onWait,
       })
@@ -181,7 +187,11 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     },
 
     announce(sentence) {
-      if (!dryRun) options.onPrompt?.(sentence)
+      if (dryRun) return
+      const { attendedCommand: hint } = options
+      if (hint !== undefined)
+        throw new RootlingError('store-failed', `A person must do this: ${sentence}`, { hint })
+      options.onPrompt?.(sentence)
     },
 
     knownFile: (contents) => knownFiles.get(contents) ?? null,

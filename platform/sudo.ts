@@ -17,6 +17,8 @@ export interface SudoOptions {
   readonly allowed: boolean
   /** Whether sudo may ask for a password. */
   readonly interactive: boolean
+  /** What to type where sudo may not be used or asks for a password; absent: a general advice. */
+  readonly attendedCommand?: string | undefined
   /** Called once, before sudo may ask for the password. */
   readonly onPrompt?: ((sentence: string) => void) | undefined
   readonly onWait?: RunOptions['onWait']
@@ -47,12 +49,12 @@ export function createSudo(options: SudoOptions): RunAsRoot {
     args: readonly string[],
     command: CommandOptions,
   ): Promise<CommandResult> {
-    const { env, allowed, interactive } = options
+    const { env, allowed, interactive, attendedCommand } = options
     const what = command.name ?? path.basename(program)
     if (!allowed)
       throw needsRoot(
         `${what} needs root, and sudo was not allowed.`,
-        'Run it again without --no-sudo',
+        attendedCommand ?? 'Run it again without --no-sudo',
       )
     const sudo = await findProgram('sudo', env, true)
     if (sudo === null)
@@ -87,7 +89,8 @@ export function createSudo(options: SudoOptions): RunAsRoot {
  * Returns a function that makes sudo ask for the password, if it needs one. The prompt is announced
  * only once, however often sudo asks.
  */
-function createAuthentication({ env, user, interactive, onPrompt }: SudoOptions) {
+function createAuthentication(options: SudoOptions) {
+  const { env, user, interactive, attendedCommand, onPrompt } = options
   let announced = false
   return async (sudo: string, what: string): Promise<void> => {
     const ready = await run(sudo, ['-n', '--', '/bin/true'], { env })
@@ -95,7 +98,7 @@ function createAuthentication({ env, user, interactive, onPrompt }: SudoOptions)
     if (!interactive)
       throw needsRoot(
         `${what} needs root, and sudo would ask for a password where nobody can type one.`,
-        'Run it again in a terminal, or type sudo -v first',
+        attendedCommand ?? 'Run it again in a terminal, or type sudo -v first',
       )
     if (!announced) onPrompt?.(`sudo asks for the password of ${user}.`)
     announced = true

@@ -229,6 +229,8 @@ const writtenAs = ({ format, extension, codeSplitting = true }) => ({
   codeSplitting,
   dir: join(root, 'dist'),
   format,
+  // A part that exports nothing but a default would itself be that in CommonJS.
+  exports: 'named',
   entryFileNames: `[name].${extension}`,
   chunkFileNames: `chunks/[name].${extension}`,
   dynamicImportInCjs: false,

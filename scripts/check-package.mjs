@@ -26,7 +26,7 @@ try {
   const files = packed.files.map(({ path }) => path)
   const unexpected = files.filter(
     (path) =>
-      !/^(?:dist\/|docs\/[^/]+\.md$|docs\/server\/(?:Dockerfile|[^/]+\.(?:cfg|service|yaml))$|schema\/rootling\.schema\.json$|README\.md$|LICENSE$|package\.json$|SECURITY\.md$)/.test(
+      !/^(?:dist\/|docs\/(?:api\/(?:rootling\/)?)?[^/]+\.md$|docs\/server\/(?:Dockerfile|[^/]+\.(?:cfg|service|yaml))$|schema\/rootling\.schema\.json$|README\.md$|LICENSE$|package\.json$|SECURITY\.md$)/.test(
         path,
       ),
   )
@@ -113,7 +113,10 @@ function checkNotice(files) {
   )
   check(scripts.length === 0, `it runs ${scripts.join(', ')} where it is installed`)
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
-  const runtime = Object.entries(lock).filter(([path, { dev }]) => path !== '' && dev !== true)
+  // Others are this package, and the workspace of the reference, which is not packed.
+  const runtime = Object.entries(lock).filter(
+    ([path, { dev, link }]) => path.startsWith('node_modules/') && dev !== true && link !== true,
+  )
   const permissive = /^(?:0BSD|Apache-2\.0|BSD-[23]-Clause|ISC|MIT|\(BSD-3-Clause OR GPL-2\.0\))$/
   const others = runtime.filter(([, { license }]) => !permissive.test(license ?? ''))
   check(others.length === 0, `licences to look at: ${others.map(([path]) => path).join(', ')}`)

@@ -42,8 +42,9 @@ export type ErrorCode =
 export interface Fault {
   /** The absolute path of the file. */
   readonly file: string
-  /** Counted from 1, as editors do; a column is a UTF-16 code unit. */
+  /** Counted from 1, as editors do. */
   readonly line: number
+  /** Counted from 1, in UTF-16 code units. */
   readonly column: number
   /** Where in the file, such as `certificates[0].days`; empty: the file as a whole. */
   readonly key: string
@@ -51,11 +52,13 @@ export interface Fault {
   readonly message: string
 }
 
+/** What a RootlingError can have beside its code and its sentence. */
 export interface RootlingErrorOptions {
   /** Everything that is wrong in a file, in its order. */
   faults?: readonly Fault[] | undefined
   /** What to type or do next, in one line. */
   hint?: string | undefined
+  /** The error that led to this one. */
   cause?: unknown
 }
 
@@ -71,9 +74,10 @@ const brand = Symbol.for('rootling.RootlingError')
  * import { certificateFor, RootlingError } from 'rootling'
  *
  * try {
- *   await certificateFor(['www.example.com'])
+ *   await certificateFor('www.example.com')
  * } catch (error) {
- *   if (error instanceof RootlingError && error.code === 'not-permitted') console.log(error.hint)
+ *   if (!(error instanceof RootlingError)) throw error
+ *   console.log(error.code) // not-permitted
  * }
  */
 export class RootlingError extends Error {
@@ -82,7 +86,9 @@ export class RootlingError extends Error {
     Object.defineProperty(this.prototype, brand, { value: true })
   }
 
+  /** What went wrong, for a program. */
   readonly code: ErrorCode
+  /** What to type or do next, in one line; `undefined`: nothing is known to help. */
   readonly hint: string | undefined
   /** Absent: the error is not about the contents of a file that a person wrote. */
   readonly faults?: readonly Fault[]
@@ -110,7 +116,7 @@ export class RootlingError extends Error {
 export function isRootlingError<Code extends ErrorCode = ErrorCode>(
   error: unknown,
   code?: Code,
-): error is RootlingError & { readonly code: Code } {
+): error is RootlingError & Readonly<Record<'code', Code>> {
   if (typeof error !== 'object' || error === null || !(brand in error)) return false
   return code === undefined || (error as unknown as RootlingError).code === code
 }

@@ -31,6 +31,7 @@ export const rooms: readonly Room[] = [
     name: 'ground',
     paths: [
       'src/bounded-json.ts',
+      'src/complete-commands.ts',
       'src/errors.ts',
       'src/full-path.ts',
       'src/nearest.ts',
@@ -149,7 +150,7 @@ export const rooms: readonly Room[] = [
   {
     name: 'library',
     paths: ['src/index.ts', 'src/library'],
-    above: 'certificates',
+    above: 'doctor',
     rooms: ['server'],
   },
   { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs', '@clack/prompts'] },

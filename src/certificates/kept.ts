@@ -39,11 +39,15 @@ export interface Certificate {
    * PEM of its two copies for OpenSSL.
    */
   readonly ca: string
-  /** Absolute paths of the same PEM in files. */
+  /** The absolute path of a file with the same PEM as `ca`. */
   readonly caPath: string
+  /** The absolute path of a file with the same PEM as `cert`. */
   readonly certPath: string
+  /** The absolute path of a file with the same PEM as `key`. */
   readonly keyPath: string
+  /** When it begins, to the second. */
   readonly notBefore: Date
+  /** When it ends, to the second. */
   readonly notAfter: Date
   /** Lower-case hex, 32 digits. */
   readonly serialNumber: string

@@ -3,38 +3,7 @@ import { describeHolder as holderOf, type CertificateRecord } from '../storage/r
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
 import { localConstraints } from '../x509/name-constraints.ts'
 import { day } from '../x509/profiles.ts'
-import { useOf } from '../certificates/use.ts'
 import { shownName } from './shown-name.ts'
-
-/** Returns a recorded certificate as `--json` prints it; docs/json.md documents its shape. */
-export function describeRecord(record: CertificateRecord): Record<string, unknown> {
-  return { ...record, use: useWord(record), names: record.identifiers.map(({ value }) => value) }
-}
-
-/** Returns the word for what a certificate is for, which `list` and `--json` print. */
-export const useWord = (record: CertificateRecord): string => useWords[useOf(record)]
-
-const useWords = { servers: 'server', clients: 'client', mail: 'mail' } as const
-
-/** Returns a scope as `--json` prints it. */
-export function describeScope(scope: Scope): Record<string, unknown> {
-  return {
-    name: scope.name,
-    use: scope.use,
-    permitted: scope.permitted,
-    constraints: scope.constraints,
-    hardened: scope.copies !== null,
-    fingerprint: fingerprintOf(scope.root),
-    subject: commonName(scope),
-    notAfter: scope.rootNotAfter.toISOString(),
-    rootPath: scope.rootPath,
-  }
-}
-
-/** Returns the common name of the root, under which trust stores list it. */
-export function commonName({ root }: Scope): string {
-  return /^CN=(.*)$/m.exec(root.subject)?.[1] ?? root.subject
-}
 
 /**
  * Returns how every text for people names a root: by the name of its scope, or else its name in the
@@ -65,11 +34,6 @@ export function describeConstraints({
 
 /** Returns whom a certificate is for, to people: its names, or its subject where it has none. */
 export const describeHolder = (record: CertificateRecord): string => holderOf(record, shownName)
-
-/** Returns the whole days until `notAfter`; negative when it has passed. */
-export function daysLeft(notAfter: Date, now: Date): number {
-  return Math.floor((notAfter.getTime() - now.getTime()) / day)
-}
 
 /**
  * Returns a moment as every text for people has it: `2027-03-01 14:05 UTC`. UTC, since a certificate

@@ -1,9 +1,10 @@
 import { storeKinds } from '../../platform/trust-store.ts'
 import type { Installation } from '../trust/install.ts'
-import type { StaleRoot } from '../trust/stale-roots.ts'
+import { describeStale, type StaleRoot } from '../trust/stale-roots.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import { exitCodes, type ExitCode } from './command.ts'
-import { describeScope, rootText } from './describe.ts'
+import { describeScope } from '../authority/describe-scope.ts'
+import { rootText } from './describe.ts'
 import type { Output } from './output.ts'
 import { changeExitCode, outcomeTable, printPlan } from './store-outcomes.ts'
 
@@ -29,13 +30,6 @@ export function reportInstallation(installation: Installation, output: Output): 
   noteKinds(kinds, output)
   return summarize(outcomes, output)
 }
-
-/** Returns a root that no authority here has as `--json` prints it. */
-export const describeStale = ({ anchor, stores }: StaleRoot): Record<string, unknown> => ({
-  name: anchor.name,
-  fingerprint: anchor.fingerprint,
-  trustedBy: stores.map(({ title }) => title),
-})
 
 /** Names the roots that stores hold and no authority here has, and how each is taken out. */
 export function noteStale(stale: readonly StaleRoot[], output: Output): void {

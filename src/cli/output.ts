@@ -1,6 +1,6 @@
 import type { RootlingError } from '../errors.ts'
 import { printable, printableJson } from '../printable.ts'
-import { completeCommands, type Selected } from './hint.ts'
+import { completeCommands, type Selected } from '../complete-commands.ts'
 import { dim, hanging, linesOf, red, render, yellow, type Line } from './lines.ts'
 import { shownPath, withShownPaths, type Near } from './shown-path.ts'
 import { standardError, standardOutput, type StandardStream } from './standard-streams.ts'

@@ -1,17 +1,10 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  statSync,
-} from 'node:fs'
+import { closeSync, constants, openSync, readSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isatty } from 'node:tty'
-import { RootlingError, UnknownName } from '../errors.ts'
-import { quotedPath, shellWord } from '../shell-word.ts'
+import { RootlingError } from '../errors.ts'
+import { readInputBytes, readingInput } from '../files/read-input.ts'
+import { quotedPath } from '../shell-word.ts'
 import { pemBlocks } from '../x509/pem.ts'
 
 const limit = 1024 * 1024
@@ -29,7 +22,7 @@ export async function readFirstLine(word: string, cwd: string): Promise<string> 
   const path = resolve(cwd, word)
   if (!isPipe(word, path)) return firstLine(await readInput(path))
   // A pipe can be read once, and a command may need the password for several files.
-  const read = pipes.get(path) ?? reading(path, () => readLineOfPipe(word, path))
+  const read = pipes.get(path) ?? readingInput(path, () => readLineOfPipe(word, path))
   pipes.set(path, read)
   return read
 }
@@ -104,70 +97,6 @@ function readSome(file: number, bytes: Buffer, held: number): number | null {
     if (code === 'EOF') return 0
     throw error
   }
-}
-
-interface ReadOptions {
-  readonly most?: number
-  readonly notNamed?: 'certificate' | 'client certificate' | null
-}
-
-/**
- * Reads the bytes of a file that the user named, of at most so many octets; default: 1 MiB.
- * `notNamed`: what was looked for on record by the same word, and not found. Throws
- * `file-unreadable`.
- */
-export async function readInputBytes(
-  path: string,
-  { most = limit, notNamed = null }: ReadOptions = {},
-): Promise<Buffer> {
-  return reading(
-    path,
-    async () => {
-      // The file is checked after it was opened, because another file may take its name. O_NONBLOCK
-      // is there because opening a FIFO would wait.
-      const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
-      try {
-        return readBounded(path, file, most)
-      } finally {
-        closeSync(file)
-      }
-    },
-    notNamed,
-  )
-}
-
-/** Runs `read`, and throws `file-unreadable` with a sentence about the file where it fails. */
-async function reading<T>(
-  path: string,
-  read: () => Promise<T>,
-  notNamed: ReadOptions['notNamed'] = null,
-): Promise<T> {
-  try {
-    return await read()
-  } catch (error) {
-    if (error instanceof RootlingError) throw error
-    const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    const orName = notNamed === null ? '' : `, and no ${notNamed} on record has that name`
-    const sentence = absent
-      ? `There is no file ${quotedPath(path)}${orName}.`
-      : `${quotedPath(path)} cannot be read.`
-    const Kind = absent && notNamed !== null ? UnknownName : RootlingError
-    throw new Kind('file-unreadable', sentence, {
-      hint: absent
-        ? `Check the path${notNamed === null ? '' : ', or the names: rootling list'}`
-        : `Check its permissions: ls -l ${shellWord(path)}`,
-      cause: error,
-    })
-  }
-}
-
-function readBounded(path: string, file: number, most: number): Buffer {
-  const info = fstatSync(file)
-  if (!info.isFile())
-    throw new RootlingError('file-unreadable', `${quotedPath(path)} is not a file.`)
-  if (info.size > most)
-    throw new RootlingError('file-unreadable', `${quotedPath(path)} is larger than ${most} bytes.`)
-  return readFileSync(file)
 }
 
 /**

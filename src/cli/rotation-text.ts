@@ -5,16 +5,9 @@ import type { StoreOutcome } from '../trust/stores.ts'
 import { rootPath } from '../storage/files/scopes.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import type { Context } from './context.ts'
-import {
-  commonName,
-  describeConstraints,
-  describeHolder,
-  describeRecord,
-  describeScope,
-  rootText,
-  scopeText,
-  shortDate,
-} from './describe.ts'
+import { commonName, describeScope } from '../authority/describe-scope.ts'
+import { describeRecord } from '../certificates/describe-record.ts'
+import { describeConstraints, describeHolder, rootText, scopeText, shortDate } from './describe.ts'
 
 /** Prints what a rotation would do. */
 export function notePlan(plan: RotationPlan, { output }: Pick<Context, 'output'>): void {

@@ -1,4 +1,5 @@
 import { readScopes } from '../authority/scope.ts'
+import { inspectionOf } from '../doctor/inspection.ts'
 import { describeFinding, describeMaySign, unconstrainedWarning } from '../doctor/messages.ts'
 import {
   longestChain,
@@ -13,15 +14,7 @@ import type { CertificateFacts } from '../x509/inspect.ts'
 import { fingerprintText } from '../x509/parsed-certificate.ts'
 import { shownSubject } from '../x509/shown-subject.ts'
 import type { Context } from './context.ts'
-import {
-  daysLeft,
-  describeHolder,
-  describeRecord,
-  scopeText,
-  shortDate,
-  timeText,
-  untilText,
-} from './describe.ts'
+import { describeHolder, scopeText, shortDate, timeText, untilText } from './describe.ts'
 import { blankBetween, bold, dim, green, hanging, table, yellow, type Line } from './lines.ts'
 import { describeObject, type Shower } from './show-object.ts'
 import { shownName } from './shown-name.ts'
@@ -44,29 +37,9 @@ export async function printShown(
     const shown = await show(state, target, at)
     for (const sentence of shown.unreadable) output.warn(sentence)
     blocks.push(describeShown(shown, shower))
-    results.push({
-      target: word,
-      from: target.from,
-      record: shown.record === null ? null : describeRecord(shown.record),
-      revocation: shown.revocation,
-      certificates: shown.certificates.map((certificate) => certificateInJson(certificate, at)),
-      objects: shown.objects,
-    })
+    results.push({ target: word, ...inspectionOf(target.from, shown, at) })
   }
   output.result(blankBetween(blocks), several ? { shown: results } : { ...results[0] })
-}
-
-function certificateInJson(shown: ShownCertificate, now: Date): Record<string, unknown> {
-  const { facts, record, findings, ...rest } = shown
-  const { der: _der, key, repeatedExtensions: _repeated, unusedBitsSet: _unused, ...said } = facts
-  return {
-    ...rest,
-    ...said,
-    key: key.name,
-    daysLeft: daysLeft(facts.notAfter, now),
-    issuedHere: record !== null,
-    findings: findings.map((finding) => ({ code: finding.code, ...describeFinding(finding) })),
-  }
 }
 
 /** Returns what names the root of a scope, after the issuer that a certificate names. */

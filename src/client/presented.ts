@@ -24,6 +24,7 @@ export function presentedBy(host: string, port: number): Promise<X509Certificate
       ciphers: 'DEFAULT:@SECLEVEL=0',
     })
     const finish = (error: Error | null): void => {
+      clearTimeout(deadline)
       const chain = sentChain(socket)
       socket.destroy()
       // A server that wants a client certificate may hang up after it has shown its own
@@ -31,7 +32,8 @@ export function presentedBy(host: string, port: number): Promise<X509Certificate
       if (chain.length > 0) resolve(chain)
       else reject(failure(host, port, error))
     }
-    socket.setTimeout(timeoutMilliseconds, () => finish(null))
+    // The time limit of the socket would begin again with each octet.
+    const deadline = setTimeout(finish, timeoutMilliseconds, null)
     socket.once('error', finish)
     socket.once('close', () => finish(null))
     socket.once('secureConnect', () => finish(null))

@@ -335,6 +335,21 @@ export interface Finding {
   readonly fix?: Fix
 }
 
+/** A finding as `--json` prints it and the library returns it. */
+export interface FindingInJson extends Omit<Finding, 'fix'> {
+  /** Whether `rootling doctor --fix` mends it. */
+  readonly safe: boolean
+}
+
+/** Returns a finding as `--json` prints it; `complete` completes its command. */
+export function findingInJson(
+  { fix, command, ...rest }: Finding,
+  complete: (text: string) => string,
+): FindingInJson {
+  const completed = command === undefined ? {} : { command: complete(command) }
+  return { ...rest, ...completed, safe: fix !== undefined }
+}
+
 /** Makes a finding from the facts that its sentence needs. */
 export function finding<C extends Code>(
   code: C,

@@ -12,8 +12,9 @@ import type { ClientOptions, EphemeralCertificate, ServerOptions } from './certi
 import type { ChildEnvironment } from './child-environment.ts'
 import { makeHierarchy, type Hierarchy, type Issuer, type LeafUse } from './issuers.ts'
 import { checkKeyType, revocationOf, signEphemeralLeaf } from './leaf.ts'
-import type { ProcessTrust } from './process-trust.ts'
+import type { ProcessTrust } from '../runtimes/process-trust.ts'
 
+/** What an authority can have. */
 export interface EphemeralOptions {
   /**
    * Gives the root name constraints (RFC 5280 §4.2.1.10), as the roots have that `rootling install`
@@ -48,8 +49,12 @@ export interface EphemeralAuthority {
    * `permitted`.
    *
    * @example
-   * const server = https.createServer(await ca.certificate(), listener)
-   * const refused = https.createServer(await ca.certificate('localhost', { fault: 'expired' }))
+   * import { createServer } from 'node:https'
+   * import { ephemeralAuthority } from 'rootling/test'
+   *
+   * const ca = await ephemeralAuthority()
+   * const server = createServer(await ca.certificate())
+   * const refused = createServer(await ca.certificate('localhost', { fault: 'expired' }))
    */
   certificate(
     names?: string | readonly string[],
@@ -61,8 +66,17 @@ export interface EphemeralAuthority {
    * common name alone. Throws what `certificate` throws.
    *
    * @example
-   * const server = https.createServer({ ...(await ca.certificate()), requestCert: true }, listener)
-   * https.get({ port, ...(await ca.clientCertificate('ada@example.com')) })
+   * import { once } from 'node:events'
+   * import { createServer, get } from 'node:https'
+   * import { ephemeralAuthority } from 'rootling/test'
+   *
+   * const ca = await ephemeralAuthority()
+   * const options = { ...(await ca.certificate()), requestCert: true }
+   * const server = createServer(options, (_, response) => response.end()).listen(8443)
+   * const request = get('https://localhost:8443/', await ca.clientCertificate('ada@example.com'))
+   * const [response] = await once(request, 'response')
+   * console.log(response.statusCode) // 200
+   * server.close()
    */
   clientCertificate(
     names: string | readonly string[],
@@ -71,6 +85,14 @@ export interface EphemeralAuthority {
   /**
    * Revokes a certificate, so that later calls of `crls` list it. Throws `usage` for one that this
    * authority did not issue.
+   *
+   * @example
+   * import { ephemeralAuthority } from 'rootling/test'
+   *
+   * const ca = await ephemeralAuthority()
+   * const certificate = await ca.certificate()
+   * ca.revoke(certificate)
+   * const lists = await ca.crls()
    */
   revoke(certificate: Pick<EphemeralCertificate, 'serialNumber'>): void
   /**
@@ -79,7 +101,17 @@ export interface EphemeralAuthority {
    * chain; other programs read a file of all of them, `crls.join('')`.
    *
    * @example
-   * https.get({ port, ca: ca.root, crl: await ca.crls() }) // CERT_REVOKED
+   * import { once } from 'node:events'
+   * import { createServer, get } from 'node:https'
+   * import { ephemeralAuthority } from 'rootling/test'
+   *
+   * const ca = await ephemeralAuthority()
+   * const revoked = await ca.certificate('localhost', { fault: 'revoked' })
+   * const server = createServer(revoked).listen(8443)
+   * const request = get('https://localhost:8443/', { ca: ca.root, crl: await ca.crls() })
+   * const [error] = await once(request, 'error')
+   * console.log(error.code) // CERT_REVOKED
+   * server.close()
    */
   crls(): Promise<string[]>
   /**
@@ -89,9 +121,17 @@ export interface EphemeralAuthority {
    * `tls.createSecureContext`. Throws `unsupported` in Bun and Deno.
    *
    * @example
+   * import { createServer } from 'node:https'
+   * import { ephemeralAuthority } from 'rootling/test'
+   *
+   * const ca = await ephemeralAuthority()
+   * const server = createServer(await ca.certificate(), (_, response) => response.end('hello'))
+   * server.listen(8443)
    * const trust = await ca.trust()
-   * await fetch('https://localhost:8443/')
+   * const response = await fetch('https://localhost:8443/')
+   * console.log(await response.text()) // hello
    * trust.dispose()
+   * server.close()
    */
   trust(): Promise<ProcessTrust>
   /**
@@ -101,8 +141,19 @@ export interface EphemeralAuthority {
    * would have; default: that of this process. Throws `state-unwritable`.
    *
    * @example
+   * import { execFile } from 'node:child_process'
+   * import { createServer } from 'node:https'
+   * import { promisify } from 'node:util'
+   * import { ephemeralAuthority } from 'rootling/test'
+   *
+   * const ca = await ephemeralAuthority()
+   * const server = createServer(await ca.certificate(), (_, response) => response.end('hello'))
+   * server.listen(8443)
    * await using environment = await ca.environment()
-   * spawn('curl', [url], { env: { ...process.env, ...environment.variables } })
+   * const env = { ...process.env, ...environment.variables }
+   * const { stdout } = await promisify(execFile)('curl', ['https://localhost:8443/'], { env })
+   * console.log(stdout) // hello
+   * server.close()
    */
   environment(env?: Readonly<Record<string, string | undefined>>): Promise<ChildEnvironment>
 }
@@ -122,9 +173,16 @@ const crlDays = 7
  * and trusts nothing on this machine. Throws `bad-name` and `usage` for what `permitted` cannot hold.
  *
  * @example
+ * import { once } from 'node:events'
+ * import { createServer, get } from 'node:https'
+ * import { ephemeralAuthority } from 'rootling/test'
+ *
  * const ca = await ephemeralAuthority()
- * const server = https.createServer(await ca.certificate(), (_, response) => response.end('hello'))
- * https.get('https://localhost:8443/', { ca: ca.root })
+ * const server = createServer(await ca.certificate(), (_, response) => response.end('hello'))
+ * server.listen(8443)
+ * const [response] = await once(get('https://localhost:8443/', { ca: ca.root }), 'response')
+ * console.log(response.statusCode) // 200
+ * server.close()
  */
 export async function ephemeralAuthority(
   options: EphemeralOptions = {},
@@ -202,8 +260,8 @@ export async function ephemeralAuthority(
       return (await Promise.all(lists)).map((der) => encodePem('X509 CRL', der))
     },
     async trust() {
-      const { trustInProcess } = await import('./process-trust.ts')
-      return trustInProcess(root.pem)
+      const { trustForTests } = await import('./process-trust.ts')
+      return trustForTests(root.pem)
     },
     async environment(env = process.env) {
       const { environmentOfChildren } = await import('./child-environment.ts')

@@ -23,6 +23,7 @@ export const certificateFaults = [
   'no-intermediate',
   'revoked',
 ] as const
+/** One of `certificateFaults`. */
 export type CertificateFault = (typeof certificateFaults)[number]
 /** The faults of a client's certificate: TLS does not compare its names with anything. */
 export type ClientFault = Exclude<CertificateFault, 'wrong-name'>
@@ -43,11 +44,13 @@ export interface LeafOptions {
   readonly subject?: string
 }
 
+/** What a server's certificate can have. */
 export interface ServerOptions extends LeafOptions {
   /** What is wrong with it; default: nothing. `expired` and `not-yet-valid` set the dates. */
   readonly fault?: CertificateFault
 }
 
+/** What a client's certificate can have. */
 export interface ClientOptions extends LeafOptions {
   /** What is wrong with it; default: nothing. `expired` and `not-yet-valid` set the dates. */
   readonly fault?: ClientFault
@@ -66,7 +69,9 @@ export interface EphemeralCertificate {
   readonly ca: string
   /** Its names (subjectAltName): hosts as lower-case A-labels. */
   readonly names: readonly string[]
+  /** When it begins, to the second. */
   readonly notBefore: Date
+  /** When it ends, to the second. */
   readonly notAfter: Date
   /** Lower-case hex, 32 digits. */
   readonly serialNumber: string
@@ -78,8 +83,13 @@ export interface EphemeralCertificate {
    * process. Throws `state-unwritable`.
    *
    * @example
+   * import { execFileSync } from 'node:child_process'
+   * import { ephemeralAuthority } from 'rootling/test'
+   *
+   * const ca = await ephemeralAuthority()
+   * const certificate = await ca.certificate()
    * await using files = await certificate.files()
-   * spawn('nginx', ['-g', `ssl_certificate ${files.certPath}; …`])
+   * execFileSync('openssl', ['x509', '-in', files.certPath, '-noout', '-text'])
    */
-  readonly files: () => Promise<CertificateFiles>
+  files(): Promise<CertificateFiles>
 }

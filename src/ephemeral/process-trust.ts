@@ -1,83 +1,17 @@
-/// <reference lib="esnext.disposable" preserve="true" />
-import type { SecureContext, SecureContextOptions } from 'node:tls'
 import { RootlingError } from '../errors.ts'
+import { trustInProcess, type ProcessTrust } from '../runtimes/process-trust.ts'
 
 /**
- * The trust of this process, which ends with `dispose` or `using`. Connections that are open stay
- * open.
+ * Makes this process's TLS clients trust the root of an authority for tests. Throws `unsupported` in
+ * Bun and Deno.
  */
-export interface ProcessTrust extends Disposable {
-  /** Ends the trust; may be called again. */
-  readonly dispose: () => void
-}
-
-/** What is used of Node's module. The first two came with Node 22.19 and 24.5. */
-interface Tls {
-  getCACertificates?: (type: 'default') => readonly string[]
-  setDefaultCACertificates?: (certificates: readonly string[]) => void
-  createSecureContext: (options?: SecureContextOptions) => SecureContext
-}
-
-/**
- * Makes this process's TLS clients trust a root beside the others: `fetch`, `node:https`, undici
- * and all that is built on Node's TLS, where no `ca` of their own is given. Throws `unsupported` in
- * Bun and Deno, where the change would not reach fetch.
- */
-export async function trustInProcess(root: string): Promise<ProcessTrust> {
-  for (const name of ['Bun', 'Deno'])
-    if (name.toLowerCase() in process.versions)
-      throw new RootlingError(
-        'unsupported',
-        `${name} does not let a program change the roots that its fetch trusts.`,
-        {
-          hint: 'Start the program with the variables of environment(), or give the client ca: root',
-        },
-      )
-  const tls: Tls = (await import('node:tls')).default
-  added.push(root)
-  ours.add(root.trim())
-  apply(tls)
-  let ended = false
-  const dispose = (): void => {
-    if (ended) return
-    ended = true
-    added.splice(added.indexOf(root), 1)
-    apply(tls)
-  }
-  return { dispose, [Symbol.dispose]: dispose }
-}
-
-/** The roots that are trusted now, one for each trust that has not ended. */
-const added: string[] = []
-/** The roots that were ever trusted, without the final newline, which not all of Node's PEM has. */
-const ours = new Set<string>()
-let isWrapped = false
-
-function apply(tls: Tls): void {
-  if (tls.getCACertificates && tls.setDefaultCACertificates) {
-    const others = tls.getCACertificates('default').filter((pem) => !ours.has(pem.trim()))
-    tls.setDefaultCACertificates([...others, ...new Set(added)])
-  } else if (!isWrapped) {
-    isWrapped = true
-    wrap(tls)
-  }
-}
-
-/**
- * Replaces `tls.createSecureContext`, which Node itself calls for each connection, by a function
- * that adds the roots. `addCACert` of the context inside is not documented; Node calls it for `ca`,
- * and it keeps the default roots.
- */
-function wrap(tls: Tls): void {
-  const original = tls.createSecureContext
-  tls.createSecureContext = (options) => {
-    const secure = original(options)
-    if (options?.ca === undefined || options.ca === null)
-      for (const pem of new Set(added)) (secure.context as Native).addCACert(pem)
-    return secure
-  }
-}
-
-interface Native {
-  addCACert(pem: string): void
+export async function trustForTests(root: string): Promise<ProcessTrust> {
+  const trust = await trustInProcess([root], { mayReplace: true })
+  if (trust !== null) return trust
+  const name = 'bun' in process.versions ? 'Bun' : 'Deno'
+  throw new RootlingError(
+    'unsupported',
+    `${name} does not let a program change the roots that its fetch trusts.`,
+    { hint: 'Start the program with the variables of environment(), or give the client ca: root' },
+  )
 }

@@ -19,6 +19,7 @@ export interface TemporaryFiles extends AsyncDisposable {
 export interface CertificateFiles extends TemporaryFiles {
   /** The leaf, then the intermediate. */
   readonly certPath: string
+  /** The key. */
   readonly keyPath: string
   /** The root. */
   readonly caPath: string

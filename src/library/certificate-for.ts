@@ -1,6 +1,7 @@
 import { keptCertificate, type Certificate, type KeptOptions } from '../certificates/kept.ts'
 import { openAuthority, systemClock, type StateOptions } from './state.ts'
 
+/** What a certificate can have, and where it is kept. */
 export interface CertificateForOptions extends KeptOptions, StateOptions {}
 
 /**

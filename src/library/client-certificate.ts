@@ -1,6 +1,7 @@
 import { keptFor, type Certificate, type KeptOptions } from '../certificates/kept.ts'
 import { openAuthority, systemClock, type StateOptions } from './state.ts'
 
+/** What a certificate of a client can have, and where it is kept. */
 export interface ClientCertificateOptions extends KeptOptions, StateOptions {
   /**
    * The subject in the text form of RFC 4514, such as `CN=alice,O=Example`; with it there need be no
@@ -33,17 +34,17 @@ export interface ClientCertificate extends Omit<Certificate, 'ca' | 'caPath'> {
  * `state-unwritable`, `locked`.
  *
  * @example
- * import { connect, createServer } from 'node:tls'
- * import { certificateFor, clientCertificateFor } from 'rootling'
+ * import { once } from 'node:events'
+ * import { get } from 'node:https'
+ * import { clientCertificateFor, createServer } from 'rootling'
  *
  * const { cert, key, ca, clientCa } = await clientCertificateFor('alice')
- * const { cert: own, key: ownKey } = await certificateFor('localhost')
- * const asking = { cert: own, key: ownKey, ca: clientCa, requestCert: true }
- * const server = createServer(asking, (socket) => socket.end(socket.getPeerCertificate().subject.CN))
- * server.listen(0, () => {
- *   const client = connect({ port: server.address().port, servername: 'localhost', cert, key, ca })
- *   client.on('data', (name) => console.log(`${name}`)).on('close', () => server.close())
- * })
+ * const settings = { ca: clientCa, requestCert: true }
+ * const server = await createServer({ server: settings }, (_, response) => response.end())
+ * server.listen(8443)
+ * const [response] = await once(get('https://localhost:8443/', { cert, key, ca }), 'response')
+ * console.log(response.statusCode) // 200
+ * server.close()
  */
 export async function clientCertificateFor(
   names: string | readonly string[],

@@ -12,7 +12,11 @@ import type { Server, ServerOptions as HttpsSettings } from 'node:https'
 import type { Socket } from 'node:net'
 import { secureContextFor, type RenewalOptions, type ServerContext } from './secure-context.ts'
 
-/** The settings of Node's own server that the certificate decides. */
+/**
+ * The settings of Node's own server that the certificate decides.
+ *
+ * @inline
+ */
 type Decided = 'cert' | 'key' | 'pfx' | 'passphrase' | 'SNICallback' | 'secureContext'
 
 interface CommonOptions extends RenewalOptions {
@@ -22,12 +26,15 @@ interface CommonOptions extends RenewalOptions {
   readonly names?: string | readonly string[]
 }
 
+/** What a server of HTTP/1.1 can have. */
 export interface HttpsServerOptions extends CommonOptions {
+  /** Whether the server speaks HTTP/2; default: `false`. */
   readonly http2?: false
   /** Further settings for `https.createServer`, such as `requestCert` and `keepAliveTimeout`. */
   readonly server?: Omit<HttpsSettings, Decided>
 }
 
+/** What a server of HTTP/2 can have. */
 export interface Http2ServerOptions extends CommonOptions {
   /** Whether the server speaks HTTP/2, and HTTP/1.1 to clients without it; default: `false`. */
   readonly http2: true
@@ -35,7 +42,9 @@ export interface Http2ServerOptions extends CommonOptions {
   readonly server?: Omit<Http2Settings, Decided>
 }
 
+/** @inline */
 type HttpsListener = (request: IncomingMessage, response: ServerResponse) => unknown
+/** @inline */
 type Http2Listener = (request: Http2ServerRequest, response: Http2ServerResponse) => unknown
 
 const localNames = ['localhost', '127.0.0.1', '::1']

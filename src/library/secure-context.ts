@@ -38,6 +38,7 @@ export interface RenewalOptions extends CertificateForOptions {
   readonly onNameRefused?: (name: string, error: unknown) => void
 }
 
+/** How a server's certificates are chosen, renewed and used. */
 export interface SecureContextForOptions extends RenewalOptions {
   /**
    * Further settings of the certificates that are chosen by SNI. A server with `requestCert` needs

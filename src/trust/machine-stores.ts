@@ -72,7 +72,7 @@ export async function openStores(
   planned: readonly TrustAnchor[] = [],
 ): Promise<MachineStores> {
   const { state, env, now, interactive, report, findStores = findTrustStores } = world
-  const { askKeystorePassword } = world
+  const { askKeystorePassword, attendedCommand } = world
   for (const scope of scopes) {
     const warning = expiryWarning(scope, now())
     if (warning !== null) report({ type: 'scope-expires', warning })
@@ -82,6 +82,7 @@ export async function openStores(
     dryRun,
     sudo,
     interactive,
+    attendedCommand,
     knownFiles: new Map([
       ...scopes.map(({ root, rootPath: path }) => [root.toString(), path] as const),
       ...planned.map(({ pem }) => [pem, rootPath(state, 'NEW')] as const),

@@ -14,6 +14,22 @@ export interface StaleRoot {
   readonly stores: readonly TrustStore[]
 }
 
+/** A root that no authority here has, as `--json` prints it and the library returns it. */
+export interface DescribedStaleRoot {
+  /** Its name in the stores. */
+  readonly name: string
+  /** SHA-256 of its DER, lower-case hex. */
+  readonly fingerprint: string
+  /** The titles of the stores that hold it. */
+  readonly trustedBy: readonly string[]
+}
+
+export const describeStale = ({ anchor, stores }: StaleRoot): DescribedStaleRoot => ({
+  name: anchor.name,
+  fingerprint: anchor.fingerprint,
+  trustedBy: stores.map(({ title }) => title),
+})
+
 /**
  * Finds the roots that are left in these stores although no authority in or beside the state
  * directory has them, as after that directory was lost; they may also be those of another user of the

@@ -20,6 +20,8 @@ export interface TrustWorld {
   readonly now: () => Date
   /** Whether sudo may ask for a password on the terminal. */
   readonly interactive: boolean
+  /** What a person types instead, where no dialog may open either; absent: dialogs may open. */
+  readonly attendedCommand?: string | undefined
   /**
    * Asks the person a question. Where nobody can be asked, the implementation decides the answer.
    */

@@ -23,6 +23,8 @@ export const keyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072', 'rsa4096', 'ed255
 /**
  * `p256` and `p384`: ECDSA on a NIST curve; `rsa2048` to `rsa4096`: RSA with so many bits;
  * `ed25519`.
+ *
+ * @useDeclaredType
  */
 export type KeyType = (typeof keyTypes)[number]
 

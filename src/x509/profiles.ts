@@ -70,6 +70,11 @@ export function renewalTime({ notBefore, notAfter }: Validity): number {
   return begin + ((notAfter.getTime() - begin) * 2) / 3
 }
 
+/** Returns the whole days until `notAfter`; negative when it has passed. */
+export function daysLeft(notAfter: Date, now: Date): number {
+  return Math.floor((notAfter.getTime() - now.getTime()) / day)
+}
+
 /**
  * Whether a certificate is due for renewal. It is due before its notBefore too, as when the clock
  * was set back.

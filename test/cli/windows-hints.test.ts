@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { expect, onTestFinished, test } from 'vitest'
-import { completeCommands } from '../../src/cli/hint.ts'
+import { completeCommands } from '../../src/complete-commands.ts'
 import { standardError, standardOutput } from '../../src/cli/standard-streams.ts'
 import { asTyped } from '../../src/daemon/service/manager.ts'
 import { windowsTask } from '../../src/daemon/service/units.ts'

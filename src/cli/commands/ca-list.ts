@@ -5,14 +5,8 @@ import type { StoreOutcome } from '../../trust/stores.ts'
 import { fingerprintOf, fingerprintText } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import {
-  commonName,
-  describeConstraints,
-  describeScope,
-  rootText,
-  scopeText,
-  untilText,
-} from '../describe.ts'
+import { commonName, describeScope } from '../../authority/describe-scope.ts'
+import { describeConstraints, rootText, scopeText, untilText } from '../describe.ts'
 import { blankBetween, bold, table, type Line } from '../lines.ts'
 import type { caListSpec } from '../specs/ca.ts'
 import { trustWorld } from '../trust-world.ts'

@@ -1,4 +1,4 @@
-import type { Finding, Severity } from '../../doctor/codes.ts'
+import { findingInJson, type Finding, type Severity } from '../../doctor/codes.ts'
 import { parseTarget } from '../../client/target.ts'
 import { examine, type Examination } from '../../doctor/doctor.ts'
 import { fixFindings, type Fixed } from '../../doctor/fix.ts'
@@ -35,7 +35,7 @@ export async function doctor(
   }
   const { findings, checked, servers } = examination
   output.result(examinationLines(examination, output), {
-    findings: findings.map((each) => inJson(each, output)),
+    findings: findings.map((each) => findingInJson(each, (text) => output.hint(text))),
     checked,
     servers,
     ...(args.fix === true
@@ -89,11 +89,6 @@ function reportFixes(fixed: readonly Fixed[], output: Output): void {
     if (done) output.note(`${names[action]}: ${subjects.join(', ')}`)
     else output.warn(`Not mended: ${subjects.join(', ')}. ${reason ?? ''}`.trim())
   }
-}
-
-function inJson({ fix, command, ...rest }: Finding, output: Output) {
-  const completed = command === undefined ? {} : { command: output.hint(command) }
-  return { ...rest, ...completed, safe: fix !== undefined }
 }
 
 const marks: Record<Severity, Line> = { error: red('✗'), warning: yellow('!'), note: dim('i') }

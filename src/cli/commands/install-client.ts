@@ -5,7 +5,7 @@ import { changeClientCertificate } from '../../trust/client-certificates.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { withPkcs12Password } from '../pkcs12-password.ts'
-import { readInputBytes } from '../read-input.ts'
+import { readInputBytes } from '../../files/read-input.ts'
 import type { installClientSpec } from '../specs/stores.ts'
 import { changeExitCode, outcomeTable, printPlan } from '../store-outcomes.ts'
 

@@ -4,7 +4,7 @@ import { checkRestored, revokeForgotten } from '../../replica/restored.ts'
 import { postgresStorage } from '../../storage/postgres/storage.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { readInputBytes } from '../read-input.ts'
+import { readInputBytes } from '../../files/read-input.ts'
 import type { serverRestoredSpec } from '../specs/team.ts'
 import { withDatabase } from './server.ts'
 

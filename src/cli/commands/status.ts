@@ -1,4 +1,4 @@
-import { isTrusted, noAuthority, readScopes, type Scope } from '../../authority/scope.ts'
+import { noAuthority, type Scope } from '../../authority/scope.ts'
 import { findOutdated, type Outdated } from '../../certificates/outdated.ts'
 import { renewable } from '../../certificates/renew.ts'
 import { servedRevocationUrl, unansweredUrl } from '../../certificates/revocation-url.ts'
@@ -6,13 +6,15 @@ import { RootlingError } from '../../errors.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { readCurrentInventory, refuseWritableRecord } from '../../storage/files/record.ts'
 import type { CertificateRecord } from '../../storage/records.ts'
-import { chosenKinds, trustOfScopes } from '../../trust/machine-stores.ts'
+import { readTrustStatus } from '../../trust/status.ts'
+import { describeStale } from '../../trust/stale-roots.ts'
 import { staleRootsOf, trustOfOthers } from '../../trust/trusted-roots.ts'
-import { allWell, type StoreOutcome } from '../../trust/stores.ts'
+import type { StoreOutcome } from '../../trust/stores.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { describeConstraints, describeScope, rootText, scopeText, untilText } from '../describe.ts'
-import { describeStale, noteKinds, noteStale } from '../installation.ts'
+import { describeScope } from '../../authority/describe-scope.ts'
+import { describeConstraints, rootText, scopeText, untilText } from '../describe.ts'
+import { noteKinds, noteStale } from '../installation.ts'
 import type { Output } from '../output.ts'
 import type { statusSpec } from '../specs/stores.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
@@ -28,20 +30,15 @@ export async function status(
   context: Context,
 ): Promise<ExitCode> {
   const { state, output } = context
-  const scopes = await readScopes(state)
   // One world, so that no password of a keystore is asked for twice.
   const world = trustWorld({}, context)
   const stale = await staleRootsOf(world, storeOptionsOf(args))
+  const found = await readTrustStatus(world, storeOptionsOf(args))
+  const { scopes, kinds, outcomes, isInstalled, isExpired } = found
   if (scopes.length === 0) {
     noteStale(stale, output)
     throw noAuthority()
   }
-  const kinds = await chosenKinds(state, storeOptionsOf(args))
-  const outcomes = await trustOfScopes(
-    world,
-    { ...storeOptionsOf(args), kinds },
-    scopes.filter(isTrusted),
-  )
   const described = scopes.map(describeScope)
   for (const scope of scopes)
     output.note(
@@ -73,18 +70,14 @@ export async function status(
       certificates: outdated.certificates.map(({ serialNumber }) => serialNumber),
     },
   })
-  // openStores has said already that it has expired, and how to replace it.
-  const isExpired = scopes
-    .filter(isTrusted)
-    .some(({ rootNotAfter }) => rootNotAfter < context.now())
   if (args.stores === undefined) noteKinds(kinds, output)
-  const isInstalled = allWell(outcomes) && outcomes.some(({ outcome }) => outcome === 'trusted')
   // A store that install cannot change says itself what can be done.
   const bad = outcomes.filter(({ outcome }) => outcome === 'failed' || outcome === 'not-trusted')
   const isMendable = ({ hint, tool }: StoreOutcome): boolean =>
     hint === undefined || tool !== undefined
   if (!isInstalled && (bad.length === 0 || bad.some(isMendable)))
     output.note('To fix it: rootling install')
+  // openStores has said already that a root has expired, and how to replace it.
   return isInstalled && !isExpired ? exitCodes.ok : exitCodes.notTrusted
 }
 

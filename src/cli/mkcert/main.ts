@@ -4,7 +4,7 @@ import { stateDirectory, type StateDirectory } from '../../home/state-directory.
 import { settleInterrupted } from '../../storage/files/settle.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
-import { completeCommands, type Selected } from '../hint.ts'
+import { completeCommands, type Selected } from '../../complete-commands.ts'
 import { currentDirectory } from '../current-directory.ts'
 import { createOutput, linePrinter } from '../output.ts'
 import { endWith, standardError, standardOutput } from '../standard-streams.ts'

@@ -1,4 +1,4 @@
-import { shellWord } from '../shell-word.ts'
+import { shellWord } from './shell-word.ts'
 
 /** What makes a `rootling` command work on the authority of this run. */
 export interface Selected {

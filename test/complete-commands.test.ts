@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { completeCommands } from '../../src/cli/hint.ts'
-import { commands } from '../../src/cli/table.ts'
+import { completeCommands } from '../src/complete-commands.ts'
+import { commands } from '../src/cli/table.ts'
 
 const both = { home: '/h', authority: 'work' }
 
