@@ -2,8 +2,6 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { rootForOpenssl, type Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
-import { withLock } from '../files/lock.ts'
-import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readPrivateText, readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { revocationOf } from '../storage/files/record.ts'
@@ -11,8 +9,7 @@ import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import type { KeyType } from '../x509/keys.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
 import { isDueForRenewal } from '../x509/profiles.ts'
-import { issue } from './issue.ts'
-import { keptDirectory } from './output-files.ts'
+import { keptDirectory } from './kept-directory.ts'
 import { chooseScope } from './scope-choice.ts'
 
 export interface KeptOptions {
@@ -75,6 +72,10 @@ export async function keptCertificate(
   const readAgain = () => readKept(state, certPath, keyPath, scope, now)
   const kept = await readAgain()
   if (kept !== null) return kept
+  // Loaded only here: a program that is given a kept certificate waits for none of this.
+  const { issue } = await import('./issue.ts')
+  const { withLock } = await import('../files/lock.ts')
+  const { makePrivateDirectory } = await import('../files/private-directory.ts')
   // This is not the lock of the state directory, which `issue` takes. Of two calls at once, only
   // one issues.
   return withLock(

@@ -1,7 +1,7 @@
-import { ensureAuthority } from './authority/create.ts'
-import { keptCertificate, type Certificate, type KeptOptions } from './certificates/kept.ts'
-import { stateDirectory } from './home/state-directory.ts'
-import { settleInterrupted } from './storage/files/unfinished-writes.ts'
+import { keptCertificate, type Certificate, type KeptOptions } from '../certificates/kept.ts'
+import { stateDirectory } from '../home/state-directory.ts'
+import { scopeNames } from '../storage/files/scopes.ts'
+import { settleInterrupted } from '../storage/files/unfinished-writes.ts'
 
 export interface CertificateForOptions extends KeptOptions {
   /** The state directory, an absolute path; default: the one that the command line uses. */
@@ -20,8 +20,12 @@ export interface CertificateForOptions extends KeptOptions {
  * `locked`.
  *
  * @example
+ * import { createServer } from 'node:https'
+ * import { certificateFor } from 'rootling'
+ *
  * const { cert, key } = await certificateFor(['localhost', '127.0.0.1'])
- * https.createServer({ cert, key }, listener).listen(8443)
+ * const server = createServer({ cert, key }, (request, response) => response.end('hello'))
+ * server.listen(8443)
  */
 export async function certificateFor(
   names: string | readonly string[],
@@ -31,6 +35,7 @@ export async function certificateFor(
   const state = home === undefined ? await stateDirectory() : { path: home, owner: null }
   const now = (options.now ?? (() => new Date()))()
   await settleInterrupted(state)
-  await ensureAuthority(state, now)
+  if (!(await scopeNames(state)).includes('local'))
+    await (await import('../authority/create.ts')).ensureAuthority(state, now)
   return keptCertificate(state, typeof names === 'string' ? [names] : names, options, now)
 }
