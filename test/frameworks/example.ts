@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { builtPrograms, project } from '../helpers/built.ts'
+import { temporaryDirectory } from '../helpers/temporary.ts'
 
 // A stranger's project made from a folder of examples/frameworks.
 
@@ -41,8 +42,8 @@ export interface Framework {
    * anew; `restart` restarts the server, after which a person reloads.
    */
   readonly update: 'hot' | 'reload' | 'restart'
-  /** The page for which the server fetches another page of itself; absent: it runs no such code. */
-  readonly self?: string
+  /** The page for which the server fetches another page of itself; `null`: it runs no such code. */
+  readonly self: string | null
   /** Whether it takes a new certificate while it runs. */
   readonly renews?: boolean
   /** Whether `npm test` runs it; otherwise only `npm run test:frameworks` does. */
@@ -96,12 +97,14 @@ export async function prepareExample(
       .split('\n')
     return { directory: null, missing: `the packages of ${name} cannot be had: ${line}` }
   }
-  // The files that an earlier test changed are written anew.
-  await cp(source, directory, { recursive: true, force: true })
-  const link = join(directory, 'node_modules/rootling')
-  await rm(link, { recursive: true, force: true })
-  await symlink(project, link, 'junction')
-  return { directory, missing: null }
+  // Servers watch no files below a node_modules, where the packages are kept.
+  const own = await temporaryDirectory()
+  await cp(source, own, { recursive: true })
+  const copy = 'cp -al "$1" "$2" || cp -a "$1" "$2"'
+  const from = join(directory, 'node_modules')
+  await promisify(execFile)('sh', ['-c', copy, 'sh', from, join(own, 'node_modules')])
+  await symlink(project, join(own, 'node_modules/rootling'), 'junction')
+  return { directory: own, missing: null }
 }
 
 /** Several test runs may do this at once, so each installs into a directory of its own. */
@@ -128,3 +131,18 @@ const exists = (path: string): Promise<boolean> =>
     () => true,
     () => false,
   )
+
+/** An example with versions of its packages, which replace its own. */
+export interface WithVersions {
+  readonly title: string
+  readonly framework: Framework
+  readonly versions: Readonly<Record<string, string>>
+}
+
+/** Returns an example with each set of versions that is tested. */
+export const withVersions = (framework: Framework): readonly WithVersions[] =>
+  [{}, ...(framework.also ?? [])].map((versions) => ({
+    title: [framework.title, ...Object.values(versions)].join(' '),
+    framework,
+    versions,
+  }))

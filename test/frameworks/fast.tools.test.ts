@@ -1,18 +1,16 @@
-import { describe, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { chromiumClient } from '../outside/e2e/client-chromium.ts'
-import { checkFramework } from './check.ts'
-import { readFrameworks } from './example.ts'
+import { expected, observe } from './check.ts'
+import { readFrameworks, withVersions } from './example.ts'
 
-// The examples that start within seconds. `npm run test:frameworks` also runs the others.
+// The examples that start within seconds; frameworks.frameworks.test.ts has the others.
 
 const obstacle = await chromiumClient.unavailable()
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
 const frameworks = (await readFrameworks()).filter(({ fast }) => fast === true)
 
 describe.skipIf(obstacle !== null)(`in Chromium${skipNote}`, () => {
-  for (const framework of frameworks)
-    for (const versions of [{}, ...(framework.also ?? [])])
-      test(`${framework.title} ${Object.values(versions).join()}`.trim(), ({ skip }) =>
-        checkFramework(framework, versions, skip),
-      )
+  test.for(frameworks.flatMap(withVersions))('$title', async (each, { skip }) => {
+    expect(await observe(each.framework, each.versions, skip)).toEqual(expected(each.framework))
+  })
 })

@@ -20,7 +20,11 @@ export interface Person {
   readonly root: string
   readonly state: StateDirectory
   /** Starts a program in a directory; it ends with the test. */
-  start(directory: string, command: readonly string[]): Started
+  start(
+    directory: string,
+    command: readonly string[],
+    env?: Readonly<Record<string, string>>,
+  ): Started
   openBrowser(): Promise<BrowserContext>
 }
 
@@ -33,10 +37,7 @@ export interface Started {
  * Makes a person with a home directory of their own. Chromium reads its roots from there, and
  * nothing of this machine is written. `node` is the Node that runs their programs.
  */
-export async function makePerson(
-  node: string,
-  more: Readonly<Record<string, string>> = {},
-): Promise<Person> {
+export async function makePerson(node: string): Promise<Person> {
   const { rootling } = builtPrograms()
   const home = await temporaryDirectory()
   const state = { path: join(home, 'state'), owner: null }
@@ -46,7 +47,7 @@ export async function makePerson(
   await mkdir(database, { recursive: true })
   await writeFile(join(home, 'root.pem'), root)
   const nss = ['-d', `sql:${database}`]
-  const env = scrubbedEnvironment(home, { ROOTLING_HOME: state.path, NO_COLOR: '1', ...more })
+  const env = scrubbedEnvironment(home, { ROOTLING_HOME: state.path, NO_COLOR: '1' })
   await promisify(execFile)('certutil', ['-N', ...nss, '--empty-password'], { env })
   const trusted = ['-A', '-t', 'C,,', '-n', 'root', '-i', join(home, 'root.pem')]
   await promisify(execFile)('certutil', [...nss, ...trusted], { env })
@@ -56,15 +57,14 @@ export async function makePerson(
     env: own,
     root,
     state,
-    start(directory, command) {
-      const program = start('sh', ['-c', 'cd "$0" && exec "$@"', directory, ...command], own)
+    start(directory, command, more) {
+      const words = ['-c', 'cd "$0" && exec "$@"', directory, ...command]
+      const program = start('sh', words, { ...own, ...more })
       let printed = ''
       for (const stream of [program.stdout, program.stderr])
         stream.setEncoding('utf8').on('data', (chunk: string) => (printed += chunk))
       onTestFinished(() => killGroup(program))
-      return {
-        said: () => printed,
-      }
+      return { said: () => printed }
     },
     async openBrowser() {
       const context = await chromium.launchPersistentContext(join(home, 'profile'), {
@@ -96,7 +96,7 @@ export function untilServed(url: string, { root }: Person, { said }: Started): P
         resolve(text(response))
       }).on('error', () => resolve(null))
     })
-  return waitFor(`an answer at ${url}`, attempt).catch((error: Error) => {
+  return waitFor(`an answer at ${url}`, attempt, Number(process.env['LIMIT'] ?? 120_000)).catch((error: Error) => {
     throw new Error(`${error.message}; the server said: ${said()}`)
   })
 }
