@@ -48,6 +48,8 @@ export interface Framework {
   readonly renews?: boolean
   /** Whether `npm test` runs it; otherwise only `npm run test:frameworks` does. */
   readonly fast?: boolean
+  /** Why the tests do not run it; then it has no folder. */
+  readonly untried?: string
   /** What else was seen, in sentences. */
   readonly notes?: readonly string[]
 }
@@ -117,7 +119,7 @@ async function install(
   try {
     const manifest = { private: true, dependencies: packages }
     await writeFile(join(own, 'package.json'), JSON.stringify(manifest))
-    const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--fetch-retries=0']
+    const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--fetch-retries=2']
     const options = { cwd: own, timeout: 600_000 }
     await promisify(execFile)('npm', ['install', ...flags], options)
     await rename(own, directory).catch(() => {})

@@ -3,7 +3,7 @@ import { chromiumClient } from '../outside/e2e/client-chromium.ts'
 import { expected, observe } from './check.ts'
 import { readFrameworks, withVersions } from './example.ts'
 
-// The examples that start within seconds; frameworks.frameworks.test.ts has the others.
+// The examples that start within seconds; slow.frameworks.test.ts has the others.
 
 const obstacle = await chromiumClient.unavailable()
 const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
