@@ -197,7 +197,7 @@ const directBuiltins = {
  * each. `package.json` exports both forms of an entry: `index.cjs` is for loaders whose `require`
  * takes no ESM, such as Jest's; the `require` of Node takes `index.js`.
  */
-const entries = { library: 'src/index.ts' }
+const entries = { library: 'src/index.ts', vite: 'src/vite/index.ts' }
 
 const forms = [
   { format: 'esm', extension: 'js' },
@@ -229,7 +229,7 @@ const writtenAs = ({ format, extension, codeSplitting = true }) => ({
   codeSplitting,
   dir: join(root, 'dist'),
   format,
-  // A part that exports nothing but a default would itself be that in CommonJS.
+  // In CommonJS, a default export alone would be the module itself, which it is not in ESM.
   exports: 'named',
   entryFileNames: `[name].${extension}`,
   chunkFileNames: `chunks/[name].${extension}`,
@@ -347,7 +347,11 @@ function commonJsTypes(source) {
   const classes = names(false).filter((name) => /^[A-Z]/.test(name))
   return [
     `import type * as entry from '../${source.replace(/\.ts$/, '.js')}' with { 'resolution-mode': 'import' }`,
-    ...names(false).map((name) => `export declare const ${name}: typeof entry.${name}`),
+    ...names(false).map((name) =>
+      name === 'default'
+        ? 'declare const byDefault: typeof entry.default\nexport default byDefault'
+        : `export declare const ${name}: typeof entry.${name}`,
+    ),
     ...[...classes, ...names(true)].map((name) => `export type ${name} = entry.${name}`),
     '',
   ].join('\n')
