@@ -1,3 +1,6 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
@@ -15,6 +18,15 @@ const projects = [
   { name: 'long', limit: 900 * seconds },
 ]
 const marked = projects.filter(({ name }) => name !== 'unit').map(({ name }) => name)
+
+// Killed programs cannot delete their temporary files, so those are in a directory of this run, which
+// goes with it. As in /tmp, every user may write there. Vitest reads this file once for each project.
+if (process.env['ROOTLING_TEST_FILES'] === undefined) {
+  const directory = mkdtempSync(join(tmpdir(), 'rootling-'))
+  chmodSync(directory, 0o1777)
+  Object.assign(process.env, { ROOTLING_TEST_FILES: directory, TMPDIR: directory })
+  process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
+}
 
 /** The files that take minutes begin first, so that none of them is waited for at the end. */
 class LongestFirst extends BaseSequencer {

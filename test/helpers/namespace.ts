@@ -3,8 +3,9 @@ import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { readJks, writeJks } from '../../platform/java/jks.ts'
+import { project } from './built.ts'
 import { scrubbedEnvironment } from './scrubbed.ts'
 import { killGroup, run, start } from './subprocess.ts'
 import type { Finished, RunOptions } from './subprocess.ts'
@@ -62,12 +63,14 @@ const javaKeystore = '/etc/ssl/certs/java/cacerts'
 // The script opens the namespace. It reads the process ID from the host's /proc, before the
 // namespace has its own, because nsenter needs the host's number. A container mounts hosts and
 // resolv.conf over /etc, and an overlay does not see through mounts, so the script copies their
-// text; a link is left as it is, because writing through it would reach the host. The last line
-// waits for the end of standard input: if the test run dies, the namespace ends too.
+// text; a link is left as it is, because writing through it would reach the host. /tmp is private
+// too where the test run has a temporary directory of its own in it: programs that root runs, and are
+// killed, leave files in /tmp whatever TMPDIR is. The last line waits for the end of standard input:
+// if the test run dies, the namespace ends too.
 const openingScript = `
 set -eu
 read -r pid rest < /proc/self/stat
-scratch=$1; roots=$2; keystore=$3; shift 3
+scratch=$1; roots=$2; keystore=$3; temporary=$4; project=$5; node=$6; shift 6
 mount -t proc proc /proc
 mount -t tmpfs -o mode=0755 tmpfs "$scratch"
 mkdir -p "$scratch/home" "$scratch/tmp" "$scratch/kept"
@@ -108,6 +111,20 @@ if [ "$roots" = few ] && [ -s ${systemRoots} ]; then
     cat "$scratch/keystore" > ${javaKeystore}
   fi
 fi
+case $temporary in
+  /tmp/*)
+    own="$scratch/own"
+    mkdir -m 1777 "$own"
+    mount -t tmpfs -o mode=1777 tmpfs "$own"
+    for directory in "$temporary" "$project" "$node"; do
+      case $directory in
+        /tmp/*)
+          mkdir -p "$own/\${directory#/tmp/}"
+          mount --rbind "$directory" "$own/\${directory#/tmp/}"
+      esac
+    done
+    mount --move "$own" /tmp
+esac
 echo "$pid"
 read -r rest || true
 `
@@ -145,7 +162,9 @@ function openingArguments(
   const script = ownLoopback ? `set -e\nip link set lo up${openingScript}` : openingScript
   const net = ownLoopback ? ['--net'] : []
   const keystore = publicRoots === 'few' ? keystoreOfFew() : ''
-  return [...flags, ...net, 'sh', '-c', script, 'sh', scratch, publicRoots, keystore, ...overlaid]
+  const kept = [tmpdir(), project, dirname(process.execPath)]
+  const given = [scratch, publicRoots, keystore, ...kept, ...overlaid]
+  return [...flags, ...net, 'sh', '-c', script, 'sh', ...given]
 }
 
 /**
