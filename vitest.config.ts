@@ -1,5 +1,5 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
@@ -42,8 +42,9 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    // Most of a test is waiting for another program.
-    maxWorkers: 2,
+    // A test often waits, for a limit or for another program, and leaves its core to a second one. No
+    // more than eight, since each may start browsers, which need memory.
+    maxWorkers: Math.min(2 * availableParallelism(), 8),
     restoreMocks: true,
     projects: projects.map(({ name, limit }) => ({
       extends: true,
