@@ -1,3 +1,6 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
@@ -17,6 +20,15 @@ const projects = [
 ]
 const marked = projects.filter(({ name }) => name !== 'unit').map(({ name }) => name)
 
+// Killed programs cannot delete their temporary files, so those are in a directory of this run, which
+// goes with it. As in /tmp, every user may write there. Vitest reads this file once for each project.
+if (process.env['ROOTLING_TEST_FILES'] === undefined) {
+  const directory = mkdtempSync(join(tmpdir(), 'rootling-'))
+  chmodSync(directory, 0o1777)
+  Object.assign(process.env, { ROOTLING_TEST_FILES: directory, TMPDIR: directory })
+  process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
+}
+
 /** The files that take minutes begin first, so that none of them is waited for at the end. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -31,8 +43,9 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    // Most of a test is waiting for another program.
-    maxWorkers: 2,
+    // A test often waits, for a limit or for another program, and leaves its core to a second one. No
+    // more than eight, since each may start browsers, which need memory.
+    maxWorkers: Math.min(2 * availableParallelism(), 8),
     restoreMocks: true,
     projects: projects.map(({ name, limit }) => ({
       extends: true,

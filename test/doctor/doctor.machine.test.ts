@@ -821,6 +821,7 @@ describe.skipIf(obstacle !== null)(`doctor${skipNote}`, () => {
   })
 
   test.each(rows)('says $code where $title', async (row) => {
+    let passed = false
     try {
       await run(world, row.provoke)
       // Node, which is asked about each server too, reads no store.
@@ -835,16 +836,19 @@ describe.skipIf(obstacle !== null)(`doctor${skipNote}`, () => {
       expect(told?.remedy).not.toBe('')
       const isNote = findings.every(({ severity }) => severity === 'note')
       expect(exitCode).toBe(isNote ? 0 : 1)
-      if (row.fixed !== true) return
-      expect(told?.safe).toBe(true)
-      const after = await world.doctor(['--fix', '--yes'], env)
-      expect(after.findings).toEqual([])
-      expect(after.exitCode).toBe(0)
+      if (row.fixed === true) {
+        expect(told?.safe).toBe(true)
+        const after = await world.doctor(['--fix', '--yes'], env)
+        expect(after.findings).toEqual([])
+        expect(after.exitCode).toBe(0)
+      }
+      passed = true
     } finally {
       await world.stopServers()
       await run(world, row.undo)
-      // So that a row that fails does not make all others fail.
-      if ((await world.doctor()).findings.length > 0) await reinstall(world)
+      // So that a row that fails does not make all others fail. What one that passed leaves behind
+      // is found by the next, which expects its own codes alone.
+      if (!passed && (await world.doctor()).findings.length > 0) await reinstall(world)
     }
   })
 

@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { readJks, writeJks } from '../../platform/java/jks.ts'
+import { project } from './built.ts'
 import { scrubbedEnvironment } from './scrubbed.ts'
 import { killGroup, run, start } from './subprocess.ts'
 import type { Finished, RunOptions } from './subprocess.ts'
@@ -55,15 +57,20 @@ export interface Namespace {
 // Debian's Java hook goes through dpkg's triggers.
 const overlaid = ['/etc', '/usr/local/share', '/usr/share', '/usr/lib/jvm', '/var/lib', '/var/log']
 
+const systemRoots = '/etc/ca-certificates.conf'
+const javaKeystore = '/etc/ssl/certs/java/cacerts'
+
 // The script opens the namespace. It reads the process ID from the host's /proc, before the
 // namespace has its own, because nsenter needs the host's number. A container mounts hosts and
 // resolv.conf over /etc, and an overlay does not see through mounts, so the script copies their
-// text; a link is left as it is, because writing through it would reach the host. The last line
-// waits for the end of standard input: if the test run dies, the namespace ends too.
+// text; a link is left as it is, because writing through it would reach the host. /tmp is private
+// too where the test run has a temporary directory of its own in it: programs that root runs, and are
+// killed, leave files in /tmp whatever TMPDIR is. The last line waits for the end of standard input:
+// if the test run dies, the namespace ends too.
 const openingScript = `
 set -eu
 read -r pid rest < /proc/self/stat
-scratch=$1; roots=$2; shift 2
+scratch=$1; roots=$2; keystore=$3; temporary=$4; project=$5; node=$6; shift 6
 mount -t proc proc /proc
 mount -t tmpfs -o mode=0755 tmpfs "$scratch"
 mkdir -p "$scratch/home" "$scratch/tmp" "$scratch/kept"
@@ -84,9 +91,9 @@ for file in "$scratch"/kept/*; do
 done
 awk -F: -v OFS=: -v home="$scratch/home" '$3 == 0 { $6 = home } 1' /etc/passwd > "$scratch/passwd"
 cat "$scratch/passwd" > /etc/passwd
-if [ "$roots" = few ] && [ -s /etc/ca-certificates.conf ]; then
-  grep '^mozilla/' /etc/ca-certificates.conf | head -n 5 > "$scratch/roots"
-  cat "$scratch/roots" > /etc/ca-certificates.conf
+if [ "$roots" = few ] && [ -s ${systemRoots} ]; then
+  grep '^mozilla/' ${systemRoots} | head -n 5 > "$scratch/roots"
+  cat "$scratch/roots" > ${systemRoots}
   sed 's,^,/usr/share/ca-certificates/,' "$scratch/roots" > "$scratch/trusted"
   find -L /usr/local/share/ca-certificates -type f -name '*.crt' | sort >> "$scratch/trusted"
   cd /etc/ssl/certs
@@ -99,17 +106,52 @@ if [ "$roots" = few ] && [ -s /etc/ca-certificates.conf ]; then
   done < "$scratch/trusted"
   openssl rehash . > /dev/null
   cd /
+  if [ -n "$keystore" ]; then
+    printf %s "$keystore" | base64 -d > "$scratch/keystore"
+    cat "$scratch/keystore" > ${javaKeystore}
+  fi
 fi
+case $temporary in
+  /tmp/*)
+    own="$scratch/own"
+    mkdir -m 1777 "$own"
+    mount -t tmpfs -o mode=1777 tmpfs "$own"
+    for directory in "$temporary" "$project" "$node"; do
+      case $directory in
+        /tmp/*)
+          mkdir -p "$own/\${directory#/tmp/}"
+          mount --rbind "$directory" "$own/\${directory#/tmp/}"
+      esac
+    done
+    mount --move "$own" /tmp
+esac
 echo "$pid"
 read -r rest || true
 `
 
 /**
- * How many public roots the system store of a namespace holds. `few`: five, since Debian's
- * update-ca-certificates starts several programs for each of them, which takes most of the time of
- * an installation. `all`: those of this machine.
+ * How many public roots the system store and Debian's Java keystore of a namespace hold. `few`:
+ * five, since Debian's update-ca-certificates starts several programs for each of them, and Java
+ * parses each; that takes most of the time of an installation. `all`: those of this machine.
  */
 type PublicRoots = 'few' | 'all'
+
+/**
+ * Returns Debian's Java keystore without the public roots that the opening script takes out of the
+ * system store, in base64; empty where there is no such keystore, or in another format than JKS.
+ */
+function keystoreOfFew(): string {
+  if (!existsSync(javaKeystore) || !existsSync(systemRoots)) return ''
+  const names = readFileSync(systemRoots, 'utf8').split('\n')
+  const aliases = names
+    .filter((name) => name.startsWith('mozilla/'))
+    .map((name) => `debian:${basename(name, '.crt').toLowerCase()}.pem`)
+  const dropped = new Set(aliases.slice(5))
+  const entries = readJks(readFileSync(javaKeystore), 'changeit')
+  if (entries === null) return ''
+  const kept = entries.filter(({ alias }) => !dropped.has(alias))
+  return writeJks(kept, 'changeit').toString('base64')
+}
 
 function openingArguments(
   scratch: string,
@@ -119,7 +161,10 @@ function openingArguments(
   const flags = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child']
   const script = ownLoopback ? `set -e\nip link set lo up${openingScript}` : openingScript
   const net = ownLoopback ? ['--net'] : []
-  return [...flags, ...net, 'sh', '-c', script, 'sh', scratch, publicRoots, ...overlaid]
+  const keystore = publicRoots === 'few' ? keystoreOfFew() : ''
+  const kept = [tmpdir(), project, dirname(process.execPath)]
+  const given = [scratch, publicRoots, keystore, ...kept, ...overlaid]
+  return [...flags, ...net, 'sh', '-c', script, 'sh', ...given]
 }
 
 /**

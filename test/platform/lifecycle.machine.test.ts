@@ -41,7 +41,10 @@ const realStores = [
 ]
 const realBundle = '/etc/ssl/certs/ca-certificates.crt'
 
-/** Every directory that the stores write becomes a layer in memory, seen by these processes only. */
+/**
+ * Every directory that the stores write becomes a layer in memory, seen by these processes only. Five
+ * public roots are left: update-ca-certificates starts several programs for each of them.
+ */
 const script = `
 set -e
 base=$1; shift
@@ -53,7 +56,10 @@ for directory in /etc /usr/local/share /var/lib; do
   mount -t overlay overlay -o "lowerdir=$directory,upperdir=$layer/upper,workdir=$layer/work" $directory
 done
 mkdir -m 1777 "$base/memory/tmp"
-update-ca-certificates >/dev/null 2>&1
+roots=/etc/ca-certificates.conf
+grep '^mozilla/' $roots | head -n 5 > "$base/memory/roots"
+cat "$base/memory/roots" > $roots
+update-ca-certificates --fresh >/dev/null 2>&1
 "$@"
 `
 
