@@ -1,5 +1,6 @@
-// Builds dist: the library file by file (tsc), and the commands as bundles that load only what a
-// command needs (rolldown). The bundles are CommonJS, which starts faster than ESM.
+// Builds dist: the declarations of types file by file (tsc), and the commands and the library as
+// bundles that load only what is needed (rolldown). The commands are CommonJS, which starts faster
+// than ESM; the library is both.
 import { execFileSync } from 'node:child_process'
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -14,7 +15,10 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 rmSync(join(root, 'dist'), { recursive: true, force: true })
 const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc')
-execFileSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit', cwd: root })
+execFileSync(process.execPath, [tsc, '-p', root, '--emitDeclarationOnly'], {
+  stdio: 'inherit',
+  cwd: root,
+})
 
 /**
  * Replaces string-width and strip-ansi, with which yargs lays out its help: their tables of emoji
@@ -56,7 +60,17 @@ const builtins = {
  * Replaces imports of functions of these modules of Node by functions that load the module when they
  * are first called: each takes milliseconds to load, and most commands call none of them.
  */
-const loadedLate = new Set(['child_process', 'fs/promises', 'net', 'timers/promises', 'tls', 'tty'])
+const loadedLate = new Set([
+  'child_process',
+  'fs/promises',
+  'http',
+  'http2',
+  'https',
+  'net',
+  'timers/promises',
+  'tls',
+  'tty',
+])
 const functionImport = /^import \{([^}]*)\} from '(node:([\w/]+))'$/gm
 const lateBuiltins = {
   name: 'late-builtins',
@@ -163,7 +177,7 @@ for (const { code = '', fileName } of output)
   if (/\bimport\(/.test(code)) throw new Error(`${fileName} imports a module as only ESM can.`)
 
 /**
- * Replaces imports of Node's modules in the ESM of the entry by calls of `getBuiltinModule`. For an
+ * Replaces imports of Node's modules in the ESM of an entry by calls of `getBuiltinModule`. For an
  * import, Node makes a module with every member, which loads parts of node:crypto that nobody asked
  * for.
  */
@@ -179,16 +193,98 @@ const directBuiltins = {
 }
 
 /**
- * Builds the entry `rootling/test`: as one file, which loads in half the time of the separate ones,
- * and the parts that it loads late. `index.cjs` is for Jest, whose `require` takes no ESM; the
- * `require` of Node takes `index.js`.
+ * The entries of the library, by the directory of dist that each is built into, with the source of
+ * each. `package.json` exports both forms of an entry: `index.cjs` is for loaders whose `require`
+ * takes no ESM, such as Jest's; the `require` of Node takes `index.js`.
  */
-async function bundleEphemeral(format, extension, errors) {
+const entries = { library: 'src/index.ts' }
+
+const forms = [
+  { format: 'esm', extension: 'js' },
+  { format: 'cjs', extension: 'cjs' },
+]
+
+/** Settings of every bundle of an entry, and of what it loads late. */
+const ofEntries = ({ format }, ...plugins) => ({
+  platform: 'node',
+  plugins: [
+    ...plugins,
+    builtins,
+    lateBuiltins,
+    ...(format === 'esm' ? [directBuiltins] : []),
+    asciiOnly,
+  ],
+  experimental: { nativeMagicString: true },
+  checks: { bundlerTimings: false },
+  // node-forge, which few programs load, would be in the package twice.
+  external: ['fs-native-extensions', 'node-forge', 'pg'],
+  resolve: { alias: { 'jsonc-parser': require.resolve('jsonc-parser/lib/esm/main.js') } },
+  transform: { target: 'node20' },
+  onLog,
+})
+
+const writtenAs = ({ format, extension }) => ({
+  dir: join(root, 'dist'),
+  format,
+  entryFileNames: `[name].${extension}`,
+  chunkFileNames: `chunks/[name].${extension}`,
+  dynamicImportInCjs: false,
+  sourcemap: true,
+  comments: { legal: true, annotation: false, jsdoc: false },
+})
+
+/**
+ * Builds each entry as one file, which loads in half the time of separate ones; and in `dist/chunks`,
+ * with shared chunks, all that the entries load late. A module that is in both is there twice.
+ */
+async function bundleEntries(form) {
+  const { extension } = form
+  const errors = join(root, 'src/errors.ts')
+  const late = new Map([[errors, 'chunks/errors']])
+  const built = Object.entries(entries).map(([name, source]) => [join(root, source), name])
+  const outside = {
+    name: 'outside',
+    async resolveId(specifier, importer, { kind }) {
+      if (importer === undefined) return null
+      const resolved = await this.resolve(specifier, importer, { kind, skipSelf: true })
+      if (resolved === null || resolved.external) return resolved
+      const { id } = resolved
+      const entry = new Map(built).get(id)
+      if (entry !== undefined) return { id: `../${entry}/index.${extension}`, external: true }
+      // One class of errors for all entries.
+      if (kind !== 'dynamic-import' && id !== errors) return null
+      const own = id.slice(root.length + 1).replace(/^src[\\/]|\.ts$/g, '')
+      const name = specifier.startsWith('.') ? own : specifier
+      const chunk = late.get(id) ?? `chunks/${name.replaceAll(/[\\/]/g, '-')}`
+      late.set(id, chunk)
+      return { id: `../${chunk}.${extension}`, external: true }
+    },
+  }
+  const output = []
+  for (const [source, name] of built)
+    output.push(...(await build({ [`${name}/index`]: source }, form, outside)))
+  const parts = Object.fromEntries([...late].map(([id, chunk]) => [chunk, id]))
+  return [...output, ...(await build(parts, form))]
+}
+
+async function build(input, form, ...plugins) {
+  const built = await rolldown({ input, ...ofEntries(form, ...plugins) })
+  const { output } = await built.write(writtenAs(form))
+  await built.close()
+  return output
+}
+
+/**
+ * Builds the entry `rootling/test`: as one file, which loads in half the time of the separate ones,
+ * and the parts that it loads late.
+ */
+async function bundleEphemeral({ format, extension }) {
   const outside = {
     name: 'outside',
     resolveId(id, importer, { kind }) {
-      // One class of errors for all parts, and in ESM for the entry `rootling` too.
-      if (importer && id.endsWith('/errors.ts')) return { id: errors, external: true }
+      // One class of errors for all parts, and for the other entries.
+      if (importer && id.endsWith('/errors.ts'))
+        return { id: `../chunks/errors.${extension}`, external: true }
       const late = kind === 'dynamic-import'
       return late ? { id: id.replace(/\.ts$/, `.${extension}`), external: true } : null
     },
@@ -198,7 +294,6 @@ async function bundleEphemeral(format, extension, errors) {
     'ephemeral/process-trust',
     'ephemeral/temporary-files',
   ]
-  if (errors === `./errors.${extension}`) parts.push('errors')
   const files = []
   for (const names of [['ephemeral/index'], parts]) {
     const entry = await rolldown({
@@ -223,23 +318,28 @@ async function bundleEphemeral(format, extension, errors) {
   }
   return files
 }
-output.push(...(await bundleEphemeral('esm', 'js', '../src/errors.js')))
-output.push(...(await bundleEphemeral('cjs', 'cjs', './errors.cjs')))
-writeFileSync(join(root, 'dist/ephemeral/index.d.cts'), commonJsTypes())
 
-/** Returns the types of `index.cjs`: those of the ESM, which TypeScript would refuse to `require`. */
-function commonJsTypes() {
-  const source = readFileSync(join(root, 'src/ephemeral/index.ts'), 'utf8')
-  const lists = [...source.matchAll(/^export (type )?\{([^}]*)\}/gm)]
+for (const form of forms)
+  output.push(...(await bundleEntries(form)), ...(await bundleEphemeral(form)))
+for (const [name, source] of Object.entries({ ...entries, ephemeral: 'src/ephemeral/index.ts' }))
+  writeFileSync(join(root, `dist/${name}/index.d.cts`), commonJsTypes(source))
+
+/**
+ * Returns the types of an entry's `index.cjs`: those of the ESM, which TypeScript would refuse to
+ * `require`.
+ */
+function commonJsTypes(source) {
+  const text = readFileSync(join(root, source), 'utf8')
+  const lists = [...text.matchAll(/^export (type )?\{([^}]*)\}/gm)]
   const names = (isType) =>
     lists
       .filter(([, type]) => (type !== undefined) === isType)
       .flatMap(([, , list]) => list.match(/\w+/g))
+  const classes = names(false).filter((name) => /^[A-Z]/.test(name))
   return [
-    "import type * as entry from '../src/ephemeral/index.js' with { 'resolution-mode': 'import' }",
+    `import type * as entry from '../${source.replace(/\.ts$/, '.js')}' with { 'resolution-mode': 'import' }`,
     ...names(false).map((name) => `export declare const ${name}: typeof entry.${name}`),
-    'export type RootlingError = entry.RootlingError',
-    ...names(true).map((name) => `export type ${name} = entry.${name}`),
+    ...[...classes, ...names(true)].map((name) => `export type ${name} = entry.${name}`),
     '',
   ].join('\n')
 }

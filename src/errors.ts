@@ -59,12 +59,17 @@ export interface RootlingErrorOptions {
   cause?: unknown
 }
 
+/** What the errors of all copies of this package have in common. */
+const brand = Symbol.for('rootling.RootlingError')
+
 /**
  * The error that this library throws for every failure that it expects: `message` is one sentence
  * for people, which names the value at fault; `code` is for programs; `hint` says what to type or
  * do next, where something helps; `cause` is the underlying error, if any.
  *
  * @example
+ * import { certificateFor, RootlingError } from 'rootling'
+ *
  * try {
  *   await certificateFor(['www.example.com'])
  * } catch (error) {
@@ -72,6 +77,11 @@ export interface RootlingErrorOptions {
  * }
  */
 export class RootlingError extends Error {
+  static {
+    // Not a member of the type: the errors of two copies of the package would be of different types.
+    Object.defineProperty(this.prototype, brand, { value: true })
+  }
+
   readonly code: ErrorCode
   readonly hint: string | undefined
   /** Absent: the error is not about the contents of a file that a person wrote. */
@@ -84,6 +94,25 @@ export class RootlingError extends Error {
     this.hint = options.hint
     if (options.faults !== undefined) this.faults = options.faults
   }
+}
+
+/**
+ * Whether something that was thrown is a RootlingError, of the given code if there is one. Unlike
+ * `instanceof`, it also knows the errors of another copy of this package, such as one that a
+ * dependency brings.
+ *
+ * @example
+ * import { certificateFor, isRootlingError } from 'rootling'
+ *
+ * const error = await certificateFor('www.example.com').catch((error) => error)
+ * if (isRootlingError(error, 'not-permitted')) console.log(error.hint)
+ */
+export function isRootlingError<Code extends ErrorCode = ErrorCode>(
+  error: unknown,
+  code?: Code,
+): error is RootlingError & { readonly code: Code } {
+  if (typeof error !== 'object' || error === null || !(brand in error)) return false
+  return code === undefined || (error as unknown as RootlingError).code === code
 }
 
 /** The error, of code `cancelled`, of a person who pressed Ctrl-C at a question: the work ends. */

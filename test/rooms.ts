@@ -147,10 +147,10 @@ export const rooms: readonly Room[] = [
     rooms: ['platform', 'runtimes'],
   },
   {
-    name: 'public entries',
-    paths: ['src/index.ts', 'src/certificate-for.ts'],
+    name: 'library',
+    paths: ['src/index.ts', 'src/library'],
     above: 'certificates',
-    rooms: [],
+    rooms: ['server'],
   },
   { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs', '@clack/prompts'] },
 ]

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { certificateFor } from '../../src/certificate-for.ts'
+import { certificateFor } from '../../src/library/certificate-for.ts'
 import { scrubbedEnvironment } from '../../test/helpers/scrubbed.ts'
 import { run } from '../../test/helpers/subprocess.ts'
 

@@ -2,17 +2,15 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { rootForOpenssl, type Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
-import { withLock } from '../files/lock.ts'
-import { makePrivateDirectory } from '../files/private-directory.ts'
 import { readPrivateText, readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { revocationOf } from '../storage/files/record.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import type { Purpose } from '../storage/records.ts'
 import type { KeyType } from '../x509/keys.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
 import { isDueForRenewal } from '../x509/profiles.ts'
-import { issue } from './issue.ts'
-import { keptDirectory } from './output-files.ts'
+import { keptDirectory } from './kept-directory.ts'
 import { chooseScope } from './scope-choice.ts'
 
 export interface KeptOptions {
@@ -53,28 +51,50 @@ export interface Certificate {
   readonly fingerprint: string
 }
 
+/** What a kept certificate is for. */
+export interface KeptRequest {
+  readonly names: readonly string[]
+  /** Default `server`. */
+  readonly purpose?: Purpose
+  /** The subject (RFC 4514), for clients alone; default: one that is made from the names. */
+  readonly subject?: string
+}
+
 /**
  * Returns what `certificateFor` returns, from a given state directory, but creates no authority.
  * Throws `no-authority` where none was created.
  */
-export async function keptCertificate(
+export const keptCertificate = (
   state: StateDirectory,
   names: readonly string[],
+  options: KeptOptions,
+  now: Date,
+): Promise<Certificate> => keptFor(state, { names }, options, now)
+
+/** Returns a kept certificate for servers or clients, as `keptCertificate` does. */
+export async function keptFor(
+  state: StateDirectory,
+  { names, purpose = 'server', subject }: KeptRequest,
   { keyType = 'p256', days, revocationUrl }: KeptOptions,
   now: Date,
 ): Promise<Certificate> {
   const identifiers = names.map(parseIdentifier)
-  const scope = await chooseScope(state, { purpose: 'server', identifiers }, now)
+  const scope = await chooseScope(state, { purpose, identifiers, subject }, now)
+  const client = purpose === 'client' ? { subject: subject ?? null } : null
   const directory = join(
     state.path,
     keptDirectory,
-    digestOf(identifiers, keyType, days, revocationUrl),
+    digestOf(identifiers, client, keyType, days, revocationUrl),
   )
   const certPath = join(directory, 'cert.pem')
   const keyPath = join(directory, 'key.pem')
   const readAgain = () => readKept(state, certPath, keyPath, scope, now)
   const kept = await readAgain()
   if (kept !== null) return kept
+  // Loaded only here: a program that is given a kept certificate waits for none of this.
+  const { issue } = await import('./issue.ts')
+  const { withLock } = await import('../files/lock.ts')
+  const { makePrivateDirectory } = await import('../files/private-directory.ts')
   // This is not the lock of the state directory, which `issue` takes. Of two calls at once, only
   // one issues.
   return withLock(
@@ -84,8 +104,8 @@ export async function keptCertificate(
       if (made !== null) return made
       await makePrivateDirectory(directory, state.owner)
       const files = { certPath, keyPath, inState: 'kept' } as const
-      const request = { names, keyType, days, revocationUrl, files, force: true }
-      const { chain, key } = await issue(state, request, now)
+      const asked = { names, purpose, subject, keyType, days, revocationUrl }
+      const { chain, key } = await issue(state, { ...asked, files, force: true }, now)
       return certificateOf(chain, key ?? '', certPath, keyPath, scope)
     },
     { name: 'kept.lock' },
@@ -148,14 +168,15 @@ function certificateOf(
  */
 function digestOf(
   identifiers: readonly Identifier[],
+  client: { readonly subject: string | null } | null,
   keyType: KeyType,
   days: number | undefined,
   revocationUrl: string | false | undefined,
 ): string {
   const names = identifiers.map(({ type, value }) => `${type}:${value}`).toSorted()
-  // The URL is left out where it is the default, so that certificates that older versions kept are
-  // found.
+  // What is the default is left out, so that certificates that older versions kept are found.
   const asked = revocationUrl === undefined ? [] : [revocationUrl]
-  const text = JSON.stringify([[...new Set(names)], keyType, days ?? null, ...asked])
+  const holder = client === null ? [] : [client]
+  const text = JSON.stringify([[...new Set(names)], keyType, days ?? null, ...asked, ...holder])
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

@@ -14,7 +14,8 @@ import {
 } from '../storage/records.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { commonNameText } from '../x509/subject.ts'
-import { isKept, pathsOf } from './output-files.ts'
+import { isKept } from './kept-directory.ts'
+import { pathsOf } from './output-files.ts'
 import { currentCertificates } from './status.ts'
 
 /**

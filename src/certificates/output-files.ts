@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { accessSync, constants, realpathSync, statSync } from 'node:fs'
-import { basename, dirname, join, resolve, sep } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Scope } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { hasCode, unwritable } from '../files/errors.ts'
@@ -17,6 +17,7 @@ import { inJson, readInventoryOf } from '../storage/files/record.ts'
 import { isStateDirectory } from '../storage/files/scopes.ts'
 import type { CertificateRecord, ExtraFile } from '../storage/records.ts'
 import { fingerprintOf, isIssuedBy } from '../x509/parsed-certificate.ts'
+import { keptDirectory } from './kept-directory.ts'
 import { isKeyLike } from './key-like.ts'
 import { currentCertificates } from './status.ts'
 
@@ -236,13 +237,6 @@ export async function refuseInState(
     }
   }
 }
-
-/** The directory in the state directory that `kept.ts` writes to. */
-export const keptDirectory = 'kept'
-
-/** Whether a path is that of a file of `kept.ts`. */
-export const isKept = ({ path: own }: StateDirectory, path: string): boolean =>
-  path.startsWith(join(own, keptDirectory) + sep)
 
 /** No file of the state directory itself has such a name, except mkcert's rootCA.pem and its key. */
 const besideName = /^(?!rootCA)[^.:][^:]*\.(?:pem|crt|cer|key|p12|pfx|der)$/i

@@ -59,7 +59,7 @@ async function openMachine() {
   // Set in the shell alone, as people do: a service does not see it.
   const data = join(namespace.home, 'my $HOME 100%n "data"')
   const env = { XDG_RUNTIME_DIR: runtime, XDG_DATA_HOME: data }
-  const library = join(project, 'dist/src/index.js')
+  const library = join(project, 'dist/library/index.js')
   await namespace.must(process.execPath, ['--input-type=module', '-e', makeAuthority, library], {
     env,
   })

@@ -101,7 +101,7 @@ export async function openDoctorWorld(): Promise<DoctorWorld> {
         const made = { home: process.argv[2], ...${options} }
         const { certPath, keyPath } = await certificateFor(${JSON.stringify(names)}, made)
         console.log(JSON.stringify({ cert: certPath, key: keyPath }))`
-      const library = join(project, 'dist/src/index.js')
+      const library = join(project, 'dist/library/index.js')
       const args = ['--input-type=module', '-e', script, library, home]
       const { stdout } = await namespace.must(process.execPath, args)
       return JSON.parse(stdout) as { cert: string; key: string }

@@ -88,7 +88,7 @@ export function openHome(node = process.execPath): Home {
       const { certificateFor } = await import(process.argv[1])
       const { caPath, certPath, keyPath } = await certificateFor(['localhost'], ${options})
       console.log(JSON.stringify({ caPath, certPath, keyPath }))`
-    const library = join(project, 'dist/src/index.js')
+    const library = join(project, 'dist/library/index.js')
     const args = ['--input-type=module', '-e', script, library]
     const { exitCode, stdout, stderr } = await run(process.execPath, args, environment())
     if (exitCode !== 0) throw new Error(`no certificate was made: ${stderr}`)

@@ -110,7 +110,7 @@ export function summary({ stores = [] }: Answer): string[] {
  */
 export async function createAuthority(namespace: Namespace): Promise<string> {
   ensureBuilt()
-  const library = join(project, 'dist/src/index.js')
+  const library = join(project, 'dist/library/index.js')
   const script = `
     const { certificateFor } = await import(process.argv[1])
     const { caPath } = await certificateFor(['localhost'])

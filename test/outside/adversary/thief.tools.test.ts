@@ -33,7 +33,7 @@ beforeAll(async () => {
   const script = `
     const { certificateFor } = await import(process.argv[1])
     await certificateFor(['localhost'])`
-  const library = join(project, 'dist/src/index.js')
+  const library = join(project, 'dist/library/index.js')
   const args = ['--input-type=module', '-e', script, library]
   const issued = await run(process.execPath, args, env)
   const [scope] = await readScopes(state)

@@ -119,7 +119,7 @@ describe.skipIf(reason !== null).each(versions)('Node %s', (version) => {
 
   /** Makes an authority through the library, which trusts it nowhere. */
   async function createAuthority(env: Readonly<Record<string, string>>): Promise<string> {
-    const library = `file:///${onZ(join(project, 'dist/src/index.js')).replaceAll('\\', '/')}`
+    const library = `file:///${onZ(join(project, 'dist/library/index.js')).replaceAll('\\', '/')}`
     const script = `const { certificateFor } = await import(${JSON.stringify(library)})
       console.log(JSON.stringify(await certificateFor(['localhost'])))`
     const result = await wine.node(['--input-type=module', '-e', script], { env })

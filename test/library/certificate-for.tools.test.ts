@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { ensureBuilt, project } from './helpers/built.ts'
-import { scrubbedEnvironment } from './helpers/scrubbed.ts'
-import { run } from './helpers/subprocess.ts'
+import { ensureBuilt, project } from '../helpers/built.ts'
+import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
+import { run } from '../helpers/subprocess.ts'
 
 // The built library in a plain Node process, as a stranger's program imports it.
 
@@ -17,7 +17,7 @@ function openProgram(): Program {
   ensureBuilt()
   const home = mkdtempSync(join(tmpdir(), 'rootling-library-'))
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
-  const library = JSON.stringify(join(project, 'dist/src/index.js'))
+  const library = JSON.stringify(join(project, 'dist/library/index.js'))
   return async (body) => {
     const script = `
       import { certificateFor, RootlingError } from ${library}

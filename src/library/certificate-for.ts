@@ -1,14 +1,7 @@
-import { ensureAuthority } from './authority/create.ts'
-import { keptCertificate, type Certificate, type KeptOptions } from './certificates/kept.ts'
-import { stateDirectory } from './home/state-directory.ts'
-import { settleInterrupted } from './storage/files/unfinished-writes.ts'
+import { keptCertificate, type Certificate, type KeptOptions } from '../certificates/kept.ts'
+import { openAuthority, systemClock, type StateOptions } from './state.ts'
 
-export interface CertificateForOptions extends KeptOptions {
-  /** The state directory, an absolute path; default: the one that the command line uses. */
-  readonly home?: string
-  /** The clock; default: the system's. */
-  readonly now?: () => Date
-}
+export interface CertificateForOptions extends KeptOptions, StateOptions {}
 
 /**
  * Returns a certificate for a name or several: hosts, wildcards, IP addresses, e-mail addresses or URIs.
@@ -20,17 +13,18 @@ export interface CertificateForOptions extends KeptOptions {
  * `locked`.
  *
  * @example
+ * import { createServer } from 'node:https'
+ * import { certificateFor } from 'rootling'
+ *
  * const { cert, key } = await certificateFor(['localhost', '127.0.0.1'])
- * https.createServer({ cert, key }, listener).listen(8443)
+ * const server = createServer({ cert, key }, (request, response) => response.end('hello'))
+ * server.listen(8443)
  */
 export async function certificateFor(
   names: string | readonly string[],
   options: CertificateForOptions = {},
 ): Promise<Certificate> {
-  const { home } = options
-  const state = home === undefined ? await stateDirectory() : { path: home, owner: null }
-  const now = (options.now ?? (() => new Date()))()
-  await settleInterrupted(state)
-  await ensureAuthority(state, now)
+  const state = await openAuthority(options)
+  const now = (options.now ?? systemClock)()
   return keptCertificate(state, typeof names === 'string' ? [names] : names, options, now)
 }

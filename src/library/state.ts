@@ -1,0 +1,30 @@
+import { stateDirectory, type StateDirectory } from '../home/state-directory.ts'
+import { scopeNames } from '../storage/files/scopes.ts'
+import { settleInterrupted } from '../storage/files/unfinished-writes.ts'
+
+/** What every function of the library that reads the state directory takes. */
+export interface StateOptions {
+  /** The state directory, an absolute path; default: the one that the command line uses. */
+  readonly home?: string
+  /** The clock; default: the system's. */
+  readonly now?: () => Date
+}
+
+export const systemClock = (): Date => new Date()
+
+/** Returns the state directory, with what an interrupted command left finished or undone. */
+export async function openState({ home }: StateOptions): Promise<StateDirectory> {
+  const state = home === undefined ? await stateDirectory() : { path: home, owner: null }
+  await settleInterrupted(state)
+  return state
+}
+
+/** Returns the state directory as `openState` does, and creates an authority where there is none. */
+export async function openAuthority(options: StateOptions): Promise<StateDirectory> {
+  const state = await openState(options)
+  if (!(await scopeNames(state)).includes('local')) {
+    const { ensureAuthority } = await import('../authority/create.ts')
+    await ensureAuthority(state, (options.now ?? systemClock)())
+  }
+  return state
+}
