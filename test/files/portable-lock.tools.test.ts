@@ -4,14 +4,14 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { ensureBuilt, project } from '../helpers/built.ts'
+import { project } from '../helpers/built.ts'
 import { otherRuntime, packageWithoutAddon, type OtherRuntime } from '../helpers/other-runtimes.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { killGroup, run, start } from '../helpers/subprocess.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 
-// The lock of the built library: by the native add-on in the Node that runs the tests, and by SQLite
-// in Deno, in Bun, and in a Node for whose system there is no add-on.
+// The lock in Node, by the native add-on, and in Deno, in Bun and in a Node for whose system there is
+// no add-on, by SQLite. All of them run TypeScript.
 
 /** A kind of process that locks. */
 interface Kind {
@@ -21,22 +21,21 @@ interface Kind {
   readonly directory: string
 }
 
-const native: Kind = { name: 'the add-on', command: [process.execPath], directory: project }
 const kinds: Kind[] = []
 const missing: string[] = []
 let bare: string
 
 beforeAll(async () => {
-  ensureBuilt()
   bare = await packageWithoutAddon()
   const add = (runtime: OtherRuntime, name: string, directory: string): void => {
     if (runtime.command === null) missing.push(runtime.missing ?? '')
     else kinds.push({ name, command: runtime.command, directory })
   }
-  kinds.push(native)
   const node = await otherRuntime('Node 24')
+  add(node, 'Node', project)
   add(node, 'Node without an add-on', bare)
-  for (const name of ['Deno', 'Bun'] as const) add(await otherRuntime(name), name, project)
+  for (const name of ['Deno', 'Bun', 'Bun 1.3'] as const)
+    add(await otherRuntime(name), name, project)
 })
 
 /** Starts a script with `withLock`, `isLocked`, `state` and `say` at hand. */
@@ -45,7 +44,7 @@ async function startScript({ command, directory }: Kind, state: string, body: st
   const script = join(home, 'script.mjs')
   const text = `
     import fs from 'node:fs'
-    import { isLocked, withLock } from ${JSON.stringify(join(directory, 'dist/src/files/lock.js'))}
+    import { isLocked, withLock } from ${JSON.stringify(join(directory, 'src/files/lock.ts'))}
     const state = { path: ${JSON.stringify(state)}, owner: null }
     const say = (text) => fs.writeSync(1, text + '\\n')
     const told = () => new Promise((resolve) => process.stdin.once('data', resolve))
@@ -84,6 +83,13 @@ const asking = `
   say(String(isLocked(state, 'lock')))
   await withLock(state, async () => say('holds'), { waitMilliseconds: 0 }).catch((e) => say(e.code))`
 
+/** The kind that has the add-on, where its Node can be had. */
+function first(): Kind {
+  const [kind] = kinds
+  if (kind === undefined) throw new Error(missing.join())
+  return kind
+}
+
 /** Returns whether another process holds the lock, and what became of the attempt to take it. */
 async function answerOf(kind: Kind, state: string): Promise<string[]> {
   const asker = await startScript(kind, state, asking)
@@ -94,7 +100,7 @@ async function answerOf(kind: Kind, state: string): Promise<string[]> {
 
 test('every kind of process can be had', ({ skip }) => {
   if (missing.length > 0) skip(missing.join('; '))
-  expect(kinds).toHaveLength(4)
+  expect(kinds).toHaveLength(5)
 })
 
 test('each kind keeps out each, until it gives the lock back', async () => {
@@ -102,10 +108,8 @@ test('each kind keeps out each, until it gives the lock back', async () => {
     const state = join(await temporaryDirectory(), 'state')
     const one = await startScript(holder, state, holding)
     expect(await one.heard()).toBe('holds')
-    for (const kind of kinds)
-      expect([holder.name, kind.name, ...(await answerOf(kind, state))]).toEqual([
-        ...[holder.name, kind.name, 'true', 'locked'],
-      ])
+    const answers = await Promise.all(kinds.map((kind) => answerOf(kind, state)))
+    expect([holder.name, answers]).toEqual([holder.name, kinds.map(() => ['true', 'locked'])])
     one.tell()
     expect(await one.heard()).toBe('gave it back')
     // The holder still runs.
@@ -121,19 +125,19 @@ test('each kind keeps out each, until it gives the lock back', async () => {
 })
 
 test('the lock of a holder that is killed goes to who waits for it', async () => {
-  for (const holder of kinds)
-    for (const waiter of kinds) {
-      const state = join(await temporaryDirectory(), 'state')
-      const one = await startScript(holder, state, holding)
-      expect(await one.heard()).toBe('holds')
-      const other = await startScript(waiter, state, `say('waits')\n${holding}`)
-      expect(await other.heard()).toBe('waits')
-      one.child.kill('SIGKILL')
-      expect(await other.heard()).toBe('holds')
-      expect(await answerOf(native, state)).toEqual(['true', 'locked'])
-      killGroup(other.child)
-      expect(readdirSync(state)).toEqual(['lock'])
-    }
+  for (const [at, holder] of kinds.entries()) {
+    const state = join(await temporaryDirectory(), 'state')
+    const one = await startScript(holder, state, holding)
+    expect(await one.heard()).toBe('holds')
+    const waiter = kinds[(at + 1) % kinds.length] ?? holder
+    const other = await startScript(waiter, state, `say('waits')\n${holding}`)
+    expect(await other.heard()).toBe('waits')
+    one.child.kill('SIGKILL')
+    expect(await other.heard()).toBe('holds')
+    expect(await answerOf(first(), state)).toEqual(['true', 'locked'])
+    killGroup(other.child)
+    expect(readdirSync(state)).toEqual(['lock'])
+  }
 })
 
 test('a process keeps its lock while it asks for it, and its other calls wait', async () => {
@@ -160,7 +164,7 @@ test('a process keeps its lock while it asks for it, and its other calls wait', 
     )
     expect([kind.name, await one.heard()]).toEqual([kind.name, 'true,true,true'])
     expect([kind.name, await one.heard()]).toEqual([kind.name, 'true,locked'])
-    for (const other of kinds) expect(await answerOf(other, state)).toEqual(['true', 'locked'])
+    expect(await answerOf(first(), state)).toEqual(['true', 'locked'])
     one.tell()
     await one.end()
   }
@@ -169,7 +173,7 @@ test('a process keeps its lock while it asks for it, and its other calls wait', 
 test('a lock whose file was deleted keeps nobody out, so that it is taken again', async () => {
   for (const kind of kinds) {
     const state = join(await temporaryDirectory(), 'state')
-    const one = await startScript(native, state, holding)
+    const one = await startScript(first(), state, holding)
     expect(await one.heard()).toBe('holds')
     const waiter = await startScript(kind, state, `say('waits')\n${holding}`)
     expect(await waiter.heard()).toBe('waits')
@@ -179,7 +183,7 @@ test('a lock whose file was deleted keeps nobody out, so that it is taken again'
     await rm(join(state, 'lock'))
     one.tell()
     expect(await waiter.heard()).toBe('holds')
-    expect(await answerOf(native, state)).toEqual(['true', 'locked'])
+    expect(await answerOf(first(), state)).toEqual(['true', 'locked'])
     for (const script of [one, waiter]) killGroup(script.child)
   }
 })
@@ -217,7 +221,7 @@ test('of many processes that are killed at random, one alone is inside at a time
   await Promise.all(survivors.map((one) => one.heard()))
   const pauses = [5, 80, 11, 40, 3, 120, 25, 60]
   for (const [at, pause] of pauses.entries()) {
-    const kind = kinds[at % kinds.length] ?? native
+    const kind = kinds[at % kinds.length] ?? first()
     const one = await startScript(kind, state, body)
     expect(await one.heard()).toBe('runs')
     await new Promise((resolve) => setTimeout(resolve, pause))
@@ -241,26 +245,23 @@ test('of many processes that are killed at random, one alone is inside at a time
 })
 
 describe('where there is no add-on', () => {
-  const version = (program: string, args: readonly string[], home: string) =>
-    run(program, [...args, join(bare, 'dist/cli/rootling.cjs'), 'issue', 'a.test'], {
-      ...scrubbedEnvironment(home, { ROOTLING_HOME: join(home, 'state') }),
-      PWD: home,
-    })
+  const issue = ([program, ...args]: readonly [string, ...string[]], home: string) => {
+    const own = ['issue', 'a.test', '--out-dir', home]
+    const env = scrubbedEnvironment(home, { ROOTLING_HOME: join(home, 'state') })
+    return run(program, [...args, join(bare, 'dist/cli/rootling.cjs'), ...own], env)
+  }
 
   test('Node 22 issues, without its warning that SQLite is an experiment', async ({ skip }) => {
     const { command, missing: why } = await otherRuntime('Node 22')
     if (command === null) return skip(why ?? '')
-    const home = await temporaryDirectory()
-    const [program, ...args] = command
-    const said = await version(program, [...args], home)
+    const said = await issue(command, await temporaryDirectory())
     expect(said).toMatchObject({ exitCode: 0 })
     expect(said.stderr).not.toMatch(/SQLite|Experimental/)
   })
 
   test('a Node without SQLite says what is missing, in one sentence', async ({ skip }) => {
     if (!process.version.startsWith('v20.')) return skip('this Node has SQLite')
-    const home = await temporaryDirectory()
-    const said = await version(process.execPath, [], home)
+    const said = await issue([process.execPath], await temporaryDirectory())
     const { platform, arch } = process
     expect(said).toMatchObject({ exitCode: 1, stdout: '' })
     expect(said.stderr).toBe(

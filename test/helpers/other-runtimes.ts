@@ -38,17 +38,16 @@ export async function otherRuntime(name: RuntimeName): Promise<OtherRuntime> {
 }
 
 /**
- * Makes a directory that has Rootling in its node_modules, as it was built, but without the binary of
- * the native add-on: so a system looks for which there is none. Returns the package's directory.
+ * Returns the directory of a copy of the package, with its sources and as it was built, but without
+ * the binary of the native add-on: so a system looks for which there is none.
  */
 export async function packageWithoutAddon(): Promise<string> {
   ensureBuilt()
-  const modules = join(await temporaryDirectory(), 'node_modules')
-  const own = join(modules, 'rootling')
-  await mkdir(own, { recursive: true })
+  const directory = await temporaryDirectory()
+  const modules = join(directory, 'node_modules')
   const noMap = (path: string): boolean => !/\.map$|\/compiled$/.test(path)
-  for (const part of ['dist', 'package.json'])
-    await cp(join(project, part), join(own, part), { recursive: true, filter: noMap })
+  for (const part of ['dist', 'src', 'platform', 'package.json'])
+    await cp(join(project, part), join(directory, part), { recursive: true, filter: noMap })
   const addon = 'fs-native-extensions'
   await cp(join(project, 'node_modules', addon), join(modules, addon), { recursive: true })
   await rm(join(modules, addon, 'prebuilds'), { recursive: true })
@@ -57,7 +56,7 @@ export async function packageWithoutAddon(): Promise<string> {
     await mkdir(dirname(join(modules, name)), { recursive: true })
     await symlink(join(project, 'node_modules', name), join(modules, name), 'junction')
   }
-  return own
+  return directory
 }
 
 function dependenciesOf(directory: string): string[] {
