@@ -32,7 +32,7 @@ type RuntimeName = keyof typeof table
 /** Finds a runtime in its npm package. */
 export async function otherRuntime(name: RuntimeName): Promise<OtherRuntime> {
   const [spec, file, ...args] = table[name]
-  const kept = `rootling-${name.toLowerCase().replaceAll(/[ .]/g, '')}`
+  const kept = `rootling-${name === 'Bun' ? 'bun14' : name.toLowerCase().replaceAll(/[ .]/g, '')}`
   const { program, missing } = await npmProgram(spec, file, kept)
   return { name, command: program === null ? null : [program, ...args], missing }
 }
