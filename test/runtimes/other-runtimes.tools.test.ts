@@ -240,6 +240,28 @@ describe.each(['Node 22', 'Node 24', 'Node 26', 'Deno', 'Bun'] as const)('%s', (
   })
 })
 
+test('in Bun a server of node:https says that it cannot renew its certificate', async ({
+  skip,
+}) => {
+  const { command, missing } = await otherRuntime('Bun')
+  if (command === null) return skip(missing ?? '')
+  const world = await worldOf(command)
+  const said = await world.script(`
+    import { execFileSync } from 'node:child_process'
+    import { createServer } from 'rootling'
+    const failed = Promise.withResolvers()
+    const onRenewalFailed = (error) => failed.resolve([error.code, error.message])
+    const server = await createServer({ names: 'localhost', onRenewalFailed })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const own = [${JSON.stringify(built)}, 'revoke', '--all', 'localhost']
+    execFileSync(process.execPath, own, { stdio: 'ignore' })
+    const why = await failed.promise
+    await server[Symbol.asyncDispose]()
+    say(why)`)
+  const sentence = "Bun's server of node:https cannot change its certificate."
+  expect(said).toEqual(['unsupported', sentence])
+})
+
 test('Node, Deno and Bun issue into one state directory at once, and nothing is lost', async ({
   skip,
 }) => {
