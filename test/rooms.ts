@@ -181,8 +181,9 @@ function allowed({ above, rooms: own }: Room): ReadonlySet<string> {
  * member, in an import or as a text.
  */
 const loaders: ReadonlyMap<unknown, readonly string[]> = new Map([
-  // The lock loads a binary by its path; Node 20 needs a hook to use compiled code that was kept.
-  ['node:module', ['src/cli/code-cache.ts', 'src/files/lock.ts']],
+  // The lock loads a binary by its path, or SQLite where Node has it; Node 20 needs a hook to use
+  // compiled code that was kept.
+  ['node:module', ['src/cli/code-cache.ts', 'src/files/lock.ts', 'src/files/portable-lock.ts']],
   ['node:vm', ['src/cli/code-cache.ts']],
   // The cache of compiled code loads Node's modules synchronously, and only when it needs them.
   ['getBuiltinModule', ['src/cli/code-cache.ts']],

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { asOwner } from './as-owner.ts'
 import { hasCode, unwritable } from './errors.ts'
-import type { Directory } from './owner.ts'
+import { existsSync } from './exists.ts'
+import type { Directory, Owner } from './owner.ts'
+import { openPortableLock, type LockFile } from './portable-lock.ts'
 import { makePrivateDirectory } from './private-directory.ts'
 import { leadsTo } from './same-file.ts'
 import { refuseSharedDirectory } from './shared-directory.ts'
@@ -31,14 +33,14 @@ export async function withLock<T>(
   for (;;) {
     await prepare(state)
     const path = join(state.path, name)
-    const file = openLock(path, state)
+    const file = openLock(path, state.owner)
     try {
       await acquire(file, path, deadline, waitMilliseconds)
       // `uninstall --delete-ca` may have deleted the directory: the lock on a deleted file keeps
       // nobody out.
-      if (leadsTo(path, file)) return await work()
+      if (file.isInPlace()) return await work()
     } finally {
-      closeSync(file)
+      file.close()
     }
     if (monotonic() > deadline)
       throw new RootlingError('locked', `${quotedPath(path)} is replaced again and again.`, {
@@ -49,17 +51,13 @@ export async function withLock<T>(
 
 /** Whether a process holds the lock now. Asking does not disturb that process. */
 export function isLocked(state: Directory, name: string): boolean {
-  let file: number
+  const path = join(state.path, name)
+  if (!existsSync(path)) return false
+  const file = openLock(path, state.owner, { exclusive: false })
   try {
-    file = openSync(join(state.path, name), constants.O_RDWR | (constants.O_NOFOLLOW ?? 0))
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false
-    throw unwritable(join(state.path, name), error)
-  }
-  try {
-    return !tryLock(file, { exclusive: false })
+    return !file.tryLock()
   } finally {
-    closeSync(file)
+    file.close()
   }
 }
 
@@ -68,11 +66,39 @@ async function prepare(state: Directory): Promise<void> {
   await refuseSharedDirectory(state)
 }
 
-function openLock(path: string, state: Directory): number {
+/**
+ * Opens the file of a lock, and creates it where it is absent. What is not `exclusive` only asks
+ * whether another one has the lock.
+ */
+function openLock(
+  path: string,
+  owner: Owner | null,
+  { exclusive } = { exclusive: true },
+): LockFile {
+  native ??= loadNative()
+  if (native === 'none') return openPortableLock(path, owner)
+  const addon = native
+  const file = openNative(path, owner)
+  return {
+    tryLock() {
+      try {
+        addon.tryLock(file, 0, 0, exclusive)
+        return true
+      } catch (error) {
+        if (hasCode(error, 'EAGAIN')) return false
+        throw error
+      }
+    },
+    isInPlace: () => leadsTo(path, file),
+    close: () => closeSync(file),
+  }
+}
+
+function openNative(path: string, owner: Owner | null): number {
   try {
     const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
-    const file = asOwner(state.owner, () => openSync(path, flags, 0o600))
-    if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
+    const file = asOwner(owner, () => openSync(path, flags, 0o600))
+    if (owner !== null) fchownSync(file, owner.uid, owner.gid)
     return file
   } catch (error) {
     throw unwritable(path, error)
@@ -80,12 +106,12 @@ function openLock(path: string, state: Directory): number {
 }
 
 async function acquire(
-  file: number,
+  file: LockFile,
   path: string,
   deadline: number,
   waitMilliseconds: number,
 ): Promise<void> {
-  for (let pause = 2; !tryLock(file); pause = Math.min(pause * 2, 50)) {
+  for (let pause = 2; !file.tryLock(); pause = Math.min(pause * 2, 50)) {
     if (monotonic() > deadline) {
       const seconds = Math.round(waitMilliseconds / 1000)
       throw new RootlingError(
@@ -106,18 +132,6 @@ async function acquire(
  */
 const monotonic = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 
-/** Tries to take the lock, without waiting. Returns whether this process has it now. */
-function tryLock(fd: number, { exclusive } = { exclusive: true }): boolean {
-  native ??= loadNative()
-  try {
-    native.tryLock(fd, 0, 0, exclusive)
-    return true
-  } catch (error) {
-    if (hasCode(error, 'EAGAIN')) return false
-    throw error
-  }
-}
-
 interface NativeLock {
   /**
    * Throws EAGAIN where another process holds the lock. A length of 0 means up to the end of the
@@ -126,19 +140,26 @@ interface NativeLock {
   tryLock(fd: number, offset: number, length: number, exclusive: boolean): void
 }
 
-let native: NativeLock | undefined
+/** `none`: the add-on does not run here. */
+let native: NativeLock | 'none' | undefined
 
 /**
  * Loads the prebuilt binary of fs-native-extensions by its path: the package's own search, which is
- * used only where that fails, takes 6 ms of each command.
+ * used only where that fails, takes 6 ms of each command. In Deno, and in Bun before 1.4, the binary
+ * loads, but its first call ends the process, for want of functions of libuv.
  */
-function loadNative(): NativeLock {
+function loadNative(): NativeLock | 'none' {
+  if ('deno' in process.versions || 'bun' in process.versions) return 'none'
   const requireNative = createRequire(import.meta.filename)
   const { platform, arch } = process
   const prebuilt = `fs-native-extensions/prebuilds/${platform}-${arch}/fs-native-extensions.node`
   try {
     return requireNative(prebuilt) as NativeLock
   } catch {
-    return requireNative('fs-native-extensions/binding') as NativeLock
+    try {
+      return requireNative('fs-native-extensions/binding') as NativeLock
+    } catch {
+      return 'none'
+    }
   }
 }

@@ -10,6 +10,7 @@ import type {
 import { createServer as createHttpsServer } from 'node:https'
 import type { Server, ServerOptions as HttpsSettings } from 'node:https'
 import type { Socket } from 'node:net'
+import { RootlingError } from '../errors.ts'
 import { secureContextFor, type RenewalOptions, type ServerContext } from './secure-context.ts'
 
 /**
@@ -53,7 +54,8 @@ const localNames = ['localhost', '127.0.0.1', '::1']
  * Creates a server as `https.createServer` does, or `http2.createSecureServer`, whose certificate
  * this machine's authority issues and keeps, and which renews itself while it runs: when two thirds
  * of the certificate's lifetime have passed, when it is revoked, and when the authority is replaced.
- * With `onDemand` it also has a certificate for any other name that the authority may sign.
+ * With `onDemand` it also has a certificate for any other name that the authority may sign. In Bun
+ * that needs `http2: true`: its `https.createServer` keeps the one certificate that it began with.
  *
  * It is Node's own server and does not listen yet: an error of `listen`, such as EADDRINUSE, comes as
  * the server's event `error`. The renewal keeps no process alive, and ends when the server closes.
@@ -93,6 +95,7 @@ export async function createServer(
     tls: settings,
     onRenewed(certificate) {
       const { cert, key } = certificate
+      if (!('setSecureContext' in server)) throw fixedInBun()
       server.setSecureContext({ ...settings, cert, key })
       onRenewed?.(certificate)
     },
@@ -105,6 +108,11 @@ export async function createServer(
       : createHttpsServer(all, listener as HttpsListener)
   return closing(server, context)
 }
+
+const fixedInBun = (): RootlingError =>
+  new RootlingError('unsupported', "Bun's server of node:https cannot change its certificate.", {
+    hint: 'Start it again, or call createServer({ http2: true }), whose server renews itself in Bun too',
+  })
 
 const drainMilliseconds = 5_000
 

@@ -1,4 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
+import { expectOid, expectSequence } from './asn1-reader.ts'
+import { extensionOf, readCertificateParts } from './certificate-reader.ts'
 import { ipBytes, ipText, isIP } from './ip.ts'
 import type { Validity } from './profiles.ts'
 
@@ -62,7 +64,12 @@ export const purposes = {
 
 /**
  * Returns the purposes in extKeyUsage, in dotted form; none: the certificate has no such extension.
- * Node calls them `keyUsage`.
+ * Node and Bun call them `keyUsage`; in Deno that is the extension keyUsage. There it throws
+ * `bad-der` too.
  */
-export const purposesOf = (certificate: X509Certificate): readonly string[] =>
-  certificate.keyUsage ?? []
+export function purposesOf(certificate: X509Certificate): readonly string[] {
+  if (!('deno' in process.versions)) return certificate.keyUsage ?? []
+  const what = 'The certificate'
+  const value = extensionOf(readCertificateParts(certificate.raw), '2.5.29.37')
+  return value === null ? [] : expectSequence(value, what).map((oid) => expectOid(oid, what))
+}
