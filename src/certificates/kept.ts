@@ -104,13 +104,14 @@ export async function keptFor(
   return withLock(
     state,
     async () => {
-      const made = await readAgain()
-      if (made !== null) return made
+      const others = await readAgain()
+      if (others !== null) return others
       await makePrivateDirectory(directory, state.owner)
       const files = { certPath, keyPath, inState: 'kept' } as const
       const asked = { names, purpose, subject, keyType, days, revocationUrl }
       const { chain, key } = await issue(state, { ...asked, files, force: true }, now)
-      return certificateOf(chain, key ?? '', certPath, keyPath, scope)
+      const made = { cert: chain, key: key ?? '', certPath, keyPath }
+      return certificateOf(new X509Certificate(chain), made, scope)
     },
     { name: 'kept.lock' },
   )
@@ -137,7 +138,7 @@ async function readKept(
       leaf.verify(scope.intermediate.publicKey) &&
       !isDueForRenewal(validityOf(leaf), now) &&
       (await revocationOf(state, leaf.serialNumber)) === null
-    return good ? certificateOf(chain, key, certPath, keyPath, scope) : null
+    return good ? certificateOf(leaf, { cert: chain, key, certPath, keyPath }, scope) : null
   } catch (error) {
     if (error instanceof RootlingError) throw error
     return null
@@ -145,21 +146,15 @@ async function readKept(
 }
 
 function certificateOf(
-  cert: string,
-  key: string,
-  certPath: string,
-  keyPath: string,
+  leaf: X509Certificate,
+  files: Pick<Certificate, 'cert' | 'key' | 'certPath' | 'keyPath'>,
   scope: Scope,
 ): Certificate {
-  const leaf = new X509Certificate(cert)
   const root = rootForOpenssl(scope)
   return {
-    cert,
-    key,
+    ...files,
     ca: root.pem,
     caPath: root.path,
-    certPath,
-    keyPath,
     ...validityOf(leaf),
     serialNumber: leaf.serialNumber.toLowerCase(),
     fingerprint: fingerprintOf(leaf),

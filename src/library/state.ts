@@ -3,7 +3,7 @@ import { isFullPath } from '../full-path.ts'
 import { stateDirectory, type StateDirectory } from '../home/state-directory.ts'
 import { quotedPath } from '../shell-word.ts'
 import { scopeNames } from '../storage/files/scopes.ts'
-import { settleInterrupted } from '../storage/files/unfinished-writes.ts'
+import { settleInterrupted } from '../storage/files/settle.ts'
 
 /** What every function of the library that reads the state directory takes. */
 export interface StateOptions {

@@ -106,3 +106,23 @@ test('Bun cannot change what its fetch trusts: supported is false', async ({ ski
     expect.stringMatching(/^UNABLE_TO_/),
   ])
 })
+
+test('nor can Deno', async ({ skip }) => {
+  const { program, missing } = await npmProgram('@deno/linux-x64-glibc@2', 'deno', 'rootling-deno')
+  if (program === null) return skip(missing)
+  const file = join(await strangersProject(), 'use.mjs')
+  await writeFile(
+    file,
+    `import { trustInProcess } from 'rootling'
+    import { ephemeralAuthority } from 'rootling/test'
+    const trust = await trustInProcess((await ephemeralAuthority()).root)
+    console.log(trust.supported)
+    trust.dispose()`,
+  )
+  const env = scrubbedEnvironment(dirname(file), {
+    DENO_NO_UPDATE_CHECK: '1',
+    DENO_DIR: join(dirname(file), 'deno'),
+  })
+  const args = ['run', '--allow-all', '--node-modules-dir=manual', file]
+  expect(await run(program, args, env)).toMatchObject({ stdout: 'false\n', exitCode: 0 })
+})
