@@ -13,6 +13,7 @@ const projects = [
   { name: 'tools', limit: 900 * seconds },
   { name: 'machine', limit: 900 * seconds },
   { name: 'long', limit: 900 * seconds },
+  { name: 'frameworks', limit: 900 * seconds },
 ]
 const marked = projects.filter(({ name }) => name !== 'unit').map(({ name }) => name)
 
@@ -20,7 +21,7 @@ const marked = projects.filter(({ name }) => name !== 'unit').map(({ name }) => 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ project }: TestSpecification) =>
-      ['machine', 'long', 'tools', 'unit'].indexOf(project.name)
+      ['frameworks', 'machine', 'long', 'tools', 'unit'].indexOf(project.name)
     // oxlint-disable-next-line unicorn/no-array-sort -- it is no array's
     const sorted = await super.sort(files)
     return sorted.toSorted((a, b) => rank(a) - rank(b))

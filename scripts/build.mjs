@@ -197,7 +197,7 @@ const directBuiltins = {
  * each. `package.json` exports both forms of an entry: `index.cjs` is for loaders whose `require`
  * takes no ESM, such as Jest's; the `require` of Node takes `index.js`.
  */
-const entries = { library: 'src/index.ts' }
+const entries = { library: 'src/index.ts', vite: 'src/vite/index.ts' }
 
 const forms = [
   { format: 'esm', extension: 'js' },
@@ -347,7 +347,11 @@ function commonJsTypes(source) {
   const classes = names(false).filter((name) => /^[A-Z]/.test(name))
   return [
     `import type * as entry from '../${source.replace(/\.ts$/, '.js')}' with { 'resolution-mode': 'import' }`,
-    ...names(false).map((name) => `export declare const ${name}: typeof entry.${name}`),
+    ...names(false).map((name) =>
+      name === 'default'
+        ? 'declare const byDefault: typeof entry.default\nexport default byDefault'
+        : `export declare const ${name}: typeof entry.${name}`,
+    ),
     ...[...classes, ...names(true)].map((name) => `export type ${name} = entry.${name}`),
     '',
   ].join('\n')

@@ -109,6 +109,8 @@ export const rooms: readonly Room[] = [
     rooms: ['server'],
     packages: ['send'],
   },
+  // Vite itself is imported for its types alone.
+  { name: 'vite', paths: ['src/vite'], above: 'sites', rooms: [], packages: ['vite'] },
   {
     name: 'acme',
     paths: ['src/acme'],

@@ -1,0 +1,111 @@
+import type { ConfigEnv, Plugin, UserConfig } from 'vite'
+import type { ServerCertificate } from './certificate.ts'
+
+export interface RootlingPluginOptions {
+  /**
+   * Names for the certificate beside `localhost`, 127.0.0.1, ::1 and `server.host`: hosts,
+   * wildcards or IP addresses, such as `shop.test`. Vite answers to them, too.
+   */
+  readonly names?: readonly string[]
+  /** The state directory, an absolute path; default: the one that the command line uses. */
+  readonly home?: string
+}
+
+/**
+ * Returns a plugin of Vite 7 and 8 with which `vite` and `vite preview` serve HTTPS, by HTTP/2 and
+ * HTTP/1.1, with a certificate of this machine's authority. The certificate is replaced while the
+ * server runs when it is due for renewal or was revoked, or when the authority was rotated. Where
+ * Vite listens on every address (`--host`), the certificate has those of this machine too.
+ *
+ * In CI, and where there is no authority or it cannot be used, Vite serves HTTP and says why in one
+ * line. The plugin never asks, installs nothing, leaves a `server.https` that is given, and does
+ * nothing in `vite build`, in Vite's middleware mode and under Vitest. It loads the library only
+ * when a server starts.
+ *
+ * @example
+ * import rootling from 'rootling/vite'
+ * import { defineConfig } from 'vite'
+ *
+ * export default defineConfig({ plugins: [rootling()] })
+ */
+export default function rootling(options: RootlingPluginOptions = {}): Plugin {
+  const { names = [], home } = options
+  let served: ServerCertificate | null = null
+  let refusal: string | null = null
+
+  return {
+    name: 'rootling',
+    // After the plugins that set `https` or `host`.
+    enforce: 'post',
+    apply: (_config, { command }) => command === 'serve' && !isSet('VITEST'),
+    async config(config, { isPreview = false }: ConfigEnv): Promise<UserConfig | undefined> {
+      if (!isOurs(config, isPreview)) return undefined
+      if (isSet('CI')) {
+        refusal = 'CI is set'
+        return undefined
+      }
+      const host = (isPreview ? config.preview?.host : undefined) ?? config.server?.host
+      try {
+        const { serverCertificate } = await import('./certificate.ts')
+        served = await serverCertificate({ home, names, host })
+      } catch (error) {
+        refusal = sentenceOf(error)
+        return undefined
+      }
+      // Paths, so that a key is in no configuration that somebody prints.
+      const { certPath: cert, keyPath: key } = served.certificate
+      if (isPreview) return { preview: { https: { cert, key } } }
+      // With HTTPS, Vite checks hosts in the requests of hot updates only.
+      const allowedHosts = names.map((name) => name.replace(/^\*(?=\.)/, ''))
+      return { server: { https: { cert, key }, allowedHosts } }
+    },
+    configResolved({ logger }) {
+      if (refusal !== null) logger.warn(`rootling: serving HTTP, not HTTPS: ${refusal}`)
+      for (const address of served?.unsigned ?? [])
+        logger.warn(`rootling: the certificate lacks ${address} → rootling ca permit ${address}`)
+    },
+    configureServer: ({ httpServer, config }) => follow(httpServer, config),
+    configurePreviewServer: ({ httpServer, config }) => follow(httpServer, config),
+  }
+
+  /** Replaces the certificate of a server until it closes. */
+  async function follow(server: object | null, { logger }: Pick<Reporting, 'logger'>) {
+    if (served === null || !isSecure(server)) return
+    const following = await served.follow({
+      replace: ({ cert, key }) => server.setSecureContext({ cert, key }),
+      onFailed: (error) =>
+        logger.warn(`rootling: the certificate was not renewed: ${sentenceOf(error)}`),
+    })
+    server.once('close', () => following.stop())
+  }
+}
+
+/** What is used of Vite's resolved configuration. */
+interface Reporting {
+  readonly logger: { warn(message: string): void }
+}
+
+/** What is used of a server that Vite made for HTTPS. */
+interface SecureServer {
+  setSecureContext(options: { readonly cert: string; readonly key: string }): void
+  once(event: 'close', listener: () => void): unknown
+}
+
+const isSecure = (server: object | null): server is SecureServer =>
+  server !== null && 'setSecureContext' in server
+
+/** Whether Vite makes the server itself, and nobody else said whether it is to be secure. */
+function isOurs({ server = {}, preview = {} }: UserConfig, isPreview: boolean): boolean {
+  if (isPreview) return (preview.https ?? server.https) === undefined
+  return server.https === undefined && !server.middlewareMode
+}
+
+/** Whether a variable is set, to other than what stands for no. */
+const isSet = (variable: string): boolean =>
+  !['', '0', 'false'].includes(process.env[variable] ?? '')
+
+/** Returns an error as one line, with what to type. */
+function sentenceOf(error: unknown): string {
+  const { message, hint } = error as { readonly message: string; readonly hint?: string }
+  return hint === undefined ? message : `${message} → ${hint}`
+}

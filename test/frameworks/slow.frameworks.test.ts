@@ -1,0 +1,17 @@
+import { describe, expect, test } from 'vitest'
+import { chromiumClient } from '../outside/e2e/client-chromium.ts'
+import { expected, observe } from './check.ts'
+import { readFrameworks, withVersions } from './example.ts'
+
+// The examples that fast.tools.test.ts leaves out.
+
+const obstacle = await chromiumClient.unavailable()
+const skipNote = obstacle === null ? '' : ` [skipped: ${obstacle}]`
+const all = await readFrameworks()
+const frameworks = all.filter(({ fast, untried }) => fast !== true && untried === undefined)
+
+describe.skipIf(obstacle !== null)(`in Chromium${skipNote}`, () => {
+  test.for(frameworks.flatMap(withVersions))('$title', async (each, { skip }) => {
+    expect(await observe(each.framework, each.versions, skip)).toEqual(expected(each.framework))
+  })
+})
