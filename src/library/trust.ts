@@ -121,7 +121,7 @@ export async function trust(options: TrustOptions = {}): Promise<TrustReport> {
     import('../trust/stores.ts'),
     import('../trust/stale-roots.ts'),
     import('../authority/describe-scope.ts'),
-    import('../storage/files/unfinished-writes.ts'),
+    import('../storage/files/settle.ts'),
   ])
   const selected = storeOptionsOf(options)
   const world = await silentWorld(options)
