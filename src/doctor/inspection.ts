@@ -24,38 +24,51 @@ export interface Inspected {
 
 /** A certificate, and who refuses it. Times are in ISO 8601, UTC. */
 export interface InspectedCertificate {
+  /** What it is in its chain. */
   readonly role: 'leaf' | 'intermediate' | 'root'
   /** The scope of this machine that it belongs to; `null`: it is of another authority. */
   readonly scope: string | null
   /** `incomplete`: an intermediate is left out; `unknown`: the issuer is not known here. */
   readonly chain: 'complete' | 'incomplete' | 'unknown'
+  /** Whether it is on record here. */
   readonly issuedHere: boolean
-  /** `null`: none is known here. */
+  /** Its revocation; `null`: none is known here. */
   readonly revocation: Revocation | null
   /** Such as `O=Example, CN=example.test`; empty where it has none. */
   readonly subject: string
+  /** The subject of its issuer. */
   readonly issuer: string
+  /** The common names in its subject. */
   readonly commonNames: readonly string[]
   /** The subjectAltName; `null`: it has none. */
   readonly names: readonly Name[] | null
+  /** When it begins. */
   readonly notBefore: string
+  /** When it ends. */
   readonly notAfter: string
   /** Whole days until `notAfter`; negative when it has passed. */
   readonly daysLeft: number
   /** Such as `P-256` or `RSA 2048`. */
   readonly key: string
+  /** How its issuer signed it. */
   readonly signatureAlgorithm: string
+  /** Whether its own key signed it. */
   readonly selfSigned: boolean
+  /** Whether it may sign certificates, by basicConstraints. */
   readonly ca: boolean
   /** How many intermediates may be below it; `null`: any number, or it is no CA. */
   readonly pathLength: number | null
   /** The names of RFC 5280; `null`: the extension is absent. */
   readonly keyUsage: readonly string[] | null
+  /** The names of RFC 5280, of others the dotted identifiers; `null`: the extension is absent. */
   readonly extKeyUsage: readonly string[] | null
+  /** Whether it names the key of its issuer. */
   readonly hasAuthorityKeyIdentifier: boolean
-  /** `null`: it has none. */
+  /** The names that certificates below it may have; `null`: it limits none. */
   readonly nameConstraints: Constraints | null
+  /** Where its issuer answers by OCSP. */
   readonly ocspUrls: readonly string[]
+  /** Where the CRL of its issuer is. */
   readonly crlUrls: readonly string[]
   /** The critical extensions that no client knows: dotted identifiers. */
   readonly unknownCritical: readonly string[]
@@ -69,10 +82,15 @@ export interface InspectedCertificate {
 
 /** Something about a certificate that some client refuses. */
 export interface Refusal extends FindingText {
+  /** What is refused, for a program. */
   readonly code: ShowFinding['code']
 }
 
-/** A request, a private key (its public facts), a CRL or an OCSP response. */
+/**
+ * A request, a private key (its public facts), a CRL or an OCSP response.
+ *
+ * @useDeclaredType
+ */
 export type InspectedObject = InJson<ShownObject>
 
 /** What `JSON.parse` returns for what `JSON.stringify` made of a value. */

@@ -2,6 +2,7 @@ import type { FindingInJson } from '../doctor/codes.ts'
 import type { Examination } from '../doctor/doctor.ts'
 import type { StoreSelection } from './options.ts'
 
+/** What is looked at. */
 export interface DiagnoseOptions extends Pick<
   StoreSelection,
   'home' | 'now' | 'stores' | 'javaPasswordFile'

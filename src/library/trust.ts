@@ -4,7 +4,7 @@ import type { StoreOutcome } from '../trust/stores.ts'
 import type { StoreSelection } from './options.ts'
 
 /** What was found in one store, or done to it, about one root. */
-export type StoreReport = StoreOutcome
+export interface StoreReport extends StoreOutcome {}
 
 /** What the trust stores of this machine say of the authority. */
 export interface TrustStatus {
@@ -61,6 +61,7 @@ export async function trustStatus(options: StoreSelection = {}): Promise<TrustSt
   return plain(status, completerOf(options))
 }
 
+/** Which stores are changed, and how. */
 export interface TrustOptions extends StoreSelection {
   /**
    * Whether programs may be run as root by `sudo -n`, which never asks for a password. Default:

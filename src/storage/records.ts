@@ -3,7 +3,11 @@ import type { Revocation } from '../x509/revocation.ts'
 import { shownSubject } from '../x509/shown-subject.ts'
 import { commonNameIn } from '../x509/subject.ts'
 
-/** RFC 5280's extKeyUsage serverAuth or clientAuth. */
+/**
+ * RFC 5280's extKeyUsage serverAuth or clientAuth.
+ *
+ * @inline
+ */
 export type Purpose = 'server' | 'client'
 
 /**
@@ -47,19 +51,23 @@ export interface CertificateRecord {
   readonly serialNumber: string
   /** Name of the scope that signed it. */
   readonly scope: string
+  /** Its names. */
   readonly identifiers: readonly Identifier[]
-  /** ISO 8601, UTC. */
+  /** When it begins; ISO 8601, UTC. */
   readonly notBefore: string
+  /** When it ends; ISO 8601, UTC. */
   readonly notAfter: string
   /** A KeyType, or the type of the key in a certification request. */
   readonly keyType: string
+  /** What it may be used for (extKeyUsage). */
   readonly purpose: Purpose
   /** The subject that was asked for (RFC 4514); absent: it was made from `identifiers`. */
   readonly subject?: string
   /** SHA-256 of the certificate's DER, hex. */
   readonly fingerprint: string
-  /** Absolute paths; `null`: not written to a file, as when the certificate is printed. */
+  /** An absolute path; `null`: not written to a file, as when the certificate is printed. */
   readonly certPath: string | null
+  /** An absolute path; `null` as above, and where a request brought the key. */
   readonly keyPath: string | null
   /** Further files of the certificate, which a renewal writes too. */
   readonly extra?: readonly ExtraFile[]
@@ -84,7 +92,9 @@ export interface CertificateRecord {
  * chain and key under a password.
  */
 export interface ExtraFile {
+  /** What it holds. */
   readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
+  /** The absolute path. */
   readonly path: string
   /**
    * The file whose first line is the password of a PKCS #12 file. Absent: the password is not kept,

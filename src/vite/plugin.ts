@@ -1,6 +1,7 @@
 import type { ConfigEnv, Plugin, UserConfig } from 'vite'
 import type { ServerCertificate } from './certificate.ts'
 
+/** What the plugin can be told. */
 export interface RootlingPluginOptions {
   /**
    * Names for the certificate beside `localhost`, 127.0.0.1, ::1 and `server.host`: hosts,

@@ -90,6 +90,8 @@ function wholeSeconds(milliseconds: number): Date {
  * What the certificates below a root are for. Trust stores hold only roots of `servers`. A root of
  * `private` is for programs that are given its file, and a root of `clients` or `mail` for servers
  * and mail programs that are.
+ *
+ * @inline
  */
 export type AuthorityUse = 'servers' | 'private' | 'clients' | 'mail'
 

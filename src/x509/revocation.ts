@@ -11,9 +11,12 @@ export const revocationReasons = [
 
 export type RevocationReason = (typeof revocationReasons)[number]
 
+/** That a certificate was revoked. */
 export interface Revocation {
+  /** The serial number of the certificate, lower-case hex. */
   readonly serialNumber: string
+  /** Why, in the words of RFC 5280 §5.3.1. */
   readonly reason: RevocationReason
-  /** ISO 8601, UTC. */
+  /** When; ISO 8601, UTC. */
   readonly revokedAt: string
 }

@@ -25,10 +25,15 @@ export interface Known {
   readonly untrusted: readonly string[]
 }
 
-/** The result of one check. */
-export interface Checked {
+/** What one check looked at. */
+export interface Examined {
   /** What was looked at, such as `trust stores`. */
   readonly check: string
+  /** The names of what was looked at. */
   readonly subjects: readonly string[]
+}
+
+/** The result of one check. */
+export interface Checked extends Examined {
   readonly findings: readonly Finding[]
 }
