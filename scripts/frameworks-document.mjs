@@ -22,7 +22,8 @@ Once \`rootling install\` has run on a machine, each framework needs a few lines
 export function frameworksDocument() {
   const all = JSON.parse(read('frameworks.json'))
   const tried = all.filter(({ untried }) => untried === undefined)
-  const rows = tried.map((each) => {
+  const servers = tried.filter(({ runner }) => runner !== true)
+  const rows = servers.map((each) => {
     const also = (each.also ?? []).map((versions) => `, ${versions[each.package]}`).join('')
     const self = each.self === null ? '' : 'yes'
     return `| [${each.title}](#${anchorOf(each.title)}) | ${versionOf(each)}${also} | ${each.node} | ${each.protocol} | ${each.update} | ${self} |`

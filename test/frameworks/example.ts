@@ -31,7 +31,7 @@ export interface Framework {
   readonly show: readonly string[]
   /** What starts the server: an npm script, and more arguments, where PORT is the port. */
   readonly start: readonly string[]
-  /** Which Node runs it: `20`, or the major version of the first that its packages take. */
+  /** The major version of the Node that runs it: 20 where its packages take that. */
   readonly node: number
   /** The protocol that Chromium speaks with it. */
   readonly protocol: 'h2' | 'http/1.1'
@@ -48,6 +48,8 @@ export interface Framework {
   readonly renews?: boolean
   /** Whether `npm test` runs it; otherwise only `npm run test:frameworks` does. */
   readonly fast?: boolean
+  /** Whether it is no server but runs tests against one. */
+  readonly runner?: boolean
   /** Why the tests do not run it; then it has no folder. */
   readonly untried?: string
   /** What else was seen, in sentences. */

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { get } from 'node:https'
 import { join } from 'node:path'
@@ -31,6 +32,8 @@ export interface Person {
 export interface Started {
   /** Returns all that the program has printed so far. */
   said(): string
+  /** Resolves with its exit code when it has ended. */
+  readonly ended: Promise<number | null>
 }
 
 /**
@@ -64,7 +67,8 @@ export async function makePerson(node: string): Promise<Person> {
       for (const stream of [program.stdout, program.stderr])
         stream.setEncoding('utf8').on('data', (chunk: string) => (printed += chunk))
       onTestFinished(() => killGroup(program))
-      return { said: () => printed }
+      const ended = once(program, 'close').then(([code]) => code as number | null)
+      return { said: () => printed, ended }
     },
     async openBrowser() {
       const context = await chromium.launchPersistentContext(join(home, 'profile'), {
