@@ -1,8 +1,9 @@
 import { RootlingError } from '../errors.ts'
+import { exists } from '../files/exists.ts'
 import { isFullPath } from '../full-path.ts'
 import { stateDirectory, type StateDirectory } from '../home/state-directory.ts'
 import { quotedPath } from '../shell-word.ts'
-import { scopeNames } from '../storage/files/scopes.ts'
+import { rootPath } from '../storage/files/scopes.ts'
 import { settleInterrupted } from '../storage/files/settle.ts'
 
 /** What every function of the library that reads the state directory takes. */
@@ -24,19 +25,20 @@ export async function stateOf({ home }: Pick<StateOptions, 'home'>): Promise<Sta
   })
 }
 
-/** Returns the state directory, with what an interrupted command left finished or undone. */
-export async function openState(options: StateOptions): Promise<StateDirectory> {
+/**
+ * Returns the state directory, with what an interrupted command left finished or undone. Creates an
+ * authority where there is none.
+ */
+export async function openAuthority({
+  now = systemClock,
+  ...options
+}: StateOptions): Promise<StateDirectory> {
   const state = await stateOf(options)
   await settleInterrupted(state)
-  return state
-}
-
-/** Returns the state directory as `openState` does, and creates an authority where there is none. */
-export async function openAuthority(options: StateOptions): Promise<StateDirectory> {
-  const state = await openState(options)
-  if (!(await scopeNames(state)).includes('local')) {
+  // Loaded only where the authority is not there, or damaged.
+  if (!(await exists(rootPath(state, 'local')))) {
     const { ensureAuthority } = await import('../authority/create.ts')
-    await ensureAuthority(state, (options.now ?? systemClock)())
+    await ensureAuthority(state, now())
   }
   return state
 }
