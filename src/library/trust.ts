@@ -2,6 +2,7 @@ import type { DescribedScope } from '../authority/describe-scope.ts'
 import type { DescribedStaleRoot } from '../trust/stale-roots.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import type { StoreSelection } from './options.ts'
+import { openState } from './state.ts'
 
 /** What was found in one store, or done to it, about one root. */
 export type StoreReport = StoreOutcome
@@ -113,18 +114,16 @@ export async function trust(options: TrustOptions = {}): Promise<TrustReport> {
     { allWell },
     { describeStale },
     { describeScope },
-    { settleInterrupted },
   ] = await Promise.all([
     import('./world.ts'),
     import('../trust/install.ts'),
     import('../trust/stores.ts'),
     import('../trust/stale-roots.ts'),
     import('../authority/describe-scope.ts'),
-    import('../storage/files/unfinished-writes.ts'),
   ])
   const selected = storeOptionsOf(options)
   const world = await silentWorld(options)
-  await settleInterrupted(world.state)
+  await openState(options)
   const sudo = options.sudo === true ? 'allowed' : 'forbidden'
   const installation = await installAuthority(world, { ...selected, sudo }, null)
   const { created, scopes, outcomes, kinds, stale = [] } = installation
