@@ -11,15 +11,35 @@ export { isRootlingError, RootlingError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export type { KeyType } from './x509/keys.ts'
 export { diagnose } from './library/diagnose.ts'
-export type { DiagnoseOptions, Diagnosis } from './library/diagnose.ts'
+export type {
+  DiagnosedServer,
+  DiagnoseOptions,
+  Diagnosis,
+  DiagnosisFinding,
+} from './library/diagnose.ts'
 export { environmentFor } from './library/environment.ts'
 export type { EnvironmentOptions } from './library/environment.ts'
 export { inspect } from './library/inspect.ts'
 export type { InspectOptions, Inspection } from './library/inspect.ts'
-export type { InspectedCertificate, InspectedObject, Refusal } from './doctor/inspection.ts'
+export type {
+  InspectedCertificate,
+  InspectedCrl,
+  InspectedKey,
+  InspectedObject,
+  InspectedOcspResponse,
+  InspectedRequest,
+  Refusal,
+} from './doctor/inspection.ts'
 export type { StoreSelection } from './library/options.ts'
 export type { StateOptions } from './library/state.ts'
 export { trustInProcess } from './library/process-trust.ts'
 export type { InProcessTrust } from './library/process-trust.ts'
 export { trust, trustStatus } from './library/trust.ts'
 export type { StoreReport, TrustOptions, TrustReport, TrustStatus } from './library/trust.ts'
+export type { StoreKind, StoreScope } from '../platform/trust-store.ts'
+export type { DescribedScope } from './authority/describe-scope.ts'
+export type { DescribedRecord } from './certificates/describe-record.ts'
+export type { DescribedStaleRoot } from './trust/stale-roots.ts'
+export type { Constraints } from './x509/foreign-extensions.ts'
+export type { Name } from './x509/foreign-names.ts'
+export type { Revocation } from './x509/revocation.ts'

@@ -1,7 +1,7 @@
 import type { FindingInJson } from '../doctor/codes.ts'
-import type { Examination } from '../doctor/doctor.ts'
 import type { StoreSelection } from './options.ts'
 
+/** The options of `diagnose`. */
 export interface DiagnoseOptions extends Pick<
   StoreSelection,
   'home' | 'now' | 'stores' | 'javaPasswordFile'
@@ -15,12 +15,54 @@ export interface DiagnoseOptions extends Pick<
 }
 
 /** What keeps programs from trusting the authority. */
-export interface Diagnosis extends Omit<Examination, 'findings'> {
+export interface Diagnosis {
+  /** What to see to first comes first. */
+  readonly findings: readonly DiagnosisFinding[]
+  /** What was looked at, such as `trust stores`, and which of them. */
+  readonly checked: readonly { readonly check: string; readonly subjects: readonly string[] }[]
+  /** Each server of `urls`. */
+  readonly servers: readonly DiagnosedServer[]
+}
+
+/** Something that `diagnose` found. */
+export interface DiagnosisFinding {
+  /** Keeps its meaning across releases; all are in `src/doctor/codes.ts`. */
+  readonly code: FindingInJson['code']
+  /** What it is about, such as a store, a file, a variable or a URL. */
+  readonly subject: string
   /**
-   * What to see to first comes first. An `error` is something that is refused now, a `warning`
-   * something that is unsafe or will be refused; a `note` is good to know, and nothing is wrong.
+   * `error`: something is refused now. `warning`: something is unsafe, or will be refused. `note`:
+   * good to know; nothing is wrong.
    */
-  readonly findings: readonly FindingInJson[]
+  readonly severity: 'error' | 'warning' | 'note'
+  /** One sentence. */
+  readonly sentence: string
+  /** What to do: the command, where one helps. */
+  readonly remedy: string
+  /** The command to type; absent: no command helps. */
+  readonly command?: string
+  /** Whether `rootling doctor --fix` mends it. */
+  readonly safe: boolean
+}
+
+/** A server that was visited, and what clients make of its certificate. */
+export interface DiagnosedServer {
+  /** The URL, in full. */
+  readonly url: string
+  /** The answers at each of its addresses, with the name of the host and without it. */
+  readonly handshakes: readonly {
+    readonly address: string
+    readonly serverName: string | null
+    readonly outcome: 'tls' | 'refused' | 'plain-http' | 'no-handshake'
+    readonly fingerprint: string | null
+    readonly refusal: string | null
+  }[]
+  /** Whether each kind of client accepts it; `null`: no store of it is on this machine. */
+  readonly clients: readonly {
+    readonly client: string
+    readonly accepts: boolean | null
+    readonly why: readonly string[]
+  }[]
 }
 
 /**

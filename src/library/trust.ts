@@ -1,11 +1,34 @@
 import type { DescribedScope } from '../authority/describe-scope.ts'
 import type { DescribedStaleRoot } from '../trust/stale-roots.ts'
-import type { StoreOutcome } from '../trust/stores.ts'
+import type { StoreKind } from '../../platform/trust-store.ts'
 import type { StoreSelection } from './options.ts'
 import { openState } from './state.ts'
 
 /** What was found in one store, or done to it, about one root. */
-export type StoreReport = StoreOutcome
+export interface StoreReport {
+  /** The store; `title` names it for people. */
+  readonly store: { readonly id: string; readonly kind: StoreKind; readonly title: string }
+  /** The root's name in the store; `null`: the report is about the store as a whole. */
+  readonly anchor: string | null
+  /** `skipped`: no such store is on this machine, or it cannot hold the root. */
+  readonly outcome:
+    | 'installed'
+    | 'already-installed'
+    | 'removed'
+    | 'was-absent'
+    | 'trusted'
+    | 'not-trusted'
+    | 'would-install'
+    | 'would-remove'
+    | 'skipped'
+    | 'failed'
+  /** Why the store failed or was skipped, in one sentence. */
+  readonly reason?: string
+  /** What a person can type next. */
+  readonly hint?: string
+  /** The program that is missing, and the command that installs it. */
+  readonly tool?: { readonly program: string; readonly install: readonly string[] | null }
+}
 
 /** What the trust stores of this machine say of the authority. */
 export interface TrustStatus {
@@ -21,7 +44,7 @@ export interface TrustStatus {
   /** `trusted`, `not-trusted`, `skipped` or `failed`, for each root in each store. */
   readonly stores: readonly StoreReport[]
   /** The kinds of stores that were asked; `null`: every kind. */
-  readonly kinds: readonly StoreReport['store']['kind'][] | null
+  readonly kinds: readonly StoreKind[] | null
 }
 
 /**
@@ -62,6 +85,7 @@ export async function trustStatus(options: StoreSelection = {}): Promise<TrustSt
   return plain(status, completerOf(options))
 }
 
+/** The options of `trust`. */
 export interface TrustOptions extends StoreSelection {
   /**
    * Whether programs may be run as root by `sudo -n`, which never asks for a password. Default:
@@ -87,7 +111,7 @@ export interface TrustReport {
    */
   readonly stores: readonly StoreReport[]
   /** The kinds of stores that were used; `null`: every kind. */
-  readonly kinds: TrustStatus['kinds']
+  readonly kinds: readonly StoreKind[] | null
   /** Roots of Rootling that the stores hold and no authority here has. */
   readonly stale: readonly DescribedStaleRoot[]
 }
