@@ -90,6 +90,7 @@ export type InspectedObject = InspectedRequest | InspectedKey | InspectedCrl | I
 
 /** A certification request (RFC 2986). */
 export interface InspectedRequest {
+  /** Tells it from the other kinds. */
   readonly type: 'request'
   /** Such as `O=Example, CN=example.test`; empty where it has none. */
   readonly subject: string
@@ -103,6 +104,7 @@ export interface InspectedRequest {
 
 /** The public facts of a private key. */
 export interface InspectedKey {
+  /** Tells it from the other kinds. */
   readonly type: 'key'
   /** Whether a password protects it. */
   readonly encrypted: boolean
@@ -114,6 +116,7 @@ export interface InspectedKey {
 
 /** A list of revoked certificates (RFC 5280 §5). */
 export interface InspectedCrl {
+  /** Tells it from the other kinds. */
   readonly type: 'crl'
   /** The name of who signed it. */
   readonly issuer: string
@@ -125,16 +128,20 @@ export interface InspectedCrl {
   readonly nextUpdate: string | null
   /** Decimal; `null`: it has none. */
   readonly crlNumber: string | null
-  /** Each revoked certificate, with the day and the reason (RFC 5280 §5.3.1). */
+  /** Each revoked certificate. */
   readonly revoked: readonly {
+    /** Lower-case hex. */
     readonly serialNumber: string
+    /** ISO 8601, UTC. */
     readonly revocationDate: string
+    /** A name of RFC 5280 §5.3.1. */
     readonly reason: string
   }[]
 }
 
 /** A response about the status of certificates (RFC 6960). */
 export interface InspectedOcspResponse {
+  /** Tells it from the other kinds. */
   readonly type: 'ocsp'
   /** `successful`, or why it says nothing of a certificate. */
   readonly responseStatus: string
@@ -144,13 +151,19 @@ export interface InspectedOcspResponse {
   readonly scope: string | null
   /** ISO 8601, UTC; `null`: it is not signed. */
   readonly producedAt: string | null
-  /** What it says of each certificate; `reason` and `revocationDate` are `null` where not revoked. */
+  /** What it says of each certificate. */
   readonly statuses: readonly {
+    /** Lower-case hex. */
     readonly serialNumber: string
+    /** `unknown`: the responder does not know it. */
     readonly status: 'good' | 'revoked' | 'unknown'
+    /** ISO 8601, UTC; `null`: it is not revoked. */
     readonly revocationDate: string | null
+    /** A name of RFC 5280 §5.3.1; `null`: it is not revoked. */
     readonly reason: string | null
+    /** ISO 8601, UTC. */
     readonly thisUpdate: string
+    /** ISO 8601, UTC; `null`: newer ones are there at any time. */
     readonly nextUpdate: string | null
   }[]
 }

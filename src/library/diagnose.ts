@@ -19,7 +19,12 @@ export interface Diagnosis {
   /** What to see to first comes first. */
   readonly findings: readonly DiagnosisFinding[]
   /** What was looked at, such as `trust stores`, and which of them. */
-  readonly checked: readonly { readonly check: string; readonly subjects: readonly string[] }[]
+  readonly checked: readonly {
+    /** What was looked at. */
+    readonly check: string
+    /** Which of them. */
+    readonly subjects: readonly string[]
+  }[]
   /** Each server of `urls`. */
   readonly servers: readonly DiagnosedServer[]
 }
@@ -51,16 +56,24 @@ export interface DiagnosedServer {
   readonly url: string
   /** The answers at each of its addresses, with the name of the host and without it. */
   readonly handshakes: readonly {
+    /** The IP address. */
     readonly address: string
+    /** The name that was sent; `null`: none was. */
     readonly serverName: string | null
+    /** `refused`: nothing answers there. */
     readonly outcome: 'tls' | 'refused' | 'plain-http' | 'no-handshake'
+    /** SHA-256 of the leaf, lower-case hex; `null`: none was shown. */
     readonly fingerprint: string | null
+    /** OpenSSL’s code where it trusts every root that is known here; `null`: it accepts. */
     readonly refusal: string | null
   }[]
   /** Whether each kind of client accepts it; `null`: no store of it is on this machine. */
   readonly clients: readonly {
+    /** The kind of client. */
     readonly client: string
+    /** `null`: no store of it is on this machine. */
     readonly accepts: boolean | null
+    /** Why it refuses, in sentences. */
     readonly why: readonly string[]
   }[]
 }

@@ -6,8 +6,15 @@ import { openState } from './state.ts'
 
 /** What was found in one store, or done to it, about one root. */
 export interface StoreReport {
-  /** The store; `title` names it for people. */
-  readonly store: { readonly id: string; readonly kind: StoreKind; readonly title: string }
+  /** The store. */
+  readonly store: {
+    /** Tells it from the other stores of this machine. */
+    readonly id: string
+    /** What keeps it. */
+    readonly kind: StoreKind
+    /** Its name for people. */
+    readonly title: string
+  }
   /** The root's name in the store; `null`: the report is about the store as a whole. */
   readonly anchor: string | null
   /** `skipped`: no such store is on this machine, or it cannot hold the root. */
@@ -27,7 +34,12 @@ export interface StoreReport {
   /** What a person can type next. */
   readonly hint?: string
   /** The program that is missing, and the command that installs it. */
-  readonly tool?: { readonly program: string; readonly install: readonly string[] | null }
+  readonly tool?: {
+    /** Its name, such as `certutil`. */
+    readonly program: string
+    /** The words of the command; `null`: none is known for this system. */
+    readonly install: readonly string[] | null
+  }
 }
 
 /** What the trust stores of this machine say of the authority. */

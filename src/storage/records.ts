@@ -47,12 +47,15 @@ export interface CertificateRecord {
   readonly serialNumber: string
   /** Name of the scope that signed it. */
   readonly scope: string
+  /** The names that it is for. */
   readonly identifiers: readonly Identifier[]
   /** ISO 8601, UTC. */
   readonly notBefore: string
+  /** ISO 8601, UTC. */
   readonly notAfter: string
   /** A KeyType, or the type of the key in a certification request. */
   readonly keyType: string
+  /** Whom it is for: a server, or a client. */
   readonly purpose: Purpose
   /** The subject that was asked for (RFC 4514); absent: it was made from `identifiers`. */
   readonly subject?: string
@@ -60,6 +63,7 @@ export interface CertificateRecord {
   readonly fingerprint: string
   /** Absolute paths; `null`: not written to a file, as when the certificate is printed. */
   readonly certPath: string | null
+  /** As `certPath`, of the key. */
   readonly keyPath: string | null
   /** Further files of the certificate, which a renewal writes too. */
   readonly extra?: readonly ExtraFile[]

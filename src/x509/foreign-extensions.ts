@@ -16,8 +16,11 @@ import { readName, type Name } from './foreign-names.ts'
  * throws `bad-der`.
  */
 
+/** Name constraints (RFC 5280 §4.2.1.10). */
 export interface Constraints {
+  /** What an authority may sign; of a type that is not among them, anything. */
   readonly permitted: readonly Name[]
+  /** What it may not sign, also where that is permitted. */
   readonly excluded: readonly Name[]
 }
 

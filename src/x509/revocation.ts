@@ -11,8 +11,11 @@ export const revocationReasons = [
 
 export type RevocationReason = (typeof revocationReasons)[number]
 
+/** That a certificate was revoked. */
 export interface Revocation {
+  /** Lower-case hex. */
   readonly serialNumber: string
+  /** A name of RFC 5280 §5.3.1. */
   readonly reason: RevocationReason
   /** ISO 8601, UTC. */
   readonly revokedAt: string
