@@ -88,7 +88,9 @@ export interface CertificateRecord {
  * chain and key under a password.
  */
 export interface ExtraFile {
+  /** What it holds, and how. */
   readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
+  /** Its absolute path. */
   readonly path: string
   /**
    * The file whose first line is the password of a PKCS #12 file. Absent: the password is not kept,
