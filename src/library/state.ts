@@ -25,20 +25,20 @@ export async function stateOf({ home }: Pick<StateOptions, 'home'>): Promise<Sta
   })
 }
 
-/**
- * Returns the state directory, with what an interrupted command left finished or undone. Creates an
- * authority where there is none.
- */
-export async function openAuthority({
-  now = systemClock,
-  ...options
-}: StateOptions): Promise<StateDirectory> {
+/** Returns the state directory, with what an interrupted command left finished or undone. */
+export async function openState(options: StateOptions): Promise<StateDirectory> {
   const state = await stateOf(options)
   await settleInterrupted(state)
+  return state
+}
+
+/** Returns the state directory as `openState` does, and creates an authority where there is none. */
+export async function openAuthority(options: StateOptions): Promise<StateDirectory> {
+  const state = await openState(options)
   // Loaded only where the authority is not there, or damaged.
   if (!(await exists(rootPath(state, 'local')))) {
     const { ensureAuthority } = await import('../authority/create.ts')
-    await ensureAuthority(state, now())
+    await ensureAuthority(state, (options.now ?? systemClock)())
   }
   return state
 }

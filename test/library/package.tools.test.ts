@@ -64,6 +64,26 @@ test.each(loads)('%s: a server with an open timer keeps no process', async (_nam
   expect(said).toBe('false function true')
 })
 
+test.each(loads)('%s: trust and diagnosis work', async (_name, type, load) => {
+  const said = await runScript(
+    `void (async () => {
+      ${load}
+      const { cert } = await loaded.certificateFor('localhost')
+      const [leaf] = (await loaded.inspect(cert)).certificates
+      const { findings } = await loaded.diagnose({ stores: [] })
+      const { isTrusted } = await loaded.trustStatus({ stores: ['nss'] })
+      const trusted = await loaded.trust({ stores: [] })
+      const variables = await loaded.environmentFor()
+      const trust = await loaded.trustInProcess()
+      trust.dispose()
+      console.log(leaf.findings.length, Array.isArray(findings), isTrusted, trusted.created,
+        'NODE_EXTRA_CA_CERTS' in variables, typeof trust.supported)
+    })()`,
+    { type },
+  )
+  expect(said).toBe('0 true false false true boolean')
+})
+
 test('both forms know the errors of the other, and ESM shares its class with rootling/test', async () => {
   const said = await runScript(`
     import { createRequire } from 'node:module'
