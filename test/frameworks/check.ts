@@ -86,7 +86,7 @@ async function look(
 }
 
 /** How long a page may take, in milliseconds. */
-const limit = Number(process.env['LIMIT'] ?? 120_000)
+const limit = 300_000
 
 const greeting = '#greeting'
 
