@@ -220,10 +220,13 @@ const ofEntries = ({ format }, ...plugins) => ({
   external: ['fs-native-extensions', 'node-forge', 'pg'],
   resolve: { alias: { 'jsonc-parser': require.resolve('jsonc-parser/lib/esm/main.js') } },
   transform: { target: 'node20' },
+  // Constants in DER, where nothing uses them.
+  treeshake: { manualPureFunctions: ['objectIdentifier', 'sequence'] },
   onLog,
 })
 
-const writtenAs = ({ format, extension }) => ({
+const writtenAs = ({ format, extension, codeSplitting = true }) => ({
+  codeSplitting,
   dir: join(root, 'dist'),
   format,
   // In CommonJS, a default export alone would be the module itself, which it is not in ESM.
@@ -255,6 +258,8 @@ async function bundleEntries(form) {
       if (entry !== undefined) return { id: `../${entry}/index.${extension}`, external: true }
       // One class of errors for all entries.
       if (kind !== 'dynamic-import' && id !== errors) return null
+      // Every program needs it that does not set ROOTLING_HOME.
+      if (specifier === 'env-paths') return null
       const own = id.slice(root.length + 1).replace(/^src[\\/]|\.ts$/g, '')
       const name = specifier.startsWith('.') ? own : specifier
       const chunk = late.get(id) ?? `chunks/${name.replaceAll(/[\\/]/g, '-')}`
@@ -263,8 +268,10 @@ async function bundleEntries(form) {
     },
   }
   const output = []
-  for (const [source, name] of built)
-    output.push(...(await build({ [`${name}/index`]: source }, form, outside)))
+  for (const [source, name] of built) {
+    const input = { [`${name}/index`]: source }
+    output.push(...(await build(input, { ...form, codeSplitting: false }, outside)))
+  }
   const parts = Object.fromEntries([...late].map(([id, chunk]) => [chunk, id]))
   return [...output, ...(await build(parts, form))]
 }

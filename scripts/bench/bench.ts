@@ -6,6 +6,7 @@ import { ephemeral } from './ephemeral.ts'
 import { handshake } from './handshake.ts'
 import { install } from './install.ts'
 import { issuing } from './issuing.ts'
+import { libraryOfServers } from './library.ts'
 import { memory } from './memory.ts'
 import { packageSize } from './package.ts'
 import { record } from './record.ts'
@@ -22,6 +23,7 @@ const benchmarks = [
   runChild,
   issuing,
   ephemeral,
+  libraryOfServers,
   record,
   acme,
   team,

@@ -6,6 +6,7 @@ import { readPrivateText, readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { revocationOf } from '../storage/files/record.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
+import type { Purpose } from '../storage/records.ts'
 import type { KeyType } from '../x509/keys.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
 import { isDueForRenewal } from '../x509/profiles.ts'
@@ -50,22 +51,40 @@ export interface Certificate {
   readonly fingerprint: string
 }
 
+/** What a kept certificate is for. */
+export interface KeptRequest {
+  readonly names: readonly string[]
+  /** Default `server`. */
+  readonly purpose?: Purpose
+  /** The subject (RFC 4514), for clients alone; default: one that is made from the names. */
+  readonly subject?: string
+}
+
 /**
  * Returns what `certificateFor` returns, from a given state directory, but creates no authority.
  * Throws `no-authority` where none was created.
  */
-export async function keptCertificate(
+export const keptCertificate = (
   state: StateDirectory,
   names: readonly string[],
+  options: KeptOptions,
+  now: Date,
+): Promise<Certificate> => keptFor(state, { names }, options, now)
+
+/** Returns a kept certificate for servers or clients, as `keptCertificate` does. */
+export async function keptFor(
+  state: StateDirectory,
+  { names, purpose = 'server', subject }: KeptRequest,
   { keyType = 'p256', days, revocationUrl }: KeptOptions,
   now: Date,
 ): Promise<Certificate> {
   const identifiers = names.map(parseIdentifier)
-  const scope = await chooseScope(state, { purpose: 'server', identifiers }, now)
+  const scope = await chooseScope(state, { purpose, identifiers, subject }, now)
+  const client = purpose === 'client' ? { subject: subject ?? null } : null
   const directory = join(
     state.path,
     keptDirectory,
-    digestOf(identifiers, keyType, days, revocationUrl),
+    digestOf(identifiers, client, keyType, days, revocationUrl),
   )
   const certPath = join(directory, 'cert.pem')
   const keyPath = join(directory, 'key.pem')
@@ -81,13 +100,14 @@ export async function keptCertificate(
   return withLock(
     state,
     async () => {
-      const made = await readAgain()
-      if (made !== null) return made
+      const others = await readAgain()
+      if (others !== null) return others
       await makePrivateDirectory(directory, state.owner)
       const files = { certPath, keyPath, inState: 'kept' } as const
-      const request = { names, keyType, days, revocationUrl, files, force: true }
-      const { chain, key } = await issue(state, request, now)
-      return certificateOf(chain, key ?? '', certPath, keyPath, scope)
+      const asked = { names, purpose, subject, keyType, days, revocationUrl }
+      const { chain, key } = await issue(state, { ...asked, files, force: true }, now)
+      const made = { cert: chain, key: key ?? '', certPath, keyPath }
+      return certificateOf(new X509Certificate(chain), made, scope)
     },
     { name: 'kept.lock' },
   )
@@ -114,7 +134,7 @@ async function readKept(
       leaf.verify(scope.intermediate.publicKey) &&
       !isDueForRenewal(validityOf(leaf), now) &&
       (await revocationOf(state, leaf.serialNumber)) === null
-    return good ? certificateOf(chain, key, certPath, keyPath, scope) : null
+    return good ? certificateOf(leaf, { cert: chain, key, certPath, keyPath }, scope) : null
   } catch (error) {
     if (error instanceof RootlingError) throw error
     return null
@@ -122,21 +142,15 @@ async function readKept(
 }
 
 function certificateOf(
-  cert: string,
-  key: string,
-  certPath: string,
-  keyPath: string,
+  leaf: X509Certificate,
+  files: Pick<Certificate, 'cert' | 'key' | 'certPath' | 'keyPath'>,
   scope: Scope,
 ): Certificate {
-  const leaf = new X509Certificate(cert)
   const root = rootForOpenssl(scope)
   return {
-    cert,
-    key,
+    ...files,
     ca: root.pem,
     caPath: root.path,
-    certPath,
-    keyPath,
     ...validityOf(leaf),
     serialNumber: leaf.serialNumber.toLowerCase(),
     fingerprint: fingerprintOf(leaf),
@@ -149,14 +163,15 @@ function certificateOf(
  */
 function digestOf(
   identifiers: readonly Identifier[],
+  client: { readonly subject: string | null } | null,
   keyType: KeyType,
   days: number | undefined,
   revocationUrl: string | false | undefined,
 ): string {
   const names = identifiers.map(({ type, value }) => `${type}:${value}`).toSorted()
-  // The URL is left out where it is the default, so that certificates that older versions kept are
-  // found.
+  // What is the default is left out, so that certificates that older versions kept are found.
   const asked = revocationUrl === undefined ? [] : [revocationUrl]
-  const text = JSON.stringify([[...new Set(names)], keyType, days ?? null, ...asked])
+  const holder = client === null ? [] : [client]
+  const text = JSON.stringify([[...new Set(names)], keyType, days ?? null, ...asked, ...holder])
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

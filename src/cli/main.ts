@@ -1,6 +1,6 @@
 import { RootlingError, UnknownName, type ErrorCode } from '../errors.ts'
 import { stateDirectory } from '../home/state-directory.ts'
-import { settleInterrupted } from '../storage/files/unfinished-writes.ts'
+import { settleInterrupted } from '../storage/files/settle.ts'
 import { syncInPlace } from '../files/sync-fs.ts'
 import { adoptCaller } from './caller.ts'
 import {

@@ -1,14 +1,7 @@
 import { keptCertificate, type Certificate, type KeptOptions } from '../certificates/kept.ts'
-import { stateDirectory } from '../home/state-directory.ts'
-import { scopeNames } from '../storage/files/scopes.ts'
-import { settleInterrupted } from '../storage/files/unfinished-writes.ts'
+import { openAuthority, systemClock, type StateOptions } from './state.ts'
 
-export interface CertificateForOptions extends KeptOptions {
-  /** The state directory, an absolute path; default: the one that the command line uses. */
-  readonly home?: string
-  /** The clock; default: the system's. */
-  readonly now?: () => Date
-}
+export interface CertificateForOptions extends KeptOptions, StateOptions {}
 
 /**
  * Returns a certificate for a name or several: hosts, wildcards, IP addresses, e-mail addresses or URIs.
@@ -31,11 +24,7 @@ export async function certificateFor(
   names: string | readonly string[],
   options: CertificateForOptions = {},
 ): Promise<Certificate> {
-  const { home } = options
-  const state = home === undefined ? await stateDirectory() : { path: home, owner: null }
-  const now = (options.now ?? (() => new Date()))()
-  await settleInterrupted(state)
-  if (!(await scopeNames(state)).includes('local'))
-    await (await import('../authority/create.ts')).ensureAuthority(state, now)
+  const state = await openAuthority(options)
+  const now = (options.now ?? systemClock)()
   return keptCertificate(state, typeof names === 'string' ? [names] : names, options, now)
 }

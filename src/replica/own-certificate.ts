@@ -3,7 +3,7 @@ import { isTrusted } from '../authority/scope.ts'
 import { createIssuer } from '../certificates/issuer.ts'
 import { RootlingError } from '../errors.ts'
 import { loadKeyPair } from '../server/key-pair.ts'
-import { renewingPair, type RenewingPair } from '../server/renewing.ts'
+import { renewingPair, type RenewingPair, type RenewingPairOptions } from '../server/renewing.ts'
 import type { Storage } from '../storage/storage.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { generateKeys } from '../x509/keys.ts'
@@ -17,8 +17,8 @@ export interface OwnCertificateOptions {
   /** The host of the server's URL. */
   readonly host: string
   readonly now: () => Date
-  readonly onRenewed: Parameters<typeof renewingPair>[0]['onRenewed']
-  readonly onFailed: Parameters<typeof renewingPair>[0]['onFailed']
+  readonly onRenewed: RenewingPairOptions['onRenewed']
+  readonly onFailed: RenewingPairOptions['onFailed']
 }
 
 /**

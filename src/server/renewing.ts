@@ -3,9 +3,12 @@ import { validityOf } from '../x509/parsed-certificate.ts'
 import { renewalTime } from '../x509/profiles.ts'
 import type { KeyPair } from './key-pair.ts'
 
-export interface RenewingPairOptions {
+/** What is renewed: any object that has the certificate in these two forms. */
+type Renewable = Pick<KeyPair, 'cert' | 'leaf'>
+
+export interface RenewingPairOptions<Pair extends Renewable = KeyPair> {
   /** Issues a new certificate and key. */
-  readonly issue: () => Promise<KeyPair>
+  readonly issue: () => Promise<Pair>
   readonly now: () => Date
   /**
    * Returns text that changes when the issuers change. Then `issue` is called, which may return the
@@ -15,14 +18,14 @@ export interface RenewingPairOptions {
   /** Says whether the certificate with a serial number is revoked, which makes it due for renewal. */
   readonly isRevoked?: ((serialNumber: string) => Promise<boolean>) | undefined
   /** Called with each pair after the first, for example to call `server.replaceCertificate`. */
-  readonly onRenewed?: ((pair: KeyPair) => void) | undefined
+  readonly onRenewed?: ((pair: Pair) => void) | undefined
   readonly onFailed?: ((error: unknown, nextAttempt: Date) => void) | undefined
   /** The time between two checks, at most and by default 60,000. */
   readonly checkMilliseconds?: number | undefined
 }
 
-export interface RenewingPair {
-  current(): KeyPair
+export interface RenewingPair<Pair extends Renewable = KeyPair> {
+  current(): Pair
   /** Renews if the pair is due or the issuers have changed, as the timer does. Never rejects. */
   check(): Promise<void>
   stop(): void
@@ -37,11 +40,13 @@ const minute = 60_000
  * laptop sleeps. Failures are retried after 1, 2, 4, … minutes, at most an hour; the old pair stays
  * in use meanwhile. Rejects when the first pair cannot be issued.
  */
-export async function renewingPair(options: RenewingPairOptions): Promise<RenewingPair> {
+export async function renewingPair<Pair extends Renewable = KeyPair>(
+  options: RenewingPairOptions<Pair>,
+): Promise<RenewingPair<Pair>> {
   const stampNow = async (): Promise<string> =>
     (await options.issuersStamp?.().catch(() => 'unreadable')) ?? ''
   // While the record cannot be read, the pair stays in use.
-  const isRevoked = async ({ leaf }: KeyPair): Promise<boolean> =>
+  const isRevoked = async ({ leaf }: Pair): Promise<boolean> =>
     (await options.isRevoked?.(leaf.serialNumber).catch(() => false)) ?? false
   let stamp = await stampNow()
   let pair = await options.issue()

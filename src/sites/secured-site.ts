@@ -1,6 +1,6 @@
 import { readScopes } from '../authority/scope.ts'
 import { keptCertificate } from '../certificates/kept.ts'
-import { stampOf } from '../files/stamp.ts'
+import { revokedIn } from '../certificates/revoked-in.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import type { Contexts } from '../server/contexts.ts'
 import { createHttpsServer, type HttpsServer, type HttpsServerOptions } from '../server/https.ts'
@@ -14,7 +14,6 @@ import { listenOnLoopback } from '../server/listen.ts'
 import type { ClientGate } from '../server/mutual-tls.ts'
 import { renewingPair, type RenewingPair } from '../server/renewing.ts'
 import { certificatesOf } from '../storage/files/certificates.ts'
-import { recordPath, revocationOf } from '../storage/files/record.ts'
 import { stampOfScopes } from '../storage/files/scopes.ts'
 import { altNameParts } from '../x509/parsed-certificate.ts'
 import { isIP } from '../x509/ip.ts'
@@ -230,26 +229,6 @@ async function openSource(
     onFailed: onRenewalFailed,
   })
   return { ...renewing, unsigned }
-}
-
-/** The most answers that `revokedIn` keeps. */
-const mostAnswers = 1_000
-
-/**
- * Returns a function that says whether the certificate with a serial number is revoked. It searches
- * the record again only after a change of the record.
- */
-function revokedIn(state: StateDirectory): (serialNumber: string) => Promise<boolean> {
-  const answers = new Map<string, boolean>()
-  let stamp = ''
-  return async (serialNumber) => {
-    const latest = await stampOf(recordPath(state))
-    if (latest !== stamp || answers.size >= mostAnswers) answers.clear()
-    stamp = latest
-    const revoked = answers.get(serialNumber) ?? (await revocationOf(state, serialNumber)) !== null
-    answers.set(serialNumber, revoked)
-    return revoked
-  }
 }
 
 const noAddresses: NetworkAddresses = { signed: [], unsigned: [] }

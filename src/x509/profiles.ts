@@ -26,7 +26,7 @@ export const defaultDays = 397
  */
 const shortDays = 7
 
-const { keyUsageBits: bit } = extension
+const bit = extension.keyUsageBits
 const rootOrganization = 'Rootling development CA'
 const leafOrganization = 'Rootling development certificate'
 

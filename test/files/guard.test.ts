@@ -17,7 +17,7 @@ import { issue } from '../../src/certificates/issue.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
 import { ensureAuthority, permitScope } from '../../src/authority/create.ts'
 import { readRecord } from '../../src/storage/files/record.ts'
-import { settleInterrupted } from '../../src/storage/files/unfinished-writes.ts'
+import { settleInterrupted } from '../../src/storage/files/settle.ts'
 import { pemBlocks } from '../../src/x509/pem.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 

@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { issue } from '../../src/certificates/issue.ts'
-import { exclusively, settleInterrupted } from '../../src/storage/files/unfinished-writes.ts'
+import { settleInterrupted } from '../../src/storage/files/settle.ts'
+import { exclusively } from '../../src/storage/files/unfinished-writes.ts'
 import { temporaryDirectory, temporaryState } from '../helpers/temporary.ts'
 
 const now = new Date('2027-03-01T12:00:00Z')

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import { stateDirectory, type StateDirectory } from '../../home/state-directory.ts'
-import { settleInterrupted } from '../../storage/files/unfinished-writes.ts'
+import { settleInterrupted } from '../../storage/files/settle.ts'
 import { adoptCaller } from '../caller.ts'
 import type { Context } from '../context.ts'
 import { completeCommands, type Selected } from '../hint.ts'

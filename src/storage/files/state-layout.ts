@@ -10,7 +10,8 @@ import {
   type StateDirectory,
 } from '../../home/state-directory.ts'
 import { rootPath, scopeNames, scopesLayout } from './scopes.ts'
-import { bundles, pendingNames } from './unfinished-writes.ts'
+import { pendingNames } from './pending.ts'
+import { bundles } from './unfinished-writes.ts'
 
 const empty = /^$/
 

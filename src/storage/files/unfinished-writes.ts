@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import {
-  isLeftover,
   stageFile,
   sweepDead,
   sweepLeftovers,
@@ -11,23 +10,22 @@ import {
 } from '../../files/atomic.ts'
 import { RootlingError } from '../../errors.ts'
 import { hasCode, unwritable } from '../../files/errors.ts'
-import { exists } from '../../files/exists.ts'
 import { withLock } from '../../files/lock.ts'
 import { isMountPoint } from '../../files/mount-point.ts'
 import type { Owner } from '../../files/owner.ts'
 import { makePrivateDirectory } from '../../files/private-directory.ts'
 import { readPrivateText } from '../../files/read.ts'
-import { refuseSharedDirectory } from '../../files/shared-directory.ts'
-import { readdir, removeFile } from '../../files/sync-fs.ts'
+import { removeFile } from '../../files/sync-fs.ts'
 import { isFullPath } from '../../full-path.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { issueInFiles } from '../issue-again.ts'
 import { describeHolder, type CertificateRecord } from '../records.ts'
 import { certificatesOf } from './certificates.ts'
+import { pendingDirectory, pendingNames, unfinished, type Tell } from './pending.ts'
 import { recordIssued } from './record.ts'
-import { scopesPath, sweepScopes } from './scopes.ts'
+import { sweepScopes } from './scopes.ts'
 import { isText } from './stored-values.ts'
-import { carryOver, refuseNewer } from './version.ts'
+import { carryOver } from './version.ts'
 import { quotedPath } from '../../shell-word.ts'
 
 /** One of several files that only make sense together, such as a certificate and its key. */
@@ -63,8 +61,6 @@ interface Pending {
 /** The directory of the files of roots for programs, which src/runtimes/ writes. */
 export const bundles = 'bundles'
 
-const directoryOf = (state: StateDirectory): string => join(state.path, 'pending')
-
 /**
  * Runs `work` under the lock, after carrying over what an older version wrote, and finishing or
  * undoing what an interrupted command left. `tell` is that of `settleInterrupted`. Throws
@@ -80,42 +76,11 @@ export async function exclusively<T>(
     await sweepScopes(state)
     for (const name of await unfinished(state))
       if (pendingNames.test(name)) await finishOrDrop(state, name, tell)
-    await sweepLeftovers(directoryOf(state))
+    await sweepLeftovers(pendingDirectory(state))
     // `rootling run` and `env` write there without this lock.
     await sweepDead(join(state.path, bundles))
     return work()
   })
-}
-
-/** Takes a sentence for the user about a file that could not be finished. */
-type Tell = (sentence: string) => void
-
-/**
- * Finishes or undoes what an interrupted command left; each command begins with it. Calls `tell` for
- * each file that cannot be finished, which is then given up, except where a later attempt may
- * succeed. Without `tell`, all such files are left for a later command. Throws `loose-key`, and
- * `newer-state` where a newer Rootling wrote the state directory.
- */
-export async function settleInterrupted(state: StateDirectory, tell?: Tell): Promise<void> {
-  // A directory without scopes may be open to others: rootling-mkcert makes it private later.
-  if (await exists(scopesPath(state))) await refuseSharedDirectory(state)
-  const left = await unfinished(state)
-  await refuseNewer(state)
-  if (left.length > 0) await exclusively(state, async () => undefined, tell)
-}
-
-/** The names of pending files: a serial number of ours in hex, and `.json`. */
-export const pendingNames = /^[0-9a-f]{32}\.json$/
-
-/** Returns the names of pending files, whole or not. A foreign file in their directory is left. */
-async function unfinished(state: StateDirectory): Promise<string[]> {
-  try {
-    const names = await readdir(directoryOf(state))
-    return names.filter((name) => pendingNames.test(name) || isLeftover(name))
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return []
-    throw unwritable(directoryOf(state), error)
-  }
 }
 
 /**
@@ -130,7 +95,7 @@ export async function recordAndWrite(
   files: readonly OutputFile[],
 ): Promise<void> {
   if (files.length === 0) return recordIssued(state, [record])
-  const path = join(directoryOf(state), `${record.serialNumber}.json`)
+  const path = join(pendingDirectory(state), `${record.serialNumber}.json`)
   const withBefore = await Promise.all(
     files.map(async ({ data, rights: _rights, ...file }) => ({
       ...file,
@@ -138,7 +103,7 @@ export async function recordAndWrite(
       before: await hashOf(file.path),
     })),
   )
-  await makePrivateDirectory(directoryOf(state), state.owner)
+  await makePrivateDirectory(pendingDirectory(state), state.owner)
   const pending: Pending = { record, files: withBefore }
   await writeFileAtomic(path, { data: JSON.stringify(pending), mode: 0o600 }, state.owner)
   const staged: StagedFile[] = []
@@ -167,7 +132,7 @@ async function finishOrDrop(
   name: string,
   tell: Tell | undefined,
 ): Promise<void> {
-  const path = join(directoryOf(state), name)
+  const path = join(pendingDirectory(state), name)
   const pending = parsePending(await readPrivateText(path, state.owner))
   const certificates = certificatesOf(state)
   const recorded = (await certificates.find(basename(name, '.json')))?.certificate

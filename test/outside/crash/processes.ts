@@ -5,7 +5,8 @@ import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { build } from 'rolldown'
-import { exclusively, settleInterrupted } from '../../../src/storage/files/unfinished-writes.ts'
+import { settleInterrupted } from '../../../src/storage/files/settle.ts'
+import { exclusively } from '../../../src/storage/files/unfinished-writes.ts'
 import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
 
 export interface Bundle {

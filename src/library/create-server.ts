@@ -1,0 +1,127 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createSecureServer } from 'node:http2'
+import type {
+  Http2SecureServer,
+  Http2ServerRequest,
+  Http2ServerResponse,
+  ServerHttp2Session,
+  SecureServerOptions as Http2Settings,
+} from 'node:http2'
+import { createServer as createHttpsServer } from 'node:https'
+import type { Server, ServerOptions as HttpsSettings } from 'node:https'
+import type { Socket } from 'node:net'
+import { secureContextFor, type RenewalOptions, type ServerContext } from './secure-context.ts'
+
+/** The settings of Node's own server that the certificate decides. */
+type Decided = 'cert' | 'key' | 'pfx' | 'passphrase' | 'SNICallback' | 'secureContext'
+
+interface CommonOptions extends RenewalOptions {
+  /**
+   * Hosts, wildcards and IP addresses of the server; default: `localhost`, `127.0.0.1` and `::1`.
+   */
+  readonly names?: string | readonly string[]
+}
+
+export interface HttpsServerOptions extends CommonOptions {
+  readonly http2?: false
+  /** Further settings for `https.createServer`, such as `requestCert` and `keepAliveTimeout`. */
+  readonly server?: Omit<HttpsSettings, Decided>
+}
+
+export interface Http2ServerOptions extends CommonOptions {
+  /** Whether the server speaks HTTP/2, and HTTP/1.1 to clients without it; default: `false`. */
+  readonly http2: true
+  /** Further settings for `http2.createSecureServer`; `allowHTTP1` is true unless it is false here. */
+  readonly server?: Omit<Http2Settings, Decided>
+}
+
+type HttpsListener = (request: IncomingMessage, response: ServerResponse) => unknown
+type Http2Listener = (request: Http2ServerRequest, response: Http2ServerResponse) => unknown
+
+const localNames = ['localhost', '127.0.0.1', '::1']
+
+/**
+ * Creates a server as `https.createServer` does, or `http2.createSecureServer`, whose certificate
+ * this machine's authority issues and keeps, and which renews itself while it runs: when two thirds
+ * of the certificate's lifetime have passed, when it is revoked, and when the authority is replaced.
+ * With `onDemand` it also has a certificate for any other name that the authority may sign.
+ *
+ * It is Node's own server and does not listen yet: an error of `listen`, such as EADDRINUSE, comes as
+ * the server's event `error`. The renewal keeps no process alive, and ends when the server closes.
+ * `await using` closes the server with its connections: those that answer a request have five
+ * seconds. Creates a certificate authority where there is none yet; `rootling install` makes it
+ * trusted. Never prompts. Throws what `certificateFor` throws.
+ *
+ * @example
+ * import { createServer } from 'rootling'
+ *
+ * const server = await createServer({ http2: true }, (request, response) => response.end('hello'))
+ * server.listen(8443, () => console.log('https://localhost:8443/'))
+ */
+export function createServer(
+  options: Http2ServerOptions,
+  listener?: Http2Listener,
+): Promise<Http2SecureServer>
+export function createServer(
+  options?: HttpsServerOptions,
+  listener?: HttpsListener,
+): Promise<Server>
+export function createServer(listener: HttpsListener): Promise<Server>
+export async function createServer(
+  given: HttpsServerOptions | Http2ServerOptions | HttpsListener = {},
+  second?: HttpsListener | Http2Listener,
+): Promise<Server | Http2SecureServer> {
+  const [options, listener] = typeof given === 'function' ? [{}, given] : [given, second]
+  const { names = localNames, onRenewed } = options
+  // Node needs a list of CAs, if it is to ask clients for certificates; else it would read all
+  // public roots for nothing.
+  const settings = {
+    ...(options.server?.requestCert === true ? {} : { ca: [] }),
+    ...options.server,
+  }
+  const context = await secureContextFor(names, {
+    ...options,
+    tls: settings,
+    onRenewed(certificate) {
+      const { cert, key } = certificate
+      server.setSecureContext({ ...settings, cert, key })
+      onRenewed?.(certificate)
+    },
+  })
+  const { cert, key, SNICallback } = context
+  const all = { ...settings, cert, key, SNICallback }
+  const server =
+    options.http2 === true
+      ? createSecureServer({ allowHTTP1: true, ...all }, listener as Http2Listener)
+      : createHttpsServer(all, listener as HttpsListener)
+  return closing(server, context)
+}
+
+const drainMilliseconds = 5_000
+
+/** Makes the server stop its renewal when it closes, and `await using` end its connections. */
+function closing<T extends Server | Http2SecureServer>(server: T, context: ServerContext): T {
+  const sessions = new Set<ServerHttp2Session>()
+  const sockets = new Set<Socket>()
+  server.on('close', () => context.close())
+  server.on('session', (session: ServerHttp2Session) => {
+    sessions.add(session)
+    session.on('close', () => sessions.delete(session))
+  })
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  const dispose = async (): Promise<void> => {
+    context.close()
+    if (!server.listening) return
+    const closed = new Promise((resolve) => server.close(resolve))
+    for (const session of sessions) session.close()
+    const late = setTimeout(() => {
+      for (const socket of sockets) socket.destroy()
+    }, drainMilliseconds)
+    await closed
+    clearTimeout(late)
+  }
+  return Object.assign(server, { [Symbol.asyncDispose]: dispose })
+}
