@@ -11,7 +11,7 @@ import {
 } from '../sites/own-addresses.ts'
 import { recordPath } from '../storage/files/record.ts'
 import { stampOfScopes } from '../storage/files/scopes.ts'
-import { settleInterrupted } from '../storage/files/unfinished-writes.ts'
+import { settleInterrupted } from '../storage/files/settle.ts'
 
 export interface ServerCertificateOptions {
   /** The state directory; absent: the one that the command line uses. */
@@ -37,7 +37,7 @@ export interface ServerCertificate {
   follow(options: FollowOptions): Promise<{ stop(): void }>
 }
 
-export interface FollowOptions {
+interface FollowOptions {
   readonly replace: (pair: Pick<KeyPair, 'cert' | 'key'>) => void
   readonly onFailed: (error: unknown) => void
 }

@@ -129,7 +129,7 @@ type NodeProgram =
   | { readonly node: null; readonly missing: string }
 
 /** Returns a Node of at least a major version: the one that runs the tests, or one of npm. */
-export async function nodeFor(major: number): Promise<NodeProgram> {
+async function nodeFor(major: number): Promise<NodeProgram> {
   if (Number(process.versions.node.split('.')[0]) >= major)
     return { node: process.execPath, missing: null }
   const name = `node-${process.platform}-${process.arch}`
