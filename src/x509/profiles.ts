@@ -255,7 +255,7 @@ function namedAfterFirst({ identifiers }: LeafFields): Buffer {
 }
 
 /** The subject of leaves in hardened scopes; their subjectAltName is critical (§4.1.2.6). */
-export const emptyName = sequence()
+export const emptyName: Buffer = sequence()
 
 /** Signs a leaf with its own key; the leaf's name says that it is not trusted. */
 export function signSelfSigned(
