@@ -1,6 +1,6 @@
 import { stateOf, type StateOptions } from './state.ts'
 
-/** Which variables are returned, and for which children. */
+/** The options of `environmentFor`. */
 export interface EnvironmentOptions extends Pick<StateOptions, 'home'> {
   /**
    * Whether to set also the variables by which a program trusts a file and nothing else, such as

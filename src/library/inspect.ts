@@ -3,7 +3,7 @@ import type { ShowTarget } from '../doctor/show.ts'
 import { RootlingError } from '../errors.ts'
 import { stateOf, systemClock, type StateOptions } from './state.ts'
 
-/** With what a target is read. */
+/** The options of `inspect`. */
 export interface InspectOptions extends StateOptions {
   /** The password of a PKCS #12 file or of an encrypted private key. */
   readonly password?: string

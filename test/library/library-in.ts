@@ -17,9 +17,9 @@ const scriptOf = (entry: string, body: string): string => `
   const rootling = require(${JSON.stringify(entry)})
   void (async () => {${body}})().then((value) => console.log(JSON.stringify(value)))`
 
-function resultOf<T>({ exitCode, stdout, stderr }: Finished): T {
+function resultOf({ exitCode, stdout, stderr }: Finished): unknown {
   if (exitCode !== 0 || stderr !== '') throw new Error(`exit code ${exitCode}: ${stdout}${stderr}`)
-  return JSON.parse(stdout) as T
+  return JSON.parse(stdout)
 }
 
 /** The package as root uses it. */
@@ -28,7 +28,7 @@ export function libraryIn(namespace: Namespace): Library {
   return {
     call: async (body, env = {}) => {
       const script = scriptOf(`${project}/dist/library/index.cjs`, body)
-      return resultOf(await namespace.run(process.execPath, ['-e', script], { env }))
+      return resultOf(await namespace.run(process.execPath, ['-e', script], { env })) as never
     },
   }
 }
@@ -61,7 +61,7 @@ export async function libraryOfPerson(
       const variables = Object.entries({ HOME: home, USER: 'ada', LOGNAME: 'ada', ...env })
       const words = ['env', `--chdir=${home}`, ...variables.map((pair) => pair.join('='))]
       const line = ['-u', 'ada', '--', ...words, node, '-e', scriptOf(entry, body)]
-      return resultOf(await namespace.run('runuser', line))
+      return resultOf(await namespace.run('runuser', line)) as never
     },
   }
 }
