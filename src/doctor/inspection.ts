@@ -31,7 +31,7 @@ export interface InspectedCertificate {
   readonly chain: 'complete' | 'incomplete' | 'unknown'
   /** Whether the record of this machine has it. */
   readonly issuedHere: boolean
-  /** Its revocation; `null`: none is known here. */
+  /** `null`: none is known here. */
   readonly revocation: Revocation | null
   /** Such as `O=Example, CN=example.test`; empty where it has none. */
   readonly subject: string
@@ -63,7 +63,7 @@ export interface InspectedCertificate {
   readonly extKeyUsage: readonly string[] | null
   /** Whether it says which key of its issuer signed it. */
   readonly hasAuthorityKeyIdentifier: boolean
-  /** The names that certificates below it may have; `null`: it limits none. */
+  /** `null`: it has none. */
   readonly nameConstraints: Constraints | null
   /** Where OCSP is answered. */
   readonly ocspUrls: readonly string[]
