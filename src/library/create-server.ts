@@ -10,8 +10,22 @@ import type {
 import { createServer as createHttpsServer } from 'node:https'
 import type { Server, ServerOptions as HttpsSettings } from 'node:https'
 import type { Socket } from 'node:net'
+import {
+  checkedLater,
+  checkOptions,
+  flag,
+  object,
+  shownValue,
+  someNamesOf,
+  type OptionKinds,
+} from '../arguments.ts'
 import { RootlingError } from '../errors.ts'
-import { secureContextFor, type RenewalOptions, type ServerContext } from './secure-context.ts'
+import {
+  renewalOptions,
+  secureContextFor,
+  type RenewalOptions,
+  type ServerContext,
+} from './secure-context.ts'
 
 /**
  * The settings of Node's own server that the certificate decides.
@@ -50,6 +64,13 @@ type Http2Listener = (request: Http2ServerRequest, response: Http2ServerResponse
 
 const localNames = ['localhost', '127.0.0.1', '::1']
 
+const serverOptions: OptionKinds<HttpsServerOptions> = {
+  names: checkedLater("['localhost', '127.0.0.1', '::1']"),
+  http2: flag,
+  server: object('{ keepAliveTimeout: 5_000 }'),
+  ...renewalOptions,
+}
+
 /**
  * Creates a server as `https.createServer` does, or `http2.createSecureServer`, whose certificate
  * this machine's authority issues and keeps, and which renews itself while it runs: when two thirds
@@ -83,15 +104,18 @@ export async function createServer(
   second?: HttpsListener | Http2Listener,
 ): Promise<Server | Http2SecureServer> {
   const [options, listener] = typeof given === 'function' ? [{}, given] : [given, second]
-  const { names = localNames, onRenewed } = options
+  checkCall(given, second)
+  const { names = localNames, http2 = false, server: further, ...renewal } = options
+  const { onRenewed } = renewal
+  const list = someNamesOf(names, "createServer({ names: ['localhost', '127.0.0.1', '::1'] })")
   // Node needs a list of CAs, if it is to ask clients for certificates; else it would read all
   // public roots for nothing.
   const settings = {
-    ...(options.server?.requestCert === true ? {} : { ca: [] }),
-    ...options.server,
+    ...(further?.requestCert === true ? {} : { ca: [] }),
+    ...further,
   }
-  const context = await secureContextFor(names, {
-    ...options,
+  const context = await secureContextFor(list, {
+    ...renewal,
     tls: settings,
     onRenewed(certificate) {
       const { cert, key } = certificate
@@ -102,11 +126,32 @@ export async function createServer(
   })
   const { cert, key, SNICallback } = context
   const all = { ...settings, cert, key, SNICallback }
-  const server =
-    options.http2 === true
-      ? createSecureServer({ allowHTTP1: true, ...all }, listener as Http2Listener)
-      : createHttpsServer(all, listener as HttpsListener)
+  const server = http2
+    ? createSecureServer({ allowHTTP1: true, ...all }, listener as Http2Listener)
+    : createHttpsServer(all, listener as HttpsListener)
   return closing(server, context)
+}
+
+/** Throws `usage` for what only a caller without types can pass. */
+function checkCall(given: unknown, listener: unknown): void {
+  const hint = "createServer({ names: ['localhost', '::1'] }, (request, response) => {})"
+  if (typeof given === 'function') {
+    if (listener === undefined) return
+    throw new RootlingError('usage', 'createServer takes the options before the listener.', {
+      hint,
+    })
+  }
+  if (typeof given === 'string' || Array.isArray(given))
+    throw new RootlingError(
+      'usage',
+      `createServer takes its names in an object, not ${shownValue(given)} alone.`,
+      { hint },
+    )
+  checkOptions('createServer', given, serverOptions)
+  if (listener !== undefined && typeof listener !== 'function')
+    throw new RootlingError('usage', `listener must be a function, not ${shownValue(listener)}.`, {
+      hint,
+    })
 }
 
 const fixedInBun = (): RootlingError =>

@@ -1,6 +1,9 @@
+import { statSync } from 'node:fs'
+import path from 'node:path'
+import { checkOptions, flag, type OptionKinds } from '../arguments.ts'
 import type { FindingInJson } from '../doctor/codes.ts'
 import type { Examination } from '../doctor/doctor.ts'
-import type { StoreSelection } from './options.ts'
+import { storeSelectionOptions, type StoreSelection } from './options.ts'
 
 /** What is looked at. */
 export interface DiagnoseOptions extends Pick<
@@ -13,6 +16,20 @@ export interface DiagnoseOptions extends Pick<
   readonly urls?: readonly (string | URL)[]
   /** Whether to run the runtimes of this machine too, which takes seconds; default: `false`. */
   readonly runtimes?: boolean
+}
+
+const { storeScope: _storeScope, ...selectionOptions } = storeSelectionOptions
+
+const diagnoseOptions: OptionKinds<DiagnoseOptions> = {
+  cwd: { allows: isDirectory, what: 'a directory that there is', example: 'process.cwd()' },
+  urls: {
+    allows: (value) =>
+      Array.isArray(value) && value.every((one) => typeof one === 'string' || one instanceof URL),
+    what: 'an array of strings or URLs',
+    example: "['https://localhost:8443']",
+  },
+  runtimes: flag,
+  ...selectionOptions,
 }
 
 /** What keeps programs from trusting the authority. */
@@ -38,6 +55,7 @@ export interface Diagnosis extends Omit<Examination, 'findings'> {
  *   if (severity !== 'note') console.log(`${sentence}\n→ ${remedy}`)
  */
 export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis> {
+  checkOptions('diagnose', options, diagnoseOptions)
   const [
     { completerOf, plain, silentWorld, storeOptionsOf },
     { examine },
@@ -49,7 +67,8 @@ export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis
     import('../doctor/codes.ts'),
     import('../client/target.ts'),
   ])
-  const { cwd = currentDirectory(), urls = [], runtimes = false } = options
+  const { urls = [], runtimes = false } = options
+  const cwd = options.cwd === undefined ? currentDirectory() : path.resolve(options.cwd)
   const { kinds, javaPasswordFile } = storeOptionsOf(options)
   const targets = urls.map((url) => parseTarget(String(url)))
   const world = await silentWorld(options)
@@ -57,6 +76,11 @@ export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis
   const complete = completerOf(options)
   const findings = examined.findings.map((each) => findingInJson(each, complete))
   return plain({ ...examined, findings }, complete)
+}
+
+function isDirectory(value: unknown): boolean {
+  if (typeof value !== 'string' || value.includes('\0')) return false
+  return statSync(value, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
 /** Returns the directory of this process; `null`: it was deleted. */

@@ -1,7 +1,8 @@
+import { checkOptions, text } from '../arguments.ts'
 import type { Inspected } from '../doctor/inspection.ts'
 import type { ShowTarget } from '../doctor/show.ts'
 import { RootlingError } from '../errors.ts'
-import { stateOf, systemClock, type StateOptions } from './state.ts'
+import { stateOf, stateOptions, systemClock, type StateOptions } from './state.ts'
 
 /** With what a target is read. */
 export interface InspectOptions extends StateOptions {
@@ -40,6 +41,8 @@ export async function inspect(
   target: string | Uint8Array | URL,
   options: InspectOptions = {},
 ): Promise<Inspection> {
+  const password = { ...text("'…'"), secret: true } as const
+  checkOptions('inspect', options, { password, ...stateOptions })
   const [{ completerOf, plain }, { show }, { inspectionOf }] = await Promise.all([
     import('./world.ts'),
     import('../doctor/show.ts'),
