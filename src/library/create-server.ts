@@ -147,6 +147,10 @@ function checkCall(given: unknown, listener: unknown): void {
       `createServer takes its names in an object, not ${shownValue(given)} alone.`,
       { hint },
     )
+  if (typeof given === 'object' && given !== null && ('port' in given || 'host' in given))
+    throw new RootlingError('usage', 'createServer has no options port and host.', {
+      hint: "server.listen(8443, 'localhost')",
+    })
   checkOptions('createServer', given, serverOptions)
   if (listener !== undefined && typeof listener !== 'function')
     throw new RootlingError('usage', `listener must be a function, not ${shownValue(listener)}.`, {

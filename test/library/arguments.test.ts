@@ -74,6 +74,11 @@ const listener = (): undefined => undefined
 test.each([
   [['localhost'], "createServer takes its names in an object, not 'localhost' alone.", serverCall],
   [[{ name: 'a.test' }], 'createServer has no option name.', 'Did you mean names?'],
+  [
+    [{ port: 8443 }],
+    'createServer has no options port and host.',
+    "server.listen(8443, 'localhost')",
+  ],
   [[{ http2: 'yes' }], "http2 must be true or false, not 'yes'.", 'http2: true'],
   [[{}, 5], 'listener must be a function, not 5.', serverCall],
   [[listener, {}], 'createServer takes the options before the listener.', serverCall],
