@@ -27,12 +27,14 @@ import {
   type ServerContext,
 } from './secure-context.ts'
 
+const decided = ['cert', 'key', 'pfx', 'passphrase', 'SNICallback', 'secureContext'] as const
+
 /**
  * The settings of Node's own server that the certificate decides.
  *
  * @inline
  */
-type Decided = 'cert' | 'key' | 'pfx' | 'passphrase' | 'SNICallback' | 'secureContext'
+type Decided = (typeof decided)[number]
 
 interface CommonOptions extends RenewalOptions {
   /**
@@ -152,6 +154,12 @@ function checkCall(given: unknown, listener: unknown): void {
       hint: "server.listen(8443, 'localhost')",
     })
   checkOptions('createServer', given, serverOptions)
+  const { server = {} } = given as HttpsServerOptions
+  const own = decided.find((name) => Object.hasOwn(server, name))
+  if (own !== undefined)
+    throw new RootlingError('usage', `server.${own} is not an option: createServer sets it.`, {
+      hint: "For a certificate of your own, use createServer of 'node:https'",
+    })
   if (listener !== undefined && typeof listener !== 'function')
     throw new RootlingError('usage', `listener must be a function, not ${shownValue(listener)}.`, {
       hint,

@@ -80,6 +80,11 @@ test.each([
     "server.listen(8443, 'localhost')",
   ],
   [[{ http2: 'yes' }], "http2 must be true or false, not 'yes'.", 'http2: true'],
+  [
+    [{ server: { cert: '' } }],
+    'server.cert is not an option: createServer sets it.',
+    "For a certificate of your own, use createServer of 'node:https'",
+  ],
   [[{}, 5], 'listener must be a function, not 5.', serverCall],
   [[listener, {}], 'createServer takes the options before the listener.', serverCall],
   [
@@ -120,6 +125,16 @@ test.each([
   const [said, hint] = await refusal(() => untyped[name]?.(...values))
   expect(said).toBe(sentence)
   expect(hint).toBeDefined()
+})
+
+test.each([
+  ['certificateFor', 'a.test b.test', 'Give each name by itself'],
+  ['certificateFor', 'a.test,b.test', 'Give each name by itself'],
+  ['clientCertificateFor', 'Ada Lovelace', 'Give it as the subject: CN=Ada Lovelace'],
+  ['clientCertificateFor', 'CN=ada', 'Give it as the subject: CN=ada'],
+])('%s says how to give %s', async (name, given, hint) => {
+  const options = { home: join(await temporaryDirectory(), 'state') }
+  await expect(untyped[name]?.(given, options)).rejects.toMatchObject({ code: 'bad-name', hint })
 })
 
 test('an option that is undefined counts as absent', async () => {
