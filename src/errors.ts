@@ -91,7 +91,7 @@ export class RootlingError extends Error {
   /** What to type or do next, in one line; `undefined`: nothing is known to help. */
   readonly hint: string | undefined
   /** Absent: the error is not about the contents of a file that a person wrote. */
-  readonly faults?: readonly Fault[]
+  declare readonly faults?: readonly Fault[]
 
   constructor(code: ErrorCode, sentence: string, options: RootlingErrorOptions = {}) {
     super(sentence, options.cause === undefined ? undefined : { cause: options.cause })

@@ -30,6 +30,7 @@ export const rooms: readonly Room[] = [
   {
     name: 'ground',
     paths: [
+      'src/arguments.ts',
       'src/bounded-json.ts',
       'src/complete-commands.ts',
       'src/errors.ts',

@@ -1,4 +1,5 @@
 import { RootlingError } from '../errors.ts'
+import { printable, shortened } from '../printable.ts'
 import { isBareWildcard, mostNames, parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import type { Purpose } from '../storage/records.ts'
 import { commonNameText } from '../x509/subject.ts'
@@ -30,8 +31,20 @@ export function parseNames(names: readonly string[], command = 'rootling issue')
 export function clientSubject<T extends NamedRequest>(request: T): T {
   const { names, purpose, subject } = request
   const [first = '', ...rest] = names
-  if (purpose !== 'client' || subject !== undefined || !isUserName(first)) return request
+  if (purpose !== 'client' || subject !== undefined) return request
+  refuseSubject(first.trim())
+  if (!isUserName(first)) return request
   return { ...request, names: rest, subject: commonNameText(first.trim()) }
+}
+
+/** Throws `bad-name`, with the subject to give, for a person's full name or a subject. */
+function refuseSubject(name: string): void {
+  const isSubject = /^[a-z]+=/i.test(name)
+  if (!isSubject && !name.includes(' ')) return
+  const shown = printable(JSON.stringify(shortened(name, 80)))
+  throw new RootlingError('bad-name', `The name ${shown} is no user name, host, address or URI.`, {
+    hint: `Give it as the subject: ${printable(isSubject ? name : commonNameText(name))}`,
+  })
 }
 
 interface NamedRequest {

@@ -1,4 +1,15 @@
 import { createHash } from 'node:crypto'
+import {
+  callback,
+  checkedLater,
+  checkOptions,
+  object,
+  shownValue,
+  someNamesOf,
+  text,
+  type OptionKind,
+  type OptionKinds,
+} from '../arguments.ts'
 import { clientSubject, parseNames } from '../certificates/names.ts'
 import { RootlingError } from '../errors.ts'
 import { signCrl } from '../x509/crl.ts'
@@ -158,6 +169,31 @@ export interface EphemeralAuthority {
   environment(env?: Readonly<Record<string, string | undefined>>): Promise<ChildEnvironment>
 }
 
+const authorityOptions: OptionKinds<EphemeralOptions> = {
+  permitted: {
+    allows: (value) => Array.isArray(value) && value.every((one) => typeof one === 'string'),
+    what: 'an array of strings',
+    example: "['dev.example.com', '10.1.0.0/16']",
+  },
+  keyType: checkedLater("'p256'"),
+  now: callback('() => new Date()'),
+}
+
+// Not by `instanceof`: the Date of a test runner's sandbox is another one.
+const date: OptionKind = {
+  allows: (value) => Object.prototype.toString.call(value) === '[object Date]',
+  what: 'a Date',
+  example: "new Date('2030-01-31')",
+}
+
+const leafOptions: OptionKinds<ServerOptions> = {
+  keyType: checkedLater("'p256'"),
+  notBefore: date,
+  notAfter: date,
+  subject: text("'CN=shop.test,O=Shop'"),
+  fault: checkedLater("'expired'"),
+}
+
 /** Kept, since false clocks of test runners replace the global one. */
 const SystemDate = Date
 
@@ -170,7 +206,7 @@ const crlDays = 7
 /**
  * Makes a certificate authority for tests: a root and an intermediate, in memory alone. It takes a
  * few milliseconds, and a certificate about one. It prompts for nothing, reads no state directory,
- * and trusts nothing on this machine. Throws `bad-name` and `usage` for what `permitted` cannot hold.
+ * and trusts nothing on this machine. Throws `bad-name` and `usage` for options that mean nothing.
  *
  * @example
  * import { once } from 'node:events'
@@ -187,6 +223,7 @@ const crlDays = 7
 export async function ephemeralAuthority(
   options: EphemeralOptions = {},
 ): Promise<EphemeralAuthority> {
+  checkOptions('ephemeralAuthority', options, authorityOptions)
   const { permitted, keyType = 'p256', now = () => new SystemDate() } = options
   checkKeyType(keyType)
   const constraints = permitted === undefined ? null : constraintsOf(permitted)
@@ -204,7 +241,7 @@ export async function ephemeralAuthority(
     names: readonly string[],
     options: ServerOptions,
   ): Promise<EphemeralCertificate> {
-    if (names.length === 0) throw noNames(use)
+    checkOptions(use === 'servers' ? 'certificate' : 'clientCertificate', options, leafOptions)
     const purpose = use === 'clients' ? 'client' : 'server'
     const { names: others, subject } = clientSubject({ names, purpose, subject: options.subject })
     const identifiers = others.length === 0 ? [] : parseNames(others)
@@ -232,9 +269,13 @@ export async function ephemeralAuthority(
   return {
     root: root.pem,
     chromiumArguments: [`--ignore-certificate-errors-spki-list=${spkiHash(servers)}`],
-    certificate: (names = localNames, options = {}) => issue('servers', listOf(names), options),
-    clientCertificate: (names, options = {}) => issue('clients', listOf(names), options),
-    revoke({ serialNumber }) {
+    certificate: async (names = localNames, options = {}) =>
+      issue('servers', someNamesOf(names, "certificate(['localhost', '::1'])"), options),
+    clientCertificate: async (names, options = {}) =>
+      issue('clients', someNamesOf(names, "clientCertificate('ada@example.com')"), options),
+    revoke(certificate) {
+      checkObject('certificate', certificate)
+      const { serialNumber } = certificate
       const issuer = issued.get(serialNumber)
       if (issuer === undefined)
         throw new RootlingError(
@@ -264,22 +305,20 @@ export async function ephemeralAuthority(
       return trustForTests(root.pem)
     },
     async environment(env = process.env) {
+      checkObject('env', env)
       const { environmentOfChildren } = await import('./child-environment.ts')
       return environmentOfChildren(root.pem, env)
     },
   }
 }
 
-const listOf = (names: string | readonly string[]): readonly string[] =>
-  typeof names === 'string' ? [names] : names
-
-const noNames = (use: LeafUse): RootlingError =>
-  new RootlingError('usage', 'The list of names is empty.', {
-    hint:
-      use === 'servers'
-        ? "certificate(['localhost', '::1'])"
-        : "clientCertificate('ada@example.com')",
+/** Throws `usage` for a parameter that is no object. */
+function checkObject(name: string, value: unknown): void {
+  if (object('').allows(value)) return
+  throw new RootlingError('usage', `${name} must be an object, not ${shownValue(value)}.`, {
+    hint: name === 'env' ? 'environment(process.env)' : 'revoke(await ca.certificate())',
   })
+}
 
 /** The hash by which Chromium knows a public key: SHA-256 of its SubjectPublicKeyInfo, in base64. */
 const spkiHash = ({ spki }: Issuer): string => createHash('sha256').update(spki).digest('base64')

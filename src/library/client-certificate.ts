@@ -1,4 +1,6 @@
+import { checkOptions, namesOf, someNamesOf, text } from '../arguments.ts'
 import { keptFor, type Certificate, type KeptOptions } from '../certificates/kept.ts'
+import { certificateOptions } from './certificate-for.ts'
 import { openAuthority, systemClock, type StateOptions } from './state.ts'
 
 /** What a certificate of a client can have, and where it is kept. */
@@ -30,7 +32,7 @@ export interface ClientCertificate extends Omit<Certificate, 'ca' | 'caPath'> {
  * is revoked; then a new one is issued. Its root is in no trust store, so no browser takes it for a
  * server's. Creates a certificate authority where there is none yet. Never prompts. Throws a
  * RootlingError: `bad-name`, `usage` (no names and no subject, a name that is too long for a common
- * name, or days out of range), `issuer-expired`, `loose-key`, `corrupt-state`, `newer-state`,
+ * name, or options that mean nothing), `issuer-expired`, `loose-key`, `corrupt-state`, `newer-state`,
  * `state-unwritable`, `locked`.
  *
  * @example
@@ -50,12 +52,18 @@ export async function clientCertificateFor(
   names: string | readonly string[],
   options: ClientCertificateOptions = {},
 ): Promise<ClientCertificate> {
+  const kinds = { subject: text("'CN=alice,O=Example'"), ...certificateOptions }
+  checkOptions('clientCertificateFor', options, kinds)
+  const { subject } = options
+  const list = (subject === undefined ? someNamesOf : namesOf)(
+    names,
+    "clientCertificateFor('alice')",
+  )
   const state = await openAuthority(options)
   const { clientSubject } = await import('../certificates/names.ts')
   const { allRoots } = await import('../storage/files/all-roots.ts')
-  const { subject } = options
   const request = clientSubject({
-    names: typeof names === 'string' ? [names] : names,
+    names: list,
     purpose: 'client',
     ...(subject === undefined ? {} : { subject }),
   })

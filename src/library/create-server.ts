@@ -10,15 +10,31 @@ import type {
 import { createServer as createHttpsServer } from 'node:https'
 import type { Server, ServerOptions as HttpsSettings } from 'node:https'
 import type { Socket } from 'node:net'
+import {
+  checkedLater,
+  checkOptions,
+  flag,
+  object,
+  shownValue,
+  someNamesOf,
+  type OptionKinds,
+} from '../arguments.ts'
 import { RootlingError } from '../errors.ts'
-import { secureContextFor, type RenewalOptions, type ServerContext } from './secure-context.ts'
+import {
+  renewalOptions,
+  secureContextFor,
+  type RenewalOptions,
+  type ServerContext,
+} from './secure-context.ts'
+
+const decided = ['cert', 'key', 'pfx', 'passphrase', 'SNICallback', 'secureContext'] as const
 
 /**
  * The settings of Node's own server that the certificate decides.
  *
  * @inline
  */
-type Decided = 'cert' | 'key' | 'pfx' | 'passphrase' | 'SNICallback' | 'secureContext'
+type Decided = (typeof decided)[number]
 
 interface CommonOptions extends RenewalOptions {
   /**
@@ -49,6 +65,13 @@ type HttpsListener = (request: IncomingMessage, response: ServerResponse) => unk
 type Http2Listener = (request: Http2ServerRequest, response: Http2ServerResponse) => unknown
 
 const localNames = ['localhost', '127.0.0.1', '::1']
+
+const serverOptions: OptionKinds<HttpsServerOptions> = {
+  names: checkedLater("['localhost', '127.0.0.1', '::1']"),
+  http2: flag,
+  server: object('{ keepAliveTimeout: 5_000 }'),
+  ...renewalOptions,
+}
 
 /**
  * Creates a server as `https.createServer` does, or `http2.createSecureServer`, whose certificate
@@ -83,15 +106,18 @@ export async function createServer(
   second?: HttpsListener | Http2Listener,
 ): Promise<Server | Http2SecureServer> {
   const [options, listener] = typeof given === 'function' ? [{}, given] : [given, second]
-  const { names = localNames, onRenewed } = options
+  checkCall(given, second)
+  const { names = localNames, http2 = false, server: further, ...renewal } = options
+  const { onRenewed } = renewal
+  const list = someNamesOf(names, "createServer({ names: ['localhost', '127.0.0.1', '::1'] })")
   // Node needs a list of CAs, if it is to ask clients for certificates; else it would read all
   // public roots for nothing.
   const settings = {
-    ...(options.server?.requestCert === true ? {} : { ca: [] }),
-    ...options.server,
+    ...(further?.requestCert === true ? {} : { ca: [] }),
+    ...further,
   }
-  const context = await secureContextFor(names, {
-    ...options,
+  const context = await secureContextFor(list, {
+    ...renewal,
     tls: settings,
     onRenewed(certificate) {
       const { cert, key } = certificate
@@ -102,11 +128,42 @@ export async function createServer(
   })
   const { cert, key, SNICallback } = context
   const all = { ...settings, cert, key, SNICallback }
-  const server =
-    options.http2 === true
-      ? createSecureServer({ allowHTTP1: true, ...all }, listener as Http2Listener)
-      : createHttpsServer(all, listener as HttpsListener)
+  const server = http2
+    ? createSecureServer({ allowHTTP1: true, ...all }, listener as Http2Listener)
+    : createHttpsServer(all, listener as HttpsListener)
   return closing(server, context)
+}
+
+/** Throws `usage` for what only a caller without types can pass. */
+function checkCall(given: unknown, listener: unknown): void {
+  const hint = "createServer({ names: ['localhost', '::1'] }, (request, response) => {})"
+  if (typeof given === 'function') {
+    if (listener === undefined) return
+    throw new RootlingError('usage', 'createServer takes the options before the listener.', {
+      hint,
+    })
+  }
+  if (typeof given === 'string' || Array.isArray(given))
+    throw new RootlingError(
+      'usage',
+      `createServer takes its names in an object, not ${shownValue(given)} alone.`,
+      { hint },
+    )
+  if (typeof given === 'object' && given !== null && ('port' in given || 'host' in given))
+    throw new RootlingError('usage', 'createServer has no options port and host.', {
+      hint: "server.listen(8443, 'localhost')",
+    })
+  checkOptions('createServer', given, serverOptions)
+  const { server = {} } = given as HttpsServerOptions
+  const own = decided.find((name) => Object.hasOwn(server, name))
+  if (own !== undefined)
+    throw new RootlingError('usage', `server.${own} is not an option: createServer sets it.`, {
+      hint: "For a certificate of your own, use createServer of 'node:https'",
+    })
+  if (listener !== undefined && typeof listener !== 'function')
+    throw new RootlingError('usage', `listener must be a function, not ${shownValue(listener)}.`, {
+      hint,
+    })
 }
 
 const fixedInBun = (): RootlingError =>

@@ -1,5 +1,8 @@
+import { statSync } from 'node:fs'
+import path from 'node:path'
+import { checkOptions, flag, type OptionKinds } from '../arguments.ts'
 import type { FindingInJson } from '../doctor/codes.ts'
-import type { StoreSelection } from './options.ts'
+import { storeSelectionOptions, type StoreSelection } from './options.ts'
 
 /** The options of `diagnose`. */
 export interface DiagnoseOptions extends Pick<
@@ -12,6 +15,20 @@ export interface DiagnoseOptions extends Pick<
   readonly urls?: readonly (string | URL)[]
   /** Whether to run the runtimes of this machine too, which takes seconds; default: `false`. */
   readonly runtimes?: boolean
+}
+
+const { storeScope: _storeScope, ...selectionOptions } = storeSelectionOptions
+
+const diagnoseOptions: OptionKinds<DiagnoseOptions> = {
+  cwd: { allows: isDirectory, what: 'a directory that there is', example: 'process.cwd()' },
+  urls: {
+    allows: (value) =>
+      Array.isArray(value) && value.every((one) => typeof one === 'string' || one instanceof URL),
+    what: 'an array of strings or URLs',
+    example: "['https://localhost:8443']",
+  },
+  runtimes: flag,
+  ...selectionOptions,
 }
 
 /** What keeps programs from trusting the authority. */
@@ -92,6 +109,7 @@ export interface DiagnosedServer {
  *   if (severity !== 'note') console.log(`${sentence}\n→ ${remedy}`)
  */
 export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis> {
+  checkOptions('diagnose', options, diagnoseOptions)
   const [
     { completerOf, plain, silentWorld, storeOptionsOf },
     { examine },
@@ -103,7 +121,8 @@ export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis
     import('../doctor/codes.ts'),
     import('../client/target.ts'),
   ])
-  const { cwd = currentDirectory(), urls = [], runtimes = false } = options
+  const { urls = [], runtimes = false } = options
+  const cwd = options.cwd === undefined ? currentDirectory() : path.resolve(options.cwd)
   const { kinds, javaPasswordFile } = storeOptionsOf(options)
   const targets = urls.map((url) => parseTarget(String(url)))
   const world = await silentWorld(options)
@@ -111,6 +130,11 @@ export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis
   const complete = completerOf(options)
   const findings = examined.findings.map((each) => findingInJson(each, complete))
   return plain({ ...examined, findings }, complete)
+}
+
+function isDirectory(value: unknown): boolean {
+  if (typeof value !== 'string' || value.includes('\0')) return false
+  return statSync(value, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
 /** Returns the directory of this process; `null`: it was deleted. */

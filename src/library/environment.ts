@@ -1,4 +1,5 @@
-import { stateOf, type StateOptions } from './state.ts'
+import { callback, checkOptions, flag, object, type OptionKinds } from '../arguments.ts'
+import { stateOf, stateOptions, type StateOptions } from './state.ts'
 
 /** The options of `environmentFor`. */
 export interface EnvironmentOptions extends Pick<StateOptions, 'home'> {
@@ -12,6 +13,13 @@ export interface EnvironmentOptions extends Pick<StateOptions, 'home'> {
   readonly base?: Readonly<Record<string, string | undefined>>
   /** Called with a sentence for each file of roots that `base` names and that cannot be read. */
   readonly warn?: (sentence: string) => void
+}
+
+const environmentOptions: OptionKinds<EnvironmentOptions> = {
+  replace: flag,
+  base: object('process.env'),
+  warn: callback('console.warn'),
+  home: stateOptions.home,
 }
 
 /**
@@ -32,6 +40,7 @@ export interface EnvironmentOptions extends Pick<StateOptions, 'home'> {
 export async function environmentFor(
   options: EnvironmentOptions = {},
 ): Promise<Record<string, string>> {
+  checkOptions('environmentFor', options, environmentOptions)
   const { environmentFor: changesFor } = await import('../runtimes/environment.ts')
   const { replace = true, base = process.env, warn } = options
   const { changes, problems } = await changesFor({

@@ -1,7 +1,8 @@
+import { checkOptions, text } from '../arguments.ts'
 import type { Inspected } from '../doctor/inspection.ts'
 import type { ShowTarget } from '../doctor/show.ts'
 import { RootlingError } from '../errors.ts'
-import { stateOf, systemClock, type StateOptions } from './state.ts'
+import { stateOf, stateOptions, systemClock, type StateOptions } from './state.ts'
 
 /** The options of `inspect`. */
 export interface InspectOptions extends StateOptions {
@@ -40,6 +41,8 @@ export async function inspect(
   target: string | Uint8Array | URL,
   options: InspectOptions = {},
 ): Promise<Inspection> {
+  const password = { ...text("'…'"), secret: true } as const
+  checkOptions('inspect', options, { password, ...stateOptions })
   const [{ completerOf, plain }, { show }, { inspectionOf }] = await Promise.all([
     import('./world.ts'),
     import('../doctor/show.ts'),
@@ -53,19 +56,21 @@ export async function inspect(
   return plain({ ...inspectionOf(found.from, shown, now), warnings }, completerOf(options))
 }
 
+const targetHint =
+  "inspect('cert.pem'), inspect(pem), inspect(der), inspect(new URL('https://localhost'))"
+
 async function targetOf(
   target: string | Uint8Array | URL,
   options: InspectOptions,
 ): Promise<ShowTarget> {
   if (target instanceof Uint8Array) return contentsOf(Buffer.from(target), 'target', options)
   if (target instanceof URL) return targetOfUrl(target, options)
+  if (target === '') throw new RootlingError('usage', 'target is empty.', { hint: targetHint })
   if (typeof target !== 'string')
     throw new RootlingError(
       'usage',
       `A certificate cannot be ${target === null ? 'null' : `of the type ${typeof target}`}.`,
-      {
-        hint: "inspect('cert.pem'), inspect(pem), inspect(der), inspect(new URL('https://localhost'))",
-      },
+      { hint: targetHint },
     )
   if (target.includes('-----BEGIN ')) return contentsOf(Buffer.from(target), 'target', options)
   if (/^[a-z][a-z\d+.-]*:\/\//i.test(target)) {

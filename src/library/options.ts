@@ -1,5 +1,6 @@
+import { array, text, oneOf, type OptionKinds } from '../arguments.ts'
 import type { StoreKind, StoreScope } from '../../platform/trust-store.ts'
-import type { StateOptions } from './state.ts'
+import { stateOptions, type StateOptions } from './state.ts'
 
 /** The options of a function that asks or changes trust stores. */
 export interface StoreSelection extends StateOptions {
@@ -15,4 +16,11 @@ export interface StoreSelection extends StateOptions {
    * absolute path.
    */
   readonly javaPasswordFile?: string
+}
+
+export const storeSelectionOptions: OptionKinds<StoreSelection> = {
+  stores: array("['system', 'nss']"),
+  storeScope: oneOf(['user', 'system'] satisfies StoreScope[]),
+  javaPasswordFile: text("path.resolve('java-password')"),
+  ...stateOptions,
 }

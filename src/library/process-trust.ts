@@ -1,6 +1,7 @@
+import { checkOptions } from '../arguments.ts'
 import { RootlingError } from '../errors.ts'
 import type { ProcessTrust } from '../runtimes/process-trust.ts'
-import { stateOf, type StateOptions } from './state.ts'
+import { stateOf, stateOptions, type StateOptions } from './state.ts'
 
 /** Whether this process trusts the roots. It ends with `dispose` or `using`. */
 export interface InProcessTrust extends ProcessTrust {
@@ -31,6 +32,7 @@ export async function trustInProcess(
   ca?: string,
   options: Pick<StateOptions, 'home'> = {},
 ): Promise<InProcessTrust> {
+  checkOptions('trustInProcess', options, { home: stateOptions.home })
   const { trustInProcess: trustRoots } = await import('../runtimes/process-trust.ts')
   const roots = await rootsIn(ca ?? (await ownRoots(options)))
   const trust = await trustRoots(roots, { mayReplace: false })

@@ -2,6 +2,14 @@
 import { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { SecureContext, SecureContextOptions } from 'node:tls'
+import {
+  callback,
+  checkOptions,
+  flag,
+  object,
+  someNamesOf,
+  type OptionKinds,
+} from '../arguments.ts'
 import { keptCertificate, type Certificate } from '../certificates/kept.ts'
 import { revokedIn } from '../certificates/revoked-in.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
@@ -9,7 +17,7 @@ import type { Contexts } from '../server/contexts.ts'
 import { renewingPair, type RenewingPair } from '../server/renewing.ts'
 import { stampOfScopes } from '../storage/files/scopes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
-import type { CertificateForOptions } from './certificate-for.ts'
+import { certificateOptions, type CertificateForOptions } from './certificate-for.ts'
 import { openAuthority, systemClock } from './state.ts'
 
 /** How certificates are chosen and renewed while a server runs. */
@@ -36,6 +44,14 @@ export interface RenewalOptions extends CertificateForOptions {
    * it will refuse.
    */
   readonly onNameRefused?: (name: string, error: unknown) => void
+}
+
+export const renewalOptions: OptionKinds<RenewalOptions> = {
+  onDemand: flag,
+  onRenewed: callback('(certificate) => {}'),
+  onRenewalFailed: callback('(error, nextAttempt) => {}'),
+  onNameRefused: callback('(name, error) => {}'),
+  ...certificateOptions,
 }
 
 /** How a server's certificates are chosen, renewed and used. */
@@ -88,9 +104,11 @@ export async function secureContextFor(
   names: string | readonly string[],
   options: SecureContextForOptions = {},
 ): Promise<ServerContext> {
+  const kinds = { tls: object('{ ca, requestCert: true }'), ...renewalOptions }
+  checkOptions('secureContextFor', options, kinds)
+  const all = someNamesOf(names, "secureContextFor(['localhost', '127.0.0.1', '::1'])")
   const { now = systemClock, onDemand = false, onRenewed } = options
   const state = await openAuthority({ ...options, now })
-  const all = typeof names === 'string' ? [names] : names
   const isAddress = (name: string): boolean => parseIdentifier(name).type === 'ip'
   const hosts = all.filter((name) => !isAddress(name))
   const make = ({ cert, key }: Pick<Certificate, 'cert' | 'key'>): SecureContext =>

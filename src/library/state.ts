@@ -1,3 +1,4 @@
+import { callback, text, type OptionKinds } from '../arguments.ts'
 import { RootlingError } from '../errors.ts'
 import { exists } from '../files/exists.ts'
 import { isFullPath } from '../full-path.ts'
@@ -12,6 +13,11 @@ export interface StateOptions {
   readonly home?: string
   /** The clock; default: the system's. */
   readonly now?: () => Date
+}
+
+export const stateOptions: OptionKinds<StateOptions> = {
+  home: text("path.resolve('state')"),
+  now: callback('() => new Date()'),
 }
 
 export const systemClock = (): Date => new Date()

@@ -1,7 +1,8 @@
+import { checkOptions, flag } from '../arguments.ts'
 import type { DescribedScope } from '../authority/describe-scope.ts'
 import type { DescribedStaleRoot } from '../trust/stale-roots.ts'
 import type { StoreKind } from '../../platform/trust-store.ts'
-import type { StoreSelection } from './options.ts'
+import { storeSelectionOptions, type StoreSelection } from './options.ts'
 import { openState } from './state.ts'
 
 /** What was found in one store, or done to it, about one root. */
@@ -73,6 +74,7 @@ export interface TrustStatus {
  *   for (const { store, outcome } of stores) console.log(`${store.title}: ${outcome}`)
  */
 export async function trustStatus(options: StoreSelection = {}): Promise<TrustStatus> {
+  checkOptions('trustStatus', options, storeSelectionOptions)
   const [
     { completerOf, plain, silentWorld, storeOptionsOf },
     { readTrustStatus },
@@ -144,6 +146,7 @@ export interface TrustReport {
  *   if (outcome === 'failed') console.log(`${store.title} was left out. To add it: ${hint}`)
  */
 export async function trust(options: TrustOptions = {}): Promise<TrustReport> {
+  checkOptions('trust', options, { sudo: flag, ...storeSelectionOptions })
   const [
     { completerOf, plain, silentWorld, storeOptionsOf },
     { installAuthority },

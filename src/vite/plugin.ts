@@ -1,3 +1,5 @@
+import { checkedLater, checkOptions, namesOf } from '../arguments.ts'
+import { isFullPath } from '../full-path.ts'
 import type { ConfigEnv, Plugin, UserConfig } from 'vite'
 import type { ServerCertificate } from './certificate.ts'
 
@@ -7,7 +9,7 @@ export interface RootlingPluginOptions {
    * Names for the certificate beside `localhost`, 127.0.0.1, ::1 and `server.host`: hosts,
    * wildcards or IP addresses, such as `shop.test`. Vite answers to them, too.
    */
-  readonly names?: readonly string[]
+  readonly names?: string | readonly string[]
   /** The state directory, an absolute path; default: the one that the command line uses. */
   readonly home?: string
 }
@@ -30,7 +32,16 @@ export interface RootlingPluginOptions {
  * export default defineConfig({ plugins: [rootling()] })
  */
 export default function rootling(options: RootlingPluginOptions = {}): Plugin {
-  const { names = [], home } = options
+  checkOptions('rootling', options, {
+    names: checkedLater("['shop.test']"),
+    home: {
+      allows: (value) => typeof value === 'string' && isFullPath(value),
+      what: 'an absolute path',
+      example: "path.resolve('state')",
+    },
+  })
+  const { home } = options
+  const names = namesOf(options.names ?? [], "rootling({ names: ['shop.test'] })")
   let served: ServerCertificate | null = null
   let refusal: string | null = null
 

@@ -49,7 +49,11 @@ export function parseIdentifier(text: string): Identifier {
   if (input.length > 1024) throw bad(`${input.slice(0, 40)}…`, 'is longer than any name can be')
   // oxlint-disable-next-line no-control-regex -- the point is to find control characters
   if (/[\u0000-\u0020\u007f]/.test(input))
-    throw bad(JSON.stringify(input), 'contains a space or a control character')
+    throw bad(
+      JSON.stringify(input),
+      'contains a space or a control character',
+      input.includes(' ') ? 'Give each name by itself' : undefined,
+    )
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(input)?.[1]?.toLowerCase()
   if (scheme === 'mailto') throw bad(input, 'is a link, not an address', meant(input.slice(7)))
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(input) || scheme === 'urn')
@@ -197,7 +201,8 @@ function checkLabel(label: string, whole: string): void {
     throw bad(whole, `has a label of ${label.length} characters; 63 is the limit`)
   if (!/^[a-z0-9_-]+$/.test(label)) {
     const wrong = /[^a-z0-9_-]/.exec(label)?.[0]
-    throw bad(whole, `contains ${JSON.stringify(wrong)}, which no host name has`)
+    const hint = wrong === ',' ? 'Give each name by itself' : undefined
+    throw bad(whole, `contains ${JSON.stringify(wrong)}, which no host name has`, hint)
   }
   if (label.startsWith('-') || label.endsWith('-'))
     throw bad(whole, `has a label that starts or ends with a hyphen (${label})`)

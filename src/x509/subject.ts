@@ -28,7 +28,7 @@ const ia5String = 0x16
 const mostAttributes = 20
 /** The longest text form of a subject that is read, in letters. */
 export const longestSubject = 2000
-const example = "--subject 'CN=alice,OU=Engineering,O=Example'"
+const example = "'CN=alice,OU=Engineering,O=Example'"
 
 interface Attribute {
   readonly type: string

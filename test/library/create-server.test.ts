@@ -292,6 +292,12 @@ describe('clientCertificateFor', () => {
   })
 })
 
+test('an error that is printed shows no empty list of faults', () => {
+  expect(Object.keys(new RootlingError('usage', 'It failed.', { hint: 'ls' }))).toEqual(
+    expect.not.arrayContaining(['faults']),
+  )
+})
+
 describe('isRootlingError', () => {
   test('knows the errors of another copy of the package, and their codes', () => {
     const own = new RootlingError('locked', 'It is locked.')

@@ -174,7 +174,7 @@ test('a CRL has dates as texts', async () => {
 
 const garbage: readonly (readonly [title: string, target: unknown, code: string, says: RegExp])[] =
   [
-    ['nothing', '', 'file-unreadable', /is not a file/],
+    ['nothing', '', 'usage', /^target is empty/],
     ['no octets', new Uint8Array(), 'bad-certificate', /holds no certificate/],
     ['octets of no meaning', Buffer.from('hello'), 'bad-certificate', /^target holds no/],
     ['DER of something else', Buffer.from('3003020101', 'hex'), 'bad-certificate', /./],
