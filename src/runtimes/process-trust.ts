@@ -3,7 +3,7 @@ import type { SecureContext, SecureContextOptions } from 'node:tls'
 
 /**
  * The trust of this process, which ends with `dispose` or `using`. Connections that are open stay
- * open.
+ * open, and an agent that resumes a TLS session of one looks at no root again.
  */
 export interface ProcessTrust extends Disposable {
   /** Ends the trust; may be called again. */
