@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { RootlingError } from '../errors.ts'
 import { quotedPath } from '../shell-word.ts'
 
@@ -35,7 +35,8 @@ const left = new Set<string>()
 export async function writeTemporary(
   files: Readonly<Record<string, string>>,
 ): Promise<TemporaryFiles & { readonly pathOf: (name: string) => string }> {
-  const parent = tmpdir()
+  // TMPDIR may be relative, and the process may go to another directory before it ends.
+  const parent = resolve(tmpdir())
   try {
     const directory = await mkdtemp(join(parent, 'rootling-ephemeral-'))
     if (left.size === 0) process.once('exit', deleteLeft)

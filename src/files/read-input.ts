@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { RootlingError, UnknownName } from '../errors.ts'
 import { quotedPath, shellWord } from '../shell-word.ts'
+import { readWithin } from './read-within.ts'
 
 const limit = 1024 * 1024
 
@@ -60,10 +61,9 @@ export async function readingInput<T>(
 }
 
 function readBounded(path: string, file: number, most: number): Buffer {
-  const info = fstatSync(file)
-  if (!info.isFile())
+  if (!fstatSync(file).isFile())
     throw new RootlingError('file-unreadable', `${quotedPath(path)} is not a file.`)
-  if (info.size > most)
-    throw new RootlingError('file-unreadable', `${quotedPath(path)} is larger than ${most} bytes.`)
-  return readFileSync(file)
+  const bytes = readWithin(file, most)
+  if (bytes !== null) return bytes
+  throw new RootlingError('file-unreadable', `${quotedPath(path)} is larger than ${most} bytes.`)
 }

@@ -78,11 +78,14 @@ async function dataDirectory(env: Environment): Promise<string> {
   const chosen = process.platform === 'linux' ? xdgDirectory('XDG_DATA_HOME', env) : null
   if (chosen !== null) return join(chosen, 'rootling')
   const home = homeDirectory(env)
-  // What XDG_DATA_HOME says does not count here, but env-paths would take it.
-  delete process.env['XDG_DATA_HOME']
   // env-paths asks for the home directory when it is loaded, which fails where there is none.
   const { default: envPaths } = await import('env-paths')
+  // What XDG_DATA_HOME says does not count here, but env-paths would take it. It stays for the
+  // program that called, and its children.
+  const { XDG_DATA_HOME: before } = process.env
+  delete process.env['XDG_DATA_HOME']
   const { data } = envPaths('rootling', { suffix: '' })
+  if (before !== undefined) process.env['XDG_DATA_HOME'] = before
   // The home directory of `env` may be another one.
   const below = relative(homedir(), data)
   const path = below.startsWith('..') || isAbsolute(below) ? data : join(home, below)

@@ -3,7 +3,7 @@ import type { SecureContext, SecureContextOptions } from 'node:tls'
 
 /**
  * The trust of this process, which ends with `dispose` or `using`. Connections that are open stay
- * open.
+ * open, and an agent that resumes a TLS session of one looks at no root again.
  */
 export interface ProcessTrust extends Disposable {
   /** Ends the trust; may be called again. */
@@ -37,8 +37,9 @@ export async function trustInProcess(
   if ('bun' in process.versions || 'deno' in process.versions) return null
   const tls: Tls = (await import('node:tls')).default
   if (!mayReplace && !tls.setDefaultCACertificates) return null
+  const before = new Set(tls.getCACertificates?.('default').map((pem) => pem.trim()))
   added.push(...roots)
-  for (const root of roots) ours.add(root.trim())
+  for (const root of roots) if (!before.has(root.trim())) ours.add(root.trim())
   apply(tls)
   let ended = false
   const dispose = (): void => {
@@ -52,14 +53,17 @@ export async function trustInProcess(
 
 /** The roots that are trusted now, one for each trust that has not ended. */
 const added: string[] = []
-/** The roots that were ever trusted, without the final newline, which not all of Node's PEM has. */
+/**
+ * The roots that were ever trusted only because of this module, not by NODE_EXTRA_CA_CERTS too, whose
+ * roots stay. Without the final newline, which not all of Node's PEM has.
+ */
 const ours = new Set<string>()
 let isWrapped = false
 
 function apply(tls: Tls): void {
   if (tls.getCACertificates && tls.setDefaultCACertificates) {
     const others = tls.getCACertificates('default').filter((pem) => !ours.has(pem.trim()))
-    tls.setDefaultCACertificates([...others, ...new Set(added)])
+    tls.setDefaultCACertificates([...new Set([...others, ...added])])
   } else if (!isWrapped) {
     isWrapped = true
     wrap(tls)

@@ -1,5 +1,6 @@
 import type { SecureContext, TlsOptions } from 'node:tls'
 import { callbackify } from 'node:util'
+import { RootlingError } from '../errors.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import { renewalTime, type Validity } from '../x509/profiles.ts'
 import type { KeyPair } from './key-pair.ts'
@@ -23,7 +24,8 @@ export interface ContextsOptions {
   readonly onRefused?: ((name: string, error: unknown) => void) | undefined
   /**
    * The most names that are kept, by default 256. The least recently asked for is dropped first,
-   * of those that were asked for only once while there are any.
+   * of those that were asked for only once while there are any. As many may wait for a certificate
+   * at a time, which are all the connections that a browser opens; further ones get none.
    */
   readonly most?: number
   /**
@@ -70,11 +72,11 @@ export function createContexts(options: ContextsOptions): Contexts {
   let last: Promise<unknown> = Promise.resolve()
   let issued = { since: 0, count: 0 }
 
-  /** Counts one more certificate; returns whether it is beyond those of this hour. */
+  /** Whether one more certificate is beyond those of this hour. */
   function isBeyond(): boolean {
     const at = now().getTime()
     if (Math.abs(at - issued.since) > hour) issued = { since: at, count: 0 }
-    return ++issued.count > mostAnHour
+    return issued.count >= mostAnHour
   }
 
   function keep(name: string, fresh: Kept): void {
@@ -87,13 +89,16 @@ export function createContexts(options: ContextsOptions): Contexts {
 
   /**
    * Issues a certificate, or waits for the one that is being issued for this name. Names are issued
-   * one after the other, because every certificate is appended to the same record.
+   * one after the other, because every certificate is appended to the same record. A client may ask
+   * and be gone, so what waits is not bounded by the connections. Throws `locked`.
    */
   function issueOnce(name: string, make: (pair: Pair) => SecureContext): Promise<Kept> {
     const running = issuing.get(name)
     if (running !== undefined) return running
+    if (issuing.size >= most) throw tooManyWaiting(name, most)
     const started = last.then(async () => {
       const { notBefore, notAfter, serialNumber, ...pair } = await issue(name, isBeyond())
+      issued.count++
       const again = kept.get(name)?.again ?? false
       const fresh = { context: make(pair), notBefore, notAfter, serialNumber, again }
       keep(name, fresh)
@@ -140,6 +145,15 @@ export function createContexts(options: ContextsOptions): Contexts {
       }),
   }
 }
+
+const tooManyWaiting = (name: string, most: number): RootlingError =>
+  new RootlingError(
+    'locked',
+    `${name} gets no certificate now, since ${most} names wait for one.`,
+    {
+      hint: 'Ask again later, and see who asks for so many names',
+    },
+  )
 
 /**
  * Returns a host name in lower case. Returns `null` for anything else, which is then not repeated

@@ -27,6 +27,8 @@ export interface ServerCertificateOptions {
 /** The certificate of a server of Vite. */
 export interface ServerCertificate {
   readonly certificate: Certificate
+  /** The state directory, which holds keys. */
+  readonly home: string
   /** The addresses of this machine where Vite listens, and which the authority may not sign. */
   readonly unsigned: readonly string[]
   /**
@@ -64,6 +66,7 @@ export async function serverCertificate({
   const certificate = await issue(first.signed)
   return {
     certificate,
+    home: state.path,
     unsigned: first.unsigned,
     async follow({ replace, onFailed }) {
       const renewing = await renewingPair({

@@ -44,6 +44,7 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
   const names = namesOf(options.names ?? [], "rootling({ names: ['shop.test'] })")
   let served: ServerCertificate | null = null
   let refusal: string | null = null
+  let isPreviewed = false
 
   return {
     name: 'rootling',
@@ -52,6 +53,7 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
     apply: (_config, { command }) => command === 'serve' && !isSet('VITEST'),
     async config(config, { isPreview = false }: ConfigEnv): Promise<UserConfig | undefined> {
       if (!isOurs(config, isPreview)) return undefined
+      isPreviewed = isPreview
       if (isSet('CI')) {
         refusal = 'CI is set'
         return undefined
@@ -71,7 +73,9 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
       const allowedHosts = names.map((name) => name.replace(/^\*(?=\.)/, ''))
       return { server: { https: { cert, key }, allowedHosts } }
     },
-    configResolved({ logger }) {
+    configResolved({ logger, server }) {
+      const exposed = served === null || isPreviewed ? null : exposureOf(served.home, server.fs)
+      if (exposed !== null) logger.warn(`rootling: ${exposed}`)
       if (refusal !== null) logger.warn(`rootling: serving HTTP, not HTTPS: ${refusal}`)
       for (const address of served?.unsigned ?? [])
         logger.warn(`rootling: the certificate lacks ${address} → rootling ca permit ${address}`)
@@ -110,6 +114,24 @@ const isSecure = (server: object | null): server is SecureServer =>
 function isOurs({ server = {}, preview = {} }: UserConfig, isPreview: boolean): boolean {
   if (isPreview) return (preview.https ?? server.https) === undefined
   return server.https === undefined && !server.middlewareMode
+}
+
+/**
+ * Says that Vite's dev server would give the state directory, with its keys, to whoever reaches the
+ * server; `null`: it would not.
+ */
+function exposureOf(
+  home: string,
+  { strict, allow }: { readonly strict?: boolean; readonly allow: readonly string[] },
+): string | null {
+  if (strict === false)
+    return `server.fs.strict is false, so Vite serves every file, also the keys in ${home} → name what it needs in server.fs.allow`
+  const path = home.replaceAll('\\', '/')
+  const around = allow.find((directory) =>
+    `${path}/`.startsWith(`${directory.replace(/\/$/, '')}/`),
+  )
+  if (around === undefined) return null
+  return `Vite serves ${home}, which holds keys, since it is in ${around} → narrow server.fs.allow, or move it`
 }
 
 /** Whether a variable is set, to other than what stands for no. */

@@ -2,7 +2,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { createSecureServer, connect } from 'node:http2'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { dirname } from 'node:path'
+import { dirname, relative } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   certificateFaults,
@@ -274,6 +274,18 @@ describe('files', () => {
     expect(existsSync(dirname(files.keyPath))).toBe(false)
     await files.dispose()
   })
+
+  test.skipIf(process.platform === 'win32')(
+    'have absolute paths below a relative TMPDIR',
+    async () => {
+      const directory = await temporaryDirectory()
+      vi.stubEnv('TMPDIR', relative(process.cwd(), directory))
+      onTestFinished(() => void vi.unstubAllEnvs())
+      await using files = await (await ca.certificate()).files()
+      // The process may go elsewhere before it ends, when what is left is deleted.
+      expect(dirname(dirname(files.keyPath))).toBe(directory)
+    },
+  )
 
   test('that cannot be written are one sentence', async () => {
     const certificate = await ca.certificate()

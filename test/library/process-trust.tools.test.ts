@@ -75,6 +75,22 @@ test('a Node that has the function trusts the authority until the last trust end
   ])
 })
 
+test('roots that the process trusted before stay trusted, whichever were added again', async ({
+  skip,
+}) => {
+  const { node, missing } = await postQuantumNode()
+  if (node === null) return skip(missing)
+  const script = `
+    const strange = await ephemeralAuthority()
+    tls.setDefaultCACertificates([...tls.getCACertificates('default'), certificate.ca])
+    const roots = tls.getCACertificates('default').length
+    const both = await trustInProcess(certificate.ca + strange.root)
+    said.push(await visit(), tls.getCACertificates('default').length - roots)
+    both.dispose()
+    said.push(await visit(), tls.getCACertificates('default').length - roots)`
+  expect(await runScript(script, node)).toEqual([['hello', 200], 1, ['hello', 200], 0])
+})
+
 test('Node 20 has none: supported is false, and nothing changes', async ({ skip }) => {
   const name = `node-${process.platform}-${process.arch}`
   const { program, missing } = process.version.startsWith('v20.')

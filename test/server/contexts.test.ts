@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { connect } from 'node:tls'
+import { connect, createSecureContext } from 'node:tls'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -149,6 +149,50 @@ test('the names that are kept, and the lines of the record in an hour, are bound
   expect((await shown('d.test', false)).serialNumber).not.toBe(brief.serialNumber)
   const record = await readRecord(state)
   expect(record.map(({ identifiers }) => identifiers[0]?.value).at(-1)).toBe('d.test')
+})
+
+test('names without a certificate leave the number of an hour to others', async () => {
+  const { shown, state, refused } = await start({ mostAnHour: 1 })
+  for (const name of ['bank.com', 'bank.org']) await shown(name, false)
+  expect((await shown('app.test')).names).toBe('DNS:app.test')
+  expect([refused.length, (await readRecord(state)).length]).toEqual([2, 2])
+})
+
+test('the names that wait are bounded, also where clients go away', async () => {
+  const refused: [string, unknown][] = []
+  const pair = {
+    cert: '',
+    key: '',
+    serialNumber: '01',
+    notBefore: new Date(),
+    notAfter: new Date(),
+  }
+  let finish = (): void => undefined
+  const waiting = new Promise<typeof pair>((resolve) => {
+    finish = () => resolve(pair)
+  })
+  const contexts = createContexts({
+    issue: () => waiting,
+    covers: () => false,
+    now: () => new Date(),
+    onRefused: (name, error) => void refused.push([name, error]),
+    most: 2,
+  })
+  const context = createSecureContext()
+  const callback = contexts.select(() => context)
+  const ask = (name: string) =>
+    new Promise((resolve) => callback(name, (error, found) => resolve(error ?? found)))
+  const answers = ['a.test', 'b.test', 'a.test', 'c.test'].map(ask)
+  expect(await answers[3]).toBeUndefined()
+  expect(refused).toMatchObject([
+    [
+      'c.test',
+      { code: 'locked', message: 'c.test gets no certificate now, since 2 names wait for one.' },
+    ],
+  ])
+  finish()
+  expect(await Promise.all(answers)).toEqual([context, context, context, undefined])
+  expect(await ask('d.test')).toBe(context)
 })
 
 test('a certificate beyond those of an hour lasts an hour and names no revocation URL', async () => {

@@ -5,10 +5,10 @@ import { connect, type ClientHttp2Session } from 'node:http2'
 import { get } from 'node:http'
 import { get as getSecurely } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { TLSSocket } from 'node:tls'
-import { createServer, preview, type InlineConfig } from 'vite'
+import { createServer, preview, type FileSystemServeOptions, type InlineConfig } from 'vite'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { revoke } from '../../src/certificates/revoke.ts'
@@ -186,6 +186,32 @@ describe.each(['dev', 'preview'] as const)('%s', (kind) => {
     }
     expect(await read(`https://127.0.0.1:${port}/`, ca)).toContain('<title>served</title>')
     expect(await read(`https://[::1]:${port}/`, ca)).toContain('<title>served</title>')
+  })
+})
+
+test('warns where Vite would serve the keys, but not of its preview, which does not', async () => {
+  const { state, ca } = await withAuthority()
+  const visit = async (fs: FileSystemServeOptions, kind: 'dev' | 'preview' = 'dev') => {
+    const { said, port } = await open({ home: state.path }, { server: { fs } }, kind)
+    const file = `${state.path}/scopes/local/intermediate-key.pem`
+    const answer = await read(`https://localhost:${port}/@fs${file}?raw`, ca)
+    const ours = said.filter((line) => line.startsWith('rootling:'))
+    return { said: ours, isServed: answer.includes('PRIVATE KEY') }
+  }
+  expect(await visit({})).toEqual({ said: [], isServed: false })
+  expect(await visit({ strict: false }, 'preview')).toEqual({ said: [], isServed: false })
+  expect(await visit({ strict: false })).toEqual({
+    said: [
+      `rootling: server.fs.strict is false, so Vite serves every file, also the keys in ${state.path} → name what it needs in server.fs.allow`,
+    ],
+    isServed: true,
+  })
+  const above = dirname(state.path)
+  expect(await visit({ allow: [above], deny: [] })).toEqual({
+    said: [
+      `rootling: Vite serves ${state.path}, which holds keys, since it is in ${above} → narrow server.fs.allow, or move it`,
+    ],
+    isServed: true,
   })
 })
 

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { certificatesIn } from '../../../platform/pem.ts'
+import { readWithin } from '../../files/read-within.ts'
 
 /** The largest settings file or bundle that is read, in octets. */
 const largest = 4 * 1024 * 1024
@@ -18,7 +19,7 @@ export async function readSmall(path: string): Promise<string | null> {
     const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     try {
       const found = await file.stat()
-      return found.isFile() && found.size <= largest ? await file.readFile('latin1') : null
+      return found.isFile() ? (readWithin(file.fd, largest)?.toString('latin1') ?? null) : null
     } finally {
       await file.close()
     }
