@@ -1,4 +1,5 @@
-import { stateOf, type StateOptions } from './state.ts'
+import { givenStateDirectory } from '../home/state-directory.ts'
+import type { StateOptions } from './state.ts'
 
 /** Which variables are returned, and for which children. */
 export interface EnvironmentOptions extends Pick<StateOptions, 'home'> {
@@ -35,7 +36,7 @@ export async function environmentFor(
   const { environmentFor: changesFor } = await import('../runtimes/environment.ts')
   const { replace = true, base = process.env, warn } = options
   const { changes, problems } = await changesFor({
-    state: await stateOf(options),
+    state: await givenStateDirectory(options.home),
     env: base,
     replace,
   })

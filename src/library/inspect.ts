@@ -1,7 +1,8 @@
 import type { Inspected } from '../doctor/inspection.ts'
 import type { ShowTarget } from '../doctor/show.ts'
 import { RootlingError } from '../errors.ts'
-import { stateOf, systemClock, type StateOptions } from './state.ts'
+import { givenStateDirectory } from '../home/state-directory.ts'
+import { systemClock, type StateOptions } from './state.ts'
 
 /** With what a target is read. */
 export interface InspectOptions extends StateOptions {
@@ -45,7 +46,7 @@ export async function inspect(
     import('../doctor/show.ts'),
     import('../doctor/inspection.ts'),
   ])
-  const state = await stateOf(options)
+  const state = await givenStateDirectory(options.home)
   const now = (options.now ?? systemClock)()
   const found = await targetOf(target, options)
   const shown = await withPasswordHint(() => show(state, found, now))

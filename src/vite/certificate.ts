@@ -1,6 +1,6 @@
 import { keptCertificate, type Certificate } from '../certificates/kept.ts'
 import { stampOf } from '../files/stamp.ts'
-import { stateDirectory, type StateDirectory } from '../home/state-directory.ts'
+import { givenStateDirectory, type StateDirectory } from '../home/state-directory.ts'
 import { loadKeyPair, type KeyPair } from '../server/key-pair.ts'
 import { renewingPair } from '../server/renewing.ts'
 import {
@@ -52,7 +52,7 @@ export async function serverCertificate({
   host,
   own = ownAddresses,
 }: ServerCertificateOptions): Promise<ServerCertificate> {
-  const state = home === undefined ? await stateDirectory() : { path: home, owner: null }
+  const state = await givenStateDirectory(home)
   await settleInterrupted(state)
   const addresses = (): Promise<NetworkAddresses> => addressesOf(state, host, own())
   const issue = async (signed: readonly string[]): Promise<Certificate> => {
@@ -90,8 +90,9 @@ export async function serverCertificate({
 
 /** Returns the family of addresses that a host stands for; `null`: it is one host. */
 function everyAddress(host: string | boolean | undefined): '0.0.0.0' | '::' | null {
-  if (host === true) return '::'
-  return host === '0.0.0.0' || host === '::' ? host : null
+  if (host === true || host === '::' || host === '0000:0000:0000:0000:0000:0000:0000:0000')
+    return '::'
+  return host === '0.0.0.0' ? host : null
 }
 
 async function addressesOf(

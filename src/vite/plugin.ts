@@ -7,7 +7,7 @@ export interface RootlingPluginOptions {
    * Names for the certificate beside `localhost`, 127.0.0.1, ::1 and `server.host`: hosts,
    * wildcards or IP addresses, such as `shop.test`. Vite answers to them, too.
    */
-  readonly names?: readonly string[]
+  readonly names?: string | readonly string[]
   /** The state directory, an absolute path; default: the one that the command line uses. */
   readonly home?: string
 }
@@ -19,9 +19,9 @@ export interface RootlingPluginOptions {
  * Vite listens on every address (`--host`), the certificate has those of this machine too.
  *
  * In CI, and where there is no authority or it cannot be used, Vite serves HTTP and says why in one
- * line. The plugin never asks, installs nothing, leaves a `server.https` that is given, and does
- * nothing in `vite build`, in Vite's middleware mode and under Vitest. It loads the library only
- * when a server starts.
+ * line. The plugin never asks, installs nothing, and leaves a `server.https` that is given, but for
+ * `true` and `{}`, which lack a certificate. It does nothing in builds, in Vite's middleware mode and
+ * under Vitest. It loads the library only when a server starts.
  *
  * @example
  * import rootling from 'rootling/vite'
@@ -30,7 +30,8 @@ export interface RootlingPluginOptions {
  * export default defineConfig({ plugins: [rootling()] })
  */
 export default function rootling(options: RootlingPluginOptions = {}): Plugin {
-  const { names = [], home } = options
+  const { home } = options
+  const names = [options.names ?? []].flat()
   let served: ServerCertificate | null = null
   let refusal: string | null = null
 
@@ -38,8 +39,11 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
     name: 'rootling',
     // After the plugins that set `https` or `host`.
     enforce: 'post',
-    apply: (_config, { command }) => command === 'serve' && !isSet('VITEST'),
+    apply: (_config, { command }) => command === 'serve' && !isSet('VITEST') && !isPrerendering(),
     async config(config, { isPreview = false }: ConfigEnv): Promise<UserConfig | undefined> {
+      // Vite starts a server again with the plugins that it has.
+      served = null
+      refusal = null
       if (!isOurs(config, isPreview)) return undefined
       if (isSet('CI')) {
         refusal = 'CI is set'
@@ -97,13 +101,29 @@ const isSecure = (server: object | null): server is SecureServer =>
 
 /** Whether Vite makes the server itself, and nobody else said whether it is to be secure. */
 function isOurs({ server = {}, preview = {} }: UserConfig, isPreview: boolean): boolean {
-  if (isPreview) return (preview.https ?? server.https) === undefined
-  return server.https === undefined && !server.middlewareMode
+  if (isPreview) return lacksCertificate(preview.https ?? server.https)
+  return lacksCertificate(server.https) && !server.middlewareMode
 }
+
+/**
+ * Whether a value of `https` says nothing of a certificate. `true` is of Vite 2 to 4 and still in
+ * many configurations; with it alone, as with `{}`, browsers report ERR_SSL_VERSION_OR_CIPHER_MISMATCH.
+ */
+const lacksCertificate = (https: unknown): boolean =>
+  https === undefined ||
+  https === true ||
+  (typeof https === 'object' && https !== null && Object.keys(https).length === 0)
 
 /** Whether a variable is set, to other than what stands for no. */
 const isSet = (variable: string): boolean =>
   !['', '0', 'false'].includes(process.env[variable] ?? '')
+
+/**
+ * Whether React Router or TanStack Start prerenders, which is a part of their build: Node fetches the
+ * pages from a preview server, and trusts no authority of ours.
+ * https://github.com/remix-run/react-router/issues/15274
+ */
+const isPrerendering = (): boolean => isSet('IS_RR_BUILD_REQUEST') || isSet('TSS_PRERENDERING')
 
 /** Returns an error as one line, with what to type. */
 function sentenceOf(error: unknown): string {
