@@ -1,4 +1,5 @@
 import { keptCertificate, type Certificate, type KeptOptions } from '../certificates/kept.ts'
+import { givenNames } from './given-names.ts'
 import { openAuthority, systemClock, type StateOptions } from './state.ts'
 
 /** What a certificate can have, and where it is kept. */
@@ -9,8 +10,8 @@ export interface CertificateForOptions extends KeptOptions, StateOptions {}
  * The certificate is kept in the state directory and returned again until two thirds of its
  * lifetime have passed or it is revoked; then a new one is issued. Creates a certificate authority where there is
  * none yet; `rootling install` makes it trusted. Never prompts. Throws a RootlingError: `bad-name`,
- * `usage` (no names, or days out of range), `not-permitted` (its hint is the command that permits
- * the names), `issuer-expired`, `loose-key`, `corrupt-state`, `newer-state`, `state-unwritable`,
+ * `usage` (no names, an unknown type of key, or days out of range), `not-permitted` (its hint is the
+ * command that permits the names), `issuer-expired`, `loose-key`, `corrupt-state`, `newer-state`, `state-unwritable`,
  * `locked`.
  *
  * @example
@@ -25,7 +26,8 @@ export async function certificateFor(
   names: string | readonly string[],
   options: CertificateForOptions = {},
 ): Promise<Certificate> {
+  const all = givenNames(names)
   const state = await openAuthority(options)
   const now = (options.now ?? systemClock)()
-  return keptCertificate(state, typeof names === 'string' ? [names] : names, options, now)
+  return keptCertificate(state, all, options, now)
 }

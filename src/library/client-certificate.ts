@@ -1,4 +1,5 @@
 import { keptFor, type Certificate, type KeptOptions } from '../certificates/kept.ts'
+import { givenNames } from './given-names.ts'
 import { openAuthority, systemClock, type StateOptions } from './state.ts'
 
 /** What a certificate of a client can have, and where it is kept. */
@@ -50,12 +51,13 @@ export async function clientCertificateFor(
   names: string | readonly string[],
   options: ClientCertificateOptions = {},
 ): Promise<ClientCertificate> {
+  const all = givenNames(names)
   const state = await openAuthority(options)
   const { clientSubject } = await import('../certificates/names.ts')
   const { allRoots } = await import('../storage/files/all-roots.ts')
   const { subject } = options
   const request = clientSubject({
-    names: typeof names === 'string' ? [names] : names,
+    names: all,
     purpose: 'client',
     ...(subject === undefined ? {} : { subject }),
   })

@@ -10,6 +10,7 @@ import { renewingPair, type RenewingPair } from '../server/renewing.ts'
 import { stampOfScopes } from '../storage/files/scopes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import type { CertificateForOptions } from './certificate-for.ts'
+import { givenNames } from './given-names.ts'
 import { openAuthority, systemClock } from './state.ts'
 
 /** How certificates are chosen and renewed while a server runs. */
@@ -89,8 +90,8 @@ export async function secureContextFor(
   options: SecureContextForOptions = {},
 ): Promise<ServerContext> {
   const { now = systemClock, onDemand = false, onRenewed } = options
+  const all = givenNames(names)
   const state = await openAuthority({ ...options, now })
-  const all = typeof names === 'string' ? [names] : names
   const isAddress = (name: string): boolean => parseIdentifier(name).type === 'ip'
   const hosts = all.filter((name) => !isAddress(name))
   const make = ({ cert, key }: Pick<Certificate, 'cert' | 'key'>): SecureContext =>
