@@ -65,12 +65,7 @@ export interface Unavailable {
    * With `missing-tool`: the missing program, and the command that installs it, which needs root;
    * `null`: no command is known.
    */
-  readonly tool?: {
-    /** The name of the program. */
-    readonly program: string
-    /** The command with its arguments. */
-    readonly install: readonly string[] | null
-  }
+  readonly tool?: { readonly program: string; readonly install: readonly string[] | null }
 }
 
 /** Returns what `availability` answers for a store that no program can write. */

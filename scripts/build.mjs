@@ -343,7 +343,7 @@ function commonJsTypes(source) {
   const names = (isType) =>
     lists
       .filter(([, type]) => (type !== undefined) === isType)
-      .flatMap(([, , list]) => list.match(/\w+/g))
+      .flatMap(([, , list]) => list.match(/\w+(?=\s*(?:,|$))/g))
   const classes = names(false).filter((name) => /^[A-Z]/.test(name))
   return [
     `import type * as entry from '../${source.replace(/\.ts$/, '.js')}' with { 'resolution-mode': 'import' }`,

@@ -45,12 +45,18 @@ export function frameworksDocument() {
 function sectionOf({ name, title, show, start, notes = [] }) {
   const files = show.map((file) => {
     const language = { '.ts': 'ts', '.json': 'json' }[extname(file)] ?? 'js'
-    return `\`${file}\`:\n\n\`\`\`${language}\n${read(name, file).trimEnd()}\n\`\`\`\n`
+    const text = file === 'package.json' ? scriptsOf(name) : read(name, file).trimEnd()
+    return `\`${file}\`:\n\n\`\`\`${language}\n${text}\n\`\`\`\n`
   })
   const command = start.filter((word) => !/^--(?:port)?$|^PORT$/.test(word) || word === '--')
   const shown = command.join(' ').replace(/ --$/, '')
   const also = notes.map((note) => `${note}\n`)
   return [`## ${title}\n`, ...files, `\`\`\`sh\n${shown}\n\`\`\`\n`, ...also].join('\n')
+}
+
+function scriptsOf(name) {
+  const { scripts } = JSON.parse(read(name, 'package.json'))
+  return JSON.stringify({ scripts }, null, 2)
 }
 
 function versionOf({ name, package: main }) {

@@ -11,28 +11,39 @@ export { isRootlingError, RootlingError } from './errors.ts'
 export type { ErrorCode, Fault, RootlingErrorOptions } from './errors.ts'
 export type { KeyType } from './x509/keys.ts'
 export { diagnose } from './library/diagnose.ts'
-export type { DiagnoseOptions, Diagnosis } from './library/diagnose.ts'
-export type { FindingInJson as DiagnosisFinding } from './doctor/codes.ts'
-export type { Examined } from './doctor/checks/check.ts'
-export type { Handshake, VisitedServer } from './doctor/checks/server.ts'
-export type { ClientVerdict } from './doctor/clients.ts'
+export type {
+  DiagnosedServer,
+  DiagnoseOptions,
+  Diagnosis,
+  DiagnosisFinding,
+} from './library/diagnose.ts'
 export { environmentFor } from './library/environment.ts'
 export type { EnvironmentOptions } from './library/environment.ts'
 export { inspect } from './library/inspect.ts'
 export type { InspectOptions, Inspection } from './library/inspect.ts'
-export type { InspectedCertificate, InspectedObject, Refusal } from './doctor/inspection.ts'
-export type { Constraints as InspectedConstraints } from './x509/foreign-extensions.ts'
-export type { Name as InspectedName } from './x509/foreign-names.ts'
-export type { Revocation } from './x509/revocation.ts'
-export type { DescribedRecord } from './certificates/describe-record.ts'
-export type { ExtraFile } from './storage/records.ts'
+export type {
+  InspectedCertificate,
+  InspectedCrl,
+  InspectedKey,
+  InspectedObject,
+  InspectedOcspResponse,
+  InspectedRequest,
+  Refusal,
+} from './doctor/inspection.ts'
 export type { StoreSelection } from './library/options.ts'
 export type { StateOptions } from './library/state.ts'
 export { trustInProcess } from './library/process-trust.ts'
 export type { InProcessTrust } from './library/process-trust.ts'
 export { trust, trustStatus } from './library/trust.ts'
 export type { StoreReport, TrustOptions, TrustReport, TrustStatus } from './library/trust.ts'
-export type { DescribedScope } from './authority/describe-scope.ts'
-export type { NameConstraints } from './x509/name-constraints.ts'
-export type { DescribedStaleRoot } from './trust/stale-roots.ts'
 export type { StoreKind, StoreScope } from '../platform/trust-store.ts'
+export type { DescribedScope } from './authority/describe-scope.ts'
+export type { DescribedRecord } from './certificates/describe-record.ts'
+export type { DescribedStaleRoot } from './trust/stale-roots.ts'
+export type { Constraints } from './x509/foreign-extensions.ts'
+export type { Name } from './x509/foreign-names.ts'
+export type { Revocation } from './x509/revocation.ts'
+export type { ExtraFile, Purpose } from './storage/records.ts'
+export type { Identifier } from './x509/identifier.ts'
+export type { NameConstraints } from './x509/name-constraints.ts'
+export type { AuthorityUse } from './x509/profiles.ts'

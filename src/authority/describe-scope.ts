@@ -5,7 +5,7 @@ import type { Scope } from './scope.ts'
 
 /** A scope as `--json` prints it and the library returns it: a root, and what it may sign. */
 export interface DescribedScope {
-  /** Its name; that of the first is `local`. */
+  /** Its name, such as `local`. */
   readonly name: string
   /** `servers`: its root belongs into trust stores; the others belong into none. */
   readonly use: AuthorityUse
@@ -13,7 +13,7 @@ export interface DescribedScope {
   readonly permitted: readonly string[]
   /** The domains and address ranges that it may sign; `null`: any name. */
   readonly constraints: NameConstraints | null
-  /** Whether stores get copies of its root, which more clients hold to its constraints. */
+  /** Whether programs with OpenSSL are given copies of the root that take no common name. */
   readonly hardened: boolean
   /** SHA-256 of the root’s DER, lower-case hex. */
   readonly fingerprint: string

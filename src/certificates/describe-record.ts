@@ -1,11 +1,8 @@
 import type { CertificateRecord } from '../storage/records.ts'
-import type { Name } from '../x509/foreign-names.ts'
 import { useOf } from './use.ts'
 
 /** A certificate on record as `--json` prints it and the library returns it. */
-export interface DescribedRecord extends Omit<CertificateRecord, 'identifiers'> {
-  /** Its names, each with its type. */
-  readonly identifiers: readonly Name[]
+export interface DescribedRecord extends CertificateRecord {
   /** What it is for. The `purpose` of one for mail is `server` too. */
   readonly use: (typeof useWords)[keyof typeof useWords]
   /** The values of `identifiers`. */

@@ -12,9 +12,8 @@ import { readsSystemStore, rootVariables } from './settings.ts'
 
 /** What one kind of client makes of a certificate. */
 export interface ClientVerdict {
-  /** The kind of client, for people. */
   readonly client: string
-  /** Whether it accepts the certificate; `null`: no such client's store is on this machine. */
+  /** `null`: no such client's store is on this machine. */
   readonly accepts: boolean | null
   /** Why it refuses, in sentences. */
   readonly why: readonly string[]

@@ -3,8 +3,6 @@ import { quotedPath, shellWord } from '../shell-word.ts'
 /**
  * `error`: something is refused now. `warning`: something is unsafe, or will be refused. `note`:
  * good to know; nothing is wrong.
- *
- * @inline
  */
 export type Severity = 'error' | 'warning' | 'note'
 
@@ -324,22 +322,14 @@ export type Fix =
   | { readonly action: 'renew'; readonly serialNumber: string }
   | { readonly action: 'chmod'; readonly path: string; readonly mode: number }
 
-/** Something that a check found. */
 export interface Finding {
-  /** What was found, for a program. */
   readonly code: Code
   /** What the finding is about, such as a store, a file, a variable or a URL. */
   readonly subject: string
-  /**
-   * `error`: something is refused now. `warning`: something is unsafe, or will be refused. `note`:
-   * good to know; nothing is wrong.
-   */
   readonly severity: Severity
-  /** What is wrong, for people. */
   readonly sentence: string
   /** What to do: the command, where one helps. */
   readonly remedy: string
-  /** The command alone, where one helps. */
   readonly command?: string
   /** What `--fix` does; absent: only a person can do it. */
   readonly fix?: Fix

@@ -10,22 +10,21 @@ import { trustStatus } from '../trust/stores.ts'
 import type { TrustWorld } from '../trust/world.ts'
 import { checkBrowsers } from './checks/browsers.ts'
 import { checkCertificates } from './checks/certificates.ts'
-import type { Checked, Examined, Known } from './checks/check.ts'
+import type { Checked, Known } from './checks/check.ts'
 import { checkEnvironment } from './checks/environment.ts'
 import { checkFiles } from './checks/files.ts'
 import { checkProject } from './checks/project.ts'
 import { checkRoots } from './checks/roots.ts'
-import { checkServer, type VisitedServer } from './checks/server.ts'
+import { checkServer, type CheckedServer } from './checks/server.ts'
 import { checkStores } from './checks/stores.ts'
 import { finding, inOrder, type Finding } from './codes.ts'
 
 export interface Examination {
   /** Ordered by what a person should see to first. */
   readonly findings: readonly Finding[]
-  /** What was looked at. */
-  readonly checked: readonly Examined[]
+  readonly checked: readonly Omit<Checked, 'findings'>[]
   /** Each server that was asked for. */
-  readonly servers: readonly VisitedServer[]
+  readonly servers: readonly Pick<CheckedServer, 'url' | 'handshakes' | 'clients'>[]
 }
 
 export interface ExamineOptions extends Pick<StoreOptions, 'kinds' | 'javaPasswordFile'> {

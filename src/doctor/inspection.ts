@@ -5,7 +5,6 @@ import { daysLeft } from '../x509/profiles.ts'
 import type { Revocation } from '../x509/revocation.ts'
 import type { ShowFinding } from './findings.ts'
 import { describeFinding, type FindingText } from './messages.ts'
-import type { ShownObject } from './objects.ts'
 import type { Shown, ShownCertificate, ShowTarget } from './show.ts'
 
 /** What was found at a target, as JSON can hold it. */
@@ -24,51 +23,51 @@ export interface Inspected {
 
 /** A certificate, and who refuses it. Times are in ISO 8601, UTC. */
 export interface InspectedCertificate {
-  /** What it is in its chain. */
+  /** An authority that signed itself is a `root`. */
   readonly role: 'leaf' | 'intermediate' | 'root'
   /** The scope of this machine that it belongs to; `null`: it is of another authority. */
   readonly scope: string | null
   /** `incomplete`: an intermediate is left out; `unknown`: the issuer is not known here. */
   readonly chain: 'complete' | 'incomplete' | 'unknown'
-  /** Whether it is on record here. */
+  /** Whether the record of this machine has it. */
   readonly issuedHere: boolean
-  /** Its revocation; `null`: none is known here. */
+  /** `null`: none is known here. */
   readonly revocation: Revocation | null
   /** Such as `O=Example, CN=example.test`; empty where it has none. */
   readonly subject: string
-  /** The subject of its issuer. */
+  /** The subject of who signed it. */
   readonly issuer: string
-  /** The common names in its subject. */
+  /** The common names of the subject, which clients do not look at. */
   readonly commonNames: readonly string[]
   /** The subjectAltName; `null`: it has none. */
   readonly names: readonly Name[] | null
-  /** When it begins. */
+  /** Its first second. */
   readonly notBefore: string
-  /** When it ends. */
+  /** Its last second. */
   readonly notAfter: string
   /** Whole days until `notAfter`; negative when it has passed. */
   readonly daysLeft: number
   /** Such as `P-256` or `RSA 2048`. */
   readonly key: string
-  /** How its issuer signed it. */
+  /** Such as `ecdsa-with-SHA256`, or a dotted identifier. */
   readonly signatureAlgorithm: string
   /** Whether its own key signed it. */
   readonly selfSigned: boolean
-  /** Whether it may sign certificates, by basicConstraints. */
+  /** Whether it may sign others. */
   readonly ca: boolean
   /** How many intermediates may be below it; `null`: any number, or it is no CA. */
   readonly pathLength: number | null
-  /** The names of RFC 5280; `null`: the extension is absent. */
+  /** Names of RFC 5280 §4.2.1.3; `null`: the extension is absent. */
   readonly keyUsage: readonly string[] | null
-  /** The names of RFC 5280, of others the dotted identifiers; `null`: the extension is absent. */
+  /** Names of RFC 5280 §4.2.1.12; `null`: the extension is absent. */
   readonly extKeyUsage: readonly string[] | null
-  /** Whether it names the key of its issuer. */
+  /** Whether it says which key of its issuer signed it. */
   readonly hasAuthorityKeyIdentifier: boolean
-  /** The names that certificates below it may have; `null`: it limits none. */
+  /** `null`: it has none. */
   readonly nameConstraints: Constraints | null
-  /** Where its issuer answers by OCSP. */
+  /** Where OCSP is answered. */
   readonly ocspUrls: readonly string[]
-  /** Where the CRL of its issuer is. */
+  /** Where its CRL is. */
   readonly crlUrls: readonly string[]
   /** The critical extensions that no client knows: dotted identifiers. */
   readonly unknownCritical: readonly string[]
@@ -82,16 +81,92 @@ export interface InspectedCertificate {
 
 /** Something about a certificate that some client refuses. */
 export interface Refusal extends FindingText {
-  /** What is refused, for a program. */
+  /** Keeps its meaning across releases; all are in `src/doctor/findings.ts`. */
   readonly code: ShowFinding['code']
 }
 
-/**
- * A request, a private key (its public facts), a CRL or an OCSP response.
- *
- * @useDeclaredType
- */
-export type InspectedObject = InJson<ShownObject>
+/** What a file holds beside certificates, by its `type`. */
+export type InspectedObject = InspectedRequest | InspectedKey | InspectedCrl | InspectedOcspResponse
+
+/** A certification request (RFC 2986). */
+export interface InspectedRequest {
+  /** Tells it from the other kinds. */
+  readonly type: 'request'
+  /** Such as `O=Example, CN=example.test`; empty where it has none. */
+  readonly subject: string
+  /** The names that are asked for; `null`: none is. */
+  readonly names: readonly Name[] | null
+  /** Such as `P-256` or `RSA 2048`. */
+  readonly key: string
+  /** Why `rootling issue --csr` would not sign it; `null`: it would. */
+  readonly refused: string | null
+}
+
+/** The public facts of a private key. */
+export interface InspectedKey {
+  /** Tells it from the other kinds. */
+  readonly type: 'key'
+  /** Whether a password protects it. */
+  readonly encrypted: boolean
+  /** Such as `P-256`; `null`: it was not opened. */
+  readonly key: string | null
+  /** SHA-256 of the SubjectPublicKeyInfo, lower-case hex; `null`: it was not opened. */
+  readonly publicKeyFingerprint: string | null
+}
+
+/** A list of revoked certificates (RFC 5280 §5). */
+export interface InspectedCrl {
+  /** Tells it from the other kinds. */
+  readonly type: 'crl'
+  /** The name of who signed it. */
+  readonly issuer: string
+  /** The scope of this machine that signed it; `null`: another authority did. */
+  readonly scope: string | null
+  /** ISO 8601, UTC. */
+  readonly thisUpdate: string
+  /** ISO 8601, UTC; `null`: it does not say. */
+  readonly nextUpdate: string | null
+  /** Decimal; `null`: it has none. */
+  readonly crlNumber: string | null
+  /** Each revoked certificate. */
+  readonly revoked: readonly {
+    /** Lower-case hex. */
+    readonly serialNumber: string
+    /** ISO 8601, UTC. */
+    readonly revocationDate: string
+    /** A name of RFC 5280 §5.3.1. */
+    readonly reason: string
+  }[]
+}
+
+/** A response about the status of certificates (RFC 6960). */
+export interface InspectedOcspResponse {
+  /** Tells it from the other kinds. */
+  readonly type: 'ocsp'
+  /** `successful`, or why it says nothing of a certificate. */
+  readonly responseStatus: string
+  /** The responder's name, or the SHA-1 of its key in hex; `null`: it is not signed. */
+  readonly responder: string | null
+  /** The scope of this machine that signed it; `null`: another authority did. */
+  readonly scope: string | null
+  /** ISO 8601, UTC; `null`: it is not signed. */
+  readonly producedAt: string | null
+  /** What it says of each certificate. */
+  readonly statuses: readonly {
+    /** Lower-case hex. */
+    readonly serialNumber: string
+    /** `unknown`: the responder does not know it. */
+    readonly status: 'good' | 'revoked' | 'unknown'
+    /** ISO 8601, UTC; `null`: it is not revoked. */
+    readonly revocationDate: string | null
+    /** A name of RFC 5280 §5.3.1; `null`: it is not revoked. */
+    readonly reason: string | null
+    /** ISO 8601, UTC. */
+    readonly thisUpdate: string
+    /** ISO 8601, UTC; `null`: newer ones are there at any time. */
+    readonly nextUpdate: string | null
+  }[]
+}
 
 /** What `JSON.parse` returns for what `JSON.stringify` made of a value. */
 type InJson<T> = T extends Date

@@ -130,9 +130,10 @@ export function* readPiecesFromEnd(path: string): Generator<string> {
  * `file-unreadable`.
  */
 export function lastIndexIn(path: string, file: number, wanted: Buffer, end: number): number {
-  const bytes = Buffer.allocUnsafe(1024 * 1024 + wanted.length)
+  const window = Math.min(end, 1024 * 1024)
+  const bytes = Buffer.allocUnsafe(window + wanted.length)
   for (let right = end; right > 0;) {
-    const left = Math.max(0, right - 1024 * 1024)
+    const left = Math.max(0, right - window)
     // What is wanted may begin before `right` and end behind it.
     const length = Math.min(end, right + wanted.length - 1) - left
     const read = readInto(path, file, bytes.subarray(0, length), 0, left)

@@ -5,7 +5,7 @@ import { RootlingError } from '../errors.ts'
 import { asOwner } from './as-owner.ts'
 import { hasCode, unwritable } from './errors.ts'
 import { existsSync } from './exists.ts'
-import type { Directory, Owner } from './owner.ts'
+import type { Directory } from './owner.ts'
 import { openPortableLock, type LockFile } from './portable-lock.ts'
 import { makePrivateDirectory } from './private-directory.ts'
 import { leadsTo } from './same-file.ts'
@@ -33,7 +33,7 @@ export async function withLock<T>(
   for (;;) {
     await prepare(state)
     const path = join(state.path, name)
-    const file = openLock(path, state.owner)
+    const file = openLock(path, state)
     try {
       await acquire(file, path, deadline, waitMilliseconds)
       // `uninstall --delete-ca` may have deleted the directory: the lock on a deleted file keeps
@@ -53,7 +53,7 @@ export async function withLock<T>(
 export function isLocked(state: Directory, name: string): boolean {
   const path = join(state.path, name)
   if (!existsSync(path)) return false
-  const file = openLock(path, state.owner, { exclusive: false })
+  const file = openLock(path, state, { exclusive: false })
   try {
     return !file.tryLock()
   } finally {
@@ -70,15 +70,11 @@ async function prepare(state: Directory): Promise<void> {
  * Opens the file of a lock, and creates it where it is absent. What is not `exclusive` only asks
  * whether another one has the lock.
  */
-function openLock(
-  path: string,
-  owner: Owner | null,
-  { exclusive } = { exclusive: true },
-): LockFile {
+function openLock(path: string, state: Directory, { exclusive } = { exclusive: true }): LockFile {
   native ??= loadNative()
-  if (native === 'none') return openPortableLock(path, owner)
+  if (native === 'none') return openPortableLock(path, state.owner)
   const addon = native
-  const file = openNative(path, owner)
+  const file = openNative(path, state)
   return {
     tryLock() {
       try {
@@ -94,11 +90,11 @@ function openLock(
   }
 }
 
-function openNative(path: string, owner: Owner | null): number {
+function openNative(path: string, state: Directory): number {
   try {
     const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
-    const file = asOwner(owner, () => openSync(path, flags, 0o600))
-    if (owner !== null) fchownSync(file, owner.uid, owner.gid)
+    const file = asOwner(state.owner, () => openSync(path, flags, 0o600))
+    if (state.owner !== null) fchownSync(file, state.owner.uid, state.owner.gid)
     return file
   } catch (error) {
     throw unwritable(path, error)

@@ -1,8 +1,7 @@
 import type { FindingInJson } from '../doctor/codes.ts'
-import type { Examination } from '../doctor/doctor.ts'
 import type { StoreSelection } from './options.ts'
 
-/** What is looked at. */
+/** The options of `diagnose`. */
 export interface DiagnoseOptions extends Pick<
   StoreSelection,
   'home' | 'now' | 'stores' | 'javaPasswordFile'
@@ -16,12 +15,67 @@ export interface DiagnoseOptions extends Pick<
 }
 
 /** What keeps programs from trusting the authority. */
-export interface Diagnosis extends Omit<Examination, 'findings'> {
+export interface Diagnosis {
+  /** What to see to first comes first. */
+  readonly findings: readonly DiagnosisFinding[]
+  /** What was looked at, such as `trust stores`, and which of them. */
+  readonly checked: readonly {
+    /** What was looked at. */
+    readonly check: string
+    /** Which of them. */
+    readonly subjects: readonly string[]
+  }[]
+  /** Each server of `urls`. */
+  readonly servers: readonly DiagnosedServer[]
+}
+
+/** Something that `diagnose` found. */
+export interface DiagnosisFinding {
+  /** Keeps its meaning across releases; all are in `src/doctor/codes.ts`. */
+  readonly code: FindingInJson['code']
+  /** What it is about, such as a store, a file, a variable or a URL. */
+  readonly subject: string
   /**
-   * What to see to first comes first. An `error` is something that is refused now, a `warning`
-   * something that is unsafe or will be refused; a `note` is good to know, and nothing is wrong.
+   * `error`: something is refused now. `warning`: something is unsafe, or will be refused. `note`:
+   * good to know; nothing is wrong.
    */
-  readonly findings: readonly FindingInJson[]
+  readonly severity: 'error' | 'warning' | 'note'
+  /** One sentence. */
+  readonly sentence: string
+  /** What to do: the command, where one helps. */
+  readonly remedy: string
+  /** The command to type; absent: no command helps. */
+  readonly command?: string
+  /** Whether `rootling doctor --fix` mends it. */
+  readonly safe: boolean
+}
+
+/** A server that was visited, and what clients make of its certificate. */
+export interface DiagnosedServer {
+  /** The URL, in full. */
+  readonly url: string
+  /** The answers at each of its addresses, with the name of the host and without it. */
+  readonly handshakes: readonly {
+    /** The IP address. */
+    readonly address: string
+    /** The name that was sent; `null`: none was. */
+    readonly serverName: string | null
+    /** `refused`: nothing answers there. */
+    readonly outcome: 'tls' | 'refused' | 'plain-http' | 'no-handshake'
+    /** SHA-256 of the leaf, lower-case hex; `null`: none was shown. */
+    readonly fingerprint: string | null
+    /** OpenSSL’s code where it trusts every root that is known here; `null`: it accepts. */
+    readonly refusal: string | null
+  }[]
+  /** Whether each kind of client accepts it; `null`: no store of it is on this machine. */
+  readonly clients: readonly {
+    /** The kind of client. */
+    readonly client: string
+    /** `null`: no store of it is on this machine. */
+    readonly accepts: boolean | null
+    /** Why it refuses, in sentences. */
+    readonly why: readonly string[]
+  }[]
 }
 
 /**

@@ -1,7 +1,7 @@
 import { givenStateDirectory } from '../home/state-directory.ts'
 import type { StateOptions } from './state.ts'
 
-/** Which variables are returned, and for which children. */
+/** The options of `environmentFor`. */
 export interface EnvironmentOptions extends Pick<StateOptions, 'home'> {
   /**
    * Whether to set also the variables by which a program trusts a file and nothing else, such as

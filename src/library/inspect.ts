@@ -4,7 +4,7 @@ import { RootlingError } from '../errors.ts'
 import { givenStateDirectory } from '../home/state-directory.ts'
 import { systemClock, type StateOptions } from './state.ts'
 
-/** With what a target is read. */
+/** The options of `inspect`. */
 export interface InspectOptions extends StateOptions {
   /** The password of a PKCS #12 file or of an encrypted private key. */
   readonly password?: string

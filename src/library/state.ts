@@ -1,5 +1,6 @@
+import { exists } from '../files/exists.ts'
 import { givenStateDirectory, type StateDirectory } from '../home/state-directory.ts'
-import { scopeNames } from '../storage/files/scopes.ts'
+import { rootPath } from '../storage/files/scopes.ts'
 import { settleInterrupted } from '../storage/files/settle.ts'
 
 /** What every function of the library that reads the state directory takes. */
@@ -22,7 +23,8 @@ export async function openState(options: StateOptions): Promise<StateDirectory> 
 /** Returns the state directory as `openState` does, and creates an authority where there is none. */
 export async function openAuthority(options: StateOptions): Promise<StateDirectory> {
   const state = await openState(options)
-  if (!(await scopeNames(state)).includes('local')) {
+  // Loaded only where the authority is not there, or damaged.
+  if (!(await exists(rootPath(state, 'local')))) {
     const { ensureAuthority } = await import('../authority/create.ts')
     await ensureAuthority(state, (options.now ?? systemClock)())
   }

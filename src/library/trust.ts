@@ -1,10 +1,46 @@
 import type { DescribedScope } from '../authority/describe-scope.ts'
 import type { DescribedStaleRoot } from '../trust/stale-roots.ts'
-import type { StoreOutcome } from '../trust/stores.ts'
+import type { StoreKind } from '../../platform/trust-store.ts'
 import type { StoreSelection } from './options.ts'
+import { openState } from './state.ts'
 
 /** What was found in one store, or done to it, about one root. */
-export interface StoreReport extends StoreOutcome {}
+export interface StoreReport {
+  /** The store. */
+  readonly store: {
+    /** Tells it from the other stores of this machine. */
+    readonly id: string
+    /** What keeps it. */
+    readonly kind: StoreKind
+    /** Its name for people. */
+    readonly title: string
+  }
+  /** The root's name in the store; `null`: the report is about the store as a whole. */
+  readonly anchor: string | null
+  /** `skipped`: no such store is on this machine, or it cannot hold the root. */
+  readonly outcome:
+    | 'installed'
+    | 'already-installed'
+    | 'removed'
+    | 'was-absent'
+    | 'trusted'
+    | 'not-trusted'
+    | 'would-install'
+    | 'would-remove'
+    | 'skipped'
+    | 'failed'
+  /** Why the store failed or was skipped, in one sentence. */
+  readonly reason?: string
+  /** What a person can type next. */
+  readonly hint?: string
+  /** The program that is missing, and the command that installs it. */
+  readonly tool?: {
+    /** Its name, such as `certutil`. */
+    readonly program: string
+    /** The words of the command; `null`: none is known for this system. */
+    readonly install: readonly string[] | null
+  }
+}
 
 /** What the trust stores of this machine say of the authority. */
 export interface TrustStatus {
@@ -20,7 +56,7 @@ export interface TrustStatus {
   /** `trusted`, `not-trusted`, `skipped` or `failed`, for each root in each store. */
   readonly stores: readonly StoreReport[]
   /** The kinds of stores that were asked; `null`: every kind. */
-  readonly kinds: readonly StoreReport['store']['kind'][] | null
+  readonly kinds: readonly StoreKind[] | null
 }
 
 /**
@@ -61,7 +97,7 @@ export async function trustStatus(options: StoreSelection = {}): Promise<TrustSt
   return plain(status, completerOf(options))
 }
 
-/** Which stores are changed, and how. */
+/** The options of `trust`. */
 export interface TrustOptions extends StoreSelection {
   /**
    * Whether programs may be run as root by `sudo -n`, which never asks for a password. Default:
@@ -87,7 +123,7 @@ export interface TrustReport {
    */
   readonly stores: readonly StoreReport[]
   /** The kinds of stores that were used; `null`: every kind. */
-  readonly kinds: TrustStatus['kinds']
+  readonly kinds: readonly StoreKind[] | null
   /** Roots of Rootling that the stores hold and no authority here has. */
   readonly stale: readonly DescribedStaleRoot[]
 }
@@ -114,18 +150,16 @@ export async function trust(options: TrustOptions = {}): Promise<TrustReport> {
     { allWell },
     { describeStale },
     { describeScope },
-    { settleInterrupted },
   ] = await Promise.all([
     import('./world.ts'),
     import('../trust/install.ts'),
     import('../trust/stores.ts'),
     import('../trust/stale-roots.ts'),
     import('../authority/describe-scope.ts'),
-    import('../storage/files/settle.ts'),
   ])
   const selected = storeOptionsOf(options)
   const world = await silentWorld(options)
-  await settleInterrupted(world.state)
+  await openState(options)
   const sudo = options.sudo === true ? 'allowed' : 'forbidden'
   const installation = await installAuthority(world, { ...selected, sudo }, null)
   const { created, scopes, outcomes, kinds, stale = [] } = installation

@@ -51,15 +51,15 @@ export interface CertificateRecord {
   readonly serialNumber: string
   /** Name of the scope that signed it. */
   readonly scope: string
-  /** Its names. */
+  /** The names that it is for. */
   readonly identifiers: readonly Identifier[]
   /** When it begins; ISO 8601, UTC. */
   readonly notBefore: string
-  /** When it ends; ISO 8601, UTC. */
+  /** ISO 8601, UTC. */
   readonly notAfter: string
   /** A KeyType, or the type of the key in a certification request. */
   readonly keyType: string
-  /** What it may be used for (extKeyUsage). */
+  /** Whom it is for: a server, or a client. */
   readonly purpose: Purpose
   /** The subject that was asked for (RFC 4514); absent: it was made from `identifiers`. */
   readonly subject?: string
@@ -67,7 +67,7 @@ export interface CertificateRecord {
   readonly fingerprint: string
   /** An absolute path; `null`: not written to a file, as when the certificate is printed. */
   readonly certPath: string | null
-  /** An absolute path; `null` as above, and where a request brought the key. */
+  /** As `certPath`, of the key. */
   readonly keyPath: string | null
   /** Further files of the certificate, which a renewal writes too. */
   readonly extra?: readonly ExtraFile[]
@@ -92,9 +92,9 @@ export interface CertificateRecord {
  * chain and key under a password.
  */
 export interface ExtraFile {
-  /** What it holds. */
+  /** What it holds, and how. */
   readonly format: 'chain' | 'der' | 'full' | 'pkcs12'
-  /** The absolute path. */
+  /** Its absolute path. */
   readonly path: string
   /**
    * The file whose first line is the password of a PKCS #12 file. Absent: the password is not kept,

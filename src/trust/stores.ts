@@ -8,11 +8,7 @@ import {
 } from '../../platform/trust-store.ts'
 import { Interrupted, RootlingError } from '../errors.ts'
 
-/**
- * The result of installing, removing or checking one anchor in one store.
- *
- * @inline
- */
+/** The result of installing, removing or checking one anchor in one store. */
 type Outcome =
   | 'installed'
   | 'already-installed'
@@ -25,20 +21,10 @@ type Outcome =
   | 'skipped' // nothing of the kind is on this machine, or it was left out
   | 'failed'
 
-/** What was done to one anchor in one store, or found there. */
 export interface StoreOutcome {
-  /** The store. */
-  readonly store: {
-    /** Stable and unique on this machine, such as `nss:/home/ada/.pki/nssdb`. */
-    readonly id: string
-    /** Its kind. */
-    readonly kind: StoreKind
-    /** The name by which a person knows it, such as `Chromium (~/.pki/nssdb)`. */
-    readonly title: string
-  }
+  readonly store: { readonly id: string; readonly kind: StoreKind; readonly title: string }
   /** The anchor's name; `null` when the store as a whole was skipped or failed. */
   readonly anchor: string | null
-  /** What was done or found. */
   readonly outcome: Outcome
   /** Why the store was `skipped` or `failed`, in one sentence. */
   readonly reason?: string

@@ -37,7 +37,7 @@ export interface ServerCertificate {
   follow(options: FollowOptions): Promise<{ stop(): void }>
 }
 
-export interface FollowOptions {
+interface FollowOptions {
   readonly replace: (pair: Pick<KeyPair, 'cert' | 'key'>) => void
   readonly onFailed: (error: unknown) => void
 }

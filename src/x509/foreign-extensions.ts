@@ -16,11 +16,11 @@ import { readName, type Name } from './foreign-names.ts'
  * throws `bad-der`.
  */
 
-/** The names that certificates below a certificate may have (RFC 5280 §4.2.1.10). */
+/** Name constraints (RFC 5280 §4.2.1.10). */
 export interface Constraints {
-  /** Of each type that is here, no other names may be used. */
+  /** What an authority may sign; of a type that is not among them, anything. */
   readonly permitted: readonly Name[]
-  /** These may not be used. */
+  /** What it may not sign, also where that is permitted. */
   readonly excluded: readonly Name[]
 }
 

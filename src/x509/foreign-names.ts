@@ -6,9 +6,9 @@ import { ipText } from './ip.ts'
  * A general name (RFC 5280 §4.2.1.6) as text for people; in nameConstraints, an address is a range.
  */
 export interface Name {
-  /** What kind of name it is. */
+  /** Which kind of GeneralName it is. */
   readonly type: 'dns' | 'ip' | 'email' | 'uri' | 'directory' | 'other'
-  /** The name as text. */
+  /** The name itself. */
   readonly value: string
 }
 

@@ -5,10 +5,30 @@ import { ipBytes, ipText, isIP } from './ip.ts'
 
 /** A name that the user typed, parsed; it becomes one GeneralName (RFC 5280 §4.2.1.6). */
 export type Identifier =
-  | { readonly type: 'dns'; readonly value: string }
-  | { readonly type: 'ip'; readonly value: string }
-  | { readonly type: 'email'; readonly value: string }
-  | { readonly type: 'uri'; readonly value: string }
+  | {
+      /** What kind of name it is. */
+      readonly type: 'dns'
+      /** The name as text. */
+      readonly value: string
+    }
+  | {
+      /** What kind of name it is. */
+      readonly type: 'ip'
+      /** The name as text. */
+      readonly value: string
+    }
+  | {
+      /** What kind of name it is. */
+      readonly type: 'email'
+      /** The name as text. */
+      readonly value: string
+    }
+  | {
+      /** What kind of name it is. */
+      readonly type: 'uri'
+      /** The name as text. */
+      readonly value: string
+    }
 
 /** The most names of one certificate; some clients refuse larger certificates. */
 export const mostNames = 250

@@ -13,9 +13,9 @@ export type RevocationReason = (typeof revocationReasons)[number]
 
 /** That a certificate was revoked. */
 export interface Revocation {
-  /** The serial number of the certificate, lower-case hex. */
+  /** Lower-case hex. */
   readonly serialNumber: string
-  /** Why, in the words of RFC 5280 §5.3.1. */
+  /** A name of RFC 5280 §5.3.1. */
   readonly reason: RevocationReason
   /** When; ISO 8601, UTC. */
   readonly revokedAt: string

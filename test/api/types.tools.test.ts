@@ -38,7 +38,7 @@ beforeAll(async () => {
   const installed = join(directory, 'node_modules/rootling')
   for (const part of ['package.json', 'dist'])
     await cp(join(project, part), join(installed, part), { recursive: true })
-  for (const name of ['@types/node', 'undici-types']) {
+  for (const name of ['@types/node', 'undici-types', 'vite']) {
     await mkdir(dirname(join(directory, 'node_modules', name)), { recursive: true })
     await symlink(
       join(project, 'node_modules', name),

@@ -33,6 +33,8 @@ export interface Framework {
   readonly start: readonly string[]
   /** The major version of the Node that runs it: 20 where its packages take that. */
   readonly node: number
+  /** The page with the greeting; absent: `/`. */
+  readonly page?: string
   /** The protocol that Chromium speaks with it. */
   readonly protocol: 'h2' | 'http/1.1'
   /** The file that has the greeting of its page. */

@@ -100,9 +100,7 @@ export function untilServed(url: string, { root }: Person, { said }: Started): P
         resolve(text(response))
       }).on('error', () => resolve(null))
     })
-  return waitFor(`an answer at ${url}`, attempt, Number(process.env['LIMIT'] ?? 120_000)).catch(
-    (error: Error) => {
-      throw new Error(`${error.message}; the server said: ${said()}`)
-    },
-  )
+  return waitFor(`an answer at ${url}`, attempt).catch((error: Error) => {
+    throw new Error(`${error.message}; the server said: ${said()}`)
+  })
 }

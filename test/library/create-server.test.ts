@@ -47,11 +47,13 @@ interface Seen {
 /** Asks a server over HTTP/1.1; without `servername` no SNI is sent, as for an IP address. */
 function visit(port: number, options: object): Promise<Seen> {
   return new Promise((resolve) => {
-    get({ host: '127.0.0.1', port, agent: false, ...options }, async (response) => {
+    get({ host: '127.0.0.1', port, agent: false, ...options }, (response) => {
       const { subjectaltname, serialNumber } = (response.socket as TLSSocket).getPeerCertificate()
       let body = ''
-      for await (const chunk of response.setEncoding('utf8')) body += String(chunk)
-      resolve({ body, names: subjectaltname, serial: serialNumber.toLowerCase() })
+      response.setEncoding('utf8').on('data', (text: string) => (body += text))
+      response.on('end', () =>
+        resolve({ body, names: subjectaltname, serial: serialNumber.toLowerCase() }),
+      )
     }).on('error', ({ code }: NodeJS.ErrnoException) => resolve({ code }))
   })
 }
@@ -230,10 +232,10 @@ describe('createServer', () => {
   test('keeps its certificate and reports when a renewal fails', async () => {
     const { home, ca } = await authority()
     let now = new Date()
-    const failed: unknown[] = []
+    const failed: [RootlingError, Date][] = []
     const options = { home, names: 'localhost', days: 90, now: () => now }
     const server = await createServer(
-      { ...options, onRenewalFailed: (error, next) => failed.push([error, next]) },
+      { ...options, onRenewalFailed: (error, next) => failed.push([error as RootlingError, next]) },
       hello,
     )
     const port = await listen(server)
@@ -242,9 +244,7 @@ describe('createServer', () => {
     const { rename } = await import('node:fs/promises')
     await rename(join(home, 'scopes'), join(home, 'gone'))
     now = new Date(now.getTime() + 61 * day)
-    const [[error, next]] = (await waitFor('a failure', () =>
-      failed.length > 0 ? (failed as [[RootlingError, Date]]) : null,
-    )) as [[RootlingError, Date]]
+    const [error, next] = await waitFor('a failure', () => failed[0] ?? null)
     expect(error.code).toBe('no-authority')
     expect(next.getTime()).toBeGreaterThan(now.getTime())
     expect(await visit(port, { ca, servername: 'localhost' })).toEqual(first)

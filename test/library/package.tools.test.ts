@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { strangersProject } from '../ephemeral/stranger.ts'
 import { ensureBuilt, project } from '../helpers/built.ts'
-import { npmProgram } from '../helpers/npm-program.ts'
+import { npmPackage, npmProgram } from '../helpers/npm-program.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 
@@ -64,6 +64,26 @@ test.each(loads)('%s: a server with an open timer keeps no process', async (_nam
   expect(said).toBe('false function true')
 })
 
+test.each(loads)('%s: trust and diagnosis work', async (_name, type, load) => {
+  const said = await runScript(
+    `void (async () => {
+      ${load}
+      const { cert } = await loaded.certificateFor('localhost')
+      const [leaf] = (await loaded.inspect(cert)).certificates
+      const { findings } = await loaded.diagnose({ stores: [] })
+      const { isTrusted } = await loaded.trustStatus({ stores: ['nss'] })
+      const trusted = await loaded.trust({ stores: [] })
+      const variables = await loaded.environmentFor()
+      const trust = await loaded.trustInProcess()
+      trust.dispose()
+      console.log(leaf.findings.length, Array.isArray(findings), isTrusted, trusted.created,
+        'NODE_EXTRA_CA_CERTS' in variables, typeof trust.supported)
+    })()`,
+    { type },
+  )
+  expect(said).toBe('0 true false false true boolean')
+})
+
 test('both forms know the errors of the other, and ESM shares its class with rootling/test', async () => {
   const said = await runScript(`
     import { createRequire } from 'node:module'
@@ -120,5 +140,43 @@ test('Bun trusts the server by a host name', async ({ skip }) => {
     console.log(stdout.trim())
     await server[Symbol.asyncDispose]()`,
   )
+  expect(said).toBe('hello')
+})
+
+test.for([
+  [
+    'express@5.1.0',
+    'createServer({ names: "localhost" }, app)',
+    "app.get('/', (_, response) => response.send('hello'))",
+    '',
+  ],
+  [
+    'fastify@5.6.1',
+    'createServer({ names: "localhost" })',
+    "app.get('/', async () => 'hello')",
+    'await app.ready()',
+  ],
+])('serves %s as docs/library.md says', async ([spec = '', create, route, ready], { skip }) => {
+  const name = spec.replace(/@.*/, '')
+  const { directory, missing } = await npmPackage(spec, `rootling-${name}`)
+  if (directory === null) return skip(missing)
+  const made =
+    name === 'express'
+      ? 'load()'
+      : 'load({ serverFactory: (handler) => server.on("request", handler) })'
+  const app = `const app = ${made}; ${route}; ${ready}`
+  const server = `const server = await ${create}`
+  const said = await runScript(`
+    import { createRequire } from 'node:module'
+    import { get } from 'node:https'
+    import { certificateFor, createServer } from 'rootling'
+    const load = createRequire(${JSON.stringify(join(directory, 'x.js'))})('${name}')
+    ${name === 'express' ? `${app}; ${server}` : `${server}; ${app}`}
+    await new Promise((resolve) => server.listen(0, 'localhost', resolve))
+    const { ca } = await certificateFor('localhost')
+    get({ host: 'localhost', port: server.address().port, ca, agent: false }, async (response) => {
+      for await (const chunk of response) console.log(String(chunk))
+      await server[Symbol.asyncDispose]()
+    })`)
   expect(said).toBe('hello')
 })

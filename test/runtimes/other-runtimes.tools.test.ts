@@ -9,6 +9,7 @@ import { otherRuntime, type OtherRuntime } from '../helpers/other-runtimes.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { killGroup, run, start, waitFor, type Finished } from '../helpers/subprocess.ts'
 import { runTool } from '../helpers/tools.ts'
+import { temporaryDirectory } from '../helpers/temporary.ts'
 import { strangersProject } from '../ephemeral/stranger.ts'
 
 // The package as it was built, in other versions of Node, in Deno and in Bun: docs/runtimes.md says
@@ -298,6 +299,25 @@ test('Node, Deno and Bun issue into one state directory at once, and nothing is 
     ...['verify', '-CAfile', first.root, '-untrusted', files[0] ?? '', ...files],
   ])
   expect(verified).toMatchObject({ exitCode: 0 })
+})
+
+test('Deno refuses to work for a user who called sudo, before it writes anything', async ({
+  skip,
+}) => {
+  const { command, missing } = await otherRuntime('Deno')
+  if (command === null) return skip(missing ?? '')
+  if (process.getuid?.() !== 0) return skip('this is not root')
+  const home = await temporaryDirectory()
+  const [program, ...args] = command
+  const sudo = { SUDO_UID: '65534', SUDO_GID: '65534', SUDO_USER: 'nobody', SUDO_COMMAND: built }
+  const env = scrubbedEnvironment(home, { ...sudo, ROOTLING_HOME: join(home, 'state') })
+  expect(await run(program, [...args, built, 'issue', 'localhost'], env)).toEqual({
+    exitCode: 1,
+    stdout: '',
+    stderr:
+      'Error: Deno cannot give up the groups of root.\n  → Run it without sudo, or with Node\n',
+  })
+  expect(existsSync(join(home, 'state'))).toBe(false)
 })
 
 test('Deno runs rootling/test, and its fetch refuses every fault but revocation', async ({

@@ -25,15 +25,10 @@ export interface Known {
   readonly untrusted: readonly string[]
 }
 
-/** What one check looked at. */
-export interface Examined {
+/** The result of one check. */
+export interface Checked {
   /** What was looked at, such as `trust stores`. */
   readonly check: string
-  /** The names of what was looked at. */
   readonly subjects: readonly string[]
-}
-
-/** The result of one check. */
-export interface Checked extends Examined {
   readonly findings: readonly Finding[]
 }

@@ -25,12 +25,9 @@ import type { Checked, Known } from './check.ts'
 import { readSmall } from './read.ts'
 
 /** What one address of a server answered, with and without the name of the host in the handshake. */
-export interface Handshake {
-  /** The IP address. */
+interface Handshake {
   readonly address: string
-  /** The name in the handshake (SNI); `null`: none. */
   readonly serverName: string | null
-  /** What came of it. */
   readonly outcome: Probe['outcome']
   /** SHA-256 of the leaf; `null`: none was shown. */
   readonly fingerprint: string | null
@@ -38,17 +35,12 @@ export interface Handshake {
   readonly refusal: string | null
 }
 
-/** What a server that was visited shows to clients. */
-export interface VisitedServer {
-  /** Where it was visited. */
+export interface CheckedServer extends Checked {
   readonly url: string
-  /** One for each address, with and without the name of the host. */
   readonly handshakes: readonly Handshake[]
   /** What each kind of client makes of the certificate; empty: none was shown. */
   readonly clients: readonly ClientVerdict[]
 }
-
-interface CheckedServer extends Checked, VisitedServer {}
 
 /** The most addresses of a name that are tried. */
 const mostAddresses = 8
