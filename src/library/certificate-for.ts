@@ -11,8 +11,8 @@ export interface CertificateForOptions extends KeptOptions, StateOptions {}
  * lifetime have passed or it is revoked; then a new one is issued. Creates a certificate authority where there is
  * none yet; `rootling install` makes it trusted. Never prompts. Throws a RootlingError: `bad-name`,
  * `usage` (no names, an unknown type of key, or days out of range), `not-permitted` (its hint is the
- * command that permits the names), `issuer-expired`, `loose-key`, `corrupt-state`, `newer-state`, `state-unwritable`,
- * `locked`.
+ * command that permits the names), `issuer-expired`, `loose-key`, `corrupt-state`, `newer-state`,
+ * `state-unwritable`, `locked`.
  *
  * @example
  * import { createServer } from 'node:https'
