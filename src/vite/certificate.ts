@@ -1,3 +1,4 @@
+import { createSecureContext, type SecureContext } from 'node:tls'
 import { keptCertificate, type Certificate } from '../certificates/kept.ts'
 import { stampOf } from '../files/stamp.ts'
 import { givenStateDirectory, type StateDirectory } from '../home/state-directory.ts'
@@ -38,7 +39,7 @@ export interface ServerCertificate {
 }
 
 interface FollowOptions {
-  readonly replace: (pair: Pick<KeyPair, 'cert' | 'key'>) => void
+  readonly replace: (pair: Pick<KeyPair, 'cert' | 'key'>, context: SecureContext) => void
   readonly onFailed: (error: unknown) => void
 }
 
@@ -66,6 +67,9 @@ export async function serverCertificate({
     certificate,
     unsigned: first.unsigned,
     async follow({ replace, onFailed }) {
+      const show = ({ cert, key }: KeyPair): void =>
+        // Without `ca`, Node would read all public roots first, which a server has no use for.
+        replace({ cert, key }, createSecureContext({ ca: [], cert, key }))
       const renewing = await renewingPair({
         async issue() {
           const { cert, key } = await issue((await addresses()).signed)
@@ -77,12 +81,12 @@ export async function serverCertificate({
           return [...stamps, ...(await addresses()).signed].join(' ')
         },
         now: () => new Date(),
-        onRenewed: replace,
+        onRenewed: show,
         onFailed,
         checkMilliseconds: 1_000,
       })
       const { cert } = renewing.current()
-      if (cert !== certificate.cert) replace(renewing.current())
+      if (cert !== certificate.cert) show(renewing.current())
       return renewing
     },
   }

@@ -1,3 +1,5 @@
+import type { ServerOptions } from 'node:https'
+import type { SecureContext } from 'node:tls'
 import type { ConfigEnv, Plugin, UserConfig } from 'vite'
 import type { ServerCertificate } from './certificate.ts'
 
@@ -33,6 +35,7 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
   const { home } = options
   const names = [options.names ?? []].flat()
   let served: ServerCertificate | null = null
+  let renewed: SecureContext | undefined
   let refusal: string | null = null
 
   return {
@@ -43,6 +46,7 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
     async config(config, { isPreview = false }: ConfigEnv): Promise<UserConfig | undefined> {
       // Vite starts a server again with the plugins that it has.
       served = null
+      renewed = undefined
       refusal = null
       if (!isOurs(config, isPreview)) return undefined
       if (isSet('CI')) {
@@ -59,10 +63,14 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
       }
       // Paths, so that a key is in no configuration that somebody prints.
       const { certPath: cert, keyPath: key } = served.certificate
-      if (isPreview) return { preview: { https: { cert, key } } }
+      // Vite has a server of its own for hot updates where `server.hmr.port` is set. Nothing but this
+      // gives it another certificate. Without a context, Node takes the one of the server.
+      const SNICallback: ServerOptions['SNICallback'] = (_name, done) => done(null, renewed)
+      const https = { cert, key, SNICallback }
+      if (isPreview) return { preview: { https } }
       // With HTTPS, Vite checks hosts in the requests of hot updates only.
       const allowedHosts = names.map((name) => name.replace(/^\*(?=\.)/, ''))
-      return { server: { https: { cert, key }, allowedHosts } }
+      return { server: { https, allowedHosts } }
     },
     configResolved({ logger }) {
       if (refusal !== null) logger.warn(`rootling: serving HTTP, not HTTPS: ${refusal}`)
@@ -77,7 +85,10 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
   async function follow(server: object | null, { logger }: Pick<Reporting, 'logger'>) {
     if (served === null || !isSecure(server)) return
     const following = await served.follow({
-      replace: ({ cert, key }) => server.setSecureContext({ cert, key }),
+      replace({ cert, key }, context) {
+        renewed = context
+        server.setSecureContext({ cert, key })
+      },
       onFailed: (error) =>
         logger.warn(`rootling: the certificate was not renewed: ${sentenceOf(error)}`),
     })

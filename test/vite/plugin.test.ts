@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { connect, type ClientHttp2Session } from 'node:http2'
 import { get } from 'node:http'
 import { get as getSecurely } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { createServer as createNetServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
@@ -247,6 +247,25 @@ test('takes one name as a text', async () => {
   await once(socket, 'secureConnect')
   expect(socket.getPeerCertificate().subjectaltname).toContain('DNS:shop.test')
   socket.destroy()
+})
+
+test('gives a server of hot updates at a port of its own a new certificate too', async () => {
+  const { state, ca } = await withAuthority()
+  const free = createNetServer().listen(0)
+  await once(free, 'listening')
+  const { port } = free.address() as AddressInfo
+  await new Promise((resolve) => free.close(resolve))
+  await open({ home: state.path }, { server: { hmr: { port } } })
+  const shown = async (): Promise<string> => {
+    const socket = connectTls({ host: 'localhost', port, servername: 'localhost', ca })
+    await once(socket, 'secureConnect')
+    const { serialNumber } = socket.getPeerCertificate()
+    socket.destroy()
+    return serialNumber.toLowerCase()
+  }
+  const target = await shown()
+  await revoke(fileStorage(state), { target, reason: 'superseded', now: new Date() })
+  await expect.poll(shown).not.toBe(target)
 })
 
 test('serves HTTPS when Vite starts its server again after the authority was made', async () => {
