@@ -19,6 +19,7 @@ import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { revoke } from '../../src/certificates/revoke.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
+import { createServer as createRootlingServer } from '../../src/library/create-server.ts'
 import { fileStorage } from '../../src/storage/files/storage.ts'
 import { serverCertificate } from '../../src/vite/certificate.ts'
 import rootling, { type RootlingPluginOptions } from '../../src/vite/index.ts'
@@ -320,6 +321,40 @@ test.each(['0000:0000:0000:0000:0000:0000:0000:0000', '::'])(
     expect(subjectAltName).toContain('FD00:0:0:0:0:0:0:1')
   },
 )
+
+test('in middleware mode, pages and hot updates come from the server of the library', async () => {
+  const { state, ca } = await withAuthority()
+  const server = await createRootlingServer(
+    { home: state.path, http2: true },
+    (request, response) => vite.middlewares(request as never, response as never),
+  )
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  const root = await temporaryDirectory()
+  await writeFile(join(root, 'index.html'), '<title>served</title>')
+  const vite = await createServer({
+    root,
+    configFile: false,
+    logLevel: 'silent',
+    plugins: [rootling({ home: state.path })],
+    server: { middlewareMode: true, hmr: { server }, watch: null },
+  })
+  onTestFinished(() => vite.close())
+  await once(server.listen(0), 'listening')
+  const { port } = server.address() as AddressInfo
+  expect(await read(`https://localhost:${port}/`, ca)).toContain('<title>served</title>')
+  expect(await serialNumberAt(port, ca)).toMatch(/^[0-9a-f]{32}$/)
+  const headers = {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+    'sec-websocket-protocol': 'vite-hmr',
+  }
+  const request = getSecurely({ host: 'localhost', port, ca, agent: false, headers })
+  const [{ statusCode }, socket] = await once(request, 'upgrade')
+  socket.destroy()
+  expect(statusCode).toBe(101)
+})
 
 test('does nothing under Vitest, in a build, and in middleware mode', async () => {
   const { state } = await withAuthority()
