@@ -7,7 +7,7 @@ import type { StateDirectory } from '../home/state-directory.ts'
 import { revocationOf } from '../storage/files/record.ts'
 import { parseIdentifier, type Identifier } from '../x509/identifier.ts'
 import type { Purpose } from '../storage/records.ts'
-import type { KeyType } from '../x509/keys.ts'
+import { checkKeyType, type KeyType } from '../x509/keys.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
 import { isDueForRenewal } from '../x509/profiles.ts'
 import { keptDirectory } from './kept-directory.ts'
@@ -82,6 +82,7 @@ export async function keptFor(
   { keyType = 'p256', days, revocationUrl }: KeptOptions,
   now: Date,
 ): Promise<Certificate> {
+  checkKeyType(keyType)
   const identifiers = names.map(parseIdentifier)
   const scope = await chooseScope(state, { purpose, identifiers, subject }, now)
   const client = purpose === 'client' ? { subject: subject ?? null } : null

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { randomSerialNumber } from '../x509/certificate.ts'
 import type { Identifier } from '../x509/identifier.ts'
-import { generateKeys, keyTypes, type KeyPairDer, type KeyType } from '../x509/keys.ts'
+import { checkKeyType, generateKeys, type KeyPairDer } from '../x509/keys.ts'
 import { encodePem } from '../x509/pem.ts'
 import {
   day,
@@ -81,14 +81,6 @@ const pemOf = ({ pkcs8 }: KeyPairDer): string => encodePem('PRIVATE KEY', pkcs8)
 /** An entry of a CRL, without a reason. */
 export const revocationOf = (serialNumber: Buffer, revocationDate: Date) =>
   ({ serialNumber, revocationDate, reason: 'unspecified' }) as const
-
-/** Throws `usage` for a type of key that only a caller without types can pass. */
-export function checkKeyType(keyType: KeyType): void {
-  if (keyTypes.includes(keyType)) return
-  throw new RootlingError('usage', `${keyType} is no type of key.`, {
-    hint: `keyType: ${keyTypes.map((type) => `'${type}'`).join(' | ')}`,
-  })
-}
 
 /** Refuses what only a caller without types can pass. Throws `usage`. */
 function checkOptions(use: LeafUse, { keyType = 'p256', fault }: ServerOptions): void {

@@ -38,6 +38,18 @@ export async function stateDirectory(
   return namedAuthority({ path, owner }, authority)
 }
 
+/**
+ * Returns the state directory that a caller of the library gave, an absolute path; absent: the one
+ * of the command line. Throws `usage`.
+ */
+export async function givenStateDirectory(home: string | undefined): Promise<StateDirectory> {
+  if (home === undefined) return stateDirectory()
+  if (isFullPath(home) && !home.includes('\0')) return { path: home, owner: null }
+  throw new RootlingError('usage', `home must be an absolute path, not ${quotedPath(home)}.`, {
+    hint: "home: path.resolve('state')",
+  })
+}
+
 export const isAuthorityName = (name: string): boolean => /^[a-z0-9][a-z0-9-]{0,30}$/.test(name)
 
 /** The directory below a state directory that has one for each named authority. */

@@ -129,9 +129,22 @@ export async function createServer(
   const { cert, key, SNICallback } = context
   const all = { ...settings, cert, key, SNICallback }
   const server = http2
-    ? createSecureServer({ allowHTTP1: true, ...all }, listener as Http2Listener)
+    ? createSecureServer({ ...pageLimits, allowHTTP1: true, ...all }, listener as Http2Listener)
     : createHttpsServer(all, listener as HttpsListener)
   return closing(server, context)
+}
+
+/**
+ * A browser asks a dev server for hundreds of modules in one session and drops those requests when
+ * the page is loaded again. Node's own limits are 10 MB of memory for a session and 1,000 dropped
+ * requests: then it ends the session, and the browser shows ERR_HTTP2_PROTOCOL_ERROR.
+ * https://github.com/vitejs/vite/pull/6207, https://github.com/vitejs/vite/pull/21024
+ */
+const pageLimits = {
+  maxSessionMemory: 1_000,
+  // Node 20 does not know these two.
+  streamResetBurst: 100_000,
+  streamResetRate: 33,
 }
 
 /** Throws `usage` for what only a caller without types can pass. */

@@ -1,5 +1,6 @@
 import { callback, checkOptions, flag, object, type OptionKinds } from '../arguments.ts'
-import { stateOf, stateOptions, type StateOptions } from './state.ts'
+import { givenStateDirectory } from '../home/state-directory.ts'
+import { stateOptions, type StateOptions } from './state.ts'
 
 /** The options of `environmentFor`. */
 export interface EnvironmentOptions extends Pick<StateOptions, 'home'> {
@@ -44,7 +45,7 @@ export async function environmentFor(
   const { environmentFor: changesFor } = await import('../runtimes/environment.ts')
   const { replace = true, base = process.env, warn } = options
   const { changes, problems } = await changesFor({
-    state: await stateOf(options),
+    state: await givenStateDirectory(options.home),
     env: base,
     replace,
   })

@@ -2,7 +2,8 @@ import { checkOptions, text } from '../arguments.ts'
 import type { Inspected } from '../doctor/inspection.ts'
 import type { ShowTarget } from '../doctor/show.ts'
 import { RootlingError } from '../errors.ts'
-import { stateOf, stateOptions, systemClock, type StateOptions } from './state.ts'
+import { givenStateDirectory } from '../home/state-directory.ts'
+import { stateOptions, systemClock, type StateOptions } from './state.ts'
 
 /** The options of `inspect`. */
 export interface InspectOptions extends StateOptions {
@@ -48,7 +49,7 @@ export async function inspect(
     import('../doctor/show.ts'),
     import('../doctor/inspection.ts'),
   ])
-  const state = await stateOf(options)
+  const state = await givenStateDirectory(options.home)
   const now = (options.now ?? systemClock)()
   const found = await targetOf(target, options)
   const shown = await withPasswordHint(() => show(state, found, now))

@@ -1,7 +1,8 @@
 import { checkOptions } from '../arguments.ts'
 import { RootlingError } from '../errors.ts'
+import { givenStateDirectory } from '../home/state-directory.ts'
 import type { ProcessTrust } from '../runtimes/process-trust.ts'
-import { stateOf, stateOptions, type StateOptions } from './state.ts'
+import { stateOptions, type StateOptions } from './state.ts'
 
 /** Whether this process trusts the roots. It ends with `dispose` or `using`. */
 export interface InProcessTrust extends ProcessTrust {
@@ -43,7 +44,7 @@ export async function trustInProcess(
 
 async function ownRoots(options: Pick<StateOptions, 'home'>): Promise<string> {
   const { findOwnRoots } = await import('../runtimes/own-roots.ts')
-  const { pem } = await (await findOwnRoots(await stateOf(options))).read()
+  const { pem } = await (await findOwnRoots(await givenStateDirectory(options.home))).read()
   return pem
 }
 

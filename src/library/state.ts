@@ -1,9 +1,6 @@
 import { callback, text, type OptionKinds } from '../arguments.ts'
-import { RootlingError } from '../errors.ts'
 import { exists } from '../files/exists.ts'
-import { isFullPath } from '../full-path.ts'
-import { stateDirectory, type StateDirectory } from '../home/state-directory.ts'
-import { quotedPath } from '../shell-word.ts'
+import { givenStateDirectory, type StateDirectory } from '../home/state-directory.ts'
 import { rootPath } from '../storage/files/scopes.ts'
 import { settleInterrupted } from '../storage/files/settle.ts'
 
@@ -22,18 +19,9 @@ export const stateOptions: OptionKinds<StateOptions> = {
 
 export const systemClock = (): Date => new Date()
 
-/** Returns the state directory. Throws `usage` where `home` is no absolute path. */
-export async function stateOf({ home }: Pick<StateOptions, 'home'>): Promise<StateDirectory> {
-  if (home === undefined) return stateDirectory()
-  if (isFullPath(home) && !home.includes('\0')) return { path: home, owner: null }
-  throw new RootlingError('usage', `home must be an absolute path, not ${quotedPath(home)}.`, {
-    hint: "home: path.resolve('state')",
-  })
-}
-
 /** Returns the state directory, with what an interrupted command left finished or undone. */
 export async function openState(options: StateOptions): Promise<StateDirectory> {
-  const state = await stateOf(options)
+  const state = await givenStateDirectory(options.home)
   await settleInterrupted(state)
   return state
 }

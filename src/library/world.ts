@@ -3,16 +3,17 @@ import { storeKinds } from '../../platform/trust-store.ts'
 import { completeCommands } from '../complete-commands.ts'
 import { RootlingError } from '../errors.ts'
 import { isFullPath } from '../full-path.ts'
+import { givenStateDirectory } from '../home/state-directory.ts'
 import { quotedPath } from '../shell-word.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
 import type { TrustWorld } from '../trust/world.ts'
 import type { StoreSelection } from './options.ts'
-import { stateOf, systemClock, type StateOptions } from './state.ts'
+import { systemClock, type StateOptions } from './state.ts'
 
 /** Returns a world of trust stores in which nobody is asked, and no dialog opens. */
 export async function silentWorld(options: StateOptions): Promise<TrustWorld> {
   return {
-    state: await stateOf(options),
+    state: await givenStateDirectory(options.home),
     env: process.env,
     now: options.now ?? systemClock,
     interactive: false,

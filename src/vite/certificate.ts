@@ -1,6 +1,7 @@
+import { createSecureContext, type SecureContext } from 'node:tls'
 import { keptCertificate, type Certificate } from '../certificates/kept.ts'
 import { stampOf } from '../files/stamp.ts'
-import { stateDirectory, type StateDirectory } from '../home/state-directory.ts'
+import { givenStateDirectory, type StateDirectory } from '../home/state-directory.ts'
 import { loadKeyPair, type KeyPair } from '../server/key-pair.ts'
 import { renewingPair } from '../server/renewing.ts'
 import {
@@ -40,7 +41,7 @@ export interface ServerCertificate {
 }
 
 interface FollowOptions {
-  readonly replace: (pair: Pick<KeyPair, 'cert' | 'key'>) => void
+  readonly replace: (pair: Pick<KeyPair, 'cert' | 'key'>, context: SecureContext) => void
   readonly onFailed: (error: unknown) => void
 }
 
@@ -54,7 +55,7 @@ export async function serverCertificate({
   host,
   own = ownAddresses,
 }: ServerCertificateOptions): Promise<ServerCertificate> {
-  const state = home === undefined ? await stateDirectory() : { path: home, owner: null }
+  const state = await givenStateDirectory(home)
   await settleInterrupted(state)
   const addresses = (): Promise<NetworkAddresses> => addressesOf(state, host, own())
   const issue = async (signed: readonly string[]): Promise<Certificate> => {
@@ -69,6 +70,9 @@ export async function serverCertificate({
     home: state.path,
     unsigned: first.unsigned,
     async follow({ replace, onFailed }) {
+      const show = ({ cert, key }: KeyPair): void =>
+        // Without `ca`, Node would read all public roots first, which a server has no use for.
+        replace({ cert, key }, createSecureContext({ ca: [], cert, key }))
       const renewing = await renewingPair({
         async issue() {
           const { cert, key } = await issue((await addresses()).signed)
@@ -80,12 +84,12 @@ export async function serverCertificate({
           return [...stamps, ...(await addresses()).signed].join(' ')
         },
         now: () => new Date(),
-        onRenewed: replace,
+        onRenewed: show,
         onFailed,
         checkMilliseconds: 1_000,
       })
       const { cert } = renewing.current()
-      if (cert !== certificate.cert) replace(renewing.current())
+      if (cert !== certificate.cert) show(renewing.current())
       return renewing
     },
   }
@@ -93,8 +97,9 @@ export async function serverCertificate({
 
 /** Returns the family of addresses that a host stands for; `null`: it is one host. */
 function everyAddress(host: string | boolean | undefined): '0.0.0.0' | '::' | null {
-  if (host === true) return '::'
-  return host === '0.0.0.0' || host === '::' ? host : null
+  if (host === true || host === '::' || host === '0000:0000:0000:0000:0000:0000:0000:0000')
+    return '::'
+  return host === '0.0.0.0' ? host : null
 }
 
 async function addressesOf(

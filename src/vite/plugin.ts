@@ -1,6 +1,8 @@
+import type { ServerOptions } from 'node:https'
+import type { SecureContext } from 'node:tls'
+import type { ConfigEnv, Plugin, UserConfig } from 'vite'
 import { checkedLater, checkOptions, namesOf } from '../arguments.ts'
 import { isFullPath } from '../full-path.ts'
-import type { ConfigEnv, Plugin, UserConfig } from 'vite'
 import type { ServerCertificate } from './certificate.ts'
 
 /** What the plugin can be told. */
@@ -21,9 +23,9 @@ export interface RootlingPluginOptions {
  * Vite listens on every address (`--host`), the certificate has those of this machine too.
  *
  * In CI, and where there is no authority or it cannot be used, Vite serves HTTP and says why in one
- * line. The plugin never asks, installs nothing, leaves a `server.https` that is given, and does
- * nothing in `vite build`, in Vite's middleware mode and under Vitest. It loads the library only
- * when a server starts.
+ * line. The plugin never asks, installs nothing, and leaves a `server.https` that is given, but for
+ * `true` and `{}`, which lack a certificate. It does nothing in builds, in Vite's middleware mode and
+ * under Vitest. It loads the library only when a server starts.
  *
  * @example
  * import rootling from 'rootling/vite'
@@ -43,6 +45,7 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
   const { home } = options
   const names = namesOf(options.names ?? [], "rootling({ names: ['shop.test'] })")
   let served: ServerCertificate | null = null
+  let renewed: SecureContext | undefined
   let refusal: string | null = null
   let isPreviewed = false
 
@@ -50,8 +53,12 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
     name: 'rootling',
     // After the plugins that set `https` or `host`.
     enforce: 'post',
-    apply: (_config, { command }) => command === 'serve' && !isSet('VITEST'),
+    apply: (_config, { command }) => command === 'serve' && !isSet('VITEST') && !isPrerendering(),
     async config(config, { isPreview = false }: ConfigEnv): Promise<UserConfig | undefined> {
+      // Vite starts a server again with the plugins that it has.
+      served = null
+      renewed = undefined
+      refusal = null
       if (!isOurs(config, isPreview)) return undefined
       isPreviewed = isPreview
       if (isSet('CI')) {
@@ -68,10 +75,14 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
       }
       // Paths, so that a key is in no configuration that somebody prints.
       const { certPath: cert, keyPath: key } = served.certificate
-      if (isPreview) return { preview: { https: { cert, key } } }
+      // Vite has a server of its own for hot updates where `server.hmr.port` is set. Nothing but this
+      // gives it another certificate. Without a context, Node takes the one of the server.
+      const SNICallback: ServerOptions['SNICallback'] = (_name, done) => done(null, renewed)
+      const https = { cert, key, SNICallback }
+      if (isPreview) return { preview: { https } }
       // With HTTPS, Vite checks hosts in the requests of hot updates only.
       const allowedHosts = names.map((name) => name.replace(/^\*(?=\.)/, ''))
-      return { server: { https: { cert, key }, allowedHosts } }
+      return { server: { https, allowedHosts } }
     },
     configResolved({ logger, server }) {
       const exposed = served === null || isPreviewed ? null : exposureOf(served.home, server.fs)
@@ -88,7 +99,10 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
   async function follow(server: object | null, { logger }: Pick<Reporting, 'logger'>) {
     if (served === null || !isSecure(server)) return
     const following = await served.follow({
-      replace: ({ cert, key }) => server.setSecureContext({ cert, key }),
+      replace({ cert, key }, context) {
+        renewed = context
+        server.setSecureContext({ cert, key })
+      },
       onFailed: (error) =>
         logger.warn(`rootling: the certificate was not renewed: ${sentenceOf(error)}`),
     })
@@ -112,8 +126,8 @@ const isSecure = (server: object | null): server is SecureServer =>
 
 /** Whether Vite makes the server itself, and nobody else said whether it is to be secure. */
 function isOurs({ server = {}, preview = {} }: UserConfig, isPreview: boolean): boolean {
-  if (isPreview) return (preview.https ?? server.https) === undefined
-  return server.https === undefined && !server.middlewareMode
+  if (isPreview) return lacksCertificate(preview.https ?? server.https)
+  return lacksCertificate(server.https) && !server.middlewareMode
 }
 
 /**
@@ -134,9 +148,25 @@ function exposureOf(
   return `Vite serves ${home}, which holds keys, since it is in ${around} → narrow server.fs.allow, or move it`
 }
 
+/**
+ * Whether a value of `https` says nothing of a certificate. `true` is of Vite 2 to 4 and still in
+ * many configurations; with it alone, as with `{}`, browsers report ERR_SSL_VERSION_OR_CIPHER_MISMATCH.
+ */
+const lacksCertificate = (https: unknown): boolean =>
+  https === undefined ||
+  https === true ||
+  (typeof https === 'object' && https !== null && Object.keys(https).length === 0)
+
 /** Whether a variable is set, to other than what stands for no. */
 const isSet = (variable: string): boolean =>
   !['', '0', 'false'].includes(process.env[variable] ?? '')
+
+/**
+ * Whether React Router or TanStack Start prerenders, which is a part of their build: Node fetches the
+ * pages from a preview server, and trusts no authority of ours.
+ * https://github.com/remix-run/react-router/issues/15274
+ */
+const isPrerendering = (): boolean => isSet('IS_RR_BUILD_REQUEST') || isSet('TSS_PRERENDERING')
 
 /** Returns an error as one line, with what to type. */
 function sentenceOf(error: unknown): string {

@@ -7,6 +7,7 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import { promisify } from 'node:util'
+import { RootlingError } from '../errors.ts'
 import { bitString, explicit, integer, octetString, sequence, tlv } from './asn1.ts'
 import { oids } from './oids.ts'
 
@@ -27,6 +28,14 @@ export const keyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072', 'rsa4096', 'ed255
  * @useDeclaredType
  */
 export type KeyType = (typeof keyTypes)[number]
+
+/** Throws `usage` for a type of key that only a caller without types can pass. */
+export function checkKeyType(keyType: KeyType): void {
+  if (keyTypes.includes(keyType)) return
+  throw new RootlingError('usage', `${keyType} is no type of key.`, {
+    hint: `keyType: ${keyTypes.map((type) => `'${type}'`).join(' | ')}`,
+  })
+}
 
 const publicKeyEncoding = { type: 'spki', format: 'der' } as const
 const privateKeyEncoding = { type: 'pkcs8', format: 'der' } as const

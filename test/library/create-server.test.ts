@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect as connectHttp2 } from 'node:http2'
+import { connect as connectHttp2, constants } from 'node:http2'
 import { createServer as createHttpsServer, get } from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -15,6 +15,7 @@ import { fileStorage } from '../../src/storage/files/storage.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 
+const nodeMajor = Number(process.versions.node.split('.')[0])
 const day = 86_400_000
 const names = ['localhost', '127.0.0.1', '::1']
 
@@ -96,6 +97,51 @@ describe('createServer', () => {
     // The session is still open: closing the server ends it.
     await server[Symbol.asyncDispose]()
     expect(session.destroyed).toBe(true)
+  })
+
+  test('answers all requests of a large page in one session of HTTP/2', async () => {
+    const { home, ca } = await authority()
+    const body = Buffer.alloc(200_000)
+    const server = await createServer({ home, http2: true }, (_request, response) =>
+      response.end(body),
+    )
+    const session = connectHttp2(`https://localhost:${await listen(server)}`, {
+      ca,
+      settings: { initialWindowSize: 6_291_456 },
+      maxSessionMemory: 1_000,
+    })
+    onTestFinished(() => session.destroy())
+    await once(session, 'connect')
+    const sizes = await Promise.all(
+      Array.from({ length: 120 }, async () => {
+        let size = 0
+        for await (const chunk of session.request()) size += (chunk as Buffer).length
+        return size
+      }),
+    )
+    expect(new Set(sizes)).toEqual(new Set([body.length]))
+  })
+
+  test.skipIf(nodeMajor < 22)('keeps a session whose client drops many requests', async () => {
+    const { home, ca } = await authority()
+    let asked = 0
+    const server = await createServer({ home, http2: true }, (request, response) => {
+      asked++
+      if (request.url === '/') response.end('hello')
+    })
+    const session = connectHttp2(`https://localhost:${await listen(server)}`, { ca })
+    onTestFinished(() => session.destroy())
+    await once(session, 'connect')
+    for (let round = 1; round <= 20; round++) {
+      const requests = Array.from({ length: 100 }, () => session.request({ ':path': '/slow' }))
+      await expect.poll(() => asked, { timeout: 20_000 }).toBe(round * 100)
+      const closed = requests.map((request) => once(request, 'close'))
+      for (const request of requests) request.close(constants.NGHTTP2_CANCEL)
+      await Promise.all(closed)
+    }
+    let body = ''
+    for await (const chunk of session.request().setEncoding('utf8')) body += String(chunk)
+    expect(body).toBe('hello')
   })
 
   test('takes a listener alone, names as a text, and settings of the server', async () => {

@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { strangersProject } from '../ephemeral/stranger.ts'
@@ -82,6 +83,13 @@ test.each(loads)('%s: trust and diagnosis work', async (_name, type, load) => {
     { type },
   )
   expect(said).toBe('0 true false false true boolean')
+})
+
+test('tools that do not read exports, such as eslint-plugin-import, find it by main', async () => {
+  const manifest = await readFile(join(project, 'package.json'), 'utf8')
+  const { main } = JSON.parse(manifest) as { readonly main: string }
+  expect(join(project, main)).toBe(commonJs)
+  expect(existsSync(commonJs)).toBe(true)
 })
 
 test('both forms know the errors of the other, and ESM shares its class with rootling/test', async () => {

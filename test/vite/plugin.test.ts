@@ -4,15 +4,23 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { connect, type ClientHttp2Session } from 'node:http2'
 import { get } from 'node:http'
 import { get as getSecurely } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { createServer as createNetServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import type { TLSSocket } from 'node:tls'
-import { createServer, preview, type FileSystemServeOptions, type InlineConfig } from 'vite'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import {
+  createServer,
+  preview,
+  type FileSystemServeOptions,
+  type InlineConfig,
+  type PreviewServer,
+  type ViteDevServer,
+} from 'vite'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { revoke } from '../../src/certificates/revoke.ts'
 import type { StateDirectory } from '../../src/home/state-directory.ts'
+import { createServer as createRootlingServer } from '../../src/library/create-server.ts'
 import { fileStorage } from '../../src/storage/files/storage.ts'
 import { serverCertificate } from '../../src/vite/certificate.ts'
 import rootling, { type RootlingPluginOptions } from '../../src/vite/index.ts'
@@ -45,6 +53,7 @@ interface Opened {
   readonly said: readonly string[]
   /** The value of `https` in Vite's configuration. */
   readonly https: unknown
+  readonly server: ViteDevServer | PreviewServer
 }
 
 /** Starts Vite's dev server, or its preview, in an empty project. */
@@ -82,7 +91,7 @@ async function open(
   const { port } = server.httpServer!.address() as AddressInfo
   const { local = [], network = [] } = server.resolvedUrls ?? {}
   const { https } = kind === 'dev' ? server.config.server : server.config.preview
-  return { port, urls: [...local, ...network], said, https }
+  return { port, urls: [...local, ...network], said, https, server }
 }
 
 /** Returns the page at a URL, for a client that trusts `ca`, or why there is none. */
@@ -175,6 +184,14 @@ describe.each(['dev', 'preview'] as const)('%s', (kind) => {
     expect(await open({ home: state.path }, { plugins }, kind)).toMatchObject({ https, said: [] })
   })
 
+  test.each([{ https: true }, { https: {} }])('gives $https a certificate', async ({ https }) => {
+    const { state, ca } = await withAuthority()
+    const config = { server: { https } } as InlineConfig
+    const { port, said } = await open({ home: state.path }, config, kind)
+    expect(await serialNumberAt(port, ca)).toMatch(/^[0-9a-f]{32}$/)
+    expect(said).toEqual([])
+  })
+
   test('has the addresses of this machine where it listens on all of them', async () => {
     const { state, ca } = await withAuthority()
     const config = { server: { host: true } }
@@ -242,6 +259,45 @@ test('answers to further names, and lets hot updates of pages there in', async (
   await expect(upgrade('other.test')).rejects.toThrow("does not match certificate's altnames")
 })
 
+test('takes one name as a text', async () => {
+  const { state, ca } = await withAuthority()
+  const { port } = await open({ home: state.path, names: 'shop.test' })
+  const socket = connectTls({ host: 'localhost', port, servername: 'shop.test', ca })
+  await once(socket, 'secureConnect')
+  expect(socket.getPeerCertificate().subjectaltname).toContain('DNS:shop.test')
+  socket.destroy()
+})
+
+test('gives a server of hot updates at a port of its own a new certificate too', async () => {
+  const { state, ca } = await withAuthority()
+  const free = createNetServer().listen(0)
+  await once(free, 'listening')
+  const { port } = free.address() as AddressInfo
+  await new Promise((resolve) => free.close(resolve))
+  await open({ home: state.path }, { server: { hmr: { port } } })
+  const shown = async (): Promise<string> => {
+    const socket = connectTls({ host: 'localhost', port, servername: 'localhost', ca })
+    await once(socket, 'secureConnect')
+    const { serialNumber } = socket.getPeerCertificate()
+    socket.destroy()
+    return serialNumber.toLowerCase()
+  }
+  const target = await shown()
+  await revoke(fileStorage(state), { target, reason: 'superseded', now: new Date() })
+  await expect.poll(shown).not.toBe(target)
+})
+
+test('serves HTTPS when Vite starts its server again after the authority was made', async () => {
+  const state = await temporaryState()
+  const { server, said } = await open({ home: state.path })
+  expect(said).toHaveLength(1)
+  const { scope } = await ensureAuthority(state, new Date())
+  await (server as ViteDevServer).restart()
+  const { port } = server.httpServer!.address() as AddressInfo
+  expect(await serialNumberAt(port, scope.root.toString())).toMatch(/^[0-9a-f]{32}$/)
+  expect(said).toHaveLength(1)
+})
+
 test('keeps the key out of the configuration', async () => {
   const { state } = await withAuthority()
   const { https } = await open({ home: state.path })
@@ -272,6 +328,52 @@ test('gets a new certificate when this machine has another address', async () =>
   expect(subjectAltName).not.toContain('192.168.7.1')
 })
 
+test.each(['0000:0000:0000:0000:0000:0000:0000:0000', '::'])(
+  '%s is every address',
+  async (host) => {
+    const { state } = await withAuthority()
+    const options = { home: state.path, names: [], host, own: () => ['192.168.7.1', 'fd00::1'] }
+    const { certificate } = await serverCertificate(options)
+    const { subjectAltName } = new X509Certificate(certificate.cert)
+    expect(subjectAltName).toContain('192.168.7.1')
+    expect(subjectAltName).toContain('FD00:0:0:0:0:0:0:1')
+  },
+)
+
+test('in middleware mode, pages and hot updates come from the server of the library', async () => {
+  const { state, ca } = await withAuthority()
+  const server = await createRootlingServer(
+    { home: state.path, http2: true },
+    (request, response) => vite.middlewares(request as never, response as never),
+  )
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  const root = await temporaryDirectory()
+  await writeFile(join(root, 'index.html'), '<title>served</title>')
+  const vite = await createServer({
+    root,
+    configFile: false,
+    logLevel: 'silent',
+    plugins: [rootling({ home: state.path })],
+    server: { middlewareMode: true, hmr: { server }, watch: null },
+  })
+  onTestFinished(() => vite.close())
+  await once(server.listen(0), 'listening')
+  const { port } = server.address() as AddressInfo
+  expect(await read(`https://localhost:${port}/`, ca)).toContain('<title>served</title>')
+  expect(await serialNumberAt(port, ca)).toMatch(/^[0-9a-f]{32}$/)
+  const headers = {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+    'sec-websocket-protocol': 'vite-hmr',
+  }
+  const request = getSecurely({ host: 'localhost', port, ca, agent: false, headers })
+  const [{ statusCode }, socket] = await once(request, 'upgrade')
+  socket.destroy()
+  expect(statusCode).toBe(101)
+})
+
 test('does nothing under Vitest, in a build, and in middleware mode', async () => {
   const { state } = await withAuthority()
   const plugin = rootling({ home: state.path })
@@ -287,6 +389,10 @@ test('does nothing under Vitest, in a build, and in middleware mode', async () =
   })
   onTestFinished(() => server.close())
   expect(server.config.server.https).toBeUndefined()
-  vi.stubEnv('VITEST', 'true')
-  expect(apply({}, { command: 'serve' })).toBe(false)
+  // Vitest, and the builds of React Router and TanStack Start.
+  for (const variable of ['VITEST', 'IS_RR_BUILD_REQUEST', 'TSS_PRERENDERING']) {
+    vi.stubEnv(variable, 'true')
+    expect(apply({}, { command: 'serve' })).toBe(false)
+    vi.stubEnv(variable, '')
+  }
 })
