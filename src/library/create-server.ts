@@ -128,9 +128,16 @@ export async function createServer(
   })
   const { cert, key, SNICallback } = context
   const all = { ...settings, cert, key, SNICallback }
-  const server = http2
-    ? createSecureServer({ ...pageLimits, allowHTTP1: true, ...all }, listener as Http2Listener)
-    : createHttpsServer(all, listener as HttpsListener)
+  let server: Server | Http2SecureServer
+  try {
+    server = http2
+      ? createSecureServer({ ...pageLimits, allowHTTP1: true, ...all }, listener as Http2Listener)
+      : createHttpsServer(all, listener as HttpsListener)
+  } catch (error) {
+    // Node refuses a setting, such as a limit that is no number.
+    context.close()
+    throw error
+  }
   return closing(server, context)
 }
 

@@ -98,15 +98,21 @@ export default function rootling(options: RootlingPluginOptions = {}): Plugin {
   /** Replaces the certificate of a server until it closes. */
   async function follow(server: object | null, { logger }: Pick<Reporting, 'logger'>) {
     if (served === null || !isSecure(server)) return
-    const following = await served.follow({
-      replace({ cert, key }, context) {
-        renewed = context
-        server.setSecureContext({ cert, key })
-      },
-      onFailed: (error) =>
-        logger.warn(`rootling: the certificate was not renewed: ${sentenceOf(error)}`),
-    })
-    server.once('close', () => following.stop())
+    const onFailed = (error: unknown): void =>
+      logger.warn(`rootling: the certificate was not renewed: ${sentenceOf(error)}`)
+    try {
+      const following = await served.follow({
+        replace({ cert, key }, context) {
+          renewed = context
+          server.setSecureContext({ cert, key })
+        },
+        onFailed,
+      })
+      server.once('close', () => following.stop())
+    } catch (error) {
+      // Such as an authority that was deleted since: Vite goes on with the certificate that it has.
+      onFailed(error)
+    }
   }
 }
 

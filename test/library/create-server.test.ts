@@ -4,7 +4,7 @@ import { createServer as createHttpsServer, get } from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { revoke } from '../../src/certificates/revoke.ts'
 import { isRootlingError, RootlingError } from '../../src/errors.ts'
 import { certificateFor } from '../../src/library/certificate-for.ts'
@@ -80,6 +80,19 @@ describe('createServer', () => {
     expect(await visit(port, { ca, servername: 'other.test' })).toEqual({
       code: 'ERR_TLS_CERT_ALTNAME_INVALID',
     })
+  })
+
+  test('a setting that Node refuses ends with Node’s own error, and with the renewal', async () => {
+    const { home } = await authority()
+    const begun = vi.spyOn(globalThis, 'setInterval')
+    const ended = vi.spyOn(globalThis, 'clearInterval')
+    const server = { maxHeaderSize: 'large' as never }
+    await expect(createServer({ home, server })).rejects.toThrow('maxHeaderSize')
+    const timers = begun.mock.results.map(({ value }) => value as unknown)
+    expect(timers.length).toBeGreaterThan(0)
+    expect(ended.mock.calls.map(([timer]) => timer as unknown)).toEqual(
+      expect.arrayContaining(timers),
+    )
   })
 
   test('speaks HTTP/2 to clients that know it, and HTTP/1.1 to others', async () => {

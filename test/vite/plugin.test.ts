@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { connect, type ClientHttp2Session } from 'node:http2'
 import { get } from 'node:http'
 import { get as getSecurely } from 'node:https'
@@ -13,6 +13,7 @@ import {
   preview,
   type FileSystemServeOptions,
   type InlineConfig,
+  type Plugin,
   type PreviewServer,
   type ViteDevServer,
 } from 'vite'
@@ -190,6 +191,18 @@ describe.each(['dev', 'preview'] as const)('%s', (kind) => {
     const { port, said } = await open({ home: state.path }, config, kind)
     expect(await serialNumberAt(port, ca)).toMatch(/^[0-9a-f]{32}$/)
     expect(said).toEqual([])
+  })
+
+  test('goes on where the authority is gone before the server listens', async () => {
+    const { state, ca } = await withAuthority()
+    // The configuration of Vite is complete, and then somebody deletes the authority.
+    const deleting: Plugin = {
+      name: 'deleting',
+      configResolved: () => rm(join(state.path, 'scopes'), { recursive: true }),
+    }
+    const { port, said } = await open({ home: state.path }, { plugins: [deleting] }, kind)
+    expect(await read(`https://localhost:${port}/`, ca)).toContain('<title>served</title>')
+    expect(said.filter((line) => !line.includes('was not renewed'))).toEqual([])
   })
 
   test('has the addresses of this machine where it listens on all of them', async () => {
