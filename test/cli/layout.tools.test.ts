@@ -120,7 +120,8 @@ async function onTerminal(directory: string, words: string): Promise<string[]> {
 }
 
 /** Whether a line is too long and no command, which stays whole so that it can be copied. */
-const isTooLong = (line: string): boolean => line.length > 80 && !/^ *→ ROOTLING_HOME=/.test(line)
+const isTooLong = (line: string): boolean =>
+  line.length > 80 && !/^ *(?:→ )?ROOTLING_HOME=/.test(line)
 
 const noScript = await notInstalled('script')
 
