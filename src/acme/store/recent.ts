@@ -54,8 +54,10 @@ export function createRecent(): Recent {
     },
     forget: (kind, id) => void kept.delete(keyOf(kind, id)),
     snapshotFor(need) {
+      const keys = keysOf(need)
+      if (keys === null) return null
       const known = new Map<string, Known>()
-      for (const key of keysOf(need) ?? ['']) {
+      for (const key of keys) {
         const one = kept.get(key)
         if (one === undefined) return null
         known.set(key, one)
