@@ -44,8 +44,14 @@ async function openPlace(): Promise<Place> {
 /** The same database at another port. */
 const through = (url: string, port: number): string => url.replace(/:\d+\//, `:${port}/`)
 
+interface Breaking {
+  /** Rejects when a fault itself fails; what it broke never comes back then. */
+  readonly failed: Promise<void>
+  stop(): Promise<void>
+}
+
 /** Breaks something again and again, a pause after each, until `stop`, which waits for the last. */
-function again(pause: number, fault: () => Promise<unknown>): { stop(): Promise<void> } {
+function again(pause: number, fault: () => Promise<unknown>): Breaking {
   const stopped = new AbortController()
   const { signal } = stopped
   const work = (async () => {
@@ -55,6 +61,7 @@ function again(pause: number, fault: () => Promise<unknown>): { stop(): Promise<
     }
   })()
   return {
+    failed: work,
     stop() {
       stopped.abort()
       return work
@@ -70,7 +77,7 @@ const endSessions = (server: PostgresServer, url: string): Promise<string> =>
   )
 
 /** Kills a replica, kills the next one, drains the third, and so on. */
-function breakReplicas(team: Team): { stop(): Promise<void> } {
+function breakReplicas(team: Team): Breaking {
   let turn = 0
   return again(long ? 4_000 : 500, async () => {
     const replica = team.replicas[turn++ % team.replicas.length]
@@ -173,7 +180,8 @@ test.skipIf(isMissing)(
       server = standby
       proxy.target(standby.port)
     })()
-    await makeOrders(team, { ...load, more: untilBroken(team) }, seen)
+    const orders = makeOrders(team, { ...load, more: untilBroken(team) }, seen)
+    await Promise.race([orders, ...breaking.map((one) => one.failed)])
     await Promise.all([failover, ...breaking.map((one) => one.stop())])
     expect([team.kills > 1, team.drains > 0, proxy.cuts > 0]).toEqual([true, true, true])
     tally('answers to commits cut off', proxy.cuts)
@@ -196,7 +204,8 @@ test.skipIf(isMissing)(
       again(long ? 3_000 : 1_000, () => endSessions(primary, owner)),
     ]
     const load: Load = long ? { raw: 300, acmeClient: 100 } : { raw: 8 }
-    await makeOrders(team, { ...load, more: () => !long && team.kills < 1 }, seen)
+    const orders = makeOrders(team, { ...load, more: () => !long && team.kills < 1 }, seen)
+    await Promise.race([orders, ...breaking.map((one) => one.failed)])
     await Promise.all(breaking.map((one) => one.stop()))
     expect(proxy.cuts).toBeGreaterThan(0)
     tally('answers to commits cut off', proxy.cuts)

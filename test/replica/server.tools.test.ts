@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, statSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
@@ -430,4 +431,27 @@ test('a database that is away is said to be so, and the server is not ready unti
   expect((await fetchText(replica.port, '/healthz', null)).status).toBe(200)
   await postgres.server.start()
   await waitFor('the database to be back', async () => ((await ready()) === 200 ? true : null))
+})
+
+test('a server waits for a database that starts beside it, and ends at once when told to', async () => {
+  const { serving } = await found()
+  await postgres.server.stop('fast')
+  const starting = startReplica(serving, 'https://localhost:1', 'early')
+  starting.catch(() => undefined)
+  const told = start(
+    programs.rootling,
+    ['server', '--database', serving, '--url', 'https://localhost:1', ...keyFile()],
+    env,
+  )
+  onTestFinished(() => terminate(told))
+  let output = ''
+  told.stderr.on('data', (text) => (output += String(text)))
+  await waitFor('the warning', () => (output.includes('does not answer') ? true : null))
+  const ended = once(told, 'close')
+  told.kill('SIGTERM')
+  await ended
+  expect(told.exitCode).not.toBe(0)
+  await postgres.server.start()
+  const { log } = await starting
+  expect(log()).toContain('does not answer')
 })

@@ -43,38 +43,45 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
   const stopped = stopSignal()
   return withDatabase(args, context, async (database) => {
     const named = await namedPassphrase(args, context)
-    await migrate(database)
-    const sealer = await openKeys(args, context, database, { named })
-    const warning = await standbyWarning(database)
-    if (warning !== null) output.warn(warning)
-    const starting = startReplica({
-      database,
-      sealer,
-      url,
-      host,
-      port: parsePort(args.port ?? 14_600, '--port 14600, or 0 for a free one'),
-      revocation: revocationOf(args),
-      socket: serverSocket(args, context),
-      proxies: args.proxy,
-      acme: {
-        http01Port: args['http01-port'],
-        tlsAlpn01Port: args['tls-alpn01-port'],
-        dnsResolver: args['dns-resolver'],
-        eabRequired: args['no-eab-required'] !== true,
-        openToAll: args['no-eab-required'] === true,
-        validation: {
-          deny: [],
-          allow: args['allow-address'] ?? [],
-          denyUnlessNamed: await watchAddresses({ host: databaseHost(args, env) }),
+    const begin = async () => {
+      await migrate(database)
+      const sealer = await openKeys(args, context, database, { named })
+      const warning = await standbyWarning(database)
+      if (warning !== null) output.warn(warning)
+      const starting = startReplica({
+        database,
+        sealer,
+        url,
+        host,
+        port: parsePort(args.port ?? 14_600, '--port 14600, or 0 for a free one'),
+        revocation: revocationOf(args),
+        socket: serverSocket(args, context),
+        proxies: args.proxy,
+        acme: {
+          http01Port: args['http01-port'],
+          tlsAlpn01Port: args['tls-alpn01-port'],
+          dnsResolver: args['dns-resolver'],
+          eabRequired: args['no-eab-required'] !== true,
+          openToAll: args['no-eab-required'] === true,
+          validation: {
+            deny: [],
+            allow: args['allow-address'] ?? [],
+            denyUnlessNamed: await watchAddresses({ host: databaseHost(args, env) }),
+          },
+          ...(args['no-limits'] === true ? {} : { limits }),
         },
-        ...(args['no-limits'] === true ? {} : { limits }),
-      },
-      metricsPort: metricsPortOf(args),
-      admin,
-      now,
-      write: (line) => output.log(line.trimEnd()),
-    })
-    const replica = await listeningAs(serverRunSpec, args, starting)
+        metricsPort: metricsPortOf(args),
+        admin,
+        now,
+        write: (line) => output.log(line.trimEnd()),
+      })
+      return { sealer, replica: await listeningAs(serverRunSpec, args, starting) }
+    }
+    const { sealer, replica } = await whenBack(
+      begin,
+      (error) => output.warn(error.message),
+      stopped,
+    )
     const { urls, port } = replica
     output.result(
       [
@@ -100,6 +107,33 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
     if (lost !== null) throw lost
     return exitCodes.ok
   })
+}
+
+/** How long a server that starts waits for its database, which may start beside it. */
+const startMilliseconds = 30_000
+
+/**
+ * Does work that needs the database, and again where that went away meanwhile, no longer than
+ * `startMilliseconds` and not after `stopped`. Calls `onAway` the first time.
+ */
+async function whenBack<T>(
+  work: () => Promise<T>,
+  onAway: (error: RootlingError) => void,
+  stopped: Promise<unknown>,
+): Promise<T> {
+  const end = performance.now() + startMilliseconds
+  let isStopped = false
+  void stopped.then(() => (isStopped = true))
+  for (let tries = 1; ; tries++)
+    try {
+      return await work()
+    } catch (error) {
+      const isAway = error instanceof RootlingError && error.code === 'database-away'
+      if (!isAway || performance.now() > end) throw error
+      if (tries === 1) onAway(error)
+      await Promise.race([sleep(500), stopped])
+      if (isStopped) throw error
+    }
 }
 
 /** `rootling server init`: makes the schema and the authority, or returns the one that is there. */
