@@ -10,6 +10,7 @@ import type { Purpose } from '../storage/records.ts'
 import { checkKeyType, type KeyType } from '../x509/keys.ts'
 import { fingerprintOf, validityOf } from '../x509/parsed-certificate.ts'
 import { isDueForRenewal } from '../x509/profiles.ts'
+import { readChecked, stampsOf, writeChecked } from './checked.ts'
 import { keptDirectory } from './kept-directory.ts'
 import { chooseScope } from './scope-choice.ts'
 
@@ -84,7 +85,6 @@ export async function keptFor(
 ): Promise<Certificate> {
   checkKeyType(keyType)
   const identifiers = names.map(parseIdentifier)
-  const scope = await chooseScope(state, { purpose, identifiers, subject }, now)
   const client = purpose === 'client' ? { subject: subject ?? null } : null
   const directory = join(
     state.path,
@@ -93,9 +93,19 @@ export async function keptFor(
   )
   const certPath = join(directory, 'cert.pem')
   const keyPath = join(directory, 'key.pem')
+  const stamps = stampsOf(state, directory)
+  if (stamps !== null) {
+    const checked = await readChecked(state, directory, stamps, now)
+    const files = checked === null ? null : await readFiles(state, certPath, keyPath)
+    if (checked !== null && files !== null) return { ...files, ...checked }
+  }
+  const scope = await chooseScope(state, { purpose, identifiers, subject }, now)
   const readAgain = () => readKept(state, certPath, keyPath, scope, now)
   const kept = await readAgain()
-  if (kept !== null) return kept
+  if (kept !== null) {
+    if (stamps !== null) writeChecked(state, directory, stamps, kept)
+    return kept
+  }
   // Loaded only here: a program that is given a kept certificate waits for none of this.
   const { issue } = await import('./issue.ts')
   const { withLock } = await import('../files/lock.ts')
@@ -129,28 +139,35 @@ async function readKept(
   scope: Scope,
   now: Date,
 ): Promise<Certificate | null> {
-  const chain = await readText(certPath)
-  const key = await readPrivateText(keyPath, state.owner)
-  if (chain === null || key === null) return null
+  const files = await readFiles(state, certPath, keyPath)
+  if (files === null) return null
   try {
-    const leaf = new X509Certificate(chain)
+    const leaf = new X509Certificate(files.cert)
     const good =
-      leaf.checkPrivateKey(createPrivateKey(key)) &&
+      leaf.checkPrivateKey(createPrivateKey(files.key)) &&
       leaf.verify(scope.intermediate.publicKey) &&
       !isDueForRenewal(validityOf(leaf), now) &&
       (await revocationOf(state, leaf.serialNumber)) === null
-    return good ? certificateOf(leaf, { cert: chain, key, certPath, keyPath }, scope) : null
+    return good ? certificateOf(leaf, files, scope) : null
   } catch (error) {
     if (error instanceof RootlingError) throw error
     return null
   }
 }
 
-function certificateOf(
-  leaf: X509Certificate,
-  files: Pick<Certificate, 'cert' | 'key' | 'certPath' | 'keyPath'>,
-  scope: Scope,
-): Certificate {
+type Files = Pick<Certificate, 'cert' | 'key' | 'certPath' | 'keyPath'>
+
+async function readFiles(
+  state: StateDirectory,
+  certPath: string,
+  keyPath: string,
+): Promise<Files | null> {
+  const cert = await readText(certPath)
+  const key = await readPrivateText(keyPath, state.owner)
+  return cert === null || key === null ? null : { cert, key, certPath, keyPath }
+}
+
+function certificateOf(leaf: X509Certificate, files: Files, scope: Scope): Certificate {
   const root = rootForOpenssl(scope)
   return {
     ...files,

@@ -1,5 +1,15 @@
+import {
+  chmodSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { cp } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { keptCertificate } from '../../src/certificates/kept.ts'
@@ -38,4 +48,84 @@ test('one whose hold was released is kept, and one that was revoked in a copied 
   await cp(state.path, path, { recursive: true })
   const copied = await keptCertificate({ path, owner: null }, ['app.test'], {}, now)
   expect(copied.serialNumber).not.toBe(target)
+})
+
+/** The file in which the last check of a certificate is kept. */
+const checkedOf = ({ certPath }: { certPath: string }): string =>
+  join(dirname(certPath), 'checked.json')
+
+test('what was checked is not checked again, also in a directory that was moved', async () => {
+  const { state, ask, first } = await withKept()
+  const again = await ask()
+  expect(again).toEqual(first)
+  const path = checkedOf(first)
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+  // Nothing but the file says this, so it was read.
+  const checked = JSON.parse(readFileSync(path, 'utf8')) as { fingerprint: string }
+  writeFileSync(path, JSON.stringify({ ...checked, fingerprint: 'of the file' }))
+  expect(await ask()).toEqual({ ...first, fingerprint: 'of the file' })
+  const moved = join(await temporaryDirectory(), 'moved')
+  renameSync(state.path, moved)
+  const there = await keptCertificate({ path: moved, owner: null }, ['app.test'], {}, now)
+  expect(there).toMatchObject({ ca: first.ca, fingerprint: 'of the file' })
+  expect(readFileSync(there.caPath, 'utf8')).toBe(first.ca)
+  expect(readFileSync(there.certPath, 'utf8')).toBe(first.cert)
+})
+
+test('all is checked again once a file has changed, and when the certificate is due', async () => {
+  const { state, ask, first } = await withKept()
+  const path = checkedOf(first)
+  const lie = async (): Promise<void> => {
+    await ask()
+    const checked = JSON.parse(readFileSync(path, 'utf8')) as object
+    writeFileSync(path, JSON.stringify({ ...checked, fingerprint: 'of the file' }))
+    expect((await ask()).fingerprint).toBe('of the file')
+  }
+  for (const file of [
+    first.certPath,
+    first.keyPath,
+    first.caPath,
+    join(state.path, 'certificates.jsonl'),
+    join(state.path, 'scopes', 'local', 'scope.json'),
+  ]) {
+    await lie()
+    const text = readFileSync(file)
+    const { atime, mtime } = statSync(file)
+    // The same octets, and the same time of the last change.
+    writeFileSync(file, text)
+    utimesSync(file, atime, mtime)
+    expect(await ask(), file).toEqual(first)
+  }
+  await lie()
+  const years = new Date(now.getTime() + 300 * 86_400_000)
+  const due = await keptCertificate(state, ['app.test'], {}, years)
+  expect(due.serialNumber).not.toBe(first.serialNumber)
+  await keptCertificate(state, ['app.test'], {}, years)
+  chmodSync(due.keyPath, 0o644)
+  await expect(keptCertificate(state, ['app.test'], {}, years)).rejects.toMatchObject({
+    code: 'loose-key',
+  })
+})
+
+test.each(['', '{', '[]', 'null', '{"stamps":1}'])(
+  'a damaged file of the last check (%j) is replaced',
+  async (text) => {
+    const { ask, first } = await withKept()
+    await ask()
+    const path = checkedOf(first)
+    const checked = readFileSync(path, 'utf8')
+    writeFileSync(path, text)
+    expect(await ask()).toEqual(first)
+    expect(readFileSync(path, 'utf8')).toBe(checked)
+  },
+)
+
+test('a link in the place of the last check is not followed', async () => {
+  const { state, ask, first } = await withKept()
+  const target = join(state.path, 'target')
+  writeFileSync(target, 'mine')
+  rmSync(checkedOf(first), { force: true })
+  symlinkSync(target, checkedOf(first))
+  expect(await ask()).toEqual(first)
+  expect(readFileSync(target, 'utf8')).toBe('mine')
 })

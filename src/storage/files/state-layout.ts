@@ -50,7 +50,7 @@ const directories: Readonly<Record<string, Layout>> = {
   kept: {
     directory: (name) =>
       /^[0-9a-f]{16}$/.test(name)
-        ? { files: { 'key.pem': anyText, 'cert.pem': anyText } }
+        ? { files: { 'checked.json': /^\{"stamps":/, 'key.pem': anyText, 'cert.pem': anyText } }
         : undefined,
   },
   acme: { files: { journal: /^\["/, nonces: /^secret / } },

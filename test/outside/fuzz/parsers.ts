@@ -29,6 +29,7 @@ import * as payloads from '../../../src/acme/payload.ts'
 import { openStore } from '../../../src/acme/store/store.ts'
 import { createUrls } from '../../../src/acme/urls.ts'
 import { readRoot } from '../../../src/authority/adopt.ts'
+import { readChecked } from '../../../src/certificates/checked.ts'
 import { parseTarget } from '../../../src/client/target.ts'
 import { methodOf, parseRequest, stringMember } from '../../../src/daemon/control-protocol.ts'
 import { readFailures } from '../../../src/daemon/renewal-failures.ts'
@@ -658,6 +659,14 @@ function stateFiles(path: string): ForeignParser[] {
     since: dates.notBefore,
     revocationUrl: null,
   }
+  const checked = {
+    ca: 'PEM',
+    root: 'scopes/local/root.pem',
+    notBefore: now.getTime() - 1_000,
+    notAfter: now.getTime() + 86_400_000,
+    serialNumber: '4a0f',
+    fingerprint: '00',
+  }
   const failure = {
     serialNumber: '4a0f',
     names: ['a.test'],
@@ -717,6 +726,7 @@ function stateFiles(path: string): ForeignParser[] {
       codes: ['corrupt-state', 'file-unreadable', 'newer-state'],
     },
     row('daemon.json', [{ acmePort: 1 }, { dnsResolver: '127.0.0.1' }], () => readSettings(state)),
+    row('checked.json', [{ stamps: 'x', ...checked }], () => readChecked(state, path, 'x', now)),
     row('daemon-run.json', [run], () => readRunFile(state)),
     row('renewal.json', [[failure]], () => readFailures(state)),
     {
