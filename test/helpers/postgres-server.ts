@@ -27,6 +27,8 @@ export interface PostgresServer {
   /** Creates a database, as a copy of `template` if one is given, and returns its URL. */
   createDatabase(template?: string): Promise<string>
   readonly port: number
+  /** The directory of its Unix socket. */
+  readonly socket: string
   /** Runs statements as the superuser. */
   psql(url: string, sql: string): Promise<string>
   /** Runs a program of PostgreSQL, and returns what it prints. */
@@ -118,6 +120,7 @@ export async function openPostgresServer({
       return urlOf(name)
     },
     port,
+    socket: directory,
     psql,
     program: (name, ...args) => must(programOf(name), ...args),
     async addStandby() {
