@@ -109,7 +109,7 @@ export const rooms: readonly Room[] = [
     paths: ['src/sites'],
     above: 'certificates',
     rooms: ['server'],
-    packages: ['send'],
+    packages: ['send', '@scure/bip39', 'multicast-dns'],
   },
   // Vite itself is imported for its types alone.
   { name: 'vite', paths: ['src/vite'], above: 'sites', rooms: [], packages: ['vite'] },
@@ -157,7 +157,7 @@ export const rooms: readonly Room[] = [
     above: 'doctor',
     rooms: ['server'],
   },
-  { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs', '@clack/prompts'] },
+  { name: 'cli', paths: ['src/cli'], rooms: ['*'], packages: ['yargs', '@clack/prompts', 'uqr'] },
 ]
 
 const roomNamed = (name: string): Room | undefined => rooms.find((room) => room.name === name)

@@ -42,6 +42,7 @@ import {
   serverRestoredSpec,
   serverRunSpec,
 } from './specs/team.ts'
+import { shareSpec } from './specs/share.ts'
 import { dockerSpec, envSpec, kubernetesSpec, runSpec } from './specs/runtimes.ts'
 import {
   doctorSpec,
@@ -88,6 +89,11 @@ export const commands: readonly TableRow[] = [
     spec: serveSpec,
     longRunning: true,
     load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  {
+    spec: shareSpec,
+    longRunning: true,
+    load: async () => (await import('./commands/share.ts')).share,
   },
   { spec: getSpec, load: async () => (await import('./commands/get.ts')).getCommand },
   {

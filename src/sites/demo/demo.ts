@@ -3,7 +3,8 @@ import type { Handler, Request, Response } from '../../server/http.ts'
 import { connectionFacts } from './connection-facts.ts'
 import type { Listing } from '../static-files.ts'
 import { listingPage, listingText } from './listing.ts'
-import { demoPage, demoText, styleSource } from './page.ts'
+import { styleSource } from '../page.ts'
+import { demoPage, demoText } from './page.ts'
 
 export interface DemoOptions {
   /** A folder whose files are served, with a listing of each folder that has no index.html. */

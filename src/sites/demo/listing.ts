@@ -1,6 +1,6 @@
 import { printable } from '../../printable.ts'
 import type { Listing } from '../static-files.ts'
-import { escapeHtml, htmlPage } from './page.ts'
+import { escapeHtml, htmlPage } from '../page.ts'
 
 /** A folder as a page of links, which lead nowhere but below the folder or to the one above. */
 export function listingPage({ segments, entries, cut }: Listing): string {

@@ -1,13 +1,8 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createServer as createTcpServer, type Socket } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { longestOcspRequest, ocspError } from '../../x509/ocsp.ts'
-import { limitConnections } from '../../server/connections.ts'
 import { foreignPage, hostOf, isLoopbackHost, notForPages } from '../../server/host-check.ts'
-import { exchangeOf } from '../../server/exchange.ts'
 import { defaultLimits, tooManyHeaders } from '../../server/limits.ts'
-import { listen } from '../../server/listen.ts'
-import { showPeer } from '../../server/peer.ts'
-import { balancersIn, readProxyHeader } from '../../server/proxy-protocol.ts'
+import { createPlainServer, type PlainServer, type PlainServerOptions } from '../../server/plain.ts'
 import type { Storage } from '../../storage/storage.ts'
 import { createRevocationSource } from './source.ts'
 
@@ -166,89 +161,11 @@ function readBody(request: IncomingMessage): Promise<Buffer | null> {
   })
 }
 
-export interface RevocationServer {
-  readonly port: number
-  close(): Promise<void>
-}
-
-export interface RevocationServerOptions extends RevocationHandlerOptions {
-  readonly host: string
-  readonly port: number
-  /** The name of the command's option that says which port, for hints; default `port`. */
-  readonly portOption?: string | undefined
-  /**
-   * Addresses and ranges of balancers, as `createHttpsServer` takes them: their connections begin with a
-   * PROXY header, and count as those of the client that it names. Without it, all clients behind a
-   * balancer would share the connections of one address.
-   */
-  readonly proxies?: readonly string[] | undefined
-}
+export type RevocationServerOptions = RevocationHandlerOptions & Omit<PlainServerOptions, 'handle'>
 
 /**
- * Starts a server with the handler of `createRevocationHandler`. A TCP server accepts the connections,
- * and hands them to the HTTP server, which never listens itself. Throws `port-in-use` or
+ * Starts a server with the handler of `createRevocationHandler`. Throws `port-in-use` or
  * `listen-failed`, and `usage` for `proxies`.
  */
-export async function createRevocationServer(
-  options: RevocationServerOptions,
-): Promise<RevocationServer> {
-  const limits = defaultLimits
-  const isBalancer = balancersIn(options.proxies ?? [])
-  const handle = createRevocationHandler(options)
-  const server = createServer(
-    {
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: limits.headersMilliseconds,
-      requestTimeout: limits.requestMilliseconds,
-      keepAliveTimeout: limits.headersMilliseconds,
-      connectionsCheckingInterval: 1_000,
-    },
-    (request, response) => {
-      connections.answering(exchangeOf(request, response))
-      handle(request, response)
-    },
-  )
-  const door = createTcpServer({ noDelay: true })
-  const connections = limitConnections(door, limits, isBalancer)
-  // 0 keeps all headers. With a limit node:http would leave out the rest, such as a second Host;
-  // the handler refuses a request with too many headers instead.
-  server.maxHeadersCount = 0
-  server.setTimeout(limits.idleMilliseconds)
-  // On this event node:http starts its timer for slow requests, and `listen` alone would emit it.
-  server.emit('listening')
-  const sockets = new Set<Socket>()
-  const accept = (socket: Socket): void => void server.emit('connection', socket)
-  door.on('connection', (socket) => {
-    if (socket.destroyed) return
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-    if (!isBalancer(socket.remoteAddress ?? '')) return accept(socket)
-    readProxyHeader(socket, {
-      onHeader(client) {
-        if (client !== null) {
-          if (!connections.forwarded(socket, client.address)) return
-          showPeer(socket, client)
-        }
-        accept(socket)
-      },
-      onRefused: () => undefined,
-      milliseconds: limits.headersMilliseconds,
-    })
-  })
-  let port
-  try {
-    port = (await listen(door, options.host, options.port, options.portOption)).port
-  } catch (error) {
-    server.close()
-    throw error
-  }
-  return {
-    port,
-    close: () =>
-      new Promise((resolve) => {
-        door.close(() => resolve())
-        server.close()
-        for (const socket of sockets) socket.destroy()
-      }),
-  }
-}
+export const createRevocationServer = (options: RevocationServerOptions): Promise<PlainServer> =>
+  createPlainServer({ ...options, handle: createRevocationHandler(options) })
