@@ -9,6 +9,7 @@ const files = {
   'apache2-bin': '/usr/sbin/apache2',
   'ca-certificates': '/usr/sbin/update-ca-certificates',
   'ca-certificates-java': '/etc/ca-certificates/update.d/jks-keystore',
+  'bind9-dnsutils': '/usr/bin/dig',
   caddy: '/usr/bin/caddy',
   certbot: '/usr/bin/certbot',
   chromium: '/usr/bin/chromium',
@@ -62,6 +63,7 @@ const files = {
   wget: '/usr/bin/wget',
   wine: '/usr/share/doc/wine',
   wine64: '/usr/lib/wine/wine64',
+  'zbar-tools': '/usr/bin/zbarimg',
   zsh: '/usr/bin/zsh',
 }
 

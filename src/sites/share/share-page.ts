@@ -77,7 +77,7 @@ const steps = (profile: string, der: string, pem: string): readonly Steps[] => [
     system: 'ios',
     title: 'iPhone, iPad (open this page in Safari)',
     html: `<ol>
-<li><a class="button" href="${profile}">Download the profile</a>, and tap <b>Allow</b>.</li>
+<li><a class="button" href="${profile}">Download the profile</a> and tap <b>Allow</b>.</li>
 <li>Open <b>Settings</b>, tap <b>Profile Downloaded</b>, then <b>Install</b>, twice.${downloadedProfile}</li>
 <li>Still in Settings: <b>General</b>, <b>About</b>, at the very end <b>Certificate Trust Settings</b>. Turn the switch on. Without it nothing is trusted.${trustSwitch}</li>
 <li>Come back to this page.</li>
@@ -170,7 +170,7 @@ ${all.join('\n')}
 </section>
 <section><h2>Check</h2>
 <p id="status" role="status">This page finds out by itself when your device trusts it.</p>
-<p>If it does not: <a href="${escapeHtml(checkUrl)}">open the check page</a>. It must open without any warning.</p>
+<p>You can also <a href="${escapeHtml(checkUrl)}">open the check page</a> yourself. It must open without any warning.</p>
 ${apps.length === 0 ? '' : `<p>Shared with you: ${apps.map((url) => `<a href="${escapeHtml(url)}">${escapeHtml(url)}</a>`).join(', ')}</p>`}
 <p>All of this ends at ${escapeHtml(facts.until.toISOString().slice(11, 16))} UTC.</p>
 </section>`
