@@ -90,6 +90,12 @@ export const rooms: readonly Room[] = [
   { name: 'authority', paths: ['src/authority'], above: 'storage/files', rooms: [] },
   { name: 'certificates', paths: ['src/certificates'], above: 'authority', rooms: [] },
   {
+    name: 'routes',
+    paths: ['src/proxy/routes.ts', 'src/proxy/kept-routes.ts'],
+    above: 'authority',
+    rooms: [],
+  },
+  {
     name: 'runtimes',
     paths: ['src/runtimes'],
     above: 'storage/files',
@@ -133,10 +139,15 @@ export const rooms: readonly Room[] = [
     name: 'project',
     paths: ['src/project'],
     above: 'trust',
-    rooms: ['hosts'],
+    rooms: ['hosts', 'routes'],
     packages: ['jsonc-parser'],
   },
-  { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },
+  {
+    name: 'daemon',
+    paths: ['src/daemon'],
+    above: 'sites',
+    rooms: ['acme', 'platform', 'proxy', 'routes'],
+  },
   {
     name: 'replica',
     paths: ['src/replica'],
