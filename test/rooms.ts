@@ -71,6 +71,7 @@ export const rooms: readonly Room[] = [
     packages: ['execa'],
   },
   { name: 'server', paths: ['src/server'], rooms: ['ground', 'x509'] },
+  { name: 'proxy', paths: ['src/proxy'], rooms: ['ground', 'x509', 'server'] },
   { name: 'client', paths: ['src/client'], rooms: ['ground', 'x509'] },
   { name: 'home', paths: ['src/home'], rooms: ['ground', 'files'], packages: ['env-paths'] },
   { name: 'storage', paths: ['src/storage'], rooms: ['ground', 'x509'] },
