@@ -91,6 +91,12 @@ export const rooms: readonly Room[] = [
   { name: 'authority', paths: ['src/authority'], above: 'storage/files', rooms: [] },
   { name: 'certificates', paths: ['src/certificates'], above: 'authority', rooms: [] },
   {
+    name: 'routes',
+    paths: ['src/proxy/routes.ts', 'src/proxy/kept-routes.ts'],
+    above: 'authority',
+    rooms: [],
+  },
+  {
     name: 'runtimes',
     paths: ['src/runtimes'],
     above: 'storage/files',
@@ -134,10 +140,15 @@ export const rooms: readonly Room[] = [
     name: 'project',
     paths: ['src/project'],
     above: 'trust',
-    rooms: ['hosts'],
+    rooms: ['hosts', 'routes'],
     packages: ['jsonc-parser'],
   },
-  { name: 'daemon', paths: ['src/daemon'], above: 'sites', rooms: ['acme', 'platform'] },
+  {
+    name: 'daemon',
+    paths: ['src/daemon'],
+    above: 'sites',
+    rooms: ['acme', 'platform', 'proxy', 'routes'],
+  },
   {
     name: 'replica',
     paths: ['src/replica'],
