@@ -63,6 +63,7 @@ const files = {
   wget: '/usr/bin/wget',
   wine: '/usr/share/doc/wine',
   wine64: '/usr/lib/wine/wine64',
+  'python3-zeroconf': '/usr/lib/python3/dist-packages/zeroconf/__init__.py',
   'zbar-tools': '/usr/bin/zbarimg',
   zsh: '/usr/bin/zsh',
 }

@@ -12,6 +12,7 @@ import { fingerprintText } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { listeningAs, parsePort, stopSignal } from '../listening.ts'
+import { shareApps } from '../shared-apps.ts'
 import { shareSpec } from '../specs/share.ts'
 
 /** `rootling share`: gives the public root to devices of the network, until a time, a signal or a success. */
@@ -31,22 +32,47 @@ export async function share(
   const until = new Date(now().getTime() + minutes * 60_000)
   let onTrust = (): void => undefined
   const trusted = new Promise<'trusted'>((resolve) => (onTrust = () => resolve('trusted')))
+  const onError = (error: unknown): void => output.log(`error: ${String(error)}`)
+  const pair = await onDemandIssuer(state, now)(address, true)
+  const appPort = args['app-port']
+  const apps =
+    args.positionals.length === 0
+      ? null
+      : await listeningAs(
+          shareSpec,
+          args,
+          shareApps({
+            state,
+            hosts: args.positionals,
+            address,
+            ports:
+              appPort === undefined
+                ? [443, 14_672]
+                : [parsePort(appPort, '--app-port 14672', 'app-port')],
+            pair,
+            now,
+            onError,
+          }),
+        )
   const starting = startShare({
     address,
     port: parsePort(args.port ?? 14_670, '--port 14670, or 0 for a free one'),
     checkPort: parsePort(args['check-port'] ?? 14_671, '--check-port 14671', 'check-port'),
     root,
-    pair: await onDemandIssuer(state, now)(address, true),
+    pair,
     until,
     now,
-    apps: [],
+    apps: apps?.urls ?? [],
     onEvent(event) {
       output.note(sentenceOf(event))
       if (event.what === 'trusted') onTrust()
     },
-    onError: (error) => output.log(`error: ${String(error)}`),
+    onError,
   })
-  const sharing = await listeningAs(shareSpec, args, starting)
+  const sharing = await listeningAs(shareSpec, args, starting).catch(async (error: unknown) => {
+    await apps?.close()
+    throw error
+  })
   const { url, checkUrl } = sharing
   const words = wordsOf(root.fingerprint)
   output.result(
@@ -55,6 +81,7 @@ export async function share(
       `open         ${url}`,
       `fingerprint  ${fingerprintText(root.fingerprint)}`,
       `in words     ${words.join(' ')}`,
+      ...(apps?.urls ?? []).map((each) => `shared       ${each}`),
     ],
     {
       url,
@@ -63,6 +90,7 @@ export async function share(
       fingerprint: root.fingerprint,
       words,
       permitted: root.permitted,
+      apps: apps?.urls ?? [],
       until: until.toISOString(),
       pid: process.pid,
     },
@@ -77,7 +105,7 @@ export async function share(
   const end = await Promise.race([stopSignal(), over, ...(once ? [trusted] : [])])
   clearTimeout(timer)
   // The answer by which a device proved its trust has to arrive.
-  await sharing.close()
+  await Promise.all([sharing.close(), apps?.close()])
   output.note(end === 'over' ? 'The time is over.' : 'Sharing has ended.')
   return once && end !== 'trusted' ? exitCodes.notTrusted : exitCodes.ok
 }

@@ -7,7 +7,9 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { expect, onTestFinished, test } from 'vitest'
 import { ensureAuthority } from '../../../src/authority/create.ts'
+import { addRoute } from '../../../src/proxy/kept-routes.ts'
 import { builtPrograms } from '../../helpers/built.ts'
+import { accessibilityFaults } from '../../helpers/accessibility.ts'
 import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
 import { killGroup, waitFor } from '../../helpers/subprocess.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
@@ -20,11 +22,15 @@ const isRoot = process.getuid?.() === 0
 const obstacle = !isRoot ? 'needs root' : missing.length > 0 ? `needs ${missing.join(', ')}` : null
 const note = obstacle === null ? '' : ` [skipped: ${obstacle}]`
 
+const hasMdnsClients =
+  existsSync('/usr/bin/dig') && existsSync('/usr/lib/python3/dist-packages/zeroconf/__init__.py')
+
 interface Shared {
   readonly url: string
   readonly checkUrl: string
   readonly fingerprint: string
   readonly words: readonly string[]
+  readonly apps: readonly string[]
 }
 
 async function openWorld() {
@@ -57,7 +63,7 @@ async function openWorld() {
     const { stdout } = await phone.run('curl', ['-sS', '-i', ...args], env)
     return { status: Number(/^HTTP\/\S+ (\d+)/.exec(stdout)?.[1] ?? 0), text: stdout }
   }
-  return { home, env, root, scope, developer, phone, share, curl }
+  return { home, state, env, root, scope, developer, phone, share, curl }
 }
 
 /** A Chromium of the phone, whose home directory trusts these roots. */
@@ -115,7 +121,7 @@ sys.stdout.buffer.write(root['PayloadContent'])`
       expect(stderr).toBe('')
       return Buffer.from(stdout, 'hex')
     }
-    const hex = `${read.replace('sys.stdout.buffer.write(', 'print(')}`.replace(/\)$/, '.hex())')
+    const hex = read.replace('sys.stdout.buffer.write(', 'print(').replace(/\)$/, '.hex())')
     const profile = await file('python3', ['-c', hex, `${url}rootling.mobileconfig`])
     expect(profile.equals(scope.root.raw)).toBe(true)
     const der = await file('sh', [
@@ -152,6 +158,12 @@ test.skipIf(obstacle !== null)(
     const status = stranger.locator('#status')
     await expect.poll(() => status.innerText(), { timeout: 60_000 }).toContain('does not trust')
     expect(stranger.url()).toBe(url)
+    for (const each of await stranger.locator('summary').all())
+      if ((await each.locator('..').getAttribute('open')) === null) await each.click()
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await stranger.emulateMedia({ colorScheme })
+      expect(await accessibilityFaults(stranger)).toEqual([])
+    }
     // Nothing is wider than a small phone.
     const width = await stranger.evaluate('document.documentElement.scrollWidth')
     expect(width).toBeLessThanOrEqual(360)
@@ -180,6 +192,74 @@ test.skipIf(obstacle !== null)(
   600_000,
 )
 
+test.skipIf(obstacle !== null || !hasMdnsClients)(
+  `the phone finds a shared app by its name below .local, and no other app${note}`,
+  async () => {
+    const { curl, developer, phone, env, root, share, state } = await openWorld()
+    const serve = `require('http').createServer((q, s) => s.end(q.headers.host + q.url)).listen(3000, '127.0.0.1', () => console.log('up'))`
+    const app = developer.spawn(process.execPath, ['-e', serve], env)
+    onTestFinished(() => killGroup(app))
+    await once(app.stdout, 'data')
+    const route = { path: '/', to: 'http://localhost:3000', changeOrigin: false } as const
+    for (const host of ['web.shop.localhost', 'secret.localhost'])
+      await addRoute(state, { ...route, host, owner: { kind: 'hand' } })
+    const { apps, url, child, ended } = await share('web.shop.localhost')
+    expect(apps).toEqual(['https://web-shop.local/'])
+    expect((await curl(url)).text).toContain('href="https://web-shop.local/"')
+
+    // Bonjour in Python asks the whole network, and knows nothing else of the names.
+    const ask = `import sys, time
+from zeroconf import DNSOutgoing, DNSQuestion, Zeroconf
+network = Zeroconf(interfaces=['192.168.7.2'])
+for name in sys.argv[1:]:
+    query = DNSOutgoing(0)
+    query.add_question(DNSQuestion(name, 1, 1))
+    network.send(query)
+    end = time.time() + (2 if 'secret' in name else 30)
+    while not network.cache.entries_with_name(name) and time.time() < end:
+        time.sleep(0.1)
+    print(name, *['.'.join(map(str, each.address)) for each in network.cache.entries_with_name(name)])
+network.close()`
+    const names = ['web-shop.local.', 'WEB-shop.local.', 'secret.local.']
+    const { stdout: found, stderr } = await phone.run(
+      '/usr/bin/python3',
+      ['-c', ask, ...names],
+      env,
+    )
+    expect([found, stderr]).toEqual([
+      'web-shop.local. 192.168.7.1\nWEB-shop.local. 192.168.7.1\nsecret.local.\n',
+      '',
+    ])
+    // A client that knows no multicast asks the machine itself (RFC 6762 section 6.7).
+    const dig = async (...words: string[]): Promise<string> => {
+      const line = ['@192.168.7.1', '-p', '5353', '+tries=1', '+time=2', '+noall', '+answer']
+      return (await phone.run('dig', [...line, ...words], env)).stdout.trim()
+    }
+    expect(await dig('web-shop.local')).toMatch(
+      /^web-shop\.local\.\s+10\s+IN\s+A\s+192\.168\.7\.1$/,
+    )
+    // It has no IPv6 address, and says so at once.
+    expect(await dig('web-shop.local', 'AAAA')).toMatch(/\sNSEC\s+web-shop\.local\. A$/)
+    const trusting = (name: string) => [
+      ...['--cacert', root, '--resolve', `${name}:443:192.168.7.1`, `https://${name}/a?b`],
+    ]
+    expect((await curl(...trusting('web-shop.local'))).text).toContain('localhost:3000/a?b')
+    expect(await curl(...trusting('secret.local'))).toMatchObject({ status: 0 })
+    for (const host of ['secret.local', 'secret.localhost', 'web.shop.localhost', '192.168.7.1']) {
+      const lie = ['-H', `Host: ${host}`, ...trusting('web-shop.local')]
+      expect((await curl(...lie)).status, host).not.toBe(200)
+    }
+    // Another machine that shares the same name is told.
+    const line = ['share', 'web.shop.localhost', '--port', '1024']
+    const other = await phone.run(builtPrograms().rootling, line, env)
+    expect([other.exitCode, other.stderr]).toEqual([2, expect.stringContaining('192.168.7.1')])
+    child.kill('SIGINT')
+    expect(await ended).toBe(0)
+    expect((await curl(...trusting('web-shop.local'))).status).toBe(0)
+  },
+  300_000,
+)
+
 test.skipIf(obstacle !== null)(
   `it ends by itself, and with --once says that nobody trusted${note}`,
   async () => {
@@ -205,8 +285,8 @@ test.skipIf(obstacle !== null || !existsSync('/usr/bin/zbarimg'))(
     const url = /http:\S+/.exec(stdout)?.[0]
     // Each letter is two squares, one above the other; a terminal is dark where nothing is drawn.
     const rows = lines.flatMap((line) => [
-      [...line].map((letter) => '█▀'.includes(letter)),
-      [...line].map((letter) => '█▄'.includes(letter)),
+      line.split('').map((letter) => '█▀'.includes(letter)),
+      line.split('').map((letter) => '█▄'.includes(letter)),
     ])
     const scale = 6
     const wide = rows.map((row) =>
