@@ -107,11 +107,21 @@ export async function ask2(target: Target, path: string, asked: Asked = {}): Pro
     },
   )
   if (trailers !== undefined) stream.once('wantTrailers', () => stream.sendTrailers(trailers))
-  if (body !== undefined || trailers !== undefined) stream.end(body)
-  const answered = await answerOf(stream)
+  const answer = answerOf(stream)
+  // Node's client breaks off a long write during which the answer ends.
+  const parts = body === undefined ? [] : partsOf(Buffer.from(body))
+  for (const part of parts)
+    if (!stream.write(part)) await Promise.race([once(stream, 'drain'), answer]).catch(() => {})
+  if (body !== undefined || trailers !== undefined) stream.end()
+  const answered = await answer
   session.close()
   return answered
 }
+
+const partsOf = (body: Buffer): Buffer[] =>
+  Array.from({ length: Math.ceil(body.length / 65_536) }, (_, i) =>
+    body.subarray(i * 65_536, (i + 1) * 65_536),
+  )
 
 export function answerOf(stream: ClientHttp2Stream): Promise<Answered> {
   return new Promise((resolve) => {
