@@ -110,8 +110,12 @@ export async function ask2(target: Target, path: string, asked: Asked = {}): Pro
   const answer = answerOf(stream)
   // Node's client breaks off a long write during which the answer ends.
   const parts = body === undefined ? [] : partsOf(Buffer.from(body))
+  stream.setMaxListeners(0)
   for (const part of parts)
-    if (!stream.write(part)) await Promise.race([once(stream, 'drain'), answer]).catch(() => {})
+    if (!stream.write(part)) {
+      const drained = new Promise((resolve) => void stream.once('drain', resolve))
+      await Promise.race([drained, answer])
+    }
   if (body !== undefined || trailers !== undefined) stream.end()
   const answered = await answer
   session.close()
