@@ -189,11 +189,9 @@ async function measureLoad({ proxies, directory }: World, load: Load, quick: boo
 /** Throws unless all requests were answered by 2xx. */
 async function askMany(port: number, { path, options }: Load, requests: number, log: string) {
   await rm(log, { force: true })
-  const url = `https://127.0.0.1:${port}${path}`
-  const args = ['-n', String(requests), ...options, `--log-file=${log}`]
-  const header = ['-H', `host: ${host}:${port}`, '-H', `:authority: ${host}:${port}`]
-  const named = options.includes('--h1') ? header.slice(0, 2) : header.slice(2)
-  const load = ['-c', '0', 'h2load', ...args, ...named, '--sni', host, url]
+  const url = `https://${host}:${port}${path}`
+  const to = [`--connect-to=127.0.0.1:${port}`, `--log-file=${log}`]
+  const load = ['-c', '0', 'h2load', '-n', String(requests), ...options, ...to, url]
   const { stdout } = await run('taskset', load, scrubbedEnvironment('/tmp'))
   if (!stdout.includes(`status codes: ${requests} 2xx`)) throw new Error(stdout.slice(-1_500))
 }

@@ -112,7 +112,7 @@ export async function startCaddy(setting: ProxySetting): Promise<Started> {
 
 /** Starts Debian's nginx as a proxy. */
 export async function startNginx(setting: ProxySetting): Promise<Started> {
-  const { directory, cert, key, host, appPort } = setting
+  const { cert, key, host, appPort } = setting
   const port = await freePort()
   const site = [
     `listen 127.0.0.1:${port} ssl http2;`,
