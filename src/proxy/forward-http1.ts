@@ -142,7 +142,6 @@ function sendAnswer(
 function endUpload({ client }: Forwarding, outgoing: ClientRequest): void {
   if (client.framing === 'none' || outgoing.writableEnded) return
   client.body.unpipe(outgoing)
-  // What an HTTP/1 client still sends comes before its next request.
-  client.body.resume()
+  client.discard()
   outgoing.destroy()
 }

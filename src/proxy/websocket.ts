@@ -130,8 +130,8 @@ function refuse(forwarding: Forwarding, client: ProxyClient, answer: IncomingMes
   })
 }
 
-/** How long a client may keep a connection open that the upstream has ended. */
-const halfOpenMilliseconds = 10_000
+/** How long a client may keep a connection open whose other end is gone. */
+const halfOpenMilliseconds = 1_000
 
 /** Sends on what both ends send, until one of them ends or breaks off. */
 function tunnel(client: Duplex, upstream: Socket, first: Buffer): void {
