@@ -24,6 +24,7 @@ import { hostsAddSpec, hostsListSpec, hostsRemoveSpec } from './specs/hosts.ts'
 import { downSpec, initSpec, schemaSpec, upSpec } from './specs/project.ts'
 import {
   acmeEabSpec,
+  daemonInstallSpec,
   daemonLogsSpec,
   daemonStartSpec,
   daemonStatusSpec,
@@ -153,12 +154,7 @@ export const commands: readonly TableRow[] = [
     load: async () => (await import('./commands/daemon.ts')).daemonRun,
   },
   {
-    spec: {
-      ...daemonStatusSpec,
-      name: 'daemon install',
-      summary: 'Start it at each login',
-      examples: ['rootling daemon install'],
-    },
+    spec: daemonInstallSpec,
     load: async () => (await import('./commands/daemon-install.ts')).daemonInstall,
   },
   {
