@@ -84,12 +84,16 @@ export function onlyLinesOf(known: string, differing: RegExp, text: string): boo
   return text.split('\n').every((line) => lines.has(line) || differing.test(line))
 }
 
+// oxlint-disable-next-line no-control-regex
+const controls = /[\u0000-\u001f\u007f]/g
+
 /**
- * Writes a command line for a unit. systemd refuses quotes, backslashes and variables in the path
- * of a program: such a program is started by a shell.
+ * Writes a command line for a unit. systemd refuses quotes, backslashes, variables and controls in
+ * the path of a program: such a program is started by a shell.
  */
 export function systemdCommand(words: CommandLine): string {
-  const odd = /["'\\$]/.test(words[0] ?? '')
+  const [program = ''] = words
+  const odd = /["'\\$]/.test(program) || program.search(controls) !== -1
   const all = odd ? ['/bin/sh', '-c', 'exec "$0" "$@"', ...words] : words
   return all.map((word) => systemdWord(word.replaceAll('$', '$$$$'))).join(' ')
 }
@@ -101,11 +105,9 @@ export function systemdCommand(words: CommandLine): string {
 export function systemdWord(word: string): string {
   const escaped = word.replaceAll('%', '%%')
   if (/^[\w@%+=:,./$-]+$/.test(escaped)) return escaped
-  const quoted = escaped.replaceAll(/["\\]/g, '\\$&').replaceAll(
-    // oxlint-disable-next-line no-control-regex
-    /[\u0000-\u001f\u007f]/g,
-    (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  )
+  const quoted = escaped
+    .replaceAll(/["\\]/g, '\\$&')
+    .replaceAll(controls, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`)
   return `"${quoted}"`
 }
 
