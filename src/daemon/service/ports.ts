@@ -76,6 +76,14 @@ export async function readInstalledPorts(directory = systemUnits): Promise<Insta
   return text === null ? null : readPortsService(text)
 }
 
+/** Returns the ports for which there is a unit of Rootling. */
+export async function installedSockets(directory = systemUnits): Promise<PortSocket[]> {
+  const found: PortSocket[] = []
+  for (const socket of portSockets)
+    if (isPortsUnit((await readUnit(join(directory, socketUnit(socket)))) ?? '')) found.push(socket)
+  return found
+}
+
 /** Whether the system's service runs the daemon of this state directory. */
 export function isFor({ home, authority, uid }: InstalledPorts, state: StateDirectory): boolean {
   const own = state.owner?.uid ?? process.getuid?.()
