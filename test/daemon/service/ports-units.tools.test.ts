@@ -8,10 +8,10 @@ import {
   portsUnits,
   readPortsService,
   type PortsUnitsOptions,
-} from '../../src/daemon/service/ports-units.ts'
-import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
-import { temporaryDirectory } from '../helpers/temporary.ts'
-import { notInstalled } from '../outside/e2e/client.ts'
+} from '../../../src/daemon/service/ports-units.ts'
+import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
+import { temporaryDirectory } from '../../helpers/temporary.ts'
+import { notInstalled } from '../../outside/e2e/client.ts'
 
 const plain: PortsUnitsOptions = {
   command: { program: '/bin/true', args: ['daemon', 'run'], home: '/home/ada/state' },
