@@ -1,10 +1,11 @@
+import { once } from 'node:events'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { everyUnit } from '../../../src/daemon/service/ports-units.ts'
+import { everyUnit, portSockets, portsUnits } from '../../../src/daemon/service/ports-units.ts'
 import { command, ensureBuilt } from '../../helpers/built.ts'
 import { hasIpv6Loopback } from '../../helpers/https-server.ts'
 import { namespaceUnavailable, type Namespace } from '../../helpers/namespace.ts'
-import { waitFor, type Finished } from '../../helpers/subprocess.ts'
+import { killGroup, waitFor, type Finished } from '../../helpers/subprocess.ts'
 import { testNamespace } from '../../helpers/test-namespace.ts'
 import { notInstalled } from '../../outside/e2e/client.ts'
 import { managerUnavailable, startManager } from './user-manager.ts'
@@ -232,6 +233,152 @@ describe.skipIf(obstacle !== null)(`daemon install --ports${skipNote}`, () => {
     expect(await ada.daemon('uninstall')).toMatchObject({
       exitCode: 0,
       stderr: 'The daemon was not installed.\n',
+    })
+  })
+
+  /** Has a program of Python listen in the machine, as another user if one is given; ends it. */
+  async function occupy(namespace: Namespace, port: number, other?: number) {
+    const script = `
+import socket, os, time
+one = socket.socket(); one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+one.bind(('127.0.0.1', ${port})); one.listen(1)
+${other === undefined ? '' : `os.setgid(${other}); os.setuid(${other})`}
+time.sleep(3600)`
+    const child = namespace.spawn('/usr/bin/python3', ['-c', script])
+    await waitFor('the program', async () =>
+      (await listening(namespace)).length > 0 ? true : null,
+    )
+    return async () => {
+      killGroup(child)
+      await once(child, 'close')
+    }
+  }
+
+  test('says who has port 443, and leaves the daemon as it was', async () => {
+    const { namespace, ada } = await openMachine()
+    await ada.daemon('start', '--acme-port=0', '--revocation-port=0')
+    const before = await ada.pid()
+    await occupy(namespace, 443, 33)
+    // A socket keeps the user who made it.
+    expect(await ada.daemon('install', '--ports')).toMatchObject({
+      exitCode: 1,
+      stderr: `Error: A program of root already listens on 127.0.0.1:443.\n  → End that program, then: rootling daemon install --ports\n`,
+    })
+    expect(await ada.pid()).toBe(before)
+    expect((await namespace.must('ls', [units])).stdout).toBe('')
+  })
+
+  test('leaves port 80 out where another program has it, and takes it later', async () => {
+    const { namespace, ada } = await openMachine()
+    const free = await occupy(namespace, 80)
+    const installed = await ada.daemon('install', '--ports', '--json')
+    expect(installed.exitCode).toBe(0)
+    expect(JSON.parse(installed.stdout)).toMatchObject({
+      enabled: true,
+      running: true,
+      way: 'units',
+      ports: [443],
+      warnings: ['A program of root already listens on 127.0.0.1:80. So port 80 is left out.'],
+    })
+    expect((await namespace.must('ls', [units])).stdout).not.toContain('rootling-http.socket')
+    expect(await ada.portFindings()).toEqual([])
+    await free()
+    expect(await ada.daemon('install', '--ports')).toMatchObject({ exitCode: 0 })
+    expect(await listening(namespace)).toEqual(everywhere.toSorted())
+    // And out again.
+    await namespace.must('systemctl', ['stop', 'rootling.service', 'rootling-http.socket'])
+    await occupy(namespace, 80)
+    const found = await ada.portFindings()
+    expect(found.map(({ code, sentence }) => [code, sentence])).toEqual([
+      [
+        'port-held',
+        'The daemon was installed with this port, and a program of root listens on 127.0.0.1:80.',
+      ],
+    ])
+    expect(await ada.daemon('install', '--ports')).toMatchObject({ exitCode: 0 })
+    expect((await namespace.must('find', [units, '-name', '*-http.socket'])).stdout).toBe('')
+    expect(await ada.portFindings()).toEqual([])
+  })
+
+  test('replaces and deletes no unit of a person or of another user', async () => {
+    const { namespace, ada } = await openMachine()
+    const https = `${units}/rootling-https.socket`
+    const own = '[Socket]\nListenStream=127.0.0.1:443\n'
+    await namespace.writeFile(https, own)
+    expect(await ada.daemon('install', '--ports')).toMatchObject({
+      exitCode: 1,
+      stderr: `Error: ${https} was not written by rootling daemon install --ports, or was changed since.\n  → sudo mv ${https} ${https}.old\n`,
+    })
+    expect(await namespace.readFile(https)).toBe(own)
+    await namespace.must('rm', [https])
+
+    const command = { program: '/bin/true', args: [], home: '/home/eve/state' }
+    const options = { command, uid: 77, sockets: portSockets, ipv6: false }
+    for (const { name, contents } of portsUnits(options))
+      await namespace.writeFile(`${units}/${name}`, contents)
+    const before = await namespace.readTree(units)
+    expect(await ada.daemon('install', '--ports')).toMatchObject({
+      exitCode: 1,
+      stderr: `Error: Ports 443 and 80 of this machine belong to the daemon of the user 77 with its state in /home/eve/state.\n  → As that user: ROOTLING_HOME=/home/eve/state rootling daemon uninstall\n`,
+    })
+    expect(await ada.daemon('uninstall')).toMatchObject({
+      stderr: 'The daemon was not installed.\n',
+    })
+    expect(await ada.portFindings()).toEqual([])
+    expect(await namespace.readTree(units)).toEqual(before)
+  })
+
+  test('takes its units back where systemd refuses them, and says what systemd said', async () => {
+    const { namespace, ada } = await openMachine()
+    await ada.daemon('start', '--acme-port=0', '--revocation-port=0')
+    const real = await namespace.readFile('/usr/bin/systemctl')
+    const failing = real?.replace(
+      'if [',
+      `[ "$1" = enable ] && { echo 'no room' >&2; exit 1; }\nif [`,
+    )
+    await namespace.must('sh', ['-c', 'cat > /usr/bin/systemctl'], { input: failing ?? '' })
+    const { exitCode, stderr } = await ada.daemon('install', '--ports')
+    expect(exitCode).toBe(1)
+    expect(stderr).toContain(
+      `Error: systemctl enable ${everyUnit.map(({ name }) => name).join(' ')} failed: no room`,
+    )
+    expect((await namespace.must('ls', [units])).stdout).toBe('')
+    expect(await ada.pid()).not.toBeNull()
+    expect(await listening(namespace)).toEqual([])
+  })
+
+  test('needs a password where nobody can type one, and then does nothing', async () => {
+    const { namespace, ada } = await openMachine()
+    await namespace.must('rm', ['/etc/sudoers.d/ada'])
+    await ada.daemon('start', '--acme-port=0', '--revocation-port=0')
+    const before = await ada.pid()
+    expect(await ada.daemon('install', '--ports')).toMatchObject({
+      exitCode: 3,
+      stderr: expect.stringMatching(
+        /nobody can type one\.\n {2}→ rootling daemon install --ports\n$/,
+      ),
+    })
+    expect(await ada.pid()).toBe(before)
+    expect((await namespace.must('ls', [units])).stdout).toBe('')
+  })
+
+  test('is not needed where ports from 80 on are everybody’s, and offered where no systemd is', async () => {
+    const { namespace, ada } = await openMachine()
+    const port = '/proc/sys/net/ipv4/ip_unprivileged_port_start'
+    await namespace.must('rmdir', ['/run/systemd/system'])
+    expect(await ada.daemon('install', '--ports')).toMatchObject({
+      exitCode: 1,
+      stderr:
+        'Error: Only root may listen on ports 443 and 80 here, and no systemd runs that could hand them over.\n' +
+        '  → To let every user of this machine listen from port 80 on: sudo sysctl net.ipv4.ip_unprivileged_port_start=80\n',
+    })
+    await namespace.must('sh', ['-c', `echo 80 > ${port}`])
+    const { exitCode, stdout } = await ada.daemon('install', '--ports', '--dry-run', '--json')
+    expect(exitCode).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({
+      way: 'plain',
+      ports: [443, 80],
+      commands: ['rootling daemon install'],
     })
   })
 })
