@@ -7,7 +7,7 @@ import { expect } from 'vitest'
  * server listens on), the names with `:` between them, and the program with its arguments. A
  * variable that is set already stays as it is.
  */
-export const handOverScript = `
+const handOverScript = `
 import os, socket, sys
 sockets, names, *command = sys.argv[1:]
 made = []

@@ -142,13 +142,14 @@ describe.skipIf(python !== null)(`sockets that were handed over${python ?? ''}`,
   })
 })
 
-const activate = await notInstalled('systemd-socket-activate')
+const activator = 'systemd-socket-activate'
+const activate = await notInstalled(activator)
 test.skipIf(activate !== null)(
   `systemd’s own program hands sockets over${activate === null ? '' : ` [skipped: ${activate}]`}`,
   async () => {
     const port = await freePort()
     const listening = ['--listen', `127.0.0.1:${port}`, '--fdname', 'rootling-https']
-    const child = spawn('systemd-socket-activate', [...listening, process.execPath, program], {
+    const child = spawn(activator, [...listening, process.execPath, program], {
       stdio: ['ignore', 'pipe', 'ignore'],
       env: scrubbedEnvironment('/'),
     })
