@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'store-failed' // a trust store refused
   | 'hosts-failed' // the hosts file cannot be read or changed
   | 'hosts-conflict' // the hosts file gives a name another address than the one that was asked for
+  | 'route-taken' // what the proxy would answer for is another project's or command's
   | 'tool-missing' // a program such as certutil is not installed
   | 'tool-failed' // a program answered with an error
   | 'tool-timeout'

@@ -71,6 +71,7 @@ export const rooms: readonly Room[] = [
     packages: ['execa'],
   },
   { name: 'server', paths: ['src/server'], rooms: ['ground', 'x509'] },
+  { name: 'proxy', paths: ['src/proxy'], rooms: ['ground', 'x509', 'server'] },
   { name: 'client', paths: ['src/client'], rooms: ['ground', 'x509'] },
   { name: 'home', paths: ['src/home'], rooms: ['ground', 'files'], packages: ['env-paths'] },
   { name: 'storage', paths: ['src/storage'], rooms: ['ground', 'x509'] },
@@ -89,6 +90,12 @@ export const rooms: readonly Room[] = [
   },
   { name: 'authority', paths: ['src/authority'], above: 'storage/files', rooms: [] },
   { name: 'certificates', paths: ['src/certificates'], above: 'authority', rooms: [] },
+  {
+    name: 'routes',
+    paths: ['src/proxy/routes.ts', 'src/proxy/kept-routes.ts'],
+    above: 'authority',
+    rooms: [],
+  },
   {
     name: 'runtimes',
     paths: ['src/runtimes'],
@@ -133,7 +140,7 @@ export const rooms: readonly Room[] = [
     name: 'project',
     paths: ['src/project'],
     above: 'trust',
-    rooms: ['hosts'],
+    rooms: ['hosts', 'routes'],
     packages: ['jsonc-parser'],
   },
   // What doctor asks too: the services that run the daemon, and who has its ports.
@@ -151,7 +158,7 @@ export const rooms: readonly Room[] = [
     name: 'daemon',
     paths: ['src/daemon'],
     above: 'sites',
-    rooms: ['acme', 'daemon/ports', 'platform'],
+    rooms: ['acme', 'daemon/ports', 'platform', 'proxy', 'routes'],
   },
   {
     name: 'replica',

@@ -6,6 +6,7 @@ import { commands } from './table.ts'
 export const groups = {
   ca: 'Look after the CA: list, permit, rotate, …',
   daemon: 'Look after the daemon: start, stop, status, …',
+  proxy: 'HTTPS names for local servers: add, remove, list',
   hosts: 'Look after names in the hosts file: add, remove, list',
   acme: 'Look after the ACME server',
   server: 'Serve ACME for a team: init, run, eab, rotate, …',
@@ -137,8 +138,7 @@ const usageOf = ({ name, positionals }: CommandSpec): string =>
 const optionsOfEvery = (): string =>
   section('Options of every command:', [
     ...Object.entries(globalOptions).map(optionRow),
-    ['-h, --help', 'Print this help'],
-    ['-V, --version', 'Print the version'],
+    ['-h, --help', 'Print this help; -V, --version: the version'],
   ])
 
 function optionRow([name, option]: [string, OptionSpec]): Row {

@@ -21,6 +21,7 @@ import {
   showSpec,
 } from './specs/certificates.ts'
 import { hostsAddSpec, hostsListSpec, hostsRemoveSpec } from './specs/hosts.ts'
+import { proxyAddSpec, proxyListSpec, proxyRemoveSpec } from './specs/proxy.ts'
 import { downSpec, initSpec, schemaSpec, upSpec } from './specs/project.ts'
 import {
   acmeEabSpec,
@@ -172,6 +173,12 @@ export const commands: readonly TableRow[] = [
     load: async () => (await import('./commands/hosts-remove.ts')).hostsRemove,
   },
   { spec: hostsListSpec, load: async () => (await import('./commands/hosts-list.ts')).hostsList },
+  { spec: proxyAddSpec, load: async () => (await import('./commands/proxy-add.ts')).proxyAdd },
+  {
+    spec: proxyRemoveSpec,
+    load: async () => (await import('./commands/proxy-remove.ts')).proxyRemove,
+  },
+  { spec: proxyListSpec, load: async () => (await import('./commands/proxy-list.ts')).proxyList },
   { spec: acmeEabSpec, load: async () => (await import('./commands/acme-eab.ts')).acmeEab },
   {
     spec: serverRunSpec,

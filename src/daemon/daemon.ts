@@ -18,6 +18,7 @@ import {
   writeRunFile,
 } from '../home/run-file.ts'
 import { startEndpoints } from './endpoints/index.ts'
+import type { ProxyStatus } from './endpoints/proxy.ts'
 import type { DaemonSettings } from './settings.ts'
 import { quotedPath } from '../shell-word.ts'
 
@@ -27,6 +28,8 @@ export interface DaemonStatus {
   /** ISO 8601, UTC. */
   readonly since: string
   readonly listening: readonly { readonly what: string; readonly url: string }[]
+  /** What the proxy does; `null`: it is off, and absent: the daemon is of a release without a proxy. */
+  readonly proxy?: ProxyStatus | null
   /** When the next certificate is due; `null` when none is tracked. */
   readonly nextRenewal: string | null
   readonly failures: readonly RenewalFailure[]
@@ -87,7 +90,8 @@ async function runLocked(options: DaemonOptions): Promise<void> {
     const status = (): DaemonStatus => ({
       pid: process.pid,
       since,
-      listening: endpoints.listening,
+      listening: endpoints.listening(),
+      proxy: endpoints.proxy(),
       nextRenewal: renewal.nextDue(),
       failures: renewal.failures(),
       memoryBytes: process.memoryUsage.rss(),
@@ -104,6 +108,8 @@ async function runLocked(options: DaemonOptions): Promise<void> {
           return status()
         case 'create-eab-key':
           return endpoints.createEabKey()
+        case 'reload-proxy':
+          return endpoints.reloadProxy()
       }
     }
     const token = randomBytes(32).toString('hex')
@@ -117,13 +123,14 @@ async function runLocked(options: DaemonOptions): Promise<void> {
       onError: (error) => log(`control socket: ${String(error)}`),
     })
     cleanUp.unshift(() => control.close())
-    const revocationUrl = endpoints.listening.find(({ what }) => what === 'revocation')?.url ?? null
+    const revocationUrl =
+      endpoints.listening().find(({ what }) => what === 'revocation')?.url ?? null
     const run = { address, token, pid: process.pid, since, revocationUrl }
     await writeRunFile(state, run)
     cleanUp.unshift(() => removeRunFile(state, run))
     const gone = watchForDeletion(state)
     cleanUp.unshift(gone.stop)
-    const urls = endpoints.listening.map(({ url }) => url)
+    const urls = endpoints.listening().map(({ url }) => url)
     log(`started, pid ${process.pid}: ${['renewal', ...urls].join(', ')}`)
     options.onReady?.(status())
     void renewal.check()

@@ -14,7 +14,14 @@ import {
   type ControlResponse,
 } from './control-protocol.ts'
 import type { DaemonStatus } from './daemon.ts'
-import { readSettings, withChanges, writeSettings, type SettingsChanges } from './settings.ts'
+import type { ProxyStatus } from './endpoints/proxy.ts'
+import {
+  defaultProxyPort,
+  readSettings,
+  withChanges,
+  writeSettings,
+  type SettingsChanges,
+} from './settings.ts'
 
 /** The daemon to start, given by its state directory, and the program that it runs. */
 export interface LaunchOptions {
@@ -77,6 +84,33 @@ export async function startDaemon(
     await writeSettings(state, before)
     throw error
   }
+}
+
+/**
+ * Lets the daemon read the routes of the proxy again, and starts it where none runs. Throws what
+ * `startDaemon` throws, `usage` where the proxy is off, and `connect-failed` for a daemon of an older
+ * release, which has no proxy.
+ */
+export async function serveRoutes(options: LaunchOptions): Promise<ProxyStatus> {
+  const { state } = options
+  refuseSudo(state)
+  try {
+    const running = await askDaemon<ProxyStatus>(state, 'reload-proxy')
+    if (running !== null) return running
+  } catch (error) {
+    const status = await askStatus(state).catch(() => null)
+    if (status === null || 'proxy' in status) throw error
+    throw new RootlingError('connect-failed', 'The daemon is of a release without a proxy.', {
+      hint: 'rootling daemon restart',
+      cause: error,
+    })
+  }
+  const { status, started } = await startDaemon(options, {})
+  if (!started) return serveRoutes(options)
+  if (status.proxy != null) return status.proxy
+  throw new RootlingError('usage', 'The daemon runs without the proxy.', {
+    hint: `rootling daemon restart --proxy-port ${defaultProxyPort}`,
+  })
 }
 
 /** Stops the daemon, if it runs, and starts it. Throws what `startDaemon` throws. */

@@ -27,7 +27,14 @@ export interface DaemonSettings {
    * `onlyThisMachine`: none does. ACME listens at an address, and at a name on loopback alone.
    */
   readonly acmeHost: string
+  /**
+   * The port of the proxy. The default is only taken once there is a route, and another one in its
+   * place where it cannot be had.
+   */
+  readonly proxyPort: number
 }
+
+export const defaultProxyPort = 443
 
 /** The value of `acmeHost` with which ACME answers this machine alone. */
 export const onlyThisMachine = 'localhost'
@@ -41,6 +48,7 @@ const defaultSettings: DaemonSettings = {
   allowRemote: false,
   eabRequired: false,
   acmeHost: onlyThisMachine,
+  proxyPort: defaultProxyPort,
 }
 
 const fileOf = (state: StateDirectory): string => join(state.path, 'daemon.json')
@@ -63,9 +71,9 @@ const isPort = (value: unknown): boolean =>
 function isSound(settings: {
   readonly [K in keyof DaemonSettings]: unknown
 }): settings is DaemonSettings {
-  const { acmePort, revocationPort, http01Port, tlsAlpn01Port, dnsResolver } = settings
+  const { acmePort, revocationPort, http01Port, tlsAlpn01Port, proxyPort, dnsResolver } = settings
   return (
-    [acmePort, revocationPort, http01Port, tlsAlpn01Port].every(isPort) &&
+    [acmePort, revocationPort, http01Port, tlsAlpn01Port, proxyPort].every(isPort) &&
     (dnsResolver === null || typeof dnsResolver === 'string') &&
     [settings.allowRemote, settings.eabRequired].every((flag) => typeof flag === 'boolean') &&
     typeof settings.acmeHost === 'string' &&
@@ -90,6 +98,7 @@ const portOptions = {
   revocationPort: 'revocation-port',
   http01Port: 'http01-port',
   tlsAlpn01Port: 'tls-alpn01-port',
+  proxyPort: 'proxy-port',
 } as const
 
 /**

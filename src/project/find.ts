@@ -20,7 +20,7 @@ export interface Project {
   readonly git: boolean
 }
 
-interface Finding {
+export interface Finding {
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
   /** The person that the command works for; `null`: the user of this process. */
@@ -96,7 +96,7 @@ const rootFiles = [
  * directory or the file of a worktree; else the nearest with a lock file; else the directory itself.
  * Directories that belong to other users, and home directories, are not looked into.
  */
-function findRoot({ cwd, env, owner }: Finding): Pick<Project, 'root' | 'git'> {
+export function findRoot({ cwd, env, owner }: Finding): Pick<Project, 'root' | 'git'> {
   const homes = homesOf(env)
   let packages: string | null = null
   for (let directory = cwd; ; directory = dirname(directory)) {

@@ -24,7 +24,7 @@ export async function answer(
   const { limits, handler, clients, onRefused, onHandlerError } = options
   // Checked for HTTP/2 too: node:http2 enforces its limits only once the client has read the
   // server's SETTINGS, and the client may send requests before that.
-  if (headerSize(request) > limits.headerBytes || tooManyHeaders(request, limits)) {
+  if (tooLarge(request, limits)) {
     response.statusCode = 431
     response.end()
     return
@@ -53,11 +53,17 @@ export async function answer(
   }
 }
 
+type Head = Readonly<Pick<Request, 'httpVersionMajor'>> & { readonly rawHeaders: readonly string[] }
+
+/** Whether the headers of a request are more, or larger, than the limits allow. */
+export const tooLarge = (request: Head, limits: ServerLimits): boolean =>
+  headerSize(request) > limits.headerBytes || tooManyHeaders(request, limits)
+
 /**
  * Returns the size of an HTTP/2 request's headers, counted as in RFC 9113 §6.5.2. Returns 0 for
  * HTTP/1, whose headers node:http has limited itself.
  */
-function headerSize(request: Request): number {
-  if (request.httpVersionMajor === 1) return 0
-  return request.rawHeaders.reduce((sum, text) => sum + text.length + 16, 0)
+function headerSize({ httpVersionMajor, rawHeaders }: Head): number {
+  if (httpVersionMajor === 1) return 0
+  return rawHeaders.reduce((sum, text) => sum + text.length + 16, 0)
 }

@@ -1,13 +1,13 @@
 import type { Server, Socket } from 'node:net'
 import { ipBytes, isIP, unmapped } from '../x509/ip.ts'
-import type { Request, Response } from './http.ts'
+import type { Exchange } from './exchange.ts'
 import type { ServerLimits } from './limits.ts'
 import { connectionOf } from './peer.ts'
 
 /** The open connections of a server, whose number is limited. */
 export interface Connections {
   /** Notes that a request is being answered: its connection is not closed meanwhile. */
-  answering(request: Request, response: Response): void
+  answering(exchange: Exchange): void
   /**
    * Counts a balancer's connection to the share of this client, as whose the balancer forwards it.
    * `false`: the connection was closed, since that share is used up.
@@ -19,7 +19,7 @@ interface Connection {
   readonly socket: Socket
   /** Whose share of the connections it counts to; `null`: nobody's. */
   owner: string | null
-  readonly answers: Map<Request, Response>
+  readonly answers: Set<Exchange>
   /** When its client was first seen to leave an answer unread; `null`: it has read everything. */
   blocked: Progress | null
   /** The beginning of the time over which the rate of its client is measured next. */
@@ -57,7 +57,7 @@ export function limitConnections(
       socket.destroy()
       return
     }
-    open.set(key, { socket, owner, answers: new Map(), blocked: null, measured: null })
+    open.set(key, { socket, owner, answers: new Set(), blocked: null, measured: null })
     socket.once('close', () => {
       if (open.get(key)?.socket === socket) open.delete(key)
     })
@@ -114,7 +114,7 @@ export function limitConnections(
   function measure(connection: Connection, now: number): void {
     const { socket, blocked, measured } = connection
     const progress = { at: now, octets: socket.bytesWritten }
-    if (![...connection.answers.values()].some(isUnread)) {
+    if (![...connection.answers].some((exchange) => exchange.isUnread())) {
       connection.blocked = connection.measured = null
     } else if (blocked === null || measured === null) {
       connection.blocked = connection.measured = progress
@@ -127,14 +127,14 @@ export function limitConnections(
   }
 
   return {
-    answering(request, response) {
-      const key = connectionOf(request.socket)
+    answering(exchange) {
+      const key = connectionOf(exchange.socket)
       const connection = open.get(key ?? '')
       if (key === null || connection === undefined) return
       open.delete(key)
       open.set(key, connection)
-      connection.answers.set(request, response)
-      response.once('close', () => connection.answers.delete(request))
+      connection.answers.add(exchange)
+      exchange.onceClosed(() => connection.answers.delete(exchange))
     },
     forwarded(socket, address) {
       const connection = open.get(connectionOf(socket) ?? '')
@@ -167,11 +167,5 @@ function ownerOf(remoteAddress: string): string | null {
 }
 
 /** A request whose body is still coming in does not count: the body may never end. */
-const isUnused = ({ answers }: Connection): boolean => ![...answers.keys()].some(isWhole)
-
-const isWhole = (request: Request): boolean =>
-  'stream' in request ? request.stream.endAfterHeaders || request.complete : request.complete
-
-/** Whether a part of an answer waits for its client to read what comes before it. */
-const isUnread = (response: Response): boolean =>
-  'stream' in response ? response.stream.writableLength > 0 : response.writableLength > 0
+const isUnused = ({ answers }: Connection): boolean =>
+  ![...answers].some((exchange) => exchange.isWhole())

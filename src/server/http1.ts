@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import type { RequestTaker, UpgradeListener } from './exchange.ts'
 import { lingerUntilRead } from './linger.ts'
 import { isHangUp, type ProtocolOptions, type ProtocolServer } from './protocol.ts'
 
@@ -11,9 +12,9 @@ export interface Http1Options extends ProtocolOptions {
    * Takes over the connection of an HTTP/1.1 `Upgrade` request; without this function such a
    * request is answered like any other.
    */
-  readonly onUpgrade?:
-    | ((request: IncomingMessage, socket: Duplex, head: Buffer) => void)
-    | undefined
+  readonly onUpgrade?: UpgradeListener | undefined
+  /** Takes over what node:http would answer or refuse itself: CONNECT, and any `Expect`. */
+  readonly taker?: Pick<RequestTaker, 'http1' | 'upgrade'> | undefined
 }
 
 /**
@@ -21,7 +22,7 @@ export interface Http1Options extends ProtocolOptions {
  * itself.
  */
 export function createHttp1Server(options: Http1Options): ProtocolServer {
-  const { limits, handle, busy, onConnectionError, onUpgrade } = options
+  const { limits, handle, busy, onConnectionError, onUpgrade, taker } = options
   const sockets = new Set<Socket>()
   const server = createServer(
     {
@@ -52,6 +53,15 @@ export function createHttp1Server(options: Http1Options): ProtocolServer {
       sockets.delete(socket as Socket)
       onUpgrade(request, socket, head)
     })
+  if (taker !== undefined) {
+    for (const event of ['checkContinue', 'checkExpectation'])
+      server.on(event, (request, response) => taker.http1(request, response))
+    for (const event of ['upgrade', 'connect'])
+      server.on(event, (request, socket, head) => {
+        sockets.delete(socket as Socket)
+        taker.upgrade(request, socket as TLSSocket, head)
+      })
+  }
   // node:http starts its timer for slow request heads on this event. Only `listen` would emit the
   // event, and this server never listens.
   server.emit('listening')

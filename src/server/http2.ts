@@ -1,32 +1,62 @@
 import { constants, createServer, type Http2Session, type ServerHttp2Stream } from 'node:http2'
+import type { IncomingHttpHeaders, ServerOptions } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
+import type { RequestTaker } from './exchange.ts'
 import type { ServerLimits } from './limits.ts'
 import { isHangUp, type ProtocolOptions, type ProtocolServer } from './protocol.ts'
+
+type StreamArguments = [
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: readonly string[],
+]
+
+export interface Http2Options extends ProtocolOptions {
+  /** Takes all requests, in place of `handle`; its clients may open WebSockets (RFC 8441). */
+  readonly taker?: Pick<RequestTaker, 'http2'> | undefined
+}
 
 /**
  * Creates a server that speaks HTTP/2 on the connections given to `accept`; it never listens
  * itself.
  */
-export function createHttp2Server(options: ProtocolOptions): ProtocolServer {
-  const { limits, handle, onConnectionError } = options
+export function createHttp2Server(options: Http2Options): ProtocolServer {
+  const { limits, handle, onConnectionError, taker } = options
   const sessions = new Set<Http2Session>()
-  const server = createServer(
-    {
-      settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes },
-      maxHeaderListPairs: limits.headers,
-      unknownProtocolTimeout: limits.headersMilliseconds,
+  let accepting: TLSSocket | null = null
+  const settings: ServerOptions & { streamResetBurst: number; streamResetRate: number } = {
+    settings: {
+      maxConcurrentStreams: limits.streams,
+      maxHeaderListSize: limits.headerBytes,
+      enableConnectProtocol: taker !== undefined,
     },
-    handle,
-  )
+    maxHeaderListPairs: limits.headers,
+    unknownProtocolTimeout: limits.headersMilliseconds,
+    streamResetBurst: limits.streamResetBurst,
+    streamResetRate: limits.streamResetRate,
+  }
+  const server = createServer(settings, taker === undefined ? handle : undefined)
   server.on('session', (session) => {
+    const socket = accepting as TLSSocket
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
     guardSession(session, limits)
+    if (taker !== undefined)
+      session.on('stream', (...[stream, headers, , rawHeaders]: StreamArguments) =>
+        taker.http2(stream, headers, rawHeaders, socket),
+      )
   })
   server.on('sessionError', (error, session) => {
     if (!isHangUp(error)) onConnectionError?.(error, session.socket?.remoteAddress ?? '')
   })
   return {
-    accept: (socket) => void server.emit('connection', socket),
+    accept(socket) {
+      // Its session, which node:http2 makes at once, shows only a proxy of the socket.
+      accepting = socket as TLSSocket
+      server.emit('connection', socket)
+      accepting = null
+    },
     close() {
       for (const session of sessions) session.close()
     },
@@ -76,13 +106,14 @@ function guardSession(session: Http2Session, limits: ServerLimits): void {
 }
 
 function guardStream(stream: ServerHttp2Stream, limits: ServerLimits): void {
-  if (!stream.endAfterHeaders) {
+  if (!stream.endAfterHeaders && limits.requestMilliseconds > 0) {
     const cut = (): void => stream.close(constants.NGHTTP2_CANCEL)
     const timer = setTimeout(cut, limits.requestMilliseconds)
     timer.unref()
     stream.once('end', () => clearTimeout(timer))
     stream.once('close', () => clearTimeout(timer))
   }
+  if (limits.leastBytesPerSecond === 0) return
   stream.setTimeout(2 * limits.idleMilliseconds)
   // A handler may take long; a client that does not read what was written to it may not.
   stream.on('timeout', () => {

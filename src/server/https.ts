@@ -1,11 +1,18 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer as createTcpServer, type Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { createSecureContext, createServer, type TlsOptions, type TLSSocket } from 'node:tls'
 import { RootlingError } from '../errors.ts'
-import { answer, type AnswerOptions } from './answer.ts'
+import { answer, tooLarge, type AnswerOptions } from './answer.ts'
 import { limitConnections } from './connections.ts'
 import type { Contexts } from './contexts.ts'
+import {
+  exchangeOf,
+  exchangeOfStream,
+  exchangeOfUpgrade,
+  type Exchange,
+  type RequestTaker,
+  type UpgradeListener,
+} from './exchange.ts'
 import type { Handler, Request, Response } from './http.ts'
 import { sortByFirstOctet } from './first-octet.ts'
 import { createHttp1Server } from './http1.ts'
@@ -26,6 +33,11 @@ import { redirectToHttps } from './to-https.ts'
 export interface HttpsServerOptions {
   readonly pair: Pick<KeyPair, 'cert' | 'key'>
   readonly handler: Handler
+  /**
+   * Takes all requests, in place of `handler`, `onRequest` and `onUpgrade`. Each exchange counts as
+   * busy until its answer, or the connection that it took over, is closed.
+   */
+  readonly taker?: RequestTaker | undefined
   /** Default 127.0.0.1. */
   readonly host?: string | undefined
   /** Default 8443; 0 takes a free port. */
@@ -49,9 +61,7 @@ export interface HttpsServerOptions {
    * Takes over the connection of an HTTP/1.1 `Upgrade` request, as WebSockets need it; without this
    * function such a request is answered like any other.
    */
-  readonly onUpgrade?:
-    | ((request: IncomingMessage, socket: Duplex, head: Buffer) => void)
-    | undefined
+  readonly onUpgrade?: UpgradeListener | undefined
   /** Asks clients for certificates; only clients that this gate lets in are answered. */
   readonly clients?: ClientGate | undefined
   /**
@@ -113,15 +123,30 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   const handleBy =
     (options: Pick<AnswerOptions, 'handler' | 'clients'>) =>
     (request: Request, response: Response): void => {
-      inFlight.add(request, response)
-      connections.answering(request, response)
+      begin(exchangeOf(request, response))
       if (onRequest !== undefined) logRequest(request, response, now, onRequest)
       void answer(request, response, { ...options, limits, onRefused, onHandlerError })
     }
-  const handle = handleBy({ handler, clients })
+  const begin = (exchange: Exchange): void => {
+    inFlight.add(exchange)
+    connections.answering(exchange)
+  }
+  const taker = options.taker && trackTaken(options.taker, limits, begin)
+  const handle =
+    taker === undefined
+      ? handleBy({ handler, clients })
+      : (request: Request, response: Response) =>
+          taker.http1(request as IncomingMessage, response as ServerResponse)
   const busy = (): ReadonlySet<Socket> => inFlight.sockets()
-  const http1 = createHttp1Server({ limits, handle, busy, onConnectionError, onUpgrade })
-  const http2 = createHttp2Server({ limits, handle, onConnectionError })
+  const http1 = createHttp1Server({
+    limits,
+    handle,
+    busy,
+    onConnectionError,
+    onUpgrade: taker === undefined ? onUpgrade : undefined,
+    taker,
+  })
+  const http2 = createHttp2Server({ limits, handle, onConnectionError, taker })
   const redirect = handleBy({ handler: redirectToHttps, clients: undefined })
   const plain = createHttp1Server({ limits, handle: redirect, busy, onConnectionError })
 
@@ -243,6 +268,34 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
       renewContexts()
     },
     close: ({ drainMilliseconds = 5_000 } = {}) => (closing ??= drain(drainMilliseconds)),
+  }
+}
+
+/** Counts what a taker is given as busy, and refuses requests with too many headers before it. */
+function trackTaken(
+  taker: RequestTaker,
+  limits: ServerLimits,
+  begin: (exchange: Exchange) => void,
+): RequestTaker {
+  return {
+    http1(request, response) {
+      begin(exchangeOf(request, response))
+      if (tooLarge(request, limits)) response.writeHead(431).end()
+      else taker.http1(request, response)
+    },
+    upgrade(request, socket, head) {
+      begin(exchangeOfUpgrade(socket))
+      // node:http has set its limits for a connection on which nothing is asked.
+      socket.setTimeout(0)
+      if (!tooLarge(request, limits)) taker.upgrade(request, socket, head)
+      else socket.end('HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n')
+    },
+    http2(stream, headers, rawHeaders, socket) {
+      begin(exchangeOfStream(stream, socket))
+      if (!tooLarge({ rawHeaders, httpVersionMajor: 2 }, limits))
+        taker.http2(stream, headers, rawHeaders, socket)
+      else stream.respond({ ':status': 431 }, { endStream: true })
+    },
   }
 }
 

@@ -1,12 +1,10 @@
-import type { Request } from './http.ts'
-
 /** How long a client may take and how much it may send. Times in milliseconds, sizes in bytes. */
 export interface ServerLimits {
   /** The time for the first octet of a TCP connection, and then for the TLS handshake. */
   readonly handshakeMilliseconds: number
   /** The time for the head of an HTTP/1 request, or for the preface of an HTTP/2 connection. */
   readonly headersMilliseconds: number
-  /** The time for a whole request with its body. */
+  /** The time for a whole request with its body; 0: there is no limit. */
   readonly requestMilliseconds: number
   /**
    * The time for a connection without a request; a client that does not read its response has twice
@@ -24,7 +22,8 @@ export interface ServerLimits {
   readonly connectionsPerAddress: number
   /**
    * The least average rate, in bytes a second, at which a client must read a response that waits
-   * for it. A request's body needs no such rate: `requestMilliseconds` limits all of it.
+   * for it; 0: it may stop reading for as long as it likes. A request's body needs no such rate:
+   * `requestMilliseconds` limits all of it.
    */
   readonly leastBytesPerSecond: number
   /**
@@ -36,6 +35,9 @@ export interface ServerLimits {
   readonly graceMilliseconds: number
   /** The most requests at a time in one HTTP/2 connection. */
   readonly streams: number
+  /** How many requests an HTTP/2 client may cancel at once, and then how many in a second. */
+  readonly streamResetBurst: number
+  readonly streamResetRate: number
 }
 
 export const defaultLimits: Readonly<ServerLimits> = {
@@ -52,12 +54,18 @@ export const defaultLimits: Readonly<ServerLimits> = {
   slowBytesPerSecond: 8_000,
   graceMilliseconds: 5_000,
   streams: 100,
+  // As in Node.
+  streamResetBurst: 1_000,
+  streamResetRate: 33,
 }
 
 /**
  * Whether a request has more headers than the limit. Checked here because node:http would silently
  * leave out headers beyond its `maxHeadersCount`; node:http2 refuses such a request itself.
  */
-export function tooManyHeaders({ rawHeaders }: Request, { headers }: ServerLimits): boolean {
+export function tooManyHeaders(
+  { rawHeaders }: { readonly rawHeaders: readonly string[] },
+  { headers }: ServerLimits,
+): boolean {
   return rawHeaders.length / 2 > headers
 }

@@ -15,11 +15,12 @@ type MarkedSocket = Socket & { [key]?: string | null }
  * object: the addresses and ports of both its ends. `null`: the socket is closed already.
  */
 export function connectionOf(socket: Socket): string | null {
-  const marked = (socket as MarkedSocket)[key]
-  if (marked !== undefined) return marked
+  const marked = socket as MarkedSocket
+  if (marked[key] !== undefined) return marked[key]
   const { localAddress, localPort, remoteAddress, remotePort } = socket
   if (remotePort === undefined) return null
-  return [localAddress, localPort, remoteAddress, remotePort].join(' ')
+  // Kept, since it is asked for with each request.
+  return (marked[key] = [localAddress, localPort, remoteAddress, remotePort].join(' '))
 }
 
 /**

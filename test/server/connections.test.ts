@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { Server } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { limitConnections } from '../../src/server/connections.ts'
+import { exchangeOf } from '../../src/server/exchange.ts'
 import type { Request, Response } from '../../src/server/http.ts'
 import { defaultLimits, type ServerLimits } from '../../src/server/limits.ts'
 
@@ -39,7 +40,7 @@ function serve(limits: Partial<ServerLimits> = {}) {
   }
   const request = (client: Client, address?: string): Client => {
     const asked = { socket: client, complete: true, address } as unknown as Request
-    connections.answering(asked, client.response as unknown as Response)
+    connections.answering(exchangeOf(asked, client.response as unknown as Response))
     return client
   }
   /** A client with a long response, of which it reads so many bytes every so many seconds. */

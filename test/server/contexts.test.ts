@@ -195,6 +195,127 @@ test('the names that wait are bounded, also where clients go away', async () => 
   expect(await ask('d.test')).toBe(context)
 })
 
+/** Contexts whose certificates are issued when the test says so, and connections that ask for them. */
+function openQueue(options: Partial<ContextsOptions> = {}) {
+  const issued: string[] = []
+  const refused: string[] = []
+  const releases: (() => void)[] = []
+  const now = new Date()
+  const contexts = createContexts({
+    issue: async (name, brief) => {
+      issued.push(brief ? `${name} briefly` : name)
+      await new Promise<void>((resolve) => releases.push(resolve))
+      const notAfter = new Date(+now + 24 * hour)
+      return { cert: '', key: '', serialNumber: '01', notBefore: now, notAfter }
+    },
+    covers: () => false,
+    now: () => now,
+    onRefused: (_name, error) => void refused.push((error as Error).message),
+    ...options,
+  })
+  const context = createSecureContext()
+  const callback = contexts.select(() => context)
+  const connection = (remoteAddress: string) => ({ remoteAddress, destroyed: false })
+  const ask = (name: string, socket: object) =>
+    new Promise((resolve) => callback.call(socket, name, (error, found) => resolve(error ?? found)))
+  /** Lets all that waits be issued, one after the other. */
+  async function finish(): Promise<void> {
+    for (let idle = 0; idle < 20; idle++) {
+      const release = releases.shift()
+      if (release !== undefined) idle = 0
+      release?.()
+      await Promise.resolve()
+    }
+  }
+  return { issued, refused, connection, context, ask, finish }
+}
+
+test('addresses take turns, so that one which asks for many names locks no other out', async () => {
+  const { ask, connection, issued, refused, finish, context } = openQueue({ most: 3 })
+  const flood = ['a', 'b', 'c', 'd', 'e'].map((name) =>
+    ask(`${name}.test`, connection('127.0.0.1')),
+  )
+  const other = ask('mine.test', connection('::1'))
+  expect(await flood[3]).toBeUndefined()
+  expect(await flood[4]).toBeUndefined()
+  await finish()
+  expect(await other).toBe(context)
+  expect(issued).toEqual(['a.test', 'b.test', 'mine.test', 'c.test'])
+  expect(refused).toEqual(
+    ['d', 'e'].map(
+      (name) =>
+        `${name}.test gets no certificate now, since 3 names wait for one that 127.0.0.1 asked for.`,
+    ),
+  )
+})
+
+test('a name that is expected goes first, and counts in no limit', async () => {
+  const isExpected = (name: string) => name.endsWith('.localhost')
+  const { ask, connection, issued, refused, finish } = openQueue({
+    most: 2,
+    mostAnHour: 1,
+    isExpected,
+  })
+  const here = () => connection('127.0.0.1')
+  const names = ['a.test', 'b.test', 'shop.localhost', 'api.localhost']
+  const all = names.map((name) => ask(name, here()))
+  await finish()
+  await Promise.all(all)
+  expect(issued).toEqual(['a.test', 'shop.localhost', 'api.localhost', 'b.test briefly'])
+  expect(refused).toEqual([])
+  // Two are kept, and a stranger's name does not displace them.
+  for (const name of ['shop.localhost', 'api.localhost']) await ask(name, here())
+  expect(issued).toHaveLength(4)
+})
+
+test('nothing is issued for a client that is gone, and its place is free', async () => {
+  const { ask, connection, issued, refused, finish, context } = openQueue({ most: 2 })
+  const [running, gone] = [connection('127.0.0.1'), connection('127.0.0.1')]
+  const answers = [ask('a.test', running), ask('b.test', gone)]
+  gone.destroyed = true
+  const third = ask('c.test', connection('127.0.0.1'))
+  expect(await answers[1]).toBeUndefined()
+  await finish()
+  expect(await Promise.all([answers[0], third])).toEqual([context, context])
+  expect([issued, refused]).toEqual([['a.test', 'c.test'], []])
+})
+
+test('a connection gets the certificate of one name', async () => {
+  const { ask, connection, issued, refused, finish, context } = openQueue()
+  const socket = connection('127.0.0.1')
+  const first = ask('a.test', socket)
+  await finish()
+  expect(await first).toBe(context)
+  expect(await ask('a.test', socket)).toBe(context)
+  expect(await ask('b.test', socket)).toBeUndefined()
+  expect(issued).toEqual(['a.test'])
+  expect(refused).toEqual(['b.test gets no certificate on a connection for a.test.'])
+})
+
+test('the certificates of an hour are counted for each address', async () => {
+  const { ask, connection, issued, finish } = openQueue({ mostAnHour: 1 })
+  for (const [name, address] of [
+    ['a.test', '192.0.2.1'],
+    ['b.test', '192.0.2.1'],
+    ['c.test', '192.0.2.2'],
+  ] as const) {
+    const answer = ask(name, connection(address))
+    await finish()
+    await answer
+  }
+  expect(issued).toEqual(['a.test', 'b.test briefly', 'c.test'])
+})
+
+test('a revoked certificate is replaced at the next handshake', async () => {
+  const revoked = new Set<string>()
+  const { shown, state } = await start({ isRevoked: async (serial) => revoked.has(serial) })
+  const first = await shown('app.test')
+  const [, recorded] = await readRecord(state)
+  expect(await shown('app.test')).toEqual(first)
+  revoked.add(recorded?.serialNumber ?? '')
+  expect((await shown('app.test')).serialNumber).not.toBe(first.serialNumber)
+})
+
 test('a certificate beyond those of an hour lasts an hour and names no revocation URL', async () => {
   const { state, world } = await start()
   const { cert, notBefore, notAfter } = await onDemandIssuer(state, () => world.now)('a.test', true)

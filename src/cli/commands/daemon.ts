@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runDaemon, type DaemonStatus } from '../../daemon/daemon.ts'
+import type { ProxyStatus } from '../../daemon/endpoints/proxy.ts'
 import {
   askStatus,
   limitGarbage,
@@ -155,6 +156,7 @@ function changesOf(args: StartArguments): SettingsChanges {
     allowRemote: args['no-allow-remote'] === true ? false : args['allow-remote'],
     eabRequired: args['no-eab-required'] === true ? false : args['eab-required'],
     acmeHost: args['acme-host'],
+    proxyPort: args['proxy-port'],
   }
 }
 
@@ -166,18 +168,30 @@ export const launchOptions = ({ state, env }: Context): LaunchOptions => ({
 })
 
 function describe(
-  { pid, since, listening, nextRenewal, failures }: DaemonStatus,
+  { pid, since, listening, proxy = null, nextRenewal, failures }: DaemonStatus,
   output: Output,
 ): Line[] {
   return [
     `Running since ${timeOf(since)}, pid ${pid}`,
     ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
+    ...proxyLines(proxy, output),
     `next renewal  ${nextRenewal === null ? 'none: no certificate is tracked' : timeOf(nextRenewal)}`,
     ...failures.flatMap((failure) =>
       output.prose(
         `FAILED        ${output.hint(describeFailure(failure))} (next try ${timeOf(failure.nextAttempt)})`,
       ),
     ),
+  ]
+}
+
+/** Why the proxy is not where it should be, and what to type. */
+function proxyLines(proxy: ProxyStatus | null, output: Output): Line[] {
+  if (proxy?.reason == null) return []
+  const { port, reason, hint } = proxy
+  const missing = port === null ? 'proxy         does not listen: ' : '              '
+  return [
+    ...output.prose(`${missing}${reason}`),
+    ...(hint === null ? [] : [`              → ${output.hint(hint)}`]),
   ]
 }
 

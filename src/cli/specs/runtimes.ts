@@ -5,9 +5,17 @@ export const runSpec = {
   summary: 'Run a command whose programs trust the CA',
   positionals: 'COMMAND…',
   passesOn: true,
-  options: {},
+  options: {
+    name: {
+      type: 'string',
+      placeholder: 'NAME',
+      describe:
+        'Also give its server a free port, by PORT or its option, and an HTTPS name while it runs: NAME.PROJECT.localhost',
+    },
+  },
   examples: [
     'rootling run -- npm test',
+    'rootling run --name shop -- npm run dev',
     'rootling run -- python3 app.py',
     'rootling run -- curl https://localhost:8443/',
   ],

@@ -82,7 +82,7 @@ export const ocspSpec = {
 
 export const daemonStartSpec = {
   name: 'daemon start',
-  summary: 'Start the daemon: renewal, ACME, revocation',
+  summary: 'Start the daemon: renewal, ACME, revocation, proxy',
   options: {
     'acme-port': { type: 'number', placeholder: 'N', describe: 'Default 14600; 0: no ACME' },
     'revocation-port': {
@@ -121,6 +121,11 @@ export const daemonStartSpec = {
       type: 'string',
       placeholder: 'HOST',
       describe: 'Other machines reach ACME at this name or address, with a key from acme eab',
+    },
+    'proxy-port': {
+      type: 'number',
+      placeholder: 'N',
+      describe: 'Port of the proxy; default 443, or 14443 where 443 cannot be had; 0: no proxy',
     },
     home: {
       type: 'string',

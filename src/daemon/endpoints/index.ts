@@ -1,6 +1,7 @@
 import { RootlingError } from '../../errors.ts'
-import { onlyThisMachine } from '../settings.ts'
+import { defaultProxyPort, onlyThisMachine } from '../settings.ts'
 import type { Endpoint, EndpointOptions } from './endpoint.ts'
+import type { ProxyEndpoint, ProxyStatus } from './proxy.ts'
 import { startRevocation } from './revocation.ts'
 
 interface EndpointRow {
@@ -23,7 +24,11 @@ const rows: readonly EndpointRow[] = [
 
 /** The endpoints that the daemon serves beside its control socket. */
 export interface Endpoints {
-  readonly listening: readonly { readonly what: string; readonly url: string }[]
+  listening(): readonly { readonly what: string; readonly url: string }[]
+  /** What the proxy does; `null`: it is off. */
+  proxy(): ProxyStatus | null
+  /** Lets the proxy read its routes again. Throws `usage` when it is off. */
+  reloadProxy(): Promise<ProxyStatus>
   /** Makes a key for an external account binding. Throws `usage` when ACME is off. */
   createEabKey(): Promise<unknown>
   close(): Promise<void>
@@ -32,21 +37,35 @@ export interface Endpoints {
 /** Starts the endpoints that the settings ask for. When one cannot listen, all are closed again. */
 export async function startEndpoints(options: EndpointOptions): Promise<Endpoints> {
   const started: Endpoint[] = []
+  let proxy: ProxyEndpoint | null = null
   const close = async (): Promise<void> => {
+    await proxy?.close()
     for (const endpoint of started) await endpoint.close()
   }
   try {
     for (const { option, port, start } of rows)
       if (options.settings[port] !== 0) started.push(await onPort(option, start(options, started)))
+    if (options.settings.proxyPort !== 0)
+      proxy = await onPort('proxy-port', (await import('./proxy.ts')).startProxy(options))
   } catch (error) {
     await close()
     throw error
   }
   return {
-    listening: started.flatMap(({ what, url, remoteUrl }) => [
-      { what, url },
-      ...(remoteUrl === undefined ? [] : [{ what, url: remoteUrl }]),
-    ]),
+    listening: () => [
+      ...started.flatMap(({ what, url, remoteUrl }) => [
+        { what, url },
+        ...(remoteUrl === undefined ? [] : [{ what, url: remoteUrl }]),
+      ]),
+      ...proxyUrls(proxy?.status() ?? null),
+    ],
+    proxy: () => proxy?.status() ?? null,
+    reloadProxy: async () => {
+      if (proxy !== null) return proxy.reload()
+      throw new RootlingError('usage', 'The daemon runs without the proxy.', {
+        hint: `rootling daemon restart --proxy-port ${defaultProxyPort}`,
+      })
+    },
     createEabKey: async () => {
       const [create] = started.flatMap(({ createEabKey }) => createEabKey ?? [])
       if (create !== undefined) return create()
@@ -57,6 +76,11 @@ export async function startEndpoints(options: EndpointOptions): Promise<Endpoint
     close,
   }
 }
+
+const proxyUrls = (status: ProxyStatus | null): { what: string; url: string }[] =>
+  status === null || status.port === null
+    ? []
+    : [{ what: 'proxy', url: `https://localhost:${status.port}` }]
 
 /**
  * Waits for an endpoint to start. When its port cannot be had, the hint of the error names the

@@ -3,6 +3,7 @@ import { createServer as createTcpServer, type Socket } from 'node:net'
 import { longestOcspRequest, ocspError } from '../../x509/ocsp.ts'
 import { limitConnections } from '../../server/connections.ts'
 import { foreignPage, hostOf, isLoopbackHost, notForPages } from '../../server/host-check.ts'
+import { exchangeOf } from '../../server/exchange.ts'
 import { defaultLimits, tooManyHeaders } from '../../server/limits.ts'
 import { listen } from '../../server/listen.ts'
 import { showPeer } from '../../server/peer.ts'
@@ -203,7 +204,7 @@ export async function createRevocationServer(
       connectionsCheckingInterval: 1_000,
     },
     (request, response) => {
-      connections.answering(request, response)
+      connections.answering(exchangeOf(request, response))
       handle(request, response)
     },
   )

@@ -23,7 +23,8 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
   'certificates.jsonl': /^\{"event":"/,
   'CACHEDIR.TAG': /^Signature: 8a477f597d28d172789f06886806bc55\n# Keys of a local development CA/,
   'daemon.json':
-    /^\{\s*"(?:(?:acme|revocation|http01|tlsAlpn01)Port|dnsResolver|allowRemote|eabRequired|acmeHost)"/,
+    /^\{\s*"(?:(?:acme|revocation|http01|tlsAlpn01|proxy)Port|dnsResolver|allowRemote|eabRequired|acmeHost)"/,
+  'proxy.json': /^\{\s*"routes":/,
   'daemon-run.json': /^\{"address":"/,
   'daemon.log.1': /^\d{4}-\d\d-\d\dT[\d:.]+Z /,
   'daemon.log': /^\d{4}-\d\d-\d\dT[\d:.]+Z /,

@@ -1,0 +1,63 @@
+import { RootlingError } from '../../errors.ts'
+import { addRoute } from '../../proxy/kept-routes.ts'
+import {
+  everyHost,
+  parseRouteHost,
+  parseRoutePath,
+  parseUpstream,
+  placeOf,
+  type Route,
+} from '../../proxy/routes.ts'
+import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
+import type { Context } from '../context.ts'
+import { listens, noteProxy, serveKeptRoutes, urlOfRoute } from '../proxy.ts'
+import { launchOptions } from './daemon.ts'
+import type { proxyAddSpec } from '../specs/proxy.ts'
+
+type Arguments = ArgumentsOf<typeof proxyAddSpec>
+
+/** `rootling proxy add NAME PORT`: routes a name to a local server, and starts the daemon. */
+export async function proxyAdd(args: Arguments, context: Context): Promise<ExitCode> {
+  const { state, output } = context
+  const route: Route = {
+    ...wantedOf(args),
+    path: parseRoutePath(args.path ?? '/'),
+    changeOrigin: args['change-origin'] === true,
+    owner: { kind: 'hand' },
+  }
+  const change = await addRoute(state, route)
+  const proxy = await serveKeptRoutes(launchOptions(context))
+  const url = urlOfRoute(route, proxy.port)
+  const isListening = await listens(route.to)
+  output.result([url], { url, change, route, listens: isListening, port: proxy.port })
+  const leads = `${placeOf(route)} leads to ${route.to}`
+  output.note(change === 'unchanged' ? `${leads} already.` : `${leads} now.`)
+  if (!isListening) output.note(`Nothing listens at ${route.to} yet.`)
+  noteProxy(route, proxy, context)
+  return exitCodes.ok
+}
+
+/** Reads the name and the server from the line. Throws `usage` and `bad-name`. */
+function wantedOf({
+  positionals,
+  default: isDefault = false,
+  to,
+}: Arguments): Pick<Route, 'host' | 'to'> {
+  const [first, second, third] = isDefault ? [everyHost, ...positionals] : positionals
+  const wanted = second ?? to
+  if (first === undefined || wanted === undefined)
+    throw usage(
+      first === undefined
+        ? 'Name the host and the port of its server.'
+        : `To which server ${isDefault ? 'all other names lead' : `${first} leads`} is missing.`,
+    )
+  if (third !== undefined) throw usage(`${third} is one argument too many.`)
+  if (second !== undefined && to !== undefined)
+    throw usage(`${second} and --to ${to} contradict each other.`)
+  return { host: isDefault ? everyHost : parseRouteHost(first), to: parseUpstream(wanted) }
+}
+
+const usage = (sentence: string): RootlingError =>
+  new RootlingError('usage', sentence, {
+    hint: 'Such as: rootling proxy add shop.localhost 3000',
+  })

@@ -1,0 +1,125 @@
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import type { ProxyClient, Framing, RawFields } from './client.ts'
+import { fieldsObject, has, trailerFields } from './fields.ts'
+
+/** A client that asked over HTTP/2. */
+export class Http2Client implements ProxyClient {
+  readonly method: string
+  readonly authority: string
+  readonly path: string
+  readonly raw: RawFields
+  readonly remoteAddress: string
+  readonly framing: Framing
+  readonly body: ServerHttp2Stream
+  readonly sink: ServerHttp2Stream
+  readonly expectsContinue: boolean
+  status: number | null = null
+  octets = 0
+  #ended = false
+  #waits = false
+  #received: RawFields = []
+  #sent: RawFields = []
+
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    raw: RawFields,
+    remoteAddress: string,
+  ) {
+    this.method = headers[':method'] ?? ''
+    this.authority = headers[':authority'] ?? headers.host ?? ''
+    this.path = headers[':path'] ?? ''
+    this.raw = raw
+    this.remoteAddress = remoteAddress
+    this.framing = stream.endAfterHeaders
+      ? 'none'
+      : headers['content-length'] === undefined
+        ? 'chunked'
+        : 'length'
+    this.expectsContinue = headers.expect?.toLowerCase() === '100-continue'
+    this.body = stream
+    this.sink = stream
+    // The errors of a stream are also its end, and an unhandled one ends the process.
+    stream.on('error', () => {})
+    if (this.framing !== 'none')
+      stream.on('trailers', (...[, , fields]: [unknown, unknown, RawFields]) => {
+        this.#received = fields
+      })
+  }
+
+  inform(status: number, fields: RawFields): void {
+    const { sink } = this
+    if (sink.headersSent || sink.destroyed) return
+    sink.additionalHeaders({ ...fieldsObject(fields), ':status': status })
+  }
+
+  respond(status: number, _message: string, fields: string[], ends: boolean): void {
+    const { sink } = this
+    if (sink.destroyed || sink.closed) return
+    const waits = !ends && !has(fields, 'content-length')
+    const headers: Record<string, string | string[] | number> = fieldsObject(fields)
+    headers[':status'] = status
+    // A page may ask to close the connection, for which HTTP/2 has no field.
+    delete headers['connection']
+    const options = { endStream: ends, waitForTrailers: waits }
+    try {
+      sink.respond(headers, options)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_HTTP2_HEADER_SINGLE_VALUE') throw error
+      // Recipients combine the values in this way (RFC 9110 §5.3).
+      for (const [name, value] of Object.entries(headers))
+        if (Array.isArray(value) && name !== 'set-cookie')
+          headers[name] = [...new Set(value)].join(', ')
+      sink.respond(headers, options)
+    }
+    this.status = status
+    this.#ended = ends
+    // Without any, node:http2 ends the stream by an empty frame of data.
+    this.#waits = waits
+    if (waits)
+      sink.once('wantTrailers', () => {
+        sink.sendTrailers(fieldsObject(this.#sent))
+        // They are sent in the next turn of the event loop.
+        setImmediate(() => setImmediate(() => this.#refuseRest()))
+      })
+  }
+
+  /** Answers an extended CONNECT: from now on, the stream is a tunnel. */
+  open(fields: string[]): void {
+    const { sink } = this
+    if (sink.destroyed || sink.closed) return
+    sink.respond({ ...fieldsObject(fields), ':status': 200 })
+    this.status = 200
+    this.#ended = true
+  }
+
+  trailers(): RawFields {
+    return trailerFields(this.#received)
+  }
+
+  end(last: Buffer | null, trailers: RawFields): void {
+    const { sink } = this
+    this.#ended = true
+    this.#sent = trailers
+    if (sink.destroyed) return
+    if (last === null) sink.end()
+    else sink.end(last)
+    if (!this.#waits) this.#refuseRest()
+  }
+
+  /** The rest of a request whose answer is whole is of no use (RFC 9113 §8.1). */
+  #refuseRest(): void {
+    if (this.framing !== 'none' && !this.body.readableEnded && !this.sink.destroyed)
+      this.sink.close(constants.NGHTTP2_NO_ERROR)
+  }
+
+  fail(): void {
+    // Without an error, node:http2 would end the stream as if the answer were whole.
+    this.sink.destroy(new Error('The upstream broke off its answer.'))
+  }
+
+  onceClosed(listener: (whole: boolean) => void): void {
+    const { sink } = this
+    sink.once('close', () => listener(this.#ended && sink.rstCode === constants.NGHTTP2_NO_ERROR))
+  }
+}

@@ -1,0 +1,51 @@
+import type { Readable, Writable } from 'node:stream'
+
+/** Names and values in turn, as Node's `rawHeaders`: duplicates and case are kept. */
+export type RawFields = readonly string[]
+
+/** How the end of a request's body is known. */
+export type Framing = 'none' | 'length' | 'chunked'
+
+/**
+ * A request with the way to answer it. There is one kind for each version of HTTP, so that a forwarder
+ * need not know which the client speaks.
+ */
+export interface ProxyClient {
+  readonly method: string
+  /** Host or `:authority`, as the client wrote it. */
+  readonly authority: string
+  readonly path: string
+  readonly raw: RawFields
+  readonly remoteAddress: string
+  readonly framing: Framing
+  /** The body; its trailers, if any, come with its end. */
+  readonly body: Readable
+  /** Where the body of the answer goes, once `respond` was called. */
+  readonly sink: Writable
+  /** Whether the client waits for 100 (Continue) before it sends its body. */
+  readonly expectsContinue: boolean
+  /** The status of the answer so far; `null`: none was sent. */
+  readonly status: number | null
+  /** How many octets of the answer's body came so far; forwarders count them. */
+  octets: number
+
+  /** Sends an interim answer, except where the client cannot have one. */
+  inform(status: number, fields: RawFields): void
+  /**
+   * Begins the answer. `ends`: it has no body, and `end` follows at once. HTTP/2 sends the fields soon, HTTP/1 with the first part
+   * of the body, or alone when there is none soon. Throws for what cannot be sent.
+   */
+  respond(status: number, message: string, fields: string[], ends: boolean): void
+  /** The trailers of the request's body, after its end. */
+  trailers(): RawFields
+  /** Ends the answer, with its last part and its trailers. */
+  end(last: Buffer | null, trailers: RawFields): void
+  /** Breaks off an answer so that the client learns that it is not whole. */
+  fail(): void
+  /** Is called once: the answer was sent whole (`true`), or the client went away before. */
+  onceClosed(listener: (whole: boolean) => void): void
+}
+
+/** Whether an answer has no body, whatever its fields say. */
+export const hasNoBody = (method: string, status: number): boolean =>
+  method === 'HEAD' || status === 204 || status === 304

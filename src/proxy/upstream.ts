@@ -1,0 +1,187 @@
+import { Agent as HttpAgent, request as askHttp } from 'node:http'
+import type { AgentOptions, ClientRequest } from 'node:http'
+import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2'
+import { Agent as HttpsAgent, request as askHttps } from 'node:https'
+import { connect as connectTcp, type LookupFunction, type Socket } from 'node:net'
+import * as tls from 'node:tls'
+import { isIP } from '../x509/ip.ts'
+import { holdWriteErrors } from './write-errors.ts'
+
+/** Where the requests for an app go. */
+export interface Upstream {
+  /** For error pages: the name of the app, such as `shop.localhost`. */
+  readonly app: string
+  /**
+   * `http:`, `https:`, or `h2c:` (HTTP/2 without TLS, as gRPC servers speak it); only an origin.
+   * `localhost` tries both ::1 and 127.0.0.1.
+   */
+  readonly origin: URL
+  /**
+   * Whether the upstream gets its own host as Host instead of the client's (`changeOrigin`).
+   * Default false.
+   */
+  readonly changeOrigin?: boolean
+}
+
+/** What the proxy asks of an upstream over HTTP/1. */
+export interface UpstreamRequest {
+  readonly method: string
+  readonly path: string
+  readonly fields: string[]
+}
+
+/** The connections to the upstreams, which are kept for further requests. */
+export interface Upstreams {
+  /** `fresh`: on a new connection, which is closed after the answer. */
+  ask(upstream: Upstream, request: UpstreamRequest, fresh: boolean): ClientRequest
+  /** The HTTP/2 connection to an upstream, opened if there is none. */
+  session(upstream: Upstream): ClientHttp2Session
+  close(): void
+}
+
+/** The most of an answer's head that is read, as of a request's. */
+export const headerBytes = 64 * 1024
+
+/** How long a connection to an upstream may take; one on this machine is there, or refused, at once. */
+export const connectMilliseconds = 10_000
+
+const agentOptions: AgentOptions = {
+  keepAlive: true,
+  maxFreeSockets: 256,
+  // The connection that was used last is the least likely to have been closed.
+  scheduling: 'lifo',
+}
+
+export function createUpstreams(roots: () => readonly string[]): Upstreams {
+  const http = new HttpAgent(agentOptions)
+  let https: {
+    readonly roots: string
+    readonly kept: HttpsAgent
+    readonly fresh: HttpsAgent
+  } | null = null
+  const sessions = new Map<string, ClientHttp2Session>()
+  const freshHttp = new HttpAgent()
+  guard(http)
+  guard(freshHttp)
+
+  /** An agent keeps the roots that it began with. */
+  function httpsAgent(fresh: boolean): HttpsAgent {
+    const own = roots()
+    const key = own.join('\n')
+    if (https?.roots !== key) {
+      closeUnused(https?.kept)
+      // Made once: to read all roots takes milliseconds.
+      const secureContext = tls.createSecureContext({ ca: [...nodesRoots(), ...own] })
+      https = {
+        roots: key,
+        kept: new HttpsAgent({ ...agentOptions, secureContext }),
+        fresh: new HttpsAgent({ secureContext }),
+      }
+      guard(https.kept)
+      guard(https.fresh)
+    }
+    return fresh ? https.fresh : https.kept
+  }
+
+  return {
+    ask({ origin }, { method, path, fields }, fresh) {
+      const isTls = origin.protocol === 'https:'
+      const host = hostname(origin)
+      const options = {
+        host,
+        port: portOf(origin),
+        method,
+        path,
+        headers: fields,
+        setHost: false,
+        maxHeaderSize: headerBytes,
+        ...(isLoopbackName(host) ? loopback : {}),
+      }
+      if (!isTls) return askHttp({ ...options, agent: fresh ? freshHttp : http })
+      const servername = isIP(host) > 0 ? '' : host
+      return askHttps({ ...options, servername, agent: httpsAgent(fresh) })
+    },
+    session({ origin }) {
+      const host = hostname(origin)
+      const port = portOf(origin)
+      const key = `${host}:${port}`
+      const known = sessions.get(key)
+      if (known !== undefined && !known.closed && !known.destroyed) return known
+      const socket = connectTcp({
+        host,
+        port,
+        noDelay: true,
+        ...(isLoopbackName(host) ? loopback : {}),
+      })
+      const session = connectHttp2(`http://${origin.host}`, {
+        createConnection: () => socket,
+        maxSessionMemory: 64,
+      })
+      const forget = (): void => {
+        if (sessions.get(key) === session) sessions.delete(key)
+      }
+      session.on('error', forget).on('close', forget).on('goaway', forget)
+      // An idle connection keeps no process.
+      session.unref()
+      sessions.set(key, session)
+      return session
+    },
+    close() {
+      http.destroy()
+      https?.kept.destroy()
+      for (const session of sessions.values()) session.destroy()
+    },
+  }
+}
+
+/** The host of an origin without the brackets of IPv6. */
+export const hostname = ({ hostname: host }: URL): string =>
+  host.startsWith('[') ? host.slice(1, -1) : host
+
+export const portOf = ({ protocol, port }: URL): number =>
+  port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
+
+/** `localhost` and the names below it are this machine (RFC 6761 §6.3), whatever a resolver says. */
+export const isLoopbackName = (host: string): boolean =>
+  host === 'localhost' || host.endsWith('.localhost')
+
+/** Development servers listen on ::1 or on 127.0.0.1: the second is tried when the first refuses. */
+const lookupLoopback: LookupFunction = (_host, { all }, done) => {
+  if (all === true)
+    done(null, [
+      { address: '::1', family: 6 },
+      { address: '127.0.0.1', family: 4 },
+    ])
+  else done(null, '127.0.0.1', 4)
+}
+
+const loopback = {
+  lookup: lookupLoopback,
+  autoSelectFamily: true,
+  autoSelectFamilyAttemptTimeout: 5_000,
+}
+
+/** Closes the connections of an agent that is no longer used, except those with a request. */
+function closeUnused(agent: HttpAgent | undefined): void {
+  for (const sockets of Object.values(agent?.freeSockets ?? {}))
+    for (const socket of sockets ?? []) socket.destroy()
+}
+
+interface WithCreate {
+  createConnection(options: object, done?: (error: Error | null, socket: Socket) => void): Socket
+}
+
+/** Makes the connections of an agent read what comes before a write fails. */
+function guard(agent: HttpAgent): void {
+  const made = agent as unknown as WithCreate
+  const create = made.createConnection.bind(made)
+  made.createConnection = (options, done) => holdWriteErrors(create(options, done))
+}
+
+/** The roots that Node trusts; newer versions count those of NODE_EXTRA_CA_CERTS. */
+function nodesRoots(): readonly string[] {
+  const { getCACertificates } = tls as unknown as {
+    getCACertificates?: (type: 'default') => string[]
+  }
+  return getCACertificates?.('default') ?? tls.rootCertificates
+}
