@@ -7,6 +7,14 @@ export interface SocketRow {
   readonly user: number | string
 }
 
+/** A process that listens at a port. */
+export interface ListeningProcess {
+  /** For any address `0.0.0.0` or `::`. */
+  readonly address: string
+  readonly pid: number
+  readonly program: string
+}
+
 /** Makes a row of what a program printed; none when the addresses are none. */
 export function createSocketRow(
   localAddress: string,

@@ -132,8 +132,8 @@ export const rooms: readonly Room[] = [
     paths: ['src/doctor'],
     above: 'trust',
     // It runs the person's own runtimes, which are asked with the person's own variables, and says
-    // what `up` would change.
-    rooms: ['client', 'hosts', 'platform/command', 'project'],
+    // what `up` would change, and whether the daemon has the ports that it was installed with.
+    rooms: ['client', 'daemon/ports', 'hosts', 'platform/command', 'project', 'server'],
   },
   // It is the only room that reads a file which a stranger may have written in a repository.
   {
@@ -143,11 +143,22 @@ export const rooms: readonly Room[] = [
     rooms: ['hosts', 'routes'],
     packages: ['jsonc-parser'],
   },
+  // What doctor asks too: the services that run the daemon, and who has its ports.
+  {
+    name: 'daemon/ports',
+    paths: [
+      'src/daemon/service/port-holders.ts',
+      'src/daemon/service/ports-units.ts',
+      'src/daemon/service/ports.ts',
+      'src/daemon/service/units.ts',
+    ],
+    rooms: ['ground', 'files', 'home', 'platform', 'server'],
+  },
   {
     name: 'daemon',
     paths: ['src/daemon'],
     above: 'sites',
-    rooms: ['acme', 'platform', 'proxy', 'routes'],
+    rooms: ['acme', 'daemon/ports', 'platform', 'proxy', 'routes'],
   },
   {
     name: 'replica',

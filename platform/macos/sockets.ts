@@ -1,6 +1,7 @@
+import path from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess, run } from '../command.ts'
-import { createSocketRow, type SocketRow } from '../socket-row.ts'
+import { createSocketRow, type ListeningProcess, type SocketRow } from '../socket-row.ts'
 
 /**
  * Finds TCP sockets of this Mac with their users: netstat names the process that used a socket last,
@@ -51,6 +52,32 @@ export function macosSockets(runProgram: typeof run = run) {
       ]),
     )
   }
+}
+
+/** Returns which processes listen at a port of this Mac, and at which addresses. */
+export async function macosListeners(
+  port: number,
+  runProgram: typeof run = run,
+): Promise<ListeningProcess[]> {
+  const asked = await runProgram('/usr/sbin/netstat', ['-anvW', '-p', 'tcp'], { env: {} })
+  const rows = readNetstat(expectSuccess('netstat', asked).stdout).filter(
+    ({ state, local }) => state === 'LISTEN' && local.port === port,
+  )
+  if (rows.length === 0) return []
+  const list = [...new Set(rows.map(({ process }) => process))].join(',')
+  const args = ['-o', 'pid=', '-o', 'comm=', '-p', list]
+  const { stdout } = await runProgram('/bin/ps', args, { env: {} })
+  const programs = new Map(
+    stdout.split('\n').map((line) => {
+      const [, pid = '', program = ''] = /^ *(\d+) (.*)$/.exec(line) ?? []
+      return [pid, path.posix.basename(program.trim())]
+    }),
+  )
+  return rows.map(({ local, process }) => ({
+    address: local.address,
+    pid: Number(process),
+    program: programs.get(process) ?? '',
+  }))
 }
 
 /** The states in which a process holds the socket of a connection. */

@@ -1,6 +1,7 @@
+import { isIP } from 'node:net'
 import path from 'node:path'
 import { expectSuccess, run } from '../command.ts'
-import { createSocketRow, type SocketRow } from '../socket-row.ts'
+import { createSocketRow, type ListeningProcess, type SocketRow } from '../socket-row.ts'
 
 /** The user of this process, in place of the SID. */
 const thisUser = 'this user'
@@ -26,18 +27,52 @@ export function windowsSockets(
   }
 
   async function find(ports: string, states: ReadonlySet<string>): Promise<SocketRow[]> {
-    const root = env['SystemRoot'] ?? env['SYSTEMROOT'] ?? String.raw`C:\Windows`
-    const powershell = String.raw`System32\WindowsPowerShell\v1.0\powershell.exe`
-    const args = ['-NoProfile', '-NonInteractive', '-Command', scriptFor(ports)]
-    const program = path.win32.join(root, powershell)
-    const { stdout } = expectSuccess('powershell', await runProgram(program, args, { env }))
-    const [own = '', ...rows] = stdout.split(/\r?\n/)
+    const [own = '', ...rows] = await linesOf(scriptFor(ports), env, runProgram)
     return rows.flatMap((row) => {
       const [local = '', remote = '', state = '', sid = ''] = row.split(' ')
       return states.has(state) ? createSocketRow(local, remote, sid === own ? thisUser : sid) : []
     })
   }
 }
+
+async function linesOf(
+  script: string,
+  env: Readonly<Record<string, string | undefined>>,
+  runProgram: typeof run,
+): Promise<string[]> {
+  const root = env['SystemRoot'] ?? env['SYSTEMROOT'] ?? String.raw`C:\Windows`
+  const powershell = String.raw`System32\WindowsPowerShell\v1.0\powershell.exe`
+  const args = ['-NoProfile', '-NonInteractive', '-Command', script]
+  const program = path.win32.join(root, powershell)
+  const { stdout } = expectSuccess('powershell', await runProgram(program, args, { env }))
+  return stdout.split(/\r?\n/)
+}
+
+/**
+ * Returns which processes listen at a port of this Windows, and at which addresses. Process 4 is
+ * Windows itself: its HTTP.sys takes ports for IIS and others.
+ */
+export async function windowsListeners(
+  port: number,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  runProgram: typeof run = run,
+): Promise<ListeningProcess[]> {
+  const lines = await linesOf(listenersScript(port), env, runProgram)
+  return lines.flatMap((line) => {
+    const [, address = '', pid = '', program = ''] = /^(\S+) (\d+) (.*)$/.exec(line) ?? []
+    const name = pid === '4' ? 'HTTP.sys of Windows, such as for IIS' : program
+    return isIP(address) === 0 ? [] : [{ address, pid: Number(pid), program: name }]
+  })
+}
+
+const listenersScript = (port: number): string =>
+  [
+    `$ErrorActionPreference = 'Stop'`,
+    String.raw`$env:PSModulePath = $PSHOME + '\Modules'`,
+    `foreach ($one in @(Get-NetTCPConnection -LocalPort ${port} -State Listen -ErrorAction SilentlyContinue)) { ` +
+      `$one.LocalAddress + ' ' + $one.OwningProcess + ' ' + ` +
+      `(Get-Process -Id $one.OwningProcess -ErrorAction SilentlyContinue).ProcessName }`,
+  ].join('; ')
 
 /** The numbers of MSFT_NetTCPConnection's states: established and close wait. */
 const held = new Set(['5', '8'])

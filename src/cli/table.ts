@@ -25,6 +25,7 @@ import { proxyAddSpec, proxyListSpec, proxyRemoveSpec } from './specs/proxy.ts'
 import { downSpec, initSpec, schemaSpec, upSpec } from './specs/project.ts'
 import {
   acmeEabSpec,
+  daemonInstallSpec,
   daemonLogsSpec,
   daemonStartSpec,
   daemonStatusSpec,
@@ -160,12 +161,7 @@ export const commands: readonly TableRow[] = [
     load: async () => (await import('./commands/daemon.ts')).daemonRun,
   },
   {
-    spec: {
-      ...daemonStatusSpec,
-      name: 'daemon install',
-      summary: 'Start it at each login',
-      examples: ['rootling daemon install'],
-    },
+    spec: daemonInstallSpec,
     load: async () => (await import('./commands/daemon-install.ts')).daemonInstall,
   },
   {

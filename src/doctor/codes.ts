@@ -191,6 +191,24 @@ export const codes = {
     sentence: `The daemon was started and does not run${d.url === null ? '' : `, and ${d.count} certificates name its OCSP and CRL at ${d.url}, which Windows' schannel requires`}.`,
     command: 'rootling daemon start',
   })),
+  'port-held': error((d: { readonly where: string; readonly holder: string }) => ({
+    sentence: `The daemon was installed with this port, and ${d.holder} listens on ${d.where}.`,
+    remedy: 'End that program, then: rootling daemon install --ports',
+  })),
+  'port-not-listened': error((d: { readonly port: number; readonly unit: string }) => ({
+    sentence: `The daemon was installed with port ${d.port}, and systemd does not listen there.`,
+    command: `sudo systemctl restart ${d.unit}`,
+  })),
+  'daemon-without-port': error((d: { readonly port: number; readonly pid: number }) => ({
+    sentence: `systemd listens on port ${d.port}, and the daemon (process ${d.pid}), which was started by hand, did not get that from it.`,
+    command: 'rootling daemon stop && sudo systemctl start rootling.service',
+  })),
+  'ports-unit-stale': warning(
+    (d: { readonly unit: string; readonly why: string; readonly command: string }) => ({
+      sentence: `${d.unit} ${d.why}.`,
+      command: d.command,
+    }),
+  ),
 
   // The environment.
   'variable-names-missing-file': error(

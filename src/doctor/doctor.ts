@@ -13,6 +13,7 @@ import { checkCertificates } from './checks/certificates.ts'
 import type { Checked, Known } from './checks/check.ts'
 import { checkEnvironment } from './checks/environment.ts'
 import { checkFiles } from './checks/files.ts'
+import { checkPorts } from './checks/ports.ts'
 import { checkProject } from './checks/project.ts'
 import { checkRoots } from './checks/roots.ts'
 import { checkServer, type CheckedServer } from './checks/server.ts'
@@ -50,6 +51,7 @@ export async function examine(world: TrustWorld, options: ExamineOptions): Promi
     checkEnvironment,
     checkFiles,
     checkCertificates,
+    checkPorts,
     checkProject,
   ]
   if (options.runtimes) checks.push((await import('./checks/runtimes.ts')).checkRuntimes)

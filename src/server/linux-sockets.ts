@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { endianness } from 'node:os'
+import { printable } from '../printable.ts'
 import { ipText } from '../x509/ip.ts'
 import type { OwnedSocket, SocketFinder } from './socket-owner.ts'
 
@@ -47,15 +48,53 @@ const hexPort = (port: number): string => `:${port.toString(16).toUpperCase().pa
 const ends = ({ local, remote }: Row, localPort: string, remotePort: string): boolean =>
   local.endsWith(localPort) && remote.endsWith(remotePort)
 
-async function socketsWhere(isMeant: (row: Row) => boolean): Promise<OwnedSocket[]> {
-  const found: OwnedSocket[] = []
+/** A socket that listens, and the processes that hold it. */
+interface HeldSocket extends OwnedSocket {
+  /** Empty: they are processes of another user, which only root may look into. */
+  readonly processes: readonly { readonly pid: number; readonly program: string }[]
+}
+
+/** Returns the sockets that listen at a port, with the processes that hold them (proc_pid_fd(5)). */
+export async function heldSockets(port: number): Promise<HeldSocket[]> {
+  const local = hexPort(port)
+  const found = await socketsWhere((row) => row.state === listening && ends(row, local, ''))
+  if (found.length === 0) return []
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+  const holding = new Map<number, readonly string[]>()
+  for (const pid of pids) holding.set(pid, await socketInodesOf(pid))
+  return Promise.all(
+    found.map(async ({ inode, ...socket }) => {
+      const holders = pids.filter((pid) => holding.get(pid)?.includes(inode))
+      const named = holders.map(async (pid) => ({ pid, program: await nameOf(pid) }))
+      return { ...socket, processes: await Promise.all(named) }
+    }),
+  )
+}
+
+/** Returns the inodes of the sockets that a process holds; none where it may not be looked into. */
+async function socketInodesOf(pid: number): Promise<string[]> {
+  const directory = `/proc/${pid}/fd`
+  const descriptors = await readdir(directory).catch(() => [])
+  const links = descriptors.map((name) => readlink(`${directory}/${name}`).catch(() => ''))
+  return (await Promise.all(links)).flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? [])
+}
+
+const nameOf = async (pid: number): Promise<string> =>
+  printable((await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim())
+
+async function socketsWhere(
+  isMeant: (row: Row) => boolean,
+): Promise<(OwnedSocket & { readonly inode: string })[]> {
+  const found: (OwnedSocket & { readonly inode: string })[] = []
   // A socket of IPv6 may serve IPv4 too, so both tables are read.
   for (const table of [await readTable('tcp'), await readTable('tcp6')])
     for (const line of table) {
-      const [, local = '', remote = '', state = '', , , , uid = ''] = line.trim().split(/\s+/)
+      const [, local = '', remote = '', state = '', , , , uid = '', , inode = ''] = line
+        .trim()
+        .split(/\s+/)
       if (!isMeant({ local, remote, state })) continue
       const [localAddress, remoteAddress] = [readAddress(local), readAddress(remote)]
-      found.push({ localAddress, remoteAddress, user: Number(uid) })
+      found.push({ localAddress, remoteAddress, user: Number(uid), inode })
     }
   return found
 }

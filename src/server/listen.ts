@@ -1,6 +1,21 @@
 import { once } from 'node:events'
-import { isIPv6, type AddressInfo, type Server } from 'node:net'
+import {
+  isIPv6,
+  type AddressInfo,
+  type ListenOptions as ServerListenOptions,
+  type Server,
+} from 'node:net'
 import { RootlingError } from '../errors.ts'
+import { dropRemotePeers } from './drop-remote-peers.ts'
+
+interface ListenOptions {
+  /**
+   * The descriptor of a socket that a service manager bound (src/server/inherited.ts): the server
+   * listens there, and host and port are for errors alone.
+   */
+  readonly descriptor?: number | undefined
+  readonly system?: NodeJS.Platform
+}
 
 /**
  * Starts listening, and returns the address. Throws `port-in-use` or `listen-failed`, whose hints name the
@@ -11,15 +26,62 @@ export async function listen(
   host: string,
   port: number,
   option = 'port',
+  { descriptor, system = process.platform }: ListenOptions = {},
+): Promise<AddressInfo> {
+  if (descriptor !== undefined) return listenOnDescriptor(server, descriptor)
+  try {
+    return await startListening(server, { host, port, exclusive: true })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (system === 'darwin' && code === 'EACCES' && isLoopbackAddress(host))
+      return listenOnEveryAddress(server, host, port, option)
+    throw listenError(cause as NodeJS.ErrnoException, { host, port, option })
+  }
+}
+
+async function startListening(
+  server: Server,
+  where: ServerListenOptions | { readonly fd: number },
 ): Promise<AddressInfo> {
   const listening = once(server, 'listening')
-  server.listen({ host, port, exclusive: true })
+  server.listen(where)
+  await listening
+  return server.address() as AddressInfo
+}
+
+async function listenOnDescriptor(server: Server, fd: number): Promise<AddressInfo> {
   try {
-    await listening
+    const address: AddressInfo | null = await startListening(server, { fd })
+    if (address !== null) return address
+    server.close()
+    throw new Error('it is no socket of TCP')
+  } catch (cause) {
+    const sentence = `The inherited descriptor ${fd} cannot be listened on: ${(cause as Error).message}.`
+    throw new RootlingError('listen-failed', sentence, { cause })
+  }
+}
+
+const isLoopbackAddress = (host: string): boolean => host === '127.0.0.1' || host === '::1'
+
+/**
+ * Listens on every address of one family, and drops whoever does not come over loopback. Since macOS
+ * 10.14 a user may bind a port below 1024 so, but not on a loopback address. The address that was
+ * asked for is returned.
+ */
+async function listenOnEveryAddress(
+  server: Server,
+  host: string,
+  port: number,
+  option: string,
+): Promise<AddressInfo> {
+  dropRemotePeers(server)
+  const everywhere = isIPv6(host) ? '::' : '0.0.0.0'
+  try {
+    const where = { host: everywhere, port, exclusive: true, ipv6Only: true }
+    return { ...(await startListening(server, where)), address: host }
   } catch (cause) {
     throw listenError(cause as NodeJS.ErrnoException, { host, port, option })
   }
-  return server.address() as AddressInfo
 }
 
 interface Listening {

@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { accessSync, constants, existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -9,41 +8,11 @@ import { namespaceUnavailable } from '../helpers/namespace.ts'
 import { testNamespace } from '../helpers/test-namespace.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 import { noPorts } from './daemon-home.ts'
+import { managerUnavailable, startManager } from './service/user-manager.ts'
 
 // A systemd user manager of its own, in a private namespace, keeps the daemon for real.
 
-const systemd = '/lib/systemd/systemd'
-
-/** This process's places in the hierarchies that systemd itself works with. */
-function ownCgroups(): string[] {
-  const unified = existsSync('/sys/fs/cgroup/cgroup.procs') ? '' : 'unified'
-  return readFileSync('/proc/self/cgroup', 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
-      if (controllers === '') return join('/sys/fs/cgroup', unified, path)
-      return controllers === 'name=systemd' ? join('/sys/fs/cgroup/systemd', path) : []
-    })
-}
-
-function systemdUnavailable(): string | null {
-  if (!existsSync(systemd)) return 'systemd is not installed'
-  try {
-    const places = ownCgroups()
-    for (const place of places) accessSync(place, constants.W_OK)
-    return places.length === 0 ? 'no cgroups here' : null
-  } catch {
-    return 'the cgroups cannot be written'
-  }
-}
-
-const obstacle = namespaceUnavailable() ?? systemdUnavailable()
-
-function removeTree(directory: string): void {
-  for (const entry of readdirSync(directory, { withFileTypes: true }))
-    if (entry.isDirectory()) removeTree(join(directory, entry.name))
-  rmdirSync(directory)
-}
+const obstacle = namespaceUnavailable() ?? managerUnavailable()
 
 const makeAuthority = `
   const { certificateFor } = await import(process.argv[1])
@@ -74,39 +43,13 @@ async function openMachine() {
   return { namespace, env, daemon, pid, systemctl }
 }
 
-type OpenMachine = Awaited<ReturnType<typeof openMachine>>
-
-/** Its cgroups are its own: it moves every process of its cgroup about. */
-async function startManager({ namespace, env, systemctl }: OpenMachine): Promise<void> {
-  const cgroups = ownCgroups().map((place) => join(place, `rootling-test-${process.pid}`))
-  const script = `
-    set -eu
-    for cgroup; do mkdir "$cgroup"; echo $$ > "$cgroup/cgroup.procs"; done
-    exec ${systemd} --user`
-  namespace.spawn('sh', ['-c', script, 'sh', ...cgroups], { env })
-  onTestFinished(async () => {
-    await namespace.close()
-    await waitFor('the end of the manager', () => {
-      try {
-        for (const cgroup of cgroups) if (existsSync(cgroup)) removeTree(cgroup)
-        return true
-      } catch {
-        return null
-      }
-    })
-  })
-  await waitFor('the manager', async () =>
-    /running|degraded/.test(await systemctl('is-system-running')) ? true : null,
-  )
-}
-
 describe.skipIf(obstacle !== null)(
   `under systemd${obstacle ? ` [skipped: ${obstacle}]` : ''}`,
   () => {
     test('the daemon is kept running, comes back when killed, and goes at uninstall', async () => {
       const machine = await openMachine()
       const { namespace, daemon, pid, systemctl } = machine
-      await startManager(machine)
+      await startManager(machine.namespace, machine.env)
       const unit = 'rootling.service'
       const mainPid = async () => Number(await systemctl('show', '-p', 'MainPID', '--value', unit))
 
@@ -157,7 +100,7 @@ describe.skipIf(obstacle !== null)(
     test('a daemon that does not come up is told of, and comes up when it can', async () => {
       const machine = await openMachine()
       const { daemon, pid, systemctl } = machine
-      await startManager(machine)
+      await startManager(machine.namespace, machine.env)
       const port = await freePort()
       await daemon('start', '--acme-port=0', `--revocation-port=${port}`)
       await daemon('stop')

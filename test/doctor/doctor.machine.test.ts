@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { portSockets, portsUnits } from '../../src/daemon/service/ports-units.ts'
 import { codes, type Code } from '../../src/doctor/codes.ts'
 import { namespaceUnavailable } from '../helpers/namespace.ts'
 import { addOldAuthority } from '../helpers/old-authority.ts'
@@ -54,6 +55,19 @@ const plant = (subject: string, extensions = '', days = 30): string => `
     -subj '${subject}' -addext basicConstraints=critical,CA:TRUE ${extensions} \
     -keyout /etc/planted.key -out ${anchors}/planted.crt 2>/dev/null`
 const unplant = `rm -f ${anchors}/planted.crt /etc/planted.key`
+
+/** Writes the units of `daemon install --ports` for some ports. */
+async function writeUnits(
+  { namespace, state }: DoctorWorld,
+  names: readonly string[],
+  program = process.execPath,
+): Promise<void> {
+  const command = { program, args: ['/etc/passwd', 'daemon', 'run'], home: state }
+  const sockets = portSockets.filter(({ name }) => names.includes(name))
+  for (const { name, contents } of portsUnits({ command, uid: 0, sockets, ipv6: false }))
+    await namespace.writeFile(`/etc/systemd/system/${name}`, contents)
+}
+const withoutUnits = 'rm -f /etc/systemd/system/rootling*'
 
 const machineRows: readonly Row[] = [
   // Stores.
@@ -470,6 +484,48 @@ const machineRows: readonly Row[] = [
       )
     },
     undo: 'rm $STATE/daemon-run.json',
+  },
+  {
+    code: 'ports-unit-stale',
+    title: 'the Node of the service is gone',
+    codes: ['port-not-listened', 'ports-unit-stale'],
+    provoke: (world) => writeUnits(world, ['rootling-https'], '/gone/node'),
+    undo: withoutUnits,
+    says: '/etc/systemd/system/rootling.service starts /gone/node, which is not there.',
+  },
+  {
+    code: 'port-not-listened',
+    title: 'the socket unit was stopped',
+    provoke: (world) => writeUnits(world, ['rootling-https']),
+    undo: withoutUnits,
+    says: 'with port 443, and systemd does not listen there',
+  },
+  {
+    code: 'port-held',
+    title: 'another server has the port',
+    provoke: async (world) => {
+      await writeUnits(world, ['rootling-https'])
+      await world.start('openssl', ['s_server', '-accept', '127.0.0.1:443', '-nocert'], 443)
+    },
+    undo: withoutUnits,
+    says: 'openssl (process ',
+  },
+  {
+    code: 'daemon-without-port',
+    title: 'the daemon was started by hand',
+    provoke: async (world) => {
+      await writeUnits(world, ['rootling-https'])
+      // Both stand for systemd: one listens, and one says that the unit does.
+      await world.start('openssl', ['s_server', '-accept', '127.0.0.1:443', '-nocert'], 443)
+      await world.sh(`printf '#!/bin/sh\\n' > /etc/systemctl; chmod 755 /etc/systemctl
+        mount --bind /etc/systemctl /usr/bin/systemctl`)
+      await world.rootling.must(['daemon', 'start'])
+    },
+    undo: async (world) => {
+      await world.rootling.must(['daemon', 'stop'])
+      await world.sh(`umount /usr/bin/systemctl; ${withoutUnits}; rm /etc/systemctl`)
+    },
+    says: 'started by hand',
   },
   {
     code: 'hosts-drift',

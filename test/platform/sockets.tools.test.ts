@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
+import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { run } from '../../platform/command.ts'
-import { macosSockets } from '../../platform/macos/sockets.ts'
-import { windowsOwners, windowsSockets } from '../../platform/windows/sockets.ts'
+import { macosListeners, macosSockets } from '../../platform/macos/sockets.ts'
+import { windowsListeners, windowsOwners, windowsSockets } from '../../platform/windows/sockets.ts'
 import { createSocketOwners } from '../../src/server/socket-owner.ts'
 import { createMac, createWindows, type SimulatedMachine } from './simulators/machine.ts'
 
@@ -105,6 +106,35 @@ describe.skipIf(obstacle !== null)(`users are told apart${note}`, () => {
   test('on a Mac a program with rights of another user is nobody’s', async () => {
     const owners = withMac({ startedBy: { [ada]: mallory } })
     expect(await owners.ofListener('127.0.0.1', await listenAs(ada, '127.0.0.1'))).toBe('foreign')
+  })
+
+  const lists = [
+    ...[10, 14, 15, 26].map((version) => ({
+      system: `macOS ${version}`,
+      list: (port: number) => macosListeners(port, programsOf(createMac({ version }))),
+    })),
+    {
+      system: 'Windows',
+      list: (port: number) => windowsListeners(port, {}, programsOf(createWindows())),
+    },
+  ]
+  test.each(lists)('the programs that listen are named on $system', async ({ list }) => {
+    for (const address of ['127.0.0.1', '::1', '::']) {
+      const script = `const one = require('net').createServer().listen(0, '${address}', () => console.log(one.address().port))`
+      const [child, line] = await runAs(mallory, script)
+      const program = path.basename(process.execPath)
+      expect(await list(Number(line))).toEqual([{ address, pid: child.pid, program }])
+    }
+    expect(await list(1)).toEqual([])
+  })
+
+  test('on Windows HTTP.sys is named, which listens for IIS', async () => {
+    const port = await listenAs(mallory, '0.0.0.0')
+    const machine = createWindows({ system: mallory })
+    const program = 'HTTP.sys of Windows, such as for IIS'
+    expect(await windowsListeners(port, {}, programsOf(machine))).toEqual([
+      { address: '0.0.0.0', pid: 4, program },
+    ])
   })
 
   test('on Windows the system counts as ours', async () => {

@@ -143,6 +143,23 @@ export const daemonStatusSpec = {
   examples: ['rootling daemon status', 'rootling daemon status --json'],
 } as const satisfies CommandSpec
 
+export const daemonInstallSpec = {
+  name: 'daemon install',
+  summary: 'Start it at each login',
+  options: {
+    ports: {
+      type: 'boolean',
+      describe: 'Let it serve ports 443 and 80 too; Linux asks for sudo once',
+    },
+    'dry-run': {
+      type: 'boolean',
+      describe: 'Print what --ports would do, change nothing',
+      needs: ['ports'],
+    },
+  },
+  examples: ['rootling daemon install', 'rootling daemon install --ports --dry-run'],
+} as const satisfies CommandSpec
+
 export const daemonLogsSpec = {
   name: 'daemon logs',
   summary: 'Show the end of the daemon’s log',

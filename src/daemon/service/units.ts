@@ -79,27 +79,53 @@ WantedBy=default.target
 const olderUnit = 'StartLimitIntervalSec=60\nStartLimitBurst=5\nRestartSec=5\n'
 
 /** Whether each line of a text is one of `known`, or of the form that differs between machines. */
-function onlyLinesOf(known: string, differing: RegExp, text: string): boolean {
+export function onlyLinesOf(known: string, differing: RegExp, text: string): boolean {
   const lines = new Set(known.split('\n'))
   return text.split('\n').every((line) => lines.has(line) || differing.test(line))
 }
 
+// oxlint-disable-next-line no-control-regex
+const controls = /[\u0000-\u001f\u007f]/g
+
 /**
- * Writes a command line for a unit. systemd refuses quotes, backslashes and variables in the path
- * of a program: such a program is started by a shell.
+ * Writes a command line for a unit. systemd refuses quotes, backslashes, variables and controls in
+ * the path of a program: such a program is started by a shell.
  */
-function systemdCommand(words: CommandLine): string {
-  const odd = /["'\\$]/.test(words[0] ?? '')
+export function systemdCommand(words: CommandLine): string {
+  const [program = ''] = words
+  const odd = /["'\\$]/.test(program) || program.search(controls) !== -1
   const all = odd ? ['/bin/sh', '-c', 'exec "$0" "$@"', ...words] : words
   return all.map((word) => systemdWord(word.replaceAll('$', '$$$$'))).join(' ')
 }
 
-/** Quotes a word as systemd reads words; an unescaped `%` would begin a specifier. */
-function systemdWord(word: string): string {
+/**
+ * Quotes a word as systemd reads words (systemd.syntax(7)); an unescaped `%` would begin a
+ * specifier, and a line end or another control another line.
+ */
+export function systemdWord(word: string): string {
   const escaped = word.replaceAll('%', '%%')
   if (/^[\w@%+=:,./$-]+$/.test(escaped)) return escaped
-  const quoted = escaped.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+  const quoted = escaped
+    .replaceAll(/["\\]/g, '\\$&')
+    .replaceAll(controls, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`)
   return `"${quoted}"`
+}
+
+/** Returns the words of a line that `systemdWord` wrote; `null`: it did not write this line. */
+export function systemdWords(line: string): string[] | null {
+  const words: string[] = []
+  const form = /(?:^|(?<! ) )(?:([\w@%+=:,./$-]+)|"((?:[^"\\]|\\["\\]|\\x[\da-f]{2})*)")/gy
+  let end = 0
+  for (const { 0: all, 1: plain, 2: quoted = '' } of line.matchAll(form)) {
+    end += all.length
+    const word =
+      plain ??
+      quoted.replaceAll(/\\(?:x(..)|(.))/g, (_, code: string | undefined, character: string) =>
+        code === undefined ? character : String.fromCharCode(Number.parseInt(code, 16)),
+      )
+    words.push(word.replaceAll('%%', '%'))
+  }
+  return end === line.length && words.length > 0 ? words : null
 }
 
 /** Describes a launchd agent (launchd.plist(5)) of a user at the desktop (launchctl(1)). */

@@ -89,6 +89,7 @@ describe('the smaller ones refuse', () => {
     ['launchctl.mjs', 'list', 64],
     ['macos-netstat.mjs', '-an', 1],
     ['macos-ps.mjs', '-o pid=,ruid= -p 1', 1],
+    ['macos-ps.mjs', '-o pid= -o command= -p 1', 1],
     ['macos-ps.mjs', '-o pid= -o ruid= -o uid= -p 4194305', 1],
     ['trust.mjs', 'bogus', 2],
     ['trust.mjs', 'extract-compat --bogus', 2],

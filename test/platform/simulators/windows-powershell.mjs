@@ -7,7 +7,7 @@
 // dialog of User Account Control and throws when it is declined, -PassThru with -Wait has ExitCode),
 // -EncodedCommand (base64 of UTF-16), and .NET's File.Replace, which keeps the access list.
 import { X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fail, hash, machine, openPkcs12, readState, writeState } from './support.mjs'
 import { processOfLinux, socketsOfLinux } from './sockets.mjs'
@@ -56,6 +56,10 @@ const scripts = [
   [
     `${start}${String.raw`\$env:PSModulePath = \$PSHOME \+ '\\Modules'; \[Security\.Principal\.WindowsIdentity\]::GetCurrent\(\)\.User\.Value; foreach \(\$one in @\(Get-NetTCPConnection -LocalPort (\d+)(?: -RemotePort (\d+))? -ErrorAction SilentlyContinue\)\) \{ \$sid = ''; if \(\$one\.OwningProcess -eq 4\) \{ \$sid = 'S-1-5-18' \} else \{ \$made = Get-CimInstance Win32_Process -Filter \('ProcessId=' \+ \$one\.OwningProcess\); \$known = \$one\.CreationTime\.Year -gt 1601; if \(\$made -and -not \(\$known -and \$made\.CreationDate -gt \$one\.CreationTime\)\) \{ \$sid = \(Invoke-CimMethod \$made -MethodName GetOwnerSid\)\.Sid \} \}; \$one\.LocalAddress \+ ' ' \+ \$one\.RemoteAddress \+ ' ' \+ \[int\]\$one\.State \+ ' ' \+ \$sid \}`}$`,
     listSockets,
+  ],
+  [
+    `${start}${plain(String.raw`$env:PSModulePath = $PSHOME + '\Modules'; foreach ($one in @(Get-NetTCPConnection -LocalPort `)}(\\d+)${plain(String.raw` -State Listen -ErrorAction SilentlyContinue)) { $one.LocalAddress + ' ' + $one.OwningProcess + ' ' + (Get-Process -Id $one.OwningProcess -ErrorAction SilentlyContinue).ProcessName }`)}$`,
+    listListeners,
   ],
   [
     `${start}${plain(String.raw`$env:PSModulePath = $PSHOME + '\Modules'; $new = [IO.Path]::GetTempFileName(); [IO.File]::WriteAllBytes($new, [Convert]::FromBase64String([Console]::In.ReadToEnd())); $script = '$new = ''' + $new.Replace('''', '''''') + '''; $file = `)}((?:[^']|'')*)${plain(`; ' + `)}${literal}${plain(String.raw`; $code = [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes($script)); try { $done = Start-Process -FilePath ($PSHOME + '\powershell.exe') -Verb RunAs -WindowStyle Hidden -Wait -PassThru -ArgumentList '-NoProfile', '-NonInteractive', '-EncodedCommand', $code } catch { exit 5 } finally { Remove-Item -LiteralPath $new -ErrorAction SilentlyContinue }; exit $done.ExitCode`)}$`,
@@ -118,6 +122,16 @@ function listSockets(localPort, remotePort) {
     const uid = processOfLinux(process)?.uid
     const sid = state.system === uid ? 'S-1-5-18' : uid === state.uid ? sidOf(uid) : ''
     console.log(`${local.address} ${remote.address} ${stateNumbers[name] ?? 7} ${sid}`)
+  }
+}
+
+/** The kernel is process 4, named System; other processes have the names of their programs. */
+function listListeners(port) {
+  for (const { local, state: name, process } of socketsOfLinux()) {
+    if (local.port !== Number(port) || name !== '0A') continue
+    const isSystem = state.system === processOfLinux(process)?.uid
+    const program = path.basename(readlinkSync(`/proc/${process}/exe`))
+    console.log(`${local.address} ${isSystem ? '4 System' : `${process} ${program}`}`)
   }
 }
 
