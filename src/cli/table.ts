@@ -21,7 +21,7 @@ import {
   showSpec,
 } from './specs/certificates.ts'
 import { hostsAddSpec, hostsListSpec, hostsRemoveSpec } from './specs/hosts.ts'
-import { proxyAddSpec, proxyListSpec, proxyRemoveSpec } from './specs/proxy.ts'
+import { dashboardSpec, proxyAddSpec, proxyListSpec, proxyRemoveSpec } from './specs/proxy.ts'
 import { downSpec, initSpec, schemaSpec, upSpec } from './specs/project.ts'
 import {
   acmeEabSpec,
@@ -91,6 +91,10 @@ export const commands: readonly TableRow[] = [
     spec: serveSpec,
     longRunning: true,
     load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  {
+    spec: dashboardSpec,
+    load: async () => (await import('./commands/dashboard.ts')).dashboard,
   },
   {
     spec: shareSpec,

@@ -17,7 +17,14 @@ export const longestLine = 64 * 1024
  */
 export const longestAnswer = 16 * 1024 * 1024
 
-const methods = ['status', 'renew', 'stop', 'create-eab-key', 'reload-proxy'] as const
+const methods = [
+  'status',
+  'renew',
+  'stop',
+  'create-eab-key',
+  'reload-proxy',
+  'open-dashboard',
+] as const
 export type Method = (typeof methods)[number]
 
 /** A request. Requests and responses are one JSON object a line. */

@@ -18,6 +18,7 @@ import {
   writeRunFile,
 } from '../home/run-file.ts'
 import { startEndpoints } from './endpoints/index.ts'
+import type { CommandLine } from './endpoints/dashboard.ts'
 import type { ProxyStatus } from './endpoints/proxy.ts'
 import type { DaemonSettings } from './settings.ts'
 import { quotedPath } from '../shell-word.ts'
@@ -42,6 +43,8 @@ export interface DaemonOptions {
   readonly now: () => Date
   readonly log: (line: string) => void
   readonly env: Readonly<Record<string, string | undefined>>
+  /** How the dashboard runs commands; absent: there is none. */
+  readonly command?: CommandLine | undefined
   /** Called once when everything listens. */
   readonly onReady?: (status: DaemonStatus) => void
   /** Resolves when the process is to stop, such as by a signal. */
@@ -83,7 +86,7 @@ async function runLocked(options: DaemonOptions): Promise<void> {
   const crash = watchForCrash(log)
   cleanUp.unshift(crash.stop)
   try {
-    const endpoints = await startEndpoints(options)
+    const endpoints = await startEndpoints({ ...options, daemonStatus: () => status() })
     cleanUp.unshift(() => endpoints.close())
     const renewal = await startRenewal(options)
     cleanUp.unshift(() => renewal.stop())
@@ -110,6 +113,8 @@ async function runLocked(options: DaemonOptions): Promise<void> {
           return endpoints.createEabKey()
         case 'reload-proxy':
           return endpoints.reloadProxy()
+        case 'open-dashboard':
+          return endpoints.openDashboard()
       }
     }
     const token = randomBytes(32).toString('hex')

@@ -113,6 +113,24 @@ export async function serveRoutes(options: LaunchOptions): Promise<ProxyStatus> 
   })
 }
 
+/** How a browser reaches the dashboard: where the proxy listens, and the secret for its URL. */
+export interface DashboardAccess {
+  readonly status: ProxyStatus
+  readonly token: string
+}
+
+/**
+ * Lets the daemon serve its dashboard; starts it where it does not run. Throws what `serveRoutes` throws.
+ */
+export async function openDashboard(options: LaunchOptions): Promise<DashboardAccess> {
+  await serveRoutes(options)
+  const access = await askDaemon<DashboardAccess>(options.state, 'open-dashboard')
+  if (access !== null) return access
+  throw new RootlingError('connect-failed', 'The daemon ended meanwhile.', {
+    hint: 'rootling daemon logs',
+  })
+}
+
 /** Stops the daemon, if it runs, and starts it. Throws what `startDaemon` throws. */
 export async function restartDaemon(
   options: LaunchOptions,

@@ -14,6 +14,7 @@ export class Http1Client implements ProxyClient {
   readonly sink: ServerResponse
   readonly expectsContinue: boolean
   status: number | null = null
+  answered: RawFields = []
   octets = 0
   #isChunked = false
   #isContinued = false
@@ -67,6 +68,7 @@ export class Http1Client implements ProxyClient {
     if (this.expectsContinue && !this.#isContinued) sent.push('Connection', 'close')
     sink.writeHead(status, message, sent)
     this.status = status
+    this.answered = sent
     if (ends) return
     // Sent apart, the head would cost a packet of its own.
     setImmediate(() => {

@@ -14,6 +14,7 @@ export class Http2Client implements ProxyClient {
   readonly sink: ServerHttp2Stream
   readonly expectsContinue: boolean
   status: number | null = null
+  answered: RawFields = []
   octets = 0
   #ended = false
   #received: RawFields = []
@@ -72,6 +73,7 @@ export class Http2Client implements ProxyClient {
       sink.respond(headers, options)
     }
     this.status = status
+    this.answered = fields
     this.#ended = ends
     // Without any, node:http2 ends the stream by an empty frame of data.
     if (waits)

@@ -26,6 +26,8 @@ export interface ProxyClient {
   readonly expectsContinue: boolean
   /** The status of the answer so far; `null`: none was sent. */
   readonly status: number | null
+  /** The fields of the answer so far. */
+  readonly answered: RawFields
   /** How many octets of the answer's body came so far; forwarders count them. */
   octets: number
 

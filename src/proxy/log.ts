@@ -1,4 +1,4 @@
-import type { ProxyClient } from './client.ts'
+import type { ProxyClient, RawFields } from './client.ts'
 
 /** One request that was answered, or whose connection broke. */
 export interface ProxyEntry {
@@ -14,6 +14,9 @@ export interface ProxyEntry {
   readonly app: string | null
   /** How many octets of the answer's body were sent. */
   readonly octets: number
+  /** The fields of the request and of its answer, names and values in turn. They hold secrets. */
+  readonly fields: RawFields
+  readonly answered: RawFields
   /** Why the app may have refused the request, and what to do; absent: nothing is known. */
   readonly hint?: string
 }
@@ -45,7 +48,9 @@ export function beginLog(
       isWritten = true
       const milliseconds = performance.now() - started
       const { app, hint } = log
-      const entry = { time, host, path, method, status, milliseconds, app, octets: client.octets }
+      const { octets, raw: fields, answered } = client
+      const what = { time, host, path, method, status, milliseconds, app }
+      const entry = { ...what, octets, fields, answered }
       onRequest?.(hint === null ? entry : { ...entry, hint })
     },
   }

@@ -34,6 +34,9 @@ export interface Route {
 /** The host of a route for all requests that no other route is for. */
 export const everyHost = '*'
 
+/** The host of the dashboard, which no route may have. */
+export const dashboardHost = 'rootling.localhost'
+
 /** What a certificate is for is one label below a wildcard, but each host gets its own certificate. */
 const wildcard = '*.'
 
@@ -48,7 +51,11 @@ export function parseRouteHost(text: string): string {
     throw new RootlingError('usage', `${printable(text)} is not a host name.`, {
       hint: 'Choose a name that leads to this machine: rootling proxy add shop.localhost 3000',
     })
-  return value.includes('.') || value === 'localhost' ? value : `${value}.localhost`
+  const host = value.includes('.') || value === 'localhost' ? value : `${value}.localhost`
+  if (host !== dashboardHost) return host
+  throw new RootlingError('usage', `${host} is the dashboard’s.`, {
+    hint: 'Choose another name: rootling proxy add shop.localhost 3000',
+  })
 }
 
 const longestPath = 1024
@@ -117,6 +124,12 @@ export const isOfThisMachine = (to: string): boolean =>
 /** What tells a route from all others, as people read it, such as `shop.localhost/api`. */
 export const placeOf = ({ host, path }: Pick<Route, 'host' | 'path'>): string =>
   `${host === everyHost ? 'every other host' : host}${path === '/' ? '' : path}`
+
+/** The URL of a route; a wildcard has `any` as an example, and the route for every host localhost. */
+export function urlOfRoute({ host, path }: Pick<Route, 'host' | 'path'>, port: number): string {
+  const name = host === everyHost ? 'localhost' : host.replace(/^\*/, 'any')
+  return `https://${name}${port === 443 ? '' : `:${port}`}${path}`
+}
 
 /** Whether two routes are for the same requests. */
 export const isSamePlace = (

@@ -3,6 +3,7 @@ import type { AgentOptions, ClientRequest } from 'node:http'
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2'
 import { Agent as HttpsAgent, request as askHttps } from 'node:https'
 import { connect as connectTcp, type LookupFunction, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import * as tls from 'node:tls'
 import { isIP } from '../x509/ip.ts'
 import { holdWriteErrors } from './write-errors.ts'
@@ -21,6 +22,8 @@ export interface Upstream {
    * Default false.
    */
   readonly changeOrigin?: boolean
+  /** Opens a connection to a server of this process, which has no port. */
+  readonly connect?: () => Duplex
 }
 
 /** What the proxy asks of an upstream over HTTP/1. */
@@ -84,7 +87,7 @@ export function createUpstreams(roots: () => readonly string[]): Upstreams {
   }
 
   return {
-    ask({ origin }, { method, path, fields }, fresh) {
+    ask({ origin, connect }, { method, path, fields }, fresh) {
       const isTls = origin.protocol === 'https:'
       const host = hostname(origin)
       const options = {
@@ -97,6 +100,8 @@ export function createUpstreams(roots: () => readonly string[]): Upstreams {
         maxHeaderSize: headerBytes,
         ...(isLoopbackName(host) ? loopback : {}),
       }
+      // Without an agent the connection is closed after the answer.
+      if (connect !== undefined) return askHttp({ ...options, createConnection: connect })
       if (!isTls) return askHttp({ ...options, agent: fresh ? freshHttp : http })
       const servername = isIP(host) > 0 ? '' : host
       return askHttps({ ...options, servername, agent: httpsAgent(fresh) })

@@ -24,7 +24,9 @@ async function openProxy(ports: ProxyPorts, routed = true) {
   const lines: string[] = []
   const log = (line: string) => void lines.push(line)
   const settings = await readSettings(state)
-  const proxy = await startProxy({ state, settings, now: () => new Date(), log }, ports)
+  const now = () => new Date()
+  const options = { state, settings, now, log, env: {}, daemonStatus: () => ({}) }
+  const proxy = await startProxy(options, ports)
   onTestFinished(() => proxy.close())
   return { state, proxy, lines }
 }

@@ -47,7 +47,9 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   }
   try {
     const settings = withChanges(await readSettings(state), changesOf(args))
-    await runDaemon({ state, settings, now, env, log, stopSignal: stopped, onReady })
+    const command = [process.execPath, process.argv[1] ?? ''] as const
+    const options = { state, settings, now, env, log, command, stopSignal: stopped, onReady }
+    await runDaemon(options)
   } catch (error) {
     reportFailure(error)
     // When another daemon runs, the log file belongs to that daemon, which has not ended.

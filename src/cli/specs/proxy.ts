@@ -50,3 +50,10 @@ export const proxyListSpec = {
   options: {},
   examples: ['rootling proxy list', 'rootling proxy list --json'],
 } as const satisfies CommandSpec
+
+export const dashboardSpec = {
+  name: 'dashboard',
+  summary: 'Show certificates, stores, routes and requests in a browser',
+  options: {},
+  examples: ['rootling dashboard'],
+} as const satisfies CommandSpec

@@ -1,7 +1,7 @@
 import { RootlingError } from '../../errors.ts'
 import { defaultProxyPort, onlyThisMachine } from '../settings.ts'
 import type { Endpoint, EndpointOptions } from './endpoint.ts'
-import type { ProxyEndpoint, ProxyStatus } from './proxy.ts'
+import type { ProxyEndpoint, ProxyOptions, ProxyStatus } from './proxy.ts'
 import { startRevocation } from './revocation.ts'
 
 interface EndpointRow {
@@ -29,13 +29,15 @@ export interface Endpoints {
   proxy(): ProxyStatus | null
   /** Lets the proxy read its routes again. Throws `usage` when it is off. */
   reloadProxy(): Promise<ProxyStatus>
+  /** Serves the dashboard, and returns how to reach it. Throws `usage` when the proxy is off. */
+  openDashboard(): ReturnType<ProxyEndpoint['openDashboard']>
   /** Makes a key for an external account binding. Throws `usage` when ACME is off. */
   createEabKey(): Promise<unknown>
   close(): Promise<void>
 }
 
 /** Starts the endpoints that the settings ask for. When one cannot listen, all are closed again. */
-export async function startEndpoints(options: EndpointOptions): Promise<Endpoints> {
+export async function startEndpoints(options: ProxyOptions): Promise<Endpoints> {
   const started: Endpoint[] = []
   let proxy: ProxyEndpoint | null = null
   const close = async (): Promise<void> => {
@@ -60,12 +62,8 @@ export async function startEndpoints(options: EndpointOptions): Promise<Endpoint
       ...proxyUrls(proxy?.status() ?? null),
     ],
     proxy: () => proxy?.status() ?? null,
-    reloadProxy: async () => {
-      if (proxy !== null) return proxy.reload()
-      throw new RootlingError('usage', 'The daemon runs without the proxy.', {
-        hint: `rootling daemon restart --proxy-port ${defaultProxyPort}`,
-      })
-    },
+    reloadProxy: async () => (proxy ?? off()).reload(),
+    openDashboard: async () => (proxy ?? off()).openDashboard(),
     createEabKey: async () => {
       const [create] = started.flatMap(({ createEabKey }) => createEabKey ?? [])
       if (create !== undefined) return create()
@@ -75,6 +73,12 @@ export async function startEndpoints(options: EndpointOptions): Promise<Endpoint
     },
     close,
   }
+}
+
+function off(): never {
+  throw new RootlingError('usage', 'The daemon runs without the proxy.', {
+    hint: `rootling daemon restart --proxy-port ${defaultProxyPort}`,
+  })
 }
 
 const proxyUrls = (status: ProxyStatus | null): { what: string; url: string }[] =>

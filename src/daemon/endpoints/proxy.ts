@@ -6,7 +6,9 @@ import { RootlingError } from '../../errors.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { isLive, readRoutes, stampOfRoutes } from '../../proxy/kept-routes.ts'
 import { createProxyServer, type Upstream } from '../../proxy/proxy-server.ts'
-import { everyHost, routeTable, type Route } from '../../proxy/routes.ts'
+import type { ProxyEntry } from '../../proxy/log.ts'
+import { dashboardHost, everyHost, routeTable, type Route } from '../../proxy/routes.ts'
+
 import { createContexts } from '../../server/contexts.ts'
 import type { HttpsServer } from '../../server/https.ts'
 import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
@@ -15,6 +17,7 @@ import { renewingPair } from '../../server/renewing.ts'
 import { loopbackNames } from '../../sites/own-addresses.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
 import { defaultProxyPort } from '../settings.ts'
+import type { CommandLine, DashboardEndpoint, DashboardEndpointOptions } from './dashboard.ts'
 import { aloneOn127, type EndpointOptions } from './endpoint.ts'
 import { startHttpsRedirect } from './https-redirect.ts'
 
@@ -32,7 +35,16 @@ export interface ProxyEndpoint {
   status(): ProxyStatus
   /** Reads the routes again, and listens if there are any. */
   reload(): Promise<ProxyStatus>
+  /** Serves the dashboard from now on, and returns how to reach it. */
+  openDashboard(): Promise<{ readonly status: ProxyStatus; readonly token: string }>
   close(): Promise<void>
+}
+
+export interface ProxyOptions extends EndpointOptions, Pick<DashboardEndpointOptions, 'env'> {
+  /** How the dashboard runs commands; absent: there is none. */
+  readonly command?: CommandLine | undefined
+  /** What `daemon status` says, for the dashboard. */
+  readonly daemonStatus: () => object
 }
 
 /** The ports of the proxy; tests have others. */
@@ -71,7 +83,7 @@ interface Open {
  * was given; else the status tells.
  */
 export async function startProxy(
-  options: EndpointOptions,
+  options: ProxyOptions,
   ports: ProxyPorts = portsFor(options.settings.proxyPort),
 ): Promise<ProxyEndpoint> {
   const { state, log } = options
@@ -83,6 +95,7 @@ export async function startProxy(
   let damage: Problem | null = null
   let lastTry = -Infinity
   let closed = false
+  let dashboard: DashboardEndpoint | null = null
   let last: Promise<unknown> = Promise.resolve()
 
   /** Runs one change after the other. */
@@ -102,11 +115,11 @@ export async function startProxy(
       damage = problemOf(error)
       log(`proxy: ${damage.reason}`)
     }
-    serving = servingOf(routes)
+    serving = withDashboard(servingOf(routes), dashboard)
   }
 
   async function listenIfNeeded(): Promise<void> {
-    const isNeeded = ports.isGiven || routes.length > 0
+    const isNeeded = ports.isGiven || routes.length > 0 || dashboard !== null
     if (isNeeded === (open !== null)) return
     if (!isNeeded) {
       await open?.close()
@@ -133,7 +146,7 @@ export async function startProxy(
 
   async function check(): Promise<void> {
     const isStale = (await stampOfRoutes(state)) !== stamp || !routes.every(isLive)
-    const isWaiting = open === null && (ports.isGiven || routes.length > 0)
+    const isWaiting = open === null && (ports.isGiven || routes.length > 0 || dashboard !== null)
     if (isStale || (isWaiting && performance.now() - lastTry > retryMilliseconds)) await update()
   }
 
@@ -170,9 +183,24 @@ export async function startProxy(
       await inTurn(update)
       return status()
     },
+    openDashboard: async () => {
+      const { command } = options
+      if (command === undefined) throw new TypeError('The daemon was given no command to run.')
+      const { createDashboardEndpoint } = await import('./dashboard.ts')
+      dashboard ??= createDashboardEndpoint({
+        ...options,
+        command,
+        status: options.daemonStatus,
+        routes: () => routes,
+        port: () => open?.port ?? defaultProxyPort,
+      })
+      await inTurn(update)
+      return { status: status(), token: dashboard.token }
+    },
     close: async () => {
       clearInterval(timer)
       closed = true
+      dashboard?.close()
       await inTurn(async () => {
         await open?.close()
         open = null
@@ -206,6 +234,7 @@ interface Serving {
   readonly hosts: readonly string[]
   /** The hosts of routes that are no wildcards: anybody can invent names below those. */
   readonly expected: ReadonlySet<string>
+  onRequest?(entry: ProxyEntry): void
 }
 
 function servingOf(routes: readonly Route[]): Serving {
@@ -225,6 +254,17 @@ function servingOf(routes: readonly Route[]): Serving {
     },
     hosts: table.hosts,
     expected: new Set(table.hosts.filter((host) => !host.startsWith('*'))),
+  }
+}
+
+/** Also answers for the host of the dashboard, and tells it what was asked. */
+function withDashboard(serving: Serving, dashboard: DashboardEndpoint | null): Serving {
+  if (dashboard === null) return serving
+  return {
+    ...serving,
+    find: (host, path) => (host === dashboardHost ? dashboard.upstream : serving.find(host, path)),
+    expected: new Set([...serving.expected, dashboardHost]),
+    onRequest: (entry) => dashboard.note(entry),
   }
 }
 
@@ -312,6 +352,7 @@ async function openAt(
           hosts: () => serving().hosts,
           roots: () => roots,
           now,
+          onRequest: (entry) => serving().onRequest?.(entry),
           onError: (error) => log(`proxy: ${messageOf(error)}`),
         })
         servers.push(server)

@@ -5,9 +5,6 @@ import { RootlingError } from '../../errors.ts'
 import { hostOf } from '../../server/host-check.ts'
 import { dashboardPage } from './page.ts'
 
-/** Where the dashboard is; no route may have this host. */
-export const dashboardHost = 'rootling.localhost'
-
 /** What the dashboard shows and does. Each function returns what becomes JSON. */
 export interface DashboardSource {
   /** The daemon, scopes, certificates, routes, the last requests and lines of the log: what is quickly known. */
@@ -21,6 +18,8 @@ export interface DashboardSource {
 }
 
 export interface DashboardOptions {
+  /** The host at which it is. */
+  readonly host: string
   readonly source: DashboardSource
   /** The secret that a browser has from the URL's fragment, which is in no request of its own. */
   readonly token: string
@@ -62,7 +61,7 @@ export function createDashboard(
 }
 
 async function reply(request: IncomingMessage, options: DashboardOptions): Promise<Reply> {
-  if (hostOf(request) !== dashboardHost) return problem(421, 'The dashboard has another host.')
+  if (hostOf(request) !== options.host) return problem(421, 'The dashboard has another host.')
   const [path = ''] = (request.url ?? '').split('?')
   if (path === '/') {
     if (request.method !== 'GET' && request.method !== 'HEAD')
