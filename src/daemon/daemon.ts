@@ -41,6 +41,8 @@ export interface DaemonOptions {
   readonly settings: DaemonSettings
   readonly now: () => Date
   readonly log: (line: string) => void
+  /** Sockets that a service manager bound, for the proxy, by name. Default: none. */
+  readonly inherited?: ReadonlyMap<string, readonly number[]> | undefined
   readonly env: Readonly<Record<string, string | undefined>>
   /** Called once when everything listens. */
   readonly onReady?: (status: DaemonStatus) => void

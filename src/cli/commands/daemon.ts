@@ -17,6 +17,7 @@ import { createLog, logPath, olderLines, openTail, type LogTail } from '../../da
 import { describeFailure } from '../../daemon/renewal-failures.ts'
 import { readSettings, withChanges, type SettingsChanges } from '../../daemon/settings.ts'
 import { RootlingError } from '../../errors.ts'
+import { inheritedSockets } from '../../server/inherited.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { timeText } from '../describe.ts'
@@ -47,7 +48,8 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   }
   try {
     const settings = withChanges(await readSettings(state), changesOf(args))
-    await runDaemon({ state, settings, now, env, log, stopSignal: stopped, onReady })
+    const inherited = inheritedSockets(process.env)
+    await runDaemon({ state, settings, inherited, now, env, log, stopSignal: stopped, onReady })
   } catch (error) {
     reportFailure(error)
     // When another daemon runs, the log file belongs to that daemon, which has not ended.
