@@ -42,6 +42,8 @@ export interface DaemonOptions {
   readonly settings: DaemonSettings
   readonly now: () => Date
   readonly log: (line: string) => void
+  /** Sockets that a service manager bound, for the proxy, by name. Default: none. */
+  readonly inherited?: ReadonlyMap<string, readonly number[]> | undefined
   readonly env: Readonly<Record<string, string | undefined>>
   /** How the dashboard runs commands; absent: there is none. */
   readonly command?: CommandLine | undefined

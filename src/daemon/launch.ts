@@ -15,6 +15,7 @@ import {
 } from './control-protocol.ts'
 import type { DaemonStatus } from './daemon.ts'
 import type { ProxyStatus } from './endpoints/proxy.ts'
+import { wakeByPorts } from './service/ports.ts'
 import {
   defaultProxyPort,
   readSettings,
@@ -54,6 +55,9 @@ export function limitGarbage(): void {
 
 /** The time that a start or a stop may take. */
 const patienceMilliseconds = 60_000
+
+/** The time that systemd has to start the daemon, before a command starts it by hand. */
+const wakingMilliseconds = 15_000
 
 /**
  * Returns the status of the running daemon; `null` when none runs. Throws what `askDaemon` throws.
@@ -178,7 +182,12 @@ export function refuseSudo({ owner }: StateDirectory): void {
  * still ending is waited for.
  */
 async function launchOnce(options: LaunchOptions): Promise<Started> {
-  for (const deadline = Date.now() + patienceMilliseconds; ; await sleep(100)) {
+  const deadline = Date.now() + patienceMilliseconds
+  if (await wakeByPorts(options.state)) {
+    const status = await answerBefore(Date.now() + wakingMilliseconds, options)
+    if (status !== null) return { started: true, status }
+  }
+  for (; ; await sleep(100)) {
     try {
       return { started: true, status: await launchDaemon(options) }
     } catch (error) {
@@ -188,6 +197,18 @@ async function launchOnce(options: LaunchOptions): Promise<Started> {
     const status = await askStatus(options.state).catch(() => null)
     if (status !== null) return { started: false, status }
   }
+}
+
+/** Waits until the daemon answers; `null`: it does not in time. */
+async function answerBefore(
+  deadline: number,
+  { state }: LaunchOptions,
+): Promise<DaemonStatus | null> {
+  for (; Date.now() < deadline; await sleep(100)) {
+    const status = await askStatus(state).catch(() => null)
+    if (status !== null) return status
+  }
+  return null
 }
 
 /**

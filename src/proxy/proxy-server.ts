@@ -12,6 +12,8 @@ export interface ProxyServerOptions extends RequestsOptions {
   readonly host: string
   readonly port: number
   readonly portOption?: string
+  /** The descriptor of a socket that a service manager bound, in place of host and port. */
+  readonly descriptor?: number | undefined
   /** Shown to clients that ask for no name, or one that gets no certificate. */
   readonly pair: Pick<KeyPair, 'cert' | 'key'>
   /** Certificates by name (src/server/contexts.ts). */
@@ -40,13 +42,14 @@ const limits: Partial<ServerLimits> = {
  * or `listen-failed`.
  */
 export async function createProxyServer(options: ProxyServerOptions): Promise<HttpsServer> {
-  const { host, port, portOption, pair, contexts, now, onError } = options
+  const { host, port, portOption, descriptor, pair, contexts, now, onError } = options
   const upstreams = createUpstreams(options.roots ?? (() => []))
   const requests = createRequests(options, upstreams)
   const server = await createHttpsServer({
     host,
     port,
     portOption,
+    descriptor,
     pair,
     contexts,
     limits,

@@ -42,6 +42,11 @@ export interface HttpsServerOptions {
   readonly host?: string | undefined
   /** Default 8443; 0 takes a free port. */
   readonly port?: number | undefined
+  /**
+   * The descriptor of a socket that a service manager bound; the server listens there, and not at
+   * `host` and `port`.
+   */
+  readonly descriptor?: number | undefined
   /** The name of the command's option that says which port, for hints; default `port`. */
   readonly portOption?: string | undefined
   /** Default TLSv1.3. */
@@ -221,8 +226,8 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Ht
   })
   let address
   try {
-    const { host = '127.0.0.1', port = 8443, portOption } = options
-    address = await listen(door, host, port, portOption)
+    const { host = '127.0.0.1', port = 8443, portOption, descriptor } = options
+    address = await listen(door, host, port, portOption, { descriptor })
   } catch (error) {
     http1.close()
     plain.close()

@@ -17,6 +17,7 @@ import { createLog, logPath, olderLines, openTail, type LogTail } from '../../da
 import { describeFailure } from '../../daemon/renewal-failures.ts'
 import { readSettings, withChanges, type SettingsChanges } from '../../daemon/settings.ts'
 import { RootlingError } from '../../errors.ts'
+import { inheritedSockets } from '../../server/inherited.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { timeText } from '../describe.ts'
@@ -48,8 +49,9 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   try {
     const settings = withChanges(await readSettings(state), changesOf(args))
     const command = [process.execPath, process.argv[1] ?? ''] as const
-    const options = { state, settings, now, env, log, command, stopSignal: stopped, onReady }
-    await runDaemon(options)
+    const inherited = inheritedSockets(process.env)
+    const given = { state, settings, inherited, now, env, log, command }
+    await runDaemon({ ...given, stopSignal: stopped, onReady })
   } catch (error) {
     reportFailure(error)
     // When another daemon runs, the log file belongs to that daemon, which has not ended.

@@ -6,6 +6,8 @@ export interface EndpointOptions {
   readonly settings: DaemonSettings
   readonly now: () => Date
   readonly log: (line: string) => void
+  /** Sockets that a service manager bound (src/server/inherited.ts), by name. Default: none. */
+  readonly inherited?: ReadonlyMap<string, readonly number[]> | undefined
 }
 
 /** Something that the daemon serves on a port of loopback, and maybe of another address too. */

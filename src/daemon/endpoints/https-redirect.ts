@@ -19,6 +19,7 @@ export async function startHttpsRedirect(
   host: string,
   port: number,
   httpsPort: number,
+  descriptor?: number,
 ): Promise<HttpsRedirect> {
   const limits = defaultLimits
   const server = createServer(
@@ -59,7 +60,7 @@ export async function startHttpsRedirect(
     server.emit('connection', socket)
   })
   try {
-    const { port: taken } = await listen(door, host, port)
+    const { port: taken } = await listen(door, host, port, undefined, { descriptor })
     return {
       port: taken,
       close: () =>

@@ -17,6 +17,7 @@ import { renewingPair } from '../../server/renewing.ts'
 import { loopbackNames } from '../../sites/own-addresses.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
 import { defaultProxyPort } from '../settings.ts'
+import type { PortSocket } from '../service/ports-units.ts'
 import type { CommandLine, DashboardEndpoint, DashboardEndpointOptions } from './dashboard.ts'
 import { aloneOn127, type EndpointOptions } from './endpoint.ts'
 import { startHttpsRedirect } from './https-redirect.ts'
@@ -87,6 +88,8 @@ export async function startProxy(
   ports: ProxyPorts = portsFor(options.settings.proxyPort),
 ): Promise<ProxyEndpoint> {
   const { state, log } = options
+  // systemd listens there already, so that clients wait for an answer whether there are routes or not.
+  const isHanded = socketsFor('rootling-https', options).length > 0
   let routes: readonly Route[] = []
   let serving = servingOf([])
   let stamp = ''
@@ -119,7 +122,7 @@ export async function startProxy(
   }
 
   async function listenIfNeeded(): Promise<void> {
-    const isNeeded = ports.isGiven || routes.length > 0 || dashboard !== null
+    const isNeeded = isHanded || ports.isGiven || routes.length > 0 || dashboard !== null
     if (isNeeded === (open !== null)) return
     if (!isNeeded) {
       await open?.close()
@@ -281,7 +284,8 @@ async function openAtOne(
   readonly problem: Problem | null
 }> {
   const problems: Problem[] = []
-  for (const port of https)
+  const isHanded = socketsFor('rootling-https', options).length > 0
+  for (const port of isHanded ? [defaultProxyPort] : https)
     try {
       const open = await openAt(options, port, http)
       const [first = null] = problems
@@ -300,11 +304,8 @@ async function openAtOne(
 /** What lets the proxy listen at 443 where it may not. */
 const toHavePorts = 'rootling daemon install --ports'
 
-async function openAt(
-  { state, now, log, serving }: OpenOptions,
-  port: number,
-  httpPort: number | null,
-): Promise<Open> {
+async function openAt(options: OpenOptions, port: number, httpPort: number | null): Promise<Open> {
+  const { state, now, log, serving } = options
   const servers: HttpsServer[] = []
   let roots: readonly string[] = []
   const readRoots = async (): Promise<void> => {
@@ -338,14 +339,16 @@ async function openAt(
       now,
       onRefused: refusals,
     })
-    // Sockets that a service manager bound are to be taken here, in place of those that `listen` makes.
-    const listening = await listenOnLoopback(
+    const listening = await listenOnAll(
+      'rootling-https',
       port,
-      async (host, chosen) => {
+      options,
+      async (host, chosen, descriptor) => {
         const current = source.current()
         const server = await createProxyServer({
           host,
           port: chosen,
+          descriptor,
           pair: current,
           contexts,
           find: (...asked) => serving().find(...asked),
@@ -363,7 +366,7 @@ async function openAt(
       () => log(aloneOn127('the proxy')),
     )
     const taken = listening[0].port
-    const redirects = httpPort === null ? [] : await openRedirects(httpPort, taken)
+    const redirects = httpPort === null ? [] : await openRedirects(httpPort, taken, options)
     return {
       port: taken,
       close: async () => {
@@ -378,6 +381,30 @@ async function openAt(
   }
 }
 
+/** Returns the sockets that a service manager bound for a port of the proxy. */
+const socketsFor = (
+  name: PortSocket['name'],
+  { inherited }: Pick<EndpointOptions, 'inherited'>,
+): readonly number[] => inherited?.get(name) ?? []
+
+/**
+ * Starts a server on each socket that a service manager bound for this port; where there is none, on
+ * both loopback addresses, as `listenOnLoopback` does.
+ */
+async function listenOnAll<T extends { readonly port: number; close(): Promise<void> }>(
+  name: PortSocket['name'],
+  port: number,
+  options: Pick<EndpointOptions, 'inherited'>,
+  start: (host: string, port: number, descriptor?: number) => Promise<T>,
+  onAlone: () => void,
+): Promise<readonly [T, ...T[]]> {
+  const [first, ...others] = socketsFor(name, options)
+  if (first === undefined) return listenOnLoopback(port, start, onAlone)
+  const servers: [T, ...T[]] = [await start('127.0.0.1', port, first)]
+  for (const descriptor of others) servers.push(await start('127.0.0.1', port, descriptor))
+  return servers
+}
+
 const rootsOf = async (state: StateDirectory): Promise<string[]> =>
   (await readScopes(state)).map(({ root }) => root.toString())
 
@@ -385,11 +412,14 @@ const rootsOf = async (state: StateDirectory): Promise<string[]> =>
 async function openRedirects(
   port: number,
   httpsPort: number,
+  options: OpenOptions,
 ): Promise<readonly { close(): Promise<void> }[]> {
   try {
-    return await listenOnLoopback(
+    return await listenOnAll(
+      'rootling-http',
       port,
-      (host, chosen) => startHttpsRedirect(host, chosen, httpsPort),
+      options,
+      (host, chosen, descriptor) => startHttpsRedirect(host, chosen, httpsPort, descriptor),
       () => undefined,
     )
   } catch {

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { lstat } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { Machine } from '../../../platform/machine.ts'
@@ -74,6 +76,26 @@ export const portsServicePath = join(systemUnits, portsService)
 export async function readInstalledPorts(directory = systemUnits): Promise<InstalledPorts | null> {
   const text = await readUnit(join(directory, portsService))
   return text === null ? null : readPortsService(text)
+}
+
+/**
+ * Has systemd start the daemon of this state directory, which needs no root: a connection to one of
+ * its sockets does that. `false`: no unit of systemd listens for this daemon.
+ */
+export async function wakeByPorts(state: StateDirectory): Promise<boolean> {
+  const installed = process.platform === 'linux' ? await readInstalledPorts() : null
+  if (installed === null || !isFor(installed, state)) return false
+  const [socket] = await installedSockets()
+  if (socket === undefined) return false
+  const connection = connect(socket.port, '127.0.0.1')
+  try {
+    await once(connection, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    connection.destroy()
+  }
 }
 
 /** Returns the ports for which there is a unit of Rootling. */

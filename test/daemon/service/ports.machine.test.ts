@@ -254,6 +254,58 @@ time.sleep(3600)`
     }
   }
 
+  test('serves an app at its name without a port, and redirects to it', async () => {
+    const { namespace, ada } = await openMachine()
+    const app = 3_000
+    const script = `require('http').createServer((q, r) => r.end(q.headers.host + q.url)).listen(${app}, '127.0.0.1')`
+    namespace.spawn(process.execPath, ['-e', script])
+    expect(await ada.daemon('install', '--ports')).toMatchObject({ exitCode: 0 })
+    expect(await ada.rootling('proxy', 'add', 'shop', `${app}`)).toMatchObject({
+      exitCode: 0,
+      stdout: 'https://shop.localhost/\n',
+    })
+    const root = join(ada.home, '.local/share/rootling/scopes/local/root.pem')
+    const curl = (url: string, address: string) => {
+      const resolve = [443, 80].flatMap((port) => [
+        '--resolve',
+        `shop.localhost:${port}:${address}`,
+      ])
+      return ada.run('curl', ['-sSL', '--max-time', '60', '--cacert', root, ...resolve, url])
+    }
+    const loopback = hasIpv6Loopback() ? ['127.0.0.1', '[::1]'] : ['127.0.0.1']
+    for (const address of loopback)
+      for (const protocol of ['https', 'http'])
+        expect(await curl(`${protocol}://shop.localhost/a?b`, address)).toMatchObject({
+          exitCode: 0,
+          stdout: 'shop.localhost/a?b',
+        })
+    const before = await ada.pid()
+    expect(await heldBy(namespace, before ?? 0)).toEqual({ uid, sockets: count })
+
+    // A restart is systemd's, and so is a start after a stop: both have the sockets.
+    expect(await ada.daemon('restart', '--acme-port=0')).toMatchObject({ exitCode: 0 })
+    const after = await ada.pid()
+    expect(after).not.toBe(before)
+    expect(await heldBy(namespace, after ?? 0)).toEqual({ uid, sockets: count })
+    expect(await ada.daemon('stop')).toMatchObject({ exitCode: 0 })
+    expect(await ada.daemon('start')).toMatchObject({ exitCode: 0 })
+    expect(await heldBy(namespace, (await ada.pid()) ?? 0)).toEqual({ uid, sockets: count })
+
+    // A request while the daemon is away waits for it.
+    await ada.daemon('stop')
+    expect(await curl('https://shop.localhost/late', '127.0.0.1')).toMatchObject({
+      exitCode: 0,
+      stdout: 'shop.localhost/late',
+    })
+
+    // Without a route, a client is told so; it does not wait for ever.
+    expect(await ada.rootling('proxy', 'remove', 'shop')).toMatchObject({ exitCode: 0 })
+    const nobody = await curl('https://shop.localhost/', '127.0.0.1')
+    expect(nobody.exitCode).toBe(0)
+    expect(nobody.stdout).toContain('shop.localhost')
+    expect(await ada.portFindings()).toEqual([])
+  })
+
   test('says who has port 443, and leaves the daemon as it was', async () => {
     const { namespace, ada } = await openMachine()
     await ada.daemon('start', '--acme-port=0', '--revocation-port=0')
