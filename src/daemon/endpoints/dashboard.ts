@@ -16,6 +16,7 @@ import { daysLeft } from '../../x509/profiles.ts'
 import { parseObject } from '../json-object.ts'
 import { logPath, openTail } from '../log-file.ts'
 import type { EndpointOptions } from './endpoint.ts'
+import { describeRequest, type RecentRequests } from './recent-requests.ts'
 
 /** The program of the `rootling` command, and the arguments before a command's own. */
 export type CommandLine = readonly [program: string, ...before: string[]]
@@ -27,6 +28,7 @@ export interface DashboardEndpointOptions extends EndpointOptions {
   /** What `daemon status` says. */
   readonly status: () => object
   readonly routes: () => readonly Route[]
+  readonly requests: RecentRequests
   /** The port of the proxy. */
   readonly port: () => number
 }
@@ -35,23 +37,18 @@ export interface DashboardEndpoint {
   /** Where the proxy sends the requests for the dashboard. */
   readonly upstream: Upstream
   readonly token: string
-  /** Notes a request of the proxy. */
-  note(entry: ProxyEntry): void
   close(): void
 }
 
-/** How many requests are remembered, and how many certificates and lines of the log are shown. */
-const [mostRequests, mostCertificates, mostLines] = [100, 200, 200]
-/** The most octets of the fields of a remembered request. */
-const mostOctets = 4_096
+/** How many certificates and lines of the log are shown. */
+const [mostCertificates, mostLines] = [200, 200]
 /** How long it is believed that a server listens, or does not. */
 const healthMilliseconds = 3_000
 /** How long a command may take: doctor asks every browser and Java. */
 const commandMilliseconds = 120_000
 
 export function createDashboardEndpoint(options: DashboardEndpointOptions): DashboardEndpoint {
-  const { state, log } = options
-  const requests: ProxyEntry[] = []
+  const { state, log, requests } = options
   const health = new Map<string, { readonly at: number; readonly answer: Promise<boolean> }>()
   const tail = openTail(logPath(state))
   let lines: string[] = []
@@ -85,10 +82,10 @@ export function createDashboardEndpoint(options: DashboardEndpointOptions): Dash
             to: route.to,
             owner: ownerText(route.owner),
             listens: await isHealthy(route.to),
-            ...measured(requests.filter(({ app }) => app === route.host)),
+            ...measured(requests.entries.filter(({ app }) => app === route.host)),
           })),
         ),
-        requests: requests.toReversed().map(described),
+        requests: requests.entries.toReversed().map(describeRequest),
         log: readLog(),
       }
     },
@@ -111,11 +108,6 @@ export function createDashboardEndpoint(options: DashboardEndpointOptions): Dash
       connect: () => server.connect(),
     },
     token,
-    note(entry) {
-      if (entry.app === dashboardHost) return
-      requests.push(cut(entry))
-      if (requests.length > mostRequests) requests.shift()
-    },
     close() {
       server.close()
       tail.close()
@@ -141,41 +133,6 @@ function certificatesOf({ state, now }: DashboardEndpointOptions): object[] {
 function measured(entries: readonly ProxyEntry[]): object {
   const times = entries.map(({ milliseconds }) => milliseconds).toSorted((a, b) => a - b)
   return { requests: entries.length, median: times[Math.floor(times.length / 2)] ?? null }
-}
-
-const secretFields =
-  /^(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key|.*(?:token|secret|password).*)$/i
-
-/** A request without the values of fields that are secret, as a client or an app may have sent them. */
-function described({ path, fields, answered, ...entry }: ProxyEntry): object {
-  // A query holds tokens as often as a field does.
-  const shown = path.replace(/\?.*$/s, '?…')
-  return {
-    ...entry,
-    path: shown,
-    fields: withoutSecrets(fields),
-    answered: withoutSecrets(answered),
-  }
-}
-
-const withoutSecrets = (fields: readonly string[]): string[] =>
-  fields.map((text, i) => (i % 2 === 1 && secretFields.test(fields[i - 1] ?? '') ? '…' : text))
-
-/** What is remembered is bounded, whatever a client sends. */
-function cut(entry: ProxyEntry): ProxyEntry {
-  let octets = 0
-  const within = (fields: readonly string[]): string[] => {
-    const kept: string[] = []
-    for (let i = 0; i + 1 < fields.length; i += 2) {
-      const [name = '', value = ''] = [fields[i], fields[i + 1]]
-      octets += name.length + value.length
-      if (octets > mostOctets) break
-      kept.push(name, value)
-    }
-    return kept
-  }
-  const path = entry.path.slice(0, 1_000)
-  return { ...entry, path, fields: within(entry.fields), answered: within(entry.answered) }
 }
 
 /** Runs a command with --json, and returns what it prints. Throws its error. */

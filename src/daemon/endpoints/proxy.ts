@@ -19,6 +19,7 @@ import { stampOfScopes } from '../../storage/files/scopes.ts'
 import { defaultProxyPort } from '../settings.ts'
 import type { PortSocket } from '../service/ports-units.ts'
 import type { CommandLine, DashboardEndpoint, DashboardEndpointOptions } from './dashboard.ts'
+import { createRecentRequests } from './recent-requests.ts'
 import { aloneOn127, type EndpointOptions } from './endpoint.ts'
 import { startHttpsRedirect } from './https-redirect.ts'
 
@@ -99,6 +100,7 @@ export async function startProxy(
   let lastTry = -Infinity
   let closed = false
   let dashboard: DashboardEndpoint | null = null
+  const requests = createRecentRequests()
   let last: Promise<unknown> = Promise.resolve()
 
   /** Runs one change after the other. */
@@ -118,7 +120,7 @@ export async function startProxy(
       damage = problemOf(error)
       log(`proxy: ${damage.reason}`)
     }
-    serving = withDashboard(servingOf(routes), dashboard)
+    serving = withDashboard(servingOf(routes), dashboard?.upstream)
   }
 
   async function listenIfNeeded(): Promise<void> {
@@ -131,7 +133,10 @@ export async function startProxy(
       return
     }
     lastTry = performance.now()
-    const found = await openAtOne({ ...options, serving: () => serving }, ports)
+    const onRequest = (entry: ProxyEntry): void => {
+      if (entry.app !== dashboardHost) requests.note(entry)
+    }
+    const found = await openAtOne({ ...options, serving: () => serving, onRequest }, ports)
     open = found.open
     problem = found.problem
     log(
@@ -195,6 +200,7 @@ export async function startProxy(
         command,
         status: options.daemonStatus,
         routes: () => routes,
+        requests,
         port: () => open?.port ?? defaultProxyPort,
       })
       await inTurn(update)
@@ -237,7 +243,6 @@ interface Serving {
   readonly hosts: readonly string[]
   /** The hosts of routes that are no wildcards: anybody can invent names below those. */
   readonly expected: ReadonlySet<string>
-  onRequest?(entry: ProxyEntry): void
 }
 
 function servingOf(routes: readonly Route[]): Serving {
@@ -260,19 +265,19 @@ function servingOf(routes: readonly Route[]): Serving {
   }
 }
 
-/** Also answers for the host of the dashboard, and tells it what was asked. */
-function withDashboard(serving: Serving, dashboard: DashboardEndpoint | null): Serving {
-  if (dashboard === null) return serving
+/** Also answers for the host of the dashboard. */
+function withDashboard(serving: Serving, dashboard: Upstream | undefined): Serving {
+  if (dashboard === undefined) return serving
   return {
     ...serving,
-    find: (host, path) => (host === dashboardHost ? dashboard.upstream : serving.find(host, path)),
+    find: (host, path) => (host === dashboardHost ? dashboard : serving.find(host, path)),
     expected: new Set([...serving.expected, dashboardHost]),
-    onRequest: (entry) => dashboard.note(entry),
   }
 }
 
 interface OpenOptions extends EndpointOptions {
   readonly serving: () => Serving
+  readonly onRequest: (entry: ProxyEntry) => void
 }
 
 /** Listens at the first of the ports that can be had. */
@@ -305,7 +310,7 @@ async function openAtOne(
 const toHavePorts = 'rootling daemon install --ports'
 
 async function openAt(options: OpenOptions, port: number, httpPort: number | null): Promise<Open> {
-  const { state, now, log, serving } = options
+  const { state, now, log, serving, onRequest } = options
   const servers: HttpsServer[] = []
   let roots: readonly string[] = []
   const readRoots = async (): Promise<void> => {
@@ -355,7 +360,7 @@ async function openAt(options: OpenOptions, port: number, httpPort: number | nul
           hosts: () => serving().hosts,
           roots: () => roots,
           now,
-          onRequest: (entry) => serving().onRequest?.(entry),
+          onRequest,
           onError: (error) => log(`proxy: ${messageOf(error)}`),
         })
         servers.push(server)

@@ -12,7 +12,8 @@ section h2 { display: flex; align-items: center; justify-content: space-between;
 section p { margin: .25rem 0 }
 table { width: 100%; border-collapse: collapse; font-size: .9rem }
 th, td { padding: .35rem .75rem .35rem 0; text-align: left; vertical-align: top; overflow-wrap: anywhere }
-th { color: var(--dim); font-weight: 600 }
+th { color: var(--dim); font-weight: 600; white-space: nowrap }
+details { border: 0 }
 tbody tr { border-top: 1px solid var(--line) }
 .number { text-align: right; white-space: nowrap }
 .good { color: var(--leaf) }
@@ -38,8 +39,11 @@ summary { cursor: pointer }
 const part = (id: string, title: string, content: string, button = ''): string =>
   `<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title"><span>${title}</span>${button}</h2>${content}</section>`
 
+/** The titles of columns of numbers. */
+const numbers = new Set(['Requests', 'Median', 'Took', 'Octets', 'Days left'])
+
 const table = (id: string, titles: readonly string[]): string =>
-  `<table><thead><tr>${titles.map((title) => `<th scope="col">${title}</th>`).join('')}</tr></thead><tbody id="${id}"></tbody></table>`
+  `<table><thead><tr>${titles.map((title) => `<th scope="col"${numbers.has(title) ? ' class="number"' : ''}>${title}</th>`).join('')}</tr></thead><tbody id="${id}"></tbody></table>`
 
 /** The page of the dashboard, which is the same for everybody: its script asks for what it shows. */
 export const dashboardPage = (): Page =>

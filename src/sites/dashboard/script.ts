@@ -48,14 +48,25 @@ function fill(id, rows, none) {
     ...(rows.length === 0 ? [element('tr', element('td', none, { colspan: titles.length }))] : []),
     ...rows.map((cells) =>
       element('tr', cells.map((cell, i) => {
-        const { text, kind = '', link, button } = typeof cell === 'object' ? cell : { text: String(cell) }
-        const content = button ? makeButton(cell) : link ? element('a', text, { href: link }) : text
+        const { text, kind = '', link, button, more } = typeof cell === 'object' ? cell : { text: String(cell) }
+        const content = button ? makeButton(cell) : more ? makeDetails(cell) : link ? element('a', text, { href: link }) : text
         return element('td', content, { 'data-label': titles[i], ...(kind ? { class: kind } : {}) })
       })),
     ),
   )
   if (focused) body.querySelector('button[data-serial="' + focused + '"]')?.focus()
 }
+
+/** Which requests are open stays so when newer ones come. */
+const opened = new Set()
+function makeDetails({ text, more, id }) {
+  const made = element('details', [element('summary', text), element('pre', more, { tabindex: '0', 'aria-label': 'Headers' })])
+  made.open = opened.has(id)
+  made.addEventListener('toggle', () => (made.open ? opened.add(id) : opened.delete(id)))
+  return made
+}
+
+const headers = (fields) => fields.reduce((all, text, i) => all + (i % 2 === 0 ? text + ': ' : text + '\\n'), '')
 
 function makeButton({ text, button, label }) {
   const made = element('button', text, { type: 'button', 'aria-label': label, 'data-serial': button })
@@ -94,7 +105,11 @@ function show({ daemon, scopes, certificates, routes, requests, log, more }) {
   ]), 'No routes. Add one: rootling proxy add shop 3000')
   fill('requests-rows', requests.map((each) => [
     new Date(each.time).toLocaleTimeString(),
-    each.method + ' ' + each.host + each.path + (each.hint ? ' – ' + each.hint : ''),
+    {
+      text: each.method + ' ' + each.host + each.path + (each.hint ? ' – ' + each.hint : ''),
+      more: headers(each.fields) + '\\n' + (each.status ?? '') + '\\n' + headers(each.answered),
+      id: each.time + each.path,
+    },
     { text: each.status ?? 'broken off', kind: each.status === null || each.status >= 500 ? 'bad' : '' },
     number(milliseconds(each.milliseconds)),
     number(each.octets),
