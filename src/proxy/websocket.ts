@@ -8,7 +8,6 @@ import type { Http2Client } from './client-http2.ts'
 import { hasNoBody, type ProxyClient } from './client.ts'
 import { answerFields, has, valueOf, without } from './fields.ts'
 import { fieldsForClient, hintFinder, type Forwarding } from './forward.ts'
-import { limitConnecting } from './forward-http1.ts'
 import { relay } from './relay.ts'
 
 /**
@@ -86,7 +85,6 @@ function ask(
   let answered = false
   function start(fresh: boolean): void {
     outgoing = upstreams.ask(upstream, { method, path: client.path, fields }, fresh)
-    limitConnecting(outgoing)
     outgoing.on('upgrade', (answer, socket, first) => {
       answered = true
       onUpgrade(answer, socket, first)
