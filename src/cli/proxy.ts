@@ -1,7 +1,8 @@
 import { connect } from 'node:net'
 import type { ProxyStatus } from '../daemon/endpoints/proxy.ts'
-import { serveRoutes, type LaunchOptions } from '../daemon/launch.ts'
+import { askStatus, serveRoutes, type LaunchOptions } from '../daemon/launch.ts'
 import { RootlingError } from '../errors.ts'
+import type { ProxyAccess } from '../project/step.ts'
 import { addressOf, everyHost, type Route } from '../proxy/routes.ts'
 import type { Context } from './context.ts'
 import { noteUnresolved } from './hosts-file.ts'
@@ -21,6 +22,17 @@ export async function serveKeptRoutes(launch: LaunchOptions): Promise<ServingPro
     hint: hint ?? 'rootling daemon logs shows why',
   })
 }
+
+/** How `up` serves routes. What serves them is loaded only where the file has some. */
+export const proxyAccess = (context: Context): ProxyAccess => ({
+  isServing: async () => (await askStatus(context.state))?.proxy?.port != null,
+  serve: async (routes) => {
+    const { launchOptions } = await import('./commands/daemon.ts')
+    const proxy = await serveKeptRoutes(launchOptions(context))
+    noteFallback(proxy, context.output)
+    return routes.map((route) => urlOfRoute(route, proxy.port))
+  },
+})
 
 /** The URL of a route; a wildcard has `any` as an example, and the route for every host localhost. */
 export function urlOfRoute({ host, path }: Pick<Route, 'host' | 'path'>, port: number): string {
