@@ -9,6 +9,7 @@ import { issuing } from './issuing.ts'
 import { libraryOfServers } from './library.ts'
 import { memory } from './memory.ts'
 import { packageSize } from './package.ts'
+import { proxy } from './proxy.ts'
 import { record } from './record.ts'
 import { runChild } from './run-child.ts'
 import { scale } from './scale.ts'
@@ -30,6 +31,7 @@ const benchmarks = [
   teamScale,
   scale,
   handshake,
+  proxy,
   install,
   doctor,
   up,

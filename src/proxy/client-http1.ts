@@ -84,6 +84,10 @@ export class Http1Client implements ProxyClient {
     else this.sink.end(last)
   }
 
+  discard(): void {
+    if (this.framing !== 'none') this.body.resume()
+  }
+
   fail(): void {
     this.sink.destroy()
   }

@@ -16,7 +16,6 @@ export class Http2Client implements ProxyClient {
   status: number | null = null
   octets = 0
   #ended = false
-  #waits = false
   #received: RawFields = []
   #sent: RawFields = []
 
@@ -75,12 +74,9 @@ export class Http2Client implements ProxyClient {
     this.status = status
     this.#ended = ends
     // Without any, node:http2 ends the stream by an empty frame of data.
-    this.#waits = waits
     if (waits)
       sink.once('wantTrailers', () => {
         sink.sendTrailers(fieldsObject(this.#sent))
-        // They are sent in the next turn of the event loop.
-        setImmediate(() => setImmediate(() => this.#refuseRest()))
       })
   }
 
@@ -104,13 +100,10 @@ export class Http2Client implements ProxyClient {
     if (sink.destroyed) return
     if (last === null) sink.end()
     else sink.end(last)
-    if (!this.#waits) this.#refuseRest()
   }
 
-  /** The rest of a request whose answer is whole is of no use (RFC 9113 §8.1). */
-  #refuseRest(): void {
-    if (this.framing !== 'none' && !this.body.readableEnded && !this.sink.destroyed)
-      this.sink.close(constants.NGHTTP2_NO_ERROR)
+  discard(): void {
+    if (this.framing !== 'none') this.body.resume()
   }
 
   fail(): void {

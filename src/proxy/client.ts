@@ -40,6 +40,11 @@ export interface ProxyClient {
   trailers(): RawFields
   /** Ends the answer, with its last part and its trailers. */
   end(last: Buffer | null, trailers: RawFields): void
+  /**
+   * Reads and drops what comes of the request's body, which nobody needs. HTTP/2 could refuse the rest
+   * (RFC 9113 §8.1), but Node's client never ends a request that is refused so.
+   */
+  discard(): void
   /** Breaks off an answer so that the client learns that it is not whole. */
   fail(): void
   /** Is called once: the answer was sent whole (`true`), or the client went away before. */

@@ -1,11 +1,9 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import { hasNoBody } from './client.ts'
 import { answerFields, trailerFields } from './fields.ts'
 import { continueMilliseconds, fieldsForClient, hintFinder, isRepeatable } from './forward.ts'
 import type { Forwarding } from './forward.ts'
 import { relay } from './relay.ts'
-import { connectMilliseconds } from './upstream.ts'
 
 /** Forwards a request to an upstream that speaks HTTP/1. */
 export function forwardToHttp1(forwarding: Forwarding): void {
@@ -41,7 +39,6 @@ export function forwardToHttp1(forwarding: Forwarding): void {
       isOver = true
       onNoAnswer(Object.assign(new Error('It answered 101.'), { code: 'HPE_INVALID_STATUS' }))
     })
-    limitConnecting(outgoing)
     if (client.framing === 'none') outgoing.end()
     else if (client.expectsContinue) sendBodyWhenAsked(forwarding, outgoing)
     else sendBody(forwarding, outgoing)
@@ -53,19 +50,6 @@ export function forwardToHttp1(forwarding: Forwarding): void {
     outgoing.destroy()
   })
   ask(false)
-}
-
-/** Ends a request whose connection is not made in time. */
-export function limitConnecting(outgoing: ClientRequest): void {
-  outgoing.once('socket', (socket: Socket) => {
-    if (!socket.connecting) return
-    const timer = setTimeout(
-      () => outgoing.destroy(Object.assign(new Error('It took too long.'), { code: 'ETIMEDOUT' })),
-      connectMilliseconds,
-    )
-    const stop = (): void => clearTimeout(timer)
-    socket.once('connect', stop).once('close', stop)
-  })
 }
 
 function sendBody({ client }: Forwarding, outgoing: ClientRequest): void {
@@ -142,7 +126,6 @@ function sendAnswer(
 function endUpload({ client }: Forwarding, outgoing: ClientRequest): void {
   if (client.framing === 'none' || outgoing.writableEnded) return
   client.body.unpipe(outgoing)
-  // What an HTTP/1 client still sends comes before its next request.
-  client.body.resume()
+  client.discard()
   outgoing.destroy()
 }

@@ -125,6 +125,6 @@ function sendBodyWhenAsked(forwarding: Forwarding, stream: ClientHttp2Stream): v
 function endUpload({ client }: Forwarding, stream: ClientHttp2Stream): void {
   if (client.framing === 'none' || stream.writableEnded) return
   client.body.unpipe(stream)
-  client.body.resume()
+  client.discard()
   stream.close(constants.NGHTTP2_NO_ERROR)
 }

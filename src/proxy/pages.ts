@@ -47,6 +47,7 @@ export function answerPage(client: ProxyClient, page: Page): void {
   }).flat()
   const ends = hasNoBody(client.method, status)
   client.respond(status, STATUS_CODES[status] ?? '', [...own, ...fields], ends)
+  client.discard()
   if (!ends) client.octets += body.length
   client.end(ends ? null : body, [])
 }

@@ -5,7 +5,7 @@ import { valueOf } from './fields.ts'
 
 /** Why a request is not forwarded, for the person who sent it. */
 export interface Refusal {
-  readonly status: 400 | 405 | 417 | 421 | 501
+  readonly status: 400 | 405 | 417 | 421 | 501 | 505
   readonly sentence: string
 }
 
@@ -18,7 +18,9 @@ const bad = (sentence: string): Refusal => ({ status: 400, sentence })
  * of its own, an encoding that does not end in `chunked`.
  */
 export function refuseHttp1(request: IncomingMessage): Refusal | null {
-  const { rawHeaders, headers, method = '', url = '' } = request
+  const { rawHeaders, headers, method = '', url = '', httpVersion } = request
+  if (httpVersion !== '1.1' && httpVersion !== '1.0')
+    return { status: 505, sentence: 'Over this connection, HTTP/1.1 and HTTP/1.0 are spoken.' }
   let hosts = 0
   let encodings = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {

@@ -153,7 +153,7 @@ const refused = ({ status, sentence }: Refusal): Page => ({
   fields: [
     ...(status === 405 ? ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'] : []),
     // Where such a request ends, two readers may see differently.
-    ...(status === 400 ? ['Connection', 'close'] : []),
+    ...(status === 400 || status === 505 ? ['Connection', 'close'] : []),
   ],
 })
 

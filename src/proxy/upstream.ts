@@ -43,7 +43,7 @@ export interface Upstreams {
 export const headerBytes = 64 * 1024
 
 /** How long a connection to an upstream may take; one on this machine is there, or refused, at once. */
-export const connectMilliseconds = 10_000
+const connectMilliseconds = 10_000
 
 const agentOptions: AgentOptions = {
   keepAlive: true,
@@ -84,35 +84,40 @@ export function createUpstreams(roots: () => readonly string[]): Upstreams {
   }
 
   return {
-    ask({ origin }, { method, path, fields }, fresh) {
-      const isTls = origin.protocol === 'https:'
-      const host = hostname(origin)
+    ask(upstream, { method, path, fields }, fresh) {
+      const target = targetOf(upstream)
+      // Copied by hand, since this is done for each request.
       const options = {
-        host,
-        port: portOf(origin),
+        host: target.host,
+        port: target.port,
+        servername: target.servername,
+        lookup: target.lookup,
+        autoSelectFamily: target.autoSelectFamily,
+        autoSelectFamilyAttemptTimeout: connectMilliseconds / 2,
+        maxHeaderSize: headerBytes,
+        setHost: false,
         method,
         path,
         headers: fields,
-        setHost: false,
-        maxHeaderSize: headerBytes,
-        ...(isLoopbackName(host) ? loopback : {}),
       }
-      if (!isTls) return askHttp({ ...options, agent: fresh ? freshHttp : http })
-      const servername = isIP(host) > 0 ? '' : host
-      return askHttps({ ...options, servername, agent: httpsAgent(fresh) })
+      if (target.isTls) return askHttps({ ...options, agent: httpsAgent(fresh) })
+      return askHttp({ ...options, agent: fresh ? freshHttp : http })
     },
-    session({ origin }) {
-      const host = hostname(origin)
-      const port = portOf(origin)
+    session(upstream) {
+      const { origin } = upstream
+      const { host, port, lookup, autoSelectFamily } = targetOf(upstream)
       const key = `${host}:${port}`
       const known = sessions.get(key)
       if (known !== undefined && !known.closed && !known.destroyed) return known
       const socket = connectTcp({
         host,
         port,
+        ...(lookup === undefined ? {} : { lookup }),
+        autoSelectFamily,
+        autoSelectFamilyAttemptTimeout: connectMilliseconds / 2,
         noDelay: true,
-        ...(isLoopbackName(host) ? loopback : {}),
       })
+      limitConnecting(socket)
       const session = connectHttp2(`http://${origin.host}`, {
         createConnection: () => socket,
         maxSessionMemory: 64,
@@ -142,7 +147,7 @@ export const portOf = ({ protocol, port }: URL): number =>
   port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
 
 /** `localhost` and the names below it are this machine (RFC 6761 §6.3), whatever a resolver says. */
-export const isLoopbackName = (host: string): boolean =>
+const isLoopbackName = (host: string): boolean =>
   host === 'localhost' || host.endsWith('.localhost')
 
 /** Development servers listen on ::1 or on 127.0.0.1: the second is tried when the first refuses. */
@@ -155,10 +160,35 @@ const lookupLoopback: LookupFunction = (_host, { all }, done) => {
   else done(null, '127.0.0.1', 4)
 }
 
-const loopback = {
-  lookup: lookupLoopback,
-  autoSelectFamily: true,
-  autoSelectFamilyAttemptTimeout: 5_000,
+interface Target {
+  readonly host: string
+  readonly port: number
+  readonly isTls: boolean
+  readonly servername: string | undefined
+  readonly lookup: LookupFunction | undefined
+  readonly autoSelectFamily: boolean
+}
+
+const targets = new WeakMap<Upstream, Target>()
+
+/** Reads where an upstream is, once for each object. */
+function targetOf(upstream: Upstream): Target {
+  const known = targets.get(upstream)
+  if (known !== undefined) return known
+  const { origin } = upstream
+  const host = hostname(origin)
+  const isTls = origin.protocol === 'https:'
+  const isLoopback = isLoopbackName(host)
+  const target = {
+    host,
+    port: portOf(origin),
+    isTls,
+    servername: !isTls ? undefined : isIP(host) > 0 ? '' : host,
+    lookup: isLoopback ? lookupLoopback : undefined,
+    autoSelectFamily: true,
+  }
+  targets.set(upstream, target)
+  return target
 }
 
 /** Closes the connections of an agent that is no longer used, except those with a request. */
@@ -171,11 +201,22 @@ interface WithCreate {
   createConnection(options: object, done?: (error: Error | null, socket: Socket) => void): Socket
 }
 
-/** Makes the connections of an agent read what comes before a write fails. */
+/** Makes the connections of an agent give up in time, and read what comes before a write fails. */
 function guard(agent: HttpAgent): void {
   const made = agent as unknown as WithCreate
   const create = made.createConnection.bind(made)
-  made.createConnection = (options, done) => holdWriteErrors(create(options, done))
+  made.createConnection = (options, done) => limitConnecting(holdWriteErrors(create(options, done)))
+}
+
+/** Closes a connection that is not made in time. */
+function limitConnecting(socket: Socket): Socket {
+  const late = (): void =>
+    void socket.destroy(Object.assign(new Error('It took too long.'), { code: 'ETIMEDOUT' }))
+  const timer = setTimeout(late, connectMilliseconds)
+  timer.unref()
+  const stop = (): void => clearTimeout(timer)
+  socket.once('connect', stop).once('close', stop)
+  return socket
 }
 
 /** The roots that Node trusts; newer versions count those of NODE_EXTRA_CA_CERTS. */

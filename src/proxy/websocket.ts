@@ -8,7 +8,6 @@ import type { Http2Client } from './client-http2.ts'
 import { hasNoBody, type ProxyClient } from './client.ts'
 import { answerFields, has, valueOf, without } from './fields.ts'
 import { fieldsForClient, hintFinder, type Forwarding } from './forward.ts'
-import { limitConnecting } from './forward-http1.ts'
 import { relay } from './relay.ts'
 
 /**
@@ -86,7 +85,6 @@ function ask(
   let answered = false
   function start(fresh: boolean): void {
     outgoing = upstreams.ask(upstream, { method, path: client.path, fields }, fresh)
-    limitConnecting(outgoing)
     outgoing.on('upgrade', (answer, socket, first) => {
       answered = true
       onUpgrade(answer, socket, first)
@@ -130,8 +128,8 @@ function refuse(forwarding: Forwarding, client: ProxyClient, answer: IncomingMes
   })
 }
 
-/** How long a client may keep a connection open that the upstream has ended. */
-const halfOpenMilliseconds = 10_000
+/** How long a client may keep a connection open whose other end is gone. */
+const halfOpenMilliseconds = 1_000
 
 /** Sends on what both ends send, until one of them ends or breaks off. */
 function tunnel(client: Duplex, upstream: Socket, first: Buffer): void {

@@ -5,6 +5,10 @@ type Written = (error?: Error | null) => void
 /** How long a failed write waits for what the other end has sent before. */
 const holdMilliseconds = 1_000
 
+/** Whether a write failed since the other end has closed the connection. */
+const isClosed = (error: NodeJS.ErrnoException | null | undefined): boolean =>
+  error?.code === 'EPIPE' || error?.code === 'ECONNRESET'
+
 /**
  * Makes a socket hold back that a write has failed until what the other end sent before was read. A
  * server may answer 413 and close while a body still comes in: the next write fails, node:net would
@@ -14,7 +18,7 @@ export function holdWriteErrors<T extends Socket>(socket: T): T {
   const held =
     (done: Written): Written =>
     (error) => {
-      if (error === null || error === undefined || socket.destroyed || socket.readableEnded) {
+      if (!isClosed(error) || socket.destroyed || socket.readableEnded) {
         done(error)
         return
       }
