@@ -30,6 +30,8 @@ export const proxyAccess = (context: Context): ProxyAccess => ({
     const { launchOptions } = await import('./commands/daemon.ts')
     const proxy = await serveKeptRoutes(launchOptions(context))
     noteFallback(proxy, context.output)
+    const names = routes.map(({ host }) => host).filter((host) => !host.startsWith('*'))
+    noteUnresolved(names, context.env, context.output)
     return routes.map((route) => urlOfRoute(route, proxy.port))
   },
 })
