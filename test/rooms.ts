@@ -92,7 +92,7 @@ export const rooms: readonly Room[] = [
   { name: 'certificates', paths: ['src/certificates'], above: 'authority', rooms: [] },
   {
     name: 'routes',
-    paths: ['src/proxy/routes.ts', 'src/proxy/kept-routes.ts'],
+    paths: ['src/proxy/routes.ts', 'src/proxy/kept-routes.ts', 'src/proxy/listens.ts'],
     above: 'authority',
     rooms: [],
   },

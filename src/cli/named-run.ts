@@ -5,12 +5,13 @@ import { randomInt } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { appHost, appNaming } from '../project/app-name.ts'
 import { addRoute, ownerOfThisProcess, removeRoutes } from '../proxy/kept-routes.ts'
-import { isSameOwner, type Route } from '../proxy/routes.ts'
+import { listens } from '../proxy/listens.ts'
+import { isSameOwner, urlOfRoute, type Route } from '../proxy/routes.ts'
 import { portArguments } from '../runtimes/dev-servers.ts'
 import type { RunEnd } from '../runtimes/run.ts'
 import { launchOptions } from './commands/daemon.ts'
 import type { Context } from './context.ts'
-import { listens, noteProxy, serveKeptRoutes, urlOfRoute, type ServingProxy } from './proxy.ts'
+import { noteProxy, serveKeptRoutes, type ServingProxy } from './proxy.ts'
 
 /** The command that gets a name, and what runs it. */
 export interface NamedRun {

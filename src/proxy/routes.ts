@@ -118,6 +118,12 @@ export const isOfThisMachine = (to: string): boolean =>
 export const placeOf = ({ host, path }: Pick<Route, 'host' | 'path'>): string =>
   `${host === everyHost ? 'every other host' : host}${path === '/' ? '' : path}`
 
+/** The URL of a route; a wildcard has `any` as an example, and the route for every host localhost. */
+export function urlOfRoute({ host, path }: Pick<Route, 'host' | 'path'>, port: number): string {
+  const name = host === everyHost ? 'localhost' : host.replace(/^\*/, 'any')
+  return `https://${name}${port === 443 ? '' : `:${port}`}${path}`
+}
+
 /** Whether two routes are for the same requests. */
 export const isSamePlace = (
   a: Pick<Route, 'host' | 'path'>,

@@ -1,4 +1,5 @@
 import { RootlingError } from '../../errors.ts'
+import { listens } from '../../proxy/listens.ts'
 import { addRoute } from '../../proxy/kept-routes.ts'
 import {
   everyHost,
@@ -6,11 +7,12 @@ import {
   parseRoutePath,
   parseUpstream,
   placeOf,
+  urlOfRoute,
   type Route,
 } from '../../proxy/routes.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { listens, noteProxy, serveKeptRoutes, urlOfRoute } from '../proxy.ts'
+import { noteProxy, serveKeptRoutes } from '../proxy.ts'
 import { launchOptions } from './daemon.ts'
 import type { proxyAddSpec } from '../specs/proxy.ts'
 

@@ -1,11 +1,12 @@
 import { askStatus } from '../../daemon/launch.ts'
 import { isGone } from '../../files/exists.ts'
 import { readRoutes } from '../../proxy/kept-routes.ts'
-import { everyHost, ownerText, placeOf, type Route } from '../../proxy/routes.ts'
+import { listens } from '../../proxy/listens.ts'
+import { everyHost, ownerText, placeOf, urlOfRoute, type Route } from '../../proxy/routes.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { green, red, table } from '../lines.ts'
-import { listens, noteFallback, urlOfRoute } from '../proxy.ts'
+import { noteFallback } from '../proxy.ts'
 import type { proxyListSpec } from '../specs/proxy.ts'
 
 /** `rootling proxy list`: shows the routes, and whether their servers accept connections. */

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts'
 import type { upSpec } from '../specs/project.ts'
 import { approvalNeeded, dangerLines, projectExitCode, stepTable } from '../steps.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
-import { proxyAccess } from '../proxy.ts'
+import { proxyAccess } from '../proxy-access.ts'
 import { trustWorld } from '../trust-world.ts'
 
 /** `rootling up`: makes this machine what the nearest rootling.json says. */

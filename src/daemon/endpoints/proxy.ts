@@ -1,10 +1,22 @@
+import { readScopes } from '../../authority/scope.ts'
+import { keptCertificate } from '../../certificates/kept.ts'
+import { onDemandIssuer } from '../../certificates/on-demand.ts'
+import { revokedIn } from '../../certificates/revoked-in.ts'
 import { RootlingError } from '../../errors.ts'
+import type { StateDirectory } from '../../home/state-directory.ts'
 import { isLive, readRoutes, stampOfRoutes } from '../../proxy/kept-routes.ts'
-import type { Route } from '../../proxy/routes.ts'
-import type { EndpointOptions } from './endpoint.ts'
-import { messageOf, portsFor, problemOf, type Problem, type ProxyPorts } from './proxy-ports.ts'
-import type { OpenProxy } from './proxy-servers.ts'
-import { servingOf } from './proxy-serving.ts'
+import { createProxyServer, type Upstream } from '../../proxy/proxy-server.ts'
+import { everyHost, routeTable, type Route } from '../../proxy/routes.ts'
+import { createContexts } from '../../server/contexts.ts'
+import type { HttpsServer } from '../../server/https.ts'
+import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
+import { listenOnLoopback } from '../../server/listen.ts'
+import { renewingPair } from '../../server/renewing.ts'
+import { loopbackNames } from '../../sites/own-addresses.ts'
+import { stampOfScopes } from '../../storage/files/scopes.ts'
+import { defaultProxyPort } from '../settings.ts'
+import { aloneOn127, type EndpointOptions } from './endpoint.ts'
+import { startHttpsRedirect } from './https-redirect.ts'
 
 /** What `daemon status` says of the proxy. */
 export interface ProxyStatus {
@@ -23,10 +35,35 @@ export interface ProxyEndpoint {
   close(): Promise<void>
 }
 
+/** The ports of the proxy; tests have others. */
+export interface ProxyPorts {
+  /** In the order in which they are tried. */
+  readonly https: readonly number[]
+  /** Where plain HTTP is redirected from, if it can be had; `null`: nowhere. */
+  readonly http: number | null
+  /** Whether it listens without a route, and whether a failure ends the start. */
+  readonly isGiven: boolean
+}
+
+/** Where the proxy listens when it may not listen at 443, or another program does. */
+const fallbackPort = 14_443
+
+/** The ports for the value of `--proxy-port`. */
+export const portsFor = (setting: number): ProxyPorts =>
+  setting === defaultProxyPort
+    ? { https: [defaultProxyPort, fallbackPort], http: 80, isGiven: false }
+    : { https: [setting], http: null, isGiven: true }
+
 /** The time between two looks at the file of the routes, and at the commands that some belong to. */
 const checkMilliseconds = 1_000
 /** The time between two tries to listen. */
 const retryMilliseconds = 30_000
+
+/** What listens. */
+interface Open {
+  readonly port: number
+  close(): Promise<void>
+}
 
 /**
  * Serves the kept routes on both loopback addresses, as soon as there are any. Each name gets its
@@ -41,7 +78,7 @@ export async function startProxy(
   let routes: readonly Route[] = []
   let serving = servingOf([])
   let stamp = ''
-  let open: OpenProxy | null = null
+  let open: Open | null = null
   let problem: Problem | null = null
   let damage: Problem | null = null
   let lastTry = -Infinity
@@ -78,9 +115,7 @@ export async function startProxy(
       return
     }
     lastTry = performance.now()
-    // Few daemons have routes, and only they need these modules.
-    const { openProxy } = await import('./proxy-servers.ts')
-    const found = await openProxy({ ...options, serving: () => serving }, ports)
+    const found = await openAtOne({ ...options, serving: () => serving }, ports)
     open = found.open
     problem = found.problem
     log(
@@ -146,5 +181,190 @@ export async function startProxy(
   }
 }
 
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)
+
+/** Why something is not as it should be, and what to type. */
+interface Problem {
+  readonly reason: string
+  readonly hint: string | null
+  readonly error: unknown
+}
+
+const problemOf = (error: unknown): Problem => ({
+  reason: messageOf(error),
+  hint: error instanceof RootlingError ? (error.hint ?? null) : null,
+  error,
+})
+
 const cause = (problem: Problem | null): unknown =>
   problem?.error ?? new RootlingError('listen-failed', 'The proxy cannot listen.')
+
+/** What the server asks about routes. */
+interface Serving {
+  find(host: string, path: string): Upstream | null
+  readonly hosts: readonly string[]
+  /** The hosts of routes that are no wildcards: anybody can invent names below those. */
+  readonly expected: ReadonlySet<string>
+}
+
+function servingOf(routes: readonly Route[]): Serving {
+  const table = routeTable(routes)
+  const upstreams = new Map(
+    routes.map((route): [Route, Upstream] => {
+      const { host, to, changeOrigin } = route
+      return [route, { app: host, origin: new URL(to), changeOrigin }]
+    }),
+  )
+  return {
+    find(host, path) {
+      const route = table.find(host, path)
+      const upstream = route === null ? undefined : upstreams.get(route)
+      if (upstream === undefined) return null
+      return upstream.app === everyHost ? { ...upstream, app: host } : upstream
+    },
+    hosts: table.hosts,
+    expected: new Set(table.hosts.filter((host) => !host.startsWith('*'))),
+  }
+}
+
+interface OpenOptions extends EndpointOptions {
+  readonly serving: () => Serving
+}
+
+/** Listens at the first of the ports that can be had. */
+async function openAtOne(
+  options: OpenOptions,
+  { https, http }: ProxyPorts,
+): Promise<{
+  readonly open: Open | null
+  readonly problem: Problem | null
+}> {
+  const problems: Problem[] = []
+  for (const port of https)
+    try {
+      const open = await openAt(options, port, http)
+      const [first = null] = problems
+      return { open, problem: first === null ? null : { ...first, hint: toHavePorts } }
+    } catch (error) {
+      const isPort =
+        error instanceof RootlingError && ['port-in-use', 'listen-failed'].includes(error.code)
+      if (!isPort) throw error
+      problems.push(problemOf(error))
+    }
+  const reason = [...new Set(problems.map((each) => each.reason))].join(' ')
+  const hint = https.length > 1 ? 'rootling daemon restart --proxy-port 8443' : null
+  return { open: null, problem: { reason, hint, error: problems.at(-1)?.error } }
+}
+
+/** What lets the proxy listen at 443 where it may not. */
+const toHavePorts = 'rootling daemon install --ports'
+
+async function openAt(
+  { state, now, log, serving }: OpenOptions,
+  port: number,
+  httpPort: number | null,
+): Promise<Open> {
+  const servers: HttpsServer[] = []
+  let roots: readonly string[] = []
+  const readRoots = async (): Promise<void> => {
+    // While they cannot be read, the earlier ones stay.
+    roots = await rootsOf(state).catch(() => roots)
+  }
+  await readRoots()
+  const load = async (): Promise<KeyPair> => {
+    const { cert, key } = await keptCertificate(state, [...loopbackNames], {}, now())
+    return loadKeyPair(cert, key, now(), { roots: await rootsOf(state) })
+  }
+  const source = await renewingPair({
+    issue: load,
+    issuersStamp: () => stampOfScopes(state),
+    isRevoked: revokedIn(state),
+    checkMilliseconds,
+    now,
+    onRenewed: (pair) => {
+      servers.forEach((server) => server.replaceCertificate(pair))
+      void readRoots()
+    },
+    onFailed: (error) => log(`the proxy's own certificate: ${messageOf(error)}`),
+  })
+  try {
+    const refusals = createRefusals(log)
+    const contexts = createContexts({
+      issue: onDemandIssuer(state, now),
+      isRevoked: revokedIn(state),
+      covers: (name) => source.current().leaf.checkHost(name) !== undefined,
+      isExpected: (name) => serving().expected.has(name),
+      now,
+      onRefused: refusals,
+    })
+    // Sockets that a service manager bound are to be taken here, in place of those that `listen` makes.
+    const listening = await listenOnLoopback(
+      port,
+      async (host, chosen) => {
+        const current = source.current()
+        const server = await createProxyServer({
+          host,
+          port: chosen,
+          pair: current,
+          contexts,
+          find: (...asked) => serving().find(...asked),
+          hosts: () => serving().hosts,
+          roots: () => roots,
+          now,
+          onError: (error) => log(`proxy: ${messageOf(error)}`),
+        })
+        servers.push(server)
+        // A renewal while the server began to listen did not reach it.
+        if (source.current() !== current) server.replaceCertificate(source.current())
+        return server
+      },
+      () => log(aloneOn127('the proxy')),
+    )
+    const taken = listening[0].port
+    const redirects = httpPort === null ? [] : await openRedirects(httpPort, taken)
+    return {
+      port: taken,
+      close: async () => {
+        source.stop()
+        await Promise.all([...servers, ...redirects].map((server) => server.close()))
+      },
+    }
+  } catch (error) {
+    source.stop()
+    await Promise.all(servers.map((server) => server.close({ drainMilliseconds: 0 })))
+    throw error
+  }
+}
+
+const rootsOf = async (state: StateDirectory): Promise<string[]> =>
+  (await readScopes(state)).map(({ root }) => root.toString())
+
+/** Redirects plain HTTP where that port can be had; the proxy does without it. */
+async function openRedirects(
+  port: number,
+  httpsPort: number,
+): Promise<readonly { close(): Promise<void> }[]> {
+  try {
+    return await listenOnLoopback(
+      port,
+      (host, chosen) => startHttpsRedirect(host, chosen, httpsPort),
+      () => undefined,
+    )
+  } catch {
+    return []
+  }
+}
+
+/** The most names without a certificate that are logged until the daemon is restarted. */
+const mostRefusals = 100
+
+/** Logs each name that gets no certificate once. */
+function createRefusals(log: (line: string) => void): (name: string, error: unknown) => void {
+  const told = new Set<string>()
+  return (name, error) => {
+    if (told.has(name) || told.size >= mostRefusals) return
+    told.add(name)
+    log(`proxy: no certificate for ${name}: ${messageOf(error)}`)
+  }
+}
