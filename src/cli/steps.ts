@@ -12,7 +12,6 @@ const words: Record<StepOutcome, string> = {
   changed: 'changed',
   failed: 'FAILED',
   kept: 'left',
-  'not-used': 'not used yet',
 }
 
 /**
@@ -41,7 +40,7 @@ function outcomeText({ outcome, privileged, detail = '' }: Step): string {
 function markOf(outcome: StepOutcome): Line {
   if (outcome === 'failed') return red('✗')
   if (outcome === 'would-change') return yellow('~')
-  return outcome === 'kept' || outcome === 'not-used' ? dim('–') : green('✓')
+  return outcome === 'kept' ? dim('–') : green('✓')
 }
 
 /** Returns the exit code of `up` or `down`; `check`: whether a change that is needed is drift. */

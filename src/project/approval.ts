@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import type { ApprovalKind, Danger } from './step.ts'
 
-const approvalKinds: readonly ApprovalKind[] = ['run', 'trust', 'permit', 'hosts']
+const approvalKinds: readonly ApprovalKind[] = ['run', 'trust', 'permit', 'hosts', 'proxy']
 
 /** What `--allow` says: kinds of dangers, and roots by the beginning of their fingerprints. */
 export interface Allowed {
@@ -12,7 +12,7 @@ export interface Allowed {
 
 export const nothingAllowed: Allowed = { kinds: new Set(), fingerprints: [] }
 
-/** Parses `--allow run,trust,permit,hosts,trust:84595e78…`. Throws `usage`. */
+/** Parses `--allow run,trust,permit,hosts,proxy,trust:84595e78…`. Throws `usage`. */
 export function parseAllowed(list: string): Allowed {
   const kinds = new Set<string>()
   const fingerprints: string[] = []

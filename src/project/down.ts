@@ -141,5 +141,7 @@ function subjectOf(done: Done): string {
       return 'the hosts file'
     case 'env':
       return done.file
+    case 'proxy':
+      return 'the routes of the proxy'
   }
 }

@@ -10,7 +10,7 @@ import type { TrustWorld } from '../trust/world.ts'
 import type { Project } from './find.ts'
 import type { Wanted } from './read.ts'
 import type { ProjectRecord } from './record.ts'
-import type { PlannedStep, Work } from './step.ts'
+import type { PlannedStep, ProxyAccess, Work } from './step.ts'
 import { planAuthority } from './steps/authority.ts'
 import { planIgnore } from './steps/ignore.ts'
 
@@ -49,13 +49,15 @@ const kinds: readonly {
     load: async () => (await import('./steps/env.ts')).planEnv,
   },
   {
-    isAsked: ({ wanted }) => wanted.proxy.size > 0,
+    isAsked: ({ wanted, recorded }) =>
+      wanted.proxy.size > 0 || recorded?.done.some(({ kind }) => kind === 'proxy') === true,
     load: async () => (await import('./steps/proxy.ts')).planProxy,
   },
 ]
 
 interface PlanOptions extends StoreOptions {
   readonly hostsFile?: string | undefined
+  readonly proxy?: ProxyAccess | undefined
   /** Whether every store is asked, also one whose files did not change since it was asked. */
   readonly planOnly?: boolean
 }
@@ -71,9 +73,9 @@ export async function planProject(
   project: Project,
   { wanted, recorded }: { readonly wanted: Wanted; readonly recorded: ProjectRecord | null },
 ): Promise<PlannedStep[]> {
-  const { hostsFile } = given
+  const { hostsFile, proxy } = given
   const trusting = await lookAtStores(world, given, project, wanted)
-  const found = { project, wanted, world, ...trusting, recorded, hostsFile }
+  const found = { project, wanted, world, ...trusting, recorded, hostsFile, proxy }
   const steps: PlannedStep[] = []
   for (const { isAsked, load } of kinds)
     if (isAsked(found)) steps.push(...(await (await load())({ ...found, earlier: steps })))

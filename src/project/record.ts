@@ -20,6 +20,7 @@ export type Done =
   | { readonly kind: 'ignore'; readonly lines: readonly string[] }
   | { readonly kind: 'hosts' }
   | { readonly kind: 'env'; readonly file: string }
+  | { readonly kind: 'proxy' }
 
 /** What is remembered of one project. */
 export interface ProjectRecord {
@@ -90,6 +91,7 @@ function isSound({ project, approved, done, uses }: ProjectRecord): boolean {
       case 'ignore':
         return isTexts(each.lines)
       case 'hosts':
+      case 'proxy':
         return true
       case 'env':
         return isTexts([each.file])

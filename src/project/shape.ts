@@ -2,6 +2,7 @@ import { RootlingError } from '../errors.ts'
 import { checkPermit } from '../authority/create.ts'
 import type { Owner } from '../files/owner.ts'
 import { isMachineName } from '../hosts/host-name.ts'
+import { parseUpstream } from '../proxy/routes.ts'
 import { isIP } from '../x509/ip.ts'
 import { isBareWildcard, mostNames, parseIdentifier } from '../x509/identifier.ts'
 import { maximumDays } from '../x509/profiles.ts'
@@ -78,6 +79,13 @@ const hostName: TextShape = {
   describe: 'A host name',
   allowed: 'a host name such as shop.test',
   fault: (text) => identifierFault(text, 'a host name', ({ type, value }) => isHost(type, value)),
+}
+
+const routeName: TextShape = {
+  type: 'text',
+  describe: 'A host name, or a wildcard for all names below a domain',
+  allowed: 'a host name such as shop.localhost, or a wildcard such as *.shop.localhost',
+  fault: (text) => identifierFault(text, 'a host name or a wildcard', ({ type }) => type === 'dns'),
 }
 
 const isHost = (type: string, value: string): boolean => type === 'dns' && !value.startsWith('*')
@@ -219,19 +227,21 @@ export const projectShape: ObjectShape = {
     },
     proxy: {
       type: 'map',
-      describe: 'Which local server answers for each name; not used yet',
-      keys: hostName,
+      describe:
+        'Which local server answers for each name, as for rootling proxy add; a name without a dot is one of the project, NAME.PROJECT.localhost',
+      keys: routeName,
       values: {
         type: 'either',
-        describe: 'A port of this machine, or an origin such as http://127.0.0.1:4000',
+        describe:
+          'A port of this machine, or an origin such as http://127.0.0.1:4000 or h2c://localhost:50051',
         of: [
-          { type: 'whole', describe: 'A port of 127.0.0.1', least: 1, most: 65_535 },
+          { type: 'whole', describe: 'A port of localhost', least: 1, most: 65_535 },
           {
             type: 'text',
             describe: 'The origin of a server',
             allowed: 'a port, or an origin such as http://127.0.0.1:4000',
-            pattern: '^https?://[^/?#@]+/?$',
-            fault: (text) => (URL.canParse(text) ? null : 'is no URL'),
+            pattern: '^(?:https?|h2c)://[^/?#@]+/?$',
+            fault: (text) => thrown(() => parseUpstream(text)),
           },
         ],
       },

@@ -4,6 +4,7 @@ import type { TrustWorld } from '../trust/world.ts'
 import type { StoreOptions } from '../trust/machine-stores.ts'
 import type { StoreOutcome } from '../trust/stores.ts'
 import type { Scope } from '../authority/scope.ts'
+import type { Route } from '../proxy/routes.ts'
 import type { Project } from './find.ts'
 import type { Wanted } from './read.ts'
 import type { Done, ProjectRecord } from './record.ts'
@@ -16,10 +17,10 @@ type StepCode =
   | 'certificate'
   | 'hosts' // lines of the hosts file
   | 'env' // the file of variables
-  | 'proxy' // a route, which is not used yet
+  | 'proxy' // routes of the proxy
 
 /** What a step is about to do or did; `kept` is of `down` alone. */
-export type StepOutcome = 'unchanged' | 'would-change' | 'changed' | 'failed' | 'kept' | 'not-used'
+export type StepOutcome = 'unchanged' | 'would-change' | 'changed' | 'failed' | 'kept'
 
 /** One thing that the file asks for, as `--json` prints it. */
 export interface Step {
@@ -36,7 +37,7 @@ export interface Step {
   readonly hint?: string
 }
 
-export type ApprovalKind = 'run' | 'trust' | 'permit' | 'hosts'
+export type ApprovalKind = 'run' | 'trust' | 'permit' | 'hosts' | 'proxy'
 
 /** Something in the file that can hurt its reader, so that a person approves it once. */
 export interface Danger {
@@ -61,6 +62,14 @@ export interface PlannedStep {
   readonly apply: () => Promise<string | undefined>
 }
 
+/** How routes come to be served. */
+export interface ProxyAccess {
+  /** Whether the proxy runs, so that it sees what changes. */
+  readonly isServing: () => Promise<boolean>
+  /** Starts what serves these routes, and returns their URLs. Throws where it cannot. */
+  readonly serve: (routes: readonly Route[]) => Promise<readonly string[]>
+}
+
 /** What the steps work on. */
 export interface Work {
   readonly project: Project
@@ -77,6 +86,8 @@ export interface Work {
   readonly recorded: ProjectRecord | null
   /** The hosts file; `undefined`: this machine's. */
   readonly hostsFile: string | undefined
+  /** The proxy that serves the routes; absent: nothing is started. */
+  readonly proxy?: ProxyAccess | undefined
   /** The steps that are done before those that are planned now. */
   readonly earlier: readonly PlannedStep[]
 }

@@ -10,6 +10,8 @@ import { readText } from '../files/read.ts'
 import { removeFile } from '../files/sync-fs.ts'
 import { planRemoval, removeHosts } from '../hosts/change.ts'
 import { notShared, staying } from '../hosts/shared-lines.ts'
+import { readRoutes, removeRoutes } from '../proxy/kept-routes.ts'
+import { placeOf, type Route } from '../proxy/routes.ts'
 import { inJson, readCurrentInventory, readInventoryOf } from '../storage/files/record.ts'
 import type { CertificateRecord } from '../storage/records.ts'
 import { readTrustedRoots } from '../storage/files/trusted-roots.ts'
@@ -80,6 +82,8 @@ export async function undo(done: Done, taking: Taking): Promise<Undoing> {
       return undoHosts(taking)
     case 'env':
       return undoEnv(done, taking)
+    case 'proxy':
+      return undoProxy(taking)
   }
 }
 
@@ -223,6 +227,21 @@ async function undoHosts({ world, record, hostsFile: file, ...options }: Taking)
     step: { ...step, detail: [...removed, ...shared.map(staying)].join('; ') },
     apply: async () => {
       await removeHosts(request, hostsAccess(world, options, 'rootling down'))
+    },
+  }
+}
+
+async function undoProxy({ world, record }: Taking): Promise<Undoing> {
+  const isOwn = ({ owner }: Route): boolean =>
+    owner.kind === 'project' && owner.project === record.project
+  const routes = (await readRoutes(world.state)).filter(isOwn)
+  const step = { code: 'proxy', subject: routes.map(placeOf).join(', ') } as const
+  if (routes.length === 0)
+    return unchanged({ ...step, subject: 'the routes of the proxy' }, 'They are gone already.')
+  return {
+    step: { ...step, detail: 'The proxy serves them no more.' },
+    apply: async () => {
+      await removeRoutes(world.state, isOwn)
     },
   }
 }

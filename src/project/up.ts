@@ -12,7 +12,7 @@ import {
   withProjectsLock,
   writeProjectRecord,
 } from './record.ts'
-import type { Danger, PlannedStep, Step } from './step.ts'
+import type { Danger, PlannedStep, ProxyAccess, Step } from './step.ts'
 
 export interface UpOptions extends StoreOptions {
   readonly cwd: string
@@ -23,6 +23,8 @@ export interface UpOptions extends StoreOptions {
   readonly approve: (dangers: readonly Danger[]) => Promise<boolean | null>
   /** The hosts file; default: this machine's. */
   readonly hostsFile?: string | undefined
+  /** What serves the routes of the file; absent: nothing is started. */
+  readonly proxy?: ProxyAccess | undefined
   /** Called before each step that changes something. */
   readonly onStep?: (step: Step) => void
 }

@@ -159,7 +159,7 @@ function taken(route: Route): RootlingError {
 }
 
 /** The command that takes a route out. */
-export function removalOf({ host, path }: Pick<Route, 'host' | 'path'>): string {
+function removalOf({ host, path }: Pick<Route, 'host' | 'path'>): string {
   const what = host === everyHost ? '--default' : quotedPath(host)
   return `rootling proxy remove ${what}${path === '/' ? '' : ` --path ${quotedPath(path)}`}`
 }

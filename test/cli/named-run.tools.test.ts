@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { noPorts, openDaemonHome } from '../daemon/daemon-home.ts'
-import { command } from '../helpers/built.ts'
+import { command, project as repository } from '../helpers/built.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { killGroup, start, waitFor } from '../helpers/subprocess.ts'
@@ -83,6 +83,15 @@ test('the option of a dev server follows what the script of package.json runs', 
   expect(url).toMatch(/^https:\/\/shop\.localhost:/)
   const { words, port } = JSON.parse((await curl(url)).stdout) as { words: string[]; port: string }
   expect(words).toEqual(['--host', '--port', port, '--strictPort'])
+})
+
+test('Vite itself serves at the port that it is given, and knows the name', async () => {
+  const { runs, curl, project, port } = await openRunHome()
+  writeFileSync(join(project, 'index.html'), '<title>the page of Vite</title>')
+  const vite = join(repository, 'node_modules/.bin/vite')
+  const { url } = await runs('--name=web', vite, '--clearScreen=false')
+  expect(url).toBe(`https://web.shop.localhost:${port}/`)
+  expect((await curl(url)).stdout).toContain('the page of Vite')
 })
 
 test('a signal reaches the command, and a kill leaves no route', async () => {

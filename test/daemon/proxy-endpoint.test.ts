@@ -1,8 +1,13 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
+import { startControlServer } from '../../src/daemon/control-server.ts'
+import { serveRoutes } from '../../src/daemon/launch.ts'
+import { RootlingError } from '../../src/errors.ts'
+import { writeRunFile } from '../../src/home/run-file.ts'
 import { portsFor, startProxy, type ProxyPorts } from '../../src/daemon/endpoints/proxy.ts'
 import { readSettings } from '../../src/daemon/settings.ts'
 import { addRoute, removeRoutes } from '../../src/proxy/kept-routes.ts'
@@ -98,4 +103,31 @@ test('plain HTTP is redirected where its port can be had, and nobody is told whe
   const taken = await takenPort()
   const without = await openProxy({ https: [port], http: taken, isGiven: false })
   expect(without.proxy.status()).toMatchObject({ port, reason: null })
+})
+
+test('a daemon of a release without a proxy is told from one that fails', async () => {
+  const state = await temporaryState()
+  await ensureAuthority(state, new Date())
+  const token = 'a'.repeat(64)
+  const address = join(state.path, 'old.sock')
+  let status: object = { pid: process.pid }
+  const control = await startControlServer({
+    address,
+    token,
+    handle: async (method) => {
+      if (method === 'status') return status
+      throw new RootlingError('internal', 'It does not know that.')
+    },
+  })
+  onTestFinished(() => control.close())
+  const since = new Date().toISOString()
+  await writeRunFile(state, { address, token, pid: process.pid, since, revocationUrl: null })
+  const asking = () => serveRoutes({ state, script: '', env: {} })
+  await expect(asking()).rejects.toMatchObject({
+    code: 'connect-failed',
+    message: 'The daemon is of a release without a proxy.',
+    hint: 'rootling daemon restart',
+  })
+  status = { ...status, proxy: null }
+  await expect(asking()).rejects.toMatchObject({ code: 'internal' })
 })

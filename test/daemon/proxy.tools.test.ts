@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { command } from '../helpers/built.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { waitFor } from '../helpers/subprocess.ts'
 import { noPorts, openDaemonHome, type DaemonHome } from './daemon-home.ts'
@@ -209,4 +210,45 @@ test('a proxy that is off, or whose port is taken, is told with what to type', a
     exitCode: 1,
     stderr: expect.stringContaining(`rootling daemon start --proxy-port ${taken + 1}`),
   })
+})
+
+test('a server that speaks HTTPS by the local CA is reached', async () => {
+  const home = await openProxyHome()
+  const { url: served } = await home.serve()
+  expect(await add(home, 'tls', '--to', served)).toMatchObject({ exitCode: 0 })
+  // It answers for its own names alone.
+  const refusal = 'This server does not answer for that host name.\n'
+  expect((await home.curl(home.url('tls.localhost'))).stdout).toBe(refusal)
+  const changed = ['tls', '--to', served, '--change-origin']
+  expect(await add(home, ...changed)).toMatchObject({ exitCode: 0 })
+  expect((await home.curl(home.url('tls.localhost'))).stdout).toContain('TLS')
+})
+
+test('up routes the names of rootling.json by the daemon, and down takes them back', async () => {
+  const home = await openProxyHome()
+  const { curl, url } = home
+  const project = join(home.directory, 'shop')
+  mkdirSync(join(project, '.git'), { recursive: true })
+  const proxyOf = { shop: await startApp('shop'), api: await startApp('api') }
+  writeFileSync(join(project, 'rootling.json'), JSON.stringify({ version: 1, proxy: proxyOf }))
+  const there = (...args: readonly string[]) =>
+    home.run('env', [`--chdir=${project}`, process.execPath, command, ...args])
+  expect(await there('up', '--check', '--stores=none')).toMatchObject({
+    exitCode: 4,
+    stdout: expect.stringContaining('+api.shop.localhost → http://localhost:'),
+  })
+  await home.daemon(['stop'])
+  expect(await there('up', '--yes', '--stores=none')).toMatchObject({
+    exitCode: 0,
+    stdout: expect.stringContaining(`${url('api.shop.localhost')}/`),
+  })
+  for (const [host, name] of [
+    ['shop.localhost', 'shop'],
+    ['api.shop.localhost', 'api'],
+  ])
+    expect((await curl(url(host ?? ''))).stdout).toContain(`${name} ${host}`)
+  expect(await there('up', '--check', '--stores=none')).toMatchObject({ exitCode: 0 })
+  expect((await home.rootling(['proxy', 'list'])).stdout).toContain(project)
+  expect(await there('down', '--stores=java', '--no-sudo')).toMatchObject({ exitCode: 0 })
+  expect((await home.json(['proxy', 'list'])).value['routes']).toEqual([])
 })

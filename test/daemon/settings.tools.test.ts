@@ -18,6 +18,12 @@ test('every setting that the daemon keeps can be set back', async () => {
   const unset = ['--dns-resolver', 'system', '--no-allow-remote', '--no-eab-required']
   expect(await home.daemon(['restart', ...unset])).toMatchObject({ exitCode: 0 })
   expect(kept()).toMatchObject(defaults)
+  // 443 is taken only once there is a route, and there is none here.
+  const proxy = `--proxy-port=${await freePort()}`
+  expect(await home.daemon(['restart', proxy])).toMatchObject({ exitCode: 0 })
+  expect(`--proxy-port=${String(kept()['proxyPort'])}`).toBe(proxy)
+  expect(await home.daemon(['restart', '--proxy-port=443'])).toMatchObject({ exitCode: 0 })
+  expect(kept()).toMatchObject({ proxyPort: 443 })
   // It starts ACME by them.
   const acme = `--acme-port=${await freePort()}`
   expect(await home.daemon(['restart', acme])).toMatchObject({ exitCode: 0 })

@@ -43,14 +43,14 @@ const readTree = (path: string) =>
 
 describe('up', () => {
   test('makes the authority, its trust, the certificate and the line of .gitignore', async () => {
-    const clone = await cloneOf({ ...shop, proxy: { 'shop.test': 3000 } })
+    const clone = await cloneOf({ ...shop, proxy: { 'repository.test': 3000 } })
     const { steps, project } = await clone.up()
     expect(project).toEqual({ directory: clone.directory, root: clone.directory, git: true })
     expect(shownSteps(steps)).toEqual([
       'ignore: changed',
       'authority: changed',
       'certificate: changed',
-      'proxy: not-used',
+      'proxy: changed',
     ])
     const certificate = new X509Certificate(read(clone, '.certs/shop.pem'))
     expect(certificate.subjectAltName).toBe('DNS:localhost, DNS:shop.test')

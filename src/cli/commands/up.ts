@@ -5,6 +5,7 @@ import type { Context } from '../context.ts'
 import type { upSpec } from '../specs/project.ts'
 import { approvalNeeded, dangerLines, projectExitCode, stepTable } from '../steps.ts'
 import { storeOptionsOf } from '../store-arguments.ts'
+import { proxyAccess } from '../proxy-access.ts'
 import { trustWorld } from '../trust-world.ts'
 
 /** `rootling up`: makes this machine what the nearest rootling.json says. */
@@ -17,6 +18,7 @@ export async function up(args: ArgumentsOf<typeof upSpec>, context: Context): Pr
     dryRun: false,
     cwd,
     planOnly,
+    proxy: proxyAccess(context),
     allowed: allow === undefined ? nothingAllowed : parseAllowed(allow),
     // --yes approves nothing that a stranger may have written.
     approve: async (dangers) => {

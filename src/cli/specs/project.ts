@@ -13,7 +13,7 @@ export const upSpec = {
     allow: {
       type: 'string',
       placeholder: 'LIST',
-      describe: 'Approve what the file asks for: run,trust,permit,hosts; trust:FINGERPRINT',
+      describe: 'Approve what the file asks for: run,trust,permit,hosts,proxy; trust:FINGERPRINT',
     },
     ...storeOptions,
     yes: {

@@ -2,6 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { issue } from '../../../src/certificates/issue.ts'
 import { ensureAuthority, permitScope } from '../../../src/authority/create.ts'
+import { readRoutes, setProjectRoutes } from '../../../src/proxy/kept-routes.ts'
+import type { Route } from '../../../src/proxy/routes.ts'
 import { issued, linesOf, revoked } from '../../helpers/filled-record.ts'
 import { run } from '../../helpers/subprocess.ts'
 import type { Bundle } from '../crash/processes.ts'
@@ -151,6 +153,18 @@ export const subjects: readonly Subject[] = [
     done: async (world) => onlyScopes(world, []),
   },
   {
+    title: 'route',
+    prepare: async (world) => {
+      await withCertificates(world)
+      await setProjectRoutes(stateOf(world), '/shop', [routeOf('shop.localhost')])
+    },
+    line: () => rootlingLine(['proxy', 'remove', 'shop.localhost']),
+    done: async (world) => {
+      const routes = await readRoutes(stateOf(world))
+      return routes.map(({ host }) => `the route of ${host} is left`)
+    },
+  },
+  {
     title: 'up',
     prepare: async ({ out }) => makeProject(out),
     line: (world) => projectLine(world, ['up', '--yes', '--allow=permit', '--stores=none']),
@@ -188,6 +202,14 @@ export const subjects: readonly Subject[] = [
       treeOf(world.state).join() === foreign.join() ? [] : treeOf(world.state),
   },
 ]
+
+const routeOf = (host: string): Route => ({
+  host,
+  path: '/',
+  to: 'http://localhost:3000',
+  changeOrigin: false,
+  owner: { kind: 'project', project: '/shop' },
+})
 
 const projectFiles = ['.certs/a.pem', '.certs/a-key.pem', '.env.rootling', '.gitignore']
 

@@ -46,6 +46,8 @@ import { addEntries, parseHosts, removeEntries, renderHosts } from '../../../src
 import { mappingsOf } from '../../../src/hosts/hosts-file.ts'
 import { checkText } from '../../../src/project/check.ts'
 import { projectShape } from '../../../src/project/shape.ts'
+import { readRoutes } from '../../../src/proxy/kept-routes.ts'
+import { parseUpstream } from '../../../src/proxy/routes.ts'
 import { namesRoots } from '../../../src/runtimes/variables.ts'
 import { hostOf } from '../../../src/server/host-check.ts'
 import type { Request } from '../../../src/server/http.ts'
@@ -382,6 +384,12 @@ function tools(samples: Samples): ForeignParser[] {
       settingsFiles.map(({ read }) => read(text)),
     ),
     row('configuration of git', settings, namesRoots),
+    {
+      ...row('server of a route', ['3000', 'h2c://[::1]:50051', 'https://a.test:8443/'], (text) =>
+        parseUpstream(text),
+      ),
+      codes: ['usage'],
+    },
     { ...row('hosts file', hostsFiles, changeHosts), codes: ['hosts-failed'] },
     {
       ...row('policies.json, added to', policies, (text) => addCertificate(text, '/c.crt', 'f')),
@@ -674,6 +682,14 @@ function stateFiles(path: string): ForeignParser[] {
     failures: 1,
     nextAttempt: dates.notAfter,
   }
+  const route = {
+    host: '*.shop.localhost',
+    path: '/api',
+    to: 'http://localhost:3000',
+    changeOrigin: false,
+    owner: { kind: 'project', project: '/shop' },
+  }
+  const runs = { kind: 'run', pid: 1, started: '' }
   const order = { id: 'o', accountId: 'a', expires: 0, identifiers: [], authorizationIds: [] }
   const challenges = [{ id: 'c', type: 'http-01', token: 't' }]
   const identifier = { type: 'dns', value: 'a.test' }
@@ -728,6 +744,7 @@ function stateFiles(path: string): ForeignParser[] {
     row('daemon.json', [{ acmePort: 1 }, { dnsResolver: '127.0.0.1' }], () => readSettings(state)),
     row('checked.json', [{ stamps: 'x', ...checked }], () => readChecked(state, path, 'x', now)),
     row('daemon-run.json', [run], () => readRunFile(state)),
+    row('proxy.json', [{ routes: [route, { ...route, owner: runs }] }], () => readRoutes(state)),
     row('renewal.json', [[failure]], () => readFailures(state)),
     {
       ...row(
