@@ -38,9 +38,12 @@ describe.each(both)('over %s', (version, ask) => {
     const answer = await ask(target, '/')
     expect([answer.status, text(answer), answer.error]).toEqual([200, 'a'.repeat(1_024), null])
     await expect.poll(() => target.entries.length).toBe(1)
-    const { time, milliseconds, ...entry } = target.entries[0] ?? ({} as never)
+    const { time, milliseconds, fields, answered, ...entry } = target.entries[0] ?? ({} as never)
     expect(time).toBeInstanceOf(Date)
     expect(milliseconds).toBeGreaterThan(0)
+    expect([...fields, ...answered].map((each) => each.toLowerCase())).toEqual(
+      expect.arrayContaining([version === 'HTTP/2' ? ':authority' : 'host', 'content-length']),
+    )
     expect(entry).toEqual({
       host: 'app.localhost',
       path: '/',
