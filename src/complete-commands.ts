@@ -42,7 +42,7 @@ const quotedOnWindows = String.raw`"[^"]*"`
 const commandOf = (quotes: string): RegExp =>
   new RegExp(
     String.raw`(?<![^\s=:(])(?:${quotes}|(ROOTLING_HOME=(?:${quotes}|[^\s'])+ )?` +
-      String.raw`(rootling (?:(?:ca|daemon|acme|hosts|server) )?[a-z][a-z-]*))`,
+      String.raw`(rootling (?:(?:ca|daemon|acme|hosts|proxy|server) )?[a-z][a-z-]*))`,
     'g',
   )
 const nextCommand = /[;&,)]|\brootling /

@@ -1,14 +1,5 @@
 /** The systems whose steps the page shows. */
-export const systems = [
-  'ios',
-  'android',
-  'windows',
-  'macos',
-  'chromeos',
-  'linux',
-  'firefox',
-] as const
-export type System = (typeof systems)[number]
+export type System = 'ios' | 'android' | 'windows' | 'macos' | 'chromeos' | 'linux' | 'firefox'
 
 /**
  * Guesses the system of a client from its User-Agent; `null`: it does not say. An iPad calls itself a

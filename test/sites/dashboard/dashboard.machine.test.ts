@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import axe from 'axe-core'
 import { expect, onTestFinished, test } from 'vitest'
 import { accessibilityFaults } from '../../helpers/accessibility.ts'
 import { killGroup, start, waitFor } from '../../helpers/subprocess.ts'
@@ -137,8 +138,8 @@ test.skipIf(!existsSync('/usr/bin/firefox-esr') || missing.length > 0)(
     const root = join(profile, 'root.pem')
     writeFileSync(root, person.root)
     const nss = ['-d', `sql:${profile}`]
-    execFileSync('certutil', ['-N', ...nss, '--empty-password'], { env: person.env })
-    execFileSync('certutil', ['-A', ...nss, '-t', 'C,,', '-n', 'root', '-i', root], {
+    execFileSync('/usr/bin/certutil', ['-N', ...nss, '--empty-password'], { env: person.env })
+    execFileSync('/usr/bin/certutil', ['-A', ...nss, '-t', 'C,,', '-n', 'root', '-i', root], {
       env: person.env,
     })
     const flags = ['--headless', '--marionette', '--remote-allow-system-access', '--no-remote']
@@ -165,8 +166,7 @@ test.skipIf(!existsSync('/usr/bin/firefox-esr') || missing.length > 0)(
       .poll(() => evaluate('return document.body.innerText'), { timeout: 60_000 })
       .toContain('GET shop.localhost/')
     expect(await evaluate('return location.href')).not.toContain('token')
-    const axe = readFileSync('node_modules/axe-core/axe.min.js', 'utf8')
-    await evaluate(axe)
+    await evaluate(axe.source)
     const faults = await marionette.send('WebDriver:ExecuteAsyncScript', {
       script:
         'const done = arguments[0]; axe.run().then((r) => done(r.violations.map((v) => v.id)))',

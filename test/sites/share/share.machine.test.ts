@@ -73,9 +73,11 @@ async function openBrowser(host: Host, roots: readonly string[]) {
   const database = join(home, '.local/share/pki/nssdb')
   await mkdir(database, { recursive: true })
   const nss = ['-d', `sql:${database}`]
-  execFileSync('certutil', ['-N', ...nss, '--empty-password'], { env })
+  execFileSync('/usr/bin/certutil', ['-N', ...nss, '--empty-password'], { env })
   for (const root of roots)
-    execFileSync('certutil', ['-A', ...nss, '-t', 'C,,', '-n', 'root', '-i', root], { env })
+    execFileSync('/usr/bin/certutil', ['-A', ...nss, '-t', 'C,,', '-n', 'root', '-i', root], {
+      env,
+    })
   const program = join(home, 'chromium')
   await writeFile(program, `#!/bin/sh\nexec ${host.prefix.join(' ')} /usr/bin/chromium "$@"\n`)
   await chmod(program, 0o755)
