@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connect } from 'node:tls'
+import { connect, type TLSSocket } from 'node:tls'
 import { ephemeralAuthority } from '../../src/ephemeral/index.ts'
 import { npmProgram } from '../../test/helpers/npm-program.ts'
 import { scrubbedEnvironment } from '../../test/helpers/scrubbed.ts'
@@ -148,7 +148,7 @@ async function measureLoad({ proxies, directory }: World, load: Load, quick: boo
   const measured = new Map<string, Measured>()
   for (const name of proxies.keys()) measured.set(name, { rate: [], latencies: [] })
   const requests = quick ? load.requests / 4 : load.requests
-  for (let round = 0; round < (quick ? 2 : 4); round++)
+  for (let round = 0; round < (quick ? 2 : 3); round++)
     for (const [name, each] of proxies) {
       const { rate, latencies } = measured.get(name) as Measured
       const before = await cpuSeconds(each.pid)
@@ -208,13 +208,10 @@ async function measureWebSockets({ sockets, root }: World, quick: boolean): Prom
     await echoMany(port, root, messages)
     rates.set(name, messages / Math.max(0.01, (await cpuSeconds(pid)) - before))
     const resident = await residentMiB(pid)
-    const open = await Promise.all(
-      Array.from({ length: idle }, async (_, i) => {
-        // In groups, since a server accepts a few hundred at once.
-        await new Promise((resolve) => setTimeout(resolve, 5 * i))
-        return openSocket(port, root)
-      }),
-    )
+    const open: TLSSocket[] = []
+    // In groups, since a server accepts a few hundred at once.
+    while (open.length < idle)
+      open.push(...(await Promise.all(Array.from({ length: 50 }, () => openSocket(port, root)))))
     await new Promise((resolve) => setTimeout(resolve, 500))
     memory.set(name, (await residentMiB(pid)) - resident)
     for (const socket of open) socket.destroy()

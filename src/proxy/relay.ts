@@ -14,6 +14,9 @@ export interface Answer {
   readonly onWhole: () => void
 }
 
+/** To stop reading costs more than to hold so little. */
+const littleOctets = 256 * 1024
+
 /** Sends the body of an answer to the client, no faster than the client reads it. */
 export function relay(client: ProxyClient, answer: Answer): void {
   const { source, length, trailers, onStart, onWhole } = answer
@@ -27,7 +30,7 @@ export function relay(client: ProxyClient, answer: Answer): void {
       // Its end goes with the last part, for which HTTP/2 would need a frame of its own.
       done = true
       client.end(part, [])
-    } else if (!sink.write(part)) source.pause()
+    } else if (!sink.write(part) && (left === null || left > littleOctets)) source.pause()
   })
   const resume = (): void => void source.resume()
   sink.on('drain', resume)

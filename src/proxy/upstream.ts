@@ -24,7 +24,7 @@ export interface Upstream {
 }
 
 /** What the proxy asks of an upstream over HTTP/1. */
-export interface UpstreamRequest {
+interface UpstreamRequest {
   readonly method: string
   readonly path: string
   readonly fields: string[]

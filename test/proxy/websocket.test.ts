@@ -104,7 +104,7 @@ describe('a WebSocket', () => {
     const second = await open2(target)
     const closed = [once(first.socket.resume(), 'close'), once(second.stream.resume(), 'close')]
     app.close()
-    await Promise.all(closed)
+    expect(await Promise.all(closed)).toHaveLength(2)
   })
 
   test('whose opening the app refuses gets the answer of the app', async () => {
