@@ -1,6 +1,6 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { ProxyClient, Framing, RawFields } from './client.ts'
-import { has, trailerFields, without } from './fields.ts'
+import { tolerate, type Framing, type ProxyClient, type RawFields } from './client.ts'
+import { has, trailerFields, trailerPairs, without } from './fields.ts'
 
 /** A client that asked over HTTP/1. */
 export class Http1Client implements ProxyClient {
@@ -81,7 +81,8 @@ export class Http1Client implements ProxyClient {
   }
 
   end(last: Buffer | null, trailers: RawFields): void {
-    if (trailers.length > 0 && this.#isChunked) this.sink.addTrailers(pairs(trailers))
+    if (trailers.length > 0 && this.#isChunked)
+      tolerate(() => this.sink.addTrailers(trailerPairs(trailers)))
     if (last === null) this.sink.end()
     else this.sink.end(last)
   }
@@ -98,9 +99,3 @@ export class Http1Client implements ProxyClient {
     this.sink.once('close', () => listener(this.sink.writableFinished))
   }
 }
-
-const pairs = (fields: RawFields): [string, string][] =>
-  Array.from({ length: fields.length / 2 }, (_, i) => [
-    fields[2 * i] as string,
-    fields[2 * i + 1] as string,
-  ])

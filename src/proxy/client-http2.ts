@@ -1,5 +1,5 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
-import type { ProxyClient, Framing, RawFields } from './client.ts'
+import { tolerate, type Framing, type ProxyClient, type RawFields } from './client.ts'
 import { fieldsObject, has, trailerFields } from './fields.ts'
 
 /** A client that asked over HTTP/2. */
@@ -49,8 +49,8 @@ export class Http2Client implements ProxyClient {
 
   inform(status: number, fields: RawFields): void {
     const { sink } = this
-    if (sink.headersSent || sink.destroyed) return
-    sink.additionalHeaders({ ...fieldsObject(fields), ':status': status })
+    if (sink.headersSent || sink.destroyed || sink.closed) return
+    tolerate(() => sink.additionalHeaders({ ...fieldsObject(fields), ':status': status }))
   }
 
   respond(status: number, _message: string, fields: string[], ends: boolean): void {
@@ -62,23 +62,17 @@ export class Http2Client implements ProxyClient {
     // A page may ask to close the connection, for which HTTP/2 has no field.
     delete headers['connection']
     const options = { endStream: ends, waitForTrailers: waits }
-    try {
-      sink.respond(headers, options)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_HTTP2_HEADER_SINGLE_VALUE') throw error
-      // Recipients combine the values in this way (RFC 9110 §5.3).
-      for (const [name, value] of Object.entries(headers))
-        if (Array.isArray(value) && name !== 'set-cookie')
-          headers[name] = [...new Set(value)].join(', ')
-      sink.respond(headers, options)
-    }
+    sink.respond(headers, options)
     this.status = status
     this.answered = fields
     this.#ended = ends
     // Without any, node:http2 ends the stream by an empty frame of data.
     if (waits)
       sink.once('wantTrailers', () => {
-        sink.sendTrailers(fieldsObject(this.#sent))
+        tolerate(
+          () => sink.sendTrailers(fieldsObject(this.#sent)),
+          () => this.fail(),
+        )
       })
   }
 

@@ -53,6 +53,18 @@ export interface ProxyClient {
   onceClosed(listener: (whole: boolean) => void): void
 }
 
+/**
+ * Calls what throws for fields that Node does not send, such as those with control characters, which
+ * HTTP/2 lets in; `otherwise` is called then.
+ */
+export function tolerate(send: () => void, otherwise: () => void = () => {}): void {
+  try {
+    send()
+  } catch {
+    otherwise()
+  }
+}
+
 /** Whether an answer has no body, whatever its fields say. */
 export const hasNoBody = (method: string, status: number): boolean =>
   method === 'HEAD' || status === 204 || status === 304

@@ -130,6 +130,7 @@ const notTrailing: ReadonlySet<string> = new Set([
   'trailer',
 ])
 
+/** Returns trailers for the other end without those that a trailer section may not hold. */
 export function trailerFields(raw: RawFields): string[] {
   const fields: string[] = []
   for (let i = 0; i < raw.length; i += 2) {
@@ -139,6 +140,13 @@ export function trailerFields(raw: RawFields): string[] {
   }
   return fields
 }
+
+/** Returns trailers as node:http takes them. */
+export const trailerPairs = (fields: RawFields): [string, string][] =>
+  Array.from({ length: fields.length / 2 }, (_, i) => [
+    fields[2 * i] as string,
+    fields[2 * i + 1] as string,
+  ])
 
 /** Returns fields without those that a `Connection` field names. */
 function withoutNamed(fields: string[], connection: string | null): string[] {
@@ -164,16 +172,20 @@ export function without(fields: RawFields, name: string): string[] {
   return fields.filter((_, i) => (fields[i - (i % 2)] as string).toLowerCase() !== name)
 }
 
-/** The fields as an object with names in lower case, as node:http2 takes them. */
+/**
+ * Returns the fields as an object with names in lower case, as node:http2 takes them. Values of one
+ * name are joined, which means the same (RFC 9110 §5.3), except for cookies that are set.
+ */
 export function fieldsObject(fields: RawFields): Record<string, string | string[]> {
-  const object: Record<string, string | string[]> = {}
+  const object = Object.create(null) as Record<string, string | string[]>
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] as string).toLowerCase()
     const value = fields[i + 1] as string
     const before = object[name]
-    if (before === undefined) object[name] = value
-    else if (typeof before === 'string') object[name] = [before, value]
-    else before.push(value)
+    if (before === undefined) object[name] = name === 'set-cookie' ? [value] : value
+    else if (typeof before !== 'string') before.push(value)
+    // node:http2 refuses lists of some fields, such as nosniff, which some apps send twice.
+    else if (before !== value) object[name] = `${before}, ${value}`
   }
   return object
 }

@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import { hasNoBody } from './client.ts'
-import { answerFields, trailerFields } from './fields.ts'
+import { hasNoBody, tolerate } from './client.ts'
+import { answerFields, trailerFields, trailerPairs } from './fields.ts'
 import { continueMilliseconds, fieldsForClient, hintFinder, isRepeatable } from './forward.ts'
 import type { Forwarding } from './forward.ts'
 import { relay } from './relay.ts'
@@ -56,12 +56,7 @@ function sendBody({ client }: Forwarding, outgoing: ClientRequest): void {
   client.body.pipe(outgoing, { end: false })
   client.body.once('end', () => {
     const trailers = client.trailers()
-    if (trailers.length > 0)
-      outgoing.addTrailers(
-        trailers.flatMap((name, i) =>
-          i % 2 === 0 ? [[name, trailers[i + 1] as string] as [string, string]] : [],
-        ),
-      )
+    if (trailers.length > 0) tolerate(() => outgoing.addTrailers(trailerPairs(trailers)))
     outgoing.end()
   })
 }

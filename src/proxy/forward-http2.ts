@@ -1,5 +1,5 @@
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
-import { hasNoBody, type RawFields } from './client.ts'
+import { hasNoBody, tolerate, type RawFields } from './client.ts'
 import { answerFields, fieldsObject, trailerFields } from './fields.ts'
 import { continueMilliseconds, fieldsForClient, hintFinder, isRepeatable } from './forward.ts'
 import type { Forwarding } from './forward.ts'
@@ -96,7 +96,12 @@ function open({ client, upstream, upstreams, host, fields }: Forwarding): Client
     },
     { endStream: framing === 'none', waitForTrailers: framing === 'chunked' },
   )
-  stream.once('wantTrailers', () => stream.sendTrailers(fieldsObject(client.trailers())))
+  stream.once('wantTrailers', () =>
+    tolerate(
+      () => stream.sendTrailers(fieldsObject(client.trailers())),
+      () => void stream.close(constants.NGHTTP2_CANCEL),
+    ),
+  )
   return stream
 }
 

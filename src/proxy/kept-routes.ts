@@ -9,7 +9,7 @@ import { readText } from '../files/read.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toDelete } from '../shell-commands.ts'
-import { quotedPath } from '../shell-word.ts'
+import { shellWord } from '../shell-word.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import {
@@ -160,8 +160,8 @@ function taken(route: Route): RootlingError {
 
 /** The command that takes a route out. */
 function removalOf({ host, path }: Pick<Route, 'host' | 'path'>): string {
-  const what = host === everyHost ? '--default' : quotedPath(host)
-  return `rootling proxy remove ${what}${path === '/' ? '' : ` --path ${quotedPath(path)}`}`
+  const what = host === everyHost ? '--default' : shellWord(host)
+  return `rootling proxy remove ${what}${path === '/' ? '' : ` --path ${shellWord(path)}`}`
 }
 
 /**

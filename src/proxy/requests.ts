@@ -86,8 +86,9 @@ export function createRequests(options: RequestsOptions, upstreams: Upstreams): 
     try {
       work()
     } catch (error) {
-      onError?.(error)
-      if (client.status === null) answerPage(client, internalError)
+      const isInvalid = invalidCodes.has((error as NodeJS.ErrnoException).code ?? '')
+      if (!isInvalid) onError?.(error)
+      if (client.status === null) answerPage(client, isInvalid ? refused(noField) : internalError)
       else client.fail()
     }
   }
@@ -133,6 +134,19 @@ function forward(way: Way | null): void {
 const noHost: Refusal = {
   status: 400,
   sentence: 'The Host of the request is neither a name nor an address.',
+}
+
+/** What Node throws for fields that it does not send on, which HTTP/2 lets in. */
+const invalidCodes: ReadonlySet<string> = new Set([
+  'ERR_INVALID_CHAR',
+  'ERR_INVALID_HTTP_TOKEN',
+  'ERR_HTTP2_INVALID_PSEUDOHEADER',
+  'ERR_HTTP2_INVALID_CONNECTION_HEADERS',
+])
+
+const noField: Refusal = {
+  status: 400,
+  sentence: 'A field of the request has a name or a value that HTTP/1.1 does not allow.',
 }
 
 const noWebSocket: Refusal = {

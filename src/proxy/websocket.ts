@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { Http1Client } from './client-http1.ts'
 import type { Http2Client } from './client-http2.ts'
-import { hasNoBody, type ProxyClient } from './client.ts'
+import { hasNoBody, tolerate, type ProxyClient } from './client.ts'
 import { answerFields, has, valueOf, without } from './fields.ts'
 import { fieldsForClient, hintFinder, type Forwarding } from './forward.ts'
 import { relay } from './relay.ts'
@@ -85,13 +85,24 @@ function ask(
   let answered = false
   function start(fresh: boolean): void {
     outgoing = upstreams.ask(upstream, { method, path: client.path, fields }, fresh)
+    const invalid = (): void => {
+      outgoing.destroy()
+      onNoAnswer(Object.assign(new Error('Its fields are invalid.'), { code: 'ERR_INVALID_CHAR' }))
+    }
     outgoing.on('upgrade', (answer, socket, first) => {
       answered = true
-      onUpgrade(answer, socket, first)
+      socket.on('error', () => {})
+      tolerate(
+        () => onUpgrade(answer, socket, first),
+        () => {
+          socket.destroy()
+          invalid()
+        },
+      )
     })
     outgoing.on('response', (answer) => {
       answered = true
-      refuse(forwarding, client, answer)
+      tolerate(() => refuse(forwarding, client, answer), invalid)
     })
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       if (answered) return
