@@ -449,6 +449,23 @@ test.each(rows)('$name', async ({ name, run }) => {
 const within60 = (found: Promise<Verdict>): Promise<Verdict> =>
   Promise.race([found, pause(long ? 600_000 : 60_000).then(() => verdict(false, 'hangs'))])
 
+test.each([
+  'connection: x-a',
+  'keep-alive: timeout=5',
+  'proxy-connection: close',
+  'transfer-encoding: chunked',
+  'upgrade: websocket',
+  'te: gzip',
+])('nghttp: %s over HTTP/2 resets the stream', async (field) => {
+  const peer = peers.find(({ name }) => name === 'Rootling') as Peer
+  const before = peer.app.requests()
+  const url = `https://127.0.0.1:${peer.port}/echo`
+  const authority = `:authority: ${peer.host}:${peer.port}`
+  const { stdout } = await runTool('nghttp', ['-v', '-H', authority, '-H', field, url])
+  expect(stdout).toMatch(/recv RST_STREAM[^]*PROTOCOL_ERROR/)
+  expect(peer.app.requests()).toBe(before)
+})
+
 test('the tools of this machine were asked', async () => {
   expect(await hasTool('nghttp')).toBe(true)
 })
