@@ -9,6 +9,7 @@ import { readAdministrators } from '../../replica/administrators.ts'
 import { readServerUrl, startReplica, type ReplicaOptions } from '../../replica/replica.ts'
 import { watchKeys } from '../../replica/watch-keys.ts'
 import { openDatabase, type Database } from '../../storage/postgres/database.ts'
+import { readDatabaseUrl } from '../../storage/postgres/database-url.ts'
 import { migrate } from '../../storage/postgres/migrate.ts'
 import { grantServing } from '../../storage/postgres/roles.ts'
 import { standbyWarning } from '../../storage/postgres/standby.ts'
@@ -259,8 +260,8 @@ function databaseUrl({ database }: DatabaseArguments, env: Context['env']): stri
 }
 
 function holdsPassword(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : null
-  return url !== null && (url.password !== '' || url.searchParams.has('password'))
+  const url = readDatabaseUrl(text)?.url
+  return url !== undefined && (url.password !== '' || url.searchParams.has('password'))
 }
 
 /**
@@ -268,9 +269,9 @@ function holdsPassword(text: string): boolean {
  * machine.
  */
 function databaseHost(args: DatabaseArguments, env: Context['env']): string | null {
-  const url = databaseUrl(args, env)
-  const { hostname = '', searchParams } = URL.canParse(url) ? new URL(url) : {}
-  const host = searchParams?.get('host') ?? (hostname === '' ? (env['PGHOST'] ?? '') : hostname)
+  const read = readDatabaseUrl(databaseUrl(args, env))
+  const own = read === null || read.host === '' ? (env['PGHOST'] ?? '') : read.host
+  const host = read?.url.searchParams.get('host') ?? own
   // A path, here or in the place of the host, is that of a socket.
   return host === '' || /[/%]/.test(host) ? null : host.replace(/^\[|\]$/g, '')
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { Pool, type PoolClient, type QueryResult } from 'pg'
 import { RootlingError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
+import { readDatabaseUrl } from './database-url.ts'
 import { createRecentVersion, type RecentVersion } from './recent-version.ts'
 
 /** A database of PostgreSQL 13 or later, and the connections to it. */
@@ -225,15 +226,16 @@ function reasonOf(cause: unknown): string {
  * `/`, `?` or `#` in a password ends the host, so that the user would be the host and the password shown.
  */
 function placeOf(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null
-  const { protocol, username, host, port, pathname, search, hash } = url ?? new URL('postgres:')
+  const read = readDatabaseUrl(text)
+  const { protocol, username, port, pathname, search, hash } = read?.url ?? new URL('postgres:')
   // An @ in the options may be one of theirs.
   const behind = pathname === '' && port !== '' ? search + hash : pathname + hash
   // The error of URL would hold the password.
-  if (url === null || !/^postgres(?:ql)?:$/.test(protocol) || behind.includes('@'))
+  if (read === null || !/^postgres(?:ql)?:$/.test(protocol) || behind.includes('@'))
     throw new RootlingError('usage', 'The URL of the database cannot be read.', {
       hint: 'It looks like postgres://USER@HOST/DATABASE; in a password / is %2F, ? is %3F, # is %23',
     })
+  const host = read.host === '' ? '' : read.url.host
   return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
 }
 

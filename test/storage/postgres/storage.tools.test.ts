@@ -49,6 +49,22 @@ test('a server that is not there is named with the reason, and another database 
     expect(() => openDatabase({ url })).toThrow('The URL of the database cannot be read.')
 })
 
+test('a database is reached by its socket too, as libpq writes it', async () => {
+  const { pathname, port, username } = new URL(await postgres.create())
+  const options = `host=${postgres.server.socket}&port=${port}`
+  for (const url of [
+    `postgres://${username}@${pathname}?${options}`,
+    `postgres://${pathname}?${options}&user=${username}`,
+  ]) {
+    const database = openDatabase({ url })
+    expect(await database.query('SELECT inet_server_addr() AS address')).toEqual([
+      { address: null },
+    ])
+    expect(database.place).toBe(url.replace(/\?.*$/, ''))
+    await database.close()
+  }
+})
+
 test('a dump of the database has no key, and another passphrase opens none', async () => {
   const url = await postgres.create()
   const storage = postgresStorage(postgres.open(url), sealer)
