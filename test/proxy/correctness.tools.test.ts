@@ -364,8 +364,10 @@ async function startResetting() {
     socket.on('error', () => {})
     socket.once('data', () => {
       socket.pause()
-      socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large')
-      setTimeout(() => socket.destroy(), 50)
+      // Unread input makes the system reset the connection.
+      socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large', () =>
+        socket.destroy(),
+      )
     })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -177,9 +177,10 @@ describe.each(both)('over %s', (version, ask) => {
   test('sends on an answer that comes before the end of the upload, and a reset after it', async () => {
     const origin = await startRaw((socket) => {
       socket.once('data', () => {
-        socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large')
         // Unread input makes the system reset the connection.
-        setTimeout(() => socket.destroy(), 50)
+        socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large', () =>
+          socket.destroy(),
+        )
       })
       socket.once('data', () => socket.pause())
     })
