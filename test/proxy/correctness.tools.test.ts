@@ -437,7 +437,7 @@ afterAll(async () => {
   for (const each of running) await each.stop()
 })
 
-test.each(rows)('$name', async ({ name, run }) => {
+test.each(rows.map((row) => [row.name, row.run] as const))('%s', async (name, run) => {
   const cells: Record<string, string> = (table[name] = {})
   let own: Verdict | null = null
   for (const peer of peers) {
