@@ -99,7 +99,7 @@ function open({ client, upstream, upstreams, host, fields }: Forwarding): Client
   stream.once('wantTrailers', () =>
     tolerate(
       () => stream.sendTrailers(fieldsObject(client.trailers())),
-      () => void stream.close(constants.NGHTTP2_CANCEL),
+      () => stream.close(constants.NGHTTP2_CANCEL),
     ),
   )
   return stream

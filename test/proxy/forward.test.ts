@@ -4,7 +4,8 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Echo } from './app.ts'
 import { startApp } from './app.ts'
 import { ask1, ask2, openHttp2, secure, speak, statusIn, type Answered } from './clients.ts'
-import { startBoth, startProxy } from './harness.ts'
+import { authority, startBoth, startProxy } from './harness.ts'
+import { createProxyServer } from '../../src/proxy/proxy-server.ts'
 import { hasIpv6Loopback } from '../helpers/https-server.ts'
 
 const echoIn = ({ body }: Answered): Echo => JSON.parse(body.toString()) as Echo
@@ -180,9 +181,10 @@ describe.each(both)('over %s', (version, ask) => {
   test('sends on an answer that comes before the end of the upload, and a reset after it', async () => {
     const origin = await startRaw((socket) => {
       socket.once('data', () => {
-        socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large')
         // Unread input makes the system reset the connection.
-        setTimeout(() => socket.destroy(), 50)
+        socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large', () =>
+          socket.destroy(),
+        )
       })
       socket.once('data', () => socket.pause())
     })
@@ -339,4 +341,38 @@ test('answers pipelined requests in their order', async () => {
     (all) => all.split('HTTP/1.1 200').length === 3 && all.endsWith('ok'),
   )
   expect(answer.indexOf('late')).toBeLessThan(answer.indexOf('a=1'))
+})
+
+test('answers a client of HTTP/1.0 without chunks, and closes', async () => {
+  const { target } = await startBoth()
+  const answer = await speak(target, 'GET /trailers HTTP/1.0\r\nHost: app.localhost\r\n\r\n')
+  expect(answer).toMatch(/^HTTP\/1\.1 200 [^]*\r\n\r\nhello$/)
+  expect(answer).not.toMatch(/chunked|trailer/i)
+})
+
+test('a proxy that closes ends streams and WebSockets that do not end themselves', async () => {
+  const app = await startApp()
+  onTestFinished(() => app.close())
+  const { pair, authority: ca } = await authority()
+  const server = await createProxyServer({
+    host: '127.0.0.1',
+    port: 0,
+    pair,
+    find: (host) => ({ app: host, origin: new URL(`http://127.0.0.1:${app.port}`) }),
+    hosts: () => [],
+    now: () => new Date(),
+  })
+  const target = { port: server.port, ca: ca.root, host: 'app.localhost' }
+  const socket = secure(target, ['http/1.1'])
+  socket.write('GET /stream HTTP/1.1\r\nHost: app.localhost\r\n\r\n')
+  const stream = (await openHttp2(target)).request({
+    ':path': '/stream',
+    ':authority': 'app.localhost',
+  })
+  stream.on('error', () => {})
+  await Promise.all([once(socket, 'data'), once(stream, 'data')])
+  const closed = [once(socket, 'close'), once(stream, 'close')]
+  await server.close({ drainMilliseconds: 100 })
+  expect(await Promise.all(closed)).toHaveLength(2)
+  await expect.poll(() => app.open()).toBe(0)
 })

@@ -8,6 +8,9 @@ const get = (...lines: string[]): string =>
   ['GET /echo HTTP/1.1', ...lines, 'Connection: close', '', ''].join('\r\n')
 const post = (...lines: string[]): string => ['POST /echo HTTP/1.1', host, ...lines].join('\r\n')
 
+/** Node 24's own node:http2 ends the session of a body that is longer than its length. */
+const endsSession = Number(process.versions.node.split('.')[0]) >= 24
+
 /** Requests that two readers could understand differently, by what is wrong with them. */
 const shapes: readonly (readonly [what: string, request: string, status: number])[] = [
   ['no Host', get(), 400],
@@ -199,7 +202,11 @@ describe('over HTTP/2', () => {
       })
       stream.end(body)
       const answer = await answerOf(stream)
-      expect([answer.status, answer.error]).toEqual([null, expect.stringMatching('PROTOCOL_ERROR')])
+      expect([answer.status, answer.error]).toEqual([
+        null,
+        expect.stringMatching(endsSession && body.length > 3 ? /Session closed/ : /PROTOCOL_ERROR/),
+      ])
+      if (session.destroyed) return
       const next = await answerOf(session.request({ ':path': '/', ':authority': authority }))
       expect(next.status).toBe(200)
     },

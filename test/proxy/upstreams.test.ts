@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startApp } from './app.ts'
 import { ask1, ask2, openHttp2 } from './clients.ts'
+import { acceptFor } from './frames.ts'
 import { authority, startProxy } from './harness.ts'
 
 /** Starts a server that speaks HTTP/2 without TLS. */
@@ -155,6 +156,38 @@ describe('an upstream with TLS', () => {
       expect(answer.body.toString()).toContain('its certificate is not trusted')
     },
   )
+
+  test('opens WebSockets too', async () => {
+    const { authority: ca } = await authority()
+    const server = createHttpsServer(await ca.certificate('localhost'))
+    server.on('upgrade', (request, socket) => {
+      const accept = acceptFor(request.headers['sec-websocket-key'] ?? '')
+      socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+          `Sec-WebSocket-Accept: ${accept}\r\n\r\nfirst`,
+      )
+      socket.on('data', (part: Buffer) => socket.end(part))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const origin = `https://localhost:${(server.address() as AddressInfo).port}`
+    const target = await startProxy({ 'app.localhost': origin }, { roots: () => [ca.root] })
+    const session = await openHttp2(target)
+    const stream = session.request({
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':scheme': 'https',
+      ':path': '/',
+      ':authority': 'app.localhost',
+    })
+    let text = ''
+    stream.on('data', (part: Buffer) => (text += part.toString()))
+    const [headers] = (await once(stream, 'response')) as [Record<string, number>]
+    stream.write(' then')
+    await once(stream, 'end')
+    expect([headers[':status'], text]).toEqual([200, 'first then'])
+  })
 
   test('takes roots that came later', async () => {
     const { authority: ca } = await authority()
