@@ -36,8 +36,11 @@ export interface SharedApps {
  */
 export async function shareApps(options: SharedAppsOptions): Promise<SharedApps> {
   const { state, address, pair, now, onError } = options
-  const table = routeTable(await readRoutes(state))
-  const apps = namesOf(options.hosts, table)
+  const routes = await readRoutes(state)
+  const apps = namesOf(options.hosts, routeTable(routes))
+  // Without wildcards and the route for every host: what they lead to is not shared.
+  const hosts = new Set(apps.values())
+  const table = routeTable(routes.filter(({ host }) => hosts.has(host)))
   const issue = onDemandIssuer(state, now)
   const contexts = createContexts({
     issue: async (name) => {

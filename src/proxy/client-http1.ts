@@ -1,5 +1,5 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
-import { tolerate, type Framing, type ProxyClient, type RawFields } from './client.ts'
+import { mostInterim, tolerate, type Framing, type ProxyClient, type RawFields } from './client.ts'
 import { has, trailerFields, trailerPairs, without } from './fields.ts'
 
 /** A client that asked over HTTP/1. */
@@ -18,6 +18,7 @@ export class Http1Client implements ProxyClient {
   octets = 0
   #isChunked = false
   #isContinued = false
+  #informed = 0
 
   constructor(request: IncomingMessage, response: ServerResponse, remoteAddress: string) {
     const { headers } = request
@@ -53,6 +54,7 @@ export class Http1Client implements ProxyClient {
       sink.writeContinue()
       return
     }
+    if (++this.#informed > mostInterim) return
     // Without a socket, the answer waits for those of earlier requests (pipelining).
     let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
     for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`

@@ -1,5 +1,5 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
-import { tolerate, type Framing, type ProxyClient, type RawFields } from './client.ts'
+import { mostInterim, tolerate, type Framing, type ProxyClient, type RawFields } from './client.ts'
 import { fieldsObject, has, trailerFields } from './fields.ts'
 
 /** A client that asked over HTTP/2. */
@@ -19,6 +19,7 @@ export class Http2Client implements ProxyClient {
   #ended = false
   #received: RawFields = []
   #sent: RawFields = []
+  #informed = 0
 
   constructor(
     stream: ServerHttp2Stream,
@@ -50,6 +51,7 @@ export class Http2Client implements ProxyClient {
   inform(status: number, fields: RawFields): void {
     const { sink } = this
     if (sink.headersSent || sink.destroyed || sink.closed) return
+    if (++this.#informed > mostInterim) return
     tolerate(() => sink.additionalHeaders({ ...fieldsObject(fields), ':status': status }))
   }
 

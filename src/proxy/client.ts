@@ -65,6 +65,12 @@ export function tolerate(send: () => void, otherwise: () => void = () => {}): vo
   }
 }
 
+/**
+ * How many interim answers a client gets for a request; the others are dropped, as an intermediary may
+ * (RFC 9110 §15.2). They would wait in memory for a client that does not read.
+ */
+export const mostInterim = 32
+
 /** Whether an answer has no body, whatever its fields say. */
 export const hasNoBody = (method: string, status: number): boolean =>
   method === 'HEAD' || status === 204 || status === 304

@@ -60,7 +60,8 @@ export function refuseHttp2(headers: IncomingHttpHeaders, raw: RawFields): Refus
   if (headers['transfer-encoding'] !== undefined || headers.connection !== undefined)
     return bad('HTTP/2 has neither Transfer-Encoding nor Connection.')
   const method = headers[':method'] ?? ''
-  if (!/^[\w!#$%&'*+.^`|~-]+$/.test(method)) return bad('The method of the request is no token.')
+  // Node sends on each method in capitals, and methods differ by their case (RFC 9110 §9.1).
+  if (!/^[A-Z][A-Z-]*$/.test(method)) return bad('The method of the request is no known one.')
   return refuseTarget(method, headers[':path'] ?? '')
 }
 
@@ -77,6 +78,9 @@ export function refuseUpgrade({ method, headers }: IncomingMessage): Refusal | n
 export function refuseConnect(headers: IncomingHttpHeaders): Refusal | null {
   const protocol = headers[':protocol']
   if (protocol === undefined) return noTunnel
+  // An app could take what comes next on its connection for the body that they announce.
+  if (headers['content-length'] !== undefined || headers.expect !== undefined)
+    return bad('A request for a WebSocket has no body.')
   if (protocol === 'websocket') return null
   return { status: 501, sentence: 'Of all protocols for CONNECT, only websocket is supported.' }
 }

@@ -12,6 +12,7 @@ import { forwardToHttp2 } from './forward-http2.ts'
 import type { Forwarding } from './forward.ts'
 import { beginLog, type ProxyEntry } from './log.ts'
 import { answerPage, type Page } from './pages.ts'
+import { createPipelines } from './pipeline.ts'
 import {
   hostOfAuthority,
   refuseConnect,
@@ -93,12 +94,18 @@ export function createRequests(options: RequestsOptions, upstreams: Upstreams): 
     }
   }
 
+  const pipelines = createPipelines()
   return {
     http1(request, response) {
-      const client = new Http1Client(request, response, request.socket.remoteAddress ?? '')
-      guard(client, () => forward(route(client, refuseHttp1(request))))
+      const { socket } = request
+      pipelines.take(socket, response, () => {
+        const client = new Http1Client(request, response, socket.remoteAddress ?? '')
+        guard(client, () => forward(route(client, refuseHttp1(request))))
+      })
     },
     upgrade(request, socket, head) {
+      // Its answer would come among those to the earlier requests; no browser asks like that.
+      if (pipelines.isBusy(socket)) return void socket.destroy()
       const client = new Http1Client(
         request,
         responseOn(request, socket),

@@ -68,7 +68,10 @@ export function forwardExtendedConnect(
 }
 
 const withoutOptions = (fields: string[]): string[] =>
-  ['connection', 'te', 'transfer-encoding', 'trailer'].reduce(without, fields)
+  ['connection', 'te', 'transfer-encoding', 'trailer', 'content-length', 'expect'].reduce(
+    without,
+    fields,
+  )
 
 /** RFC 6455 §4.2.2. */
 const acceptFor = (key: string): string =>

@@ -129,6 +129,24 @@ test('a project that is named like another gets no name beside its without appro
   expect(await first.kept()).toEqual(['shop.localhost http://localhost:3000'])
 })
 
+test('a name that a wildcard or the default of the person serves needs approval', async () => {
+  for (const host of ['*.localhost', '*']) {
+    const clone = await shopOf({ shop: 3000 })
+    await clone.up()
+    await clone.down()
+    await addRoute(clone.world.state, {
+      ...{ host, path: '/', to: 'http://localhost:3001', changeOrigin: false },
+      owner: { kind: 'hand' },
+    })
+    expect((await clone.up()).unapproved, host).toEqual([
+      {
+        kind: 'proxy',
+        text: 'let shop.localhost lead to http://localhost:3000, whoever else has that name here',
+      },
+    ])
+  }
+})
+
 test('a name that no authority may sign fails alone, and is told before', async () => {
   const clone = await shopOf({ shop: 3000 })
   await clone.up()

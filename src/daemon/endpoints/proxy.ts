@@ -92,7 +92,7 @@ export async function startProxy(
   // systemd listens there already, so that clients wait for an answer whether there are routes or not.
   const isHanded = socketsFor('rootling-https', options).length > 0
   let routes: readonly Route[] = []
-  let serving = servingOf([])
+  let serving = withDashboard(servingOf([]), undefined)
   let stamp = ''
   let open: Open | null = null
   let problem: Problem | null = null
@@ -265,12 +265,14 @@ function servingOf(routes: readonly Route[]): Serving {
   }
 }
 
-/** Also answers for the host of the dashboard. */
+/**
+ * Also answers for the host of the dashboard. Before it is open, no route answers there either, such as
+ * one for every name: its app could leave a service worker, which would see the token later.
+ */
 function withDashboard(serving: Serving, dashboard: Upstream | undefined): Serving {
-  if (dashboard === undefined) return serving
   return {
     ...serving,
-    find: (host, path) => (host === dashboardHost ? dashboard : serving.find(host, path)),
+    find: (host, path) => (host === dashboardHost ? (dashboard ?? null) : serving.find(host, path)),
     expected: new Set([...serving.expected, dashboardHost]),
   }
 }

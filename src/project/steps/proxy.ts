@@ -6,7 +6,7 @@ import {
   readRoutes,
   setProjectRoutes,
 } from '../../proxy/kept-routes.ts'
-import { isOfThisMachine, parseUpstream, type Route } from '../../proxy/routes.ts'
+import { everyHost, isOfThisMachine, parseUpstream, type Route } from '../../proxy/routes.ts'
 import { appHost, appNaming, type AppNaming } from '../app-name.ts'
 import { impossible, settled, type Danger, type PlannedStep, type Work } from '../step.ts'
 
@@ -81,7 +81,10 @@ async function dangersOf(
   )
   const isOwn = (host: string): boolean => {
     const domain = ownDomainOf(host, naming)
-    return domain !== null && !others.some((other) => isWithin(other.host, domain))
+    return (
+      domain !== null &&
+      !others.some((other) => isWithin(other.host, domain) || covers(other.host, host))
+    )
   }
   return routes.flatMap(({ host, to }): Danger[] => {
     const texts = [
@@ -102,6 +105,10 @@ function ownDomainOf(host: string, { project }: AppNaming): string | null {
   const domains = ['localhost', 'test', 'example', 'invalid'].map((each) => `${project}.${each}`)
   return project === null ? null : (domains.find((domain) => isWithin(host, domain)) ?? null)
 }
+
+/** Whether a route for a wildcard, or for every host, now leads somewhere from this host. */
+const covers = (wildcard: string, host: string): boolean =>
+  wildcard === everyHost || (wildcard.startsWith('*.') && host.endsWith(wildcard.slice(1)))
 
 const isWithin = (host: string, domain: string): boolean =>
   host === domain || host.endsWith(`.${domain}`)

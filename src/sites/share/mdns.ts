@@ -112,6 +112,8 @@ function answer(
   from: RemoteInfo,
   { own, address }: Own,
 ): void {
+  // Nobody can be answered at port 0.
+  if (from.port === 0) return
   const isLegacy = from.port !== mdnsPort
   const seconds = isLegacy ? legacyTtl : ttl
   const asked = questions.filter(({ name }) => own.has(name.toLowerCase()))

@@ -70,16 +70,23 @@ test('nobody without the token is told anything, and nobody for another host', a
     { error: expect.objectContaining({ code: 'usage' }) },
   ])
 
-  // No route takes the place of the dashboard.
+  // No route takes the place of the dashboard, also before it is open.
+  await rootling('proxy', 'add', '*.localhost', '1')
+  await rootling('proxy', 'add', '--default', '1')
+  await rootling('daemon', 'restart')
+  for (const path of ['/', '/sw.js']) expect((await ask(path)).status).toBe(404)
+  await rootling('dashboard')
+  expect((await ask('/')).status).toBe(200)
+  expect((await ask('/sw.js')).status).toBe(404)
   await expect(rootling('proxy', 'add', 'rootling.localhost', '3000')).rejects.toThrow(
     'is the dashboard’s',
   )
   expect(shop).toContain('shop.localhost')
   expect(count()).toBe(0)
   // A second call gives the same secret, and a new daemon has another.
-  expect(String((await rootling('dashboard'))['url'])).toContain(token)
-  await rootling('daemon', 'restart')
-  expect(String((await rootling('dashboard'))['url'])).not.toContain(token)
+  const again = String((await rootling('dashboard'))['url'])
+  expect(again).toBe(String((await rootling('dashboard'))['url']))
+  expect(again).not.toContain(token)
 }, 300_000)
 
 test('requests are remembered without secrets, and routes say whether their server answers', async () => {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { expect, onTestFinished, test } from 'vitest'
 import { ensureAuthority } from '../../../src/authority/create.ts'
-import { addRoute } from '../../../src/proxy/kept-routes.ts'
+import { addRoute, removeRoutes } from '../../../src/proxy/kept-routes.ts'
 import { builtPrograms } from '../../helpers/built.ts'
 import { accessibilityFaults } from '../../helpers/accessibility.ts'
 import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
@@ -205,6 +205,12 @@ test.skipIf(obstacle !== null || !hasMdnsClients)(
     const route = { path: '/', to: 'http://localhost:3000', changeOrigin: false } as const
     for (const host of ['web.shop.localhost', 'secret.localhost'])
       await addRoute(state, { ...route, host, owner: { kind: 'hand' } })
+    // Neither the default nor a wildcard is shared with it.
+    const api = { host: 'web.shop.localhost', path: '/a', owner: { kind: 'hand' } } as const
+    await removeRoutes(state, ({ host }) => host === api.host)
+    await addRoute(state, { ...route, ...api })
+    for (const host of ['*', '*.localhost', '*.shop.localhost'])
+      await addRoute(state, { ...route, host, owner: { kind: 'hand' } })
     const { apps, url, child, ended } = await share('web.shop.localhost')
     expect(apps).toEqual(['https://web-shop.local/'])
     expect((await curl(url)).text).toContain('href="https://web-shop.local/"')
@@ -251,6 +257,15 @@ network.close()`
       const lie = ['-H', `Host: ${host}`, ...trusting('web-shop.local')]
       expect((await curl(...lie)).status, host).not.toBe(200)
     }
+    const beside = trusting('web-shop.local').map((each) => each.replace('/a?b', '/b'))
+    expect((await curl(...beside)).status).toBe(404)
+    // Nobody can be answered at port 0.
+    const odd = `import socket, struct
+query = b'\\0\\1\\0\\0\\0\\1\\0\\0\\0\\0\\0\\0\\x08web-shop\\5local\\0\\0\\1\\0\\1'
+out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+out.sendto(struct.pack('!HHHH', 0, 5353, 8 + len(query), 0) + query, ('192.168.7.1', 0))`
+    expect(await phone.run('/usr/bin/python3', ['-c', odd], env)).toMatchObject({ exitCode: 0 })
+    expect(await dig('web-shop.local')).toContain('192.168.7.1')
     // Another machine that shares the same name is told.
     const line = ['share', 'web.shop.localhost', '--port', '1024']
     const other = await phone.run(builtPrograms().rootling, line, env)
