@@ -6,7 +6,7 @@ import { RootlingError } from '../errors.ts'
 import { appHost, appNaming } from '../project/app-name.ts'
 import { addRoute, ownerOfThisProcess, removeRoutes } from '../proxy/kept-routes.ts'
 import { listens } from '../proxy/listens.ts'
-import { isSameOwner, urlOfRoute, type Route } from '../proxy/routes.ts'
+import { addressOf, isSameOwner, urlOfRoute, type Route } from '../proxy/routes.ts'
 import { portArguments } from '../runtimes/dev-servers.ts'
 import type { RunEnd } from '../runtimes/run.ts'
 import { launchOptions } from './commands/daemon.ts'
@@ -60,13 +60,25 @@ export async function runNamed(named: NamedRun, context: Context): Promise<RunEn
 /** How often the port is asked whether it answers. */
 const askMilliseconds = 100
 
+/** After how long a person is told that nothing listens at the port; a first build takes seconds. */
+const warnMilliseconds = 10_000
+
 /** Prints the URL as soon as the command's server answers, and what a person has to know of it. */
 async function announce(
   route: Route,
   proxy: ServingProxy,
   { context, signal }: { readonly context: Context; readonly signal: AbortSignal },
 ): Promise<void> {
+  const begun = performance.now()
+  let isWarned = false
   while (!signal.aborted) {
+    if (!isWarned && performance.now() - begun > warnMilliseconds) {
+      isWarned = true
+      const { port } = addressOf(route.to)
+      context.output.warn(
+        `Nothing listens at port ${port} yet, which the command was given by the variable PORT. A server that does not read it needs that port by an option of its own, or a route to its own port: rootling proxy add NAME PORT`,
+      )
+    }
     if (await listens(route.to)) {
       if (signal.aborted) return
       context.output.note(`${urlOfRoute(route, proxy.port)} leads to ${route.to} now.`)

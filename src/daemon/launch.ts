@@ -144,8 +144,14 @@ export async function restartDaemon(
   refuseSudo(state)
   // Settings that cannot be used are refused while the daemon still runs.
   withChanges(await readSettings(state), changes)
-  await stopDaemon(state)
-  return startDaemon(options, changes)
+  const wasRunning = await stopDaemon(state)
+  try {
+    return await startDaemon(options, changes)
+  } catch (error) {
+    // With the settings that it had, it served a moment ago.
+    if (wasRunning) await startDaemon(options, {}).catch(() => undefined)
+    throw error
+  }
 }
 
 /**

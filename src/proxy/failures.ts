@@ -1,3 +1,4 @@
+import { isIP } from '../x509/ip.ts'
 import type { Page } from './pages.ts'
 import { hostname, portOf, type Upstream } from './upstream.ts'
 
@@ -17,7 +18,11 @@ export function noApp(host: string, hosts: readonly string[], port: string): Pag
       text: each,
       href: /^[\w.-]+$/.test(each) ? `https://${each}${port}/` : null,
     })),
-    fixes: [`Add it with the port that it listens on: \`rootling proxy add ${host} 3000\``],
+    fixes: [
+      isIP(host) === 0
+        ? `Add it with the port that it listens on: \`rootling proxy add ${host} 3000\``
+        : 'Ask for an app by its name; an address is none.',
+    ],
   }
 }
 
@@ -35,12 +40,13 @@ export function loop({ app, origin }: Upstream): Page {
 }
 
 /** The page for an upstream that gave no answer. */
-export function noAnswer({ app, origin }: Upstream, error: NodeJS.ErrnoException): Page {
+export function noAnswer(upstream: Upstream, error: NodeJS.ErrnoException): Page {
+  const { app, origin, place = app, fix } = upstream
   const host = hostname(origin)
   const port = portOf(origin)
   const to = `The app ${app} should be at port ${port} of ${host}`
   const isPlain = origin.protocol !== 'https:'
-  const add = (url: string): string => `\`rootling proxy add ${app} --to ${url}\``
+  const add = (url: string): string => `\`rootling proxy add ${place} --to ${url}\``
   const code = error.code ?? ''
   if (code === 'ECONNREFUSED' || code === 'EADDRNOTAVAIL')
     return {
@@ -48,7 +54,7 @@ export function noAnswer({ app, origin }: Upstream, error: NodeJS.ErrnoException
       error: 'connection_refused',
       sentence: `${to}, but nothing listens there.`,
       fixes: [
-        `Start the app, or say where it is: \`rootling proxy add ${app} PORT\``,
+        fix ?? `Start the app, or say where it is: \`rootling proxy add ${place} PORT\``,
         'Many development servers take another port when theirs is in use; their output says which.',
       ],
     }
@@ -122,5 +128,7 @@ export function hintFor(
     return `webpack-dev-server refuses the host ${app}: set devServer.allowedHosts: ['${app}'].`
   if (/^\/(?:_next|__nextjs)/.test(path) && text.startsWith('Unauthorized'))
     return `Next.js refuses the origin ${app}: set allowedDevOrigins: ['${app}'] in next.config.`
+  if (text.includes('Cross-site POST form submissions are forbidden'))
+    return `SvelteKit takes its origin for http: set ORIGIN=https://${app} for its server, or csrf.trustedOrigins in svelte.config.`
   return null
 }

@@ -91,7 +91,12 @@ function sendAnswer(
   const length = headers['content-length'] === undefined ? null : Number(headers['content-length'])
   const ends = hasNoBody(client.method, status) || length === 0
   try {
-    client.respond(status, statusMessage, fieldsForClient(answer.rawHeaders, status), ends)
+    client.respond(
+      status,
+      statusMessage,
+      fieldsForClient(forwarding, answer.rawHeaders, status),
+      ends,
+    )
   } catch (error) {
     onOver()
     outgoing.destroy()

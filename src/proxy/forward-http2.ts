@@ -28,7 +28,7 @@ export function forwardToHttp2(forwarding: Forwarding): void {
       const ends =
         hasNoBody(client.method, status) || (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
       try {
-        client.respond(status, '', fieldsForClient(raw, status), ends)
+        client.respond(status, '', fieldsForClient(forwarding, raw, status), ends)
       } catch (error) {
         isOver = true
         stream.close(constants.NGHTTP2_CANCEL)

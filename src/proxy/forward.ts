@@ -36,10 +36,46 @@ export const isRepeatable = ({ method, framing }: ProxyClient): boolean =>
 export const continueMilliseconds = 1_000
 
 /** Returns the fields of an answer for the client. */
-export function fieldsForClient(raw: RawFields, status: number): string[] {
+export function fieldsForClient(
+  { client, upstream }: Forwarding,
+  raw: RawFields,
+  status: number,
+): string[] {
   const fields = answerFields(raw)
+  if (upstream.changeOrigin === true) nameProxy(fields, upstream, client.authority)
   // RFC 9110 §8.6 forbids it, and some servers send it.
   return status === 204 ? without(fields, 'content-length') : fields
+}
+
+/** Puts the name under which the client knows an app in place of the app's own, which only we asked for. */
+function nameProxy(fields: string[], { origin }: Upstream, authority: string): void {
+  const own = origin.href.replace(/^h2c:/, 'http:').replace(/\/$/, '')
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = (fields[i] as string).toLowerCase()
+    const value = fields[i + 1] as string
+    if ((name === 'location' || name === 'content-location') && isBelow(value, own))
+      fields[i + 1] = `https://${authority}${value.slice(own.length)}`
+    else if (name === 'set-cookie')
+      fields[i + 1] = value.replace(/;\s*domain=\.?([^;]*)/i, (all, domain: string) =>
+        domain.trim().toLowerCase() === origin.hostname ? '' : all,
+      )
+  }
+}
+
+/** Whether a URL is an origin, or one of its pages. */
+const isBelow = (url: string, origin: string): boolean =>
+  url.startsWith(origin) && /^(?:[/?#]|$)/.test(url.slice(origin.length))
+
+/**
+ * Puts an app's own origin in place of ours where a page of the app says from where it asks: an app that
+ * does not know our name would refuse the page as another website's.
+ */
+export function nameApp(fields: string[], { origin }: Upstream, authority: string): void {
+  const own = origin.href.replace(/^h2c:/, 'http:').replace(/\/$/, '')
+  const ours = `https://${authority}`
+  for (let i = 0; i < fields.length; i += 2)
+    if (/^(?:origin|referer)$/i.test(fields[i] as string) && isBelow(fields[i + 1] as string, ours))
+      fields[i + 1] = `${own}${(fields[i + 1] as string).slice(ours.length)}`
 }
 
 /** Returns what looks for a hint in the first part of an answer; `null`: there is none to find. */

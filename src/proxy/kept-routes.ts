@@ -9,7 +9,6 @@ import { readText } from '../files/read.ts'
 import { stampOf } from '../files/stamp.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { toDelete } from '../shell-commands.ts'
-import { shellWord } from '../shell-word.ts'
 import { exclusively } from '../storage/files/unfinished-writes.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 import {
@@ -21,6 +20,7 @@ import {
   parseRoutePath,
   parseUpstream,
   placeOf,
+  wordsOf,
   type Route,
   type RouteOwner,
 } from './routes.ts'
@@ -154,14 +154,8 @@ function taken(route: Route): RootlingError {
     hint:
       owner.kind === 'run'
         ? 'End that command, or choose another name'
-        : `To take it out: ${removalOf(route)}`,
+        : `To take it out: rootling proxy remove ${wordsOf(route)}`,
   })
-}
-
-/** The command that takes a route out. */
-function removalOf({ host, path }: Pick<Route, 'host' | 'path'>): string {
-  const what = host === everyHost ? '--default' : shellWord(host)
-  return `rootling proxy remove ${what}${path === '/' ? '' : ` --path ${shellWord(path)}`}`
 }
 
 /**

@@ -9,7 +9,7 @@ import { loop, mostHops, noAnswer, noApp } from './failures.ts'
 import { hopsField, requestFields, valueOf } from './fields.ts'
 import { forwardToHttp1 } from './forward-http1.ts'
 import { forwardToHttp2 } from './forward-http2.ts'
-import type { Forwarding } from './forward.ts'
+import { nameApp, type Forwarding } from './forward.ts'
 import { beginLog, type ProxyEntry } from './log.ts'
 import { answerPage, type Page } from './pages.ts'
 import { createPipelines } from './pipeline.ts'
@@ -66,13 +66,16 @@ export function createRequests(options: RequestsOptions, upstreams: Upstreams): 
     log.app = upstream.app
     const hops = hopsOf(client.raw)
     if (hops >= mostHops) return answer(loop(upstream))
-    const upstreamHost = upstream.changeOrigin === true ? upstream.origin.host : client.authority
+    const isRenamed = upstream.changeOrigin === true
+    const upstreamHost = isRenamed ? upstream.origin.host : client.authority
+    const fields = requestFields(client, upstreamHost, hops + 1)
+    if (isRenamed) nameApp(fields, upstream, client.authority)
     return {
       client,
       upstream,
       upstreams,
       host: upstreamHost,
-      fields: requestFields(client, upstreamHost, hops + 1),
+      fields,
       onNoAnswer(error) {
         if (client.status === null) answerPage(client, noAnswer(upstream, error))
         else client.fail()

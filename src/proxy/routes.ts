@@ -1,6 +1,6 @@
 import { RootlingError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { quotedPath } from '../shell-word.ts'
+import { quotedPath, shellWord } from '../shell-word.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
 
 /** Who asked for a route, which says when it goes. */
@@ -129,6 +129,24 @@ export const placeOf = ({ host, path }: Pick<Route, 'host' | 'path'>): string =>
 export function urlOfRoute({ host, path }: Pick<Route, 'host' | 'path'>, port: number): string {
   const name = host === everyHost ? 'localhost' : host.replace(/^\*/, 'any')
   return `https://${name}${port === 443 ? '' : `:${port}`}${path}`
+}
+
+/** The words by which `rootling proxy add` and `remove` name a route. */
+export function wordsOf({ host, path }: Pick<Route, 'host' | 'path'>): string {
+  const what = host === everyHost ? '--default' : shellWord(host)
+  return `${what}${path === '/' ? '' : ` --path ${shellWord(path)}`}`
+}
+
+/** What to do where nothing listens for a route; `undefined`: what helps with any. */
+export function fixOf({ owner, to }: Route): string | undefined {
+  switch (owner.kind) {
+    case 'hand':
+      return undefined
+    case 'project':
+      return 'Start the app, or change its port in rootling.json, and then: `rootling up`'
+    case 'run':
+      return `Its command was given the variable PORT=${addressOf(to).port}; a server that does not read it needs that port by an option of its own.`
+  }
 }
 
 /** Whether two routes are for the same requests. */

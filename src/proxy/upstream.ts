@@ -22,6 +22,10 @@ export interface Upstream {
    * Default false.
    */
   readonly changeOrigin?: boolean
+  /** The words by which `rootling proxy add` changes its route; default: the name of the app. */
+  readonly place?: string
+  /** What to do where nothing listens, with commands in backticks; default: to start it, or to change its route. */
+  readonly fix?: string
   /** Opens a connection to a server of this process, which has no port. */
   readonly connect?: () => Duplex
 }

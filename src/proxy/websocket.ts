@@ -127,7 +127,12 @@ function refuse(forwarding: Forwarding, client: ProxyClient, answer: IncomingMes
   const { statusCode: status = 502, statusMessage = '', headers } = answer
   const length = headers['content-length'] === undefined ? null : Number(headers['content-length'])
   const ends = hasNoBody('GET', status) || length === 0
-  client.respond(status, statusMessage, fieldsForClient(answer.rawHeaders, status), ends)
+  client.respond(
+    status,
+    statusMessage,
+    fieldsForClient(forwarding, answer.rawHeaders, status),
+    ends,
+  )
   if (ends) {
     client.end(null, [])
     answer.resume()

@@ -14,6 +14,9 @@ interface DevServer {
   readonly more?: readonly string[]
 }
 
+/** Otherwise the page asks for updates at the server's own port, past the proxy. */
+const webSocketOfPage = ['--client-web-socket-url', 'auto://0.0.0.0:0/ws']
+
 const long = ['--port', '-p']
 
 /**
@@ -38,8 +41,18 @@ const devServers: readonly DevServer[] = [
   { programs: ['docusaurus'], commands: ['start', 'serve'], options: long },
   { programs: ['gatsby'], commands: ['develop', 'serve'], options: long },
   { programs: ['storybook'], commands: ['dev'], options: ['-p', '--port'] },
-  { programs: ['webpack'], commands: ['serve', 's', 'server'], options: ['--port'] },
-  { programs: ['webpack-dev-server'], commands: [''], options: ['--port'] },
+  {
+    programs: ['webpack'],
+    commands: ['serve', 's', 'server'],
+    options: ['--port'],
+    more: webSocketOfPage,
+  },
+  {
+    programs: ['webpack-dev-server'],
+    commands: [''],
+    options: ['--port'],
+    more: webSocketOfPage,
+  },
   { programs: ['rsbuild'], commands: ['', 'dev', 'preview'], options: ['--port'] },
   { programs: ['rspack'], commands: ['serve', 's', 'dev'], options: ['--port'] },
   { programs: ['wrangler'], commands: ['dev'], options: ['--port'] },
@@ -112,7 +125,8 @@ function ofProgram(name: string, rest: readonly string[], port: number): PortArg
 function beginsWith(rest: readonly string[], command: string): boolean {
   const end = rest.findIndex((word) => word.startsWith('-'))
   const plain = end === -1 ? rest : rest.slice(0, end)
-  if (command === '') return plain.length === 0
+  // Vite and others take the directory of the app.
+  if (command === '') return plain.every((word) => /^[./]/.test(word))
   return command.split(' ').every((word, i) => plain[i] === word)
 }
 

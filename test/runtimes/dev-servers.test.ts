@@ -17,6 +17,9 @@ const vite = '--port 4321 --strictPort'
 test('a dev server that is known gets its option for the port', async () => {
   for (const [line, words] of [
     ['vite', vite],
+    ['vite .', vite],
+    ['vite ./apps/web --host', vite],
+    ['webpack serve', '--port 4321 --client-web-socket-url auto://0.0.0.0:0/ws'],
     ['vite --host', vite],
     ['vite dev', vite],
     ['node_modules/.bin/vite', vite],

@@ -1,8 +1,11 @@
 import { RootlingError } from '../../errors.ts'
 import { listens } from '../../proxy/listens.ts'
-import { addRoute } from '../../proxy/kept-routes.ts'
+import { addRoute, removeRoutes, type Adding } from '../../proxy/kept-routes.ts'
 import {
+  addressOf,
   everyHost,
+  isOfThisMachine,
+  isSamePlace,
   parseRouteHost,
   parseRoutePath,
   parseUpstream,
@@ -12,7 +15,7 @@ import {
 } from '../../proxy/routes.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { noteProxy, serveKeptRoutes } from '../proxy.ts'
+import { noteProxy, serveKeptRoutes, type ServingProxy } from '../proxy.ts'
 import { launchOptions } from './daemon.ts'
 import type { proxyAddSpec } from '../specs/proxy.ts'
 
@@ -28,7 +31,7 @@ export async function proxyAdd(args: Arguments, context: Context): Promise<ExitC
     owner: { kind: 'hand' },
   }
   const change = await addRoute(state, route)
-  const proxy = await serveKeptRoutes(launchOptions(context))
+  const proxy = await serveOrUndo(route, change, context)
   const url = urlOfRoute(route, proxy.port)
   const isListening = await listens(route.to)
   output.result([url], { url, change, route, listens: isListening, port: proxy.port })
@@ -37,6 +40,20 @@ export async function proxyAdd(args: Arguments, context: Context): Promise<ExitC
   if (!isListening) output.note(`Nothing listens at ${route.to} yet.`)
   noteProxy(route, proxy, context)
   return exitCodes.ok
+}
+
+/** Serves the routes. Where that cannot be, what was added is taken out again. */
+async function serveOrUndo(route: Route, change: Adding, context: Context): Promise<ServingProxy> {
+  try {
+    const proxy = await serveKeptRoutes(launchOptions(context))
+    if (!isOfThisMachine(route.to) || addressOf(route.to).port !== proxy.port) return proxy
+    throw new RootlingError('usage', `${route.to} is the proxy itself.`, {
+      hint: 'Name the port at which the app listens: rootling proxy add shop.localhost 3000',
+    })
+  } catch (error) {
+    if (change === 'added') await removeRoutes(context.state, (each) => isSamePlace(each, route))
+    throw error
+  }
 }
 
 /** Reads the name and the server from the line. Throws `usage` and `bad-name`. */

@@ -7,7 +7,14 @@ import type { StateDirectory } from '../../home/state-directory.ts'
 import { isLive, readRoutes, stampOfRoutes } from '../../proxy/kept-routes.ts'
 import { createProxyServer, type Upstream } from '../../proxy/proxy-server.ts'
 import type { ProxyEntry } from '../../proxy/log.ts'
-import { dashboardHost, everyHost, routeTable, type Route } from '../../proxy/routes.ts'
+import {
+  fixOf,
+  wordsOf,
+  dashboardHost,
+  everyHost,
+  routeTable,
+  type Route,
+} from '../../proxy/routes.ts'
 
 import { createContexts } from '../../server/contexts.ts'
 import type { HttpsServer } from '../../server/https.ts'
@@ -250,7 +257,9 @@ function servingOf(routes: readonly Route[]): Serving {
   const upstreams = new Map(
     routes.map((route): [Route, Upstream] => {
       const { host, to, changeOrigin } = route
-      return [route, { app: host, origin: new URL(to), changeOrigin }]
+      const fix = fixOf(route)
+      const words = { place: wordsOf(route), ...(fix === undefined ? {} : { fix }) }
+      return [route, { app: host, origin: new URL(to), changeOrigin, ...words }]
     }),
   )
   return {

@@ -106,7 +106,7 @@ function show({ daemon, scopes, certificates, routes, requests, log, more }) {
   fill('requests-rows', requests.map((each) => [
     new Date(each.time).toLocaleTimeString(),
     {
-      text: each.method + ' ' + each.host + each.path + (each.hint ? ' – ' + each.hint : ''),
+      text: (each.status === 101 ? 'WebSocket' : each.method) + ' ' + each.host + each.path + (each.hint ? ' – ' + each.hint : ''),
       more: headers(each.fields) + '\\n' + (each.status ?? '') + '\\n' + headers(each.answered),
       id: each.time + each.path,
     },
@@ -128,7 +128,12 @@ function show({ daemon, scopes, certificates, routes, requests, log, more }) {
     each.fingerprint,
   ]), 'No authority. Make one: rootling install')
   const lines = log.join('\\n')
-  if (byId('log-lines').textContent !== lines) byId('log-lines').textContent = lines
+  const shown = byId('log-lines')
+  if (shown.textContent !== lines) {
+    const wasAtEnd = shown.scrollTop + shown.clientHeight >= shown.scrollHeight - 20
+    shown.textContent = lines
+    if (wasAtEnd || byId('all').hidden) setTimeout(() => { shown.scrollTop = shown.scrollHeight })
+  }
   byId('all').hidden = false
 }
 
