@@ -54,7 +54,7 @@ export function parseRouteHost(text: string): string {
   const host = value.includes('.') || value === 'localhost' ? value : `${value}.localhost`
   if (host !== dashboardHost) return host
   throw new RootlingError('usage', `${host} is the dashboard’s.`, {
-    hint: 'Choose another name: rootling proxy add shop.localhost 3000',
+    hint: 'Choose another name, such as shop',
   })
 }
 
@@ -167,7 +167,7 @@ export function ownerText(owner: RouteOwner): string {
     case 'project':
       return quotedPath(owner.project)
     case 'run':
-      return `rootling run (pid ${owner.pid})`
+      return `a command (pid ${owner.pid})`
   }
 }
 

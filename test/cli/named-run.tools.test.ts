@@ -61,7 +61,7 @@ test('a command is reached by its name while it runs, and ends as it does', asyn
   const again = await rootling(['run', '--name', 'api.shop.localhost', '--', 'touch', 'started'])
   expect(again).toMatchObject({ exitCode: 1, stdout: '' })
   expect(again.stderr).toContain(
-    `api.shop.localhost already leads to http://localhost:${answer.port}, by rootling run (pid `,
+    `api.shop.localhost already leads to http://localhost:${answer.port}, by a command (pid `,
   )
   expect((await rootling(['proxy', 'remove', 'api.shop.localhost'])).stderr).toContain(
     'ends with that command',

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { ensureAuthority } from '../../src/authority/create.ts'
 import { startControlServer } from '../../src/daemon/control-server.ts'
@@ -82,6 +83,34 @@ test('it listens only while there is a route, unless its port was given', async 
   const given = await openProxy({ https: [port], http: null, isGiven: true }, false)
   expect(given.proxy.status()).toMatchObject({ port, routes: 0 })
 })
+
+test('the name of a route has the same certificate after a restart, and any other a new one', async () => {
+  const port = await freePort()
+  const ports = { https: [port], http: null, isGiven: false }
+  const { proxy, state } = await openProxy(ports)
+  const serials = (): Promise<string[]> =>
+    Promise.all(['shop.localhost', 'other.localhost'].map((name) => serialAt(port, name)))
+  const [kept, other] = await serials()
+  expect(await serials()).toEqual([kept, other])
+  await proxy.close()
+  const settings = await readSettings(state)
+  const now = () => new Date()
+  const options = { state, settings, now, log: () => undefined, env: {}, daemonStatus: () => ({}) }
+  const next = await startProxy(options, ports)
+  onTestFinished(() => next.close())
+  const [again, another] = await serials()
+  expect(again).toBe(kept)
+  expect(another).not.toBe(other)
+})
+
+/** The serial number of the certificate that a client is shown who asks for a name. */
+async function serialAt(port: number, servername: string): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port, servername, rejectUnauthorized: false })
+  await once(socket, 'secureConnect')
+  const { serialNumber } = socket.getPeerCertificate()
+  socket.destroy()
+  return serialNumber
+}
 
 test('plain HTTP is redirected where its port can be had, and nobody is told where not', async () => {
   const [port, http] = [await freePort(), await freePort()]

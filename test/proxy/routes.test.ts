@@ -183,7 +183,7 @@ test('a route is kept once, and replaced by its owner alone', async () => {
   expect(await addRoute(state, run)).toBe('added')
   await expect(addRoute(state, route('shop.localhost'))).rejects.toMatchObject({
     code: 'route-taken',
-    message: `shop.localhost already leads to http://localhost:3000, by rootling run (pid ${process.pid}).`,
+    message: `shop.localhost already leads to http://localhost:3000, by a command (pid ${process.pid}).`,
   })
 })
 

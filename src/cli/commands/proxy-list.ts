@@ -1,4 +1,5 @@
 import { askStatus } from '../../daemon/launch.ts'
+import { defaultProxyPort } from '../../daemon/settings.ts'
 import { isGone } from '../../files/exists.ts'
 import { readRoutes } from '../../proxy/kept-routes.ts'
 import { listens } from '../../proxy/listens.ts'
@@ -15,7 +16,8 @@ export async function proxyList(
   { state, output }: Context,
 ): Promise<ExitCode> {
   const routes = (await readRoutes(state)).toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
-  const proxy = (await askStatus(state))?.proxy ?? null
+  const status = await askStatus(state)
+  const proxy = status?.proxy ?? null
   const port = proxy?.port ?? null
   const shown = await Promise.all(
     routes.map(async (route) => ({
@@ -27,8 +29,9 @@ export async function proxyList(
   output.result(
     table(
       shown.map((route) => [
-        route.url === null || route.host === everyHost ? placeOf(route) : route.url,
-        route.to,
+        // A wildcard has no URL of its own.
+        route.url === null || route.host.startsWith(everyHost) ? placeOf(route) : route.url,
+        `${route.to}${route.changeOrigin ? ' (--change-origin)' : ''}`,
         fromText(route),
         route.listens ? green('listens') : red('nothing listens'),
       ]),
@@ -38,9 +41,14 @@ export async function proxyList(
   )
   if (routes.length === 0)
     output.note('The proxy has no route. To add one: rootling proxy add shop.localhost 3000')
+  else if (status !== null && proxy === null)
+    output.note(`The proxy is off: rootling daemon restart --proxy-port ${defaultProxyPort}`)
   else if (proxy === null)
     output.note('The proxy does not run, since the daemon does not: rootling daemon start')
-  else if (port === null) output.note(`The proxy does not listen. ${proxy.reason ?? ''}`)
+  else if (port === null)
+    output.note(
+      `The proxy does not listen. ${[proxy.reason, proxy.hint].filter((each) => each !== null).join(' ')}`,
+    )
   else noteFallback(proxy, output)
   return exitCodes.ok
 }

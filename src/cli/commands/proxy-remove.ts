@@ -36,7 +36,7 @@ export async function proxyRemove(
     output.note(`There is no route for ${placeOf({ host, path: path ?? '/' })}.`)
   for (const { owner } of removed)
     if (owner.kind === 'project')
-      output.note(`It was of a project, whose next rootling up adds it: ${ownerText(owner)}`)
+      output.note(`It was of a project, which adds it again by the next up: ${ownerText(owner)}`)
   for (const route of left)
     output.note(`${placeOf(route)} is of ${ownerText(route.owner)}, and ends with that command.`)
   return left.length === 0 ? exitCodes.ok : exitCodes.failed

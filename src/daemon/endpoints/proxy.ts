@@ -347,8 +347,13 @@ async function openAt(options: OpenOptions, port: number, httpPort: number | nul
   })
   try {
     const refusals = createRefusals(log)
+    const issueAnew = onDemandIssuer(state, now)
     const contexts = createContexts({
-      issue: onDemandIssuer(state, now),
+      // The names of routes are few and come again with the next daemon, so theirs are kept.
+      issue: (name, brief) =>
+        serving().expected.has(name)
+          ? keptCertificate(state, [name], {}, now())
+          : issueAnew(name, brief),
       isRevoked: revokedIn(state),
       covers: (name) => source.current().leaf.checkHost(name) !== undefined,
       isExpected: (name) => serving().expected.has(name),

@@ -18,7 +18,8 @@ export async function planProxy(work: Work): Promise<PlannedStep[]> {
   const { wanted, world, project, scopes, proxy } = work
   const { state, env } = world
   const naming = await appNaming({ cwd: project.directory, env, owner: state.owner })
-  const step = { code: 'proxy', subject: 'no names any more' } as const
+  const names = [...wanted.proxy.keys()].join(', ')
+  const step = { code: 'proxy', subject: names === '' ? 'no names any more' : names } as const
   try {
     const routes = [...wanted.proxy].map(([name, target]): Route => ({
       host: appHost(name, naming),
