@@ -53,7 +53,7 @@ export const proxyListSpec = {
 
 export const dashboardSpec = {
   name: 'dashboard',
-  summary: 'Show certificates, stores, routes and requests in a browser',
+  summary: 'See routes, certificates and stores in a browser',
   options: {},
   examples: ['rootling dashboard'],
 } as const satisfies CommandSpec

@@ -2,7 +2,7 @@ import type { CommandSpec } from '../command.ts'
 
 export const shareSpec = {
   name: 'share',
-  summary: 'Let a phone trust the CA, and reach apps, for some minutes',
+  summary: 'Let a phone trust the CA, and reach apps, a while',
   positionals: '[NAME…]',
   options: {
     address: {
