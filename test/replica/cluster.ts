@@ -134,7 +134,16 @@ export async function startTeam({ owner, serving, role, count = 3 }: TeamOptions
       ...['--http01-port', String(responder.port), '--proxy', '127.0.0.1'],
       ...['--no-eab-required', '--no-limits', ...keyFile],
     ]
+    /** As the unit of systemd in docs/server: what ends without its database is started again. */
     async function begin(): Promise<void> {
+      for (let tries = 1; ; tries++)
+        try {
+          return await beginOnce()
+        } catch (error) {
+          if (tries === 10 || !String(error).includes('does not answer')) throw error
+        }
+    }
+    async function beginOnce(): Promise<void> {
       const started = start(program, line, env)
       child = started
       let output = ''

@@ -44,11 +44,13 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
   const stopped = stopSignal()
   return withDatabase(args, context, async (database) => {
     const named = await namedPassphrase(args, context)
+    // Each step is done once: where sessions end again and again, all at once would never be done.
+    const insist = whenBack((error) => output.warn(error.message), stopped)
+    await insist(() => migrate(database))
+    const sealer = await insist(() => openKeys(args, context, database, { named }))
+    const warning = await insist(() => standbyWarning(database))
+    if (warning !== null) output.warn(warning)
     const begin = async () => {
-      await migrate(database)
-      const sealer = await openKeys(args, context, database, { named })
-      const warning = await standbyWarning(database)
-      if (warning !== null) output.warn(warning)
       const starting = startReplica({
         database,
         sealer,
@@ -76,13 +78,9 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
         now,
         write: (line) => output.log(line.trimEnd()),
       })
-      return { sealer, replica: await listeningAs(serverRunSpec, args, starting) }
+      return listeningAs(serverRunSpec, args, starting)
     }
-    const { sealer, replica } = await whenBack(
-      begin,
-      (error) => output.warn(error.message),
-      stopped,
-    )
+    const replica = await insist(begin)
     const { urls, port } = replica
     output.result(
       [
@@ -114,27 +112,29 @@ export async function serverRun(args: RunArguments, context: Context): Promise<E
 const startMilliseconds = 30_000
 
 /**
- * Does work that needs the database, and again where that went away meanwhile, no longer than
- * `startMilliseconds` and not after `stopped`. Calls `onAway` the first time.
+ * Returns a function that does work which needs the database, and again where that went away meanwhile: all
+ * of it together no longer than `startMilliseconds`, and not after `stopped`. Calls `onAway` the first time.
  */
-async function whenBack<T>(
-  work: () => Promise<T>,
+function whenBack(
   onAway: (error: RootlingError) => void,
   stopped: Promise<unknown>,
-): Promise<T> {
+): <T>(work: () => Promise<T>) => Promise<T> {
   const end = performance.now() + startMilliseconds
-  let isStopped = false
+  let [isStopped, isTold] = [false, false]
   void stopped.then(() => (isStopped = true))
-  for (let tries = 1; ; tries++)
-    try {
-      return await work()
-    } catch (error) {
-      const isAway = error instanceof RootlingError && error.code === 'database-away'
-      if (!isAway || performance.now() > end) throw error
-      if (tries === 1) onAway(error)
-      await Promise.race([sleep(500), stopped])
-      if (isStopped) throw error
-    }
+  return async (work) => {
+    for (;;)
+      try {
+        return await work()
+      } catch (error) {
+        const isAway = error instanceof RootlingError && error.code === 'database-away'
+        if (!isAway || performance.now() > end) throw error
+        if (!isTold) onAway(error)
+        isTold = true
+        await Promise.race([sleep(100), stopped])
+        if (isStopped) throw error
+      }
+  }
 }
 
 /** `rootling server init`: makes the schema and the authority, or returns the one that is there. */
