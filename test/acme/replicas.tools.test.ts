@@ -51,7 +51,12 @@ async function startReplicas(count: number, given?: string) {
       baseUrl: `https://localhost:${port}/acme`,
       store: await openPostgresStore(database, sealer),
       authority: createAcmeAuthority({ storage: postgresStorage(database, sealer), now }),
-      options: { http01Port: responder.port },
+      // The responder is in this process, which a busy machine may keep waiting.
+      options: {
+        http01Port: responder.port,
+        answerMilliseconds: 60_000,
+        validationMilliseconds: 120_000,
+      },
     })
     onTestFinished(() => replica.close())
     replicas.push(replica)
