@@ -6,6 +6,7 @@ import { createProxyServer, type Upstream } from '../proxy/proxy-server.ts'
 import { everyHost, parseRouteHost, routeTable, type RouteTable } from '../proxy/routes.ts'
 import { createContexts } from '../server/contexts.ts'
 import type { HttpsServer } from '../server/https.ts'
+import { isListenError } from '../server/listen.ts'
 import type { KeyPair } from '../server/key-pair.ts'
 import { answerNames, type Mdns } from '../sites/share/mdns.ts'
 
@@ -126,9 +127,7 @@ async function listenAtOne(
     try {
       return await start(port)
     } catch (error) {
-      const isPort =
-        error instanceof RootlingError && ['port-in-use', 'listen-failed'].includes(error.code)
-      if (!isPort || i === ports.length - 1) throw error
+      if (!isListenError(error) || i === ports.length - 1) throw error
     }
   throw new TypeError('There is no port to try.')
 }

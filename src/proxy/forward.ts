@@ -49,7 +49,7 @@ export function fieldsForClient(
 
 /** Puts the name under which the client knows an app in place of the app's own, which only we asked for. */
 function nameProxy(fields: string[], { origin }: Upstream, authority: string): void {
-  const own = origin.href.replace(/^h2c:/, 'http:').replace(/\/$/, '')
+  const own = originText(origin)
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] as string).toLowerCase()
     const value = fields[i + 1] as string
@@ -62,6 +62,9 @@ function nameProxy(fields: string[], { origin }: Upstream, authority: string): v
   }
 }
 
+/** The origin of an app as the app itself writes it. */
+const originText = (origin: URL): string => origin.href.replace(/^h2c:/, 'http:').replace(/\/$/, '')
+
 /** Whether a URL is an origin, or one of its pages. */
 const isBelow = (url: string, origin: string): boolean =>
   url.startsWith(origin) && /^(?:[/?#]|$)/.test(url.slice(origin.length))
@@ -71,7 +74,7 @@ const isBelow = (url: string, origin: string): boolean =>
  * does not know our name would refuse the page as another website's.
  */
 export function nameApp(fields: string[], { origin }: Upstream, authority: string): void {
-  const own = origin.href.replace(/^h2c:/, 'http:').replace(/\/$/, '')
+  const own = originText(origin)
   const ours = `https://${authority}`
   for (let i = 0; i < fields.length; i += 2)
     if (/^(?:origin|referer)$/i.test(fields[i] as string) && isBelow(fields[i + 1] as string, ours))

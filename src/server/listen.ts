@@ -123,6 +123,10 @@ export function hostPort(host: string, port: number): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }
 
+/** Whether another port or address might be had in place of the one that could not. */
+export const isListenError = (error: unknown): error is RootlingError =>
+  error instanceof RootlingError && ['port-in-use', 'listen-failed'].includes(error.code)
+
 function listenError(
   cause: NodeJS.ErrnoException,
   { host, port, option }: { host: string; port: number; option: string },

@@ -19,7 +19,7 @@ import {
 import { createContexts } from '../../server/contexts.ts'
 import type { HttpsServer } from '../../server/https.ts'
 import { loadKeyPair, type KeyPair } from '../../server/key-pair.ts'
-import { listenOnLoopback } from '../../server/listen.ts'
+import { isListenError, listenOnLoopback } from '../../server/listen.ts'
 import { renewingPair } from '../../server/renewing.ts'
 import { loopbackNames } from '../../sites/own-addresses.ts'
 import { stampOfScopes } from '../../storage/files/scopes.ts'
@@ -307,9 +307,7 @@ async function openAtOne(
       const [first = null] = problems
       return { open, problem: first === null ? null : { ...first, hint: toHavePorts } }
     } catch (error) {
-      const isPort =
-        error instanceof RootlingError && ['port-in-use', 'listen-failed'].includes(error.code)
-      if (!isPort) throw error
+      if (!isListenError(error)) throw error
       problems.push(problemOf(error))
     }
   const reason = [...new Set(problems.map((each) => each.reason))].join(' ')

@@ -1,8 +1,8 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parseBoundedJson } from '../../bounded-json.ts'
 import { RootlingError } from '../../errors.ts'
 import { hostOf } from '../../server/host-check.ts'
+import { isSameSecret } from '../same-secret.ts'
 import { dashboardPage } from './page.ts'
 
 /** What the dashboard shows and does. Each function returns what becomes JSON. */
@@ -114,8 +114,7 @@ function isForeign({ headers }: IncomingMessage): boolean {
 
 function hasToken({ headers }: IncomingMessage, token: string): boolean {
   const given = /^Bearer ([\w-]{1,200})$/.exec(headers.authorization ?? '')?.[1] ?? ''
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(given), digest(token))
+  return isSameSecret(given, token)
 }
 
 const longestBody = 1_024

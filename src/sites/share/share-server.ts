@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Contexts } from '../../server/contexts.ts'
 import { hostOf } from '../../server/host-check.ts'
@@ -9,6 +9,7 @@ import { hostPort } from '../../server/listen.ts'
 import { createPlainServer } from '../../server/plain.ts'
 import { unmapped } from '../../x509/ip.ts'
 import type { Page } from '../page.ts'
+import { isSameSecret } from '../same-secret.ts'
 import { deviceOf, systemOf } from './device.ts'
 import { wordsOf } from './fingerprint-words.ts'
 import { mobileconfig } from './mobileconfig.ts'
@@ -95,7 +96,7 @@ export async function startShare(options: ShareOptions): Promise<Share> {
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return refusal(405, 'Only GET and HEAD are answered here.', { Allow: 'GET, HEAD' })
     const [, given = '', rest] = /^\/([^/?]*)(?:\/([^?]*))?/.exec(request.url ?? '') ?? []
-    if (!isSame(given, token)) return refusal(404, 'Nothing is here.')
+    if (!isSameSecret(given, token)) return refusal(404, 'Nothing is here.')
     // The links of the page are relative to its path.
     if (rest === undefined) return refusal(308, 'It is below this.', { Location: `/${token}/` })
     return answer(rest)
@@ -178,12 +179,6 @@ export async function startShare(options: ShareOptions): Promise<Share> {
     await check.close({ drainMilliseconds: 0 })
     throw error
   }
-}
-
-/** Compares in a time that does not tell where the first difference is. */
-function isSame(given: string, expected: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(given), digest(expected))
 }
 
 const refusal = (
