@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { AcmeAuthority } from './acme-authority.ts'
 import type { Connection, SocketOwners } from '../server/socket-owner.ts'
 import type { AccountKey } from './keys.ts'
@@ -6,6 +5,7 @@ import type { Limits } from './limits.ts'
 import type { AcmeProfile, ResolvedOptions } from './options.ts'
 import type { Account, EabKey } from './resources.ts'
 import type { KnownKeys } from './known-keys.ts'
+import { randomOctets } from './random.ts'
 import type { AcmeStore, Unit } from './store/contract.ts'
 import type { Urls } from './urls.ts'
 import type { Validator } from './validation/validator.ts'
@@ -82,4 +82,4 @@ export interface Answer {
 }
 
 /** A random ID for a resource, 128 bits in base64url. */
-export const newId = (): string => randomBytes(16).toString('base64url')
+export const newId = (): string => randomOctets(16).toString('base64url')

@@ -62,6 +62,21 @@ export function openDatabase({
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
   const current = new AsyncLocalStorage<{ client: PoolClient; longest: number }>()
+  let running = 0
+  /** Runs work within a transaction. While none runs, Node need not follow every promise for us. */
+  async function runWithin<T>(
+    client: PoolClient,
+    longest: number,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    running++
+    try {
+      return await current.run({ client, longest }, work)
+    } finally {
+      running--
+      if (running === 0) current.disable()
+    }
+  }
   // A machine that has lost its power says nothing: half of the patience leaves time to ask another
   // one. 0 waits for ever.
   const half = patience / 2
@@ -137,7 +152,7 @@ export function openDatabase({
       try {
         // The schema may take long to change; other work is done in a moment, or waits for other work.
         const longest = isMarked ? patience : 0
-        result = await current.run({ client, longest }, work)
+        result = await runWithin(client, longest, work)
       } catch (error) {
         // A connection that does not answer is closed, which ends the transaction too.
         const isEnded =
