@@ -3,6 +3,7 @@ import { join, relative } from 'node:path'
 import { readText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { isDueForRenewal } from '../x509/profiles.ts'
+import { keptDirectory } from './kept-directory.ts'
 
 /** What a certificate is said to be; kept.ts has what each means. */
 interface Facts {
@@ -15,13 +16,22 @@ interface Facts {
 }
 
 /**
- * What a check of a kept certificate found, in a file beside it. To check it again takes three times as
- * long as a program otherwise waits for it: two certificates are parsed, a signature and a key are
+ * What checks of kept certificates found, in a file. To check one again takes four times as long as a
+ * program otherwise waits for it: names are parsed, two certificates too, a signature and a key are
  * compared, and the record is searched for a revocation. All of that depends on files alone, so a
  * check holds as long as none of them has changed.
  */
-interface Checked {
-  /** What `stampsOf` returned before the check began. */
+interface Checks {
+  /** What `stampsOfAuthority` returned before the checks began. */
+  readonly stamps: string
+  /** By what was asked for, as text; the newest last. */
+  readonly found: Readonly<Record<string, Found>>
+}
+
+interface Found {
+  /** The name of the certificate's directory. */
+  readonly directory: string
+  /** What `stampsOfPair` returned before the check began. */
   readonly stamps: string
   readonly ca: string
   /** The root's file, relative to the state directory, which may be moved. */
@@ -33,82 +43,115 @@ interface Checked {
   readonly fingerprint: string
 }
 
-const checkedFile = 'checked.json'
+const checkedPath = ({ path }: StateDirectory): string => join(path, keptDirectory, 'checked.json')
+
+/** So many checks are kept that the file is read at once. */
+const mostFound = 20
+
+/** How the files were by which a kept certificate is judged. */
+export interface Stamps {
+  readonly authority: string
+  readonly pair: string
+}
 
 /**
- * Returns a text that changes whenever a file changes by which a kept certificate is judged: itself and
- * its key, every scope, and the record. It has their owners and modes too, since loose ones are
- * refused; `null`: a file is not there, or cannot be asked about.
+ * Returns texts that change whenever a file changes by which a kept certificate is judged: itself and
+ * its key, every scope, and the record. They have owners and modes too, since loose ones are refused.
+ * `null`: a file is not there, or cannot be asked about.
  */
-export function stampsOf(state: StateDirectory, directory: string): string | null {
-  const scopes = join(state.path, 'scopes')
-  const stamps = [`${process.geteuid?.()}`]
-  const add = (path: string): void => {
-    const { ino, size, mtimeNs, ctimeNs, mode, uid } = lstatSync(path, { bigint: true })
-    stamps.push(`${ino} ${size} ${mtimeNs} ${ctimeNs} ${mode} ${uid}`)
-  }
+export function stampsOf(state: StateDirectory, directory: string): Stamps | null {
   try {
-    add(join(directory, 'cert.pem'))
-    add(join(directory, 'key.pem'))
-    add(join(state.path, 'certificates.jsonl'))
-    for (const scope of readdirSync(scopes)) {
-      const path = join(scopes, scope)
-      add(path)
-      for (const file of readdirSync(path)) {
-        stamps.push(`${scope}/${file}`)
-        add(join(path, file))
-      }
-    }
+    return { authority: stampsOfAuthority(state), pair: stampsOfPair(state, directory) }
   } catch {
     return null
+  }
+}
+
+function stampsOfAuthority({ path }: StateDirectory): string {
+  const scopes = join(path, 'scopes')
+  const stamps = [`${process.geteuid?.()}`, stampOf(join(path, 'certificates.jsonl'))]
+  for (const scope of readdirSync(scopes)) {
+    const below = join(scopes, scope)
+    stamps.push(scope, stampOf(below))
+    for (const file of readdirSync(below)) stamps.push(file, stampOf(join(below, file)))
   }
   return stamps.join('\n')
 }
 
-/** Returns what was checked while the files had these stamps; `null`: nothing, or it is due now. */
-export async function readChecked(
-  state: StateDirectory,
-  directory: string,
-  stamps: string,
-  now: Date,
-): Promise<Facts | null> {
-  const text = await readText(join(directory, checkedFile), 1024 * 1024).catch(() => null)
-  const checked = text === null ? null : parse(text)
-  if (checked === null || checked.stamps !== stamps) return null
-  const { ca, root, serialNumber, fingerprint } = checked
-  const validity = { notBefore: new Date(checked.notBefore), notAfter: new Date(checked.notAfter) }
-  if (isDueForRenewal(validity, now)) return null
-  return { ca, caPath: join(state.path, root), ...validity, serialNumber, fingerprint }
+const stampsOfPair = ({ path }: StateDirectory, directory: string): string =>
+  ['cert.pem', 'key.pem']
+    .map((file) => stampOf(join(path, keptDirectory, directory, file)))
+    .join('\n')
+
+function stampOf(path: string): string {
+  const { ino, size, mtimeNs, ctimeNs, mode, uid } = lstatSync(path, { bigint: true })
+  return `${ino} ${size} ${mtimeNs} ${ctimeNs} ${mode} ${uid}`
 }
 
-function parse(text: string): Checked | null {
+/**
+ * Returns the directory's name and what was found for `asked`, while no file has changed since; `null`:
+ * nothing, or the certificate is due now.
+ */
+export async function readChecked(
+  state: StateDirectory,
+  asked: string,
+  now: Date,
+): Promise<{ readonly directory: string; readonly facts: Facts } | null> {
+  const checks = await readChecks(state)
+  const found = checks !== null && Object.hasOwn(checks.found, asked) ? checks.found[asked] : null
+  if (checks === null || !isSound(found)) return null
+  const { directory, ca, root, serialNumber, fingerprint } = found
+  const validity = { notBefore: new Date(found.notBefore), notAfter: new Date(found.notAfter) }
+  if (isDueForRenewal(validity, now)) return null
+  const stamps = stampsOf(state, directory)
+  if (stamps?.pair !== found.stamps || stamps.authority !== checks.stamps) return null
+  const facts = { ca, caPath: join(state.path, root), ...validity, serialNumber, fingerprint }
+  return { directory, facts }
+}
+
+async function readChecks(state: StateDirectory): Promise<Checks | null> {
+  const text = await readText(checkedPath(state), 1024 * 1024).catch(() => null)
+  if (text === null) return null
   try {
-    const checked = JSON.parse(text) as Checked
-    const { stamps, ca, root, serialNumber, fingerprint, notBefore, notAfter } = checked
-    const isSound =
-      [stamps, ca, root, serialNumber, fingerprint].every((each) => typeof each === 'string') &&
-      Number.isFinite(notBefore) &&
-      Number.isFinite(notAfter)
-    return isSound ? checked : null
+    const checks = JSON.parse(text) as Checks | null
+    const { found } = checks ?? {}
+    return typeof found === 'object' && found !== null ? checks : null
   } catch {
     return null
   }
+}
+
+function isSound(found: Found | null | undefined): found is Found {
+  if (typeof found !== 'object' || found === null) return false
+  const { directory, stamps, ca, root, serialNumber, fingerprint, notBefore, notAfter } = found
+  return (
+    [directory, stamps, ca, root, serialNumber, fingerprint].every(
+      (each) => typeof each === 'string',
+    ) &&
+    /^[0-9a-f]{16}$/.test(directory) &&
+    Number.isFinite(notBefore) &&
+    Number.isFinite(notAfter)
+  )
 }
 
 /**
  * Keeps what a check found while the files had these stamps. It is written in place and not synced: half
  * a file is no JSON, and then all is checked again. Where it cannot be written, nothing is lost either.
  */
-export function writeChecked(
+export async function writeChecked(
   state: StateDirectory,
+  asked: string,
   directory: string,
-  stamps: string,
+  stamps: Stamps,
   { ca, caPath, notBefore, notAfter, serialNumber, fingerprint }: Facts,
-): void {
+): Promise<void> {
   // Under sudo the file would be root's.
   if (state.owner !== null) return
-  const checked: Checked = {
-    stamps,
+  const checks = await readChecks(state)
+  const others = checks?.stamps === stamps.authority ? Object.entries(checks.found) : []
+  const found: Found = {
+    directory,
+    stamps: stamps.pair,
     ca,
     root: relative(state.path, caPath),
     notBefore: notBefore.getTime(),
@@ -116,12 +159,17 @@ export function writeChecked(
     serialNumber,
     fingerprint,
   }
+  const kept = others.filter(([key, one]) => key !== asked && isSound(one)).slice(1 - mostFound)
+  const written: Checks = {
+    stamps: stamps.authority,
+    found: Object.fromEntries([...kept, [asked, found]]),
+  }
   try {
     const { O_WRONLY, O_CREAT, O_TRUNC } = constants
     const flags = O_WRONLY | O_CREAT | O_TRUNC | (constants.O_NOFOLLOW ?? 0)
-    const file = openSync(join(directory, checkedFile), flags, 0o600)
+    const file = openSync(checkedPath(state), flags, 0o600)
     try {
-      writeSync(file, JSON.stringify(checked))
+      writeSync(file, JSON.stringify(written))
     } finally {
       closeSync(file)
     }

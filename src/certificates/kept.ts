@@ -84,26 +84,22 @@ export async function keptFor(
   now: Date,
 ): Promise<Certificate> {
   checkKeyType(keyType)
+  const asked = JSON.stringify([names, keyType, days, revocationUrl, purpose, subject])
+  const checked = await readChecked(state, asked, now)
+  if (checked !== null) {
+    const files = await readFiles(state, pathsIn(state, checked.directory))
+    if (files !== null) return { ...files, ...checked.facts }
+  }
   const identifiers = names.map(parseIdentifier)
   const client = purpose === 'client' ? { subject: subject ?? null } : null
-  const directory = join(
-    state.path,
-    keptDirectory,
-    digestOf(identifiers, client, keyType, days, revocationUrl),
-  )
-  const certPath = join(directory, 'cert.pem')
-  const keyPath = join(directory, 'key.pem')
-  const stamps = stampsOf(state, directory)
-  if (stamps !== null) {
-    const checked = await readChecked(state, directory, stamps, now)
-    const files = checked === null ? null : await readFiles(state, certPath, keyPath)
-    if (checked !== null && files !== null) return { ...files, ...checked }
-  }
+  const name = digestOf(identifiers, client, keyType, days, revocationUrl)
+  const { directory, ...paths } = pathsIn(state, name)
+  const stamps = stampsOf(state, name)
   const scope = await chooseScope(state, { purpose, identifiers, subject }, now)
-  const readAgain = () => readKept(state, certPath, keyPath, scope, now)
+  const readAgain = () => readKept(state, paths, scope, now)
   const kept = await readAgain()
   if (kept !== null) {
-    if (stamps !== null) writeChecked(state, directory, stamps, kept)
+    if (stamps !== null) await writeChecked(state, asked, name, stamps, kept)
     return kept
   }
   // Loaded only here: a program that is given a kept certificate waits for none of this.
@@ -118,10 +114,10 @@ export async function keptFor(
       const others = await readAgain()
       if (others !== null) return others
       await makePrivateDirectory(directory, state.owner)
-      const files = { certPath, keyPath, inState: 'kept' } as const
-      const asked = { names, purpose, subject, keyType, days, revocationUrl }
-      const { chain, key } = await issue(state, { ...asked, files, force: true }, now)
-      const made = { cert: chain, key: key ?? '', certPath, keyPath }
+      const files = { ...paths, inState: 'kept' } as const
+      const request = { names, purpose, subject, keyType, days, revocationUrl, files, force: true }
+      const { chain, key } = await issue(state, request, now)
+      const made = { cert: chain, key: key ?? '', ...paths }
       return certificateOf(new X509Certificate(chain), made, scope)
     },
     { name: 'kept.lock' },
@@ -134,12 +130,11 @@ export async function keptFor(
  */
 async function readKept(
   state: StateDirectory,
-  certPath: string,
-  keyPath: string,
+  paths: Paths,
   scope: Scope,
   now: Date,
 ): Promise<Certificate | null> {
-  const files = await readFiles(state, certPath, keyPath)
+  const files = await readFiles(state, paths)
   if (files === null) return null
   try {
     const leaf = new X509Certificate(files.cert)
@@ -155,12 +150,18 @@ async function readKept(
   }
 }
 
-type Files = Pick<Certificate, 'cert' | 'key' | 'certPath' | 'keyPath'>
+type Paths = Pick<Certificate, 'certPath' | 'keyPath'>
+type Files = Paths & Pick<Certificate, 'cert' | 'key'>
+
+/** Returns the path of a kept certificate's directory, and those of its files. */
+function pathsIn({ path }: StateDirectory, name: string): Paths & { readonly directory: string } {
+  const directory = join(path, keptDirectory, name)
+  return { directory, certPath: join(directory, 'cert.pem'), keyPath: join(directory, 'key.pem') }
+}
 
 async function readFiles(
   state: StateDirectory,
-  certPath: string,
-  keyPath: string,
+  { certPath, keyPath }: Paths,
 ): Promise<Files | null> {
   const cert = await readText(certPath)
   const key = await readPrivateText(keyPath, state.owner)

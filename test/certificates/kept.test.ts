@@ -50,9 +50,19 @@ test('one whose hold was released is kept, and one that was revoked in a copied 
   expect(copied.serialNumber).not.toBe(target)
 })
 
-/** The file in which the last check of a certificate is kept. */
+/** The file in which the checks of an authority's kept certificates are kept. */
 const checkedOf = ({ certPath }: { certPath: string }): string =>
-  join(dirname(certPath), 'checked.json')
+  join(dirname(dirname(certPath)), 'checked.json')
+
+/** Writes another fingerprint into that file, for every certificate. */
+function lieIn(path: string): void {
+  const checks = JSON.parse(readFileSync(path, 'utf8')) as { found: Record<string, object> }
+  const found = Object.entries(checks.found).map(([asked, one]) => [
+    asked,
+    { ...one, fingerprint: 'of the file' },
+  ])
+  writeFileSync(path, JSON.stringify({ ...checks, found: Object.fromEntries(found) }))
+}
 
 test('what was checked is not checked again, also in a directory that was moved', async () => {
   const { state, ask, first } = await withKept()
@@ -61,8 +71,7 @@ test('what was checked is not checked again, also in a directory that was moved'
   const path = checkedOf(first)
   expect(statSync(path).mode & 0o777).toBe(0o600)
   // Nothing but the file says this, so it was read.
-  const checked = JSON.parse(readFileSync(path, 'utf8')) as { fingerprint: string }
-  writeFileSync(path, JSON.stringify({ ...checked, fingerprint: 'of the file' }))
+  lieIn(path)
   expect(await ask()).toEqual({ ...first, fingerprint: 'of the file' })
   const moved = join(await temporaryDirectory(), 'moved')
   renameSync(state.path, moved)
@@ -77,8 +86,7 @@ test('all is checked again once a file has changed, and when the certificate is 
   const path = checkedOf(first)
   const lie = async (): Promise<void> => {
     await ask()
-    const checked = JSON.parse(readFileSync(path, 'utf8')) as object
-    writeFileSync(path, JSON.stringify({ ...checked, fingerprint: 'of the file' }))
+    lieIn(path)
     expect((await ask()).fingerprint).toBe('of the file')
   }
   for (const file of [
@@ -107,7 +115,41 @@ test('all is checked again once a file has changed, and when the certificate is 
   })
 })
 
-test.each(['', '{', '[]', 'null', '{"stamps":1}'])(
+test('of many certificates the checks of the newest are kept, until the record changes', async () => {
+  const { state, ask, first } = await withKept()
+  const path = checkedOf(first)
+  const askedIn = (): string[] => {
+    const { found } = JSON.parse(readFileSync(path, 'utf8')) as { found: object }
+    return Object.keys(found).map((asked) => (JSON.parse(asked) as string[][])[0]?.[0] ?? '')
+  }
+  const names = Array.from({ length: 22 }, (_, i) => `a${i}.test`)
+  for (const name of names) await keptCertificate(state, [name], {}, now)
+  await ask()
+  expect(askedIn()).toEqual(['app.test'])
+  for (const name of names) await keptCertificate(state, [name], {}, now)
+  expect(askedIn()).toEqual(names.slice(2))
+  await ask()
+  expect(askedIn()).toEqual([...names.slice(3), 'app.test'])
+})
+
+test.each([
+  ['another directory', { directory: '../../scopes/local' }],
+  ['no time', { notAfter: null }],
+  ['a number for the root', { root: 1 }],
+])('what was found is checked again with %s in its file', async (_, wrong) => {
+  const { ask, first } = await withKept()
+  await ask()
+  const path = checkedOf(first)
+  const before = readFileSync(path, 'utf8')
+  lieIn(path)
+  const checks = JSON.parse(readFileSync(path, 'utf8')) as { found: Record<string, object> }
+  const [[asked, one] = ['', {}]] = Object.entries(checks.found)
+  writeFileSync(path, JSON.stringify({ ...checks, found: { [asked]: { ...one, ...wrong } } }))
+  expect(await ask()).toEqual(first)
+  expect(readFileSync(path, 'utf8')).toBe(before)
+})
+
+test.each(['', '{', '[]', 'null', '{"stamps":1}', '{"stamps":"","found":null}'])(
   'a damaged file of the last check (%j) is replaced',
   async (text) => {
     const { ask, first } = await withKept()

@@ -49,9 +49,10 @@ const directories: Readonly<Record<string, Layout>> = {
   pending: { numbered: pendingNames },
   projects: { numbered: /^[0-9a-f]{32}\.json$/ },
   kept: {
+    files: { 'checked.json': /^\{"stamps":/ },
     directory: (name) =>
       /^[0-9a-f]{16}$/.test(name)
-        ? { files: { 'checked.json': /^\{"stamps":/, 'key.pem': anyText, 'cert.pem': anyText } }
+        ? { files: { 'key.pem': anyText, 'cert.pem': anyText } }
         : undefined,
   },
   acme: { files: { journal: /^\["/, nonces: /^secret / } },

@@ -122,6 +122,7 @@ export function temporaryFiles(): { path: string; remove: () => void } {
   for (const file of ['root.pem', 'intermediate.pem'])
     writeFileSync(join(path, 'scopes', 'local', file), '')
   mkdirSync(join(path, 'acme'))
+  mkdirSync(join(path, 'kept'))
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
@@ -668,6 +669,8 @@ function stateFiles(path: string): ForeignParser[] {
     revocationUrl: null,
   }
   const checked = {
+    directory: '00'.repeat(8),
+    stamps: 'x',
     ca: 'PEM',
     root: 'scopes/local/root.pem',
     notBefore: now.getTime() - 1_000,
@@ -742,7 +745,9 @@ function stateFiles(path: string): ForeignParser[] {
       codes: ['corrupt-state', 'file-unreadable', 'newer-state'],
     },
     row('daemon.json', [{ acmePort: 1 }, { dnsResolver: '127.0.0.1' }], () => readSettings(state)),
-    row('checked.json', [{ stamps: 'x', ...checked }], () => readChecked(state, path, 'x', now)),
+    row('kept/checked.json', [{ stamps: 'x', found: { x: checked } }], () =>
+      readChecked(state, 'x', now),
+    ),
     row('daemon-run.json', [run], () => readRunFile(state)),
     row('proxy.json', [{ routes: [route, { ...route, owner: runs }] }], () => readRoutes(state)),
     row('renewal.json', [[failure]], () => readFailures(state)),
