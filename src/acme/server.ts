@@ -370,13 +370,13 @@ async function readAtOnce(context: AcmeContext, ask: SignedAsk): Promise<Opened 
 }
 
 /**
- * Verifies a request that may change something over what is known without reading. `null`: that is not
+ * Verifies a request over what is known without reading. `null`: that is not
  * enough, or it may be refused, which `openVerified` decides.
  */
 function openRecent(context: AcmeContext, ask: SignedAsk): Opened | null {
   const { store, urls, keys } = context
   const { reference, nonce, jws } = ask
-  if (isPostAsGet(jws) || !('kid' in reference) || !store.nonces.isOurs(nonce)) return null
+  if (!('kid' in reference) || !store.nonces.isOurs(nonce)) return null
   const unit = store.openRecent?.(needOf(context, ask)) ?? null
   const account = unit?.get('account', urls.accountId(reference.kid) ?? '')
   if (unit === null || account?.status !== 'valid') return null

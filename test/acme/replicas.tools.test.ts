@@ -217,10 +217,14 @@ test('an order takes six statements, three of which wait for the disk', async ()
   const statements: string[] = []
   const database: Database = {
     ...opened,
-    query(text, values = []) {
+    query(text, values) {
+      statements.push(text)
+      return opened.query(text, values)
+    },
+    queryOften(text, values) {
       const waits = text.includes('commit_unit') && values[4] !== '[]'
       statements.push(waits ? `synchronous ${text}` : text)
-      return opened.query(text, values)
+      return opened.queryOften(text, values)
     },
   }
   const storage = postgresStorage(database, sealer)
@@ -283,6 +287,32 @@ test('a replica that remembers an order sees what another one has changed since'
   for await (const page of storage.certificates.all())
     serials.push(...page.map((one) => one.certificate.serialNumber))
   expect(serials).toHaveLength(1)
+})
+
+test('a client reads from a replica that remembers an order what another one has changed', async () => {
+  const { client, ports } = await startReplicas(2)
+  const [first = 0, second = 0] = ports
+  ports.splice(0, 2, first)
+  const own = await client()
+  const order = await own.order(['a.localhost'])
+  const [authorization] = order.body.authorizations
+  const url = order.headers['location'] ?? ''
+  const statuses = async (): Promise<unknown[]> => {
+    const answers = [await own.post(authorization, null), await own.post(url, null)]
+    return answers.map(({ body }) => body.status)
+  }
+  expect(await statuses()).toEqual(['pending', 'pending'])
+  ports.splice(0, 1, second)
+  await own.post(authorization, { status: 'deactivated' })
+  ports.splice(0, 1, first)
+  expect(await statuses()).toEqual(['deactivated', 'invalid'])
+  // What was read once uses up its nonce, also where nothing else was written.
+  const nonce = await own.nonce()
+  await own.post(url, null, { header: { nonce } })
+  expect(await own.post(url, null, { header: { nonce } })).toMatchObject({
+    status: 400,
+    body: { type: 'urn:ietf:params:acme:error:badNonce' },
+  })
 })
 
 test('a revocation through one replica is in the CRL that another one makes', async () => {

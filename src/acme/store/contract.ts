@@ -49,8 +49,8 @@ export interface AcmeStore {
   read(need: Need, nonce: string): Promise<Unit | null>
   /**
    * Opens a unit over what this process read and committed lately, without a step of the store; `null`: it
-   * does not know all of that. It may show what is no longer so: its commit answers `conflict` then, and
-   * also where it puts nothing. Absent: the store is in this process.
+   * does not know all of that. It may show what is no longer so: its commit answers `conflict` then.
+   * Absent: the store is in this process.
    */
   openRecent?(need: Need): Unit | null
   /** Replay nonces (RFC 8555 §6.5). Neither function reads or writes the store. */

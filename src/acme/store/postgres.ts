@@ -199,7 +199,9 @@ const columns = 'a.kind, a.id, a.version, a.facts'
 
 async function read(place: Place, need: Need): Promise<Snapshot> {
   if (isEmpty(need)) return { known: new Map<string, Known>(), ordersOf: [], unfinishedOf: [] }
-  const rows = await place.database.query('SELECT * FROM rootling.read_unit($1)', [limited(need)])
+  const rows = await place.database.queryOften('SELECT * FROM rootling.read_unit($1)', [
+    limited(need),
+  ])
   return snapshotOf(place, need, rows)
 }
 
@@ -207,7 +209,7 @@ async function read(place: Place, need: Need): Promise<Snapshot> {
 async function readOnce(place: Place, need: Need, nonce: string): Promise<Snapshot | null> {
   const used = place.nonces.parse(nonce)
   if (used === null) return null
-  const rows = await place.database.query('SELECT * FROM rootling.read_unit($1, $2, $3, $4)', [
+  const rows = await place.database.queryOften('SELECT * FROM rootling.read_unit($1, $2, $3, $4)', [
     limited(need),
     used.day,
     used.nonce,
@@ -290,13 +292,12 @@ function openUnit(
   async function commit(nonce: string | null): Promise<Outcome> {
     const used = nonce === null ? ownNonce() : nonces.parse(nonce)
     if (used === null) return 'replayed'
-    // No version tells whether what it showed is true still.
-    if (puts.size === 0 && isRecent) return 'conflict'
     if (puts.size === 0 && leases.length === 0 && nonce === null) return 'done'
-    // What a unit only reads may change at any time.
-    const checked = puts.size === 0 ? [] : [...looked].filter(([key]) => !puts.has(key))
+    // What a unit only reads may change at any time, once it was read.
+    const isFresh = puts.size === 0 && !isRecent
+    const checked = isFresh ? [] : [...looked].filter(([key]) => !puts.has(key))
     try {
-      const [row] = await database.query(
+      const [row] = await database.queryOften(
         'SELECT rootling.commit_unit($1, $2, $3, $4, $5, $6, $7, $8, $9) AS outcome',
         [
           used.day,

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { Pool, type PoolClient, type QueryResult } from 'pg'
 import { RootlingError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
@@ -17,6 +17,11 @@ export interface Database {
    * done. Within `transaction` it is part of that. Throws `database-away`.
    */
   query(text: string, values?: readonly unknown[]): Promise<readonly Row[]>
+  /**
+   * Does what `query` does, for a statement that runs for each request: each connection parses and plans
+   * it once, where something between lets it. Not within `transaction`.
+   */
+  queryOften(text: string, values: readonly unknown[]): Promise<readonly Row[]>
   /**
    * Runs work in a transaction that is durable once it ends, also on the synchronous standbys.
    * Throws what the work throws, and then nothing has happened, and `database-away`, and then nothing
@@ -86,6 +91,16 @@ export function openDatabase({
     query_timeout: longest,
   })
 
+  let canPrepare = true
+  const names = new Map<string, string>()
+  /** The name tells the text, so that processes that share connections never mean another statement. */
+  function nameOf(text: string): string {
+    const name =
+      names.get(text) ?? `rootling_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
+    names.set(text, name)
+    return name
+  }
+
   /** Tries again while the database is away, but no longer than `patience`. */
   async function persist<T>(attempt: () => Promise<T>): Promise<T> {
     const end = performance.now() + patience
@@ -133,6 +148,17 @@ export function openDatabase({
       const { client, longest } = current.getStore() ?? {}
       if (client !== undefined)
         return (await client.query<Row>(limited(text, values, longest))).rows
+      return persist(async () => (await pool.query<Row>(limited(text, values))).rows)
+    },
+    async queryOften(text, values) {
+      const prepared = () => pool.query<Row>({ ...limited(text, values), name: nameOf(text) })
+      if (canPrepare)
+        try {
+          return (await persist(prepared)).rows
+        } catch (error) {
+          if (!isNotPrepared(error)) throw error
+          canPrepare = false
+        }
       return persist(async () => (await pool.query<Row>(limited(text, values))).rows)
     },
     async transaction(work, { isMarked = true } = {}) {
@@ -199,6 +225,17 @@ function isAway(error: unknown): boolean {
   return /^(?:Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
     message,
   )
+}
+
+/**
+ * Whether a prepared statement was not there, was there already, or returns other columns since the schema
+ * changed: it did nothing. PgBouncer with `pool_mode=transaction` gives each transaction any connection
+ * to PostgreSQL, and only since version 1.21 prepares statements there too, where
+ * `max_prepared_statements` lets it.
+ */
+function isNotPrepared(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return code === '26000' || code === '42P05' || code === '0A000'
 }
 
 const away = (place: string, cause: unknown): RootlingError =>

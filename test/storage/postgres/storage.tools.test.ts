@@ -4,13 +4,13 @@ import { inspect } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { makeScope } from '../../../src/authority/ceremony.ts'
 import { recordAudit } from '../../../src/storage/postgres/audit.ts'
-import { openDatabase } from '../../../src/storage/postgres/database.ts'
+import { openDatabase, type Database } from '../../../src/storage/postgres/database.ts'
 import { migrate } from '../../../src/storage/postgres/migrate.ts'
 import { migrations } from '../../../src/storage/postgres/schema.ts'
 import { sealWith } from '../../../src/storage/postgres/seal.ts'
 import { postgresStorage } from '../../../src/storage/postgres/storage.ts'
 import { certificate } from '../../helpers/filled-record.ts'
-import { usePostgres } from '../../helpers/postgres.ts'
+import { startPgBouncer, usePostgres } from '../../helpers/postgres.ts'
 import { describeStorage } from '../contract.ts'
 
 const postgres = usePostgres()
@@ -111,6 +111,36 @@ test('a step that fails leaves nothing of itself', async () => {
   await expect(migrate(postgres.open(url), steps)).rejects.toThrow('division by zero')
   await migrate(postgres.open(url))
 })
+
+test.each(['PostgreSQL', 'PgBouncer in transaction mode'])(
+  'what runs often runs through %s, and again when its columns have changed',
+  async (through) => {
+    const url = new URL(await postgres.create())
+    if (through !== 'PostgreSQL') url.port = String(await startPgBouncer(postgres.server))
+    const ask = async (database: Database, text: string): Promise<unknown[]> =>
+      Promise.all(
+        Array.from(
+          { length: 40 },
+          async (_, i) => (await database.queryOften(text, [i]))[0]?.['n'],
+        ),
+      )
+    const numbers = Array.from({ length: 40 }, (_, i) => i)
+    // Two processes prepare the same names on connections that PgBouncer shares among them.
+    const databases = [postgres.open(url.href), postgres.open(url.href)]
+    for (let round = 0; round < 3; round++)
+      for (const database of databases)
+        expect(await ask(database, 'SELECT $1::int AS n')).toEqual(numbers)
+    const [database] = databases as [Database]
+    await database.query('CREATE TABLE t AS SELECT generate_series(0, 40) AS n')
+    const all = 'SELECT * FROM t WHERE n = $1'
+    expect(await ask(database, all)).toEqual(numbers)
+    await database.query('ALTER TABLE t ADD COLUMN more text')
+    expect(await ask(database, all)).toEqual(numbers)
+    await expect(database.queryOften('SELECT 1 / $1::int', [0])).rejects.toMatchObject({
+      code: '22012',
+    })
+  },
+)
 
 test('a database that is away is waited for, and then named without its password', async () => {
   const url = await postgres.create()
