@@ -34,6 +34,7 @@ export function noteProxy(
 /** Says why the proxy listens at another port than 443, and what to type. */
 export function noteFallback({ port, reason, hint }: ProxyStatus, output: Context['output']): void {
   if (port === null || reason === null) return
-  const todo = hint === null ? '' : ` To have it at 443: ${hint}`
+  const isCommand = hint?.startsWith('rootling ') === true
+  const todo = hint === null ? '' : ` ${isCommand ? 'To have it at 443: ' : ''}${hint}`
   output.note(`The proxy listens at ${port}. ${reason}${todo}`)
 }

@@ -56,7 +56,7 @@ test('where the port is taken the next one serves, and the status says why and w
   expect(proxy.status()).toEqual({
     port: free,
     reason: `Another program already listens on 127.0.0.1:${taken}.`,
-    hint: 'rootling daemon install --ports',
+    hint: 'End that program, then: rootling daemon restart',
     routes: 1,
   })
 })

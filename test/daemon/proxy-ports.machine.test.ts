@@ -63,13 +63,13 @@ describe.skipIf(obstacle !== null)(
       expect(stdout).toBe('https://shop.localhost:14443/\n')
       const reason = 'Another program already listens on 127.0.0.1:443.'
       expect(stderr).toContain(`The proxy listens at 14443. ${reason}`)
-      expect(stderr).toContain('rootling daemon install --ports')
+      expect(stderr).toContain('End that program, then: rootling daemon restart')
       expect((await curl('https://shop.localhost:14443/')).stdout).toBe('the app')
       const status = await rootling.must(['daemon', 'status'])
       expect(status.stdout).toContain(
         `proxy         https://localhost:14443\n              ${reason}\n`,
       )
-      expect(status.stdout).toContain('rootling daemon install --ports')
+      expect(status.stdout).toContain('End that program, then: rootling daemon restart')
       expect((await rootling.must(['proxy', 'list'])).stderr).toContain('at 14443')
     })
   },

@@ -24,7 +24,8 @@ import { timeText } from '../describe.ts'
 import { stopSignal } from '../listening.ts'
 import type { Line } from '../lines.ts'
 import type { Output } from '../output.ts'
-import type { daemonLogsSpec, daemonStartSpec, daemonStatusSpec } from '../specs/servers.ts'
+import { daemonStartSpec, type daemonLogsSpec, type daemonStatusSpec } from '../specs/servers.ts'
+import { typedLine } from '../typed-line.ts'
 import { quotedPath } from '../../shell-word.ts'
 
 type StartArguments = ArgumentsOf<typeof daemonStartSpec>
@@ -67,14 +68,20 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
  * when it already runs.
  */
 export async function daemonStart(args: StartArguments, context: Context): Promise<ExitCode> {
-  return reportStart(await startDaemon(launchOptions(context), changesOf(args)), context)
+  const started = await startDaemon(launchOptions(context), changesOf(args))
+  const restart = typedLine({ ...daemonStartSpec, name: 'daemon restart' }, args)
+  return reportStart(started, context, restart)
 }
 
-function reportStart({ started, status }: Started, { output }: Context): ExitCode {
+function reportStart(
+  { started, status }: Started,
+  { output }: Context,
+  restart = 'rootling daemon restart',
+): ExitCode {
   output.note(
     started
       ? 'The daemon was started. To start it at each login: rootling daemon install'
-      : 'The daemon runs already. New settings need: rootling daemon restart',
+      : `The daemon runs already. New settings need: ${restart}`,
   )
   output.result(describe(status, output), { started, ...status })
   return exitCodes.ok

@@ -109,7 +109,7 @@ const cellsOf = ({ record, status }: Row, at: Date, output: Output): Line[] => [
   purposeText(record),
   record.keyType,
   shortSerial(record),
-  whole(record.certPath === null ? '(printed)' : output.path(record.certPath)),
+  whole(record.certPath === null ? '(no file)' : output.path(record.certPath)),
 ]
 
 /**

@@ -305,7 +305,7 @@ async function openAtOne(
     try {
       const open = await openAt(options, port, http)
       const [first = null] = problems
-      return { open, problem: first === null ? null : { ...first, hint: toHavePorts } }
+      return { open, problem: first === null ? null : { ...first, hint: hintFor(first) } }
     } catch (error) {
       if (!isListenError(error)) throw error
       problems.push(problemOf(error))
@@ -315,8 +315,11 @@ async function openAtOne(
   return { open: null, problem: { reason, hint, error: problems.at(-1)?.error } }
 }
 
-/** What lets the proxy listen at 443 where it may not. */
-const toHavePorts = 'rootling daemon install --ports'
+/** Returns what lets the proxy listen at 443 where it may not, or another program does. */
+const hintFor = ({ error }: Problem): string =>
+  error instanceof RootlingError && error.code === 'port-in-use'
+    ? 'End that program, then: rootling daemon restart'
+    : 'rootling daemon install --ports'
 
 async function openAt(options: OpenOptions, port: number, httpPort: number | null): Promise<Open> {
   const { state, now, log, serving, onRequest } = options

@@ -31,16 +31,18 @@ export function phoneAddresses(interfaces: Interfaces = networkInterfaces()): Ne
 
 /**
  * Returns the address to share on: the given one, or the only one there is. Throws `usage` for what is no
- * address of this machine, and where there are several or none.
+ * address of this machine in a network, and where there are several or none.
  */
 export function shareAddress(
   given: string | undefined,
   interfaces: Interfaces = networkInterfaces(),
 ): string {
   if (given !== undefined) {
-    const own = Object.values(interfaces).flatMap((rows = []) => rows.map((row) => row.address))
-    if (isIP(given) !== 0 && own.includes(given)) return given
-    throw new RootlingError('usage', `--address ${given} is no address of this machine.`, {
+    const own = Object.values(interfaces).flatMap((rows = []) => rows)
+    const row = isIP(given) === 0 ? undefined : own.find(({ address }) => address === given)
+    if (row?.internal === false) return given
+    const what = row === undefined ? 'no address of this machine' : 'reached by no other device'
+    throw new RootlingError('usage', `--address ${given} is ${what}.`, {
       hint: hintOf(phoneAddresses(interfaces)),
     })
   }

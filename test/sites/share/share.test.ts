@@ -43,6 +43,12 @@ describe('the address to share on', () => {
       )
     },
   )
+  test('is not one of loopback', () => {
+    const interfaces = { lo, en0: [row('192.168.1.5')] }
+    expect(() => shareAddress('127.0.0.1', interfaces)).toThrow(
+      '--address 127.0.0.1 is reached by no other device.',
+    )
+  })
   test('is none without a network', () => {
     expect(() => shareAddress(undefined, { lo })).toThrow('This machine is in no private network.')
   })
