@@ -7,6 +7,7 @@ import { handshake } from './handshake.ts'
 import { install } from './install.ts'
 import { issuing } from './issuing.ts'
 import { libraryOfServers } from './library.ts'
+import { many } from './many.ts'
 import { memory } from './memory.ts'
 import { packageSize } from './package.ts'
 import { proxy } from './proxy.ts'
@@ -35,6 +36,7 @@ const benchmarks = [
   install,
   doctor,
   up,
+  many,
   memory,
   packageSize,
 ]
