@@ -80,7 +80,7 @@ async function namesOnce(count: number, quick: boolean) {
     }
   } finally {
     await terminate(daemon)
-    await app.close()
+    app.close()
     await world.remove()
   }
 }
