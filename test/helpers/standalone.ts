@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ensureBuilt, project } from './built.ts'
 
-/** Builds the single executable for this machine into a directory. Returns its path. */
-export function buildStandalone(directory: string): string {
+/** Builds the single executable, for this machine or a target, into a directory. Returns its path. */
+export function buildStandalone(directory: string, target?: string): string {
   ensureBuilt()
   const script = join(project, 'scripts/standalone/build.mjs')
-  const args = [script, '--out', directory]
+  const args = [script, '--out', directory, ...(target === undefined ? [] : ['--target', target])]
   const output = execFileSync(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   return output.toString().trimEnd().split('\n').at(-1) ?? ''
 }
