@@ -30,6 +30,6 @@ function requirePart(id) {
   return id === 'pg' ? load('pg.cjs') : require(id)
 }
 
-// A link of this name is mkcert's drop-in, as the npm package has it.
-const isMkcert = /(?:^|[/\\])rootling-mkcert(?:\.exe)?$/i.test(process.argv0)
+// A link of either name is mkcert's drop-in: that of the npm package, and the one that scripts call.
+const isMkcert = /(?:^|[/\\])(?:rootling-)?mkcert(?:\.exe)?$/i.test(process.argv0)
 load(isMkcert ? 'rootling-mkcert.cjs' : 'rootling.cjs')

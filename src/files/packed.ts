@@ -5,7 +5,7 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs'
  * name. `null`: this process is another program, or its executable has no such file. The octets lie
  * in the program itself, so nobody may write to them.
  */
-export function packedFile(name: string): Uint8Array | null {
+function packedFile(name: string): Uint8Array | null {
   const { getBuiltinModule } = process as { getBuiltinModule?: (id: string) => unknown }
   const sea = getBuiltinModule?.('node:sea') as Sea | undefined
   if (sea?.isSea() !== true) return null

@@ -54,6 +54,10 @@ describe.skipIf(noNamespace !== null)(`the executable without Node${skipNote}`, 
   const shell = (script: string, ...args: string[]) =>
     namespace.run('sh', ['-c', script, 'sh', ...args])
 
+  /** Issues for a name, into the home. */
+  const issue = (name: string, ...args: string[]) =>
+    rootling.must(['issue', name, '--out-dir', namespace.home, ...args])
+
   const curl = async (url: string) =>
     (await namespace.run('curl', ['--silent', '--output', '/dev/null', url])).exitCode
 
@@ -83,7 +87,7 @@ describe.skipIf(noNamespace !== null)(`the executable without Node${skipNote}`, 
 
   test('starts itself as the daemon, which answers and renews', async () => {
     const marker = `${namespace.home}/renewed`
-    await rootling.must(['issue', 'renewed.localhost', '--on-renew', `touch ${marker}`])
+    await issue('renewed.localhost', '--on-renew', `touch ${marker}`)
     await rootling.must(['daemon', 'start'])
     onTestFinished(async () => void (await rootling.run(['daemon', 'stop'])))
     const { stdout } = await rootling.must(['daemon', 'status', '--json'])
@@ -107,13 +111,16 @@ describe.skipIf(noNamespace !== null)(`the executable without Node${skipNote}`, 
     expect(await namespace.readFile(path)).toBeNull()
   })
 
-  test('is rootling-mkcert by that name', async () => {
+  test('is rootling-mkcert by that name, and by mkcert’s own', async () => {
     const { stdout } = await namespace.must(`${directory}/rootling-mkcert`, ['-CAROOT'])
     expect(stdout.trim()).toBe(`${namespace.home}/.local/share/rootling`)
     const script =
       'cd "$1" && PATH=$1:$PATH rootling-mkcert -cert-file a.pem -key-file b.pem a.test'
     expect((await shell(script, directory)).exitCode).toBe(0)
     expect(await namespace.readFile(`${directory}/a.pem`)).toContain('BEGIN CERTIFICATE')
+    // As docs/mkcert.md links it for programs that call mkcert.
+    const linked = 'ln -s "$1/rootling-mkcert" "$1/mkcert" && PATH=$1:$PATH mkcert -CAROOT'
+    expect((await shell(linked, directory)).stdout).toBe(stdout)
   })
 
   test('runs commands with variables that name the roots', async () => {
@@ -139,14 +146,23 @@ describe.skipIf(noNamespace !== null)(`the executable without Node${skipNote}`, 
       for (const name of ['fs-native-extensions/binding.js', 'pg/index.js', 'send/index.js'])
         await namespace.writeFile(`${namespace.home}/${folder}/${name}`, text)
     const env = { NODE_PATH: `${namespace.home}/elsewhere` }
-    const { stdout } = await rootling.must(['issue', 'near.localhost'], { env })
+    const { stdout } = await rootling.must(
+      ['issue', 'near.localhost', '--out-dir', namespace.home],
+      { env },
+    )
     expect(stdout).not.toContain('planted')
   })
 
   /** The system calls of `rootling issue` by which it locks, and loads what locks. */
   async function locking(): Promise<string> {
     const traced = ['-f', '-e', 'trace=openat,fcntl,mmap', '-o', `${namespace.home}/trace`, program]
-    await namespace.must('strace', [...traced, 'issue', 'lock.localhost'])
+    await namespace.must('strace', [
+      ...traced,
+      'issue',
+      'lock.localhost',
+      '--out-dir',
+      namespace.home,
+    ])
     const lines = (await namespace.readFile(`${namespace.home}/trace`)) ?? ''
     return lines
       .split('\n')
@@ -174,12 +190,12 @@ describe.skipIf(noNamespace !== null)(`the executable without Node${skipNote}`, 
     expect(calls.match(/O_TMPFILE/g)).toHaveLength(3)
     expect(calls).not.toContain('F_OFD_SETLK')
     expect(calls).toContain('F_SETLK')
-    await rootling.must(['issue', 'noexec.localhost'])
+    await issue('noexec.localhost')
   })
 
   test('keeps a second command out while one has the lock', async () => {
-    await rootling.must(['issue', 'first.localhost'])
-    const both = Array.from({ length: 4 }, (_, i) => rootling.must(['issue', `n${i}.localhost`]))
+    await issue('first.localhost')
+    const both = Array.from({ length: 4 }, (_, i) => issue(`n${i}.localhost`))
     await Promise.all(both)
     const { answer } = await rootling.json(['list'])
     const names = answer.certificates?.flatMap((each) => each.names) ?? []
