@@ -14,7 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createRequire } from 'node:module'
+import { createRequire, isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
 import { basename, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -93,7 +93,20 @@ async function writeParts(directory) {
   const { output } = await bundle.generate({ format: 'cjs', codeSplitting: false })
   await bundle.close()
   writePart(join(directory, 'pg.cjs'), output[0].code)
+  checkRequired(directory)
   return output[0].moduleIds
+}
+
+/** Throws where a part requires what the executable has not. pg requires the last two only when asked. */
+function checkRequired(directory) {
+  const parts = readdirSync(directory)
+  const known = new Set([...parts.map((name) => `./${name}`), 'pg', 'pg-native', 'pg-cloudflare'])
+  for (const part of parts)
+    for (const [, id] of readFileSync(join(directory, part), 'latin1').matchAll(
+      /\brequire\("([^"]+)"\)/g,
+    ))
+      if (!known.has(id.replace(/^\.\/chunks\//, './')) && !isBuiltin(id))
+        throw new Error(`${part} requires ${id}, which the executable has not.`)
 }
 
 function writePart(path, source) {

@@ -130,6 +130,15 @@ describe.skipIf(noNamespace !== null)(`the executable without Node${skipNote}`, 
     expect(stdout).toContain(': OK')
   })
 
+  test('holds the driver of PostgreSQL, which is no bundle of the npm package', async () => {
+    const passphrase = `${namespace.home}/passphrase`
+    await shell('umask 077 && echo a-passphrase-of-some-length > "$1"', passphrase)
+    const env = { ROOTLING_DATABASE: 'postgres://nobody@127.0.0.1:1/none' }
+    const args = ['--permit', 'team.internal', '--passphrase-file', passphrase]
+    const { stderr } = await rootling.run(['server', 'init', ...args], { env })
+    expect(stderr).toContain('connect ECONNREFUSED 127.0.0.1:1')
+  })
+
   test('obeys no option for Node, by the environment or the command line', async () => {
     const planted = `${namespace.home}/planted.js`
     await namespace.writeFile(planted, 'require("fs").writeSync(1, "planted\\n")')
