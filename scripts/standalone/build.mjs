@@ -128,12 +128,19 @@ function compileAhead(program, parts) {
     for (const command of [[], ...commonCommands])
       execFileSync(program, ['--no-rehash-snapshot', ...nodeFlags, train, parts, ...command], {
         cwd: home,
-        env: { PATH: process.env.PATH, HOME: home, ROOTLING_HOME: join(home, 'state') },
+        env: { ...systemVariables(), HOME: home, ROOTLING_HOME: join(home, 'state') },
         stdio: ['ignore', 'ignore', 'pipe'],
       })
   } finally {
     rmSync(home, { recursive: true, force: true })
   }
+}
+
+/** The variables without which programs do not run; others could change what is compiled. */
+function systemVariables() {
+  if (process.platform !== 'win32') return { PATH: process.env.PATH }
+  const { NODE_OPTIONS: _flags, ...variables } = process.env
+  return variables
 }
 
 /** Makes what is put into the program. Returns it. */
