@@ -112,6 +112,11 @@ function checkNotice(files) {
     (name) => name in manifest.scripts,
   )
   check(scripts.length === 0, `it runs ${scripts.join(', ')} where it is installed`)
+  const repository = manifest.repository.url.replace(/^git\+|\.git$/g, '')
+  check(
+    manifest.homepage === `${repository}#readme` && manifest.bugs.url === `${repository}/issues`,
+    'its addresses are of several repositories',
+  )
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
   // Others are this package, and the workspace of the reference, which is not packed.
   const runtime = Object.entries(lock).filter(

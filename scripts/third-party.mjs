@@ -22,19 +22,33 @@ function packageOf(module) {
 }
 
 /**
- * Returns the text of the notice. Throws when a package has no licence, or no file with its text.
+ * Returns the text of the notice. Throws when a package has no licence, or nothing with its text.
  */
 export function thirdPartyNotice(modules) {
-  const notices = packagesOf(modules).map((directory) => {
-    const { name, version, license } = JSON.parse(
-      readFileSync(join(directory, 'package.json'), 'utf8'),
-    )
-    const file = readdirSync(directory).find((entry) => /^licen[cs]e/i.test(entry))
-    if (license === undefined || file === undefined)
-      throw new Error(`${name} has no licence, or no file that holds it`)
-    const text = readFileSync(join(directory, file), 'utf8').replaceAll('\r\n', '\n').trim()
-    return `${name} ${version} (${license})\n\n${text}\n`
-  })
+  const notices = packagesOf(modules).map(noticeOf)
   const line = `\n${'-'.repeat(78)}\n\n`
   return ['The commands of Rootling hold code of these packages.\n', ...notices].join(line)
+}
+
+/** Returns the licence of the package in a directory, under its name. */
+export function noticeOf(directory) {
+  const { name, version, license } = JSON.parse(
+    readFileSync(join(directory, 'package.json'), 'utf8'),
+  )
+  const text = licenceText(directory)
+  if (license === undefined || text === undefined)
+    throw new Error(`${name} has no licence, or nothing that holds it`)
+  return `${name} ${version} (${license})\n\n${text}\n`
+}
+
+/** Returns the text of a file for it, or of that section of the README. */
+function licenceText(directory) {
+  const entries = readdirSync(directory)
+  const read = (pattern) => {
+    const file = entries.find((entry) => pattern.test(entry))
+    return file && readFileSync(join(directory, file), 'utf8').replaceAll('\r\n', '\n').trim()
+  }
+  return (
+    read(/^licen[cs]e/i) ?? /^## licen[cs]e\n+([^#]*Permission[^#]*)$/im.exec(read(/^readme/i))?.[1]
+  )
 }

@@ -209,12 +209,14 @@ const loaders: ReadonlyMap<unknown, readonly string[]> = new Map([
   // compiled code that was kept.
   ['node:module', ['src/cli/code-cache.ts', 'src/files/lock.ts', 'src/files/portable-lock.ts']],
   ['node:vm', ['src/cli/code-cache.ts']],
-  // The cache of compiled code loads Node's modules synchronously, and only when it needs them.
-  ['getBuiltinModule', ['src/cli/code-cache.ts']],
+  // The cache of compiled code loads Node's modules synchronously, and only when it needs them; the
+  // single executable has a module that older Nodes have not.
+  ['getBuiltinModule', ['src/cli/code-cache.ts', 'src/files/packed.ts']],
   ['node:worker_threads', []],
   ['binding', []],
   ['_linkedBinding', []],
-  ['dlopen', []],
+  // What it loads has no name.
+  ['dlopen', ['src/files/packed.ts']],
 ])
 
 /** A node of a syntax tree, with the properties that are read here. */

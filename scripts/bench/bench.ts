@@ -14,6 +14,7 @@ import { proxy } from './proxy.ts'
 import { record } from './record.ts'
 import { runChild } from './run-child.ts'
 import { scale } from './scale.ts'
+import { standalone } from './standalone.ts'
 import { startUp } from './start-up.ts'
 import { teamScale } from './team-scale.ts'
 import { team } from './team.ts'
@@ -22,6 +23,7 @@ import { up } from './up.ts'
 // This file runs the benchmarks; `run.mjs` bundles and starts it.
 const benchmarks = [
   startUp,
+  standalone,
   runChild,
   issuing,
   ephemeral,

@@ -19,11 +19,12 @@ import type { Script } from 'node:vm'
  * Keeps the code that V8 compiled from the bundles in a directory beside them, which saves a
  * seventh of a command's time. Whoever can change that directory can change the bundles too. Only
  * the owner of the bundles writes or reads the code. Where it cannot be kept, every command
- * compiles anew.
+ * compiles anew; the single executable has no such directory, and its code in itself.
  */
 export function keepCompiledCode(bundles: string): void {
   const mine = process.geteuid?.() ?? null
-  if (mine !== null && statSync(bundles, { throwIfNoEntry: false })?.uid !== mine) return
+  const found = statSync(bundles, { throwIfNoEntry: false })
+  if (found === undefined || (mine !== null && found.uid !== mine)) return
   const directory = join(bundles, 'compiled')
   // Node has this function from 22.1 on.
   if ('enableCompileCache' in Module) {

@@ -27,8 +27,11 @@ import {
 /** The daemon to start, given by its state directory, and the program that it runs. */
 export interface LaunchOptions {
   readonly state: StateDirectory
-  /** The absolute path of the `rootling` command's script, whose `daemon run` is started. */
-  readonly script: string
+  /**
+   * The absolute path of the `rootling` command's script, whose `daemon run` is started; `null`: the
+   * program of this process needs none.
+   */
+  readonly script: string | null
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
@@ -40,9 +43,14 @@ export interface Started {
 
 /**
  * Saves memory: a quarter of V8's usual room for new objects. Node documents this flag; it does not
- * start with one that its V8 does not know. `limitGarbage` saves more.
+ * start with one that its V8 does not know. `limitGarbage` saves more. The single executable has the
+ * flag in itself.
  */
 export const nodeFlags = ['--max-semi-space-size=4']
+
+/** Returns what follows the program on the command line that starts the daemon's process. */
+export const beforeCommand = (script: string | null): string[] =>
+  script === null ? [] : [...nodeFlags, script]
 
 /**
  * Lets no more garbage gather than half of what is in use. Over thousands of ACME orders the daemon
@@ -223,7 +231,7 @@ async function answerBefore(
 export async function launchDaemon({ state, script, env }: LaunchOptions): Promise<DaemonStatus> {
   const { NODE_EXTRA_CA_CERTS: _slow, ...rest } = env
   const named = state.authority === undefined ? [] : ['--ca', state.authority]
-  const child = spawn(process.execPath, [...nodeFlags, script, 'daemon', 'run', ...named], {
+  const child = spawn(process.execPath, [...beforeCommand(script), 'daemon', 'run', ...named], {
     cwd: '/',
     detached: true,
     windowsHide: true,

@@ -6,6 +6,7 @@ import { asOwner } from './as-owner.ts'
 import { hasCode, unwritable } from './errors.ts'
 import { existsSync } from './exists.ts'
 import type { Directory } from './owner.ts'
+import { isStandalone, loadPacked } from './packed.ts'
 import { openPortableLock, type LockFile } from './portable-lock.ts'
 import { makePrivateDirectory } from './private-directory.ts'
 import { leadsTo } from './same-file.ts'
@@ -142,10 +143,12 @@ let native: NativeLock | 'none' | undefined
 /**
  * Loads the prebuilt binary of fs-native-extensions by its path: the package's own search, which is
  * used only where that fails, takes 6 ms of each command. In Deno, and in Bun before 1.4, the binary
- * loads, but its first call ends the process, for want of functions of libuv.
+ * loads, but its first call ends the process, for want of functions of libuv. The single executable
+ * looks for no file, which somebody else may have put there.
  */
 function loadNative(): NativeLock | 'none' {
   if ('deno' in process.versions || 'bun' in process.versions) return 'none'
+  if (isStandalone()) return (loadPacked('lock.node') as NativeLock | null) ?? 'none'
   const requireNative = createRequire(import.meta.filename)
   const { platform, arch } = process
   const prebuilt = `fs-native-extensions/prebuilds/${platform}-${arch}/fs-native-extensions.node`

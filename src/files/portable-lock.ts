@@ -17,8 +17,8 @@ export interface LockFile {
 }
 
 /**
- * Opens a file to lock it where the add-on of `lock.ts` does not run: in Deno and Bun, and on systems
- * that it was not built for. SQLite, which comes with each of them, takes the kernel's lock on
+ * Opens a file to lock it where the add-on of `lock.ts` does not run: in Deno and Bun, on systems that
+ * it was not built for, and in the single executable where that can load none. SQLite, which comes with each of them, takes the kernel's lock on
  * some octets of an empty database, which stays empty. The kernel keeps it from everybody who has
  * the add-on's lock, which is on all octets, and the other way round, and releases it when the
  * process ends; so there is no holder to look for, and nothing to take over.

@@ -35,7 +35,7 @@ describe.skipIf(obstacle !== null)(`a state directory of a newer version${skipNo
     const before = await storeTrees(namespace)
     const message = `${state} has version 4, which a newer Rootling wrote; this one knows versions up to 3.`
     const hint =
-      'Update Rootling, and restart what still runs an older one: npm install -g rootling@latest'
+      'Update Rootling, and restart what still runs an older one: npm install -g rootling@latest, or by what else installed it'
     for (const line of lines) {
       const { exitCode, answer } = await json(line.split(' '))
       expect({ line, exitCode, error: answer.error }).toEqual({

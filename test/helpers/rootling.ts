@@ -62,28 +62,34 @@ export interface Serving {
   close(): void
 }
 
-export function rootlingIn(namespace: Namespace, node = process.execPath): Rootling {
+/** Runs the built command by a Node, or another program, by the words that come before those of a command. */
+export function rootlingIn(
+  namespace: Namespace,
+  program = process.execPath,
+  before: readonly string[] = [command],
+): Rootling {
   ensureBuilt()
-  const run: Rootling['run'] = (args, options) => namespace.run(node, [command, ...args], options)
+  const run: Rootling['run'] = (args, options) =>
+    namespace.run(program, [...before, ...args], options)
   return {
     run,
-    must: (args, options) => namespace.must(node, [command, ...args], options),
+    must: (args, options) => namespace.must(program, [...before, ...args], options),
     async json(args, options) {
       const { exitCode, stdout, stderr } = await run([...args, '--json'], options)
       return { exitCode, answer: parseAnswer(stdout, stderr), stderr }
     },
     async serve(args) {
-      const program = namespace.spawn(node, [command, 'serve', '--json', ...args])
+      const server = namespace.spawn(program, [...before, 'serve', '--json', ...args])
       let said = ''
-      program.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+      server.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
       let printed = ''
-      for await (const line of createInterface({ input: program.stdout })) {
+      for await (const line of createInterface({ input: server.stdout })) {
         printed += line
         if (line === '}') {
-          program.stdout.resume()
+          server.stdout.resume()
           const { port } = JSON.parse(printed) as { port: number }
           const url = `https://localhost:${port}/`
-          return { port, url, log: () => said, close: () => killGroup(program) }
+          return { port, url, log: () => said, close: () => killGroup(server) }
         }
       }
       throw new Error(`rootling serve ${args.join(' ')} did not listen: ${said}`)

@@ -36,7 +36,7 @@ test('a benchmark that is not there is named as such, with those that are', asyn
   const { exitCode, stderr } = await bench(['--quick', '--only', 'zebra'])
   expect(exitCode).toBe(1)
   expect(stderr).toContain(
-    'No benchmark has such a name: start-up, run, issuing, ephemeral, library, record, acme',
+    'No benchmark has such a name: start-up, standalone, run, issuing, ephemeral, library, record, acme',
   )
 })
 

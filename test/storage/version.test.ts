@@ -34,7 +34,7 @@ async function newerState(): Promise<StateDirectory> {
 const refusal = ({ path }: StateDirectory) => ({
   code: 'newer-state',
   message: `${path} has version 4, which a newer Rootling wrote; this one knows versions up to 3.`,
-  hint: 'Update Rootling, and restart what still runs an older one: npm install -g rootling@latest',
+  hint: 'Update Rootling, and restart what still runs an older one: npm install -g rootling@latest, or by what else installed it',
 })
 
 describe('a state directory', () => {

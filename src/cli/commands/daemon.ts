@@ -17,6 +17,7 @@ import { createLog, logPath, olderLines, openTail, type LogTail } from '../../da
 import { describeFailure } from '../../daemon/renewal-failures.ts'
 import { readSettings, withChanges, type SettingsChanges } from '../../daemon/settings.ts'
 import { RootlingError } from '../../errors.ts'
+import { isStandalone } from '../../files/packed.ts'
 import { inheritedSockets } from '../../server/inherited.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -49,7 +50,8 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
   }
   try {
     const settings = withChanges(await readSettings(state), changesOf(args))
-    const command = [process.execPath, process.argv[1] ?? ''] as const
+    const script = ownScript()
+    const command = [process.execPath, ...(script === null ? [] : [script])] as const
     const inherited = inheritedSockets(process.env)
     const given = { state, settings, inherited, now, env, log, command }
     await runDaemon({ ...given, stopSignal: stopped, onReady })
@@ -171,12 +173,15 @@ function changesOf(args: StartArguments): SettingsChanges {
   }
 }
 
-/** Returns the options to launch the daemon, which runs the script of this process. */
+/** Returns the options to launch the daemon, which runs what this process runs. */
 export const launchOptions = ({ state, env }: Context): LaunchOptions => ({
   state,
-  script: process.argv[1] ?? '',
+  script: ownScript(),
   env,
 })
+
+/** Returns the script of this process; `null`: it is the single executable, which has none. */
+const ownScript = (): string | null => (isStandalone() ? null : (process.argv[1] ?? ''))
 
 function describe(
   { pid, since, listening, proxy = null, nextRenewal, failures }: DaemonStatus,

@@ -9,8 +9,8 @@ import { readRunFile } from '../../home/run-file.ts'
 import { defaultAuthority } from '../../home/state-directory.ts'
 import {
   askStatus,
+  beforeCommand,
   launchDaemon,
-  nodeFlags,
   refuseSudo,
   stopDaemon,
   type LaunchOptions,
@@ -297,7 +297,7 @@ function commandOf({ state, script }: LaunchOptions): ServiceCommand {
   const { authority } = state
   return {
     program: process.execPath,
-    args: [...nodeFlags, script, 'daemon', 'run', '--quiet', ...named(authority)],
+    args: [...beforeCommand(script), 'daemon', 'run', '--quiet', ...named(authority)],
     home: defaultAuthority(state).path,
     authority,
   }
@@ -315,7 +315,8 @@ function serviceOf(options: LaunchOptions): Service {
       return launchdService(command, userInfo().uid)
     case 'win32': {
       // With `run` a console window would stay open.
-      const args = [script, 'daemon', 'start', '--quiet', ...named(state.authority)]
+      const start = ['daemon', 'start', '--quiet', ...named(state.authority)]
+      const args = script === null ? start : [script, ...start]
       const user = `${env['USERDOMAIN'] ?? ''}\\${env['USERNAME'] ?? ''}`
       return windowsTask({ ...command, args }, user, state.path)
     }

@@ -70,7 +70,7 @@ async function knownVersion(state: StateDirectory, steps: readonly Step[]): Prom
     'newer-state',
     `${quotedPath(state.path)} has version ${version}, which a newer Rootling wrote; this one knows versions up to ${last}.`,
     {
-      hint: 'Update Rootling, and restart what still runs an older one: npm install -g rootling@latest',
+      hint: 'Update Rootling, and restart what still runs an older one: npm install -g rootling@latest, or by what else installed it',
     },
   )
 }

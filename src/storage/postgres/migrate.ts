@@ -69,7 +69,7 @@ async function lastStep(database: Database, steps: readonly Migration[]): Promis
     throw new RootlingError(
       'newer-state',
       `The database ${database.place} has the schema ${taken.length} of a newer Rootling; this one knows ${steps.length}.`,
-      { hint: 'Update Rootling: npm install -g rootling@latest' },
+      { hint: 'Update Rootling: npm install -g rootling@latest, or by what else installed it' },
     )
   const changed = taken.find(({ digest }, i) => digest !== digestOf(steps[i]?.sql ?? ''))
   if (changed !== undefined)
