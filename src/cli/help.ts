@@ -30,7 +30,6 @@ const width = 80
  * no explanation, such as `rootling` and `rootling ca`. `null`: the line is none of these.
  */
 export function answerQuestion(argv: readonly string[]): string | null {
-  if (argv[0] === '--get-yargs-completions') return null
   const indexes = plainWords(argv)
   const words = indexes.map((index) => argv[index] ?? '')
   const options = optionWords(argv, indexes)
@@ -64,7 +63,6 @@ const isGlobal = (word: string): boolean =>
 function helpFor(words: readonly string[]): string | null {
   const [first = '', ...more] = words
   if (first === '' || first === 'help') return mainHelp()
-  if (first === 'completion') return completionHelp()
   if (isGroup(first) && more.length === 0) return groupHelp(first)
   const { row } = findCommand(words)
   return row === undefined ? null : commandHelp(row.spec)
@@ -82,7 +80,6 @@ function mainHelp(): string {
     section('Commands:', [
       ...single.map(({ spec }): Row => [`rootling ${spec.name}`, spec.summary]),
       ...Object.entries(groups).map(([name, summary]): Row => [`rootling ${name}`, summary]),
-      ['rootling completion', 'Print a completion script for bash, zsh or fish'],
     ]),
     optionsOfEvery(),
     [
@@ -116,21 +113,6 @@ function commandHelp(spec: CommandSpec): string {
     optionsOfEvery(),
   ])
 }
-
-const completionHelp = (): string =>
-  page([
-    'rootling completion [bash|zsh|fish]',
-    paragraph(
-      'Print a completion script for bash, zsh or fish; without a name, for the shell in SHELL.',
-    ),
-    [
-      'Examples:',
-      '  echo \'eval "$(rootling completion bash)"\' >> ~/.bashrc',
-      '  echo \'eval "$(rootling completion zsh)"\' >> ~/.zshrc    (below compinit)',
-      '  rootling completion fish > ~/.config/fish/completions/rootling.fish',
-    ].join('\n'),
-    optionsOfEvery(),
-  ])
 
 const usageOf = ({ name, positionals }: CommandSpec): string =>
   ['rootling', name, positionals].filter(Boolean).join(' ')
