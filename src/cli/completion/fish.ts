@@ -176,7 +176,7 @@ function __rootling_complete
         end
         if test "$command" = run; and test $count -gt 0
             # Another program's line begins here.
-            complete -C (string join ' ' -- (string escape -- $words[$i..-1]) $current)
+            complete -C (string join -- ' ' (string escape -- $words[$i..-1]) $current)
             return
         end
         set i (math $i + 1)

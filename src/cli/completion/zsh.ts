@@ -100,7 +100,7 @@ function action({ choices, completes }: Word): string {
   const [only] = kinds
   if (kinds.length === 1 && only !== undefined)
     return only[1] === '_files' ? '_files' : ` ${only[1]}`
-  const all = kinds.map(([tag, call]) => `"${tag}:${call}"`)
+  const all = kinds.map(([tag, call]) => `"${tag}:${call === '_files' ? call : ` ${call}`}"`)
   return ` _alternative ${all.join(' ').replaceAll(':', '\\:')}`
 }
 
