@@ -1,9 +1,12 @@
 import {
-  alike,
+  argumentArms,
   completionModel,
   entriesIn,
+  flagArms,
+  lettersOf,
+  valueArms,
   type CompletionModel,
-  type Entry,
+  type Flag,
   type Word,
 } from './model.ts'
 
@@ -14,18 +17,17 @@ import {
  */
 export function bashScript(): string {
   const model = completionModel()
-  return `${skeleton
+  const armsOf = (arms: ReturnType<typeof flagArms>): string =>
+    arms.map(([keys, text]) => arm(keys, text)).join('\n')
+  return skeleton
     .replace('@VALUED@', patterns(model.valued))
-    .replace('@LETTERS@', letters(model.valued))
+    .replace('@LETTERS@', lettersOf(model))
     .replace('@COMMANDS@', () => commandArms(model))
     .replace('@OFFERED@', () => offered(model))
-    .replace('@FLAGS@', () => flagArms(model))
-    .replace('@VALUES@', () => valueArms(model))
-    .replace('@ARGUMENTS@', () => argumentArms(model))}`
+    .replace('@FLAGS@', () => armsOf(flagArms(model, allOf)))
+    .replace('@VALUES@', () => armsOf(valueArms(model, actions)))
+    .replace('@ARGUMENTS@', () => armsOf(argumentArms(model, actions)))
 }
-
-const letters = (options: readonly string[]): string =>
-  options.flatMap((option) => (option.length === 2 ? [option.slice(1)] : [])).join('')
 
 const patterns = (words: readonly string[]): string => words.map(quoted).join('|')
 
@@ -45,6 +47,9 @@ function commandArms(model: CompletionModel): string {
   ].join('\n')
 }
 
+const allOf = (flags: readonly Flag[]): string =>
+  `_rootling_words ${flags.map(({ names }) => names[0]).join(' ')}`
+
 function offered(model: CompletionModel): string {
   const single = entriesIn(model, null).map(({ name }) => name)
   const top = [...single, ...model.groups.map(([name]) => name), 'help']
@@ -59,36 +64,6 @@ function offered(model: CompletionModel): string {
       ),
     ),
   ].join('\n')
-}
-
-function flagArms({ entries, bare }: CompletionModel): string {
-  const rows = [...entries, ...bare].map(
-    ({ name, flags }) => [name, flags.flatMap(({ names }) => names.slice(0, 1)).join(' ')] as const,
-  )
-  return alike(rows)
-    .map(([names, flags]) => arm(names, `_rootling_words ${flags}`))
-    .join('\n')
-}
-
-function valueArms({ entries, bare }: CompletionModel): string {
-  const rows = [...entries, ...bare].flatMap(({ name: command, flags }: Entry) =>
-    flags.flatMap(({ names, value }) =>
-      value === null ? [] : names.map((name) => [`${command}:${name}`, actions(value)] as const),
-    ),
-  )
-  return [
-    arm(['*:--ca'], '_rootling_ask authorities'),
-    ...alike(rows.filter(([key]) => !key.endsWith(':--ca'))).map(([keys, text]) => arm(keys, text)),
-  ].join('\n')
-}
-
-function argumentArms({ entries }: CompletionModel): string {
-  const rows = entries.map(
-    ({ name, argument }) => [name, argument === null ? '' : actions(argument)] as const,
-  )
-  return alike(rows)
-    .map(([names, text]) => arm(names, text))
-    .join('\n')
 }
 
 function actions({ choices, completes }: Word): string {
@@ -250,6 +225,7 @@ _rootling() {
     # The last letter of several, as in -vp.
     [[ $option == -[!-]?* ]] && option=-\${option: -1}
     case $command:$option in
+    *:--ca) _rootling_ask authorities ;;
 @VALUES@
     esac
     return

@@ -14,7 +14,7 @@ import type { Completion } from '../command.ts'
 type Candidate = readonly [word: string, about: string]
 
 /** What is completed from this machine's state; the shells themselves know files and programs. */
-export type Listed = Exclude<Completion, 'files' | 'directories' | 'programs'>
+type Listed = Exclude<Completion, 'files' | 'directories' | 'programs'>
 
 /** More than anybody reads; a person types another letter instead. */
 const most = 1_000

@@ -1,4 +1,14 @@
-import { alike, completionModel, entriesIn, type CompletionModel, type Word } from './model.ts'
+import {
+  argumentArms,
+  completionModel,
+  entriesIn,
+  flagArms,
+  lettersOf,
+  valueArms,
+  type CompletionModel,
+  type Flag,
+  type Word,
+} from './model.ts'
 
 /**
  * Returns the completion script of fish. Fish takes each line that a function prints as a word with
@@ -6,18 +16,17 @@ import { alike, completionModel, entriesIn, type CompletionModel, type Word } fr
  */
 export function fishScript(): string {
   const model = completionModel()
+  const armsOf = (arms: ReturnType<typeof flagArms>): string =>
+    arms.map(([keys, text]) => arm(keys, [text])).join('\n')
   return skeleton
     .replace('@VALUED@', model.valued.map(quoted).join(' '))
-    .replace('@LETTERS@', letters(model.valued))
+    .replace('@LETTERS@', lettersOf(model))
     .replace('@COMMANDS@', () => commandArms(model))
     .replace('@OFFERED@', () => offered(model))
-    .replace('@FLAGS@', () => flagArms(model))
-    .replace('@VALUES@', () => valueArms(model))
-    .replace('@ARGUMENTS@', () => argumentArms(model))
+    .replace('@FLAGS@', () => armsOf(flagArms(model, allOf)))
+    .replace('@VALUES@', () => armsOf(valueArms(model, actions)))
+    .replace('@ARGUMENTS@', () => armsOf(argumentArms(model, actions)))
 }
-
-const letters = (options: readonly string[]): string =>
-  options.flatMap((option) => (option.length === 2 ? [option.slice(1)] : [])).join('')
 
 const quoted = (word: string): string =>
   /^[\w:.-]+$/.test(word) ? word : `'${word.replaceAll(/['\\]/g, '\\$&')}'`
@@ -49,6 +58,11 @@ function commandArms({ groups, entries }: CompletionModel): string {
 
 const row = (word: string, about: string): string => `__rootling_add ${word} ${quoted(about)}`
 
+const allOf = (flags: readonly Flag[]): string =>
+  flags
+    .flatMap(({ names, describe }) => names.map((name) => row(name, describe)))
+    .join('\n            ')
+
 function offered(model: CompletionModel): string {
   const top = [
     ...entriesIn(model, null).map(({ name, summary }) => row(name, summary)),
@@ -64,39 +78,6 @@ function offered(model: CompletionModel): string {
       ),
     ),
   ].join('\n')
-}
-
-function flagArms({ entries, bare }: CompletionModel): string {
-  const rows = [...entries, ...bare].map(({ name, flags }) => {
-    const lines = flags.flatMap(({ names, describe }) => names.map((each) => row(each, describe)))
-    return [name, lines.join('\n            ')] as const
-  })
-  return alike(rows)
-    .map(([names, text]) => arm(names, [text]))
-    .join('\n')
-}
-
-function valueArms({ entries, bare }: CompletionModel): string {
-  const rows = [...entries, ...bare].flatMap(({ name: command, flags }) =>
-    flags.flatMap(({ names, value }) =>
-      value === null ? [] : names.map((name) => [`${command}:${name}`, actions(value)] as const),
-    ),
-  )
-  return [
-    `        case '*:--ca'\n            __rootling_ask authorities`,
-    ...alike(rows.filter(([key]) => !key.endsWith(':--ca'))).map(([keys, text]) =>
-      arm(keys, [text]),
-    ),
-  ].join('\n')
-}
-
-function argumentArms({ entries }: CompletionModel): string {
-  const rows = entries.map(
-    ({ name, argument }) => [name, argument === null ? '' : actions(argument)] as const,
-  )
-  return alike(rows)
-    .map(([names, text]) => arm(names, [text]))
-    .join('\n')
 }
 
 function actions({ choices, completes }: Word): string {
@@ -191,6 +172,8 @@ function __rootling_complete
         # The last letter of several, as in -vp.
         set option (string replace -r -- '^-[^-].*(.)$' '-$1' $option)
         switch "$command:$option"
+        case '*:--ca'
+            __rootling_ask authorities
 @VALUES@
         end
         return

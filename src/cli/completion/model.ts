@@ -117,14 +117,44 @@ const spellings = (name: string, { alias }: OptionSpec): string[] => [
   ...(alias === undefined ? [] : [`-${alias}`]),
 ]
 
+type Arms = [keys: string[], text: string][]
+
+/** For each command, the text that offers its options. */
+export const flagArms = (
+  { entries, bare }: CompletionModel,
+  textOf: (flags: readonly Flag[]) => string,
+): Arms => alike([...entries, ...bare].map(({ name, flags }) => [name, textOf(flags)]))
+
+/** For each `COMMAND:OPTION`, the text that offers its values; `--ca` is left out. */
+export const valueArms = (
+  { entries, bare }: CompletionModel,
+  textOf: (value: Word) => string,
+): Arms =>
+  alike(
+    [...entries, ...bare].flatMap(({ name: command, flags }) =>
+      flags.flatMap(({ names, value }) =>
+        value === null || names[0] === '--ca'
+          ? []
+          : names.map((name): [string, string] => [`${command}:${name}`, textOf(value)]),
+      ),
+    ),
+  )
+
+/** For each command, the text that offers its arguments. */
+export const argumentArms = (
+  { entries }: CompletionModel,
+  textOf: (argument: Word) => string,
+): Arms =>
+  alike(entries.map(({ name, argument }) => [name, argument === null ? '' : textOf(argument)]))
+
+/** The letters of short options whose next word is their value. */
+export const lettersOf = ({ valued }: CompletionModel): string =>
+  valued.flatMap((option) => (option.length === 2 ? [option.slice(1)] : [])).join('')
+
 /** Groups what is offered alike: returns each text with all keys that it was given for. */
-export function alike(
-  pairs: readonly (readonly [key: string, text: string])[],
-): [string[], string][] {
+function alike(pairs: readonly (readonly [key: string, text: string])[]): Arms {
   const byText = new Map<string, string[]>()
-  for (const [key, text] of pairs) {
-    if (text === '') continue
-    byText.set(text, [...(byText.get(text) ?? []), key])
-  }
+  for (const [key, text] of pairs)
+    if (text !== '') byText.set(text, [...(byText.get(text) ?? []), key])
   return [...byText].map(([text, keys]) => [keys, text])
 }

@@ -1,4 +1,14 @@
-import { alike, completionModel, entriesIn, type CompletionModel, type Word } from './model.ts'
+import {
+  argumentArms,
+  completionModel,
+  entriesIn,
+  flagArms,
+  lettersOf,
+  valueArms,
+  type CompletionModel,
+  type Flag,
+  type Word,
+} from './model.ts'
 
 /**
  * Returns the completion script of PowerShell, for its Register-ArgumentCompleter. Where it offers
@@ -7,19 +17,18 @@ import { alike, completionModel, entriesIn, type CompletionModel, type Word } fr
  */
 export function powershellScript(): string {
   const model = completionModel()
+  const armsOf = (arms: ReturnType<typeof flagArms>): string =>
+    arms.map(([keys, text]) => arm(keys, [text])).join('\n')
   return skeleton
     .replace('@VALUED@', model.valued.map(quoted).join(', '))
-    .replace('@LETTERS@', letters(model.valued))
+    .replace('@LETTERS@', lettersOf(model))
     .replace('@FIRST@', () => first(model).map(quoted).join(', '))
     .replace('@SECOND@', () => second(model).map(quoted).join(', '))
     .replace('@OFFERED@', () => offered(model))
-    .replace('@FLAGS@', () => flagArms(model))
-    .replace('@VALUES@', () => valueArms(model))
-    .replace('@ARGUMENTS@', () => argumentArms(model))
+    .replace('@FLAGS@', () => armsOf(flagArms(model, allOf)))
+    .replace('@VALUES@', () => armsOf(valueArms(model, actions)))
+    .replace('@ARGUMENTS@', () => armsOf(argumentArms(model, actions)))
 }
-
-const letters = (options: readonly string[]): string =>
-  options.flatMap((option) => (option.length === 2 ? [option.slice(1)] : [])).join('')
 
 const quoted = (text: string): string => `'${ascii(text).replaceAll("'", "''")}'`
 
@@ -47,6 +56,11 @@ const second = ({ entries }: CompletionModel): string[] =>
 
 const row = (word: string, about: string): string => `& $add ${quoted(word)} ${quoted(about)}`
 
+const allOf = (flags: readonly Flag[]): string =>
+  flags
+    .flatMap(({ names, describe }) => names.map((name) => row(name, describe)))
+    .join('\n            ')
+
 function offered(model: CompletionModel): string {
   const rowOf = ({ name, summary }: { name: string; summary: string }): string => row(name, summary)
   const top = [
@@ -58,36 +72,6 @@ function offered(model: CompletionModel): string {
     arm([''], top),
     ...model.groups.map(([group]) => arm([group], entriesIn(model, group).map(rowOf))),
   ].join('\n')
-}
-
-function flagArms({ entries, bare }: CompletionModel): string {
-  const rows = [...entries, ...bare].map(({ name, flags }) => {
-    const lines = flags.flatMap(({ names, describe }) => names.map((each) => row(each, describe)))
-    return [name, lines.join('\n            ')] as const
-  })
-  return alike(rows)
-    .map(([names, text]) => arm(names, [text]))
-    .join('\n')
-}
-
-function valueArms({ entries, bare }: CompletionModel): string {
-  const rows = [...entries, ...bare].flatMap(({ name: command, flags }) =>
-    flags.flatMap(({ names, value }) =>
-      value === null ? [] : names.map((name) => [`${command}:${name}`, actions(value)] as const),
-    ),
-  )
-  return alike(rows.filter(([key]) => !key.endsWith(':--ca')))
-    .map(([keys, text]) => arm(keys, [text]))
-    .join('\n')
-}
-
-function argumentArms({ entries }: CompletionModel): string {
-  const rows = entries.map(
-    ({ name, argument }) => [name, argument === null ? '' : actions(argument)] as const,
-  )
-  return alike(rows)
-    .map(([names, text]) => arm(names, [text]))
-    .join('\n')
 }
 
 /** PowerShell itself offers files and programs where nothing is found. */
