@@ -1,5 +1,5 @@
 import { globalOptions, type CommandSpec, type OptionSpec } from '../../src/cli/command.ts'
-import { groupOf, groups } from '../../src/cli/help.ts'
+import { groupOf, groups } from '../../src/cli/command-groups.ts'
 import { commands } from '../../src/cli/table.ts'
 import { descriptions, groupDescriptions, mkcertDescription } from './descriptions.ts'
 import { bold, example, italic, item, lines, plain, prose } from './troff.ts'

@@ -1,6 +1,5 @@
 import {
   argumentArms,
-  completionModel,
   entriesIn,
   flagArms,
   lettersOf,
@@ -15,8 +14,7 @@ import {
  * 3.2. What `rootling __complete` prints is foreign text, so the script never lets bash expand it:
  * `compgen -W` would.
  */
-export function bashScript(): string {
-  const model = completionModel()
+export function bashScript(model: CompletionModel): string {
   const armsOf = (arms: ReturnType<typeof flagArms>): string =>
     arms.map(([keys, text]) => arm(keys, text)).join('\n')
   return skeleton

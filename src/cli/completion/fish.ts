@@ -1,6 +1,5 @@
 import {
   argumentArms,
-  completionModel,
   entriesIn,
   flagArms,
   lettersOf,
@@ -14,8 +13,7 @@ import {
  * Returns the completion script of fish. Fish takes each line that a function prints as a word with
  * its description, and quotes a word where it inserts one.
  */
-export function fishScript(): string {
-  const model = completionModel()
+export function fishScript(model: CompletionModel): string {
   const armsOf = (arms: ReturnType<typeof flagArms>): string =>
     arms.map(([keys, text]) => arm(keys, [text])).join('\n')
   return skeleton

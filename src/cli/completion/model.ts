@@ -1,6 +1,5 @@
 import { globalOptions, type CommandSpec, type Completion, type OptionSpec } from '../command.ts'
-import { groupOf, groups } from '../help.ts'
-import { commands } from '../table.ts'
+import { groupOf, groups } from '../command-groups.ts'
 
 /** What a word of a command line may be. */
 export interface Word {
@@ -41,8 +40,11 @@ export interface CompletionModel {
   readonly valued: readonly string[]
 }
 
+/** The rows of the table of commands. */
+export type Commands = readonly { readonly spec: CommandSpec; readonly hidden?: true }[]
+
 /** Returns what every completion script offers, from the table of commands. */
-export function completionModel(): CompletionModel {
+export function completionModel(commands: Commands): CompletionModel {
   const entries = commands.filter(({ hidden }) => hidden !== true).map(({ spec }) => entryOf(spec))
   const named = [globalOptions, ...commands.map(({ spec }) => spec.options)].flatMap((options) =>
     Object.entries<OptionSpec>(options),

@@ -1,6 +1,5 @@
 import {
   argumentArms,
-  completionModel,
   entriesIn,
   flagArms,
   lettersOf,
@@ -15,8 +14,7 @@ import {
  * nothing, PowerShell offers files. A word that needs quotes is offered in single ones, in which
  * nothing is expanded.
  */
-export function powershellScript(): string {
-  const model = completionModel()
+export function powershellScript(model: CompletionModel): string {
   const armsOf = (arms: ReturnType<typeof flagArms>): string =>
     arms.map(([keys, text]) => arm(keys, [text])).join('\n')
   return skeleton

@@ -1,4 +1,5 @@
 import { bashScript } from './bash.ts'
+import { completionModel, type Commands } from './model.ts'
 import { fishScript } from './fish.ts'
 import { powershellScript } from './powershell.ts'
 import { zshScript } from './zsh.ts'
@@ -18,7 +19,8 @@ export const shells = Object.keys(scripts) as readonly Shell[]
 export const isShell = (word: string): word is Shell => Object.hasOwn(scripts, word)
 
 /** Returns the completion script of a shell, which its user loads. */
-export const completionScript = (shell: Shell): string => scripts[shell]()
+export const completionScript = (shell: Shell, commands: Commands): string =>
+  scripts[shell](completionModel(commands))
 
 /** The name that a shell looks for in its directory of completions. */
 export const completionFiles: Readonly<Record<Shell, string>> = {

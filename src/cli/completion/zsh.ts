@@ -1,12 +1,11 @@
-import { completionModel, entriesIn, type Entry, type Flag, type Word } from './model.ts'
+import { entriesIn, type CompletionModel, type Entry, type Flag, type Word } from './model.ts'
 
 /**
  * Returns the completion script of zsh: a file for a directory of `fpath`, which `eval` takes too. The
  * words of `rootling __complete` go to `_describe` as the members of an array, which zsh does not
  * expand and quotes where it inserts one.
  */
-export function zshScript(): string {
-  const model = completionModel()
+export function zshScript(model: CompletionModel): string {
   const single = entriesIn(model, null)
   return [
     head,
