@@ -18,7 +18,7 @@ export async function writeShare(root, version) {
 }
 
 /** Loads what `share.ts` exports; the bodies of the commands are left out. */
-async function loadTable(root, version) {
+export async function loadTable(root, version) {
   const bundle = await rolldown({
     input: join(root, 'scripts/share/share.ts'),
     platform: 'node',

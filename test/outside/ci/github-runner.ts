@@ -42,7 +42,7 @@ export async function runAction(
   const temp = `${namespace.home}/runner`
   const files = { GITHUB_ENV: '', GITHUB_PATH: '', GITHUB_OUTPUT: '' }
   const stepOutputs: Record<string, string> = {}
-  let env: Record<string, string> = {
+  const env: Record<string, string> = {
     PATH: path,
     RUNNER_TEMP: temp,
     RUNNER_OS: 'Linux',
@@ -70,7 +70,7 @@ export async function runAction(
       (await namespace.readFile(env[name] ?? '')) ?? ''
     Object.assign(stepOutputs, variablesIn(await written('GITHUB_OUTPUT')))
     const added = (await written('GITHUB_PATH')).split('\n').filter((line) => line !== '')
-    env = { ...env, ...variablesIn(await written('GITHUB_ENV')) }
+    Object.assign(env, variablesIn(await written('GITHUB_ENV')))
     env['PATH'] = [...added.toReversed(), env['PATH']].join(':')
   }
   const named = Object.entries(outputs).map(([name, { value }]) => [
