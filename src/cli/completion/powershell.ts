@@ -36,7 +36,8 @@ const ascii = (text: string): string =>
 
 const arm = (keys: readonly string[], lines: readonly string[]): string => {
   const [only = ''] = keys
-  const head = keys.length === 1 ? quoted(only) : `{ $_ -cin ${keys.map(quoted).join(', ')} }`
+  const head =
+    keys.length === 1 ? quoted(only) : `{ @(${keys.map(quoted).join(', ')}) -ccontains $_ }`
   return [
     `        ${head} {`,
     ...[...lines, 'break'].map((line) => `            ${line}`),
@@ -109,7 +110,7 @@ Register-ArgumentCompleter -Native -CommandName 'rootling' -ScriptBlock {
     # Offers what this machine has on record.
     $ask = {
         param([string] $list)
-        $program = Get-Command -Name 'rootling' -CommandType Application, ExternalScript -ErrorAction Ignore | Select-Object -First 1
+        $program = Get-Command -Name 'rootling' -CommandType @('Application', 'ExternalScript') -ErrorAction Ignore | Select-Object -First 1
         if ($null -eq $program) { return }
         foreach ($line in @($null | & $program '__complete' $list @authority 2>$null)) {
             $word, $about = "$line" -split "\`t", 2
