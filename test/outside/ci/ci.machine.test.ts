@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { ensureBuilt, project } from '../../helpers/built.ts'
 import { namespaceUnavailable, type Namespace } from '../../helpers/namespace.ts'
-import { rootlingIn } from '../../helpers/rootling.ts'
+import { rootlingIn, type Answer } from '../../helpers/rootling.ts'
 import { scrubbedEnvironment } from '../../helpers/scrubbed.ts'
 import { testNamespace } from '../../helpers/test-namespace.ts'
 import { chromiumClient } from '../e2e/client-chromium.ts'
@@ -95,9 +95,16 @@ esac
     env: Readonly<Record<string, string>>,
     files: { readonly certificate: string; readonly key: string },
   ): Promise<string[]> {
-    const { serve } = rootlingIn(namespace)
+    const { must, serve } = rootlingIn(namespace)
     const { certificate, key } = files
     const { url, close } = await serve(['--port=0', '--cert-file', certificate, '--key-file', key])
+    // A certificate of nobody is refused all the same.
+    const own = ['--cert-file', '/tmp/own.pem', '--key-file', '/tmp/own-key.pem']
+    await must(['issue', 'localhost', '--self-signed', ...own])
+    const other = await serve(['--port=0', ...own])
+    const refused = await namespace.run('curl', ['-sS', other.url], { env })
+    expect(refused).toMatchObject({ exitCode: 60, stdout: '' })
+    other.close()
     const fetching = `fetch(process.argv[1]).then((answer) => console.log(answer.status))`
     const status = ['-sS', '-o', '/dev/null', '-w', '%{http_code}\n', url]
     try {
@@ -132,9 +139,8 @@ esac
     expect(await namespace.readFile('/pwned')).toBeNull()
     // In a later step, the command is there too.
     const listed = await namespace.must('sh', ['-c', 'rootling list --json'], { env })
-    expect(JSON.parse(listed.stdout)).toMatchObject({
-      certificates: [{ names: expect.anything() }],
-    })
+    const { certificates } = JSON.parse(listed.stdout) as Answer
+    expect(certificates?.map((each) => each.names)).toContainEqual(names.split(/\s/))
   })
 
   test('the lines for GitLab do so too', async () => {
