@@ -7,6 +7,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
+import { writeShare } from './share/share.mjs'
 import { thirdPartyNotice } from './third-party.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -361,3 +362,5 @@ const modules = output.flatMap(({ moduleIds = [] }) => moduleIds)
 writeFileSync(join(root, 'dist/THIRD-PARTY.txt'), thirdPartyNotice(modules))
 for (const name of ['rootling', 'rootling-mkcert'])
   chmodSync(join(root, `dist/cli/${name}.cjs`), 0o755)
+
+await writeShare(root, version)

@@ -1,7 +1,7 @@
 // Packs the package and uses it as a new user would: installs the tarball into an empty folder,
 // runs the command and imports the library.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, posix } from 'node:path'
 import { root } from './prepare.mjs'
@@ -45,6 +45,8 @@ try {
 
   writeFileSync(join(folder, 'package.json'), '{"private":true,"type":"module"}\n')
   run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', tarball])
+  run('npm', ['install', '--global', '--prefix', folder, '--no-audit', '--no-fund', tarball])
+  check(existsSync(join(folder, 'share/man/man1/rootling-issue.1')), 'npm links no manual page')
   const env = { ...process.env, ROOTLING_HOME: join(folder, 'home') }
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const rootling = join(folder, 'node_modules/.bin/rootling')

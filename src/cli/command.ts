@@ -1,11 +1,26 @@
 import type { Context } from './context.ts'
 
-/** An option as plain data, read both by the fast parser and by yargs for help and completion. */
+/** What a shell completes a word with: files, programs, or one of the lists of `candidates.ts`. */
+export type Completion =
+  | 'files'
+  | 'directories'
+  | 'programs'
+  | 'authorities'
+  | 'certificates'
+  | 'clients'
+  | 'hosts'
+  | 'roots'
+  | 'routes'
+  | 'scopes'
+
+/** An option as plain data, for the parsers, help, the manual and completion. */
 export interface OptionSpec {
   readonly type: 'string' | 'boolean' | 'number'
   readonly describe: string
-  /** The name of the value in help. */
+  /** The name of the value in help. Shells complete F and FILE with files, DIR with directories. */
   readonly placeholder?: string
+  /** What shells complete the value with; absent: what the placeholder says. */
+  readonly completes?: readonly Completion[]
   readonly choices?: readonly string[]
   /** What to do where a value is none of the choices; absent: read the help of the command. */
   readonly otherwise?: string
@@ -31,6 +46,8 @@ export interface CommandSpec {
    * The arguments as the usage line shows them, such as `NAME…`; absent: the command takes none.
    */
   readonly positionals?: string
+  /** What shells complete an argument with; the words in small letters of `positionals` always. */
+  readonly completes?: readonly Completion[]
   /**
    * Whether all words from the first argument on are for another program, those that look like
    * options too.
@@ -55,6 +72,7 @@ export const globalOptions = {
     type: 'string',
     placeholder: 'NAME',
     describe: 'Another authority, kept apart by its name',
+    completes: ['authorities'],
   },
   quiet: { type: 'boolean', describe: 'Print no notes, only results and errors', alias: 'q' },
 } as const satisfies CommandSpec['options']

@@ -1,26 +1,7 @@
+import { groupOf, groups, isGroup, type Group } from './command-groups.ts'
 import { globalOptions, type CommandSpec, type OptionSpec } from './command.ts'
 import { findCommand, plainWords } from './line.ts'
 import { commands } from './table.ts'
-
-/** The first words of the commands that have two words, with the summaries that help shows. */
-export const groups = {
-  ca: 'Look after the CA: list, permit, rotate, …',
-  daemon: 'Look after the daemon: start, stop, status, …',
-  proxy: 'HTTPS names for local servers: add, remove, list',
-  hosts: 'Look after names in the hosts file: add, remove, list',
-  acme: 'Look after the ACME server',
-  server: 'Serve ACME for a team: init, run, eab, rotate, …',
-} as const
-
-type Group = keyof typeof groups
-
-export const isGroup = (word: string): word is Group => Object.hasOwn(groups, word)
-
-/** Returns the first word of a command that has two; `null`: the command has one. */
-export function groupOf({ name }: Pick<CommandSpec, 'name'>): Group | null {
-  const [first = ''] = name.split(' ')
-  return name.includes(' ') && isGroup(first) ? first : null
-}
 
 /** The column at which help ends, also in a pipe or on a wider terminal. */
 const width = 80
@@ -30,7 +11,6 @@ const width = 80
  * no explanation, such as `rootling` and `rootling ca`. `null`: the line is none of these.
  */
 export function answerQuestion(argv: readonly string[]): string | null {
-  if (argv[0] === '--get-yargs-completions') return null
   const indexes = plainWords(argv)
   const words = indexes.map((index) => argv[index] ?? '')
   const options = optionWords(argv, indexes)
@@ -64,7 +44,6 @@ const isGlobal = (word: string): boolean =>
 function helpFor(words: readonly string[]): string | null {
   const [first = '', ...more] = words
   if (first === '' || first === 'help') return mainHelp()
-  if (first === 'completion') return completionHelp()
   if (isGroup(first) && more.length === 0) return groupHelp(first)
   const { row } = findCommand(words)
   return row === undefined ? null : commandHelp(row.spec)
@@ -82,7 +61,6 @@ function mainHelp(): string {
     section('Commands:', [
       ...single.map(({ spec }): Row => [`rootling ${spec.name}`, spec.summary]),
       ...Object.entries(groups).map(([name, summary]): Row => [`rootling ${name}`, summary]),
-      ['rootling completion', 'Print a completion script for bash, zsh or fish'],
     ]),
     optionsOfEvery(),
     [
@@ -116,21 +94,6 @@ function commandHelp(spec: CommandSpec): string {
     optionsOfEvery(),
   ])
 }
-
-const completionHelp = (): string =>
-  page([
-    'rootling completion [bash|zsh|fish]',
-    paragraph(
-      'Print a completion script for bash, zsh or fish; without a name, for the shell in SHELL.',
-    ),
-    [
-      'Examples:',
-      '  echo \'eval "$(rootling completion bash)"\' >> ~/.bashrc',
-      '  echo \'eval "$(rootling completion zsh)"\' >> ~/.zshrc    (below compinit)',
-      '  rootling completion fish > ~/.config/fish/completions/rootling.fish',
-    ].join('\n'),
-    optionsOfEvery(),
-  ])
 
 const usageOf = ({ name, positionals }: CommandSpec): string =>
   ['rootling', name, positionals].filter(Boolean).join(' ')

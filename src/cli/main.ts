@@ -1,5 +1,5 @@
 import { RootlingError, UnknownName, type ErrorCode } from '../errors.ts'
-import { stateDirectory } from '../home/state-directory.ts'
+import { stateDirectory, type StateDirectory } from '../home/state-directory.ts'
 import { settleInterrupted } from '../storage/files/settle.ts'
 import { syncInPlace } from '../files/sync-fs.ts'
 import { adoptCaller } from './caller.ts'
@@ -90,11 +90,7 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<Comman
   if (row.longRunning === true) openStreams()
   else syncInPlace()
   const body = (await row.load()) as CommandBody<CommandSpec>
-  const owner = await adoptCaller()
-  const authority = typeof parsed['ca'] === 'string' ? parsed['ca'] : undefined
-  if (typeof parsed['home'] === 'string') process.env['ROOTLING_HOME'] = parsed['home']
-  const state = await stateDirectory(process.env, owner, authority)
-  await settleInterrupted(state, (sentence) => output.warn(sentence))
+  const state = row.stateless === true ? noState : await settledState(parsed, output)
   return body(parsed as ArgumentsOf<CommandSpec>, {
     env: process.env,
     callerEnv,
@@ -110,6 +106,18 @@ async function execute(row: Row, parsed: Parsed, output: Output): Promise<Comman
     },
     now: () => new Date(),
   })
+}
+
+/** Of a command that has nothing to do with an authority, and must not fail because of one. */
+const noState: StateDirectory = { path: '', owner: null }
+
+async function settledState(parsed: Parsed, output: Output): Promise<StateDirectory> {
+  const owner = await adoptCaller()
+  const authority = typeof parsed['ca'] === 'string' ? parsed['ca'] : undefined
+  if (typeof parsed['home'] === 'string') process.env['ROOTLING_HOME'] = parsed['home']
+  const state = await stateDirectory(process.env, owner, authority)
+  await settleInterrupted(state, (sentence) => output.warn(sentence))
+  return state
 }
 
 const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {

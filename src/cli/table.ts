@@ -10,6 +10,7 @@ import {
   caRotateSpec,
   caShowSpec,
 } from './specs/ca.ts'
+import { completionSpec } from './specs/completion.ts'
 import {
   crlSpec,
   forgetSpec,
@@ -60,6 +61,8 @@ interface TableRow {
   readonly spec: CommandSpec
   /** Whether the command may run until someone stops it. */
   readonly longRunning?: true
+  /** Whether the command neither reads nor needs a state directory. */
+  readonly stateless?: true
   /** Whether help leaves the command out, since another one does the same. */
   readonly hidden?: true
   readonly load: () => Promise<CommandBody<never>>
@@ -114,6 +117,11 @@ export const commands: readonly TableRow[] = [
     load: async () => (await import('./commands/kubernetes.ts')).kubernetes,
   },
   { spec: uninstallSpec, load: async () => (await import('./commands/uninstall.ts')).uninstall },
+  {
+    spec: completionSpec,
+    stateless: true,
+    load: async () => (await import('./commands/completion.ts')).completionOf(commands),
+  },
   { spec: caListSpec, load: async () => (await import('./commands/ca-list.ts')).caList },
   { spec: caPermitSpec, load: async () => (await import('./commands/ca-permit.ts')).caPermit },
   { spec: trustSpec, load: async () => (await import('./commands/trust.ts')).trust },

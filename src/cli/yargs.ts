@@ -3,7 +3,7 @@ import { RootlingError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import { shellWord } from '../shell-word.ts'
 import { globalOptions, type CommandSpec, type OptionSpec } from './command.ts'
-import { groupOf, groups, isGroup } from './help.ts'
+import { groupOf, groups, isGroup } from './command-groups.ts'
 import { findCommand, plainWords } from './line.ts'
 import { commandInstead, isFlag } from './mkcert/flags.ts'
 import { contradiction, convert, repeated, takesPositionals, type Parsed } from './parse.ts'
@@ -13,18 +13,14 @@ import { commands } from './table.ts'
 type Row = (typeof commands)[number]
 
 /**
- * Reads a line with yargs, which is slow but explains errors and prints completions. `null`: a
- * completion was printed. Throws `usage` with what is wrong and what was probably meant.
+ * Reads a line with yargs, which is slow but explains errors. Throws `usage` with what is wrong and
+ * what was probably meant.
  */
-export async function explain(
-  argv: readonly string[],
-): Promise<{ row: Row; parsed: Parsed } | null> {
-  if (argv[0] === '--get-yargs-completions') return complete(argv)
+export async function explain(argv: readonly string[]): Promise<{ row: Row; parsed: Parsed }> {
   refuseMkcertFlag(argv)
   const { row: named, rest } = findCommand(argv)
   const words = plainWords(argv).map((index) => argv[index] ?? '')
   if (named === undefined) {
-    if (words[0] === 'completion') return printCompletionScript(words.slice(1))
     refuseUnknownCommand(words[0] === 'help' ? words.slice(1) : words)
     refuseLoneOption(argv)
   }
@@ -51,38 +47,6 @@ function refuseMkcertFlag(argv: readonly string[]): void {
   }
 }
 
-const shells = ['bash', 'zsh', 'fish']
-
-/** Prints the completion script of a shell; without its name, of the shell in SHELL. */
-function printCompletionScript([shell, ...more]: readonly string[]): null {
-  if (shell !== undefined && (!shells.includes(shell) || more.length > 0))
-    throw new RootlingError(
-      'usage',
-      `rootling completion takes one of ${shells.join(', ')}, not ${[shell, ...more].join(' ')}.`,
-      { hint: 'rootling completion bash' },
-    )
-  if (shell !== undefined) speakTo(shell)
-  build(null, () => {}).showCompletionScript()
-  return null
-}
-
-/**
- * Prints the completions that a completion script asks for. Of the scripts, only that of zsh sets
- * COMP_LINE.
- */
-async function complete(argv: readonly string[]): Promise<null> {
-  if (process.env['COMP_LINE'] !== undefined) speakTo('zsh')
-  else if (process.env['SHELL']?.includes('fish') !== true) speakTo('bash')
-  await build(null, () => {}).parseAsync([...argv])
-  return null
-}
-
-/** Makes yargs print for this shell: it looks at these variables, which name the login shell. */
-function speakTo(shell: string): void {
-  delete process.env['ZSH_NAME']
-  process.env['SHELL'] = shell
-}
-
 /** Throws for words that name no command, or only the first word of one. */
 function refuseUnknownCommand([first = '', second]: readonly string[]): void {
   if (first === '') return
@@ -95,7 +59,7 @@ function refuseUnknownCommand([first = '', second]: readonly string[]): void {
   const names = commands
     .filter(({ spec, hidden }) => spec.name.startsWith(group) && hidden !== true)
     .map(({ spec }) => spec.name.slice(group.length))
-  const words = group === '' ? [...names, ...Object.keys(groups), 'help', 'completion'] : names
+  const words = group === '' ? [...names, ...Object.keys(groups), 'help'] : names
   const guess = nearest(word, words)
   throw new RootlingError('usage', `There is no command rootling ${group}${word}.`, {
     hint:
@@ -139,7 +103,6 @@ function build(
     .help()
     .alias('help', 'h')
     .alias('version', 'V')
-    .completion('completion', 'Print a completion script for bash, zsh or fish')
     .strictOptions()
     .exitProcess(false)
     .showHelpOnFail(false)

@@ -48,12 +48,12 @@ test.each([
   [['help', 'ca'], 'rootling ca COMMAND'],
   [['ca'], 'rootling ca COMMAND'],
   [['-q', 'daemon'], 'rootling daemon COMMAND'],
-  [['completion', '--help'], 'rootling completion [bash|zsh|fish]'],
-  [['help', 'completion'], 'rootling completion [bash|zsh|fish]'],
+  [['completion', '--help'], 'rootling completion [bash|zsh|fish|powershell]'],
+  [['help', 'completion'], 'rootling completion [bash|zsh|fish|powershell]'],
   [['version'], '0.'],
   [['completion', 'zsh'], '#compdef rootling'],
-  [['completion', 'bash'], 'complete -o bashdefault'],
-  [['completion', 'fish'], 'complete -f -c rootling'],
+  [['completion', 'bash'], 'complete -F _rootling rootling'],
+  [['completion', 'fish'], 'complete -c rootling -f'],
 ])('rootling %j prints what was asked for', async (args, beginning) => {
   for (const SHELL of ['/bin/bash', '/bin/zsh']) {
     const { exitCode, stdout, stderr } = await openHome().rootling(args, { env: { SHELL } })

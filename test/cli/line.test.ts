@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { globalOptions, type OptionSpec } from '../../src/cli/command.ts'
-import { answerQuestion, groups } from '../../src/cli/help.ts'
+import { groups } from '../../src/cli/command-groups.ts'
+import { answerQuestion } from '../../src/cli/help.ts'
 import { findCommand } from '../../src/cli/line.ts'
 import { contradiction, parseLine } from '../../src/cli/parse.ts'
 import { commands } from '../../src/cli/table.ts'
@@ -74,7 +75,7 @@ test('an option takes a value in every command that has it, or in none', () => {
 })
 
 describe('help', () => {
-  const targets = ['', 'completion', ...byName.map(([name]) => name), ...Object.keys(groups)]
+  const targets = ['', ...byName.map(([name]) => name), ...Object.keys(groups)]
   const wordsOf = (name: string): string[] => (name === '' ? [] : name.split(' '))
 
   test.for(targets)('of rootling %s is the same in every way to ask', (name) => {
@@ -140,7 +141,6 @@ test.each([
   [['ca', '--yes'], 'rootling ca needs a command.'],
   [['--port', '80'], '--port goes with a command, and none was given.'],
   [['--zebra'], 'There is no option --zebra.'],
-  [['completion', 'tcsh'], 'rootling completion takes one of bash, zsh, fish, not tcsh.'],
   [['get', 'a', '-v', '-v'], '--verbose was given twice.'],
   [['get', 'a', '-qvq'], '--quiet was given twice.'],
   [['serve', '-p', '1', '--port=2'], '--port was given twice.'],

@@ -67,19 +67,6 @@ test('the version is that of the package', async () => {
     expect(await rootling([flag])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' })
 })
 
-test('the completion script is one that bash takes, and it completes', async () => {
-  const { rootling, directory } = openHome()
-  const { exitCode, stdout } = await rootling(['completion'])
-  expect(exitCode).toBe(0)
-  const parsed = await run('bash', ['-n'], scrubbedEnvironment(directory), { input: stdout })
-  expect(parsed).toEqual({ exitCode: 0, stdout: '', stderr: '' })
-  const complete = async (...words: string[]) =>
-    (await rootling(['--get-yargs-completions', 'rootling', ...words])).stdout.split('\n')
-  expect(await complete('')).toEqual(expect.arrayContaining(['install', 'issue', 'serve', 'ca']))
-  expect(await complete('issue', '--')).toEqual(expect.arrayContaining(['--days', '--key-type']))
-  expect(await complete('issue', '--')).not.toContain('--port')
-})
-
 test('results go to stdout, notes to stderr, and --quiet keeps the results', async () => {
   const { rootling, createAuthority, directory } = openHome()
   await createAuthority()

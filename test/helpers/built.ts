@@ -92,7 +92,7 @@ function isStale(): boolean {
 }
 
 function sources(): string[] {
-  const below = ['src', 'platform'].flatMap((directory) =>
+  const below = ['src', 'platform', 'scripts/share'].flatMap((directory) =>
     readdirSync(join(project, directory), { recursive: true }).map((file) =>
       join(project, directory, String(file)),
     ),

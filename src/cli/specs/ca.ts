@@ -13,7 +13,12 @@ export const caPermitSpec = {
   summary: 'Add a scope for further names, and trust its root too',
   positionals: '[NAME…]',
   options: {
-    name: { type: 'string', placeholder: 'SCOPE', describe: 'Name of the scope' },
+    name: {
+      type: 'string',
+      placeholder: 'SCOPE',
+      describe: 'Name of the scope',
+      completes: ['scopes'],
+    },
     add: {
       type: 'boolean',
       describe: 'Add to the scope --name, which is rotated into one that permits more',
@@ -40,6 +45,7 @@ export const caForgetSpec = {
   name: 'ca forget',
   summary: 'Take a scope out of every trust store and delete it',
   positionals: 'SCOPE',
+  completes: ['scopes'],
   options: { force: forceOption, ...storeOptions },
   examples: ['rootling ca forget work'],
 } as const satisfies CommandSpec
@@ -48,6 +54,7 @@ export const caRotateSpec = {
   name: 'ca rotate',
   summary: 'Replace a scope’s root and intermediate without a gap',
   positionals: '[SCOPE]',
+  completes: ['scopes'],
   options: {
     harden: { type: 'boolean', describe: 'The new scope is hardened, as by install --harden' },
     'no-harden': { type: 'boolean', describe: 'The new scope is not; default: as the old one' },
@@ -95,6 +102,7 @@ export const caExportSpec = {
   name: 'ca export',
   summary: 'Write a root for others: phones, containers, Java',
   positionals: '[SCOPE]',
+  completes: ['scopes'],
   options: {
     format: {
       type: 'string',
@@ -116,6 +124,7 @@ export const caPathSpec = {
   name: 'ca path',
   summary: 'Print where the PEM file of all roots, or of one, is',
   positionals: '[SCOPE]',
+  completes: ['scopes'],
   options: {
     client: { type: 'boolean', describe: 'The root of client certificates, for servers' },
     openssl: {
@@ -135,6 +144,7 @@ export const caShowSpec = {
   name: 'ca show',
   summary: 'Explain a scope’s root in plain words',
   positionals: '[SCOPE]',
+  completes: ['scopes'],
   options: {},
   examples: ['rootling ca show', 'rootling ca show work'],
 } as const satisfies CommandSpec

@@ -33,6 +33,7 @@ export const issueSpec = {
       type: 'string',
       placeholder: 'NAME',
       describe: 'Of this scope; default: the narrowest that permits the names',
+      completes: ['scopes'],
     },
     csr: {
       type: 'string',
@@ -115,6 +116,7 @@ export const renewSpec = {
   name: 'renew',
   summary: 'Re-issue certificates in place, keeping their keys',
   positionals: '[NAME|FILE|SERIAL…]',
+  completes: ['certificates', 'files'],
   options: {
     all: { type: 'boolean', describe: 'Every one on record, or every one of that name' },
     due: { type: 'boolean', describe: 'Those past two thirds of their life' },
@@ -137,6 +139,7 @@ export const forgetSpec = {
   name: 'forget',
   summary: 'Drop certificates from the list whose files are gone',
   positionals: '[NAME|FILE|SERIAL…]',
+  completes: ['certificates', 'files'],
   options: {
     all: { type: 'boolean', describe: 'Every one whose file is gone, or every one of that name' },
   },
@@ -160,6 +163,7 @@ export const revokeSpec = {
   name: 'revoke',
   summary: 'Revoke a certificate, or release one from hold',
   positionals: 'NAME|FILE|SERIAL',
+  completes: ['certificates', 'files'],
   options: {
     all: { type: 'boolean', describe: 'Every certificate of that name' },
     reason: {
@@ -179,7 +183,12 @@ export const crlSpec = {
   name: 'crl',
   summary: 'Print the lists of revoked certificates (CRLs)',
   options: {
-    scope: { type: 'string', placeholder: 'NAME', describe: 'Of this scope; default local' },
+    scope: {
+      type: 'string',
+      placeholder: 'NAME',
+      describe: 'Of this scope; default local',
+      completes: ['scopes'],
+    },
     issuer: {
       type: 'boolean',
       describe: 'Only the list of the certificates’ issuer; default: the root’s too',
@@ -205,6 +214,7 @@ export const showSpec = {
   name: 'show',
   summary: 'Explain any certificate, and what would refuse it',
   positionals: 'NAME|FILE|SERIAL|HOST:PORT',
+  completes: ['certificates', 'files'],
   options: {
     all: { type: 'boolean', describe: 'Every certificate of that name' },
     'password-file': {

@@ -31,6 +31,7 @@ export const hostsRemoveSpec = {
   name: 'hosts remove',
   summary: 'Take such lines out again',
   positionals: '[NAME…]',
+  completes: ['hosts'],
   options: {
     all: { type: 'boolean', describe: 'All of yours' },
     ...changeOptions,

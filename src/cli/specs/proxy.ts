@@ -37,6 +37,7 @@ export const proxyRemoveSpec = {
   name: 'proxy remove',
   summary: 'Take such a name back',
   positionals: '[NAME]',
+  completes: ['routes'],
   options: {
     path: { ...place.path, describe: 'Only the route for this path; default: all of the name' },
     default: { ...place.default, describe: 'The route for every other name' },

@@ -4,6 +4,7 @@ export const runSpec = {
   name: 'run',
   summary: 'Run a command whose programs trust the CA',
   positionals: 'COMMAND…',
+  completes: ['programs'],
   passesOn: true,
   options: {
     name: {
@@ -57,6 +58,7 @@ export const kubernetesSpec = {
     secret: {
       type: 'string',
       placeholder: 'SCOPE',
+      completes: ['scopes'],
       describe: 'Sign in the cluster, with the key of this private scope; default: ask the daemon',
     },
     name: { type: 'string', placeholder: 'NAME', describe: 'Of the issuer; default rootling' },

@@ -4,6 +4,7 @@ export const shareSpec = {
   name: 'share',
   summary: 'Let a phone trust the CA, and reach apps, a while',
   positionals: '[NAME…]',
+  completes: ['routes'],
   options: {
     address: {
       type: 'string',

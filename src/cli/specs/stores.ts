@@ -76,6 +76,7 @@ export const trustSpec = {
   name: 'trust',
   summary: 'Trust a teammate’s root, checked by its fingerprint',
   positionals: 'FILE|URL',
+  completes: ['files'],
   options: {
     fingerprint: {
       type: 'string',
@@ -101,6 +102,7 @@ export const untrustSpec = {
   name: 'untrust',
   summary: 'Take a teammate’s root out of the trust stores again',
   positionals: 'NAME|FINGERPRINT',
+  completes: ['roots'],
   options: storeOptions,
   examples: ['rootling untrust ada', 'rootling untrust 84595e78…'],
 } as const satisfies CommandSpec
@@ -109,6 +111,7 @@ export const installClientSpec = {
   name: 'install-client',
   summary: 'Give the browsers a client certificate (.p12)',
   positionals: 'FILE|USER',
+  completes: ['clients', 'files'],
   options: {
     'password-file': {
       type: 'string',

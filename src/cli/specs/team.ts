@@ -30,6 +30,7 @@ const socketOption = {
   type: 'string',
   placeholder: 'PATH',
   describe: 'The administrator’s socket; default: in ROOTLING_HOME',
+  completes: ['files'],
 } as const
 
 /** How an administrator reaches the server of another machine. */
