@@ -82,11 +82,11 @@ export class Http1Client implements ProxyClient {
     return trailerFields(this.body.rawTrailers)
   }
 
-  end(last: Buffer | null, trailers: RawFields): void {
+  end(last: Buffer | null, trailers: RawFields, written?: (() => void) | null): void {
     if (trailers.length > 0 && this.#isChunked)
       tolerate(() => this.sink.addTrailers(trailerPairs(trailers)))
     if (last === null) this.sink.end()
-    else this.sink.end(last)
+    else this.sink.end(last, written ?? undefined)
   }
 
   discard(): void {

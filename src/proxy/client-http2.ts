@@ -91,13 +91,13 @@ export class Http2Client implements ProxyClient {
     return trailerFields(this.#received)
   }
 
-  end(last: Buffer | null, trailers: RawFields): void {
+  end(last: Buffer | null, trailers: RawFields, written?: (() => void) | null): void {
     const { sink } = this
     this.#ended = true
     this.#sent = trailers
     if (sink.destroyed) return
     if (last === null) sink.end()
-    else sink.end(last)
+    else sink.end(last, written ?? undefined)
   }
 
   discard(): void {
