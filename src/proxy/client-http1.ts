@@ -19,6 +19,7 @@ export class Http1Client implements ProxyClient {
   #isChunked = false
   #isContinued = false
   #informed = 0
+  readonly #listeners: ((whole: boolean) => void)[] = []
 
   constructor(request: IncomingMessage, response: ServerResponse, remoteAddress: string) {
     const { headers } = request
@@ -98,6 +99,10 @@ export class Http1Client implements ProxyClient {
   }
 
   onceClosed(listener: (whole: boolean) => void): void {
-    this.sink.once('close', () => listener(this.sink.writableFinished))
+    if (this.#listeners.push(listener) > 1) return
+    this.sink.once('close', () => {
+      const isWhole = this.sink.writableFinished
+      for (const each of this.#listeners) each(isWhole)
+    })
   }
 }

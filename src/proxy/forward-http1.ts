@@ -28,7 +28,7 @@ export function forwardUpgrading(forwarding: Forwarding, upgrading: Upgrading): 
 }
 
 /** To stop reading costs more than to hold so little. */
-const littleOctets = 256 * 1024
+const littleOctets = 128 * 1024
 
 /** One request and its answer, from its client's side. */
 class Http1Forwarder implements Asker {

@@ -49,8 +49,7 @@ export async function startRootling(
     output: { dir: directory, entryFileNames: 'proxy.mjs', format: 'esm' },
     logLevel: 'silent',
   })
-  const flags = node === process.execPath ? nodeFlags : []
-  const script = [...flags, join(directory, 'proxy.mjs')]
+  const script = [...nodeFlags, join(directory, 'proxy.mjs')]
   const args = [...script, cert, key, host, `http://127.0.0.1:${appPort}`]
   return launch('Rootling', [node, ...args], setting)
 }
