@@ -111,8 +111,8 @@ function lengthOf(text: string): number {
 function keeps(options: string, before: boolean): boolean {
   const lower = options.toLowerCase()
   if (lower === 'keep-alive') return true
-  const names = lower.split(',').map((name) => name.trim())
-  return !names.includes('close') && (before || names.includes('keep-alive'))
+  const names = new Set(lower.split(',').map((name) => name.trim()))
+  return !names.has('close') && (before || names.has('keep-alive'))
 }
 
 function timeoutOf(text: string): number | null {

@@ -7,14 +7,8 @@ import { exists } from '../../files/exists.ts'
 import { homeDirectory, xdgDirectory } from '../../home/home-directory.ts'
 import { readRunFile } from '../../home/run-file.ts'
 import { defaultAuthority } from '../../home/state-directory.ts'
-import {
-  askStatus,
-  launchDaemon,
-  nodeFlags,
-  refuseSudo,
-  stopDaemon,
-  type LaunchOptions,
-} from '../launch.ts'
+import { nodeFlags } from '../garbage.ts'
+import { askStatus, launchDaemon, refuseSudo, stopDaemon, type LaunchOptions } from '../launch.ts'
 import {
   asTyped,
   installService,
