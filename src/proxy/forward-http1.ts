@@ -30,7 +30,10 @@ export function forwardUpgrading(forwarding: Forwarding, upgrading: Upgrading): 
 /** To stop reading costs more than to hold so little. */
 const littleOctets = 128 * 1024
 
-/** One request and its answer, from its client's side. */
+/** Whether the upstream has closed the connection, as it may close one that waits for a request. */
+const isClosedError = ({ code }: NodeJS.ErrnoException): boolean =>
+  code === 'ECONNRESET' || code === 'EPIPE'
+
 class Http1Forwarder implements Asker {
   readonly onUpgrade: Asker['onUpgrade']
   readonly forwarding: Forwarding
@@ -40,7 +43,6 @@ class Http1Forwarder implements Asker {
   #connection: Http1Connection | null = null
   #sender: BodySender | null = null
   #isFresh = false
-  #isAnswered = false
   /** How much of the body is to come; `null`: its end says it. */
   #left: number | null = null
   /** Whether all of the answer was given to the client, or none will be. */
@@ -84,7 +86,6 @@ class Http1Forwarder implements Asker {
     const { client, forwarding } = this
     const { status, message, fields } = head
     this.#sender?.answered()
-    this.#isAnswered = true
     this.#left = length
     try {
       client.respond(status, message, fieldsForClient(forwarding, fields, status), length === 0)
@@ -132,10 +133,8 @@ class Http1Forwarder implements Asker {
     if (this.#isOver) return
     const isReused = this.#connection?.isReused === true
     this.#connection = null
-    if (this.#isAnswered) {
-      this.#isOver = true
-      this.client.fail()
-    } else if (!this.#isFresh && isReused && isSilent && isRepeatable(this.client)) this.ask(true)
+    const isStale = !this.#isFresh && isReused && isSilent && isClosedError(error)
+    if (isStale && isRepeatable(this.client)) this.ask(true)
     else this.#refuse(error)
   }
 

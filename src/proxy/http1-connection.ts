@@ -90,8 +90,7 @@ export class Http1Connection {
     try {
       rest = parser.read(data, 0, length)
     } catch (error) {
-      if (!(error instanceof InvalidAnswer)) throw error
-      this.#fail(error)
+      this.#fail(error instanceof InvalidAnswer ? error : fault(error))
       return
     }
     if (parser.isUpgraded) this.#upgrade(data, rest, length)
@@ -142,6 +141,12 @@ export class Http1Connection {
     asker?.onFailed(error, isSilent)
   }
 }
+
+/** The code of a fault of this program. Thrown on, it would end the process, and all other requests. */
+export const faultCode = 'ERR_PROXY_FAULT'
+
+const fault = (cause: unknown): NodeJS.ErrnoException =>
+  Object.assign(new Error('The proxy itself failed.', { cause }), { code: faultCode })
 
 const hangUp = (): NodeJS.ErrnoException =>
   Object.assign(new Error('The upstream closed the connection.'), { code: 'ECONNRESET' })

@@ -97,3 +97,18 @@ export async function flood(
   }
   return 'taken'
 }
+
+/** Calls `onFrame` with the type and the stream of each frame that comes. */
+export function readFrames(
+  socket: TLSSocket,
+  onFrame: (type: number, stream: number) => void,
+): void {
+  let held = Buffer.alloc(0)
+  socket.on('data', (part: Buffer) => {
+    held = Buffer.concat([held, part])
+    while (held.length >= 9 && held.length >= 9 + held.readUIntBE(0, 3)) {
+      onFrame(held[3] ?? 0, held.readUInt32BE(5))
+      held = held.subarray(9 + held.readUIntBE(0, 3))
+    }
+  })
+}
