@@ -1,23 +1,23 @@
 /**
- * What connections to upstreams read into, all of them the same memory: it is read by the time that the
- * next one needs it, since Node gives what it has read before it reads again. Memory of its own for
- * each read would keep the garbage collector busy, and idle connections would hold it.
+ * What connections to upstreams read into, all of them the same memory: libuv asks for it, reads and
+ * calls back before it turns to another connection, on Windows too. Memory of its own for each read
+ * would keep the garbage collector busy, and idle connections would hold it.
  */
 export const readBuffer = (): Buffer => (shared ??= Buffer.allocUnsafeSlow(readBytes))
 let shared: Buffer | undefined
 
-const readBytes = 64 * 1024
+const readBytes = 128 * 1024
 
 /** Smaller parts are copied into memory that the garbage collector frees. */
 const smallBytes = 4 * 1024
 
 /** How much memory waits for the next parts. */
-const mostFree = 32
+const mostFree = 16
 
 const free: Buffer[] = []
 
 /**
- * Copies a part of a body, of at most 64 KiB, for a stream that writes it later. Call `release` when
+ * Copies a part of a body, for a stream that writes it later. Call `release` when
  * it was written; after an error its memory is not used again, since what failed may still read it.
  */
 export function copyPart(part: Buffer): Copy {
