@@ -9,7 +9,7 @@ let shared: Buffer | undefined
 const readBytes = 128 * 1024
 
 /** Smaller parts are copied into memory that the garbage collector frees. */
-const smallBytes = 4 * 1024
+const smallBytes = 16 * 1024
 
 /** How much memory waits for the next parts. */
 const mostFree = 16
@@ -17,8 +17,8 @@ const mostFree = 16
 const free: Buffer[] = []
 
 /**
- * Copies a part of a body, for a stream that writes it later. Call `release` when
- * it was written; after an error its memory is not used again, since what failed may still read it.
+ * Copies a part of a body, for a stream that writes it later. Call `release` when it was written; after
+ * an error its memory is not used again, since what failed may still read it.
  */
 export function copyPart(part: Buffer): Copy {
   const { length } = part
