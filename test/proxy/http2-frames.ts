@@ -28,7 +28,8 @@ export function http2Frame(
   return Buffer.concat([head, payload])
 }
 
-export const [endStream, endHeaders] = [1, 4]
+export const endStream = 1
+const endHeaders = 4
 
 /** The fields of a request (RFC 7541), none of which enters the table of the connection. */
 export function fieldBlock(target: Target, path: string, method: 'GET' | 'POST' = 'GET'): Buffer {
