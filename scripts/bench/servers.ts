@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { nodeFlags } from '../../src/daemon/launch.ts'
+import { nodeFlags } from '../../src/daemon/garbage.ts'
 import { freePort } from '../../test/helpers/free-port.ts'
 import type { PostgresServer } from '../../test/helpers/postgres-server.ts'
 import { start, terminate, waitFor } from '../../test/helpers/subprocess.ts'

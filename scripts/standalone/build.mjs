@@ -26,7 +26,7 @@ import { nodeOf, nodeVersion, ownTarget } from './node.mjs'
 
 /**
  * The options of Node for every command. The daemon is started with this one by Node's own command
- * line, where there is one (`nodeFlags` of src/daemon/launch.ts); an executable has no such line.
+ * line, where there is one (`nodeFlags` of src/daemon/garbage.ts); an executable has no such line.
  */
 const nodeFlags = ['--max-semi-space-size=4']
 

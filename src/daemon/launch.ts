@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
 import { requireScopes } from '../authority/scope.ts'
 import { RootlingError } from '../errors.ts'
 import { withLock } from '../files/lock.ts'
@@ -15,6 +14,7 @@ import {
 } from './control-protocol.ts'
 import type { DaemonStatus } from './daemon.ts'
 import type { ProxyStatus } from './endpoints/proxy.ts'
+import { nodeFlags } from './garbage.ts'
 import { wakeByPorts } from './service/ports.ts'
 import {
   defaultProxyPort,
@@ -41,25 +41,9 @@ export interface Started {
   readonly status: DaemonStatus
 }
 
-/**
- * Saves memory: a quarter of V8's usual room for new objects. Node documents this flag; it does not
- * start with one that its V8 does not know. `limitGarbage` saves more. The single executable has the
- * flag in itself.
- */
-export const nodeFlags = ['--max-semi-space-size=4']
-
 /** Returns what follows the program on the command line that starts the daemon's process. */
 export const beforeCommand = (script: string | null): string[] =>
   script === null ? [] : [...nodeFlags, script]
-
-/**
- * Lets no more garbage gather than half of what is in use. Over thousands of ACME orders the daemon
- * is as fast with this, and needs no more memory than for the first thousands. A V8 that does not
- * know the flag writes so to standard error and goes on.
- */
-export function limitGarbage(): void {
-  setFlagsFromString('--heap-growing-percent=50')
-}
 
 /** The time that a start or a stop may take. */
 const patienceMilliseconds = 60_000

@@ -19,6 +19,7 @@ export class Http1Client implements ProxyClient {
   #isChunked = false
   #isContinued = false
   #informed = 0
+  readonly #listeners: ((whole: boolean) => void)[] = []
 
   constructor(request: IncomingMessage, response: ServerResponse, remoteAddress: string) {
     const { headers } = request
@@ -82,11 +83,11 @@ export class Http1Client implements ProxyClient {
     return trailerFields(this.body.rawTrailers)
   }
 
-  end(last: Buffer | null, trailers: RawFields): void {
+  end(last: Buffer | null, trailers: RawFields, written?: (() => void) | null): void {
     if (trailers.length > 0 && this.#isChunked)
       tolerate(() => this.sink.addTrailers(trailerPairs(trailers)))
     if (last === null) this.sink.end()
-    else this.sink.end(last)
+    else this.sink.end(last, written ?? undefined)
   }
 
   discard(): void {
@@ -98,6 +99,10 @@ export class Http1Client implements ProxyClient {
   }
 
   onceClosed(listener: (whole: boolean) => void): void {
-    this.sink.once('close', () => listener(this.sink.writableFinished))
+    if (this.#listeners.push(listener) > 1) return
+    this.sink.once('close', () => {
+      const isWhole = this.sink.writableFinished
+      for (const each of this.#listeners) each(isWhole)
+    })
   }
 }

@@ -20,6 +20,7 @@ export class Http2Client implements ProxyClient {
   #received: RawFields = []
   #sent: RawFields = []
   #informed = 0
+  readonly #listeners: ((whole: boolean) => void)[] = []
 
   constructor(
     stream: ServerHttp2Stream,
@@ -91,13 +92,13 @@ export class Http2Client implements ProxyClient {
     return trailerFields(this.#received)
   }
 
-  end(last: Buffer | null, trailers: RawFields): void {
+  end(last: Buffer | null, trailers: RawFields, written?: (() => void) | null): void {
     const { sink } = this
     this.#ended = true
     this.#sent = trailers
     if (sink.destroyed) return
     if (last === null) sink.end()
-    else sink.end(last)
+    else sink.end(last, written ?? undefined)
   }
 
   discard(): void {
@@ -110,7 +111,10 @@ export class Http2Client implements ProxyClient {
   }
 
   onceClosed(listener: (whole: boolean) => void): void {
-    const { sink } = this
-    sink.once('close', () => listener(this.#ended && sink.rstCode === constants.NGHTTP2_NO_ERROR))
+    if (this.#listeners.push(listener) > 1) return
+    this.sink.once('close', () => {
+      const isWhole = this.#ended && this.sink.rstCode === constants.NGHTTP2_NO_ERROR
+      for (const each of this.#listeners) each(isWhole)
+    })
   }
 }

@@ -40,8 +40,8 @@ export interface ProxyClient {
   respond(status: number, message: string, fields: string[], ends: boolean): void
   /** The trailers of the request's body, after its end. */
   trailers(): RawFields
-  /** Ends the answer, with its last part and its trailers. */
-  end(last: Buffer | null, trailers: RawFields): void
+  /** Ends the answer, with its last part and its trailers. `written` is called when it was sent. */
+  end(last: Buffer | null, trailers: RawFields, written?: (() => void) | null): void
   /**
    * Reads and drops what comes of the request's body, which nobody needs. HTTP/2 could refuse the rest
    * (RFC 9113 §8.1), but Node's client never ends a request that is refused so.

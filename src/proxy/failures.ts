@@ -89,7 +89,7 @@ export function noAnswer(upstream: Upstream, error: NodeJS.ErrnoException): Page
         `Or forward without TLS, if the app can: ${add('http://localhost:3000')}`,
       ],
     }
-  if (code.startsWith('HPE_') || code === 'ERR_HTTP2_ERROR' || code === 'ERR_INVALID_CHAR')
+  if (code === 'ERR_INVALID_ANSWER' || code === 'ERR_HTTP2_ERROR' || code === 'ERR_INVALID_CHAR')
     return {
       status: 502,
       error: 'http_protocol_error',

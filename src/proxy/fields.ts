@@ -172,12 +172,16 @@ export function without(fields: RawFields, name: string): string[] {
   return fields.filter((_, i) => (fields[i - (i % 2)] as string).toLowerCase() !== name)
 }
 
+/** V8 makes these faster than what Object.create(null) returns, and a field may be named __proto__. */
+const Bare = function Bare() {} as unknown as new () => object
+Bare.prototype = Object.create(null)
+
 /**
  * Returns the fields as an object with names in lower case, as node:http2 takes them. Values of one
  * name are joined, which means the same (RFC 9110 §5.3), except for cookies that are set.
  */
 export function fieldsObject(fields: RawFields): Record<string, string | string[]> {
-  const object = Object.create(null) as Record<string, string | string[]>
+  const object = new Bare() as Record<string, string | string[]>
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] as string).toLowerCase()
     const value = fields[i + 1] as string

@@ -1,131 +1,161 @@
-import type { ClientRequest, IncomingMessage } from 'node:http'
-import { hasNoBody, tolerate } from './client.ts'
-import { answerFields, trailerFields, trailerPairs } from './fields.ts'
-import { continueMilliseconds, fieldsForClient, hintFinder, isRepeatable } from './forward.ts'
+import type { AnswerHead } from './answer-head.ts'
+import { copyPart } from './body-buffers.ts'
+import { BodySender } from './body-sender.ts'
+import type { ProxyClient, RawFields } from './client.ts'
+import { answerFields, trailerFields } from './fields.ts'
+import { fieldsForClient, hintFinder, isRepeatable } from './forward.ts'
 import type { Forwarding } from './forward.ts'
-import { relay } from './relay.ts'
+import type { Asker, Http1Connection } from './http1-connection.ts'
+import { requestHead } from './request-head.ts'
 
-/** Forwards a request to an upstream that speaks HTTP/1. */
+/**
+ * Forwards a request to an upstream that speaks HTTP/1. Throws ERR_INVALID_CHAR for a request that
+ * cannot be sent.
+ */
 export function forwardToHttp1(forwarding: Forwarding): void {
-  const { client, onNoAnswer } = forwarding
-  let outgoing: ClientRequest
-  let answer: IncomingMessage | null = null
-  let isOver = false
-
-  function ask(fresh: boolean): void {
-    const { upstreams, upstream, fields } = forwarding
-    outgoing = upstreams.ask(upstream, { method: client.method, path: client.path, fields }, fresh)
-    outgoing.on('response', (response) => {
-      answer = response
-      sendAnswer(forwarding, outgoing, response, () => (isOver = true))
-    })
-    outgoing.on('information', ({ statusCode, rawHeaders }) => {
-      if (statusCode !== 100 && answer === null) client.inform(statusCode, answerFields(rawHeaders))
-    })
-    outgoing.on('error', (error: NodeJS.ErrnoException) => {
-      // A response that has begun says itself that it was broken off.
-      if (isOver || answer !== null) return
-      const isStale = error.code === 'ECONNRESET' || error.code === 'EPIPE'
-      if (!fresh && isStale && outgoing.reusedSocket && isRepeatable(client)) {
-        ask(true)
-        return
-      }
-      isOver = true
-      onNoAnswer(error)
-    })
-    // Only an upstream that was not asked for it would answer 101.
-    outgoing.on('upgrade', (_response, socket) => {
-      socket.destroy()
-      isOver = true
-      onNoAnswer(Object.assign(new Error('It answered 101.'), { code: 'HPE_INVALID_STATUS' }))
-    })
-    if (client.framing === 'none') outgoing.end()
-    else if (client.expectsContinue) sendBodyWhenAsked(forwarding, outgoing)
-    else sendBody(forwarding, outgoing)
-  }
-
-  client.onceClosed(() => {
-    if (isOver) return
-    isOver = true
-    outgoing.destroy()
-  })
-  ask(false)
+  new Http1Forwarder(forwarding, null).ask(false)
 }
 
-function sendBody({ client }: Forwarding, outgoing: ClientRequest): void {
-  client.body.pipe(outgoing, { end: false })
-  client.body.once('end', () => {
-    const trailers = client.trailers()
-    if (trailers.length > 0) tolerate(() => outgoing.addTrailers(trailerPairs(trailers)))
-    outgoing.end()
-  })
+/** What a request to change the protocol of its connection is beside another. */
+export interface Upgrading {
+  readonly method: string
+  readonly onUpgrade: NonNullable<Asker['onUpgrade']>
 }
 
-/** Sends the body once the upstream has asked for it by 100 (Continue), or has not refused in time. */
-function sendBodyWhenAsked(forwarding: Forwarding, outgoing: ClientRequest): void {
-  let begun = false
-  const begin = (): void => {
-    clearTimeout(timer)
-    if (begun || outgoing.destroyed) return
-    begun = true
-    forwarding.client.inform(100, [])
-    sendBody(forwarding, outgoing)
-  }
-  const timer = setTimeout(begin, continueMilliseconds)
-  const stop = (): void => {
-    begun = true
-    clearTimeout(timer)
-  }
-  outgoing.once('continue', begin).once('response', stop).once('close', stop)
-  outgoing.flushHeaders()
+/** Forwards a request to change the protocol, on a connection of its own. Throws as `forwardToHttp1`. */
+export function forwardUpgrading(forwarding: Forwarding, upgrading: Upgrading): void {
+  new Http1Forwarder(forwarding, upgrading).ask(true)
 }
 
-function sendAnswer(
-  forwarding: Forwarding,
-  outgoing: ClientRequest,
-  answer: IncomingMessage,
-  onOver: () => void,
-): void {
-  const { client, onNoAnswer } = forwarding
-  const { statusCode: status = 502, statusMessage = '', headers } = answer
-  const length = headers['content-length'] === undefined ? null : Number(headers['content-length'])
-  const ends = hasNoBody(client.method, status) || length === 0
-  try {
-    client.respond(
-      status,
-      statusMessage,
-      fieldsForClient(forwarding, answer.rawHeaders, status),
-      ends,
-    )
-  } catch (error) {
-    onOver()
-    outgoing.destroy()
-    onNoAnswer(Object.assign(error as Error, { code: 'ERR_INVALID_CHAR' }))
-    return
-  }
-  const onWhole = (): void => {
-    onOver()
-    endUpload(forwarding, outgoing)
-  }
-  if (ends) {
-    client.end(null, [])
-    answer.on('error', () => {})
-    answer.once('end', onWhole).resume()
-    return
-  }
-  relay(client, {
-    source: answer,
-    length,
-    trailers: () => (answer.complete ? trailerFields(answer.rawTrailers) : null),
-    onStart: hintFinder(forwarding, status),
-    onWhole,
-  })
-}
+/** To stop reading costs more than to hold so little. */
+const littleOctets = 128 * 1024
 
-/** Gives up a body that the upstream has answered without reading it whole, such as by 413. */
-function endUpload({ client }: Forwarding, outgoing: ClientRequest): void {
-  if (client.framing === 'none' || outgoing.writableEnded) return
-  client.body.unpipe(outgoing)
-  client.discard()
-  outgoing.destroy()
+/** Whether the upstream has closed the connection, as it may close one that waits for a request. */
+const isClosedError = ({ code }: NodeJS.ErrnoException): boolean =>
+  code === 'ECONNRESET' || code === 'EPIPE'
+
+class Http1Forwarder implements Asker {
+  readonly onUpgrade: Asker['onUpgrade']
+  readonly forwarding: Forwarding
+  readonly client: ProxyClient
+  readonly #method: string
+  readonly #head: string
+  #connection: Http1Connection | null = null
+  #sender: BodySender | null = null
+  #isFresh = false
+  /** How much of the body is to come; `null`: its end says it. */
+  #left: number | null = null
+  /** Whether all of the answer was given to the client, or none will be. */
+  #isOver = false
+  #onStart: ((part: Buffer) => void) | null = null
+  #isPaused = false
+  #waitsForDrain = false
+
+  constructor(forwarding: Forwarding, upgrading: Upgrading | null) {
+    const { client } = forwarding
+    this.forwarding = forwarding
+    this.client = client
+    this.#method = upgrading?.method ?? client.method
+    this.onUpgrade =
+      upgrading === null
+        ? null
+        : (...given) => {
+            this.#isOver = true
+            upgrading.onUpgrade(...given)
+          }
+    this.#head = requestHead(this.#method, client.path, forwarding.fields)
+    client.onceClosed(() => this.#giveUp())
+  }
+
+  ask(fresh: boolean): void {
+    const { client, forwarding } = this
+    const connection = forwarding.upstreams.connection(forwarding.upstream, fresh)
+    this.#connection = connection
+    this.#isFresh = fresh
+    const hasBody = this.onUpgrade === null && client.framing !== 'none'
+    connection.ask(this.#method, this.#head, hasBody, this)
+    if (hasBody) this.#sender = new BodySender(forwarding, connection)
+  }
+
+  onInterim(head: AnswerHead): void {
+    if (head.status === 100) this.#sender?.begin()
+    else this.client.inform(head.status, answerFields(head.fields))
+  }
+
+  onHead(head: AnswerHead, length: number | null): void {
+    const { client, forwarding } = this
+    const { status, message, fields } = head
+    this.#sender?.answered()
+    this.#left = length
+    try {
+      client.respond(status, message, fieldsForClient(forwarding, fields, status), length === 0)
+    } catch (error) {
+      this.#refuse(Object.assign(error as Error, { code: 'ERR_INVALID_CHAR' }))
+      return
+    }
+    this.#onStart = hintFinder(forwarding, status)
+  }
+
+  onPart(part: Buffer, isLast: boolean): void {
+    const { client } = this
+    const { sink } = client
+    this.#onStart?.(part)
+    this.#onStart = null
+    client.octets += part.length
+    const { copy, release } = copyPart(part)
+    if (this.#left !== null) this.#left -= part.length
+    if (isLast) {
+      // Its end goes with the last part, for which HTTP/2 would need a frame of its own.
+      this.#isOver = true
+      client.end(copy, [], release)
+      return
+    }
+    const isRoomy = sink.write(copy, release ?? undefined)
+    if (isRoomy || this.#isPaused || (this.#left !== null && this.#left <= littleOctets)) return
+    this.#isPaused = true
+    this.#connection?.socket.pause()
+    if (this.#waitsForDrain) return
+    this.#waitsForDrain = true
+    sink.on('drain', () => this.#resume())
+  }
+
+  onEnd(trailers: RawFields): void {
+    const { client } = this
+    if (!this.#isOver) client.end(null, trailerFields(trailers), null)
+    this.#isOver = true
+    this.#resume()
+    // From now on it may be another request's.
+    this.#connection = null
+    this.#sender?.drop()
+  }
+
+  onFailed(error: NodeJS.ErrnoException, isSilent: boolean): void {
+    if (this.#isOver) return
+    const isReused = this.#connection?.isReused === true
+    this.#connection = null
+    const isStale = !this.#isFresh && isReused && isSilent && isClosedError(error)
+    if (isStale && isRepeatable(this.client)) this.ask(true)
+    else this.#refuse(error)
+  }
+
+  #refuse(error: NodeJS.ErrnoException): void {
+    this.#isOver = true
+    this.#sender?.drop()
+    this.#connection?.destroy()
+    this.forwarding.onNoAnswer(error)
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#connection?.socket.resume()
+  }
+
+  /** Its client is gone, or has all of the answer. */
+  #giveUp(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#sender?.drop()
+    this.#connection?.destroy()
+  }
 }

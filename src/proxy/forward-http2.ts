@@ -46,7 +46,6 @@ export function forwardToHttp2(forwarding: Forwarding): void {
       }
       relay(client, {
         source: stream,
-        length: null,
         trailers: () => (stream.rstCode === constants.NGHTTP2_NO_ERROR ? trailers : null),
         onStart: hintFinder(forwarding, status),
         onWhole,

@@ -12,7 +12,7 @@ export interface Forwarding {
   readonly host: string
   /** The fields for the upstream, as HTTP/1 needs them. */
   readonly fields: string[]
-  /** Called when the upstream gave no answer, none of which was sent. */
+  /** Called when the upstream gave no answer, or not all of it. */
   readonly onNoAnswer: (error: NodeJS.ErrnoException) => void
   /** Called with what an app's own refusal means. */
   readonly onHint: (hint: string) => void

@@ -29,31 +29,54 @@ export interface RequestLog {
   write(status: number | null): void
 }
 
+type Report = ((entry: ProxyEntry) => void) | undefined
+
 /** Begins to measure a request, which is reported at the latest when its answer is closed. */
 export function beginLog(
   client: ProxyClient,
   host: string,
   now: () => Date,
-  onRequest: ((entry: ProxyEntry) => void) | undefined,
+  onRequest: Report,
 ): RequestLog {
-  const time = now()
-  const started = performance.now()
-  const { path, method } = client
-  let isWritten = false
-  const log: RequestLog = {
-    app: null,
-    hint: null,
-    write(status) {
-      if (isWritten) return
-      isWritten = true
-      const milliseconds = performance.now() - started
-      const { app, hint } = log
-      const { octets, raw: fields, answered } = client
-      const what = { time, host, path, method, status, milliseconds, app }
-      const entry = { ...what, octets, fields, answered }
-      onRequest?.(hint === null ? entry : { ...entry, hint })
-    },
-  }
+  const log = new MeasuredRequest(client, host, now(), onRequest)
   client.onceClosed(() => log.write(client.status))
   return log
+}
+
+class MeasuredRequest implements RequestLog {
+  app: string | null = null
+  hint: string | null = null
+  readonly #client: ProxyClient
+  readonly #host: string
+  readonly #time: Date
+  readonly #onRequest: Report
+  readonly #started = performance.now()
+  #isWritten = false
+
+  constructor(client: ProxyClient, host: string, time: Date, onRequest: Report) {
+    this.#client = client
+    this.#host = host
+    this.#time = time
+    this.#onRequest = onRequest
+  }
+
+  write(status: number | null): void {
+    if (this.#isWritten) return
+    this.#isWritten = true
+    if (this.#onRequest === undefined) return
+    const { path, method, octets, raw: fields, answered } = this.#client
+    const entry = {
+      time: this.#time,
+      host: this.#host,
+      path,
+      method,
+      status,
+      milliseconds: performance.now() - this.#started,
+      app: this.app,
+      octets,
+      fields,
+      answered,
+    }
+    this.#onRequest(this.hint === null ? entry : { ...entry, hint: this.hint })
+  }
 }

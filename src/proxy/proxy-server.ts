@@ -3,7 +3,8 @@ import { createHttpsServer, type HttpsServer } from '../server/https.ts'
 import type { KeyPair } from '../server/key-pair.ts'
 import type { ServerLimits } from '../server/limits.ts'
 import { createRequests, type RequestsOptions } from './requests.ts'
-import { createUpstreams, headerBytes } from './upstream.ts'
+import { headBytes } from './answer-head.ts'
+import { createUpstreams } from './upstream.ts'
 
 export type { ProxyEntry } from './log.ts'
 export type { Upstream } from './upstream.ts'
@@ -26,7 +27,7 @@ export interface ProxyServerOptions extends RequestsOptions {
 const limits: Partial<ServerLimits> = {
   requestMilliseconds: 0,
   leastBytesPerSecond: 0,
-  headerBytes,
+  headerBytes: headBytes,
   headers: 512,
   connections: 8_192,
   connectionsPerAddress: 1_024,

@@ -1,11 +1,9 @@
 import type { Readable } from 'node:stream'
 import type { ProxyClient, RawFields } from './client.ts'
 
-/** An answer whose body comes from an upstream. */
+/** An answer whose body comes from a stream of an upstream. */
 export interface Answer {
   readonly source: Readable
-  /** The length of the body; `null`: its end says it. */
-  readonly length: number | null
   /** The trailers, once the body has ended; `null`: the upstream broke it off. */
   readonly trailers: () => RawFields | null
   /** Called with the first part of the body. */
@@ -14,23 +12,15 @@ export interface Answer {
   readonly onWhole: () => void
 }
 
-/** To stop reading costs more than to hold so little. */
-const littleOctets = 256 * 1024
-
 /** Sends the body of an answer to the client, no faster than the client reads it. */
 export function relay(client: ProxyClient, answer: Answer): void {
-  const { source, length, trailers, onStart, onWhole } = answer
+  const { source, trailers, onStart, onWhole } = answer
   const { sink } = client
-  let left = length
   let done = false
   if (onStart !== null) source.once('data', onStart)
   source.on('data', (part: Buffer) => {
     client.octets += part.length
-    if (left !== null && (left -= part.length) <= 0 && !done) {
-      // Its end goes with the last part, for which HTTP/2 would need a frame of its own.
-      done = true
-      client.end(part, [])
-    } else if (!sink.write(part) && (left === null || left > littleOctets)) source.pause()
+    if (!sink.write(part)) source.pause()
   })
   const resume = (): void => void source.resume()
   sink.on('drain', resume)

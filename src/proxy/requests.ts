@@ -10,6 +10,7 @@ import { hopsField, requestFields, valueOf } from './fields.ts'
 import { forwardToHttp1 } from './forward-http1.ts'
 import { forwardToHttp2 } from './forward-http2.ts'
 import { nameApp, type Forwarding } from './forward.ts'
+import { faultCode } from './http1-connection.ts'
 import { beginLog, type ProxyEntry } from './log.ts'
 import { answerPage, type Page } from './pages.ts'
 import { createPipelines } from './pipeline.ts'
@@ -77,7 +78,10 @@ export function createRequests(options: RequestsOptions, upstreams: Upstreams): 
       host: upstreamHost,
       fields,
       onNoAnswer(error) {
-        if (client.status === null) answerPage(client, noAnswer(upstream, error))
+        const isFault = error.code === faultCode
+        if (isFault) onError?.(error.cause)
+        if (client.status === null)
+          answerPage(client, isFault ? internalError : noAnswer(upstream, error))
         else client.fail()
       },
       onHint: (hint) => (log.hint = hint),

@@ -1,12 +1,16 @@
-import { Agent as HttpAgent, request as askHttp } from 'node:http'
-import type { AgentOptions, ClientRequest } from 'node:http'
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2'
-import { Agent as HttpsAgent, request as askHttps } from 'node:https'
-import { connect as connectTcp, type LookupFunction, type Socket } from 'node:net'
+import {
+  connect as connectTcp,
+  type LookupFunction,
+  type Socket,
+  type TcpNetConnectOpts,
+} from 'node:net'
 import type { Duplex } from 'node:stream'
 import * as tls from 'node:tls'
 import { isIP } from '../x509/ip.ts'
-import { holdWriteErrors } from './write-errors.ts'
+import { readBuffer } from './body-buffers.ts'
+import { Http1Connection, type Keeper } from './http1-connection.ts'
+import { createKeptConnections } from './kept-connections.ts'
 
 /** Where the requests for an app go. */
 export interface Upstream {
@@ -30,104 +34,91 @@ export interface Upstream {
   readonly connect?: () => Duplex
 }
 
-/** What the proxy asks of an upstream over HTTP/1. */
-interface UpstreamRequest {
-  readonly method: string
-  readonly path: string
-  readonly fields: string[]
-}
-
 /** The connections to the upstreams, which are kept for further requests. */
 export interface Upstreams {
-  /** `fresh`: on a new connection, which is closed after the answer. */
-  ask(upstream: Upstream, request: UpstreamRequest, fresh: boolean): ClientRequest
+  /**
+   * A connection for one request over HTTP/1. `fresh`: a new one, which is closed after the answer and
+   * can change its protocol.
+   */
+  connection(upstream: Upstream, fresh: boolean): Http1Connection
   /** The HTTP/2 connection to an upstream, opened if there is none. */
   session(upstream: Upstream): ClientHttp2Session
   close(): void
 }
 
-/** The most of an answer's head that is read, as of a request's. */
-export const headerBytes = 64 * 1024
-
 /** How long a connection to an upstream may take; one on this machine is there, or refused, at once. */
 const connectMilliseconds = 10_000
 
-const agentOptions: AgentOptions = {
-  keepAlive: true,
-  maxFreeSockets: 256,
-  // The connection that was used last is the least likely to have been closed.
-  scheduling: 'lifo',
-}
-
 export function createUpstreams(roots: () => readonly string[]): Upstreams {
-  const http = new HttpAgent(agentOptions)
-  let https: {
-    readonly roots: string
-    readonly kept: HttpsAgent
-    readonly fresh: HttpsAgent
-  } | null = null
+  const kept = createKeptConnections()
+  let https: { readonly roots: string; readonly secureContext: tls.SecureContext } | null = null
   const sessions = new Map<string, ClientHttp2Session>()
-  const freshHttp = new HttpAgent()
-  guard(http)
-  guard(freshHttp)
 
-  /** An agent keeps the roots that it began with. */
-  function httpsAgent(fresh: boolean): HttpsAgent {
+  /** A context keeps the roots that it began with, and so do the connections made with it. */
+  function secureContext(): tls.SecureContext {
     const own = roots()
     const key = own.join('\n')
     if (https?.roots !== key) {
-      closeUnused(https?.kept)
+      kept.close('https:')
       // Made once: to read all roots takes milliseconds.
-      const secureContext = tls.createSecureContext({ ca: [...nodesRoots(), ...own] })
-      https = {
-        roots: key,
-        kept: new HttpsAgent({ ...agentOptions, secureContext }),
-        fresh: new HttpsAgent({ secureContext }),
-      }
-      guard(https.kept)
-      guard(https.fresh)
+      const made = tls.createSecureContext({ ca: [...nodesRoots(), ...own] })
+      https = { roots: key, secureContext: made }
     }
-    return fresh ? https.fresh : https.kept
+    return https.secureContext
+  }
+
+  function openTls(target: Target): Socket {
+    const { servername } = target
+    return limitConnecting(
+      tls.connect({
+        ...tcpOptions(target),
+        servername,
+        secureContext: secureContext(),
+        ALPNProtocols: ['http/1.1'],
+      }),
+      'secureConnect',
+    )
+  }
+
+  /** Opens a connection that reads into the memory that all of them share. */
+  function openTcp(target: Target, keep: Keeper): Http1Connection {
+    const socket = connectTcp({
+      ...tcpOptions(target),
+      onread: {
+        buffer: readBuffer(),
+        callback: (length, buffer) => {
+          connection.read(buffer as Buffer, length)
+          return true
+        },
+      },
+    })
+    const connection = new Http1Connection(limitConnecting(socket), keep)
+    return connection
   }
 
   return {
-    ask(upstream, { method, path, fields }, fresh) {
+    connection(upstream, fresh) {
+      if (upstream.connect !== undefined)
+        return new Http1Connection(upstream.connect(), null).listen()
       const target = targetOf(upstream)
-      // Copied by hand, since this is done for each request.
-      const options = {
-        host: target.host,
-        port: target.port,
-        servername: target.servername,
-        lookup: target.lookup,
-        autoSelectFamily: target.autoSelectFamily,
-        autoSelectFamilyAttemptTimeout: connectMilliseconds / 2,
-        maxHeaderSize: headerBytes,
-        setHost: false,
-        method,
-        path,
-        headers: fields,
+      const { isTls, key } = target
+      if (fresh) {
+        const socket = isTls ? openTls(target) : limitConnecting(connectTcp(tcpOptions(target)))
+        return new Http1Connection(socket, null).listen()
       }
-      const { connect } = upstream
-      // Without an agent the connection is closed after the answer.
-      if (connect !== undefined) return askHttp({ ...options, createConnection: connect })
-      if (target.isTls) return askHttps({ ...options, agent: httpsAgent(fresh) })
-      return askHttp({ ...options, agent: fresh ? freshHttp : http })
+      if (isTls) secureContext()
+      const known = kept.take(key)
+      if (known !== null) return known
+      const keep: Keeper = (connection, milliseconds) => kept.put(key, connection, milliseconds)
+      return isTls ? new Http1Connection(openTls(target), keep).listen() : openTcp(target, keep)
     },
     session(upstream) {
       const { origin } = upstream
-      const { host, port, lookup, autoSelectFamily } = targetOf(upstream)
-      const key = `${host}:${port}`
+      const target = targetOf(upstream)
+      const { key } = target
       const known = sessions.get(key)
       if (known !== undefined && !known.closed && !known.destroyed) return known
-      const socket = connectTcp({
-        host,
-        port,
-        ...(lookup === undefined ? {} : { lookup }),
-        autoSelectFamily,
-        autoSelectFamilyAttemptTimeout: connectMilliseconds / 2,
-        noDelay: true,
-      })
-      limitConnecting(socket)
+      const socket = limitConnecting(connectTcp(tcpOptions(target)))
       const session = connectHttp2(`http://${origin.host}`, {
         createConnection: () => socket,
         maxSessionMemory: 64,
@@ -142,8 +133,7 @@ export function createUpstreams(roots: () => readonly string[]): Upstreams {
       return session
     },
     close() {
-      http.destroy()
-      https?.kept.destroy()
+      kept.close()
       for (const session of sessions.values()) session.destroy()
     },
   }
@@ -171,12 +161,13 @@ const lookupLoopback: LookupFunction = (_host, { all }, done) => {
 }
 
 interface Target {
+  /** Tells apart the connections to different servers. */
+  readonly key: string
   readonly host: string
   readonly port: number
   readonly isTls: boolean
-  readonly servername: string | undefined
+  readonly servername: string
   readonly lookup: LookupFunction | undefined
-  readonly autoSelectFamily: boolean
 }
 
 const targets = new WeakMap<Upstream, Target>()
@@ -187,46 +178,37 @@ function targetOf(upstream: Upstream): Target {
   if (known !== undefined) return known
   const { origin } = upstream
   const host = hostname(origin)
-  const isTls = origin.protocol === 'https:'
-  const isLoopback = isLoopbackName(host)
+  const port = portOf(origin)
   const target = {
+    key: `${origin.protocol}${host}:${port}`,
     host,
-    port: portOf(origin),
-    isTls,
-    servername: !isTls ? undefined : isIP(host) > 0 ? '' : host,
-    lookup: isLoopback ? lookupLoopback : undefined,
-    autoSelectFamily: true,
+    port,
+    isTls: origin.protocol === 'https:',
+    servername: isIP(host) > 0 ? '' : host,
+    lookup: isLoopbackName(host) ? lookupLoopback : undefined,
   }
   targets.set(upstream, target)
   return target
 }
 
-/** Closes the connections of an agent that is no longer used, except those with a request. */
-function closeUnused(agent: HttpAgent | undefined): void {
-  for (const sockets of Object.values(agent?.freeSockets ?? {}))
-    for (const socket of sockets ?? []) socket.destroy()
-}
+const tcpOptions = ({ host, port, lookup }: Target): TcpNetConnectOpts => ({
+  host,
+  port,
+  ...(lookup === undefined ? {} : { lookup }),
+  autoSelectFamily: true,
+  autoSelectFamilyAttemptTimeout: connectMilliseconds / 2,
+  noDelay: true,
+})
 
-interface WithCreate {
-  createConnection(options: object, done?: (error: Error | null, socket: Socket) => void): Socket
-}
-
-/** Makes the connections of an agent give up in time, and read what comes before a write fails. */
-function guard(agent: HttpAgent): void {
-  const made = agent as unknown as WithCreate
-  const create = made.createConnection.bind(made)
-  made.createConnection = (options, done) => limitConnecting(holdWriteErrors(create(options, done)))
-}
-
-/** Closes a connection that is not made in time. */
-function limitConnecting(socket: Socket): Socket {
+/** Closes a connection that is not made in time; it keeps no process. */
+function limitConnecting(socket: Socket, made = 'connect'): Socket {
   const late = (): void =>
     void socket.destroy(Object.assign(new Error('It took too long.'), { code: 'ETIMEDOUT' }))
   const timer = setTimeout(late, connectMilliseconds)
   timer.unref()
   const stop = (): void => clearTimeout(timer)
-  socket.once('connect', stop).once('close', stop)
-  return socket
+  socket.once(made, stop).once('close', stop)
+  return socket.unref()
 }
 
 /** The roots that Node trusts; newer versions count those of NODE_EXTRA_CA_CERTS. */

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 type Written = (error?: Error | null) => void
 
@@ -14,7 +14,7 @@ const isClosed = (error: NodeJS.ErrnoException | null | undefined): boolean =>
  * server may answer 413 and close while a body still comes in: the next write fails, node:net would
  * close the socket at once, and the answer would be lost in it.
  */
-export function holdWriteErrors<T extends Socket>(socket: T): T {
+export function holdWriteErrors(socket: Duplex): void {
   const held =
     (done: Written): Written =>
     (error) => {
@@ -34,5 +34,4 @@ export function holdWriteErrors<T extends Socket>(socket: T): T {
   socket._write = (chunk, encoding, done) => write(chunk, encoding, held(done))
   const writev = socket._writev?.bind(socket)
   if (writev !== undefined) socket._writev = (chunks, done) => writev(chunks, held(done))
-  return socket
 }

@@ -37,32 +37,11 @@ export interface Exchange {
 }
 
 export function exchangeOf(request: Request, response: Response): Exchange {
-  const isHttp1 = request.httpVersionMajor === 1
-  return {
-    socket: request.socket,
-    // A request whose body is still coming in does not count: the body may never end.
-    isWhole: () =>
-      'stream' in request ? request.stream.endAfterHeaders || request.complete : request.complete,
-    isUnread: () =>
-      'stream' in response ? response.stream.writableLength > 0 : response.writableLength > 0,
-    announceClose() {
-      // HTTP/2 announces the end with GOAWAY instead, and forbids this header (RFC 9113 §8.2.2).
-      if (isHttp1 && !response.headersSent) response.setHeader('Connection', 'close')
-    },
-    closesConnection: isHttp1,
-    onceClosed: (listener) => void response.once('close', listener),
-  }
+  return new MessageExchange(request, response)
 }
 
 export function exchangeOfStream(stream: ServerHttp2Stream, socket: Socket): Exchange {
-  return {
-    socket,
-    isWhole: () => stream.endAfterHeaders || stream.readableEnded,
-    isUnread: () => stream.writableLength > 0,
-    announceClose() {},
-    closesConnection: false,
-    onceClosed: (listener) => void stream.once('close', listener),
-  }
+  return new StreamExchange(stream, socket)
 }
 
 export function exchangeOfUpgrade(socket: Socket): Exchange {
@@ -73,6 +52,70 @@ export function exchangeOfUpgrade(socket: Socket): Exchange {
     announceClose() {},
     closesConnection: true,
     onceClosed: (listener) => void socket.once('close', listener),
+  }
+}
+
+// One is made for each request: closures for all of its methods would cost more than the rest of it.
+
+class MessageExchange implements Exchange {
+  readonly socket: Socket
+  readonly closesConnection: boolean
+  readonly #request: Request
+  readonly #response: Response
+
+  constructor(request: Request, response: Response) {
+    this.socket = request.socket
+    this.closesConnection = request.httpVersionMajor === 1
+    this.#request = request
+    this.#response = response
+  }
+
+  /** A request whose body is still coming in does not count: the body may never end. */
+  isWhole(): boolean {
+    const request = this.#request
+    return 'stream' in request
+      ? request.stream.endAfterHeaders || request.complete
+      : request.complete
+  }
+
+  isUnread(): boolean {
+    const response = this.#response
+    return 'stream' in response ? response.stream.writableLength > 0 : response.writableLength > 0
+  }
+
+  announceClose(): void {
+    // HTTP/2 announces the end with GOAWAY instead, and forbids this header (RFC 9113 §8.2.2).
+    const response = this.#response
+    if (this.closesConnection && !response.headersSent) response.setHeader('Connection', 'close')
+  }
+
+  onceClosed(listener: () => void): void {
+    this.#response.once('close', listener)
+  }
+}
+
+class StreamExchange implements Exchange {
+  readonly socket: Socket
+  readonly closesConnection = false
+  readonly #stream: ServerHttp2Stream
+
+  constructor(stream: ServerHttp2Stream, socket: Socket) {
+    this.socket = socket
+    this.#stream = stream
+  }
+
+  isWhole(): boolean {
+    return this.#stream.endAfterHeaders || this.#stream.readableEnded
+  }
+
+  isUnread(): boolean {
+    return this.#stream.writableLength > 0
+  }
+
+  announceClose(): void {}
+
+  onceClosed(listener: () => void): void {
+    this.#stream.once('close', listener)
   }
 }
 

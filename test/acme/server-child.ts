@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { limitGarbage } from '../../src/daemon/launch.ts'
+import { limitGarbage } from '../../src/daemon/garbage.ts'
 import { startAcme } from './harness.ts'
 
 // An ACME server in a process of its own, to be killed or to be measured.

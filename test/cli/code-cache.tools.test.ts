@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { nodeFlags } from '../../src/daemon/launch.ts'
+import { nodeFlags } from '../../src/daemon/garbage.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 import { ensureBuilt, project } from '../helpers/built.ts'

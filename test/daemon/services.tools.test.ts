@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { nodeFlags } from '../../src/daemon/launch.ts'
+import { nodeFlags } from '../../src/daemon/garbage.ts'
 import { installService, uninstallService } from '../../src/daemon/service/manager.ts'
 import { launchdService, systemdService, windowsTask } from '../../src/daemon/service/units.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'

@@ -4,7 +4,7 @@ import { symlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { build } from 'rolldown'
-import { nodeFlags } from '../../src/daemon/launch.ts'
+import { nodeFlags } from '../../src/daemon/garbage.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { npmProgram } from '../helpers/npm-program.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
@@ -49,8 +49,7 @@ export async function startRootling(
     output: { dir: directory, entryFileNames: 'proxy.mjs', format: 'esm' },
     logLevel: 'silent',
   })
-  const flags = node === process.execPath ? nodeFlags : []
-  const script = [...flags, join(directory, 'proxy.mjs')]
+  const script = [...nodeFlags, join(directory, 'proxy.mjs')]
   const args = [...script, cert, key, host, `http://127.0.0.1:${appPort}`]
   return launch('Rootling', [node, ...args], setting)
 }

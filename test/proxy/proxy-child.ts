@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { limitGarbage } from '../../src/daemon/garbage.ts'
 import { createProxyServer } from '../../src/proxy/proxy-server.ts'
 
-// Runs the proxy in a process of its own, whose memory and CPU time can be measured.
+// Runs the proxy as the daemon does in a process of its own, whose memory and CPU time can be measured.
+limitGarbage()
 const [cert = '', key = '', host = '', origin = ''] = process.argv.slice(2)
 const app = { app: host, origin: new URL(origin) }
 const server = await createProxyServer({

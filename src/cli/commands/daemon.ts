@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runDaemon, type DaemonStatus } from '../../daemon/daemon.ts'
 import type { ProxyStatus } from '../../daemon/endpoints/proxy.ts'
+import { limitGarbage } from '../../daemon/garbage.ts'
 import {
   askStatus,
-  limitGarbage,
   refuseSudo,
   reportFailure,
   reportReady,

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AcmeLimits } from '../../acme/limits.ts'
-import { limitGarbage } from '../../daemon/launch.ts'
+import { limitGarbage } from '../../daemon/garbage.ts'
 import { RootlingError } from '../../errors.ts'
 import { watchAddresses } from '../../replica/database-addresses.ts'
 import { foundAuthority } from '../../replica/found.ts'

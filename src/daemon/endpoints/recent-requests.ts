@@ -18,24 +18,27 @@ export function createRecentRequests(): RecentRequests {
   return {
     entries,
     note(entry) {
-      let letters = 0
-      const within = (fields: readonly string[]): string[] => {
-        const kept: string[] = []
-        for (let i = 0; i + 1 < fields.length; i += 2) {
-          const [name = '', value = ''] = [fields[i], fields[i + 1]]
-          letters += name.length + value.length
-          if (letters > longestFields) break
-          kept.push(name, value)
-        }
-        return kept
-      }
-      const path = entry.path.slice(0, longestPath)
-      const fields = within(entry.fields)
-      entries.push({ ...entry, path, fields, answered: within(entry.answered) })
+      const path = entry.path.length > longestPath ? entry.path.slice(0, longestPath) : entry.path
+      const fields = within(entry.fields, longestFields)
+      const answered = within(entry.answered, longestFields - lettersIn(fields))
+      entries.push({ ...entry, path, fields, answered })
       if (entries.length > most) entries.shift()
     },
   }
 }
+
+/** Returns as many fields as have no more letters; mostly all of them, which need no copy. */
+function within(fields: readonly string[], letters: number): readonly string[] {
+  let left = letters
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    left -= (fields[i] ?? '').length + (fields[i + 1] ?? '').length
+    if (left < 0) return fields.slice(0, i)
+  }
+  return fields
+}
+
+const lettersIn = (fields: readonly string[]): number =>
+  fields.reduce((sum, { length }) => sum + length, 0)
 
 const secretFields =
   /^(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key|.*(?:token|secret|password).*)$/i
