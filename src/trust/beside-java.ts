@@ -1,4 +1,5 @@
 import type { TrustAnchor, TrustStore } from '../../platform/trust-store.ts'
+import { askEach } from './ask-each.ts'
 import { uninstallAnchors, type OutcomeDetails, type StoreOutcome } from './stores.ts'
 
 /** Why a root of another authority is kept out of Java's stores unless they are asked for. */
@@ -15,7 +16,7 @@ export async function installBesideJava(
   anchor: TrustAnchor,
   install: () => Promise<StoreOutcome[]>,
 ): Promise<StoreOutcome[]> {
-  const before = await Promise.all(java.map((store) => holds(store, anchor)))
+  const before = await askEach(java, (store) => holds(store, anchor))
   const outcomes = [...(await install())]
   for (const [i, store] of java.entries()) {
     const { id, kind, title } = store
@@ -74,7 +75,7 @@ export async function changeBesideJava<T>(
 ): Promise<T> {
   const list = async (store: TrustStore): Promise<readonly TrustAnchor[] | null> =>
     store.list().catch(() => null)
-  const before = await Promise.all(java.map(list))
+  const before = await askEach(java, list)
   const result = await change()
   for (const [i, store] of java.entries()) {
     const kept = before[i] ?? null

@@ -6,6 +6,7 @@ import { otherAuthorities } from '../storage/files/state-layout.ts'
 import { readTrustedRoots } from '../storage/files/trusted-roots.ts'
 import { anchorOf } from './machine-stores.ts'
 import { storedRoot } from './stored-root.ts'
+import { askEach } from './ask-each.ts'
 
 /** A root of Rootling in stores that no authority of this person has. */
 export interface StaleRoot {
@@ -41,7 +42,7 @@ export async function findStaleRoots(
 ): Promise<StaleRoot[]> {
   const known = await knownFingerprints(state)
   const found = new Map<string, { anchor: TrustAnchor; stores: TrustStore[] }>()
-  const lists = await Promise.all(stores.map((store) => store.list().catch(() => [])))
+  const lists = await askEach(stores, (store) => store.list().catch(() => []))
   for (const [index, store] of stores.entries())
     for (const anchor of lists[index] ?? []) {
       if (known.has(anchor.fingerprint)) continue

@@ -7,6 +7,7 @@ import {
   type Unavailable,
 } from '../../platform/trust-store.ts'
 import { Interrupted, RootlingError } from '../errors.ts'
+import { askEach } from './ask-each.ts'
 
 /** The result of installing, removing or checking one anchor in one store. */
 type Outcome =
@@ -296,7 +297,7 @@ export function allWell(outcomes: readonly StoreOutcome[]): boolean {
  * the state directory is gone. Stores that cannot be read are left out.
  */
 export async function findInstalledAnchors(stores: readonly TrustStore[]): Promise<TrustAnchor[]> {
-  const lists = await Promise.all(stores.map((store) => store.list().catch(() => [])))
+  const lists = await askEach(stores, (store) => store.list().catch(() => []))
   return distinctAnchors(lists.flat())
 }
 
@@ -312,12 +313,10 @@ async function forEachStore(
   options: TrustOptions,
   operation: Operation,
 ): Promise<StoreOutcome[]> {
-  const ready = await Promise.all(
-    stores.map(async (store) => ({
-      store,
-      answers: await answersOf(store, anchors, operation),
-    })),
-  )
+  const ready = await askEach(stores, async (store) => ({
+    store,
+    answers: await answersOf(store, anchors, operation),
+  }))
   const outcomes = new Map<TrustStore, StoreOutcome[]>()
   const inOrder = async (kind: StoreKind) => {
     for (const { store, answers } of ready.filter((each) => each.store.kind === kind))

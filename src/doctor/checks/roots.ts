@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { fingerprintOf } from '../../../platform/pem.ts'
 import type { HeldRoot, TrustStore } from '../../../platform/trust-store.ts'
 import { isTrusted } from '../../authority/scope.ts'
+import { askEach } from '../../trust/ask-each.ts'
 import { rootsOfOthers, type RootsOfOthers } from '../../trust/roots-of-others.ts'
 import { findStaleRoots, type StaleRoot } from '../../trust/stale-roots.ts'
 import { freeTypes, limitsOf } from '../../x509/free-types.ts'
@@ -13,9 +14,10 @@ import type { Checked, Known } from './check.ts'
 
 /** Finds roots in stores that no authority stands behind any more, ours and those of other tools. */
 export async function checkRoots(known: Known): Promise<Checked> {
-  const held = await Promise.all(
-    known.stores.map(async (store) => ({ store, roots: await rootsIn(store) })),
-  )
+  const held = await askEach(known.stores, async (store) => ({
+    store,
+    roots: await rootsIn(store),
+  }))
   const [own, others] = await Promise.all([
     staleOwn(known),
     Promise.all(otherTools.map((tool) => ofTool(tool, held, known))),
