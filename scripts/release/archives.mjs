@@ -1,6 +1,6 @@
 // The archives that people and package managers fetch: one for each executable.
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, cpSync, existsSync, mkdirSync, symlinkSync } from 'node:fs'
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../prepare.mjs'
 import { description } from './description.mjs'
@@ -20,6 +20,7 @@ export function writeArchive({ target, executable, work, out, time, fast }) {
   mkdirSync(directory)
   copyFileSync(executable, join(directory, isWindows ? 'rootling.exe' : 'rootling'))
   copyFileSync(`${executable}.LICENSES.txt`, join(directory, 'LICENSES.txt'))
+  chmodSync(join(directory, 'LICENSES.txt'), 0o644)
   if (!isWindows) symlinkSync('rootling', join(directory, 'rootling-mkcert'))
   const share = join(root, 'dist/share')
   if (existsSync(share)) cpSync(share, join(directory, 'share'), { recursive: true })

@@ -1,6 +1,15 @@
-import { closeSync, constants, lstatSync, openSync, readdirSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  writeSync,
+} from 'node:fs'
 import { join, relative } from 'node:path'
-import { readText } from '../files/read.ts'
+import { readPrivateText } from '../files/read.ts'
 import type { StateDirectory } from '../home/state-directory.ts'
 import { isDueForRenewal } from '../x509/profiles.ts'
 import { keptDirectory } from './kept-directory.ts'
@@ -110,7 +119,8 @@ export async function readChecked(
 }
 
 async function readChecks(state: StateDirectory): Promise<Checks | null> {
-  const text = await readText(checkedPath(state), 1024 * 1024).catch(() => null)
+  // What another user may have written is not believed.
+  const text = await readPrivateText(checkedPath(state), state.owner).catch(() => null)
   if (text === null) return null
   try {
     const checks = JSON.parse(text) as Checks | null
@@ -165,10 +175,13 @@ export async function writeChecked(
     found: Object.fromEntries([...kept, [asked, found]]),
   }
   try {
-    const { O_WRONLY, O_CREAT, O_TRUNC } = constants
-    const flags = O_WRONLY | O_CREAT | O_TRUNC | (constants.O_NOFOLLOW ?? 0)
+    // O_NONBLOCK: otherwise opening a FIFO would wait for ever.
+    const careful = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+    const flags = constants.O_WRONLY | constants.O_CREAT | careful
     const file = openSync(checkedPath(state), flags, 0o600)
     try {
+      if (!fstatSync(file).isFile()) return
+      ftruncateSync(file)
       writeSync(file, JSON.stringify(written))
     } finally {
       closeSync(file)

@@ -48,6 +48,16 @@ export class AnswerParser {
     return this.#state === 'whole'
   }
 
+  /**
+   * Whether no body can follow that the answer must not have: not so for HEAD, or where the fields speak
+   * of a body. To the next request it would be the answer.
+   */
+  get isCertain(): boolean {
+    const { status = 0, length = null, isChunked = false } = this.head ?? {}
+    const announces = isChunked || (length ?? 0) > 0
+    return this.#method !== 'HEAD' && !(announces && hasNoBody(this.#method, status))
+  }
+
   /** Whether the protocol of the connection has changed; what follows is of the new one. */
   get isUpgraded(): boolean {
     return this.#state === 'upgraded'

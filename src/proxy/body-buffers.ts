@@ -8,8 +8,8 @@ let shared: Buffer | undefined
 
 const readBytes = 128 * 1024
 
-/** Smaller parts are copied into memory that the garbage collector frees. */
-const smallBytes = 16 * 1024
+/** Smaller parts are copied into memory that the garbage collector frees, since a slab is as large as a read. */
+const smallBytes = 64 * 1024
 
 /** How much memory waits for the next parts. */
 const mostFree = 16

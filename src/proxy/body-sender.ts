@@ -83,6 +83,8 @@ export class BodySender {
   }
 
   readonly #onEnd = (): void => {
+    // The last chunk would make a whole body of what came of it.
+    if (this.#client.isBrokenOff()) return this.#breakOff()
     if (this.#isChunked) {
       let trailers = ''
       tolerate(() => (trailers = trailerLines(this.#client.trailers())))
@@ -92,9 +94,9 @@ export class BodySender {
     this.#connection.finish()
   }
 
-  /** A body that is not as long as it was announced; node:http and nghttp2 refuse those before. */
+  /** A body that broke off, or is not as long as it was announced. */
   #breakOff(): void {
     this.drop()
-    this.#connection.socket.destroy(new Error('The body has not the announced length.'))
+    this.#connection.socket.destroy(new Error('The body is not whole.'))
   }
 }

@@ -7,7 +7,7 @@ type Expected = 'size' | 'extension' | 'size-end' | 'data' | 'data-cr' | 'data-l
 /** As a hexadecimal number it is below 2^52. */
 const mostDigits = 13
 
-/** The most octets of extensions of all chunks that came one after the other without data. */
+/** The most octets of the extensions of one chunk. */
 const mostExtension = 4 * 1024
 
 /** Decodes a body in chunks (RFC 9112 §7.1), in the memory in which it came. */
@@ -67,7 +67,7 @@ export class Chunks {
         return
       case 'size-end':
         if (octet !== lineFeed) throw new InvalidAnswer('The line of a chunk of it is broken.')
-        this.#digits = 0
+        this.#digits = this.#extension = 0
         this.#expected = this.#left === 0 ? 'trailers' : 'data'
         return
       case 'data-cr':

@@ -79,6 +79,10 @@ export class Http1Client implements ProxyClient {
     })
   }
 
+  isBrokenOff(): boolean {
+    return !this.body.complete
+  }
+
   trailers(): RawFields {
     return trailerFields(this.body.rawTrailers)
   }

@@ -88,6 +88,10 @@ export class Http2Client implements ProxyClient {
     this.#ended = true
   }
 
+  isBrokenOff(): boolean {
+    return this.body.aborted
+  }
+
   trailers(): RawFields {
     return trailerFields(this.#received)
   }

@@ -38,6 +38,8 @@ export interface ProxyClient {
    * of the body, or alone when there is none soon. Throws for what cannot be sent.
    */
   respond(status: number, message: string, fields: string[], ends: boolean): void
+  /** Whether the body broke off: Node emits its end then too, over HTTP/2. */
+  isBrokenOff(): boolean
   /** The trailers of the request's body, after its end. */
   trailers(): RawFields
   /** Ends the answer, with its last part and its trailers. `written` is called when it was sent. */

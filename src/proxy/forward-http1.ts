@@ -2,7 +2,7 @@ import type { AnswerHead } from './answer-head.ts'
 import { copyPart } from './body-buffers.ts'
 import { BodySender } from './body-sender.ts'
 import type { ProxyClient, RawFields } from './client.ts'
-import { answerFields, trailerFields } from './fields.ts'
+import { answerFields, trailerFields, without } from './fields.ts'
 import { fieldsForClient, hintFinder, isRepeatable } from './forward.ts'
 import type { Forwarding } from './forward.ts'
 import type { Asker, Http1Connection } from './http1-connection.ts'
@@ -87,10 +87,22 @@ class Http1Forwarder implements Asker {
     const { status, message, fields } = head
     this.#sender?.answered()
     this.#left = length
+    // 205 (Reset Content) has no body either, but some apps send one (RFC 9110 §15.3.6).
+    const isReset = status === 205 && length !== 0
+    const answered = fieldsForClient(forwarding, fields, status)
     try {
-      client.respond(status, message, fieldsForClient(forwarding, fields, status), length === 0)
+      if (isReset) client.respond(status, message, without(answered, 'content-length'), true)
+      else client.respond(status, message, answered, length === 0)
     } catch (error) {
       this.#refuse(Object.assign(error as Error, { code: 'ERR_INVALID_CHAR' }))
+      return
+    }
+    if (isReset) {
+      // What follows it, although nothing may, would be too much for HTTP/2.
+      this.#isOver = true
+      client.end(null, [], null)
+      this.#sender?.drop()
+      this.#connection?.destroy()
       return
     }
     this.#onStart = hintFinder(forwarding, status)

@@ -111,8 +111,8 @@ export class Http1Connection {
     if (this.#parser !== parser) return
     this.#asker = this.#parser = null
     const { head } = parser
-    if (this.#keep === null || !isClean || !this.#isAsked || head?.isKept !== true)
-      this.socket.destroy()
+    const mayFollow = isClean && this.#isAsked && parser.isCertain
+    if (this.#keep === null || head?.isKept !== true || !mayFollow) this.socket.destroy()
     else {
       this.isReused = true
       this.#keep(this, head.keptMilliseconds)

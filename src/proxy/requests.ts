@@ -190,9 +190,12 @@ function hopsOf(raw: RawFields): number {
   return /^\d{1,3}$/.test(value) ? Number(value) : 0
 }
 
-/** Whether an upgrade is one to forward: HTTP/2 is not, which over TLS is chosen by ALPN. */
+/**
+ * Whether an upgrade is one to forward: to one protocol, and not to HTTP/2, which over TLS is chosen by
+ * ALPN. Without it, an app could choose that from several.
+ */
 const isTunnel = ({ headers: { upgrade = '' } }: IncomingMessage): boolean =>
-  !/^(?:h2c|http\/|tls\/)/i.test(upgrade)
+  /^[\w.+-]+(?:\/[\w.+-]+)?$/.test(upgrade) && !/^(?:h2c|http\/|tls\/)/i.test(`${upgrade}/`)
 
 /** The answer to a request whose connection node:http has given away. */
 function responseOn(request: IncomingMessage, socket: TLSSocket): ServerResponse {

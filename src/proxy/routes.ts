@@ -87,7 +87,8 @@ export function parseUpstream(text: string): string {
   const shown = printable(text) || '""'
   if (/^\d+$/.test(text)) {
     const port = Number(text)
-    if (port >= 1 && port <= 65_535) return `http://localhost:${port}`
+    // As a URL, since that of port 80 has no port.
+    if (port >= 1 && port <= 65_535) return new URL(`http://localhost:${port}`).origin
     throw new RootlingError('usage', `${shown} is not a port.`, { hint: 'A port is 1 to 65535' })
   }
   const hint = 'Give a port, or an origin such as http://127.0.0.1:4000, https://… or h2c://…'

@@ -27,9 +27,11 @@ export function forwardUpgrade(
     protocol,
   ]
   ask({ ...forwarding, fields }, client.method, ({ message, fields }, upstreamSocket, first) => {
+    const agreed = valueOf(fields, 'upgrade') ?? protocol
+    if (agreed.toLowerCase() !== protocol.toLowerCase()) throw new Error('Another was asked for.')
     let text = `HTTP/1.1 101 ${message || 'Switching Protocols'}\r\n`
-    const kept = [...answerFields(fields), 'Connection', 'Upgrade']
-    kept.push('Upgrade', valueOf(fields, 'upgrade') ?? protocol)
+    const kept = without(answerFields(fields), 'content-length')
+    kept.push('Connection', 'Upgrade', 'Upgrade', agreed)
     for (let i = 0; i < kept.length; i += 2) text += `${kept[i]}: ${kept[i + 1]}\r\n`
     client.sink.detachSocket(socket)
     socket.write(`${text}\r\n`, 'latin1')

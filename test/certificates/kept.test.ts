@@ -171,3 +171,12 @@ test('a link in the place of the last check is not followed', async () => {
   expect(await ask()).toEqual(first)
   expect(readFileSync(target, 'utf8')).toBe('mine')
 })
+
+test('what others may write in the place of the last check is not believed', async () => {
+  const { ask, first } = await withKept()
+  const path = checkedOf(first)
+  await ask()
+  lieIn(path)
+  chmodSync(path, 0o666)
+  expect(await ask()).toEqual(first)
+})

@@ -139,6 +139,23 @@ test('proxy add starts the daemon, whose routes are there again after a restart'
   })
 })
 
+test('a route that is changed to the proxy itself stays what it was', async () => {
+  const home = await openProxyHome()
+  const to = 'http://localhost:3999'
+  expect(await add(home, 'shop', '3999')).toMatchObject({ exitCode: 0 })
+  expect(await add(home, 'shop', String(home.port))).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('is the proxy itself'),
+  })
+  expect((await home.json(['proxy', 'list'])).value['routes']).toMatchObject([{ to }])
+  // A port that URLs leave out is read again as it was written.
+  expect(await add(home, 'other', '80')).toMatchObject({ exitCode: 0 })
+  expect((await home.json(['proxy', 'list'])).value['routes']).toMatchObject([
+    { to: 'http://localhost' },
+    { to },
+  ])
+})
+
 test('what cannot be routed is refused, and nothing is kept of it', async () => {
   const home = await openProxyHome()
   for (const [args, exitCode, said, hint] of [

@@ -39,6 +39,11 @@ const good: [what: string, text: string, expected: Partial<Read>, method?: strin
     { body: 'abc0123456789', trailers: [] },
   ],
   ['no chunks', chunked('0\r\n\r\nrest'), { body: '', rest: 'rest' }],
+  [
+    'many extensions',
+    chunked(`${`1;${'a'.repeat(64)}\r\nx\r\n`.repeat(200)}0\r\n\r\n`),
+    { body: 'x'.repeat(200) },
+  ],
   ['extensions', chunked('3;a=b\r\nabc\r\n0 ; x\r\n\r\n'), { body: 'abc' }],
   [
     'trailers',
@@ -96,7 +101,6 @@ const bad: readonly (readonly [string, string])[] = [
   ['a chunk that LF alone ends', chunked('3\nabc\r\n0\r\n\r\n')],
   ['an extension with LF', chunked('3;a\nabc\r\n0\r\n\r\n')],
   ['an extension without end', chunked(`3;${'a'.repeat(5_000)}`)],
-  ['extensions that are long together', chunked(`1;${'a'.repeat(500)}\r\na\r\n`.repeat(9))],
   ['a trailer without a colon', chunked('0\r\nX\r\n\r\n')],
   ['a trailer that LF alone ends', chunked('0\r\nX: y\n\r\n\r\n')],
   ['too many fields', answer('', ...Array.from({ length: 513 }, () => 'X: y'))],

@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Echo } from './app.ts'
 import { startApp } from './app.ts'
 import { ask1, ask2, openHttp2, secure, speak, statusIn, type Answered } from './clients.ts'
 import { authority, startBoth, startProxy } from './harness.ts'
+import { http2Frame, openBare, request } from './http2-frames.ts'
 import { createProxyServer } from '../../src/proxy/proxy-server.ts'
 import { hasIpv6Loopback } from '../helpers/https-server.ts'
 
@@ -315,6 +317,35 @@ describe('a client that goes away', () => {
     stream.close(8)
     await expect.poll(() => app.open()).toBe(0)
   })
+})
+
+test.each<[string, (socket: TLSSocket) => void]>([
+  ['CANCEL', (socket) => socket.write(http2Frame('reset', 0, 1, Buffer.from([0, 0, 0, 8])))],
+  ['NO_ERROR', (socket) => socket.write(http2Frame('reset', 0, 1, Buffer.alloc(4)))],
+  ['the end of the connection', (socket) => socket.end()],
+  ['the loss of the connection', (socket) => socket.destroy()],
+  ['GOAWAY', (socket) => socket.end(http2Frame('goaway', 0, 0, Buffer.alloc(8)))],
+])('an upload without a length that %s breaks off is not whole', async (_, breakOff) => {
+  const received: string[] = []
+  let reached = (): void => {}
+  const isReached = new Promise<void>((resolve) => (reached = resolve))
+  const origin = await startRaw((socket) => {
+    let heard = ''
+    socket.on('data', (part: Buffer) => {
+      heard += part.toString('latin1')
+      if (heard.includes('hello')) reached()
+    })
+    socket.once('close', () => received.push(heard))
+  })
+  const target = await startProxy({ 'app.localhost': origin })
+  const socket = await openBare(target)
+  socket.write(request(target, 1, '/', 0))
+  socket.write(http2Frame('data', 0, 1, Buffer.from('hello')))
+  await isReached
+  breakOff(socket)
+  await expect.poll(() => received.length).toBe(1)
+  expect(received[0]).toContain('5\r\nhello')
+  expect(received[0]).not.toContain('\r\n0\r\n')
 })
 
 test('sends each event of a stream at once', async () => {

@@ -176,3 +176,53 @@ describe.each(both)('over %s', (_, ask) => {
     expect(connections()).toBe(3)
   })
 })
+
+test.each([
+  ['204 with chunks', 'GET', '204 No Content', 'Transfer-Encoding: chunked'],
+  ['204 with a length', 'GET', '204 No Content', 'Content-Length: 40'],
+  ['304 with chunks', 'GET', '304 Not Modified', 'Transfer-Encoding: chunked'],
+  ['304 with a length', 'GET', '304 Not Modified', 'Content-Length: 40'],
+  ['an answer to HEAD', 'HEAD', '200 OK', 'Content-Length: 40'],
+])('what follows %s is no answer to the next request', async (_, method, status, field) => {
+  const { target, connections } = await startHostile((socket, number) =>
+    socket.on('data', () => {
+      if (number > 1) return void socket.write(ok('good'))
+      socket.write(`HTTP/1.1 ${status}\r\n${field}\r\n\r\n`)
+      setImmediate(() => socket.write(ok('evil')))
+    }),
+  )
+  expect((await ask2(target, '/', { method })).error).toBe(null)
+  expect((await ask2(target, '/')).body.toString()).toBe('good')
+  expect(connections()).toBe(2)
+})
+
+test.each(both)('the body of 205 is left out over %s', async (_, ask) => {
+  const { target } = await startHostile((socket) =>
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\nhello')
+    }),
+  )
+  const { status, body, error } = await ask(target, '/')
+  expect([status, body.length, error]).toEqual([205, 0, null])
+})
+
+test('an app changes the protocol to none but the one that was asked for', async () => {
+  const heads: string[] = []
+  const { target } = await startHostile((socket) =>
+    socket.once('data', (head: Buffer) => {
+      heads.push(head.toString())
+      socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
+      )
+    }),
+  )
+  const upgrade = async (value: string) =>
+    ask1(target, '/', { headers: { Connection: 'Upgrade', Upgrade: value } })
+  expect((await upgrade('websocket')).status).toBe(502)
+  for (const several of ['websocket, h2c', ',h2c', 'h2c', 'HTTP/2.0'])
+    expect([several, (await upgrade(several)).status]).toEqual([several, 502])
+  expect(heads.map((head) => /^upgrade: (.*)/im.exec(head)?.[1] ?? null)).toEqual([
+    'websocket',
+    ...Array.from({ length: 4 }, () => null),
+  ])
+})

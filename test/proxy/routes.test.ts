@@ -113,6 +113,8 @@ test('a path is the beginning of one, in which nothing is left to resolve', () =
 test('an upstream is a port of this machine or an origin', () => {
   for (const [text, to] of [
     ['3000', 'http://localhost:3000'],
+    ['80', 'http://localhost'],
+    ['443', 'http://localhost:443'],
     ['http://127.0.0.1:4000/', 'http://127.0.0.1:4000'],
     ['HTTP://Example.COM:80', 'http://example.com'],
     ['https://[::1]:8443', 'https://[::1]:8443'],

@@ -1,6 +1,6 @@
 import { RootlingError } from '../../errors.ts'
 import { listens } from '../../proxy/listens.ts'
-import { addRoute, removeRoutes, type Adding } from '../../proxy/kept-routes.ts'
+import { addRoute, readRoutes, removeRoutes } from '../../proxy/kept-routes.ts'
 import {
   addressOf,
   everyHost,
@@ -30,8 +30,9 @@ export async function proxyAdd(args: Arguments, context: Context): Promise<ExitC
     changeOrigin: args['change-origin'] === true,
     owner: { kind: 'hand' },
   }
+  const before = (await readRoutes(state)).find((each) => isSamePlace(each, route))
   const change = await addRoute(state, route)
-  const proxy = await serveOrUndo(route, change, context)
+  const proxy = await serveOrUndo(route, before, context)
   const url = urlOfRoute(route, proxy.port)
   const isListening = await listens(route.to)
   output.result([url], { url, change, route, listens: isListening, port: proxy.port })
@@ -42,8 +43,13 @@ export async function proxyAdd(args: Arguments, context: Context): Promise<ExitC
   return exitCodes.ok
 }
 
-/** Serves the routes. Where that cannot be, what was added is taken out again. */
-async function serveOrUndo(route: Route, change: Adding, context: Context): Promise<ServingProxy> {
+/** Serves the routes. Where that cannot be, they become what they were before. */
+async function serveOrUndo(
+  route: Route,
+  before: Route | undefined,
+  context: Context,
+): Promise<ServingProxy> {
+  const { state } = context
   try {
     const proxy = await serveKeptRoutes(launchOptions(context))
     if (!isOfThisMachine(route.to) || addressOf(route.to).port !== proxy.port) return proxy
@@ -51,7 +57,8 @@ async function serveOrUndo(route: Route, change: Adding, context: Context): Prom
       hint: 'Name the port at which the app listens: rootling proxy add shop.localhost 3000',
     })
   } catch (error) {
-    if (change === 'added') await removeRoutes(context.state, (each) => isSamePlace(each, route))
+    if (before === undefined) await removeRoutes(state, (each) => isSamePlace(each, route))
+    else await addRoute(state, before)
     throw error
   }
 }
