@@ -6,7 +6,7 @@ test('of 200 stores eight at the most are asked at once, and the answers are in 
   let [running, most] = [0, 0]
   const answers = await askEach(stores, async (store) => {
     most = Math.max(most, ++running)
-    for (let i = 0; i < store % 7; i++) await null
+    for (let i = 0; i < store % 7; i++) await Promise.resolve()
     running--
     return `${store}`
   })
