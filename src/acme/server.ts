@@ -370,8 +370,8 @@ async function readAtOnce(context: AcmeContext, ask: SignedAsk): Promise<Opened 
 }
 
 /**
- * Verifies a request over what is known without reading. `null`: that is not
- * enough, or it may be refused, which `openVerified` decides.
+ * Verifies a request over what is known without reading. `null`: that is not enough, or it may be
+ * refused, which `openVerified` decides.
  */
 function openRecent(context: AcmeContext, ask: SignedAsk): Opened | null {
   const { store, urls, keys } = context

@@ -78,21 +78,22 @@ export function stampsOf(state: StateDirectory, directory: string): Stamps | nul
 
 function stampsOfAuthority({ path }: StateDirectory): string {
   const scopes = join(path, 'scopes')
-  const stamps = [`${process.geteuid?.()}`, stampOf(join(path, 'certificates.jsonl'))]
+  const stamps = [`${process.geteuid?.()}`, wholeStampOf(join(path, 'certificates.jsonl'))]
   for (const scope of readdirSync(scopes)) {
     const below = join(scopes, scope)
-    stamps.push(scope, stampOf(below))
-    for (const file of readdirSync(below)) stamps.push(file, stampOf(join(below, file)))
+    stamps.push(scope, wholeStampOf(below))
+    for (const file of readdirSync(below)) stamps.push(file, wholeStampOf(join(below, file)))
   }
   return stamps.join('\n')
 }
 
 const stampsOfPair = ({ path }: StateDirectory, directory: string): string =>
   ['cert.pem', 'key.pem']
-    .map((file) => stampOf(join(path, keptDirectory, directory, file)))
+    .map((file) => wholeStampOf(join(path, keptDirectory, directory, file)))
     .join('\n')
 
-function stampOf(path: string): string {
+/** What `stampOf` of files/stamp.ts says, and also owner, mode and the time of any change of these. */
+function wholeStampOf(path: string): string {
   const { ino, size, mtimeNs, ctimeNs, mode, uid } = lstatSync(path, { bigint: true })
   return `${ino} ${size} ${mtimeNs} ${ctimeNs} ${mode} ${uid}`
 }
