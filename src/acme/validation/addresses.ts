@@ -240,6 +240,8 @@ export function isThisMachine(address: string): boolean {
 export interface Connecting {
   /** Ends the attempt: with the validation, or where no connection is made in time. */
   readonly signal: AbortSignal
+  /** To be called when connecting begins: what comes before, such as a look at owners, may take longer. */
+  readonly begun: () => void
   /** To be called when there is a connection, which may then take as long as the validation. */
   readonly connected: () => void
 }
@@ -266,11 +268,14 @@ export async function tryEach(
     const connected = (): void => void (isConnected = true)
     // After this process was busy for long, timers come first: then a connection has its turn.
     const isLate = (): void => void setImmediate(() => isConnected || abort())
-    const timer = isLast ? undefined : setTimeout(isLate, longestConnecting)
+    let timer: NodeJS.Timeout | undefined
+    const begun = (): void => {
+      if (!isLast) timer ??= setTimeout(isLate, longestConnecting)
+    }
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     try {
-      await attempt(address, { signal: giveUp.signal, connected })
+      await attempt(address, { signal: giveUp.signal, begun, connected })
       return
     } catch (error) {
       errors.push(error)

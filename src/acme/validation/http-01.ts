@@ -76,9 +76,10 @@ function get(
   url: URL,
   address: string,
   port: number,
-  { signal, connected }: Connecting,
+  { signal, begun, connected }: Connecting,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
+    begun()
     const name = url.hostname.replace(/^\[|\]$/g, '')
     const options = {
       host: address,

@@ -53,9 +53,10 @@ function certificateAt(
   host: string,
   port: number,
   servername: string,
-  { signal, connected }: Connecting,
+  { signal, begun, connected }: Connecting,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    begun()
     const socket: TLSSocket = connect({
       host,
       port,
