@@ -211,7 +211,7 @@ test('a synchronous standby that is promoted while orders run has all of them, o
   await expectAudit(url, serials)
 })
 
-test('an order takes six statements, three of which wait for the disk', async () => {
+test('an order takes five statements, three of which wait for the disk', async () => {
   const url = await postgres.create()
   const opened = postgres.open(url)
   const statements: string[] = []
@@ -245,10 +245,10 @@ test('an order takes six statements, three of which wait for the disk', async ()
     await obtain(client, ['a.localhost'], responder)
     return [...statements]
   }
-  // The first one also reads the key of the account and the authority.
+  // The first one also reads the account, its orders and the authority.
   await one()
   const taken = await one()
-  expect(taken.length, taken.join('\n')).toBeLessThanOrEqual(6)
+  expect(taken.length, taken.join('\n')).toBeLessThanOrEqual(5)
   expect(taken.filter((text) => text.startsWith('synchronous'))).toHaveLength(3)
 })
 

@@ -255,7 +255,9 @@ async function snapshotOf(
       .map((row) => row['facts'] as Order)
       .toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
   const ordersOf = listed('all').toReversed()
-  return { known, ordersOf, unfinishedOf: listed('unfinished') }
+  const unfinishedOf = listed('unfinished')
+  if (need.unfinishedOf !== undefined) recent.listed(need.unfinishedOf, unfinishedOf)
+  return { known, ordersOf, unfinishedOf }
 }
 
 function knownOf({ kind, facts, version }: Row, sealer: Sealer): Known {

@@ -1,6 +1,6 @@
 import type { Order } from '../resources.ts'
 import type { Need } from './contract.ts'
-import { keyOf, type Known, type Snapshot } from './snapshot.ts'
+import { keyOf, type Known, type OpenOrder, type Snapshot } from './snapshot.ts'
 import type { Kind, Kinds } from './tables.ts'
 
 /**
@@ -10,6 +10,8 @@ import type { Kind, Kinds } from './tables.ts'
 export interface Recent {
   saw(kind: Kind, known: Known): void
   forget(kind: Kind, id: string): void
+  /** Notes all orders of an account that have no certificate. */
+  listed(account: string, unfinished: Snapshot['unfinishedOf']): void
   /** Returns all that a need names; `null`: something of that is not here. */
   snapshotFor(need: Need): Snapshot | null
 }
@@ -18,14 +20,28 @@ export interface Recent {
 const mostKept = 1_000
 /** Orders of more names are read each time. */
 const mostNames = 10
+/**
+ * An account with more names in orders without a certificate has them read each time. So the limit of an
+ * account's names is missed by no more than this for each process that serves it.
+ */
+const mostUnfinishedNames = 20
 
 export function createRecent(): Recent {
   const kept = new Map<string, Known>()
+  /** Of accounts: the orders without a certificate, by ID. */
+  const unfinished = new Map<string, Map<string, OpenOrder>>()
   const find = <K extends Kind>(kind: K, id: string): Kinds[K] | undefined =>
     kept.get(keyOf(kind, id))?.resource as Kinds[K] | undefined
 
   /** Returns the keys of what a need names; `null`: another request than those of one order. */
-  function keysOf({ account, order, authorization, ...others }: Need): string[] | null {
+  function keysOf({
+    account,
+    order,
+    authorization,
+    unfinishedOf,
+    ...others
+  }: Need): string[] | null {
+    if (unfinishedOf !== undefined && unfinishedOf !== account) return null
     if (account === undefined || Object.values(others).some((value) => value !== undefined))
       return null
     const keys = [keyOf('account', account)]
@@ -41,11 +57,31 @@ export function createRecent(): Recent {
     return keys
   }
 
+  function keepUnfinished(account: string, open: Map<string, OpenOrder>): void {
+    unfinished.delete(account)
+    const names = [...open.values()].reduce((sum, { identifiers }) => sum + identifiers.length, 0)
+    if (names <= mostUnfinishedNames) unfinished.set(account, open)
+    const [oldest = ''] = unfinished.size > mostKept ? unfinished.keys() : []
+    unfinished.delete(oldest)
+  }
+
+  function sawOrder({ id, accountId, certificateId, identifiers }: Order): void {
+    const open = unfinished.get(accountId)
+    if (open === undefined) return
+    if (certificateId === undefined) open.set(id, { id, identifiers })
+    else open.delete(id)
+    keepUnfinished(accountId, open)
+  }
+
   return {
     saw(kind, known) {
       const { resource } = known
       if (kind === 'certificate') return
-      if (kind === 'order' && (resource as Order).identifiers.length > mostNames) return
+      if (kind === 'order') {
+        const order = resource as Order
+        sawOrder(order)
+        if (order.identifiers.length > mostNames) return
+      }
       const key = keyOf(kind, resource.id)
       kept.delete(key)
       kept.set(key, known)
@@ -53,6 +89,10 @@ export function createRecent(): Recent {
       kept.delete(oldest)
     },
     forget: (kind, id) => void kept.delete(keyOf(kind, id)),
+    listed(account, orders) {
+      const open = orders.map(({ id, identifiers }) => [id, { id, identifiers }] as const)
+      keepUnfinished(account, new Map(open))
+    },
     snapshotFor(need) {
       const keys = keysOf(need)
       if (keys === null) return null
@@ -62,7 +102,10 @@ export function createRecent(): Recent {
         if (one === undefined) return null
         known.set(key, one)
       }
-      return { known, ordersOf: [], unfinishedOf: [] }
+      const { unfinishedOf } = need
+      if (unfinishedOf === undefined) return { known, ordersOf: [], unfinishedOf: [] }
+      const open = unfinished.get(unfinishedOf)
+      return open === undefined ? null : { known, ordersOf: [], unfinishedOf: [...open.values()] }
     },
   }
 }

@@ -9,8 +9,11 @@ export interface Snapshot {
   readonly known: ReadonlyMap<string, Known>
   /** Latest first. */
   readonly ordersOf: readonly Order[]
-  readonly unfinishedOf: readonly Order[]
+  readonly unfinishedOf: readonly OpenOrder[]
 }
+
+/** What counts of an order without a certificate. */
+export type OpenOrder = Pick<Order, 'id' | 'identifiers'>
 
 export interface Known {
   readonly resource: Kinds[Kind]

@@ -43,7 +43,7 @@ export interface DatabaseOptions {
   readonly url: string
   /** The name under which this process writes the audit, such as a host's; default: `rootling`. */
   readonly replica?: string
-  /** The most connections; default: 10. */
+  /** The most connections; default: 5. With more, those of PostgreSQL push each other out of the caches of its processors. */
   readonly most?: number
   /** Milliseconds to wait for a database that is away, or says nothing; default: 10,000. */
   readonly patience?: number
@@ -53,7 +53,7 @@ export interface DatabaseOptions {
 export function openDatabase({
   url,
   replica = 'rootling',
-  most = 10,
+  most = 5,
   patience = 10_000,
 }: DatabaseOptions): Database {
   const place = placeOf(url)

@@ -123,3 +123,37 @@ test('used nonces of refused days, and orders that ended a month ago, are forgot
     '0\n',
   )
 })
+
+test('a process knows the few orders without a certificate that it read, and reads many anew', async () => {
+  const url = await postgres.create()
+  const own = await openPostgresStore(postgres.open(url), sealer)
+  const other = await openPostgresStore(postgres.open(url), sealer)
+  const need = { account: 'a', unfinishedOf: 'a' }
+  const order = (i: number, more: Partial<Order> = {}): Order => ({
+    ...{ id: `o${i}`, accountId: 'a', identifiers: [identifier], authorizationIds: [] },
+    ...{ createdAt: i, expires: i + 1, profile: 'default', ...more },
+  })
+  const recent = () => own.openRecent?.(need)?.unfinished.ordersOf('a')
+  await commitStep(own, {}, (unit) => {
+    unit.put('account', { id: 'a', thumbprint: 't', status: 'valid' } as Account)
+    unit.put('order', order(0))
+  })
+  expect(recent()).toBeUndefined()
+  expect((await own.open(need)).unfinished.ordersOf('a')).toEqual(['o0'])
+  for (let i = 1; i < 3; i++)
+    await commitStep(own, { account: 'a' }, (unit) => unit.put('order', order(i)))
+  await commitStep(own, { order: 'o1' }, (unit) =>
+    unit.put('order', order(1, { certificateId: 'c' })),
+  )
+  expect(recent()).toEqual(['o0', 'o2'])
+  await commitStep(other, {}, (unit) => {
+    for (let i = 3; i < 18; i++) unit.put('order', order(i))
+  })
+  expect(recent()).toEqual(['o0', 'o2'])
+  await commitStep(own, {}, (unit) => {
+    for (let i = 18; i < 37; i++) unit.put('order', order(i))
+  })
+  expect(recent()).toBeUndefined()
+  expect((await own.open(need)).unfinished.namesOf('a')).toBe(36)
+  expect(recent()).toBeUndefined()
+})
