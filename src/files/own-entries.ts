@@ -116,12 +116,19 @@ function isOwn(path: string, entry: Dirent, { files = {}, numbered, socket }: La
   const beginning = Object.hasOwn(files, entry.name) ? files[entry.name] : undefined
   if (beginning === undefined) return false
   if (beginning === anyText) return true
+  if (beginning === nothing) return lstatSync(path, { throwIfNoEntry: false })?.size === 0
   const text = beginningOf(path)
   return text === '' || beginning.test(text)
 }
 
 /** For a file whose name alone says that this program wrote it. */
 export const anyText = /^/
+
+/**
+ * For a file that stays empty, such as a lock. It is not opened, since to close it would give back the lock
+ * that this process may have on it: see portable-lock.ts.
+ */
+export const nothing = /^$/
 
 /** Returns the first characters of a file. Throws `file-unreadable`. */
 function beginningOf(path: string): string {

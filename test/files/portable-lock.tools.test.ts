@@ -124,6 +124,30 @@ test('each kind keeps out each, until it gives the lock back', async () => {
   }
 })
 
+test('a process that looks for what it wrote keeps its lock', async () => {
+  for (const holder of kinds) {
+    const state = join(await temporaryDirectory(), 'state')
+    const layout = JSON.stringify(join(holder.directory, 'src/storage/files/state-layout.ts'))
+    const one = await startScript(
+      holder,
+      state,
+      `const { stateEntries } = await import(${layout})
+      await withLock(state, async () => {
+        say((await stateEntries(state)).files.join())
+        await told()
+      })`,
+    )
+    expect(await one.heard()).toBe(join(state, 'lock'))
+    expect([holder.name, ...(await answerOf(holder, state))]).toEqual([
+      holder.name,
+      'true',
+      'locked',
+    ])
+    one.tell()
+    await one.end()
+  }
+})
+
 test('the lock of a holder that is killed goes to who waits for it', async () => {
   for (const [at, holder] of kinds.entries()) {
     const state = join(await temporaryDirectory(), 'state')

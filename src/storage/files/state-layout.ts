@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { anyText, entriesOf, type Entries, type Layout } from '../../files/own-entries.ts'
+import { anyText, entriesOf, nothing, type Entries, type Layout } from '../../files/own-entries.ts'
 import { readText } from '../../files/read.ts'
 import {
   authoritiesPath,
@@ -12,8 +12,6 @@ import {
 import { rootPath, scopeNames, scopesLayout } from './scopes.ts'
 import { pendingNames } from './pending.ts'
 import { bundles } from './unfinished-writes.ts'
-
-const empty = /^$/
 
 /**
  * What Rootling writes into a state directory: every file that any part of it writes there belongs
@@ -35,13 +33,13 @@ const stateFiles: Readonly<Record<string, RegExp>> = {
   'trusted-roots.json': /^\[(?:\]|\s*\{\s*"label":)/,
   'renewal.json': /^\[(?:\]|\{"serialNumber":)/,
   'rootling-task.xml': anyText,
-  'kept.lock': empty,
-  'stores.lock': empty,
-  'projects.lock': empty,
-  'daemon.lock': empty,
+  'kept.lock': nothing,
+  'stores.lock': nothing,
+  'projects.lock': nothing,
+  'daemon.lock': nothing,
   // A killed deletion must not leave files of a version without its number.
   version: /^[1-9]\d*\s*$/,
-  lock: empty,
+  lock: nothing,
 }
 
 const directories: Readonly<Record<string, Layout>> = {
