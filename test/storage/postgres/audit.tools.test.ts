@@ -237,6 +237,52 @@ test('a role without rights is told who migrates, and the owner does not serve',
   await expect(grantServing(owner, 'public')).rejects.toMatchObject({ code: 'usage' })
 })
 
+test.each([
+  ['by creating roles', 'alter role "%s" createrole', 'may become its owner'],
+  ['in pg_write_all_data', 'grant pg_write_all_data to "%s"', 'may become its owner'],
+  [
+    'by another role',
+    'create role "%s group"; grant all on all tables in schema rootling to "%s group"; grant "%s group" to "%s"',
+    'would keep',
+  ],
+  [
+    'by a sequence of another role',
+    'create role "%s group"; grant all on all sequences in schema rootling to "%s group"; grant "%s group" to "%s"',
+    'would keep UPDATE on certificate_n_seq',
+  ],
+])('a role that could do more %s does not serve', async (_, sql, message) => {
+  const url = await postgres.server.createDatabase()
+  const role = `role_${url.split('/').at(-1)}`
+  const owner = open(url, 'owner')
+  await migrate(owner)
+  await postgres.server.psql(
+    url,
+    `create role "${role}" login; ${sql.replaceAll('%s', () => role)}`,
+  )
+  await expect(grantServing(owner, role)).rejects.toMatchObject({
+    code: 'usage',
+    message: expect.stringContaining(message),
+  })
+})
+
+test('what everybody was granted is taken back', async () => {
+  const url = await postgres.server.createDatabase()
+  const role = await createRole(url)
+  const owner = open(url, 'owner')
+  await migrate(owner)
+  await postgres.server.psql(
+    url,
+    'grant update on rootling.audit to public; grant all on all sequences in schema rootling to public',
+  )
+  await grantServing(owner, role)
+  const served = open(asRole(url, role), 'a')
+  for (const sql of [
+    "UPDATE rootling.audit SET actor = 'forged'",
+    "SELECT setval('rootling.certificate_n_seq', 9)",
+  ])
+    await expect(served.query(sql), sql).rejects.toMatchObject({ code: '42501' })
+})
+
 test('processes of the step before go on after the next one, and are in the audit', async () => {
   const url = await postgres.server.createDatabase()
   const before = open(url, 'old')
