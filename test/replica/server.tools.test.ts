@@ -24,8 +24,8 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true, force: true }))
 
-const rootling = (args: readonly string[]) =>
-  run(programs.rootling, args, { ...env, PATH: process.env['PATH'] ?? '' })
+const rootling = (args: readonly string[], more: Readonly<Record<string, string>> = {}) =>
+  run(programs.rootling, args, { ...env, PATH: process.env['PATH'] ?? '', ...more })
 
 async function json(args: readonly string[]): Promise<Record<string, any>> {
   const { exitCode, stdout, stderr } = await rootling([...args, '--json'])
@@ -408,6 +408,21 @@ test('administration over the network needs a port, and somebody who may', async
     const refused = await rootling([...line, ...keyFile(), ...more])
     expect(refused).toMatchObject({ exitCode: 2 })
     expect(refused.stderr).toContain(sentence)
+  }
+})
+
+test('a database on another machine is not connected to without a word on encryption', async () => {
+  for (const [url, env] of [
+    ['postgres://x@192.0.2.1/x', {}],
+    ['postgres://x@db.internal:5433/x?application_name=y', {}],
+    ['postgres://x@/x', { PGHOST: 'db.internal' }],
+    ['postgres://x@localhost/x?host=db.internal', {}],
+  ] as const) {
+    const line = ['server', '--database', url, '--url', 'https://localhost:1', ...keyFile()]
+    const refused = await rootling(line, env)
+    expect([url, refused.exitCode]).toEqual([url, 2])
+    expect(refused.stderr).toContain('would not be encrypted')
+    expect(refused.stderr).toContain('?sslmode=verify-full')
   }
 })
 

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AcmeLimits } from '../../acme/limits.ts'
+import { isLoopback } from '../../acme/validation/addresses.ts'
 import { limitGarbage } from '../../daemon/garbage.ts'
 import { RootlingError } from '../../errors.ts'
 import { watchAddresses } from '../../replica/database-addresses.ts'
@@ -221,6 +222,7 @@ export async function withDatabase<T>(
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
   const replica = args.replica ?? [hostname(), args.port ?? []].flat().join(':')
+  checkEncrypted(args, env)
   const database = openDatabase({ url: databaseUrl(args, env), replica })
   try {
     return await work(database)
@@ -257,6 +259,25 @@ function databaseUrl({ database }: DatabaseArguments, env: Context['env']): stri
       hint: 'Give the URL by the variable ROOTLING_DATABASE, or the password by PGPASSFILE',
     })
   return url
+}
+
+/**
+ * Throws `usage` where the database is on another machine and nothing says whether the connection is to
+ * be encrypted: pg would not encrypt it, and whoever stands in between would read the password.
+ */
+function checkEncrypted(args: DatabaseArguments, env: Context['env']): void {
+  const host = databaseHost(args, env)
+  if (host === null || isLoopback(host)) return
+  const options = readDatabaseUrl(databaseUrl(args, env))?.url.searchParams
+  const said = options?.get('sslmode') ?? options?.get('ssl') ?? env['PGSSLMODE'] ?? ''
+  if (said !== '') return
+  throw new RootlingError(
+    'usage',
+    `The connection to the database at ${host} would not be encrypted, and its password could be read.`,
+    {
+      hint: 'Add ?sslmode=verify-full to its URL, with &sslrootcert=FILE for a root of your own; or ?sslmode=disable in a network of its own',
+    },
+  )
 }
 
 function holdsPassword(text: string): boolean {
