@@ -63,7 +63,8 @@ export function render(source, text) {
         const plain = this.parser.parseInline(tokens, this.parser.textRenderer)
         const id = anchorOf(unescape(plain), ids)
         if (depth === 1) titles.push(unescape(plain))
-        if (depth === 2) parts.push(`<li><a href="#${escape(id)}">${plain}</a></li>`)
+        if (depth === 2)
+          parts.push(`<li><a href="#${escape(id)}">${escape(unescape(plain))}</a></li>`)
         return `<h${depth} id="${escape(id)}">${inner}</h${depth}>\n`
       },
       link({ href, tokens }) {

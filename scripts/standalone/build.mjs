@@ -154,7 +154,12 @@ function pack(program, work, { hasCode, target }) {
     output: 'blob',
     disableExperimentalSEAWarning: true,
     useCodeCache: false,
-    execArgv: nodeFlags,
+    // OPENSSL_CONF could load code, and SIGUSR1 would open the debugger.
+    execArgv: [
+      ...nodeFlags,
+      '--disable-sigusr1',
+      `--openssl-config=${target.startsWith('win') ? 'NUL' : '/dev/null'}`,
+    ],
     // NODE_OPTIONS is for Node, which nobody sees here.
     execArgvExtension: 'none',
     assets: {

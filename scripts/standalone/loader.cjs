@@ -3,10 +3,12 @@
 // file would be.
 'use strict'
 const { getRawAsset } = require('node:sea')
+const { isAbsolute } = require('node:path')
 const { Script } = require('node:vm')
 
-// Where the bundles would be if the executable were a directory: no file can be there.
-const directory = process.execPath
+// Where the bundles would be if the executable were a directory: no file can be there. Where Linux
+// has no /proc, Node knows the program by its name alone.
+const directory = isAbsolute(process.execPath) ? process.execPath : '/dev/null'
 
 const loaded = new Map()
 

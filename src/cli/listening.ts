@@ -51,6 +51,9 @@ export function exposure(host: string): string | null {
  * ends the process at once, as is Node's default.
  */
 export async function stopSignal(): Promise<void> {
+  // Without a listener Node opens its debugger at this signal, on a port by which every user of this
+  // machine could have our keys read.
+  process.on('SIGUSR1', () => undefined)
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   await Promise.race(signals.map((signal) => once(process, signal)))
   for (const signal of signals) process.removeAllListeners(signal)

@@ -129,6 +129,17 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   })
 }
 
+test('run opens no debugger, by which other users could read its keys', async () => {
+  const home = await openDaemonHome()
+  const { program, said } = await runInForeground(home)
+  program.kill('SIGUSR1')
+  expect(await home.status()).toMatchObject({ running: true, pid: program.pid })
+  const ended = once(program, 'exit')
+  program.kill('SIGTERM')
+  expect(await ended).toEqual([0, null])
+  expect(said.stderr).not.toContain('Debugger')
+})
+
 test('run goes on when nobody reads what it prints', async () => {
   const home = await openDaemonHome()
   const { program } = await runInForeground(home)

@@ -148,6 +148,15 @@ describe.skipIf(noNamespace !== null)(`the executable without Node${skipNote}`, 
     expect((await rootling.run(['--eval', '1'])).exitCode).toBe(2)
   })
 
+  test('loads no code that a configuration of OpenSSL names', async () => {
+    const file = `${namespace.home}/openssl.cnf`
+    const lines =
+      'nodejs_conf = a\n[a]\nproviders = b\n[b]\nc = d\n[d]\nmodule = /absent\nactivate = 1\n'
+    await namespace.writeFile(file, lines)
+    const env = { OPENSSL_CONF: file }
+    expect((await rootling.must(['--version'], { env })).stdout).toBe(`${version}\n`)
+  })
+
   test('loads no package that lies near it', async () => {
     const packages = ['programs/node_modules', '.node_modules', 'elsewhere']
     const text = 'require("fs").writeSync(1, "planted\\n")'

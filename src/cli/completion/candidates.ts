@@ -46,7 +46,7 @@ export async function printCandidates([list = '', ...words]: readonly string[]):
  * be taken for an option.
  */
 const isSafe = ([word]: Candidate): boolean =>
-  word !== '' && word.length <= longest && printable(word) === word && !word.startsWith('-')
+  word !== '' && word.length <= longest && printable(word) === word && !/^[-~]/.test(word)
 
 function authorityIn(words: readonly string[]): string | undefined {
   const joined = words.find((word) => word.startsWith('--ca='))?.slice('--ca='.length)
