@@ -32,11 +32,17 @@ export function writeArchive({ target, executable, work, out, time, fast }) {
       cwd: work,
       env,
     })
-  else {
-    const owner = ['--owner=0', '--group=0', '--numeric-owner', '--format=ustar']
-    const args = ['--sort=name', `--mtime=@${time}`, ...owner, '--mode=go=rX,u+rw', '-cf', '-']
-    const script = `file=$1; shift; tar "$@" | gzip -n${fast ? 1 : 9} > "$file"`
-    execFileSync('sh', ['-c', script, 'sh', file, ...args, folder], { cwd: work, env })
-  }
+  else writeTarGz({ from: work, names: [folder], file, time, fast })
   return file
+}
+
+/** Writes files and directories of `from` into an archive: the same octets for the same files. */
+export function writeTarGz({ from, names, file, time, fast }) {
+  const owner = ['--owner=0', '--group=0', '--numeric-owner', '--format=ustar']
+  const args = ['--sort=name', `--mtime=@${time}`, ...owner, '--mode=go=rX,u+rw', '-cf', '-']
+  const script = `file=$1; shift; tar "$@" | gzip -n${fast ? 1 : 9} > "$file"`
+  execFileSync('sh', ['-c', script, 'sh', file, ...args, ...names], {
+    cwd: from,
+    env: { ...process.env, TZ: 'UTC', LC_ALL: 'C' },
+  })
 }

@@ -301,17 +301,26 @@ url="${homepage}"
 arch="noarch"
 license="${license}"
 depends="ca-certificates nodejs>=22.13"
-options="!check" # the tests are not in the package
+makedepends="npm"
+subpackages="$pkgname-doc $pkgname-bash-completion $pkgname-zsh-completion $pkgname-fish-completion"
+options="!check net" # the tests are not in the package; npm fetches the driver of PostgreSQL
 source="${urlOf(npm)}"
 builddir="$srcdir/package"
 
 package() {
-	local dir="$pkgdir"/usr/lib/node_modules/$pkgname
-	mkdir -p "$dir" "$pkgdir"/usr/bin
-	cp -r dist docs schema package.json README.md SECURITY.md LICENSE "$dir"
-	chmod 755 "$dir"/dist/cli/rootling.cjs "$dir"/dist/cli/rootling-mkcert.cjs
-	ln -s ../lib/node_modules/$pkgname/dist/cli/rootling.cjs "$pkgdir"/usr/bin/rootling
-	ln -s ../lib/node_modules/$pkgname/dist/cli/rootling-mkcert.cjs "$pkgdir"/usr/bin/rootling-mkcert
+	npm install --global --prefix "$pkgdir"/usr --ignore-scripts --no-audit --no-fund \\
+		"$srcdir"/${npm}
+	# npm links pages of global packages in its own way.
+	rm -rf "$pkgdir"/usr/share/man
+	local page share="$builddir"/dist/share
+	for page in "$share"/man/man1/*; do
+		install -Dm644 "$page" "$pkgdir"/usr/share/man/man1/"\${page##*/}"
+	done
+	install -Dm644 "$share"/completions/rootling.bash \\
+		"$pkgdir"/usr/share/bash-completion/completions/rootling
+	install -Dm644 "$share"/completions/_rootling "$pkgdir"/usr/share/zsh/site-functions/_rootling
+	install -Dm644 "$share"/completions/rootling.fish \\
+		"$pkgdir"/usr/share/fish/vendor_completions.d/rootling.fish
 }
 
 sha512sums="

@@ -21,7 +21,7 @@ import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { root } from '../prepare.mjs'
 import { nodeVersion } from '../standalone/node.mjs'
-import { writeArchive } from './archives.mjs'
+import { writeArchive, writeTarGz } from './archives.mjs'
 import { writeDeb } from './deb.mjs'
 import { description, releaseTime, targets } from './description.mjs'
 import { manifests } from './manifests.mjs'
@@ -41,6 +41,8 @@ if (values.executables === undefined || values.out === undefined)
 const out = resolve(values.out)
 if (existsSync(out) && readdirSync(out).length > 0) throw new Error(`${out} is not empty.`)
 mkdirSync(out, { recursive: true })
+// What is in the packages has modes that all can read.
+process.umask(0o022)
 
 const time = releaseTime()
 const revision = Number(values.revision)
@@ -70,11 +72,17 @@ writeFileSync(join(out, `${description.name}-${description.version}.cdx.json`), 
 const files = readdirSync(out).toSorted()
 const sums = Object.fromEntries(files.map((name) => [name, digest('sha256', name)]))
 if (values.npm !== undefined) sums[`${npmName}.sha512`] = digest('sha512', npmName)
-for (const [path, text] of Object.entries(manifests(sums, { revision, time }))) {
+const texts = Object.entries(manifests(sums, { revision, time }))
+for (const [path, text] of texts) {
   mkdirSync(dirname(join(out, path)), { recursive: true })
   writeFileSync(join(out, path), text)
 }
-writeFileSync(join(out, 'SHA256SUMS'), files.map((name) => `${sums[name]}  ${name}\n`).join(''))
+const folders = [...new Set(texts.map(([path]) => dirname(path)))].toSorted()
+const archive = 'manifests.tar.gz'
+writeTarGz({ from: out, names: folders, file: join(out, archive), time, fast: values.fast })
+sums[archive] = digest('sha256', archive)
+const lines = [...files, archive].toSorted().map((name) => `${sums[name]}  ${name}\n`)
+writeFileSync(join(out, 'SHA256SUMS'), lines.join(''))
 console.log(`${files.length} files and the manifests are in ${out}`)
 
 function digest(algorithm, name) {

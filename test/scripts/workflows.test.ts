@@ -54,10 +54,14 @@ test('publishes with provenance, from a job that may write nothing but its ident
   expect(Object.fromEntries(rights)).toEqual({
     package: [],
     executables: [],
-    files: ['id-token: write', 'attestations: write'],
+    files: [],
+    attest: ['id-token: write', 'attestations: write'],
     publish: ['id-token: write'],
     release: ['contents: write'],
   })
+  // Nothing of the build, nor of its dependencies, runs where an identity can be asked for.
+  for (const name of ['attest', 'publish', 'release'])
+    expect(jobs.get(name)).not.toMatch(/checkout|npm (?:ci|install|run)/)
   const order = ['npm ci --ignore-scripts', 'npm audit', 'npm run check-package', 'npm pack']
   const places = order.map((step) => jobs.get('package')?.indexOf(`- run: ${step}`) ?? -1)
   expect(places).toEqual(places.filter((place) => place > 0).toSorted((a, b) => a - b))

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { systemdService } from '../../src/daemon/service/units.ts'
 import { project } from '../helpers/built.ts'
+import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
 import { run } from '../helpers/subprocess.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 import { runTool } from '../helpers/tools.ts'
@@ -71,6 +72,7 @@ describe.skipIf(missing !== null)(`the files of a release${missing ?? ''}`, () =
         "aur/.SRCINFO",
         "aur/PKGBUILD",
         "homebrew/rootling.rb",
+        "manifests.tar.gz",
         "nix/flake.nix",
         "rootling-0.1.0-1.aarch64.rpm",
         "rootling-0.1.0-1.x86_64.rpm",
@@ -192,6 +194,36 @@ describe.skipIf(missing !== null)(`the files of a release${missing ?? ''}`, () =
           join(directory, path ?? ''),
         ),
       ).toMatchObject({ stdout: '', exitCode: 0 })
+  })
+
+  test('have a build for Alpine whose files run, with manual, completions and the driver of PostgreSQL', async () => {
+    const work = await temporaryDirectory()
+    // abuild unpacks the source, and calls package() in builddir.
+    const script = `set -eu
+      cd "$2"; npm pack --silent --ignore-scripts --pack-destination "$3" >&2
+      mkdir "$3/pkg"; cd "$3"; tar -xzf rootling-*.tgz
+      srcdir=$3 pkgdir=$3/pkg; . "$1"; cd "$builddir"; package >&2
+      cd "$pkgdir"; find usr/bin usr/share -name 'rootling*' | sort`
+    const args = ['-c', script, 'sh', join(directory, 'alpine/APKBUILD'), project, work]
+    const { stdout, stderr } = await run('sh', args, process.env as Record<string, string>)
+    expect(stdout.split('\n'), stderr).toEqual(
+      expect.arrayContaining([
+        'usr/bin/rootling',
+        'usr/bin/rootling-mkcert',
+        'usr/share/bash-completion/completions/rootling',
+        'usr/share/fish/vendor_completions.d/rootling.fish',
+        'usr/share/man/man1/rootling.1',
+      ]),
+    )
+    const env = {
+      ...scrubbedEnvironment(work, { ROOTLING_HOME: join(work, 'state') }),
+      ROOTLING_DATABASE: 'postgres://nobody@127.0.0.1:1/none',
+    }
+    const passphrase = join(work, 'passphrase')
+    writeFileSync(passphrase, 'a passphrase of some length', { mode: 0o600 })
+    const line = ['server', 'init', '--permit', 'team.internal', '--passphrase-file', passphrase]
+    const said = await run(join(work, 'pkg/usr/bin/rootling'), line, env)
+    expect(said.stderr).toContain('connect ECONNREFUSED 127.0.0.1:1')
   })
 
   test('have a flake that Nix parses', async ({ skip }) => {
