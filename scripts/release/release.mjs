@@ -81,7 +81,9 @@ const folders = [...new Set(texts.map(([path]) => dirname(path)))].toSorted()
 const archive = 'manifests.tar.gz'
 writeTarGz({ from: out, names: folders, file: join(out, archive), time, fast: values.fast })
 sums[archive] = digest('sha256', archive)
-const lines = [...files, archive].toSorted().map((name) => `${sums[name]}  ${name}\n`)
+const lines = [archive, ...files]
+  .toSorted((a, b) => (a < b ? -1 : 1))
+  .map((name) => `${sums[name]}  ${name}\n`)
 writeFileSync(join(out, 'SHA256SUMS'), lines.join(''))
 console.log(`${files.length} files and the manifests are in ${out}`)
 

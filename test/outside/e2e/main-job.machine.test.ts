@@ -1,3 +1,4 @@
+import { checkServerIdentity } from 'node:tls'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { snapshotHost } from '../../helpers/host-snapshot.ts'
 import { hasIpv6Loopback, startHttpsServer } from '../../helpers/https-server.ts'
@@ -28,6 +29,18 @@ const permitted = 'api.dev.example.com'
 const bank = 'bank.example.org'
 const hosts = ['localhost', '127.0.0.1', ...(hasIpv6Loopback() ? ['[::1]'] : []), named]
 const page = 'This connection is secured'
+
+/**
+ * The Node 20.19 of Debian 13 takes an IPv6 address for the name of a host, and so refuses every server at
+ * one, whoever signed its certificate.
+ */
+const nodeKnowsIpv6 =
+  checkServerIdentity('::1', {
+    subject: {},
+    subjectaltname: 'IP Address:0:0:0:0:0:0:0:1',
+  } as never) === undefined
+const isWrong = (client: Client, url: string): boolean =>
+  client.name.startsWith('node ') && url.includes('[::1]') && !nodeKnowsIpv6
 
 const skipNote = noNamespace === null ? '' : ` [skipped: ${noNamespace}]`
 
@@ -180,7 +193,7 @@ describe.skipIf(noNamespace !== null)(`the main job${skipNote}`, () => {
           const refused = [...urls.strange, urls.outside]
           const found = await visit(client, namespace, [...trusted, ...refused])
           expect(found.map((verdict) => verdict.trusted)).toEqual([
-            ...trusted.map(() => true),
+            ...trusted.map((url) => !isWrong(client, url)),
             ...refused.map(() => false),
           ])
           // git finds no repository, so it has nothing to print.
