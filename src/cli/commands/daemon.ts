@@ -10,6 +10,8 @@ import {
   restartDaemon,
   startDaemon,
   stopDaemon,
+  withCommand,
+  type CommandWith,
   type LaunchOptions,
   type Started,
 } from '../../daemon/launch.ts'
@@ -60,31 +62,40 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
     // When another daemon runs, the log file belongs to that daemon, which has not ended.
     const isOther = error instanceof RootlingError && error.code === 'locked'
     if (!isOther) write(`ended: ${error instanceof Error ? error.message : String(error)}`)
-    throw error
+    throw withCommand(error, commandWith('daemon run', args))
   }
   return exitCodes.ok
 }
+
+/** Returns the line that was typed with another value of an option, for hints. */
+const commandWith =
+  (name: string, args: StartArguments): CommandWith =>
+  (option, value) =>
+    typedLine({ ...daemonStartSpec, name }, args, { [option]: value })
 
 /**
  * `rootling daemon start`: starts the daemon in the background and waits until it answers. Succeeds
  * when it already runs.
  */
 export async function daemonStart(args: StartArguments, context: Context): Promise<ExitCode> {
-  const started = await startDaemon(launchOptions(context), changesOf(args))
-  const restart = typedLine({ ...daemonStartSpec, name: 'daemon restart' }, args)
-  return reportStart(started, context, restart)
+  const launch = { ...launchOptions(context), commandWith: commandWith('daemon start', args) }
+  const started = await startDaemon(launch, changesOf(args))
+  return reportStart(started, context, args)
 }
 
 function reportStart(
-  { started, status }: Started,
+  { started, status, others = [] }: Started,
   { output }: Context,
-  restart = 'rootling daemon restart',
+  args: StartArguments,
 ): ExitCode {
-  output.note(
-    started
-      ? 'The daemon was started. To start it at each login: rootling daemon install'
-      : `The daemon runs already. New settings need: ${restart}`,
-  )
+  const restart = typedLine({ ...daemonStartSpec, name: 'daemon restart' }, args)
+  if (started)
+    output.note('The daemon was started. To start it at each login: rootling daemon install')
+  else if (others.length > 0)
+    output.warn(
+      `The daemon runs already, with ${others.join(' ')}, which stays so. To restart it as asked: ${restart}`,
+    )
+  else output.note('The daemon runs already.')
   output.result(describe(status, output), { started, ...status })
   return exitCodes.ok
 }
@@ -102,7 +113,8 @@ export async function daemonStop(
 
 /** `rootling daemon restart`: stops the daemon, if it runs, and starts it. */
 export async function daemonRestart(args: StartArguments, context: Context): Promise<ExitCode> {
-  return reportStart(await restartDaemon(launchOptions(context), changesOf(args)), context)
+  const launch = { ...launchOptions(context), commandWith: commandWith('daemon restart', args) }
+  return reportStart(await restartDaemon(launch, changesOf(args)), context, args)
 }
 
 /** `rootling daemon status`: prints what the daemon does; exits 1 when it does not run. */
