@@ -61,7 +61,7 @@ export function reportRemoval(
     .filter((project) => !others.has(project) && !isGone(project))
   if (projects.length > 0)
     output.note(
-      `Some were of a project, whose next rootling up adds them: ${[...new Set(projects)].join(', ')}`,
+      `Some were of a project, which adds them again by its next up: ${[...new Set(projects)].join(', ')}`,
     )
   if (changed.length > 0)
     output.note(`Left in ${file}, since somebody changed them: ${changed.join('; ')}`)

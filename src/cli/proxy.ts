@@ -18,7 +18,7 @@ export async function serveKeptRoutes(launch: LaunchOptions): Promise<ServingPro
   const { port, reason, hint } = status
   if (port !== null) return { ...status, port }
   throw new RootlingError('listen-failed', reason ?? 'The proxy does not listen.', {
-    hint: hint ?? 'rootling daemon logs shows why',
+    hint: hint ?? 'To see why: rootling daemon logs',
   })
 }
 

@@ -259,7 +259,7 @@ export async function launchDaemon({
   child.unref()
   if (response !== null) return answerOf(response, commandWith)
   throw new RootlingError('connect-failed', 'The daemon did not start.', {
-    hint: 'rootling daemon run shows why',
+    hint: 'To see why: rootling daemon run',
   })
 }
 

@@ -253,7 +253,7 @@ async function change<T>(
     const { result, routes } = work(kept.filter(isLive))
     if (routes.length > mostRoutes)
       throw new RootlingError('usage', `There are ${mostRoutes} routes, and no more fit.`, {
-        hint: 'rootling proxy list shows them',
+        hint: 'To see them: rootling proxy list',
       })
     if (JSON.stringify(kept) !== JSON.stringify(routes)) await write(state, routes)
     return result

@@ -25,7 +25,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { timeText } from '../describe.ts'
 import { stopSignal } from '../listening.ts'
-import type { Line } from '../lines.ts'
+import { hanging, type Line } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { daemonStartSpec, type daemonLogsSpec, type daemonStatusSpec } from '../specs/servers.ts'
 import { typedLine } from '../typed-line.ts'
@@ -201,25 +201,41 @@ function describe(
 ): Line[] {
   return [
     `Running since ${timeOf(since)}, pid ${pid}`,
-    ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
+    ...listening.flatMap(({ what, url }) => row(what, url, output)),
     ...proxyLines(proxy, output),
-    `next renewal  ${nextRenewal === null ? 'none: no certificate is tracked' : timeOf(nextRenewal)}`,
+    ...row(
+      'next renewal',
+      nextRenewal === null ? 'none: no certificate is tracked' : timeOf(nextRenewal),
+      output,
+    ),
     ...failures.flatMap((failure) =>
-      output.prose(
-        `FAILED        ${output.hint(describeFailure(failure))} (next try ${timeOf(failure.nextAttempt)})`,
+      row(
+        'FAILED',
+        `${output.hint(describeFailure(failure))} (next try ${timeOf(failure.nextAttempt)})`,
+        output,
       ),
     ),
   ]
+}
+
+/** Where the texts of `daemon status` begin. */
+const textColumn = 14
+
+/** Returns a text with its title, on a terminal below its own beginning. */
+function row(title: string, text: string, { isTerminal, width }: Output): Line[] {
+  const line = `${title.padEnd(textColumn)}${text}`
+  return isTerminal ? hanging(line, textColumn, width, 0) : [line]
 }
 
 /** Why the proxy is not where it should be, and what to type. */
 function proxyLines(proxy: ProxyStatus | null, output: Output): Line[] {
   if (proxy?.reason == null) return []
   const { port, reason, hint } = proxy
-  const missing = port === null ? 'proxy         does not listen: ' : '              '
   return [
-    ...output.prose(`${missing}${reason}`),
-    ...(hint === null ? [] : [`              → ${output.hint(hint)}`]),
+    ...(port === null
+      ? row('proxy', `does not listen: ${reason}`, output)
+      : row('', reason, output)),
+    ...(hint === null ? [] : output.prose(`  → ${output.hint(hint)}`)),
   ]
 }
 
