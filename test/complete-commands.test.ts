@@ -79,3 +79,23 @@ test('no text begins with a command and goes on behind a comma, which would be p
   )
   expect(found.filter((text) => !isProse(text))).toEqual([])
 })
+
+test('no text has a command as its subject, which would get ROOTLING_HOME in a sentence', () => {
+  const verbs = 'shows|says|did|does|is|was|makes|works|adds|lists|finds|tells|prints|writes|needs'
+  const subject = new RegExp(String.raw`[\`'" ]rootling(?: [a-z]+){1,2} (?:${verbs})\b`)
+  const project = join(import.meta.dirname, '..')
+  const files = ['src', 'platform'].flatMap((room) =>
+    readdirSync(join(project, room), { recursive: true, encoding: 'utf8' }).map((path) =>
+      join(room, path),
+    ),
+  )
+  const found = files
+    .filter((path) => path.endsWith('.ts'))
+    .flatMap((path) => readFileSync(join(project, path), 'utf8').split('\n'))
+    // An error's own sentence stays as it is.
+    .filter(
+      (line) =>
+        subject.test(line) && !/^\s*(?:\*|\/\/|\/\*|throw new RootlingError|describe:)/.test(line),
+    )
+  expect(found).toEqual([])
+})

@@ -85,7 +85,7 @@ export const rooms: readonly Room[] = [
     name: 'storage/postgres',
     paths: ['src/storage/postgres'],
     above: 'storage',
-    rooms: [],
+    rooms: ['files'],
     packages: ['pg'],
   },
   { name: 'authority', paths: ['src/authority'], above: 'storage/files', rooms: [] },

@@ -104,7 +104,7 @@ export function createNssClientStore(
     async availability() {
       if (!(await exists(databaseFileOf(database)))) {
         const reason = `${title} has no database yet.`
-        return { available: false, code: 'absent', reason, hint: 'rootling install makes it' }
+        return { available: false, code: 'absent', reason, hint: 'To make it: rootling install' }
       }
       for (const tool of ['pk12util', 'certutil'] as const)
         if ((await machine.find(tool)) === null)

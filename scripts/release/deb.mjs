@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { root } from '../prepare.mjs'
 import { description, targets } from './description.mjs'
 import { compressed, setTimes, writeLinuxFiles } from './linux-files.mjs'
+import { fileName, tildeVersion } from './versions.mjs'
 
 /** What lintian says of the package that stays, with the reason. */
 const overrides = (hasManual) => [
@@ -19,12 +20,12 @@ const overrides = (hasManual) => [
 
 /** Writes the package for a target into a directory. Returns its path. */
 export function writeDeb({ target, executable, work, out, revision, time, fast }) {
-  const { name, version } = description
+  const { name } = description
   const { deb: architecture } = targets[target]
   const directory = join(work, `deb-${target}`)
   mkdirSync(directory, { mode: 0o755 })
   const paths = writeLinuxFiles(directory, { executable, family: 'debian' })
-  const full = `${version}-${revision}`
+  const full = `${tildeVersion(description.version)}-${revision}`
   const put = (path, contents) => {
     const file = join(directory, path)
     mkdirSync(dirname(file), { recursive: true, mode: 0o755 })
@@ -40,7 +41,7 @@ export function writeDeb({ target, executable, work, out, revision, time, fast }
   put('DEBIAN/control', control)
   put('DEBIAN/md5sums', sums(directory))
   setTimes(directory, time)
-  const file = join(out, `${name}_${full}_${architecture}.deb`)
+  const file = join(out, fileName(`${name}_${full}_${architecture}.deb`))
   const compression = fast ? ['-Zgzip', '-z1'] : ['-Zxz']
   const args = ['--root-owner-group', ...compression, '--build', directory, file]
   execFileSync('dpkg-deb', args, {

@@ -2,6 +2,7 @@
 // path. `sums` has the SHA-256 of each file of the release, in hex, by its name.
 import { archiveName } from './archives.mjs'
 import { description, downloads } from './description.mjs'
+import { alpineVersion, archVersion } from './versions.mjs'
 
 const { name, version, summary, license, homepage, bugs, maintainer, text, glibc } = description
 const folderOf = (target) => `${name}-${version}-${target}`
@@ -166,7 +167,7 @@ sha256sums_${arch}=('${sumOf(sums, target)}')`,
   )
   return `# Maintainer: ${maintainer.name} <${maintainer.email}>
 pkgname=${name}-bin
-pkgver=${version}
+pkgver=${archVersion(version)}
 pkgrel=${revision}
 pkgdesc='${summary}'
 arch=('x86_64' 'aarch64')
@@ -181,7 +182,7 @@ options=('!strip' '!debug')
 ${lines.join('\n')}
 
 package() {
-  cd "$srcdir/${name}-$pkgver-linux-"* || return 1
+  cd "$srcdir/${name}-${version}-linux-"* || return 1
   install -Dm755 rootling "$pkgdir/usr/bin/rootling"
   ln -s rootling "$pkgdir/usr/bin/rootling-mkcert"
   install -Dm644 LICENSES.txt "$pkgdir/usr/share/licenses/$pkgname/LICENSES.txt"
@@ -200,7 +201,7 @@ package() {
 /** What `makepkg --printsrcinfo` prints of it. */
 const srcinfo = (sums, revision) => `pkgbase = ${name}-bin
 \tpkgdesc = ${summary}
-\tpkgver = ${version}
+\tpkgver = ${archVersion(version)}
 \tpkgrel = ${revision}
 \turl = ${homepage}
 \tarch = x86_64
@@ -294,7 +295,7 @@ function apkbuild(sums, npm, revision) {
   return `# Contributor: ${maintainer.name} <${maintainer.email}>
 # Maintainer: ${maintainer.name} <${maintainer.email}>
 pkgname=${name}
-pkgver=${version}
+pkgver=${alpineVersion(version)}
 pkgrel=${revision - 1}
 pkgdesc="${summary}"
 url="${homepage}"

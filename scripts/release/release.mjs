@@ -26,6 +26,7 @@ import { writeDeb } from './deb.mjs'
 import { description, releaseTime, targets } from './description.mjs'
 import { manifests } from './manifests.mjs'
 import { writeRpm } from './rpm.mjs'
+import { revisionOf } from './versions.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -38,6 +39,7 @@ const { values } = parseArgs({
 })
 if (values.executables === undefined || values.out === undefined)
   throw new Error('Name both: npm run release -- --executables DIRECTORY --out DIRECTORY')
+const revision = revisionOf(values.revision)
 const out = resolve(values.out)
 if (existsSync(out) && readdirSync(out).length > 0) throw new Error(`${out} is not empty.`)
 mkdirSync(out, { recursive: true })
@@ -45,7 +47,6 @@ mkdirSync(out, { recursive: true })
 process.umask(0o022)
 
 const time = releaseTime()
-const revision = Number(values.revision)
 const work = mkdtempSync(join(tmpdir(), 'rootling-release-'))
 try {
   for (const target of Object.keys(targets)) {

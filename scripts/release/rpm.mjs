@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { description, targets } from './description.mjs'
 import { setTimes, writeLinuxFiles } from './linux-files.mjs'
+import { fileName, tildeVersion } from './versions.mjs'
 
 /** Writes the package for a target into a directory. Returns its path. */
 export function writeRpm({ target, executable, work, out, revision, time, fast }) {
@@ -23,13 +24,15 @@ export function writeRpm({ target, executable, work, out, revision, time, fast }
   })
   const made = join(top, 'top/RPMS', architecture)
   const [name] = readdirSync(made)
-  renameSync(join(made, name), join(out, name))
-  return join(out, name)
+  const file = join(out, fileName(name))
+  renameSync(join(made, name), file)
+  return file
 }
 
 /** The macros keep the executable as it is, and the package the same on every machine. */
 function specFile({ files, paths, revision, time, fast }) {
-  const { name, version, summary, license, homepage, text, maintainer } = description
+  const { name, summary, license, homepage, text, maintainer } = description
+  const version = tildeVersion(description.version)
   const date = new Date(time * 1000)
     .toUTCString()
     .replace(/^(\w+), (\d+) (\w+) (\d+).*/, '$1 $3 $2 $4')
@@ -62,6 +65,6 @@ ${paths.map((path) => `${path.includes('/doc/') ? '%doc ' : ''}/${path}`).join('
 
 %changelog
 * ${date} ${maintainer.name} <${maintainer.email}> - ${version}-${revision}
-- Release ${version}
+- Release ${description.version}
 `
 }

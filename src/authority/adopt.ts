@@ -137,7 +137,7 @@ function constraintsOf(parts: CertificateParts, file: string): NameConstraints |
   throw new RootlingError(
     'bad-certificate',
     `${quotedPath(file)} has name constraints that cannot be kept here.`,
-    { hint: 'rootling install makes a CA of your own beside it' },
+    { hint: 'To make a CA of your own beside it: rootling install' },
   )
 }
 

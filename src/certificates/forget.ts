@@ -85,7 +85,7 @@ function select(
         'usage',
         `${quotedPath(kept.certPath ?? '')} is there, so it is not forgotten.`,
         {
-          hint: 'Delete the file first; rootling forget is for certificates whose file is gone',
+          hint: 'Delete the file first: only certificates whose file is gone are forgotten',
         },
       )
     return chosen(state, gone, { word, all, command: 'rootling forget' })

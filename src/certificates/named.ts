@@ -98,7 +98,7 @@ export function refuseShortSerial({ certificates }: Inventory, word: string, cwd
     'usage',
     `No certificate on record is for ${word}, and for a serial number it is too short.`,
     {
-      hint: `Give at least ${shortSerialDigits} digits, as rootling list shows: ${shortSerial(meant)}`,
+      hint: `Give at least ${shortSerialDigits} digits, as a list shows them: ${shortSerial(meant)}`,
     },
   )
 }

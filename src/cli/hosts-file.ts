@@ -20,8 +20,10 @@ export function noteUnresolved(
   const missing = unresolvedNames(names, file)
   if (missing.length === 0) return
   const [are, them] = missing.length === 1 ? ['is', 'it'] : ['are', 'them']
+  const isLocal = missing.every((name) => name.endsWith('.local'))
+  const who = isLocal ? 'another machine answers by mDNS' : `a DNS server of yours knows ${them}`
   output.note(
-    `${missing.join(' and ')} ${are} not in ${file}, so this machine finds ${them} only if a DNS server of yours knows ${them}. To add ${them}: rootling hosts add ${missing.map((name) => shellWord(name)).join(' ')}`,
+    `${missing.join(' and ')} ${are} not in ${file}, so this machine finds ${them} only if ${who}. To add ${them}: rootling hosts add ${missing.map((name) => shellWord(name)).join(' ')}`,
   )
 }
 
@@ -59,7 +61,7 @@ export function reportRemoval(
     .filter((project) => !others.has(project) && !isGone(project))
   if (projects.length > 0)
     output.note(
-      `Some were of a project, whose next rootling up adds them: ${[...new Set(projects)].join(', ')}`,
+      `Some were of a project, which adds them again by its next up: ${[...new Set(projects)].join(', ')}`,
     )
   if (changed.length > 0)
     output.note(`Left in ${file}, since somebody changed them: ${changed.join('; ')}`)

@@ -76,7 +76,7 @@ async function announce(
       isWarned = true
       const { port } = addressOf(route.to)
       context.output.warn(
-        `Nothing listens at port ${port} yet, which the command was given by the variable PORT. A server that does not read it needs that port by an option of its own, or a route to its own port: rootling proxy add NAME PORT`,
+        `Nothing listens at port ${port} yet, which the command was given by the variable PORT. A server that does not read it needs that port by an option of its own, or a route to its own port: rootling proxy add NAME PORT. Once it listens: ${urlOfRoute(route, proxy.port)}`,
       )
     }
     if (await listens(route.to)) {

@@ -1,7 +1,8 @@
 import type { ProxyStatus } from '../daemon/endpoints/proxy.ts'
-import { serveRoutes, type LaunchOptions } from '../daemon/launch.ts'
+import { askStatus, serveRoutes, type LaunchOptions } from '../daemon/launch.ts'
 import { RootlingError } from '../errors.ts'
-import type { Route } from '../proxy/routes.ts'
+import type { StateDirectory } from '../home/state-directory.ts'
+import { addressOf, isOfThisMachine, type Route } from '../proxy/routes.ts'
 import type { Context } from './context.ts'
 import { noteUnresolved } from './hosts-file.ts'
 
@@ -17,7 +18,28 @@ export async function serveKeptRoutes(launch: LaunchOptions): Promise<ServingPro
   const { port, reason, hint } = status
   if (port !== null) return { ...status, port }
   throw new RootlingError('listen-failed', reason ?? 'The proxy does not listen.', {
-    hint: hint ?? 'rootling daemon logs shows why',
+    hint: hint ?? 'To see why: rootling daemon logs',
+  })
+}
+
+/** Throws `usage` for a route to what the daemon itself serves, of which the proxy would make a circle. */
+export async function refuseOwn(
+  { to }: Route,
+  { port, redirectPort }: ServingProxy,
+  state: StateDirectory,
+): Promise<void> {
+  if (!isOfThisMachine(to)) return
+  const { listening = [] } = (await askStatus(state)) ?? {}
+  const acme = listening.filter(({ what }) => what === 'ACME').map(({ url }) => addressOf(url).port)
+  const own = new Map([
+    [redirectPort ?? 0, 'where the proxy itself redirects http to https'],
+    ...acme.map((each): [number, string] => [each, 'the daemon’s ACME server, which has a name']),
+    [port, 'the proxy itself'],
+  ])
+  const what = own.get(addressOf(to).port)
+  if (what === undefined) return
+  throw new RootlingError('usage', `${to} is ${what}.`, {
+    hint: 'Name the port at which the app listens: rootling proxy add shop.localhost 3000',
   })
 }
 

@@ -83,7 +83,7 @@ export function effectLines(
   return [
     ...(reload.length > 0
       ? [
-          `${title}: the programs that read these files (the daemon, and rootling serve without --cert-file, follow by themselves):`,
+          `${title}: the programs that read these files (the daemon, and a server of this CA without --cert-file, follow by themselves):`,
           ...listed(reload),
         ]
       : []),

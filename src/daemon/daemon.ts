@@ -35,6 +35,8 @@ export interface DaemonStatus {
   readonly nextRenewal: string | null
   readonly failures: readonly RenewalFailure[]
   readonly memoryBytes: number
+  /** Absent: the daemon is of a release that does not say them. */
+  readonly settings?: DaemonSettings
 }
 
 export interface DaemonOptions {
@@ -100,6 +102,7 @@ async function runLocked(options: DaemonOptions): Promise<void> {
       nextRenewal: renewal.nextDue(),
       failures: renewal.failures(),
       memoryBytes: process.memoryUsage.rss(),
+      settings: options.settings,
     })
     const handle = async (method: Method): Promise<unknown> => {
       switch (method) {

@@ -18,6 +18,7 @@ import { nodeFlags } from './garbage.ts'
 import { wakeByPorts } from './service/ports.ts'
 import {
   defaultProxyPort,
+  differences,
   readSettings,
   withChanges,
   writeSettings,
@@ -33,12 +34,24 @@ export interface LaunchOptions {
    */
   readonly script: string | null
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Returns the command for a hint, with another value of an option. Default: `daemon start`. */
+  readonly commandWith?: CommandWith | undefined
 }
+
+/** Returns a command line of the daemon in which an option, without dashes, has this value. */
+export type CommandWith = (option: string, value: string) => string
+
+const startWith: CommandWith = (option, value) => `rootling daemon start --${option} ${value}`
 
 export interface Started {
   /** `false` when the daemon was running already, so that the changes of settings had no effect. */
   readonly started: boolean
   readonly status: DaemonStatus
+  /**
+   * The options of the running daemon, where they are not those that were asked for. Absent: it was
+   * started, also where another command did so first.
+   */
+  readonly others?: readonly string[]
 }
 
 /** Returns what follows the program on the command line that starts the daemon's process. */
@@ -71,7 +84,13 @@ export async function startDaemon(
   refuseSudo(state)
   await requireScopes(state)
   const running = await askStatus(state)
-  if (running !== null) return { started: false, status: running }
+  if (running !== null)
+    return {
+      started: false,
+      status: running,
+      // A daemon of an older release does not say which settings it has.
+      others: differences(running.settings ?? (await readSettings(state)), changes),
+    }
   const before = await readSettings(state)
   await writeSettings(state, withChanges(before, changes))
   try {
@@ -212,7 +231,12 @@ async function answerBefore(
 /**
  * Starts the daemon with its current settings. Throws the daemon's error when it does not come up.
  */
-export async function launchDaemon({ state, script, env }: LaunchOptions): Promise<DaemonStatus> {
+export async function launchDaemon({
+  state,
+  script,
+  env,
+  commandWith = startWith,
+}: LaunchOptions): Promise<DaemonStatus> {
   const { NODE_EXTRA_CA_CERTS: _slow, ...rest } = env
   const named = state.authority === undefined ? [] : ['--ca', state.authority]
   const child = spawn(process.execPath, [...beforeCommand(script), 'daemon', 'run', ...named], {
@@ -233,10 +257,27 @@ export async function launchDaemon({ state, script, env }: LaunchOptions): Promi
   if (child.connected) child.disconnect()
   if (response?.ok !== true) await ended
   child.unref()
-  if (response !== null) return resultOf(response) as DaemonStatus
+  if (response !== null) return answerOf(response, commandWith)
   throw new RootlingError('connect-failed', 'The daemon did not start.', {
-    hint: 'rootling daemon run shows why',
+    hint: 'To see why: rootling daemon run',
   })
+}
+
+function answerOf(response: ControlResponse, commandWith: CommandWith): DaemonStatus {
+  try {
+    return resultOf(response) as DaemonStatus
+  } catch (error) {
+    throw withCommand(error, commandWith)
+  }
+}
+
+/** Returns the daemon's error; a hint that is an option alone becomes a command that can be pasted. */
+export function withCommand(error: unknown, commandWith: CommandWith): unknown {
+  if (!(error instanceof RootlingError)) return error
+  const [, option, value] = /^--([a-z0-9-]+) (\S+)$/.exec(error.hint ?? '') ?? []
+  if (option === undefined || value === undefined) return error
+  const hint = commandWith(option, value)
+  return new RootlingError(error.code, error.message, { hint, cause: error })
 }
 
 /**

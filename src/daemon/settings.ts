@@ -154,6 +154,25 @@ export function withChanges(settings: DaemonSettings, changes: SettingsChanges):
   return { ...settings, ...(Object.fromEntries(given) as Partial<DaemonSettings>) }
 }
 
+/**
+ * Returns the options, as words of a command line, for what differs from these changes in the
+ * settings of a daemon that runs. Throws what `withChanges` throws.
+ */
+export function differences(running: DaemonSettings, changes: SettingsChanges): string[] {
+  const wanted = withChanges(running, changes)
+  const names = Object.keys(running) as (keyof DaemonSettings)[]
+  return names
+    .filter((name) => wanted[name] !== running[name])
+    .map((name) => optionOf(name, running))
+}
+
+function optionOf(name: keyof DaemonSettings, settings: DaemonSettings): string {
+  const value = settings[name]
+  const option = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  if (typeof value === 'boolean') return value ? `--${option}` : `--no-${option}`
+  return `--${option} ${value ?? systemResolver}`
+}
+
 export async function writeSettings(
   state: StateDirectory,
   settings: DaemonSettings,

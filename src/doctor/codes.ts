@@ -184,7 +184,7 @@ export const codes = {
     command: `rootling ca rotate ${d.scope}`,
   })),
   'project-drift': warning((d: { readonly file: string; readonly steps: readonly string[] }) => ({
-    sentence: `rootling up --check finds that this machine is not as ${quotedPath(d.file)} says: ${d.steps.join('; ')}.`,
+    sentence: `This machine is not as ${quotedPath(d.file)} says: ${d.steps.join('; ')}.`,
     command: 'rootling up',
   })),
   'daemon-down': warning((d: { readonly url: string | null; readonly count: number }) => ({
@@ -237,7 +237,7 @@ export const codes = {
   'java-options-replace-roots': error(
     (d: { readonly variable: string; readonly file: string; readonly reason: string }) => ({
       sentence: `${d.variable} makes Java trust nothing but ${quotedPath(d.file)}: ${d.reason}.`,
-      remedy: `Take -Djavax.net.ssl.trustStore out of ${d.variable}, or add the root of rootling ca path to that file with keytool -importcert`,
+      remedy: `Take -Djavax.net.ssl.trustStore out of ${d.variable}, or add our root to that file with keytool -importcert. Its file: rootling ca path`,
     }),
   ),
   'variable-lacks-root': error(

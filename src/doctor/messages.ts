@@ -92,7 +92,7 @@ export function describeFinding(finding: ShowFinding): FindingText {
       return text(
         'Python 3.13 and strict OpenSSL',
         'It has no authorityKeyIdentifier.',
-        'Issue it anew with one; rootling issue does so',
+        'Issue it anew with one, as here: rootling issue',
       )
     case 'responder-stopped':
       return text(
@@ -174,13 +174,13 @@ export function describeFinding(finding: ShowFinding): FindingText {
       return text(
         'Apple systems',
         'It does not say what it is for (no extKeyUsage).',
-        'Issue it with serverAuth; rootling issue does so',
+        'Issue it with serverAuth, as here: rootling issue',
       )
     case 'no-digital-signature':
       return text(
         'Chromium and Java',
         'Its keyUsage leaves out digitalSignature.',
-        'Issue it with digitalSignature; rootling issue does so',
+        'Issue it with digitalSignature, as here: rootling issue',
       )
   }
 }

@@ -50,7 +50,7 @@ export const runtimes: readonly Runtime[] = [
   ),
   runtime('curl', 'curl', openssl, (url) => ['-sS', '--noproxy', '*', '-o', '/dev/null', url]),
   runtime('wget', 'wget', openssl, (url) => [
-    '-q',
+    '-nv',
     '--no-proxy',
     '--tries=1',
     '-O',
@@ -65,7 +65,29 @@ export const runtimes: readonly Runtime[] = [
   ]),
   runtime('PHP', 'php', openssl, (url) => [
     '-r',
-    'exit(@file_get_contents($argv[1]) === false ? (fwrite(STDERR, error_get_last()["message"]) && 0) + 1 : 0);',
+    'set_error_handler(fn($number, $text) => fwrite(STDERR, "$text\\n") || true); exit(file_get_contents($argv[1]) === false ? 1 : 0);',
     url,
   ]),
 ]
+
+/**
+ * Returns why a program did not trust a server, as a sentence from what it wrote: the first line that
+ * is about a certificate, without the places in the program's code, or else the last line, at most
+ * 200 characters. Empty: it wrote nothing.
+ */
+export function complaintIn(text: string): string {
+  const lines = text.split('\n').map((line) => line.trim())
+  const written = lines.filter((line) => line !== '' && !/^(?:from|at) /.test(line))
+  const about = written.findIndex((line) => /certificat|issuer|self[- ]signed/i.test(line))
+  const line = written.at(about) ?? ''
+  // The reason is on the next line.
+  const whole = line.endsWith(':') ? `${line} ${written[about + 1] ?? ''}`.trim() : line
+  const [, reason] = /certificate verify failed(?:: | \()([\w' -]+)/i.exec(whole) ?? []
+  const said = reason === undefined ? withoutPlace(whole) : `certificate verify failed: ${reason}`
+  const short = said.trim().slice(0, 200)
+  return short === '' || /[.!?]$/.test(short) ? short : `${short}.`
+}
+
+/** Leaves out where in Ruby's code, or that of curl, a line comes from. */
+const withoutPlace = (line: string): string =>
+  line.replace(/^(?:\S+:\d+:in \S+ |curl: \(\d+\) )/, '')

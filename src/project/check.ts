@@ -1,5 +1,6 @@
 import { createScanner, parseTree, type Node, type ParseError } from 'jsonc-parser'
 import type { Fault } from '../errors.ts'
+import { toUpdate } from '../files/update.ts'
 import { nearest } from '../nearest.ts'
 import { printable, shortened } from '../printable.ts'
 import type { ObjectShape, Place, Shape, TextShape } from './shape.ts'
@@ -54,7 +55,7 @@ export function checkText(given: string, shape: ObjectShape, options: CheckOptio
     report(
       version.children?.[1]?.offset ?? 0,
       'version',
-      `This file is of version ${number}, and this Rootling knows version 1. To update: npm install rootling@latest, or npx rootling@latest up`,
+      `This file is of version ${number}, and this Rootling knows version 1. To update: ${toUpdate('npm install rootling@latest, or npx rootling@latest up')}`,
     )
     return { ...none, isNewer: true }
   }

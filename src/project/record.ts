@@ -73,7 +73,7 @@ async function readAt(path: string): Promise<ProjectRecord | null> {
     // It is told below.
   }
   throw new RootlingError('corrupt-state', `${quotedPath(path)} is damaged.`, {
-    hint: `It holds what rootling up did for one project; without it rootling down takes nothing back: ${toDelete(path)}`,
+    hint: `It holds what was done for one project, of which nothing can be taken back without it: ${toDelete(path)}`,
   })
 }
 

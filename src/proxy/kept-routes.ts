@@ -121,7 +121,11 @@ export const ownerOfThisProcess = (): RouteOwner => ({
 })
 
 /** What became of a route that was to be added. */
-export type Adding = 'added' | 'changed' | 'unchanged'
+export interface Adding {
+  readonly change: 'added' | 'changed' | 'unchanged'
+  /** The route for the same requests that was there; `null`: there was none. */
+  readonly before: Route | null
+}
 
 /**
  * Keeps a route, in place of one of the same owner for the same requests. Throws `not-permitted` for a
@@ -131,11 +135,14 @@ export type Adding = 'added' | 'changed' | 'unchanged'
 export async function addRoute(state: StateDirectory, route: Route): Promise<Adding> {
   await checkPermitted(state, [route])
   return change<Adding>(state, (routes) => {
-    const before = routes.find((each) => isSamePlace(each, route))
-    if (before !== undefined && !isSameOwner(before.owner, route.owner)) throw taken(before)
-    if (before !== undefined && isEqual(before, route)) return { result: 'unchanged', routes }
-    const result = before === undefined ? 'added' : 'changed'
-    return { result, routes: [...routes.filter((each) => each !== before), route] }
+    const before = routes.find((each) => isSamePlace(each, route)) ?? null
+    if (before !== null && !isSameOwner(before.owner, route.owner)) throw taken(before)
+    if (before !== null && isEqual(before, route))
+      return { result: { change: 'unchanged', before }, routes }
+    return {
+      result: { change: before === null ? 'added' : 'changed', before },
+      routes: [...routes.filter((each) => each !== before), route],
+    }
   })
 }
 
@@ -246,7 +253,7 @@ async function change<T>(
     const { result, routes } = work(kept.filter(isLive))
     if (routes.length > mostRoutes)
       throw new RootlingError('usage', `There are ${mostRoutes} routes, and no more fit.`, {
-        hint: 'rootling proxy list shows them',
+        hint: 'To see them: rootling proxy list',
       })
     if (JSON.stringify(kept) !== JSON.stringify(routes)) await write(state, routes)
     return result

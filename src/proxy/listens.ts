@@ -4,23 +4,31 @@ import { addressOf } from './routes.ts'
 /** How long a server of this machine may take to accept a connection. */
 const patienceMilliseconds = 1_000
 
-/** Whether a server accepts connections; `localhost` is tried at both its addresses. */
-export async function listens(to: string): Promise<boolean> {
+/** What became of a connection to a server: `nowhere`: its name has no address. */
+export type Reach = 'listens' | 'refused' | 'nowhere'
+
+/** Whether a server accepts connections. */
+export const listens = async (to: string): Promise<boolean> => (await reach(to)) === 'listens'
+
+/** Connects to a server, and ends the connection; `localhost` is tried at both its addresses. */
+export async function reach(to: string): Promise<Reach> {
   const { host, port } = addressOf(to)
   const isLocal = host === 'localhost' || host.endsWith('.localhost')
   const hosts = isLocal ? ['127.0.0.1', '::1'] : [host]
-  const answers = await Promise.all(hosts.map((each) => accepts(each, port)))
-  return answers.includes(true)
+  const answers = await Promise.all(hosts.map((each) => reachAt(each, port)))
+  return answers.find((answer) => answer === 'listens') ?? answers[0] ?? 'refused'
 }
 
-const accepts = (host: string, port: number): Promise<boolean> =>
+const reachAt = (host: string, port: number): Promise<Reach> =>
   new Promise((resolve) => {
     const socket = connect({ host, port })
-    const end = (answer: boolean): void => {
+    const end = (answer: Reach): void => {
       socket.destroy()
       resolve(answer)
     }
-    socket.setTimeout(patienceMilliseconds, () => end(false))
-    socket.once('connect', () => end(true))
-    socket.once('error', () => end(false))
+    socket.setTimeout(patienceMilliseconds, () => end('refused'))
+    socket.once('connect', () => end('listens'))
+    socket.once('error', ({ code }: NodeJS.ErrnoException) =>
+      end(code === 'ENOTFOUND' || code === 'EAI_AGAIN' ? 'nowhere' : 'refused'),
+    )
   })

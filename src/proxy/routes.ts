@@ -91,20 +91,30 @@ export function parseUpstream(text: string): string {
     if (port >= 1 && port <= 65_535) return new URL(`http://localhost:${port}`).origin
     throw new RootlingError('usage', `${shown} is not a port.`, { hint: 'A port is 1 to 65535' })
   }
-  const hint = 'Give a port, or an origin such as http://127.0.0.1:4000, https://… or h2c://…'
   const [, scheme = '', rest = ''] = /^([a-z0-9]+:)(\/\/[^\s/?#@\\]+)\/?$/i.exec(text) ?? []
   const kind = schemes.find((each) => each === scheme.toLowerCase())
   // WHATWG's rules for hosts hold for schemes that they know, and h2c is not one of them.
   const url = kind === undefined ? null : parseUrl(`${kind === 'https:' ? kind : 'http:'}${rest}`)
   if (url === null || text.length > 300)
     throw new RootlingError('usage', `${shown} is neither a port nor the origin of a server.`, {
-      hint,
+      hint: originHint(text),
     })
   if (/^(?:0\.0\.0\.0|\[::\])$/.test(url.hostname))
     throw new RootlingError('usage', `${shown} is no address that a server has.`, {
       hint: `A server that listens on every address is reached at localhost: ${kind}//localhost${url.port === '' ? '' : `:${url.port}`}`,
     })
   return kind === 'h2c:' ? `h2c://${url.host}` : url.origin
+}
+
+/** Returns what to give in place of an origin without its scheme, or with a path; else what there is. */
+function originHint(text: string): string {
+  const [, scheme = '', host = '', rest = ''] =
+    /^((?:https?|h2c):\/\/)?([\w.-]+(?::\d+)?|\[[\d:a-f]+\]:\d+)([/?#].*)?$/i.exec(text) ?? []
+  const isHost = scheme !== '' || /[.:]|^localhost$/.test(host)
+  if (host === '' || !isHost || (scheme !== '' && rest === '') || !URL.canParse(`http://${host}`))
+    return 'Give a port, or an origin such as http://127.0.0.1:4000, https://… or h2c://…'
+  const origin = `${scheme === '' ? 'http://' : scheme.toLowerCase()}${host}`
+  return rest === '' ? `With a scheme: ${origin}` : `Without what follows the host: ${origin}`
 }
 
 function parseUrl(text: string): URL | null {

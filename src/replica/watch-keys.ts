@@ -73,5 +73,5 @@ const sealedAnew = (cause: RootlingError): RootlingError =>
   new RootlingError(
     'bad-key',
     'The keys in the database were sealed anew, and what this server was started with does not open them.',
-    { hint: 'Start it with what rootling server rekey was given as new', cause },
+    { hint: 'Start it with what server rekey was given as new', cause },
   )

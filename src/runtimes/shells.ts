@@ -31,7 +31,7 @@ export function formFor(env: Environment, system: NodeJS.Platform = process.plat
   const form = formNamed(name.replace(/\.exe$/i, ''))
   if (form !== null) return form
   throw new RootlingError('usage', `SHELL names ${path}, for which there is no form of output.`, {
-    hint: `rootling run works in every shell: rootling run -- COMMAND; for another shell: rootling env --shell ${[...new Set(Object.values(formOfShell)), 'dotenv', 'json'].join('|')}`,
+    hint: `In every shell: rootling run -- COMMAND; for another shell: rootling env --shell ${[...new Set(Object.values(formOfShell)), 'dotenv', 'json'].join('|')}`,
   })
 }
 

@@ -112,7 +112,7 @@ function parseKey(pem: string, file: string): KeyObject {
 
 function checkValidity(leaf: X509Certificate, now: Date, file: string): void {
   const { notBefore, notAfter } = validityOf(leaf)
-  const hint = 'rootling issue makes a new one'
+  const hint = 'To make a new one: rootling issue'
   if (now > notAfter) {
     const sentence = `${quotedPath(file)} expired on ${formatDate(notAfter)}.`
     throw new RootlingError('bad-certificate', sentence, { hint })
@@ -199,7 +199,7 @@ function warningsOf(
     warnings.push({
       code: 'not-for-servers',
       sentence: `${quotedPath(file)} is not for servers (its extKeyUsage lacks serverAuth).`,
-      hint: 'rootling issue makes one for servers',
+      hint: 'To make one for servers: rootling issue',
     })
   return warnings
 }

@@ -119,7 +119,7 @@ const takes = (store: TrustStore, anchor: TrustAnchor): boolean =>
 
 const untried = ({ title }: TrustStore): Pick<OutcomeDetails, 'reason' | 'hint'> => ({
   reason: `The root is hardened, which was tried on Debian 12 and 13 alone, not with ${title}.`,
-  hint: 'For each hardened scope, which rootling ca list shows: rootling ca rotate SCOPE --no-harden',
+  hint: 'To see which scopes are hardened: rootling ca list; for each: rootling ca rotate SCOPE --no-harden',
 })
 
 /**

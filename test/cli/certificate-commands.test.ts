@@ -115,7 +115,7 @@ test('the first four to seven digits of a serial number are answered with eight'
       await expect(command({ positionals: [word] }, contextAt(start))).rejects.toMatchObject({
         code: 'usage',
         message: `No certificate on record is for ${word}, and for a serial number it is too short.`,
-        hint: `Give at least 8 digits, as rootling list shows: ${serialNumber.slice(0, 8)}`,
+        hint: `Give at least 8 digits, as a list shows them: ${serialNumber.slice(0, 8)}`,
       })
     }
   // A file of such a name is a file.

@@ -1,10 +1,12 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { noPorts, openDaemonHome } from '../daemon/daemon-home.ts'
 import { issued, serialOf, writeRecord } from '../helpers/filled-record.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { openHome } from '../helpers/home.ts'
 import { scrubbedEnvironment } from '../helpers/scrubbed.ts'
-import { run } from '../helpers/subprocess.ts'
+import { run, waitFor } from '../helpers/subprocess.ts'
 import { notInstalled } from '../outside/e2e/client.ts'
 import { command } from '../helpers/built.ts'
 
@@ -109,8 +111,8 @@ test('--quiet and --json keep whole paths', async () => {
 })
 
 /** Returns the lines that a command prints on a terminal of 80 columns. */
-async function onTerminal(directory: string, words: string): Promise<string[]> {
-  const shell = `stty cols 80; ${process.execPath} ${command} ${words}`
+async function onTerminal(directory: string, words: string, cwd = '.'): Promise<string[]> {
+  const shell = `cd ${cwd}; stty cols 80; ${process.execPath} ${command} ${words}`
   const environment = scrubbedEnvironment(directory, {
     ROOTLING_HOME: join(directory, 'state'),
     NO_COLOR: '1',
@@ -155,6 +157,32 @@ test.skipIf(noScript !== null)(
     // A script that reads a pipe finds the whole sentence in one line.
     const { stdout } = await rootling(['revoke', 'another-one.test'])
     expect(stdout).toMatch(/^one\.test, .* was revoked already, on .*\.\n$/)
+  },
+)
+
+test.skipIf(noScript !== null)(
+  'on a terminal what doctor says of a project and daemon status of the proxy wraps too',
+  async () => {
+    const home = await openDaemonHome()
+    const wanted = { certificates: [{ names: ['shop.test'], cert: 'a.pem', key: 'a-key.pem' }] }
+    const text = JSON.stringify({ version: 1, ...wanted, hosts: { 'a.test': '127.0.0.1' } })
+    const project = join(home.directory, 'shop')
+    mkdirSync(join(project, '.git'), { recursive: true })
+    writeFileSync(join(project, 'rootling.json'), text)
+    const doctor = await onTerminal(home.directory, 'doctor', project)
+    expect(doctor.join(' ')).toMatch(/This machine is not as\s+\S+ says: /)
+    expect(doctor.filter(isTooLong)).toEqual([])
+    await home.daemon(['start', ...noPorts, `--proxy-port=${await freePort()}`])
+    writeFileSync(join(home.state, 'proxy.json'), 'damaged')
+    await waitFor('the damage', async () => {
+      const { proxy } = await home.status()
+      return (proxy as { reason: string | null }).reason
+    })
+    const status = await onTerminal(home.directory, 'daemon status')
+    expect(status.filter((line) => line.length > 80 && !/^ +(?:→ )?\S+;?$/.test(line))).toEqual([])
+    const at = status.findIndex((line) => line.startsWith(' '))
+    expect(status[at]).toMatch(/^ {14}The proxy/)
+    expect(status.some((line) => line.startsWith('  → rm '))).toBe(true)
   },
 )
 

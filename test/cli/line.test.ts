@@ -122,6 +122,8 @@ describe('help', () => {
     const own = spec.examples.find((example) => example.startsWith(`rootling ${name}`)) ?? ''
     expect(own, 'an example of this command').not.toBe('')
     for (const example of spec.examples) {
+      // The pages of the manual indent them by seven columns, of eighty.
+      expect([example, example.length <= 73]).toEqual([example, true])
       const [, ...argv] = example
         .replace(/^eval "\$\((.*)\)"$/, '$1')
         .replace(/ [>|] .*$/, '')

@@ -57,6 +57,6 @@ test('man and mandoc have nothing to say of any page, and it reads as it should'
     'SEE ALSO',
   ])
   expect(page.stdout).toContain(
-    '       rootling proxy add docs.test --to https://docs.example.com --change-origin\n',
+    '       rootling proxy add docs.test --to https://docs.example --change-origin\n',
   )
 })

@@ -94,6 +94,19 @@ test('Vite itself serves at the port that it is given, and knows the name', asyn
   expect((await curl(url)).stdout).toContain('the page of Vite')
 })
 
+test('where the command does not listen at its port, the URL is said all the same', async () => {
+  const { project, port, directory, state } = await openRunHome()
+  const env = scrubbedEnvironment(directory, { ROOTLING_HOME: state })
+  const words = [`--chdir=${project}`, process.execPath, command, 'run', '--name', 'idle', '--']
+  const program = start('env', [...words, 'sleep', '600'], env)
+  onTestFinished(() => killGroup(program))
+  let said = ''
+  program.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+  const warning = await waitFor('the warning', () => /^Warning: .*\n/m.exec(said)?.[0] ?? null)
+  expect(warning).toContain('Nothing listens at port ')
+  expect(warning).toContain(`Once it listens: https://idle.shop.localhost:${port}/\n`)
+})
+
 test('a signal reaches the command, and a kill leaves no route', async () => {
   const { runs, routes } = await openRunHome()
   const first = await runs('--name', 'one', '--', 'node', 'app.js')

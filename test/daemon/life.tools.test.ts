@@ -211,10 +211,11 @@ test.each(['acme-port', 'revocation-port'])(
     const { port, close } = await startHttpsServer({}, '')
     onTestFinished(close)
     const error = `Error: Another program already listens on 127.0.0.1:${port}.
-  → ROOTLING_HOME=${home.state} rootling daemon start --${option} ${port + 1}\n`
-    for (const verb of ['start', 'run']) {
-      const refused = await home.daemon([verb, `--${option}=${port}`])
-      expect(refused).toMatchObject({ exitCode: 1, stdout: '', stderr: error })
+  → ROOTLING_HOME=${home.state} rootling daemon `
+    for (const verb of ['start', 'run', 'restart']) {
+      const refused = await home.daemon([verb, '--allow-remote', `--${option}=${port}`])
+      const stderr = `${error}${verb} --${option} ${port + 1} --allow-remote\n`
+      expect(refused).toMatchObject({ exitCode: 1, stdout: '', stderr })
       await expectNothingLeft(home)
     }
     const { exitCode, stdout } = await home.daemon(['start', `--${option}=${port}`, '--json'])

@@ -58,6 +58,7 @@ test('where the port is taken the next one serves, and the status says why and w
     reason: `Another program already listens on 127.0.0.1:${taken}.`,
     hint: 'End that program, then: rootling daemon restart',
     routes: 1,
+    redirectPort: null,
   })
 })
 
@@ -124,6 +125,7 @@ test('plain HTTP is redirected where its port can be had, and nobody is told whe
       asked.once('error', reject)
       asked.end()
     })
+  expect(proxy.status()).toMatchObject({ port, redirectPort: http })
   const target = `https://shop.localhost:${port}/a?b`
   expect(await ask({ Host: 'shop.localhost' })).toEqual([308, target])
   expect(await ask({ Host: `shop.localhost:${http}` })).toEqual([308, target])
@@ -131,7 +133,7 @@ test('plain HTTP is redirected where its port can be had, and nobody is told whe
   await proxy.close()
   const taken = await takenPort()
   const without = await openProxy({ https: [port], http: taken, isGiven: false })
-  expect(without.proxy.status()).toMatchObject({ port, reason: null })
+  expect(without.proxy.status()).toMatchObject({ port, reason: null, redirectPort: null })
 })
 
 test('a daemon of a release without a proxy is told from one that fails', async () => {

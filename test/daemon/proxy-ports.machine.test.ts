@@ -54,6 +54,14 @@ describe.skipIf(obstacle !== null)(
       expect((await rootling.must(['daemon', 'status'])).stdout).toContain(
         'proxy         https://localhost:443\n',
       )
+      for (const [port, what] of [
+        ['443', 'is the proxy itself'],
+        ['80', 'is where the proxy itself redirects http to https'],
+      ] as const) {
+        const refused = await rootling.run(['proxy', 'add', 'round', port])
+        expect(refused).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(what) })
+      }
+      expect((await rootling.must(['proxy', 'list'])).stdout).not.toContain('round')
     })
 
     test('are 14443 where another program has 443, and that is said with what to type', async () => {

@@ -139,6 +139,36 @@ test('proxy add starts the daemon, whose routes are there again after a restart'
   })
 })
 
+test('what the daemon serves itself, and what is no server, is said in a sentence', async () => {
+  const home = await openProxyHome(false)
+  const acme = await freePort()
+  const options = [`--acme-port=${acme}`, '--revocation-port=0', `--proxy-port=${home.port}`]
+  expect(await home.daemon(['start', ...options])).toMatchObject({ exitCode: 0 })
+  expect(await add(home, 'shop', '--to', `https://localhost:${acme}`)).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('is the daemon’s ACME server'),
+  })
+  expect((await home.json(['proxy', 'list'])).value['routes']).toEqual([])
+  expect((await add(home, '3000')).stderr).toContain('The name that leads to 3000 is missing.')
+  expect((await add(home, 'shop')).stderr).toContain('To which server shop leads is missing.')
+  const { exitCode, stderr } = await add(home, 'shop', 'http://no-such-app.invalid:3000')
+  expect(exitCode).toBe(0)
+  expect(stderr).toContain('no-such-app.invalid has no address, or no DNS server answers.')
+  expect(stderr).not.toContain('Nothing listens')
+})
+
+test('rootling serve, which answers for its own names alone, is reached by --change-origin', async () => {
+  const home = await openProxyHome()
+  const server = await home.serve()
+  const to = server.url.replace(/\/$/, '').replace('localhost', '127.0.0.1')
+  const status = async () =>
+    (await home.curl(home.url('shop.localhost'), '-o', '/dev/null', '-w', '%{http_code}')).stdout
+  expect(await add(home, 'shop', '--to', to)).toMatchObject({ exitCode: 0 })
+  expect(await status()).toBe('421')
+  expect(await add(home, 'shop', '--to', to, '--change-origin')).toMatchObject({ exitCode: 0 })
+  expect(await status()).toBe('200')
+})
+
 test('a route that is changed to the proxy itself stays what it was', async () => {
   const home = await openProxyHome()
   const to = 'http://localhost:3999'
@@ -176,7 +206,7 @@ test('what cannot be routed is refused, and nothing is kept of it', async () => 
     [['shop', '70000'], 2, '70000 is not a port.', '65535'],
     [['shop', '3000', '--to', 'http://a'], 2, 'contradict', 'rootling proxy add'],
     [['shop', '3000', '4000'], 2, '4000 is one argument too many', 'rootling proxy add'],
-    [['shop', '--to', 'http://a/b'], 2, 'http://a/b is neither', 'h2c://'],
+    [['shop', '--to', 'http://a/b'], 2, 'http://a/b is neither', 'follows the host: http://a\n'],
     [['shop', '3000', '--path', 'api'], 2, '--path api is not', '--path /api'],
   ] as const) {
     const { stderr, ...end } = await add(home, ...args)

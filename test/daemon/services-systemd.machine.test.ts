@@ -109,7 +109,7 @@ describe.skipIf(obstacle !== null)(
       await once(other, 'listening')
       const { exitCode, stdout, stderr } = await daemon('install', '--json')
       expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: '' })
-      const warning = 'The daemon does not answer yet; rootling daemon logs says why.'
+      const warning = 'The daemon does not answer yet. To see why: rootling daemon logs'
       expect(JSON.parse(stdout)).toMatchObject({
         enabled: true,
         running: false,

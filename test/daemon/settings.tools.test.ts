@@ -29,6 +29,25 @@ test('every setting that the daemon keeps can be set back', async () => {
   expect(await home.daemon(['restart', acme])).toMatchObject({ exitCode: 0 })
 })
 
+test('options for a daemon that runs are checked, and those that it does not have are said', async () => {
+  const home = await openDaemonHome()
+  expect(await home.daemon(['start', ...noPorts])).toMatchObject({ exitCode: 0 })
+  const { pid } = home.runFile()
+  for (const wrong of ['--acme-port=99999', '--dns-resolver=ns.example', '--acme-host=localhost.'])
+    expect(await home.daemon(['start', wrong])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringMatching(/^Error: --/),
+    })
+  const same = await home.daemon(['start', ...noPorts, '--no-allow-remote'])
+  expect(same).toMatchObject({ exitCode: 0, stderr: 'The daemon runs already.\n' })
+  const other = ['start', '--acme-port=14600', '--dns-resolver=127.0.0.1:5353', '--allow-remote']
+  expect(await home.daemon(other)).toMatchObject({
+    exitCode: 0,
+    stderr: `Warning: The daemon runs already, with --acme-port 0 --dns-resolver system --no-allow-remote, which stays so. To restart it as asked: ROOTLING_HOME=${home.state} rootling daemon restart --acme-port 14600 --dns-resolver 127.0.0.1:5353 --allow-remote\n`,
+  })
+  expect(home.runFile().pid).toBe(pid)
+})
+
 test('what is no resolver is refused while the daemon still runs, and nothing is kept of it', async () => {
   const home = await openDaemonHome()
   expect(await home.daemon(['start', ...noPorts])).toMatchObject({ exitCode: 0 })

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { hostsFile } from '../../src/hosts/hosts-file.ts'
@@ -17,6 +18,9 @@ test('names of reserved domains that the hosts file lacks are found, and no othe
   expect(unresolvedNames(names.split(' '), file)).toEqual(
     'b.test c.test e.test a.example x.invalid xn--bcher-kva.test'.split(' '),
   )
+  // What mDNS finds is another machine, or this one by its own name.
+  const own = `${hostname().replace(/\..*$/, '')}.local`
+  expect(unresolvedNames(['shop.local', own, own.toUpperCase()], file)).toEqual(['shop.local'])
   const unknown = 'localhost app.localhost db *.shop.test a.lan a.internal dev.example.com a@b.test'
   expect(unresolvedNames(unknown.split(' '), file)).toEqual([])
   expect(unresolvedNames(['127.0.0.1', '::1', 'spiffe://a.test'], file)).toEqual([])

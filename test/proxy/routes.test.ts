@@ -134,6 +134,18 @@ test('an upstream is a port of this machine or an origin', () => {
     'http://%00',
   ])
     expect(() => parseUpstream(text)).toThrow('is neither a port nor the origin of a server')
+  for (const [text, hint] of [
+    ['localhost:3000', 'With a scheme: http://localhost:3000'],
+    ['127.0.0.1:3000', 'With a scheme: http://127.0.0.1:3000'],
+    ['[::1]:3000', 'With a scheme: http://[::1]:3000'],
+    ['app.test/api', 'Without what follows the host: http://app.test'],
+    ['https://a:1/b?c', 'Without what follows the host: https://a:1'],
+    ['ftp://a', 'Give a port, or an origin such as http://127.0.0.1:4000, https://… or h2c://…'],
+    ['shop', 'Give a port, or an origin such as http://127.0.0.1:4000, https://… or h2c://…'],
+    ['http://u:p@a', expect.stringContaining('Give a port')],
+    ['a:99999', expect.stringContaining('Give a port')],
+  ])
+    expect(() => parseUpstream(String(text))).toThrow(expect.objectContaining({ hint }))
   for (const text of ['0', '65536', '99999999999'])
     expect(() => parseUpstream(text)).toThrow('is not a port')
   expect(() => parseUpstream('http://0.0.0.0:3000')).toThrow(
@@ -163,13 +175,14 @@ async function openState() {
 test('a route is kept once, and replaced by its owner alone', async () => {
   const { state, file } = await openState()
   expect(await readRoutes(state)).toEqual([])
-  expect(await addRoute(state, route('shop.localhost'))).toBe('added')
+  const added = { change: 'added', before: null }
+  expect(await addRoute(state, route('shop.localhost'))).toEqual(added)
   const before = statSync(file, { bigint: true }).mtimeNs
-  expect(await addRoute(state, route('shop.localhost'))).toBe('unchanged')
+  expect(await addRoute(state, route('shop.localhost'))).toMatchObject({ change: 'unchanged' })
   expect(statSync(file, { bigint: true }).mtimeNs).toBe(before)
-  expect(await addRoute(state, route('shop.localhost', { to: 'http://localhost:4000' }))).toBe(
-    'changed',
-  )
+  const other = route('shop.localhost', { to: 'http://localhost:4000' })
+  const changed = { change: 'changed', before: route('shop.localhost') }
+  expect(await addRoute(state, other)).toEqual(changed)
   expect(await readRoutes(state)).toEqual([
     route('shop.localhost', { to: 'http://localhost:4000' }),
   ])
@@ -182,7 +195,7 @@ test('a route is kept once, and replaced by its owner alone', async () => {
   })
   expect(await removeRoutes(state, ({ host }) => host === 'shop.localhost')).toHaveLength(1)
   expect(await removeRoutes(state, ({ host }) => host === 'shop.localhost')).toEqual([])
-  expect(await addRoute(state, run)).toBe('added')
+  expect(await addRoute(state, run)).toMatchObject({ change: 'added' })
   await expect(addRoute(state, route('shop.localhost'))).rejects.toMatchObject({
     code: 'route-taken',
     message: `shop.localhost already leads to http://localhost:3000, by a command (pid ${process.pid}).`,
@@ -198,8 +211,8 @@ test('a name that the authority may not sign gets no route', async () => {
   await expect(addRoute(state, route('*.example.com'))).rejects.toMatchObject({
     code: 'not-permitted',
   })
-  expect(await addRoute(state, route('*.shop.test'))).toBe('added')
-  expect(await addRoute(state, route('*'))).toBe('added')
+  expect(await addRoute(state, route('*.shop.test'))).toMatchObject({ change: 'added' })
+  expect(await addRoute(state, route('*'))).toMatchObject({ change: 'added' })
   const none = await temporaryState()
   await expect(addRoute(none, route('shop.test'))).rejects.toMatchObject({ code: 'no-authority' })
 })

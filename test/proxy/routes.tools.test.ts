@@ -33,5 +33,5 @@ test('a route of a command ends with it, also by a kill', async () => {
   await ended
   expect(await readRoutes(state)).toEqual([])
   // Its name is free, and the next change forgets it.
-  expect(await addRoute(state, free)).toBe('added')
+  expect(await addRoute(state, free)).toEqual({ change: 'added', before: null })
 })

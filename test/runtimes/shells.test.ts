@@ -25,7 +25,7 @@ test('a shell that reads none of the forms is refused', () => {
     expect.objectContaining({
       code: 'usage',
       message: 'SHELL names /bin/tcsh, for which there is no form of output.',
-      hint: 'rootling run works in every shell: rootling run -- COMMAND; for another shell: rootling env --shell bash|zsh|fish|powershell|dotenv|json',
+      hint: 'In every shell: rootling run -- COMMAND; for another shell: rootling env --shell bash|zsh|fish|powershell|dotenv|json',
     }),
   )
 })

@@ -147,7 +147,7 @@ test('--shell takes the names of shells that read the same, and names run for ot
     expect([exitCode, stdout]).toEqual([2, ''])
     expect(stderr).toMatch(
       new RegExp(
-        `^Error: --shell ${name} is not one of bash, zsh, fish, powershell, .*\\.\n.* rootling run works in every shell: .*rootling run -- COMMAND\n$`,
+        `^Error: --shell ${name} is not one of bash, zsh, fish, powershell, .*\\.\n.* In every shell: .*rootling run -- COMMAND\n$`,
       ),
     )
   }

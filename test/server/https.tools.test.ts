@@ -419,6 +419,8 @@ describe('listening and reporting', () => {
     const redirected = await run('curl', ['-sSi', `http://${address}/a?b=c`])
     expect(redirected.stdout).toMatch(/^HTTP\/1\.1 308 /)
     expect(redirected.stdout).toContain(`Location: https://${address}/a?b=c\r\n`)
+    const bare = await run('curl', ['-sSi', '-H', 'Host: localhost', `http://${address}/a?b=c`])
+    expect(bare.stdout).toContain(`Location: https://localhost:${server.port}/a?b=c\r\n`)
     expect(redirected.stdout).toMatch(/\r\n\r\nThis port speaks HTTPS: \S+\n$/)
     const followed = ['-sSL', '--cacert', rootFile, '-d', 'x=1', `http://${address}/`]
     expect((await run('curl', followed)).stdout).toContain('hello')
@@ -432,6 +434,7 @@ describe('listening and reporting', () => {
     expect(entries).toMatchObject([
       { ...common, method: 'GET', protocol: 'HTTP/2' },
       { ...common, method: 'HEAD', protocol: 'HTTP/1.1' },
+      { ...common, path: '/a?b=c', status: 308, protocol: 'HTTP/1.1', tlsVersion: '' },
       { ...common, path: '/a?b=c', status: 308, protocol: 'HTTP/1.1', tlsVersion: '' },
       { ...common, method: 'POST', status: 308, protocol: 'HTTP/1.1', tlsVersion: '' },
       { ...common, method: 'POST' },

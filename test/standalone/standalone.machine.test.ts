@@ -188,6 +188,17 @@ describe.skipIf(noNamespace !== null)(`the executable without Node${skipNote}`, 
       .join('\n')
   }
 
+  test('says how to update itself, and not the package of npm', async () => {
+    const { stderr, exitCode } = await shell(
+      `mkdir "$HOME/newer" && echo 9 > "$HOME/newer/version" &&
+        ROOTLING_HOME="$HOME/newer" "$1" list`,
+      program,
+    )
+    expect(exitCode).toBe(1)
+    expect(stderr).toContain(`by the package that installed ${program}, or put the executable`)
+    expect(stderr).not.toContain('npm')
+  })
+
   test('locks by the add-on, from a file without a name', async () => {
     const calls = await locking()
     expect(calls).toContain('O_RDWR|O_CLOEXEC|O_TMPFILE, 0600')

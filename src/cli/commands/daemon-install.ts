@@ -30,7 +30,7 @@ export async function daemonInstall(
   return running ? exitCodes.ok : exitCodes.failed
 }
 
-const notYet = 'The daemon does not answer yet; rootling daemon logs says why.'
+const notYet = 'The daemon does not answer yet. To see why: rootling daemon logs'
 
 async function installPorts(
   dryRun: boolean,

@@ -10,6 +10,8 @@ import {
   restartDaemon,
   startDaemon,
   stopDaemon,
+  withCommand,
+  type CommandWith,
   type LaunchOptions,
   type Started,
 } from '../../daemon/launch.ts'
@@ -23,7 +25,7 @@ import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
 import { timeText } from '../describe.ts'
 import { stopSignal } from '../listening.ts'
-import type { Line } from '../lines.ts'
+import { hanging, type Line } from '../lines.ts'
 import type { Output } from '../output.ts'
 import { daemonStartSpec, type daemonLogsSpec, type daemonStatusSpec } from '../specs/servers.ts'
 import { typedLine } from '../typed-line.ts'
@@ -60,31 +62,40 @@ export async function daemonRun(args: StartArguments, context: Context): Promise
     // When another daemon runs, the log file belongs to that daemon, which has not ended.
     const isOther = error instanceof RootlingError && error.code === 'locked'
     if (!isOther) write(`ended: ${error instanceof Error ? error.message : String(error)}`)
-    throw error
+    throw withCommand(error, commandWith('daemon run', args))
   }
   return exitCodes.ok
 }
+
+/** Returns the line that was typed with another value of an option, for hints. */
+const commandWith =
+  (name: string, args: StartArguments): CommandWith =>
+  (option, value) =>
+    typedLine({ ...daemonStartSpec, name }, args, { [option]: value })
 
 /**
  * `rootling daemon start`: starts the daemon in the background and waits until it answers. Succeeds
  * when it already runs.
  */
 export async function daemonStart(args: StartArguments, context: Context): Promise<ExitCode> {
-  const started = await startDaemon(launchOptions(context), changesOf(args))
-  const restart = typedLine({ ...daemonStartSpec, name: 'daemon restart' }, args)
-  return reportStart(started, context, restart)
+  const launch = { ...launchOptions(context), commandWith: commandWith('daemon start', args) }
+  const started = await startDaemon(launch, changesOf(args))
+  return reportStart(started, context, args)
 }
 
 function reportStart(
-  { started, status }: Started,
+  { started, status, others = [] }: Started,
   { output }: Context,
-  restart = 'rootling daemon restart',
+  args: StartArguments,
 ): ExitCode {
-  output.note(
-    started
-      ? 'The daemon was started. To start it at each login: rootling daemon install'
-      : `The daemon runs already. New settings need: ${restart}`,
-  )
+  const restart = typedLine({ ...daemonStartSpec, name: 'daemon restart' }, args)
+  if (started)
+    output.note('The daemon was started. To start it at each login: rootling daemon install')
+  else if (others.length > 0)
+    output.warn(
+      `The daemon runs already, with ${others.join(' ')}, which stays so. To restart it as asked: ${restart}`,
+    )
+  else output.note('The daemon runs already.')
   output.result(describe(status, output), { started, ...status })
   return exitCodes.ok
 }
@@ -102,7 +113,8 @@ export async function daemonStop(
 
 /** `rootling daemon restart`: stops the daemon, if it runs, and starts it. */
 export async function daemonRestart(args: StartArguments, context: Context): Promise<ExitCode> {
-  return reportStart(await restartDaemon(launchOptions(context), changesOf(args)), context)
+  const launch = { ...launchOptions(context), commandWith: commandWith('daemon restart', args) }
+  return reportStart(await restartDaemon(launch, changesOf(args)), context, args)
 }
 
 /** `rootling daemon status`: prints what the daemon does; exits 1 when it does not run. */
@@ -189,25 +201,41 @@ function describe(
 ): Line[] {
   return [
     `Running since ${timeOf(since)}, pid ${pid}`,
-    ...listening.map(({ what, url }) => `${what.padEnd(14)}${url}`),
+    ...listening.flatMap(({ what, url }) => row(what, url, output)),
     ...proxyLines(proxy, output),
-    `next renewal  ${nextRenewal === null ? 'none: no certificate is tracked' : timeOf(nextRenewal)}`,
+    ...row(
+      'next renewal',
+      nextRenewal === null ? 'none: no certificate is tracked' : timeOf(nextRenewal),
+      output,
+    ),
     ...failures.flatMap((failure) =>
-      output.prose(
-        `FAILED        ${output.hint(describeFailure(failure))} (next try ${timeOf(failure.nextAttempt)})`,
+      row(
+        'FAILED',
+        `${output.hint(describeFailure(failure))} (next try ${timeOf(failure.nextAttempt)})`,
+        output,
       ),
     ),
   ]
+}
+
+/** Where the texts of `daemon status` begin. */
+const textColumn = 14
+
+/** Returns a text with its title, on a terminal below its own beginning. */
+function row(title: string, text: string, { isTerminal, width }: Output): Line[] {
+  const line = `${title.padEnd(textColumn)}${text}`
+  return isTerminal ? hanging(line, textColumn, width, 0) : [line]
 }
 
 /** Why the proxy is not where it should be, and what to type. */
 function proxyLines(proxy: ProxyStatus | null, output: Output): Line[] {
   if (proxy?.reason == null) return []
   const { port, reason, hint } = proxy
-  const missing = port === null ? 'proxy         does not listen: ' : '              '
   return [
-    ...output.prose(`${missing}${reason}`),
-    ...(hint === null ? [] : [`              → ${output.hint(hint)}`]),
+    ...(port === null
+      ? row('proxy', `does not listen: ${reason}`, output)
+      : row('', reason, output)),
+    ...(hint === null ? [] : output.prose(`  → ${output.hint(hint)}`)),
   ]
 }
 

@@ -20,7 +20,7 @@ export async function dashboard(
   const { port, reason, hint } = status
   if (port === null)
     throw new RootlingError('listen-failed', reason ?? 'The proxy does not listen.', {
-      hint: hint ?? 'rootling daemon logs shows why',
+      hint: hint ?? 'To see why: rootling daemon logs',
     })
   const url = `${urlOfRoute({ host: dashboardHost, path: '/' }, port)}#token=${token}`
   output.result([url], { url, port })

@@ -43,18 +43,18 @@ function reportGone(taken: readonly Taken[], planOnly: boolean, output: Output):
       projects: taken.map(({ directory, steps }) => ({ project: directory, steps })),
     },
   )
-  if (taken.length === 0) output.note('No directory of a project that rootling up was for is gone.')
+  if (taken.length === 0) output.note('Of all projects that were set up, no directory is gone.')
   return projectExitCode(taken.flatMap(({ steps }) => steps))
 }
 
 /** Says that nothing is remembered of a project, and of which ones it is whose directories are gone. */
 async function noteUnrecorded(directory: string, { state, output }: Context): Promise<void> {
   output.note(
-    `rootling up did nothing for the project in ${quotedPath(directory)}, so nothing was taken back.`,
+    `Nothing was done for the project in ${quotedPath(directory)}, so nothing was taken back.`,
   )
   const gone = (await readGoneRecords(state)).map(({ project }) => quotedPath(project))
   if (gone.length > 0)
     output.note(
-      `It did for projects whose directories are gone: ${gone.join(', ')}. To take that back, after rootling up where one was moved to: rootling down --gone`,
+      `For projects whose directories are gone it was: ${gone.join(', ')}. To take that back, once a moved one was set up where it is now: rootling down --gone`,
     )
 }

@@ -26,7 +26,7 @@ export async function hostsList(
   output.result(table(rows), { file, user, hosts: lines, changed, gone })
   if (lines.length === 0) output.note(`Rootling has no line in ${quotedPath(file)}.`)
   if (gone.length > 0)
-    output.note('To take out what rootling up did for projects that are gone: rootling down --gone')
+    output.note('To take out what was done for projects that are gone: rootling down --gone')
   if (changed.length > 0)
     output.note(`Changed by somebody since, so theirs now: ${changed.join('; ')}`)
   return exitCodes.ok

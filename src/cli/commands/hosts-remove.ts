@@ -16,7 +16,7 @@ export async function hostsRemove(
   const { positionals, all = false } = args
   if ((positionals.length === 0) !== all)
     throw new RootlingError('usage', 'Choose what to remove: names, or --all.', {
-      hint: 'rootling hosts list shows which names there are',
+      hint: 'To see which names there are: rootling hosts list',
     })
   const { env, output } = context
   const names = all ? null : positionals.map(parseHostName)

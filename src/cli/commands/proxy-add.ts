@@ -1,21 +1,22 @@
 import { RootlingError } from '../../errors.ts'
-import { listens } from '../../proxy/listens.ts'
-import { addRoute, readRoutes, removeRoutes } from '../../proxy/kept-routes.ts'
+import { printable } from '../../printable.ts'
+import { reach } from '../../proxy/listens.ts'
+import { addRoute, removeRoutes } from '../../proxy/kept-routes.ts'
 import {
   addressOf,
   everyHost,
-  isOfThisMachine,
   isSamePlace,
   parseRouteHost,
   parseRoutePath,
   parseUpstream,
   placeOf,
   urlOfRoute,
+  wordsOf,
   type Route,
 } from '../../proxy/routes.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
-import { noteProxy, serveKeptRoutes, type ServingProxy } from '../proxy.ts'
+import { noteProxy, refuseOwn, serveKeptRoutes, type ServingProxy } from '../proxy.ts'
 import { launchOptions } from './daemon.ts'
 import type { proxyAddSpec } from '../specs/proxy.ts'
 
@@ -30,15 +31,19 @@ export async function proxyAdd(args: Arguments, context: Context): Promise<ExitC
     changeOrigin: args['change-origin'] === true,
     owner: { kind: 'hand' },
   }
-  const before = (await readRoutes(state)).find((each) => isSamePlace(each, route))
-  const change = await addRoute(state, route)
+  const { change, before } = await addRoute(state, route)
   const proxy = await serveOrUndo(route, before, context)
   const url = urlOfRoute(route, proxy.port)
-  const isListening = await listens(route.to)
+  const reached = await reach(route.to)
+  const isListening = reached === 'listens'
   output.result([url], { url, change, route, listens: isListening, port: proxy.port })
   const leads = `${placeOf(route)} leads to ${route.to}`
   output.note(change === 'unchanged' ? `${leads} already.` : `${leads} now.`)
-  if (!isListening) output.note(`Nothing listens at ${route.to} yet.`)
+  if (reached === 'refused') output.note(`Nothing listens at ${route.to} yet.`)
+  if (reached === 'nowhere')
+    output.note(
+      `${addressOf(route.to).host} has no address, or no DNS server answers. To name another server: rootling proxy add ${wordsOf(route)} --to http://localhost:3000`,
+    )
   noteProxy(route, proxy, context)
   return exitCodes.ok
 }
@@ -46,18 +51,16 @@ export async function proxyAdd(args: Arguments, context: Context): Promise<ExitC
 /** Serves the routes. Where that cannot be, they become what they were before. */
 async function serveOrUndo(
   route: Route,
-  before: Route | undefined,
+  before: Route | null,
   context: Context,
 ): Promise<ServingProxy> {
   const { state } = context
   try {
     const proxy = await serveKeptRoutes(launchOptions(context))
-    if (!isOfThisMachine(route.to) || addressOf(route.to).port !== proxy.port) return proxy
-    throw new RootlingError('usage', `${route.to} is the proxy itself.`, {
-      hint: 'Name the port at which the app listens: rootling proxy add shop.localhost 3000',
-    })
+    await refuseOwn(route, proxy, state)
+    return proxy
   } catch (error) {
-    if (before === undefined) await removeRoutes(state, (each) => isSamePlace(each, route))
+    if (before === null) await removeRoutes(state, (each) => isSamePlace(each, route))
     else await addRoute(state, before)
     throw error
   }
@@ -71,16 +74,21 @@ function wantedOf({
 }: Arguments): Pick<Route, 'host' | 'to'> {
   const [first, second, third] = isDefault ? [everyHost, ...positionals] : positionals
   const wanted = second ?? to
-  if (first === undefined || wanted === undefined)
-    throw usage(
-      first === undefined
-        ? 'Name the host and the port of its server.'
-        : `To which server ${isDefault ? 'all other names lead' : `${first} leads`} is missing.`,
-    )
+  if (first === undefined) throw usage('Name the host and the port of its server.')
+  if (wanted === undefined) throw usage(missing(first))
   if (third !== undefined) throw usage(`${third} is one argument too many.`)
   if (second !== undefined && to !== undefined)
     throw usage(`${second} and --to ${to} contradict each other.`)
   return { host: isDefault ? everyHost : parseRouteHost(first), to: parseUpstream(wanted) }
+}
+
+/** Says what is missing where there is one word: the server of a name, or the name of a server. */
+function missing(word: string): string {
+  if (word === everyHost) return 'To which server all other names lead is missing.'
+  const shown = printable(word)
+  return /^\d+$|[:/]/.test(word)
+    ? `The name that leads to ${shown} is missing.`
+    : `To which server ${shown} leads is missing.`
 }
 
 const usage = (sentence: string): RootlingError =>

@@ -20,7 +20,7 @@ export async function proxyRemove(
   const [name] = positionals
   if (positionals.length !== (isDefault ? 0 : 1))
     throw new RootlingError('usage', 'Choose what to remove: one name, or --default.', {
-      hint: 'rootling proxy list shows which names there are',
+      hint: 'To see which names there are: rootling proxy list',
     })
   const host = name === undefined ? everyHost : parseRouteHost(name)
   const path = asked === undefined ? null : parseRoutePath(asked)

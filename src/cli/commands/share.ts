@@ -11,6 +11,7 @@ import { parseIdentifier } from '../../x509/identifier.ts'
 import { fingerprintText } from '../../x509/parsed-certificate.ts'
 import { exitCodes, type ArgumentsOf, type ExitCode } from '../command.ts'
 import type { Context } from '../context.ts'
+import { hanging, type Line } from '../lines.ts'
 import { listeningAs, parsePort, stopSignal } from '../listening.ts'
 import { shareApps } from '../shared-apps.ts'
 import { shareSpec } from '../specs/share.ts'
@@ -79,8 +80,9 @@ export async function share(
     [
       ...(output.isTerminal ? renderUnicodeCompact(url, { border: 2 }).split('\n') : []),
       `open         ${url}`,
-      `fingerprint  ${fingerprintText(root.fingerprint)}`,
-      `in words     ${words.join(' ')}`,
+      'fingerprint',
+      `  ${fingerprintText(root.fingerprint)}`,
+      ...wordLines(words, output),
       ...(apps?.urls ?? []).map((each) => `shared       ${each}`),
     ],
     {
@@ -120,6 +122,12 @@ function sharedRoot(scope: Scope): SharedRoot {
     fingerprint,
     permitted,
   }
+}
+
+/** Returns the words of the fingerprint, below each other where a terminal is too narrow for one line. */
+function wordLines(words: readonly string[], { isTerminal, width }: Context['output']): Line[] {
+  const line = `in words     ${words.join(' ')}`
+  return isTerminal ? hanging(line, 'in words     '.length, width, 0) : [line]
 }
 
 const sentenceOf = ({ what, address, device }: ShareEvent): string => {

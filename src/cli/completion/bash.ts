@@ -1,13 +1,4 @@
-import {
-  argumentArms,
-  entriesIn,
-  flagArms,
-  lettersOf,
-  valueArms,
-  type CompletionModel,
-  type Flag,
-  type Word,
-} from './model.ts'
+import { entriesIn, scriptOf, type CompletionModel, type Flag, type Word } from './model.ts'
 
 /**
  * Returns the completion script of bash, which needs neither bash-completion nor a newer bash than
@@ -15,16 +6,12 @@ import {
  * `compgen -W` would.
  */
 export function bashScript(model: CompletionModel): string {
-  const armsOf = (arms: ReturnType<typeof flagArms>): string =>
-    arms.map(([keys, text]) => arm(keys, text)).join('\n')
-  return skeleton
-    .replace('@VALUED@', patterns(model.valued))
-    .replace('@LETTERS@', lettersOf(model))
-    .replace('@COMMANDS@', () => commandArms(model))
-    .replace('@OFFERED@', () => offered(model))
-    .replace('@FLAGS@', () => armsOf(flagArms(model, allOf)))
-    .replace('@VALUES@', () => armsOf(valueArms(model, actions)))
-    .replace('@ARGUMENTS@', () => armsOf(argumentArms(model, actions)))
+  const texts = {
+    VALUED: patterns(model.valued),
+    COMMANDS: commandArms(model),
+    OFFERED: offered(model),
+  }
+  return scriptOf(skeleton, model, { texts, arm, flags: allOf, actions })
 }
 
 const patterns = (words: readonly string[]): string => words.map(quoted).join('|')

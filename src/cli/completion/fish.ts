@@ -1,29 +1,17 @@
-import {
-  argumentArms,
-  entriesIn,
-  flagArms,
-  lettersOf,
-  valueArms,
-  type CompletionModel,
-  type Flag,
-  type Word,
-} from './model.ts'
+import { entriesIn, scriptOf, type CompletionModel, type Flag, type Word } from './model.ts'
 
 /**
  * Returns the completion script of fish. Fish takes each line that a function prints as a word with
  * its description, and quotes a word where it inserts one.
  */
 export function fishScript(model: CompletionModel): string {
-  const armsOf = (arms: ReturnType<typeof flagArms>): string =>
-    arms.map(([keys, text]) => arm(keys, [text])).join('\n')
-  return skeleton
-    .replace('@VALUED@', model.valued.map(quoted).join(' '))
-    .replace('@LETTERS@', lettersOf(model))
-    .replace('@COMMANDS@', () => commandArms(model))
-    .replace('@OFFERED@', () => offered(model))
-    .replace('@FLAGS@', () => armsOf(flagArms(model, allOf)))
-    .replace('@VALUES@', () => armsOf(valueArms(model, actions)))
-    .replace('@ARGUMENTS@', () => armsOf(argumentArms(model, actions)))
+  const texts = {
+    VALUED: model.valued.map(quoted).join(' '),
+    COMMANDS: commandArms(model),
+    OFFERED: offered(model),
+  }
+  const one = (keys: readonly string[], text: string): string => arm(keys, [text])
+  return scriptOf(skeleton, model, { texts, arm: one, flags: allOf, actions })
 }
 
 const quoted = (word: string): string =>

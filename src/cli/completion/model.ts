@@ -122,16 +122,13 @@ const spellings = (name: string, { alias }: OptionSpec): string[] => [
 type Arms = [keys: string[], text: string][]
 
 /** For each command, the text that offers its options. */
-export const flagArms = (
+const flagArms = (
   { entries, bare }: CompletionModel,
   textOf: (flags: readonly Flag[]) => string,
 ): Arms => alike([...entries, ...bare].map(({ name, flags }) => [name, textOf(flags)]))
 
 /** For each `COMMAND:OPTION`, the text that offers its values; `--ca` is left out. */
-export const valueArms = (
-  { entries, bare }: CompletionModel,
-  textOf: (value: Word) => string,
-): Arms =>
+const valueArms = ({ entries, bare }: CompletionModel, textOf: (value: Word) => string): Arms =>
   alike(
     [...entries, ...bare].flatMap(({ name: command, flags }) =>
       flags.flatMap(({ names, value }) =>
@@ -143,14 +140,11 @@ export const valueArms = (
   )
 
 /** For each command, the text that offers its arguments. */
-export const argumentArms = (
-  { entries }: CompletionModel,
-  textOf: (argument: Word) => string,
-): Arms =>
+const argumentArms = ({ entries }: CompletionModel, textOf: (argument: Word) => string): Arms =>
   alike(entries.map(({ name, argument }) => [name, argument === null ? '' : textOf(argument)]))
 
 /** The letters of short options whose next word is their value. */
-export const lettersOf = ({ valued }: CompletionModel): string =>
+const lettersOf = ({ valued }: CompletionModel): string =>
   valued.flatMap((option) => (option.length === 2 ? [option.slice(1)] : [])).join('')
 
 /** Groups what is offered alike: returns each text with all keys that it was given for. */
@@ -159,4 +153,40 @@ function alike(pairs: readonly (readonly [key: string, text: string])[]): Arms {
   for (const [key, text] of pairs)
     if (text !== '') byText.set(text, [...(byText.get(text) ?? []), key])
   return [...byText].map(([text, keys]) => [keys, text])
+}
+
+/** What a script says where its skeleton has one of these words between two @. */
+interface Rendering {
+  /** Texts by their word, such as `COMMANDS`. */
+  readonly texts: Readonly<Record<string, string>>
+  /** The text for one arm of a `case`. */
+  readonly arm: (keys: readonly string[], text: string) => string
+  /** What is offered: the options of a command, and the values of an option or an argument. */
+  readonly flags: (flags: readonly Flag[]) => string
+  readonly actions: (word: Word) => string
+}
+
+/**
+ * Returns a script from its skeleton: each `@WORD@` becomes the text of that word, or the arms for
+ * LETTERS, FLAGS, VALUES and ARGUMENTS, which every skeleton has. Throws for a word that has no text.
+ */
+export function scriptOf(
+  skeleton: string,
+  model: CompletionModel,
+  { texts, arm, flags, actions }: Rendering,
+): string {
+  const armsOf = (arms: Arms): string => arms.map(([keys, text]) => arm(keys, text)).join('\n')
+  const all: Readonly<Record<string, string>> = {
+    ...texts,
+    LETTERS: lettersOf(model),
+    FLAGS: armsOf(flagArms(model, flags)),
+    VALUES: armsOf(valueArms(model, actions)),
+    ARGUMENTS: armsOf(argumentArms(model, actions)),
+  }
+  // In one pass, since the texts hold words of the table of commands, which may look like anything.
+  return skeleton.replaceAll(/@([A-Z]+)@/g, (_, word: string) => {
+    const text = all[word]
+    if (text === undefined) throw new TypeError(`The skeleton has @${word}@, which has no text.`)
+    return text
+  })
 }

@@ -1,13 +1,4 @@
-import {
-  argumentArms,
-  entriesIn,
-  flagArms,
-  lettersOf,
-  valueArms,
-  type CompletionModel,
-  type Flag,
-  type Word,
-} from './model.ts'
+import { entriesIn, scriptOf, type CompletionModel, type Flag, type Word } from './model.ts'
 
 /**
  * Returns the completion script of PowerShell, for its Register-ArgumentCompleter. Where it offers
@@ -15,17 +6,14 @@ import {
  * nothing is expanded.
  */
 export function powershellScript(model: CompletionModel): string {
-  const armsOf = (arms: ReturnType<typeof flagArms>): string =>
-    arms.map(([keys, text]) => arm(keys, [text])).join('\n')
-  return skeleton
-    .replace('@VALUED@', model.valued.map(quoted).join(', '))
-    .replace('@LETTERS@', lettersOf(model))
-    .replace('@FIRST@', () => first(model).map(quoted).join(', '))
-    .replace('@SECOND@', () => second(model).map(quoted).join(', '))
-    .replace('@OFFERED@', () => offered(model))
-    .replace('@FLAGS@', () => armsOf(flagArms(model, allOf)))
-    .replace('@VALUES@', () => armsOf(valueArms(model, actions)))
-    .replace('@ARGUMENTS@', () => armsOf(argumentArms(model, actions)))
+  const texts = {
+    VALUED: model.valued.map(quoted).join(', '),
+    FIRST: first(model).map(quoted).join(', '),
+    SECOND: second(model).map(quoted).join(', '),
+    OFFERED: offered(model),
+  }
+  const one = (keys: readonly string[], text: string): string => arm(keys, [text])
+  return scriptOf(skeleton, model, { texts, arm: one, flags: allOf, actions })
 }
 
 const quoted = (text: string): string => `'${ascii(text).replaceAll("'", "''")}'`

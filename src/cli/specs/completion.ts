@@ -7,6 +7,7 @@ export const completionSpec = {
   options: {},
   examples: [
     'eval "$(rootling completion bash)"',
+    'rootling completion fish | source',
     'rootling completion fish > ~/.config/fish/completions/rootling.fish',
     'rootling completion powershell >> $PROFILE',
   ],

@@ -29,7 +29,7 @@ export const proxyAddSpec = {
     'rootling proxy add shop.localhost 3000',
     'rootling proxy add shop.localhost 4000 --path /api',
     "rootling proxy add '*.shop.localhost' 3000",
-    'rootling proxy add docs.test --to https://docs.example.com --change-origin',
+    'rootling proxy add docs.test --to https://docs.example --change-origin',
   ],
 } as const satisfies CommandSpec
 

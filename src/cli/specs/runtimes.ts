@@ -102,7 +102,7 @@ export const envSpec = {
         'pwsh',
       ] as const,
       describe: 'Form of the output; default: of your shell',
-      otherwise: 'rootling run works in every shell: rootling run -- COMMAND',
+      otherwise: 'In every shell: rootling run -- COMMAND',
     },
     replace: {
       type: 'boolean',

@@ -197,7 +197,7 @@ export const serverEabSpec = {
     ...remoteOptions,
   },
   examples: [
-    "rootling server eab create --name '*.shop.team.internal' --label 'the shop'",
+    "rootling server eab create --name '*.team.internal' --label 'the shop'",
     'rootling server eab list',
     'rootling server eab revoke KID',
   ],
@@ -298,7 +298,7 @@ export const serverAuditSpec = {
   },
   examples: [
     'rootling server audit verify --database postgres://ca@db/ca',
-    'rootling server audit drop --before 2026-01 --database postgres://owner@db/ca',
+    'rootling server audit drop --before 2026-01 --database postgres://db/ca',
   ],
 } as const satisfies CommandSpec
 

@@ -87,8 +87,9 @@ const proxyUrls = (status: ProxyStatus | null): { what: string; url: string }[] 
     : [{ what: 'proxy', url: `https://localhost:${status.port}` }]
 
 /**
- * Waits for an endpoint to start. When its port cannot be had, the hint of the error names the
- * daemon's own option for the port.
+ * Waits for an endpoint to start. When its port cannot be had, the hint of the error is the daemon's
+ * own option for the port, with another one. The command that starts the daemon adds itself to it, by
+ * `withCommand`.
  */
 async function onPort<T>(option: string, starting: Promise<T>): Promise<T> {
   try {
@@ -96,8 +97,8 @@ async function onPort<T>(option: string, starting: Promise<T>): Promise<T> {
   } catch (error) {
     if (!(error instanceof RootlingError)) throw error
     const hint = error.hint
-      ?.replace(/^--port/, `rootling daemon start --${option}`)
-      .replace(/^--host .*/, `rootling daemon start --acme-host ${onlyThisMachine}`)
+      ?.replace(/^--port/, `--${option}`)
+      .replace(/^--host .*/, `--acme-host ${onlyThisMachine}`)
     throw new RootlingError(error.code, error.message, { hint, cause: error })
   }
 }

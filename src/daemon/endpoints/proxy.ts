@@ -28,7 +28,7 @@ import type { PortSocket } from '../service/ports-units.ts'
 import type { CommandLine, DashboardEndpoint, DashboardEndpointOptions } from './dashboard.ts'
 import { createRecentRequests } from './recent-requests.ts'
 import { aloneOn127, type EndpointOptions } from './endpoint.ts'
-import { startHttpsRedirect } from './https-redirect.ts'
+import { startHttpsRedirect, type HttpsRedirect } from './https-redirect.ts'
 
 /** What `daemon status` says of the proxy. */
 export interface ProxyStatus {
@@ -38,6 +38,8 @@ export interface ProxyStatus {
   readonly reason: string | null
   readonly hint: string | null
   readonly routes: number
+  /** Where plain HTTP is redirected from; `null`: nowhere. Absent: the daemon is of an older release. */
+  readonly redirectPort?: number | null
 }
 
 export interface ProxyEndpoint {
@@ -83,6 +85,7 @@ const retryMilliseconds = 30_000
 /** What listens. */
 interface Open {
   readonly port: number
+  readonly redirectPort: number | null
   close(): Promise<void>
 }
 
@@ -170,6 +173,7 @@ export async function startProxy(
     reason: (damage ?? problem)?.reason ?? null,
     hint: (damage ?? problem)?.hint ?? null,
     routes: routes.length,
+    redirectPort: open?.redirectPort ?? null,
   })
 
   await inTurn(update).catch((error: unknown) => {
@@ -391,6 +395,7 @@ async function openAt(options: OpenOptions, port: number, httpPort: number | nul
     const redirects = httpPort === null ? [] : await openRedirects(httpPort, taken, options)
     return {
       port: taken,
+      redirectPort: redirects[0]?.port ?? null,
       close: async () => {
         source.stop()
         await Promise.all([...servers, ...redirects].map((server) => server.close()))
@@ -435,7 +440,7 @@ async function openRedirects(
   port: number,
   httpsPort: number,
   options: OpenOptions,
-): Promise<readonly { close(): Promise<void> }[]> {
+): Promise<readonly HttpsRedirect[]> {
   try {
     return await listenOnAll(
       'rootling-http',

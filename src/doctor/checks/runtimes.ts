@@ -13,7 +13,7 @@ import { commandForEnv } from '../../runtimes/shells.ts'
 import { keysOf } from '../../storage/files/keys.ts'
 import { parseIdentifier } from '../../x509/identifier.ts'
 import { finding, type Finding } from '../codes.ts'
-import { runtimes, type Runtime } from '../runtimes.ts'
+import { complaintIn, runtimes, type Runtime } from '../runtimes.ts'
 import type { Checked, Known } from './check.ts'
 
 /** Milliseconds that a program may take. */
@@ -111,7 +111,7 @@ async function ask(
   return [
     finding('runtime-ignores-store', name, {
       runtime: name,
-      said: lastLine(stderr) || `it ended with exit code ${exitCode}.`,
+      said: complaintIn(stderr) || `it ended with exit code ${exitCode}.`,
       remedy:
         variable === 'NODE_EXTRA_CA_CERTS' || variable === 'DENO_CERT'
           ? commandForEnv(known.world.env)
@@ -119,6 +119,3 @@ async function ask(
     }),
   ]
 }
-
-/** The last line of what a program complained, at most 200 characters of it. */
-const lastLine = (text: string): string => (text.trim().split('\n').at(-1) ?? '').slice(0, 200)

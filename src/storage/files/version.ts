@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { RootlingError } from '../../errors.ts'
 import { writeFileAtomic } from '../../files/atomic.ts'
 import { readText } from '../../files/read.ts'
+import { toUpdate } from '../../files/update.ts'
 import type { StateDirectory } from '../../home/state-directory.ts'
 import { toMove } from '../../shell-commands.ts'
 import { quotedPath } from '../../shell-word.ts'
@@ -70,7 +71,7 @@ async function knownVersion(state: StateDirectory, steps: readonly Step[]): Prom
     'newer-state',
     `${quotedPath(state.path)} has version ${version}, which a newer Rootling wrote; this one knows versions up to ${last}.`,
     {
-      hint: 'Update Rootling, and restart what still runs an older one: npm install -g rootling@latest, or by what else installed it',
+      hint: `Update Rootling, and restart what still runs an older one: ${toUpdate()}`,
     },
   )
 }

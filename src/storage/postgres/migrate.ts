@@ -1,4 +1,5 @@
 import { RootlingError } from '../../errors.ts'
+import { toUpdate } from '../../files/update.ts'
 import { digestOf } from '../scopes.ts'
 import type { Database } from './database.ts'
 import { migrations, type Migration } from './schema.ts'
@@ -69,7 +70,7 @@ async function lastStep(database: Database, steps: readonly Migration[]): Promis
     throw new RootlingError(
       'newer-state',
       `The database ${database.place} has the schema ${taken.length} of a newer Rootling; this one knows ${steps.length}.`,
-      { hint: 'Update Rootling: npm install -g rootling@latest, or by what else installed it' },
+      { hint: `Update Rootling: ${toUpdate()}` },
     )
   const changed = taken.find(({ digest }, i) => digest !== digestOf(steps[i]?.sql ?? ''))
   if (changed !== undefined)

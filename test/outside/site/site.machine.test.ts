@@ -41,6 +41,11 @@ test('a link to a page, a file or an anchor that is not there is dead', () => {
   expect(render('a.md', '```\n<b>\n```\n\n`"<b>"`').html).not.toContain('<b>')
 })
 
+/** Finds the cells of tables whose sentences have only a few letters in each line. */
+const narrowCells = `[...document.querySelectorAll('td')]
+  .filter((cell) => cell.textContent.length > 40 && cell.getBoundingClientRect().width < 100)
+  .map((cell) => Math.round(cell.getBoundingClientRect().width) + ' ' + cell.textContent.slice(0, 40))`
+
 test('every page opens from a disk, asks for nothing, fits a phone, and is accessible', async ({
   skip,
 }) => {
@@ -71,6 +76,8 @@ test('every page opens from a disk, asks for nothing, fits a phone, and is acces
       await page.goto(pathToFileURL(join(directory, path)).href)
       const wide = await page.evaluate('document.documentElement.scrollWidth')
       if (wide !== width) faults.push(`${path} is ${String(wide)} wide at ${width}`)
+      const narrow = await page.evaluate(narrowCells)
+      faults.push(...(narrow as string[]).map((cell) => `${path} at ${width}: ${cell}`))
       // Axe takes minutes for the long pages, which are made of the same parts.
       if (readFileSync(join(directory, path)).length > 16_000) continue
       faults.push(...(await accessibilityFaults(page)).map((fault) => `${path}: ${fault}`))
