@@ -1,6 +1,7 @@
 import type { AcmeContext, SignedByAccount, Step } from './context.ts'
 import { text } from './payload.ts'
-import { asProblem, isAway, malformed, notFound, unauthorized } from './problems.ts'
+import { isAway } from '../storage/away.ts'
+import { asProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { rfc3339 } from './orders.ts'
 import {
   authorizationStatus,

@@ -1,4 +1,5 @@
 import { RootlingError } from '../errors.ts'
+import { isAway, retryAfterAway } from '../storage/away.ts'
 import type { AcmeIdentifier, ProblemDocument } from './resources.ts'
 
 const namespace = 'urn:ietf:params:acme:error:'
@@ -94,10 +95,6 @@ function asSentence(hint: string): string {
 export const isRateLimited = ({ document }: AcmeProblem): boolean =>
   document.type === `${namespace}rateLimited`
 
-/** Whether an error says that the store's database does not answer. */
-export const isAway = (error: unknown): boolean =>
-  error instanceof RootlingError && error.code === 'database-away'
-
 /**
  * Returns the problem for anything that was thrown: `serverInternal` for all but an AcmeProblem.
  * Where another process holds the lock, or the database is away, the client may try again (RFC 8555 §6.6 has Retry-After).
@@ -109,7 +106,7 @@ export function asProblem(error: unknown): AcmeProblem {
     return new AcmeProblem(
       'serverInternal',
       'The server cannot reach its own records at the moment: try again.',
-      { status: 503, headers: { 'Retry-After': '5' }, cause: error },
+      { status: 503, headers: { 'Retry-After': retryAfterAway }, cause: error },
     )
   const detail =
     error instanceof RootlingError ? detailOf(error) : 'Something went wrong inside the server.'

@@ -12,6 +12,7 @@ import { createHttpsServer, type HttpsServer } from '../server/https.ts'
 import { isLoopbackHost } from '../server/host-check.ts'
 import { listen } from '../server/listen.ts'
 import { createRevocationServer } from '../sites/revocation/server.ts'
+import { isAway, retryAfterAway } from '../storage/away.ts'
 import type { Database } from '../storage/postgres/database.ts'
 import { countDue, crlAges } from '../storage/postgres/gauges.ts'
 import type { Sealer } from '../storage/postgres/seal.ts'
@@ -137,7 +138,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       onFailed: onError,
     })
     closing.push(() => own.stop())
-    const health = createHealth(() => database.query('SELECT 1'))
+    const health = createHealth(() => mayWrite(database))
     const server = await createHttpsServer({
       pair: own.current(),
       host,
@@ -277,6 +278,12 @@ const bareHost = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, '')
 const textOf = (error: unknown): string =>
   error instanceof RootlingError ? `${error.code}: ${error.message}` : String(error)
 
+/** Throws where the database answers, but only reads: a standby, or a primary that was made one. */
+async function mayWrite(database: Database): Promise<void> {
+  const [row] = await database.query("SELECT current_setting('transaction_read_only') AS only")
+  if (row?.['only'] !== 'off') throw new Error('The database only reads.')
+}
+
 interface Parts {
   readonly acme: AcmeServer
   readonly health: ReturnType<typeof createHealth>
@@ -290,8 +297,13 @@ function routed({ acme, health, roots, log }: Parts): Handler {
     response.setHeader('X-Request-Id', log.requestId(request))
     if (await health.handler(request, response)) return
     if (request.url !== '/roots.pem') return acme.handler(request, response)
-    response.setHeader('Content-Type', 'application/x-pem-file')
-    response.end(await roots())
+    const pem = await roots().catch((error: unknown) => {
+      if (!isAway(error)) throw error
+      return null
+    })
+    if (pem !== null) response.setHeader('Content-Type', 'application/x-pem-file')
+    else response.writeHead(503, { 'Retry-After': retryAfterAway })
+    response.end(pem ?? '')
   }
 }
 

@@ -119,13 +119,19 @@ function fetchText(
   port: number,
   path: string,
   ca: string | null,
-): Promise<{ status: number; text: string }> {
+): Promise<{ status: number; text: string; retryAfter: string | undefined }> {
   return new Promise((resolve, reject) => {
     const trust = ca === null ? { rejectUnauthorized: false } : { ca }
     request({ host: 'localhost', port, path, agent: false, ...trust }, (response) => {
       let text = ''
       response.on('data', (chunk) => (text += String(chunk)))
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          text,
+          retryAfter: response.headers['retry-after'],
+        }),
+      )
     })
       .on('error', reject)
       .end()
@@ -444,9 +450,49 @@ test('a database that is away is said to be so, and the server is not ready unti
   await postgres.server.stop('immediate')
   expect(await ready()).toBe(503)
   expect((await fetchText(replica.port, '/healthz', null)).status).toBe(200)
+  expect(await fetchText(replica.port, '/roots.pem', null)).toEqual({
+    status: 503,
+    text: '',
+    retryAfter: '5',
+  })
   await postgres.server.start()
   await waitFor('the database to be back', async () => ((await ready()) === 200 ? true : null))
 })
+
+test.each([
+  ['only reads', 'set default_transaction_read_only = on'],
+  ['lets its role in no more', 'nologin'],
+])(
+  'a server whose database %s is not ready, and tells clients nothing of it',
+  async (_, change) => {
+    const { owner, serving } = await found()
+    const role = new URL(serving).username
+    const replica = await startReplica(serving, 'https://localhost:1', 'refused')
+    const fetched = (path: string) => fetchText(replica.port, path, null)
+    const info = '/acme/renewal-info/aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE'
+    expect((await fetched('/readyz')).status).toBe(200)
+    expect((await fetched(info)).status).toBe(404)
+    await postgres.server.psql(
+      owner,
+      `alter role ${role} ${change};
+     select pg_terminate_backend(pid) from pg_stat_activity where usename = '${role}'`,
+    )
+    expect((await fetched('/readyz')).status).toBe(503)
+    if (change === 'nologin') {
+      const refused = await fetched(info)
+      expect(refused).toMatchObject({ status: 503, retryAfter: '5' })
+      expect(refused.text).not.toMatch(/postgres|role/)
+    }
+    await postgres.server.psql(
+      owner,
+      `alter role ${role} login; alter role ${role} reset all;
+    select pg_terminate_backend(pid) from pg_stat_activity where usename = '${role}'`,
+    )
+    await waitFor('the server to be ready', async () =>
+      (await fetched('/readyz')).status === 200 ? true : null,
+    )
+  },
+)
 
 test('a server waits for a database that starts beside it, and ends at once when told to', async () => {
   const { serving } = await found()

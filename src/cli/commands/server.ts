@@ -223,6 +223,8 @@ export async function withDatabase<T>(
 ): Promise<T> {
   const replica = args.replica ?? [hostname(), args.port ?? []].flat().join(':')
   checkEncrypted(args, env)
+  // pg writes there what its next major version will not have, of which an operator cannot know.
+  process.noDeprecation = true
   const database = openDatabase({ url: databaseUrl(args, env), replica })
   try {
     return await work(database)

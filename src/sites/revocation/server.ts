@@ -3,6 +3,7 @@ import { longestOcspRequest, ocspError } from '../../x509/ocsp.ts'
 import { foreignPage, hostOf, isLoopbackHost, notForPages } from '../../server/host-check.ts'
 import { defaultLimits, tooManyHeaders } from '../../server/limits.ts'
 import { createPlainServer, type PlainServer, type PlainServerOptions } from '../../server/plain.ts'
+import { isAway, retryAfterAway } from '../../storage/away.ts'
 import type { Storage } from '../../storage/storage.ts'
 import { createRevocationSource } from './source.ts'
 
@@ -14,7 +15,7 @@ export interface RevocationHandlerOptions {
    * in certificates. Default: none; names of this machine's loopback are always answered.
    */
   readonly hosts?: readonly string[] | undefined
-  /** Called with the error when the answer is internalError, or 500 for a CRL. */
+  /** Called with the error when the answer is internalError or tryLater, or 500 or 503 for a CRL. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
@@ -39,7 +40,7 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
   const answer = async (request: Buffer): Promise<Reply> => {
     const body = await source.answer(request).catch((error: unknown) => {
       options.onError?.(error)
-      return ocspError('internalError')
+      return ocspError(isAway(error) ? 'tryLater' : 'internalError')
     })
     return { status: 200, type: 'application/ocsp-response', body }
   }
@@ -50,6 +51,11 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
       return refuse(404, `There is no scope named ${scopeName}.`)
     } catch (error) {
       options.onError?.(error)
+      if (isAway(error))
+        return {
+          ...refuse(503, 'The record cannot be read at the moment: try again.'),
+          headers: { 'retry-after': retryAfterAway },
+        }
       return refuse(500, 'The list could not be made; the responder’s log says why.')
     }
   }

@@ -43,7 +43,7 @@ export interface DatabaseOptions {
   readonly url: string
   /** The name under which this process writes the audit, such as a host's; default: `rootling`. */
   readonly replica?: string
-  /** The most connections; default: 5. With more, those of PostgreSQL push each other out of the caches of its processors. */
+  /** The most connections; default: 4. With more, those of PostgreSQL push each other out of the caches of its processors. */
   readonly most?: number
   /** Milliseconds to wait for a database that is away, or says nothing; default: 10,000. */
   readonly patience?: number
@@ -53,7 +53,7 @@ export interface DatabaseOptions {
 export function openDatabase({
   url,
   replica = 'rootling',
-  most = 5,
+  most = 4,
   patience = 10_000,
 }: DatabaseOptions): Database {
   const place = placeOf(url)
@@ -213,10 +213,10 @@ const newMark = (): string =>
 
 /**
  * The SQLSTATEs, or the codes of Node, of a database that cannot be reached, is starting, stopping or
- * only a standby, or has ended this session or statement for the sake of others.
+ * only a standby, or has ended this session or statement for the sake of others, or since it was idle.
  */
 const awayCodes =
-  /^(?:08\w{3}|57P0[1-4]|57014|53300|40001|40P01|55P03|25006|ECONN\w+|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/
+  /^(?:08\w{3}|57P0[1-5]|57014|53300|40001|40P01|55P03|25006|ECONN\w+|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/
 
 /** Whether it would perhaps go well a moment later, or through another connection. */
 function isAway(error: unknown): boolean {
