@@ -21,18 +21,21 @@ import { createP11KitStore } from './p11-kit.ts'
 import { findRefresh, notifyHooks, refreshUntil } from './refresh.ts'
 
 /**
- * Returns the system store of this machine, described by the first row of `linuxFamilies` that
- * fits.
+ * Returns the system store of this machine, described by the first row of `linuxFamilies` that fits: its
+ * directory is there, and so is the program that makes the system read it. A directory alone may be of a
+ * package that was made for another distribution.
  */
 export async function findSystemStore(machine: Machine): Promise<TrustStore> {
   if (await exists('/etc/NIXOS')) return createUnwritableStore(nixOs)
-  for (const family of linuxFamilies) {
-    if (await exists(family.directory)) return openFamily(machine, family)
-  }
+  const present = await allThat(linuxFamilies, ({ directory }) => exists(directory))
+  for (const family of present)
+    if ((await findRefresh(machine, family)) !== null) return openFamily(machine, family)
   const debianLike = linuxFamilies.find((family) => family.name === directoryLessFamily)
   if (debianLike && (await machine.find('update-ca-certificates', { forRoot: true })) !== null) {
     return openFamily(machine, debianLike)
   }
+  const [incomplete] = present
+  if (incomplete !== undefined) return openFamily(machine, incomplete)
   const trust = await machine.find('trust', { forRoot: true })
   if (trust !== null) return createP11KitStore(machine, trust)
   return createUnwritableStore(

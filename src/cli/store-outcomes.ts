@@ -92,6 +92,11 @@ export function printPlan({ plannedCommands, outcomes }: StoreChange, output: Ou
   )
   const result = { dryRun: true, commands: plannedCommands, stores: outcomes }
   output.result(plannedCommands.flatMap(commandLines), result)
+  for (const { store, outcome, reason = '', hint } of outcomes) {
+    if (outcome !== 'failed') continue
+    output.note(`${store.title} would fail: ${reason}`)
+    if (hint !== undefined) output.note(`  → ${output.hint(hint)}`)
+  }
   return true
 }
 
