@@ -1,5 +1,6 @@
 import { RootlingError } from '../src/errors.ts'
 import { expectSuccess, timeLimits } from './command.ts'
+import { exists } from './file-status.ts'
 import type { Machine } from './machine.ts'
 import type { Unavailable } from './trust-store.ts'
 
@@ -43,11 +44,15 @@ const packageManagers: readonly PackageManager[] = [
   },
 ]
 
+/** Whether the system is an image that dnf cannot change, such as Fedora Silverblue's. */
+const isImage = (): Promise<boolean> => exists('/run/ostree-booted')
+
 /**
- * Returns the command that installs a tool on this distribution, without sudo; `null`: none is
- * known.
+ * Returns the command that installs a tool on this distribution, without sudo; `null`: none is known, or
+ * it would count only after a restart.
  */
 export async function toolInstallCommand(machine: Machine, tool: Tool): Promise<string[] | null> {
+  if (await isImage()) return null
   for (const manager of packageManagers) {
     const name = manager.packages[tool]
     if (name === undefined) continue
@@ -91,8 +96,16 @@ export async function missingTool(
     reason,
     hint:
       install === null
-        ? `Install ${tool} with your package manager`
+        ? await hintWithout(tool)
         : `sudo ${[install[0]?.split('/').at(-1), ...install.slice(1)].join(' ')}`,
     tool: { program: tool, install },
   }
+}
+
+/** What a person does where no command installs a tool for the session that runs. */
+async function hintWithout(tool: Tool): Promise<string> {
+  if (tool === 'certutil' && (await isImage())) return 'rpm-ostree install nss-tools, and restart'
+  if (tool === 'certutil' && (await exists('/etc/NIXOS')))
+    return 'Add nssTools to environment.systemPackages, and rebuild'
+  return `Install ${tool} with your package manager`
 }

@@ -4,7 +4,10 @@ import { isFullPath } from '../src/full-path.ts'
 import { isFile } from './file-status.ts'
 import { system32 } from './windows/system-program.ts'
 
-/** The directories of the system's own programs. A user's PATH often lacks those named `sbin`. */
+/**
+ * The directories of the system's own programs. A user's PATH often lacks those named `sbin`; the last two
+ * are NixOS's.
+ */
 const systemDirectories = [
   '/usr/local/sbin',
   '/usr/local/bin',
@@ -12,6 +15,8 @@ const systemDirectories = [
   '/usr/bin',
   '/sbin',
   '/bin',
+  '/run/wrappers/bin',
+  '/run/current-system/sw/bin',
 ]
 
 /**

@@ -13,6 +13,8 @@ import type { Machine } from '../machine.ts'
 const systemCollections = [
   '/usr/lib/jvm',
   '/usr/java',
+  '/usr/local/java',
+  '/opt',
   '/opt/java',
   '/Library/Java/JavaVirtualMachines',
   'C:/Program Files/Java',
@@ -21,7 +23,18 @@ const systemCollections = [
   'C:/Program Files/Amazon Corretto',
   'C:/Program Files/Zulu',
 ]
-const personalCollections = ['.sdkman/candidates/java', '.jdks', 'Library/Java/JavaVirtualMachines']
+/** Those of SDKMAN!, IntelliJ, asdf, mise, Gradle, jbang, jenv and Maven, and of macOS. */
+const personalCollections = [
+  '.sdkman/candidates/java',
+  '.jdks',
+  '.asdf/installs/java',
+  '.local/share/mise/installs/java',
+  '.gradle/jdks',
+  '.jbang/cache/jdks',
+  '.jenv/versions',
+  '.m2/jdks',
+  'Library/Java/JavaVirtualMachines',
+]
 
 /** The paths of the keystore in a modern Java, and in a JDK 8, which holds a JRE. */
 const keystorePaths = ['lib/security/cacerts', 'jre/lib/security/cacerts']
@@ -62,7 +75,11 @@ export async function whyNoKeystore(machine: Machine): Promise<string> {
       if (target !== null && !(await exists(file)))
         return `${file} is a link to ${target}, which is not there.`
     }
-  return 'No Java is on this machine.'
+  const java = await machine.find('java')
+  // A version manager puts a script of its own there.
+  return java === null
+    ? 'No Java is on this machine.'
+    : `No keystore is where ${java} leads. JAVA_HOME names a Java.`
 }
 
 /**
@@ -78,8 +95,8 @@ async function findHomes(machine: Machine): Promise<string[]> {
   if (program !== null) homes.push(path.dirname(path.dirname(program)))
   for (const collection of javaCollections(machine.person.home)) {
     const names = await namesIn(collection)
-    // On macOS the home of a Java is inside its bundle.
-    const inner = ['', 'Contents/Home']
+    // On macOS the home of a Java is inside its bundle; those of JetBrains and Google bring one.
+    const inner = ['', 'Contents/Home', 'jbr']
     homes.push(...names.flatMap((name) => inner.map((each) => path.join(collection, name, each))))
   }
   return homes

@@ -29,6 +29,20 @@ describe.skipIf(missing !== null)(
       await rootling.must(['uninstall', '--yes', '--stores', 'system'])
     })
 
+    test('says how a program comes to an image that dnf cannot change', async () => {
+      await namespace.must('sh', ['-c', 'mkdir -p ~/.pki/nssdb && touch /run/ostree-booted'])
+      await namespace.must('certutil', [
+        '-N',
+        '--empty-password',
+        '-d',
+        `sql:${namespace.home}/.pki/nssdb`,
+      ])
+      await namespace.must('mount', ['--bind', '/dev/null', '/usr/bin/certutil'])
+      const { stderr } = await rootling.run(['install', '--dry-run', '--stores', 'nss'])
+      expect(stderr).toContain('→ rpm-ostree install nss-tools, and restart')
+      await namespace.must('sh', ['-c', 'umount /usr/bin/certutil && rm /run/ostree-booted'])
+    })
+
     test('without that program, a dry run says why the store would fail', async () => {
       await namespace.must('mount', ['--bind', '/dev/null', '/usr/sbin/update-ca-certificates'])
       const { exitCode, stdout, stderr } = await rootling.run([
