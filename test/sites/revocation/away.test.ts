@@ -29,7 +29,7 @@ test.each([
   const list = await fetch(`${url}/local.crl`)
   expect([list.status, list.headers.get('retry-after')]).toEqual([crl, retryAfter])
   // A request for one certificate (RFC 6960 §4.1.1), by the SHA-1 of a name and a key.
-  const id = `3009${'06052b0e03021a0500'}0414${'11'.repeat(20)}0414${'22'.repeat(20)}020101`
+  const id = `300906052b0e03021a05000414${'11'.repeat(20)}0414${'22'.repeat(20)}020101`
   const wrapped = (hex: string) => `30${(hex.length / 2).toString(16).padStart(2, '0')}${hex}`
   const request = Buffer.from(wrapped(wrapped(wrapped(wrapped(wrapped(id))))), 'hex')
   const answered = await fetch(`${url}/ocsp`, {
