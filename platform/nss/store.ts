@@ -37,12 +37,26 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     }
   }
 
+  let last: { stamp: string; all: readonly NssEntryWithCertificates[] } | null = null
+  /**
+   * Returns what is in the database. A command asks that several times, and certutil opens the database
+   * anew for each: nothing is read again while the stamp of the database is the same.
+   */
+  async function everything(): Promise<readonly NssEntryWithCertificates[]> {
+    const stamp = await stampOfDatabase(database)
+    if (stamp !== null && last?.stamp === stamp) return last.all
+    last = null
+    const all = await certutil.withCertificates(await entries())
+    if (stamp !== null && (await stampOfDatabase(database)) === stamp) last = { stamp, all }
+    return all
+  }
+
   /**
    * Returns the entries that hold exactly this certificate, first the one under the anchor's own
    * name.
    */
   async function entriesOf(anchor: TrustAnchor): Promise<NssEntryWithCertificates[]> {
-    const all = await certutil.withCertificates(await entries())
+    const all = await everything()
     const found = all.filter(({ certificates }) =>
       certificates.some((der) => der.equals(anchor.der)),
     )
@@ -92,7 +106,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     },
 
     async list() {
-      const all = await certutil.withCertificates(await entries())
+      const all = await everything()
       const anchors = all.flatMap((entry) => {
         const { nickname, certificates } = entry
         // Firefox's policy, or a person, may have added a root under another nickname.
@@ -105,7 +119,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     },
 
     async heldRoots() {
-      const all = await certutil.withCertificates(await entries())
+      const all = await everything()
       return all.filter(counts).flatMap(({ nickname, certificates }) => {
         const line = ['certutil', '-D', ...targetOf(database), '-n', nickname]
         const removal = displayCommand(as === 'root' ? ['sudo', ...line] : line)
@@ -149,7 +163,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
         await remove(entry.nickname)
         if (machine.dryRun) return
         if (entry.certificates.length === 1) continue
-        const left = await certutil.withCertificates(await certutil.entries())
+        const left = await everything()
         const leftCertificates = left.flatMap(({ certificates }) => certificates)
         const lost = entry.certificates.find(
           (der) => !der.equals(anchor.der) && !leftCertificates.some((other) => other.equals(der)),
