@@ -222,11 +222,11 @@ export async function withDatabase<T>(
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
   const replica = args.replica ?? [hostname(), args.port ?? []].flat().join(':')
-  checkEncrypted(args, env)
   // pg writes there what its next major version will not have, of which an operator cannot know.
   process.noDeprecation = true
   const database = openDatabase({ url: databaseUrl(args, env), replica })
   try {
+    checkEncrypted(args, env)
     return await work(database)
   } catch (error) {
     throw schemaFault(error, database.place) ?? error

@@ -282,6 +282,10 @@ function placeOf(text: string): string {
   const { protocol, username, port, pathname, search, hash } = read?.url ?? new URL('postgres:')
   // An @ in the options may be one of theirs.
   const behind = pathname === '' && port !== '' ? search + hash : pathname + hash
+  if (namesSeveralHosts(text))
+    throw new RootlingError('usage', 'The URL of the database names several hosts.', {
+      hint: 'Name one that leads to the primary: a name that follows it, HAProxy, or PgBouncer',
+    })
   // The error of URL would hold the password.
   if (read === null || !/^postgres(?:ql)?:$/.test(protocol) || behind.includes('@'))
     throw new RootlingError('usage', 'The URL of the database cannot be read.', {
@@ -289,6 +293,12 @@ function placeOf(text: string): string {
     })
   const host = read.host === '' ? '' : read.url.host
   return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
+}
+
+/** Whether several hosts are named, as libpq takes them and pg does not. */
+function namesSeveralHosts(text: string): boolean {
+  const authority = /^[^:]*:\/\/(?:[^/?#]*@)?([^/?#]*)/.exec(text)?.[1] ?? ''
+  return authority.includes(',') || /[?&]host=[^&#]*(?:,|%2c)/i.test(text)
 }
 
 /**

@@ -208,6 +208,21 @@ test.each([
   }
 })
 
+test.each([
+  'postgres://me@h1:5433,h2:5432/db?target_session_attrs=read-write',
+  'postgres://me:pass,word@h1,h2/db',
+  'postgres://me@/db?host=h1,h2',
+  'postgres://me@h/db?application_name=x&host=h1%2Ch2',
+])('a URL with several hosts is refused with what to name: %s', (url) => {
+  expect(() => openDatabase({ url })).toThrow('The URL of the database names several hosts.')
+})
+
+test('a comma in a password is no second host', async () => {
+  const database = openDatabase({ url: 'postgres://me:pass,word@h1/db?application_name=a,b' })
+  expect(database.place).toBe('postgres://me@h1/db')
+  await database.close()
+})
+
 test('text with NUL and half characters is kept as far as the database can', async () => {
   const storage = postgresStorage(postgres.open(await postgres.create()), sealer)
   const facts = certificate(1, { onRenew: 'a\0b\uD800c😀' })
