@@ -113,6 +113,8 @@ const noState: StateDirectory = { path: '', owner: null }
 
 async function settledState(parsed: Parsed, output: Output): Promise<StateDirectory> {
   const owner = await adoptCaller()
+  // A team's server keeps its state in a database, and asks for a place of its own for the socket alone.
+  if (typeof parsed['socket'] === 'string') return { ...noState, owner }
   const authority = typeof parsed['ca'] === 'string' ? parsed['ca'] : undefined
   if (typeof parsed['home'] === 'string') process.env['ROOTLING_HOME'] = parsed['home']
   const state = await stateDirectory(process.env, owner, authority)

@@ -432,6 +432,14 @@ test('a database on another machine is not connected to without a word on encryp
   }
 })
 
+test('where the socket is named, no state directory is needed', async () => {
+  const socket = join(directory, 'nobody.sock')
+  const args = ['server', 'eab', 'list', '--socket', socket]
+  const { exitCode, stderr } = await rootling(args, { ROOTLING_HOME: '/dev/null/x' })
+  expect(stderr).toContain(`No server listens at ${socket}`)
+  expect(exitCode).toBe(1)
+})
+
 test('a role that serves may not change the schema, and says who can', async () => {
   const owner = await postgres.server.createDatabase()
   await postgres.server.psql(owner, 'create role newcomer login')
