@@ -73,10 +73,12 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     isTrusted(entry) || (database.firefox && isPolicyCopy(entry))
 
   async function add({ nickname, flags }: NssEntry, pem: string): Promise<CommandResult> {
+    last = null
     return certutil.change(['-A', '-a', '-t', flags, '-n', nickname], pem)
   }
 
   async function remove(nickname: string): Promise<void> {
+    last = null
     expectSuccess('certutil', await certutil.change(['-D', '-n', nickname]))
   }
 

@@ -300,7 +300,7 @@ describe('what no cluster could use is refused', () => {
     expect([exitCode, stderr]).toEqual([
       1,
       expect.stringMatching(
-        /no address 192\.168\.255\.254\.\n.*rootling daemon start --acme-host localhost\n/,
+        /no address 192\.168\.255\.254\.\n.*rootling daemon start .*--acme-host[ =]localhost\b.*\n/,
       ),
     ])
   })
