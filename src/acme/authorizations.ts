@@ -1,6 +1,6 @@
 import type { AcmeContext, SignedByAccount, Step } from './context.ts'
 import { text } from './payload.ts'
-import { isAway } from '../storage/away.ts'
+import { isOutage } from '../storage/outage.ts'
 import { asProblem, malformed, notFound, unauthorized } from './problems.ts'
 import { rfc3339 } from './orders.ts'
 import {
@@ -94,7 +94,7 @@ export async function respondToChallenge(
         )
         return answerWith((current && findChallenge(current, id)) ?? challenge)
       } catch (error) {
-        if (!isAway(error)) throw error
+        if (!isOutage(error)) throw error
         // That the validation was asked for is committed, with the nonce: it goes on later.
         context.onError(error)
         return answerWith({ ...challenge, requested })

@@ -1,5 +1,5 @@
 import { RootlingError } from '../errors.ts'
-import { isAway, retryAfterAway } from '../storage/away.ts'
+import { isOutage, retryAfterOutage } from '../storage/outage.ts'
 import type { AcmeIdentifier, ProblemDocument } from './resources.ts'
 
 const namespace = 'urn:ietf:params:acme:error:'
@@ -102,11 +102,11 @@ export const isRateLimited = ({ document }: AcmeProblem): boolean =>
 export function asProblem(error: unknown): AcmeProblem {
   if (error instanceof AcmeProblem) return error
   // The error names the database's place, which is no client's affair.
-  if (isAway(error))
+  if (isOutage(error))
     return new AcmeProblem(
       'serverInternal',
       'The server cannot reach its own records at the moment: try again.',
-      { status: 503, headers: { 'Retry-After': retryAfterAway }, cause: error },
+      { status: 503, headers: { 'Retry-After': retryAfterOutage }, cause: error },
     )
   const detail =
     error instanceof RootlingError ? detailOf(error) : 'Something went wrong inside the server.'

@@ -12,7 +12,7 @@ import { createHttpsServer, type HttpsServer } from '../server/https.ts'
 import { isLoopbackHost } from '../server/host-check.ts'
 import { listen } from '../server/listen.ts'
 import { createRevocationServer } from '../sites/revocation/server.ts'
-import { isAway, retryAfterAway } from '../storage/away.ts'
+import { isOutage, retryAfterOutage } from '../storage/outage.ts'
 import type { Database } from '../storage/postgres/database.ts'
 import { countDue, crlAges } from '../storage/postgres/gauges.ts'
 import type { Sealer } from '../storage/postgres/seal.ts'
@@ -298,12 +298,11 @@ function routed({ acme, health, roots, log }: Parts): Handler {
     if (await health.handler(request, response)) return
     if (request.url !== '/roots.pem') return acme.handler(request, response)
     const pem = await roots().catch((error: unknown) => {
-      if (!isAway(error)) throw error
+      if (!isOutage(error)) throw error
       return null
     })
-    if (pem !== null) response.setHeader('Content-Type', 'application/x-pem-file')
-    else response.writeHead(503, { 'Retry-After': retryAfterAway })
-    response.end(pem ?? '')
+    if (pem === null) response.writeHead(503, { 'Retry-After': retryAfterOutage }).end()
+    else response.writeHead(200, { 'Content-Type': 'application/x-pem-file' }).end(pem)
   }
 }
 

@@ -3,7 +3,7 @@ import { longestOcspRequest, ocspError } from '../../x509/ocsp.ts'
 import { foreignPage, hostOf, isLoopbackHost, notForPages } from '../../server/host-check.ts'
 import { defaultLimits, tooManyHeaders } from '../../server/limits.ts'
 import { createPlainServer, type PlainServer, type PlainServerOptions } from '../../server/plain.ts'
-import { isAway, retryAfterAway } from '../../storage/away.ts'
+import { isOutage, retryAfterOutage } from '../../storage/outage.ts'
 import type { Storage } from '../../storage/storage.ts'
 import { createRevocationSource } from './source.ts'
 
@@ -40,7 +40,7 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
   const answer = async (request: Buffer): Promise<Reply> => {
     const body = await source.answer(request).catch((error: unknown) => {
       options.onError?.(error)
-      return ocspError(isAway(error) ? 'tryLater' : 'internalError')
+      return ocspError(isOutage(error) ? 'tryLater' : 'internalError')
     })
     return { status: 200, type: 'application/ocsp-response', body }
   }
@@ -51,10 +51,10 @@ export function createRevocationHandler(options: RevocationHandlerOptions): Revo
       return refuse(404, `There is no scope named ${scopeName}.`)
     } catch (error) {
       options.onError?.(error)
-      if (isAway(error))
+      if (isOutage(error))
         return {
           ...refuse(503, 'The record cannot be read at the moment: try again.'),
-          headers: { 'retry-after': retryAfterAway },
+          headers: { 'retry-after': retryAfterOutage },
         }
       return refuse(500, 'The list could not be made; the responder’s log says why.')
     }
