@@ -160,7 +160,7 @@ export const serverMigrateSpec = {
   name: 'server migrate',
   summary: 'Bring a team’s database to this release; servers may go on',
   options: { database: databaseOption, grant: serverInitSpec.options.grant },
-  examples: ['rootling server migrate --database postgres://owner@db/ca --grant ca'],
+  examples: ['rootling server migrate --database postgres:///ca --grant ca'],
 } as const satisfies CommandSpec
 
 export const serverEabSpec = {
@@ -297,8 +297,8 @@ export const serverAuditSpec = {
     },
   },
   examples: [
-    'rootling server audit verify --database postgres://ca@db/ca',
-    'rootling server audit drop --before 2026-01 --database postgres://db/ca',
+    'rootling server audit verify --database postgres:///ca',
+    'rootling server audit drop --before 2026-01 --database postgres:///ca',
   ],
 } as const satisfies CommandSpec
 
@@ -310,5 +310,5 @@ export const serverRestoredSpec = {
     crl: { type: 'string', placeholder: 'FILE', describe: 'The newest CRL that was kept' },
     revoke: { type: 'boolean', describe: 'Revoke them again; as the owner of the database' },
   },
-  examples: ['rootling server restored --crl team.crl --database postgres://owner@db/ca'],
+  examples: ['rootling server restored --crl team.crl --database postgres:///ca'],
 } as const satisfies CommandSpec
