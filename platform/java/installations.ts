@@ -76,8 +76,10 @@ export async function whyNoKeystore(machine: Machine): Promise<string> {
         return `${file} is a link to ${target}, which is not there.`
     }
   const java = await machine.find('java')
-  // A version manager puts a script of its own there.
-  return java === null
+  // A version manager puts a script of its own there. Every macOS has a program of this name, which only
+  // says where to get a Java.
+  const isNone = java === null || (process.platform === 'darwin' && java === '/usr/bin/java')
+  return isNone
     ? 'No Java is on this machine.'
     : `No keystore is where ${java} leads. JAVA_HOME names a Java.`
 }
