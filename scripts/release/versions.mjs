@@ -31,8 +31,8 @@ export function alpineVersion(version) {
 }
 
 /**
- * A name of a file with the version as it is: where a release's files are kept, other letters than
- * these may be replaced, and the list of sums would name files that are not there.
+ * Returns the name of a file without ~, which GitHub replaces in the names of a release's files: the
+ * list of sums would name files that are not there.
  */
 export const fileName = (name) => name.replaceAll('~', '-')
 

@@ -4,8 +4,9 @@ const pool = Buffer.alloc(4096)
 let used = pool.length
 
 /**
- * Returns up to 64 random octets for a name or a nonce. They come from a pool, since to ask OpenSSL costs the same
- * for 16 octets as for thousands; what was handed out is wiped there. Throws a RangeError for more.
+ * Returns up to 64 random octets for a name or a nonce. They come from a pool, since to ask OpenSSL
+ * costs the same for 16 octets as for thousands; what was handed out is wiped there. Throws a RangeError
+ * for more.
  */
 export function randomOctets(length: number): Buffer {
   // From beyond the end of the pool would come fewer octets than were asked for.

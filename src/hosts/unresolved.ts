@@ -8,8 +8,9 @@ const reservedName = /^[^*@:/]+\.(?:test|example|invalid|local)$/
 /**
  * Returns the names below .test, .example, .invalid and .local that a hosts file lacks, but for this
  * machine's own below .local. No public DNS server knows these, so that the file tells what a query
- * would, which might hang. Whether other names resolve is not known here; browsers themselves resolve those below .localhost. Wildcards are left
- * out, since a hosts file has none. Returns no name where the file cannot be read.
+ * would, which might hang. Whether other names resolve is not known here; browsers themselves resolve
+ * those below .localhost. Wildcards are left out, since a hosts file has none. Returns no name where the
+ * file cannot be read.
  */
 export function unresolvedNames(names: readonly string[], file: string): string[] {
   const asked = names.filter((name) => reservedName.test(name) && !isOwnName(name))

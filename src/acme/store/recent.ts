@@ -21,8 +21,9 @@ const mostKept = 1_000
 /** Orders of more names are read each time. */
 const mostNames = 10
 /**
- * An account with more names in orders without a certificate has them read each time. So the limit of an
- * account's names is missed by no more than this for each process that serves it.
+ * An account with more names in orders without a certificate has them read each time. What other
+ * processes add to fewer is not seen here, so for each process an account may pass its limit of names by
+ * no more than this and one order.
  */
 const mostUnfinishedNames = 20
 

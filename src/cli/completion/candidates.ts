@@ -43,7 +43,7 @@ export async function printCandidates([list = '', ...words]: readonly string[]):
 
 /**
  * Whether a word can be offered: not where a terminal would not show it as it is, nor where it would
- * be taken for an option.
+ * be taken for an option, or by fish for a home directory.
  */
 const isSafe = ([word]: Candidate): boolean =>
   word !== '' && word.length <= longest && printable(word) === word && !/^[-~]/.test(word)

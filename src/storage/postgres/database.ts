@@ -43,7 +43,10 @@ export interface DatabaseOptions {
   readonly url: string
   /** The name under which this process writes the audit, such as a host's; default: `rootling`. */
   readonly replica?: string
-  /** The most connections; default: 4. With more, those of PostgreSQL push each other out of the caches of its processors. */
+  /**
+   * The most connections; default: 4. With more, PostgreSQL's processes push each other out of the caches
+   * of the processors.
+   */
   readonly most?: number
   /** Milliseconds to wait for a database that is away, or says nothing; default: 10,000. */
   readonly patience?: number

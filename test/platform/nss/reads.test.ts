@@ -30,7 +30,7 @@ test('reads a database once while nothing changes it, and each time while someth
   }
   expect(await ask()).toBe(1)
   expect(await ask()).toBe(1)
-  // SQLite's own count of changes, within one tick of the clock.
+  // As SQLite does, which counts its changes there.
   const changed = Buffer.alloc(200)
   changed.writeUInt32BE(1, 24)
   writeFileSync(file, changed)
