@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { parseIdentifier } from '../x509/identifier.ts'
+import { isSameKey } from '../x509/keys.ts'
 import { readRequestDer, type Request } from '../x509/request.ts'
 import type { IssuedCertificate } from './acme-authority.ts'
 import { newId, type AcmeContext, type SignedByAccount, type Step } from './context.ts'
@@ -78,7 +79,7 @@ async function prepare(
   }
   if (statusOf(context, unit, order) !== 'ready') return { csrDigest, signed: null }
   const csr = readCsr(der, order.identifiers)
-  if (csr.publicKey.equals(key.publicKey))
+  if (isSameKey(csr.publicKey, key.publicKey))
     throw badCsr("The request's key is the account's; a certificate needs a key of its own.")
   const ended = new Promise<void>((resolve) =>
     request.atEnd(() => {

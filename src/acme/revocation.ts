@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { RootlingError } from '../errors.ts'
 import { readDer } from '../x509/asn1-reader.ts'
+import { isSameKey } from '../x509/keys.ts'
 import type { RevocationReason } from '../x509/revocation.ts'
 import type { AcmeContext, Signed, SignedByAccount, Step } from './context.ts'
 import type { AccountKey } from './keys.ts'
@@ -51,7 +52,7 @@ function revokeCertificate(
     const stored =
       ours !== undefined && new X509Certificate(ours.leaf).raw.equals(der) ? ours : undefined
     if ('jwk' in signer) {
-      if (!certificate.publicKey.equals(signer.jwk.publicKey))
+      if (!isSameKey(certificate.publicKey, signer.jwk.publicKey))
         throw unauthorized(
           'The request is signed by a key that is neither an account nor the key of the certificate.',
         )

@@ -15,6 +15,7 @@ import { otherAuthorities } from '../storage/files/state-layout.ts'
 import { nameConstraintsOf, readCertificateParts } from '../x509/certificate-reader.ts'
 import { limitsOf, whyUncritical, type ServerNameType } from '../x509/free-types.ts'
 import { certificatesIn, inspectCertificate } from '../x509/inspect.ts'
+import { isSameKey } from '../x509/keys.ts'
 import type { NameConstraints } from '../x509/name-constraints.ts'
 import { fingerprintOf, fingerprintText } from '../x509/parsed-certificate.ts'
 import { installBesideJava } from './beside-java.ts'
@@ -121,7 +122,7 @@ async function refusePrivate(
       ...(await readScopesInRotation(other)),
     )
   const hardened = scopes.find(
-    (each) => each.copies !== null && each.root.publicKey.equals(root.publicKey),
+    (each) => each.copies !== null && isSameKey(each.root.publicKey, root.publicKey),
   )
   if (hardened !== undefined)
     throw new RootlingError(

@@ -156,3 +156,12 @@ function header(der: Buffer, offset: number): [length: number, start: number] {
   const octets = first & 0x7f
   return [der.readUIntBE(offset + 2, octets), offset + 2 + octets]
 }
+/**
+ * Whether two public keys are the same. Unlike `KeyObject.equals`, this leaves nothing behind: for
+ * keys of two types, that leaves an error of OpenSSL for the next key that is read, which Node then
+ * refuses (Node 20 to 26).
+ */
+export function isSameKey(one: KeyObject, other: KeyObject): boolean {
+  const [mine, theirs] = [one, other].map((key) => key.export({ format: 'der', type: 'spki' }))
+  return mine !== undefined && theirs !== undefined && mine.equals(theirs)
+}

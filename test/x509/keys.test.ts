@@ -1,6 +1,8 @@
-import { createPrivateKey, createPublicKey } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { generateKeys } from '../../src/x509/keys.ts'
+import { generateKeys, isSameKey } from '../../src/x509/keys.ts'
 
 test.each([
   ['p256', 'prime256v1'],
@@ -17,4 +19,32 @@ test.each([
     if (Buffer.from(key.export({ format: 'jwk' }).d ?? '', 'base64url')[0] === 0) short++
   }
   expect(short).toBeGreaterThan(0)
+})
+
+test('keys are compared without an effect on the next one that is read', () => {
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const pem = ec.privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const others = [
+    generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    generateKeyPairSync('ed25519'),
+    generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+    generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  ]
+  for (const other of others) {
+    expect(isSameKey(ec.publicKey, other.publicKey)).toBe(false)
+    expect(isSameKey(createPublicKey(createPrivateKey(pem)), ec.publicKey)).toBe(true)
+  }
+})
+
+test('nothing compares keys by their own equals, which has one', () => {
+  const root = join(import.meta.dirname, '../..')
+  const sources = ['src', 'platform'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => join(root, folder, file)),
+  )
+  const calls = (text: string): boolean => /\b\w*key\.equals\(/i.test(text)
+  expect(sources.length).toBeGreaterThan(100)
+  expect(sources.filter((file) => calls(readFileSync(file, 'utf8')))).toEqual([])
+  expect(calls('if (csr.publicKey.equals(key)) return')).toBe(true)
 })
