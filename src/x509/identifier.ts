@@ -1,4 +1,4 @@
-import { domainToASCII } from 'node:url'
+import { domainToASCII, domainToUnicode } from 'node:url'
 import { RootlingError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { ipBytes, ipText, isIP } from './ip.ts'
@@ -191,8 +191,19 @@ function toAscii(name: string, whole: string): string {
   const plain = /^[\x21-\x7e]*$/.test(name)
   if (plain && !/(?:^|\.)xn--/i.test(name)) return name.toLowerCase()
   const ascii = domainToASCII(name)
-  if (ascii === '') throw bad(whole, 'is not a valid international domain name')
+  if (ascii === '' || !ascii.split('.').every(isLabel))
+    throw bad(whole, 'is not a valid international domain name')
   return plain ? name.toLowerCase() : ascii
+}
+
+/**
+ * Whether a label is no A-label, or one that the letters that it stands for become again (RFC 5891,
+ * section 5.4). From Node 24 on, `domainToASCII` leaves any label as it is that is ASCII already.
+ */
+function isLabel(label: string): boolean {
+  if (!label.startsWith('xn--')) return true
+  const letters = domainToUnicode(label)
+  return letters !== label && domainToASCII(letters) === label
 }
 
 function checkLabel(label: string, whole: string): void {
