@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { RootlingError } from '../../src/errors.ts'
-import { shellWord } from '../../src/shell-word.ts'
+import { quotedPath, shellWord } from '../../src/shell-word.ts'
 import type { Person } from '../person.ts'
 import { isReadOnly, toMakeWritable } from '../read-only.ts'
 import { databaseFileOf, type NssDatabase } from './database.ts'
@@ -25,4 +25,20 @@ export async function obstacleOf(
     `${title} belongs to the user ${owner}, not to ${person.name}.`,
     { hint: `sudo chown -R ${shellWord(person.name)} ${shellWord(directory)}` },
   )
+}
+
+/**
+ * Returns the error of a database that NSS cannot open and neither its owner nor its disk is the
+ * cause; `null`: it is another error.
+ */
+export function damagedBy(database: NssDatabase, error: unknown): RootlingError | null {
+  if (!(error instanceof Error) || !error.message.includes('SEC_ERROR_BAD_DATABASE')) return null
+  const file = databaseFileOf(database)
+  // One of its files may be damaged, or absent.
+  const move = ['mv', file, `${file}.damaged`].map((word) => shellWord(word)).join(' ')
+  const sentence = `${database.title} is damaged: NSS cannot open what is in ${quotedPath(database.directory)}.`
+  return new RootlingError('store-failed', sentence, {
+    hint: `Close the browser, then: ${database.as === 'root' ? 'sudo ' : ''}${move}`,
+    cause: error,
+  })
 }

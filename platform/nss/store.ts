@@ -19,7 +19,7 @@ import {
   type NssEntry,
   type NssEntryWithCertificates,
 } from './database.ts'
-import { obstacleOf } from './obstacle.ts'
+import { damagedBy, obstacleOf } from './obstacle.ts'
 import { stampOfDatabase } from './stamp.ts'
 
 /** A store that keeps roots in one NSS database, through certutil. */
@@ -33,7 +33,7 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     try {
       return await certutil.entries()
     } catch (error) {
-      throw (await obstacleOf(database, machine.person)) ?? error
+      throw (await obstacleOf(database, machine.person)) ?? damagedBy(database, error) ?? error
     }
   }
 

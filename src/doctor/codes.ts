@@ -86,9 +86,9 @@ export const codes = {
     command: install,
   })),
   'nss-tools-missing': error(
-    (d: { readonly stores: string; readonly reason: string; readonly command: string }) => ({
+    (d: { readonly stores: string; readonly reason: string; readonly remedy: string }) => ({
       sentence: `${d.reason} So nothing is known of ${d.stores}.`,
-      command: d.command,
+      remedy: d.remedy,
     }),
   ),
   'root-mismatch': error(

@@ -66,12 +66,11 @@ function missingTools(outcomes: readonly StoreOutcome[]): Finding[] {
   const [first] = outcomes
   if (first === undefined) return []
   const stores = [...new Set(outcomes.map(({ store }) => store.title))].join(', ')
-  const install = first.tool?.install
   return [
     finding('nss-tools-missing', 'certutil', {
       stores,
       reason: 'The program certutil is not there.',
-      command: install == null ? 'rootling install' : `sudo ${install.join(' ')}`,
+      remedy: first.hint ?? 'Install certutil with your package manager',
     }),
   ]
 }
@@ -90,13 +89,16 @@ const codeOf = ({ store, outcome }: StoreOutcome): StoreCode => {
   return isEmpty ? 'browser-database-missing' : 'profile-missing-root'
 }
 
+/** What to do where a store failed that suggests nothing itself: `install` alone would fail again. */
+const afterwards = 'Mend what is named here, then: rootling install'
+
 function badStore(bad: StoreOutcome, fix: Fix | undefined): Finding {
   const { store, reason, hint, outcome } = bad
   const mends = outcome !== 'failed' && hint === undefined
   return finding(
     codeOf(bad),
     store.title,
-    { store: store.title, reason, ...(mends ? {} : { remedy: hint ?? 'rootling install' }) },
+    { store: store.title, reason, ...(mends ? {} : { remedy: hint ?? afterwards }) },
     mends ? fix : undefined,
   )
 }

@@ -70,8 +70,8 @@ describe.skipIf(obstacle !== null)(`a store that cannot be read${skipNote}`, () 
       [files.jks]: unusual(files.jks),
       [files.pkcs12]: unusual(files.pkcs12),
       [files.good]: 'installed',
-      [files.empty]: expect.stringMatching(/^failed certutil ended with exit code 255/),
-      [files.keyless]: expect.stringMatching(/^failed certutil ended with exit code 255/),
+      [files.empty]: expect.stringMatching(/^failed .* is damaged: NSS cannot open what is in /),
+      [files.keyless]: expect.stringMatching(/^failed .* is damaged: NSS cannot open what is in /),
     })
     const second = await act('install', ...stores, ...password)
     expect(second.outcomes).toMatchObject({
@@ -121,6 +121,20 @@ describe.skipIf(obstacle !== null)(`a store that cannot be read${skipNote}`, () 
     const foreign = /^failed Chromium \(.*\) belongs to the user 0, not to ada\.$/
     expect((await act('install', ...stores)).outcomes[id]).toMatch(foreign)
     expect((await act('status', '--stores', 'nss')).outcomes[id]).toMatch(foreign)
+  })
+
+  test('is moved away where NSS cannot open it, and then made anew', async () => {
+    const { ada } = people
+    const file = `${ada.home}/.local/share/pki/nssdb/cert9.db`
+    const id = '.local/share/pki/nssdb'
+    await ada.sh('mkdir -p "$(dirname "$1")"; echo no database >"$1"', file)
+    const said = /^failed Chromium \(.*\) is damaged: NSS cannot open what is in .*nssdb\.$/
+    expect((await act('install', ...stores)).outcomes[id]).toMatch(said)
+    const { stdout } = await ada.rootling(['status', '--stores', 'nss'])
+    // The lines are as long as a terminal is wide.
+    const [hint = 'false'] = /mv \S+ \S+\.damaged/.exec(stdout.replace(/\s+/g, ' ')) ?? []
+    expect(await ada.sh(hint)).toMatchObject({ exitCode: 0 })
+    expect((await act('install', ...stores)).outcomes[id]).toBe('installed')
   })
 
   test('is not needed to learn that a root has expired, which status says by its exit code', async () => {
