@@ -1,4 +1,6 @@
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
 import { release } from 'node:os'
+import { join } from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess } from '../command.ts'
 import { isFile } from '../file-status.ts'
@@ -11,13 +13,17 @@ export function isWsl({ env }: Pick<Machine, 'env'>, kernel: string = release())
   return exported || /microsoft/i.test(kernel)
 }
 
+/** Where Linux lists what runs the programs of other systems (binfmt_misc). */
+const interpreters = '/proc/sys/fs/binfmt_misc'
+
 /**
  * Returns the Windows that this Linux runs inside, where the browser is; `null`: this is not WSL,
- * or its Windows cannot be reached (its drives are not mounted).
+ * or its Windows cannot be reached (its drives are not mounted, or its programs do not run here).
  */
 export async function findWindowsOutside(
   machine: Machine,
   kernel: string = release(),
+  directory: string = interpreters,
 ): Promise<WindowsSide | null> {
   if (!isWsl(machine, kernel)) return null
   const found = await machine.find('wslpath')
@@ -47,6 +53,32 @@ export async function findWindowsOutside(
   async function pathOf(program: string): Promise<string | null> {
     const result = await machine.query(wslpath, ['-u', `C:\\Windows\\System32\\${program}`])
     const file = result.stdout.trim()
-    return result.exitCode === 0 && (await isFile(file)) ? file : null
+    if (result.exitCode !== 0 || !(await isFile(file))) return null
+    return !isOfWindows(file) || runsWindows(directory) ? file : null
+  }
+}
+
+function isOfWindows(program: string): boolean {
+  const file = openSync(program, 'r')
+  try {
+    const head = Buffer.alloc(2)
+    return readSync(file, head) === 2 && head.toString('latin1') === 'MZ'
+  } finally {
+    closeSync(file)
+  }
+}
+
+/**
+ * Whether WSL's interop is on, which can be turned off in /etc/wsl.conf. Where nothing is registered
+ * for a program of Windows, `execvp` would have /bin/sh read it as a script.
+ */
+function runsWindows(directory: string): boolean {
+  try {
+    return readdirSync(directory).some((name) => {
+      const said = name === 'register' ? '' : readFileSync(join(directory, name), 'utf8')
+      return /^enabled$/m.test(said) && /^magic 4d5a/m.test(said)
+    })
+  } catch {
+    return false
   }
 }

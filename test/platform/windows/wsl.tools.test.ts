@@ -1,4 +1,4 @@
-import { symlinkSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createWindowsRootStore } from '../../../platform/windows/root.ts'
@@ -34,6 +34,30 @@ test('knows WSL by what it exports, else by the kernel', () => {
 })
 
 describe('the Windows around', () => {
+  test('is not asked where its programs do not run, which /bin/sh would read as scripts', async () => {
+    const machine = makeWsl({}, false)
+    const directory = path.join(machine.directory, 'binfmt_misc')
+    mkdirSync(directory)
+    writeFileSync(path.join(directory, 'register'), 'enabled\nmagic 4d5a\n')
+    for (const name of ['certutil', 'whoami'])
+      writeFileSync(
+        parentOf(path.join(machine.directory, `mnt/c/Windows/System32/${name}.exe`)),
+        'MZ\0\0',
+      )
+    const find = () => findWindowsOutside(machine, kernel, directory)
+    expect(await find()).toBeNull()
+    // As the kernel shows what WSL registers (Documentation/admin-guide/binfmt-misc.rst).
+    const register = (state: string): void =>
+      writeFileSync(
+        path.join(directory, 'WSLInterop'),
+        `${state}\ninterpreter /init\nflags: PF\noffset 0\nmagic 4d5a\n`,
+      )
+    register('disabled')
+    expect(await find()).toBeNull()
+    register('enabled')
+    expect(await find()).toMatchObject({ title: 'Windows root store (around WSL)' })
+  })
+
   test.each([false, true])('goes through the life of a root (elevated: %s)', async (elevated) => {
     const machine = makeWsl({ elevated, language: 'de' })
     const side = await findWindowsOutside(machine, kernel)
