@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { endianness } from 'node:os'
+import { basename } from 'node:path'
 import { printable } from '../printable.ts'
 import { ipText } from '../x509/ip.ts'
 import type { OwnedSocket, SocketFinder } from './socket-owner.ts'
@@ -79,8 +80,16 @@ async function socketInodesOf(pid: number): Promise<string[]> {
   return (await Promise.all(links)).flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? [])
 }
 
-const nameOf = async (pid: number): Promise<string> =>
-  printable((await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim())
+/**
+ * Returns the name of a process (proc_pid_comm(5)), or of its program where the name is the one that
+ * Node gives its main thread from 24 on.
+ */
+async function nameOf(pid: number): Promise<string> {
+  const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim()
+  if (!/^(?:node-)?MainThread$/.test(name)) return printable(name)
+  const program = await readlink(`/proc/${pid}/exe`).catch(() => 'node')
+  return printable(basename(program.replace(/ \(deleted\)$/, '')))
+}
 
 async function socketsWhere(
   isMeant: (row: Row) => boolean,
