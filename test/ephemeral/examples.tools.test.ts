@@ -19,7 +19,7 @@ interface Example {
   readonly config?: Readonly<Record<string, string>>
 }
 
-const nodeTest = { command: ['--test'], passed: /# fail 0\n/ }
+const nodeTest = { command: ['--test'], passed: /(?:#|ℹ) fail 0\n/ }
 const chromium = '/usr/bin/chromium'
 const examples: readonly Example[] = [
   {
