@@ -165,6 +165,12 @@ const { output } = await bundle.write({
       { name: 'asn1-reader', test: /src[\\/]x509[\\/]asn1-reader\.ts$/, priority: 4 },
       { name: 'create', test: /src[\\/]authority[\\/]create\.ts$/, priority: 3 },
       { name: 'kept', test: /src[\\/]certificates[\\/]if-needed\.ts$/, priority: 2 },
+      // What the daemon shares with the commands that start it or ask it, without the rest of these.
+      {
+        name: 'launch',
+        test: /src[\\/](?:daemon[\\/]launch|server[\\/]listen|acme[\\/](?:problems|validation[\\/]addresses)|sites[\\/]own-addresses|proxy[\\/]kept-routes)\.ts$/,
+        priority: 2,
+      },
       {
         name: 'up',
         test: /src[\\/](?:cli[\\/]commands[\\/]up|project[\\/]steps[\\/](?:ignore|authority|permit|certificates|proxy))\.ts$/,
