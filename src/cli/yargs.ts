@@ -64,7 +64,7 @@ function refuseUnknownCommand([first = '', second]: readonly string[]): void {
   throw new RootlingError('usage', `There is no command rootling ${group}${word}.`, {
     hint:
       guess !== null
-        ? `Did you mean rootling ${group}${guess}?`
+        ? `Did you mean this: rootling ${group}${guess}`
         : group === ''
           ? `--help lists all commands; for a certificate for a host of that name: rootling issue ${shellWord(word)}`
           : `rootling ${group}--help`,
@@ -158,6 +158,7 @@ function check(
   const twice = repeated(specs, argv)
   if (twice !== null)
     throw new RootlingError('usage', `--${twice} was given twice.`, { hint: help(spec) })
+  refuseValueOfSwitch(spec, specs, argv)
   const words = values['_'] as (string | number)[]
   const positionals = words.slice(spec.name.split(' ').length).map(String)
   if (!takesPositionals(spec, positionals))
@@ -185,6 +186,29 @@ function check(
     parsed[name] = value
   }
   return parsed
+}
+
+/** Throws for `--dry-run=1`, which yargs reads as `--dry-run=false`. */
+function refuseValueOfSwitch(
+  command: CommandSpec,
+  specs: Readonly<Record<string, OptionSpec>>,
+  argv: readonly string[],
+): void {
+  for (const word of argv) {
+    if (word === '--') return
+    const given = /^(?:--([^=]+)|-[^-=]*([^-=]))=(.*)$/s.exec(word)
+    if (given === null) continue
+    const [, long, short, value = ''] = given
+    const isMeant = ([name, { alias, hidden = [] }]: readonly [string, OptionSpec]): boolean =>
+      long === undefined ? alias === short : [name, ...hidden].includes(long)
+    const meant = Object.entries(specs).find(isMeant)?.[1]
+    if (meant?.type !== 'boolean' || (long !== undefined && /^(?:true|false)$/.test(value)))
+      continue
+    const option = long === undefined ? `-${short}` : `--${long}`
+    throw new RootlingError('usage', `${option} takes no value, and ${value} was given.`, {
+      hint: help(command),
+    })
+  }
 }
 
 const help = (spec: CommandSpec): string => `rootling ${spec.name} --help`

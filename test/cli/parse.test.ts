@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
-import type { CommandSpec } from '../../src/cli/command.ts'
+import { globalOptions, type CommandSpec, type OptionSpec } from '../../src/cli/command.ts'
 import { parseLine } from '../../src/cli/parse.ts'
 import { commands } from '../../src/cli/table.ts'
 import { explain } from '../../src/cli/yargs.ts'
@@ -37,4 +37,27 @@ describe('the two parsers', () => {
     expect(parseLine(spec, args)).toBeNull()
     await expect(explain([...name.split(' '), ...args])).rejects.toMatchObject({ code: 'usage' })
   })
+
+  test.for(
+    byName.flatMap(([name, spec]) => {
+      const switches = Object.entries<OptionSpec>({ ...spec.options, ...globalOptions }).filter(
+        ([, { type }]) => type === 'boolean',
+      )
+      return switches.map(([option, { alias }]) => [name, spec, option, alias] as const)
+    }),
+  )(
+    'both refuse rootling %s with a value for the switch --%3$s',
+    async ([name, spec, option, alias]) => {
+      const positionals = spec.positionals === undefined ? [] : ['a.test']
+      const spellings = ['1', 'yes', 'TRUE', ''].map((value) => `--${option}=${value}`)
+      for (const word of [...spellings, ...(alias === undefined ? [] : [`-${alias}=1`])]) {
+        const args = [...positionals, word]
+        expect(parseLine(spec, args)).toBeNull()
+        await expect(explain([...name.split(' '), ...args]), word).rejects.toMatchObject({
+          code: 'usage',
+          message: expect.stringMatching(/^-.* takes no value, and .* was given\.$/),
+        })
+      }
+    },
+  )
 })
