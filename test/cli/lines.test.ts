@@ -89,13 +89,15 @@ test('no word is cut, and a style goes with its words', () => {
 test('a path with spaces and a command that is copied stay on one line', () => {
   const path = `/home/ada/${'my shop/'.repeat(5)}tls.crt`
   expect(shown(hanging(['It is in ', whole(path)], 2, 40))).toEqual(['  It is in', `  ${path}`])
-  const command = "ROOTLING_HOME='/x y' rootling install --stores nss,java,system"
-  const hint = `Then do this: ${command}; or leave it as it is, which is less.`
-  expect(shown(hanging(hint, 4, 50))).toEqual([
-    '    Then do this:',
-    `    ${command};`,
-    '    or leave it as it is, which is less.',
-  ])
+  for (const home of ["'/x y'", "'/x '\\''y z'\\'''", '/x\\ y']) {
+    const command = `ROOTLING_HOME=${home} rootling install --stores nss,java,system`
+    const hint = `Then do this: ${command}; or leave it as it is, which is less.`
+    expect(shown(hanging(hint, 4, 50))).toEqual([
+      '    Then do this:',
+      `    ${command};`,
+      '    or leave it as it is, which is less.',
+    ])
+  }
 })
 
 test('a word that is too long for its cell has a line above its row', () => {
@@ -124,6 +126,7 @@ test.each([
   ['quotes behind a command', `rootling a${`'"`.repeat(150_000)}`],
   ['commands', 'rootling a'.repeat(30_000)],
   ['variables', 'ROOTLING_HOME='.repeat(20_000)],
+  ['variables of backslashes', `ROOTLING_HOME=${'\\'.repeat(300_001)}`],
   ['quoted variables', `ROOTLING_HOME='`.repeat(20_000)],
   ['spaces', `a${' '.repeat(300_000)}b`],
 ])('a stranger’s text of %s is wrapped in time', (_, text) => {
