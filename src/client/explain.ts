@@ -50,7 +50,7 @@ async function explainCertificate(
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return refuse(
         `Wrong host: the certificate is for ${names || 'no host at all'}, not for ${host}`,
-        issue,
+        `Give the server one that names it: ${issue}`,
       )
     case 'CERT_HAS_EXPIRED':
     case 'CERT_NOT_YET_VALID':
@@ -219,7 +219,7 @@ async function explainConnection(error: NodeError, target: Target): Promise<Root
     case 'EAI_NODATA':
       return fail(
         `The name ${host} has no address.`,
-        `Use ${host.split('.')[0]}.localhost, or add ${host} to the hosts file`,
+        `Check the name, or add it to the hosts file: rootling hosts add ${host}`,
       )
     case 'ETIMEDOUT':
     case 'EHOSTUNREACH':

@@ -20,7 +20,7 @@ const reasons: Readonly<
 > = {
   ENOSPC: ['the disk is full', 'Free some space and run the command again'],
   EDQUOT: ['your disk quota is used up', 'Free some space and run the command again'],
-  EROFS: ['the file system is read-only', 'Set ROOTLING_HOME or --out-dir to a writable directory'],
+  EROFS: ['the file system is read-only', 'Choose a directory on another file system'],
   EACCES: ['permission is denied', checkOwner],
   EPERM: ['the operation is not permitted', checkOwner],
   EBUSY: ['another program uses it', 'End the programs that have it open'],
@@ -55,7 +55,7 @@ export function hintFor(
 function checkOwner(path: string): string {
   let directory = dirname(resolve(path))
   while (!existsSync(directory) && directory !== dirname(directory)) directory = dirname(directory)
-  return `Check who owns the directory: ls -ld ${shellWord(directory)}, or set ROOTLING_HOME or --out-dir to a writable one`
+  return `Choose another directory, or check who owns this one: ls -ld ${shellWord(directory)}`
 }
 
 /** The end of a sentence: `: the disk is full`, or the system's error code. */

@@ -171,7 +171,7 @@ describe('a server that we refuse', () => {
     expect(await refusal(other)).toMatchObject({
       code: 'not-trusted',
       message: 'Wrong host: the certificate is for other.test, *.other.test, not for localhost.',
-      hint: 'rootling issue localhost',
+      hint: 'Give the server one that names it: rootling issue localhost',
     })
   })
 
@@ -323,6 +323,7 @@ describe('no connection', () => {
     await expect(fetchFrom(port, {}, 'nowhere.invalid')).rejects.toMatchObject({
       code: 'connect-failed',
       message: 'The name nowhere.invalid has no address.',
+      hint: 'Check the name, or add it to the hosts file: rootling hosts add nowhere.invalid',
     })
   })
 

@@ -168,7 +168,7 @@ test('a directory that the daemon may not write to is told, the others are renew
   expect(leaf('open.test')).not.toBe(before[1])
   const listed = await rootling(['list'])
   expect(listed.stderr).toMatch(
-    /closed\.test could not be renewed: .+ could not be written: permission is denied\. → Check who owns/,
+    /closed\.test could not be renewed: .+ could not be written: permission is denied\. → Choose another directory, or check who owns/,
   )
   expect(listed.stderr.trimEnd().split('\n')).toHaveLength(1)
 

@@ -9,7 +9,7 @@ test('names the directory that refuses, which is the nearest that exists', async
   const directory = await temporaryDirectory()
   const error = Object.assign(new Error('x'), { code: 'EACCES' })
   expect(unwritable(join(directory, 'a/b/key.pem'), error).hint).toBe(
-    `Check who owns the directory: ls -ld ${directory}, or set ROOTLING_HOME or --out-dir to a writable one`,
+    `Choose another directory, or check who owns this one: ls -ld ${directory}`,
   )
 })
 

@@ -94,13 +94,13 @@ describe.skipIf(obstacle !== null)(`the person${skipNote}`, () => {
     expect(denied).toMatchObject({ exitCode: 1, stdout: '' })
     const directory = `${people.ada.home}/.local/share/rootling`
     expect(denied.stderr).toBe(
-      `Error: ${directory} could not be written: permission is denied.\n  → Check who owns the directory: ls -ld ${people.ada.home}, or set ROOTLING_HOME or --out-dir to a writable one\n`,
+      `Error: ${directory} could not be written: permission is denied.\n  → Choose another directory, or check who owns this one: ls -ld ${people.ada.home}\n`,
     )
     await sh('mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"', people.ada.home)
     const readOnly = await rootling(uid, { HOME: people.ada.home }, 'install', '--yes')
     expect(readOnly).toMatchObject({ exitCode: 1, stdout: '' })
     expect(readOnly.stderr).toBe(
-      `Error: ${directory} could not be written: the file system is read-only.\n  → Set ROOTLING_HOME or --out-dir to a writable directory\n`,
+      `Error: ${directory} could not be written: the file system is read-only.\n  → Choose a directory on another file system\n`,
     )
     const elsewhere = { HOME: people.ada.home, ROOTLING_HOME: `${people.scratch}/tmp/state` }
     expect(await rootling(uid, elsewhere, 'localhost', '--out-dir', '/tmp')).not.toMatchObject({
