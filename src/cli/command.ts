@@ -74,7 +74,11 @@ export const globalOptions = {
     describe: 'Another authority, kept apart by its name',
     completes: ['authorities'],
   },
-  quiet: { type: 'boolean', describe: 'Print no notes, only results and errors', alias: 'q' },
+  quiet: {
+    type: 'boolean',
+    describe: 'Print no notes, only results, warnings and errors',
+    alias: 'q',
+  },
 } as const satisfies CommandSpec['options']
 
 /** The options of a command as its body sees them; absent ones are `undefined`. */

@@ -188,7 +188,7 @@ export const codes = {
     command: 'rootling up',
   })),
   'daemon-down': warning((d: { readonly url: string | null; readonly count: number }) => ({
-    sentence: `The daemon was started and does not run${d.url === null ? '' : `, and ${d.count} certificates name its OCSP and CRL at ${d.url}, which Windows' schannel requires`}.`,
+    sentence: `The daemon was started and does not run${d.url === null ? '' : `, and ${d.count === 1 ? 'a certificate names' : `${d.count} certificates name`} its OCSP and CRL at ${d.url}, which Windows' schannel requires`}.`,
     command: 'rootling daemon start',
   })),
   'port-held': error((d: { readonly where: string; readonly holder: string }) => ({

@@ -170,7 +170,7 @@ function __rootling_complete
         case '*'
             __rootling_add --json 'Print the result as JSON on stdout'
             __rootling_add --ca 'Another authority, kept apart by its name'
-            __rootling_add --quiet 'Print no notes, only results and errors'
+            __rootling_add --quiet 'Print no notes, only results, warnings and errors'
             __rootling_add --help 'Print the help'
             __rootling_add --version 'Print the version'
         end

@@ -171,7 +171,7 @@ Register-ArgumentCompleter -Native -CommandName 'rootling' -ScriptBlock {
         default {
             & $add '--json' 'Print the result as JSON on stdout'
             & $add '--ca' 'Another authority, kept apart by its name'
-            & $add '--quiet' 'Print no notes, only results and errors'
+            & $add '--quiet' 'Print no notes, only results, warnings and errors'
             & $add '--help' 'Print the help'
             & $add '--version' 'Print the version'
         }

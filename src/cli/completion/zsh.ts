@@ -124,7 +124,7 @@ const head = `#compdef rootling
 typeset -ga _rootling_common=(
   '--json[Print the result as JSON on stdout]'
   '--ca=[Another authority, kept apart by its name]:NAME: _rootling_ask authorities'
-  '(-q --quiet)'{-q,--quiet}'[Print no notes, only results and errors]'
+  '(-q --quiet)'{-q,--quiet}'[Print no notes, only results, warnings and errors]'
   '(- *)'{-h,--help}'[Print the help]'
 )
 
