@@ -15,7 +15,12 @@ const refusals: readonly (readonly [string[], number, string, string | null])[] 
     'There is no command rootling instal.',
     'Did you mean this: HOME rootling install',
   ],
-  [['ca', 'permitt'], 2, 'There is no command rootling ca permitt.', 'Did you mean this: HOME rootling ca permit'],
+  [
+    ['ca', 'permitt'],
+    2,
+    'There is no command rootling ca permitt.',
+    'Did you mean this: HOME rootling ca permit',
+  ],
   [['zebra'], 2, 'There is no command rootling zebra.', 'rootling issue zebra'],
   [['issue', 'a.test', '--dayz', '3'], 2, 'no option --dayz. Did you mean --days?', '--help'],
   [['list', '--nonsense'], 2, 'There is no option --nonsense.', '--help'],

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { RootlingError } from '../../../src/errors.ts'
 import * as asn1 from '../../../src/x509/asn1-reader.ts'
@@ -295,12 +296,22 @@ const certificates: CertificateRow[] = [
   ],
 ]
 
+function isReadByNode(certificate: Buffer): boolean {
+  try {
+    return new X509Certificate(certificate).raw.length > 0
+  } catch {
+    return false
+  }
+}
+
 test.each(certificates)(
   'a certificate with %s is as the table says',
   (_, input, refused, byOpenssl, why) => {
     const code = refusal(() => inspectCertificate(input))
     const theirs = !openssl(input, 'x509', '-inform', 'DER', '-noout', '-text')
-    expect({ refused: code, byOpenssl: theirs }).toEqual({ refused, byOpenssl })
+    // What the OpenSSL of newer Nodes does not read either, it refuses before us.
+    const expected = refused === 'bad-der' && !isReadByNode(input) ? 'bad-certificate' : refused
+    expect({ refused: code, byOpenssl: theirs }).toEqual({ refused: expected, byOpenssl })
     if ((refused === null) === byOpenssl) expect(why).toBeTypeOf('string')
   },
 )
