@@ -19,8 +19,11 @@ export interface OwnedSocket {
 export interface SocketFinder {
   /** Returns sockets of connections between these ports, as long as a process holds them. */
   connections(localPort: number, remotePort: number): Promise<readonly OwnedSocket[]>
-  /** Returns sockets that listen at a port. For any address they have `0.0.0.0` or `::`. */
-  listeners(port: number): Promise<readonly OwnedSocket[]>
+  /**
+   * Returns the sockets that listen at a port and may have the connections to an address, and maybe
+   * others. For any address they have `0.0.0.0` or `::`.
+   */
+  listeners(port: number, address: string): Promise<readonly OwnedSocket[]>
   /** Returns the lowest port at which users without privileges may listen. */
   firstFreePort(): Promise<number>
 }
@@ -64,7 +67,7 @@ export function createSocketOwners(finder: SocketFinder, ours: readonly User[]):
       return whose(peers, (all) => all.some(isOurs))
     },
     async ofListener(address, port) {
-      const found = await finder.listeners(port).catch(() => null)
+      const found = await finder.listeners(port, address).catch(() => null)
       const wildcards = octetsOf(address).length === 4 ? ['0.0.0.0', '::'] : ['::']
       const servers = found?.filter(({ localAddress }) =>
         [address, ...wildcards].some((one) => isSame(localAddress, one)),

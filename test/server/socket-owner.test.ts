@@ -46,6 +46,30 @@ describe.skipIf(!isLinux)('on Linux (elsewhere skipped: /proc/net is read)', () 
     expect(await mine.ofPeer(ours)).toBe("nobody's")
   })
 
+  test('each of many servers is found, also behind rows that two reads cut', async () => {
+    const addresses = ['127.0.0.1', '::1', '0.0.0.0', '::']
+    const all = await Promise.all(
+      Array.from({ length: 24 }, async (_, i) => {
+        const address = addresses[i % addresses.length] ?? ''
+        const { port } = await connection(address, address)
+        return { address, port }
+      }),
+    )
+    for (const { address, port } of all) {
+      const listening = { localAddress: address, user: me }
+      expect(await linuxSockets.listeners(port, address)).toMatchObject([listening])
+    }
+  })
+
+  test('beside a socket with the address itself nobody can listen, so no other is looked for', async () => {
+    const { port } = await connection('127.0.0.1', '127.0.0.1')
+    for (const address of ['127.0.0.1', '0.0.0.0', '::', '::ffff:127.0.0.1']) {
+      const other = createServer().listen(port, address)
+      onTestFinished(() => void other.close())
+      await expect(once(other, 'listening')).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    }
+  })
+
   test('where nobody listens, the server is nobody’s', async () => {
     const { port, ours } = await connection('127.0.0.1', '127.0.0.1')
     expect(await mine.ofListener('127.0.0.2', port)).toBe("nobody's")
