@@ -210,7 +210,8 @@ function narrowRow(
       widths,
     ),
   ).filter((line) => widthOf(line) > 0)
-  return [...above, ...beside, ...(isBeside ? [] : hanging(last, mostIndent, width))]
+  const below = isBeside || widthOf(last) === 0 ? [] : hanging(last, mostIndent, width)
+  return [...above, ...beside, ...below]
 }
 
 /**

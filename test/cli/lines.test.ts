@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import {
   dim,
   green,
+  red,
   hanging,
   render,
   table,
@@ -162,4 +163,13 @@ test('an arrow and the command after it stay on one line, however long that is',
   const command = `rootling issue ${'a-long-name.'.repeat(8)}test --out-dir certificates`
   expect(shown(hanging([dim('→'), ` ${command}`], 4, 80))).toEqual([`    → ${command}`])
   expect(shown(hanging(`→ ${command}`, 4, 80, 2))).toEqual([`  → ${command}`])
+})
+
+test('an empty last cell takes no line of its own', () => {
+  for (let length = 1; length < 80; length++) {
+    const reason = `failed: /${'x'.repeat(length)} could not be written: permission is denied.`
+    const lines = shown(table([[red('✗'), 'localhost, 127.0.0.1, ::1', reason, whole('')]]))
+    expect(lines.filter((line) => line.trim() === '')).toEqual([])
+    expect(words(lines)).toContain('could')
+  }
 })
