@@ -158,7 +158,7 @@ function check(
   const twice = repeated(specs, argv)
   if (twice !== null)
     throw new RootlingError('usage', `--${twice} was given twice.`, { hint: help(spec) })
-  refuseValueOfSwitch(spec, specs, argv)
+  refuseValueOfSwitch(spec, specs, values, argv)
   const words = values['_'] as (string | number)[]
   const positionals = words.slice(spec.name.split(' ').length).map(String)
   if (!takesPositionals(spec, positionals))
@@ -188,26 +188,21 @@ function check(
   return parsed
 }
 
-/** Throws for `--dry-run=1`, which yargs reads as `--dry-run=false`. */
+/**
+ * Throws for `--dry-run=1`, `--dry-run false` and the like: yargs reads every value of a switch but
+ * `true` as false. `--dry-run=false` is what it says.
+ */
 function refuseValueOfSwitch(
   command: CommandSpec,
   specs: Readonly<Record<string, OptionSpec>>,
+  values: Readonly<Record<string, unknown>>,
   argv: readonly string[],
 ): void {
-  for (const word of argv) {
-    if (word === '--') return
-    const given = /^(?:--([^=]+)|-[^-=]*([^-=]))=(.*)$/s.exec(word)
-    if (given === null) continue
-    const [, long, short, value = ''] = given
-    const isMeant = ([name, { alias, hidden = [] }]: readonly [string, OptionSpec]): boolean =>
-      long === undefined ? alias === short : [name, ...hidden].includes(long)
-    const meant = Object.entries(specs).find(isMeant)?.[1]
-    if (meant?.type !== 'boolean' || (long !== undefined && /^(?:true|false)$/.test(value)))
-      continue
-    const option = long === undefined ? `-${short}` : `--${long}`
-    throw new RootlingError('usage', `${option} takes no value, and ${value} was given.`, {
-      hint: help(command),
-    })
+  const asked = Object.entries({ help: { hidden: [] }, version: { hidden: [] }, ...specs })
+  for (const [name, { hidden = [] }] of asked) {
+    const isMeant = [name, ...hidden].some((spelling) => argv.includes(`--${spelling}=false`))
+    if (values[name] === false && !(isMeant && Object.hasOwn(specs, name)))
+      throw new RootlingError('usage', `--${name} takes no value.`, { hint: help(command) })
   }
 }
 

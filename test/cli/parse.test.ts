@@ -49,15 +49,28 @@ describe('the two parsers', () => {
     'both refuse rootling %s with a value for the switch --%3$s',
     async ([name, spec, option, alias]) => {
       const positionals = spec.positionals === undefined ? [] : ['a.test']
-      const spellings = ['1', 'yes', 'TRUE', ''].map((value) => `--${option}=${value}`)
-      for (const word of [...spellings, ...(alias === undefined ? [] : [`-${alias}=1`])]) {
-        const args = [...positionals, word]
+      const spellings = ['1', 'yes', 'TRUE', ''].map((value) => [`--${option}=${value}`])
+      const short = alias === undefined ? [] : [[`-${alias}=1`], [`-${alias}1`], [`--${alias}=1`]]
+      for (const given of [...spellings, ...short]) {
+        const args = [...positionals, ...given]
         expect(parseLine(spec, args)).toBeNull()
-        await expect(explain([...name.split(' '), ...args]), word).rejects.toMatchObject({
-          code: 'usage',
-          message: expect.stringMatching(/^-.* takes no value, and .* was given\.$/),
-        })
+        await expect(explain([...name.split(' '), ...args]), given.join(' ')).rejects.toMatchObject(
+          {
+            code: 'usage',
+            message: `--${option} takes no value.`,
+          },
+        )
       }
+    },
+  )
+
+  test.each(['--help=1', '-h1', '-h=1', '--version=1', '-V=1'])(
+    'both refuse rootling uninstall %s',
+    async (word) => {
+      await expect(explain(['uninstall', word])).rejects.toMatchObject({
+        code: 'usage',
+        message: expect.stringMatching(/^--(?:help|version) takes no value\.$/),
+      })
     },
   )
 })
