@@ -290,7 +290,7 @@ export function hanging(line: Line, indent: number, width: number, first = inden
  * with the space after it.
  */
 const wordPattern =
-  / *(?:(?:ROOTLING_HOME=(?:'[^']*'|\\.|[^ '\\])+ )?\brootling [a-z](?:'[^']*'|"[^"]*"|(?![;,:.)]{1,4}(?: |$)).)*[;,:.)]*|[^ ]+) ?| +/g
+  / *(?:(?:ROOTLING_HOME=(?:'[^']*'|\\'|\\(?!')|[^ '\\])+ )?\brootling [a-z](?:'[^']*'|"[^"]*"|(?![;,:.)]{1,4}(?: |$)).)*[;,:.)]*|[^ ]+) ?| +/g
 
 /** Returns the words of a line with the spaces after them, each in its style. */
 const wordsOf = (line: Line): Part[] =>

@@ -90,7 +90,7 @@ test('no word is cut, and a style goes with its words', () => {
 test('a path with spaces and a command that is copied stay on one line', () => {
   const path = `/home/ada/${'my shop/'.repeat(5)}tls.crt`
   expect(shown(hanging(['It is in ', whole(path)], 2, 40))).toEqual(['  It is in', `  ${path}`])
-  for (const home of ["'/x y'", "'/x '\\''y z'\\'''", '/x\\ y']) {
+  for (const home of ["'/x y'", "'/x '\\''y z'\\'''"]) {
     const command = `ROOTLING_HOME=${home} rootling install --stores nss,java,system`
     const hint = `Then do this: ${command}; or leave it as it is, which is less.`
     expect(shown(hanging(hint, 4, 50))).toEqual([
@@ -128,6 +128,8 @@ test.each([
   ['commands', 'rootling a'.repeat(30_000)],
   ['variables', 'ROOTLING_HOME='.repeat(20_000)],
   ['variables of backslashes', `ROOTLING_HOME=${'\\'.repeat(300_001)}`],
+  ['variables with escaped spaces', 'ROOTLING_HOME=\\ '.repeat(20_000)],
+  ['variables with escaped quotes', `ROOTLING_HOME=${"\\'".repeat(150_000)}`],
   ['quoted variables', `ROOTLING_HOME='`.repeat(20_000)],
   ['spaces', `a${' '.repeat(300_000)}b`],
 ])('a stranger’s text of %s is wrapped in time', (_, text) => {
