@@ -1,8 +1,9 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, read, readSync } from 'node:fs'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { endianness } from 'node:os'
 import { basename } from 'node:path'
+import { promisify } from 'node:util'
 import { printable } from '../printable.ts'
 import { ipText } from '../x509/ip.ts'
 import type { OwnedSocket, SocketFinder } from './socket-owner.ts'
@@ -17,11 +18,9 @@ export const linuxSockets: SocketFinder = {
     return socketsWhere((row) => held.has(row.state) && ends(row, local, remote))
   },
   async listeners(port, address) {
-    if (isIPv6(address) && !/^::ffff:/i.test(address)) return listenersIn('tcp6', port)
-    const found = listenersIn('tcp', port)
-    // Beside a socket that has the address itself, Linux lets no other socket take it.
-    const isTaken = found.some(({ localAddress }) => localAddress === address)
-    return isTaken ? found : [...found, ...listenersIn('tcp6', port)]
+    // A socket of IPv6 may serve IPv4 too, under the mapped address.
+    const isOnly6 = isIPv6(address) && !/^::ffff:/i.test(address)
+    return listenersIn(isOnly6 ? ['tcp6'] : tables, port)
   },
   async firstFreePort() {
     if (performance.now() > firstFree.until)
@@ -62,7 +61,7 @@ interface HeldSocket extends OwnedSocket {
 
 /** Returns the sockets that listen at a port, with the processes that hold them (proc_pid_fd(5)). */
 export async function heldSockets(port: number): Promise<HeldSocket[]> {
-  const found = tables.flatMap((name) => listenersIn(name, port))
+  const found = await listenersIn(tables, port)
   if (found.length === 0) return []
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
   const holding = new Map<number, readonly string[]>()
@@ -97,7 +96,6 @@ async function nameOf(pid: number): Promise<string> {
 
 type SocketWithInode = OwnedSocket & { readonly inode: string }
 
-/** A socket of IPv6, in `tcp6`, may serve IPv4 too. */
 const tables = ['tcp', 'tcp6'] as const
 type TableName = (typeof tables)[number]
 
@@ -106,10 +104,11 @@ async function socketsWhere(isMeant: (row: Row) => boolean): Promise<SocketWithI
   return rows.flat().flatMap((text) => socketIn(text, isMeant) ?? [])
 }
 
-function listenersIn(name: TableName, port: number): SocketWithInode[] {
+async function listenersIn(names: readonly TableName[], port: number): Promise<SocketWithInode[]> {
   const local = hexPort(port)
   const isMeant = (row: Row): boolean => row.state === listening && ends(row, local, '')
-  return listeningRows(name).flatMap((text) => socketIn(text, isMeant) ?? [])
+  const rows = await Promise.all(names.map(listeningRows))
+  return rows.flat().flatMap((text) => socketIn(text, isMeant) ?? [])
 }
 
 /** Returns the socket of a row; `null`: it is not meant. */
@@ -125,30 +124,44 @@ function socketIn(text: string, isMeant: (row: Row) => boolean): SocketWithInode
  * Returns the rows of sockets that listen, which Linux writes before all others (`tcp_seq_start` in
  * net/ipv4/tcp_ipv4.c). It writes a row when it is read, and before the first of a connection it looks
  * through a table of 262,144 places: to read on would take milliseconds, at each validation of ACME.
+ * Throws where there are more rows than anybody needs.
  */
-function listeningRows(name: TableName): string[] {
+async function listeningRows(name: TableName): Promise<string[]> {
   const file = openTable(name)
   if (file === null) return []
   try {
+    const octets = Buffer.alloc(manyRows)
     const rows: string[] = []
-    const octets = Buffer.alloc(rowOctets)
     let begun = ''
-    for (;;) {
-      const read = readSync(file, octets)
-      if (read === 0) return rows.slice(1)
-      const lines = `${begun}${octets.toString('latin1', 0, read)}`.split('\n')
+    for (let reads = 0; reads < mostReads; reads++) {
+      // One by one, Linux finds its place again before each row, which many rows make slow.
+      const length =
+        reads < fewReads
+          ? readSync(file, octets, 0, oneRow, null)
+          : (await readLater(file, octets, 0, manyRows, null)).bytesRead
+      if (length === 0) return rows.slice(1)
+      const lines = `${begun}${octets.toString('latin1', 0, length)}`.split('\n')
       begun = lines.pop() ?? ''
-      rows.push(...lines)
-      const last = rows.length > 1 ? rows.at(-1)?.trim().split(/\s+/)[3] : listening
-      if (last !== listening) return rows.slice(1)
+      const isOther = (row: string, i: number): boolean =>
+        rows.length + i > 0 && row.trim().split(/\s+/)[3] !== listening
+      const end = lines.findIndex(isOther)
+      rows.push(...(end === -1 ? lines : lines.slice(0, end)))
+      if (end !== -1) return rows.slice(1)
     }
+    throw new RangeError(`/proc/net/${name} has too many rows`)
   } finally {
     closeSync(file)
   }
 }
 
+const readLater = promisify(read)
+
 /** The octets of a row of tcp. Rows of tcp6 are longer, and then come in two reads. */
-const rowOctets = 150
+const oneRow = 150
+const fewReads = 64
+const manyRows = 65_536
+/** Four megabytes. */
+const mostReads = 128
 
 function openTable(name: TableName): number | null {
   try {
