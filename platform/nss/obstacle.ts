@@ -1,3 +1,4 @@
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { RootlingError } from '../../src/errors.ts'
 import { quotedPath, shellWord } from '../../src/shell-word.ts'
@@ -28,17 +29,49 @@ export async function obstacleOf(
 }
 
 /**
- * Returns the error of a database that NSS cannot open and neither its owner nor its disk is the
- * cause; `null`: it is another error.
+ * Returns the error of a database that NSS cannot open; `null`: it is another error. NSS says the same
+ * of a damaged file, of one that may not be read and of one that is absent, so only what is no
+ * database of SQLite is called damaged.
  */
 export function damagedBy(database: NssDatabase, error: unknown): RootlingError | null {
   if (!(error instanceof Error) || !error.message.includes('SEC_ERROR_BAD_DATABASE')) return null
+  const { directory, title, as } = database
   const file = databaseFileOf(database)
-  // One of its files may be damaged, or absent.
-  const move = ['mv', file, `${file}.damaged`].map((word) => shellWord(word)).join(' ')
-  const sentence = `${database.title} is damaged: NSS cannot open what is in ${quotedPath(database.directory)}.`
-  return new RootlingError('store-failed', sentence, {
-    hint: `Close the browser, then: ${database.as === 'root' ? 'sudo ' : ''}${move}`,
-    cause: error,
-  })
+  const sudo = as === 'root' ? 'sudo ' : ''
+  if (!isOtherFile(file))
+    return new RootlingError('store-failed', `NSS cannot open the database of ${title}.`, {
+      hint: `Look whether its files are there, and yours to read: ${sudo}ls -l ${shellWord(directory)}`,
+      cause: error,
+    })
+  const names = Array.from(
+    { length: 100 },
+    (_, i) => `${file}.damaged${i === 0 ? '' : `-${i + 1}`}`,
+  )
+  const moved = names.find((name) => !existsSync(name)) ?? `${file}.damaged-${Date.now()}`
+  const move = ['mv', file, moved].map((word) => shellWord(word)).join(' ')
+  return new RootlingError(
+    'store-failed',
+    `${title} is damaged: ${quotedPath(file)} is no database.`,
+    {
+      hint: `Close the browser, then: ${sudo}${move}`,
+      cause: error,
+    },
+  )
+}
+
+/** Whether a file can be read and is none of SQLite's (https://sqlite.org/fileformat.html, 1.2). */
+function isOtherFile(path: string): boolean {
+  if (path.endsWith('cert8.db') || existsSync(`${path}-journal`)) return false
+  try {
+    const file = openSync(path, 'r')
+    try {
+      const head = Buffer.alloc(16)
+      readSync(file, head)
+      return head.toString('latin1') !== 'SQLite format 3\0'
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    return false
+  }
 }

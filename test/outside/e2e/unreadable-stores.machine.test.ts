@@ -70,8 +70,8 @@ describe.skipIf(obstacle !== null)(`a store that cannot be read${skipNote}`, () 
       [files.jks]: unusual(files.jks),
       [files.pkcs12]: unusual(files.pkcs12),
       [files.good]: 'installed',
-      [files.empty]: expect.stringMatching(/^failed .* is damaged: NSS cannot open what is in /),
-      [files.keyless]: expect.stringMatching(/^failed .* is damaged: NSS cannot open what is in /),
+      [files.empty]: expect.stringMatching(/^failed .* is damaged: .*cert9\.db is no database\.$/),
+      [files.keyless]: expect.stringMatching(/^failed NSS cannot open the database of /),
     })
     const second = await act('install', ...stores, ...password)
     expect(second.outcomes).toMatchObject({
@@ -127,13 +127,16 @@ describe.skipIf(obstacle !== null)(`a store that cannot be read${skipNote}`, () 
     const { ada } = people
     const file = `${ada.home}/.local/share/pki/nssdb/cert9.db`
     const id = '.local/share/pki/nssdb'
-    await ada.sh('mkdir -p "$(dirname "$1")"; echo no database >"$1"', file)
-    const said = /^failed Chromium \(.*\) is damaged: NSS cannot open what is in .*nssdb\.$/
+    // What was moved before is not overwritten.
+    const make = 'mkdir -p "$(dirname "$1")"; echo no database >"$1"; echo kept >"$1.damaged"'
+    await ada.sh(make, file)
+    const said = /^failed Chromium \(.*\) is damaged: .*cert9\.db is no database\.$/
     expect((await act('install', ...stores)).outcomes[id]).toMatch(said)
     const { stdout } = await ada.rootling(['status', '--stores', 'nss'])
     // The lines are as long as a terminal is wide.
-    const [hint = 'false'] = /mv \S+ \S+\.damaged/.exec(stdout.replace(/\s+/g, ' ')) ?? []
+    const [hint = 'false'] = /mv \S+ \S+\.damaged-2/.exec(stdout.replace(/\s+/g, ' ')) ?? []
     expect(await ada.sh(hint)).toMatchObject({ exitCode: 0 })
+    expect((await ada.sh('cat "$1.damaged"', file)).stdout).toBe('kept\n')
     expect((await act('install', ...stores)).outcomes[id]).toBe('installed')
   })
 
