@@ -58,26 +58,36 @@ export async function findWindowsOutside(
   }
 }
 
+/** Also a program that cannot be read, as on a drive that lets nobody in. */
 function isOfWindows(program: string): boolean {
-  const file = openSync(program, 'r')
   try {
-    const head = Buffer.alloc(2)
-    return readSync(file, head) === 2 && head.toString('latin1') === 'MZ'
-  } finally {
-    closeSync(file)
+    const file = openSync(program, 'r')
+    try {
+      const head = Buffer.alloc(2)
+      return readSync(file, head) === 2 && head.toString('latin1') === 'MZ'
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    return true
   }
 }
 
 /**
  * Whether WSL's interop is on, which can be turned off in /etc/wsl.conf. Where nothing is registered
- * for a program of Windows, `execvp` would have /bin/sh read it as a script.
+ * for a program of Windows, `execvp` would have /bin/sh read it as a script; and Wine, which registers
+ * itself for such programs too, has stores of its own.
  */
 function runsWindows(directory: string): boolean {
+  const said = (name: string): string => readFileSync(join(directory, name), 'utf8')
   try {
-    return readdirSync(directory).some((name) => {
-      const said = name === 'register' ? '' : readFileSync(join(directory, name), 'utf8')
-      return /^enabled$/m.test(said) && /^magic 4d5a/m.test(said)
-    })
+    const names = readdirSync(directory).filter((name) => !['register', 'status'].includes(name))
+    if (!/^enabled$/m.test(said('status'))) return false
+    return names
+      .map(said)
+      .some((text) =>
+        [/^enabled$/m, /^interpreter \/init$/m, /^magic 4d5a/m].every((line) => line.test(text)),
+      )
   } catch {
     return false
   }

@@ -47,15 +47,22 @@ describe('the Windows around', () => {
     const find = () => findWindowsOutside(machine, kernel, directory)
     expect(await find()).toBeNull()
     // As the kernel shows what WSL registers (Documentation/admin-guide/binfmt-misc.rst).
-    const register = (state: string): void =>
+    const register = (state: string, by = '/init'): void =>
       writeFileSync(
         path.join(directory, 'WSLInterop'),
-        `${state}\ninterpreter /init\nflags: PF\noffset 0\nmagic 4d5a\n`,
+        `${state}\ninterpreter ${by}\nflags: PF\noffset 0\nmagic 4d5a\n`,
       )
-    register('disabled')
-    expect(await find()).toBeNull()
-    register('enabled')
-    expect(await find()).toMatchObject({ title: 'Windows root store (around WSL)' })
+    const found = async (all: string, own: string, by?: string) => {
+      writeFileSync(path.join(directory, 'status'), `${all}\n`)
+      register(own, by)
+      return find()
+    }
+    expect(await found('enabled', 'disabled')).toBeNull()
+    expect(await found('disabled', 'enabled')).toBeNull()
+    expect(await found('enabled', 'enabled', '/usr/bin/wine')).toBeNull()
+    expect(await found('enabled', 'enabled')).toMatchObject({
+      title: 'Windows root store (around WSL)',
+    })
   })
 
   test.each([false, true])('goes through the life of a root (elevated: %s)', async (elevated) => {
