@@ -156,8 +156,9 @@ function header(der: Buffer, offset: number): [length: number, start: number] {
   const octets = first & 0x7f
   return [der.readUIntBE(offset + 2, octets), offset + 2 + octets]
 }
+
 /**
- * Whether two public keys are the same. Unlike `KeyObject.equals`, this leaves nothing behind: for
+ * Whether two public keys are the same, in the same form. Unlike `KeyObject.equals`, this leaves nothing behind: for
  * keys of two types, that leaves an error of OpenSSL for the next key that is read, which Node then
  * refuses (Node 20 to 26).
  */
