@@ -158,11 +158,12 @@ function header(der: Buffer, offset: number): [length: number, start: number] {
 }
 
 /**
- * Whether two public keys are the same, in the same form. Unlike `KeyObject.equals`, this leaves nothing behind: for
- * keys of two types, that leaves an error of OpenSSL for the next key that is read, which Node then
- * refuses (Node 20 to 26).
+ * Whether two public keys are the same, in the same form. Unlike `KeyObject.equals`, this leaves
+ * nothing behind: for keys of two types, that leaves an error of OpenSSL for the next key that is
+ * read, which Node then refuses (Node 20 to 26).
  */
 export function isSameKey(one: KeyObject, other: KeyObject): boolean {
-  const [mine, theirs] = [one, other].map((key) => key.export({ format: 'der', type: 'spki' }))
-  return mine !== undefined && theirs !== undefined && mine.equals(theirs)
+  return spkiOf(one).equals(spkiOf(other))
 }
+
+const spkiOf = (key: KeyObject): Buffer => key.export({ format: 'der', type: 'spki' })
