@@ -1,9 +1,10 @@
-import { closeSync, existsSync, openSync, readSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { RootlingError } from '../../src/errors.ts'
 import { quotedPath, shellWord } from '../../src/shell-word.ts'
 import type { Person } from '../person.ts'
 import { isReadOnly, toMakeWritable } from '../read-only.ts'
+import { readStart } from '../read-start.ts'
 import { databaseFileOf, type NssDatabase } from './database.ts'
 
 /**
@@ -33,12 +34,15 @@ export async function obstacleOf(
  * of a damaged file, of one that may not be read and of one that is absent, so only what is no
  * database of SQLite is called damaged.
  */
-export function damagedBy(database: NssDatabase, error: unknown): RootlingError | null {
+export async function damagedBy(
+  database: NssDatabase,
+  error: unknown,
+): Promise<RootlingError | null> {
   if (!(error instanceof Error) || !error.message.includes('SEC_ERROR_BAD_DATABASE')) return null
   const { directory, title, as } = database
   const file = databaseFileOf(database)
   const sudo = as === 'root' ? 'sudo ' : ''
-  if (!isOtherFile(file))
+  if (!(await isOtherFile(file)))
     return new RootlingError('store-failed', `NSS cannot open the database of ${title}.`, {
       hint: `Look whether its files are there, and yours to read: ${sudo}ls -l ${shellWord(directory)}`,
       cause: error,
@@ -60,18 +64,8 @@ export function damagedBy(database: NssDatabase, error: unknown): RootlingError 
 }
 
 /** Whether a file can be read and is none of SQLite's (https://sqlite.org/fileformat.html, 1.2). */
-function isOtherFile(path: string): boolean {
+async function isOtherFile(path: string): Promise<boolean> {
   if (path.endsWith('cert8.db') || existsSync(`${path}-journal`)) return false
-  try {
-    const file = openSync(path, 'r')
-    try {
-      const head = Buffer.alloc(16)
-      readSync(file, head)
-      return head.toString('latin1') !== 'SQLite format 3\0'
-    } finally {
-      closeSync(file)
-    }
-  } catch {
-    return false
-  }
+  const start = await readStart(path, 16)
+  return start !== null && start.toString('latin1') !== 'SQLite format 3\0'
 }

@@ -1,7 +1,6 @@
-import { closeSync, openSync, readSync } from 'node:fs'
 import path from 'node:path'
 import { isFullPath } from '../../src/full-path.ts'
-import { isFile } from '../file-status.ts'
+import { readStart } from '../read-start.ts'
 
 /** Limits on what is read: nobody has a thousand profiles, and the file may be anything. */
 const limits = { bytes: 1_000_000, profiles: 1000 }
@@ -11,7 +10,8 @@ const limits = { bytes: 1_000_000, profiles: 1000 }
  * when there is no such file.
  */
 export async function readProfiles(root: string): Promise<string[]> {
-  return parseProfiles(await readStart(path.join(root, 'profiles.ini')), root)
+  const start = await readStart(path.join(root, 'profiles.ini'), limits.bytes)
+  return parseProfiles(start?.toString() ?? '', root)
 }
 
 /** Returns the absolute paths of the profile directories that a profiles.ini names, each once. */
@@ -40,24 +40,4 @@ export function parseProfiles(text: string, root: string): string[] {
   }
   take()
   return [...found].map((directory) => directory.replace(/(?<=.)\/+$/, ''))
-}
-
-/**
- * Returns the first million bytes of a file as text; an empty string when the path is no file or
- * cannot be read.
- */
-async function readStart(file: string): Promise<string> {
-  // Only a regular file is opened: opening a named pipe would wait for its writer for ever.
-  if (!(await isFile(file))) return ''
-  try {
-    const opened = openSync(file, 'r')
-    try {
-      const start = Buffer.alloc(limits.bytes)
-      return start.toString('utf8', 0, readSync(opened, start, 0, limits.bytes, 0))
-    } finally {
-      closeSync(opened)
-    }
-  } catch {
-    return ''
-  }
 }

@@ -33,7 +33,9 @@ export function createNssStore(machine: Machine, database: NssDatabase): TrustSt
     try {
       return await certutil.entries()
     } catch (error) {
-      throw (await obstacleOf(database, machine.person)) ?? damagedBy(database, error) ?? error
+      throw (
+        (await obstacleOf(database, machine.person)) ?? (await damagedBy(database, error)) ?? error
+      )
     }
   }
 

@@ -1,10 +1,11 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { join } from 'node:path'
 import { RootlingError } from '../../src/errors.ts'
 import { expectSuccess } from '../command.ts'
 import { isFile } from '../file-status.ts'
 import type { Machine } from '../machine.ts'
+import { readStart } from '../read-start.ts'
 import type { WindowsSide } from './root.ts'
 
 /** Whether this Linux runs inside Windows, as WSL's variables or the name of the kernel tell. */
@@ -54,23 +55,14 @@ export async function findWindowsOutside(
     const result = await machine.query(wslpath, ['-u', `C:\\Windows\\System32\\${program}`])
     const file = result.stdout.trim()
     if (result.exitCode !== 0 || !(await isFile(file))) return null
-    return !isOfWindows(file) || runsWindows(directory) ? file : null
+    return !(await isOfWindows(file)) || runsWindows(directory) ? file : null
   }
 }
 
 /** Also a program that cannot be read, as on a drive that lets nobody in. */
-function isOfWindows(program: string): boolean {
-  try {
-    const file = openSync(program, 'r')
-    try {
-      const head = Buffer.alloc(2)
-      return readSync(file, head) === 2 && head.toString('latin1') === 'MZ'
-    } finally {
-      closeSync(file)
-    }
-  } catch {
-    return true
-  }
+async function isOfWindows(program: string): Promise<boolean> {
+  const start = await readStart(program, 2)
+  return start === null || start.toString('latin1') === 'MZ'
 }
 
 /**
